@@ -1,0 +1,1 @@
+"""The domain: values, rules and decisions. Pure: no I/O, no clock, no framework, no randomness."""

@@ -1,0 +1,187 @@
+"""Every way to fail, one class per cause. Status codes live in `http.errors`, never here.
+
+`CheckoutError` is an answer to a caller: its message names the thing, the value and the way out, and holds nothing
+internal. `FatalError` ends the process with a sentence for the operator. `RecoverableError` is handled by a loop,
+which tries again.
+"""
+
+from typing import ClassVar
+
+
+class CheckoutError(Exception):
+    """A request that can't be fulfilled; `code` is public and fixed, `param` names the wrong field if there is one."""
+
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+
+class MissingApiKey(CheckoutError):
+    """No `Authorization: Bearer` header came."""
+
+    code = "missing_api_key"
+
+
+class InvalidApiKey(CheckoutError):
+    """The bearer token is not a key of this server."""
+
+    code = "invalid_api_key"
+
+
+class RevokedApiKey(CheckoutError):
+    """The key was revoked."""
+
+    code = "revoked_api_key"
+
+
+class InsufficientScope(CheckoutError):
+    """The key lacks the scope that the message names."""
+
+    code = "insufficient_scope"
+
+
+class InvalidJson(CheckoutError):
+    """The body is not JSON."""
+
+    code = "invalid_json"
+
+
+class InvalidBody(CheckoutError):
+    """A field of the body is wrong; `param` is its dotted path."""
+
+    code = "invalid_body"
+
+
+class InvalidQuery(CheckoutError):
+    """A query parameter or request header is wrong; `param` is its name."""
+
+    code = "invalid_query"
+
+
+class InvalidCursor(CheckoutError):
+    """A list cursor does not decode, or belongs to another list."""
+
+    code = "invalid_cursor"
+
+
+class LinkInactive(CheckoutError):
+    """The payment link takes no new sessions."""
+
+    code = "link_inactive"
+
+
+class UnsupportedChain(CheckoutError):
+    """No such chain is configured in this mode."""
+
+    code = "unsupported_chain"
+
+
+class UnsupportedAsset(CheckoutError):
+    """The chain has no such asset, or the fiat currency can't be quoted."""
+
+    code = "unsupported_asset"
+
+
+class AmountTooSmall(CheckoutError):
+    """The amount is less than the smallest unit of the asset."""
+
+    code = "amount_too_small"
+
+
+class MethodNotAllowed(CheckoutError):
+    """The path exists, with other methods: `allow` lists them."""
+
+    code = "method_not_allowed"
+
+    def __init__(self, message: str, *, allow: str) -> None:
+        super().__init__(message)
+        self.allow = allow
+
+
+class BodyTooLarge(CheckoutError):
+    """The body is over the limit."""
+
+    code = "body_too_large"
+
+
+class UnsupportedContentType(CheckoutError):
+    """The body is not declared as JSON."""
+
+    code = "unsupported_content_type"
+
+
+class ResourceNotFound(CheckoutError):
+    """No such object in the key's mode."""
+
+    code = "resource_not_found"
+
+
+class RouteNotFound(CheckoutError):
+    """No such path."""
+
+    code = "route_not_found"
+
+
+class IdempotencyKeyReused(CheckoutError):
+    """The idempotency key came before with another request."""
+
+    code = "idempotency_key_reused"
+
+
+class SessionNotOpen(CheckoutError):
+    """The session's status does not allow what was asked."""
+
+    code = "session_not_open"
+
+
+class RateLimitExceeded(CheckoutError):
+    """Too many requests; `retry_after_seconds` says when to come again."""
+
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class PriceUnavailable(CheckoutError):
+    """Too few price sources gave a usable answer."""
+
+    code = "price_unavailable"
+
+
+class WalletNotConfigured(CheckoutError):
+    """No wallet, or its next address can't be given out safely now."""
+
+    code = "wallet_not_configured"
+
+
+class FatalError(Exception):
+    """The process can't go on; the message tells the operator what to do."""
+
+
+class DatabaseTooNew(FatalError):
+    """The database was written by a newer version of the program."""
+
+
+class FolderInUse(FatalError):
+    """Another process serves this data folder."""
+
+
+class WrongChain(FatalError):
+    """An RPC provider serves another chain than configured."""
+
+
+class RecoverableError(Exception):
+    """Something outside failed for now; trying again later is safe and may succeed."""
+
+
+class ProviderFailed(RecoverableError):
+    """No RPC provider of a chain gave a usable answer."""
+
+
+class SourceFailed(RecoverableError):
+    """A price source gave no usable answer."""

@@ -1,0 +1,26 @@
+"""Moments in time. In Python an aware UTC `datetime`; in the database and the API one text of fixed width.
+
+The text sorts as the time does: `2026-11-23T09:30:00.000Z`. The clock is never read here.
+"""
+
+from datetime import UTC, datetime
+
+
+def to_text(moment: datetime) -> str:
+    """Write a moment as ISO 8601 in UTC with milliseconds and a `Z`; finer parts are cut off."""
+    if moment.tzinfo is None:
+        raise ValueError(f"moment without a zone: {moment!r}")
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def from_text(text: str) -> datetime:
+    """Read what `to_text` wrote; other ISO 8601 texts with a zone are read too. Raises ValueError."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"moment without a zone: {text!r}")
+    return moment.astimezone(UTC)
+
+
+def from_unix(seconds: int) -> datetime:
+    """Turn a block's timestamp (Unix seconds) into a moment."""
+    return datetime.fromtimestamp(seconds, UTC)

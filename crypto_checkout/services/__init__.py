@@ -1,0 +1,1 @@
+"""Use cases and loops: gather, decide in core, write once."""
