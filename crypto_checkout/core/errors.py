@@ -183,5 +183,9 @@ class ProviderFailed(RecoverableError):
     """No RPC provider of a chain gave a usable answer."""
 
 
+class ChainMoved(RecoverableError):
+    """A node changed its mind between two answers; nothing may be concluded from them together."""
+
+
 class SourceFailed(RecoverableError):
     """A price source gave no usable answer."""

@@ -1,0 +1,91 @@
+"""Judge a session: a pure function of everything the chain shows. Judging the same evidence twice changes nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from .payment import Payment, Transfer
+from .session import PAYMENT_REORGED, SETTLED, Session, Status, Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """The last processed block of a chain.
+
+    `final_number` is the newest block that the chain itself calls `safe` or `finalized`; None where finality is a
+    matter of depth.
+    """
+
+    number: int
+    time: datetime
+    final_number: int | None = None
+
+    def confirmations(self, block_number: int) -> int:
+        """Count the blocks that confirm a block, itself included."""
+        return max(0, self.number - block_number + 1)
+
+    def is_deep(self, block_number: int, required_confirmations: int) -> bool:
+        """Tell whether a block is final enough to credit what it holds."""
+        if self.final_number is not None:
+            return block_number <= min(self.final_number, self.number)
+        return self.confirmations(block_number) >= required_confirmations
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """A verdict: the status with its reason, what was received and confirmed in the window (smallest units).
+
+    `awaits_depth` says that money is in blocks that are not deep yet, so that the next block may change the verdict.
+    """
+
+    status: Status
+    status_reason: str | None
+    received_units: int
+    confirmed_units: int
+    awaits_depth: bool
+
+
+def assess(session: Session, payments: Sequence[Payment], tip: Tip) -> Assessment:
+    """Judge a session by its payments and the last processed block."""
+    terms = session.terms
+    window = [p.transfer for p in payments if counts(p, terms)]
+    deep = [t for t in window if tip.is_deep(t.block_number, terms.required_confirmations)]
+    received = _sum(window)
+    confirmed = _sum(deep)
+    status = _status(session, received, deep, tip)
+    reason = PAYMENT_REORGED if status is Status.FAILED else None
+    return Assessment(status, reason, received, confirmed, awaits_depth=len(deep) < len(window))
+
+
+def counts(payment: Payment, terms: Terms) -> bool:
+    """Tell whether a payment is in a canonical block, and on time or in grace."""
+    return payment.canonical and payment.transfer.block_time <= terms.grace_until
+
+
+def _status(session: Session, received: int, deep: Sequence[Transfer], tip: Tip) -> Status:
+    terms = session.terms
+    if _sum(deep) >= terms.minimum_units:
+        return _settled(terms, deep)
+    if received >= terms.minimum_units:
+        # A reorg above a payment makes it shallow for a while; the money is still there, so what is settled stays.
+        return session.status if session.status in SETTLED else Status.DETECTED
+    if session.status in SETTLED or session.status is Status.FAILED or session.paid_at is not None:
+        return Status.FAILED
+    if deep:
+        return Status.UNDERPAID
+    if session.status is Status.EXPIRED:
+        return Status.EXPIRED
+    if received == 0 and tip.time > terms.expires_at:
+        return Status.EXPIRED
+    return Status.PENDING
+
+
+def _settled(terms: Terms, deep: Sequence[Transfer]) -> Status:
+    if _sum(deep) > terms.maximum_units:
+        return Status.OVERPAID
+    on_time = _sum([t for t in deep if t.block_time <= terms.expires_at])
+    return Status.PAID if on_time >= terms.minimum_units else Status.PAID_LATE
+
+
+def _sum(transfers: Sequence[Transfer]) -> int:
+    return sum(t.units for t in transfers)

@@ -1,0 +1,24 @@
+"""What can be paid with: the native coin of a chain, or a token on it."""
+
+from dataclasses import dataclass
+
+from .address import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A coin or token on one chain; `contract` is None for the native coin.
+
+    A `usd_pegged` token is priced at one dollar. `decimals` says how many smallest units make one.
+    """
+
+    chain_id: int
+    symbol: str
+    decimals: int
+    contract: Address | None = None
+    usd_pegged: bool = False
+
+    @property
+    def is_native(self) -> bool:
+        """Whether this is the chain's own coin."""
+        return self.contract is None

@@ -1,0 +1,36 @@
+"""Public ids: a prefix and a ULID (https://github.com/ulid/spec), sortable by time and unguessable.
+
+Time and randomness are arguments.
+"""
+
+import re
+from datetime import datetime
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+ENTROPY_BYTES = 10
+"""How many random bytes one id takes."""
+
+_SHAPE = re.compile(r"[a-z]+_[0-7][0-9A-HJKMNP-TV-Z]{25}")
+
+LINK = "pl"
+SESSION = "cs"
+ENDPOINT = "we"
+EVENT = "evt"
+CUSTOMER = "cus"
+REQUEST = "req"
+API_KEY = "ak"
+
+
+def make(prefix: str, at: datetime, entropy: bytes) -> str:
+    """Return `{prefix}_{ULID}`: 48 bits of milliseconds, 80 bits of entropy, in Crockford's base 32."""
+    if len(entropy) != ENTROPY_BYTES:
+        raise ValueError(f"an id takes {ENTROPY_BYTES} random bytes, got {len(entropy)}")
+    milliseconds = int(at.timestamp() * 1000)
+    number = (milliseconds << 80) | int.from_bytes(entropy)
+    return prefix + "_" + "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def is_id(text: str, prefix: str) -> bool:
+    """Tell whether a text has the shape of an id with this prefix."""
+    return text.startswith(prefix + "_") and _SHAPE.fullmatch(text) is not None
