@@ -1,0 +1,58 @@
+"""Addresses. Inside the product an address is lower-case `0x` text; its EIP-55 form is made where it is shown.
+
+Pure text work: nothing here knows whether anybody uses an address. Deriving addresses is `chain.xpub`'s.
+"""
+
+import re
+from functools import lru_cache
+from typing import NewType
+
+from Crypto.Hash import keccak
+
+Address = NewType("Address", str)
+
+_SHAPE = re.compile(r"0[xX][0-9a-fA-F]{40}")
+
+
+def parse(text: str) -> Address:
+    """Read an address in lower case, in upper case, or in mixed case with a correct EIP-55 checksum.
+
+    Raises:
+        ValueError: with a sentence that says what is wrong.
+    """
+    if not _SHAPE.fullmatch(text):
+        raise ValueError(_why_malformed(text))
+    digits = text[2:]
+    address = Address("0x" + digits.lower())
+    # One case throughout carries no checksum (EIP-55): there is nothing to compare.
+    if digits not in (digits.lower(), digits.upper()) and checksum(address)[2:] != digits:
+        raise ValueError(f"the checksum (EIP-55) of {text} does not fit: a digit or its case was changed in copying")
+    return address
+
+
+@lru_cache(maxsize=4096)
+def checksum(address: Address) -> str:
+    """Write an address with the mixed-case checksum of EIP-55."""
+    digits = address[2:]
+    fingerprint = keccak_256(digits.encode("ascii")).hex()
+    return "0x" + "".join(
+        digit.upper() if nibble >= "8" else digit for digit, nibble in zip(digits, fingerprint, strict=False)
+    )
+
+
+def of_public_key(point: bytes) -> Address:
+    """Give the address of an uncompressed public key: 64 bytes, x then y."""
+    return Address("0x" + keccak_256(point)[-20:].hex())
+
+
+def keccak_256(data: bytes) -> bytes:
+    """Hash as Ethereum does: Keccak-256 before its standardisation, which is not SHA3-256."""
+    return keccak.new(digest_bits=256, data=data).digest()
+
+
+def _why_malformed(text: str) -> str:
+    if text[:2].lower() != "0x":
+        return f"an address begins with 0x; {text!r} does not"
+    if len(text) != len("0x") + 40:
+        return f"an address has 40 hexadecimal digits after 0x; {text!r} has {len(text) - 2} characters there"
+    return f"{text!r} has characters after 0x that are no hexadecimal digits"
