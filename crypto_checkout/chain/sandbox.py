@@ -1,0 +1,146 @@
+"""The simulated chain of test mode: one block a second, no node, no network.
+
+Its blocks are not stored: number, time and hash of each follow from the seed, the genesis time and the branches that
+reorgs made. Only transactions are kept. Chain time runs with the clock, plus what was mined ahead: block n is n
+seconds after genesis, so an idle sandbox has nothing to write.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.errors import ProviderFailed
+from crypto_checkout.core.follow import Block, Head, Header
+from crypto_checkout.core.payment import Kind, Transfer
+
+CHAIN_ID = 1337
+NAME = "Sandbox"
+PAYER = Address("0x00000000000000000000000000000000005a9d80")
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A transaction of the simulated chain, with the one transfer it makes."""
+
+    hash: str
+    block_number: int
+    to: Address
+    units: int
+    kind: Kind
+    contract: Address | None
+
+
+@dataclass(slots=True)
+class State:
+    """All that is kept of the chain. `branches` holds (first block, salt), oldest first."""
+
+    seed: str
+    genesis: datetime
+    blocks_ahead: int = 0
+    branches: list[tuple[int, str]] = field(default_factory=list)
+    transactions: list[Transaction] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        """Write the state as JSON."""
+        return json.dumps({**asdict(self), "genesis": self.genesis.isoformat()})
+
+    @classmethod
+    def from_json(cls, text: str) -> "State":
+        """Read what `to_json` wrote."""
+        raw: dict[str, Any] = json.loads(text)
+        return cls(
+            seed=raw["seed"],
+            genesis=datetime.fromisoformat(raw["genesis"]),
+            blocks_ahead=raw["blocks_ahead"],
+            branches=[(int(first), str(salt)) for first, salt in raw["branches"]],
+            transactions=[Transaction(**{**item, "kind": Kind(item["kind"])}) for item in raw["transactions"]],
+        )
+
+
+class SandboxChain:
+    """The simulated chain, behind the interface of `chain.evm`. `clock` is the time; `state` is changed in place."""
+
+    batch_blocks = 2_000
+
+    def __init__(self, state: State, clock: Callable[[], datetime]) -> None:
+        self.state = state
+        self._clock = clock
+
+    @property
+    def number(self) -> int:
+        """The newest block's number."""
+        elapsed = (self._clock() - self.state.genesis) // timedelta(seconds=1)
+        return max(0, elapsed) + self.state.blocks_ahead
+
+    def pay(self, to: Address, units: int, entropy: bytes, contract: Address | None = None) -> Transaction:
+        """Mine a new block with a transaction that pays; the state has changed then."""
+        self.mine(1)
+        kind = Kind.NATIVE if contract is None else Kind.TOKEN
+        transaction = Transaction("0x" + entropy.hex(), self.number, to, units, kind, contract)
+        self.state.transactions.append(transaction)
+        return transaction
+
+    def mine(self, blocks: int) -> None:
+        """Put blocks on top, each a second later than the one before: chain time moves ahead of the clock."""
+        self.state.blocks_ahead += blocks
+
+    async def head(self) -> Head:
+        """Return the newest block number."""
+        return Head(self.number)
+
+    async def header(self, number: int) -> Header:
+        """Return the header at a height. Raises ProviderFailed for one that is not mined yet."""
+        return (await self.headers([number]))[0]
+
+    async def headers(self, numbers: Sequence[int]) -> list[Header]:
+        """Return the headers at these heights."""
+        if any(number > self.number for number in numbers):
+            raise ProviderFailed("a block is not there yet")
+        return [self._header(number) for number in numbers]
+
+    async def blocks(self, first: int, last: int) -> list[Block]:
+        """Return the blocks of a range, oldest first."""
+        headers = await self.headers(range(first, last + 1))
+        by_block: dict[int, list[Transaction]] = {}
+        for transaction in self.state.transactions:
+            by_block.setdefault(transaction.block_number, []).append(transaction)
+        return [Block(header, tuple(_transfer(t, header) for t in by_block.get(header.number, ()))) for header in headers]
+
+    async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
+        """Keep all: no transaction reverts here."""
+        return list(transfers)
+
+    async def used(self, addresses: Sequence[Address]) -> set[Address]:
+        """Return those of the addresses that were ever paid."""
+        return {t.to for t in self.state.transactions} & set(addresses)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def _header(self, number: int) -> Header:
+        time = self.state.genesis + timedelta(seconds=number)
+        parent_hash = self._hash(number - 1) if number else "0x" + "00" * 32
+        return Header(number, self._hash(number), parent_hash, time)
+
+    def _hash(self, number: int) -> str:
+        salt = next((salt for first, salt in reversed(self.state.branches) if first <= number), "")
+        return "0x" + hashlib.sha256(f"{self.state.seed}/{salt}/{number}".encode()).hexdigest()
+
+
+def _transfer(transaction: Transaction, header: Header) -> Transfer:
+    return Transfer(
+        to=transaction.to,
+        sender=PAYER,
+        units=transaction.units,
+        kind=transaction.kind,
+        contract=transaction.contract,
+        tx_hash=transaction.hash,
+        log_index=0 if transaction.kind is Kind.TOKEN else None,
+        block_number=header.number,
+        block_hash=header.hash,
+        block_time=header.time,
+    )
