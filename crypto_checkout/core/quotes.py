@@ -1,0 +1,168 @@
+"""What prices are worth: judging the sources' answers, and turning a fiat amount into units of a coin.
+
+Pure: nothing here asks anybody, reads a clock or rounds in binary. Asking is `prices.board`'s work.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Context, Decimal
+from fractions import Fraction
+from math import ceil
+from types import MappingProxyType
+
+from crypto_checkout.core.errors import PriceUnavailable
+
+# A source's clock may run ahead of ours by this much; beyond it, "fresh" can't be judged.
+FUTURE_TOLERANCE = timedelta(seconds=15)
+
+# Amounts of a coin are rounded up to 10^-8 of it, so that a payer can type what a page shows.
+COIN_PLACES = 8
+
+# A price outside is a broken answer, not a market. The bounds also keep the arithmetic below exact and small.
+_MAX_DIGITS = 50
+_MAX_EXPONENT = 30
+_EXACT = Context(prec=4 * _MAX_DIGITS)
+
+_NO_FAILURES: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One source's answer: at `observed_at`, one unit of the base cost `value` of the quote currency."""
+
+    source: str
+    value: Decimal
+    observed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What one unit of `base` costs in `quote`, the sources that agree on it, and the time of their oldest answer.
+
+    `str(value)` may use an exponent (`9.6E-7`); people and the API are shown `f"{value:f}"`.
+    """
+
+    base: str
+    quote: str
+    value: Decimal
+    sources: tuple[str, ...]
+    observed_at: datetime
+
+
+def settle(
+    base: str,
+    quote: str,
+    observations: Iterable[Observation],
+    *,
+    now: datetime,
+    quorum: int,
+    max_age_seconds: float,
+    max_spread_percent: Decimal,
+    failures: Mapping[str, str] = _NO_FAILURES,
+) -> Rate:
+    """Make one rate of several answers, or raise PriceUnavailable naming what was wrong with each.
+
+    Zero, negative, absurd, stale and future answers are refused. The rate is the median of the rest, of which more
+    than half, and at least `quorum` (never less than one), must lie within `max_spread_percent` of it; the others are
+    refused as outliers. When two answers stand in the middle, they must agree within the spread too: nobody can say
+    which of two is right. The median is taken before outliers go, because its middle answers are always among those
+    kept, and one liar among three then can't move it out of the range of the honest two, whatever it says.
+
+    `failures` are the reasons of sources that gave no answer; they are only reported.
+    """
+    wrong = dict(failures)
+    usable: list[Observation] = []
+    for observation in _newest_of_each_source(observations):
+        reason = _refusal(observation, now=now, max_age_seconds=max_age_seconds)
+        if reason is None:
+            usable.append(observation)
+        else:
+            # Why there is nothing newer says more than that the last answer is old.
+            wrong.setdefault(observation.source, reason)
+    agreed = _agreeing(usable, max_spread_percent, wrong)
+    needed = max(quorum, 1)
+    if len(agreed) < needed:
+        raise PriceUnavailable(_explain(base, quote, len(agreed), needed, wrong))
+    return Rate(
+        base=base,
+        quote=quote,
+        value=_median([each.value for each in usable]),
+        sources=tuple(each.source for each in agreed),
+        observed_at=min(each.observed_at for each in agreed),
+    )
+
+
+def units_for(fiat_amount: Decimal, rate: Rate, decimals: int) -> int:
+    """Return the smallest units of the coin that `fiat_amount` buys at `rate`, rounded up.
+
+    The step is 10^-8 of the coin, or its smallest unit if that is coarser (`decimals` below 8). Exact: the result is
+    worth no less than `fiat_amount` and less than one step more. Raises ValueError for an amount or rate that is not
+    positive.
+    """
+    if not (
+        fiat_amount.is_finite() and fiat_amount > 0 and rate.value.is_finite() and rate.value > 0 and decimals >= 0
+    ):
+        raise ValueError(f"can't price {fiat_amount} {rate.quote} at {rate.value} with {decimals} decimals")
+    places = min(COIN_PLACES, decimals)
+    steps = ceil(Fraction(fiat_amount) / Fraction(rate.value) * 10**places)
+    return int(steps * 10 ** (decimals - places))
+
+
+def _newest_of_each_source(observations: Iterable[Observation]) -> list[Observation]:
+    """Give each source one voice: a source that is counted twice would make its own quorum."""
+    newest: dict[str, Observation] = {}
+    for each in observations:
+        known = newest.get(each.source)
+        if known is None or each.observed_at > known.observed_at:
+            newest[each.source] = each
+    return list(newest.values())
+
+
+def _refusal(observation: Observation, *, now: datetime, max_age_seconds: float) -> str | None:
+    """Return why an answer is no evidence, or None."""
+    value = observation.value
+    if not value.is_finite():
+        return f"{value} is no price"
+    if value <= 0:
+        return "a negative price" if value else "a price of zero"
+    if not _is_sized(value):
+        return "an absurd price"
+    age = now - observation.observed_at
+    if age > timedelta(seconds=max_age_seconds):
+        return f"stale ({age.total_seconds():.0f} s old)"
+    if age < -FUTURE_TOLERANCE:
+        return f"from the future ({-age.total_seconds():.0f} s ahead)"
+    return None
+
+
+def _is_sized(value: Decimal) -> bool:
+    return len(value.as_tuple().digits) <= _MAX_DIGITS and abs(value.adjusted()) <= _MAX_EXPONENT
+
+
+def _agreeing(usable: Sequence[Observation], max_spread_percent: Decimal, wrong: dict[str, str]) -> list[Observation]:
+    """Return the answers that agree with the median, or none if there is no majority; note the others in `wrong`."""
+    if not usable:
+        return []
+    values = sorted(each.value for each in usable)
+    middle = Fraction(_median(values))
+    tolerance = middle * Fraction(max_spread_percent) / 100
+    low, high = values[(len(values) - 1) // 2], values[len(values) // 2]
+    kept = [each for each in usable if abs(Fraction(each.value) - middle) <= tolerance]
+    if Fraction(high) - Fraction(low) > tolerance or 2 * len(kept) <= len(usable):
+        wrong.update({each.source: f"{each.value:f}, and no majority agrees" for each in usable})
+        return []
+    wrong.update({each.source: f"{each.value:f} is an outlier" for each in usable if each not in kept})
+    return kept
+
+
+def _median(values: Sequence[Decimal]) -> Decimal:
+    ordered = sorted(values)
+    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    # The default context would round sums of long numbers, and could leave the range of the answers.
+    return low if low == high else _EXACT.divide(_EXACT.add(low, high), Decimal(2))
+
+
+def _explain(base: str, quote: str, agreed: int, needed: int, wrong: Mapping[str, str]) -> str:
+    reasons = "; ".join(f"{source}: {reason}" for source, reason in sorted(wrong.items())) or "no source was asked"
+    return f"No reliable {base}/{quote} price now ({agreed} of {needed} needed sources usable): {reasons}. Try again."

@@ -1,0 +1,89 @@
+"""CoinGecko's simple price: `GET /api/v3/simple/price?ids=ethereum&vs_currencies=usd`, no key needed, 5-15 a minute.
+
+https://docs.coingecko.com/reference/simple-price. The answer is
+`{"ethereum": {"usd": 3000.12, "last_updated_at": 1711356300}}`, made anew about once a minute; the observation has that
+time, not ours. A currency it does not know is simply absent from the answer.
+
+`USD` as a base is the quotient of two prices of ETH in the same answer. A dollar token (usd-coin) would be the obvious
+stand-in, but it brings its own risk into every token's price on the day it loses its peg.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+import httpx
+
+from crypto_checkout.core.errors import SourceFailed
+from crypto_checkout.core.quotes import Observation
+from crypto_checkout.prices.source import TIMEOUT_SECONDS, Clock, UnsupportedPair, get, member, number, quotient
+
+BASE_URL = "https://api.coingecko.com"
+
+# `matic-network` is the old token; POL has its own entry.
+COIN_IDS: Mapping[str, str] = MappingProxyType(
+    {"ETH": "ethereum", "POL": "polygon-ecosystem-token", "BNB": "binancecoin"}
+)
+_PIVOT = "ETH"
+
+# Unix seconds from 2001 to 2286; anything else is milliseconds, or nonsense.
+_PLAUSIBLE_SECONDS = range(10**9, 10**10)
+
+
+class CoinGeckoSource:
+    """Asks CoinGecko."""
+
+    name = "coingecko"
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        *,
+        clock: Clock,
+        base_url: str = BASE_URL,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
+        # The answer brings its own time; the argument is there so that all sources on HTTP are made alike.
+        del clock
+        self._client = client
+        self._base_url = base_url
+        self._timeout_seconds = timeout_seconds
+
+    async def observe(self, base: str, quote: str) -> Observation:
+        """Ask once; see `Source`."""
+        if base == "USD":
+            entry = await self._entry(_PIVOT, ("USD", quote))
+            value = quotient(_price(entry, "USD", quote), _price(entry, "USD", "USD"))
+        else:
+            entry = await self._entry(base, (quote,))
+            value = _price(entry, base, quote)
+        return Observation(self.name, value, _updated_at(entry))
+
+    async def _entry(self, coin: str, quotes: tuple[str, ...]) -> Any:
+        if coin not in COIN_IDS:
+            raise UnsupportedPair(f"does not quote {coin}")
+        params = {
+            "ids": COIN_IDS[coin],
+            "vs_currencies": ",".join(quotes).lower(),
+            "include_last_updated_at": "true",
+            "precision": "full",
+        }
+        url = f"{self._base_url}/api/v3/simple/price"
+        reply = await get(self._client, url, params, timeout_seconds=self._timeout_seconds)
+        reply.expect_ok()
+        return member(reply.json(), COIN_IDS[coin])
+
+
+def _price(entry: Any, base: str, quote: str) -> Decimal:
+    if isinstance(entry, dict) and quote.lower() not in entry:
+        raise UnsupportedPair(f"does not quote {base}/{quote}")
+    return number(member(entry, quote.lower()))
+
+
+def _updated_at(entry: Any) -> datetime:
+    seconds = member(entry, "last_updated_at")
+    if not isinstance(seconds, int) or seconds not in _PLAUSIBLE_SECONDS:
+        raise SourceFailed("the answer does not say when it was made")
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,129 @@
+"""Kraken's ticker: `GET /0/public/Ticker?pair=ETHUSD`, no key needed.
+
+https://docs.kraken.com/api/docs/rest-api/get-ticker-information. The answer is
+`{"error": [], "result": {"XETHZUSD": {"a": ["3000.2", ...], "b": ["3000.1", ...], "c": [...], ...}}}`: keyed by
+Kraken's own name of the pair, errors under status 200, and without a time. The price taken is the middle of the best
+ask (`a`) and the best bid (`b`), because the last trade of a thin pair (ETH/CHF) may be hours old and look fresh.
+"""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+import httpx
+
+from crypto_checkout.core.errors import SourceFailed
+from crypto_checkout.core.quotes import Observation
+from crypto_checkout.prices.source import (
+    TIMEOUT_SECONDS,
+    Clock,
+    Throttled,
+    UnsupportedPair,
+    get,
+    member,
+    number,
+    quotient,
+)
+
+BASE_URL = "https://api.kraken.com"
+
+# MATIC became POL here as well; XETHZUSD's altname is ETHUSD.
+COINS = frozenset({"ETH", "POL", "BNB"})
+
+# Kraken's fiat markets by what it calls them; for half of them the dollar is the quote, and the answer is inverted.
+FIAT_PAIRS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "EUR": ("EUR", "USD"),
+        "GBP": ("GBP", "USD"),
+        "AUD": ("AUD", "USD"),
+        "JPY": ("USD", "JPY"),
+        "CAD": ("USD", "CAD"),
+        "CHF": ("USD", "CHF"),
+    }
+)
+
+# A book with more than this between bid and ask has no price.
+MAX_BOOK_PERCENT = 2
+
+_ERROR = re.compile(r"E[A-Za-z]{1,20}:[A-Za-z ]{1,60}", re.ASCII)
+
+
+class KrakenSource:
+    """Asks Kraken."""
+
+    name = "kraken"
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        *,
+        clock: Clock,
+        base_url: str = BASE_URL,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._base_url = base_url
+        self._timeout_seconds = timeout_seconds
+
+    async def observe(self, base: str, quote: str) -> Observation:
+        """Ask once; see `Source`."""
+        left, right = _market(base, quote)
+        middle = await self._middle(left, right)
+        value = middle if left == base else quotient(Decimal(1), middle)
+        return Observation(self.name, value, self._clock())
+
+    async def _middle(self, left: str, right: str) -> Decimal:
+        url = f"{self._base_url}/0/public/Ticker"
+        reply = await get(self._client, url, {"pair": f"{left}{right}"}, timeout_seconds=self._timeout_seconds)
+        reply.expect_ok()
+        answer = reply.json()
+        _raise_error(member(answer, "error"), f"does not quote {left}/{right}")
+        ticker = _only_ticker(member(answer, "result"), left, right)
+        return _middle_of(ask=_first_number(ticker, "a"), bid=_first_number(ticker, "b"))
+
+
+def _market(base: str, quote: str) -> tuple[str, str]:
+    if base in COINS:
+        return base, quote
+    if base == "USD" and quote in FIAT_PAIRS:
+        return FIAT_PAIRS[quote]
+    raise UnsupportedPair(f"does not quote {base}/{quote}")
+
+
+def _raise_error(errors: Any, unsupported: str) -> None:
+    """Raise what Kraken's list of errors says; entries that begin with W are warnings."""
+    texts = [str(each) for each in errors if not str(each).startswith("W")] if isinstance(errors, list) else [""]
+    if not texts:
+        return
+    text = texts[0]
+    if text.startswith("EQuery:Unknown asset pair"):
+        raise UnsupportedPair(unsupported)
+    if "ate limit" in text or "Too many requests" in text:
+        raise Throttled("too many requests")
+    raise SourceFailed(f"answered {text}" if _ERROR.fullmatch(text) else "answered with an error")
+
+
+def _only_ticker(result: Any, left: str, right: str) -> Any:
+    """Return the one ticker; it may be called ETHUSD or XETHZUSD, and anything else is not what was asked."""
+    names = {f"{x}{left}{z}{right}" for x in ("", "X", "Z") for z in ("", "Z")}
+    if not isinstance(result, dict) or len(result) != 1 or not names >= set(result):
+        raise SourceFailed(f"the answer is not about {left}/{right}")
+    return next(iter(result.values()))
+
+
+def _first_number(ticker: Any, key: str) -> Decimal:
+    entries = member(ticker, key)
+    if not isinstance(entries, list) or not entries:
+        raise SourceFailed(f"the answer has nothing in {key!r}")
+    return number(entries[0])
+
+
+def _middle_of(*, ask: Decimal, bid: Decimal) -> Decimal:
+    if bid <= 0 or ask < bid:
+        raise SourceFailed("the order book is empty or crossed")
+    if (ask - bid) * 100 > MAX_BOOK_PERCENT * bid:
+        raise SourceFailed(f"bid and ask are more than {MAX_BOOK_PERCENT} % apart")
+    return (ask + bid) / 2
