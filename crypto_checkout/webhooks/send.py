@@ -1,0 +1,284 @@
+"""One attempt to deliver: a POST to an endpoint, and what came of it. Never when or whether to try again.
+
+It speaks through httpcore and not through httpx: the guard has to stand where connections are opened, and there are no
+redirects, cookies, proxies or decoders to be turned off. The other side is taken to be hostile: nothing it does raises,
+takes longer than the deadline, or fills the memory.
+"""
+
+import errno
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import TracebackType
+from typing import Self
+
+import anyio
+import httpcore
+
+from crypto_checkout import __version__
+from crypto_checkout.webhooks.guard import BlockedAddress, GuardedBackend, NameNotResolved, Resolver, parse_url, resolve
+from crypto_checkout.webhooks.schedule import parse_retry_after
+
+DEFAULT_TIMEOUT_SECONDS = 15.0
+MAX_ANSWER_BYTES = 64 * 1024
+MAX_EXCERPT_BYTES = 4 * 1024
+
+# Shorter than the usual 5 s after which servers hang up: a connection that dies just as it is used again is a failure.
+_KEEPALIVE_SECONDS = 3.0
+_MAX_IDLE_CONNECTIONS = 32
+
+_SUCCESS = range(200, 300)
+_REDIRECT = range(300, 400)
+_GONE = 410
+
+_FIXED_HEADERS = {
+    "User-Agent": f"CryptoCheckout/{__version__}",
+    "Content-Type": "application/json",
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",  # and nothing is ever unpacked, so a compressed bomb stays small
+}
+
+
+class Failure(StrEnum):
+    """Why an attempt brought no whole answer. The values are stored and shown: never rename one."""
+
+    INVALID_URL = "invalid_url"
+    DNS = "dns"
+    BLOCKED_ADDRESS = "blocked_address"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    CONNECTION_RESET = "connection_reset"
+    INVALID_RESPONSE = "invalid_response"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one attempt.
+
+    Args:
+        status_code: None if no status line arrived. Set beside an `error` when the answer broke off after it.
+        error: None if a whole answer arrived, whatever its status (or the first 64 KiB of one).
+        detail: a sentence for the merchant, None on success. It holds no addresses and nothing internal.
+        duration_ms: from the look-up of the name to the end of the answer.
+        excerpt: the beginning of the answer's body, at most 4 KiB of UTF-8, without control characters. Untrusted text.
+        retry_after_seconds: what the endpoint asked for, not yet bounded.
+    """
+
+    status_code: int | None
+    error: Failure | None
+    detail: str | None
+    duration_ms: int
+    excerpt: str
+    retry_after_seconds: float | None
+
+    @property
+    def is_success(self) -> bool:
+        """Tell whether the endpoint took the delivery: a 2xx, whole and in time."""
+        return self.error is None and self.status_code in _SUCCESS
+
+    @property
+    def is_gone(self) -> bool:
+        """Tell whether the endpoint asked never to be called again: 410."""
+        return self.error is None and self.status_code == _GONE
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What has arrived so far: if the deadline cuts it off, this much is still known."""
+
+    status_code: int | None = None
+    retry_after_seconds: float | None = None
+    body: bytearray = field(default_factory=bytearray)
+
+
+class Sender:
+    """Sends attempts, any number at once, over one pool of connections. To be used as `async with Sender(...)`.
+
+    The pool has no limit of its own: how many attempts run at once is the dispatcher's decision, and a queue in here
+    would let slow endpoints delay the others.
+
+    Args:
+        timeout_seconds: for the whole attempt: name, connection, TLS, request and the last byte of the answer.
+        allow_private_networks: turns the address guard off.
+        ssl_context: instead of one that trusts the system's and certifi's authorities.
+        resolver: from a name and port to its addresses.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        allow_private_networks: bool = False,
+        ssl_context: ssl.SSLContext | None = None,
+        resolver: Resolver = resolve,
+    ) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._pool = httpcore.AsyncConnectionPool(
+            # Made once: loading the authorities takes longer than many a delivery.
+            ssl_context=httpcore.default_ssl_context() if ssl_context is None else ssl_context,
+            max_connections=None,
+            max_keepalive_connections=_MAX_IDLE_CONNECTIONS,
+            keepalive_expiry=_KEEPALIVE_SECONDS,
+            network_backend=GuardedBackend(allow_private_networks=allow_private_networks, resolver=resolver),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._pool.aclose()
+
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
+        """POST a body once and say what came of it.
+
+        Sending the same delivery again is safe for us; receivers recognise it by `webhook-id`. Nothing that the other
+        side does raises; cancellation passes through and closes the connection.
+        """
+        started = time.perf_counter()
+        answer = _Answer()
+        broken: Exception | None = None
+        try:
+            with anyio.fail_after(self._timeout_seconds):
+                await self._exchange(_request(url, headers, body), answer)
+        except _REMOTE_FAILURES as exc:
+            broken = exc
+        failure, detail = _judge(answer, broken, self._timeout_seconds)
+        return Outcome(
+            status_code=answer.status_code,
+            error=failure,
+            detail=detail,
+            duration_ms=round((time.perf_counter() - started) * 1000),
+            excerpt=_excerpt(bytes(answer.body)),
+            retry_after_seconds=answer.retry_after_seconds,
+        )
+
+    async def _exchange(self, request: httpcore.Request, answer: _Answer) -> None:
+        response = await self._pool.handle_async_request(request)
+        try:
+            answer.status_code = response.status
+            answer.retry_after_seconds = _retry_after(response)
+            async for chunk in response.aiter_stream():
+                answer.body += chunk[: MAX_ANSWER_BYTES - len(answer.body)]
+                if len(answer.body) >= MAX_ANSWER_BYTES:
+                    break  # closing an answer that has not ended closes its connection
+        finally:
+            await response.aclose()
+
+
+class _InvalidUrl(ValueError):
+    pass
+
+
+# What the other side can cause, with the name it gets; the first that fits counts, so subclasses stand before their
+# parents. ValueError is a net: no answer is known to get one out of h11, but a parser's oversight must stay an outcome.
+# The last two say too little by themselves: what lies behind them is asked.
+_FAILURES: tuple[tuple[type[Exception], Failure | None], ...] = (
+    (ssl.SSLError, Failure.TLS),
+    (BlockedAddress, Failure.BLOCKED_ADDRESS),
+    (NameNotResolved, Failure.DNS),
+    (_InvalidUrl, Failure.INVALID_URL),
+    (TimeoutError, Failure.TIMEOUT),
+    (httpcore.TimeoutException, Failure.TIMEOUT),
+    (ConnectionRefusedError, Failure.REFUSED),
+    (httpcore.ProtocolError, Failure.INVALID_RESPONSE),
+    (ValueError, Failure.INVALID_RESPONSE),
+    (httpcore.NetworkError, None),
+    (OSError, None),
+)
+_REMOTE_FAILURES = tuple(cause for cause, _ in _FAILURES)
+_NO_ROUTE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL})
+
+_SENTENCES = {
+    Failure.TLS: "The TLS connection could not be made or broke off.",
+    Failure.TIMEOUT: "There was no complete answer within {seconds:g} s.",
+    Failure.REFUSED: "The connection was refused: nothing listens on that port.",
+    Failure.UNREACHABLE: "There is no route to the endpoint's address.",
+    Failure.INVALID_RESPONSE: "The connection ended without a whole and valid HTTP answer.",
+    Failure.CONNECTION_RESET: "The connection broke off before the answer was complete.",
+}
+
+
+def _request(url: str, headers: Mapping[str, str], body: bytes) -> httpcore.Request:
+    try:
+        target = parse_url(url)
+    except ValueError as exc:
+        raise _InvalidUrl(str(exc)) from exc
+    sent = {
+        "Host": target.netloc.decode("ascii"),  # with the brackets of an IPv6 address
+        **headers,
+        **_FIXED_HEADERS,
+        "Content-Length": str(len(body)),
+    }
+    return httpcore.Request(
+        method=b"POST",
+        url=httpcore.URL(scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path),
+        headers=list(sent.items()),
+        content=body,
+        # Certificates name hosts without the root's dot.
+        extensions={"sni_hostname": target.raw_host.decode("ascii").removesuffix(".")},
+    )
+
+
+def _retry_after(response: httpcore.Response) -> float | None:
+    for name, value in response.headers:
+        if name.lower() == b"retry-after":
+            return parse_retry_after(value.decode("latin-1"), datetime.now(UTC))
+    return None
+
+
+def _excerpt(body: bytes) -> str:
+    """Make text of the body's beginning that can be shown anywhere: no escapes for terminals, no turned direction."""
+    text = body[:MAX_EXCERPT_BYTES].decode("utf-8", "replace")
+    shown = "".join(character for character in text if character.isprintable() or character in "\n\t")
+    # Each byte that is not UTF-8 became three.
+    return shown.encode()[:MAX_EXCERPT_BYTES].decode("utf-8", "ignore")
+
+
+def _judge(answer: _Answer, broken: Exception | None, timeout_seconds: float) -> tuple[Failure | None, str | None]:
+    """Name the outcome, with a sentence for whoever looks into why an endpoint gets nothing."""
+    if broken is None:
+        return None, _unsuccessful(answer.status_code)
+    for cause in _causes(broken):
+        failure = _failure(cause)
+        if failure is not None:
+            return failure, _detail(failure, cause, timeout_seconds)
+    return Failure.CONNECTION_RESET, _SENTENCES[Failure.CONNECTION_RESET]
+
+
+def _unsuccessful(status_code: int | None) -> str | None:
+    if status_code in _SUCCESS:
+        return None
+    if status_code in _REDIRECT:
+        return f"The endpoint answered {status_code}; redirects are not followed, so give the final URL."
+    return f"The endpoint answered {status_code}; only a 2xx counts as received."
+
+
+def _failure(cause: BaseException) -> Failure | None:
+    if isinstance(cause, OSError) and cause.errno in _NO_ROUTE:
+        return Failure.UNREACHABLE
+    return next((failure for kind, failure in _FAILURES if isinstance(cause, kind)), None)
+
+
+def _detail(failure: Failure, cause: BaseException, timeout_seconds: float) -> str:
+    if isinstance(cause, (BlockedAddress, NameNotResolved, _InvalidUrl)):
+        text = str(cause)
+        return f"{text[:1].upper()}{text[1:]}."
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"The TLS certificate was not accepted: {cause.verify_message.rstrip('.')}."
+    return _SENTENCES[failure].format(seconds=timeout_seconds)
+
+
+def _causes(broken: BaseException) -> Iterator[BaseException]:
+    """Walk from an exception to what lies behind it; httpcore keeps that as the argument and drops `__cause__`."""
+    seen: BaseException | None = broken
+    while seen is not None:
+        yield seen
+        inner = seen.args[0] if seen.args else None
+        seen = inner if isinstance(inner, BaseException) else seen.__cause__
