@@ -1,0 +1,233 @@
+"""`crypto-checkout init`: write a commented checkout.toml, and make a wallet if wanted.
+
+The recovery phrase of a new wallet is printed once and kept nowhere; the file gets the extended public key only.
+Nothing heavy is imported before the command runs.
+"""
+
+import os
+import secrets
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from crypto_checkout.cli.options import Options
+
+_TRIES = 3
+_WARNING = """\
+These 12 words are your wallet. Write them on paper, in this order, now.
+
+{words}
+
+They are not stored anywhere and can't be shown again. Whoever has them has your money. Whoever loses them has lost
+it. Don't photograph them, and don't keep them on this server.
+"""
+
+
+@click.command()
+@click.option("--wallet/--no-wallet", default=None, help="Make a new wallet, or none, without asking.")
+@click.option("--xpub", metavar="XPUB", help="Use the wallet with this extended public key (m/44'/60'/0').")
+@click.option("--force", is_flag=True, help="Replace an existing file; the old one is kept beside it.")
+@click.pass_obj
+def init(options: Options, *, wallet: bool | None, xpub: str | None, force: bool) -> None:
+    """Write a commented checkout.toml, with a new wallet if you want one."""
+    if wallet is not None and xpub is not None:
+        raise click.UsageError("--xpub already says which wallet; leave out --wallet and --no-wallet")
+    target = options.config_path or Path(options.environ.get("CHECKOUT_CONFIG") or "checkout.toml")
+    _check_target(target, force=force)
+    key = _checked(xpub) if xpub is not None else _choose(wallet)
+    kept = _write(target, _text(key), force=force)
+    if kept:
+        click.echo(f"The file that was there is now {kept}.")
+    click.echo(f"Wrote {target}, readable by you alone.")
+    _say_next(options, key)
+
+
+# --- the wallet ------------------------------------------------------------------------------------------------------
+
+
+def _choose(wallet: bool | None) -> str:
+    """Give the xpub for the file, or an empty text for no wallet; asks on a terminal only."""
+    if wallet is None and _on_terminal():
+        wallet = click.confirm("Make a new wallet for the money now?", default=False)
+        if not wallet:
+            return _ask_for_xpub()
+    return _new_wallet() if wallet else ""
+
+
+def _ask_for_xpub() -> str:
+    click.echo("Then paste the extended public key (xpub…) of your wallet's account, m/44'/60'/0'.")
+
+    def read(text: str) -> str:
+        try:
+            return _checked(text) if text.strip() else ""
+        except click.BadParameter as error:
+            raise click.UsageError(error.message) from None
+
+    key: str = click.prompt("xpub (Enter: later)", default="", show_default=False, value_proc=read)
+    if key:
+        _show_addresses(key)
+    return key
+
+
+def _checked(text: str) -> str:
+    from crypto_checkout.chain.xpub import ExtendedPublicKey
+
+    try:
+        return str(ExtendedPublicKey.parse(text))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--xpub") from None
+
+
+def _new_wallet() -> str:
+    from crypto_checkout.chain.mnemonic import ENTROPY_BYTES, new_wallet
+
+    made = new_wallet(secrets.token_bytes(ENTROPY_BYTES))
+    words = made.mnemonic.split()
+    click.echo(_WARNING.format(words=_in_rows(words)))
+    if _on_terminal():
+        _confirm(words)
+    _show_addresses(made.xpub)
+    return made.xpub
+
+
+def _in_rows(words: list[str]) -> str:
+    numbered = [f"{number:>4}. {word:<10}" for number, word in enumerate(words, 1)]
+    return "\n".join("".join(numbered[start : start + 4]).rstrip() for start in range(0, len(numbered), 4))
+
+
+def _confirm(words: list[str]) -> None:
+    """Wait until the words are on paper, and have two of them read back. Aborts after too many wrong answers."""
+    click.prompt("Press Enter when they are on paper", default="", show_default=False, prompt_suffix=": ")
+    click.clear()  # What was scrolled away stays in the terminal's memory; closing the window is said at the end.
+    for number in sorted(secrets.SystemRandom().sample(range(1, len(words) + 1), 2)):
+        if not _reads_back(number, words[number - 1]):
+            raise click.ClickException("The words were not confirmed. Nothing was written; begin again with `init`.")
+    click.echo("Right. Close this window when you are done: it may still remember the words.")
+
+
+def _reads_back(number: int, word: str) -> bool:
+    for _ in range(_TRIES):
+        answer: str = click.prompt(f"Word number {number}", default="", show_default=False)
+        if answer.strip().lower() == word:
+            return True
+        click.echo(f"That is not word number {number}. Look at your paper.")
+    return False
+
+
+def _show_addresses(xpub: str) -> None:
+    from crypto_checkout.chain.xpub import ExtendedPublicKey
+    from crypto_checkout.core.address import checksum
+
+    key = ExtendedPublicKey.parse(xpub)
+    click.echo("The first addresses. Compare them with those that your wallet shows:")
+    for index in range(3):
+        click.echo(f"  {index}  {checksum(key.address(index))}")
+
+
+# --- the file --------------------------------------------------------------------------------------------------------
+
+
+def _text(xpub: str) -> str:
+    from importlib.resources import files
+
+    text = (files("crypto_checkout") / "checkout.toml.example").read_text(encoding="utf-8")
+    return text.replace('\nxpub = ""\n', f'\nxpub = "{xpub}"\n')
+
+
+def _check_target(target: Path, *, force: bool) -> None:
+    """Refuse before anybody has written twelve words on paper."""
+    if not target.parent.is_dir():
+        raise click.ClickException(f"There is no folder {target.parent}; make it first.")
+    if target.is_symlink() or target.exists():
+        if not force:
+            raise _there_already(target)
+        if target.is_symlink() or not target.is_file():
+            raise click.ClickException(f"{target} is no ordinary file; choose another name with --config.")
+        if _beside(target).exists():
+            raise click.ClickException(f"{_beside(target)} is there already; move it away first.")
+
+
+def _there_already(target: Path) -> click.ClickException:
+    return click.ClickException(
+        f"{target} is there already and stays as it is. Edit it, choose another name with --config, "
+        f"or replace it with --force (the old one is kept as {_beside(target).name})."
+    )
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f"{target.name}.old")
+
+
+def _write(target: Path, text: str, *, force: bool) -> Path | None:
+    """Put the file in place whole or not at all; give the name under which an old one was kept."""
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # mode 0600
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        return _put_in_place(temporary, target, force=force)
+    except FileExistsError:
+        raise _there_already(target) from None
+    except OSError as error:
+        raise click.ClickException(f"{target} can't be written: {error.strerror}.") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+        _sync_folder(target.parent)
+
+
+def _put_in_place(temporary: Path, target: Path, *, force: bool) -> Path | None:
+    if force and target.exists():
+        _keep(target)
+        temporary.replace(target)
+        return _beside(target)
+    try:
+        # A rename would overwrite a file that appeared meanwhile; a link refuses.
+        target.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError:
+        # This file system has no links (FAT, some mounts): take the name first, then fill it.
+        target.touch(exist_ok=False)
+        temporary.replace(target)
+    return None
+
+
+def _keep(target: Path) -> None:
+    try:
+        # A second name for the old file, so that at no moment is there no file.
+        _beside(target).hardlink_to(target)
+    except FileExistsError:
+        raise
+    except OSError:
+        target.rename(_beside(target))
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+# --- what comes after ------------------------------------------------------------------------------------------------
+
+
+def _say_next(options: Options, xpub: str) -> None:
+    command = "crypto-checkout"
+    if options.config_path:
+        command += f" --config {shlex.quote(str(options.config_path))}"
+    if xpub:
+        click.echo("To take real money, switch on a [[chains]] block in it and set [server] public_url.")
+    else:
+        click.echo("It has no wallet yet, so only test mode works. To take real money, set [wallet] xpub in it.")
+    click.echo(f"Next: {command} serve")
+
+
+def _on_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()

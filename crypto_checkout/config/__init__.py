@@ -1,0 +1,88 @@
+"""The configuration: checkout.toml and the environment in, one frozen `Config` or every mistake at once out.
+
+Read by `cli` and `app` only; the rooms below receive what they need. Nothing here writes the file.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from crypto_checkout.config.contradictions import contradictions
+from crypto_checkout.config.environment import attribute, overlay
+from crypto_checkout.config.mistakes import ConfigInvalid, Mistake, from_validation
+from crypto_checkout.config.shape import Chain, Config, Token
+
+__all__ = ["Chain", "Config", "ConfigInvalid", "Mistake", "Token", "example", "find_file", "load"]
+
+DEFAULT_FILE = "checkout.toml"
+_PATHS = (("database", "path"), ("branding", "logo"))
+
+
+def find_file(named: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """Choose the file: the one named, else `$CHECKOUT_CONFIG`, else `./checkout.toml` if it is there, else none."""
+    if named is not None:
+        return named
+    if chosen := environ.get("CHECKOUT_CONFIG"):
+        return Path(chosen)
+    return Path(DEFAULT_FILE) if Path(DEFAULT_FILE).exists() else None
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """Read the file, lay the environment over it, and check everything.
+
+    Without a file (None) the defaults hold, real money is refused, and webhooks may go to private networks. Relative
+    paths in the file are taken from the file's folder.
+
+    Raises:
+        ConfigInvalid: with every mistake at once.
+    """
+    values = _read(path) if path else {}
+    places, mistakes = overlay(values, environ)
+    if path:
+        _resolve(values, path.parent)
+    elif isinstance(webhooks := values.setdefault("webhooks", {}), dict):
+        webhooks.setdefault("allow_private_networks", True)
+    mistakes += contradictions(values, has_file=path is not None)
+    try:
+        config = Config.model_validate(values, context={"path": path})
+    except ValidationError as error:
+        mistakes += from_validation(error, Config)
+    if mistakes:
+        source = str(path) if path else "the configuration"
+        raise ConfigInvalid(source, tuple(sorted(attribute(mistakes, places), key=lambda mistake: mistake.path)))
+    return config
+
+
+def example() -> str:
+    """Give the commented file that `init` writes: every key with its default, and presets for common chains."""
+    return (files("crypto_checkout") / "checkout.toml.example").read_text(encoding="utf-8")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        problem = f"there is no such file; `crypto-checkout --config {path} init` writes one"
+    except UnicodeDecodeError:
+        problem = "it is not text in UTF-8"
+    except OSError as error:
+        problem = f"it can't be read: {error.strerror}"
+    except tomllib.TOMLDecodeError as error:
+        problem = f"not valid TOML: {error}"
+    raise ConfigInvalid(str(path), (Mistake(path.name, problem),))
+
+
+def _resolve(values: dict[str, Any], folder: Path) -> None:
+    database = values.setdefault("database", {})
+    if isinstance(database, dict):
+        database.setdefault("path", str(Config().database.path))
+    for section, key in _PATHS:
+        table = values.get(section)
+        text = table.get(key) if isinstance(table, dict) else None
+        # Joining would drop a slash at the end, and with it the sign that a folder was named.
+        if isinstance(text, str) and text.strip() and not text.endswith("/"):
+            values[section][key] = str(folder / text)

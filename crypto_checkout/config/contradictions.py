@@ -1,0 +1,84 @@
+"""What single values can't show: keys that contradict each other.
+
+They are judged on the raw tables, tolerantly, so that they are reported together with wrong values elsewhere. A value
+of the wrong type is skipped here; it is a mistake of its own already.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from crypto_checkout.config.mistakes import Mistake
+from crypto_checkout.config.shape import Chain, Prices
+
+
+def contradictions(values: Mapping[str, Any], *, has_file: bool) -> list[Mistake]:
+    """Name everything that contradicts something else."""
+    chains = _tables(values.get("chains"))
+    return [*_wallet(values, chains, has_file=has_file), *_quorum(values), *_chain_ids(chains), *_all_symbols(chains)]
+
+
+def _wallet(values: Mapping[str, Any], chains: list[Mapping[str, Any]], *, has_file: bool) -> Iterator[Mistake]:
+    xpub = _table(values.get("wallet")).get("xpub", "")
+    if not has_file and (chains or xpub):
+        place = "chains" if chains else "wallet.xpub"
+        yield Mistake(
+            place, "real money needs a configuration file, and there is none: `crypto-checkout init` writes one"
+        )
+    if chains and isinstance(xpub, str) and not xpub.strip():
+        yield Mistake(
+            "wallet.xpub",
+            "chains for real money are configured, so wanted is the extended public key of the wallet that gets it",
+        )
+
+
+def _quorum(values: Mapping[str, Any]) -> Iterator[Mistake]:
+    prices = _table(values.get("prices"))
+    sources = prices.get("sources", list(Prices().sources))
+    quorum = prices.get("quorum", Prices().quorum)
+    if not isinstance(sources, list) or not all(isinstance(s, str) for s in sources) or type(quorum) is not int:
+        return
+    fixed = bool(prices.get("fixed"))
+    usable = len(set(sources)) + fixed
+    if quorum > usable:
+        with_fixed = " (fixed prices count as one)" if fixed else ""
+        yield Mistake("prices.quorum", f"{quorum} sources must agree but only {usable} can answer{with_fixed}")
+
+
+def _chain_ids(chains: list[Mapping[str, Any]]) -> Iterator[Mistake]:
+    seen: dict[int, int] = {}
+    for position, chain in enumerate(chains):
+        number = chain.get("id")
+        if type(number) is not int:
+            continue
+        if number in seen:
+            yield Mistake(f"chains[{position}].id", f"chains[{seen[number]}] has the id {number} already")
+        seen.setdefault(number, position)
+
+
+def _all_symbols(chains: list[Mapping[str, Any]]) -> Iterator[Mistake]:
+    for position, chain in enumerate(chains):
+        yield from _symbols(f"chains[{position}]", chain)
+
+
+def _symbols(place: str, chain: Mapping[str, Any]) -> Iterator[Mistake]:
+    native = chain.get("native_symbol", Chain.model_fields["native_symbol"].default)
+    symbols = {native.lower(): "the native coin"} if isinstance(native, str) else {}
+    addresses: dict[str, str] = {}
+    for position, token in enumerate(_tables(chain.get("tokens"))):
+        here = f"tokens[{position}]"
+        for key, taken in (("symbol", symbols), ("address", addresses)):
+            value = token.get(key)
+            if not isinstance(value, str):
+                continue
+            # Case is no difference: payers can't tell usdc from USDC, and an address has none.
+            if value.lower() in taken:
+                yield Mistake(f"{place}.{here}.{key}", f'{taken[value.lower()]} has the {key} "{value}" already')
+            taken.setdefault(value.lower(), here)
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _tables(value: Any) -> list[Mapping[str, Any]]:
+    return [_table(entry) for entry in value] if isinstance(value, list) else []

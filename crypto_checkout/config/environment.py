@@ -1,0 +1,102 @@
+"""Overrides from the environment: `$CHECKOUT__SECTION__KEY`, and `$CHECKOUT__CHAINS` for all chains at once.
+
+A value is read as TOML where its key takes a number, a boolean, a list or a table, and as it stands where its key
+takes text. The environment is an argument; this module never looks at the process's own.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from crypto_checkout.config.mistakes import Mistake, fields_at
+from crypto_checkout.config.shape import Config
+
+PREFIX = "CHECKOUT__"
+_LISTS = ("chains",)
+
+
+def overlay(values: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[str, str], list[Mistake]]:
+    """Write the overrides into `values`; tell which place came from which variable, and which names mean nothing."""
+    places: dict[str, str] = {}
+    mistakes = []
+    for name in sorted(environ):
+        if not name.startswith(PREFIX):
+            continue
+        steps = tuple(name.removeprefix(PREFIX).lower().split("__"))
+        field = _field(steps)
+        if field is None:
+            mistakes.append(Mistake(f"${name}", "wanted is the name of a key, as in CHECKOUT__SERVER__PORT"))
+            continue
+        places[".".join(steps)] = name
+        _put(values, steps, _read(environ[name], field))
+    return places, mistakes
+
+
+def attribute(mistakes: list[Mistake], places: Mapping[str, str]) -> list[Mistake]:
+    """Name the variable beside the key where a mistake came from the environment."""
+    return [
+        Mistake(f"{mistake.path} (${name})", mistake.wanted, mistake.came)
+        if (name := next((places[place] for place in places if _is_at(mistake.path, place)), None))
+        else mistake
+        for mistake in mistakes
+    ]
+
+
+def _is_at(path: str, place: str) -> bool:
+    return path == place or path.startswith((f"{place}.", f"{place}["))
+
+
+def _field(steps: tuple[str, ...]) -> FieldInfo | None:
+    if steps in [(name,) for name in _LISTS]:
+        return Config.model_fields[steps[0]]
+    if len(steps) != 2 or steps[0] in _LISTS or steps[0] not in Config.model_fields:  # noqa: PLR2004 - section and key
+        return None
+    field: FieldInfo | None = fields_at(steps[:1], Config).get(steps[1])
+    return field
+
+
+def _put(values: dict[str, Any], steps: tuple[str, ...], value: Any) -> None:
+    if len(steps) == 1:
+        values[steps[0]] = value
+        return
+    section = values.setdefault(steps[0], {})
+    if isinstance(section, dict):  # Else the file itself is wrong there, which is said once already.
+        section[steps[1]] = value
+
+
+def _read(text: str, field: FieldInfo) -> Any:
+    value = _as_toml(text)
+    if _takes_text(field) and not isinstance(value, str):
+        return text
+    return value
+
+
+def _as_toml(text: str) -> Any:
+    try:
+        document = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return _as_json(text)
+    # A line break in the text could have opened a second key.
+    return document["value"] if len(document) == 1 else text
+
+
+def _as_json(text: str) -> Any:
+    if text.lstrip()[:1] not in ("[", "{"):
+        return text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _takes_text(field: FieldInfo) -> bool:
+    """Tell text, paths, choices and decimal texts from the rest."""
+    kinds = {field.annotation, *get_args(field.annotation)}
+    structured = {int, float, bool}
+    is_table = any(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in kinds)
+    is_list = getattr(field.annotation, "__origin__", None) in (tuple, dict)
+    return not (kinds & structured or is_table or is_list)

@@ -1,0 +1,129 @@
+"""What is wrong with a configuration, in words for the operator. Finding it is the work of the other modules here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, get_args
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from crypto_checkout.core.errors import FatalError
+
+_LONGEST_SHOWN = 60
+_NEVER_SHOWN = ("wallet",)  # A private key pasted there must not reach a terminal's history or a log.
+_WANTED = {
+    "int_type": "a whole number without quotes",
+    "float_type": "a number without quotes",
+    "bool_type": "true or false, without quotes",
+    "string_type": "text in quotes",
+    "tuple_type": "a list in brackets",
+    "dict_type": "a table in braces",
+    "model_type": "a table of keys",
+    "too_long": "a shorter list",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One wrong thing: where (`chains[0].rpc_urls`), what came (empty: nothing to show), and what is wanted."""
+
+    path: str
+    wanted: str
+    came: str = ""
+
+    def __str__(self) -> str:
+        came = f" (it says {self.came})" if self.came else ""
+        return f"{self.path}: {self.wanted}{came}"
+
+
+class ConfigInvalid(FatalError):
+    """The configuration can't be used; `mistakes` has all of them."""
+
+    def __init__(self, source: str, mistakes: tuple[Mistake, ...]) -> None:
+        self.source = source
+        self.mistakes = mistakes
+        count = "one mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        lines = "".join(f"\n  {mistake}" for mistake in mistakes)
+        super().__init__(f"{source} has {count}:{lines}")
+
+
+def from_validation(error: ValidationError, model: type[BaseModel]) -> list[Mistake]:
+    """Put pydantic's findings into our words."""
+    found = []
+    for detail in error.errors(include_url=False):
+        where = tuple(step for step in detail["loc"] if step != "[key]")
+        found.append(Mistake(dotted(where), f"wanted is {_wanted(detail, where, model)}", _came(detail, where)))
+    return found
+
+
+def dotted(where: tuple[int | str, ...]) -> str:
+    """Write a place as `chains[0].rpc_urls`."""
+    text = ""
+    for step in where:
+        name = f'"{step}"' if "/" in str(step) else str(step)
+        text += f"[{step}]" if isinstance(step, int) else f".{name}" if text else name
+    return text
+
+
+def shown(value: Any, where: tuple[int | str, ...]) -> str:
+    """Repeat a value shortly, or not at all where it may be secret. API keys in URLs are cut off."""
+    if where[:1] == _NEVER_SHOWN:
+        return ""
+    if "rpc_urls" in where:
+        return _shown_url(value) if isinstance(value, str) else ""
+    if isinstance(value, str) and "@" in value:
+        return ""  # A URL with a password in it.
+    text = f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+
+
+def _shown_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return f'"{parts.scheme}://{parts.hostname}/…"' if parts.scheme and parts.hostname else ""
+
+
+def _came(detail: ErrorDetails, where: tuple[int | str, ...]) -> str:
+    if detail["type"] in ("missing", "extra_forbidden") or isinstance(detail["input"], dict | list):
+        return ""
+    return shown(detail["input"], where)
+
+
+def _wanted(detail: ErrorDetails, where: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    match detail["type"]:
+        case "value_error":
+            return str(detail["ctx"]["error"])
+        case "literal_error":
+            return "one of " + str(detail["ctx"]["expected"]).replace(" or ", ", ").replace("'", '"')
+        case "missing":
+            return "a value: this key is needed"
+        case "extra_forbidden":
+            return "another name: there is no such key" + _meant(where, model)
+        case "tuple_type" if where[-1] in ("chains", "tokens"):
+            return f"a list of tables: write [[{'chains.' if where[-1] == 'tokens' else ''}{where[-1]}]], two brackets"
+        case kind:
+            return _WANTED.get(kind, detail["msg"])
+
+
+def _meant(where: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    names = [*fields_at(where[:-1], model)]
+    close = get_close_matches(str(where[-1]), names, n=1)
+    return f"; is {close[0]} meant?" if close else f"; known are {', '.join(names)}"
+
+
+def fields_at(where: tuple[int | str, ...], model: type[BaseModel]) -> Mapping[str, Any]:
+    """List the fields of the table at a place; none where there is no table of ours."""
+    for step in where:
+        if isinstance(step, int):
+            continue
+        annotation = model.model_fields[step].annotation
+        inner = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+        tables = [kind for kind in inner if issubclass(kind, BaseModel)]
+        if not tables:
+            return {}
+        model = tables[0]
+    return model.model_fields

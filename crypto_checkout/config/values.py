@@ -1,0 +1,242 @@
+"""The kinds of value in checkout.toml, each with a sentence that says what is wanted.
+
+A validator here looks at one value alone; what contradicts what is `contradictions`' part. Nothing here opens a
+connection; the one look at the disk is whether the logo exists.
+"""
+
+import re
+from decimal import Decimal
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, PlainValidator
+
+SANDBOX_CHAIN_ID = 1337
+IMAGE_SUFFIXES = (".svg", ".png", ".jpg", ".jpeg", ".webp")
+
+_HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?")
+_SYMBOL = r"[A-Za-z0-9][A-Za-z0-9._-]{0,15}"
+_PRIVATE_NETWORKS = [ip_network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")]
+
+
+def between(low: float, high: float) -> AfterValidator:
+    """Make a validator for numbers from `low` to `high`, both included."""
+
+    def check(number: float) -> float:
+        # Written so that nan, which TOML knows, is refused too.
+        if not low <= number <= high:
+            raise ValueError(f"a number from {low} to {high}")
+        return number
+
+    return AfterValidator(check)
+
+
+def decimal_text(low: str, high: str) -> PlainValidator:
+    """Make a reader of decimal numbers written as text, from `low` to `high`, both included."""
+    wanted = f"a number from {low} to {high} in quotes"
+
+    def read(value: Any) -> Decimal:
+        if isinstance(value, Decimal):
+            return value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            # ValueErrors are what pydantic collects, here and below.
+            raise ValueError(f'{wanted}: "{value}" (without them it would be a binary fraction)')  # noqa: TRY004
+        if not isinstance(value, str) or not re.fullmatch(r"\d{1,30}(\.\d{1,30})?", value, re.ASCII):
+            raise ValueError(wanted)
+        if not Decimal(low) <= Decimal(value) <= Decimal(high):
+            raise ValueError(wanted)
+        return Decimal(value)
+
+    return PlainValidator(read)
+
+
+def pattern(expression: str, wanted: str) -> AfterValidator:
+    """Make a validator for text that fits a regular expression as a whole."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(expression, text, re.ASCII):
+            raise ValueError(wanted)
+        return text
+
+    return AfterValidator(check)
+
+
+def without_repeats(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuse a list that names something twice."""
+    for position, item in enumerate(items):
+        if item in items[:position]:
+            # By number: the URL of a node may hold a key.
+            raise ValueError(f"each entry once; numbers {items.index(item) + 1} and {position + 1} are the same")
+    return items
+
+
+def not_empty(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuse a list without entries."""
+    # pydantic's own min_length would complain a second time about a list whose only entry is wrong.
+    if not items:
+        raise ValueError("at least one entry")
+    return items
+
+
+def label(longest: int) -> AfterValidator:
+    """Make a validator for short text that people see: one line, no control characters."""
+
+    def check(text: str) -> str:
+        if len(text) > longest or not text.isprintable():
+            raise ValueError(f"one line of at most {longest} printable characters")
+        return text.strip()
+
+    return AfterValidator(check)
+
+
+def some(text: str) -> str:
+    """Refuse text without content."""
+    if not text.strip():
+        raise ValueError("text that is not empty")
+    return text
+
+
+# --- addresses of the net --------------------------------------------------------------------------------------------
+
+
+def _split(url: str, schemes: tuple[str, ...]) -> SplitResult:
+    wanted = f"an absolute URL ({' or '.join(f'{scheme}://…' for scheme in schemes)})"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError(wanted) from None
+    if parts.scheme not in schemes or not parts.hostname or port == 0 or not url.isprintable() or " " in url:
+        raise ValueError(wanted)
+    if not _is_ip(parts.hostname) and not _HOST.fullmatch(parts.hostname):
+        raise ValueError(wanted)
+    return parts
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_near(host: str) -> bool:
+    """Tell whether a host is this machine or in a private network, where http is good enough."""
+    if not _is_ip(host):
+        return host == "localhost" or host.endswith((".localhost", ".local"))
+    address = ip_address(host)
+    return address.is_loopback or any(address in network for network in _PRIVATE_NETWORKS)
+
+
+def _public_url(text: str) -> str:
+    parts = _split(text, ("https", "http"))
+    if parts.username is not None or parts.path not in ("", "/") or "?" in text or "#" in text:
+        raise ValueError("scheme, host and port only (https://pay.example.com): no path, query or credentials")
+    if parts.scheme == "http" and not is_near(parts.hostname or ""):
+        raise ValueError("https:// in front of a public host; http is for this machine and private networks")
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _rpc_url(text: str) -> str:
+    _split(text, ("https", "http", "wss", "ws"))
+    return text
+
+
+def _explorer_url(text: str) -> str:
+    if text:
+        _split(text, ("https", "http"))
+    return text.rstrip("/")
+
+
+def _bind_host(text: str) -> str:
+    if not _is_ip(text) and not _HOST.fullmatch(text):
+        raise ValueError('an IP address or host name to listen on, like "127.0.0.1" or "0.0.0.0"')
+    return text
+
+
+def _network(value: Any) -> IPv4Network | IPv6Network:
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    wanted = 'an IP address or network in quotes, like "10.0.0.1" or "10.0.0.0/8"'
+    if not isinstance(value, str):
+        raise ValueError(wanted)  # noqa: TRY004
+    try:
+        return ip_network(value)
+    except ValueError as error:
+        raise ValueError(f"{wanted} ({error})" if "host bits" in str(error) else wanted) from None
+
+
+# --- coins -----------------------------------------------------------------------------------------------------------
+
+
+def _xpub(text: str) -> str:
+    if not text.strip():
+        return ""
+    # Late: curve arithmetic is not needed by a shop that only tries test mode.
+    from crypto_checkout.chain.xpub import ExtendedPublicKey
+
+    try:
+        return str(ExtendedPublicKey.parse(text))
+    except ValueError as error:
+        raise ValueError(f"another key: {error}") from None
+
+
+def _token_address(text: str) -> str:
+    from crypto_checkout.core.address import parse
+
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise ValueError(f"the token's contract address: {error}") from None
+
+
+def _chain_id(number: int) -> int:
+    if number == SANDBOX_CHAIN_ID:
+        raise ValueError(f"another chain: {SANDBOX_CHAIN_ID} is the simulated chain of test mode")
+    if not 1 <= number < 2**53:
+        raise ValueError("the chain's number, from 1 up")
+    return number
+
+
+def _start_block(value: Any) -> int | str:
+    if value == "latest" or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value if isinstance(value, str) else int(value)
+    raise ValueError('"latest", or the number of the first block to look at')
+
+
+def _logo(value: Any) -> Any:
+    if value == "" or value is None:
+        return None
+    wanted = f"an existing image file ({', '.join(suffix[1:] for suffix in IMAGE_SUFFIXES)})"
+    if not isinstance(value, str | Path) or Path(value).suffix.lower() not in IMAGE_SUFFIXES:
+        raise ValueError(wanted)
+    if not Path(value).is_file():
+        raise ValueError(f"{wanted}; there is none at {value}")
+    return Path(value)
+
+
+def _file(value: Any) -> Any:
+    if not isinstance(value, str | Path) or not str(value).strip() or str(value).endswith("/"):
+        raise ValueError("the path of a file, in quotes")
+    return Path(value)
+
+
+Label = Annotated[str, label(80)]
+Name = Annotated[str, label(80), AfterValidator(some)]
+BindHost = Annotated[str, AfterValidator(_bind_host)]
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
+RpcUrl = Annotated[str, AfterValidator(_rpc_url)]
+ExplorerUrl = Annotated[str, AfterValidator(_explorer_url)]
+Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
+Xpub = Annotated[str, AfterValidator(_xpub)]
+TokenAddress = Annotated[str, AfterValidator(_token_address)]
+Symbol = Annotated[str, pattern(_SYMBOL, "a symbol like USDC: up to 16 letters, digits, dots and dashes")]
+Pair = Annotated[str, pattern(_SYMBOL + "/[A-Z]{3}", 'a pair like "ETH/USD"')]
+Price = Annotated[Decimal, decimal_text("0.000000000000000001", "1000000000000")]
+ChainId = Annotated[int, AfterValidator(_chain_id)]
+StartBlock = Annotated[int | Literal["latest"], PlainValidator(_start_block)]
+LogoFile = Annotated[Path | None, BeforeValidator(_logo)]
+DatabaseFile = Annotated[Path, BeforeValidator(_file)]
