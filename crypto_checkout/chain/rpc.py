@@ -1,51 +1,68 @@
 """JSON-RPC to the providers of one chain: which one is asked, and when the next one is.
 
-Raw requests of web3's provider, because decoding a block into web3's own types costs as much again as fetching it.
-What the answers mean is in `chain.evm`.
+Raw answers, because decoding a block into web3's own types costs as much again as fetching it. How one provider is
+asked is in `chain.transport`, what the answers mean in `chain.evm`.
 """
 
+import functools
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from aiohttp import ClientError, ClientTimeout
-from eth_typing import URI
-from web3 import AsyncHTTPProvider
-from web3.exceptions import Web3Exception
-from web3.types import RPCEndpoint
+from web3.types import RPCEndpoint, RPCResponse
 
 from crypto_checkout.core.errors import ProviderFailed, WrongChain
 
+from .transport import NoAnswer, Transport
+
 Call = tuple[str, list[Any]]
+
+Ask = Callable[[Sequence[Call]], Awaitable[list[Any]]]
+"""Calls to one provider -> their results, in their order. Raises ProviderFailed."""
+
+Answer = TypeVar("Answer")
+
+MOST_CALLS = 100
+"""The most calls in one request."""
 
 _TIMEOUT_SECONDS = 20
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
+_MOST_DOUBLINGS = 6
+_TRUST_SECONDS = 60.0
 
-_FAULTS = (ClientError, TimeoutError, OSError, Web3Exception, ValueError, KeyError, TypeError, AttributeError)
-"""What a broken, slow or lying provider makes web3 raise: transport errors, and garbage in any shape."""
+_QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
 
 
 @dataclass(slots=True)
 class Provider:
-    """One RPC URL and how it fares; `name` is its host only, since URLs carry access keys."""
+    """One RPC URL and how it fares; `name` is its host only, since URLs carry access keys.
 
-    url: str
+    Times are those of the clock of its `Rpc`. Until `trusted_until` its chain needs no check; `batch_calls` is how
+    many calls it takes in one request.
+    """
+
+    url: str = field(repr=False)
     name: str
-    transport: AsyncHTTPProvider
-    chain_checked: bool = False
+    transport: Transport = field(repr=False)
     failures: int = 0
     paused_until: float = 0.0
-    last_error: str | None = field(default=None)
+    last_error: str | None = None
+    trusted_until: float = 0.0
+    batch_calls: int = MOST_CALLS
 
-    def failed(self, reason: str) -> None:
+    def failed(self, reason: str, now: float) -> None:
         """Note a failure; each one in a row doubles the pause before this provider is preferred again."""
         self.failures += 1
         self.last_error = reason
-        pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** (self.failures - 1))
-        self.paused_until = time.monotonic() + pause
+        pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(self.failures - 1, _MOST_DOUBLINGS))
+        self.paused_until = now + pause
+        # What comes back under this URL may be another node.
+        self.trusted_until = 0.0
+        self.batch_calls = MOST_CALLS
 
     def succeeded(self) -> None:
         """Note an answer."""
@@ -55,11 +72,22 @@ class Provider:
 
 
 class Rpc:
-    """The providers of one chain, in the order of preference; each call goes to the first that answers."""
+    """The providers of one chain, in the order of preference; each call goes to the first that answers.
 
-    def __init__(self, chain_id: int, urls: Sequence[str]) -> None:
+    `clock` is a monotonic one.
+    """
+
+    def __init__(
+        self,
+        chain_id: int,
+        urls: Sequence[str],
+        *,
+        timeout_seconds: float = _TIMEOUT_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.chain_id = chain_id
-        self.providers = [Provider(url, _host(url), _transport(url)) for url in urls]
+        self.providers = [Provider(url, _host(url), Transport(url, timeout_seconds=timeout_seconds)) for url in urls]
+        self._clock = clock
 
     async def call(self, method: str, params: list[Any]) -> Any:
         """Return the result of one call. Raises ProviderFailed when no provider gave one."""
@@ -73,22 +101,30 @@ class Rpc:
             ProviderFailed: No provider answered all of them; the message says why, for each.
 
         """
-        if not calls:
-            return []
+        return await self.converse(lambda ask: ask(calls)) if calls else []
+
+    async def converse(self, read: Callable[[Ask], Awaitable[Answer]]) -> Answer:
+        """Return what `read` makes of one provider's answers; when it raises ProviderFailed, the next one is asked.
+
+        So an answer that makes no sense costs a provider its turn, just as no answer does. Other errors pass through.
+
+        Raises:
+            ProviderFailed: No provider gave what was wanted; the message says why, for each.
+
+        """
         reasons = []
         for provider in self._in_order():
             try:
                 await self._check_chain(provider)
-                results = await _ask(provider, calls)
-            except WrongChain as error:
-                reasons.append(str(error))
-            except ProviderFailed as error:
-                provider.failed(str(error))
-                reasons.append(f"{provider.name}: {error}")
+                answer = await read(functools.partial(_ask, provider))
+            except (ProviderFailed, WrongChain) as error:
+                reason = provider.transport.shown(error)
+                provider.failed(reason, self._clock())
+                reasons.append(f"{provider.name}: {reason}")
             else:
                 provider.succeeded()
-                return results
-        raise ProviderFailed("; ".join(reasons))
+                return answer
+        raise ProviderFailed("; ".join(reasons) or f"no provider is configured for chain {self.chain_id}")
 
     async def close(self) -> None:
         """Close the connections."""
@@ -97,81 +133,77 @@ class Rpc:
 
     def _in_order(self) -> list[Provider]:
         """Those that aren't paused first; a paused one is still better than none."""
-        now = time.monotonic()
+        now = self._clock()
         return sorted(self.providers, key=lambda provider: max(0.0, provider.paused_until - now))
 
     async def _check_chain(self, provider: Provider) -> None:
-        """Ask a provider once which chain it serves: crediting another chain's money would be the worst mistake."""
-        if provider.chain_checked:
+        """Ask a provider now and then which chain it serves: crediting another chain's money is the worst mistake."""
+        now = self._clock()
+        if now < provider.trusted_until:
             return
         (answer,) = await _ask(provider, [("eth_chainId", [])])
         served = quantity(answer)
         if served != self.chain_id:
-            message = f"{provider.name} serves chain {served}, not {self.chain_id}: correct its URL in rpc_urls"
-            provider.failed(message)
-            raise WrongChain(message)
-        provider.chain_checked = True
+            raise WrongChain(f"it serves chain {served}, not {self.chain_id}: correct its URL in rpc_urls")
+        provider.trusted_until = now + _TRUST_SECONDS
 
 
 def quantity(value: Any) -> int:
-    """Read a JSON-RPC quantity (`"0x1a"`). Raises ProviderFailed for anything else."""
-    if isinstance(value, str) and value.startswith("0x"):
-        try:
-            return int(value, 16)
-        except ValueError:
-            pass
+    """Read a JSON-RPC quantity (`"0x1a"`), at most 256 bits. Raises ProviderFailed for anything else."""
+    if isinstance(value, str) and _QUANTITY.fullmatch(value):
+        return int(value, 16)
     raise ProviderFailed(f"expected a hexadecimal number, got {str(value)[:60]!r}")
 
 
 async def _ask(provider: Provider, calls: Sequence[Call]) -> list[Any]:
+    """Return the results of any number of calls, in requests of a size that the provider takes."""
+    results: list[Any] = []
+    while len(results) < len(calls):
+        some = calls[len(results) : len(results) + provider.batch_calls]
+        answered = await _ask_together(provider, some)
+        results += answered
+        if len(answered) < len(some):
+            # The next call was refused in the company of others: alone it is answered, or the answer says why not.
+            results.append(await _ask_alone(provider, some[len(answered)]))
+    return results
+
+
+async def _ask_together(provider: Provider, calls: Sequence[Call]) -> list[Any]:
+    """Return the results of those calls, from the first on, that the provider answers in one request."""
+    if len(calls) == 1:
+        return []
+    requests = [(RPCEndpoint(method), params) for method, params in calls]
     try:
-        if len(calls) == 1:
-            method, params = calls[0]
-            answers = [await provider.transport.make_request(RPCEndpoint(method), params)]
-        else:
-            batch = await provider.transport.make_batch_request([(RPCEndpoint(m), p) for m, p in calls])
-            if not isinstance(batch, list):
-                _refuse(batch)
-            answers = batch
-        if len(answers) != len(calls):
-            raise ProviderFailed(f"{len(answers)} answers to {len(calls)} calls")
-        return [_result(answer) for answer in answers]
-    except _FAULTS as error:
-        raise ProviderFailed(_reason(error)) from error
+        answers = await provider.transport.make_batch_request(requests)
+    except NoAnswer:
+        raise
+    except ProviderFailed:
+        # Nodes differ in how large a batch may be, or its answer, and in how they say so. Some take none at all.
+        provider.batch_calls = max(1, len(calls) // 2)
+        return []
+    results = []
+    for answer in answers:
+        if not _has_result(answer):
+            break
+        results.append(answer["result"])
+    return results
 
 
-def _result(answer: Any) -> Any:
-    if "error" in answer or "result" not in answer:
-        _refuse(answer)
-    return answer["result"]
-
-
-def _refuse(answer: Any) -> NoReturn:
-    error = answer.get("error")
+async def _ask_alone(provider: Provider, call: Call) -> Any:
+    method, params = call
+    answer = await provider.transport.make_request(RPCEndpoint(method), params)
+    if _has_result(answer):
+        return answer["result"]
+    error: Any = answer.get("error")
+    if error is None:
+        raise ProviderFailed("an answer with neither a result nor an error")
     message = error.get("message") if isinstance(error, dict) else error
-    raise ProviderFailed(f"refused: {str(message)[:200]}")
+    raise ProviderFailed(f"refused: {message}")
 
 
-def _reason(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return f"no answer within {_TIMEOUT_SECONDS} s"
-    status = getattr(error, "status", None)
-    if status is not None:
-        return f"HTTP {status}"
-    if isinstance(error, ClientError | OSError):
-        return "can't connect, or the connection broke"
-    return f"unusable answer ({type(error).__name__})"
-
-
-def _transport(url: str) -> AsyncHTTPProvider:
-    # Retrying is decided here, not in web3: the next provider is better than the same one again.
-    return AsyncHTTPProvider(
-        URI(url),
-        request_kwargs={"timeout": ClientTimeout(total=_TIMEOUT_SECONDS)},
-        exception_retry_configuration=None,
-    )
+def _has_result(answer: RPCResponse) -> bool:
+    return answer.get("error") is None and "result" in answer
 
 
 def _host(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+    return urlsplit(url).netloc.rpartition("@")[2]

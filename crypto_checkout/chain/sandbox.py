@@ -1,25 +1,37 @@
 """The simulated chain of test mode: one block a second, no node, no network.
 
 Its blocks are not stored: number, time and hash of each follow from the seed, the genesis time and the branches that
-reorgs made. Only transactions are kept. Chain time runs with the clock, plus what was mined ahead: block n is n
-seconds after genesis, so an idle sandbox has nothing to write.
+reorgs made. Only transactions are kept. Chain time runs with the clock, plus what was mined ahead, so an idle sandbox
+has nothing to write.
 """
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from crypto_checkout.core.address import Address
+from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.errors import ProviderFailed
 from crypto_checkout.core.follow import Block, Head, Header
 from crypto_checkout.core.payment import Kind, Transfer
 
 CHAIN_ID = 1337
 NAME = "Sandbox"
+CONFIRMATIONS = 3
+ASSETS = (
+    Asset(CHAIN_ID, "ETH", 18),
+    Asset(CHAIN_ID, "USDC", 6, Address("0x00000000000000000000000000000000000005dc"), usd_pegged=True),
+)
 PAYER = Address("0x00000000000000000000000000000000005a9d80")
+
+# The account m/44'/60'/0' of the phrase that all test tools share ("test test … junk"): anybody can check its addresses.
+XPUB = "xpub6Ce9NcJvTk36xtLSrJLZqE7wtgA5deCeYs7rSQtreh4cj6ByPtrg9sD7V2FNFLPnf8heNP3FGkeV9qwfzvZNSd54JoNXVsXFYSYwHsnJxqP"
+
+_SHORT_PAUSE_BLOCKS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +48,36 @@ class Transaction:
 
 @dataclass(slots=True)
 class State:
-    """All that is kept of the chain. `branches` holds (first block, salt), oldest first."""
+    """All that is kept of the chain. `branches` holds (first block, salt), oldest first.
+
+    `pauses` holds (block, seconds): so many seconds more than one passed before that block, while the server was off.
+    `newest` is the newest block's number when it was last asked for: a clock that is set back takes no block away.
+    """
 
     seed: str
     genesis: datetime
     blocks_ahead: int = 0
+    pauses: list[tuple[int, int]] = field(default_factory=list)
     branches: list[tuple[int, str]] = field(default_factory=list)
     transactions: list[Transaction] = field(default_factory=list)
+    newest: int = 0
+
+    def due(self, now: datetime) -> int:
+        """Return the number of the newest block by the clock and what was mined ahead of it."""
+        elapsed = (now - self.genesis) // timedelta(seconds=1) - sum(seconds for _, seconds in self.pauses)
+        return max(0, elapsed) + self.blocks_ahead
+
+    def resume(self, processed: int, now: datetime) -> None:
+        """Let the time that the server was off pass before one block, instead of in a block a second."""
+        last = max(processed, self.newest)
+        missed = self.due(now) - last
+        if missed > _SHORT_PAUSE_BLOCKS:
+            self.pauses.append((last + 1, missed - 1))
+
+    def time(self, number: int) -> datetime:
+        """Return a block's time."""
+        paused = sum(seconds for block, seconds in self.pauses if block <= number)
+        return self.genesis + timedelta(seconds=number + paused)
 
     def to_json(self) -> str:
         """Write the state as JSON."""
@@ -58,11 +93,16 @@ class State:
             blocks_ahead=raw["blocks_ahead"],
             branches=[(int(first), str(salt)) for first, salt in raw["branches"]],
             transactions=[Transaction(**{**item, "kind": Kind(item["kind"])}) for item in raw["transactions"]],
+            newest=raw["newest"],
+            pauses=[(int(block), int(seconds)) for block, seconds in raw["pauses"]],
         )
 
 
 class SandboxChain:
-    """The simulated chain, behind the interface of `chain.evm`. `clock` is the time; `state` is changed in place."""
+    """The simulated chain, behind the interface of `chain.evm`. `clock` is the time; `state` is changed in place.
+
+    For the event loop's thread only: between a block and its payment nobody may read.
+    """
 
     batch_blocks = 2_000
 
@@ -72,9 +112,14 @@ class SandboxChain:
 
     @property
     def number(self) -> int:
-        """The newest block's number."""
-        elapsed = (self._clock() - self.state.genesis) // timedelta(seconds=1)
-        return max(0, elapsed) + self.state.blocks_ahead
+        """The newest block's number. It stands still while the clock makes up for having been set back."""
+        self.state.newest = max(self.state.newest, self.state.due(self._clock()))
+        return self.state.newest
+
+    @property
+    def time(self) -> datetime:
+        """The newest block's time."""
+        return self.state.time(self.number)
 
     def pay(self, to: Address, units: int, entropy: bytes, contract: Address | None = None) -> Transaction:
         """Mine a new block with a transaction that pays; the state has changed then."""
@@ -86,7 +131,8 @@ class SandboxChain:
 
     def mine(self, blocks: int) -> None:
         """Put blocks on top, each a second later than the one before: chain time moves ahead of the clock."""
-        self.state.blocks_ahead += blocks
+        # From the newest block on, not from the clock: a payment must be in a block that nobody has processed.
+        self.state.blocks_ahead += max(0, self.state.newest - self.state.due(self._clock())) + blocks
 
     async def head(self) -> Head:
         """Return the newest block number."""
@@ -98,17 +144,19 @@ class SandboxChain:
 
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
         """Return the headers at these heights."""
-        if any(number > self.number for number in numbers):
-            raise ProviderFailed("a block is not there yet")
+        newest = self.number
+        if any(not 0 <= number <= newest for number in numbers):
+            raise ProviderFailed(f"there are only blocks 0 to {newest}")
         return [self._header(number) for number in numbers]
 
     async def blocks(self, first: int, last: int) -> list[Block]:
         """Return the blocks of a range, oldest first."""
         headers = await self.headers(range(first, last + 1))
-        by_block: dict[int, list[Transaction]] = {}
+        by_block = defaultdict[int, list[Transaction]](list)
         for transaction in self.state.transactions:
-            by_block.setdefault(transaction.block_number, []).append(transaction)
-        return [Block(header, tuple(_transfer(t, header) for t in by_block.get(header.number, ()))) for header in headers]
+            if first <= transaction.block_number <= last:
+                by_block[transaction.block_number].append(transaction)
+        return [Block(header, tuple(_transfer(t, header) for t in by_block[header.number])) for header in headers]
 
     async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
         """Keep all: no transaction reverts here."""
@@ -122,9 +170,8 @@ class SandboxChain:
         """Nothing is open."""
 
     def _header(self, number: int) -> Header:
-        time = self.state.genesis + timedelta(seconds=number)
         parent_hash = self._hash(number - 1) if number else "0x" + "00" * 32
-        return Header(number, self._hash(number), parent_hash, time)
+        return Header(number, self._hash(number), parent_hash, self.state.time(number))
 
     def _hash(self, number: int) -> str:
         salt = next((salt for first, salt in reversed(self.state.branches) if first <= number), "")

@@ -1,1 +1,36 @@
-"""The command line."""
+"""The operator's commands. Nothing heavy is imported before a command needs it."""
+
+import os
+from pathlib import Path
+
+import click
+
+from crypto_checkout import __version__
+
+from .demo import demo
+from .init import init
+from .keys import keys
+from .options import Options
+from .serve import serve
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The configuration; without it $CHECKOUT_CONFIG, or ./checkout.toml where there is one.",
+)
+@click.version_option(__version__, prog_name="crypto-checkout")
+@click.pass_context
+def main(context: click.Context, config_path: Path | None) -> None:
+    """Take ETH and tokens, on a server of your own.
+
+    Begin with `crypto-checkout serve`: without a configuration it works in test mode, on this machine only.
+    """
+    context.obj = Options(config_path, os.environ)
+
+
+for command in (init, serve, demo, keys):
+    main.add_command(command)

@@ -1,11 +1,14 @@
-"""Judge a session: a pure function of everything the chain shows. Judging the same evidence twice changes nothing."""
+"""Judge a session: a pure function of everything the chain shows. Judging the same evidence twice changes nothing.
+
+What the merchant decided (`ACCEPTED`, `CLOSED`) is part of the evidence, and no block undoes it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from .payment import Payment, Transfer
-from .session import PAYMENT_REORGED, SETTLED, Session, Status, Terms
+from .session import ACCEPTED, CLOSED, PAYMENT_REORGED, SETTLED, Session, Status, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Tip:
         """Tell whether a block is final enough to credit what it holds."""
         if self.final_number is not None:
             return block_number <= min(self.final_number, self.number)
-        return self.confirmations(block_number) >= required_confirmations
+        return self.confirmations(block_number) >= max(1, required_confirmations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +51,29 @@ class Assessment:
 def assess(session: Session, payments: Sequence[Payment], tip: Tip) -> Assessment:
     """Judge a session by its payments and the last processed block."""
     terms = session.terms
-    window = [p.transfer for p in payments if counts(p, terms)]
+    own = [p for p in payments if p.canonical and _is_asked_for(p.transfer, session)]
+    window = [p.transfer for p in own if counts(p, terms)]
     deep = [t for t in window if tip.is_deep(t.block_number, terms.required_confirmations)]
     received = _sum(window)
-    confirmed = _sum(deep)
     status = _status(session, received, deep, tip)
-    reason = PAYMENT_REORGED if status is Status.FAILED else None
-    return Assessment(status, reason, received, confirmed, awaits_depth=len(deep) < len(window))
+    reason = None
+    if session.status is Status.PAID and session.status_reason == ACCEPTED and own:
+        status, reason = Status.PAID, ACCEPTED
+    elif session.status is Status.EXPIRED and session.status_reason == CLOSED and received < terms.minimum_units:
+        status, reason = Status.EXPIRED, CLOSED
+    elif status is Status.FAILED:
+        reason = PAYMENT_REORGED
+    return Assessment(status, reason, received, _sum(deep), awaits_depth=len(deep) < len(window))
 
 
 def counts(payment: Payment, terms: Terms) -> bool:
     """Tell whether a payment is in a canonical block, and on time or in grace."""
     return payment.canonical and payment.transfer.block_time <= terms.grace_until
+
+
+def _is_asked_for(transfer: Transfer, session: Session) -> bool:
+    """Tell whether a transfer is of the session's asset and to its address: no other money may ever count."""
+    return transfer.to == session.address and transfer.contract == session.asset.contract
 
 
 def _status(session: Session, received: int, deep: Sequence[Transfer], tip: Tip) -> Status:
@@ -73,11 +87,8 @@ def _status(session: Session, received: int, deep: Sequence[Transfer], tip: Tip)
         return Status.FAILED
     if deep:
         return Status.UNDERPAID
-    if session.status is Status.EXPIRED:
-        return Status.EXPIRED
-    if received == 0 and tip.time > terms.expires_at:
-        return Status.EXPIRED
-    return Status.PENDING
+    is_over = received == 0 and tip.time > terms.expires_at
+    return Status.EXPIRED if is_over or session.status is Status.EXPIRED else Status.PENDING
 
 
 def _settled(terms: Terms, deep: Sequence[Transfer]) -> Status:

@@ -4,13 +4,14 @@ Time and randomness are arguments.
 """
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 ENTROPY_BYTES = 10
 """How many random bytes one id takes."""
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHAPE = re.compile(r"[a-z]+_[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 LINK = "pl"
@@ -26,7 +27,10 @@ def make(prefix: str, at: datetime, entropy: bytes) -> str:
     """Return `{prefix}_{ULID}`: 48 bits of milliseconds, 80 bits of entropy, in Crockford's base 32."""
     if len(entropy) != ENTROPY_BYTES:
         raise ValueError(f"an id takes {ENTROPY_BYTES} random bytes, got {len(entropy)}")
-    milliseconds = int(at.timestamp() * 1000)
+    # In integers: as floats some milliseconds come out as the one before.
+    milliseconds = (at - _EPOCH) // timedelta(milliseconds=1)
+    if milliseconds < 0:
+        raise ValueError(f"an id can't tell of a time before 1970: {at}")
     number = (milliseconds << 80) | int.from_bytes(entropy)
     return prefix + "_" + "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
 

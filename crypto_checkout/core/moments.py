@@ -18,9 +18,25 @@ def from_text(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"moment without a zone: {text!r}")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"moment outside the years 1 to 9999: {text!r}") from error
+
+
+def to_optional_text(moment: datetime | None) -> str | None:
+    """Write a moment, or None where there is none."""
+    return None if moment is None else to_text(moment)
+
+
+def from_optional_text(text: str | None) -> datetime | None:
+    """Read what `to_optional_text` wrote."""
+    return None if text is None else from_text(text)
 
 
 def from_unix(seconds: int) -> datetime:
-    """Turn a block's timestamp (Unix seconds) into a moment."""
-    return datetime.fromtimestamp(seconds, UTC)
+    """Turn a block's timestamp (Unix seconds) into a moment. Raises ValueError after the year 9999."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError) as error:
+        raise ValueError(f"moment outside the years 1 to 9999: {seconds} s") from error

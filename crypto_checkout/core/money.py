@@ -91,4 +91,5 @@ def parse_units(text: str, decimals: int) -> int:
     whole, _, fraction = text.partition(".")
     if len(fraction.rstrip("0")) > decimals:
         raise ValueError(f'"{text}" is finer than the smallest unit: at most {decimals} decimals')
-    return int(whole) * 10**decimals + int(fraction.rstrip("0").ljust(decimals, "0") or 0)
+    # The digits without the point are the amount in the smallest unit: no power, so no float can come in.
+    return int(whole + fraction.rstrip("0").ljust(decimals, "0"))

@@ -6,7 +6,7 @@ Amounts of coins are integer texts of smallest units with a decimal beside them;
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from . import moments
 from .address import checksum
@@ -164,7 +164,7 @@ class EventResource(TypedDict):
     object: Literal["event"]
     type: str
     livemode: bool
-    data: Mapping[str, object]
+    data: Mapping[str, Any]
     createdAt: str
 
 
@@ -209,10 +209,7 @@ def session(session: Session, payments: Sequence[Payment], tip: Tip | None, publ
         "amount": amount(asset, terms.amount_units),
         "amountReceived": amount(asset, received),
         "amountRemaining": amount(asset, max(0, terms.amount_units - received)),
-        "fiat": {
-            "amount": format_fiat(session.fiat.amount, session.fiat.currency),
-            "currency": session.fiat.currency,
-        },
+        "fiat": {"amount": str(session.fiat), "currency": session.fiat.currency},
         "ethPriceUsd": session.eth_price_usd,
         "rate": rate(session.rate),
         # All that was counted has at least this depth.
@@ -246,8 +243,9 @@ def rate(rate: Rate) -> RateResource:
 
 
 def decimal_text(value: Decimal) -> str:
-    """Write a decimal plainly, never with an exponent."""
-    return f"{value:f}"
+    """Write a decimal plainly: no exponent, no zeros at its end."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _payment(session: Session, payment: Payment, tip: Tip | None) -> PaymentResource:

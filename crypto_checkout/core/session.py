@@ -51,6 +51,12 @@ SETTLED = frozenset({Status.PAID, Status.PAID_LATE, Status.OVERPAID})
 PAYMENT_REORGED = "payment_reorged"
 """The status reason of a settled session whose money the chain took back."""
 
+ACCEPTED = "accepted"
+"""The status reason of a session that is paid because the merchant said so."""
+
+CLOSED = "closed"
+"""The status reason of a session that has expired because the merchant said so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:

@@ -5,10 +5,13 @@ the network, and two units never interleave. What the tables mean is in the othe
 """
 
 import asyncio
+import re
 import secrets
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,12 +22,15 @@ import aiosqlite
 from crypto_checkout.core import ids, moments
 
 T = TypeVar("T")
-Parameters = dict[str, str | int | None]
+U = TypeVar("U", bound="ReadUnit")
+Row = sqlite3.Row
+Parameters = Mapping[str, str | int | None]
 Clock = Callable[[], datetime]
 
 _READERS = 3
 _MOST_UNITS_PER_COMMIT = 500
 _BUSY_TIMEOUT_MS = 5_000
+_TRANSACTION_CONTROL = re.compile(r"\s*(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
 
 
 class ReadUnit:
@@ -41,12 +47,22 @@ class ReadUnit:
 
     def one(self, sql: str, parameters: Parameters | None = None) -> sqlite3.Row | None:
         """Return the first row, or None."""
-        row: sqlite3.Row | None = self._connection.execute(sql, parameters or {}).fetchone()
+        row: sqlite3.Row | None = self._execute(sql, parameters).fetchone()
         return row
 
     def all(self, sql: str, parameters: Parameters | None = None) -> list[sqlite3.Row]:
         """Return all rows."""
-        return self._connection.execute(sql, parameters or {}).fetchall()
+        return self._execute(sql, parameters).fetchall()
+
+    def _execute(self, sql: str, parameters: Parameters | None) -> sqlite3.Cursor:
+        """Run a statement inside the unit's transaction, and nowhere else."""
+        if _TRANSACTION_CONTROL.match(sql):
+            raise sqlite3.ProgrammingError(f"a unit of work doesn't control its transaction: {sql.strip()}")
+        # SQLite undoes everything on a full disk. A unit that caught the error and went on would now commit each
+        # statement for itself.
+        if not self._connection.in_transaction:
+            raise sqlite3.OperationalError("the unit's transaction has ended")
+        return self._connection.execute(sql, parameters or {})
 
 
 class WriteUnit(ReadUnit):
@@ -58,10 +74,13 @@ class WriteUnit(ReadUnit):
 
     def run(self, sql: str, parameters: Parameters | None = None) -> int:
         """Run a statement that changes rows; return how many it changed."""
-        return self._connection.execute(sql, parameters or {}).rowcount
+        return self._execute(sql, parameters).rowcount
 
     def after_commit(self, callback: Callable[[], None]) -> None:
-        """Have a callback called on the event loop once the unit is durable; never if it isn't."""
+        """Have a callback called on the event loop once the unit is durable; never if it isn't.
+
+        It comes before the caller goes on, in the caller's context. What it raises goes to the loop's handler.
+        """
         self.callbacks.append(callback)
 
     def new_id(self, prefix: str) -> str:
@@ -75,16 +94,73 @@ class _Waiting(Generic[T]):
 
     work: Callable[[WriteUnit], T]
     future: asyncio.Future[T]
+    context: Context = field(default_factory=copy_context)
 
 
 @dataclass(slots=True)
 class _Outcome(Generic[T]):
-    """What became of a unit: its result and callbacks, or its error; `skipped` when its caller was gone before."""
+    """What became of a unit: its result and callbacks, or its error."""
 
     result: T | None = None
     error: BaseException | None = None
-    skipped: bool = False
     callbacks: list[Callable[[], None]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Group:
+    """Units that share a transaction, and what became of each once they ran."""
+
+    units: list[_Waiting[Any]]
+    clock: Clock
+    outcomes: list[_Outcome[Any]] | None = None
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        """Run the units; called again, do nothing. When the transaction itself fails, no unit has happened."""
+        if self.outcomes is None:
+            try:
+                self.outcomes = _run_units(connection, self.units, self.clock)
+            except BaseException as error:  # noqa: BLE001  # each caller gets it  # a loop's boundary
+                self.fail(error)
+
+    def fail(self, error: BaseException) -> None:
+        """Give each unit an error of its own: tasks that raise the same one would write into one traceback."""
+        self.outcomes = []
+        for _ in self.units:
+            undone = sqlite3.OperationalError(f"nothing of this unit was stored: {error}")
+            undone.__cause__ = error
+            self.outcomes.append(_Outcome(error=undone))
+
+    def answer(self) -> None:
+        """Tell the callers. One that was cancelled is gone, but what it registered is due if its unit was stored."""
+        loop = asyncio.get_running_loop()
+        for unit, outcome in zip(self.units, self.outcomes or (), strict=True):
+            for callback in outcome.callbacks:
+                loop.call_soon(callback, context=unit.context)
+            if unit.future.done():
+                continue
+            if outcome.error is not None:
+                unit.future.set_exception(outcome.error)
+            else:
+                unit.future.set_result(outcome.result)
+
+
+@dataclass(slots=True)
+class _Reader:
+    """A read-only connection. A cancelled caller stops waiting, its unit does not: so the thread counts the ends."""
+
+    connection: aiosqlite.Connection
+    begun: int = 0
+    ended: int = 0
+
+    def run(self, connection: sqlite3.Connection, work: Callable[[ReadUnit], T], clock: Clock) -> T:
+        """Run a unit over one snapshot, on the connection's thread."""
+        try:
+            connection.execute("BEGIN")
+            return _call(work, ReadUnit(connection, clock()))
+        finally:
+            self.ended += 1
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
 
 
 class Database:
@@ -93,29 +169,40 @@ class Database:
     Use `Database.open` and `close`, or `async with`.
     """
 
-    def __init__(self, writer: aiosqlite.Connection, readers: Sequence[aiosqlite.Connection], clock: Clock) -> None:
+    def __init__(
+        self,
+        writer: aiosqlite.Connection,
+        readers: Sequence[aiosqlite.Connection],
+        clock: Clock,
+        connections: AsyncExitStack,
+    ) -> None:
         self._writer = writer
-        self._readers = readers
-        self._busy = [0] * len(readers)
+        self._readers = [_Reader(connection) for connection in readers]
         self._clock = clock
+        self._connections = connections
         self._queue: deque[_Waiting[Any]] = deque()
         self._drain: asyncio.Task[None] | None = None
-        self._closed = False
+        self._closing: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(cls, path: Path, clock: Clock) -> Self:
-        """Open the connections; the file must exist and be migrated (see `store.migrate`)."""
-        writer = await _connect(path, read_only=False)
-        readers = [await _connect(path, read_only=True) for _ in range(_READERS)]
-        return cls(writer, readers, clock)
+        """Open the connections; the file must exist and be migrated (see `store.migrate`).
+
+        The clock is read on the connections' threads.
+        """
+        async with AsyncExitStack() as connections:
+            writer = await _connect(connections, path, read_only=False)
+            readers = [await _connect(connections, path, read_only=True) for _ in range(_READERS)]
+            return cls(writer, readers, clock, connections.pop_all())
 
     async def close(self) -> None:
-        """Finish the units that wait, then close the connections."""
-        self._closed = True
-        if self._drain is not None:
-            await asyncio.gather(self._drain, return_exceptions=True)
-        for connection in (*self._readers, self._writer):
-            await connection.close()
+        """Finish the units that wait, then close the connections, also when the caller is cancelled meanwhile.
+
+        Closing again is safe, and waits for the same end.
+        """
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(), name="database close")
+        await asyncio.shield(self._closing)
 
     async def __aenter__(self) -> Self:
         return self
@@ -128,59 +215,79 @@ class Database:
 
         The units that wait together share one transaction, each in its own savepoint, and one fsync. What the unit
         raises is raised here, and nothing of it stays. A cancelled caller leaves the unit whole or not run at all.
+
+        Raises:
+            sqlite3.OperationalError: The transaction failed (the disk is full, another process held the lock for
+                too long), and nothing of the unit stays.
+            sqlite3.ProgrammingError: The database is closed.
+
         """
-        if self._closed:
-            raise sqlite3.ProgrammingError("the database is closed")
+        self._refuse_if_closed()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(work, future))
-        if self._drain is None or self._drain.done():
-            self._drain = asyncio.create_task(self._drain_queue(), name="database writer")
+        self._start_drain()
         return await future
 
     async def read(self, work: Callable[[ReadUnit], T]) -> T:
         """Run a unit over one snapshot and return its result; writing in it is refused by SQLite."""
-        free = min(range(len(self._readers)), key=self._busy.__getitem__)
-        self._busy[free] += 1
-        try:
-            return await _on_thread(self._readers[free], _run_read, work, self._clock())
-        finally:
-            self._busy[free] -= 1
+        self._refuse_if_closed()
+        reader = min(self._readers, key=lambda reader: reader.begun - reader.ended)
+        reader.begun += 1
+        return await _on_thread(reader.connection, reader.run, work, self._clock)
+
+    def _refuse_if_closed(self) -> None:
+        if self._closing is not None:
+            raise sqlite3.ProgrammingError("the database is closed")
+
+    def _start_drain(self, _: object = None) -> None:
+        """See to it that a task empties the queue; a task that was cancelled before its first step did nothing."""
+        if self._queue and (self._drain is None or self._drain.done()):
+            # In a context of its own, so that it carries nothing of the caller who happened to come first.
+            self._drain = asyncio.create_task(self._drain_queue(), name="database writer", context=Context())
+            self._drain.add_done_callback(self._start_drain)
 
     async def _drain_queue(self) -> None:
         while self._queue:
             group = [self._queue.popleft() for _ in range(min(len(self._queue), _MOST_UNITS_PER_COMMIT))]
-            try:
-                outcomes = await _on_thread(self._writer, _run_group, group, self._clock)
-            except (sqlite3.Error, ValueError) as error:
-                outcomes = [_Outcome(error=error) for _ in group]
-            for waiting, outcome in zip(group, outcomes, strict=True):
-                _answer(waiting, outcome)
+            await self._run_group(_Group([unit for unit in group if not unit.future.done()], self._clock))
+
+    async def _run_group(self, group: _Group) -> None:
+        """Have the writer's thread run a group, and answer its callers.
+
+        The end of a loop cancels every task, this one too, while the thread goes on and perhaps commits. Each caller
+        is still owed what happened, so the task comes back to the thread until it knows.
+        """
+        while group.units and group.outcomes is None:
+            with suppress(asyncio.CancelledError):
+                try:
+                    await _on_thread(self._writer, group.run)
+                except ValueError as error:  # aiosqlite's word for a closed connection
+                    group.fail(error)
+        group.answer()
+
+    async def _close(self) -> None:
+        async with self._connections:
+            while self._drain is not None and not self._drain.done():
+                await asyncio.wait({self._drain})
 
 
-def _answer(waiting: _Waiting[Any], outcome: _Outcome[Any]) -> None:
-    """Tell a caller, and run what it registered; the caller may be gone, its callbacks are still due."""
-    if not waiting.future.done() and not outcome.skipped:
-        if outcome.error is not None:
-            waiting.future.set_exception(outcome.error)
-        else:
-            waiting.future.set_result(outcome.result)
-    for callback in outcome.callbacks:
-        callback()
-
-
-async def _connect(path: Path, *, read_only: bool) -> aiosqlite.Connection:
-    mode = "ro" if read_only else "rw"
-    connection = await aiosqlite.connect(f"file:{_quoted(path)}?mode={mode}", uri=True, isolation_level=None)
-    try:
-        await _on_thread(connection, _prepare, read_only)
-    except BaseException:  # closed before the error goes on; nothing is swallowed  # a loop's boundary
-        await connection.close()
-        raise
+async def _connect(connections: AsyncExitStack, path: Path, *, read_only: bool) -> aiosqlite.Connection:
+    """Open a connection that is closed with the others, the last one first: the writer tidies up the WAL."""
+    connection = aiosqlite.connect(_uri(path, "ro" if read_only else "rw"), uri=True, isolation_level=None)
+    connections.push_async_callback(_disconnect, connection)
+    await connection
+    await _on_thread(connection, _prepare, read_only)
     return connection
 
 
-def _quoted(path: Path) -> str:
-    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+def _uri(path: Path, mode: str) -> str:
+    return f"{path.absolute().as_uri()}?mode={mode}"
+
+
+async def _disconnect(connection: aiosqlite.Connection) -> None:
+    await connection.close()
+    # After a failed connect the thread still has something to tell the loop, which may be closed the next moment.
+    connection._thread.join()  # noqa: SLF001
 
 
 def _prepare(connection: sqlite3.Connection, read_only: bool) -> None:
@@ -200,23 +307,22 @@ async def _on_thread(connection: aiosqlite.Connection, work: Callable[..., T], *
 
     `_execute` is private, so its version is bounded in pyproject.toml and a test pins what it does.
     """
-    result: T = await connection._execute(work, connection._conn, *arguments)  # noqa: SLF001
+    result: T = await connection._execute(work, connection._conn, *arguments)  # type: ignore[no-untyped-call]  # noqa: SLF001
     return result
 
 
-def _run_read(connection: sqlite3.Connection, work: Callable[[ReadUnit], T], now: datetime) -> T:
-    connection.execute("BEGIN")
+def _call(work: Callable[[U], T], unit: U) -> T:
     try:
-        return work(ReadUnit(connection, now))
-    finally:
-        connection.execute("ROLLBACK")
+        return work(unit)
+    except StopIteration as error:  # no future can hold one (PEP 479): its caller would wait for ever
+        raise RuntimeError("a unit of work raised StopIteration") from error
 
 
-def _run_group(connection: sqlite3.Connection, group: Sequence[_Waiting[Any]], clock: Clock) -> list[_Outcome[Any]]:
+def _run_units(connection: sqlite3.Connection, units: Sequence[_Waiting[Any]], clock: Clock) -> list[_Outcome[Any]]:
     """Run units in one transaction. An error of the transaction itself is raised, and then no unit has happened."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        outcomes = [_run_unit(connection, waiting, clock()) for waiting in group]
+        outcomes = [_run_unit(connection, waiting, clock()) for waiting in units]
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:
@@ -225,16 +331,16 @@ def _run_group(connection: sqlite3.Connection, group: Sequence[_Waiting[Any]], c
 
 
 def _run_unit(connection: sqlite3.Connection, waiting: _Waiting[Any], now: datetime) -> _Outcome[Any]:
+    """Run a unit in a savepoint. Raise if SQLite undid the whole transaction, and with it the units before this one."""
     if waiting.future.cancelled():
-        return _Outcome(skipped=True)
+        return _Outcome()
     connection.execute("SAVEPOINT unit")
     unit = WriteUnit(connection, now)
     try:
-        result = waiting.work(unit)
+        result = _call(waiting.work, unit)
     except BaseException as error:  # it belongs to the caller, who gets it  # a loop's boundary
         if not connection.in_transaction:
-            # A full disk or an I/O error made SQLite roll back everything: the units before this one are gone too.
-            raise sqlite3.OperationalError(f"the transaction was rolled back: {error}") from error
+            raise
         connection.execute("ROLLBACK TO unit")
         connection.execute("RELEASE unit")
         return _Outcome(error=error)

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,23 +25,22 @@ class FolderLock:
 
         """
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.read(descriptor, 20).decode("ascii", "replace").strip() or "unknown"
-            os.close(descriptor)
-            raise FolderInUse(
-                f"{self.path.parent} is already served by process {holder}. Stop it first (kill {holder}), or give "
-                "this server its own [database] path and [server] port."
-            ) from error
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        with ExitStack() as undo:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            undo.callback(os.close, descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise FolderInUse(_in_use(self.path.parent, os.read(descriptor, 20))) from error
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
+            undo.pop_all()
         self._descriptor = descriptor
 
     def release(self) -> None:
         """Give the lock back; the file stays, since removing it could take away a lock just taken by another."""
         if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = None
 
@@ -50,3 +50,12 @@ class FolderLock:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.release()
+
+
+def _in_use(folder: Path, content: bytes) -> str:
+    """Say who holds the lock; one that was taken this very moment says nothing yet."""
+    way_out = "or give this server its own [database] path and [server] port."
+    if not content.strip().isdigit():
+        return f"{folder} is already served by another process. Stop it first, {way_out}"
+    pid = int(content)
+    return f"{folder} is already served by process {pid}. Stop it first (kill {pid}), {way_out}"

@@ -1,8 +1,11 @@
 """Bring a database file to today's tables. Each migration is a numbered file that applies whole or not at all."""
 
+import fcntl
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -10,6 +13,7 @@ from pathlib import Path
 from crypto_checkout.core.errors import DatabaseTooNew
 
 _NAME = re.compile(r"(\d{4})_\w+\.sql")
+_BUSY_TIMEOUT_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +27,12 @@ class Migration:
 
 def migrations() -> list[Migration]:
     """Return all migrations, in order."""
-    found = []
-    for file in resources.files(__package__).joinpath("migrations").iterdir():
-        if match := _NAME.fullmatch(file.name):
-            found.append(Migration(int(match[1]), file.name, file.read_text("utf-8")))
+    files = resources.files(__package__).joinpath("migrations").iterdir()
+    found = [
+        Migration(int(name[1]), file.name, file.read_text("utf-8"))
+        for file in files
+        if (name := _NAME.fullmatch(file.name))
+    ]
     return sorted(found, key=lambda migration: migration.number)
 
 
@@ -41,47 +47,65 @@ def migrate(path: Path) -> list[Migration]:
 
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    connection = sqlite3.connect(path, isolation_level=None, timeout=30)
-    try:
-        path.chmod(0o600)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        return _apply_missing(connection, path)
-    finally:
-        connection.close()
+    with _alone_in(path.parent):
+        if not path.exists():
+            path.touch(mode=0o600)  # SQLite would let others read it; its -wal and -shm files take the mode over
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=_BUSY_TIMEOUT_SECONDS)) as connection:
+            missing = _missing(connection, path)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            for migration in missing:
+                _apply(connection, migration, copy_of=path if migration is missing[0] else None)
+            return missing
 
 
 def schema(connection: sqlite3.Connection) -> str:
     """Return today's tables and indexes as SQL; `store/schema.sql` holds this for readers."""
     rows = connection.execute(
-        "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY tbl_name, type DESC, name"
+        "SELECT sql"
+        " FROM sqlite_schema"
+        " WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
+        " ORDER BY tbl_name, type DESC, name"
     )
-    return "".join(f"{sql};\n\n" for (sql,) in rows).rstrip("\n") + "\n"
+    head = "-- Today's tables, for reading. Made from migrations/ by scripts/schema; a change is a new migration.\n\n"
+    return head + "\n\n".join(f"{sql};" for (sql,) in rows) + "\n"
 
 
-def _apply_missing(connection: sqlite3.Connection, path: Path) -> list[Migration]:
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Let one process migrate at a time.
+
+    SQLite's own lock is not enough: of two processes that turn a new file to WAL, one fails at once with "database is
+    locked" (reproduced), and a second copy could be taken after the first migration.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _missing(connection: sqlite3.Connection, path: Path) -> list[Migration]:
     known = migrations()
-    version = _version(connection)
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > known[-1].number:
         raise DatabaseTooNew(
             f"{path} was written by a newer version of crypto-checkout (schema {version}; this one knows "
             f"{known[-1].number}). Install that version again, or restore a copy that was made before the upgrade."
         )
-    missing = [migration for migration in known if migration.number > version]
-    if version and missing:
-        _copy(connection, path.with_name(f"{path.name}.before-{missing[0].number:04}"))
-    return [migration for migration in missing if _apply(connection, migration)]
+    return [migration for migration in known if migration.number > version]
 
 
-def _apply(connection: sqlite3.Connection, migration: Migration) -> bool:
-    """Apply a migration unless another process just did.
+def _apply(connection: sqlite3.Connection, migration: Migration, *, copy_of: Path | None) -> None:
+    """Apply a migration, after a copy if one is wanted; no write of another process gets between the two.
 
     Statement by statement, because `executescript` would commit the transaction that makes it atomic.
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if _version(connection) >= migration.number:
-            return False
+        if copy_of is not None and migration.number > 1:
+            _copy(copy_of, copy_of.with_name(f"{copy_of.name}.before-{migration.number:04}"))
         for statement in _statements(migration.sql):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {migration.number}")
@@ -89,7 +113,6 @@ def _apply(connection: sqlite3.Connection, migration: Migration) -> bool:
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-    return True
 
 
 def _statements(sql: str) -> Iterator[str]:
@@ -103,19 +126,17 @@ def _statements(sql: str) -> Iterator[str]:
         raise ValueError(f"a migration ends within a statement: {statement.strip()[:60]}")
 
 
-def _copy(connection: sqlite3.Connection, to: Path) -> None:
-    """Copy the database whole, through a name of its own so that a torn copy never looks like a good one."""
+def _copy(path: Path, to: Path) -> None:
+    """Copy the database whole, through a name of its own so that a torn copy never looks like a good one.
+
+    Over a connection of its own: a backup waits for ever for the transaction of the connection that it reads.
+    """
     part = to.with_name(to.name + ".part")
     part.unlink(missing_ok=True)
-    target = sqlite3.connect(part)
     try:
-        part.chmod(0o600)
-        connection.backup(target)
+        part.touch(mode=0o600)
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(part)) as target:
+            source.backup(target)
+        part.replace(to)
     finally:
-        target.close()
-    part.replace(to)
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(version)
+        part.unlink(missing_ok=True)

@@ -1,0 +1,101 @@
+"""`crypto-checkout keys`: make, list and revoke API keys."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from crypto_checkout.core.key import Scope
+
+from .opening import print_json, with_database
+from .options import Options
+
+if TYPE_CHECKING:
+    from crypto_checkout.core.key import ApiKey
+    from crypto_checkout.store.database import Database
+
+_SCOPES = [scope.value for scope in Scope]
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and revoke API keys."""
+
+
+@keys.command()
+@click.option(
+    "--mode", type=click.Choice(["live", "test"]), default="test", show_default=True, help="Real money or none."
+)
+@click.option("--name", required=True, help="What the key is for, as you will recognise it.")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice(_SCOPES),
+    multiple=True,
+    metavar="SCOPE",
+    help=f"What it may do; repeat it for more. Without it: everything. One of {', '.join(_SCOPES)}.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def create(options: Options, *, mode: str, name: str, scopes: tuple[str, ...], as_json: bool) -> None:
+    """Make a key; it is shown now and never again."""
+    from crypto_checkout.services import keys as service
+    from crypto_checkout.services.events import Events
+
+    if not name.strip() or len(name) > 200:  # noqa: PLR2004 - as long as a title
+        raise click.UsageError("--name takes 1 to 200 characters")
+    wanted = [Scope(scope) for scope in scopes] or list(Scope)
+
+    async def work(db: "Database") -> "tuple[ApiKey, str]":
+        return await db.write(
+            lambda unit: service.create(unit, Events(), livemode=mode == "live", name=name, scopes=wanted)
+        )
+
+    key, text = with_database(options, work)
+    if as_json:
+        print_json({"id": key.id, "key": text, "mode": mode, "scopes": list(key.scopes)})
+        return
+    click.echo(f"{text}\n\nThis is key {key.id}. Keep it now: only its digest is stored, and it can't be shown again.")
+
+
+@keys.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def list_keys(options: Options, *, as_json: bool) -> None:
+    """List all keys, revoked ones too."""
+    from crypto_checkout.core import resources
+    from crypto_checkout.store import keys as store
+
+    async def work(db: "Database") -> "list[ApiKey]":
+        return await db.read(store.everything)
+
+    found = with_database(options, work)
+    if as_json:
+        print_json([resources.api_key(key) for key in found])
+        return
+    if not found:
+        click.echo("There is no key yet: crypto-checkout keys create --name NAME")
+    for key in found:
+        state = f"revoked {key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else "active"
+        used = f"last used {key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "never used"
+        click.echo(f"{key.id}  {key.prefix}…  {state}, {used}  {key.name}")
+        click.echo(f"    {' '.join(key.scopes)}")
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def revoke(options: Options, *, key_id: str, as_json: bool) -> None:
+    """Take a key out of use, for good and within a second."""
+    from crypto_checkout.core import resources
+    from crypto_checkout.services import keys as service
+    from crypto_checkout.services.events import Events
+
+    async def work(db: "Database") -> "ApiKey":
+        return await db.write(lambda unit: service.revoke(unit, Events(), key_id))
+
+    key = with_database(options, work)
+    if as_json:
+        print_json(resources.api_key(key))
+        return
+    click.echo(f"{key.prefix}… ({key.name}) is revoked.")

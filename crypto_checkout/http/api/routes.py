@@ -1,0 +1,177 @@
+"""From the table of operations to answers: authenticate, limit, read, run, answer; in this order, for every one."""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+from weakref import WeakValueDictionary
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from crypto_checkout.core.errors import (
+    IdempotencyKeyReused,
+    InsufficientScope,
+    InvalidQuery,
+    MethodNotAllowed,
+    MissingApiKey,
+    ResourceNotFound,
+    SessionNotOpen,
+)
+from crypto_checkout.core.key import ApiKey
+from crypto_checkout.http import errors
+from crypto_checkout.http.rate_limit import RateLimit
+from crypto_checkout.services.events import to_body
+from crypto_checkout.services.keys import Keys
+from crypto_checkout.services.retention import IDEMPOTENCY
+from crypto_checkout.store import idempotency
+from crypto_checkout.store.database import ReadUnit, WriteUnit
+from crypto_checkout.store.idempotency import Answer
+
+from . import body
+from .operations import Call, Operation, Services, Unit
+
+PREFIX = "/api/v1"
+
+_MOST_KEY_CHARACTERS = 255
+
+
+class Api:
+    """The API of both modes."""
+
+    def __init__(self, services: Services, keys: Keys, limit: RateLimit, clock: Callable[[], datetime]) -> None:
+        self._services = services
+        self._keys = keys
+        self._limit = limit
+        self._clock = clock
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    def routes(self, operations: Sequence[Operation]) -> list[Route]:
+        """Return one route per path; it answers every method, so that a wrong one is told the right ones."""
+        by_path: dict[str, dict[str, Operation]] = {}
+        for operation in operations:
+            by_path.setdefault(operation.path, {})[operation.method] = operation
+        return [self._route(path, by_method) for path, by_method in by_path.items()]
+
+    def _route(self, path: str, by_method: dict[str, Operation]) -> Route:
+        allow = ", ".join(sorted({*by_method, *(["HEAD"] if "GET" in by_method else [])}))
+
+        async def handle(request: Request) -> Response:
+            operation = by_method.get("GET" if request.method == "HEAD" else request.method)
+            if operation is None:
+                raise MethodNotAllowed(
+                    f"{request.method[:20]} is not possible here; this path takes {allow}.", allow=allow
+                )
+            return await self._handle(request, operation)
+
+        every_method = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+        return Route(PREFIX + path, handle, methods=every_method, name=path)
+
+    async def _handle(self, request: Request, operation: Operation) -> Response:
+        key = await self._authenticate(request)
+        allowance = self._limit.take(key.id)
+        request.scope["answer_headers"].update(allowance.headers())
+        _check_scope(key, operation)
+        allowance.check()
+        query = body.parse_query(request, operation.query)
+        if operation.read is not None:
+            answer = await operation.read(Call(self._services, key, request.path_params, query, None))
+            return _json(answer if isinstance(answer, str) else to_body(answer), operation.status)
+        raw = await body.read(request)
+        parsed = body.parse(raw, request.headers.get("content-type", ""), operation.body)
+        call = Call(self._services, key, request.path_params, query, parsed)
+        return await self._write(request, operation, call, raw)
+
+    async def _authenticate(self, request: Request) -> ApiKey:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise MissingApiKey("Send your API key in a header: Authorization: Bearer ck_test_…")
+        return await self._keys.check(token.strip(), self._clock())
+
+    async def _write(self, request: Request, operation: Operation, call: Call, raw: bytes) -> Response:
+        assert operation.write is not None, "it reads or it writes"
+        name = _idempotency_key(request)
+        if name is None:
+            return _json(to_body(await self._services.db.write(await operation.write(call))), operation.status)
+        digest = _digest(request, raw)
+        async with self._turn(call.key.id, name):
+            stored = await self._services.db.read(lambda unit: _stored(unit, call.key.id, name, digest))
+            if stored is not None:
+                return _replayed(stored)
+            return await self._run_once(request, operation, call, name, digest)
+
+    async def _run_once(self, request: Request, operation: Operation, call: Call, name: str, digest: str) -> Response:
+        """Run an operation and store its answer in the same transaction as its effect."""
+        assert operation.write is not None, "it reads or it writes"
+
+        def record(unit: WriteUnit, status: int, text: str) -> Answer:
+            answer = Answer(digest, status, text)
+            idempotency.record(unit, call.key.id, name, answer)
+            return answer
+
+        try:
+            work: Unit = await operation.write(call)
+            done = await self._services.db.write(lambda unit: record(unit, operation.status, to_body(work(unit))))
+        except (ResourceNotFound, SessionNotOpen) as error:
+            # It ran and was refused, without an effect: that is its answer from now on.
+            refusal = json.dumps(errors.body(error, request.scope["request_id"]), ensure_ascii=False)
+            status = errors.STATUS[error.code]
+            done = await self._services.db.write(lambda unit: record(unit, status, refusal))
+        return _json(done.body, done.status_code)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, api_key_id: str, name: str) -> AsyncIterator[None]:
+        """Let requests with the same idempotency key pass one by one."""
+        lock = self._turns.setdefault((api_key_id, name), asyncio.Lock())
+        async with lock:
+            yield
+
+
+def _check_scope(key: ApiKey, operation: Operation) -> None:
+    if operation.test_mode_only and key.livemode:
+        raise InsufficientScope("Test helpers work with test keys (ck_test_…) only.")
+    if operation.scope not in key.scopes:
+        raise InsufficientScope(
+            f"This key lacks the scope {operation.scope}; `crypto-checkout keys create --scope {operation.scope}` "
+            "makes one that has it."
+        )
+
+
+def _idempotency_key(request: Request) -> str | None:
+    values = request.headers.getlist("idempotency-key")
+    if not values:
+        return None
+    (name, *more) = values
+    is_visible = all("!" <= character <= "~" for character in name)
+    if more or not is_visible or not 1 <= len(name) <= _MOST_KEY_CHARACTERS:
+        raise InvalidQuery(
+            f"Idempotency-Key: send one, of 1 to {_MOST_KEY_CHARACTERS} visible ASCII characters.",
+            param="Idempotency-Key",
+        )
+    return name
+
+
+def _digest(request: Request, raw: bytes) -> str:
+    """Name a request by its method, path with query, and body."""
+    target = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
+    return hashlib.sha256(target + raw).hexdigest()
+
+
+def _stored(unit: ReadUnit, api_key_id: str, name: str, digest: str) -> Answer | None:
+    answer = idempotency.find(unit, api_key_id, name, unit.now - IDEMPOTENCY)
+    if answer is not None and answer.request_sha256 != digest:
+        raise IdempotencyKeyReused("This Idempotency-Key came with another request within the last 24 hours.")
+    return answer
+
+
+def _replayed(answer: Answer) -> Response:
+    response = _json(answer.body, answer.status_code)
+    response.headers["Idempotent-Replayed"] = "true"
+    return response
+
+
+def _json(text: str, status: int) -> Response:
+    return Response(text, status, media_type="application/json")

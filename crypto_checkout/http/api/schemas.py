@@ -1,0 +1,204 @@
+"""The shape of every request: what can be checked of it by itself. What a mode or a chain allows is checked later."""
+
+import re
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from crypto_checkout.core import moments
+from crypto_checkout.core.endpoint import ALL_EVENTS
+from crypto_checkout.core.events import EventType
+from crypto_checkout.core.session import Status
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})")
+
+
+class Request(BaseModel):
+    """A JSON body: camelCase, no unknown fields, no silent conversions."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel, frozen=True)
+
+
+class Query(BaseModel):
+    """Query parameters, all of them texts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _plain(text: str) -> str:
+    if _CONTROL.search(text):
+        raise ValueError("control characters are not allowed")
+    if not text.strip():
+        raise ValueError("must not be empty")
+    return text
+
+
+def _email(text: str) -> str:
+    if not _EMAIL.fullmatch(text) or _CONTROL.search(text):
+        raise ValueError('not an email address; write one like "ada@example.com"')
+    return text
+
+
+def _events(types: list[str]) -> list[str]:
+    if ALL_EVENTS in types and len(types) > 1:
+        raise ValueError('"*" means all events and stands alone')
+    known = set(EventType)
+    for event_type in types:
+        if event_type != ALL_EVENTS and event_type not in known:
+            raise ValueError(f'"{event_type[:40]}" is no event type; use "*" or some of {", ".join(sorted(known))}')
+    if len(set(types)) < len(types):
+        raise ValueError("an event type stands twice")
+    return types
+
+
+def _limit(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= 100:  # noqa: PLR2004 - the contract's bounds
+        raise ValueError(f'must be a whole number from 1 to 100; got "{text[:20]}"')
+    return int(text)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        if _MOMENT.fullmatch(text):
+            return moments.from_text(text)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError(f'must be a time with a zone, like "2026-01-31T12:00:00Z"; got "{text[:40]}"')
+
+
+def _flag(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise ValueError(f'must be true or false; got "{text[:20]}"')
+    return text == "true"
+
+
+def _status(text: str) -> Status:
+    try:
+        return Status(text)
+    except ValueError:
+        raise ValueError(f'"{text[:20]}" is no status; use one of {", ".join(Status)}') from None
+
+
+def _event_type(text: str) -> str:
+    if text not in set(EventType):
+        raise ValueError(f'"{text[:40]}" is no event type')
+    return text
+
+
+Title = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_plain)]
+Description = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_plain)]
+Url = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+Email = Annotated[str, StringConstraints(max_length=254), AfterValidator(_email)]
+AmountText = Annotated[str, StringConstraints(max_length=40)]
+CurrencyCode = Annotated[str, StringConstraints(max_length=10)]
+Symbol = Annotated[str, StringConstraints(min_length=1, max_length=20)]
+ChainId = Annotated[int, Field(gt=0, lt=2**53)]
+Metadata = Annotated[
+    dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=40), AfterValidator(_plain)],
+        Annotated[str, StringConstraints(max_length=500)],
+    ],
+    Field(max_length=50),
+]
+
+
+class Amount(Request):
+    """A price in a currency (ISO 4217), as a decimal string."""
+
+    value: AmountText
+    currency: CurrencyCode
+
+
+class NewSession(Request):
+    """The body of `POST /checkout_sessions`: exactly one of `linkId` and `amount`."""
+
+    link_id: Annotated[str, StringConstraints(max_length=60)] | None = None
+    amount: Amount | None = None
+    chain_id: ChainId | None = None
+    asset: Symbol | None = None
+    metadata: Metadata | None = None
+    success_url: Url | None = None
+    cancel_url: Url | None = None
+    return_url: Url | None = None
+    customer_email: Email | None = None
+    expires_in_seconds: Annotated[int, Field(ge=60, le=86_400)] | None = None
+
+
+class NewLink(Request):
+    """The body of `POST /payment_links`."""
+
+    title: Title
+    fiat_amount: AmountText
+    fiat_currency: CurrencyCode = "USD"
+    description: Description | None = None
+    chain_id: ChainId | None = None
+    asset: Symbol | None = None
+    success_url: Url | None = None
+    cancel_url: Url | None = None
+    metadata: Metadata | None = None
+    active: bool = True
+
+
+class NewEndpoint(Request):
+    """The body of `POST /webhook_endpoints`."""
+
+    url: Url
+    events: Annotated[list[str], Field(min_length=1, max_length=50), AfterValidator(_events)]
+    description: Description | None = None
+    active: bool = True
+
+
+class Payment(Request):
+    """The body of the test helper that pays a session; no amount means what is missing."""
+
+    amount: AmountText | None = None
+
+
+class Mining(Request):
+    """The body of the test helper that mines blocks."""
+
+    blocks: Annotated[int, Field(ge=1, le=10_000)] = 1
+
+
+class Nothing(Request):
+    """No body, or an empty object."""
+
+
+class NoQuery(Query):
+    """No query parameters."""
+
+
+class ListQuery(Query):
+    """What every cursor list takes."""
+
+    limit: Annotated[int, BeforeValidator(_limit)] = 25
+    starting_after: str | None = None
+    ending_before: str | None = None
+
+
+class SessionsQuery(ListQuery):
+    """The filters of `GET /checkout_sessions`."""
+
+    status: Annotated[Status, BeforeValidator(_status)] | None = None
+    linkId: str | None = None  # noqa: N815 - the name of the query parameter
+    customerEmail: str | None = None  # noqa: N815
+    createdAfter: Annotated[datetime, BeforeValidator(_moment)] | None = None  # noqa: N815
+    createdBefore: Annotated[datetime, BeforeValidator(_moment)] | None = None  # noqa: N815
+
+
+class LinksQuery(ListQuery):
+    """The filters of `GET /payment_links`."""
+
+    active: Annotated[bool, BeforeValidator(_flag)] | None = None
+
+
+class EventsQuery(ListQuery):
+    """The filters of `GET /events`."""
+
+    type: Annotated[str, AfterValidator(_event_type)] | None = None
+    resourceId: str | None = None  # noqa: N815
+    createdAfter: Annotated[datetime, BeforeValidator(_moment)] | None = None  # noqa: N815

@@ -1,0 +1,85 @@
+"""Operations on checkout sessions."""
+
+from crypto_checkout.core.errors import InvalidBody
+from crypto_checkout.core.key import Scope
+from crypto_checkout.core.money import Fiat
+from crypto_checkout.services.sessions import Wanted
+from crypto_checkout.store.sessions import Filter
+
+from . import cursors, schemas, values
+from .operations import Call, Operation, Resource, Unit
+
+_LIST = "checkout_sessions"
+
+
+async def create(call: Call) -> Unit:
+    """Make a session at a price or from a link."""
+    body: schemas.NewSession = call.body
+    if (body.amount is None) is (body.link_id is None):
+        raise InvalidBody("Give exactly one of amount and linkId.", param="amount")
+    livemode = call.livemode
+    wanted = Wanted(
+        link_id=body.link_id,
+        fiat=None if body.amount is None else _fiat(body.amount),
+        chain_id=body.chain_id,
+        asset=body.asset,
+        metadata=body.metadata,
+        success_url=values.redirect_url(body.success_url, livemode=livemode, param="successUrl"),
+        cancel_url=values.redirect_url(body.cancel_url, livemode=livemode, param="cancelUrl"),
+        return_url=values.redirect_url(body.return_url, livemode=livemode, param="returnUrl"),
+        customer_email=body.customer_email,
+        expires_in_seconds=body.expires_in_seconds,
+    )
+    return await call.services.sessions.prepare(livemode, wanted)
+
+
+async def show(call: Call) -> Resource:
+    """Show one session."""
+    return await call.services.sessions.get(call.path["id"], call.livemode)
+
+
+async def listed(call: Call) -> Resource:
+    """List sessions."""
+    query: schemas.SessionsQuery = call.query
+    window = cursors.window(_LIST, call.livemode, query.limit, query.starting_after, query.ending_before)
+    wanted = Filter(
+        status=query.status,
+        link_id=query.linkId,
+        customer_email=query.customerEmail,
+        created_after=query.createdAfter,
+        created_before=query.createdBefore,
+    )
+    page = await call.services.sessions.listed(call.livemode, wanted, window)
+    return cursors.listed(_LIST, call.livemode, page, window)
+
+
+def _fiat(amount: schemas.Amount) -> Fiat:
+    return values.fiat(amount.value, amount.currency, value_param="amount.value", currency_param="amount.currency")
+
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/checkout_sessions",
+        scope=Scope.SESSIONS_WRITE,
+        summary="Make a checkout session",
+        write=create,
+        body=schemas.NewSession,
+        status=201,
+    ),
+    Operation(
+        method="GET",
+        path="/checkout_sessions",
+        scope=Scope.SESSIONS_READ,
+        summary="List checkout sessions",
+        read=listed,
+        query=schemas.SessionsQuery,
+    ),
+    Operation(
+        method="GET",
+        path="/checkout_sessions/{id}",
+        scope=Scope.SESSIONS_READ,
+        summary="Show a checkout session",
+        read=show,
+    ),
+)

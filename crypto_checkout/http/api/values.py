@@ -1,0 +1,59 @@
+"""Checks of values that need more than their own shape: the currency beside an amount, the mode of the key."""
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from crypto_checkout.core.errors import InvalidBody
+from crypto_checkout.core.money import Fiat, parse_currency, parse_fiat
+
+
+def fiat(value: str, currency: str, *, value_param: str, currency_param: str) -> Fiat:
+    """Read an amount in a currency. Raises InvalidBody with the wrong field's name."""
+    try:
+        parse_currency(currency)
+    except ValueError as error:
+        raise InvalidBody(f"{currency_param}: {error}.", param=currency_param) from None
+    try:
+        return parse_fiat(value, currency)
+    except ValueError as error:
+        raise InvalidBody(f"{value_param}: {error}.", param=value_param) from None
+
+
+def redirect_url(url: str | None, *, livemode: bool, param: str) -> str | None:
+    """Check where payers are sent: absolute https; http for loopback hosts, and for any host in test mode.
+
+    It may hold `{CHECKOUT_SESSION_ID}`. Raises InvalidBody.
+    """
+    if url is None:
+        return None
+    problem = _problem(url, livemode)
+    if problem is not None:
+        raise InvalidBody(f"{param}: {problem}.", param=param)
+    return url
+
+
+def _problem(url: str, livemode: bool) -> str | None:
+    if any(character.isspace() or not character.isprintable() for character in url) or "\\" in url:
+        return "a URL has no spaces, control characters or backslashes"
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+        _ = parts.port  # reading it checks it
+    except ValueError:
+        return "not a URL"
+    if parts.scheme not in {"http", "https"} or not host:
+        return "must be an absolute URL that begins with https://"
+    if parts.username is not None or parts.password is not None:
+        return "must not hold a user name or password"
+    if parts.scheme == "http" and livemode and not _is_loopback(host):
+        return "must begin with https://; plain http is for loopback hosts and test mode"
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

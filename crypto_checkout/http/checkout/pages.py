@@ -1,0 +1,233 @@
+"""The payer's routes. What is shown is decided in `view`, who is asking in `visitors`; here both meet HTTP."""
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from crypto_checkout.core import moments
+from crypto_checkout.core.errors import CheckoutError, RecoverableError, ResourceNotFound, RouteNotFound, SessionNotOpen
+from crypto_checkout.core.resources import SessionResource
+
+from . import refusals, visitors
+from .paper import Paper
+from .view import public_part, view
+
+_LOGO_TYPES = {
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
+}
+
+_LOGO_HEADERS = {
+    # An SVG that is opened by itself is a document, and could bring scripts.
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "public, max-age=600",
+}
+
+_PAY_PATH = "/test/pay"
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Sessions(Protocol):
+    """What the pages need of the sessions."""
+
+    async def public(self, session_id: str) -> SessionResource:
+        """Return a session of either mode. Raises ResourceNotFound."""
+        ...
+
+    async def visit_link(self, slug: str) -> SessionResource:
+        """Make a session for a link.
+
+        Raises:
+            ResourceNotFound: there is no such link, or it was deleted.
+            LinkInactive: it is switched off.
+            PriceUnavailable, WalletNotConfigured, UnsupportedChain, UnsupportedAsset, AmountTooSmall: as the API does.
+            RecoverableError: something outside failed for now.
+
+        """
+        ...
+
+    async def link_exists(self, slug: str) -> bool:
+        """Tell whether a link has this slug, switched off or not; makes nothing."""
+        ...
+
+    async def pay_in_test_mode(self, session_id: str) -> None:
+        """Pay what remains on the simulated chain; `public` shows it when this returns.
+
+        Raises:
+            ResourceNotFound: there is no such session in test mode.
+            SessionNotOpen: nothing is left to pay.
+
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChainFace:
+    """What payers see of a chain; an empty `explorer_url` makes no links."""
+
+    name: str
+    explorer_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Branding:
+    """What payers see of the shop; an empty name and no logo leave only the amount."""
+
+    name: str
+    logo: Path | None
+
+
+def system_clock(livemode: bool) -> datetime:  # noqa: ARG001 - both modes have the same time here
+    """Read the clock of this machine."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """All that the pages stand on.
+
+    `limit` raises RateLimitExceeded. `clock` tells the time of live (True) or test mode (False), whose time can be
+    moved ahead; it must be the clock that `expiresAt` was taken from.
+    """
+
+    sessions: Sessions
+    chains: Mapping[int, ChainFace]
+    branding: Branding
+    limit: Callable[[Request], None]
+    clock: Callable[[bool], datetime] = system_clock
+
+
+def routes(checkout: Checkout) -> list[Route]:
+    """List the payer's routes; the templates are compiled and the assets hashed as they are first used."""
+    pages = _Pages(checkout)
+    made = [
+        Route("/l/{slug}", pages.for_people(pages.link)),
+        Route("/checkout/{id}", pages.for_people(pages.session)),
+        Route("/checkout/{id}/status", pages.status),
+        Route("/checkout/{id}" + _PAY_PATH, pages.for_people(pages.pay_in_test_mode), methods=["POST"]),
+    ]
+    if checkout.branding.logo is None:
+        return made
+    return [*made, Route("/branding/logo", pages.logo)]
+
+
+class _Pages:
+    """The handlers, with what they stand on."""
+
+    def __init__(self, checkout: Checkout) -> None:
+        self._checkout = checkout
+        self._paper = Paper(shop_name=checkout.branding.name, has_logo=checkout.branding.logo is not None)
+
+    def for_people(self, handler: Handler) -> Handler:
+        """Limit a handler, and answer its errors with a page."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                self._checkout.limit(request)
+                return await handler(request)
+            except (CheckoutError, RecoverableError) as error:
+                return refusals.page(self._paper, error, _page_of(request))
+
+        return endpoint
+
+    async def link(self, request: Request) -> Response:
+        """Make a session and send the payer there; who only looks makes none."""
+        slug = request.path_params["slug"]
+        only_looks = visitors.only_looks(request.method, request.headers)
+        # The way on from the page below, for a person whose browser looks like a bot. A prefetch finds it, too.
+        chosen = "open" in request.query_params and request.method == "GET" and not visitors.is_prefetch(request.headers)
+        if only_looks and not chosen:
+            if not await self._checkout.sessions.link_exists(slug):
+                raise ResourceNotFound("no link has this slug")
+            return self._paper.page("link.html", url=f"{_page_of(request)}?open")
+        session = await self._checkout.sessions.visit_link(slug)
+        return RedirectResponse(f"/checkout/{session['id']}", 303, {"Cache-Control": "no-store"})
+
+    async def session(self, request: Request) -> Response:
+        """Show what is to be paid, or what became of it."""
+        session = await self._checkout.sessions.public(request.path_params["id"])
+        chain = session["chainId"]
+        face = self._checkout.chains.get(chain) or ChainFace(f"chain {chain}", "")
+        shown = view(
+            session,
+            chain_name=face.name,
+            explorer_url=face.explorer_url,
+            now=self._checkout.clock(session["livemode"]),
+        )
+        response = self._paper.page("session.html", view=shown, version=_etag(_json(session)))
+        if not session["livemode"]:
+            # With no-referrer, browsers send `Origin: null` with the page's own form; on plain http nothing else
+            # tells it from another site's (Fetch, "append a request Origin header").
+            response.headers["Referrer-Policy"] = "same-origin"
+        return response
+
+    async def status(self, request: Request) -> Response:
+        """Answer with the public part as JSON. Errors are left to the outer handler, which answers with JSON."""
+        self._checkout.limit(request)
+        session = await self._checkout.sessions.public(request.path_params["id"])
+        body = _json(session)
+        headers = {
+            "ETag": _etag(body),
+            "Cache-Control": "no-cache",
+            "X-Content-Type-Options": "nosniff",
+            # Not `Date`, which tells the machine's time also where test mode's was moved.
+            "X-Server-Time": moments.to_text(self._checkout.clock(session["livemode"])),
+        }
+        if _is_known(headers["ETag"], request.headers.get("if-none-match", "")):
+            return Response(status_code=304, headers=headers)
+        return Response(body, media_type="application/json", headers=headers)
+
+    async def pay_in_test_mode(self, request: Request) -> Response:
+        """Pay with test money, then show the session again."""
+        page = _page_of(request)
+        if visitors.is_cross_site(request.headers):
+            return refusals.show(self._paper, refusals.CROSS_SITE, page)
+        session = await self._checkout.sessions.public(request.path_params["id"])
+        if session["livemode"]:
+            return refusals.show(self._paper, refusals.NOT_A_TEST, page)
+        # A second click, or a page that was left open: the session's page says what happened.
+        with suppress(SessionNotOpen):
+            await self._checkout.sessions.pay_in_test_mode(session["id"])
+        return RedirectResponse(page, 303, {"Cache-Control": "no-store"})
+
+    async def logo(self, request: Request) -> Response:
+        """Send the shop's logo."""
+        logo = self._checkout.branding.logo
+        if logo is None or not logo.is_file():
+            return refusals.page(self._paper, RouteNotFound("there is no logo"), _page_of(request))
+        media_type = _LOGO_TYPES.get(logo.suffix.lower(), "application/octet-stream")
+        return FileResponse(logo, media_type=media_type, headers=_LOGO_HEADERS)
+
+
+def _page_of(request: Request) -> str:
+    """Give the path of the page that a request is about, fit for a link."""
+    return quote(request.scope["path"]).removesuffix(_PAY_PATH)
+
+
+def _json(session: SessionResource) -> bytes:
+    return json.dumps(public_part(session), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _etag(body: bytes) -> str:
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+
+def _is_known(etag: str, if_none_match: str) -> bool:
+    """Compare as RFC 9110, section 13.1.2 says: a proxy that compresses may have made the tag a weak one."""
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag in tags or "*" in tags

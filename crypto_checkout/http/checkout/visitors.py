@@ -1,0 +1,57 @@
+"""Who is asking: a person, a preview bot, a browser's prefetch, another site's form. Pure decisions over headers."""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+_PREFETCH_HEADERS = ("sec-purpose", "purpose", "x-purpose", "x-moz")
+
+# The names under which messengers, networks and search engines look at a link. Those that call themselves a bot, a
+# crawler or a spider need no name here; CUBOT is a maker of phones. In-app browsers (Instagram, Pinterest/iOS, FBAN)
+# are people.
+_BOTS = re.compile(
+    r"(?<!cu)bot\b|crawler|spider|facebookexternalhit|facebot|meta-external|whatsapp\b|slackbot|slack-imgproxy|telegrambot"
+    r"|skypeuripreview|microsoftpreview|snap url preview|google-inspectiontool|google-pagerenderer|googleother"
+    r"|mediapartners-google|apis-google|bingpreview|yahoo! slurp|vkshare|embedly|iframely|cardyb|mastodon|synapse"
+    r"|nextcloud server|mattermost|rocket\.chat|zoom\.us|line-poker|kakaotalk-scrap|ia_archiver|headlinebot|bitlybot",
+    re.IGNORECASE,
+)
+
+
+def only_looks(method: str, headers: Mapping[str, str]) -> bool:
+    """Tell whether a request for a link wants to see where it leads, not to pay."""
+    return method == "HEAD" or is_prefetch(headers) or is_bot(headers.get("user-agent", ""))
+
+
+def is_prefetch(headers: Mapping[str, str]) -> bool:
+    """Tell whether a browser loads a page that nobody has asked for yet."""
+    return any("prefetch" in value or "preview" in value for value in _values(headers, _PREFETCH_HEADERS))
+
+
+def is_bot(user_agent: str) -> bool:
+    """Tell whether a User-Agent belongs to a program that makes previews or an index."""
+    return _BOTS.search(user_agent) is not None
+
+
+def is_cross_site(headers: Mapping[str, str]) -> bool:
+    """Tell whether another site's page sent this write, as Go's CrossOriginProtection does.
+
+    Browsers say so in `Sec-Fetch-Site`; older ones, and all on plain http, only in `Origin`. With neither it was no
+    browser, and nobody's cookies or network are abused.
+    """
+    site = headers.get("sec-fetch-site")
+    if site:
+        return site not in {"same-origin", "none"}
+    origin = headers.get("origin")
+    return bool(origin) and _host(origin or "") != headers.get("host", "").lower()
+
+
+def _host(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
+
+
+def _values(headers: Mapping[str, str], names: tuple[str, ...]) -> list[str]:
+    return [headers[name].lower() for name in names if name in headers]

@@ -1,0 +1,105 @@
+"""Every error as an answer: the only place where a cause becomes a status code."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from crypto_checkout.core import errors
+from crypto_checkout.core.errors import CheckoutError
+
+INTERNAL = "internal_error"
+
+_TYPES: Mapping[int, str] = {
+    400: "invalid_request",
+    401: "authentication",
+    403: "permission",
+    404: "not_found",
+    405: "invalid_request",
+    409: "conflict",
+    413: "invalid_request",
+    415: "invalid_request",
+    429: "rate_limited",
+    500: "server",
+    503: "server",
+}
+
+STATUS: Mapping[str, int] = {
+    "missing_api_key": 401,
+    "invalid_api_key": 401,
+    "revoked_api_key": 401,
+    "insufficient_scope": 403,
+    "invalid_json": 400,
+    "invalid_body": 400,
+    "invalid_query": 400,
+    "invalid_cursor": 400,
+    "link_inactive": 400,
+    "unsupported_chain": 400,
+    "unsupported_asset": 400,
+    "amount_too_small": 400,
+    "method_not_allowed": 405,
+    "body_too_large": 413,
+    "unsupported_content_type": 415,
+    "resource_not_found": 404,
+    "route_not_found": 404,
+    "idempotency_key_reused": 409,
+    "session_not_open": 409,
+    "rate_limit_exceeded": 429,
+    INTERNAL: 500,
+    "price_unavailable": 503,
+    "wallet_not_configured": 503,
+}
+"""The status of each error code; the codes are fixed and public."""
+
+
+def body(error: CheckoutError, request_id: str) -> dict[str, dict[str, str]]:
+    """Return the one shape of every error."""
+    described = {"type": _TYPES[STATUS[error.code]], "code": error.code, "message": error.message}
+    if error.param is not None:
+        described["param"] = error.param
+    return {"error": {**described, "requestId": request_id}}
+
+
+def headers(error: CheckoutError) -> dict[str, str]:
+    """Return the headers that belong to an error."""
+    if isinstance(error, errors.MethodNotAllowed):
+        return {"Allow": error.allow}
+    if isinstance(error, errors.RateLimitExceeded):
+        return {"Retry-After": str(error.retry_after_seconds)}
+    if STATUS[error.code] == HTTPStatus.UNAUTHORIZED:
+        return {"WWW-Authenticate": "Bearer"}
+    return {}
+
+
+def answer(error: CheckoutError, request_id: str) -> Response:
+    """Return an error as JSON."""
+    return JSONResponse(body(error, request_id), STATUS[error.code], headers(error))
+
+
+def internal(request_id: str) -> Response:
+    """Return the answer to a fault of ours; it says nothing of the inside."""
+    fault = CheckoutError(f"Something went wrong on this server. The log has it under {request_id}.")
+    return answer(fault, request_id)
+
+
+async def on_checkout_error(request: Request, error: Exception) -> Response:
+    """Answer what a handler raised on purpose."""
+    assert isinstance(error, CheckoutError), "registered for these only"
+    return answer(error, request.scope["request_id"])
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """Answer what Starlette raises: no such route, no such method."""
+    assert isinstance(error, HTTPException), "registered for these only"
+    request_id: str = request.scope["request_id"]
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allow = (error.headers or {}).get("Allow", "")
+        message = f"{request.method} is not possible here; this path takes {allow}."
+        return answer(errors.MethodNotAllowed(message, allow=allow), request_id)
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return answer(
+            errors.RouteNotFound(f"There is nothing at {request.method} {request.url.path[:200]}."), request_id
+        )
+    return answer(errors.InvalidQuery(f"The request can't be understood: {error.detail}."), request_id)

@@ -1,0 +1,80 @@
+"""Token buckets: so many requests at once, so many per second over time. In memory; a restart refills them."""
+
+import math
+import time
+from dataclasses import dataclass
+
+from crypto_checkout.core.errors import RateLimitExceeded
+
+_MOST_BUCKETS = 10_000
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What one request found in its bucket; `reset_seconds` is how long until it is full again."""
+
+    is_allowed: bool
+    limit: int
+    remaining: int
+    reset_seconds: int
+    retry_after_seconds: int
+
+    def headers(self) -> dict[str, str]:
+        """Return the `RateLimit-*` headers."""
+        return {
+            "RateLimit-Limit": str(self.limit),
+            "RateLimit-Remaining": str(self.remaining),
+            "RateLimit-Reset": str(self.reset_seconds),
+        }
+
+    def check(self) -> None:
+        """Raise RateLimitExceeded where the bucket was empty."""
+        if not self.is_allowed:
+            raise RateLimitExceeded(
+                f"Too many requests: {self.limit} at once are allowed. Try again in {self.retry_after_seconds} s.",
+                retry_after_seconds=self.retry_after_seconds,
+            )
+
+
+class RateLimit:
+    """Buckets by name: an API key's id, or a client's address."""
+
+    def __init__(self, *, per_second: float, burst: int) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._buckets: dict[str, _Bucket] = {}
+
+    def take(self, name: str) -> Allowance:
+        """Take a token from a bucket."""
+        now = time.monotonic()
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            self._make_room(now)
+            bucket = self._buckets[name] = _Bucket(self._burst, now)
+        bucket.tokens = min(self._burst, bucket.tokens + (now - bucket.at) * self._per_second)
+        bucket.at = now
+        is_allowed = bucket.tokens >= 1
+        if is_allowed:
+            bucket.tokens -= 1
+        return Allowance(
+            is_allowed=is_allowed,
+            limit=self._burst,
+            remaining=int(bucket.tokens),
+            reset_seconds=math.ceil((self._burst - bucket.tokens) / self._per_second),
+            retry_after_seconds=max(1, math.ceil((1 - bucket.tokens) / self._per_second)),
+        )
+
+    def _make_room(self, now: float) -> None:
+        """Forget buckets that are full again: forgetting them gives nobody anything."""
+        if len(self._buckets) < _MOST_BUCKETS:
+            return
+        full_after = self._burst / self._per_second
+        self._buckets = {name: bucket for name, bucket in self._buckets.items() if now - bucket.at < full_after}
+        if len(self._buckets) >= _MOST_BUCKETS:
+            self._buckets.clear()

@@ -1,0 +1,40 @@
+"""For those who watch the server: `/healthz`, `/readyz`, `/metrics`."""
+
+import hmac
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from crypto_checkout import metrics
+from crypto_checkout.core.errors import RouteNotFound
+from crypto_checkout.services.health import Health
+
+from .middleware import is_local
+
+
+def routes(health: Health, metrics_token: str | None) -> list[Route]:
+    """Return the three routes; without a token only this machine sees the metrics."""
+
+    async def healthz(_: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def readyz(_: Request) -> Response:
+        checks = await health.checks()
+        is_ready = all(check.problem is None for check in checks)
+        described = {check.name: check.problem or "ok" for check in checks}
+        return JSONResponse(
+            {"status": "ready" if is_ready else "not ready", "checks": described}, 200 if is_ready else 503
+        )
+
+    async def show_metrics(request: Request) -> Response:
+        if not (_has_token(request, metrics_token) or is_local(request.scope)):
+            raise RouteNotFound(f"There is nothing at {request.method} {request.url.path}.")
+        return Response(metrics.render(), media_type=None, headers={"Content-Type": metrics.CONTENT_TYPE})
+
+    return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", show_metrics)]
+
+
+def _has_token(request: Request, token: str | None) -> bool:
+    given = request.headers.get("authorization", "")
+    return token is not None and hmac.compare_digest(given.encode(), f"Bearer {token}".encode())

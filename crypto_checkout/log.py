@@ -1,0 +1,88 @@
+"""Logging: how it is set up, and the one list of context keys that events may carry.
+
+    log = get_logger("watcher")
+    log.info("caught up", chain=1, block=19_000_000)
+
+Anyone but `core` may log. Keys, secrets, recovery phrases and whole RPC URLs are never logged.
+"""
+
+import logging
+import sys
+from typing import Any, Literal
+
+import structlog
+
+CONTEXT_KEYS = {
+    "address": "a client's address",
+    "attempt": "the number of a delivery attempt, from 1",
+    "block": "a block number",
+    "blocks": "how many blocks",
+    "chain": "a chain id",
+    "delay_seconds": "how long until the next try",
+    "delivery": "a delivery's seq",
+    "duration_ms": "how long it took",
+    "endpoint": "a webhook endpoint's id",
+    "error": "what went wrong, in one line",
+    "event_type": "an event's type",
+    "index": "a derivation index",
+    "key": "an API key's id",
+    "left": "how much of it is still to do",
+    "method": "an HTTP method",
+    "path": "an HTTP path without its query",
+    "payments": "how many payments",
+    "request": "a request's id",
+    "sessions": "how many sessions",
+    "source": "a price source",
+    "status": "an HTTP status, or a delivery's",
+    "webhook_event": "an event's id",
+}
+"""Every key that a log line may carry beside `event`, `level`, `logger` and `timestamp`; a test compares."""
+
+Logger = structlog.stdlib.BoundLogger
+
+
+def get_logger(name: str) -> Logger:
+    """Return a logger; `name` is the module's last name."""
+    logger: Logger = structlog.stdlib.get_logger(f"crypto_checkout.{name}")
+    return logger
+
+
+def configure(level: Literal["debug", "info", "warning", "error"], style: Literal["auto", "console", "json"]) -> None:
+    """Set up logging to standard error, once, at the start of a process.
+
+    Lines of libraries are brought into the same form; their chatter below a warning is left out.
+    """
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(style)],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("crypto_checkout").setLevel(level.upper())
+
+
+def _renderers(style: Literal["auto", "console", "json"]) -> list[Any]:
+    if style == "json" or (style == "auto" and not sys.stderr.isatty()):
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    return [
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    ]

@@ -1,0 +1,40 @@
+"""The one list of metrics, with their help and unit, as `/metrics` shows them. Anyone but `core` may count here."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+REGISTRY = CollectorRegistry(auto_describe=True)
+
+REQUESTS = Counter(
+    "checkout_http_requests", "HTTP requests answered.", ["method", "route", "status"], registry=REGISTRY
+)
+REQUEST_SECONDS = Histogram(
+    "checkout_http_request_seconds",
+    "How long answering took, in seconds.",
+    ["route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    registry=REGISTRY,
+)
+SESSION_EVENTS = Counter("checkout_events", "Events recorded, by type and mode.", ["type", "mode"], registry=REGISTRY)
+CHAIN_HEAD = Gauge("checkout_chain_head_block", "The newest block a node shows.", ["chain"], registry=REGISTRY)
+CHAIN_PROCESSED = Gauge("checkout_chain_processed_block", "The last processed block.", ["chain"], registry=REGISTRY)
+CHAIN_FAILURES = Counter(
+    "checkout_chain_failures", "Times that a chain could not be read.", ["chain"], registry=REGISTRY
+)
+CHAIN_REORGS = Counter("checkout_chain_reorgs", "Reorganisations followed.", ["chain"], registry=REGISTRY)
+WEBHOOK_ATTEMPTS = Counter(
+    "checkout_webhook_attempts", "Delivery attempts, by what came of them.", ["outcome"], registry=REGISTRY
+)
+WEBHOOK_SECONDS = Histogram(
+    "checkout_webhook_attempt_seconds",
+    "How long endpoints took to answer, in seconds.",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30),
+    registry=REGISTRY,
+)
+DELIVERIES_PENDING = Gauge("checkout_deliveries_pending", "Deliveries that wait, due or not.", registry=REGISTRY)
+
+
+def render() -> bytes:
+    """Return all metrics in Prometheus' text format."""
+    return generate_latest(REGISTRY)

@@ -1,0 +1,20 @@
+"""The operator's own prices, in front of the market's: a pair of the table is never asked for elsewhere."""
+
+from collections.abc import Collection
+
+from crypto_checkout.core.quotes import Rate
+from crypto_checkout.prices.board import PriceBoard
+
+
+class Override:
+    """Asks `fixed` for the pairs it is told (written `ETH/USD`), and `market` for all others."""
+
+    def __init__(self, fixed: PriceBoard, market: PriceBoard, pairs: Collection[str]) -> None:
+        self._fixed = fixed
+        self._market = market
+        self._pairs = frozenset(pairs)
+
+    async def rate(self, base: str, quote: str) -> Rate:
+        """Return what one `base` costs in `quote`; raises as `PriceBoard.rate` does."""
+        board = self._fixed if f"{base}/{quote}" in self._pairs else self._market
+        return await board.rate(base, quote)

@@ -1,0 +1,177 @@
+"""Deliver events: take what is due, sign it, send it, store the attempt, plan the next.
+
+Everything waits in the database, nothing in memory: after a kill, what was under way is simply due again. Receivers
+tell repetitions by `webhook-id`.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from crypto_checkout import metrics
+from crypto_checkout.core import resources
+from crypto_checkout.core.events import EventType
+from crypto_checkout.log import get_logger
+from crypto_checkout.store import deliveries, endpoints
+from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+from crypto_checkout.store.deliveries import Attempt, DeliveryStatus, Due
+from crypto_checkout.webhooks import schedule, signing
+from crypto_checkout.webhooks.send import Outcome
+
+from .events import Events
+
+log = get_logger("dispatcher")
+
+_LOOK_EVERY_SECONDS = 5.0
+"""How long until rows of another process are found; rows of this one wake the loop."""
+
+GONE = "The endpoint answered 410 Gone."
+
+
+class Sender(Protocol):
+    """Sends one attempt; see `webhooks.send.Sender`."""
+
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
+        """POST a body once and say what came of it."""
+
+
+class Dispatcher:
+    """The loop that delivers. At most `concurrency` attempts run at once, and a share of them for one endpoint."""
+
+    def __init__(
+        self,
+        db: Database,
+        sender: Sender,
+        events: Events,
+        *,
+        retry_seconds: Sequence[int],
+        concurrency: int,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._db = db
+        self._sender = sender
+        self._events = events
+        self._retry_seconds = retry_seconds
+        self._concurrency = concurrency
+        self._per_endpoint = max(1, concurrency // 4)
+        self._clock = clock
+        self._woken = asyncio.Event()
+        self._in_flight: dict[int, tuple[str, asyncio.Task[None]]] = {}
+
+    def wake(self) -> None:
+        """Have the loop look for due deliveries now."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled; attempts under way are cancelled too, and due again at the next start."""
+        try:
+            while True:
+                self._woken.clear()
+                try:
+                    wait_seconds = await self.turn()
+                except Exception as error:  # a loop's boundary: nothing may end the deliveries
+                    log.exception("deliveries could not be read", error=str(error))
+                    wait_seconds = _LOOK_EVERY_SECONDS
+                await self._pause(wait_seconds)
+        finally:
+            tasks = [task for _, task in self._in_flight.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def turn(self) -> float:
+        """Start what is due and fits; return how many seconds the next look may wait."""
+        free = self._concurrency - len(self._in_flight)
+        if free <= 0:
+            return _LOOK_EVERY_SECONDS
+
+        def read(unit: ReadUnit) -> tuple[list[Due], datetime | None]:
+            due = deliveries.due(unit, list(self._in_flight), self._per_endpoint, free)
+            return due, deliveries.next_due_at(unit)
+
+        due, next_at = await self._db.read(read)
+        for delivery in due:
+            if self._count(delivery.endpoint_id) < self._per_endpoint:
+                task = asyncio.create_task(self._deliver(delivery), name=f"delivery {delivery.seq}")
+                self._in_flight[delivery.seq] = (delivery.endpoint_id, task)
+        wait = (next_at - self._clock()).total_seconds() if next_at else _LOOK_EVERY_SECONDS
+        # What is due already and doesn't fit is started when an attempt ends, which wakes the loop.
+        return _LOOK_EVERY_SECONDS if wait <= 0 else min(wait, _LOOK_EVERY_SECONDS)
+
+    def _count(self, endpoint_id: str) -> int:
+        return sum(1 for of, _ in self._in_flight.values() if of == endpoint_id)
+
+    async def _deliver(self, delivery: Due) -> None:
+        try:
+            started_at = self._clock()
+            body = delivery.body.encode()
+            headers = signing.headers(delivery.event_id, body, [delivery.secret], int(started_at.timestamp()))
+            outcome = await self._sender.send(delivery.url, headers, body)
+            await self._db.write(lambda unit: self._record(unit, delivery, started_at, outcome))
+        except Exception as error:  # a loop's boundary: one delivery's failure is its own, and it stays due
+            log.exception("an attempt could not be recorded", delivery=delivery.seq, error=str(error))
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+        finally:
+            del self._in_flight[delivery.seq]
+            self.wake()
+
+    def _record(self, unit: WriteUnit, delivery: Due, started_at: datetime, outcome: Outcome) -> None:
+        status, next_at = self._next(unit.now, delivery.attempts + 1, outcome)
+        attempt = Attempt(
+            started_at=started_at,
+            duration_ms=outcome.duration_ms,
+            status_code=outcome.status_code,
+            error=outcome.error,
+            excerpt=outcome.excerpt,
+        )
+        deliveries.record_attempt(unit, delivery, attempt, status, next_at)
+        if outcome.is_gone:
+            self._disable(unit, delivery.endpoint_id)
+        unit.after_commit(lambda: _count_attempt(delivery, outcome, status))
+
+    def _next(self, now: datetime, attempts_made: int, outcome: Outcome) -> tuple[DeliveryStatus, datetime | None]:
+        if outcome.is_success:
+            return DeliveryStatus.SUCCEEDED, None
+        delay = schedule.next_delay_seconds(
+            attempts_made,
+            self._retry_seconds,
+            jitter=random.uniform(-1, 1),  # noqa: S311 - it spreads load, nothing depends on it
+            retry_after_seconds=outcome.retry_after_seconds,
+        )
+        if delay is None or outcome.is_gone:
+            return DeliveryStatus.ABANDONED, None
+        return DeliveryStatus.PENDING, now + timedelta(seconds=delay)
+
+    def _disable(self, unit: WriteUnit, endpoint_id: str) -> None:
+        endpoint = endpoints.get(unit, endpoint_id)
+        if endpoint is None or not endpoint.active:
+            return
+        disabled = replace(endpoint, active=False, disabled_reason=GONE, updated_at=unit.now)
+        endpoints.update(unit, disabled)
+        self._events.record(unit, EventType.ENDPOINT_DISABLED, resources.endpoint(disabled))
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+
+
+def _count_attempt(delivery: Due, outcome: Outcome, status: DeliveryStatus) -> None:
+    metrics.WEBHOOK_ATTEMPTS.labels("succeeded" if outcome.is_success else "failed").inc()
+    metrics.WEBHOOK_SECONDS.observe(outcome.duration_ms / 1000)
+    say = log.info if outcome.is_success else log.warning
+    say(
+        "webhook delivered" if outcome.is_success else "webhook attempt failed",
+        webhook_event=delivery.event_id,
+        event_type=delivery.event_type,
+        endpoint=delivery.endpoint_id,
+        attempt=delivery.attempts + 1,
+        status=status,
+        duration_ms=outcome.duration_ms,
+        **({} if outcome.detail is None else {"error": outcome.detail}),
+    )

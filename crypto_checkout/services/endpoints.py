@@ -1,0 +1,96 @@
+"""Make, show and delete webhook endpoints. Sending to them is `services.dispatcher`."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from crypto_checkout.core import ids, resources
+from crypto_checkout.core.endpoint import Endpoint
+from crypto_checkout.core.errors import InvalidBody, ResourceNotFound
+from crypto_checkout.core.events import EventType
+from crypto_checkout.core.resources import DeletedResource, EndpointResource
+from crypto_checkout.store import endpoints as store
+from crypto_checkout.store import lists
+from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+from crypto_checkout.webhooks import guard, signing
+
+from .events import Events
+
+
+@dataclass(frozen=True, slots=True)
+class NewEndpoint:
+    """What the merchant says of a new endpoint; `events` are event types, or only `"*"`."""
+
+    url: str
+    events: tuple[str, ...]
+    description: str | None = None
+    active: bool = True
+
+
+class Endpoints:
+    """The webhook endpoints of both modes."""
+
+    def __init__(self, db: Database, events: Events, *, allow_private_networks: bool) -> None:
+        self._db = db
+        self._events = events
+        self._allow_private_networks = allow_private_networks
+
+    def create(self, livemode: bool, new: NewEndpoint) -> Callable[[WriteUnit], EndpointResource]:
+        """Return the unit that stores a new endpoint; its result holds the secret, this once.
+
+        Raises InvalidBody for a URL that nothing could or should be sent to.
+        """
+        try:
+            guard.check_url(new.url, allow_private_networks=self._allow_private_networks, allow_http=not livemode)
+        except ValueError as error:
+            raise InvalidBody(f"url: {error}", param="url") from error
+
+        def make(unit: WriteUnit) -> EndpointResource:
+            endpoint = Endpoint(
+                id=unit.new_id(ids.ENDPOINT),
+                livemode=livemode,
+                url=new.url,
+                events=new.events,
+                description=new.description,
+                active=new.active,
+                disabled_reason=None,
+                secret=signing.new_secret(secrets.token_bytes(signing.ENTROPY_BYTES)),
+                created_at=unit.now,
+                updated_at=unit.now,
+            )
+            store.insert(unit, endpoint)
+            resource = self._recorded(unit, EventType.ENDPOINT_CREATED, endpoint)
+            return {**resource, "secret": endpoint.secret}
+
+        return make
+
+    async def get(self, livemode: bool, endpoint_id: str) -> EndpointResource:
+        """Return an endpoint. Raises ResourceNotFound."""
+        return resources.endpoint(await self._db.read(lambda unit: _found(unit, endpoint_id, livemode)))
+
+    async def listed(self, livemode: bool, window: lists.Window) -> lists.Page[EndpointResource]:
+        """Return a page of endpoints."""
+        return (await self._db.read(lambda unit: store.listed(unit, livemode, window))).map(resources.endpoint)
+
+    def delete(self, livemode: bool, endpoint_id: str) -> Callable[[WriteUnit], DeletedResource]:
+        """Return the unit that removes an endpoint and its deliveries. It raises ResourceNotFound."""
+
+        def remove(unit: WriteUnit) -> DeletedResource:
+            endpoint = _found(unit, endpoint_id, livemode)
+            store.delete(unit, endpoint.id)
+            self._recorded(unit, EventType.ENDPOINT_DELETED, endpoint)
+            return resources.deleted(endpoint.id, "webhook_endpoint")
+
+        return remove
+
+    def _recorded(self, unit: WriteUnit, event_type: EventType, endpoint: Endpoint) -> EndpointResource:
+        resource = resources.endpoint(endpoint)
+        self._events.record(unit, event_type, resource)
+        return resource
+
+
+def _found(unit: ReadUnit, endpoint_id: str, livemode: bool) -> Endpoint:
+    endpoint = store.get(unit, endpoint_id, livemode)
+    if endpoint is None:
+        raise ResourceNotFound(f"There is no webhook endpoint {endpoint_id[:40]} in this mode.")
+    return endpoint

@@ -1,0 +1,40 @@
+"""Record that something happened: the event and its deliveries, in the unit that made it happen."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from crypto_checkout.core import ids, resources
+from crypto_checkout.core.events import Event, EventType
+from crypto_checkout.store import deliveries, endpoints
+from crypto_checkout.store import events as store
+from crypto_checkout.store.database import WriteUnit
+
+
+def _nobody() -> None:
+    """Wake nobody: the dispatcher of another process will find the rows."""
+
+
+class Events:
+    """The outbox's writing side; `wake` tells the dispatcher of this process after the commit."""
+
+    def __init__(self, wake: Callable[[], None] = _nobody) -> None:
+        self._wake = wake
+
+    def record(self, unit: WriteUnit, event_type: EventType, resource: Mapping[str, Any]) -> None:
+        """Store an event with the resource as it is now, and a delivery for each endpoint that wants it.
+
+        Its mode is the resource's.
+        """
+        event = Event(unit.new_id(ids.EVENT), resource["livemode"], event_type, unit.now, resource)
+        seq = store.insert(unit, event, resource["id"], to_body(resources.event(event)))
+        wanting = [each for each in endpoints.active(unit, event.livemode) if each.wants(event.type)]
+        for endpoint in wanting:
+            deliveries.enqueue(unit, seq, endpoint.id)
+        if wanting:
+            unit.after_commit(self._wake)
+
+
+def to_body(resource: Mapping[str, Any]) -> str:
+    """Write a resource as JSON: the text that is stored, signed and sent."""
+    return json.dumps(resource, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,76 @@
+"""Tell whether the server can do its work: the database takes writes, and each watcher keeps up."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from crypto_checkout.log import get_logger
+from crypto_checkout.store import probe
+from crypto_checkout.store.database import Database
+
+from .watcher import ChainStatus, Watcher
+
+log = get_logger("health")
+
+_SILENT_AFTER = timedelta(seconds=60)
+_MOST_LAG_BLOCKS = 100
+_DATABASE_SECONDS = 5.0
+_REMEMBERED_FOR = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One part of the server; `problem` is None when it works, and holds nothing internal."""
+
+    name: str
+    problem: str | None
+
+
+class Health:
+    """The checks behind `/readyz`."""
+
+    def __init__(self, db: Database, watchers: Sequence[Watcher], clock: Callable[[], datetime]) -> None:
+        self._db = db
+        self._watchers = watchers
+        self._clock = clock
+        self._started_at = clock()
+        self._database: tuple[Check, datetime] | None = None
+
+    async def checks(self) -> list[Check]:
+        """Return every check."""
+        return [await self._check_database(), *(self._check_watcher(watcher.status) for watcher in self._watchers)]
+
+    async def _check_database(self) -> Check:
+        """Try a write; the answer holds for a moment, because anybody may ask."""
+        now = self._clock()
+        if self._database is not None and abs(now - self._database[1]) < _REMEMBERED_FOR:
+            return self._database[0]
+        problem = None
+        try:
+            async with asyncio.timeout(_DATABASE_SECONDS):
+                await self._db.write(probe.write)
+        except TimeoutError:
+            problem = f"no write succeeded within {_DATABASE_SECONDS:g} s"
+        except Exception as error:  # noqa: BLE001 - whatever it is, it isn't ready  # a loop's boundary
+            problem = "can't be written"
+            log.warning("the database can't be written", error=str(error))
+        check = Check("database", problem)
+        self._database = (check, now)
+        return check
+
+    def _check_watcher(self, status: ChainStatus) -> Check:
+        return Check(f"chain {status.chain_id}", self._problem(status))
+
+    def _problem(self, status: ChainStatus) -> str | None:
+        if status.stopped:
+            return "stopped after a reorganisation that is too deep; see the log"
+        seen_at = status.seen_at or self._started_at
+        silent = self._clock() - seen_at
+        if silent > _SILENT_AFTER:
+            return f"no answer from its node for {silent.total_seconds():.0f} s"
+        if status.lag is None:
+            return "no block processed yet"
+        if status.lag > _MOST_LAG_BLOCKS:
+            return f"{status.lag} blocks behind"
+        return None

@@ -1,0 +1,80 @@
+"""Move sessions as the chain says, in the unit that stores what the chain said.
+
+The verdict itself is `core.assess`; here it becomes rows and events. Judging twice changes nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from crypto_checkout.core import resources
+from crypto_checkout.core.assess import Tip, assess, counts
+from crypto_checkout.core.events import EventType, of_status
+from crypto_checkout.core.payment import Payment, Transfer
+from crypto_checkout.core.session import SETTLED, TRANSITIONS, Session
+from crypto_checkout.store import payments
+from crypto_checkout.store import sessions as store
+from crypto_checkout.store.database import WriteUnit
+
+from .events import Events
+
+
+class Judge:
+    """Judges the sessions of one chain."""
+
+    def __init__(self, events: Events, *, chain_id: int, public_url: str) -> None:
+        self._events = events
+        self._chain_id = chain_id
+        self._public_url = public_url
+
+    def advance(self, unit: WriteUnit, transfers: Iterable[tuple[Session, Transfer]], tip: Tip) -> None:
+        """Record payments and judge every session that they, or the new tip, can change."""
+        touched: dict[str, Session] = {}
+        for session, transfer in transfers:
+            if not payments.record(unit, session, transfer):
+                continue
+            touched[session.id] = session
+            if not counts(Payment(transfer), session.terms):
+                self._record(unit, EventType.SESSION_LATE_PAYMENT, session, tip)
+        touched.update({session.id: session for session in store.to_judge(unit, self._chain_id, tip.time)})
+        for session_id in touched:
+            self._judge(unit, session_id, tip)
+
+    def roll_back(self, unit: WriteUnit, above: int, tip: Tip) -> int:
+        """Take back the payments above a block and judge their sessions again; return how many sessions it were."""
+        touched = payments.orphan_above(unit, self._chain_id, above)
+        for session_id in touched:
+            session = _existing(unit, session_id)
+            self._record(unit, EventType.SESSION_REORGED, session, tip)
+            self._judge(unit, session_id, tip)
+        return len(touched)
+
+    def _judge(self, unit: WriteUnit, session_id: str, tip: Tip) -> None:
+        # Read now, in this unit: what the caller holds may be older than a request that was written meanwhile.
+        session = _existing(unit, session_id)
+        verdict = assess(session, payments.of_session(unit, session), tip)
+        if verdict.status is session.status:
+            store.store_verdict(unit, session, verdict)
+            return
+        assert verdict.status in TRANSITIONS[session.status], f"{session.status} can't become {verdict.status}"
+        is_first_settled = verdict.status in SETTLED and session.paid_at is None
+        session = replace(
+            session,
+            status=verdict.status,
+            status_reason=verdict.status_reason,
+            paid_at=unit.now if is_first_settled else session.paid_at,
+            updated_at=unit.now,
+        )
+        store.store_verdict(unit, session, verdict)
+        event_type = of_status(verdict.status)
+        if event_type is not None:
+            self._record(unit, event_type, session, tip)
+
+    def _record(self, unit: WriteUnit, event_type: EventType, session: Session, tip: Tip) -> None:
+        of_session = payments.of_session(unit, session)
+        self._events.record(unit, event_type, resources.session(session, of_session, tip, self._public_url))
+
+
+def _existing(unit: WriteUnit, session_id: str) -> Session:
+    session = store.get(unit, session_id)
+    assert session is not None, "sessions are never deleted"
+    return session

@@ -1,0 +1,115 @@
+"""Make, show, change and delete payment links."""
+
+import base64
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from crypto_checkout.core import ids, resources
+from crypto_checkout.core.errors import ResourceNotFound
+from crypto_checkout.core.events import EventType
+from crypto_checkout.core.link import Link
+from crypto_checkout.core.money import Fiat
+from crypto_checkout.core.resources import DeletedResource, LinkResource
+from crypto_checkout.store import links as store
+from crypto_checkout.store import lists
+from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+
+from .events import Events
+from .offer import Offers
+
+_SLUG_BYTES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class NewLink:
+    """What the merchant says of a new link."""
+
+    title: str
+    fiat: Fiat
+    description: str | None = None
+    chain_id: int | None = None
+    asset: str | None = None
+    success_url: str | None = None
+    cancel_url: str | None = None
+    metadata: Mapping[str, str] | None = None
+    active: bool = True
+
+
+class Links:
+    """The payment links of both modes."""
+
+    def __init__(self, db: Database, offers: Offers, events: Events, *, public_url: str) -> None:
+        self._db = db
+        self._offers = offers
+        self._events = events
+        self._public_url = public_url
+
+    def create(self, livemode: bool, new: NewLink) -> Callable[[WriteUnit], LinkResource]:
+        """Return the unit that stores a new link.
+
+        Raises UnsupportedChain, UnsupportedAsset or WalletNotConfigured when it could never be paid.
+        """
+        self._offers.of(livemode).chain(new.chain_id).asset(new.asset)
+
+        def make(unit: WriteUnit) -> LinkResource:
+            link = Link(
+                id=unit.new_id(ids.LINK),
+                livemode=livemode,
+                slug=_new_slug(),
+                title=new.title,
+                description=new.description,
+                fiat=new.fiat,
+                chain_id=new.chain_id,
+                asset=new.asset,
+                success_url=new.success_url,
+                cancel_url=new.cancel_url,
+                active=new.active,
+                created_at=unit.now,
+                updated_at=unit.now,
+                metadata=new.metadata,
+            )
+            store.insert(unit, link)
+            return self._recorded(unit, EventType.LINK_CREATED, link)
+
+        return make
+
+    async def get(self, livemode: bool, link_id: str) -> LinkResource:
+        """Return a link. Raises ResourceNotFound."""
+        return resources.link(await self._db.read(lambda unit: _found(unit, link_id, livemode)), self._public_url)
+
+    async def listed(self, livemode: bool, active: bool | None, window: lists.Window) -> lists.Page[LinkResource]:
+        """Return a page of links."""
+        found = await self._db.read(lambda unit: store.listed(unit, livemode, active, window))
+        return found.map(lambda link: resources.link(link, self._public_url))
+
+    def delete(self, livemode: bool, link_id: str) -> Callable[[WriteUnit], DeletedResource]:
+        """Return the unit that removes a link; its sessions stay. It raises ResourceNotFound."""
+
+        def remove(unit: WriteUnit) -> DeletedResource:
+            link = _found(unit, link_id, livemode)
+            store.delete(unit, link.id)
+            self._recorded(unit, EventType.LINK_DELETED, link)
+            return resources.deleted(link.id, "payment_link")
+
+        return remove
+
+    async def by_slug(self, slug: str) -> Link | None:
+        """Return the link behind a public address, of either mode."""
+        return await self._db.read(lambda unit: store.by_slug(unit, slug))
+
+    def _recorded(self, unit: WriteUnit, event_type: EventType, link: Link) -> LinkResource:
+        resource = resources.link(link, self._public_url)
+        self._events.record(unit, event_type, resource)
+        return resource
+
+
+def _found(unit: ReadUnit, link_id: str, livemode: bool) -> Link:
+    link = store.get(unit, link_id, livemode)
+    if link is None:
+        raise ResourceNotFound(f"There is no payment link {link_id[:40]} in this mode.")
+    return link
+
+
+def _new_slug() -> str:
+    return base64.b32encode(secrets.token_bytes(_SLUG_BYTES)).decode().lower()

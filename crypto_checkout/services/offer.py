@@ -1,0 +1,120 @@
+"""What a mode can be paid with: its wallet, its chains with their assets, and its prices. Wired in `app`."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.assets import Asset
+from crypto_checkout.core.errors import UnsupportedAsset, UnsupportedChain, WalletNotConfigured
+from crypto_checkout.core.quotes import Rate
+
+
+class Wallet(Protocol):
+    """Derives deposit addresses; see `chain.xpub.ExtendedPublicKey`."""
+
+    @property
+    def wallet_id(self) -> str:
+        """Names the wallet in the database."""
+
+    def address(self, index: int) -> Address:
+        """Return the address at an index. Raises ValueError for one of the few indices without a key."""
+
+
+class Prices(Protocol):
+    """Quotes rates; see `prices.board.PriceBoard`."""
+
+    async def rate(self, base: str, quote: str) -> Rate:
+        """Return what one `base` costs in `quote`."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedChain:
+    """A chain that payers can use; the first of `assets` is its native coin, and what is meant when none is named."""
+
+    id: int
+    name: str
+    explorer_url: str
+    confirmations: int
+    assets: tuple[Asset, ...]
+
+    def asset(self, symbol: str | None) -> Asset:
+        """Return an asset by its symbol, the native coin for None. Raises UnsupportedAsset."""
+        if symbol is None:
+            return self.assets[0]
+        for asset in self.assets:
+            if asset.symbol == symbol:
+                return asset
+        known = ", ".join(asset.symbol for asset in self.assets)
+        raise UnsupportedAsset(f'{self.name} has no asset "{symbol[:20]}" here; it takes {known}.', param="asset")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How long a payer has and how exact the amount must be; `[sessions]` of the configuration."""
+
+    ttl_seconds: int
+    late_grace_seconds: int
+    underpayment_tolerance_percent: Decimal
+    overpayment_tolerance_percent: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One mode's side of the shop. `chain_time` turns the time into the chain's, which may run ahead in test mode.
+
+    `unready` names the chains whose next address can't be given out yet, with the reason; it is shared with
+    `services.wallets`, which empties it.
+    """
+
+    livemode: bool
+    wallet: Wallet
+    chains: tuple[OfferedChain, ...]
+    prices: Prices
+    policy: Policy
+    chain_time: Callable[[datetime], datetime]
+    unready: Mapping[int, str] = field(default_factory=dict)
+
+    def chain(self, chain_id: int | None) -> OfferedChain:
+        """Return a chain by its id, the first for None. Raises UnsupportedChain."""
+        if chain_id is None:
+            return self.chains[0]
+        for chain in self.chains:
+            if chain.id == chain_id:
+                return chain
+        known = ", ".join(f"{chain.id} ({chain.name})" for chain in self.chains)
+        raise UnsupportedChain(f"Chain {chain_id} is not configured in this mode; there is {known}.", param="chainId")
+
+    def check_ready(self, chain: OfferedChain) -> None:
+        """Refuse while addresses of this chain can't be given out safely. Raises WalletNotConfigured."""
+        reason = self.unready.get(chain.id)
+        if reason is not None:
+            raise WalletNotConfigured(f"{chain.name} takes no payments yet: {reason} Try again in a moment.")
+
+
+class Offers:
+    """The offer of each mode; a mode that isn't configured has none."""
+
+    def __init__(self, offers: Collection[Offer]) -> None:
+        self._by_mode = {offer.livemode: offer for offer in offers}
+
+    def of(self, livemode: bool) -> Offer:
+        """Return a mode's offer. Raises WalletNotConfigured where it has none."""
+        offer = self._by_mode.get(livemode)
+        if offer is not None:
+            return offer
+        if livemode:
+            raise WalletNotConfigured(
+                "This server takes no real money yet: set [wallet] xpub and at least one [[chains]] in checkout.toml."
+            )
+        raise WalletNotConfigured("Test mode is switched off on this server: set [test_mode] enabled = true.")
+
+    def has(self, *, livemode: bool) -> bool:
+        """Tell whether a mode is configured."""
+        return livemode in self._by_mode
+
+    def all_chains(self) -> dict[int, OfferedChain]:
+        """Return the chains of all modes by their id."""
+        return {chain.id: chain for offer in self._by_mode.values() for chain in offer.chains}

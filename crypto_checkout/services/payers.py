@@ -1,0 +1,38 @@
+"""What the payer's pages do: look at a session, visit a link, pay with test money. The id is all that they need."""
+
+from crypto_checkout.core.errors import ResourceNotFound
+from crypto_checkout.core.resources import SessionResource
+
+from .links import Links
+from .sandbox import Sandbox
+from .sessions import Sessions, Wanted
+
+
+class Payers:
+    """The sessions and links of both modes, as payers may see them; `sandbox` is None where test mode is off."""
+
+    def __init__(self, sessions: Sessions, links: Links, sandbox: Sandbox | None) -> None:
+        self._sessions = sessions
+        self._links = links
+        self._sandbox = sandbox
+
+    async def public(self, session_id: str) -> SessionResource:
+        """Return a session of either mode. Raises ResourceNotFound."""
+        return await self._sessions.get(session_id, livemode=None)
+
+    async def link_exists(self, slug: str) -> bool:
+        """Tell whether a link has this slug; makes nothing."""
+        return await self._links.by_slug(slug) is not None
+
+    async def visit_link(self, slug: str) -> SessionResource:
+        """Make a session for a link; raises what `services.sessions` raises, and ResourceNotFound for no link."""
+        link = await self._links.by_slug(slug)
+        if link is None:
+            raise ResourceNotFound("There is no such payment link.")
+        return await self._sessions.create(link.livemode, Wanted(link_id=link.id))
+
+    async def pay_in_test_mode(self, session_id: str) -> None:
+        """Pay what is missing on the simulated chain. Raises ResourceNotFound, SessionNotOpen."""
+        if self._sandbox is None:
+            raise ResourceNotFound("There is no test mode on this server.")
+        await self._sandbox.pay(session_id)

@@ -1,0 +1,332 @@
+"""Follow one chain, and write what its blocks say: the loop at the heart of the product.
+
+Each turn reads the cursor, fetches the blocks after it, has `core.follow` compare them with what was processed, and
+writes blocks, payments, verdicts, events and the new cursor in one unit. What can't be read is not passed over: the
+cursor stays until it can.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal, Protocol, assert_never
+
+from crypto_checkout import metrics
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.errors import ChainMoved, RecoverableError
+from crypto_checkout.core.follow import Advance, Block, Head, Header, Refetch, Rollback, common_ancestor, follow
+from crypto_checkout.core.payment import Transfer
+from crypto_checkout.core.session import Session
+from crypto_checkout.log import get_logger
+from crypto_checkout.store import chains, sessions
+from crypto_checkout.store.chains import Cursor
+from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+
+from .judge import Judge
+
+log = get_logger("watcher")
+
+_LONGEST_PAUSE_SECONDS = 60.0
+_CATCHING_UP_BLOCKS = 50
+_PROGRESS_EVERY = timedelta(seconds=5)
+_HEADERS_AT_ONCE = 64
+
+
+class Chain(Protocol):
+    """What is asked of a chain; see `chain.evm` and `chain.sandbox`."""
+
+    batch_blocks: int
+
+    async def head(self) -> Head:
+        """Return the newest block number."""
+
+    async def headers(self, numbers: Sequence[int]) -> list[Header]:
+        """Return the headers at these heights."""
+
+    async def blocks(self, first: int, last: int) -> list[Block]:
+        """Return the blocks of a range."""
+
+    async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
+        """Keep the transfers that did not revert."""
+
+
+class TooDeepReorg(Exception):
+    """The chain shares no block with what is remembered: going on could count money twice, or never."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainStatus:
+    """How a watcher fares; `seen_at` is when its node last answered."""
+
+    chain_id: int
+    name: str
+    head: int | None
+    processed: int | None
+    seen_at: datetime | None
+    error: str | None
+    stopped: bool
+
+    @property
+    def lag(self) -> int | None:
+        """How many blocks the node has that aren't processed; None before the first answer."""
+        if self.head is None or self.processed is None:
+            return None
+        return max(0, self.head - self.processed)
+
+
+class Watcher:
+    """The loop of one chain.
+
+    Args:
+        db: where blocks and verdicts go.
+        chain: the chain.
+        judge: judges this chain's sessions.
+        chain_id: the chain's id.
+        name: the chain's name, for people.
+        poll_seconds: the pause after each look at the head.
+        start_block: where to begin on the very first start.
+        clock: the time.
+        idle_seconds: 0 writes each processed block. Otherwise blocks in which nothing happened are written at least
+            this often: the simulated chain has one every second, and an idle shop should not wear its disk.
+
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        chain: Chain,
+        judge: Judge,
+        *,
+        chain_id: int,
+        name: str,
+        poll_seconds: float,
+        start_block: int | Literal["latest"],
+        clock: Callable[[], datetime],
+        idle_seconds: float = 0,
+    ) -> None:
+        self._db = db
+        self._chain = chain
+        self._judge = judge
+        self._chain_id = chain_id
+        self._poll_seconds = poll_seconds
+        self._start_block = start_block
+        self._clock = clock
+        self._idle = timedelta(seconds=idle_seconds)
+        self._woken = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._cursor: Cursor | None = None
+        self._unwritten: list[Header] = []
+        self._written_at = clock()
+        self._progress_at = clock()
+        self.status = ChainStatus(chain_id, name, None, None, None, None, stopped=False)
+
+    def wake(self) -> None:
+        """Have the loop look at the chain now."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Follow the chain until cancelled; ends only when going on would be wrong (`status.stopped`)."""
+        failures = 0
+        while True:
+            self._woken.clear()
+            try:
+                more = await self.turn()
+                failures = 0
+            except TooDeepReorg as error:
+                self.status = replace(self.status, error=str(error), stopped=True)
+                log.critical("chain stopped", chain=self._chain_id, error=str(error))
+                return
+            except Exception as error:  # noqa: BLE001 - nothing may end the watching of a chain  # a loop's boundary
+                failures += 1
+                self._failed(error, failures)
+                more = False
+            if not more:
+                await self._pause(failures)
+
+    async def turn(self) -> bool:
+        """Process one batch of blocks; return whether there are more at once.
+
+        Raises RecoverableError when the chain can't be read; nothing was written then.
+        """
+        async with self._turn:
+            head = await self._chain.head()
+            cursor = self._cursor or await self._db.read(lambda unit: chains.cursor(unit, self._chain_id))
+            if cursor is None:
+                cursor = await self._begin(head)
+            self._cursor = cursor
+            more = await self._look(cursor, head)
+            self._seen(head)
+            return more
+
+    def held(self) -> asyncio.Lock:
+        """Keep the watcher from looking at the chain: `async with watcher.held(): …`."""
+        return self._turn
+
+    async def flush(self) -> None:
+        """Write what an idle watcher has kept back."""
+        async with self._turn:
+            if self._unwritten and self._cursor is not None:
+                await self._write([], self._cursor, self._unwritten)
+
+    async def _begin(self, head: Head) -> Cursor:
+        """Set the first cursor: the head, or the block before the configured one."""
+        number = head.number if self._start_block == "latest" else max(0, self._start_block - 1)
+        (header,) = await self._chain.headers([number])
+        first = _cursor(header, head)
+
+        def begin(unit: WriteUnit) -> None:
+            chains.remember(unit, self._chain_id, [header])
+            chains.move(unit, self._chain_id, first)
+
+        await self._db.write(begin)
+        log.info("watching from here", chain=self._chain_id, block=number)
+        return first
+
+    async def _look(self, cursor: Cursor, head: Head) -> bool:
+        if head.number <= cursor.number:
+            # The same height can hold another block by now. A lower one is a node that lags: it has nothing to tell.
+            if head.number == cursor.number:
+                await self._look_at_tip(cursor, head)
+            return False
+        last = min(head.number, cursor.number + self._chain.batch_blocks)
+        blocks = await self._chain.blocks(cursor.number + 1, last)
+        outcome = follow(cursor.number, cursor.hash, [block.header for block in blocks])
+        match outcome:
+            case Advance():
+                await self._advance(blocks, head)
+            case Rollback():
+                await self._roll_back(cursor, head)
+            case Refetch():
+                log.info("asking again", chain=self._chain_id, error=outcome.reason)
+                return False
+            case _:
+                assert_never(outcome)
+        return last < head.number or isinstance(outcome, Rollback)
+
+    async def _look_at_tip(self, cursor: Cursor, head: Head) -> None:
+        (header,) = await self._chain.headers([cursor.number])
+        if header.hash != cursor.hash:
+            await self._roll_back(cursor, head)
+        elif head.final_number != cursor.final_number:
+            await self._write([], replace(cursor, final_number=head.final_number), self._unwritten)
+
+    async def _advance(self, blocks: Sequence[Block], head: Head) -> None:
+        found = await self._payments(blocks)
+        newest = _cursor(blocks[-1].header, head)
+        headers = [*self._unwritten, *(block.header for block in blocks)][-chains.KEPT_BLOCKS :]
+        # If what follows fails, nothing of this turn stands: the next one begins at the database's cursor.
+        self._cursor, self._unwritten = None, []
+        if found or await self._is_due(newest):
+            await self._write(found, newest, headers)
+        else:
+            self._cursor, self._unwritten = newest, headers
+        self._report(len(blocks), head.number - newest.number, len(found))
+
+    async def _payments(self, blocks: Sequence[Block]) -> list[tuple[Session, Transfer]]:
+        """Return the transfers that pay a session, those that reverted left out.
+
+        Looking the addresses up after fetching is safe: an address is given out before anybody can pay to it.
+        """
+        transfers = [transfer for block in blocks for transfer in block.transfers]
+        if not transfers:
+            return []
+        addresses: set[Address] = {transfer.to for transfer in transfers}
+        ours = await self._db.read(lambda unit: sessions.at_addresses(unit, self._chain_id, addresses))
+        paying = [t for t in transfers if t.to in ours and t.contract == ours[t.to].asset.contract]
+        return [(ours[transfer.to], transfer) for transfer in await self._chain.succeeded(paying)]
+
+    async def _is_due(self, newest: Cursor) -> bool:
+        """Tell whether the cursor has to be written although no payment came."""
+        if not self._idle or self._clock() - self._written_at >= self._idle:
+            return True
+
+        def is_awaited(unit: ReadUnit) -> bool:
+            return bool(sessions.to_judge(unit, self._chain_id, newest.time))
+
+        return await self._db.read(is_awaited)
+
+    async def _write(self, found: Sequence[tuple[Session, Transfer]], to: Cursor, headers: Sequence[Header]) -> None:
+        def advance(unit: WriteUnit) -> None:
+            chains.remember(unit, self._chain_id, headers)
+            chains.move(unit, self._chain_id, to)
+            self._judge.advance(unit, found, to.tip)
+
+        await self._db.write(advance)
+        self._cursor = to
+        self._unwritten = []
+        self._written_at = self._clock()
+
+    async def _roll_back(self, cursor: Cursor, head: Head) -> None:
+        """Go back to the newest block that the chain still has, and take back what was above."""
+        if self._unwritten:
+            await self._write([], cursor, self._unwritten)
+        kept = await self._db.read(lambda unit: chains.remembered(unit, self._chain_id))
+        ancestor = await self._ancestor(kept, head)
+
+        def go_back(unit: WriteUnit) -> tuple[Cursor, int]:
+            back = chains.forget_above(unit, self._chain_id, ancestor, head.final_number)
+            return back, self._judge.roll_back(unit, ancestor, back.tip)
+
+        self._cursor, touched = await self._db.write(go_back)
+        metrics.CHAIN_REORGS.labels(self._chain_id).inc()
+        log.warning(
+            "the chain was reorganised",
+            chain=self._chain_id,
+            block=ancestor,
+            blocks=cursor.number - ancestor,
+            sessions=touched,
+        )
+
+    async def _ancestor(self, kept: dict[int, str], head: Head) -> int:
+        """Compare the remembered blocks with the chain, newest first, until one is the same."""
+        numbers = sorted((number for number in kept if number <= head.number), reverse=True)
+        for start in range(0, len(numbers), _HEADERS_AT_ONCE):
+            part = numbers[start : start + _HEADERS_AT_ONCE]
+            headers = await self._chain.headers(part)
+            ancestor = common_ancestor(kept, {header.number: header.hash for header in headers})
+            if ancestor is not None:
+                return ancestor
+        raise TooDeepReorg(
+            f"None of the last {len(numbers)} processed blocks is on the chain any more. Nothing was changed. Make "
+            "sure that rpc_urls lead to the right chain and to a synchronised node, then start again."
+        )
+
+    def _seen(self, head: Head) -> None:
+        processed = self._cursor.number if self._cursor else None
+        self.status = replace(self.status, head=head.number, processed=processed, seen_at=self._clock(), error=None)
+        metrics.CHAIN_HEAD.labels(self._chain_id).set(head.number)
+        metrics.CHAIN_PROCESSED.labels(self._chain_id).set(processed or 0)
+
+    def _failed(self, error: Exception, failures: int) -> None:
+        is_expected = isinstance(error, RecoverableError)
+        reason = str(error) if is_expected else f"{type(error).__name__}: {error}"
+        self.status = replace(self.status, error=reason)
+        if isinstance(error, ChainMoved):
+            log.info("asking again", chain=self._chain_id, error=reason)
+            return
+        metrics.CHAIN_FAILURES.labels(self._chain_id).inc()
+        if failures == 1 or failures % 10 == 0 or not is_expected:
+            log.warning("the chain can't be read", chain=self._chain_id, error=reason, exc_info=not is_expected)
+
+    def _report(self, blocks: int, left: int, payments: int) -> None:
+        """Say how catching up goes: a line every few seconds, and one for each payment found."""
+        now = self._clock()
+        if payments:
+            log.info("payments found", chain=self._chain_id, payments=payments)
+        if left > _CATCHING_UP_BLOCKS and now - self._progress_at >= _PROGRESS_EVERY:
+            self._progress_at = now
+            log.info("catching up", chain=self._chain_id, blocks=blocks, left=left)
+
+    async def _pause(self, failures: int) -> None:
+        seconds = self._poll_seconds
+        if failures:
+            seconds = min(_LONGEST_PAUSE_SECONDS, max(seconds, 1.0) * 2 ** min(failures - 1, 10))
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+
+
+def _cursor(header: Header, head: Head) -> Cursor:
+    return Cursor(header.number, header.hash, header.time, head.final_number)

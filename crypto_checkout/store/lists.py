@@ -1,0 +1,73 @@
+"""One page of a list, newest first: what all lists of the API share."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from .database import Parameters, ReadUnit, Row
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which part of a list is wanted: `limit` rows older than `after`, or newer than `before`, or the newest.
+
+    Both are values of the table's `seq`; at most one of them is given.
+    """
+
+    limit: int
+    after: int | None = None
+    before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some items of a list, newest first, with the `seq` of the first and last of them.
+
+    `has_more` tells whether the list goes on in the direction that was asked for.
+    """
+
+    items: Sequence[T]
+    has_more: bool
+    first_seq: int | None
+    last_seq: int | None
+
+    def map(self, change: Callable[[T], U]) -> "Page[U]":
+        """Return the same page with each item changed."""
+        return Page([change(item) for item in self.items], self.has_more, self.first_seq, self.last_seq)
+
+
+def page(unit: ReadUnit, table: str, where: Mapping[str, str | int | None], window: Window) -> Page[Row]:
+    """Return the rows in a window that equal `where` in every column whose value isn't None.
+
+    Table and column names come from this room only, never from a request.
+    """
+    conditions = [f"{column} = :{column}" for column, value in where.items() if value is not None]
+    return select(unit, table, conditions, dict(where), window)
+
+
+def select(unit: ReadUnit, table: str, conditions: Sequence[str], parameters: Parameters, window: Window) -> Page[Row]:
+    """Return the rows in a window that meet all conditions (SQL of this room)."""
+    conditions = [*conditions]
+    order = "DESC"
+    if window.after is not None:
+        conditions.append("seq < :after")
+    if window.before is not None:
+        conditions.append("seq > :before")
+        order = "ASC"
+    clause = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    rows = unit.all(
+        f"SELECT * FROM {table} {clause} ORDER BY seq {order} LIMIT :limit",  # noqa: S608 - names of this room only
+        {**parameters, "after": window.after, "before": window.before, "limit": window.limit + 1},
+    )
+    kept = rows[: window.limit]
+    if window.before is not None:
+        kept.reverse()
+    return Page(
+        items=kept,
+        has_more=len(rows) > window.limit,
+        first_seq=kept[0]["seq"] if kept else None,
+        last_seq=kept[-1]["seq"] if kept else None,
+    )

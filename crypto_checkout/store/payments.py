@@ -1,0 +1,90 @@
+"""Payments: every transfer to a session's address that a canonical block ever held. Never deleted."""
+
+from crypto_checkout.core import moments
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.payment import Kind, Payment, Transfer
+from crypto_checkout.core.session import Session
+
+from .database import ReadUnit, Row, WriteUnit
+
+
+def record(unit: WriteUnit, session: Session, transfer: Transfer) -> bool:
+    """Store a transfer to a session's address; return whether it is news.
+
+    A transaction that is mined again after a reorg is the same payment in another block. Recording twice changes
+    nothing.
+    """
+    changed = unit.run(
+        """
+        INSERT INTO payments (
+            session_id, chain_id, tx_hash, log_index, kind, sender, contract, units, block_number, block_hash,
+            block_time, canonical, recorded_at
+        )
+        VALUES (
+            :session_id, :chain_id, :tx_hash, :log_index, :kind, :sender, :contract, :units, :block_number, :block_hash,
+            :block_time, 1, :recorded_at
+        )
+        ON CONFLICT (chain_id, tx_hash, session_id, COALESCE(log_index, -1)) DO UPDATE
+        SET block_number = excluded.block_number, block_hash = excluded.block_hash, block_time = excluded.block_time,
+            sender = excluded.sender, units = excluded.units, canonical = 1
+        WHERE payments.canonical = 0
+        """,
+        {
+            "session_id": session.id,
+            "chain_id": session.asset.chain_id,
+            "tx_hash": transfer.tx_hash,
+            "log_index": transfer.log_index,
+            "kind": transfer.kind,
+            "sender": transfer.sender,
+            "contract": transfer.contract,
+            "units": str(transfer.units),
+            "block_number": transfer.block_number,
+            "block_hash": transfer.block_hash,
+            "block_time": moments.to_text(transfer.block_time),
+            "recorded_at": unit.now_text,
+        },
+    )
+    return changed > 0
+
+
+def of_session(unit: ReadUnit, session: Session) -> list[Payment]:
+    """Return the payments of a session, in the order of the chain; those of orphaned blocks too."""
+    rows = unit.all(
+        """
+        SELECT * FROM payments
+        WHERE session_id = :session_id
+        ORDER BY block_number, log_index, seq
+        """,
+        {"session_id": session.id},
+    )
+    return [_payment(row, session.address) for row in rows]
+
+
+def orphan_above(unit: WriteUnit, chain_id: int, number: int) -> list[str]:
+    """Mark the payments in blocks above a number as orphaned; return the ids of their sessions."""
+    rows = unit.all(
+        """
+        UPDATE payments
+        SET canonical = 0
+        WHERE chain_id = :chain_id AND block_number > :number AND canonical = 1
+        RETURNING session_id
+        """,
+        {"chain_id": chain_id, "number": number},
+    )
+    return sorted({row["session_id"] for row in rows})
+
+
+def _payment(row: Row, to: Address) -> Payment:
+    transfer = Transfer(
+        to=to,
+        sender=None if row["sender"] is None else Address(row["sender"]),
+        units=int(row["units"]),
+        kind=Kind(row["kind"]),
+        contract=None if row["contract"] is None else Address(row["contract"]),
+        tx_hash=row["tx_hash"],
+        log_index=row["log_index"],
+        block_number=row["block_number"],
+        block_hash=row["block_hash"],
+        block_time=moments.from_text(row["block_time"]),
+    )
+    return Payment(transfer, canonical=bool(row["canonical"]))

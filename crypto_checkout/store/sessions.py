@@ -1,0 +1,218 @@
+"""Checkout sessions, and what the watcher asks of them."""
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from crypto_checkout.core import moments
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.assess import Assessment
+from crypto_checkout.core.assets import Asset
+from crypto_checkout.core.money import Fiat
+from crypto_checkout.core.quotes import Rate
+from crypto_checkout.core.session import Session, Status, Terms
+
+from .database import ReadUnit, Row, WriteUnit
+from .lists import Page, Window, select
+
+_MOST_PARAMETERS = 500
+
+_COLUMNS = (
+    "id", "livemode", "link_id", "status", "status_reason", "wallet_id", "derivation_index", "address", "chain_id",
+    "asset", "asset_decimals", "asset_contract", "amount_units", "minimum_units", "maximum_units", "fiat_amount",
+    "fiat_currency", "rate_base", "rate_quote", "rate_value", "rate_sources", "rate_observed_at", "eth_price_usd",
+    "required_confirmations", "success_url", "cancel_url", "return_url", "customer_email", "metadata", "expires_at",
+    "grace_until", "paid_at", "created_at", "updated_at",
+)  # fmt: skip
+
+_INSERT = (
+    f"INSERT INTO checkout_sessions ({', '.join(_COLUMNS)}) "  # noqa: S608 - the names above
+    f"VALUES ({', '.join(':' + column for column in _COLUMNS)})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which sessions of a mode are wanted; None means any."""
+
+    status: Status | None = None
+    link_id: str | None = None
+    customer_email: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+def insert(unit: WriteUnit, session: Session) -> None:
+    """Store a new session."""
+    unit.run(_INSERT, _row(session))
+
+
+def get(unit: ReadUnit, session_id: str, livemode: bool | None = None) -> Session | None:
+    """Return a session, of one mode or of either."""
+    row = unit.one("SELECT * FROM checkout_sessions WHERE id = :id", {"id": session_id})
+    if row is None or (livemode is not None and bool(row["livemode"]) is not livemode):
+        return None
+    return _session(row)
+
+
+def listed(unit: ReadUnit, livemode: bool, wanted: Filter, window: Window) -> Page[Session]:
+    """Return a page of sessions."""
+    conditions = {
+        "livemode = :livemode": int(livemode),
+        "status = :status": wanted.status,
+        "link_id = :link_id": wanted.link_id,
+        "LOWER(customer_email) = :email": wanted.customer_email.lower() if wanted.customer_email else None,
+        "created_at > :created_after": moments.to_optional_text(wanted.created_after),
+        "created_at < :created_before": moments.to_optional_text(wanted.created_before),
+    }
+    given = {condition: value for condition, value in conditions.items() if value is not None}
+    parameters = {condition.rpartition(":")[2]: value for condition, value in given.items()}
+    return select(unit, "checkout_sessions", list(given), parameters, window).map(_session)
+
+
+def at_addresses(unit: ReadUnit, chain_id: int, addresses: Collection[Address]) -> dict[Address, Session]:
+    """Return the sessions of a chain that own any of these addresses."""
+    found = {}
+    for part in _parts(sorted(addresses)):
+        names = {f"a{place}": address for place, address in enumerate(part)}
+        rows = unit.all(
+            "SELECT * FROM checkout_sessions WHERE chain_id = :chain_id "  # noqa: S608 - parameter names only
+            f"AND address IN ({', '.join(':' + name for name in names)})",
+            {"chain_id": chain_id, **names},
+        )
+        found.update({Address(row["address"]): _session(row) for row in rows})
+    return found
+
+
+def to_judge(unit: ReadUnit, chain_id: int, tip_time: datetime) -> list[Session]:
+    """Return the sessions whose verdict a block of this time can change without a new payment."""
+    rows = unit.all(
+        """
+        SELECT * FROM checkout_sessions
+        WHERE chain_id = :chain_id AND awaits_depth = 1
+        UNION ALL
+        SELECT * FROM checkout_sessions
+        WHERE chain_id = :chain_id AND awaits_depth = 0 AND status = 'pending' AND expires_at < :time
+        """,
+        {"chain_id": chain_id, "time": moments.to_text(tip_time)},
+    )
+    return [_session(row) for row in rows]
+
+
+def store_verdict(unit: WriteUnit, session: Session, verdict: Assessment) -> None:
+    """Store what a session was judged to be; `session` carries the new status, its reason and the times."""
+    unit.run(
+        """
+        UPDATE checkout_sessions
+        SET status = :status, status_reason = :status_reason, paid_at = :paid_at, updated_at = :updated_at,
+            awaits_depth = :awaits_depth
+        WHERE id = :id
+        """,
+        {
+            "id": session.id,
+            "status": session.status,
+            "status_reason": session.status_reason,
+            "paid_at": moments.to_optional_text(session.paid_at),
+            "updated_at": moments.to_text(session.updated_at),
+            "awaits_depth": int(verdict.awaits_depth),
+        },
+    )
+
+
+def _parts(addresses: Sequence[Address]) -> Iterator[Sequence[Address]]:
+    for start in range(0, len(addresses), _MOST_PARAMETERS):
+        yield addresses[start : start + _MOST_PARAMETERS]
+
+
+def _row(session: Session) -> dict[str, str | int | None]:
+    terms, asset, rate = session.terms, session.asset, session.rate
+    return {
+        "id": session.id,
+        "livemode": int(session.livemode),
+        "link_id": session.link_id,
+        "status": session.status,
+        "status_reason": session.status_reason,
+        "wallet_id": session.wallet_id,
+        "derivation_index": session.derivation_index,
+        "address": session.address,
+        "chain_id": asset.chain_id,
+        "asset": asset.symbol,
+        "asset_decimals": asset.decimals,
+        "asset_contract": asset.contract,
+        "amount_units": str(terms.amount_units),
+        "minimum_units": str(terms.minimum_units),
+        "maximum_units": str(terms.maximum_units),
+        "fiat_amount": str(session.fiat.amount),
+        "fiat_currency": session.fiat.currency,
+        "rate_base": rate.base,
+        "rate_quote": rate.quote,
+        "rate_value": str(rate.value),
+        "rate_sources": json.dumps(rate.sources),
+        "rate_observed_at": moments.to_text(rate.observed_at),
+        "eth_price_usd": session.eth_price_usd,
+        "required_confirmations": terms.required_confirmations,
+        "success_url": session.success_url,
+        "cancel_url": session.cancel_url,
+        "return_url": session.return_url,
+        "customer_email": session.customer_email,
+        "metadata": None if session.metadata is None else json.dumps(dict(session.metadata), ensure_ascii=False),
+        "expires_at": moments.to_text(terms.expires_at),
+        "grace_until": moments.to_text(terms.grace_until),
+        "paid_at": moments.to_optional_text(session.paid_at),
+        "created_at": moments.to_text(session.created_at),
+        "updated_at": moments.to_text(session.updated_at),
+    }
+
+
+def _session(row: Row) -> Session:
+    return Session(
+        id=row["id"],
+        livemode=bool(row["livemode"]),
+        link_id=row["link_id"],
+        status=Status(row["status"]),
+        status_reason=row["status_reason"],
+        wallet_id=row["wallet_id"],
+        derivation_index=row["derivation_index"],
+        address=Address(row["address"]),
+        asset=_asset(row),
+        fiat=Fiat(Decimal(row["fiat_amount"]), row["fiat_currency"]),
+        rate=_rate(row),
+        eth_price_usd=row["eth_price_usd"],
+        terms=_terms(row),
+        success_url=row["success_url"],
+        cancel_url=row["cancel_url"],
+        return_url=row["return_url"],
+        customer_email=row["customer_email"],
+        created_at=moments.from_text(row["created_at"]),
+        updated_at=moments.from_text(row["updated_at"]),
+        metadata=None if row["metadata"] is None else json.loads(row["metadata"]),
+        paid_at=moments.from_optional_text(row["paid_at"]),
+    )
+
+
+def _asset(row: Row) -> Asset:
+    contract = row["asset_contract"]
+    return Asset(row["chain_id"], row["asset"], row["asset_decimals"], None if contract is None else Address(contract))
+
+
+def _terms(row: Row) -> Terms:
+    return Terms(
+        amount_units=int(row["amount_units"]),
+        minimum_units=int(row["minimum_units"]),
+        maximum_units=int(row["maximum_units"]),
+        expires_at=moments.from_text(row["expires_at"]),
+        grace_until=moments.from_text(row["grace_until"]),
+        required_confirmations=row["required_confirmations"],
+    )
+
+
+def _rate(row: Row) -> Rate:
+    return Rate(
+        base=row["rate_base"],
+        quote=row["rate_quote"],
+        value=Decimal(row["rate_value"]),
+        sources=tuple(json.loads(row["rate_sources"])),
+        observed_at=moments.from_text(row["rate_observed_at"]),
+    )

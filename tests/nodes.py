@@ -1,0 +1,193 @@
+"""RPC nodes on this machine, most of them broken, lagging or lying: HTTP servers that answer JSON-RPC as they are told.
+
+`answering({"eth_chainId": "0x1", …})` is an honest one; what is said of a method is its result, a function of its
+parameters that returns it, or an `Error`. The others do something to the answers of another one.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+Behaviour = Callable[[Any, asyncio.StreamWriter], Awaitable[None]]
+"""Answers one HTTP request, given its body's JSON."""
+
+
+@dataclass(frozen=True)
+class Error:
+    """The node's refusal of a call."""
+
+    message: str
+    code: int = -32000
+
+
+@dataclass
+class Node:
+    """Records what it was asked."""
+
+    behave: Behaviour
+    port: int = 0
+    path: str = ""
+    bodies: list[Any] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
+    connections: int = 0
+    asked: asyncio.Condition = field(default_factory=asyncio.Condition)
+    running: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}{self.path}"
+
+    @property
+    def methods(self) -> list[str]:
+        """Every method that it was asked for, in order."""
+        return [call["method"] for body in self.bodies for call in (body if isinstance(body, list) else [body])]
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many calls each request had; 0 stands for a call alone."""
+        return [len(body) if isinstance(body, list) else 0 for body in self.bodies]
+
+    def forget(self) -> None:
+        self.bodies.clear()
+        self.targets.clear()
+
+    async def wait_for_requests(self, count: int) -> None:
+        async with self.asked:
+            await self.asked.wait_for(lambda: len(self.bodies) >= count)
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.running.add(asyncio.ensure_future(self._serve(reader, writer)))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while not writer.is_closing():
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                length = next(
+                    int(line[15:]) for line in head.lower().split("\r\n") if line.startswith("content-length:")
+                )
+                body = json.loads(await reader.readexactly(length))
+                async with self.asked:
+                    self.bodies.append(body)
+                    self.targets.append(head.split()[1])
+                    self.asked.notify_all()
+                await self.behave(body, writer)
+                await writer.drain()
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # the client has gone
+        finally:
+            writer.transport.abort()
+
+
+@asynccontextmanager
+async def running(behave: Behaviour, *, path: str = "", port: int = 0) -> AsyncIterator[Node]:
+    node = Node(behave, path=path)
+    server = await asyncio.start_server(node.accept, "127.0.0.1", port)
+    node.port = server.sockets[0].getsockname()[1]
+    try:
+        yield node
+    finally:
+        server.close()
+        for task in node.running:
+            task.cancel()
+        await asyncio.gather(*node.running, return_exceptions=True)
+        await server.wait_closed()
+
+
+def http(content: bytes | str, status: int = 200, headers: str = "") -> bytes:
+    body = content.encode() if isinstance(content, str) else content
+    return f"HTTP/1.1 {status} Status\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
+
+
+def saying(raw: bytes) -> Behaviour:
+    """Answer everything with these bytes."""
+
+    async def behave(_: Any, writer: asyncio.StreamWriter) -> None:
+        writer.write(raw)
+
+    return behave
+
+
+def answering(results: Mapping[str, Any]) -> Behaviour:
+    return changing(results, lambda answer: answer)
+
+
+def changing(results: Mapping[str, Any], change: Callable[[Any], Any]) -> Behaviour:
+    """Answer honestly, except that the whole of each answer, a list for a batch, goes through `change`."""
+
+    async def behave(body: Any, writer: asyncio.StreamWriter) -> None:
+        calls = body if isinstance(body, list) else [body]
+        answers = [_answer(results, call) for call in calls]
+        writer.write(http(json.dumps(change(answers if isinstance(body, list) else answers[0]))))
+
+    return behave
+
+
+def refusing_batches(results: Mapping[str, Any], raw: bytes, *, above: int = 0) -> Behaviour:
+    """Answer calls that come alone; answer a batch of more than so many calls with these bytes."""
+    honest = answering(results)
+
+    async def behave(body: Any, writer: asyncio.StreamWriter) -> None:
+        if isinstance(body, list) and len(body) > above:
+            writer.write(raw)
+        else:
+            await honest(body, writer)
+
+    return behave
+
+
+async def hanging(_: Any, writer: asyncio.StreamWriter) -> None:
+    await writer.wait_closed()
+
+
+async def dripping(_: Any, writer: asyncio.StreamWriter) -> None:
+    """Send a little now and then, so that no single read ever takes long."""
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+    while not writer.is_closing():
+        writer.write(b" ")
+        await writer.drain()
+        await asyncio.sleep(0.005)
+
+
+async def flooding(_: Any, writer: asyncio.StreamWriter) -> None:
+    """Send without end."""
+    writer.write(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"result":"')
+    while not writer.is_closing():
+        writer.write(b"0" * 2**20)
+        await writer.drain()
+
+
+async def hanging_up(_: Any, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+def closing(behave: Behaviour) -> Behaviour:
+    """Answer like another, and close the connection after each answer without a word."""
+
+    async def behave_and_close(body: Any, writer: asyncio.StreamWriter) -> None:
+        await behave(body, writer)
+        writer.close()
+
+    return behave_and_close
+
+
+def breaking_off(raw: bytes) -> Behaviour:
+    """Send these bytes and hang up."""
+
+    async def behave(_: Any, writer: asyncio.StreamWriter) -> None:
+        writer.write(raw)
+        writer.close()
+
+    return behave
+
+
+def _answer(results: Mapping[str, Any], call: Any) -> Any:
+    said = results.get(call["method"], Error("the method does not exist", -32601))
+    result = said(*call["params"]) if callable(said) else said
+    answer = {"jsonrpc": "2.0", "id": call["id"]}
+    if isinstance(result, Error):
+        return {**answer, "error": {"code": result.code, "message": result.message}}
+    return {**answer, "result": result}
