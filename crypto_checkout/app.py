@@ -41,6 +41,7 @@ from crypto_checkout.prices.fixed import TEST_PRICES, FixedSource
 from crypto_checkout.prices.kraken import KrakenSource
 from crypto_checkout.prices.override import Override
 from crypto_checkout.prices.source import Source
+from crypto_checkout.services.addresses import Addresses
 from crypto_checkout.services.dispatcher import Dispatcher
 from crypto_checkout.services.endpoints import Endpoints
 from crypto_checkout.services.events import Events
@@ -57,6 +58,7 @@ from crypto_checkout.services.wallets import WalletCheck
 from crypto_checkout.services.watcher import Watcher
 from crypto_checkout.store import chains as chain_store
 from crypto_checkout.store import sandbox as sandbox_store
+from crypto_checkout.store import wallets as wallet_store
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.folder import FolderLock
 from crypto_checkout.store.migrate import migrate
@@ -130,7 +132,7 @@ async def opened(
             Retention(db, event_days=config.events.retention_days, clock=clock).run(),
         ]
         live = await _live(stack, config, db, events, clock)
-        test = await _test(config, db, events, clock)
+        test = await _test(stack, config, db, events, clock)
         modes = [mode for mode in (live, test) if mode is not None]
         for mode in modes:
             loops += mode.loops
@@ -175,7 +177,7 @@ async def _live(stack: AsyncExitStack, config: Config, db: Database, events: Eve
         opened_chain = EvmChain(rpc, tokens=[Address(token.address) for token in chain.tokens], finality=chain.finality)
         stack.push_async_callback(opened_chain.close)
         chains[chain.id] = opened_chain
-    wallet = ExtendedPublicKey.parse(config.wallet.xpub)
+    wallet = await _wallet(stack, db, config.wallet.xpub)
     check = WalletCheck(db, wallet, chains)
     watchers = tuple(_watcher(config, db, events, chain, chains[chain.id], clock) for chain in config.chains)
     offer = Offer(
@@ -190,7 +192,7 @@ async def _live(stack: AsyncExitStack, config: Config, db: Database, events: Eve
     return _Mode(offer, watchers, (check.run(), *(watcher.run() for watcher in watchers)))
 
 
-async def _test(config: Config, db: Database, events: Events, clock: Clock) -> _Mode | None:
+async def _test(stack: AsyncExitStack, config: Config, db: Database, events: Events, clock: Clock) -> _Mode | None:
     """Open the simulated chain where it stands."""
     if not config.test_mode.enabled:
         return None
@@ -209,7 +211,7 @@ async def _test(config: Config, db: Database, events: Events, clock: Clock) -> _
     prices: Mapping[str, Decimal] = {**TEST_PRICES, **config.prices.fixed}
     offer = Offer(
         livemode=False,
-        wallet=ExtendedPublicKey.parse(sandbox_chain.XPUB),
+        wallet=await _wallet(stack, db, sandbox_chain.XPUB),
         chains=(
             OfferedChain(
                 sandbox_chain.CHAIN_ID,
@@ -224,6 +226,13 @@ async def _test(config: Config, db: Database, events: Events, clock: Clock) -> _
         chain_time=lambda now: max(now, chain.time),
     )
     return _Mode(offer, (watcher,), (watcher.run(),), chain)
+
+
+async def _wallet(stack: AsyncExitStack, db: Database, xpub: str) -> Addresses:
+    addresses = Addresses(ExtendedPublicKey.parse(xpub))
+    stack.callback(addresses.close)
+    addresses.prepare(await db.read(lambda unit: wallet_store.next_index(unit, addresses.wallet_id)))
+    return addresses
 
 
 async def _sandbox_state(db: Database, clock: Clock) -> sandbox_chain.State:

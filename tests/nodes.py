@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
+
 Behaviour = Callable[[Any, asyncio.StreamWriter], Awaitable[None]]
 """Answers one HTTP request, given its body's JSON."""
 
@@ -122,6 +124,20 @@ def changing(results: Mapping[str, Any], change: Callable[[Any], Any]) -> Behavi
         calls = body if isinstance(body, list) else [body]
         answers = [_answer(results, call) for call in calls]
         writer.write(http(json.dumps(change(answers if isinstance(body, list) else answers[0]))))
+
+    return behave
+
+
+def forwarding(url: str, results: Mapping[str, Any]) -> Behaviour:
+    """Pass calls on to a real node, except for the methods in `results`, which are answered from there."""
+
+    async def behave(body: Any, writer: asyncio.StreamWriter) -> None:
+        calls = body if isinstance(body, list) else [body]
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answers = (await client.post(url, json=calls)).json()
+        by_id = {answer["id"]: answer for answer in answers}
+        answers = [_answer(results, call) if call["method"] in results else by_id[call["id"]] for call in calls]
+        writer.write(http(json.dumps(answers if isinstance(body, list) else answers[0])))
 
     return behave
 

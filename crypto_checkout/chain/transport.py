@@ -27,7 +27,7 @@ from web3.types import RPCEndpoint, RPCRequest, RPCResponse
 from crypto_checkout import __version__
 from crypto_checkout.core.errors import ProviderFailed
 
-# py_ecc, which comes in with web3, raises Python's recursion limit from 1,000 to 100,000. With that, Python 3.11 does not
+# py_ecc, which comes in with web3, raises Python's recursion limit from 1,000 to 100,000. Then Python 3.11 doesn't
 # refuse a deeply nested JSON text, a node's or a client's: it overflows the stack, and the process is gone.
 sys.setrecursionlimit(1000)
 

@@ -33,6 +33,7 @@ class Judge:
             if not payments.record(unit, session, transfer):
                 continue
             touched[session.id] = session
+            store.touch(unit, session.id)
             if not counts(Payment(transfer), session.terms):
                 self._record(unit, EventType.SESSION_LATE_PAYMENT, session, tip)
         touched.update({session.id: session for session in store.to_judge(unit, self._chain_id, tip.time)})
@@ -43,6 +44,7 @@ class Judge:
         """Take back the payments above a block and judge their sessions again; return how many sessions it were."""
         touched = payments.orphan_above(unit, self._chain_id, above)
         for session_id in touched:
+            store.touch(unit, session_id)
             session = _existing(unit, session_id)
             self._record(unit, EventType.SESSION_REORGED, session, tip)
             self._judge(unit, session_id, tip)

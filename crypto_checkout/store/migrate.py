@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from crypto_checkout.core.errors import DatabaseTooNew
+from crypto_checkout.core.errors import DatabaseTooNew, FatalError
 
 _NAME = re.compile(r"(\d{4})_\w+\.sql")
 _BUSY_TIMEOUT_SECONDS = 30
@@ -44,19 +44,21 @@ def migrate(path: Path) -> list[Migration]:
 
     Raises:
         DatabaseTooNew: A newer version of the program wrote this file.
+        FatalError: SQLite refused; the migration that failed left nothing.
+        OSError: The file, its folder or the copy can't be made.
 
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _alone_in(path.parent):
         if not path.exists():
             path.touch(mode=0o600)  # SQLite would let others read it; its -wal and -shm files take the mode over
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=_BUSY_TIMEOUT_SECONDS)) as connection:
-            missing = _missing(connection, path)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            for migration in missing:
-                _apply(connection, migration, copy_of=path if migration is missing[0] else None)
-            return missing
+        try:
+            return _bring_up_to_date(path)
+        except sqlite3.Error as error:
+            raise FatalError(
+                f"{path} can't be brought up to date: {error}. It lost nothing. Check that it is a database of this "
+                "program, that this user may write to it and its folder, and that the disk has room; then start again."
+            ) from error
 
 
 def schema(connection: sqlite3.Connection) -> str:
@@ -84,6 +86,16 @@ def _alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _bring_up_to_date(path: Path) -> list[Migration]:
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=_BUSY_TIMEOUT_SECONDS)) as connection:
+        missing = _missing(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        for migration in missing:
+            _apply(connection, migration, copy_of=path if migration is missing[0] else None)
+    return missing
 
 
 def _missing(connection: sqlite3.Connection, path: Path) -> list[Migration]:

@@ -121,6 +121,13 @@ def store_verdict(unit: WriteUnit, session: Session, verdict: Assessment) -> Non
     )
 
 
+def touch(unit: WriteUnit, session_id: str) -> None:
+    """Note that what a session shows has changed: its payments, if not its status."""
+    unit.run(
+        "UPDATE checkout_sessions SET updated_at = :now WHERE id = :id", {"id": session_id, "now": unit.now_text}
+    )
+
+
 def _parts(addresses: Sequence[Address]) -> Iterator[Sequence[Address]]:
     for start in range(0, len(addresses), _MOST_PARAMETERS):
         yield addresses[start : start + _MOST_PARAMETERS]

@@ -1,4 +1,4 @@
-"""The addresses of stylesheet, script and icon. The version in them is the file's hash, so they may be cached for good."""
+"""The addresses of stylesheet, script and icon. A file's hash is part of its address, so it may be cached for good."""
 
 import hashlib
 from collections.abc import Callable

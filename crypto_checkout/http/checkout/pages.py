@@ -150,7 +150,9 @@ class _Pages:
         slug = request.path_params["slug"]
         only_looks = visitors.only_looks(request.method, request.headers)
         # The way on from the page below, for a person whose browser looks like a bot. A prefetch finds it, too.
-        chosen = "open" in request.query_params and request.method == "GET" and not visitors.is_prefetch(request.headers)
+        chosen = (
+            "open" in request.query_params and request.method == "GET" and not visitors.is_prefetch(request.headers)
+        )
         if only_looks and not chosen:
             if not await self._checkout.sessions.link_exists(slug):
                 raise ResourceNotFound("no link has this slug")

@@ -1,13 +1,14 @@
 """Templates into answers: the Jinja environment with its two filters, and the headers that every page carries."""
 
+from collections.abc import Mapping
 from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from starlette.responses import HTMLResponse
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.resources import AmountResource, FiatResource
 
 from . import assets, qr
 
@@ -50,8 +51,8 @@ class Paper:
         return HTMLResponse(text, status_code=status, headers=HEADERS)
 
 
-def money(amount: AmountResource | FiatResource) -> str:
-    """Write an amount with its currency or coin.
+def money(amount: Mapping[str, Any]) -> str:
+    """Write an amount of the API, fiat or coin, with its unit.
 
     Fiat has commas between the thousands. A coin amount has none: it is typed into wallets as it stands.
     """

@@ -16,5 +16,7 @@ def svg(text: str) -> Markup:
     """
     code = segno.make_qr(text, error="m")
     return Markup(  # noqa: S704 - segno writes numbers only, nothing of the text
-        code.svg_inline(border=_QUIET_ZONE_MODULES, dark="#000", light="#fff", omitsize=True, svgclass="qr", lineclass=None)
+        code.svg_inline(
+            border=_QUIET_ZONE_MODULES, dark="#000", light="#fff", omitsize=True, svgclass="qr", lineclass=None
+        )
     )

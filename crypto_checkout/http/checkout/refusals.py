@@ -24,7 +24,9 @@ class Refusal:
 _RETRY = "Try again"
 _BACK = "Open the payment page"
 
-CROSS_SITE = Refusal(403, "This came from another site", "Nothing was paid. Press the button on the page itself.", _BACK)
+CROSS_SITE = Refusal(
+    403, "This came from another site", "Nothing was paid. Press the button on the page itself.", _BACK
+)
 NOT_A_TEST = Refusal(403, "This is not a test", "Only payments in test mode can be paid with test money.", _BACK)
 
 _NOT_PAYABLE = "The shop asks for a coin or a network that it doesn't take. Please let the shop know."
@@ -48,7 +50,7 @@ _BY_CODE: Mapping[str, Refusal] = MappingProxyType(
         errors.SessionNotOpen.code: Refusal(
             409, "This payment is closed", "It is paid, or its time is over: its page tells which.", _BACK
         ),
-        errors.PriceUnavailable.code: Refusal(503, "There is no price right now", _NOW_NOT, _RETRY),
+        errors.PriceUnavailable.code: Refusal(503, "There is no exchange rate right now", _NOW_NOT, _RETRY),
         errors.WalletNotConfigured.code: _LATER,
     }
 )

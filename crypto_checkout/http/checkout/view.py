@@ -17,12 +17,14 @@ SESSION_ID_PLACEHOLDER = "{CHECKOUT_SESSION_ID}"
 PRIVATE_FIELDS = frozenset({"linkId", "customerEmail", "metadata"})
 """Fields of a session that are the merchant's alone."""
 
-PUBLIC_FIELDS = frozenset(
+_PUBLIC = (
     "id object livemode status statusReason address chainId asset amount amountReceived amountRemaining fiat "
     "ethPriceUsd rate confirmations requiredConfirmations payments txHash paymentUri checkoutUrl successUrl cancelUrl "
-    "returnUrl expiresAt paidAt createdAt updatedAt".split()
+    "returnUrl expiresAt paidAt createdAt updatedAt"
 )
-"""Fields that whoever knows a session's id may read. Listed one by one, so that a new field is private until it is here."""
+
+PUBLIC_FIELDS = frozenset(_PUBLIC.split())
+"""Fields that whoever knows a session's id may read, listed so that a new field is private until it stands here."""
 
 _ADDRESS_GROUP = 5
 _LONG_AMOUNT = 13
@@ -214,12 +216,14 @@ def _ways_out(session: SessionResource, phase: Phase) -> dict[str, str | None]:
         # Who has sent a part would leave it behind.
         "cancel_url": cancel if phase is Phase.WAITING else None,
         "leave_url": success if settled else None,
-        "back_url": None if phase in ASKING else (success if settled else None) or back or (None if settled else cancel),
+        "back_url": None
+        if phase in ASKING
+        else (success if settled else None) or back or (None if settled else cancel),
     }
 
 
 def _transaction(session: SessionResource, explorer_url: str) -> Transaction | None:
-    # A late payment that the merchant accepted, or that is only recorded, is not counted; it is the payer's all the same.
+    # A late payment is not counted, also when the merchant accepts it; it is the payer's transaction all the same.
     hashes = (session["txHash"], *(payment["txHash"] for payment in session["payments"]))
     tx_hash = next((each for each in hashes if each), None)
     if tx_hash is None:

@@ -1,0 +1,86 @@
+"""What `serve` tells the person who started it: where it listens, what it does, and what to do next."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from crypto_checkout.app import Opened
+    from crypto_checkout.config import Config
+
+_WAIT_FOR_CHAINS_SECONDS = 2.0
+_FIRST_BODY = """-d '{"amount": {"value": "10.00", "currency": "USD"}}'"""
+
+
+async def say_hello(config: "Config", server: "Opened", url: str, serving: "asyncio.Task[None]") -> None:
+    """Print it, unless `serving` is over before; makes the first key where there is none."""
+    await _wait_for_chains(server, serving)
+    if serving.done():
+        return
+    key = await _first_key(server)
+    lines = [
+        "",
+        f"Crypto Checkout listens on {url}",
+        *_modes(config, server),
+        f"  data     {config.database.path.absolute()}",
+        f"  settings {config.path.absolute() if config.path else 'all defaults (crypto-checkout init writes a file)'}",
+        "",
+        *_next_step(server, url, key),
+    ]
+    click.echo("\n".join(lines))
+
+
+async def _first_key(server: "Opened") -> str | None:
+    """Make a test key where there is no key at all, so that the first request can be made at once."""
+    from crypto_checkout.core.key import Scope
+    from crypto_checkout.services import keys
+    from crypto_checkout.store import keys as store
+    from crypto_checkout.store.database import WriteUnit
+
+    def make(unit: WriteUnit) -> str | None:
+        if store.everything(unit) or not server.offers.has(livemode=False):
+            return None
+        _, text = keys.create(unit, server.events, livemode=False, name="First start", scopes=list(Scope))
+        return text
+
+    return await server.db.write(make)
+
+
+async def _wait_for_chains(server: "Opened", serving: "asyncio.Task[None]") -> None:
+    """Give the nodes a moment, so that their heads can be shown; the server answers meanwhile."""
+    deadline = asyncio.get_running_loop().time() + _WAIT_FOR_CHAINS_SECONDS
+    while asyncio.get_running_loop().time() < deadline and not serving.done():
+        if all(watcher.status.seen_at or watcher.status.error for watcher in server.watchers):
+            return
+        await asyncio.sleep(0.02)
+
+
+def _modes(config: "Config", server: "Opened") -> list[str]:
+    live = "live and test" if config.test_mode.enabled else "live"
+    lines = [f"  mode     {live if config.chains else 'test only: no real money'}"]
+    for watcher in server.watchers:
+        status = watcher.status
+        if status.head is None:
+            state = f"not reached yet ({status.error or 'waiting for its node'})"
+        else:
+            state = f"block {status.head:,}, {status.lag or 0:,} behind"
+        lines.append(f"  chain    {status.name} ({status.chain_id}): {state}")
+    return lines
+
+
+def _next_step(server: "Opened", url: str, key: str | None) -> list[str]:
+    if key is None:
+        mode = "live" if server.offers.has(livemode=True) else "test"
+        return [f"Next: crypto-checkout keys create --mode {mode} --name my-shop", ""]
+    authorization = f'-H "Authorization: Bearer {key}" -H "Content-Type: application/json"'
+    return [
+        "This is the first start. Here is a test key; it is shown only now:",
+        "",
+        f"  {key}",
+        "",
+        "Make a checkout session (paste this), then open its checkoutUrl in a browser:",
+        "",
+        f"  curl {url}/api/v1/checkout_sessions {authorization} {_FIRST_BODY}",
+        "",
+    ]

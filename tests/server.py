@@ -1,0 +1,142 @@
+"""The real server as a process of its own, in a folder of the test's and on a free port.
+
+    with Server(tmp_path) as server:
+        session = server.api.post("/checkout_sessions", json=…).json()
+
+A second `Server` in the same folder goes on with the first one's data. What should fail at the start, and every other
+command, is run with `command`.
+"""
+
+import itertools
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+WAIT_SECONDS = 30
+LISTENING = re.compile(r"listens on (http://\S+)")
+KEY = re.compile(r"ck_(?:live|test)_[0-9A-Za-z]{32}")
+PROGRAM = (sys.executable, "-m", "crypto_checkout")
+
+
+class Server:
+    """A running `crypto-checkout serve`; ready for requests once it is made.
+
+    Args:
+        folder: where it runs: its configuration, its data and its output.
+        config_text: its checkout.toml; None leaves the folder as it is, and an empty one means all defaults.
+        environ: added to its environment, as in `{"CHECKOUT__RATE_LIMIT__BURST": "1000"}`. The port is a free one
+            unless this says otherwise.
+
+    `url` is where it answers, and `key` the test key of a first start (None at later ones).
+
+    """
+
+    def __init__(self, folder: Path, config_text: str | None = None, environ: Mapping[str, str] | None = None) -> None:
+        if config_text is not None:
+            (folder / "checkout.toml").write_text(config_text, "utf-8")
+        name = next(path for number in itertools.count(1) if not (path := folder / f"serve-{number}.out").exists())
+        self._out, self._err = name, name.with_suffix(".err")
+        self._clients: list[httpx.Client] = []
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self.process = subprocess.Popen(
+                [*PROGRAM, "serve"],
+                cwd=folder,
+                env=environment(environ),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+            )
+        try:
+            self.wait_until(lambda: LISTENING.search(self.output) is not None and self.output.endswith("\n\n"), "start")
+            self.url = LISTENING.findall(self.output)[0]
+            self.key = next(iter(KEY.findall(self.output)), None)
+            self.api = self.client(self.key)
+            assert self.client(None).get(f"{self.url}/healthz").is_success
+        except BaseException:
+            self.kill()
+            raise
+
+    @property
+    def output(self) -> str:
+        """What it printed for the person who started it."""
+        return self._out.read_text("utf-8", "replace")
+
+    @property
+    def log(self) -> str:
+        """What it logged."""
+        return self._err.read_text("utf-8", "replace")
+
+    def client(self, key: str | None) -> httpx.Client:
+        """Return a client of the API with another key; it is closed with the server. `api` is the one with `key`."""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        client = httpx.Client(base_url=f"{self.url}/api/v1", headers=headers, timeout=WAIT_SECONDS, trust_env=False)
+        self._clients.append(client)
+        return client
+
+    def wait_until(self, is_so: Callable[[], bool], what: str) -> None:
+        """Return once the condition holds; fail with all it said when it ended before, or when it takes too long."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not is_so():
+            has_ended = self.process.poll() is not None
+            if (has_ended and not is_so()) or time.monotonic() > deadline:
+                raise AssertionError(f"the server did not {what}; it said:\n{self.output}\n{self.log}")
+            time.sleep(0.01)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to end and return its exit code, negative for a signal's number. Repeating is safe."""
+        self._close_clients()
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        try:
+            return self.process.wait(WAIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        self._close_clients()
+        self.process.kill()
+        self.process.wait()
+
+    def _close_clients(self) -> None:
+        for client in self._clients:
+            client.close()
+        self._clients.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.stop()
+
+
+def command(
+    folder: Path, *arguments: str, environ: Mapping[str, str] | None = None, seconds: float = 2 * WAIT_SECONDS
+) -> subprocess.CompletedProcess[str]:
+    """Run `crypto-checkout` with these arguments in a folder, to its end."""
+    return subprocess.run(
+        [*PROGRAM, *arguments],
+        cwd=folder,
+        env=environment(environ),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+
+
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return this process's environment without its own CHECKOUT variables, with a free port and what is added."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("CHECKOUT")}
+    return {**ours, "PYTHONWARNINGS": "error", "CHECKOUT__SERVER__PORT": "0", **(more or {})}

@@ -1,0 +1,135 @@
+"""A shop on a real chain, wired by hand, whose watcher moves only when a test says so."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from crypto_checkout.chain.evm import EvmChain
+from crypto_checkout.chain.rpc import Rpc
+from crypto_checkout.chain.xpub import ExtendedPublicKey
+from crypto_checkout.core.assets import Asset
+from crypto_checkout.core.money import Fiat
+from crypto_checkout.core.resources import SessionResource
+from crypto_checkout.prices.board import PriceBoard
+from crypto_checkout.prices.fixed import FixedSource
+from crypto_checkout.services.events import Events
+from crypto_checkout.services.judge import Judge
+from crypto_checkout.services.offer import Offer, OfferedChain, Offers, Policy
+from crypto_checkout.services.sessions import Sessions, Wanted
+from crypto_checkout.services.watcher import Watcher
+from crypto_checkout.store import chains, lists
+from crypto_checkout.store import events as event_store
+from crypto_checkout.store.database import Database
+from crypto_checkout.store.migrate import migrate
+from tests.anvil import Anvil
+
+ANVIL_CHAIN_ID = 31337
+CONFIRMATIONS = 3
+ETH = Asset(ANVIL_CHAIN_ID, "ETH", 18)
+ONE_COIN = 10**18
+
+XPUB = (
+    "xpub6Ce9NcJvTk36xtLSrJLZqE7wtgA5deCeYs7rSQtreh4cj6ByPtrg9sD7V2FNFLPnf8heNP3FGkeV9qwfzvZNSd54JoNXVsXFYSYwHsnJxqP"
+)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class Shop:
+    """The parts that a payment passes through, and what tests ask of them."""
+
+    db: Database
+    chain: EvmChain
+    sessions: Sessions
+    make_watcher: Callable[[], Watcher]
+    watcher: Watcher
+
+    async def ask(self, value: str = "3000.00", expires_in_seconds: int = 900) -> SessionResource:
+        """Make a session; at 3,000 USD for one ETH the default price is one coin."""
+        wanted = Wanted(fiat=Fiat(Decimal(value), "USD"), expires_in_seconds=expires_in_seconds)
+        return await self.sessions.create(livemode=True, wanted=wanted)
+
+    async def process(self) -> None:
+        """Have the watcher process all blocks there are."""
+        while await self.watcher.turn():
+            pass
+
+    async def look(self, session: SessionResource) -> SessionResource:
+        """Return the session as it is now."""
+        return await self.sessions.get(session["id"], livemode=True)
+
+    async def events(self, session: SessionResource) -> list[str]:
+        """Return the types of a session's events after its creation, oldest first."""
+        wanted = event_store.Filter(resource_id=session["id"])
+        page = await self.db.read(lambda unit: event_store.bodies(unit, True, wanted, lists.Window(100)))
+        types = [body.split('"type":"', 1)[1].split('"', 1)[0] for body in reversed(page.items)]
+        return types[1:]
+
+    async def processed(self) -> int:
+        """Return the number of the last processed block."""
+        cursor = await self.db.read(lambda unit: chains.cursor(unit, ANVIL_CHAIN_ID))
+        assert cursor is not None
+        return cursor.number
+
+    def restart(self) -> None:
+        """Forget all that the watcher has in memory."""
+        self.watcher = self.make_watcher()
+
+
+@asynccontextmanager
+async def open_shop(
+    folder: Path, urls: list[str], *, finality: str = "depth", xpub: str = XPUB, start_block: int | None = None
+) -> AsyncIterator[Shop]:
+    """Open a shop on the chain behind these URLs; its first cursor is set."""
+    path = folder / "checkout.db"
+    migrate(path)
+    async with await Database.open(path, now) as db:
+        chain = EvmChain(Rpc(ANVIL_CHAIN_ID, urls), finality=finality)
+        events = Events()
+        board = PriceBoard(
+            [FixedSource({"ETH/USD": Decimal(3000)}, clock=now)],
+            quorum=1,
+            max_age_seconds=60,
+            max_spread_percent=Decimal(3),
+            clock=now,
+        )
+        offer = Offer(
+            livemode=True,
+            wallet=ExtendedPublicKey.parse(xpub),
+            chains=(OfferedChain(ANVIL_CHAIN_ID, "Anvil", "", CONFIRMATIONS, (ETH,)),),
+            prices=board,
+            policy=Policy(900, 3600, Decimal("0.1"), Decimal(5)),
+            chain_time=lambda moment: moment,
+        )
+
+        def make_watcher() -> Watcher:
+            return Watcher(
+                db,
+                chain,
+                Judge(events, chain_id=ANVIL_CHAIN_ID, public_url="http://127.0.0.1:4020"),
+                chain_id=ANVIL_CHAIN_ID,
+                name="Anvil",
+                poll_seconds=0.1,
+                start_block="latest" if start_block is None else start_block,
+                clock=now,
+            )
+
+        watcher = make_watcher()
+        shop = Shop(db, chain, Sessions(db, Offers([offer]), events, public_url="http://x"), make_watcher, watcher)
+        try:
+            await shop.process()
+            yield shop
+        finally:
+            await board.close()
+            await chain.close()
+
+
+def pay(node: Anvil, session: SessionResource, wei: int = ONE_COIN) -> str:
+    """Send ETH to a session from the node's last account; it waits for a block."""
+    return node.send(node.accounts[9], session["address"], wei)
