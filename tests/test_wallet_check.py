@@ -34,9 +34,7 @@ async def check(path: Path, node: Anvil, xpub: str) -> int:
             await chain.close()
 
 
-async def test_after_a_restore_the_index_moves_past_what_the_chain_shows_as_used(
-    anvil: Nodes, tmp_path: Path
-) -> None:
+async def test_after_a_restore_the_index_moves_past_what_the_chain_shows_as_used(anvil: Nodes, tmp_path: Path) -> None:
     node = anvil()
     (tmp_path / "shop").mkdir()
     path = tmp_path / "shop" / "checkout.db"

@@ -38,6 +38,7 @@ _LOGO_HEADERS = {
 }
 
 _PAY_PATH = "/test/pay"
+_INSIST = "open"
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -148,15 +149,11 @@ class _Pages:
     async def link(self, request: Request) -> Response:
         """Make a session and send the payer there; who only looks makes none."""
         slug = request.path_params["slug"]
-        only_looks = visitors.only_looks(request.method, request.headers)
-        # The way on from the page below, for a person whose browser looks like a bot. A prefetch finds it, too.
-        chosen = (
-            "open" in request.query_params and request.method == "GET" and not visitors.is_prefetch(request.headers)
-        )
-        if only_looks and not chosen:
+        insists = _INSIST in request.query_params
+        if visitors.only_looks(request.method, request.headers, insists=insists):
             if not await self._checkout.sessions.link_exists(slug):
                 raise ResourceNotFound("no link has this slug")
-            return self._paper.page("link.html", url=f"{_page_of(request)}?open")
+            return self._paper.page("link.html", url=f"{_page_of(request)}?{_INSIST}")
         session = await self._checkout.sessions.visit_link(slug)
         return RedirectResponse(f"/checkout/{session['id']}", 303, {"Cache-Control": "no-store"})
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Context, Decimal
 from enum import StrEnum
 from typing import assert_never
 from urllib.parse import quote
@@ -28,6 +28,8 @@ PUBLIC_FIELDS = frozenset(_PUBLIC.split())
 
 _ADDRESS_GROUP = 5
 _LONG_AMOUNT = 13
+# Wider than any rate, which may be as large as 10^30.
+_WIDE = Context(prec=100)
 _RATE_DECIMALS = 2
 _SMALL_RATE_DIGITS = 4
 
@@ -236,4 +238,4 @@ def _short_rate(text: str) -> str:
     """Round a rate to cents; one below 1 to four significant digits."""
     rate = Decimal(text)
     places = _RATE_DECIMALS if rate >= 1 else _SMALL_RATE_DIGITS - 1 - rate.adjusted()
-    return f"{rate.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN):f}"
+    return f"{rate.quantize(Decimal(1).scaleb(-places), context=_WIDE):f}"

@@ -18,9 +18,12 @@ _BOTS = re.compile(
 )
 
 
-def only_looks(method: str, headers: Mapping[str, str]) -> bool:
-    """Tell whether a request for a link wants to see where it leads, not to pay."""
-    return method == "HEAD" or is_prefetch(headers) or is_bot(headers.get("user-agent", ""))
+def only_looks(method: str, headers: Mapping[str, str], *, insists: bool = False) -> bool:
+    """Tell whether a request for a link wants to see where it leads, not to pay.
+
+    One that `insists` chose to go on, on the page that was shown instead: a person whose browser looks like a bot.
+    """
+    return method == "HEAD" or is_prefetch(headers) or (not insists and is_bot(headers.get("user-agent", "")))
 
 
 def is_prefetch(headers: Mapping[str, str]) -> bool:

@@ -1,0 +1,558 @@
+"""What a payer is shown in each status, to whom a link gives a session, and what the pages never hold."""
+
+import html
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.datastructures import Headers
+
+from crypto_checkout.core import errors, resources
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.assess import Tip
+from crypto_checkout.core.assets import Asset
+from crypto_checkout.core.money import Fiat, parse_units
+from crypto_checkout.core.payment import Kind, Payment, Transfer
+from crypto_checkout.core.quotes import Rate
+from crypto_checkout.core.resources import SessionResource
+from crypto_checkout.core.session import SETTLED, Session, Status, Terms
+from crypto_checkout.http.checkout import assets, refusals, visitors
+from crypto_checkout.http.checkout.paper import HEADERS, Paper, moment, money
+from crypto_checkout.http.checkout.view import (
+    PRIVATE_FIELDS,
+    PUBLIC_FIELDS,
+    Phase,
+    View,
+    address_groups,
+    public_part,
+    view,
+    web_url,
+)
+
+NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+PRICE = 3_333_340_000_000_000
+PART = 1_111_113_333_333_333
+ADDRESS = Address("0x52908400098527886e0f7030069857d2e4169ee7")
+TX_HASH = "0x" + "3f9ab2c7" * 8
+ETH = Asset(1, "ETH", 18)
+USDC = Asset(8453, "USDC", 6, Address("0x833589fcd6edb6e08f4c7c32d4f71b54bda02913"), usd_pegged=True)
+
+SESSION = Session(
+    id="cs_01JDC3M5GZ0000000000000000",
+    livemode=True,
+    link_id="pl_01JDC3M5GZ0000000000000000",
+    status=Status.PENDING,
+    status_reason=None,
+    wallet_id="w",
+    derivation_index=7,
+    address=ADDRESS,
+    asset=ETH,
+    fiat=Fiat(Decimal(10), "USD"),
+    rate=Rate("ETH", "USD", Decimal("2999.987"), ("fixed",), NOW),
+    eth_price_usd="2999.987",
+    terms=Terms(PRICE, PRICE, PRICE, NOW + timedelta(minutes=15), NOW + timedelta(minutes=75), 3),
+    success_url="https://shop.example/thanks?s={CHECKOUT_SESSION_ID}",
+    cancel_url="https://shop.example/cart",
+    return_url=None,
+    customer_email="payer@example.org",
+    created_at=NOW,
+    updated_at=NOW,
+    metadata={"order": "1042"},
+)
+
+
+def paid(units: int, *, block: int = 10, at: datetime = NOW) -> Payment:
+    return Payment(Transfer(ADDRESS, None, units, Kind.NATIVE, None, TX_HASH, None, block, "0x" + "ab" * 32, at))
+
+
+LATE = paid(PRICE, at=NOW + timedelta(days=1))
+
+
+def resource(
+    status: Status = Status.PENDING, payments: Sequence[Payment] = (), *, tip: int = 10, session: Session = SESSION
+) -> SessionResource:
+    return resources.session(replace(session, status=status), payments, Tip(tip, NOW), "https://pay.example")
+
+
+def seen(shown: SessionResource, *, at: datetime = NOW, explorer_url: str = "https://etherscan.io/") -> View:
+    return view(shown, chain_name="Ethereum", explorer_url=explorer_url, now=at)
+
+
+def printed(shown: SessionResource, *, at: datetime = NOW, shop: str = "Acme") -> str:
+    page = Paper(shop_name=shop, has_logo=True).page("session.html", view=seen(shown, at=at), version='"v"')
+    return bytes(page.body).decode()
+
+
+AFTER = SESSION.terms.expires_at
+EVERY_PHASE: Mapping[Phase, tuple[SessionResource, datetime]] = {
+    Phase.WAITING: (resource(), NOW),
+    Phase.PARTIAL: (resource(Status.UNDERPAID, [paid(PART)]), NOW),
+    Phase.CONFIRMING: (resource(Status.DETECTED, [paid(PRICE)]), NOW),
+    Phase.SETTLED: (resource(Status.PAID, [paid(PRICE)], tip=12), NOW),
+    Phase.TIME_UP: (resource(), AFTER),
+    Phase.EXPIRED: (resource(Status.EXPIRED), AFTER),
+    Phase.FAILED: (resource(Status.FAILED), AFTER),
+}
+
+
+# What the payer is asked for
+
+
+def test_a_new_session_asks_for_the_price() -> None:
+    shown = seen(resource())
+    assert shown.phase is Phase.WAITING
+    assert shown.asked["value"] == "0.00333334"
+    assert shown.payment_uri.endswith(f"@1?value={PRICE}")
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.UNDERPAID])
+def test_after_a_part_the_rest_is_asked_for_deep_or_not(status: Status) -> None:
+    shown = seen(resource(status, [paid(PART)]))
+    assert shown.phase is Phase.PARTIAL
+    assert shown.received["units"] == str(PART)
+    assert shown.asked["units"] == str(PRICE - PART)
+    assert shown.payment_uri.endswith(f"?value={PRICE - PART}")
+
+
+@given(part=st.integers(1, PRICE - 1))
+def test_amount_and_wallet_link_never_disagree(part: int) -> None:
+    for payments in ([], [paid(part)]):
+        shown = seen(resource(payments=payments))
+        assert shown.payment_uri.endswith(f"?value={shown.asked['units']}")
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.UNDERPAID])
+def test_nothing_is_asked_for_once_the_time_is_up_whatever_the_watcher_has_seen(status: Status) -> None:
+    payments = [paid(PART)] if status is Status.UNDERPAID else []
+    assert seen(resource(status, payments), at=AFTER - timedelta(milliseconds=1)).asks
+    shown = seen(resource(status, payments), at=AFTER)
+    assert shown.phase is Phase.TIME_UP
+    assert not shown.asks
+
+
+@pytest.mark.parametrize("status", sorted(Status))
+def test_every_status_has_a_phase_and_only_open_ones_ask(status: Status) -> None:
+    shown = seen(resource(status))
+    assert shown.headline
+    assert shown.asks == (status in {Status.PENDING, Status.UNDERPAID})
+
+
+@pytest.mark.parametrize("phase", [phase for phase in Phase if phase not in {Phase.WAITING, Phase.PARTIAL}])
+def test_a_page_that_asks_for_nothing_shows_no_address_and_no_wallet_link(phase: Phase) -> None:
+    shown, at = EVERY_PHASE[phase]
+    page = printed(shown, at=at)
+    assert "ethereum:" not in page
+    assert '<code class="address"' not in page
+
+
+# What the payer is told
+
+
+def test_each_phase_comes_out_of_its_example() -> None:
+    assert {phase: seen(shown, at=at).phase for phase, (shown, at) in EVERY_PHASE.items()} == {
+        phase: phase for phase in Phase
+    }
+
+
+@pytest.mark.parametrize(
+    ("phase", "words"),
+    [
+        (Phase.WAITING, "Waiting for your payment"),
+        (Phase.PARTIAL, "Still to pay"),
+        (Phase.CONFIRMING, "Waiting for confirmations: 1 of 3"),
+        (Phase.SETTLED, "Thank you"),
+        (Phase.TIME_UP, "send money any more"),
+        (Phase.EXPIRED, "it is not lost"),
+        (Phase.FAILED, "pay again"),
+    ],
+)
+def test_each_phase_says_what_matters(phase: Phase, words: str) -> None:
+    shown, at = EVERY_PHASE[phase]
+    assert words in printed(shown, at=at)
+
+
+def test_a_chain_that_calls_blocks_final_is_not_counted_beyond_what_is_required() -> None:
+    shown = seen(resource(Status.DETECTED, [paid(PRICE)], tip=99))
+    assert (shown.confirmations, shown.required_confirmations) == (3, 3)
+    assert "Waiting for the network to call it final" in printed(resource(Status.DETECTED, [paid(PRICE)], tip=99))
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(Status.OVERPAID, "More arrived than was asked for"), (Status.PAID_LATE, "the shop may look at it first")],
+)
+def test_too_much_and_too_late_are_thanked_for_and_explained(status: Status, words: str) -> None:
+    page = printed(resource(status, [paid(PRICE)]))
+    assert "Thank you" in page
+    assert words in page
+    assert words not in printed(resource(Status.PAID, [paid(PRICE)]))
+
+
+def test_a_payment_after_the_window_is_acknowledged() -> None:
+    shown = resource(Status.EXPIRED, [LATE])
+    assert seen(shown, at=AFTER).late_payment
+    assert "Your payment arrived after the time was over" in printed(shown, at=AFTER)
+
+
+def test_a_part_that_came_in_time_is_acknowledged_when_the_time_is_up() -> None:
+    assert "Only a part arrived in time" in printed(resource(Status.UNDERPAID, [paid(PART)]), at=AFTER)
+
+
+def test_an_accepted_late_payment_is_shown_with_its_transaction() -> None:
+    shown = seen(resource(Status.PAID, [LATE]))
+    assert shown.phase is Phase.SETTLED
+    assert not shown.received_something
+    assert shown.transaction is not None
+    assert shown.transaction.url == f"https://etherscan.io/tx/{TX_HASH}"
+
+
+@pytest.mark.parametrize("explorer_url", ["", "javascript:alert(1)//"])
+def test_without_a_web_explorer_the_transaction_has_no_link(explorer_url: str) -> None:
+    shown = seen(resource(Status.PAID, [paid(PRICE)]), explorer_url=explorer_url)
+    assert shown.transaction is not None
+    assert shown.transaction.url is None
+
+
+def test_money_without_a_named_transaction_shows_none() -> None:
+    internal = Payment(replace(paid(PRICE).transfer, kind=Kind.INTERNAL, tx_hash=None))
+    assert seen(resource(Status.PAID, [internal])).transaction is None
+
+
+def test_only_what_can_still_change_is_looked_at_again() -> None:
+    for phase, (shown, at) in EVERY_PHASE.items():
+        waits = phase is not Phase.SETTLED
+        assert (seen(shown, at=at).poll_milliseconds > 0) == waits
+        assert ('http-equiv="refresh"' in printed(shown, at=at)) == waits
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_only_a_test_session_wears_the_banner(phase: Phase) -> None:
+    shown, at = EVERY_PHASE[phase]
+    assert "Test mode" not in printed(shown, at=at)
+    assert "Test mode: no real money" in printed({**shown, "livemode": False}, at=at)
+
+
+def test_only_an_open_test_session_can_be_paid_with_test_money() -> None:
+    form = 'method="post"'
+    assert form not in printed(resource())
+    assert form in printed({**resource(), "livemode": False})
+    assert form not in printed({**resource(Status.PAID), "livemode": False})
+
+
+# The ways out
+
+
+def test_the_success_url_takes_a_settled_payer_along_with_the_sessions_id() -> None:
+    shown = seen(resource(Status.PAID))
+    assert shown.leave_url == shown.back_url == f"https://shop.example/thanks?s={SESSION.id}"
+
+
+@pytest.mark.parametrize("phase", [phase for phase in Phase if phase is not Phase.SETTLED])
+def test_nobody_is_told_the_success_url_before_the_session_is_settled(phase: Phase) -> None:
+    shown, at = EVERY_PHASE[phase]
+    assert "thanks" not in printed(shown, at=at)
+    assert public_part(shown)["successUrl"] is None
+
+
+def test_a_payer_may_cancel_until_money_has_arrived() -> None:
+    offered = {phase for phase, (shown, at) in EVERY_PHASE.items() if seen(shown, at=at).cancel_url}
+    assert offered == {Phase.WAITING}
+
+
+@pytest.mark.parametrize(
+    ("status", "return_url", "back"),
+    [
+        (Status.EXPIRED, "https://shop.example/back", "https://shop.example/back"),
+        (Status.EXPIRED, None, "https://shop.example/cart"),
+        (Status.FAILED, None, "https://shop.example/cart"),
+        (Status.PENDING, "https://shop.example/back", None),
+    ],
+)
+def test_the_way_back_is_the_return_url_or_else_the_cancel_url(
+    status: Status, return_url: str | None, back: str | None
+) -> None:
+    assert seen({**resource(status), "returnUrl": return_url}).back_url == back
+
+
+def test_a_settled_payer_is_never_sent_to_the_cancel_url() -> None:
+    assert seen({**resource(Status.PAID), "successUrl": None}).back_url is None
+
+
+@given(st.text(max_size=40))
+def test_the_sessions_id_is_encoded_in_a_url(session_id: str) -> None:
+    url = web_url("https://shop.example/?a={CHECKOUT_SESSION_ID}&b=1", session_id)
+    assert url is not None
+    assert re.fullmatch(r"https://shop\.example/\?a=[A-Za-z0-9_.~%-]*&b=1", url)
+
+
+@given(st.text(max_size=20) | st.sampled_from(["javascript:alert(1)", "JavaScript:1", " https://x", "data:text/html,"]))
+def test_no_url_but_a_web_url_reaches_a_page(url: str) -> None:
+    assert web_url(url, "cs_1") is None or url.lower().startswith(("http://", "https://"))
+
+
+# What is public
+
+
+def test_every_field_of_a_session_is_public_or_private_on_purpose() -> None:
+    assert not PUBLIC_FIELDS & PRIVATE_FIELDS
+    assert set(SessionResource.__annotations__) == PUBLIC_FIELDS | PRIVATE_FIELDS
+
+
+@pytest.mark.parametrize("status", sorted(Status))
+def test_the_status_holds_the_public_fields_and_no_others(status: Status) -> None:
+    part = public_part(resource(status))
+    assert part.keys() == PUBLIC_FIELDS
+    assert (part["successUrl"] is not None) == (status in SETTLED)
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_no_page_holds_what_is_the_merchants_alone(phase: Phase) -> None:
+    shown, at = EVERY_PHASE[phase]
+    page = printed(shown, at=at)
+    assert all(secret not in page for secret in ("payer@example.org", "1042", "pl_01"))
+
+
+# How it is written
+
+
+def test_an_address_is_cut_into_groups_that_make_the_address_again() -> None:
+    groups = address_groups(resource()["address"])
+    assert groups[0] == "0x"
+    assert [len(group) for group in groups[1:]] == [5] * 8
+    assert "".join(groups) == resource()["address"]
+
+
+def test_a_page_holds_amount_and_address_as_one_can_select_and_paste_them() -> None:
+    page = printed(resource())
+    address = re.search(r'<code class="address" id="address">(.*?)</code>', page, re.DOTALL)
+    assert address is not None
+    assert re.sub(r"<[^>]*>", "", address[1]) == resource()["address"]
+    assert '<data id="amount" value="0.00333334">0.00333334</data>' in page
+
+
+@given(st.integers(1, 10**30))
+def test_a_coin_amount_on_the_page_is_exact(units: int) -> None:
+    amount = resources.amount(ETH, units)
+    value, unit = money(amount).split(" ")
+    assert parse_units(value, 18) == units
+    assert unit == "ETH"
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        ({"amount": "10.00", "currency": "USD"}, "10.00 USD"),
+        ({"amount": "1234567.891", "currency": "KWD"}, "1,234,567.891 KWD"),
+        ({"amount": "5000", "currency": "JPY"}, "5,000 JPY"),
+        (resources.amount(USDC, 10_000_000), "10 USDC"),
+        (resources.amount(ETH, 12_345_123_456_789_012_345_678), "12345.123456789012345678 ETH"),
+    ],
+)
+def test_money_is_written_with_its_unit_and_commas_in_fiat_only(amount: Mapping[str, str], text: str) -> None:
+    assert money(amount) == text
+
+
+def test_a_moment_is_written_in_utc() -> None:
+    assert moment("2026-11-03T10:05:00.000+01:00") == "3 Nov 2026, 09:05 UTC"
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [
+        ("2999.987", "2999.99"),
+        ("1", "1.00"),
+        ("0.92", "0.9200"),
+        ("0.0000123456", "0.00001235"),
+        ("150000", "150000.00"),
+        ("1" + "0" * 30, "1" + "0" * 30 + ".00"),
+    ],
+)
+def test_a_rate_is_rounded_for_reading(rate: str, text: str) -> None:
+    shown = resource()
+    assert seen({**shown, "rate": {**shown["rate"], "value": rate}}).rate["amount"] == text
+
+
+# What no page holds
+
+
+@pytest.mark.parametrize("livemode", [True, False])
+@pytest.mark.parametrize("phase", Phase)
+def test_no_page_needs_what_its_content_security_policy_forbids(phase: Phase, livemode: bool) -> None:
+    shown, at = EVERY_PHASE[phase]
+    page = printed({**shown, "livemode": livemode}, at=at)
+    assert not re.search(r"\sstyle=|<style|\son\w+=|javascript:", page, re.IGNORECASE)
+    assert re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL) == [""]
+    assert not re.findall(r'(?:src|<link[^>]*href)="(?!/static/|/branding/)', page)
+
+
+@given(st.text("<>&\"'/= abc{}%", min_size=1, max_size=60))
+def test_whatever_a_merchant_writes_is_shown_as_text(text: str) -> None:
+    url = f"https://shop.example/{text}"
+    page = printed({**resource(), "cancelUrl": url}, shop=text)
+    assert html.escape(text).replace("&quot;", "&#34;").replace("&#x27;", "&#39;") in page
+    assert "<script>" not in page
+    assert page.count("<p") == printed(resource(), shop="Acme").count("<p")
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_ids_on_a_page_are_unique(phase: Phase) -> None:
+    shown, at = EVERY_PHASE[phase]
+    ids = re.findall(r'\sid="([^"]*)"', printed({**shown, "livemode": False}, at=at))
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(("name", "limit"), [("checkout.css", 12_000), ("checkout.js", 6_000)])
+def test_stylesheet_and_script_stay_small(name: str, limit: int) -> None:
+    assert (assets.FOLDER / name).stat().st_size < limit
+
+
+def test_the_address_of_an_asset_changes_with_its_content(tmp_path: Path) -> None:
+    (tmp_path / "a.css").write_text("one", "utf-8")
+    before = assets.addresses(tmp_path)("a.css")
+    (tmp_path / "a.css").write_text("two", "utf-8")
+    assert before.startswith("/static/a.css?v=")
+    assert assets.addresses(tmp_path)("a.css") != before
+
+
+# Who is asking
+
+
+CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0 Safari/537.36"
+
+BOTS = [
+    "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
+    "Mozilla/5.0 (Macintosh) AppleWebKit/601.2.4 Safari/601.2.4 facebookexternalhit/1.1 Facebot Twitterbot/1.0",
+    "Twitterbot/1.0",
+    "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
+    "Slack-ImgProxy (+https://api.slack.com/robots)",
+    "WhatsApp/2.23.20.0 A",
+    "TelegramBot (like TwitterBot)",
+    "Mozilla/5.0 (compatible; Discordbot/2.0; +https://discordapp.com)",
+    "LinkedInBot/1.0 (compatible; Mozilla/5.0; Apache-HttpClient +http://www.linkedin.com)",
+    "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+    "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; bingbot/2.0) Chrome/116.0 Safari/537.36",
+    "Mozilla/5.0 (Windows NT 6.1; WOW64) SkypeUriPreview Preview/0.5 skype-url-preview@microsoft.com",
+    "Mozilla/5.0 (compatible; Applebot/0.1; +http://www.apple.com/go/applebot)",
+    "http.rb/5.1.1 (Mastodon/4.2.1; +https://mastodon.example/; Bot)",
+    "Mozilla/5.0 (compatible; SemrushBot/7~bl)",
+    "Mozilla/5.0 (compatible; Baiduspider/2.0)",
+    "meta-externalagent/1.1",
+]
+
+PEOPLE = [
+    "",
+    CHROME,
+    "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0",
+    "Mozilla/5.0 (Linux; Android 9; CUBOT_X18_Plus) AppleWebKit/537.36 Chrome/96.0 Mobile Safari/537.36",
+    "Mozilla/5.0 (Linux; Android 11; CUBOT X30) AppleWebKit/537.36 Chrome/96.0 Mobile Safari/537.36",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) Mobile/15E148 [FBAN/FBIOS;FBAV/489.0]",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) Mobile/15E148 Instagram 356.0",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) Mobile/15E148 [Pinterest/iOS]",
+    "Mozilla/5.0 (Linux; Android 14) Chrome/130.0 Mobile Safari/537.36 Telegram-Android/11.4.2",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) Mobile/15E148 [LinkedInApp]/9.29",
+    "python-httpx/0.28.1",
+    "curl/8.5.0",
+]
+
+
+@pytest.mark.parametrize("user_agent", BOTS)
+def test_a_preview_bot_only_looks(user_agent: str) -> None:
+    assert visitors.only_looks("GET", Headers({"User-Agent": user_agent}))
+
+
+@pytest.mark.parametrize("user_agent", PEOPLE)
+def test_a_persons_browser_or_script_wants_a_session(user_agent: str) -> None:
+    assert not visitors.only_looks("GET", Headers({"User-Agent": user_agent}))
+
+
+def test_a_request_without_a_user_agent_wants_a_session() -> None:
+    assert not visitors.only_looks("GET", Headers({}))
+
+
+@pytest.mark.parametrize("insists", [True, False])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Sec-Purpose", "prefetch"),
+        ("Sec-Purpose", "prefetch;prerender"),
+        ("Purpose", "prefetch"),
+        ("X-Moz", "prefetch"),
+        ("X-Purpose", "preview"),
+    ],
+)
+def test_a_prefetch_only_looks_whatever_it_prefetches(name: str, value: str, insists: bool) -> None:
+    assert visitors.only_looks("GET", Headers({"User-Agent": CHROME, name: value}), insists=insists)
+
+
+@pytest.mark.parametrize("insists", [True, False])
+def test_head_only_looks(insists: bool) -> None:
+    assert visitors.only_looks("HEAD", Headers({"User-Agent": CHROME}), insists=insists)
+
+
+def test_a_person_who_was_taken_for_a_bot_can_go_on() -> None:
+    assert not visitors.only_looks("GET", Headers({"User-Agent": "RoBot Browser/1.0"}), insists=True)
+
+
+@pytest.mark.parametrize(
+    ("headers", "crosses"),
+    [
+        ({}, False),
+        ({"Sec-Fetch-Site": "same-origin"}, False),
+        ({"Sec-Fetch-Site": "none"}, False),
+        ({"Sec-Fetch-Site": "same-site"}, True),
+        ({"Sec-Fetch-Site": "cross-site"}, True),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://pay.example"}, True),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://behind-a-proxy"}, False),
+        ({"Origin": "https://pay.example"}, False),
+        ({"Origin": "https://Pay.Example"}, False),
+        ({"Origin": "https://pay.example:8443"}, True),
+        ({"Origin": "https://evil.example"}, True),
+        ({"Origin": "null"}, True),
+        ({"Origin": "https://["}, True),
+    ],
+)
+def test_another_sites_form_is_told_from_ones_own(headers: dict[str, str], crosses: bool) -> None:
+    assert visitors.is_cross_site(Headers({"Host": "pay.example", **headers})) is crosses
+
+
+# What is said when there is nothing to show
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "offers_retry"),
+    [
+        (errors.ResourceNotFound("row 7 of table x"), 404, False),
+        (errors.LinkInactive("row 7 of table x"), 400, False),
+        (errors.UnsupportedChain("row 7 of table x"), 400, False),
+        (errors.UnsupportedAsset("row 7 of table x"), 400, False),
+        (errors.AmountTooSmall("row 7 of table x"), 400, False),
+        (errors.PriceUnavailable("row 7 of table x"), 503, True),
+        (errors.WalletNotConfigured("row 7 of table x"), 503, True),
+        (errors.ProviderFailed("row 7 of table x"), 503, True),
+        (errors.RateLimitExceeded("row 7 of table x", retry_after_seconds=7), 429, True),
+        (errors.CheckoutError("row 7 of table x"), 500, True),
+    ],
+)
+def test_an_error_is_a_page_for_a_person(
+    error: errors.CheckoutError | errors.RecoverableError, status: int, offers_retry: bool
+) -> None:
+    answer = refusals.page(Paper(shop_name="Acme", has_logo=False), error, "/l/abc")
+    page = bytes(answer.body).decode()
+    assert answer.status_code == status
+    assert answer.media_type == "text/html"
+    assert "row 7" not in page
+    assert ('href="/l/abc"' in page) == offers_retry
+    assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+
+
+def test_who_comes_too_often_is_told_when_to_come_again() -> None:
+    error = errors.RateLimitExceeded("slow down", retry_after_seconds=7)
+    answer = refusals.page(Paper(shop_name="", has_logo=False), error, "/l/abc")
+    assert answer.headers["Retry-After"] == "7"
+    assert "Wait 7 seconds" in bytes(answer.body).decode()
