@@ -335,6 +335,7 @@ def _web(
         chains={chain.id: pages.ChainFace(chain.name, chain.explorer_url) for chain in offers.all_chains().values()},
         branding=pages.Branding(config.branding.name, config.branding.logo),
         limit=_page_limit(),
+        clock=lambda livemode: offers.chain_time(livemode, clock()),
     )
     return Starlette(
         routes=[

@@ -1,4 +1,4 @@
-"""What tests of every room share: the event loop, the real node and the real browser.
+"""What tests of every room share: the event loop, the application, the real node and the real browser.
 
 A test that asks for `anvil` or `chromium_path` is marked `anvil` or `browser`, so `-m "not browser"` leaves it out.
 Without the program it is skipped and says why; CHECKOUT_REQUIRE=anvil,browser makes it fail instead, so that continuous
@@ -7,14 +7,16 @@ integration can't be green for want of a tool.
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests import anvil as node
+from tests.api import App, open_app
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 MARKS = {"anvil_path": "anvil", "chromium_path": "browser"}
@@ -29,6 +31,19 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+async def app(tmp_path: Path) -> AsyncIterator[App]:
+    """Open the real application, with test mode only."""
+    async with open_app(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def api(app: App) -> httpx.AsyncClient:
+    """Give a client of the API with a test key that may do everything."""
+    return app.api
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,7 @@ from crypto_checkout.http.checkout.view import (
     view,
     web_url,
 )
+from crypto_checkout.http.errors import STATUS
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 PRICE = 3_333_340_000_000_000
@@ -270,7 +271,7 @@ def test_a_payer_may_cancel_until_money_has_arrived() -> None:
     [
         (Status.EXPIRED, "https://shop.example/back", "https://shop.example/back"),
         (Status.EXPIRED, None, "https://shop.example/cart"),
-        (Status.FAILED, None, "https://shop.example/cart"),
+        (Status.FAILED, "https://shop.example/back", "https://shop.example/back"),
         (Status.PENDING, "https://shop.example/back", None),
     ],
 )
@@ -278,6 +279,20 @@ def test_the_way_back_is_the_return_url_or_else_the_cancel_url(
     status: Status, return_url: str | None, back: str | None
 ) -> None:
     assert seen({**resource(status), "returnUrl": return_url}).back_url == back
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        resource(Status.DETECTED, [paid(PRICE)]),
+        resource(Status.UNDERPAID, [paid(PART)]),
+        resource(Status.EXPIRED, [LATE]),
+        resource(Status.FAILED),
+    ],
+)
+def test_nobody_whose_money_is_under_way_is_offered_to_cancel(shown: SessionResource) -> None:
+    assert "shop.example/cart" not in printed(shown)
+    assert "shop.example/cart" not in printed(shown, at=AFTER)
 
 
 def test_a_settled_payer_is_never_sent_to_the_cancel_url() -> None:
@@ -549,6 +564,11 @@ def test_an_error_is_a_page_for_a_person(
     assert "row 7" not in page
     assert ('href="/l/abc"' in page) == offers_retry
     assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+
+
+@pytest.mark.parametrize("code", sorted(refusals.BY_CODE))
+def test_a_page_has_the_status_that_the_api_answers_with(code: str) -> None:
+    assert refusals.BY_CODE[code].status == STATUS[code]
 
 
 def test_who_comes_too_often_is_told_when_to_come_again() -> None:

@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from copy import deepcopy
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from crypto_checkout.chain import answers, bloom
 from crypto_checkout.chain.answers import TRANSFER_TOPIC
 from crypto_checkout.chain.evm import EvmChain
 from crypto_checkout.chain.rpc import MOST_CALLS, Rpc
@@ -463,7 +465,12 @@ async def credited(chain: EvmChain) -> list[int]:
 
 def lie(path: str, value: Any) -> dict[str, Any]:
     """Change what an honest node says at a dotted path; `...` takes it away."""
-    results = deepcopy(honest())
+    results = honest()
+    change(results, path, value)
+    return results
+
+
+def change(results: dict[str, Any], path: str, value: Any) -> None:
     *way, last = [int(step) if step.isdigit() else step for step in path.split(".")]
     place: Any = results
     for step in way:
@@ -472,7 +479,6 @@ def lie(path: str, value: Any) -> dict[str, Any]:
         del place[last]
     else:
         place[last] = value
-    return results
 
 
 BLOCK, LOG, RECEIPT = "eth_getBlockByNumber", "eth_getLogs.0", "eth_getTransactionReceipt"
@@ -529,6 +535,44 @@ async def test_a_lie_is_refused_and_the_next_provider_is_believed_instead(path: 
                 await credited(chain)
         async with chain_at(liar.url, node.url, tokens=[TOKEN]) as chain:
             assert await credited(chain) == [5, 8]
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**300), 2**300)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=5)
+    | st.from_regex(r"0x[0-9a-f]{0,70}", fullmatch=True)
+    | st.sampled_from([BLOCK_HASH, TX_HASH, RECEIVER, TOKEN, TRANSFER_TOPIC, "0x" + "0" * 512]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["hash", "to", "topics"]), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+NAMES = sorted({path for path, _ in LIES})
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(st.sampled_from(NAMES), json_values), min_size=1, max_size=3))
+def test_whatever_json_comes_it_is_read_or_refused_and_nothing_else(changes: list[tuple[str, Any]]) -> None:
+    said = honest()
+    for path, value in sorted(changes, key=lambda change: -len(change[0])):
+        change(said, path, value)
+    (log_answer, block, receipt) = (said["eth_getLogs"], said[BLOCK], said[RECEIPT])
+    try:
+        header = answers.header(block, 7)
+        bloom.may_hold(bloom.of_header(block), bloom.of_event(TOKEN, TRANSFER_TOPIC))
+        found = answers.native_transfers(block, header)
+        for transfer in (*found, *answers.token_transfers(log_answer, header, {Address(TOKEN)})):
+            assert transfer.units > 0
+            assert transfer.to != transfer.sender
+            assert transfer.contract in {None, TOKEN}
+        bloom.of_logs(log_answer)
+        for transfer in found:
+            answers.has_succeeded(receipt, transfer)
+    except (ProviderFailed, ChainMoved) as error:
+        assert len(str(error)) < 200
 
 
 HARMLESS: list[tuple[str, Any, list[int]]] = [

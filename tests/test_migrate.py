@@ -25,7 +25,7 @@ CREATE TABLE notes (
 UPDATE wallets SET next_index = 50;
 """
 NEXT = Migration(NEWEST + 1, "later.sql", NEXT_SQL)
-BROKEN = Migration(NEWEST + 1, "broken.sql", NEXT_SQL + "DELETE FROM missing;\n")
+BROKEN = Migration(NEWEST + 1, "broken.sql", NEXT_SQL + "DROP TABLE missing;\n")
 CHILD = """
 import pathlib, sys
 from crypto_checkout.store.migrate import migrate

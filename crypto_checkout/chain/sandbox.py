@@ -28,7 +28,7 @@ ASSETS = (
 )
 PAYER = Address("0x00000000000000000000000000000000005a9d80")
 
-# The account m/44'/60'/0' of the phrase that all test tools share ("test test … junk"): anybody can check its addresses.
+# Account m/44'/60'/0' of the phrase that all test tools share ("test test … junk"): anybody can check its addresses.
 XPUB = "xpub6Ce9NcJvTk36xtLSrJLZqE7wtgA5deCeYs7rSQtreh4cj6ByPtrg9sD7V2FNFLPnf8heNP3FGkeV9qwfzvZNSd54JoNXVsXFYSYwHsnJxqP"
 
 _SHORT_PAUSE_BLOCKS = 60

@@ -38,5 +38,5 @@ def from_unix(seconds: int) -> datetime:
     """Turn a block's timestamp (Unix seconds) into a moment. Raises ValueError after the year 9999."""
     try:
         return datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, OSError) as error:
+    except (OverflowError, OSError, ValueError) as error:
         raise ValueError(f"moment outside the years 1 to 9999: {seconds} s") from error

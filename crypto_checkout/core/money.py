@@ -86,7 +86,7 @@ def parse_units(text: str, decimals: int) -> int:
         ValueError: The text is no plain decimal, or finer than the coin.
 
     """
-    if not re.fullmatch(r"[0-9]{1,40}(\.[0-9]{1,40})?", text):
+    if not re.fullmatch(r"[0-9]{1,78}(\.[0-9]{1,40})?", text):
         raise ValueError(f'"{text[:40]}" is not an amount: write a plain decimal like "0.01"')
     whole, _, fraction = text.partition(".")
     if len(fraction.rstrip("0")) > decimals:

@@ -56,10 +56,15 @@ STATUS: Mapping[str, int] = {
 
 def body(error: CheckoutError, request_id: str) -> dict[str, dict[str, str]]:
     """Return the one shape of every error."""
-    described = {"type": _TYPES[STATUS[error.code]], "code": error.code, "message": error.message}
+    described = {"type": _TYPES[STATUS[error.code]], "code": error.code, "message": _utf8(error.message)}
     if error.param is not None:
-        described["param"] = error.param
+        described["param"] = _utf8(error.param)
     return {"error": {**described, "requestId": request_id}}
+
+
+def _utf8(text: str) -> str:
+    """Replace what UTF-8 can't write: a message repeats what came, and that may hold half a surrogate pair."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def headers(error: CheckoutError) -> dict[str, str]:
@@ -93,13 +98,18 @@ async def on_checkout_error(request: Request, error: Exception) -> Response:
 async def on_http_exception(request: Request, error: Exception) -> Response:
     """Answer what Starlette raises: no such route, no such method."""
     assert isinstance(error, HTTPException), "registered for these only"
-    request_id: str = request.scope["request_id"]
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allow = (error.headers or {}).get("Allow", "")
-        message = f"{request.method} is not possible here; this path takes {allow}."
-        return answer(errors.MethodNotAllowed(message, allow=allow), request_id)
-    if error.status_code == HTTPStatus.NOT_FOUND:
-        return answer(
-            errors.RouteNotFound(f"There is nothing at {request.method} {request.url.path[:200]}."), request_id
-        )
-    return answer(errors.InvalidQuery(f"The request can't be understood: {error.detail}."), request_id)
+    # Not `request.url`: it is made of the Host header and the query too, and fails where those are no text.
+    asked = f"{request.method[:20]} {request.scope['path'][:200]}"
+    return answer(_from_starlette(error, asked), request.scope["request_id"])
+
+
+def _from_starlette(error: HTTPException, asked: str) -> CheckoutError:
+    match error.status_code:
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            # Starlette writes a set: in another order after each start.
+            allow = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
+            return errors.MethodNotAllowed(f"{asked} is not possible; this path takes {allow}.", allow=allow)
+        case HTTPStatus.NOT_FOUND:
+            return errors.RouteNotFound(f"There is nothing at {asked}.")
+        case _:
+            return errors.InvalidQuery(f"The request can't be understood: {error.detail}.")

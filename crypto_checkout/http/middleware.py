@@ -5,12 +5,15 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crypto_checkout import metrics
 from crypto_checkout.core import ids
+from crypto_checkout.core.errors import RouteNotFound
 from crypto_checkout.log import get_logger
 
 from . import errors
@@ -18,8 +21,17 @@ from . import errors
 log = get_logger("http")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
+_FORWARDED = frozenset({"forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip"})
+
+_GONE = 499
+"""The status, in logs and metrics only, of a request whose client left; nginx's number."""
+
+_MOST_UNREAD_BYTES = 64 * 1024
+_MOST_PATH_CHARACTERS = 200
 
 
 class Surroundings:
@@ -45,46 +57,77 @@ class Surroundings:
         scope["answer_headers"] = {}
         started = time.perf_counter()
         status = 0
+        unread = _is_long(scope)
+
+        async def receive_and_note() -> Message:
+            nonlocal unread
+            message = await receive()
+            unread = unread and bool(message.get("more_body"))
+            return message
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 _add_headers(message, scope)
+                if unread:
+                    # Else the server would have to read it all before the connection is good for another request.
+                    MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_headers)
+            await self._routed(scope)(scope, receive_and_note, send_with_headers)
+        except ClientDisconnect:
+            status = status or _GONE
         except Exception:  # a loop's boundary: the server goes on with the next request
-            log.exception("a request failed", request=request_id, method=scope["method"], path=scope["path"])
+            log.exception("a request failed", request=request_id, method=scope["method"], path=_path(scope))
             if status == 0:
                 await errors.internal(request_id)(scope, receive, send_with_headers)
         finally:
             _note(scope, status, time.perf_counter() - started)
 
+    def _routed(self, scope: Scope) -> ASGIApp:
+        # The patterns of Starlette's routes end with `$`, which also stands before a last line break. `/metrics%0A` is
+        # no path of ours, and would pass a proxy's rule for `/metrics`.
+        if scope["path"].endswith("\n"):
+            return errors.answer(RouteNotFound("There is nothing at a path with a line break."), scope["request_id"])
+        return self._app
+
 
 def client_address(scope: Scope, trusted_proxies: Sequence[Network]) -> str:
-    """Return who asks: the peer, or, behind trusted proxies, the nearest address that isn't one of them."""
+    """Return who asks: the peer, or, behind trusted proxies, the nearest address that isn't one of them.
+
+    Every proxy appends whom it was asked by, so the chain is read from its end; what stands before the first address
+    that isn't trusted was written by that client, and may be anything.
+    """
     peer = scope["client"][0] if scope.get("client") else ""
-    if not trusted_proxies or not _is_in(peer, trusted_proxies):
-        return str(peer)
+    found = _address(peer)
+    if found is None or not _is_in(found, trusted_proxies):
+        return str(peer if found is None else found)
     chain = [part.strip() for value in Headers(scope=scope).getlist("x-forwarded-for") for part in value.split(",")]
-    for address in reversed(chain):
-        if not _is_address(address):
+    for text in reversed(chain):
+        before = _address(text)
+        if before is None:
             break
-        peer = address
-        if not _is_in(address, trusted_proxies):
+        found = before
+        if not _is_in(found, trusted_proxies):
             break
-    return str(peer)
+    return str(found)
 
 
 def is_local(scope: Scope) -> bool:
     """Tell whether a request comes from this machine itself, not through a proxy on it."""
-    address = scope["client_address"]
-    if not _is_address(address) or not ipaddress.ip_address(address).is_loopback:
+    address = _address(scope["client_address"])
+    if address is None or not address.is_loopback:
         return False
-    forwarded = Headers(scope=scope)
-    return not any(name in forwarded for name in ("x-forwarded-for", "forwarded", "x-real-ip", "via"))
+    return not any(name in _FORWARDED or name.startswith("x-forwarded-") for name in Headers(scope=scope))
+
+
+def _is_long(scope: Scope) -> bool:
+    """Tell whether a body was announced that is too long, or of unknown length, to be read just to be thrown away."""
+    headers = Headers(scope=scope)
+    length = headers.get("content-length", "0")
+    return "transfer-encoding" in headers or not length.isdecimal() or int(length[:20]) > _MOST_UNREAD_BYTES
 
 
 def _add_headers(message: Message, scope: Scope) -> None:
@@ -99,30 +142,39 @@ def _add_headers(message: Message, scope: Scope) -> None:
 
 
 def _note(scope: Scope, status: int, seconds: float) -> None:
-    route = scope.get("route")
-    path = getattr(route, "path", "unknown")
-    metrics.REQUESTS.labels(scope["method"] if status != 405 else "other", path, status).inc()  # noqa: PLR2004
-    metrics.REQUEST_SECONDS.labels(path).observe(seconds)
+    # Both labels have few values, whatever clients send: the table's paths, and the methods that HTTP knows.
+    route = getattr(scope.get("route"), "path", "unknown")
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    metrics.REQUESTS.labels(method, route, status).inc()
+    metrics.REQUEST_SECONDS.labels(route).observe(seconds)
     if scope["path"] in _QUIET_PATHS:
         return
     log.debug(
         "request",
         request=scope["request_id"],
-        method=scope["method"],
-        path=scope["path"],
+        method=method,
+        path=_path(scope),
         status=status,
         duration_ms=round(seconds * 1000),
         address=scope["client_address"],
     )
 
 
-def _is_address(text: str) -> bool:
+def _path(scope: Scope) -> str:
+    """Return the path, fit for a terminal: it may hold anything, escape sequences too."""
+    return quote(scope["path"])[:_MOST_PATH_CHARACTERS]
+
+
+def _address(text: str) -> Address | None:
+    """Read an address, without its zone; one of IPv4 that came over an IPv6 socket is itself."""
     try:
-        ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
-        return False
-    return True
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
 
 
-def _is_in(address: str, networks: Sequence[Network]) -> bool:
-    return _is_address(address) and any(ipaddress.ip_address(address) in network for network in networks)
+def _is_in(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address in network for network in networks)

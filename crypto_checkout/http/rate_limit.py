@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from crypto_checkout.core.errors import RateLimitExceeded
@@ -43,16 +44,17 @@ class Allowance:
 
 
 class RateLimit:
-    """Buckets by name: an API key's id, or a client's address."""
+    """Buckets by name: an API key's id, or a client's address. `clock` counts seconds and never goes back."""
 
-    def __init__(self, *, per_second: float, burst: int) -> None:
+    def __init__(self, *, per_second: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_second = per_second
         self._burst = burst
+        self._clock = clock
         self._buckets: dict[str, _Bucket] = {}
 
     def take(self, name: str) -> Allowance:
         """Take a token from a bucket."""
-        now = time.monotonic()
+        now = self._clock()
         bucket = self._buckets.get(name)
         if bucket is None:
             self._make_room(now)

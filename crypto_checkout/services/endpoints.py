@@ -16,6 +16,8 @@ from crypto_checkout.webhooks import guard, signing
 
 from .events import Events
 
+_MOST_SHOWN = 200
+
 
 @dataclass(frozen=True, slots=True)
 class NewEndpoint:
@@ -43,7 +45,7 @@ class Endpoints:
         try:
             guard.check_url(new.url, allow_private_networks=self._allow_private_networks, allow_http=not livemode)
         except ValueError as error:
-            raise InvalidBody(f"url: {error}", param="url") from error
+            raise InvalidBody(f"url: {str(error)[:_MOST_SHOWN].rstrip('.')}.", param="url") from error
 
         def make(unit: WriteUnit) -> EndpointResource:
             endpoint = Endpoint(

@@ -115,6 +115,11 @@ class Offers:
         """Tell whether a mode is configured."""
         return livemode in self._by_mode
 
+    def chain_time(self, livemode: bool, now: datetime) -> datetime:
+        """Return a mode's time, by which its sessions expire."""
+        offer = self._by_mode.get(livemode)
+        return now if offer is None else offer.chain_time(now)
+
     def all_chains(self) -> dict[int, OfferedChain]:
         """Return the chains of all modes by their id."""
         return {chain.id: chain for offer in self._by_mode.values() for chain in offer.chains}

@@ -13,7 +13,13 @@ from fractions import Fraction
 from crypto_checkout.core import ids, resources
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.errors import AmountTooSmall, LinkInactive, ResourceNotFound, WalletNotConfigured
+from crypto_checkout.core.errors import (
+    AmountTooSmall,
+    LinkInactive,
+    ResourceNotFound,
+    UnsupportedAsset,
+    WalletNotConfigured,
+)
 from crypto_checkout.core.events import EventType
 from crypto_checkout.core.link import Link
 from crypto_checkout.core.money import Fiat
@@ -113,7 +119,7 @@ class Sessions:
         chain = offer.chain(wanted.chain_id)
         asset = chain.asset(wanted.asset)
         offer.check_ready(chain)
-        rate = await _rate(offer, asset, wanted.fiat.currency)
+        rate = await _rate(offer, asset, wanted)
         usd = (await offer.prices.rate(asset.symbol, "USD")).value if asset.is_native else None
         return Quote(
             offer=offer,
@@ -121,7 +127,7 @@ class Sessions:
             asset=asset,
             fiat=wanted.fiat,
             rate=rate,
-            amount_units=_units(wanted.fiat, rate, asset),
+            amount_units=_units(wanted, rate, asset),
             eth_price_usd=None if usd is None else resources.decimal_text(usd),
         )
 
@@ -164,14 +170,19 @@ class Sessions:
 
 
 def _from_link(unit: ReadUnit, wanted: Wanted, livemode: bool) -> Wanted:
-    """Fill in what a link says."""
+    """Fill in what a link says.
+
+    Its coin stays the wanted one on another chain too: a chain that doesn't have it is refused, rather than paid in
+    whatever coin is its first.
+    """
     assert wanted.link_id is not None, "only asked for a link"
     link = _open_link(unit, wanted.link_id, livemode)
     return replace(
         wanted,
         fiat=link.fiat,
         chain_id=wanted.chain_id or link.chain_id,
-        asset=wanted.asset or (link.asset if wanted.chain_id in {None, link.chain_id} else None),
+        asset=wanted.asset or link.asset,
+        metadata=link.metadata if wanted.metadata is None else wanted.metadata,
         success_url=wanted.success_url or link.success_url,
         cancel_url=wanted.cancel_url or link.cancel_url,
     )
@@ -186,20 +197,31 @@ def _open_link(unit: ReadUnit, link_id: str, livemode: bool) -> Link:
     return link
 
 
-async def _rate(offer: Offer, asset: Asset, currency: str) -> Rate:
-    rate = await offer.prices.rate("USD" if asset.usd_pegged else asset.symbol, currency)
+async def _rate(offer: Offer, asset: Asset, wanted: Wanted) -> Rate:
+    assert wanted.fiat is not None, "a session has a price of its own or its link's"
+    try:
+        rate = await offer.prices.rate("USD" if asset.usd_pegged else asset.symbol, wanted.fiat.currency)
+    except UnsupportedAsset as error:
+        raise UnsupportedAsset(error.message, param=_priced_by(wanted, "amount.currency")) from error
     return replace(rate, base=asset.symbol)
 
 
-def _units(fiat: Fiat, rate: Rate, asset: Asset) -> int:
+def _units(wanted: Wanted, rate: Rate, asset: Asset) -> int:
+    fiat = wanted.fiat
+    assert fiat is not None, "a session has a price of its own or its link's"
     step = Fraction(1, 10 ** min(COIN_PLACES, asset.decimals))
     if Fraction(fiat.amount) / Fraction(rate.value) < step:
         raise AmountTooSmall(
             f"{fiat} {fiat.currency} is less than the smallest amount of {asset.symbol} that can be asked for "
             f"({resources.decimal_text(Decimal(step.numerator) / Decimal(step.denominator))} {asset.symbol}).",
-            param="amount.value",
+            param=_priced_by(wanted, "amount.value"),
         )
     return units_for(fiat.amount, rate, asset.decimals)
+
+
+def _priced_by(wanted: Wanted, param: str) -> str:
+    """Name the field that a wrong price came from."""
+    return param if wanted.link_id is None else "linkId"
 
 
 def _terms(unit: WriteUnit, wanted: Wanted, quote: Quote) -> Terms:

@@ -295,7 +295,6 @@ def _prepare(connection: sqlite3.Connection, read_only: bool) -> None:
     connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
     connection.execute("PRAGMA foreign_keys = ON")
     if read_only:
-        connection.execute("PRAGMA query_only = ON")
         return
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL: a commit that was answered survives a power cut. Losing one would hand out an address twice.

@@ -1,7 +1,7 @@
 """`crypto-checkout demo`: show the whole way of a payment on this machine, from the link to the signed webhook.
 
 A real node, a real server and a real transaction, in a folder that is gone afterwards. Nothing of the user's own
-configuration or data is touched. What happens is told in `story`; the programs that it needs are in `processes`.
+configuration or data is touched. What happens is told in `story`; the other modules are what it needs.
 """
 
 import sys
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crypto_checkout.cli.opening import print_json
+from crypto_checkout.cli.opening import fail, print_json
 from crypto_checkout.cli.options import Options
 
 if TYPE_CHECKING:
     from .timeline import Timeline
 
 _DEADLINE_SECONDS = 60
+_NEXT = "Now your own: `crypto-checkout init` writes a configuration, `crypto-checkout serve` starts the server."
 
 
 @click.command()
@@ -24,36 +25,50 @@ _DEADLINE_SECONDS = 60
 def demo(options: Options, *, as_json: bool) -> None:
     """Show a payment on a chain of its own.
 
-    From the link to the signed webhook, with a real node (anvil), a real server and a real transaction, in a folder
-    that is gone afterwards. Nothing of yours is read or changed.
+    From the link to the signed webhook: a real node (anvil), a real server and a real transaction, in a folder that is
+    gone afterwards. Nothing of yours is read or changed.
     """
-    from .stage import Stage, ended_after
-    from .story import tell
+    from .node import find
+    from .stage import Failed
     from .timeline import Timeline
 
-    timeline = Timeline(say=_nothing if as_json else click.echo)
-    with ended_after(_DEADLINE_SECONDS), Stage(options.environ) as stage:
-        timeline.say("A payment on a chain of its own. Nothing of yours is read or changed.\n")
-        timeline.problem = stage.problem_of(lambda: tell(timeline, stage))
-        log = stage.last_lines() if timeline.problem else []
+    try:
+        anvil = find(options.environ)
+    except Failed as error:
+        fail(str(error))
+    timeline = Timeline(say=_say_nothing if as_json else click.echo)
+    timeline.say("A payment on a chain of its own. Nothing of yours is read or changed.\n")
+    log = _play(timeline, options, anvil)
     if as_json:
         print_json({**timeline.as_json(), "log": log})
-    elif timeline.problem:
+    elif timeline.problem is not None:
         _say_what_failed(timeline, log)
     else:
-        _say_next()
-    sys.exit(1 if timeline.problem else 0)
+        click.echo(f"\n{_NEXT}")
+    sys.exit(0 if timeline.problem is None else 1)
 
 
-def _nothing(_: str) -> None:
+def _play(timeline: "Timeline", options: Options, anvil: str) -> list[str]:
+    """Run it all and clean up; return the programs' last lines where a step failed (`timeline.problem`)."""
+    import httpx
+
+    from .stage import Failed, Stage
+    from .story import tell
+
+    with Stage(options.environ, deadline_seconds=_DEADLINE_SECONDS) as stage:
+        try:
+            tell(timeline, stage, anvil)
+        except (Failed, httpx.HTTPError, OSError) as error:
+            timeline.problem = str(error)
+            return stage.last_lines()
+        return []
+
+
+def _say_nothing(_: str) -> None:
     pass
 
 
 def _say_what_failed(timeline: "Timeline", log: list[str]) -> None:
-    click.echo(f'\nFailed at "{timeline.step_under_way}": {timeline.problem}', err=True)
+    click.echo(f'\nFailed at "{timeline.under_way}": {timeline.problem}', err=True)
     if log:
-        click.echo("\n".join(["The last lines of its programs:", *log]), err=True)
-
-
-def _say_next() -> None:
-    click.echo("\nNow your own: `crypto-checkout init` writes a configuration, `crypto-checkout serve` starts the server.")
+        click.echo("\n".join(["", *log]), err=True)

@@ -1,7 +1,6 @@
 """Cursors of lists: opaque to clients, a place in one list of one mode to us."""
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -40,12 +39,13 @@ def _encode(list_name: str, livemode: bool, seq: int) -> str:
 
 
 def _decode(cursor: str, list_name: str, livemode: bool, param: str) -> int:
+    """Read a cursor. It must be exactly as `_encode` writes it, so that a place has one name only."""
     wrong = InvalidCursor(f"{param}: not a cursor of this list; use nextCursor of one of its answers.", param=param)
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        name, mode, seq = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-    except (ValueError, TypeError, binascii.Error, RecursionError):
+        *_, seq = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (ValueError, TypeError, RecursionError):
         raise wrong from None
-    if name != list_name or mode != int(livemode) or not isinstance(seq, int) or not 0 < seq < 2**63:
+    if type(seq) is not int or not 0 < seq < 2**63 or _encode(list_name, livemode, seq) != cursor:
         raise wrong
     return seq

@@ -67,8 +67,9 @@ class Api:
                 )
             return await self._handle(request, operation)
 
-        every_method = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
-        return Route(PREFIX + path, handle, methods=every_method, name=path)
+        route = Route(PREFIX + path, handle, name=path)
+        route.methods = None  # any method comes here; Starlette would make a list of its own for a function
+        return route
 
     async def _handle(self, request: Request, operation: Operation) -> Response:
         key = await self._authenticate(request)
@@ -144,20 +145,29 @@ def _idempotency_key(request: Request) -> str | None:
     values = request.headers.getlist("idempotency-key")
     if not values:
         return None
-    (name, *more) = values
-    is_visible = all("!" <= character <= "~" for character in name)
-    if more or not is_visible or not 1 <= len(name) <= _MOST_KEY_CHARACTERS:
+    wrong = _wrong_idempotency_key(values)
+    if wrong is not None:
         raise InvalidQuery(
-            f"Idempotency-Key: send one, of 1 to {_MOST_KEY_CHARACTERS} visible ASCII characters.",
+            f"Idempotency-Key: send one, of 1 to {_MOST_KEY_CHARACTERS} visible ASCII characters; got {wrong}.",
             param="Idempotency-Key",
         )
-    return name
+    return values[0]
+
+
+def _wrong_idempotency_key(values: Sequence[str]) -> str | None:
+    if len(values) > 1:
+        return f"{len(values)} of them"
+    name = values[0]
+    if not 1 <= len(name) <= _MOST_KEY_CHARACTERS:
+        return f"{len(name)} characters"
+    return None if all("!" <= character <= "~" for character in name) else "others"
 
 
 def _digest(request: Request, raw: bytes) -> str:
-    """Name a request by its method, path with query, and body."""
-    target = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
-    return hashlib.sha256(target + raw).hexdigest()
+    """Name a request by its method, path, query and body. Not by `request.url`, which trusts the Host header."""
+    scope = request.scope
+    target = json.dumps([scope["method"], scope["path"], scope["query_string"].decode("latin-1")])
+    return hashlib.sha256(target.encode() + raw).hexdigest()
 
 
 def _stored(unit: ReadUnit, api_key_id: str, name: str, digest: str) -> Answer | None:

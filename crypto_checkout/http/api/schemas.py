@@ -12,9 +12,11 @@ from crypto_checkout.core.endpoint import ALL_EVENTS
 from crypto_checkout.core.events import EventType
 from crypto_checkout.core.session import Status
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
-_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})")
+_LINE_BREAK = re.compile(r"[\t\n\r]")
+_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f-\x9f]{1,64}@[^@\s.\x00-\x1f\x7f-\x9f]+(\.[^@\s.\x00-\x1f\x7f-\x9f]+)+")
+_ID = re.compile(r"[a-z]{2,8}_[0-9A-Za-z]{1,64}")
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})", re.ASCII)
+_EVENT_TYPES = tuple(each.value for each in EventType)
 
 
 class Request(BaseModel):
@@ -29,34 +31,43 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _plain(text: str) -> str:
-    if _CONTROL.search(text):
-        raise ValueError("control characters are not allowed")
+def _text(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be empty")
     return text
 
 
+def _line(text: str) -> str:
+    if _LINE_BREAK.search(text):
+        raise ValueError("must be one line, without line breaks and tabs")
+    return _text(text)
+
+
 def _email(text: str) -> str:
-    if not _EMAIL.fullmatch(text) or _CONTROL.search(text):
-        raise ValueError('not an email address; write one like "ada@example.com"')
+    if not _EMAIL.fullmatch(text):
+        raise ValueError(f'must be an email address like "ada@example.com"; got "{text[:40]}"')
+    return text
+
+
+def _id(text: str) -> str:
+    if not _ID.fullmatch(text):
+        raise ValueError(f'must be an id as this API gives them; got "{text[:40]}"')
     return text
 
 
 def _events(types: list[str]) -> list[str]:
     if ALL_EVENTS in types and len(types) > 1:
-        raise ValueError('"*" means all events and stands alone')
-    known = set(EventType)
-    for event_type in types:
-        if event_type != ALL_EVENTS and event_type not in known:
-            raise ValueError(f'"{event_type[:40]}" is no event type; use "*" or some of {", ".join(sorted(known))}')
-    if len(set(types)) < len(types):
-        raise ValueError("an event type stands twice")
+        raise ValueError('"*" means all events and must stand alone')
+    for place, event_type in enumerate(types):
+        if event_type != ALL_EVENTS and event_type not in _EVENT_TYPES:
+            raise ValueError(f'"{event_type[:40]}" is no event type; use "*" or some of {", ".join(_EVENT_TYPES)}')
+        if event_type in types[:place]:
+            raise ValueError(f'"{event_type}" stands twice')
     return types
 
 
 def _limit(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= 100:  # noqa: PLR2004 - the contract's bounds
+    if not re.fullmatch(r"[1-9][0-9]{0,2}", text) or int(text) > 100:  # noqa: PLR2004 - the contract's bound
         raise ValueError(f'must be a whole number from 1 to 100; got "{text[:20]}"')
     return int(text)
 
@@ -84,22 +95,23 @@ def _status(text: str) -> Status:
 
 
 def _event_type(text: str) -> str:
-    if text not in set(EventType):
-        raise ValueError(f'"{text[:40]}" is no event type')
+    if text not in _EVENT_TYPES:
+        raise ValueError(f'"{text[:40]}" is no event type; use one of {", ".join(_EVENT_TYPES)}')
     return text
 
 
-Title = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_plain)]
-Description = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_plain)]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_line)]
+Description = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_text)]
 Url = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 Email = Annotated[str, StringConstraints(max_length=254), AfterValidator(_email)]
 AmountText = Annotated[str, StringConstraints(max_length=40)]
 CurrencyCode = Annotated[str, StringConstraints(max_length=10)]
 Symbol = Annotated[str, StringConstraints(min_length=1, max_length=20)]
+Id = Annotated[str, AfterValidator(_id)]
 ChainId = Annotated[int, Field(gt=0, lt=2**53)]
 Metadata = Annotated[
     dict[
-        Annotated[str, StringConstraints(min_length=1, max_length=40), AfterValidator(_plain)],
+        Annotated[str, StringConstraints(min_length=1, max_length=40), AfterValidator(_line)],
         Annotated[str, StringConstraints(max_length=500)],
     ],
     Field(max_length=50),
@@ -184,8 +196,8 @@ class SessionsQuery(ListQuery):
     """The filters of `GET /checkout_sessions`."""
 
     status: Annotated[Status, BeforeValidator(_status)] | None = None
-    linkId: str | None = None  # noqa: N815 - the name of the query parameter
-    customerEmail: str | None = None  # noqa: N815
+    linkId: Id | None = None  # noqa: N815 - the name of the query parameter
+    customerEmail: Email | None = None  # noqa: N815
     createdAfter: Annotated[datetime, BeforeValidator(_moment)] | None = None  # noqa: N815
     createdBefore: Annotated[datetime, BeforeValidator(_moment)] | None = None  # noqa: N815
 
@@ -200,5 +212,5 @@ class EventsQuery(ListQuery):
     """The filters of `GET /events`."""
 
     type: Annotated[str, AfterValidator(_event_type)] | None = None
-    resourceId: str | None = None  # noqa: N815
+    resourceId: Id | None = None  # noqa: N815
     createdAfter: Annotated[datetime, BeforeValidator(_moment)] | None = None  # noqa: N815

@@ -1,10 +1,14 @@
 """Checks of values that need more than their own shape: the currency beside an amount, the mode of the key."""
 
 import ipaddress
-from urllib.parse import urlsplit
+import re
+from urllib.parse import SplitResult, urlsplit
 
 from crypto_checkout.core.errors import InvalidBody
 from crypto_checkout.core.money import Fiat, parse_currency, parse_fiat
+
+_MOST_SHOWN = 60
+_LABEL = re.compile(r"[\w-]{1,63}")
 
 
 def fiat(value: str, currency: str, *, value_param: str, currency_param: str) -> Fiat:
@@ -33,27 +37,47 @@ def redirect_url(url: str | None, *, livemode: bool, param: str) -> str | None:
 
 
 def _problem(url: str, livemode: bool) -> str | None:
-    if any(character.isspace() or not character.isprintable() for character in url) or "\\" in url:
-        return "a URL has no spaces, control characters or backslashes"
     try:
-        parts = urlsplit(url)
-        host = parts.hostname
-        _ = parts.port  # reading it checks it
+        parts = _split(url)
     except ValueError:
-        return "not a URL"
+        return f'"{url[:_MOST_SHOWN]}" is not a URL; spaces and the like are written %20'
+    host = parts.hostname or ""
     if parts.scheme not in {"http", "https"} or not host:
-        return "must be an absolute URL that begins with https://"
+        return f'must be an absolute URL that begins with https://; got "{url[:_MOST_SHOWN]}"'
     if parts.username is not None or parts.password is not None:
         return "must not hold a user name or password"
+    if not _is_host(host):
+        return f'"{host[:_MOST_SHOWN]}" is not a host name'
     if parts.scheme == "http" and livemode and not _is_loopback(host):
         return "must begin with https://; plain http is for loopback hosts and test mode"
     return None
 
 
+def _split(url: str) -> SplitResult:
+    """Split a URL; urlsplit alone would drop line breaks, and browsers take a backslash for a slash."""
+    if any(character.isspace() or not character.isprintable() or character == "\\" for character in url):
+        raise ValueError("no space, control character or backslash is part of a URL")
+    parts = urlsplit(url)
+    _ = parts.port  # reading it checks it
+    return parts
+
+
+def _is_host(host: str) -> bool:
+    """Take IP addresses and names of any script; no label is empty, and none holds what belongs elsewhere in a URL."""
+    if _is_ip(host):
+        return True
+    return all(_LABEL.fullmatch(label) for label in host.removesuffix(".").split("."))
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_loopback(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return _is_ip(host) and ipaddress.ip_address(host).is_loopback

@@ -35,7 +35,7 @@ _NOT_FOUND = Refusal(404, "There is no such page", "Check the address, or ask th
 _INTERNAL = Refusal(500, "Something went wrong here", _NOW_NOT, _RETRY)
 _LATER = Refusal(503, "The shop can't take payments right now", _NOW_NOT, _RETRY)
 
-_BY_CODE: Mapping[str, Refusal] = MappingProxyType(
+BY_CODE: Mapping[str, Refusal] = MappingProxyType(
     {
         errors.ResourceNotFound.code: _NOT_FOUND,
         errors.RouteNotFound.code: _NOT_FOUND,
@@ -62,7 +62,7 @@ def page(paper: Paper, error: errors.CheckoutError | errors.RecoverableError, ur
         return _slow_down(paper, error.retry_after_seconds, url)
     if isinstance(error, errors.RecoverableError):
         return show(paper, _LATER, url)
-    return show(paper, _BY_CODE.get(error.code, _INTERNAL), url)
+    return show(paper, BY_CODE.get(error.code, _INTERNAL), url)
 
 
 def show(paper: Paper, refusal: Refusal, url: str) -> Response:

@@ -213,15 +213,16 @@ def _ways_out(session: SessionResource, phase: Phase) -> dict[str, str | None]:
     success, cancel, back = (
         web_url(url, session["id"]) for url in (session["successUrl"], session["cancelUrl"], session["returnUrl"])
     )
-    settled = phase is Phase.SETTLED
-    return {
-        # Who has sent a part would leave it behind.
-        "cancel_url": cancel if phase is Phase.WAITING else None,
-        "leave_url": success if settled else None,
-        "back_url": None
-        if phase in ASKING
-        else (success if settled else None) or back or (None if settled else cancel),
-    }
+    match phase:
+        case Phase.WAITING:
+            return {"cancel_url": cancel, "leave_url": None, "back_url": None}
+        case Phase.SETTLED:
+            return {"cancel_url": None, "leave_url": success, "back_url": success or back}
+        case Phase.TIME_UP | Phase.EXPIRED if not session["payments"]:
+            return {"cancel_url": None, "leave_url": None, "back_url": back or cancel}
+        case _:
+            # Whose money is on its way or has come in part would give it up by cancelling.
+            return {"cancel_url": None, "leave_url": None, "back_url": back}
 
 
 def _transaction(session: SessionResource, explorer_url: str) -> Transaction | None:

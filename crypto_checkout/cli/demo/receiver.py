@@ -1,0 +1,67 @@
+"""The merchant's side of a webhook: an HTTP server on a thread that checks each signature before it believes a word."""
+
+import json
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+from crypto_checkout.webhooks import signing
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What came; `flaw` is None for a valid signature, else what is wrong with it."""
+
+    event: dict[str, Any]
+    flaw: str | None
+
+
+class Receiver:
+    """Takes webhooks at `url`; set `secret` once it is known. Use it as a context."""
+
+    def __init__(self) -> None:
+        self.secret = ""
+        self._deliveries: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self.url = f"http://127.0.0.1:{self._server.server_port}/webhooks"
+
+    def next(self) -> Delivery:
+        """Wait for a delivery and return it, oldest first."""
+        return self._deliveries.get()
+
+    def take(self, header: str, body: bytes) -> bool:
+        """Check and keep one; tell whether it is genuine."""
+        flaw = None
+        try:
+            signing.verify(header, body, self.secret, now=int(time.time()))
+        except signing.InvalidSignature as error:
+            flaw = str(error)
+        self._deliveries.put(Delivery(json.loads(body), flaw))
+        return flaw is None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            is_genuine = receiver.take(self.headers.get("X-Webhook-Signature", ""), body)
+            self.send_response(204 if is_genuine else 400)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing: what came stands in the timeline."""
+
+    return Handler

@@ -1,0 +1,117 @@
+"""The demo's story: a merchant makes a payment link, a payer pays, the chain confirms, and the webhook tells the shop.
+
+Each step goes the way that it goes in a real shop: over HTTP, JSON-RPC and the command line, never past them.
+"""
+
+from typing import Any
+
+from .node import CHAIN_ID, Node
+from .receiver import Receiver
+from .shop import CONFIRMATIONS, Shop
+from .stage import Failed, Stage
+from .timeline import Timeline
+
+Session = dict[str, Any]
+
+_LINK = {"title": "Coffee beans, 1 kg", "fiatAmount": "30.00", "fiatCurrency": "USD"}
+_EVENTS = ["session.created", "session.detected", "session.paid"]
+
+
+def tell(timeline: Timeline, stage: Stage, anvil: str) -> None:
+    """Run the story; it has ended well if this returns. Raises Failed, OSError and httpx's errors."""
+    node = _start_chain(timeline, stage, anvil)
+    shop = _start_server(timeline, stage, node)
+    receiver = _make_endpoint(timeline, stage, shop)
+    session = _make_session(timeline, shop)
+    _receive(timeline, receiver, "session.created")
+    _pay(timeline, node, session)
+    _be_detected(timeline, node, shop, session)
+    _receive(timeline, receiver, "session.detected")
+    _be_paid(timeline, node, shop, session)
+    told = _receive(timeline, receiver, "session.paid")
+    if told != shop.session(session["id"]):
+        raise Failed("The webhook tells another session than the API does.")
+
+
+def _start_chain(timeline: Timeline, stage: Stage, anvil: str) -> Node:
+    with timeline.step("chain started") as step:
+        node = Node(stage, anvil)
+        step.tell(f"anvil, chain {CHAIN_ID}, at {node.url}", chainId=CHAIN_ID, url=node.url)
+        return node
+
+
+def _start_server(timeline: Timeline, stage: Stage, node: Node) -> Shop:
+    with timeline.step("server started") as step:
+        shop = Shop(stage, node.url)
+        step.tell(shop.url, url=shop.url)
+        return shop
+
+
+def _make_endpoint(timeline: Timeline, stage: Stage, shop: Shop) -> Receiver:
+    with timeline.step("webhook endpoint made") as step:
+        receiver = stage.enter(Receiver())
+        endpoint = shop.make("/webhook_endpoints", {"url": receiver.url, "events": _EVENTS})
+        receiver.secret = endpoint["secret"]
+        step.tell(receiver.url, id=endpoint["id"], url=receiver.url)
+        return receiver
+
+
+def _make_session(timeline: Timeline, shop: Shop) -> Session:
+    with timeline.step("payment link made") as step:
+        link = shop.make("/payment_links", _LINK)
+        price = f"{link['fiatAmount']} {link['fiatCurrency']}"
+        step.tell(f"{link['title']}: {price}", link["checkoutUrl"], id=link["id"], url=link["checkoutUrl"])
+    with timeline.step("session created") as step:
+        session = shop.make("/checkout_sessions", {"linkId": link["id"]})
+        amount, address = _coins(session["amount"]), session["address"]
+        step.tell(f"{amount} ({price})", f"to {address}", id=session["id"], amount=amount, address=address)
+        return session
+
+
+def _pay(timeline: Timeline, node: Node, session: Session) -> None:
+    with timeline.step("transaction sent") as step:
+        tx_hash = node.pay(session["address"], int(session["amount"]["wei"]))
+        step.tell(f"{tx_hash[:18]}…{tx_hash[-8:]}", txHash=tx_hash)
+
+
+def _be_detected(timeline: Timeline, node: Node, shop: Shop, session: Session) -> None:
+    with timeline.step("detected") as step:
+        block = node.mine()
+        now = shop.wait_for(session["id"], lambda session: session["status"] == "detected")
+        amount = _coins(now["amountReceived"])
+        step.tell(f"{amount} in block {block}", txHash=now["txHash"], blockNumber=block, amount=amount)
+
+
+def _be_paid(timeline: Timeline, node: Node, shop: Shop, session: Session) -> None:
+    for depth in range(1, CONFIRMATIONS + 1):
+        with timeline.step("confirmed") as step:
+            _deepen(node, shop, session, depth)
+            step.tell(f"{depth} of {CONFIRMATIONS}", confirmations=depth)
+    with timeline.step("paid") as step:
+        now = shop.wait_for(session["id"], lambda session: session["status"] == "paid")
+        step.tell(f"{_coins(now['amountReceived'])}, {now['fiat']['amount']} {now['fiat']['currency']}", id=now["id"])
+
+
+def _deepen(node: Node, shop: Shop, session: Session, depth: int) -> None:
+    """Have the payment this deep; the block that holds it is the first confirmation."""
+    if depth > 1:
+        node.mine()
+    shop.wait_for(session["id"], lambda session: session["confirmations"] >= depth)
+
+
+def _receive(timeline: Timeline, receiver: Receiver, event_type: str) -> Session:
+    """Wait for a webhook; return the session that it tells of."""
+    with timeline.step("webhook received") as step:
+        delivery = receiver.next()
+        event = delivery.event
+        if delivery.flaw is not None:
+            raise Failed(f"The signature of {event['type']} is wrong: {delivery.flaw}.")
+        if event["type"] != event_type:
+            raise Failed(f"The webhook is a {event['type']}, not a {event_type}.")
+        step.tell(f"{event_type}, signature valid", event["id"], id=event["id"], type=event_type, signatureValid=True)
+        session: Session = event["data"]
+        return session
+
+
+def _coins(amount: dict[str, Any]) -> str:
+    return f"{amount['value']} {amount['asset']}"

@@ -1,0 +1,54 @@
+"""Lists in pages: one page as a value, and which call brings the next one. Nothing is sent here."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from .calls import Call
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list, newest first.
+
+    `next_cursor` goes on where this page ends: as `starting_after`, or as `ending_before` if that was asked for.
+    Lists with page numbers (customers) have no cursors, but a `total`, which is None on the others.
+    """
+
+    data: list[T]
+    has_more: bool
+    next_cursor: str | None
+    total: int | None
+
+
+def read(answer: Mapping[str, Any]) -> Page[Any]:
+    """Read a list as the API answers it."""
+    if "hasMore" in answer:
+        return Page(answer["data"], answer["hasMore"], answer["nextCursor"], None)
+    total = answer["total"]
+    return Page(answer["data"], answer["page"] * answer["limit"] < total, None, total)
+
+
+def following(call: Call[Page[T]], page: Page[T]) -> Call[Page[T]] | None:
+    """Return the call for the page after this one, in the direction of the call; None after the last."""
+    if not page.has_more or not page.data:
+        return None
+    if page.total is not None:
+        turned: dict[str, Any] = {"page": (call.query.get("page") or 1) + 1}
+    elif page.next_cursor is None:
+        return None
+    else:
+        turned = {"ending_before" if _goes_newer(call) else "starting_after": page.next_cursor}
+    return dataclasses.replace(call, query={**call.query, **turned})
+
+
+def in_order(call: Call[Page[T]], page: Page[T]) -> Iterator[T]:
+    """Yield a page's items so that an iteration over all pages goes one way: towards newer ones, oldest first."""
+    return reversed(page.data) if _goes_newer(call) else iter(page.data)
+
+
+def _goes_newer(call: Call[Page[T]]) -> bool:
+    return call.query.get("ending_before") is not None

@@ -1,0 +1,245 @@
+"""The simulated chain: the same blocks after every restart, and a payment is always in a block that is new."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crypto_checkout.chain.sandbox import PAYER, SandboxChain, State
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.errors import ProviderFailed
+from crypto_checkout.core.follow import Advance, Head, Rollback, common_ancestor, follow
+from crypto_checkout.core.payment import Kind, Transfer
+
+GENESIS = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+RECEIVER = Address("0x" + "52" * 20)
+OTHER = Address("0x" + "07" * 20)
+TOKEN = Address("0x" + "70" * 20)
+ENTROPY = bytes(range(32))
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self, seconds: float = 0) -> None:
+        self.seconds = seconds
+
+    def __call__(self) -> datetime:
+        return GENESIS + timedelta(seconds=self.seconds)
+
+
+def chain_at(seconds: float = 0, seed: str = "seed") -> tuple[SandboxChain, Clock]:
+    clock = Clock(seconds)
+    return SandboxChain(State(seed, GENESIS), clock), clock
+
+
+def restarted(chain: SandboxChain, clock: Callable[[], datetime]) -> SandboxChain:
+    return SandboxChain(State.from_json(chain.state.to_json()), clock)
+
+
+async def test_a_block_comes_every_second() -> None:
+    chain, clock = chain_at()
+    assert await chain.head() == Head(0)
+    clock.seconds = 1.999
+    assert await chain.head() == Head(1)
+    clock.seconds = 3600
+    assert await chain.head() == Head(3600)
+    assert (await chain.header(3600)).time == GENESIS + timedelta(hours=1)
+
+
+async def test_its_blocks_link_up_to_a_chain() -> None:
+    chain, _ = chain_at(100)
+    start = await chain.header(0)
+    headers = [block.header for block in await chain.blocks(1, 100)]
+    assert follow(0, start.hash, headers) == Advance(tuple(headers))
+    assert len({header.hash for header in headers}) == 100
+    assert all(len(header.hash) == 66 and header.hash == header.hash.lower() for header in headers)
+
+
+async def test_the_same_seed_gives_the_same_blocks_and_another_gives_others() -> None:
+    blocks = [await chain_at(50, seed)[0].blocks(0, 50) for seed in ("one", "one", "other")]
+    assert blocks[0] == blocks[1]
+    assert not {block.header.hash for block in blocks[0]} & {block.header.hash for block in blocks[2]}
+
+
+@pytest.mark.parametrize(("first", "last"), [(6, 6), (0, 6), (-1, 3)])
+async def test_a_block_that_is_not_mined_fails(first: int, last: int) -> None:
+    chain, _ = chain_at(5)
+    with pytest.raises(ProviderFailed, match="only blocks 0 to 5"):
+        await chain.blocks(first, last)
+    with pytest.raises(ProviderFailed, match="only blocks 0 to 5"):
+        await chain.headers([first, last])
+
+
+async def test_a_payment_is_in_a_new_block_with_all_that_a_chain_says_of_it() -> None:
+    chain, _ = chain_at(5)
+    transaction = chain.pay(RECEIVER, 7, ENTROPY)
+    assert await chain.head() == Head(6)
+    (block,) = await chain.blocks(6, 6)
+    assert transaction.hash == "0x" + ENTROPY.hex()
+    assert block.transfers == (
+        Transfer(
+            to=RECEIVER,
+            sender=PAYER,
+            units=7,
+            kind=Kind.NATIVE,
+            contract=None,
+            tx_hash=transaction.hash,
+            log_index=None,
+            block_number=6,
+            block_hash=block.header.hash,
+            block_time=block.header.time,
+        ),
+    )
+    assert await chain.succeeded(block.transfers) == list(block.transfers)
+
+
+async def test_a_token_is_paid_as_a_token() -> None:
+    chain, _ = chain_at(5)
+    chain.pay(RECEIVER, 7, ENTROPY, TOKEN)
+    (transfer,) = (await chain.blocks(6, 6))[0].transfers
+    assert (transfer.kind, transfer.contract, transfer.log_index) == (Kind.TOKEN, TOKEN, 0)
+
+
+async def test_a_range_shows_the_payments_of_its_own_blocks_only() -> None:
+    chain, _ = chain_at()
+    for number in range(1, 6):
+        chain.pay(RECEIVER, number, number.to_bytes(32))
+    blocks = await chain.blocks(2, 4)
+    assert [[transfer.units for transfer in block.transfers] for block in blocks] == [[2], [3], [4]]
+
+
+async def test_mined_blocks_put_the_chain_ahead_of_the_clock() -> None:
+    chain, clock = chain_at(5)
+    chain.mine(10)
+    assert await chain.head() == Head(15)
+    assert (await chain.header(15)).time == clock() + timedelta(seconds=10)
+    clock.seconds += 2
+    assert await chain.head() == Head(17)
+
+
+async def test_who_was_paid_has_been_used() -> None:
+    chain, _ = chain_at()
+    chain.pay(RECEIVER, 1, ENTROPY)
+    assert await chain.used([RECEIVER, OTHER]) == {RECEIVER}
+    assert await chain.used([]) == set()
+
+
+async def test_a_restart_gives_the_same_chain() -> None:
+    chain, clock = chain_at(5)
+    chain.pay(RECEIVER, 2**255, ENTROPY)
+    chain.pay(OTHER, 8, bytes(32), TOKEN)
+    chain.mine(3)
+    chain.state.branches.append((7, "fork"))
+    again = restarted(chain, clock)
+    assert again.state == chain.state
+    assert await again.head() == await chain.head()
+    assert await again.blocks(0, 10) == await chain.blocks(0, 10)
+    assert again.state.transactions[1].kind is Kind.TOKEN
+
+
+async def test_the_time_that_the_server_was_off_passes_before_one_block() -> None:
+    chain, clock = chain_at(100)
+    before = await chain.blocks(0, 100)
+    clock.seconds += 86_400
+    chain.state.resume(100, clock())
+    assert await chain.head() == Head(101)
+    assert chain.time == (await chain.header(101)).time == clock()
+    assert await chain.blocks(0, 100) == before
+    assert follow(100, before[100].header.hash, await chain.headers([101])) == Advance(
+        tuple(await chain.headers([101]))
+    )
+    clock.seconds += 5
+    assert await chain.head() == Head(106)
+    assert chain.time == clock()
+    again = restarted(chain, clock)
+    assert await again.blocks(0, 106) == await chain.blocks(0, 106)
+
+
+async def test_a_short_stop_changes_no_block() -> None:
+    chain, clock = chain_at(100)
+    clock.seconds += 60
+    chain.state.resume(100, clock())
+    assert await chain.head() == Head(160)
+
+
+async def test_what_was_mined_ahead_stays_ahead_over_a_stop() -> None:
+    chain, clock = chain_at(100)
+    chain.mine(30)
+    assert await chain.head() == Head(130)
+    clock.seconds += 1000
+    chain.state.resume(100, clock())
+    assert await chain.head() == Head(131)
+    assert chain.time == clock() + timedelta(seconds=30)
+    assert chain.pay(RECEIVER, 1, ENTROPY).block_number == 132
+
+
+async def test_a_branch_replaces_the_blocks_from_its_first_on() -> None:
+    chain, _ = chain_at(10)
+    before = await chain.headers(range(11))
+    chain.state.branches.append((8, "fork"))
+    after = await chain.headers(range(11))
+    assert [one == other for one, other in zip(before, after, strict=True)] == [True] * 8 + [False] * 3
+    assert follow(7, after[7].hash, after[8:]) == Advance(tuple(after[8:]))
+    chain.mine(1)
+    assert follow(10, before[10].hash, await chain.headers([11])) == Rollback(above=10)
+    kept = {header.number: header.hash for header in before}
+    assert common_ancestor(kept, {header.number: header.hash for header in after}) == 7
+
+
+async def test_a_later_branch_may_begin_lower() -> None:
+    chain, _ = chain_at(10)
+    seen = []
+    for branch in ((8, "one"), (5, "two"), (9, "three")):
+        chain.state.branches.append(branch)
+        headers = await chain.headers(range(11))
+        assert follow(0, headers[0].hash, headers[1:]) == Advance(tuple(headers[1:]))
+        seen.append([header.hash for header in headers])
+    assert seen[0][:5] == seen[1][:5] == seen[2][:5]
+    assert seen[1][:9] == seen[2][:9]
+    assert len({hashes[10] for hashes in seen}) == 3
+
+
+async def test_a_clock_that_is_set_back_takes_no_block_away() -> None:
+    chain, clock = chain_at(100)
+    assert await chain.head() == Head(100)
+    before = await chain.header(100)
+    clock.seconds = 40
+    assert await chain.head() == Head(100)
+    assert await chain.header(100) == before
+    assert await restarted(chain, clock).head() == Head(100)
+
+
+steps = st.lists(
+    st.tuples(
+        st.integers(-30, 30) | st.integers(-5_000, 5_000), st.sampled_from(["look", "pay", "mine", "restart", "resume"])
+    ),
+    max_size=20,
+)
+
+
+@given(steps)
+async def test_whatever_the_clock_does_a_payment_is_above_every_block_that_was_seen(
+    steps: list[tuple[int, str]],
+) -> None:
+    chain, clock = chain_at(10)
+    seen = -1
+    for seconds, step in steps:
+        clock.seconds += seconds
+        if step == "look":
+            number = (await chain.head()).number
+            assert number >= seen
+            seen = number
+        elif step == "pay":
+            assert chain.pay(RECEIVER, 1, ENTROPY).block_number > seen
+        elif step == "mine":
+            chain.mine(2)
+            assert chain.number >= seen + 2
+        else:
+            chain = restarted(chain, clock)
+            if step == "resume":
+                chain.state.resume(max(seen, 0), clock())
+    times = [header.time for header in await chain.headers(range(chain.number + 1))]
+    assert times == sorted(set(times))
