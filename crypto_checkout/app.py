@@ -343,6 +343,7 @@ def _web(
             *pages.routes(checkout),
             *static.routes(),
             *status.routes(health, metrics_token),
+            pages.unknown(checkout),
         ],
         middleware=[Middleware(Surroundings, clock=clock, trusted_proxies=config.server.trusted_proxies)],
         exception_handlers={CheckoutError: errors.on_checkout_error, HTTPException: errors.on_http_exception},

@@ -137,3 +137,27 @@ def test_an_unknown_session_and_an_inactive_link_say_so_on_a_page(server: Server
     assert answer is not None
     assert answer.status == 400
     expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def test_the_bare_address_and_unknown_pages_are_answered_for_people(server: Server, page: Page) -> None:
+    front = page.goto(server.url)
+    assert front is not None
+    assert front.status == 200
+    expect(page.get_by_role("main")).to_contain_text("Ada's Bakery")
+    missing = page.goto(f"{server.url}/nothing/here")
+    assert missing is not None
+    assert missing.status == 404
+    assert "text/html" in missing.headers["content-type"]
+    plain = server.client(None).get(f"{server.url}/nothing/here")
+    assert plain.json()["error"]["code"] == "route_not_found"
+
+
+def test_assets_are_cached_for_good_and_pages_never(server: Server, page: Page) -> None:
+    kept: dict[str, str] = {}
+    page.on("response", lambda response: kept.update({response.url: response.headers.get("cache-control", "")}))
+    page.goto(url_of(server, ask(server)))
+    page.wait_for_load_state("networkidle")
+    assets = [value for url, value in kept.items() if "/static/" in url]
+    assert assets
+    assert all("immutable" in value for value in assets)
+    assert kept[page.url] == "no-store"

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import logging
 import signal
 import socket
 from collections.abc import Generator
@@ -68,6 +69,8 @@ def _uvicorn(config: "Config") -> "uvicorn.Server":
     """Return a web server whose application is still to be set."""
     import uvicorn
 
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
+
     class Server(uvicorn.Server):
         """Leaves signals alone: uvicorn would repeat them at its own end, and there is more to close after it."""
 
@@ -87,6 +90,11 @@ def _uvicorn(config: "Config") -> "uvicorn.Server":
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
     )
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out the traceback of a request that was cancelled at the end; that it was, is said before."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 def _stop_at_a_signal(web: "uvicorn.Server") -> None:

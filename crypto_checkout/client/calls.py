@@ -3,7 +3,7 @@
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -25,9 +25,13 @@ _VISIBLE = re.compile(r"[!-~]+")
 _AS_THEY_ARE = frozenset({"starting_after", "ending_before"})
 
 
+def _as_it_is(answer: dict[str, Any]) -> Any:
+    return answer
+
+
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One request of the API; `T` is the shape of its answer.
+    """One request of the API, and `read`, which makes a `T` of the JSON that answers it.
 
     The names in `query` and `body` are those of Python, in snake_case. Whatever writes has an idempotency key, so
     that sending the same call again is safe.
@@ -38,6 +42,7 @@ class Call(Generic[T]):
     query: Mapping[str, Any] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     idempotency_key: str | None = None
+    read: Callable[[dict[str, Any]], T] = _as_it_is
 
     def __post_init__(self) -> None:
         if self.method != "GET" and self.idempotency_key is None:

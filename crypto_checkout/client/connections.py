@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import anyio
 import httpx
@@ -14,6 +14,10 @@ from .pages import Page
 from .retries import Answer, Outcome, Wait, judge
 
 T = TypeVar("T")
+
+
+def _jitter() -> float:
+    return random.random()  # noqa: S311 - it spreads waits, it guards nothing
 
 
 class Connection:
@@ -33,7 +37,7 @@ class Connection:
                 case Wait(seconds):
                     self._sleep(seconds)
                 case Answer(body):
-                    return _typed(call, body)
+                    return call.read(body)
             attempt += 1
 
     def listing(self, call: Call[Page[T]]) -> "Listing[T]":
@@ -74,7 +78,7 @@ class AsyncConnection:
                 case Wait(seconds):
                     await self._sleep(seconds)
                 case Answer(body):
-                    return _typed(call, body)
+                    return call.read(body)
             attempt += 1
 
     def listing(self, call: Call[Page[T]]) -> "AsyncListing[T]":

@@ -24,6 +24,11 @@ class Page(Generic[T]):
     total: int | None
 
 
+def listed(path: str, query: Mapping[str, Any]) -> Call[Page[Any]]:
+    """Return the call for the first page of a list."""
+    return Call("GET", path, query=query, read=read)
+
+
 def read(answer: Mapping[str, Any]) -> Page[Any]:
     """Read a list as the API answers it."""
     if "hasMore" in answer:

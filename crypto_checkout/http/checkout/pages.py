@@ -117,14 +117,21 @@ def routes(checkout: Checkout) -> list[Route]:
     """List the payer's routes; the templates are compiled and the assets hashed as they are first used."""
     pages = _Pages(checkout)
     made = [
+        Route("/", pages.for_people(pages.front)),
         Route("/l/{slug}", pages.for_people(pages.link)),
         Route("/checkout/{id}", pages.for_people(pages.session)),
         Route("/checkout/{id}/status", pages.status),
         Route("/checkout/{id}" + _PAY_PATH, pages.for_people(pages.pay_in_test_mode), methods=["POST"]),
     ]
-    if checkout.branding.logo is None:
-        return made
-    return [*made, Route("/branding/logo", pages.logo)]
+    if checkout.branding.logo is not None:
+        made.append(Route("/branding/logo", pages.logo))
+    return made
+
+
+def unknown(checkout: Checkout) -> Route:
+    """Return the route for everything that has no other; it belongs at the very end."""
+    methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    return Route("/{path:path}", _Pages(checkout).unknown, methods=methods)
 
 
 class _Pages:
@@ -145,6 +152,16 @@ class _Pages:
                 return refusals.page(self._paper, error, _page_of(request))
 
         return endpoint
+
+    async def front(self, _: Request) -> Response:
+        """Say what this is to whoever opens the bare address."""
+        return self._paper.page("front.html")
+
+    async def unknown(self, request: Request) -> Response:
+        """Answer a browser that asks for a page that isn't there; programs get the API's error."""
+        if request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
+            raise RouteNotFound(f"There is nothing at {request.method} {request.url.path[:200]}.")
+        return refusals.page(self._paper, RouteNotFound("no such page"), "/")
 
     async def link(self, request: Request) -> Response:
         """Make a session and send the payer there; who only looks makes none."""

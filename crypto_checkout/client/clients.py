@@ -1,0 +1,112 @@
+"""The two clients: the same resources behind two connections."""
+
+import time
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+import anyio
+import httpx
+
+from . import calls, resources
+from .connections import AsyncConnection, Connection
+
+C = TypeVar("C")
+
+DEFAULT_TIMEOUT_SECONDS = 30.0
+DEFAULT_MAX_RETRIES = 2
+
+
+class _Resources(Generic[C]):
+    def __init__(self, connection: C) -> None:
+        self.payment_links = resources.PaymentLinks(connection)
+        self.checkout_sessions = resources.CheckoutSessions(connection)
+        self.webhook_endpoints = resources.WebhookEndpoints(connection)
+        self.events = resources.Events(connection)
+        self.customers = resources.Customers(connection)
+        self.test_helpers = resources.TestHelpers(connection)
+
+
+class CheckoutClient(_Resources[Connection]):
+    """A client that waits for each answer; threads may share one, and one per process is enough.
+
+    Calls raise one of `CheckoutClientError`: a `CheckoutApiError` by its kind, or `ConnectionFailed`.
+
+    Args:
+        base_url: the server's public URL.
+        api_key: `ck_test_…` or `ck_live_…`; decides the mode.
+        timeout_seconds: how long one attempt may take to connect, and then between two pieces of its answer.
+        max_retries: how often a call is sent again when no answer comes, on 429, and on 500, 502, 503 and 504, after
+            half a second, then twice as long each time up to 8 s, or as `Retry-After` says, up to a minute.
+        transport: sends the requests instead of httpx's own transport, to pass through a proxy of your own or to
+            reach an application in this process.
+        sleep: waits between attempts.
+
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        *,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        http = httpx.Client(
+            base_url=calls.address(base_url),
+            headers=calls.headers(api_key),
+            timeout=timeout_seconds,
+            transport=transport,
+        )
+        self._connection = Connection(http, max_retries=max_retries, sleep=sleep)
+        super().__init__(self._connection)
+
+    def close(self) -> None:
+        """Close what is open to the server. Repeating is safe."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+
+class AsyncCheckoutClient(_Resources[AsyncConnection]):
+    """The same for an event loop, of asyncio or trio: each method is awaited, each list read with `async for`.
+
+    The arguments are those of `CheckoutClient`, with an asynchronous `transport` and `sleep`.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        *,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[object]] = anyio.sleep,
+    ) -> None:
+        http = httpx.AsyncClient(
+            base_url=calls.address(base_url),
+            headers=calls.headers(api_key),
+            timeout=timeout_seconds,
+            transport=transport,
+        )
+        self._connection = AsyncConnection(http, max_retries=max_retries, sleep=sleep)
+        super().__init__(self._connection)
+
+    async def aclose(self) -> None:
+        """Close what is open to the server. Repeating is safe."""
+        await self._connection.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        await self.aclose()

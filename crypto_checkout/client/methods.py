@@ -1,0 +1,72 @@
+"""How one definition of a method serves both clients: it makes a `Call`, and the connection decides how that is sent.
+
+A resource's methods are written once, as functions that return the call. Looked up on a resource of the blocking client
+such a method returns the answer; on one of the asynchronous client, a coroutine of it. Type checkers see both, with the
+names and types of all arguments.
+"""
+
+import functools
+import types
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+
+from .calls import Call
+from .connections import AsyncConnection, AsyncListing, Connection, Listing
+from .pages import Page
+
+C = TypeVar("C")
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Resource(Generic[C]):
+    """A kind of object of the API, behind a `Connection` or an `AsyncConnection`."""
+
+    def __init__(self, connection: C) -> None:
+        self.connection = connection
+
+
+class method(Generic[P, T]):  # noqa: N801 - a decorator, like property
+    """A method that sends the call which the decorated function makes."""
+
+    def __init__(self, make: Callable[Concatenate[Any, P], Call[T]]) -> None:
+        self._make = make
+        functools.update_wrapper(self, make)
+
+    @overload
+    def __get__(self, resource: None, owner: object = None) -> Self: ...
+    @overload
+    def __get__(self, resource: Resource[Connection], owner: object = None) -> Callable[P, T]: ...
+    @overload
+    def __get__(
+        self, resource: Resource[AsyncConnection], owner: object = None
+    ) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    def __get__(self, resource: Resource[Any] | None, owner: object = None) -> Any:
+        return self if resource is None else _bound(self._make, resource, resource.connection.send)
+
+
+class list_method(Generic[P, T]):  # noqa: N801 - a decorator, like property
+    """A method that returns the list which the call of the decorated function begins."""
+
+    def __init__(self, make: Callable[Concatenate[Any, P], Call[Page[T]]]) -> None:
+        self._make = make
+        functools.update_wrapper(self, make)
+
+    @overload
+    def __get__(self, resource: None, owner: object = None) -> Self: ...
+    @overload
+    def __get__(self, resource: Resource[Connection], owner: object = None) -> Callable[P, Listing[T]]: ...
+    @overload
+    def __get__(self, resource: Resource[AsyncConnection], owner: object = None) -> Callable[P, AsyncListing[T]]: ...
+    def __get__(self, resource: Resource[Any] | None, owner: object = None) -> Any:
+        return self if resource is None else _bound(self._make, resource, resource.connection.listing)
+
+
+def _bound(make: Callable[..., Call[Any]], resource: Resource[Any], do: Callable[[Call[Any]], Any]) -> Any:
+    making = types.MethodType(make, resource)
+
+    @functools.wraps(making)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return do(making(*args, **kwargs))
+
+    return run
