@@ -1,6 +1,5 @@
 """`crypto-checkout demo`, on a real node: what it shows, and that it leaves nothing behind."""
 
-import importlib
 import json
 import re
 import signal
@@ -12,10 +11,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from crypto_checkout.cli import demo as room
 from crypto_checkout.cli import main
 from tests.server import PROGRAM, WAIT_SECONDS, command, environment
 
-ROOM = importlib.import_module("crypto_checkout.cli.demo")  # its command has the same name
 STEPS = [
     "chain started",
     "server started",
@@ -132,7 +131,7 @@ def test_it_ends_at_its_deadline(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     silent = folder / "silent-anvil"
     silent.write_text("#!/bin/sh\nexec sleep 1000\n", "utf-8")
     silent.chmod(0o755)
-    monkeypatch.setattr(ROOM, "_DEADLINE_SECONDS", 0.2)
+    monkeypatch.setattr(room, "_DEADLINE_SECONDS", 0.2)
     monkeypatch.setattr("tempfile.tempdir", str(folder / "tmp"))
     done = CliRunner().invoke(main, ["demo"], env=surroundings(folder, silent))
     assert done.exit_code == 1

@@ -583,6 +583,7 @@ HARMLESS: list[tuple[str, Any, list[int]]] = [
     (f"{TRANSACTION}.value", "0x" + "f" * 64, [2**256 - 1, 8]),
     (f"{LOG}.removed", ..., [5, 8]),
     (f"{LOG}.address", OTHER, [5]),
+    (f"{LOG}.topics", [APPROVAL_TOPIC, *honest()["eth_getLogs"][0]["topics"][1:]], [5]),
     (f"{LOG}.data", "0x" + "ff" * 32, [5, 2**256 - 1]),
     (f"{RECEIPT}.status", "0x0", [8]),
     (f"{BLOCK}.logsBloom", None, [5, 8]),

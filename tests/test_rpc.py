@@ -178,9 +178,21 @@ async def test_a_node_that_takes_small_batches_gets_small_batches() -> None:
         assert len(node.sizes) < 9
 
 
+async def test_what_a_node_takes_is_tried_out_anew_after_a_failure() -> None:
+    async with running(refusing_batches(RESULTS, http("[]"))) as node, rpc_to(node.url) as rpc:
+        assert await rpc.batch(echoes(10)) == list(range(10))
+        node.behave = saying(http("", 502))
+        await failure_of(rpc)
+        node.behave = answering(RESULTS)
+        node.forget()
+        assert await rpc.batch(echoes(10)) == list(range(10))
+        assert node.sizes == [0, 10]
+
+
 BAD_BATCHES: dict[str, Callable[[list[Any]], Any]] = {
     "too short": lambda answers: answers[:-1],
     "too long": lambda answers: [*answers, answers[0]],
+    "two answers to one": lambda answers: [*answers, {**answers[0], "result": "another"}],
     "one twice": lambda answers: [answers[0], *answers[:-1]],
     "other ids": lambda answers: [{**answer, "id": answer["id"] + 1000} for answer in answers],
     "ids shifted by one": lambda answers: [{**answer, "id": answer["id"] + 1} for answer in answers],

@@ -164,6 +164,24 @@ def test_a_request_that_never_comes_to_an_end_does_not_hold_up_the_server(tmp_pa
         assert "Traceback" not in server.log
 
 
+def test_a_thread_that_hangs_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """The lookup of a name does, when the name server doesn't answer: it can't be cancelled."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import time, uvloop\n"
+        "make = uvloop.new_event_loop\n"
+        "def make_with_a_hanging_thread():\n"
+        "    loop = make()\n"
+        f"    loop.run_in_executor(None, time.sleep, {WAIT_SECONDS})\n"
+        "    return loop\n"
+        "uvloop.new_event_loop = make_with_a_hanging_thread\n",
+        "utf-8",
+    )
+    with Server(tmp_path, environ={"PYTHONPATH": str(tmp_path)}) as server:
+        asked = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - asked < ENDS_WITHIN_SECONDS
+
+
 def test_a_second_sigterm_ends_it_at_once(tmp_path: Path) -> None:
     with Server(tmp_path) as server, half_a_request(server):
         server.process.send_signal(signal.SIGTERM)
@@ -232,7 +250,9 @@ def test_a_revoked_key_stops_working_within_a_second(tmp_path: Path) -> None:
             text=True,
         )
         # Asked all the time meanwhile, so that what the server remembers of the key is never old.
+        deadline = time.monotonic() + WAIT_SECONDS
         while (answer := api.get("/checkout_sessions")).is_success:
+            assert time.monotonic() < deadline
             worked_at = datetime.now(UTC)
         output, _ = revoking.communicate(timeout=WAIT_SECONDS)
         assert answer.json()["error"]["code"] == "revoked_api_key"

@@ -7,11 +7,9 @@ import click
 
 from crypto_checkout import __version__
 
-from .demo import demo
-from .init import init
-from .keys import keys
+# The modules, not the commands in them: those have the same names and would hide them.
+from . import demo, init, keys, serve
 from .options import Options
-from .serve import serve
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,5 +30,5 @@ def main(context: click.Context, config_path: Path | None) -> None:
     context.obj = Options(config_path, os.environ)
 
 
-for command in (init, serve, demo, keys):
+for command in (init.init, serve.serve, demo.demo, keys.keys):
     main.add_command(command)

@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import signal
 import socket
+import sys
 from collections.abc import Generator
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -40,6 +42,7 @@ def serve(options: Options) -> None:
         listening = _listen(config)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(config, options, listening))
+            pass  #_leave()
     except FatalError as error:
         fail(str(error))
     except OSError as error:
@@ -107,6 +110,13 @@ def _stop_at_a_signal(web: "uvicorn.Server") -> None:
 
     for each in _SIGNALS:
         signal.signal(each, stop)
+
+
+def _leave() -> NoReturn:
+    """End the process, now that all is closed: Python would first wait for a lookup of a name that hangs."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 # --- where it listens ------------------------------------------------------------------------------------------------

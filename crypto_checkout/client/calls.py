@@ -1,4 +1,4 @@
-"""What is to be sent, as a value, and how it looks on the wire. Pure but for the keys it draws; nothing is sent here."""
+"""What is to be sent, as a value, and how it looks on the wire. Nothing is sent here."""
 
 import json
 import re
@@ -57,6 +57,8 @@ def address(base_url: str) -> str:
         raise ValueError(f'base_url: "{base_url}" is no URL: {error}') from None
     if url.scheme not in {"http", "https"} or not url.host or url.query or url.fragment:
         raise ValueError(f'base_url: "{base_url}" should be the server\'s URL, like "https://pay.example.com"')
+    if url.userinfo:
+        raise ValueError("base_url: leave out the user name and password; the API key is all that is sent")
     return str(url).rstrip("/") + PREFIX
 
 

@@ -31,7 +31,7 @@ class method(Generic[P, T]):  # noqa: N801 - a decorator, like property
 
     def __init__(self, make: Callable[Concatenate[Any, P], Call[T]]) -> None:
         self._make = make
-        functools.update_wrapper(self, make)
+        self.__doc__ = make.__doc__
 
     @overload
     def __get__(self, resource: None, owner: object = None) -> Self: ...
@@ -50,7 +50,7 @@ class list_method(Generic[P, T]):  # noqa: N801 - a decorator, like property
 
     def __init__(self, make: Callable[Concatenate[Any, P], Call[Page[T]]]) -> None:
         self._make = make
-        functools.update_wrapper(self, make)
+        self.__doc__ = make.__doc__
 
     @overload
     def __get__(self, resource: None, owner: object = None) -> Self: ...

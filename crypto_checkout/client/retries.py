@@ -60,7 +60,7 @@ def judge(outcome: Outcome, *, attempt: int, max_retries: int, jitter: float) ->
 
 def back_off(attempt: int, jitter: float) -> float:
     """Return how many seconds to wait after an attempt, from 1: twice as long each time, up to a bound."""
-    longest = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (attempt - 1))
+    longest = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** (attempt - 1))
     return longest * (1 + jitter) / 2
 
 

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
+from typing import Protocol
 
 from crypto_checkout.core.resources import EventResource
 from crypto_checkout.webhooks import signing
@@ -11,9 +12,16 @@ from crypto_checkout.webhooks.signing import InvalidSignature
 _HEADER = "x-webhook-signature"
 
 
+class Headers(Protocol):
+    """Headers as any framework has them: a dict, or an object of its own."""
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Return names and values."""
+
+
 def verify_webhook(
     payload: bytes,
-    headers: Mapping[str, str],
+    headers: Headers,
     secret: str,
     *,
     tolerance_seconds: int = signing.DEFAULT_TOLERANCE_SECONDS,

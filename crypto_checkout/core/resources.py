@@ -12,6 +12,7 @@ from . import moments
 from .address import checksum
 from .assess import Tip, counts
 from .assets import Asset
+from .customer import Customer
 from .endpoint import Endpoint
 from .events import Event
 from .key import ApiKey
@@ -141,6 +142,19 @@ class EndpointResource(TypedDict, total=False):
     createdAt: str
     updatedAt: str
     secret: str
+
+
+class CustomerResource(TypedDict):
+    """A customer."""
+
+    id: str
+    object: Literal["customer"]
+    livemode: bool
+    email: str
+    name: str | None
+    metadata: Mapping[str, str] | None
+    createdAt: str
+    updatedAt: str
 
 
 class ApiKeyResource(TypedDict):
@@ -305,6 +319,20 @@ def endpoint(endpoint: Endpoint) -> EndpointResource:
         "secretPrefix": endpoint.secret[:12],
         "createdAt": moments.to_text(endpoint.created_at),
         "updatedAt": moments.to_text(endpoint.updated_at),
+    }
+
+
+def customer(customer: Customer) -> CustomerResource:
+    """Describe a customer."""
+    return {
+        "id": customer.id,
+        "object": "customer",
+        "livemode": customer.livemode,
+        "email": customer.email,
+        "name": customer.name,
+        "metadata": customer.metadata,
+        "createdAt": moments.to_text(customer.created_at),
+        "updatedAt": moments.to_text(customer.updated_at),
     }
 
 

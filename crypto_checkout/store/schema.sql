@@ -69,11 +69,13 @@ CREATE TABLE checkout_sessions (
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
     -- 1 while money for it lies in blocks that are not deep yet: the next block may change the verdict.
-    awaits_depth INTEGER NOT NULL DEFAULT 0 CHECK (awaits_depth IN (0, 1)),
+    awaits_depth INTEGER NOT NULL DEFAULT 0 CHECK (awaits_depth IN (0, 1)), accepted_units TEXT,
     UNIQUE (wallet_id, derivation_index)
 ) STRICT;
 
 CREATE INDEX checkout_sessions_awaiting_depth ON checkout_sessions (chain_id) WHERE awaits_depth = 1;
+
+CREATE INDEX checkout_sessions_by_email ON checkout_sessions (livemode, LOWER(customer_email), seq);
 
 CREATE INDEX checkout_sessions_by_link ON checkout_sessions (livemode, link_id, seq);
 
@@ -82,6 +84,22 @@ CREATE INDEX checkout_sessions_by_mode ON checkout_sessions (livemode, seq);
 CREATE INDEX checkout_sessions_by_status ON checkout_sessions (livemode, status, seq);
 
 CREATE INDEX checkout_sessions_to_expire ON checkout_sessions (chain_id, expires_at) WHERE status = 'pending';
+
+CREATE TABLE customers (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
+    email TEXT NOT NULL,
+    email_key TEXT NOT NULL,
+    name TEXT,
+    metadata TEXT,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX customers_by_email ON customers (livemode, email_key);
+
+CREATE INDEX customers_by_mode ON customers (livemode, seq);
 
 CREATE TABLE deliveries (
     seq INTEGER PRIMARY KEY,
@@ -208,6 +226,6 @@ CREATE TABLE webhook_endpoints (
     secret TEXT NOT NULL,
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL
-) STRICT;
+, old_secret TEXT, old_secret_until TEXT) STRICT;
 
 CREATE INDEX webhook_endpoints_by_mode ON webhook_endpoints (livemode, seq);

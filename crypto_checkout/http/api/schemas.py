@@ -49,6 +49,13 @@ def _email(text: str) -> str:
     return text
 
 
+def _url(text: str) -> str:
+    # Parsers disagree about these: some drop line breaks, and browsers take a backslash for a slash.
+    if any(character.isspace() or not character.isprintable() or character == "\\" for character in text):
+        raise ValueError("must have no spaces, line breaks or backslashes; write %20 and the like")
+    return text
+
+
 def _id(text: str) -> str:
     if not _ID.fullmatch(text):
         raise ValueError(f'must be an id as this API gives them; got "{text[:40]}"')
@@ -102,7 +109,7 @@ def _event_type(text: str) -> str:
 
 Title = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_line)]
 Description = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_text)]
-Url = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+Url = Annotated[str, StringConstraints(min_length=1, max_length=2048), AfterValidator(_url)]
 Email = Annotated[str, StringConstraints(max_length=254), AfterValidator(_email)]
 AmountText = Annotated[str, StringConstraints(max_length=40)]
 CurrencyCode = Annotated[str, StringConstraints(max_length=10)]

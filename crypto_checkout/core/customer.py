@@ -1,0 +1,18 @@
+"""A customer: whoever paid with an email address, or was entered by the merchant."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """A customer as it is stored; the email is unique per mode, whatever its case."""
+
+    id: str
+    livemode: bool
+    email: str
+    name: str | None
+    created_at: datetime
+    updated_at: datetime
+    metadata: Mapping[str, str] | None = field(default=None, hash=False)

@@ -1,0 +1,25 @@
+-- email_key is the email as it is compared: whatever its case.
+CREATE TABLE customers (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
+    email TEXT NOT NULL,
+    email_key TEXT NOT NULL,
+    name TEXT,
+    metadata TEXT,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX customers_by_email ON customers (livemode, email_key);
+
+CREATE INDEX customers_by_mode ON customers (livemode, seq);
+
+-- What had arrived when the merchant accepted a session; less than that later means that the chain took some back.
+ALTER TABLE checkout_sessions ADD COLUMN accepted_units TEXT;
+
+CREATE INDEX checkout_sessions_by_email ON checkout_sessions (livemode, LOWER(customer_email), seq);
+
+-- While both are live, both sign; the old one ends at its time.
+ALTER TABLE webhook_endpoints ADD COLUMN old_secret TEXT;
+ALTER TABLE webhook_endpoints ADD COLUMN old_secret_until TEXT;

@@ -1,0 +1,129 @@
+"""How long --help and a start of serve take, and how much memory an idle server holds.
+
+    scripts/bench startup [--runs 10]
+
+The first answer is the first 200 of /healthz, measured from the start of the process. The operating system's caches
+are warm: what is measured is the program. With anvil at hand (CHECKOUT_ANVIL, or brought by scripts/anvil), the same is
+measured with one real chain.
+"""
+
+import argparse
+import contextlib
+import http.client
+import re
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from scripts.benchmarks._figures import say_where, spread
+from tests import anvil
+from tests.server import PROGRAM, environment
+
+IDLE_SECONDS = 5
+HELP_TARGET_SECONDS, START_TARGET_SECONDS, MEMORY_TARGET_MB = 0.5, 3, 130
+WITH_CHAIN = """\
+[wallet]
+xpub = "xpub6Ce9NcJvTk36xtLSrJLZqE7wtgA5deCeYs7rSQtreh4cj6ByPtrg9sD7V2FNFLPnf8heNP3FGkeV9qwfzvZNSd54JoNXVsXFYSYwHsnJxqP"
+[[chains]]
+id = 31337
+name = "Anvil"
+rpc_urls = ["{url}"]
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure how fast it starts and how much memory it holds.")
+    parser.add_argument("--runs", type=int, default=10, help="how often each is measured")
+    runs: int = parser.parse_args().runs
+    say_where()
+    show("--help", [help_seconds() for _ in range(runs)], 3, "s", HELP_TARGET_SECONDS)
+    measure_server("test mode only", "", runs)
+    program = anvil.find()
+    if program is None:
+        print("There is no anvil, so nothing is measured with a real chain: scripts/anvil brings it.")
+        return
+    with tempfile.TemporaryDirectory() as folder, anvil.Anvil(program, Path(folder), mining=1) as node:
+        measure_server("with a real chain", WITH_CHAIN.format(url=node.url), runs)
+
+
+def measure_server(what: str, configuration: str, runs: int) -> None:
+    first, later, memory = [], [], []
+    for _ in range(runs):
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "checkout.toml").write_text(configuration, "utf-8")
+            with serving(Path(folder)) as (seconds, _):
+                first.append(seconds)
+            with serving(Path(folder)) as (seconds, pid):
+                later.append(seconds)
+                time.sleep(IDLE_SECONDS)
+                memory.append(resident_mb(pid))
+    show(f"first start, {what}", first, 3, "s", START_TARGET_SECONDS)
+    show(f"later start, {what}", later, 3, "s", START_TARGET_SECONDS)
+    show(f"idle for {IDLE_SECONDS} s, {what}", memory, 1, "MB", MEMORY_TARGET_MB)
+
+
+def help_seconds() -> float:
+    started = time.perf_counter()
+    subprocess.run([*PROGRAM, "--help"], stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - started
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[tuple[float, int]]:
+    """Run a server; give the seconds until its first answer, and its process."""
+    port = free_port()
+    with (folder / "serve.log").open("wb") as log:
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            [*PROGRAM, "serve"],
+            cwd=folder,
+            env=environment({"CHECKOUT__SERVER__PORT": str(port)}),
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        while not answers(port):
+            if process.poll() is not None:
+                raise SystemExit((folder / "serve.log").read_text("utf-8"))
+        yield time.perf_counter() - started, process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def answers(port: int, path: str = "/healthz") -> bool:
+    """Ask once. The port is open before the server is ready, and a request waits for it."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except ConnectionError:
+        time.sleep(0.002)
+        return False
+    finally:
+        connection.close()
+
+
+def free_port() -> int:
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def resident_mb(pid: int) -> float:
+    """Return VmRSS of a process; Linux only."""
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text("utf-8"))
+    assert found is not None
+    return int(found[1]) / 1024
+
+
+def show(what: str, values: list[float], places: int, unit: str, target: float) -> None:
+    verdict = "" if sorted(values)[len(values) // 2] < target else "  MISSED"
+    print(f"{what:<38} {spread(values, places, unit):<36} target < {target:g} {unit}{verdict}")
+
+
+if __name__ == "__main__":
+    main()
