@@ -18,6 +18,7 @@ import pytest
 
 from crypto_checkout.core import ids, moments
 from crypto_checkout.store import database
+from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.migrate import migrate
 from tests.kill_writer import WALLET, stored, take_index
@@ -405,7 +406,7 @@ async def test_a_clock_that_fails_is_told_to_the_callers_and_leaves_the_database
         return now()
 
     async with await Database.open(path, clock) as db:
-        with pytest.raises(sqlite3.OperationalError, match="no clock"):
+        with pytest.raises(DatabaseFailed, match="no clock"):
             await db.write(take_index)
         with pytest.raises(OSError, match="no clock"):
             await db.read(count)
@@ -499,7 +500,7 @@ async def test_a_full_disk_is_told_to_all_whose_unit_it_undid_and_leaves_the_dat
     before = await on_writer(db, "PRAGMA max_page_count")
     await on_writer(db, f"PRAGMA max_page_count = {await on_writer(db, 'PRAGMA page_count') + 2}")
     outcomes = await outcomes_of(db.write(registering), db.write(insert_event("x" * 100_000)), db.write(registering))
-    assert [type(outcome) for outcome in outcomes] == [sqlite3.OperationalError] * 3
+    assert [type(outcome) for outcome in outcomes] == [DatabaseFailed] * 3
     assert all("full" in str(outcome) for outcome in outcomes)
     assert len(set(map(id, outcomes))) == 3
     assert called == []
@@ -514,20 +515,20 @@ async def test_a_full_disk_is_told_to_all_whose_unit_it_undid_and_leaves_the_dat
 async def test_a_unit_that_makes_light_of_a_full_disk_leaves_no_half_of_itself(db: Database, path: Path) -> None:
     def careless(unit: WriteUnit) -> None:
         take_index(unit)
-        with pytest.raises(sqlite3.OperationalError, match="full"):
+        with pytest.raises(DatabaseFailed, match="full"):
             insert_event("x" * 100_000)(unit)
         unit.run("DELETE FROM wallets")
 
     def silent(unit: WriteUnit) -> None:
         take_index(unit)
-        with pytest.raises(sqlite3.OperationalError, match="full"):
+        with pytest.raises(DatabaseFailed, match="full"):
             insert_event("x" * 100_000)(unit)
 
     await db.write(take_index)
     await on_writer(db, f"PRAGMA max_page_count = {await on_writer(db, 'PRAGMA page_count') + 2}")
     for unit in (careless, silent):
         outcomes = await outcomes_of(db.write(take_index), db.write(unit))
-        assert [type(outcome) for outcome in outcomes] == [sqlite3.OperationalError] * 2
+        assert [type(outcome) for outcome in outcomes] == [DatabaseFailed] * 2
     assert stored(path) == 1
 
 
@@ -542,7 +543,7 @@ async def test_an_error_in_the_commit_is_told_to_all_and_leaves_the_database_wor
     wal = path.with_name(path.name + "-wal")
     with limited_file_size(wal.stat().st_size):
         outcomes = await outcomes_of(*(db.write(registering) for _ in range(5)))
-    assert [type(outcome) for outcome in outcomes] == [sqlite3.OperationalError] * 5
+    assert [type(outcome) for outcome in outcomes] == [DatabaseFailed] * 5
     assert called == []
     assert await db.write(registering) == 1
     assert stored(path) == 2
@@ -568,7 +569,7 @@ async def test_another_process_that_never_lets_go_is_told_and_the_database_works
     with other_process(path) as tool:
         tool.execute("BEGIN IMMEDIATE")
         outcomes = await outcomes_of(db.write(take_index), db.write(take_index))
-        assert [type(outcome) for outcome in outcomes] == [sqlite3.OperationalError] * 2
+        assert [type(outcome) for outcome in outcomes] == [DatabaseFailed] * 2
         assert all("locked" in str(outcome) for outcome in outcomes)
         tool.execute("ROLLBACK")
     assert await db.write(take_index) == 0

@@ -32,7 +32,7 @@ def load_config(options: Options) -> "Config":
 
 def with_database(options: Options, work: "Callable[[Database], Awaitable[T]]") -> T:
     """Run work over the database of the configuration, which may be served at the same time; make it if missing."""
-    from crypto_checkout.core.errors import CheckoutError, FatalError
+    from crypto_checkout.core.errors import CheckoutError, DatabaseFailed, FatalError
     from crypto_checkout.store.database import Database
     from crypto_checkout.store.migrate import migrate
 
@@ -47,7 +47,7 @@ def with_database(options: Options, work: "Callable[[Database], Awaitable[T]]") 
     try:
         migrate(config.database.path)
         return asyncio.run(run())
-    except (FatalError, CheckoutError) as error:
+    except (FatalError, CheckoutError, DatabaseFailed) as error:
         fail(str(error))
     except OSError as error:
         fail(f"{config.database.path} can't be opened: {error.strerror or error}.")

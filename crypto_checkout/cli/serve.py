@@ -42,7 +42,7 @@ def serve(options: Options) -> None:
         listening = _listen(config)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(config, options, listening))
-            pass  #_leave()
+            _leave()
     except FatalError as error:
         fail(str(error))
     except OSError as error:

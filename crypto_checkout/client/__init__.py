@@ -15,6 +15,7 @@ sent as null. Nothing of the server is imported here but the shapes of its resou
 
 from crypto_checkout.core.resources import (
     AmountResource,
+    CustomerResource,
     DeletedResource,
     EndpointResource,
     EventResource,
@@ -26,7 +27,6 @@ from crypto_checkout.core.resources import (
 )
 from crypto_checkout.webhooks.signing import InvalidSignature
 
-from .answers import CustomerResource
 from .clients import AsyncCheckoutClient, CheckoutClient
 from .connections import AsyncListing, Listing
 from .errors import (

@@ -4,9 +4,10 @@ Every method that writes takes an `idempotency_key`. Without one it makes its ow
 one to be safe across processes too, as in `idempotency_key=f"order-{order_id}"`.
 """
 
-from typing import TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 
 from crypto_checkout.core.resources import (
+    CustomerResource,
     DeletedResource,
     EndpointResource,
     EventResource,
@@ -15,12 +16,14 @@ from crypto_checkout.core.resources import (
 )
 
 from . import arguments
-from .answers import CustomerResource, Json
 from .calls import Call, identified
 from .methods import Resource, list_method, method
 from .pages import Page, listed
 
 C = TypeVar("C")
+
+Json = dict[str, Any]
+"""An answer without a type of its own, as it came."""
 
 _LINK = "/payment_links/{id}"
 _SESSION = "/checkout_sessions/{id}"

@@ -187,5 +187,9 @@ class ChainMoved(RecoverableError):
     """A node changed its mind between two answers; nothing may be concluded from them together."""
 
 
+class DatabaseFailed(RecoverableError):
+    """The database took nothing of what was to be written: its disk is full, say, or another process blocks it."""
+
+
 class SourceFailed(RecoverableError):
     """A price source gave no usable answer."""

@@ -29,13 +29,16 @@ class Judge:
     def advance(self, unit: WriteUnit, transfers: Iterable[tuple[Session, Transfer]], tip: Tip) -> None:
         """Record payments and judge every session that they, or the new tip, can change."""
         touched: dict[str, Session] = {}
+        late: dict[str, Session] = {}
         for session, transfer in transfers:
             if not payments.record(unit, session, transfer):
                 continue
             touched[session.id] = session
             store.touch(unit, session.id)
             if not counts(Payment(transfer), session.terms):
-                self._record(unit, EventType.SESSION_LATE_PAYMENT, session, tip)
+                late[session.id] = session
+        for session in late.values():
+            self._record(unit, EventType.SESSION_LATE_PAYMENT, session, tip)
         touched.update({session.id: session for session in store.to_judge(unit, self._chain_id, tip.time)})
         for session_id in touched:
             self._judge(unit, session_id, tip)

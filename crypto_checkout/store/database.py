@@ -20,6 +20,7 @@ from typing import Any, Generic, Self, TypeVar
 import aiosqlite
 
 from crypto_checkout.core import ids, moments
+from crypto_checkout.core.errors import DatabaseFailed
 
 T = TypeVar("T")
 U = TypeVar("U", bound="ReadUnit")
@@ -126,7 +127,7 @@ class _Group:
         """Give each unit an error of its own: tasks that raise the same one would write into one traceback."""
         self.outcomes = []
         for _ in self.units:
-            undone = sqlite3.OperationalError(f"nothing of this unit was stored: {error}")
+            undone = DatabaseFailed(f"the database took nothing of it: {error}")
             undone.__cause__ = error
             self.outcomes.append(_Outcome(error=undone))
 
@@ -217,7 +218,7 @@ class Database:
         raises is raised here, and nothing of it stays. A cancelled caller leaves the unit whole or not run at all.
 
         Raises:
-            sqlite3.OperationalError: The transaction failed (the disk is full, another process held the lock for
+            DatabaseFailed: The transaction failed (the disk is full, another process held the lock for
                 too long), and nothing of the unit stays.
             sqlite3.ProgrammingError: The database is closed.
 
