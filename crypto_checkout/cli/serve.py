@@ -61,10 +61,9 @@ async def _serve(config: "Config", options: Options, listening: socket.socket) -
         serving = asyncio.create_task(web.serve(sockets=[listening]))
         try:
             await say_hello(config, server, url, serving)
-        except BaseException:
-            web.should_exit = True
-            raise
+            await serving
         finally:
+            web.should_exit = True
             await serving
 
 
