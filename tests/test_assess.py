@@ -52,6 +52,7 @@ def session(
     reason: str | None = None,
     *,
     paid_at: datetime | None = None,
+    accepted: int | None = None,
     asset: Asset = ETH,
     terms: Terms = TERMS,
 ) -> Session:
@@ -76,6 +77,7 @@ def session(
         created_at=START,
         updated_at=START,
         paid_at=paid_at or (START if status in SETTLED or status is Status.FAILED else None),
+        accepted_units=accepted,
     )
 
 
@@ -248,7 +250,7 @@ def test_some_in_grace_is_late_only_when_it_was_needed() -> None:
 
 def test_money_after_the_window_changes_nothing() -> None:
     too_late = payment(AMOUNT, at=GRACE + SECOND)
-    assert not counts(too_late, TERMS)
+    assert not counts(too_late, session())
     for before in (Status.EXPIRED, Status.UNDERPAID, Status.PAID):
         with_it = judged(payment(5), too_late, tip=tip(at=GRACE + SECOND), of=session(before))
         assert with_it == judged(payment(5), tip=tip(at=GRACE + SECOND), of=session(before))
@@ -373,17 +375,20 @@ def test_confirmations_count_the_block_itself() -> None:
         (payment(MAXIMUM * 2),),
         (payment(AMOUNT, at=GRACE + SECOND),),
         (payment(5), payment(AMOUNT)),
-        (payment(5), payment(7, canonical=False)),
+        (payment(2), payment(3, at=GRACE + SECOND), payment(7, canonical=False)),
     ],
 )
 def test_what_the_merchant_accepted_stays_paid(payments: Sequence[Payment]) -> None:
-    verdict = judged(*payments, tip=tip(at=GRACE + SECOND), of=session(Status.PAID, ACCEPTED))
+    verdict = judged(*payments, tip=tip(at=GRACE + SECOND), of=session(Status.PAID, ACCEPTED, accepted=5))
     assert (verdict.status, verdict.status_reason) == (Status.PAID, ACCEPTED)
 
 
-def test_what_the_merchant_accepted_has_failed_once_all_of_its_money_is_gone() -> None:
-    verdict = judged(payment(5, canonical=False), of=session(Status.PAID, ACCEPTED))
+def test_what_the_merchant_accepted_has_failed_once_any_of_its_money_is_gone_and_is_paid_when_it_returns() -> None:
+    accepted = session(Status.PAID, ACCEPTED, accepted=12)
+    verdict = judged(payment(5, canonical=False), payment(7), of=accepted)
     assert (verdict.status, verdict.status_reason) == (Status.FAILED, PAYMENT_REORGED)
+    again = judged(payment(5), payment(7), of=session(Status.FAILED, PAYMENT_REORGED, accepted=12))
+    assert (again.status, again.status_reason) == (Status.PAID, ACCEPTED)
 
 
 def test_what_the_merchant_closed_stays_closed_with_too_little() -> None:
@@ -433,9 +438,11 @@ payments_of_any_kind = st.lists(
     max_size=6,
 )
 tips = st.builds(tip, st.integers(BLOCK - 5, BLOCK + 10), at=times, final=st.none() | st.integers(-1, BLOCK + 10))
-decided = [(Status.PAID, ACCEPTED), (Status.EXPIRED, CLOSED), (Status.FAILED, PAYMENT_REORGED)]
-sessions = st.sampled_from([session(status) for status in Status] + [session(*each) for each in decided]) | st.just(
-    session(Status.DETECTED, paid_at=START)
+decided = [(Status.EXPIRED, CLOSED), (Status.FAILED, PAYMENT_REORGED)]
+sessions = (
+    st.sampled_from([session(status) for status in Status] + [session(*each) for each in decided])
+    | st.builds(lambda units: session(Status.PAID, ACCEPTED, accepted=units), st.sampled_from([1, MINIMUM - 1, AMOUNT]))
+    | st.just(session(Status.DETECTED, paid_at=START))
 )
 
 
@@ -487,6 +494,8 @@ def test_nothing_becomes_settled_by_less_than_the_minimum_in_deep_blocks(
 ) -> None:
     verdict = assess(before, payments, tip)
     assert 0 <= verdict.confirmed_units <= verdict.received_units
+    if before.accepted_units is not None:
+        return
     if verdict.status in SETTLED and before.status not in SETTLED:
         assert verdict.confirmed_units >= MINIMUM
     if verdict.status in SETTLED and verdict.status_reason != ACCEPTED:

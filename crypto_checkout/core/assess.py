@@ -50,25 +50,29 @@ class Assessment:
 
 def assess(session: Session, payments: Sequence[Payment], tip: Tip) -> Assessment:
     """Judge a session by its payments and the last processed block."""
-    terms = session.terms
-    own = [p for p in payments if p.canonical and _is_asked_for(p.transfer, session)]
-    window = [p.transfer for p in own if counts(p, terms)]
-    deep = [t for t in window if tip.is_deep(t.block_number, terms.required_confirmations)]
-    received = _sum(window)
+    counted = [p.transfer for p in payments if counts(p, session) and _is_asked_for(p.transfer, session)]
+    deep = [t for t in counted if tip.is_deep(t.block_number, session.terms.required_confirmations)]
+    received = _sum(counted)
+    status, reason = _verdict(session, received, deep, tip)
+    return Assessment(status, reason, received, _sum(deep), awaits_depth=len(deep) < len(counted))
+
+
+def counts(payment: Payment, session: Session) -> bool:
+    """Tell whether a payment is in a canonical block, and on time or in grace; once accepted, time doesn't matter."""
+    is_in_window = payment.transfer.block_time <= session.terms.grace_until
+    return payment.canonical and (is_in_window or session.accepted_units is not None)
+
+
+def _verdict(session: Session, received: int, deep: Sequence[Transfer], tip: Tip) -> tuple[Status, str | None]:
+    if session.accepted_units is not None and received >= session.accepted_units:
+        return Status.PAID, ACCEPTED
+    if session.accepted_units is not None:
+        return Status.FAILED, PAYMENT_REORGED
+    is_closed = session.status is Status.EXPIRED and session.status_reason == CLOSED
+    if is_closed and received < session.terms.minimum_units:
+        return Status.EXPIRED, CLOSED
     status = _status(session, received, deep, tip)
-    reason = None
-    if session.status is Status.PAID and session.status_reason == ACCEPTED and own:
-        status, reason = Status.PAID, ACCEPTED
-    elif session.status is Status.EXPIRED and session.status_reason == CLOSED and received < terms.minimum_units:
-        status, reason = Status.EXPIRED, CLOSED
-    elif status is Status.FAILED:
-        reason = PAYMENT_REORGED
-    return Assessment(status, reason, received, _sum(deep), awaits_depth=len(deep) < len(window))
-
-
-def counts(payment: Payment, terms: Terms) -> bool:
-    """Tell whether a payment is in a canonical block, and on time or in grace."""
-    return payment.canonical and payment.transfer.block_time <= terms.grace_until
+    return status, PAYMENT_REORGED if status is Status.FAILED else None
 
 
 def _is_asked_for(transfer: Transfer, session: Session) -> bool:

@@ -207,7 +207,7 @@ def session(session: Session, payments: Sequence[Payment], tip: Tip | None, publ
     """Describe a session; `tip` is its chain's last processed block, None before the first."""
     asset, terms = session.asset, session.terms
     canonical = [p for p in payments if p.canonical]
-    counted = [p for p in canonical if counts(p, terms)]
+    counted = [p for p in canonical if counts(p, session)]
     received = sum(p.transfer.units for p in counted)
     depths = [tip.confirmations(p.transfer.block_number) if tip else 0 for p in counted]
     return {
@@ -274,7 +274,7 @@ def _payment(session: Session, payment: Payment, tip: Tip | None) -> PaymentReso
         "blockHash": transfer.block_hash,
         "blockTime": moments.to_text(transfer.block_time),
         "confirmations": tip.confirmations(transfer.block_number) if tip else 0,
-        "counted": counts(payment, session.terms),
+        "counted": counts(payment, session),
     }
 
 

@@ -76,7 +76,10 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session as it is stored. `derivation_index` is the place of its address in the wallet `wallet_id`."""
+    """A session as it is stored. `derivation_index` is the place of its address in the wallet `wallet_id`.
+
+    `accepted_units` is what had arrived, on time or not, when the merchant accepted it; None where nobody did.
+    """
 
     id: str
     livemode: bool
@@ -99,3 +102,4 @@ class Session:
     updated_at: datetime
     metadata: Mapping[str, str] | None = field(default=None, hash=False)
     paid_at: datetime | None = None
+    accepted_units: int | None = None

@@ -15,6 +15,7 @@ from crypto_checkout.store import payments
 from crypto_checkout.store import sessions as store
 from crypto_checkout.store.database import WriteUnit
 
+from . import customers
 from .events import Events
 
 
@@ -35,7 +36,7 @@ class Judge:
                 continue
             touched[session.id] = session
             store.touch(unit, session.id)
-            if not counts(Payment(transfer), session.terms):
+            if not counts(Payment(transfer), session):
                 late[session.id] = session
         for session in late.values():
             self._record(unit, EventType.SESSION_LATE_PAYMENT, session, tip)
@@ -70,6 +71,8 @@ class Judge:
             updated_at=unit.now,
         )
         store.store_verdict(unit, session, verdict)
+        if is_first_settled and session.customer_email is not None:
+            customers.touch(unit, self._events, session.livemode, session.customer_email)
         event_type = of_status(verdict.status)
         if event_type is not None:
             self._record(unit, event_type, session, tip)

@@ -24,8 +24,12 @@ _COLUMNS = (
     "asset", "asset_decimals", "asset_contract", "amount_units", "minimum_units", "maximum_units", "fiat_amount",
     "fiat_currency", "rate_base", "rate_quote", "rate_value", "rate_sources", "rate_observed_at", "eth_price_usd",
     "required_confirmations", "success_url", "cancel_url", "return_url", "customer_email", "metadata", "expires_at",
-    "grace_until", "paid_at", "created_at", "updated_at",
+    "grace_until", "paid_at", "accepted_units", "created_at", "updated_at",
 )  # fmt: skip
+
+_SETTLED_COLUMNS = frozenset(
+    {"id", "status", "status_reason", "paid_at", "accepted_units", "expires_at", "grace_until", "updated_at"}
+)
 
 _INSERT = (
     f"INSERT INTO checkout_sessions ({', '.join(_COLUMNS)}) "  # noqa: S608 - the names above
@@ -121,6 +125,19 @@ def store_verdict(unit: WriteUnit, session: Session, verdict: Assessment) -> Non
     )
 
 
+def settle(unit: WriteUnit, session: Session) -> None:
+    """Store what the merchant decided about a session: its status, what was accepted, and when its time ended."""
+    unit.run(
+        """
+        UPDATE checkout_sessions
+        SET status = :status, status_reason = :status_reason, paid_at = :paid_at, accepted_units = :accepted_units,
+            expires_at = :expires_at, grace_until = :grace_until, updated_at = :updated_at
+        WHERE id = :id
+        """,
+        {name: value for name, value in _row(session).items() if name in _SETTLED_COLUMNS},
+    )
+
+
 def touch(unit: WriteUnit, session_id: str) -> None:
     """Note that what a session shows has changed: its payments, if not its status."""
     unit.run(
@@ -168,6 +185,7 @@ def _row(session: Session) -> dict[str, str | int | None]:
         "expires_at": moments.to_text(terms.expires_at),
         "grace_until": moments.to_text(terms.grace_until),
         "paid_at": moments.to_optional_text(session.paid_at),
+        "accepted_units": None if session.accepted_units is None else str(session.accepted_units),
         "created_at": moments.to_text(session.created_at),
         "updated_at": moments.to_text(session.updated_at),
     }
@@ -196,6 +214,7 @@ def _session(row: Row) -> Session:
         updated_at=moments.from_text(row["updated_at"]),
         metadata=None if row["metadata"] is None else json.loads(row["metadata"]),
         paid_at=moments.from_optional_text(row["paid_at"]),
+        accepted_units=None if row["accepted_units"] is None else int(row["accepted_units"]),
     )
 
 
