@@ -1,9 +1,12 @@
 """What `serve` tells the person who started it: where it listens, what it does, and what to do next."""
 
 import asyncio
+import shlex
 from typing import TYPE_CHECKING
 
 import click
+
+from .opening import this_program
 
 if TYPE_CHECKING:
     from crypto_checkout.app import Opened
@@ -24,9 +27,9 @@ async def say_hello(config: "Config", server: "Opened", url: str, serving: "asyn
         f"Crypto Checkout listens on {url}",
         *_modes(config, server),
         f"  data     {config.database.path.absolute()}",
-        f"  settings {config.path.absolute() if config.path else 'all defaults (crypto-checkout init writes a file)'}",
+        f"  settings {config.path.absolute() if config.path else 'all defaults ({this_program()} init writes a file)'}",
         "",
-        *_next_step(server, url, key),
+        *_next_step(config, server, url, key),
     ]
     click.echo("\n".join(lines))
 
@@ -59,6 +62,8 @@ async def _wait_for_chains(server: "Opened", serving: "asyncio.Task[None]") -> N
 def _modes(config: "Config", server: "Opened") -> list[str]:
     live = "live and test" if config.test_mode.enabled else "live"
     lines = [f"  mode     {live if config.chains else 'test only: no real money'}"]
+    if config.chains and _is_test_wallet(config.wallet.xpub):
+        lines.append("  WARNING  [wallet] xpub is the public test wallet: everybody can take the money it gets")
     for watcher in server.watchers:
         status = watcher.status
         if status.head is None:
@@ -69,10 +74,19 @@ def _modes(config: "Config", server: "Opened") -> list[str]:
     return lines
 
 
-def _next_step(server: "Opened", url: str, key: str | None) -> list[str]:
+def _is_test_wallet(xpub: str) -> bool:
+    from crypto_checkout.chain import sandbox
+    from crypto_checkout.chain.xpub import ExtendedPublicKey
+
+    return ExtendedPublicKey.parse(xpub).wallet_id == ExtendedPublicKey.parse(sandbox.XPUB).wallet_id
+
+
+def _next_step(config: "Config", server: "Opened", url: str, key: str | None) -> list[str]:
+    mode = "live" if server.offers.has(livemode=True) else "test"
+    named = f" --config {shlex.quote(str(config.path))}" if config.path else ""
+    make_key = f"{this_program()}{named} keys create --mode {mode} --name my-shop"
     if key is None:
-        mode = "live" if server.offers.has(livemode=True) else "test"
-        return [f"Next: crypto-checkout keys create --mode {mode} --name my-shop", ""]
+        return [f"Next, if your shop has no key yet: {make_key}", ""]
     authorization = f'-H "Authorization: Bearer {key}" -H "Content-Type: application/json"'
     return [
         "This is the first start. Here is a test key; it is shown only now:",
@@ -83,4 +97,5 @@ def _next_step(server: "Opened", url: str, key: str | None) -> list[str]:
         "",
         f"  curl {url}/api/v1/checkout_sessions {authorization} {_FIRST_BODY}",
         "",
+        *([f"For real money, make another key: {make_key}", ""] if mode == "live" else []),
     ]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from crypto_checkout.cli.opening import this_program
 from crypto_checkout.cli.options import Options
 
 _TRIES = 3
@@ -219,7 +220,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _say_next(options: Options, xpub: str) -> None:
-    command = "crypto-checkout"
+    command = this_program()
     if options.config_path:
         command += f" --config {shlex.quote(str(options.config_path))}"
     if xpub:

@@ -1,9 +1,14 @@
 """What commands share: read the configuration, open the database, and end with a sentence instead of a traceback."""
 
 import asyncio
+import contextlib
 import json
+import shlex
+import shutil
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
@@ -39,9 +44,7 @@ def with_database(options: Options, work: "Callable[[Database], Awaitable[T]]") 
     config = load_config(options)
 
     async def run() -> T:
-        from crypto_checkout.app import system_clock
-
-        async with await Database.open(config.database.path, system_clock) as db:
+        async with await Database.open(config.database.path, lambda: datetime.now(UTC)) as db:
             return await work(db)
 
     try:
@@ -51,6 +54,18 @@ def with_database(options: Options, work: "Callable[[Database], Awaitable[T]]") 
         fail(str(error))
     except OSError as error:
         fail(f"{config.database.path} can't be opened: {error.strerror or error}.")
+
+
+def this_program() -> str:
+    """Return how a person calls this program from here: by its name where the shell finds it, else by its path."""
+    if shutil.which("crypto-checkout"):
+        return "crypto-checkout"
+    path = Path(sys.argv[0])
+    if path.name != "crypto-checkout":
+        return f"{shlex.quote(sys.executable)} -m crypto_checkout"
+    with contextlib.suppress(ValueError):
+        path = path.absolute().relative_to(Path.cwd())
+    return shlex.quote(str(path))
 
 
 def fail(sentence: str) -> NoReturn:
