@@ -130,7 +130,7 @@ AMOUNTS = (
     amount("more characters than any amount has", "9" * 41),
     amount("null", None),
     amount("an array", ["10.00"]),
-    amount("an unknown currency", "10.00", "XXX", "currency"),
+    amount("an unknown currency", "10.00", "XTS", "currency"),
     amount("a currency in lower case", "10.00", "usd", "currency"),
     amount("a metal", "10.00", "XAU", "currency"),
     amount("an empty currency", "10.00", "", "currency"),
@@ -146,7 +146,7 @@ AMOUNTS = (
          {"amount": {"value": "1", "currency": "USD", "fee": "1"}}),
     link("link: an amount as a number", "fiatAmount", fiatAmount=10),
     link("link: too many decimals", "fiatAmount", fiatAmount="10.001"),
-    link("link: an unknown currency", "fiatCurrency", fiatCurrency="XXX"),
+    link("link: an unknown currency", "fiatCurrency", fiatCurrency="XTS"),
     link("link: a currency of null", "fiatCurrency", fiatCurrency=None),
 )  # fmt: skip
 

@@ -17,8 +17,8 @@ import aiosqlite
 import pytest
 
 from crypto_checkout.core import ids, moments
-from crypto_checkout.store import database
 from crypto_checkout.core.errors import DatabaseFailed
+from crypto_checkout.store import database
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.migrate import migrate
 from tests.kill_writer import WALLET, stored, take_index
@@ -251,7 +251,7 @@ async def test_a_failing_unit_takes_no_other_of_its_group_along(db: Database, pa
 
 @pytest.mark.parametrize("seed", range(5))
 async def test_cancelled_writers_leave_no_half_unit_and_no_gap(db: Database, path: Path, seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     answered = []
 
     async def write_five() -> None:

@@ -297,7 +297,7 @@ def test_servers_killed_at_random_moments_make_one_session_per_key(tmp_path_fact
 
 def killed_again_and_again(folder: Path, seed: int) -> int:
     """Kill a server, ask all again with the same keys; return how many requests the kills had left unanswered."""
-    dice = random.Random(seed)  # noqa: S311
+    dice = random.Random(seed)
     shop = Shop()
     api_key = None
     for _ in range(KILLS):

@@ -32,7 +32,7 @@ def test_fifty_kills_lose_no_answered_unit_and_leave_no_half_one(
 ) -> None:
     path = tmp_path / "checkout.db"
     migrate(path)
-    chance = random.Random(50)  # noqa: S311
+    chance = random.Random(50)
     answered: list[int] = []
     unanswered = 0
     for _ in range(KILLS):

@@ -147,7 +147,7 @@ ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
 @pytest.mark.skipif(not room.HAS_COINCURVE, reason="coincurve has no wheel here")
 def test_pure_python_adds_as_coincurve_does(account: ExtendedPublicKey) -> None:
-    dice = random.Random(32)  # noqa: S311 - only samples
+    dice = random.Random(32)
     scalars = [0, 1, 2, ORDER - 1, ORDER, ORDER + 1, 2**256 - 1, *(dice.getrandbits(256) for _ in range(60))]
 
     for scalar in scalars:
@@ -269,7 +269,7 @@ def test_the_xpub_is_the_one_other_wallets_export() -> None:
 
 
 def test_every_entropy_gives_a_phrase_that_leads_back_to_its_xpub() -> None:
-    dice = random.Random(39)  # noqa: S311 - only samples
+    dice = random.Random(39)
 
     for _ in range(5):
         wallet = new_wallet(dice.randbytes(16))

@@ -1,7 +1,6 @@
 """What surrounds every request: its id, its log line and metrics, security headers, and the last resort for faults."""
 
 import ipaddress
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -14,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from crypto_checkout import metrics
 from crypto_checkout.core import ids
 from crypto_checkout.core.errors import RouteNotFound
+from crypto_checkout.entropy import Entropy
 from crypto_checkout.log import get_logger
 
 from . import errors
@@ -44,6 +44,7 @@ class Surroundings:
     def __init__(self, app: ASGIApp, *, clock: Callable[[], datetime], trusted_proxies: Sequence[Network]) -> None:
         self._app = app
         self._clock = clock
+        self._entropy = Entropy()
         self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,7 +52,7 @@ class Surroundings:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = ids.make(ids.REQUEST, self._clock(), secrets.token_bytes(ids.ENTROPY_BYTES))
+        request_id = ids.make(ids.REQUEST, self._clock(), self._entropy.take(ids.ENTROPY_BYTES))
         scope["request_id"] = request_id
         scope["client_address"] = client_address(scope, self._trusted_proxies)
         scope["answer_headers"] = {}

@@ -120,7 +120,7 @@ class Sessions:
         asset = chain.asset(wanted.asset)
         offer.check_ready(chain)
         rate = await _rate(offer, asset, wanted)
-        usd = (await offer.prices.rate(asset.symbol, "USD")).value if asset.is_native else None
+        usd = await _usd(offer, asset, rate)
         return Quote(
             offer=offer,
             chain=chain,
@@ -195,6 +195,13 @@ def _open_link(unit: ReadUnit, link_id: str, livemode: bool) -> Link:
     if not link.active:
         raise LinkInactive(f"Payment link {link_id} is switched off (active: false).", param="linkId")
     return link
+
+
+async def _usd(offer: Offer, asset: Asset, rate: Rate) -> Decimal | None:
+    """Return what the native coin costs in dollars; None for tokens."""
+    if not asset.is_native:
+        return None
+    return (rate if rate.quote == "USD" else await offer.prices.rate(asset.symbol, "USD")).value
 
 
 async def _rate(offer: Offer, asset: Asset, wanted: Wanted) -> Rate:

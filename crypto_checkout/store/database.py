@@ -6,7 +6,6 @@ the network, and two units never interleave. What the tables mean is in the othe
 
 import asyncio
 import re
-import secrets
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -21,12 +20,15 @@ import aiosqlite
 
 from crypto_checkout.core import ids, moments
 from crypto_checkout.core.errors import DatabaseFailed
+from crypto_checkout.entropy import Entropy
 
 T = TypeVar("T")
 U = TypeVar("U", bound="ReadUnit")
 Row = sqlite3.Row
 Parameters = Mapping[str, str | int | None]
 Clock = Callable[[], datetime]
+
+_ENTROPY = Entropy()
 
 _READERS = 3
 _MOST_UNITS_PER_COMMIT = 500
@@ -86,7 +88,7 @@ class WriteUnit(ReadUnit):
 
     def new_id(self, prefix: str) -> str:
         """Return a fresh public id of this moment."""
-        return ids.make(prefix, self.now, secrets.token_bytes(ids.ENTROPY_BYTES))
+        return ids.make(prefix, self.now, _ENTROPY.take(ids.ENTROPY_BYTES))
 
 
 @dataclass(slots=True)

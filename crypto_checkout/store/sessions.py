@@ -140,9 +140,7 @@ def settle(unit: WriteUnit, session: Session) -> None:
 
 def touch(unit: WriteUnit, session_id: str) -> None:
     """Note that what a session shows has changed: its payments, if not its status."""
-    unit.run(
-        "UPDATE checkout_sessions SET updated_at = :now WHERE id = :id", {"id": session_id, "now": unit.now_text}
-    )
+    unit.run("UPDATE checkout_sessions SET updated_at = :now WHERE id = :id", {"id": session_id, "now": unit.now_text})
 
 
 def _parts(addresses: Sequence[Address]) -> Iterator[Sequence[Address]]:
