@@ -16,7 +16,7 @@ REQUEST_SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
     registry=REGISTRY,
 )
-SESSION_EVENTS = Counter("checkout_events", "Events recorded, by type and mode.", ["type", "mode"], registry=REGISTRY)
+EVENTS = Counter("checkout_events", "Events recorded, by type and mode.", ["type", "mode"], registry=REGISTRY)
 CHAIN_HEAD = Gauge("checkout_chain_head_block", "The newest block a node shows.", ["chain"], registry=REGISTRY)
 CHAIN_PROCESSED = Gauge("checkout_chain_processed_block", "The last processed block.", ["chain"], registry=REGISTRY)
 CHAIN_FAILURES = Counter(

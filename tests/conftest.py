@@ -1,8 +1,8 @@
 """What tests of every room share: the event loop, the application, the real node and the real browser.
 
 A test that asks for `anvil` or `chromium_path` is marked `anvil` or `browser`, so `-m "not browser"` leaves it out.
-Without the program it is skipped and says why; CHECKOUT_REQUIRE=anvil,browser makes it fail instead, so that continuous
-integration can't be green for want of a tool.
+Without the program it is skipped and says why; CHECKOUT_REQUIRE=anvil,browser,solc makes it fail instead, so that
+continuous integration can't be green for want of a tool.
 """
 
 import os
@@ -10,15 +10,18 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
 
 from tests import anvil as node
+from tests import solidity
 from tests.api import App, open_app
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+Tool = TypeVar("Tool")
+
 MARKS = {"anvil_path": "anvil", "chromium_path": "browser"}
 
 
@@ -52,6 +55,11 @@ def anvil_path() -> Path:
 
 
 @pytest.fixture(scope="session")
+def solc() -> solidity.Compiler:
+    return found("solc", solidity.find(), "there is no solc with Node.js: scripts/anvil brings it")
+
+
+@pytest.fixture(scope="session")
 def chromium_path() -> Path:
     named = os.environ.get("CHECKOUT_CHROMIUM")
     on_path = named or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
@@ -70,7 +78,7 @@ def anvil(anvil_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield start
 
 
-def found(what: str, path: Path | None, reason: str) -> Path:
+def found(what: str, path: Tool | None, reason: str) -> Tool:
     """Return the path; without one end the test: skipped, or failed when CHECKOUT_REQUIRE names what is missing."""
     if path is not None:
         return path

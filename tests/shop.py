@@ -1,6 +1,6 @@
 """A shop on a real chain, wired by hand, whose watcher moves only when a test says so."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from crypto_checkout.chain.rpc import Rpc
 from crypto_checkout.chain.xpub import ExtendedPublicKey
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.money import Fiat
-from crypto_checkout.core.resources import SessionResource
+from crypto_checkout.core.shapes import SessionResource
 from crypto_checkout.prices.board import PriceBoard
 from crypto_checkout.prices.fixed import FixedSource
 from crypto_checkout.services.events import Events
@@ -48,9 +48,11 @@ class Shop:
     make_watcher: Callable[[], Watcher]
     watcher: Watcher
 
-    async def ask(self, value: str = "3000.00", expires_in_seconds: int = 900) -> SessionResource:
+    async def ask(
+        self, value: str = "3000.00", expires_in_seconds: int = 900, asset: str | None = None
+    ) -> SessionResource:
         """Make a session; at 3,000 USD for one ETH the default price is one coin."""
-        wanted = Wanted(fiat=Fiat(Decimal(value), "USD"), expires_in_seconds=expires_in_seconds)
+        wanted = Wanted(fiat=Fiat(Decimal(value), "USD"), expires_in_seconds=expires_in_seconds, asset=asset)
         return await self.sessions.create(livemode=True, wanted=wanted)
 
     async def process(self) -> None:
@@ -82,13 +84,20 @@ class Shop:
 
 @asynccontextmanager
 async def open_shop(
-    folder: Path, urls: list[str], *, finality: str = "depth", xpub: str = XPUB, start_block: int | None = None
+    folder: Path,
+    urls: list[str],
+    *,
+    finality: str = "depth",
+    xpub: str = XPUB,
+    start_block: int | None = None,
+    tokens: Sequence[Asset] = (),
 ) -> AsyncIterator[Shop]:
     """Open a shop on the chain behind these URLs; its first cursor is set."""
     path = folder / "checkout.db"
     migrate(path)
     async with await Database.open(path, now) as db:
-        chain = EvmChain(Rpc(ANVIL_CHAIN_ID, urls), finality=finality)
+        contracts = [token.contract for token in tokens if token.contract is not None]
+        chain = EvmChain(Rpc(ANVIL_CHAIN_ID, urls), tokens=contracts, finality=finality)
         events = Events()
         board = PriceBoard(
             [FixedSource({"ETH/USD": Decimal(3000)}, clock=now)],
@@ -100,7 +109,7 @@ async def open_shop(
         offer = Offer(
             livemode=True,
             wallet=ExtendedPublicKey.parse(xpub),
-            chains=(OfferedChain(ANVIL_CHAIN_ID, "Anvil", "", CONFIRMATIONS, (ETH,)),),
+            chains=(OfferedChain(ANVIL_CHAIN_ID, "Anvil", "", CONFIRMATIONS, (ETH, *tokens)),),
             prices=board,
             policy=Policy(900, 3600, Decimal("0.1"), Decimal(5)),
             chain_time=lambda moment: moment,

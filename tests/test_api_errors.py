@@ -455,7 +455,7 @@ async def test_the_message_says_what_came_and_what_is_wanted(shop: App) -> None:
     [
         (SESSIONS, "GET, HEAD, POST"),
         (f"{SESSIONS}/cs_1", "GET, HEAD"),
-        (f"{LINKS}/pl_1", "DELETE, GET, HEAD"),
+        (f"{LINKS}/pl_1", "DELETE, GET, HEAD, PATCH"),
         ("/test_helpers/chain/mine", "POST"),
     ],
 )

@@ -216,7 +216,6 @@ async def test_a_cursor_outlives_what_it_stands_at(empty: App, path: str) -> Non
     assert ids(await listed(empty.api, path, ending_before=cursor)) == newest_first[:1]
 
 
-@pytest.mark.xfail(strict=True, reason="a deleted row's seq is given out again: the tables need AUTOINCREMENT")
 @pytest.mark.parametrize("path", ["/payment_links", "/webhook_endpoints"])
 async def test_what_comes_after_the_newest_was_deleted_is_not_missed(empty: App, path: str) -> None:
     await several(empty.api, path, 3)

@@ -96,6 +96,7 @@ async def test_a_payment_is_found_with_all_that_the_chain_says_of_it(anvil: Star
                 block_time=time,
             ),
         ),
+        frozenset({Address(node.accounts[0].lower())}),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from crypto_checkout.chain.evm import EvmChain
 from crypto_checkout.chain.rpc import Rpc
 from crypto_checkout.chain.xpub import ExtendedPublicKey
-from crypto_checkout.services.wallets import WINDOW, WalletCheck
+from crypto_checkout.services.wallet_check import WINDOW, WalletCheck
 from crypto_checkout.store import wallets
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.migrate import migrate

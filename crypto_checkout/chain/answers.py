@@ -51,6 +51,27 @@ def native_transfers(answer: Any, header: Header) -> list[Transfer]:
     return found
 
 
+def senders(answer: Any, header: Header) -> frozenset[Address]:
+    """Read who sent the transactions of a block."""
+    transactions = field(answer, "transactions")
+    if not isinstance(transactions, list):
+        raise ProviderFailed(f"block {header.number} has no list of transactions")
+    return frozenset(address(field(each, "from")) for each in transactions)
+
+
+def spent(answer: Any, receipt: Any, header: Header) -> int:
+    """Return what a transaction of a block cost its sender: what it sent to others, and the fees."""
+    tx_hash = hash_(field(answer, "hash"))
+    if hash_(field(receipt, "transactionHash")) != tx_hash or hash_(field(receipt, "blockHash")) != header.hash:
+        raise ProviderFailed(f"asked for the receipt of {tx_hash}, got another")
+    has_moved = quantity(field(receipt, "status")) == 1 and answer.get("to") != answer.get("from")
+    fee = quantity(field(receipt, "gasUsed")) * quantity(receipt.get("effectiveGasPrice", "0x0"))
+    # Rollups add what their own data costs; blobs have a price of their own (EIP-4844).
+    fee += quantity(receipt.get("l1Fee") or "0x0")
+    fee += quantity(receipt.get("blobGasUsed") or "0x0") * quantity(receipt.get("blobGasPrice") or "0x0")
+    return fee + (quantity(field(answer, "value")) if has_moved else 0)
+
+
 def token_transfers(logs: Any, header: Header, tokens: Collection[Address]) -> list[Transfer]:
     """Read the logs of a block in which one of the tokens went to somebody else."""
     if not isinstance(logs, list):
@@ -113,7 +134,7 @@ def _native_transfer(transaction: Any, header: Header) -> Transfer | None:
     # A transaction without a receiver makes a contract.
     if not units or transaction.get("to") is None:
         return None
-    sender, to = _address(field(transaction, "from")), _address(transaction["to"])
+    sender, to = address(field(transaction, "from")), address(transaction["to"])
     if to == sender:
         return None  # nobody has more than before
     return Transfer(
@@ -133,7 +154,7 @@ def _native_transfer(transaction: Any, header: Header) -> Transfer | None:
 def _token_transfer(log: Any, header: Header, tokens: Collection[Address]) -> Transfer | None:
     if hash_(field(log, "blockHash")) != header.hash or log.get("removed"):
         raise ProviderFailed(f"asked for the logs of block {header.number}, got one of another block")
-    contract, parties = _address(field(log, "address")), _parties(field(log, "topics"))
+    contract, parties = address(field(log, "address")), _parties(field(log, "topics"))
     data = hexadecimal(field(log, "data"))
     if contract not in tokens or parties is None or len(data) != _WORD_BYTES:
         return None
@@ -171,7 +192,8 @@ def _of_topic(topic: str) -> Address:
     return Address("0x" + topic[-40:])
 
 
-def _address(value: Any) -> Address:
+def address(value: Any) -> Address:
+    """Read 20 bytes; return them in lower case."""
     return Address(_matching(_ADDRESS, value, "an address"))
 
 

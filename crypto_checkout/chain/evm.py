@@ -4,7 +4,7 @@ Nothing is remembered here: what was processed is in the database, and `services
 the answers mean is in `chain.answers`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from crypto_checkout.core.address import Address
@@ -12,7 +12,7 @@ from crypto_checkout.core.errors import ProviderFailed
 from crypto_checkout.core.follow import Block, Head, Header
 from crypto_checkout.core.payment import Kind, Transfer
 
-from . import answers, bloom
+from . import answers, balances, bloom, traces
 from .answers import TRANSFER_TOPIC
 from .rpc import Ask, Call, Rpc, quantity
 
@@ -70,7 +70,11 @@ class EvmChain:
             headers = [answers.header(block, number) for block, number in zip(found, numbers, strict=True)]
             tokens = await self._token_transfers(ask, headers, [bloom.of_header(block) for block in found])
             return [
-                Block(header, (*answers.native_transfers(block, header), *of_tokens))
+                Block(
+                    header,
+                    (*answers.native_transfers(block, header), *of_tokens),
+                    answers.senders(block, header),
+                )
                 for block, header, of_tokens in zip(found, headers, tokens, strict=True)
             ]
 
@@ -96,6 +100,21 @@ class EvmChain:
         kept = await self._rpc.converse(read)
         # A token's transfer is a log, and a reverted transaction leaves none.
         return [t for t in transfers if t.kind is not Kind.NATIVE or t.tx_hash in kept]
+
+    async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
+        """Return what addresses hold of the native coin at a block. Raises StateUnavailable for one too old."""
+        return await self._rpc.converse(lambda ask: balances.at(ask, header, addresses)) if addresses else {}
+
+    async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, int]:
+        """Return what the transactions of a block cost those who sent them, fees included."""
+        return await self._rpc.converse(lambda ask: balances.spent(ask, header, addresses))
+
+    async def internal_transfers(self, header: Header, addresses: Collection[Address]) -> list[Transfer]:
+        """Return what contracts sent to addresses in a block, one transfer for each transaction and receiver.
+
+        Raises ProviderFailed where no node traces blocks, and few do.
+        """
+        return await self._rpc.converse(lambda ask: traces.internal_transfers(ask, header, addresses))
 
     async def used(self, addresses: Sequence[Address]) -> set[Address]:
         """Return those of the addresses that the chain has seen: with a balance, a token, or a transaction sent."""

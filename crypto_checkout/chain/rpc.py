@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from web3.types import RPCEndpoint, RPCResponse
 
-from crypto_checkout.core.errors import ProviderFailed, WrongChain
+from crypto_checkout.core.errors import ProviderFailed, StateUnavailable, WrongChain
 
 from .transport import NoAnswer, Transport
 
@@ -35,6 +35,14 @@ _MOST_DOUBLINGS = 6
 _TRUST_SECONDS = 60.0
 
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
+
+
+class Refused(ProviderFailed):
+    """The provider answered a call with an error of its own: it can't, or won't, do what was asked."""
+
+
+class Unable(ProviderFailed):
+    """The provider lacks something that not every one has to have: the next one is asked, and it isn't blamed."""
 
 
 @dataclass(slots=True)
@@ -109,14 +117,19 @@ class Rpc:
         So an answer that makes no sense costs a provider its turn, just as no answer does. Other errors pass through.
 
         Raises:
+            StateUnavailable: All that answered lack the state of so old a block, which is no fault of theirs.
             ProviderFailed: No provider gave what was wanted; the message says why, for each.
 
         """
-        reasons = []
+        reasons, lacking = [], 0
         for provider in self._in_order():
             try:
                 await self._check_chain(provider)
                 answer = await read(functools.partial(_ask, provider))
+            except (StateUnavailable, Unable) as error:
+                provider.succeeded()
+                lacking += isinstance(error, StateUnavailable)
+                reasons.append(f"{provider.name}: {provider.transport.shown(error)}")
             except (ProviderFailed, WrongChain) as error:
                 reason = provider.transport.shown(error)
                 provider.failed(reason, self._clock())
@@ -124,7 +137,8 @@ class Rpc:
             else:
                 provider.succeeded()
                 return answer
-        raise ProviderFailed("; ".join(reasons) or f"no provider is configured for chain {self.chain_id}")
+        failure = StateUnavailable if reasons and lacking == len(reasons) else ProviderFailed
+        raise failure("; ".join(reasons) or f"no provider is configured for chain {self.chain_id}")
 
     async def close(self) -> None:
         """Close the connections."""
@@ -198,7 +212,7 @@ async def _ask_alone(provider: Provider, call: Call) -> Any:
     if error is None:
         raise ProviderFailed("an answer with neither a result nor an error")
     message = error.get("message") if isinstance(error, dict) else error
-    raise ProviderFailed(f"refused: {message}")
+    raise Refused(f"refused: {message}")
 
 
 def _has_result(answer: RPCResponse) -> bool:

@@ -8,14 +8,14 @@ has nothing to write.
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.errors import ProviderFailed
+from crypto_checkout.core.errors import ChainMoved, ProviderFailed
 from crypto_checkout.core.follow import Block, Head, Header
 from crypto_checkout.core.payment import Kind, Transfer
 
@@ -121,10 +121,12 @@ class SandboxChain:
         """The newest block's time."""
         return self.state.time(self.number)
 
-    def pay(self, to: Address, units: int, entropy: bytes, contract: Address | None = None) -> Transaction:
-        """Mine a new block with a transaction that pays; the state has changed then."""
+    def pay(
+        self, to: Address, units: int, entropy: bytes, contract: Address | None = None, *, internal: bool = False
+    ) -> Transaction:
+        """Mine a new block with a transaction that pays, by way of a contract if `internal`; the state has changed."""
         self.mine(1)
-        kind = Kind.NATIVE if contract is None else Kind.TOKEN
+        kind = Kind.TOKEN if contract is not None else Kind.INTERNAL if internal else Kind.NATIVE
         transaction = Transaction("0x" + entropy.hex(), self.number, to, units, kind, contract)
         self.state.transactions.append(transaction)
         return transaction
@@ -150,17 +152,39 @@ class SandboxChain:
         return [self._header(number) for number in numbers]
 
     async def blocks(self, first: int, last: int) -> list[Block]:
-        """Return the blocks of a range, oldest first."""
+        """Return the blocks of a range, oldest first; internal transfers show in balances only, as on a real chain."""
         headers = await self.headers(range(first, last + 1))
         by_block = defaultdict[int, list[Transaction]](list)
         for transaction in self.state.transactions:
             if first <= transaction.block_number <= last:
                 by_block[transaction.block_number].append(transaction)
-        return [Block(header, tuple(_transfer(t, header) for t in by_block[header.number])) for header in headers]
+        return [Block(header, _transfers(by_block[header.number], header)) for header in headers]
 
     async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
         """Keep all: no transaction reverts here."""
         return list(transfers)
+
+    async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
+        """Return what addresses hold of the coin at a block: what was ever paid to them, for nobody sends from here."""
+        found = dict.fromkeys(addresses, 0)
+        for transaction in self._until(header):
+            if transaction.contract is None and transaction.to in found:
+                found[transaction.to] += transaction.units
+        return found
+
+    async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, int]:  # noqa: ARG002 - likewise
+        """Return no costs."""
+        return dict.fromkeys(addresses, 0)
+
+    async def internal_transfers(self, header: Header, addresses: Collection[Address]) -> list[Transfer]:
+        """Return what contracts sent to addresses in a block."""
+        return [
+            _transfer(transaction, header)
+            for transaction in self._until(header)
+            if transaction.block_number == header.number
+            and transaction.kind is Kind.INTERNAL
+            and transaction.to in addresses
+        ]
 
     async def used(self, addresses: Sequence[Address]) -> set[Address]:
         """Return those of the addresses that were ever paid."""
@@ -169,6 +193,12 @@ class SandboxChain:
     async def close(self) -> None:
         """Nothing is open."""
 
+    def _until(self, header: Header) -> list[Transaction]:
+        """Return the transactions up to a block. Raises ChainMoved where another block is in its place."""
+        if self._hash(header.number) != header.hash:
+            raise ChainMoved(f"block {header.number} is another one by now")
+        return [each for each in self.state.transactions if each.block_number <= header.number]
+
     def _header(self, number: int) -> Header:
         parent_hash = self._hash(number - 1) if number else "0x" + "00" * 32
         return Header(number, self._hash(number), parent_hash, self.state.time(number))
@@ -176,6 +206,10 @@ class SandboxChain:
     def _hash(self, number: int) -> str:
         salt = next((salt for first, salt in reversed(self.state.branches) if first <= number), "")
         return "0x" + hashlib.sha256(f"{self.state.seed}/{salt}/{number}".encode()).hexdigest()
+
+
+def _transfers(transactions: Sequence[Transaction], header: Header) -> tuple[Transfer, ...]:
+    return tuple(_transfer(each, header) for each in transactions if each.kind is not Kind.INTERNAL)
 
 
 def _transfer(transaction: Transaction, header: Header) -> Transfer:

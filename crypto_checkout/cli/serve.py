@@ -87,6 +87,7 @@ def _uvicorn(config: "Config") -> "uvicorn.Server":
             log_config=None,
             access_log=False,
             lifespan="off",
+            ws="none",
             proxy_headers=False,  # http.middleware decides whom to believe
             server_header=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,

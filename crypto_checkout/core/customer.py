@@ -16,3 +16,8 @@ class Customer:
     created_at: datetime
     updated_at: datetime
     metadata: Mapping[str, str] | None = field(default=None, hash=False)
+
+
+def email_key(email: str) -> str:
+    """Return what two spellings of the same email share: emails are compared whatever their case."""
+    return email.casefold()

@@ -8,7 +8,10 @@ ALL_EVENTS = "*"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A webhook endpoint as it is stored; `events` holds event types, or only `"*"`."""
+    """A webhook endpoint as it is stored; `events` holds event types, or only `"*"`.
+
+    After a rotation `old_secret` signs beside `secret` until `old_secret_until`.
+    """
 
     id: str
     livemode: bool
@@ -20,7 +23,13 @@ class Endpoint:
     secret: str
     created_at: datetime
     updated_at: datetime
+    old_secret: str | None = None
+    old_secret_until: datetime | None = None
 
     def wants(self, event_type: str) -> bool:
         """Tell whether an event of this type is to be sent here."""
-        return self.active and (ALL_EVENTS in self.events or event_type in self.events)
+        return self.active and self.names(event_type)
+
+    def names(self, event_type: str) -> bool:
+        """Tell whether an event of this type is asked for, whether or not the endpoint is switched on."""
+        return ALL_EVENTS in self.events or event_type in self.events

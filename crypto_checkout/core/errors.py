@@ -183,6 +183,10 @@ class ProviderFailed(RecoverableError):
     """No RPC provider of a chain gave a usable answer."""
 
 
+class StateUnavailable(ProviderFailed):
+    """No provider has what addresses held at a block: it is too old for nodes that aren't archives."""
+
+
 class ChainMoved(RecoverableError):
     """A node changed its mind between two answers; nothing may be concluded from them together."""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from .address import Address
 from .payment import Transfer
 
 
@@ -22,10 +23,14 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A header and the transfers that its block seems to hold, not yet checked for having succeeded."""
+    """A header and the transfers that its block seems to hold, not yet checked for having succeeded.
+
+    Who sent any transaction in it is in `senders`: what they hold may have fallen.
+    """
 
     header: Header
     transfers: tuple[Transfer, ...] = ()
+    senders: frozenset[Address] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,15 @@
-"""The public shape of every resource: what the API answers and what an event's `data` holds.
+"""Describe what the domain holds as the API answers it and as an event's `data` carries it: see `core.shapes`."""
 
-Amounts of coins are integer texts of smallest units with a decimal beside them; times are ISO 8601 UTC.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal, TypedDict
 
 from . import moments
 from .address import checksum
 from .assess import Tip, counts
 from .assets import Asset
 from .customer import Customer
+from .delivery import Attempt, Delivery
 from .endpoint import Endpoint
 from .events import Event
 from .key import ApiKey
@@ -22,172 +19,20 @@ from .payment import Payment
 from .payment_uri import payment_uri
 from .quotes import Rate
 from .session import Session
-
-
-class AmountResource(TypedDict):
-    """A coin amount; `wei` and `eth` are null unless the asset is the chain's native coin."""
-
-    asset: str
-    units: str
-    value: str
-    wei: str | None
-    eth: str | None
-
-
-class FiatResource(TypedDict):
-    """A fiat amount with the decimals of its currency (ISO 4217)."""
-
-    amount: str
-    currency: str
-
-
-class RateResource(TypedDict):
-    """The rate that a session was priced at: one `base` costs `value` of `quote`."""
-
-    base: str
-    quote: str
-    value: str
-    sources: list[str]
-    observedAt: str
-
-
-# The functional form, because "from" is a keyword of Python.
-PaymentResource = TypedDict(
-    "PaymentResource",
-    {
-        "txHash": str | None,
-        "logIndex": int | None,
-        "kind": str,
-        "from": str | None,
-        "amount": AmountResource,
-        "blockNumber": int,
-        "blockHash": str,
-        "blockTime": str,
-        "confirmations": int,
-        "counted": bool,
-    },
+from .shapes import (
+    AmountResource,
+    ApiKeyResource,
+    AttemptResource,
+    CustomerResource,
+    DeletedResource,
+    DeliveryResource,
+    EndpointResource,
+    EventResource,
+    LinkResource,
+    PaymentResource,
+    RateResource,
+    SessionResource,
 )
-PaymentResource.__doc__ = "A transfer to a session's address in a canonical block; not `counted` when it came too late."
-
-
-class SessionResource(TypedDict):
-    """A checkout session."""
-
-    id: str
-    object: Literal["checkout_session"]
-    livemode: bool
-    linkId: str | None
-    status: str
-    statusReason: str | None
-    address: str
-    chainId: int
-    asset: str
-    amount: AmountResource
-    amountReceived: AmountResource
-    amountRemaining: AmountResource
-    fiat: FiatResource
-    ethPriceUsd: str | None
-    rate: RateResource
-    confirmations: int
-    requiredConfirmations: int
-    payments: list[PaymentResource]
-    txHash: str | None
-    paymentUri: str
-    checkoutUrl: str
-    successUrl: str | None
-    cancelUrl: str | None
-    returnUrl: str | None
-    customerEmail: str | None
-    metadata: Mapping[str, str] | None
-    expiresAt: str
-    paidAt: str | None
-    createdAt: str
-    updatedAt: str
-
-
-class LinkResource(TypedDict):
-    """A payment link."""
-
-    id: str
-    object: Literal["payment_link"]
-    livemode: bool
-    slug: str
-    title: str
-    description: str | None
-    fiatAmount: str
-    fiatCurrency: str
-    chainId: int | None
-    asset: str | None
-    successUrl: str | None
-    cancelUrl: str | None
-    metadata: Mapping[str, str] | None
-    active: bool
-    checkoutUrl: str
-    createdAt: str
-    updatedAt: str
-
-
-class EndpointResource(TypedDict, total=False):
-    """A webhook endpoint; `secret` is there only in the answer to its creation."""
-
-    id: str
-    object: Literal["webhook_endpoint"]
-    livemode: bool
-    url: str
-    events: list[str]
-    description: str | None
-    active: bool
-    disabledReason: str | None
-    secretPrefix: str
-    createdAt: str
-    updatedAt: str
-    secret: str
-
-
-class CustomerResource(TypedDict):
-    """A customer."""
-
-    id: str
-    object: Literal["customer"]
-    livemode: bool
-    email: str
-    name: str | None
-    metadata: Mapping[str, str] | None
-    createdAt: str
-    updatedAt: str
-
-
-class ApiKeyResource(TypedDict):
-    """An API key as the audit log shows it: never the key itself."""
-
-    id: str
-    object: Literal["api_key"]
-    livemode: bool
-    name: str
-    prefix: str
-    scopes: list[str]
-    createdAt: str
-    lastUsedAt: str | None
-    revokedAt: str | None
-
-
-class EventResource(TypedDict):
-    """An event; `data` is the resource as of its moment."""
-
-    id: str
-    object: Literal["event"]
-    type: str
-    livemode: bool
-    data: Mapping[str, Any]
-    createdAt: str
-
-
-class DeletedResource(TypedDict):
-    """The answer to a deletion."""
-
-    id: str
-    object: str
-    deleted: Literal[True]
 
 
 def amount(asset: Asset, units: int) -> AmountResource:
@@ -366,3 +211,30 @@ def event(event: Event) -> EventResource:
 def deleted(resource_id: str, kind: str) -> DeletedResource:
     """Describe what is left of a deleted resource."""
     return {"id": resource_id, "object": kind, "deleted": True}
+
+
+def attempt(attempt: Attempt, number: int) -> AttemptResource:
+    """Describe an attempt; `number` counts from 1."""
+    return {
+        "number": number,
+        "startedAt": moments.to_text(attempt.started_at),
+        "durationMs": attempt.duration_ms,
+        "statusCode": attempt.status_code,
+        "error": attempt.error,
+        "responseExcerpt": attempt.excerpt,
+    }
+
+
+def delivery(delivery: Delivery) -> DeliveryResource:
+    """Describe a delivery with its attempts."""
+    return {
+        "object": "webhook_delivery",
+        "eventId": delivery.event_id,
+        "eventType": delivery.event_type,
+        "endpointId": delivery.endpoint_id,
+        "status": delivery.status.value,
+        "nextAttemptAt": moments.to_optional_text(delivery.next_attempt_at),
+        "attempts": [attempt(each, number) for number, each in enumerate(delivery.attempts, 1)],
+        "createdAt": moments.to_text(delivery.created_at),
+        "updatedAt": moments.to_text(delivery.updated_at),
+    }

@@ -1,6 +1,6 @@
 """Every error as an answer: the only place where a cause becomes a status code."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
@@ -9,6 +9,9 @@ from starlette.responses import JSONResponse, Response
 
 from crypto_checkout.core import errors
 from crypto_checkout.core.errors import CheckoutError
+
+Handler = Callable[[Request, Exception], Awaitable[Response]]
+PageNotFound = Callable[[Request], Response | None]
 
 INTERNAL = "internal_error"
 
@@ -95,12 +98,21 @@ async def on_checkout_error(request: Request, error: Exception) -> Response:
     return answer(error, request.scope["request_id"])
 
 
-async def on_http_exception(request: Request, error: Exception) -> Response:
-    """Answer what Starlette raises: no such route, no such method."""
-    assert isinstance(error, HTTPException), "registered for these only"
-    # Not `request.url`: it is made of the Host header and the query too, and fails where those are no text.
-    asked = f"{request.method[:20]} {request.scope['path'][:200]}"
-    return answer(_from_starlette(error, asked), request.scope["request_id"])
+def on_http_exception(page_not_found: PageNotFound) -> Handler:
+    """Return what answers what Starlette raises: no such route, no such method.
+
+    `page_not_found` answers browsers; for programs it returns None.
+    """
+
+    async def handler(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException), "registered for these only"
+        if error.status_code == HTTPStatus.NOT_FOUND and (page := page_not_found(request)) is not None:
+            return page
+        # Not `request.url`: it is made of the Host header and the query too, and fails where those are no text.
+        asked = f"{request.method[:20]} {request.scope['path'][:200]}"
+        return answer(_from_starlette(error, asked), request.scope["request_id"])
+
+    return handler
 
 
 def _from_starlette(error: HTTPException, asked: str) -> CheckoutError:

@@ -1,9 +1,12 @@
 """Token buckets: so many requests at once, so many per second over time. In memory; a restart refills them."""
 
+import ipaddress
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from starlette.requests import Request
 
 from crypto_checkout.core.errors import RateLimitExceeded
 
@@ -80,3 +83,33 @@ class RateLimit:
         self._buckets = {name: bucket for name, bucket in self._buckets.items() if now - bucket.at < full_after}
         if len(self._buckets) >= _MOST_BUCKETS:
             self._buckets.clear()
+
+
+# How much one client may ask of the payer's pages; a visit to a link makes a session, so it costs more.
+_PAGES_PER_SECOND, _PAGES_BURST = 10, 100
+_VISITS_PER_SECOND, _VISITS_BURST = 0.5, 20
+
+_IPV6_CLIENT_BITS = 64
+
+
+def page_limit() -> Callable[[Request], None]:
+    """Return the limit of the public pages, per client; it raises RateLimitExceeded."""
+    looks = RateLimit(per_second=_PAGES_PER_SECOND, burst=_PAGES_BURST)
+    visits = RateLimit(per_second=_VISITS_PER_SECOND, burst=_VISITS_BURST)
+
+    def limit(request: Request) -> None:
+        bucket = visits if request.scope["path"].startswith("/l/") else looks
+        bucket.take(client_name(request.scope["client_address"])).check()
+
+    return limit
+
+
+def client_name(address: str) -> str:
+    """Return what one client's addresses share: with IPv6 a client has a whole network of them."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:  # noqa: PLR2004 - of the protocol
+        return address
+    return str(ipaddress.ip_network((parsed, _IPV6_CLIENT_BITS), strict=False))

@@ -8,7 +8,7 @@ from crypto_checkout.core import ids, resources
 from crypto_checkout.core.customer import Customer
 from crypto_checkout.core.errors import InvalidBody, ResourceNotFound
 from crypto_checkout.core.events import EventType
-from crypto_checkout.core.resources import CustomerResource
+from crypto_checkout.core.shapes import CustomerResource
 from crypto_checkout.store import customers as store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 

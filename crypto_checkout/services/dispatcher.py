@@ -13,11 +13,12 @@ from typing import Protocol
 
 from crypto_checkout import metrics
 from crypto_checkout.core import resources
+from crypto_checkout.core.delivery import Attempt, DeliveryStatus
 from crypto_checkout.core.events import EventType
 from crypto_checkout.log import get_logger
 from crypto_checkout.store import deliveries, endpoints
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
-from crypto_checkout.store.deliveries import Attempt, DeliveryStatus, Due
+from crypto_checkout.store.deliveries import Due
 from crypto_checkout.webhooks import schedule, signing
 from crypto_checkout.webhooks.send import Outcome
 
@@ -39,13 +40,17 @@ class Sender(Protocol):
 
 
 class Dispatcher:
-    """The loop that delivers. At most `concurrency` attempts run at once, and a share of them for one endpoint."""
+    """The loop that delivers. At most `concurrency` attempts run at once, and a share of them for one endpoint.
+
+    Setting `woken` has it look for due deliveries at once.
+    """
 
     def __init__(
         self,
         db: Database,
         sender: Sender,
         events: Events,
+        woken: asyncio.Event,
         *,
         retry_seconds: Sequence[int],
         concurrency: int,
@@ -58,12 +63,8 @@ class Dispatcher:
         self._concurrency = concurrency
         self._per_endpoint = max(1, concurrency // 4)
         self._clock = clock
-        self._woken = asyncio.Event()
+        self._woken = woken
         self._in_flight: dict[int, tuple[str, asyncio.Task[None]]] = {}
-
-    def wake(self) -> None:
-        """Have the loop look for due deliveries now."""
-        self._woken.set()
 
     async def run(self) -> None:
         """Deliver until cancelled; attempts under way are cancelled too, and due again at the next start."""
@@ -88,27 +89,26 @@ class Dispatcher:
         if free <= 0:
             return _LOOK_EVERY_SECONDS
 
-        def read(unit: ReadUnit) -> tuple[list[Due], datetime | None]:
-            due = deliveries.due(unit, list(self._in_flight), self._per_endpoint, free)
-            return due, deliveries.next_due_at(unit)
+        in_flight = {seq: endpoint_id for seq, (endpoint_id, _) in self._in_flight.items()}
 
-        due, next_at = await self._db.read(read)
+        def read(unit: ReadUnit) -> tuple[list[Due], datetime | None, int]:
+            due = deliveries.due(unit, in_flight, self._per_endpoint, free)
+            return due, deliveries.next_due_at(unit), deliveries.count_pending(unit)
+
+        due, next_at, pending = await self._db.read(read)
+        metrics.DELIVERIES_PENDING.set(pending)
         for delivery in due:
-            if self._count(delivery.endpoint_id) < self._per_endpoint:
-                task = asyncio.create_task(self._deliver(delivery), name=f"delivery {delivery.seq}")
-                self._in_flight[delivery.seq] = (delivery.endpoint_id, task)
-        wait = (next_at - self._clock()).total_seconds() if next_at else _LOOK_EVERY_SECONDS
-        # What is due already and doesn't fit is started when an attempt ends, which wakes the loop.
-        return _LOOK_EVERY_SECONDS if wait <= 0 else min(wait, _LOOK_EVERY_SECONDS)
-
-    def _count(self, endpoint_id: str) -> int:
-        return sum(1 for of, _ in self._in_flight.values() if of == endpoint_id)
+            task = asyncio.create_task(self._deliver(delivery), name=f"delivery {delivery.seq}")
+            self._in_flight[delivery.seq] = (delivery.endpoint_id, task)
+        if next_at is None:
+            return _LOOK_EVERY_SECONDS
+        return min(max(0.0, (next_at - self._clock()).total_seconds()), _LOOK_EVERY_SECONDS)
 
     async def _deliver(self, delivery: Due) -> None:
         try:
             started_at = self._clock()
             body = delivery.body.encode()
-            headers = signing.headers(delivery.event_id, body, [delivery.secret], int(started_at.timestamp()))
+            headers = signing.headers(delivery.event_id, body, delivery.secrets, int(started_at.timestamp()))
             outcome = await self._sender.send(delivery.url, headers, body)
             await self._db.write(lambda unit: self._record(unit, delivery, started_at, outcome))
         except Exception as error:  # a loop's boundary: one delivery's failure is its own, and it stays due
@@ -116,10 +116,11 @@ class Dispatcher:
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
         finally:
             del self._in_flight[delivery.seq]
-            self.wake()
+            self._woken.set()
 
     def _record(self, unit: WriteUnit, delivery: Due, started_at: datetime, outcome: Outcome) -> None:
-        status, next_at = self._next(unit.now, delivery.attempts + 1, outcome)
+        attempts_made = delivery.attempts + 1 - delivery.replayed_from
+        status, next_at = self._next(unit.now, attempts_made, outcome)
         attempt = Attempt(
             started_at=started_at,
             duration_ms=outcome.duration_ms,
@@ -127,9 +128,10 @@ class Dispatcher:
             error=outcome.error,
             excerpt=outcome.excerpt,
         )
-        deliveries.record_attempt(unit, delivery, attempt, status, next_at)
+        if not deliveries.record_attempt(unit, delivery, attempt, status, next_at):
+            return
         if outcome.is_gone:
-            self._disable(unit, delivery.endpoint_id)
+            self._disable(unit, delivery)
         unit.after_commit(lambda: _count_attempt(delivery, outcome, status))
 
     def _next(self, now: datetime, attempts_made: int, outcome: Outcome) -> tuple[DeliveryStatus, datetime | None]:
@@ -145,12 +147,13 @@ class Dispatcher:
             return DeliveryStatus.ABANDONED, None
         return DeliveryStatus.PENDING, now + timedelta(seconds=delay)
 
-    def _disable(self, unit: WriteUnit, endpoint_id: str) -> None:
-        endpoint = endpoints.get(unit, endpoint_id)
-        if endpoint is None or not endpoint.active:
-            return
+    def _disable(self, unit: WriteUnit, delivery: Due) -> None:
+        endpoint = endpoints.get(unit, delivery.endpoint_id)
+        if endpoint is None or not endpoint.active or endpoint.url != delivery.url:
+            return  # it was changed meanwhile: the answer came from somewhere else
         disabled = replace(endpoint, active=False, disabled_reason=GONE, updated_at=unit.now)
         endpoints.update(unit, disabled)
+        deliveries.abandon_pending(unit, endpoint.id)
         self._events.record(unit, EventType.ENDPOINT_DISABLED, resources.endpoint(disabled))
 
     async def _pause(self, seconds: float) -> None:

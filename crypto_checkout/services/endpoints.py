@@ -1,16 +1,18 @@
 """Make, show and delete webhook endpoints. Sending to them is `services.dispatcher`."""
 
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
 
 from crypto_checkout.core import ids, resources
 from crypto_checkout.core.endpoint import Endpoint
 from crypto_checkout.core.errors import InvalidBody, ResourceNotFound
 from crypto_checkout.core.events import EventType
-from crypto_checkout.core.resources import DeletedResource, EndpointResource
+from crypto_checkout.core.shapes import DeletedResource, EndpointResource
+from crypto_checkout.store import deliveries, lists
 from crypto_checkout.store import endpoints as store
-from crypto_checkout.store import lists
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.webhooks import guard, signing
 
@@ -42,10 +44,7 @@ class Endpoints:
 
         Raises InvalidBody for a URL that nothing could or should be sent to.
         """
-        try:
-            guard.check_url(new.url, allow_private_networks=self._allow_private_networks, allow_http=not livemode)
-        except ValueError as error:
-            raise InvalidBody(f"url: {str(error)[:_MOST_SHOWN].rstrip('.')}.", param="url") from error
+        self._check_url(new.url, livemode)
 
         def make(unit: WriteUnit) -> EndpointResource:
             endpoint = Endpoint(
@@ -74,6 +73,51 @@ class Endpoints:
         """Return a page of endpoints."""
         return (await self._db.read(lambda unit: store.listed(unit, livemode, window))).map(resources.endpoint)
 
+    def update(
+        self, livemode: bool, endpoint_id: str, changes: Mapping[str, Any]
+    ) -> Callable[[WriteUnit], EndpointResource]:
+        """Return the unit that changes `url`, `events`, `description` or `active`; switching on clears the reason.
+
+        Raises InvalidBody as `create` does; the unit raises ResourceNotFound.
+        """
+        if "url" in changes:
+            self._check_url(changes["url"], livemode)
+
+        def work(unit: WriteUnit) -> EndpointResource:
+            before = _found(unit, endpoint_id, livemode)
+            endpoint = replace(before, **changes, updated_at=unit.now)
+            if endpoint.active:
+                endpoint = replace(endpoint, disabled_reason=None)
+            else:
+                deliveries.abandon_pending(unit, endpoint.id)
+            store.update(unit, endpoint)
+            return self._recorded(unit, EventType.ENDPOINT_UPDATED, endpoint)
+
+        return work
+
+    def rotate_secret(
+        self, livemode: bool, endpoint_id: str, overlap_seconds: int
+    ) -> Callable[[WriteUnit], EndpointResource]:
+        """Return the unit that makes a new secret; the old one signs beside it for a while.
+
+        Its result holds the new secret, this once. It raises ResourceNotFound.
+        """
+
+        def work(unit: WriteUnit) -> EndpointResource:
+            before = _found(unit, endpoint_id, livemode)
+            endpoint = replace(
+                before,
+                secret=signing.new_secret(secrets.token_bytes(signing.ENTROPY_BYTES)),
+                old_secret=before.secret if overlap_seconds else None,
+                old_secret_until=unit.now + timedelta(seconds=overlap_seconds) if overlap_seconds else None,
+                updated_at=unit.now,
+            )
+            store.update(unit, endpoint)
+            resource = self._recorded(unit, EventType.ENDPOINT_UPDATED, endpoint)
+            return {**resource, "secret": endpoint.secret}
+
+        return work
+
     def delete(self, livemode: bool, endpoint_id: str) -> Callable[[WriteUnit], DeletedResource]:
         """Return the unit that removes an endpoint and its deliveries. It raises ResourceNotFound."""
 
@@ -84,6 +128,12 @@ class Endpoints:
             return resources.deleted(endpoint.id, "webhook_endpoint")
 
         return remove
+
+    def _check_url(self, url: str, livemode: bool) -> None:
+        try:
+            guard.check_url(url, allow_private_networks=self._allow_private_networks, allow_http=not livemode)
+        except ValueError as error:
+            raise InvalidBody(f"url: {str(error)[:_MOST_SHOWN].rstrip('.')}.", param="url") from error
 
     def _recorded(self, unit: WriteUnit, event_type: EventType, endpoint: Endpoint) -> EndpointResource:
         resource = resources.endpoint(endpoint)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from crypto_checkout import metrics
 from crypto_checkout.core import ids, resources
 from crypto_checkout.core.events import Event, EventType
 from crypto_checkout.store import deliveries, endpoints
@@ -33,6 +34,8 @@ class Events:
             deliveries.enqueue(unit, seq, endpoint.id)
         if wanting:
             unit.after_commit(self._wake)
+        mode = "live" if event.livemode else "test"
+        unit.after_commit(metrics.EVENTS.labels(event_type, mode).inc)
 
 
 def to_body(resource: Mapping[str, Any]) -> str:

@@ -31,15 +31,17 @@ class Judge:
         """Record payments and judge every session that they, or the new tip, can change."""
         touched: dict[str, Session] = {}
         late: dict[str, Session] = {}
-        for session, transfer in transfers:
+        for found, transfer in transfers:
+            # Read now, in this unit: what was found may be older than a request that was written meanwhile.
+            session = _existing(unit, found.id)
             if not payments.record(unit, session, transfer):
                 continue
             touched[session.id] = session
             store.touch(unit, session.id)
             if not counts(Payment(transfer), session):
                 late[session.id] = session
-        for session in late.values():
-            self._record(unit, EventType.SESSION_LATE_PAYMENT, session, tip)
+        for session_id in late:
+            self._record(unit, EventType.SESSION_LATE_PAYMENT, _existing(unit, session_id), tip)
         touched.update({session.id: session for session in store.to_judge(unit, self._chain_id, tip.time)})
         for session_id in touched:
             self._judge(unit, session_id, tip)

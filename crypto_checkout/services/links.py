@@ -3,14 +3,14 @@
 import base64
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crypto_checkout.core import ids, resources
 from crypto_checkout.core.errors import ResourceNotFound
 from crypto_checkout.core.events import EventType
 from crypto_checkout.core.link import Link
 from crypto_checkout.core.money import Fiat
-from crypto_checkout.core.resources import DeletedResource, LinkResource
+from crypto_checkout.core.shapes import DeletedResource, LinkResource
 from crypto_checkout.store import links as store
 from crypto_checkout.store import lists
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
@@ -82,6 +82,22 @@ class Links:
         """Return a page of links."""
         found = await self._db.read(lambda unit: store.listed(unit, livemode, active, window))
         return found.map(lambda link: resources.link(link, self._public_url))
+
+    def update(
+        self, livemode: bool, link_id: str, change: Callable[[Link], Link]
+    ) -> Callable[[WriteUnit], LinkResource]:
+        """Return the unit that changes a link; sessions already made keep their price.
+
+        It raises ResourceNotFound, and UnsupportedChain or UnsupportedAsset when it could not be paid any more.
+        """
+
+        def work(unit: WriteUnit) -> LinkResource:
+            link = replace(change(_found(unit, link_id, livemode)), updated_at=unit.now)
+            self._offers.of(livemode).chain(link.chain_id).asset(link.asset)
+            store.update(unit, link)
+            return self._recorded(unit, EventType.LINK_UPDATED, link)
+
+        return work
 
     def delete(self, livemode: bool, link_id: str) -> Callable[[WriteUnit], DeletedResource]:
         """Return the unit that removes a link; its sessions stay. It raises ResourceNotFound."""

@@ -66,7 +66,7 @@ class Offer:
     """One mode's side of the shop. `chain_time` turns the time into the chain's, which may run ahead in test mode.
 
     `unready` names the chains whose next address can't be given out yet, with the reason; it is shared with
-    `services.wallets`, which empties it.
+    `services.wallet_check`, which empties it.
     """
 
     livemode: bool

@@ -1,7 +1,7 @@
 """What the payer's pages do: look at a session, visit a link, pay with test money. The id is all that they need."""
 
 from crypto_checkout.core.errors import ResourceNotFound
-from crypto_checkout.core.resources import SessionResource
+from crypto_checkout.core.shapes import SessionResource
 
 from .links import Links
 from .sandbox import Sandbox

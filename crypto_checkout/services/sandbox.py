@@ -1,5 +1,6 @@
 """Drive the simulated chain of test mode: pay a session, mine blocks. Every step is stored before anybody sees it."""
 
+import asyncio
 import copy
 import secrets
 from collections.abc import Callable
@@ -7,8 +8,8 @@ from datetime import datetime
 
 from crypto_checkout.chain.sandbox import SandboxChain
 from crypto_checkout.core.errors import ResourceNotFound, SessionNotOpen
-from crypto_checkout.core.resources import SessionResource
 from crypto_checkout.core.session import Session
+from crypto_checkout.core.shapes import SessionResource
 from crypto_checkout.store import payments, sandbox
 from crypto_checkout.store import sessions as store
 from crypto_checkout.store.database import Database, ReadUnit
@@ -28,6 +29,8 @@ class Sandbox:
         self._watcher = watcher
         self._sessions = sessions
         self._clock = clock
+        # One after the other, each with its blocks processed: two clicks at once must not both see nothing paid.
+        self._turn = asyncio.Lock()
 
     async def pay(self, session_id: str, units: int | None = None) -> SessionResource:
         """Pay a test session with one transaction; None pays what is missing.
@@ -37,13 +40,14 @@ class Sandbox:
             SessionNotOpen: Nothing is missing.
 
         """
-        session, missing = await self._db.read(lambda unit: _missing(unit, session_id))
-        amount = missing if units is None else units
-        if amount <= 0:
-            raise SessionNotOpen(f"Nothing is missing: session {session_id} is {session.status}.")
-        await self._change(
-            lambda chain: chain.pay(session.address, amount, secrets.token_bytes(32), session.asset.contract)
-        )
+        async with self._turn:
+            session, missing = await self._db.read(lambda unit: _missing(unit, session_id))
+            amount = missing if units is None else units
+            if amount <= 0:
+                raise SessionNotOpen(f"Nothing is missing: session {session_id} is {session.status}.")
+            await self._change(
+                lambda chain: chain.pay(session.address, amount, secrets.token_bytes(32), session.asset.contract)
+            )
         return await self._sessions.get(session_id, livemode=False)
 
     async def decimals(self, session_id: str) -> int:
@@ -53,7 +57,8 @@ class Sandbox:
 
     async def mine(self, blocks: int) -> int:
         """Mine blocks and have them processed; return the newest block's number."""
-        await self._change(lambda chain: chain.mine(blocks))
+        async with self._turn:
+            await self._change(lambda chain: chain.mine(blocks))
         return self._chain.number
 
     async def _change(self, change: Callable[[SandboxChain], object]) -> None:

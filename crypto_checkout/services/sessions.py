@@ -24,8 +24,8 @@ from crypto_checkout.core.events import EventType
 from crypto_checkout.core.link import Link
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.quotes import COIN_PLACES, Rate, units_for
-from crypto_checkout.core.resources import SessionResource
 from crypto_checkout.core.session import Session, Status, Terms
+from crypto_checkout.core.shapes import SessionResource
 from crypto_checkout.store import chains, links, lists, payments, wallets
 from crypto_checkout.store import sessions as store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from crypto_checkout.core.errors import ResourceNotFound, SessionNotOpen
 from crypto_checkout.core.events import EventType
-from crypto_checkout.core.resources import SessionResource
 from crypto_checkout.core.session import ACCEPTED, CLOSED, Session, Status
+from crypto_checkout.core.shapes import SessionResource
 from crypto_checkout.store import chains, payments
 from crypto_checkout.store import sessions as store
 from crypto_checkout.store.database import ReadUnit, WriteUnit

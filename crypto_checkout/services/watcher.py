@@ -12,16 +12,15 @@ from datetime import datetime, timedelta
 from typing import Literal, Protocol, assert_never
 
 from crypto_checkout import metrics
-from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ChainMoved, RecoverableError
 from crypto_checkout.core.follow import Advance, Block, Head, Header, Refetch, Rollback, common_ancestor, follow
-from crypto_checkout.core.payment import Transfer
-from crypto_checkout.core.session import Session
 from crypto_checkout.log import get_logger
 from crypto_checkout.store import chains, sessions
 from crypto_checkout.store.chains import Cursor
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 
+from . import evidence
+from .evidence import NOTHING, Evidence, Gathering
 from .judge import Judge
 
 log = get_logger("watcher")
@@ -32,7 +31,7 @@ _PROGRESS_EVERY = timedelta(seconds=5)
 _HEADERS_AT_ONCE = 64
 
 
-class Chain(Protocol):
+class Chain(evidence.Chain, Protocol):
     """What is asked of a chain; see `chain.evm` and `chain.sandbox`."""
 
     batch_blocks: int
@@ -45,9 +44,6 @@ class Chain(Protocol):
 
     async def blocks(self, first: int, last: int) -> list[Block]:
         """Return the blocks of a range."""
-
-    async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
-        """Keep the transfers that did not revert."""
 
 
 class TooDeepReorg(Exception):
@@ -108,6 +104,7 @@ class Watcher:
         self._chain = chain
         self._judge = judge
         self._chain_id = chain_id
+        self._gathering = Gathering(db, chain, chain_id)
         self._poll_seconds = poll_seconds
         self._start_block = start_block
         self._clock = clock
@@ -166,7 +163,7 @@ class Watcher:
         """Write what an idle watcher has kept back."""
         async with self._turn:
             if self._unwritten and self._cursor is not None:
-                await self._write([], self._cursor, self._unwritten)
+                await self._write(NOTHING, self._cursor, self._unwritten)
 
     async def _begin(self, head: Head) -> Cursor:
         """Set the first cursor: the head, or the block before the configured one."""
@@ -193,7 +190,7 @@ class Watcher:
         outcome = follow(cursor.number, cursor.hash, [block.header for block in blocks])
         match outcome:
             case Advance():
-                await self._advance(blocks, head)
+                await self._advance(cursor, blocks, head)
             case Rollback():
                 await self._roll_back(cursor, head)
             case Refetch():
@@ -208,10 +205,10 @@ class Watcher:
         if header.hash != cursor.hash:
             await self._roll_back(cursor, head)
         elif head.final_number != cursor.final_number:
-            await self._write([], replace(cursor, final_number=head.final_number), self._unwritten)
+            await self._write(NOTHING, replace(cursor, final_number=head.final_number), self._unwritten)
 
-    async def _advance(self, blocks: Sequence[Block], head: Head) -> None:
-        found = await self._payments(blocks)
+    async def _advance(self, cursor: Cursor, blocks: Sequence[Block], head: Head) -> None:
+        found = await self._gathering.of(cursor.header, blocks)
         newest = _cursor(blocks[-1].header, head)
         headers = [*self._unwritten, *(block.header for block in blocks)][-chains.KEPT_BLOCKS :]
         # If what follows fails, nothing of this turn stands: the next one begins at the database's cursor.
@@ -220,20 +217,7 @@ class Watcher:
             await self._write(found, newest, headers)
         else:
             self._cursor, self._unwritten = newest, headers
-        self._report(len(blocks), head.number - newest.number, len(found))
-
-    async def _payments(self, blocks: Sequence[Block]) -> list[tuple[Session, Transfer]]:
-        """Return the transfers that pay a session, those that reverted left out.
-
-        Looking the addresses up after fetching is safe: an address is given out before anybody can pay to it.
-        """
-        transfers = [transfer for block in blocks for transfer in block.transfers]
-        if not transfers:
-            return []
-        addresses: set[Address] = {transfer.to for transfer in transfers}
-        ours = await self._db.read(lambda unit: sessions.at_addresses(unit, self._chain_id, addresses))
-        paying = [t for t in transfers if t.to in ours and t.contract == ours[t.to].asset.contract]
-        return [(ours[transfer.to], transfer) for transfer in await self._chain.succeeded(paying)]
+        self._report(len(blocks), head.number - newest.number, len(found.payments))
 
     async def _is_due(self, newest: Cursor) -> bool:
         """Tell whether the cursor has to be written although no payment came."""
@@ -245,11 +229,12 @@ class Watcher:
 
         return await self._db.read(is_awaited)
 
-    async def _write(self, found: Sequence[tuple[Session, Transfer]], to: Cursor, headers: Sequence[Header]) -> None:
+    async def _write(self, found: Evidence, to: Cursor, headers: Sequence[Header]) -> None:
         def advance(unit: WriteUnit) -> None:
             chains.remember(unit, self._chain_id, headers)
             chains.move(unit, self._chain_id, to)
-            self._judge.advance(unit, found, to.tip)
+            found.store(unit, self._chain_id)
+            self._judge.advance(unit, found.payments, to.tip)
 
         await self._db.write(advance)
         self._cursor = to
@@ -259,12 +244,13 @@ class Watcher:
     async def _roll_back(self, cursor: Cursor, head: Head) -> None:
         """Go back to the newest block that the chain still has, and take back what was above."""
         if self._unwritten:
-            await self._write([], cursor, self._unwritten)
+            await self._write(NOTHING, cursor, self._unwritten)
         kept = await self._db.read(lambda unit: chains.remembered(unit, self._chain_id))
         ancestor = await self._ancestor(kept, head)
 
         def go_back(unit: WriteUnit) -> tuple[Cursor, int]:
             back = chains.forget_above(unit, self._chain_id, ancestor, head.final_number)
+            evidence.take_back(unit, self._chain_id, ancestor)
             return back, self._judge.roll_back(unit, ancestor, back.tip)
 
         self._cursor, touched = await self._db.write(go_back)

@@ -24,6 +24,11 @@ class Cursor:
     final_number: int | None = None
 
     @property
+    def header(self) -> Header:
+        """The cursor as the block it is; whose child it is isn't kept."""
+        return Header(self.number, self.hash, "", self.time)
+
+    @property
     def tip(self) -> Tip:
         """The cursor as what payments are judged against."""
         return Tip(self.number, self.time, self.final_number)

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.customer import Customer
+from crypto_checkout.core.customer import Customer, email_key
 
 from .database import ReadUnit, Row, WriteUnit
 
@@ -86,11 +86,6 @@ def page(unit: ReadUnit, livemode: bool, email: str | None, number: int, limit: 
     )
     assert count is not None, "a count is always answered"
     return NumberedPage([_customer(row) for row in rows], count["total"])
-
-
-def email_key(email: str) -> str:
-    """Return what two spellings of the same email share."""
-    return email.casefold()
 
 
 def _writable(customer: Customer) -> dict[str, str | int | None]:

@@ -1,46 +1,32 @@
 """The outbox: which event is still to be sent where, and what came of each attempt."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from crypto_checkout.core import moments
+from crypto_checkout.core.delivery import Attempt, Delivery, DeliveryStatus
 
-from .database import ReadUnit, WriteUnit
-
-
-class DeliveryStatus(StrEnum):
-    """Where a delivery stands; `abandoned` when no attempt is left."""
-
-    PENDING = "pending"
-    SUCCEEDED = "succeeded"
-    ABANDONED = "abandoned"
+from .database import ReadUnit, Row, WriteUnit
+from .lists import Page, Window, page
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A delivery whose next attempt is due: what is sent, where to, and how it is signed."""
+    """A delivery whose next attempt is due: what is sent, where to, and how it is signed.
+
+    Of its `attempts`, the schedule counts those since the last replay: all but `replayed_from`.
+    """
 
     seq: int
     attempts: int
+    replayed_from: int
     event_id: str
     event_type: str
     body: str
     endpoint_id: str
     url: str
-    secret: str
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt and what came of it; see `webhooks.send.Outcome`."""
-
-    started_at: datetime
-    duration_ms: int
-    status_code: int | None
-    error: str | None
-    excerpt: str
+    secrets: tuple[str, ...]
 
 
 def enqueue(unit: WriteUnit, event_seq: int, endpoint_id: str) -> None:
@@ -54,59 +40,88 @@ def enqueue(unit: WriteUnit, event_seq: int, endpoint_id: str) -> None:
     )
 
 
-def due(unit: ReadUnit, in_flight: Collection[int], per_endpoint: int, limit: int) -> list[Due]:
-    """Return deliveries whose time has come and that aren't in flight, oldest first, at most so many per endpoint."""
-    without = ", ".join(str(int(seq)) for seq in in_flight) or "0"
-    rows = unit.all(
+def due(unit: ReadUnit, in_flight: Mapping[int, str], per_endpoint: int, limit: int) -> list[Due]:
+    """Return deliveries whose time has come, oldest first.
+
+    Args:
+        unit: reads them.
+        in_flight: the endpoint ids of the deliveries that are under way, by `seq`; those are left out.
+        per_endpoint: how many may be under way for one endpoint, those in flight counted.
+        limit: how many are wanted at most.
+
+    """
+    waiting = [row for endpoint in _active(unit) for row in _due_at(unit, endpoint, in_flight, per_endpoint)]
+    waiting.sort(key=lambda row: (row["next_attempt_at"], row["seq"]))
+    return [_due(unit, row) for row in waiting[:limit]]
+
+
+def _active(unit: ReadUnit) -> list[str]:
+    return [row["id"] for row in unit.all("SELECT id FROM webhook_endpoints WHERE active = 1")]
+
+
+def _due_at(unit: ReadUnit, endpoint_id: str, in_flight: Mapping[int, str], per_endpoint: int) -> list[Row]:
+    """Return what is due at one endpoint and may be started: a few rows, however many wait."""
+    here = [seq for seq, endpoint in in_flight.items() if endpoint == endpoint_id]
+    without = ", ".join(str(int(seq)) for seq in here) or "0"
+    return unit.all(
         f"""
-        SELECT * FROM (
-            SELECT deliveries.seq, deliveries.attempts, deliveries.next_attempt_at, events.id AS event_id,
-                events.type AS event_type, events.body, endpoint_id, webhook_endpoints.url, webhook_endpoints.secret,
-                ROW_NUMBER() OVER (PARTITION BY endpoint_id ORDER BY next_attempt_at, deliveries.seq) AS place
-            FROM deliveries
-            JOIN events ON events.seq = deliveries.event_seq
-            JOIN webhook_endpoints ON webhook_endpoints.id = deliveries.endpoint_id
-            WHERE deliveries.status = 'pending' AND deliveries.next_attempt_at <= :now
-              AND webhook_endpoints.active = 1 AND deliveries.seq NOT IN ({without})
-        ) AS waiting
-        WHERE place <= :per_endpoint
+        SELECT seq, next_attempt_at
+        FROM deliveries
+        WHERE endpoint_id = :endpoint_id AND status = 'pending' AND next_attempt_at <= :now AND seq NOT IN ({without})
         ORDER BY next_attempt_at, seq
-        LIMIT :limit
+        LIMIT :free
         """,  # noqa: S608 - integers only
-        {"now": unit.now_text, "per_endpoint": per_endpoint, "limit": limit},
+        {"endpoint_id": endpoint_id, "now": unit.now_text, "free": max(0, per_endpoint - len(here))},
     )
-    return [
-        Due(
-            seq=row["seq"],
-            attempts=row["attempts"],
-            event_id=row["event_id"],
-            event_type=row["event_type"],
-            body=row["body"],
-            endpoint_id=row["endpoint_id"],
-            url=row["url"],
-            secret=row["secret"],
-        )
-        for row in rows
-    ]
+
+
+def _due(unit: ReadUnit, waiting: Row) -> Due:
+    row = unit.one(
+        """
+        SELECT deliveries.seq, deliveries.attempts, deliveries.replayed_from, events.id AS event_id,
+            events.type AS event_type, events.body, endpoint_id, webhook_endpoints.url, webhook_endpoints.secret,
+            CASE WHEN old_secret_until > :now THEN old_secret END AS old_secret
+        FROM deliveries
+        JOIN events ON events.seq = deliveries.event_seq
+        JOIN webhook_endpoints ON webhook_endpoints.id = deliveries.endpoint_id
+        WHERE deliveries.seq = :seq
+        """,
+        {"seq": waiting["seq"], "now": unit.now_text},
+    )
+    assert row is not None, "read in the same snapshot"
+    return Due(
+        seq=row["seq"],
+        attempts=row["attempts"],
+        replayed_from=row["replayed_from"],
+        event_id=row["event_id"],
+        event_type=row["event_type"],
+        body=row["body"],
+        endpoint_id=row["endpoint_id"],
+        url=row["url"],
+        secrets=tuple(secret for secret in (row["secret"], row["old_secret"]) if secret is not None),
+    )
 
 
 def next_due_at(unit: ReadUnit) -> datetime | None:
-    """Return when the next attempt is due; None when nothing waits."""
+    """Return when the next attempt that isn't due yet will be; None when there is none."""
     row = unit.one(
         """
         SELECT MIN(next_attempt_at) AS at
         FROM deliveries
-        JOIN webhook_endpoints ON webhook_endpoints.id = deliveries.endpoint_id
-        WHERE status = 'pending' AND webhook_endpoints.active = 1
-        """
+        WHERE status = 'pending' AND next_attempt_at > :now
+        """,
+        {"now": unit.now_text},
     )
     return moments.from_optional_text(row["at"]) if row else None
 
 
 def record_attempt(
     unit: WriteUnit, delivery: Due, attempt: Attempt, status: DeliveryStatus, next_attempt_at: datetime | None
-) -> None:
-    """Store an attempt and where its delivery stands now; nothing when the delivery is gone with its endpoint."""
+) -> bool:
+    """Store an attempt and where its delivery stands now.
+
+    Return False, having stored nothing, when the delivery is gone with its endpoint.
+    """
     changed = unit.run(
         """
         UPDATE deliveries
@@ -122,7 +137,7 @@ def record_attempt(
         },
     )
     if not changed:
-        return
+        return False
     unit.run(
         """
         INSERT INTO delivery_attempts (delivery_seq, number, started_at, duration_ms, status_code, error, excerpt)
@@ -138,9 +153,88 @@ def record_attempt(
             "excerpt": attempt.excerpt,
         },
     )
+    return True
+
+
+def abandon_pending(unit: WriteUnit, endpoint_id: str) -> None:
+    """Give up what waits for an endpoint that is switched off; a replay brings it back."""
+    unit.run(
+        """
+        UPDATE deliveries
+        SET status = 'abandoned', next_attempt_at = NULL, updated_at = :now
+        WHERE endpoint_id = :endpoint_id AND status = 'pending'
+        """,
+        {"endpoint_id": endpoint_id, "now": unit.now_text},
+    )
 
 
 def count_pending(unit: ReadUnit) -> int:
     """Return how many deliveries wait, due or not."""
     row = unit.one("SELECT COUNT(*) AS pending FROM deliveries WHERE status = 'pending'")
     return int(row["pending"]) if row else 0
+
+
+def listed(unit: ReadUnit, endpoint_id: str, status: DeliveryStatus | None, window: Window) -> Page[Delivery]:
+    """Return a page of an endpoint's deliveries."""
+    where = {"endpoint_id": endpoint_id, "status": status}
+    return page(unit, "deliveries", where, window).map(lambda row: _delivery(unit, row))
+
+
+def replay_event(unit: WriteUnit, endpoint_id: str, event_id: str) -> int:
+    """Have an event sent to an endpoint again, whatever came of it before; return how many deliveries wait now."""
+    event = unit.one("SELECT seq FROM events WHERE id = :id", {"id": event_id})
+    if event is None:
+        return 0
+    return unit.run(
+        """
+        INSERT INTO deliveries (event_seq, endpoint_id, status, next_attempt_at, created_at, updated_at)
+        VALUES (:event_seq, :endpoint_id, 'pending', :now, :now, :now)
+        ON CONFLICT (event_seq, endpoint_id) DO UPDATE
+        SET status = 'pending', next_attempt_at = :now, updated_at = :now, replayed_from = deliveries.attempts
+        """,
+        {"event_seq": event["seq"], "endpoint_id": endpoint_id, "now": unit.now_text},
+    )
+
+
+def undelivered(unit: ReadUnit, endpoint_id: str, livemode: bool, since: datetime) -> list[tuple[str, str]]:
+    """Return the ids and types of a mode's events since a moment that an endpoint did not take, oldest first."""
+    rows = unit.all(
+        """
+        SELECT events.id, events.type
+        FROM events
+        LEFT JOIN deliveries ON deliveries.event_seq = events.seq AND deliveries.endpoint_id = :endpoint_id
+        WHERE events.livemode = :livemode AND events.created_at >= :since
+          AND (deliveries.status IS NULL OR deliveries.status <> 'succeeded')
+        ORDER BY events.seq
+        """,
+        {"endpoint_id": endpoint_id, "livemode": int(livemode), "since": moments.to_text(since)},
+    )
+    return [(row["id"], row["type"]) for row in rows]
+
+
+def _delivery(unit: ReadUnit, row: Row) -> Delivery:
+    event = unit.one("SELECT id, type FROM events WHERE seq = :seq", {"seq": row["event_seq"]})
+    assert event is not None, "deliveries go with their event"
+    attempts = unit.all(
+        "SELECT * FROM delivery_attempts WHERE delivery_seq = :seq ORDER BY number", {"seq": row["seq"]}
+    )
+    return Delivery(
+        event_id=event["id"],
+        event_type=event["type"],
+        endpoint_id=row["endpoint_id"],
+        status=DeliveryStatus(row["status"]),
+        next_attempt_at=moments.from_optional_text(row["next_attempt_at"]),
+        created_at=moments.from_text(row["created_at"]),
+        updated_at=moments.from_text(row["updated_at"]),
+        attempts=tuple(_attempt(attempt) for attempt in attempts),
+    )
+
+
+def _attempt(row: Row) -> Attempt:
+    return Attempt(
+        started_at=moments.from_text(row["started_at"]),
+        duration_ms=row["duration_ms"],
+        status_code=row["status_code"],
+        error=row["error"],
+        excerpt=row["excerpt"],
+    )

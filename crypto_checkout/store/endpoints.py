@@ -22,7 +22,6 @@ def insert(unit: WriteUnit, endpoint: Endpoint) -> None:
         """,
         {
             "livemode": int(endpoint.livemode),
-            "secret": endpoint.secret,
             "created_at": moments.to_text(endpoint.created_at),
             **_writable(endpoint),
         },
@@ -35,7 +34,8 @@ def update(unit: WriteUnit, endpoint: Endpoint) -> None:
         """
         UPDATE webhook_endpoints
         SET url = :url, events = :events, description = :description, active = :active,
-            disabled_reason = :disabled_reason, updated_at = :updated_at
+            disabled_reason = :disabled_reason, secret = :secret, old_secret = :old_secret,
+            old_secret_until = :old_secret_until, updated_at = :updated_at
         WHERE id = :id
         """,
         _writable(endpoint),
@@ -76,6 +76,9 @@ def _writable(endpoint: Endpoint) -> dict[str, str | int | None]:
         "description": endpoint.description,
         "active": int(endpoint.active),
         "disabled_reason": endpoint.disabled_reason,
+        "secret": endpoint.secret,
+        "old_secret": endpoint.old_secret,
+        "old_secret_until": moments.to_optional_text(endpoint.old_secret_until),
         "updated_at": moments.to_text(endpoint.updated_at),
     }
 
@@ -90,6 +93,8 @@ def _endpoint(row: Row) -> Endpoint:
         active=bool(row["active"]),
         disabled_reason=row["disabled_reason"],
         secret=row["secret"],
+        old_secret=row["old_secret"],
+        old_secret_until=moments.from_optional_text(row["old_secret_until"]),
         created_at=moments.from_text(row["created_at"]),
         updated_at=moments.from_text(row["updated_at"]),
     )

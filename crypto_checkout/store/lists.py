@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from crypto_checkout.core.errors import InvalidCursor
+
 from .database import Parameters, ReadUnit, Row
 
 T = TypeVar("T")
@@ -14,12 +16,12 @@ U = TypeVar("U")
 class Window:
     """Which part of a list is wanted: `limit` rows older than `after`, or newer than `before`, or the newest.
 
-    Both are values of the table's `seq`; at most one of them is given.
+    Both are a value of the table's `seq`, or the id of a row; at most one of them is given.
     """
 
     limit: int
-    after: int | None = None
-    before: int | None = None
+    after: int | str | None = None
+    before: int | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,10 @@ def page(unit: ReadUnit, table: str, where: Mapping[str, str | int | None], wind
 
 
 def select(unit: ReadUnit, table: str, conditions: Sequence[str], parameters: Parameters, window: Window) -> Page[Row]:
-    """Return the rows in a window that meet all conditions (SQL of this room)."""
+    """Return the rows in a window that meet all conditions (SQL of this room).
+
+    Raises InvalidCursor where the window begins at a row that isn't there in this mode.
+    """
     conditions = [*conditions]
     order = "DESC"
     if window.after is not None:
@@ -60,7 +65,12 @@ def select(unit: ReadUnit, table: str, conditions: Sequence[str], parameters: Pa
     clause = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     rows = unit.all(
         f"SELECT * FROM {table} {clause} ORDER BY seq {order} LIMIT :limit",  # noqa: S608 - names of this room only
-        {**parameters, "after": window.after, "before": window.before, "limit": window.limit + 1},
+        {
+            **parameters,
+            "after": _seq(unit, table, window.after, parameters),
+            "before": _seq(unit, table, window.before, parameters),
+            "limit": window.limit + 1,
+        },
     )
     kept = rows[: window.limit]
     if window.before is not None:
@@ -71,3 +81,15 @@ def select(unit: ReadUnit, table: str, conditions: Sequence[str], parameters: Pa
         first_seq=kept[0]["seq"] if kept else None,
         last_seq=kept[-1]["seq"] if kept else None,
     )
+
+
+def _seq(unit: ReadUnit, table: str, place: int | str | None, parameters: Parameters) -> int | None:
+    if not isinstance(place, str):
+        return place
+    row = unit.one(
+        f"SELECT seq FROM {table} WHERE id = :id AND livemode = :livemode",  # noqa: S608 - a name of this room only
+        {"id": place, "livemode": parameters["livemode"]},
+    )
+    if row is None:
+        raise InvalidCursor(f"There is no {place} in this list; use nextCursor of one of its answers.")
+    return int(row["seq"])

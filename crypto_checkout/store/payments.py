@@ -11,8 +11,8 @@ from .database import ReadUnit, Row, WriteUnit
 def record(unit: WriteUnit, session: Session, transfer: Transfer) -> bool:
     """Store a transfer to a session's address; return whether it is news.
 
-    A transaction that is mined again after a reorg is the same payment in another block. Recording twice changes
-    nothing.
+    A transaction that is mined again after a reorg is the same payment in another block; a transfer without a known
+    transaction belongs to its block. Recording twice changes nothing.
     """
     changed = unit.run(
         """
@@ -24,7 +24,7 @@ def record(unit: WriteUnit, session: Session, transfer: Transfer) -> bool:
             :session_id, :chain_id, :tx_hash, :log_index, :kind, :sender, :contract, :units, :block_number, :block_hash,
             :block_time, 1, :recorded_at
         )
-        ON CONFLICT (chain_id, tx_hash, session_id, COALESCE(log_index, -1)) DO UPDATE
+        ON CONFLICT (chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1)) DO UPDATE
         SET block_number = excluded.block_number, block_hash = excluded.block_hash, block_time = excluded.block_time,
             sender = excluded.sender, units = excluded.units, canonical = 1
         WHERE payments.canonical = 0
@@ -58,6 +58,12 @@ def of_session(unit: ReadUnit, session: Session) -> list[Payment]:
         {"session_id": session.id},
     )
     return [_payment(row, session.address) for row in rows]
+
+
+def credited(unit: ReadUnit, session_id: str) -> int:
+    """Return what has arrived for a session in canonical blocks, counted or not."""
+    rows = unit.all("SELECT units FROM payments WHERE session_id = :id AND canonical = 1", {"id": session_id})
+    return sum(int(row["units"]) for row in rows)
 
 
 def orphan_above(unit: WriteUnit, chain_id: int, number: int) -> list[str]:

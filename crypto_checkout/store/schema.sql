@@ -1,7 +1,7 @@
 -- Today's tables, for reading. Made from migrations/ by scripts/schema; a change is a new migration.
 
 CREATE TABLE api_keys (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
     name TEXT NOT NULL,
@@ -12,6 +12,15 @@ CREATE TABLE api_keys (
     last_used_at TEXT,
     revoked_at TEXT
 ) STRICT;
+
+CREATE TABLE balances (
+    session_id TEXT PRIMARY KEY REFERENCES checkout_sessions (id),
+    chain_id INTEGER NOT NULL,
+    block_number INTEGER NOT NULL,
+    units TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX balances_by_block ON balances (chain_id, block_number);
 
 CREATE TABLE blocks (
     chain_id INTEGER NOT NULL,
@@ -31,7 +40,7 @@ CREATE TABLE chain_cursors (
 ) STRICT;
 
 CREATE TABLE checkout_sessions (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
     link_id TEXT,
@@ -69,13 +78,15 @@ CREATE TABLE checkout_sessions (
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
     -- 1 while money for it lies in blocks that are not deep yet: the next block may change the verdict.
-    awaits_depth INTEGER NOT NULL DEFAULT 0 CHECK (awaits_depth IN (0, 1)), accepted_units TEXT,
+    awaits_depth INTEGER NOT NULL DEFAULT 0 CHECK (awaits_depth IN (0, 1)), accepted_units TEXT, customer_email_key TEXT,
     UNIQUE (wallet_id, derivation_index)
 ) STRICT;
 
 CREATE INDEX checkout_sessions_awaiting_depth ON checkout_sessions (chain_id) WHERE awaits_depth = 1;
 
-CREATE INDEX checkout_sessions_by_email ON checkout_sessions (livemode, LOWER(customer_email), seq);
+CREATE INDEX checkout_sessions_by_email ON checkout_sessions (livemode, customer_email_key, seq);
+
+CREATE INDEX checkout_sessions_by_grace ON checkout_sessions (chain_id, grace_until) WHERE asset_contract IS NULL;
 
 CREATE INDEX checkout_sessions_by_link ON checkout_sessions (livemode, link_id, seq);
 
@@ -86,7 +97,7 @@ CREATE INDEX checkout_sessions_by_status ON checkout_sessions (livemode, status,
 CREATE INDEX checkout_sessions_to_expire ON checkout_sessions (chain_id, expires_at) WHERE status = 'pending';
 
 CREATE TABLE customers (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
     email TEXT NOT NULL,
@@ -102,20 +113,24 @@ CREATE UNIQUE INDEX customers_by_email ON customers (livemode, email_key);
 CREATE INDEX customers_by_mode ON customers (livemode, seq);
 
 CREATE TABLE deliveries (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     event_seq INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
     endpoint_id TEXT NOT NULL REFERENCES webhook_endpoints (id) ON DELETE CASCADE,
     status TEXT NOT NULL CHECK (status IN ('pending', 'succeeded', 'abandoned')),
     attempts INTEGER NOT NULL DEFAULT 0,
     next_attempt_at TEXT,
     created_at TEXT NOT NULL,
-    updated_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL, replayed_from INTEGER NOT NULL DEFAULT 0,
     UNIQUE (event_seq, endpoint_id)
 ) STRICT;
 
 CREATE INDEX deliveries_by_endpoint ON deliveries (endpoint_id, seq);
 
-CREATE INDEX deliveries_due ON deliveries (next_attempt_at) WHERE status = 'pending';
+CREATE INDEX deliveries_by_status ON deliveries (endpoint_id, status, seq);
+
+CREATE INDEX deliveries_due ON deliveries (endpoint_id, next_attempt_at, seq) WHERE status = 'pending';
+
+CREATE INDEX deliveries_next ON deliveries (next_attempt_at) WHERE status = 'pending';
 
 CREATE TABLE delivery_attempts (
     delivery_seq INTEGER NOT NULL REFERENCES deliveries (seq) ON DELETE CASCADE,
@@ -129,7 +144,7 @@ CREATE TABLE delivery_attempts (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE events (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
     type TEXT NOT NULL,
@@ -141,6 +156,8 @@ CREATE TABLE events (
 CREATE INDEX events_by_mode ON events (livemode, seq);
 
 CREATE INDEX events_by_resource ON events (livemode, resource_id, seq);
+
+CREATE INDEX events_by_time ON events (created_at);
 
 CREATE INDEX events_by_type ON events (livemode, type, seq);
 
@@ -157,7 +174,7 @@ CREATE TABLE idempotency_keys (
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
 
 CREATE TABLE payment_links (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
     slug TEXT NOT NULL UNIQUE,
@@ -180,7 +197,7 @@ CREATE INDEX payment_links_by_activity ON payment_links (livemode, active, seq);
 CREATE INDEX payment_links_by_mode ON payment_links (livemode, seq);
 
 CREATE TABLE payments (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     session_id TEXT NOT NULL REFERENCES checkout_sessions (id),
     chain_id INTEGER NOT NULL,
     tx_hash TEXT,
@@ -201,7 +218,9 @@ CREATE INDEX payments_by_block ON payments (chain_id, block_number);
 
 CREATE INDEX payments_by_session ON payments (session_id, block_number);
 
-CREATE UNIQUE INDEX payments_by_transaction ON payments (chain_id, tx_hash, session_id, COALESCE(log_index, -1));
+CREATE UNIQUE INDEX payments_by_transaction ON payments (
+    chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1)
+);
 
 CREATE TABLE sandbox (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
@@ -209,13 +228,38 @@ CREATE TABLE sandbox (
     updated_at TEXT NOT NULL
 ) STRICT;
 
+CREATE TABLE unmatched_payments (
+    seq INTEGER PRIMARY KEY,
+    session_id TEXT NOT NULL REFERENCES checkout_sessions (id),
+    chain_id INTEGER NOT NULL,
+    tx_hash TEXT NOT NULL,
+    log_index INTEGER,
+    kind TEXT NOT NULL CHECK (kind IN ('native', 'internal', 'token')),
+    sender TEXT,
+    contract TEXT,
+    units TEXT NOT NULL,
+    block_number INTEGER NOT NULL,
+    block_hash TEXT NOT NULL,
+    block_time TEXT NOT NULL,
+    canonical INTEGER NOT NULL CHECK (canonical IN (0, 1)),
+    recorded_at TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX unmatched_payments_by_block ON unmatched_payments (chain_id, block_number);
+
+CREATE INDEX unmatched_payments_by_session ON unmatched_payments (session_id, block_number);
+
+CREATE UNIQUE INDEX unmatched_payments_by_transaction ON unmatched_payments (
+    chain_id, tx_hash, session_id, COALESCE(log_index, -1)
+);
+
 CREATE TABLE wallets (
     wallet_id TEXT PRIMARY KEY,
     next_index INTEGER NOT NULL CHECK (next_index >= 0)
 ) STRICT;
 
 CREATE TABLE webhook_endpoints (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
     url TEXT NOT NULL,

@@ -10,6 +10,7 @@ from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assess import Assessment
 from crypto_checkout.core.assets import Asset
+from crypto_checkout.core.customer import email_key
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.quotes import Rate
 from crypto_checkout.core.session import Session, Status, Terms
@@ -23,8 +24,8 @@ _COLUMNS = (
     "id", "livemode", "link_id", "status", "status_reason", "wallet_id", "derivation_index", "address", "chain_id",
     "asset", "asset_decimals", "asset_contract", "amount_units", "minimum_units", "maximum_units", "fiat_amount",
     "fiat_currency", "rate_base", "rate_quote", "rate_value", "rate_sources", "rate_observed_at", "eth_price_usd",
-    "required_confirmations", "success_url", "cancel_url", "return_url", "customer_email", "metadata", "expires_at",
-    "grace_until", "paid_at", "accepted_units", "created_at", "updated_at",
+    "required_confirmations", "success_url", "cancel_url", "return_url", "customer_email", "customer_email_key",
+    "metadata", "expires_at", "grace_until", "paid_at", "accepted_units", "created_at", "updated_at",
 )  # fmt: skip
 
 _SETTLED_COLUMNS = frozenset(
@@ -67,7 +68,7 @@ def listed(unit: ReadUnit, livemode: bool, wanted: Filter, window: Window) -> Pa
         "livemode = :livemode": int(livemode),
         "status = :status": wanted.status,
         "link_id = :link_id": wanted.link_id,
-        "LOWER(customer_email) = :email": wanted.customer_email.lower() if wanted.customer_email else None,
+        "customer_email_key = :email": email_key(wanted.customer_email) if wanted.customer_email else None,
         "created_at > :created_after": moments.to_optional_text(wanted.created_after),
         "created_at < :created_before": moments.to_optional_text(wanted.created_before),
     }
@@ -76,15 +77,15 @@ def listed(unit: ReadUnit, livemode: bool, wanted: Filter, window: Window) -> Pa
     return select(unit, "checkout_sessions", list(given), parameters, window).map(_session)
 
 
-def at_addresses(unit: ReadUnit, chain_id: int, addresses: Collection[Address]) -> dict[Address, Session]:
-    """Return the sessions of a chain that own any of these addresses."""
+def at_addresses(unit: ReadUnit, addresses: Collection[Address]) -> dict[Address, Session]:
+    """Return the sessions that own any of these addresses, whatever their chain."""
     found = {}
     for part in _parts(sorted(addresses)):
         names = {f"a{place}": address for place, address in enumerate(part)}
         rows = unit.all(
-            "SELECT * FROM checkout_sessions WHERE chain_id = :chain_id "  # noqa: S608 - parameter names only
-            f"AND address IN ({', '.join(':' + name for name in names)})",
-            {"chain_id": chain_id, **names},
+            "SELECT * FROM checkout_sessions "  # noqa: S608 - parameter names only
+            f"WHERE address IN ({', '.join(':' + name for name in names)})",
+            names,
         )
         found.update({Address(row["address"]): _session(row) for row in rows})
     return found
@@ -179,6 +180,7 @@ def _row(session: Session) -> dict[str, str | int | None]:
         "cancel_url": session.cancel_url,
         "return_url": session.return_url,
         "customer_email": session.customer_email,
+        "customer_email_key": None if session.customer_email is None else email_key(session.customer_email),
         "metadata": None if session.metadata is None else json.dumps(dict(session.metadata), ensure_ascii=False),
         "expires_at": moments.to_text(terms.expires_at),
         "grace_until": moments.to_text(terms.grace_until),

@@ -1,12 +1,23 @@
-"""Cursors of lists: opaque to clients, a place in one list of one mode to us."""
+"""Cursors of lists: opaque to clients, a place in one list of one mode to us.
+
+The id of an object of the list is taken for its place too: those who poll for what is new begin with the newest.
+"""
 
 import base64
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from crypto_checkout.core import ids
 from crypto_checkout.core.errors import InvalidCursor
 from crypto_checkout.store.lists import Page, Window
+
+_PREFIXES = {
+    "checkout_sessions": ids.SESSION,
+    "payment_links": ids.LINK,
+    "webhook_endpoints": ids.ENDPOINT,
+    "events": ids.EVENT,
+}
 
 
 def window(list_name: str, livemode: bool, limit: int, starting_after: str | None, ending_before: str | None) -> Window:
@@ -25,12 +36,17 @@ def listed(list_name: str, livemode: bool, page: Page[Any], asked: Window) -> di
     new, so that those who poll always have one.
     """
     if asked.before is not None:
-        place = page.first_seq if page.first_seq is not None else asked.before
-        next_cursor: str | None = _encode(list_name, livemode, place)
+        next_cursor = _newest(list_name, livemode, page, asked.before)
     else:
         next_cursor = _encode(list_name, livemode, page.last_seq) if page.has_more and page.last_seq else None
     items: Sequence[Mapping[str, Any]] = page.items
     return {"object": "list", "data": list(items), "hasMore": page.has_more, "nextCursor": next_cursor}
+
+
+def _newest(list_name: str, livemode: bool, page: Page[Any], before: int | str) -> str | None:
+    """Return where to go on from; that is the same place again when nothing is newer."""
+    place = before if page.first_seq is None else page.first_seq
+    return place if isinstance(place, str) else _encode(list_name, livemode, place)
 
 
 def _encode(list_name: str, livemode: bool, seq: int) -> str:
@@ -38,8 +54,10 @@ def _encode(list_name: str, livemode: bool, seq: int) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _decode(cursor: str, list_name: str, livemode: bool, param: str) -> int:
+def _decode(cursor: str, list_name: str, livemode: bool, param: str) -> int | str:
     """Read a cursor. It must be exactly as `_encode` writes it, so that a place has one name only."""
+    if ids.is_id(cursor, _PREFIXES.get(list_name, "")):
+        return cursor
     wrong = InvalidCursor(f"{param}: not a cursor of this list; use nextCursor of one of its answers.", param=param)
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)

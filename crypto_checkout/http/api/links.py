@@ -1,6 +1,9 @@
 """Operations on payment links."""
 
+from dataclasses import replace
+
 from crypto_checkout.core.key import Scope
+from crypto_checkout.core.link import Link
 from crypto_checkout.services.links import NewLink
 
 from . import cursors, schemas, values
@@ -40,6 +43,26 @@ async def listed(call: Call) -> Resource:
     return cursors.listed(_LIST, call.livemode, page, window)
 
 
+async def change(call: Call) -> Unit:
+    """Change a link; its sessions keep their price."""
+    body: schemas.ChangedLink = call.body
+    given = values.changes(body)
+    for name, param in (("success_url", "successUrl"), ("cancel_url", "cancelUrl")):
+        values.redirect_url(given.get(name), livemode=call.livemode, param=param)
+    amount, currency = given.pop("fiat_amount", None), given.pop("fiat_currency", None)
+
+    def changed(link: Link) -> Link:
+        fiat = values.fiat(
+            amount or str(link.fiat),
+            currency or link.fiat.currency,
+            value_param="fiatAmount",
+            currency_param="fiatCurrency",
+        )
+        return replace(link, **given, fiat=fiat)
+
+    return call.services.links.update(call.livemode, call.path["id"], changed)
+
+
 async def delete(call: Call) -> Unit:
     """Delete a link; its sessions stay."""
     return call.services.links.delete(call.livemode, call.path["id"])
@@ -65,6 +88,14 @@ OPERATIONS = (
     ),
     Operation(
         method="GET", path="/payment_links/{id}", scope=Scope.LINKS_READ, summary="Show a payment link", read=show
+    ),
+    Operation(
+        method="PATCH",
+        path="/payment_links/{id}",
+        scope=Scope.LINKS_WRITE,
+        summary="Change a payment link",
+        write=change,
+        body=schemas.ChangedLink,
     ),
     Operation(
         method="DELETE",

@@ -7,10 +7,13 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from crypto_checkout.core.key import ApiKey, Scope
+from crypto_checkout.services.customers import Customers
+from crypto_checkout.services.deliveries import Deliveries
 from crypto_checkout.services.endpoints import Endpoints
 from crypto_checkout.services.links import Links
 from crypto_checkout.services.sandbox import Sandbox
 from crypto_checkout.services.sessions import Sessions
+from crypto_checkout.services.settling import Settling
 from crypto_checkout.store.database import Database, WriteUnit
 
 from . import schemas
@@ -25,8 +28,11 @@ class Services:
 
     db: Database
     sessions: Sessions
+    settling: Settling
     links: Links
     endpoints: Endpoints
+    deliveries: Deliveries
+    customers: Customers
     sandbox: Sandbox | None
 
 
@@ -72,12 +78,13 @@ class Operation:
 
 def table() -> list[Operation]:
     """Return every operation of the API."""
-    from . import endpoints, events, links, sessions, test_helpers
+    from . import customers, endpoints, events, links, sessions, test_helpers
 
     return [
         *sessions.OPERATIONS,
         *links.OPERATIONS,
         *endpoints.OPERATIONS,
         *events.OPERATIONS,
+        *customers.OPERATIONS,
         *test_helpers.OPERATIONS,
     ]

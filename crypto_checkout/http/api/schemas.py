@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 
 from crypto_checkout.core import moments
+from crypto_checkout.core.delivery import DeliveryStatus
 from crypto_checkout.core.endpoint import ALL_EVENTS
 from crypto_checkout.core.events import EventType
 from crypto_checkout.core.session import Status
@@ -88,6 +89,25 @@ def _moment(text: str) -> datetime:
     raise ValueError(f'must be a time with a zone, like "2026-01-31T12:00:00Z"; got "{text[:40]}"')
 
 
+def _moment_field(value: object) -> datetime:
+    if not isinstance(value, str):
+        raise ValueError('must be a time with a zone, like "2026-01-31T12:00:00Z"')  # noqa: TRY004 - pydantic's way
+    return _moment(value)
+
+
+def _page(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        raise ValueError(f'must be a whole number from 1; got "{text[:20]}"')
+    return int(text)
+
+
+def _delivery_status(text: str) -> DeliveryStatus:
+    try:
+        return DeliveryStatus(text)
+    except ValueError:
+        raise ValueError(f'"{text[:20]}" is no status; use one of {", ".join(DeliveryStatus)}') from None
+
+
 def _flag(text: str) -> bool:
     if text not in {"true", "false"}:
         raise ValueError(f'must be true or false; got "{text[:20]}"')
@@ -116,6 +136,7 @@ CurrencyCode = Annotated[str, StringConstraints(max_length=10)]
 Symbol = Annotated[str, StringConstraints(min_length=1, max_length=20)]
 Id = Annotated[str, AfterValidator(_id)]
 ChainId = Annotated[int, Field(gt=0, lt=2**53)]
+EventTypes = Annotated[list[str], Field(min_length=1, max_length=50), AfterValidator(_events)]
 Metadata = Annotated[
     dict[
         Annotated[str, StringConstraints(min_length=1, max_length=40), AfterValidator(_line)],
@@ -162,13 +183,66 @@ class NewLink(Request):
     active: bool = True
 
 
+class ChangedLink(Request):
+    """The body of `PATCH /payment_links/{id}`: what isn't given stays; null takes away what may be missing."""
+
+    title: Title = ""
+    fiat_amount: AmountText = ""
+    fiat_currency: CurrencyCode = ""
+    description: Description | None = None
+    chain_id: ChainId | None = None
+    asset: Symbol | None = None
+    success_url: Url | None = None
+    cancel_url: Url | None = None
+    metadata: Metadata | None = None
+    active: bool = True
+
+
 class NewEndpoint(Request):
     """The body of `POST /webhook_endpoints`."""
 
     url: Url
-    events: Annotated[list[str], Field(min_length=1, max_length=50), AfterValidator(_events)]
+    events: EventTypes
     description: Description | None = None
     active: bool = True
+
+
+class ChangedEndpoint(Request):
+    """The body of `PATCH /webhook_endpoints/{id}`: what isn't given stays."""
+
+    url: Url = ""
+    events: EventTypes = []
+    description: Description | None = None
+    active: bool = True
+
+
+class Rotation(Request):
+    """The body of `POST /webhook_endpoints/{id}/rotate_secret`."""
+
+    overlap_seconds: Annotated[int, Field(ge=0, le=604_800)] = 86_400
+
+
+class Replay(Request):
+    """The body of `POST /webhook_endpoints/{id}/replay`: exactly one of `eventId` and `since`."""
+
+    event_id: Id | None = None
+    since: Annotated[datetime, BeforeValidator(_moment_field)] | None = None
+
+
+class NewCustomer(Request):
+    """The body of `POST /customers`."""
+
+    email: Email
+    name: Title | None = None
+    metadata: Metadata | None = None
+
+
+class ChangedCustomer(Request):
+    """The body of `PATCH /customers/{id}`: what isn't given stays; null takes away what may be missing."""
+
+    email: Email = ""
+    name: Title | None = None
+    metadata: Metadata | None = None
 
 
 class Payment(Request):
@@ -221,3 +295,17 @@ class EventsQuery(ListQuery):
     type: Annotated[str, AfterValidator(_event_type)] | None = None
     resourceId: Id | None = None  # noqa: N815
     createdAfter: Annotated[datetime, BeforeValidator(_moment)] | None = None  # noqa: N815
+
+
+class DeliveriesQuery(ListQuery):
+    """The filters of `GET /webhook_endpoints/{id}/deliveries`."""
+
+    status: Annotated[DeliveryStatus, BeforeValidator(_delivery_status)] | None = None
+
+
+class CustomersQuery(Query):
+    """The page and filter of `GET /customers`."""
+
+    page: Annotated[int, BeforeValidator(_page)] = 1
+    limit: Annotated[int, BeforeValidator(_limit)] = 25
+    email: Email | None = None

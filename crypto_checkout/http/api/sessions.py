@@ -38,6 +38,16 @@ async def show(call: Call) -> Resource:
     return await call.services.sessions.get(call.path["id"], call.livemode)
 
 
+async def expire(call: Call) -> Unit:
+    """Close a session that waits."""
+    return call.services.settling.expire(call.livemode, call.path["id"])
+
+
+async def accept(call: Call) -> Unit:
+    """Take what has arrived as the whole payment."""
+    return call.services.settling.accept(call.livemode, call.path["id"])
+
+
 async def listed(call: Call) -> Resource:
     """List sessions."""
     query: schemas.SessionsQuery = call.query
@@ -81,5 +91,19 @@ OPERATIONS = (
         scope=Scope.SESSIONS_READ,
         summary="Show a checkout session",
         read=show,
+    ),
+    Operation(
+        method="POST",
+        path="/checkout_sessions/{id}/expire",
+        scope=Scope.SESSIONS_WRITE,
+        summary="Close a checkout session",
+        write=expire,
+    ),
+    Operation(
+        method="POST",
+        path="/checkout_sessions/{id}/accept",
+        scope=Scope.SESSIONS_WRITE,
+        summary="Accept what has arrived",
+        write=accept,
     ),
 )

@@ -2,7 +2,10 @@
 
 import ipaddress
 import re
+from typing import Any
 from urllib.parse import urlsplit
+
+from pydantic import BaseModel
 
 from crypto_checkout.core.errors import InvalidBody
 from crypto_checkout.core.money import Fiat, parse_currency, parse_fiat
@@ -73,3 +76,8 @@ def _is_loopback(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
     return _is_ip(host) and ipaddress.ip_address(host).is_loopback
+
+
+def changes(body: BaseModel) -> dict[str, Any]:
+    """Return what a PATCH says, by the names of the model: what isn't given isn't there."""
+    return {name: getattr(body, name) for name in body.model_fields_set}

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.errors import CheckoutError, RecoverableError, ResourceNotFound, RouteNotFound, SessionNotOpen
-from crypto_checkout.core.resources import SessionResource
+from crypto_checkout.core.shapes import SessionResource
 
 from . import refusals, visitors
 from .paper import Paper
@@ -128,10 +128,16 @@ def routes(checkout: Checkout) -> list[Route]:
     return made
 
 
-def unknown(checkout: Checkout) -> Route:
-    """Return the route for everything that has no other; it belongs at the very end."""
-    methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-    return Route("/{path:path}", _Pages(checkout).unknown, methods=methods)
+def page_not_found(checkout: Checkout) -> Callable[[Request], Response | None]:
+    """Return what answers a browser that asks for a page that isn't there; None for programs."""
+    paper = _Pages(checkout).paper
+
+    def answer(request: Request) -> Response | None:
+        if request.scope["path"].startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
+            return None
+        return refusals.page(paper, RouteNotFound("no such page"), "/")
+
+    return answer
 
 
 class _Pages:
@@ -139,7 +145,7 @@ class _Pages:
 
     def __init__(self, checkout: Checkout) -> None:
         self._checkout = checkout
-        self._paper = Paper(shop_name=checkout.branding.name, has_logo=checkout.branding.logo is not None)
+        self.paper = Paper(shop_name=checkout.branding.name, has_logo=checkout.branding.logo is not None)
 
     def for_people(self, handler: Handler) -> Handler:
         """Limit a handler, and answer its errors with a page."""
@@ -149,19 +155,13 @@ class _Pages:
                 self._checkout.limit(request)
                 return await handler(request)
             except (CheckoutError, RecoverableError) as error:
-                return refusals.page(self._paper, error, _page_of(request))
+                return refusals.page(self.paper, error, _page_of(request))
 
         return endpoint
 
     async def front(self, _: Request) -> Response:
         """Say what this is to whoever opens the bare address."""
-        return self._paper.page("front.html")
-
-    async def unknown(self, request: Request) -> Response:
-        """Answer a browser that asks for a page that isn't there; programs get the API's error."""
-        if request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
-            raise RouteNotFound(f"There is nothing at {request.method} {request.url.path[:200]}.")
-        return refusals.page(self._paper, RouteNotFound("no such page"), "/")
+        return self.paper.page("front.html")
 
     async def link(self, request: Request) -> Response:
         """Make a session and send the payer there; who only looks makes none."""
@@ -170,7 +170,7 @@ class _Pages:
         if visitors.only_looks(request.method, request.headers, insists=insists):
             if not await self._checkout.sessions.link_exists(slug):
                 raise ResourceNotFound("no link has this slug")
-            return self._paper.page("link.html", url=f"{_page_of(request)}?{_INSIST}")
+            return self.paper.page("link.html", url=f"{_page_of(request)}?{_INSIST}")
         session = await self._checkout.sessions.visit_link(slug)
         return RedirectResponse(f"/checkout/{session['id']}", 303, {"Cache-Control": "no-store"})
 
@@ -185,7 +185,7 @@ class _Pages:
             explorer_url=face.explorer_url,
             now=self._checkout.clock(session["livemode"]),
         )
-        response = self._paper.page("session.html", view=shown, version=_etag(_json(session)))
+        response = self.paper.page("session.html", view=shown, version=_etag(_json(session)))
         if not session["livemode"]:
             # With no-referrer, browsers send `Origin: null` with the page's own form; on plain http nothing else
             # tells it from another site's (Fetch, "append a request Origin header").
@@ -212,10 +212,10 @@ class _Pages:
         """Pay with test money, then show the session again."""
         page = _page_of(request)
         if visitors.is_cross_site(request.headers):
-            return refusals.show(self._paper, refusals.CROSS_SITE, page)
+            return refusals.show(self.paper, refusals.CROSS_SITE, page)
         session = await self._checkout.sessions.public(request.path_params["id"])
         if session["livemode"]:
-            return refusals.show(self._paper, refusals.NOT_A_TEST, page)
+            return refusals.show(self.paper, refusals.NOT_A_TEST, page)
         # A second click, or a page that was left open: the session's page says what happened.
         with suppress(SessionNotOpen):
             await self._checkout.sessions.pay_in_test_mode(session["id"])
@@ -225,7 +225,7 @@ class _Pages:
         """Send the shop's logo."""
         logo = self._checkout.branding.logo
         if logo is None or not logo.is_file():
-            return refusals.page(self._paper, RouteNotFound("there is no logo"), _page_of(request))
+            return refusals.page(self.paper, RouteNotFound("there is no logo"), _page_of(request))
         media_type = _LOGO_TYPES.get(logo.suffix.lower(), "application/octet-stream")
         return FileResponse(logo, media_type=media_type, headers=_LOGO_HEADERS)
 

@@ -9,8 +9,8 @@ from typing import assert_never
 from urllib.parse import quote
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.resources import AmountResource, FiatResource, SessionResource
 from crypto_checkout.core.session import SETTLED, Status
+from crypto_checkout.core.shapes import AmountResource, FiatResource, SessionResource
 
 SESSION_ID_PLACEHOLDER = "{CHECKOUT_SESSION_ID}"
 

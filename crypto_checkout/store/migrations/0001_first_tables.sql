@@ -1,8 +1,8 @@
--- Conventions: seq orders rows as they were committed; id is public. Times are ISO 8601 UTC texts of fixed width,
+-- Conventions: seq orders rows as they were committed, and is never used again (cursors rely on it); id is public. Times are ISO 8601 UTC texts of fixed width,
 -- coin amounts decimal texts of smallest units (2^63 wei is only 9.22 ETH), addresses and hashes lower-case 0x-hex.
 
 CREATE TABLE api_keys (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
     name TEXT NOT NULL,
@@ -21,7 +21,7 @@ CREATE TABLE wallets (
 ) STRICT;
 
 CREATE TABLE payment_links (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
     slug TEXT NOT NULL UNIQUE,
@@ -44,7 +44,7 @@ CREATE INDEX payment_links_by_mode ON payment_links (livemode, seq);
 CREATE INDEX payment_links_by_activity ON payment_links (livemode, active, seq);
 
 CREATE TABLE checkout_sessions (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
     link_id TEXT,
@@ -98,7 +98,7 @@ CREATE INDEX checkout_sessions_to_expire ON checkout_sessions (chain_id, expires
 CREATE INDEX checkout_sessions_awaiting_depth ON checkout_sessions (chain_id) WHERE awaits_depth = 1;
 
 CREATE TABLE payments (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     session_id TEXT NOT NULL REFERENCES checkout_sessions (id),
     chain_id INTEGER NOT NULL,
     tx_hash TEXT,
@@ -141,7 +141,7 @@ CREATE TABLE blocks (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE webhook_endpoints (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
     url TEXT NOT NULL,
@@ -158,7 +158,7 @@ CREATE INDEX webhook_endpoints_by_mode ON webhook_endpoints (livemode, seq);
 
 -- body is the event as the API and every webhook attempt send it, byte for byte.
 CREATE TABLE events (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
     type TEXT NOT NULL,
@@ -175,7 +175,7 @@ CREATE INDEX events_by_resource ON events (livemode, resource_id, seq);
 
 -- The outbox: one row for each event and endpoint that wants it.
 CREATE TABLE deliveries (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
     event_seq INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
     endpoint_id TEXT NOT NULL REFERENCES webhook_endpoints (id) ON DELETE CASCADE,
     status TEXT NOT NULL CHECK (status IN ('pending', 'succeeded', 'abandoned')),
@@ -186,7 +186,9 @@ CREATE TABLE deliveries (
     UNIQUE (event_seq, endpoint_id)
 ) STRICT;
 
-CREATE INDEX deliveries_due ON deliveries (next_attempt_at) WHERE status = 'pending';
+CREATE INDEX deliveries_due ON deliveries (endpoint_id, next_attempt_at, seq) WHERE status = 'pending';
+
+CREATE INDEX deliveries_next ON deliveries (next_attempt_at) WHERE status = 'pending';
 
 CREATE INDEX deliveries_by_endpoint ON deliveries (endpoint_id, seq);
 

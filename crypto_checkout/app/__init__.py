@@ -1,0 +1,111 @@
+"""The composition root: from a configuration to opened resources, the web application and the loops beside it.
+
+Everything is wired by hand in this room, and nowhere else. Nothing is opened before `opened` is entered, and everything
+is closed when it is left.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from starlette.applications import Starlette
+
+from crypto_checkout.app import modes, web
+from crypto_checkout.app.parts import Clock, Parts
+from crypto_checkout.config import Config
+from crypto_checkout.log import get_logger
+from crypto_checkout.services.dispatcher import Dispatcher
+from crypto_checkout.services.events import Events
+from crypto_checkout.services.health import Health
+from crypto_checkout.services.offer import Offers
+from crypto_checkout.services.retention import Retention
+from crypto_checkout.services.watcher import Watcher
+from crypto_checkout.store.database import Database
+from crypto_checkout.store.folder import FolderLock
+from crypto_checkout.store.migrate import migrate
+from crypto_checkout.webhooks.send import Sender
+
+log = get_logger("app")
+
+
+def system_clock() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A server that works: the web application, and what its start has to tell about."""
+
+    web: Starlette
+    db: Database
+    events: Events
+    offers: Offers
+    watchers: tuple[Watcher, ...]
+
+
+@asynccontextmanager
+async def opened(
+    config: Config, *, metrics_token: str | None = None, clock: Clock = system_clock
+) -> AsyncIterator[Opened]:
+    """Open everything that the configuration asks for, run the loops, and close it all at the end.
+
+    Raises:
+        FolderInUse: Another process serves this data folder.
+        DatabaseTooNew: A newer version of the program wrote the database.
+
+    """
+    async with AsyncExitStack() as stack:
+        stack.enter_context(FolderLock(config.database.path.parent))
+        await asyncio.to_thread(migrate, config.database.path)
+        db = await stack.enter_async_context(await Database.open(config.database.path, clock))
+        sender = await stack.enter_async_context(
+            Sender(
+                timeout_seconds=config.webhooks.timeout_seconds,
+                allow_private_networks=config.webhooks.allow_private_networks,
+            )
+        )
+        deliveries_wait = asyncio.Event()
+        parts = Parts(config, stack, db, Events(deliveries_wait.set), clock)
+        dispatcher = Dispatcher(
+            db,
+            sender,
+            parts.events,
+            deliveries_wait,
+            retry_seconds=config.webhooks.retry_seconds,
+            concurrency=config.webhooks.concurrency,
+            clock=clock,
+        )
+        retention = Retention(db, event_days=config.events.retention_days, clock=clock)
+        live, test = await modes.live(parts), await modes.test(parts)
+        both = [mode for mode in (live, test) if mode is not None]
+        watchers = tuple(watcher for mode in both for watcher in mode.watchers)
+        offers = Offers([mode.offer for mode in both])
+        site = web.application(parts, offers, test, sender, deliveries_wait, Health(db, watchers, clock), metrics_token)
+        loops = [dispatcher.run, retention.run, *(loop for mode in both for loop in mode.loops)]
+        await stack.enter_async_context(_running(loops, watchers))
+        yield Opened(site, db, parts.events, offers, watchers)
+
+
+@asynccontextmanager
+async def _running(loops: Sequence[modes.Loop], watchers: Sequence[Watcher]) -> AsyncIterator[None]:
+    """Run the loops; at the end stop them, and write what the watchers have kept back."""
+    tasks = [asyncio.create_task(loop(), name=loop.__qualname__) for loop in loops]
+    for task in tasks:
+        task.add_done_callback(_say_if_it_died)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for watcher in watchers:
+            await watcher.flush()
+
+
+def _say_if_it_died(task: asyncio.Task[None]) -> None:
+    """Log the end of a loop that should have gone on: whoever reads it has a bug to report."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("a loop has ended", error=f"{task.get_name()}: {error}", exc_info=error)

@@ -1,0 +1,145 @@
+"""Open each mode: its wallet, its chains with their watchers, and its prices."""
+
+import secrets
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from crypto_checkout.app import prices
+from crypto_checkout.app.parts import Parts
+from crypto_checkout.chain import sandbox
+from crypto_checkout.chain.sandbox import SandboxChain
+from crypto_checkout.chain.xpub import ExtendedPublicKey
+from crypto_checkout.config import Chain
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.assets import Asset
+from crypto_checkout.services import watcher
+from crypto_checkout.services.addresses import Addresses
+from crypto_checkout.services.judge import Judge
+from crypto_checkout.services.offer import Offer, OfferedChain, Policy
+from crypto_checkout.services.wallet_check import WalletCheck
+from crypto_checkout.services.watcher import Watcher
+from crypto_checkout.store import chains as chain_store
+from crypto_checkout.store import sandbox as sandbox_store
+from crypto_checkout.store import wallets
+
+Loop = Callable[[], Coroutine[Any, Any, None]]
+
+_SANDBOX_IDLE_SECONDS = 30
+_NATIVE_DECIMALS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """What one mode brings: its offer, its watchers and its loops; the simulated chain in test mode."""
+
+    offer: Offer
+    watchers: tuple[Watcher, ...]
+    loops: tuple[Loop, ...]
+    sandbox: SandboxChain | None = None
+
+
+async def live(parts: Parts) -> Mode | None:
+    """Open the real chains; web3 is imported only where there are some."""
+    config = parts.config
+    if not config.chains:
+        return None
+    from crypto_checkout.chain.evm import EvmChain
+    from crypto_checkout.chain.rpc import Rpc
+
+    chains: dict[int, EvmChain] = {}
+    for chain in config.chains:
+        tokens = [Address(token.address) for token in chain.tokens]
+        opened = EvmChain(Rpc(chain.id, chain.rpc_urls), tokens=tokens, finality=chain.finality)
+        parts.stack.push_async_callback(opened.close)
+        chains[chain.id] = opened
+    key = ExtendedPublicKey.parse(config.wallet.xpub)
+    check = WalletCheck(parts.db, key, chains)
+    watchers = tuple(_watcher(parts, chain, chains[chain.id]) for chain in config.chains)
+    offer = Offer(
+        livemode=True,
+        wallet=await _wallet(parts, key),
+        chains=tuple(_offered(chain) for chain in config.chains),
+        prices=await prices.market(parts, chains),
+        policy=_policy(parts),
+        chain_time=lambda now: now,
+        unready=check.unready,
+    )
+    return Mode(offer, watchers, (check.run, *(each.run for each in watchers)))
+
+
+async def test(parts: Parts) -> Mode | None:
+    """Open the simulated chain where it stands."""
+    if not parts.config.test_mode.enabled:
+        return None
+    chain = SandboxChain(await _sandbox_state(parts), parts.clock)
+    watching = Watcher(
+        parts.db,
+        chain,
+        Judge(parts.events, chain_id=sandbox.CHAIN_ID, public_url=parts.config.server.public_url),
+        chain_id=sandbox.CHAIN_ID,
+        name=sandbox.NAME,
+        poll_seconds=1,
+        start_block="latest",
+        clock=parts.clock,
+        idle_seconds=_SANDBOX_IDLE_SECONDS,
+    )
+    offer = Offer(
+        livemode=False,
+        wallet=await _wallet(parts, ExtendedPublicKey.parse(sandbox.XPUB)),
+        chains=(OfferedChain(sandbox.CHAIN_ID, sandbox.NAME, "", sandbox.CONFIRMATIONS, sandbox.ASSETS),),
+        prices=prices.of_test_mode(parts),
+        policy=_policy(parts),
+        chain_time=lambda now: max(now, chain.time),
+    )
+    return Mode(offer, (watching,), (watching.run,), chain)
+
+
+async def _wallet(parts: Parts, key: ExtendedPublicKey) -> Addresses:
+    addresses = Addresses(key)
+    parts.stack.callback(addresses.close)
+    addresses.prepare(await parts.db.read(lambda unit: wallets.next_index(unit, addresses.wallet_id)))
+    return addresses
+
+
+async def _sandbox_state(parts: Parts) -> sandbox.State:
+    """Load the simulated chain, or begin one; the time that the server was off passes in one block."""
+    text = await parts.db.read(sandbox_store.load)
+    if text is None:
+        state = sandbox.State(seed=secrets.token_hex(16), genesis=parts.clock().replace(microsecond=0))
+    else:
+        state = sandbox.State.from_json(text)
+        cursor = await parts.db.read(lambda unit: chain_store.cursor(unit, sandbox.CHAIN_ID))
+        if cursor is not None:
+            state.resume(cursor.number, parts.clock())
+    await parts.db.write(lambda unit: sandbox_store.save(unit, state.to_json()))
+    return state
+
+
+def _watcher(parts: Parts, chain: Chain, opened: watcher.Chain) -> Watcher:
+    return Watcher(
+        parts.db,
+        opened,
+        Judge(parts.events, chain_id=chain.id, public_url=parts.config.server.public_url),
+        chain_id=chain.id,
+        name=chain.name,
+        poll_seconds=chain.poll_seconds,
+        start_block=chain.start_block,
+        clock=parts.clock,
+    )
+
+
+def _offered(chain: Chain) -> OfferedChain:
+    native = Asset(chain.id, chain.native_symbol, _NATIVE_DECIMALS)
+    tokens = (Asset(chain.id, t.symbol, t.decimals, Address(t.address), t.usd_pegged) for t in chain.tokens)
+    return OfferedChain(chain.id, chain.name, chain.explorer_url, chain.confirmations, (native, *tokens))
+
+
+def _policy(parts: Parts) -> Policy:
+    sessions = parts.config.sessions
+    return Policy(
+        ttl_seconds=sessions.ttl_seconds,
+        late_grace_seconds=sessions.late_grace_seconds,
+        underpayment_tolerance_percent=sessions.underpayment_tolerance_percent,
+        overpayment_tolerance_percent=sessions.overpayment_tolerance_percent,
+    )

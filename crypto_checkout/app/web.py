@@ -1,0 +1,108 @@
+"""Wire the web application: services behind the API and the pages."""
+
+import asyncio
+import secrets
+from datetime import datetime
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from crypto_checkout.app.modes import Mode
+from crypto_checkout.app.parts import Parts
+from crypto_checkout.core import examples, ids
+from crypto_checkout.core.errors import CheckoutError
+from crypto_checkout.core.shapes import SessionResource
+from crypto_checkout.http import errors, static, status
+from crypto_checkout.http.api.operations import Services, table
+from crypto_checkout.http.api.routes import Api
+from crypto_checkout.http.checkout import pages
+from crypto_checkout.http.middleware import Surroundings
+from crypto_checkout.http.rate_limit import RateLimit, page_limit
+from crypto_checkout.services.customers import Customers
+from crypto_checkout.services.deliveries import Deliveries
+from crypto_checkout.services.dispatcher import Sender
+from crypto_checkout.services.endpoints import Endpoints
+from crypto_checkout.services.health import Health
+from crypto_checkout.services.keys import Keys
+from crypto_checkout.services.links import Links
+from crypto_checkout.services.offer import Offers
+from crypto_checkout.services.payers import Payers
+from crypto_checkout.services.sandbox import Sandbox
+from crypto_checkout.services.sessions import Sessions
+from crypto_checkout.services.settling import Settling
+
+
+def application(
+    parts: Parts,
+    offers: Offers,
+    test: Mode | None,
+    sender: Sender,
+    deliveries_wait: asyncio.Event,
+    health: Health,
+    metrics_token: str | None,
+) -> Starlette:
+    """Return the web application."""
+    sessions = Sessions(parts.db, offers, parts.events, public_url=parts.config.server.public_url)
+    links = Links(parts.db, offers, parts.events, public_url=parts.config.server.public_url)
+    sandbox = _sandbox(parts, test, sessions)
+    services = Services(
+        db=parts.db,
+        sessions=sessions,
+        settling=Settling(sessions, offers, parts.events),
+        links=links,
+        endpoints=Endpoints(
+            parts.db, parts.events, allow_private_networks=parts.config.webhooks.allow_private_networks
+        ),
+        deliveries=_deliveries(parts, sender, deliveries_wait),
+        customers=Customers(parts.db, parts.events),
+        sandbox=sandbox,
+    )
+    checkout = _checkout(parts, offers, Payers(sessions, links, sandbox))
+    web = Starlette(
+        routes=[
+            *_api(parts, services).routes(table()),
+            *pages.routes(checkout),
+            *static.routes(),
+            *status.routes(health, metrics_token),
+        ],
+        middleware=[Middleware(Surroundings, clock=parts.clock, trusted_proxies=parts.config.server.trusted_proxies)],
+        exception_handlers={
+            CheckoutError: errors.on_checkout_error,
+            HTTPException: errors.on_http_exception(pages.page_not_found(checkout)),
+        },
+    )
+    # A redirect to the path with a slash would be made of the Host header, and lose https behind a proxy.
+    web.router.redirect_slashes = False
+    return web
+
+
+def _sandbox(parts: Parts, test: Mode | None, sessions: Sessions) -> Sandbox | None:
+    if test is None or test.sandbox is None:
+        return None
+    return Sandbox(parts.db, test.sandbox, test.watchers[0], sessions, parts.clock)
+
+
+def _api(parts: Parts, services: Services) -> Api:
+    limit = RateLimit(per_second=parts.config.rate_limit.per_second, burst=parts.config.rate_limit.burst)
+    return Api(services, Keys(parts.db), limit, parts.clock)
+
+
+def _deliveries(parts: Parts, sender: Sender, wait: asyncio.Event) -> Deliveries:
+    public_url = parts.config.server.public_url
+    return Deliveries(parts.db, sender, wait.set, parts.clock, lambda: _example(parts.clock(), public_url))
+
+
+def _checkout(parts: Parts, offers: Offers, payers: Payers) -> pages.Checkout:
+    config = parts.config
+    return pages.Checkout(
+        sessions=payers,
+        chains={chain.id: pages.ChainFace(chain.name, chain.explorer_url) for chain in offers.all_chains().values()},
+        branding=pages.Branding(config.branding.name, config.branding.logo),
+        limit=page_limit(),
+        clock=lambda livemode: offers.chain_time(livemode, parts.clock()),
+    )
+
+
+def _example(now: datetime, public_url: str) -> SessionResource:
+    return examples.paid_session(now, public_url, secrets.token_bytes(ids.ENTROPY_BYTES))

@@ -1,0 +1,38 @@
+"""The delivery of an event to an endpoint, and its attempts."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class DeliveryStatus(StrEnum):
+    """Where a delivery stands; `abandoned` when no attempt is left."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    ABANDONED = "abandoned"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt and what came of it; see `webhooks.send.Outcome`."""
+
+    started_at: datetime
+    duration_ms: int
+    status_code: int | None
+    error: str | None
+    excerpt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A delivery as merchants see it, with its attempts, oldest first."""
+
+    event_id: str
+    event_type: str
+    endpoint_id: str
+    status: DeliveryStatus
+    next_attempt_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    attempts: tuple[Attempt, ...]

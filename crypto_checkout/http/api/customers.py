@@ -1,0 +1,68 @@
+"""Operations on customers."""
+
+from crypto_checkout.core import resources
+from crypto_checkout.core.key import Scope
+from crypto_checkout.services.customers import NewCustomer
+
+from . import schemas, values
+from .operations import Call, Operation, Resource, Unit
+
+
+async def create(call: Call) -> Unit:
+    """Make a customer."""
+    body: schemas.NewCustomer = call.body
+    return call.services.customers.create(call.livemode, NewCustomer(body.email, body.name, body.metadata))
+
+
+async def show(call: Call) -> Resource:
+    """Show one customer."""
+    return await call.services.customers.get(call.livemode, call.path["id"])
+
+
+async def change(call: Call) -> Unit:
+    """Change a customer."""
+    changes = values.changes(call.body)
+    return call.services.customers.update(call.livemode, call.path["id"], changes)
+
+
+async def listed(call: Call) -> Resource:
+    """List customers by numbered pages."""
+    query: schemas.CustomersQuery = call.query
+    page = await call.services.customers.page(call.livemode, query.email, query.page, query.limit)
+    return {
+        "object": "list",
+        "data": [resources.customer(customer) for customer in page.customers],
+        "total": page.total,
+        "page": query.page,
+        "limit": query.limit,
+    }
+
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/customers",
+        scope=Scope.CUSTOMERS_WRITE,
+        summary="Make a customer",
+        write=create,
+        body=schemas.NewCustomer,
+        status=201,
+    ),
+    Operation(
+        method="GET",
+        path="/customers",
+        scope=Scope.CUSTOMERS_READ,
+        summary="List customers",
+        read=listed,
+        query=schemas.CustomersQuery,
+    ),
+    Operation(method="GET", path="/customers/{id}", scope=Scope.CUSTOMERS_READ, summary="Show a customer", read=show),
+    Operation(
+        method="PATCH",
+        path="/customers/{id}",
+        scope=Scope.CUSTOMERS_WRITE,
+        summary="Change a customer",
+        write=change,
+        body=schemas.ChangedCustomer,
+    ),
+)

@@ -1,0 +1,118 @@
+"""What merchants see and do about deliveries: list them, try an endpoint, send again.
+
+Sending itself is `services.dispatcher`.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from crypto_checkout.core import ids, resources
+from crypto_checkout.core.delivery import Attempt, DeliveryStatus
+from crypto_checkout.core.endpoint import Endpoint
+from crypto_checkout.core.errors import ResourceNotFound
+from crypto_checkout.core.events import Event, EventType
+from crypto_checkout.core.shapes import AttemptedResource, DeliveryResource, ReplayResource, SessionResource
+from crypto_checkout.store import deliveries, endpoints, lists
+from crypto_checkout.store import events as event_store
+from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+from crypto_checkout.webhooks import signing
+
+from .dispatcher import Sender
+from .events import to_body
+
+
+class Deliveries:
+    """The deliveries of both modes.
+
+    Args:
+        db: where they are.
+        sender: sends the test of an endpoint.
+        wake: tells the dispatcher of this process.
+        clock: the time.
+        example: makes the paid session that a test of an endpoint carries.
+
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        sender: Sender,
+        wake: Callable[[], None],
+        clock: Callable[[], datetime],
+        example: Callable[[], SessionResource],
+    ) -> None:
+        self._db = db
+        self._sender = sender
+        self._wake = wake
+        self._clock = clock
+        self._example = example
+
+    async def listed(
+        self, livemode: bool, endpoint_id: str, status: DeliveryStatus | None, window: lists.Window
+    ) -> lists.Page[DeliveryResource]:
+        """Return a page of an endpoint's deliveries. Raises ResourceNotFound."""
+
+        def read(unit: ReadUnit) -> lists.Page[DeliveryResource]:
+            endpoint = _found(unit, endpoint_id, livemode)
+            return deliveries.listed(unit, endpoint.id, status, window).map(resources.delivery)
+
+        return await self._db.read(read)
+
+    async def test(self, livemode: bool, endpoint_id: str) -> AttemptedResource:
+        """Send a made-up `session.paid` to an endpoint, once, and say what came of it. Nothing is stored.
+
+        Its event says `livemode: false`, whichever mode the endpoint is of. Raises ResourceNotFound.
+        """
+        endpoint = await self._db.read(lambda unit: _found(unit, endpoint_id, livemode))
+        session = self._example()
+        started_at = self._clock()
+        event_id = session["id"].replace(ids.SESSION, ids.EVENT, 1)
+        event = Event(event_id, False, EventType.SESSION_PAID, started_at, session)
+        body = to_body(resources.event(event)).encode()
+        headers = signing.headers(event.id, body, [endpoint.secret], int(started_at.timestamp()))
+        outcome = await self._sender.send(endpoint.url, headers, body)
+        attempt = Attempt(started_at, outcome.duration_ms, outcome.status_code, outcome.error, outcome.excerpt)
+        return {
+            "object": "webhook_attempt",
+            "endpointId": endpoint.id,
+            "succeeded": outcome.is_success,
+            "attempt": resources.attempt(attempt, 1),
+        }
+
+    def replay_event(self, livemode: bool, endpoint_id: str, event_id: str) -> Callable[[WriteUnit], ReplayResource]:
+        """Return the unit that has one event sent again. It raises ResourceNotFound."""
+
+        def work(unit: WriteUnit) -> ReplayResource:
+            endpoint = _found(unit, endpoint_id, livemode)
+            if event_store.body(unit, event_id, livemode) is None:
+                raise ResourceNotFound(f"There is no event {event_id[:40]} in this mode.", param="eventId")
+            return self._queued(unit, endpoint, deliveries.replay_event(unit, endpoint.id, event_id))
+
+        return work
+
+    def replay_since(self, livemode: bool, endpoint_id: str, since: datetime) -> Callable[[WriteUnit], ReplayResource]:
+        """Return the unit that has everything sent that an endpoint wants and has not taken since a moment.
+
+        That includes what happened while it was switched off. It raises ResourceNotFound.
+        """
+
+        def work(unit: WriteUnit) -> ReplayResource:
+            endpoint = _found(unit, endpoint_id, livemode)
+            missed = deliveries.undelivered(unit, endpoint.id, livemode, since)
+            wanted = [event_id for event_id, event_type in missed if endpoint.names(event_type)]
+            return self._queued(
+                unit, endpoint, sum(deliveries.replay_event(unit, endpoint.id, event_id) for event_id in wanted)
+            )
+
+        return work
+
+    def _queued(self, unit: WriteUnit, endpoint: Endpoint, queued: int) -> ReplayResource:
+        unit.after_commit(self._wake)
+        return {"object": "webhook_replay", "endpointId": endpoint.id, "queued": queued}
+
+
+def _found(unit: ReadUnit, endpoint_id: str, livemode: bool) -> Endpoint:
+    endpoint = endpoints.get(unit, endpoint_id, livemode)
+    if endpoint is None:
+        raise ResourceNotFound(f"There is no webhook endpoint {endpoint_id[:40]} in this mode.")
+    return endpoint

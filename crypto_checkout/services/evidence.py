@@ -1,0 +1,98 @@
+"""Gather what some blocks say about sessions: payments, internal transfers, and money that nobody asked for.
+
+Everything that needs the network happens here, before the unit that stores it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.follow import Block, Header
+from crypto_checkout.core.payment import Transfer
+from crypto_checkout.core.session import Session
+from crypto_checkout.log import get_logger
+from crypto_checkout.store import balances as balance_store
+from crypto_checkout.store import sessions, unmatched
+from crypto_checkout.store.balances import Balance
+from crypto_checkout.store.database import Database, WriteUnit
+
+from . import balances
+from .balances import Balances
+
+log = get_logger("evidence")
+
+
+class Chain(balances.Chain, Protocol):
+    """What is asked of a chain; see `chain.evm` and `chain.sandbox`."""
+
+    async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
+        """Keep the transfers that did not revert."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What blocks say: what was paid for sessions, what else reached their addresses, and what these should hold."""
+
+    payments: tuple[tuple[Session, Transfer], ...] = ()
+    unmatched: tuple[tuple[Session, Transfer], ...] = ()
+    balances: tuple[Balance, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Tell whether there is anything to store."""
+        return bool(self.payments or self.unmatched or self.balances)
+
+    def store(self, unit: WriteUnit, chain_id: int) -> None:
+        """Store all but the payments, which are `services.judge`'s."""
+        for session, transfer in self.unmatched:
+            unmatched.record(unit, session.id, chain_id, transfer)
+        balance_store.save(unit, chain_id, self.balances)
+
+
+NOTHING = Evidence()
+
+
+def take_back(unit: WriteUnit, chain_id: int, above: int) -> None:
+    """Take back what the blocks above a number said, all but the payments."""
+    unmatched.orphan_above(unit, chain_id, above)
+    balance_store.forget_above(unit, chain_id, above)
+
+
+class Gathering:
+    """Gathers the evidence of one chain."""
+
+    def __init__(self, db: Database, chain: Chain, chain_id: int) -> None:
+        self._db = db
+        self._chain = chain
+        self._chain_id = chain_id
+        self._balances = Balances(db, chain, chain_id)
+
+    async def of(self, start: Header, blocks: Sequence[Block]) -> Evidence:
+        """Return what blocks say that follow `start`, those transfers left out that reverted.
+
+        Looking the addresses up after fetching is safe: an address is given out before anybody can pay to it. Raises
+        RecoverableError when a node doesn't tell.
+        """
+        transfers = [transfer for block in blocks for transfer in block.transfers]
+        ours = await self._owners({transfer.to for transfer in transfers})
+        arrived = await self._chain.succeeded([transfer for transfer in transfers if transfer.to in ours])
+        compared = await self._balances.compare(start, blocks, [t for t in arrived if self._is_here(ours[t.to])])
+        ours = {**ours, **await self._owners({transfer.to for transfer in compared.transfers} - ours.keys())}
+        payments: list[tuple[Session, Transfer]] = []
+        strays: list[tuple[Session, Transfer]] = []
+        for transfer in (*arrived, *compared.transfers):
+            session = ours[transfer.to]
+            is_asked_for = self._is_here(session) and transfer.contract == session.asset.contract
+            (payments if is_asked_for else strays).append((session, transfer))
+        if strays:
+            log.warning("money came that nobody asked for", chain=self._chain_id, payments=len(strays))
+        return Evidence(tuple(payments), tuple(strays), compared.balances)
+
+    async def _owners(self, addresses: set[Address]) -> Mapping[Address, Session]:
+        """Return the sessions that own any of these addresses, whatever their chain."""
+        if not addresses:
+            return {}
+        return await self._db.read(lambda unit: sessions.at_addresses(unit, addresses))
+
+    def _is_here(self, session: Session) -> bool:
+        return session.asset.chain_id == self._chain_id

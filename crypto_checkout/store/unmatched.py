@@ -1,0 +1,99 @@
+"""Money at a session's address that the session didn't ask for: another asset, or on another chain. It never counts."""
+
+from dataclasses import dataclass
+
+from crypto_checkout.core import moments
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.payment import Kind, Payment, Transfer
+
+from .database import ReadUnit, Row, WriteUnit
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A payment that matches no session's terms; `session_id` says whose address it reached, `chain_id` where."""
+
+    session_id: str
+    chain_id: int
+    payment: Payment
+
+
+def record(unit: WriteUnit, session_id: str, chain_id: int, transfer: Transfer) -> bool:
+    """Store such a transfer; return whether it is news.
+
+    A transaction that is mined again after a reorg is the same in another block. Recording twice changes nothing.
+    """
+    changed = unit.run(
+        """
+        INSERT INTO unmatched_payments (
+            session_id, chain_id, tx_hash, log_index, kind, sender, contract, units, block_number, block_hash,
+            block_time, canonical, recorded_at
+        )
+        VALUES (
+            :session_id, :chain_id, :tx_hash, :log_index, :kind, :sender, :contract, :units, :block_number, :block_hash,
+            :block_time, 1, :recorded_at
+        )
+        ON CONFLICT (chain_id, tx_hash, session_id, COALESCE(log_index, -1)) DO UPDATE
+        SET block_number = excluded.block_number, block_hash = excluded.block_hash, block_time = excluded.block_time,
+            sender = excluded.sender, contract = excluded.contract, units = excluded.units, canonical = 1
+        WHERE unmatched_payments.canonical = 0
+        """,
+        {
+            "session_id": session_id,
+            "chain_id": chain_id,
+            "tx_hash": transfer.tx_hash,
+            "log_index": transfer.log_index,
+            "kind": transfer.kind,
+            "sender": transfer.sender,
+            "contract": transfer.contract,
+            "units": str(transfer.units),
+            "block_number": transfer.block_number,
+            "block_hash": transfer.block_hash,
+            "block_time": moments.to_text(transfer.block_time),
+            "recorded_at": unit.now_text,
+        },
+    )
+    return changed > 0
+
+
+def of_session(unit: ReadUnit, session_id: str) -> list[Unmatched]:
+    """Return what reached a session's address and wasn't asked for, oldest first; that of orphaned blocks too."""
+    rows = unit.all(
+        """
+        SELECT unmatched_payments.*, checkout_sessions.address
+        FROM unmatched_payments
+        JOIN checkout_sessions ON checkout_sessions.id = unmatched_payments.session_id
+        WHERE session_id = :session_id
+        ORDER BY unmatched_payments.seq
+        """,
+        {"session_id": session_id},
+    )
+    return [_unmatched(row) for row in rows]
+
+
+def orphan_above(unit: WriteUnit, chain_id: int, number: int) -> None:
+    """Mark those in blocks above a number as orphaned."""
+    unit.run(
+        """
+        UPDATE unmatched_payments
+        SET canonical = 0
+        WHERE chain_id = :chain_id AND block_number > :number AND canonical = 1
+        """,
+        {"chain_id": chain_id, "number": number},
+    )
+
+
+def _unmatched(row: Row) -> Unmatched:
+    transfer = Transfer(
+        to=Address(row["address"]),
+        sender=None if row["sender"] is None else Address(row["sender"]),
+        units=int(row["units"]),
+        kind=Kind(row["kind"]),
+        contract=None if row["contract"] is None else Address(row["contract"]),
+        tx_hash=row["tx_hash"],
+        log_index=row["log_index"],
+        block_number=row["block_number"],
+        block_hash=row["block_hash"],
+        block_time=moments.from_text(row["block_time"]),
+    )
+    return Unmatched(row["session_id"], row["chain_id"], Payment(transfer, canonical=bool(row["canonical"])))
