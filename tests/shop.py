@@ -33,6 +33,11 @@ ONE_COIN = 10**18
 
 XPUB = "xpub6Ce9NcJvTk36xtLSrJLZqE7wtgA5deCeYs7rSQtreh4cj6ByPtrg9sD7V2FNFLPnf8heNP3FGkeV9qwfzvZNSd54JoNXVsXFYSYwHsnJxqP"
 
+# The first addresses of that wallet are anvil's own accounts, which hold money from the start: this one's aren't.
+FRESH_XPUB = (
+    "xpub6CLcSbQXwXdjxzKeNtchttVe4meRKxre671wrTL6V2CUDusTSP2Y1mRiphcTMaqowK9AB8QUvvdxKExtR6bF6RQkPqestupEaZR5fu6K9tZ"
+)
+
 
 def now() -> datetime:
     return datetime.now(UTC)

@@ -20,7 +20,7 @@ from crypto_checkout.http.api.operations import table
 from crypto_checkout.services import keys
 from tests.anvil import Anvil
 from tests.api import ENDPOINT, LINK, PRICE, App, error, listed, made, open_app
-from tests.test_wallet_check import FRESH_XPUB
+from tests.shop import FRESH_XPUB
 
 # The table of the contract, written out once more: whoever changes a status or a type has to say so here too.
 CONTRACT = {

@@ -12,8 +12,7 @@ import pytest
 from crypto_checkout.store.database import WriteUnit
 from tests.anvil import Anvil
 from tests.api import ENDPOINT, LINK, PRICE, App, error, listed, made, open_app
-from tests.shop import ANVIL_CHAIN_ID
-from tests.test_wallet_check import FRESH_XPUB
+from tests.shop import ANVIL_CHAIN_ID, FRESH_XPUB
 
 Make = Callable[[httpx.AsyncClient], Awaitable[str]]
 

@@ -20,8 +20,8 @@ from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.money import Fiat, parse_units
 from crypto_checkout.core.payment import Kind, Payment, Transfer
 from crypto_checkout.core.quotes import Rate
-from crypto_checkout.core.shapes import SessionResource
 from crypto_checkout.core.session import SETTLED, Session, Status, Terms
+from crypto_checkout.core.shapes import SessionResource
 from crypto_checkout.http.checkout import assets, refusals, visitors
 from crypto_checkout.http.checkout.paper import HEADERS, Paper, moment, money
 from crypto_checkout.http.checkout.view import (

@@ -11,8 +11,7 @@ from typing import Any
 from tests.anvil import Anvil
 from tests.receiver import Receiver
 from tests.server import Server, command
-from tests.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, ONE_COIN
-from tests.test_wallet_check import FRESH_XPUB
+from tests.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, FRESH_XPUB, ONE_COIN
 
 KILLS = 12
 

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from crypto_checkout.services import health
 from tests.api import LINK, App, Clock, error, open_app
 from tests.server import Server
-from tests.test_wallet_check import FRESH_XPUB
+from tests.shop import FRESH_XPUB
 
 HEALTHZ, READYZ, METRICS = (f"http://shop.example/{name}" for name in ("healthz", "readyz", "metrics"))
 

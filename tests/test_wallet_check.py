@@ -15,12 +15,7 @@ from crypto_checkout.store import wallets
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.migrate import migrate
 from tests.anvil import Anvil
-from tests.shop import ANVIL_CHAIN_ID, ONE_COIN, XPUB, now, open_shop, pay
-
-# Its first addresses are anvil's own accounts, which hold money from the start: this wallet's aren't.
-FRESH_XPUB = (
-    "xpub6CLcSbQXwXdjxzKeNtchttVe4meRKxre671wrTL6V2CUDusTSP2Y1mRiphcTMaqowK9AB8QUvvdxKExtR6bF6RQkPqestupEaZR5fu6K9tZ"
-)
+from tests.shop import ANVIL_CHAIN_ID, FRESH_XPUB, ONE_COIN, XPUB, now, open_shop, pay
 
 Nodes = Callable[..., Anvil]
 

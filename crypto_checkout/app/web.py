@@ -51,9 +51,7 @@ def application(
         sessions=sessions,
         settling=Settling(sessions, offers, parts.events),
         links=links,
-        endpoints=Endpoints(
-            parts.db, parts.events, allow_private_networks=parts.config.webhooks.allow_private_networks
-        ),
+        endpoints=_endpoints(parts),
         deliveries=_deliveries(parts, sender, deliveries_wait),
         customers=Customers(parts.db, parts.events),
         sandbox=sandbox,
@@ -86,6 +84,10 @@ def _sandbox(parts: Parts, test: Mode | None, sessions: Sessions) -> Sandbox | N
 def _api(parts: Parts, services: Services) -> Api:
     limit = RateLimit(per_second=parts.config.rate_limit.per_second, burst=parts.config.rate_limit.burst)
     return Api(services, Keys(parts.db), limit, parts.clock)
+
+
+def _endpoints(parts: Parts) -> Endpoints:
+    return Endpoints(parts.db, parts.events, allow_private_networks=parts.config.webhooks.allow_private_networks)
 
 
 def _deliveries(parts: Parts, sender: Sender, wait: asyncio.Event) -> Deliveries:
