@@ -28,6 +28,7 @@ CONTEXT_KEYS = {
     "method": "an HTTP method",
     "path": "an HTTP path without its query",
     "payments": "how many payments",
+    "provider": "the host of an RPC provider",
     "request": "a request's id",
     "sessions": "how many sessions",
     "status": "an HTTP status, or a delivery's",

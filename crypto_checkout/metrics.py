@@ -23,6 +23,9 @@ CHAIN_FAILURES = Counter(
     "checkout_chain_failures", "Times that a chain could not be read.", ["chain"], registry=REGISTRY
 )
 CHAIN_REORGS = Counter("checkout_chain_reorgs", "Reorganisations followed.", ["chain"], registry=REGISTRY)
+PRICES_UNAVAILABLE = Counter(
+    "checkout_prices_unavailable", "Sessions refused for want of a reliable price.", registry=REGISTRY
+)
 WEBHOOK_ATTEMPTS = Counter(
     "checkout_webhook_attempts", "Delivery attempts, by what came of them.", ["outcome"], registry=REGISTRY
 )

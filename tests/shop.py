@@ -96,13 +96,17 @@ async def open_shop(
     xpub: str = XPUB,
     start_block: int | None = None,
     tokens: Sequence[Asset] = (),
+    timeout_seconds: float = 20,
+    confirm_with: int = 1,
+    agree_above_fiat: int = 0,
 ) -> AsyncIterator[Shop]:
     """Open a shop on the chain behind these URLs; its first cursor is set."""
     path = folder / "checkout.db"
     migrate(path)
     async with await Database.open(path, now) as db:
         contracts = [token.contract for token in tokens if token.contract is not None]
-        chain = EvmChain(Rpc(ANVIL_CHAIN_ID, urls), tokens=contracts, finality=finality)
+        rpc = Rpc(ANVIL_CHAIN_ID, urls, timeout_seconds=timeout_seconds)
+        chain = EvmChain(rpc, tokens=contracts, finality=finality, confirm_with=confirm_with)
         events = Events()
         board = PriceBoard(
             [FixedSource({"ETH/USD": Decimal(3000)}, clock=now)],
@@ -130,6 +134,7 @@ async def open_shop(
                 poll_seconds=0.1,
                 start_block="latest" if start_block is None else start_block,
                 clock=now,
+                agree_above_fiat=Decimal(agree_above_fiat),
             )
 
         watcher = make_watcher()

@@ -1,8 +1,10 @@
 import threading
+from pathlib import Path
 
 from crypto_checkout.chain.xpub import ExtendedPublicKey
 from crypto_checkout.core.address import Address
 from crypto_checkout.services.addresses import AHEAD, Addresses
+from crypto_checkout.store.given_out import GivenOut
 from tests.shop import XPUB
 
 KEY = ExtendedPublicKey.parse(XPUB)
@@ -21,8 +23,8 @@ class Watched:
         return KEY.address(index)
 
 
-def test_addresses_are_the_wallets_own_in_any_order() -> None:
-    addresses = Addresses(KEY)
+def test_addresses_are_the_wallets_own_in_any_order(tmp_path: Path) -> None:
+    addresses = Addresses(KEY, GivenOut(tmp_path))
     try:
         for index in (0, 1, 2, 200, 3, 201, 0, 1000):
             assert addresses.address(index) == KEY.address(index)
@@ -30,9 +32,9 @@ def test_addresses_are_the_wallets_own_in_any_order() -> None:
         addresses.close()
 
 
-def test_an_address_that_was_prepared_is_not_derived_by_who_takes_it() -> None:
+def test_an_address_that_was_prepared_is_not_derived_by_who_takes_it(tmp_path: Path) -> None:
     wallet = Watched()
-    addresses = Addresses(wallet)
+    addresses = Addresses(wallet, GivenOut(tmp_path))
     addresses.prepare(0)
     assert addresses._deriving is not None
     addresses._deriving.result(timeout=10)
@@ -42,9 +44,21 @@ def test_an_address_that_was_prepared_is_not_derived_by_who_takes_it() -> None:
     assert all(wallet.derived[index].startswith("addresses") for index in range(AHEAD // 2))
 
 
-def test_what_was_passed_over_is_forgotten() -> None:
-    addresses = Addresses(KEY)
+def test_what_was_passed_over_is_forgotten(tmp_path: Path) -> None:
+    addresses = Addresses(KEY, GivenOut(tmp_path))
     addresses.prepare(0)
     addresses.address(5000)
     addresses.close()
     assert len(addresses._ready) <= 2 * AHEAD
+
+
+def test_what_was_given_out_is_known_beside_the_database(tmp_path: Path) -> None:
+    given_out = GivenOut(tmp_path)
+    assert given_out.next_index(KEY.wallet_id) == 0
+    addresses = Addresses(KEY, given_out)
+    for index in (0, 1, 12):
+        addresses.address(index)
+    addresses.close()
+    given_out.close()
+    assert GivenOut(tmp_path).next_index(KEY.wallet_id) == 13
+    assert GivenOut(tmp_path).next_index("another") == 0

@@ -16,7 +16,7 @@ from crypto_checkout.core import errors as core
 from crypto_checkout.core import ids
 from crypto_checkout.core.key import Scope
 from crypto_checkout.http import errors
-from crypto_checkout.http.api.operations import table
+from crypto_checkout.http.api.table import table
 from crypto_checkout.services import keys
 from tests.anvil import Anvil
 from tests.api import ENDPOINT, LINK, PRICE, App, error, listed, made, open_app
@@ -453,10 +453,10 @@ async def test_the_message_says_what_came_and_what_is_wanted(shop: App) -> None:
 @pytest.mark.parametrize(
     ("path", "allow"),
     [
-        (SESSIONS, "GET, HEAD, POST"),
-        (f"{SESSIONS}/cs_1", "GET, HEAD"),
-        (f"{LINKS}/pl_1", "DELETE, GET, HEAD, PATCH"),
-        ("/test_helpers/chain/mine", "POST"),
+        (SESSIONS, "GET, HEAD, OPTIONS, POST"),
+        (f"{SESSIONS}/cs_1", "GET, HEAD, OPTIONS"),
+        (f"{LINKS}/pl_1", "DELETE, GET, HEAD, OPTIONS, PATCH"),
+        ("/test_helpers/chain/mine", "OPTIONS, POST"),
     ],
 )
 @pytest.mark.parametrize("method", ["PUT", "BREW"])

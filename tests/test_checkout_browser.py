@@ -54,6 +54,7 @@ def test_the_page_says_what_to_send_where_and_for_how_long(server: Server, page:
     expect(main).to_contain_text(session["amount"]["value"])
     assert session["address"] in "".join(main.inner_text().split())
     assert page.get_by_role("link", name="Open in wallet").get_attribute("href") == session["paymentUri"]
+    expect(main).to_contain_text("Time left")
     expect(main).to_contain_text("14:")
     expect(page.get_by_text("Ada's Bakery").first).to_be_visible()
     expect(page.get_by_text("Test mode").first).to_be_visible()
@@ -76,6 +77,7 @@ def test_a_visit_to_a_link_pays_without_javascript(server: Server, browser: Brow
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{server.url}/l/{link['slug']}")
+    expect(page.get_by_role("main")).to_contain_text("Coffee")
     session_id = page.url.rpartition("/")[2]
     page.get_by_role("button", name="Pay with test money").click()
     assert page.url == f"{server.url}/checkout/{session_id}"

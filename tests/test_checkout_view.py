@@ -86,7 +86,7 @@ def seen(shown: SessionResource, *, at: datetime = NOW, explorer_url: str = "htt
 
 
 def printed(shown: SessionResource, *, at: datetime = NOW, shop: str = "Acme") -> str:
-    page = Paper(shop_name=shop, has_logo=True).page("session.html", view=seen(shown, at=at), version='"v"')
+    page = Paper(shop_name=shop, has_logo=True).page("session.html", view=seen(shown, at=at), link=None, version='"v"')
     return bytes(page.body).decode()
 
 

@@ -70,10 +70,23 @@ def test_a_live_key_is_made_before_there_is_a_live_chain(run: Run) -> None:
 def test_for_people_the_key_stands_alone_on_a_line(run: Run) -> None:
     result = run("create", "--name", "shop")
     assert result.exit_code == 0
-    text, empty, advice = result.stdout.splitlines()
+    text, empty, advice, place = result.stdout.splitlines()
     assert re.fullmatch(r"ck_test_\w{32}", text)
     assert not empty
     assert listed(run)[0]["id"] in advice
+    assert "checkout.db" in place
+
+
+def test_a_live_key_without_a_live_chain_is_made_with_a_word_about_that(run: Run) -> None:
+    assert "No chain is switched on" in run("create", "--name", "shop", "--mode", "live").stdout
+
+
+def test_looking_for_keys_makes_no_database(run: Run, tmp_path: Path) -> None:
+    assert run("list", "--json").stdout.strip() == "[]"
+    refused = run("revoke", "ak_1")
+    assert refused.exit_code == 1
+    assert "There is no database at" in refused.output
+    assert list(tmp_path.rglob("*.db")) == []
 
 
 def test_the_key_itself_is_kept_nowhere(run: Run, tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_the_first_preset_says_every_key_and_the_defaults_of_the_optional_ones(w
 
     assert [*raw] == [*Chain.model_fields]
     assert [*raw["tokens"][0]] == [*Token.model_fields]
-    told = {"explorer_url", "tokens", "id", "name", "rpc_urls"}  # no useful default
+    told = {"explorer_url", "confirmation_tiers", "tokens", "id", "name", "rpc_urls"}  # no useful default
     assert chain.model_dump(exclude=told) == Chain(id=1, name="x", rpc_urls=("https://a",)).model_dump(exclude=told)
 
 
@@ -122,7 +122,7 @@ def test_every_key_has_a_comment_above_it() -> None:
         if (match := re.match(r"#?([a-z_]+) = ", line)) and above.startswith("# ")
     }
 
-    assert commented >= set(_keys(Config)) - {"chains", "tokens"}
+    assert commented >= set(_keys(Config)) - {"chains", "confirmation_tiers", "tokens"}
 
 
 def _keys(model: type[BaseModel]) -> list[str]:
@@ -397,6 +397,7 @@ WRONG = [
     (f'wallet.xpub = "{XPUB}"\n[[chains]]\nid = 5\nname = "X"', "chains[0].rpc_urls", "this key is needed"),
     (MONEY.replace("id = 1", "id = 1337"), "chains[0].id", "1337 is the simulated chain"),
     (MONEY.replace("id = 1", "id = 0"), "chains[0].id", "from 1 up"),
+    (MONEY.replace("id = 1", "id = 1\nconfirm_with = 2"), "chains[0].confirm_with", "rpc_urls has 1"),
     (MONEY + CHAIN, "chains[1].id", "chains[0] has the id 1 already"),
     (MONEY.replace('"Ethereum"', '" "'), "chains[0].name", "not empty"),
     (MONEY.replace("rpc_urls = [", "rpc_urls = [] # ["), "chains[0].rpc_urls", "at least one entry"),

@@ -42,7 +42,7 @@ class Clock:
 async def chain_at(
     *urls: str, tokens: Sequence[str] = (), finality: str = "depth", clock: Clock | None = None
 ) -> AsyncIterator[EvmChain]:
-    rpc = Rpc(ANVIL_CHAIN_ID, urls, clock=clock or Clock())
+    rpc = Rpc(ANVIL_CHAIN_ID, urls, clock=clock or Clock(), jitter=lambda: 0)
     chain = EvmChain(rpc, tokens=[Address(token) for token in tokens], finality=finality)
     try:
         yield chain

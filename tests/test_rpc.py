@@ -55,7 +55,7 @@ class Clock:
 
 @asynccontextmanager
 async def rpc_to(*urls: str, clock: Clock | None = None, timeout_seconds: float = SOON_SECONDS) -> AsyncIterator[Rpc]:
-    rpc = Rpc(CHAIN_ID, urls, clock=clock or Clock(), timeout_seconds=timeout_seconds)
+    rpc = Rpc(CHAIN_ID, urls, clock=clock or Clock(), timeout_seconds=timeout_seconds, jitter=lambda: 0)
     try:
         yield rpc
     finally:

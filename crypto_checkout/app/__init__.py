@@ -58,7 +58,7 @@ async def opened(
 
     """
     async with AsyncExitStack() as stack:
-        stack.enter_context(FolderLock(config.database.path.parent))
+        stack.enter_context(FolderLock(config.database.path.resolve().parent))
         await asyncio.to_thread(migrate, config.database.path)
         db = await stack.enter_async_context(await Database.open(config.database.path, clock))
         sender = await stack.enter_async_context(
@@ -67,26 +67,33 @@ async def opened(
                 allow_private_networks=config.webhooks.allow_private_networks,
             )
         )
-        deliveries_wait = asyncio.Event()
-        parts = Parts(config, stack, db, Events(deliveries_wait.set), clock)
-        dispatcher = Dispatcher(
-            db,
-            sender,
-            parts.events,
-            deliveries_wait,
-            retry_seconds=config.webhooks.retry_seconds,
-            concurrency=config.webhooks.concurrency,
-            clock=clock,
-        )
+        signals = {livemode: asyncio.Event() for livemode in (True, False)}
+        parts = Parts(config, stack, db, Events(lambda livemode: signals[livemode].set()), clock)
+        dispatchers = [_dispatcher(parts, sender, livemode, woken) for livemode, woken in signals.items()]
         retention = Retention(db, event_days=config.events.retention_days, clock=clock)
         live, test = await modes.live(parts), await modes.test(parts)
         both = [mode for mode in (live, test) if mode is not None]
         watchers = tuple(watcher for mode in both for watcher in mode.watchers)
         offers = Offers([mode.offer for mode in both])
-        site = web.application(parts, offers, test, sender, deliveries_wait, Health(db, watchers, clock), metrics_token)
-        loops = [dispatcher.run, retention.run, *(loop for mode in both for loop in mode.loops)]
+        site = web.application(parts, offers, test, sender, Health(db, watchers, clock), metrics_token)
+        loops = [*(each.run for each in dispatchers), retention.run, *(loop for mode in both for loop in mode.loops)]
         await stack.enter_async_context(_running(loops, watchers))
         yield Opened(site, db, parts.events, offers, watchers)
+
+
+def _dispatcher(parts: Parts, sender: Sender, livemode: bool, woken: asyncio.Event) -> Dispatcher:
+    """Make a mode's dispatcher; test mode gets a quarter of the attempts at once."""
+    webhooks = parts.config.webhooks
+    return Dispatcher(
+        parts.db,
+        sender,
+        parts.events,
+        woken,
+        livemode=livemode,
+        retry_seconds=webhooks.retry_seconds,
+        concurrency=webhooks.concurrency if livemode else max(1, webhooks.concurrency // 4),
+        clock=parts.clock,
+    )
 
 
 @asynccontextmanager

@@ -16,12 +16,14 @@ from crypto_checkout.core.assets import Asset
 from crypto_checkout.services import watcher
 from crypto_checkout.services.addresses import Addresses
 from crypto_checkout.services.judge import Judge
-from crypto_checkout.services.offer import Offer, OfferedChain, Policy
+from crypto_checkout.services.offer import Offer, OfferedChain, Policy, Tier
 from crypto_checkout.services.wallet_check import WalletCheck
 from crypto_checkout.services.watcher import Watcher
 from crypto_checkout.store import chains as chain_store
 from crypto_checkout.store import sandbox as sandbox_store
+from crypto_checkout.store import sessions as session_store
 from crypto_checkout.store import wallets
+from crypto_checkout.store.given_out import GivenOut
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
 
@@ -50,7 +52,8 @@ async def live(parts: Parts) -> Mode | None:
     chains: dict[int, EvmChain] = {}
     for chain in config.chains:
         tokens = [Address(token.address) for token in chain.tokens]
-        opened = EvmChain(Rpc(chain.id, chain.rpc_urls), tokens=tokens, finality=chain.finality)
+        rpc = Rpc(chain.id, chain.rpc_urls)
+        opened = EvmChain(rpc, tokens=tokens, finality=chain.finality, confirm_with=chain.confirm_with)
         parts.stack.push_async_callback(opened.close)
         chains[chain.id] = opened
     key = ExtendedPublicKey.parse(config.wallet.xpub)
@@ -95,10 +98,22 @@ async def test(parts: Parts) -> Mode | None:
     return Mode(offer, (watching,), (watching.run,), chain)
 
 
+async def _tokens(parts: Parts, chain: Chain) -> list[Address]:
+    """Return the tokens to watch: those of the configuration, and those that sessions were made in before."""
+    used = await parts.db.read(lambda unit: session_store.contracts(unit, chain.id))
+    return sorted({Address(token.address) for token in chain.tokens} | used)
+
+
 async def _wallet(parts: Parts, key: ExtendedPublicKey) -> Addresses:
-    addresses = Addresses(key)
+    """Open a wallet; where the file beside the database knows of more addresses given out, go on behind those."""
+    given_out = GivenOut(parts.config.database.path.parent)
+    parts.stack.callback(given_out.close)
+    known = given_out.next_index(key.wallet_id)
+    if known:
+        await parts.db.write(lambda unit: wallets.move_past(unit, key.wallet_id, known - 1))
+    addresses = Addresses(key, given_out)
     parts.stack.callback(addresses.close)
-    addresses.prepare(await parts.db.read(lambda unit: wallets.next_index(unit, addresses.wallet_id)))
+    addresses.prepare(await parts.db.read(lambda unit: wallets.next_index(unit, key.wallet_id)))
     return addresses
 
 
@@ -126,13 +141,15 @@ def _watcher(parts: Parts, chain: Chain, opened: watcher.Chain) -> Watcher:
         poll_seconds=chain.poll_seconds,
         start_block=chain.start_block,
         clock=parts.clock,
+        agree_above_fiat=chain.agree_above_fiat,
     )
 
 
 def _offered(chain: Chain) -> OfferedChain:
     native = Asset(chain.id, chain.native_symbol, _NATIVE_DECIMALS)
     tokens = (Asset(chain.id, t.symbol, t.decimals, Address(t.address), t.usd_pegged) for t in chain.tokens)
-    return OfferedChain(chain.id, chain.name, chain.explorer_url, chain.confirmations, (native, *tokens))
+    tiers = tuple(Tier(tier.above_fiat, tier.confirmations) for tier in chain.confirmation_tiers)
+    return OfferedChain(chain.id, chain.name, chain.explorer_url, chain.confirmations, (native, *tokens), tiers)
 
 
 def _policy(parts: Parts) -> Policy:

@@ -1,6 +1,5 @@
 """Wire the web application: services behind the API and the pages."""
 
-import asyncio
 import secrets
 from datetime import datetime
 
@@ -14,9 +13,13 @@ from crypto_checkout.core import examples, ids
 from crypto_checkout.core.errors import CheckoutError
 from crypto_checkout.core.shapes import SessionResource
 from crypto_checkout.http import errors, static, status
-from crypto_checkout.http.api.operations import Services, table
+from crypto_checkout.http.api import publication
+from crypto_checkout.http.api.openapi import document
+from crypto_checkout.http.api.operations import Services
 from crypto_checkout.http.api.routes import Api
+from crypto_checkout.http.api.table import table
 from crypto_checkout.http.checkout import pages
+from crypto_checkout.http.compression import Compression
 from crypto_checkout.http.middleware import Surroundings
 from crypto_checkout.http.rate_limit import RateLimit, page_limit
 from crypto_checkout.services.customers import Customers
@@ -38,7 +41,6 @@ def application(
     offers: Offers,
     test: Mode | None,
     sender: Sender,
-    deliveries_wait: asyncio.Event,
     health: Health,
     metrics_token: str | None,
 ) -> Starlette:
@@ -52,7 +54,7 @@ def application(
         settling=Settling(sessions, offers, parts.events),
         links=links,
         endpoints=_endpoints(parts),
-        deliveries=_deliveries(parts, sender, deliveries_wait),
+        deliveries=_deliveries(parts, sender),
         customers=Customers(parts.db, parts.events),
         sandbox=sandbox,
     )
@@ -60,11 +62,15 @@ def application(
     web = Starlette(
         routes=[
             *_api(parts, services).routes(table()),
+            *publication.routes(lambda: document(table(), parts.config.server.public_url), page_limit()),
             *pages.routes(checkout),
             *static.routes(),
             *status.routes(health, metrics_token),
         ],
-        middleware=[Middleware(Surroundings, clock=parts.clock, trusted_proxies=parts.config.server.trusted_proxies)],
+        middleware=[
+            Middleware(Surroundings, clock=parts.clock, trusted_proxies=parts.config.server.trusted_proxies),
+            Middleware(Compression),
+        ],
         exception_handlers={
             CheckoutError: errors.on_checkout_error,
             HTTPException: errors.on_http_exception(pages.page_not_found(checkout)),
@@ -90,9 +96,9 @@ def _endpoints(parts: Parts) -> Endpoints:
     return Endpoints(parts.db, parts.events, allow_private_networks=parts.config.webhooks.allow_private_networks)
 
 
-def _deliveries(parts: Parts, sender: Sender, wait: asyncio.Event) -> Deliveries:
+def _deliveries(parts: Parts, sender: Sender) -> Deliveries:
     public_url = parts.config.server.public_url
-    return Deliveries(parts.db, sender, wait.set, parts.clock, lambda: _example(parts.clock(), public_url))
+    return Deliveries(parts.db, sender, parts.events.wake, parts.clock, lambda: _example(parts.clock(), public_url))
 
 
 def _checkout(parts: Parts, offers: Offers, payers: Payers) -> pages.Checkout:

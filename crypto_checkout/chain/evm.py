@@ -4,7 +4,8 @@ Nothing is remembered here: what was processed is in the database, and `services
 the answers mean is in `chain.answers`.
 """
 
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from crypto_checkout.core.address import Address
@@ -12,11 +13,13 @@ from crypto_checkout.core.errors import ProviderFailed
 from crypto_checkout.core.follow import Block, Head, Header
 from crypto_checkout.core.payment import Kind, Transfer
 
-from . import answers, balances, bloom, traces
+from . import agreement, answers, balances, bloom, traces
 from .answers import TRANSFER_TOPIC
 from .rpc import Ask, Call, Rpc, quantity
 
-_BATCH_BLOCKS = 10
+_FIRST_BATCH_BLOCKS = 10
+_MOST_BATCH_BLOCKS = 20
+_STALL_SECONDS = 30.0
 _BALANCE_OF = "0x70a08231"
 _NOTHING_FINAL = -1
 
@@ -25,19 +28,46 @@ class EvmChain:
     """One chain as its providers show it.
 
     `finality` is "depth", or the block tag "safe" or "finalized". `tokens` are the contracts whose transfers count.
+    `confirm_with` is how many providers have to say the same before money is believed, where that is asked for.
+    `clock` is a monotonic one. `batch_blocks` is how large a range should be: smaller after each failure, and larger
+    again with each success.
     """
 
-    batch_blocks = _BATCH_BLOCKS
-
-    def __init__(self, rpc: Rpc, *, tokens: Sequence[Address] = (), finality: str = "depth") -> None:
+    def __init__(
+        self,
+        rpc: Rpc,
+        *,
+        tokens: Sequence[Address] = (),
+        finality: str = "depth",
+        confirm_with: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.batch_blocks = _FIRST_BATCH_BLOCKS
         self._rpc = rpc
+        self._clock = clock
+        self._confirm_with = confirm_with
+        self._newest = -1
+        self._moved_at = clock()
         self._tokens = list(tokens)
         self._token_events = [bloom.of_event(token, TRANSFER_TOPIC) for token in self._tokens]
         self._finality = finality
 
     async def head(self) -> Head:
-        """Return the newest block number, and the final one where finality is a tag."""
+        """Return the newest block number, and the final one where finality is a tag.
 
+        When a provider stands still, or falls behind what was seen, all are compared, and the laggards rest.
+        """
+        head = await self._head()
+        is_still = head.number <= self._newest and self._clock() - self._moved_at > _STALL_SECONDS
+        if len(self._rpc.providers) > 1 and (is_still or head.number < self._newest - 1):
+            self._moved_at = self._clock()
+            self._newest = await self._rpc.newest() or head.number
+            head = await self._head() if self._newest > head.number else head
+        if head.number > self._newest:
+            self._newest, self._moved_at = head.number, self._clock()
+        return head
+
+    async def _head(self) -> Head:
         async def read(ask: Ask) -> Head:
             if self._finality == "depth":
                 (number,) = await ask([("eth_blockNumber", [])])
@@ -64,21 +94,14 @@ class EvmChain:
     async def blocks(self, first: int, last: int) -> list[Block]:
         """Return the blocks of a range with the transfers they seem to hold, oldest first, all from one node."""
         numbers = range(first, last + 1)
-
-        async def read(ask: Ask) -> list[Block]:
-            found = await ask([_block_call(number, full=True) for number in numbers])
-            headers = [answers.header(block, number) for block, number in zip(found, numbers, strict=True)]
-            tokens = await self._token_transfers(ask, headers, [bloom.of_header(block) for block in found])
-            return [
-                Block(
-                    header,
-                    (*answers.native_transfers(block, header), *of_tokens),
-                    answers.senders(block, header),
-                )
-                for block, header, of_tokens in zip(found, headers, tokens, strict=True)
-            ]
-
-        return await self._rpc.converse(read)
+        try:
+            blocks = await self._rpc.converse(lambda ask: self._blocks(ask, numbers))
+        except ProviderFailed:
+            self.batch_blocks = max(1, self.batch_blocks // 2)
+            raise
+        if len(numbers) >= self.batch_blocks:
+            self.batch_blocks = min(_MOST_BATCH_BLOCKS, 2 * self.batch_blocks)
+        return blocks
 
     async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
         """Keep the transfers whose transaction did not revert.
@@ -88,18 +111,25 @@ class EvmChain:
             ProviderFailed: A receipt is missing.
 
         """
-        natives = {t.tx_hash: t for t in transfers if t.kind is Kind.NATIVE and t.tx_hash is not None}
-        if not natives:
+        if all(transfer.kind is not Kind.NATIVE for transfer in transfers):
             return list(transfers)
+        return await self._rpc.converse(lambda ask: _succeeded(ask, transfers))
 
-        async def read(ask: Ask) -> set[str]:
-            receipts = await ask([("eth_getTransactionReceipt", [tx_hash]) for tx_hash in natives])
-            pairs = zip(receipts, natives.items(), strict=True)
-            return {tx_hash for receipt, (tx_hash, transfer) in pairs if answers.has_succeeded(receipt, transfer)}
+    async def confirm(self, transfers: Sequence[Transfer]) -> None:
+        """Return once `confirm_with` providers have shown these transfers. Raises ProviderFailed where fewer do."""
+        if self._confirm_with > 1 and transfers:
+            wanted = {transfer.to for transfer in transfers}
 
-        kept = await self._rpc.converse(read)
-        # A token's transfer is a log, and a reverted transaction leaves none.
-        return [t for t in transfers if t.kind is not Kind.NATIVE or t.tx_hash in kept]
+            async def read(ask: Ask, *, number: int) -> frozenset[Transfer]:
+                (block,) = await self._blocks(ask, [number])
+                return frozenset(await _succeeded(ask, [t for t in block.transfers if t.to in wanted]))
+
+            await agreement.on_transfers(self._rpc, transfers, self._confirm_with, read)
+
+    async def confirm_balances(self, header: Header, held: Mapping[Address, int]) -> None:
+        """Return once `confirm_with` providers have said that addresses hold just that. Raises as `confirm`."""
+        if self._confirm_with > 1:
+            await agreement.on_balances(self._rpc, header, held, self._confirm_with)
 
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return what addresses hold of the native coin at a block. Raises StateUnavailable for one too old."""
@@ -140,6 +170,15 @@ class EvmChain:
         """Close the connections."""
         await self._rpc.close()
 
+    async def _blocks(self, ask: Ask, numbers: Sequence[int]) -> list[Block]:
+        found = await ask([_block_call(number, full=True) for number in numbers])
+        headers = [answers.header(block, number) for block, number in zip(found, numbers, strict=True)]
+        tokens = await self._token_transfers(ask, headers, [bloom.of_header(block) for block in found])
+        return [
+            Block(header, (*answers.native_transfers(block, header), *of_tokens), answers.senders(block, header))
+            for block, header, of_tokens in zip(found, headers, tokens, strict=True)
+        ]
+
     async def _token_transfers(
         self, ask: Ask, headers: Sequence[Header], blooms: Sequence[int]
     ) -> list[list[Transfer]]:
@@ -174,6 +213,15 @@ class EvmChain:
             ("eth_getTransactionCount", [address, "latest"]),
             *(("eth_call", [_balance_of(token, address), "latest"]) for token in self._tokens),
         ]
+
+
+async def _succeeded(ask: Ask, transfers: Sequence[Transfer]) -> list[Transfer]:
+    """Leave out those whose transaction reverted; a token's transfer is a log, and such a transaction leaves none."""
+    natives = {t.tx_hash: t for t in transfers if t.kind is Kind.NATIVE and t.tx_hash is not None}
+    receipts = await ask([("eth_getTransactionReceipt", [tx_hash]) for tx_hash in natives])
+    pairs = zip(receipts, natives.values(), strict=True)
+    kept = {transfer.tx_hash for receipt, transfer in pairs if answers.has_succeeded(receipt, transfer)}
+    return [t for t in transfers if t.kind is not Kind.NATIVE or t.tx_hash in kept]
 
 
 def _block_call(number: int, *, full: bool) -> Call:

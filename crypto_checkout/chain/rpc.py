@@ -4,7 +4,9 @@ Raw answers, because decoding a block into web3's own types costs as much again 
 asked is in `chain.transport`, what the answers mean in `chain.evm`.
 """
 
+import asyncio
 import functools
+import random
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,9 +16,12 @@ from urllib.parse import urlsplit
 
 from web3.types import RPCEndpoint, RPCResponse
 
-from crypto_checkout.core.errors import ProviderFailed, StateUnavailable, WrongChain
+from crypto_checkout.core.errors import ChainMoved, ProviderFailed, StateUnavailable, WrongChain
+from crypto_checkout.log import get_logger
 
 from .transport import NoAnswer, Transport
+
+log = get_logger("rpc")
 
 Call = tuple[str, list[Any]]
 
@@ -32,6 +37,10 @@ _TIMEOUT_SECONDS = 20
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
 _MOST_DOUBLINGS = 6
+_MOST_JITTER = 0.25
+_LONGEST_WAIT_SECONDS = 600.0
+_LAGGARD_PAUSE_SECONDS = 60.0
+_LAG_BLOCKS = 2
 _TRUST_SECONDS = 60.0
 
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
@@ -62,12 +71,16 @@ class Provider:
     trusted_until: float = 0.0
     batch_calls: int = MOST_CALLS
 
-    def failed(self, reason: str, now: float) -> None:
-        """Note a failure; each one in a row doubles the pause before this provider is preferred again."""
+    def failed(self, reason: str, now: float, *, at_least_seconds: float = 0, jitter: float = 0) -> None:
+        """Note a failure; each one in a row doubles the pause before this provider is preferred again.
+
+        `jitter`, from 0 to 1, lengthens the pause by up to a quarter, so that many callers don't come back together.
+        """
         self.failures += 1
         self.last_error = reason
         pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(self.failures - 1, _MOST_DOUBLINGS))
-        self.paused_until = now + pause
+        pause *= 1 + _MOST_JITTER * jitter
+        self.paused_until = now + max(pause, min(at_least_seconds, _LONGEST_WAIT_SECONDS))
         # What comes back under this URL may be another node.
         self.trusted_until = 0.0
         self.batch_calls = MOST_CALLS
@@ -82,7 +95,7 @@ class Provider:
 class Rpc:
     """The providers of one chain, in the order of preference; each call goes to the first that answers.
 
-    `clock` is a monotonic one.
+    `clock` is a monotonic one; `jitter` gives numbers from 0 to 1.
     """
 
     def __init__(
@@ -92,10 +105,12 @@ class Rpc:
         *,
         timeout_seconds: float = _TIMEOUT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self.chain_id = chain_id
         self.providers = [Provider(url, _host(url), Transport(url, timeout_seconds=timeout_seconds)) for url in urls]
         self._clock = clock
+        self._jitter = jitter
 
     async def call(self, method: str, params: list[Any]) -> Any:
         """Return the result of one call. Raises ProviderFailed when no provider gave one."""
@@ -131,19 +146,57 @@ class Rpc:
                 lacking += isinstance(error, StateUnavailable)
                 reasons.append(f"{provider.name}: {provider.transport.shown(error)}")
             except (ProviderFailed, WrongChain) as error:
-                reason = provider.transport.shown(error)
-                provider.failed(reason, self._clock())
-                reasons.append(f"{provider.name}: {reason}")
+                reasons.append(f"{provider.name}: {self._failed(provider, error)}")
             else:
                 provider.succeeded()
                 return answer
         failure = StateUnavailable if reasons and lacking == len(reasons) else ProviderFailed
         raise failure("; ".join(reasons) or f"no provider is configured for chain {self.chain_id}")
 
+    async def survey(self, read: Callable[[Ask], Awaitable[Answer]]) -> list[Answer]:
+        """Return what `read` makes of the answers of each provider; those that fail are left out."""
+        found = await asyncio.gather(*(self._read_one(provider, read) for provider in self.providers))
+        return [answer for answers in found for answer in answers]
+
+    async def newest(self) -> int | None:
+        """Ask every provider for its newest block, and let those rest that are behind; return the highest number.
+
+        One that stands still answers everything, only nothing new. None where nobody answers.
+        """
+        found = await asyncio.gather(*(self._read_one(provider, _number) for provider in self.providers))
+        numbers = [answers[0] if answers else None for answers in found]
+        newest = max((number for number in numbers if number is not None), default=None)
+        for provider, number in zip(self.providers, numbers, strict=True):
+            if newest is not None and number is not None and number <= newest - _LAG_BLOCKS:
+                reason = f"it is {newest - number} blocks behind the others"
+                provider.failed(reason, self._clock(), at_least_seconds=_LAGGARD_PAUSE_SECONDS, jitter=self._jitter())
+                log.warning("a provider lags", chain=self.chain_id, provider=provider.name, blocks=newest - number)
+        return newest
+
     async def close(self) -> None:
         """Close the connections."""
         for provider in self.providers:
             await provider.transport.disconnect()
+
+    async def _read_one(self, provider: Provider, read: Callable[[Ask], Awaitable[Answer]]) -> list[Answer]:
+        """Return a provider's answer, or nothing where it fails."""
+        try:
+            await self._check_chain(provider)
+            return [await read(functools.partial(_ask, provider))]
+        except (StateUnavailable, Unable, ChainMoved):
+            return []
+        except (ProviderFailed, WrongChain) as error:
+            self._failed(provider, error)
+            return []
+
+    def _failed(self, provider: Provider, error: ProviderFailed | WrongChain) -> str:
+        """Note a failure; return it as it may be shown."""
+        reason = provider.transport.shown(error)
+        if isinstance(error, WrongChain) and provider.last_error != reason:
+            log.error("a provider is refused", chain=self.chain_id, provider=provider.name, error=reason)
+        wanted = error.retry_after_seconds if isinstance(error, NoAnswer) else 0
+        provider.failed(reason, self._clock(), at_least_seconds=wanted, jitter=self._jitter())
+        return reason
 
     def _in_order(self) -> list[Provider]:
         """Those that aren't paused first; a paused one is still better than none."""
@@ -167,6 +220,11 @@ def quantity(value: Any) -> int:
     if isinstance(value, str) and _QUANTITY.fullmatch(value):
         return int(value, 16)
     raise ProviderFailed(f"expected a hexadecimal number, got {str(value)[:60]!r}")
+
+
+async def _number(ask: Ask) -> int:
+    (number,) = await ask([("eth_blockNumber", [])])
+    return quantity(number)
 
 
 async def _ask(provider: Provider, calls: Sequence[Call]) -> list[Any]:

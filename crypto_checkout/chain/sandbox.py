@@ -8,7 +8,7 @@ has nothing to write.
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -163,6 +163,12 @@ class SandboxChain:
     async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
         """Keep all: no transaction reverts here."""
         return list(transfers)
+
+    async def confirm(self, transfers: Sequence[Transfer]) -> None:
+        """Nobody else could be asked."""
+
+    async def confirm_balances(self, header: Header, held: Mapping[Address, int]) -> None:
+        """Nobody else could be asked."""
 
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return what addresses hold of the coin at a block: what was ever paid to them, for nobody sends from here."""

@@ -5,6 +5,7 @@ size, follows redirects, takes batch answers without ids on trust, and logs URLs
 here logs, and no exception leaves with one in its message or behind it.
 """
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
@@ -41,12 +42,21 @@ _HEADERS = {"Content-Type": "application/json", "User-Agent": f"crypto-checkout/
 
 _OK = 200
 _TOO_MANY_REQUESTS = 429
+_UNAVAILABLE = 503
+_FEW_DIGITS = re.compile(r"[0-9]{1,6}")
 _SHORTEST_SECRET = 6
 _SHOWN_CHARACTERS = 200
 
 
 class NoAnswer(ProviderFailed):
-    """The provider can't be reached, is too slow, or wants fewer requests: another one right now is of no use."""
+    """The provider can't be reached, is too slow, or wants fewer requests: another one right now is of no use.
+
+    `retry_after_seconds` is how long it asks to be left alone, 0 where it says nothing.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: int = 0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Transport(AsyncJSONBaseProvider):
@@ -92,20 +102,20 @@ class Transport(AsyncJSONBaseProvider):
         # What is raised here is raised outside the `except`: an error of aiohttp behind it would carry the URL.
         reason = ""
         try:
-            status, content = await self._post(body)
+            status, retry_after, content = await self._post(body)
         except TimeoutError:
             reason = f"no answer in time ({_CONNECT_SECONDS} s to connect, {self._timeout_seconds:g} s in all)"
         except (ClientError, OSError, ValueError):
             reason = "can't connect, or the connection broke"
         if reason:
             raise NoAnswer(reason)
-        if status == _TOO_MANY_REQUESTS:
-            raise NoAnswer(f"HTTP {status}")
+        if status in {_TOO_MANY_REQUESTS, _UNAVAILABLE}:
+            raise NoAnswer(f"HTTP {status}", retry_after)
         if status != _OK:
             raise ProviderFailed(f"HTTP {status}")
         return self._decoded(content)
 
-    async def _post(self, body: bytes) -> tuple[int, bytes | None]:
+    async def _post(self, body: bytes) -> tuple[int, int, bytes | None]:
         try:
             return await self._post_once(body)
         except ClientConnectorError:
@@ -114,9 +124,12 @@ class Transport(AsyncJSONBaseProvider):
             # The node may just have closed a connection that we kept open. Reading twice harms nobody.
             return await self._post_once(body)
 
-    async def _post_once(self, body: bytes) -> tuple[int, bytes | None]:
+    async def _post_once(self, body: bytes) -> tuple[int, int, bytes | None]:
         async with self._opened().post(self._url, data=body, headers=_HEADERS, allow_redirects=False) as response:
-            return response.status, await _read(response)
+            said = response.headers.get("Retry-After", "")
+            # Its other form is a date, which depends on two clocks: as good as nothing said.
+            retry_after = int(said) if _FEW_DIGITS.fullmatch(said) else 0
+            return response.status, retry_after, await _read(response)
 
     def _decoded(self, content: bytes | None) -> Any:
         if content is None:

@@ -3,6 +3,7 @@
 import asyncio
 import shlex
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
@@ -25,13 +26,32 @@ async def say_hello(config: "Config", server: "Opened", url: str, serving: "asyn
     lines = [
         "",
         f"Crypto Checkout listens on {url}",
+        *_public(config, url),
         *_modes(config, server),
         f"  data     {config.database.path.absolute()}",
-        f"  settings {config.path.absolute() if config.path else 'all defaults ({this_program()} init writes a file)'}",
+        f"  settings {_settings(config)}",
         "",
-        *_next_step(config, server, url, key),
+        *_next_step(config, server, url, key, has_key=await _has_key(server)),
     ]
     click.echo("\n".join(lines))
+
+
+def _settings(config: "Config") -> str:
+    if config.path is None:
+        return f"all defaults ({this_program()} init writes a file)"
+    return str(config.path.absolute())
+
+
+def _public(config: "Config", url: str) -> list[str]:
+    """Tell where payers are sent, and say so loudly when that can't be this server."""
+    public_url = config.server.public_url
+    lines = [f"  payers   {public_url}"]
+    there, here = urlsplit(public_url), urlsplit(url)
+    if there.hostname in {"127.0.0.1", "localhost", "::1"} and (there.port or 80) != here.port:
+        lines.append(
+            f"  WARNING  [server] public_url names port {there.port or 80}: checkout links lead there, not here"
+        )
+    return lines
 
 
 async def _first_key(server: "Opened") -> str | None:
@@ -61,7 +81,10 @@ async def _wait_for_chains(server: "Opened", serving: "asyncio.Task[None]") -> N
 
 def _modes(config: "Config", server: "Opened") -> list[str]:
     live = "live and test" if config.test_mode.enabled else "live"
-    lines = [f"  mode     {live if config.chains else 'test only: no real money'}"]
+    without = (
+        "test only: no real money" if config.test_mode.enabled else "none: [test_mode] is off, and no [[chains]] is set"
+    )
+    lines = [f"  mode     {live if config.chains else without}"]
     if config.chains and _is_test_wallet(config.wallet.xpub):
         lines.append("  WARNING  [wallet] xpub is the public test wallet: everybody can take the money it gets")
     for watcher in server.watchers:
@@ -74,6 +97,18 @@ def _modes(config: "Config", server: "Opened") -> list[str]:
     return lines
 
 
+def _mode(server: "Opened") -> str:
+    """Name the mode that matters to the operator: live as soon as there is one."""
+    return "live" if server.offers.has(livemode=True) else "test"
+
+
+async def _has_key(server: "Opened") -> bool:
+    from crypto_checkout.store import keys as store
+
+    keys = await server.db.read(store.everything)
+    return any(key.revoked_at is None and key.livemode == (_mode(server) == "live") for key in keys)
+
+
 def _is_test_wallet(xpub: str) -> bool:
     from crypto_checkout.chain import sandbox
     from crypto_checkout.chain.xpub import ExtendedPublicKey
@@ -81,12 +116,12 @@ def _is_test_wallet(xpub: str) -> bool:
     return ExtendedPublicKey.parse(xpub).wallet_id == ExtendedPublicKey.parse(sandbox.XPUB).wallet_id
 
 
-def _next_step(config: "Config", server: "Opened", url: str, key: str | None) -> list[str]:
-    mode = "live" if server.offers.has(livemode=True) else "test"
+def _next_step(config: "Config", server: "Opened", url: str, key: str | None, *, has_key: bool) -> list[str]:
+    mode = _mode(server)
     named = f" --config {shlex.quote(str(config.path))}" if config.path else ""
     make_key = f"{this_program()}{named} keys create --mode {mode} --name my-shop"
     if key is None:
-        return [f"Next, if your shop has no key yet: {make_key}", ""]
+        return [] if has_key else [f"Next: {make_key}", ""]
     authorization = f'-H "Authorization: Bearer {key}" -H "Content-Type: application/json"'
     return [
         "This is the first start. Here is a test key; it is shown only now:",

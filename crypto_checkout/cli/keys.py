@@ -6,7 +6,7 @@ import click
 
 from crypto_checkout.core.key import Scope
 
-from .opening import print_json, with_database
+from .opening import load_config, print_json, with_database
 from .options import Options
 
 if TYPE_CHECKING:
@@ -50,11 +50,20 @@ def create(options: Options, *, mode: str, name: str, scopes: tuple[str, ...], a
             lambda unit: service.create(unit, Events(), livemode=mode == "live", name=name, scopes=wanted)
         )
 
-    key, text = with_database(options, work)
+    key, text = with_database(options, work, make=True)
     if as_json:
         print_json({"id": key.id, "key": text, "mode": mode, "scopes": list(key.scopes)})
         return
     click.echo(f"{text}\n\nThis is key {key.id}. Keep it now: only its digest is stored, and it can't be shown again.")
+    _say_where(options, mode)
+
+
+def _say_where(options: Options, mode: str) -> None:
+    """Name the server that knows the key: run in another folder, this makes one that nobody serves."""
+    config = load_config(options)
+    click.echo(f"It is for the server whose data is in {config.database.path.absolute()}.")
+    if mode == "live" and not config.chains:
+        click.echo("No chain is switched on there yet: the key works once the configuration has [[chains]].")
 
 
 @keys.command("list")
@@ -68,7 +77,8 @@ def list_keys(options: Options, *, as_json: bool) -> None:
     async def work(db: "Database") -> "list[ApiKey]":
         return await db.read(store.everything)
 
-    found = with_database(options, work)
+    nothing: list[ApiKey] = []
+    found = with_database(options, work, otherwise=nothing)
     if as_json:
         print_json([resources.api_key(key) for key in found])
         return

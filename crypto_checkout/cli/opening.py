@@ -35,8 +35,13 @@ def load_config(options: Options) -> "Config":
         sys.exit(INVALID_CONFIGURATION)
 
 
-def with_database(options: Options, work: "Callable[[Database], Awaitable[T]]") -> T:
-    """Run work over the database of the configuration, which may be served at the same time; make it if missing."""
+def with_database(
+    options: Options, work: "Callable[[Database], Awaitable[T]]", *, make: bool = False, otherwise: "T | None" = None
+) -> T:
+    """Run work over the database of the configuration, which may be served at the same time.
+
+    Where there is none, `make` has it made; else `otherwise` is the answer, or the command ends with a sentence.
+    """
     from crypto_checkout.core.errors import CheckoutError, DatabaseFailed, FatalError
     from crypto_checkout.store.database import Database
     from crypto_checkout.store.migrate import migrate
@@ -47,6 +52,13 @@ def with_database(options: Options, work: "Callable[[Database], Awaitable[T]]") 
         async with await Database.open(config.database.path, lambda: datetime.now(UTC)) as db:
             return await work(db)
 
+    if not make and not config.database.path.exists():
+        if otherwise is not None:
+            return otherwise
+        fail(
+            f"There is no database at {config.database.path.absolute()}. Run this in the server's folder, or name its "
+            "configuration with --config FILE."
+        )
     try:
         migrate(config.database.path)
         return asyncio.run(run())

@@ -42,11 +42,13 @@ def serve(options: Options) -> None:
         listening = _listen(config)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(config, options, listening))
+            click.echo("Stopped. Everything is saved.")
             _leave()
     except FatalError as error:
         fail(str(error))
     except OSError as error:
-        fail(f"The server can't start: {error.strerror or error}.")
+        where = f": {error.filename}" if error.filename else ""
+        fail(f"The server can't start: {error.strerror or error}{where}.")
 
 
 async def _serve(config: "Config", options: Options, listening: socket.socket) -> None:
@@ -56,7 +58,8 @@ async def _serve(config: "Config", options: Options, listening: socket.socket) -
     token = options.environ.get("CHECKOUT_METRICS_TOKEN") or None
     web = _uvicorn(config)
     _stop_at_a_signal(web)
-    async with opened(_reachable(config, url), metrics_token=token) as server:
+    config = _reachable(config, url)
+    async with opened(config, metrics_token=token) as server:
         web.config.app = server.web
         serving = asyncio.create_task(web.serve(sockets=[listening]))
         try:
@@ -71,6 +74,9 @@ def _uvicorn(config: "Config") -> "uvicorn.Server":
     """Return a web server whose application is still to be set."""
     import uvicorn
 
+    from crypto_checkout.http.wire import GuardedProtocol, most_connections
+
+    GuardedProtocol.most_connections = most_connections()
     logging.getLogger("uvicorn.error").addFilter(_is_news)
 
     class Server(uvicorn.Server):
@@ -87,6 +93,7 @@ def _uvicorn(config: "Config") -> "uvicorn.Server":
             log_config=None,
             access_log=False,
             lifespan="off",
+            http=GuardedProtocol,
             ws="none",
             proxy_headers=False,  # http.middleware decides whom to believe
             server_header=False,
@@ -160,6 +167,9 @@ def _url(config: "Config", listening: socket.socket) -> str:
 
 def _reachable(config: "Config", url: str) -> "Config":
     """Have links lead to where the server listens, as long as nobody said what its public URL is."""
-    if "public_url" in config.server.model_fields_set:
+    from crypto_checkout.config import Config
+
+    # The file that `init` writes has every default in it: that is nobody's word either.
+    if config.server.public_url != Config().server.public_url:
         return config
     return config.model_copy(update={"server": config.server.model_copy(update={"public_url": url})})

@@ -20,7 +20,7 @@ class Headers(Protocol):
 
 
 def verify_webhook(
-    payload: bytes,
+    payload: bytes | str,
     headers: Headers,
     secret: str,
     *,
@@ -32,7 +32,7 @@ def verify_webhook(
     The same event may come more than once: act on each `id` once only.
 
     Args:
-        payload: the body as received, before any parsing.
+        payload: the body as received, before any parsing; a text is taken as UTF-8.
         headers: those of the request, in any case.
         secret: the endpoint's whole `whsec_…` text.
         tolerance_seconds: how old, or ahead of this clock, a delivery may be.
@@ -46,6 +46,7 @@ def verify_webhook(
     if signature is None:
         raise InvalidSignature("the header X-Webhook-Signature is missing")
     moment = int(time.time()) if now is None else now
-    signing.verify(signature, payload, secret, now=moment, tolerance_seconds=tolerance_seconds)
-    event: EventResource = json.loads(payload)
+    body = payload.encode() if isinstance(payload, str) else payload
+    signing.verify(signature, body, secret, now=moment, tolerance_seconds=tolerance_seconds)
+    event: EventResource = json.loads(body)
     return event

@@ -14,7 +14,13 @@ from crypto_checkout.config.shape import Chain, Prices
 def contradictions(values: Mapping[str, Any], *, has_file: bool) -> list[Mistake]:
     """Name everything that contradicts something else."""
     chains = _tables(values.get("chains"))
-    return [*_wallet(values, chains, has_file=has_file), *_quorum(values), *_chain_ids(chains), *_all_symbols(chains)]
+    return [
+        *_wallet(values, chains, has_file=has_file),
+        *_quorum(values),
+        *_chain_ids(chains),
+        *_agreement(chains),
+        *_all_symbols(chains),
+    ]
 
 
 def _wallet(values: Mapping[str, Any], chains: list[Mapping[str, Any]], *, has_file: bool) -> Iterator[Mistake]:
@@ -53,6 +59,13 @@ def _chain_ids(chains: list[Mapping[str, Any]]) -> Iterator[Mistake]:
         if number in seen:
             yield Mistake(f"chains[{position}].id", f"chains[{seen[number]}] has the id {number} already")
         seen.setdefault(number, position)
+
+
+def _agreement(chains: list[Mapping[str, Any]]) -> Iterator[Mistake]:
+    for position, chain in enumerate(chains):
+        urls, wanted = chain.get("rpc_urls"), chain.get("confirm_with", Chain.model_fields["confirm_with"].default)
+        if isinstance(urls, list) and urls and type(wanted) is int and wanted > len(urls):
+            yield Mistake(f"chains[{position}].confirm_with", f"{wanted} nodes must agree and rpc_urls has {len(urls)}")
 
 
 def _all_symbols(chains: list[Mapping[str, Any]]) -> Iterator[Mistake]:

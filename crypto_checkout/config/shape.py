@@ -128,6 +128,14 @@ class Token(Section):
     usd_pegged: bool = False
 
 
+class ConfirmationTier(Section):
+    """How deep the payments of sessions above a price must be."""
+
+    above_fiat: Annotated[Decimal, decimal_text("0", "1000000000000")]
+    """In the session's own currency."""
+    confirmations: Annotated[int, between(1, 1000)]
+
+
 class Chain(Section):
     """A chain on which real money is taken."""
 
@@ -141,12 +149,15 @@ class Chain(Section):
     ]
     """The first is preferred. They may carry API keys: never log them whole."""
     confirmations: Annotated[int, between(1, 1000)] = 3
+    confirm_with: Annotated[int, between(1, 10)] = 1
+    agree_above_fiat: Annotated[Decimal, decimal_text("0", "1000000000000")] = Decimal(0)
     finality: Literal["depth", "safe", "finalized"] = "depth"
     poll_seconds: Annotated[float, between(0.05, 3600)] = 4.0
     explorer_url: values.ExplorerUrl = ""
     """Without a trailing slash; empty: no links."""
     native_symbol: values.Symbol = "ETH"
     start_block: values.StartBlock = "latest"
+    confirmation_tiers: Annotated[tuple[ConfirmationTier, ...], Field(strict=False)] = ()
     tokens: Annotated[tuple[Token, ...], Field(strict=False)] = ()
 
 

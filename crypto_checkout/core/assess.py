@@ -64,7 +64,7 @@ def counts(payment: Payment, session: Session) -> bool:
 
 
 def _verdict(session: Session, received: int, deep: Sequence[Transfer], tip: Tip) -> tuple[Status, str | None]:
-    if session.accepted_units is not None and received >= session.accepted_units:
+    if session.accepted_units is not None and received >= min(session.accepted_units, session.terms.minimum_units):
         return Status.PAID, ACCEPTED
     if session.accepted_units is not None:
         return Status.FAILED, PAYMENT_REORGED

@@ -1,24 +1,48 @@
-"""A made-up session that was paid: what a test of a webhook endpoint carries, and what the documentation shows."""
+"""Made-up resources: the paid session that a test of a webhook endpoint carries, and what the documentation shows."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from . import ids, resources
 from .address import Address
 from .assess import Tip
 from .assets import Asset
+from .customer import Customer
+from .delivery import Attempt, Delivery, DeliveryStatus
+from .endpoint import Endpoint
+from .events import Event, EventType
+from .key import ApiKey
+from .link import Link
 from .money import Fiat
 from .payment import Kind, Payment, Transfer
 from .quotes import Rate
-from .session import Session, Status, Terms
-from .shapes import SessionResource
+from .session import CLOSED, Session, Status, Terms
+from .shapes import (
+    ApiKeyResource,
+    AttemptedResource,
+    CustomerResource,
+    DeliveryResource,
+    EndpointResource,
+    EventResource,
+    LinkResource,
+    ReplayResource,
+    SandboxChainResource,
+    SessionResource,
+)
 
-_ETH = Asset(1, "ETH", 18)
+MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+"""When the documentation's examples happened."""
+
+_ETH = Asset(1337, "ETH", 18)
 _ADDRESS = Address("0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed")
 _PAYER = Address("0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359")
 _UNITS = 3_333_340_000_000_000
 _CONFIRMATIONS = 3
+_PAID_BLOCK = 21_000_000
+_ENTROPY = bytes((31 * place + 71) % 256 for place in range(ids.ENTROPY_BYTES))
+_SECRET = "whsec_" + "q5cVYbDvnTz0Kx2mWj8Rp4LsEg7uHfAo9iZt3yQdNkI="
+_ATTEMPT = Attempt(MOMENT, 84, 200, None, "ok")
 
 
 def session(at: datetime, entropy: bytes = bytes(ids.ENTROPY_BYTES)) -> Session:
@@ -59,10 +83,134 @@ def paid_session(at: datetime, public_url: str, entropy: bytes = bytes(ids.ENTRO
         contract=None,
         tx_hash="0x" + "5c" * 32,
         log_index=None,
-        block_number=21_000_000,
+        block_number=_PAID_BLOCK,
         block_hash="0x" + "a7" * 32,
         block_time=paid_at,
     )
     paid = replace(session(at, entropy), status=Status.PAID, paid_at=paid_at, updated_at=paid_at)
     tip = Tip(transfer.block_number + _CONFIRMATIONS - 1, paid_at)
     return resources.session(paid, [Payment(transfer)], tip, public_url)
+
+
+# What the documentation shows: one of each resource, as the API answers it. All take the server's public address, so
+# that a table can hold them side by side.
+
+
+def shown_session(public_url: str) -> SessionResource:
+    """Return a new session."""
+    tip = Tip(_PAID_BLOCK - 1, MOMENT)
+    return resources.session(session(MOMENT, _ENTROPY), [], tip, public_url)
+
+
+def shown_paid_session(public_url: str) -> SessionResource:
+    """Return the same session, paid."""
+    return paid_session(MOMENT, public_url, _ENTROPY)
+
+
+def shown_closed_session(public_url: str) -> SessionResource:
+    """Return the same session, closed by the merchant."""
+    return {**shown_session(public_url), "status": Status.EXPIRED.value, "statusReason": CLOSED}
+
+
+def shown_link(public_url: str) -> LinkResource:
+    """Return a payment link."""
+    made = Link(
+        id=_id(ids.LINK),
+        livemode=False,
+        slug="vY3nTq8w",
+        title="A book",
+        description="The one with the whale.",
+        fiat=Fiat(Decimal("30.00"), "USD"),
+        chain_id=None,
+        asset=None,
+        success_url="https://shop.example.com/thanks?session={CHECKOUT_SESSION_ID}",
+        cancel_url=None,
+        active=True,
+        created_at=MOMENT,
+        updated_at=MOMENT,
+        metadata={"sku": "moby-dick"},
+    )
+    return resources.link(made, public_url)
+
+
+def shown_endpoint(_: str) -> EndpointResource:
+    """Return a webhook endpoint."""
+    made = Endpoint(
+        id=_id(ids.ENDPOINT),
+        livemode=False,
+        url="https://shop.example.com/webhooks",
+        events=("session.paid", "session.overpaid"),
+        description=None,
+        active=True,
+        disabled_reason=None,
+        secret=_SECRET,
+        created_at=MOMENT,
+        updated_at=MOMENT,
+    )
+    return resources.endpoint(made)
+
+
+def shown_new_endpoint(public_url: str) -> EndpointResource:
+    """Return a webhook endpoint with its secret."""
+    return {**shown_endpoint(public_url), "secret": _SECRET}
+
+
+def shown_delivery(_: str) -> DeliveryResource:
+    """Return a delivery that succeeded."""
+    made = Delivery(
+        event_id=_id(ids.EVENT),
+        event_type=EventType.SESSION_PAID,
+        endpoint_id=_id(ids.ENDPOINT),
+        status=DeliveryStatus.SUCCEEDED,
+        next_attempt_at=None,
+        created_at=MOMENT,
+        updated_at=MOMENT,
+        attempts=(_ATTEMPT,),
+    )
+    return resources.delivery(made)
+
+
+def shown_attempted(_: str) -> AttemptedResource:
+    """Return what the test of an endpoint answers."""
+    attempt = resources.attempt(_ATTEMPT, 1)
+    return {"object": "webhook_attempt", "endpointId": _id(ids.ENDPOINT), "succeeded": True, "attempt": attempt}
+
+
+def shown_replay(_: str) -> ReplayResource:
+    """Return what a replay answers."""
+    return {"object": "webhook_replay", "endpointId": _id(ids.ENDPOINT), "queued": 3}
+
+
+def shown_customer(_: str) -> CustomerResource:
+    """Return a customer."""
+    made = Customer(
+        id=_id(ids.CUSTOMER),
+        livemode=False,
+        email="ada@example.com",
+        name="Ada Lovelace",
+        created_at=MOMENT,
+        updated_at=MOMENT,
+        metadata=None,
+    )
+    return resources.customer(made)
+
+
+def shown_key(_: str) -> ApiKeyResource:
+    """Return an API key."""
+    scopes = ("sessions:read", "sessions:write")
+    return resources.api_key(ApiKey(_id(ids.API_KEY), False, "my shop", "ck_test_4fT9Qa", scopes, MOMENT, None, None))
+
+
+def shown_event(public_url: str) -> EventResource:
+    """Return the event that tells of a payment."""
+    made = Event(_id(ids.EVENT), False, EventType.SESSION_PAID, MOMENT, shown_paid_session(public_url))
+    return resources.event(made)
+
+
+def shown_chain(_: str) -> SandboxChainResource:
+    """Return the simulated chain."""
+    return {"object": "chain", "livemode": False, "chainId": 1337, "blockNumber": 42}
+
+
+def _id(prefix: str) -> str:
+    return ids.make(prefix, MOMENT, _ENTROPY)

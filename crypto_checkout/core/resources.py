@@ -34,6 +34,9 @@ from .shapes import (
     SessionResource,
 )
 
+MOST_PAYMENTS = 100
+"""How many payments a session shows, the newest. The sums count all; without a bound, dust would swell every event."""
+
 
 def amount(asset: Asset, units: int) -> AmountResource:
     """Describe an amount of an asset's smallest units."""
@@ -74,7 +77,7 @@ def session(session: Session, payments: Sequence[Payment], tip: Tip | None, publ
         # All that was counted has at least this depth.
         "confirmations": min(depths, default=0),
         "requiredConfirmations": terms.required_confirmations,
-        "payments": [_payment(session, p, tip) for p in canonical],
+        "payments": [_payment(session, p, tip) for p in canonical[-MOST_PAYMENTS:]],
         "txHash": next((p.transfer.tx_hash for p in counted), None),
         "paymentUri": payment_uri(asset, session.address, max(0, terms.amount_units - received) or terms.amount_units),
         "checkoutUrl": f"{public_url}/checkout/{session.id}",

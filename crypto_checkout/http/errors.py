@@ -15,7 +15,7 @@ PageNotFound = Callable[[Request], Response | None]
 
 INTERNAL = "internal_error"
 
-_TYPES: Mapping[int, str] = {
+TYPES: Mapping[int, str] = {
     400: "invalid_request",
     401: "authentication",
     403: "permission",
@@ -59,7 +59,7 @@ STATUS: Mapping[str, int] = {
 
 def body(error: CheckoutError, request_id: str) -> dict[str, dict[str, str]]:
     """Return the one shape of every error."""
-    described = {"type": _TYPES[STATUS[error.code]], "code": error.code, "message": _utf8(error.message)}
+    described = {"type": TYPES[STATUS[error.code]], "code": error.code, "message": _utf8(error.message)}
     if error.param is not None:
         described["param"] = _utf8(error.param)
     return {"error": {**described, "requestId": request_id}}

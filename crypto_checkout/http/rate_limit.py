@@ -82,7 +82,10 @@ class RateLimit:
         full_after = self._burst / self._per_second
         self._buckets = {name: bucket for name, bucket in self._buckets.items() if now - bucket.at < full_after}
         if len(self._buckets) >= _MOST_BUCKETS:
-            self._buckets.clear()
+            # The oldest tenth goes; forgetting all would forgive everybody at once.
+            oldest = sorted(self._buckets, key=lambda name: self._buckets[name].at)[: _MOST_BUCKETS // 10]
+            for name in oldest:
+                del self._buckets[name]
 
 
 # How much one client may ask of the payer's pages; a visit to a link makes a session, so it costs more.

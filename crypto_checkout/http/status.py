@@ -30,6 +30,7 @@ def routes(health: Health, metrics_token: str | None) -> list[Route]:
     async def show_metrics(request: Request) -> Response:
         if not (_has_token(request, metrics_token) or is_local(request.scope)):
             raise RouteNotFound(f"There is nothing at {request.method} {request.scope['path']}.")
+        metrics.DELIVERIES_PENDING.set(await health.count_pending_deliveries())
         return Response(metrics.render(), media_type=None, headers={"Content-Type": metrics.CONTENT_TYPE})
 
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", show_metrics)]

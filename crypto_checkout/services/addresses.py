@@ -5,6 +5,7 @@ writer would wait for that: so the next ones are derived on a thread of their ow
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
 
 from crypto_checkout.core.address import Address
 
@@ -13,11 +14,19 @@ from .offer import Wallet
 AHEAD = 64
 
 
+class GivenOut(Protocol):
+    """Remembers how far addresses were given out, beside the database; see `store.given_out`."""
+
+    def note(self, wallet_id: str, index: int) -> None:
+        """Note that an index was given out."""
+
+
 class Addresses:
     """A wallet whose next addresses are ready; use it from any thread, and `close` it at the end."""
 
-    def __init__(self, wallet: Wallet) -> None:
+    def __init__(self, wallet: Wallet, given_out: GivenOut) -> None:
         self._wallet = wallet
+        self._given_out = given_out
         self._ready: dict[int, Address] = {}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="addresses")
         self._deriving: Future[None] | None = None
@@ -28,7 +37,11 @@ class Addresses:
         return self._wallet.wallet_id
 
     def address(self, index: int) -> Address:
-        """Return the address at an index, and have those after it derived. Raises ValueError where there is no key."""
+        """Give out the address at an index, and have those after it derived. Raises ValueError where there is no key.
+
+        That it was given out is noted first: an index that was noted and not used is only a gap.
+        """
+        self._given_out.note(self.wallet_id, index)
         ready = self._ready.pop(index, None)
         self.prepare(index + 1)
         return self._wallet.address(index) if ready is None else ready

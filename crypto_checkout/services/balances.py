@@ -45,6 +45,9 @@ class Chain(Protocol):
     async def internal_transfers(self, header: Header, addresses: Collection[Address]) -> list[Transfer]:
         """Return what contracts sent to addresses in a block. Raises ProviderFailed where nobody knows."""
 
+    async def confirm_balances(self, header: Header, held: Mapping[Address, int]) -> None:
+        """Return once enough providers have said that addresses hold just that. Raises ProviderFailed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Compared:
@@ -150,6 +153,9 @@ class Balances:
                     by_block[jump.header][address] = jump.units
         transfers: list[Transfer] = []
         for header, arrived in by_block.items():
+            held = await readings.at(header)
+            if held is not None:
+                await self._chain.confirm_balances(header, {address: held[address] for address in arrived})
             traced = await self._traced(header, arrived)
             transfers += internal_transfers(header, arrived, traced)
         return transfers

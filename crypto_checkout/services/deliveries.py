@@ -5,6 +5,7 @@ Sending itself is `services.dispatcher`.
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from crypto_checkout.core import ids, resources
 from crypto_checkout.core.delivery import Attempt, DeliveryStatus
@@ -27,7 +28,7 @@ class Deliveries:
     Args:
         db: where they are.
         sender: sends the test of an endpoint.
-        wake: tells the dispatcher of this process.
+        wake: tells the dispatcher of a mode in this process.
         clock: the time.
         example: makes the paid session that a test of an endpoint carries.
 
@@ -37,7 +38,7 @@ class Deliveries:
         self,
         db: Database,
         sender: Sender,
-        wake: Callable[[], None],
+        wake: Callable[[bool], None],
         clock: Callable[[], datetime],
         example: Callable[[], SessionResource],
     ) -> None:
@@ -107,7 +108,7 @@ class Deliveries:
         return work
 
     def _queued(self, unit: WriteUnit, endpoint: Endpoint, queued: int) -> ReplayResource:
-        unit.after_commit(self._wake)
+        unit.after_commit(partial(self._wake, endpoint.livemode))
         return {"object": "webhook_replay", "endpointId": endpoint.id, "queued": queued}
 
 

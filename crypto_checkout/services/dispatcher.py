@@ -40,8 +40,9 @@ class Sender(Protocol):
 
 
 class Dispatcher:
-    """The loop that delivers. At most `concurrency` attempts run at once, and a share of them for one endpoint.
+    """The loop that delivers one mode's events: test mode never takes a slot from live.
 
+    At most `concurrency` attempts run at once, a quarter of them for one endpoint, and one where the last one failed.
     Setting `woken` has it look for due deliveries at once.
     """
 
@@ -52,6 +53,7 @@ class Dispatcher:
         events: Events,
         woken: asyncio.Event,
         *,
+        livemode: bool,
         retry_seconds: Sequence[int],
         concurrency: int,
         clock: Callable[[], datetime],
@@ -61,7 +63,9 @@ class Dispatcher:
         self._events = events
         self._retry_seconds = retry_seconds
         self._concurrency = concurrency
+        self._livemode = livemode
         self._per_endpoint = max(1, concurrency // 4)
+        self._failing: set[str] = set()
         self._clock = clock
         self._woken = woken
         self._in_flight: dict[int, tuple[str, asyncio.Task[None]]] = {}
@@ -91,12 +95,11 @@ class Dispatcher:
 
         in_flight = {seq: endpoint_id for seq, (endpoint_id, _) in self._in_flight.items()}
 
-        def read(unit: ReadUnit) -> tuple[list[Due], datetime | None, int]:
-            due = deliveries.due(unit, in_flight, self._per_endpoint, free)
-            return due, deliveries.next_due_at(unit), deliveries.count_pending(unit)
+        def read(unit: ReadUnit) -> tuple[list[Due], datetime | None]:
+            due = deliveries.due(unit, self._livemode, in_flight, self._slots, free)
+            return due, deliveries.next_due_at(unit)
 
-        due, next_at, pending = await self._db.read(read)
-        metrics.DELIVERIES_PENDING.set(pending)
+        due, next_at = await self._db.read(read)
         for delivery in due:
             task = asyncio.create_task(self._deliver(delivery), name=f"delivery {delivery.seq}")
             self._in_flight[delivery.seq] = (delivery.endpoint_id, task)
@@ -104,12 +107,17 @@ class Dispatcher:
             return _LOOK_EVERY_SECONDS
         return min(max(0.0, (next_at - self._clock()).total_seconds()), _LOOK_EVERY_SECONDS)
 
+    def _slots(self, endpoint_id: str) -> int:
+        """Return how many attempts may run at once for an endpoint."""
+        return 1 if endpoint_id in self._failing else self._per_endpoint
+
     async def _deliver(self, delivery: Due) -> None:
         try:
             started_at = self._clock()
             body = delivery.body.encode()
             headers = signing.headers(delivery.event_id, body, delivery.secrets, int(started_at.timestamp()))
             outcome = await self._sender.send(delivery.url, headers, body)
+            (self._failing.discard if outcome.is_success else self._failing.add)(delivery.endpoint_id)
             await self._db.write(lambda unit: self._record(unit, delivery, started_at, outcome))
         except Exception as error:  # a loop's boundary: one delivery's failure is its own, and it stays due
             log.exception("an attempt could not be recorded", delivery=delivery.seq, error=str(error))

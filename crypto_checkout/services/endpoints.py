@@ -21,6 +21,10 @@ from .events import Events
 _MOST_SHOWN = 200
 
 
+MOST_ENDPOINTS = 50
+"""In each mode: every event looks at all of them, and each may take a slot of the deliveries."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewEndpoint:
     """What the merchant says of a new endpoint; `events` are event types, or only `"*"`."""
@@ -47,6 +51,8 @@ class Endpoints:
         self._check_url(new.url, livemode)
 
         def make(unit: WriteUnit) -> EndpointResource:
+            if store.count(unit, livemode) >= MOST_ENDPOINTS:
+                raise InvalidBody(f"There are {MOST_ENDPOINTS} webhook endpoints in this mode; delete one first.")
             endpoint = Endpoint(
                 id=unit.new_id(ids.ENDPOINT),
                 livemode=livemode,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from crypto_checkout import metrics
@@ -12,15 +13,15 @@ from crypto_checkout.store import events as store
 from crypto_checkout.store.database import WriteUnit
 
 
-def _nobody() -> None:
+def _nobody(_: bool) -> None:
     """Wake nobody: the dispatcher of another process will find the rows."""
 
 
 class Events:
-    """The outbox's writing side; `wake` tells the dispatcher of this process after the commit."""
+    """The outbox's writing side; `wake` tells this process's dispatcher of a mode (True: live) after the commit."""
 
-    def __init__(self, wake: Callable[[], None] = _nobody) -> None:
-        self._wake = wake
+    def __init__(self, wake: Callable[[bool], None] = _nobody) -> None:
+        self.wake = wake
 
     def record(self, unit: WriteUnit, event_type: EventType, resource: Mapping[str, Any]) -> None:
         """Store an event with the resource as it is now, and a delivery for each endpoint that wants it.
@@ -33,7 +34,7 @@ class Events:
         for endpoint in wanting:
             deliveries.enqueue(unit, seq, endpoint.id)
         if wanting:
-            unit.after_commit(self._wake)
+            unit.after_commit(partial(self.wake, event.livemode))
         mode = "live" if event.livemode else "test"
         unit.after_commit(metrics.EVENTS.labels(event_type, mode).inc)
 

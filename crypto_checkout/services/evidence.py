@@ -5,6 +5,7 @@ Everything that needs the network happens here, before the unit that stores it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Protocol
 
 from crypto_checkout.core.address import Address
@@ -28,6 +29,9 @@ class Chain(balances.Chain, Protocol):
 
     async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
         """Keep the transfers that did not revert."""
+
+    async def confirm(self, transfers: Sequence[Transfer]) -> None:
+        """Return once enough providers have shown these transfers. Raises ProviderFailed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +63,17 @@ def take_back(unit: WriteUnit, chain_id: int, above: int) -> None:
 
 
 class Gathering:
-    """Gathers the evidence of one chain."""
+    """Gathers the evidence of one chain.
 
-    def __init__(self, db: Database, chain: Chain, chain_id: int) -> None:
+    Payments for sessions of more than `agree_above_fiat`, each in its own currency, need several providers' word where
+    the chain is set up so.
+    """
+
+    def __init__(self, db: Database, chain: Chain, chain_id: int, agree_above_fiat: Decimal) -> None:
         self._db = db
         self._chain = chain
         self._chain_id = chain_id
+        self._agree_above_fiat = agree_above_fiat
         self._balances = Balances(db, chain, chain_id)
 
     async def of(self, start: Header, blocks: Sequence[Block]) -> Evidence:
@@ -84,6 +93,7 @@ class Gathering:
             session = ours[transfer.to]
             is_asked_for = self._is_here(session) and transfer.contract == session.asset.contract
             (payments if is_asked_for else strays).append((session, transfer))
+        await self._chain.confirm([t for session, t in payments if session.fiat.amount > self._agree_above_fiat])
         if strays:
             log.warning("money came that nobody asked for", chain=self._chain_id, payments=len(strays))
         return Evidence(tuple(payments), tuple(strays), compared.balances)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from crypto_checkout.log import get_logger
-from crypto_checkout.store import probe
+from crypto_checkout.store import deliveries, probe
 from crypto_checkout.store.database import Database
 
 from .watcher import ChainStatus, Watcher
@@ -40,6 +40,10 @@ class Health:
     async def checks(self) -> list[Check]:
         """Return every check."""
         return [await self._check_database(), *(self._check_watcher(watcher.status) for watcher in self._watchers)]
+
+    async def count_pending_deliveries(self) -> int:
+        """Return how many deliveries wait, due or not."""
+        return await self._db.read(deliveries.count_pending)
 
     async def _check_database(self) -> Check:
         """Try a write; the answer holds for a moment, because anybody may ask."""

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from crypto_checkout.core import resources
-from crypto_checkout.core.assess import Tip, assess, counts
+from crypto_checkout.core.assess import Tip, assess
 from crypto_checkout.core.events import EventType, of_status
-from crypto_checkout.core.payment import Payment, Transfer
+from crypto_checkout.core.payment import Transfer
 from crypto_checkout.core.session import SETTLED, TRANSITIONS, Session
 from crypto_checkout.store import payments
 from crypto_checkout.store import sessions as store
@@ -38,7 +38,7 @@ class Judge:
                 continue
             touched[session.id] = session
             store.touch(unit, session.id)
-            if not counts(Payment(transfer), session):
+            if transfer.block_time > session.terms.grace_until:
                 late[session.id] = session
         for session_id in late:
             self._record(unit, EventType.SESSION_LATE_PAYMENT, _existing(unit, session_id), tip)

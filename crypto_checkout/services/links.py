@@ -110,6 +110,10 @@ class Links:
 
         return remove
 
+    async def find(self, link_id: str, *, livemode: bool) -> Link | None:
+        """Return a link of this mode, or None."""
+        return await self._db.read(lambda unit: store.get(unit, link_id, livemode))
+
     async def by_slug(self, slug: str) -> Link | None:
         """Return the link behind a public address, of either mode."""
         return await self._db.read(lambda unit: store.by_slug(unit, slug))

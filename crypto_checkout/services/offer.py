@@ -9,6 +9,7 @@ from typing import Protocol
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.errors import UnsupportedAsset, UnsupportedChain, WalletNotConfigured
+from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.quotes import Rate
 
 
@@ -31,14 +32,30 @@ class Prices(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Tier:
+    """How deep payments above a price must be; `above_fiat` is in the session's own currency."""
+
+    above_fiat: Decimal
+    confirmations: int
+
+
+@dataclass(frozen=True, slots=True)
 class OfferedChain:
-    """A chain that payers can use; the first of `assets` is its native coin, and what is meant when none is named."""
+    """A chain that payers can use; the first of `assets` is its native coin, and what is meant when none is named.
+
+    `tiers` ask for more than the usual `confirmations` where more is at stake.
+    """
 
     id: int
     name: str
     explorer_url: str
     confirmations: int
     assets: tuple[Asset, ...]
+    tiers: tuple[Tier, ...] = ()
+
+    def confirmations_for(self, fiat: Fiat) -> int:
+        """Return how deep a payment of a price must be: what the highest tier below it says, if it says more."""
+        return max([self.confirmations, *(tier.confirmations for tier in self.tiers if fiat.amount > tier.above_fiat)])
 
     def asset(self, symbol: str | None) -> Asset:
         """Return an asset by its symbol, the native coin for None. Raises UnsupportedAsset."""

@@ -1,6 +1,7 @@
 """What the payer's pages do: look at a session, visit a link, pay with test money. The id is all that they need."""
 
 from crypto_checkout.core.errors import ResourceNotFound
+from crypto_checkout.core.link import Link
 from crypto_checkout.core.shapes import SessionResource
 
 from .links import Links
@@ -20,9 +21,14 @@ class Payers:
         """Return a session of either mode. Raises ResourceNotFound."""
         return await self._sessions.get(session_id, livemode=None)
 
-    async def link_exists(self, slug: str) -> bool:
-        """Tell whether a link has this slug; makes nothing."""
-        return await self._links.by_slug(slug) is not None
+    async def link_of(self, session: SessionResource) -> Link | None:
+        """Return the link that a session came from, as it is now; None where there was none, or it is gone."""
+        link_id = session["linkId"]
+        return None if link_id is None else await self._links.find(link_id, livemode=session["livemode"])
+
+    async def link(self, slug: str) -> Link | None:
+        """Return the link behind a public address, switched off or not; makes nothing."""
+        return await self._links.by_slug(slug)
 
     async def visit_link(self, slug: str) -> SessionResource:
         """Make a session for a link; raises what `services.sessions` raises, and ResourceNotFound for no link."""

@@ -4,18 +4,23 @@ Making one is two steps: `quote` asks the price sources, outside any transaction
 next address and stores the session with its event. Who moves a session afterwards: `services.judge`.
 """
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 
+from crypto_checkout import metrics
 from crypto_checkout.core import ids, resources
 from crypto_checkout.core.address import Address
+from crypto_checkout.core.assess import Tip
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.errors import (
     AmountTooSmall,
     LinkInactive,
+    PriceUnavailable,
     ResourceNotFound,
     UnsupportedAsset,
     WalletNotConfigured,
@@ -26,12 +31,17 @@ from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.quotes import COIN_PLACES, Rate, units_for
 from crypto_checkout.core.session import Session, Status, Terms
 from crypto_checkout.core.shapes import SessionResource
+from crypto_checkout.log import get_logger
 from crypto_checkout.store import chains, links, lists, payments, wallets
 from crypto_checkout.store import sessions as store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 
 from .events import Events
 from .offer import Offer, OfferedChain, Offers, Policy, Wallet
+
+log = get_logger("sessions")
+
+_COMPLAIN_EVERY_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +81,7 @@ class Sessions:
         self._offers = offers
         self._events = events
         self._public_url = public_url
+        self._complained_at = -math.inf
 
     async def prepare(self, livemode: bool, wanted: Wanted) -> Callable[[WriteUnit], SessionResource]:
         """Quote a price, and return the unit that stores a session at it.
@@ -119,7 +130,11 @@ class Sessions:
         chain = offer.chain(wanted.chain_id)
         asset = chain.asset(wanted.asset)
         offer.check_ready(chain)
-        rate = await _rate(offer, asset, wanted)
+        try:
+            rate = await _rate(offer, asset, wanted)
+        except PriceUnavailable as error:
+            self._complain(error)
+            raise
         usd = await _usd(offer, asset, rate)
         return Quote(
             offer=offer,
@@ -131,10 +146,19 @@ class Sessions:
             eth_price_usd=None if usd is None else resources.decimal_text(usd),
         )
 
+    def _complain(self, error: PriceUnavailable) -> None:
+        """Tell the operator that nothing can be sold now; once a minute is enough."""
+        metrics.PRICES_UNAVAILABLE.inc()
+        now = time.monotonic()
+        if now - self._complained_at >= _COMPLAIN_EVERY_SECONDS:
+            self._complained_at = now
+            log.warning("no price, so no sessions", error=str(error))
+
     def _make(self, unit: WriteUnit, wanted: Wanted, quote: Quote) -> SessionResource:
         if wanted.link_id is not None:
             _open_link(unit, wanted.link_id, quote.offer.livemode)  # it may have been switched off since the quote
-        if chains.cursor(unit, quote.chain.id) is None:
+        tip = chains.tip(unit, quote.chain.id)
+        if tip is None:
             # Before the first processed block there is nothing that would see a payment.
             raise WalletNotConfigured(
                 f"{quote.chain.name} takes no payments yet: its node hasn't answered since the first start. "
@@ -154,7 +178,7 @@ class Sessions:
             fiat=quote.fiat,
             rate=quote.rate,
             eth_price_usd=quote.eth_price_usd,
-            terms=_terms(unit, wanted, quote),
+            terms=_terms(unit, wanted, quote, tip),
             success_url=wanted.success_url,
             cancel_url=wanted.cancel_url,
             return_url=wanted.return_url,
@@ -231,11 +255,12 @@ def _priced_by(wanted: Wanted, param: str) -> str:
     return param if wanted.link_id is None else "linkId"
 
 
-def _terms(unit: WriteUnit, wanted: Wanted, quote: Quote) -> Terms:
+def _terms(unit: WriteUnit, wanted: Wanted, quote: Quote, tip: Tip) -> Terms:
     policy: Policy = quote.offer.policy
     amount = quote.amount_units
     ttl_seconds = wanted.expires_in_seconds or policy.ttl_seconds
-    expires_at = quote.offer.chain_time(unit.now) + timedelta(seconds=ttl_seconds)
+    # By the chain's time where ours is behind it: by the chain's time it will be judged.
+    expires_at = max(quote.offer.chain_time(unit.now), tip.time) + timedelta(seconds=ttl_seconds)
     return Terms(
         amount_units=amount,
         minimum_units=amount - _share(amount, policy.underpayment_tolerance_percent),

@@ -21,7 +21,7 @@ from .offer import Offers
 from .sessions import Sessions
 
 _CAN_CLOSE = (Status.PENDING, Status.UNDERPAID)
-_CAN_ACCEPT = (Status.UNDERPAID, Status.OVERPAID, Status.PAID_LATE, Status.EXPIRED)
+_CAN_ACCEPT = (Status.UNDERPAID, Status.OVERPAID, Status.PAID_LATE, Status.EXPIRED, Status.FAILED)
 
 
 class Settling:

@@ -6,9 +6,11 @@ cursor stays until it can.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Literal, Protocol, assert_never
 
 from crypto_checkout import metrics
@@ -70,6 +72,14 @@ class ChainStatus:
         return max(0, self.head - self.processed)
 
 
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """Blocks that are being fetched before it is their turn, from `first` on."""
+
+    first: int
+    fetching: asyncio.Future[list[Block]]
+
+
 class Watcher:
     """The loop of one chain.
 
@@ -84,6 +94,7 @@ class Watcher:
         clock: the time.
         idle_seconds: 0 writes each processed block. Otherwise blocks in which nothing happened are written at least
             this often: the simulated chain has one every second, and an idle shop should not wear its disk.
+        agree_above_fiat: from which price on several providers have to agree, where the chain is set up so.
 
     """
 
@@ -99,12 +110,13 @@ class Watcher:
         start_block: int | Literal["latest"],
         clock: Callable[[], datetime],
         idle_seconds: float = 0,
+        agree_above_fiat: Decimal = Decimal(0),
     ) -> None:
         self._db = db
         self._chain = chain
         self._judge = judge
         self._chain_id = chain_id
-        self._gathering = Gathering(db, chain, chain_id)
+        self._gathering = Gathering(db, chain, chain_id, agree_above_fiat)
         self._poll_seconds = poll_seconds
         self._start_block = start_block
         self._clock = clock
@@ -113,6 +125,7 @@ class Watcher:
         self._turn = asyncio.Lock()
         self._cursor: Cursor | None = None
         self._unwritten: list[Header] = []
+        self._ahead: _Ahead | None = None
         self._written_at = clock()
         self._progress_at = clock()
         self.status = ChainStatus(chain_id, name, None, None, None, None, stopped=False)
@@ -145,7 +158,7 @@ class Watcher:
 
         Raises RecoverableError when the chain can't be read; nothing was written then.
         """
-        async with self._turn:
+        async with self._turn, self._without_leftovers():
             head = await self._chain.head()
             cursor = self._cursor or await self._db.read(lambda unit: chains.cursor(unit, self._chain_id))
             if cursor is None:
@@ -162,6 +175,7 @@ class Watcher:
     async def flush(self) -> None:
         """Write what an idle watcher has kept back."""
         async with self._turn:
+            await self._stop_fetching()
             if self._unwritten and self._cursor is not None:
                 await self._write(NOTHING, self._cursor, self._unwritten)
 
@@ -185,11 +199,12 @@ class Watcher:
             if head.number == cursor.number:
                 await self._look_at_tip(cursor, head)
             return False
-        last = min(head.number, cursor.number + self._chain.batch_blocks)
-        blocks = await self._chain.blocks(cursor.number + 1, last)
+        blocks = await self._next_blocks(cursor.number + 1, head.number)
+        last = blocks[-1].header.number
         outcome = follow(cursor.number, cursor.hash, [block.header for block in blocks])
         match outcome:
             case Advance():
+                self._fetch_ahead(last + 1, head.number)
                 await self._advance(cursor, blocks, head)
             case Rollback():
                 await self._roll_back(cursor, head)
@@ -199,6 +214,38 @@ class Watcher:
             case _:
                 assert_never(outcome)
         return last < head.number or isinstance(outcome, Rollback)
+
+    async def _next_blocks(self, first: int, head_number: int) -> list[Block]:
+        """Return the blocks from one on, which may be under way already."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead.first == first:
+            return await ahead.fetching
+        if ahead is not None:
+            ahead.fetching.cancel()
+        return await self._chain.blocks(first, min(head_number, first + self._chain.batch_blocks - 1))
+
+    def _fetch_ahead(self, first: int, head_number: int) -> None:
+        """Begin to fetch what comes next, while what came is being written."""
+        if first <= head_number:
+            last = min(head_number, first + self._chain.batch_blocks - 1)
+            self._ahead = _Ahead(first, asyncio.ensure_future(self._chain.blocks(first, last)))
+
+    @asynccontextmanager
+    async def _without_leftovers(self) -> AsyncIterator[None]:
+        """Whatever ends a turn early ends what it has begun to fetch."""
+        is_over = False
+        try:
+            yield
+            is_over = True
+        finally:
+            if not is_over:
+                await self._stop_fetching()
+
+    async def _stop_fetching(self) -> None:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.fetching.cancel()
+            await asyncio.gather(ahead.fetching, return_exceptions=True)
 
     async def _look_at_tip(self, cursor: Cursor, head: Head) -> None:
         (header,) = await self._chain.headers([cursor.number])

@@ -1,6 +1,6 @@
 """The outbox: which event is still to be sent where, and what came of each attempt."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,26 +40,34 @@ def enqueue(unit: WriteUnit, event_seq: int, endpoint_id: str) -> None:
     )
 
 
-def due(unit: ReadUnit, in_flight: Mapping[int, str], per_endpoint: int, limit: int) -> list[Due]:
-    """Return deliveries whose time has come, oldest first.
+def due(
+    unit: ReadUnit, livemode: bool, in_flight: Mapping[int, str], slots: Callable[[str], int], limit: int
+) -> list[Due]:
+    """Return deliveries of a mode whose time has come, oldest first.
 
     Args:
         unit: reads them.
+        livemode: the mode.
         in_flight: the endpoint ids of the deliveries that are under way, by `seq`; those are left out.
-        per_endpoint: how many may be under way for one endpoint, those in flight counted.
+        slots: how many may be under way for an endpoint, those in flight counted.
         limit: how many are wanted at most.
 
     """
-    waiting = [row for endpoint in _active(unit) for row in _due_at(unit, endpoint, in_flight, per_endpoint)]
+    waiting = [
+        row for endpoint in _active(unit, livemode) for row in _due_at(unit, endpoint, in_flight, slots(endpoint))
+    ]
     waiting.sort(key=lambda row: (row["next_attempt_at"], row["seq"]))
     return [_due(unit, row) for row in waiting[:limit]]
 
 
-def _active(unit: ReadUnit) -> list[str]:
-    return [row["id"] for row in unit.all("SELECT id FROM webhook_endpoints WHERE active = 1")]
+def _active(unit: ReadUnit, livemode: bool) -> list[str]:
+    rows = unit.all(
+        "SELECT id FROM webhook_endpoints WHERE livemode = :livemode AND active = 1", {"livemode": int(livemode)}
+    )
+    return [row["id"] for row in rows]
 
 
-def _due_at(unit: ReadUnit, endpoint_id: str, in_flight: Mapping[int, str], per_endpoint: int) -> list[Row]:
+def _due_at(unit: ReadUnit, endpoint_id: str, in_flight: Mapping[int, str], slots: int) -> list[Row]:
     """Return what is due at one endpoint and may be started: a few rows, however many wait."""
     here = [seq for seq, endpoint in in_flight.items() if endpoint == endpoint_id]
     without = ", ".join(str(int(seq)) for seq in here) or "0"
@@ -71,7 +79,7 @@ def _due_at(unit: ReadUnit, endpoint_id: str, in_flight: Mapping[int, str], per_
         ORDER BY next_attempt_at, seq
         LIMIT :free
         """,  # noqa: S608 - integers only
-        {"endpoint_id": endpoint_id, "now": unit.now_text, "free": max(0, per_endpoint - len(here))},
+        {"endpoint_id": endpoint_id, "now": unit.now_text, "free": max(0, slots - len(here))},
     )
 
 

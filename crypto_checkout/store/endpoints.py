@@ -63,6 +63,15 @@ def active(unit: ReadUnit, livemode: bool) -> list[Endpoint]:
     return [_endpoint(row) for row in rows]
 
 
+def count(unit: ReadUnit, livemode: bool) -> int:
+    """Return how many endpoints a mode has."""
+    row = unit.one(
+        "SELECT COUNT(*) AS found FROM webhook_endpoints WHERE livemode = :livemode", {"livemode": int(livemode)}
+    )
+    assert row is not None, "a count is always answered"
+    return int(row["found"])
+
+
 def delete(unit: WriteUnit, endpoint_id: str) -> None:
     """Remove an endpoint and its deliveries."""
     unit.run("DELETE FROM webhook_endpoints WHERE id = :id", {"id": endpoint_id})

@@ -94,6 +94,8 @@ CREATE INDEX checkout_sessions_by_mode ON checkout_sessions (livemode, seq);
 
 CREATE INDEX checkout_sessions_by_status ON checkout_sessions (livemode, status, seq);
 
+CREATE INDEX checkout_sessions_by_token ON checkout_sessions (chain_id, asset_contract) WHERE asset_contract IS NOT NULL;
+
 CREATE INDEX checkout_sessions_to_expire ON checkout_sessions (chain_id, expires_at) WHERE status = 'pending';
 
 CREATE TABLE customers (

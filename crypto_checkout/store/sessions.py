@@ -91,6 +91,18 @@ def at_addresses(unit: ReadUnit, addresses: Collection[Address]) -> dict[Address
     return found
 
 
+def contracts(unit: ReadUnit, chain_id: int) -> set[Address]:
+    """Return the tokens that sessions of a chain were ever made in."""
+    rows = unit.all(
+        """
+        SELECT DISTINCT asset_contract FROM checkout_sessions
+        WHERE chain_id = :chain_id AND asset_contract IS NOT NULL
+        """,
+        {"chain_id": chain_id},
+    )
+    return {Address(row["asset_contract"]) for row in rows}
+
+
 def to_judge(unit: ReadUnit, chain_id: int, tip_time: datetime) -> list[Session]:
     """Return the sessions whose verdict a block of this time can change without a new payment."""
     rows = unit.all(

@@ -1,7 +1,9 @@
 """Operations on customers."""
 
-from crypto_checkout.core import resources
+from crypto_checkout.core import examples, resources
+from crypto_checkout.core.answers import NumberedPageResource
 from crypto_checkout.core.key import Scope
+from crypto_checkout.core.shapes import CustomerResource
 from crypto_checkout.services.customers import NewCustomer
 
 from . import schemas, values
@@ -44,9 +46,13 @@ OPERATIONS = (
         path="/customers",
         scope=Scope.CUSTOMERS_WRITE,
         summary="Make a customer",
+        description="A paid session with a `customerEmail` makes one by itself.",
         write=create,
         body=schemas.NewCustomer,
+        sent={"email": "ada@example.com", "name": "Ada Lovelace"},
         status=201,
+        answer=CustomerResource,
+        example=examples.shown_customer,
     ),
     Operation(
         method="GET",
@@ -55,8 +61,24 @@ OPERATIONS = (
         summary="List customers",
         read=listed,
         query=schemas.CustomersQuery,
+        answer=NumberedPageResource[CustomerResource],
+        example=lambda public_url: {
+            "object": "list",
+            "data": [examples.shown_customer(public_url)],
+            "total": 1,
+            "page": 1,
+            "limit": 25,
+        },
     ),
-    Operation(method="GET", path="/customers/{id}", scope=Scope.CUSTOMERS_READ, summary="Show a customer", read=show),
+    Operation(
+        method="GET",
+        path="/customers/{id}",
+        scope=Scope.CUSTOMERS_READ,
+        summary="Show a customer",
+        read=show,
+        answer=CustomerResource,
+        example=examples.shown_customer,
+    ),
     Operation(
         method="PATCH",
         path="/customers/{id}",
@@ -64,5 +86,8 @@ OPERATIONS = (
         summary="Change a customer",
         write=change,
         body=schemas.ChangedCustomer,
+        sent={"name": "Ada, Countess of Lovelace"},
+        answer=CustomerResource,
+        example=lambda public_url: {**examples.shown_customer(public_url), "name": "Ada, Countess of Lovelace"},
     ),
 )

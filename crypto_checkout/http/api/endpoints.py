@@ -1,11 +1,21 @@
 """Operations on webhook endpoints."""
 
+from crypto_checkout.core import examples, resources
+from crypto_checkout.core.answers import ListResource
 from crypto_checkout.core.errors import InvalidBody
 from crypto_checkout.core.key import Scope
+from crypto_checkout.core.shapes import (
+    AttemptedResource,
+    DeletedResource,
+    DeliveryResource,
+    EndpointResource,
+    ReplayResource,
+)
 from crypto_checkout.services.endpoints import NewEndpoint
 
 from . import cursors, schemas, values
 from .operations import Call, Operation, Resource, Unit
+from .operations import listed as listing
 
 _LIST = "webhook_endpoints"
 
@@ -83,9 +93,13 @@ OPERATIONS = (
         path="/webhook_endpoints",
         scope=Scope.WEBHOOKS_WRITE,
         summary="Make a webhook endpoint",
+        description="The answer holds its `secret`, this once: deliveries are signed with it.",
         write=create,
         body=schemas.NewEndpoint,
+        sent={"url": "https://shop.example.com/webhooks", "events": ["session.paid", "session.overpaid"]},
         status=201,
+        answer=EndpointResource,
+        example=examples.shown_new_endpoint,
     ),
     Operation(
         method="GET",
@@ -94,6 +108,8 @@ OPERATIONS = (
         summary="List webhook endpoints",
         read=listed,
         query=schemas.ListQuery,
+        answer=ListResource[EndpointResource],
+        example=listing(examples.shown_endpoint),
     ),
     Operation(
         method="GET",
@@ -101,51 +117,77 @@ OPERATIONS = (
         scope=Scope.WEBHOOKS_READ,
         summary="Show a webhook endpoint",
         read=show,
+        answer=EndpointResource,
+        example=examples.shown_endpoint,
     ),
     Operation(
         method="PATCH",
         path="/webhook_endpoints/{id}",
         scope=Scope.WEBHOOKS_WRITE,
         summary="Change a webhook endpoint",
+        description="With `active: true` one that the server has disabled is used again.",
         write=change,
         body=schemas.ChangedEndpoint,
-    ),
-    Operation(
-        method="POST",
-        path="/webhook_endpoints/{id}/test",
-        scope=Scope.WEBHOOKS_WRITE,
-        summary="Try a webhook endpoint",
-        write=test,
-    ),
-    Operation(
-        method="POST",
-        path="/webhook_endpoints/{id}/rotate_secret",
-        scope=Scope.WEBHOOKS_WRITE,
-        summary="Rotate an endpoint's secret",
-        write=rotate,
-        body=schemas.Rotation,
-    ),
-    Operation(
-        method="GET",
-        path="/webhook_endpoints/{id}/deliveries",
-        scope=Scope.WEBHOOKS_READ,
-        summary="List deliveries",
-        read=list_deliveries,
-        query=schemas.DeliveriesQuery,
-    ),
-    Operation(
-        method="POST",
-        path="/webhook_endpoints/{id}/replay",
-        scope=Scope.WEBHOOKS_WRITE,
-        summary="Send again",
-        write=replay,
-        body=schemas.Replay,
+        sent={"events": ["*"], "description": "everything"},
+        answer=EndpointResource,
+        example=lambda public_url: {
+            **examples.shown_endpoint(public_url),
+            "events": ["*"],
+            "description": "everything",
+        },
     ),
     Operation(
         method="DELETE",
         path="/webhook_endpoints/{id}",
         scope=Scope.WEBHOOKS_WRITE,
         summary="Delete a webhook endpoint",
+        description="Its deliveries go with it.",
         write=delete,
+        answer=DeletedResource,
+        example=lambda public_url: resources.deleted(examples.shown_endpoint(public_url)["id"], "webhook_endpoint"),
+    ),
+    Operation(
+        method="POST",
+        path="/webhook_endpoints/{id}/test",
+        scope=Scope.WEBHOOKS_WRITE,
+        summary="Try a webhook endpoint",
+        description="Sends a made-up `session.paid` with `livemode: false`, once, and answers with what came of it.",
+        write=test,
+        answer=AttemptedResource,
+        example=examples.shown_attempted,
+    ),
+    Operation(
+        method="POST",
+        path="/webhook_endpoints/{id}/rotate_secret",
+        scope=Scope.WEBHOOKS_WRITE,
+        summary="Rotate an endpoint's secret",
+        description="The answer holds the new `secret`, this once. Meanwhile deliveries carry a signature of each.",
+        write=rotate,
+        body=schemas.Rotation,
+        sent={"overlapSeconds": 3600},
+        answer=EndpointResource,
+        example=examples.shown_new_endpoint,
+    ),
+    Operation(
+        method="GET",
+        path="/webhook_endpoints/{id}/deliveries",
+        scope=Scope.WEBHOOKS_READ,
+        summary="List the deliveries to an endpoint",
+        read=list_deliveries,
+        query=schemas.DeliveriesQuery,
+        answer=ListResource[DeliveryResource],
+        example=listing(examples.shown_delivery),
+    ),
+    Operation(
+        method="POST",
+        path="/webhook_endpoints/{id}/replay",
+        scope=Scope.WEBHOOKS_WRITE,
+        summary="Send events again",
+        description="One event by its `eventId`, or, with `since`, all that the endpoint wants and has not taken.",
+        write=replay,
+        body=schemas.Replay,
+        sent={"since": "2026-01-31T12:00:00Z"},
+        answer=ReplayResource,
+        example=examples.shown_replay,
     ),
 )

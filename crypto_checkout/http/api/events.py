@@ -3,12 +3,16 @@
 import json
 from functools import partial
 
+from crypto_checkout.core import examples
+from crypto_checkout.core.answers import ListResource
 from crypto_checkout.core.errors import ResourceNotFound
 from crypto_checkout.core.key import Scope
+from crypto_checkout.core.shapes import EventResource
 from crypto_checkout.store import events as store
 
 from . import cursors, schemas
 from .operations import Call, Operation, Resource
+from .operations import listed as listing
 
 _LIST = "events"
 
@@ -40,6 +44,17 @@ OPERATIONS = (
         summary="List events",
         read=listed,
         query=schemas.EventsQuery,
+        answer=ListResource[EventResource],
+        example=listing(examples.shown_event),
     ),
-    Operation(method="GET", path="/events/{id}", scope=Scope.EVENTS_READ, summary="Show an event", read=show),
+    Operation(
+        method="GET",
+        path="/events/{id}",
+        scope=Scope.EVENTS_READ,
+        summary="Show an event",
+        description="Byte for byte as webhooks carry it.",
+        read=show,
+        answer=EventResource,
+        example=examples.shown_event,
+    ),
 )

@@ -2,12 +2,16 @@
 
 from dataclasses import replace
 
+from crypto_checkout.core import errors, examples, resources
+from crypto_checkout.core.answers import ListResource
 from crypto_checkout.core.key import Scope
 from crypto_checkout.core.link import Link
+from crypto_checkout.core.shapes import DeletedResource, LinkResource
 from crypto_checkout.services.links import NewLink
 
 from . import cursors, schemas, values
 from .operations import Call, Operation, Resource, Unit
+from .operations import listed as listing
 
 _LIST = "payment_links"
 
@@ -68,15 +72,28 @@ async def delete(call: Call) -> Unit:
     return call.services.links.delete(call.livemode, call.path["id"])
 
 
+_SELLABLE = (errors.UnsupportedChain, errors.UnsupportedAsset, errors.WalletNotConfigured)
+
 OPERATIONS = (
     Operation(
         method="POST",
         path="/payment_links",
         scope=Scope.LINKS_WRITE,
         summary="Make a payment link",
+        description="Its `checkoutUrl` can be shared with anyone: each visit makes a session at the link's price.",
         write=create,
         body=schemas.NewLink,
+        sent={
+            "title": "A book",
+            "fiatAmount": "30.00",
+            "fiatCurrency": "USD",
+            "description": "The one with the whale.",
+            "metadata": {"sku": "moby-dick"},
+        },
         status=201,
+        answer=LinkResource,
+        example=examples.shown_link,
+        raises=_SELLABLE,
     ),
     Operation(
         method="GET",
@@ -85,23 +102,43 @@ OPERATIONS = (
         summary="List payment links",
         read=listed,
         query=schemas.LinksQuery,
+        answer=ListResource[LinkResource],
+        example=listing(examples.shown_link),
     ),
     Operation(
-        method="GET", path="/payment_links/{id}", scope=Scope.LINKS_READ, summary="Show a payment link", read=show
+        method="GET",
+        path="/payment_links/{id}",
+        scope=Scope.LINKS_READ,
+        summary="Show a payment link",
+        read=show,
+        answer=LinkResource,
+        example=examples.shown_link,
     ),
     Operation(
         method="PATCH",
         path="/payment_links/{id}",
         scope=Scope.LINKS_WRITE,
         summary="Change a payment link",
+        description="Sessions already made keep their price.",
         write=change,
         body=schemas.ChangedLink,
+        sent={"fiatAmount": "25.00", "description": None},
+        answer=LinkResource,
+        example=lambda public_url: {
+            **examples.shown_link(public_url),
+            "fiatAmount": "25.00",
+            "description": None,
+        },
+        raises=_SELLABLE,
     ),
     Operation(
         method="DELETE",
         path="/payment_links/{id}",
         scope=Scope.LINKS_WRITE,
         summary="Delete a payment link",
+        description="Its page is gone; its sessions stay.",
         write=delete,
+        answer=DeletedResource,
+        example=lambda public_url: resources.deleted(examples.shown_link(public_url)["id"], "payment_link"),
     ),
 )

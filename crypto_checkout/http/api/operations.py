@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from crypto_checkout.core import errors
+from crypto_checkout.core.errors import CheckoutError
 from crypto_checkout.core.key import ApiKey, Scope
 from crypto_checkout.services.customers import Customers
 from crypto_checkout.services.deliveries import Deliveries
@@ -17,6 +19,27 @@ from crypto_checkout.services.settling import Settling
 from crypto_checkout.store.database import Database, WriteUnit
 
 from . import schemas
+
+PREFIX = "/api/v1"
+
+_OF_ALL = (
+    errors.MissingApiKey,
+    errors.InvalidApiKey,
+    errors.RevokedApiKey,
+    errors.InsufficientScope,
+    errors.RateLimitExceeded,
+    errors.InvalidQuery,
+    CheckoutError,
+)
+_OF_WRITES = (
+    errors.InvalidJson,
+    errors.InvalidBody,
+    errors.BodyTooLarge,
+    errors.UnsupportedContentType,
+    errors.IdempotencyKeyReused,
+)
+_OF_LISTS = (errors.InvalidCursor,)
+_OF_PATHS = (errors.ResourceNotFound,)
 
 Resource = Mapping[str, Any]
 Unit = Callable[[WriteUnit], Resource]
@@ -52,6 +75,9 @@ class Call:
         return self.key.livemode
 
 
+Example = Callable[[str], Resource]
+"""Makes an example from the public address of the server that shows it."""
+
 Read = Callable[[Call], Awaitable[Resource | str]]
 Write = Callable[[Call], Awaitable[Unit]]
 
@@ -62,29 +88,45 @@ class Operation:
 
     `read` answers with a resource, or with its JSON where that is stored as such. `write` gathers what it needs and
     returns the unit that does the work, which is written together with the idempotency record. Exactly one is given.
+
+    `answer` is the shape of its answer, from `core.shapes` or `core.answers`; `example` makes one, and `sent` is a body
+    that it takes. `raises` are the causes of failure that do not follow from the rest: see `errors`.
     """
 
     method: Literal["GET", "POST", "PATCH", "DELETE"]
     path: str
     scope: Scope
     summary: str
+    answer: Any
+    example: Example
     read: Read | None = None
     write: Write | None = None
     query: type[BaseModel] = schemas.NoQuery
     body: type[BaseModel] = schemas.Nothing
+    sent: Mapping[str, Any] | None = field(default=None, hash=False)
     status: int = 200
-    test_mode_only: bool = field(default=False)
+    raises: tuple[type[CheckoutError], ...] = ()
+    description: str = ""
+    test_mode_only: bool = False
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it answers with a part of a list, found by a cursor."""
+        return issubclass(self.query, schemas.ListQuery)
+
+    @property
+    def has_tag(self) -> bool:
+        """Whether its answer carries an ETag: where one resource is read."""
+        return self.read is not None and self.path.endswith("}")
+
+    def errors(self) -> tuple[type[CheckoutError], ...]:
+        """Return every cause of failure: those of all, those of its kind, and its own."""
+        of_writes = _OF_WRITES if self.write is not None else ()
+        of_lists = _OF_LISTS if self.is_list else ()
+        of_paths = _OF_PATHS if "{" in self.path else ()
+        return (*_OF_ALL, *of_writes, *of_lists, *of_paths, *self.raises)
 
 
-def table() -> list[Operation]:
-    """Return every operation of the API."""
-    from . import customers, endpoints, events, links, sessions, test_helpers
-
-    return [
-        *sessions.OPERATIONS,
-        *links.OPERATIONS,
-        *endpoints.OPERATIONS,
-        *events.OPERATIONS,
-        *customers.OPERATIONS,
-        *test_helpers.OPERATIONS,
-    ]
+def listed(example: Example) -> Example:
+    """Return the example of a list with one entry."""
+    return lambda public_url: {"object": "list", "data": [example(public_url)], "hasMore": False, "nextCursor": None}

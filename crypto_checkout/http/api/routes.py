@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
+from http import HTTPStatus
 from weakref import WeakValueDictionary
 
 from starlette.requests import Request
@@ -31,10 +32,8 @@ from crypto_checkout.store import idempotency
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.idempotency import Answer
 
-from . import body
-from .operations import Call, Operation, Services, Unit
-
-PREFIX = "/api/v1"
+from . import body, tags
+from .operations import PREFIX, Call, Operation, Services, Unit
 
 _MOST_KEY_CHARACTERS = 255
 
@@ -57,9 +56,12 @@ class Api:
         return [self._route(path, by_method) for path, by_method in by_path.items()]
 
     def _route(self, path: str, by_method: dict[str, Operation]) -> Route:
-        allow = ", ".join(sorted({*by_method, *(["HEAD"] if "GET" in by_method else [])}))
+        allow = ", ".join(sorted({"OPTIONS", *by_method, *(["HEAD"] if "GET" in by_method else [])}))
 
         async def handle(request: Request) -> Response:
+            if request.method == "OPTIONS":
+                # Without a word of CORS: keys belong on servers, and browsers refuse what isn't allowed.
+                return Response(status_code=HTTPStatus.NO_CONTENT, headers={"Allow": allow})
             operation = by_method.get("GET" if request.method == "HEAD" else request.method)
             if operation is None:
                 raise MethodNotAllowed(
@@ -80,7 +82,8 @@ class Api:
         query = body.parse_query(request, operation.query)
         if operation.read is not None:
             answer = await operation.read(Call(self._services, key, request.path_params, query, None))
-            return _json(answer if isinstance(answer, str) else to_body(answer), operation.status)
+            text = answer if isinstance(answer, str) else to_body(answer)
+            return tags.answer(request, text.encode()) if operation.has_tag else _json(text, operation.status)
         raw = await body.read(request)
         parsed = body.parse(raw, request.headers.get("content-type", ""), operation.body)
         call = Call(self._services, key, request.path_params, query, parsed)

@@ -1,260 +1,228 @@
-"""The shape of every request: what can be checked of it by itself. What a mode or a chain allows is checked later."""
+"""The shape of every request: what can be checked of it by itself. What a mode or a chain allows is checked later.
 
-import re
-from datetime import datetime
-from typing import Annotated
+The text under a field is its description in the API's documentation.
+"""
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from crypto_checkout.core import moments
-from crypto_checkout.core.delivery import DeliveryStatus
-from crypto_checkout.core.endpoint import ALL_EVENTS
-from crypto_checkout.core.events import EventType
-from crypto_checkout.core.session import Status
-
-_LINE_BREAK = re.compile(r"[\t\n\r]")
-_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f-\x9f]{1,64}@[^@\s.\x00-\x1f\x7f-\x9f]+(\.[^@\s.\x00-\x1f\x7f-\x9f]+)+")
-_ID = re.compile(r"[a-z]{2,8}_[0-9A-Za-z]{1,64}")
-_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})", re.ASCII)
-_EVENT_TYPES = tuple(each.value for each in EventType)
+from .fields import (
+    AmountText,
+    ChainId,
+    CoinText,
+    CurrencyCode,
+    DeliveryState,
+    Description,
+    Email,
+    EventTypes,
+    Flag,
+    Id,
+    Limit,
+    Metadata,
+    Moment,
+    MomentField,
+    PageNumber,
+    SessionStatus,
+    Symbol,
+    Title,
+    TypeOfEvent,
+    Url,
+)
 
 
 class Request(BaseModel):
     """A JSON body: camelCase, no unknown fields, no silent conversions."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel, frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, alias_generator=to_camel, frozen=True, use_attribute_docstrings=True
+    )
 
 
 class Query(BaseModel):
     """Query parameters, all of them texts."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-def _text(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be empty")
-    return text
+def _exactly_one(first: str, second: str) -> dict[str, Any]:
+    """Say in a schema that one of two fields must be given; null is not."""
+    nothing: dict[str, Any] = {"type": "null"}
+    return {
+        "oneOf": [
+            {"required": [one], "properties": {one: {"not": nothing}, other: nothing}}
+            for one, other in ((first, second), (second, first))
+        ]
+    }
 
 
-def _line(text: str) -> str:
-    if _LINE_BREAK.search(text):
-        raise ValueError("must be one line, without line breaks and tabs")
-    return _text(text)
-
-
-def _email(text: str) -> str:
-    if not _EMAIL.fullmatch(text):
-        raise ValueError(f'must be an email address like "ada@example.com"; got "{text[:40]}"')
-    return text
-
-
-def _url(text: str) -> str:
-    # Parsers disagree about these: some drop line breaks, and browsers take a backslash for a slash.
-    if any(character.isspace() or not character.isprintable() or character == "\\" for character in text):
-        raise ValueError("must have no spaces, line breaks or backslashes; write %20 and the like")
-    return text
-
-
-def _id(text: str) -> str:
-    if not _ID.fullmatch(text):
-        raise ValueError(f'must be an id as this API gives them; got "{text[:40]}"')
-    return text
-
-
-def _events(types: list[str]) -> list[str]:
-    if ALL_EVENTS in types and len(types) > 1:
-        raise ValueError('"*" means all events and must stand alone')
-    for place, event_type in enumerate(types):
-        if event_type != ALL_EVENTS and event_type not in _EVENT_TYPES:
-            raise ValueError(f'"{event_type[:40]}" is no event type; use "*" or some of {", ".join(_EVENT_TYPES)}')
-        if event_type in types[:place]:
-            raise ValueError(f'"{event_type}" stands twice')
-    return types
-
-
-def _limit(text: str) -> int:
-    if not re.fullmatch(r"[1-9][0-9]{0,2}", text) or int(text) > 100:  # noqa: PLR2004 - the contract's bound
-        raise ValueError(f'must be a whole number from 1 to 100; got "{text[:20]}"')
-    return int(text)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        if _MOMENT.fullmatch(text):
-            return moments.from_text(text)
-    except (ValueError, OverflowError):
-        pass
-    raise ValueError(f'must be a time with a zone, like "2026-01-31T12:00:00Z"; got "{text[:40]}"')
-
-
-def _moment_field(value: object) -> datetime:
-    if not isinstance(value, str):
-        raise ValueError('must be a time with a zone, like "2026-01-31T12:00:00Z"')  # noqa: TRY004 - pydantic's way
-    return _moment(value)
-
-
-def _page(text: str) -> int:
-    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
-        raise ValueError(f'must be a whole number from 1; got "{text[:20]}"')
-    return int(text)
-
-
-def _delivery_status(text: str) -> DeliveryStatus:
-    try:
-        return DeliveryStatus(text)
-    except ValueError:
-        raise ValueError(f'"{text[:20]}" is no status; use one of {", ".join(DeliveryStatus)}') from None
-
-
-def _flag(text: str) -> bool:
-    if text not in {"true", "false"}:
-        raise ValueError(f'must be true or false; got "{text[:20]}"')
-    return text == "true"
-
-
-def _status(text: str) -> Status:
-    try:
-        return Status(text)
-    except ValueError:
-        raise ValueError(f'"{text[:20]}" is no status; use one of {", ".join(Status)}') from None
-
-
-def _event_type(text: str) -> str:
-    if text not in _EVENT_TYPES:
-        raise ValueError(f'"{text[:40]}" is no event type; use one of {", ".join(_EVENT_TYPES)}')
-    return text
-
-
-Title = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_line)]
-Description = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_text)]
-Url = Annotated[str, StringConstraints(min_length=1, max_length=2048), AfterValidator(_url)]
-Email = Annotated[str, StringConstraints(max_length=254), AfterValidator(_email)]
-AmountText = Annotated[str, StringConstraints(max_length=40)]
-CurrencyCode = Annotated[str, StringConstraints(max_length=10)]
-Symbol = Annotated[str, StringConstraints(min_length=1, max_length=20)]
-Id = Annotated[str, AfterValidator(_id)]
-ChainId = Annotated[int, Field(gt=0, lt=2**53)]
-EventTypes = Annotated[list[str], Field(min_length=1, max_length=50), AfterValidator(_events)]
-Metadata = Annotated[
-    dict[
-        Annotated[str, StringConstraints(min_length=1, max_length=40), AfterValidator(_line)],
-        Annotated[str, StringConstraints(max_length=500)],
-    ],
-    Field(max_length=50),
-]
-
-
-class Amount(Request):
-    """A price in a currency (ISO 4217), as a decimal string."""
+class Price(Request):
+    """A price in a currency, as a decimal string."""
 
     value: AmountText
+    """With at most as many decimals as the currency has: `"10.00"` in USD, `"1500"` in JPY."""
     currency: CurrencyCode
+    """ISO 4217."""
 
 
 class NewSession(Request):
-    """The body of `POST /checkout_sessions`: exactly one of `linkId` and `amount`."""
+    """A new session: at a price of its own or at a payment link's."""
+
+    model_config = ConfigDict(json_schema_extra=_exactly_one("amount", "linkId"))
 
     link_id: Annotated[str, StringConstraints(max_length=60)] | None = None
-    amount: Amount | None = None
+    """The payment link to take everything from that isn't given here. Give this or `amount`."""
+    amount: Price | None = None
+    """The price. Give this or `linkId`."""
     chain_id: ChainId | None = None
+    """The chain to pay on; without it the first configured one."""
     asset: Symbol | None = None
+    """The coin to pay in; without it the chain's native coin."""
     metadata: Metadata | None = None
+    """Your own notes."""
     success_url: Url | None = None
+    """Where payers go once it is paid; may hold `{CHECKOUT_SESSION_ID}`. https, or http for loopback hosts and in
+    test mode."""
     cancel_url: Url | None = None
+    """Where payers go who don't want to pay."""
     return_url: Url | None = None
+    """Where payers go otherwise."""
     customer_email: Email | None = None
+    """Who pays."""
     expires_in_seconds: Annotated[int, Field(ge=60, le=86_400)] | None = None
+    """How long the price holds; without it `[sessions] ttl_seconds` of the configuration."""
 
 
 class NewLink(Request):
-    """The body of `POST /payment_links`."""
+    """A new payment link."""
 
     title: Title
+    """What is sold."""
     fiat_amount: AmountText
+    """The price, with at most as many decimals as its currency has."""
     fiat_currency: CurrencyCode = "USD"
+    """ISO 4217."""
     description: Description | None = None
+    """More about it."""
     chain_id: ChainId | None = None
+    """The chain to pay on; without it the first configured one."""
     asset: Symbol | None = None
+    """The coin to pay in; without it the chain's native coin."""
     success_url: Url | None = None
+    """Where payers go once it is paid; may hold `{CHECKOUT_SESSION_ID}`. https, or http for loopback hosts and in
+    test mode."""
     cancel_url: Url | None = None
+    """Where payers go who don't want to pay."""
     metadata: Metadata | None = None
+    """Your own notes; its sessions get a copy."""
     active: bool = True
+    """Whether it takes payments."""
 
 
 class ChangedLink(Request):
-    """The body of `PATCH /payment_links/{id}`: what isn't given stays; null takes away what may be missing."""
+    """What changes of a payment link: what isn't given stays; null takes away what may be missing."""
 
     title: Title = ""
+    """What is sold."""
     fiat_amount: AmountText = ""
+    """The price, with at most as many decimals as its currency has."""
     fiat_currency: CurrencyCode = ""
+    """ISO 4217."""
     description: Description | None = None
+    """More about it."""
     chain_id: ChainId | None = None
+    """The chain to pay on."""
     asset: Symbol | None = None
+    """The coin to pay in."""
     success_url: Url | None = None
+    """Where payers go once it is paid."""
     cancel_url: Url | None = None
+    """Where payers go who don't want to pay."""
     metadata: Metadata | None = None
+    """Your own notes; all of them are replaced."""
     active: bool = True
+    """Whether it takes payments."""
 
 
 class NewEndpoint(Request):
-    """The body of `POST /webhook_endpoints`."""
+    """A new webhook endpoint."""
 
     url: Url
+    """Where events are sent. https; http in test mode. No private addresses, unless the configuration allows them."""
     events: EventTypes
+    """The types it wants; `["*"]` means all."""
     description: Description | None = None
+    """Your own note."""
     active: bool = True
+    """Whether anything is sent."""
 
 
 class ChangedEndpoint(Request):
-    """The body of `PATCH /webhook_endpoints/{id}`: what isn't given stays."""
+    """What changes of a webhook endpoint: what isn't given stays."""
 
     url: Url = ""
+    """Where events are sent."""
     events: EventTypes = []
+    """The types it wants; `["*"]` means all."""
     description: Description | None = None
+    """Your own note."""
     active: bool = True
+    """Whether anything is sent; `true` also brings back one that the server has disabled."""
 
 
 class Rotation(Request):
-    """The body of `POST /webhook_endpoints/{id}/rotate_secret`."""
+    """How a secret is rotated."""
 
     overlap_seconds: Annotated[int, Field(ge=0, le=604_800)] = 86_400
+    """How long the old secret signs beside the new one."""
 
 
 class Replay(Request):
-    """The body of `POST /webhook_endpoints/{id}/replay`: exactly one of `eventId` and `since`."""
+    """What is sent again: one event, or all that was missed."""
+
+    model_config = ConfigDict(json_schema_extra=_exactly_one("eventId", "since"))
 
     event_id: Id | None = None
-    since: Annotated[datetime, BeforeValidator(_moment_field)] | None = None
+    """The event to send, whatever came of it before. Give this or `since`."""
+    since: MomentField | None = None
+    """From when on to send what was not delivered. Give this or `eventId`."""
 
 
 class NewCustomer(Request):
-    """The body of `POST /customers`."""
+    """A new customer."""
 
     email: Email
+    """Unique in its mode, whatever its case."""
     name: Title | None = None
+    """What they are called."""
     metadata: Metadata | None = None
+    """Your own notes."""
 
 
 class ChangedCustomer(Request):
-    """The body of `PATCH /customers/{id}`: what isn't given stays; null takes away what may be missing."""
+    """What changes of a customer: what isn't given stays; null takes away what may be missing."""
 
     email: Email = ""
+    """Unique in its mode, whatever its case."""
     name: Title | None = None
+    """What they are called."""
     metadata: Metadata | None = None
+    """Your own notes; all of them are replaced."""
 
 
-class Payment(Request):
-    """The body of the test helper that pays a session; no amount means what is missing."""
+class NewPayment(Request):
+    """A payment of test mode."""
 
-    amount: AmountText | None = None
+    amount: CoinText | None = None
+    """How much comes, in whole coins; without it what is missing."""
 
 
 class Mining(Request):
-    """The body of the test helper that mines blocks."""
+    """Blocks of test mode."""
 
     blocks: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """How many."""
 
 
 class Nothing(Request):
@@ -268,44 +236,60 @@ class NoQuery(Query):
 class ListQuery(Query):
     """What every cursor list takes."""
 
-    limit: Annotated[int, BeforeValidator(_limit)] = 25
+    limit: Limit = 25
+    """How many at most."""
     starting_after: str | None = None
+    """Go on to older ones: `nextCursor` of the part before, or an id of this list."""
     ending_before: str | None = None
+    """Look for newer ones: `nextCursor` of a poll before, or an id of this list."""
 
 
 class SessionsQuery(ListQuery):
     """The filters of `GET /checkout_sessions`."""
 
-    status: Annotated[Status, BeforeValidator(_status)] | None = None
+    status: SessionStatus | None = None
+    """Only those in this status."""
     linkId: Id | None = None  # noqa: N815 - the name of the query parameter
+    """Only those of this payment link."""
     customerEmail: Email | None = None  # noqa: N815
-    createdAfter: Annotated[datetime, BeforeValidator(_moment)] | None = None  # noqa: N815
-    createdBefore: Annotated[datetime, BeforeValidator(_moment)] | None = None  # noqa: N815
+    """Only those of this customer, whatever its case."""
+    createdAfter: Moment | None = None  # noqa: N815
+    """Only those made after this time."""
+    createdBefore: Moment | None = None  # noqa: N815
+    """Only those made before this time."""
 
 
 class LinksQuery(ListQuery):
     """The filters of `GET /payment_links`."""
 
-    active: Annotated[bool, BeforeValidator(_flag)] | None = None
+    active: Flag | None = None
+    """Only those that take payments, or only those that don't."""
 
 
 class EventsQuery(ListQuery):
     """The filters of `GET /events`."""
 
-    type: Annotated[str, AfterValidator(_event_type)] | None = None
+    type: TypeOfEvent | None = None
+    """Only those of this type."""
     resourceId: Id | None = None  # noqa: N815
-    createdAfter: Annotated[datetime, BeforeValidator(_moment)] | None = None  # noqa: N815
+    """Only those of this resource."""
+    createdAfter: Moment | None = None  # noqa: N815
+    """Only those after this time."""
 
 
 class DeliveriesQuery(ListQuery):
     """The filters of `GET /webhook_endpoints/{id}/deliveries`."""
 
-    status: Annotated[DeliveryStatus, BeforeValidator(_delivery_status)] | None = None
+    status: DeliveryState | None = None
+    """Only those in this status."""
 
 
 class CustomersQuery(Query):
     """The page and filter of `GET /customers`."""
 
-    page: Annotated[int, BeforeValidator(_page)] = 1
-    limit: Annotated[int, BeforeValidator(_limit)] = 25
+    page: PageNumber = 1
+    """The page's number."""
+    limit: Limit = 25
+    """How many a page has at most."""
     email: Email | None = None
+    """Only the one with this email, whatever its case."""

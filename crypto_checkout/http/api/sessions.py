@@ -1,13 +1,17 @@
 """Operations on checkout sessions."""
 
+from crypto_checkout.core import errors, examples
+from crypto_checkout.core.answers import ListResource
 from crypto_checkout.core.errors import InvalidBody
 from crypto_checkout.core.key import Scope
 from crypto_checkout.core.money import Fiat
+from crypto_checkout.core.shapes import SessionResource
 from crypto_checkout.services.sessions import Wanted
 from crypto_checkout.store.sessions import Filter
 
 from . import cursors, schemas, values
 from .operations import Call, Operation, Resource, Unit
+from .operations import listed as listing
 
 _LIST = "checkout_sessions"
 
@@ -63,9 +67,19 @@ async def listed(call: Call) -> Resource:
     return cursors.listed(_LIST, call.livemode, page, window)
 
 
-def _fiat(amount: schemas.Amount) -> Fiat:
+def _fiat(amount: schemas.Price) -> Fiat:
     return values.fiat(amount.value, amount.currency, value_param="amount.value", currency_param="amount.currency")
 
+
+_SELLING = (
+    errors.LinkInactive,
+    errors.UnsupportedChain,
+    errors.UnsupportedAsset,
+    errors.AmountTooSmall,
+    errors.ResourceNotFound,
+    errors.PriceUnavailable,
+    errors.WalletNotConfigured,
+)
 
 OPERATIONS = (
     Operation(
@@ -73,9 +87,21 @@ OPERATIONS = (
         path="/checkout_sessions",
         scope=Scope.SESSIONS_WRITE,
         summary="Make a checkout session",
+        description="Fixes the price for a while and gives the session an address of its own. "
+        "Send the payer to its `checkoutUrl`.",
         write=create,
         body=schemas.NewSession,
+        sent={
+            "amount": {"value": "10.00", "currency": "USD"},
+            "successUrl": "https://shop.example.com/thanks?session={CHECKOUT_SESSION_ID}",
+            "cancelUrl": "https://shop.example.com/cart",
+            "customerEmail": "ada@example.com",
+            "metadata": {"order": "1042"},
+        },
         status=201,
+        answer=SessionResource,
+        example=examples.shown_session,
+        raises=_SELLING,
     ),
     Operation(
         method="GET",
@@ -84,6 +110,8 @@ OPERATIONS = (
         summary="List checkout sessions",
         read=listed,
         query=schemas.SessionsQuery,
+        answer=ListResource[SessionResource],
+        example=listing(examples.shown_paid_session),
     ),
     Operation(
         method="GET",
@@ -91,19 +119,30 @@ OPERATIONS = (
         scope=Scope.SESSIONS_READ,
         summary="Show a checkout session",
         read=show,
+        answer=SessionResource,
+        example=examples.shown_paid_session,
     ),
     Operation(
         method="POST",
         path="/checkout_sessions/{id}/expire",
         scope=Scope.SESSIONS_WRITE,
         summary="Close a checkout session",
+        description="Works while it is `pending` or `underpaid`. What comes to its address later is recorded as late.",
         write=expire,
+        answer=SessionResource,
+        example=examples.shown_closed_session,
+        raises=(errors.SessionNotOpen,),
     ),
     Operation(
         method="POST",
         path="/checkout_sessions/{id}/accept",
         scope=Scope.SESSIONS_WRITE,
         summary="Accept what has arrived",
+        description="Takes what has arrived as the whole payment: for a session that is underpaid, overpaid or late. "
+        "It becomes `paid`.",
         write=accept,
+        answer=SessionResource,
+        example=examples.shown_paid_session,
+        raises=(errors.SessionNotOpen,),
     ),
 )

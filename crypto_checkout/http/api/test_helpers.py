@@ -1,8 +1,10 @@
 """Operations that drive the simulated chain of test mode."""
 
+from crypto_checkout.core import errors, examples
 from crypto_checkout.core.errors import InvalidBody, WalletNotConfigured
 from crypto_checkout.core.key import Scope
 from crypto_checkout.core.money import parse_units
+from crypto_checkout.core.shapes import SandboxChainResource, SessionResource
 from crypto_checkout.services.sandbox import Sandbox
 
 from . import schemas
@@ -13,7 +15,7 @@ _MOST_UNITS = 2**256
 
 async def pay(call: Call) -> Unit:
     """Pay a session with one transaction, and answer with the session once its block is processed."""
-    body: schemas.Payment = call.body
+    body: schemas.NewPayment = call.body
     sandbox = _sandbox(call)
     units = None
     if body.amount is not None:
@@ -52,8 +54,13 @@ OPERATIONS = (
         path="/test_helpers/checkout_sessions/{id}/pay",
         scope=Scope.SESSIONS_WRITE,
         summary="Pay a test session",
+        description="Without an `amount`, what is missing. Answers once the block of the payment is processed.",
         write=pay,
-        body=schemas.Payment,
+        body=schemas.NewPayment,
+        sent={"amount": "0.001"},
+        answer=SessionResource,
+        example=examples.shown_paid_session,
+        raises=(errors.SessionNotOpen, errors.WalletNotConfigured),
         test_mode_only=True,
     ),
     Operation(
@@ -63,6 +70,10 @@ OPERATIONS = (
         summary="Mine blocks of the simulated chain",
         write=mine,
         body=schemas.Mining,
+        sent={"blocks": 3},
+        answer=SandboxChainResource,
+        example=examples.shown_chain,
+        raises=(errors.WalletNotConfigured,),
         test_mode_only=True,
     ),
 )

@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -17,6 +16,7 @@ from starlette.routing import Route
 from crypto_checkout.core import moments
 from crypto_checkout.core.errors import CheckoutError, RecoverableError, ResourceNotFound, RouteNotFound, SessionNotOpen
 from crypto_checkout.core.shapes import SessionResource
+from crypto_checkout.services.payers import Payers
 
 from . import refusals, visitors
 from .paper import Paper
@@ -41,40 +41,6 @@ _PAY_PATH = "/test/pay"
 _INSIST = "open"
 
 Handler = Callable[[Request], Awaitable[Response]]
-
-
-class Sessions(Protocol):
-    """What the pages need of the sessions."""
-
-    async def public(self, session_id: str) -> SessionResource:
-        """Return a session of either mode. Raises ResourceNotFound."""
-        ...
-
-    async def visit_link(self, slug: str) -> SessionResource:
-        """Make a session for a link.
-
-        Raises:
-            ResourceNotFound: there is no such link, or it was deleted.
-            LinkInactive: it is switched off.
-            PriceUnavailable, WalletNotConfigured, UnsupportedChain, UnsupportedAsset, AmountTooSmall: as the API does.
-            RecoverableError: something outside failed for now.
-
-        """
-        ...
-
-    async def link_exists(self, slug: str) -> bool:
-        """Tell whether a link has this slug, switched off or not; makes nothing."""
-        ...
-
-    async def pay_in_test_mode(self, session_id: str) -> None:
-        """Pay what remains on the simulated chain; `public` shows it when this returns.
-
-        Raises:
-            ResourceNotFound: there is no such session in test mode.
-            SessionNotOpen: nothing is left to pay.
-
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +72,7 @@ class Checkout:
     moved ahead; it must be the clock that `expiresAt` was taken from.
     """
 
-    sessions: Sessions
+    sessions: Payers
     chains: Mapping[int, ChainFace]
     branding: Branding
     limit: Callable[[Request], None]
@@ -168,9 +134,10 @@ class _Pages:
         slug = request.path_params["slug"]
         insists = _INSIST in request.query_params
         if visitors.only_looks(request.method, request.headers, insists=insists):
-            if not await self._checkout.sessions.link_exists(slug):
+            link = await self._checkout.sessions.link(slug)
+            if link is None:
                 raise ResourceNotFound("no link has this slug")
-            return self.paper.page("link.html", url=f"{_page_of(request)}?{_INSIST}")
+            return self.paper.page("link.html", link=link, url=f"{_page_of(request)}?{_INSIST}")
         session = await self._checkout.sessions.visit_link(slug)
         return RedirectResponse(f"/checkout/{session['id']}", 303, {"Cache-Control": "no-store"})
 
@@ -185,7 +152,8 @@ class _Pages:
             explorer_url=face.explorer_url,
             now=self._checkout.clock(session["livemode"]),
         )
-        response = self.paper.page("session.html", view=shown, version=_etag(_json(session)))
+        link = await self._checkout.sessions.link_of(session)
+        response = self.paper.page("session.html", view=shown, link=link, version=_etag(_json(session)))
         if not session["livemode"]:
             # With no-referrer, browsers send `Origin: null` with the page's own form; on plain http nothing else
             # tells it from another site's (Fetch, "append a request Origin header").

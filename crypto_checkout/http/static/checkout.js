@@ -113,6 +113,7 @@
     const two = (number) => String(Math.floor(number)).padStart(2, "0");
     const hours = left >= 3600 ? `${Math.floor(left / 3600)}:` : "";
     clock.textContent = `${hours}${two((left % 3600) / 60)}:${two(left % 60)}`;
+    byId("until").textContent = byId("until").dataset.countdown;
     clock.classList.toggle("soon", left <= 60);
     if (left <= 60 && left > 0 && !warned) {
       warned = true;

@@ -22,6 +22,8 @@ ALTER TABLE checkout_sessions ADD COLUMN customer_email_key TEXT;
 
 CREATE INDEX checkout_sessions_by_email ON checkout_sessions (livemode, customer_email_key, seq);
 
+CREATE INDEX checkout_sessions_by_token ON checkout_sessions (chain_id, asset_contract) WHERE asset_contract IS NOT NULL;
+
 -- While both are live, both sign; the old one ends at its time.
 ALTER TABLE webhook_endpoints ADD COLUMN old_secret TEXT;
 ALTER TABLE webhook_endpoints ADD COLUMN old_secret_until TEXT;

@@ -1,0 +1,51 @@
+"""Have several providers say the same before money is believed: each reads for itself, and none knows of the others."""
+
+from collections import Counter
+from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from functools import partial
+from typing import Protocol
+
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.errors import ProviderFailed
+from crypto_checkout.core.follow import Header
+from crypto_checkout.core.payment import Kind, Transfer
+
+from . import balances
+from .rpc import Ask, Rpc
+
+
+class Read(Protocol):
+    """Asks one provider for the transfers of a block that did not revert."""
+
+    def __call__(self, ask: Ask, *, number: int) -> Awaitable[AbstractSet[Transfer]]:
+        """Return them. Raises ProviderFailed."""
+
+
+async def on_transfers(rpc: Rpc, wanted: Sequence[Transfer], providers: int, read: Read) -> None:
+    """Return once so many providers have shown each of these transfers.
+
+    Raises:
+        ProviderFailed: Fewer did.
+
+    """
+    for number in sorted({transfer.block_number for transfer in wanted}):
+        there = [t for t in wanted if t.block_number == number and t.kind is not Kind.INTERNAL]
+        answers = await rpc.survey(partial(read, number=number)) if there else []
+        shown = Counter(transfer for answer in answers for transfer in answer)
+        for transfer in there:
+            _check(shown[transfer], providers, f"payment {transfer.tx_hash} in block {number}")
+
+
+async def on_balances(rpc: Rpc, header: Header, held: Mapping[Address, int], providers: int) -> None:
+    """Return once so many providers have said that addresses held just that at a block. Raises as `on_transfers`."""
+    addresses = [*held]
+    answers = await rpc.survey(lambda ask: balances.at(ask, header, addresses))
+    for address, units in held.items():
+        same = sum(answer[address] == units for answer in answers)
+        _check(same, providers, f"the balance of {address} at block {header.number}")
+
+
+def _check(said: int, wanted: int, what: str) -> None:
+    if said < wanted:
+        raise ProviderFailed(f"{said} of {wanted} providers agree on {what} (confirm_with = {wanted})")

@@ -1,0 +1,30 @@
+"""Forms of texts in public shapes, as JSON Schema says them: times, decimals, addresses."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a JSON Schema says of a text beyond that it is one: its format, its pattern, or all that it can be."""
+
+    format: str = ""
+    pattern: str = ""
+    enum: tuple[str, ...] = ()
+
+    def __get_pydantic_json_schema__(self, schema: Any, describe: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """Add it to the schema of the text; pydantic looks for a method of this name."""
+        said = {"format": self.format, "pattern": self.pattern, "enum": list(self.enum)}
+        return {**describe(schema), **{name: value for name, value in said.items() if value}}
+
+
+Moment = Annotated[str, Form(format="date-time")]
+"""A time, ISO 8601 in UTC with a `Z`."""
+
+Url = Annotated[str, Form(format="uri")]
+Decimal = Annotated[str, Form(pattern=r"^(0|[1-9][0-9]*)(\.[0-9]+)?$")]
+Units = Annotated[str, Form(pattern=r"^(0|[1-9][0-9]*)$")]
+Address = Annotated[str, Form(pattern="^0x[0-9a-fA-F]{40}$")]
+Hash = Annotated[str, Form(pattern="^0x[0-9a-f]{64}$")]
+Currency = Annotated[str, Form(pattern="^[A-Z]{3}$")]

@@ -1,0 +1,183 @@
+"""Kinds of fields in requests: how each is checked by itself, and how the documentation describes it."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
+
+from crypto_checkout.core import moments
+from crypto_checkout.core.delivery import DeliveryStatus
+from crypto_checkout.core.endpoint import ALL_EVENTS
+from crypto_checkout.core.events import EventType
+from crypto_checkout.core.money import DECIMALS
+from crypto_checkout.core.session import Status
+
+_LINE_BREAK = re.compile(r"[\t\n\r]")
+_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f-\x9f]{1,64}@[^@\s.\x00-\x1f\x7f-\x9f]+(\.[^@\s.\x00-\x1f\x7f-\x9f]+)+")
+_ID = re.compile(r"[a-z]{2,8}_[0-9A-Za-z]{1,64}")
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})", re.ASCII)
+_EVENT_TYPES = tuple(each.value for each in EventType)
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    return text
+
+
+def _line(text: str) -> str:
+    if _LINE_BREAK.search(text):
+        raise ValueError("must be one line, without line breaks and tabs")
+    return _text(text)
+
+
+def _email(text: str) -> str:
+    if not _EMAIL.fullmatch(text):
+        raise ValueError(f'must be an email address like "ada@example.com"; got "{text[:40]}"')
+    return text
+
+
+def _url(text: str) -> str:
+    # Parsers disagree about these: some drop line breaks, and browsers take a backslash for a slash.
+    if any(character.isspace() or not character.isprintable() or character == "\\" for character in text):
+        raise ValueError("must have no spaces, line breaks or backslashes; write %20 and the like")
+    return text
+
+
+def _id(text: str) -> str:
+    if not _ID.fullmatch(text):
+        raise ValueError(f'must be an id as this API gives them; got "{text[:40]}"')
+    return text
+
+
+def _events(types: list[str]) -> list[str]:
+    if ALL_EVENTS in types and len(types) > 1:
+        raise ValueError('"*" means all events and must stand alone')
+    for place, event_type in enumerate(types):
+        if event_type != ALL_EVENTS and event_type not in _EVENT_TYPES:
+            raise ValueError(f'"{event_type[:40]}" is no event type; use "*" or some of {", ".join(_EVENT_TYPES)}')
+        if event_type in types[:place]:
+            raise ValueError(f'"{event_type}" stands twice')
+    return types
+
+
+def _limit(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,2}", text) or int(text) > 100:  # noqa: PLR2004 - the contract's bound
+        raise ValueError(f'must be a whole number from 1 to 100; got "{text[:20]}"')
+    return int(text)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        if _MOMENT.fullmatch(text):
+            return moments.from_text(text)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError(f'must be a time with a zone, like "2026-01-31T12:00:00Z"; got "{text[:40]}"')
+
+
+def _moment_field(value: object) -> datetime:
+    if not isinstance(value, str):
+        raise ValueError('must be a time with a zone, like "2026-01-31T12:00:00Z"')  # noqa: TRY004 - pydantic's way
+    return _moment(value)
+
+
+def _page(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        raise ValueError(f'must be a whole number from 1; got "{text[:20]}"')
+    return int(text)
+
+
+def _delivery_status(text: str) -> DeliveryStatus:
+    try:
+        return DeliveryStatus(text)
+    except ValueError:
+        raise ValueError(f'"{text[:20]}" is no status; use one of {", ".join(DeliveryStatus)}') from None
+
+
+def _flag(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise ValueError(f'must be true or false; got "{text[:20]}"')
+    return text == "true"
+
+
+def _status(text: str) -> Status:
+    try:
+        return Status(text)
+    except ValueError:
+        raise ValueError(f'"{text[:20]}" is no status; use one of {", ".join(Status)}') from None
+
+
+def _event_type(text: str) -> str:
+    if text not in _EVENT_TYPES:
+        raise ValueError(f'"{text[:40]}" is no event type; use one of {", ".join(_EVENT_TYPES)}')
+    return text
+
+
+def _shown(**schema: Any) -> Any:
+    """Describe what a check does that pydantic can't see: for the documentation, and for tools that read it."""
+    return Field(json_schema_extra=schema)
+
+
+_IN_LINES = r"[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0\s][^\x00-\x1f\x7f-\x9f]*"
+_IN_TEXTS = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*"
+_PORT = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[0-9]{1,4})"
+_HOST = r"([0-9A-Za-z_-]{1,63}(\.[0-9A-Za-z_-]{1,63})*\.?|\[[0-9A-Fa-f:.]{2,45}\])"
+
+Line = Annotated[str, AfterValidator(_line), _shown(pattern=f"^{_IN_LINES}$")]
+Title = Annotated[Line, StringConstraints(min_length=1, max_length=200)]
+Description = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=1000),
+    AfterValidator(_text),
+    _shown(pattern=rf"^{_IN_TEXTS}[^\x00-\x20\x7f-\xa0\s]{_IN_TEXTS}$"),
+]
+Url = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=2048),
+    AfterValidator(_url),
+    # Hosts of other scripts are taken too; this is how RFC 3986 writes them.
+    _shown(pattern=rf"^[Hh][Tt][Tt][Pp][Ss]?://{_HOST}(:{_PORT})?([/?#][!-\[\]-~]*)?$"),
+]
+Email = Annotated[str, StringConstraints(max_length=254), AfterValidator(_email), _shown(pattern=f"^{_EMAIL.pattern}$")]
+AmountText = Annotated[
+    str, StringConstraints(max_length=40), _shown(pattern=r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,3})?$", examples=["10.00"])
+]
+CoinText = Annotated[str, StringConstraints(max_length=40), _shown(pattern=r"^[0-9]{1,20}(\.[0-9]{1,18})?$")]
+CurrencyCode = Annotated[str, StringConstraints(max_length=10), _shown(enum=sorted(DECIMALS))]
+Symbol = Annotated[str, StringConstraints(min_length=1, max_length=20), _shown(pattern=f"^{_IN_LINES}$")]
+Id = Annotated[str, AfterValidator(_id), _shown(pattern=f"^{_ID.pattern}$")]
+ChainId = Annotated[int, Field(gt=0, lt=2**53)]
+EventTypes = Annotated[
+    list[str],
+    Field(min_length=1, max_length=50),
+    AfterValidator(_events),
+    _shown(
+        anyOf=[
+            {"items": {"enum": [*_EVENT_TYPES]}, "uniqueItems": True},
+            {"items": {"enum": [ALL_EVENTS]}, "maxItems": 1},
+        ]
+    ),
+]
+Metadata = Annotated[
+    dict[
+        Annotated[Line, StringConstraints(min_length=1, max_length=40)],
+        Annotated[str, StringConstraints(max_length=500), _shown(pattern=f"^{_IN_TEXTS}$")],
+    ],
+    Field(max_length=50),
+]
+
+_MOMENT_SCHEMA = WithJsonSchema({"type": "string", "format": "date-time"})
+Moment = Annotated[datetime, BeforeValidator(_moment), _MOMENT_SCHEMA]
+MomentField = Annotated[datetime, BeforeValidator(_moment_field), _MOMENT_SCHEMA]
+Limit = Annotated[int, BeforeValidator(_limit), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 100})]
+PageNumber = Annotated[
+    int, BeforeValidator(_page), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 999_999_999})
+]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+SessionStatus = Annotated[Status, BeforeValidator(_status), WithJsonSchema({"type": "string", "enum": [*Status]})]
+DeliveryState = Annotated[
+    DeliveryStatus, BeforeValidator(_delivery_status), WithJsonSchema({"type": "string", "enum": [*DeliveryStatus]})
+]
+TypeOfEvent = Annotated[str, AfterValidator(_event_type), _shown(enum=[*_EVENT_TYPES])]

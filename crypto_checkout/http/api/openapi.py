@@ -1,0 +1,203 @@
+"""The table of operations as an OpenAPI 3.1 document, for this server's address."""
+
+import re
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from crypto_checkout import __version__
+from crypto_checkout.core import errors
+
+from . import hooks
+from .components import HEADERS, Failure, Json, Shapes, by_status, headers
+from .operations import PREFIX, Operation
+from .schemas import Nothing
+
+_ABOUT = (
+    "Take payments in ETH and ERC-20 tokens. Amounts of coins are integer texts in the smallest unit, with a decimal "
+    "beside them; prices are decimal texts; times are ISO 8601 in UTC. A key sees the objects of its own mode only."
+)
+_ID = "^[a-z]{2,8}_[0-9A-Za-z]{1,64}$"
+_STORED = (errors.ResourceNotFound, errors.SessionNotOpen)
+
+
+def document(operations: Sequence[Operation], public_url: str) -> Json:
+    """Return the document."""
+    shapes = Shapes(
+        [*(o.answer for o in operations), *(o.body for o in operations), *(o.query for o in operations), *hooks.SHAPES]
+    )
+    paths: Json = {}
+    for operation in operations:
+        described = _operation(operation, operations, shapes, public_url)
+        paths.setdefault(PREFIX + operation.path, {})[operation.method.lower()] = described
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Crypto Checkout", "version": __version__, "description": _ABOUT},
+        "servers": [{"url": public_url, "description": "This server"}],
+        "tags": [{"name": tag, "description": title(tag)} for tag in dict.fromkeys(_tag(o) for o in operations)],
+        "security": [{"apiKey": []}],
+        "paths": paths,
+        "webhooks": hooks.webhooks(public_url),
+        "components": {
+            "schemas": {**_sent_or_answered(operations, shapes), **hooks.events(shapes)},
+            "responses": {f.name: f.response() for operation in operations for f in _failures(operation)},
+            "headers": dict(HEADERS),
+            "securitySchemes": {
+                "apiKey": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A key of this server: `ck_live_…` or `ck_test_…`. What it may do are its scopes.",
+                }
+            },
+        },
+    }
+
+
+def title(tag: str) -> str:
+    """Write a tag for people."""
+    return tag.replace("_", " ").capitalize()
+
+
+def _sent_or_answered(operations: Sequence[Operation], shapes: Shapes) -> Json:
+    """Leave out the models of query parameters, which are told one by one."""
+    unsaid = {o.query.__name__ for o in operations} | {Nothing.__name__}
+    changed = {o.body.__name__ for o in operations if o.method == "PATCH"}
+    return {
+        name: _without_defaults(schema) if name in changed else schema
+        for name, schema in sorted(shapes.schemas.items())
+        if name not in unsaid
+    }
+
+
+def _without_defaults(schema: Json) -> Json:
+    """Take the defaults out: what a change doesn't name stays as it is."""
+    fields = schema["properties"].items()
+    properties = {name: {n: v for n, v in field.items() if n != "default"} for name, field in fields}
+    return {**schema, "properties": properties}
+
+
+def _operation(operation: Operation, operations: Sequence[Operation], shapes: Shapes, public_url: str) -> Json:
+    described = {
+        "operationId": _operation_id(operation),
+        "summary": operation.summary,
+        "description": _description(operation),
+        "tags": [_tag(operation)],
+        "security": [{"apiKey": [operation.scope.value]}],
+        "parameters": _parameters(operation, shapes),
+        "responses": _responses(operation, operations, shapes, public_url),
+    }
+    if operation.body is not Nothing:
+        content = {"schema": shapes.ref(operation.body), "example": operation.sent}
+        described["requestBody"] = {
+            "required": _needs_body(operation, shapes),
+            "content": {"application/json": content},
+        }
+    return described
+
+
+def _needs_body(operation: Operation, shapes: Shapes) -> bool:
+    schema = shapes.inside(operation.body)
+    return "required" in schema or "oneOf" in schema
+
+
+def _description(operation: Operation) -> str:
+    only = "Only with a test key." if operation.test_mode_only else ""
+    return " ".join(filter(None, [operation.description, f"Scope: `{operation.scope}`.", only]))
+
+
+def _parameters(operation: Operation, shapes: Shapes) -> list[Json]:
+    found: list[Json] = [
+        {"name": name, "in": "path", "required": True, "description": "Its id.", "schema": _text(pattern=_ID)}
+        for name in re.findall(r"{(\w+)}", operation.path)
+    ]
+    query = shapes.inside(operation.query)
+    for name, field in query.get("properties", {}).items():
+        schema = {n: v for n, v in field.items() if n != "description"}
+        found.append(
+            {"name": name, "in": "query", "description": field["description"], "schema": _without_null(schema)}
+        )
+    if operation.write is not None:
+        found.append(
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "description": "Makes repeating safe: the same key and request get the stored answer, for 24 hours.",
+                "schema": _text(minLength=1, maxLength=255, pattern="^[!-~]+$"),
+                "example": "order-1042",
+            }
+        )
+    if operation.has_tag:
+        found.append(
+            {
+                "name": "If-None-Match",
+                "in": "header",
+                "description": "An ETag: the answer is an empty 304 while nothing has changed.",
+                "schema": _text(pattern="^[!-~ ]+$"),
+            }
+        )
+    return found
+
+
+def _text(**more: Any) -> Json:
+    return {"type": "string", **more}
+
+
+def _without_null(schema: Json) -> Json:
+    """Return the schema of a parameter that may be left out: in a query nothing can be null."""
+    kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+    return kinds[0] if kinds else schema
+
+
+def _responses(operation: Operation, operations: Sequence[Operation], shapes: Shapes, public_url: str) -> Json:
+    of_writes = ["Idempotent-Replayed"] if operation.write is not None else []
+    of_reads = ["ETag"] if operation.has_tag else []
+    found: Json = {
+        str(operation.status): {
+            "description": shapes.schemas[shapes.ref(operation.answer)["$ref"].rpartition("/")[2]]["description"],
+            "headers": headers(operation.status, *of_writes, *of_reads),
+            "content": {
+                "application/json": {
+                    "schema": shapes.ref(operation.answer),
+                    "example": operation.example(public_url),
+                }
+            },
+        }
+    }
+    links = _links(operation, operations)
+    if links:
+        found[str(operation.status)]["links"] = links
+    if operation.has_tag:
+        found["304"] = {"description": "Nothing has changed.", "headers": headers(HTTPStatus.NOT_MODIFIED, "ETag")}
+    for failure in _failures(operation):
+        found[str(failure.status)] = {"$ref": f"#/components/responses/{failure.name}"}
+    return found
+
+
+def _failures(operation: Operation) -> list[Failure]:
+    may_be_stored = operation.write is not None
+    return [
+        Failure(status, tuple(causes), is_stored=may_be_stored and not set(causes).isdisjoint(_STORED))
+        for status, causes in by_status(operation.errors()).items()
+    ]
+
+
+def _links(operation: Operation, operations: Sequence[Operation]) -> Json:
+    """Tell what can be done with what was made."""
+    if operation.status != HTTPStatus.CREATED:
+        return {}
+    return {
+        _operation_id(other): {"operationId": _operation_id(other), "parameters": {"id": "$response.body#/id"}}
+        for other in operations
+        if other.path.removeprefix("/test_helpers").startswith(operation.path + "/{id}")
+    }
+
+
+def _tag(operation: Operation) -> str:
+    return operation.path.split("/")[1]
+
+
+def _operation_id(operation: Operation) -> str:
+    handler = operation.read or operation.write
+    assert handler is not None, "it reads or it writes"
+    name: str = getattr(handler, "__name__")  # noqa: B009 - of a function, which the type doesn't say
+    return f"{_tag(operation)}_{name.replace('listed', 'list')}"
