@@ -380,7 +380,7 @@ PLACES = (
         ("GET", "/" + "x" * 5_000),
     )),
     *(Case(f"no such method: {method} {path}", f"{method} {path}", "method_not_allowed") for method, path in (
-        ("PUT", SESSIONS), ("PATCH", SESSIONS), ("DELETE", SESSIONS), ("OPTIONS", SESSIONS), ("TRACE", SESSIONS),
+        ("PUT", SESSIONS), ("PATCH", SESSIONS), ("DELETE", SESSIONS), ("TRACE", SESSIONS),
         ("PROPFIND", SESSIONS), ("BREW", SESSIONS), ("POST", EVENTS), ("POST", f"{LINKS}/pl_1"),
         ("GET", "/test_helpers/chain/mine"), ("HEAD", "/test_helpers/chain/mine"),
     )),

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from starlette.applications import Starlette
 
 from crypto_checkout.app import modes, web
-from crypto_checkout.app.parts import Clock, Parts
+from crypto_checkout.app.parts import Parts
 from crypto_checkout.config import Config
+from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.dispatcher import Dispatcher
 from crypto_checkout.services.events import Events

@@ -1,15 +1,12 @@
 """What everything is made of: passed on while wiring, and never further."""
 
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import datetime
 
 from crypto_checkout.config import Config
+from crypto_checkout.core.moments import Clock
 from crypto_checkout.services.events import Events
 from crypto_checkout.store.database import Database
-
-Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from typing import Protocol
 
 import httpx
 
-from crypto_checkout.app.parts import Clock, Parts
+from crypto_checkout.app.parts import Parts
 from crypto_checkout.config import Config
+from crypto_checkout.core.moments import Clock
 from crypto_checkout.prices.board import PriceBoard
 from crypto_checkout.prices.chainlink import ChainlinkSource
 from crypto_checkout.prices.coinbase import CoinbaseSource

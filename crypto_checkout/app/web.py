@@ -1,11 +1,15 @@
 """Wire the web application: services behind the API and the pages."""
 
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from crypto_checkout.app.modes import Mode
 from crypto_checkout.app.parts import Parts
@@ -20,6 +24,7 @@ from crypto_checkout.http.api.routes import Api
 from crypto_checkout.http.api.table import table
 from crypto_checkout.http.checkout import pages
 from crypto_checkout.http.compression import Compression
+from crypto_checkout.http.docs import pages as docs
 from crypto_checkout.http.middleware import Surroundings
 from crypto_checkout.http.rate_limit import RateLimit, page_limit
 from crypto_checkout.services.customers import Customers
@@ -58,12 +63,12 @@ def application(
         customers=Customers(parts.db, parts.events),
         sandbox=sandbox,
     )
-    checkout = _checkout(parts, offers, Payers(sessions, links, sandbox))
+    checkout = pages.site(_checkout(parts, offers, Payers(sessions, links, sandbox)))
     web = Starlette(
         routes=[
             *_api(parts, services).routes(table()),
-            *publication.routes(lambda: document(table(), parts.config.server.public_url), page_limit()),
-            *pages.routes(checkout),
+            *_published(parts.config.server.public_url),
+            *checkout.routes,
             *static.routes(),
             *status.routes(health, metrics_token),
         ],
@@ -73,12 +78,23 @@ def application(
         ],
         exception_handlers={
             CheckoutError: errors.on_checkout_error,
-            HTTPException: errors.on_http_exception(pages.page_not_found(checkout)),
+            HTTPException: errors.on_http_exception(checkout.page_not_found),
         },
     )
     # A redirect to the path with a slash would be made of the Host header, and lose https behind a proxy.
     web.router.redirect_slashes = False
     return web
+
+
+def _published(public_url: str) -> list[Route]:
+    """Return what tells about the API: the document and its pages."""
+
+    @cache
+    def described() -> Mapping[str, Any]:
+        return document(table(), public_url)
+
+    limit = page_limit()
+    return [*publication.routes(described, limit), *docs.routes(described, limit)]
 
 
 def _sandbox(parts: Parts, test: Mode | None, sessions: Sessions) -> Sandbox | None:

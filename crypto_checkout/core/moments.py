@@ -3,7 +3,11 @@
 The text sorts as the time does: `2026-11-23T09:30:00.000Z`. The clock is never read here.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+
+Clock = Callable[[], datetime]
+"""Tells the time; an argument everywhere, so that tests and test mode can have their own."""
 
 
 def to_text(moment: datetime) -> str:

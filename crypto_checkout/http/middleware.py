@@ -2,8 +2,7 @@
 
 import ipaddress
 import time
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -13,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from crypto_checkout import metrics
 from crypto_checkout.core import ids
 from crypto_checkout.core.errors import RouteNotFound
+from crypto_checkout.core.moments import Clock
 from crypto_checkout.entropy import Entropy
 from crypto_checkout.log import get_logger
 
@@ -41,7 +41,7 @@ class Surroundings:
     `scope["answer_headers"]` is added to the answer, also to an error's.
     """
 
-    def __init__(self, app: ASGIApp, *, clock: Callable[[], datetime], trusted_proxies: Sequence[Network]) -> None:
+    def __init__(self, app: ASGIApp, *, clock: Clock, trusted_proxies: Sequence[Network]) -> None:
         self._app = app
         self._clock = clock
         self._entropy = Entropy()

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from crypto_checkout.core.errors import PriceUnavailable, UnsupportedAsset
+from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.quotes import Rate, settle
 from crypto_checkout.prices.desk import Desk, Pair, SourceStatus
-from crypto_checkout.prices.source import TIMEOUT_SECONDS, Clock, Source
+from crypto_checkout.prices.source import TIMEOUT_SECONDS, Source
 
 # CoinGecko allows 5 to 15 requests a minute without a key.
 REUSE_SECONDS = 10.0

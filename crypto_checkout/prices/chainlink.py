@@ -20,9 +20,9 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from crypto_checkout.core.errors import RecoverableError, SourceFailed
-from crypto_checkout.core.moments import from_unix
+from crypto_checkout.core.moments import Clock, from_unix
 from crypto_checkout.core.quotes import FUTURE_TOLERANCE, Observation
-from crypto_checkout.prices.source import TIMEOUT_SECONDS, Clock, UnsupportedPair
+from crypto_checkout.prices.source import TIMEOUT_SECONDS, UnsupportedPair
 
 # (chain id, contract address, calldata in hex) -> the returned bytes. Raises a RecoverableError if it can't.
 Read = Callable[[int, str, str], Awaitable[bytes]]

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from crypto_checkout.core.errors import RecoverableError
+from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.quotes import Observation
-from crypto_checkout.prices.source import Clock, Source, Throttled, UnsupportedPair
+from crypto_checkout.prices.source import Source, Throttled, UnsupportedPair
 
 FIRST_BACKOFF_SECONDS = 5
 MAX_BACKOFF_SECONDS = 300

@@ -7,9 +7,8 @@ Reasons of failures may reach API clients: they never carry addresses, headers o
 import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Context, Decimal
 from http import HTTPStatus
 from typing import Any, NoReturn, Protocol
@@ -18,8 +17,6 @@ import httpx
 
 from crypto_checkout.core.errors import SourceFailed
 from crypto_checkout.core.quotes import Observation
-
-Clock = Callable[[], datetime]
 
 TIMEOUT_SECONDS = 3.0
 

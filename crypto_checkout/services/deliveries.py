@@ -12,6 +12,7 @@ from crypto_checkout.core.delivery import Attempt, DeliveryStatus
 from crypto_checkout.core.endpoint import Endpoint
 from crypto_checkout.core.errors import ResourceNotFound
 from crypto_checkout.core.events import Event, EventType
+from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.shapes import AttemptedResource, DeliveryResource, ReplayResource, SessionResource
 from crypto_checkout.store import deliveries, endpoints, lists
 from crypto_checkout.store import events as event_store
@@ -39,7 +40,7 @@ class Deliveries:
         db: Database,
         sender: Sender,
         wake: Callable[[bool], None],
-        clock: Callable[[], datetime],
+        clock: Clock,
         example: Callable[[], SessionResource],
     ) -> None:
         self._db = db

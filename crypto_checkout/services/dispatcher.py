@@ -6,7 +6,7 @@ tell repetitions by `webhook-id`.
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -15,6 +15,7 @@ from crypto_checkout import metrics
 from crypto_checkout.core import resources
 from crypto_checkout.core.delivery import Attempt, DeliveryStatus
 from crypto_checkout.core.events import EventType
+from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
 from crypto_checkout.store import deliveries, endpoints
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
@@ -56,7 +57,7 @@ class Dispatcher:
         livemode: bool,
         retry_seconds: Sequence[int],
         concurrency: int,
-        clock: Callable[[], datetime],
+        clock: Clock,
     ) -> None:
         self._db = db
         self._sender = sender

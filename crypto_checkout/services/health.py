@@ -1,10 +1,11 @@
 """Tell whether the server can do its work: the database takes writes, and each watcher keeps up."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
 from crypto_checkout.store import deliveries, probe
 from crypto_checkout.store.database import Database
@@ -30,7 +31,7 @@ class Check:
 class Health:
     """The checks behind `/readyz`."""
 
-    def __init__(self, db: Database, watchers: Sequence[Watcher], clock: Callable[[], datetime]) -> None:
+    def __init__(self, db: Database, watchers: Sequence[Watcher], clock: Clock) -> None:
         self._db = db
         self._watchers = watchers
         self._clock = clock

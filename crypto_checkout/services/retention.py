@@ -1,9 +1,9 @@
 """Throw away what is too old: answers to idempotency keys after a day, events where the operator says so."""
 
 import asyncio
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
+from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
 from crypto_checkout.store import events, idempotency
 from crypto_checkout.store.database import Database
@@ -19,7 +19,7 @@ _AT_ONCE = 1000
 class Retention:
     """The hourly clean-up; `event_days` of 0 keeps events for good."""
 
-    def __init__(self, db: Database, *, event_days: int, clock: Callable[[], datetime]) -> None:
+    def __init__(self, db: Database, *, event_days: int, clock: Clock) -> None:
         self._db = db
         self._event_days = event_days
         self._clock = clock

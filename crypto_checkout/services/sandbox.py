@@ -4,10 +4,10 @@ import asyncio
 import copy
 import secrets
 from collections.abc import Callable
-from datetime import datetime
 
 from crypto_checkout.chain.sandbox import SandboxChain
 from crypto_checkout.core.errors import ResourceNotFound, SessionNotOpen
+from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.session import Session
 from crypto_checkout.core.shapes import SessionResource
 from crypto_checkout.store import payments, sandbox
@@ -21,9 +21,7 @@ from .watcher import Watcher
 class Sandbox:
     """The hands on the simulated chain."""
 
-    def __init__(
-        self, db: Database, chain: SandboxChain, watcher: Watcher, sessions: Sessions, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, db: Database, chain: SandboxChain, watcher: Watcher, sessions: Sessions, clock: Clock) -> None:
         self._db = db
         self._chain = chain
         self._watcher = watcher

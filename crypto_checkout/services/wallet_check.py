@@ -59,6 +59,10 @@ class WalletCheck:
                 log.warning("the wallet can't be compared with the chain", chain=chain_id, error=str(error))
                 await asyncio.sleep(pause)
                 pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
+            except Exception as error:  # a loop's boundary: a bug must not leave the shop closed without a word
+                self.unready[chain_id] = "comparing its wallet with the chain failed; the server's log has the reason."
+                log.exception("comparing the wallet with the chain failed", chain=chain_id, error=str(error))
+                await asyncio.sleep(_LONGEST_PAUSE_SECONDS)
             else:
                 del self.unready[chain_id]
 

@@ -20,14 +20,13 @@ import aiosqlite
 
 from crypto_checkout.core import ids, moments
 from crypto_checkout.core.errors import DatabaseFailed
+from crypto_checkout.core.moments import Clock
 from crypto_checkout.entropy import Entropy
 
 T = TypeVar("T")
 U = TypeVar("U", bound="ReadUnit")
 Row = sqlite3.Row
 Parameters = Mapping[str, str | int | None]
-Clock = Callable[[], datetime]
-
 _ENTROPY = Entropy()
 
 _READERS = 3

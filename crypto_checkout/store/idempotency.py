@@ -30,9 +30,12 @@ def find(unit: ReadUnit, api_key_id: str, idempotency_key: str, since: datetime)
     return Answer(row["request_sha256"], row["status_code"], row["body"]) if row else None
 
 
-def record(unit: WriteUnit, api_key_id: str, idempotency_key: str, answer: Answer) -> None:
-    """Store an answer; one that is too old to count is replaced."""
-    unit.run(
+def record(unit: WriteUnit, api_key_id: str, idempotency_key: str, answer: Answer, since: datetime) -> bool:
+    """Store an answer in place of one that is older than `since`, and so doesn't count any more.
+
+    Return False, having stored nothing, where one that counts is there.
+    """
+    stored = unit.run(
         """
         INSERT INTO idempotency_keys (
             api_key_id, idempotency_key, request_sha256, status_code, body, created_at
@@ -41,6 +44,7 @@ def record(unit: WriteUnit, api_key_id: str, idempotency_key: str, answer: Answe
         ON CONFLICT (api_key_id, idempotency_key) DO UPDATE
         SET request_sha256 = excluded.request_sha256, status_code = excluded.status_code, body = excluded.body,
             created_at = excluded.created_at
+        WHERE idempotency_keys.created_at <= :since
         """,
         {
             "api_key_id": api_key_id,
@@ -49,8 +53,10 @@ def record(unit: WriteUnit, api_key_id: str, idempotency_key: str, answer: Answe
             "status_code": answer.status_code,
             "body": answer.body,
             "now": unit.now_text,
+            "since": moments.to_text(since),
         },
     )
+    return stored > 0
 
 
 def delete_before(unit: WriteUnit, moment: datetime) -> int:

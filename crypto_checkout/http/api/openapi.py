@@ -1,7 +1,6 @@
 """The table of operations as an OpenAPI 3.1 document, for this server's address."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -83,7 +82,7 @@ def _operation(operation: Operation, operations: Sequence[Operation], shapes: Sh
         "description": _description(operation),
         "tags": [_tag(operation)],
         "security": [{"apiKey": [operation.scope.value]}],
-        "parameters": _parameters(operation, shapes),
+        "parameters": _parameters(operation, shapes, public_url),
         "responses": _responses(operation, operations, shapes, public_url),
     }
     if operation.body is not Nothing:
@@ -105,11 +104,12 @@ def _description(operation: Operation) -> str:
     return " ".join(filter(None, [operation.description, f"Scope: `{operation.scope}`.", only]))
 
 
-def _parameters(operation: Operation, shapes: Shapes) -> list[Json]:
-    found: list[Json] = [
-        {"name": name, "in": "path", "required": True, "description": "Its id.", "schema": _text(pattern=_ID)}
-        for name in re.findall(r"{(\w+)}", operation.path)
-    ]
+def _parameters(operation: Operation, shapes: Shapes, public_url: str) -> list[Json]:
+    found: list[Json] = []
+    if "{id}" in operation.path:
+        example = _example_id(operation.example(public_url))
+        id_: Json = {"name": "id", "in": "path", "required": True, "description": "Its id."}
+        found.append({**id_, "schema": _text(pattern=_ID), "example": example})
     query = shapes.inside(operation.query)
     for name, field in query.get("properties", {}).items():
         schema = {n: v for n, v in field.items() if n != "description"}
@@ -135,6 +135,12 @@ def _parameters(operation: Operation, shapes: Shapes) -> list[Json]:
                 "schema": _text(pattern="^[!-~ ]+$"),
             }
         )
+    return found
+
+
+def _example_id(example: Mapping[str, Any]) -> str:
+    """Return the id that an answer is about."""
+    found: str = example.get("id") or example.get("endpointId") or example["data"][0]["endpointId"]
     return found
 
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
-from http import HTTPStatus
 from weakref import WeakValueDictionary
 
 from starlette.requests import Request
@@ -61,7 +60,7 @@ class Api:
         async def handle(request: Request) -> Response:
             if request.method == "OPTIONS":
                 # Without a word of CORS: keys belong on servers, and browsers refuse what isn't allowed.
-                return Response(status_code=HTTPStatus.NO_CONTENT, headers={"Allow": allow})
+                return Response(status_code=204, headers={"Allow": allow})
             operation = by_method.get("GET" if request.method == "HEAD" else request.method)
             if operation is None:
                 raise MethodNotAllowed(
@@ -113,7 +112,8 @@ class Api:
 
         def record(unit: WriteUnit, status: int, text: str) -> Answer:
             answer = Answer(digest, status, text)
-            idempotency.record(unit, call.key.id, name, answer)
+            is_first = idempotency.record(unit, call.key.id, name, answer, unit.now - IDEMPOTENCY)
+            assert is_first, "requests with the same key pass one by one, in the one process that serves"
             return answer
 
         try:

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 
-def answer(request: Request, body: bytes, *, cache_control: str = "no-cache") -> Response:
+def answer(request: Request, body: bytes, *, cache_control: str = "private, no-cache") -> Response:
     """Return JSON with its tag, or an empty 304 where the client names that tag."""
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": cache_control}

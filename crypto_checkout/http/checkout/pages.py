@@ -79,10 +79,18 @@ class Checkout:
     clock: Callable[[bool], datetime] = system_clock
 
 
-def routes(checkout: Checkout) -> list[Route]:
-    """List the payer's routes; the templates are compiled and the assets hashed as they are first used."""
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The payer's side: its routes, and what answers a browser that asks for a page that isn't there."""
+
+    routes: list[Route]
+    page_not_found: Callable[[Request], Response | None]
+
+
+def site(checkout: Checkout) -> Site:
+    """Make the payer's side; the templates are compiled and the assets hashed as they are first used."""
     pages = _Pages(checkout)
-    made = [
+    routes = [
         Route("/", pages.for_people(pages.front)),
         Route("/l/{slug}", pages.for_people(pages.link)),
         Route("/checkout/{id}", pages.for_people(pages.session)),
@@ -90,20 +98,8 @@ def routes(checkout: Checkout) -> list[Route]:
         Route("/checkout/{id}" + _PAY_PATH, pages.for_people(pages.pay_in_test_mode), methods=["POST"]),
     ]
     if checkout.branding.logo is not None:
-        made.append(Route("/branding/logo", pages.logo))
-    return made
-
-
-def page_not_found(checkout: Checkout) -> Callable[[Request], Response | None]:
-    """Return what answers a browser that asks for a page that isn't there; None for programs."""
-    paper = _Pages(checkout).paper
-
-    def answer(request: Request) -> Response | None:
-        if request.scope["path"].startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
-            return None
-        return refusals.page(paper, RouteNotFound("no such page"), "/")
-
-    return answer
+        routes.append(Route("/branding/logo", pages.logo))
+    return Site(routes, pages.not_found)
 
 
 class _Pages:
@@ -111,7 +107,7 @@ class _Pages:
 
     def __init__(self, checkout: Checkout) -> None:
         self._checkout = checkout
-        self.paper = Paper(shop_name=checkout.branding.name, has_logo=checkout.branding.logo is not None)
+        self._paper = Paper(shop_name=checkout.branding.name, has_logo=checkout.branding.logo is not None)
 
     def for_people(self, handler: Handler) -> Handler:
         """Limit a handler, and answer its errors with a page."""
@@ -121,13 +117,19 @@ class _Pages:
                 self._checkout.limit(request)
                 return await handler(request)
             except (CheckoutError, RecoverableError) as error:
-                return refusals.page(self.paper, error, _page_of(request))
+                return refusals.page(self._paper, error, _page_of(request))
 
         return endpoint
 
     async def front(self, _: Request) -> Response:
         """Say what this is to whoever opens the bare address."""
-        return self.paper.page("front.html")
+        return self._paper.page("front.html")
+
+    def not_found(self, request: Request) -> Response | None:
+        """Answer a browser with a page; None for programs, who get the API's error."""
+        if request.scope["path"].startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
+            return None
+        return refusals.page(self._paper, RouteNotFound("no such page"), "/")
 
     async def link(self, request: Request) -> Response:
         """Make a session and send the payer there; who only looks makes none."""
@@ -137,7 +139,7 @@ class _Pages:
             link = await self._checkout.sessions.link(slug)
             if link is None:
                 raise ResourceNotFound("no link has this slug")
-            return self.paper.page("link.html", link=link, url=f"{_page_of(request)}?{_INSIST}")
+            return self._paper.page("link.html", link=link, url=f"{_page_of(request)}?{_INSIST}")
         session = await self._checkout.sessions.visit_link(slug)
         return RedirectResponse(f"/checkout/{session['id']}", 303, {"Cache-Control": "no-store"})
 
@@ -153,7 +155,7 @@ class _Pages:
             now=self._checkout.clock(session["livemode"]),
         )
         link = await self._checkout.sessions.link_of(session)
-        response = self.paper.page("session.html", view=shown, link=link, version=_etag(_json(session)))
+        response = self._paper.page("session.html", view=shown, link=link, version=_etag(_json(session)))
         if not session["livemode"]:
             # With no-referrer, browsers send `Origin: null` with the page's own form; on plain http nothing else
             # tells it from another site's (Fetch, "append a request Origin header").
@@ -180,10 +182,10 @@ class _Pages:
         """Pay with test money, then show the session again."""
         page = _page_of(request)
         if visitors.is_cross_site(request.headers):
-            return refusals.show(self.paper, refusals.CROSS_SITE, page)
+            return refusals.show(self._paper, refusals.CROSS_SITE, page)
         session = await self._checkout.sessions.public(request.path_params["id"])
         if session["livemode"]:
-            return refusals.show(self.paper, refusals.NOT_A_TEST, page)
+            return refusals.show(self._paper, refusals.NOT_A_TEST, page)
         # A second click, or a page that was left open: the session's page says what happened.
         with suppress(SessionNotOpen):
             await self._checkout.sessions.pay_in_test_mode(session["id"])
@@ -193,7 +195,7 @@ class _Pages:
         """Send the shop's logo."""
         logo = self._checkout.branding.logo
         if logo is None or not logo.is_file():
-            return refusals.page(self.paper, RouteNotFound("there is no logo"), _page_of(request))
+            return refusals.page(self._paper, RouteNotFound("there is no logo"), _page_of(request))
         media_type = _LOGO_TYPES.get(logo.suffix.lower(), "application/octet-stream")
         return FileResponse(logo, media_type=media_type, headers=_LOGO_HEADERS)
 

@@ -1,0 +1,1 @@
+"""The documentation at `/docs`: the API's OpenAPI document and the guides, as pages. It works offline."""

@@ -1,0 +1,57 @@
+"""Markdown into HTML, with an address for each heading and code that can be scrolled by keyboard."""
+
+import itertools
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
+from markupsafe import Markup, escape
+
+_NOT_A_WORD = re.compile(r"[^a-z0-9]+")
+
+
+def render(text: str) -> Markup:
+    """Render a whole text; HTML in it is shown, not taken."""
+    parser = _parser()
+    tokens = parser.parse(text)
+    for opening, inside in itertools.pairwise(tokens):
+        if opening.type == "heading_open":
+            opening.attrSet("id", slug(inside.content))
+    return Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704 - rendered with HTML switched off
+
+
+def inline(text: str) -> Markup:
+    """Render a sentence: code and emphasis."""
+    return Markup(_parser().renderInline(text))  # noqa: S704 - rendered with HTML switched off
+
+
+def code_blocks(text: str, language: str) -> list[str]:
+    """Return the code blocks of a language."""
+    return [token.content for token in _parser().parse(text) if token.type == "fence" and token.info == language]
+
+
+def title(text: str) -> str:
+    """Return the first heading."""
+    tokens = _parser().parse(text)
+    return next(inside.content for each, inside in itertools.pairwise(tokens) if each.tag == "h1")
+
+
+def slug(heading: str) -> str:
+    """Return a heading's part of the address."""
+    return _NOT_A_WORD.sub("-", heading.lower()).strip("-")
+
+
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False, "typographer": False}).enable("table")
+    parser.add_render_rule("fence", _fence)
+    return parser
+
+
+def _fence(renderer: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> Any:
+    del renderer, options, env
+    token = tokens[index]
+    return Markup('<pre tabindex="0"><code>{}</code></pre>\n').format(escape(token.content))

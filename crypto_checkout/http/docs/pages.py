@@ -1,0 +1,109 @@
+"""The routes of the documentation. Each page is made when it is first asked for, and kept."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from crypto_checkout.core.errors import RouteNotFound
+
+from . import markdown
+from .reference import Reference
+
+GUIDES = ("webhooks", "errors", "lists", "test-mode")
+FOLDER = Path(__file__).parent / "guides"
+WRITTEN_FOR = "http://127.0.0.1:4020"
+"""The address in the guides' files; pages show this server's."""
+
+_TEMPLATES = Path(__file__).parent.parent / "templates"
+_STATIC = Path(__file__).parent.parent / "static"
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-cache",
+    "X-Robots-Tag": "noindex",
+}
+
+Json = Mapping[str, Any]
+
+
+def routes(document: Callable[[], Json], limit: Callable[[Request], None]) -> list[Route]:
+    """Return the routes; `document` makes the OpenAPI document when it is first needed."""
+    pages = _Pages(document)
+
+    async def reference(request: Request) -> Response:
+        limit(request)
+        return HTMLResponse(await run_in_threadpool(pages.reference), headers=_HEADERS)
+
+    async def guide(request: Request) -> Response:
+        limit(request)
+        name = request.path_params["guide"]
+        if name not in GUIDES:
+            raise RouteNotFound(f"There is no guide {name[:40]}.")
+        return HTMLResponse(await run_in_threadpool(pages.guide, name), headers=_HEADERS)
+
+    return [Route("/docs", reference), Route("/docs/{guide}", guide)]
+
+
+def guide_text(name: str, url: str) -> str:
+    """Return a guide's Markdown for a server's address."""
+    return (FOLDER / f"{name}.md").read_text("utf-8").replace(WRITTEN_FOR, url)
+
+
+class _Pages:
+    """The texts of the pages."""
+
+    def __init__(self, document: Callable[[], Json]) -> None:
+        self._made = cache(lambda: Reference(document()))
+        self.reference = cache(self._reference)
+        self.guide = cache(self._guide)
+
+    def _reference(self) -> str:
+        reference = self._made()
+        return self._render(
+            "reference.html",
+            title="API",
+            here=None,
+            about=reference.about,
+            quick_start=markdown.render(guide_text("quick-start", reference.url)),
+            subjects=reference.subjects(),
+            objects=reference.objects(),
+            events=reference.events(),
+        )
+
+    def _guide(self, name: str) -> str:
+        text = guide_text(name, self._made().url)
+        return self._render("guide.html", title=markdown.title(text), text=markdown.render(text), here=name)
+
+    def _render(self, template: str, **content: object) -> str:
+        titles = {name: markdown.title((FOLDER / f"{name}.md").read_text("utf-8")) for name in GUIDES}
+        return _environment().get_template(f"docs/{template}").render(guides=titles, **content)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"prose": markdown.inline}
+    environment.globals |= {"asset_url": _asset_url}
+    return environment
+
+
+@cache
+def _asset_url(name: str) -> str:
+    """Return the address of a file with its hash, so that it may be cached for good."""
+    return f"/static/{name}?v={hashlib.sha256((_STATIC / name).read_bytes()).hexdigest()[:12]}"
