@@ -3,7 +3,8 @@
     async with open_app(tmp_path) as app:
         session = (await app.api.post("/checkout_sessions", json=PRICE)).json()
 
-Its loops run as they do in a server, and webhooks may go to this machine. The network is not needed, nor a port.
+Its loops run as they do in a server, and webhooks may go to this machine. The network is not needed, nor a port. Each
+answer is held against the OpenAPI document (`tests.conformity`).
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from crypto_checkout.app import Opened, opened, system_clock
 from crypto_checkout.config import Config
 from crypto_checkout.core.key import ApiKey, Scope
 from crypto_checkout.services import keys
+from tests import conformity
 
 WAIT_SECONDS = 20
 ALL_SCOPES = tuple(Scope)
@@ -72,6 +74,7 @@ class App:
             transport=httpx.ASGITransport(app=self.opened.web, client=(address, 50_000)),
             base_url="http://shop.example/api/v1",
             headers={} if authorization is None else {"Authorization": authorization},
+            event_hooks={"response": [conformity.check]},
         )
         return await self.clients.enter_async_context(client)
 

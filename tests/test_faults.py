@@ -78,7 +78,9 @@ async def test_a_provider_that_stands_still_while_others_go_on_rests() -> None:
         assert (await chain.head()).number == 100, "a block may take its time"
         clock.now += 2
         assert (await chain.head()).number == 107
-        assert rpc.providers[0].last_error == "it is 7 blocks behind the others"
+        resting, working = chain.health()
+        assert (resting.last_error, resting.is_resting) == ("it is 7 blocks behind the others", True)
+        assert (working.last_error, working.is_resting, working.failures) == (None, False, 0)
         still.forget()
         clock.now += 29
         assert (await chain.head()).number == 107

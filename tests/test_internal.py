@@ -329,3 +329,37 @@ async def test_every_payment_survives_a_stop_between_any_two_blocks(
     async with open_shop(tmp_path, [node.url]) as shop:
         paid = await shop.look(session)
         assert (paid["status"], received(paid), kinds(paid)) == ("paid", 3 * ONE_COIN, ["internal"] * 3)
+
+
+async def test_only_sessions_whose_time_is_not_long_over_are_compared(
+    anvil: Nodes, solc: Compiler, tmp_path: Path
+) -> None:
+    node = anvil(mining="manual")
+    payer = deploy(node, solc, "Payer", wei=ONE_COIN)
+    asked: list[int] = []
+
+    def call(transaction: dict[str, str], block: object) -> object:
+        asked.append((len(transaction["data"]) - 72) // 64)
+        return node.rpc("eth_call", transaction, block)
+
+    async with (
+        running(forwarding(node.url, {"eth_call": call})) as front,
+        open_shop(tmp_path, [front.url], xpub=FRESH_XPUB) as shop,
+    ):
+        sessions = [await shop.ask(expires_in_seconds=60) for _ in range(3)]
+        await shop.ask(expires_in_seconds=86_400)
+        node.mine()
+        await shop.process()
+        assert set(asked) == {4}
+        node.rpc("evm_increaseTime", 60 + 3600 + 3000)
+        payer.send("payAll(address[],uint256[])", [sessions[0]["address"]], [ONE_COIN // 2])
+        node.mine()
+        await shop.process()
+        assert await shop.events(sessions[0]) == ["session.late_payment", "session.expired"]
+        node.rpc("evm_increaseTime", 1000)
+        node.mine()
+        await shop.process()
+        asked.clear()
+        node.mine()
+        await shop.process()
+        assert set(asked) == {1}

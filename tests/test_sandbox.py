@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from crypto_checkout.chain.sandbox import PAYER, SandboxChain, State
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.errors import ProviderFailed
+from crypto_checkout.core.errors import ChainMoved, ProviderFailed
 from crypto_checkout.core.follow import Advance, Head, Rollback, common_ancestor, follow
 from crypto_checkout.core.payment import Kind, Transfer
 
@@ -101,6 +101,22 @@ async def test_a_token_is_paid_as_a_token() -> None:
     chain.pay(RECEIVER, 7, ENTROPY, TOKEN)
     (transfer,) = (await chain.blocks(6, 6))[0].transfers
     assert (transfer.kind, transfer.contract, transfer.log_index) == (Kind.TOKEN, TOKEN, 0)
+
+
+async def test_what_a_contract_pays_shows_in_balances_and_in_no_block() -> None:
+    chain, _ = chain_at(5)
+    chain.pay(RECEIVER, 7, bytes(32))
+    transaction = chain.pay(RECEIVER, 5, ENTROPY, internal=True)
+    before, after = await chain.blocks(6, 7)
+    assert after.transfers == ()
+    assert await chain.balances(before.header, [RECEIVER, OTHER]) == {RECEIVER: 7, OTHER: 0}
+    assert await chain.balances(after.header, [RECEIVER]) == {RECEIVER: 12}
+    assert await chain.internal_transfers(before.header, [RECEIVER]) == []
+    (named,) = await chain.internal_transfers(after.header, [RECEIVER])
+    assert (named.kind, named.units, named.tx_hash) == (Kind.INTERNAL, 5, transaction.hash)
+    chain.state.branches.append((7, "fork"))
+    with pytest.raises(ChainMoved):
+        await chain.balances(after.header, [RECEIVER])
 
 
 async def test_a_range_shows_the_payments_of_its_own_blocks_only() -> None:

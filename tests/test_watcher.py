@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.errors import ProviderFailed, WalletNotConfigured
+from crypto_checkout.core.errors import ChainMoved, ProviderFailed, WalletNotConfigured
 from crypto_checkout.services.watcher import TooDeepReorg
 from tests.anvil import Anvil
 from tests.shop import CONFIRMATIONS, ONE_COIN, open_shop, pay
@@ -352,10 +352,31 @@ async def until(is_so: Callable[[], bool]) -> None:
 Lie = Callable[[dict[str, Any]], bool]
 
 
+class Lies(list[Lie]):
+    """Which calls are answered wrongly, and how: with null, unless `tell` changes the answer or `url` gives it."""
+
+    tell: Callable[[dict[str, Any]], None] | None = None
+    url: str | None = None
+
+
 @contextmanager
-def liar(url: str) -> Iterator[tuple[str, list[Lie]]]:
+def telling(lies: Lies, tell: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    lies.tell = tell
+    yield
+    lies.tell = None
+
+
+@contextmanager
+def swapped(lies: Lies, url: str) -> Iterator[None]:
+    lies.url = url
+    yield
+    lies.url = None
+
+
+@contextmanager
+def liar(url: str) -> Iterator[tuple[str, Lies]]:
     """Stand between us and a node, and answer null to the calls that a lie picks."""
-    lies: list[Lie] = []
+    lies = Lies()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -366,7 +387,14 @@ def liar(url: str) -> Iterator[tuple[str, list[Lie]]]:
             answer = httpx.post(url, content=raw, headers={"Content-Type": "application/json"}).json()
             calls = {call["id"]: call for call in (asked if isinstance(asked, list) else [asked])}
             for each in answer if isinstance(answer, list) else [answer]:
-                if any(lie(calls[each["id"]]) for lie in lies):
+                call = calls[each["id"]]
+                if not any(lie(call) for lie in lies):
+                    continue
+                if lies.url is not None:
+                    each["result"] = httpx.post(lies.url, json=call).json().get("result")
+                elif lies.tell is not None:
+                    lies.tell(each)
+                else:
                     each["result"] = None
             body = json.dumps(answer).encode()
             self.send_response(200)
@@ -387,3 +415,69 @@ def liar(url: str) -> Iterator[tuple[str, list[Lie]]]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+async def test_one_node_that_shows_another_chain_is_left_for_the_other_node(anvil: Nodes, tmp_path: Path) -> None:
+    node, other = anvil(mining="manual"), anvil(mining="manual", arguments=["--timestamp", "1700000000"])
+    other.mine(50)
+    with liar(node.url) as (url, lies):
+        async with open_shop(tmp_path, [url, node.url]) as shop:
+            session = await shop.ask()
+            lies.append(lambda call: call["method"] == "eth_getBlockByNumber")
+            with swapped(lies, other.url):
+                loop = asyncio.create_task(shop.watcher.run())
+                try:
+                    pay(node, session)
+                    node.mine(CONFIRMATIONS)
+                    async with asyncio.timeout(20):
+                        while (await shop.look(session))["status"] != "paid":
+                            shop.watcher.wake()
+                            await asyncio.sleep(0.01)
+                    assert not shop.watcher.status.stopped
+                finally:
+                    loop.cancel()
+                    await asyncio.gather(loop, return_exceptions=True)
+
+
+@pytest.mark.parametrize("honest", [1, 2])
+async def test_a_false_word_that_a_payment_reverted_loses_no_payment(anvil: Nodes, tmp_path: Path, honest: int) -> None:
+    node = anvil(mining="manual")
+
+    def fail(answer: dict[str, Any]) -> None:
+        answer["result"]["status"] = "0x0"
+
+    with liar(node.url) as (url, lies):
+        async with open_shop(tmp_path, [url, *[node.url] * honest]) as shop:
+            session = await shop.ask()
+            pay(node, session)
+            node.mine(CONFIRMATIONS)
+            lies.append(lambda call: call["method"] == "eth_getTransactionReceipt")
+            with telling(lies, fail):
+                with pytest.raises(ProviderFailed, match=f"{honest} of {honest + 1} providers say"):
+                    await shop.process()
+                assert (await shop.look(session))["status"] == "pending"
+                if honest > 1:
+                    await shop.process()  # the majority is believed, and the liar rests
+            await shop.process()
+            assert (await shop.look(session))["status"] == "paid"
+
+
+async def test_a_wrong_parent_hash_is_no_reorg(anvil: Nodes, tmp_path: Path) -> None:
+    node = anvil(mining="manual")
+
+    def change_parent(answer: dict[str, Any]) -> None:
+        answer["result"]["parentHash"] = "0x" + "11" * 32
+
+    with liar(node.url) as (url, lies):
+        async with open_shop(tmp_path, [url, node.url]) as shop:
+            session = await shop.ask()
+            before = await shop.processed()
+            pay(node, session)
+            node.mine(CONFIRMATIONS)
+            lies.append(lambda call: call["method"] == "eth_getBlockByNumber" and call["params"][0] == hex(before + 1))
+            with telling(lies, change_parent):
+                with pytest.raises(ChainMoved):
+                    await shop.process()
+                await shop.process()
+            assert (await shop.look(session))["status"] == "paid"
+            assert await shop.events(session) == ["session.paid"]

@@ -62,7 +62,7 @@ async def live(parts: Parts) -> Mode | None:
     offer = Offer(
         livemode=True,
         wallet=await _wallet(parts, key),
-        chains=tuple(_offered(chain) for chain in config.chains),
+        chains=tuple(offered(chain) for chain in config.chains),
         prices=await prices.market(parts, chains),
         policy=_policy(parts),
         chain_time=lambda now: now,
@@ -145,7 +145,8 @@ def _watcher(parts: Parts, chain: Chain, opened: watcher.Chain) -> Watcher:
     )
 
 
-def _offered(chain: Chain) -> OfferedChain:
+def offered(chain: Chain) -> OfferedChain:
+    """Return a chain of the configuration as payers can use it."""
     native = Asset(chain.id, chain.native_symbol, _NATIVE_DECIMALS)
     tokens = (Asset(chain.id, t.symbol, t.decimals, Address(t.address), t.usd_pegged) for t in chain.tokens)
     tiers = tuple(Tier(tier.above_fiat, tier.confirmations) for tier in chain.confirmation_tiers)

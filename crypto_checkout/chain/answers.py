@@ -18,6 +18,9 @@ from .rpc import quantity
 TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 """keccak256("Transfer(address,address,uint256)"), the event of ERC-20."""
 
+MOST = 2**53 - 1
+"""More than any block or log number, and exact in every JSON reader."""
+
 _HASH = re.compile(r"0x[0-9a-f]{64}")
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 _PADDED_ADDRESS = re.compile(r"0x0{24}[0-9a-f]{40}")
@@ -38,6 +41,14 @@ def header(answer: Any, number: int) -> Header:
     except ValueError as error:
         raise ProviderFailed(f"block {number} has an impossible time") from error
     return Header(number, hash_(field(answer, "hash")), hash_(field(answer, "parentHash")), time)
+
+
+def block_number(answer: Any) -> int:
+    """Read a block number; one that no chain reaches is refused."""
+    number = quantity(answer)
+    if number > MOST:
+        raise ProviderFailed(f"{number} is no block number")
+    return number
 
 
 def native_transfers(answer: Any, header: Header) -> list[Transfer]:
@@ -168,7 +179,7 @@ def _token_transfer(log: Any, header: Header, tokens: Collection[Address]) -> Tr
         kind=Kind.TOKEN,
         contract=contract,
         tx_hash=hash_(field(log, "transactionHash")),
-        log_index=quantity(field(log, "logIndex")),
+        log_index=block_number(field(log, "logIndex")),
         block_number=header.number,
         block_hash=header.hash,
         block_time=header.time,

@@ -6,6 +6,7 @@ the answers mean is in `chain.answers`.
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from crypto_checkout.core.address import Address
@@ -15,7 +16,7 @@ from crypto_checkout.core.payment import Kind, Transfer
 
 from . import agreement, answers, balances, bloom, traces
 from .answers import TRANSFER_TOPIC
-from .rpc import Ask, Call, Rpc, quantity
+from .rpc import Ask, Call, ProviderHealth, Rpc
 
 _FIRST_BATCH_BLOCKS = 10
 _MOST_BATCH_BLOCKS = 20
@@ -52,6 +53,10 @@ class EvmChain:
         self._token_events = [bloom.of_event(token, TRANSFER_TOPIC) for token in self._tokens]
         self._finality = finality
 
+    def health(self) -> list[ProviderHealth]:
+        """Return how each provider fares."""
+        return self._rpc.health()
+
     async def head(self) -> Head:
         """Return the newest block number, and the final one where finality is a tag.
 
@@ -71,10 +76,13 @@ class EvmChain:
         async def read(ask: Ask) -> Head:
             if self._finality == "depth":
                 (number,) = await ask([("eth_blockNumber", [])])
-                return Head(quantity(number))
+                return Head(answers.block_number(number))
             number, final = await ask([("eth_blockNumber", []), ("eth_getBlockByNumber", [self._finality, False])])
             # Before the first final block there is none: nothing is final then.
-            return Head(quantity(number), _NOTHING_FINAL if final is None else quantity(answers.field(final, "number")))
+            highest = answers.block_number(number)
+            return Head(
+                highest, _NOTHING_FINAL if final is None else answers.block_number(answers.field(final, "number"))
+            )
 
         return await self._rpc.converse(read)
 
@@ -113,7 +121,24 @@ class EvmChain:
         """
         if all(transfer.kind is not Kind.NATIVE for transfer in transfers):
             return list(transfers)
-        return await self._rpc.converse(lambda ask: _succeeded(ask, transfers))
+        kept = await self._rpc.converse(lambda ask: _succeeded(ask, transfers))
+        await self._doubt_reverts([transfer for transfer in transfers if transfer not in kept])
+        return kept
+
+    async def _doubt_reverts(self, reverted: Sequence[Transfer]) -> None:
+        """Ask all providers before money is dropped as reverted: one that lies, or errs, would lose it for good.
+
+        Raises ProviderFailed unless most of them say so too; where most say otherwise, the preferred one rests.
+        """
+        if not reverted or len(self._rpc.providers) == 1:
+            return
+        words = await self._rpc.survey(lambda ask: _succeeded(ask, reverted))
+        for transfer in reverted:
+            succeeded = sum(transfer in word for word in words)
+            if 2 * succeeded > len(words):
+                self._rpc.doubt(f"it says that {transfer.tx_hash} reverted, and most say that it didn't")
+            if succeeded and 2 * succeeded >= len(words):
+                raise ProviderFailed(f"{succeeded} of {len(words)} providers say that {transfer.tx_hash} succeeded")
 
     async def confirm(self, transfers: Sequence[Transfer]) -> None:
         """Return once `confirm_with` providers have shown these transfers. Raises ProviderFailed where fewer do."""
@@ -166,6 +191,10 @@ class EvmChain:
 
         return await self._rpc.converse(read)
 
+    def doubt(self, reason: str) -> None:
+        """Let the preferred provider rest, if there is another."""
+        self._rpc.doubt(reason)
+
     async def close(self) -> None:
         """Close the connections."""
         await self._rpc.close()
@@ -173,6 +202,9 @@ class EvmChain:
     async def _blocks(self, ask: Ask, numbers: Sequence[int]) -> list[Block]:
         found = await ask([_block_call(number, full=True) for number in numbers])
         headers = [answers.header(block, number) for block, number in zip(found, numbers, strict=True)]
+        for before, after in pairwise(headers):
+            if after.time < before.time:
+                raise ProviderFailed(f"block {after.number} is older than the one before it")
         tokens = await self._token_transfers(ask, headers, [bloom.of_header(block) for block in found])
         return [
             Block(header, (*answers.native_transfers(block, header), *of_tokens), answers.senders(block, header))

@@ -92,6 +92,16 @@ class Provider:
         self.last_error = None
 
 
+@dataclass(frozen=True, slots=True)
+class ProviderHealth:
+    """How a provider fares, to be shown: `failures` in a row, and whether the others are preferred for now."""
+
+    name: str
+    failures: int
+    is_resting: bool
+    last_error: str | None
+
+
 class Rpc:
     """The providers of one chain, in the order of preference; each call goes to the first that answers.
 
@@ -153,6 +163,11 @@ class Rpc:
         failure = StateUnavailable if reasons and lacking == len(reasons) else ProviderFailed
         raise failure("; ".join(reasons) or f"no provider is configured for chain {self.chain_id}")
 
+    def health(self) -> list[ProviderHealth]:
+        """Return how each provider fares, the preferred one first as configured."""
+        now = self._clock()
+        return [ProviderHealth(p.name, p.failures, p.paused_until > now, p.last_error) for p in self.providers]
+
     async def survey(self, read: Callable[[Ask], Awaitable[Answer]]) -> list[Answer]:
         """Return what `read` makes of the answers of each provider; those that fail are left out."""
         found = await asyncio.gather(*(self._read_one(provider, read) for provider in self.providers))
@@ -172,6 +187,13 @@ class Rpc:
                 provider.failed(reason, self._clock(), at_least_seconds=_LAGGARD_PAUSE_SECONDS, jitter=self._jitter())
                 log.warning("a provider lags", chain=self.chain_id, provider=provider.name, blocks=newest - number)
         return newest
+
+    def doubt(self, reason: str) -> None:
+        """Let the preferred provider rest: what it said can't go on from what was said before."""
+        if len(self.providers) > 1:
+            provider = self._in_order()[0]
+            provider.failed(reason, self._clock(), at_least_seconds=_LAGGARD_PAUSE_SECONDS, jitter=self._jitter())
+            log.warning("a provider is doubted", chain=self.chain_id, provider=provider.name, error=reason)
 
     async def close(self) -> None:
         """Close the connections."""

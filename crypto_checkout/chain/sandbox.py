@@ -196,6 +196,9 @@ class SandboxChain:
         """Return those of the addresses that were ever paid."""
         return {t.to for t in self.state.transactions} & set(addresses)
 
+    def doubt(self, reason: str) -> None:
+        """Nobody else could be asked."""
+
     async def close(self) -> None:
         """Nothing is open."""
 

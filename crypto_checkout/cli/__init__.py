@@ -8,7 +8,7 @@ import click
 from crypto_checkout import __version__
 
 # The modules, not the commands in them: those have the same names and would hide them.
-from . import demo, init, keys, openapi, serve
+from . import demo, init, keys, links, listen, openapi, serve, sessions, trigger, upkeep, webhooks
 from .options import Options
 
 
@@ -30,5 +30,19 @@ def main(context: click.Context, config_path: Path | None) -> None:
     context.obj = Options(config_path, os.environ)
 
 
-for command in (init.init, serve.serve, demo.demo, keys.keys, openapi.openapi):
+for command in (
+    init.init,
+    serve.serve,
+    demo.demo,
+    keys.keys,
+    links.links,
+    sessions.sessions,
+    webhooks.webhooks,
+    listen.listen,
+    trigger.trigger,
+    upkeep.backup,
+    upkeep.restore,
+    upkeep.migrate,
+    openapi.openapi,
+):
     main.add_command(command)

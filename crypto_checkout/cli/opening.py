@@ -42,7 +42,6 @@ def with_database(
 
     Where there is none, `make` has it made; else `otherwise` is the answer, or the command ends with a sentence.
     """
-    from crypto_checkout.core.errors import CheckoutError, DatabaseFailed, FatalError
     from crypto_checkout.store.database import Database
     from crypto_checkout.store.migrate import migrate
 
@@ -55,17 +54,33 @@ def with_database(
     if not make and not config.database.path.exists():
         if otherwise is not None:
             return otherwise
-        fail(
-            f"There is no database at {config.database.path.absolute()}. Run this in the server's folder, or name its "
-            "configuration with --config FILE."
-        )
-    try:
+        fail_without_database(config)
+
+    def migrated() -> T:
         migrate(config.database.path)
         return asyncio.run(run())
+
+    return or_sentence(config, migrated)
+
+
+def or_sentence(config: "Config", work: Callable[[], T]) -> T:
+    """Return what the work returns, or end with a sentence where it can't be done."""
+    from crypto_checkout.core.errors import CheckoutError, DatabaseFailed, FatalError
+
+    try:
+        return work()
     except (FatalError, CheckoutError, DatabaseFailed) as error:
         fail(str(error))
     except OSError as error:
-        fail(f"{config.database.path} can't be opened: {error.strerror or error}.")
+        fail(f"{error.filename or config.database.path} can't be opened: {error.strerror or error}.")
+
+
+def fail_without_database(config: "Config") -> NoReturn:
+    """Say that there is no database where the configuration has it."""
+    fail(
+        f"There is no database at {config.database.path.absolute()}. Run this in the server's folder, or name its "
+        "configuration with --config FILE."
+    )
 
 
 def this_program() -> str:

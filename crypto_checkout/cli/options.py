@@ -1,8 +1,16 @@
-"""What the group gives every command: `ctx.obj`. It is data and never does anything."""
+"""What the group gives every command (`ctx.obj`), and the options that several share. Nothing here does anything."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+MODES: Mapping[str | None, tuple[bool, ...]] = {None: (True, False), "live": (True,), "test": (False,)}
+"""What `--mode` means, as values of `livemode`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,3 +19,25 @@ class Options:
 
     config_path: Path | None
     environ: Mapping[str, str]
+
+
+def json_option(command: F) -> F:
+    """Add `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def mode_option(command: F) -> F:
+    """Add `--mode` to a command that makes something."""
+    mode = click.Choice(["live", "test"])
+    return click.option("--mode", type=mode, default="test", show_default=True, help="Real money or none.")(command)
+
+
+def mode_filter(command: F) -> F:
+    """Add `--mode` to a command that shows both modes."""
+    return click.option("--mode", type=click.Choice(["live", "test"]), help="Only this mode.")(command)
+
+
+def limit_option(command: F) -> F:
+    """Add `--limit`."""
+    limit = click.IntRange(1, 1000)
+    return click.option("--limit", type=limit, default=25, show_default=True, help="How many at most.")(command)

@@ -17,6 +17,7 @@ import click
 from .hello import say_hello
 from .opening import fail, load_config
 from .options import Options
+from .whereabouts import listening_url, reachable
 
 if TYPE_CHECKING:
     import uvicorn
@@ -53,18 +54,20 @@ def serve(options: Options) -> None:
 
 async def _serve(config: "Config", options: Options, listening: socket.socket) -> None:
     from crypto_checkout.app import opened
+    from crypto_checkout.store import served
 
-    url = _url(config, listening)
+    url = listening_url(config, listening.getsockname()[1])
     token = options.environ.get("CHECKOUT_METRICS_TOKEN") or None
     web = _uvicorn(config)
     _stop_at_a_signal(web)
-    config = _reachable(config, url)
+    config = reachable(config, url)
     async with opened(config, metrics_token=token) as server:
         web.config.app = server.web
         serving = asyncio.create_task(web.serve(sockets=[listening]))
         try:
-            await say_hello(config, server, url, serving)
-            await serving
+            with served.noted(config.database.path.parent, url):
+                await say_hello(config, server, url, serving)
+                await serving
         finally:
             web.should_exit = True
             await serving
@@ -155,21 +158,3 @@ def _refuse_a_second_server(config: "Config") -> None:
     if folder.is_dir():
         with contextlib.suppress(OSError), FolderLock(folder):
             pass
-
-
-def _url(config: "Config", listening: socket.socket) -> str:
-    """Return how a person on this machine reaches it."""
-    host, port = config.server.host, listening.getsockname()[1]
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
-        host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _reachable(config: "Config", url: str) -> "Config":
-    """Have links lead to where the server listens, as long as nobody said what its public URL is."""
-    from crypto_checkout.config import Config
-
-    # The file that `init` writes has every default in it: that is nobody's word either.
-    if config.server.public_url != Config().server.public_url:
-        return config
-    return config.model_copy(update={"server": config.server.model_copy(update={"public_url": url})})

@@ -30,6 +30,9 @@ class Chain(balances.Chain, Protocol):
     async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
         """Keep the transfers that did not revert."""
 
+    def doubt(self, reason: str) -> None:
+        """Let the preferred provider rest, if there is another."""
+
     async def confirm(self, transfers: Sequence[Transfer]) -> None:
         """Return once enough providers have shown these transfers. Raises ProviderFailed."""
 

@@ -267,7 +267,7 @@ def _terms(unit: WriteUnit, wanted: Wanted, quote: Quote, tip: Tip) -> Terms:
         maximum_units=amount + _share(amount, policy.overpayment_tolerance_percent),
         expires_at=expires_at,
         grace_until=expires_at + timedelta(seconds=policy.late_grace_seconds),
-        required_confirmations=quote.chain.confirmations,
+        required_confirmations=quote.chain.confirmations_for(quote.fiat),
     )
 
 

@@ -135,7 +135,7 @@ class Watcher:
         self._woken.set()
 
     async def run(self) -> None:
-        """Follow the chain until cancelled; ends only when going on would be wrong (`status.stopped`)."""
+        """Follow the chain until cancelled; where going on would be wrong it only looks (`status.stopped`)."""
         failures = 0
         while True:
             self._woken.clear()
@@ -143,15 +143,25 @@ class Watcher:
                 more = await self.turn()
                 failures = 0
             except TooDeepReorg as error:
-                self.status = replace(self.status, error=str(error), stopped=True)
-                log.critical("chain stopped", chain=self._chain_id, error=str(error))
-                return
+                failures += 1
+                more = self._stop(error)
             except Exception as error:  # noqa: BLE001 - nothing may end the watching of a chain  # a loop's boundary
                 failures += 1
                 self._failed(error, failures)
                 more = False
             if not more:
                 await self._pause(failures)
+
+    def _stop(self, error: TooDeepReorg) -> bool:
+        """Raise the alarm, and have another provider asked after a pause: it may be one node's madness.
+
+        Nothing is written as long as none of them shows a chain that goes on from ours.
+        """
+        if not self.status.stopped:
+            log.critical("chain stopped", chain=self._chain_id, error=str(error))
+        self.status = replace(self.status, error=str(error), stopped=True)
+        self._chain.doubt("it shows another chain than the one that was followed")
+        return False
 
     async def turn(self) -> bool:
         """Process one batch of blocks; return whether there are more at once.
@@ -294,6 +304,10 @@ class Watcher:
             await self._write(NOTHING, cursor, self._unwritten)
         kept = await self._db.read(lambda unit: chains.remembered(unit, self._chain_id))
         ancestor = await self._ancestor(kept, head)
+        if ancestor == cursor.number:
+            # Our last block is on the chain after all: nothing was reorganised, the next block has a wrong parent.
+            self._chain.doubt("its next block has another parent than the last one")
+            raise ChainMoved(f"block {ancestor + 1} does not follow block {ancestor}, which is still there")
 
         def go_back(unit: WriteUnit) -> tuple[Cursor, int]:
             back = chains.forget_above(unit, self._chain_id, ancestor, head.final_number)
@@ -326,7 +340,9 @@ class Watcher:
 
     def _seen(self, head: Head) -> None:
         processed = self._cursor.number if self._cursor else None
-        self.status = replace(self.status, head=head.number, processed=processed, seen_at=self._clock(), error=None)
+        self.status = replace(
+            self.status, head=head.number, processed=processed, seen_at=self._clock(), error=None, stopped=False
+        )
         metrics.CHAIN_HEAD.labels(self._chain_id).set(head.number)
         metrics.CHAIN_PROCESSED.labels(self._chain_id).set(processed or 0)
 

@@ -8,6 +8,9 @@ import os
 from pathlib import Path
 
 
+_PREFIX = "given-out-"
+
+
 class GivenOut:
     """The files `given-out-WALLET` of a data folder; each holds the wallet's next index as text."""
 
@@ -21,6 +24,11 @@ class GivenOut:
             return int(self._path(wallet_id).read_text("ascii"))
         except (FileNotFoundError, ValueError):
             return 0
+
+    def everything(self) -> dict[str, int]:
+        """Return the next index of each wallet that there is a file of."""
+        wallets = [path.name.removeprefix(_PREFIX) for path in self._folder.glob(f"{_PREFIX}*")]
+        return {wallet_id: self.next_index(wallet_id) for wallet_id in wallets}
 
     def note(self, wallet_id: str, index: int) -> None:
         """Note that an index was given out. One write of fixed width, so that a kill leaves the old text or the new.
@@ -39,4 +47,4 @@ class GivenOut:
         self._descriptors.clear()
 
     def _path(self, wallet_id: str) -> Path:
-        return self._folder / f"given-out-{wallet_id}"
+        return self._folder / f"{_PREFIX}{wallet_id}"

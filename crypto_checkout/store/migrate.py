@@ -61,6 +61,11 @@ def migrate(path: Path) -> list[Migration]:
             ) from error
 
 
+def copy_before(path: Path, first: Migration) -> Path:
+    """Return where the copy is that was made before a migration, the first of those that were applied together."""
+    return path.with_name(f"{path.name}.before-{first.number:04}")
+
+
 def schema(connection: sqlite3.Connection) -> str:
     """Return today's tables and indexes as SQL; `store/schema.sql` holds this for readers."""
     rows = connection.execute(
@@ -117,7 +122,7 @@ def _apply(connection: sqlite3.Connection, migration: Migration, *, copy_of: Pat
     connection.execute("BEGIN IMMEDIATE")
     try:
         if copy_of is not None and migration.number > 1:
-            _copy(copy_of, copy_of.with_name(f"{copy_of.name}.before-{migration.number:04}"))
+            _copy(copy_of, copy_before(copy_of, migration))
         for statement in _statements(migration.sql):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {migration.number}")

@@ -83,6 +83,7 @@ class Shapes:
         self.schemas: Json = {
             _name(key): _tidied(schema) for key, schema in _renamed(described["$defs"], described["$defs"]).items()
         }
+        assert len(self.schemas) == len(described["$defs"]), "two shapes have the same public name"
         self.schemas["Fault"]["properties"]["code"]["enum"] = list(errors.STATUS)
         self.schemas["Fault"]["properties"]["type"]["enum"] = sorted(set(errors.TYPES.values()))
 

@@ -62,7 +62,7 @@ async def test(call: Call) -> Unit:
 
 async def replay(call: Call) -> Unit:
     """Send again one event, or all that was missed since a moment."""
-    body: schemas.Replay = call.body
+    body: schemas.NewReplay = call.body
     if (body.event_id is None) is (body.since is None):
         raise InvalidBody("Give exactly one of eventId and since.", param="eventId")
     deliveries, endpoint_id = call.services.deliveries, call.path["id"]
@@ -185,7 +185,7 @@ OPERATIONS = (
         summary="Send events again",
         description="One event by its `eventId`, or, with `since`, all that the endpoint wants and has not taken.",
         write=replay,
-        body=schemas.Replay,
+        body=schemas.NewReplay,
         sent={"since": "2026-01-31T12:00:00Z"},
         answer=ReplayResource,
         example=examples.shown_replay,

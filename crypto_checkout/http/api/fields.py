@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
@@ -17,6 +18,7 @@ _LINE_BREAK = re.compile(r"[\t\n\r]")
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f-\x9f]{1,64}@[^@\s.\x00-\x1f\x7f-\x9f]+(\.[^@\s.\x00-\x1f\x7f-\x9f]+)+")
 _ID = re.compile(r"[a-z]{2,8}_[0-9A-Za-z]{1,64}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})", re.ASCII)
+_MOST_DIGITS = 20
 _EVENT_TYPES = tuple(each.value for each in EventType)
 
 
@@ -83,6 +85,13 @@ def _moment_field(value: object) -> datetime:
     return _moment(value)
 
 
+def _whole(value: object) -> object:
+    """Take 900.0 for 900, as JSON Schema does: it knows numbers, not how they are written."""
+    if isinstance(value, Decimal) and value.adjusted() < _MOST_DIGITS and value == value.to_integral_value():
+        return int(value)
+    return value
+
+
 def _page(text: str) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
         raise ValueError(f'must be a whole number from 1; got "{text[:20]}"')
@@ -123,7 +132,13 @@ def _shown(**schema: Any) -> Any:
 _IN_LINES = r"[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0\s][^\x00-\x1f\x7f-\x9f]*"
 _IN_TEXTS = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*"
 _PORT = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[0-9]{1,4})"
-_HOST = r"([0-9A-Za-z_-]{1,63}(\.[0-9A-Za-z_-]{1,63})*\.?|\[[0-9A-Fa-f:.]{2,45}\])"
+_HEX = "[0-9A-Fa-f]{1,4}"
+_HOST = (
+    r"([0-9A-Za-z_-]{1,63}(\.[0-9A-Za-z_-]{1,63})*\.?"
+    rf"|\[(({_HEX}:){{7}}{_HEX}|({_HEX}:){{1,6}}:{_HEX}|::{_HEX})\])"
+)
+
+_PRICE = r"^([1-9][0-9]{0,14}(\.[0-9]{1,3})?|0\.([1-9][0-9]{0,2}|0[1-9][0-9]?|00[1-9]))$"
 
 Line = Annotated[str, AfterValidator(_line), _shown(pattern=f"^{_IN_LINES}$")]
 Title = Annotated[Line, StringConstraints(min_length=1, max_length=200)]
@@ -133,22 +148,18 @@ Description = Annotated[
     AfterValidator(_text),
     _shown(pattern=rf"^{_IN_TEXTS}[^\x00-\x20\x7f-\xa0\s]{_IN_TEXTS}$"),
 ]
-Url = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=2048),
-    AfterValidator(_url),
-    # Hosts of other scripts are taken too; this is how RFC 3986 writes them.
-    _shown(pattern=rf"^[Hh][Tt][Tt][Pp][Ss]?://{_HOST}(:{_PORT})?([/?#][!-\[\]-~]*)?$"),
-]
+_URL = Annotated[str, StringConstraints(min_length=1, max_length=2048), AfterValidator(_url)]
+# Hosts of other scripts are taken too; this is how RFC 3986 writes them.
+Url = Annotated[_URL, _shown(pattern=rf"^[Hh][Tt][Tt][Pp][Ss]?://{_HOST}(:{_PORT})?([/?#][!-\[\]-~]*)?$")]
+WebhookUrl = Annotated[_URL, _shown(pattern=rf"^[Hh][Tt][Tt][Pp][Ss]?://{_HOST}(:{_PORT})?([/?][!\"$-\[\]-~]*)?$")]
 Email = Annotated[str, StringConstraints(max_length=254), AfterValidator(_email), _shown(pattern=f"^{_EMAIL.pattern}$")]
-AmountText = Annotated[
-    str, StringConstraints(max_length=40), _shown(pattern=r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,3})?$", examples=["10.00"])
-]
+AmountText = Annotated[str, StringConstraints(max_length=40), _shown(pattern=_PRICE, examples=["10.00"])]
 CoinText = Annotated[str, StringConstraints(max_length=40), _shown(pattern=r"^[0-9]{1,20}(\.[0-9]{1,18})?$")]
 CurrencyCode = Annotated[str, StringConstraints(max_length=10), _shown(enum=sorted(DECIMALS))]
 Symbol = Annotated[str, StringConstraints(min_length=1, max_length=20), _shown(pattern=f"^{_IN_LINES}$")]
 Id = Annotated[str, AfterValidator(_id), _shown(pattern=f"^{_ID.pattern}$")]
-ChainId = Annotated[int, Field(gt=0, lt=2**53)]
+Whole = Annotated[int, BeforeValidator(_whole)]
+ChainId = Annotated[Whole, Field(gt=0, lt=2**53)]
 EventTypes = Annotated[
     list[str],
     Field(min_length=1, max_length=50),

@@ -29,6 +29,8 @@ from .fields import (
     Title,
     TypeOfEvent,
     Url,
+    WebhookUrl,
+    Whole,
 )
 
 
@@ -90,7 +92,7 @@ class NewSession(Request):
     """Where payers go otherwise."""
     customer_email: Email | None = None
     """Who pays."""
-    expires_in_seconds: Annotated[int, Field(ge=60, le=86_400)] | None = None
+    expires_in_seconds: Annotated[Whole, Field(ge=60, le=86_400)] | None = None
     """How long the price holds; without it `[sessions] ttl_seconds` of the configuration."""
 
 
@@ -148,7 +150,7 @@ class ChangedLink(Request):
 class NewEndpoint(Request):
     """A new webhook endpoint."""
 
-    url: Url
+    url: WebhookUrl
     """Where events are sent. https; http in test mode. No private addresses, unless the configuration allows them."""
     events: EventTypes
     """The types it wants; `["*"]` means all."""
@@ -161,7 +163,7 @@ class NewEndpoint(Request):
 class ChangedEndpoint(Request):
     """What changes of a webhook endpoint: what isn't given stays."""
 
-    url: Url = ""
+    url: WebhookUrl = ""
     """Where events are sent."""
     events: EventTypes = []
     """The types it wants; `["*"]` means all."""
@@ -174,11 +176,11 @@ class ChangedEndpoint(Request):
 class Rotation(Request):
     """How a secret is rotated."""
 
-    overlap_seconds: Annotated[int, Field(ge=0, le=604_800)] = 86_400
+    overlap_seconds: Annotated[Whole, Field(ge=0, le=604_800)] = 86_400
     """How long the old secret signs beside the new one."""
 
 
-class Replay(Request):
+class NewReplay(Request):
     """What is sent again: one event, or all that was missed."""
 
     model_config = ConfigDict(json_schema_extra=_exactly_one("eventId", "since"))
@@ -221,7 +223,7 @@ class NewPayment(Request):
 class Mining(Request):
     """Blocks of test mode."""
 
-    blocks: Annotated[int, Field(ge=1, le=10_000)] = 1
+    blocks: Annotated[Whole, Field(ge=1, le=10_000)] = 1
     """How many."""
 
 

@@ -3,13 +3,12 @@
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Json = Mapping[str, Any]
 
 _MOST_CHOICES = 30
-_METHODS = ("get", "post", "patch", "delete")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +88,8 @@ class Reference:
         """Return all operations, in the document's order."""
         found: dict[str, list[OperationView]] = {tag["name"]: [] for tag in self._document["tags"]}
         for path, methods in self._document["paths"].items():
-            for method in _METHODS:
-                if method in methods:
-                    operation = methods[method]
-                    found[operation["tags"][0]].append(self._operation(method, path, operation))
+            for method, operation in methods.items():
+                found[operation["tags"][0]].append(self._operation(method, path, operation))
         titles = {tag["name"]: tag["description"] for tag in self._document["tags"]}
         return [Subject(name, titles[name], operations) for name, operations in found.items()]
 
@@ -101,7 +98,7 @@ class Reference:
         schemas: Json = self._document["components"]["schemas"]
         sent = {_name_of(_json(o["requestBody"])["schema"]) for o in self._operations() if "requestBody" in o}
         return [
-            ObjectView(name, schema["description"], self._fields(schema))
+            ObjectView(name, schema["description"], self._answered(schema))
             for name, schema in schemas.items()
             if (name not in sent and not name.endswith(("Event", "List", "Page", "Price"))) or name == "Event"
         ]
@@ -166,6 +163,13 @@ class Reference:
                 found += self._fields(inner, f"{prefix}{name}.")
         return found
 
+    def _answered(self, schema: Json) -> list[Field]:
+        """Return the fields of an answer: they are always there, but for some."""
+        return [
+            replace(field, is_required=False, notes=field.notes if field.is_required else (*field.notes, "Not always."))
+            for field in self._fields(schema)
+        ]
+
     def _field(self, name: str, field: Json, *, is_required: bool) -> Field:
         kinds = _kinds(field)
         named = [_name_of(kind.get("items", kind)) for kind in kinds]
@@ -212,7 +216,7 @@ def _kind(schema: Json) -> str:
 def _notes(schema: Json, field: Json) -> tuple[str, ...]:
     """Tell the bounds of a value in words."""
     notes = []
-    choices = schema.get("enum", ())
+    choices = schema.get("enum") or schema.get("items", {}).get("enum") or ()
     if 0 < len(choices) <= _MOST_CHOICES:
         notes.append("One of " + ", ".join(f"`{choice}`" for choice in choices) + ".")
     if "minimum" in schema:

@@ -1,0 +1,122 @@
+"""Wire the services that commands need beside the running server: over its database, by the same rules.
+
+No command makes sessions: the next address and the price are the server's to give. Nor is anybody woken: the server
+finds what a command wrote at its next look.
+"""
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NoReturn
+
+from crypto_checkout.core.errors import WalletNotConfigured
+
+from .whereabouts import public_url
+
+if TYPE_CHECKING:
+    from crypto_checkout.config import Config
+    from crypto_checkout.core.shapes import SessionResource
+    from crypto_checkout.services.deliveries import Deliveries
+    from crypto_checkout.services.links import Links
+    from crypto_checkout.services.offer import Offer, OfferedChain
+    from crypto_checkout.services.sessions import Sessions
+    from crypto_checkout.services.settling import Settling
+    from crypto_checkout.store.database import Database
+
+
+def clock() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
+def sessions(config: "Config", db: "Database") -> "Sessions":
+    """Return the sessions, to show them."""
+    from crypto_checkout.services.events import Events
+    from crypto_checkout.services.offer import Offers
+    from crypto_checkout.services.sessions import Sessions
+
+    return Sessions(db, Offers([]), Events(), public_url=public_url(config))
+
+
+async def settling(config: "Config", db: "Database") -> "Settling":
+    """Return what decides about sessions, by the time of each mode's chain: that of test mode may run ahead."""
+    from crypto_checkout.chain.sandbox import SandboxChain, State
+    from crypto_checkout.services.events import Events
+    from crypto_checkout.services.offer import Offers
+    from crypto_checkout.services.settling import Settling
+    from crypto_checkout.store import sandbox
+
+    offers = []
+    state = await db.read(sandbox.load)
+    if state is not None:
+        simulated = SandboxChain(State.from_json(state), clock)
+        offers.append(_offer(config, livemode=False, chains=(), chain_time=lambda now: max(now, simulated.time)))
+    return Settling(sessions(config, db), Offers(offers), Events())
+
+
+def links(config: "Config", db: "Database") -> "Links":
+    """Return the links, on the chains and in the coins that are configured."""
+    from crypto_checkout.app.modes import offered
+    from crypto_checkout.chain import sandbox
+    from crypto_checkout.services.events import Events
+    from crypto_checkout.services.links import Links
+    from crypto_checkout.services.offer import OfferedChain, Offers
+
+    offers = []
+    if config.chains:
+        offers.append(_offer(config, livemode=True, chains=tuple(offered(chain) for chain in config.chains)))
+    if config.test_mode.enabled:
+        simulated = OfferedChain(sandbox.CHAIN_ID, sandbox.NAME, "", sandbox.CONFIRMATIONS, sandbox.ASSETS)
+        offers.append(_offer(config, livemode=False, chains=(simulated,)))
+    return Links(db, Offers(offers), Events(), public_url=public_url(config))
+
+
+@asynccontextmanager
+async def deliveries(config: "Config", db: "Database") -> "AsyncIterator[Deliveries]":
+    """Open what tries endpoints and has events sent again."""
+    from crypto_checkout.core import examples, ids
+    from crypto_checkout.services.deliveries import Deliveries
+    from crypto_checkout.webhooks.send import Sender
+
+    def example() -> "SessionResource":
+        return examples.paid_session(clock(), public_url(config), secrets.token_bytes(ids.ENTROPY_BYTES))
+
+    sender = Sender(
+        timeout_seconds=config.webhooks.timeout_seconds,
+        allow_private_networks=config.webhooks.allow_private_networks,
+    )
+    async with sender:
+        yield Deliveries(db, sender, lambda _: None, clock, example)
+
+
+class _NothingToSell:
+    """Stands where a wallet and prices are wanted and no session is ever made."""
+
+    wallet_id = ""
+
+    def address(self, _: int) -> NoReturn:
+        raise WalletNotConfigured("Only the server gives addresses out.")
+
+    async def rate(self, _: str, __: str) -> NoReturn:
+        raise WalletNotConfigured("Only the server quotes prices.")
+
+
+def _offer(
+    config: "Config",
+    *,
+    livemode: bool,
+    chains: "tuple[OfferedChain, ...]",
+    chain_time: Callable[[datetime], datetime] = lambda now: now,
+) -> "Offer":
+    from crypto_checkout.services.offer import Offer, Policy
+
+    terms = config.sessions
+    policy = Policy(
+        ttl_seconds=terms.ttl_seconds,
+        late_grace_seconds=terms.late_grace_seconds,
+        underpayment_tolerance_percent=terms.underpayment_tolerance_percent,
+        overpayment_tolerance_percent=terms.overpayment_tolerance_percent,
+    )
+    nothing = _NothingToSell()
+    return Offer(livemode, nothing, chains, nothing, policy, chain_time)

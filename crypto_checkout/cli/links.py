@@ -1,0 +1,126 @@
+"""`crypto-checkout links`: make and list payment links."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from . import tables
+from .opening import load_config, print_json, with_database
+from .options import MODES, Options, json_option, limit_option, mode_filter, mode_option
+
+if TYPE_CHECKING:
+    from crypto_checkout.core.money import Fiat
+    from crypto_checkout.core.shapes import LinkResource
+    from crypto_checkout.store.database import Database
+
+_HEADINGS = ("created (UTC)", "id", "mode", "state", "price", "title")
+_LONGEST_TITLE = 200
+
+
+@click.group()
+def links() -> None:
+    """Make and list payment links."""
+
+
+@links.command()
+@click.option("--title", required=True, help="What is sold.")
+@click.option("--amount", required=True, help="The price, like 10.00.")
+@click.option("--currency", default="USD", show_default=True, help="The price's currency (ISO 4217).")
+@mode_option
+@click.option("--chain", "chain_id", type=int, help="The id of the chain to pay on; without it the first configured.")
+@click.option("--asset", help="The coin to pay in; without it the chain's own.")
+@json_option
+@click.pass_obj
+def create(
+    options: Options,
+    *,
+    title: str,
+    amount: str,
+    currency: str,
+    mode: str,
+    chain_id: int | None,
+    asset: str | None,
+    as_json: bool,
+) -> None:
+    """Make a link and print its URL, which anyone may open: each time for a new session at its price."""
+    from crypto_checkout.services.links import NewLink
+
+    from . import beside
+
+    config = load_config(options)
+    new = NewLink(title=_title(title), fiat=_price(amount, currency), chain_id=chain_id, asset=asset)
+
+    async def work(db: "Database") -> "LinkResource":
+        return await db.write(beside.links(config, db).create(mode == "live", new))
+
+    link = with_database(options, work, make=True)
+    if as_json:
+        print_json(link)
+        return
+    click.echo(f"{link['checkoutUrl']}\n\nThis is link {link['id']}.")
+
+
+@links.command("list")
+@mode_filter
+@limit_option
+@json_option
+@click.pass_obj
+def list_links(options: Options, *, mode: str | None, limit: int, as_json: bool) -> None:
+    """List the newest links, of both modes."""
+    from crypto_checkout.core import resources
+    from crypto_checkout.store import links as store
+    from crypto_checkout.store import lists
+
+    from .whereabouts import public_url
+
+    url = public_url(load_config(options))
+
+    async def work(db: "Database") -> "list[LinkResource]":
+        window = lists.Window(limit)
+        pages = [await db.read(lambda unit, each=each: store.listed(unit, each, None, window)) for each in MODES[mode]]
+        found = sorted((link for page in pages for link in page.items), key=lambda link: link.id, reverse=True)
+        return [resources.link(link, url) for link in found[:limit]]
+
+    nothing: list[LinkResource] = []
+    found = with_database(options, work, otherwise=nothing)
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        click.echo("There is no link yet: crypto-checkout links create --title TITLE --amount 10.00")
+        return
+    head, *rows = tables.table(_HEADINGS, [_row(link) for link in found], flexible=5)
+    click.echo(head)
+    for row, link in zip(rows, found, strict=True):
+        click.echo(f"{row}\n    {link['checkoutUrl']}")
+
+
+def _row(link: "LinkResource") -> list[str]:
+    return [
+        tables.minute(link["createdAt"]),
+        link["id"],
+        tables.mode(link["livemode"]),
+        "on" if link["active"] else "off",
+        f"{link['fiatAmount']} {link['fiatCurrency']}",
+        link["title"],
+    ]
+
+
+def _title(text: str) -> str:
+    """Return a title that the API would take."""
+    if not text.strip() or len(text) > _LONGEST_TITLE or not text.isprintable():
+        raise click.UsageError(f"--title takes one line of 1 to {_LONGEST_TITLE} characters")
+    return text
+
+
+def _price(amount: str, currency: str) -> "Fiat":
+    from crypto_checkout.core.money import parse_currency, parse_fiat
+
+    try:
+        parse_currency(currency)
+    except ValueError as error:
+        raise click.UsageError(f"--currency: {error}") from None
+    try:
+        return parse_fiat(amount, currency)
+    except ValueError as error:
+        raise click.UsageError(f"--amount: {error}") from None

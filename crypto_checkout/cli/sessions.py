@@ -1,0 +1,191 @@
+"""`crypto-checkout sessions`: list and show checkout sessions, and decide about them as the API does."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from crypto_checkout.core.session import Status
+
+from . import tables
+from .opening import load_config, print_json, with_database
+from .options import MODES, Options, json_option, limit_option, mode_filter
+
+if TYPE_CHECKING:
+    from crypto_checkout.core.session import Session
+    from crypto_checkout.core.shapes import AmountResource, PaymentResource, SessionResource
+    from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+
+_HEADINGS = ("created (UTC)", "id", "mode", "status", "price", "received")
+_MOST_SHOWN_PAYMENTS = 20
+
+
+@click.group()
+def sessions() -> None:
+    """List, show, accept and expire checkout sessions."""
+
+
+@sessions.command("list")
+@click.option("--status", type=click.Choice([status.value for status in Status]), help="Only those.")
+@mode_filter
+@limit_option
+@json_option
+@click.pass_obj
+def list_sessions(options: Options, *, status: str | None, mode: str | None, limit: int, as_json: bool) -> None:
+    """List the newest sessions, of both modes."""
+    from crypto_checkout.store import lists
+    from crypto_checkout.store import sessions as store
+
+    from . import beside
+
+    config = load_config(options)
+    wanted = store.Filter(status=None if status is None else Status(status))
+
+    async def work(db: "Database") -> "list[SessionResource]":
+        service = beside.sessions(config, db)
+        pages = [await service.listed(each, wanted, lists.Window(limit)) for each in MODES[mode]]
+        found = [session for page in pages for session in page.items]
+        return sorted(found, key=lambda session: (session["createdAt"], session["id"]), reverse=True)[:limit]
+
+    nothing: list[SessionResource] = []
+    found = with_database(options, work, otherwise=nothing)
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        click.echo("There is no such session." if status or mode else "There is no session yet.")
+        return
+    click.echo("\n".join(tables.table(_HEADINGS, [_row(session) for session in found], flexible=5)))
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID")
+@json_option
+@click.pass_obj
+def show(options: Options, *, session_id: str, as_json: bool) -> None:
+    """Show a session with its payments."""
+    from . import beside
+
+    config = load_config(options)
+
+    async def work(db: "Database") -> "SessionResource":
+        service = beside.sessions(config, db)
+        return await db.read(lambda unit: service.describe(unit, _found(unit, session_id)))
+
+    session = with_database(options, work)
+    if as_json:
+        print_json(session)
+        return
+    click.echo("\n".join(_summary(session)))
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID")
+@json_option
+@click.pass_obj
+def accept(options: Options, *, session_id: str, as_json: bool) -> None:
+    """Take what has arrived as the whole payment: the session becomes paid."""
+    _decide(options, session_id, "accept", as_json=as_json)
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID")
+@json_option
+@click.pass_obj
+def expire(options: Options, *, session_id: str, as_json: bool) -> None:
+    """Close a session that is pending or underpaid; what comes later is late."""
+    _decide(options, session_id, "expire", as_json=as_json)
+
+
+def _decide(options: Options, session_id: str, what: str, *, as_json: bool) -> None:
+    from . import beside
+
+    config = load_config(options)
+
+    async def work(db: "Database") -> "SessionResource":
+        service = await beside.settling(config, db)
+        decide = {"accept": service.accept, "expire": service.expire}[what]
+
+        def unit_of_work(unit: "WriteUnit") -> "SessionResource":
+            return decide(_found(unit, session_id).livemode, session_id)(unit)
+
+        return await db.write(unit_of_work)
+
+    session = with_database(options, work)
+    if as_json:
+        print_json(session)
+        return
+    click.echo(f"{session['id']} is {session['status']} ({session['statusReason']}).")
+
+
+def _found(unit: "ReadUnit", session_id: str) -> "Session":
+    from crypto_checkout.core.errors import ResourceNotFound
+    from crypto_checkout.store import sessions as store
+
+    session = store.get(unit, session_id)
+    if session is None:
+        raise ResourceNotFound(
+            f"There is no checkout session {session_id[:40]}; `crypto-checkout sessions list` shows them."
+        )
+    return session
+
+
+# --- for people ------------------------------------------------------------------------------------------------------
+
+
+def _row(session: "SessionResource") -> list[str]:
+    received = session["amountReceived"]["value"]
+    return [
+        tables.minute(session["createdAt"]),
+        session["id"],
+        tables.mode(session["livemode"]),
+        session["status"],
+        f"{session['fiat']['amount']} {session['fiat']['currency']}",
+        f"{received} of {_coins(session['amount'])}",
+    ]
+
+
+def _summary(session: "SessionResource") -> list[str]:
+    reason = f" ({session['statusReason']})" if session["statusReason"] else ""
+    rate = session["rate"]
+    missing = session["amountRemaining"]
+    pairs = [
+        ("price", f"{session['fiat']['amount']} {session['fiat']['currency']}"),
+        ("amount", f"{_coins(session['amount'])} on chain {session['chainId']}"),
+        ("rate", f"{rate['value']} {rate['quote']} for one {rate['base']} ({', '.join(rate['sources'])})"),
+        ("address", session["address"]),
+        ("received", _coins(session["amountReceived"])),
+        ("missing", None if missing["units"] == "0" else _coins(missing)),
+        ("link", session["linkId"]),
+        ("customer", session["customerEmail"]),
+        *((f"metadata {name}", value) for name, value in (session["metadata"] or {}).items()),
+        ("created", tables.second(session["createdAt"])),
+        ("expires", tables.second(session["expiresAt"])),
+        ("paid", tables.second(session["paidAt"])),
+        ("page", session["checkoutUrl"]),
+    ]
+    head = f"{session['id']}  {tables.mode(session['livemode'])}  {session['status']}{reason}"
+    return [head, "", *tables.fields(pairs), "", *_payments(session)]
+
+
+def _payments(session: "SessionResource") -> list[str]:
+    payments = session["payments"]
+    if not payments:
+        return ["  No payment has come."]
+    shown = payments[-_MOST_SHOWN_PAYMENTS:]
+    left_out = len(payments) - len(shown)
+    head = f"  Payments (the newest {len(shown)} of {len(payments)}):" if left_out else "  Payments:"
+    return [head, *(line for payment in shown for line in _payment(session, payment))]
+
+
+def _payment(session: "SessionResource", payment: "PaymentResource") -> list[str]:
+    counted = "" if payment["counted"] else ", not counted: it came too late"
+    depth = f"{payment['confirmations']} of {session['requiredConfirmations']} confirmations"
+    return [
+        f"    {_coins(payment['amount'])} ({payment['kind']}) in block {payment['blockNumber']}, {depth}{counted}",
+        f"      {payment['txHash'] or 'its transaction is not known'}",
+        f"      at {tables.second(payment['blockTime'])}, from {payment['from'] or 'nobody can tell whom'}",
+    ]
+
+
+def _coins(amount: "AmountResource") -> str:
+    return f"{amount['value']} {amount['asset']}"

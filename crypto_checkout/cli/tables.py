@@ -1,0 +1,56 @@
+"""Tables for people: plain aligned text that fits 100 columns. For programs there is `--json`."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+WIDTH = 100
+_GAP = 2
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, flexible: int) -> list[str]:
+    """Return the lines of a table; where it is too wide, the column `flexible` is cut to what is left."""
+    cells = [[plain(cell) for cell in row] for row in rows]
+    widths = [max(len(row[place]) for row in [[*headings], *cells]) for place in range(len(headings))]
+    others = sum(widths) - widths[flexible] + _GAP * (len(widths) - 1)
+    widths[flexible] = max(len(headings[flexible]), min(widths[flexible], WIDTH - others))
+    return [_line(row, widths) for row in [[*headings], *cells]]
+
+
+def fields(pairs: Sequence[tuple[str, str | None]]) -> list[str]:
+    """Return one line for each name with its value; those without a value are left out."""
+    given = [(name, plain(value)) for name, value in pairs if value]
+    width = max((len(name) for name, _ in given), default=0)
+    return [f"  {name:<{width}}  {value}" for name, value in given]
+
+
+def plain(text: str) -> str:
+    """Leave out what isn't to be seen: what others wrote must not move the cursor or turn the direction."""
+    return "".join(character for character in text.replace("\n", " ") if character.isprintable())
+
+
+def minute(text: str) -> str:
+    """Shorten a time of the API to minutes, in UTC: `2026-11-23 09:30`."""
+    return text[:16].replace("T", " ")
+
+
+def second(text: str | None) -> str | None:
+    """Write a time of the API for people; None stays None."""
+    return None if text is None else f"{text[:19].replace('T', ' ')} UTC"
+
+
+def moment(at: datetime) -> str:
+    """Write a time for people."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def mode(livemode: bool) -> str:
+    """Name a mode."""
+    return "live" if livemode else "test"
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return (" " * _GAP).join(_fitted(cell, width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _fitted(cell: str, width: int) -> str:
+    return f"{cell:<{width}}" if len(cell) <= width else f"{cell[: width - 1]}…"

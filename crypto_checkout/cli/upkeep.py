@@ -1,0 +1,142 @@
+"""`crypto-checkout migrate`, `backup` and `restore`: what an operator does with the database as a whole."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from . import tables
+from .opening import fail, fail_without_database, load_config, or_sentence
+from .options import Options
+
+if TYPE_CHECKING:
+    from crypto_checkout.config import Config
+    from crypto_checkout.store.backup import Restored
+    from crypto_checkout.store.migrate import Migration
+
+
+@click.command()
+@click.pass_obj
+def migrate(options: Options) -> None:
+    """Bring the database up to date; `serve` does that too.
+
+    A copy is written beside it first.
+    """
+    from crypto_checkout.core.errors import FolderInUse
+    from crypto_checkout.store import backup
+    from crypto_checkout.store import migrate as store
+    from crypto_checkout.store.folder import FolderLock
+
+    config = load_config(options)
+    path = config.database.path
+
+    def work() -> "list[Migration]":
+        try:
+            # Locked, so that no server goes on with tables that it doesn't know.
+            with FolderLock(path.resolve().parent):
+                return store.migrate(path)
+        except FolderInUse:
+            if backup.is_up_to_date(path):
+                return []
+            fail_while_served(config, "migrate again")
+
+    was_there = path.exists()
+    applied = or_sentence(config, work)
+    if not applied:
+        click.echo(f"{path.absolute()} is up to date.")
+        return
+    click.echo(f"{'Brought up to date' if was_there else 'Made'}: {path.absolute()}")
+    for migration in applied:
+        click.echo(f"  {migration.name}")
+    if applied[0].number > 1:
+        click.echo(f"As it was before, it is in {store.copy_before(path.absolute(), applied[0])}.")
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+@click.pass_obj
+def backup(options: Options, *, file: Path, force: bool) -> None:
+    """Copy the database into FILE; the server may run meanwhile.
+
+    The file holds API keys' digests and webhook secrets: keep it as safe as the database.
+    """
+    from crypto_checkout.store import backup as store
+
+    config = load_config(options)
+    if not config.database.path.exists():
+        fail_without_database(config)
+    if not file.absolute().parent.is_dir():
+        fail(f"There is no folder {file.absolute().parent}; make it first.")
+
+    def work() -> None:
+        try:
+            store.back_up(config.database.path, file, overwrite=force)
+        except FileExistsError:
+            fail(f"{file} is there already and stays as it is. Choose another name, or replace it with --force.")
+
+    or_sentence(config, work)
+    size = file.stat().st_size / 1e6
+    click.echo(f"Wrote {file} ({size:.1f} MB), checked and readable by you alone.")
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--skip",
+    type=click.IntRange(0, 1_000_000),
+    metavar="N",
+    help="Pass over N addresses where nothing here tells how many were given out since; without it at least 1000.",
+)
+@click.pass_obj
+def restore(options: Options, *, file: Path, skip: int | None) -> None:
+    """Put the copy FILE in the place of the database, which is kept beside it.
+
+    The server must be stopped. No address is given out again that was given out after the copy.
+    """
+    from crypto_checkout.core.errors import FolderInUse
+    from crypto_checkout.store import backup as store
+    from crypto_checkout.store.folder import FolderLock
+
+    from .beside import clock
+
+    config = load_config(options)
+
+    def work() -> "Restored":
+        try:
+            with FolderLock(config.database.path.resolve().parent):
+                return store.restore(file, config.database.path, _wallets(config), clock(), skip)
+        except FolderInUse:
+            fail_while_served(config, "restore again")
+
+    _say_restored(or_sentence(config, work), config, file)
+
+
+def fail_while_served(config: "Config", then: str) -> NoReturn:
+    """Say that a server must be stopped first, and which."""
+    lock = config.database.path.resolve().parent / "lock"
+    pid = lock.read_text("ascii").strip()
+    process = f"process {pid} (kill {pid})" if pid else "the server"
+    fail(f"{config.database.path} is being served. Stop {process} first, then {then}.")
+
+
+def _wallets(config: "Config") -> list[str]:
+    """Name the wallets whose addresses this server gives out."""
+    from crypto_checkout.chain import sandbox
+    from crypto_checkout.chain.xpub import ExtendedPublicKey
+
+    keys = [sandbox.XPUB, *([config.wallet.xpub] if config.wallet.xpub else [])]
+    return [ExtendedPublicKey.parse(key).wallet_id for key in keys]
+
+
+def _say_restored(restored: "Restored", config: "Config", file: Path) -> None:
+    newest = f", as of {tables.moment(restored.newest)}" if restored.newest else ""
+    click.echo(f"{config.database.path.absolute()} is now what was in {file}{newest}.")
+    if restored.kept is not None:
+        click.echo(f"What was there before is kept as {restored.kept}.")
+    for wallet in restored.wallets:
+        why = "where the records here end" if wallet.is_known else "well past what may have been given out since"
+        click.echo(f"Wallet {wallet.wallet_id} goes on with address number {wallet.next_index:,}: {why}.")
+    if not all(wallet.is_known for wallet in restored.wallets):
+        click.echo("Raise the gap limit of your wallet where it doesn't look that far.")
+    click.echo("Webhooks that waited when the copy was made are sent again; receivers tell by webhook-id.")

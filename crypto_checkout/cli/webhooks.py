@@ -1,0 +1,169 @@
+"""`crypto-checkout webhooks`: list webhook endpoints, try one, and have events sent to one again."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from . import tables
+from .opening import load_config, print_json, with_database
+from .options import MODES, Options, json_option, mode_filter
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from crypto_checkout.core.endpoint import Endpoint
+    from crypto_checkout.core.shapes import AttemptedResource, EndpointResource, ReplayResource
+    from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+
+_HEADINGS = ("id", "mode", "state", "url")
+_LONGEST_EXCERPT = 500
+
+
+@click.group()
+def webhooks() -> None:
+    """List and try webhook endpoints, and send events again."""
+
+
+@webhooks.command("list")
+@mode_filter
+@json_option
+@click.pass_obj
+def list_endpoints(options: Options, *, mode: str | None, as_json: bool) -> None:
+    """List all endpoints, of both modes."""
+    from crypto_checkout.core import resources
+    from crypto_checkout.services.endpoints import MOST_ENDPOINTS
+    from crypto_checkout.store import endpoints as store
+    from crypto_checkout.store import lists
+
+    async def work(db: "Database") -> "list[EndpointResource]":
+        window = lists.Window(MOST_ENDPOINTS)
+        pages = [await db.read(lambda unit, each=each: store.listed(unit, each, window)) for each in MODES[mode]]
+        found = sorted((endpoint for page in pages for endpoint in page.items), key=lambda one: one.id, reverse=True)
+        return [resources.endpoint(endpoint) for endpoint in found]
+
+    nothing: list[EndpointResource] = []
+    found = with_database(options, work, otherwise=nothing)
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        click.echo("There is no webhook endpoint yet; POST /api/v1/webhook_endpoints makes one.")
+        return
+    head, *rows = tables.table(_HEADINGS, [_row(endpoint) for endpoint in found], flexible=3)
+    click.echo(head)
+    for row, endpoint in zip(rows, found, strict=True):
+        reason = f"; {tables.plain(endpoint['disabledReason'])}" if endpoint["disabledReason"] else ""
+        click.echo(f"{row}\n    {' '.join(endpoint['events'])}{reason}")
+
+
+@webhooks.command()
+@click.argument("endpoint_id", metavar="ID")
+@json_option
+@click.pass_obj
+def test(options: Options, *, endpoint_id: str, as_json: bool) -> None:
+    """Send a made-up session.paid to an endpoint, and show what came back.
+
+    It says livemode: false. The exit code is 0 if the endpoint took it.
+    """
+    from . import beside
+
+    config = load_config(options)
+
+    async def work(db: "Database") -> "AttemptedResource":
+        livemode = (await db.read(lambda unit: _found(unit, endpoint_id))).livemode
+        async with beside.deliveries(config, db) as service:
+            return await service.test(livemode, endpoint_id)
+
+    attempted = with_database(options, work)
+    if as_json:
+        print_json(attempted)
+    else:
+        _show_attempt(attempted)
+    if not attempted["succeeded"]:
+        raise click.exceptions.Exit(1)
+
+
+@webhooks.command()
+@click.argument("endpoint_id", metavar="ID")
+@click.option("--event", "event_id", metavar="EVENT", help="Send this event, whatever came of it before.")
+@click.option("--since", metavar="TIME", help="Send all that was not delivered since then: 2026-01-31T12:00:00Z.")
+@json_option
+@click.pass_obj
+def replay(options: Options, *, endpoint_id: str, event_id: str | None, since: str | None, as_json: bool) -> None:
+    """Have events sent to an endpoint again."""
+    from . import beside
+
+    if (event_id is None) is (since is None):
+        raise click.UsageError("give one of --event and --since")
+    config = load_config(options)
+    moment = None if since is None else _moment(since)
+
+    async def work(db: "Database") -> "tuple[ReplayResource, bool]":
+        async with beside.deliveries(config, db) as service:
+
+            def unit_of_work(unit: "WriteUnit") -> "tuple[ReplayResource, bool]":
+                endpoint = _found(unit, endpoint_id)
+                if moment is not None:
+                    return service.replay_since(endpoint.livemode, endpoint.id, moment)(unit), endpoint.active
+                return service.replay_event(endpoint.livemode, endpoint.id, str(event_id))(unit), endpoint.active
+
+            return await db.write(unit_of_work)
+
+    queued, active = with_database(options, work)
+    if as_json:
+        print_json(queued)
+        return
+    click.echo(_queued(queued["queued"]))
+    if queued["queued"] and not active:
+        click.echo("The endpoint is switched off: nothing is sent before it is switched on again.")
+
+
+def _moment(text: str) -> "datetime":
+    from crypto_checkout.core import moments
+
+    try:
+        return moments.from_text(text)
+    except ValueError:
+        raise click.UsageError('--since takes a time with its zone, like "2026-01-31T12:00:00Z"') from None
+
+
+def _found(unit: "ReadUnit", endpoint_id: str) -> "Endpoint":
+    from crypto_checkout.core.errors import ResourceNotFound
+    from crypto_checkout.store import endpoints as store
+
+    endpoint = store.get(unit, endpoint_id)
+    if endpoint is None:
+        raise ResourceNotFound(
+            f"There is no webhook endpoint {endpoint_id[:40]}; `crypto-checkout webhooks list` shows them."
+        )
+    return endpoint
+
+
+# --- for people ------------------------------------------------------------------------------------------------------
+
+
+def _row(endpoint: "EndpointResource") -> list[str]:
+    return [
+        endpoint["id"],
+        tables.mode(endpoint["livemode"]),
+        "on" if endpoint["active"] else "off",
+        endpoint["url"],
+    ]
+
+
+def _show_attempt(attempted: "AttemptedResource") -> None:
+    attempt = attempted["attempt"]
+    status = attempt["statusCode"]
+    answered = "no answer" if status is None else f"answered {status}"
+    error = f" ({attempt['error'].replace('_', ' ')})" if attempt["error"] else ""
+    verdict = "It took the event." if attempted["succeeded"] else "It did not take the event: wanted is a 2xx."
+    click.echo(f"{answered}{error} after {attempt['durationMs']} ms. {verdict}".capitalize())
+    for line in attempt["responseExcerpt"][:_LONGEST_EXCERPT].splitlines():
+        click.echo(f"  {tables.plain(line)}")
+
+
+def _queued(number: int) -> str:
+    if not number:
+        return "Nothing is to be sent: the endpoint has taken all that it wants."
+    deliveries = "1 delivery waits" if number == 1 else f"{number} deliveries wait"
+    return f"{deliveries} to be sent; the running server does so within 5 seconds."

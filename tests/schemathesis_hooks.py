@@ -1,0 +1,42 @@
+"""What schemathesis is told of this API: which well-formed requests it may refuse all the same.
+
+A schema can't say everything. What it leaves to the server is listed here, by error code or by field and words; any
+other refusal of a request that fits the schema is a finding.
+"""
+
+import schemathesis
+from schemathesis import Case, CheckContext, Response
+
+_OF_STATE = {
+    "invalid_cursor",
+    "link_inactive",
+    "unsupported_chain",
+    "unsupported_asset",
+    "amount_too_small",
+}
+_WORDS = {
+    "amount.value": ("more decimals than",),
+    "fiatAmount": ("more decimals than",),
+    "amount": ("more than zero", "finer than"),
+    "email": ("there is a customer with",),
+    "successUrl": ("plain http",),
+    "cancelUrl": ("plain http",),
+    "returnUrl": ("plain http",),
+    # What webhooks may be sent to is the guard's matter: ports, networks, https for real money.
+    "url": ("",),
+}
+_BAD_REQUEST = 400
+
+
+@schemathesis.check
+def what_fits_the_schema_is_taken(ctx: CheckContext, response: Response, case: Case) -> None:
+    """Refuse nothing that the document allows, except for what it can't say."""
+    del ctx
+    if case.meta is None or not case.meta.generation.mode.is_positive or response.status_code != _BAD_REQUEST:
+        return
+    error = response.json()["error"]
+    words = _WORDS.get(error.get("param"))
+    said = words is not None and any(
+        each in error["message"] for each in ([words] if isinstance(words, str) else words)
+    )
+    assert error["code"] in _OF_STATE or said, f"a request that fits the schema was refused: {error}"
