@@ -23,9 +23,9 @@ class Received:
 
 
 class Receiver:
-    """Answers each request with `status`, and keeps it in `received`."""
+    """Answers each request with `status`, and keeps it in `received`. It listens on a free port unless told which."""
 
-    def __init__(self, status: int = 200) -> None:
+    def __init__(self, status: int = 200, *, port: int = 0) -> None:
         self.status = status
         self.received: list[Received] = []
         receiver = self
@@ -44,7 +44,7 @@ class Receiver:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()

@@ -27,7 +27,8 @@ from crypto_checkout.store.given_out import GivenOut
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
 
-_SANDBOX_IDLE_SECONDS = 30
+# Nothing is lost with blocks in which nothing happened: the time that they took passes again, in one block.
+_SANDBOX_IDLE_SECONDS = 86_400
 _NATIVE_DECIMALS = 18
 
 
@@ -75,7 +76,8 @@ async def test(parts: Parts) -> Mode | None:
     """Open the simulated chain where it stands."""
     if not parts.config.test_mode.enabled:
         return None
-    chain = SandboxChain(await _sandbox_state(parts), parts.clock)
+    transactions = await parts.db.read(sandbox_store.transactions)
+    chain = SandboxChain(await _sandbox_state(parts), parts.clock, transactions)
     watching = Watcher(
         parts.db,
         chain,

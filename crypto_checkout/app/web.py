@@ -1,7 +1,7 @@
 """Wire the web application: services behind the API and the pages."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -50,10 +50,32 @@ def application(
     metrics_token: str | None,
 ) -> Starlette:
     """Return the web application."""
+    services = _services(parts, offers, test, sender)
+    checkout = pages.site(_checkout(parts, offers, Payers(services.sessions, services.links, services.sandbox)))
+    web = Starlette(
+        routes=[
+            *_api(parts, services).routes(table()),
+            *_published(parts.config.server.public_url),
+            *checkout.routes,
+            *static.routes(),
+            *status.routes(health, metrics_token),
+        ],
+        middleware=[*_around(parts)],
+        exception_handlers={
+            CheckoutError: errors.on_checkout_error,
+            HTTPException: errors.on_http_exception(checkout.page_not_found),
+        },
+    )
+    # A redirect to the path with a slash would be made of the Host header, and lose https behind a proxy.
+    web.router.redirect_slashes = False
+    return web
+
+
+def _services(parts: Parts, offers: Offers, test: Mode | None, sender: Sender) -> Services:
     sessions = Sessions(parts.db, offers, parts.events, public_url=parts.config.server.public_url)
     links = Links(parts.db, offers, parts.events, public_url=parts.config.server.public_url)
     sandbox = _sandbox(parts, test, sessions)
-    services = Services(
+    return Services(
         db=parts.db,
         sessions=sessions,
         settling=Settling(sessions, offers, parts.events),
@@ -63,27 +85,12 @@ def application(
         customers=Customers(parts.db, parts.events),
         sandbox=sandbox,
     )
-    checkout = pages.site(_checkout(parts, offers, Payers(sessions, links, sandbox)))
-    web = Starlette(
-        routes=[
-            *_api(parts, services).routes(table()),
-            *_published(parts.config.server.public_url),
-            *checkout.routes,
-            *static.routes(),
-            *status.routes(health, metrics_token),
-        ],
-        middleware=[
-            Middleware(Surroundings, clock=parts.clock, trusted_proxies=parts.config.server.trusted_proxies),
-            Middleware(Compression),
-        ],
-        exception_handlers={
-            CheckoutError: errors.on_checkout_error,
-            HTTPException: errors.on_http_exception(checkout.page_not_found),
-        },
-    )
-    # A redirect to the path with a slash would be made of the Host header, and lose https behind a proxy.
-    web.router.redirect_slashes = False
-    return web
+
+
+def _around(parts: Parts) -> Iterator[Middleware]:
+    """Yield what surrounds every request, from the outside to the inside."""
+    yield Middleware(Surroundings, clock=parts.clock, trusted_proxies=parts.config.server.trusted_proxies)
+    yield Middleware(Compression)
 
 
 def _published(public_url: str) -> list[Route]:

@@ -7,9 +7,10 @@ has nothing to write.
 
 import hashlib
 import json
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,9 @@ from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed
 from crypto_checkout.core.follow import Block, Head, Header
+from crypto_checkout.core.moments import from_optional_text
 from crypto_checkout.core.payment import Kind, Transfer
+from crypto_checkout.core.simulated import Transaction
 
 CHAIN_ID = 1337
 NAME = "Sandbox"
@@ -32,25 +35,16 @@ PAYER = Address("0x00000000000000000000000000000000005a9d80")
 XPUB = "xpub6Ce9NcJvTk36xtLSrJLZqE7wtgA5deCeYs7rSQtreh4cj6ByPtrg9sD7V2FNFLPnf8heNP3FGkeV9qwfzvZNSd54JoNXVsXFYSYwHsnJxqP"
 
 _SHORT_PAUSE_BLOCKS = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Transaction:
-    """A transaction of the simulated chain, with the one transfer it makes."""
-
-    hash: str
-    block_number: int
-    to: Address
-    units: int
-    kind: Kind
-    contract: Address | None
+# Nobody asks for headers this far down: the watcher remembers half as many.
+_OLD_BLOCKS = 2048
 
 
 @dataclass(slots=True)
 class State:
-    """All that is kept of the chain. `branches` holds (first block, salt), oldest first.
+    """All that is kept of the chain but its transactions; it stays small. `branches` holds (first block, salt).
 
-    `pauses` holds (block, seconds): so many seconds more than one passed before that block, while the server was off.
+    `pauses` holds (block, seconds): how many seconds more than one a block have passed in all until that block. They
+    passed while the server was off, or because somebody put the clock forward; what took no time takes one away.
     `newest` is the newest block's number when it was last asked for: a clock that is set back takes no block away.
     """
 
@@ -59,12 +53,17 @@ class State:
     blocks_ahead: int = 0
     pauses: list[tuple[int, int]] = field(default_factory=list)
     branches: list[tuple[int, str]] = field(default_factory=list)
-    transactions: list[Transaction] = field(default_factory=list)
     newest: int = 0
+    outage_until: datetime | None = None
+
+    @property
+    def paused(self) -> int:
+        """How many seconds more than one a block have passed in all."""
+        return self.pauses[-1][1] if self.pauses else 0
 
     def due(self, now: datetime) -> int:
         """Return the number of the newest block by the clock and what was mined ahead of it."""
-        elapsed = (now - self.genesis) // timedelta(seconds=1) - sum(seconds for _, seconds in self.pauses)
+        elapsed = (now - self.genesis) // timedelta(seconds=1) - self.paused
         return max(0, elapsed) + self.blocks_ahead
 
     def resume(self, processed: int, now: datetime) -> None:
@@ -72,16 +71,31 @@ class State:
         last = max(processed, self.newest)
         missed = self.due(now) - last
         if missed > _SHORT_PAUSE_BLOCKS:
-            self.pauses.append((last + 1, missed - 1))
+            self.pause(last + 1, missed - 1)
+
+    def pause(self, block: int, seconds: int) -> None:
+        """Let so many seconds more than one pass before a block that is newer than any; -1 lets none pass."""
+        self.pauses.append((block, self.paused + seconds))
+        while len(self.pauses) > 1 and self.pauses[1][0] <= block - _OLD_BLOCKS:
+            del self.pauses[0]
+
+    def fork(self, first: int, salt: str) -> None:
+        """Replace the blocks from one on by others."""
+        kept = [branch for branch in self.branches if branch[0] < first]
+        while len(kept) > 1 and kept[1][0] <= first - _OLD_BLOCKS:
+            del kept[0]
+        self.branches = [*kept, (first, salt)]
 
     def time(self, number: int) -> datetime:
         """Return a block's time."""
-        paused = sum(seconds for block, seconds in self.pauses if block <= number)
+        place = bisect_right(self.pauses, number, key=lambda pause: pause[0])
+        paused = self.pauses[place - 1][1] if place else 0
         return self.genesis + timedelta(seconds=number + paused)
 
     def to_json(self) -> str:
         """Write the state as JSON."""
-        return json.dumps({**asdict(self), "genesis": self.genesis.isoformat()})
+        outage_until = None if self.outage_until is None else self.outage_until.isoformat()
+        return json.dumps({**asdict(self), "genesis": self.genesis.isoformat(), "outage_until": outage_until})
 
     @classmethod
     def from_json(cls, text: str) -> "State":
@@ -92,23 +106,103 @@ class State:
             genesis=datetime.fromisoformat(raw["genesis"]),
             blocks_ahead=raw["blocks_ahead"],
             branches=[(int(first), str(salt)) for first, salt in raw["branches"]],
-            transactions=[Transaction(**{**item, "kind": Kind(item["kind"])}) for item in raw["transactions"]],
             newest=raw["newest"],
             pauses=[(int(block), int(seconds)) for block, seconds in raw["pauses"]],
+            outage_until=from_optional_text(raw.get("outage_until")),
         )
 
 
+class Draft:
+    """A change of the chain while it is made: nobody sees it before it is stored and applied."""
+
+    def __init__(self, state: State, now: datetime) -> None:
+        self.state = replace(state, pauses=[*state.pauses], branches=[*state.branches])
+        self.added: list[Transaction] = []
+        self.removed: list[Transaction] = []
+        self._now = now
+
+    @property
+    def number(self) -> int:
+        """The newest block's number."""
+        self.state.newest = max(self.state.newest, self.state.due(self._now))
+        return self.state.newest
+
+    @property
+    def time(self) -> datetime:
+        """The newest block's time."""
+        return self.state.time(self.number)
+
+    def mine(self, blocks: int) -> None:
+        """Put blocks on top, each a second later than the one before: chain time moves ahead of the clock."""
+        # From the newest block on, not from the clock: a payment must be in a block that nobody has processed.
+        self.state.blocks_ahead += self.number - self.state.due(self._now) + blocks
+
+    def mine_at_once(self, blocks: int) -> None:
+        """Put blocks on top that take no time, as on chains with more than one a second: nobody's time runs out."""
+        for _ in range(blocks):
+            first = self.number + 1
+            self.mine(1)
+            self.state.pause(first, -1)
+            self.state.blocks_ahead -= 1
+
+    def advance(self, seconds: int) -> None:
+        """Let time pass before one new block."""
+        first = self.number + 1
+        self.mine(seconds)
+        self.state.pause(first, seconds - 1)
+
+    def transfer(self, to: Address, units: int, kind: Kind, contract: Address | None, tx_hash: str) -> Transaction:
+        """Put a transfer into the newest block, which must be a new one; with a hash that came before, beside that."""
+        place = sum(1 for each in self.added if each.hash == tx_hash)
+        transaction = Transaction(tx_hash, self.number, to, units, kind, contract, place)
+        self.added.append(transaction)
+        return transaction
+
+    def pay(
+        self, to: Address, units: int, entropy: bytes, contract: Address | None = None, *, internal: bool = False
+    ) -> Transaction:
+        """Mine a new block with a transaction that pays, by way of a contract if `internal`."""
+        self.mine(1)
+        kind = Kind.TOKEN if contract is not None else Kind.INTERNAL if internal else Kind.NATIVE
+        return self.transfer(to, units, kind, contract, "0x" + entropy.hex())
+
+    def move(self, transaction: Transaction) -> None:
+        """Put a transaction that was taken out into the newest block, which must be a new one."""
+        self.added.append(replace(transaction, block_number=self.number))
+
+
+class _Transactions:
+    """Transactions by their block and by who was paid."""
+
+    def __init__(self, transactions: Iterable[Transaction]) -> None:
+        self.by_block = defaultdict[int, list[Transaction]](list)
+        self.by_address = defaultdict[Address, list[Transaction]](list)
+        for transaction in transactions:
+            self.add(transaction)
+
+    def add(self, transaction: Transaction) -> None:
+        self.by_block[transaction.block_number].append(transaction)
+        self.by_address[transaction.to].append(transaction)
+
+    def remove(self, transaction: Transaction) -> None:
+        self.by_block[transaction.block_number].remove(transaction)
+        self.by_address[transaction.to].remove(transaction)
+
+
 class SandboxChain:
-    """The simulated chain, behind the interface of `chain.evm`. `clock` is the time; `state` is changed in place.
+    """The simulated chain, behind the interface of `chain.evm`. `clock` is the time.
 
     For the event loop's thread only: between a block and its payment nobody may read.
     """
 
     batch_blocks = 2_000
 
-    def __init__(self, state: State, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, state: State, clock: Callable[[], datetime], transactions: Iterable[Transaction] = ()
+    ) -> None:
         self.state = state
         self._clock = clock
+        self._transactions = _Transactions(transactions)
 
     @property
     def number(self) -> int:
@@ -121,23 +215,26 @@ class SandboxChain:
         """The newest block's time."""
         return self.state.time(self.number)
 
-    def pay(
-        self, to: Address, units: int, entropy: bytes, contract: Address | None = None, *, internal: bool = False
-    ) -> Transaction:
-        """Mine a new block with a transaction that pays, by way of a contract if `internal`; the state has changed."""
-        self.mine(1)
-        kind = Kind.TOKEN if contract is not None else Kind.INTERNAL if internal else Kind.NATIVE
-        transaction = Transaction("0x" + entropy.hex(), self.number, to, units, kind, contract)
-        self.state.transactions.append(transaction)
-        return transaction
+    @property
+    def is_out(self) -> bool:
+        """Whether nobody can read it now."""
+        return self.state.outage_until is not None and self._clock() < self.state.outage_until
 
-    def mine(self, blocks: int) -> None:
-        """Put blocks on top, each a second later than the one before: chain time moves ahead of the clock."""
-        # From the newest block on, not from the clock: a payment must be in a block that nobody has processed.
-        self.state.blocks_ahead += max(0, self.state.newest - self.state.due(self._clock())) + blocks
+    def draft(self) -> Draft:
+        """Begin a change."""
+        return Draft(self.state, self._clock())
+
+    def apply(self, draft: Draft) -> None:
+        """Make a change that has been stored."""
+        self.state = draft.state
+        for transaction in draft.removed:
+            self._transactions.remove(transaction)
+        for transaction in draft.added:
+            self._transactions.add(transaction)
 
     async def head(self) -> Head:
         """Return the newest block number."""
+        self._check_reachable()
         return Head(self.number)
 
     async def header(self, number: int) -> Header:
@@ -146,6 +243,7 @@ class SandboxChain:
 
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
         """Return the headers at these heights."""
+        self._check_reachable()
         newest = self.number
         if any(not 0 <= number <= newest for number in numbers):
             raise ProviderFailed(f"there are only blocks 0 to {newest}")
@@ -154,11 +252,7 @@ class SandboxChain:
     async def blocks(self, first: int, last: int) -> list[Block]:
         """Return the blocks of a range, oldest first; internal transfers show in balances only, as on a real chain."""
         headers = await self.headers(range(first, last + 1))
-        by_block = defaultdict[int, list[Transaction]](list)
-        for transaction in self.state.transactions:
-            if first <= transaction.block_number <= last:
-                by_block[transaction.block_number].append(transaction)
-        return [Block(header, _transfers(by_block[header.number], header)) for header in headers]
+        return [Block(header, _transfers(self._in_block(header), header)) for header in headers]
 
     async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
         """Keep all: no transaction reverts here."""
@@ -172,29 +266,36 @@ class SandboxChain:
 
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return what addresses hold of the coin at a block: what was ever paid to them, for nobody sends from here."""
-        found = dict.fromkeys(addresses, 0)
-        for transaction in self._until(header):
-            if transaction.contract is None and transaction.to in found:
-                found[transaction.to] += transaction.units
-        return found
+        self._check_current(header)
+        return {
+            address: sum(
+                each.units
+                for each in self._transactions.by_address.get(address, ())
+                if each.contract is None and each.block_number <= header.number
+            )
+            for address in addresses
+        }
 
     async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, int]:  # noqa: ARG002 - likewise
         """Return no costs."""
         return dict.fromkeys(addresses, 0)
 
     async def internal_transfers(self, header: Header, addresses: Collection[Address]) -> list[Transfer]:
-        """Return what contracts sent to addresses in a block."""
-        return [
-            _transfer(transaction, header)
-            for transaction in self._until(header)
-            if transaction.block_number == header.number
-            and transaction.kind is Kind.INTERNAL
-            and transaction.to in addresses
-        ]
+        """Return what contracts sent to addresses in a block, added up for each transaction as for traces."""
+        self._check_current(header)
+        found: dict[tuple[str, Address], Transfer] = {}
+        for each in self._in_block(header):
+            if each.kind is Kind.INTERNAL and each.to in addresses:
+                earlier = found.get((each.hash, each.to))
+                transfer = _transfer(each, header)
+                found[each.hash, each.to] = replace(
+                    transfer, units=transfer.units + (earlier.units if earlier else 0)
+                )
+        return [*found.values()]
 
     async def used(self, addresses: Sequence[Address]) -> set[Address]:
         """Return those of the addresses that were ever paid."""
-        return {t.to for t in self.state.transactions} & set(addresses)
+        return {address for address in addresses if self._transactions.by_address.get(address)}
 
     def doubt(self, reason: str) -> None:
         """Nobody else could be asked."""
@@ -202,11 +303,18 @@ class SandboxChain:
     async def close(self) -> None:
         """Nothing is open."""
 
-    def _until(self, header: Header) -> list[Transaction]:
-        """Return the transactions up to a block. Raises ChainMoved where another block is in its place."""
+    def _in_block(self, header: Header) -> Sequence[Transaction]:
+        return self._transactions.by_block.get(header.number, ())
+
+    def _check_reachable(self) -> None:
+        if self.is_out:
+            raise ProviderFailed(f"the sandbox has an outage until {self.state.outage_until}")
+
+    def _check_current(self, header: Header) -> None:
+        """Raise ChainMoved where another block is in its place."""
+        self._check_reachable()
         if self._hash(header.number) != header.hash:
             raise ChainMoved(f"block {header.number} is another one by now")
-        return [each for each in self.state.transactions if each.block_number <= header.number]
 
     def _header(self, number: int) -> Header:
         parent_hash = self._hash(number - 1) if number else "0x" + "00" * 32
@@ -229,7 +337,7 @@ def _transfer(transaction: Transaction, header: Header) -> Transfer:
         kind=transaction.kind,
         contract=transaction.contract,
         tx_hash=transaction.hash,
-        log_index=0 if transaction.kind is Kind.TOKEN else None,
+        log_index=transaction.place if transaction.kind is Kind.TOKEN else None,
         block_number=header.number,
         block_hash=header.hash,
         block_time=header.time,

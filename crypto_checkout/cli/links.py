@@ -1,5 +1,6 @@
 """`crypto-checkout links`: make and list payment links."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -77,7 +78,8 @@ def list_links(options: Options, *, mode: str | None, limit: int, as_json: bool)
 
     async def work(db: "Database") -> "list[LinkResource]":
         window = lists.Window(limit)
-        pages = [await db.read(lambda unit, each=each: store.listed(unit, each, None, window)) for each in MODES[mode]]
+        listed = [partial(store.listed, livemode=each, active=None, window=window) for each in MODES[mode]]
+        pages = [await db.read(each) for each in listed]
         found = sorted((link for page in pages for link in page.items), key=lambda link: link.id, reverse=True)
         return [resources.link(link, url) for link in found[:limit]]
 

@@ -20,7 +20,7 @@ from crypto_checkout.core.events import EventType
 from . import tables
 from .beside import clock
 from .opening import fail_without_database, load_config, or_sentence
-from .options import MODES, Options, mode_filter
+from .options import MODES, Options, mode_filter, since_option
 
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
@@ -36,9 +36,9 @@ _ALL = "*"
 @click.option("--forward-to", "url", required=True, metavar="URL", help="Where to, like localhost:3000/webhooks.")
 @click.option("--events", "types", multiple=True, metavar="TYPES", help="Only these types, separated by commas.")
 @mode_filter
-@click.option("--since", metavar="TIME", help="Begin with what happened after then: 2026-01-31T12:00:00Z.")
+@since_option("Begin with what happened after then")
 @click.pass_obj
-def listen(options: Options, *, url: str, types: tuple[str, ...], mode: str | None, since: str | None) -> None:
+def listen(options: Options, *, url: str, types: tuple[str, ...], mode: str | None, since: datetime | None) -> None:
     """Forward events to a server of yours, signed, as they happen.
 
     For development: give your server the secret that is printed, which stays the same. An event is sent again until
@@ -49,24 +49,51 @@ def listen(options: Options, *, url: str, types: tuple[str, ...], mode: str | No
     config = load_config(options)
     url = _checked_url(url)
     feed = Feed(MODES[mode], _types(types))
-    moment = None if since is None else _moment(since)
     if not config.database.path.exists():
         fail_without_database(config)
-    or_sentence(config, lambda: asyncio.run(_until_stopped(_listen(config, feed, url, moment))))
+    or_sentence(config, lambda: asyncio.run(_until_stopped(_listen(config, feed, url, since))))
 
 
 async def _listen(config: "Config", feed: "Feed", url: str, since: datetime | None) -> None:
     from crypto_checkout.services.listening import Forwarder
+    from crypto_checkout.store.database import Database
     from crypto_checkout.webhooks.send import Sender
 
-    secret = _secret(config.database.path.parent)
+    path = config.database.path
+    secret = _secret(path.parent)
     screen = _Screen(url)
     # The address is the developer's own word, and usually this machine.
     async with Sender(timeout_seconds=config.webhooks.timeout_seconds, allow_private_networks=True) as sender:
         forwarder = Forwarder(sender, url, secret, clock, screen.show)
-        is_first = True
+        async with await Database.open(path, clock) as db:
+            await feed.begin(db, since)
+        screen.greet(secret)
         while True:
-            is_first = await _follow(config.database.path, feed, forwarder, since if is_first else None, is_first)
+            await _follow(path, feed, forwarder)
+
+
+async def _follow(path: Path, feed: "Feed", forwarder: "Forwarder") -> None:
+    """Forward what happens, until another database is put in this one's place; does nothing while there is none."""
+    from crypto_checkout.store.database import Database
+
+    file = _identity(path)
+    if file is None:
+        await asyncio.sleep(_LOOK_SECONDS)
+        return
+    async with await Database.open(path, clock) as db:
+        while _identity(path) == file:
+            for event in await feed.read(db):
+                await forwarder.forward(event)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Name the file itself, whatever its name; None where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
@@ -77,3 +104,71 @@ async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await task
     click.echo("Stopped.")
+
+
+class _Screen:
+    """What the developer sees."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._waits_for: str | None = None
+
+    def greet(self, secret: str) -> None:
+        """Say where events go, and what proves that they are genuine."""
+        click.echo(
+            f"Events go to {self._url}, signed with\n\n  {secret}\n\n"
+            "That stays the same; give it to your server. Ctrl-C ends this.\n"
+        )
+
+    def show(self, event: "Told", outcome: "Outcome", again: bool) -> None:
+        """Show an attempt in a line; of those that find nobody only the first."""
+        if again and self._waits_for == event.id:
+            return
+        self._waits_for = event.id if again else None
+        told = f"{clock().astimezone():%H:%M:%S}  {tables.mode(event.livemode)}  {event.type:<25}  {event.id}"
+        click.echo(f"{told}  {_result(outcome, again=again)}")
+
+
+def _result(outcome: "Outcome", *, again: bool) -> str:
+    if again:
+        return f"{(outcome.detail or '').rstrip('.')}; trying again"
+    if outcome.status_code is None:
+        return f"{(outcome.detail or '').rstrip('.')}; not sent again"
+    return f"{outcome.status_code}  {outcome.duration_ms} ms"
+
+
+def _secret(folder: Path) -> str:
+    """Return what events are signed with: made at the first time, and the same from then on."""
+    from crypto_checkout.webhooks import signing
+
+    path = folder / _SECRET_FILE
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text("ascii").strip()
+    secret = signing.new_secret(secrets.token_bytes(signing.ENTROPY_BYTES))
+    with open(path, "x", encoding="ascii", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(f"{secret}\n")
+    return secret
+
+
+# --- what was asked for ----------------------------------------------------------------------------------------------
+
+
+def _checked_url(text: str) -> str:
+    from crypto_checkout.webhooks.guard import parse_url
+
+    url = text if "://" in text else f"http://{text}"
+    try:
+        parse_url(url)
+    except ValueError as error:
+        raise click.UsageError(f"--forward-to: {error}") from None
+    return url
+
+
+def _types(texts: tuple[str, ...]) -> frozenset[str] | None:
+    """Return the types that are wanted; None for all."""
+    wanted = frozenset(each.strip() for text in texts for each in text.split(",") if each.strip())
+    unknown = sorted(wanted - {*EventType, _ALL})
+    if unknown:
+        known = ", ".join(each.value for each in EventType)
+        raise click.UsageError(f'--events: there is no type "{unknown[0][:40]}". There are {known}.')
+    return None if not wanted or _ALL in wanted else wanted

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from crypto_checkout.core import moments
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,3 +44,15 @@ def limit_option(command: F) -> F:
     """Add `--limit`."""
     limit = click.IntRange(1, 1000)
     return click.option("--limit", type=limit, default=25, show_default=True, help="How many at most.")(command)
+
+
+def since_option(meaning: str) -> Callable[[F], F]:
+    """Add `--since`, a moment."""
+
+    def read(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
+        try:
+            return moments.from_optional_text(text)
+        except ValueError:
+            raise click.BadParameter('wanted is a time with its zone, like "2026-01-31T12:00:00Z"') from None
+
+    return click.option("--since", metavar="TIME", callback=read, help=f"{meaning}: 2026-01-31T12:00:00Z.")

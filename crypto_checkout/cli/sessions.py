@@ -133,14 +133,13 @@ def _found(unit: "ReadUnit", session_id: str) -> "Session":
 
 
 def _row(session: "SessionResource") -> list[str]:
-    received = session["amountReceived"]["value"]
     return [
         tables.minute(session["createdAt"]),
         session["id"],
         tables.mode(session["livemode"]),
         session["status"],
         f"{session['fiat']['amount']} {session['fiat']['currency']}",
-        f"{received} of {_coins(session['amount'])}",
+        _coins(session["amountReceived"]),
     ]
 
 
@@ -179,7 +178,7 @@ def _payments(session: "SessionResource") -> list[str]:
 
 def _payment(session: "SessionResource", payment: "PaymentResource") -> list[str]:
     counted = "" if payment["counted"] else ", not counted: it came too late"
-    depth = f"{payment['confirmations']} of {session['requiredConfirmations']} confirmations"
+    depth = f"{payment['confirmations']} confirmations ({session['requiredConfirmations']} needed)"
     return [
         f"    {_coins(payment['amount'])} ({payment['kind']}) in block {payment['blockNumber']}, {depth}{counted}",
         f"      {payment['txHash'] or 'its transaction is not known'}",

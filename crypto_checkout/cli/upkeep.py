@@ -59,7 +59,8 @@ def migrate(options: Options) -> None:
 def backup(options: Options, *, file: Path, force: bool) -> None:
     """Copy the database into FILE; the server may run meanwhile.
 
-    The file holds API keys' digests and webhook secrets: keep it as safe as the database.
+    It holds webhook secrets and your customers' addresses: keep it as safe as the database. The configuration is not
+    in it.
     """
     from crypto_checkout.store import backup as store
 
@@ -101,15 +102,22 @@ def restore(options: Options, *, file: Path, skip: int | None) -> None:
     from .beside import clock
 
     config = load_config(options)
+    wallets = _wallets(config)
 
     def work() -> "Restored":
         try:
             with FolderLock(config.database.path.resolve().parent):
-                return store.restore(file, config.database.path, _wallets(config), clock(), skip)
+                return store.restore(file, config.database.path, wallets, clock(), skip)
         except FolderInUse:
             fail_while_served(config, "restore again")
 
-    _say_restored(or_sentence(config, work), config, file)
+    restored = or_sentence(config, work)
+    newest = f", as of {tables.moment(restored.newest)}" if restored.newest else ""
+    click.echo(f"{config.database.path.absolute()} is now what was in {file}{newest}.")
+    if restored.kept is not None:
+        click.echo(f"What was there before is kept as {restored.kept}.")
+    _say_where_wallets_go_on(restored, wallets)
+    click.echo("Webhooks that waited when the copy was made are sent again; receivers tell by webhook-id.")
 
 
 def fail_while_served(config: "Config", then: str) -> NoReturn:
@@ -120,23 +128,21 @@ def fail_while_served(config: "Config", then: str) -> NoReturn:
     fail(f"{config.database.path} is being served. Stop {process} first, then {then}.")
 
 
-def _wallets(config: "Config") -> list[str]:
-    """Name the wallets whose addresses this server gives out."""
+def _wallets(config: "Config") -> dict[str, str]:
+    """Name the wallets whose addresses this server gives out, by their ids."""
     from crypto_checkout.chain import sandbox
     from crypto_checkout.chain.xpub import ExtendedPublicKey
 
-    keys = [sandbox.XPUB, *([config.wallet.xpub] if config.wallet.xpub else [])]
-    return [ExtendedPublicKey.parse(key).wallet_id for key in keys]
+    named = {ExtendedPublicKey.parse(sandbox.XPUB).wallet_id: "Test mode's wallet"}
+    if config.wallet.xpub:
+        named[ExtendedPublicKey.parse(config.wallet.xpub).wallet_id] = "Your wallet"
+    return named
 
 
-def _say_restored(restored: "Restored", config: "Config", file: Path) -> None:
-    newest = f", as of {tables.moment(restored.newest)}" if restored.newest else ""
-    click.echo(f"{config.database.path.absolute()} is now what was in {file}{newest}.")
-    if restored.kept is not None:
-        click.echo(f"What was there before is kept as {restored.kept}.")
+def _say_where_wallets_go_on(restored: "Restored", names: dict[str, str]) -> None:
     for wallet in restored.wallets:
+        name = names.get(wallet.wallet_id, f"Wallet {wallet.wallet_id}")
         why = "where the records here end" if wallet.is_known else "well past what may have been given out since"
-        click.echo(f"Wallet {wallet.wallet_id} goes on with address number {wallet.next_index:,}: {why}.")
+        click.echo(f"{name} goes on with address number {wallet.next_index}: {why}.")
     if not all(wallet.is_known for wallet in restored.wallets):
-        click.echo("Raise the gap limit of your wallet where it doesn't look that far.")
-    click.echo("Webhooks that waited when the copy was made are sent again; receivers tell by webhook-id.")
+        click.echo("If your wallet doesn't look that far, raise its gap limit.")

@@ -1,16 +1,16 @@
 """`crypto-checkout webhooks`: list webhook endpoints, try one, and have events sent to one again."""
 
+from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from . import tables
 from .opening import load_config, print_json, with_database
-from .options import MODES, Options, json_option, mode_filter
+from .options import MODES, Options, json_option, mode_filter, since_option
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from crypto_checkout.core.endpoint import Endpoint
     from crypto_checkout.core.shapes import AttemptedResource, EndpointResource, ReplayResource
     from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
@@ -37,7 +37,7 @@ def list_endpoints(options: Options, *, mode: str | None, as_json: bool) -> None
 
     async def work(db: "Database") -> "list[EndpointResource]":
         window = lists.Window(MOST_ENDPOINTS)
-        pages = [await db.read(lambda unit, each=each: store.listed(unit, each, window)) for each in MODES[mode]]
+        pages = [await db.read(partial(store.listed, livemode=each, window=window)) for each in MODES[mode]]
         found = sorted((endpoint for page in pages for endpoint in page.items), key=lambda one: one.id, reverse=True)
         return [resources.endpoint(endpoint) for endpoint in found]
 
@@ -86,25 +86,24 @@ def test(options: Options, *, endpoint_id: str, as_json: bool) -> None:
 @webhooks.command()
 @click.argument("endpoint_id", metavar="ID")
 @click.option("--event", "event_id", metavar="EVENT", help="Send this event, whatever came of it before.")
-@click.option("--since", metavar="TIME", help="Send all that was not delivered since then: 2026-01-31T12:00:00Z.")
+@since_option("Send all that was not delivered since then")
 @json_option
 @click.pass_obj
-def replay(options: Options, *, endpoint_id: str, event_id: str | None, since: str | None, as_json: bool) -> None:
+def replay(options: Options, *, endpoint_id: str, event_id: str | None, since: datetime | None, as_json: bool) -> None:
     """Have events sent to an endpoint again."""
     from . import beside
 
     if (event_id is None) is (since is None):
         raise click.UsageError("give one of --event and --since")
     config = load_config(options)
-    moment = None if since is None else _moment(since)
 
     async def work(db: "Database") -> "tuple[ReplayResource, bool]":
         async with beside.deliveries(config, db) as service:
 
             def unit_of_work(unit: "WriteUnit") -> "tuple[ReplayResource, bool]":
                 endpoint = _found(unit, endpoint_id)
-                if moment is not None:
-                    return service.replay_since(endpoint.livemode, endpoint.id, moment)(unit), endpoint.active
+                if since is not None:
+                    return service.replay_since(endpoint.livemode, endpoint.id, since)(unit), endpoint.active
                 return service.replay_event(endpoint.livemode, endpoint.id, str(event_id))(unit), endpoint.active
 
             return await db.write(unit_of_work)
@@ -116,15 +115,6 @@ def replay(options: Options, *, endpoint_id: str, event_id: str | None, since: s
     click.echo(_queued(queued["queued"]))
     if queued["queued"] and not active:
         click.echo("The endpoint is switched off: nothing is sent before it is switched on again.")
-
-
-def _moment(text: str) -> "datetime":
-    from crypto_checkout.core import moments
-
-    try:
-        return moments.from_text(text)
-    except ValueError:
-        raise click.UsageError('--since takes a time with its zone, like "2026-01-31T12:00:00Z"') from None
 
 
 def _found(unit: "ReadUnit", endpoint_id: str) -> "Endpoint":
@@ -154,10 +144,10 @@ def _row(endpoint: "EndpointResource") -> list[str]:
 def _show_attempt(attempted: "AttemptedResource") -> None:
     attempt = attempted["attempt"]
     status = attempt["statusCode"]
-    answered = "no answer" if status is None else f"answered {status}"
+    answered = "No answer" if status is None else f"It answered {status}"
     error = f" ({attempt['error'].replace('_', ' ')})" if attempt["error"] else ""
-    verdict = "It took the event." if attempted["succeeded"] else "It did not take the event: wanted is a 2xx."
-    click.echo(f"{answered}{error} after {attempt['durationMs']} ms. {verdict}".capitalize())
+    verdict = "" if attempted["succeeded"] else " Only a 2xx counts as received."
+    click.echo(f"{answered}{error} after {attempt['durationMs']} ms.{verdict}")
     for line in attempt["responseExcerpt"][:_LONGEST_EXCERPT].splitlines():
         click.echo(f"  {tables.plain(line)}")
 

@@ -43,7 +43,8 @@ class Addresses:
         """
         self._given_out.note(self.wallet_id, index)
         ready = self._ready.pop(index, None)
-        self.prepare(index + 1)
+        if index + AHEAD // 2 not in self._ready:  # waking the thread costs more than most addresses do
+            self.prepare(index + 1)
         return self._wallet.address(index) if ready is None else ready
 
     def prepare(self, first: int) -> None:

@@ -217,7 +217,9 @@ def _raise_sequences(path: Path, before: Mapping[str, int]) -> None:
     with closing(_connect(path, "rw")) as connection, connection:
         for table, seq in connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall():
             raised = max(seq + _SEQUENCE_GAP, before.get(table, 0))
-            connection.execute("UPDATE sqlite_sequence SET seq = :seq WHERE name = :name", {"seq": raised, "name": table})
+            connection.execute(
+                "UPDATE sqlite_sequence SET seq = :seq WHERE name = :name", {"seq": raised, "name": table}
+            )
 
 
 # --- both ------------------------------------------------------------------------------------------------------------
@@ -288,15 +290,14 @@ def _check(part: Path, path: Path) -> None:
 
 
 def _remember(path: Path, event_of_copy: str | None = None) -> _Memory:
-    with closing(_connect(path, "ro")) as connection:
+    # For writing, so that SQLite brings the log into the file when this is the last connection.
+    with closing(_connect(path, "rw")) as connection:
         wallets = connection.execute("SELECT wallet_id, next_index FROM wallets").fetchall()
         sequences = connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall()
-        ends = [
-            connection.execute(f"SELECT id, created_at FROM events ORDER BY seq {order} LIMIT 1").fetchone()
-            for order in ("ASC", "DESC")
-        ]
+        (oldest,) = connection.execute("SELECT MIN(created_at) FROM events").fetchone()
+        end = connection.execute("SELECT id, created_at FROM events ORDER BY seq DESC LIMIT 1").fetchone()
         known = connection.execute("SELECT 1 FROM events WHERE id = :id", {"id": event_of_copy}).fetchone()
-    (_, oldest), (event_id, newest) = (end or (None, None) for end in ends)
+    event_id, newest = end or (None, None)
     return _Memory(
         wallets=dict(wallets),
         sequences=dict(sequences),
@@ -312,8 +313,6 @@ def _remember_if_possible(path: Path, event_of_copy: str | None) -> _Memory:
     if not path.exists():
         return _NOTHING
     try:
-        with closing(_connect(path, "rw")) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return _remember(path, event_of_copy)
     except (sqlite3.Error, ValueError):
         return _NOTHING

@@ -7,7 +7,6 @@ stays when only the database is replaced, and the next index is the larger of th
 import os
 from pathlib import Path
 
-
 _PREFIX = "given-out-"
 
 

@@ -1,4 +1,10 @@
-"""The state of the simulated chain, as `chain.sandbox` writes it."""
+"""The simulated chain as it is kept: its state, as `chain.sandbox` writes it, and its transactions."""
+
+from collections.abc import Iterable
+
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.payment import Kind
+from crypto_checkout.core.simulated import Transaction
 
 from .database import ReadUnit, WriteUnit
 
@@ -9,8 +15,27 @@ def load(unit: ReadUnit) -> str | None:
     return str(row["state"]) if row else None
 
 
-def save(unit: WriteUnit, state: str) -> None:
-    """Store the state."""
+def transactions(unit: ReadUnit) -> list[Transaction]:
+    """Return all transactions, in the order in which they were stored."""
+    rows = unit.all("SELECT * FROM sandbox_transactions ORDER BY seq")
+    return [
+        Transaction(
+            hash=row["hash"],
+            block_number=row["block_number"],
+            to=Address(row["recipient"]),
+            units=int(row["units"]),
+            kind=Kind(row["kind"]),
+            contract=None if row["contract"] is None else Address(row["contract"]),
+            place=row["place"],
+        )
+        for row in rows
+    ]
+
+
+def save(
+    unit: WriteUnit, state: str, added: Iterable[Transaction] = (), removed: Iterable[Transaction] = ()
+) -> None:
+    """Store the state, and the transactions that came and went with it."""
     unit.run(
         """
         INSERT INTO sandbox (only_row, state, updated_at)
@@ -19,3 +44,24 @@ def save(unit: WriteUnit, state: str) -> None:
         """,
         {"state": state, "now": unit.now_text},
     )
+    for transaction in removed:
+        unit.run(
+            "DELETE FROM sandbox_transactions WHERE hash = :hash AND place = :place",
+            {"hash": transaction.hash, "place": transaction.place},
+        )
+    for transaction in added:
+        unit.run(
+            """
+            INSERT INTO sandbox_transactions (hash, place, block_number, recipient, units, kind, contract)
+            VALUES (:hash, :place, :block_number, :recipient, :units, :kind, :contract)
+            """,
+            {
+                "hash": transaction.hash,
+                "place": transaction.place,
+                "block_number": transaction.block_number,
+                "recipient": transaction.to,
+                "units": str(transaction.units),
+                "kind": transaction.kind,
+                "contract": transaction.contract,
+            },
+        )

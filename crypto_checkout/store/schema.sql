@@ -230,6 +230,19 @@ CREATE TABLE sandbox (
     updated_at TEXT NOT NULL
 ) STRICT;
 
+CREATE TABLE sandbox_transactions (
+    seq INTEGER PRIMARY KEY,
+    hash TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    block_number INTEGER NOT NULL,
+    recipient TEXT NOT NULL,
+    units TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('native', 'internal', 'token')),
+    contract TEXT
+) STRICT;
+
+CREATE UNIQUE INDEX sandbox_transactions_by_hash ON sandbox_transactions (hash, place);
+
 CREATE TABLE unmatched_payments (
     seq INTEGER PRIMARY KEY,
     session_id TEXT NOT NULL REFERENCES checkout_sessions (id),

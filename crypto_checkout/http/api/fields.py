@@ -158,8 +158,10 @@ CoinText = Annotated[str, StringConstraints(max_length=40), _shown(pattern=r"^[0
 CurrencyCode = Annotated[str, StringConstraints(max_length=10), _shown(enum=sorted(DECIMALS))]
 Symbol = Annotated[str, StringConstraints(min_length=1, max_length=20), _shown(pattern=f"^{_IN_LINES}$")]
 Id = Annotated[str, AfterValidator(_id), _shown(pattern=f"^{_ID.pattern}$")]
-Whole = Annotated[int, BeforeValidator(_whole)]
-ChainId = Annotated[Whole, Field(gt=0, lt=2**53)]
+Whole = BeforeValidator(_whole)
+"""Stands last in a kind of number, so that its bounds are seen."""
+
+ChainId = Annotated[int, Field(gt=0, lt=2**53), Whole]
 EventTypes = Annotated[
     list[str],
     Field(min_length=1, max_length=50),

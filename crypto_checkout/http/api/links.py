@@ -57,8 +57,8 @@ async def change(call: Call) -> Unit:
 
     def changed(link: Link) -> Link:
         fiat = values.fiat(
-            amount or str(link.fiat),
-            currency or link.fiat.currency,
+            str(link.fiat) if amount is None else amount,
+            link.fiat.currency if currency is None else currency,
             value_param="fiatAmount",
             currency_param="fiatCurrency",
         )

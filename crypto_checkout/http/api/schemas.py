@@ -92,7 +92,7 @@ class NewSession(Request):
     """Where payers go otherwise."""
     customer_email: Email | None = None
     """Who pays."""
-    expires_in_seconds: Annotated[Whole, Field(ge=60, le=86_400)] | None = None
+    expires_in_seconds: Annotated[int, Field(ge=60, le=86_400), Whole] | None = None
     """How long the price holds; without it `[sessions] ttl_seconds` of the configuration."""
 
 
@@ -176,7 +176,7 @@ class ChangedEndpoint(Request):
 class Rotation(Request):
     """How a secret is rotated."""
 
-    overlap_seconds: Annotated[Whole, Field(ge=0, le=604_800)] = 86_400
+    overlap_seconds: Annotated[int, Field(ge=0, le=604_800), Whole] = 86_400
     """How long the old secret signs beside the new one."""
 
 
@@ -223,7 +223,7 @@ class NewPayment(Request):
 class Mining(Request):
     """Blocks of test mode."""
 
-    blocks: Annotated[Whole, Field(ge=1, le=10_000)] = 1
+    blocks: Annotated[int, Field(ge=1, le=10_000), Whole] = 1
     """How many."""
 
 

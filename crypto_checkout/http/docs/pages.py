@@ -8,11 +8,10 @@ from typing import Any
 
 import jinja2
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
-
-from crypto_checkout.core.errors import RouteNotFound
 
 from . import markdown
 from .reference import Reference
@@ -48,7 +47,7 @@ def routes(document: Callable[[], Json], limit: Callable[[Request], None]) -> li
         limit(request)
         name = request.path_params["guide"]
         if name not in GUIDES:
-            raise RouteNotFound(f"There is no guide {name[:40]}.")
+            raise HTTPException(404)
         return HTMLResponse(await run_in_threadpool(pages.guide, name), headers=_HEADERS)
 
     return [Route("/docs", reference), Route("/docs/{guide}", guide)]

@@ -1,0 +1,132 @@
+"""`crypto-checkout trigger`: make an event happen for real, in test mode, through the running server."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from crypto_checkout.core.events import EventType
+
+from .opening import fail, fail_without_database, load_config, print_json, with_database
+from .options import Options, json_option
+from .whereabouts import known_url
+
+if TYPE_CHECKING:
+    from crypto_checkout.core.key import ApiKey
+    from crypto_checkout.store.database import Database
+
+_KEY_NAME = "crypto-checkout trigger"
+_OF_KEYS = {EventType.API_KEY_CREATED, EventType.API_KEY_REVOKED}
+_MOST_SECONDS = 60.0
+
+
+@click.command()
+@click.argument("event", metavar="EVENT", type=click.Choice([event_type.value for event_type in EventType]))
+@click.option("--api-key", envvar="CHECKOUT_API_KEY", show_envvar=True, help="A ck_test_ key; else one for a moment.")
+@click.option("--url", metavar="URL", help="The server, where it isn't the one of the configuration.")
+@json_option
+@click.pass_obj
+def trigger(options: Options, *, event: str, api_key: str | None, url: str | None, as_json: bool) -> None:
+    """Make an EVENT happen, like session.paid, in test mode.
+
+    The server makes a session, a link, an endpoint or a customer for it and does with it what leads to the event;
+    other events come on the way. Without a key one is made, used and revoked.
+    """
+    event_type = EventType(event)
+    if event_type in _OF_KEYS:
+        happened = _of_a_key(options, event_type)
+    else:
+        happened = _of_the_server(options, event_type, api_key, url)
+    if as_json:
+        print_json(happened)
+        return
+    click.echo(f"{event} happened: {happened['eventId']}, of {happened['resourceId']}.")
+
+
+def _of_the_server(options: Options, event_type: EventType, api_key: str | None, url: str | None) -> dict[str, str]:
+    from crypto_checkout.client import CheckoutClient, CheckoutClientError
+
+    from .stories import STORIES, NotYet, happened
+
+    url = url or known_url(load_config(options))
+    if api_key is not None and not api_key.startswith("ck_test_"):
+        fail("That is no test key: trigger works in test mode only, with a key that begins with ck_test_.")
+    _check_that_it_answers(url)
+    with _key(options, api_key) as key:
+        try:
+            with CheckoutClient(url, key, timeout_seconds=_MOST_SECONDS) as client:
+                resource_id = STORIES[event_type](client)
+                event_id = happened(client, event_type, resource_id)
+        except NotYet as error:
+            fail(f"This server can't make {event_type} happen yet: {error}.")
+        except CheckoutClientError as error:
+            fail(f"{event_type} did not happen: {error}")
+        except ValueError as error:
+            fail(f"{error}.")
+    return {"type": event_type, "eventId": event_id, "resourceId": resource_id}
+
+
+def _check_that_it_answers(url: str) -> None:
+    """Refuse before anything is made where no server is."""
+    import httpx
+
+    try:
+        httpx.get(f"{url}/healthz", trust_env=False).raise_for_status()
+    except (httpx.HTTPError, httpx.InvalidURL):
+        fail(f"No server answers at {url}. Start it with `crypto-checkout serve`, or name it with --url.")
+
+
+@contextmanager
+def _key(options: Options, given: str | None) -> Iterator[str]:
+    """Give the key that was given, or one that is revoked at the end."""
+    if given is not None:
+        yield given
+        return
+    if not load_config(options).database.path.exists():
+        fail_without_database(load_config(options))
+    made, text = _make_key(options)
+    try:
+        yield text
+    finally:
+        _revoke_key(options, made)
+
+
+def _of_a_key(options: Options, event_type: EventType) -> dict[str, str]:
+    """Make a key, and revoke it: over the database, because no API does that."""
+    made, _ = _make_key(options)
+    _revoke_key(options, made)
+
+    async def work(db: "Database") -> str:
+        from crypto_checkout.store import events, lists
+
+        wanted = events.Filter(type=event_type, resource_id=made.id)
+        page = await db.read(lambda unit: events.bodies(unit, False, wanted, lists.Window(1)))
+        event_id: str = json.loads(page.items[0])["id"]
+        return event_id
+
+    return {"type": event_type, "eventId": with_database(options, work), "resourceId": made.id}
+
+
+def _make_key(options: Options) -> "tuple[ApiKey, str]":
+    from crypto_checkout.core.key import Scope
+    from crypto_checkout.services import keys
+    from crypto_checkout.services.events import Events
+
+    async def work(db: "Database") -> "tuple[ApiKey, str]":
+        return await db.write(
+            lambda unit: keys.create(unit, Events(), livemode=False, name=_KEY_NAME, scopes=list(Scope))
+        )
+
+    return with_database(options, work)
+
+
+def _revoke_key(options: Options, key: "ApiKey") -> None:
+    from crypto_checkout.services import keys
+    from crypto_checkout.services.events import Events
+
+    async def work(db: "Database") -> None:
+        await db.write(lambda unit: keys.revoke(unit, Events(), key.id))
+
+    with_database(options, work)
