@@ -16,10 +16,12 @@ _OF_STATE = {
     "unsupported_asset",
     "amount_too_small",
 }
-_WORDS = {
+_WORDS: dict[str | None, tuple[str, ...]] = {
+    None: ("webhook endpoints in this mode; delete one first",),
     "amount.value": ("more decimals than",),
     "fiatAmount": ("more decimals than",),
     "amount": ("more than zero", "finer than"),
+    "scenario": ("A scenario pays by itself",),
     "email": ("there is a customer with",),
     "successUrl": ("plain http",),
     "cancelUrl": ("plain http",),

@@ -56,6 +56,7 @@ async def empty(shop: App) -> App:
         unit.run("DELETE FROM events")
         unit.run("DELETE FROM webhook_endpoints")
         unit.run("DELETE FROM payment_links")
+        unit.run("DELETE FROM balances")  # of sessions that a block of the simulated chain has seen by now
         unit.run("DELETE FROM checkout_sessions")
 
     await shop.opened.db.write(clear)

@@ -1,17 +1,24 @@
 """The simulated chain: the same blocks after every restart, and a payment is always in a block that is new."""
 
+import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_checkout.chain.sandbox import PAYER, SandboxChain, State
+from crypto_checkout.chain.sandbox import PAYER, Draft, SandboxChain, State
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed
 from crypto_checkout.core.follow import Advance, Head, Rollback, common_ancestor, follow
 from crypto_checkout.core.payment import Kind, Transfer
+from crypto_checkout.core.simulated import Transaction
+from crypto_checkout.store.migrate import migrate, migrations
 
 GENESIS = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 RECEIVER = Address("0x" + "52" * 20)
@@ -36,7 +43,36 @@ def chain_at(seconds: float = 0, seed: str = "seed") -> tuple[SandboxChain, Cloc
 
 
 def restarted(chain: SandboxChain, clock: Callable[[], datetime]) -> SandboxChain:
-    return SandboxChain(State.from_json(chain.state.to_json()), clock)
+    return SandboxChain(State.from_json(chain.state.to_json()), clock, transactions(chain))
+
+
+def transactions(chain: SandboxChain) -> list[Transaction]:
+    return [each for number in range(chain.state.newest + 1) for each in chain.transactions_in(number)]
+
+
+def pay(
+    chain: SandboxChain,
+    to: Address,
+    units: int,
+    entropy: bytes,
+    contract: Address | None = None,
+    *,
+    internal: bool = False,
+) -> Transaction:
+    draft = chain.draft()
+    transaction = draft.pay(to, units, entropy, contract, internal=internal)
+    chain.apply(draft)
+    return transaction
+
+
+def mine(chain: SandboxChain, blocks: int) -> None:
+    change(chain, lambda draft: draft.mine(blocks))
+
+
+def change(chain: SandboxChain, how: Callable[[Draft], None]) -> None:
+    draft = chain.draft()
+    how(draft)
+    chain.apply(draft)
 
 
 async def test_a_block_comes_every_second() -> None:
@@ -75,7 +111,7 @@ async def test_a_block_that_is_not_mined_fails(first: int, last: int) -> None:
 
 async def test_a_payment_is_in_a_new_block_with_all_that_a_chain_says_of_it() -> None:
     chain, _ = chain_at(5)
-    transaction = chain.pay(RECEIVER, 7, ENTROPY)
+    transaction = pay(chain, RECEIVER, 7, ENTROPY)
     assert await chain.head() == Head(6)
     (block,) = await chain.blocks(6, 6)
     assert transaction.hash == "0x" + ENTROPY.hex()
@@ -98,15 +134,15 @@ async def test_a_payment_is_in_a_new_block_with_all_that_a_chain_says_of_it() ->
 
 async def test_a_token_is_paid_as_a_token() -> None:
     chain, _ = chain_at(5)
-    chain.pay(RECEIVER, 7, ENTROPY, TOKEN)
+    pay(chain, RECEIVER, 7, ENTROPY, TOKEN)
     (transfer,) = (await chain.blocks(6, 6))[0].transfers
     assert (transfer.kind, transfer.contract, transfer.log_index) == (Kind.TOKEN, TOKEN, 0)
 
 
 async def test_what_a_contract_pays_shows_in_balances_and_in_no_block() -> None:
     chain, _ = chain_at(5)
-    chain.pay(RECEIVER, 7, bytes(32))
-    transaction = chain.pay(RECEIVER, 5, ENTROPY, internal=True)
+    pay(chain, RECEIVER, 7, bytes(32))
+    transaction = pay(chain, RECEIVER, 5, ENTROPY, internal=True)
     before, after = await chain.blocks(6, 7)
     assert after.transfers == ()
     assert await chain.balances(before.header, [RECEIVER, OTHER]) == {RECEIVER: 7, OTHER: 0}
@@ -122,14 +158,14 @@ async def test_what_a_contract_pays_shows_in_balances_and_in_no_block() -> None:
 async def test_a_range_shows_the_payments_of_its_own_blocks_only() -> None:
     chain, _ = chain_at()
     for number in range(1, 6):
-        chain.pay(RECEIVER, number, number.to_bytes(32))
+        pay(chain, RECEIVER, number, number.to_bytes(32))
     blocks = await chain.blocks(2, 4)
     assert [[transfer.units for transfer in block.transfers] for block in blocks] == [[2], [3], [4]]
 
 
 async def test_mined_blocks_put_the_chain_ahead_of_the_clock() -> None:
     chain, clock = chain_at(5)
-    chain.mine(10)
+    mine(chain, 10)
     assert await chain.head() == Head(15)
     assert (await chain.header(15)).time == clock() + timedelta(seconds=10)
     clock.seconds += 2
@@ -138,22 +174,22 @@ async def test_mined_blocks_put_the_chain_ahead_of_the_clock() -> None:
 
 async def test_who_was_paid_has_been_used() -> None:
     chain, _ = chain_at()
-    chain.pay(RECEIVER, 1, ENTROPY)
+    pay(chain, RECEIVER, 1, ENTROPY)
     assert await chain.used([RECEIVER, OTHER]) == {RECEIVER}
     assert await chain.used([]) == set()
 
 
 async def test_a_restart_gives_the_same_chain() -> None:
     chain, clock = chain_at(5)
-    chain.pay(RECEIVER, 2**255, ENTROPY)
-    chain.pay(OTHER, 8, bytes(32), TOKEN)
-    chain.mine(3)
+    pay(chain, RECEIVER, 2**255, ENTROPY)
+    pay(chain, OTHER, 8, bytes(32), TOKEN)
+    mine(chain, 3)
     chain.state.branches.append((7, "fork"))
     again = restarted(chain, clock)
     assert again.state == chain.state
     assert await again.head() == await chain.head()
     assert await again.blocks(0, 10) == await chain.blocks(0, 10)
-    assert again.state.transactions[1].kind is Kind.TOKEN
+    assert transactions(again)[1].kind is Kind.TOKEN
 
 
 async def test_the_time_that_the_server_was_off_passes_before_one_block() -> None:
@@ -183,13 +219,13 @@ async def test_a_short_stop_changes_no_block() -> None:
 
 async def test_what_was_mined_ahead_stays_ahead_over_a_stop() -> None:
     chain, clock = chain_at(100)
-    chain.mine(30)
+    mine(chain, 30)
     assert await chain.head() == Head(130)
     clock.seconds += 1000
     chain.state.resume(100, clock())
     assert await chain.head() == Head(131)
     assert chain.time == clock() + timedelta(seconds=30)
-    assert chain.pay(RECEIVER, 1, ENTROPY).block_number == 132
+    assert pay(chain, RECEIVER, 1, ENTROPY).block_number == 132
 
 
 async def test_a_branch_replaces_the_blocks_from_its_first_on() -> None:
@@ -199,7 +235,7 @@ async def test_a_branch_replaces_the_blocks_from_its_first_on() -> None:
     after = await chain.headers(range(11))
     assert [one == other for one, other in zip(before, after, strict=True)] == [True] * 8 + [False] * 3
     assert follow(7, after[7].hash, after[8:]) == Advance(tuple(after[8:]))
-    chain.mine(1)
+    mine(chain, 1)
     assert follow(10, before[10].hash, await chain.headers([11])) == Rollback(above=10)
     kept = {header.number: header.hash for header in before}
     assert common_ancestor(kept, {header.number: header.hash for header in after}) == 7
@@ -228,9 +264,105 @@ async def test_a_clock_that_is_set_back_takes_no_block_away() -> None:
     assert await restarted(chain, clock).head() == Head(100)
 
 
+async def test_blocks_that_come_at_once_take_nobody_s_time() -> None:
+    chain, clock = chain_at(10)
+    before = chain.time
+    change(chain, lambda draft: draft.mine_at_once(5))
+    assert await chain.head() == Head(15)
+    assert chain.time == before == clock()
+    headers = await chain.headers(range(16))
+    assert follow(0, headers[0].hash, headers[1:]) == Advance(tuple(headers[1:]))
+    clock.seconds += 3
+    assert await chain.head() == Head(18)
+    assert chain.time == clock()
+    again = restarted(chain, clock)
+    assert await again.blocks(0, 18) == await chain.blocks(0, 18)
+
+
+async def test_a_clock_that_is_put_forward_makes_one_block() -> None:
+    chain, clock = chain_at(10)
+    change(chain, lambda draft: draft.advance(3600))
+    assert await chain.head() == Head(11)
+    assert chain.time == clock() + timedelta(hours=1)
+    clock.seconds += 2
+    assert await chain.head() == Head(13)
+    assert chain.time == clock() + timedelta(hours=1)
+
+
+async def test_a_transaction_that_is_taken_out_can_come_again() -> None:
+    chain, _ = chain_at(10)
+    paid = pay(chain, RECEIVER, 7, ENTROPY)
+
+    def take_out(draft: Draft) -> None:
+        draft.removed.append(paid)
+        draft.state.fork(paid.block_number, "fork")
+        draft.mine(1)
+
+    change(chain, take_out)
+    assert transactions(chain) == []
+    assert await chain.balances(await chain.header(12), [RECEIVER]) == {RECEIVER: 0}
+
+    def put_in(draft: Draft) -> None:
+        draft.mine(1)
+        draft.move(paid)
+
+    change(chain, put_in)
+    assert transactions(chain) == [replace(paid, block_number=13)]
+    assert await chain.balances(await chain.header(13), [RECEIVER]) == {RECEIVER: 7}
+
+
+async def test_during_an_outage_every_look_fails_and_blocks_go_on() -> None:
+    chain, clock = chain_at(10)
+    header = await chain.header(10)
+    change(chain, lambda draft: draft.go_out(60))
+    clock.seconds += 59
+    looks = (chain.head, lambda: chain.headers([1]), lambda: chain.blocks(1, 1), lambda: chain.balances(header, []))
+    for look in looks:
+        with pytest.raises(ProviderFailed, match="outage"):
+            await look()
+    with pytest.raises(ProviderFailed, match="outage"):
+        await restarted(chain, clock).head()
+    clock.seconds += 1
+    assert await chain.head() == Head(70)
+
+
+async def test_the_state_stays_small_however_much_happens() -> None:
+    chain, clock = chain_at(10)
+    for _ in range(3_000):
+        clock.seconds += 10
+        change(chain, lambda draft: draft.mine_at_once(1))
+        change(chain, lambda draft: draft.state.fork(draft.number, "fork"))
+    assert len(chain.state.to_json()) < 10_000
+    assert chain.time == clock()
+    times = [header.time for header in await chain.headers(range(chain.number - 1024, chain.number + 1))]
+    assert times == sorted(times)
+
+
+def test_the_transactions_of_an_older_version_are_kept_to_the_last_digit(tmp_path: Path) -> None:
+    path = tmp_path / "checkout.db"
+    older = [each for each in migrations() if each.number < 4]
+    transaction = {"hash": "0x01", "block_number": 7, "to": RECEIVER, "units": 2**255 + 1, "kind": "token"}
+    state = {"seed": "seed", "transactions": [{**transaction, "contract": TOKEN}, {**transaction, "contract": None}]}
+    state["transactions"][1]["hash"] = "0x02"  # type: ignore[index]  # a list, as written above
+    with closing(sqlite3.connect(path)) as connection:
+        for each in older:
+            connection.executescript(each.sql)
+        connection.execute("INSERT INTO sandbox VALUES (1, ?, '')", [json.dumps(state)])
+        connection.execute(f"PRAGMA user_version = {older[-1].number}")
+        connection.commit()
+    migrate(path)
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT * FROM sandbox_transactions ORDER BY seq").fetchall()
+        (kept,) = connection.execute("SELECT state FROM sandbox").fetchone()
+    same = (0, 7, RECEIVER, str(2**255 + 1), "token")
+    assert rows == [(1, "0x01", *same, TOKEN), (2, "0x02", *same, None)]
+    assert json.loads(kept) == {"seed": "seed"}
+
+
 steps = st.lists(
     st.tuples(
-        st.integers(-30, 30) | st.integers(-5_000, 5_000), st.sampled_from(["look", "pay", "mine", "restart", "resume"])
+        st.integers(-30, 30) | st.integers(-5_000, 5_000),
+        st.sampled_from(["look", "pay", "mine", "at once", "advance", "fork", "restart", "resume"]),
     ),
     max_size=20,
 )
@@ -241,7 +373,7 @@ async def test_whatever_the_clock_does_a_payment_is_above_every_block_that_was_s
     steps: list[tuple[int, str]],
 ) -> None:
     chain, clock = chain_at(10)
-    seen = -1
+    seen, timeless = -1, 0
     for seconds, step in steps:
         clock.seconds += seconds
         if step == "look":
@@ -249,13 +381,24 @@ async def test_whatever_the_clock_does_a_payment_is_above_every_block_that_was_s
             assert number >= seen
             seen = number
         elif step == "pay":
-            assert chain.pay(RECEIVER, 1, ENTROPY).block_number > seen
+            assert pay(chain, RECEIVER, 1, ENTROPY).block_number > seen
         elif step == "mine":
-            chain.mine(2)
+            mine(chain, 2)
             assert chain.number >= seen + 2
+        elif step == "at once":
+            change(chain, lambda draft: draft.mine_at_once(2))
+            timeless += 2
+            assert chain.number >= seen + 2
+        elif step == "advance":
+            before = chain.time
+            change(chain, lambda draft: draft.advance(50))
+            assert chain.time >= before + timedelta(seconds=50)
+        elif step == "fork":
+            change(chain, lambda draft: draft.state.fork(draft.number, "fork"))
         else:
             chain = restarted(chain, clock)
             if step == "resume":
                 chain.state.resume(max(seen, 0), clock())
     times = [header.time for header in await chain.headers(range(chain.number + 1))]
-    assert times == sorted(set(times))
+    assert times == sorted(times)
+    assert len(set(times)) >= len(times) - timeless

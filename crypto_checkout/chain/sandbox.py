@@ -45,6 +45,7 @@ class State:
 
     `pauses` holds (block, seconds): how many seconds more than one a block have passed in all until that block. They
     passed while the server was off, or because somebody put the clock forward; what took no time takes one away.
+    `seconds_ahead` is how far the clock was put forward.
     `newest` is the newest block's number when it was last asked for: a clock that is set back takes no block away.
     """
 
@@ -54,6 +55,7 @@ class State:
     pauses: list[tuple[int, int]] = field(default_factory=list)
     branches: list[tuple[int, str]] = field(default_factory=list)
     newest: int = 0
+    seconds_ahead: int = 0
     outage_until: datetime | None = None
 
     @property
@@ -63,7 +65,7 @@ class State:
 
     def due(self, now: datetime) -> int:
         """Return the number of the newest block by the clock and what was mined ahead of it."""
-        elapsed = (now - self.genesis) // timedelta(seconds=1) - self.paused
+        elapsed = (now - self.genesis) // timedelta(seconds=1) + self.seconds_ahead - self.paused
         return max(0, elapsed) + self.blocks_ahead
 
     def resume(self, processed: int, now: datetime) -> None:
@@ -107,6 +109,7 @@ class State:
             blocks_ahead=raw["blocks_ahead"],
             branches=[(int(first), str(salt)) for first, salt in raw["branches"]],
             newest=raw["newest"],
+            seconds_ahead=raw.get("seconds_ahead", 0),
             pauses=[(int(block), int(seconds)) for block, seconds in raw["pauses"]],
             outage_until=from_optional_text(raw.get("outage_until")),
         )
@@ -135,21 +138,24 @@ class Draft:
     def mine(self, blocks: int) -> None:
         """Put blocks on top, each a second later than the one before: chain time moves ahead of the clock."""
         # From the newest block on, not from the clock: a payment must be in a block that nobody has processed.
-        self.state.blocks_ahead += self.number - self.state.due(self._now) + blocks
+        self._reach(self.number + blocks)
 
     def mine_at_once(self, blocks: int) -> None:
-        """Put blocks on top that take no time, as on chains with more than one a second: nobody's time runs out."""
-        for _ in range(blocks):
-            first = self.number + 1
-            self.mine(1)
+        """Put blocks on top that take no time, as on chains with several a second: nobody's time runs out."""
+        for first in range(self.number + 1, self.number + 1 + blocks):
             self.state.pause(first, -1)
-            self.state.blocks_ahead -= 1
+            self._reach(first)
 
     def advance(self, seconds: int) -> None:
         """Let time pass before one new block."""
         first = self.number + 1
-        self.mine(seconds)
+        self.state.seconds_ahead += seconds
         self.state.pause(first, seconds - 1)
+        self._reach(first)
+
+    def go_out(self, seconds: int) -> None:
+        """Have nobody read the chain for so long, from now on."""
+        self.state.outage_until = self._now + timedelta(seconds=seconds)
 
     def transfer(self, to: Address, units: int, kind: Kind, contract: Address | None, tx_hash: str) -> Transaction:
         """Put a transfer into the newest block, which must be a new one; with a hash that came before, beside that."""
@@ -169,6 +175,9 @@ class Draft:
     def move(self, transaction: Transaction) -> None:
         """Put a transaction that was taken out into the newest block, which must be a new one."""
         self.added.append(replace(transaction, block_number=self.number))
+
+    def _reach(self, number: int) -> None:
+        self.state.blocks_ahead += number - self.state.due(self._now)
 
 
 class _Transactions:
@@ -197,9 +206,7 @@ class SandboxChain:
 
     batch_blocks = 2_000
 
-    def __init__(
-        self, state: State, clock: Callable[[], datetime], transactions: Iterable[Transaction] = ()
-    ) -> None:
+    def __init__(self, state: State, clock: Callable[[], datetime], transactions: Iterable[Transaction] = ()) -> None:
         self.state = state
         self._clock = clock
         self._transactions = _Transactions(transactions)
@@ -252,7 +259,7 @@ class SandboxChain:
     async def blocks(self, first: int, last: int) -> list[Block]:
         """Return the blocks of a range, oldest first; internal transfers show in balances only, as on a real chain."""
         headers = await self.headers(range(first, last + 1))
-        return [Block(header, _transfers(self._in_block(header), header)) for header in headers]
+        return [Block(header, _transfers(self.transactions_in(header.number), header)) for header in headers]
 
     async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
         """Keep all: no transaction reverts here."""
@@ -284,13 +291,11 @@ class SandboxChain:
         """Return what contracts sent to addresses in a block, added up for each transaction as for traces."""
         self._check_current(header)
         found: dict[tuple[str, Address], Transfer] = {}
-        for each in self._in_block(header):
+        for each in self.transactions_in(header.number):
             if each.kind is Kind.INTERNAL and each.to in addresses:
                 earlier = found.get((each.hash, each.to))
                 transfer = _transfer(each, header)
-                found[each.hash, each.to] = replace(
-                    transfer, units=transfer.units + (earlier.units if earlier else 0)
-                )
+                found[each.hash, each.to] = replace(transfer, units=transfer.units + (earlier.units if earlier else 0))
         return [*found.values()]
 
     async def used(self, addresses: Sequence[Address]) -> set[Address]:
@@ -303,8 +308,9 @@ class SandboxChain:
     async def close(self) -> None:
         """Nothing is open."""
 
-    def _in_block(self, header: Header) -> Sequence[Transaction]:
-        return self._transactions.by_block.get(header.number, ())
+    def transactions_in(self, number: int) -> Sequence[Transaction]:
+        """Return the transactions of a block."""
+        return self._transactions.by_block.get(number, ())
 
     def _check_reachable(self) -> None:
         if self.is_out:

@@ -3,6 +3,7 @@
 from crypto_checkout.core.errors import ResourceNotFound
 from crypto_checkout.core.link import Link
 from crypto_checkout.core.shapes import SessionResource
+from crypto_checkout.core.simulated import Scenario
 
 from .links import Links
 from .sandbox import Sandbox
@@ -37,8 +38,11 @@ class Payers:
             raise ResourceNotFound("There is no such payment link.")
         return await self._sessions.create(link.livemode, Wanted(link_id=link.id))
 
-    async def pay_in_test_mode(self, session_id: str) -> None:
-        """Pay what is missing on the simulated chain. Raises ResourceNotFound, SessionNotOpen."""
+    async def pay_in_test_mode(self, session_id: str, scenario: Scenario | None = None) -> None:
+        """Pay what is missing on the simulated chain, or play a scenario. Raises what `services.sandbox` raises."""
         if self._sandbox is None:
             raise ResourceNotFound("There is no test mode on this server.")
-        await self._sandbox.pay(session_id)
+        if scenario is None:
+            await self._sandbox.pay(session_id)
+        else:
+            await self._sandbox.play(session_id, scenario)

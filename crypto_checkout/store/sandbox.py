@@ -32,9 +32,7 @@ def transactions(unit: ReadUnit) -> list[Transaction]:
     ]
 
 
-def save(
-    unit: WriteUnit, state: str, added: Iterable[Transaction] = (), removed: Iterable[Transaction] = ()
-) -> None:
+def save(unit: WriteUnit, state: str, added: Iterable[Transaction] = (), removed: Iterable[Transaction] = ()) -> None:
     """Store the state, and the transactions that came and went with it."""
     unit.run(
         """

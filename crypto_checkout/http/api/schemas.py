@@ -3,10 +3,14 @@
 The text under a field is its description in the API's documentation.
 """
 
+from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
+
+from crypto_checkout.core.payment import Kind
+from crypto_checkout.core.simulated import Scenario
 
 from .fields import (
     AmountText,
@@ -213,11 +217,40 @@ class ChangedCustomer(Request):
     """Your own notes; all of them are replaced."""
 
 
+def _one_of(kinds: type[StrEnum]) -> AfterValidator:
+    """Take the values of an enumeration."""
+
+    def check(text: str) -> str:
+        if text not in list(kinds):
+            raise ValueError(f'must be one of {", ".join(kinds)}; got "{text[:40]}"')
+        return text
+
+    return AfterValidator(check)
+
+
+_KindName = Annotated[str, _one_of(Kind), Field(json_schema_extra={"enum": [*Kind]})]
+_ScenarioName = Annotated[str, _one_of(Scenario), Field(json_schema_extra={"enum": [*Scenario]})]
+
+
+def _alone(alone: str, *others: str) -> dict[str, Any]:
+    """Say in a schema that a field comes without others; null is not there."""
+    nothing: dict[str, Any] = {"type": "null"}
+    return {"anyOf": [{"properties": {alone: nothing}}, {"properties": dict.fromkeys(others, nothing)}]}
+
+
 class NewPayment(Request):
-    """A payment of test mode."""
+    """A payment of test mode, or a scenario."""
+
+    model_config = ConfigDict(json_schema_extra=_alone("scenario", "amount", "kind", "transfers"))
 
     amount: CoinText | None = None
     """How much comes, in whole coins; without it what is missing."""
+    kind: _KindName | None = None
+    """How the money moves: `native` or `internal` (sent by a contract) for the chain's own coin, `token` for others."""
+    transfers: Annotated[int, Field(ge=1, le=20), Whole] | None = None
+    """In how many transfers, each in a block of its own; without it one."""
+    scenario: _ScenarioName | None = None
+    """What becomes of the session, to its end and at once. Nothing else is given with it."""
 
 
 class Mining(Request):
@@ -225,6 +258,27 @@ class Mining(Request):
 
     blocks: Annotated[int, Field(ge=1, le=10_000), Whole] = 1
     """How many."""
+
+
+class Reorganisation(Request):
+    """A reorg of test mode."""
+
+    depth: Annotated[int, Field(ge=1, le=1_000), Whole] = 1
+    """How many of the newest blocks are replaced."""
+
+
+class Outage(Request):
+    """An outage of test mode."""
+
+    seconds: Annotated[int, Field(ge=1, le=3_600), Whole]
+    """How long nobody can read the chain."""
+
+
+class Advance(Request):
+    """A step of test mode's clock."""
+
+    seconds: Annotated[int, Field(ge=1, le=2_592_000), Whole]
+    """How far."""
 
 
 class Nothing(Request):

@@ -4,7 +4,9 @@ from crypto_checkout.core import errors, examples
 from crypto_checkout.core.errors import InvalidBody, WalletNotConfigured
 from crypto_checkout.core.key import Scope
 from crypto_checkout.core.money import parse_units
+from crypto_checkout.core.payment import Kind
 from crypto_checkout.core.shapes import SandboxChainResource, SessionResource
+from crypto_checkout.core.simulated import Scenario
 from crypto_checkout.services.sandbox import Sandbox
 
 from . import schemas
@@ -14,22 +16,47 @@ _MOST_UNITS = 2**256
 
 
 async def pay(call: Call) -> Unit:
-    """Pay a session with one transaction, and answer with the session once its block is processed."""
+    """Pay a session or play a scenario with it; answer with the session once the blocks are processed."""
     body: schemas.NewPayment = call.body
-    sandbox = _sandbox(call)
-    units = None
-    if body.amount is not None:
-        units = _units(body.amount, await sandbox.decimals(call.path["id"]))
-    paid = await sandbox.pay(call.path["id"], units)
+    sandbox, id_ = _sandbox(call), call.path["id"]
+    if body.scenario is not None:
+        if (body.amount, body.kind, body.transfers) != (None, None, None):
+            raise InvalidBody("A scenario pays by itself: give no amount, kind or transfers with it.", param="scenario")
+        played = await sandbox.play(id_, Scenario(body.scenario))
+        return lambda _: played
+    units = None if body.amount is None else _units(body.amount, await sandbox.decimals(id_))
+    kind = None if body.kind is None else Kind(body.kind)
+    paid = await sandbox.pay(id_, units, kind, body.transfers or 1)
     return lambda _: paid
 
 
 async def mine(call: Call) -> Unit:
     """Mine blocks and have them processed."""
     body: schemas.Mining = call.body
-    number = await _sandbox(call).mine(body.blocks)
-    mined: Resource = {"object": "chain", "livemode": False, "chainId": 1337, "blockNumber": number}
-    return lambda _: mined
+    return _moved(await _sandbox(call).mine(body.blocks))
+
+
+async def reorg(call: Call) -> Unit:
+    """Replace the newest blocks by others."""
+    body: schemas.Reorganisation = call.body
+    return _moved(await _sandbox(call).reorg(body.depth))
+
+
+async def outage(call: Call) -> Unit:
+    """Have nobody reach the chain for a while."""
+    body: schemas.Outage = call.body
+    return _moved(await _sandbox(call).outage(body.seconds))
+
+
+async def advance(call: Call) -> Unit:
+    """Put the chain's time forward."""
+    body: schemas.Advance = call.body
+    return _moved(await _sandbox(call).advance(body.seconds))
+
+
+def _moved(number: int) -> Unit:
+    chain: Resource = {"object": "chain", "livemode": False, "chainId": 1337, "blockNumber": number}
+    return lambda _: chain
 
 
 def _sandbox(call: Call) -> Sandbox:
@@ -54,13 +81,16 @@ OPERATIONS = (
         path="/test_helpers/checkout_sessions/{id}/pay",
         scope=Scope.SESSIONS_WRITE,
         summary="Pay a test session",
-        description="Without an `amount`, what is missing. Answers once the block of the payment is processed.",
+        description=(
+            "Without an `amount`, what is missing. Answers once the block of the payment is processed. With a "
+            "`scenario` the session, to which nothing was paid yet, goes through all of it, and no other notices."
+        ),
         write=pay,
         body=schemas.NewPayment,
         sent={"amount": "0.001"},
         answer=SessionResource,
         example=examples.shown_paid_session,
-        raises=(errors.SessionNotOpen, errors.WalletNotConfigured),
+        raises=(errors.SessionNotOpen, errors.UnsupportedAsset, errors.WalletNotConfigured),
         test_mode_only=True,
     ),
     Operation(
@@ -71,6 +101,51 @@ OPERATIONS = (
         write=mine,
         body=schemas.Mining,
         sent={"blocks": 3},
+        answer=SandboxChainResource,
+        example=examples.shown_chain,
+        raises=(errors.WalletNotConfigured,),
+        test_mode_only=True,
+    ),
+    Operation(
+        method="POST",
+        path="/test_helpers/chain/reorg",
+        scope=Scope.SESSIONS_WRITE,
+        summary="Reorganise the simulated chain",
+        description=(
+            "The newest blocks are replaced by others with the same transactions: payments are taken back and come "
+            "again."
+        ),
+        write=reorg,
+        body=schemas.Reorganisation,
+        sent={"depth": 3},
+        answer=SandboxChainResource,
+        example=examples.shown_chain,
+        raises=(errors.WalletNotConfigured,),
+        test_mode_only=True,
+    ),
+    Operation(
+        method="POST",
+        path="/test_helpers/chain/outage",
+        scope=Scope.SESSIONS_WRITE,
+        summary="Take the simulated chain offline",
+        description="No block is processed meanwhile, and nothing expires; what was paid is found afterwards.",
+        write=outage,
+        body=schemas.Outage,
+        sent={"seconds": 5},
+        answer=SandboxChainResource,
+        example=examples.shown_chain,
+        raises=(errors.WalletNotConfigured,),
+        test_mode_only=True,
+    ),
+    Operation(
+        method="POST",
+        path="/test_helpers/clock/advance",
+        scope=Scope.SESSIONS_WRITE,
+        summary="Put the simulated chain's clock forward",
+        description="For all test sessions: they expire by it. A scenario like `late` moves its own session only.",
+        write=advance,
+        body=schemas.Advance,
+        sent={"seconds": 900},
         answer=SandboxChainResource,
         example=examples.shown_chain,
         raises=(errors.WalletNotConfigured,),

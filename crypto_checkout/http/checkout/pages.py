@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
@@ -16,6 +16,7 @@ from starlette.routing import Route
 from crypto_checkout.core import moments
 from crypto_checkout.core.errors import CheckoutError, RecoverableError, ResourceNotFound, RouteNotFound, SessionNotOpen
 from crypto_checkout.core.shapes import SessionResource
+from crypto_checkout.core.simulated import Scenario
 from crypto_checkout.services.payers import Payers
 
 from . import refusals, visitors
@@ -179,7 +180,7 @@ class _Pages:
         return Response(body, media_type="application/json", headers=headers)
 
     async def pay_in_test_mode(self, request: Request) -> Response:
-        """Pay with test money, then show the session again."""
+        """Pay with test money, as the button says that was pressed, then show the session again."""
         page = _page_of(request)
         if visitors.is_cross_site(request.headers):
             return refusals.show(self._paper, refusals.CROSS_SITE, page)
@@ -188,7 +189,7 @@ class _Pages:
             return refusals.show(self._paper, refusals.NOT_A_TEST, page)
         # A second click, or a page that was left open: the session's page says what happened.
         with suppress(SessionNotOpen):
-            await self._checkout.sessions.pay_in_test_mode(session["id"])
+            await self._checkout.sessions.pay_in_test_mode(session["id"], _scenario(await request.body()))
         return RedirectResponse(page, 303, {"Cache-Control": "no-store"})
 
     async def logo(self, request: Request) -> Response:
@@ -198,6 +199,14 @@ class _Pages:
             return refusals.page(self._paper, RouteNotFound("there is no logo"), _page_of(request))
         media_type = _LOGO_TYPES.get(logo.suffix.lower(), "application/octet-stream")
         return FileResponse(logo, media_type=media_type, headers=_LOGO_HEADERS)
+
+
+def _scenario(form: bytes) -> Scenario | None:
+    """Read which button of the form was pressed; the one to pay has no scenario."""
+    try:
+        return Scenario(dict(parse_qsl(form.decode("ascii", "replace"))).get("scenario", ""))
+    except ValueError:
+        return None
 
 
 def _page_of(request: Request) -> str:
