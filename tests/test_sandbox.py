@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crypto_checkout.chain.sandbox import PAYER, Draft, SandboxChain, State
@@ -369,6 +369,7 @@ steps = st.lists(
 
 
 @given(steps)
+@settings(deadline=None)
 async def test_whatever_the_clock_does_a_payment_is_above_every_block_that_was_seen(
     steps: list[tuple[int, str]],
 ) -> None:

@@ -227,7 +227,7 @@ async def test_nothing_expires_in_an_outage_and_what_was_paid_is_found_afterward
         paid, unpaid = await ask(app.api), await ask(app.api)
         await help_with(app.api, "/chain/outage", seconds=1200)
         assert (await pay(app.api, paid))["payments"] == []
-        assert await refused(app.api, unpaid, scenario="exact") == (503, "wallet_not_configured", None)
+        assert await refused(app.api, unpaid, scenario="exact") == (409, "session_not_open", None)
         clock.move(seconds=1199)
         await help_with(app.api, "/chain/mine", blocks=1)
         assert {(await look(app.api, each))["status"] for each in (paid, unpaid)} == {"pending"}

@@ -74,7 +74,7 @@ import type { paths } from "./api.js";
 
 const api = createClient<paths>({ baseUrl: "" });
 await api.POST("/api/v1/checkout_sessions", { body: { amount: { value: 10, currency: "USD" } } });
-await api.POST("/api/v1/checkout_sessions", { body: { amount: { value: "10", currency: "XXX" } } });
+await api.POST("/api/v1/checkout_sessions", { body: { amount: { value: "10", currency: "XTS" } } });
 await api.POST("/api/v1/checkout_sessions", { body: {} });
 await api.POST("/api/v1/payment_links", { body: { title: "A book" } });
 await api.GET("/api/v1/checkout_session");

@@ -178,6 +178,7 @@ class Draft:
 
     def _reach(self, number: int) -> None:
         self.state.blocks_ahead += number - self.state.due(self._now)
+        self.state.newest = number
 
 
 class _Transactions:

@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crypto_checkout.core.events import EventType
-
 from . import tables
 from .beside import clock
 from .opening import fail_without_database, load_config, or_sentence
-from .options import MODES, Options, mode_filter, since_option
+from .options import MODES, Options, event_types, mode_filter, since_option
 
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
@@ -167,8 +165,8 @@ def _checked_url(text: str) -> str:
 def _types(texts: tuple[str, ...]) -> frozenset[str] | None:
     """Return the types that are wanted; None for all."""
     wanted = frozenset(each.strip() for text in texts for each in text.split(",") if each.strip())
-    unknown = sorted(wanted - {*EventType, _ALL})
+    unknown = sorted(wanted - {*event_types(), _ALL})
     if unknown:
-        known = ", ".join(each.value for each in EventType)
+        known = ", ".join(event_types())
         raise click.UsageError(f'--events: there is no type "{unknown[0][:40]}". There are {known}.')
     return None if not wanted or _ALL in wanted else wanted

@@ -1,6 +1,6 @@
 """What the group gives every command (`ctx.obj`), and the options that several share. Nothing here does anything."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -56,3 +56,32 @@ def since_option(meaning: str) -> Callable[[F], F]:
             raise click.BadParameter('wanted is a time with its zone, like "2026-01-31T12:00:00Z"') from None
 
     return click.option("--since", metavar="TIME", callback=read, help=f"{meaning}: 2026-01-31T12:00:00Z.")
+
+
+class OneOf(click.ParamType[str]):
+    """One of some texts that are known only once they are needed, because where they are is heavy to import."""
+
+    def __init__(self, name: str, known: Callable[[], Iterable[str]]) -> None:
+        self.name = name
+        self._known = known
+
+    def convert(self, value: str, _: click.Parameter | None, __: click.Context | None) -> str:
+        """Return the text, or refuse it with the known ones."""
+        known = [*self._known()]
+        if value not in known:
+            self.fail(f'"{value[:40]}" is not one of {", ".join(known)}')
+        return value
+
+
+def statuses() -> list[str]:
+    """Return the statuses of sessions."""
+    from crypto_checkout.core.session import Status
+
+    return [status.value for status in Status]
+
+
+def event_types() -> list[str]:
+    """Return the types of events."""
+    from crypto_checkout.core.events import EventType
+
+    return [event_type.value for event_type in EventType]

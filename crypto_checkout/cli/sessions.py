@@ -4,11 +4,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crypto_checkout.core.session import Status
-
 from . import tables
 from .opening import load_config, print_json, with_database
-from .options import MODES, Options, json_option, limit_option, mode_filter
+from .options import MODES, OneOf, Options, json_option, limit_option, mode_filter, statuses
 
 if TYPE_CHECKING:
     from crypto_checkout.core.session import Session
@@ -25,13 +23,14 @@ def sessions() -> None:
 
 
 @sessions.command("list")
-@click.option("--status", type=click.Choice([status.value for status in Status]), help="Only those.")
+@click.option("--status", type=OneOf("status", statuses), help="Only those of this status, like paid.")
 @mode_filter
 @limit_option
 @json_option
 @click.pass_obj
 def list_sessions(options: Options, *, status: str | None, mode: str | None, limit: int, as_json: bool) -> None:
     """List the newest sessions, of both modes."""
+    from crypto_checkout.core.session import Status
     from crypto_checkout.store import lists
     from crypto_checkout.store import sessions as store
 

@@ -7,23 +7,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crypto_checkout.core.events import EventType
-
 from .opening import fail, fail_without_database, load_config, print_json, with_database
-from .options import Options, json_option
+from .options import OneOf, Options, event_types, json_option
 from .whereabouts import known_url
 
 if TYPE_CHECKING:
+    from crypto_checkout.core.events import EventType
     from crypto_checkout.core.key import ApiKey
     from crypto_checkout.store.database import Database
 
 _KEY_NAME = "crypto-checkout trigger"
-_OF_KEYS = {EventType.API_KEY_CREATED, EventType.API_KEY_REVOKED}
 _MOST_SECONDS = 60.0
 
 
 @click.command()
-@click.argument("event", metavar="EVENT", type=click.Choice([event_type.value for event_type in EventType]))
+@click.argument("event", metavar="EVENT", type=OneOf("event", event_types))
 @click.option("--api-key", envvar="CHECKOUT_API_KEY", show_envvar=True, help="A ck_test_ key; else one for a moment.")
 @click.option("--url", metavar="URL", help="The server, where it isn't the one of the configuration.")
 @json_option
@@ -33,19 +31,30 @@ def trigger(options: Options, *, event: str, api_key: str | None, url: str | Non
 
     The server makes a session, a link, an endpoint or a customer for it and does with it what leads to the event;
     other events come on the way. Without a key one is made, used and revoked.
-    """
+
+    \b
+    session.            created detected paid paid_late underpaid overpaid expired failed reorged late_payment
+    payment_link.       created updated deleted
+    webhook_endpoint.   created updated deleted disabled
+    customer.           created updated
+    api_key.            created revoked
+    """  # noqa: D301 - click's sign for lines that stay as they are
+    from crypto_checkout.core.events import EventType
+
+    from .stories import STORIES
+
     event_type = EventType(event)
-    if event_type in _OF_KEYS:
-        happened = _of_a_key(options, event_type)
-    else:
+    if event_type in STORIES:
         happened = _of_the_server(options, event_type, api_key, url)
+    else:
+        happened = _of_a_key(options, event_type)
     if as_json:
         print_json(happened)
         return
     click.echo(f"{event} happened: {happened['eventId']}, of {happened['resourceId']}.")
 
 
-def _of_the_server(options: Options, event_type: EventType, api_key: str | None, url: str | None) -> dict[str, str]:
+def _of_the_server(options: Options, event_type: "EventType", api_key: str | None, url: str | None) -> dict[str, str]:
     from crypto_checkout.client import CheckoutClient, CheckoutClientError
 
     from .stories import STORIES, NotYet, happened
@@ -93,7 +102,7 @@ def _key(options: Options, given: str | None) -> Iterator[str]:
         _revoke_key(options, made)
 
 
-def _of_a_key(options: Options, event_type: EventType) -> dict[str, str]:
+def _of_a_key(options: Options, event_type: "EventType") -> dict[str, str]:
     """Make a key, and revoke it: over the database, because no API does that."""
     made, _ = _make_key(options)
     _revoke_key(options, made)

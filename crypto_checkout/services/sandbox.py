@@ -13,7 +13,6 @@ from crypto_checkout.core.errors import (
     ResourceNotFound,
     SessionNotOpen,
     UnsupportedAsset,
-    WalletNotConfigured,
 )
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.payment import Kind
@@ -75,9 +74,8 @@ class Sandbox:
 
         Raises:
             ResourceNotFound: There is no such test session.
-            SessionNotOpen: It is not pending any more, or something has arrived.
+            SessionNotOpen: It is not pending any more, something has arrived, or the chain has an outage.
             UnsupportedAsset: What the session asks for doesn't move like this.
-            WalletNotConfigured: The chain has an outage.
 
         """
         async with self._turn:
@@ -106,10 +104,9 @@ class Sandbox:
     async def reorg(self, depth: int) -> int:
         """Replace the newest blocks by a longer branch with the same transactions; return the newest block's number.
 
-        Only blocks that the watcher remembers are replaced. Raises WalletNotConfigured during an outage.
+        Only blocks that the watcher remembers are replaced.
         """
         async with self._turn:
-            self._check_reachable()
             await self._watcher.flush()
             remembered = await self._db.read(lambda unit: chains.remembered(unit, CHAIN_ID))
 
@@ -158,7 +155,7 @@ class Sandbox:
 
     def _check_reachable(self) -> None:
         if self._chain.is_out:
-            raise WalletNotConfigured(
+            raise SessionNotOpen(
                 f"The simulated chain has an outage until {self._chain.state.outage_until}: nothing can be processed. "
                 "Try again then."
             )

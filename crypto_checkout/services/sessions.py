@@ -115,9 +115,16 @@ class Sessions:
 
     async def listed(self, livemode: bool, wanted: store.Filter, window: lists.Window) -> lists.Page[SessionResource]:
         """Return a page of sessions."""
-        return await self._db.read(
-            lambda unit: store.listed(unit, livemode, wanted, window).map(lambda each: self.describe(unit, each))
-        )
+
+        def read(unit: ReadUnit) -> lists.Page[SessionResource]:
+            page = store.listed(unit, livemode, wanted, window)
+            paid = payments.of_sessions(unit, page.items)
+            tips = {chain_id: chains.tip(unit, chain_id) for chain_id in {each.asset.chain_id for each in page.items}}
+            return page.map(
+                lambda each: resources.session(each, paid[each.id], tips[each.asset.chain_id], self._public_url)
+            )
+
+        return await self._db.read(read)
 
     def describe(self, unit: ReadUnit, session: Session) -> SessionResource:
         """Return a session with its payments as of now."""

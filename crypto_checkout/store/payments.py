@@ -1,5 +1,7 @@
 """Payments: every transfer to a session's address that a canonical block ever held. Never deleted."""
 
+from collections.abc import Sequence
+
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.payment import Kind, Payment, Transfer
@@ -58,6 +60,26 @@ def of_session(unit: ReadUnit, session: Session) -> list[Payment]:
         {"session_id": session.id},
     )
     return [_payment(row, session.address) for row in rows]
+
+
+def of_sessions(unit: ReadUnit, sessions: Sequence[Session]) -> dict[str, list[Payment]]:
+    """Return the payments of several sessions (at most a page of them) by session, each as `of_session` does."""
+    if not sessions:
+        return {}
+    names = {f"s{place}": session.id for place, session in enumerate(sessions)}
+    rows = unit.all(
+        f"""
+        SELECT * FROM payments
+        WHERE session_id IN ({", ".join(":" + name for name in names)})
+        ORDER BY session_id, block_number, log_index, seq
+        """,  # noqa: S608 - parameter names only
+        names,
+    )
+    addresses = {session.id: session.address for session in sessions}
+    found: dict[str, list[Payment]] = {session.id: [] for session in sessions}
+    for row in rows:
+        found[row["session_id"]].append(_payment(row, addresses[row["session_id"]]))
+    return found
 
 
 def credited(unit: ReadUnit, session_id: str) -> int:

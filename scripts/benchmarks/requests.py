@@ -2,7 +2,7 @@
 
     scripts/bench requests [--rounds 5] [--seconds 3]
 
-A session is read and made on a real `serve` process with the rate limit out of the way. Beside it runs a bare
+Everything is read, listed and made on a real `serve` process with the rate limit out of the way. Beside it runs a bare
 Starlette endpoint that answers the same JSON under the same uvicorn settings, without database, keys and checks. The
 two take turns, so that a machine that gets busy slows both. The load comes from processes of their own (see _load.py);
 how busy they were is shown, because a generator at 100 % of a CPU would measure itself.
@@ -11,6 +11,7 @@ how busy they were is shown, because a generator at 100 % of a CPU would measure
 import argparse
 import contextlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,9 @@ from tests.server import Server
 
 PROCESSES, CONNECTIONS = 2, 16
 BODY = b'{"amount": {"value": "10.00", "currency": "USD"}}'
+LINK = b'{"title": "Coffee", "fiatAmount": "3.50"}'
+ENDPOINT = b'{"url": "http://127.0.0.1:9/hook", "events": ["session.failed"]}'
+MADE = {"/checkout_sessions": BODY, "/payment_links": LINK}
 NO_LIMIT = {"CHECKOUT__RATE_LIMIT__PER_SECOND": "100000", "CHECKOUT__RATE_LIMIT__BURST": "100000"}
 
 
@@ -66,20 +70,41 @@ def main() -> None:
 
 @contextlib.contextmanager
 def subjects(folder: Path) -> Iterator[list[Subject]]:
-    """Start both servers."""
+    """Start both servers, and put something into every list."""
     with Server(folder, environ=NO_LIMIT) as server:
-        session = server.api.post("/checkout_sessions", content=BODY, headers={"Content-Type": "application/json"})
-        path = f"/api/v1/checkout_sessions/{session.raise_for_status().json()['id']}"
+        session = made(server, "/checkout_sessions", BODY)
         port = httpx.URL(server.url).port or 0
-        with bare(folder, session.json()) as bare_port:
+        with bare(folder, session) as bare_port:
             yield [
                 Subject("bare GET", bare_port, request("GET", "/"), b"HTTP/1.1 200 "),
-                Subject("GET session", port, request("GET", path, server.key), b"HTTP/1.1 200 "),
+                *[
+                    Subject(f"GET {path}", port, request("GET", f"/api/v1{path}", server.key), b"HTTP/1.1 200 ")
+                    for path in readable(server, session["id"])
+                ],
                 Subject("bare POST", bare_port, request("POST", "/"), b"HTTP/1.1 201 "),
-                Subject(
-                    "POST session", port, request("POST", "/api/v1/checkout_sessions", server.key), b"HTTP/1.1 201 "
-                ),
+                *[
+                    Subject(f"POST {path}", port, request("POST", f"/api/v1{path}", server.key, body), b"HTTP/1.1 201 ")
+                    for path, body in MADE.items()
+                ],
             ]
+
+
+def readable(server: Server, session_id: str) -> list[str]:
+    """Return the path of each thing that can be read, and of each list, which then holds a page of 25."""
+    for _ in range(30):
+        link, endpoint = made(server, "/payment_links", LINK), made(server, "/webhook_endpoints", ENDPOINT)
+        made(server, "/checkout_sessions", BODY)
+        customer = made(server, "/customers", json.dumps({"email": f"{link['slug']}@example.com"}).encode())
+    event = server.api.get("/events").json()["data"][0]
+    ones = [session_id, link["id"], endpoint["id"], event["id"], customer["id"]]
+    lists = ["/checkout_sessions", "/payment_links", "/webhook_endpoints", "/events", "/customers"]
+    return [*(f"{path}/{one}" for path, one in zip(lists, ones, strict=True)), *lists]
+
+
+def made(server: Server, path: str, body: bytes) -> dict[str, str]:
+    answer = server.api.post(path, content=body, headers={"Content-Type": "application/json"})
+    found: dict[str, str] = answer.raise_for_status().json()
+    return found
 
 
 @contextlib.contextmanager
@@ -100,14 +125,14 @@ def bare(folder: Path, answer: object) -> Iterator[int]:
         process.wait()
 
 
-def request(method: str, path: str, key: str | None = None) -> bytes:
+def request(method: str, path: str, key: str | None = None, body: bytes = BODY) -> bytes:
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1"]
     if key is not None:
         lines.append(f"Authorization: Bearer {key}")
     if method == "GET":
         return "\r\n".join([*lines, "", ""]).encode()
-    lines += ["Content-Type: application/json", f"Content-Length: {len(BODY)}"]
-    return "\r\n".join([*lines, "", ""]).encode() + BODY
+    lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def measure(subject: Subject, pool: ProcessPoolExecutor, seconds: float) -> None:
@@ -126,7 +151,8 @@ def show(subject: Subject, among: list[Subject]) -> None:
     baseline = next(other for other in among if other.name == f"bare {subject.name.split()[0]}" or other is subject)
     share = "" if baseline is subject else f"{median(subject.per_second) / median(baseline.per_second):.0%} of bare, "
     busy = f"each load process {median(subject.load_cpu_percent):.0f} % busy"
-    print(f"{subject.name:<14} {spread(subject.per_second, 0, 'per second'):<44} {share}{busy}")
+    name = re.sub(r"/\w+_[0-9A-Z]{26}", "/{id}", subject.name)
+    print(f"{name:<30} {spread(subject.per_second, 0, 'per second'):<44} {share}{busy}")
 
 
 if __name__ == "__main__":
