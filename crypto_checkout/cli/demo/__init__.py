@@ -52,13 +52,15 @@ def _play(timeline: "Timeline", options: Options, anvil: str) -> list[str]:
     """Run it all and clean up; return the programs' last lines where a step failed (`timeline.problem`)."""
     import httpx
 
+    from crypto_checkout.client import CheckoutClientError
+
     from .stage import Failed, Stage
     from .story import tell
 
     with Stage(options.environ, deadline_seconds=_DEADLINE_SECONDS) as stage:
         try:
             tell(timeline, stage, anvil)
-        except (Failed, httpx.HTTPError, OSError) as error:
+        except (Failed, CheckoutClientError, httpx.HTTPError, OSError) as error:
             timeline.problem = str(error)
             return stage.last_lines()
         return []

@@ -1,18 +1,16 @@
-"""The demo's server: a real `crypto-checkout serve` with a wallet and a live key of its own, used over HTTP."""
+"""The demo's server: a real `crypto-checkout serve` with a wallet and a live key of its own, used by our client."""
 
 import re
 import secrets
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
-
-import httpx
 
 from crypto_checkout.chain.mnemonic import ENTROPY_BYTES, new_wallet
+from crypto_checkout.client import CheckoutClient, EndpointResource, LinkResource, ServerError, SessionResource
 
 from .node import CHAIN_ID
-from .stage import Failed, Stage
+from .stage import Stage
 
 CONFIRMATIONS = 3
 
@@ -40,7 +38,6 @@ _MAKE_KEY = ("keys", "create", "--mode", "live", "--name", "demo", "--json")
 _KEY = re.compile(r'"key": "(ck_live_\w+)"')
 _LISTENING = re.compile(r"listens on (http://\S+)")
 _LOOK_SECONDS = 0.05
-_TIMEOUT_SECONDS = 10
 
 
 class Shop:
@@ -57,29 +54,30 @@ class Shop:
         keys = stage.start("keys", [*program, *_MAKE_KEY])
         server = stage.start("server", [*program, "serve"])
         self.url = server.wait_for(_LISTENING)
-        headers = {"Authorization": f"Bearer {keys.wait_for(_KEY)}"}
-        client = httpx.Client(base_url=f"{self.url}/api/v1", headers=headers, timeout=_TIMEOUT_SECONDS, trust_env=False)
-        self._client = stage.enter(client)
+        self._client = stage.enter(CheckoutClient(self.url, keys.wait_for(_KEY), max_retries=0))
 
-    def make(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Create something; return it. Waits while the server says that it isn't ready for that yet."""
-        while (answer := self._client.post(path, json=body)).status_code == httpx.codes.SERVICE_UNAVAILABLE:
-            time.sleep(_LOOK_SECONDS)
-        return _checked(answer)
+    def make_endpoint(self, url: str, events: list[str]) -> EndpointResource:
+        """Have these events sent to a URL."""
+        return self._client.webhook_endpoints.create(url=url, events=events)
 
-    def wait_for(self, session_id: str, is_so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    def make_link(self, title: str, amount: str, currency: str) -> LinkResource:
+        """Make a payment link."""
+        return self._client.payment_links.create(title=title, fiat_amount=amount, fiat_currency=currency)
+
+    def make_session(self, link_id: str) -> SessionResource:
+        """Make a session from a link; waits while the server says that it isn't ready for that yet."""
+        while True:
+            try:
+                return self._client.checkout_sessions.create(link_id=link_id)
+            except ServerError:
+                time.sleep(_LOOK_SECONDS)  # the stage has a deadline
+
+    def wait_for(self, session_id: str, is_so: Callable[[SessionResource], bool]) -> SessionResource:
         """Return the session once the API shows it as wanted."""
         while not is_so(session := self.session(session_id)):
             time.sleep(_LOOK_SECONDS)
         return session
 
-    def session(self, session_id: str) -> dict[str, Any]:
+    def session(self, session_id: str) -> SessionResource:
         """Return the session as it is now."""
-        return _checked(self._client.get(f"/checkout_sessions/{session_id}"))
-
-
-def _checked(answer: httpx.Response) -> dict[str, Any]:
-    if not answer.is_success:
-        raise Failed(f"{answer.request.method} {answer.request.url.path} answered {answer.status_code}: {answer.text}")
-    found: dict[str, Any] = answer.json()
-    return found
+        return self._client.checkout_sessions.retrieve(session_id)

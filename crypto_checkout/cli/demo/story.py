@@ -3,7 +3,7 @@
 Each step goes the way that it goes in a real shop: over HTTP, JSON-RPC and the command line, never past them.
 """
 
-from typing import Any
+from crypto_checkout.client import AmountResource, SessionResource
 
 from .node import CHAIN_ID, Node
 from .receiver import Receiver
@@ -11,14 +11,12 @@ from .shop import CONFIRMATIONS, Shop
 from .stage import Failed, Stage
 from .timeline import Timeline
 
-Session = dict[str, Any]
-
-_LINK = {"title": "Coffee beans, 1 kg", "fiatAmount": "30.00", "fiatCurrency": "USD"}
+_TITLE, _AMOUNT, _CURRENCY = "Coffee beans, 1 kg", "30.00", "USD"
 _EVENTS = ["session.created", "session.detected", "session.paid"]
 
 
 def tell(timeline: Timeline, stage: Stage, anvil: str) -> None:
-    """Run the story; it has ended well if this returns. Raises Failed, OSError and httpx's errors."""
+    """Run the story; it has ended well if this returns. Raises Failed, OSError and the client's errors."""
     node = _start_chain(timeline, stage, anvil)
     shop = _start_server(timeline, stage, node)
     receiver = _make_endpoint(timeline, stage, shop)
@@ -50,31 +48,31 @@ def _start_server(timeline: Timeline, stage: Stage, node: Node) -> Shop:
 def _make_endpoint(timeline: Timeline, stage: Stage, shop: Shop) -> Receiver:
     with timeline.step("webhook endpoint made") as step:
         receiver = stage.enter(Receiver())
-        endpoint = shop.make("/webhook_endpoints", {"url": receiver.url, "events": _EVENTS})
+        endpoint = shop.make_endpoint(receiver.url, _EVENTS)
         receiver.secret = endpoint["secret"]
         step.tell(receiver.url, id=endpoint["id"], url=receiver.url)
         return receiver
 
 
-def _make_session(timeline: Timeline, shop: Shop) -> Session:
+def _make_session(timeline: Timeline, shop: Shop) -> SessionResource:
     with timeline.step("payment link made") as step:
-        link = shop.make("/payment_links", _LINK)
+        link = shop.make_link(_TITLE, _AMOUNT, _CURRENCY)
         price = f"{link['fiatAmount']} {link['fiatCurrency']}"
         step.tell(f"{link['title']}: {price}", link["checkoutUrl"], id=link["id"], url=link["checkoutUrl"])
     with timeline.step("session created") as step:
-        session = shop.make("/checkout_sessions", {"linkId": link["id"]})
+        session = shop.make_session(link["id"])
         amount, address = _coins(session["amount"]), session["address"]
         step.tell(f"{amount} ({price})", f"to {address}", id=session["id"], amount=amount, address=address)
         return session
 
 
-def _pay(timeline: Timeline, node: Node, session: Session) -> None:
+def _pay(timeline: Timeline, node: Node, session: SessionResource) -> None:
     with timeline.step("transaction sent") as step:
-        tx_hash = node.pay(session["address"], int(session["amount"]["wei"]))
+        tx_hash = node.pay(session["address"], int(session["amount"]["units"]))
         step.tell(f"{tx_hash[:18]}…{tx_hash[-8:]}", txHash=tx_hash)
 
 
-def _be_detected(timeline: Timeline, node: Node, shop: Shop, session: Session) -> None:
+def _be_detected(timeline: Timeline, node: Node, shop: Shop, session: SessionResource) -> None:
     with timeline.step("detected") as step:
         block = node.mine()
         now = shop.wait_for(session["id"], lambda session: session["status"] == "detected")
@@ -82,7 +80,7 @@ def _be_detected(timeline: Timeline, node: Node, shop: Shop, session: Session) -
         step.tell(f"{amount} in block {block}", txHash=now["txHash"], blockNumber=block, amount=amount)
 
 
-def _be_paid(timeline: Timeline, node: Node, shop: Shop, session: Session) -> None:
+def _be_paid(timeline: Timeline, node: Node, shop: Shop, session: SessionResource) -> None:
     for depth in range(1, CONFIRMATIONS + 1):
         with timeline.step("confirmed") as step:
             _deepen(node, shop, session, depth)
@@ -92,14 +90,14 @@ def _be_paid(timeline: Timeline, node: Node, shop: Shop, session: Session) -> No
         step.tell(f"{_coins(now['amountReceived'])}, {now['fiat']['amount']} {now['fiat']['currency']}", id=now["id"])
 
 
-def _deepen(node: Node, shop: Shop, session: Session, depth: int) -> None:
+def _deepen(node: Node, shop: Shop, session: SessionResource, depth: int) -> None:
     """Have the payment this deep; the block that holds it is the first confirmation."""
     if depth > 1:
         node.mine()
     shop.wait_for(session["id"], lambda session: session["confirmations"] >= depth)
 
 
-def _receive(timeline: Timeline, receiver: Receiver, event_type: str) -> Session:
+def _receive(timeline: Timeline, receiver: Receiver, event_type: str) -> SessionResource:
     """Wait for a webhook; return the session that it tells of."""
     with timeline.step("webhook received") as step:
         delivery = receiver.next()
@@ -109,9 +107,9 @@ def _receive(timeline: Timeline, receiver: Receiver, event_type: str) -> Session
         if event["type"] != event_type:
             raise Failed(f"The webhook is a {event['type']}, not a {event_type}.")
         step.tell(f"{event_type}, signature valid", event["id"], id=event["id"], type=event_type, signatureValid=True)
-        session: Session = event["data"]
+        session: SessionResource = event["data"]
         return session
 
 
-def _coins(amount: dict[str, Any]) -> str:
+def _coins(amount: AmountResource) -> str:
     return f"{amount['value']} {amount['asset']}"
