@@ -640,3 +640,13 @@ class GrowingChain(RuleBasedStateMachine):
 
 TestGrowingChain = GrowingChain.TestCase
 TestGrowingChain.settings = settings(max_examples=120, stateful_step_count=25, deadline=None)
+
+
+def test_an_accepted_session_that_failed_waits_for_depth_like_any_other() -> None:
+    failed = session(Status.FAILED, PAYMENT_REORGED, accepted=60)
+    shallow = judged(payment(60, canonical=False), payment(60, DEEP), of=failed)
+    assert (shallow.status, shallow.status_reason) == (Status.DETECTED, None)
+    again = judged(payment(60), of=session(Status.DETECTED, paid_at=START, accepted=60))
+    assert (again.status, again.status_reason) == (Status.PAID, ACCEPTED)
+    gone = judged(payment(60, canonical=False), of=session(Status.DETECTED, paid_at=START, accepted=60))
+    assert gone.status is Status.FAILED

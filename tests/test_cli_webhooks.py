@@ -88,7 +88,9 @@ def test_a_replay_sends_one_event_again_or_all_that_was_missed(server: Server, r
         assert "2 deliveries wait" in queued.stdout
         assert "switched off" in queued.stdout
         assert server.api.patch(f"/webhook_endpoints/{off['id']}", json={"active": True}).is_success
-        assert json.loads(run("replay", off["id"], "--since", began, "--json").stdout)["queued"] == 2
+        assert json.loads(run("replay", off["id"], "--since", began, "--json").stdout)["queued"] == 0, (
+            "they wait already"
+        )
         server.wait_until(lambda: len(receiver.received) == 2, "deliver what was missed")
         assert {event["data"]["id"] for event in receiver.events("payment_link.created")} == {*missed}
         assert "Nothing is to be sent" in run("replay", off["id"], "--since", began).stdout

@@ -76,7 +76,15 @@ async def opened(
         both = [mode for mode in (live, test) if mode is not None]
         watchers = tuple(watcher for mode in both for watcher in mode.watchers)
         offers = Offers([mode.offer for mode in both])
-        site = web.application(parts, offers, test, sender, Health(db, watchers, clock), metrics_token)
+        site = web.application(
+            parts,
+            offers,
+            test,
+            sender,
+            # Where there is real money the simulated chain doesn't count: a test key can take that down.
+            Health(db, live.watchers if live is not None else watchers, clock),
+            metrics_token,
+        )
         loops = [*(each.run for each in dispatchers), retention.run, *(loop for mode in both for loop in mode.loops)]
         await stack.enter_async_context(_running(loops, watchers))
         yield Opened(site, db, parts.events, offers, watchers)

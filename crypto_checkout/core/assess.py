@@ -64,10 +64,8 @@ def counts(payment: Payment, session: Session) -> bool:
 
 
 def _verdict(session: Session, received: int, deep: Sequence[Transfer], tip: Tip) -> tuple[Status, str | None]:
-    if session.accepted_units is not None and received >= min(session.accepted_units, session.terms.minimum_units):
-        return Status.PAID, ACCEPTED
     if session.accepted_units is not None:
-        return Status.FAILED, PAYMENT_REORGED
+        return _accepted(session, session.accepted_units, received, deep)
     is_closed = session.status is Status.EXPIRED and session.status_reason == CLOSED
     if is_closed and received < session.terms.minimum_units:
         return Status.EXPIRED, CLOSED
@@ -78,6 +76,17 @@ def _verdict(session: Session, received: int, deep: Sequence[Transfer], tip: Tip
 def _is_asked_for(transfer: Transfer, session: Session) -> bool:
     """Tell whether a transfer is of the session's asset and to its address: no other money may ever count."""
     return transfer.to == session.address and transfer.contract == session.asset.contract
+
+
+def _accepted(
+    session: Session, accepted_units: int, received: int, deep: Sequence[Transfer]
+) -> tuple[Status, str | None]:
+    """Judge a session that the merchant accepted: paid as long as what was accepted, or the price, is there."""
+    enough = min(accepted_units, session.terms.minimum_units)
+    if _sum(deep) >= enough or (session.status in SETTLED and received >= enough):
+        return Status.PAID, ACCEPTED
+    # It was taken back; what comes again has to be deep again.
+    return (Status.DETECTED, None) if received >= enough else (Status.FAILED, PAYMENT_REORGED)
 
 
 def _status(session: Session, received: int, deep: Sequence[Transfer], tip: Tip) -> Status:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from unicodedata import normalize
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,5 +20,8 @@ class Customer:
 
 
 def email_key(email: str) -> str:
-    """Return what two spellings of the same email share: emails are compared whatever their case."""
-    return email.casefold()
+    """Return what two spellings of the same email share: emails are compared whatever their case.
+
+    Letters that are written in several ways (Unicode, normalisation form C) are one letter; `ß` is not `ss`.
+    """
+    return normalize("NFC", normalize("NFC", email).lower())

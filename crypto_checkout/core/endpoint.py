@@ -26,6 +26,11 @@ class Endpoint:
     old_secret: str | None = None
     old_secret_until: datetime | None = None
 
+    def secrets(self, now: datetime) -> list[str]:
+        """Return the secrets that sign now, the newest first."""
+        is_overlapping = self.old_secret_until is not None and now < self.old_secret_until
+        return [self.secret, *([self.old_secret] if self.old_secret is not None and is_overlapping else [])]
+
     def wants(self, event_type: str) -> bool:
         """Tell whether an event of this type is to be sent here."""
         return self.active and self.names(event_type)

@@ -71,7 +71,7 @@ class Deliveries:
         event_id = session["id"].replace(ids.SESSION, ids.EVENT, 1)
         event = Event(event_id, False, EventType.SESSION_PAID, started_at, session)
         body = to_body(resources.event(event)).encode()
-        headers = signing.headers(event.id, body, [endpoint.secret], int(started_at.timestamp()))
+        headers = signing.headers(event.id, body, endpoint.secrets(started_at), int(started_at.timestamp()))
         outcome = await self._sender.send(endpoint.url, headers, body)
         attempt = Attempt(started_at, outcome.duration_ms, outcome.status_code, outcome.error, outcome.excerpt)
         return {

@@ -130,6 +130,9 @@ class Dispatcher:
     def _record(self, unit: WriteUnit, delivery: Due, started_at: datetime, outcome: Outcome) -> None:
         attempts_made = delivery.attempts + 1 - delivery.replayed_from
         status, next_at = self._next(unit.now, attempts_made, outcome)
+        endpoint = endpoints.get(unit, delivery.endpoint_id)
+        if status is DeliveryStatus.PENDING and endpoint is not None and not endpoint.active:
+            status, next_at = DeliveryStatus.ABANDONED, None  # it was switched off while this was under way
         attempt = Attempt(
             started_at=started_at,
             duration_ms=outcome.duration_ms,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from crypto_checkout.chain.sandbox import CHAIN_ID, Draft, SandboxChain
 from crypto_checkout.core.errors import (
+    InvalidBody,
     ProviderFailed,
     ResourceNotFound,
     SessionNotOpen,
@@ -26,6 +27,9 @@ from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from . import scenarios
 from .sessions import Sessions
 from .watcher import Watcher
+
+MOST_SECONDS_AHEAD = 20 * 366 * 86_400
+"""How far the simulated clock can be put forward in all: no date near the end of the calendar is ever reached."""
 
 
 class Sandbox:
@@ -127,8 +131,16 @@ class Sandbox:
         return self._chain.number
 
     async def advance(self, seconds: int) -> int:
-        """Put the chain's time forward, in one block; return its number."""
+        """Put the chain's time forward, in one block; return its number.
+
+        Raises InvalidBody beyond `MOST_SECONDS_AHEAD` in all.
+        """
         async with self._turn:
+            if self._chain.state.seconds_ahead + seconds > MOST_SECONDS_AHEAD:
+                raise InvalidBody(
+                    f"seconds: the simulated chain's clock can be put forward by {MOST_SECONDS_AHEAD} s in all.",
+                    param="seconds",
+                )
             await self._change(lambda draft: draft.advance(seconds))
         return self._chain.number
 

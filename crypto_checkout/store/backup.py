@@ -180,10 +180,11 @@ def _moved_wallets(
         index = copied.wallets.get(wallet_id, 0)
         recorded = max(before.wallets.get(wallet_id, 0), noted.get(wallet_id, 0))
         # A record that knows less than the copy is of another life, like that of a new machine.
-        if before.went_on or recorded >= max(1, index):
+        # A number that the operator gives counts whatever the records say.
+        if skip.addresses is None and (before.went_on or recorded >= max(1, index)):
             yield Moved(wallet_id, max(index, recorded), is_known=True)
         else:
-            yield Moved(wallet_id, index + skip.after(index, copied), is_known=False)
+            yield Moved(wallet_id, max(recorded, index + skip.after(index, copied)), is_known=False)
 
 
 def _replace(part: Path, database: Path, now: datetime) -> Path | None:

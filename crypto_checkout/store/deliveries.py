@@ -128,17 +128,18 @@ def record_attempt(
 ) -> bool:
     """Store an attempt and where its delivery stands now.
 
-    Return False, having stored nothing, when the delivery is gone with its endpoint.
+    Return False, having stored nothing, when the delivery is gone with its endpoint, or was replayed meanwhile.
     """
     changed = unit.run(
         """
         UPDATE deliveries
         SET status = :status, attempts = :number, next_attempt_at = :next_attempt_at, updated_at = :now
-        WHERE seq = :seq AND attempts = :number - 1
+        WHERE seq = :seq AND attempts = :number - 1 AND replayed_from = :replayed_from
         """,
         {
             "seq": delivery.seq,
             "number": delivery.attempts + 1,
+            "replayed_from": delivery.replayed_from,
             "status": status,
             "next_attempt_at": moments.to_optional_text(next_attempt_at),
             "now": unit.now_text,
@@ -204,18 +205,31 @@ def replay_event(unit: WriteUnit, endpoint_id: str, event_id: str) -> int:
     )
 
 
+MOST_REPLAYED = 10_000
+"""How many events one replay sends again: all of it is one write, and others wait for the writer."""
+
+
 def undelivered(unit: ReadUnit, endpoint_id: str, livemode: bool, since: datetime) -> list[tuple[str, str]]:
-    """Return the ids and types of a mode's events since a moment that an endpoint did not take, oldest first."""
+    """Return the ids and types of a mode's events since a moment that an endpoint did not take, oldest first.
+
+    What still waits for it is left out; the oldest `MOST_REPLAYED` are returned.
+    """
     rows = unit.all(
         """
         SELECT events.id, events.type
         FROM events
         LEFT JOIN deliveries ON deliveries.event_seq = events.seq AND deliveries.endpoint_id = :endpoint_id
         WHERE events.livemode = :livemode AND events.created_at >= :since
-          AND (deliveries.status IS NULL OR deliveries.status <> 'succeeded')
+          AND (deliveries.status IS NULL OR deliveries.status = 'abandoned')
         ORDER BY events.seq
+        LIMIT :limit
         """,
-        {"endpoint_id": endpoint_id, "livemode": int(livemode), "since": moments.to_text(since)},
+        {
+            "endpoint_id": endpoint_id,
+            "livemode": int(livemode),
+            "since": moments.to_text(since),
+            "limit": MOST_REPLAYED,
+        },
     )
     return [(row["id"], row["type"]) for row in rows]
 
