@@ -324,9 +324,13 @@ def test_migrate_leaves_the_tables_of_a_running_server_alone(
         known = migrations.migrations()
         later = migrations.Migration(known[-1].number + 1, "later.sql", "CREATE TABLE notes (text TEXT) STRICT;")
         monkeypatch.setattr(migrations, "migrations", lambda: [*known, later])
-        refused = run("migrate")
-        assert refused.exit_code == 1
-        assert f"Stop process {server.process.pid}" in refused.stderr
+        for command in (["migrate"], ["keys", "list"]):
+            refused = run(*command)
+            assert refused.exit_code == 1
+            assert f"Stop process {server.process.pid}" in refused.stderr
+        monkeypatch.setattr(migrations, "migrations", lambda: known[:-1])
+        assert "newer version" in run("keys", "list").stderr
+        monkeypatch.setattr(migrations, "migrations", lambda: [*known, later])
     assert later.name in done(run("migrate"))
 
 

@@ -18,6 +18,7 @@ from .options import Options
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
     from crypto_checkout.store.database import Database
+    from crypto_checkout.store.migrate import Migration
 
 T = TypeVar("T")
 
@@ -43,7 +44,6 @@ def with_database(
     Where there is none, `make` has it made; else `otherwise` is the answer, or the command ends with a sentence.
     """
     from crypto_checkout.store.database import Database
-    from crypto_checkout.store.migrate import migrate
 
     config = load_config(options)
 
@@ -56,11 +56,38 @@ def with_database(
             return otherwise
         fail_without_database(config)
 
-    def migrated() -> T:
-        migrate(config.database.path)
+    def on_todays_tables() -> T:
+        bring_up_to_date(config)
         return asyncio.run(run())
 
-    return or_sentence(config, migrated)
+    return or_sentence(config, on_todays_tables)
+
+
+def bring_up_to_date(config: "Config") -> "list[Migration]":
+    """Apply what the database lacks and return it; never beneath a server, which doesn't know the new tables.
+
+    Raises what `store.migrate.migrate` raises.
+    """
+    from crypto_checkout.core.errors import FolderInUse
+    from crypto_checkout.store import migrate
+    from crypto_checkout.store.folder import FolderLock
+
+    path = config.database.path
+    if not migrate.pending(path):
+        return []
+    try:
+        with FolderLock(path.resolve().parent):
+            return migrate.migrate(path)
+    except FolderInUse:
+        fail_while_served(config, "run this again: the database is to be brought up to date")
+
+
+def fail_while_served(config: "Config", then: str) -> NoReturn:
+    """Say that a server must be stopped first, and which."""
+    lock = config.database.path.resolve().parent / "lock"
+    pid = lock.read_text("ascii").strip()
+    process = f"process {pid} (kill {pid})" if pid else "the server"
+    fail(f"{config.database.path} is being served. Stop {process} first, then {then}.")
 
 
 def or_sentence(config: "Config", work: Callable[[], T]) -> T:

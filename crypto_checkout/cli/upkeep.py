@@ -1,18 +1,17 @@
 """`crypto-checkout migrate`, `backup` and `restore`: what an operator does with the database as a whole."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
 from . import tables
-from .opening import fail, fail_without_database, load_config, or_sentence
+from .opening import bring_up_to_date, fail, fail_while_served, fail_without_database, load_config, or_sentence
 from .options import Options
 
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
     from crypto_checkout.store.backup import Restored
-    from crypto_checkout.store.migrate import Migration
 
 
 @click.command()
@@ -22,26 +21,12 @@ def migrate(options: Options) -> None:
 
     A copy is written beside it first.
     """
-    from crypto_checkout.core.errors import FolderInUse
-    from crypto_checkout.store import backup
     from crypto_checkout.store import migrate as store
-    from crypto_checkout.store.folder import FolderLock
 
     config = load_config(options)
     path = config.database.path
-
-    def work() -> "list[Migration]":
-        try:
-            # Locked, so that no server goes on with tables that it doesn't know.
-            with FolderLock(path.resolve().parent):
-                return store.migrate(path)
-        except FolderInUse:
-            if backup.is_up_to_date(path):
-                return []
-            fail_while_served(config, "migrate again")
-
     was_there = path.exists()
-    applied = or_sentence(config, work)
+    applied = or_sentence(config, lambda: bring_up_to_date(config))
     if not applied:
         click.echo(f"{path.absolute()} is up to date.")
         return
@@ -118,14 +103,6 @@ def restore(options: Options, *, file: Path, skip: int | None) -> None:
         click.echo(f"What was there before is kept as {restored.kept}.")
     _say_where_wallets_go_on(restored, wallets)
     click.echo("Webhooks that waited when the copy was made are sent again; receivers tell by webhook-id.")
-
-
-def fail_while_served(config: "Config", then: str) -> NoReturn:
-    """Say that a server must be stopped first, and which."""
-    lock = config.database.path.resolve().parent / "lock"
-    pid = lock.read_text("ascii").strip()
-    process = f"process {pid} (kill {pid})" if pid else "the server"
-    fail(f"{config.database.path} is being served. Stop {process} first, then {then}.")
 
 
 def _wallets(config: "Config") -> dict[str, str]:

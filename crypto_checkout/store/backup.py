@@ -67,19 +67,6 @@ class _Memory:
 _NOTHING = _Memory({}, {}, None, None, None, went_on=False)
 
 
-def schema_version(path: Path) -> int:
-    """Return the number of the last migration that a database has. Raises sqlite3.Error."""
-    with closing(_connect(path, "ro")) as connection:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        return int(version)
-
-
-def is_up_to_date(path: Path) -> bool:
-    """Tell whether a database has today's tables. Raises FatalError for what can't be read as one."""
-    with _in_a_sentence(path):
-        return schema_version(path) == migrate.migrations()[-1].number
-
-
 # --- making a copy ---------------------------------------------------------------------------------------------------
 
 

@@ -61,6 +61,26 @@ def migrate(path: Path) -> list[Migration]:
             ) from error
 
 
+def pending(path: Path) -> list[Migration]:
+    """Return what a database file lacks, and change nothing; all of them where there is no file.
+
+    Raises:
+        DatabaseTooNew: A newer version of the program wrote this file.
+        FatalError: It can't be read.
+
+    """
+    if not path.exists():
+        return migrations()
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            return _missing(connection, path)
+    except sqlite3.Error as error:
+        raise FatalError(
+            f"{path} can't be read: {error}. Check that it is a database of crypto-checkout, that this user may read "
+            "it, and that the disk has room."
+        ) from error
+
+
 def copy_before(path: Path, first: Migration) -> Path:
     """Return where the copy is that was made before a migration, the first of those that were applied together."""
     return path.with_name(f"{path.name}.before-{first.number:04}")
