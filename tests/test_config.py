@@ -367,7 +367,7 @@ WRONG = [
     ("prices.quorum = 0", "prices.quorum", "a number from 1"),
     ("prices.quorum = 5", "prices.quorum", "5 sources must agree but only 4 can answer"),
     ("prices.sources = []", "prices.quorum", "1 sources must agree but only 0 can answer"),
-    ('prices.quorum = 3\nprices.sources = ["kraken"]\nprices.fixed = {"A/USD" = "1"}', "prices.quorum", "only 2 can"),
+    ('prices.quorum = 3\nprices.sources = ["kraken"]\nprices.fixed = {"A/USD" = "1"}', "prices.quorum", "only 1 can"),
     ('prices.fixed = {"ETH" = "1"}', "prices.fixed.ETH", "a pair"),
     ('prices.fixed = {"ETH/usd" = "1"}', 'prices.fixed."ETH/usd"', "a pair"),
     ('prices.fixed = {"ETH/USD" = 3000.0}', 'prices.fixed."ETH/USD"', "in quotes"),

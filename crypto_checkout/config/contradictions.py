@@ -43,11 +43,10 @@ def _quorum(values: Mapping[str, Any]) -> Iterator[Mistake]:
     quorum = prices.get("quorum", Prices().quorum)
     if not isinstance(sources, list) or not all(isinstance(s, str) for s in sources) or type(quorum) is not int:
         return
-    fixed = bool(prices.get("fixed"))
-    usable = len(set(sources)) + fixed
-    if quorum > usable:
-        with_fixed = " (fixed prices count as one)" if fixed else ""
-        yield Mistake("prices.quorum", f"{quorum} sources must agree but only {usable} can answer{with_fixed}")
+    # A fixed price is asked of nobody, so it helps no market price to its quorum; without sources it is all there is.
+    usable = len(set(sources))
+    if quorum > usable and (sources or not prices.get("fixed")):
+        yield Mistake("prices.quorum", f"{quorum} sources must agree but only {usable} can answer")
 
 
 def _chain_ids(chains: list[Mapping[str, Any]]) -> Iterator[Mistake]:
