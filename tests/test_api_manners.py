@@ -79,6 +79,17 @@ async def test_long_answers_are_compressed_for_those_who_take_it(api: httpx.Asyn
     assert int(packed.headers["content-length"]) < len(plain.content) / 4
 
 
+@pytest.mark.parametrize("refusal", ["gzip;q=0", "br, GZIP ; q=0.000", "gzip;q=0, identity"])
+async def test_a_weight_of_zero_refuses_compression(api: httpx.AsyncClient, refusal: str) -> None:
+    for _ in range(5):
+        await made(api, SESSIONS, PRICE)
+    plain = await api.get(SESSIONS, headers={"Accept-Encoding": refusal})
+    assert "content-encoding" not in plain.headers
+    assert plain.headers["vary"] == "Accept-Encoding"
+    wanted = await api.get(SESSIONS, headers={"Accept-Encoding": "gzip;q=0.1"})
+    assert wanted.headers["content-encoding"] == "gzip"
+
+
 async def test_short_answers_are_not(api: httpx.AsyncClient) -> None:
     assert "content-encoding" not in (await api.get("/payment_links", headers={"Accept-Encoding": "gzip"})).headers
 

@@ -99,6 +99,8 @@ async def test_a_page_needs_nothing_from_elsewhere_and_no_script(app: App, path:
     answer = await app.api.get(f"http://shop.example{path}")
     assert "script-src" not in answer.headers["content-security-policy"]
     assert "unsafe" not in answer.headers["content-security-policy"]
+    again = await app.api.get(f"http://shop.example{path}", headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
 
 
 @pytest.mark.parametrize("path", PAGES)

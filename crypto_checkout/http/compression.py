@@ -1,12 +1,16 @@
 """Compress answers that are long enough for it to pay."""
 
-from starlette.datastructures import MutableHeaders
+import re
+
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # What fits into one packet is on its way as fast without it.
 _LEAST_BYTES = 1400
 _LEVEL = 6
+# A weight of 0 refuses a coding (RFC 9110, section 12.5.3); the middleware looks for its name alone.
+_REFUSED = re.compile(r"\bgzip\s*;\s*q=0(\.0*)?\s*(,|$)", re.IGNORECASE)
 
 
 class Compression:
@@ -17,6 +21,11 @@ class Compression:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if _REFUSED.search(Headers(scope=scope).get("accept-encoding", "")):
+            scope = {**scope, "headers": [each for each in scope["headers"] if each[0] != b"accept-encoding"]}
 
         async def send_weak(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -26,4 +35,4 @@ class Compression:
                     headers["ETag"] = f"W/{tag}"
             await send(message)
 
-        await self._app(scope, receive, send_weak if scope["type"] == "http" else send)
+        await self._app(scope, receive, send_weak)

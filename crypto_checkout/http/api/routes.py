@@ -22,7 +22,7 @@ from crypto_checkout.core.errors import (
     SessionNotOpen,
 )
 from crypto_checkout.core.key import ApiKey
-from crypto_checkout.http import errors
+from crypto_checkout.http import errors, tags
 from crypto_checkout.http.rate_limit import RateLimit
 from crypto_checkout.services.events import to_body
 from crypto_checkout.services.keys import Keys
@@ -31,9 +31,10 @@ from crypto_checkout.store import idempotency
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.idempotency import Answer
 
-from . import body, tags
+from . import body
 from .operations import PREFIX, Call, Operation, Services, Unit
 
+_PRIVATE = {"Cache-Control": "private, no-cache"}
 _MOST_KEY_CHARACTERS = 255
 
 
@@ -82,7 +83,7 @@ class Api:
         if operation.read is not None:
             answer = await operation.read(Call(self._services, key, request.path_params, query, None))
             text = answer if isinstance(answer, str) else to_body(answer)
-            return tags.answer(request, text.encode()) if operation.has_tag else _json(text, operation.status)
+            return tags.answer(request, text.encode(), _PRIVATE) if operation.has_tag else _json(text, operation.status)
         raw = await body.read(request)
         parsed = body.parse(raw, request.headers.get("content-type", ""), operation.body)
         call = Call(self._services, key, request.path_params, query, parsed)

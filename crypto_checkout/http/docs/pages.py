@@ -10,8 +10,10 @@ import jinja2
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
+
+from crypto_checkout.http import tags
 
 from . import markdown
 from .reference import Reference
@@ -41,16 +43,20 @@ def routes(document: Callable[[], Json], limit: Callable[[Request], None]) -> li
 
     async def reference(request: Request) -> Response:
         limit(request)
-        return HTMLResponse(await run_in_threadpool(pages.reference), headers=_HEADERS)
+        return _page(request, await run_in_threadpool(pages.reference))
 
     async def guide(request: Request) -> Response:
         limit(request)
         name = request.path_params["guide"]
         if name not in GUIDES:
             raise HTTPException(404)
-        return HTMLResponse(await run_in_threadpool(pages.guide, name), headers=_HEADERS)
+        return _page(request, await run_in_threadpool(pages.guide, name))
 
     return [Route("/docs", reference), Route("/docs/{guide}", guide)]
+
+
+def _page(request: Request, html: str) -> Response:
+    return tags.answer(request, html.encode(), _HEADERS, media_type="text/html")
 
 
 def guide_text(name: str, url: str) -> str:
