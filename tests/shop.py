@@ -130,6 +130,7 @@ async def open_shop(
                 chain,
                 Judge(events, chain_id=ANVIL_CHAIN_ID, public_url="http://127.0.0.1:4020"),
                 chain_id=ANVIL_CHAIN_ID,
+                livemode=True,
                 name="Anvil",
                 poll_seconds=0.1,
                 start_block="latest" if start_block is None else start_block,

@@ -11,7 +11,8 @@ from crypto_checkout.store import sessions as session_store
 from crypto_checkout.store import unmatched
 from crypto_checkout.store.unmatched import Unmatched
 from tests.anvil import Anvil
-from tests.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, ONE_COIN, Shop, open_shop, pay
+from tests.nodes import Error, forwarding, running
+from tests.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, FRESH_XPUB, ONE_COIN, Shop, open_shop, pay
 from tests.solidity import Compiler, Contract, deploy
 
 Nodes = Callable[..., Anvil]
@@ -156,7 +157,7 @@ async def test_money_on_another_chain_is_recorded_and_never_counts(
         }
 
 
-async def test_the_coin_that_arrives_for_a_token_session_by_a_contract_changes_nothing(
+async def test_the_coin_that_a_contract_sends_to_a_token_session_is_recorded_and_never_counts(
     anvil: Nodes, solc: Compiler, tmp_path: Path
 ) -> None:
     node = anvil(mining="manual")
@@ -168,3 +169,38 @@ async def test_the_coin_that_arrives_for_a_token_session_by_a_contract_changes_n
         await shop.process()
         seen = await shop.look(session)
         assert (seen["status"], received(seen), seen["payments"]) == ("pending", 0, [])
+        ending = deploy(node, solc, "Payer", wei=7)
+        ending.send("end(address)", session["address"])
+        node.mine(CONFIRMATIONS)
+        await shop.process()
+        found = [stray.payment.transfer for stray in await strays(shop, session)]
+        assert [(t.kind, t.contract, t.units) for t in found] == [
+            (Kind.INTERNAL, None, ONE_COIN),
+            (Kind.INTERNAL, None, 7),
+        ]
+        assert await shop.events(session) == []
+        shop.restart()
+        node.rpc("anvil_reorg", CONFIRMATIONS, [])
+        await shop.process()
+        assert [stray.payment.canonical for stray in await strays(shop, session)] == [True, False]
+
+
+async def test_the_coin_that_contracts_send_on_another_chain_is_recorded_with_or_without_a_name(
+    anvil: Nodes, solc: Compiler, tmp_path: Path
+) -> None:
+    node = anvil(mining="manual")
+    payer = deploy(node, solc, "Payer", wei=ONE_COIN)
+    without_traces = forwarding(node.url, {"debug_traceBlockByHash": Error("the method is not available", -32601)})
+    async with running(without_traces) as front, open_shop(tmp_path, [front.url], xpub=FRESH_XPUB) as shop:
+        session = await shop.ask()
+        await shop.db.write(
+            lambda unit: unit.run("UPDATE checkout_sessions SET chain_id = 10 WHERE id = :id", {"id": session["id"]})
+        )
+        for _ in range(2):
+            payer.send("payAll(address[],uint256[])", [session["address"]], [5])
+            node.mine()
+        await shop.process()
+        shop.restart()
+        await shop.process()
+        found = [stray.payment.transfer for stray in await strays(shop, session)]
+        assert [(t.kind, t.tx_hash, t.units) for t in found] == [(Kind.INTERNAL, None, 5), (Kind.INTERNAL, None, 5)]

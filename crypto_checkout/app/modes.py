@@ -52,7 +52,7 @@ async def live(parts: Parts) -> Mode | None:
 
     chains: dict[int, EvmChain] = {}
     for chain in config.chains:
-        tokens = [Address(token.address) for token in chain.tokens]
+        tokens = await _tokens(parts, chain)
         rpc = Rpc(chain.id, chain.rpc_urls)
         opened = EvmChain(rpc, tokens=tokens, finality=chain.finality, confirm_with=chain.confirm_with)
         parts.stack.push_async_callback(opened.close)
@@ -83,6 +83,7 @@ async def test(parts: Parts) -> Mode | None:
         chain,
         Judge(parts.events, chain_id=sandbox.CHAIN_ID, public_url=parts.config.server.public_url),
         chain_id=sandbox.CHAIN_ID,
+        livemode=False,
         name=sandbox.NAME,
         poll_seconds=1,
         start_block="latest",
@@ -139,6 +140,7 @@ def _watcher(parts: Parts, chain: Chain, opened: watcher.Chain) -> Watcher:
         opened,
         Judge(parts.events, chain_id=chain.id, public_url=parts.config.server.public_url),
         chain_id=chain.id,
+        livemode=True,
         name=chain.name,
         poll_seconds=chain.poll_seconds,
         start_block=chain.start_block,

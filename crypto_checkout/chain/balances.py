@@ -1,17 +1,21 @@
 """What addresses hold of the native coin at a block: that of many in one call, and what lowers it.
 
-The call needs no contract: it runs code that reads the addresses appended to it and answers with their balances.
+The calls need no contract: they run code that reads the addresses appended to it, and answers with their balances, or
+with one fingerprint of them all.
 """
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, TypeVar
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed, StateUnavailable
 from crypto_checkout.core.follow import Header
+from crypto_checkout.core.holdings import Expected
 
 from . import answers
 from .rpc import Ask, Call, Refused
+
+Answer = TypeVar("Answer")
 
 MOST_ADDRESSES = 768
 """In one call: its answer is taken for a contract's code, which has at most 24,576 bytes (EIP-170)."""
@@ -21,6 +25,14 @@ MOST_ADDRESSES = 768
 _CODE = "0x602380380380916000395b8015601c57602090038051318152600a565b6023380390f3"
 _WORD_BYTES = 32
 _CALLS_AT_ONCE = 20
+
+# Read the balance of each address, 20 bytes each, that follows the code; put a word for each into memory from 32 on;
+# return one byte and the Keccak-256 of these words. The byte is 0: code that begins with 0xEF is refused (EIP-3541).
+_FINGERPRINT_CODE = (
+    "0x603360205b38821015602357601482600c3960005131815260200190601401906004565b6020900360202060015260216000f3"
+)
+_FINGERPRINT_BYTES = 33
+_FINGERPRINTS_AT_ONCE = 10
 
 
 async def at(ask: Ask, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
@@ -32,14 +44,31 @@ async def at(ask: Ask, header: Header, addresses: Sequence[Address]) -> dict[Add
 
     """
     try:
-        return await _read(ask, addresses, {"blockHash": header.hash})  # EIP-1898
+        return await _at_block(ask, header, lambda block: _read(ask, addresses, block))
+    except Refused as error:
+        raise StateUnavailable(f"no balances at block {header.number}: {error}") from error
+
+
+async def unlike(ask: Ask, header: Header, groups: Sequence[Expected]) -> list[Expected]:
+    """Return the groups that hold something else at a block than expected: all of them where a node can't tell.
+
+    Raises ChainMoved where another block is at that height by now.
+    """
+    try:
+        found = await _at_block(ask, header, lambda block: _fingerprints(ask, groups, block))
+    except Refused:
+        return [*groups]  # it lacks the state, or takes no calls as large as these: `at` will tell
+    return [group for group, said in zip(groups, found, strict=True) if said != group.fingerprint]
+
+
+async def _at_block(ask: Ask, header: Header, read: Callable[[Any], Awaitable[Answer]]) -> Answer:
+    """Read at a block, named by its hash, or else by its number with a look that it is still the same one."""
+    try:
+        return await read({"blockHash": header.hash})  # EIP-1898
     except Refused:
         pass  # it doesn't know that form, or the block, or what anybody held then
     await _check_place(ask, header)
-    try:
-        found = await _read(ask, addresses, hex(header.number))
-    except Refused as error:
-        raise StateUnavailable(f"no balances at block {header.number}: {error}") from error
+    found = await read(hex(header.number))
     await _check_place(ask, header)
     return found
 
@@ -70,6 +99,22 @@ async def _read(ask: Ask, addresses: Sequence[Address], block: Any) -> dict[Addr
             units = [int.from_bytes(words[place : place + _WORD_BYTES]) for place in places]
             found.update(zip(part, units, strict=True))
     return found
+
+
+async def _fingerprints(ask: Ask, groups: Sequence[Expected], block: Any) -> list[bytes]:
+    found: list[bytes] = []
+    for start in range(0, len(groups), _FINGERPRINTS_AT_ONCE):
+        some = groups[start : start + _FINGERPRINTS_AT_ONCE]
+        for answer in await ask([_fingerprint_call(group.addresses, block) for group in some]):
+            said = answers.hexadecimal(answer)
+            if len(said) != _FINGERPRINT_BYTES:
+                raise ProviderFailed(f"asked for a fingerprint of balances, got {len(said)} bytes")
+            found.append(said[1:])
+    return found
+
+
+def _fingerprint_call(addresses: Sequence[Address], block: Any) -> Call:
+    return ("eth_call", [{"data": _FINGERPRINT_CODE + "".join([address[2:] for address in addresses])}, block])
 
 
 def _balances_call(addresses: Sequence[Address], block: Any) -> Call:

@@ -12,6 +12,7 @@ from typing import Any
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ProviderFailed
 from crypto_checkout.core.follow import Block, Head, Header
+from crypto_checkout.core.holdings import Expected
 from crypto_checkout.core.payment import Kind, Transfer
 
 from . import agreement, answers, balances, bloom, traces
@@ -159,6 +160,10 @@ class EvmChain:
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return what addresses hold of the native coin at a block. Raises StateUnavailable for one too old."""
         return await self._rpc.converse(lambda ask: balances.at(ask, header, addresses)) if addresses else {}
+
+    async def unlike(self, header: Header, groups: Sequence[Expected]) -> list[Expected]:
+        """Return the groups of addresses that hold something else at a block than expected, or may."""
+        return await self._rpc.converse(lambda ask: balances.unlike(ask, header, groups))
 
     async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, int]:
         """Return what the transactions of a block cost those who sent them, fees included."""

@@ -18,6 +18,7 @@ from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed
 from crypto_checkout.core.follow import Block, Head, Header
+from crypto_checkout.core.holdings import Expected, fingerprint
 from crypto_checkout.core.moments import from_optional_text
 from crypto_checkout.core.payment import Kind, Transfer
 from crypto_checkout.core.simulated import Transaction
@@ -285,6 +286,11 @@ class SandboxChain:
             )
             for address in addresses
         }
+
+    async def unlike(self, header: Header, groups: Sequence[Expected]) -> list[Expected]:
+        """Return the groups of addresses that hold something else at a block than expected."""
+        found = [(group, await self.balances(header, group.addresses)) for group in groups]
+        return [group for group, held in found if fingerprint([*held.values()]) != group.fingerprint]
 
     async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, int]:  # noqa: ARG002 - likewise
         """Return no costs."""

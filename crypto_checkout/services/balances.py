@@ -1,34 +1,35 @@
 """Find the money that no transaction's own words tell of: what contracts sent, block rewards, withdrawals.
 
-At each processed block the balances of the addresses that wait for the native coin are compared with what they should
-hold. Who has more was paid: the difference between two readings of one node, one block apart, is an internal transfer.
+At each processed block the balances of the addresses that wait for a payment are compared with what they should hold.
+Who has more was paid: the difference between two readings of one node, one block apart, is an internal transfer.
 A node that traces blocks names its transaction.
 
-Watched are the sessions whose time, grace included, is not over for longer than `WATCHED_AFTER_GRACE`; plain transfers
-are seen for good. So the work at a block doesn't depend on how many sessions were ever made.
+Compared are all sessions of the mode, also those that ask for a token or for another chain's coin: theirs is unmatched.
+Nobody is left out who could have been paid. A node says in one word for thousands of addresses whether any of them
+holds other than expected, and only where it does they are read one by one. `services.watched` says whose time is over;
+plain transfers are seen for good. So the work at a block doesn't depend on how many sessions were ever made.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Protocol
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ProviderFailed, RecoverableError, StateUnavailable
 from crypto_checkout.core.follow import Block, Header
+from crypto_checkout.core.holdings import Expected
 from crypto_checkout.core.ledger import Jump, Ledger, internal_transfers
 from crypto_checkout.core.payment import Transfer
 from crypto_checkout.log import get_logger
-from crypto_checkout.store import balances, payments
-from crypto_checkout.store.balances import Balance, Watched
-from crypto_checkout.store.database import Database
+from crypto_checkout.store import payments, unmatched
+from crypto_checkout.store.balances import Balance
+from crypto_checkout.store.database import Database, ReadUnit
+
+from .watched import WatchedAddresses
 
 log = get_logger("balances")
-
-WATCHED_AFTER_GRACE = timedelta(hours=1)
-"""How long late internal transfers are still noticed."""
 
 _NAMING_SECONDS = 10.0
 
@@ -38,6 +39,9 @@ class Chain(Protocol):
 
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return what addresses hold at a block. Raises StateUnavailable for one that is too old."""
+
+    async def unlike(self, header: Header, groups: Sequence[Expected]) -> list[Expected]:
+        """Return the groups of addresses that hold something else at a block than expected, or may."""
 
     async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, int]:
         """Return what the transactions of a block cost those who sent them."""
@@ -78,10 +82,11 @@ class _Readings:
 class Balances:
     """Compares the balances of one chain with the ledger."""
 
-    def __init__(self, db: Database, chain: Chain, chain_id: int) -> None:
+    def __init__(self, db: Database, chain: Chain, chain_id: int, livemode: bool) -> None:
         self._db = db
         self._chain = chain
         self._chain_id = chain_id
+        self._watched = WatchedAddresses(db, chain_id, livemode)
         self._compared: str | None = None
         self._doubted: str | None = None
         self._fallen: frozenset[Address] = frozenset()
@@ -91,41 +96,42 @@ class Balances:
 
         Raises ProviderFailed and ChainMoved when the readings can't be had, or contradict each other.
         """
-        since = start.time - WATCHED_AFTER_GRACE
-        watched = await self._db.read(lambda unit: balances.watched(unit, self._chain_id, since))
-        if not watched:
+        await self._watched.bring_to(start)
+        if self._watched.unseen:
+            self._watched.look(await self._first_look(start, self._watched.unseen))
+        if not self._watched.holdings.units:
             return Compared()
-        ledger = await self._ledger(start, watched, blocks, known)
+        ledger = await self._ledger(blocks, known)
         headers = [start, *(block.header for block in blocks)]
-        readings = _Readings(self._chain, [each.address for each in watched])
-        end = await readings.at(headers[-1])
-        surprising = (
-            [] if end is None else [a for a in ledger.start if end[a] != ledger.expected(a, headers[-1].number)]
-        )
+        end = await self._suspects(headers[-1], ledger)
+        surprising = [a for a, units in (end or {}).items() if units != ledger.expected(a, headers[-1].number)]
         transfers: list[Transfer] = []
-        if surprising and end is not None:
+        if surprising:
             about = _Readings(self._chain, surprising, {headers[-1].hash: end})
             transfers = await self._explained(about, ledger, headers)
         self._compared = headers[-1].hash if end is not None else None
-        return Compared(tuple(transfers), tuple(_changed(watched, ledger, headers)))
+        changed = {address: ledger.expected(address, headers[-1].number) for address in ledger.changes}
+        return Compared(tuple(transfers), tuple(self._watched.go_on(headers[-1], start, changed)))
 
-    async def _ledger(
-        self, start: Header, watched: Sequence[Watched], blocks: Sequence[Block], known: Sequence[Transfer]
-    ) -> Ledger:
+    async def _suspects(self, last: Header, ledger: Ledger) -> Mapping[Address, int] | None:
+        """Return what those hold who may hold something else than expected; None where no node knows any more."""
+        groups = await self._chain.unlike(last, [*self._watched.holdings.expected(ledger, last.number)])
+        try:
+            return await self._chain.balances(last, [address for group in groups for address in group.addresses])
+        except StateUnavailable:
+            return None
+
+    async def _ledger(self, blocks: Sequence[Block], known: Sequence[Transfer]) -> Ledger:
         """Return what each address should hold, block by block."""
-        held = {each.address: each.units for each in watched if each.units is not None}
-        unseen = {each.address: each.session_id for each in watched if each.units is None}
-        if unseen:
-            held.update(await self._first_look(start, unseen))
-        ledger = Ledger({each.address: held[each.address] for each in watched})
-        senders = {block.header: block.senders & ledger.start.keys() for block in blocks}
+        ledger = Ledger(self._watched.holdings.units)
         for transfer in known:
             if transfer.contract is None:
                 ledger.add(transfer.to, transfer.block_number, transfer.units)
-        for header, addresses in senders.items():
-            costs = await self._chain.spent(header, addresses) if addresses else {}
+        for block in blocks:
+            addresses = block.senders & ledger.start.keys()
+            costs = await self._chain.spent(block.header, addresses) if addresses else {}
             for address, units in costs.items():
-                ledger.add(address, header.number, -units)
+                ledger.add(address, block.header.number, -units)
                 ledger.senders.add(address)
         return ledger
 
@@ -135,7 +141,12 @@ class Balances:
             return await self._chain.balances(start, [*unseen])
         except StateUnavailable:
             # An address that is given out is unused (`services.wallets`): what it holds has come through here.
-            return await self._db.read(lambda unit: {a: payments.credited(unit, each) for a, each in unseen.items()})
+            return await self._db.read(lambda unit: {a: self._known(unit, each) for a, each in unseen.items()})
+
+    def _known(self, unit: ReadUnit, session_id: str) -> int:
+        """Return what has come to a session's address in this chain's coin, by all that is stored."""
+        paid = payments.coins(unit, session_id, self._chain_id)
+        return paid + unmatched.coins(unit, session_id, self._chain_id)
 
     async def _explained(self, readings: _Readings, ledger: Ledger, headers: Sequence[Header]) -> list[Transfer]:
         """Return the transfers that explain what addresses hold at the last block, and correct the ledger by them."""
@@ -208,14 +219,3 @@ async def _jumps(readings: _Readings, ledger: Ledger, address: Address, headers:
     assert after is not None, "the caller has read the last block"
     at_start = [Jump(headers[0], before)] if before else []
     return [*at_start, *await between(0, before, last, after)]
-
-
-def _changed(watched: Sequence[Watched], ledger: Ledger, headers: Sequence[Header]) -> list[Balance]:
-    """Return what is to be stored: what nobody has looked at yet, and what has changed."""
-    found = []
-    for each in watched:
-        is_changed = each.address in ledger.changes
-        if is_changed or each.units is None:
-            number = headers[-1 if is_changed else 0].number
-            found.append(Balance(each.session_id, number, ledger.expected(each.address, headers[-1].number)))
-    return found

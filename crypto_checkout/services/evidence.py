@@ -72,12 +72,12 @@ class Gathering:
     the chain is set up so.
     """
 
-    def __init__(self, db: Database, chain: Chain, chain_id: int, agree_above_fiat: Decimal) -> None:
+    def __init__(self, db: Database, chain: Chain, chain_id: int, *, livemode: bool, agree_above_fiat: Decimal) -> None:
         self._db = db
         self._chain = chain
         self._chain_id = chain_id
         self._agree_above_fiat = agree_above_fiat
-        self._balances = Balances(db, chain, chain_id)
+        self._balances = Balances(db, chain, chain_id, livemode)
 
     async def of(self, start: Header, blocks: Sequence[Block]) -> Evidence:
         """Return what blocks say that follow `start`, those transfers left out that reverted.
@@ -88,7 +88,7 @@ class Gathering:
         transfers = [transfer for block in blocks for transfer in block.transfers]
         ours = await self._owners({transfer.to for transfer in transfers})
         arrived = await self._chain.succeeded([transfer for transfer in transfers if transfer.to in ours])
-        compared = await self._balances.compare(start, blocks, [t for t in arrived if self._is_here(ours[t.to])])
+        compared = await self._balances.compare(start, blocks, arrived)
         ours = {**ours, **await self._owners({transfer.to for transfer in compared.transfers} - ours.keys())}
         payments: list[tuple[Session, Transfer]] = []
         strays: list[tuple[Session, Transfer]] = []

@@ -88,6 +88,7 @@ class Watcher:
         chain: the chain.
         judge: judges this chain's sessions.
         chain_id: the chain's id.
+        livemode: the mode of the sessions whose addresses are watched.
         name: the chain's name, for people.
         poll_seconds: the pause after each look at the head.
         start_block: where to begin on the very first start.
@@ -105,6 +106,7 @@ class Watcher:
         judge: Judge,
         *,
         chain_id: int,
+        livemode: bool,
         name: str,
         poll_seconds: float,
         start_block: int | Literal["latest"],
@@ -116,7 +118,7 @@ class Watcher:
         self._chain = chain
         self._judge = judge
         self._chain_id = chain_id
-        self._gathering = Gathering(db, chain, chain_id, agree_above_fiat)
+        self._gathering = Gathering(db, chain, chain_id, livemode=livemode, agree_above_fiat=agree_above_fiat)
         self._poll_seconds = poll_seconds
         self._start_block = start_block
         self._clock = clock

@@ -82,9 +82,15 @@ def of_sessions(unit: ReadUnit, sessions: Sequence[Session]) -> dict[str, list[P
     return found
 
 
-def credited(unit: ReadUnit, session_id: str) -> int:
-    """Return what has arrived for a session in canonical blocks, counted or not."""
-    rows = unit.all("SELECT units FROM payments WHERE session_id = :id AND canonical = 1", {"id": session_id})
+def coins(unit: ReadUnit, session_id: str, chain_id: int) -> int:
+    """Return what has arrived for a session in canonical blocks of a chain, counted or not, in its native coin."""
+    rows = unit.all(
+        """
+        SELECT units FROM payments
+        WHERE session_id = :session_id AND chain_id = :chain_id AND contract IS NULL AND canonical = 1
+        """,
+        {"session_id": session_id, "chain_id": chain_id},
+    )
     return sum(int(row["units"]) for row in rows)
 
 

@@ -14,10 +14,11 @@ CREATE TABLE api_keys (
 ) STRICT;
 
 CREATE TABLE balances (
-    session_id TEXT PRIMARY KEY REFERENCES checkout_sessions (id),
     chain_id INTEGER NOT NULL,
+    session_id TEXT NOT NULL REFERENCES checkout_sessions (id),
     block_number INTEGER NOT NULL,
-    units TEXT NOT NULL
+    units TEXT NOT NULL,
+    PRIMARY KEY (chain_id, session_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX balances_by_block ON balances (chain_id, block_number);
@@ -78,7 +79,7 @@ CREATE TABLE checkout_sessions (
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
     -- 1 while money for it lies in blocks that are not deep yet: the next block may change the verdict.
-    awaits_depth INTEGER NOT NULL DEFAULT 0 CHECK (awaits_depth IN (0, 1)), accepted_units TEXT, customer_email_key TEXT,
+    awaits_depth INTEGER NOT NULL DEFAULT 0 CHECK (awaits_depth IN (0, 1)), accepted_units TEXT, customer_email_key TEXT, closed_at TEXT,
     UNIQUE (wallet_id, derivation_index)
 ) STRICT;
 
@@ -86,7 +87,7 @@ CREATE INDEX checkout_sessions_awaiting_depth ON checkout_sessions (chain_id) WH
 
 CREATE INDEX checkout_sessions_by_email ON checkout_sessions (livemode, customer_email_key, seq);
 
-CREATE INDEX checkout_sessions_by_grace ON checkout_sessions (chain_id, grace_until) WHERE asset_contract IS NULL;
+CREATE INDEX checkout_sessions_by_grace ON checkout_sessions (livemode, grace_until);
 
 CREATE INDEX checkout_sessions_by_link ON checkout_sessions (livemode, link_id, seq);
 
@@ -247,7 +248,7 @@ CREATE TABLE unmatched_payments (
     seq INTEGER PRIMARY KEY,
     session_id TEXT NOT NULL REFERENCES checkout_sessions (id),
     chain_id INTEGER NOT NULL,
-    tx_hash TEXT NOT NULL,
+    tx_hash TEXT,
     log_index INTEGER,
     kind TEXT NOT NULL CHECK (kind IN ('native', 'internal', 'token')),
     sender TEXT,
@@ -265,7 +266,7 @@ CREATE INDEX unmatched_payments_by_block ON unmatched_payments (chain_id, block_
 CREATE INDEX unmatched_payments_by_session ON unmatched_payments (session_id, block_number);
 
 CREATE UNIQUE INDEX unmatched_payments_by_transaction ON unmatched_payments (
-    chain_id, tx_hash, session_id, COALESCE(log_index, -1)
+    chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1)
 );
 
 CREATE TABLE wallets (

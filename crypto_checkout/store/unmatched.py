@@ -21,7 +21,8 @@ class Unmatched:
 def record(unit: WriteUnit, session_id: str, chain_id: int, transfer: Transfer) -> bool:
     """Store such a transfer; return whether it is news.
 
-    A transaction that is mined again after a reorg is the same in another block. Recording twice changes nothing.
+    A transaction that is mined again after a reorg is the same in another block; a transfer without a known one belongs
+    to its block. Recording twice changes nothing.
     """
     changed = unit.run(
         """
@@ -33,7 +34,7 @@ def record(unit: WriteUnit, session_id: str, chain_id: int, transfer: Transfer) 
             :session_id, :chain_id, :tx_hash, :log_index, :kind, :sender, :contract, :units, :block_number, :block_hash,
             :block_time, 1, :recorded_at
         )
-        ON CONFLICT (chain_id, tx_hash, session_id, COALESCE(log_index, -1)) DO UPDATE
+        ON CONFLICT (chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1)) DO UPDATE
         SET block_number = excluded.block_number, block_hash = excluded.block_hash, block_time = excluded.block_time,
             sender = excluded.sender, contract = excluded.contract, units = excluded.units, canonical = 1
         WHERE unmatched_payments.canonical = 0
@@ -69,6 +70,18 @@ def of_session(unit: ReadUnit, session_id: str) -> list[Unmatched]:
         {"session_id": session_id},
     )
     return [_unmatched(row) for row in rows]
+
+
+def coins(unit: ReadUnit, session_id: str, chain_id: int) -> int:
+    """Return what has reached a session's address unasked in canonical blocks of a chain, in its native coin."""
+    rows = unit.all(
+        """
+        SELECT units FROM unmatched_payments
+        WHERE session_id = :session_id AND chain_id = :chain_id AND contract IS NULL AND canonical = 1
+        """,
+        {"session_id": session_id, "chain_id": chain_id},
+    )
+    return sum(int(row["units"]) for row in rows)
 
 
 def orphan_above(unit: WriteUnit, chain_id: int, number: int) -> None:
