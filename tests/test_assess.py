@@ -392,17 +392,26 @@ def test_what_the_merchant_accepted_has_failed_once_any_of_its_money_is_gone_and
 
 
 def test_what_the_merchant_closed_stays_closed_with_too_little() -> None:
-    closed = session(Status.EXPIRED, CLOSED)
+    closed = replace(session(Status.EXPIRED, CLOSED), closed_at=START)
     for payments in ((), (payment(5),), (payment(5), payment(MINIMUM - 6, DEEP))):
         verdict = judged(*payments, of=closed)
         assert (verdict.status, verdict.status_reason) == (Status.EXPIRED, CLOSED)
 
 
 def test_what_the_merchant_closed_is_paid_all_the_same_when_all_the_money_comes() -> None:
-    closed = session(Status.EXPIRED, CLOSED)
+    closed = replace(session(Status.EXPIRED, CLOSED), closed_at=START)
     assert judged(payment(5), payment(AMOUNT, DEEP), of=closed).status is Status.DETECTED
     verdict = judged(payment(AMOUNT), of=closed)
     assert (verdict.status, verdict.status_reason) == (Status.PAID, None)
+
+
+def test_what_the_merchant_closed_is_closed_again_when_the_money_that_came_is_taken_back() -> None:
+    closed = replace(session(Status.DETECTED), closed_at=START)
+    verdict = judged(payment(AMOUNT, canonical=False), tip=tip(at=START), of=closed)
+    assert (verdict.status, verdict.status_reason) == (Status.EXPIRED, CLOSED)
+    paid = replace(session(Status.PAID), closed_at=START)
+    verdict = judged(payment(AMOUNT, canonical=False), of=paid)
+    assert (verdict.status, verdict.status_reason) == (Status.FAILED, PAYMENT_REORGED)
 
 
 # The table

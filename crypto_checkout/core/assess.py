@@ -66,7 +66,8 @@ def counts(payment: Payment, session: Session) -> bool:
 def _verdict(session: Session, received: int, deep: Sequence[Transfer], tip: Tip) -> tuple[Status, str | None]:
     if session.accepted_units is not None:
         return _accepted(session, session.accepted_units, received, deep)
-    is_closed = session.status is Status.EXPIRED and session.status_reason == CLOSED
+    # Closed is closed, also when a payment that came after all was taken back; but what was settled has failed then.
+    is_closed = session.closed_at is not None and session.paid_at is None and session.status not in SETTLED
     if is_closed and received < session.terms.minimum_units:
         return Status.EXPIRED, CLOSED
     status = _status(session, received, deep, tip)

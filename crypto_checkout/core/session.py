@@ -78,7 +78,8 @@ class Terms:
 class Session:
     """A session as it is stored. `derivation_index` is the place of its address in the wallet `wallet_id`.
 
-    `accepted_units` is what had arrived, on time or not, when the merchant accepted it; None where nobody did.
+    `accepted_units` is what had arrived, on time or not, when the merchant accepted it, and `closed_at` when the
+    merchant closed it; None where nobody did.
     """
 
     id: str
@@ -103,3 +104,4 @@ class Session:
     metadata: Mapping[str, str] | None = field(default=None, hash=False)
     paid_at: datetime | None = None
     accepted_units: int | None = None
+    closed_at: datetime | None = None

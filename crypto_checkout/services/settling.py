@@ -47,7 +47,14 @@ class Settling:
                 expires_at=min(now, session.terms.expires_at),
                 grace_until=min(now, session.terms.grace_until),
             )
-            closed = replace(session, status=Status.EXPIRED, status_reason=CLOSED, terms=terms, updated_at=unit.now)
+            closed = replace(
+                session,
+                status=Status.EXPIRED,
+                status_reason=CLOSED,
+                terms=terms,
+                closed_at=unit.now,
+                updated_at=unit.now,
+            )
             return self._store(unit, EventType.SESSION_EXPIRED, closed)
 
         return close

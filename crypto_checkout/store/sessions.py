@@ -25,12 +25,13 @@ _COLUMNS = (
     "asset", "asset_decimals", "asset_contract", "amount_units", "minimum_units", "maximum_units", "fiat_amount",
     "fiat_currency", "rate_base", "rate_quote", "rate_value", "rate_sources", "rate_observed_at", "eth_price_usd",
     "required_confirmations", "success_url", "cancel_url", "return_url", "customer_email", "customer_email_key",
-    "metadata", "expires_at", "grace_until", "paid_at", "accepted_units", "created_at", "updated_at",
+    "metadata", "expires_at", "grace_until", "paid_at", "accepted_units", "closed_at", "created_at", "updated_at",
 )  # fmt: skip
 
-_SETTLED_COLUMNS = frozenset(
-    {"id", "status", "status_reason", "paid_at", "accepted_units", "expires_at", "grace_until", "updated_at"}
-)
+_SETTLED_COLUMNS = (
+    "id", "status", "status_reason", "paid_at", "accepted_units", "closed_at", "expires_at", "grace_until",
+    "updated_at",
+)  # fmt: skip
 
 _INSERT = (
     f"INSERT INTO checkout_sessions ({', '.join(_COLUMNS)}) "  # noqa: S608 - the names above
@@ -144,7 +145,7 @@ def settle(unit: WriteUnit, session: Session) -> None:
         """
         UPDATE checkout_sessions
         SET status = :status, status_reason = :status_reason, paid_at = :paid_at, accepted_units = :accepted_units,
-            expires_at = :expires_at, grace_until = :grace_until, updated_at = :updated_at
+            closed_at = :closed_at, expires_at = :expires_at, grace_until = :grace_until, updated_at = :updated_at
         WHERE id = :id
         """,
         {name: value for name, value in _row(session).items() if name in _SETTLED_COLUMNS},
@@ -198,6 +199,7 @@ def _row(session: Session) -> dict[str, str | int | None]:
         "grace_until": moments.to_text(terms.grace_until),
         "paid_at": moments.to_optional_text(session.paid_at),
         "accepted_units": None if session.accepted_units is None else str(session.accepted_units),
+        "closed_at": moments.to_optional_text(session.closed_at),
         "created_at": moments.to_text(session.created_at),
         "updated_at": moments.to_text(session.updated_at),
     }
@@ -227,6 +229,7 @@ def _session(row: Row) -> Session:
         metadata=None if row["metadata"] is None else json.loads(row["metadata"]),
         paid_at=moments.from_optional_text(row["paid_at"]),
         accepted_units=None if row["accepted_units"] is None else int(row["accepted_units"]),
+        closed_at=moments.from_optional_text(row["closed_at"]),
     )
 
 
