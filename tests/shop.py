@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from crypto_checkout.chain.evm import EvmChain
 from crypto_checkout.chain.rpc import Rpc
 from crypto_checkout.chain.xpub import ExtendedPublicKey
 from crypto_checkout.core.assets import Asset
+from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.shapes import SessionResource
 from crypto_checkout.prices.board import PriceBoard
@@ -41,6 +42,10 @@ FRESH_XPUB = (
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def _far_ahead() -> datetime:
+    return now() + timedelta(days=3650)
 
 
 @dataclass
@@ -99,14 +104,17 @@ async def open_shop(
     timeout_seconds: float = 20,
     confirm_with: int = 1,
     agree_above_fiat: int = 0,
+    chain_now: Clock | None = None,
 ) -> AsyncIterator[Shop]:
-    """Open a shop on the chain behind these URLs; its first cursor is set."""
+    """Open a shop on the chain behind these URLs; its first cursor is set. Blocks may be ahead, but for `chain_now`."""
     path = folder / "checkout.db"
     migrate(path)
     async with await Database.open(path, now) as db:
         contracts = [token.contract for token in tokens if token.contract is not None]
         rpc = Rpc(ANVIL_CHAIN_ID, urls, timeout_seconds=timeout_seconds)
-        chain = EvmChain(rpc, tokens=contracts, finality=finality, confirm_with=confirm_with)
+        chain = EvmChain(
+            rpc, tokens=contracts, finality=finality, confirm_with=confirm_with, now=chain_now or _far_ahead
+        )
         events = Events()
         board = PriceBoard(
             [FixedSource({"ETH/USD": Decimal(3000)}, clock=now)],

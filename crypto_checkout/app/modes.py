@@ -54,7 +54,7 @@ async def live(parts: Parts) -> Mode | None:
     for chain in config.chains:
         tokens = await _tokens(parts, chain)
         rpc = Rpc(chain.id, chain.rpc_urls)
-        opened = EvmChain(rpc, tokens=tokens, finality=chain.finality, confirm_with=chain.confirm_with)
+        opened = EvmChain(rpc, tokens=tokens, finality=chain.finality, confirm_with=chain.confirm_with, now=parts.clock)
         parts.stack.push_async_callback(opened.close)
         chains[chain.id] = opened
     key = ExtendedPublicKey.parse(config.wallet.xpub)

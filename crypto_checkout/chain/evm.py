@@ -6,6 +6,7 @@ the answers mean is in `chain.answers`.
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -13,10 +14,12 @@ from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ProviderFailed
 from crypto_checkout.core.follow import Block, Head, Header
 from crypto_checkout.core.holdings import Expected
+from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.payment import Kind, Transfer
 
 from . import agreement, answers, balances, bloom, traces
 from .answers import TRANSFER_TOPIC
+from .dating import Dating
 from .rpc import Ask, Call, ProviderHealth, Rpc
 
 _FIRST_BATCH_BLOCKS = 10
@@ -26,13 +29,17 @@ _BALANCE_OF = "0x70a08231"
 _NOTHING_FINAL = -1
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class EvmChain:
     """One chain as its providers show it.
 
     `finality` is "depth", or the block tag "safe" or "finalized". `tokens` are the contracts whose transfers count.
     `confirm_with` is how many providers have to say the same before money is believed, where that is asked for.
-    `clock` is a monotonic one. `batch_blocks` is how large a range should be: smaller after each failure, and larger
-    again with each success.
+    `clock` is a monotonic one, and `now` tells the time that no block is far ahead of. `batch_blocks` is how large a
+    range should be: smaller after each failure, and larger again with each success.
     """
 
     def __init__(
@@ -43,6 +50,7 @@ class EvmChain:
         finality: str = "depth",
         confirm_with: int = 1,
         clock: Callable[[], float] = time.monotonic,
+        now: Clock = _now,
     ) -> None:
         self.batch_blocks = _FIRST_BATCH_BLOCKS
         self._rpc = rpc
@@ -53,6 +61,7 @@ class EvmChain:
         self._tokens = list(tokens)
         self._token_events = [bloom.of_event(token, TRANSFER_TOPIC) for token in self._tokens]
         self._finality = finality
+        self._dating = Dating(rpc, now)
 
     def health(self) -> list[ProviderHealth]:
         """Return how each provider fares."""
@@ -110,7 +119,7 @@ class EvmChain:
             raise
         if len(numbers) >= self.batch_blocks:
             self.batch_blocks = min(_MOST_BATCH_BLOCKS, 2 * self.batch_blocks)
-        return blocks
+        return await self._dating.checked(blocks)
 
     async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
         """Keep the transfers whose transaction did not revert.

@@ -4,7 +4,7 @@ Three outcomes, as in electrumx: go on, go back, or ask again. Nothing is fetche
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from .address import Address
@@ -31,6 +31,12 @@ class Block:
     header: Header
     transfers: tuple[Transfer, ...] = ()
     senders: frozenset[Address] = frozenset()
+
+    def dated(self, time: datetime) -> "Block":
+        """Return the block as if it were of another time, with all that is in it."""
+        header = replace(self.header, time=time)
+        transfers = tuple(replace(transfer, block_time=time) for transfer in self.transfers)
+        return Block(header, transfers, self.senders)
 
 
 @dataclass(frozen=True, slots=True)
