@@ -163,7 +163,7 @@ def _parts(addresses: Sequence[Address]) -> Iterator[Sequence[Address]]:
 
 
 def _row(session: Session) -> dict[str, str | int | None]:
-    terms, asset, rate = session.terms, session.asset, session.rate
+    terms, asset = session.terms, session.asset
     return {
         "id": session.id,
         "livemode": int(session.livemode),
@@ -182,11 +182,7 @@ def _row(session: Session) -> dict[str, str | int | None]:
         "maximum_units": str(terms.maximum_units),
         "fiat_amount": str(session.fiat.amount),
         "fiat_currency": session.fiat.currency,
-        "rate_base": rate.base,
-        "rate_quote": rate.quote,
-        "rate_value": str(rate.value),
-        "rate_sources": json.dumps(rate.sources),
-        "rate_observed_at": moments.to_text(rate.observed_at),
+        **_rate_row(session.rate),
         "eth_price_usd": session.eth_price_usd,
         "required_confirmations": terms.required_confirmations,
         "success_url": session.success_url,
@@ -202,6 +198,16 @@ def _row(session: Session) -> dict[str, str | int | None]:
         "closed_at": moments.to_optional_text(session.closed_at),
         "created_at": moments.to_text(session.created_at),
         "updated_at": moments.to_text(session.updated_at),
+    }
+
+
+def _rate_row(rate: Rate) -> dict[str, str | int | None]:
+    return {
+        "rate_base": rate.base,
+        "rate_quote": rate.quote,
+        "rate_value": str(rate.value),
+        "rate_sources": json.dumps(rate.sources),
+        "rate_observed_at": moments.to_text(rate.observed_at),
     }
 
 
