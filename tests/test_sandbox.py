@@ -60,7 +60,7 @@ def pay(
     internal: bool = False,
 ) -> Transaction:
     draft = chain.draft()
-    transaction = draft.pay(to, units, entropy, contract, internal=internal)
+    transaction = draft.pay(to, units, "0x" + entropy.hex(), contract, internal=internal)
     chain.apply(draft)
     return transaction
 
@@ -294,8 +294,7 @@ async def test_a_transaction_that_is_taken_out_can_come_again() -> None:
     paid = pay(chain, RECEIVER, 7, ENTROPY)
 
     def take_out(draft: Draft) -> None:
-        draft.removed.append(paid)
-        draft.state.fork(paid.block_number, "fork")
+        draft.take_back(RECEIVER, "fork")
         draft.mine(1)
 
     change(chain, take_out)
@@ -304,7 +303,7 @@ async def test_a_transaction_that_is_taken_out_can_come_again() -> None:
 
     def put_in(draft: Draft) -> None:
         draft.mine(1)
-        draft.move(paid)
+        draft.transfer(paid.to, paid.units, paid.kind, paid.contract, paid.hash)
 
     change(chain, put_in)
     assert transactions(chain) == [replace(paid, block_number=13)]

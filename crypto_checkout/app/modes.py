@@ -13,7 +13,7 @@ from crypto_checkout.chain.xpub import ExtendedPublicKey
 from crypto_checkout.config import Chain
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.services import watcher
+from crypto_checkout.services import sandbox_history, watcher
 from crypto_checkout.services.addresses import Addresses
 from crypto_checkout.services.judge import Judge
 from crypto_checkout.services.offer import Offer, OfferedChain, Policy, Tier
@@ -76,8 +76,8 @@ async def test(parts: Parts) -> Mode | None:
     """Open the simulated chain where it stands."""
     if not parts.config.test_mode.enabled:
         return None
-    transactions = await parts.db.read(sandbox_store.transactions)
-    chain = SandboxChain(await _sandbox_state(parts), parts.clock, transactions)
+    chain = SandboxChain(await _sandbox_state(parts), parts.clock, await parts.db.read(sandbox_history.needed))
+    history = sandbox_history.History(parts.db, chain, parts.clock)
     watching = Watcher(
         parts.db,
         chain,
@@ -98,7 +98,7 @@ async def test(parts: Parts) -> Mode | None:
         policy=_policy(parts),
         chain_time=lambda now: max(now, chain.time),
     )
-    return Mode(offer, (watching,), (watching.run,), chain)
+    return Mode(offer, (watching,), (watching.run, history.run), chain)
 
 
 async def _tokens(parts: Parts, chain: Chain) -> list[Address]:

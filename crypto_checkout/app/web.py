@@ -107,7 +107,7 @@ def _published(public_url: str) -> list[Route]:
 def _sandbox(parts: Parts, test: Mode | None, sessions: Sessions) -> Sandbox | None:
     if test is None or test.sandbox is None:
         return None
-    return Sandbox(parts.db, test.sandbox, test.watchers[0], sessions, parts.clock)
+    return Sandbox(parts.db, test.sandbox, test.watchers[0], sessions, parts.clock, parts.events.wake)
 
 
 def _api(parts: Parts, services: Services) -> Api:

@@ -8,11 +8,10 @@ has nothing to write.
 import hashlib
 import json
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
@@ -22,6 +21,8 @@ from crypto_checkout.core.holdings import Expected, fingerprint
 from crypto_checkout.core.moments import from_optional_text
 from crypto_checkout.core.payment import Kind, Transfer
 from crypto_checkout.core.simulated import Transaction
+
+K = TypeVar("K")
 
 CHAIN_ID = 1337
 NAME = "Sandbox"
@@ -118,13 +119,43 @@ class State:
         )
 
 
+class _Transactions:
+    """Transactions by their block and by who was paid."""
+
+    def __init__(self, transactions: Iterable[Transaction]) -> None:
+        self.by_block: dict[int, list[Transaction]] = {}
+        self.by_address: dict[Address, list[Transaction]] = {}
+        for transaction in transactions:
+            self.add(transaction)
+
+    def add(self, transaction: Transaction) -> None:
+        self.by_block.setdefault(transaction.block_number, []).append(transaction)
+        self.by_address.setdefault(transaction.to, []).append(transaction)
+
+    def remove(self, transaction: Transaction) -> None:
+        """Drop one; one that isn't there is no mistake, for not all that is stored is loaded."""
+        _drop(self.by_block, transaction.block_number, transaction)
+        _drop(self.by_address, transaction.to, transaction)
+
+
+def _drop(by: dict[K, list[Transaction]], key: K, transaction: Transaction) -> None:
+    found = by.get(key, [])
+    if transaction in found:
+        found.remove(transaction)
+    if not found:
+        by.pop(key, None)
+
+
 class Draft:
     """A change of the chain while it is made: nobody sees it before it is stored and applied."""
 
-    def __init__(self, state: State, now: datetime) -> None:
+    def __init__(self, state: State, now: datetime, transactions: _Transactions) -> None:
         self.state = replace(state, pauses=[*state.pauses], branches=[*state.branches])
         self.added: list[Transaction] = []
         self.removed: list[Transaction] = []
+        self.replaced_from: int | None = None
+        self.touched: set[Address] = set()
+        self._transactions = transactions
         self._now = now
 
     @property
@@ -168,38 +199,33 @@ class Draft:
         return transaction
 
     def pay(
-        self, to: Address, units: int, entropy: bytes, contract: Address | None = None, *, internal: bool = False
+        self, to: Address, units: int, tx_hash: str, contract: Address | None = None, *, internal: bool = False
     ) -> Transaction:
         """Mine a new block with a transaction that pays, by way of a contract if `internal`."""
         self.mine(1)
         kind = Kind.TOKEN if contract is not None else Kind.INTERNAL if internal else Kind.NATIVE
-        return self.transfer(to, units, kind, contract, "0x" + entropy.hex())
+        return self.transfer(to, units, kind, contract, tx_hash)
 
-    def move(self, transaction: Transaction) -> None:
-        """Put a transaction that was taken out into the newest block, which must be a new one."""
-        self.added.append(replace(transaction, block_number=self.number))
+    def fork(self, first: int, salt: str) -> None:
+        """Replace the blocks from one on by others, with the same transactions."""
+        self.replaced_from = first
+        self.state.fork(first, salt)
+
+    def take_back(self, to: Address, salt: str) -> None:
+        """Replace the blocks since an address was first paid by others, without what was paid to it.
+
+        `touched` are the others who were paid in them.
+        """
+        paid = self._transactions.by_address.get(to, ())
+        first = min((each.block_number for each in paid), default=self.number)
+        replaced = [self._transactions.by_block.get(number, ()) for number in range(first, self.number + 1)]
+        self.touched = {each.to for block in replaced for each in block} - {to}
+        self.removed.extend(paid)
+        self.fork(first, salt)
 
     def _reach(self, number: int) -> None:
         self.state.blocks_ahead += number - self.state.due(self._now)
         self.state.newest = number
-
-
-class _Transactions:
-    """Transactions by their block and by who was paid."""
-
-    def __init__(self, transactions: Iterable[Transaction]) -> None:
-        self.by_block = defaultdict[int, list[Transaction]](list)
-        self.by_address = defaultdict[Address, list[Transaction]](list)
-        for transaction in transactions:
-            self.add(transaction)
-
-    def add(self, transaction: Transaction) -> None:
-        self.by_block[transaction.block_number].append(transaction)
-        self.by_address[transaction.to].append(transaction)
-
-    def remove(self, transaction: Transaction) -> None:
-        self.by_block[transaction.block_number].remove(transaction)
-        self.by_address[transaction.to].remove(transaction)
 
 
 class SandboxChain:
@@ -233,7 +259,7 @@ class SandboxChain:
 
     def draft(self) -> Draft:
         """Begin a change."""
-        return Draft(self.state, self._clock())
+        return Draft(self.state, self._clock(), self._transactions)
 
     def apply(self, draft: Draft) -> None:
         """Make a change that has been stored."""
@@ -242,6 +268,11 @@ class SandboxChain:
             self._transactions.remove(transaction)
         for transaction in draft.added:
             self._transactions.add(transaction)
+
+    def forget(self, transactions: Iterable[Transaction]) -> None:
+        """Drop transactions that nobody can ask for any more."""
+        for transaction in transactions:
+            self._transactions.remove(transaction)
 
     async def head(self) -> Head:
         """Return the newest block number."""

@@ -13,7 +13,7 @@ from crypto_checkout.chain.sandbox import ASSETS, Draft
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.payment import Kind
 from crypto_checkout.core.session import Session
-from crypto_checkout.core.simulated import Scenario, Transaction
+from crypto_checkout.core.simulated import Scenario
 from crypto_checkout.store import sessions
 from crypto_checkout.store.database import WriteUnit
 
@@ -28,9 +28,22 @@ _A_MOMENT = timedelta(milliseconds=1)
 _GRACE = timedelta(minutes=1)
 
 
-async def play(scenario: Scenario, session: Session, change: Change) -> None:
-    """Drive a session that is pending, and to which nothing was paid yet, through a scenario."""
-    await _PLAYS[scenario](_Stage(session, change))
+async def play(scenario: Scenario, session: Session, new_hash: Callable[[], str], change: Change) -> None:
+    """Drive a session that is pending, and to which nothing was paid yet, through a scenario.
+
+    `new_hash` makes the hashes of its transactions. Steps that `change` passes over have been taken before.
+    """
+    await _PLAYS[scenario](_Stage(session, new_hash, change))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A transaction with one or more transfers to the session."""
+
+    tx_hash: str
+    parts: tuple[int, ...]
+    kind: Kind
+    contract: Address | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +51,7 @@ class _Stage:
     """A session and what can be done to it, step by step; each is processed before the next."""
 
     session: Session
+    new_hash: Callable[[], str]
     change: Change
 
     @property
@@ -50,20 +64,24 @@ class _Stage:
         """An amount that is too little, with the tolerance too."""
         return max(1, min(self.price // 2, self.session.terms.minimum_units - 1))
 
-    async def pay(self, *parts: int, kind: Kind | None = None, contract: Address | None = None) -> list[Transaction]:
+    async def pay(self, *parts: int, kind: Kind | None = None, contract: Address | None = None) -> _Sent:
         """Pay with one transaction in a new block, which may have several transfers."""
-        tx_hash = "0x" + secrets.token_hex(32)
         asset = self.session.asset
         moved = kind or (Kind.NATIVE if asset.is_native else Kind.TOKEN)
-        paid: list[Transaction] = []
+        token = contract or (asset.contract if kind is None else None)
+        sent = _Sent(self.new_hash(), parts, moved, token)
+        await self.send(sent)
+        return sent
 
-        def send(draft: Draft) -> None:
+    async def send(self, sent: _Sent) -> None:
+        """Put a transaction into a new block: one that was taken back can come again."""
+
+        def put_in(draft: Draft) -> None:
             draft.mine_at_once(1)
-            token = contract or (asset.contract if kind is None else None)
-            paid.extend(draft.transfer(self.session.address, part, moved, token, tx_hash) for part in parts)
+            for part in sent.parts:
+                draft.transfer(self.session.address, part, sent.kind, sent.contract, sent.tx_hash)
 
-        await self.change(send)
-        return paid
+        await self.change(put_in)
 
     async def confirm(self) -> None:
         """Have what was paid become deep enough."""
@@ -88,25 +106,14 @@ class _Stage:
 
         await self.change(expire)
 
-    async def take_back(self, paid: list[Transaction]) -> None:
-        """Replace the blocks since a payment by a longer branch without it."""
+    async def take_back(self) -> None:
+        """Replace the blocks since the payment by a longer branch without it."""
 
         def reorganise(draft: Draft) -> None:
-            draft.removed.extend(paid)
-            draft.state.fork(paid[0].block_number, secrets.token_hex(8))
+            draft.take_back(self.session.address, secrets.token_hex(8))
             draft.mine_at_once(1)
 
         await self.change(reorganise)
-
-    async def bring_back(self, paid: list[Transaction]) -> None:
-        """Mine a payment that was taken back in a new block."""
-
-        def mine_again(draft: Draft) -> None:
-            draft.mine_at_once(1)
-            for transaction in paid:
-                draft.move(transaction)
-
-        await self.change(mine_again)
 
 
 async def _exact(stage: _Stage) -> None:
@@ -142,15 +149,15 @@ async def _top_up(stage: _Stage) -> None:
 
 async def _reorged(stage: _Stage) -> None:
     paid = await stage.pay(stage.price)
-    await stage.take_back(paid)
-    await stage.bring_back(paid)
+    await stage.take_back()
+    await stage.send(paid)
     await stage.confirm()
 
 
 async def _reorged_after_paid(stage: _Stage) -> None:
-    paid = await stage.pay(stage.price)
+    await stage.pay(stage.price)
     await stage.confirm()
-    await stage.take_back(paid)
+    await stage.take_back()
 
 
 async def _internal(stage: _Stage) -> None:

@@ -100,6 +100,15 @@ def remembered(unit: ReadUnit, chain_id: int) -> dict[int, str]:
     return {row["number"]: row["hash"] for row in rows}
 
 
+def oldest(unit: ReadUnit, chain_id: int) -> Cursor | None:
+    """Return the oldest remembered block, which is the lowest that a rollback can lead to."""
+    row = unit.one(
+        "SELECT number, hash, time FROM blocks WHERE chain_id = :chain_id ORDER BY number LIMIT 1",
+        {"chain_id": chain_id},
+    )
+    return Cursor(row["number"], row["hash"], moments.from_text(row["time"])) if row else None
+
+
 def forget_above(unit: WriteUnit, chain_id: int, number: int, final_number: int | None) -> Cursor:
     """Drop the remembered blocks above a remembered one, and make that the cursor."""
     unit.run(

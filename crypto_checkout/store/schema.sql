@@ -231,6 +231,15 @@ CREATE TABLE sandbox (
     updated_at TEXT NOT NULL
 ) STRICT;
 
+CREATE TABLE sandbox_requests (
+    request TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    steps INTEGER NOT NULL,
+    updated_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX sandbox_requests_by_age ON sandbox_requests (updated_at);
+
 CREATE TABLE sandbox_transactions (
     seq INTEGER PRIMARY KEY,
     hash TEXT NOT NULL,
@@ -242,7 +251,11 @@ CREATE TABLE sandbox_transactions (
     contract TEXT
 ) STRICT;
 
+CREATE INDEX sandbox_transactions_by_block ON sandbox_transactions (block_number);
+
 CREATE UNIQUE INDEX sandbox_transactions_by_hash ON sandbox_transactions (hash, place);
+
+CREATE INDEX sandbox_transactions_by_recipient ON sandbox_transactions (recipient);
 
 CREATE TABLE unmatched_payments (
     seq INTEGER PRIMARY KEY,

@@ -61,13 +61,17 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One checked request: whose it is and what it says."""
+    """One checked request: whose it is and what it says.
+
+    `request` names it for as long as it can be repeated; None where it came without an idempotency key.
+    """
 
     services: Services
     key: ApiKey
     path: Mapping[str, str]
     query: Any
     body: Any
+    request: str | None = None
 
     @property
     def livemode(self) -> bool:

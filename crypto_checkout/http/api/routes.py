@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from weakref import WeakValueDictionary
 
@@ -117,8 +118,9 @@ class Api:
             assert is_first, "requests with the same key pass one by one, in the one process that serves"
             return answer
 
+        repeatable = replace(call, request=f"{call.key.id}/{name}/{digest}")
         try:
-            work: Unit = await operation.write(call)
+            work: Unit = await operation.write(repeatable)
             done = await self._services.db.write(lambda unit: record(unit, operation.status, to_body(work(unit))))
         except (ResourceNotFound, SessionNotOpen) as error:
             # It ran and was refused, without an effect: that is its answer from now on.

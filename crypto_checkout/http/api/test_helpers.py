@@ -8,6 +8,8 @@ from crypto_checkout.core.payment import Kind
 from crypto_checkout.core.shapes import SandboxChainResource, SessionResource
 from crypto_checkout.core.simulated import Scenario
 from crypto_checkout.services.sandbox import Sandbox
+from crypto_checkout.store import sandbox_requests
+from crypto_checkout.store.database import WriteUnit
 
 from . import schemas
 from .operations import Call, Operation, Resource, Unit
@@ -22,41 +24,49 @@ async def pay(call: Call) -> Unit:
     if body.scenario is not None:
         if (body.amount, body.kind, body.transfers) != (None, None, None):
             raise InvalidBody("A scenario pays by itself: give no amount, kind or transfers with it.", param="scenario")
-        played = await sandbox.play(id_, Scenario(body.scenario))
-        return lambda _: played
+        return _answered(call, await sandbox.play(id_, Scenario(body.scenario), call.request))
     units = None if body.amount is None else _units(body.amount, await sandbox.decimals(id_))
     kind = None if body.kind is None else Kind(body.kind)
-    paid = await sandbox.pay(id_, units, kind, body.transfers or 1)
-    return lambda _: paid
+    return _answered(call, await sandbox.pay(id_, units, kind, body.transfers or 1, call.request))
 
 
 async def mine(call: Call) -> Unit:
     """Mine blocks and have them processed."""
     body: schemas.Mining = call.body
-    return _moved(await _sandbox(call).mine(body.blocks))
+    return _moved(call, await _sandbox(call).mine(body.blocks, call.request))
 
 
 async def reorg(call: Call) -> Unit:
     """Replace the newest blocks by others."""
     body: schemas.Reorganisation = call.body
-    return _moved(await _sandbox(call).reorg(body.depth))
+    return _moved(call, await _sandbox(call).reorg(body.depth, call.request))
 
 
 async def outage(call: Call) -> Unit:
     """Have nobody reach the chain for a while."""
     body: schemas.Outage = call.body
-    return _moved(await _sandbox(call).outage(body.seconds))
+    return _moved(call, await _sandbox(call).outage(body.seconds, call.request))
 
 
 async def advance(call: Call) -> Unit:
     """Put the chain's time forward."""
     body: schemas.Advance = call.body
-    return _moved(await _sandbox(call).advance(body.seconds))
+    return _moved(call, await _sandbox(call).advance(body.seconds, call.request))
 
 
-def _moved(number: int) -> Unit:
-    chain: Resource = {"object": "chain", "livemode": False, "chainId": 1337, "blockNumber": number}
-    return lambda _: chain
+def _moved(call: Call, number: int) -> Unit:
+    return _answered(call, {"object": "chain", "livemode": False, "chainId": 1337, "blockNumber": number})
+
+
+def _answered(call: Call, answer: Resource) -> Unit:
+    """Return the unit that ends a request: its steps are forgotten as its answer is stored."""
+
+    def end(unit: WriteUnit) -> Resource:
+        if call.request is not None:
+            sandbox_requests.forget(unit, call.request)
+        return answer
+
+    return end
 
 
 def _sandbox(call: Call) -> Sandbox:
