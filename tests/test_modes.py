@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from crypto_checkout.core.simulated import Scenario
 from crypto_checkout.http.api.operations import Operation
 from crypto_checkout.http.api.schemas import ListQuery
 from crypto_checkout.http.api.table import table
@@ -119,15 +120,45 @@ async def test_the_same_email_and_the_same_idempotency_key_are_others_in_the_oth
     assert [link["livemode"] for link in links] == list(both.clients)
 
 
-async def test_webhooks_carry_their_own_mode_only(both: Both) -> None:
-    with Receiver() as live, Receiver() as test:
-        for livemode, receiver in ((True, live), (False, test)):
-            url = receiver.url.replace("127.0.0.1", "localhost") if livemode else receiver.url
-            body = {"url": url, "events": ["payment_link.created"]}
-            answer = await both.clients[livemode].post("/webhook_endpoints", json=body)
-            assert answer.status_code == 201 or livemode, answer.text
+async def test_nothing_that_test_mode_does_shows_in_live_mode(both: Both) -> None:
+    live, test = both.clients[True], both.clients[False]
+    before = await _everything(both, livemode=True)
+    with Receiver() as receiver:
+        endpoint = await made(test, "/webhook_endpoints", {"url": receiver.url, "events": ["*"]})
+        for scenario in Scenario:
+            session = await made(test, "/checkout_sessions", {**PRICE, "customerEmail": f"{scenario}@example.com"})
+            answer = await test.post(
+                f"/test_helpers/checkout_sessions/{session['id']}/pay", json={"scenario": scenario}
+            )
+            assert answer.status_code == 200, answer.text
+        await test.post("/test_helpers/chain/reorg", json={"depth": 1000})
+        await test.post("/test_helpers/clock/advance", json={"seconds": 86_400})
+        await until(lambda: len(receiver.received) > 3 * len(Scenario), "deliveries of test mode")
+        assert {each.event["livemode"] for each in receiver.received} == {False}
+        await test.delete(f"/webhook_endpoints/{endpoint['id']}")
+    assert await _everything(both, livemode=True) == before
+    for event in (await live.get("/events", params={"limit": 100})).json()["data"]:
+        assert event["livemode"] is True
+        assert event["data"]["livemode"] is True
+
+
+async def test_webhooks_of_test_mode_carry_nothing_of_live_mode(both: Both) -> None:
+    with Receiver() as receiver:
+        endpoint = {"url": receiver.url, "events": ["payment_link.created"]}
+        await made(both.clients[False], "/webhook_endpoints", endpoint)
         for client in both.clients.values():
             await made(client, "/payment_links", LINK)
-        await until(lambda: test.received, "the delivery")
-        assert {each.event["livemode"] for each in test.received} == {False}
-        assert {each.event["livemode"] for each in live.received} <= {True}
+        await until(lambda: receiver.received, "the delivery")
+        assert [each.event["livemode"] for each in receiver.received] == [False]
+
+
+async def _everything(both: Both, *, livemode: bool) -> dict[str, Any]:
+    """Return what every list of a mode shows, by the table of operations: ids, totals, and whether there is more."""
+    shown = {}
+    for operation in (each for each in OPERATIONS if each.is_list or each in LISTS):
+        kind = next((part for part in operation.path.split("/") if part in KINDS), "")
+        path = operation.path.format(id=both.objects[livemode][kind]["id"] if "{" in operation.path else "")
+        page = (await both.clients[livemode].get(path, params={"limit": 100})).json()
+        rows = [(each.get("id"), each.get("eventId")) for each in page["data"]]
+        shown[operation.path] = (rows, page.get("total"), page.get("hasMore"))
+    return shown

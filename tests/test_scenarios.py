@@ -10,8 +10,10 @@ import httpx
 import pytest
 
 from crypto_checkout.core.simulated import Scenario
+from crypto_checkout.http.api.table import table
 from tests.api import App, Clock, error, listed, made, open_app
 
+OPERATIONS = table()
 SESSIONS, HELPERS = "/checkout_sessions", "/test_helpers"
 
 
@@ -138,6 +140,29 @@ async def test_fifty_scenarios_at_once_end_as_one_does_alone_and_nobody_else_not
     assert (await help_with(api, "/chain/mine", blocks=1))["blockNumber"] > tip["blockNumber"] + 100
 
 
+async def test_an_outage_among_scenarios_stops_them_whole_or_not_at_all(tmp_path: Path) -> None:
+    clock = Clock()
+    async with open_app(tmp_path, clock=clock) as app:
+        outcomes = (OUTCOMES * 2)[:20]
+        sessions = [await ask(app.api, outcome.asset) for outcome in outcomes]
+        paths = [f"{HELPERS}{SESSIONS}/{session['id']}/pay" for session in sessions]
+        calls = [
+            app.api.post(path, json={"scenario": outcome.scenario})
+            for path, outcome in zip(paths, outcomes, strict=True)
+        ]
+        calls.insert(7, app.api.post(f"{HELPERS}/chain/outage", json={"seconds": 60}))
+        answers = await asyncio.gather(*calls)
+        assert answers.pop(7).status_code == 200
+        assert {answer.status_code for answer in answers} == {200, 409}
+        refused = [each for each, answer in zip(sessions, answers, strict=True) if answer.status_code == 409]
+        assert [await look(app.api, session) for session in refused] == refused
+        clock.move(seconds=60)
+        for session, outcome in zip(sessions, outcomes, strict=True):
+            if session in refused:
+                await pay(app.api, session, scenario=outcome.scenario)
+            await check(app.api, await look(app.api, session), outcome)
+
+
 async def test_a_restart_in_the_middle_changes_nothing(tmp_path: Path) -> None:
     clock = Clock()
     async with open_app(tmp_path, clock=clock) as app:
@@ -259,10 +284,23 @@ async def test_a_step_is_a_whole_number_within_bounds(app: App, path: str, value
     assert (answer.status_code, error(answer)["param"]) == (400, name)
 
 
+def test_every_helper_is_for_test_mode_only() -> None:
+    assert {each.path for each in OPERATIONS if each.test_mode_only} == {f"{HELPERS}{path}" for path in (
+        *HELPER_CALLS, f"{SESSIONS}/{{id}}/pay"
+    )}  # fmt: skip
+    assert all(each.test_mode_only for each in OPERATIONS if each.path.startswith(HELPERS))
+
+
 async def test_a_live_key_drives_nothing(app: App) -> None:
     live = await app.client(livemode=True)
-    for path in (*HELPER_CALLS, f"{SESSIONS}/cs_1/pay"):
-        assert (await live.post(HELPERS + path, json={})).status_code == 403
+    session = await ask(app.api)
+    before = await help_with(app.api, "/chain/mine", blocks=1)
+    for operation in (each for each in OPERATIONS if each.test_mode_only):
+        for body in (operation.sent, {}, None):
+            answer = await live.post(operation.path.format(id=session["id"]), json=body)
+            assert (answer.status_code, error(answer)["code"]) == (403, "insufficient_scope")
+    assert await look(app.api, session) == session
+    assert (await help_with(app.api, "/chain/mine", blocks=1))["blockNumber"] == before["blockNumber"] + 1
 
 
 # --- what it costs ---------------------------------------------------------------------------------------------------
