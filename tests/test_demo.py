@@ -8,12 +8,17 @@ from collections.abc import Iterator
 from itertools import groupby, pairwise
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from crypto_checkout.cli import demo as room
 from crypto_checkout.cli import main
+from crypto_checkout.cli.demo.columns import beside
+from crypto_checkout.cli.demo.scenarios import ENDS, Told
+from crypto_checkout.core.simulated import Scenario
 from tests.server import PROGRAM, WAIT_SECONDS, command, environment
+from tests.test_scenarios import OUTCOMES
 
 STEPS = [
     "chain started",
@@ -154,3 +159,61 @@ def test_interrupted_it_leaves_nothing_behind(folder: Path, anvil_path: Path, ho
     _, said = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode == 1
     assert said.strip() == "Aborted!"
+
+
+# --- every scenario on the simulated chain ---------------------------------------------------------------------------
+
+
+def without_node(folder: Path) -> dict[str, str]:
+    """Return surroundings in which there is no anvil, and no program that would bring one."""
+    return {"TMPDIR": str(folder / "tmp"), "PATH": str(folder), "CHECKOUT_CONFIG": "/there/is/none.toml"}
+
+
+def test_the_ends_of_the_scenarios_are_those_that_are_tested() -> None:
+    in_eth = [outcome for outcome in OUTCOMES if outcome.asset == "ETH"]
+    assert {each.scenario: (each.status, f"created {each.events}") for each in in_eth} == ENDS
+
+
+def test_the_sandbox_shows_every_scenario_without_a_node(folder: Path) -> None:
+    done = command(folder, "demo", "--sandbox", environ={**without_node(folder), "COLUMNS": "100"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert "\x1b" not in done.stdout
+    assert done.stdout.isascii()
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert [each.split() for each in lines[:1] + lines if each.split()[:1] == ["exact"]] == [list(Scenario)[:4]]
+    assert {word for each in lines for word in each.split()} >= set(Scenario)
+    for status in ("paid", "paid_late", "underpaid", "overpaid", "expired", "failed", "reorged", "late_payment"):
+        assert status in done.stdout
+    assert lines[-1].startswith("All 11 ended as they should, after ")
+    assert sorted(path.name for path in folder.iterdir()) == ["tmp"]
+
+
+@pytest.mark.parametrize("columns", [20, 60, 200])
+def test_it_takes_the_width_that_there_is(columns: int) -> None:
+    told = [Told(scenario, "paid", "1 of 1 ETH", ((0, "created"), (1.5, "paid"))) for scenario in Scenario]
+    lines = [click.unstyle(line) for line in beside(told, columns, rule="-")]
+    assert max(map(len, lines)) <= max(columns, 22)
+    assert sum(line.count("1500 ms  paid") for line in lines) == len(Scenario)
+
+
+def test_the_sandbox_tells_programs_too(folder: Path) -> None:
+    done = command(folder, "demo", "--sandbox", "--json", environ=without_node(folder))
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    assert (told["ok"], told["problems"], told["log"]) == (True, [], [])
+    for each in told["scenarios"]:
+        types = [event["type"].removeprefix("session.") for event in each["events"]]
+        assert (each["status"], " ".join(types)) == ENDS[each["scenario"]]
+        assert each["events"][0]["seconds"] == 0
+        assert all(earlier["seconds"] <= later["seconds"] for earlier, later in pairwise(each["events"]))
+
+
+def test_an_end_that_should_be_another_is_a_failure(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crypto_checkout.cli.demo.scenarios.ENDS", {**ENDS, Scenario.LATE: ("paid", "created paid")})
+    monkeypatch.setattr("tempfile.tempdir", str(folder / "tmp"))
+    done = CliRunner().invoke(main, ["demo", "--sandbox"], env=without_node(folder))
+    assert done.exit_code == 1
+    assert "late: paid_late after created expired detected paid_late; it should be paid after" in done.stderr
+    assert "All 11" not in done.stdout

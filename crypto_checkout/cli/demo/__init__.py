@@ -1,10 +1,14 @@
 """`crypto-checkout demo`: show the whole way of a payment on this machine, from the link to the signed webhook.
 
 A real node, a real server and a real transaction, in a folder that is gone afterwards. Nothing of the user's own
-configuration or data is touched. What happens is told in `story`; the other modules are what it needs.
+configuration or data is touched. What happens is told in `story`, and with `--sandbox` in `scenarios`; the other
+modules are what these need.
 """
 
+import shutil
 import sys
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -13,21 +17,35 @@ from crypto_checkout.cli.opening import fail, print_json
 from crypto_checkout.cli.options import Options
 
 if TYPE_CHECKING:
+    from .scenarios import Told
+    from .stage import Stage
     from .timeline import Timeline
 
 _DEADLINE_SECONDS = 60
+_RULE = {True: "─", False: "-"}
 _NEXT = "Now your own: `crypto-checkout init` writes a configuration, `crypto-checkout serve` starts the server."
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the timeline as JSON, at the end.")
+@click.option("--sandbox", is_flag=True, help="Every scenario of test mode instead, side by side; needs no node.")
+@click.option("--json", "as_json", is_flag=True, help="Print what happened as JSON, at the end.")
 @click.pass_obj
-def demo(options: Options, *, as_json: bool) -> None:
+def demo(options: Options, *, sandbox: bool, as_json: bool) -> None:
     """Show a payment on a chain of its own.
 
     From the link to the signed webhook: a real node (anvil), a real server and a real transaction, in a folder that is
     gone afterwards. Nothing of yours is read or changed.
+
+    With --sandbox: all that can become of a payment, on the simulated chain of test mode. The exit code is 1 where
+    something ended otherwise than it should.
     """
+    if sandbox:
+        _scenarios(options, as_json=as_json)
+    else:
+        _story(options, as_json=as_json)
+
+
+def _story(options: Options, *, as_json: bool) -> None:
     from .node import find
     from .stage import Failed
     from .timeline import Timeline
@@ -50,20 +68,47 @@ def demo(options: Options, *, as_json: bool) -> None:
 
 def _play(timeline: "Timeline", options: Options, anvil: str) -> list[str]:
     """Run it all and clean up; return the programs' last lines where a step failed (`timeline.problem`)."""
+    from .story import tell
+
+    timeline.problem, log = _on_stage(options, lambda stage: tell(timeline, stage, anvil))
+    return log
+
+
+def _scenarios(options: Options, *, as_json: bool) -> None:
+    from .columns import beside
+    from .scenarios import play_all
+
+    told: list[Told] = []
+    started = time.monotonic()
+    problem, log = _on_stage(options, lambda stage: told.extend(play_all(stage)))
+    problems = [*([problem] if problem else []), *(each.problem for each in told if each.problem)]
+    if as_json:
+        print_json(
+            {"ok": not problems, "problems": problems, "scenarios": [each.as_json() for each in told], "log": log}
+        )
+    else:
+        click.echo("\n".join(["", *beside(told, shutil.get_terminal_size().columns, rule=_RULE[sys.stdout.isatty()])]))
+        if problems:
+            click.echo("\n".join([*problems, *log]), err=True)
+        else:
+            click.echo(f"All {len(told)} ended as they should, after {time.monotonic() - started:.1f} s.")
+    sys.exit(1 if problems else 0)
+
+
+def _on_stage(options: Options, show: "Callable[[Stage], None]") -> tuple[str | None, list[str]]:
+    """Show something and clean up; return what went wrong, and the programs' last lines then."""
     import httpx
 
     from crypto_checkout.client import CheckoutClientError
 
     from .stage import Failed, Stage
-    from .story import tell
 
     with Stage(options.environ, deadline_seconds=_DEADLINE_SECONDS) as stage:
         try:
-            tell(timeline, stage, anvil)
+            show(stage)
         except (Failed, CheckoutClientError, httpx.HTTPError, OSError) as error:
-            timeline.problem = str(error)
-            return stage.last_lines()
-        return []
+            return str(error), stage.last_lines()
+        return None, []
 
 
 def _say_nothing(_: str) -> None:

@@ -14,7 +14,7 @@ CHAIN_ID = 31337
 
 _HOW_TO_GET_IT = (
     "`scripts/demo` of the source brings it. Or install Foundry (https://getfoundry.sh), and name the program in "
-    "CHECKOUT_ANVIL if it is not on PATH."
+    "CHECKOUT_ANVIL if it is not on PATH. `crypto-checkout demo --sandbox` needs no node."
 )
 _LISTENING = re.compile(r"Listening on (127\.0\.0\.1:\d+)")
 _TIMEOUT_SECONDS = 10

@@ -59,11 +59,11 @@ class Stage:
         """Have something end with the demo."""
         return self._stack.enter_context(thing)
 
-    def start(self, name: str, command: Sequence[str]) -> "Process":
-        """Start a program in the folder."""
+    def start(self, name: str, command: Sequence[str], more: Mapping[str, str] | None = None) -> "Process":
+        """Start a program in the folder; `more` is added to its environment."""
         # Interrupted halfway, there would be a process that nobody knows of.
         self._is_starting = True
-        process = self.enter(Process(name, command, self.folder, self.environ))
+        process = self.enter(Process(name, command, self.folder, {**self.environ, **(more or {})}))
         self._is_starting = False
         if self._put_off is not None:
             raise self._put_off
