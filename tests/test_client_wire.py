@@ -136,6 +136,11 @@ CALLS: dict[str, tuple[Callable[[CheckoutClient], Any], str, Any]] = {
         "POST /test_helpers/chain/outage",
         {"seconds": 5},
     ),
+    "test_helpers.price_outage": (
+        lambda it: it.test_helpers.price_outage(seconds=5),
+        "POST /test_helpers/prices/outage",
+        {"seconds": 5},
+    ),
     "test_helpers.advance_clock": (
         lambda it: it.test_helpers.advance_clock(seconds=900),
         "POST /test_helpers/clock/advance",

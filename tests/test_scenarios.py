@@ -273,7 +273,21 @@ async def test_sessions_expire_by_a_clock_that_is_put_forward(tmp_path: Path) ->
         assert (await ask(app.api))["expiresAt"] > session["expiresAt"]
 
 
-HELPER_CALLS = ("/chain/mine", "/chain/reorg", "/chain/outage", "/clock/advance")
+async def test_without_prices_nothing_is_sold_and_what_was_sold_is_paid(tmp_path: Path) -> None:
+    clock = Clock()
+    async with open_app(tmp_path, clock=clock) as app:
+        session = await ask(app.api)
+        await help_with(app.api, "/prices/outage", seconds=60)
+    clock.move(seconds=59)
+    async with open_app(tmp_path, clock=clock) as app:
+        refused = await app.api.post(SESSIONS, json={"amount": {"value": "30.00", "currency": "USD"}})
+        assert (refused.status_code, error(refused)["code"]) == (503, "price_unavailable")
+        assert (await pay(app.api, session, scenario="exact"))["status"] == "paid"
+        clock.move(seconds=1)
+        await ask(app.api)
+
+
+HELPER_CALLS = ("/chain/mine", "/chain/reorg", "/chain/outage", "/prices/outage", "/clock/advance")
 
 
 @pytest.mark.parametrize("path", HELPER_CALLS)

@@ -94,7 +94,7 @@ async def test(parts: Parts) -> Mode | None:
         livemode=False,
         wallet=await _wallet(parts, ExtendedPublicKey.parse(sandbox.XPUB)),
         chains=(OfferedChain(sandbox.CHAIN_ID, sandbox.NAME, "", sandbox.CONFIRMATIONS, sandbox.ASSETS),),
-        prices=prices.of_test_mode(parts),
+        prices=prices.SandboxPrices(prices.of_test_mode(parts), chain),
         policy=_policy(parts),
         chain_time=lambda now: max(now, chain.time),
     )

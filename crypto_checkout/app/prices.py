@@ -1,13 +1,17 @@
 """Open the price sources of each mode."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import httpx
 
 from crypto_checkout.app.parts import Parts
+from crypto_checkout.chain.sandbox import SandboxChain
 from crypto_checkout.config import Config
+from crypto_checkout.core.errors import PriceUnavailable
 from crypto_checkout.core.moments import Clock
+from crypto_checkout.core.quotes import Rate
 from crypto_checkout.prices.board import PriceBoard
 from crypto_checkout.prices.chainlink import ChainlinkSource
 from crypto_checkout.prices.coinbase import CoinbaseSource
@@ -43,6 +47,20 @@ async def market(parts: Parts, chains: Mapping[int, ChainReader]) -> Override:
     parts.stack.push_async_callback(quoted.close)
     fixed = _board(config, [FixedSource(config.prices.fixed, clock=clock)], 1, clock)
     return Override(fixed, quoted, config.prices.fixed)
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxPrices:
+    """The prices of test mode, for as long as its simulated chain has any."""
+
+    board: PriceBoard
+    chain: SandboxChain
+
+    async def rate(self, base: str, quote: str) -> Rate:
+        """Return what one `base` costs in `quote`. Raises PriceUnavailable in an outage of prices."""
+        if not self.chain.has_prices:
+            raise PriceUnavailable("Test mode has an outage of prices: its test helper asked for that.")
+        return await self.board.rate(base, quote)
 
 
 def of_test_mode(parts: Parts) -> PriceBoard:

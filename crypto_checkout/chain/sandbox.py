@@ -59,6 +59,7 @@ class State:
     newest: int = 0
     seconds_ahead: int = 0
     outage_until: datetime | None = None
+    prices_out_until: datetime | None = None
 
     @property
     def paused(self) -> int:
@@ -100,8 +101,7 @@ class State:
 
     def to_json(self) -> str:
         """Write the state as JSON."""
-        outage_until = None if self.outage_until is None else self.outage_until.isoformat()
-        return json.dumps({**asdict(self), "genesis": self.genesis.isoformat(), "outage_until": outage_until})
+        return json.dumps(asdict(self), default=datetime.isoformat)
 
     @classmethod
     def from_json(cls, text: str) -> "State":
@@ -116,6 +116,7 @@ class State:
             seconds_ahead=raw.get("seconds_ahead", 0),
             pauses=[(int(block), int(seconds)) for block, seconds in raw["pauses"]],
             outage_until=from_optional_text(raw.get("outage_until")),
+            prices_out_until=from_optional_text(raw.get("prices_out_until")),
         )
 
 
@@ -191,6 +192,10 @@ class Draft:
         """Have nobody read the chain for so long, from now on."""
         self.state.outage_until = self._now + timedelta(seconds=seconds)
 
+    def withhold_prices(self, seconds: int) -> None:
+        """Have nobody get a price for so long, from now on."""
+        self.state.prices_out_until = self._now + timedelta(seconds=seconds)
+
     def transfer(self, to: Address, units: int, kind: Kind, contract: Address | None, tx_hash: str) -> Transaction:
         """Put a transfer into the newest block, which must be a new one; with a hash that came before, beside that."""
         place = sum(1 for each in self.added if each.hash == tx_hash)
@@ -256,6 +261,11 @@ class SandboxChain:
     def is_out(self) -> bool:
         """Whether nobody can read it now."""
         return self.state.outage_until is not None and self._clock() < self.state.outage_until
+
+    @property
+    def has_prices(self) -> bool:
+        """Whether test mode knows what its coins cost now."""
+        return self.state.prices_out_until is None or self._clock() >= self.state.prices_out_until
 
     def draft(self) -> Draft:
         """Begin a change."""

@@ -228,6 +228,11 @@ class TestHelpers(Resource[C]):
         return Call("POST", "/test_helpers/chain/outage", body={"seconds": seconds}, idempotency_key=idempotency_key)
 
     @method
+    def price_outage(self, *, seconds: int, idempotency_key: str | None = None) -> Call[Json]:
+        """Have test mode know no price for a while."""
+        return Call("POST", "/test_helpers/prices/outage", body={"seconds": seconds}, idempotency_key=idempotency_key)
+
+    @method
     def advance_clock(self, *, seconds: int, idempotency_key: str | None = None) -> Call[Json]:
         """Put the chain's clock forward."""
         return Call("POST", "/test_helpers/clock/advance", body={"seconds": seconds}, idempotency_key=idempotency_key)

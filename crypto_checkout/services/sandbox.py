@@ -184,6 +184,12 @@ class Sandbox:
             asyncio.get_running_loop().call_later(seconds, self._watcher.wake)
         return self._chain.number
 
+    async def price_outage(self, seconds: int, request: str | None = None) -> int:
+        """Have test mode know no price for so long. Return the newest block's number."""
+        async with self._turn:
+            await self._change(await self._course(request), lambda draft: draft.withhold_prices(seconds))
+        return self._chain.number
+
     async def advance(self, seconds: int, request: str | None = None) -> int:
         """Put the time of test mode forward, for the chain in one block; return its number.
 

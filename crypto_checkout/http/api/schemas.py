@@ -271,7 +271,7 @@ class Outage(Request):
     """An outage of test mode."""
 
     seconds: Annotated[int, Field(ge=1, le=3_600), Whole]
-    """How long nobody can read the chain."""
+    """How long it lasts."""
 
 
 class Advance(Request):

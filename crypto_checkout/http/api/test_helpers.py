@@ -48,6 +48,12 @@ async def outage(call: Call) -> Unit:
     return _moved(call, await _sandbox(call).outage(body.seconds, call.request))
 
 
+async def price_outage(call: Call) -> Unit:
+    """Have no price known for a while."""
+    body: schemas.Outage = call.body
+    return _moved(call, await _sandbox(call).price_outage(body.seconds, call.request))
+
+
 async def advance(call: Call) -> Unit:
     """Put the chain's time forward."""
     body: schemas.Advance = call.body
@@ -149,10 +155,27 @@ OPERATIONS = (
     ),
     Operation(
         method="POST",
+        path="/test_helpers/prices/outage",
+        scope=Scope.SESSIONS_WRITE,
+        summary="Take the prices of test mode offline",
+        description="Making a session is a 503 `price_unavailable` meanwhile, and so is opening a payment link.",
+        write=price_outage,
+        body=schemas.Outage,
+        sent={"seconds": 1},
+        answer=SandboxChainResource,
+        example=examples.shown_chain,
+        raises=(errors.WalletNotConfigured,),
+        test_mode_only=True,
+    ),
+    Operation(
+        method="POST",
         path="/test_helpers/clock/advance",
         scope=Scope.SESSIONS_WRITE,
         summary="Put the simulated chain's clock forward",
-        description="For all test sessions: they expire by it. A scenario like `late` moves its own session only.",
+        description=(
+            "For all of test mode: sessions expire by it, retries of webhooks come nearer, and answers to idempotency "
+            "keys age. A scenario like `late` moves its own session only."
+        ),
         write=advance,
         body=schemas.Advance,
         sent={"seconds": 900},
