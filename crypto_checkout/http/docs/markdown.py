@@ -1,4 +1,7 @@
-"""Markdown into HTML, with an address for each heading and code that can be scrolled by keyboard."""
+"""Markdown into HTML, with an address for each heading and code that can be scrolled by keyboard.
+
+A code block names its language, and behind that the file that it is.
+"""
 
 import itertools
 import re
@@ -54,4 +57,6 @@ def _parser() -> MarkdownIt:
 def _fence(renderer: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> Any:
     del renderer, options, env
     token = tokens[index]
-    return Markup('<pre tabindex="0"><code>{}</code></pre>\n').format(escape(token.content))
+    file = token.info.partition(" ")[2]
+    caption = Markup('<p class="file">{}</p>\n').format(file) if file else Markup()
+    return caption + Markup('<pre tabindex="0"><code>{}</code></pre>\n').format(escape(token.content))
