@@ -1,6 +1,6 @@
 """Markdown into HTML, with an address for each heading and code that can be scrolled by keyboard.
 
-A code block names its language, and behind that the file that it is.
+A code block names its language, and behind that the file that it is; what commands print is a block of `text`.
 """
 
 import itertools
@@ -59,4 +59,5 @@ def _fence(renderer: RendererHTML, tokens: Sequence[Token], index: int, options:
     token = tokens[index]
     file = token.info.partition(" ")[2]
     caption = Markup('<p class="file">{}</p>\n').format(file) if file else Markup()
-    return caption + Markup('<pre tabindex="0"><code>{}</code></pre>\n').format(escape(token.content))
+    kind = Markup(' class="printed"') if token.info == "text" else Markup()
+    return caption + Markup('<pre tabindex="0"{}><code>{}</code></pre>\n').format(kind, escape(token.content))
