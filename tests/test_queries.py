@@ -8,6 +8,7 @@ import pytest
 from crypto_checkout.http.api.operations import Operation
 from crypto_checkout.http.api.schemas import CustomersQuery, ListQuery
 from crypto_checkout.http.api.table import table
+from crypto_checkout.services import sandbox_history
 from crypto_checkout.store.database import ReadUnit
 from tests.api import ENDPOINT, LINK, PRICE, App, made
 
@@ -75,6 +76,15 @@ async def test_a_list_is_read_by_an_index(
             is_sorting = step.startswith("USE TEMP B-TREE") and "FROM payments" in sql
             is_search = step.startswith("SEARCH") and ("INDEX" in step or "PRIMARY KEY" in step)
             assert is_search or is_sorting, f"{sql}\n{step}"
+
+
+async def test_what_the_simulated_chain_needs_is_found_by_indexes(app: App, asked: list[tuple[str, Any]]) -> None:
+    asked.clear()
+    await app.opened.db.read(sandbox_history.needed)
+    queries = list(asked)
+    assert len(queries) >= 3
+    for sql, parameters in queries:
+        assert not [step for step in await plan(app, sql, parameters) if step.startswith("SCAN")]
 
 
 async def plan(app: App, sql: str, parameters: Any) -> list[str]:

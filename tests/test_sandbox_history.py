@@ -4,10 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from crypto_checkout.services.sandbox_history import needed
-from crypto_checkout.store.database import ReadUnit
 from tests.api import App, Clock, open_app, until
 from tests.test_scenarios import OUTCOMES, check, events_of, help_with, look, pay
 from tests.test_scenarios import ask as ask_for
@@ -106,18 +103,3 @@ async def test_a_reorg_over_a_step_of_the_clock_finds_what_was_watched_before_it
         assert (await look(app.api, session))["payments"][0]["blockHash"] == before["payments"][0]["blockHash"]
         other = await pay(app.api, await ask_for(app.api), kind="internal")
         assert other["status"] == "detected"
-
-
-async def test_what_is_needed_is_found_by_indexes(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, Any]] = []
-    original = ReadUnit.all
-    monkeypatch.setattr(
-        ReadUnit, "all", lambda unit, sql, given=None: asked.append((sql, given)) or original(unit, sql, given)
-    )  # type: ignore[func-returns-value]  # noqa: E501
-    await app.opened.db.read(needed)
-    monkeypatch.undo()
-    assert len(asked) == 2
-    for sql, given in asked:
-        steps = await app.opened.db.read(lambda unit, s=sql, g=given: unit.all(f"EXPLAIN QUERY PLAN {s}", g))  # type: ignore[misc]  # bound at once
-        for step in (row["detail"] for row in steps):
-            assert not step.startswith("SCAN"), step
