@@ -1,6 +1,8 @@
 """Providers that fail in every way: nothing is missed, nothing is invented, and those that work are found."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,18 @@ async def test_how_long_a_provider_wants_to_be_left_alone_is_respected() -> None
         assert await rpc.call("eth_blockNumber", []) == "0x5"
         assert rpc.providers[0].paused_until - clock.now == 45
         await rpc.close()
+
+
+async def test_a_date_on_which_a_provider_wants_to_be_asked_again_is_respected_up_to_ten_minutes() -> None:
+    for ahead, pause in ((timedelta(seconds=90), 90), (timedelta(days=1), 600), (timedelta(days=-1), 1)):
+        clock = Clock()
+        date = format_datetime(datetime.now(UTC) + ahead, usegmt=True)
+        async with running(saying(http("", 503, f"Retry-After: {date}\r\n"))) as busy:
+            rpc = Rpc(ANVIL_CHAIN_ID, [busy.url], clock=clock, jitter=lambda: 0)
+            with pytest.raises(ProviderFailed, match="HTTP 503"):
+                await rpc.call("eth_blockNumber", [])
+            assert rpc.providers[0].paused_until - clock.now == pytest.approx(pause, abs=2)
+            await rpc.close()
 
 
 @pytest.mark.parametrize(("jitter", "pause"), [(0, 1), (1, 1.25)])

@@ -2,7 +2,7 @@
 
 import resource
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from crypto_checkout.services import health
+from tests.anvil import Anvil
 from tests.api import LINK, App, Clock, error, open_app
 from tests.server import Server
 from tests.shop import FRESH_XPUB
@@ -84,6 +85,28 @@ def test_a_full_disk_makes_it_not_ready_and_room_makes_it_ready_again(server: Se
     server.wait_until(lambda: api.get(f"{server.url}/readyz").status_code == 200, "be ready again")
     assert api.post("/payment_links", json=LINK).status_code == 201
     assert len(api.get("/payment_links").json()["data"]) == 2
+
+
+def test_a_full_disk_is_not_blamed_on_the_node(anvil: Callable[..., Anvil], tmp_path: Path) -> None:
+    node = anvil()
+    chain = f'[[chains]]\nid = 31337\nname = "Anvil"\nrpc_urls = ["{node.url}"]\npoll_seconds = 0.05\n'
+    with Server(tmp_path, f'[wallet]\nxpub = "{FRESH_XPUB}"\n{chain}') as server:
+
+        def checks() -> dict[str, str]:
+            answer: dict[str, str] = server.client(None).get(f"{server.url}/readyz").json()["checks"]
+            return answer
+
+        server.wait_until(lambda: checks()["chain 31337"] == "ok", "process the first block")
+        _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (0, hard))
+        node.mine()
+        words = {
+            "database": "can't be written",
+            "chain 31337": "its blocks can't be stored: the database takes no writes",
+        }
+        server.wait_until(lambda: checks() == words, "name the disk, and not the node")
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        server.wait_until(lambda: checks() == {"database": "ok", "chain 31337": "ok"}, "be ready again")
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ size, follows redirects, takes batch answers without ids on trust, and logs URLs
 here logs, and no exception leaves with one in its message or behind it.
 """
 
-import re
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
@@ -26,6 +26,7 @@ from web3.providers.async_base import AsyncJSONBaseProvider
 from web3.types import RPCEndpoint, RPCRequest, RPCResponse
 
 from crypto_checkout import __version__
+from crypto_checkout.core import retry_after
 from crypto_checkout.core.errors import ProviderFailed
 
 # py_ecc, which comes in with web3, raises Python's recursion limit from 1,000 to 100,000. Then Python 3.11 doesn't
@@ -43,7 +44,6 @@ _HEADERS = {"Content-Type": "application/json", "User-Agent": f"crypto-checkout/
 _OK = 200
 _TOO_MANY_REQUESTS = 429
 _UNAVAILABLE = 503
-_FEW_DIGITS = re.compile(r"[0-9]{1,6}")
 _SHORTEST_SECRET = 6
 _SHOWN_CHARACTERS = 200
 
@@ -54,7 +54,7 @@ class NoAnswer(ProviderFailed):
     `retry_after_seconds` is how long it asks to be left alone, 0 where it says nothing.
     """
 
-    def __init__(self, message: str, retry_after_seconds: int = 0) -> None:
+    def __init__(self, message: str, retry_after_seconds: float = 0) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
 
@@ -102,7 +102,7 @@ class Transport(AsyncJSONBaseProvider):
         # What is raised here is raised outside the `except`: an error of aiohttp behind it would carry the URL.
         reason = ""
         try:
-            status, retry_after, content = await self._post(body)
+            status, wait, content = await self._post(body)
         except TimeoutError:
             reason = f"no answer in time ({_CONNECT_SECONDS} s to connect, {self._timeout_seconds:g} s in all)"
         except (ClientError, OSError, ValueError):
@@ -110,12 +110,12 @@ class Transport(AsyncJSONBaseProvider):
         if reason:
             raise NoAnswer(reason)
         if status in {_TOO_MANY_REQUESTS, _UNAVAILABLE}:
-            raise NoAnswer(f"HTTP {status}", retry_after)
+            raise NoAnswer(f"HTTP {status}", wait)
         if status != _OK:
             raise ProviderFailed(f"HTTP {status}")
         return self._decoded(content)
 
-    async def _post(self, body: bytes) -> tuple[int, int, bytes | None]:
+    async def _post(self, body: bytes) -> tuple[int, float, bytes | None]:
         try:
             return await self._post_once(body)
         except ClientConnectorError:
@@ -124,12 +124,10 @@ class Transport(AsyncJSONBaseProvider):
             # The node may just have closed a connection that we kept open. Reading twice harms nobody.
             return await self._post_once(body)
 
-    async def _post_once(self, body: bytes) -> tuple[int, int, bytes | None]:
+    async def _post_once(self, body: bytes) -> tuple[int, float, bytes | None]:
         async with self._opened().post(self._url, data=body, headers=_HEADERS, allow_redirects=False) as response:
-            said = response.headers.get("Retry-After", "")
-            # Its other form is a date, which depends on two clocks: as good as nothing said.
-            retry_after = int(said) if _FEW_DIGITS.fullmatch(said) else 0
-            return response.status, retry_after, await _read(response)
+            wait = retry_after.parse(response.headers.get("Retry-After", ""), datetime.now(UTC)) or 0
+            return response.status, wait, await _read(response)
 
     def _decoded(self, content: bytes | None) -> Any:
         if content is None:

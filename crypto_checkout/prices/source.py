@@ -6,15 +6,18 @@ Reasons of failures may reach API clients: they never carry addresses, headers o
 
 import asyncio
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Context, Decimal
 from http import HTTPStatus
 from typing import Any, NoReturn, Protocol
 
 import httpx
 
+from crypto_checkout.core import retry_after
 from crypto_checkout.core.errors import SourceFailed
 from crypto_checkout.core.quotes import Observation
 
@@ -142,10 +145,9 @@ async def _receive(response: httpx.Response) -> Reply:
 
 
 def _retry_after(response: httpx.Response) -> int:
-    """Read the seconds of Retry-After; a date, or none, counts as 0 and leaves the wait to the board."""
-    text = response.headers.get("Retry-After", "")
-    is_seconds = re.fullmatch(r"\d{1,9}", text, re.ASCII) is not None
-    return min(int(text), _MAX_RETRY_AFTER_SECONDS) if is_seconds else 0
+    """Read the seconds of Retry-After, up to an hour; where it says nothing, 0 leaves the wait to the board."""
+    wait = retry_after.parse(response.headers.get("Retry-After", ""), datetime.now(UTC)) or 0
+    return min(math.ceil(wait), _MAX_RETRY_AFTER_SECONDS)
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -70,6 +70,8 @@ class Health:
     def _problem(self, status: ChainStatus) -> str | None:
         if status.stopped:
             return "stopped after a reorganisation that is too deep; see the log"
+        if status.unwritten:
+            return "its blocks can't be stored: the database takes no writes"
         seen_at = status.seen_at or self._started_at
         silent = self._clock() - seen_at
         if silent > _SILENT_AFTER:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Literal, Protocol, assert_never
 
 from crypto_checkout import metrics
-from crypto_checkout.core.errors import ChainMoved, RecoverableError
+from crypto_checkout.core.errors import ChainMoved, DatabaseFailed, RecoverableError
 from crypto_checkout.core.follow import Advance, Block, Head, Header, Refetch, Rollback, common_ancestor, follow
 from crypto_checkout.log import get_logger
 from crypto_checkout.store import chains, sessions
@@ -54,7 +54,10 @@ class TooDeepReorg(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ChainStatus:
-    """How a watcher fares; `seen_at` is when its node last answered."""
+    """How a watcher fares; `seen_at` is when its node last answered.
+
+    `unwritten` tells that the database took nothing of it: the node is not to blame.
+    """
 
     chain_id: int
     name: str
@@ -63,6 +66,7 @@ class ChainStatus:
     seen_at: datetime | None
     error: str | None
     stopped: bool
+    unwritten: bool = False
 
     @property
     def lag(self) -> int | None:
@@ -343,7 +347,13 @@ class Watcher:
     def _seen(self, head: Head) -> None:
         processed = self._cursor.number if self._cursor else None
         self.status = replace(
-            self.status, head=head.number, processed=processed, seen_at=self._clock(), error=None, stopped=False
+            self.status,
+            head=head.number,
+            processed=processed,
+            seen_at=self._clock(),
+            error=None,
+            stopped=False,
+            unwritten=False,
         )
         metrics.CHAIN_HEAD.labels(self._chain_id).set(head.number)
         metrics.CHAIN_PROCESSED.labels(self._chain_id).set(processed or 0)
@@ -351,7 +361,7 @@ class Watcher:
     def _failed(self, error: Exception, failures: int) -> None:
         is_expected = isinstance(error, RecoverableError)
         reason = str(error) if is_expected else f"{type(error).__name__}: {error}"
-        self.status = replace(self.status, error=reason)
+        self.status = replace(self.status, error=reason, unwritten=isinstance(error, DatabaseFailed))
         if isinstance(error, ChainMoved):
             log.info("asking again", chain=self._chain_id, error=reason)
             return

@@ -1,14 +1,10 @@
 """When a delivery is tried again. Pure: the clock and the dice are arguments; nothing waits here."""
 
-import email.utils
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 JITTER_SHARE = 0.1
 # Without a bound, one answer of `Retry-After: 999999999` would bury a delivery for decades.
 MAX_RETRY_AFTER_SECONDS = 86_400.0
-
-_MAX_DELTA_DIGITS = 18
 
 
 def next_delay_seconds(
@@ -32,20 +28,3 @@ def next_delay_seconds(
         return 0.0
     planned = retry_seconds[attempts_made - 1] * (1 + JITTER_SHARE * jitter)
     return max(planned, min(retry_after_seconds or 0.0, MAX_RETRY_AFTER_SECONDS))
-
-
-def parse_retry_after(value: str, now: datetime) -> float | None:
-    """Read a `Retry-After` header (RFC 9110, section 10.2.3): seconds, or an HTTP date that `now` is taken from.
-
-    A date in the past is 0; None means that the value is neither. `now` needs a zone.
-    """
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        return float(text) if len(text) <= _MAX_DELTA_DIGITS else None
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    # asctime dates and the zone "-0000" come back without a zone; HTTP dates are always GMT.
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())

@@ -19,8 +19,8 @@ import anyio
 import httpcore
 
 from crypto_checkout import __version__
+from crypto_checkout.core import retry_after
 from crypto_checkout.webhooks.guard import BlockedAddress, GuardedBackend, NameNotResolved, Resolver, parse_url, resolve
-from crypto_checkout.webhooks.schedule import parse_retry_after
 
 DEFAULT_TIMEOUT_SECONDS = 15.0
 MAX_ANSWER_BYTES = 64 * 1024
@@ -229,7 +229,7 @@ def _request(url: str, headers: Mapping[str, str], body: bytes) -> httpcore.Requ
 def _retry_after(response: httpcore.Response) -> float | None:
     for name, value in response.headers:
         if name.lower() == b"retry-after":
-            return parse_retry_after(value.decode("latin-1"), datetime.now(UTC))
+            return retry_after.parse(value.decode("latin-1"), datetime.now(UTC))
     return None
 
 
