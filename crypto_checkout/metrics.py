@@ -23,6 +23,15 @@ CHAIN_FAILURES = Counter(
     "checkout_chain_failures", "Times that a chain could not be read.", ["chain"], registry=REGISTRY
 )
 CHAIN_REORGS = Counter("checkout_chain_reorgs", "Reorganisations followed.", ["chain"], registry=REGISTRY)
+RPC_CALLS = Counter(
+    "checkout_rpc_calls", "JSON-RPC calls sent to each provider.", ["chain", "provider"], registry=REGISTRY
+)
+RPC_BYTES = Counter(
+    "checkout_rpc_bytes",
+    "Bytes of JSON-RPC bodies, sent to each provider and received from it.",
+    ["chain", "provider", "direction"],
+    registry=REGISTRY,
+)
 PRICES_UNAVAILABLE = Counter(
     "checkout_prices_unavailable", "Sessions refused for want of a reliable price.", registry=REGISTRY
 )

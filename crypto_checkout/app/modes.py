@@ -17,6 +17,7 @@ from crypto_checkout.services import sandbox_history, watcher
 from crypto_checkout.services.addresses import Addresses
 from crypto_checkout.services.judge import Judge
 from crypto_checkout.services.offer import Offer, OfferedChain, Policy, Tier
+from crypto_checkout.services.rpc_usage import RpcUsage
 from crypto_checkout.services.wallet_check import WalletCheck
 from crypto_checkout.services.watcher import Watcher
 from crypto_checkout.store import chains as chain_store
@@ -51,12 +52,14 @@ async def live(parts: Parts) -> Mode | None:
     from crypto_checkout.chain.rpc import Rpc
 
     chains: dict[int, EvmChain] = {}
+    meters = []
     for chain in config.chains:
         tokens = await _tokens(parts, chain)
         rpc = Rpc(chain.id, chain.rpc_urls)
         opened = EvmChain(rpc, tokens=tokens, finality=chain.finality, confirm_with=chain.confirm_with, now=parts.clock)
         parts.stack.push_async_callback(opened.close)
         chains[chain.id] = opened
+        meters.append(rpc.meter)
     key = ExtendedPublicKey.parse(config.wallet.xpub)
     check = WalletCheck(parts.db, key, chains)
     watchers = tuple(_watcher(parts, chain, chains[chain.id]) for chain in config.chains)
@@ -69,7 +72,7 @@ async def live(parts: Parts) -> Mode | None:
         chain_time=lambda now: now,
         unready=check.unready,
     )
-    return Mode(offer, watchers, (check.run, *(each.run for each in watchers)))
+    return Mode(offer, watchers, (check.run, RpcUsage(parts.db, meters).run, *(each.run for each in watchers)))
 
 
 async def test(parts: Parts) -> Mode | None:

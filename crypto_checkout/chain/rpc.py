@@ -12,13 +12,13 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from web3.types import RPCEndpoint, RPCResponse
 
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed, StateUnavailable, WrongChain
 from crypto_checkout.log import get_logger
 
+from .meter import Meter
 from .transport import NoAnswer, Transport
 
 log = get_logger("rpc")
@@ -118,7 +118,9 @@ class Rpc:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.chain_id = chain_id
-        self.providers = [Provider(url, _host(url), Transport(url, timeout_seconds=timeout_seconds)) for url in urls]
+        self.meter = Meter(chain_id)
+        transports = [Transport(url, timeout_seconds=timeout_seconds, meter=self.meter) for url in urls]
+        self.providers = [Provider(url, each.name, each) for url, each in zip(urls, transports, strict=True)]
         self._clock = clock
         self._jitter = jitter
 
@@ -297,7 +299,3 @@ async def _ask_alone(provider: Provider, call: Call) -> Any:
 
 def _has_result(answer: RPCResponse) -> bool:
     return answer.get("error") is None and "result" in answer
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).netloc.rpartition("@")[2]

@@ -28,6 +28,9 @@ from web3.types import RPCEndpoint, RPCRequest, RPCResponse
 from crypto_checkout import __version__
 from crypto_checkout.core import retry_after
 from crypto_checkout.core.errors import ProviderFailed
+from crypto_checkout.core.usage import Usage
+
+from .meter import Meter
 
 # py_ecc, which comes in with web3, raises Python's recursion limit from 1,000 to 100,000. Then Python 3.11 doesn't
 # refuse a deeply nested JSON text, a node's or a client's: it overflows the stack, and the process is gone.
@@ -60,10 +63,15 @@ class NoAnswer(ProviderFailed):
 
 
 class Transport(AsyncJSONBaseProvider):
-    """One endpoint. Every method raises ProviderFailed when the exchange fails or the answer is no JSON-RPC."""
+    """One endpoint; `name` is its host.
 
-    def __init__(self, url: str, *, timeout_seconds: float) -> None:
+    Every method raises ProviderFailed when the exchange fails or the answer is no JSON-RPC.
+    """
+
+    def __init__(self, url: str, *, timeout_seconds: float, meter: Meter) -> None:
         super().__init__()
+        self.name = urlsplit(url).netloc.rpartition("@")[2]
+        self._meter = meter
         self._url = url
         self._timeout_seconds = timeout_seconds
         self._session: ClientSession | None = None
@@ -71,7 +79,7 @@ class Transport(AsyncJSONBaseProvider):
     async def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         """Send one call; return its answer, which may be the endpoint's error."""
         request = self.form_request(method, params)
-        answer = await self._exchange(self.encode_rpc_dict(request))
+        answer = await self._exchange(self.encode_rpc_dict(request), calls=1)
         # An error may come without an id (JSON-RPC 2.0, section 5): the endpoint couldn't read it.
         if isinstance(answer, dict) and answer.get("error") is not None:
             return cast("RPCResponse", answer)
@@ -80,7 +88,7 @@ class Transport(AsyncJSONBaseProvider):
     async def make_batch_request(self, requests: list[tuple[RPCEndpoint, Any]]) -> list[RPCResponse]:
         """Send several calls in one request; return the answer of each in their order."""
         formed = [self.form_request(method, params) for method, params in requests]
-        answers = await self._exchange(self.encode_batch_request_dicts(formed))
+        answers = await self._exchange(self.encode_batch_request_dicts(formed), calls=len(formed))
         if not isinstance(answers, list):
             raise ProviderFailed("no list of answers to a batch of calls")
         return _of_requests(formed, answers)
@@ -98,11 +106,11 @@ class Transport(AsyncJSONBaseProvider):
             words = words.replace(secret, "…")
         return "".join(each if each.isprintable() else " " for each in words)[:_SHOWN_CHARACTERS]
 
-    async def _exchange(self, body: bytes) -> Any:
+    async def _exchange(self, body: bytes, *, calls: int) -> Any:
         # What is raised here is raised outside the `except`: an error of aiohttp behind it would carry the URL.
         reason = ""
         try:
-            status, wait, content = await self._post(body)
+            status, wait, content = await self._post(body, calls)
         except TimeoutError:
             reason = f"no answer in time ({_CONNECT_SECONDS} s to connect, {self._timeout_seconds:g} s in all)"
         except (ClientError, OSError, ValueError):
@@ -115,19 +123,31 @@ class Transport(AsyncJSONBaseProvider):
             raise ProviderFailed(f"HTTP {status}")
         return self._decoded(content)
 
-    async def _post(self, body: bytes) -> tuple[int, float, bytes | None]:
+    async def _post(self, body: bytes, calls: int) -> tuple[int, float, bytes | None]:
         try:
-            return await self._post_once(body)
+            return await self._post_once(body, calls)
         except ClientConnectorError:
             raise
         except (ServerDisconnectedError, ClientOSError):
             # The node may just have closed a connection that we kept open. Reading twice harms nobody.
-            return await self._post_once(body)
+            return await self._post_once(body, calls)
 
-    async def _post_once(self, body: bytes) -> tuple[int, float, bytes | None]:
+    async def _post_once(self, body: bytes, calls: int) -> tuple[int, float, bytes | None]:
+        self._meter.count(self.name, Usage(calls=calls, bytes_sent=len(body)))
         async with self._opened().post(self._url, data=body, headers=_HEADERS, allow_redirects=False) as response:
             wait = retry_after.parse(response.headers.get("Retry-After", ""), datetime.now(UTC)) or 0
-            return response.status, wait, await _read(response)
+            return response.status, wait, await self._read(response)
+
+    async def _read(self, response: ClientResponse) -> bytes | None:
+        """Return the whole body; None, and no more in memory than the limit, when there is more."""
+        content = bytearray()
+        async for piece in response.content.iter_any():
+            content += piece
+            self._meter.count(self.name, Usage(bytes_received=len(piece)))
+            if len(content) > MOST_BYTES:
+                response.close()
+                return None
+        return bytes(content)
 
     def _decoded(self, content: bytes | None) -> Any:
         if content is None:
@@ -146,17 +166,6 @@ class Transport(AsyncJSONBaseProvider):
                 timeout=ClientTimeout(total=self._timeout_seconds, sock_connect=_CONNECT_SECONDS),
             )
         return self._session
-
-
-async def _read(response: ClientResponse) -> bytes | None:
-    """Return the whole body; None, and no more in memory than the limit, when there is more."""
-    content = bytearray()
-    async for piece in response.content.iter_any():
-        content += piece
-        if len(content) > MOST_BYTES:
-            response.close()
-            return None
-    return bytes(content)
 
 
 def _of_requests(requests: Sequence[RPCRequest], answers: Sequence[Any]) -> list[RPCResponse]:

@@ -225,6 +225,16 @@ CREATE UNIQUE INDEX payments_by_transaction ON payments (
     chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1)
 );
 
+CREATE TABLE rpc_usage (
+    day TEXT NOT NULL,
+    chain_id INTEGER NOT NULL,
+    provider TEXT NOT NULL,
+    calls INTEGER NOT NULL,
+    bytes_sent INTEGER NOT NULL,
+    bytes_received INTEGER NOT NULL,
+    PRIMARY KEY (day, chain_id, provider)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE sandbox (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     state TEXT NOT NULL,
