@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from crypto_checkout.chain import answers, bloom
 from crypto_checkout.chain.answers import TRANSFER_TOPIC
+from crypto_checkout.chain.balances import NoToken
 from crypto_checkout.chain.evm import EvmChain
 from crypto_checkout.chain.rpc import MOST_CALLS, Rpc
 from crypto_checkout.core.address import Address
@@ -20,6 +21,7 @@ from crypto_checkout.core.payment import Kind, Transfer
 from tests import contracts
 from tests.anvil import Anvil
 from tests.nodes import Error, answering, forwarding, running
+from tests.solidity import Compiler, deploy
 
 ETHER = 10**18
 ANVIL_CHAIN_ID = 31337
@@ -348,14 +350,14 @@ async def test_an_address_is_used_once_the_chain_has_seen_it(anvil: StartAnvil) 
         assert await chain.used(addresses) == {with_balance, with_nonce}, "where no token is, nobody has any"
 
 
-async def test_a_hundred_addresses_are_looked_up_in_requests_of_a_hundred_calls() -> None:
+async def test_a_hundred_addresses_are_looked_up_in_two_requests_and_one_for_each_token() -> None:
     results = {"eth_chainId": hex(ANVIL_CHAIN_ID), "eth_getBalance": "0x0", "eth_getTransactionCount": "0x0"}
-    results["eth_call"] = "0x" + word(0)
+    results["eth_call"] = "0x" + 100 * word(0)
     addresses = [Address(f"0x{number:040x}") for number in range(100)]
     tokens = ["0x" + "aa" * 20, "0x" + "bb" * 20]
     async with running(answering(results)) as node, chain_at(node.url, tokens=tokens) as chain:
         assert await chain.used(addresses) == set()
-        assert node.sizes == [0, *[MOST_CALLS] * 4]
+        assert node.sizes == [0, MOST_CALLS, MOST_CALLS, 0, 0]
         node.behave = answering({**results, "eth_getBalance": lambda address, _: hex(int(address, 16) % 2)})
         assert await chain.used(addresses) == set(addresses[1::2])
 
@@ -625,3 +627,27 @@ async def test_a_final_block_that_is_none_is_refused(final: Any) -> None:
     async with running(answering(lie(BLOCK, final))) as node, chain_at(node.url, finality="safe") as chain:
         with pytest.raises(ProviderFailed):
             await chain.head()
+
+
+async def test_balances_of_a_token_are_read_for_many_addresses_at_once(anvil: StartAnvil, solc: Compiler) -> None:
+    node = anvil()
+    usdc = deploy(node, solc, "Token")
+    some = [Address(f"0x{number:040x}") for number in range(1, 1000)]
+    for place in (0, 767, 768, 998):
+        usdc.send("transfer(address,uint256)", some[place], 10**6 + place)
+    node.mine()
+    async with chain_at(node.url) as chain:
+        head = await chain.header(node.block_number())
+        held = await chain.token_balances(head, Address(usdc.address), some)
+        assert {some.index(each): units for each, units in held.items() if units} == {
+            0: 10**6,
+            767: 10**6 + 767,
+            768: 10**6 + 768,
+            998: 10**6 + 998,
+        }
+        assert len(held) == len(some)
+        before = await chain.header(head.number - 5)
+        assert set((await chain.token_balances(before, Address(usdc.address), some)).values()) == {0}
+        for no_token in (Address("0x" + "5e" * 20), Address(contracts.deploy(node, contracts.REVERTING))):
+            with pytest.raises(NoToken):
+                await chain.token_balances(head, no_token, some)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -102,7 +103,7 @@ async def test_what_can_not_be_written_is_written_the_next_time(path: Path) -> N
 
 async def test_a_server_that_ends_writes_what_it_has_counted(anvil: Callable[..., Anvil], tmp_path: Path) -> None:
     node = anvil()
-    sections = {
+    sections: dict[str, Any] = {
         "wallet": {"xpub": FRESH_XPUB},
         "test_mode": {"enabled": False},
         "chains": [{"id": CHAIN, "name": "Anvil", "rpc_urls": [node.url], "poll_seconds": 0.05}],

@@ -1,7 +1,7 @@
 """Open each mode: its wallet, its chains with their watchers, and its prices."""
 
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from crypto_checkout.services.addresses import Addresses
 from crypto_checkout.services.judge import Judge
 from crypto_checkout.services.offer import Offer, OfferedChain, Policy, Tier
 from crypto_checkout.services.rpc_usage import RpcUsage
+from crypto_checkout.services.token_check import ConfiguredToken, TokenCheck
 from crypto_checkout.services.wallet_check import WalletCheck
 from crypto_checkout.services.watcher import Watcher
 from crypto_checkout.store import chains as chain_store
@@ -62,6 +63,7 @@ async def live(parts: Parts) -> Mode | None:
         meters.append(rpc.meter)
     key = ExtendedPublicKey.parse(config.wallet.xpub)
     check = WalletCheck(parts.db, key, chains)
+    token_check = TokenCheck(chains, configured_tokens(config.chains))
     watchers = tuple(_watcher(parts, chain, chains[chain.id]) for chain in config.chains)
     offer = Offer(
         livemode=True,
@@ -71,8 +73,10 @@ async def live(parts: Parts) -> Mode | None:
         policy=_policy(parts),
         chain_time=lambda now: now,
         unready=check.unready,
+        unready_tokens=token_check.unready,
     )
-    return Mode(offer, watchers, (check.run, RpcUsage(parts.db, meters).run, *(each.run for each in watchers)))
+    usage = RpcUsage(parts.db, meters)
+    return Mode(offer, watchers, (check.run, token_check.run, usage.run, *(each.run for each in watchers)))
 
 
 async def test(parts: Parts) -> Mode | None:
@@ -102,6 +106,15 @@ async def test(parts: Parts) -> Mode | None:
         chain_time=lambda now: max(now, chain.time),
     )
     return Mode(offer, (watching,), (watching.run, history.run), chain)
+
+
+def configured_tokens(chains: Sequence[Chain]) -> list[ConfiguredToken]:
+    """Return the tokens of the configuration with the keys that name them."""
+    return [
+        ConfiguredToken(asset, f"chains[{place}].tokens[{number}]")
+        for place, chain in enumerate(chains)
+        for number, asset in enumerate(offered(chain).assets[1:])
+    ]
 
 
 async def _tokens(parts: Parts, chain: Chain) -> list[Address]:

@@ -13,7 +13,7 @@ from crypto_checkout.core.errors import ChainMoved, ProviderFailed
 from crypto_checkout.core.follow import Header
 from crypto_checkout.core.payment import Kind, Transfer
 
-from .rpc import quantity
+from .rpc import Refused, quantity
 
 TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 """keccak256("Transfer(address,address,uint256)"), the event of ERC-20."""
@@ -217,6 +217,11 @@ def _matching(shape: re.Pattern[str], value: Any, what: str) -> str:
 
 def _shown(value: Any) -> str:
     return repr(str(value)[:60])
+
+
+def has_reverted(error: Refused) -> bool:
+    """Tell whether a call was refused by the contract that was called, and not by the node."""
+    return "revert" in str(error)
 
 
 def lists(answers: Sequence[Any]) -> list[list[Any]]:

@@ -22,3 +22,12 @@ class Asset:
     def is_native(self) -> bool:
         """Whether this is the chain's own coin."""
         return self.contract is None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFacts:
+    """What a token's contract says about itself; None where it doesn't say."""
+
+    has_code: bool
+    decimals: int | None
+    symbol: str | None

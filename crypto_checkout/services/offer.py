@@ -83,7 +83,8 @@ class Offer:
     """One mode's side of the shop. `chain_time` turns the time into the chain's, which may run ahead in test mode.
 
     `unready` names the chains whose next address can't be given out yet, with the reason; it is shared with
-    `services.wallet_check`, which empties it.
+    `services.wallet_check`, which empties it. `unready_tokens` does the same for tokens, by chain and contract, with
+    `services.token_check`.
     """
 
     livemode: bool
@@ -93,6 +94,7 @@ class Offer:
     policy: Policy
     chain_time: Callable[[datetime], datetime]
     unready: Mapping[int, str] = field(default_factory=dict)
+    unready_tokens: Mapping[tuple[int, Address], str] = field(default_factory=dict)
 
     def chain(self, chain_id: int | None) -> OfferedChain:
         """Return a chain by its id, the first for None. Raises UnsupportedChain."""
@@ -104,11 +106,19 @@ class Offer:
         known = ", ".join(f"{chain.id} ({chain.name})" for chain in self.chains)
         raise UnsupportedChain(f"Chain {chain_id} is not configured in this mode; there is {known}.", param="chainId")
 
-    def check_ready(self, chain: OfferedChain) -> None:
-        """Refuse while addresses of this chain can't be given out safely. Raises WalletNotConfigured."""
+    def check_ready(self, chain: OfferedChain, asset: Asset) -> None:
+        """Refuse while addresses of this chain can't be given out safely, or a token isn't known to be right.
+
+        Raises WalletNotConfigured.
+        """
         reason = self.unready.get(chain.id)
         if reason is not None:
             raise WalletNotConfigured(f"{chain.name} takes no payments yet: {reason} Try again in a moment.")
+        reason = None if asset.contract is None else self.unready_tokens.get((chain.id, asset.contract))
+        if reason is not None:
+            raise WalletNotConfigured(
+                f"{chain.name} takes no {asset.symbol} yet: {reason} Try again in a moment, or take another coin."
+            )
 
 
 class Offers:

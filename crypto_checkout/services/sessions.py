@@ -136,7 +136,7 @@ class Sessions:
         offer = self._offers.of(livemode)
         chain = offer.chain(wanted.chain_id)
         asset = chain.asset(wanted.asset)
-        offer.check_ready(chain)
+        offer.check_ready(chain, asset)
         try:
             rate = await _rate(offer, asset, wanted)
         except PriceUnavailable as error:

@@ -10,20 +10,17 @@ from functools import partial
 from typing import Protocol
 
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.errors import RecoverableError
 from crypto_checkout.log import get_logger
 from crypto_checkout.store import wallets
 from crypto_checkout.store.database import Database
 
 from .offer import Wallet
+from .start_check import until_passed
 
 log = get_logger("wallets")
 
 WINDOW = 100
 """How many addresses in a row must be unused before the rest is believed to be."""
-
-_FIRST_PAUSE_SECONDS = 2.0
-_LONGEST_PAUSE_SECONDS = 60.0
 
 
 class Chain(Protocol):
@@ -47,24 +44,12 @@ class WalletCheck:
 
     async def run(self) -> None:
         """Check every chain, trying again until its node answers."""
-        await asyncio.gather(*(self._check_until_done(chain_id, chain) for chain_id, chain in self._chains.items()))
-
-    async def _check_until_done(self, chain_id: int, chain: Chain) -> None:
-        pause = _FIRST_PAUSE_SECONDS
-        while chain_id in self.unready:
-            try:
-                await self.check(chain)
-            except RecoverableError as error:
-                self.unready[chain_id] = "its node doesn't answer, so the wallet can't be compared with the chain."
-                log.warning("the wallet can't be compared with the chain", chain=chain_id, error=str(error))
-                await asyncio.sleep(pause)
-                pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
-            except Exception as error:  # a loop's boundary: a bug must not leave the shop closed without a word
-                self.unready[chain_id] = "comparing its wallet with the chain failed; the server's log has the reason."
-                log.exception("comparing the wallet with the chain failed", chain=chain_id, error=str(error))
-                await asyncio.sleep(_LONGEST_PAUSE_SECONDS)
-            else:
-                del self.unready[chain_id]
+        await asyncio.gather(
+            *(
+                until_passed(self.unready, chain_id, partial(self.check, chain), what="the wallet", chain_id=chain_id)
+                for chain_id, chain in self._chains.items()
+            )
+        )
 
     async def check(self, chain: Chain) -> int:
         """Move the next index past what a chain shows as used; return it. Raises RecoverableError."""

@@ -1,0 +1,54 @@
+"""Check something against a chain before money is taken there: once per start, and again until its node answers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from crypto_checkout.core.errors import RecoverableError
+from crypto_checkout.log import get_logger
+
+log = get_logger("start")
+
+Key = TypeVar("Key")
+
+_FIRST_PAUSE_SECONDS = 2.0
+_LONGEST_PAUSE_SECONDS = 60.0
+
+
+class Contradiction(Exception):
+    """The chain says otherwise than the configuration; `public` is what callers of the API may know of it."""
+
+    def __init__(self, message: str, *, public: str) -> None:
+        super().__init__(message)
+        self.public = public
+
+
+async def until_passed(
+    unready: dict[Key, str], key: Key, check: Callable[[], Awaitable[object]], *, what: str, chain_id: int
+) -> None:
+    """Check until nothing speaks against it, and take the key out of `unready`; until then the reason is there.
+
+    `what` names the check, as in "the wallet can't be compared with the chain".
+    """
+    pause, said = _FIRST_PAUSE_SECONDS, ""
+    while key in unready:
+        try:
+            await check()
+        except Contradiction as error:
+            if str(error) != said:
+                log.critical("the configuration contradicts the chain", chain=chain_id, error=str(error))
+            unready[key], said = error.public, str(error)
+            # One node may err: it is asked again, though seldom.
+            pause = _LONGEST_PAUSE_SECONDS
+        except RecoverableError as error:
+            unready[key] = f"its node doesn't answer, so {what} can't be compared with the chain."
+            log.warning("can't be compared with the chain yet", chain=chain_id, error=f"{what}: {error}")
+        except Exception as error:  # a loop's boundary: a bug must not leave the shop closed without a word
+            unready[key] = f"comparing {what} with the chain failed; the server's log has the reason."
+            log.exception("comparing with the chain failed", chain=chain_id, error=f"{what}: {error}")
+            pause = _LONGEST_PAUSE_SECONDS
+        else:
+            del unready[key]
+            return
+        await asyncio.sleep(pause)
+        pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
