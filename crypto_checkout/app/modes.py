@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crypto_checkout.app import prices
 from crypto_checkout.app.parts import Parts
@@ -13,6 +13,7 @@ from crypto_checkout.chain.xpub import ExtendedPublicKey
 from crypto_checkout.config import Chain
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
+from crypto_checkout.core.moments import Clock
 from crypto_checkout.services import sandbox_history, watcher
 from crypto_checkout.services.addresses import Addresses
 from crypto_checkout.services.judge import Judge
@@ -25,7 +26,12 @@ from crypto_checkout.store import chains as chain_store
 from crypto_checkout.store import sandbox as sandbox_store
 from crypto_checkout.store import sessions as session_store
 from crypto_checkout.store import wallets
+from crypto_checkout.store.database import Database
 from crypto_checkout.store.given_out import GivenOut
+
+if TYPE_CHECKING:
+    from crypto_checkout.chain.evm import EvmChain
+    from crypto_checkout.chain.meter import Meter
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
 
@@ -49,18 +55,12 @@ async def live(parts: Parts) -> Mode | None:
     config = parts.config
     if not config.chains:
         return None
-    from crypto_checkout.chain.evm import EvmChain
-    from crypto_checkout.chain.rpc import Rpc
-
     chains: dict[int, EvmChain] = {}
     meters = []
     for chain in config.chains:
-        tokens = await _tokens(parts, chain)
-        rpc = Rpc(chain.id, chain.rpc_urls)
-        opened = EvmChain(rpc, tokens=tokens, finality=chain.finality, confirm_with=chain.confirm_with, now=parts.clock)
-        parts.stack.push_async_callback(opened.close)
-        chains[chain.id] = opened
-        meters.append(rpc.meter)
+        chains[chain.id], meter = await open_chain(chain, parts.db, parts.clock)
+        parts.stack.push_async_callback(chains[chain.id].close)
+        meters.append(meter)
     key = ExtendedPublicKey.parse(config.wallet.xpub)
     check = WalletCheck(parts.db, key, chains)
     token_check = TokenCheck(chains, configured_tokens(config.chains))
@@ -117,10 +117,19 @@ def configured_tokens(chains: Sequence[Chain]) -> list[ConfiguredToken]:
     ]
 
 
-async def _tokens(parts: Parts, chain: Chain) -> list[Address]:
-    """Return the tokens to watch: those of the configuration, and those that sessions were made in before."""
-    used = await parts.db.read(lambda unit: session_store.contracts(unit, chain.id))
-    return sorted({Address(token.address) for token in chain.tokens} | used)
+async def open_chain(chain: Chain, db: Database, clock: Clock) -> "tuple[EvmChain, Meter]":
+    """Open a chain of the configuration, to be closed, and what counts how much its providers are asked.
+
+    Watched are the tokens of the configuration, and those that sessions were ever made in.
+    """
+    from crypto_checkout.chain.evm import EvmChain
+    from crypto_checkout.chain.rpc import Rpc
+
+    used = await db.read(lambda unit: session_store.contracts(unit, chain.id))
+    rpc = Rpc(chain.id, chain.rpc_urls)
+    tokens = sorted({Address(token.address) for token in chain.tokens} | used)
+    opened = EvmChain(rpc, tokens=tokens, finality=chain.finality, confirm_with=chain.confirm_with, now=clock)
+    return opened, rpc.meter
 
 
 async def _wallet(parts: Parts, key: ExtendedPublicKey) -> Addresses:

@@ -56,7 +56,7 @@ def native_transfers(answer: Any, header: Header) -> list[Transfer]:
     transactions = field(answer, "transactions")
     if not isinstance(transactions, list):
         raise ProviderFailed(f"block {header.number} has no list of transactions")
-    found = [transfer for each in transactions if (transfer := _native_transfer(each, header)) is not None]
+    found = [transfer for each in transactions if (transfer := native_transfer(each, header)) is not None]
     if len({transfer.tx_hash for transfer in found}) < len(found):
         raise ProviderFailed(f"block {header.number} holds a transaction twice")
     return found
@@ -83,8 +83,8 @@ def spent(answer: Any, receipt: Any, header: Header) -> int:
     return fee + (quantity(field(answer, "value")) if has_moved else 0)
 
 
-def token_transfers(logs: Any, header: Header, tokens: Collection[Address]) -> list[Transfer]:
-    """Read the logs of a block in which one of the tokens went to somebody else."""
+def token_transfers(logs: Any, header: Header, tokens: Collection[Address] | None) -> list[Transfer]:
+    """Read the logs of a block in which one of the tokens, for None any token, went to somebody else."""
     if not isinstance(logs, list):
         raise ProviderFailed("expected a list of logs")
     found = [transfer for log in logs if (transfer := _token_transfer(log, header, tokens)) is not None]
@@ -137,7 +137,8 @@ def is_zero(value: Any) -> bool:
     return not value[2:].strip("0")
 
 
-def _native_transfer(transaction: Any, header: Header) -> Transfer | None:
+def native_transfer(transaction: Any, header: Header) -> Transfer | None:
+    """Read what a transaction of a block carries of the native coin to somebody else; None for nothing."""
     tx_hash = hash_(field(transaction, "hash"))
     if transaction.get("blockHash") is not None and hash_(transaction["blockHash"]) != header.hash:
         raise ProviderFailed(f"block {header.number} holds a transaction of another block")
@@ -162,12 +163,12 @@ def _native_transfer(transaction: Any, header: Header) -> Transfer | None:
     )
 
 
-def _token_transfer(log: Any, header: Header, tokens: Collection[Address]) -> Transfer | None:
+def _token_transfer(log: Any, header: Header, tokens: Collection[Address] | None) -> Transfer | None:
     if hash_(field(log, "blockHash")) != header.hash or log.get("removed"):
         raise ProviderFailed(f"asked for the logs of block {header.number}, got one of another block")
     contract, parties = address(field(log, "address")), _parties(field(log, "topics"))
     data = hexadecimal(field(log, "data"))
-    if contract not in tokens or parties is None or len(data) != _WORD_BYTES:
+    if (tokens is not None and contract not in tokens) or parties is None or len(data) != _WORD_BYTES:
         return None
     (sender, to), units = parties, int.from_bytes(data)
     if not units or to == sender:

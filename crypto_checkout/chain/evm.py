@@ -14,12 +14,13 @@ from typing import Any
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import TokenFacts
 from crypto_checkout.core.errors import ProviderFailed
+from crypto_checkout.core.explain_transaction import Seen
 from crypto_checkout.core.follow import Block, Head, Header
 from crypto_checkout.core.holdings import Expected
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.payment import Kind, Transfer
 
-from . import agreement, answers, balances, bloom, tokens, traces
+from . import agreement, answers, balances, bloom, tokens, traces, transactions
 from .answers import TRANSFER_TOPIC
 from .dating import Dating
 from .rpc import Ask, Call, ProviderHealth, Rpc
@@ -220,6 +221,19 @@ class EvmChain:
             return answers.hexadecimal(answer)
 
         return await self._rpc.converse(read)
+
+    async def transaction(self, tx_hash: str) -> Seen | None:
+        """Return what a transaction did, by the first provider that knows it; None where none does.
+
+        Raises ProviderFailed where nobody answers.
+        """
+        chain_id = self._rpc.chain_id
+        found = await self._rpc.survey(lambda ask: transactions.look_up(ask, chain_id, tx_hash))
+        known = [seen for seen in found if seen is not None]
+        mined = [seen for seen in known if seen.header is not None]
+        if found:
+            return next(iter(mined or known), None)
+        return await self._rpc.converse(lambda ask: transactions.look_up(ask, chain_id, tx_hash))
 
     def doubt(self, reason: str) -> None:
         """Let the preferred provider rest, if there is another."""

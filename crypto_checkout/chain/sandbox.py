@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed
+from crypto_checkout.core.explain_transaction import Seen
 from crypto_checkout.core.follow import Block, Head, Header
 from crypto_checkout.core.holdings import Expected, fingerprint
 from crypto_checkout.core.moments import from_optional_text
@@ -351,6 +352,17 @@ class SandboxChain:
     async def used(self, addresses: Sequence[Address]) -> set[Address]:
         """Return those of the addresses that were ever paid."""
         return {address for address in addresses if self._transactions.by_address.get(address)}
+
+    async def transaction(self, tx_hash: str) -> Seen | None:
+        """Return what a transaction did."""
+        self._check_reachable()
+        of_blocks = self._transactions.by_block.values()
+        transfers = [each for transactions in of_blocks for each in transactions if each.hash == tx_hash]
+        if not transfers:
+            return None
+        header = self._header(transfers[0].block_number)
+        moved = tuple(_transfer(each, header) for each in transfers)
+        return Seen(CHAIN_ID, header, has_succeeded=True, transfers=moved, is_traced=True)
 
     def doubt(self, reason: str) -> None:
         """Nobody else could be asked."""

@@ -25,16 +25,30 @@ async def internal_transfers(ask: Ask, header: Header, addresses: Collection[Add
         (traces,) = await ask([("debug_traceBlockByHash", [header.hash, {"tracer": "callTracer"}])])
     except Refused as error:
         raise Unable(f"no traces: {error}") from error
-    found: dict[tuple[str, Address], Transfer] = {}
+    found = []
     for trace in answers.lists([traces])[0]:
         tx_hash = answers.hash_(answers.field(trace, "txHash"))
-        for frame in _calls_inside(trace.get("result")):
-            transfer = _transfer(frame, tx_hash, header)
-            if transfer is None or transfer.to not in addresses:
-                continue
-            earlier = found.get((tx_hash, transfer.to))
+        found += [each for each in _added_up(trace.get("result"), tx_hash, header) if each.to in addresses]
+    return found
+
+
+async def of_transaction(ask: Ask, header: Header, tx_hash: str) -> list[Transfer]:
+    """Return what contracts sent on in one transaction of a block, one transfer for each receiver. Raises Unable."""
+    try:
+        (trace,) = await ask([("debug_traceTransaction", [tx_hash, {"tracer": "callTracer"}])])
+    except Refused as error:
+        raise Unable(f"no traces: {error}") from error
+    return _added_up(trace, tx_hash, header)
+
+
+def _added_up(trace: Any, tx_hash: str, header: Header) -> list[Transfer]:
+    found: dict[Address, Transfer] = {}
+    for frame in _calls_inside(trace):
+        transfer = _transfer(frame, tx_hash, header)
+        if transfer is not None:
+            earlier = found.get(transfer.to)
             units = transfer.units + (earlier.units if earlier else 0)
-            found[tx_hash, transfer.to] = replace(earlier or transfer, units=units)
+            found[transfer.to] = replace(earlier or transfer, units=units)
     return [*found.values()]
 
 

@@ -8,7 +8,7 @@ import click
 from crypto_checkout import __version__
 
 # The modules, not the commands in them: those have the same names and would hide them.
-from . import demo, init, keys, links, listen, openapi, serve, sessions, trigger, upkeep, webhooks
+from . import demo, explain, init, keys, links, listen, openapi, serve, sessions, trigger, upkeep, webhooks
 from .options import Options
 
 
@@ -40,6 +40,7 @@ for command in (
     webhooks.webhooks,
     listen.listen,
     trigger.trigger,
+    explain.explain,
     upkeep.backup,
     upkeep.restore,
     upkeep.migrate,

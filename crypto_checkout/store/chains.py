@@ -42,6 +42,12 @@ def cursor(unit: ReadUnit, chain_id: int) -> Cursor | None:
     return Cursor(row["number"], row["hash"], moments.from_text(row["time"]), row["final_number"])
 
 
+def tips(unit: ReadUnit) -> dict[int, Tip]:
+    """Return the last processed block of every chain that was ever watched, by the chain's id."""
+    rows = unit.all("SELECT chain_id, number, time, final_number FROM chain_cursors ORDER BY chain_id")
+    return {row[0]: Tip(row[1], moments.from_text(row[2]), row[3]) for row in rows}
+
+
 def tip(unit: ReadUnit, chain_id: int) -> Tip | None:
     """Return the last processed block of a chain."""
     found = cursor(unit, chain_id)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
+from crypto_checkout.core.explanation import Recorded
 from crypto_checkout.core.payment import Kind, Payment, Transfer
 from crypto_checkout.core.session import Session
 
@@ -80,6 +81,29 @@ def of_sessions(unit: ReadUnit, sessions: Sequence[Session]) -> dict[str, list[P
     for row in rows:
         found[row["session_id"]].append(_payment(row, addresses[row["session_id"]]))
     return found
+
+
+def recorded(unit: ReadUnit, session: Session) -> list[Recorded]:
+    """Return the payments of a session with when they were recorded, oldest first; those of orphaned blocks too."""
+    rows = unit.all("SELECT * FROM payments WHERE session_id = :id ORDER BY seq", {"id": session.id})
+    return [_recorded(row, session.address) for row in rows]
+
+
+def sessions_of(unit: ReadUnit, chain_id: int, tx_or_block_hash: str) -> list[str]:
+    """Return the ids of the sessions that a transaction paid; by a block's hash, those paid by unnamed ones in it."""
+    rows = unit.all(
+        """
+        SELECT DISTINCT session_id FROM payments
+        WHERE chain_id = :chain_id AND COALESCE(tx_hash, block_hash) = :hash
+        """,
+        {"chain_id": chain_id, "hash": tx_or_block_hash},
+    )
+    return [row["session_id"] for row in rows]
+
+
+def _recorded(row: Row, to: Address) -> Recorded:
+    at = moments.from_text(row["recorded_at"])
+    return Recorded(_payment(row, to), row["chain_id"], at, is_asked_for=True)
 
 
 def coins(unit: ReadUnit, session_id: str, chain_id: int) -> int:

@@ -4,9 +4,17 @@ from dataclasses import dataclass
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
+from crypto_checkout.core.explanation import Recorded
 from crypto_checkout.core.payment import Kind, Payment, Transfer
 
 from .database import ReadUnit, Row, WriteUnit
+
+_OF_SESSION = """
+    SELECT unmatched_payments.*, checkout_sessions.address
+    FROM unmatched_payments
+    JOIN checkout_sessions ON checkout_sessions.id = unmatched_payments.session_id
+    WHERE session_id = :session_id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +67,7 @@ def record(unit: WriteUnit, session_id: str, chain_id: int, transfer: Transfer) 
 
 def of_session(unit: ReadUnit, session_id: str) -> list[Unmatched]:
     """Return what reached a session's address and wasn't asked for, oldest first; that of orphaned blocks too."""
-    rows = unit.all(
-        """
-        SELECT unmatched_payments.*, checkout_sessions.address
-        FROM unmatched_payments
-        JOIN checkout_sessions ON checkout_sessions.id = unmatched_payments.session_id
-        WHERE session_id = :session_id
-        ORDER BY unmatched_payments.seq
-        """,
-        {"session_id": session_id},
-    )
+    rows = unit.all(f"{_OF_SESSION} ORDER BY unmatched_payments.seq", {"session_id": session_id})
     return [_unmatched(row) for row in rows]
 
 
@@ -82,6 +81,27 @@ def coins(unit: ReadUnit, session_id: str, chain_id: int) -> int:
         {"session_id": session_id, "chain_id": chain_id},
     )
     return sum(int(row["units"]) for row in rows)
+
+
+def recorded(unit: ReadUnit, session_id: str) -> list[Recorded]:
+    """Return the same with when they were recorded."""
+    rows = unit.all(f"{_OF_SESSION} ORDER BY unmatched_payments.seq", {"session_id": session_id})
+    return [
+        Recorded(_unmatched(row).payment, row["chain_id"], moments.from_text(row["recorded_at"]), is_asked_for=False)
+        for row in rows
+    ]
+
+
+def sessions_of(unit: ReadUnit, chain_id: int, tx_or_block_hash: str) -> list[str]:
+    """Return the ids of the sessions whose addresses a transaction, or an unnamed one in a block, reached unasked."""
+    rows = unit.all(
+        """
+        SELECT DISTINCT session_id FROM unmatched_payments
+        WHERE chain_id = :chain_id AND COALESCE(tx_hash, block_hash) = :hash
+        """,
+        {"chain_id": chain_id, "hash": tx_or_block_hash},
+    )
+    return [row["session_id"] for row in rows]
 
 
 def orphan_above(unit: WriteUnit, chain_id: int, number: int) -> None:

@@ -1,0 +1,67 @@
+"""Open the chains for a command that asks them itself, beside a running server or without one."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .beside import clock
+
+if TYPE_CHECKING:
+    from crypto_checkout.chain.evm import EvmChain
+    from crypto_checkout.chain.sandbox import SandboxChain
+    from crypto_checkout.config import Config
+    from crypto_checkout.services.explain import Configured
+    from crypto_checkout.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Chains:
+    """The chains of the configuration by their ids, and the simulated one where there is one."""
+
+    live: "dict[int, EvmChain]"
+    sandbox: "SandboxChain | None"
+
+
+@asynccontextmanager
+async def chains(config: "Config", db: "Database") -> AsyncIterator[Chains]:
+    """Open them; what they ask their providers is counted as the server's is."""
+    from crypto_checkout.services.rpc_usage import RpcUsage
+
+    async with AsyncExitStack() as stack:
+        live: dict[int, EvmChain] = {}
+        if config.chains:
+            from crypto_checkout.app.modes import open_chain
+
+            meters = []
+            for chain in config.chains:
+                live[chain.id], meter = await open_chain(chain, db, clock)
+                stack.push_async_callback(live[chain.id].close)
+                meters.append(meter)
+            stack.push_async_callback(RpcUsage(db, meters).turn)
+        yield Chains(live, await _sandbox(db) if config.test_mode.enabled else None)
+
+
+def configured(config: "Config", opened: Chains) -> "dict[int, Configured]":
+    """Return the chains with what is offered on them, as `services.explain` wants them."""
+    from crypto_checkout.app.modes import offered
+    from crypto_checkout.chain import sandbox
+    from crypto_checkout.services.explain import Configured
+    from crypto_checkout.services.offer import OfferedChain
+
+    found = {chain.id: Configured(opened.live[chain.id], offered(chain)) for chain in config.chains}
+    if opened.sandbox is not None:
+        simulated = OfferedChain(sandbox.CHAIN_ID, sandbox.NAME, "", sandbox.CONFIRMATIONS, sandbox.ASSETS)
+        found[sandbox.CHAIN_ID] = Configured(opened.sandbox, simulated)
+    return found
+
+
+async def _sandbox(db: "Database") -> "SandboxChain | None":
+    """Open the simulated chain as it is stored, to be read only."""
+    from crypto_checkout.chain.sandbox import SandboxChain, State
+    from crypto_checkout.store import sandbox
+
+    state = await db.read(sandbox.load)
+    if state is None:
+        return None
+    return SandboxChain(State.from_json(state), clock, await db.read(sandbox.transactions))

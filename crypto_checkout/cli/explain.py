@@ -1,0 +1,87 @@
+"""`crypto-checkout explain`: why a payment counted, or the first reason why it did not."""
+
+import sys
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import tables
+from .opening import fail, load_config, print_json, with_database
+from .options import Options, json_option
+
+if TYPE_CHECKING:
+    from crypto_checkout.core.explanation import Explanation, Step
+    from crypto_checkout.store.database import Database
+
+
+@click.command()
+@click.argument("subject", metavar="TX|ADDRESS|SESSION")
+@json_option
+@click.pass_obj
+def explain(options: Options, *, subject: str, as_json: bool) -> None:
+    """Say why a payment counted, or the first reason why it did not, with the evidence.
+
+    A transaction is looked up on every configured chain; what can't be asked is said. Ends with exit code 1 where
+    nothing is known.
+    """
+    from crypto_checkout.core.explanation import Outcome
+
+    from . import asking
+
+    config = load_config(options)
+
+    async def work(db: "Database") -> "Explanation":
+        from crypto_checkout.services.explain import Explain
+
+        async with asking.chains(config, db) as opened:
+            return await Explain(db, asking.configured(config, opened)).of(subject)
+
+    try:
+        explained = with_database(options, work)
+    except ValueError as error:
+        fail(str(error))
+    if as_json:
+        print_json(as_object(explained))
+    else:
+        click.echo("\n".join(_lines(explained)))
+    if explained.outcome is Outcome.UNKNOWN:
+        sys.exit(1)
+
+
+def as_object(explained: "Explanation") -> dict[str, Any]:
+    """Return an explanation for programs."""
+    from crypto_checkout.core import moments
+
+    return {
+        "object": "explanation",
+        "subject": explained.subject,
+        "outcome": explained.outcome.value,
+        "reason": explained.reason.value,
+        "headline": explained.headline,
+        "advice": explained.advice,
+        "sessions": list(explained.sessions),
+        "steps": [
+            {"at": moments.to_optional_text(step.at), "what": step.what, "facts": dict(step.facts)}
+            for step in explained.steps
+        ],
+    }
+
+
+def _lines(explained: "Explanation") -> Iterator[str]:
+    yield from _wrapped(explained.headline)
+    if explained.advice:
+        yield from _wrapped(explained.advice)
+    for step in explained.steps:
+        yield ""
+        yield from _step(step)
+
+
+def _step(step: "Step") -> Iterator[str]:
+    yield f"{tables.moment(step.at)}  {step.what}" if step.at else step.what
+    yield from tables.fields(step.facts)
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(tables.plain(text), tables.WIDTH, break_long_words=False, break_on_hyphens=False)
