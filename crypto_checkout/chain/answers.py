@@ -187,6 +187,16 @@ def _token_transfer(log: Any, header: Header, tokens: Collection[Address] | None
     )
 
 
+def sent(log: Any, token: Address) -> tuple[Address, int] | None:
+    """Read who sent how much of a token to somebody else by a log; None for any other event."""
+    if address(field(log, "address")) != token or log.get("removed"):
+        raise ProviderFailed("asked for a token's logs, got another's")
+    parties, data = _parties(field(log, "topics")), hexadecimal(field(log, "data"))
+    if parties is None or len(data) != _WORD_BYTES or parties[0] == parties[1]:
+        return None
+    return parties[0], int.from_bytes(data)
+
+
 def _parties(topics: Any) -> tuple[Address, Address] | None:
     """Return sender and receiver of an ERC-20 transfer; None for any other event.
 

@@ -20,7 +20,7 @@ from crypto_checkout.core.holdings import Expected
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.payment import Kind, Transfer
 
-from . import agreement, answers, balances, bloom, tokens, traces, transactions
+from . import agreement, answers, balances, bloom, sweeps, tokens, traces, transactions
 from .answers import TRANSFER_TOPIC
 from .dating import Dating
 from .rpc import Ask, Call, ProviderHealth, Rpc
@@ -185,6 +185,20 @@ class EvmChain:
     async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, int]:
         """Return what the transactions of a block cost those who sent them, fees included."""
         return await self._rpc.converse(lambda ask: balances.spent(ask, header, addresses))
+
+    async def nonces(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
+        """Return how many transactions addresses had sent up to a block. Raises StateUnavailable for one too old."""
+        return await self._rpc.converse(lambda ask: sweeps.nonces(ask, header, addresses)) if addresses else {}
+
+    async def spent_between(self, first: int, last: Header, address: Address) -> int:
+        """Return what an address's own transactions cost it in all. Raises StateUnavailable as `nonces`."""
+        return await self._rpc.converse(lambda ask: sweeps.spent_between(ask, first, last, address))
+
+    async def tokens_sent(
+        self, token: Address, first: int, last: Header, addresses: Sequence[Address]
+    ) -> dict[Address, int]:
+        """Return what addresses sent of a token from a block on up to another."""
+        return await self._rpc.converse(lambda ask: sweeps.tokens_sent(ask, token, first, last, addresses))
 
     async def internal_transfers(self, header: Header, addresses: Collection[Address]) -> list[Transfer]:
         """Return what contracts sent to addresses in a block, one transfer for each transaction and receiver.

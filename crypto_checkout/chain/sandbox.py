@@ -319,15 +319,29 @@ class SandboxChain:
 
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return what addresses hold of the coin at a block: what was ever paid to them, for nobody sends from here."""
-        self._check_current(header)
-        return {
-            address: sum(
-                each.units
-                for each in self._transactions.by_address.get(address, ())
-                if each.contract is None and each.block_number <= header.number
-            )
-            for address in addresses
-        }
+        return self._held(header, None, addresses)
+
+    async def token_balances(self, header: Header, token: Address, addresses: Sequence[Address]) -> dict[Address, int]:
+        """Return the same of a token."""
+        return self._held(header, token, addresses)
+
+    async def nonces(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:  # noqa: ARG002
+        """Return that nobody sent anything."""
+        return dict.fromkeys(addresses, 0)
+
+    async def spent_between(self, first: int, last: Header, address: Address) -> int:  # noqa: ARG002
+        """Return no costs."""
+        return 0
+
+    async def tokens_sent(
+        self,
+        token: Address,  # noqa: ARG002
+        first: int,  # noqa: ARG002
+        last: Header,  # noqa: ARG002
+        addresses: Sequence[Address],
+    ) -> dict[Address, int]:
+        """Return that nobody sent anything."""
+        return dict.fromkeys(addresses, 0)
 
     async def unlike(self, header: Header, groups: Sequence[Expected]) -> list[Expected]:
         """Return the groups of addresses that hold something else at a block than expected."""
@@ -373,6 +387,17 @@ class SandboxChain:
     def transactions_in(self, number: int) -> Sequence[Transaction]:
         """Return the transactions of a block."""
         return self._transactions.by_block.get(number, ())
+
+    def _held(self, header: Header, contract: Address | None, addresses: Sequence[Address]) -> dict[Address, int]:
+        self._check_current(header)
+        return {
+            address: sum(
+                each.units
+                for each in self._transactions.by_address.get(address, ())
+                if each.contract == contract and each.block_number <= header.number
+            )
+            for address in addresses
+        }
 
     def _check_reachable(self) -> None:
         if self.is_out:

@@ -8,7 +8,7 @@ import click
 from crypto_checkout import __version__
 
 # The modules, not the commands in them: those have the same names and would hide them.
-from . import demo, explain, init, keys, links, listen, openapi, serve, sessions, trigger, upkeep, webhooks
+from . import demo, explain, init, keys, links, listen, openapi, reconcile, serve, sessions, trigger, upkeep, webhooks
 from .options import Options
 
 
@@ -41,6 +41,7 @@ for command in (
     listen.listen,
     trigger.trigger,
     explain.explain,
+    reconcile.reconcile,
     upkeep.backup,
     upkeep.restore,
     upkeep.migrate,

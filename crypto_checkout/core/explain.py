@@ -12,6 +12,7 @@ from .address import checksum
 from .assess import Tip, assess, counts
 from .explanation import Explanation, Known, Outcome, Reason, Recorded, Step, amount, depth, of_transfer, second, span
 from .money import format_units
+from .resources import decimal_text
 from .session import ACCEPTED, CLOSED, SETTLED, Session, Status
 from .session import PAYMENT_REORGED as REORGED
 
@@ -210,7 +211,7 @@ def _made(session: Session, known: Known) -> Step:
         (
             ("mode", "live" if session.livemode else "test"),
             ("price", f"{session.fiat} {session.fiat.currency}"),
-            ("rate", f"{rate.value:f} {rate.quote} for one {rate.base}, from {', '.join(rate.sources)}"),
+            ("rate", f"{decimal_text(rate.value)} {rate.quote} for one {rate.base}, from {', '.join(rate.sources)}"),
             ("rate of", second(rate.observed_at)),
             ("asked for", f"{amount(asset, terms.amount_units)} on {known.chain(asset.chain_id)}"),
             *((("token", checksum(asset.contract)),) if asset.contract else ()),

@@ -75,11 +75,11 @@ def _summary(findings: Sequence[tuple[Session, Finding]]) -> Finding:
     sentence = finding.sentence
     if len(findings) > 1:
         counted = sum(each.outcome is Outcome.COUNTED for _, each in findings)
-        sentence = f"{counted} of {len(findings)} payments counted. {sentence}"
+        sentence = f"{counted} of {len(findings)} payments counted. {sentence} (session {session.id})"
     advice = finding.advice
     if finding.outcome is Outcome.COUNTED and session.status is Status.UNDERPAID:
         advice = f"It was not enough: crypto-checkout explain {session.id} says what is missing."
-    return Finding(finding.outcome, finding.reason, f"{sentence} (session {session.id})", advice)
+    return Finding(finding.outcome, finding.reason, sentence, advice)
 
 
 # --- what the ledger doesn't have ------------------------------------------------------------------------------------
@@ -257,9 +257,10 @@ def _on_chain(seen: Seen, evidence: Evidence, known: Known) -> Iterator[Step]:
         ),
         seen.header.time,
     )
+    in_ledger = {session.id for session, _ in evidence.recorded}
     for transfer in seen.transfers:
         owner = evidence.owners.get(transfer.to)
-        if owner is not None:
+        if owner is not None and owner.id not in in_ledger:
             facts = (*of_transfer(transfer), ("window", window(owner, seen.header.time)))
             yield Step(f"Its receiver is the address of session {owner.id}.", facts, seen.header.time)
 

@@ -115,6 +115,18 @@ def oldest(unit: ReadUnit, chain_id: int) -> Cursor | None:
     return Cursor(row["number"], row["hash"], moments.from_text(row["time"])) if row else None
 
 
+def still_has(unit: ReadUnit, chain_id: int, number: int, block_hash: str) -> bool:
+    """Tell whether a block that was processed still counts: one too old to be remembered does."""
+    row = unit.one(
+        "SELECT hash FROM blocks WHERE chain_id = :chain_id AND number = :number",
+        {"chain_id": chain_id, "number": number},
+    )
+    if row is not None:
+        return str(row["hash"]) == block_hash
+    found = cursor(unit, chain_id)
+    return found is not None and found.number > number
+
+
 def forget_above(unit: WriteUnit, chain_id: int, number: int, final_number: int | None) -> Cursor:
     """Drop the remembered blocks above a remembered one, and make that the cursor."""
     unit.run(

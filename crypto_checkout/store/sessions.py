@@ -50,6 +50,15 @@ class Filter:
     created_before: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class GivenOut:
+    """An address that was given out for a session; `seq` is its place in the order of all."""
+
+    seq: int
+    session_id: str
+    address: Address
+
+
 def insert(unit: WriteUnit, session: Session) -> None:
     """Store a new session."""
     unit.run(_INSERT, _row(session))
@@ -92,6 +101,30 @@ def at_addresses(unit: ReadUnit, addresses: Collection[Address]) -> dict[Address
     return found
 
 
+def given_out(unit: ReadUnit, livemode: bool, after: int, limit: int) -> list[GivenOut]:
+    """Return the addresses that a mode ever gave out, the oldest first, after a place in that order (0: from all)."""
+    rows = unit.all(
+        """
+        SELECT seq, id, address
+        FROM checkout_sessions
+        WHERE livemode = :livemode AND seq > :after
+        ORDER BY seq
+        LIMIT :limit
+        """,
+        {"livemode": int(livemode), "after": after, "limit": limit},
+    )
+    return [GivenOut(row["seq"], row["id"], Address(row["address"])) for row in rows]
+
+
+def count(unit: ReadUnit, livemode: bool) -> int:
+    """Return how many sessions a mode has."""
+    row = unit.one(
+        "SELECT COUNT(*) AS found FROM checkout_sessions WHERE livemode = :livemode", {"livemode": int(livemode)}
+    )
+    assert row is not None, "a count is always answered"
+    return int(row["found"])
+
+
 def contracts(unit: ReadUnit, chain_id: int) -> set[Address]:
     """Return the tokens that sessions of a chain were ever made in."""
     rows = unit.all(
@@ -102,6 +135,20 @@ def contracts(unit: ReadUnit, chain_id: int) -> set[Address]:
         {"chain_id": chain_id},
     )
     return {Address(row["asset_contract"]) for row in rows}
+
+
+def assets(unit: ReadUnit, chain_id: int) -> list[Asset]:
+    """Return the tokens that sessions of a chain were ever made in, as they were then."""
+    rows = unit.all(
+        """
+        SELECT asset_contract, MAX(seq) AS newest FROM checkout_sessions
+        WHERE chain_id = :chain_id AND asset_contract IS NOT NULL
+        GROUP BY asset_contract
+        """,
+        {"chain_id": chain_id},
+    )
+    newest = [unit.one("SELECT * FROM checkout_sessions WHERE seq = :seq", {"seq": row["newest"]}) for row in rows]
+    return [_asset(row) for row in newest if row is not None]
 
 
 def to_judge(unit: ReadUnit, chain_id: int, tip_time: datetime) -> list[Session]:

@@ -1,0 +1,171 @@
+"""`crypto-checkout reconcile`: is what was credited there, or was it swept?"""
+
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import tables
+from .opening import load_config, print_json, with_database
+from .options import Options, json_option
+
+if TYPE_CHECKING:
+    from crypto_checkout.config import Config
+    from crypto_checkout.core.reconcile import Account
+    from crypto_checkout.services.offer import OfferedChain
+    from crypto_checkout.services.reconcile import Chain, Compared
+    from crypto_checkout.store.database import Database
+
+    from .asking import Chains
+    from .progress import Progress
+
+DIFFERENT = 1
+INCOMPLETE = 2
+
+
+@click.command()
+@click.option(
+    "--mode", type=click.Choice(["live", "test"]), default="live", show_default=True, help="Real money or none."
+)
+@json_option
+@click.pass_obj
+def reconcile(options: Options, *, mode: str, as_json: bool) -> None:
+    """Compare what was credited to every address ever given out with what the chains show.
+
+    For each chain and coin, what was credited is what the address holds, and what was swept from it. Both sides are
+    read at the last block that the server has processed; it may run meanwhile. Ends with exit code 1 on any
+    difference, and 2 where a chain could not be read.
+    """
+    from . import asking, progress
+
+    config = load_config(options)
+
+    async def work(db: "Database") -> "list[Compared]":
+        from crypto_checkout.services.reconcile import Reconcile
+
+        async with asking.chains(config, db) as opened:
+            with progress.shown("addresses") as report:
+                service = Reconcile(db, _of_mode(config, opened, mode), livemode=mode == "live", progress=_told(report))
+                return await service.run()
+
+    nothing: list[Compared] = []
+    try:
+        found = with_database(options, work, otherwise=nothing)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(INCOMPLETE)
+    if as_json:
+        print_json({"object": "reconciliation", "mode": mode, "chains": [_as_object(each) for each in found]})
+    else:
+        click.echo("\n".join(_lines(found)))
+    if any(each.differing for each in found):
+        sys.exit(DIFFERENT)
+    if any(each.problem for each in found):
+        sys.exit(INCOMPLETE)
+
+
+def _of_mode(config: "Config", opened: "Chains", mode: str) -> "list[tuple[Chain, OfferedChain]]":
+    from crypto_checkout.chain import sandbox
+
+    from . import asking
+
+    configured = asking.configured(config, opened)
+    if mode == "test":
+        simulated = configured.get(sandbox.CHAIN_ID)
+        return [(opened.sandbox, simulated.offered)] if opened.sandbox is not None and simulated is not None else []
+    return [(chain, configured[chain_id].offered) for chain_id, chain in opened.live.items()]
+
+
+def _told(report: "Progress") -> "Any":
+    return lambda chain, done, total: report(chain.name, done, total)
+
+
+# --- for people ------------------------------------------------------------------------------------------------------
+
+
+def _lines(found: "Sequence[Compared]") -> Iterator[str]:
+    if not found:
+        yield "There is nothing to compare: no chain of this mode is configured, or there is no database yet."
+    for each in found:
+        yield from _of_chain(each)
+
+
+def _of_chain(each: "Compared") -> Iterator[str]:
+    name = f"{each.name} (chain {each.chain_id})"
+    if each.problem is not None:
+        yield f"{name} could not be compared:"
+        yield from _wrapped(each.problem)
+    elif each.block is not None:
+        bad = f"{len(each.differing)} DIFFERENCES" if len(each.differing) > 1 else "1 DIFFERENCE"
+        verdict = bad if each.differing else "all adds up"
+        if each.unproven:
+            verdict += f", {len(each.unproven)} unproven"
+        yield f"{name} at block {each.block.number} {each.block.hash}:"
+        yield f"  {each.addresses:,} addresses, {each.accounts:,} balances: {verdict}."
+    for account in (*each.differing, *each.unproven):
+        yield ""
+        yield from _account(account)
+
+
+def _account(account: "Account") -> Iterator[str]:
+    from crypto_checkout.core import reconcile as core
+    from crypto_checkout.core.address import checksum
+    from crypto_checkout.core.explanation import amount
+
+    more = account.difference
+    what = f"{amount(account.asset, abs(more))} {'more' if more > 0 else 'less'} than credited" if more else "unproven"
+    yield f"  {checksum(account.address)} ({account.session_id}): {what}"
+    for words in (core.figures(account), core.reason(account), core.advice(account)):
+        yield from _wrapped(words)
+
+
+def _wrapped(text: str) -> list[str]:
+    indent = "    "
+    return textwrap.wrap(
+        tables.plain(text), tables.WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+    )
+
+
+# --- for programs ----------------------------------------------------------------------------------------------------
+
+
+def _as_object(each: "Compared") -> dict[str, Any]:
+    from crypto_checkout.core import moments
+
+    block = None
+    if each.block is not None:
+        block = {
+            "number": each.block.number,
+            "hash": each.block.hash,
+            "time": moments.to_text(each.block.time),
+        }
+    return {
+        "chainId": each.chain_id,
+        "name": each.name,
+        "block": block,
+        "problem": each.problem,
+        "addresses": each.addresses,
+        "differences": [_account_object(account) for account in each.differing],
+        "unproven": [_account_object(account) for account in each.unproven],
+    }
+
+
+def _account_object(account: "Account") -> dict[str, Any]:
+    from crypto_checkout.core import reconcile as core
+    from crypto_checkout.core.address import checksum
+
+    return {
+        "address": checksum(account.address),
+        "sessionId": account.session_id,
+        "asset": account.asset.symbol,
+        "contract": None if account.asset.contract is None else checksum(account.asset.contract),
+        "decimals": account.asset.decimals,
+        "credited": str(account.credited),
+        "balance": str(account.balance),
+        "swept": None if account.swept is None else str(account.swept),
+        "difference": str(account.difference),
+        "reason": core.reason(account),
+        "advice": core.advice(account),
+    }
