@@ -78,6 +78,12 @@ def configure(level: Literal["debug", "info", "warning", "error"], style: Litera
     logging.getLogger("crypto_checkout").setLevel(level.upper())
 
 
+def silence() -> None:
+    """Log nothing: for commands that say themselves what they found."""
+    configure("error", "auto")
+    logging.getLogger("crypto_checkout").setLevel(logging.CRITICAL + 1)
+
+
 def _renderers(style: Literal["auto", "console", "json"]) -> list[Any]:
     if style == "json" or (style == "auto" and not sys.stderr.isatty()):
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]

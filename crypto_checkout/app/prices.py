@@ -32,7 +32,20 @@ class ChainReader(Protocol):
 async def market(parts: Parts, chains: Mapping[int, ChainReader]) -> Override:
     """Open the sources that the configuration names, behind the operator's own prices."""
     config, clock = parts.config, parts.clock
-    client = await parts.stack.enter_async_context(httpx.AsyncClient(follow_redirects=False, trust_env=False))
+    client = await parts.stack.enter_async_context(http_client())
+    quoted = _board(config, sources(config, client, chains, clock), config.prices.quorum, clock)
+    parts.stack.push_async_callback(quoted.close)
+    fixed = _board(config, [FixedSource(config.prices.fixed, clock=clock)], 1, clock)
+    return Override(fixed, quoted, config.prices.fixed)
+
+
+def http_client() -> httpx.AsyncClient:
+    """Return what sources on HTTP are asked with."""
+    return httpx.AsyncClient(follow_redirects=False, trust_env=False)
+
+
+def sources(config: Config, client: httpx.AsyncClient, chains: Mapping[int, ChainReader], clock: Clock) -> list[Source]:
+    """Return the sources that the configuration names."""
 
     async def read(chain_id: int, contract: str, data: str) -> bytes:
         return await chains[chain_id].read_contract(contract, data)
@@ -43,10 +56,7 @@ async def market(parts: Parts, chains: Mapping[int, ChainReader]) -> Override:
         "kraken": lambda: KrakenSource(client, clock=clock),
         "coingecko": lambda: CoinGeckoSource(client, clock=clock),
     }
-    quoted = _board(config, [makers[name]() for name in config.prices.sources], config.prices.quorum, clock)
-    parts.stack.push_async_callback(quoted.close)
-    fixed = _board(config, [FixedSource(config.prices.fixed, clock=clock)], 1, clock)
-    return Override(fixed, quoted, config.prices.fixed)
+    return [makers[name]() for name in config.prices.sources]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,22 @@ import click
 from crypto_checkout import __version__
 
 # The modules, not the commands in them: those have the same names and would hide them.
-from . import demo, explain, init, keys, links, listen, openapi, reconcile, serve, sessions, trigger, upkeep, webhooks
+from . import (
+    demo,
+    doctor,
+    explain,
+    init,
+    keys,
+    links,
+    listen,
+    openapi,
+    reconcile,
+    serve,
+    sessions,
+    trigger,
+    upkeep,
+    webhooks,
+)
 from .options import Options
 
 
@@ -42,6 +57,7 @@ for command in (
     trigger.trigger,
     explain.explain,
     reconcile.reconcile,
+    doctor.doctor,
     upkeep.backup,
     upkeep.restore,
     upkeep.migrate,

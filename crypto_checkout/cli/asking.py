@@ -26,8 +26,10 @@ class Chains:
 @asynccontextmanager
 async def chains(config: "Config", db: "Database") -> AsyncIterator[Chains]:
     """Open them; what they ask their providers is counted as the server's is."""
+    from crypto_checkout import log
     from crypto_checkout.services.rpc_usage import RpcUsage
 
+    log.silence()
     async with AsyncExitStack() as stack:
         live: dict[int, EvmChain] = {}
         if config.chains:

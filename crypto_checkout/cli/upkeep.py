@@ -48,6 +48,9 @@ def backup(options: Options, *, file: Path, force: bool) -> None:
     in it.
     """
     from crypto_checkout.store import backup as store
+    from crypto_checkout.store import last_backup
+
+    from .beside import clock
 
     config = load_config(options)
     if not config.database.path.exists():
@@ -58,6 +61,7 @@ def backup(options: Options, *, file: Path, force: bool) -> None:
     def work() -> None:
         try:
             store.back_up(config.database.path, file, overwrite=force)
+            last_backup.note(config.database.path.parent, clock(), file)
         except FileExistsError:
             fail(f"{file} is there already and stays as it is. Choose another name, or replace it with --force.")
 

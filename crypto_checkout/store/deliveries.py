@@ -183,6 +183,19 @@ def count_pending(unit: ReadUnit) -> int:
     return int(row["pending"]) if row else 0
 
 
+def failing(unit: ReadUnit, endpoint_id: str) -> int:
+    """Return how many deliveries to an endpoint failed at least once and are to be tried again."""
+    row = unit.one(
+        """
+        SELECT COUNT(*) AS failing FROM deliveries
+        WHERE endpoint_id = :id AND status = 'pending' AND attempts > 0
+        """,
+        {"id": endpoint_id},
+    )
+    assert row is not None, "a count is always answered"
+    return int(row["failing"])
+
+
 def listed(unit: ReadUnit, endpoint_id: str, status: DeliveryStatus | None, window: Window) -> Page[Delivery]:
     """Return a page of an endpoint's deliveries."""
     where = {"endpoint_id": endpoint_id, "status": status}

@@ -63,6 +63,14 @@ def active(unit: ReadUnit, livemode: bool) -> list[Endpoint]:
     return [_endpoint(row) for row in rows]
 
 
+def all_of(unit: ReadUnit, livemode: bool) -> list[Endpoint]:
+    """Return all endpoints of a mode, the oldest first."""
+    rows = unit.all(
+        "SELECT * FROM webhook_endpoints WHERE livemode = :livemode ORDER BY seq", {"livemode": int(livemode)}
+    )
+    return [_endpoint(row) for row in rows]
+
+
 def count(unit: ReadUnit, livemode: bool) -> int:
     """Return how many endpoints a mode has."""
     row = unit.one(

@@ -1,0 +1,157 @@
+"""Examine everything outside the database that a server needs: its wallet, chains, prices and public address.
+
+Nothing here raises for what is found; nothing is written, and no address is given out.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from urllib.parse import urlsplit
+
+import httpx
+
+from crypto_checkout.app import prices
+from crypto_checkout.app.modes import configured_tokens
+from crypto_checkout.chain import sandbox
+from crypto_checkout.chain.xpub import ExtendedPublicKey
+from crypto_checkout.config import Chain, Config
+from crypto_checkout.config.values import is_near
+from crypto_checkout.core.address import Address, checksum
+from crypto_checkout.core.diagnosis import Diagnosis, fail, ok, warn
+from crypto_checkout.core.errors import RecoverableError, SourceFailed
+from crypto_checkout.core.moments import Clock
+from crypto_checkout.prices.source import Source
+from crypto_checkout.services import check_up
+from crypto_checkout.store import chains as chain_store
+from crypto_checkout.store.database import Database
+
+_SHOWN_ADDRESSES = 3
+_SECONDS = 10.0
+_OK = 200
+
+
+def wallet(config: Config) -> list[Diagnosis]:
+    """Show the first addresses of the wallet, to be compared with those that the wallet's own program shows."""
+    if not config.wallet.xpub:
+        return [ok("wallet", "none: only test mode works")]
+    key = ExtendedPublicKey.parse(config.wallet.xpub)
+    if key.wallet_id == ExtendedPublicKey.parse(sandbox.XPUB).wallet_id:
+        what = "[wallet] xpub is the public test wallet: everybody can take the money it gets"
+        return [fail("wallet", what, "Make a wallet of your own: crypto-checkout init")]
+    first = ", ".join(f"{number} {checksum(key.address(number))}" for number in range(_SHOWN_ADDRESSES))
+    return [ok("wallet", f"its first addresses are {first}: your wallet's program must show the same")]
+
+
+async def chains(config: Config, db: Database | None, clock: Clock) -> list[Diagnosis]:
+    """Try out every provider of every chain by itself, and compare the tokens with their contracts."""
+    found = await asyncio.gather(
+        *(_chain(config, place, chain, db, clock) for place, chain in enumerate(config.chains))
+    )
+    return [diagnosis for of_chain in found for diagnosis in of_chain]
+
+
+async def _chain(config: Config, place: int, chain: Chain, db: Database | None, clock: Clock) -> list[Diagnosis]:
+    from crypto_checkout.chain.probe import Probe
+
+    async with AsyncExitStack() as stack:
+        probes = [Probe(chain.id, url) for url in chain.rpc_urls]
+        for probe in probes:
+            stack.push_async_callback(probe.close)
+        probed = await asyncio.gather(*(probe.look() for probe in probes))
+        heads = [each.head for each in probed if each.head is not None]
+        if not heads:
+            return check_up.of_providers(chain.name, f"chains[{place}]", probed, {})
+        newest, common = max(heads, key=lambda head: head.number), min(head.number for head in heads)
+        hashes = await asyncio.gather(*(probe.hash_at(common) for probe in probes))
+        shown = {f"{number} {probe.name}": h for number, (probe, h) in enumerate(zip(probes, hashes, strict=True)) if h}
+        found = [
+            *check_up.of_providers(chain.name, f"chains[{place}]", probed, shown),
+            check_up.of_clock(chain.name, newest, clock()),
+        ]
+    if db is not None:
+        cursor = await db.read(lambda unit: chain_store.cursor(unit, chain.id))
+        found.append(check_up.of_cursor(chain.name, newest, cursor))
+    return [*found, *await _tokens(config, chain)]
+
+
+async def _tokens(config: Config, chain: Chain) -> list[Diagnosis]:
+    from crypto_checkout.chain.evm import EvmChain
+    from crypto_checkout.chain.rpc import Rpc
+
+    opened, found = EvmChain(Rpc(chain.id, chain.rpc_urls, timeout_seconds=_SECONDS)), []
+    try:
+        for token in configured_tokens(config.chains):
+            if token.asset.chain_id != chain.id:
+                continue
+            try:
+                facts = await opened.token_facts(Address(str(token.asset.contract)))
+            except RecoverableError as error:
+                name = f"{chain.name}: {token.asset.symbol}"
+                found.append(warn(name, f"can't be asked: {error}", "Try again when a provider answers."))
+            else:
+                found.append(check_up.of_token(chain.name, token, facts))
+    finally:
+        await opened.close()
+    return found
+
+
+async def price_sources(config: Config, clock: Clock) -> list[Diagnosis]:
+    """Ask each price source for the coin of the first chain; test mode has prices of its own."""
+    if not config.chains:
+        return [ok("prices", "those of test mode, from a table")]
+    from crypto_checkout.chain.evm import EvmChain
+    from crypto_checkout.chain.rpc import Rpc
+
+    async with AsyncExitStack() as stack:
+        opened = {
+            chain.id: EvmChain(Rpc(chain.id, chain.rpc_urls, timeout_seconds=_SECONDS)) for chain in config.chains
+        }
+        for chain in opened.values():
+            stack.push_async_callback(chain.close)
+        client = await stack.enter_async_context(prices.http_client())
+        sources = prices.sources(config, client, opened, clock)
+        coin = config.chains[0].native_symbol
+        found = await asyncio.gather(*(_source(source, coin) for source in sources))
+    fixed = config.prices.fixed.get(f"{coin}/USD")
+    if fixed is not None:
+        return [*found, ok("price fixed", f"{fixed:f} USD for one {coin}, before all others")]
+    return [*found, *_quorum(config, found)]
+
+
+async def _source(source: Source, coin: str) -> Diagnosis:
+    name = f"price {source.name}"
+    try:
+        async with asyncio.timeout(_SECONDS):
+            seen = await source.observe(coin, "USD")
+    except (SourceFailed, RecoverableError, TimeoutError) as error:
+        reason = str(error) or f"no answer within {_SECONDS:g} s"
+        return warn(name, reason, "The others go on without it; if that stays so, take it out of [prices] sources.")
+    return ok(name, f"{seen.value:f} USD for one {coin}")
+
+
+def _quorum(config: Config, found: Sequence[Diagnosis]) -> list[Diagnosis]:
+    answering = sum(each.advice is None for each in found)
+    if answering >= config.prices.quorum:
+        return []
+    what = f"{answering} sources answer, and [prices] quorum wants {config.prices.quorum}: no session can be priced"
+    return [fail("prices", what, "Name more sources, or see why these don't answer (a firewall, perhaps).")]
+
+
+async def public_url(config: Config, url: str, *, is_served: bool) -> list[Diagnosis]:
+    """Judge the public URL: https where there is real money, and leading here."""
+    name, parts = "public_url", urlsplit(url)
+    if config.chains and is_near(parts.hostname or ""):
+        what = f"{url} leads nowhere but to this machine or network: payers elsewhere can't open it"
+        return [warn(name, what, 'Set [server] public_url = "https://…", and put a reverse proxy with TLS before it.')]
+    if not is_served:
+        return [ok(name, f"{url} (not tried: the server isn't running)")]
+    try:
+        async with httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=_SECONDS) as client:
+            answer = await client.get(f"{url}/healthz")
+    except httpx.HTTPError as error:
+        what = f"{url}/healthz can't be reached from here ({type(error).__name__})"
+        return [warn(name, what, "See that its name resolves and its proxy runs; some routers don't lead back inside.")]
+    if answer.status_code != _OK or answer.headers.get("content-type", "").partition(";")[0] != "application/json":
+        what = f"{url}/healthz answers {answer.status_code}, and not as this server does"
+        return [fail(name, what, "Lead the proxy to this server's [server] host and port.")]
+    return [ok(name, f"{url} leads here")]

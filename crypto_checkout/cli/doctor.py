@@ -1,0 +1,212 @@
+"""`crypto-checkout doctor`: check everything that an operator can get wrong, and say what to do."""
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from . import tables
+from .opening import print_json
+from .options import Options, json_option
+
+if TYPE_CHECKING:
+    from crypto_checkout.config import Config
+    from crypto_checkout.core.diagnosis import Diagnosis
+    from crypto_checkout.store.database import Database
+
+_FEW_BYTES = 10**9
+_TOO_FEW_BYTES = 10**8
+_OLD_BACKUP = timedelta(days=7)
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def doctor(options: Options, *, as_json: bool) -> None:
+    """Check everything that an operator can get wrong, and say what to do.
+
+    The server may run meanwhile. Nothing is changed. Ends with exit code 1 where something fails.
+    """
+    from crypto_checkout.core.diagnosis import Mark
+
+    found = _examined(options)
+    if as_json:
+        print_json(
+            {
+                "object": "diagnosis",
+                "checks": [
+                    {"name": each.name, "mark": each.mark.value, "what": each.what, "advice": each.advice}
+                    for each in found
+                ],
+            }
+        )
+    else:
+        click.echo("\n".join(_lines(found)))
+    if any(each.mark is Mark.FAIL for each in found):
+        sys.exit(1)
+
+
+def _examined(options: Options) -> "list[Diagnosis]":
+    from crypto_checkout import log
+    from crypto_checkout.config import ConfigInvalid, find_file, load
+    from crypto_checkout.core.diagnosis import fail, ok
+
+    log.silence()
+    try:
+        config = load(find_file(options.config_path, options.environ), options.environ)
+    except ConfigInvalid as error:
+        return [fail("configuration", str(error), "Correct these lines; checkout.toml.example explains each key.")]
+    where = "all defaults, only test mode" if config.path is None else str(config.path.absolute())
+    return [ok("configuration", where), *_folder(config), *asyncio.run(_opened(config))]
+
+
+async def _opened(config: "Config") -> "list[Diagnosis]":
+    """Examine the database, and with it what needs it; without it, the rest."""
+    from crypto_checkout.store import migrate
+    from crypto_checkout.store.database import Database
+
+    from .beside import clock
+
+    found = _database(config)
+    path = config.database.path
+    if not path.exists() or any(each.advice for each in found if each.name == "database") or migrate.pending(path):
+        return [*found, *await _around(config, None)]
+    async with await Database.open(path, clock) as db:
+        return [*found, *await _around(config, db)]
+
+
+async def _around(config: "Config", db: "Database | None") -> "list[Diagnosis]":
+    from crypto_checkout.app import doctor as examine
+    from crypto_checkout.services import check_up
+
+    from .beside import clock
+    from .whereabouts import public_url
+
+    found = examine.wallet(config)
+    around = await asyncio.gather(
+        examine.chains(config, db, clock),
+        examine.price_sources(config, clock),
+        examine.public_url(config, public_url(config), is_served=_server(config) is not None),
+    )
+    found += [each for some in around for each in some]
+    if db is not None:
+        names = {chain.id: chain.name for chain in config.chains}
+        found += await db.read(lambda unit: [*check_up.of_endpoints(unit), *check_up.of_usage(unit, names)])
+    return found
+
+
+# --- what is on this machine -----------------------------------------------------------------------------------------
+
+
+def _folder(config: "Config") -> "list[Diagnosis]":
+    from crypto_checkout.core.diagnosis import fail, ok, warn
+
+    folder = config.database.path.absolute().parent
+    there = folder
+    while not there.exists():
+        there = there.parent
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        advice = f"Give user {os.getuid()} the right to write there, or name another [database] path."
+        return [fail("data folder", f"{there} can't be written: {error.strerror}", advice)]
+    free = shutil.disk_usage(there).free
+    room = f"{free / 1e9:,.1f} GB free"
+    if free < _TOO_FEW_BYTES:
+        return [fail("data folder", f"{there}: {room}", "Make room now: without it no payment can be recorded.")]
+    if free < _FEW_BYTES:
+        return [warn("data folder", f"{there}: {room}", "Make room before it is full: payments couldn't be recorded.")]
+    return [ok("data folder", f"{there}, {room}")]
+
+
+def _database(config: "Config") -> "list[Diagnosis]":
+    from crypto_checkout.core.diagnosis import fail, ok, warn
+    from crypto_checkout.core.errors import FatalError
+    from crypto_checkout.store import check_up, migrate
+
+    path = config.database.path
+    if not path.exists():
+        return [warn("database", f"there is none yet at {path.absolute()}", "Start the server: crypto-checkout serve")]
+    restore = "Stop the server, and put a copy back: crypto-checkout restore FILE"
+    try:
+        problem, lacking = check_up.integrity(path), migrate.pending(path)
+    except (OSError, FatalError) as error:
+        return [fail("database", f"{path.absolute()} can't be read: {error}", restore)]
+    if problem is not None:
+        return [fail("database", f"{path.absolute()} is damaged: {problem}", restore)]
+    size = f"{path.absolute()}, {path.stat().st_size / 1e6:,.1f} MB, sound"
+    found = [ok("database", size)]
+    if lacking:
+        what = f"it lacks {len(lacking)} migrations"
+        found = [warn("database", what, "Stop the server, then: crypto-checkout migrate")]
+    return [*found, _served(config), _backup(config)]
+
+
+def _served(config: "Config") -> "Diagnosis":
+    from crypto_checkout.core.diagnosis import ok, warn
+
+    process = _server(config)
+    if process is None:
+        return warn("server", "no server runs here", "Start it: crypto-checkout serve")
+    return ok("server", f"process {process} runs" if process else "it runs")
+
+
+def _server(config: "Config") -> str | None:
+    """Return the id of the process that serves the data folder; None where none does."""
+    from crypto_checkout.core.errors import FolderInUse
+    from crypto_checkout.store.folder import FolderLock
+
+    folder = config.database.path.resolve().parent
+    if not folder.exists():
+        return None
+    try:
+        with FolderLock(folder):
+            return None
+    except FolderInUse:
+        return (folder / "lock").read_text("ascii").strip()
+    except OSError:
+        return None
+
+
+def _backup(config: "Config") -> "Diagnosis":
+    from crypto_checkout.core.diagnosis import ok, warn
+    from crypto_checkout.core.explanation import span
+    from crypto_checkout.store import last_backup
+
+    from .beside import clock
+
+    known = last_backup.known(config.database.path.parent)
+    if known is None:
+        return warn("backup", "none is known", "Make one, and keep it elsewhere: crypto-checkout backup FILE")
+    at, file = known
+    what = f"{span(clock() - at)} old, {file}{'' if Path(file).exists() else ' (not there any more)'}"
+    if clock() - at > _OLD_BACKUP:
+        return warn("backup", what, "Make a new one: crypto-checkout backup FILE")
+    return ok("backup", what)
+
+
+# --- for people ------------------------------------------------------------------------------------------------------
+
+
+def _lines(found: "Sequence[Diagnosis]") -> Iterator[str]:
+    from crypto_checkout.core.diagnosis import Mark
+
+    for each in found:
+        yield f"{each.mark.value:<4}  {tables.plain(each.name)}: {tables.plain(each.what)}"
+        if each.advice:
+            indent = " " * 6
+            yield from textwrap.wrap(
+                tables.plain(each.advice), tables.WIDTH, initial_indent=indent, subsequent_indent=indent
+            )
+    failing = sum(each.mark is Mark.FAIL for each in found)
+    warning = sum(each.mark is Mark.WARN for each in found)
+    yield f"{len(found)} checks: {failing} fail, {warning} warn."
