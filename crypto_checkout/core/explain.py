@@ -122,7 +122,7 @@ def _unasked(session: Session, recorded: Recorded, coins: str, known: Known) -> 
 
 def _late(session: Session, recorded: Recorded, coins: str) -> Finding:
     by = span(recorded.payment.transfer.block_time - session.terms.grace_until)
-    if session.status_reason == CLOSED:
+    if session.closed_at is not None:
         sentence, reason = f"Did not count: {coins} arrived {by} after you closed the session.", Reason.CLOSED
     else:
         sentence = f"Did not count: {coins} arrived {by} after the grace period ended."

@@ -45,9 +45,8 @@ def reason(account: Account) -> str:
     """Say what most likely explains a difference, or why none could be ruled out."""
     if account.difference > 0 and account.asset.is_native:
         return (
-            "Money came that the server did not see: most likely a contract sent it to an address that isn't watched "
-            "for that (another coin's session, or longer than an hour after the time of grace), or it came while "
-            "start_block was later."
+            "Money came that the server did not see: most likely a contract sent it later than an hour after the "
+            "session's time of grace, or it came in a block before start_block."
         )
     if account.difference > 0:
         return (

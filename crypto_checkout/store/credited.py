@@ -31,8 +31,8 @@ def up_to(unit: ReadUnit, chain_id: int, number: int, session_ids: Sequence[str]
                 f"""
                 SELECT session_id, contract, units, block_number
                 FROM {table}
-                WHERE session_id IN ({wanted}) AND block_number <= :number AND chain_id = :chain_id AND canonical = 1
-                """,  # noqa: S608 - parameter names only
+                WHERE session_id IN ({wanted}) AND +block_number <= :number AND +chain_id = :chain_id AND canonical = 1
+                """,  # noqa: S608 - parameter names only; the plus keeps to the index by session
                 {**names, "number": number, "chain_id": chain_id},
             )
             found += [Credit(row[0], None if row[1] is None else Address(row[1]), int(row[2]), row[3]) for row in rows]
