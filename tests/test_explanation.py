@@ -1,0 +1,146 @@
+"""The words of explanations: by the first rule that decides, and as people say them."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from crypto_checkout.core import explain, explanation
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.assess import Tip
+from crypto_checkout.core.assets import Asset
+from crypto_checkout.core.explanation import Known, Outcome, Place, Reason, Recorded
+from crypto_checkout.core.money import Fiat
+from crypto_checkout.core.payment import Kind, Payment, Transfer
+from crypto_checkout.core.quotes import Rate
+from crypto_checkout.core.session import Session, Status, Terms
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+ETH = Asset(1, "ETH", 18)
+USDC = Asset(1, "USDC", 6, Address("0x" + "dc" * 20))
+ADDRESS = Address("0x" + "ad" * 20)
+COIN = 10**18
+TERMS = Terms(COIN, COIN, COIN, NOW, NOW + timedelta(hours=1), 3)
+KNOWN = Known({1: Place("Ethereum", (ETH, USDC)), 8453: Place("Base", (Asset(8453, "ETH", 18),))}, {1: Tip(12, NOW)})
+
+SESSION = Session(
+    id="cs_1",
+    livemode=True,
+    link_id=None,
+    status=Status.EXPIRED,
+    status_reason=None,
+    wallet_id="w",
+    derivation_index=0,
+    address=ADDRESS,
+    asset=ETH,
+    fiat=Fiat(Decimal(3000), "USD"),
+    rate=Rate("ETH", "USD", Decimal(3000), ("fixed",), NOW),
+    eth_price_usd="3000",
+    terms=TERMS,
+    success_url=None,
+    cancel_url=None,
+    return_url=None,
+    customer_email=None,
+    created_at=NOW,
+    updated_at=NOW,
+)
+
+
+def recorded(
+    *, late: timedelta = timedelta(0), chain_id: int = 1, contract: Address | None = None, asked: bool = True
+) -> Recorded:
+    transfer = Transfer(
+        to=ADDRESS,
+        sender=None,
+        units=COIN if contract is None else 5,
+        kind=Kind.NATIVE if contract is None else Kind.TOKEN,
+        contract=contract,
+        tx_hash="0x" + "ab" * 32,
+        log_index=None,
+        block_number=10,
+        block_hash="0x" + "01" * 32,
+        block_time=NOW + late,
+    )
+    return Recorded(Payment(transfer), chain_id, NOW, is_asked_for=asked)
+
+
+@pytest.mark.parametrize(
+    ("session", "payment", "outcome", "reason", "words"),
+    [
+        (SESSION, recorded(), Outcome.COUNTED, Reason.ON_TIME, "1 ETH on time, 3 of 3 confirmations"),
+        (SESSION, recorded(late=timedelta(minutes=5)), Outcome.COUNTED, Reason.IN_GRACE, "5 minutes late"),
+        (
+            SESSION,
+            recorded(late=timedelta(hours=1, minutes=12)),
+            Outcome.NOT_COUNTED,
+            Reason.TOO_LATE,
+            "12 minutes after the grace period ended",
+        ),
+        (
+            replace(SESSION, closed_at=NOW, status_reason="closed"),
+            recorded(late=timedelta(hours=2)),
+            Outcome.NOT_COUNTED,
+            Reason.CLOSED,
+            "after you closed the session",
+        ),
+        (
+            replace(SESSION, accepted_units=COIN, status=Status.PAID),
+            recorded(late=timedelta(days=1)),
+            Outcome.COUNTED,
+            Reason.ACCEPTED,
+            "accepted by the merchant",
+        ),
+        (
+            SESSION,
+            recorded(chain_id=8453, asked=False),
+            Outcome.NOT_COUNTED,
+            Reason.WRONG_CHAIN,
+            "1 ETH came on Base (chain 8453), and the session asks for 1 ETH on Ethereum (chain 1)",
+        ),
+        (
+            SESSION,
+            recorded(contract=USDC.contract, asked=False),
+            Outcome.NOT_COUNTED,
+            Reason.WRONG_ASSET,
+            "0.000005 USDC came, and the session asks for 1 ETH",
+        ),
+        (
+            SESSION,
+            replace(recorded(), payment=replace(recorded().payment, canonical=False)),
+            Outcome.NOT_COUNTED,
+            Reason.REORGED,
+            "the chain took back block 10",
+        ),
+    ],
+)
+def test_the_first_rule_that_decides_is_the_reason(
+    session: Session, payment: Recorded, outcome: Outcome, reason: Reason, words: str
+) -> None:
+    found = explain.payment(session, payment, KNOWN)
+    assert (found.outcome, found.reason) == (outcome, reason)
+    assert words in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "less than a second"),
+        (1, "1 second"),
+        (61, "1 minute 1 second"),
+        (7_200, "2 hours"),
+        (90_061, "1 day 1 hour"),
+        (-60, "1 minute"),
+    ],
+)
+def test_spans_of_time_are_said_in_their_two_largest_units(seconds: int, words: str) -> None:
+    assert explanation.span(timedelta(seconds=seconds)) == words
+
+
+def test_depth_says_what_was_had_needed_and_left_or_what_is_final() -> None:
+    assert explanation.depth(Tip(10, NOW), 10, 3) == "1 of 3 confirmations, 2 more to come"
+    assert explanation.depth(Tip(12, NOW), 10, 3) == "3 of 3 confirmations"
+    assert explanation.depth(Tip(500, NOW), 10, 3) == "3 of 3 confirmations"
+    assert explanation.depth(Tip(12, NOW, 9), 10, 3) == "not final yet: the chain's own finality has reached block 9"
+    assert explanation.depth(Tip(12, NOW, 10), 10, 3) == "final: the chain's own finality has reached block 10"
+    assert explanation.depth(None, 10, 3) == "no block of this chain was processed yet"
