@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed
-from crypto_checkout.core.explain_transaction import Seen
 from crypto_checkout.core.follow import Block, Head, Header
 from crypto_checkout.core.holdings import Expected, fingerprint
 from crypto_checkout.core.moments import from_optional_text
@@ -319,29 +318,15 @@ class SandboxChain:
 
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return what addresses hold of the coin at a block: what was ever paid to them, for nobody sends from here."""
-        return self._held(header, None, addresses)
-
-    async def token_balances(self, header: Header, token: Address, addresses: Sequence[Address]) -> dict[Address, int]:
-        """Return the same of a token."""
-        return self._held(header, token, addresses)
-
-    async def nonces(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:  # noqa: ARG002
-        """Return that nobody sent anything."""
-        return dict.fromkeys(addresses, 0)
-
-    async def spent_between(self, first: int, last: Header, address: Address) -> int:  # noqa: ARG002
-        """Return no costs."""
-        return 0
-
-    async def tokens_sent(
-        self,
-        token: Address,  # noqa: ARG002
-        first: int,  # noqa: ARG002
-        last: Header,  # noqa: ARG002
-        addresses: Sequence[Address],
-    ) -> dict[Address, int]:
-        """Return that nobody sent anything."""
-        return dict.fromkeys(addresses, 0)
+        self._check_current(header)
+        return {
+            address: sum(
+                each.units
+                for each in self._transactions.by_address.get(address, ())
+                if each.contract is None and each.block_number <= header.number
+            )
+            for address in addresses
+        }
 
     async def unlike(self, header: Header, groups: Sequence[Expected]) -> list[Expected]:
         """Return the groups of addresses that hold something else at a block than expected."""
@@ -367,17 +352,6 @@ class SandboxChain:
         """Return those of the addresses that were ever paid."""
         return {address for address in addresses if self._transactions.by_address.get(address)}
 
-    async def transaction(self, tx_hash: str) -> Seen | None:
-        """Return what a transaction did."""
-        self._check_reachable()
-        of_blocks = self._transactions.by_block.values()
-        transfers = [each for transactions in of_blocks for each in transactions if each.hash == tx_hash]
-        if not transfers:
-            return None
-        header = self._header(transfers[0].block_number)
-        moved = tuple(_transfer(each, header) for each in transfers)
-        return Seen(CHAIN_ID, header, has_succeeded=True, transfers=moved, is_traced=True)
-
     def doubt(self, reason: str) -> None:
         """Nobody else could be asked."""
 
@@ -387,17 +361,6 @@ class SandboxChain:
     def transactions_in(self, number: int) -> Sequence[Transaction]:
         """Return the transactions of a block."""
         return self._transactions.by_block.get(number, ())
-
-    def _held(self, header: Header, contract: Address | None, addresses: Sequence[Address]) -> dict[Address, int]:
-        self._check_current(header)
-        return {
-            address: sum(
-                each.units
-                for each in self._transactions.by_address.get(address, ())
-                if each.contract == contract and each.block_number <= header.number
-            )
-            for address in addresses
-        }
 
     def _check_reachable(self) -> None:
         if self.is_out:

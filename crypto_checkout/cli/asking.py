@@ -9,7 +9,7 @@ from .beside import clock
 
 if TYPE_CHECKING:
     from crypto_checkout.chain.evm import EvmChain
-    from crypto_checkout.chain.sandbox import SandboxChain
+    from crypto_checkout.chain.sandbox_view import SandboxView
     from crypto_checkout.config import Config
     from crypto_checkout.services.explain import Configured
     from crypto_checkout.store.database import Database
@@ -20,7 +20,7 @@ class Chains:
     """The chains of the configuration by their ids, and the simulated one where there is one."""
 
     live: "dict[int, EvmChain]"
-    sandbox: "SandboxChain | None"
+    sandbox: "SandboxView | None"
 
 
 @asynccontextmanager
@@ -58,12 +58,14 @@ def configured(config: "Config", opened: Chains) -> "dict[int, Configured]":
     return found
 
 
-async def _sandbox(db: "Database") -> "SandboxChain | None":
+async def _sandbox(db: "Database") -> "SandboxView | None":
     """Open the simulated chain as it is stored, to be read only."""
-    from crypto_checkout.chain.sandbox import SandboxChain, State
+    from crypto_checkout.chain.sandbox import State
+    from crypto_checkout.chain.sandbox_view import SandboxView
+    from crypto_checkout.services import sandbox_history
     from crypto_checkout.store import sandbox
 
     state = await db.read(sandbox.load)
     if state is None:
         return None
-    return SandboxChain(State.from_json(state), clock, await db.read(sandbox.transactions))
+    return SandboxView(State.from_json(state), clock, await db.read(sandbox_history.needed))

@@ -43,11 +43,19 @@ def reconcile(options: Options, *, mode: str, as_json: bool) -> None:
     config = load_config(options)
 
     async def work(db: "Database") -> "list[Compared]":
+        from crypto_checkout.services import sandbox_history
         from crypto_checkout.services.reconcile import Reconcile
 
         async with asking.chains(config, db) as opened:
             with progress.shown("addresses") as report:
-                service = Reconcile(db, _of_mode(config, opened, mode), livemode=mode == "live", progress=_told(report))
+                service = Reconcile(
+                    db,
+                    _of_mode(config, opened, mode),
+                    livemode=mode == "live",
+                    # The simulated chain forgets what is settled.
+                    since=await db.read(sandbox_history.remembered_since) if mode == "test" else None,
+                    progress=_told(report),
+                )
                 return await service.run()
 
     nothing: list[Compared] = []

@@ -16,6 +16,7 @@ difference.
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from crypto_checkout.core.address import Address
@@ -87,7 +88,10 @@ class _Reorganised(Exception):
 
 
 class Reconcile:
-    """Compares the chains of one mode; `progress` hears of each chain, how many addresses are done, and of how many."""
+    """Compares the chains of one mode. With `since`, only sessions whose time, grace included, ends after it are.
+
+    `progress` hears of each chain, how many addresses are done, and of how many.
+    """
 
     def __init__(
         self,
@@ -95,11 +99,13 @@ class Reconcile:
         configured: Sequence[tuple[Chain, OfferedChain]],
         *,
         livemode: bool,
+        since: datetime | None = None,
         progress: Callable[[OfferedChain, int, int], None],
     ) -> None:
         self._db = db
         self._configured = configured
         self._livemode = livemode
+        self._since = since
         self._progress = progress
 
     async def run(self) -> list[Compared]:
@@ -140,7 +146,7 @@ class Reconcile:
         return Compared(offered.id, offered.name, cursor.header, done, compared, differing, unproven)
 
     async def _page(self, after: int) -> list[GivenOut]:
-        return await self._db.read(lambda unit: sessions.given_out(unit, self._livemode, after, PAGE))
+        return await self._db.read(lambda unit: sessions.given_out(unit, self._livemode, after, PAGE, self._since))
 
     async def _assets(self, offered: OfferedChain) -> list[Asset]:
         """Return the assets of a chain: those of the configuration, and those that sessions were once made in."""

@@ -39,6 +39,12 @@ def needed(unit: ReadUnit) -> list[Transaction]:
     return sandbox.transactions(unit, bounds.above, bounds.since) if bounds else []
 
 
+def remembered_since(unit: ReadUnit) -> datetime | None:
+    """Return the moment after which a session's time, grace included, must end for all it got to be remembered."""
+    bounds = _bounds(unit)
+    return bounds.since if bounds else None
+
+
 class History:
     """The hourly clean-up of the simulated chain."""
 

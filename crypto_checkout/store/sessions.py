@@ -101,17 +101,27 @@ def at_addresses(unit: ReadUnit, addresses: Collection[Address]) -> dict[Address
     return found
 
 
-def given_out(unit: ReadUnit, livemode: bool, after: int, limit: int) -> list[GivenOut]:
-    """Return the addresses that a mode ever gave out, the oldest first, after a place in that order (0: from all)."""
+def given_out(
+    unit: ReadUnit, livemode: bool, after: int, limit: int, ending_after: datetime | None = None
+) -> list[GivenOut]:
+    """Return the addresses that a mode ever gave out, the oldest first, after a place in that order (0: from all).
+
+    With `ending_after`, only those of sessions whose time, grace included, ends after it.
+    """
     rows = unit.all(
         """
         SELECT seq, id, address
         FROM checkout_sessions
-        WHERE livemode = :livemode AND seq > :after
+        WHERE livemode = :livemode AND seq > :after AND +grace_until > :ending_after
         ORDER BY seq
         LIMIT :limit
         """,
-        {"livemode": int(livemode), "after": after, "limit": limit},
+        {
+            "livemode": int(livemode),
+            "after": after,
+            "limit": limit,
+            "ending_after": moments.to_optional_text(ending_after) or "",
+        },
     )
     return [GivenOut(row["seq"], row["id"], Address(row["address"])) for row in rows]
 
