@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from crypto_checkout.core.errors import ProviderFailed
 from crypto_checkout.core.shapes import SessionResource
 from tests.anvil import Anvil
 from tests.nodes import Error, forwarding, running
@@ -312,6 +313,36 @@ async def test_a_balance_that_falls_on_a_doubtful_answer_makes_no_payment_when_i
         await shop.process()
         paid = await shop.look(session)
         assert (paid["status"], received(paid), kinds(paid)) == ("paid", ONE_COIN, ["native"])
+
+
+async def test_a_first_reading_that_was_too_high_hides_no_payment_but_itself(
+    anvil: Nodes, solc: Compiler, tmp_path: Path
+) -> None:
+    node = anvil(mining="manual")
+    payer = deploy(node, solc, "Payer", wei=ONE_COIN)
+    lies = True
+
+    def call(transaction: dict[str, str], block: object) -> object:
+        answer: str = node.rpc("eth_call", transaction, block)
+        return f"0x{int(answer, 16) + 1:0{len(answer) - 2}x}" if lies else answer
+
+    async with (
+        running(forwarding(node.url, {"eth_call": call})) as front,
+        open_shop(tmp_path, [front.url], xpub=FRESH_XPUB) as shop,
+    ):
+        session = await shop.ask()
+        node.mine()
+        await shop.process()
+        lies = False
+        node.mine()
+        await shop.process()
+        payer.send("payAll(address[],uint256[])", [session["address"]], [ONE_COIN])
+        node.mine(CONFIRMATIONS)
+        with pytest.raises(ProviderFailed, match="contradict each other"):
+            await shop.process()
+        await shop.process()
+        paid = await shop.look(session)
+        assert (paid["status"], received(paid)) == ("paid", ONE_COIN - 1)
 
 
 async def test_every_payment_survives_a_stop_between_any_two_blocks(

@@ -125,6 +125,26 @@ async def test_a_payment_that_the_chain_takes_back_is_taken_back_here(anvil: Nod
         assert await shop.events(session) == ["session.detected", "session.reorged"]
 
 
+async def test_a_reorg_above_an_underpayment_makes_it_wait_for_its_confirmations_again(
+    anvil: Nodes, tmp_path: Path
+) -> None:
+    node = anvil(mining="manual")
+    async with open_shop(tmp_path, [node.url]) as shop:
+        session = await shop.ask()
+        pay(node, session, ONE_COIN // 4)
+        node.mine(CONFIRMATIONS)
+        await shop.process()
+        assert (await shop.look(session))["status"] == "underpaid"
+        node.rpc("anvil_reorg", CONFIRMATIONS - 1, [])
+        await shop.watcher.turn()
+        waiting = await shop.look(session)
+        assert (waiting["status"], waiting["confirmations"]) == ("pending", 1)
+        await shop.process()
+        node.mine()
+        await shop.process()
+        assert (await shop.look(session))["status"] == "underpaid"
+
+
 async def test_a_paid_session_fails_when_its_money_is_gone_and_is_paid_again_when_it_returns(
     anvil: Nodes, tmp_path: Path
 ) -> None:

@@ -39,6 +39,13 @@ class Ledger:
         return self.start[address] + sum(units for block, units in by_block.items() if block <= number)
 
 
+def net_rise(jumps: Sequence[Jump]) -> list[Jump]:
+    """Return what an address holds more after all of its jumps, in the block of its last rise; nothing where less."""
+    units = sum(jump.units for jump in jumps)
+    last = next((jump.header for jump in reversed(jumps) if jump.units > 0), None)
+    return [Jump(last, units)] if last is not None and units > 0 else []
+
+
 def internal_transfers(header: Header, arrived: Mapping[Address, int], traced: Sequence[Transfer]) -> list[Transfer]:
     """Return the internal transfers of a block, in all exactly what arrived at each address.
 

@@ -20,7 +20,7 @@ from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ProviderFailed, RecoverableError, StateUnavailable
 from crypto_checkout.core.follow import Block, Header
 from crypto_checkout.core.holdings import Expected
-from crypto_checkout.core.ledger import Jump, Ledger, internal_transfers
+from crypto_checkout.core.ledger import Jump, Ledger, internal_transfers, net_rise
 from crypto_checkout.core.payment import Transfer
 from crypto_checkout.log import get_logger
 from crypto_checkout.store import payments, unmatched
@@ -138,10 +138,13 @@ class Balances:
     async def _first_look(self, start: Header, unseen: Mapping[Address, str]) -> Mapping[Address, int]:
         """Return what addresses held before anybody could pay there for their session."""
         try:
-            return await self._chain.balances(start, [*unseen])
+            held = await self._chain.balances(start, [*unseen])
+            # What is read too high here would hide as much later, and what is read too low would become money.
+            await self._chain.confirm_balances(start, held)
         except StateUnavailable:
             # An address that is given out is unused (`services.wallets`): what it holds has come through here.
             return await self._db.read(lambda unit: {a: self._known(unit, each) for a, each in unseen.items()})
+        return held
 
     def _known(self, unit: ReadUnit, session_id: str) -> int:
         """Return what has come to a session's address in this chain's coin, by all that is stored."""
@@ -153,12 +156,13 @@ class Balances:
         jumps = {address: await _jumps(readings, ledger, address, headers) for address in readings.addresses}
         self._check_start(jumps, headers)
         # Without a transaction of its own no such address loses anything: nobody believes that reading, and the next
-        # one is compared with the same ledger.
+        # one is compared with the same ledger. What is above the ledger in the end has come all the same.
         fallen = {a for a, found in jumps.items() if a not in ledger.senders and any(j.units < 0 for j in found)}
         self._check_falls({address: jumps[address] for address in fallen}, headers[-1])
+        jumps.update({address: net_rise(jumps[address]) for address in fallen})
         by_block = defaultdict[Header, dict[Address, int]](dict)
-        for address in jumps.keys() - fallen:
-            for jump in jumps[address]:
+        for address, found in jumps.items():
+            for jump in found:
                 ledger.add(address, jump.header.number, jump.units)
                 if jump.units > 0:
                     by_block[jump.header][address] = jump.units

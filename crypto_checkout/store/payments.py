@@ -132,6 +132,21 @@ def orphan_above(unit: WriteUnit, chain_id: int, number: int) -> list[str]:
     return sorted({row["session_id"] for row in rows})
 
 
+def underpaid_since(unit: ReadUnit, chain_id: int, number: int) -> list[str]:
+    """Return the ids of underpaid sessions with payments in blocks above a number."""
+    rows = unit.all(
+        """
+        SELECT DISTINCT payments.session_id
+        FROM payments
+        JOIN checkout_sessions ON checkout_sessions.id = payments.session_id
+        WHERE payments.chain_id = :chain_id AND payments.block_number > :number AND canonical = 1
+            AND checkout_sessions.status = 'underpaid'
+        """,
+        {"chain_id": chain_id, "number": number},
+    )
+    return sorted(row["session_id"] for row in rows)
+
+
 def _payment(row: Row, to: Address) -> Payment:
     transfer = Transfer(
         to=to,
