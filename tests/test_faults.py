@@ -44,7 +44,7 @@ async def test_nothing_is_missed_and_nothing_invented_whatever_two_faulty_provid
             tmp_path, [first.url, second.url], xpub=FRESH_XPUB, tokens=[token(usdc)], timeout_seconds=0.3
         ) as shop,
     ):
-        truth = Truth(node, await shop.processed(), usdc.address)
+        truth = Truth(node, await shop.processed(), {"USDC": usdc.address})
         coin, usd = await shop.ask("9000.00"), await shop.ask("9000.00", asset="USDC")
         first_faults.chance = second_faults.chance = 0.6
         for turn in range(12):

@@ -1,5 +1,6 @@
 """What the chain itself says of a shop's sessions, read from the node without any code of the product."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,11 +17,11 @@ from tests.solidity import calldata
 
 @dataclass(frozen=True)
 class Truth:
-    """The node, the block that all sessions came after, and the token that the shop takes."""
+    """The node, the block that all sessions came after, and the tokens that the shop takes, by their symbols."""
 
     node: Anvil
     start: int
-    token: str
+    contracts: Mapping[str, str]
 
     def block(self, number: int) -> dict[str, Any]:
         found: dict[str, Any] = self.node.rpc("eth_getBlockByNumber", hex(number), True)
@@ -31,9 +32,9 @@ class Truth:
         held = [int(self.node.rpc("eth_getBalance", address, hex(number)), 16) for number in (self.start, until)]
         return held[1] - held[0] + sum(self._spent(address, number) for number in range(self.start + 1, until + 1))
 
-    def tokens(self, address: str, until: int) -> int:
-        """Return what came to an address since the start, for none is ever sent on."""
-        call = {"to": self.token, "data": calldata("balanceOf(address)", address)}
+    def tokens(self, contract: str, address: str, until: int) -> int:
+        """Return what came to an address of a token since the start, for none is ever sent on."""
+        call = {"to": contract, "data": calldata("balanceOf(address)", address)}
         held = [int(self.node.rpc("eth_call", call, hex(number)), 16) for number in (self.start, until)]
         return held[1] - held[0]
 
@@ -57,12 +58,16 @@ async def compare(shop: Shop, truth: Truth, sessions: list[SessionResource]) -> 
         found, strays = await shop.db.read(partial(_recorded, session_id=session["id"]))
         for payment in (*found, *strays):
             assert truth.block(payment.transfer.block_number)["hash"] == payment.transfer.block_hash
-        coins = truth.coins(session["address"], cursor.number)
-        tokens = truth.tokens(session["address"], cursor.number)
-        wanted, other = (coins, tokens) if session["asset"] == "ETH" else (tokens, None)
+        address, until = session["address"], cursor.number
+        held = {symbol: truth.tokens(contract, address, until) for symbol, contract in truth.contracts.items()}
+        held["ETH"] = truth.coins(address, until)
+        wanted = held.pop(session["asset"])
         assert sum(payment.transfer.units for payment in found) == wanted, f"{session['asset']} of {session['id']}"
-        if other is not None:
-            assert sum(payment.transfer.units for payment in strays) == other
+        for symbol, units in held.items():
+            contract = truth.contracts.get(symbol)
+            stray = sum(payment.transfer.units for payment in strays if payment.transfer.contract == contract)
+            assert stray == units, f"stray {symbol} of {session['id']}"
+        assert {payment.transfer.contract for payment in strays} <= {None, *truth.contracts.values()}
     return True
 
 
