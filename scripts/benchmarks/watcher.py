@@ -1,14 +1,17 @@
-"""How fast the watcher catches up, beside the node alone, and what a block costs with many sessions open.
+"""How fast the watcher catches up, beside the node alone, and what a block costs with many sessions, open and old.
 
-    scripts/bench watcher [--blocks 2000] [--sessions 100 10000 100000]
+    scripts/bench watcher [--blocks 2000] [--sessions 100 10000 100000] [--old 1000000]
 
 On anvil (CHECKOUT_ANVIL, or brought by scripts/anvil). The node alone: the same blocks in the same batches, read as raw
-JSON and thrown away. A block's cost: one empty block, from the look at the head to the commit, with so many sessions in
-the native coin whose balances are compared. Node and watcher share the machine's processors.
+JSON and thrown away. A block's cost: one block, from the look at the head to the commit, with so many open sessions,
+whose balances are compared, and so many old ones, whose addresses are looked up; a full block holds 200 transfers to
+others. From block to status: from the node's word that a block is made until its payment is stored, without the pause
+until the next look at the head. Node and watcher share the machine's processors.
 """
 
 import argparse
 import asyncio
+import resource
 import tempfile
 import time
 from pathlib import Path
@@ -23,6 +26,7 @@ from tests.shop import ANVIL_CHAIN_ID, FRESH_XPUB, Shop, open_shop, pay
 
 BATCH = 20
 RUNS = 5
+TRANSFERS = 200
 ETHEREUM_SECONDS = 12
 BLOCKS_PER_PAYMENT = 50
 
@@ -31,17 +35,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the watcher on a real node.")
     parser.add_argument("--blocks", type=int, default=2000, help="how many blocks are caught up with")
     parser.add_argument("--sessions", type=int, nargs="*", default=[100, 10_000, 100_000], help="how many are open")
+    parser.add_argument("--old", type=int, default=1_000_000, help="how many more were made long ago")
     options = parser.parse_args()
     program = anvil.find()
     if program is None:
         raise SystemExit("There is no anvil: scripts/anvil brings it.")
     say_where()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         node_folder = Path(tempfile.mkdtemp(dir=folder))
         with anvil.Anvil(program, node_folder, mining="manual") as node:
             asyncio.run(catch_up(node, Path(tempfile.mkdtemp(dir=folder)), options.blocks))
+            asyncio.run(from_block_to_status(node, Path(tempfile.mkdtemp(dir=folder))))
             for count in options.sessions:
-                asyncio.run(cost_of_a_block(node, Path(tempfile.mkdtemp(dir=folder)), count))
+                asyncio.run(cost_of_a_block(node, Path(tempfile.mkdtemp(dir=folder)), count, 0))
+            if options.sessions and options.old:
+                asyncio.run(
+                    cost_of_a_block(node, Path(tempfile.mkdtemp(dir=folder)), max(options.sessions), options.old)
+                )
 
 
 async def catch_up(node: anvil.Anvil, folder: Path, blocks: int) -> None:
@@ -57,7 +67,7 @@ async def catch_up(node: anvil.Anvil, folder: Path, blocks: int) -> None:
         seconds = time.perf_counter() - started
         assert await shop.processed() == start + blocks
         assert len((await shop.look(session))["payments"]) == blocks // BLOCKS_PER_PAYMENT
-    print(f"{'catching up':<38} {blocks / seconds:>10,.0f} blocks/s of {blocks / bare:,.0f} that the node alone gives")
+    print(f"{'catching up':<48} {blocks / seconds:>10,.0f} blocks/s of {blocks / bare:,.0f} that the node alone gives")
 
 
 async def bare_seconds(node: anvil.Anvil, first: int, last: int) -> float:
@@ -71,40 +81,87 @@ async def bare_seconds(node: anvil.Anvil, first: int, last: int) -> float:
     return seconds
 
 
-async def cost_of_a_block(node: anvil.Anvil, folder: Path, count: int) -> None:
+async def from_block_to_status(node: anvil.Anvil, folder: Path) -> None:
+    seconds = []
     async with open_shop(folder, [node.url], xpub=FRESH_XPUB) as shop:
-        await multiply(shop, await shop.ask(), count)
-        node.mine()
-        started = time.perf_counter()
-        await shop.process()
-        first = time.perf_counter() - started
-        seconds = []
-        for _ in range(RUNS):
+        for _ in range(5 * RUNS):
+            session = await shop.ask()
+            pay(node, session)
             node.mine()
             started = time.perf_counter()
             await shop.process()
             seconds.append(time.perf_counter() - started)
-    what = f"a block with {count:,} open sessions"
-    print(f"{what:<38} {spread([each * 1000 for each in seconds], 1, 'ms')}; the first {first * 1000:,.0f} ms")
+            assert (await shop.look(session))["status"] == "detected"
+    print(f"{'from block to status':<48} {spread([each * 1000 for each in seconds], 1, 'ms')}")
+
+
+async def cost_of_a_block(node: anvil.Anvil, folder: Path, count: int, old: int) -> None:
+    async with open_shop(folder, [node.url], xpub=FRESH_XPUB) as shop:
+        session = await shop.ask()
+        await multiply(shop, session, count - 1)
+        if old:
+            await multiply(shop, session, old, long_ago=True)
+        before = memory_mib()
+        node.mine()
+        first = await one_block(shop)
+        seconds = [await one_block_after(node, shop, 0) for _ in range(RUNS)]
+        full = [await one_block_after(node, shop, TRANSFERS) for _ in range(RUNS)]
+        shop.restart()
+        node.mine()
+        again = await one_block(shop)
+        size = size_mib(folder)
+        watching = memory_mib() - before
+    what = f"a block with {count:,} open" + (f" and {old:,} old" if old else "") + " sessions"
+    print(
+        f"{what:<48} {spread([each * 1000 for each in seconds], 1, 'ms')}; a full block {median(full) * 1000:,.0f} ms;"
+        f" the first {first * 1000:,.0f} ms, after a restart {again * 1000:,.0f} ms;"
+        f" {watching:,.0f} MiB of memory, {size:,.0f} MiB on disk"
+    )
     if median(seconds) > ETHEREUM_SECONDS:
         print("MISSED: slower than Ethereum's blocks come")
 
 
-async def multiply(shop: Shop, session: SessionResource, count: int) -> None:
-    """Copy a session with addresses that nobody has."""
+async def one_block_after(node: anvil.Anvil, shop: Shop, transfers: int) -> float:
+    for place in range(transfers):
+        node.send(node.accounts[place % 8], node.accounts[8], 1)
+    node.mine()
+    return await one_block(shop)
+
+
+async def one_block(shop: Shop) -> float:
+    started = time.perf_counter()
+    await shop.process()
+    return time.perf_counter() - started
+
+
+def size_mib(folder: Path) -> float:
+    return sum(file.stat().st_size for file in folder.glob("checkout.db*")) / 2**20
+
+
+def memory_mib() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+async def multiply(shop: Shop, session: SessionResource, count: int, *, long_ago: bool = False) -> None:
+    """Copy a session with addresses that nobody has; those of long ago have expired."""
 
     def copy(unit: WriteUnit) -> None:
         names = [row["name"] for row in unit.all("SELECT name FROM pragma_table_info('checkout_sessions')")]
         others = {"seq": "NULL", "id": "id || n", "derivation_index": "-n", "address": "printf('0x%040x', n + 4096)"}
+        if long_ago:
+            moments = dict.fromkeys(("expires_at", "grace_until"), "'2020-01-01T00:00:00.000Z'")
+            others |= {"id": "id || 'o' || n", "address": "printf('0x01%038x', n)", "status": "'expired'", **moments}
+            others["derivation_index"] = "-1000000 - n"
         unit.run(
             "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :count) "  # noqa: S608
             f"INSERT INTO checkout_sessions ({', '.join(names)}) "
             f"SELECT {', '.join(others.get(name, name) for name in names)} "
             "FROM checkout_sessions, numbers WHERE id = :id",
-            {"count": count - 1, "id": session["id"]},
+            {"count": count, "id": session["id"]},
         )
 
-    if count > 1:
+    if count:
         await shop.db.write(copy)
 
 
