@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from crypto_checkout.core.address import Address
+from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.payment import Kind
 from crypto_checkout.core.shapes import SessionResource
@@ -11,6 +12,7 @@ from crypto_checkout.store import sessions as session_store
 from crypto_checkout.store import unmatched
 from crypto_checkout.store.unmatched import Unmatched
 from tests.anvil import Anvil
+from tests.api import open_app, until
 from tests.nodes import Error, forwarding, running
 from tests.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, FRESH_XPUB, ONE_COIN, Shop, open_shop, pay
 from tests.solidity import Compiler, Contract, deploy
@@ -204,3 +206,32 @@ async def test_the_coin_that_contracts_send_on_another_chain_is_recorded_with_or
         await shop.process()
         found = [stray.payment.transfer for stray in await strays(shop, session)]
         assert [(t.kind, t.tx_hash, t.units) for t in found] == [(Kind.INTERNAL, None, 5), (Kind.INTERNAL, None, 5)]
+
+
+async def test_a_token_that_is_taken_out_of_the_configuration_is_watched_for_the_sessions_that_were_made_in_it(
+    anvil: Nodes, solc: Compiler, tmp_path: Path
+) -> None:
+    node = anvil(mining="manual")
+    usdc = deploy(node, solc, "Token")
+    chain = {"id": ANVIL_CHAIN_ID, "name": "Anvil", "rpc_urls": [node.url], "poll_seconds": 0.05}
+    tokens = [{"symbol": "USDC", "address": checksum(Address(usdc.address)), "decimals": 6, "usd_pegged": True}]
+    live: dict[str, Any] = {"wallet": {"xpub": FRESH_XPUB}, "prices": {"fixed": {"ETH/USD": "3000"}}}
+    async with open_app(tmp_path, **live, chains=[{**chain, "tokens": tokens}]) as app:
+        client = await app.client(livemode=True)
+        price = {"amount": {"value": PRICE, "currency": "USD"}, "asset": "USDC"}
+
+        async def has_asked() -> bool:
+            return (await client.post("/checkout_sessions", json=price)).status_code == 201
+
+        await until(has_asked, "a session")
+        (session,) = (await client.get("/checkout_sessions")).json()["data"]
+    usdc.send("transfer(address,uint256)", session["address"], 5)
+    node.mine()
+    async with open_app(tmp_path, **live, chains=[chain]) as app:
+        client = await app.client(livemode=True)
+
+        async def is_seen() -> bool:
+            seen = (await client.get(f"/checkout_sessions/{session['id']}")).json()
+            return bool(seen["payments"])
+
+        await until(is_seen, "its payment")

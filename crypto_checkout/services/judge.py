@@ -34,17 +34,17 @@ class Judge:
         late: dict[str, Session] = {}
         for found, transfer in transfers:
             # Read now, in this unit: what was found may be older than a request that was written meanwhile.
-            session = _existing(unit, found.id)
+            session = touched.get(found.id) or _existing(unit, found.id)
             if not payments.record(unit, session, transfer):
                 continue
-            touched[session.id] = session
-            store.touch(unit, session.id)
+            if session.id not in touched:
+                touched[session.id] = session
+                store.touch(unit, session.id)
             if transfer.block_time > session.terms.grace_until:
                 late[session.id] = session
         for session_id in late:
             self._record(unit, EventType.SESSION_LATE_PAYMENT, _existing(unit, session_id), tip)
-        touched.update({session.id: session for session in store.to_judge(unit, self._chain_id, tip.time)})
-        for session_id in touched:
+        for session_id in dict.fromkeys((*touched, *store.to_judge(unit, self._chain_id, tip.time))):
             self._judge(unit, session_id, tip)
 
     def roll_back(self, unit: WriteUnit, above: int, tip: Tip) -> int:

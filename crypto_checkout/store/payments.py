@@ -1,6 +1,8 @@
 """Payments: every transfer to a session's address that a canonical block ever held. Never deleted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
@@ -9,6 +11,10 @@ from crypto_checkout.core.payment import Kind, Payment, Transfer
 from crypto_checkout.core.session import Session
 
 from .database import ReadUnit, Row, WriteUnit
+
+_COLUMNS = "tx_hash, log_index, kind, sender, contract, units, block_number, block_hash, block_time, canonical"
+
+_KINDS = {kind.value: kind for kind in Kind}
 
 
 def record(unit: WriteUnit, session: Session, transfer: Transfer) -> bool:
@@ -53,14 +59,14 @@ def record(unit: WriteUnit, session: Session, transfer: Transfer) -> bool:
 def of_session(unit: ReadUnit, session: Session) -> list[Payment]:
     """Return the payments of a session, in the order of the chain; those of orphaned blocks too."""
     rows = unit.all(
-        """
-        SELECT * FROM payments
+        f"""
+        SELECT {_COLUMNS} FROM payments
         WHERE session_id = :session_id
         ORDER BY block_number, log_index, seq
-        """,
+        """,  # noqa: S608 - the names above
         {"session_id": session.id},
     )
-    return [_payment(row, session.address) for row in rows]
+    return _payments(rows, session.address)
 
 
 def of_sessions(unit: ReadUnit, sessions: Sequence[Session]) -> dict[str, list[Payment]]:
@@ -70,17 +76,16 @@ def of_sessions(unit: ReadUnit, sessions: Sequence[Session]) -> dict[str, list[P
     names = {f"s{place}": session.id for place, session in enumerate(sessions)}
     rows = unit.all(
         f"""
-        SELECT * FROM payments
+        SELECT session_id, {_COLUMNS} FROM payments
         WHERE session_id IN ({", ".join(":" + name for name in names)})
         ORDER BY session_id, block_number, log_index, seq
-        """,  # noqa: S608 - parameter names only
+        """,  # noqa: S608 - the names above, and parameter names
         names,
     )
-    addresses = {session.id: session.address for session in sessions}
-    found: dict[str, list[Payment]] = {session.id: [] for session in sessions}
-    for row in rows:
-        found[row["session_id"]].append(_payment(row, addresses[row["session_id"]]))
-    return found
+    of: dict[str, list[Sequence[Any]]] = {session.id: [] for session in sessions}
+    for session_id, *row in rows:
+        of[session_id].append(row)
+    return {session.id: _payments(of[session.id], session.address) for session in sessions}
 
 
 def recorded(unit: ReadUnit, session: Session) -> list[Recorded]:
@@ -147,17 +152,15 @@ def underpaid_since(unit: ReadUnit, chain_id: int, number: int) -> list[str]:
     return sorted(row["session_id"] for row in rows)
 
 
-def _payment(row: Row, to: Address) -> Payment:
-    transfer = Transfer(
-        to=to,
-        sender=None if row["sender"] is None else Address(row["sender"]),
-        units=int(row["units"]),
-        kind=Kind(row["kind"]),
-        contract=None if row["contract"] is None else Address(row["contract"]),
-        tx_hash=row["tx_hash"],
-        log_index=row["log_index"],
-        block_number=row["block_number"],
-        block_hash=row["block_hash"],
-        block_time=moments.from_text(row["block_time"]),
-    )
-    return Payment(transfer, canonical=bool(row["canonical"]))
+def _payments(rows: Iterable[Row | Sequence[Any]], to: Address) -> list[Payment]:
+    """Read rows of the columns above; fast, because dust can make there be many."""
+    times: dict[str, datetime] = {}
+    found = []
+    for tx_hash, log_index, kind, sender, contract, units, number, block_hash, time, canonical in rows:
+        if time not in times:
+            times[time] = moments.from_text(time)
+        transfer = Transfer(
+            to, sender, int(units), _KINDS[kind], contract, tx_hash, log_index, number, block_hash, times[time]
+        )
+        found.append(Payment(transfer, canonical=canonical == 1))
+    return found

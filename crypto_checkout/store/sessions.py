@@ -18,6 +18,7 @@ from crypto_checkout.core.session import Session, Status, Terms
 from .database import ReadUnit, Row, WriteUnit
 from .lists import Page, Window, select
 
+MOST_TO_EXPIRE = 2000
 _MOST_PARAMETERS = 500
 
 _COLUMNS = (
@@ -161,19 +162,27 @@ def assets(unit: ReadUnit, chain_id: int) -> list[Asset]:
     return [_asset(row) for row in newest if row is not None]
 
 
-def to_judge(unit: ReadUnit, chain_id: int, tip_time: datetime) -> list[Session]:
-    """Return the sessions whose verdict a block of this time can change without a new payment."""
+def to_judge(unit: ReadUnit, chain_id: int, tip_time: datetime) -> list[str]:
+    """Return the ids of the sessions whose verdict a block of this time can change without a new payment.
+
+    Of those that are to expire only the oldest, `MOST_TO_EXPIRE` at a time: after an outage that may be many, and the
+    others go on waiting for the next block.
+    """
     rows = unit.all(
         """
-        SELECT * FROM checkout_sessions
+        SELECT id FROM checkout_sessions
         WHERE chain_id = :chain_id AND awaits_depth = 1
         UNION ALL
-        SELECT * FROM checkout_sessions
-        WHERE chain_id = :chain_id AND awaits_depth = 0 AND status = 'pending' AND expires_at < :time
+        SELECT id FROM (
+            SELECT id FROM checkout_sessions
+            WHERE chain_id = :chain_id AND awaits_depth = 0 AND status = 'pending' AND expires_at < :time
+            ORDER BY expires_at
+            LIMIT :most
+        ) AS over
         """,
-        {"chain_id": chain_id, "time": moments.to_text(tip_time)},
+        {"chain_id": chain_id, "time": moments.to_text(tip_time), "most": MOST_TO_EXPIRE},
     )
-    return [_session(row) for row in rows]
+    return [row["id"] for row in rows]
 
 
 def store_verdict(unit: WriteUnit, session: Session, verdict: Assessment) -> None:
