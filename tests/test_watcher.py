@@ -145,6 +145,26 @@ async def test_a_reorg_above_an_underpayment_makes_it_wait_for_its_confirmations
         assert (await shop.look(session))["status"] == "underpaid"
 
 
+async def test_a_reorg_above_an_overpayment_leaves_the_price_paid_until_all_of_it_is_deep_again(
+    anvil: Nodes, tmp_path: Path
+) -> None:
+    node = anvil(mining="manual")
+    async with open_shop(tmp_path, [node.url]) as shop:
+        session = await shop.ask()
+        pay(node, session)
+        node.mine(2)
+        pay(node, session)
+        node.mine(CONFIRMATIONS)
+        await shop.process()
+        assert (await shop.look(session))["status"] == "overpaid"
+        node.rpc("anvil_reorg", CONFIRMATIONS - 1, [])
+        await shop.watcher.turn()
+        assert (await shop.look(session))["status"] == "paid"
+        node.mine()
+        await shop.process()
+        assert (await shop.look(session))["status"] == "overpaid"
+
+
 async def test_a_paid_session_fails_when_its_money_is_gone_and_is_paid_again_when_it_returns(
     anvil: Nodes, tmp_path: Path
 ) -> None:

@@ -13,7 +13,6 @@ from crypto_checkout.core.payment import Transfer
 from crypto_checkout.core.session import SETTLED, TRANSITIONS, Session
 from crypto_checkout.store import payments
 from crypto_checkout.store import sessions as store
-from crypto_checkout.store.chains import KEPT_BLOCKS
 from crypto_checkout.store.database import WriteUnit
 
 from . import customers
@@ -50,7 +49,7 @@ class Judge:
     def roll_back(self, unit: WriteUnit, above: int, tip: Tip) -> int:
         """Take back the payments above a block and judge again what they were for; return how many sessions that were.
 
-        Judged again is also what was underpaid by payments that are not deep any more below the lower tip.
+        Judged again is also what was paid in blocks that are not deep any more below the lower tip.
         """
         touched = payments.orphan_above(unit, self._chain_id, above)
         for session_id in touched:
@@ -58,7 +57,7 @@ class Judge:
             session = _existing(unit, session_id)
             self._record(unit, EventType.SESSION_REORGED, session, tip)
             self._judge(unit, session_id, tip)
-        for session_id in payments.underpaid_since(unit, self._chain_id, above - KEPT_BLOCKS):
+        for session_id in payments.made_shallow(unit, self._chain_id, above):
             self._judge(unit, session_id, tip)
         return len(touched)
 

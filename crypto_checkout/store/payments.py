@@ -10,6 +10,7 @@ from crypto_checkout.core.explanation import Recorded
 from crypto_checkout.core.payment import Kind, Payment, Transfer
 from crypto_checkout.core.session import Session
 
+from .chains import KEPT_BLOCKS
 from .database import ReadUnit, Row, WriteUnit
 
 _COLUMNS = "tx_hash, log_index, kind, sender, contract, units, block_number, block_hash, block_time, canonical"
@@ -137,17 +138,17 @@ def orphan_above(unit: WriteUnit, chain_id: int, number: int) -> list[str]:
     return sorted({row["session_id"] for row in rows})
 
 
-def underpaid_since(unit: ReadUnit, chain_id: int, number: int) -> list[str]:
-    """Return the ids of underpaid sessions with payments in blocks above a number."""
+def made_shallow(unit: ReadUnit, chain_id: int, number: int) -> list[str]:
+    """Return the ids of sessions with payments that are not deep enough any more below this tip."""
     rows = unit.all(
         """
         SELECT DISTINCT payments.session_id
         FROM payments
         JOIN checkout_sessions ON checkout_sessions.id = payments.session_id
-        WHERE payments.chain_id = :chain_id AND payments.block_number > :number AND canonical = 1
-            AND checkout_sessions.status = 'underpaid'
+        WHERE payments.chain_id = :chain_id AND payments.block_number > :first AND canonical = 1
+            AND payments.block_number > :number - checkout_sessions.required_confirmations
         """,
-        {"chain_id": chain_id, "number": number},
+        {"chain_id": chain_id, "number": number, "first": number - KEPT_BLOCKS},
     )
     return sorted(row["session_id"] for row in rows)
 
