@@ -18,7 +18,7 @@ from tests.api import PRICE, App, made
 ADDRESSES = [Address(f"0x{number:040x}") for number in range(12)]
 MOST = 3
 
-steps = st.lists(st.tuples(st.sampled_from(ADDRESSES), st.none() | st.integers(0, 2**256 - 1)))
+steps = st.lists(st.tuples(st.sampled_from(ADDRESSES), st.none() | st.integers(-10, 2**255)))
 
 
 def held_by(made: Holdings, truth: Mapping[Address, int], ledger: Ledger, number: int) -> bool:
@@ -82,3 +82,7 @@ async def test_sessions_of_the_other_mode_are_nobody(app: App) -> None:
     watched = WatchedAddresses(app.opened.db, chain_id=1, livemode=True)
     await watched.bring_to(Header(0, "0x" + "00" * 32, "0x" + "00" * 32, from_unix(1_000_000_000)))
     assert watched.unseen == {}
+
+
+def test_what_should_be_less_than_nothing_is_like_no_balance() -> None:
+    assert fingerprint([-1]) != fingerprint([0])

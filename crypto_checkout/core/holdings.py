@@ -14,6 +14,9 @@ MOST_TOGETHER = 2400
 """Addresses in one group: code and addresses of one call have at most 49,152 bytes (EIP-3860)."""
 
 
+_WORD = 2**256
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """A group of addresses, and the fingerprint of what they should hold at some block."""
@@ -23,8 +26,11 @@ class Expected:
 
 
 def fingerprint(units: Sequence[int]) -> bytes:
-    """Return the Keccak-256 of balances in their order, 32 bytes each."""
-    return keccak_256(b"".join([each.to_bytes(32) for each in units]))
+    """Return the Keccak-256 of balances in their order, 32 bytes each.
+
+    What no balance can be, such as less than nothing, is written as one that nobody has: no fingerprint is like it.
+    """
+    return keccak_256(b"".join([(each % _WORD).to_bytes(32) for each in units]))
 
 
 @dataclass(slots=True)
