@@ -13,7 +13,11 @@ from crypto_checkout.core.session import Session
 from .chains import KEPT_BLOCKS
 from .database import ReadUnit, Row, WriteUnit
 
-_COLUMNS = "tx_hash, log_index, kind, sender, contract, units, block_number, block_hash, block_time, canonical"
+_NAMES = (
+    "tx_hash", "log_index", "kind", "sender", "contract", "units", "block_number", "block_hash", "block_time",
+    "canonical",
+)  # fmt: skip
+_COLUMNS = ", ".join(_NAMES)
 
 _KINDS = {kind.value: kind for kind in Kind}
 
@@ -109,7 +113,7 @@ def sessions_of(unit: ReadUnit, chain_id: int, tx_or_block_hash: str) -> list[st
 
 def _recorded(row: Row, to: Address) -> Recorded:
     at = moments.from_text(row["recorded_at"])
-    return Recorded(_payment(row, to), row["chain_id"], at, is_asked_for=True)
+    return Recorded(read(row, to), row["chain_id"], at, is_asked_for=True)
 
 
 def coins(unit: ReadUnit, session_id: str, chain_id: int) -> int:
@@ -151,6 +155,12 @@ def made_shallow(unit: ReadUnit, chain_id: int, number: int) -> list[str]:
         {"chain_id": chain_id, "number": number, "first": number - KEPT_BLOCKS},
     )
     return sorted(row["session_id"] for row in rows)
+
+
+def read(row: Row, to: Address) -> Payment:
+    """Return the payment that a row of this table holds; `to` is its session's address."""
+    (payment,) = _payments([[row[name] for name in _NAMES]], to)
+    return payment
 
 
 def _payments(rows: Iterable[Row | Sequence[Any]], to: Address) -> list[Payment]:
