@@ -19,7 +19,7 @@ from tests.server import Server
 from tests.test_docs import STEP_BY_STEP, TEXTS
 
 SHOPS = {"python": "python shop.py", "javascript": "node shop.mjs"}
-SECONDS = 60
+SECONDS = 240
 END = "--- end of block {} ---"
 
 
