@@ -9,6 +9,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from crypto_checkout.client import InvalidSignature, verify_webhook
+from crypto_checkout.core.endpoint import MOST_OLD_SECRETS
 from tests.api import LINK, PRICE, App, Clock, error, listed, made, open_app, until
 from tests.receiver import Received, Receiver
 
@@ -76,16 +77,38 @@ async def test_without_an_overlap_the_old_secret_is_worth_nothing_at_once(app: A
     assert takes(receiver.received[0], new)
 
 
-async def test_a_second_rotation_ends_the_first_secret(app: App) -> None:
+async def signing(app: App, endpoint: dict[str, Any], receiver: Receiver, secrets: list[str]) -> list[bool]:
+    """Have something sent, and tell which of the secrets it is signed with."""
+    receiver.received.clear()
+    await made(app.api, LINKS, LINK)
+    await until(lambda: receiver.received, "the delivery")
+    return [takes(receiver.received[0], secret) for secret in (endpoint["secret"], *secrets)]
+
+
+async def test_secrets_rotated_within_their_overlap_all_sign_each_until_its_own_end(tmp_path: Path) -> None:
+    clock = Clock()
+    async with open_app(tmp_path, clock=clock) as app:
+        with Receiver() as receiver:
+            endpoint = await endpoint_to(app, receiver)
+            path = f"{ENDPOINTS}/{endpoint['id']}/rotate_secret"
+            secrets = [
+                (await app.api.post(path, json={"overlapSeconds": seconds})).json()["secret"] for seconds in (120, 60)
+            ]
+            assert await signing(app, endpoint, receiver, secrets) == [True, True, True]
+            clock.move(seconds=61)
+            assert await signing(app, endpoint, receiver, secrets) == [True, False, True]
+            clock.move(seconds=60)
+            assert await signing(app, endpoint, receiver, secrets) == [False, False, True]
+
+
+async def test_of_many_rotations_the_newest_old_secrets_sign(app: App) -> None:
     with Receiver() as receiver:
         endpoint = await endpoint_to(app, receiver)
         path = f"{ENDPOINTS}/{endpoint['id']}/rotate_secret"
-        second, third = [(await app.api.post(path)).json()["secret"] for _ in range(2)]
-        await made(app.api, LINKS, LINK)
-        await until(lambda: receiver.received, "the delivery")
-    assert [takes(receiver.received[0], secret) for secret in (endpoint["secret"], second, third)] == [
-        False, True, True
-    ]  # fmt: skip
+        secrets = [(await app.api.post(path)).json()["secret"] for _ in range(MOST_OLD_SECRETS + 1)]
+        assert await signing(app, endpoint, receiver, secrets) == [False] + (MOST_OLD_SECRETS + 1) * [True]
+        secrets.append((await app.api.post(path, json={"overlapSeconds": 0})).json()["secret"])
+        assert await signing(app, endpoint, receiver, secrets) == (MOST_OLD_SECRETS + 2) * [False] + [True]
 
 
 async def test_the_new_secret_is_shown_once(api: httpx.AsyncClient) -> None:
@@ -138,7 +161,9 @@ async def test_a_failed_attempt_says_why_and_when_the_next_one_is(app: App) -> N
     (delivery,) = await deliveries(app, endpoint["id"], status="pending")
     (attempt,) = delivery["attempts"]
     assert attempt["statusCode"] is None
-    assert attempt["error"]
+    assert (attempt["error"], attempt["detail"]) == (
+        "refused", "The connection was refused: nothing listens on that port."
+    )  # fmt: skip
     assert delivery["nextAttemptAt"] > attempt["startedAt"]
     assert await deliveries(app, endpoint["id"], status="succeeded") == []
 
@@ -174,7 +199,12 @@ async def test_one_event_is_sent_again_whatever_came_of_it(app: App) -> None:
         await until(lambda: _status(app, endpoint["id"], "succeeded"), "the delivery")
         event_id = receiver.received[0].event["id"]
         answer = await app.api.post(f"{ENDPOINTS}/{endpoint['id']}/replay", json={"eventId": event_id})
-        assert answer.json() == {"object": "webhook_replay", "endpointId": endpoint["id"], "queued": 1}
+        assert answer.json() == {
+            "object": "webhook_replay",
+            "endpointId": endpoint["id"],
+            "queued": 1,
+            "hasMore": False,
+        }
         await until(lambda: len(receiver.received) == 2, "the second delivery")
         await until(lambda: _status(app, endpoint["id"], "succeeded"), "its record")
     first, second = receiver.received

@@ -10,7 +10,7 @@ from crypto_checkout.core.events import EventType
 from tests.api import ENDPOINT, LINK, App, error, listed, made, open_app
 
 FIELDS = """
-    id object livemode url events description active disabledReason secretPrefix createdAt updatedAt
+    id object livemode url events description active disabledReason missedSince secretPrefix createdAt updatedAt
 """
 ENDPOINTS = "/webhook_endpoints"
 

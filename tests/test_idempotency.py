@@ -250,7 +250,7 @@ async def test_old_answers_are_thrown_away_and_young_ones_kept(tmp_path: Path) -
         clock.move(hours=23)
         await made(app.api, ENDPOINTS, ENDPOINT, headers=key("young"))
         clock.move(hours=2)
-        await Retention(app.opened.db, event_days=0, clock=clock).turn()
+        await Retention(app.opened.db, event_days=0, attempt_days=0, clock=clock).turn()
         rows = await app.opened.db.read(lambda unit: unit.all("SELECT idempotency_key FROM idempotency_keys"))
         assert [row["idempotency_key"] for row in rows] == ["young"]
 

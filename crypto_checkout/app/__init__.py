@@ -71,7 +71,12 @@ async def opened(
         signals = {livemode: asyncio.Event() for livemode in (True, False)}
         parts = Parts(config, stack, db, Events(lambda livemode: signals[livemode].set()), clock)
         dispatchers = [_dispatcher(parts, sender, livemode, woken) for livemode, woken in signals.items()]
-        retention = Retention(db, event_days=config.events.retention_days, clock=clock)
+        retention = Retention(
+            db,
+            event_days=config.events.retention_days,
+            attempt_days=config.webhooks.attempts_retention_days,
+            clock=clock,
+        )
         live, test = await modes.live(parts), await modes.test(parts)
         both = [mode for mode in (live, test) if mode is not None]
         watchers = tuple(watcher for mode in both for watcher in mode.watchers)

@@ -79,8 +79,8 @@ class Webhooks(Section):
     timeout_seconds: Annotated[int, between(1, 120)] = 15
     retry_seconds: Annotated[tuple[_Seconds, ...], Field(strict=False, max_length=20)] = (60, 600, 3600, 21_600, 86_400)
     concurrency: Annotated[int, between(1, 1000)] = 16
+    attempts_retention_days: Annotated[int, between(0, 36_500)] = 30
     allow_private_networks: bool = False
-    """True when no file was loaded and the environment does not say otherwise."""
 
 
 class RateLimit(Section):

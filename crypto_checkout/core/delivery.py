@@ -15,12 +15,14 @@ class DeliveryStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt and what came of it; see `webhooks.send.Outcome`."""
+    """One attempt and what came of it; see `webhooks.send.Outcome`. `number` counts a delivery's attempts from 1."""
 
+    number: int
     started_at: datetime
     duration_ms: int
     status_code: int | None
     error: str | None
+    detail: str | None
     excerpt: str
 
 

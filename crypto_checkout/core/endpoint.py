@@ -1,16 +1,56 @@
-"""A webhook endpoint: where events of its mode are sent to."""
+"""A webhook endpoint: where events of its mode are sent to, what signs them, and when it is given up."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 ALL_EVENTS = "*"
+
+MOST_OLD_SECRETS = 5
+"""How many secrets may sign beside the newest one."""
+
+_DAY = timedelta(days=1)
+_HOPELESS_DAYS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class OldSecret:
+    """A secret that was rotated out and signs until a moment."""
+
+    text: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """Failures of an endpoint without a success between them.
+
+    Days count from `since`, the first failure, and only days with a failure: a clock that jumps ahead adds one.
+    `counted_at` is the first failure of the newest of these `days`.
+    """
+
+    since: datetime
+    counted_at: datetime
+    days: int = 1
+
+    def again(self, at: datetime) -> "Failing":
+        """Return what a further failure makes of it."""
+        if at < self.since:  # the clock was put back
+            return Failing(at, at)
+        if (at - self.since) // _DAY <= (self.counted_at - self.since) // _DAY:
+            return self
+        return replace(self, counted_at=at, days=self.days + 1)
+
+    def is_hopeless(self, at: datetime) -> bool:
+        """Tell whether it is time to give up: five days, and failures on at least five of them."""
+        return at - self.since >= _HOPELESS_DAYS * _DAY and self.days >= _HOPELESS_DAYS
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A webhook endpoint as it is stored; `events` holds event types, or only `"*"`.
 
-    After a rotation `old_secret` signs beside `secret` until `old_secret_until`.
+    `missed_since` is the moment from which on it may have missed events because it was switched off; a replay since
+    then clears it.
     """
 
     id: str
@@ -23,13 +63,19 @@ class Endpoint:
     secret: str
     created_at: datetime
     updated_at: datetime
-    old_secret: str | None = None
-    old_secret_until: datetime | None = None
+    old_secrets: tuple[OldSecret, ...] = ()
+    missed_since: datetime | None = None
+    failing: Failing | None = None
 
     def secrets(self, now: datetime) -> list[str]:
         """Return the secrets that sign now, the newest first."""
-        is_overlapping = self.old_secret_until is not None and now < self.old_secret_until
-        return [self.secret, *([self.old_secret] if self.old_secret is not None and is_overlapping else [])]
+        return [self.secret, *(old.text for old in self.old_secrets if now < old.until)]
+
+    def rotated(self, secret: str, now: datetime, overlap: timedelta) -> "Endpoint":
+        """Return it with a new secret; the one before signs for the overlap. Without one nothing but the new signs."""
+        still = [old for old in (OldSecret(self.secret, now + overlap), *self.old_secrets) if now < old.until]
+        kept = tuple(still[:MOST_OLD_SECRETS]) if overlap else ()
+        return replace(self, secret=secret, old_secrets=kept, updated_at=now)
 
     def wants(self, event_type: str) -> bool:
         """Tell whether an event of this type is to be sent here."""

@@ -42,7 +42,7 @@ _CONFIRMATIONS = 3
 _PAID_BLOCK = 21_000_000
 _ENTROPY = bytes((31 * place + 71) % 256 for place in range(ids.ENTROPY_BYTES))
 _SECRET = "whsec_" + "q5cVYbDvnTz0Kx2mWj8Rp4LsEg7uHfAo9iZt3yQdNkI="
-_ATTEMPT = Attempt(MOMENT, 84, 200, None, "ok")
+_ATTEMPT = Attempt(1, MOMENT, 84, 200, None, None, "ok")
 
 
 def session(at: datetime, entropy: bytes = bytes(ids.ENTROPY_BYTES)) -> Session:
@@ -172,13 +172,13 @@ def shown_delivery(_: str) -> DeliveryResource:
 
 def shown_attempted(_: str) -> AttemptedResource:
     """Return what the test of an endpoint answers."""
-    attempt = resources.attempt(_ATTEMPT, 1)
+    attempt = resources.attempt(_ATTEMPT)
     return {"object": "webhook_attempt", "endpointId": _id(ids.ENDPOINT), "succeeded": True, "attempt": attempt}
 
 
 def shown_replay(_: str) -> ReplayResource:
     """Return what a replay answers."""
-    return {"object": "webhook_replay", "endpointId": _id(ids.ENDPOINT), "queued": 3}
+    return {"object": "webhook_replay", "endpointId": _id(ids.ENDPOINT), "queued": 3, "hasMore": False}
 
 
 def shown_customer(_: str) -> CustomerResource:

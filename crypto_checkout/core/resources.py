@@ -164,6 +164,7 @@ def endpoint(endpoint: Endpoint) -> EndpointResource:
         "description": endpoint.description,
         "active": endpoint.active,
         "disabledReason": endpoint.disabled_reason,
+        "missedSince": moments.to_optional_text(endpoint.missed_since),
         "secretPrefix": endpoint.secret[:12],
         "createdAt": moments.to_text(endpoint.created_at),
         "updatedAt": moments.to_text(endpoint.updated_at),
@@ -216,14 +217,15 @@ def deleted(resource_id: str, kind: str) -> DeletedResource:
     return {"id": resource_id, "object": kind, "deleted": True}
 
 
-def attempt(attempt: Attempt, number: int) -> AttemptResource:
-    """Describe an attempt; `number` counts from 1."""
+def attempt(attempt: Attempt) -> AttemptResource:
+    """Describe an attempt."""
     return {
-        "number": number,
+        "number": attempt.number,
         "startedAt": moments.to_text(attempt.started_at),
         "durationMs": attempt.duration_ms,
         "statusCode": attempt.status_code,
         "error": attempt.error,
+        "detail": attempt.detail,
         "responseExcerpt": attempt.excerpt,
     }
 
@@ -237,7 +239,7 @@ def delivery(delivery: Delivery) -> DeliveryResource:
         "endpointId": delivery.endpoint_id,
         "status": delivery.status.value,
         "nextAttemptAt": moments.to_optional_text(delivery.next_attempt_at),
-        "attempts": [attempt(each, number) for number, each in enumerate(delivery.attempts, 1)],
+        "attempts": [attempt(each) for each in delivery.attempts],
         "createdAt": moments.to_text(delivery.created_at),
         "updatedAt": moments.to_text(delivery.updated_at),
     }

@@ -206,6 +206,8 @@ class EndpointResource(TypedDict):
     """Whether anything is sent."""
     disabledReason: str | None
     """Why the server has switched it off."""
+    missedSince: Moment | None
+    """From when on it may have missed events while it was switched off; a replay since then clears it."""
     secretPrefix: str
     """The beginning of its secret, to tell secrets apart."""
     createdAt: Moment
@@ -300,9 +302,11 @@ class AttemptResource(TypedDict):
     statusCode: int | None
     """What the endpoint answered; null where it didn't."""
     error: str | None
-    """Why it failed, where there was no usable answer."""
+    """Why it failed, where there was no usable answer: `refused`, `timeout`, `tls` and so on."""
+    detail: str | None
+    """The same for people, in a sentence; null where the endpoint took it."""
     responseExcerpt: str
-    """The beginning of the answer."""
+    """The beginning of the answer, up to 4 KiB, without secrets and control characters."""
 
 
 class DeliveryResource(TypedDict):
@@ -321,7 +325,7 @@ class DeliveryResource(TypedDict):
     nextAttemptAt: Moment | None
     """When it is tried next; null when it is over."""
     attempts: list[AttemptResource]
-    """What was tried, oldest first."""
+    """What was tried, oldest first: the newest 20 attempts, for as long as attempts are kept."""
     createdAt: Moment
     """When it was due first."""
     updatedAt: Moment
@@ -336,7 +340,9 @@ class ReplayResource(TypedDict):
     endpointId: str
     """Where it goes."""
     queued: int
-    """How many deliveries wait to be sent again."""
+    """How many deliveries wait to be sent again; at most 5000 from one replay."""
+    hasMore: bool
+    """Whether more was missed than that: ask again for the rest."""
 
 
 class AttemptedResource(TypedDict):

@@ -4,12 +4,13 @@ Sending itself is `services.dispatcher`.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
 from crypto_checkout.core import ids, resources
 from crypto_checkout.core.delivery import Attempt, DeliveryStatus
-from crypto_checkout.core.endpoint import Endpoint
+from crypto_checkout.core.endpoint import ALL_EVENTS, Endpoint
 from crypto_checkout.core.errors import ResourceNotFound
 from crypto_checkout.core.events import Event, EventType
 from crypto_checkout.core.moments import Clock
@@ -73,12 +74,20 @@ class Deliveries:
         body = to_body(resources.event(event)).encode()
         headers = signing.headers(event.id, body, endpoint.secrets(started_at), int(started_at.timestamp()))
         outcome = await self._sender.send(endpoint.url, headers, body)
-        attempt = Attempt(started_at, outcome.duration_ms, outcome.status_code, outcome.error, outcome.excerpt)
+        attempt = Attempt(
+            number=1,
+            started_at=started_at,
+            duration_ms=outcome.duration_ms,
+            status_code=outcome.status_code,
+            error=outcome.error,
+            detail=outcome.detail,
+            excerpt=outcome.excerpt,
+        )
         return {
             "object": "webhook_attempt",
             "endpointId": endpoint.id,
             "succeeded": outcome.is_success,
-            "attempt": resources.attempt(attempt, 1),
+            "attempt": resources.attempt(attempt),
         }
 
     def replay_event(self, livemode: bool, endpoint_id: str, event_id: str) -> Callable[[WriteUnit], ReplayResource]:
@@ -100,17 +109,17 @@ class Deliveries:
 
         def work(unit: WriteUnit) -> ReplayResource:
             endpoint = _found(unit, endpoint_id, livemode)
-            missed = deliveries.undelivered(unit, endpoint.id, livemode, since)
-            wanted = [event_id for event_id, event_type in missed if endpoint.names(event_type)]
-            return self._queued(
-                unit, endpoint, sum(deliveries.replay_event(unit, endpoint.id, event_id) for event_id in wanted)
-            )
+            types = None if ALL_EVENTS in endpoint.events else endpoint.events
+            queued, has_more = deliveries.replay_since(unit, endpoint.id, livemode, types, since)
+            if not has_more and endpoint.missed_since is not None and since <= endpoint.missed_since:
+                endpoints.update(unit, replace(endpoint, missed_since=None))
+            return self._queued(unit, endpoint, queued, has_more=has_more)
 
         return work
 
-    def _queued(self, unit: WriteUnit, endpoint: Endpoint, queued: int) -> ReplayResource:
+    def _queued(self, unit: WriteUnit, endpoint: Endpoint, queued: int, *, has_more: bool = False) -> ReplayResource:
         unit.after_commit(partial(self._wake, endpoint.livemode))
-        return {"object": "webhook_replay", "endpointId": endpoint.id, "queued": queued}
+        return {"object": "webhook_replay", "endpointId": endpoint.id, "queued": queued, "hasMore": has_more}
 
 
 def _found(unit: ReadUnit, endpoint_id: str, livemode: bool) -> Endpoint:

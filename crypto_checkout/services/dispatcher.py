@@ -1,36 +1,33 @@
-"""Deliver events: take what is due, sign it, send it, store the attempt, plan the next.
+"""Deliver events: take what is due, sign it, send it, have the attempt recorded.
 
 Everything waits in the database, nothing in memory: after a kill, what was under way is simply due again. Receivers
 tell repetitions by `webhook-id`.
 """
 
 import asyncio
-import random
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
-from crypto_checkout import metrics
-from crypto_checkout.core import resources
-from crypto_checkout.core.delivery import Attempt, DeliveryStatus
-from crypto_checkout.core.events import EventType
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
-from crypto_checkout.store import deliveries, endpoints
-from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
-from crypto_checkout.store.deliveries import Due
-from crypto_checkout.webhooks import schedule, signing
+from crypto_checkout.store import deliveries
+from crypto_checkout.store.database import Database, ReadUnit
+from crypto_checkout.store.deliveries import Due, Waiting
+from crypto_checkout.webhooks import signing
 from crypto_checkout.webhooks.send import Outcome
 
 from .events import Events
+from .pacing import Pace
+from .recording import Recorder
 
 log = get_logger("dispatcher")
 
 _LOOK_EVERY_SECONDS = 5.0
 """How long until rows of another process are found; rows of this one wake the loop."""
-
-GONE = "The endpoint answered 410 Gone."
 
 
 class Sender(Protocol):
@@ -40,11 +37,21 @@ class Sender(Protocol):
         """POST a body once and say what came of it."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Agenda:
+    """What a look into the database found: endpoints that are switched on, what to start, and when to look again."""
+
+    targets: list[str]
+    chosen: list[Due]
+    wait_seconds: float
+
+
 class Dispatcher:
     """The loop that delivers one mode's events: test mode never takes a slot from live.
 
-    At most `concurrency` attempts run at once, a quarter of them for one endpoint, and one where the last one failed.
-    Setting `woken` has it look for due deliveries at once.
+    Each endpoint has one attempt of its own, whatever the others do; so one that is slow or dead delays no other.
+    Beside these `concurrency` attempts run at once, at most a quarter of them for one endpoint. How fast they follow
+    each other is `services.pacing`. Setting `woken` has it look for due deliveries at once; `clock` says what is due.
     """
 
     def __init__(
@@ -61,12 +68,11 @@ class Dispatcher:
     ) -> None:
         self._db = db
         self._sender = sender
-        self._events = events
-        self._retry_seconds = retry_seconds
+        self._recorder = Recorder(events, retry_seconds=retry_seconds, clock=clock)
         self._concurrency = concurrency
         self._livemode = livemode
         self._per_endpoint = max(1, concurrency // 4)
-        self._failing: set[str] = set()
+        self._paces: dict[str, Pace] = {}
         self._clock = clock
         self._woken = woken
         self._in_flight: dict[int, tuple[str, asyncio.Task[None]]] = {}
@@ -90,27 +96,41 @@ class Dispatcher:
 
     async def turn(self) -> float:
         """Start what is due and fits; return how many seconds the next look may wait."""
-        free = self._concurrency - len(self._in_flight)
-        if free <= 0:
-            return _LOOK_EVERY_SECONDS
-
-        in_flight = {seq: endpoint_id for seq, (endpoint_id, _) in self._in_flight.items()}
-
-        def read(unit: ReadUnit) -> tuple[list[Due], datetime | None]:
-            due = deliveries.due(unit, self._livemode, in_flight, self._slots, free)
-            return due, deliveries.next_due_at(unit)
-
-        due, next_at = await self._db.read(read)
-        for delivery in due:
+        running = Counter(endpoint_id for endpoint_id, _ in self._in_flight.values())
+        under_way = set(self._in_flight)
+        at = time.monotonic()
+        rooms = {endpoint_id: pace.room(running[endpoint_id], at) for endpoint_id, pace in self._paces.items()}
+        paused = [pace.wait_seconds(at) for endpoint_id, pace in self._paces.items() if not rooms[endpoint_id]]
+        now = self._clock()
+        agenda = await self._db.read(lambda unit: self._look(unit, now, running, under_way, rooms))
+        news = set(agenda.targets) - set(self._paces)
+        self._paces = {each: self._paces.get(each) or Pace(self._per_endpoint, at) for each in agenda.targets}
+        for delivery in agenda.chosen:
+            self._paces[delivery.endpoint_id].started(at)
             task = asyncio.create_task(self._deliver(delivery), name=f"delivery {delivery.seq}")
             self._in_flight[delivery.seq] = (delivery.endpoint_id, task)
-        if next_at is None:
-            return _LOOK_EVERY_SECONDS
-        return min(max(0.0, (next_at - self._clock()).total_seconds()), _LOOK_EVERY_SECONDS)
+        return 0.0 if news else min([agenda.wait_seconds, *(seconds for seconds in paused if seconds)])
 
-    def _slots(self, endpoint_id: str) -> int:
-        """Return how many attempts may run at once for an endpoint."""
-        return 1 if endpoint_id in self._failing else self._per_endpoint
+    def _look(
+        self,
+        unit: ReadUnit,
+        now: datetime,
+        running: Mapping[str, int],
+        under_way: set[int],
+        rooms: Mapping[str, int],
+    ) -> _Agenda:
+        """Find what to start. It runs on a thread of the database: it is given what it needs, and changes nothing."""
+        targets = deliveries.targets(unit, self._livemode)
+        waiting = [
+            each
+            for endpoint_id in targets
+            if rooms.get(endpoint_id)
+            for each in deliveries.waiting(unit, endpoint_id, under_way, rooms[endpoint_id])
+        ]
+        due = sorted((each for each in waiting if each.next_attempt_at <= now), key=_by_time)
+        later = ((each.next_attempt_at - now).total_seconds() for each in waiting if each.next_attempt_at > now)
+        chosen = [deliveries.due(unit, each.seq, now) for each in _chosen(due, running, self._concurrency)]
+        return _Agenda(targets, chosen, min([_LOOK_EVERY_SECONDS, *later]))
 
     async def _deliver(self, delivery: Due) -> None:
         try:
@@ -118,8 +138,8 @@ class Dispatcher:
             body = delivery.body.encode()
             headers = signing.headers(delivery.event_id, body, delivery.secrets, int(started_at.timestamp()))
             outcome = await self._sender.send(delivery.url, headers, body)
-            (self._failing.discard if outcome.is_success else self._failing.add)(delivery.endpoint_id)
-            await self._db.write(lambda unit: self._record(unit, delivery, started_at, outcome))
+            self._note(delivery.endpoint_id, outcome)
+            await self._db.write(lambda unit: self._recorder.record(unit, delivery, started_at, outcome))
         except Exception as error:  # a loop's boundary: one delivery's failure is its own, and it stays due
             log.exception("an attempt could not be recorded", delivery=delivery.seq, error=str(error))
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
@@ -127,46 +147,10 @@ class Dispatcher:
             del self._in_flight[delivery.seq]
             self._woken.set()
 
-    def _record(self, unit: WriteUnit, delivery: Due, started_at: datetime, outcome: Outcome) -> None:
-        attempts_made = delivery.attempts + 1 - delivery.replayed_from
-        status, next_at = self._next(unit.now, attempts_made, outcome)
-        endpoint = endpoints.get(unit, delivery.endpoint_id)
-        if status is DeliveryStatus.PENDING and endpoint is not None and not endpoint.active:
-            status, next_at = DeliveryStatus.ABANDONED, None  # it was switched off while this was under way
-        attempt = Attempt(
-            started_at=started_at,
-            duration_ms=outcome.duration_ms,
-            status_code=outcome.status_code,
-            error=outcome.error,
-            excerpt=outcome.excerpt,
-        )
-        if not deliveries.record_attempt(unit, delivery, attempt, status, next_at):
-            return
-        if outcome.is_gone:
-            self._disable(unit, delivery)
-        unit.after_commit(lambda: _count_attempt(delivery, outcome, status))
-
-    def _next(self, now: datetime, attempts_made: int, outcome: Outcome) -> tuple[DeliveryStatus, datetime | None]:
-        if outcome.is_success:
-            return DeliveryStatus.SUCCEEDED, None
-        delay = schedule.next_delay_seconds(
-            attempts_made,
-            self._retry_seconds,
-            jitter=random.uniform(-1, 1),  # noqa: S311 - it spreads load, nothing depends on it
-            retry_after_seconds=outcome.retry_after_seconds,
-        )
-        if delay is None or outcome.is_gone:
-            return DeliveryStatus.ABANDONED, None
-        return DeliveryStatus.PENDING, now + timedelta(seconds=delay)
-
-    def _disable(self, unit: WriteUnit, delivery: Due) -> None:
-        endpoint = endpoints.get(unit, delivery.endpoint_id)
-        if endpoint is None or not endpoint.active or endpoint.url != delivery.url:
-            return  # it was changed meanwhile: the answer came from somewhere else
-        disabled = replace(endpoint, active=False, disabled_reason=GONE, updated_at=unit.now)
-        endpoints.update(unit, disabled)
-        deliveries.abandon_pending(unit, endpoint.id)
-        self._events.record(unit, EventType.ENDPOINT_DISABLED, resources.endpoint(disabled))
+    def _note(self, endpoint_id: str, outcome: Outcome) -> None:
+        pace = self._paces.get(endpoint_id)
+        if pace is not None:  # it was not switched off meanwhile
+            (pace.succeeded if outcome.is_success else pace.failed)(time.monotonic())
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -176,17 +160,18 @@ class Dispatcher:
             pass
 
 
-def _count_attempt(delivery: Due, outcome: Outcome, status: DeliveryStatus) -> None:
-    metrics.WEBHOOK_ATTEMPTS.labels("succeeded" if outcome.is_success else "failed").inc()
-    metrics.WEBHOOK_SECONDS.observe(outcome.duration_ms / 1000)
-    say = log.info if outcome.is_success else log.warning
-    say(
-        "webhook delivered" if outcome.is_success else "webhook attempt failed",
-        webhook_event=delivery.event_id,
-        event_type=delivery.event_type,
-        endpoint=delivery.endpoint_id,
-        attempt=delivery.attempts + 1,
-        status=status,
-        duration_ms=outcome.duration_ms,
-        **({} if outcome.detail is None else {"error": outcome.detail}),
-    )
+def _by_time(waiting: Waiting) -> tuple[datetime, int]:
+    return waiting.next_attempt_at, waiting.seq
+
+
+def _chosen(due: Iterable[Waiting], running: Mapping[str, int], concurrency: int) -> Iterator[Waiting]:
+    """Yield what fits: one for each endpoint with nothing under way, and the oldest of the rest for what is shared."""
+    here = Counter(running)
+    shared = concurrency - sum(number - 1 for number in running.values() if number)
+    for each in due:
+        if here[each.endpoint_id]:
+            if shared <= 0:
+                continue
+            shared -= 1
+        here[each.endpoint_id] += 1
+        yield each

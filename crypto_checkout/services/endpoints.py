@@ -11,12 +11,13 @@ from crypto_checkout.core.endpoint import Endpoint
 from crypto_checkout.core.errors import InvalidBody, ResourceNotFound
 from crypto_checkout.core.events import EventType
 from crypto_checkout.core.shapes import DeletedResource, EndpointResource
-from crypto_checkout.store import deliveries, lists
 from crypto_checkout.store import endpoints as store
+from crypto_checkout.store import lists
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.webhooks import guard, signing
 
 from .events import Events
+from .recording import switched_off
 
 _MOST_SHOWN = 200
 
@@ -92,10 +93,12 @@ class Endpoints:
         def work(unit: WriteUnit) -> EndpointResource:
             before = _found(unit, endpoint_id, livemode)
             endpoint = replace(before, **changes, updated_at=unit.now)
+            if endpoint.url != before.url:
+                endpoint = replace(endpoint, failing=None)
             if endpoint.active:
                 endpoint = replace(endpoint, disabled_reason=None)
-            else:
-                deliveries.abandon_pending(unit, endpoint.id)
+            elif before.active:
+                endpoint = switched_off(unit, endpoint, unit.now)
             store.update(unit, endpoint)
             return self._recorded(unit, EventType.ENDPOINT_UPDATED, endpoint)
 
@@ -104,20 +107,15 @@ class Endpoints:
     def rotate_secret(
         self, livemode: bool, endpoint_id: str, overlap_seconds: int
     ) -> Callable[[WriteUnit], EndpointResource]:
-        """Return the unit that makes a new secret; the old one signs beside it for a while.
+        """Return the unit that makes a new secret; the old one signs beside it for a while, as do those before it.
 
         Its result holds the new secret, this once. It raises ResourceNotFound.
         """
 
         def work(unit: WriteUnit) -> EndpointResource:
             before = _found(unit, endpoint_id, livemode)
-            endpoint = replace(
-                before,
-                secret=signing.new_secret(secrets.token_bytes(signing.ENTROPY_BYTES)),
-                old_secret=before.secret if overlap_seconds else None,
-                old_secret_until=unit.now + timedelta(seconds=overlap_seconds) if overlap_seconds else None,
-                updated_at=unit.now,
-            )
+            new = signing.new_secret(secrets.token_bytes(signing.ENTROPY_BYTES))
+            endpoint = before.rotated(new, unit.now, timedelta(seconds=overlap_seconds))
             store.update(unit, endpoint)
             resource = self._recorded(unit, EventType.ENDPOINT_UPDATED, endpoint)
             return {**resource, "secret": endpoint.secret}

@@ -1,12 +1,14 @@
-"""Throw away what is too old: answers to idempotency keys after a day, events where the operator says so."""
+"""Throw away what is too old: answers to idempotency keys, attempts to deliver, and events where that is wanted."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
-from crypto_checkout.store import events, idempotency
-from crypto_checkout.store.database import Database
+from crypto_checkout.store import deliveries, events, idempotency
+from crypto_checkout.store.database import Database, WriteUnit
 
 log = get_logger("retention")
 
@@ -17,11 +19,12 @@ _AT_ONCE = 1000
 
 
 class Retention:
-    """The hourly clean-up; `event_days` of 0 keeps events for good."""
+    """The hourly clean-up; 0 days keep events, or attempts to deliver them, for good."""
 
-    def __init__(self, db: Database, *, event_days: int, clock: Clock) -> None:
+    def __init__(self, db: Database, *, event_days: int, attempt_days: int, clock: Clock) -> None:
         self._db = db
         self._event_days = event_days
+        self._attempt_days = attempt_days
         self._clock = clock
 
     async def run(self) -> None:
@@ -34,11 +37,17 @@ class Retention:
             await asyncio.sleep(_EVERY_SECONDS)
 
     async def turn(self) -> None:
-        """Delete what is too old; events in small parts, so that nobody waits long for the writer."""
+        """Delete what is too old, in small parts, so that nobody waits long for the writer."""
         now = self._clock()
         await self._db.write(lambda unit: idempotency.delete_before(unit, now - IDEMPOTENCY))
-        if not self._event_days:
-            return
-        before = now - timedelta(days=self._event_days)
-        while await self._db.write(lambda unit: events.delete_before(unit, before, _AT_ONCE)):
+        if self._attempt_days:
+            before = now - timedelta(days=self._attempt_days)
+            await self._in_parts(lambda unit: deliveries.delete_attempts_before(unit, before, _AT_ONCE))
+        if self._event_days:
+            before = now - timedelta(days=self._event_days)
+            for livemode in (True, False):
+                await self._in_parts(partial(events.delete_before, livemode=livemode, moment=before, limit=_AT_ONCE))
+
+    async def _in_parts(self, delete: Callable[[WriteUnit], int]) -> None:
+        while await self._db.write(delete):
             pass

@@ -1,6 +1,7 @@
 """The outbox: which event is still to be sent where, and what came of each attempt."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +9,16 @@ from crypto_checkout.core import moments
 from crypto_checkout.core.delivery import Attempt, Delivery, DeliveryStatus
 
 from .database import ReadUnit, Row, WriteUnit
-from .lists import Page, Window, page
+from .lists import Page, Window, begins_after, page
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A delivery with an attempt to come."""
+
+    seq: int
+    endpoint_id: str
+    next_attempt_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,63 +50,46 @@ def enqueue(unit: WriteUnit, event_seq: int, endpoint_id: str) -> None:
     )
 
 
-def due(
-    unit: ReadUnit, livemode: bool, in_flight: Mapping[int, str], slots: Callable[[str], int], limit: int
-) -> list[Due]:
-    """Return deliveries of a mode whose time has come, oldest first.
-
-    Args:
-        unit: reads them.
-        livemode: the mode.
-        in_flight: the endpoint ids of the deliveries that are under way, by `seq`; those are left out.
-        slots: how many may be under way for an endpoint, those in flight counted.
-        limit: how many are wanted at most.
-
-    """
-    waiting = [
-        row for endpoint in _active(unit, livemode) for row in _due_at(unit, endpoint, in_flight, slots(endpoint))
-    ]
-    waiting.sort(key=lambda row: (row["next_attempt_at"], row["seq"]))
-    return [_due(unit, row) for row in waiting[:limit]]
-
-
-def _active(unit: ReadUnit, livemode: bool) -> list[str]:
+def targets(unit: ReadUnit, livemode: bool) -> list[str]:
+    """Return the ids of the endpoints of a mode that are switched on."""
     rows = unit.all(
         "SELECT id FROM webhook_endpoints WHERE livemode = :livemode AND active = 1", {"livemode": int(livemode)}
     )
     return [row["id"] for row in rows]
 
 
-def _due_at(unit: ReadUnit, endpoint_id: str, in_flight: Mapping[int, str], slots: int) -> list[Row]:
-    """Return what is due at one endpoint and may be started: a few rows, however many wait."""
-    here = [seq for seq, endpoint in in_flight.items() if endpoint == endpoint_id]
-    without = ", ".join(str(int(seq)) for seq in here) or "0"
-    return unit.all(
+def waiting(unit: ReadUnit, endpoint_id: str, without: Collection[int], limit: int) -> list[Waiting]:
+    """Return the first deliveries to an endpoint by the time of their next attempt: a few, however many wait."""
+    left_out = ", ".join(str(int(seq)) for seq in without) or "0"
+    rows = unit.all(
         f"""
         SELECT seq, next_attempt_at
         FROM deliveries
-        WHERE endpoint_id = :endpoint_id AND status = 'pending' AND next_attempt_at <= :now AND seq NOT IN ({without})
+        WHERE endpoint_id = :endpoint_id AND status = 'pending' AND seq NOT IN ({left_out})
         ORDER BY next_attempt_at, seq
-        LIMIT :free
+        LIMIT :limit
         """,  # noqa: S608 - integers only
-        {"endpoint_id": endpoint_id, "now": unit.now_text, "free": max(0, slots - len(here))},
+        {"endpoint_id": endpoint_id, "limit": limit},
     )
+    return [Waiting(row["seq"], endpoint_id, moments.from_text(row["next_attempt_at"])) for row in rows]
 
 
-def _due(unit: ReadUnit, waiting: Row) -> Due:
+def due(unit: ReadUnit, seq: int, now: datetime) -> Due:
+    """Return all that an attempt at a waiting delivery takes; in the snapshot in which `waiting` named it."""
     row = unit.one(
         """
         SELECT deliveries.seq, deliveries.attempts, deliveries.replayed_from, events.id AS event_id,
             events.type AS event_type, events.body, endpoint_id, webhook_endpoints.url, webhook_endpoints.secret,
-            CASE WHEN old_secret_until > :now THEN old_secret END AS old_secret
+            webhook_endpoints.old_secrets
         FROM deliveries
         JOIN events ON events.seq = deliveries.event_seq
         JOIN webhook_endpoints ON webhook_endpoints.id = deliveries.endpoint_id
         WHERE deliveries.seq = :seq
         """,
-        {"seq": waiting["seq"], "now": unit.now_text},
+        {"seq": seq},
     )
     assert row is not None, "read in the same snapshot"
+    until = moments.to_text(now)
     return Due(
         seq=row["seq"],
         attempts=row["attempts"],
@@ -106,21 +99,8 @@ def _due(unit: ReadUnit, waiting: Row) -> Due:
         body=row["body"],
         endpoint_id=row["endpoint_id"],
         url=row["url"],
-        secrets=tuple(secret for secret in (row["secret"], row["old_secret"]) if secret is not None),
+        secrets=(row["secret"], *(secret for secret, end in json.loads(row["old_secrets"]) if end > until)),
     )
-
-
-def next_due_at(unit: ReadUnit) -> datetime | None:
-    """Return when the next attempt that isn't due yet will be; None when there is none."""
-    row = unit.one(
-        """
-        SELECT MIN(next_attempt_at) AS at
-        FROM deliveries
-        WHERE status = 'pending' AND next_attempt_at > :now
-        """,
-        {"now": unit.now_text},
-    )
-    return moments.from_optional_text(row["at"]) if row else None
 
 
 def record_attempt(
@@ -138,7 +118,7 @@ def record_attempt(
         """,
         {
             "seq": delivery.seq,
-            "number": delivery.attempts + 1,
+            "number": attempt.number,
             "replayed_from": delivery.replayed_from,
             "status": status,
             "next_attempt_at": moments.to_optional_text(next_attempt_at),
@@ -149,16 +129,19 @@ def record_attempt(
         return False
     unit.run(
         """
-        INSERT INTO delivery_attempts (delivery_seq, number, started_at, duration_ms, status_code, error, excerpt)
-        VALUES (:seq, :number, :started_at, :duration_ms, :status_code, :error, :excerpt)
+        INSERT INTO delivery_attempts (
+            delivery_seq, number, started_at, duration_ms, status_code, error, detail, excerpt
+        )
+        VALUES (:seq, :number, :started_at, :duration_ms, :status_code, :error, :detail, :excerpt)
         """,
         {
             "seq": delivery.seq,
-            "number": delivery.attempts + 1,
+            "number": attempt.number,
             "started_at": moments.to_text(attempt.started_at),
             "duration_ms": attempt.duration_ms,
             "status_code": attempt.status_code,
             "error": attempt.error,
+            "detail": attempt.detail,
             "excerpt": attempt.excerpt,
         },
     )
@@ -174,6 +157,38 @@ def abandon_pending(unit: WriteUnit, endpoint_id: str) -> None:
         WHERE endpoint_id = :endpoint_id AND status = 'pending'
         """,
         {"endpoint_id": endpoint_id, "now": unit.now_text},
+    )
+
+
+def first_missed_at(unit: ReadUnit, endpoint_id: str, given_up_since: datetime) -> datetime | None:
+    """Return when the oldest event happened that was given up since a moment; None when none was."""
+    row = unit.one(
+        """
+        SELECT events.created_at
+        FROM deliveries
+        JOIN events ON events.seq = deliveries.event_seq
+        WHERE endpoint_id = :endpoint_id AND status = 'abandoned' AND deliveries.updated_at >= :since
+        ORDER BY deliveries.seq
+        LIMIT 1
+        """,
+        {"endpoint_id": endpoint_id, "since": moments.to_text(given_up_since)},
+    )
+    return moments.from_text(row["created_at"]) if row else None
+
+
+def delete_attempts_before(unit: WriteUnit, moment: datetime, limit: int) -> int:
+    """Forget up to `limit` attempts that began before a moment; return how many. Their deliveries stay."""
+    return unit.run(
+        """
+        DELETE FROM delivery_attempts
+        WHERE (delivery_seq, number) IN (
+            SELECT delivery_seq, number FROM delivery_attempts
+            WHERE started_at < :moment
+            ORDER BY started_at
+            LIMIT :limit
+        )
+        """,
+        {"moment": moments.to_text(moment), "limit": limit},
     )
 
 
@@ -207,6 +222,10 @@ def replay_event(unit: WriteUnit, endpoint_id: str, event_id: str) -> int:
     event = unit.one("SELECT seq FROM events WHERE id = :id", {"id": event_id})
     if event is None:
         return 0
+    return _send_again(unit, endpoint_id, event["seq"])
+
+
+def _send_again(unit: WriteUnit, endpoint_id: str, event_seq: int) -> int:
     return unit.run(
         """
         INSERT INTO deliveries (event_seq, endpoint_id, status, next_attempt_at, created_at, updated_at)
@@ -214,44 +233,58 @@ def replay_event(unit: WriteUnit, endpoint_id: str, event_id: str) -> int:
         ON CONFLICT (event_seq, endpoint_id) DO UPDATE
         SET status = 'pending', next_attempt_at = :now, updated_at = :now, replayed_from = deliveries.attempts
         """,
-        {"event_seq": event["seq"], "endpoint_id": endpoint_id, "now": unit.now_text},
+        {"event_seq": event_seq, "endpoint_id": endpoint_id, "now": unit.now_text},
     )
 
 
-MOST_REPLAYED = 10_000
+MOST_REPLAYED = 5_000
 """How many events one replay sends again: all of it is one write, and others wait for the writer."""
 
 
-def undelivered(unit: ReadUnit, endpoint_id: str, livemode: bool, since: datetime) -> list[tuple[str, str]]:
-    """Return the ids and types of a mode's events since a moment that an endpoint did not take, oldest first.
+def replay_since(
+    unit: WriteUnit, endpoint_id: str, livemode: bool, types: Collection[str] | None, since: datetime
+) -> tuple[int, bool]:
+    """Have those of a mode's events since a moment sent to an endpoint that it did not take, the oldest first.
 
-    What still waits for it is left out; the oldest `MOST_REPLAYED` are returned.
+    What still waits for it is left out. `types` of None means all. Return how many wait now, at most `MOST_REPLAYED`,
+    and whether there are more.
     """
+    names = {f"type{place}": name for place, name in enumerate(sorted(types or ()))}
+    of_these = f"AND events.type IN ({', '.join(f':{name}' for name in names)})" if names else ""
     rows = unit.all(
-        """
-        SELECT events.id, events.type
+        f"""
+        SELECT events.seq
         FROM events
         LEFT JOIN deliveries ON deliveries.event_seq = events.seq AND deliveries.endpoint_id = :endpoint_id
-        WHERE events.livemode = :livemode AND events.created_at >= :since
+        WHERE events.livemode = :livemode AND events.seq >= :first AND events.created_at >= :since {of_these}
           AND (deliveries.status IS NULL OR deliveries.status = 'abandoned')
         ORDER BY events.seq
         LIMIT :limit
-        """,
+        """,  # noqa: S608 - parameter names only
         {
             "endpoint_id": endpoint_id,
             "livemode": int(livemode),
+            "first": begins_after(unit, "events", livemode, since),
             "since": moments.to_text(since),
-            "limit": MOST_REPLAYED,
+            "limit": MOST_REPLAYED + 1,
+            **names,
         },
     )
-    return [(row["id"], row["type"]) for row in rows]
+    for row in rows[:MOST_REPLAYED]:
+        _send_again(unit, endpoint_id, row["seq"])
+    return min(len(rows), MOST_REPLAYED), len(rows) > MOST_REPLAYED
+
+
+MOST_SHOWN = 20
+"""How many attempts of a delivery are shown, the newest: replays have no bound."""
 
 
 def _delivery(unit: ReadUnit, row: Row) -> Delivery:
     event = unit.one("SELECT id, type FROM events WHERE seq = :seq", {"seq": row["event_seq"]})
     assert event is not None, "deliveries go with their event"
     attempts = unit.all(
-        "SELECT * FROM delivery_attempts WHERE delivery_seq = :seq ORDER BY number", {"seq": row["seq"]}
+        "SELECT * FROM delivery_attempts WHERE delivery_seq = :seq ORDER BY number DESC LIMIT :limit",
+        {"seq": row["seq"], "limit": MOST_SHOWN},
     )
     return Delivery(
         event_id=event["id"],
@@ -261,15 +294,17 @@ def _delivery(unit: ReadUnit, row: Row) -> Delivery:
         next_attempt_at=moments.from_optional_text(row["next_attempt_at"]),
         created_at=moments.from_text(row["created_at"]),
         updated_at=moments.from_text(row["updated_at"]),
-        attempts=tuple(_attempt(attempt) for attempt in attempts),
+        attempts=tuple(_attempt(attempt) for attempt in reversed(attempts)),
     )
 
 
 def _attempt(row: Row) -> Attempt:
     return Attempt(
+        number=row["number"],
         started_at=moments.from_text(row["started_at"]),
         duration_ms=row["duration_ms"],
         status_code=row["status_code"],
         error=row["error"],
+        detail=row["detail"],
         excerpt=row["excerpt"],
     )

@@ -3,7 +3,7 @@
 import json
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.endpoint import Endpoint
+from crypto_checkout.core.endpoint import Endpoint, Failing, OldSecret
 
 from .database import ReadUnit, Row, WriteUnit
 from .lists import Page, Window, page
@@ -34,11 +34,24 @@ def update(unit: WriteUnit, endpoint: Endpoint) -> None:
         """
         UPDATE webhook_endpoints
         SET url = :url, events = :events, description = :description, active = :active,
-            disabled_reason = :disabled_reason, secret = :secret, old_secret = :old_secret,
-            old_secret_until = :old_secret_until, updated_at = :updated_at
+            disabled_reason = :disabled_reason, secret = :secret, old_secrets = :old_secrets,
+            failing_since = :failing_since, failing_counted_at = :failing_counted_at, failing_days = :failing_days,
+            missed_since = :missed_since, updated_at = :updated_at
         WHERE id = :id
         """,
         _writable(endpoint),
+    )
+
+
+def set_failing(unit: WriteUnit, endpoint_id: str, failing: Failing | None) -> None:
+    """Note what its attempts came to. With None, once one has succeeded, nothing is written where nothing stands."""
+    unit.run(
+        """
+        UPDATE webhook_endpoints
+        SET failing_since = :failing_since, failing_counted_at = :failing_counted_at, failing_days = :failing_days
+        WHERE id = :id AND NOT (failing_since IS NULL AND :failing_since IS NULL)
+        """,
+        {"id": endpoint_id, **_failing_columns(failing)},
     )
 
 
@@ -94,9 +107,18 @@ def _writable(endpoint: Endpoint) -> dict[str, str | int | None]:
         "active": int(endpoint.active),
         "disabled_reason": endpoint.disabled_reason,
         "secret": endpoint.secret,
-        "old_secret": endpoint.old_secret,
-        "old_secret_until": moments.to_optional_text(endpoint.old_secret_until),
+        "old_secrets": json.dumps([(old.text, moments.to_text(old.until)) for old in endpoint.old_secrets]),
+        "missed_since": moments.to_optional_text(endpoint.missed_since),
         "updated_at": moments.to_text(endpoint.updated_at),
+        **_failing_columns(endpoint.failing),
+    }
+
+
+def _failing_columns(failing: Failing | None) -> dict[str, str | int | None]:
+    return {
+        "failing_since": moments.to_text(failing.since) if failing else None,
+        "failing_counted_at": moments.to_text(failing.counted_at) if failing else None,
+        "failing_days": failing.days if failing else None,
     }
 
 
@@ -110,8 +132,20 @@ def _endpoint(row: Row) -> Endpoint:
         active=bool(row["active"]),
         disabled_reason=row["disabled_reason"],
         secret=row["secret"],
-        old_secret=row["old_secret"],
-        old_secret_until=moments.from_optional_text(row["old_secret_until"]),
+        old_secrets=_old_secrets(row["old_secrets"]),
+        missed_since=moments.from_optional_text(row["missed_since"]),
+        failing=_failing(row),
         created_at=moments.from_text(row["created_at"]),
         updated_at=moments.from_text(row["updated_at"]),
     )
+
+
+def _old_secrets(text: str) -> tuple[OldSecret, ...]:
+    return tuple(OldSecret(secret, moments.from_text(until)) for secret, until in json.loads(text))
+
+
+def _failing(row: Row) -> Failing | None:
+    if row["failing_since"] is None:
+        return None
+    since, counted_at = moments.from_text(row["failing_since"]), moments.from_text(row["failing_counted_at"])
+    return Failing(since, counted_at, row["failing_days"])

@@ -7,7 +7,7 @@ from crypto_checkout.core import moments
 from crypto_checkout.core.events import Event
 
 from .database import ReadUnit, Row, WriteUnit
-from .lists import Page, Window, select
+from .lists import Page, Window, begins_after, select
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +56,27 @@ def bodies(unit: ReadUnit, livemode: bool, wanted: Filter, window: Window) -> Pa
         "type = :type": wanted.type,
         "resource_id = :resource_id": wanted.resource_id,
         "created_at > :created_after": moments.to_optional_text(wanted.created_after),
+        "seq >= :first": begins_after(unit, "events", livemode, wanted.created_after) if wanted.created_after else None,
     }
     given = {condition: value for condition, value in conditions.items() if value is not None}
     parameters = {condition.rpartition(":")[2]: value for condition, value in given.items()}
     return select(unit, "events", list(given), parameters, window).map(_body)
 
 
-def delete_before(unit: WriteUnit, moment: datetime, limit: int) -> int:
-    """Delete up to `limit` events older than a moment whose deliveries are done; return how many."""
+def delete_before(unit: WriteUnit, livemode: bool, moment: datetime, limit: int) -> int:
+    """Delete up to `limit` events of a mode older than a moment whose deliveries are done; return how many."""
     return unit.run(
         """
         DELETE FROM events
         WHERE seq IN (
             SELECT seq FROM events
-            WHERE created_at < :moment
+            WHERE livemode = :livemode AND created_at < :moment
               AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq AND deliveries.status = 'pending')
-            ORDER BY seq
+            ORDER BY created_at
             LIMIT :limit
         )
         """,
-        {"moment": moments.to_text(moment), "limit": limit},
+        {"livemode": int(livemode), "moment": moments.to_text(moment), "limit": limit},
     )
 
 

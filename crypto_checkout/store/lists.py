@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
+from crypto_checkout.core import moments
 from crypto_checkout.core.errors import InvalidCursor
 
 from .database import Parameters, ReadUnit, Row
@@ -81,6 +83,45 @@ def select(unit: ReadUnit, table: str, conditions: Sequence[str], parameters: Pa
         first_seq=kept[0]["seq"] if kept else None,
         last_seq=kept[-1]["seq"] if kept else None,
     )
+
+
+_LAST_SEQ = 2**63 - 1
+_CLOCK_SLACK = timedelta(minutes=10)
+
+
+def begins_after(unit: ReadUnit, table: str, livemode: bool, moment: datetime) -> int:
+    """Return the first `seq` where rows of a mode can be that were made after a moment.
+
+    Lists go by `seq`, and rows get later as it grows; so one look into the index of times spares the walk over all that
+    is older. A clock that is put back by up to ten minutes is allowed for; after a greater step, rows that were made in
+    what is now the future may be passed over.
+    """
+    row = unit.one(
+        f"""
+        SELECT seq
+        FROM {table}
+        WHERE livemode = :livemode AND created_at < :moment
+        ORDER BY created_at DESC
+        LIMIT 1
+        """,  # noqa: S608 - a name of this room only
+        {"livemode": int(livemode), "moment": moments.to_text(moment - _CLOCK_SLACK)},
+    )
+    return int(row["seq"]) if row else 0
+
+
+def ends_before(unit: ReadUnit, table: str, livemode: bool, moment: datetime) -> int:
+    """Return the last `seq` where rows of a mode can be that were made before a moment: as `begins_after`."""
+    row = unit.one(
+        f"""
+        SELECT seq
+        FROM {table}
+        WHERE livemode = :livemode AND created_at > :moment
+        ORDER BY created_at
+        LIMIT 1
+        """,  # noqa: S608 - a name of this room only
+        {"livemode": int(livemode), "moment": moments.to_text(moment + _CLOCK_SLACK)},
+    )
+    return int(row["seq"]) if row else _LAST_SEQ
 
 
 def _seq(unit: ReadUnit, table: str, place: int | str | None, parameters: Parameters) -> int | None:

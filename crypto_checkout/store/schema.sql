@@ -95,6 +95,8 @@ CREATE INDEX checkout_sessions_by_mode ON checkout_sessions (livemode, seq);
 
 CREATE INDEX checkout_sessions_by_status ON checkout_sessions (livemode, status, seq);
 
+CREATE INDEX checkout_sessions_by_time ON checkout_sessions (livemode, created_at);
+
 CREATE INDEX checkout_sessions_by_token ON checkout_sessions (chain_id, asset_contract) WHERE asset_contract IS NOT NULL;
 
 CREATE INDEX checkout_sessions_to_expire ON checkout_sessions (chain_id, expires_at) WHERE status = 'pending';
@@ -133,8 +135,6 @@ CREATE INDEX deliveries_by_status ON deliveries (endpoint_id, status, seq);
 
 CREATE INDEX deliveries_due ON deliveries (endpoint_id, next_attempt_at, seq) WHERE status = 'pending';
 
-CREATE INDEX deliveries_next ON deliveries (next_attempt_at) WHERE status = 'pending';
-
 CREATE TABLE delivery_attempts (
     delivery_seq INTEGER NOT NULL REFERENCES deliveries (seq) ON DELETE CASCADE,
     number INTEGER NOT NULL,
@@ -142,9 +142,11 @@ CREATE TABLE delivery_attempts (
     duration_ms INTEGER NOT NULL,
     status_code INTEGER,
     error TEXT,
-    excerpt TEXT NOT NULL,
+    excerpt TEXT NOT NULL, detail TEXT,
     PRIMARY KEY (delivery_seq, number)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX delivery_attempts_by_age ON delivery_attempts (started_at);
 
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -160,7 +162,7 @@ CREATE INDEX events_by_mode ON events (livemode, seq);
 
 CREATE INDEX events_by_resource ON events (livemode, resource_id, seq);
 
-CREATE INDEX events_by_time ON events (created_at);
+CREATE INDEX events_by_time ON events (livemode, created_at);
 
 CREATE INDEX events_by_type ON events (livemode, type, seq);
 
@@ -309,6 +311,6 @@ CREATE TABLE webhook_endpoints (
     secret TEXT NOT NULL,
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL
-, old_secret TEXT, old_secret_until TEXT) STRICT;
+, failing_since TEXT, failing_counted_at TEXT, failing_days INTEGER, missed_since TEXT, old_secrets TEXT NOT NULL DEFAULT '[]') STRICT;
 
 CREATE INDEX webhook_endpoints_by_mode ON webhook_endpoints (livemode, seq);

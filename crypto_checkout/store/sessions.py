@@ -16,7 +16,7 @@ from crypto_checkout.core.quotes import Rate
 from crypto_checkout.core.session import Session, Status, Terms
 
 from .database import ReadUnit, Row, WriteUnit
-from .lists import Page, Window, select
+from .lists import Page, Window, begins_after, ends_before, select
 
 MOST_TO_EXPIRE = 2000
 _MOST_PARAMETERS = 500
@@ -75,13 +75,16 @@ def get(unit: ReadUnit, session_id: str, livemode: bool | None = None) -> Sessio
 
 def listed(unit: ReadUnit, livemode: bool, wanted: Filter, window: Window) -> Page[Session]:
     """Return a page of sessions."""
+    after, before = wanted.created_after, wanted.created_before
     conditions = {
         "livemode = :livemode": int(livemode),
         "status = :status": wanted.status,
         "link_id = :link_id": wanted.link_id,
         "customer_email_key = :email": email_key(wanted.customer_email) if wanted.customer_email else None,
-        "created_at > :created_after": moments.to_optional_text(wanted.created_after),
-        "created_at < :created_before": moments.to_optional_text(wanted.created_before),
+        "created_at > :created_after": moments.to_optional_text(after),
+        "created_at < :created_before": moments.to_optional_text(before),
+        "seq >= :first": begins_after(unit, "checkout_sessions", livemode, after) if after else None,
+        "seq <= :last": ends_before(unit, "checkout_sessions", livemode, before) if before else None,
     }
     given = {condition: value for condition, value in conditions.items() if value is not None}
     parameters = {condition.rpartition(":")[2]: value for condition, value in given.items()}

@@ -1,0 +1,80 @@
+"""How fast deliveries follow each other: slowly at first and after an outage, at full speed else."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from crypto_checkout.services.pacing import FIRST_PER_SECOND, FULL_PER_SECOND, OUTAGE_FAILURES, Pace
+
+STEP = 0.001
+MOST = 4
+
+
+def attempts(pace: Pace, begins: float, seconds: float, *, succeed: bool) -> int:
+    """Run attempts that each take no time, whenever one may begin; return how many there were."""
+    made = 0
+    for now in moments(begins, seconds):
+        for _ in range(pace.room(0, now)):
+            pace.started(now)
+            (pace.succeeded if succeed else pace.failed)(now)
+            made += 1
+    return made
+
+
+def moments(begins: float, seconds: float) -> Iterator[float]:
+    return (begins + step * STEP for step in range(round(seconds / STEP)))
+
+
+def test_the_first_attempt_waits_for_nothing() -> None:
+    pace = Pace(MOST, 0.0)
+    assert pace.room(0, 0.0) == 1
+    assert pace.wait_seconds(0.0) == 0
+
+
+def test_an_endpoint_that_answers_is_at_full_speed_after_a_few_seconds_and_not_at_once() -> None:
+    pace = Pace(MOST, 0.0)
+    each_second = [attempts(pace, second, 1, succeed=True) for second in range(7)]
+    assert each_second[0] <= FIRST_PER_SECOND + 1
+    assert all(later <= 2.5 * sooner for sooner, later in pairwise(each_second[:-1]))
+    assert each_second[-1] >= FULL_PER_SECOND
+    assert pace.room(0, 7.0) == MOST
+    assert pace.wait_seconds(7.0) == 0
+
+
+def test_one_failure_among_successes_costs_no_pace() -> None:
+    pace = at_full_speed()
+    pace.failed(10.0)
+    assert pace.room(0, 10.0) == 1
+    pace.succeeded(10.1)
+    assert pace.room(0, 10.1) == MOST
+
+
+def test_an_endpoint_that_is_down_is_asked_a_few_times_a_second() -> None:
+    pace = at_full_speed()
+    for _ in range(OUTAGE_FAILURES):
+        pace.failed(10.0)
+    assert attempts(pace, 10.0, 10, succeed=False) <= 10 * FIRST_PER_SECOND + 1
+
+
+def test_an_endpoint_that_comes_back_is_not_flooded() -> None:
+    pace = at_full_speed()
+    attempts(pace, 10.0, 60, succeed=False)
+    assert attempts(pace, 70.0, 1, succeed=True) <= FIRST_PER_SECOND + 1
+    assert pace.room(MOST, 71.0) == 0
+    assert attempts(pace, 71.0, 8, succeed=True) > FULL_PER_SECOND
+    assert pace.room(0, 79.0) == MOST
+
+
+def test_the_wait_is_until_the_pace_allows_the_next() -> None:
+    pace = Pace(MOST, 0.0)
+    pace.started(0.0)
+    assert pace.room(0, 0.0) == 0
+    wait = pace.wait_seconds(0.0)
+    assert 0 < wait <= 1 / FIRST_PER_SECOND
+    assert pace.room(0, wait + STEP) == 1
+
+
+def at_full_speed() -> Pace:
+    pace = Pace(MOST, 0.0)
+    attempts(pace, 0.0, 8, succeed=True)
+    assert pace.room(0, 8.0) == MOST
+    return pace
