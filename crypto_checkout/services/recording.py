@@ -106,7 +106,7 @@ def switched_off(unit: WriteUnit, endpoint: Endpoint, failing_since: datetime) -
 def _count_attempt(delivery: Due, outcome: Outcome, status: DeliveryStatus) -> None:
     metrics.WEBHOOK_ATTEMPTS.labels("succeeded" if outcome.is_success else "failed").inc()
     metrics.WEBHOOK_SECONDS.observe(outcome.duration_ms / 1000)
-    say = log.info if outcome.is_success else log.warning
+    say = log.debug if outcome.is_success else log.warning
     say(
         "webhook delivered" if outcome.is_success else "webhook attempt failed",
         webhook_event=delivery.event_id,

@@ -30,6 +30,8 @@ MAX_URL_LENGTH = 2048
 # One unreachable address of several (IPv6 on a host without a route is the usual one) must not eat the whole deadline.
 CONNECT_SECONDS_PER_ADDRESS = 4.0
 
+_HEAD_END = b"\r\n\r\n"
+
 _WAY_OUT = "set webhooks.allow_private_networks if this is meant"
 
 # IANA's special-purpose registries (RFC 6890 and later), written out: Python's `is_global` differs between 3.11 and
@@ -237,16 +239,27 @@ def _look_up(host: str, port: int) -> list[str] | None:
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """A TCP connection that is also closed when its TLS handshake is cancelled, which httpcore 1.0.9 forgets."""
+    """A connection on which the head of a request goes out together with its body: in one packet, by one system call.
+
+    It is also closed when its TLS handshake is cancelled, which httpcore 1.0.9 forgets.
+    """
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
+        self._head = b""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        if self._head:
+            await self.write(b"", timeout)
         return await self._stream.read(max_bytes, timeout)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        await self._stream.write(buffer, timeout)
+        if buffer.endswith(_HEAD_END) and not self._head:
+            self._head = buffer
+            return
+        whole, self._head = self._head + buffer, b""
+        if whole:  # httpcore writes the nothing after a body, too
+            await self._stream.write(whole, timeout)
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -261,7 +274,7 @@ class _Stream(httpcore.AsyncNetworkStream):
             on_failure.push_async_callback(self._close_even_when_cancelled)
             secured = await self._stream.start_tls(ssl_context, server_hostname, timeout)
             on_failure.pop_all()
-            return secured
+            return _Stream(secured)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)

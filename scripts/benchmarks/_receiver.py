@@ -1,0 +1,65 @@
+"""A receiver of webhooks that takes next to no time: it notes when each request began to arrive, and answers 200.
+
+    python -m scripts.benchmarks._receiver
+
+It prints its port. `GET /` answers with what came so far, as JSON: [[webhook-id, Unix seconds], …]; `GET /number` with
+how many that are.
+"""
+
+import asyncio
+import json
+import re
+import time
+from typing import cast
+
+import uvloop
+
+_LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
+_ID = re.compile(rb"\r\nwebhook-id: (\S+)\r\n", re.IGNORECASE)
+_HEAD_END = b"\r\n\r\n"
+_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+came: list[tuple[str, float]] = []
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self) -> None:
+        self._received = b""
+        self._began = 0.0
+        self._transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's do not inherit from it
+
+    def data_received(self, data: bytes) -> None:
+        if not self._received:
+            self._began = time.time()
+        self._received += data
+        head_end = self._received.find(_HEAD_END)
+        if head_end < 0:
+            return
+        length = _LENGTH.search(self._received)
+        if len(self._received) < head_end + len(_HEAD_END) + int(length[1] if length else 0):
+            return
+        assert self._transport is not None
+        self._transport.write(self._answer())
+        self._received = b""
+
+    def _answer(self) -> bytes:
+        if self._received.startswith(b"GET "):
+            body = json.dumps(len(came) if self._received.startswith(b"GET /number") else came).encode()
+            return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        found = _ID.search(self._received)
+        came.append((found[1].decode() if found else "", self._began))
+        return _OK
+
+
+async def main() -> None:
+    server = await asyncio.get_running_loop().create_server(_Connection, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())

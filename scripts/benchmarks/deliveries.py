@@ -1,0 +1,199 @@
+"""How many webhooks per second a real server delivers, how soon after the commit, and in how much memory.
+
+    scripts/bench deliveries [--backlog 8000] [--endpoints 1] [--events 300]
+
+The backlog is written while the server is off, so it begins with all of it, as after an outage; the pace of the first
+seconds, which grows on purpose, is left out of the figure of full speed. Each delivery is signed, sent over HTTP to a
+receiver in a process of its own, and its attempt is recorded and on the disk. Then events are made one at a time over
+the API: from the moment in the event, which is before its commit, to the first byte at the receiver.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from crypto_checkout.core import examples, ids
+from crypto_checkout.core.endpoint import Endpoint
+from crypto_checkout.core.events import EventType
+from crypto_checkout.services.events import Events
+from crypto_checkout.store import deliveries, endpoints
+from crypto_checkout.store.database import Database, WriteUnit
+from crypto_checkout.store.migrate import migrate
+from scripts.benchmarks._figures import say_where
+from tests.server import Server, command
+
+SLOW_START_SECONDS = 7.0
+AT_ONCE = 200
+BETWEEN_EVENTS_SECONDS = 0.05
+CONFIG = '[webhooks]\nallow_private_networks = true\n[log]\nlevel = "{level}"\n'
+SECRET = "whsec_" + "q5cVYbDvnTz0Kx2mWj8Rp4LsEg7uHfAo9iZt3yQdNkI="
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure deliveries.")
+    parser.add_argument("--backlog", type=int, default=8000, help="how many deliveries wait at the start")
+    parser.add_argument("--endpoints", type=int, default=1, help="how many endpoints they are for")
+    parser.add_argument("--events", type=int, default=300, help="how many events are made one at a time")
+    parser.add_argument("--log-level", default="info", help="what the server logs")
+    arguments = parser.parse_args()
+    say_where()
+    with tempfile.TemporaryDirectory() as name, receiver() as url:
+        folder = Path(name)
+        (folder / "checkout.toml").write_text(CONFIG.format(level=arguments.log_level), "utf-8")
+        path = folder / "checkout-data" / "checkout.db"
+        path.parent.mkdir()
+        migrate(path)
+        asyncio.run(fill(path, url, arguments.backlog, arguments.endpoints))
+        made = command(
+            folder, *("keys", "create", "--mode", "live", "--name", "bench", "--scope", "customers:write", "--json")
+        )
+        with Server(folder) as server:
+            drain(server, path, url, arguments.backlog)
+            latency(server, path, url, json.loads(made.stdout)["key"], arguments.events)
+
+
+@contextlib.contextmanager
+def receiver() -> Iterator[str]:
+    """Run the receiver; give its URL."""
+    command = [sys.executable, "-m", "scripts.benchmarks._receiver"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}/"
+        finally:
+            process.terminate()
+
+
+async def fill(path: Path, url: str, backlog: int, number: int) -> None:
+    """Write the endpoints, and events that wait to be delivered to one of them each."""
+    async with await Database.open(path, lambda: datetime.now(UTC)) as db:
+        made = [await db.write(lambda unit: inactive_endpoint(unit, url)) for _ in range(number)]
+        for first in range(0, backlog, AT_ONCE):
+            places = range(first, min(first + AT_ONCE, backlog))
+            await asyncio.gather(*(db.write(waiting(made[place % number])) for place in places))
+        for each in made:
+            await db.write(partial(endpoints.update, endpoint=replace(each, active=True)))
+
+
+def inactive_endpoint(unit: WriteUnit, url: str) -> Endpoint:
+    made = Endpoint(
+        id=unit.new_id(ids.ENDPOINT),
+        livemode=True,
+        url=url,
+        events=(EventType.SESSION_PAID, EventType.CUSTOMER_CREATED),
+        description=None,
+        active=False,
+        disabled_reason=None,
+        secret=SECRET,
+        created_at=unit.now,
+        updated_at=unit.now,
+    )
+    endpoints.insert(unit, made)
+    return made
+
+
+def waiting(to: Endpoint) -> Callable[[WriteUnit], None]:
+    """Return the unit that makes an event as long as that of a paid session."""
+
+    def make(unit: WriteUnit) -> None:
+        session = examples.paid_session(unit.now, "https://pay.example.com", bytes(ids.ENTROPY_BYTES))
+        Events().record(unit, EventType.SESSION_PAID, {**session, "livemode": True})
+        row = unit.one("SELECT MAX(seq) AS seq FROM events")
+        deliveries.enqueue(unit, row["seq"] if row else 0, to.id)
+
+    return make
+
+
+def drain(server: Server, path: Path, url: str, backlog: int) -> None:
+    """Wait for the whole backlog, and show how fast it went."""
+    cpu_seconds = used_cpu_seconds(server.process.pid)
+    while number_of(url) < backlog:
+        time.sleep(0.5)
+    cpu_seconds = used_cpu_seconds(server.process.pid) - cpu_seconds
+    times = sorted(at for _, at in came(url))
+    assert len({event_id for event_id, _ in came(url)}) == backlog, "each event came"
+    seconds = times[-1] - times[0]
+    print(f"Backlog of {backlog:,}: delivered in {seconds:.1f} s, {backlog / seconds:,.0f} per second in all")
+    full = [at for at in times if at >= times[0] + SLOW_START_SECONDS]
+    if len(full) > 1:
+        print(f"At full speed: {len(full) / (full[-1] - full[0]):,.0f} per second ({len(full):,} deliveries)")
+    print(f"Processor time of the server: {1000 * cpu_seconds / backlog:.2f} ms for each")
+    print(f"Memory of the server at most: {peak_mib(server.process.pid):.0f} MiB")
+    asyncio.run(check(path, backlog))
+
+
+async def check(path: Path, backlog: int) -> None:
+    """See to it that every delivery is recorded."""
+    async with await Database.open(path, lambda: datetime.now(UTC)) as db:
+        while await db.read(deliveries.count_pending):  # noqa: ASYNC110 - another process does it
+            await asyncio.sleep(0.05)
+        row = await db.read(lambda unit: unit.one("SELECT COUNT(*) AS found FROM delivery_attempts"))
+    assert row is not None
+    print(f"Recorded: {row['found']:,} attempts for {backlog:,} deliveries")
+
+
+def latency(server: Server, path: Path, url: str, key: str, events: int) -> None:
+    """Make events one at a time, and show how soon each arrives."""
+    api = server.client(key)
+    seen = number_of(url)
+    for place in range(events):
+        api.post("/customers", json={"email": f"{place}@example.com"}).raise_for_status()
+        time.sleep(BETWEEN_EVENTS_SECONDS)
+    while number_of(url) < seen + events:
+        time.sleep(0.1)
+    made = asyncio.run(moments_of_events(path, EventType.CUSTOMER_CREATED))
+    took = sorted((at - made[event_id]) * 1000 for event_id, at in came(url)[seen:])
+    p50, p95, p99 = (took[min(len(took) - 1, int(share * len(took)))] for share in (0.5, 0.95, 0.99))
+    print(
+        f"From the event to the first byte, {events} events one at a time: "
+        f"p50 {p50:.1f} ms, p95 {p95:.1f} ms, p99 {p99:.1f} ms, at most {took[-1]:.1f} ms"
+    )
+
+
+async def moments_of_events(path: Path, event_type: EventType) -> dict[str, float]:
+    """Return when each event of a type was made, in Unix seconds, by its id."""
+    query = "SELECT id, created_at FROM events WHERE livemode = 1 AND type = :type"
+    async with await Database.open(path, lambda: datetime.now(UTC)) as db:
+        rows = await db.read(lambda unit: unit.all(query, {"type": event_type}))
+    return {row["id"]: datetime.fromisoformat(row["created_at"]).timestamp() for row in rows}
+
+
+def number_of(url: str) -> int:
+    """Return how many deliveries the receiver got so far."""
+    number: int = httpx.get(f"{url}number", trust_env=False).json()
+    return number
+
+
+def used_cpu_seconds(pid: int) -> float:
+    """Return the processor time that a process has used, on all threads, in user and kernel mode."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def came(url: str) -> list[tuple[str, float]]:
+    """Return what the receiver got so far: the event, and when its first byte came."""
+    found: list[tuple[str, float]] = httpx.get(url, trust_env=False).json()
+    return found
+
+
+def peak_mib(pid: int) -> float:
+    """Return the most memory that a process has held at once."""
+    lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+
+
+if __name__ == "__main__":
+    main()
