@@ -94,7 +94,8 @@ async def open_app(
             "webhooks": {"allow_private_networks": True},
             "rate_limit": {"per_second": 10_000, "burst": 100_000},
             **sections,
-        }
+        },
+        context={"path": folder / "checkout.toml"},
     )
     async with AsyncExitStack() as clients, opened(config, metrics_token=metrics_token, clock=clock) as web:
         app = App(web, clients)

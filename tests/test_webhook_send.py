@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crypto_checkout import __version__
-from crypto_checkout.webhooks.guard import NameNotResolved
+from crypto_checkout.webhooks.guard import NameNotResolved, Reach
 from crypto_checkout.webhooks.send import MAX_ANSWER_BYTES, MAX_EXCERPT_BYTES, Failure, Outcome, Sender
 
 BODY = b'{"id":"evt_01"}'
@@ -138,7 +138,7 @@ async def hanging(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None
 
 
 def sender(*, timeout_seconds: float = SOON_SECONDS) -> Sender:
-    return Sender(allow_private_networks=True, ssl_context=PLAIN, timeout_seconds=timeout_seconds)
+    return Sender(reach=Reach.ANY, ssl_context=PLAIN, timeout_seconds=timeout_seconds)
 
 
 async def attempt(behaviour: Behaviour, *, timeout_seconds: float = SOON_SECONDS) -> Outcome:
@@ -579,7 +579,7 @@ async def to_this_machine(host: str, port: int) -> Sequence[str]:
 async def test_a_self_signed_certificate_is_refused_with_the_default_authorities(certificate: Certificate) -> None:
     async with (
         serving(answering(OK), tls=certificate.server) as endpoint,
-        Sender(allow_private_networks=True, resolver=to_this_machine) as sending,
+        Sender(reach=Reach.ANY, resolver=to_this_machine) as sending,
     ):
         outcome = await sending.send(f"https://hooks.example.test:{endpoint.port}/", HEADERS, BODY)
     assert outcome.error is Failure.TLS
@@ -593,7 +593,7 @@ async def test_tls_names_and_verifies_the_host_although_an_address_is_dialled(ce
     certificate.server.sni_callback = lambda _socket, name, _context: named.append(name)
     async with (
         serving(answering(OK), tls=certificate.server) as endpoint,
-        Sender(allow_private_networks=True, resolver=to_this_machine, ssl_context=certificate.trusting) as sending,
+        Sender(reach=Reach.ANY, resolver=to_this_machine, ssl_context=certificate.trusting) as sending,
     ):
         right = await sending.send(f"https://hooks.example.test:{endpoint.port}/", HEADERS, BODY)
         rooted = await sending.send(f"https://hooks.example.test.:{endpoint.port}/", HEADERS, BODY)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from starlette.applications import Starlette
 
 from crypto_checkout.app import modes, web
-from crypto_checkout.app.parts import Parts
+from crypto_checkout.app.parts import Parts, webhook_reach
 from crypto_checkout.config import Config
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
@@ -63,10 +63,7 @@ async def opened(
         await asyncio.to_thread(migrate, config.database.path)
         db = await stack.enter_async_context(await Database.open(config.database.path, clock))
         sender = await stack.enter_async_context(
-            Sender(
-                timeout_seconds=config.webhooks.timeout_seconds,
-                allow_private_networks=config.webhooks.allow_private_networks,
-            )
+            Sender(timeout_seconds=config.webhooks.timeout_seconds, reach=webhook_reach(config))
         )
         signals = {livemode: asyncio.Event() for livemode in (True, False)}
         parts = Parts(config, stack, db, Events(lambda livemode: signals[livemode].set()), clock)

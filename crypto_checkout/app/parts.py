@@ -7,6 +7,7 @@ from crypto_checkout.config import Config
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.services.events import Events
 from crypto_checkout.store.database import Database
+from crypto_checkout.webhooks.guard import Reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +19,10 @@ class Parts:
     db: Database
     events: Events
     clock: Clock
+
+
+def webhook_reach(config: Config) -> Reach:
+    """Return which networks webhooks may go to: without a configuration file this machine, too."""
+    if config.webhooks.allow_private_networks:
+        return Reach.ANY
+    return Reach.LOOPBACK if config.local_only else Reach.PUBLIC

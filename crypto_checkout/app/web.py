@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from crypto_checkout.app.modes import Mode
-from crypto_checkout.app.parts import Parts
+from crypto_checkout.app.parts import Parts, webhook_reach
 from crypto_checkout.core import examples, ids
 from crypto_checkout.core.errors import CheckoutError
 from crypto_checkout.core.shapes import SessionResource
@@ -116,7 +116,7 @@ def _api(parts: Parts, services: Services) -> Api:
 
 
 def _endpoints(parts: Parts) -> Endpoints:
-    return Endpoints(parts.db, parts.events, allow_private_networks=parts.config.webhooks.allow_private_networks)
+    return Endpoints(parts.db, parts.events, reach=webhook_reach(parts.config))
 
 
 def _deliveries(parts: Parts, sender: Sender) -> Deliveries:

@@ -75,6 +75,7 @@ def links(config: "Config", db: "Database") -> "Links":
 @asynccontextmanager
 async def deliveries(config: "Config", db: "Database") -> "AsyncIterator[Deliveries]":
     """Open what tries endpoints and has events sent again."""
+    from crypto_checkout.app.parts import webhook_reach
     from crypto_checkout.core import examples, ids
     from crypto_checkout.services.deliveries import Deliveries
     from crypto_checkout.webhooks.send import Sender
@@ -82,11 +83,7 @@ async def deliveries(config: "Config", db: "Database") -> "AsyncIterator[Deliver
     def example() -> "SessionResource":
         return examples.paid_session(clock(), public_url(config), secrets.token_bytes(ids.ENTROPY_BYTES))
 
-    sender = Sender(
-        timeout_seconds=config.webhooks.timeout_seconds,
-        allow_private_networks=config.webhooks.allow_private_networks,
-    )
-    async with sender:
+    async with Sender(timeout_seconds=config.webhooks.timeout_seconds, reach=webhook_reach(config)) as sender:
         yield Deliveries(db, sender, lambda _: None, clock, example)
 
 

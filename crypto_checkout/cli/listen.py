@@ -55,13 +55,14 @@ def listen(options: Options, *, url: str, types: tuple[str, ...], mode: str | No
 async def _listen(config: "Config", feed: "Feed", url: str, since: datetime | None) -> None:
     from crypto_checkout.services.listening import Forwarder
     from crypto_checkout.store.database import Database
+    from crypto_checkout.webhooks.guard import Reach
     from crypto_checkout.webhooks.send import Sender
 
     path = config.database.path
     secret = _secret(path.parent)
     screen = _Screen(url)
     # The address is the developer's own word, and usually this machine.
-    async with Sender(timeout_seconds=config.webhooks.timeout_seconds, allow_private_networks=True) as sender:
+    async with Sender(timeout_seconds=config.webhooks.timeout_seconds, reach=Reach.ANY) as sender:
         forwarder = Forwarder(sender, url, secret, clock, screen.show)
         async with await Database.open(path, clock) as db:
             await feed.begin(db, since)

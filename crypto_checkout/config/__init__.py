@@ -34,7 +34,7 @@ def find_file(named: Path | None, environ: Mapping[str, str]) -> Path | None:
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     """Read the file, lay the environment over it, and check everything.
 
-    Without a file (None) the defaults hold, real money is refused, and webhooks may go to private networks. Relative
+    Without a file (None) the defaults hold, real money is refused, and webhooks may go to this machine. Relative
     paths in the file are taken from the file's folder.
 
     Raises:
@@ -44,8 +44,6 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     places, mistakes = overlay(values, environ)
     if path:
         _resolve(values, path.parent)
-    elif isinstance(webhooks := values.setdefault("webhooks", {}), dict):
-        webhooks.setdefault("allow_private_networks", True)
     mistakes += contradictions(values, has_file=path is not None)
     try:
         config = Config.model_validate(values, context={"path": path})

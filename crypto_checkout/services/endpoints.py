@@ -39,10 +39,10 @@ class NewEndpoint:
 class Endpoints:
     """The webhook endpoints of both modes."""
 
-    def __init__(self, db: Database, events: Events, *, allow_private_networks: bool) -> None:
+    def __init__(self, db: Database, events: Events, *, reach: guard.Reach) -> None:
         self._db = db
         self._events = events
-        self._allow_private_networks = allow_private_networks
+        self._reach = reach
 
     def create(self, livemode: bool, new: NewEndpoint) -> Callable[[WriteUnit], EndpointResource]:
         """Return the unit that stores a new endpoint; its result holds the secret, this once.
@@ -135,7 +135,7 @@ class Endpoints:
 
     def _check_url(self, url: str, livemode: bool) -> None:
         try:
-            guard.check_url(url, allow_private_networks=self._allow_private_networks, allow_http=not livemode)
+            guard.check_url(url, reach=self._reach, allow_http=not livemode)
         except ValueError as error:
             raise InvalidBody(f"url: {str(error)[:_MOST_SHOWN].rstrip('.')}.", param="url") from error
 

@@ -14,6 +14,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from enum import StrEnum
 from typing import Any
 
 import anyio
@@ -23,6 +24,19 @@ import httpx
 from crypto_checkout.core.errors import RecoverableError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Reach(StrEnum):
+    """Which networks deliveries may go to. Only ANY lifts the restriction of ports."""
+
+    PUBLIC = "public"
+    """The public internet."""
+    LOOPBACK = "loopback"
+    """That, and this machine: for trying things out."""
+    ANY = "any"
+    """Everything: for receivers on the merchant's own network."""
+
+
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
 MAX_URL_LENGTH = 2048
@@ -116,9 +130,11 @@ def refusal(address: Address) -> str | None:
     return None
 
 
-def is_allowed(address: Address) -> bool:
-    """Tell whether a delivery may be sent to this address."""
-    return refusal(address) is None
+def refusal_within(reach: Reach, address: Address) -> str | None:
+    """Say why an address is out of reach, or None when deliveries may be sent to it."""
+    if reach is Reach.ANY or (reach is Reach.LOOPBACK and address.is_loopback):
+        return None
+    return refusal(address)
 
 
 def parse_url(url: str) -> httpx.URL:
@@ -138,12 +154,12 @@ def parse_url(url: str) -> httpx.URL:
     return parsed
 
 
-def check_url(url: str, *, allow_private_networks: bool, allow_http: bool) -> None:
+def check_url(url: str, *, reach: Reach, allow_http: bool) -> None:
     """Refuse a URL that no delivery could or should go to. Names are not resolved here.
 
     Args:
         url: as the merchant wrote it.
-        allow_private_networks: the setting of the same name; it also lifts the restriction of ports.
+        reach: where deliveries may go.
         allow_http: plain HTTP to any host (test mode). To a loopback host it is never the scheme that is refused.
 
     Raises:
@@ -157,24 +173,20 @@ def check_url(url: str, *, allow_private_networks: bool, allow_http: bool) -> No
         raise ValueError("the URL must not hold a #fragment; it would never be sent")
     if parsed.scheme == "http" and not (allow_http or _is_loopback(host)):
         raise ValueError("the URL must begin with https://; plain http is for loopback hosts and test mode")
-    if not allow_private_networks:
-        _check_port(parsed)
-        _check_host(host)
+    if reach is not Reach.ANY and parsed.port is not None and not _is_web_port(parsed.port):
+        raise ValueError(f"port {parsed.port} belongs to another service than the web; {_WAY_OUT}")
+    _check_host(host, reach)
 
 
-def _check_port(url: httpx.URL) -> None:
-    port = url.port
-    if port is None or port in _WEB_PORTS:
-        return
-    if port < _FIRST_UNPRIVILEGED_PORT or port in _REFUSED_PORTS:
-        raise ValueError(f"port {port} belongs to another service than the web; {_WAY_OUT}")
+def _is_web_port(port: int) -> bool:
+    return port in _WEB_PORTS or (port >= _FIRST_UNPRIVILEGED_PORT and port not in _REFUSED_PORTS)
 
 
-def _check_host(host: str) -> None:
-    kind = "loopback" if _is_loopback(host) else None
+def _check_host(host: str, reach: Reach) -> None:
+    kind = "loopback" if _is_loopback(host) and reach is Reach.PUBLIC else None
     address = _literal(host)
     if address is not None:
-        kind = refusal(address)
+        kind = refusal_within(reach, address)
     if kind is not None:
         raise ValueError(f"{host} is a {kind} address, where webhooks are not sent; {_WAY_OUT}")
 
@@ -288,7 +300,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
     """Opens TCP connections for httpcore to public addresses only.
 
     Args:
-        allow_private_networks: turns the judging off, for development and for receivers on the merchant's own network.
+        reach: which addresses are allowed.
         resolver: from a name and port to its addresses.
         dialer: opens the connection; it is only ever handed IP addresses.
     """
@@ -296,11 +308,11 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
     def __init__(
         self,
         *,
-        allow_private_networks: bool = False,
+        reach: Reach = Reach.PUBLIC,
         resolver: Resolver = resolve,
         dialer: httpcore.AsyncNetworkBackend | None = None,
     ) -> None:
-        self._allow_private_networks = allow_private_networks
+        self._reach = reach
         self._resolver = resolver
         self._dialer = httpcore.AnyIOBackend() if dialer is None else dialer
 
@@ -316,10 +328,12 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
 
         Raises:
             NameNotResolved: there is no address.
-            BlockedAddress: any of the addresses is forbidden. One is enough: a name that points inside and outside
-                is a trap or a mistake, and which address would be dialled first must not decide.
+            BlockedAddress: the port is forbidden, or any of the addresses. One is enough: a name that points inside and
+                outside is a trap or a mistake, and which address would be dialled first must not decide.
             httpcore.ConnectError, httpcore.ConnectTimeout: as the last address failed.
         """
+        if self._reach is not Reach.ANY and not _is_web_port(port):  # it may have been allowed when the URL was given
+            raise BlockedAddress(f"port {port} belongs to another service than the web; {_WAY_OUT}")
         *others, last = await self._judged_addresses(host, port)
         for address in others:
             seconds = CONNECT_SECONDS_PER_ADDRESS if timeout is None else min(timeout, CONNECT_SECONDS_PER_ADDRESS)
@@ -344,9 +358,8 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         addresses = [host] if _literal(host) else list(await self._resolver(host, port))
         if not addresses:
             raise NameNotResolved(f"the name {host} has no address")
-        if not self._allow_private_networks:
-            for address in addresses:
-                kind = refusal(ipaddress.ip_address(address))
-                if kind is not None:
-                    raise BlockedAddress(f"{host} leads to a {kind} address, where webhooks are not sent; {_WAY_OUT}")
+        for address in addresses:
+            kind = refusal_within(self._reach, ipaddress.ip_address(address))
+            if kind is not None:
+                raise BlockedAddress(f"{host} leads to a {kind} address, where webhooks are not sent; {_WAY_OUT}")
         return addresses

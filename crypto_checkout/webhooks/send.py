@@ -20,7 +20,15 @@ import httpcore
 
 from crypto_checkout import __version__
 from crypto_checkout.core import retry_after
-from crypto_checkout.webhooks.guard import BlockedAddress, GuardedBackend, NameNotResolved, Resolver, parse_url, resolve
+from crypto_checkout.webhooks.guard import (
+    BlockedAddress,
+    GuardedBackend,
+    NameNotResolved,
+    Reach,
+    Resolver,
+    parse_url,
+    resolve,
+)
 
 DEFAULT_TIMEOUT_SECONDS = 15.0
 MAX_ANSWER_BYTES = 64 * 1024
@@ -104,7 +112,7 @@ class Sender:
 
     Args:
         timeout_seconds: for the whole attempt: name, connection, TLS, request and the last byte of the answer.
-        allow_private_networks: turns the address guard off.
+        reach: which networks attempts may go to.
         ssl_context: instead of one that trusts the system's and certifi's authorities.
         resolver: from a name and port to its addresses.
     """
@@ -113,7 +121,7 @@ class Sender:
         self,
         *,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
-        allow_private_networks: bool = False,
+        reach: Reach = Reach.PUBLIC,
         ssl_context: ssl.SSLContext | None = None,
         resolver: Resolver = resolve,
     ) -> None:
@@ -124,7 +132,7 @@ class Sender:
             max_connections=None,
             max_keepalive_connections=_MAX_IDLE_CONNECTIONS,
             keepalive_expiry=_KEEPALIVE_SECONDS,
-            network_backend=GuardedBackend(allow_private_networks=allow_private_networks, resolver=resolver),
+            network_backend=GuardedBackend(reach=reach, resolver=resolver),
         )
 
     async def __aenter__(self) -> Self:
