@@ -12,8 +12,8 @@ from standardwebhooks.webhooks import Webhook
 
 from crypto_checkout.webhooks import signing
 from tests.api import App, Clock, error, listed, made, open_app, until
+from tests.hostile import answer, serving
 from tests.receiver import Received, Receiver
-from tests.test_webhook_send import answer, serving
 
 SESSIONS, LINKS, ENDPOINTS = "/checkout_sessions", "/payment_links", "/webhook_endpoints"
 TTL, GRACE = 900, 3600

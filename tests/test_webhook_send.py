@@ -5,11 +5,10 @@ import gc
 import shutil
 import socket
 import ssl
-import struct
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -20,121 +19,24 @@ from hypothesis import strategies as st
 from crypto_checkout import __version__
 from crypto_checkout.webhooks.guard import NameNotResolved, Reach
 from crypto_checkout.webhooks.send import MAX_ANSWER_BYTES, MAX_EXCERPT_BYTES, Failure, Outcome, Sender
+from tests.hostile import (
+    OK,
+    Behaviour,
+    answer,
+    answering,
+    answering_and_closing,
+    answering_and_resetting,
+    dripping,
+    flooding,
+    hanging,
+    serving,
+)
 
 BODY = b'{"id":"evt_01"}'
 HEADERS = {"webhook-id": "evt_01", "X-Webhook-Timestamp": "1790000000"}
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 # Patience for what must happen at once; only a broken test waits that long.
 SOON_SECONDS = 5
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # spares most tests the loading of every authority
-
-Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@dataclass
-class Endpoint:
-    """A server that records what it was sent and then does what it was told."""
-
-    behaviour: Behaviour
-    port: int = 0
-    connections: int = 0
-    requests: list[bytes] = field(default_factory=list)
-    arrived: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
-    left: asyncio.Event = field(default_factory=asyncio.Event)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hooks?a=1"
-
-    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        task = asyncio.ensure_future(self._serve(reader, writer))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while not reader.at_eof():
-                self.requests.append(await read_request(reader))
-                self.arrived.release()
-                await self.behaviour(reader, writer)
-                if writer.transport.is_closing():
-                    break
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            self.left.set()
-            writer.transport.abort()
-
-
-async def read_request(reader: asyncio.StreamReader) -> bytes:
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
-    return head + await reader.readexactly(length)
-
-
-@asynccontextmanager
-async def serving(
-    behaviour: Behaviour, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
-) -> AsyncIterator[Endpoint]:
-    endpoint = Endpoint(behaviour)
-    server = await asyncio.start_server(endpoint.accept, host, 0, ssl=tls)
-    endpoint.port = server.sockets[0].getsockname()[1]
-    try:
-        yield endpoint
-    finally:
-        server.close()
-        for task in endpoint.tasks:
-            task.cancel()
-        await asyncio.gather(*endpoint.tasks, return_exceptions=True)
-
-
-def answering(answer: bytes) -> Behaviour:
-    """Write these bytes and keep the connection open."""
-
-    async def behave(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer)
-        await writer.drain()
-
-    return behave
-
-
-def answering_and_closing(answer: bytes) -> Behaviour:
-    async def behave(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer)
-        writer.close()
-        await writer.wait_closed()
-
-    return behave
-
-
-def answering_and_resetting(answer: bytes) -> Behaviour:
-    async def behave(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer)
-        await writer.drain()
-        raw = writer.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        writer.transport.abort()
-
-    return behave
-
-
-def dripping(start: bytes, drop: bytes) -> Behaviour:
-    """Send a little now and then, so that no single read ever times out."""
-
-    async def behave(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(start)
-        while not writer.transport.is_closing():
-            writer.write(drop)
-            await writer.drain()
-            await asyncio.sleep(0.01)
-
-    return behave
-
-
-async def hanging(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-    await reader.read()
 
 
 def sender(*, timeout_seconds: float = SOON_SECONDS) -> Sender:
@@ -146,11 +48,6 @@ async def attempt(behaviour: Behaviour, *, timeout_seconds: float = SOON_SECONDS
         outcome = await sending.send(endpoint.url, HEADERS, BODY)
         assert not sending._pool._requests
         return outcome
-
-
-def answer(status: str, *headers: str, body: bytes = b"") -> bytes:
-    lines = [f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", "", ""]
-    return "\r\n".join(lines).encode() + body
 
 
 # What is sent
@@ -285,6 +182,34 @@ async def test_the_excerpt_is_short_text_that_is_safe_to_show() -> None:
     nasty = "tab\tline\nesc\x1b[31m nul\x00 bell\x07 turned\u202egnp.exe caf\u00e9".encode() + b"\xff\xfe"
     outcome = await attempt(answering(answer("500 Oops", body=nasty)))
     assert outcome.excerpt == "tab\tline\nesc[31m nul bell turnedgnp.exe caf\u00e9\ufffd\ufffd"
+
+
+@pytest.mark.anyio
+async def test_the_excerpt_holds_no_secret_also_where_it_is_cut_off() -> None:
+    secret = "whsec_q5cVYbDvnTz0Kx2mWj8Rp4LsEg7uHfAo9iZt3yQdNkI="
+    page = f"WEBHOOK_SECRET={secret}; key 'ck_live_{'a1B2' * 8}'\n".encode()
+    outcome = await attempt(
+        answering(answer("500 Oops", body=page + b"x" * (MAX_EXCERPT_BYTES - 110) + secret.encode()))
+    )
+    assert outcome.excerpt.startswith("WEBHOOK_SECRET=whsec_…; key 'ck_live_…'\nxxx")
+    assert "q5cV" not in outcome.excerpt
+    assert "a1B2" not in outcome.excerpt
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    ],
+    ids=["100 Continue", "chunks of a byte"],
+)
+async def test_a_flood_of_little_pieces_is_cut_off(start: bytes, piece: bytes) -> None:
+    outcome = await attempt(flooding(start, piece))
+    assert outcome.error is Failure.INVALID_RESPONSE
+    assert not outcome.is_success
+    assert outcome.duration_ms < 1000 * SOON_SECONDS
 
 
 @pytest.mark.anyio

@@ -44,6 +44,9 @@ MAX_URL_LENGTH = 2048
 # One unreachable address of several (IPv6 on a host without a route is the usual one) must not eat the whole deadline.
 CONNECT_SECONDS_PER_ADDRESS = 4.0
 
+# Of one answer, its head and all framing counted; of its body 64 KiB are wanted (`webhooks.send`).
+MAX_READ_BYTES = 128 * 1024
+_PIECE_BYTES = 4 * 1024
 _HEAD_END = b"\r\n\r\n"
 
 _WAY_OUT = "set webhooks.allow_private_networks if this is meant"
@@ -253,21 +256,29 @@ def _look_up(host: str, port: int) -> list[str] | None:
 class _Stream(httpcore.AsyncNetworkStream):
     """A connection on which the head of a request goes out together with its body: in one packet, by one system call.
 
-    It is also closed when its TLS handshake is cancelled, which httpcore 1.0.9 forgets.
+    What is read for an answer is bounded and comes in small pieces: thousands of `100 Continue`, or of chunks of one
+    byte, would keep the whole process busy otherwise. It is also closed when its TLS handshake is cancelled, which
+    httpcore 1.0.9 forgets.
     """
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
         self._head = b""
+        self._read_bytes = 0
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         if self._head:
             await self.write(b"", timeout)
-        return await self._stream.read(max_bytes, timeout)
+        if self._read_bytes >= MAX_READ_BYTES:
+            raise httpcore.RemoteProtocolError(f"more than {MAX_READ_BYTES} bytes, and no end of the answer")
+        piece = await self._stream.read(min(max_bytes, _PIECE_BYTES), timeout)
+        self._read_bytes += len(piece)
+        return piece
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         if buffer.endswith(_HEAD_END) and not self._head:
             self._head = buffer
+            self._read_bytes = 0
             return
         whole, self._head = self._head + buffer, b""
         if whole:  # httpcore writes the nothing after a body, too

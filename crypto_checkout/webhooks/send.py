@@ -6,6 +6,7 @@ takes longer than the deadline, or fills the memory.
 """
 
 import errno
+import re
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -42,6 +43,9 @@ _SUCCESS = range(200, 300)
 _REDIRECT = range(300, 400)
 _GONE = 410
 
+# Signing secrets and API keys, up to the end of what may belong to them.
+_SECRET = re.compile(r"(whsec_|ck_live_|ck_test_)[A-Za-z0-9+/=_-]+")
+
 _FIXED_HEADERS = {
     "User-Agent": f"CryptoCheckout/{__version__}",
     "Content-Type": "application/json",
@@ -73,7 +77,8 @@ class Outcome:
         error: None if a whole answer arrived, whatever its status (or the first 64 KiB of one).
         detail: a sentence for the merchant, None on success. It holds no addresses and nothing internal.
         duration_ms: from the look-up of the name to the end of the answer.
-        excerpt: the beginning of the answer's body, at most 4 KiB of UTF-8, without control characters. Untrusted text.
+        excerpt: the beginning of the answer's body, at most 4 KiB of UTF-8, without control characters and secrets.
+            Untrusted text.
         retry_after_seconds: what the endpoint asked for, not yet bounded.
     """
 
@@ -242,8 +247,11 @@ def _retry_after(response: httpcore.Response) -> float | None:
 
 
 def _excerpt(body: bytes) -> str:
-    """Make text of the body's beginning that can be shown anywhere: no escapes for terminals, no turned direction."""
-    text = body[:MAX_EXCERPT_BYTES].decode("utf-8", "replace")
+    """Make text of the body's beginning that can be shown anywhere.
+
+    No escapes for terminals, no turned direction, and no secrets of ours, which pages for debugging like to print.
+    """
+    text = _SECRET.sub(r"\1…", body.decode("utf-8", "replace"))[:MAX_EXCERPT_BYTES]
     shown = "".join(character for character in text if character.isprintable() or character in "\n\t")
     # Each byte that is not UTF-8 became three.
     return shown.encode()[:MAX_EXCERPT_BYTES].decode("utf-8", "ignore")
