@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -23,9 +24,12 @@ class Received:
 
 
 class Receiver:
-    """Answers each request with `status`, and keeps it in `received`. It listens on a free port unless told which."""
+    """Answers each request with `status` after a pause, and keeps it in `received`.
 
-    def __init__(self, status: int = 200, *, port: int = 0) -> None:
+    It listens on a free port unless told which.
+    """
+
+    def __init__(self, status: int = 200, *, port: int = 0, pause_seconds: float = 0.0) -> None:
         self.status = status
         self.received: list[Received] = []
         receiver = self
@@ -37,6 +41,7 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 receiver.received.append(Received(headers, body))
+                time.sleep(pause_seconds)
                 self.send_response(receiver.status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
