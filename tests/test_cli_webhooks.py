@@ -76,7 +76,7 @@ def test_trying_an_endpoint_sends_it_a_signed_event_and_shows_what_came_back(ser
         assert json.loads(failed.stdout)["attempt"]["statusCode"] == 500
     nobody = run("test", endpoint["id"])
     assert nobody.exit_code == 1
-    assert "No answer (refused) after" in nobody.stdout
+    assert "The connection was refused" in nobody.stdout
 
 
 def test_a_replay_sends_one_event_again_or_all_that_was_missed(server: Server, run: Run) -> None:
@@ -124,3 +124,27 @@ def test_an_event_of_nobody_is_not_sent(server: Server, run: Run) -> None:
     refused = run("replay", endpoint["id"], "--event", "evt_nonsense")
     assert refused.exit_code == 1
     assert "There is no event evt_nonsense" in refused.stderr
+
+
+def test_an_endpoint_that_was_switched_off_is_switched_on_with_an_offer_of_what_it_missed(
+    server: Server, run: Run
+) -> None:
+    with Receiver() as receiver:
+        endpoint = make(server, receiver.url)
+        server.api.patch(f"/webhook_endpoints/{endpoint['id']}", json={"active": False}).raise_for_status()
+        link = sell(server)
+        assert f"webhooks enable {endpoint['id']}" in run("list").stdout
+        told = run("enable", endpoint["id"]).stdout
+        since = server.api.get(f"/webhook_endpoints/{endpoint['id']}").json()["missedSince"]
+        assert f"crypto-checkout webhooks replay {endpoint['id']} --since {since}" in told
+        assert "1 delivery waits" in run("replay", endpoint["id"], "--since", since).stdout
+        server.wait_until(lambda: bool(receiver.received), "send what was missed")
+        assert receiver.received[0].event["data"]["id"] == link
+        assert "missed" not in run("enable", endpoint["id"]).stdout
+        assert json.loads(run("enable", endpoint["id"], "--json").stdout)["active"] is True
+
+
+def test_an_unknown_endpoint_can_not_be_switched_on(run: Run) -> None:
+    refused = run("enable", "we_00000000000000000000000000")
+    assert refused.exit_code == 1
+    assert "no webhook endpoint" in refused.stderr

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from crypto_checkout.services.pacing import FIRST_PER_SECOND
 from tests.api import LINK, App, listed, made, open_app, until
 from tests.hostile import (
     OK,
@@ -226,3 +227,28 @@ async def test_every_attempt_at_an_event_carries_the_same_bytes_and_a_signature_
             signed += [line for line in head.split(b"\r\n") if line.startswith(b"X-Webhook-Signature")]
     assert bodies == [stored] * 3
     assert len(set(signed)) == 3
+
+
+async def test_an_endpoint_that_comes_back_is_not_flooded_by_what_waits(tmp_path: Path) -> None:
+    waiting = 60
+    is_back, times = False, list[float]()
+
+    async def down_at_first(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if is_back:
+            times.append(time.monotonic())
+        writer.write(OK if is_back else answer("503 Busy"))
+        await writer.drain()
+
+    async with serving(down_at_first) as endpoint:
+        webhooks = {"allow_private_networks": True, "concurrency": 64, "retry_seconds": [1] * 20}
+        async with open_app(tmp_path, webhooks=webhooks) as app:
+            endpoint_id = await endpoint_at(app, endpoint.url)
+            for _ in range(waiting):
+                await made(app.api, LINKS, LINK)
+            await until(lambda: len(endpoint.requests) >= waiting, "the attempts of the outage")
+            is_back = True
+            await until(lambda: len(times) == waiting, "what waited")
+            shown = (await listed(app.api, f"{ENDPOINTS}/{endpoint_id}/deliveries", limit=100))["data"]
+    assert len(shown) == waiting
+    in_the_first_second = sum(each < times[0] + 1 for each in times)
+    assert in_the_first_second <= FIRST_PER_SECOND + 2

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from crypto_checkout.config import Config
     from crypto_checkout.core.shapes import SessionResource
     from crypto_checkout.services.deliveries import Deliveries
+    from crypto_checkout.services.endpoints import Endpoints
     from crypto_checkout.services.links import Links
     from crypto_checkout.services.offer import Offer, OfferedChain
     from crypto_checkout.services.sessions import Sessions
@@ -70,6 +71,15 @@ def links(config: "Config", db: "Database") -> "Links":
         simulated = OfferedChain(sandbox.CHAIN_ID, sandbox.NAME, "", sandbox.CONFIRMATIONS, sandbox.ASSETS)
         offers.append(_offer(config, livemode=False, chains=(simulated,)))
     return Links(db, Offers(offers), Events(), public_url=public_url(config))
+
+
+def endpoints(config: "Config", db: "Database") -> "Endpoints":
+    """Return the webhook endpoints."""
+    from crypto_checkout.app.parts import webhook_reach
+    from crypto_checkout.services.endpoints import Endpoints
+    from crypto_checkout.services.events import Events
+
+    return Endpoints(db, Events(), reach=webhook_reach(config))
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""`crypto-checkout webhooks`: list webhook endpoints, try one, and have events sent to one again."""
+"""`crypto-checkout webhooks`: list webhook endpoints, try one, switch it on, and have events sent to it again."""
 
 from datetime import datetime
 from functools import partial
@@ -21,7 +21,7 @@ _LONGEST_EXCERPT = 500
 
 @click.group()
 def webhooks() -> None:
-    """List and try webhook endpoints, and send events again."""
+    """List and try webhook endpoints, switch one on again, and send events again."""
 
 
 @webhooks.command("list")
@@ -52,8 +52,10 @@ def list_endpoints(options: Options, *, mode: str | None, as_json: bool) -> None
     head, *rows = tables.table(_HEADINGS, [_row(endpoint) for endpoint in found], flexible=3)
     click.echo(head)
     for row, endpoint in zip(rows, found, strict=True):
-        reason = f"; {tables.plain(endpoint['disabledReason'])}" if endpoint["disabledReason"] else ""
-        click.echo(f"{row}\n    {' '.join(endpoint['events'])}{reason}")
+        click.echo(f"{row}\n    {' '.join(endpoint['events'])}")
+        if endpoint["disabledReason"]:
+            click.echo(f"    Switched off. {tables.plain(endpoint['disabledReason'])}")
+        _offer(endpoint)
 
 
 @webhooks.command()
@@ -81,6 +83,28 @@ def test(options: Options, *, endpoint_id: str, as_json: bool) -> None:
         _show_attempt(attempted)
     if not attempted["succeeded"]:
         raise click.exceptions.Exit(1)
+
+
+@webhooks.command()
+@click.argument("endpoint_id", metavar="ID")
+@json_option
+@click.pass_obj
+def enable(options: Options, *, endpoint_id: str, as_json: bool) -> None:
+    """Switch an endpoint on again, and tell since when it has missed events."""
+    from . import beside
+
+    config = load_config(options)
+
+    async def work(db: "Database") -> "EndpointResource":
+        livemode = (await db.read(lambda unit: _found(unit, endpoint_id))).livemode
+        return await db.write(beside.endpoints(config, db).update(livemode, endpoint_id, {"active": True}))
+
+    endpoint = with_database(options, work)
+    if as_json:
+        print_json(endpoint)
+        return
+    click.echo(f"{endpoint['id']} is on: events are sent to {endpoint['url']}.")
+    _offer(endpoint)
 
 
 @webhooks.command()
@@ -113,6 +137,8 @@ def replay(options: Options, *, endpoint_id: str, event_id: str | None, since: d
         print_json(queued)
         return
     click.echo(_queued(queued["queued"]))
+    if queued["hasMore"]:
+        click.echo("There are more: run this again once these are sent.")
     if queued["queued"] and not active:
         click.echo("The endpoint is switched off: nothing is sent before it is switched on again.")
 
@@ -141,13 +167,23 @@ def _row(endpoint: "EndpointResource") -> list[str]:
     ]
 
 
+def _offer(endpoint: "EndpointResource") -> None:
+    """Say how what was missed is sent after all."""
+    if endpoint["missedSince"] is None:
+        return
+    first = "" if endpoint["active"] else f"`crypto-checkout webhooks enable {endpoint['id']}`, and then "
+    click.echo(
+        f"    It has missed events since {endpoint['missedSince']}. To send them: {first}"
+        f"`crypto-checkout webhooks replay {endpoint['id']} --since {endpoint['missedSince']}`"
+    )
+
+
 def _show_attempt(attempted: "AttemptedResource") -> None:
     attempt = attempted["attempt"]
     status = attempt["statusCode"]
     answered = "No answer" if status is None else f"It answered {status}"
-    error = f" ({attempt['error'].replace('_', ' ')})" if attempt["error"] else ""
-    verdict = "" if attempted["succeeded"] else " Only a 2xx counts as received."
-    click.echo(f"{answered}{error} after {attempt['durationMs']} ms.{verdict}")
+    detail = f" {tables.plain(attempt['detail'])}" if attempt["detail"] else ""
+    click.echo(f"{answered} after {attempt['durationMs']} ms.{detail}")
     for line in attempt["responseExcerpt"][:_LONGEST_EXCERPT].splitlines():
         click.echo(f"  {tables.plain(line)}")
 
