@@ -217,23 +217,24 @@ def listed(unit: ReadUnit, endpoint_id: str, status: DeliveryStatus | None, wind
     return page(unit, "deliveries", where, window).map(lambda row: _delivery(unit, row))
 
 
+_SENT_AGAIN = """
+    ON CONFLICT (event_seq, endpoint_id) DO UPDATE
+    SET status = 'pending', next_attempt_at = :now, updated_at = :now, replayed_from = deliveries.attempts
+"""
+
+
 def replay_event(unit: WriteUnit, endpoint_id: str, event_id: str) -> int:
     """Have an event sent to an endpoint again, whatever came of it before; return how many deliveries wait now."""
     event = unit.one("SELECT seq FROM events WHERE id = :id", {"id": event_id})
     if event is None:
         return 0
-    return _send_again(unit, endpoint_id, event["seq"])
-
-
-def _send_again(unit: WriteUnit, endpoint_id: str, event_seq: int) -> int:
     return unit.run(
-        """
+        f"""
         INSERT INTO deliveries (event_seq, endpoint_id, status, next_attempt_at, created_at, updated_at)
         VALUES (:event_seq, :endpoint_id, 'pending', :now, :now, :now)
-        ON CONFLICT (event_seq, endpoint_id) DO UPDATE
-        SET status = 'pending', next_attempt_at = :now, updated_at = :now, replayed_from = deliveries.attempts
-        """,
-        {"event_seq": event_seq, "endpoint_id": endpoint_id, "now": unit.now_text},
+        {_SENT_AGAIN}
+        """,  # noqa: S608 - the words above
+        {"event_seq": event["seq"], "endpoint_id": endpoint_id, "now": unit.now_text},
     )
 
 
@@ -250,29 +251,35 @@ def replay_since(
     and whether there are more.
     """
     names = {f"type{place}": name for place, name in enumerate(sorted(types or ()))}
-    of_these = f"AND events.type IN ({', '.join(f':{name}' for name in names)})" if names else ""
-    rows = unit.all(
-        f"""
-        SELECT events.seq
+    missed = f"""
         FROM events
         LEFT JOIN deliveries ON deliveries.event_seq = events.seq AND deliveries.endpoint_id = :endpoint_id
-        WHERE events.livemode = :livemode AND events.seq >= :first AND events.created_at >= :since {of_these}
+        WHERE events.livemode = :livemode AND events.seq >= :first AND events.created_at >= :since
           AND (deliveries.status IS NULL OR deliveries.status = 'abandoned')
+          {f"AND events.type IN ({', '.join(f':{name}' for name in names)})" if names else ""}
+    """
+    parameters: dict[str, str | int] = {
+        "endpoint_id": endpoint_id,
+        "livemode": int(livemode),
+        "first": begins_after(unit, "events", livemode, since),
+        "since": moments.to_text(since),
+        "now": unit.now_text,
+        "limit": MOST_REPLAYED,
+        **names,
+    }
+    queued = unit.run(
+        f"""
+        INSERT INTO deliveries (event_seq, endpoint_id, status, next_attempt_at, created_at, updated_at)
+        SELECT events.seq, :endpoint_id, 'pending', :now, :now, :now
+        {missed}
         ORDER BY events.seq
         LIMIT :limit
-        """,  # noqa: S608 - parameter names only
-        {
-            "endpoint_id": endpoint_id,
-            "livemode": int(livemode),
-            "first": begins_after(unit, "events", livemode, since),
-            "since": moments.to_text(since),
-            "limit": MOST_REPLAYED + 1,
-            **names,
-        },
+        {_SENT_AGAIN}
+        """,
+        parameters,
     )
-    for row in rows[:MOST_REPLAYED]:
-        _send_again(unit, endpoint_id, row["seq"])
-    return min(len(rows), MOST_REPLAYED), len(rows) > MOST_REPLAYED
+    more = unit.one(f"SELECT events.seq {missed} LIMIT 1", parameters) if queued == MOST_REPLAYED else None
+    return queued, more is not None
 
 
 MOST_SHOWN = 20

@@ -56,11 +56,11 @@ def bodies(unit: ReadUnit, livemode: bool, wanted: Filter, window: Window) -> Pa
         "type = :type": wanted.type,
         "resource_id = :resource_id": wanted.resource_id,
         "created_at > :created_after": moments.to_optional_text(wanted.created_after),
-        "seq >= :first": begins_after(unit, "events", livemode, wanted.created_after) if wanted.created_after else None,
     }
     given = {condition: value for condition, value in conditions.items() if value is not None}
     parameters = {condition.rpartition(":")[2]: value for condition, value in given.items()}
-    return select(unit, "events", list(given), parameters, window).map(_body)
+    first = begins_after(unit, "events", livemode, wanted.created_after) if wanted.created_after else 0
+    return select(unit, "events", list(given), parameters, window, first=first).map(_body)
 
 
 def delete_before(unit: WriteUnit, livemode: bool, moment: datetime, limit: int) -> int:

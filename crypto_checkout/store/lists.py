@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
 from crypto_checkout.core import moments
@@ -43,6 +43,10 @@ class Page(Generic[T]):
         return Page([change(item) for item in self.items], self.has_more, self.first_seq, self.last_seq)
 
 
+LAST_SEQ = 2**63 - 1
+"""No row has a greater one."""
+
+
 def page(unit: ReadUnit, table: str, where: Mapping[str, str | int | None], window: Window) -> Page[Row]:
     """Return the rows in a window that equal `where` in every column whose value isn't None.
 
@@ -52,27 +56,29 @@ def page(unit: ReadUnit, table: str, where: Mapping[str, str | int | None], wind
     return select(unit, table, conditions, dict(where), window)
 
 
-def select(unit: ReadUnit, table: str, conditions: Sequence[str], parameters: Parameters, window: Window) -> Page[Row]:
-    """Return the rows in a window that meet all conditions (SQL of this room).
+def select(
+    unit: ReadUnit,
+    table: str,
+    conditions: Sequence[str],
+    parameters: Parameters,
+    window: Window,
+    *,
+    first: int = 0,
+    last: int = LAST_SEQ,
+) -> Page[Row]:
+    """Return the rows in a window that meet all conditions (SQL of this room); none outside `first` to `last` does.
 
     Raises InvalidCursor where the window begins at a row that isn't there in this mode.
     """
-    conditions = [*conditions]
-    order = "DESC"
-    if window.after is not None:
-        conditions.append("seq < :after")
-    if window.before is not None:
-        conditions.append("seq > :before")
-        order = "ASC"
-    clause = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    after, before = (_seq(unit, table, place, parameters) for place in (window.after, window.before))
+    # One bound on each side, and not two: SQLite seeks by one of them and walks to the other.
+    low = first if before is None else max(first, before + 1)
+    high = last if after is None else min(last, after - 1)
+    clause = " AND ".join([*conditions, "seq >= :low", "seq <= :high"])
+    order = "DESC" if before is None else "ASC"
     rows = unit.all(
-        f"SELECT * FROM {table} {clause} ORDER BY seq {order} LIMIT :limit",  # noqa: S608 - names of this room only
-        {
-            **parameters,
-            "after": _seq(unit, table, window.after, parameters),
-            "before": _seq(unit, table, window.before, parameters),
-            "limit": window.limit + 1,
-        },
+        f"SELECT * FROM {table} WHERE {clause} ORDER BY seq {order} LIMIT :limit",  # noqa: S608 - names of this room only
+        {**parameters, "low": low, "high": high, "limit": window.limit + 1},
     )
     kept = rows[: window.limit]
     if window.before is not None:
@@ -85,8 +91,9 @@ def select(unit: ReadUnit, table: str, conditions: Sequence[str], parameters: Pa
     )
 
 
-_LAST_SEQ = 2**63 - 1
 _CLOCK_SLACK = timedelta(minutes=10)
+_FIRST_MOMENT = datetime.min.replace(tzinfo=UTC)
+_LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
 
 
 def begins_after(unit: ReadUnit, table: str, livemode: bool, moment: datetime) -> int:
@@ -104,7 +111,7 @@ def begins_after(unit: ReadUnit, table: str, livemode: bool, moment: datetime) -
         ORDER BY created_at DESC
         LIMIT 1
         """,  # noqa: S608 - a name of this room only
-        {"livemode": int(livemode), "moment": moments.to_text(moment - _CLOCK_SLACK)},
+        {"livemode": int(livemode), "moment": moments.to_text(moment - min(_CLOCK_SLACK, moment - _FIRST_MOMENT))},
     )
     return int(row["seq"]) if row else 0
 
@@ -119,9 +126,9 @@ def ends_before(unit: ReadUnit, table: str, livemode: bool, moment: datetime) ->
         ORDER BY created_at
         LIMIT 1
         """,  # noqa: S608 - a name of this room only
-        {"livemode": int(livemode), "moment": moments.to_text(moment + _CLOCK_SLACK)},
+        {"livemode": int(livemode), "moment": moments.to_text(moment + min(_CLOCK_SLACK, _LAST_MOMENT - moment))},
     )
-    return int(row["seq"]) if row else _LAST_SEQ
+    return int(row["seq"]) if row else LAST_SEQ
 
 
 def _seq(unit: ReadUnit, table: str, place: int | str | None, parameters: Parameters) -> int | None:

@@ -16,9 +16,10 @@ from crypto_checkout.core.quotes import Rate
 from crypto_checkout.core.session import Session, Status, Terms
 
 from .database import ReadUnit, Row, WriteUnit
-from .lists import Page, Window, begins_after, ends_before, select
+from .lists import LAST_SEQ, Page, Window, begins_after, ends_before, select
 
 MOST_TO_EXPIRE = 2000
+_TABLE = "checkout_sessions"
 _MOST_PARAMETERS = 500
 
 _COLUMNS = (
@@ -83,12 +84,12 @@ def listed(unit: ReadUnit, livemode: bool, wanted: Filter, window: Window) -> Pa
         "customer_email_key = :email": email_key(wanted.customer_email) if wanted.customer_email else None,
         "created_at > :created_after": moments.to_optional_text(after),
         "created_at < :created_before": moments.to_optional_text(before),
-        "seq >= :first": begins_after(unit, "checkout_sessions", livemode, after) if after else None,
-        "seq <= :last": ends_before(unit, "checkout_sessions", livemode, before) if before else None,
     }
     given = {condition: value for condition, value in conditions.items() if value is not None}
     parameters = {condition.rpartition(":")[2]: value for condition, value in given.items()}
-    return select(unit, "checkout_sessions", list(given), parameters, window).map(_session)
+    first = begins_after(unit, _TABLE, livemode, after) if after else 0
+    last = ends_before(unit, _TABLE, livemode, before) if before else LAST_SEQ
+    return select(unit, _TABLE, list(given), parameters, window, first=first, last=last).map(_session)
 
 
 def at_addresses(unit: ReadUnit, addresses: Collection[Address]) -> dict[Address, Session]:
