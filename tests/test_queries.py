@@ -1,6 +1,7 @@
 """Each list reads by an index, whatever it is filtered by: SQLite's own plan of every query says so."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from crypto_checkout.http.api.operations import Operation
 from crypto_checkout.http.api.schemas import CustomersQuery, ListQuery
 from crypto_checkout.http.api.table import table
 from crypto_checkout.services import sandbox_history
-from crypto_checkout.store.database import ReadUnit
+from crypto_checkout.store import deliveries, endpoints, events
+from crypto_checkout.store.database import ReadUnit, WriteUnit
 from tests.api import ENDPOINT, LINK, PRICE, App, made
 
 FILTERS: dict[str, str] = {
@@ -34,14 +36,14 @@ CASES = [(operation, name) for operation in LISTS for name in ("", *operation.qu
 def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, Any]]]:
     """Note every query that is run."""
     queries: list[tuple[str, Any]] = []
-    for name in ("one", "all"):
-        original = getattr(ReadUnit, name)
+    for kind, name in ((ReadUnit, "one"), (ReadUnit, "all"), (WriteUnit, "run")):
+        original = getattr(kind, name)
 
-        def noting(unit: ReadUnit, sql: str, parameters: Any = None, *, run: Any = original) -> Any:
+        def noting(unit: Any, sql: str, parameters: Any = None, *, run: Any = original) -> Any:
             queries.append((sql, parameters))
             return run(unit, sql, parameters)
 
-        monkeypatch.setattr(ReadUnit, name, noting)
+        monkeypatch.setattr(kind, name, noting)
     yield queries
     monkeypatch.undo()
 
@@ -85,6 +87,34 @@ async def test_what_the_simulated_chain_needs_is_found_by_indexes(app: App, aske
     assert len(queries) >= 3
     for sql, parameters in queries:
         assert not [step for step in await plan(app, sql, parameters) if step.startswith("SCAN")]
+
+
+LATER = datetime(2030, 1, 1, tzinfo=UTC)
+WORK: dict[str, Callable[[WriteUnit, str], object]] = {
+    "which endpoints take deliveries": lambda unit, _: deliveries.targets(unit, livemode=False),
+    "what waits": lambda unit, endpoint_id: deliveries.waiting(unit, endpoint_id, [1, 2], 4),
+    "what an attempt takes": lambda unit, _: deliveries.due(unit, 1, LATER),
+    "since when events were missed": lambda unit, endpoint_id: deliveries.first_missed_at(unit, endpoint_id, LATER),
+    "giving up what waits": deliveries.abandon_pending,
+    "forgetting attempts": lambda unit, _: deliveries.delete_attempts_before(unit, LATER, 100),
+    "forgetting events": lambda unit, _: events.delete_before(unit, livemode=False, moment=LATER, limit=100),
+    "a replay": lambda unit, endpoint_id: deliveries.replay_since(
+        unit, endpoint_id, livemode=False, types=["session.paid"], since=LATER
+    ),
+    "the end of failures": lambda unit, endpoint_id: endpoints.set_failing(unit, endpoint_id, None),
+}
+
+
+@pytest.mark.parametrize("name", WORK)
+async def test_the_work_of_deliveries_is_done_by_an_index(app: App, asked: list[tuple[str, Any]], name: str) -> None:
+    endpoint = await made(app.api, "/webhook_endpoints", ENDPOINT)
+    await made(app.api, "/payment_links", LINK)
+    asked.clear()
+    await app.opened.db.write(lambda unit: WORK[name](unit, endpoint["id"]))
+    assert asked
+    for sql, parameters in list(asked):
+        for step in await plan(app, sql, parameters):
+            assert step.startswith(("SEARCH", "LIST SUBQUERY", "CORRELATED")), f"{sql}\n{step}"
 
 
 async def plan(app: App, sql: str, parameters: Any) -> list[str]:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from crypto_checkout.services.retention import Retention
+from crypto_checkout.store.deliveries import MOST_SHOWN
 from tests.api import LINK, App, Clock, listed, made, open_app, until
 from tests.receiver import Receiver
 
@@ -157,3 +159,35 @@ async def test_a_replay_of_a_part_leaves_the_offer_standing(app: App, clock: Clo
         now = clock.now.isoformat().replace("+00:00", "Z")
         await app.api.post(f"{ENDPOINTS}/{endpoint_id}/replay", json={"since": now})
     assert (await found(app, endpoint_id))["missedSince"] == off["missedSince"]
+
+
+async def test_old_attempts_are_forgotten_and_their_deliveries_stay(app: App, clock: Clock) -> None:
+    with Receiver() as receiver:
+        endpoint_id = await endpoint_to(app, receiver)
+        await event_and_attempt(app, endpoint_id)
+        clock.move(days=20)
+        await event_and_attempt(app, endpoint_id)
+    clock.move(days=11)
+    await Retention(app.opened.db, event_days=0, attempt_days=30, clock=clock).turn()
+    newer, older = (await listed(app.api, f"{ENDPOINTS}/{endpoint_id}/deliveries"))["data"]
+    assert [delivery["status"] for delivery in (newer, older)] == ["succeeded", "succeeded"]
+    assert [len(delivery["attempts"]) for delivery in (newer, older)] == [1, 0]
+    since = {"since": "2020-01-01T00:00:00Z"}
+    assert (await app.api.post(f"{ENDPOINTS}/{endpoint_id}/replay", json=since)).json()["queued"] == 0
+
+
+async def test_a_delivery_that_was_sent_again_and_again_shows_its_newest_attempts(app: App) -> None:
+    with Receiver() as receiver:
+        endpoint_id = await endpoint_to(app, receiver)
+        await event_and_attempt(app, endpoint_id)
+        event_id = receiver.received[0].event["id"]
+        for number in range(2, MOST_SHOWN + 3):
+            await app.api.post(f"{ENDPOINTS}/{endpoint_id}/replay", json={"eventId": event_id})
+            await until(lambda: newest(app, endpoint_id, number), "the attempt")  # noqa: B023 - called at once
+    (delivery,) = (await listed(app.api, f"{ENDPOINTS}/{endpoint_id}/deliveries"))["data"]
+    assert [attempt["number"] for attempt in delivery["attempts"]] == list(range(3, MOST_SHOWN + 3))
+
+
+async def newest(app: App, endpoint_id: str, number: int) -> bool:
+    (delivery,) = (await listed(app.api, f"{ENDPOINTS}/{endpoint_id}/deliveries"))["data"]
+    return bool(delivery["attempts"][-1]["number"] == number)

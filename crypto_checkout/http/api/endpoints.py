@@ -125,7 +125,8 @@ OPERATIONS = (
         path="/webhook_endpoints/{id}",
         scope=Scope.WEBHOOKS_WRITE,
         summary="Change a webhook endpoint",
-        description="With `active: true` one that the server has disabled is used again.",
+        description="With `active: true` one that was switched off is used again; a replay since its `missedSince` "
+        "sends what it missed.",
         write=change,
         body=schemas.ChangedEndpoint,
         sent={"events": ["*"], "description": "everything"},
@@ -161,7 +162,8 @@ OPERATIONS = (
         path="/webhook_endpoints/{id}/rotate_secret",
         scope=Scope.WEBHOOKS_WRITE,
         summary="Rotate an endpoint's secret",
-        description="The answer holds the new `secret`, this once. Meanwhile deliveries carry a signature of each.",
+        description="The answer holds the new `secret`, this once. Meanwhile deliveries carry a signature of each, up "
+        "to five old ones. Without an overlap nothing but the new one signs.",
         write=rotate,
         body=schemas.Rotation,
         sent={"overlapSeconds": 3600},
@@ -173,6 +175,7 @@ OPERATIONS = (
         path="/webhook_endpoints/{id}/deliveries",
         scope=Scope.WEBHOOKS_READ,
         summary="List the deliveries to an endpoint",
+        description="Each with its attempts: status, duration, the beginning of the answer, and what went wrong.",
         read=list_deliveries,
         query=schemas.DeliveriesQuery,
         answer=ListResource[DeliveryResource],
@@ -183,7 +186,8 @@ OPERATIONS = (
         path="/webhook_endpoints/{id}/replay",
         scope=Scope.WEBHOOKS_WRITE,
         summary="Send events again",
-        description="One event by its `eventId`, or, with `since`, all that the endpoint wants and has not taken.",
+        description="One event by its `eventId`, whatever came of it, or, with `since`, all that it wants and has "
+        "not taken, those from while it was switched off too.",
         write=replay,
         body=schemas.NewReplay,
         sent={"since": "2026-01-31T12:00:00Z"},

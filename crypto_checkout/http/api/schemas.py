@@ -181,7 +181,7 @@ class Rotation(Request):
     """How a secret is rotated."""
 
     overlap_seconds: Annotated[int, Field(ge=0, le=604_800), Whole] = 86_400
-    """How long the old secret signs beside the new one."""
+    """How long the old secret signs beside the new one; 0 ends it at once, and all others before it."""
 
 
 class NewReplay(Request):
