@@ -49,19 +49,23 @@ class Recorder:
             detail=outcome.detail,
             excerpt=outcome.excerpt,
         )
-        status, next_at = self._next(now, attempt.number - delivery.replayed_from, outcome)
         endpoint = None if outcome.is_success else endpoints.get(unit, delivery.endpoint_id)
+        # An answer of the URL of before says nothing about the endpoint of now.
+        is_its_own = endpoint is not None and endpoint.active and endpoint.url == delivery.url
+        status, next_at = self._next(now, attempt.number - delivery.replayed_from, outcome, may_end=is_its_own)
         if endpoint is not None and not endpoint.active:
             status, next_at = DeliveryStatus.ABANDONED, None  # it was switched off while this was under way
         if not deliveries.record_attempt(unit, delivery, attempt, status, next_at):
             return
         if outcome.is_success:
             endpoints.set_failing(unit, delivery.endpoint_id, None)
-        elif endpoint is not None and endpoint.active and endpoint.url == delivery.url:
+        elif endpoint is not None and is_its_own:
             self._count_failure(unit, endpoint, now, outcome)
         unit.after_commit(lambda: _count_attempt(delivery, outcome, status))
 
-    def _next(self, now: datetime, attempts_made: int, outcome: Outcome) -> tuple[DeliveryStatus, datetime | None]:
+    def _next(
+        self, now: datetime, attempts_made: int, outcome: Outcome, *, may_end: bool
+    ) -> tuple[DeliveryStatus, datetime | None]:
         if outcome.is_success:
             return DeliveryStatus.SUCCEEDED, None
         delay = schedule.next_delay_seconds(
@@ -70,7 +74,7 @@ class Recorder:
             jitter=random.uniform(-1, 1),  # noqa: S311 - it spreads load, nothing depends on it
             retry_after_seconds=outcome.retry_after_seconds,
         )
-        if delay is None or outcome.is_gone:
+        if delay is None or (outcome.is_gone and may_end):
             return DeliveryStatus.ABANDONED, None
         return DeliveryStatus.PENDING, now + timedelta(seconds=delay)
 

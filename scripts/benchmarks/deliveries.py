@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -25,18 +25,18 @@ from pathlib import Path
 
 import httpx
 
-from crypto_checkout.core import examples, ids
+from crypto_checkout.core import examples, ids, resources
 from crypto_checkout.core.endpoint import Endpoint
-from crypto_checkout.core.events import EventType
-from crypto_checkout.services.events import Events
-from crypto_checkout.store import deliveries, endpoints
+from crypto_checkout.core.events import Event, EventType
+from crypto_checkout.services.events import to_body
+from crypto_checkout.store import deliveries, endpoints, events
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.migrate import migrate
 from scripts.benchmarks._figures import say_where
 from tests.server import Server, command
 
 SLOW_START_SECONDS = 7.0
-AT_ONCE = 200
+AT_ONCE = 500
 BETWEEN_EVENTS_SECONDS = 0.05
 CONFIG = '[webhooks]\nallow_private_networks = true\n[log]\nlevel = "{level}"\n'
 SECRET = "whsec_" + "q5cVYbDvnTz0Kx2mWj8Rp4LsEg7uHfAo9iZt3yQdNkI="
@@ -83,7 +83,7 @@ async def fill(path: Path, url: str, backlog: int, number: int) -> None:
         made = [await db.write(lambda unit: inactive_endpoint(unit, url)) for _ in range(number)]
         for first in range(0, backlog, AT_ONCE):
             places = range(first, min(first + AT_ONCE, backlog))
-            await asyncio.gather(*(db.write(waiting(made[place % number])) for place in places))
+            await db.write(partial(wait, to=[made[place % number] for place in places]))
         for each in made:
             await db.write(partial(endpoints.update, endpoint=replace(each, active=True)))
 
@@ -105,16 +105,13 @@ def inactive_endpoint(unit: WriteUnit, url: str) -> Endpoint:
     return made
 
 
-def waiting(to: Endpoint) -> Callable[[WriteUnit], None]:
-    """Return the unit that makes an event as long as that of a paid session."""
-
-    def make(unit: WriteUnit) -> None:
-        session = examples.paid_session(unit.now, "https://pay.example.com", bytes(ids.ENTROPY_BYTES))
-        Events().record(unit, EventType.SESSION_PAID, {**session, "livemode": True})
-        row = unit.one("SELECT MAX(seq) AS seq FROM events")
-        deliveries.enqueue(unit, row["seq"] if row else 0, to.id)
-
-    return make
+def wait(unit: WriteUnit, to: Sequence[Endpoint]) -> None:
+    """Store an event for each of these endpoints, as long as that of a paid session, and have it wait there."""
+    session = examples.paid_session(unit.now, "https://pay.example.com", bytes(ids.ENTROPY_BYTES))
+    for each in to:
+        event = Event(unit.new_id(ids.EVENT), True, EventType.SESSION_PAID, unit.now, {**session, "livemode": True})
+        seq = events.insert(unit, event, session["id"], to_body(resources.event(event)))
+        deliveries.enqueue(unit, seq, each.id)
 
 
 def drain(server: Server, path: Path, url: str, backlog: int) -> None:
@@ -145,20 +142,20 @@ async def check(path: Path, backlog: int) -> None:
     print(f"Recorded: {row['found']:,} attempts for {backlog:,} deliveries")
 
 
-def latency(server: Server, path: Path, url: str, key: str, events: int) -> None:
+def latency(server: Server, path: Path, url: str, key: str, number: int) -> None:
     """Make events one at a time, and show how soon each arrives."""
     api = server.client(key)
     seen = number_of(url)
-    for place in range(events):
+    for place in range(number):
         api.post("/customers", json={"email": f"{place}@example.com"}).raise_for_status()
         time.sleep(BETWEEN_EVENTS_SECONDS)
-    while number_of(url) < seen + events:
+    while number_of(url) < seen + number:
         time.sleep(0.1)
     made = asyncio.run(moments_of_events(path, EventType.CUSTOMER_CREATED))
     took = sorted((at - made[event_id]) * 1000 for event_id, at in came(url)[seen:])
     p50, p95, p99 = (took[min(len(took) - 1, int(share * len(took)))] for share in (0.5, 0.95, 0.99))
     print(
-        f"From the event to the first byte, {events} events one at a time: "
+        f"From the event to the first byte, {number} events one at a time: "
         f"p50 {p50:.1f} ms, p95 {p95:.1f} ms, p99 {p99:.1f} ms, at most {took[-1]:.1f} ms"
     )
 
