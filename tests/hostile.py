@@ -70,6 +70,7 @@ async def serving(
         for task in endpoint.tasks:
             task.cancel()
         await asyncio.gather(*endpoint.tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # an aborted connection is closed at the loop's next turn
 
 
 def answering(answer: bytes) -> Behaviour:

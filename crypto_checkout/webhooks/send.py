@@ -33,6 +33,7 @@ from crypto_checkout.webhooks.guard import (
 
 DEFAULT_TIMEOUT_SECONDS = 15.0
 MAX_ANSWER_BYTES = 64 * 1024
+MAX_ANSWER_PIECES = 1024  # each chunk is one, and a thousand of a byte cost as much as a thousand of a kilobyte
 MAX_EXCERPT_BYTES = 4 * 1024
 
 # Shorter than the usual 5 s after which servers hang up: a connection that dies just as it is used again is a failure.
@@ -177,7 +178,11 @@ class Sender:
         try:
             answer.status_code = response.status
             answer.retry_after_seconds = _retry_after(response)
+            pieces = 0
             async for chunk in response.aiter_stream():
+                pieces += 1
+                if pieces > MAX_ANSWER_PIECES:
+                    raise httpcore.RemoteProtocolError(f"an answer of more than {MAX_ANSWER_PIECES} pieces")
                 answer.body += chunk[: MAX_ANSWER_BYTES - len(answer.body)]
                 if len(answer.body) >= MAX_ANSWER_BYTES:
                     break  # closing an answer that has not ended closes its connection
