@@ -157,7 +157,8 @@ def test_interrupted_it_leaves_nothing_behind(folder: Path, anvil_path: Path, ho
     assert any("chain started" in line for line in process.stdout)
     process.send_signal(how)
     _, said = process.communicate(timeout=WAIT_SECONDS)
-    assert process.returncode == 1
+    # Python ends by SIGINT where the interrupt came within exec(), as it makes a dataclass, handled or not.
+    assert process.returncode in {1, -signal.SIGINT}
     assert said.strip() == "Aborted!"
 
 
