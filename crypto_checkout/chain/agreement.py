@@ -46,6 +46,18 @@ async def on_balances(rpc: Rpc, header: Header, held: Mapping[Address, int], pro
         _check(same, providers, f"the balance of {address} at block {header.number}")
 
 
+async def no_contradiction(rpc: Rpc, header: Header, held: Mapping[Address, int], providers: int) -> None:
+    """Raise ProviderFailed where a provider says that addresses held something else, and fewer than asked for agree.
+
+    Those that can't be reached contradict nobody.
+    """
+    addresses = [*held]
+    answers = await rpc.survey(lambda ask: balances.at(ask, header, addresses))
+    for address, units in held.items():
+        same = sum(answer[address] == units for answer in answers)
+        _check(same, min(providers, len(answers)), f"the balance of {address} at block {header.number}")
+
+
 def _check(said: int, wanted: int, what: str) -> None:
     if said < wanted:
         raise ProviderFailed(f"{said} of {wanted} providers agree on {what} (confirm_with = {wanted})")

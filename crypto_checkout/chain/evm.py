@@ -168,6 +168,11 @@ class EvmChain:
         if self._confirm_with > 1:
             await agreement.on_balances(self._rpc, header, held, self._confirm_with)
 
+    async def compare_balances(self, header: Header, held: Mapping[Address, int]) -> None:
+        """Raise ProviderFailed where another provider says otherwise, and fewer than `confirm_with` agree."""
+        if self._confirm_with > 1:
+            await agreement.no_contradiction(self._rpc, header, held, self._confirm_with)
+
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return what addresses hold of the native coin at a block. Raises StateUnavailable for one too old."""
         return await self._rpc.converse(lambda ask: balances.at(ask, header, addresses)) if addresses else {}

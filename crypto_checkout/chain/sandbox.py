@@ -289,12 +289,8 @@ class SandboxChain:
         self._check_reachable()
         return Head(self.number)
 
-    async def header(self, number: int) -> Header:
-        """Return the header at a height. Raises ProviderFailed for one that is not mined yet."""
-        return (await self.headers([number]))[0]
-
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
-        """Return the headers at these heights."""
+        """Return the headers at these heights. Raises ProviderFailed for one that is not mined yet."""
         self._check_reachable()
         newest = self.number
         if any(not 0 <= number <= newest for number in numbers):
@@ -316,6 +312,8 @@ class SandboxChain:
     async def confirm_balances(self, header: Header, held: Mapping[Address, int]) -> None:
         """Nobody else could be asked."""
 
+    compare_balances = confirm_balances
+
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return what addresses hold of the coin at a block: what was ever paid to them, for nobody sends from here."""
         self._check_current(header)
@@ -330,8 +328,8 @@ class SandboxChain:
 
     async def unlike(self, header: Header, groups: Sequence[Expected]) -> list[Expected]:
         """Return the groups of addresses that hold something else at a block than expected."""
-        found = [(group, await self.balances(header, group.addresses)) for group in groups]
-        return [group for group, held in found if fingerprint([*held.values()]) != group.fingerprint]
+        held = [(await self.balances(header, group.addresses)).values() for group in groups]
+        return [group for group, units in zip(groups, held, strict=True) if fingerprint([*units]) != group.fingerprint]
 
     async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, int]:  # noqa: ARG002 - likewise
         """Return no costs."""

@@ -52,6 +52,9 @@ class Chain(Protocol):
     async def confirm_balances(self, header: Header, held: Mapping[Address, int]) -> None:
         """Return once enough providers have said that addresses hold just that. Raises ProviderFailed."""
 
+    async def compare_balances(self, header: Header, held: Mapping[Address, int]) -> None:
+        """Raise ProviderFailed where providers contradict each other on what addresses hold."""
+
 
 @dataclass(frozen=True, slots=True)
 class Compared:
@@ -140,7 +143,7 @@ class Balances:
         try:
             held = await self._chain.balances(start, [*unseen])
             # What is read too high here would hide as much later, and what is read too low would become money.
-            await self._chain.confirm_balances(start, held)
+            await self._chain.compare_balances(start, held)
         except StateUnavailable:
             # An address that is given out is unused (`services.wallets`): what it holds has come through here.
             return await self._db.read(lambda unit: {a: self._known(unit, each) for a, each in unseen.items()})
