@@ -54,6 +54,7 @@ class Shop:
 
     db: Database
     chain: EvmChain
+    offers: Offers
     sessions: Sessions
     make_watcher: Callable[[], Watcher]
     watcher: Watcher
@@ -147,7 +148,9 @@ async def open_shop(
             )
 
         watcher = make_watcher()
-        shop = Shop(db, chain, Sessions(db, Offers([offer]), events, public_url="http://x"), make_watcher, watcher)
+        offers = Offers([offer])
+        sessions = Sessions(db, offers, events, public_url="http://x")
+        shop = Shop(db, chain, offers, sessions, make_watcher, watcher)
         try:
             await shop.process()
             yield shop

@@ -7,8 +7,8 @@ from crypto_checkout.core import ids
 from tests.api import LINK, App, error, listed, made
 
 FIELDS = """
-    id object livemode slug title description fiatAmount fiatCurrency chainId asset successUrl cancelUrl metadata active
-    checkoutUrl createdAt updatedAt
+    id object livemode slug title description fiatAmount fiatCurrency chainId asset assets successUrl cancelUrl metadata
+    active checkoutUrl createdAt updatedAt
 """
 LINKS = "/payment_links"
 

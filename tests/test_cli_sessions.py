@@ -180,6 +180,21 @@ def test_a_link_made_beside_the_running_server_leads_to_a_session(server: Server
     assert [event["type"] for event in events] == ["payment_link.created"]
 
 
+def test_a_link_with_a_choice_and_what_is_shown_of_its_session(server: Server, run: Run) -> None:
+    both = ("--asset", "1337:ETH", "--asset", "1337:USDC")
+    link = read(run("links", "create", "--title", "Tea", "--amount", "3.50", *both, "--json"))
+    assert link["assets"] == [{"chainId": 1337, "asset": "ETH"}, {"chainId": 1337, "asset": "USDC"}]
+    page = server.client(None).get(link["checkoutUrl"])
+    session_id = page.headers["location"].rpartition("/")[2]
+    said = run("sessions", "show", session_id).stdout
+    assert "ETH on chain 1337, USDC on chain 1337; nothing is chosen yet" in said
+    url = f"{server.url}/checkout/{session_id}/choose"
+    assert server.client(None).post(url, data={"choice": "1337:USDC"}).status_code == 303
+    said = run("sessions", "show", session_id).stdout
+    assert "3.5 USDC on chain 1337" in said
+    assert "nothing is chosen yet" not in said
+
+
 def test_the_list_of_links_is_that_of_the_api(server: Server, run: Run) -> None:
     link = read(run("links", "create", "--title", "A title that is long " * 8, "--amount", "3.50", "--json"))
     listed = read(run("links", "list", "--json"))
@@ -200,6 +215,12 @@ def test_the_list_of_links_is_that_of_the_api(server: Server, run: Run) -> None:
         (("--title", "t" * 201, "--amount", "3.50"), 2, "--title"),
         (("--title", "Tea", "--amount", "3.50", "--asset", "BTC"), 1, "it takes ETH, USDC"),
         (("--title", "Tea", "--amount", "3.50", "--chain", "1"), 1, "1337"),
+        (("--title", "Tea", "--amount", "3.50", "--asset", "1337:BTC"), 1, "it takes ETH, USDC"),
+        (("--title", "Tea", "--amount", "3.50", "--asset", "1337:ETH", "--asset", "1:ETH"), 1, "Chain 1 is not"),
+        (("--title", "Tea", "--amount", "3.50", "--asset", "ETH", "--asset", "USDC"), 2, "like 1:USDC"),
+        (("--title", "Tea", "--amount", "3.50", "--asset", "1337:"), 2, "like 1:USDC"),
+        (("--title", "Tea", "--amount", "3.50", *("--asset", "1337:ETH") * 2), 2, "stands twice"),
+        (("--title", "Tea", "--amount", "3.50", "--asset", "1337:ETH", "--chain", "1337"), 2, "--chain"),
         (("--title", "Tea", "--amount", "3.50", "--mode", "live"), 1, "[[chains]]"),
     ],
 )

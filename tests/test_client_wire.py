@@ -42,10 +42,18 @@ CALLS: dict[str, tuple[Callable[[CheckoutClient], Any], str, Any]] = {
     ),
     "checkout_sessions.create": (
         lambda it: it.checkout_sessions.create(
-            amount={"value": Decimal("9.90"), "currency": "EUR"}, customer_email="a@b.cd", expires_in_seconds=60
+            amount={"value": Decimal("9.90"), "currency": "EUR"},
+            customer_email="a@b.cd",
+            expires_in_seconds=60,
+            assets=[{"chainId": 1, "asset": "ETH"}, {"chainId": 10, "asset": "USDC"}],
         ),
         "POST /checkout_sessions",
-        {"amount": {"value": "9.90", "currency": "EUR"}, "customerEmail": "a@b.cd", "expiresInSeconds": 60},
+        {
+            "amount": {"value": "9.90", "currency": "EUR"},
+            "customerEmail": "a@b.cd",
+            "expiresInSeconds": 60,
+            "assets": [{"chainId": 1, "asset": "ETH"}, {"chainId": 10, "asset": "USDC"}],
+        },
     ),
     "checkout_sessions.retrieve": (
         lambda it: it.checkout_sessions.retrieve("cs_1"),

@@ -27,6 +27,7 @@ from crypto_checkout.http.compression import Compression
 from crypto_checkout.http.docs import pages as docs
 from crypto_checkout.http.middleware import Surroundings
 from crypto_checkout.http.rate_limit import RateLimit, page_limit
+from crypto_checkout.services.choosing import Choosing
 from crypto_checkout.services.customers import Customers
 from crypto_checkout.services.deliveries import Deliveries
 from crypto_checkout.services.dispatcher import Sender
@@ -51,7 +52,8 @@ def application(
 ) -> Starlette:
     """Return the web application."""
     services = _services(parts, offers, test, sender)
-    checkout = pages.site(_checkout(parts, offers, Payers(services.sessions, services.links, services.sandbox)))
+    payers = Payers(services.sessions, services.links, services.sandbox, Choosing(parts.db, offers))
+    checkout = pages.site(_checkout(parts, offers, payers))
     web = Starlette(
         routes=[
             *_api(parts, services).routes(table()),

@@ -10,12 +10,14 @@ from .opening import load_config, print_json, with_database
 from .options import MODES, Options, json_option, limit_option, mode_filter, mode_option
 
 if TYPE_CHECKING:
+    from crypto_checkout.core.assets import Choice
     from crypto_checkout.core.money import Fiat
     from crypto_checkout.core.shapes import LinkResource
     from crypto_checkout.store.database import Database
 
 _HEADINGS = ("created (UTC)", "id", "mode", "state", "price", "title")
 _LONGEST_TITLE = 200
+_MOST_CHOICES = 20
 
 
 @click.group()
@@ -29,7 +31,12 @@ def links() -> None:
 @click.option("--currency", default="USD", show_default=True, help="The price's currency (ISO 4217).")
 @mode_option
 @click.option("--chain", "chain_id", type=int, help="The id of the chain to pay on; without it the first configured.")
-@click.option("--asset", help="The coin to pay in; without it the chain's own.")
+@click.option(
+    "--asset",
+    "assets",
+    multiple=True,
+    help="The coin to pay in; without it the chain's own. Written as 1:USDC, once or several times, payers choose.",
+)
 @json_option
 @click.pass_obj
 def create(
@@ -40,7 +47,7 @@ def create(
     currency: str,
     mode: str,
     chain_id: int | None,
-    asset: str | None,
+    assets: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Make a link and print its URL, which anyone may open: each time for a new session at its price."""
@@ -49,7 +56,14 @@ def create(
     from . import beside
 
     config = load_config(options)
-    new = NewLink(title=_title(title), fiat=_price(amount, currency), chain_id=chain_id, asset=asset)
+    choices = _choices(assets, chain_id)
+    new = NewLink(
+        title=_title(title),
+        fiat=_price(amount, currency),
+        chain_id=chain_id,
+        asset=assets[0] if assets and not choices else None,
+        assets=choices,
+    )
 
     async def work(db: "Database") -> "LinkResource":
         return await db.write(beside.links(config, db).create(mode == "live", new))
@@ -113,6 +127,28 @@ def _title(text: str) -> str:
     if not text.strip() or len(text) > _LONGEST_TITLE or not text.isprintable():
         raise click.UsageError(f"--title takes one line of 1 to {_LONGEST_TITLE} characters")
     return text
+
+
+def _choices(assets: tuple[str, ...], chain_id: int | None) -> "tuple[Choice, ...]":
+    """Return what payers may choose from, written as 1:USDC; nothing where one coin stands alone, without a chain."""
+    from crypto_checkout.core.assets import Choice
+
+    if len(assets) <= 1 and not any(":" in asset for asset in assets):
+        return ()
+    if chain_id is not None:
+        raise click.UsageError("--chain stands in each --asset already, like --asset 1:USDC --asset 10:ETH")
+    found: list[Choice] = []
+    for asset in assets:
+        chain, _, symbol = asset.partition(":")
+        if not (chain.isascii() and chain.isdigit() and symbol):
+            raise click.UsageError(f'--asset: "{asset[:40]}" should name a chain and a coin, like 1:USDC')
+        choice = Choice(int(chain), symbol)
+        if choice in found:
+            raise click.UsageError(f"--asset: {asset} stands twice")
+        found.append(choice)
+    if len(found) > _MOST_CHOICES:
+        raise click.UsageError(f"--asset can be given {_MOST_CHOICES} times at most")
+    return tuple(found)
 
 
 def _price(amount: str, currency: str) -> "Fiat":

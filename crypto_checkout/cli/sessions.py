@@ -149,6 +149,7 @@ def _summary(session: "SessionResource") -> list[str]:
     pairs = [
         ("price", f"{session['fiat']['amount']} {session['fiat']['currency']}"),
         ("amount", f"{_coins(session['amount'])} on chain {session['chainId']}"),
+        ("choice", _choice(session)),
         ("rate", f"{rate['value']} {rate['quote']} for one {rate['base']} ({', '.join(rate['sources'])})"),
         ("address", session["address"]),
         ("received", _coins(session["amountReceived"])),
@@ -163,6 +164,14 @@ def _summary(session: "SessionResource") -> list[str]:
     ]
     head = f"{session['id']}  {tables.mode(session['livemode'])}  {session['status']}{reason}"
     return [head, "", *tables.fields(pairs), "", *_payments(session)]
+
+
+def _choice(session: "SessionResource") -> str | None:
+    """Name what the payer may choose from; None where there is no choice."""
+    if len(session["assets"]) == 1:
+        return None
+    names = ", ".join(f"{each['asset']} on chain {each['chainId']}" for each in session["assets"])
+    return names if session["assetChosen"] else f"{names}; nothing is chosen yet"
 
 
 def _payments(session: "SessionResource") -> list[str]:

@@ -5,6 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal, Required, TypedDict
 
+from crypto_checkout.core.shapes import ChoiceResource
+
 Money = str | Decimal
 """An amount of a currency or coin, exactly: "10.00" or Decimal("10.00"), never a float."""
 
@@ -39,6 +41,7 @@ class _LinkOptions(TypedDict, total=False):
     description: str | None
     chain_id: int | None
     asset: str | None
+    assets: Sequence[ChoiceResource] | None
     success_url: str | None
     cancel_url: str | None
     metadata: Mapping[str, str] | None
@@ -60,12 +63,16 @@ class LinkChanges(_LinkOptions, total=False):
 
 
 class NewSession(TypedDict, total=False):
-    """A new checkout session: exactly one of `amount` and `link_id`."""
+    """A new checkout session: exactly one of `amount` and `link_id`.
+
+    With `assets` instead of `chain_id` and `asset`, the payer chooses: `[{"chainId": 1, "asset": "USDC"}, …]`.
+    """
 
     amount: Amount
     link_id: str
     chain_id: int | None
     asset: str | None
+    assets: Sequence[ChoiceResource] | None
     metadata: Mapping[str, str] | None
     success_url: str | None
     cancel_url: str | None

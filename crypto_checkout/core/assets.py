@@ -6,6 +6,14 @@ from .address import Address
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """A coin on a chain by its names, as links and sessions list what a payer may choose from."""
+
+    chain_id: int
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
 class Asset:
     """A coin or token on one chain; `contract` is None for the native coin.
 
@@ -22,6 +30,11 @@ class Asset:
     def is_native(self) -> bool:
         """Whether this is the chain's own coin."""
         return self.contract is None
+
+    @property
+    def choice(self) -> Choice:
+        """Its names."""
+        return Choice(self.chain_id, self.symbol)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from .assets import Choice
 from .money import Fiat
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A payment link as it is stored; `chain_id` and `asset` are None where the mode's default is meant."""
+    """A payment link as it is stored; `chain_id` and `asset` are None where the mode's default is meant.
+
+    Where `assets` isn't empty, payers choose among those, and `chain_id` and `asset` are None.
+    """
 
     id: str
     livemode: bool
@@ -25,3 +29,4 @@ class Link:
     created_at: datetime
     updated_at: datetime
     metadata: Mapping[str, str] | None = field(default=None, hash=False)
+    assets: tuple[Choice, ...] = ()

@@ -7,7 +7,7 @@ from decimal import Decimal
 from . import moments
 from .address import checksum
 from .assess import Tip, counts
-from .assets import Asset
+from .assets import Asset, Choice
 from .customer import Customer
 from .delivery import Attempt, Delivery
 from .endpoint import Endpoint
@@ -23,6 +23,7 @@ from .shapes import (
     AmountResource,
     ApiKeyResource,
     AttemptResource,
+    ChoiceResource,
     CustomerResource,
     DeletedResource,
     DeliveryResource,
@@ -57,7 +58,7 @@ def session(session: Session, payments: Sequence[Payment], tip: Tip | None, publ
     canonical = [p for p in payments if p.canonical]
     counted = [p for p in canonical if counts(p, session)]
     received = sum(p.transfer.units for p in counted)
-    depths = [tip.confirmations(p.transfer.block_number) if tip else 0 for p in counted]
+    remaining = max(0, terms.amount_units - received)
     return {
         "id": session.id,
         "object": "checkout_session",
@@ -68,18 +69,19 @@ def session(session: Session, payments: Sequence[Payment], tip: Tip | None, publ
         "address": checksum(session.address),
         "chainId": asset.chain_id,
         "asset": asset.symbol,
+        "assets": [choice(each) for each in session.choices],
+        "assetChosen": session.is_chosen,
         "amount": amount(asset, terms.amount_units),
         "amountReceived": amount(asset, received),
-        "amountRemaining": amount(asset, max(0, terms.amount_units - received)),
+        "amountRemaining": amount(asset, remaining),
         "fiat": {"amount": str(session.fiat), "currency": session.fiat.currency},
         "ethPriceUsd": session.eth_price_usd,
         "rate": rate(session.rate),
-        # All that was counted has at least this depth.
-        "confirmations": min(depths, default=0),
+        "confirmations": _depth(counted, tip),
         "requiredConfirmations": terms.required_confirmations,
         "payments": [_payment(session, p, tip) for p in canonical[-MOST_PAYMENTS:]],
         "txHash": next((p.transfer.tx_hash for p in counted), None),
-        "paymentUri": payment_uri(asset, session.address, max(0, terms.amount_units - received) or terms.amount_units),
+        "paymentUri": payment_uri(asset, session.address, remaining or terms.amount_units),
         "checkoutUrl": f"{public_url}/checkout/{session.id}",
         "successUrl": session.success_url,
         "cancelUrl": session.cancel_url,
@@ -91,6 +93,16 @@ def session(session: Session, payments: Sequence[Payment], tip: Tip | None, publ
         "createdAt": moments.to_text(session.created_at),
         "updatedAt": moments.to_text(session.updated_at),
     }
+
+
+def _depth(counted: Sequence[Payment], tip: Tip | None) -> int:
+    """Return the depth that every one of some payments has, 0 for none."""
+    return min((tip.confirmations(p.transfer.block_number) for p in counted), default=0) if tip else 0
+
+
+def choice(choice: Choice) -> ChoiceResource:
+    """Describe what a payer may choose."""
+    return {"chainId": choice.chain_id, "asset": choice.symbol}
 
 
 def rate(rate: Rate) -> RateResource:
@@ -143,6 +155,7 @@ def link(link: Link, public_url: str) -> LinkResource:
         "fiatCurrency": link.fiat.currency,
         "chainId": link.chain_id,
         "asset": link.asset,
+        "assets": [choice(each) for each in link.assets] or None,
         "successUrl": link.success_url,
         "cancelUrl": link.cancel_url,
         "metadata": link.metadata,

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from .address import Address
-from .assets import Asset
+from .assets import Asset, Choice
 from .money import Fiat
 from .quotes import Rate
 
@@ -80,6 +80,9 @@ class Session:
 
     `accepted_units` is what had arrived, on time or not, when the merchant accepted it, and `closed_at` when the
     merchant closed it; None where nobody did.
+
+    `assets` are those that the payer may choose from, empty where there is no choice. Until one `is_chosen`, `asset`,
+    `rate` and `terms` are those of the first of them that had a price, and no page shows them.
     """
 
     id: str
@@ -105,3 +108,10 @@ class Session:
     paid_at: datetime | None = None
     accepted_units: int | None = None
     closed_at: datetime | None = None
+    assets: tuple[Choice, ...] = ()
+    is_chosen: bool = True
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """What the payer may choose from: just its own asset where there is no choice."""
+        return self.assets or (self.asset.choice,)

@@ -56,6 +56,15 @@ class RateResource(TypedDict):
     """When the oldest of them said it."""
 
 
+class ChoiceResource(TypedDict):
+    """A coin on a chain."""
+
+    chainId: int
+    """The chain (EIP-155)."""
+    asset: str
+    """The coin's symbol."""
+
+
 _Sender = TypedDict("_Sender", {"from": Address | None})
 """Apart and in the functional form, because "from" is a keyword of Python."""
 
@@ -104,6 +113,11 @@ class SessionResource(TypedDict):
     """The chain to pay on (EIP-155)."""
     asset: str
     """The coin to pay in."""
+    assets: list[ChoiceResource]
+    """What the payer may choose from; one entry where there is no choice."""
+    assetChosen: bool
+    """Whether the asset is settled. While it is false the payer's page asks, and `chainId`, `asset`, `amount`, `rate`
+    and what follows from them are those of the first of `assets` that has a price."""
     amount: AmountResource
     """What is asked for."""
     amountReceived: AmountResource
@@ -171,6 +185,8 @@ class LinkResource(TypedDict):
     """The chain that its sessions are paid on; null means the first configured one."""
     asset: str | None
     """The coin that its sessions are paid in; null means the chain's native coin."""
+    assets: list[ChoiceResource] | None
+    """What payers choose from; null where `chainId` and `asset` say it."""
     successUrl: str | None
     """Where payers go once it is paid."""
     cancelUrl: str | None

@@ -4,7 +4,7 @@ Everything that needs the network happens here, before the unit that stores it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Protocol
 
@@ -49,6 +49,15 @@ class Evidence:
         """Tell whether there is anything to store."""
         return bool(self.payments or self.unmatched or self.balances)
 
+    def as_of(self, unit: WriteUnit, chain_id: int) -> "Evidence":
+        """Sort it again by what each session asks for now: its payer may have chosen since this was gathered."""
+        payments: list[tuple[Session, Transfer]] = []
+        strays: list[tuple[Session, Transfer]] = []
+        for found, transfer in (*self.payments, *self.unmatched):
+            session = (sessions.get(unit, found.id) or found) if found.assets else found
+            (payments if _asks_for(session, transfer, chain_id) else strays).append((session, transfer))
+        return replace(self, payments=tuple(payments), unmatched=tuple(strays))
+
     def store(self, unit: WriteUnit, chain_id: int) -> None:
         """Store all but the payments, which are `services.judge`'s."""
         for session, transfer in self.unmatched:
@@ -57,6 +66,10 @@ class Evidence:
 
 
 NOTHING = Evidence()
+
+
+def _asks_for(session: Session, transfer: Transfer, chain_id: int) -> bool:
+    return session.asset.chain_id == chain_id and session.asset.contract == transfer.contract
 
 
 def take_back(unit: WriteUnit, chain_id: int, above: int) -> None:
@@ -94,9 +107,10 @@ class Gathering:
         strays: list[tuple[Session, Transfer]] = []
         for transfer in (*arrived, *compared.transfers):
             session = ours[transfer.to]
-            is_asked_for = self._is_here(session) and transfer.contract == session.asset.contract
-            (payments if is_asked_for else strays).append((session, transfer))
-        await self._chain.confirm([t for session, t in payments if session.fiat.amount > self._agree_above_fiat])
+            (payments if _asks_for(session, transfer, self._chain_id) else strays).append((session, transfer))
+        # What is not asked for now may be by the time it is stored, where the payer has a choice.
+        may_count = [*payments, *((session, t) for session, t in strays if session.assets)]
+        await self._chain.confirm([t for session, t in may_count if session.fiat.amount > self._agree_above_fiat])
         if strays:
             log.warning("money came that nobody asked for", chain=self._chain_id, payments=len(strays))
         return Evidence(tuple(payments), tuple(strays), compared.balances)
@@ -106,6 +120,3 @@ class Gathering:
         if not addresses:
             return {}
         return await self._db.read(lambda unit: sessions.at_addresses(unit, addresses))
-
-    def _is_here(self, session: Session) -> bool:
-        return session.asset.chain_id == self._chain_id

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from crypto_checkout.core import ids, resources
-from crypto_checkout.core.errors import ResourceNotFound
+from crypto_checkout.core.assets import Choice
+from crypto_checkout.core.errors import InvalidBody, ResourceNotFound
 from crypto_checkout.core.events import EventType
 from crypto_checkout.core.link import Link
 from crypto_checkout.core.money import Fiat
@@ -34,6 +35,7 @@ class NewLink:
     cancel_url: str | None = None
     metadata: Mapping[str, str] | None = None
     active: bool = True
+    assets: tuple[Choice, ...] = ()
 
 
 class Links:
@@ -48,9 +50,10 @@ class Links:
     def create(self, livemode: bool, new: NewLink) -> Callable[[WriteUnit], LinkResource]:
         """Return the unit that stores a new link.
 
-        Raises UnsupportedChain, UnsupportedAsset or WalletNotConfigured when it could never be paid.
+        Raises UnsupportedChain, UnsupportedAsset or WalletNotConfigured when it could never be paid, and InvalidBody
+        when it has a choice of assets and one of its own.
         """
-        self._offers.of(livemode).chain(new.chain_id).asset(new.asset)
+        self._check(livemode, new)
 
         def make(unit: WriteUnit) -> LinkResource:
             link = Link(
@@ -68,6 +71,7 @@ class Links:
                 created_at=unit.now,
                 updated_at=unit.now,
                 metadata=new.metadata,
+                assets=new.assets,
             )
             store.insert(unit, link)
             return self._recorded(unit, EventType.LINK_CREATED, link)
@@ -88,12 +92,12 @@ class Links:
     ) -> Callable[[WriteUnit], LinkResource]:
         """Return the unit that changes a link; sessions already made keep their price.
 
-        It raises ResourceNotFound, and UnsupportedChain or UnsupportedAsset when it could not be paid any more.
+        It raises ResourceNotFound, and what `create` raises when it could not be paid any more.
         """
 
         def work(unit: WriteUnit) -> LinkResource:
             link = replace(change(_found(unit, link_id, livemode)), updated_at=unit.now)
-            self._offers.of(livemode).chain(link.chain_id).asset(link.asset)
+            self._check(livemode, link)
             store.update(unit, link)
             return self._recorded(unit, EventType.LINK_UPDATED, link)
 
@@ -117,6 +121,15 @@ class Links:
     async def by_slug(self, slug: str) -> Link | None:
         """Return the link behind a public address, of either mode."""
         return await self._db.read(lambda unit: store.by_slug(unit, slug))
+
+    def _check(self, livemode: bool, link: Link | NewLink) -> None:
+        offer = self._offers.of(livemode)
+        if link.assets and (link.chain_id is not None or link.asset is not None):
+            raise InvalidBody(
+                "assets: a link has either assets or chainId and asset; set the others to null.", param="assets"
+            )
+        offer.check(link.assets)
+        offer.chain(link.chain_id).asset(link.asset)
 
     def _recorded(self, unit: WriteUnit, event_type: EventType, link: Link) -> LinkResource:
         resource = resources.link(link, self._public_url)

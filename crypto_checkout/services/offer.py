@@ -1,13 +1,13 @@
 """What a mode can be paid with: its wallet, its chains with their assets, and its prices. Wired in `app`."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.assets import Asset
+from crypto_checkout.core.assets import Asset, Choice
 from crypto_checkout.core.errors import UnsupportedAsset, UnsupportedChain, WalletNotConfigured
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.quotes import Rate
@@ -105,6 +105,23 @@ class Offer:
                 return chain
         known = ", ".join(f"{chain.id} ({chain.name})" for chain in self.chains)
         raise UnsupportedChain(f"Chain {chain_id} is not configured in this mode; there is {known}.", param="chainId")
+
+    def asset(self, choice: Choice) -> Asset:
+        """Return what somebody may choose. Raises UnsupportedChain and UnsupportedAsset."""
+        return self.chain(choice.chain_id).asset(choice.symbol)
+
+    def check(self, choices: Sequence[Choice]) -> None:
+        """Refuse what isn't configured. Raises UnsupportedChain and UnsupportedAsset, whose `param` tells the place."""
+        for place, choice in enumerate(choices):
+            try:
+                self.asset(choice)
+            except (UnsupportedChain, UnsupportedAsset) as error:
+                raise type(error)(error.message, param=f"assets[{place}].{error.param}") from None
+
+    def offered(self, choices: Iterable[Choice]) -> tuple[Choice, ...]:
+        """Keep what is configured."""
+        known = {asset.choice for chain in self.chains for asset in chain.assets}
+        return tuple(choice for choice in choices if choice in known)
 
     def check_ready(self, chain: OfferedChain, asset: Asset) -> None:
         """Refuse while addresses of this chain can't be given out safely, or a token isn't known to be right.

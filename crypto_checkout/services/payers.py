@@ -5,6 +5,7 @@ from crypto_checkout.core.link import Link
 from crypto_checkout.core.shapes import SessionResource
 from crypto_checkout.core.simulated import Scenario
 
+from .choosing import Choosing
 from .links import Links
 from .sandbox import Sandbox
 from .sessions import Sessions, Wanted
@@ -13,7 +14,8 @@ from .sessions import Sessions, Wanted
 class Payers:
     """The sessions and links of both modes, as payers may see them; `sandbox` is None where test mode is off."""
 
-    def __init__(self, sessions: Sessions, links: Links, sandbox: Sandbox | None) -> None:
+    def __init__(self, sessions: Sessions, links: Links, sandbox: Sandbox | None, choosing: Choosing) -> None:
+        self.choosing = choosing
         self._sessions = sessions
         self._links = links
         self._sandbox = sandbox

@@ -1,52 +1,42 @@
 """Make checkout sessions and show them.
 
-Making one is two steps: `quote` asks the price sources, outside any transaction, and `make` is the unit that takes the
-next address and stores the session with its event. Who moves a session afterwards: `services.judge`.
+Making one is two steps: a quote (`services.quoting`), outside any transaction, and the unit that takes the next address
+and stores the session with its event. Who moves a session afterwards: `services.judge`.
+
+Where payers have a choice, the session has the terms of the first asset that had a price, until somebody chooses
+(`services.choosing`).
 """
 
-import math
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from decimal import Decimal
-from fractions import Fraction
+from datetime import datetime, timedelta
 
-from crypto_checkout import metrics
 from crypto_checkout.core import ids, resources
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assess import Tip
-from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.errors import (
-    AmountTooSmall,
-    LinkInactive,
-    PriceUnavailable,
-    ResourceNotFound,
-    UnsupportedAsset,
-    WalletNotConfigured,
-)
+from crypto_checkout.core.assets import Choice
+from crypto_checkout.core.errors import LinkInactive, ResourceNotFound, UnsupportedAsset, WalletNotConfigured
 from crypto_checkout.core.events import EventType
 from crypto_checkout.core.link import Link
 from crypto_checkout.core.money import Fiat
-from crypto_checkout.core.quotes import COIN_PLACES, Rate, units_for
-from crypto_checkout.core.session import Session, Status, Terms
+from crypto_checkout.core.session import Session, Status
 from crypto_checkout.core.shapes import SessionResource
-from crypto_checkout.log import get_logger
 from crypto_checkout.store import chains, links, lists, payments, wallets
 from crypto_checkout.store import sessions as store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 
 from .events import Events
-from .offer import Offer, OfferedChain, Offers, Policy, Wallet
-
-log = get_logger("sessions")
-
-_COMPLAIN_EVERY_SECONDS = 60.0
+from .offer import Offer, Offers, Wallet
+from .quoting import Priced, Quote, Quoting
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked for: exactly one of `link_id` and `fiat`. What is None comes from the link, or is the default."""
+    """What is asked for: exactly one of `link_id` and `fiat`. What is None comes from the link, or is the default.
+
+    With `assets` the payer chooses, and `chain_id` and `asset` are None. Those on chains that take no payments yet are
+    left out, as long as there are others.
+    """
 
     link_id: str | None = None
     fiat: Fiat | None = None
@@ -58,19 +48,7 @@ class Wanted:
     return_url: str | None = None
     customer_email: str | None = None
     expires_in_seconds: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """A price in a coin, and what it was made of. `eth_price_usd` is the native coin's, None for tokens."""
-
-    offer: Offer
-    chain: OfferedChain
-    asset: Asset
-    fiat: Fiat
-    rate: Rate
-    amount_units: int
-    eth_price_usd: str | None
+    assets: tuple[Choice, ...] = ()
 
 
 class Sessions:
@@ -79,9 +57,9 @@ class Sessions:
     def __init__(self, db: Database, offers: Offers, events: Events, *, public_url: str) -> None:
         self._db = db
         self._offers = offers
+        self._quoting = Quoting(offers)
         self._events = events
         self._public_url = public_url
-        self._complained_at = -math.inf
 
     async def prepare(self, livemode: bool, wanted: Wanted) -> Callable[[WriteUnit], SessionResource]:
         """Quote a price, and return the unit that stores a session at it.
@@ -93,9 +71,18 @@ class Sessions:
             WalletNotConfigured: This mode has no wallet, or its next address is not known yet.
 
         """
+        offer = self._offers.of(livemode)
+        offer.check(wanted.assets)
         if wanted.link_id is not None:
-            wanted = await self._db.read(lambda unit: _from_link(unit, wanted, livemode))
-        quote = await self._quote(livemode, wanted)
+            wanted = await self._db.read(lambda unit: _from_link(unit, wanted, offer))
+        assert wanted.fiat is not None, "a session has a price of its own or its link's"
+        priced = Priced(livemode, wanted.fiat, is_from_link=wanted.link_id is not None)
+        if wanted.assets:
+            usable = await self._db.read(lambda unit: _usable(unit, wanted.assets, offer))
+            wanted = replace(wanted, assets=usable or wanted.assets)
+            quote = await self._quoting.first(priced, wanted.assets)
+        else:
+            quote = await self._quoting.quote(priced, wanted.chain_id, wanted.asset)
         return lambda unit: self._make(unit, wanted, quote)
 
     async def create(self, livemode: bool, wanted: Wanted) -> SessionResource:
@@ -131,36 +118,6 @@ class Sessions:
         of_session = payments.of_session(unit, session)
         return resources.session(session, of_session, chains.tip(unit, session.asset.chain_id), self._public_url)
 
-    async def _quote(self, livemode: bool, wanted: Wanted) -> Quote:
-        assert wanted.fiat is not None, "a session has a price of its own or its link's"
-        offer = self._offers.of(livemode)
-        chain = offer.chain(wanted.chain_id)
-        asset = chain.asset(wanted.asset)
-        offer.check_ready(chain, asset)
-        try:
-            rate = await _rate(offer, asset, wanted)
-        except PriceUnavailable as error:
-            self._complain(error)
-            raise
-        usd = await _usd(offer, asset, rate)
-        return Quote(
-            offer=offer,
-            chain=chain,
-            asset=asset,
-            fiat=wanted.fiat,
-            rate=rate,
-            amount_units=_units(wanted, rate, asset),
-            eth_price_usd=None if usd is None else resources.decimal_text(usd),
-        )
-
-    def _complain(self, error: PriceUnavailable) -> None:
-        """Tell the operator that nothing can be sold now; once a minute is enough."""
-        metrics.PRICES_UNAVAILABLE.inc()
-        now = time.monotonic()
-        if now - self._complained_at >= _COMPLAIN_EVERY_SECONDS:
-            self._complained_at = now
-            log.warning("no price, so no sessions", error=str(error))
-
     def _make(self, unit: WriteUnit, wanted: Wanted, quote: Quote) -> SessionResource:
         if wanted.link_id is not None:
             _open_link(unit, wanted.link_id, quote.offer.livemode)  # it may have been switched off since the quote
@@ -185,7 +142,7 @@ class Sessions:
             fiat=quote.fiat,
             rate=quote.rate,
             eth_price_usd=quote.eth_price_usd,
-            terms=_terms(unit, wanted, quote, tip),
+            terms=quote.terms(_expires_at(unit.now, wanted, quote, tip)),
             success_url=wanted.success_url,
             cancel_url=wanted.cancel_url,
             return_url=wanted.return_url,
@@ -193,6 +150,8 @@ class Sessions:
             created_at=unit.now,
             updated_at=unit.now,
             metadata=wanted.metadata,
+            assets=wanted.assets if len(wanted.assets) > 1 else (),
+            is_chosen=len(wanted.assets) <= 1,
         )
         store.insert(unit, session)
         resource = self.describe(unit, session)
@@ -200,23 +159,59 @@ class Sessions:
         return resource
 
 
-def _from_link(unit: ReadUnit, wanted: Wanted, livemode: bool) -> Wanted:
+def _expires_at(now: datetime, wanted: Wanted, quote: Quote, tip: Tip) -> datetime:
+    """Return until when a session can be paid: by the chain's time where ours is behind what it will be judged by."""
+    ttl_seconds = wanted.expires_in_seconds or quote.offer.policy.ttl_seconds
+    return max(quote.offer.chain_time(now), tip.time) + timedelta(seconds=ttl_seconds)
+
+
+def _usable(unit: ReadUnit, choices: Sequence[Choice], offer: Offer) -> tuple[Choice, ...]:
+    """Keep what is on chains that take payments: the address has to be safe to give out on each of them."""
+    return tuple(
+        each for each in choices if each.chain_id not in offer.unready and chains.tip(unit, each.chain_id) is not None
+    )
+
+
+def _from_link(unit: ReadUnit, wanted: Wanted, offer: Offer) -> Wanted:
     """Fill in what a link says.
 
     Its coin stays the wanted one on another chain too: a chain that doesn't have it is refused, rather than paid in
     whatever coin is its first.
     """
     assert wanted.link_id is not None, "only asked for a link"
-    link = _open_link(unit, wanted.link_id, livemode)
+    link = _open_link(unit, wanted.link_id, offer.livemode)
+    assets = wanted.assets or _fitting(link, wanted, offer)
     return replace(
         wanted,
         fiat=link.fiat,
-        chain_id=wanted.chain_id or link.chain_id,
-        asset=wanted.asset or link.asset,
+        chain_id=None if assets else wanted.chain_id or link.chain_id,
+        asset=None if assets else wanted.asset or link.asset,
         metadata=link.metadata if wanted.metadata is None else wanted.metadata,
         success_url=wanted.success_url or link.success_url,
         cancel_url=wanted.cancel_url or link.cancel_url,
+        assets=assets,
     )
+
+
+def _fitting(link: Link, wanted: Wanted, offer: Offer) -> tuple[Choice, ...]:
+    """Return what of a link's choice can be paid today; with a chain or an asset wanted, the first that fits.
+
+    What the configuration lost since the link was made is left out, as long as anything is left.
+    """
+    is_narrowed = wanted.chain_id is not None or wanted.asset is not None
+    if not link.assets:
+        return ()
+    fitting = [
+        each for each in link.assets if wanted.chain_id in {None, each.chain_id} and wanted.asset in {None, each.symbol}
+    ]
+    if not fitting:
+        known = ", ".join(f"{each.symbol} on chain {each.chain_id}" for each in link.assets)
+        param = "chainId" if wanted.asset is None else "asset"
+        raise UnsupportedAsset(f"Payment link {link.id} takes {known}.", param=param)
+    offered = offer.offered(fitting)
+    if not offered:
+        offer.asset(fitting[0])  # says which chain or asset it is that isn't configured any more
+    return offered[:1] if is_narrowed else offered
 
 
 def _open_link(unit: ReadUnit, link_id: str, livemode: bool) -> Link:
@@ -226,61 +221,6 @@ def _open_link(unit: ReadUnit, link_id: str, livemode: bool) -> Link:
     if not link.active:
         raise LinkInactive(f"Payment link {link_id} is switched off (active: false).", param="linkId")
     return link
-
-
-async def _usd(offer: Offer, asset: Asset, rate: Rate) -> Decimal | None:
-    """Return what the native coin costs in dollars; None for tokens."""
-    if not asset.is_native:
-        return None
-    return (rate if rate.quote == "USD" else await offer.prices.rate(asset.symbol, "USD")).value
-
-
-async def _rate(offer: Offer, asset: Asset, wanted: Wanted) -> Rate:
-    assert wanted.fiat is not None, "a session has a price of its own or its link's"
-    try:
-        rate = await offer.prices.rate("USD" if asset.usd_pegged else asset.symbol, wanted.fiat.currency)
-    except UnsupportedAsset as error:
-        raise UnsupportedAsset(error.message, param=_priced_by(wanted, "amount.currency")) from error
-    return replace(rate, base=asset.symbol)
-
-
-def _units(wanted: Wanted, rate: Rate, asset: Asset) -> int:
-    fiat = wanted.fiat
-    assert fiat is not None, "a session has a price of its own or its link's"
-    step = Fraction(1, 10 ** min(COIN_PLACES, asset.decimals))
-    if Fraction(fiat.amount) / Fraction(rate.value) < step:
-        raise AmountTooSmall(
-            f"{fiat} {fiat.currency} is less than the smallest amount of {asset.symbol} that can be asked for "
-            f"({resources.decimal_text(Decimal(step.numerator) / Decimal(step.denominator))} {asset.symbol}).",
-            param=_priced_by(wanted, "amount.value"),
-        )
-    return units_for(fiat.amount, rate, asset.decimals)
-
-
-def _priced_by(wanted: Wanted, param: str) -> str:
-    """Name the field that a wrong price came from."""
-    return param if wanted.link_id is None else "linkId"
-
-
-def _terms(unit: WriteUnit, wanted: Wanted, quote: Quote, tip: Tip) -> Terms:
-    policy: Policy = quote.offer.policy
-    amount = quote.amount_units
-    ttl_seconds = wanted.expires_in_seconds or policy.ttl_seconds
-    # By the chain's time where ours is behind it: by the chain's time it will be judged.
-    expires_at = max(quote.offer.chain_time(unit.now), tip.time) + timedelta(seconds=ttl_seconds)
-    return Terms(
-        amount_units=amount,
-        minimum_units=amount - _share(amount, policy.underpayment_tolerance_percent),
-        maximum_units=amount + _share(amount, policy.overpayment_tolerance_percent),
-        expires_at=expires_at,
-        grace_until=expires_at + timedelta(seconds=policy.late_grace_seconds),
-        required_confirmations=quote.chain.confirmations_for(quote.fiat),
-    )
-
-
-def _share(units: int, percent: Decimal) -> int:
-    """Return so many percent of an amount, rounded down."""
-    return int(units * Fraction(percent) / 100)
 
 
 def _take_address(unit: WriteUnit, wallet: Wallet) -> tuple[int, Address]:

@@ -296,8 +296,9 @@ class Watcher:
         def advance(unit: WriteUnit) -> None:
             chains.remember(unit, self._chain_id, headers)
             chains.move(unit, self._chain_id, to)
-            found.store(unit, self._chain_id)
-            self._judge.advance(unit, found.payments, to.tip)
+            current = found.as_of(unit, self._chain_id)
+            current.store(unit, self._chain_id)
+            self._judge.advance(unit, current.payments, to.tip)
 
         await self._db.write(advance)
         self._cursor = to

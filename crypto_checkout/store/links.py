@@ -7,6 +7,7 @@ from crypto_checkout.core import moments
 from crypto_checkout.core.link import Link
 from crypto_checkout.core.money import Fiat
 
+from . import choices
 from .database import ReadUnit, Row, WriteUnit
 from .lists import Page, Window, page
 
@@ -17,11 +18,11 @@ def insert(unit: WriteUnit, link: Link) -> None:
         """
         INSERT INTO payment_links (
             id, livemode, slug, title, description, fiat_amount, fiat_currency, chain_id, asset, success_url,
-            cancel_url, metadata, active, created_at, updated_at
+            cancel_url, metadata, active, created_at, updated_at, assets
         )
         VALUES (
             :id, :livemode, :slug, :title, :description, :fiat_amount, :fiat_currency, :chain_id, :asset, :success_url,
-            :cancel_url, :metadata, :active, :created_at, :updated_at
+            :cancel_url, :metadata, :active, :created_at, :updated_at, :assets
         )
         """,
         {
@@ -41,7 +42,7 @@ def update(unit: WriteUnit, link: Link) -> None:
         UPDATE payment_links
         SET title = :title, description = :description, fiat_amount = :fiat_amount, fiat_currency = :fiat_currency,
             chain_id = :chain_id, asset = :asset, success_url = :success_url, cancel_url = :cancel_url,
-            metadata = :metadata, active = :active, updated_at = :updated_at
+            metadata = :metadata, active = :active, updated_at = :updated_at, assets = :assets
         WHERE id = :id
         """,
         {"id": link.id, **_writable(link)},
@@ -87,6 +88,7 @@ def _writable(link: Link) -> dict[str, str | int | None]:
         "metadata": None if link.metadata is None else json.dumps(dict(link.metadata), ensure_ascii=False),
         "active": int(link.active),
         "updated_at": moments.to_text(link.updated_at),
+        "assets": choices.to_text(link.assets),
     }
 
 
@@ -106,4 +108,5 @@ def _link(row: Row) -> Link:
         created_at=moments.from_text(row["created_at"]),
         updated_at=moments.from_text(row["updated_at"]),
         metadata=None if row["metadata"] is None else json.loads(row["metadata"]),
+        assets=choices.from_text(row["assets"]),
     )

@@ -116,6 +116,11 @@ def _recorded(row: Row, to: Address) -> Recorded:
     return Recorded(read(row, to), row["chain_id"], at, is_asked_for=True)
 
 
+def has_any(unit: ReadUnit, session_id: str) -> bool:
+    """Tell whether anything was ever paid for a session, in blocks that are orphaned by now too."""
+    return unit.one("SELECT 1 FROM payments WHERE session_id = :id LIMIT 1", {"id": session_id}) is not None
+
+
 def coins(unit: ReadUnit, session_id: str, chain_id: int) -> int:
     """Return what has arrived for a session in canonical blocks of a chain, counted or not, in its native coin."""
     rows = unit.all(

@@ -79,7 +79,7 @@ CREATE TABLE checkout_sessions (
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
     -- 1 while money for it lies in blocks that are not deep yet: the next block may change the verdict.
-    awaits_depth INTEGER NOT NULL DEFAULT 0 CHECK (awaits_depth IN (0, 1)), accepted_units TEXT, customer_email_key TEXT, closed_at TEXT,
+    awaits_depth INTEGER NOT NULL DEFAULT 0 CHECK (awaits_depth IN (0, 1)), accepted_units TEXT, customer_email_key TEXT, closed_at TEXT, assets TEXT, asset_chosen INTEGER NOT NULL DEFAULT 1 CHECK (asset_chosen IN (0, 1)),
     UNIQUE (wallet_id, derivation_index)
 ) STRICT;
 
@@ -195,7 +195,7 @@ CREATE TABLE payment_links (
     active INTEGER NOT NULL CHECK (active IN (0, 1)),
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL
-) STRICT;
+, assets TEXT) STRICT;
 
 CREATE INDEX payment_links_by_activity ON payment_links (livemode, active, seq);
 

@@ -15,6 +15,7 @@ from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.quotes import Rate
 from crypto_checkout.core.session import Session, Status, Terms
 
+from . import choices
 from .database import ReadUnit, Row, WriteUnit
 from .lists import LAST_SEQ, Page, Window, begins_after, ends_before, select
 
@@ -28,12 +29,24 @@ _COLUMNS = (
     "fiat_currency", "rate_base", "rate_quote", "rate_value", "rate_sources", "rate_observed_at", "eth_price_usd",
     "required_confirmations", "success_url", "cancel_url", "return_url", "customer_email", "customer_email_key",
     "metadata", "expires_at", "grace_until", "paid_at", "accepted_units", "closed_at", "created_at", "updated_at",
+    "assets", "asset_chosen",
 )  # fmt: skip
 
 _SETTLED_COLUMNS = (
     "id", "status", "status_reason", "paid_at", "accepted_units", "closed_at", "expires_at", "grace_until",
     "updated_at",
 )  # fmt: skip
+
+_CHOSEN_COLUMNS = (
+    "chain_id", "asset", "asset_decimals", "asset_contract", "amount_units", "minimum_units", "maximum_units",
+    "rate_base", "rate_quote", "rate_value", "rate_sources", "rate_observed_at", "eth_price_usd",
+    "required_confirmations", "asset_chosen", "updated_at",
+)  # fmt: skip
+
+_CHOOSE = (
+    f"UPDATE checkout_sessions SET {', '.join(f'{each} = :{each}' for each in _CHOSEN_COLUMNS)} "  # noqa: S608 - as above
+    "WHERE id = :id"
+)
 
 _INSERT = (
     f"INSERT INTO checkout_sessions ({', '.join(_COLUMNS)}) "  # noqa: S608 - the names above
@@ -222,9 +235,18 @@ def settle(unit: WriteUnit, session: Session) -> None:
     )
 
 
+def choose(unit: WriteUnit, session: Session) -> None:
+    """Store what was chosen for a session: its asset, and the terms and the rate that go with it."""
+    row = _row(session)
+    unit.run(_CHOOSE, {name: row[name] for name in ("id", *_CHOSEN_COLUMNS)})
+
+
 def touch(unit: WriteUnit, session_id: str) -> None:
-    """Note that what a session shows has changed: its payments, if not its status."""
-    unit.run("UPDATE checkout_sessions SET updated_at = :now WHERE id = :id", {"id": session_id, "now": unit.now_text})
+    """Note that what a session shows has changed: its payments, if not its status. Money settles what it is paid in."""
+    unit.run(
+        "UPDATE checkout_sessions SET updated_at = :now, asset_chosen = 1 WHERE id = :id",
+        {"id": session_id, "now": unit.now_text},
+    )
 
 
 def _parts(addresses: Sequence[Address]) -> Iterator[Sequence[Address]]:
@@ -268,6 +290,8 @@ def _row(session: Session) -> dict[str, str | int | None]:
         "closed_at": moments.to_optional_text(session.closed_at),
         "created_at": moments.to_text(session.created_at),
         "updated_at": moments.to_text(session.updated_at),
+        "assets": choices.to_text(session.assets),
+        "asset_chosen": int(session.is_chosen),
     }
 
 
@@ -306,6 +330,8 @@ def _session(row: Row) -> Session:
         paid_at=moments.from_optional_text(row["paid_at"]),
         accepted_units=None if row["accepted_units"] is None else int(row["accepted_units"]),
         closed_at=moments.from_optional_text(row["closed_at"]),
+        assets=choices.from_text(row["assets"]),
+        is_chosen=bool(row["asset_chosen"]),
     )
 
 

@@ -71,6 +71,11 @@ def of_session(unit: ReadUnit, session_id: str) -> list[Unmatched]:
     return [_unmatched(row) for row in rows]
 
 
+def has_any(unit: ReadUnit, session_id: str) -> bool:
+    """Tell whether such money ever reached a session's address, in blocks that are orphaned by now too."""
+    return unit.one("SELECT 1 FROM unmatched_payments WHERE session_id = :id LIMIT 1", {"id": session_id}) is not None
+
+
 def coins(unit: ReadUnit, session_id: str, chain_id: int) -> int:
     """Return what has reached a session's address unasked in canonical blocks of a chain, in its native coin."""
     rows = unit.all(

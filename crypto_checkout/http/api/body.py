@@ -143,7 +143,7 @@ def _texts(value: dict[str, Any]) -> Iterator[tuple[Place, str]]:
                 yield place, name
                 waiting.append(((place, name), inner))
         elif isinstance(each, list):
-            waiting += [((place, str(number)), inner) for number, inner in enumerate(each)]
+            waiting += [((place, f"[{number}]"), inner) for number, inner in enumerate(each)]
 
 
 def _check_text(place: Place, text: str) -> None:

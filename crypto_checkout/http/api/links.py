@@ -26,6 +26,7 @@ async def create(call: Call) -> Unit:
         description=body.description,
         chain_id=body.chain_id,
         asset=body.asset,
+        assets=values.assets(body.assets, chain_id=body.chain_id, asset=body.asset),
         success_url=values.redirect_url(body.success_url, livemode=livemode, param="successUrl"),
         cancel_url=values.redirect_url(body.cancel_url, livemode=livemode, param="cancelUrl"),
         metadata=body.metadata,
@@ -53,6 +54,8 @@ async def change(call: Call) -> Unit:
     given = values.changes(body)
     for name, param in (("success_url", "successUrl"), ("cancel_url", "cancelUrl")):
         values.redirect_url(given.get(name), livemode=call.livemode, param=param)
+    if "assets" in given:
+        given["assets"] = values.assets(body.assets)
     amount, currency = given.pop("fiat_amount", None), given.pop("fiat_currency", None)
 
     def changed(link: Link) -> Link:

@@ -1,7 +1,7 @@
 """What is wrong with a request, in words for a developer: where, what is wanted, and what came."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -38,15 +38,15 @@ _WANTED: Mapping[str, str] = MappingProxyType(
 def first(error: ValidationError, model: type[BaseModel], noun: str) -> tuple[str | None, str]:
     """Return the `param` and the sentence of the first mistake; `noun` is what the model's fields are called."""
     mistake = error.errors(include_url=False)[0]
-    steps = [str(step) for step in mistake["loc"] if step != _KEY]
+    steps = [f"[{step}]" if isinstance(step, int) else step for step in mistake["loc"] if step != _KEY]
     param = path(steps)
     place = f"{param}: " if param else ""
     return param, place + _what_is_wrong(mistake, model, steps, noun)
 
 
 def path(steps: list[str]) -> str | None:
-    """Write a place as `amount.value`; None for the whole."""
-    return shown_name(".".join(steps)) if steps else None
+    """Write a place as `amount.value` or `assets[1].asset`; None for the whole."""
+    return shown_name(".".join(steps).replace(".[", "[")) if steps else None
 
 
 def shown_name(name: str) -> str:
@@ -99,10 +99,19 @@ def _known(model: type[BaseModel], steps: list[str], noun: str) -> str:
 
 def _model_at(model: type[BaseModel], steps: list[str]) -> type[BaseModel]:
     for step in steps:
+        if step.startswith("["):
+            continue
         field = next(field for name, field in model.model_fields.items() if step in {name, field.alias})
-        kinds = [field.annotation, *get_args(field.annotation)]
+        kinds = [*_kinds(field.annotation)]
         model = next(each for each in kinds if isinstance(each, type) and issubclass(each, BaseModel))
     return model
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """Yield a kind of field with all kinds inside it: what a list holds, what may be null."""
+    yield annotation
+    for inner in get_args(annotation):
+        yield from _kinds(inner)
 
 
 def _came(value: Any, code: str) -> str:

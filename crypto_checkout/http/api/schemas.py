@@ -63,6 +63,15 @@ def _exactly_one(first: str, second: str) -> dict[str, Any]:
     }
 
 
+def _alone(alone: str, *others: str) -> dict[str, Any]:
+    """Say in a schema that a field comes without others; null is not there.
+
+    Inside `allOf` generators of clients keep what else the schema says.
+    """
+    nothing: dict[str, Any] = {"type": "null"}
+    return {"anyOf": [{"properties": {alone: nothing}}, {"properties": dict.fromkeys(others, nothing)}]}
+
+
 class Price(Request):
     """A price in a currency, as a decimal string."""
 
@@ -72,10 +81,24 @@ class Price(Request):
     """ISO 4217."""
 
 
+class AssetChoice(Request):
+    """A coin on a chain."""
+
+    chain_id: ChainId
+    """The chain (EIP-155)."""
+    asset: Symbol
+    """The coin's symbol."""
+
+
+Assets = Annotated[list[AssetChoice], Field(min_length=1, max_length=20, json_schema_extra={"uniqueItems": True})]
+
+
 class NewSession(Request):
     """A new session: at a price of its own or at a payment link's."""
 
-    model_config = ConfigDict(json_schema_extra=_exactly_one("amount", "linkId"))
+    model_config = ConfigDict(
+        json_schema_extra={**_exactly_one("amount", "linkId"), "allOf": [_alone("assets", "chainId", "asset")]}
+    )
 
     link_id: Annotated[str, StringConstraints(max_length=60)] | None = None
     """The payment link to take everything from that isn't given here. Give this or `amount`."""
@@ -85,6 +108,9 @@ class NewSession(Request):
     """The chain to pay on; without it the first configured one."""
     asset: Symbol | None = None
     """The coin to pay in; without it the chain's native coin."""
+    assets: Assets | None = None
+    """What the payer may choose from, instead of `chainId` and `asset`. Those on chains that take no payments at the
+    moment are left out."""
     metadata: Metadata | None = None
     """Your own notes."""
     success_url: Url | None = None
@@ -103,6 +129,8 @@ class NewSession(Request):
 class NewLink(Request):
     """A new payment link."""
 
+    model_config = ConfigDict(json_schema_extra={"allOf": [_alone("assets", "chainId", "asset")]})
+
     title: Title
     """What is sold."""
     fiat_amount: AmountText
@@ -115,6 +143,8 @@ class NewLink(Request):
     """The chain to pay on; without it the first configured one."""
     asset: Symbol | None = None
     """The coin to pay in; without it the chain's native coin."""
+    assets: Assets | None = None
+    """What payers may choose from, instead of `chainId` and `asset`."""
     success_url: Url | None = None
     """Where payers go once it is paid; may hold `{CHECKOUT_SESSION_ID}`. https, or http for loopback hosts and in
     test mode."""
@@ -141,6 +171,8 @@ class ChangedLink(Request):
     """The chain to pay on."""
     asset: Symbol | None = None
     """The coin to pay in."""
+    assets: Assets | None = None
+    """What payers may choose from; a link that has a `chainId` or an `asset` needs null for them beside it."""
     success_url: Url | None = None
     """Where payers go once it is paid."""
     cancel_url: Url | None = None
@@ -230,12 +262,6 @@ def _one_of(kinds: type[StrEnum]) -> AfterValidator:
 
 _KindName = Annotated[str, _one_of(Kind), Field(json_schema_extra={"enum": [*Kind]})]
 _ScenarioName = Annotated[str, _one_of(Scenario), Field(json_schema_extra={"enum": [*Scenario]})]
-
-
-def _alone(alone: str, *others: str) -> dict[str, Any]:
-    """Say in a schema that a field comes without others; null is not there."""
-    nothing: dict[str, Any] = {"type": "null"}
-    return {"anyOf": [{"properties": {alone: nothing}}, {"properties": dict.fromkeys(others, nothing)}]}
 
 
 class NewPayment(Request):

@@ -27,6 +27,7 @@ async def create(call: Call) -> Unit:
         fiat=None if body.amount is None else _fiat(body.amount),
         chain_id=body.chain_id,
         asset=body.asset,
+        assets=values.assets(body.assets, chain_id=body.chain_id, asset=body.asset),
         metadata=body.metadata,
         success_url=values.redirect_url(body.success_url, livemode=livemode, param="successUrl"),
         cancel_url=values.redirect_url(body.cancel_url, livemode=livemode, param="cancelUrl"),

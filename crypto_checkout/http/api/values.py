@@ -2,13 +2,17 @@
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
+from crypto_checkout.core.assets import Choice
 from crypto_checkout.core.errors import InvalidBody
 from crypto_checkout.core.money import Fiat, parse_currency, parse_fiat
+
+from .schemas import AssetChoice
 
 _MOST_SHOWN = 60
 _LABEL = re.compile(r"[\w-]{1,63}")
@@ -76,6 +80,20 @@ def _is_loopback(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
     return _is_ip(host) and ipaddress.ip_address(host).is_loopback
+
+
+def assets(
+    given: Sequence[AssetChoice] | None, *, chain_id: int | None = None, asset: str | None = None
+) -> tuple[Choice, ...]:
+    """Read what payers may choose from, each once, and not beside a chain or an asset. Raises InvalidBody."""
+    if given is not None and (chain_id is not None or asset is not None):
+        raise InvalidBody("assets: give either assets, or chainId and asset.", param="assets")
+    choices = [Choice(each.chain_id, each.asset) for each in given or ()]
+    for place, choice in enumerate(choices):
+        if choice in choices[:place]:
+            param = f"assets[{place}]"
+            raise InvalidBody(f"{param}: {choice.symbol} on chain {choice.chain_id} stands twice.", param=param)
+    return tuple(choices)
 
 
 def changes(body: BaseModel) -> dict[str, Any]:

@@ -14,12 +14,18 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.errors import CheckoutError, RecoverableError, ResourceNotFound, RouteNotFound, SessionNotOpen
+from crypto_checkout.core.errors import (
+    CheckoutError,
+    RecoverableError,
+    ResourceNotFound,
+    RouteNotFound,
+    SessionNotOpen,
+)
 from crypto_checkout.core.shapes import SessionResource
 from crypto_checkout.core.simulated import Scenario
 from crypto_checkout.services.payers import Payers
 
-from . import refusals, visitors
+from . import choose, refusals, visitors
 from .paper import Paper
 from .view import public_part, view
 
@@ -96,6 +102,8 @@ def site(checkout: Checkout) -> Site:
         Route("/l/{slug}", pages.for_people(pages.link)),
         Route("/checkout/{id}", pages.for_people(pages.session)),
         Route("/checkout/{id}/status", pages.status),
+        Route("/checkout/{id}" + choose.PATH, pages.for_people(pages.choices.page), methods=["GET"]),
+        Route("/checkout/{id}" + choose.PATH, pages.for_people(pages.choices.choose), methods=["POST"]),
         Route("/checkout/{id}" + _PAY_PATH, pages.for_people(pages.pay_in_test_mode), methods=["POST"]),
     ]
     if checkout.branding.logo is not None:
@@ -109,6 +117,9 @@ class _Pages:
     def __init__(self, checkout: Checkout) -> None:
         self._checkout = checkout
         self._paper = Paper(shop_name=checkout.branding.name, has_logo=checkout.branding.logo is not None)
+        self.choices = choose.ChoicePages(
+            self._paper, checkout.sessions, lambda chain_id: self._face(chain_id).name, checkout.clock
+        )
 
     def for_people(self, handler: Handler) -> Handler:
         """Limit a handler, and answer its errors with a page."""
@@ -147,8 +158,9 @@ class _Pages:
     async def session(self, request: Request) -> Response:
         """Show what is to be paid, or what became of it."""
         session = await self._checkout.sessions.public(request.path_params["id"])
-        chain = session["chainId"]
-        face = self._checkout.chains.get(chain) or ChainFace(f"chain {chain}", "")
+        if self.choices.is_due(session):
+            return await self.choices.ask(session)
+        face = self._face(session["chainId"])
         shown = view(
             session,
             chain_name=face.name,
@@ -162,6 +174,9 @@ class _Pages:
             # tells it from another site's (Fetch, "append a request Origin header").
             response.headers["Referrer-Policy"] = "same-origin"
         return response
+
+    def _face(self, chain_id: int) -> ChainFace:
+        return self._checkout.chains.get(chain_id) or ChainFace(f"chain {chain_id}", "")
 
     async def status(self, request: Request) -> Response:
         """Answer with the public part as JSON. Errors are left to the outer handler, which answers with JSON."""

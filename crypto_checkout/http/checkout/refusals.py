@@ -29,6 +29,19 @@ CROSS_SITE = Refusal(
 )
 NOT_A_TEST = Refusal(403, "This is not a test", "Only payments in test mode can be paid with test money.", _BACK)
 
+LOCKED = Refusal(
+    409,
+    "This can't be changed any more",
+    "Money has come to the address of this payment. Its page tells whether more is to be paid.",
+    _BACK,
+)
+LOCKED_UNCHOSEN = Refusal(
+    409,
+    "Something has come already",
+    "Money has come to the address of this payment before a coin was chosen, so nothing can be chosen any more. The "
+    "shop sees it: please ask there, and send nothing more.",
+)
+
 _NOT_PAYABLE = "The shop asks for a coin or a network that it doesn't take. Please let the shop know."
 _NOW_NOT = "Nothing was charged. Try again in a moment."
 _NOT_FOUND = Refusal(404, "There is no such page", "Check the address, or ask the shop for a new link.")

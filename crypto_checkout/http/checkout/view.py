@@ -18,9 +18,9 @@ PRIVATE_FIELDS = frozenset({"linkId", "customerEmail", "metadata"})
 """Fields of a session that are the merchant's alone."""
 
 _PUBLIC = (
-    "id object livemode status statusReason address chainId asset amount amountReceived amountRemaining fiat "
-    "ethPriceUsd rate confirmations requiredConfirmations payments txHash paymentUri checkoutUrl successUrl cancelUrl "
-    "returnUrl expiresAt paidAt createdAt updatedAt"
+    "id object livemode status statusReason address chainId asset assets assetChosen amount amountReceived "
+    "amountRemaining fiat ethPriceUsd rate confirmations requiredConfirmations payments txHash paymentUri checkoutUrl "
+    "successUrl cancelUrl returnUrl expiresAt paidAt createdAt updatedAt"
 )
 
 PUBLIC_FIELDS = frozenset(_PUBLIC.split())
@@ -84,9 +84,10 @@ class View:
     """All that the page's template needs.
 
     `asked` is what is still to be sent, `received` what counts so far; `received_something` tells whether that is more
-    than nothing. `rate` is the price of one whole `rate_base`. `poll_milliseconds` is the pause between two looks at
-    the status, 0 when nothing is left to wait for. URLs are http or https with the session's id filled in, or None;
-    `leave_url` is where a payer is taken by itself, `back_url` what the way back to the shop is.
+    than nothing. `may_change_asset` offers the way to the payer's other choices. `rate` is the price of one whole
+    `rate_base`. `poll_milliseconds` is the pause between two looks at the status, 0 when nothing is left to wait for.
+    URLs are http or https with the session's id filled in, or None; `leave_url` is where a payer is taken by itself,
+    `back_url` what the way back to the shop is.
     """
 
     session_id: str
@@ -100,6 +101,7 @@ class View:
     received: AmountResource
     received_something: bool
     late_payment: bool
+    may_change_asset: bool
     asset: str
     chain_name: str
     rate: FiatResource
@@ -149,6 +151,7 @@ def view(session: SessionResource, *, chain_name: str, explorer_url: str, now: d
         received=session["amountReceived"],
         received_something=received > 0,
         late_payment=any(not payment["counted"] for payment in session["payments"]),
+        may_change_asset=phase is Phase.WAITING and len(session["assets"]) > 1 and not session["payments"],
         asset=session["asset"],
         chain_name=chain_name,
         rate={"amount": _short_rate(session["rate"]["value"]), "currency": session["rate"]["quote"]},
@@ -169,10 +172,12 @@ def public_part(session: SessionResource) -> dict[str, object]:
     """Keep what the payer may read.
 
     The success URL is null until the session is settled: a shop that trusts whoever opens that page must not be
-    told of by a payer who has only looked at the status.
+    told of by a payer who has only looked at the status. Where to pay is null until the payer has chosen in what.
     """
     fields: Mapping[str, object] = session
     part = {name: value for name, value in fields.items() if name in PUBLIC_FIELDS}
+    if not session["assetChosen"]:
+        part |= {"address": None, "paymentUri": None}
     return part if Status(session["status"]) in SETTLED else {**part, "successUrl": None}
 
 

@@ -18,7 +18,7 @@ from crypto_checkout.http import tags
 from . import markdown
 from .reference import Reference
 
-GUIDES = ("integrate", "webhooks", "errors", "lists", "test-mode")
+GUIDES = ("integrate", "payment-pages", "webhooks", "errors", "lists", "test-mode")
 FOLDER = Path(__file__).parent / "guides"
 WRITTEN_FOR = "http://127.0.0.1:4020"
 """The address in the guides' files; pages show this server's."""

@@ -1,0 +1,163 @@
+"""The payer's choice of network and coin: a page with a form for each, before anything is to be sent anywhere.
+
+It needs no script. The session's page shows it until something is chosen; later it is a page of its own, and warns.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from crypto_checkout.core import errors, moments
+from crypto_checkout.core.assets import Choice
+from crypto_checkout.core.errors import CheckoutError, UnsupportedAsset
+from crypto_checkout.core.session import Status
+from crypto_checkout.core.shapes import SessionResource
+from crypto_checkout.services.choosing import Outcome
+from crypto_checkout.services.payers import Payers
+
+from . import refusals, visitors
+from .paper import Paper
+from .view import web_url
+
+PATH = "/choose"
+
+_MOST_BYTES = 1_000
+
+_NOT_NOW: Mapping[str, tuple[int, str]] = {
+    errors.PriceUnavailable.code: (503, "There is no exchange rate for {} right now."),
+    errors.WalletNotConfigured.code: (503, "{} can't be paid right now."),
+    errors.AmountTooSmall.code: (400, "The amount is too small for {}."),
+    errors.UnsupportedChain.code: (400, "The shop doesn't take {} here."),
+    errors.UnsupportedAsset.code: (400, "The shop doesn't take {} here."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What can be chosen, with its value in the form."""
+
+    value: str
+    asset: str
+    chain_name: str
+    is_current: bool
+
+
+class ChoicePages:
+    """The pages, with what they stand on; `chain_name` and `clock` are those of the other pages."""
+
+    def __init__(
+        self,
+        paper: Paper,
+        payers: Payers,
+        chain_name: Callable[[int], str],
+        clock: Callable[[bool], datetime],
+    ) -> None:
+        self._paper = paper
+        self._payers = payers
+        self._chain_name = chain_name
+        self._clock = clock
+
+    def is_due(self, session: SessionResource) -> bool:
+        """Tell whether the payer has to choose before anything else can be shown."""
+        is_open = session["status"] == Status.PENDING and self._clock(session["livemode"]) < moments.from_text(
+            session["expiresAt"]
+        )
+        return is_open and not session["assetChosen"]
+
+    async def ask(self, session: SessionResource, *, status: int = 200, problem: str = "") -> Response:
+        """Show what can be chosen, unless nothing can be any more."""
+        obstacle = await self._payers.choosing.state(session["id"])
+        if obstacle is not None:
+            return self._refuse(obstacle, session)
+        seen = _seen(session)
+        options = [
+            Option(_value(choice), choice.symbol, self._chain_name(choice.chain_id), choice == seen)
+            for choice in await self._payers.choosing.options(session["id"])
+        ]
+        if not options:
+            raise UnsupportedAsset(f"Nothing that session {session['id']} takes is configured any more.")
+        response = self._paper.page(
+            "choose.html",
+            status=status,
+            session=session,
+            link=await self._payers.link_of(session),
+            options=options,
+            current=next((option for option in options if option.is_current), None),
+            seen="" if seen is None else _value(seen),
+            problem=problem,
+            cancel_url=web_url(session["cancelUrl"], session["id"]),
+        )
+        # With no-referrer, browsers send `Origin: null` with the page's own form; see `pages`.
+        response.headers["Referrer-Policy"] = "same-origin"
+        return response
+
+    async def page(self, request: Request) -> Response:
+        """Show the choice again, so that it can be changed."""
+        session = await self._payers.public(request.path_params["id"])
+        if len(session["assets"]) < 2:  # noqa: PLR2004 - nothing to choose
+            return _back(session["id"])
+        return await self.ask(session)
+
+    async def choose(self, request: Request) -> Response:
+        """Take a choice, and show what is to be paid now."""
+        session = await self._payers.public(request.path_params["id"])
+        if visitors.is_cross_site(request.headers):
+            return refusals.show(self._paper, refusals.CROSS_SITE, _page(session["id"]))
+        form = await _form(request)
+        choice = _choice(form.get("choice", ""))
+        if choice is None:
+            return await self.ask(session)
+        try:
+            outcome = await self._payers.choosing.choose(session["id"], choice, _choice(form.get("seen", "")))
+        except CheckoutError as error:
+            status, sentence = _NOT_NOW.get(error.code, (0, ""))
+            if not status:
+                raise
+            problem = sentence.format(f"{choice.symbol[:20]} on {self._chain_name(choice.chain_id)}")
+            return await self.ask(session, status=status, problem=problem)
+        if outcome is Outcome.LOCKED:
+            return self._refuse(outcome, await self._payers.public(session["id"]))
+        return _back(session["id"])
+
+    def _refuse(self, obstacle: Outcome, session: SessionResource) -> Response:
+        if obstacle is not Outcome.LOCKED:
+            return _back(session["id"])
+        refusal = refusals.LOCKED if session["assetChosen"] else refusals.LOCKED_UNCHOSEN
+        return refusals.show(self._paper, refusal, _page(session["id"]))
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """Read a form as small as ours; a larger one is taken for nothing, without reading on."""
+    received = b""
+    async for chunk in request.stream():
+        received += chunk
+        if len(received) > _MOST_BYTES:
+            return {}
+    return dict(parse_qsl(received.decode("utf-8", "replace")))
+
+
+def _back(session_id: str) -> Response:
+    return RedirectResponse(_page(session_id), 303, {"Cache-Control": "no-store"})
+
+
+def _page(session_id: str) -> str:
+    return f"/checkout/{session_id}"
+
+
+def _seen(session: SessionResource) -> Choice | None:
+    return Choice(session["chainId"], session["asset"]) if session["assetChosen"] else None
+
+
+def _value(choice: Choice) -> str:
+    return f"{choice.chain_id}:{choice.symbol}"
+
+
+def _choice(text: str) -> Choice | None:
+    """Read a form's value; None for what no form has."""
+    chain, colon, symbol = text.partition(":")
+    is_number = chain.isascii() and chain.isdigit() and len(chain) <= 16  # noqa: PLR2004 - digits of 2^53
+    return Choice(int(chain), symbol) if colon and is_number and symbol else None
