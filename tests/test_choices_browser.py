@@ -64,10 +64,14 @@ def test_a_payer_chooses_changes_the_choice_and_pays(server: Server, page: Page)
     expect(main).to_contain_text("If you have already sent ETH, do not change.")
     page.get_by_role("button", name="USDC on Sandbox").click()
     expect(main).to_contain_text("3.5 USDC")
+    page.goto(f"{server.url}/l/{made['slug']}")
+    assert page.url == url_of(server, session)
     page.get_by_role("button", name="Pay with test money").click()
     server.wait_until(lambda: look(server, session_id)["status"] == "paid", "see the payment")
     page.goto(url_of(server, session))
     expect(main).to_contain_text("Thank you")
+    page.goto(f"{server.url}/l/{made['slug']}")
+    assert page.url != url_of(server, session)
 
 
 def test_a_choice_that_is_locked_says_why(server: Server, page: Page) -> None:

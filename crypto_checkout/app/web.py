@@ -26,7 +26,7 @@ from crypto_checkout.http.checkout import pages
 from crypto_checkout.http.compression import Compression
 from crypto_checkout.http.docs import pages as docs
 from crypto_checkout.http.middleware import Surroundings
-from crypto_checkout.http.rate_limit import RateLimit, page_limit
+from crypto_checkout.http.rate_limit import RateLimit, link_limit, page_limit
 from crypto_checkout.services.choosing import Choosing
 from crypto_checkout.services.customers import Customers
 from crypto_checkout.services.deliveries import Deliveries
@@ -132,7 +132,9 @@ def _checkout(parts: Parts, offers: Offers, payers: Payers) -> pages.Checkout:
         sessions=payers,
         chains={chain.id: pages.ChainFace(chain.name, chain.explorer_url) for chain in offers.all_chains().values()},
         branding=pages.Branding(config.branding.name, config.branding.logo),
+        public_url=config.server.public_url,
         limit=page_limit(),
+        limit_sessions=link_limit(),
         clock=lambda livemode: offers.chain_time(livemode, parts.clock()),
     )
 

@@ -147,6 +147,10 @@ class RateLimitExceeded(CheckoutError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class LinkCrowded(RateLimitExceeded):
+    """A payment link makes no more sessions for now: too many visits came, from wherever."""
+
+
 class PriceUnavailable(CheckoutError):
     """Too few price sources gave a usable answer."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from crypto_checkout.core.errors import RateLimitExceeded
+from crypto_checkout.core.errors import LinkCrowded, RateLimitExceeded
 
 _MOST_BUCKETS = 10_000
 
@@ -92,6 +92,10 @@ class RateLimit:
 _PAGES_PER_SECOND, _PAGES_BURST = 10, 100
 _VISITS_PER_SECOND, _VISITS_BURST = 0.5, 20
 
+# How many sessions the visits to one link make, from wherever they come. Each takes an address of the wallet for good,
+# and is watched for hours: a flood from many networks may fill one link, and neither the wallet nor the watcher.
+_SESSIONS_PER_SECOND, _SESSIONS_BURST = 1, 500
+
 _IPV6_CLIENT_BITS = 64
 
 
@@ -103,6 +107,20 @@ def page_limit() -> Callable[[Request], None]:
     def limit(request: Request) -> None:
         bucket = visits if request.scope["path"].startswith("/l/") else looks
         bucket.take(client_name(request.scope["client_address"])).check()
+
+    return limit
+
+
+def link_limit() -> Callable[[str], None]:
+    """Return the limit of new sessions from visits, per link; it raises LinkCrowded."""
+    sessions = RateLimit(per_second=_SESSIONS_PER_SECOND, burst=_SESSIONS_BURST)
+
+    def limit(link_id: str) -> None:
+        allowance = sessions.take(link_id)
+        if not allowance.is_allowed:
+            raise LinkCrowded(
+                "Too many sessions were made from this link.", retry_after_seconds=allowance.retry_after_seconds
+            )
 
     return limit
 

@@ -1,6 +1,8 @@
 """What the payer's pages do: look at a session, visit a link, pay with test money. The id is all that they need."""
 
-from crypto_checkout.core.errors import ResourceNotFound
+from collections.abc import Callable
+
+from crypto_checkout.core.errors import LinkInactive, ResourceNotFound
 from crypto_checkout.core.link import Link
 from crypto_checkout.core.shapes import SessionResource
 from crypto_checkout.core.simulated import Scenario
@@ -33,11 +35,21 @@ class Payers:
         """Return the link behind a public address, switched off or not; makes nothing."""
         return await self._links.by_slug(slug)
 
-    async def visit_link(self, slug: str) -> SessionResource:
-        """Make a session for a link; raises what `services.sessions` raises, and ResourceNotFound for no link."""
+    async def visit_link(self, slug: str, session_id: str | None, admit: Callable[[str], None]) -> SessionResource:
+        """Return the session that this visitor was given, while it is open, or make one.
+
+        `admit` is asked with the link's id before one is made, and may raise. Raises what `services.sessions` raises,
+        and ResourceNotFound for no link.
+        """
         link = await self._links.by_slug(slug)
         if link is None:
             raise ResourceNotFound("There is no such payment link.")
+        if not link.active:
+            raise LinkInactive(f"Payment link {link.id} is switched off.")
+        ongoing = None if session_id is None else await self._sessions.ongoing(session_id, link)
+        if ongoing is not None:
+            return ongoing
+        admit(link.id)
         return await self._sessions.create(link.livemode, Wanted(link_id=link.id))
 
     async def pay_in_test_mode(self, session_id: str, scenario: Scenario | None = None) -> None:

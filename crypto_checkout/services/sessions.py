@@ -29,6 +29,8 @@ from .events import Events
 from .offer import Offer, Offers, Wallet
 from .quoting import Priced, Quote, Quoting
 
+_ONGOING = frozenset({Status.PENDING, Status.DETECTED, Status.UNDERPAID})
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -97,6 +99,18 @@ class Sessions:
             if session is None:
                 raise ResourceNotFound(f"There is no checkout session {session_id[:40]} in this mode.")
             return self.describe(unit, session)
+
+        return await self._db.read(read)
+
+    async def ongoing(self, session_id: str, link: Link) -> SessionResource | None:
+        """Return a link's session while it can be paid as the link says; None for any other, and for none."""
+
+        def read(unit: ReadUnit) -> SessionResource | None:
+            session = store.get(unit, session_id, link.livemode)
+            if session is None or session.link_id != link.id or session.created_at < link.updated_at:
+                return None
+            is_over = self._offers.chain_time(link.livemode, unit.now) >= session.terms.expires_at
+            return None if is_over or session.status not in _ONGOING else self.describe(unit, session)
 
         return await self._db.read(read)
 

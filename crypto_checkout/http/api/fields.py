@@ -158,6 +158,7 @@ CoinText = Annotated[str, StringConstraints(max_length=40), _shown(pattern=r"^[0
 CurrencyCode = Annotated[str, StringConstraints(max_length=10), _shown(enum=sorted(DECIMALS))]
 Symbol = Annotated[str, StringConstraints(min_length=1, max_length=20), _shown(pattern=f"^{_IN_LINES}$")]
 Id = Annotated[str, AfterValidator(_id), _shown(pattern=f"^{_ID.pattern}$")]
+LinkId = Annotated[str, StringConstraints(max_length=60), _shown(pattern=f"^{_ID.pattern}$")]
 Whole = BeforeValidator(_whole)
 """Stands last in a kind of number, so that its bounds are seen."""
 

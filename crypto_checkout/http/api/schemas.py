@@ -6,7 +6,7 @@ The text under a field is its description in the API's documentation.
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from crypto_checkout.core.payment import Kind
@@ -24,6 +24,7 @@ from .fields import (
     Flag,
     Id,
     Limit,
+    LinkId,
     Metadata,
     Moment,
     MomentField,
@@ -100,7 +101,7 @@ class NewSession(Request):
         json_schema_extra={**_exactly_one("amount", "linkId"), "allOf": [_alone("assets", "chainId", "asset")]}
     )
 
-    link_id: Annotated[str, StringConstraints(max_length=60)] | None = None
+    link_id: LinkId | None = None
     """The payment link to take everything from that isn't given here. Give this or `amount`."""
     amount: Price | None = None
     """The price. Give this or `linkId`."""

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from crypto_checkout.core import moments
 from crypto_checkout.core.errors import (
     CheckoutError,
+    LinkInactive,
     RecoverableError,
     ResourceNotFound,
     RouteNotFound,
@@ -25,7 +26,7 @@ from crypto_checkout.core.shapes import SessionResource
 from crypto_checkout.core.simulated import Scenario
 from crypto_checkout.services.payers import Payers
 
-from . import choose, refusals, visitors
+from . import choose, refusals, visitors, visits
 from .paper import Paper
 from .view import public_part, view
 
@@ -75,14 +76,17 @@ def system_clock(livemode: bool) -> datetime:  # noqa: ARG001 - both modes have 
 class Checkout:
     """All that the pages stand on.
 
-    `limit` raises RateLimitExceeded. `clock` tells the time of live (True) or test mode (False), whose time can be
-    moved ahead; it must be the clock that `expiresAt` was taken from.
+    `limit` raises RateLimitExceeded, and `limit_sessions` raises LinkCrowded for a link's id. `clock` tells the time of
+    live (True) or test mode (False), whose time can be moved ahead; it must be the clock that `expiresAt` was taken
+    from. `public_url` tells whether cookies need https.
     """
 
     sessions: Payers
     chains: Mapping[int, ChainFace]
     branding: Branding
+    public_url: str
     limit: Callable[[Request], None]
+    limit_sessions: Callable[[str], None]
     clock: Callable[[bool], datetime] = system_clock
 
 
@@ -150,10 +154,20 @@ class _Pages:
         if visitors.only_looks(request.method, request.headers, insists=insists):
             link = await self._checkout.sessions.link(slug)
             if link is None:
-                raise ResourceNotFound("no link has this slug")
+                return refusals.show(self._paper, refusals.LINK_GONE, _page_of(request))
+            if not link.active:
+                raise LinkInactive("the link is switched off")
             return self._paper.page("link.html", link=link, url=f"{_page_of(request)}?{_INSIST}")
-        session = await self._checkout.sessions.visit_link(slug)
-        return RedirectResponse(f"/checkout/{session['id']}", 303, {"Cache-Control": "no-store"})
+        is_secure = self._checkout.public_url.startswith("https://")
+        before = visits.known(request, slug, is_secure=is_secure)
+        try:
+            session = await self._checkout.sessions.visit_link(slug, before, self._checkout.limit_sessions)
+        except ResourceNotFound:
+            return refusals.show(self._paper, refusals.LINK_GONE, _page_of(request))
+        response = RedirectResponse(f"/checkout/{session['id']}", 303, {"Cache-Control": "no-store"})
+        now = self._checkout.clock(session["livemode"])
+        visits.remember(response, slug, session, now, is_secure=is_secure)
+        return response
 
     async def session(self, request: Request) -> Response:
         """Show what is to be paid, or what became of it."""

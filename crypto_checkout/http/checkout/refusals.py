@@ -41,6 +41,11 @@ LOCKED_UNCHOSEN = Refusal(
     "Money has come to the address of this payment before a coin was chosen, so nothing can be chosen any more. The "
     "shop sees it: please ask there, and send nothing more.",
 )
+LINK_GONE = Refusal(
+    404,
+    "This payment link is gone",
+    "The shop has taken it away, or its address is not complete. Ask the shop for a new link.",
+)
 
 _NOT_PAYABLE = "The shop asks for a coin or a network that it doesn't take. Please let the shop know."
 _NOW_NOT = "Nothing was charged. Try again in a moment."
@@ -72,7 +77,7 @@ BY_CODE: Mapping[str, Refusal] = MappingProxyType(
 def page(paper: Paper, error: errors.CheckoutError | errors.RecoverableError, url: str) -> Response:
     """Print the page for an error; `url` is where its way on leads."""
     if isinstance(error, errors.RateLimitExceeded):
-        return _slow_down(paper, error.retry_after_seconds, url)
+        return _slow_down(paper, error, url)
     if isinstance(error, errors.RecoverableError):
         return show(paper, _LATER, url)
     return show(paper, BY_CODE.get(error.code, _INTERNAL), url)
@@ -90,9 +95,13 @@ def show(paper: Paper, refusal: Refusal, url: str) -> Response:
     )
 
 
-def _slow_down(paper: Paper, seconds: int, url: str) -> Response:
+def _slow_down(paper: Paper, error: errors.RateLimitExceeded, url: str) -> Response:
+    seconds = error.retry_after_seconds
     wait = "a second" if seconds <= 1 else f"{seconds} seconds"
-    text = f"Too many requests came from your network. Wait {wait}, then try again. Your payment is safe."
+    if isinstance(error, errors.LinkCrowded):
+        text = f"Very many people are opening this link right now. Wait {wait}, then try again. Nothing was charged."
+    else:
+        text = f"Too many requests came from your network. Wait {wait}, then try again. Your payment is safe."
     response = show(paper, Refusal(429, "One moment, please", text, _RETRY), url)
     response.headers["Retry-After"] = str(max(1, seconds))
     return response

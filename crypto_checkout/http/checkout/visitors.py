@@ -23,12 +23,22 @@ def only_looks(method: str, headers: Mapping[str, str], *, insists: bool = False
 
     One that `insists` chose to go on, on the page that was shown instead: a person whose browser looks like a bot.
     """
-    return method == "HEAD" or is_prefetch(headers) or (not insists and is_bot(headers.get("user-agent", "")))
+    return (
+        method == "HEAD"
+        or is_prefetch(headers)
+        or not is_navigation(headers)
+        or (not insists and is_bot(headers.get("user-agent", "")))
+    )
 
 
 def is_prefetch(headers: Mapping[str, str]) -> bool:
     """Tell whether a browser loads a page that nobody has asked for yet."""
     return any("prefetch" in value or "preview" in value for value in _values(headers, _PREFETCH_HEADERS))
+
+
+def is_navigation(headers: Mapping[str, str]) -> bool:
+    """Tell whether a page is opened, not an image or the like that another page names (Fetch Metadata)."""
+    return headers.get("sec-fetch-mode", "navigate") == "navigate"
 
 
 def is_bot(user_agent: str) -> bool:
