@@ -22,8 +22,9 @@ from crypto_checkout.core.payment import Kind, Payment, Transfer
 from crypto_checkout.core.quotes import Rate
 from crypto_checkout.core.session import SETTLED, Session, Status, Terms
 from crypto_checkout.core.shapes import SessionResource
-from crypto_checkout.http.checkout import assets, refusals, visitors
-from crypto_checkout.http.checkout.paper import HEADERS, Paper, moment, money
+from crypto_checkout.http import assets, origins
+from crypto_checkout.http.checkout import refusals, visitors
+from crypto_checkout.http.checkout.paper import Paper
 from crypto_checkout.http.checkout.view import (
     PRIVATE_FIELDS,
     PUBLIC_FIELDS,
@@ -35,6 +36,7 @@ from crypto_checkout.http.checkout.view import (
     web_url,
 )
 from crypto_checkout.http.errors import STATUS
+from crypto_checkout.http.printing import HEADERS, moment, money
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 PRICE = 3_333_340_000_000_000
@@ -533,7 +535,7 @@ def test_a_person_who_was_taken_for_a_bot_can_go_on() -> None:
     ],
 )
 def test_another_sites_form_is_told_from_ones_own(headers: dict[str, str], crosses: bool) -> None:
-    assert visitors.is_cross_site(Headers({"Host": "pay.example", **headers})) is crosses
+    assert origins.is_cross_site(Headers({"Host": "pay.example", **headers})) is crosses
 
 
 # What is said when there is nothing to show

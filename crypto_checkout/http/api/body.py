@@ -9,11 +9,9 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
-from crypto_checkout.core.errors import BodyTooLarge, InvalidBody, InvalidJson, InvalidQuery, UnsupportedContentType
+from crypto_checkout.core.errors import InvalidBody, InvalidJson, InvalidQuery, UnsupportedContentType
 
 from . import mistakes
-
-MOST_BYTES = 64 * 1024
 
 Model = TypeVar("Model", bound=BaseModel)
 Place = tuple["Place", str] | None
@@ -24,19 +22,6 @@ _MOST_SHOWN = 60
 
 # Control characters but tab and line breaks, and half surrogate pairs, which JSON can write and UTF-8 can't.
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-
-
-async def read(request: Request) -> bytes:
-    """Return the body. Raises BodyTooLarge, without reading on."""
-    declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and int(declared[:20]) > MOST_BYTES:
-        _refuse_size()
-    received = bytearray()
-    async for chunk in request.stream():
-        received += chunk
-        if len(received) > MOST_BYTES:
-            _refuse_size()
-    return bytes(received)
 
 
 def parse(raw: bytes, content_type: str, model: type[Model]) -> Model:
@@ -125,10 +110,6 @@ def _whole_number(digits: str) -> int:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON value")
-
-
-def _refuse_size() -> NoReturn:
-    raise BodyTooLarge(f"The body is over the limit of {MOST_BYTES // 1024} KiB.")
 
 
 def _texts(value: dict[str, Any]) -> Iterator[tuple[Place, str]]:

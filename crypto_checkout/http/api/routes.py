@@ -23,7 +23,7 @@ from crypto_checkout.core.errors import (
     SessionNotOpen,
 )
 from crypto_checkout.core.key import ApiKey
-from crypto_checkout.http import errors, tags
+from crypto_checkout.http import errors, reading, tags
 from crypto_checkout.http.rate_limit import RateLimit
 from crypto_checkout.services.events import to_body
 from crypto_checkout.services.keys import Keys
@@ -85,7 +85,7 @@ class Api:
             answer = await operation.read(Call(self._services, key, request.path_params, query, None))
             text = answer if isinstance(answer, str) else to_body(answer)
             return tags.answer(request, text.encode(), _PRIVATE) if operation.has_tag else _json(text, operation.status)
-        raw = await body.read(request)
+        raw = await reading.read(request)
         parsed = body.parse(raw, request.headers.get("content-type", ""), operation.body)
         call = Call(self._services, key, request.path_params, query, parsed)
         return await self._write(request, operation, call, raw)

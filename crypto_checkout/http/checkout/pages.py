@@ -24,6 +24,7 @@ from crypto_checkout.core.errors import (
 )
 from crypto_checkout.core.shapes import SessionResource
 from crypto_checkout.core.simulated import Scenario
+from crypto_checkout.http import origins
 from crypto_checkout.services.payers import Payers
 
 from . import choose, refusals, visitors, visits
@@ -211,7 +212,7 @@ class _Pages:
     async def pay_in_test_mode(self, request: Request) -> Response:
         """Pay with test money, as the button says that was pressed, then show the session again."""
         page = _page_of(request)
-        if visitors.is_cross_site(request.headers):
+        if origins.is_cross_site(request.headers):
             return refusals.show(self._paper, refusals.CROSS_SITE, page)
         session = await self._checkout.sessions.public(request.path_params["id"])
         if session["livemode"]:

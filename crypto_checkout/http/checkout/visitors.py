@@ -1,8 +1,7 @@
-"""Who is asking: a person, a preview bot, a browser's prefetch, another site's form. Pure decisions over headers."""
+"""Who is asking: a person, a preview bot, a browser's prefetch. Pure decisions over headers."""
 
 import re
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 _PREFETCH_HEADERS = ("sec-purpose", "purpose", "x-purpose", "x-moz")
 
@@ -44,26 +43,6 @@ def is_navigation(headers: Mapping[str, str]) -> bool:
 def is_bot(user_agent: str) -> bool:
     """Tell whether a User-Agent belongs to a program that makes previews or an index."""
     return _BOTS.search(user_agent) is not None
-
-
-def is_cross_site(headers: Mapping[str, str]) -> bool:
-    """Tell whether another site's page sent this write, as Go's CrossOriginProtection does.
-
-    Browsers say so in `Sec-Fetch-Site`; older ones, and all on plain http, only in `Origin`. With neither it was no
-    browser, and nobody's cookies or network are abused.
-    """
-    site = headers.get("sec-fetch-site")
-    if site:
-        return site not in {"same-origin", "none"}
-    origin = headers.get("origin")
-    return bool(origin) and _host(origin or "") != headers.get("host", "").lower()
-
-
-def _host(origin: str) -> str | None:
-    try:
-        return urlsplit(origin).netloc.lower() or None
-    except ValueError:
-        return None
 
 
 def _values(headers: Mapping[str, str], names: tuple[str, ...]) -> list[str]:

@@ -1,6 +1,5 @@
 """The routes of the documentation. Each page is made when it is first asked for, and kept."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -13,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from crypto_checkout.http import tags
+from crypto_checkout.http import printing, tags
 
 from . import markdown
 from .reference import Reference
@@ -23,8 +22,6 @@ FOLDER = Path(__file__).parent / "guides"
 WRITTEN_FOR = "http://127.0.0.1:4020"
 """The address in the guides' files; pages show this server's."""
 
-_TEMPLATES = Path(__file__).parent.parent / "templates"
-_STATIC = Path(__file__).parent.parent / "static"
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -96,19 +93,6 @@ class _Pages:
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = printing.environment()
     environment.filters |= {"prose": markdown.inline}
-    environment.globals |= {"asset_url": _asset_url}
     return environment
-
-
-@cache
-def _asset_url(name: str) -> str:
-    """Return the address of a file with its hash, so that it may be cached for good."""
-    return f"/static/{name}?v={hashlib.sha256((_STATIC / name).read_bytes()).hexdigest()[:12]}"

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-FOLDER = Path(__file__).parent.parent / "static"
+FOLDER = Path(__file__).parent / "static"
 
 
 def addresses(folder: Path = FOLDER) -> Callable[[str], str]:

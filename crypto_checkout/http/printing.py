@@ -1,0 +1,55 @@
+"""What all pages for people share: the Jinja environment with its filters, and the headers that every page carries."""
+
+from collections.abc import Mapping
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from crypto_checkout.core import moments
+from crypto_checkout.http import assets, qr
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex",
+    "Cache-Control": "no-store",
+}
+
+
+def environment() -> jinja2.Environment:
+    """Return the templates of all pages; a name that a template asks for and nobody gave is an error."""
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {"money": money, "moment": moment}
+    templates.globals |= {"asset_url": assets.addresses(), "qr_svg": qr.svg}
+    return templates
+
+
+def money(amount: Mapping[str, Any]) -> str:
+    """Write an amount of the API, fiat or coin, with its unit.
+
+    Fiat has commas between the thousands. A coin amount has none: it is typed into wallets as it stands.
+    """
+    if "currency" in amount:
+        whole, point, cents = amount["amount"].partition(".")
+        return f"{int(whole):,}{point}{cents} {amount['currency']}"
+    return f"{amount['value']} {amount['asset']}"
+
+
+def moment(text: str) -> str:
+    """Write a moment of the API for people, in UTC: `23 Nov 2026, 09:30 UTC`."""
+    at = moments.from_text(text).astimezone(UTC)
+    return f"{at.day} {at:%b %Y, %H:%M} UTC"

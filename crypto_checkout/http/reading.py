@@ -1,0 +1,26 @@
+"""Read the body of a request, up to a limit."""
+
+from typing import NoReturn
+
+from starlette.requests import Request
+
+from crypto_checkout.core.errors import BodyTooLarge
+
+MOST_BYTES = 64 * 1024
+
+
+async def read(request: Request) -> bytes:
+    """Return the body. Raises BodyTooLarge, without reading on."""
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and int(declared[:20]) > MOST_BYTES:
+        _refuse_size()
+    received = bytearray()
+    async for chunk in request.stream():
+        received += chunk
+        if len(received) > MOST_BYTES:
+            _refuse_size()
+    return bytes(received)
+
+
+def _refuse_size() -> NoReturn:
+    raise BodyTooLarge(f"The body is over the limit of {MOST_BYTES // 1024} KiB.")
