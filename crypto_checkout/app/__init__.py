@@ -18,6 +18,7 @@ from crypto_checkout.config import Config
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.dispatcher import Dispatcher
+from crypto_checkout.services.door import Door
 from crypto_checkout.services.events import Events
 from crypto_checkout.services.health import Health
 from crypto_checkout.services.offer import Offers
@@ -45,6 +46,7 @@ class Opened:
     events: Events
     offers: Offers
     watchers: tuple[Watcher, ...]
+    door: Door
 
 
 @asynccontextmanager
@@ -78,6 +80,7 @@ async def opened(
         both = [mode for mode in (live, test) if mode is not None]
         watchers = tuple(watcher for mode in both for watcher in mode.watchers)
         offers = Offers([mode.offer for mode in both])
+        door = Door.of(db, clock)
         site = web.application(
             parts,
             offers,
@@ -85,11 +88,12 @@ async def opened(
             sender,
             # Where there is real money the simulated chain doesn't count: a test key can take that down.
             Health(db, live.watchers if live is not None else watchers, clock),
+            door,
             metrics_token,
         )
         loops = [*(each.run for each in dispatchers), retention.run, *(loop for mode in both for loop in mode.loops)]
         await stack.enter_async_context(_running(loops, watchers))
-        yield Opened(site, db, parts.events, offers, watchers)
+        yield Opened(site, db, parts.events, offers, watchers, door)
 
 
 def _dispatcher(parts: Parts, sender: Sender, livemode: bool, woken: asyncio.Event) -> Dispatcher:

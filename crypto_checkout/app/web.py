@@ -24,6 +24,9 @@ from crypto_checkout.http.api.routes import Api
 from crypto_checkout.http.api.table import table
 from crypto_checkout.http.checkout import pages
 from crypto_checkout.http.compression import Compression
+from crypto_checkout.http.dashboard.desk import Desk
+from crypto_checkout.http.dashboard.routes import Dashboard
+from crypto_checkout.http.dashboard.table import NAVIGATION, PAGES
 from crypto_checkout.http.docs import pages as docs
 from crypto_checkout.http.middleware import Surroundings
 from crypto_checkout.http.rate_limit import RateLimit, link_limit, page_limit
@@ -31,6 +34,7 @@ from crypto_checkout.services.choosing import Choosing
 from crypto_checkout.services.customers import Customers
 from crypto_checkout.services.deliveries import Deliveries
 from crypto_checkout.services.dispatcher import Sender
+from crypto_checkout.services.door import Door
 from crypto_checkout.services.endpoints import Endpoints
 from crypto_checkout.services.health import Health
 from crypto_checkout.services.keys import Keys
@@ -48,17 +52,20 @@ def application(
     test: Mode | None,
     sender: Sender,
     health: Health,
+    door: Door,
     metrics_token: str | None,
 ) -> Starlette:
     """Return the web application."""
     services = _services(parts, offers, test, sender)
     payers = Payers(services.sessions, services.links, services.sandbox, Choosing(parts.db, offers))
     checkout = pages.site(_checkout(parts, offers, payers))
+    dashboard = Dashboard(_desk(parts, offers, services, health, door), PAGES, NAVIGATION)
     web = Starlette(
         routes=[
             *_api(parts, services).routes(table()),
             *_published(parts.config.server.public_url),
             *checkout.routes,
+            *dashboard.routes(),
             *static.routes(),
             *status.routes(health, metrics_token),
         ],
@@ -86,6 +93,29 @@ def _services(parts: Parts, offers: Offers, test: Mode | None, sender: Sender) -
         deliveries=_deliveries(parts, sender),
         customers=Customers(parts.db, parts.events),
         sandbox=sandbox,
+    )
+
+
+def _desk(parts: Parts, offers: Offers, services: Services, health: Health, door: Door) -> Desk:
+    return Desk(
+        db=parts.db,
+        clock=parts.clock,
+        events=parts.events,
+        offers=offers,
+        health=health,
+        sign_in=door.sign_in,
+        set_up_link=door.set_up_link,
+        account=door.account,
+        trail=door.trail,
+        sessions=services.sessions,
+        settling=services.settling,
+        links=services.links,
+        endpoints=services.endpoints,
+        deliveries=services.deliveries,
+        customers=services.customers,
+        sandbox=services.sandbox,
+        shop_name=parts.config.branding.name,
+        public_url=parts.config.server.public_url,
     )
 
 

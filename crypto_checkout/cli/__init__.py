@@ -9,6 +9,7 @@ from crypto_checkout import __version__
 
 # The modules, not the commands in them: those have the same names and would hide them.
 from . import (
+    admin,
     demo,
     doctor,
     explain,
@@ -61,6 +62,7 @@ for command in (
     upkeep.backup,
     upkeep.restore,
     upkeep.migrate,
+    admin.admin,
     openapi.openapi,
 ):
     main.add_command(command)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from crypto_checkout.config import Config
 
 _WAIT_FOR_CHAINS_SECONDS = 2.0
+_HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 _FIRST_BODY = """-d '{"amount": {"value": "10.00", "currency": "USD"}}'"""
 
 
@@ -28,9 +29,11 @@ async def say_hello(config: "Config", server: "Opened", url: str, serving: "asyn
         f"Crypto Checkout listens on {url}",
         *_public(config, url),
         *_modes(config, server),
+        f"  owner    {_dashboard(config, url)}",
         f"  data     {config.database.path.absolute()}",
         f"  settings {_settings(config)}",
         "",
+        *await _set_up(config, server, url),
         *_next_step(config, server, url, key, has_key=await _has_key(server)),
     ]
     click.echo("\n".join(lines))
@@ -47,11 +50,35 @@ def _public(config: "Config", url: str) -> list[str]:
     public_url = config.server.public_url
     lines = [f"  payers   {public_url}"]
     there, here = urlsplit(public_url), urlsplit(url)
-    if there.hostname in {"127.0.0.1", "localhost", "::1"} and (there.port or 80) != here.port:
+    if there.hostname in _HERE and (there.port or 80) != here.port:
         lines.append(
             f"  WARNING  [server] public_url names port {there.port or 80}: checkout links lead there, not here"
         )
     return lines
+
+
+def _dashboard(config: "Config", url: str) -> str:
+    """Return where the owner finds the dashboard: under the public address, unless that is this machine's."""
+    public_url = config.server.public_url
+    return f"{url if urlsplit(public_url).hostname in _HERE else public_url}/dashboard"
+
+
+async def _set_up(config: "Config", server: "Opened", url: str) -> list[str]:
+    """Offer the one-time link, where the dashboard has no password yet."""
+    if await server.door.sign_in.account() is not None:
+        return []
+    return [
+        "The dashboard has no password yet. Set it within 30 minutes, here (this link works once):",
+        "",
+        f"  {_dashboard(config, url)}/set-up?token={server.door.set_up_link.make()}",
+        "",
+        f"or on the command line: {this_program()}{_named(config)} admin reset-password",
+        "",
+    ]
+
+
+def _named(config: "Config") -> str:
+    return f" --config {shlex.quote(str(config.path))}" if config.path else ""
 
 
 async def _first_key(server: "Opened") -> str | None:
@@ -118,8 +145,7 @@ def _is_test_wallet(xpub: str) -> bool:
 
 def _next_step(config: "Config", server: "Opened", url: str, key: str | None, *, has_key: bool) -> list[str]:
     mode = _mode(server)
-    named = f" --config {shlex.quote(str(config.path))}" if config.path else ""
-    make_key = f"{this_program()}{named} keys create --mode {mode} --name my-shop"
+    make_key = f"{this_program()}{_named(config)} keys create --mode {mode} --name my-shop"
     if key is None:
         return [] if has_key else [f"Next: {make_key}", ""]
     authorization = f'-H "Authorization: Bearer {key}" -H "Content-Type: application/json"'

@@ -21,6 +21,7 @@ EVENT = "evt"
 CUSTOMER = "cus"
 REQUEST = "req"
 API_KEY = "ak"
+LOGIN = "lg"
 
 
 def make(prefix: str, at: datetime, entropy: bytes) -> str:

@@ -75,6 +75,10 @@ class RateLimit:
             retry_after_seconds=max(1, math.ceil((1 - bucket.tokens) / self._per_second)),
         )
 
+    def refill(self, name: str) -> None:
+        """Make a bucket full again."""
+        self._buckets.pop(name, None)
+
     def _make_room(self, now: float) -> None:
         """Forget buckets that are full again: forgetting them gives nobody anything."""
         if len(self._buckets) < _MOST_BUCKETS:

@@ -43,9 +43,14 @@ def create(
     return key, text
 
 
-def revoke(unit: WriteUnit, events: Events, key_id: str) -> ApiKey:
-    """Take a key out of use for good; repeating it changes nothing. Raises ResourceNotFound."""
+def revoke(unit: WriteUnit, events: Events, key_id: str, *, livemode: bool | None = None) -> ApiKey:
+    """Take a key out of use for good; repeating it changes nothing. None takes a key of either mode.
+
+    Raises ResourceNotFound.
+    """
     before = get(unit, key_id)
+    if livemode not in {None, before.livemode}:
+        raise ResourceNotFound(f"There is no API key {key_id[:40]} in this mode.")
     if before.revoked_at is None:
         store.revoke(unit, key_id)
         events.record(unit, EventType.API_KEY_REVOKED, resources.api_key(get(unit, key_id)))

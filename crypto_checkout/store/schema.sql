@@ -1,5 +1,16 @@
 -- Today's tables, for reading. Made from migrations/ by scripts/schema; a change is a new migration.
 
+CREATE TABLE admin (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    password_hash TEXT NOT NULL,
+    password_set_at TEXT NOT NULL,
+    -- Null while no second factor is asked for.
+    totp_secret TEXT,
+    -- The newest time step whose code was taken: each code counts once (RFC 6238, section 5.2).
+    totp_step INTEGER NOT NULL DEFAULT 0,
+    created_at TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE api_keys (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -12,6 +23,20 @@ CREATE TABLE api_keys (
     last_used_at TEXT,
     revoked_at TEXT
 ) STRICT;
+
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    at TEXT NOT NULL,
+    actor TEXT NOT NULL CHECK (actor IN ('owner', 'command_line', 'visitor')),
+    login_id TEXT,
+    address TEXT,
+    action TEXT NOT NULL,
+    livemode INTEGER CHECK (livemode IN (0, 1)),
+    subject TEXT,
+    detail TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX audit_by_action ON audit (action, at);
 
 CREATE TABLE balances (
     chain_id INTEGER NOT NULL,
@@ -178,6 +203,27 @@ CREATE TABLE idempotency_keys (
 
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
 
+CREATE TABLE known_browsers (
+    sha256 TEXT PRIMARY KEY,
+    created_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX known_browsers_by_age ON known_browsers (created_at);
+
+CREATE TABLE logins (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    sha256 TEXT NOT NULL UNIQUE,
+    address TEXT NOT NULL,
+    user_agent TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    seen_at TEXT NOT NULL,
+    -- When the password was last given.
+    confirmed_at TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX logins_by_age ON logins (created_at);
+
 CREATE TABLE payment_links (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -226,6 +272,11 @@ CREATE INDEX payments_by_session ON payments (session_id, block_number);
 CREATE UNIQUE INDEX payments_by_transaction ON payments (
     chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1)
 );
+
+CREATE TABLE recovery_codes (
+    sha256 TEXT PRIMARY KEY,
+    used_at TEXT
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE rpc_usage (
     day TEXT NOT NULL,

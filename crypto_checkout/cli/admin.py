@@ -1,0 +1,67 @@
+"""`crypto-checkout admin`: the owner's way into the dashboard, from the machine itself."""
+
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from .opening import fail, load_config, with_database
+from .options import Options
+
+if TYPE_CHECKING:
+    from crypto_checkout.store.database import Database
+
+_TRIES = 3
+
+
+@click.group()
+def admin() -> None:
+    """Get into the dashboard again."""
+
+
+@admin.command("reset-password")
+@click.pass_obj
+def reset_password(options: Options) -> None:
+    """Set the dashboard's password, and end all its logins.
+
+    It is asked for, or read from standard input. A second factor is switched off, its recovery codes are void. The
+    server may run meanwhile.
+    """
+    from crypto_checkout.services.door import Door
+
+    config = load_config(options)
+    password = _asked_for([config.branding.name]) if sys.stdin.isatty() else _read([config.branding.name])
+
+    async def work(db: "Database") -> int:
+        return await Door.of(db, lambda: datetime.now(UTC)).account.reset_password(password)
+
+    ended = with_database(options, work, make=True)
+    click.echo(f"The dashboard's password is set, for the data in {config.database.path.absolute()}.")
+    click.echo(f"Logins ended: {ended}. No second factor is asked for any more, and recovery codes are void.")
+    click.echo(f"Sign in at {config.server.public_url}/dashboard")
+
+
+def _asked_for(names: list[str]) -> str:
+    from crypto_checkout.core.password import objection
+
+    wrong: str | None = ""
+    for _ in range(_TRIES):
+        password: str = click.prompt("New password", hide_input=True, confirmation_prompt="The same once more")
+        wrong = objection(password, names)
+        if wrong is None:
+            break
+        click.echo(wrong)
+    if wrong is not None:
+        fail("No password was set.")
+    return password
+
+
+def _read(names: list[str]) -> str:
+    from crypto_checkout.core.password import objection
+
+    password = sys.stdin.readline().rstrip("\r\n")
+    wrong = objection(password, names)
+    if wrong is not None:
+        fail(f"{wrong} Nothing was changed.")
+    return password

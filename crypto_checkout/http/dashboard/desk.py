@@ -1,0 +1,54 @@
+"""What the pages stand on: the services, and what is fixed for as long as the server runs. Wired in `app`."""
+
+from dataclasses import dataclass
+
+from crypto_checkout.core.moments import Clock
+from crypto_checkout.services.account import Account
+from crypto_checkout.services.audit import Trail
+from crypto_checkout.services.customers import Customers
+from crypto_checkout.services.deliveries import Deliveries
+from crypto_checkout.services.endpoints import Endpoints
+from crypto_checkout.services.events import Events
+from crypto_checkout.services.health import Health
+from crypto_checkout.services.links import Links
+from crypto_checkout.services.offer import Offers
+from crypto_checkout.services.sandbox import Sandbox
+from crypto_checkout.services.sessions import Sessions
+from crypto_checkout.services.set_up_link import SetUpLink
+from crypto_checkout.services.settling import Settling
+from crypto_checkout.services.sign_in import SignIn
+from crypto_checkout.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Everything a page may need; `sandbox` is None where test mode is switched off."""
+
+    db: Database
+    clock: Clock
+    events: Events
+    offers: Offers
+    health: Health
+    sign_in: SignIn
+    set_up_link: SetUpLink
+    account: Account
+    trail: Trail
+    sessions: Sessions
+    settling: Settling
+    links: Links
+    endpoints: Endpoints
+    deliveries: Deliveries
+    customers: Customers
+    sandbox: Sandbox | None
+    shop_name: str
+    public_url: str
+
+    @property
+    def title(self) -> str:
+        """How the dashboard calls itself."""
+        return self.shop_name or "Crypto Checkout"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that a password must not be made of."""
+        return (self.shop_name, self.public_url.partition("//")[2].replace(".", " "))

@@ -1,0 +1,37 @@
+"""Keep the trail of what was done by whom, in the unit that does it."""
+
+from datetime import timedelta
+
+from crypto_checkout.core.audit import Action, Actor, Entry
+from crypto_checkout.store import audit as store
+from crypto_checkout.store import lists
+from crypto_checkout.store.database import Database, WriteUnit
+
+_REFUSED_KEPT_FOR = timedelta(days=90)
+
+
+def record(
+    unit: WriteUnit,
+    actor: Actor,
+    action: str,
+    *,
+    livemode: bool | None = None,
+    subject: str | None = None,
+    detail: str = "",
+) -> None:
+    """Add a line; `action` is a `core.audit.Action` or the type of the event that tells of the same."""
+    store.insert(unit, actor, action, livemode=livemode, subject=subject, detail=detail)
+    if action == Action.SIGN_IN_REFUSED:
+        # Anybody can add such lines, so they don't stay for good.
+        store.forget(unit, action, unit.now - _REFUSED_KEPT_FOR)
+
+
+class Trail:
+    """Shows the trail."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def listed(self, window: lists.Window) -> lists.Page[Entry]:
+        """Return a part of it, newest first."""
+        return await self._db.read(lambda unit: store.listed(unit, window))
