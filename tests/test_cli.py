@@ -45,6 +45,7 @@ def test_the_commands_are_those_of_the_contract() -> None:
         *("sessions list", "sessions show", "sessions accept", "sessions expire"),
         *("webhooks list", "webhooks test", "webhooks replay"),
         *(f"main {name}" for name in ("init", "serve", "demo", "listen", "trigger", "backup", "restore", "migrate")),
+        "admin reset-password",
     ):
         assert wanted in names
 

@@ -26,7 +26,7 @@ from crypto_checkout.http.checkout import pages
 from crypto_checkout.http.compression import Compression
 from crypto_checkout.http.dashboard.desk import Desk
 from crypto_checkout.http.dashboard.routes import Dashboard
-from crypto_checkout.http.dashboard.table import NAVIGATION, PAGES
+from crypto_checkout.http.dashboard.table import MENUS, PAGES
 from crypto_checkout.http.docs import pages as docs
 from crypto_checkout.http.middleware import Surroundings
 from crypto_checkout.http.rate_limit import RateLimit, link_limit, page_limit
@@ -59,7 +59,7 @@ def application(
     services = _services(parts, offers, test, sender)
     payers = Payers(services.sessions, services.links, services.sandbox, Choosing(parts.db, offers))
     checkout = pages.site(_checkout(parts, offers, payers))
-    dashboard = Dashboard(_desk(parts, offers, services, health, door), PAGES, NAVIGATION)
+    dashboard = Dashboard(_desk(parts, offers, services, health, door), PAGES, MENUS)
     web = Starlette(
         routes=[
             *_api(parts, services).routes(table()),

@@ -11,7 +11,7 @@ from .options import Options
 
 if TYPE_CHECKING:
     from crypto_checkout.core.key import ApiKey
-    from crypto_checkout.store.database import Database
+    from crypto_checkout.store.database import Database, WriteUnit
 
 _SCOPES = [scope.value for scope in Scope]
 
@@ -38,6 +38,9 @@ def keys() -> None:
 @click.pass_obj
 def create(options: Options, *, mode: str, name: str, scopes: tuple[str, ...], as_json: bool) -> None:
     """Make a key; it is shown now and never again."""
+    from crypto_checkout.core.audit import COMMAND_LINE
+    from crypto_checkout.core.events import EventType
+    from crypto_checkout.services import audit
     from crypto_checkout.services import keys as service
     from crypto_checkout.services.events import Events
 
@@ -45,10 +48,15 @@ def create(options: Options, *, mode: str, name: str, scopes: tuple[str, ...], a
         raise click.UsageError("--name takes 1 to 200 characters")
     wanted = [Scope(scope) for scope in scopes] or list(Scope)
 
-    async def work(db: "Database") -> "tuple[ApiKey, str]":
-        return await db.write(
-            lambda unit: service.create(unit, Events(), livemode=mode == "live", name=name, scopes=wanted)
+    def make(unit: "WriteUnit") -> "tuple[ApiKey, str]":
+        made, text = service.create(unit, Events(), livemode=mode == "live", name=name, scopes=wanted)
+        audit.record(
+            unit, COMMAND_LINE, EventType.API_KEY_CREATED, livemode=made.livemode, subject=made.id, detail=name
         )
+        return made, text
+
+    async def work(db: "Database") -> "tuple[ApiKey, str]":
+        return await db.write(make)
 
     key, text = with_database(options, work, make=True)
     if as_json:
@@ -98,11 +106,26 @@ def list_keys(options: Options, *, as_json: bool) -> None:
 def revoke(options: Options, *, key_id: str, as_json: bool) -> None:
     """Take a key out of use, for good and within a second."""
     from crypto_checkout.core import resources
+    from crypto_checkout.core.audit import COMMAND_LINE
+    from crypto_checkout.core.events import EventType
+    from crypto_checkout.services import audit
     from crypto_checkout.services import keys as service
     from crypto_checkout.services.events import Events
 
+    def end(unit: "WriteUnit") -> "ApiKey":
+        revoked = service.revoke(unit, Events(), key_id)
+        audit.record(
+            unit,
+            COMMAND_LINE,
+            EventType.API_KEY_REVOKED,
+            livemode=revoked.livemode,
+            subject=key_id,
+            detail=revoked.name,
+        )
+        return revoked
+
     async def work(db: "Database") -> "ApiKey":
-        return await db.write(lambda unit: service.revoke(unit, Events(), key_id))
+        return await db.write(end)
 
     key = with_database(options, work)
     if as_json:

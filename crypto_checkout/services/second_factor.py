@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 import secrets
 from datetime import datetime
 
@@ -16,6 +17,7 @@ _STEPS_OFF = 1
 """How many steps a phone's clock may be off, either way."""
 
 _SECRET_BYTES = 20
+_SECRET = re.compile("[A-Z2-7]{32}")
 _RECOVERY_BYTES = 10
 _GROUP = 4
 
@@ -23,6 +25,11 @@ _GROUP = 4
 def new_secret() -> str:
     """Return the secret for a new authenticator, in base32."""
     return base64.b32encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+
+
+def is_secret(text: str) -> bool:
+    """Tell whether a text is a secret as `new_secret` makes them."""
+    return _SECRET.fullmatch(text) is not None
 
 
 def address(secret: str, issuer: str) -> str:

@@ -8,14 +8,15 @@ How to add a page:
    `visit.form` what was filled in. Answer with `visit.show("payments/list.html", …)`, or after a write with
    `visit.go("/payments", said="…")`. Errors of the services become pages by themselves; so do wrong cursors.
 2. List it at the end of that module: `PAGES = (Page("GET", "/payments", listed), …)`, and add the module to
-   `table.PAGES`. Paths are relative to `/dashboard` and to `/dashboard/test`: the same page serves both modes, and
-   never both at once. A page for keys, secrets or the wallet has `access=Access.CONFIRMED`, and is shown only when the
-   password was given lately. A page of the navigation has its line in `table.NAVIGATION`, and appears there once it is
-   in the table.
+   `table.PAGES`. Paths are relative to `/dashboard` (live) and to `/dashboard/test`: the same page serves both modes,
+   and never both at once. One for keys, secrets or the wallet has `access=Access.CONFIRMED`, and is shown only when the
+   password was given lately. A page of the navigation, or one under Settings, has its line in `table.MENUS`; shown are
+   those that are in the table.
 3. Write through `visit.write(unit, "payment_link.created")`: it runs a unit of work of a service and adds the line to
    the audit trail in the same transaction. Every POST has passed the guard against other sites' forms before.
-4. The template extends `dashboard/layout.html` and takes its parts from `dashboard/parts.html` (fields, tables, pager,
-   filters, badges, moments). Links are `visit.url("/payments/cs_…", …)`, never written by hand: the mode is in them.
-   No inline script or style; everything works without JavaScript.
-5. Test it with `tests.dashboard`: `signed_in(app)` gives an httpx client of the dashboard, `Signed` a browser.
+4. The template extends `dashboard/layout.html` and takes its parts from `dashboard/parts.html` (fields, filters, pager,
+   badges). Links are `visit.url("/payments/" ~ id)`, never written by hand: the mode is in them. Moments are written
+   with `| when`, amounts with `| money`. No inline script or style; everything works without JavaScript.
+5. Test it with `tests.dashboard`: `signed_in(app)` gives an httpx client of the dashboard, and
+   `signed_in_page(server, browser)` a page of a browser.
 """

@@ -1,6 +1,6 @@
 """Templates into answers, for the merchant."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from markupsafe import Markup
@@ -8,6 +8,8 @@ from starlette.responses import HTMLResponse
 
 from crypto_checkout.core import moments
 from crypto_checkout.http import printing
+
+from . import browsers
 
 _HEADERS = {
     **printing.HEADERS,
@@ -20,12 +22,12 @@ _HEADERS = {
 
 
 class Paper:
-    """What pages are printed on; `navigation` are the titles and paths of the pages that there are."""
+    """What pages are printed on; `menus` are the titles and paths of the pages that there are."""
 
-    def __init__(self, navigation: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, menus: Mapping[str, Sequence[tuple[str, str]]]) -> None:
         self._templates = printing.environment()
         self._templates.filters |= {"when": when}
-        self._templates.globals |= {"navigation": navigation}
+        self._templates.globals |= {"browser_name": browsers.named, **menus}
 
     def page(self, template: str, *, status: int = 200, **content: object) -> HTMLResponse:
         """Print a page."""

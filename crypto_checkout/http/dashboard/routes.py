@@ -50,11 +50,11 @@ PASSWORD, CODE = "current_password", "current_code"
 class Dashboard:
     """The routes of a table of pages."""
 
-    def __init__(self, desk: Desk, pages: Sequence[Page], navigation: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, desk: Desk, pages: Sequence[Page], menus: Mapping[str, Sequence[tuple[str, str]]]) -> None:
         self._desk = desk
         self._pages = pages
         there = {page.path for page in pages if page.method == "GET"}
-        self._paper = Paper([entry for entry in navigation if entry[1] in there])
+        self._paper = Paper({name: [entry for entry in menu if entry[1] in there] for name, menu in menus.items()})
         site = urlsplit(desk.public_url)
         self._cookies = Cookies(is_https=site.scheme == "https")
         self._hosts = frozenset({site.netloc.lower()})

@@ -1,0 +1,31 @@
+"""Name a browser for people by its User-Agent, which may be anything."""
+
+_BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"),
+    ("CriOS/", "Chrome"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+    ("curl/", "curl"),
+)
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "an iPhone"),
+    ("iPad", "an iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "a Mac"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
+_MOST_CHARACTERS = 60
+
+
+def named(user_agent: str) -> str:
+    """Return `Firefox on Windows`; what nobody knows is shown as it is, cut short."""
+    browser = next((name for sign, name in _BROWSERS if sign in user_agent), None)
+    system = next((name for sign, name in _SYSTEMS if sign in user_agent), None)
+    if browser is None:
+        return user_agent[:_MOST_CHARACTERS] or "an unknown browser"
+    return browser if system is None else f"{browser} on {system}"
