@@ -89,6 +89,7 @@ async def opened(
             # Where there is real money the simulated chain doesn't count: a test key can take that down.
             Health(db, live.watchers if live is not None else watchers, clock),
             door,
+            watchers,
             metrics_token,
         )
         loops = [*(each.run for each in dispatchers), retention.run, *(loop for mode in both for loop in mode.loops)]

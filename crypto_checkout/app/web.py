@@ -1,7 +1,7 @@
 """Wire the web application: services behind the API and the pages."""
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -43,7 +43,9 @@ from crypto_checkout.services.offer import Offers
 from crypto_checkout.services.payers import Payers
 from crypto_checkout.services.sandbox import Sandbox
 from crypto_checkout.services.sessions import Sessions
+from crypto_checkout.services.settings import Settings
 from crypto_checkout.services.settling import Settling
+from crypto_checkout.services.watcher import Watcher
 
 
 def application(
@@ -53,13 +55,14 @@ def application(
     sender: Sender,
     health: Health,
     door: Door,
+    watchers: Sequence[Watcher],
     metrics_token: str | None,
 ) -> Starlette:
     """Return the web application."""
     services = _services(parts, offers, test, sender)
     payers = Payers(services.sessions, services.links, services.sandbox, Choosing(parts.db, offers))
     checkout = pages.site(_checkout(parts, offers, payers))
-    dashboard = Dashboard(_desk(parts, offers, services, health, door), PAGES, MENUS)
+    dashboard = Dashboard(_desk(parts, offers, services, health, door, watchers), PAGES, MENUS)
     web = Starlette(
         routes=[
             *_api(parts, services).routes(table()),
@@ -96,7 +99,9 @@ def _services(parts: Parts, offers: Offers, test: Mode | None, sender: Sender) -
     )
 
 
-def _desk(parts: Parts, offers: Offers, services: Services, health: Health, door: Door) -> Desk:
+def _desk(
+    parts: Parts, offers: Offers, services: Services, health: Health, door: Door, watchers: Sequence[Watcher]
+) -> Desk:
     return Desk(
         db=parts.db,
         clock=parts.clock,
@@ -114,6 +119,14 @@ def _desk(parts: Parts, offers: Offers, services: Services, health: Health, door
         deliveries=services.deliveries,
         customers=services.customers,
         sandbox=services.sandbox,
+        settings=Settings(
+            file=None if parts.config.path is None else str(parts.config.path.absolute()),
+            xpub=parts.config.wallet.xpub,
+            nodes={chain.id: chain.rpc_urls for chain in parts.config.chains},
+            price_sources=parts.config.prices.sources,
+            quorum=parts.config.prices.quorum,
+        ),
+        watchers=watchers,
         shop_name=parts.config.branding.name,
         public_url=parts.config.server.public_url,
     )

@@ -1,5 +1,6 @@
 """What the pages stand on: the services, and what is fixed for as long as the server runs. Wired in `app`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crypto_checkout.core.moments import Clock
@@ -15,8 +16,10 @@ from crypto_checkout.services.offer import Offers
 from crypto_checkout.services.sandbox import Sandbox
 from crypto_checkout.services.sessions import Sessions
 from crypto_checkout.services.set_up_link import SetUpLink
+from crypto_checkout.services.settings import Settings
 from crypto_checkout.services.settling import Settling
 from crypto_checkout.services.sign_in import SignIn
+from crypto_checkout.services.watcher import Watcher
 from crypto_checkout.store.database import Database
 
 
@@ -40,6 +43,8 @@ class Desk:
     deliveries: Deliveries
     customers: Customers
     sandbox: Sandbox | None
+    settings: Settings
+    watchers: Sequence[Watcher]
     shop_name: str
     public_url: str
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 from crypto_checkout.core.errors import CheckoutError, UnsupportedContentType
+from crypto_checkout.core.money import Fiat, parse_currency, parse_fiat
 
 _URLENCODED = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 200
@@ -62,6 +63,24 @@ class Form:
             self.mistakes[name] = "Tick at least one."
         return ticked
 
+    def price(self, amount: str = "amount", currency: str = "currency") -> Fiat | None:
+        """Return an amount with its currency, noting a mistake and returning None where it is none."""
+        code, text = self.text(currency, 3).upper(), self.text(amount, 40)
+        if currency in self.mistakes or amount in self.mistakes:
+            return None
+        wrong = currency
+        try:
+            parse_currency(code)
+            wrong = amount
+            return parse_fiat(text, code)
+        except ValueError as error:
+            self.mistakes[wrong] = sentence(str(error))
+            return None
+
+    def forget(self, name: str) -> None:
+        """Drop what came in a field, so that it isn't shown again."""
+        self.fields = {each: values for each, values in self.fields.items() if each != name}
+
     def note(self, error: CheckoutError, fields: Mapping[str, str] | None = None) -> None:
         """Note what a service refused; `fields` are the form's names of the API's `param`s."""
         name = (fields or {}).get(error.param or "", error.param or "")
@@ -69,6 +88,11 @@ class Form:
             self.mistakes[name] = error.message
         else:
             self.mistake = error.message
+
+
+def sentence(words: str) -> str:
+    """Write what an error says as a sentence."""
+    return f"{words[:1].upper()}{words[1:].rstrip('.')}."
 
 
 def parse(raw: bytes, content_type: str) -> Form:

@@ -38,7 +38,7 @@ async def set_up(visit: Visit) -> Response:
     except AlreadySetUp:
         return visit.go("/sign-in", "The dashboard has its password already. Sign in with it.")
     visit.desk.set_up_link.use_up()
-    return _let_in(visit, started, visit.go("/", "Your password is set, and you are signed in."))
+    return _let_in(visit, started, visit.go("/guide", "Your password is set, and you are signed in."))
 
 
 async def show_sign_in(visit: Visit) -> Response:

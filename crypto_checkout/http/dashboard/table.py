@@ -1,9 +1,17 @@
 """Every page of the dashboard, and its navigation."""
 
-from . import api_keys, overview, security, sign_in, trail
+from . import api_keys, guide, overview, security, shop, sign_in, trail
 from .routes import Page
 
-PAGES: tuple[Page, ...] = (*sign_in.PAGES, *overview.PAGES, *api_keys.PAGES, *security.PAGES, *trail.PAGES)
+PAGES: tuple[Page, ...] = (
+    *sign_in.PAGES,
+    *overview.PAGES,
+    *guide.PAGES,
+    *api_keys.PAGES,
+    *security.PAGES,
+    *shop.PAGES,
+    *trail.PAGES,
+)
 
 MENUS = {
     "navigation": (
@@ -15,9 +23,14 @@ MENUS = {
         ("Webhooks", "/webhooks"),
         ("API keys", "/api-keys"),
         ("Settings", "/settings"),
+        ("Set-up guide", "/guide"),
     ),
     "settings": (
         ("Security", "/settings"),
+        ("Shop", "/settings/shop"),
+        ("Wallet", "/settings/wallet"),
+        ("Chains", "/settings/chains"),
+        ("Prices", "/settings/prices"),
         ("Audit trail", "/settings/trail"),
     ),
 }
