@@ -15,6 +15,7 @@ from html import unescape
 from pathlib import Path
 
 import httpx
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.api import App
@@ -90,3 +91,9 @@ def signed_in_page(
         page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/dashboard**")
     return page
+
+
+def axe_finds(page: Page) -> str:
+    """Return what axe has against the page, empty for nothing."""
+    results = Axe().run(page)
+    return str(results.generate_report()) if results.violations_count else ""
