@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from click.testing import CliRunner, Result
 
@@ -19,6 +20,7 @@ from crypto_checkout.cli import main
 from crypto_checkout.core import moments
 from crypto_checkout.store import backup
 from crypto_checkout.store import migrate as migrations
+from tests.dashboard import PASSWORD, SET_UP_LINK
 from tests.server import Server, command
 
 Run = Callable[..., Result]
@@ -219,6 +221,26 @@ def test_a_busy_shop_passes_over_as_many_as_its_pace_and_the_time_since_the_copy
     (busy,) = [each for each in backup.restore(copy, database, [], now, None).wallets if each.wallet_id == "busy"]
     # 100,000 in ten days, so 100,000 in the ten days since, and as many again to be sure.
     assert busy == backup.Moved("busy", 300_000, is_known=False)
+
+
+def test_a_login_of_the_copy_lets_nobody_in(tmp_path: Path, run: Run) -> None:
+    with Server(tmp_path) as server:
+        link = SET_UP_LINK.search(server.output)
+        assert link is not None
+        with httpx.Client(base_url=f"{server.url}/dashboard", headers={"Origin": server.url}, trust_env=False) as owner:
+            body = {"token": link[1], "password": PASSWORD, "again": PASSWORD}
+            assert owner.post("/set-up", data=body).status_code == 303
+            stolen = dict(owner.cookies)
+            assert command(tmp_path, "backup", "copy.db").returncode == 0
+            owner.post("/test/sign-out")
+    done = run("restore", "copy.db")
+    assert done.exit_code == 0, done.output
+    assert "Logins to the dashboard have ended" in done.output
+    with Server(tmp_path) as server:
+        with httpx.Client(base_url=f"{server.url}/dashboard", cookies=stolen, trust_env=False) as thief:
+            assert thief.get("/test/settings").status_code == 303
+        with httpx.Client(base_url=f"{server.url}/dashboard", headers={"Origin": server.url}, trust_env=False) as owner:
+            assert owner.post("/sign-in", data={"password": PASSWORD}).headers["location"] == "/dashboard"
 
 
 def test_what_was_there_is_kept_beside_also_after_a_kill(shop: Shop, run: Run) -> None:

@@ -13,6 +13,7 @@ from crypto_checkout.services import sandbox_history
 from crypto_checkout.store import deliveries, endpoints, events
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from tests.api import ENDPOINT, LINK, PRICE, App, made
+from tests.dashboard import signed_in, visitor
 
 FILTERS: dict[str, str] = {
     "status": "pending",
@@ -115,6 +116,25 @@ async def test_the_work_of_deliveries_is_done_by_an_index(app: App, asked: list[
     for sql, parameters in list(asked):
         for step in await plan(app, sql, parameters):
             assert step.startswith(("SEARCH", "LIST SUBQUERY", "CORRELATED")), f"{sql}\n{step}"
+
+
+async def test_the_dashboard_finds_who_asks_by_an_index(app: App, asked: list[tuple[str, Any]]) -> None:
+    owner = await signed_in(app)
+    asked.clear()
+    for path in ("/test", "/test/settings", "/test/settings/trail", "/test/settings/trail?after=2", "/sign-in"):
+        await owner.get(path)
+    client = await visitor(app)
+    client.cookies.set("checkout_browser", "somebody's")
+    await client.post("/sign-in", data={"password": "a wrong password"})
+    tables = ("logins", "audit", "admin", "recovery_codes", "known_browsers")
+    queries = {sql: parameters for sql, parameters in asked if any(f"FROM {table}" in sql for table in tables)}
+    assert all(any(f"FROM {table}" in sql for sql in queries) for table in tables)
+    for sql, parameters in queries.items():
+        # Logins and recovery codes are few, and all are wanted; the trail is read from its end.
+        is_whole = "FROM logins ORDER BY" in sql or "FROM recovery_codes" in sql
+        is_end = "FROM audit" in sql and "LIMIT" in sql
+        for step in await plan(app, sql, parameters):
+            assert step.startswith("SEARCH") or is_whole or (is_end and step == "SCAN audit"), f"{sql}\n{step}"
 
 
 async def plan(app: App, sql: str, parameters: Any) -> list[str]:

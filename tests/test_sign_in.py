@@ -247,6 +247,38 @@ async def test_all_other_logins_end_at_once(app: App, owner: httpx.AsyncClient) 
     assert "3 logins elsewhere ended." in (await owner.get("/test/settings")).text
 
 
+async def test_signing_in_again_ends_the_login_before(app: App, owner: httpx.AsyncClient) -> None:
+    before = dict(owner.cookies)
+    assert (await sign_in(owner)).status_code == 303
+    assert await is_signed_in(owner)
+    assert len((await app.opened.door.account.security()).logins) == 1
+    owner.cookies.clear()
+    owner.cookies.update(before)
+    assert not await is_signed_in(owner)
+
+
+async def test_a_form_of_a_login_that_has_ended_says_that_nothing_was_done(
+    owner: httpx.AsyncClient, clock: Clock
+) -> None:
+    clock.move(hours=13)
+    answer = await owner.post("/test/settings/logins/end-others")
+    assert answer.headers["location"] == "/dashboard/sign-in"
+    assert "Nothing was done" in (await owner.get("/sign-in")).text
+
+
+async def test_a_clock_put_back_does_not_spare_anybody_the_password(owner: httpx.AsyncClient, clock: Clock) -> None:
+    clock.move(hours=-2)
+    assert (await owner.get("/test/api-keys/new")).status_code == 403
+
+
+async def test_who_is_not_signed_in_may_ask_for_so_many_pages_and_no_more(app: App) -> None:
+    await signed_in(app)
+    client = await visitor(app, address="203.0.113.7")
+    statuses = [(await client.get("/sign-in")).status_code for _ in range(110)]
+    assert statuses[0] == 200
+    assert statuses[-1] == 429
+
+
 async def test_a_changed_password_ends_every_other_login(app: App, owner: httpx.AsyncClient) -> None:
     other = await signed_in(app)
     answer = await owner.post("/test/settings/password", data={"password": OTHER_PASSWORD, "again": OTHER_PASSWORD})

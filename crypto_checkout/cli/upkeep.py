@@ -106,6 +106,7 @@ def restore(options: Options, *, file: Path, skip: int | None) -> None:
     if restored.kept is not None:
         click.echo(f"What was there before is kept as {restored.kept}.")
     _say_where_wallets_go_on(restored, wallets)
+    click.echo("Logins to the dashboard have ended; its password is the one of the copy.")
     click.echo("Webhooks that waited when the copy was made are sent again; receivers tell by webhook-id.")
 
 

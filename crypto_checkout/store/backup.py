@@ -133,6 +133,7 @@ def restore(copy: Path, database: Path, wallet_ids: Collection[str], now: dateti
         moved = tuple(_moved_wallets(copied, before, given_out.everything(), wallet_ids, _Skip(now, skip)))
         _move(part, {each.wallet_id: each.next_index for each in moved})
         _raise_sequences(part, before.sequences)
+        _end_logins(part)
         kept = _replace(part, database, now)
     for each in moved:
         if each.next_index:
@@ -208,6 +209,14 @@ def _raise_sequences(path: Path, before: Mapping[str, int]) -> None:
             connection.execute(
                 "UPDATE sqlite_sequence SET seq = :seq WHERE name = :name", {"seq": raised, "name": table}
             )
+
+
+def _end_logins(path: Path) -> None:
+    """End the logins that the copy holds: some of them were ended since, perhaps because a browser was stolen."""
+    with closing(_connect(path, "rw")) as connection, connection:
+        # A copy by an older version has no such table.
+        if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'logins'").fetchone():
+            connection.execute("DELETE FROM logins")
 
 
 # --- both ------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from crypto_checkout.core.admin import Login
 from crypto_checkout.core.errors import CheckoutError, RecoverableError
 from crypto_checkout.http import errors, origins, reading
+from crypto_checkout.http.rate_limit import page_limit
 from crypto_checkout.services.sign_in import Credentials
 
 from . import forms
@@ -59,6 +60,7 @@ class Dashboard:
         self._cookies = Cookies(is_https=site.scheme == "https")
         self._hosts = frozenset({site.netloc.lower()})
         self._throttle = Throttle(desk.sign_in)
+        self._limit = page_limit()
 
     def routes(self) -> list[Route]:
         """Return the routes, for live and for test mode; the last takes what isn't there."""
@@ -95,6 +97,8 @@ class Dashboard:
             )
         token = self._cookies.login(visit.request)
         visit.login = await self._desk.sign_in.login(token) if token else None
+        if visit.login is None:
+            self._limit(visit.request)
         if page is None or page.access is not Access.ANYBODY:
             if visit.login is None:
                 return self._to_sign_in(visit)
@@ -119,7 +123,9 @@ class Dashboard:
         return RedirectResponse(visit.url(there, visit.query, livemode=not visit.livemode), 303)
 
     def _to_sign_in(self, visit: Visit) -> Response:
-        asked = full_path(visit.request) if visit.request.method in {"GET", "HEAD"} else ""
+        if visit.request.method not in {"GET", "HEAD"}:
+            return visit.go("/sign-in", "Nothing was done: your login had ended. Sign in again.", livemode=True)
+        asked = full_path(visit.request)
         return RedirectResponse(visit.url("/sign-in", {"next": "" if asked == PREFIX else asked}, livemode=True), 303)
 
 
@@ -160,7 +166,7 @@ async def _confirm(visit: Visit) -> Response | None:
             return None
         visit.form.mistakes[PASSWORD] = "This is not right."
     if visit.request.method == "POST":
-        action = visit.request.scope["path"]
+        action = quote(visit.request.scope["path"])
         kept = [(name, value) for name, values in visit.form.fields.items() for value in values]
     else:
         action = visit.url("/confirm")

@@ -59,6 +59,8 @@ async def sign_in(visit: Visit) -> Response:
         visit.form.mistake = "That was not right. Check what you typed, and try again."
         return await _sign_in_page(visit, wanted, status=403)
     visit.throttle.forgive(address, browser)
+    if visit.login is not None:
+        await visit.desk.account.end_login(visit.actor, visit.login.id)
     return _let_in(visit, started, RedirectResponse(next_path(visit, wanted), 303))
 
 
