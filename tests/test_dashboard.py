@@ -1,10 +1,13 @@
 """The dashboard's frame: who is let in, where writes may come from, and how the modes are kept apart."""
 
+from pathlib import Path
+
 import httpx
 import pytest
 
-from tests.api import App
+from tests.api import App, open_app
 from tests.dashboard import PASSWORD, SITE, signed_in, visitor
+from tests.shop import XPUB
 
 PAGES = ("/test", "/api-keys", "/api-keys/new", "/settings", "/settings/trail", "/nothing")
 
@@ -80,6 +83,7 @@ async def test_a_key_is_shown_once_and_works_until_it_is_revoked(app: App, owner
     trail = (await owner.get("/test/settings/trail")).text
     assert "api_key.created" in trail
     assert "api_key.revoked" in trail
+    assert trail.count(f"ak_{key_id}") == 2
     assert "from 127.0.0.1" in trail
 
 
@@ -137,3 +141,48 @@ async def test_cookies_are_kept_from_scripts_and_from_other_sites(app: App) -> N
         assert "Path=/" in cookie
         assert "Domain" not in cookie
     assert SITE.startswith("http:")
+
+
+async def test_a_page_shows_one_mode_and_the_switch_leads_to_the_other(tmp_path: Path) -> None:
+    chain = {"id": 31337, "name": "Nowhere", "rpc_urls": ["http://127.0.0.1:1"]}
+    async with open_app(tmp_path, wallet={"xpub": XPUB}, chains=[chain]) as app:
+        owner = await signed_in(app)
+        for livemode in (True, False):
+            await app.key(livemode=livemode, name=f"Key of {'live' if livemode else 'test'}")
+        live, test = (await owner.get("/api-keys")).text, (await owner.get("/test/api-keys")).text
+        assert "Key of live" in live
+        assert "Key of test" not in live
+        assert "Test mode" not in live
+        assert "Key of test" in test
+        assert "Key of live" not in test
+        assert 'href="/dashboard/test/api-keys" data-mode="test">' in live
+        assert 'href="/dashboard/api-keys" data-mode="live">' in test
+        key_id = live.partition("/api-keys/ak_")[2].partition("/")[0]
+        assert (await owner.post(f"/test/api-keys/ak_{key_id}/revoke")).status_code == 404
+        assert (await owner.post(f"/api-keys/ak_{key_id}/revoke")).status_code == 303
+        assert key_id in (await owner.get("/settings/trail")).text
+        assert key_id not in (await owner.get("/test/settings/trail")).text
+
+
+async def test_without_test_mode_there_is_no_switch_and_every_page_is_live(tmp_path: Path) -> None:
+    chain = {"id": 31337, "name": "Nowhere", "rpc_urls": ["http://127.0.0.1:1"]}
+    async with open_app(tmp_path, wallet={"xpub": XPUB}, chains=[chain], test_mode={"enabled": False}) as app:
+        owner = await signed_in(app)
+        assert (await owner.get("/test/api-keys")).headers["location"] == "/dashboard/api-keys"
+        page = (await owner.get("/api-keys")).text
+        assert 'class="switch"' not in page
+        assert (await owner.get("/guide")).status_code == 200
+        assert "switched off" in (await owner.get("/guide/payment")).text
+        assert (await owner.post("/guide/payment", data={"by": "server"})).status_code == 404
+
+
+@pytest.mark.parametrize("body", [b"name=%FF", b"\xff", b"&".join(b"a=1" for _ in range(300))])
+async def test_a_form_that_no_browser_sends_is_refused_with_a_page(owner: httpx.AsyncClient, body: bytes) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = await owner.post("/test/api-keys", content=body, headers=headers)
+    assert answer.status_code == 415
+    assert "can&#39;t be read" in answer.text
+    answer = await owner.post("/test/api-keys", json={"name": "x"})
+    assert answer.status_code == 415
+    answer = await owner.post("/test/api-keys", content=b"a=" + b"x" * 70_000, headers=headers)
+    assert answer.status_code == 413

@@ -49,7 +49,7 @@ def everything_in(folder: Path) -> bytes:
 
 async def actions(app: App) -> list[str]:
     """Return the actions of the audit trail, oldest first."""
-    page = await app.opened.door.trail.listed(lists.Window(100))
+    page = await app.opened.door.trail.listed(False, lists.Window(100))
     return [entry.action for entry in reversed(page.items)]
 
 

@@ -32,6 +32,6 @@ class Trail:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def listed(self, window: lists.Window) -> lists.Page[Entry]:
-        """Return a part of it, newest first."""
-        return await self._db.read(lambda unit: store.listed(unit, window))
+    async def listed(self, livemode: bool, window: lists.Window) -> lists.Page[Entry]:
+        """Return a part of it, newest first: what concerns the account, and what was done in this mode."""
+        return await self._db.read(lambda unit: store.listed(unit, livemode, window))

@@ -31,9 +31,10 @@ def insert(
     )
 
 
-def listed(unit: ReadUnit, window: Window) -> Page[Entry]:
-    """Return a part of the trail; the window's places are values of `seq`."""
-    return select(unit, "audit", [], {}, window).map(_entry)
+def listed(unit: ReadUnit, livemode: bool, window: Window) -> Page[Entry]:
+    """Return a part of the trail: what is of this mode, or of none. The window's places are values of `seq`."""
+    mode = "(livemode IS NULL OR livemode = :livemode)"
+    return select(unit, "audit", [mode], {"livemode": int(livemode)}, window).map(_entry)
 
 
 def forget(unit: WriteUnit, action: str, before: datetime) -> None:

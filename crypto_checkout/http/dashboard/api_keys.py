@@ -37,7 +37,7 @@ async def create(visit: Visit) -> Response:
         return _asked(visit, status=400)
     visit.livemode = mode == _LIVE
     work = partial(keys.create, events=visit.desk.events, livemode=visit.livemode, name=name, scopes=scopes)
-    key, text = await visit.write(work, EventType.API_KEY_CREATED, detail=name)
+    key, text = await visit.write(work, EventType.API_KEY_CREATED, subject=lambda made: made[0].id, detail=name)
     return visit.show("api_keys/made.html", status=201, key=key, text=text)
 
 
@@ -45,7 +45,7 @@ async def revoke(visit: Visit) -> Response:
     """Take a key out of use."""
     key_id = visit.path["id"]
     work = partial(keys.revoke, events=visit.desk.events, key_id=key_id, livemode=visit.livemode)
-    key = await visit.write(work, EventType.API_KEY_REVOKED, subject=key_id)
+    key = await visit.write(work, EventType.API_KEY_REVOKED, subject=lambda revoked: revoked.id)
     return visit.go(PATH, f"{key.name} ({key.prefix}…) is revoked. Within a second nobody can use it any more.")
 
 

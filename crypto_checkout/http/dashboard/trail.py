@@ -10,7 +10,7 @@ from .visit import Visit
 async def show(visit: Visit) -> Response:
     """Show the audit trail."""
     window = visit.window()
-    page = await visit.desk.trail.listed(window)
+    page = await visit.desk.trail.listed(visit.livemode, window)
     return visit.show("settings/trail.html", entries=page.items, pager=pager(visit, page, window))
 
 

@@ -113,11 +113,16 @@ class Visit:
         return response
 
     async def write(
-        self, work: Callable[[WriteUnit], T], action: str, *, subject: str | None = None, detail: str = ""
+        self,
+        work: Callable[[WriteUnit], T],
+        action: str,
+        *,
+        subject: Callable[[T], str | None] | None = None,
+        detail: str = "",
     ) -> T:
         """Run a unit and note in the audit trail, in the same transaction, that it was done and by whom.
 
-        `subject` is the id of what it was done to; where the unit returns a resource, it is that one's.
+        `subject` returns the id of what it was done to, from what the unit returns: where that is a resource, its own.
         """
 
         def recorded(unit: WriteUnit) -> T:
@@ -127,7 +132,7 @@ class Visit:
                 self.actor,
                 action,
                 livemode=self.livemode,
-                subject=subject or _id_of(result),
+                subject=(subject or _id_of)(result),
                 detail=detail,
             )
             return result
