@@ -16,16 +16,15 @@ from crypto_checkout.core.assets import Choice
 from crypto_checkout.core.errors import CheckoutError, UnsupportedAsset
 from crypto_checkout.core.session import Status
 from crypto_checkout.core.shapes import SessionResource
+from crypto_checkout.http import origins, reading
 from crypto_checkout.services.choosing import Outcome
 from crypto_checkout.services.payers import Payers
 
-from . import refusals, visitors
+from . import refusals
 from .paper import Paper
 from .view import web_url
 
 PATH = "/choose"
-
-_MOST_BYTES = 1_000
 
 _NOT_NOW: Mapping[str, tuple[int, str]] = {
     errors.PriceUnavailable.code: (503, "There is no exchange rate for {} right now."),
@@ -105,7 +104,7 @@ class ChoicePages:
     async def choose(self, request: Request) -> Response:
         """Take a choice, and show what is to be paid now."""
         session = await self._payers.public(request.path_params["id"])
-        if visitors.is_cross_site(request.headers):
+        if origins.is_cross_site(request.headers):
             return refusals.show(self._paper, refusals.CROSS_SITE, _page(session["id"]))
         form = await _form(request)
         choice = _choice(form.get("choice", ""))
@@ -131,13 +130,7 @@ class ChoicePages:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """Read a form as small as ours; a larger one is taken for nothing, without reading on."""
-    received = b""
-    async for chunk in request.stream():
-        received += chunk
-        if len(received) > _MOST_BYTES:
-            return {}
-    return dict(parse_qsl(received.decode("utf-8", "replace")))
+    return dict(parse_qsl((await reading.read(request)).decode("utf-8", "replace")))
 
 
 def _back(session_id: str) -> Response:

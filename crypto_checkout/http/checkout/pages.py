@@ -24,7 +24,7 @@ from crypto_checkout.core.errors import (
 )
 from crypto_checkout.core.shapes import SessionResource
 from crypto_checkout.core.simulated import Scenario
-from crypto_checkout.http import origins
+from crypto_checkout.http import origins, reading
 from crypto_checkout.services.payers import Payers
 
 from . import choose, refusals, visitors, visits
@@ -219,7 +219,7 @@ class _Pages:
             return refusals.show(self._paper, refusals.NOT_A_TEST, page)
         # A second click, or a page that was left open: the session's page says what happened.
         with suppress(SessionNotOpen):
-            await self._checkout.sessions.pay_in_test_mode(session["id"], _scenario(await request.body()))
+            await self._checkout.sessions.pay_in_test_mode(session["id"], _scenario(await reading.read(request)))
         return RedirectResponse(page, 303, {"Cache-Control": "no-store"})
 
     async def logo(self, request: Request) -> Response:
