@@ -51,6 +51,7 @@ def create(
     as_json: bool,
 ) -> None:
     """Make a link and print its URL, which anyone may open: each time for a new session at its price."""
+    from crypto_checkout.core.pay_button import pay_button
     from crypto_checkout.services.links import NewLink
 
     from . import beside
@@ -72,7 +73,8 @@ def create(
     if as_json:
         print_json(link)
         return
-    click.echo(f"{link['checkoutUrl']}\n\nThis is link {link['id']}.")
+    click.echo(f"{link['checkoutUrl']}\n\nThis is link {link['id']}. As a button on a page of yours:\n")
+    click.echo(pay_button(link["checkoutUrl"], f"Pay {link['fiatAmount']} {link['fiatCurrency']}"))
 
 
 @links.command("list")
