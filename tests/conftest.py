@@ -10,7 +10,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 import pytest
@@ -18,6 +18,9 @@ import pytest
 from tests import anvil as node
 from tests import solidity
 from tests.api import App, open_app
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 Tool = TypeVar("Tool")
@@ -65,6 +68,18 @@ def chromium_path() -> Path:
     on_path = named or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
     reason = "there is no chromium: apt-get install chromium, or name it in CHECKOUT_CHROMIUM"
     return found("browser", Path(on_path) if on_path else None, reason)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_path: Path) -> Iterator["Browser"]:
+    """Start a real browser; it is quiet on the network."""
+    from playwright.sync_api import sync_playwright
+
+    quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox", *quiet])
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture

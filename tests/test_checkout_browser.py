@@ -1,25 +1,18 @@
 """The payer's page in a real browser, on a real server."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.receiver import Receiver
 from tests.server import Server
+from tests.shopfront import Shopfront
 
-QUIET = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync")
 WIDTHS = (320, 390, 1280)
-
-
-@pytest.fixture(scope="module")
-def browser(chromium_path: Path) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=chromium_path, args=[*QUIET, "--no-first-run"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +117,7 @@ def test_the_keyboard_reaches_everything_that_can_be_done(server: Server, page: 
     for _ in range(12):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("(document.activeElement.innerText || '').trim().split('\\n')[0]"))
-    assert {"Pay with test money", "Open in wallet"} <= reached
+    assert {"Pay with test money", "Open in wallet app"} <= reached
     assert any(text.startswith("Copy") for text in reached)
     assert any("ancel" in text for text in reached)
 
@@ -163,3 +156,181 @@ def test_assets_are_cached_for_good_and_pages_never(server: Server, page: Page) 
     assert assets
     assert all("immutable" in value for value in assets)
     assert kept[page.url] == "no-store"
+
+
+# What the script adds
+
+
+def test_what_is_copied_is_told_to_those_who_cannot_see_it(server: Server, browser: Browser) -> None:
+    context = browser.new_context()
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    session = ask(server)
+    page.goto(url_of(server, session))
+    page.get_by_role("button", name="Copy the address").click()
+    expect(page.locator("#announcer")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == session["address"]
+    page.get_by_role("button", name="Copy the amount").click()
+    expect(page.locator("#copy-amount")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == session["amount"]["value"]
+    context.close()
+
+
+def test_the_way_back_to_the_shop_can_be_stopped(server: Server, page: Page) -> None:
+    with Receiver() as shop:
+        session = ask(server, successUrl=shop.url)
+        server.api.post(f"/test_helpers/checkout_sessions/{session['id']}/pay", json={"scenario": "exact"})
+        page.goto(url_of(server, session))
+        expect(page.locator("#leaving")).to_contain_text("You return to the shop in 00:")
+        page.get_by_role("button", name="Stay here").click()
+        expect(page.locator("#leaving")).to_be_hidden()
+        expect(page.get_by_role("link", name="Back to the shop")).to_be_focused()
+        page.reload()
+        expect(page.locator("#leaving")).to_be_hidden()
+        page.wait_for_timeout(11_000)
+        assert page.url == url_of(server, session)
+
+
+def test_the_other_code_is_drawn_without_leaving_the_page(server: Server, page: Page) -> None:
+    page.goto(url_of(server, ask(server)))
+    before = page.locator(".qr").inner_html()
+    page.evaluate("window.untouched = true")
+    page.get_by_role("link", name="Address only").click()
+    expect(page.get_by_role("link", name="Address only")).to_have_attribute("aria-current", "true")
+    expect(page.get_by_role("link", name="Address only")).to_be_focused()
+    assert page.locator(".qr").inner_html() != before
+    assert page.evaluate("window.untouched")
+    assert page.url.endswith("?qr=address")
+
+
+def test_looking_stops_once_it_is_paid_and_slows_down_when_nobody_sees_it(server: Server, page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/status") else None)
+    session = ask(server)
+    page.goto(url_of(server, session))
+    with page.expect_response(lambda response: response.url.endswith("/status")) as first:
+        pass
+    assert first.value.status == 304, "nothing is sent again that the page has"
+    page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
+    page.wait_for_timeout(4_000)
+    before = len(asked)
+    page.wait_for_timeout(6_000)
+    assert len(asked) == before
+    server.api.post(f"/test_helpers/checkout_sessions/{session['id']}/pay", json={"scenario": "exact"})
+    page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Thank you")
+    after = len(asked)
+    page.wait_for_timeout(6_000)
+    assert len(asked) == after
+
+
+def test_times_are_those_of_the_payers_own_clock(server: Server, browser: Browser) -> None:
+    context = browser.new_context(locale="de-DE", timezone_id="Europe/Berlin")
+    page = context.new_page()
+    session = ask(server)
+    server.api.post(f"/test_helpers/checkout_sessions/{session['id']}/pay", json={"scenario": "exact"})
+    page.goto(url_of(server, session))
+    assert re.search(r"\d{4}, \d\d:\d\d (MEZ|MESZ)", page.locator("time").inner_text())
+    context.close()
+
+
+# Languages
+
+
+def test_the_browsers_language_is_spoken_and_another_can_be_chosen(server: Server, browser: Browser) -> None:
+    context = browser.new_context(locale="fr-CA")
+    page = context.new_page()
+    page.goto(url_of(server, ask(server)))
+    expect(page.get_by_role("heading", level=1)).to_have_text("Payer 49,90 USD")
+    page.locator(".languages summary").click()
+    page.get_by_role("link", name="עברית").click()
+    assert page.evaluate("document.documentElement.dir") == "rtl"
+    page.goto(url_of(server, ask(server)))
+    assert page.evaluate("document.documentElement.lang") == "he", "the choice is kept"
+    context.close()
+
+
+def test_a_receipt_stays_the_same_when_one_comes_back_to_it(server: Server, page: Page) -> None:
+    session = ask(server)
+    server.api.post(f"/test_helpers/checkout_sessions/{session['id']}/pay", json={"scenario": "exact"})
+    page.goto(url_of(server, session))
+    shown = page.locator("dl").inner_text()
+    page.goto("about:blank")
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Thank you")
+    page.reload()
+    assert page.locator("dl").inner_text() == shown
+
+
+def test_a_payment_link_takes_a_chosen_language_along(server: Server, page: Page) -> None:
+    link = server.api.post("/payment_links", json={"title": "Coffee", "fiatAmount": "3.50"}).json()
+    page.goto(f"{server.url}/l/{link['slug']}?lang=uk")
+    assert page.url.endswith("?lang=uk")
+    expect(page.get_by_role("main")).to_contain_text("Очікуємо на ваш платіж")
+
+
+# Without a script
+
+
+def test_without_javascript_everything_can_be_done_in_any_language(server: Server, browser: Browser) -> None:
+    context = browser.new_context(java_script_enabled=False, locale="it-IT")
+    page = context.new_page()
+    session = ask(server, successUrl="http://127.0.0.1:9/thanks")
+    page.goto(url_of(server, session))
+    expect(page.get_by_role("link", name="Aggiorna questa pagina")).to_be_visible()
+    assert page.locator("meta[http-equiv=refresh]").count() == 1
+    page.get_by_role("link", name="Non aggiornare automaticamente").click()
+    assert page.locator("meta[http-equiv=refresh]").count() == 0
+    expect(page.get_by_role("button", name="Copia l’indirizzo")).to_be_hidden()
+    expect(page.locator("time")).to_contain_text("UTC")
+    page.get_by_role("link", name="Solo indirizzo").click()
+    expect(page.get_by_role("link", name="Solo indirizzo")).to_have_attribute("aria-current", "true")
+    page.get_by_role("button", name="Paga con denaro di prova").click()
+    server.wait_until(
+        lambda: server.api.get(f"/checkout_sessions/{session['id']}").json()["status"] == "paid", "see the payment"
+    )
+    page.goto(url_of(server, session))
+    expect(page.get_by_role("heading", level=1)).to_have_text("Grazie")
+    expect(page.get_by_role("main")).to_contain_text(session["id"])
+    expect(page.get_by_role("link", name="Torna al negozio")).to_be_visible()
+    assert page.locator("meta[http-equiv=refresh]").count() == 0
+    context.close()
+
+
+# Frames
+
+
+def test_only_the_sites_of_the_configuration_may_frame_the_page(tmp_path: Path, browser: Browser) -> None:
+    with Shopfront() as friend, Shopfront() as stranger:
+        environ = {"CHECKOUT__CHECKOUT__ALLOW_EMBEDDING_FROM": f'["{friend.url}"]'}
+        with Server(tmp_path, environ=environ) as server:
+            session = ask(server, cancelUrl=f"{friend.url}/cart")
+            friend.html = stranger.html = f'<iframe src="{url_of(server, session)}" width="400" height="900"></iframe>'
+            page = browser.new_page()
+            page.goto(stranger.url)
+            expect(page.frame_locator("iframe").locator("#payment")).to_have_count(0)
+            page.goto(friend.url)
+            frame = page.frame_locator("iframe")
+            expect(frame.locator("#payment")).to_be_visible()
+            frame.get_by_role("link", name="Cancel and go back").click()
+            page.wait_for_url(f"{friend.url}/cart")
+            page.close()
+
+
+# What it weighs
+
+
+def test_a_first_view_is_lighter_than_30_kb(server: Server, browser: Browser) -> None:
+    for body in ({}, {"asset": "USDC"}):
+        context = browser.new_context()
+        page = context.new_page()
+        sizes: list[float] = []
+        network = context.new_cdp_session(page)
+        network.on("Network.loadingFinished", lambda event, sizes=sizes: sizes.append(event["encodedDataLength"]))
+        network.send("Network.enable")
+        page.goto(url_of(server, ask(server, **body)))
+        page.wait_for_load_state("load")
+        page.wait_for_timeout(300)
+        context.close()
+        assert len(sizes) >= 3
+        assert sum(sizes) < 30_000, sizes

@@ -1,14 +1,13 @@
 """The buttons of a test session's page, pressed in a real browser on a real server."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from tests.server import Server
-from tests.test_checkout_browser import QUIET, ask, url_of
+from tests.test_checkout_browser import ask, url_of
 
 ENDS = {
     "pay": ("detected paid", "paid"),
@@ -17,14 +16,6 @@ ENDS = {
     "late": ("expired detected paid_late", "paid_late"),
     "reorged": ("detected reorged detected paid", "paid"),
 }
-
-
-@pytest.fixture(scope="module")
-def browser(chromium_path: Path) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=chromium_path, args=[*QUIET, "--no-first-run"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from crypto_checkout.log import get_logger
 from crypto_checkout.services.dispatcher import Dispatcher
 from crypto_checkout.services.door import Door
 from crypto_checkout.services.events import Events
-from crypto_checkout.services.health import Health
+from crypto_checkout.services.health import Health, Sight
 from crypto_checkout.services.offer import Offers
 from crypto_checkout.services.retention import Retention
 from crypto_checkout.services.watcher import Watcher
@@ -89,6 +89,7 @@ async def opened(
             # Where there is real money the simulated chain doesn't count: a test key can take that down.
             Health(db, live.watchers if live is not None else watchers, clock),
             door,
+            Sight(watchers, clock),
             watchers,
             metrics_token,
         )

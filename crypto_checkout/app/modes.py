@@ -179,7 +179,15 @@ def offered(chain: Chain) -> OfferedChain:
     native = Asset(chain.id, chain.native_symbol, _NATIVE_DECIMALS)
     tokens = (Asset(chain.id, t.symbol, t.decimals, Address(t.address), t.usd_pegged) for t in chain.tokens)
     tiers = tuple(Tier(tier.above_fiat, tier.confirmations) for tier in chain.confirmation_tiers)
-    return OfferedChain(chain.id, chain.name, chain.explorer_url, chain.confirmations, (native, *tokens), tiers)
+    return OfferedChain(
+        chain.id,
+        chain.name,
+        chain.explorer_url,
+        chain.confirmations,
+        (native, *tokens),
+        tiers,
+        wallet_rpc_url=chain.wallet_rpc_url,
+    )
 
 
 def _policy(parts: Parts) -> Policy:

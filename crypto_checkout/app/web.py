@@ -23,6 +23,7 @@ from crypto_checkout.http.api.operations import Services
 from crypto_checkout.http.api.routes import Api
 from crypto_checkout.http.api.table import table
 from crypto_checkout.http.checkout import pages
+from crypto_checkout.http.checkout.view import ChainFace
 from crypto_checkout.http.compression import Compression
 from crypto_checkout.http.dashboard.desk import Desk
 from crypto_checkout.http.dashboard.routes import Dashboard
@@ -36,10 +37,10 @@ from crypto_checkout.services.deliveries import Deliveries
 from crypto_checkout.services.dispatcher import Sender
 from crypto_checkout.services.door import Door
 from crypto_checkout.services.endpoints import Endpoints
-from crypto_checkout.services.health import Health
+from crypto_checkout.services.health import Health, Sight
 from crypto_checkout.services.keys import Keys
 from crypto_checkout.services.links import Links
-from crypto_checkout.services.offer import Offers
+from crypto_checkout.services.offer import OfferedChain, Offers
 from crypto_checkout.services.payers import Payers
 from crypto_checkout.services.sandbox import Sandbox
 from crypto_checkout.services.sessions import Sessions
@@ -55,12 +56,13 @@ def application(
     sender: Sender,
     health: Health,
     door: Door,
+    sight: Sight,
     watchers: Sequence[Watcher],
     metrics_token: str | None,
 ) -> Starlette:
     """Return the web application."""
     services = _services(parts, offers, test, sender)
-    payers = Payers(services.sessions, services.links, services.sandbox, Choosing(parts.db, offers))
+    payers = Payers(services.sessions, services.links, services.sandbox, Choosing(parts.db, offers), sight)
     checkout = pages.site(_checkout(parts, offers, payers))
     dashboard = Dashboard(_desk(parts, offers, services, health, door, watchers), PAGES, MENUS)
     web = Starlette(
@@ -173,12 +175,22 @@ def _checkout(parts: Parts, offers: Offers, payers: Payers) -> pages.Checkout:
     config = parts.config
     return pages.Checkout(
         sessions=payers,
-        chains={chain.id: pages.ChainFace(chain.name, chain.explorer_url) for chain in offers.all_chains().values()},
+        chains={chain.id: _face(chain) for chain in offers.all_chains().values()},
         branding=pages.Branding(config.branding.name, config.branding.logo),
         public_url=config.server.public_url,
+        allow_embedding_from=config.checkout.allow_embedding_from,
         limit=page_limit(),
         limit_sessions=link_limit(),
         clock=lambda livemode: offers.chain_time(livemode, parts.clock()),
+    )
+
+
+def _face(chain: OfferedChain) -> ChainFace:
+    return ChainFace(
+        chain.name,
+        chain.explorer_url,
+        native_symbol=chain.assets[0].symbol,
+        wallet_rpc_url=chain.wallet_rpc_url,
     )
 
 

@@ -105,6 +105,15 @@ class Branding(Section):
     logo: values.LogoFile = None
 
 
+class Checkout(Section):
+    """How the payer's pages may be used."""
+
+    allow_embedding_from: Annotated[
+        tuple[values.Origin, ...], Field(strict=False), AfterValidator(without_repeats)
+    ] = ()
+    """Sites that may show the pages in a frame, each as a scheme and a host."""
+
+
 class Events(Section):
     """How long events are kept; 0 keeps them for good."""
 
@@ -155,6 +164,8 @@ class Chain(Section):
     poll_seconds: Annotated[float, between(0.05, 3600)] = 4.0
     explorer_url: values.ExplorerUrl = ""
     """Without a trailing slash; empty: no links."""
+    wallet_rpc_url: values.WalletRpcUrl = ""
+    """Every payer can read it: never one with an API key. Empty: wallets aren't offered to add the chain."""
     native_symbol: values.Symbol = "ETH"
     start_block: values.StartBlock = "latest"
     confirmation_tiers: Annotated[tuple[ConfirmationTier, ...], Field(strict=False)] = ()
@@ -173,6 +184,7 @@ class Config(Section):
     rate_limit: RateLimit = RateLimit()
     test_mode: TestMode = TestMode()
     branding: Branding = Branding()
+    checkout: Checkout = Checkout()
     events: Events = Events()
     log: Log = Log()
     chains: Annotated[tuple[Chain, ...], Field(strict=False)] = ()

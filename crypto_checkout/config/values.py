@@ -140,6 +140,28 @@ def _public_url(text: str) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
+def _origin(text: str) -> str:
+    parts = _split(text, ("https", "http"))
+    # Content-Security-Policy would read other characters as a list of its own.
+    if (
+        parts.username is not None
+        or parts.path not in ("", "/")
+        or "?" in text
+        or "#" in text
+        or not parts.netloc.isascii()
+    ):
+        raise ValueError("scheme and host only (https://shop.example.com): no path, query or wildcard")
+    if parts.scheme == "http" and not is_near(parts.hostname or ""):
+        raise ValueError("https:// in front of a public host; http is for this machine and private networks")
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _wallet_rpc_url(text: str) -> str:
+    if text and _split(text, ("https", "http")).username is not None:
+        raise ValueError("a public URL without credentials: every payer can read it")
+    return text
+
+
 def _rpc_url(text: str) -> str:
     _split(text, ("https", "http", "wss", "ws"))
     return text
@@ -229,6 +251,8 @@ Name = Annotated[str, label(80), AfterValidator(some)]
 BindHost = Annotated[str, AfterValidator(_bind_host)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
 RpcUrl = Annotated[str, AfterValidator(_rpc_url)]
+Origin = Annotated[str, AfterValidator(_origin)]
+WalletRpcUrl = Annotated[str, AfterValidator(_wallet_rpc_url)]
 ExplorerUrl = Annotated[str, AfterValidator(_explorer_url)]
 Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
 Xpub = Annotated[str, AfterValidator(_xpub)]

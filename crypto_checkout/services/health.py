@@ -18,6 +18,7 @@ _SILENT_AFTER = timedelta(seconds=60)
 _MOST_LAG_BLOCKS = 100
 _DATABASE_SECONDS = 5.0
 _REMEMBERED_FOR = timedelta(seconds=2)
+_BLIND_AFTER = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +82,25 @@ class Health:
         if status.lag > _MOST_LAG_BLOCKS:
             return f"{status.lag} blocks behind"
         return None
+
+
+class Sight:
+    """Tells whether the chains are seen, of both modes: what a payer has to know who sees no payment arrive.
+
+    It is quicker to doubt than readiness is. A node that answers with errors counts as blind after some seconds.
+    """
+
+    def __init__(self, watchers: Sequence[Watcher], clock: Clock) -> None:
+        self._watchers = {watcher.status.chain_id: watcher for watcher in watchers}
+        self._clock = clock
+        self._started_at = clock()
+
+    def sees(self, chain_id: int) -> bool:
+        """Tell whether payments on a chain are noticed now; on one that isn't configured any more none are."""
+        watcher = self._watchers.get(chain_id)
+        if watcher is None or watcher.status.stopped:
+            return False
+        status = watcher.status
+        silent = self._clock() - (status.seen_at or self._started_at)
+        limit = _SILENT_AFTER if status.error is None else _BLIND_AFTER
+        return silent <= limit and (status.lag or 0) <= _MOST_LAG_BLOCKS

@@ -43,7 +43,8 @@ class Tier:
 class OfferedChain:
     """A chain that payers can use; the first of `assets` is its native coin, and what is meant when none is named.
 
-    `tiers` ask for more than the usual `confirmations` where more is at stake.
+    `tiers` ask for more than the usual `confirmations` where more is at stake. `wallet_rpc_url` is a node that payers'
+    wallets may be told of; empty for none.
     """
 
     id: int
@@ -52,6 +53,7 @@ class OfferedChain:
     confirmations: int
     assets: tuple[Asset, ...]
     tiers: tuple[Tier, ...] = ()
+    wallet_rpc_url: str = ""
 
     def confirmations_for(self, fiat: Fiat) -> int:
         """Return how deep a payment of a price must be: what the highest tier below it says, if it says more."""

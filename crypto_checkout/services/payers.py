@@ -1,6 +1,7 @@
 """What the payer's pages do: look at a session, visit a link, pay with test money. The id is all that they need."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from crypto_checkout.core.errors import LinkInactive, ResourceNotFound
 from crypto_checkout.core.link import Link
@@ -8,23 +9,41 @@ from crypto_checkout.core.shapes import SessionResource
 from crypto_checkout.core.simulated import Scenario
 
 from .choosing import Choosing
+from .health import Sight
 from .links import Links
 from .sandbox import Sandbox
 from .sessions import Sessions, Wanted
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A session as its payer finds it.
+
+    `taken_back` says that something was paid and that the chain took all of it back; `chain_visible` whether payments
+    on its chain are noticed at the moment.
+    """
+
+    session: SessionResource
+    taken_back: bool
+    chain_visible: bool
+
+
 class Payers:
     """The sessions and links of both modes, as payers may see them; `sandbox` is None where test mode is off."""
 
-    def __init__(self, sessions: Sessions, links: Links, sandbox: Sandbox | None, choosing: Choosing) -> None:
+    def __init__(
+        self, sessions: Sessions, links: Links, sandbox: Sandbox | None, choosing: Choosing, sight: Sight
+    ) -> None:
         self.choosing = choosing
         self._sessions = sessions
         self._links = links
         self._sandbox = sandbox
+        self._sight = sight
 
-    async def public(self, session_id: str) -> SessionResource:
+    async def look(self, session_id: str) -> Seen:
         """Return a session of either mode. Raises ResourceNotFound."""
-        return await self._sessions.get(session_id, livemode=None)
+        session, taken_back = await self._sessions.look(session_id)
+        return Seen(session, taken_back, self._sight.sees(session["chainId"]))
 
     async def link_of(self, session: SessionResource) -> Link | None:
         """Return the link that a session came from, as it is now; None where there was none, or it is gone."""

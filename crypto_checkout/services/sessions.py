@@ -102,6 +102,20 @@ class Sessions:
 
         return await self._db.read(read)
 
+    async def look(self, session_id: str) -> tuple[SessionResource, bool]:
+        """Return a session of either mode as `get` does, and whether the chain took back all that was paid for it."""
+
+        def read(unit: ReadUnit) -> tuple[SessionResource, bool]:
+            session = store.get(unit, session_id, None)
+            if session is None:
+                raise ResourceNotFound(f"There is no checkout session {session_id[:40]}.")
+            of_session = payments.of_session(unit, session)
+            tip = chains.tip(unit, session.asset.chain_id)
+            taken_back = bool(of_session) and not any(payment.canonical for payment in of_session)
+            return resources.session(session, of_session, tip, self._public_url), taken_back
+
+        return await self._db.read(read)
+
     async def ongoing(self, session_id: str, link: Link) -> SessionResource | None:
         """Return a link's session while it can be paid as the link says; None for any other, and for none."""
 

@@ -20,19 +20,21 @@ from crypto_checkout.http import origins, reading
 from crypto_checkout.services.choosing import Outcome
 from crypto_checkout.services.payers import Payers
 
-from . import refusals
+from . import refusals, visitors
 from .paper import Paper
 from .view import web_url
+from .words import Words
 
 PATH = "/choose"
 
-_NOT_NOW: Mapping[str, tuple[int, str]] = {
-    errors.PriceUnavailable.code: (503, "There is no exchange rate for {} right now."),
-    errors.WalletNotConfigured.code: (503, "{} can't be paid right now."),
-    errors.AmountTooSmall.code: (400, "The amount is too small for {}."),
-    errors.UnsupportedChain.code: (400, "The shop doesn't take {} here."),
-    errors.UnsupportedAsset.code: (400, "The shop doesn't take {} here."),
+_NOT_NOW: Mapping[str, int] = {
+    errors.PriceUnavailable.code: 503,
+    errors.WalletNotConfigured.code: 503,
+    errors.AmountTooSmall.code: 400,
+    errors.UnsupportedChain.code: 400,
+    errors.UnsupportedAsset.code: 400,
 }
+"""What stands against one choice and not against the others, and the status that says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Option:
     value: str
     asset: str
     chain_name: str
+    chain_id: int
     is_current: bool
 
 
@@ -67,27 +70,31 @@ class ChoicePages:
         )
         return is_open and not session["assetChosen"]
 
-    async def ask(self, session: SessionResource, *, status: int = 200, problem: str = "") -> Response:
-        """Show what can be chosen, unless nothing can be any more."""
+    async def ask(
+        self, request: Request, session: SessionResource, *, status: int = 200, refused: Choice | None = None
+    ) -> Response:
+        """Show what can be chosen, unless nothing can be any more; `refused` is what can't be had just now."""
         obstacle = await self._payers.choosing.state(session["id"])
         if obstacle is not None:
-            return self._refuse(obstacle, session)
+            return self._refuse(request, obstacle, session)
         seen = _seen(session)
         options = [
-            Option(_value(choice), choice.symbol, self._chain_name(choice.chain_id), choice == seen)
+            Option(_value(choice), choice.symbol, self._chain_name(choice.chain_id), choice.chain_id, choice == seen)
             for choice in await self._payers.choosing.options(session["id"])
         ]
         if not options:
             raise UnsupportedAsset(f"Nothing that session {session['id']} takes is configured any more.")
         response = self._paper.page(
             "choose.html",
+            words := visitors.words_of(request),
+            path=f"{_page(session['id'])}{PATH if session['assetChosen'] else ''}",
             status=status,
             session=session,
             link=await self._payers.link_of(session),
             options=options,
             current=next((option for option in options if option.is_current), None),
             seen="" if seen is None else _value(seen),
-            problem=problem,
+            refused="" if refused is None else self._name(words, refused),
             cancel_url=web_url(session["cancelUrl"], session["id"]),
         )
         # With no-referrer, browsers send `Origin: null` with the page's own form; see `pages`.
@@ -96,37 +103,41 @@ class ChoicePages:
 
     async def page(self, request: Request) -> Response:
         """Show the choice again, so that it can be changed."""
-        session = await self._payers.public(request.path_params["id"])
+        session = await self._session(request)
         if len(session["assets"]) < 2:  # noqa: PLR2004 - nothing to choose
             return _back(session["id"])
-        return await self.ask(session)
+        return await self.ask(request, session)
 
     async def choose(self, request: Request) -> Response:
         """Take a choice, and show what is to be paid now."""
-        session = await self._payers.public(request.path_params["id"])
+        session = await self._session(request)
         if origins.is_cross_site(request.headers):
-            return refusals.show(self._paper, refusals.CROSS_SITE, _page(session["id"]))
+            return refusals.show(self._paper, visitors.words_of(request), refusals.CROSS_SITE, _page(session["id"]))
         form = await _form(request)
         choice = _choice(form.get("choice", ""))
         if choice is None:
-            return await self.ask(session)
+            return await self.ask(request, session)
         try:
             outcome = await self._payers.choosing.choose(session["id"], choice, _choice(form.get("seen", "")))
         except CheckoutError as error:
-            status, sentence = _NOT_NOW.get(error.code, (0, ""))
-            if not status:
+            if error.code not in _NOT_NOW:
                 raise
-            problem = sentence.format(f"{choice.symbol[:20]} on {self._chain_name(choice.chain_id)}")
-            return await self.ask(session, status=status, problem=problem)
+            return await self.ask(request, session, status=_NOT_NOW[error.code], refused=choice)
         if outcome is Outcome.LOCKED:
-            return self._refuse(outcome, await self._payers.public(session["id"]))
+            return self._refuse(request, outcome, await self._session(request))
         return _back(session["id"])
 
-    def _refuse(self, obstacle: Outcome, session: SessionResource) -> Response:
+    async def _session(self, request: Request) -> SessionResource:
+        return (await self._payers.look(request.path_params["id"])).session
+
+    def _name(self, words: Words, choice: Choice) -> str:
+        return words.text("choose_option", asset=choice.symbol[:20], network=self._chain_name(choice.chain_id))
+
+    def _refuse(self, request: Request, obstacle: Outcome, session: SessionResource) -> Response:
         if obstacle is not Outcome.LOCKED:
             return _back(session["id"])
         refusal = refusals.LOCKED if session["assetChosen"] else refusals.LOCKED_UNCHOSEN
-        return refusals.show(self._paper, refusal, _page(session["id"]))
+        return refusals.show(self._paper, visitors.words_of(request), refusal, _page(session["id"]))
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,14 +22,15 @@ from crypto_checkout.core.errors import (
     RouteNotFound,
     SessionNotOpen,
 )
-from crypto_checkout.core.shapes import SessionResource
 from crypto_checkout.core.simulated import Scenario
 from crypto_checkout.http import origins, reading
-from crypto_checkout.services.payers import Payers
+from crypto_checkout.services.payers import Payers, Seen
 
 from . import choose, refusals, visitors, visits
 from .paper import Paper
-from .view import public_part, view
+from .view import ChainFace, Code, public_part, view
+from .visitors import LANGUAGE, words_of
+from .words import LANGUAGES
 
 _LOGO_TYPES = {
     ".svg": "image/svg+xml",
@@ -48,16 +49,11 @@ _LOGO_HEADERS = {
 
 _PAY_PATH = "/test/pay"
 _INSIST = "open"
+_CODE = "qr"
+_REFRESH = "refresh"
+_A_YEAR_SECONDS = 366 * 86_400
 
 Handler = Callable[[Request], Awaitable[Response]]
-
-
-@dataclass(frozen=True, slots=True)
-class ChainFace:
-    """What payers see of a chain; an empty `explorer_url` makes no links."""
-
-    name: str
-    explorer_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +84,7 @@ class Checkout:
     public_url: str
     limit: Callable[[Request], None]
     limit_sessions: Callable[[str], None]
+    allow_embedding_from: Sequence[str] = ()
     clock: Callable[[bool], datetime] = system_clock
 
 
@@ -121,7 +118,12 @@ class _Pages:
 
     def __init__(self, checkout: Checkout) -> None:
         self._checkout = checkout
-        self._paper = Paper(shop_name=checkout.branding.name, has_logo=checkout.branding.logo is not None)
+        self._paper = Paper(
+            shop_name=checkout.branding.name,
+            has_logo=checkout.branding.logo is not None,
+            allow_embedding_from=checkout.allow_embedding_from,
+        )
+        self._is_https = checkout.public_url.startswith("https:")
         self.choices = choose.ChoicePages(
             self._paper, checkout.sessions, lambda chain_id: self._face(chain_id).name, checkout.clock
         )
@@ -132,21 +134,23 @@ class _Pages:
         async def endpoint(request: Request) -> Response:
             try:
                 self._checkout.limit(request)
-                return await handler(request)
+                response = await handler(request)
             except (CheckoutError, RecoverableError) as error:
-                return refusals.page(self._paper, error, _page_of(request))
+                response = refusals.page(self._paper, words_of(request), error, _page_of(request))
+            self._keep_language(request, response)
+            return response
 
         return endpoint
 
-    async def front(self, _: Request) -> Response:
+    async def front(self, request: Request) -> Response:
         """Say what this is to whoever opens the bare address."""
-        return self._paper.page("front.html")
+        return self._paper.page("front.html", words_of(request), path="/")
 
     def not_found(self, request: Request) -> Response | None:
         """Answer a browser with a page; None for programs, who get the API's error."""
         if request.scope["path"].startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
             return None
-        return refusals.page(self._paper, RouteNotFound("no such page"), "/")
+        return refusals.page(self._paper, words_of(request), RouteNotFound("no such page"), "/")
 
     async def link(self, request: Request) -> Response:
         """Make a session and send the payer there; who only looks makes none."""
@@ -155,35 +159,44 @@ class _Pages:
         if visitors.only_looks(request.method, request.headers, insists=insists):
             link = await self._checkout.sessions.link(slug)
             if link is None:
-                return refusals.show(self._paper, refusals.LINK_GONE, _page_of(request))
+                return refusals.show(self._paper, words_of(request), refusals.LINK_GONE, _page_of(request))
             if not link.active:
                 raise LinkInactive("the link is switched off")
-            return self._paper.page("link.html", link=link, url=f"{_page_of(request)}?{_INSIST}")
-        is_secure = self._checkout.public_url.startswith("https://")
-        before = visits.known(request, slug, is_secure=is_secure)
+            path = _page_of(request)
+            return self._paper.page("link.html", words_of(request), path=path, link=link, url=f"{path}?{_INSIST}")
+        before = visits.known(request, slug, is_secure=self._is_https)
         try:
             session = await self._checkout.sessions.visit_link(slug, before, self._checkout.limit_sessions)
         except ResourceNotFound:
-            return refusals.show(self._paper, refusals.LINK_GONE, _page_of(request))
+            return refusals.show(self._paper, words_of(request), refusals.LINK_GONE, _page_of(request))
         response = RedirectResponse(f"/checkout/{session['id']}", 303, {"Cache-Control": "no-store"})
         now = self._checkout.clock(session["livemode"])
-        visits.remember(response, slug, session, now, is_secure=is_secure)
+        visits.remember(response, slug, session, now, is_secure=self._is_https)
         return response
 
     async def session(self, request: Request) -> Response:
         """Show what is to be paid, or what became of it."""
-        session = await self._checkout.sessions.public(request.path_params["id"])
+        seen = await self._checkout.sessions.look(request.path_params["id"])
+        session = seen.session
         if self.choices.is_due(session):
-            return await self.choices.ask(session)
-        face = self._face(session["chainId"])
+            return await self.choices.ask(request, session)
         shown = view(
             session,
-            chain_name=face.name,
-            explorer_url=face.explorer_url,
+            chain=self._face(session["chainId"]),
             now=self._checkout.clock(session["livemode"]),
+            code=_code(request),
+            taken_back=seen.taken_back,
+            chain_visible=seen.chain_visible,
         )
-        link = await self._checkout.sessions.link_of(session)
-        response = self._paper.page("session.html", view=shown, link=link, version=_etag(_json(session)))
+        response = self._paper.page(
+            "session.html",
+            words_of(request),
+            path=_page_of(request),
+            query=_query(request),
+            view=shown,
+            link=await self._checkout.sessions.link_of(session),
+            version=_etag(_json(seen)),
+        )
         if not session["livemode"]:
             # With no-referrer, browsers send `Origin: null` with the page's own form; on plain http nothing else
             # tells it from another site's (Fetch, "append a request Origin header").
@@ -196,14 +209,14 @@ class _Pages:
     async def status(self, request: Request) -> Response:
         """Answer with the public part as JSON. Errors are left to the outer handler, which answers with JSON."""
         self._checkout.limit(request)
-        session = await self._checkout.sessions.public(request.path_params["id"])
-        body = _json(session)
+        seen = await self._checkout.sessions.look(request.path_params["id"])
+        body = _json(seen)
         headers = {
             "ETag": _etag(body),
             "Cache-Control": "no-cache",
             "X-Content-Type-Options": "nosniff",
             # Not `Date`, which tells the machine's time also where test mode's was moved.
-            "X-Server-Time": moments.to_text(self._checkout.clock(session["livemode"])),
+            "X-Server-Time": moments.to_text(self._checkout.clock(seen.session["livemode"])),
         }
         if _is_known(headers["ETag"], request.headers.get("if-none-match", "")):
             return Response(status_code=304, headers=headers)
@@ -213,20 +226,31 @@ class _Pages:
         """Pay with test money, as the button says that was pressed, then show the session again."""
         page = _page_of(request)
         if origins.is_cross_site(request.headers):
-            return refusals.show(self._paper, refusals.CROSS_SITE, page)
-        session = await self._checkout.sessions.public(request.path_params["id"])
+            return refusals.show(self._paper, words_of(request), refusals.CROSS_SITE, page)
+        session = (await self._checkout.sessions.look(request.path_params["id"])).session
         if session["livemode"]:
-            return refusals.show(self._paper, refusals.NOT_A_TEST, page)
+            return refusals.show(self._paper, words_of(request), refusals.NOT_A_TEST, page)
         # A second click, or a page that was left open: the session's page says what happened.
         with suppress(SessionNotOpen):
             await self._checkout.sessions.pay_in_test_mode(session["id"], _scenario(await reading.read(request)))
         return RedirectResponse(page, 303, {"Cache-Control": "no-store"})
 
+    def _keep_language(self, request: Request, response: Response) -> None:
+        """Remember a language that was chosen; a redirect takes it along, for frames in which no cookie is kept."""
+        asked = request.query_params.get(LANGUAGE)
+        if asked is None or asked not in LANGUAGES:
+            return
+        response.set_cookie(
+            LANGUAGE, asked, max_age=_A_YEAR_SECONDS, secure=self._is_https, httponly=True, samesite="lax"
+        )
+        if "location" in response.headers:
+            response.headers["location"] += f"?{LANGUAGE}={asked}"
+
     async def logo(self, request: Request) -> Response:
         """Send the shop's logo."""
         logo = self._checkout.branding.logo
         if logo is None or not logo.is_file():
-            return refusals.page(self._paper, RouteNotFound("there is no logo"), _page_of(request))
+            return refusals.page(self._paper, words_of(request), RouteNotFound("there is no logo"), "/")
         media_type = _LOGO_TYPES.get(logo.suffix.lower(), "application/octet-stream")
         return FileResponse(logo, media_type=media_type, headers=_LOGO_HEADERS)
 
@@ -244,8 +268,27 @@ def _page_of(request: Request) -> str:
     return quote(request.scope["path"]).removesuffix(_PAY_PATH)
 
 
-def _json(session: SessionResource) -> bytes:
-    return json.dumps(public_part(session), ensure_ascii=False, separators=(",", ":")).encode()
+def _code(request: Request) -> Code | None:
+    try:
+        return Code(request.query_params.get(_CODE, ""))
+    except ValueError:
+        return None
+
+
+def _query(request: Request) -> dict[str, str]:
+    """Keep of a page's query what it understands."""
+    given = request.query_params
+    known = {
+        LANGUAGE: given.get(LANGUAGE) in LANGUAGES,
+        _CODE: _code(request) is not None,
+        _REFRESH: given.get(_REFRESH) == "off",
+    }
+    return {name: given[name] for name, is_known in known.items() if is_known}
+
+
+def _json(seen: Seen) -> bytes:
+    body = {**public_part(seen.session), "takenBack": seen.taken_back, "chainVisible": seen.chain_visible}
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _etag(body: bytes) -> str:

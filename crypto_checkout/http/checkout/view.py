@@ -1,4 +1,4 @@
-"""What a payer sees of a session: pure functions of its public resource and the time. No HTML and no HTTP here."""
+"""What a payer sees of a session: pure functions of its public resource and the time. No words, HTML or HTTP here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from typing import assert_never
 from urllib.parse import quote
 
 from crypto_checkout.core import moments
+from crypto_checkout.core.payment_uri import Call, call
 from crypto_checkout.core.session import SETTLED, Status
 from crypto_checkout.core.shapes import AmountResource, FiatResource, SessionResource
 
@@ -39,6 +40,7 @@ class Phase(StrEnum):
 
     WAITING = "waiting"
     PARTIAL = "partial"
+    REORGED = "reorged"
     CONFIRMING = "confirming"
     SETTLED = "settled"
     TIME_UP = "time_up"
@@ -47,21 +49,12 @@ class Phase(StrEnum):
 
 
 ASKING = frozenset({Phase.WAITING, Phase.PARTIAL})
-"""Phases in which the payer is asked for money; in all others the page shows no address."""
-
-_HEADLINES: Mapping[Phase, str] = {
-    Phase.WAITING: "Waiting for your payment",
-    Phase.PARTIAL: "Part of the amount has arrived",
-    Phase.CONFIRMING: "Payment seen",
-    Phase.SETTLED: "Thank you",
-    Phase.TIME_UP: "The time to pay is over",
-    Phase.EXPIRED: "The time to pay is over",
-    Phase.FAILED: "The network took the payment back",
-}
+"""Phases in which the payer is asked for money; in all others the page shows no address, or only on request."""
 
 _POLL_MILLISECONDS: Mapping[Phase, int] = {
     Phase.WAITING: 2_500,
     Phase.PARTIAL: 2_500,
+    Phase.REORGED: 2_500,
     Phase.CONFIRMING: 2_500,
     Phase.TIME_UP: 5_000,
     # Money that comes late, or comes back after a reorg, can still turn these two round.
@@ -69,6 +62,26 @@ _POLL_MILLISECONDS: Mapping[Phase, int] = {
     Phase.FAILED: 15_000,
     Phase.SETTLED: 0,
 }
+
+
+class Code(StrEnum):
+    """What the QR code holds."""
+
+    ADDRESS = "address"
+    REQUEST = "request"
+
+
+@dataclass(frozen=True, slots=True)
+class ChainFace:
+    """What payers and their wallets see of a chain; an empty `explorer_url` makes no links.
+
+    Wallets are offered to add the chain where `wallet_rpc_url` isn't empty.
+    """
+
+    name: str
+    explorer_url: str
+    native_symbol: str = "ETH"
+    wallet_rpc_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,37 +96,38 @@ class Transaction:
 class View:
     """All that the page's template needs.
 
-    `asked` is what is still to be sent, `received` what counts so far; `received_something` tells whether that is more
-    than nothing. `may_change_asset` offers the way to the payer's other choices. `rate` is the price of one whole
-    `rate_base`. `poll_milliseconds` is the pause between two looks at the status, 0 when nothing is left to wait for.
-    URLs are http or https with the session's id filled in, or None; `leave_url` is where a payer is taken by itself,
-    `back_url` what the way back to the shop is.
+    `asked` is what is still to be sent, `received` what counts so far, `extra` what came beyond the price of an
+    overpaid session. `may_change_asset` offers the way to the payer's other choices. `rate` is the price of one whole
+    `rate_base`. `call` is what a wallet in the browser is to send. URLs are http or https with the session's id filled
+    in, or None; `leave_url` is where a payer is taken by itself, `back_url` what the way back to the shop is.
     """
 
     session_id: str
     livemode: bool
     phase: Phase
     status: Status
-    headline: str
     fiat: FiatResource
     price: AmountResource
     asked: AmountResource
     received: AmountResource
-    received_something: bool
+    extra: AmountResource | None
     late_payment: bool
     may_change_asset: bool
-    asset: str
-    chain_name: str
+    taken_back: bool
+    chain: ChainFace
+    chain_visible: bool
     rate: FiatResource
     rate_base: str
-    address_groups: tuple[str, ...]
+    address: str
     payment_uri: str
-    confirmations: int
+    call: Call
+    code: Code
+    depth: int
     required_confirmations: int
     transaction: Transaction | None
     expires_at: str
+    paid_at: str | None
     now: str
-    poll_milliseconds: int
     cancel_url: str | None
     leave_url: str | None
     back_url: str | None
@@ -124,9 +138,70 @@ class View:
         return self.phase in ASKING
 
     @property
+    def asset(self) -> str:
+        """The symbol of the coin to pay in."""
+        return self.price["asset"]
+
+    @property
+    def chain_id(self) -> int:
+        """The chain to pay on (EIP-155)."""
+        return self.call.chain_id
+
+    @property
+    def headline(self) -> str:
+        """The key of what the page is about."""
+        return Phase.TIME_UP if self.phase is Phase.EXPIRED else self.phase
+
+    @property
+    def explorer(self) -> str | None:
+        """Where the chain's explorer shows what came to the address."""
+        return _explored(self.chain.explorer_url, "address", self.address)
+
+    @property
+    def received_something(self) -> bool:
+        """Whether anything counts so far."""
+        return int(self.received["units"]) > 0
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether the payer has to know that payments aren't noticed at the moment."""
+        return not self.chain_visible and self.phase is not Phase.SETTLED
+
+    @property
+    def can_restart(self) -> bool:
+        """Whether it is safe to pay anew: nothing came, and nothing of this session is asked for any more."""
+        has_paid = self.received_something or self.late_payment or self.taken_back
+        return self.phase is Phase.EXPIRED and not has_paid
+
+    @property
     def asked_is_long(self) -> bool:
         """Whether the amount to send has too many digits to be shown large."""
         return len(self.asked["value"]) > _LONG_AMOUNT
+
+    @property
+    def confirmations(self) -> int:
+        """How deep the payment is, as far as that matters."""
+        return min(self.depth, self.required_confirmations)
+
+    @property
+    def is_token(self) -> bool:
+        """Whether it is paid by a call of a token's contract."""
+        return self.call.data != "0x"
+
+    @property
+    def address_groups(self) -> tuple[str, ...]:
+        """The address as an eye can follow it."""
+        return address_groups(self.address)
+
+    @property
+    def code_text(self) -> str:
+        """What the QR code holds."""
+        return self.address if self.code is Code.ADDRESS else self.payment_uri
+
+    @property
+    def poll_milliseconds(self) -> int:
+        """How long to wait before the next look; 0 for never."""
+        return _POLL_MILLISECONDS[self.phase]
 
     @property
     def refresh_seconds(self) -> int:
@@ -134,38 +209,60 @@ class View:
         return 0 if not self.poll_milliseconds else max(10, 2 * self.poll_milliseconds // 1_000)
 
 
-def view(session: SessionResource, *, chain_name: str, explorer_url: str, now: datetime) -> View:
-    """Turn a session into what its page shows at a moment; an empty `explorer_url` makes no links to transactions."""
-    phase = _phase(session, now)
-    status = Status(session["status"])
-    received = int(session["amountReceived"]["units"])
+def view(
+    session: SessionResource,
+    *,
+    chain: ChainFace,
+    now: datetime,
+    code: Code | None = None,
+    taken_back: bool = False,
+    chain_visible: bool = True,
+) -> View:
+    """Turn a session into what its page shows at a moment.
+
+    `code` is the QR code that the payer chose, None for the safer one; `taken_back` says that the chain took back all
+    that was paid, and `chain_visible` that payments are noticed.
+    """
+    phase = _phase(session, now, taken_back=taken_back)
+    wanted = call(session["paymentUri"])
     return View(
         session_id=session["id"],
         livemode=session["livemode"],
         phase=phase,
-        status=status,
-        headline=_HEADLINES[phase],
+        status=Status(session["status"]),
         fiat=session["fiat"],
         price=session["amount"],
         asked=session["amountRemaining"] if phase is Phase.PARTIAL else session["amount"],
         received=session["amountReceived"],
-        received_something=received > 0,
-        late_payment=any(not payment["counted"] for payment in session["payments"]),
+        extra=_extra(session),
+        late_payment=_is_late(session),
         may_change_asset=phase is Phase.WAITING and len(session["assets"]) > 1 and not session["payments"],
-        asset=session["asset"],
-        chain_name=chain_name,
-        rate={"amount": _short_rate(session["rate"]["value"]), "currency": session["rate"]["quote"]},
+        taken_back=taken_back,
+        chain=chain,
+        chain_visible=chain_visible,
+        rate=_rate(session),
         rate_base=session["rate"]["base"],
-        address_groups=address_groups(session["address"]),
+        address=session["address"],
         payment_uri=session["paymentUri"],
-        confirmations=min(session["confirmations"], session["requiredConfirmations"]),
+        call=wanted,
+        code=code or safer_code(wanted),
+        depth=session["confirmations"],
         required_confirmations=session["requiredConfirmations"],
-        transaction=_transaction(session, explorer_url),
+        transaction=_transaction(session, chain.explorer_url),
         expires_at=session["expiresAt"],
+        paid_at=session["paidAt"],
         now=moments.to_text(now),
-        poll_milliseconds=_POLL_MILLISECONDS[phase],
         **_ways_out(session, phase),
     )
+
+
+def safer_code(wanted: Call) -> Code:
+    """Return which QR code loses less money with a wallet that reads EIP-681 badly.
+
+    For the chain's own coin a URI begins with the right address: who reads no more than that asks for the amount. For a
+    token it begins with the token's contract, and who reads no more sends money to that contract, where it is lost.
+    """
+    return Code.REQUEST if wanted.data == "0x" else Code.ADDRESS
 
 
 def public_part(session: SessionResource) -> dict[str, object]:
@@ -194,14 +291,11 @@ def address_groups(address: str) -> tuple[str, ...]:
     return (address[:2], *(digits[i : i + _ADDRESS_GROUP] for i in range(0, len(digits), _ADDRESS_GROUP)))
 
 
-def _phase(session: SessionResource, now: datetime) -> Phase:
+def _phase(session: SessionResource, now: datetime, *, taken_back: bool) -> Phase:
     status = Status(session["status"])
     match status:
         case Status.PENDING | Status.UNDERPAID:
-            # The session expires with a block that is later, which may be long in coming; the payer is stopped now.
-            if now >= moments.from_text(session["expiresAt"]):
-                return Phase.TIME_UP
-            return Phase.PARTIAL if int(session["amountReceived"]["units"]) else Phase.WAITING
+            return _open_phase(session, now, taken_back=taken_back)
         case Status.DETECTED:
             return Phase.CONFIRMING
         case Status.PAID | Status.PAID_LATE | Status.OVERPAID:
@@ -212,6 +306,15 @@ def _phase(session: SessionResource, now: datetime) -> Phase:
             return Phase.FAILED
         case _:
             assert_never(status)
+
+
+def _open_phase(session: SessionResource, now: datetime, *, taken_back: bool) -> Phase:
+    # The session expires with a block that is later, which may be long in coming; the payer is stopped now.
+    if now >= moments.from_text(session["expiresAt"]):
+        return Phase.TIME_UP
+    if taken_back:
+        return Phase.REORGED
+    return Phase.PARTIAL if int(session["amountReceived"]["units"]) else Phase.WAITING
 
 
 def _ways_out(session: SessionResource, phase: Phase) -> dict[str, str | None]:
@@ -230,14 +333,36 @@ def _ways_out(session: SessionResource, phase: Phase) -> dict[str, str | None]:
             return {"cancel_url": None, "leave_url": None, "back_url": back}
 
 
+def _extra(session: SessionResource) -> AmountResource | None:
+    """Return what came beyond the price; None unless that is more than the shop's tolerance."""
+    if session["status"] != Status.OVERPAID:
+        return None
+    received, price = session["amountReceived"], session["amount"]
+    value = _WIDE.subtract(Decimal(received["value"]), Decimal(price["value"]))
+    units = int(received["units"]) - int(price["units"])
+    return {**price, "units": str(units), "value": f"{value.normalize(_WIDE):f}", "wei": None, "eth": None}
+
+
+def _is_late(session: SessionResource) -> bool:
+    return any(not payment["counted"] for payment in session["payments"])
+
+
 def _transaction(session: SessionResource, explorer_url: str) -> Transaction | None:
     # A late payment is not counted, also when the merchant accepts it; it is the payer's transaction all the same.
     hashes = (session["txHash"], *(payment["txHash"] for payment in session["payments"]))
     tx_hash = next((each for each in hashes if each), None)
-    if tx_hash is None:
-        return None
-    base = web_url(explorer_url, session["id"])
-    return Transaction(tx_hash, f"{base.rstrip('/')}/tx/{quote(tx_hash, safe='')}" if base else None)
+    return None if tx_hash is None else Transaction(tx_hash, _explored(explorer_url, "tx", tx_hash))
+
+
+def _explored(explorer_url: str, kind: str, name: str) -> str | None:
+    """Return where a block explorer shows a transaction or an address."""
+    base = web_url(explorer_url, "")
+    return f"{base.rstrip('/')}/{kind}/{quote(name, safe='')}" if base else None
+
+
+def _rate(session: SessionResource) -> FiatResource:
+    rate = session["rate"]
+    return {"amount": _short_rate(rate["value"]), "currency": rate["quote"]}
 
 
 def _short_rate(text: str) -> str:

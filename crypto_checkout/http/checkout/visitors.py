@@ -1,7 +1,14 @@
-"""Who is asking: a person, a preview bot, a browser's prefetch. Pure decisions over headers."""
+"""Who is asking, and in which language: a person, a preview bot, a browser's prefetch."""
 
 import re
 from collections.abc import Mapping
+
+from starlette.requests import Request
+
+from .words import Words, chosen
+
+LANGUAGE = "lang"
+"""The parameter that chooses a language, and the cookie that keeps the choice."""
 
 _PREFETCH_HEADERS = ("sec-purpose", "purpose", "x-purpose", "x-moz")
 
@@ -15,6 +22,12 @@ _BOTS = re.compile(
     r"|nextcloud server|mattermost|rocket\.chat|zoom\.us|line-poker|kakaotalk-scrap|ia_archiver|headlinebot|bitlybot",
     re.IGNORECASE,
 )
+
+
+def words_of(request: Request) -> Words:
+    """Return the language that a request wants its answer in."""
+    asked, kept = request.query_params.get(LANGUAGE), request.cookies.get(LANGUAGE)
+    return chosen(asked, kept, request.headers.get("accept-language", ""))
 
 
 def only_looks(method: str, headers: Mapping[str, str], *, insists: bool = False) -> bool:

@@ -1,0 +1,167 @@
+"""What the pages say in each language: complete, with every placeholder and plural form, and in the payer's own."""
+
+import re
+import string
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from babel import Locale
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crypto_checkout.http.checkout import words
+from crypto_checkout.http.checkout.words import FOLDER, LANGUAGES
+
+TEMPLATES = Path(words.__file__).parent.parent / "templates" / "checkout"
+STATIC = Path(words.__file__).parent.parent / "static"
+ENGLISH: Mapping[str, words.Message] = words.of("en").messages
+SCRIPTS = {
+    "ar": r"[\u0600-\u06ff]",
+    "fa": r"[\u0600-\u06ff]",
+    "he": r"[\u0590-\u05ff]",
+    "ja": r"[\u3040-\u30ff\u4e00-\u9fff]",
+    "ko": r"[\uac00-\ud7af]",
+    "ru": r"[\u0400-\u04ff]",
+    "uk": r"[\u0400-\u04ff]",
+    "zh": r"[\u4e00-\u9fff]",
+}
+MAY_BE_AS_IN_ENGLISH = {"transaction", "address", "copy"}
+
+
+def forms(message: words.Message) -> Mapping[str, str]:
+    return {"": message} if isinstance(message, str) else message
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+def test_every_catalogue_is_a_language_that_can_be_chosen() -> None:
+    assert {path.stem for path in FOLDER.iterdir()} == set(LANGUAGES)
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_every_language_says_everything_with_the_same_placeholders(code: str) -> None:
+    messages = words.of(code).messages
+    assert list(messages) == list(ENGLISH), "the same keys in the same order"
+    for key, message in messages.items():
+        wanted = set.union(*(placeholders(text) for text in forms(ENGLISH[key]).values()))
+        assert isinstance(message, str) == isinstance(ENGLISH[key], str)
+        for text in forms(message).values():
+            assert placeholders(text) == wanted, key
+            assert text == text.strip()
+            assert text
+            assert not re.search(r"[<>&\"]", text), key
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_a_message_about_a_number_has_the_plural_forms_of_its_language(code: str) -> None:
+    wanted = {*Locale.parse(code).plural_form.tags, "other"}
+    for key, message in words.of(code).messages.items():
+        if not isinstance(message, str):
+            assert set(message) == wanted, key
+
+
+@given(code=st.sampled_from(sorted(LANGUAGES)), count=st.integers(0, 10_000_000))
+def test_every_number_finds_its_form(code: str, count: int) -> None:
+    for say in (words.of(code), words.of(code).text):
+        assert str(count) in say("next_done", count=count, network="Ethereum")
+
+
+@pytest.mark.parametrize(
+    ("code", "count", "part"),
+    [
+        ("en", 1, "1</bdi> confirmation on"),
+        ("pl", 22, "22</bdi> potwierdzeniach"),
+        ("ru", 21, "21</bdi> подтверждения"),
+        ("ru", 5, "5</bdi> подтверждений"),
+        ("ar", 2, "تأكيدين"),
+        ("ar", 11, "تأكيدًا"),
+        ("he", 2, "שני אישורים"),
+        ("fr", 0, "0</bdi> confirmation sur"),
+    ],
+)
+def test_the_form_is_the_right_one(code: str, count: int, part: str) -> None:
+    assert part in words.of(code)("next_done", count=count, network="Base")
+
+
+@pytest.mark.parametrize("code", [code for code in LANGUAGES if code != "en"])
+def test_nothing_was_left_in_english(code: str) -> None:
+    messages = words.of(code).messages
+    same = {key for key, message in messages.items() if message == ENGLISH[key]}
+    assert len(same) <= len(MAY_BE_AS_IN_ENGLISH), same
+    if code in SCRIPTS:
+        for key, message in messages.items():
+            for text in forms(message).values():
+                assert re.search(SCRIPTS[code], text), key
+
+
+def test_every_message_is_used_and_every_used_one_exists() -> None:
+    sources = [*TEMPLATES.glob("*.html"), *Path(words.__file__).parent.glob("*.py")]
+    text = "\n".join(path.read_text("utf-8") for path in sources)
+    composed = {"copy_", "qr_", "test_"}
+    named = set(re.findall(r'["\']([a-z_]+)["\']', text))
+    unused = {key for key in ENGLISH if key not in named and not any(key.startswith(part) for part in composed)}
+    assert unused == set()
+    asked = set(re.findall(r"""\bt(?:\.text|\.pattern)?\(["']([a-z_]+)["']""", text))
+    assert {key for key in asked if key not in ENGLISH and key not in composed} == set()
+
+
+def test_the_script_asks_for_words_that_the_page_gives() -> None:
+    asked = set(re.findall(r"words\.([a-zA-Z]+)", (STATIC / "checkout.js").read_text("utf-8")))
+    page = (TEMPLATES / "session.html").read_text("utf-8")
+    given_words = set(re.findall(r'"([a-z_]+)"', page.partition('id="words"')[2]))
+    given_words |= {name.replace("-", "_") for name in re.findall(r"data-([a-z-]+)=", page.partition('id="words"')[2])}
+    assert {re.sub(r"([A-Z])", r"_\1", name).lower() for name in asked} <= given_words
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept", "header", "code"),
+    [
+        (None, None, "", "en"),
+        (None, None, "de-AT,de;q=0.9,en;q=0.8", "de"),
+        (None, None, "nb, da;q=0.9, fr;q=0.4, it;q=0.5", "it"),
+        (None, None, "en;q=0.1, iw", "he"),
+        (None, None, "zh-Hant-TW", "zh"),
+        (None, None, "de;q=0, fr;q=x, es", "es"),
+        (None, None, "*", "en"),
+        (None, "ja", "de", "ja"),
+        ("ar", "ja", "de", "ar"),
+        ("../../x", "tlh", "de", "de"),
+    ],
+)
+def test_the_choice_comes_before_the_browsers_wish(asked: str | None, kept: str | None, header: str, code: str) -> None:
+    assert words.chosen(asked, kept, header).code == code
+
+
+@given(st.text(max_size=600))
+def test_any_header_finds_a_language(header: str) -> None:
+    assert words.chosen(None, None, header).code in LANGUAGES
+
+
+def test_what_is_filled_in_is_text_and_keeps_its_own_direction() -> None:
+    said = words.of("ar")("pay_title", price="<b>10</b> USD")
+    assert said == "ادفع <bdi>&lt;b&gt;10&lt;/b&gt; USD</bdi>"
+    assert words.of("ar").text("pay_title", price="10 USD") == "ادفع \u206810 USD\u2069"
+    assert words.of("en").text("pay_title", price="10 USD") == "Pay 10 USD"
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [("en", "1,234.50 EUR"), ("de", "1.234,50 EUR"), ("fr", "1\u202f234,50 EUR"), ("fa", "1,234.50 EUR")],
+)
+def test_fiat_is_written_as_the_language_does_and_coins_as_wallets_take_them(code: str, text: str) -> None:
+    assert words.of(code).money({"amount": "1234.50", "currency": "EUR"}) == text
+    assert words.of(code).money({"value": "1234.5", "asset": "ETH"}) == "1234.5 ETH"
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_only_the_scripts_written_from_right_to_left_are(code: str) -> None:
+    assert (words.of(code).direction == "rtl") == (code in {"ar", "fa", "he"})
+
+
+def test_a_catalogue_is_plain_toml() -> None:
+    for path in FOLDER.iterdir():
+        assert tomllib.loads(path.read_text("utf-8"))
