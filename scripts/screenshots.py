@@ -1,0 +1,81 @@
+"""Make pictures of the payer's page in every state that `tests.scenes` brings about.
+
+    scripts/screens FOLDER [STATE…]
+
+Each is FOLDER/STATE-WIDTH-SCHEME.png; FOLDER/index.html shows them all. Needs anvil and chromium.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+from tests import anvil
+from tests.scenes import CHAIN_ID, Shop, out_of_sight, scenes
+
+WIDTHS = (320, 390, 1280)
+SCHEMES = ("light", "dark")
+BLIND_AFTER_MILLISECONDS = 17_000
+LANGUAGES = ("de", "ar", "ja")
+"""A few, beside English: long words, right to left, and other letters."""
+
+
+def main() -> int:
+    """Make the pictures; return the exit code."""
+    folder, wanted = Path(sys.argv[1]), set(sys.argv[2:])
+    folder.mkdir(parents=True, exist_ok=True)
+    node, chromium = anvil.find(), shutil.which(os.environ.get("CHECKOUT_CHROMIUM", "chromium"))
+    if node is None or chromium is None:
+        print("scripts/screens needs anvil (scripts/anvil brings it) and chromium.", file=sys.stderr)
+        return 1
+    arguments = ["--chain-id", str(CHAIN_ID)]
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        anvil.Anvil(node, Path(scratch), mining="manual", arguments=arguments) as chain,
+        sync_playwright() as playwright,
+    ):
+        shop = Shop(Path(scratch), chain)
+        with shop.server:
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            pages = scenes(shop)
+            for language in LANGUAGES:
+                pages |= {f"{name}-{language}": f"{pages[name]}?lang={language}" for name in ("waiting", "paid")}
+            take(browser, folder, pages, wanted)
+            hidden = out_of_sight(shop)
+            take(browser, folder, {"time_up": hidden["time_up"]}, wanted)
+            if not wanted or "blind" in wanted:
+                browser.new_page().wait_for_timeout(BLIND_AFTER_MILLISECONDS)
+                take(browser, folder, {"blind": hidden["blind"]}, wanted)
+            browser.close()
+    index(folder, sorted(path.name for path in folder.glob("*.png")))
+    return 0
+
+
+def take(browser: Browser, folder: Path, pages: dict[str, str], wanted: set[str]) -> None:
+    """Take a page's pictures at each width, light and dark."""
+    for scheme in SCHEMES:
+        for width in WIDTHS:
+            context = browser.new_context(
+                viewport={"width": width, "height": 800}, color_scheme="light" if scheme == "light" else "dark"
+            )
+            page = context.new_page()
+            for name, url in pages.items():
+                if not wanted or name in wanted:
+                    page.goto(url)
+                    page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
+            context.close()
+
+
+def index(folder: Path, names: Iterable[str]) -> None:
+    """Write a page that shows all pictures."""
+    pictures = "\n".join(f'<figure><img src="{name}" alt=""><figcaption>{name}</figcaption></figure>' for name in names)
+    style = "body{display:flex;flex-wrap:wrap;gap:8px;font:12px sans-serif}figure{margin:0}img{max-height:520px}"
+    (folder / "index.html").write_text(f"<!doctype html><style>{style}</style>{pictures}", "utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
