@@ -34,7 +34,7 @@ def main() -> int:
         return 1
     arguments = ["--chain-id", str(CHAIN_ID)]
     with (
-        tempfile.TemporaryDirectory() as scratch,
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch,
         anvil.Anvil(node, Path(scratch), mining="manual", arguments=arguments) as chain,
         sync_playwright() as playwright,
     ):
