@@ -74,7 +74,7 @@ def test_a_choice_that_is_locked_says_why(server: Server, page: Page) -> None:
     pay = f"/test_helpers/checkout_sessions/{session['id']}/pay"
     server.api.post(pay, json={"amount": "1"}).raise_for_status()
     page.get_by_role("button", name="ETH on Sandbox").click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("can't be changed any more")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("can’t be changed any more")
     page.get_by_role("link", name="Open the payment page").click()
     expect(page.get_by_role("main")).to_contain_text("48.9 USDC")
 
