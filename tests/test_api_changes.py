@@ -113,7 +113,10 @@ async def test_an_endpoint_changes_in_what_is_given(api: httpx.AsyncClient, chan
     del endpoint["secret"]
     answer = await api.patch(f"{ENDPOINTS}/{endpoint['id']}", json=change)
     assert answer.status_code == 200, answer.text
-    assert {**answer.json(), "updatedAt": None} == {**endpoint, **change, "updatedAt": None}
+    expected = {**endpoint, **change, "updatedAt": answer.json()["updatedAt"]}
+    if change.get("active") is False:
+        expected["missedSince"] = expected["updatedAt"]
+    assert answer.json() == expected
     assert (await api.get(f"{ENDPOINTS}/{endpoint['id']}")).json() == answer.json()
     assert (await listed(api, "/events", type="webhook_endpoint.updated"))["data"][0]["data"] == answer.json()
 

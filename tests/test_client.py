@@ -126,7 +126,7 @@ def test_a_link_is_made_listed_and_deleted(client: CheckoutClient) -> None:
 
 
 def test_a_webhook_endpoint_tells_its_secret_once(client: CheckoutClient) -> None:
-    made = client.webhook_endpoints.create(url="http://127.0.0.1:1/hook", events=["session.paid"], active=False)
+    made = client.webhook_endpoints.create(url="http://127.0.0.1:65535/hook", events=["session.paid"], active=False)
     assert made["secret"].startswith("whsec_")
     shown = client.webhook_endpoints.retrieve(made["id"])
     assert "secret" not in shown
