@@ -95,7 +95,7 @@ async def test_of_two_who_use_the_link_at_once_one_sets_the_password(app: App) -
             for client, password in zip(clients, passwords, strict=True)
         )
     )
-    assert sorted(answer.headers["location"] for answer in answers) == ["/dashboard", "/dashboard/sign-in"]
+    assert sorted(answer.headers["location"] for answer in answers) == ["/dashboard/guide", "/dashboard/sign-in"]
     assert sorted([await is_signed_in(client) for client in clients]) == [False, True]
     assert (await actions(app)).count(Action.SET_UP) == 1
 
