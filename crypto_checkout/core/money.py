@@ -71,6 +71,18 @@ def format_fiat(amount: Decimal, currency: str) -> str:
     return f"{amount:.{DECIMALS[currency]}f}"
 
 
+def minor_units(fiat: Fiat) -> int:
+    """Return an amount in its currency's smallest unit: `10.00 USD` is 1000."""
+    return int(fiat.amount.scaleb(DECIMALS[fiat.currency]))
+
+
+def format_minor(minor: int, currency: str) -> str:
+    """Write an amount in its currency's smallest unit with exactly the decimals of the currency, whatever its size."""
+    places = DECIMALS[currency]
+    digits = f"{minor:0{places + 1}d}"
+    return f"{digits[:-places]}.{digits[-places:]}" if places else digits
+
+
 def format_units(units: int, decimals: int) -> str:
     """Write smallest units as a decimal of whole coins: `(1500000, 6)` is `"1.5"`, never an exponent."""
     whole, fraction = divmod(units, 10**decimals)

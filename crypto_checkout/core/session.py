@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from .address import Address
 from .assets import Asset, Choice
-from .money import Fiat
+from .money import Fiat, minor_units
 from .quotes import Rate
 
 
@@ -115,3 +115,12 @@ class Session:
     def choices(self) -> tuple[Choice, ...]:
         """What the payer may choose from: just its own asset where there is no choice."""
         return self.assets or (self.asset.choice,)
+
+    def fiat_minor(self, units: int) -> int:
+        """Return what so many units of the coin are worth at this session's rate, in the currency's smallest unit.
+
+        It is the share of the price that they pay: `fiat * units / amount`, rounded half up. So a payment of exactly
+        the amount is worth exactly the price, and the worth of one payment doesn't depend on any other.
+        """
+        whole = self.terms.amount_units
+        return (2 * minor_units(self.fiat) * units + whole) // (2 * whole)

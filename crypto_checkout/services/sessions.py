@@ -21,7 +21,7 @@ from crypto_checkout.core.link import Link
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.session import Session, Status
 from crypto_checkout.core.shapes import SessionResource
-from crypto_checkout.store import chains, links, lists, payments, wallets
+from crypto_checkout.store import chains, links, lists, payments, search, totals, wallets
 from crypto_checkout.store import sessions as store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 
@@ -128,16 +128,28 @@ class Sessions:
 
         return await self._db.read(read)
 
-    async def listed(self, livemode: bool, wanted: store.Filter, window: lists.Window) -> lists.Page[SessionResource]:
-        """Return a page of sessions."""
+    async def listed(
+        self, livemode: bool, wanted: store.Filter, window: lists.Window, *, text: str = ""
+    ) -> lists.Page[SessionResource]:
+        """Return a page of sessions; with a text, of those that it means (`store.search`)."""
 
         def read(unit: ReadUnit) -> lists.Page[SessionResource]:
-            page = store.listed(unit, livemode, wanted, window)
+            page = search.found(unit, livemode, text, wanted, window)
             paid = payments.of_sessions(unit, page.items)
             tips = {chain_id: chains.tip(unit, chain_id) for chain_id in {each.asset.chain_id for each in page.items}}
             return page.map(
                 lambda each: resources.session(each, paid[each.id], tips[each.asset.chain_id], self._public_url)
             )
+
+        return await self._db.read(read)
+
+    async def count(self, livemode: bool, wanted: store.Filter, *, text: str = "") -> search.Count:
+        """Return how many sessions there are: all of a mode exactly, others as far as counting them is quick."""
+
+        def read(unit: ReadUnit) -> search.Count:
+            if not text.strip() and wanted == store.Filter():
+                return search.Count(totals.sessions_made(unit, livemode), is_exact=True)
+            return search.count(unit, livemode, text, wanted)
 
         return await self._db.read(read)
 

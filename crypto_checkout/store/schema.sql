@@ -104,7 +104,7 @@ CREATE TABLE checkout_sessions (
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
     -- 1 while money for it lies in blocks that are not deep yet: the next block may change the verdict.
-    awaits_depth INTEGER NOT NULL DEFAULT 0 CHECK (awaits_depth IN (0, 1)), accepted_units TEXT, customer_email_key TEXT, closed_at TEXT, assets TEXT, asset_chosen INTEGER NOT NULL DEFAULT 1 CHECK (asset_chosen IN (0, 1)),
+    awaits_depth INTEGER NOT NULL DEFAULT 0 CHECK (awaits_depth IN (0, 1)), accepted_units TEXT, customer_email_key TEXT, closed_at TEXT, assets TEXT, asset_chosen INTEGER NOT NULL DEFAULT 1 CHECK (asset_chosen IN (0, 1)), counted_as_paid INTEGER NOT NULL DEFAULT 0 CHECK (counted_as_paid IN (0, 1)),
     UNIQUE (wallet_id, derivation_index)
 ) STRICT;
 
@@ -141,6 +141,27 @@ CREATE TABLE customers (
 CREATE UNIQUE INDEX customers_by_email ON customers (livemode, email_key);
 
 CREATE INDEX customers_by_mode ON customers (livemode, seq);
+
+CREATE TABLE daily_payments (
+    livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
+    day TEXT NOT NULL,
+    chain_id INTEGER NOT NULL,
+    asset TEXT NOT NULL,
+    asset_decimals INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    payments INTEGER NOT NULL,
+    units TEXT NOT NULL,
+    fiat_minor TEXT NOT NULL,
+    PRIMARY KEY (livemode, day, chain_id, asset, asset_decimals, currency)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE daily_sessions (
+    livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
+    day TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    paid INTEGER NOT NULL,
+    PRIMARY KEY (livemode, day)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE deliveries (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -263,15 +284,23 @@ CREATE TABLE payments (
     -- 0 once its block was orphaned; the same transaction mined again is the same payment and turns it back to 1.
     canonical INTEGER NOT NULL CHECK (canonical IN (0, 1)),
     recorded_at TEXT NOT NULL
-) STRICT;
+, livemode INTEGER NOT NULL DEFAULT 0 CHECK (livemode IN (0, 1)), counted INTEGER CHECK (counted IN (0, 1)), counted_day TEXT, counted_units TEXT, counted_minor TEXT) STRICT;
 
 CREATE INDEX payments_by_block ON payments (chain_id, block_number);
+
+CREATE INDEX payments_by_mode ON payments (livemode, seq, block_time);
 
 CREATE INDEX payments_by_session ON payments (session_id, block_number);
 
 CREATE UNIQUE INDEX payments_by_transaction ON payments (
     chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1)
 );
+
+CREATE INDEX payments_by_tx_hash ON payments (tx_hash);
+
+CREATE INDEX payments_late ON payments (livemode, seq) WHERE canonical = 1 AND counted = 0;
+
+CREATE INDEX payments_to_count ON payments (session_id) WHERE counted IS NULL;
 
 CREATE TABLE recovery_codes (
     sha256 TEXT PRIMARY KEY,
@@ -319,6 +348,14 @@ CREATE INDEX sandbox_transactions_by_block ON sandbox_transactions (block_number
 CREATE UNIQUE INDEX sandbox_transactions_by_hash ON sandbox_transactions (hash, place);
 
 CREATE INDEX sandbox_transactions_by_recipient ON sandbox_transactions (recipient);
+
+CREATE TABLE session_metadata (
+    livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
+    value TEXT NOT NULL,
+    session_seq INTEGER NOT NULL REFERENCES checkout_sessions (seq),
+    name TEXT NOT NULL,
+    PRIMARY KEY (livemode, value, session_seq, name)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE unmatched_payments (
     seq INTEGER PRIMARY KEY,

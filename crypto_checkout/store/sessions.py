@@ -1,7 +1,7 @@
 """Checkout sessions, and what the watcher asks of them."""
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -15,7 +15,7 @@ from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.quotes import Rate
 from crypto_checkout.core.session import Session, Status, Terms
 
-from . import choices
+from . import choices, search_terms, totals
 from .database import ReadUnit, Row, WriteUnit
 from .lists import LAST_SEQ, Page, Window, begins_after, ends_before, select
 
@@ -50,7 +50,7 @@ _CHOOSE = (
 
 _INSERT = (
     f"INSERT INTO checkout_sessions ({', '.join(_COLUMNS)}) "  # noqa: S608 - the names above
-    f"VALUES ({', '.join(':' + column for column in _COLUMNS)})"
+    f"VALUES ({', '.join(':' + column for column in _COLUMNS)}) RETURNING seq"
 )
 
 
@@ -76,7 +76,10 @@ class GivenOut:
 
 def insert(unit: WriteUnit, session: Session) -> None:
     """Store a new session."""
-    unit.run(_INSERT, _row(session))
+    row = unit.one(_INSERT, _row(session))
+    assert row is not None, "RETURNING gives the row"
+    totals.count_made(unit, session)
+    search_terms.record(unit, session, row["seq"])
 
 
 def get(unit: ReadUnit, session_id: str, livemode: bool | None = None) -> Session | None:
@@ -84,39 +87,45 @@ def get(unit: ReadUnit, session_id: str, livemode: bool | None = None) -> Sessio
     row = unit.one("SELECT * FROM checkout_sessions WHERE id = :id", {"id": session_id})
     if row is None or (livemode is not None and bool(row["livemode"]) is not livemode):
         return None
-    return _session(row)
+    return read(row)
 
 
 def listed(unit: ReadUnit, livemode: bool, wanted: Filter, window: Window) -> Page[Session]:
     """Return a page of sessions."""
-    after, before = wanted.created_after, wanted.created_before
+    conditions, parameters = where(livemode, wanted)
+    first, last = bounds(unit, livemode, wanted)
+    return select(unit, _TABLE, conditions, parameters, window, first=first, last=last).map(read)
+
+
+def where(livemode: bool, wanted: Filter) -> tuple[list[str], dict[str, str | int | None]]:
+    """Return a filter as conditions and their parameters."""
     conditions = {
         "livemode = :livemode": int(livemode),
         "status = :status": wanted.status,
         "link_id = :link_id": wanted.link_id,
         "customer_email_key = :email": email_key(wanted.customer_email) if wanted.customer_email else None,
-        "created_at > :created_after": moments.to_optional_text(after),
-        "created_at < :created_before": moments.to_optional_text(before),
+        "created_at > :created_after": moments.to_optional_text(wanted.created_after),
+        "created_at < :created_before": moments.to_optional_text(wanted.created_before),
     }
     given = {condition: value for condition, value in conditions.items() if value is not None}
-    parameters = {condition.rpartition(":")[2]: value for condition, value in given.items()}
+    return list(given), {condition.rpartition(":")[2]: value for condition, value in given.items()}
+
+
+def bounds(unit: ReadUnit, livemode: bool, wanted: Filter) -> tuple[int, int]:
+    """Return between which `seq` all lie that a filter by time means."""
+    after, before = wanted.created_after, wanted.created_before
     first = begins_after(unit, _TABLE, livemode, after) if after else 0
-    last = ends_before(unit, _TABLE, livemode, before) if before else LAST_SEQ
-    return select(unit, _TABLE, list(given), parameters, window, first=first, last=last).map(_session)
+    return first, ends_before(unit, _TABLE, livemode, before) if before else LAST_SEQ
 
 
 def at_addresses(unit: ReadUnit, addresses: Collection[Address]) -> dict[Address, Session]:
     """Return the sessions that own any of these addresses, whatever their chain."""
-    found = {}
-    for part in _parts(sorted(addresses)):
-        names = {f"a{place}": address for place, address in enumerate(part)}
-        rows = unit.all(
-            "SELECT * FROM checkout_sessions "  # noqa: S608 - parameter names only
-            f"WHERE address IN ({', '.join(':' + name for name in names)})",
-            names,
-        )
-        found.update({Address(row["address"]): _session(row) for row in rows})
-    return found
+    return {session.address: session for session in _among(unit, "address", addresses)}
+
+
+def by_ids(unit: ReadUnit, ids: Collection[str]) -> dict[str, Session]:
+    """Return sessions by their ids, of either mode."""
+    return {session.id: session for session in _among(unit, "id", ids)}
 
 
 def given_out(
@@ -220,6 +229,7 @@ def store_verdict(unit: WriteUnit, session: Session, verdict: Assessment) -> Non
             "awaits_depth": int(verdict.awaits_depth),
         },
     )
+    totals.bring_up_to_date(unit, session)
 
 
 def settle(unit: WriteUnit, session: Session) -> None:
@@ -233,6 +243,7 @@ def settle(unit: WriteUnit, session: Session) -> None:
         """,
         {name: value for name, value in _row(session).items() if name in _SETTLED_COLUMNS},
     )
+    totals.bring_up_to_date(unit, session)
 
 
 def choose(unit: WriteUnit, session: Session) -> None:
@@ -249,9 +260,17 @@ def touch(unit: WriteUnit, session_id: str) -> None:
     )
 
 
-def _parts(addresses: Sequence[Address]) -> Iterator[Sequence[Address]]:
-    for start in range(0, len(addresses), _MOST_PARAMETERS):
-        yield addresses[start : start + _MOST_PARAMETERS]
+def _among(unit: ReadUnit, column: str, values: Collection[str]) -> Iterator[Session]:
+    """Yield the sessions whose unique column has any of these values."""
+    wanted = sorted(values)
+    for start in range(0, len(wanted), _MOST_PARAMETERS):
+        names = {f"v{place}": value for place, value in enumerate(wanted[start : start + _MOST_PARAMETERS])}
+        rows = unit.all(
+            "SELECT * FROM checkout_sessions "  # noqa: S608 - a name of this room, and parameter names
+            f"WHERE {column} IN ({', '.join(':' + name for name in names)})",
+            names,
+        )
+        yield from map(read, rows)
 
 
 def _row(session: Session) -> dict[str, str | int | None]:
@@ -305,7 +324,8 @@ def _rate_row(rate: Rate) -> dict[str, str | int | None]:
     }
 
 
-def _session(row: Row) -> Session:
+def read(row: Row) -> Session:
+    """Return the session that a row of this table holds."""
     return Session(
         id=row["id"],
         livemode=bool(row["livemode"]),
