@@ -1,17 +1,21 @@
 """Each list reads by an index, whatever it is filtered by: SQLite's own plan of every query says so."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from functools import partial
+from itertools import product
 from typing import Any
 
 import pytest
 
+from crypto_checkout.core.session import Status
 from crypto_checkout.http.api.operations import Operation
 from crypto_checkout.http.api.schemas import CustomersQuery, ListQuery
 from crypto_checkout.http.api.table import table
 from crypto_checkout.services import sandbox_history
-from crypto_checkout.store import deliveries, endpoints, events
+from crypto_checkout.store import attention, deliveries, endpoints, events, exports, lists, search, totals
 from crypto_checkout.store.database import ReadUnit, WriteUnit
+from crypto_checkout.store.sessions import Filter
 from tests.api import ENDPOINT, LINK, PRICE, App, made
 from tests.dashboard import signed_in, visitor
 
@@ -141,3 +145,74 @@ async def plan(app: App, sql: str, parameters: Any) -> list[str]:
     return await app.opened.db.read(
         lambda unit: [row["detail"] for row in unit.all(f"EXPLAIN QUERY PLAN {sql}", parameters)]
     )
+
+
+# --- what only the dashboard asks ------------------------------------------------------------------------------------
+
+EMAIL, HASH = "ada@example.com", "0x" + "1" * 64
+WINDOWS = (lists.Window(25), lists.Window(25, after=7), lists.Window(25, before=7))
+SEARCHES = ("", "cs_1", "0x" + "1" * 40, HASH, EMAIL, "pl_01ARZ3NDEKTSV4RRFFQ69G5FAV", "order=17", "17")
+TIMES = (None, datetime(2026, 1, 1, tzinfo=UTC))
+WANTED = (Filter(), Filter(status=Status.PAID), Filter(created_after=TIMES[1], created_before=TIMES[1]))
+
+
+async def steps_of(app: App, asked: list[tuple[str, Any]], work: Callable[[ReadUnit], Any]) -> dict[str, list[str]]:
+    """Return the plan of each query that a reading unit asks."""
+    asked.clear()
+    await app.opened.db.read(work)
+    queries = list(asked)
+    assert queries
+    return {sql: await plan(app, sql, parameters) for sql, parameters in queries}
+
+
+def reads_no_table(step: str) -> bool:
+    """Tell whether a step of a plan finds its rows by an index, or only handles rows that were found."""
+    is_empty = "payments_to_count" in step  # an index over what an old version left behind
+    is_search = step.startswith("SEARCH") and ("INDEX" in step or "PRIMARY KEY" in step)
+    return (
+        is_search
+        or is_empty
+        or not step.startswith(("SCAN checkout", "SCAN pay", "SCAN unm", "SCAN deli", "SCAN daily", "USE TEMP"))
+    )
+
+
+@pytest.mark.parametrize("text", SEARCHES)
+async def test_a_search_reads_by_an_index(app: App, asked: list[tuple[str, Any]], text: str) -> None:
+    for wanted, window in product(WANTED, WINDOWS):
+        meant: dict[str, Any] = {"livemode": False, "text": text, "wanted": wanted}
+        found = await steps_of(app, asked, partial(search.found, window=window, **meant))
+        found |= await steps_of(app, asked, partial(search.count, **meant))
+        for sql, steps in found.items():
+            for step in steps:
+                # A few sessions that an id, an address or a transaction named are put in order.
+                is_few = step.startswith("USE TEMP B-TREE") and (" IN (:v0" in sql or "UNION" in sql)
+                assert reads_no_table(step) or is_few, f"{sql}\n{step}"
+
+
+QUESTIONS: dict[str, Callable[[ReadUnit], Any]] = {
+    "money in": lambda unit: totals.money_in(unit, False, date(2026, 1, 1), date(2026, 12, 31)),
+    "made": lambda unit: totals.made(unit, False, date(2026, 1, 1), date(2026, 12, 31)),
+    "sessions made": lambda unit: totals.sessions_made(unit, False),
+    "uncounted": lambda unit: totals.uncounted(unit, 10),
+    "underpaid": lambda unit: attention.in_status(unit, False, Status.UNDERPAID, 10),
+    "late": lambda unit: attention.late(unit, False, 10),
+    "unmatched": lambda unit: attention.unmatched(unit, False, 10),
+    "failing": lambda unit: attention.why_failing(unit, "we_1"),
+    "last payment": lambda unit: exports.last_seq(unit, False),
+    **{
+        f"export since {since} before {before}": partial(
+            exports.part, livemode=False, after=3, until=9, since=since, before=before, limit=10
+        )
+        for since, before in product(TIMES, TIMES)
+    },
+}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+async def test_what_the_dashboard_asks_is_read_by_an_index(app: App, asked: list[tuple[str, Any]], name: str) -> None:
+    for scenario in ("underpaid", "after_grace", "wrong_token"):
+        session = await made(app.api, "/checkout_sessions", PRICE)
+        await app.api.post(f"/test_helpers/checkout_sessions/{session['id']}/pay", json={"scenario": scenario})
+    for sql, steps in (await steps_of(app, asked, QUESTIONS[name])).items():
+        for step in steps:
+            assert reads_no_table(step), f"{sql}\n{step}"

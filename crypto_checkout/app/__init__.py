@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from starlette.applications import Starlette
 
-from crypto_checkout.app import modes, web
+from crypto_checkout.app import alerts, modes, web
 from crypto_checkout.app.parts import Parts, webhook_reach
 from crypto_checkout.config import Config
 from crypto_checkout.core.moments import Clock
@@ -23,6 +23,7 @@ from crypto_checkout.services.events import Events
 from crypto_checkout.services.health import Health, Sight
 from crypto_checkout.services.offer import Offers
 from crypto_checkout.services.retention import Retention
+from crypto_checkout.services.totals import Totals
 from crypto_checkout.services.watcher import Watcher
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.folder import FolderLock
@@ -70,17 +71,12 @@ async def opened(
         signals = {livemode: asyncio.Event() for livemode in (True, False)}
         parts = Parts(config, stack, db, Events(lambda livemode: signals[livemode].set()), clock)
         dispatchers = [_dispatcher(parts, sender, livemode, woken) for livemode, woken in signals.items()]
-        retention = Retention(
-            db,
-            event_days=config.events.retention_days,
-            attempt_days=config.webhooks.attempts_retention_days,
-            clock=clock,
-        )
         live, test = await modes.live(parts), await modes.test(parts)
         both = [mode for mode in (live, test) if mode is not None]
         watchers = tuple(watcher for mode in both for watcher in mode.watchers)
         offers = Offers([mode.offer for mode in both])
         door = Door.of(db, clock)
+        needed = alerts.attention(parts, {True: live, False: test})
         site = web.application(
             parts,
             offers,
@@ -91,11 +87,23 @@ async def opened(
             door,
             Sight(watchers, clock),
             watchers,
+            needed,
             metrics_token,
         )
-        loops = [*(each.run for each in dispatchers), retention.run, *(loop for mode in both for loop in mode.loops)]
+        beside = [_retention(parts).run, Totals(db, clock).catch_up, alerts.alarms(parts, needed, sender).run]
+        loops = [*(each.run for each in dispatchers), *beside, *(loop for mode in both for loop in mode.loops)]
         await stack.enter_async_context(_running(loops, watchers))
         yield Opened(site, db, parts.events, offers, watchers, door)
+
+
+def _retention(parts: Parts) -> Retention:
+    config = parts.config
+    return Retention(
+        parts.db,
+        event_days=config.events.retention_days,
+        attempt_days=config.webhooks.attempts_retention_days,
+        clock=parts.clock,
+    )
 
 
 def _dispatcher(parts: Parts, sender: Sender, livemode: bool, woken: asyncio.Event) -> Dispatcher:

@@ -1,8 +1,8 @@
 """Open each mode: its wallet, its chains with their watchers, and its prices."""
 
 import secrets
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from crypto_checkout.app import prices
@@ -20,6 +20,7 @@ from crypto_checkout.services.judge import Judge
 from crypto_checkout.services.offer import Offer, OfferedChain, Policy, Tier
 from crypto_checkout.services.rpc_usage import RpcUsage
 from crypto_checkout.services.token_check import ConfiguredToken, TokenCheck
+from crypto_checkout.services.troubles import ProviderHealth
 from crypto_checkout.services.wallet_check import WalletCheck
 from crypto_checkout.services.watcher import Watcher
 from crypto_checkout.store import chains as chain_store
@@ -42,12 +43,16 @@ _NATIVE_DECIMALS = 18
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """What one mode brings: its offer, its watchers and its loops; the simulated chain in test mode."""
+    """What one mode brings: its offer, its watchers and its loops; the simulated chain in test mode.
+
+    `providers` tell how the RPC providers of each chain fare.
+    """
 
     offer: Offer
     watchers: tuple[Watcher, ...]
     loops: tuple[Loop, ...]
     sandbox: SandboxChain | None = None
+    providers: Mapping[int, Callable[[], Sequence[ProviderHealth]]] = field(default_factory=dict)
 
 
 async def live(parts: Parts) -> Mode | None:
@@ -76,7 +81,9 @@ async def live(parts: Parts) -> Mode | None:
         unready_tokens=token_check.unready,
     )
     usage = RpcUsage(parts.db, meters)
-    return Mode(offer, watchers, (check.run, token_check.run, usage.run, *(each.run for each in watchers)))
+    providers = {chain_id: chain.health for chain_id, chain in chains.items()}
+    loops = (check.run, token_check.run, usage.run, *(each.run for each in watchers))
+    return Mode(offer, watchers, loops, providers=providers)
 
 
 async def test(parts: Parts) -> Mode | None:

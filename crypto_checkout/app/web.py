@@ -31,6 +31,7 @@ from crypto_checkout.http.dashboard.table import MENUS, PAGES
 from crypto_checkout.http.docs import pages as docs
 from crypto_checkout.http.middleware import Surroundings
 from crypto_checkout.http.rate_limit import RateLimit, link_limit, page_limit
+from crypto_checkout.services.attention import Attention
 from crypto_checkout.services.choosing import Choosing
 from crypto_checkout.services.customers import Customers
 from crypto_checkout.services.deliveries import Deliveries
@@ -38,6 +39,7 @@ from crypto_checkout.services.dispatcher import Sender
 from crypto_checkout.services.door import Door
 from crypto_checkout.services.endpoints import Endpoints
 from crypto_checkout.services.health import Health, Sight
+from crypto_checkout.services.exports import Exports
 from crypto_checkout.services.keys import Keys
 from crypto_checkout.services.links import Links
 from crypto_checkout.services.offer import OfferedChain, Offers
@@ -46,6 +48,7 @@ from crypto_checkout.services.sandbox import Sandbox
 from crypto_checkout.services.sessions import Sessions
 from crypto_checkout.services.settings import Settings
 from crypto_checkout.services.settling import Settling
+from crypto_checkout.services.totals import Totals
 from crypto_checkout.services.watcher import Watcher
 
 
@@ -58,13 +61,14 @@ def application(
     door: Door,
     sight: Sight,
     watchers: Sequence[Watcher],
+    attention: Attention,
     metrics_token: str | None,
 ) -> Starlette:
     """Return the web application."""
     services = _services(parts, offers, test, sender)
     payers = Payers(services.sessions, services.links, services.sandbox, Choosing(parts.db, offers), sight)
     checkout = pages.site(_checkout(parts, offers, payers))
-    dashboard = Dashboard(_desk(parts, offers, services, health, door, watchers), PAGES, MENUS)
+    dashboard = Dashboard(_desk(parts, offers, services, health, door, watchers, attention), PAGES, MENUS)
     web = Starlette(
         routes=[
             *_api(parts, services).routes(table()),
@@ -102,7 +106,13 @@ def _services(parts: Parts, offers: Offers, test: Mode | None, sender: Sender) -
 
 
 def _desk(
-    parts: Parts, offers: Offers, services: Services, health: Health, door: Door, watchers: Sequence[Watcher]
+    parts: Parts,
+    offers: Offers,
+    services: Services,
+    health: Health,
+    door: Door,
+    watchers: Sequence[Watcher],
+    attention: Attention,
 ) -> Desk:
     return Desk(
         db=parts.db,
@@ -120,6 +130,9 @@ def _desk(
         endpoints=services.endpoints,
         deliveries=services.deliveries,
         customers=services.customers,
+        totals=Totals(parts.db, parts.clock),
+        attention=attention,
+        exports=Exports(parts.db, lambda: {chain.id: chain.name for chain in offers.all_chains().values()}),
         sandbox=services.sandbox,
         settings=Settings(
             file=None if parts.config.path is None else str(parts.config.path.absolute()),

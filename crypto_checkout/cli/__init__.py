@@ -10,6 +10,7 @@ from crypto_checkout import __version__
 # The modules, not the commands in them: those have the same names and would hide them.
 from . import (
     admin,
+    alerts,
     demo,
     doctor,
     explain,
@@ -54,6 +55,7 @@ for command in (
     links.links,
     sessions.sessions,
     webhooks.webhooks,
+    alerts.alerts,
     listen.listen,
     trigger.trigger,
     explain.explain,

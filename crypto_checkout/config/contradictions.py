@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from crypto_checkout.config.mistakes import Mistake
-from crypto_checkout.config.shape import Chain, Prices
+from crypto_checkout.config.shape import Alerts, Chain, Prices
+from crypto_checkout.config.values import is_near
 
 
 def contradictions(values: Mapping[str, Any], *, has_file: bool) -> list[Mistake]:
@@ -17,6 +18,7 @@ def contradictions(values: Mapping[str, Any], *, has_file: bool) -> list[Mistake
     return [
         *_wallet(values, chains, has_file=has_file),
         *_quorum(values),
+        *_alerts(_table(values.get("alerts"))),
         *_chain_ids(chains),
         *_agreement(chains),
         *_all_symbols(chains),
@@ -47,6 +49,24 @@ def _quorum(values: Mapping[str, Any]) -> Iterator[Mistake]:
     usable = len(set(sources))
     if quorum > usable and (sources or not prices.get("fixed")):
         yield Mistake("prices.quorum", f"{quorum} sources must agree but only {usable} can answer")
+
+
+def _alerts(alerts: Mapping[str, Any]) -> Iterator[Mistake]:
+    if alerts.get("email_to"):
+        for key, what in (("smtp_host", "the server that takes the mail"), ("email_from", "the sender's address")):
+            if not alerts.get(key, ""):
+                yield Mistake(f"alerts.{key}", f"alerts go to email_to, so wanted is {what}")
+    elif alerts.get("smtp_host"):
+        yield Mistake("alerts.email_to", "there is a mail server in smtp_host, so wanted is who gets the alerts")
+    if alerts.get("webhook_url") and not alerts.get("webhook_secret"):
+        yield Mistake(
+            "alerts.webhook_secret",
+            "alerts go to webhook_url, so wanted is the whsec_… secret that signs them; "
+            "$CHECKOUT__ALERTS__WEBHOOK_SECRET keeps it out of the file",
+        )
+    host, security = alerts.get("smtp_host"), alerts.get("smtp_security", Alerts().smtp_security)
+    if alerts.get("smtp_user") and security == "none" and isinstance(host, str) and not is_near(host):
+        yield Mistake("alerts.smtp_security", "starttls or tls, because a password must not cross the net in the open")
 
 
 def _chain_ids(chains: list[Mapping[str, Any]]) -> Iterator[Mistake]:

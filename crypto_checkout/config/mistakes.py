@@ -13,6 +13,7 @@ from crypto_checkout.core.errors import FatalError
 
 _LONGEST_SHOWN = 60
 _NEVER_SHOWN = ("wallet",)  # A private key pasted there must not reach a terminal's history or a log.
+_SECRETS = frozenset({"smtp_password", "webhook_secret", "webhook_url"})
 _WANTED = {
     "int_type": "a whole number without quotes",
     "float_type": "a number without quotes",
@@ -69,7 +70,7 @@ def dotted(where: tuple[int | str, ...]) -> str:
 
 def shown(value: Any, where: tuple[int | str, ...]) -> str:
     """Repeat a value shortly, or not at all where it may be secret. API keys in URLs are cut off."""
-    if where[:1] == _NEVER_SHOWN:
+    if where[:1] == _NEVER_SHOWN or where[-1] in _SECRETS:
         return ""
     if "rpc_urls" in where:
         return _shown_url(value) if isinstance(value, str) else ""

@@ -120,6 +120,22 @@ class Events(Section):
     retention_days: Annotated[int, between(0, 36_500)] = 0
 
 
+class Alerts(Section):
+    """Who is told of what needs a person, and how. Without `email_to` and `webhook_url`: nobody."""
+
+    email_to: Annotated[tuple[values.Mailbox, ...], Field(strict=False), AfterValidator(without_repeats)] = ()
+    email_from: values.OptionalMailbox = ""
+    smtp_host: values.OptionalHost = ""
+    smtp_port: Annotated[int, between(1, 65_535)] = 587
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str = ""
+    smtp_password: str = Field(default="", repr=False)
+    webhook_url: values.OptionalUrl = Field(default="", repr=False)
+    webhook_secret: values.WebhookSecret = Field(default="", repr=False)
+    every_minutes: Annotated[int, between(1, 1440)] = 15
+    test_mode: bool = False
+
+
 class Log(Section):
     """What is logged and how it looks."""
 
@@ -186,6 +202,7 @@ class Config(Section):
     branding: Branding = Branding()
     checkout: Checkout = Checkout()
     events: Events = Events()
+    alerts: Alerts = Alerts()
     log: Log = Log()
     chains: Annotated[tuple[Chain, ...], Field(strict=False)] = ()
 

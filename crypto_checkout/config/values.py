@@ -4,6 +4,7 @@ A validator here looks at one value alone; what contradicts what is `contradicti
 connection; the one look at the disk is whether the logo exists.
 """
 
+import base64
 import re
 from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -17,6 +18,8 @@ SANDBOX_CHAIN_ID = 1337
 IMAGE_SUFFIXES = (".svg", ".png", ".jpg", ".jpeg", ".webp")
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?")
+_MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+_LEAST_SECRET_BYTES = 24
 _SYMBOL = r"[A-Za-z0-9][A-Za-z0-9._-]{0,15}"
 _PRIVATE_NETWORKS = [ip_network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")]
 
@@ -173,6 +176,33 @@ def _explorer_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _optional_url(text: str) -> str:
+    if text:
+        _split(text, ("https", "http"))
+    return text
+
+
+def _optional_host(text: str) -> str:
+    return _bind_host(text) if text else text
+
+
+def _mailbox(text: str) -> str:
+    if not _MAILBOX.fullmatch(text):
+        raise ValueError('an email address like "ada@example.com"')
+    return text
+
+
+def _webhook_secret(text: str) -> str:
+    # The text itself is never repeated.
+    try:
+        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        key = b""
+    if text and (not text.startswith("whsec_") or len(key) < _LEAST_SECRET_BYTES):
+        raise ValueError("whsec_ and then the base64 of at least 24 random bytes")
+    return text
+
+
 def _bind_host(text: str) -> str:
     if not _is_ip(text) and not _HOST.fullmatch(text):
         raise ValueError('an IP address or host name to listen on, like "127.0.0.1" or "0.0.0.0"')
@@ -253,6 +283,11 @@ PublicUrl = Annotated[str, AfterValidator(_public_url)]
 RpcUrl = Annotated[str, AfterValidator(_rpc_url)]
 Origin = Annotated[str, AfterValidator(_origin)]
 WalletRpcUrl = Annotated[str, AfterValidator(_wallet_rpc_url)]
+OptionalUrl = Annotated[str, AfterValidator(_optional_url)]
+OptionalHost = Annotated[str, AfterValidator(_optional_host)]
+Mailbox = Annotated[str, AfterValidator(_mailbox)]
+OptionalMailbox = Annotated[str, AfterValidator(lambda text: _mailbox(text) if text else text)]
+WebhookSecret = Annotated[str, AfterValidator(_webhook_secret)]
 ExplorerUrl = Annotated[str, AfterValidator(_explorer_url)]
 Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
 Xpub = Annotated[str, AfterValidator(_xpub)]

@@ -195,6 +195,10 @@ class ChainMoved(RecoverableError):
     """A node changed its mind between two answers; nothing may be concluded from them together."""
 
 
+class AlertNotSent(RecoverableError):
+    """A mail server, or a receiver of alerts, didn't take one."""
+
+
 class DatabaseFailed(RecoverableError):
     """The database took nothing of what was to be written: its disk is full, say, or another process blocks it."""
 

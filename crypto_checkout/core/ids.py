@@ -21,6 +21,7 @@ EVENT = "evt"
 CUSTOMER = "cus"
 REQUEST = "req"
 API_KEY = "ak"
+ALERT = "alr"
 LOGIN = "lg"
 
 

@@ -11,6 +11,26 @@ CREATE TABLE admin (
     created_at TEXT NOT NULL
 ) STRICT;
 
+CREATE TABLE alarm_channels (
+    name TEXT PRIMARY KEY,
+    sent_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE alarms (
+    cause TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    subject_id TEXT NOT NULL,
+    livemode INTEGER CHECK (livemode IN (0, 1)),
+    words TEXT NOT NULL,
+    advice TEXT NOT NULL,
+    path TEXT NOT NULL,
+    since TEXT NOT NULL,
+    seen_at TEXT NOT NULL,
+    gone_at TEXT,
+    -- The channels that were told of it, separated by spaces.
+    told TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE api_keys (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -23,6 +43,11 @@ CREATE TABLE api_keys (
     last_used_at TEXT,
     revoked_at TEXT
 ) STRICT;
+
+CREATE TABLE attention_dismissed (
+    cause TEXT PRIMARY KEY,
+    dismissed_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE audit (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -180,6 +205,8 @@ CREATE INDEX deliveries_by_endpoint ON deliveries (endpoint_id, seq);
 CREATE INDEX deliveries_by_status ON deliveries (endpoint_id, status, seq);
 
 CREATE INDEX deliveries_due ON deliveries (endpoint_id, next_attempt_at, seq) WHERE status = 'pending';
+
+CREATE INDEX deliveries_retried ON deliveries (endpoint_id, seq) WHERE status = 'pending' AND attempts > 0;
 
 CREATE TABLE delivery_attempts (
     delivery_seq INTEGER NOT NULL REFERENCES deliveries (seq) ON DELETE CASCADE,
@@ -372,7 +399,7 @@ CREATE TABLE unmatched_payments (
     block_time TEXT NOT NULL,
     canonical INTEGER NOT NULL CHECK (canonical IN (0, 1)),
     recorded_at TEXT NOT NULL
-) STRICT;
+, livemode INTEGER NOT NULL DEFAULT 0 CHECK (livemode IN (0, 1))) STRICT;
 
 CREATE INDEX unmatched_payments_by_block ON unmatched_payments (chain_id, block_number);
 
@@ -381,6 +408,10 @@ CREATE INDEX unmatched_payments_by_session ON unmatched_payments (session_id, bl
 CREATE UNIQUE INDEX unmatched_payments_by_transaction ON unmatched_payments (
     chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1)
 );
+
+CREATE INDEX unmatched_payments_by_tx_hash ON unmatched_payments (tx_hash);
+
+CREATE INDEX unmatched_payments_here ON unmatched_payments (livemode, seq) WHERE canonical = 1;
 
 CREATE TABLE wallets (
     wallet_id TEXT PRIMARY KEY,

@@ -35,12 +35,12 @@ def record(unit: WriteUnit, session_id: str, chain_id: int, transfer: Transfer) 
     changed = unit.run(
         """
         INSERT INTO unmatched_payments (
-            session_id, chain_id, tx_hash, log_index, kind, sender, contract, units, block_number, block_hash,
-            block_time, canonical, recorded_at
+            session_id, livemode, chain_id, tx_hash, log_index, kind, sender, contract, units, block_number,
+            block_hash, block_time, canonical, recorded_at
         )
         VALUES (
-            :session_id, :chain_id, :tx_hash, :log_index, :kind, :sender, :contract, :units, :block_number, :block_hash,
-            :block_time, 1, :recorded_at
+            :session_id, (SELECT livemode FROM checkout_sessions WHERE id = :session_id), :chain_id, :tx_hash,
+            :log_index, :kind, :sender, :contract, :units, :block_number, :block_hash, :block_time, 1, :recorded_at
         )
         ON CONFLICT (chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1)) DO UPDATE
         SET block_number = excluded.block_number, block_hash = excluded.block_hash, block_time = excluded.block_time,

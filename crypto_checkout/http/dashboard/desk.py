@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.services.account import Account
+from crypto_checkout.services.attention import Attention
 from crypto_checkout.services.audit import Trail
 from crypto_checkout.services.customers import Customers
 from crypto_checkout.services.deliveries import Deliveries
 from crypto_checkout.services.endpoints import Endpoints
 from crypto_checkout.services.events import Events
+from crypto_checkout.services.exports import Exports
 from crypto_checkout.services.health import Health
 from crypto_checkout.services.links import Links
 from crypto_checkout.services.offer import Offers
@@ -19,6 +21,7 @@ from crypto_checkout.services.set_up_link import SetUpLink
 from crypto_checkout.services.settings import Settings
 from crypto_checkout.services.settling import Settling
 from crypto_checkout.services.sign_in import SignIn
+from crypto_checkout.services.totals import Totals
 from crypto_checkout.services.watcher import Watcher
 from crypto_checkout.store.database import Database
 
@@ -42,6 +45,9 @@ class Desk:
     endpoints: Endpoints
     deliveries: Deliveries
     customers: Customers
+    totals: Totals
+    attention: Attention
+    exports: Exports
     sandbox: Sandbox | None
     settings: Settings
     watchers: Sequence[Watcher]

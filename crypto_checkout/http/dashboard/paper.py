@@ -26,7 +26,7 @@ class Paper:
 
     def __init__(self, menus: Mapping[str, Sequence[tuple[str, str]]]) -> None:
         self._templates = printing.environment()
-        self._templates.filters |= {"when": when}
+        self._templates.filters |= {"when": when, "groups": "{:,}".format}
         self._templates.globals |= {"browser_name": browsers.named, **menus}
 
     def page(self, template: str, *, status: int = 200, **content: object) -> HTMLResponse:

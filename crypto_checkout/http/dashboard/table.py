@@ -1,12 +1,13 @@
 """Every page of the dashboard, and its navigation."""
 
-from . import api_keys, guide, overview, security, shop, sign_in, trail
+from . import api_keys, exports, guide, overview, security, shop, sign_in, trail
 from .routes import Page
 
 PAGES: tuple[Page, ...] = (
     *sign_in.PAGES,
     *overview.PAGES,
     *guide.PAGES,
+    *exports.PAGES,
     *api_keys.PAGES,
     *security.PAGES,
     *shop.PAGES,
@@ -21,6 +22,7 @@ MENUS = {
         ("Customers", "/customers"),
         ("Events", "/events"),
         ("Webhooks", "/webhooks"),
+        ("Exports", "/exports"),
         ("API keys", "/api-keys"),
         ("Settings", "/settings"),
         ("Set-up guide", "/guide"),

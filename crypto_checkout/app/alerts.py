@@ -1,0 +1,66 @@
+"""Wire what looks after things that need a person, and the channels that tell one."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from crypto_checkout.app.modes import Mode
+from crypto_checkout.app.parts import Parts
+from crypto_checkout.config import Config
+from crypto_checkout.core.moments import Clock
+from crypto_checkout.mail import MailServer
+from crypto_checkout.services.alarm_channels import Channel, MailChannel, WebhookChannel
+from crypto_checkout.services.alarms import Alarms, Shop
+from crypto_checkout.services.attention import Attention
+from crypto_checkout.services.dispatcher import Sender
+from crypto_checkout.services.health import Health
+from crypto_checkout.services.troubles import Troubles, Watched
+
+
+def attention(parts: Parts, modes: Mapping[bool, Mode | None]) -> Attention:
+    """Return what gathers what needs a person. A mode that isn't configured is watched for what all share."""
+    return Attention(parts.db, {livemode: _troubles(parts, mode, livemode) for livemode, mode in modes.items()})
+
+
+def alarms(parts: Parts, gathered: Attention, sender: Sender) -> Alarms:
+    """Return the loop that tells a person."""
+    alerts = parts.config.alerts
+    return Alarms(
+        parts.db,
+        gathered,
+        channels(parts.config, sender, parts.clock),
+        modes=(True, False) if alerts.test_mode else (True,),
+        every=timedelta(minutes=alerts.every_minutes),
+        shop=shop(parts.config),
+        clock=parts.clock,
+    )
+
+
+def channels(config: Config, sender: Sender, clock: Clock) -> Sequence[Channel]:
+    """Return the ways that the configuration names."""
+    alerts = config.alerts
+    found: list[Channel] = []
+    if alerts.email_to:
+        server = MailServer(
+            alerts.smtp_host, alerts.smtp_port, alerts.smtp_security, alerts.smtp_user, alerts.smtp_password
+        )
+        found.append(MailChannel(server, sender=alerts.email_from, to=alerts.email_to, clock=clock))
+    if alerts.webhook_url:
+        found.append(WebhookChannel(sender, url=alerts.webhook_url, secret=alerts.webhook_secret, clock=clock))
+    return found
+
+
+def shop(config: Config) -> Shop:
+    """Return how messages call the shop."""
+    return Shop(config.branding.name or "Crypto Checkout", config.server.public_url)
+
+
+def _troubles(parts: Parts, mode: Mode | None, livemode: bool) -> Troubles:
+    watchers = mode.watchers if mode is not None else ()
+    watched = Watched(
+        Health(parts.db, watchers, parts.clock),
+        watchers=watchers,
+        providers=mode.providers if mode is not None else {},
+        # The prices of test mode are a table.
+        offer=mode.offer if mode is not None and livemode else None,
+    )
+    return Troubles(watched, livemode=livemode, folder=parts.config.database.path.resolve().parent, clock=parts.clock)
