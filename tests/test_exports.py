@@ -27,7 +27,7 @@ from tests.api import App, Clock, made, open_app
 
 SESSIONS, HELPERS = "/checkout_sessions", "/test_helpers"
 START = datetime(2026, 3, 28, 21, 0, tzinfo=UTC)
-FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠A1", "  =1", "\u200b=1")  # noqa: RUF001
+FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠A1", "  =1", "\u200b=1")
 
 
 @pytest.fixture

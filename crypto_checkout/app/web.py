@@ -38,8 +38,8 @@ from crypto_checkout.services.deliveries import Deliveries
 from crypto_checkout.services.dispatcher import Sender
 from crypto_checkout.services.door import Door
 from crypto_checkout.services.endpoints import Endpoints
-from crypto_checkout.services.health import Health, Sight
 from crypto_checkout.services.exports import Exports
+from crypto_checkout.services.health import Health, Sight
 from crypto_checkout.services.keys import Keys
 from crypto_checkout.services.links import Links
 from crypto_checkout.services.offer import OfferedChain, Offers
