@@ -43,6 +43,7 @@ BY_CODE: Mapping[str, Refusal] = MappingProxyType(
         errors.UnsupportedAsset.code: _UNPAYABLE,
         errors.AmountTooSmall.code: _UNPAYABLE,
         errors.SessionNotOpen.code: Refusal(409, "closed", "closed_note", "open_payment"),
+        errors.BodyTooLarge.code: Refusal(413, "broken", "now_not_note", "open_payment"),
         errors.PriceUnavailable.code: _LATER,
         errors.WalletNotConfigured.code: _LATER,
     }
