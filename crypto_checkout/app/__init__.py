@@ -88,6 +88,7 @@ async def opened(
             Sight(watchers, clock),
             watchers,
             needed,
+            {chain_id: chain for mode in both for chain_id, chain in mode.chains.items()},
             metrics_token,
         )
         beside = [_retention(parts).run, Totals(db, clock).catch_up, alerts.alarms(parts, needed, sender).run]

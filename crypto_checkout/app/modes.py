@@ -9,6 +9,7 @@ from crypto_checkout.app import prices
 from crypto_checkout.app.parts import Parts
 from crypto_checkout.chain import sandbox
 from crypto_checkout.chain.sandbox import SandboxChain
+from crypto_checkout.chain.sandbox_view import SandboxView
 from crypto_checkout.chain.xpub import ExtendedPublicKey
 from crypto_checkout.config import Chain
 from crypto_checkout.core.address import Address
@@ -16,6 +17,7 @@ from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.services import sandbox_history, watcher
 from crypto_checkout.services.addresses import Addresses
+from crypto_checkout.services.explain import Configured
 from crypto_checkout.services.judge import Judge
 from crypto_checkout.services.offer import Offer, OfferedChain, Policy, Tier
 from crypto_checkout.services.rpc_usage import RpcUsage
@@ -43,14 +45,15 @@ _NATIVE_DECIMALS = 18
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """What one mode brings: its offer, its watchers and its loops; the simulated chain in test mode.
+    """What one mode brings: its offer, its watchers, its loops, and its chains by their ids, to be asked.
 
-    `providers` tell how the RPC providers of each chain fare.
+    `sandbox` is the simulated chain, in test mode; `providers` tell how the RPC providers of each chain fare.
     """
 
     offer: Offer
     watchers: tuple[Watcher, ...]
     loops: tuple[Loop, ...]
+    chains: Mapping[int, Configured]
     sandbox: SandboxChain | None = None
     providers: Mapping[int, Callable[[], Sequence[ProviderHealth]]] = field(default_factory=dict)
 
@@ -83,14 +86,15 @@ async def live(parts: Parts) -> Mode | None:
     usage = RpcUsage(parts.db, meters)
     providers = {chain_id: chain.health for chain_id, chain in chains.items()}
     loops = (check.run, token_check.run, usage.run, *(each.run for each in watchers))
-    return Mode(offer, watchers, loops, providers=providers)
+    asked = {each.id: Configured(chains[each.id], each) for each in offer.chains}
+    return Mode(offer, watchers, loops, asked, providers=providers)
 
 
 async def test(parts: Parts) -> Mode | None:
     """Open the simulated chain where it stands."""
     if not parts.config.test_mode.enabled:
         return None
-    chain = SandboxChain(await _sandbox_state(parts), parts.clock, await parts.db.read(sandbox_history.needed))
+    chain = SandboxView(await _sandbox_state(parts), parts.clock, await parts.db.read(sandbox_history.needed))
     history = sandbox_history.History(parts.db, chain, parts.clock)
     watching = Watcher(
         parts.db,
@@ -112,7 +116,8 @@ async def test(parts: Parts) -> Mode | None:
         policy=_policy(parts),
         chain_time=lambda now: max(now, chain.time),
     )
-    return Mode(offer, (watching,), (watching.run, history.run), chain)
+    chains = {each.id: Configured(chain, each) for each in offer.chains}
+    return Mode(offer, (watching,), (watching.run, history.run), chains, chain)
 
 
 def configured_tokens(chains: Sequence[Chain]) -> list[ConfiguredToken]:

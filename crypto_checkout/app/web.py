@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from crypto_checkout.app.modes import Mode
 from crypto_checkout.app.parts import Parts, webhook_reach
+from crypto_checkout.config import Config
 from crypto_checkout.core import examples, ids
 from crypto_checkout.core.errors import CheckoutError
 from crypto_checkout.core.shapes import SessionResource
@@ -37,11 +38,14 @@ from crypto_checkout.services.customers import Customers
 from crypto_checkout.services.deliveries import Deliveries
 from crypto_checkout.services.dispatcher import Sender
 from crypto_checkout.services.door import Door
+from crypto_checkout.services.dossiers import Dossiers
 from crypto_checkout.services.endpoints import Endpoints
+from crypto_checkout.services.explain import Configured, Explain
 from crypto_checkout.services.exports import Exports
 from crypto_checkout.services.health import Health, Sight
 from crypto_checkout.services.keys import Keys
 from crypto_checkout.services.links import Links
+from crypto_checkout.services.looking import Looking
 from crypto_checkout.services.offer import OfferedChain, Offers
 from crypto_checkout.services.payers import Payers
 from crypto_checkout.services.sandbox import Sandbox
@@ -62,13 +66,14 @@ def application(
     sight: Sight,
     watchers: Sequence[Watcher],
     attention: Attention,
+    chains: Mapping[int, Configured],
     metrics_token: str | None,
 ) -> Starlette:
     """Return the web application."""
     services = _services(parts, offers, test, sender)
     payers = Payers(services.sessions, services.links, services.sandbox, Choosing(parts.db, offers), sight)
     checkout = pages.site(_checkout(parts, offers, payers))
-    dashboard = Dashboard(_desk(parts, offers, services, health, door, watchers, attention), PAGES, MENUS)
+    dashboard = Dashboard(_desk(parts, offers, services, health, door, watchers, attention, chains), PAGES, MENUS)
     web = Starlette(
         routes=[
             *_api(parts, services).routes(table()),
@@ -113,6 +118,7 @@ def _desk(
     door: Door,
     watchers: Sequence[Watcher],
     attention: Attention,
+    chains: Mapping[int, Configured],
 ) -> Desk:
     return Desk(
         db=parts.db,
@@ -126,6 +132,9 @@ def _desk(
         trail=door.trail,
         sessions=services.sessions,
         settling=services.settling,
+        dossiers=Dossiers(parts.db, services.sessions, offers),
+        explain=Explain(parts.db, chains),
+        looking=Looking(watchers),
         links=services.links,
         endpoints=services.endpoints,
         deliveries=services.deliveries,
@@ -134,16 +143,20 @@ def _desk(
         attention=attention,
         exports=Exports(parts.db, lambda: {chain.id: chain.name for chain in offers.all_chains().values()}),
         sandbox=services.sandbox,
-        settings=Settings(
-            file=None if parts.config.path is None else str(parts.config.path.absolute()),
-            xpub=parts.config.wallet.xpub,
-            nodes={chain.id: chain.rpc_urls for chain in parts.config.chains},
-            price_sources=parts.config.prices.sources,
-            quorum=parts.config.prices.quorum,
-        ),
+        settings=_settings(parts.config),
         watchers=watchers,
         shop_name=parts.config.branding.name,
         public_url=parts.config.server.public_url,
+    )
+
+
+def _settings(config: Config) -> Settings:
+    return Settings(
+        file=None if config.path is None else str(config.path.absolute()),
+        xpub=config.wallet.xpub,
+        nodes={chain.id: chain.rpc_urls for chain in config.chains},
+        price_sources=config.prices.sources,
+        quorum=config.prices.quorum,
     )
 
 

@@ -1,4 +1,4 @@
-"""The simulated chain as commands look at it: what a transaction did, and what addresses hold and sent."""
+"""The simulated chain as commands and pages look at it: what a transaction did, and what addresses hold and sent."""
 
 from collections.abc import Sequence
 

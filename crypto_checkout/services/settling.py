@@ -5,7 +5,7 @@ the chain takes its money back (`core.assess`).
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from crypto_checkout.core.errors import ResourceNotFound, SessionNotOpen
 from crypto_checkout.core.events import EventType
@@ -22,6 +22,21 @@ from .sessions import Sessions
 
 _CAN_CLOSE = (Status.PENDING, Status.UNDERPAID)
 _CAN_ACCEPT = (Status.UNDERPAID, Status.OVERPAID, Status.PAID_LATE, Status.EXPIRED, Status.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What the merchant may decide about a session as it stands; `accepted_units` is what accepting would take."""
+
+    can_expire: bool
+    can_accept: bool
+    accepted_units: int
+
+
+def decisions(unit: ReadUnit, session: Session) -> Decisions:
+    """Return what `Settling` would do for a session now."""
+    units = _confirmed(unit, session)
+    return Decisions(session.status in _CAN_CLOSE, session.status in _CAN_ACCEPT and units > 0, units)
 
 
 class Settling:

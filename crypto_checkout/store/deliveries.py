@@ -238,6 +238,22 @@ def replay_event(unit: WriteUnit, endpoint_id: str, event_id: str) -> int:
     )
 
 
+def of_resource(unit: ReadUnit, livemode: bool, resource_id: str, limit: int) -> list[Delivery]:
+    """Return the deliveries of a resource's events, those of the newest event first."""
+    rows = unit.all(
+        """
+        SELECT deliveries.*
+        FROM events
+        JOIN deliveries ON deliveries.event_seq = events.seq
+        WHERE events.livemode = :livemode AND events.resource_id = :resource_id
+        ORDER BY events.seq DESC, deliveries.seq
+        LIMIT :limit
+        """,
+        {"livemode": int(livemode), "resource_id": resource_id, "limit": limit},
+    )
+    return [_delivery(unit, row) for row in rows]
+
+
 MOST_REPLAYED = 5_000
 """How many events one replay sends again: all of it is one write, and others wait for the writer."""
 

@@ -8,6 +8,7 @@ from crypto_checkout.core.explanation import Recorded
 from crypto_checkout.core.payment import Kind, Payment, Transfer
 
 from .database import ReadUnit, Row, WriteUnit
+from .lists import Page, Window, select
 
 _OF_SESSION = """
     SELECT unmatched_payments.*, checkout_sessions.address
@@ -68,7 +69,15 @@ def record(unit: WriteUnit, session_id: str, chain_id: int, transfer: Transfer) 
 def of_session(unit: ReadUnit, session_id: str) -> list[Unmatched]:
     """Return what reached a session's address and wasn't asked for, oldest first; that of orphaned blocks too."""
     rows = unit.all(f"{_OF_SESSION} ORDER BY unmatched_payments.seq", {"session_id": session_id})
-    return [_unmatched(row) for row in rows]
+    return [_unmatched(row, Address(row["address"])) for row in rows]
+
+
+def listed(unit: ReadUnit, livemode: bool, window: Window) -> Page[Unmatched]:
+    """Return a page of what stands in canonical blocks, the newest record first."""
+    conditions = ["livemode = :livemode", "canonical = 1"]
+    return select(unit, "unmatched_payments", conditions, {"livemode": int(livemode)}, window).map(
+        lambda row: _unmatched(row, _address(unit, row["session_id"]))
+    )
 
 
 def has_any(unit: ReadUnit, session_id: str) -> bool:
@@ -92,8 +101,9 @@ def recorded(unit: ReadUnit, session_id: str) -> list[Recorded]:
     """Return the same with when they were recorded."""
     rows = unit.all(f"{_OF_SESSION} ORDER BY unmatched_payments.seq", {"session_id": session_id})
     return [
-        Recorded(_unmatched(row).payment, row["chain_id"], moments.from_text(row["recorded_at"]), is_asked_for=False)
+        Recorded(each.payment, each.chain_id, moments.from_text(row["recorded_at"]), is_asked_for=False)
         for row in rows
+        for each in (_unmatched(row, Address(row["address"])),)
     ]
 
 
@@ -121,9 +131,15 @@ def orphan_above(unit: WriteUnit, chain_id: int, number: int) -> None:
     )
 
 
-def _unmatched(row: Row) -> Unmatched:
+def _address(unit: ReadUnit, session_id: str) -> Address:
+    row = unit.one("SELECT address FROM checkout_sessions WHERE id = :id", {"id": session_id})
+    assert row is not None, "sessions are never deleted"
+    return Address(row["address"])
+
+
+def _unmatched(row: Row, address: Address) -> Unmatched:
     transfer = Transfer(
-        to=Address(row["address"]),
+        to=address,
         sender=None if row["sender"] is None else Address(row["sender"]),
         units=int(row["units"]),
         kind=Kind(row["kind"]),

@@ -9,11 +9,14 @@ from crypto_checkout.services.attention import Attention
 from crypto_checkout.services.audit import Trail
 from crypto_checkout.services.customers import Customers
 from crypto_checkout.services.deliveries import Deliveries
+from crypto_checkout.services.dossiers import Dossiers
 from crypto_checkout.services.endpoints import Endpoints
 from crypto_checkout.services.events import Events
+from crypto_checkout.services.explain import Explain
 from crypto_checkout.services.exports import Exports
 from crypto_checkout.services.health import Health
 from crypto_checkout.services.links import Links
+from crypto_checkout.services.looking import Looking
 from crypto_checkout.services.offer import Offers
 from crypto_checkout.services.sandbox import Sandbox
 from crypto_checkout.services.sessions import Sessions
@@ -41,6 +44,9 @@ class Desk:
     trail: Trail
     sessions: Sessions
     settling: Settling
+    dossiers: Dossiers
+    explain: Explain
+    looking: Looking
     links: Links
     endpoints: Endpoints
     deliveries: Deliveries

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from crypto_checkout.core import moments
-from crypto_checkout.http import printing
+from crypto_checkout.http import explorers, printing
 
 from . import browsers
 
@@ -27,7 +27,12 @@ class Paper:
     def __init__(self, menus: Mapping[str, Sequence[tuple[str, str]]]) -> None:
         self._templates = printing.environment()
         self._templates.filters |= {"when": when, "groups": "{:,}".format}
-        self._templates.globals |= {"browser_name": browsers.named, **menus}
+        self._templates.globals |= {
+            "browser_name": browsers.named,
+            "transaction_url": explorers.transaction_url,
+            "address_url": explorers.address_url,
+            **menus,
+        }
 
     def page(self, template: str, *, status: int = 200, **content: object) -> HTMLResponse:
         """Print a page."""
