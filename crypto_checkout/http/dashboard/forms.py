@@ -9,7 +9,8 @@ from crypto_checkout.core.money import Fiat, parse_currency, parse_fiat
 
 _URLENCODED = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 200
-_CONTROL = frozenset(map(chr, (*range(9), 11, 12, *range(14, 32), 127)))
+_LINE_BREAKS = frozenset("\t\n\r")
+_CONTROL = frozenset(map(chr, (*range(32), *range(127, 160)))) - _LINE_BREAKS
 
 
 @dataclass(slots=True)
@@ -38,8 +39,11 @@ class Form:
         """Tell whether a field came at all: an unticked box doesn't."""
         return name in self.fields
 
-    def text(self, name: str, most: int = 200, *, optional: bool = False) -> str:
-        """Return a field as a text without spaces around it, noting a mistake where it is empty or too long."""
+    def text(self, name: str, most: int = 200, *, optional: bool = False, lines: bool = False) -> str:
+        """Return a field as a text without spaces around it, noting a mistake where it is empty or too long.
+
+        It is one line, unless `lines` takes more.
+        """
         text = self.value(name).strip()
         if not text and not optional:
             self.mistakes[name] = "Fill this in."
@@ -47,6 +51,8 @@ class Form:
             self.mistakes[name] = f"At most {most} characters fit here; this has {len(text)}."
         elif not _CONTROL.isdisjoint(text):
             self.mistakes[name] = "This holds a control character; type it anew."
+        elif not lines and not _LINE_BREAKS.isdisjoint(text):
+            self.mistakes[name] = "Write this in one line."
         return text
 
     def one_of(self, name: str, choices: Collection[str]) -> str:
@@ -85,7 +91,7 @@ class Form:
         """Note what a service refused; `fields` are the form's names of the API's `param`s."""
         name = (fields or {}).get(error.param or "", error.param or "")
         if name in self.fields:
-            self.mistakes[name] = error.message
+            self.mistakes[name] = sentence(error.message.removeprefix(f"{error.param}: "))
         else:
             self.mistake = error.message
 

@@ -1,12 +1,16 @@
 """Every page of the dashboard, and its navigation."""
 
-from . import api_keys, exports, guide, overview, security, shop, sign_in, trail
+from . import api_keys, customers, events, exports, guide, overview, payment, payments, security, shop, sign_in, trail
 from .routes import Page
 
 PAGES: tuple[Page, ...] = (
     *sign_in.PAGES,
     *overview.PAGES,
     *guide.PAGES,
+    *payments.PAGES,
+    *payment.PAGES,
+    *customers.PAGES,
+    *events.PAGES,
     *exports.PAGES,
     *api_keys.PAGES,
     *security.PAGES,
