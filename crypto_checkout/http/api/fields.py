@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
-from crypto_checkout.core import moments
+from crypto_checkout.core import metadata, moments, redirect
 from crypto_checkout.core.delivery import DeliveryStatus
 from crypto_checkout.core.endpoint import ALL_EVENTS
 from crypto_checkout.core.events import EventType
@@ -41,8 +41,7 @@ def _email(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    # Parsers disagree about these: some drop line breaks, and browsers take a backslash for a slash.
-    if any(character.isspace() or not character.isprintable() or character == "\\" for character in text):
+    if redirect.has_unsafe_characters(text):
         raise ValueError("must have no spaces, line breaks or backslashes; write %20 and the like")
     return text
 
@@ -176,10 +175,10 @@ EventTypes = Annotated[
 ]
 Metadata = Annotated[
     dict[
-        Annotated[Line, StringConstraints(min_length=1, max_length=40)],
-        Annotated[str, StringConstraints(max_length=500), _shown(pattern=f"^{_IN_TEXTS}$")],
+        Annotated[Line, StringConstraints(min_length=1, max_length=metadata.LONGEST_KEY)],
+        Annotated[str, StringConstraints(max_length=metadata.LONGEST_VALUE), _shown(pattern=f"^{_IN_TEXTS}$")],
     ],
-    Field(max_length=50),
+    Field(max_length=metadata.MOST_KEYS),
 ]
 
 _MOMENT_SCHEMA = WithJsonSchema({"type": "string", "format": "date-time"})
