@@ -30,3 +30,12 @@ class Link:
     updated_at: datetime
     metadata: Mapping[str, str] | None = field(default=None, hash=False)
     assets: tuple[Choice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How many of a link's newest sessions there are and how many of those are settled; `has_more` tells of others."""
+
+    sessions: int
+    settled: int
+    has_more: bool

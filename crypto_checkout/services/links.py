@@ -2,14 +2,14 @@
 
 import base64
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from crypto_checkout.core import ids, resources
 from crypto_checkout.core.assets import Choice
 from crypto_checkout.core.errors import InvalidBody, ResourceNotFound
 from crypto_checkout.core.events import EventType
-from crypto_checkout.core.link import Link
+from crypto_checkout.core.link import Link, Usage
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.shapes import DeletedResource, LinkResource
 from crypto_checkout.store import links as store
@@ -86,6 +86,10 @@ class Links:
         """Return a page of links."""
         found = await self._db.read(lambda unit: store.listed(unit, livemode, active, window))
         return found.map(lambda link: resources.link(link, self._public_url))
+
+    async def usage(self, livemode: bool, link_ids: Iterable[str]) -> dict[str, Usage]:
+        """Return what became of the sessions of some links of a mode, by the links' ids."""
+        return await self._db.read(lambda unit: {each: store.usage(unit, each, livemode) for each in link_ids})
 
     def update(
         self, livemode: bool, link_id: str, change: Callable[[Link], Link]

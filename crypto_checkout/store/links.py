@@ -4,8 +4,9 @@ import json
 from decimal import Decimal
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.link import Link
+from crypto_checkout.core.link import Link, Usage
 from crypto_checkout.core.money import Fiat
+from crypto_checkout.core.session import SETTLED
 
 from . import choices
 from .database import ReadUnit, Row, WriteUnit
@@ -73,6 +74,26 @@ def listed(unit: ReadUnit, livemode: bool, active: bool | None, window: Window) 
 def delete(unit: WriteUnit, link_id: str) -> None:
     """Remove a link; its sessions stay."""
     unit.run("DELETE FROM payment_links WHERE id = :id", {"id": link_id})
+
+
+MOST_COUNTED = 1_000
+"""How many of a link's sessions are looked at for its usage."""
+
+
+def usage(unit: ReadUnit, link_id: str, livemode: bool) -> Usage:
+    """Return what became of a link's sessions, the newest `MOST_COUNTED`."""
+    rows = unit.all(
+        """
+        SELECT status
+        FROM checkout_sessions
+        WHERE livemode = :livemode AND link_id = :link_id
+        ORDER BY seq DESC
+        LIMIT :limit
+        """,
+        {"link_id": link_id, "livemode": int(livemode), "limit": MOST_COUNTED + 1},
+    )
+    settled = sum(row["status"] in SETTLED for row in rows[:MOST_COUNTED])
+    return Usage(min(len(rows), MOST_COUNTED), settled, has_more=len(rows) > MOST_COUNTED)
 
 
 def _writable(link: Link) -> dict[str, str | int | None]:

@@ -147,7 +147,7 @@ def _preset(visit: Visit) -> Preset | None:
 
 def _urls(visit: Visit) -> list[str]:
     """Return the URLs of a field, one a line, noting what is wrong with them."""
-    urls = list(dict.fromkeys(visit.form.text("urls", 2_000).split()))
+    urls = list(dict.fromkeys(visit.form.text("urls", 2_000, lines=True).split()))
     if len(urls) > _MOST_NODES:
         visit.form.mistakes["urls"] = f"At most {_MOST_NODES} nodes are tried at once."
     for number, url in enumerate(urls, 1):

@@ -1,6 +1,20 @@
 """Every page of the dashboard, and its navigation."""
 
-from . import api_keys, customers, events, exports, guide, overview, payment, payments, security, shop, sign_in, trail
+from . import (
+    api_keys,
+    customers,
+    events,
+    exports,
+    guide,
+    links,
+    overview,
+    payment,
+    payments,
+    security,
+    shop,
+    sign_in,
+    trail,
+)
 from .routes import Page
 
 PAGES: tuple[Page, ...] = (
@@ -12,6 +26,7 @@ PAGES: tuple[Page, ...] = (
     *customers.PAGES,
     *events.PAGES,
     *exports.PAGES,
+    *links.PAGES,
     *api_keys.PAGES,
     *security.PAGES,
     *shop.PAGES,
