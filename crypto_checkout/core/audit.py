@@ -14,7 +14,7 @@ class ActorKind(StrEnum):
 
 
 class Action(StrEnum):
-    """What concerns the account itself. What is done to a resource is named like its event: `api_key.created`."""
+    """What no event tells of. What is done to a resource is else named like its event: `api_key.created`."""
 
     SET_UP = "admin.set_up"
     SIGNED_IN = "admin.signed_in"
@@ -27,6 +27,9 @@ class Action(StrEnum):
     TOTP_SWITCHED_OFF = "admin.totp_switched_off"
     RECOVERY_CODE_USED = "admin.recovery_code_used"
     RECOVERY_CODES_MADE = "admin.recovery_codes_made"
+    ENDPOINT_TESTED = "webhook_endpoint.tested"
+    ENDPOINT_REPLAYED = "webhook_endpoint.replayed"
+    SECRET_ROTATED = "webhook_endpoint.secret_rotated"  # noqa: S105 - the name of an action
 
 
 @dataclass(frozen=True, slots=True)

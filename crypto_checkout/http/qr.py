@@ -29,7 +29,7 @@ def svg(text: str) -> Markup:
 def file(text: str) -> bytes:
     """Draw the same as an SVG file, for print."""
     drawn = BytesIO()
-    segno.make_qr(text, error="m").save(
+    segno.make_qr(text, error="m", mask=_MASK).save(
         drawn, kind="svg", border=_QUIET_ZONE_MODULES, dark="#000", light="#fff", scale=_FILE_SCALE
     )
     return drawn.getvalue()

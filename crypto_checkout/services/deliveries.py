@@ -61,6 +61,21 @@ class Deliveries:
 
         return await self._db.read(read)
 
+    async def get(self, livemode: bool, endpoint_id: str, event_id: str) -> tuple[DeliveryResource, str]:
+        """Return one delivery, and the body that is sent. Raises ResourceNotFound."""
+
+        def read(unit: ReadUnit) -> tuple[DeliveryResource, str]:
+            endpoint = _found(unit, endpoint_id, livemode)
+            delivery, body = (
+                deliveries.of_event(unit, endpoint.id, event_id),
+                event_store.body(unit, event_id, livemode),
+            )
+            if delivery is None or body is None:
+                raise ResourceNotFound(f"There is no delivery of event {event_id[:40]} to this endpoint.")
+            return resources.delivery(delivery), body
+
+        return await self._db.read(read)
+
     async def test(self, livemode: bool, endpoint_id: str) -> AttemptedResource:
         """Send a made-up `session.paid` to an endpoint, once, and say what came of it. Nothing is stored.
 

@@ -3,16 +3,16 @@
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from crypto_checkout.core import ids, resources
-from crypto_checkout.core.endpoint import Endpoint
+from crypto_checkout.core import ids, resources, urls
+from crypto_checkout.core.endpoint import Endpoint, Failing
 from crypto_checkout.core.errors import InvalidBody, ResourceNotFound
 from crypto_checkout.core.events import EventType
 from crypto_checkout.core.shapes import DeletedResource, EndpointResource
+from crypto_checkout.store import deliveries, lists
 from crypto_checkout.store import endpoints as store
-from crypto_checkout.store import lists
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.webhooks import guard, signing
 
@@ -34,6 +34,19 @@ class NewEndpoint:
     events: tuple[str, ...]
     description: str | None = None
     active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How an endpoint fares: its failures since the last success, and the deliveries that are to be tried again.
+
+    `old_secrets_until` is when the last secret ends that still signs beside the newest; None where none does.
+    """
+
+    endpoint: EndpointResource
+    failing: Failing | None
+    retrying: int
+    old_secrets_until: datetime | None
 
 
 class Endpoints:
@@ -79,6 +92,16 @@ class Endpoints:
     async def listed(self, livemode: bool, window: lists.Window) -> lists.Page[EndpointResource]:
         """Return a page of endpoints."""
         return (await self._db.read(lambda unit: store.listed(unit, livemode, window))).map(resources.endpoint)
+
+    async def health(self, livemode: bool, endpoint_id: str) -> Health:
+        """Return how an endpoint fares. Raises ResourceNotFound."""
+        return await self._db.read(lambda unit: _health(unit, _found(unit, endpoint_id, livemode)))
+
+    async def healths(self, livemode: bool) -> list[Health]:
+        """Return how all endpoints of a mode fare, the newest first."""
+        return await self._db.read(
+            lambda unit: [_health(unit, endpoint) for endpoint in reversed(store.all_of(unit, livemode))]
+        )
 
     def update(
         self, livemode: bool, endpoint_id: str, changes: Mapping[str, Any]
@@ -134,6 +157,8 @@ class Endpoints:
         return remove
 
     def _check_url(self, url: str, livemode: bool) -> None:
+        if urls.has_unsafe_characters(url):
+            raise InvalidBody("url: must have no spaces, line breaks or backslashes.", param="url")
         try:
             guard.check_url(url, reach=self._reach, allow_http=not livemode)
         except ValueError as error:
@@ -143,6 +168,16 @@ class Endpoints:
         resource = resources.endpoint(endpoint)
         self._events.record(unit, event_type, resource)
         return resource
+
+
+def _health(unit: ReadUnit, endpoint: Endpoint) -> Health:
+    ends = [old.until for old in endpoint.old_secrets if unit.now < old.until]
+    return Health(
+        endpoint=resources.endpoint(endpoint),
+        failing=endpoint.failing,
+        retrying=deliveries.failing(unit, endpoint.id),
+        old_secrets_until=max(ends, default=None),
+    )
 
 
 def _found(unit: ReadUnit, endpoint_id: str, livemode: bool) -> Endpoint:

@@ -217,6 +217,20 @@ def listed(unit: ReadUnit, endpoint_id: str, status: DeliveryStatus | None, wind
     return page(unit, "deliveries", where, window).map(lambda row: _delivery(unit, row))
 
 
+def of_event(unit: ReadUnit, endpoint_id: str, event_id: str) -> Delivery | None:
+    """Return the delivery of an event to an endpoint."""
+    row = unit.one(
+        """
+        SELECT deliveries.*
+        FROM deliveries
+        JOIN events ON events.seq = deliveries.event_seq
+        WHERE events.id = :event_id AND endpoint_id = :endpoint_id
+        """,
+        {"event_id": event_id, "endpoint_id": endpoint_id},
+    )
+    return _delivery(unit, row) if row else None
+
+
 _SENT_AGAIN = """
     ON CONFLICT (event_seq, endpoint_id) DO UPDATE
     SET status = 'pending', next_attempt_at = :now, updated_at = :now, replayed_from = deliveries.attempts

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
-from crypto_checkout.core import metadata, moments, redirect
+from crypto_checkout.core import metadata, moments, urls
 from crypto_checkout.core.delivery import DeliveryStatus
 from crypto_checkout.core.endpoint import ALL_EVENTS
 from crypto_checkout.core.events import EventType
@@ -41,7 +41,7 @@ def _email(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    if redirect.has_unsafe_characters(text):
+    if urls.has_unsafe_characters(text):
         raise ValueError("must have no spaces, line breaks or backslashes; write %20 and the like")
     return text
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from crypto_checkout.core import redirect
+from crypto_checkout.core import urls
 from crypto_checkout.core.assets import Choice
 from crypto_checkout.core.errors import InvalidBody
 from crypto_checkout.core.money import Fiat, parse_currency, parse_fiat
@@ -32,7 +32,7 @@ def redirect_url(url: str | None, *, livemode: bool, param: str) -> str | None:
     """
     if url is None:
         return None
-    problem = redirect.objection(url, livemode=livemode)
+    problem = urls.redirect_objection(url, livemode=livemode)
     if problem is not None:
         raise InvalidBody(f"{param}: {problem}.", param=param)
     return url

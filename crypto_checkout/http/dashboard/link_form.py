@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from crypto_checkout.core import redirect
+from crypto_checkout.core import urls
 from crypto_checkout.core.assets import Choice
 from crypto_checkout.core.errors import CheckoutError, UnsupportedAsset, UnsupportedChain
 from crypto_checkout.core.shapes import LinkResource
@@ -95,7 +95,7 @@ def _name(choice: Choice) -> str:
 
 def _url(visit: Visit, name: str) -> str | None:
     url = visit.form.text(name, _LONGEST_URL, optional=True)
-    wrong = redirect.objection(url, livemode=visit.livemode) if url else None
+    wrong = urls.redirect_objection(url, livemode=visit.livemode) if url else None
     if wrong is not None and name not in visit.form.mistakes:
         visit.form.mistakes[name] = sentence(f"this {wrong}" if wrong.startswith("must") else wrong)
     return url or None

@@ -39,7 +39,8 @@ async def show(visit: Visit) -> Response:
     coins: list[str] = []
     if visit.desk.offers.has(livemode=visit.livemode):
         offer = visit.desk.offers.of(visit.livemode)
-        coins = [link_form.describe(offer, choice) for choice in link_form.chosen(offer, link)]
+        choices = link_form.chosen(offer, link) or [offer.chain(None).asset(None).choice]
+        coins = [link_form.describe(offer, choice) for choice in choices]
     return visit.show("links/show.html", link=link, usage=usage[link["id"]], coins=coins)
 
 

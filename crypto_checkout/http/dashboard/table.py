@@ -3,6 +3,7 @@
 from . import (
     api_keys,
     customers,
+    deliveries,
     events,
     exports,
     guide,
@@ -14,6 +15,7 @@ from . import (
     shop,
     sign_in,
     trail,
+    webhooks,
 )
 from .routes import Page
 
@@ -27,6 +29,8 @@ PAGES: tuple[Page, ...] = (
     *events.PAGES,
     *exports.PAGES,
     *links.PAGES,
+    *webhooks.PAGES,
+    *deliveries.PAGES,
     *api_keys.PAGES,
     *security.PAGES,
     *shop.PAGES,

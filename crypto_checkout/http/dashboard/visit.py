@@ -140,10 +140,12 @@ class Visit:
         return await self.desk.db.write(recorded)
 
 
-def _place(text: str | None) -> int | str | None:
+def _place(text: str | None) -> int | None:
     if not text:
         return None
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else text  # noqa: PLR2004 - fits 63 bits
+    if not text.isascii() or not text.isdigit() or len(text) > 18:  # noqa: PLR2004 - fits 63 bits
+        raise InvalidCursor("This is no place in the list; go on with the links below it.")
+    return int(text)
 
 
 def _id_of(result: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""Where payers may be sent: what an address in `successUrl` and its like must be."""
+"""The addresses that a merchant gives: what they must be by themselves."""
 
 import ipaddress
 import re
@@ -8,8 +8,8 @@ _MOST_SHOWN = 60
 _LABEL = re.compile(r"[\w-]{1,63}")
 
 
-def objection(url: str, *, livemode: bool) -> str | None:
-    """Return what is wrong with an address, as words that follow its name; None for nothing.
+def redirect_objection(url: str, *, livemode: bool) -> str | None:
+    """Return what is wrong with an address to send payers to, as words that follow its name; None for nothing.
 
     It must be absolute and https; http is for loopback hosts, and for any host in test mode. It may hold
     `{CHECKOUT_SESSION_ID}`.
