@@ -131,6 +131,15 @@ def test_two_wallets_are_not_the_same(run: Run) -> None:
 # --- files that are there --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="there is no folder in which not even root may write")
+def test_where_the_file_can_not_be_written_no_wallet_is_shown(run: Run) -> None:
+    result = run("--wallet", config=Path("/proc/checkout.toml"))
+
+    assert result.exit_code == 1
+    assert "/proc/checkout.toml can't be written" in result.output.replace("\n", " ")
+    assert "12 words" not in result.output
+
+
 def test_an_existing_file_stays_as_it_is_and_no_wallet_is_shown(run: Run, target: Path) -> None:
     target.write_text("mine")
 

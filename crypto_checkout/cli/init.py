@@ -142,6 +142,10 @@ def _check_target(target: Path, *, force: bool) -> None:
     """Refuse before anybody has written twelve words on paper."""
     if not target.parent.is_dir():
         raise click.ClickException(f"There is no folder {target.parent}; make it first.")
+    try:
+        tempfile.TemporaryFile(dir=target.parent).close()  # os.access says yes to root, also where nobody may write
+    except OSError as error:
+        raise _not_written(target, error) from None
     if target.is_symlink() or target.exists():
         if not force:
             raise _there_already(target)
@@ -155,6 +159,12 @@ def _there_already(target: Path) -> click.ClickException:
     return click.ClickException(
         f"{target} is there already and stays as it is. Edit it, choose another name with --config, "
         f"or replace it with --force (the old one is kept as {_beside(target).name})."
+    )
+
+
+def _not_written(target: Path, error: OSError) -> click.ClickException:
+    return click.ClickException(
+        f"{target} can't be written: {error.strerror}. Run this in a folder of yours, or name one with --config FILE."
     )
 
 
@@ -175,7 +185,7 @@ def _write(target: Path, text: str, *, force: bool) -> Path | None:
     except FileExistsError:
         raise _there_already(target) from None
     except OSError as error:
-        raise click.ClickException(f"{target} can't be written: {error.strerror}.") from None
+        raise _not_written(target, error) from None
     finally:
         temporary.unlink(missing_ok=True)
         _sync_folder(target.parent)
