@@ -1,6 +1,7 @@
 """`crypto-checkout serve` as a process: its first words, its refusals, its ends, and what survives them."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -97,6 +98,23 @@ def test_a_port_in_use_is_named_with_the_way_out(tmp_path: Path) -> None:
         "with [server] port or CHECKOUT__SERVER__PORT.\n"
     )
     assert not (tmp_path / "checkout-data").exists()
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
+def test_a_host_that_is_not_of_this_machine_is_named_with_the_way_out(tmp_path: Path, host: str) -> None:
+    refused = command(tmp_path, "serve", environ={"CHECKOUT__SERVER__HOST": host, "CHECKOUT__SERVER__PORT": "0"})
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"Error: Can't listen on {host}:0: ")
+    assert "[server] host or CHECKOUT__SERVER__HOST" in refused.stderr
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_can_not_be_written_is_named_with_the_way_out(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    refused = command(tmp_path, "serve", environ={"CHECKOUT__SERVER__PORT": "0"})
+    assert refused.returncode == 1
+    assert "Permission denied" in refused.stderr
+    assert "[database] path" in refused.stderr
 
 
 def test_a_wrong_configuration_is_refused_with_every_mistake(tmp_path: Path) -> None:

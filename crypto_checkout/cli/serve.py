@@ -49,7 +49,9 @@ def serve(options: Options) -> None:
         fail(str(error))
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        fail(f"The server can't start: {error.strerror or error}{where}.")
+        advice = " Give this user the right to read and write there, or name another [database] path."
+        denied = isinstance(error, PermissionError) and error.filename
+        fail(f"The server can't start: {error.strerror or error}{where}.{advice if denied else ''}")
 
 
 async def _serve(config: "Config", options: Options, listening: socket.socket) -> None:
@@ -145,9 +147,17 @@ def _listen(config: "Config") -> socket.socket:
     except OSError as error:
         listening.close()
         _refuse_a_second_server(config)
-        stop = "Stop what uses that port, or choose another" if error.errno == errno.EADDRINUSE else "Choose another"
-        fail(f"Can't listen on {host}:{port}: {error.strerror}. {stop} with [server] port or CHECKOUT__SERVER__PORT.")
+        fail(f"Can't listen on {host}:{port}: {error.strerror}. {_way_out(error)}")
     return listening
+
+
+def _way_out(error: OSError) -> str:
+    port = "with [server] port or CHECKOUT__SERVER__PORT."
+    if error.errno == errno.EADDRINUSE:
+        return f"Stop what uses that port, or choose another {port}"
+    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+        return "Name an address of this machine with [server] host or CHECKOUT__SERVER__HOST; 0.0.0.0 is all of them."
+    return f"Choose another {port}"
 
 
 def _refuse_a_second_server(config: "Config") -> None:
