@@ -201,6 +201,16 @@ def test_the_words_are_one_line_for_each_check(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [], "nothing was written"
 
 
+def test_each_mistake_of_a_configuration_has_a_line_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "checkout.toml").write_text("[server]\nhosst = 'x'\n[sessions]\nttl_seconds = 5\n", "utf-8")
+    done = command(tmp_path, "doctor")
+    assert done.returncode == 1
+    head, first, second, *_, last = done.stdout.splitlines()
+    assert head.endswith("checkout.toml has 2 mistakes:")
+    assert (first[:22], second[:30]) == ("      - server.hosst: ", "      - sessions.ttl_seconds: ")
+    assert last == "1 check: 1 fail, 0 warn."
+
+
 # --- what can't be had from a node on this machine ------------------------------------------------------------------
 
 

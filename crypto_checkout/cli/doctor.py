@@ -201,12 +201,15 @@ def _lines(found: "Sequence[Diagnosis]") -> Iterator[str]:
     from crypto_checkout.core.diagnosis import Mark
 
     for each in found:
-        yield f"{each.mark.value:<4}  {tables.plain(each.name)}: {tables.plain(each.what)}"
+        # The mistakes of a configuration stand one below the other; all else is one line, whoever wrote it.
+        what, *more = each.what.split("\n") if each.name == "configuration" else [each.what]
+        indent = " " * 6
+        yield f"{each.mark.value:<4}  {tables.plain(each.name)}: {tables.plain(what)}"
+        yield from (f"{indent}- {tables.plain(line.strip())}" for line in more)
         if each.advice:
-            indent = " " * 6
             yield from textwrap.wrap(
                 tables.plain(each.advice), tables.WIDTH, initial_indent=indent, subsequent_indent=indent
             )
     failing = sum(each.mark is Mark.FAIL for each in found)
     warning = sum(each.mark is Mark.WARN for each in found)
-    yield f"{len(found)} checks: {failing} fail, {warning} warn."
+    yield f"{tables.count(len(found), 'check')}: {failing} fail, {warning} warn."

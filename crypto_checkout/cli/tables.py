@@ -28,6 +28,11 @@ def plain(text: str) -> str:
     return "".join(character for character in text.replace("\n", " ") if character.isprintable())
 
 
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """Write a number with its noun: `1 check`, `1,204 addresses`."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
 def minute(text: str) -> str:
     """Shorten a time of the API to minutes, in UTC: `2026-11-23 09:30`."""
     return text[:16].replace("T", " ")
