@@ -214,3 +214,4 @@ def test_test_mode_is_compared_with_its_simulated_chain(tmp_path: Path) -> None:
         assert "6 addresses, 12 balances: all adds up." in good.stdout
         nothing = command(tmp_path, "reconcile")
         assert (nothing.returncode, "nothing to compare" in nothing.stdout) == (0, True)
+        assert "--mode test compares the simulated chain" in nothing.stdout

@@ -67,7 +67,7 @@ def reconcile(options: Options, *, mode: str, as_json: bool) -> None:
     if as_json:
         print_json({"object": "reconciliation", "mode": mode, "chains": [_as_object(each) for each in found]})
     else:
-        click.echo("\n".join(_lines(found)))
+        click.echo("\n".join(_lines(found) if found else _nothing(mode)))
     if any(each.differing for each in found):
         sys.exit(DIFFERENT)
     if any(each.problem for each in found):
@@ -93,9 +93,13 @@ def _told(report: "Progress") -> "Any":
 # --- for people ------------------------------------------------------------------------------------------------------
 
 
+def _nothing(mode: str) -> list[str]:
+    other = "; --mode test compares the simulated chain" if mode == "live" else ""
+    why = f"no chain of {mode} mode is switched on, or there is no database yet{other}"
+    return [f"There is nothing to compare: {why}."]
+
+
 def _lines(found: "Sequence[Compared]") -> Iterator[str]:
-    if not found:
-        yield "There is nothing to compare: no chain of this mode is configured, or there is no database yet."
     for each in found:
         yield from _of_chain(each)
 
@@ -111,7 +115,8 @@ def _of_chain(each: "Compared") -> Iterator[str]:
         if each.unproven:
             verdict += f", {len(each.unproven)} unproven"
         yield f"{name} at block {each.block.number} {each.block.hash}:"
-        yield f"  {each.addresses:,} addresses, {each.accounts:,} balances: {verdict}."
+        addresses = tables.count(each.addresses, "address", "addresses")
+        yield f"  {addresses}, {tables.count(each.accounts, 'balance')}: {verdict}."
     for account in (*each.differing, *each.unproven):
         yield ""
         yield from _account(account)
