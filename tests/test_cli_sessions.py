@@ -172,6 +172,7 @@ def test_a_link_made_beside_the_running_server_leads_to_a_session(server: Server
     assert made.exit_code == 0, made.output
     url = made.stdout.splitlines()[0]
     assert url.startswith(f"{server.url}/l/")
+    assert "It is for test mode: no real money; --mode live makes the other kind." in made.stdout
     page = server.api.get(url)
     assert page.status_code == 303
     session = shown(server, page.headers["location"].rpartition("/")[2])

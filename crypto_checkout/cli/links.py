@@ -73,7 +73,8 @@ def create(
     if as_json:
         print_json(link)
         return
-    click.echo(f"{link['checkoutUrl']}\n\nThis is link {link['id']}. As a button on a page of yours:\n")
+    test = "" if link["livemode"] else " It is for test mode: no real money; --mode live makes the other kind."
+    click.echo(f"{link['checkoutUrl']}\n\nThis is link {link['id']}.{test}\n\nAs a button on a page of yours:\n")
     click.echo(pay_button(link["checkoutUrl"], f"Pay {link['fiatAmount']} {link['fiatCurrency']}"))
 
 
