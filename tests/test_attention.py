@@ -21,6 +21,7 @@ from crypto_checkout.services.health import Health
 from crypto_checkout.services.offer import Offer, OfferedChain, Policy
 from crypto_checkout.services.troubles import Troubles, Watched
 from tests.api import App, Clock, made, open_app, until
+from tests.dashboard import signed_in
 from tests.receiver import Receiver
 
 SESSIONS, HELPERS = "/checkout_sessions", "/test_helpers"
@@ -81,6 +82,9 @@ async def test_money_that_nobody_asked_for_needs_a_person(timed: tuple[App, Cloc
     (concern,) = (await attention(app).found(False)).concerns
     assert (concern.kind, concern.subject_id) == (Kind.UNMATCHED, session_id)
     assert "smallest units of token 0x" in concern.words
+    assert concern.words.endswith("came on chain 1337 where ETH on chain 1337 was asked for.")
+    shop = await (await signed_in(app)).get("/test", follow_redirects=True)
+    assert "1 USDC came on Sandbox where ETH on Sandbox was asked for." in shop.text
 
 
 @pytest.mark.parametrize("scenario", ["underpaid", "overpaid", "after_grace"])

@@ -18,7 +18,11 @@ from crypto_checkout.services.troubles import Troubles, Watched
 
 def attention(parts: Parts, modes: Mapping[bool, Mode | None]) -> Attention:
     """Return what gathers what needs a person. A mode that isn't configured is watched for what all share."""
-    return Attention(parts.db, {livemode: _troubles(parts, mode, livemode) for livemode, mode in modes.items()})
+    return Attention(
+        parts.db,
+        {livemode: _troubles(parts, mode, livemode) for livemode, mode in modes.items()},
+        [chain for mode in modes.values() if mode is not None for chain in mode.offer.chains],
+    )
 
 
 def alarms(parts: Parts, gathered: Attention, sender: Sender) -> Alarms:

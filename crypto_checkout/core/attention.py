@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+from .assets import Asset
 from .endpoint import Endpoint
 from .money import format_units
 from .payment import Transfer
@@ -119,23 +120,28 @@ def of_late_payment(session: Session, seq: int, transfer: Transfer) -> Concern:
     )
 
 
-def of_unmatched(session_id: str, livemode: bool, chain_id: int, seq: int, transfer: Transfer) -> Concern:
-    """Describe money that a session didn't ask for."""
-    # Of a token that nobody asked for the decimals aren't known.
-    what = (
-        f"{format_units(transfer.units, _NATIVE_DECIMALS)} of the native coin"
-        if transfer.contract is None
-        else f"{transfer.units} smallest units of token {transfer.contract}"
-    )
+def of_unmatched(
+    session: Session, seq: int, transfer: Transfer, asset: Asset | None, *, came_on: str, asked_on: str
+) -> Concern:
+    """Describe money that a session didn't ask for; `asset` is None where it isn't one of the configuration.
+
+    `came_on` and `asked_on` are the names of the chains.
+    """
+    if asset is not None:
+        what = f"{format_units(transfer.units, asset.decimals)} {asset.symbol}"
+    elif transfer.contract is None:
+        what = f"{format_units(transfer.units, _NATIVE_DECIMALS)} of the chain's coin"
+    else:
+        what = f"{transfer.units} smallest units of token {transfer.contract}"  # whose decimals aren't known
     return Concern(
         kind=Kind.UNMATCHED,
         cause=f"{Kind.UNMATCHED}:{seq}",
-        subject_id=session_id,
-        livemode=livemode,
-        words=f"{what} reached a session's address on chain {chain_id}, unasked.",
+        subject_id=session.id,
+        livemode=session.livemode,
+        words=f"{what} came on {came_on} where {session.asset.symbol} on {asked_on} was asked for.",
         advice="Find it in your wallet, and settle it with the payer: it never counts by itself.",
         since=transfer.block_time,
-        path=f"/payments/{session_id}",
+        path=f"/payments/{session.id}",
     )
 
 

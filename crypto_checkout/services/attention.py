@@ -1,6 +1,6 @@
 """Gather what needs a person: from the tables, and from what the loops know (`services.troubles`)."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from crypto_checkout.core import attention
@@ -15,6 +15,7 @@ from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.lists import Window
 
 from .endpoints import MOST_ENDPOINTS
+from .offer import OfferedChain
 from .troubles import Troubles
 
 MOST = 400
@@ -32,16 +33,20 @@ class Found:
 
 
 class Attention:
-    """What needs a person in each mode; a mode without `troubles` has those of its tables only."""
+    """What needs a person in each mode; a mode without `troubles` has those of its tables only.
 
-    def __init__(self, db: Database, troubles: Mapping[bool, Troubles]) -> None:
+    `chains` are those of all modes, which name the money that nobody asked for.
+    """
+
+    def __init__(self, db: Database, troubles: Mapping[bool, Troubles], chains: Collection[OfferedChain] = ()) -> None:
         self._db = db
         self._troubles = troubles
+        self._chains = {chain.id: chain for chain in chains}
 
     async def found(self, livemode: bool, most: int = MOST) -> Found:
         """Return what needs a person in a mode, the server's own troubles first; at most so many of each kind."""
         server = await self.troubles(livemode)
-        recorded = await self._db.read(lambda unit: list(_recorded(unit, livemode, most)))
+        recorded = await self._db.read(lambda unit: list(self._recorded(unit, livemode, most)))
         cut = {concerns[0].kind for concerns in recorded if len(concerns) > most}
         return Found((*server, *(each for concerns in recorded for each in concerns[:most])), frozenset(cut))
 
@@ -61,27 +66,45 @@ class Attention:
             raise InvalidBody("This can't be put aside: it goes when what causes it does.", param="cause")
         return lambda unit: store.dismiss(unit, cause)
 
+    def _recorded(self, unit: ReadUnit, livemode: bool, most: int) -> Iterator[Sequence[Concern]]:
+        """Yield what the tables know of each kind, one more than is wanted where there is more."""
+        for status in _STATUSES:
+            yield _sessions(unit, store.in_status(unit, livemode, status, most + 1))
+        yield [
+            attention.of_late_payment(each.session, each.seq, each.transfer)
+            for each in store.late(unit, livemode, most + 1)
+        ]
+        yield [self._unmatched(each) for each in store.unmatched(unit, livemode, most + 1)]
+        listed = endpoints.listed(unit, livemode, Window(MOST_ENDPOINTS)).items
+        yield [
+            attention.of_endpoint(e, e.updated_at, e.disabled_reason, disabled=True)
+            for e in listed
+            if e.disabled_reason
+        ]
+        yield [
+            attention.of_endpoint(
+                each, each.failing.since, store.why_failing(unit, each.id) or "see its attempts.", disabled=False
+            )
+            for each in listed
+            if each.active and each.failing is not None
+        ]
 
-def _recorded(unit: ReadUnit, livemode: bool, most: int) -> Iterator[Sequence[Concern]]:
-    """Yield what the tables know of each kind, one more than is wanted where there is more."""
-    for status in _STATUSES:
-        yield _sessions(unit, store.in_status(unit, livemode, status, most + 1))
-    yield [
-        attention.of_late_payment(each.session, each.seq, each.transfer)
-        for each in store.late(unit, livemode, most + 1)
-    ]
-    yield [_unmatched(each) for each in store.unmatched(unit, livemode, most + 1)]
-    listed = endpoints.listed(unit, livemode, Window(MOST_ENDPOINTS)).items
-    yield [
-        attention.of_endpoint(e, e.updated_at, e.disabled_reason, disabled=True) for e in listed if e.disabled_reason
-    ]
-    yield [
-        attention.of_endpoint(
-            each, each.failing.since, store.why_failing(unit, each.id) or "see its attempts.", disabled=False
+    def _unmatched(self, stray: Stray) -> Concern:
+        chain = self._chains.get(stray.chain_id)
+        known = chain.assets if chain is not None else ()
+        asset = next((each for each in known if each.contract == stray.transfer.contract), None)
+        return attention.of_unmatched(
+            stray.session,
+            stray.seq,
+            stray.transfer,
+            asset,
+            came_on=self._name(stray.chain_id),
+            asked_on=self._name(stray.session.asset.chain_id),
         )
-        for each in listed
-        if each.active and each.failing is not None
-    ]
+
+    def _name(self, chain_id: int) -> str:
+        chain = self._chains.get(chain_id)
+        return chain.name if chain is not None else f"chain {chain_id}"
 
 
 def _sessions(unit: ReadUnit, sessions: Sequence[Session]) -> list[Concern]:
@@ -90,7 +113,3 @@ def _sessions(unit: ReadUnit, sessions: Sequence[Session]) -> list[Concern]:
         attention.of_session(each, sum(payment.transfer.units for payment in paid[each.id] if counts(payment, each)))
         for each in sessions
     ]
-
-
-def _unmatched(stray: Stray) -> Concern:
-    return attention.of_unmatched(stray.session.id, stray.session.livemode, stray.chain_id, stray.seq, stray.transfer)
