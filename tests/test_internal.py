@@ -398,3 +398,34 @@ async def test_only_sessions_whose_time_is_not_long_over_are_compared(
         node.mine()
         await shop.process()
         assert asked == [1]
+
+
+async def test_after_a_reorg_a_reading_that_is_too_low_pays_nobody_twice(anvil: Nodes, tmp_path: Path) -> None:
+    node = anvil(mining="manual")
+    lies = False
+
+    def call(transaction: dict[str, str], block: object) -> object:
+        answer = node.rpc("eth_call", transaction, block)
+        return "0x" + "00" * (len(answer) // 2 - 1) if lies else answer
+
+    async with (
+        running(forwarding(node.url, {"eth_call": call})) as front,
+        open_shop(tmp_path, [front.url], xpub=FRESH_XPUB) as shop,
+    ):
+        session = await shop.ask()
+        for _ in range(2):
+            pay(node, session, ONE_COIN // 2)
+            node.mine()
+            await shop.process()
+        node.mine()
+        await shop.process()
+        node.rpc("anvil_reorg", 2, [])
+        node.mine()
+        await shop.watcher.turn()  # it goes back, and forgets what was held above
+        lies = True
+        await shop.process()
+        lies = False
+        node.mine(CONFIRMATIONS)
+        await shop.process()
+        underpaid = await shop.look(session)
+        assert (underpaid["status"], received(underpaid), kinds(underpaid)) == ("underpaid", ONE_COIN // 2, ["native"])

@@ -335,6 +335,8 @@ class SandboxChain:
         """Return no costs."""
         return dict.fromkeys(addresses, 0)
 
+    nonces = spent
+
     async def internal_transfers(self, header: Header, addresses: Collection[Address]) -> list[Transfer]:
         """Return what contracts sent to addresses in a block, added up for each transaction as for traces."""
         self._check_current(header)

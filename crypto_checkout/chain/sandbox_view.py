@@ -35,10 +35,6 @@ class SandboxView(SandboxChain):
             for address in addresses
         }
 
-    async def nonces(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:  # noqa: ARG002
-        """Return that nobody sent anything."""
-        return dict.fromkeys(addresses, 0)
-
     async def spent_between(self, first: int, last: Header, address: Address) -> int:  # noqa: ARG002
         """Return no costs."""
         return 0

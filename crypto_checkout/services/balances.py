@@ -43,6 +43,9 @@ class Chain(Protocol):
     async def unlike(self, header: Header, groups: Sequence[Expected]) -> list[Expected]:
         """Return the groups of addresses that hold something else at a block than expected, or may."""
 
+    async def nonces(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
+        """Return how many transactions addresses had sent up to a block. Raises StateUnavailable for one too old."""
+
     async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, int]:
         """Return what the transactions of a block cost those who sent them."""
 
@@ -144,10 +147,15 @@ class Balances:
             held = await self._chain.balances(start, [*unseen])
             # What is read too high here would hide as much later, and what is read too low would become money.
             await self._chain.compare_balances(start, held)
+            came = await self._db.read(lambda unit: {a: self._known(unit, each) for a, each in unseen.items()})
+            short = [address for address in unseen if held[address] < came[address]]
+            sent = await self._chain.nonces(start, short) if short else {}
         except StateUnavailable:
             # An address that is given out is unused (`services.wallets`): what it holds has come through here.
             return await self._db.read(lambda unit: {a: self._known(unit, each) for a, each in unseen.items()})
-        return held
+        # After a reorg they are read anew, when some were paid before it. Less than that they hold only if somebody
+        # sent it away; else the reading is wrong, and what was credited would seem to come again.
+        return {**held, **{address: came[address] for address in short if not sent[address]}}
 
     def _known(self, unit: ReadUnit, session_id: str) -> int:
         """Return what has come to a session's address in this chain's coin, by all that is stored."""
