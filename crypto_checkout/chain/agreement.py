@@ -11,7 +11,7 @@ from crypto_checkout.core.errors import ProviderFailed
 from crypto_checkout.core.follow import Header
 from crypto_checkout.core.payment import Kind, Transfer
 
-from . import balances
+from . import answers, balances
 from .rpc import Ask, Rpc
 
 
@@ -31,8 +31,8 @@ async def on_transfers(rpc: Rpc, wanted: Sequence[Transfer], providers: int, rea
     """
     for number in sorted({transfer.block_number for transfer in wanted}):
         there = [t for t in wanted if t.block_number == number and t.kind is not Kind.INTERNAL]
-        answers = await rpc.survey(partial(read, number=number)) if there else []
-        shown = Counter(transfer for answer in answers for transfer in answer)
+        words = await rpc.survey(partial(read, number=number)) if there else []
+        shown = Counter(transfer for word in words for transfer in word)
         for transfer in there:
             _check(shown[transfer], providers, f"payment {transfer.tx_hash} in block {number}")
 
@@ -40,9 +40,9 @@ async def on_transfers(rpc: Rpc, wanted: Sequence[Transfer], providers: int, rea
 async def on_balances(rpc: Rpc, header: Header, held: Mapping[Address, int], providers: int) -> None:
     """Return once so many providers have said that addresses held just that at a block. Raises as `on_transfers`."""
     addresses = [*held]
-    answers = await rpc.survey(lambda ask: balances.at(ask, header, addresses))
+    words = await rpc.survey(lambda ask: balances.at(ask, header, addresses))
     for address, units in held.items():
-        same = sum(answer[address] == units for answer in answers)
+        same = sum(word[address] == units for word in words)
         _check(same, providers, f"the balance of {address} at block {header.number}")
 
 
@@ -52,10 +52,28 @@ async def no_contradiction(rpc: Rpc, header: Header, held: Mapping[Address, int]
     Those that can't be reached contradict nobody.
     """
     addresses = [*held]
-    answers = await rpc.survey(lambda ask: balances.at(ask, header, addresses))
+    words = await rpc.survey(lambda ask: balances.at(ask, header, addresses))
     for address, units in held.items():
-        same = sum(answer[address] == units for answer in answers)
-        _check(same, min(providers, len(answers)), f"the balance of {address} at block {header.number}")
+        same = sum(word[address] == units for word in words)
+        _check(same, min(providers, len(words)), f"the balance of {address} at block {header.number}")
+
+
+async def on_block(rpc: Rpc, header: Header, providers: int) -> None:
+    """Return once so many providers have shown this block, and with it all those below. Raises as `on_transfers`.
+
+    Where more show another one in its place, the preferred provider rests: it follows a chain that others left.
+    """
+
+    async def shown(ask: Ask) -> str | None:
+        (block,) = await ask([("eth_getBlockByNumber", [hex(header.number), False])])
+        return None if block is None else answers.header(block, header.number).hash
+
+    hashes = Counter(await rpc.survey(shown))
+    hashes.pop(None, None)  # those that haven't got there yet
+    same = hashes.pop(header.hash, 0)
+    if max(hashes.values(), default=0) > same:
+        rpc.doubt(f"it shows block {header.number} as {header.hash}, and most others don't")
+    _check(same, providers, f"block {header.number}")
 
 
 def _check(said: int, wanted: int, what: str) -> None:

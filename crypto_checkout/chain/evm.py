@@ -173,6 +173,11 @@ class EvmChain:
         if self._confirm_with > 1:
             await agreement.no_contradiction(self._rpc, header, held, self._confirm_with)
 
+    async def confirm_block(self, header: Header) -> None:
+        """Return once `confirm_with` providers have shown this block. Raises ProviderFailed where fewer do."""
+        if self._confirm_with > 1:
+            await agreement.on_block(self._rpc, header, self._confirm_with)
+
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return what addresses hold of the native coin at a block. Raises StateUnavailable for one too old."""
         return await self._rpc.converse(lambda ask: balances.at(ask, header, addresses)) if addresses else {}

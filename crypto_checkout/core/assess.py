@@ -34,6 +34,11 @@ class Tip:
         return self.confirmations(block_number) >= max(1, required_confirmations)
 
 
+def deep_from(block_number: int, required_confirmations: int) -> int:
+    """Return the number of the block that makes what is in a block deep, where finality is a matter of depth."""
+    return block_number + max(1, required_confirmations) - 1
+
+
 @dataclass(frozen=True, slots=True)
 class Assessment:
     """A verdict: the status with its reason, what was received and confirmed in the window (smallest units).

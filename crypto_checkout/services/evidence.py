@@ -9,12 +9,13 @@ from decimal import Decimal
 from typing import Protocol
 
 from crypto_checkout.core.address import Address
+from crypto_checkout.core.assess import deep_from
 from crypto_checkout.core.follow import Block, Header
 from crypto_checkout.core.payment import Transfer
 from crypto_checkout.core.session import Session
 from crypto_checkout.log import get_logger
 from crypto_checkout.store import balances as balance_store
-from crypto_checkout.store import sessions, unmatched
+from crypto_checkout.store import payments, sessions, unmatched
 from crypto_checkout.store.balances import Balance
 from crypto_checkout.store.database import Database, WriteUnit
 
@@ -36,6 +37,9 @@ class Chain(balances.Chain, Protocol):
     async def confirm(self, transfers: Sequence[Transfer]) -> None:
         """Return once enough providers have shown these transfers. Raises ProviderFailed."""
 
+    async def confirm_block(self, header: Header) -> None:
+        """Return once enough providers have shown this block. Raises ProviderFailed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -51,12 +55,12 @@ class Evidence:
 
     def as_of(self, unit: WriteUnit, chain_id: int) -> "Evidence":
         """Sort it again by what each session asks for now: its payer may have chosen since this was gathered."""
-        payments: list[tuple[Session, Transfer]] = []
+        asked_for: list[tuple[Session, Transfer]] = []
         strays: list[tuple[Session, Transfer]] = []
         for found, transfer in (*self.payments, *self.unmatched):
             session = (sessions.get(unit, found.id) or found) if found.assets else found
-            (payments if _asks_for(session, transfer, chain_id) else strays).append((session, transfer))
-        return replace(self, payments=tuple(payments), unmatched=tuple(strays))
+            (asked_for if _asks_for(session, transfer, chain_id) else strays).append((session, transfer))
+        return replace(self, payments=tuple(asked_for), unmatched=tuple(strays))
 
     def store(self, unit: WriteUnit, chain_id: int) -> None:
         """Store all but the payments, which are `services.judge`'s."""
@@ -103,17 +107,34 @@ class Gathering:
         arrived = await self._chain.succeeded([transfer for transfer in transfers if transfer.to in ours])
         compared = await self._balances.compare(start, blocks, arrived)
         ours = {**ours, **await self._owners({transfer.to for transfer in compared.transfers} - ours.keys())}
-        payments: list[tuple[Session, Transfer]] = []
+        asked_for: list[tuple[Session, Transfer]] = []
         strays: list[tuple[Session, Transfer]] = []
         for transfer in (*arrived, *compared.transfers):
             session = ours[transfer.to]
-            (payments if _asks_for(session, transfer, self._chain_id) else strays).append((session, transfer))
+            (asked_for if _asks_for(session, transfer, self._chain_id) else strays).append((session, transfer))
         # What is not asked for now may be by the time it is stored, where the payer has a choice.
-        may_count = [*payments, *((session, t) for session, t in strays if session.assets)]
-        await self._chain.confirm([t for session, t in may_count if session.fiat.amount > self._agree_above_fiat])
+        may_count = [*asked_for, *((session, t) for session, t in strays if session.assets)]
+        large = [(session, t) for session, t in may_count if session.fiat.amount > self._agree_above_fiat]
+        await self._chain.confirm([transfer for _, transfer in large])
+        await self._confirm_depth(start, blocks, large)
         if strays:
             log.warning("money came that nobody asked for", chain=self._chain_id, payments=len(strays))
-        return Evidence(tuple(payments), tuple(strays), compared.balances)
+        return Evidence(tuple(asked_for), tuple(strays), compared.balances)
+
+    async def _confirm_depth(
+        self, start: Header, blocks: Sequence[Block], large: Sequence[tuple[Session, Transfer]]
+    ) -> None:
+        """Have the newest of these blocks confirmed that makes a payment deep, if one does.
+
+        Several providers showed the payment when it was found. Since then the chain may have taken it back, and one
+        provider alone go on with blocks that the others lack: by these it gets no deeper.
+        """
+        found = [deep_from(t.block_number, session.terms.required_confirmations) for session, t in large]
+        stored = await self._db.read(lambda unit: payments.awaiting_depth(unit, self._chain_id))
+        numbers = [*found, *(number for amount, number in stored if amount > self._agree_above_fiat)]
+        newest = max((number for number in numbers if start.number < number <= blocks[-1].header.number), default=None)
+        if newest is not None:
+            await self._chain.confirm_block(blocks[newest - blocks[0].header.number].header)
 
     async def _owners(self, addresses: set[Address]) -> Mapping[Address, Session]:
         """Return the sessions that own any of these addresses, whatever their chain."""

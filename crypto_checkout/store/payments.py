@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
+from crypto_checkout.core.assess import deep_from
 from crypto_checkout.core.explanation import Recorded
 from crypto_checkout.core.payment import Kind, Payment, Transfer
 from crypto_checkout.core.session import Session
@@ -161,6 +163,20 @@ def made_shallow(unit: ReadUnit, chain_id: int, number: int) -> list[str]:
         {"chain_id": chain_id, "number": number, "first": number - KEPT_BLOCKS},
     )
     return sorted(row["session_id"] for row in rows)
+
+
+def awaiting_depth(unit: ReadUnit, chain_id: int) -> list[tuple[Decimal, int]]:
+    """Return the block that will make each payment deep that sessions wait for, after the session's price in fiat."""
+    rows = unit.all(
+        """
+        SELECT DISTINCT fiat_amount, block_number, required_confirmations
+        FROM checkout_sessions
+        JOIN payments ON payments.session_id = checkout_sessions.id
+        WHERE checkout_sessions.chain_id = :chain_id AND awaits_depth = 1 AND canonical = 1
+        """,
+        {"chain_id": chain_id},
+    )
+    return [(Decimal(row[0]), deep_from(row[1], row[2])) for row in rows]
 
 
 def read(row: Row, to: Address) -> Payment:
