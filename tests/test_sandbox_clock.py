@@ -6,7 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api import ENDPOINT, PRICE, App, Clock, error, listed, made, open_app, until
+from crypto_checkout.store.database import WriteUnit
+from crypto_checkout.store.sandbox_clock import MOST_ANSWERS
+from tests.api import ENDPOINT, LINK, PRICE, App, Clock, error, listed, made, open_app, until
 from tests.receiver import Receiver
 
 RETRY_SECONDS = (60, 600, 3600, 21600, 86400)
@@ -124,3 +126,23 @@ def _deliveries(unit: Any) -> list[Any]:
     found: list[Any] = unit.all("SELECT * FROM deliveries")
     assert found
     return found
+
+
+async def test_a_flood_of_answers_holds_nobody_up_as_the_clock_is_put_forward(app: App) -> None:
+    await made(app.api, "/payment_links", LINK, headers={"Idempotency-Key": "first"})
+    (key,) = await app.opened.db.read(lambda unit: unit.all("SELECT DISTINCT api_key_id FROM idempotency_keys"))
+
+    def flood(unit: WriteUnit) -> None:
+        for number in range(2 * MOST_ANSWERS):
+            unit.run(
+                "INSERT INTO idempotency_keys VALUES (:key, :name, '', 200, '{}', :now)",
+                {"key": key["api_key_id"], "name": f"flood {number}", "now": unit.now_text},
+            )
+
+    await app.opened.db.write(flood)
+    before = await app.opened.db.read(lambda unit: unit.all("SELECT MIN(created_at) AS oldest FROM idempotency_keys"))
+    await advance(app.api, 3600)
+    aged = await app.opened.db.read(
+        lambda unit: unit.all("SELECT 1 FROM idempotency_keys WHERE created_at < :oldest", dict(before[0]))
+    )
+    assert len(aged) == MOST_ANSWERS

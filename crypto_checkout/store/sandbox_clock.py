@@ -6,54 +6,43 @@ mode can be touched.
 
 from datetime import timedelta
 
-from crypto_checkout.core import moments
-
 from .database import WriteUnit
+
+MOST_ANSWERS = 1_000
+"""Of one key, the newest age: each is written anew, and meanwhile nobody else can write, live mode neither."""
 
 
 def put_forward(unit: WriteUnit, by: timedelta) -> None:
-    """Move everything of test mode that waits for a moment, by so much."""
+    """Move everything of test mode that waits for a moment, by so much; of endless answers the newest."""
+    earlier = f"-{by.total_seconds():.3f} seconds"
     for endpoint in unit.all("SELECT id FROM webhook_endpoints WHERE livemode = 0"):
-        _move_retries(unit, endpoint["id"], by)
+        _move_retries(unit, endpoint["id"], earlier)
     for key in unit.all("SELECT id FROM api_keys WHERE livemode = 0"):
-        _age_answers(unit, key["id"], by)
+        _age_answers(unit, key["id"], earlier)
 
 
-def _move_retries(unit: WriteUnit, endpoint_id: str, by: timedelta) -> None:
-    waiting = unit.all(
+def _move_retries(unit: WriteUnit, endpoint_id: str, earlier: str) -> None:
+    unit.run(
         """
-        SELECT seq, next_attempt_at
-        FROM deliveries
+        UPDATE deliveries
+        SET next_attempt_at = strftime('%Y-%m-%dT%H:%M:%fZ', next_attempt_at, :earlier)
         WHERE endpoint_id = :endpoint_id AND status = 'pending' AND next_attempt_at > :now
         """,
-        {"endpoint_id": endpoint_id, "now": unit.now_text},
+        {"endpoint_id": endpoint_id, "now": unit.now_text, "earlier": earlier},
     )
-    for row in waiting:
-        unit.run(
-            "UPDATE deliveries SET next_attempt_at = :at WHERE seq = :seq",
-            {"seq": row["seq"], "at": _earlier(row["next_attempt_at"], by)},
+
+
+def _age_answers(unit: WriteUnit, api_key_id: str, earlier: str) -> None:
+    unit.run(
+        """
+        UPDATE idempotency_keys
+        SET created_at = strftime('%Y-%m-%dT%H:%M:%fZ', created_at, :earlier)
+        WHERE api_key_id = :api_key_id AND idempotency_key IN (
+            SELECT idempotency_key FROM idempotency_keys
+            WHERE api_key_id = :api_key_id
+            ORDER BY created_at DESC
+            LIMIT :most
         )
-
-
-def _age_answers(unit: WriteUnit, api_key_id: str, by: timedelta) -> None:
-    answers = unit.all(
-        "SELECT idempotency_key, created_at FROM idempotency_keys WHERE api_key_id = :api_key_id",
-        {"api_key_id": api_key_id},
+        """,
+        {"api_key_id": api_key_id, "earlier": earlier, "most": MOST_ANSWERS},
     )
-    for row in answers:
-        unit.run(
-            """
-            UPDATE idempotency_keys
-            SET created_at = :at
-            WHERE api_key_id = :api_key_id AND idempotency_key = :idempotency_key
-            """,
-            {
-                "api_key_id": api_key_id,
-                "idempotency_key": row["idempotency_key"],
-                "at": _earlier(row["created_at"], by),
-            },
-        )
-
-
-def _earlier(text: str, by: timedelta) -> str:
-    return moments.to_text(moments.from_text(text) - by)
