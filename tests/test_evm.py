@@ -42,10 +42,14 @@ class Clock:
 
 @asynccontextmanager
 async def chain_at(
-    *urls: str, tokens: Sequence[str] = (), finality: str = "depth", clock: Clock | None = None
+    *urls: str,
+    tokens: Sequence[str] = (),
+    finality: str = "depth",
+    confirm_with: int = 1,
+    clock: Clock | None = None,
 ) -> AsyncIterator[EvmChain]:
     rpc = Rpc(ANVIL_CHAIN_ID, urls, clock=clock or Clock(), jitter=lambda: 0)
-    chain = EvmChain(rpc, tokens=[Address(token) for token in tokens], finality=finality)
+    chain = EvmChain(rpc, tokens=[Address(token) for token in tokens], finality=finality, confirm_with=confirm_with)
     try:
         yield chain
     finally:
@@ -225,6 +229,26 @@ async def test_before_the_first_final_block_nothing_is_final(anvil: StartAnvil) 
         chain_at(young.url, finality="finalized") as chain,
     ):
         assert await chain.head() == Head(0, final_number=-1)
+
+
+async def test_where_providers_have_to_agree_one_alone_calls_nothing_final(anvil: StartAnvil) -> None:
+    node = anvil(mining="manual")
+    node.mine(100)
+
+    def ahead(number: str, full: bool) -> Any:
+        return node.rpc("eth_getBlockByNumber", "latest" if number == "safe" else number, full)
+
+    async with (
+        running(forwarding(node.url, {"eth_getBlockByNumber": ahead})) as liar,
+        running(forwarding(node.url, {})) as honest,
+        chain_at(liar.url, honest.url, finality="safe", confirm_with=2) as chain,
+    ):
+        assert await chain.head() == Head(100, final_number=68)
+        node.mine(10)
+        assert await chain.head() == Head(110, final_number=78)
+        honest.behave = forwarding(node.url, {"eth_getBlockByNumber": Error("away")})
+        node.mine(10)
+        assert await chain.head() == Head(120, final_number=78)  # neither the liar's word nor a step back
 
 
 async def test_a_node_that_does_not_know_the_tag_fails(anvil: StartAnvil) -> None:

@@ -7,6 +7,7 @@ the answers mean is in `chain.answers`.
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -63,6 +64,7 @@ class EvmChain:
         self._tokens = list(tokens)
         self._token_events = [bloom.of_event(token, TRANSFER_TOPIC) for token in self._tokens]
         self._finality = finality
+        self._agreed_final = _NOTHING_FINAL
         self._dating = Dating(rpc, now)
 
     def health(self) -> list[ProviderHealth]:
@@ -72,7 +74,8 @@ class EvmChain:
     async def head(self) -> Head:
         """Return the newest block number, and the final one where finality is a tag.
 
-        When a provider stands still, or falls behind what was seen, all are compared, and the laggards rest.
+        When a provider stands still, or falls behind what was seen, all are compared, and the laggards rest. Final is
+        what `confirm_with` providers call so: one alone can't make a payment final by its word.
         """
         head = await self._head()
         is_still = head.number <= self._newest and self._clock() - self._moved_at > _STALL_SECONDS
@@ -82,19 +85,28 @@ class EvmChain:
             head = await self._head() if self._newest > head.number else head
         if head.number > self._newest:
             self._newest, self._moved_at = head.number, self._clock()
-        return head
+        if self._confirm_with == 1 or head.final_number is None:
+            return head
+        if head.final_number > self._agreed_final:
+            said = sorted(await self._rpc.survey(self._final), reverse=True)
+            # What was final stays so, also while a provider is away.
+            self._agreed_final = max([self._agreed_final, *said[self._confirm_with - 1 : self._confirm_with]])
+        return replace(head, final_number=self._agreed_final)
+
+    async def _final(self, ask: Ask) -> int:
+        (block,) = await ask([self._final_call()])
+        return _final_number(block)
+
+    def _final_call(self) -> Call:
+        return ("eth_getBlockByNumber", [self._finality, False])
 
     async def _head(self) -> Head:
         async def read(ask: Ask) -> Head:
             if self._finality == "depth":
                 (number,) = await ask([("eth_blockNumber", [])])
                 return Head(answers.block_number(number))
-            number, final = await ask([("eth_blockNumber", []), ("eth_getBlockByNumber", [self._finality, False])])
-            # Before the first final block there is none: nothing is final then.
-            highest = answers.block_number(number)
-            return Head(
-                highest, _NOTHING_FINAL if final is None else answers.block_number(answers.field(final, "number"))
-            )
+            number, final = await ask([("eth_blockNumber", []), self._final_call()])
+            return Head(answers.block_number(number), _final_number(final))
 
         return await self._rpc.converse(read)
 
@@ -315,6 +327,11 @@ async def _succeeded(ask: Ask, transfers: Sequence[Transfer]) -> list[Transfer]:
     pairs = zip(receipts, natives.values(), strict=True)
     kept = {transfer.tx_hash for receipt, transfer in pairs if answers.has_succeeded(receipt, transfer)}
     return [t for t in transfers if t.kind is not Kind.NATIVE or t.tx_hash in kept]
+
+
+def _final_number(block: Any) -> int:
+    """Read the number of the final block; before the first one there is none, and nothing is final."""
+    return _NOTHING_FINAL if block is None else answers.block_number(answers.field(block, "number"))
 
 
 def _block_call(number: int, *, full: bool) -> Call:
