@@ -234,3 +234,26 @@ def test_notes_come_back_as_they_were() -> None:
     form = Form({"metadata": [f"{notes.to_lines(told)}\n\nmore = 1"]})
     assert notes.read(form, "metadata") == {**told, "more": "1"}
     assert form.is_good
+
+
+async def test_a_link_in_a_coin_that_is_not_configured_any_more_can_be_switched_off(tmp_path: Path) -> None:
+    (first,) = LIVE["chains"]
+    second = {"id": 5, "name": "Former", "rpc_urls": ["http://127.0.0.1:9"]}
+    async with open_app(tmp_path, **{**LIVE, "chains": [first, second]}) as app:
+        api = await app.client(livemode=True)
+        link = await made(api, "/payment_links", {**LINK, "chainId": 5, "asset": "ETH"})
+    async with open_app(tmp_path, **LIVE) as app:
+        owner = await signed_in(app)
+        page = (await owner.get(f"/links/{link['id']}/edit")).text
+        assert 'value="5:ETH" checked' in page
+        assert "ETH on chain 5 (not configured any more)" in page
+        answer = await owner.post(f"/links/{link['id']}", data={**FORM, "coins": "5:ETH"})
+        assert answer.status_code == 400
+        assert "Chain 5 is not configured" in answer.text.partition('id="coins-wrong">')[2].partition("</p>")[0]
+        assert (await owner.post(f"/links/{link['id']}/off")).status_code == 303
+        page = (await owner.get(f"/links/{link['id']}")).text
+        assert "This link is off" in page
+        assert (await owner.post(f"/links/{link['id']}/on")).status_code == 400
+        answer = await owner.post(f"/links/{link['id']}", data={**FORM, "coins": "1:ETH"})
+        assert answer.status_code == 303
+        assert (await owner.post(f"/links/{link['id']}/on")).status_code == 303

@@ -100,8 +100,11 @@ class Links:
         """
 
         def work(unit: WriteUnit) -> LinkResource:
-            link = replace(change(_found(unit, link_id, livemode)), updated_at=unit.now)
-            self._check(livemode, link)
+            before = _found(unit, link_id, livemode)
+            link = replace(change(before), updated_at=unit.now)
+            # What can't be paid any more can always be switched off.
+            if link != replace(before, active=False, updated_at=unit.now):
+                self._check(livemode, link)
             store.update(unit, link)
             return self._recorded(unit, EventType.LINK_UPDATED, link)
 
