@@ -91,7 +91,7 @@ async def test_a_mistake_stands_at_its_field_with_all_that_was_typed(app: App, o
             assert "url: " not in mistake
             kept = {**FORM, field: typed}
             assert f'value="{kept["url"]}"' in answer.text
-            assert f'value="{kept["description"]}"' in answer.text
+            assert f">{kept['description']}</textarea>" in answer.text
             assert ('value="session.paid" checked' in answer.text) is (field != "events")
     assert await only(app) == {name: value for name, value in before.items() if name != "secret"}
 

@@ -134,7 +134,8 @@ async def _switch(visit: Visit, said: str, *, active: bool = False) -> Response:
 
 def _read(visit: Visit) -> tuple[str, tuple[str, ...], str | None]:
     form = visit.form
-    url, description = form.text("url", _LONGEST_URL), form.text("description", _LONGEST_DESCRIPTION, optional=True)
+    url = form.text("url", _LONGEST_URL)
+    description = form.text("description", _LONGEST_DESCRIPTION, optional=True, lines=True)
     ticked = form.some_of("events", [ALL_EVENTS, *EventType])
     return url, (ALL_EVENTS,) if ALL_EVENTS in ticked else tuple(dict.fromkeys(ticked)), description or None
 
