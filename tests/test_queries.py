@@ -13,7 +13,7 @@ from crypto_checkout.http.api.operations import Operation
 from crypto_checkout.http.api.schemas import CustomersQuery, ListQuery
 from crypto_checkout.http.api.table import table
 from crypto_checkout.services import sandbox_history
-from crypto_checkout.store import attention, deliveries, endpoints, events, exports, lists, search, totals
+from crypto_checkout.store import attention, deliveries, endpoints, events, exports, links, lists, search, totals
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.sessions import Filter
 from tests.api import ENDPOINT, LINK, PRICE, App, made
@@ -106,6 +106,9 @@ WORK: dict[str, Callable[[WriteUnit, str], object]] = {
     "a replay": lambda unit, endpoint_id: deliveries.replay_since(
         unit, endpoint_id, livemode=False, types=["session.paid"], since=LATER
     ),
+    "how an endpoint fares": deliveries.failing,
+    "one delivery": lambda unit, endpoint_id: deliveries.of_event(unit, endpoint_id, "evt_1"),
+    "what became of a link": lambda unit, _: links.usage(unit, "pl_1", livemode=False),
     "the end of failures": lambda unit, endpoint_id: endpoints.set_failing(unit, endpoint_id, None),
 }
 
