@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
+import hypothesis
 import pytest
 
 from tests import anvil as node
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 Tool = TypeVar("Tool")
+
+# An example's time says something about the machine, and nothing about the code.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 MARKS = {"anvil_path": "anvil", "chromium_path": "browser"}
 

@@ -699,7 +699,7 @@ VALUES = st.recursive(
 POSTS = st.sampled_from([SESSIONS, LINKS, ENDPOINTS, "/test_helpers/chain/mine", f"/test_helpers{SESSIONS}/cs_1/pay"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(path=POSTS, value=st.dictionaries(NAMES, VALUES, max_size=5) | VALUES)
 async def test_no_json_makes_a_fault(shop: App, path: str, value: Any) -> None:
     answer = await shop.api.post(path, content=json.dumps(value), headers=JSON)
@@ -708,14 +708,14 @@ async def test_no_json_makes_a_fault(shop: App, path: str, value: Any) -> None:
         check(answer, error(answer)["code"], error(answer).get("param"))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(path=POSTS, raw=st.binary(max_size=60))
 async def test_no_bytes_make_a_fault(shop: App, path: str, raw: bytes) -> None:
     answer = await shop.api.post(path, content=raw, headers=JSON)
     assert answer.status_code in {200, 400, 404}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     path=st.sampled_from([SESSIONS, LINKS, ENDPOINTS, EVENTS]),
     name=st.sampled_from(["limit", "starting_after", "ending_before", "status", "linkId", "createdAfter", "type", "x"]),

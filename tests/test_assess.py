@@ -648,7 +648,7 @@ class GrowingChain(RuleBasedStateMachine):
 
 
 TestGrowingChain = GrowingChain.TestCase
-TestGrowingChain.settings = settings(max_examples=120, stateful_step_count=25, deadline=None)
+TestGrowingChain.settings = settings(max_examples=120, stateful_step_count=25)
 
 
 def test_an_accepted_session_that_failed_waits_for_depth_like_any_other() -> None:

@@ -373,7 +373,6 @@ steps = st.lists(
 
 
 @given(steps)
-@settings(deadline=None)
 async def test_whatever_the_clock_does_a_payment_is_above_every_block_that_was_seen(
     steps: list[tuple[int, str]],
 ) -> None:

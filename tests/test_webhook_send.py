@@ -377,7 +377,7 @@ async def test_garbage_instead_of_http_is_an_invalid_answer(garbage: bytes) -> N
     assert not outcome.is_success
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=200), st.sampled_from([b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 410 Gone\r\n\r\n"]))
 def test_no_bytes_whatsoever_raise(tail: bytes, start: bytes) -> None:
     outcome = asyncio.run(attempt(answering_and_closing(start + tail)))
