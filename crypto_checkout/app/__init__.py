@@ -21,6 +21,7 @@ from crypto_checkout.services.dispatcher import Dispatcher
 from crypto_checkout.services.door import Door
 from crypto_checkout.services.events import Events
 from crypto_checkout.services.health import Health, Sight
+from crypto_checkout.services.leftovers import Leftovers
 from crypto_checkout.services.offer import Offers
 from crypto_checkout.services.retention import Retention
 from crypto_checkout.services.totals import Totals
@@ -91,10 +92,15 @@ async def opened(
             {chain_id: chain for mode in both for chain_id, chain in mode.chains.items()},
             metrics_token,
         )
-        beside = [_retention(parts).run, Totals(db, clock).catch_up, alerts.alarms(parts, needed, sender).run]
+        beside = [*_upkeep(parts), alerts.alarms(parts, needed, sender).run]
         loops = [*(each.run for each in dispatchers), *beside, *(loop for mode in both for loop in mode.loops)]
         await stack.enter_async_context(_running(loops, watchers))
         yield Opened(site, db, parts.events, offers, watchers, door)
+
+
+def _upkeep(parts: Parts) -> Sequence[modes.Loop]:
+    """Make the loops that keep the database small and its totals whole."""
+    return _retention(parts).run, Leftovers(parts.db).run, Totals(parts.db, parts.clock).catch_up
 
 
 def _retention(parts: Parts) -> Retention:

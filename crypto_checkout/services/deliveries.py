@@ -15,7 +15,7 @@ from crypto_checkout.core.errors import ResourceNotFound
 from crypto_checkout.core.events import Event, EventType
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.shapes import AttemptedResource, DeliveryResource, ReplayResource, SessionResource
-from crypto_checkout.store import deliveries, endpoints, lists
+from crypto_checkout.store import deliveries, endpoints, lists, replays
 from crypto_checkout.store import events as event_store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.webhooks import signing
@@ -112,7 +112,7 @@ class Deliveries:
             endpoint = _found(unit, endpoint_id, livemode)
             if event_store.body(unit, event_id, livemode) is None:
                 raise ResourceNotFound(f"There is no event {event_id[:40]} in this mode.", param="eventId")
-            return self._queued(unit, endpoint, deliveries.replay_event(unit, endpoint.id, event_id))
+            return self._queued(unit, endpoint, replays.replay_event(unit, endpoint.id, event_id))
 
         return work
 
@@ -125,7 +125,7 @@ class Deliveries:
         def work(unit: WriteUnit) -> ReplayResource:
             endpoint = _found(unit, endpoint_id, livemode)
             types = None if ALL_EVENTS in endpoint.events else endpoint.events
-            queued, has_more = deliveries.replay_since(unit, endpoint.id, livemode, types, since)
+            queued, has_more = replays.replay_since(unit, endpoint.id, livemode, types, since)
             if not has_more and endpoint.missed_since is not None and since <= endpoint.missed_since:
                 endpoints.update(unit, replace(endpoint, missed_since=None))
             return self._queued(unit, endpoint, queued, has_more=has_more)

@@ -11,7 +11,7 @@ from crypto_checkout.core.endpoint import Endpoint, Failing
 from crypto_checkout.core.errors import InvalidBody, ResourceNotFound
 from crypto_checkout.core.events import EventType
 from crypto_checkout.core.shapes import DeletedResource, EndpointResource
-from crypto_checkout.store import deliveries, lists
+from crypto_checkout.store import deliveries, leftovers, lists
 from crypto_checkout.store import endpoints as store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.webhooks import guard, signing
@@ -150,7 +150,7 @@ class Endpoints:
 
         def remove(unit: WriteUnit) -> DeletedResource:
             endpoint = _found(unit, endpoint_id, livemode)
-            store.delete(unit, endpoint.id)
+            leftovers.delete(unit, endpoint.id)
             self._recorded(unit, EventType.ENDPOINT_DELETED, endpoint)
             return resources.deleted(endpoint.id, "webhook_endpoint")
 

@@ -15,7 +15,7 @@ from crypto_checkout.core.endpoint import Endpoint, Failing
 from crypto_checkout.core.events import EventType
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
-from crypto_checkout.store import deliveries, endpoints
+from crypto_checkout.store import deliveries, endpoints, leftovers
 from crypto_checkout.store.database import WriteUnit
 from crypto_checkout.store.deliveries import Due
 from crypto_checkout.webhooks import schedule
@@ -101,8 +101,8 @@ def switched_off(unit: WriteUnit, endpoint: Endpoint, failing_since: datetime) -
 
     It has missed what was given up since it began to fail, and what comes from now on.
     """
-    deliveries.abandon_pending(unit, endpoint.id)
-    first = deliveries.first_missed_at(unit, endpoint.id, min(failing_since, unit.now))
+    first = leftovers.first_missed_at(unit, endpoint.id, min(failing_since, unit.now))
+    leftovers.give_up_waiting(unit, endpoint.id)
     moments = [moment for moment in (endpoint.missed_since, first, unit.now) if moment is not None]
     return replace(endpoint, active=False, missed_since=min(moments), failing=None, updated_at=unit.now)
 

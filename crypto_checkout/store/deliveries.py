@@ -9,7 +9,7 @@ from crypto_checkout.core import moments
 from crypto_checkout.core.delivery import Attempt, Delivery, DeliveryStatus
 
 from .database import ReadUnit, Row, WriteUnit
-from .lists import Page, Window, begins_after, page
+from .lists import Page, Window, page
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,13 @@ def enqueue(unit: WriteUnit, event_seq: int, endpoint_id: str) -> None:
 
 
 def targets(unit: ReadUnit, livemode: bool) -> list[str]:
-    """Return the ids of the endpoints of a mode that are switched on."""
+    """Return the ids of the endpoints of a mode that take deliveries: switched on, and cleared of what was given up."""
     rows = unit.all(
-        "SELECT id FROM webhook_endpoints WHERE livemode = :livemode AND active = 1", {"livemode": int(livemode)}
+        """
+        SELECT id FROM webhook_endpoints
+        WHERE livemode = :livemode AND active = 1 AND given_up_to IS NULL
+        """,
+        {"livemode": int(livemode)},
     )
     return [row["id"] for row in rows]
 
@@ -148,34 +152,6 @@ def record_attempt(
     return True
 
 
-def abandon_pending(unit: WriteUnit, endpoint_id: str) -> None:
-    """Give up what waits for an endpoint that is switched off; a replay brings it back."""
-    unit.run(
-        """
-        UPDATE deliveries
-        SET status = 'abandoned', next_attempt_at = NULL, updated_at = :now
-        WHERE endpoint_id = :endpoint_id AND status = 'pending'
-        """,
-        {"endpoint_id": endpoint_id, "now": unit.now_text},
-    )
-
-
-def first_missed_at(unit: ReadUnit, endpoint_id: str, given_up_since: datetime) -> datetime | None:
-    """Return when the oldest event happened that was given up since a moment; None when none was."""
-    row = unit.one(
-        """
-        SELECT events.created_at
-        FROM deliveries
-        JOIN events ON events.seq = deliveries.event_seq
-        WHERE endpoint_id = :endpoint_id AND status = 'abandoned' AND deliveries.updated_at >= :since
-        ORDER BY deliveries.seq
-        LIMIT 1
-        """,
-        {"endpoint_id": endpoint_id, "since": moments.to_text(given_up_since)},
-    )
-    return moments.from_text(row["created_at"]) if row else None
-
-
 def delete_attempts_before(unit: WriteUnit, moment: datetime, limit: int) -> int:
     """Forget up to `limit` attempts that began before a moment; return how many. Their deliveries stay."""
     return unit.run(
@@ -231,27 +207,6 @@ def of_event(unit: ReadUnit, endpoint_id: str, event_id: str) -> Delivery | None
     return _delivery(unit, row) if row else None
 
 
-_SENT_AGAIN = """
-    ON CONFLICT (event_seq, endpoint_id) DO UPDATE
-    SET status = 'pending', next_attempt_at = :now, updated_at = :now, replayed_from = deliveries.attempts
-"""
-
-
-def replay_event(unit: WriteUnit, endpoint_id: str, event_id: str) -> int:
-    """Have an event sent to an endpoint again, whatever came of it before; return how many deliveries wait now."""
-    event = unit.one("SELECT seq FROM events WHERE id = :id", {"id": event_id})
-    if event is None:
-        return 0
-    return unit.run(
-        f"""
-        INSERT INTO deliveries (event_seq, endpoint_id, status, next_attempt_at, created_at, updated_at)
-        VALUES (:event_seq, :endpoint_id, 'pending', :now, :now, :now)
-        {_SENT_AGAIN}
-        """,  # noqa: S608 - the words above
-        {"event_seq": event["seq"], "endpoint_id": endpoint_id, "now": unit.now_text},
-    )
-
-
 def of_resource(unit: ReadUnit, livemode: bool, resource_id: str, limit: int) -> list[Delivery]:
     """Return the deliveries of a resource's events, those of the newest event first."""
     rows = unit.all(
@@ -266,50 +221,6 @@ def of_resource(unit: ReadUnit, livemode: bool, resource_id: str, limit: int) ->
         {"livemode": int(livemode), "resource_id": resource_id, "limit": limit},
     )
     return [_delivery(unit, row) for row in rows]
-
-
-MOST_REPLAYED = 5_000
-"""How many events one replay sends again: all of it is one write, and others wait for the writer."""
-
-
-def replay_since(
-    unit: WriteUnit, endpoint_id: str, livemode: bool, types: Collection[str] | None, since: datetime
-) -> tuple[int, bool]:
-    """Have those of a mode's events since a moment sent to an endpoint that it did not take, the oldest first.
-
-    What still waits for it is left out. `types` of None means all. Return how many wait now, at most `MOST_REPLAYED`,
-    and whether there are more.
-    """
-    names = {f"type{place}": name for place, name in enumerate(sorted(types or ()))}
-    missed = f"""
-        FROM events
-        LEFT JOIN deliveries ON deliveries.event_seq = events.seq AND deliveries.endpoint_id = :endpoint_id
-        WHERE events.livemode = :livemode AND events.seq >= :first AND events.created_at >= :since
-          AND (deliveries.status IS NULL OR deliveries.status = 'abandoned')
-          {f"AND events.type IN ({', '.join(f':{name}' for name in names)})" if names else ""}
-    """
-    parameters: dict[str, str | int] = {
-        "endpoint_id": endpoint_id,
-        "livemode": int(livemode),
-        "first": begins_after(unit, "events", livemode, since),
-        "since": moments.to_text(since),
-        "now": unit.now_text,
-        "limit": MOST_REPLAYED,
-        **names,
-    }
-    queued = unit.run(
-        f"""
-        INSERT INTO deliveries (event_seq, endpoint_id, status, next_attempt_at, created_at, updated_at)
-        SELECT events.seq, :endpoint_id, 'pending', :now, :now, :now
-        {missed}
-        ORDER BY events.seq
-        LIMIT :limit
-        {_SENT_AGAIN}
-        """,
-        parameters,
-    )
-    more = unit.one(f"SELECT events.seq {missed} LIMIT 1", parameters) if queued == MOST_REPLAYED else None
-    return queued, more is not None
 
 
 MOST_SHOWN = 20

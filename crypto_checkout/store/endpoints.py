@@ -1,4 +1,4 @@
-"""Webhook endpoints."""
+"""Webhook endpoints, but for those that are deleted and still have something to clear (`store.leftovers`)."""
 
 import json
 
@@ -6,7 +6,7 @@ from crypto_checkout.core import moments
 from crypto_checkout.core.endpoint import Endpoint, Failing, OldSecret
 
 from .database import ReadUnit, Row, WriteUnit
-from .lists import Page, Window, page
+from .lists import Page, Window, select
 
 
 def insert(unit: WriteUnit, endpoint: Endpoint) -> None:
@@ -57,7 +57,7 @@ def set_failing(unit: WriteUnit, endpoint_id: str, failing: Failing | None) -> N
 
 def get(unit: ReadUnit, endpoint_id: str, livemode: bool | None = None) -> Endpoint | None:
     """Return an endpoint, of one mode or of either."""
-    row = unit.one("SELECT * FROM webhook_endpoints WHERE id = :id", {"id": endpoint_id})
+    row = unit.one("SELECT * FROM webhook_endpoints WHERE id = :id AND deleted_at IS NULL", {"id": endpoint_id})
     if row is None or (livemode is not None and bool(row["livemode"]) is not livemode):
         return None
     return _endpoint(row)
@@ -65,7 +65,8 @@ def get(unit: ReadUnit, endpoint_id: str, livemode: bool | None = None) -> Endpo
 
 def listed(unit: ReadUnit, livemode: bool, window: Window) -> Page[Endpoint]:
     """Return a page of endpoints."""
-    return page(unit, "webhook_endpoints", {"livemode": int(livemode)}, window).map(_endpoint)
+    conditions = ["livemode = :livemode", "deleted_at IS NULL"]
+    return select(unit, "webhook_endpoints", conditions, {"livemode": int(livemode)}, window).map(_endpoint)
 
 
 def active(unit: ReadUnit, livemode: bool) -> list[Endpoint]:
@@ -79,7 +80,8 @@ def active(unit: ReadUnit, livemode: bool) -> list[Endpoint]:
 def all_of(unit: ReadUnit, livemode: bool) -> list[Endpoint]:
     """Return all endpoints of a mode, the oldest first."""
     rows = unit.all(
-        "SELECT * FROM webhook_endpoints WHERE livemode = :livemode ORDER BY seq", {"livemode": int(livemode)}
+        "SELECT * FROM webhook_endpoints WHERE livemode = :livemode AND deleted_at IS NULL ORDER BY seq",
+        {"livemode": int(livemode)},
     )
     return [_endpoint(row) for row in rows]
 
@@ -87,15 +89,11 @@ def all_of(unit: ReadUnit, livemode: bool) -> list[Endpoint]:
 def count(unit: ReadUnit, livemode: bool) -> int:
     """Return how many endpoints a mode has."""
     row = unit.one(
-        "SELECT COUNT(*) AS found FROM webhook_endpoints WHERE livemode = :livemode", {"livemode": int(livemode)}
+        "SELECT COUNT(*) AS found FROM webhook_endpoints WHERE livemode = :livemode AND deleted_at IS NULL",
+        {"livemode": int(livemode)},
     )
     assert row is not None, "a count is always answered"
     return int(row["found"])
-
-
-def delete(unit: WriteUnit, endpoint_id: str) -> None:
-    """Remove an endpoint and its deliveries."""
-    unit.run("DELETE FROM webhook_endpoints WHERE id = :id", {"id": endpoint_id})
 
 
 def _writable(endpoint: Endpoint) -> dict[str, str | int | None]:
