@@ -137,9 +137,10 @@ async def open_chain(chain: Chain, db: Database, clock: Clock) -> "tuple[EvmChai
     from crypto_checkout.chain.evm import EvmChain
     from crypto_checkout.chain.rpc import Rpc
 
-    used = await db.read(lambda unit: session_store.contracts(unit, chain.id))
+    used = await db.read(lambda unit: session_store.tokens(unit, chain.id))
     rpc = Rpc(chain.id, chain.rpc_urls)
-    tokens = sorted({Address(token.address) for token in chain.tokens} | used)
+    configured = {Address(token.address) for token in chain.tokens}
+    tokens = sorted(configured | {asset.contract for asset in used if asset.contract is not None})
     opened = EvmChain(rpc, tokens=tokens, finality=chain.finality, confirm_with=chain.confirm_with, now=clock)
     return opened, rpc.meter
 

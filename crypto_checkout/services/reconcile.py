@@ -150,7 +150,7 @@ class Reconcile:
 
     async def _assets(self, offered: OfferedChain) -> list[Asset]:
         """Return the assets of a chain: those of the configuration, and those that sessions were once made in."""
-        used = await self._db.read(lambda unit: sessions.assets(unit, offered.id))
+        used = await self._db.read(lambda unit: sessions.tokens(unit, offered.id))
         configured = {asset.contract for asset in offered.assets}
         return [*offered.assets, *(asset for asset in used if asset.contract not in configured)]
 

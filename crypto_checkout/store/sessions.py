@@ -162,19 +162,7 @@ def count(unit: ReadUnit, livemode: bool) -> int:
     return int(row["found"])
 
 
-def contracts(unit: ReadUnit, chain_id: int) -> set[Address]:
-    """Return the tokens that sessions of a chain were ever made in."""
-    rows = unit.all(
-        """
-        SELECT DISTINCT asset_contract FROM checkout_sessions
-        WHERE chain_id = :chain_id AND asset_contract IS NOT NULL
-        """,
-        {"chain_id": chain_id},
-    )
-    return {Address(row["asset_contract"]) for row in rows}
-
-
-def assets(unit: ReadUnit, chain_id: int) -> list[Asset]:
+def tokens(unit: ReadUnit, chain_id: int) -> list[Asset]:
     """Return the tokens that sessions of a chain were ever made in, as they were then."""
     rows = unit.all(
         """
