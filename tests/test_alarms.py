@@ -27,7 +27,7 @@ from crypto_checkout.store import alarms as store
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.migrate import migrate
 from crypto_checkout.webhooks import signing
-from crypto_checkout.webhooks.guard import Reach
+from crypto_checkout.webhooks.networks import Reach
 from crypto_checkout.webhooks.send import Sender
 from tests.api import App, Clock, made, open_app
 from tests.mailbox import PASSWORD, USER, Mailbox, mailbox, make_certificate

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from crypto_checkout.app.parts import webhook_reach
 from crypto_checkout.config import Chain, Config, ConfigInvalid, Token, example, find_file, load
 from crypto_checkout.core.address import checksum, parse
-from crypto_checkout.webhooks.guard import Reach
+from crypto_checkout.webhooks.networks import Reach
 
 ROOT = Path(__file__).parent.parent
 # The account of the public test mnemonic "test test … junk".

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_checkout.webhooks import guard
+from crypto_checkout.webhooks import guard, networks
+from crypto_checkout.webhooks.networks import Reach
 
 PUBLIC = "93.184.215.14"
 PUBLIC_6 = "2606:2800:21f:cb07:6820:80da:af6b:8b2c"
@@ -109,7 +110,7 @@ class Names:
     ],
 )
 def test_an_address_that_is_not_of_the_public_internet_is_refused_with_its_kind(address: str, kind: str) -> None:
-    reason = guard.refusal(ipaddress.ip_address(address))
+    reason = networks.refusal(ipaddress.ip_address(address))
     assert reason is not None
     assert reason.startswith(kind)
 
@@ -123,12 +124,12 @@ def test_an_address_that_is_not_of_the_public_internet_is_refused_with_its_kind(
     ],
 )
 def test_an_address_of_the_public_internet_is_allowed(address: str) -> None:
-    assert guard.refusal(ipaddress.ip_address(address)) is None
+    assert networks.refusal(ipaddress.ip_address(address)) is None
 
 
 @given(st.ip_addresses())
-def test_nothing_that_python_calls_private_is_allowed(address: guard.Address) -> None:
-    if guard.refusal(address) is None:
+def test_nothing_that_python_calls_private_is_allowed(address: networks.Address) -> None:
+    if networks.refusal(address) is None:
         assert not any([address.is_private, address.is_loopback, address.is_link_local, address.is_multicast])
 
 
@@ -204,7 +205,7 @@ async def test_when_no_address_answers_the_last_failure_is_told() -> None:
 @pytest.mark.anyio
 async def test_the_setting_turns_the_guard_off() -> None:
     dialer = Dialer()
-    backend = guard.GuardedBackend(reach=guard.Reach.ANY, resolver=Names(["10.0.0.1"]), dialer=dialer)
+    backend = guard.GuardedBackend(reach=Reach.ANY, resolver=Names(["10.0.0.1"]), dialer=dialer)
     await backend.connect_tcp("intranet.example.com", 8080)
     assert dialer.dialled == ["10.0.0.1"]
 
@@ -225,7 +226,7 @@ async def test_the_port_of_another_service_is_not_dialled_whatever_was_allowed_b
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.9.10", "::1", PUBLIC])
 async def test_without_a_configuration_this_machine_is_dialled_too(address: str) -> None:
     dialer = Dialer()
-    backend = guard.GuardedBackend(reach=guard.Reach.LOOPBACK, resolver=Names([address]), dialer=dialer)
+    backend = guard.GuardedBackend(reach=Reach.LOOPBACK, resolver=Names([address]), dialer=dialer)
     await backend.connect_tcp("localhost", 3000)
     assert dialer.dialled == [address]
 
@@ -236,28 +237,28 @@ async def test_without_a_configuration_this_machine_is_dialled_too(address: str)
     ["169.254.169.254", "10.0.0.1", "192.168.1.1", "0.1.2.3", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "fe80::1"],
 )
 async def test_without_a_configuration_nothing_else_inside_is_dialled(address: str) -> None:
-    backend = guard.GuardedBackend(reach=guard.Reach.LOOPBACK, resolver=Names(["127.0.0.1", address]), dialer=Dialer())
+    backend = guard.GuardedBackend(reach=Reach.LOOPBACK, resolver=Names(["127.0.0.1", address]), dialer=Dialer())
     with pytest.raises(guard.BlockedAddress):
         await backend.connect_tcp("localhost", 3000)
 
 
 @pytest.mark.parametrize("url", ["http://localhost:4242/", "http://127.0.0.1:3000/", "http://[::1]:8080/"])
 def test_without_a_configuration_this_machine_may_be_named(url: str) -> None:
-    guard.check_url(url, reach=guard.Reach.LOOPBACK, allow_http=True)
+    guard.check_url(url, reach=Reach.LOOPBACK, allow_http=True)
     with pytest.raises(ValueError, match="loopback"):
-        guard.check_url(url, reach=guard.Reach.PUBLIC, allow_http=True)
+        guard.check_url(url, reach=Reach.PUBLIC, allow_http=True)
 
 
 @pytest.mark.parametrize("url", ["http://169.254.169.254/", "http://10.0.0.1/", "http://[fd00::1]/", "http://0.0.0.0/"])
 def test_without_a_configuration_no_other_inside_may_be_named(url: str) -> None:
     with pytest.raises(ValueError, match="where webhooks are not sent"):
-        guard.check_url(url, reach=guard.Reach.LOOPBACK, allow_http=True)
+        guard.check_url(url, reach=Reach.LOOPBACK, allow_http=True)
 
 
 @pytest.mark.anyio
 async def test_a_unix_socket_is_refused_even_with_the_guard_off() -> None:
     with pytest.raises(guard.BlockedAddress):
-        await guard.GuardedBackend(reach=guard.Reach.ANY).connect_unix_socket("/run/docker.sock")
+        await guard.GuardedBackend(reach=Reach.ANY).connect_unix_socket("/run/docker.sock")
 
 
 @pytest.mark.anyio
@@ -294,7 +295,7 @@ async def _nothing(host: str, port: int) -> Sequence[str]:
     ],
 )
 def test_a_public_https_url_passes(url: str) -> None:
-    guard.check_url(url, reach=guard.Reach.PUBLIC, allow_http=False)
+    guard.check_url(url, reach=Reach.PUBLIC, allow_http=False)
 
 
 @pytest.mark.parametrize(
@@ -356,28 +357,28 @@ def test_a_public_https_url_passes(url: str) -> None:
 )
 def test_a_url_where_no_webhook_should_go_is_refused_with_its_reason(url: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        guard.check_url(url, reach=guard.Reach.PUBLIC, allow_http=False)
+        guard.check_url(url, reach=Reach.PUBLIC, allow_http=False)
 
 
 @pytest.mark.parametrize(
     "url", ["http://localhost:4242/", "http://127.0.0.1:80/", "http://[::1]:9/", "https://10.0.0.1/"]
 )
 def test_with_private_networks_allowed_http_to_loopback_and_any_port_pass(url: str) -> None:
-    guard.check_url(url, reach=guard.Reach.ANY, allow_http=False)
+    guard.check_url(url, reach=Reach.ANY, allow_http=False)
 
 
 def test_allowing_private_networks_does_not_allow_plain_http_to_them() -> None:
     with pytest.raises(ValueError, match="begin with https"):
-        guard.check_url("http://10.0.0.1/", reach=guard.Reach.ANY, allow_http=False)
+        guard.check_url("http://10.0.0.1/", reach=Reach.ANY, allow_http=False)
 
 
 def test_test_mode_takes_plain_http_to_any_public_host_and_still_no_private_one() -> None:
-    guard.check_url("http://example.com:8080/", reach=guard.Reach.PUBLIC, allow_http=True)
+    guard.check_url("http://example.com:8080/", reach=Reach.PUBLIC, allow_http=True)
     with pytest.raises(ValueError, match="private"):
-        guard.check_url("http://192.168.0.1/", reach=guard.Reach.PUBLIC, allow_http=True)
+        guard.check_url("http://192.168.0.1/", reach=Reach.PUBLIC, allow_http=True)
 
 
 @given(st.text() | st.text("htps:/@[]#?.%:0123456789abcdefx\\-").map("https://".__add__))
 def test_no_url_raises_anything_but_the_documented_error(url: str) -> None:
     with contextlib.suppress(ValueError):
-        guard.check_url(url, reach=guard.Reach.PUBLIC, allow_http=False)
+        guard.check_url(url, reach=Reach.PUBLIC, allow_http=False)

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crypto_checkout import __version__
-from crypto_checkout.webhooks.guard import NameNotResolved, Reach
+from crypto_checkout.webhooks.guard import NameNotResolved
+from crypto_checkout.webhooks.networks import Reach
 from crypto_checkout.webhooks.send import MAX_ANSWER_BYTES, MAX_EXCERPT_BYTES, Failure, Outcome, Sender
 from tests.hostile import (
     OK,

@@ -7,7 +7,7 @@ from crypto_checkout.config import Config
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.services.events import Events
 from crypto_checkout.store.database import Database
-from crypto_checkout.webhooks.guard import Reach
+from crypto_checkout.webhooks.networks import Reach
 
 
 @dataclass(frozen=True, slots=True)

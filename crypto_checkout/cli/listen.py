@@ -55,7 +55,7 @@ def listen(options: Options, *, url: str, types: tuple[str, ...], mode: str | No
 async def _listen(config: "Config", feed: "Feed", url: str, since: datetime | None) -> None:
     from crypto_checkout.services.listening import Forwarder
     from crypto_checkout.store.database import Database
-    from crypto_checkout.webhooks.guard import Reach
+    from crypto_checkout.webhooks.networks import Reach
     from crypto_checkout.webhooks.send import Sender
 
     path = config.database.path

@@ -14,7 +14,7 @@ from crypto_checkout.core.shapes import DeletedResource, EndpointResource
 from crypto_checkout.store import deliveries, leftovers, lists
 from crypto_checkout.store import endpoints as store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
-from crypto_checkout.webhooks import guard, signing
+from crypto_checkout.webhooks import guard, networks, signing
 
 from .events import Events
 from .recording import switched_off
@@ -52,7 +52,7 @@ class Health:
 class Endpoints:
     """The webhook endpoints of both modes."""
 
-    def __init__(self, db: Database, events: Events, *, reach: guard.Reach) -> None:
+    def __init__(self, db: Database, events: Events, *, reach: networks.Reach) -> None:
         self._db = db
         self._events = events
         self._reach = reach

@@ -2,8 +2,8 @@
 
 `check_url` is the early and friendly refusal, when an endpoint is made. The refusal that counts is `GuardedBackend`: it
 resolves the name itself for each connection, judges every address, and connects to a judged address by number, so that
-a name whose answer changes between check and use gains nothing. TLS still verifies the name. Deadlines, redirects and
-HTTP itself are not known here.
+a name whose answer changes between check and use gains nothing. TLS still verifies the name. Which addresses are
+refused stands in `webhooks.networks`. Deadlines, redirects and HTTP itself are not known here.
 """
 
 import asyncio
@@ -11,11 +11,8 @@ import contextlib
 import ipaddress
 import re
 import socket
-import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from enum import StrEnum
-from typing import Any
 
 import anyio
 import httpcore
@@ -23,19 +20,8 @@ import httpx
 
 from crypto_checkout.core.errors import RecoverableError
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-class Reach(StrEnum):
-    """Which networks deliveries may go to. Only ANY lifts the restriction of ports."""
-
-    PUBLIC = "public"
-    """The public internet."""
-    LOOPBACK = "loopback"
-    """That, and this machine: for trying things out."""
-    ANY = "any"
-    """Everything: for receivers on the merchant's own network."""
-
+from .networks import Address, Reach, is_web_port, refusal_within
+from .stream import Stream
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -44,67 +30,9 @@ MAX_URL_LENGTH = 2048
 # One unreachable address of several (IPv6 on a host without a route is the usual one) must not eat the whole deadline.
 CONNECT_SECONDS_PER_ADDRESS = 4.0
 
-# Of one answer, its head and all framing counted; of its body 64 KiB are wanted (`webhooks.send`).
-MAX_READ_BYTES = 128 * 1024
-_PIECE_BYTES = 4 * 1024
-_HEAD_END = b"\r\n\r\n"
-
 _WAY_OUT = "set webhooks.allow_private_networks if this is meant"
 
-# IANA's special-purpose registries (RFC 6890 and later), written out: Python's `is_global` differs between 3.11 and
-# 3.13 and calls multicast and 6to4 global. The first network that matches gives the reason.
-_REFUSED = tuple(
-    (ipaddress.ip_network(network), kind)
-    for network, kind in (
-        ("169.254.169.254/32", "cloud metadata"),
-        ("168.63.129.16/32", "cloud metadata"),  # Azure's, inside public space
-        ("100.100.100.200/32", "cloud metadata"),  # Alibaba's
-        ("192.0.0.192/32", "cloud metadata"),  # Oracle's
-        ("fd00:ec2::254/128", "cloud metadata"),  # AWS's over IPv6
-        ("fd20:ce::254/128", "cloud metadata"),  # Google's over IPv6
-        ("0.0.0.0/8", "unspecified"),
-        ("10.0.0.0/8", "private"),
-        ("100.64.0.0/10", "shared (carrier-grade NAT)"),
-        ("127.0.0.0/8", "loopback"),
-        ("169.254.0.0/16", "link-local"),
-        ("172.16.0.0/12", "private"),
-        ("192.0.0.0/24", "reserved"),
-        ("192.0.2.0/24", "documentation"),
-        ("192.88.99.0/24", "6to4"),
-        ("192.168.0.0/16", "private"),
-        ("198.18.0.0/15", "benchmarking"),
-        ("198.51.100.0/24", "documentation"),
-        ("203.0.113.0/24", "documentation"),
-        ("224.0.0.0/4", "multicast"),
-        ("240.0.0.0/4", "reserved"),
-        ("::/128", "unspecified"),
-        ("::1/128", "loopback"),
-        ("::ffff:0:0/96", "IPv4-mapped"),
-        ("64:ff9b:1::/48", "NAT64"),
-        ("2001::/32", "Teredo"),
-        ("2001::/23", "reserved"),  # benchmarking, ORCHID and others
-        ("2001:db8::/32", "documentation"),
-        ("2002::/16", "6to4"),
-        ("3fff::/20", "documentation"),
-        ("fc00::/7", "private"),
-        ("fe80::/10", "link-local"),
-        ("fec0::/10", "private"),
-        ("ff00::/8", "multicast"),
-    )
-)
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-
-# Below 1024 only the web's own ports. Above, those of services that act on what they can read of an HTTP request or
-# that nobody serves webhooks from: databases, caches, remote desktops, IRC, container and cluster control.
-_WEB_PORTS = frozenset({80, 443})
-_FIRST_UNPRIVILEGED_PORT = 1024
 _LAST_PORT = 65_535
-_REFUSED_PORTS = frozenset(
-    {1433, 1521, 1723, 2049, 2181, 2375, 2376, 2379, 2380, 3306, 3389, 3659, 4045, 4190, 4369, 5060, 5061, 5432, 5672}
-    | {5900, 5984, 6000, 6379, 6380, 6443, 6566, *range(6660, 6670), 6697, 9042, 9092, 9200, 9300, 10080, 10250, 11211}
-    | {26379, 27017, 27018}
-)
 
 # RFC 1123 letters, digits and hyphens; the underscore is not in it but in use.
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
@@ -118,26 +46,6 @@ class BlockedAddress(RecoverableError):
 
 class NameNotResolved(RecoverableError):
     """The name has no address, or its name servers did not tell."""
-
-
-def refusal(address: Address) -> str | None:
-    """Say what kind of forbidden network an address lies in, or None when it is an address of the public internet."""
-    if address in _NAT64:
-        # A NAT64 gateway dials the IPv4 address inside. To a server with only IPv6 every IPv4 host looks so.
-        return refusal(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
-    for network, kind in _REFUSED:
-        if address in network:
-            return kind
-    if address.version == 6 and address not in _GLOBAL_UNICAST:  # noqa: PLR2004 - IP's own version number
-        return "reserved"
-    return None
-
-
-def refusal_within(reach: Reach, address: Address) -> str | None:
-    """Say why an address is out of reach, or None when deliveries may be sent to it."""
-    if reach is Reach.ANY or (reach is Reach.LOOPBACK and address.is_loopback):
-        return None
-    return refusal(address)
 
 
 def parse_url(url: str) -> httpx.URL:
@@ -176,13 +84,9 @@ def check_url(url: str, *, reach: Reach, allow_http: bool) -> None:
         raise ValueError("the URL must not hold a #fragment; it would never be sent")
     if parsed.scheme == "http" and not (allow_http or _is_loopback(host)):
         raise ValueError("the URL must begin with https://; plain http is for loopback hosts and test mode")
-    if reach is not Reach.ANY and parsed.port is not None and not _is_web_port(parsed.port):
+    if reach is not Reach.ANY and parsed.port is not None and not is_web_port(parsed.port):
         raise ValueError(f"port {parsed.port} belongs to another service than the web; {_WAY_OUT}")
     _check_host(host, reach)
-
-
-def _is_web_port(port: int) -> bool:
-    return port in _WEB_PORTS or (port >= _FIRST_UNPRIVILEGED_PORT and port not in _REFUSED_PORTS)
 
 
 def _check_host(host: str, reach: Reach) -> None:
@@ -253,60 +157,6 @@ def _look_up(host: str, port: int) -> list[str] | None:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-class _Stream(httpcore.AsyncNetworkStream):
-    """A connection on which the head of a request goes out together with its body: in one packet, by one system call.
-
-    What is read for an answer is bounded and comes in small pieces: thousands of `100 Continue`, or of chunks of one
-    byte, would keep the whole process busy otherwise. It is also closed when its TLS handshake is cancelled, which
-    httpcore 1.0.9 forgets.
-    """
-
-    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
-        self._stream = stream
-        self._head = b""
-        self._read_bytes = 0
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        if self._head:
-            await self.write(b"", timeout)
-        if self._read_bytes >= MAX_READ_BYTES:
-            raise httpcore.RemoteProtocolError(f"more than {MAX_READ_BYTES} bytes, and no end of the answer")
-        piece = await self._stream.read(min(max_bytes, _PIECE_BYTES), timeout)
-        self._read_bytes += len(piece)
-        return piece
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        if buffer.endswith(_HEAD_END) and not self._head:
-            self._head = buffer
-            self._read_bytes = 0
-            return
-        whole, self._head = self._head + buffer, b""
-        if whole:  # httpcore writes the nothing after a body, too
-            await self._stream.write(whole, timeout)
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109
-    ) -> httpcore.AsyncNetworkStream:
-        async with contextlib.AsyncExitStack() as on_failure:
-            on_failure.push_async_callback(self._close_even_when_cancelled)
-            secured = await self._stream.start_tls(ssl_context, server_hostname, timeout)
-            on_failure.pop_all()
-            return _Stream(secured)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-    async def _close_even_when_cancelled(self) -> None:
-        with anyio.CancelScope(shield=True):
-            await self._stream.aclose()
-
-
 class GuardedBackend(httpcore.AsyncNetworkBackend):
     """Opens TCP connections for httpcore to public addresses only.
 
@@ -343,14 +193,14 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
                 outside is a trap or a mistake, and which address would be dialled first must not decide.
             httpcore.ConnectError, httpcore.ConnectTimeout: as the last address failed.
         """
-        if self._reach is not Reach.ANY and not _is_web_port(port):  # it may have been allowed when the URL was given
+        if self._reach is not Reach.ANY and not is_web_port(port):  # it may have been allowed when the URL was given
             raise BlockedAddress(f"port {port} belongs to another service than the web; {_WAY_OUT}")
         *others, last = await self._judged_addresses(host, port)
         for address in others:
             seconds = CONNECT_SECONDS_PER_ADDRESS if timeout is None else min(timeout, CONNECT_SECONDS_PER_ADDRESS)
             with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
-                return _Stream(await self._dialer.connect_tcp(address, port, seconds, local_address, socket_options))
-        return _Stream(await self._dialer.connect_tcp(last, port, timeout, local_address, socket_options))
+                return Stream(await self._dialer.connect_tcp(address, port, seconds, local_address, socket_options))
+        return Stream(await self._dialer.connect_tcp(last, port, timeout, local_address, socket_options))
 
     async def connect_unix_socket(
         self,

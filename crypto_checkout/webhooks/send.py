@@ -25,11 +25,11 @@ from crypto_checkout.webhooks.guard import (
     BlockedAddress,
     GuardedBackend,
     NameNotResolved,
-    Reach,
     Resolver,
     parse_url,
     resolve,
 )
+from crypto_checkout.webhooks.networks import Reach
 
 DEFAULT_TIMEOUT_SECONDS = 15.0
 MAX_ANSWER_BYTES = 64 * 1024
