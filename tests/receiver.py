@@ -26,12 +26,14 @@ class Received:
 class Receiver:
     """Answers each request with `status` after a pause, and keeps it in `received`.
 
-    It listens on a free port unless told which.
+    It listens on a free port unless told which. While `answers` is cleared it holds its answers back.
     """
 
     def __init__(self, status: int = 200, *, port: int = 0, pause_seconds: float = 0.0) -> None:
         self.status = status
         self.received: list[Received] = []
+        self.answers = threading.Event()
+        self.answers.set()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -42,6 +44,7 @@ class Receiver:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 receiver.received.append(Received(headers, body))
                 time.sleep(pause_seconds)
+                receiver.answers.wait()
                 self.send_response(receiver.status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -63,6 +66,7 @@ class Receiver:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.answers.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -116,11 +116,13 @@ async def test_a_new_url_begins_the_count_anew(app: App, clock: Clock) -> None:
 
 
 async def test_a_410_of_the_url_of_before_ends_nothing(app: App) -> None:
-    with Receiver(status=410, pause_seconds=0.3) as receiver:
+    with Receiver(status=410) as receiver:
+        receiver.answers.clear()
         endpoint_id = await endpoint_to(app, receiver)
         await made(app.api, LINKS, LINK)
         await until(lambda: receiver.received, "the request")
         await app.api.patch(f"{ENDPOINTS}/{endpoint_id}", json={"url": f"{receiver.url}2"})
+        receiver.answers.set()
         await until(lambda: attempts(app, endpoint_id), "its record")
     assert (await found(app, endpoint_id))["active"]
     (delivery,) = (await listed(app.api, f"{ENDPOINTS}/{endpoint_id}/deliveries"))["data"]
