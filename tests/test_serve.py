@@ -22,7 +22,7 @@ import pytest
 from tests.server import PROGRAM, WAIT_SECONDS, Server, command, environment
 
 TEN_DOLLARS = {"amount": {"value": "10.00", "currency": "USD"}}
-ENDS_WITHIN_SECONDS = 3
+ENDS_WITHIN_SECONDS = 8
 HEAVY = ("web3", "eth_account", "pydantic", "starlette", "uvicorn", "httpx", "httpcore", "aiosqlite", "jinja2", "rich")
 
 
@@ -71,7 +71,7 @@ def test_answers_on_a_kept_connection_do_not_wait_for_each_other(tmp_path: Path)
     """Nagle's algorithm holds the second half of an answer back until the first is acknowledged: 40 ms each time."""
     with Server(tmp_path) as server:
         seconds = [server.api.get("/checkout_sessions").elapsed.total_seconds() for _ in range(20)]
-    assert min(seconds[1:]) < 0.02
+    assert min(seconds[1:]) < 0.035
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------
