@@ -187,7 +187,10 @@ async def test_a_link_tells_what_became_of_its_sessions(app: App, owner: httpx.A
     answer = await app.api.post(f"/test_helpers/checkout_sessions/{sessions[0]['id']}/pay", json={"scenario": "exact"})
     assert answer.json()["status"] == "paid"
     for path in ("/test/links", f"/test/links/{link['id']}"):
-        assert "3 made, 1 paid" in (await owner.get(path)).text
+        page = (await owner.get(path)).text
+        assert "3 made, 1 paid" in page
+    assert f'href="/dashboard/test/payments?link={link["id"]}"' in page
+    assert sessions[0]["id"] in (await owner.get("/test/payments", params={"link": link["id"]})).text
 
 
 async def test_the_qr_code_is_a_file_of_its_own(app: App, owner: httpx.AsyncClient) -> None:

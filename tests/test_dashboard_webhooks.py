@@ -169,6 +169,8 @@ async def test_a_delivery_shows_what_was_sent_and_what_came_of_it(app: App, owne
         )
         assert "1 delivery is to be tried again" in page
         page = (await owner.get(f"{path}/deliveries/{delivery['eventId']}")).text
+        assert (await owner.get(f"/test/events/{delivery['eventId']}")).status_code == 200
+        assert f'href="/dashboard/test/events/{delivery["eventId"]}"' in page
         assert "A &lt;b&gt;book&lt;/b&gt;" in page
         assert "Attempt 1" in page
         assert "HTTP 500" in page
