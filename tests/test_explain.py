@@ -119,7 +119,7 @@ async def test_a_payment_after_the_window_says_by_how_much_and_that_it_can_be_ac
         assert verdict(late) == (Outcome.NOT_COUNTED, Reason.TOO_LATE)
         assert "1 ETH arrived 12 minutes" in late.headline
         assert "after the grace period ended" in late.headline
-        assert late.advice == f"You can accept it: crypto-checkout sessions accept {session['id']}"
+        assert late.told == f"You can accept it: crypto-checkout sessions accept {session['id']}"
         assert verdict(await explaining(shop).of(session["id"])) == (Outcome.NOT_COUNTED, Reason.TOO_LATE)
 
 
@@ -202,9 +202,8 @@ async def test_what_a_contract_sent_is_found_inside_its_transaction_where_a_node
                 told = await explaining(shop).of(tx_hash)
                 if named:
                     assert verdict(told) == (Outcome.COUNTED, Reason.ON_TIME)
-                    assert told.advice == (
-                        f"It was not enough: crypto-checkout explain {session['id']} says what is missing."
-                    )
+                    assert told.advice == "It was not enough; see what is missing"
+                    assert told.command == f"crypto-checkout explain {session['id']}"
                 else:
                     assert verdict(told) == (Outcome.UNKNOWN, Reason.NOT_WATCHED)
                     assert session["id"] in told.headline

@@ -60,7 +60,7 @@ def as_object(explained: "Explanation") -> dict[str, Any]:
         "outcome": explained.outcome.value,
         "reason": explained.reason.value,
         "headline": explained.headline,
-        "advice": explained.advice,
+        "advice": explained.told,
         "sessions": list(explained.sessions),
         "steps": [
             {"at": moments.to_optional_text(step.at), "what": step.what, "facts": dict(step.facts)}
@@ -71,8 +71,8 @@ def as_object(explained: "Explanation") -> dict[str, Any]:
 
 def _lines(explained: "Explanation") -> Iterator[str]:
     yield from _wrapped(explained.headline)
-    if explained.advice:
-        yield from _wrapped(explained.advice)
+    if explained.told:
+        yield from _wrapped(explained.told)
     for step in explained.steps:
         yield ""
         yield from _step(step)

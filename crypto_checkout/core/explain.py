@@ -33,12 +33,13 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What became of one payment."""
+    """What became of one payment; `command` does what the advice ends with."""
 
     outcome: Outcome
     reason: Reason
     sentence: str
     advice: str | None = None
+    command: str | None = None
 
 
 _FAILED = Finding(
@@ -47,6 +48,10 @@ _FAILED = Finding(
     "Did not count: it was paid, and then the chain took the money back (a reorganisation).",
     "If the transaction is mined again, it counts again by itself. Hold back what isn't delivered yet.",
 )
+
+
+_HAS_SENT = "Has the payer sent it? Look up what became of that transaction"
+_LOOK_UP = "crypto-checkout explain TX"
 
 
 def session(session: Session, recorded: Sequence[Recorded], past: Sequence[Past], known: Known) -> Explanation:
@@ -65,6 +70,7 @@ def session(session: Session, recorded: Sequence[Recorded], past: Sequence[Past]
         reason=verdict.reason,
         headline=verdict.sentence,
         advice=verdict.advice,
+        command=verdict.command,
         steps=(*steps, _now(session, recorded, known)),
         sessions=(session.id,),
     )
@@ -127,13 +133,13 @@ def _late(session: Session, recorded: Recorded, coins: str) -> Finding:
     else:
         sentence = f"Did not count: {coins} arrived {by} after the grace period ended."
         reason = Reason.TOO_LATE
-    return Finding(Outcome.NOT_COUNTED, reason, sentence, _accept(session))
-
-
-def _accept(session: Session) -> str | None:
     if session.status not in _CAN_ACCEPT:
-        return None
-    return f"You can accept it: crypto-checkout sessions accept {session.id}"
+        return Finding(Outcome.NOT_COUNTED, reason, sentence)
+    return Finding(Outcome.NOT_COUNTED, reason, sentence, "You can accept it", _accept(session))
+
+
+def _accept(session: Session) -> str:
+    return f"crypto-checkout sessions accept {session.id}"
 
 
 # --- the session as a whole ------------------------------------------------------------------------------------------
@@ -168,14 +174,16 @@ def _funded(session: Session, findings: Sequence[tuple[Recorded, Finding]], know
                 Reason.TOO_LITTLE,
                 f"Not enough: {received} of {price} has arrived, {missing} is missing; {had}.",
                 f"The payer can send the rest to the same address until {second(session.terms.grace_until)}. "
-                f"Or accept what came: crypto-checkout sessions accept {session.id}",
+                "Or accept what came",
+                _accept(session),
             )
         case Status.OVERPAID:
             return Finding(
                 Outcome.COUNTED,
                 Reason.TOO_MUCH,
                 f"Counted: {received}, more than the price of {price} and its tolerance; {had}.",
-                f"Give the rest back, or accept it: crypto-checkout sessions accept {session.id}",
+                "Give the rest back, or accept it",
+                _accept(session),
             )
         case Status.PAID_LATE:
             return Finding(Outcome.COUNTED, Reason.IN_GRACE, f"Counted: {received}, some in the time of grace; {had}.")
@@ -191,14 +199,14 @@ def _nothing(session: Session) -> Finding:
             Outcome.WAITING,
             Reason.NOTHING_YET,
             f"Nothing has arrived yet. {price} is asked for until {second(session.terms.expires_at)}.",
-            "Has the payer sent it? crypto-checkout explain TX says what became of that transaction.",
+            _HAS_SENT,
+            _LOOK_UP,
         )
     sentence = f"Did not count: nothing has arrived for {price}, neither in time nor later."
     if session.status_reason == CLOSED:
         sentence = "Did not count: you closed the session before anything arrived."
         return Finding(Outcome.NOT_COUNTED, Reason.CLOSED, sentence)
-    advice = "Has the payer sent it? crypto-checkout explain TX says what became of that transaction."
-    return Finding(Outcome.NOT_COUNTED, Reason.EXPIRED, sentence, advice)
+    return Finding(Outcome.NOT_COUNTED, Reason.EXPIRED, sentence, _HAS_SENT, _LOOK_UP)
 
 
 # --- the evidence ----------------------------------------------------------------------------------------------------

@@ -63,6 +63,7 @@ def transaction(evidence: Evidence, known: Known) -> Explanation:
         reason=verdict.reason,
         headline=verdict.sentence,
         advice=verdict.advice,
+        command=verdict.command,
         steps=tuple(steps),
         sessions=tuple(dict.fromkeys(session.id for session, _ in findings)),
     )
@@ -76,10 +77,10 @@ def _summary(findings: Sequence[tuple[Session, Finding]]) -> Finding:
     if len(findings) > 1:
         counted = sum(each.outcome is Outcome.COUNTED for _, each in findings)
         sentence = f"{counted} of {len(findings)} payments counted. {sentence} (session {session.id})"
-    advice = finding.advice
+    advice, command = finding.advice, finding.command
     if finding.outcome is Outcome.COUNTED and session.status is Status.UNDERPAID:
-        advice = f"It was not enough: crypto-checkout explain {session.id} says what is missing."
-    return Finding(finding.outcome, finding.reason, sentence, advice)
+        advice, command = "It was not enough; see what is missing", f"crypto-checkout explain {session.id}"
+    return Finding(finding.outcome, finding.reason, sentence, advice, command)
 
 
 # --- what the ledger doesn't have ------------------------------------------------------------------------------------
@@ -199,6 +200,7 @@ def _nothing(evidence: Evidence, known: Known) -> Finding:
             Reason.NOT_WATCHED,
             f"Not sure: {coins} came to session {session.id} in the same block from a contract, and no node could "
             "name the transaction. It may be this one.",
+            "See what is known of that session",
             f"crypto-checkout explain {session.id}",
         )
     to = ", ".join(dict.fromkeys(checksum(each.to) for each in seen.transfers[:_MOST_SHOWN])) or "nobody"

@@ -68,7 +68,8 @@ class Explanation:
     """Why something counted, or the first reason why it did not.
 
     `headline` is a sentence for a shopkeeper, `advice` what can be done, `steps` the evidence, oldest first, and
-    `sessions` the ids of the sessions it is about.
+    `sessions` the ids of the sessions it is about. Where a `command` does what the advice ends with, the advice has no
+    full stop: a page has a button for it.
     """
 
     subject: str
@@ -76,8 +77,14 @@ class Explanation:
     reason: Reason
     headline: str
     advice: str | None = None
+    command: str | None = None
     steps: tuple[Step, ...] = ()
     sessions: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str | None:
+        """The advice as the command line gives it, with the command; None for none."""
+        return f"{self.advice}: {self.command}" if self.command else self.advice
 
 
 @dataclass(frozen=True, slots=True)
