@@ -2,13 +2,15 @@
 
 from datetime import UTC, datetime
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.api import LINK, PRICE, App, made
+from tests.api import LINK, PRICE, App, made, open_app
 from tests.dashboard import signed_in
+from tests.shop import XPUB
 
 EVIL = {"Origin": "https://evil.example"}
 
@@ -251,3 +253,25 @@ async def test_a_customer_is_found_shown_with_payments_and_changed(app: App, own
     assert "since = 1999" in await text_of(owner, f"/customers/{other['id']}")
     assert (await owner.post(f"/test/customers/{other['id']}", data={"name": "", "notes": ""})).status_code == 303
     assert (await app.api.get(f"/customers/{other['id']}")).json()["metadata"] is None
+
+
+async def test_what_is_of_the_other_mode_is_not_there(tmp_path: Path) -> None:
+    chain = {"id": 31337, "name": "Nowhere", "rpc_urls": ["http://127.0.0.1:1"]}
+    async with open_app(tmp_path, wallet={"xpub": XPUB}, chains=[chain]) as app:
+        owner = await signed_in(app)
+        short = await played(app.api, "underpaid", customerEmail="ada@example.com")
+        customer = await made(app.api, "/customers", {"email": "bo@example.com"})
+        (event,) = (await app.api.get("/events", params={"type": "session.underpaid"})).json()["data"]
+        payment, person = f"/payments/{short['id']}", f"/customers/{customer['id']}"
+        for path in (payment, f"{payment}/look-up?transaction={short['txHash']}", person, f"/events/{event['id']}"):
+            assert (await owner.get(f"/test{path}")).status_code == 200, path
+            assert (await owner.get(path)).status_code == 404, path
+        for path in (f"{payment}/accept", f"{payment}/expire", f"{payment}/check"):
+            assert (await owner.post(path)).status_code == 404, path
+        assert (await owner.post(person, data={"name": "Eve", "notes": ""})).status_code == 404
+        for path in ("/payments", f"/payments?q={short['id']}", "/customers", "/events", "/payments/unmatched"):
+            page = (await owner.get(path)).text
+            assert f"/{short['id']}" not in page
+            assert f"/{customer['id']}" not in page
+        assert (await app.api.get(f"/checkout_sessions/{short['id']}")).json()["status"] == "underpaid"
+        assert (await app.api.get(person)).json() == customer

@@ -25,6 +25,7 @@ from crypto_checkout.store import (
     replays,
     search,
     totals,
+    unmatched,
 )
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.sessions import Filter
@@ -213,6 +214,8 @@ QUESTIONS: dict[str, Callable[[ReadUnit], Any]] = {
     "underpaid": lambda unit: attention.in_status(unit, False, Status.UNDERPAID, 10),
     "late": lambda unit: attention.late(unit, False, 10),
     "unmatched": lambda unit: attention.unmatched(unit, False, 10),
+    "all unmatched": lambda unit: unmatched.listed(unit, False, lists.Window(10)),
+    "what of a resource was sent": lambda unit: deliveries.of_resource(unit, False, "cs_1", 10),
     "failing": lambda unit: attention.why_failing(unit, "we_1"),
     "last payment": lambda unit: exports.last_seq(unit, False),
     **{

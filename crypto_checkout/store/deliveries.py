@@ -215,7 +215,7 @@ def of_resource(unit: ReadUnit, livemode: bool, resource_id: str, limit: int) ->
         FROM events
         JOIN deliveries ON deliveries.event_seq = events.seq
         WHERE events.livemode = :livemode AND events.resource_id = :resource_id
-        ORDER BY events.seq DESC, deliveries.seq
+        ORDER BY events.seq DESC
         LIMIT :limit
         """,
         {"livemode": int(livemode), "resource_id": resource_id, "limit": limit},

@@ -9,6 +9,7 @@ from crypto_checkout.store.sessions import Filter
 
 from . import notes, words
 from .lists import Pager, pager
+from .payments import link_titles
 from .routes import Page
 from .visit import ROWS, Visit
 
@@ -56,6 +57,7 @@ async def _shown(visit: Visit, customer: CustomerResource, status: int = 200) ->
         customer=customer,
         notes=notes.to_lines(customer["metadata"]),
         sessions=page.items,
+        titles=await link_titles(visit, page.items),
         words=words,
         chains=visit.desk.offers.all_chains(),
         pager=pager(visit, page, window),

@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 from starlette.responses import Response
 
 from crypto_checkout.core.errors import InvalidQuery
-from crypto_checkout.core.link import Link
 from crypto_checkout.core.session import Status
 from crypto_checkout.core.shapes import SessionResource
 from crypto_checkout.store import links
@@ -46,15 +45,14 @@ async def listed(visit: Visit) -> Response:
     sessions = visit.desk.sessions
     page = await sessions.listed(visit.livemode, wanted.filter, window, text=wanted.text)
     count = await sessions.count(visit.livemode, wanted.filter, text=wanted.text)
-    choices, titles = await visit.desk.db.read(lambda unit: _links(unit, visit.livemode, page.items, wanted.filter))
     return visit.show(
         "payments/list.html",
         sessions=page.items,
-        titles=titles,
+        titles=await link_titles(visit, page.items),
         count=count,
         wanted=wanted,
         statuses=[(status.value, word.text) for status, word in words.STATUSES.items()],
-        links=choices,
+        links=await _choices(visit, wanted.filter),
         words=words,
         chains=visit.desk.offers.all_chains(),
         pager=pager(visit, page, window),
@@ -113,20 +111,23 @@ def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def _links(
-    unit: ReadUnit, livemode: bool, shown: Sequence[SessionResource], wanted: Filter
-) -> tuple[list[tuple[str, str]], dict[str, str]]:
-    """Return the links to choose from as pairs of id and title, and the titles of those that shown sessions are from.
+async def link_titles(visit: Visit, sessions: Sequence[SessionResource]) -> dict[str, str]:
+    """Return the titles of the links that sessions were made from, by their ids."""
+    asked = sorted({session["linkId"] for session in sessions if session["linkId"] is not None})
+    return await visit.desk.db.read(lambda unit: _titles(unit, visit.livemode, asked))
 
-    The newest are there to choose from, and whichever one is asked for.
-    """
-    newest = links.listed(unit, livemode, None, Window(_MOST_LINKS)).items
-    by_id: dict[str, Link | None] = {link.id: link for link in newest}
-    asked = {session["linkId"] for session in shown} | {wanted.link_id}
-    by_id |= {each: links.get(unit, each, livemode) for each in asked if each is not None and each not in by_id}
-    titles = {each: "a deleted link" if link is None else link.title for each, link in by_id.items()}
-    chosen = {link.id for link in newest} | ({wanted.link_id} if wanted.link_id is not None else set())
-    return [(each, title) for each, title in titles.items() if each in chosen], titles
+
+async def _choices(visit: Visit, wanted: Filter) -> list[tuple[str, str]]:
+    """Return the links to choose from as pairs of id and title: the newest, and whichever one is asked for."""
+    newest = (await visit.desk.links.listed(visit.livemode, None, Window(_MOST_LINKS))).items
+    choices = {link["id"]: link["title"] for link in newest}
+    asked = [each for each in (wanted.link_id,) if each is not None and each not in choices]
+    return [*choices.items(), *(await visit.desk.db.read(lambda unit: _titles(unit, visit.livemode, asked))).items()]
+
+
+def _titles(unit: ReadUnit, livemode: bool, link_ids: Sequence[str]) -> dict[str, str]:
+    found = {each: links.get(unit, each, livemode) for each in link_ids}
+    return {each: "a deleted link" if link is None else link.title for each, link in found.items()}
 
 
 PAGES = (
