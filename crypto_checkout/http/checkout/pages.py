@@ -1,6 +1,5 @@
 """The payer's routes. What is shown is decided in `view`, who is asking in `visitors`; here both meet HTTP."""
 
-import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -23,7 +22,7 @@ from crypto_checkout.core.errors import (
     SessionNotOpen,
 )
 from crypto_checkout.core.simulated import Scenario
-from crypto_checkout.http import origins, reading
+from crypto_checkout.http import origins, reading, tags
 from crypto_checkout.services.payers import Payers, Seen
 
 from . import choose, refusals, visitors, visits
@@ -195,7 +194,7 @@ class _Pages:
             query=_query(request),
             view=shown,
             link=await self._checkout.sessions.link_of(session),
-            version=_etag(_json(seen)),
+            version=tags.tag(_json(seen)),
         )
         if not session["livemode"]:
             # With no-referrer, browsers send `Origin: null` with the page's own form; on plain http nothing else
@@ -210,17 +209,13 @@ class _Pages:
         """Answer with the public part as JSON. Errors are left to the outer handler, which answers with JSON."""
         self._checkout.limit(request)
         seen = await self._checkout.sessions.look(request.path_params["id"])
-        body = _json(seen)
         headers = {
-            "ETag": _etag(body),
             "Cache-Control": "no-cache",
             "X-Content-Type-Options": "nosniff",
             # Not `Date`, which tells the machine's time also where test mode's was moved.
             "X-Server-Time": moments.to_text(self._checkout.clock(seen.session["livemode"])),
         }
-        if _is_known(headers["ETag"], request.headers.get("if-none-match", "")):
-            return Response(status_code=304, headers=headers)
-        return Response(body, media_type="application/json", headers=headers)
+        return tags.answer(request, _json(seen), headers)
 
     async def pay_in_test_mode(self, request: Request) -> Response:
         """Pay with test money, as the button says that was pressed, then show the session again."""
@@ -289,13 +284,3 @@ def _query(request: Request) -> dict[str, str]:
 def _json(seen: Seen) -> bytes:
     body = {**public_part(seen.session), "takenBack": seen.taken_back, "chainVisible": seen.chain_visible}
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _etag(body: bytes) -> str:
-    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-
-
-def _is_known(etag: str, if_none_match: str) -> bool:
-    """Compare as RFC 9110, section 13.1.2 says: a proxy that compresses may have made the tag a weak one."""
-    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
-    return etag in tags or "*" in tags
