@@ -1,4 +1,4 @@
-"""Make pictures of the payer's page in every state that `tests.scenes` brings about.
+"""Make pictures of the payer's page in every state that `tests.scenes` brings about, and of the dashboard after that.
 
     scripts/screens FOLDER [STATE…]
 
@@ -15,13 +15,30 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 from tests import anvil
+from tests.dashboard import signed_in_page
 from tests.scenes import CHAIN_ID, Shop, out_of_sight, scenes
+from tests.server import Server
 
 WIDTHS = (320, 390, 1280)
 SCHEMES = ("light", "dark")
 BLIND_AFTER_MILLISECONDS = 17_000
 LANGUAGES = ("de", "ar", "ja")
 """A few, beside English: long words, right to left, and other letters."""
+DASHBOARD = {
+    "overview": "",
+    "payments": "/payments",
+    "payment": "/payments?status=paid",
+    "links": "/links",
+    "customers": "/customers",
+    "webhooks": "/webhooks",
+    "exports": "/exports",
+    "api-keys": "/api-keys",
+    "settings": "/settings",
+    "wallet": "/settings/wallet",
+    "chains": "/settings/chains",
+    "backup": "/settings/backup",
+}
+"""Names and paths of the pages whose pictures are taken."""
 
 
 def main() -> int:
@@ -45,6 +62,7 @@ def main() -> int:
             for language in LANGUAGES:
                 pages |= {f"{name}-{language}": f"{pages[name]}?lang={language}" for name in ("waiting", "paid")}
             take(browser, folder, pages, wanted)
+            take_dashboard(browser, folder, shop.server, wanted)
             hidden = out_of_sight(shop)
             take(browser, folder, {"time_up": hidden["time_up"]}, wanted)
             if not wanted or "blind" in wanted:
@@ -68,6 +86,22 @@ def take(browser: Browser, folder: Path, pages: dict[str, str], wanted: set[str]
                     page.goto(url)
                     page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
             context.close()
+
+
+def take_dashboard(browser: Browser, folder: Path, server: Server, wanted: set[str]) -> None:
+    """Take the pictures of the dashboard's pages of test mode, and of the newest payment."""
+    paths = {
+        f"dashboard-{name}": path for name, path in DASHBOARD.items() if not wanted or f"dashboard-{name}" in wanted
+    }
+    for scheme in SCHEMES if paths else ():
+        for width in WIDTHS:
+            page = signed_in_page(server, browser, width=width, dark=scheme == "dark")
+            for name, path in paths.items():
+                page.goto(f"{server.url}/dashboard/test{path}")
+                if name == "dashboard-payment":
+                    page.locator("main a[href*='/payments/cs_']").first.click()
+                page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
+            page.context.close()
 
 
 def index(folder: Path, names: Iterable[str]) -> None:

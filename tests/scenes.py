@@ -17,6 +17,7 @@ FRESH_XPUB = (
 ETHER = 10**18
 CHAIN_ID = 1
 SHOP = "Ada's Bakery"
+COINS = [{"chainId": 1337, "asset": "ETH"}, {"chainId": 1337, "asset": "USDC"}]
 
 Json = dict[str, Any]
 
@@ -168,8 +169,15 @@ def _of_test_mode(shop: Shop) -> dict[str, str]:
         shop.play(found[name], scenario)
     shop.wait_for(found["expired"], "expired")
     token = shop.ask(live=False, asset="USDC")
+    chooser, changing = (shop.ask(live=False, assets=COINS) for _ in range(2))
     pages = {name: shop.url(session) for name, session in found.items()}
-    return {**pages, "token": shop.url(token), "token_request": f"{shop.url(token)}?qr=request"}
+    return {
+        **pages,
+        "token": shop.url(token),
+        "token_request": f"{shop.url(token)}?qr=request",
+        "chooser": shop.url(chooser),
+        "changing": f"{shop.url(changing)}/choose",
+    }
 
 
 def _without_a_session(shop: Shop) -> dict[str, str]:

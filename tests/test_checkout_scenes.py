@@ -51,6 +51,8 @@ HEADINGS = {
     "test": "Pay 49.90 USD",
     "token": "Pay 49.90 USD",
     "token_request": "Pay 49.90 USD",
+    "chooser": "Pay 49.90 USD",
+    "changing": "Pay 49.90 USD",
     "front": "Payments",
     "not_found": "There is no such page",
     "inactive": "This link is switched off",

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.dashboard import axe_finds
 from tests.server import Server
 from tests.test_checkout_browser import WIDTHS, url_of
 
@@ -90,7 +91,7 @@ def test_by_keyboard_alone(server: Server, page: Page) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_nothing_is_wider_than_the_screen_and_nothing_is_refused(
+def test_axe_finds_nothing_nothing_is_wider_than_the_screen_and_nothing_is_refused(
     server: Server, browser: Browser, width: int, scheme: Any
 ) -> None:
     context = browser.new_context(viewport={"width": width, "height": 700}, color_scheme=scheme)
@@ -100,8 +101,10 @@ def test_nothing_is_wider_than_the_screen_and_nothing_is_refused(
     session = ask(server)
     page.goto(url_of(server, session))
     assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert axe_finds(page) == ""
     page.get_by_role("button", name="ETH on Sandbox").click()
     page.locator("#change-asset").click()
     assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert axe_finds(page) == ""
     assert said == []
     context.close()
