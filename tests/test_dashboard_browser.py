@@ -1,6 +1,9 @@
 """The dashboard in a real browser, on a real server: the owner's whole way, and what a page must be for everybody."""
 
+import csv
+import logging
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +17,8 @@ from tests.dashboard import PASSWORD, SET_UP_LINK, axe_finds, chromium, signed_i
 from tests.receiver import Receiver
 from tests.server import Server
 from tests.shop import XPUB
+
+log = logging.getLogger(__name__)
 
 WIDTHS = (320, 390, 1280)
 DOOR = ("/sign-in", "/set-up")
@@ -52,24 +57,40 @@ def heading(page: Page) -> str:
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with javascript", "without javascript"])
-def test_the_whole_way_from_the_link_to_a_payment_that_came_in(
+def test_the_whole_way_from_the_link_to_a_payment_in_the_books(
     tmp_path: Path, browser: Browser, javascript: bool
 ) -> None:
+    began = time.monotonic()
+
+    def took(name: str) -> None:
+        nonlocal began
+        log.info("%s: %.1f s", name, time.monotonic() - began)
+        began = time.monotonic()
+
     with Server(tmp_path) as server, Receiver() as shop:
         context = browser.new_context(java_script_enabled=javascript, viewport={"width": 390, "height": 800})
         page = context.new_page()
+        took("start")
         set_a_password(server, page)
         assert heading(page) == "Set-up guide"
+        took("password")
         name_the_shop_and_show_the_wallet(page)
+        took("guide")
         api = make_a_key(server, page)
+        took("key")
         make_a_link(page, api)
+        took("link")
         connect_a_webhook(page, shop)
-        step(page, "Make a test payment")
-        page.get_by_role("button", name="for me").click()
-        expect(page.get_by_role("heading", level=1)).to_have_text("Your test payment has come in", timeout=30_000)
-        expect(page.get_by_role("main")).to_contain_text("4.50 USD")
-        page.get_by_role("link", name="Go on").click()
-        assert page.get_by_role("listitem").filter(has_text="done").count() == 4
+        took("webhook")
+        make_the_guides_payment(page)
+        took("payment by the guide")
+        session_id = pay_as_a_payer(server, page, api)
+        took("payment by a payer")
+        find_it_among_the_payments(page, session_id)
+        took("list and detail")
+        (row,) = [row for row in export(page) if row["session_id"] == session_id]
+        assert (row["fiat_amount"], row["fiat_currency"]) == ("4.50", "USD")
+        took("export")
         context.close()
 
 
@@ -126,6 +147,51 @@ def connect_a_webhook(page: Page, shop: Receiver) -> None:
     expect(page.locator("#secret")).to_contain_text("whsec_")
     page.get_by_role("button", name="Send a test event").click()
     expect(page.get_by_role("main")).to_contain_text("Your shop took the test event")
+
+
+def make_the_guides_payment(page: Page) -> None:
+    step(page, "Make a test payment")
+    page.get_by_role("button", name="for me").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your test payment has come in", timeout=30_000)
+    expect(page.get_by_role("main")).to_contain_text("4.50 USD")
+    page.get_by_role("link", name="Go on").click()
+    assert page.get_by_role("listitem").filter(has_text="done").count() == 4
+
+
+def pay_as_a_payer(server: Server, page: Page, api: httpx.Client) -> str:
+    """Open the link as a payer does and press the page's own button; return the session's id."""
+    (link,) = api.get("/payment_links").json()["data"]
+    page.goto(link["checkoutUrl"])
+    session_id = page.url.rpartition("/")[2]
+    page.get_by_role("button", name="Pay with test money").click()
+    session = f"/checkout_sessions/{session_id}"
+    server.wait_until(lambda: bool(server.api.get(session).json()["status"] == "paid"), "see the payment")
+    page.goto(f"{server.url}/checkout/{session_id}")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Thank you")
+    page.goto(f"{server.url}/dashboard/test")
+    return session_id
+
+
+def follow(page: Page, name: str) -> None:
+    """Go to a page by the navigation."""
+    page.get_by_text("Menu", exact=True).click()
+    page.get_by_role("navigation", name="Pages").get_by_role("link", name=name).click()
+
+
+def find_it_among_the_payments(page: Page, session_id: str) -> None:
+    follow(page, "Payments")
+    page.locator(f"main a[href$='/payments/{session_id}']").first.click()
+    expect(page.get_by_role("main")).to_contain_text("4.50 USD")
+    expect(page.get_by_role("main")).to_contain_text(session_id)
+
+
+def export(page: Page) -> list[dict[str, str]]:
+    """Download the payments; return the rows of the file."""
+    follow(page, "Exports")
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download").click()
+    assert re.fullmatch(r"payments-test-\d{4}-\d\d-\d\d\.csv", waiting.value.suggested_filename)
+    return list(csv.DictReader(waiting.value.path().read_text("utf-8").splitlines()))
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (320, True)])
