@@ -34,6 +34,7 @@ from crypto_checkout.http.middleware import Surroundings
 from crypto_checkout.http.rate_limit import RateLimit, link_limit, page_limit
 from crypto_checkout.services.attention import Attention
 from crypto_checkout.services.choosing import Choosing
+from crypto_checkout.services.copies import Copies
 from crypto_checkout.services.customers import Customers
 from crypto_checkout.services.deliveries import Deliveries
 from crypto_checkout.services.dispatcher import Sender
@@ -142,6 +143,7 @@ def _desk(
         totals=Totals(parts.db, parts.clock),
         attention=attention,
         exports=Exports(parts.db, lambda: {chain.id: chain.name for chain in offers.all_chains().values()}),
+        copies=Copies(parts.db, parts.config.database.path.absolute()),
         sandbox=services.sandbox,
         settings=_settings(parts.config),
         watchers=watchers,
@@ -153,6 +155,7 @@ def _desk(
 def _settings(config: Config) -> Settings:
     return Settings(
         file=None if config.path is None else str(config.path.absolute()),
+        logo=None if config.branding.logo is None else str(config.branding.logo),
         xpub=config.wallet.xpub,
         nodes={chain.id: chain.rpc_urls for chain in config.chains},
         price_sources=config.prices.sources,

@@ -27,6 +27,7 @@ class Action(StrEnum):
     TOTP_SWITCHED_OFF = "admin.totp_switched_off"
     RECOVERY_CODE_USED = "admin.recovery_code_used"
     RECOVERY_CODES_MADE = "admin.recovery_codes_made"
+    BACKUP_DOWNLOADED = "backup.downloaded"
     ENDPOINT_TESTED = "webhook_endpoint.tested"
     ENDPOINT_REPLAYED = "webhook_endpoint.replayed"
     SECRET_ROTATED = "webhook_endpoint.secret_rotated"  # noqa: S105 - the name of an action

@@ -26,6 +26,7 @@ class Settings:
     """What the running server was started with. URLs of nodes may carry access keys: only hosts are shown."""
 
     file: str | None
+    logo: str | None
     xpub: str = field(repr=False)
     nodes: Mapping[int, Sequence[str]] = field(repr=False)
     price_sources: Sequence[str]

@@ -7,6 +7,7 @@ from crypto_checkout.core.moments import Clock
 from crypto_checkout.services.account import Account
 from crypto_checkout.services.attention import Attention
 from crypto_checkout.services.audit import Trail
+from crypto_checkout.services.copies import Copies
 from crypto_checkout.services.customers import Customers
 from crypto_checkout.services.deliveries import Deliveries
 from crypto_checkout.services.dossiers import Dossiers
@@ -54,6 +55,7 @@ class Desk:
     totals: Totals
     attention: Attention
     exports: Exports
+    copies: Copies
     sandbox: Sandbox | None
     settings: Settings
     watchers: Sequence[Watcher]

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from crypto_checkout.core.errors import PriceUnavailable, UnsupportedAsset
 from crypto_checkout.core.money import parse_currency
 from crypto_checkout.core.quotes import Rate
-from crypto_checkout.services import node_check, settings
+from crypto_checkout.services import check_up, node_check, settings
 from crypto_checkout.services.settings import Preset
 from crypto_checkout.services.watcher import ChainStatus
 
@@ -56,16 +56,16 @@ async def offer_wallet(visit: Visit) -> Response:
 
 async def show_chains(visit: Visit) -> Response:
     """Show how the chains fare, as their watchers see it."""
-    return _chains(visit)
+    return await _chains(visit)
 
 
 async def check_nodes(visit: Visit) -> Response:
     """Ask every configured node of a chain now."""
     chain_id = int(visit.form.one_of("chain", [str(known) for known in visit.desk.settings.nodes]) or 0)
     if not visit.form.is_good:
-        return _chains(visit, status=400)
+        return await _chains(visit, status=400)
     checks = await node_check.check(visit.desk.settings.nodes[chain_id], chain_id, visit.desk.clock)
-    return _chains(visit, checked=chain_id, checks=checks)
+    return await _chains(visit, checked=chain_id, checks=checks)
 
 
 async def offer_chain(visit: Visit) -> Response:
@@ -73,9 +73,9 @@ async def offer_chain(visit: Visit) -> Response:
     preset = _preset(visit)
     urls = _urls(visit)
     if preset is None or not visit.form.is_good:
-        return _chains(visit, status=400)
+        return await _chains(visit, status=400)
     checks = await node_check.check(urls, preset.id, visit.desk.clock)
-    return _chains(visit, offered=preset, checks=checks, lines=preset.with_nodes(urls))
+    return await _chains(visit, offered=preset, checks=checks, lines=preset.with_nodes(urls))
 
 
 async def show_prices(visit: Visit) -> Response:
@@ -114,13 +114,15 @@ async def _wallet(visit: Visit, offered: settings.WalletPreview | None) -> Respo
     )
 
 
-def _chains(visit: Visit, status: int = 200, **tried: object) -> Response:
+async def _chains(visit: Visit, status: int = 200, **tried: object) -> Response:
+    names = {chain.chain_id: chain.name for chain in _chains_here(visit)}
     content = {"checked": None, "offered": None, "checks": None, "lines": None, **tried}
     return visit.show(
         "settings/chains.html",
         status=status,
         chains=_chains_here(visit),
         nodes=visit.desk.settings.nodes,
+        used=await visit.desk.db.read(lambda unit: check_up.of_usage(unit, names)) if visit.livemode else [],
         presets=[(str(preset.id), preset.name) for preset in settings.presets()],
         **content,
     )

@@ -2,6 +2,7 @@
 
 from . import (
     api_keys,
+    backup,
     customers,
     deliveries,
     events,
@@ -34,6 +35,7 @@ PAGES: tuple[Page, ...] = (
     *api_keys.PAGES,
     *security.PAGES,
     *shop.PAGES,
+    *backup.PAGES,
     *trail.PAGES,
 )
 
@@ -56,6 +58,7 @@ MENUS = {
         ("Wallet", "/settings/wallet"),
         ("Chains", "/settings/chains"),
         ("Prices", "/settings/prices"),
+        ("Backup", "/settings/backup"),
         ("Audit trail", "/settings/trail"),
     ),
 }
