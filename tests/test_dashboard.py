@@ -186,3 +186,8 @@ async def test_a_form_that_no_browser_sends_is_refused_with_a_page(owner: httpx.
     assert answer.status_code == 415
     answer = await owner.post("/test/api-keys", content=b"a=" + b"x" * 70_000, headers=headers)
     assert answer.status_code == 413
+
+
+async def test_a_number_that_no_page_sends_is_no_fault_of_the_server(owner: httpx.AsyncClient) -> None:
+    assert (await owner.get("/test/customers", params={"page": "000000001" + "9" * 5_000})).status_code == 200
+    assert (await owner.post("/test/settings/chains/check", data={"chain": "²"})).status_code == 400

@@ -66,7 +66,8 @@ async def _shown(visit: Visit, customer: CustomerResource, status: int = 200) ->
 
 def _number(visit: Visit) -> int:
     given = visit.query.get("page", "1")
-    return int(given) if given.isascii() and given.isdigit() and 0 < int(given[:9]) <= _MOST_PAGES else 1
+    is_number = given.isascii() and given.isdigit() and len(given) <= len(str(_MOST_PAGES))
+    return max(1, int(given)) if is_number else 1
 
 
 def _pager(visit: Visit, number: int, total: int) -> Pager:

@@ -61,9 +61,10 @@ async def show_chains(visit: Visit) -> Response:
 
 async def check_nodes(visit: Visit) -> Response:
     """Ask every configured node of a chain now."""
-    chain_id = int(visit.form.one_of("chain", [str(known) for known in visit.desk.settings.nodes]) or 0)
+    wanted = visit.form.one_of("chain", [str(known) for known in visit.desk.settings.nodes])
     if not visit.form.is_good:
         return await _chains(visit, status=400)
+    chain_id = int(wanted)
     checks = await node_check.check(visit.desk.settings.nodes[chain_id], chain_id, visit.desk.clock)
     return await _chains(visit, checked=chain_id, checks=checks)
 
