@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlencode
 
 import httpx
 import pyotp
 import pytest
 
-from crypto_checkout.core.audit import Action
+from crypto_checkout.core.audit import Action, Actor, ActorKind
 from crypto_checkout.services import second_factor
 from crypto_checkout.services.door import Door
+from crypto_checkout.services.sign_in import LoginEnded
 from crypto_checkout.store import lists
 from tests.api import App, Clock, open_app
 from tests.dashboard import PASSWORD, hidden, signed_in, visitor
@@ -287,6 +289,49 @@ async def test_a_changed_password_ends_every_other_login(app: App, owner: httpx.
     assert not await is_signed_in(other)
     assert (await sign_in(other)).status_code == 403
     assert (await sign_in(other, OTHER_PASSWORD)).status_code == 303
+
+
+async def test_a_changed_password_ends_the_attempts_that_other_browsers_had_of_their_own(
+    app: App, owner: httpx.AsyncClient
+) -> None:
+    other = await signed_in(app)
+    known = app.opened.door.sign_in.is_known_browser
+    assert await known(other.cookies["checkout_browser"])
+    await owner.post("/test/settings/password", data={"password": OTHER_PASSWORD, "again": OTHER_PASSWORD})
+    assert not await known(other.cookies["checkout_browser"])
+    assert await known(owner.cookies["checkout_browser"])
+
+
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        ("/test/settings/password", {"password": "a thief chose this one", "again": "a thief chose this one"}),
+        ("/test/api-keys", {"name": "of a thief", "mode": "test", "scope": "links:read"}),
+    ],
+)
+async def test_a_form_that_comes_in_slowly_does_nothing_once_its_login_is_ended(
+    app: App, owner: httpx.AsyncClient, path: str, data: dict[str, str]
+) -> None:
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"slow=1&"
+        await app.opened.door.account.reset_password(OTHER_PASSWORD)
+        yield urlencode(data).encode()
+
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = await owner.post(path, content=slowly(), headers=kind)
+    assert answer.headers["location"] == "/dashboard/sign-in"
+    assert (await actions(app))[-1] == Action.PASSWORD_RESET
+    assert (await sign_in(await visitor(app), OTHER_PASSWORD)).status_code == 303
+
+
+async def test_a_login_that_is_ended_while_its_password_is_hashed_sets_none(app: App) -> None:
+    await signed_in(app)
+    account = app.opened.door.account
+    login = (await account.security()).logins[0]
+    await account.reset_password(OTHER_PASSWORD)
+    with pytest.raises(LoginEnded):
+        await account.change_password(login, Actor(ActorKind.OWNER, login.id), PASSWORD, "")
+    assert (await sign_in(await visitor(app), OTHER_PASSWORD)).status_code == 303
 
 
 # --- the password once more ------------------------------------------------------------------------------------------

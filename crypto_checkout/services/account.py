@@ -12,6 +12,7 @@ from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from . import second_factor
 from .audit import record
 from .passwords import Passwords
+from .sign_in import check_login, digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,18 @@ class Account:
 
         return await self._db.read(read)
 
-    async def change_password(self, login: Login, actor: Actor, password: str) -> int:
-        """Set another password and end every other login; return how many that were."""
+    async def change_password(self, login: Login, actor: Actor, password: str, browser_token: str) -> int:
+        """Set another password and end every other login; return how many that were.
+
+        Of the browsers that signed in before only this one stays known: each has attempts of its own, and who knew the
+        old password could have gathered any number of them.
+        """
         password_hash = await self._passwords.hash(password)
 
         def work(unit: WriteUnit) -> int:
+            check_login(unit, actor)
             store.set_password(unit, password_hash)
+            logins.forget_browsers(unit, None, but=digest(browser_token))
             ended = logins.end_all(unit, but=login.id)
             record(unit, actor, Action.PASSWORD_CHANGED, detail=f"other logins ended: {ended}")
             return ended
@@ -76,6 +83,7 @@ class Account:
         """Ask for a second factor from now on; return the recovery codes, None where the code doesn't fit."""
 
         def work(unit: WriteUnit) -> list[str] | None:
+            check_login(unit, actor)
             step = second_factor.step_of(secret, code, unit.now)
             if step is None:
                 return None
@@ -89,6 +97,7 @@ class Account:
         """Ask for no second factor any more; the recovery codes go with it."""
 
         def work(unit: WriteUnit) -> None:
+            check_login(unit, actor)
             store.set_totp(unit, None, 0)
             store.set_recovery_codes(unit, [])
             record(unit, actor, Action.TOTP_SWITCHED_OFF)
@@ -99,6 +108,7 @@ class Account:
         """Replace the recovery codes; return the new ones, which are known now and never again."""
 
         def work(unit: WriteUnit) -> list[str]:
+            check_login(unit, actor)
             record(unit, actor, Action.RECOVERY_CODES_MADE)
             return second_factor.new_recovery_codes(unit)
 
@@ -109,6 +119,8 @@ class Account:
 
         def work(unit: WriteUnit) -> bool:
             is_own = login_id == actor.login_id
+            if not is_own:
+                check_login(unit, actor)
             ended = logins.end(unit, login_id)
             if ended:
                 record(unit, actor, Action.SIGNED_OUT if is_own else Action.LOGINS_ENDED, subject=login_id)
@@ -120,6 +132,7 @@ class Account:
         """End every login but one; return how many."""
 
         def work(unit: WriteUnit) -> int:
+            check_login(unit, actor)
             ended = logins.end_all(unit, but=login.id)
             record(unit, actor, Action.LOGINS_ENDED, detail=f"all others: {ended}")
             return ended

@@ -29,6 +29,10 @@ class AlreadySetUp(Exception):
     """There is a password already."""
 
 
+class LoginEnded(Exception):
+    """The login that asks for a write was ended since its request began."""
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """What the owner says; `code` is of the authenticator app or a recovery code, empty without a second factor."""
@@ -100,7 +104,7 @@ class SignIn:
 
     async def login(self, token: str) -> Login | None:
         """Return the login of a cookie's token, None for none or one that has ended."""
-        login = await self._db.read(lambda unit: logins.by_sha256(unit, _sha256(token)))
+        login = await self._db.read(lambda unit: logins.by_sha256(unit, digest(token)))
         now = self._clock()
         if login is None or not login.is_valid(now):
             return None
@@ -111,12 +115,21 @@ class SignIn:
 
     async def is_known_browser(self, token: str) -> bool:
         """Tell whether somebody signed in with this browser before."""
-        return await self._db.read(lambda unit: logins.is_known_browser(unit, _sha256(token)))
+        return await self._db.read(lambda unit: logins.is_known_browser(unit, digest(token)))
 
 
 def owner(login: Login, address: str) -> Actor:
     """Return the owner as the trail names them."""
     return Actor(ActorKind.OWNER, login.id, address)
+
+
+def check_login(unit: WriteUnit, actor: Actor) -> None:
+    """Refuse a write whose login was ended meanwhile. Raises LoginEnded.
+
+    A request can take half a minute to come in. Whoever ends a stolen login must not find its password set after that.
+    """
+    if actor.login_id is not None and not logins.is_there(unit, actor.login_id):
+        raise LoginEnded
 
 
 def _visitor(browser: Browser) -> Actor:
@@ -145,13 +158,14 @@ def _start(unit: WriteUnit, browser: Browser, action: Action) -> Started:
         confirmed_at=unit.now,
     )
     token, browser_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-    logins.insert(unit, login, _sha256(token))
-    logins.know_browser(unit, _sha256(browser_token))
+    logins.insert(unit, login, digest(token))
+    logins.know_browser(unit, digest(browser_token))
     logins.end_old(unit, unit.now - LONGEST)
     logins.forget_browsers(unit, unit.now - _KNOWN_FOR)
     record(unit, owner(login, browser.address), action, subject=login.id, detail=login.browser.user_agent)
     return Started(login, token, browser_token)
 
 
-def _sha256(token: str) -> str:
+def digest(token: str) -> str:
+    """Return what is kept of a token."""
     return hashlib.sha256(token.encode()).hexdigest()

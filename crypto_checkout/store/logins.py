@@ -33,6 +33,11 @@ def by_sha256(unit: ReadUnit, sha256: str) -> Login | None:
     return _login(row) if row else None
 
 
+def is_there(unit: ReadUnit, login_id: str) -> bool:
+    """Tell whether a login was not ended."""
+    return unit.one("SELECT 1 FROM logins WHERE id = :id", {"id": login_id}) is not None
+
+
 def everything(unit: ReadUnit) -> list[Login]:
     """Return all logins, newest first."""
     return [_login(row) for row in unit.all("SELECT * FROM logins ORDER BY seq DESC")]
@@ -76,10 +81,10 @@ def is_known_browser(unit: ReadUnit, sha256: str) -> bool:
     return unit.one("SELECT 1 FROM known_browsers WHERE sha256 = :sha256", {"sha256": sha256}) is not None
 
 
-def forget_browsers(unit: WriteUnit, before: datetime | None) -> None:
-    """Forget browsers that were first seen before a moment, or all of them."""
+def forget_browsers(unit: WriteUnit, before: datetime | None, *, but: str = "") -> None:
+    """Forget browsers that were first seen before a moment, or all of them but the one with a digest."""
     if before is None:
-        unit.run("DELETE FROM known_browsers")
+        unit.run("DELETE FROM known_browsers WHERE sha256 <> :but", {"but": but})
     else:
         unit.run("DELETE FROM known_browsers WHERE created_at < :before", {"before": moments.to_text(before)})
 

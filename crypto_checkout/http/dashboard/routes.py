@@ -14,7 +14,7 @@ from crypto_checkout.core.admin import Login
 from crypto_checkout.core.errors import CheckoutError, RecoverableError
 from crypto_checkout.http import errors, origins, reading
 from crypto_checkout.http.rate_limit import page_limit
-from crypto_checkout.services.sign_in import Credentials
+from crypto_checkout.services.sign_in import Credentials, LoginEnded
 
 from . import forms
 from .cookies import Cookies
@@ -80,6 +80,8 @@ class Dashboard:
             visit = Visit(self._desk, self._paper, self._cookies, self._throttle, request, None, livemode)
             try:
                 return await self._answer(visit, page)
+            except LoginEnded:
+                return self._to_sign_in(visit)
             except (CheckoutError, RecoverableError) as error:
                 return problem(visit, error)
 
@@ -95,8 +97,7 @@ class Dashboard:
                 title="This came from another site",
                 text="Nothing was done. Use the form on the page itself.",
             )
-        token = self._cookies.login(visit.request)
-        visit.login = await self._desk.sign_in.login(token) if token else None
+        visit.login = await self._login(visit)
         if visit.login is None:
             self._limit(visit.request)
         if page is None or page.access is not Access.ANYBODY:
@@ -109,9 +110,21 @@ class Dashboard:
         if page.method == "POST":
             raw = await reading.read(visit.request)
             visit.form = forms.parse(raw, visit.request.headers.get("content-type", ""))
+            await self._look_again(visit)
         if page.access is Access.CONFIRMED and not visit.is_confirmed and (asked := await _confirm(visit)) is not None:
             return asked
         return await page.answer(visit)
+
+    async def _login(self, visit: Visit) -> Login | None:
+        token = self._cookies.login(visit.request)
+        return await self._desk.sign_in.login(token) if token else None
+
+    async def _look_again(self, visit: Visit) -> None:
+        """See whether the login still is there after the body, which may have come slowly. Raises LoginEnded."""
+        if visit.login is not None:
+            visit.login = await self._login(visit)
+            if visit.login is None:
+                raise LoginEnded
 
     def _other_mode(self, visit: Visit) -> Response | None:
         """Lead away from a mode that this server doesn't have to the one that it has."""

@@ -28,7 +28,8 @@ async def change_password(visit: Visit) -> Response:
     if not visit.form.is_good:
         return visit.show("settings/password.html", status=400)
     login, password = _login(visit), visit.form.value("password")
-    ended = await visit.desk.account.change_password(login, visit.actor, password)
+    browser = visit.cookies.browser(visit.request)
+    ended = await visit.desk.account.change_password(login, visit.actor, password, browser)
     others = f" and {_logins(ended)} elsewhere ended" if ended else ""
     return visit.go(PATH, f"Your password is changed{others}.")
 

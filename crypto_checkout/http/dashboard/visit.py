@@ -12,7 +12,7 @@ from crypto_checkout.core.admin import Browser, Login
 from crypto_checkout.core.audit import Actor, ActorKind
 from crypto_checkout.core.errors import InvalidCursor
 from crypto_checkout.services.audit import record
-from crypto_checkout.services.sign_in import owner
+from crypto_checkout.services.sign_in import check_login, owner
 from crypto_checkout.store.database import WriteUnit
 from crypto_checkout.store.lists import Window
 
@@ -122,10 +122,13 @@ class Visit:
     ) -> T:
         """Run a unit and note in the audit trail, in the same transaction, that it was done and by whom.
 
+        Raises LoginEnded, before anything is done, where the login was ended since the request began.
+
         `subject` returns the id of what it was done to, from what the unit returns: where that is a resource, its own.
         """
 
         def recorded(unit: WriteUnit) -> T:
+            check_login(unit, self.actor)
             result = work(unit)
             record(
                 unit,
