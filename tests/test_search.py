@@ -108,6 +108,23 @@ async def test_filters_hold_for_what_is_searched(app: App) -> None:
     assert await found(app, paid["payments"][0]["txHash"], status=Status.EXPIRED) == []
 
 
+async def test_filters_hold_for_a_frequent_value_too(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "_MOST_GATHERED", 1)
+    paid = [await pay(app, await ask(app, metadata={"hall": "9", "copy": "9"}), "exact") for _ in range(3)]
+    pending = await ask(app, metadata={"hall": "9"})
+    ids = [each["id"] for each in reversed(paid)]
+    assert await found(app, "9", status=Status.PAID) == ids
+    assert await found(app, "hall=9", status=Status.PENDING) == [pending["id"]]
+    assert await found(app, "copy=9", status=Status.PENDING) == []
+    assert await found(app, "9", status=Status.PAID, livemode=True) == []
+    wanted = Filter(status=Status.PAID)
+    first = await sessions(app).listed(False, wanted, Window(2), text="9")
+    second = await sessions(app).listed(False, wanted, Window(2, after=first.last_seq), text="9")
+    back = await sessions(app).listed(False, wanted, Window(2, before=second.first_seq), text="9")
+    assert [each["id"] for each in (*first.items, *second.items)] == ids
+    assert [each["id"] for each in back.items] == ids[:2]
+
+
 async def test_what_is_searched_has_pages(app: App) -> None:
     ids = [(await ask(app, metadata={"batch": "x-1"}))["id"] for _ in range(5)][::-1]
     first = await sessions(app).listed(False, Filter(), Window(2), text="x-1")

@@ -17,6 +17,9 @@ MOST_COUNTED = 10_000
 
 _MOST_OF_A_TRANSACTION = 200
 
+_MOST_GATHERED = 1000
+"""Up to how many entries of a value are gathered, to be filtered then."""
+
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 _HASH = re.compile(r"0x[0-9a-f]{64}")
 
@@ -99,20 +102,41 @@ def _by_metadata(
 ) -> tuple[list[str], Parameters]:
     """Take a text for a value, or `name=value`; a value with a `=` in it goes first.
 
-    Without a filter only as many matches are gathered as are asked for: a value can stand in a million sessions.
+    A value can stand in a million sessions. Without a filter only as many matches are gathered as are asked for. With
+    one, a rare value's matches are gathered and filtered; for a frequent one the filter goes first, and each session it
+    lets through is looked up among the matches, until there are enough.
     """
     conditions, parameters = sessions.where(livemode, wanted)
-    # The matches are of this mode already. Said again, it would have SQLite begin with an index of the mode's times.
-    conditions.remove("livemode = :livemode")
     name, sign, value = text.partition("=")
     is_named = bool(sign) and not _is_value(unit, livemode, search_terms.fold(text))
-    asked = ["livemode = :livemode", "value = :term", "session_seq >= :low", "session_seq <= :high"]
+    term = search_terms.fold(value.strip() if is_named else text)
+    parameters = {**parameters, "term": term, "name": name.strip()}
+    asked = ["livemode = :livemode", "value = :term"]
     if is_named:
         asked.append("name = :name")
+    if wanted != Filter() and _is_frequent(unit, livemode, term):
+        asked.append("session_seq = checkout_sessions.seq")
+        return [*conditions, f"EXISTS (SELECT 1 FROM session_metadata WHERE {' AND '.join(asked)})"], parameters  # noqa: S608
+    asked += ["session_seq >= :low", "session_seq <= :high"]
+    # The matches are of this mode already. Said again, it would have SQLite begin with an index of the mode's times.
+    conditions.remove("livemode = :livemode")
     end = f"ORDER BY session_seq {'ASC' if is_forward else 'DESC'} LIMIT :limit" if wanted == Filter() else ""
     among = f"SELECT DISTINCT session_seq FROM session_metadata WHERE {' AND '.join(asked)} {end}"  # noqa: S608
-    term = search_terms.fold(value.strip() if is_named else text)
-    return [*conditions, f"seq IN ({among})"], {**parameters, "term": term, "name": name.strip()}
+    return [*conditions, f"seq IN ({among})"], parameters
+
+
+def _is_frequent(unit: ReadUnit, livemode: bool, value: str) -> bool:
+    """Tell whether a value stands in more entries than are gathered, under whatever name."""
+    row = unit.one(
+        """
+        SELECT 1
+        FROM session_metadata
+        WHERE livemode = :livemode AND value = :value
+        LIMIT 1 OFFSET :most
+        """,
+        {"livemode": int(livemode), "value": value, "most": _MOST_GATHERED},
+    )
+    return row is not None
 
 
 def _is_value(unit: ReadUnit, livemode: bool, value: str) -> bool:
