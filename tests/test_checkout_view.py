@@ -594,6 +594,8 @@ BOTS = [
     "Mozilla/5.0 (compatible; SemrushBot/7~bl)",
     "Mozilla/5.0 (compatible; Baiduspider/2.0)",
     "meta-externalagent/1.1",
+    "Viber/21.5.0",
+    "Mozilla/5.0 (compatible; Google-Safety; +http://www.google.com/bot.html)",
 ]
 
 PEOPLE = [
@@ -607,6 +609,7 @@ PEOPLE = [
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) Mobile/15E148 [Pinterest/iOS]",
     "Mozilla/5.0 (Linux; Android 14) Chrome/130.0 Mobile Safari/537.36 Telegram-Android/11.4.2",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) Mobile/15E148 [LinkedInApp]/9.29",
+    "Mozilla/5.0 (Linux; Android 14) Chrome/130.0 Mobile Safari/537.36 Viber/21.5.0",
     "python-httpx/0.28.1",
     "curl/8.5.0",
 ]

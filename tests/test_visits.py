@@ -178,6 +178,18 @@ async def test_one_client_that_floods_a_link_is_stopped_with_a_kind_page(app: Ap
     assert (await elsewhere.get(address_of(link))).status_code == 303
 
 
+async def test_looking_and_reloading_take_nothing_from_the_visits_of_a_client(app: App) -> None:
+    link = await made(app.api, LINKS, LINK)
+    ada = await app.anybody(address="192.0.2.9")
+    first = await visit(ada, link)
+    for method, headers in (("HEAD", {}), LOOKS["a preview"], LOOKS["a prefetch of Chromium"]):
+        looks = [await ada.request(method, address_of(link), headers=headers) for _ in range(15)]
+        assert {answer.status_code for answer in looks} == {200}
+    assert [await visit(ada, link) for _ in range(10)] == [first] * 10
+    assert await visit(await app.anybody(address="192.0.2.9"), link) != first
+    assert await count(app) == 2
+
+
 async def test_a_flood_from_many_networks_fills_one_link_and_nothing_else(app: App) -> None:
     link, other = await made(app.api, LINKS, LINK), await made(app.api, LINKS, LINK)
     ada = await app.anybody(address="198.51.100.1")

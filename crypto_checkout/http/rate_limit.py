@@ -92,7 +92,7 @@ class RateLimit:
                 del self._buckets[name]
 
 
-# How much one client may ask of the payer's pages; a visit to a link makes a session, so it costs more.
+# How much one client may ask of the payer's pages; a visit that makes a session costs more.
 _PAGES_PER_SECOND, _PAGES_BURST = 10, 100
 _VISITS_PER_SECOND, _VISITS_BURST = 0.5, 20
 
@@ -106,20 +106,24 @@ _IPV6_CLIENT_BITS = 64
 def page_limit() -> Callable[[Request], None]:
     """Return the limit of the public pages, per client; it raises RateLimitExceeded."""
     looks = RateLimit(per_second=_PAGES_PER_SECOND, burst=_PAGES_BURST)
-    visits = RateLimit(per_second=_VISITS_PER_SECOND, burst=_VISITS_BURST)
 
     def limit(request: Request) -> None:
-        bucket = visits if request.scope["path"].startswith("/l/") else looks
-        bucket.take(client_name(request.scope["client_address"])).check()
+        looks.take(client_name(request.scope["client_address"])).check()
 
     return limit
 
 
-def link_limit() -> Callable[[str], None]:
-    """Return the limit of new sessions from visits, per link; it raises LinkCrowded."""
+def link_limit() -> Callable[[Request, str], None]:
+    """Return the limit of new sessions from visits, for a request and a link's id.
+
+    It raises RateLimitExceeded for a client that makes too many, and LinkCrowded for a link of which all clients
+    together make too many. What a client is refused takes nothing from the link.
+    """
+    visits = RateLimit(per_second=_VISITS_PER_SECOND, burst=_VISITS_BURST)
     sessions = RateLimit(per_second=_SESSIONS_PER_SECOND, burst=_SESSIONS_BURST)
 
-    def limit(link_id: str) -> None:
+    def limit(request: Request, link_id: str) -> None:
+        visits.take(client_name(request.scope["client_address"])).check()
         allowance = sessions.take(link_id)
         if not allowance.is_allowed:
             raise LinkCrowded(

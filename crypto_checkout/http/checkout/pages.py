@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl, quote
 
@@ -72,7 +73,8 @@ def system_clock(livemode: bool) -> datetime:  # noqa: ARG001 - both modes have 
 class Checkout:
     """All that the pages stand on.
 
-    `limit` raises RateLimitExceeded, and `limit_sessions` raises LinkCrowded for a link's id. `clock` tells the time of
+    `limit` raises RateLimitExceeded, and so does `limit_sessions`, or LinkCrowded, where a request is about to make a
+    session of the link with an id. `clock` tells the time of
     live (True) or test mode (False), whose time can be moved ahead; it must be the clock that `expiresAt` was taken
     from. `public_url` tells whether cookies need https.
     """
@@ -82,7 +84,7 @@ class Checkout:
     branding: Branding
     public_url: str
     limit: Callable[[Request], None]
-    limit_sessions: Callable[[str], None]
+    limit_sessions: Callable[[Request, str], None]
     allow_embedding_from: Sequence[str] = ()
     clock: Callable[[bool], datetime] = system_clock
 
@@ -165,7 +167,9 @@ class _Pages:
             return self._paper.page("link.html", words_of(request), path=path, link=link, url=f"{path}?{_INSIST}")
         before = visits.known(request, slug, is_secure=self._is_https)
         try:
-            session = await self._checkout.sessions.visit_link(slug, before, self._checkout.limit_sessions)
+            session = await self._checkout.sessions.visit_link(
+                slug, before, partial(self._checkout.limit_sessions, request)
+            )
         except ResourceNotFound:
             return refusals.show(self._paper, words_of(request), refusals.LINK_GONE, _page_of(request))
         response = RedirectResponse(f"/checkout/{session['id']}", 303, {"Cache-Control": "no-store"})

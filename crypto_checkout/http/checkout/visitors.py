@@ -19,7 +19,8 @@ _BOTS = re.compile(
     r"(?<!cu)bot\b|crawler|spider|facebookexternalhit|facebot|meta-external|whatsapp\b|slackbot|slack-imgproxy|telegrambot"
     r"|skypeuripreview|microsoftpreview|snap url preview|google-inspectiontool|google-pagerenderer|googleother"
     r"|mediapartners-google|apis-google|bingpreview|yahoo! slurp|vkshare|embedly|iframely|cardyb|mastodon|synapse"
-    r"|nextcloud server|mattermost|rocket\.chat|zoom\.us|line-poker|kakaotalk-scrap|ia_archiver|headlinebot|bitlybot",
+    r"|nextcloud server|mattermost|rocket\.chat|zoom\.us|line-poker|kakaotalk-scrap|ia_archiver|headlinebot|bitlybot"
+    r"|^viber\b|^signal\b|google-safety|google-read-aloud|feedfetcher",
     re.IGNORECASE,
 )
 
