@@ -11,7 +11,7 @@ from crypto_checkout.core.errors import ProviderFailed
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.services.offer import OfferedChain, Tier
 from tests.anvil import Anvil
-from tests.nodes import Behaviour, answering, forwarding, running
+from tests.nodes import Behaviour, Error, answering, forwarding, running
 from tests.shop import CONFIRMATIONS, ETH, FRESH_XPUB, ONE_COIN, open_shop, pay
 from tests.solidity import Compiler, deploy
 
@@ -116,3 +116,35 @@ async def test_a_balance_that_one_provider_invents_is_no_internal_transfer(
         await shop.process()
         paid = await shop.look(session)
         assert (paid["status"], paid["amountReceived"]["units"]) == ("paid", str(ONE_COIN))
+
+
+async def test_a_first_reading_that_only_one_provider_gives_is_not_believed_when_it_is_news(
+    anvil: Nodes, solc: Compiler, tmp_path: Path
+) -> None:
+    """As much as it is too high, later payments would be hidden."""
+    node = anvil(mining="manual")
+    payer = deploy(node, solc, "Payer", wei=ONE_COIN)
+    lies = True
+
+    def call(transaction: dict[str, str], block: dict[str, str]) -> Any:
+        answer = node.rpc("eth_call", transaction, block)
+        return f"0x{int(answer, 16) + ONE_COIN:0{len(answer) - 2}x}" if lies else answer
+
+    async with (
+        running(forwarding(node.url, {"eth_call": call})) as front,
+        running(forwarding(node.url, {})) as other,
+        open_shop(tmp_path, [front.url, other.url], xpub=FRESH_XPUB, confirm_with=2) as shop,
+    ):
+        await shop.process()
+        session = await shop.ask()
+        other.behave = forwarding(node.url, {"eth_call": Error("down")})
+        node.mine()
+        with pytest.raises(ProviderFailed, match="1 of 2 providers agree on the balance"):
+            await shop.process()
+        lies = False
+        await shop.process()  # what is known already takes nobody else's word
+        payer.send("payAll(address[],uint256[])", [session["address"]], [ONE_COIN])
+        other.behave = forwarding(node.url, {})
+        node.mine(CONFIRMATIONS)
+        await shop.process()
+        assert (await shop.look(session))["status"] == "paid"

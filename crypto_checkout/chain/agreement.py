@@ -46,16 +46,19 @@ async def on_balances(rpc: Rpc, header: Header, held: Mapping[Address, int], pro
         _check(same, providers, f"the balance of {address} at block {header.number}")
 
 
-async def no_contradiction(rpc: Rpc, header: Header, held: Mapping[Address, int], providers: int) -> None:
+async def no_contradiction(
+    rpc: Rpc, header: Header, held: Mapping[Address, int], known: Mapping[Address, int], providers: int
+) -> None:
     """Raise ProviderFailed where a provider says that addresses held something else, and fewer than asked for agree.
 
-    Those that can't be reached contradict nobody.
+    Those that can't be reached contradict nobody, as long as an address held what is `known` of it without them.
     """
     addresses = [*held]
     words = await rpc.survey(lambda ask: balances.at(ask, header, addresses))
     for address, units in held.items():
         same = sum(word[address] == units for word in words)
-        _check(same, min(providers, len(words)), f"the balance of {address} at block {header.number}")
+        wanted = min(providers, len(words)) if units == known[address] else providers
+        _check(same, wanted, f"the balance of {address} at block {header.number}")
 
 
 async def on_block(rpc: Rpc, header: Header, providers: int) -> None:

@@ -180,10 +180,10 @@ class EvmChain:
         if self._confirm_with > 1:
             await agreement.on_balances(self._rpc, header, held, self._confirm_with)
 
-    async def compare_balances(self, header: Header, held: Mapping[Address, int]) -> None:
-        """Raise ProviderFailed where another provider says otherwise, and fewer than `confirm_with` agree."""
+    async def compare_balances(self, header: Header, held: Mapping[Address, int], known: Mapping[Address, int]) -> None:
+        """Raise ProviderFailed as `agreement.no_contradiction` does, where `confirm_with` providers have to agree."""
         if self._confirm_with > 1:
-            await agreement.no_contradiction(self._rpc, header, held, self._confirm_with)
+            await agreement.no_contradiction(self._rpc, header, held, known, self._confirm_with)
 
     async def confirm_block(self, header: Header) -> None:
         """Return once `confirm_with` providers have shown this block. Raises ProviderFailed where fewer do."""

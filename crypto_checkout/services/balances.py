@@ -55,8 +55,8 @@ class Chain(Protocol):
     async def confirm_balances(self, header: Header, held: Mapping[Address, int]) -> None:
         """Return once enough providers have said that addresses hold just that. Raises ProviderFailed."""
 
-    async def compare_balances(self, header: Header, held: Mapping[Address, int]) -> None:
-        """Raise ProviderFailed where providers contradict each other on what addresses hold."""
+    async def compare_balances(self, header: Header, held: Mapping[Address, int], known: Mapping[Address, int]) -> None:
+        """Raise ProviderFailed where providers contradict each other, or too few say what nobody else knows of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +145,9 @@ class Balances:
         """Return what addresses held before anybody could pay there for their session."""
         try:
             held = await self._chain.balances(start, [*unseen])
-            # What is read too high here would hide as much later, and what is read too low would become money.
-            await self._chain.compare_balances(start, held)
             came = await self._db.read(lambda unit: {a: self._known(unit, each) for a, each in unseen.items()})
+            # What is read too high here would hide as much later, and what is read too low would become money.
+            await self._chain.compare_balances(start, held, came)
             short = [address for address in unseen if held[address] < came[address]]
             sent = await self._chain.nonces(start, short) if short else {}
         except StateUnavailable:
