@@ -145,6 +145,11 @@ async def test_a_delivery_tells_its_event_and_its_attempts(app: App) -> None:
     assert (attempt["number"], attempt["statusCode"], attempt["error"]) == (1, 200, None)
 
 
+async def _attempted(app: App, endpoint_id: str) -> bool:
+    (delivery,) = await deliveries(app, endpoint_id)
+    return bool(delivery["attempts"])
+
+
 async def _status(app: App, endpoint_id: str, status: str) -> bool:
     return bool(await deliveries(app, endpoint_id, status=status))
 
@@ -248,6 +253,21 @@ async def test_all_that_was_missed_since_a_moment_is_sent_and_nothing_else(tmp_p
             titles = [event["data"]["title"] for event in receiver.events("payment_link.created")]
             assert sorted(titles) == sorted([missed["title"], unheard["title"]])
             assert not {early["title"], taken["title"]} & set(titles)
+
+
+async def test_what_waits_for_its_next_attempt_goes_out_with_a_replay_and_once(tmp_path: Path) -> None:
+    async with open_app(tmp_path, clock=Clock()) as app:
+        with Receiver(status=500) as receiver:
+            endpoint = await endpoint_to(app, receiver)
+            link = await made(app.api, LINKS, LINK)
+            await until(lambda: len(receiver.received) == 1, "the first attempt")
+            path, body = f"{ENDPOINTS}/{endpoint['id']}/replay", {"since": link["createdAt"]}
+            await until(lambda: _attempted(app, endpoint["id"]), "its record")
+            receiver.status = 200
+            assert (await app.api.post(path, json=body)).json()["queued"] == 1
+            await until(lambda: _status(app, endpoint["id"], "succeeded"), "the second attempt")
+            assert (await app.api.post(path, json=body)).json()["queued"] == 0
+            assert len(receiver.received) == 2
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,14 @@ def test_without_a_mode_it_is_a_test_key_and_without_scopes_it_may_do_everything
     assert (key["mode"], key["scopes"]) == ("test", EVERYTHING)
 
 
+def test_scopes_may_follow_one_option(run: Run) -> None:
+    key = made(run, "--scope", "events:read", "links:write", "--mode", "test", "events:read")
+    assert key["scopes"] == ["links:write", "events:read"]
+    refused = run("create", "--name", "shop", "links:write")
+    assert refused.exit_code == 2
+    assert "--scope links:write" in refused.stderr
+
+
 def test_scopes_are_kept_once_each_in_one_order(run: Run) -> None:
     key = made(run, "--scope", "events:read", "--scope", "links:write", "--scope", "events:read")
     assert key["scopes"] == ["links:write", "events:read"]

@@ -32,11 +32,14 @@ def keys() -> None:
     type=click.Choice(_SCOPES),
     multiple=True,
     metavar="SCOPE",
-    help=f"What it may do; repeat it for more. Without it: everything. One of {', '.join(_SCOPES)}.",
+    help=f"What it may do; more may follow it. Without it: everything. One of {', '.join(_SCOPES)}.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("more", type=click.Choice(_SCOPES), nargs=-1, metavar="")
 @click.pass_obj
-def create(options: Options, *, mode: str, name: str, scopes: tuple[str, ...], as_json: bool) -> None:
+def create(
+    options: Options, *, mode: str, name: str, scopes: tuple[str, ...], as_json: bool, more: tuple[str, ...]
+) -> None:
     """Make a key; it is shown now and never again."""
     from crypto_checkout.core.audit import COMMAND_LINE
     from crypto_checkout.core.events import EventType
@@ -46,7 +49,9 @@ def create(options: Options, *, mode: str, name: str, scopes: tuple[str, ...], a
 
     if not name.strip() or len(name) > 200:  # noqa: PLR2004 - as long as a title
         raise click.UsageError("--name takes 1 to 200 characters")
-    wanted = [Scope(scope) for scope in scopes] or list(Scope)
+    if more and not scopes:
+        raise click.UsageError(f"name scopes after --scope: --scope {' '.join(more)}")
+    wanted = [Scope(scope) for scope in dict.fromkeys((*scopes, *more))] or list(Scope)
 
     def make(unit: "WriteUnit") -> "tuple[ApiKey, str]":
         made, text = service.create(unit, Events(), livemode=mode == "live", name=name, scopes=wanted)

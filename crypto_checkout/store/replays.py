@@ -40,8 +40,8 @@ def replay_since(
 ) -> tuple[int, bool]:
     """Have those of a mode's events since a moment sent to an endpoint that it did not take, the oldest first.
 
-    What still waits for it is left out. `types` of None means all. Return how many wait now, at most `MOST_REPLAYED`,
-    and whether there are more.
+    What failed and waits for its next attempt goes out now, too. `types` of None means all. Return how many are to go
+    out, at most `MOST_REPLAYED`, and whether there are more.
     """
     clear_all(unit, endpoint_id)
     names = {f"type{place}": name for place, name in enumerate(sorted(types or ()))}
@@ -49,7 +49,11 @@ def replay_since(
         FROM events
         LEFT JOIN deliveries ON deliveries.event_seq = events.seq AND deliveries.endpoint_id = :endpoint_id
         WHERE events.livemode = :livemode AND events.seq >= :first AND events.created_at >= :since
-          AND (deliveries.status IS NULL OR deliveries.status = 'abandoned')
+          AND (
+            deliveries.status IS NULL OR deliveries.status = 'abandoned'
+            OR deliveries.status = 'pending' AND deliveries.attempts > deliveries.replayed_from
+              AND deliveries.next_attempt_at > :now
+          )
           {f"AND events.type IN ({', '.join(f':{name}' for name in names)})" if names else ""}
     """
     parameters: dict[str, str | int] = {
