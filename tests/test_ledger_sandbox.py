@@ -20,7 +20,8 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from crypto_checkout.chain.sandbox import ASSETS, CHAIN_ID, CONFIRMATIONS, Draft, SandboxChain, State
+from crypto_checkout.chain.sandbox import ASSETS, CHAIN_ID, CONFIRMATIONS, Draft, SandboxChain
+from crypto_checkout.chain.sandbox_state import State
 from crypto_checkout.chain.xpub import ExtendedPublicKey
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assess import Tip, assess

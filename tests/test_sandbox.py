@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_checkout.chain.sandbox import PAYER, Draft, SandboxChain, State
+from crypto_checkout.chain.sandbox import PAYER, Draft, SandboxChain
+from crypto_checkout.chain.sandbox_state import State
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed
 from crypto_checkout.core.follow import Advance, Head, Header, Rollback, common_ancestor, follow

@@ -9,6 +9,7 @@ from crypto_checkout.app import prices
 from crypto_checkout.app.parts import Parts
 from crypto_checkout.chain import sandbox
 from crypto_checkout.chain.sandbox import SandboxChain
+from crypto_checkout.chain.sandbox_state import State
 from crypto_checkout.chain.sandbox_view import SandboxView
 from crypto_checkout.chain.xpub import ExtendedPublicKey
 from crypto_checkout.config import Chain
@@ -158,13 +159,13 @@ async def _wallet(parts: Parts, key: ExtendedPublicKey) -> Addresses:
     return addresses
 
 
-async def _sandbox_state(parts: Parts) -> sandbox.State:
+async def _sandbox_state(parts: Parts) -> State:
     """Load the simulated chain, or begin one; the time that the server was off passes in one block."""
     text = await parts.db.read(sandbox_store.load)
     if text is None:
-        state = sandbox.State(seed=secrets.token_hex(16), genesis=parts.clock().replace(microsecond=0))
+        state = State(seed=secrets.token_hex(16), genesis=parts.clock().replace(microsecond=0))
     else:
-        state = sandbox.State.from_json(text)
+        state = State.from_json(text)
         cursor = await parts.db.read(lambda unit: chain_store.cursor(unit, sandbox.CHAIN_ID))
         if cursor is not None:
             state.resume(cursor.number, parts.clock())

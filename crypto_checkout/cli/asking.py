@@ -60,7 +60,7 @@ def configured(config: "Config", opened: Chains) -> "dict[int, Configured]":
 
 async def _sandbox(db: "Database") -> "SandboxView | None":
     """Open the simulated chain as it is stored, to be read only."""
-    from crypto_checkout.chain.sandbox import State
+    from crypto_checkout.chain.sandbox_state import State
     from crypto_checkout.chain.sandbox_view import SandboxView
     from crypto_checkout.services import sandbox_history
     from crypto_checkout.store import sandbox

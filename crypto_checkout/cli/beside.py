@@ -42,7 +42,8 @@ def sessions(config: "Config", db: "Database") -> "Sessions":
 
 async def settling(config: "Config", db: "Database") -> "Settling":
     """Return what decides about sessions, by the time of each mode's chain: that of test mode may run ahead."""
-    from crypto_checkout.chain.sandbox import SandboxChain, State
+    from crypto_checkout.chain.sandbox import SandboxChain
+    from crypto_checkout.chain.sandbox_state import State
     from crypto_checkout.services.events import Events
     from crypto_checkout.services.offer import Offers
     from crypto_checkout.services.settling import Settling
