@@ -192,9 +192,10 @@ async def test_an_attack_from_everywhere_is_stopped_and_does_not_lock_the_owner_
         (await sign_in(await visitor(app, address=f"203.0.113.{number}"), "wrong password")).status_code
         for number in range(70)
     ]
-    assert statuses.count(403) <= 61
+    assert statuses.count(403) <= 66  # one more every 15 s, which a busy machine may take
     assert statuses[-1] == 429
     assert (await sign_in(await visitor(app, address="198.51.100.1"))).status_code == 429
+    assert (await sign_in(await visitor(app, address="127.0.0.1"))).status_code == 303
     assert (await sign_in(owner)).status_code == 303
 
 
@@ -355,6 +356,14 @@ async def test_ten_minutes_later_keys_want_the_password_again_and_nothing_typed_
     made = await owner.post("/test/api-keys", data={**body, "current_password": PASSWORD})
     assert made.status_code == 201
     assert (await owner.get("/test/api-keys/new")).status_code == 200
+
+
+async def test_the_page_that_asks_for_the_password_repeats_no_secret(owner: httpx.AsyncClient, clock: Clock) -> None:
+    clock.move(minutes=11)
+    words = "legal winner thank year wave sausage worth useful legal winner thank yellow"
+    asked = await owner.post("/test/settings/wallet", data={"xpub": words})
+    assert asked.status_code == 403
+    assert words not in asked.text
 
 
 async def test_the_password_given_again_leads_on_to_where_it_was_asked_for(

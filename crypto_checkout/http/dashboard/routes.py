@@ -47,6 +47,9 @@ class Page:
 PASSWORD, CODE = "current_password", "current_code"
 """The fields in which a form for confirmed pages may bring the password, and the code of a second factor."""
 
+# A new password, and where an extended public key belongs and somebody may paste the words of a wallet.
+_NOT_REPEATED = {PASSWORD, CODE, "password", "again", "xpub"}
+
 
 class Dashboard:
     """The routes of a table of pages."""
@@ -186,14 +189,14 @@ async def _confirm(visit: Visit) -> Response | None:
         kept = [("next", full_path(visit.request))]
     account = await visit.desk.sign_in.account()
     has_totp = account is not None and account.totp_secret is not None
-    kept = [(name, value) for name, value in kept if name not in {PASSWORD, CODE}]
+    kept = [(name, value) for name, value in kept if name not in _NOT_REPEATED]
     return visit.show("confirm.html", status=403, action=action, kept=kept, has_totp=has_totp)
 
 
 async def password_is_right(visit: Visit, login: Login) -> bool:
     """Tell whether the form brings the password, counting the attempt. Raises RateLimitExceeded."""
     browser = visit.cookies.browser(visit.request)
-    await visit.throttle.count(visit.browser.address, browser)
+    await visit.throttle.count(visit.request.scope, browser)
     credentials = Credentials(visit.form.value(PASSWORD), visit.form.value(CODE))
     is_right = await visit.desk.sign_in.confirm(login, credentials)
     if is_right:

@@ -52,7 +52,7 @@ async def sign_in(visit: Visit) -> Response:
     """Sign in, or say that something was wrong; not what."""
     wanted = visit.form.value("next")
     address, browser = visit.browser.address, visit.cookies.browser(visit.request)
-    await visit.throttle.count(address, browser)
+    await visit.throttle.count(visit.request.scope, browser)
     credentials = Credentials(visit.form.value("password"), visit.form.value("code"))
     started = await visit.desk.sign_in.sign_in(credentials, visit.browser)
     if started is None:

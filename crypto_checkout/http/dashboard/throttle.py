@@ -2,10 +2,14 @@
 
 Each address has a few attempts at once and then one every half minute; all addresses together have some more, because
 an attacker may have many. Neither can lock the owner out: a browser that signed in before has attempts of its own,
-which nobody else can use up, and the command line is always open to who has the machine.
+which nobody else can use up, and so has who asks from the machine itself, as through a tunnel of SSH. There the command
+line sets a new password.
 """
 
+from starlette.types import Scope
+
 from crypto_checkout.core.errors import RateLimitExceeded
+from crypto_checkout.http.middleware import is_local
 from crypto_checkout.http.rate_limit import RateLimit, client_name
 from crypto_checkout.services.sign_in import SignIn
 
@@ -25,12 +29,13 @@ class Throttle:
         self._account = RateLimit(per_second=_ACCOUNT_PER_SECOND, burst=_ACCOUNT_BURST)
         self._browsers = RateLimit(per_second=_BROWSER_PER_SECOND, burst=_BROWSER_BURST)
 
-    async def count(self, address: str, browser: str) -> None:
-        """Count an attempt from an address, by a browser with this token. Raises RateLimitExceeded."""
+    async def count(self, scope: Scope, browser: str) -> None:
+        """Count an attempt by a request, from a browser with this token. Raises RateLimitExceeded."""
         if browser and await self._sign_in.is_known_browser(browser):
             _take(self._browsers, browser)
-        else:
-            _take(self._addresses, client_name(address))
+            return
+        _take(self._addresses, client_name(scope["client_address"]))
+        if not is_local(scope):
             _take(self._account, _ACCOUNT)
 
     def forgive(self, address: str, browser: str) -> None:
@@ -45,6 +50,7 @@ def _take(limit: RateLimit, name: str) -> None:
         seconds = allowance.retry_after_seconds
         raise RateLimitExceeded(
             f"Too many attempts with a password. Try again in {seconds} s. A browser that signed in before has "
-            "attempts of its own; on the server, `crypto-checkout admin reset-password` sets a new one.",
+            "attempts of its own, and so has the server's own machine; there `crypto-checkout admin reset-password` "
+            "sets a new one.",
             retry_after_seconds=seconds,
         )
