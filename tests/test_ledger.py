@@ -45,7 +45,7 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.things = ExitStack()
         self.runner = self.things.enter_context(asyncio.Runner())
-        self.folder = Path(self.things.enter_context(tempfile.TemporaryDirectory()))
+        self.folder = Path(self.things.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         (self.folder / "node").mkdir()
         self.node = self.things.enter_context(Anvil(self.anvil_path, self.folder / "node", mining="manual"))
         self.opened = AsyncExitStack()
