@@ -13,6 +13,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from crypto_checkout.cli.demo.scenarios import ENDS
+from crypto_checkout.config import load
 from crypto_checkout.http.docs.pages import guide_text
 from tests.conftest import found
 from tests.server import Server
@@ -93,12 +94,24 @@ def test_every_helper_of_test_mode_does_what_the_guide_says(tmp_path: Path) -> N
 
 
 def test_no_block_of_a_guide_is_left_out() -> None:
-    """`tests.test_docs` runs the rest: shell and Python block by block, and the JavaScript of the webhooks' guide."""
+    """`tests.test_docs` runs the rest: shell and Python block by block, and the JavaScript of the webhooks' guide.
+
+    `tests.test_pay_button` compares the HTML with what the product prints.
+    """
     run_here = {"python shop.py", "javascript shop.mjs", "text", "sh", "python"}
     for name in TEXTS:
         kinds = {info for info, _ in blocks(guide_text(name, ""))}
-        by_guide = {"webhooks": {"javascript"}, "errors": {"json"}}
+        by_guide = {"webhooks": {"javascript"}, "errors": {"json"}, "payment-pages": {"html", "toml"}}
         assert kinds <= (run_here if name in STEP_BY_STEP else {"sh", "python"} | by_guide.get(name, set())), name
+
+
+def test_the_configuration_in_the_guides_is_taken(tmp_path: Path) -> None:
+    found_blocks = [text for name in TEXTS for info, text in blocks(guide_text(name, "")) if info == "toml"]
+    assert found_blocks
+    for text in found_blocks:
+        path = tmp_path / "checkout.toml"
+        path.write_text(text, "utf-8")
+        load(path, {})
 
 
 def test_the_table_of_scenarios_is_right() -> None:
