@@ -20,8 +20,8 @@ import httpx
 
 from crypto_checkout.app import Opened, opened, system_clock
 from crypto_checkout.config import Config
-from crypto_checkout.core.key import ApiKey, Scope
-from crypto_checkout.services import keys
+from crypto_checkout.core.owner.api_key import ApiKey, Scope
+from crypto_checkout.services.owner import api_keys
 from tests import conformity
 
 WAIT_SECONDS = 20
@@ -58,7 +58,7 @@ class App:
     ) -> tuple[ApiKey, str]:
         """Make a key; return it and its text."""
         return await self.opened.db.write(
-            lambda unit: keys.create(unit, self.opened.events, livemode=livemode, name=name, scopes=scopes)
+            lambda unit: api_keys.create(unit, self.opened.events, livemode=livemode, name=name, scopes=scopes)
         )
 
     async def client(

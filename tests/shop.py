@@ -7,24 +7,25 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from crypto_checkout.chain.evm import EvmChain
-from crypto_checkout.chain.rpc import Rpc
-from crypto_checkout.chain.xpub import ExtendedPublicKey
+from crypto_checkout.chain.evm.chain import EvmChain
+from crypto_checkout.chain.rpc.providers import Rpc
+from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.money import Fiat
-from crypto_checkout.core.shapes import SessionResource
+from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.prices.board import PriceBoard
 from crypto_checkout.prices.fixed import FixedSource
-from crypto_checkout.services.events import Events
-from crypto_checkout.services.judge import Judge
-from crypto_checkout.services.offer import Offer, OfferedChain, Offers, Policy
-from crypto_checkout.services.sessions import Sessions, Wanted
-from crypto_checkout.services.watcher import Watcher
-from crypto_checkout.store import chains, lists
-from crypto_checkout.store import events as event_store
+from crypto_checkout.services.checkout.payment_methods import Offer, OfferedChain, Offers, Policy
+from crypto_checkout.services.checkout.sessions import Sessions, Wanted
+from crypto_checkout.services.ledger.judge import Judge
+from crypto_checkout.services.ledger.watcher import Watcher
+from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.store import paging
 from crypto_checkout.store.database import Database
+from crypto_checkout.store.ledger import cursors
 from crypto_checkout.store.migrate import migrate
+from crypto_checkout.store.webhooks import events as event_store
 from tests.anvil import Anvil
 
 ANVIL_CHAIN_ID = 31337
@@ -78,13 +79,13 @@ class Shop:
     async def events(self, session: SessionResource) -> list[str]:
         """Return the types of a session's events after its creation, oldest first."""
         wanted = event_store.Filter(resource_id=session["id"])
-        page = await self.db.read(lambda unit: event_store.bodies(unit, True, wanted, lists.Window(100)))
+        page = await self.db.read(lambda unit: event_store.bodies(unit, True, wanted, paging.Window(100)))
         types = [body.split('"type":"', 1)[1].split('"', 1)[0] for body in reversed(page.items)]
         return types[1:]
 
     async def processed(self) -> int:
         """Return the number of the last processed block."""
-        cursor = await self.db.read(lambda unit: chains.cursor(unit, ANVIL_CHAIN_ID))
+        cursor = await self.db.read(lambda unit: cursors.cursor(unit, ANVIL_CHAIN_ID))
         assert cursor is not None
         return cursor.number
 

@@ -1,10 +1,10 @@
 import threading
 from pathlib import Path
 
-from crypto_checkout.chain.xpub import ExtendedPublicKey
+from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.core.address import Address
-from crypto_checkout.services.addresses import AHEAD, Addresses
-from crypto_checkout.store.given_out import GivenOut
+from crypto_checkout.services.checkout.addresses import AHEAD, Addresses
+from crypto_checkout.store.data_folder.given_out import GivenOut
 from tests.shop import XPUB
 
 KEY = ExtendedPublicKey.parse(XPUB)

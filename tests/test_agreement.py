@@ -9,7 +9,7 @@ import pytest
 
 from crypto_checkout.core.errors import ProviderFailed
 from crypto_checkout.core.money import Fiat
-from crypto_checkout.services.offer import OfferedChain, Tier
+from crypto_checkout.services.checkout.payment_methods import OfferedChain, Tier
 from tests.anvil import Anvil
 from tests.nodes import Behaviour, Error, answering, forwarding, running
 from tests.shop import CONFIRMATIONS, ETH, FRESH_XPUB, ONE_COIN, open_shop, pay

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
 from crypto_checkout.cli import main
-from crypto_checkout.core import alarms as core
-from crypto_checkout.core.alarms import MOST_TOLD, Alarm
-from crypto_checkout.core.attention import Concern, Kind
+from crypto_checkout.core.alerts import alerts as core
+from crypto_checkout.core.alerts.alerts import MOST_TOLD, Alarm
+from crypto_checkout.core.alerts.issues import Concern, Kind
 from crypto_checkout.core.errors import AlertNotSent
 from crypto_checkout.mail import MailServer
-from crypto_checkout.services.alarm_channels import MailChannel, WebhookChannel
-from crypto_checkout.services.alarms import Alarms, Shop
-from crypto_checkout.services.attention import Attention, Found
-from crypto_checkout.store import alarms as store
+from crypto_checkout.services.alerts.channels import MailChannel, WebhookChannel
+from crypto_checkout.services.alerts.issues import Attention, Found
+from crypto_checkout.services.alerts.notifier import Alarms, Shop
+from crypto_checkout.store.alerts import alerts as store
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.migrate import migrate
 from crypto_checkout.webhooks import signing

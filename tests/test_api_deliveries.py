@@ -9,7 +9,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from crypto_checkout.client import InvalidSignature, verify_webhook
-from crypto_checkout.core.endpoint import MOST_OLD_SECRETS
+from crypto_checkout.core.webhooks.endpoint import MOST_OLD_SECRETS
 from tests.api import LINK, PRICE, App, Clock, error, listed, made, open_app, until
 from tests.receiver import Received, Receiver
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from crypto_checkout.core import ids
-from crypto_checkout.core.events import EventType
+from crypto_checkout.core.webhooks.events import EventType
 from tests.api import ENDPOINT, LINK, App, error, listed, made, open_app
 
 FIELDS = """

@@ -14,10 +14,10 @@ from structlog.testing import capture_logs
 
 from crypto_checkout.core import errors as core
 from crypto_checkout.core import ids
-from crypto_checkout.core.key import Scope
+from crypto_checkout.core.owner.api_key import Scope
 from crypto_checkout.http import errors
 from crypto_checkout.http.api.table import table
-from crypto_checkout.services import keys
+from crypto_checkout.services.owner import api_keys
 from tests.anvil import Anvil
 from tests.api import ENDPOINT, LINK, PRICE, App, error, listed, made, open_app
 from tests.shop import FRESH_XPUB
@@ -577,7 +577,7 @@ async def invalid_key(shop: App) -> httpx.Response:
 
 async def revoked_key(shop: App) -> httpx.Response:
     key, text = await shop.key()
-    await shop.opened.db.write(lambda unit: keys.revoke(unit, shop.opened.events, key.id))
+    await shop.opened.db.write(lambda unit: api_keys.revoke(unit, shop.opened.events, key.id))
     return await (await shop.anybody(f"Bearer {text}")).get(EVENTS)
 
 

@@ -12,12 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.assess import Assessment, Tip, assess, counts
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.money import Fiat
-from crypto_checkout.core.payment import Kind, Payment, Transfer
-from crypto_checkout.core.quotes import Rate
-from crypto_checkout.core.session import (
+from crypto_checkout.core.checkout.quotes import Rate
+from crypto_checkout.core.checkout.session import (
     ACCEPTED,
     CLOSED,
     PAYMENT_REORGED,
@@ -27,6 +24,9 @@ from crypto_checkout.core.session import (
     Status,
     Terms,
 )
+from crypto_checkout.core.ledger.assess import Assessment, Tip, assess, counts
+from crypto_checkout.core.ledger.payment import Kind, Payment, Transfer
+from crypto_checkout.core.money import Fiat
 
 START = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -525,7 +525,7 @@ def test_money_that_does_not_count_changes_nothing(
 def test_another_block_can_only_change_what_waits_for_it_or_has_to_expire(
     before: Session, payments: list[Payment], tip: Tip
 ) -> None:
-    """What `store.sessions.to_judge` relies on: the rest needn't be looked at again."""
+    """What `store.checkout.sessions.to_judge` relies on: the rest needn't be looked at again."""
     verdict = assess(before, payments, tip)
     now = moved(before, verdict)
     later = replace(tip, number=tip.number + 1, time=max(tip.time, EXPIRES) + SECOND)

@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from crypto_checkout.chain import sandbox
-from crypto_checkout.chain.rpc import ProviderHealth
-from crypto_checkout.core import attention as core
-from crypto_checkout.core.attention import Kind
+from crypto_checkout.chain.rpc.providers import ProviderHealth
+from crypto_checkout.chain.sandbox import chain
+from crypto_checkout.core.alerts import issues as core
+from crypto_checkout.core.alerts.issues import Kind
+from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.errors import InvalidBody
-from crypto_checkout.core.quotes import Rate
 from crypto_checkout.prices.board import PriceBoard
 from crypto_checkout.prices.fixed import FixedSource
-from crypto_checkout.services import troubles as troubles_module
-from crypto_checkout.services.attention import Attention
-from crypto_checkout.services.health import Health
-from crypto_checkout.services.offer import Offer, OfferedChain, Policy
-from crypto_checkout.services.troubles import Troubles, Watched
+from crypto_checkout.services.alerts import server_issues as troubles_module
+from crypto_checkout.services.alerts.issues import Attention
+from crypto_checkout.services.alerts.server_issues import Troubles, Watched
+from crypto_checkout.services.checkout.payment_methods import Offer, OfferedChain, Policy
+from crypto_checkout.services.ledger.health import Health
 from tests.api import App, Clock, made, open_app, until
 from tests.dashboard import signed_in
 from tests.receiver import Receiver
@@ -211,7 +211,7 @@ async def test_a_chain_that_stands_still_is_told_with_its_reason_and_since_when(
         clock.move(seconds=600)
         (later,) = await troubles.now()
     assert (concern.kind, concern.subject_id, concern.livemode) == (Kind.CHAIN, "1337", True)
-    assert concern.words == f"{sandbox.NAME} stands still: no answer from its node for 90 s."
+    assert concern.words == f"{chain.NAME} stands still: no answer from its node for 90 s."
     assert (later.cause, later.since) == (concern.cause, since)
 
 
@@ -230,7 +230,7 @@ async def test_a_price_that_is_not_to_be_had_is_told_before_a_customer_asks(time
     offer = Offer(
         livemode=True,
         wallet=None,  # type: ignore[arg-type]
-        chains=(OfferedChain(1, "Ethereum", "", 3, sandbox.ASSETS),),
+        chains=(OfferedChain(1, "Ethereum", "", 3, chain.ASSETS),),
         prices=prices,
         policy=Policy(900, 3600, Decimal(0), Decimal(5)),
         chain_time=lambda now: now,

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_checkout.chain.balances import MOST_ADDRESSES
+from crypto_checkout.chain.evm.balances import MOST_ADDRESSES
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed, StateUnavailable
-from crypto_checkout.core.follow import Header
-from crypto_checkout.core.ledger import Ledger, internal_transfers
+from crypto_checkout.core.ledger.expected_balances import Ledger, internal_transfers
+from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.core.ledger.payment import Kind, Transfer
 from crypto_checkout.core.moments import from_unix
-from crypto_checkout.core.payment import Kind, Transfer
 from tests.anvil import Anvil
 from tests.nodes import Error, forwarding, running
 from tests.test_evm import chain_at

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_checkout.http.dashboard import charts
-from crypto_checkout.http.dashboard.charts import HEIGHT, WIDTH, Series
+from crypto_checkout.http.dashboard.pages import charts
+from crypto_checkout.http.dashboard.pages.charts import HEIGHT, WIDTH, Series
 
 AMOUNTS = st.decimals(min_value=0, max_value=10**15, places=2)
 

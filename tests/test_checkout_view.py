@@ -15,19 +15,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from crypto_checkout.core import errors, resources
+from crypto_checkout.core import errors
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.assess import Tip
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.link import Link
+from crypto_checkout.core.checkout.link import Link
+from crypto_checkout.core.checkout.quotes import Rate
+from crypto_checkout.core.checkout.session import SETTLED, Session, Status, Terms
+from crypto_checkout.core.ledger.assess import Tip
+from crypto_checkout.core.ledger.payment import Kind, Payment, Transfer
 from crypto_checkout.core.money import Fiat, parse_units
-from crypto_checkout.core.payment import Kind, Payment, Transfer
-from crypto_checkout.core.quotes import Rate
-from crypto_checkout.core.session import SETTLED, Session, Status, Terms
-from crypto_checkout.core.shapes import SessionResource
+from crypto_checkout.core.public import render
+from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.http import assets, origins
-from crypto_checkout.http.checkout import refusals, visitors, words
-from crypto_checkout.http.checkout.paper import Paper, headers
+from crypto_checkout.http.checkout import refusals, translations, visitors
+from crypto_checkout.http.checkout.renderer import Paper, headers
 from crypto_checkout.http.checkout.view import (
     PRIVATE_FIELDS,
     PUBLIC_FIELDS,
@@ -48,7 +49,7 @@ PART = 1_111_113_333_333_333
 ADDRESS = Address("0x52908400098527886e0f7030069857d2e4169ee7")
 TX_HASH = "0x" + "3f9ab2c7" * 8
 ETH = Asset(1, "ETH", 18)
-ENGLISH = words.of("en")
+ENGLISH = translations.of("en")
 USDC = Asset(8453, "USDC", 6, Address("0x833589fcd6edb6e08f4c7c32d4f71b54bda02913"), usd_pegged=True)
 
 SESSION = Session(
@@ -85,7 +86,7 @@ LATE = paid(PRICE, at=NOW + timedelta(days=1))
 def resource(
     status: Status = Status.PENDING, payments: Sequence[Payment] = (), *, tip: int = 10, session: Session = SESSION
 ) -> SessionResource:
-    return resources.session(replace(session, status=status), payments, Tip(tip, NOW), "https://pay.example")
+    return render.session(replace(session, status=status), payments, Tip(tip, NOW), "https://pay.example")
 
 
 def seen(
@@ -110,7 +111,7 @@ def printed(
 ) -> str:
     page = paper_of(shop).page(
         "session.html",
-        words.of(language),
+        translations.of(language),
         path="/checkout/cs_1",
         view=seen(shown, at=at, **more),
         link=link,
@@ -483,7 +484,7 @@ def test_a_page_holds_amount_and_address_as_one_can_select_and_paste_them() -> N
 
 @given(st.integers(1, 10**30))
 def test_a_coin_amount_on_the_page_is_exact(units: int) -> None:
-    amount = resources.amount(ETH, units)
+    amount = render.amount(ETH, units)
     value, unit = ENGLISH.money(amount).split(" ")
     assert parse_units(value, 18) == units
     assert unit == "ETH"
@@ -495,8 +496,8 @@ def test_a_coin_amount_on_the_page_is_exact(units: int) -> None:
         ({"amount": "10.00", "currency": "USD"}, "10.00 USD"),
         ({"amount": "1234567.891", "currency": "KWD"}, "1,234,567.891 KWD"),
         ({"amount": "5000", "currency": "JPY"}, "5,000 JPY"),
-        (resources.amount(USDC, 10_000_000), "10 USDC"),
-        (resources.amount(ETH, 12_345_123_456_789_012_345_678), "12345.123456789012345678 ETH"),
+        (render.amount(USDC, 10_000_000), "10 USDC"),
+        (render.amount(ETH, 12_345_123_456_789_012_345_678), "12345.123456789012345678 ETH"),
     ],
 )
 def test_money_is_written_with_its_unit_and_commas_in_fiat_only(amount: Mapping[str, str], text: str) -> None:

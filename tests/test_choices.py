@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from crypto_checkout.chain.xpub import ExtendedPublicKey
-from crypto_checkout.store import payments, unmatched
-from crypto_checkout.store import sessions as session_store
+from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
+from crypto_checkout.store.checkout import sessions as session_store
+from crypto_checkout.store.ledger import payments, unmatched
 from tests.anvil import Anvil
 from tests.api import App, Clock, error, listed, made, open_app, until
 from tests.shop import FRESH_XPUB, ONE_COIN

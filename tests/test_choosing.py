@@ -10,13 +10,13 @@ import pytest
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset, Choice
 from crypto_checkout.core.money import Fiat
-from crypto_checkout.services import watcher
-from crypto_checkout.services.choosing import Choosing, Outcome
-from crypto_checkout.services.events import Events
-from crypto_checkout.services.judge import Judge
-from crypto_checkout.services.sessions import Wanted
-from crypto_checkout.services.watcher import Watcher
-from crypto_checkout.store import unmatched
+from crypto_checkout.services.checkout.asset_choice import Choosing, Outcome
+from crypto_checkout.services.checkout.sessions import Wanted
+from crypto_checkout.services.ledger import watcher
+from crypto_checkout.services.ledger.judge import Judge
+from crypto_checkout.services.ledger.watcher import Watcher
+from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.store.ledger import unmatched
 from tests.anvil import Anvil
 from tests.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, ONE_COIN, Shop, now, open_shop, pay
 from tests.solidity import Compiler, deploy

@@ -18,8 +18,8 @@ from click.testing import CliRunner, Result
 
 from crypto_checkout.cli import main
 from crypto_checkout.core import moments
-from crypto_checkout.store import backup
 from crypto_checkout.store import migrate as migrations
+from crypto_checkout.store.data_folder import backup
 from tests.dashboard import PASSWORD, SET_UP_LINK
 from tests.server import Server, command
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from crypto_checkout.cli import main
-from crypto_checkout.core.key import Scope
+from crypto_checkout.core.owner.api_key import Scope
 
 Run = Callable[..., Result]
 

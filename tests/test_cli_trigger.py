@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from crypto_checkout.cli import main
-from crypto_checkout.core.events import EventType
+from crypto_checkout.core.webhooks.events import EventType
 from tests.server import Server
 
 Run = Callable[..., Result]

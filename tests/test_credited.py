@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from crypto_checkout.store import credited
 from crypto_checkout.store.database import Database, ReadUnit
+from crypto_checkout.store.ledger import credits
 from crypto_checkout.store.migrate import migrate
 from tests.shop import now
 
@@ -23,7 +23,7 @@ async def test_it_is_read_by_an_index_of_sessions(tmp_path: Path, monkeypatch: p
     async with await Database.open(tmp_path / "checkout.db", now) as db:
         with monkeypatch.context() as patch:
             patch.setattr(ReadUnit, "all", noting)
-            await db.read(lambda unit: credited.up_to(unit, 1, 5, ["cs_1", "cs_2"]))
+            await db.read(lambda unit: credits.up_to(unit, 1, 5, ["cs_1", "cs_2"]))
         assert len(asked) == 2
         for sql, parameters in asked:
             rows = await db.read(lambda unit, q=sql, p=parameters: unit.all(f"EXPLAIN QUERY PLAN {q}", p))  # type: ignore[misc]

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from crypto_checkout.http.dashboard import notes
-from crypto_checkout.http.dashboard.forms import Form
+from crypto_checkout.http.dashboard.frame.forms import Form
+from crypto_checkout.http.dashboard.pages import metadata_form
 from tests.api import LINK, App, listed, made, open_app
 from tests.dashboard import signed_in
 from tests.shop import XPUB
@@ -85,7 +85,7 @@ async def test_saving_a_form_as_it_stands_changes_nothing(app: App, owner: httpx
     page = (await owner.get(f"/test/links/{before['id']}/edit")).text
     assert "<b>" not in page
     fields = {**FORM, "description": " x <b>\r\ny", "coins": "1337:ETH"}
-    fields["metadata"] = notes.to_lines(notes_of_a_program).replace("\n", "\r\n")
+    fields["metadata"] = metadata_form.to_lines(notes_of_a_program).replace("\n", "\r\n")
     await owner.post(f"/test/links/{before['id']}", data=fields)
     after = await only(app)
     assert {**after, "updatedAt": None, "description": None} == {**before, "updatedAt": None, "description": None}
@@ -234,8 +234,8 @@ async def test_the_other_modes_links_are_not_there(tmp_path: Path) -> None:
 
 def test_notes_come_back_as_they_were() -> None:
     told = {"a=b": "c = d", "x\\": "two\nlines\ttab", "empty": ""}
-    form = Form({"metadata": [f"{notes.to_lines(told)}\n\nmore = 1"]})
-    assert notes.read(form, "metadata") == {**told, "more": "1"}
+    form = Form({"metadata": [f"{metadata_form.to_lines(told)}\n\nmore = 1"]})
+    assert metadata_form.read(form, "metadata") == {**told, "more": "1"}
     assert form.is_good
 
 

@@ -16,7 +16,7 @@ from crypto_checkout.cli import demo as room
 from crypto_checkout.cli import main
 from crypto_checkout.cli.demo.columns import beside
 from crypto_checkout.cli.demo.scenarios import ENDS, Told
-from crypto_checkout.core.simulated import Scenario
+from crypto_checkout.core.sandbox import Scenario
 from tests.server import PROGRAM, WAIT_SECONDS, command, environment
 from tests.test_scenarios import OUTCOMES
 

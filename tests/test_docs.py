@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import sync_playwright
 
-from crypto_checkout.core.events import EventType
+from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.http.api.openapi import document
 from crypto_checkout.http.api.table import table
 from crypto_checkout.http.docs import markdown

@@ -11,15 +11,16 @@ from typing import Any
 import anyio
 import pytest
 
-from crypto_checkout.chain.sandbox import XPUB
+from crypto_checkout.chain.sandbox.chain import XPUB
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset, TokenFacts
-from crypto_checkout.core.diagnosis import Mark
-from crypto_checkout.core.follow import Header
-from crypto_checkout.core.usage import Usage
-from crypto_checkout.services import check_up
-from crypto_checkout.services.token_check import ConfiguredToken
-from crypto_checkout.store import last_backup, rpc_usage
+from crypto_checkout.core.diagnosis.checks import Mark
+from crypto_checkout.core.diagnosis.rpc_usage import Usage
+from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.services.diagnosis import checks as check_up
+from crypto_checkout.services.ledger.token_check import ConfiguredToken
+from crypto_checkout.store import rpc_usage
+from crypto_checkout.store.data_folder import last_backup
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.migrate import migrate
 from crypto_checkout.store.rpc_usage import DayOfUse

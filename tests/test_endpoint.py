@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from crypto_checkout.core.endpoint import Failing
+from crypto_checkout.core.webhooks.endpoint import Failing
 
 MONDAY = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

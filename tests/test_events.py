@@ -1,7 +1,7 @@
 """Which event tells of which status."""
 
-from crypto_checkout.core.events import EventType, of_status
-from crypto_checkout.core.session import Status
+from crypto_checkout.core.checkout.session import Status
+from crypto_checkout.core.webhooks.events import EventType, of_status
 
 
 def test_every_status_but_the_first_has_its_event() -> None:

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crypto_checkout.chain import answers, bloom
-from crypto_checkout.chain.answers import TRANSFER_TOPIC
-from crypto_checkout.chain.balances import NoToken
-from crypto_checkout.chain.evm import EvmChain
-from crypto_checkout.chain.rpc import MOST_CALLS, Rpc
+from crypto_checkout.chain.evm import answers, bloom
+from crypto_checkout.chain.evm.answers import TRANSFER_TOPIC
+from crypto_checkout.chain.evm.balances import NoToken
+from crypto_checkout.chain.evm.chain import EvmChain
+from crypto_checkout.chain.rpc.providers import MOST_CALLS, Rpc
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed
-from crypto_checkout.core.follow import Advance, Block, Head, Header, Rollback, common_ancestor, follow
+from crypto_checkout.core.ledger.follow import Advance, Block, Head, Header, Rollback, common_ancestor, follow
+from crypto_checkout.core.ledger.payment import Kind, Transfer
 from crypto_checkout.core.moments import from_unix
-from crypto_checkout.core.payment import Kind, Transfer
 from tests import contracts
 from tests.anvil import Anvil
 from tests.nodes import Error, answering, forwarding, running

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from crypto_checkout.core.explanation import Explanation, Outcome, Reason
-from crypto_checkout.services.explain import Configured, Explain, NotUnderstood
-from crypto_checkout.services.offer import OfferedChain
+from crypto_checkout.core.diagnosis.explanation import Explanation, Outcome, Reason
+from crypto_checkout.services.checkout.payment_methods import OfferedChain
+from crypto_checkout.services.diagnosis.explain import Configured, Explain, NotUnderstood
 from tests.anvil import Anvil
 from tests.nodes import Error, answering, forwarding, running
 from tests.server import Server, command

@@ -6,15 +6,15 @@ from decimal import Decimal
 
 import pytest
 
-from crypto_checkout.core import explain, explanation
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.assess import Tip
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.explanation import Known, Outcome, Place, Reason, Recorded
+from crypto_checkout.core.checkout.quotes import Rate
+from crypto_checkout.core.checkout.session import Session, Status, Terms
+from crypto_checkout.core.diagnosis import explain_session, explanation
+from crypto_checkout.core.diagnosis.explanation import Known, Outcome, Place, Reason, Recorded
+from crypto_checkout.core.ledger.assess import Tip
+from crypto_checkout.core.ledger.payment import Kind, Payment, Transfer
 from crypto_checkout.core.money import Fiat
-from crypto_checkout.core.payment import Kind, Payment, Transfer
-from crypto_checkout.core.quotes import Rate
-from crypto_checkout.core.session import Session, Status, Terms
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 ETH = Asset(1, "ETH", 18)
@@ -117,7 +117,7 @@ def recorded(
 def test_the_first_rule_that_decides_is_the_reason(
     session: Session, payment: Recorded, outcome: Outcome, reason: Reason, words: str
 ) -> None:
-    found = explain.payment(session, payment, KNOWN)
+    found = explain_session.payment(session, payment, KNOWN)
     assert (found.outcome, found.reason) == (outcome, reason)
     assert words in found.sentence
 

@@ -18,11 +18,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from crypto_checkout.core import exports as core
 from crypto_checkout.core.errors import CheckoutError
+from crypto_checkout.core.public import exports as core
 from crypto_checkout.http import errors
-from crypto_checkout.http.dashboard import exports as http
-from crypto_checkout.services.exports import Exports, Format, Period
+from crypto_checkout.http.dashboard.pages import exports as http
+from crypto_checkout.services.reporting.exports import Exports, Format, Period
 from tests.api import App, Clock, made, open_app
 
 SESSIONS, HELPERS = "/checkout_sessions", "/test_helpers"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from crypto_checkout.chain.evm import EvmChain
-from crypto_checkout.chain.rpc import Rpc
+from crypto_checkout.chain.evm.chain import EvmChain
+from crypto_checkout.chain.rpc.providers import Rpc
 from crypto_checkout.core.errors import ProviderFailed, RecoverableError
 from tests.anvil import Anvil
 from tests.faults import KINDS, faulty

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from crypto_checkout.core.errors import FolderInUse
-from crypto_checkout.store.folder import FolderLock
+from crypto_checkout.store.data_folder.lock import FolderLock
 
 CHILD = """
 import pathlib, sys

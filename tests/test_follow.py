@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_checkout.core.follow import Advance, Header, Refetch, Rollback, common_ancestor, follow
+from crypto_checkout.core.ledger.follow import Advance, Header, Refetch, Rollback, common_ancestor, follow
 
 START = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 

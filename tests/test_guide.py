@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from crypto_checkout.chain import sandbox
+from crypto_checkout.chain.sandbox import chain as sandbox
 from crypto_checkout.config import load
-from crypto_checkout.services import settings
+from crypto_checkout.services.reporting import config_snippets
 from tests.anvil import Anvil
 from tests.api import App, open_app, until
 from tests.dashboard import signed_in
@@ -53,7 +53,7 @@ async def test_a_wallet_is_shown_by_its_first_addresses_and_offered_as_lines_and
     assert answer.status_code == 200
     # anvil's own accounts, which its start prints.
     assert "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266" in answer.text
-    assert answer.text.count("<code>0x") == settings.FIRST_ADDRESSES
+    assert answer.text.count("<code>0x") == config_snippets.FIRST_ADDRESSES
     lines = text_of(answer.text, "toml")
     assert tomllib.loads(lines)["wallet"]["xpub"] == XPUB
     stored = b"".join(path.read_bytes() for path in tmp_path.glob("checkout.db*"))  # noqa: ASYNC240 - a test
@@ -92,9 +92,9 @@ async def test_the_public_test_wallet_is_warned_of(owner: httpx.AsyncClient) -> 
 
 
 def test_every_preset_makes_a_configuration_that_loads(tmp_path: Path) -> None:
-    found = settings.presets()
+    found = config_snippets.presets()
     assert {preset.id for preset in found} == {1, 8453, 42161, 10, 137, 56}
-    wallet = settings.wallet_lines(settings.preview(XPUB))
+    wallet = config_snippets.wallet_lines(config_snippets.preview(XPUB))
     config = loaded(tmp_path, "\n".join([wallet, *(preset.with_nodes(["https://n.example/k"]) for preset in found)]))
     assert [chain.name for chain in config.chains] == [preset.name for preset in found]
     for chain in config.chains:
@@ -106,7 +106,7 @@ def test_every_preset_makes_a_configuration_that_loads(tmp_path: Path) -> None:
 
 def test_a_name_is_written_so_that_it_comes_back_as_it_was(tmp_path: Path) -> None:
     for name in ("Ada's Bakery", 'Say "cheese"', "C:\\shop", "Käse & Brot 🧀"):
-        assert loaded(tmp_path, settings.name_lines(name)).branding.name == name
+        assert loaded(tmp_path, config_snippets.name_lines(name)).branding.name == name
 
 
 class Lying(BaseHTTPRequestHandler):

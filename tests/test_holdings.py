@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_checkout.core import holdings
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.follow import Header
-from crypto_checkout.core.holdings import Holdings, fingerprint
-from crypto_checkout.core.ledger import Ledger
+from crypto_checkout.core.ledger import balance_groups
+from crypto_checkout.core.ledger.balance_groups import Holdings, fingerprint
+from crypto_checkout.core.ledger.expected_balances import Ledger
+from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.core.moments import from_unix
-from crypto_checkout.services.watched import WATCHED_AFTER_GRACE, WatchedAddresses
+from crypto_checkout.services.ledger.watched_addresses import WATCHED_AFTER_GRACE, WatchedAddresses
 from crypto_checkout.store.database import Database
 from tests.api import PRICE, App, made
 
@@ -32,7 +32,7 @@ def held_by(made: Holdings, truth: Mapping[Address, int], ledger: Ledger, number
 def test_whatever_comes_and_goes_the_groups_hold_all_and_tell_every_difference(
     steps: list[tuple[Address, int | None]], paid: Address, units: int
 ) -> None:
-    holdings.MOST_TOGETHER, before = MOST, holdings.MOST_TOGETHER
+    balance_groups.MOST_TOGETHER, before = MOST, balance_groups.MOST_TOGETHER
     try:
         made, truth = Holdings(), dict[Address, int]()
         for address, each in steps:
@@ -51,7 +51,7 @@ def test_whatever_comes_and_goes_the_groups_hold_all_and_tell_every_difference(
             assert held_by(made, {**truth, paid: truth[paid] + units}, ledger, 7)
         assert MOST * len([*made.expected(ledger, 7)]) <= 2 * (len(truth) + MOST)
     finally:
-        holdings.MOST_TOGETHER = before
+        balance_groups.MOST_TOGETHER = before
 
 
 async def test_what_is_in_memory_goes_on_with_the_cursor_only_and_is_read_again_otherwise(app: App) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from crypto_checkout.services.pacing import FIRST_PER_SECOND
+from crypto_checkout.services.webhooks.pace import FIRST_PER_SECOND
 from tests.api import LINK, App, listed, made, open_app, until
 from tests.hostile import (
     OK,

@@ -17,8 +17,8 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from crypto_checkout.core.key import Scope
-from crypto_checkout.services.retention import Retention
+from crypto_checkout.core.owner.api_key import Scope
+from crypto_checkout.services.upkeep.retention import Retention
 from tests.api import ENDPOINT, LINK, PRICE, App, Clock, error, listed, made, open_app
 from tests.server import Server
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crypto_checkout.core.errors import ProviderFailed
-from crypto_checkout.core.shapes import SessionResource
+from crypto_checkout.core.public.types import SessionResource
 from tests.anvil import Anvil
 from tests.nodes import Error, forwarding, running
 from tests.shop import CONFIRMATIONS, FRESH_XPUB, ONE_COIN, open_shop, pay

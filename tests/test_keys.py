@@ -11,10 +11,10 @@ from structlog.testing import capture_logs
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.errors import InvalidApiKey, ResourceNotFound, RevokedApiKey
-from crypto_checkout.core.key import ApiKey, Scope
-from crypto_checkout.services import keys
-from crypto_checkout.services.keys import Keys
-from crypto_checkout.store import keys as store
+from crypto_checkout.core.owner.api_key import ApiKey, Scope
+from crypto_checkout.services.owner import api_keys
+from crypto_checkout.services.owner.api_keys import Keys
+from crypto_checkout.store.owner import api_keys as store
 from tests.api import App, Clock, error, listed, open_app, until
 
 EVENTS = "/events"
@@ -63,7 +63,7 @@ async def test_a_revoked_key_is_told_so_and_stays_listed(app: App) -> None:
     key, text = await app.key()
     api = await app.anybody(f"Bearer {text}")
     assert await status(api) == 200
-    await app.opened.db.write(lambda unit: keys.revoke(unit, app.opened.events, key.id))
+    await app.opened.db.write(lambda unit: api_keys.revoke(unit, app.opened.events, key.id))
     await until(lambda: refused(api), "the revocation")
     answer = await api.get(EVENTS)
     assert error(answer)["code"] == "revoked_api_key"
@@ -94,7 +94,7 @@ async def test_a_revocation_by_another_connection_works_within_a_second(app: App
 async def test_revoking_twice_keeps_the_first_time_and_records_one_event(app: App) -> None:
     key, _ = await app.key()
     first, second = [
-        await app.opened.db.write(lambda unit: keys.revoke(unit, app.opened.events, key.id)) for _ in range(2)
+        await app.opened.db.write(lambda unit: api_keys.revoke(unit, app.opened.events, key.id)) for _ in range(2)
     ]
     assert first == second
     assert first.revoked_at is not None
@@ -105,7 +105,7 @@ async def test_revoking_twice_keeps_the_first_time_and_records_one_event(app: Ap
 
 async def test_nobodys_key_can_not_be_revoked(app: App) -> None:
     with pytest.raises(ResourceNotFound):
-        await app.opened.db.write(lambda unit: keys.revoke(unit, app.opened.events, "ak_1"))
+        await app.opened.db.write(lambda unit: api_keys.revoke(unit, app.opened.events, "ak_1"))
 
 
 async def test_the_last_use_is_noted_to_the_minute(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ async def test_the_last_use_is_noted_to_the_minute(tmp_path: Path) -> None:
 
 async def test_a_key_that_is_refused_is_not_used(app: App) -> None:
     key, text = await app.key()
-    await app.opened.db.write(lambda unit: keys.revoke(unit, app.opened.events, key.id))
+    await app.opened.db.write(lambda unit: api_keys.revoke(unit, app.opened.events, key.id))
     assert await status(await app.anybody(f"Bearer {text}")) == 401
     assert (await stored(app, key)).last_used_at is None
 
@@ -194,7 +194,7 @@ async def test_a_million_wrong_keys_are_not_remembered(app: App) -> None:
 async def test_a_revoked_key_is_refused_also_while_it_is_remembered(app: App) -> None:
     checking = Keys(app.opened.db)
     key, text = await app.key()
-    await app.opened.db.write(lambda unit: keys.revoke(unit, app.opened.events, key.id))
+    await app.opened.db.write(lambda unit: api_keys.revoke(unit, app.opened.events, key.id))
     clock = Clock()
     for _ in range(2):
         with pytest.raises(RevokedApiKey):

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from crypto_checkout.core.errors import RecoverableError
-from crypto_checkout.core.shapes import SessionResource
+from crypto_checkout.core.public.types import SessionResource
 from tests.anvil import Anvil
 from tests.faults import faulty
 from tests.profile import live

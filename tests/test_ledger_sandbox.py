@@ -20,31 +20,32 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from crypto_checkout.chain.sandbox import ASSETS, CHAIN_ID, CONFIRMATIONS, Draft, SandboxChain
-from crypto_checkout.chain.sandbox_state import State
-from crypto_checkout.chain.xpub import ExtendedPublicKey
+from crypto_checkout.chain.sandbox.chain import ASSETS, CHAIN_ID, CONFIRMATIONS, Draft, SandboxChain
+from crypto_checkout.chain.sandbox.state import State
+from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.assess import Tip, assess
+from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED, SETTLED, Session, Status
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed, RecoverableError, SessionNotOpen, StateUnavailable
-from crypto_checkout.core.follow import Block, Head, Header
-from crypto_checkout.core.holdings import Expected
+from crypto_checkout.core.ledger.assess import Tip, assess
+from crypto_checkout.core.ledger.balance_groups import Expected
+from crypto_checkout.core.ledger.follow import Block, Head, Header
+from crypto_checkout.core.ledger.payment import Kind, Payment, Transfer
 from crypto_checkout.core.money import Fiat
-from crypto_checkout.core.payment import Kind, Payment, Transfer
-from crypto_checkout.core.session import ACCEPTED, CLOSED, SETTLED, Session, Status
-from crypto_checkout.core.simulated import Transaction
+from crypto_checkout.core.sandbox import Transaction
 from crypto_checkout.prices.board import PriceBoard
 from crypto_checkout.prices.fixed import FixedSource
-from crypto_checkout.services.events import Events
-from crypto_checkout.services.judge import Judge
-from crypto_checkout.services.offer import Offer, OfferedChain, Offers, Policy
-from crypto_checkout.services.sessions import Sessions, Wanted
-from crypto_checkout.services.settling import Settling
-from crypto_checkout.services.watcher import Watcher
-from crypto_checkout.store import chains, payments, sandbox, unmatched
-from crypto_checkout.store import sessions as session_store
-from crypto_checkout.store.chains import Cursor
+from crypto_checkout.services.checkout.decisions import Settling
+from crypto_checkout.services.checkout.payment_methods import Offer, OfferedChain, Offers, Policy
+from crypto_checkout.services.checkout.sessions import Sessions, Wanted
+from crypto_checkout.services.ledger.judge import Judge
+from crypto_checkout.services.ledger.watcher import Watcher
+from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.store.checkout import sessions as session_store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+from crypto_checkout.store.ledger import cursors, payments, unmatched
+from crypto_checkout.store.ledger.cursors import Cursor
 from crypto_checkout.store.migrate import migrate
+from crypto_checkout.store.sandbox import chain
 from tests.profile import live
 from tests.shop import FRESH_XPUB
 
@@ -189,7 +190,7 @@ class Life(RuleBasedStateMachine):
     async def start(self, state: State | None = None) -> None:
         self.db = await self.opened.enter_async_context(await Database.open(self.path, self.clock))
         if state is not None:
-            await self.db.write(lambda unit: sandbox.save(unit, state.to_json()))
+            await self.db.write(lambda unit: chain.save(unit, state.to_json()))
         text, transactions = await self.db.read(_stored)
         assert text is not None
         self.chain = Wayward(State.from_json(text), self.clock, transactions)
@@ -401,7 +402,7 @@ class Life(RuleBasedStateMachine):
                     self.check(session, paid, strays, cursor)
 
     def recorded(self, unit: ReadUnit) -> tuple[Cursor, list[tuple[Session, list[Payment], list[Payment]]]]:
-        cursor = chains.cursor(unit, CHAIN_ID)
+        cursor = cursors.cursor(unit, CHAIN_ID)
         assert cursor is not None
         found = []
         for session_id in self.sessions:
@@ -500,7 +501,7 @@ class Life(RuleBasedStateMachine):
             return [tuple(row) for query in queries for row in unit.all(query)]
 
         def judge(unit: WriteUnit) -> None:
-            cursor = chains.cursor(unit, CHAIN_ID)
+            cursor = cursors.cursor(unit, CHAIN_ID)
             assert cursor is not None
             for session_id in self.sessions:
                 self.judge._judge(unit, session_id, cursor.tip)
@@ -511,11 +512,11 @@ class Life(RuleBasedStateMachine):
 
 
 def _stored(unit: ReadUnit) -> tuple[str | None, list[Transaction]]:
-    return sandbox.load(unit), sandbox.transactions(unit, -1, START)
+    return chain.load(unit), chain.transactions(unit, -1, START)
 
 
 def _save(unit: WriteUnit, draft: Draft) -> None:
-    sandbox.save(unit, draft.state.to_json(), draft.added, draft.removed)
+    chain.save(unit, draft.state.to_json(), draft.added, draft.removed)
 
 
 def _sums(found: Sequence[Payment]) -> Counter[tuple[str, str]]:

@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from crypto_checkout.core.endpoint import Endpoint
-from crypto_checkout.services.leftovers import Leftovers
-from crypto_checkout.store import deliveries, endpoints, leftovers, lists, replays
+from crypto_checkout.core.webhooks.endpoint import Endpoint
+from crypto_checkout.services.webhooks.endpoint_cleanup import Leftovers
+from crypto_checkout.store import paging
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.migrate import migrate
+from crypto_checkout.store.webhooks import deliveries, endpoint_cleanup, endpoints, replays
 from tests.server import Server
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SHOP = "we_shop"
-PART = leftovers.PART
+PART = endpoint_cleanup.PART
 WAITING = 3 * PART + 7
 MANY = 40 * PART
 
@@ -64,29 +65,29 @@ async def counted(db: Database, endpoint_id: str = SHOP) -> dict[str, int]:
 def switch(unit: WriteUnit, *, on: bool) -> None:
     endpoints.update(unit, endpoint_called(SHOP, active=on))
     if not on:
-        leftovers.give_up_waiting(unit, SHOP)
+        endpoint_cleanup.give_up_waiting(unit, SHOP)
 
 
 async def test_no_write_gives_up_more_than_a_part(db: Database) -> None:
     await db.write(lambda unit: switch(unit, on=False))
     assert await counted(db) == {"pending": WAITING - PART, "abandoned": PART}
-    assert await db.write(lambda unit: leftovers.clear(unit, SHOP))
+    assert await db.write(lambda unit: endpoint_cleanup.clear(unit, SHOP))
     assert await counted(db) == {"pending": WAITING - 2 * PART, "abandoned": 2 * PART}
     await Leftovers(db).turn()
     assert await counted(db) == {"abandoned": WAITING}
     assert await counted(db, "we_other") == {"pending": WAITING}
-    assert await db.read(leftovers.owners) == []
+    assert await db.read(endpoint_cleanup.owners) == []
 
 
 async def test_no_write_deletes_more_than_a_part_and_nothing_shows_a_deleted_endpoint(db: Database) -> None:
-    await db.write(lambda unit: leftovers.delete(unit, SHOP))
+    await db.write(lambda unit: endpoint_cleanup.delete(unit, SHOP))
     assert await counted(db) == {"pending": WAITING - PART}
     shown: list[Any] = await db.read(
         lambda unit: [
             endpoints.get(unit, SHOP),
             *(each for each in endpoints.all_of(unit, livemode=False) if each.id == SHOP),
             *(each for each in endpoints.active(unit, livemode=False) if each.id == SHOP),
-            *(each for each in endpoints.listed(unit, False, lists.Window(10)).items if each.id == SHOP),
+            *(each for each in endpoints.listed(unit, False, paging.Window(10)).items if each.id == SHOP),
             endpoints.count(unit, livemode=False),
             *deliveries.targets(unit, livemode=False),
         ]
@@ -131,11 +132,11 @@ async def test_what_a_replay_brings_back_is_not_given_up_again(db: Database) -> 
 
 
 async def test_it_missed_what_waits_before_that_is_given_up(db: Database) -> None:
-    assert await db.read(lambda unit: leftovers.first_missed_at(unit, SHOP, NOW)) == NOW
+    assert await db.read(lambda unit: endpoint_cleanup.first_missed_at(unit, SHOP, NOW)) == NOW
     await db.write(lambda unit: switch(unit, on=False))
     await Leftovers(db).turn()
-    assert await db.read(lambda unit: leftovers.first_missed_at(unit, SHOP, NOW)) == NOW
-    assert await db.read(lambda unit: leftovers.first_missed_at(unit, "we_nobody", NOW)) is None
+    assert await db.read(lambda unit: endpoint_cleanup.first_missed_at(unit, SHOP, NOW)) == NOW
+    assert await db.read(lambda unit: endpoint_cleanup.first_missed_at(unit, "we_nobody", NOW)) is None
 
 
 def statuses(folder: Path, endpoint_id: str) -> dict[str, int]:

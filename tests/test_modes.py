@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from crypto_checkout.core.simulated import Scenario
+from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.http.api.operations import Operation
 from crypto_checkout.http.api.schemas import ListQuery
 from crypto_checkout.http.api.table import table

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
-from crypto_checkout.services.pacing import FIRST_PER_SECOND, FULL_PER_SECOND, OUTAGE_FAILURES, Pace
+from crypto_checkout.services.webhooks.pace import FIRST_PER_SECOND, FULL_PER_SECOND, OUTAGE_FAILURES, Pace
 
 STEP = 0.001
 MOST = 4

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_checkout.core.password import FEWEST_CHARACTERS, MOST_CHARACTERS, normal, objection
+from crypto_checkout.core.owner.password import FEWEST_CHARACTERS, MOST_CHARACTERS, normal, objection
 
 NAMES = ("Ada's Bakery", "pay adasbakery example")
 

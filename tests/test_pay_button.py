@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_checkout.cli import main
-from crypto_checkout.core.pay_button import pay_button
+from crypto_checkout.core.checkout.pay_button import pay_button
 from crypto_checkout.http.docs.pages import FOLDER
 
 

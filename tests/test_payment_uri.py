@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.payment_uri import call, payment_uri
+from crypto_checkout.core.checkout.payment_uri import call, payment_uri
 
 # The published vector of EIP-55, and USDC on Ethereum.
 TO = Address("0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed")

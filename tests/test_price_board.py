@@ -10,15 +10,15 @@ from typing import Any
 import httpx
 import pytest
 
+from crypto_checkout.core.checkout.quotes import Observation, Rate
 from crypto_checkout.core.errors import PriceUnavailable, UnsupportedAsset
-from crypto_checkout.core.quotes import Observation, Rate
 from crypto_checkout.prices.board import PriceBoard
 from crypto_checkout.prices.coinbase import CoinbaseSource
 from crypto_checkout.prices.coingecko import CoinGeckoSource
-from crypto_checkout.prices.desk import MAX_BACKOFF_SECONDS, SourceStatus
 from crypto_checkout.prices.fixed import TEST_PRICES, FixedSource
 from crypto_checkout.prices.kraken import KrakenSource
 from crypto_checkout.prices.source import Source
+from crypto_checkout.prices.source_state import MAX_BACKOFF_SECONDS, SourceStatus
 from tests.exchanges import NOW, Clock, Exchanges, coinbase, coingecko, http, kraken, ok, open_exchanges
 
 pytestmark = pytest.mark.anyio

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crypto_checkout.core.checkout.quotes import Observation
 from crypto_checkout.core.errors import ProviderFailed, SourceFailed
 from crypto_checkout.core.money import DECIMALS
-from crypto_checkout.core.quotes import Observation
 from crypto_checkout.prices.chainlink import FEEDS, ChainlinkSource, Feed, price_of
 from crypto_checkout.prices.coinbase import CoinbaseSource
 from crypto_checkout.prices.coingecko import CoinGeckoSource

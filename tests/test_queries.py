@@ -8,27 +8,19 @@ from typing import Any
 
 import pytest
 
-from crypto_checkout.core.session import Status
+from crypto_checkout.core.checkout.session import Status
 from crypto_checkout.http.api.operations import Operation
 from crypto_checkout.http.api.schemas import CustomersQuery, ListQuery
 from crypto_checkout.http.api.table import table
-from crypto_checkout.services import sandbox_history
-from crypto_checkout.store import (
-    attention,
-    deliveries,
-    endpoints,
-    events,
-    exports,
-    leftovers,
-    links,
-    lists,
-    replays,
-    search,
-    totals,
-    unmatched,
-)
+from crypto_checkout.services.sandbox import pruning
+from crypto_checkout.store import paging
+from crypto_checkout.store.alerts import issues
+from crypto_checkout.store.checkout import links, totals
+from crypto_checkout.store.checkout.sessions import Filter
 from crypto_checkout.store.database import ReadUnit, WriteUnit
-from crypto_checkout.store.sessions import Filter
+from crypto_checkout.store.ledger import unmatched
+from crypto_checkout.store.reporting import exports, search
+from crypto_checkout.store.webhooks import deliveries, endpoint_cleanup, endpoints, events, replays
 from tests.api import ENDPOINT, LINK, PRICE, App, made
 from tests.dashboard import signed_in, visitor
 
@@ -100,7 +92,7 @@ async def test_a_list_is_read_by_an_index(
 
 async def test_what_the_simulated_chain_needs_is_found_by_indexes(app: App, asked: list[tuple[str, Any]]) -> None:
     asked.clear()
-    await app.opened.db.read(sandbox_history.needed)
+    await app.opened.db.read(pruning.needed)
     queries = list(asked)
     assert len(queries) >= 3
     for sql, parameters in queries:
@@ -112,9 +104,11 @@ WORK: dict[str, Callable[[WriteUnit, str], object]] = {
     "which endpoints take deliveries": lambda unit, _: deliveries.targets(unit, livemode=False),
     "what waits": lambda unit, endpoint_id: deliveries.waiting(unit, endpoint_id, [1, 2], 4),
     "what an attempt takes": lambda unit, _: deliveries.due(unit, 1, LATER),
-    "since when events were missed": lambda unit, endpoint_id: leftovers.first_missed_at(unit, endpoint_id, LATER),
-    "giving up what waits": leftovers.give_up_waiting,
-    "deleting what was sent": leftovers.delete,
+    "since when events were missed": lambda unit, endpoint_id: endpoint_cleanup.first_missed_at(
+        unit, endpoint_id, LATER
+    ),
+    "giving up what waits": endpoint_cleanup.give_up_waiting,
+    "deleting what was sent": endpoint_cleanup.delete,
     "forgetting attempts": lambda unit, _: deliveries.delete_attempts_before(unit, LATER, 100),
     "forgetting events": lambda unit, _: events.delete_before(unit, livemode=False, moment=LATER, limit=100),
     "a replay": lambda unit, endpoint_id: replays.replay_since(
@@ -167,7 +161,7 @@ async def plan(app: App, sql: str, parameters: Any) -> list[str]:
 # --- what only the dashboard asks ------------------------------------------------------------------------------------
 
 EMAIL, HASH = "ada@example.com", "0x" + "1" * 64
-WINDOWS = (lists.Window(25), lists.Window(25, after=7), lists.Window(25, before=7))
+WINDOWS = (paging.Window(25), paging.Window(25, after=7), paging.Window(25, before=7))
 SEARCHES = ("", "cs_1", "0x" + "1" * 40, HASH, EMAIL, "pl_01ARZ3NDEKTSV4RRFFQ69G5FAV", "order=17", "17")
 TIMES = (None, datetime(2026, 1, 1, tzinfo=UTC))
 WANTED = (Filter(), Filter(status=Status.PAID), Filter(created_after=TIMES[1], created_before=TIMES[1]))
@@ -211,12 +205,12 @@ QUESTIONS: dict[str, Callable[[ReadUnit], Any]] = {
     "made": lambda unit: totals.made(unit, False, date(2026, 1, 1), date(2026, 12, 31)),
     "sessions made": lambda unit: totals.sessions_made(unit, False),
     "uncounted": lambda unit: totals.uncounted(unit, 10),
-    "underpaid": lambda unit: attention.in_status(unit, False, Status.UNDERPAID, 10),
-    "late": lambda unit: attention.late(unit, False, 10),
-    "unmatched": lambda unit: attention.unmatched(unit, False, 10),
-    "all unmatched": lambda unit: unmatched.listed(unit, False, lists.Window(10)),
+    "underpaid": lambda unit: issues.in_status(unit, False, Status.UNDERPAID, 10),
+    "late": lambda unit: issues.late(unit, False, 10),
+    "unmatched": lambda unit: issues.unmatched(unit, False, 10),
+    "all unmatched": lambda unit: unmatched.listed(unit, False, paging.Window(10)),
     "what of a resource was sent": lambda unit: deliveries.of_resource(unit, False, "cs_1", 10),
-    "failing": lambda unit: attention.why_failing(unit, "we_1"),
+    "failing": lambda unit: issues.why_failing(unit, "we_1"),
     "last payment": lambda unit: exports.last_seq(unit, False),
     **{
         f"export since {since} before {before}": partial(

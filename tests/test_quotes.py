@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crypto_checkout.core.checkout.quotes import Observation, Rate, settle, units_for
 from crypto_checkout.core.errors import PriceUnavailable
-from crypto_checkout.core.quotes import Observation, Rate, settle, units_for
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 NAMES = ("chainlink", "coinbase", "kraken", "coingecko", "fifth", "sixth", "seventh")

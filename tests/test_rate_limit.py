@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_checkout.core.errors import RateLimitExceeded
-from crypto_checkout.core.key import Scope
+from crypto_checkout.core.owner.api_key import Scope
 from crypto_checkout.http import rate_limit
 from crypto_checkout.http.rate_limit import Allowance, RateLimit
 from tests.api import open_app, until

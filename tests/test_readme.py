@@ -8,7 +8,7 @@ import click
 import pytest
 
 from crypto_checkout.cli import main
-from crypto_checkout.core.session import Status
+from crypto_checkout.core.checkout.session import Status
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from crypto_checkout.core.address import Address
-from crypto_checkout.services import reconcile as service
-from crypto_checkout.services.offer import OfferedChain
-from crypto_checkout.services.reconcile import Compared, Reconcile
+from crypto_checkout.services.checkout.payment_methods import OfferedChain
+from crypto_checkout.services.diagnosis import reconcile as service
+from crypto_checkout.services.diagnosis.reconcile import Compared, Reconcile
 from tests.anvil import Anvil
 from tests.nodes import Error, forwarding, running
 from tests.server import Server, command

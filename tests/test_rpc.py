@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_checkout.chain.rpc import MOST_CALLS, Ask, Rpc, quantity
-from crypto_checkout.chain.transport import MOST_BYTES
+from crypto_checkout.chain.rpc.providers import MOST_CALLS, Ask, Rpc, quantity
+from crypto_checkout.chain.rpc.transport import MOST_BYTES
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed
 from tests.nodes import (
     Behaviour,

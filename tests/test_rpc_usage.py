@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from crypto_checkout import metrics
-from crypto_checkout.chain.meter import Meter
-from crypto_checkout.chain.rpc import Rpc
+from crypto_checkout.chain.rpc.meter import Meter
+from crypto_checkout.chain.rpc.providers import Rpc
+from crypto_checkout.core.diagnosis.rpc_usage import Usage
 from crypto_checkout.core.errors import ProviderFailed
-from crypto_checkout.core.usage import Usage
-from crypto_checkout.services.rpc_usage import KEPT_DAYS, RpcUsage
+from crypto_checkout.services.upkeep.rpc_usage import KEPT_DAYS, RpcUsage
 from crypto_checkout.store import rpc_usage
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.migrate import migrate

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_checkout.chain.sandbox import PAYER, Draft, SandboxChain
-from crypto_checkout.chain.sandbox_state import State
+from crypto_checkout.chain.sandbox.chain import PAYER, Draft, SandboxChain
+from crypto_checkout.chain.sandbox.state import State
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed
-from crypto_checkout.core.follow import Advance, Head, Header, Rollback, common_ancestor, follow
-from crypto_checkout.core.payment import Kind, Transfer
-from crypto_checkout.core.simulated import Transaction
+from crypto_checkout.core.ledger.follow import Advance, Head, Header, Rollback, common_ancestor, follow
+from crypto_checkout.core.ledger.payment import Kind, Transfer
+from crypto_checkout.core.sandbox import Transaction
 from crypto_checkout.store.migrate import migrate, migrations
 
 GENESIS = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from crypto_checkout.store.database import WriteUnit
-from crypto_checkout.store.sandbox_clock import MOST_ANSWERS
+from crypto_checkout.store.sandbox.clock import MOST_ANSWERS
 from tests.api import ENDPOINT, LINK, PRICE, App, Clock, error, listed, made, open_app, until
 from tests.receiver import Receiver
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from crypto_checkout.services.sandbox_history import needed
+from crypto_checkout.services.sandbox.pruning import needed
 from tests.api import App, Clock, open_app, until
 from tests.test_scenarios import OUTCOMES, check, events_of, help_with, look, pay
 from tests.test_scenarios import ask as ask_for

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from crypto_checkout.core.simulated import Scenario
+from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.http.api.table import table
 from tests.api import App, Clock, error, listed, made, open_app
 

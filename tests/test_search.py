@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from crypto_checkout.core.session import Status
-from crypto_checkout.services.events import Events
-from crypto_checkout.services.offer import Offers
-from crypto_checkout.services.sessions import Sessions
-from crypto_checkout.store import search
-from crypto_checkout.store.lists import Window
-from crypto_checkout.store.sessions import Filter
+from crypto_checkout.core.checkout.session import Status
+from crypto_checkout.services.checkout.payment_methods import Offers
+from crypto_checkout.services.checkout.sessions import Sessions
+from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.store.checkout.sessions import Filter
+from crypto_checkout.store.paging import Window
+from crypto_checkout.store.reporting import search
 from tests.api import LINK, App, Clock, made, open_app
 
 SESSIONS, HELPERS = "/checkout_sessions", "/test_helpers"

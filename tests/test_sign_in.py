@@ -10,11 +10,11 @@ import httpx
 import pyotp
 import pytest
 
-from crypto_checkout.core.audit import Action, Actor, ActorKind
-from crypto_checkout.services import second_factor
-from crypto_checkout.services.door import Door
-from crypto_checkout.services.sign_in import LoginEnded
-from crypto_checkout.store import lists
+from crypto_checkout.core.owner.audit import Action, Actor, ActorKind
+from crypto_checkout.services.owner import second_factor
+from crypto_checkout.services.owner.door import Door
+from crypto_checkout.services.owner.sign_in import LoginEnded
+from crypto_checkout.store import paging
 from tests.api import App, Clock, open_app
 from tests.dashboard import PASSWORD, hidden, signed_in, visitor
 
@@ -51,7 +51,7 @@ def everything_in(folder: Path) -> bytes:
 
 async def actions(app: App) -> list[str]:
     """Return the actions of the audit trail, oldest first."""
-    page = await app.opened.door.trail.listed(False, lists.Window(100))
+    page = await app.opened.door.trail.listed(False, paging.Window(100))
     return [entry.action for entry in reversed(page.items)]
 
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from crypto_checkout.services import health
+from crypto_checkout.services.ledger import health
 from tests.anvil import Anvil
 from tests.api import LINK, App, Clock, error, open_app
 from tests.server import Server

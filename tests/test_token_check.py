@@ -9,7 +9,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from crypto_checkout.services import start_check
+from crypto_checkout.services.ledger import startup_check
 from tests.anvil import Anvil
 from tests.api import App, error, open_app, until
 from tests.contracts import PAYABLE, REVERTING
@@ -94,8 +94,8 @@ async def test_an_address_without_a_token_is_named(anvil: Nodes, tmp_path: Path,
 async def test_a_token_waits_for_its_node_and_is_asked_for_again_where_the_node_erred(
     anvil: Nodes, solc: Compiler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(start_check, "_FIRST_PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr(start_check, "_LONGEST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(startup_check, "_FIRST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(startup_check, "_LONGEST_PAUSE_SECONDS", 0.05)
     node = anvil()
     contract = deploy(node, solc, "Token").address
     wrong: dict[str, Any] = {"eth_getCode": "0x"}

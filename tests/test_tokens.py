@@ -6,11 +6,11 @@ from typing import Any
 
 from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.payment import Kind
-from crypto_checkout.core.shapes import SessionResource
-from crypto_checkout.store import sessions as session_store
-from crypto_checkout.store import unmatched
-from crypto_checkout.store.unmatched import Unmatched
+from crypto_checkout.core.ledger.payment import Kind
+from crypto_checkout.core.public.types import SessionResource
+from crypto_checkout.store.checkout import sessions as session_store
+from crypto_checkout.store.ledger import unmatched
+from crypto_checkout.store.ledger.unmatched import Unmatched
 from tests.anvil import Anvil
 from tests.api import open_app, until
 from tests.nodes import Error, forwarding, running

@@ -13,11 +13,11 @@ import pytest
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
+from crypto_checkout.core.checkout.quotes import Rate
+from crypto_checkout.core.checkout.session import Session, Status, Terms
 from crypto_checkout.core.money import DECIMALS, Fiat, format_minor
-from crypto_checkout.core.quotes import Rate
-from crypto_checkout.core.session import Session, Status, Terms
-from crypto_checkout.services.totals import Totals
-from crypto_checkout.store import totals as store
+from crypto_checkout.services.reporting.totals import Totals
+from crypto_checkout.store.checkout import totals as store
 from tests.api import App, Clock, listed, made, open_app
 
 SESSIONS, HELPERS = "/checkout_sessions", "/test_helpers"

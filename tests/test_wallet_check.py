@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from crypto_checkout.chain.evm import EvmChain
-from crypto_checkout.chain.rpc import Rpc
-from crypto_checkout.chain.xpub import ExtendedPublicKey
-from crypto_checkout.services.wallet_check import WINDOW, WalletCheck
-from crypto_checkout.store import wallets
+from crypto_checkout.chain.evm.chain import EvmChain
+from crypto_checkout.chain.rpc.providers import Rpc
+from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
+from crypto_checkout.services.ledger.wallet_check import WINDOW, WalletCheck
+from crypto_checkout.store.checkout import wallets
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.migrate import migrate
 from tests.anvil import Anvil

@@ -14,7 +14,7 @@ import pytest
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed, WalletNotConfigured
-from crypto_checkout.services.watcher import TooDeepReorg
+from crypto_checkout.services.ledger.watcher import TooDeepReorg
 from tests.anvil import Anvil
 from tests.shop import CONFIRMATIONS, ONE_COIN, open_shop, pay
 

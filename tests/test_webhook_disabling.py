@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from crypto_checkout.services.retention import Retention
-from crypto_checkout.store.deliveries import MOST_SHOWN
+from crypto_checkout.services.upkeep.retention import Retention
+from crypto_checkout.store.webhooks.deliveries import MOST_SHOWN
 from tests.api import LINK, App, Clock, listed, made, open_app, until
 from tests.receiver import Receiver
 

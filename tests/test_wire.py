@@ -10,7 +10,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from crypto_checkout.http import wire
+from crypto_checkout.http import connection_limits
 from tests.server import Server
 
 
@@ -74,7 +74,7 @@ def test_many_requests_on_one_connection_each_have_their_own_time(server: Server
 
 
 async def test_a_request_that_never_ends_is_given_up_and_no_request_is_too() -> None:
-    class Hasty(wire.GuardedProtocol):
+    class Hasty(connection_limits.GuardedProtocol):
         request_seconds = 0.2
 
     async def app(_: Scope, receive: Receive, send: Send) -> None:
@@ -104,6 +104,6 @@ async def test_a_request_that_never_ends_is_given_up_and_no_request_is_too() -> 
 
 
 def test_connections_leave_descriptors_for_everything_else() -> None:
-    most = wire.most_connections()
+    most = connection_limits.most_connections()
     assert most >= 64
-    assert wire.most_connections() == most
+    assert connection_limits.most_connections() == most

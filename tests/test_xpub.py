@@ -10,9 +10,9 @@ import sys
 import base58
 import pytest
 
-from crypto_checkout.chain import xpub as room
-from crypto_checkout.chain.mnemonic import new_wallet, xpub_of
-from crypto_checkout.chain.xpub import ExtendedPublicKey, InvalidChild
+from crypto_checkout.chain.wallet import xpub as room
+from crypto_checkout.chain.wallet.mnemonic import new_wallet, xpub_of
+from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey, InvalidChild
 from crypto_checkout.core.address import of_public_key
 
 WORDS = "test test test test test test test test test test test junk"  # anvil's and hardhat's

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from crypto_checkout.core.payment import Payment
-from crypto_checkout.core.shapes import SessionResource
-from crypto_checkout.store import chains, payments, unmatched
-from crypto_checkout.store import sessions as session_store
+from crypto_checkout.core.ledger.payment import Payment
+from crypto_checkout.core.public.types import SessionResource
+from crypto_checkout.store.checkout import sessions as session_store
 from crypto_checkout.store.database import ReadUnit
+from crypto_checkout.store.ledger import cursors, payments, unmatched
 from tests.anvil import Anvil
 from tests.shop import ANVIL_CHAIN_ID, Shop
 from tests.solidity import calldata
@@ -50,7 +50,7 @@ class Truth:
 
 async def compare(shop: Shop, truth: Truth, sessions: list[SessionResource]) -> bool:
     """Fail where the ledger says anything else than the chain up to the cursor; False while that isn't on the chain."""
-    cursor = await shop.db.read(lambda unit: chains.cursor(unit, ANVIL_CHAIN_ID))
+    cursor = await shop.db.read(lambda unit: cursors.cursor(unit, ANVIL_CHAIN_ID))
     assert cursor is not None
     if cursor.number > truth.node.block_number() or truth.block(cursor.number)["hash"] != cursor.hash:
         return False

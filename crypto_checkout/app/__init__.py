@@ -17,17 +17,17 @@ from crypto_checkout.app.parts import Parts, webhook_reach
 from crypto_checkout.config import Config
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
-from crypto_checkout.services.dispatcher import Dispatcher
-from crypto_checkout.services.door import Door
-from crypto_checkout.services.events import Events
-from crypto_checkout.services.health import Health, Sight
-from crypto_checkout.services.leftovers import Leftovers
-from crypto_checkout.services.offer import Offers
-from crypto_checkout.services.retention import Retention
-from crypto_checkout.services.totals import Totals
-from crypto_checkout.services.watcher import Watcher
+from crypto_checkout.services.checkout.payment_methods import Offers
+from crypto_checkout.services.ledger.health import Health, Sight
+from crypto_checkout.services.ledger.watcher import Watcher
+from crypto_checkout.services.owner.door import Door
+from crypto_checkout.services.reporting.totals import Totals
+from crypto_checkout.services.upkeep.retention import Retention
+from crypto_checkout.services.webhooks.dispatcher import Dispatcher
+from crypto_checkout.services.webhooks.endpoint_cleanup import Leftovers
+from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.store.data_folder.lock import FolderLock
 from crypto_checkout.store.database import Database
-from crypto_checkout.store.folder import FolderLock
 from crypto_checkout.store.migrate import migrate
 from crypto_checkout.webhooks.send import Sender
 

@@ -8,12 +8,12 @@ from crypto_checkout.app.parts import Parts
 from crypto_checkout.config import Config
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.mail import MailServer
-from crypto_checkout.services.alarm_channels import Channel, MailChannel, WebhookChannel
-from crypto_checkout.services.alarms import Alarms, Shop
-from crypto_checkout.services.attention import Attention
-from crypto_checkout.services.dispatcher import Sender
-from crypto_checkout.services.health import Health
-from crypto_checkout.services.troubles import Troubles, Watched
+from crypto_checkout.services.alerts.channels import Channel, MailChannel, WebhookChannel
+from crypto_checkout.services.alerts.issues import Attention
+from crypto_checkout.services.alerts.notifier import Alarms, Shop
+from crypto_checkout.services.alerts.server_issues import Troubles, Watched
+from crypto_checkout.services.ledger.health import Health
+from crypto_checkout.services.webhooks.dispatcher import Sender
 
 
 def attention(parts: Parts, modes: Mapping[bool, Mode | None]) -> Attention:

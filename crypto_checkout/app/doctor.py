@@ -12,18 +12,18 @@ import httpx
 
 from crypto_checkout.app import prices
 from crypto_checkout.app.modes import configured_tokens
-from crypto_checkout.chain import sandbox
-from crypto_checkout.chain.xpub import ExtendedPublicKey
+from crypto_checkout.chain.sandbox import chain as sandbox
+from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.config import Chain, Config
 from crypto_checkout.config.values import is_near
 from crypto_checkout.core.address import Address, checksum
-from crypto_checkout.core.diagnosis import Diagnosis, fail, ok, warn
+from crypto_checkout.core.diagnosis.checks import Diagnosis, fail, ok, warn
 from crypto_checkout.core.errors import RecoverableError, SourceFailed
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.prices.source import Source
-from crypto_checkout.services import check_up
-from crypto_checkout.store import chains as chain_store
+from crypto_checkout.services.diagnosis import checks
 from crypto_checkout.store.database import Database
+from crypto_checkout.store.ledger import cursors as chain_store
 
 _SHOWN_ADDRESSES = 3
 _SECONDS = 10.0
@@ -51,7 +51,7 @@ async def chains(config: Config, db: Database | None, clock: Clock) -> list[Diag
 
 
 async def _chain(config: Config, place: int, chain: Chain, db: Database | None, clock: Clock) -> list[Diagnosis]:
-    from crypto_checkout.chain.probe import Probe
+    from crypto_checkout.chain.evm.probe import Probe
 
     async with AsyncExitStack() as stack:
         probes = [Probe(chain.id, url) for url in chain.rpc_urls]
@@ -60,23 +60,23 @@ async def _chain(config: Config, place: int, chain: Chain, db: Database | None, 
         probed = await asyncio.gather(*(probe.look() for probe in probes))
         heads = [each.head for each in probed if each.head is not None]
         if not heads:
-            return check_up.of_providers(chain.name, f"chains[{place}]", probed, {})
+            return checks.of_providers(chain.name, f"chains[{place}]", probed, {})
         newest, common = max(heads, key=lambda head: head.number), min(head.number for head in heads)
         hashes = await asyncio.gather(*(probe.hash_at(common) for probe in probes))
         shown = {f"{number} {probe.name}": h for number, (probe, h) in enumerate(zip(probes, hashes, strict=True)) if h}
         found = [
-            *check_up.of_providers(chain.name, f"chains[{place}]", probed, shown),
-            check_up.of_clock(chain.name, newest, clock()),
+            *checks.of_providers(chain.name, f"chains[{place}]", probed, shown),
+            checks.of_clock(chain.name, newest, clock()),
         ]
     if db is not None:
         cursor = await db.read(lambda unit: chain_store.cursor(unit, chain.id))
-        found.append(check_up.of_cursor(chain.name, newest, cursor))
+        found.append(checks.of_cursor(chain.name, newest, cursor))
     return [*found, *await _tokens(config, chain)]
 
 
 async def _tokens(config: Config, chain: Chain) -> list[Diagnosis]:
-    from crypto_checkout.chain.evm import EvmChain
-    from crypto_checkout.chain.rpc import Rpc
+    from crypto_checkout.chain.evm.chain import EvmChain
+    from crypto_checkout.chain.rpc.providers import Rpc
 
     opened, found = EvmChain(Rpc(chain.id, chain.rpc_urls, timeout_seconds=_SECONDS)), []
     try:
@@ -89,7 +89,7 @@ async def _tokens(config: Config, chain: Chain) -> list[Diagnosis]:
                 name = f"{chain.name}: {token.asset.symbol}"
                 found.append(warn(name, f"can't be asked: {error}", "Try again when a provider answers."))
             else:
-                found.append(check_up.of_token(chain.name, token, facts))
+                found.append(checks.of_token(chain.name, token, facts))
     finally:
         await opened.close()
     return found
@@ -99,8 +99,8 @@ async def price_sources(config: Config, clock: Clock) -> list[Diagnosis]:
     """Ask each price source for the coin of the first chain; test mode has prices of its own."""
     if not config.chains:
         return [ok("prices", "those of test mode, from a table")]
-    from crypto_checkout.chain.evm import EvmChain
-    from crypto_checkout.chain.rpc import Rpc
+    from crypto_checkout.chain.evm.chain import EvmChain
+    from crypto_checkout.chain.rpc.providers import Rpc
 
     async with AsyncExitStack() as stack:
         opened = {

@@ -7,35 +7,36 @@ from typing import TYPE_CHECKING, Any
 
 from crypto_checkout.app import prices
 from crypto_checkout.app.parts import Parts
-from crypto_checkout.chain import sandbox
-from crypto_checkout.chain.sandbox import SandboxChain
-from crypto_checkout.chain.sandbox_state import State
-from crypto_checkout.chain.sandbox_view import SandboxView
-from crypto_checkout.chain.xpub import ExtendedPublicKey
+from crypto_checkout.chain.sandbox import chain as sandbox
+from crypto_checkout.chain.sandbox.chain import SandboxChain
+from crypto_checkout.chain.sandbox.state import State
+from crypto_checkout.chain.sandbox.view import SandboxView
+from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.config import Chain
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.moments import Clock
-from crypto_checkout.services import sandbox_history, watcher
-from crypto_checkout.services.addresses import Addresses
-from crypto_checkout.services.explain import Configured
-from crypto_checkout.services.judge import Judge
-from crypto_checkout.services.offer import Offer, OfferedChain, Policy, Tier
-from crypto_checkout.services.rpc_usage import RpcUsage
-from crypto_checkout.services.token_check import ConfiguredToken, TokenCheck
-from crypto_checkout.services.troubles import ProviderHealth
-from crypto_checkout.services.wallet_check import WalletCheck
-from crypto_checkout.services.watcher import Watcher
-from crypto_checkout.store import chains as chain_store
-from crypto_checkout.store import sandbox as sandbox_store
-from crypto_checkout.store import sessions as session_store
-from crypto_checkout.store import wallets
+from crypto_checkout.services.alerts.server_issues import ProviderHealth
+from crypto_checkout.services.checkout.addresses import Addresses
+from crypto_checkout.services.checkout.payment_methods import Offer, OfferedChain, Policy, Tier
+from crypto_checkout.services.diagnosis.explain import Configured
+from crypto_checkout.services.ledger import watcher
+from crypto_checkout.services.ledger.judge import Judge
+from crypto_checkout.services.ledger.token_check import ConfiguredToken, TokenCheck
+from crypto_checkout.services.ledger.wallet_check import WalletCheck
+from crypto_checkout.services.ledger.watcher import Watcher
+from crypto_checkout.services.sandbox import pruning
+from crypto_checkout.services.upkeep.rpc_usage import RpcUsage
+from crypto_checkout.store.checkout import sessions as session_store
+from crypto_checkout.store.checkout import wallets
+from crypto_checkout.store.data_folder.given_out import GivenOut
 from crypto_checkout.store.database import Database
-from crypto_checkout.store.given_out import GivenOut
+from crypto_checkout.store.ledger import cursors as chain_store
+from crypto_checkout.store.sandbox import chain as sandbox_store
 
 if TYPE_CHECKING:
-    from crypto_checkout.chain.evm import EvmChain
-    from crypto_checkout.chain.meter import Meter
+    from crypto_checkout.chain.evm.chain import EvmChain
+    from crypto_checkout.chain.rpc.meter import Meter
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
 
@@ -95,8 +96,8 @@ async def test(parts: Parts) -> Mode | None:
     """Open the simulated chain where it stands."""
     if not parts.config.test_mode.enabled:
         return None
-    chain = SandboxView(await _sandbox_state(parts), parts.clock, await parts.db.read(sandbox_history.needed))
-    history = sandbox_history.History(parts.db, chain, parts.clock)
+    chain = SandboxView(await _sandbox_state(parts), parts.clock, await parts.db.read(pruning.needed))
+    history = pruning.History(parts.db, chain, parts.clock)
     watching = Watcher(
         parts.db,
         chain,
@@ -135,8 +136,8 @@ async def open_chain(chain: Chain, db: Database, clock: Clock) -> "tuple[EvmChai
 
     Watched are the tokens of the configuration, and those that sessions were ever made in.
     """
-    from crypto_checkout.chain.evm import EvmChain
-    from crypto_checkout.chain.rpc import Rpc
+    from crypto_checkout.chain.evm.chain import EvmChain
+    from crypto_checkout.chain.rpc.providers import Rpc
 
     used = await db.read(lambda unit: session_store.tokens(unit, chain.id))
     rpc = Rpc(chain.id, chain.rpc_urls)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from crypto_checkout.config import Config
 from crypto_checkout.core.moments import Clock
-from crypto_checkout.services.events import Events
+from crypto_checkout.services.webhooks.outbox import Events
 from crypto_checkout.store.database import Database
 from crypto_checkout.webhooks.networks import Reach
 

@@ -7,11 +7,11 @@ from typing import Protocol
 import httpx
 
 from crypto_checkout.app.parts import Parts
-from crypto_checkout.chain.sandbox import SandboxChain
+from crypto_checkout.chain.sandbox.chain import SandboxChain
 from crypto_checkout.config import Config
+from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.errors import PriceUnavailable
 from crypto_checkout.core.moments import Clock
-from crypto_checkout.core.quotes import Rate
 from crypto_checkout.prices.board import PriceBoard
 from crypto_checkout.prices.chainlink import ChainlinkSource
 from crypto_checkout.prices.coinbase import CoinbaseSource
@@ -23,7 +23,7 @@ from crypto_checkout.prices.source import Source
 
 
 class ChainReader(Protocol):
-    """Reads contracts, which is what Chainlink's prices are; see `chain.evm`."""
+    """Reads contracts, which is what Chainlink's prices are; see `chain.evm.chain`."""
 
     async def read_contract(self, contract: str, data: str) -> bytes:
         """Return what a contract answers."""

@@ -14,9 +14,10 @@ from starlette.routing import Route
 from crypto_checkout.app.modes import Mode
 from crypto_checkout.app.parts import Parts, webhook_reach
 from crypto_checkout.config import Config
-from crypto_checkout.core import examples, ids
+from crypto_checkout.core import ids
 from crypto_checkout.core.errors import CheckoutError
-from crypto_checkout.core.shapes import SessionResource
+from crypto_checkout.core.public import examples
+from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.http import errors, static, status
 from crypto_checkout.http.api import publication
 from crypto_checkout.http.api.openapi import document
@@ -26,35 +27,35 @@ from crypto_checkout.http.api.table import table
 from crypto_checkout.http.checkout import pages
 from crypto_checkout.http.checkout.view import ChainFace
 from crypto_checkout.http.compression import Compression
-from crypto_checkout.http.dashboard.desk import Desk
-from crypto_checkout.http.dashboard.routes import Dashboard
+from crypto_checkout.http.dashboard.frame.router import Dashboard
+from crypto_checkout.http.dashboard.frame.services import Desk
 from crypto_checkout.http.dashboard.table import MENUS, PAGES
 from crypto_checkout.http.docs import pages as docs
 from crypto_checkout.http.middleware import Surroundings
 from crypto_checkout.http.rate_limit import RateLimit, link_limit, page_limit
-from crypto_checkout.services.attention import Attention
-from crypto_checkout.services.choosing import Choosing
-from crypto_checkout.services.copies import Copies
-from crypto_checkout.services.customers import Customers
-from crypto_checkout.services.deliveries import Deliveries
-from crypto_checkout.services.dispatcher import Sender
-from crypto_checkout.services.door import Door
-from crypto_checkout.services.dossiers import Dossiers
-from crypto_checkout.services.endpoints import Endpoints
-from crypto_checkout.services.explain import Configured, Explain
-from crypto_checkout.services.exports import Exports
-from crypto_checkout.services.health import Health, Sight
-from crypto_checkout.services.keys import Keys
-from crypto_checkout.services.links import Links
-from crypto_checkout.services.looking import Looking
-from crypto_checkout.services.offer import OfferedChain, Offers
-from crypto_checkout.services.payers import Payers
-from crypto_checkout.services.sandbox import Sandbox
-from crypto_checkout.services.sessions import Sessions
-from crypto_checkout.services.settings import Settings
-from crypto_checkout.services.settling import Settling
-from crypto_checkout.services.totals import Totals
-from crypto_checkout.services.watcher import Watcher
+from crypto_checkout.services.alerts.issues import Attention
+from crypto_checkout.services.checkout.asset_choice import Choosing
+from crypto_checkout.services.checkout.customers import Customers
+from crypto_checkout.services.checkout.decisions import Settling
+from crypto_checkout.services.checkout.links import Links
+from crypto_checkout.services.checkout.payment_methods import OfferedChain, Offers
+from crypto_checkout.services.checkout.sessions import Sessions
+from crypto_checkout.services.diagnosis.explain import Configured, Explain
+from crypto_checkout.services.diagnosis.payment_detail import Dossiers
+from crypto_checkout.services.ledger.check_now import Looking
+from crypto_checkout.services.ledger.health import Health, Sight
+from crypto_checkout.services.ledger.watcher import Watcher
+from crypto_checkout.services.owner.api_keys import Keys
+from crypto_checkout.services.owner.door import Door
+from crypto_checkout.services.payer import Payers
+from crypto_checkout.services.reporting.config_snippets import Settings
+from crypto_checkout.services.reporting.exports import Exports
+from crypto_checkout.services.reporting.totals import Totals
+from crypto_checkout.services.sandbox.controls import Sandbox
+from crypto_checkout.services.upkeep.backup_download import Copies
+from crypto_checkout.services.webhooks.deliveries import Deliveries
+from crypto_checkout.services.webhooks.dispatcher import Sender
+from crypto_checkout.services.webhooks.endpoints import Endpoints
 
 
 def application(

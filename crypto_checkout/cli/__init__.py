@@ -8,9 +8,10 @@ import click
 from crypto_checkout import __version__
 
 # The modules, not the commands in them: those have the same names and would hide them.
-from . import (
+from crypto_checkout.cli import (
     admin,
     alerts,
+    database,
     demo,
     doctor,
     explain,
@@ -23,10 +24,9 @@ from . import (
     serve,
     sessions,
     trigger,
-    upkeep,
     webhooks,
 )
-from .options import Options
+from crypto_checkout.cli.support.options import Options
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -61,9 +61,9 @@ for command in (
     explain.explain,
     reconcile.reconcile,
     doctor.doctor,
-    upkeep.backup,
-    upkeep.restore,
-    upkeep.migrate,
+    database.backup,
+    database.restore,
+    database.migrate,
     admin.admin,
     openapi.openapi,
 ):

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .opening import fail, load_config, with_database
-from .options import Options
+from crypto_checkout.cli.support.options import Options
+from crypto_checkout.cli.support.setup import fail, load_config, with_database
 
 if TYPE_CHECKING:
     from crypto_checkout.store.database import Database
@@ -28,7 +28,7 @@ def reset_password(options: Options) -> None:
     It is asked for, or read from standard input. A second factor is switched off, its recovery codes are void. The
     server may run meanwhile.
     """
-    from crypto_checkout.services.door import Door
+    from crypto_checkout.services.owner.door import Door
 
     config = load_config(options)
     password = _asked_for([config.branding.name]) if sys.stdin.isatty() else _read([config.branding.name])
@@ -43,7 +43,7 @@ def reset_password(options: Options) -> None:
 
 
 def _asked_for(names: list[str]) -> str:
-    from crypto_checkout.core.password import objection
+    from crypto_checkout.core.owner.password import objection
 
     wrong: str | None = ""
     for _ in range(_TRIES):
@@ -58,7 +58,7 @@ def _asked_for(names: list[str]) -> str:
 
 
 def _read(names: list[str]) -> str:
-    from crypto_checkout.core.password import objection
+    from crypto_checkout.core.owner.password import objection
 
     password = sys.stdin.readline().rstrip("\r\n")
     wrong = objection(password, names)

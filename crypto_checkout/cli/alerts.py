@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .opening import fail, load_config, print_json
-from .options import Options, json_option
+from crypto_checkout.cli.support.options import Options, json_option
+from crypto_checkout.cli.support.setup import fail, load_config, print_json
 
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
@@ -42,7 +42,7 @@ async def _send(config: "Config") -> list[tuple[str, str, str | None]]:
     """Send a test on each channel; return its name, whom it reaches, and what was wrong."""
     from crypto_checkout.app.alerts import channels, shop
     from crypto_checkout.app.parts import webhook_reach
-    from crypto_checkout.services.alarms import try_channels
+    from crypto_checkout.services.alerts.notifier import try_channels
     from crypto_checkout.webhooks.send import Sender
 
     from .beside import clock

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from .beside import clock
 
 if TYPE_CHECKING:
-    from crypto_checkout.chain.evm import EvmChain
-    from crypto_checkout.chain.sandbox_view import SandboxView
+    from crypto_checkout.chain.evm.chain import EvmChain
+    from crypto_checkout.chain.sandbox.view import SandboxView
     from crypto_checkout.config import Config
-    from crypto_checkout.services.explain import Configured
+    from crypto_checkout.services.diagnosis.explain import Configured
     from crypto_checkout.store.database import Database
 
 
@@ -27,7 +27,7 @@ class Chains:
 async def chains(config: "Config", db: "Database") -> AsyncIterator[Chains]:
     """Open them; what they ask their providers is counted as the server's is."""
     from crypto_checkout import log
-    from crypto_checkout.services.rpc_usage import RpcUsage
+    from crypto_checkout.services.upkeep.rpc_usage import RpcUsage
 
     log.silence()
     async with AsyncExitStack() as stack:
@@ -45,11 +45,11 @@ async def chains(config: "Config", db: "Database") -> AsyncIterator[Chains]:
 
 
 def configured(config: "Config", opened: Chains) -> "dict[int, Configured]":
-    """Return the chains with what is offered on them, as `services.explain` wants them."""
+    """Return the chains with what is offered on them, as `services.diagnosis.explain` wants them."""
     from crypto_checkout.app.modes import offered
-    from crypto_checkout.chain import sandbox
-    from crypto_checkout.services.explain import Configured
-    from crypto_checkout.services.offer import OfferedChain
+    from crypto_checkout.chain.sandbox import chain as sandbox
+    from crypto_checkout.services.checkout.payment_methods import OfferedChain
+    from crypto_checkout.services.diagnosis.explain import Configured
 
     found = {chain.id: Configured(opened.live[chain.id], offered(chain)) for chain in config.chains}
     if opened.sandbox is not None:
@@ -60,12 +60,12 @@ def configured(config: "Config", opened: Chains) -> "dict[int, Configured]":
 
 async def _sandbox(db: "Database") -> "SandboxView | None":
     """Open the simulated chain as it is stored, to be read only."""
-    from crypto_checkout.chain.sandbox_state import State
-    from crypto_checkout.chain.sandbox_view import SandboxView
-    from crypto_checkout.services import sandbox_history
-    from crypto_checkout.store import sandbox
+    from crypto_checkout.chain.sandbox.state import State
+    from crypto_checkout.chain.sandbox.view import SandboxView
+    from crypto_checkout.services.sandbox import pruning
+    from crypto_checkout.store.sandbox import chain as sandbox
 
     state = await db.read(sandbox.load)
     if state is None:
         return None
-    return SandboxView(State.from_json(state), clock, await db.read(sandbox_history.needed))
+    return SandboxView(State.from_json(state), clock, await db.read(pruning.needed))

@@ -10,19 +10,18 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn
 
+from crypto_checkout.cli.support.urls import public_url
 from crypto_checkout.core.errors import WalletNotConfigured
-
-from .whereabouts import public_url
 
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
-    from crypto_checkout.core.shapes import SessionResource
-    from crypto_checkout.services.deliveries import Deliveries
-    from crypto_checkout.services.endpoints import Endpoints
-    from crypto_checkout.services.links import Links
-    from crypto_checkout.services.offer import Offer, OfferedChain
-    from crypto_checkout.services.sessions import Sessions
-    from crypto_checkout.services.settling import Settling
+    from crypto_checkout.core.public.types import SessionResource
+    from crypto_checkout.services.checkout.decisions import Settling
+    from crypto_checkout.services.checkout.links import Links
+    from crypto_checkout.services.checkout.payment_methods import Offer, OfferedChain
+    from crypto_checkout.services.checkout.sessions import Sessions
+    from crypto_checkout.services.webhooks.deliveries import Deliveries
+    from crypto_checkout.services.webhooks.endpoints import Endpoints
     from crypto_checkout.store.database import Database
 
 
@@ -33,21 +32,21 @@ def clock() -> datetime:
 
 def sessions(config: "Config", db: "Database") -> "Sessions":
     """Return the sessions, to show them."""
-    from crypto_checkout.services.events import Events
-    from crypto_checkout.services.offer import Offers
-    from crypto_checkout.services.sessions import Sessions
+    from crypto_checkout.services.checkout.payment_methods import Offers
+    from crypto_checkout.services.checkout.sessions import Sessions
+    from crypto_checkout.services.webhooks.outbox import Events
 
     return Sessions(db, Offers([]), Events(), public_url=public_url(config))
 
 
 async def settling(config: "Config", db: "Database") -> "Settling":
     """Return what decides about sessions, by the time of each mode's chain: that of test mode may run ahead."""
-    from crypto_checkout.chain.sandbox import SandboxChain
-    from crypto_checkout.chain.sandbox_state import State
-    from crypto_checkout.services.events import Events
-    from crypto_checkout.services.offer import Offers
-    from crypto_checkout.services.settling import Settling
-    from crypto_checkout.store import sandbox
+    from crypto_checkout.chain.sandbox.chain import SandboxChain
+    from crypto_checkout.chain.sandbox.state import State
+    from crypto_checkout.services.checkout.decisions import Settling
+    from crypto_checkout.services.checkout.payment_methods import Offers
+    from crypto_checkout.services.webhooks.outbox import Events
+    from crypto_checkout.store.sandbox import chain as sandbox
 
     offers = []
     state = await db.read(sandbox.load)
@@ -60,10 +59,10 @@ async def settling(config: "Config", db: "Database") -> "Settling":
 def links(config: "Config", db: "Database") -> "Links":
     """Return the links, on the chains and in the coins that are configured."""
     from crypto_checkout.app.modes import offered
-    from crypto_checkout.chain import sandbox
-    from crypto_checkout.services.events import Events
-    from crypto_checkout.services.links import Links
-    from crypto_checkout.services.offer import OfferedChain, Offers
+    from crypto_checkout.chain.sandbox import chain as sandbox
+    from crypto_checkout.services.checkout.links import Links
+    from crypto_checkout.services.checkout.payment_methods import OfferedChain, Offers
+    from crypto_checkout.services.webhooks.outbox import Events
 
     offers = []
     if config.chains:
@@ -77,8 +76,8 @@ def links(config: "Config", db: "Database") -> "Links":
 def endpoints(config: "Config", db: "Database") -> "Endpoints":
     """Return the webhook endpoints."""
     from crypto_checkout.app.parts import webhook_reach
-    from crypto_checkout.services.endpoints import Endpoints
-    from crypto_checkout.services.events import Events
+    from crypto_checkout.services.webhooks.endpoints import Endpoints
+    from crypto_checkout.services.webhooks.outbox import Events
 
     return Endpoints(db, Events(), reach=webhook_reach(config))
 
@@ -87,8 +86,9 @@ def endpoints(config: "Config", db: "Database") -> "Endpoints":
 async def deliveries(config: "Config", db: "Database") -> "AsyncIterator[Deliveries]":
     """Open what tries endpoints and has events sent again."""
     from crypto_checkout.app.parts import webhook_reach
-    from crypto_checkout.core import examples, ids
-    from crypto_checkout.services.deliveries import Deliveries
+    from crypto_checkout.core import ids
+    from crypto_checkout.core.public import examples
+    from crypto_checkout.services.webhooks.deliveries import Deliveries
     from crypto_checkout.webhooks.send import Sender
 
     def example() -> "SessionResource":
@@ -117,7 +117,7 @@ def _offer(
     chains: "tuple[OfferedChain, ...]",
     chain_time: Callable[[datetime], datetime] = lambda now: now,
 ) -> "Offer":
-    from crypto_checkout.services.offer import Offer, Policy
+    from crypto_checkout.services.checkout.payment_methods import Offer, Policy
 
     terms = config.sessions
     policy = Policy(

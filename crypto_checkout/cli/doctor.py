@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import tables
-from .opening import print_json
-from .options import Options, json_option
+from crypto_checkout.cli.support import tables
+from crypto_checkout.cli.support.options import Options, json_option
+from crypto_checkout.cli.support.setup import print_json
 
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
-    from crypto_checkout.core.diagnosis import Diagnosis
+    from crypto_checkout.core.diagnosis.checks import Diagnosis
     from crypto_checkout.store.database import Database
 
 _FEW_BYTES = 10**9
@@ -35,7 +35,7 @@ def doctor(options: Options, *, as_json: bool) -> None:
 
     The server may run meanwhile. Nothing is changed. Ends with exit code 1 where something fails.
     """
-    from crypto_checkout.core.diagnosis import Mark
+    from crypto_checkout.core.diagnosis.checks import Mark
 
     found = _examined(options)
     if as_json:
@@ -57,7 +57,7 @@ def doctor(options: Options, *, as_json: bool) -> None:
 def _examined(options: Options) -> "list[Diagnosis]":
     from crypto_checkout import log
     from crypto_checkout.config import ConfigInvalid, find_file, load
-    from crypto_checkout.core.diagnosis import fail, ok
+    from crypto_checkout.core.diagnosis.checks import fail, ok
 
     log.silence()
     try:
@@ -85,10 +85,10 @@ async def _opened(config: "Config") -> "list[Diagnosis]":
 
 async def _around(config: "Config", db: "Database | None") -> "list[Diagnosis]":
     from crypto_checkout.app import doctor as examine
-    from crypto_checkout.services import check_up
+    from crypto_checkout.cli.support.urls import public_url
+    from crypto_checkout.services.diagnosis import checks
 
     from .beside import clock
-    from .whereabouts import public_url
 
     found = examine.wallet(config)
     around = await asyncio.gather(
@@ -99,7 +99,7 @@ async def _around(config: "Config", db: "Database | None") -> "list[Diagnosis]":
     found += [each for some in around for each in some]
     if db is not None:
         names = {chain.id: chain.name for chain in config.chains}
-        found += await db.read(lambda unit: [*check_up.of_endpoints(unit), *check_up.of_usage(unit, names)])
+        found += await db.read(lambda unit: [*checks.of_endpoints(unit), *checks.of_usage(unit, names)])
     return found
 
 
@@ -107,7 +107,7 @@ async def _around(config: "Config", db: "Database | None") -> "list[Diagnosis]":
 
 
 def _folder(config: "Config") -> "list[Diagnosis]":
-    from crypto_checkout.core.diagnosis import fail, ok, warn
+    from crypto_checkout.core.diagnosis.checks import fail, ok, warn
 
     folder = config.database.path.absolute().parent
     there = folder
@@ -129,16 +129,17 @@ def _folder(config: "Config") -> "list[Diagnosis]":
 
 
 def _database(config: "Config") -> "list[Diagnosis]":
-    from crypto_checkout.core.diagnosis import fail, ok, warn
+    from crypto_checkout.core.diagnosis.checks import fail, ok, warn
     from crypto_checkout.core.errors import FatalError
-    from crypto_checkout.store import check_up, migrate
+    from crypto_checkout.store import migrate
+    from crypto_checkout.store.data_folder import integrity
 
     path = config.database.path
     if not path.exists():
         return [warn("database", f"there is none yet at {path.absolute()}", "Start the server: crypto-checkout serve")]
     restore = "Stop the server, and put a copy back: crypto-checkout restore FILE"
     try:
-        problem, lacking = check_up.integrity(path), migrate.pending(path)
+        problem, lacking = integrity.integrity(path), migrate.pending(path)
     except (OSError, FatalError) as error:
         return [fail("database", f"{path.absolute()} can't be read: {error}", restore)]
     if problem is not None:
@@ -152,7 +153,7 @@ def _database(config: "Config") -> "list[Diagnosis]":
 
 
 def _served(config: "Config") -> "Diagnosis":
-    from crypto_checkout.core.diagnosis import ok, warn
+    from crypto_checkout.core.diagnosis.checks import ok, warn
 
     process = _server(config)
     if process is None:
@@ -163,7 +164,7 @@ def _served(config: "Config") -> "Diagnosis":
 def _server(config: "Config") -> str | None:
     """Return the id of the process that serves the data folder; None where none does."""
     from crypto_checkout.core.errors import FolderInUse
-    from crypto_checkout.store.folder import FolderLock
+    from crypto_checkout.store.data_folder.lock import FolderLock
 
     folder = config.database.path.resolve().parent
     if not folder.exists():
@@ -178,9 +179,9 @@ def _server(config: "Config") -> str | None:
 
 
 def _backup(config: "Config") -> "Diagnosis":
-    from crypto_checkout.core.diagnosis import ok, warn
-    from crypto_checkout.core.explanation import span
-    from crypto_checkout.store import last_backup
+    from crypto_checkout.core.diagnosis.checks import ok, warn
+    from crypto_checkout.core.diagnosis.explanation import span
+    from crypto_checkout.store.data_folder import last_backup
 
     from .beside import clock
 
@@ -198,7 +199,7 @@ def _backup(config: "Config") -> "Diagnosis":
 
 
 def _lines(found: "Sequence[Diagnosis]") -> Iterator[str]:
-    from crypto_checkout.core.diagnosis import Mark
+    from crypto_checkout.core.diagnosis.checks import Mark
 
     for each in found:
         # The mistakes of a configuration stand one below the other; all else is one line, whoever wrote it.

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import tables
-from .opening import fail, load_config, print_json, with_database
-from .options import Options, json_option
+from crypto_checkout.cli.support import tables
+from crypto_checkout.cli.support.options import Options, json_option
+from crypto_checkout.cli.support.setup import fail, load_config, print_json, with_database
 
 if TYPE_CHECKING:
-    from crypto_checkout.core.explanation import Explanation, Step
+    from crypto_checkout.core.diagnosis.explanation import Explanation, Step
     from crypto_checkout.store.database import Database
 
 
@@ -26,14 +26,14 @@ def explain(options: Options, *, subject: str, as_json: bool) -> None:
     A transaction is looked up on every configured chain; what can't be asked is said. Ends with exit code 1 where
     nothing is known.
     """
-    from crypto_checkout.core.explanation import Outcome
+    from crypto_checkout.core.diagnosis.explanation import Outcome
 
     from . import asking
 
     config = load_config(options)
 
     async def work(db: "Database") -> "Explanation":
-        from crypto_checkout.services.explain import Explain
+        from crypto_checkout.services.diagnosis.explain import Explain
 
         async with asking.chains(config, db) as opened:
             return await Explain(db, asking.configured(config, opened)).of(subject)

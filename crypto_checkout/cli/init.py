@@ -13,8 +13,8 @@ from pathlib import Path
 
 import click
 
-from crypto_checkout.cli.opening import this_program
-from crypto_checkout.cli.options import Options
+from crypto_checkout.cli.support.options import Options
+from crypto_checkout.cli.support.setup import this_program
 
 _TRIES = 3
 _WARNING = """\
@@ -74,7 +74,7 @@ def _ask_for_xpub() -> str:
 
 
 def _checked(text: str) -> str:
-    from crypto_checkout.chain.xpub import ExtendedPublicKey
+    from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 
     try:
         return str(ExtendedPublicKey.parse(text))
@@ -83,7 +83,7 @@ def _checked(text: str) -> str:
 
 
 def _new_wallet() -> str:
-    from crypto_checkout.chain.mnemonic import ENTROPY_BYTES, new_wallet
+    from crypto_checkout.chain.wallet.mnemonic import ENTROPY_BYTES, new_wallet
 
     made = new_wallet(secrets.token_bytes(ENTROPY_BYTES))
     words = made.mnemonic.split()
@@ -119,7 +119,7 @@ def _reads_back(number: int, word: str) -> bool:
 
 
 def _show_addresses(xpub: str) -> None:
-    from crypto_checkout.chain.xpub import ExtendedPublicKey
+    from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
     from crypto_checkout.core.address import checksum
 
     key = ExtendedPublicKey.parse(xpub)

@@ -4,13 +4,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crypto_checkout.core.key import Scope
-
-from .opening import load_config, print_json, with_database
-from .options import Options
+from crypto_checkout.cli.support.options import Options
+from crypto_checkout.cli.support.setup import load_config, print_json, with_database
+from crypto_checkout.core.owner.api_key import Scope
 
 if TYPE_CHECKING:
-    from crypto_checkout.core.key import ApiKey
+    from crypto_checkout.core.owner.api_key import ApiKey
     from crypto_checkout.store.database import Database, WriteUnit
 
 _SCOPES = [scope.value for scope in Scope]
@@ -41,11 +40,11 @@ def create(
     options: Options, *, mode: str, name: str, scopes: tuple[str, ...], as_json: bool, more: tuple[str, ...]
 ) -> None:
     """Make a key; it is shown now and never again."""
-    from crypto_checkout.core.audit import COMMAND_LINE
-    from crypto_checkout.core.events import EventType
-    from crypto_checkout.services import audit
-    from crypto_checkout.services import keys as service
-    from crypto_checkout.services.events import Events
+    from crypto_checkout.core.owner.audit import COMMAND_LINE
+    from crypto_checkout.core.webhooks.events import EventType
+    from crypto_checkout.services.owner import api_keys as service
+    from crypto_checkout.services.owner import audit
+    from crypto_checkout.services.webhooks.outbox import Events
 
     if not name.strip() or len(name) > 200:  # noqa: PLR2004 - as long as a title
         raise click.UsageError("--name takes 1 to 200 characters")
@@ -84,8 +83,8 @@ def _say_where(options: Options, mode: str) -> None:
 @click.pass_obj
 def list_keys(options: Options, *, as_json: bool) -> None:
     """List all keys, revoked ones too."""
-    from crypto_checkout.core import resources
-    from crypto_checkout.store import keys as store
+    from crypto_checkout.core.public import render
+    from crypto_checkout.store.owner import api_keys as store
 
     async def work(db: "Database") -> "list[ApiKey]":
         return await db.read(store.everything)
@@ -93,7 +92,7 @@ def list_keys(options: Options, *, as_json: bool) -> None:
     nothing: list[ApiKey] = []
     found = with_database(options, work, otherwise=nothing)
     if as_json:
-        print_json([resources.api_key(key) for key in found])
+        print_json([render.api_key(key) for key in found])
         return
     if not found:
         click.echo("There is no key yet: crypto-checkout keys create --name NAME")
@@ -110,12 +109,12 @@ def list_keys(options: Options, *, as_json: bool) -> None:
 @click.pass_obj
 def revoke(options: Options, *, key_id: str, as_json: bool) -> None:
     """Take a key out of use, for good and within a second."""
-    from crypto_checkout.core import resources
-    from crypto_checkout.core.audit import COMMAND_LINE
-    from crypto_checkout.core.events import EventType
-    from crypto_checkout.services import audit
-    from crypto_checkout.services import keys as service
-    from crypto_checkout.services.events import Events
+    from crypto_checkout.core.owner.audit import COMMAND_LINE
+    from crypto_checkout.core.public import render
+    from crypto_checkout.core.webhooks.events import EventType
+    from crypto_checkout.services.owner import api_keys as service
+    from crypto_checkout.services.owner import audit
+    from crypto_checkout.services.webhooks.outbox import Events
 
     def end(unit: "WriteUnit") -> "ApiKey":
         revoked = service.revoke(unit, Events(), key_id)
@@ -134,6 +133,6 @@ def revoke(options: Options, *, key_id: str, as_json: bool) -> None:
 
     key = with_database(options, work)
     if as_json:
-        print_json(resources.api_key(key))
+        print_json(render.api_key(key))
         return
     click.echo(f"{key.prefix}… ({key.name}) is revoked.")

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import tables
-from .opening import load_config, print_json, with_database
-from .options import MODES, Options, json_option, limit_option, mode_filter, mode_option
+from crypto_checkout.cli.support import tables
+from crypto_checkout.cli.support.options import MODES, Options, json_option, limit_option, mode_filter, mode_option
+from crypto_checkout.cli.support.setup import load_config, print_json, with_database
 
 if TYPE_CHECKING:
     from crypto_checkout.core.assets import Choice
     from crypto_checkout.core.money import Fiat
-    from crypto_checkout.core.shapes import LinkResource
+    from crypto_checkout.core.public.types import LinkResource
     from crypto_checkout.store.database import Database
 
 _HEADINGS = ("created (UTC)", "id", "mode", "state", "price", "title")
@@ -51,8 +51,8 @@ def create(
     as_json: bool,
 ) -> None:
     """Make a link and print its URL, which anyone may open: each time for a new session at its price."""
-    from crypto_checkout.core.pay_button import pay_button
-    from crypto_checkout.services.links import NewLink
+    from crypto_checkout.core.checkout.pay_button import pay_button
+    from crypto_checkout.services.checkout.links import NewLink
 
     from . import beside
 
@@ -85,20 +85,19 @@ def create(
 @click.pass_obj
 def list_links(options: Options, *, mode: str | None, limit: int, as_json: bool) -> None:
     """List the newest links, of both modes."""
-    from crypto_checkout.core import resources
-    from crypto_checkout.store import links as store
-    from crypto_checkout.store import lists
-
-    from .whereabouts import public_url
+    from crypto_checkout.cli.support.urls import public_url
+    from crypto_checkout.core.public import render
+    from crypto_checkout.store import paging
+    from crypto_checkout.store.checkout import links as store
 
     url = public_url(load_config(options))
 
     async def work(db: "Database") -> "list[LinkResource]":
-        window = lists.Window(limit)
+        window = paging.Window(limit)
         listed = [partial(store.listed, livemode=each, active=None, window=window) for each in MODES[mode]]
         pages = [await db.read(each) for each in listed]
         found = sorted((link for page in pages for link in page.items), key=lambda link: link.id, reverse=True)
-        return [resources.link(link, url) for link in found[:limit]]
+        return [render.link(link, url) for link in found[:limit]]
 
     nothing: list[LinkResource] = []
     found = with_database(options, work, otherwise=nothing)

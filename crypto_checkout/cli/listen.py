@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import tables
+from crypto_checkout.cli.support import tables
+from crypto_checkout.cli.support.options import MODES, Options, event_types, mode_filter, since_option
+from crypto_checkout.cli.support.setup import fail_without_database, load_config, or_sentence
+
 from .beside import clock
-from .opening import fail_without_database, load_config, or_sentence
-from .options import MODES, Options, event_types, mode_filter, since_option
 
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
-    from crypto_checkout.services.listening import Feed, Forwarder, Told
+    from crypto_checkout.services.webhooks.forwarder import Feed, Forwarder, Told
     from crypto_checkout.webhooks.send import Outcome
 
 _LOOK_SECONDS = 0.2
@@ -42,7 +43,7 @@ def listen(options: Options, *, url: str, types: tuple[str, ...], mode: str | No
     For development: give your server the secret that is printed, which stays the same. An event is sent again until
     something answers there. Ctrl-C ends it.
     """
-    from crypto_checkout.services.listening import Feed
+    from crypto_checkout.services.webhooks.forwarder import Feed
 
     config = load_config(options)
     url = _checked_url(url)
@@ -53,7 +54,7 @@ def listen(options: Options, *, url: str, types: tuple[str, ...], mode: str | No
 
 
 async def _listen(config: "Config", feed: "Feed", url: str, since: datetime | None) -> None:
-    from crypto_checkout.services.listening import Forwarder
+    from crypto_checkout.services.webhooks.forwarder import Forwarder
     from crypto_checkout.store.database import Database
     from crypto_checkout.webhooks.networks import Reach
     from crypto_checkout.webhooks.send import Sender

@@ -2,8 +2,8 @@
 
 import click
 
-from .opening import load_config, print_json
-from .options import Options
+from crypto_checkout.cli.support.options import Options
+from crypto_checkout.cli.support.setup import load_config, print_json
 
 
 @click.command()

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import tables
-from .opening import load_config, print_json, with_database
-from .options import Options, json_option
+from crypto_checkout.cli.support import tables
+from crypto_checkout.cli.support.options import Options, json_option
+from crypto_checkout.cli.support.setup import load_config, print_json, with_database
 
 if TYPE_CHECKING:
+    from crypto_checkout.cli.support.progress import Progress
     from crypto_checkout.config import Config
-    from crypto_checkout.core.reconcile import Account
-    from crypto_checkout.services.offer import OfferedChain
-    from crypto_checkout.services.reconcile import Chain, Compared
+    from crypto_checkout.core.diagnosis.reconcile import Account
+    from crypto_checkout.services.checkout.payment_methods import OfferedChain
+    from crypto_checkout.services.diagnosis.reconcile import Chain, Compared
     from crypto_checkout.store.database import Database
 
     from .asking import Chains
-    from .progress import Progress
 
 DIFFERENT = 1
 INCOMPLETE = 2
@@ -38,13 +38,14 @@ def reconcile(options: Options, *, mode: str, as_json: bool) -> None:
     read at the last block that the server has processed; it may run meanwhile. Ends with exit code 1 on any
     difference, and 2 where a chain could not be read.
     """
-    from . import asking, progress
+    from crypto_checkout.cli import asking
+    from crypto_checkout.cli.support import progress
 
     config = load_config(options)
 
     async def work(db: "Database") -> "list[Compared]":
-        from crypto_checkout.services import sandbox_history
-        from crypto_checkout.services.reconcile import Reconcile
+        from crypto_checkout.services.diagnosis.reconcile import Reconcile
+        from crypto_checkout.services.sandbox import pruning
 
         async with asking.chains(config, db) as opened:
             with progress.shown("addresses") as report:
@@ -53,7 +54,7 @@ def reconcile(options: Options, *, mode: str, as_json: bool) -> None:
                     _of_mode(config, opened, mode),
                     livemode=mode == "live",
                     # The simulated chain forgets what is settled.
-                    since=await db.read(sandbox_history.remembered_since) if mode == "test" else None,
+                    since=await db.read(pruning.remembered_since) if mode == "test" else None,
                     progress=_told(report),
                 )
                 return await service.run()
@@ -75,7 +76,7 @@ def reconcile(options: Options, *, mode: str, as_json: bool) -> None:
 
 
 def _of_mode(config: "Config", opened: "Chains", mode: str) -> "list[tuple[Chain, OfferedChain]]":
-    from crypto_checkout.chain import sandbox
+    from crypto_checkout.chain.sandbox import chain as sandbox
 
     from . import asking
 
@@ -123,9 +124,9 @@ def _of_chain(each: "Compared") -> Iterator[str]:
 
 
 def _account(account: "Account") -> Iterator[str]:
-    from crypto_checkout.core import reconcile as core
     from crypto_checkout.core.address import checksum
-    from crypto_checkout.core.explanation import amount
+    from crypto_checkout.core.diagnosis import reconcile as core
+    from crypto_checkout.core.diagnosis.explanation import amount
 
     more = account.difference
     what = f"{amount(account.asset, abs(more))} {'more' if more > 0 else 'less'} than credited" if more else "unproven"
@@ -166,8 +167,8 @@ def _as_object(each: "Compared") -> dict[str, Any]:
 
 
 def _account_object(account: "Account") -> dict[str, Any]:
-    from crypto_checkout.core import reconcile as core
     from crypto_checkout.core.address import checksum
+    from crypto_checkout.core.diagnosis import reconcile as core
 
     return {
         "address": checksum(account.address),

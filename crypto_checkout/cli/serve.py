@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from .hello import say_hello
-from .opening import fail, load_config
-from .options import Options
-from .whereabouts import listening_url, reachable
+from crypto_checkout.cli.support.options import Options
+from crypto_checkout.cli.support.setup import fail, load_config
+from crypto_checkout.cli.support.urls import listening_url, reachable
+from crypto_checkout.cli.welcome import say_hello
 
 if TYPE_CHECKING:
     import uvicorn
@@ -56,7 +56,7 @@ def serve(options: Options) -> None:
 
 async def _serve(config: "Config", options: Options, listening: socket.socket) -> None:
     from crypto_checkout.app import opened
-    from crypto_checkout.store import served
+    from crypto_checkout.store.data_folder import server_url
 
     url = listening_url(config, listening.getsockname()[1])
     token = options.environ.get("CHECKOUT_METRICS_TOKEN") or None
@@ -67,7 +67,7 @@ async def _serve(config: "Config", options: Options, listening: socket.socket) -
         web.config.app = server.web
         serving = asyncio.create_task(web.serve(sockets=[listening]))
         try:
-            with served.noted(config.database.path.parent, url):
+            with server_url.noted(config.database.path.parent, url):
                 await say_hello(config, server, url, serving)
                 await serving
         finally:
@@ -79,7 +79,7 @@ def _uvicorn(config: "Config") -> "uvicorn.Server":
     """Return a web server whose application is still to be set."""
     import uvicorn
 
-    from crypto_checkout.http.wire import GuardedProtocol, most_connections
+    from crypto_checkout.http.connection_limits import GuardedProtocol, most_connections
 
     GuardedProtocol.most_connections = most_connections()
     logging.getLogger("uvicorn.error").addFilter(_is_news)
@@ -162,7 +162,7 @@ def _way_out(error: OSError) -> str:
 
 def _refuse_a_second_server(config: "Config") -> None:
     """Name the process where it is this folder's own server that has the port. Raises FolderInUse."""
-    from crypto_checkout.store.folder import FolderLock
+    from crypto_checkout.store.data_folder.lock import FolderLock
 
     folder = config.database.path.parent
     if folder.is_dir():

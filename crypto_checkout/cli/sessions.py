@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import tables
-from .opening import load_config, print_json, with_database
-from .options import MODES, OneOf, Options, json_option, limit_option, mode_filter, statuses
+from crypto_checkout.cli.support import tables
+from crypto_checkout.cli.support.options import MODES, OneOf, Options, json_option, limit_option, mode_filter, statuses
+from crypto_checkout.cli.support.setup import load_config, print_json, with_database
 
 if TYPE_CHECKING:
-    from crypto_checkout.core.session import Session
-    from crypto_checkout.core.shapes import AmountResource, PaymentResource, SessionResource
+    from crypto_checkout.core.checkout.session import Session
+    from crypto_checkout.core.public.types import AmountResource, PaymentResource, SessionResource
     from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 
 _HEADINGS = ("created (UTC)", "id", "mode", "status", "price", "received")
@@ -30,9 +30,9 @@ def sessions() -> None:
 @click.pass_obj
 def list_sessions(options: Options, *, status: str | None, mode: str | None, limit: int, as_json: bool) -> None:
     """List the newest sessions, of both modes."""
-    from crypto_checkout.core.session import Status
-    from crypto_checkout.store import lists
-    from crypto_checkout.store import sessions as store
+    from crypto_checkout.core.checkout.session import Status
+    from crypto_checkout.store import paging
+    from crypto_checkout.store.checkout import sessions as store
 
     from . import beside
 
@@ -41,7 +41,7 @@ def list_sessions(options: Options, *, status: str | None, mode: str | None, lim
 
     async def work(db: "Database") -> "list[SessionResource]":
         service = beside.sessions(config, db)
-        pages = [await service.listed(each, wanted, lists.Window(limit)) for each in MODES[mode]]
+        pages = [await service.listed(each, wanted, paging.Window(limit)) for each in MODES[mode]]
         found = [session for page in pages for session in page.items]
         return sorted(found, key=lambda session: (session["createdAt"], session["id"]), reverse=True)[:limit]
 
@@ -118,7 +118,7 @@ def _decide(options: Options, session_id: str, what: str, *, as_json: bool) -> N
 
 def _found(unit: "ReadUnit", session_id: str) -> "Session":
     from crypto_checkout.core.errors import ResourceNotFound
-    from crypto_checkout.store import sessions as store
+    from crypto_checkout.store.checkout import sessions as store
 
     session = store.get(unit, session_id)
     if session is None:

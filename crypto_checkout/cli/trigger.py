@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .opening import fail, fail_without_database, load_config, print_json, with_database
-from .options import OneOf, Options, event_types, json_option
-from .whereabouts import known_url
+from crypto_checkout.cli.support.options import OneOf, Options, event_types, json_option
+from crypto_checkout.cli.support.setup import fail, fail_without_database, load_config, print_json, with_database
+from crypto_checkout.cli.support.urls import known_url
 
 if TYPE_CHECKING:
-    from crypto_checkout.core.events import EventType
-    from crypto_checkout.core.key import ApiKey
+    from crypto_checkout.core.owner.api_key import ApiKey
+    from crypto_checkout.core.webhooks.events import EventType
     from crypto_checkout.store.database import Database
 
 _KEY_NAME = "crypto-checkout trigger"
@@ -39,9 +39,8 @@ def trigger(options: Options, *, event: str, api_key: str | None, url: str | Non
     customer.           created updated
     api_key.            created revoked
     """  # noqa: D301 - click's sign for lines that stay as they are
-    from crypto_checkout.core.events import EventType
-
-    from .stories import STORIES
+    from crypto_checkout.cli.trigger_events import STORIES
+    from crypto_checkout.core.webhooks.events import EventType
 
     event_type = EventType(event)
     if event_type in STORIES:
@@ -55,9 +54,8 @@ def trigger(options: Options, *, event: str, api_key: str | None, url: str | Non
 
 
 def _of_the_server(options: Options, event_type: "EventType", api_key: str | None, url: str | None) -> dict[str, str]:
+    from crypto_checkout.cli.trigger_events import STORIES, NotYet, happened
     from crypto_checkout.client import CheckoutClient, CheckoutClientError
-
-    from .stories import STORIES, NotYet, happened
 
     url = url or known_url(load_config(options))
     if api_key is not None and not api_key.startswith("ck_test_"):
@@ -108,10 +106,11 @@ def _of_a_key(options: Options, event_type: "EventType") -> dict[str, str]:
     _revoke_key(options, made)
 
     async def work(db: "Database") -> str:
-        from crypto_checkout.store import events, lists
+        from crypto_checkout.store import paging
+        from crypto_checkout.store.webhooks import events
 
         wanted = events.Filter(type=event_type, resource_id=made.id)
-        page = await db.read(lambda unit: events.bodies(unit, False, wanted, lists.Window(1)))
+        page = await db.read(lambda unit: events.bodies(unit, False, wanted, paging.Window(1)))
         event_id: str = json.loads(page.items[0])["id"]
         return event_id
 
@@ -119,23 +118,23 @@ def _of_a_key(options: Options, event_type: "EventType") -> dict[str, str]:
 
 
 def _make_key(options: Options) -> "tuple[ApiKey, str]":
-    from crypto_checkout.core.key import Scope
-    from crypto_checkout.services import keys
-    from crypto_checkout.services.events import Events
+    from crypto_checkout.core.owner.api_key import Scope
+    from crypto_checkout.services.owner import api_keys
+    from crypto_checkout.services.webhooks.outbox import Events
 
     async def work(db: "Database") -> "tuple[ApiKey, str]":
         return await db.write(
-            lambda unit: keys.create(unit, Events(), livemode=False, name=_KEY_NAME, scopes=list(Scope))
+            lambda unit: api_keys.create(unit, Events(), livemode=False, name=_KEY_NAME, scopes=list(Scope))
         )
 
     return with_database(options, work)
 
 
 def _revoke_key(options: Options, key: "ApiKey") -> None:
-    from crypto_checkout.services import keys
-    from crypto_checkout.services.events import Events
+    from crypto_checkout.services.owner import api_keys
+    from crypto_checkout.services.webhooks.outbox import Events
 
     async def work(db: "Database") -> None:
-        await db.write(lambda unit: keys.revoke(unit, Events(), key.id))
+        await db.write(lambda unit: api_keys.revoke(unit, Events(), key.id))
 
     with_database(options, work)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import tables
-from .opening import load_config, print_json, with_database
-from .options import MODES, Options, json_option, mode_filter, since_option
+from crypto_checkout.cli.support import tables
+from crypto_checkout.cli.support.options import MODES, Options, json_option, mode_filter, since_option
+from crypto_checkout.cli.support.setup import load_config, print_json, with_database
 
 if TYPE_CHECKING:
-    from crypto_checkout.core.endpoint import Endpoint
-    from crypto_checkout.core.shapes import AttemptedResource, EndpointResource, ReplayResource
+    from crypto_checkout.core.public.types import AttemptedResource, EndpointResource, ReplayResource
+    from crypto_checkout.core.webhooks.endpoint import Endpoint
     from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 
 _HEADINGS = ("id", "mode", "state", "url")
@@ -30,16 +30,16 @@ def webhooks() -> None:
 @click.pass_obj
 def list_endpoints(options: Options, *, mode: str | None, as_json: bool) -> None:
     """List all endpoints, of both modes."""
-    from crypto_checkout.core import resources
-    from crypto_checkout.services.endpoints import MOST_ENDPOINTS
-    from crypto_checkout.store import endpoints as store
-    from crypto_checkout.store import lists
+    from crypto_checkout.core.public import render
+    from crypto_checkout.services.webhooks.endpoints import MOST_ENDPOINTS
+    from crypto_checkout.store import paging
+    from crypto_checkout.store.webhooks import endpoints as store
 
     async def work(db: "Database") -> "list[EndpointResource]":
-        window = lists.Window(MOST_ENDPOINTS)
+        window = paging.Window(MOST_ENDPOINTS)
         pages = [await db.read(partial(store.listed, livemode=each, window=window)) for each in MODES[mode]]
         found = sorted((endpoint for page in pages for endpoint in page.items), key=lambda one: one.id, reverse=True)
-        return [resources.endpoint(endpoint) for endpoint in found]
+        return [render.endpoint(endpoint) for endpoint in found]
 
     nothing: list[EndpointResource] = []
     found = with_database(options, work, otherwise=nothing)
@@ -145,7 +145,7 @@ def replay(options: Options, *, endpoint_id: str, event_id: str | None, since: d
 
 def _found(unit: "ReadUnit", endpoint_id: str) -> "Endpoint":
     from crypto_checkout.core.errors import ResourceNotFound
-    from crypto_checkout.store import endpoints as store
+    from crypto_checkout.store.webhooks import endpoints as store
 
     endpoint = store.get(unit, endpoint_id)
     if endpoint is None:

@@ -13,7 +13,7 @@ Answers are the API's JSON, as dicts with types: what the documentation and webh
 sent as null. Nothing of the server is imported here but the shapes of its resources and the check of its signatures.
 """
 
-from crypto_checkout.core.shapes import (
+from crypto_checkout.core.public.types import (
     AmountResource,
     CustomerResource,
     DeletedResource,

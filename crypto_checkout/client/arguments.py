@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal, Required, TypedDict
 
-from crypto_checkout.core.shapes import ChoiceResource
+from crypto_checkout.core.public.types import ChoiceResource
 
 Money = str | Decimal
 """An amount of a currency or coin, exactly: "10.00" or Decimal("10.00"), never a float."""

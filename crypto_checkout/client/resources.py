@@ -6,7 +6,7 @@ one to be safe across processes too, as in `idempotency_key=f"order-{order_id}"`
 
 from typing import Any, TypeVar, Unpack
 
-from crypto_checkout.core.shapes import (
+from crypto_checkout.core.public.types import (
     CustomerResource,
     DeletedResource,
     EndpointResource,

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable
 from typing import Protocol
 
-from crypto_checkout.core.shapes import EventResource
+from crypto_checkout.core.public.types import EventResource
 from crypto_checkout.webhooks import signing
 from crypto_checkout.webhooks.signing import InvalidSignature
 

@@ -228,7 +228,7 @@ def _xpub(text: str) -> str:
     if not text.strip():
         return ""
     # Late: curve arithmetic is not needed by a shop that only tries test mode.
-    from crypto_checkout.chain.xpub import ExtendedPublicKey
+    from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 
     try:
         return str(ExtendedPublicKey.parse(text))

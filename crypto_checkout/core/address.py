@@ -1,6 +1,6 @@
 """Addresses. Inside the product an address is lower-case `0x` text; its EIP-55 form is made where it is shown.
 
-Pure text work: nothing here knows whether anybody uses an address. Deriving addresses is `chain.xpub`'s.
+Pure text work: nothing here knows whether anybody uses an address. Deriving addresses is `chain.wallet.xpub`'s.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Fiat amounts and their currencies (ISO 4217), and decimal texts of coin amounts. Never a float.
 
-What a coin costs lives in `core.quotes`.
+What a coin costs lives in `core.checkout.quotes`.
 """
 
 import re

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from crypto_checkout import metrics
 from crypto_checkout.core.errors import RouteNotFound
-from crypto_checkout.services.health import Health
+from crypto_checkout.services.ledger.health import Health
 
 from .middleware import is_local
 

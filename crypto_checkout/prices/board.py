@@ -1,4 +1,4 @@
-"""The board: asks all sources at once, remembers their answers for a moment, and has `core.quotes` settle the rate.
+"""The price board: asks all sources at once and keeps their answers briefly; `core.checkout.quotes` settles the rate.
 
 No price is judged here, and nothing is stored: after a restart the sources are asked again.
 """
@@ -8,11 +8,11 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 
+from crypto_checkout.core.checkout.quotes import Rate, settle
 from crypto_checkout.core.errors import PriceUnavailable, UnsupportedAsset
 from crypto_checkout.core.moments import Clock
-from crypto_checkout.core.quotes import Rate, settle
-from crypto_checkout.prices.desk import Desk, Pair, SourceStatus
 from crypto_checkout.prices.source import TIMEOUT_SECONDS, Source
+from crypto_checkout.prices.source_state import Desk, Pair, SourceStatus
 
 # CoinGecko allows 5 to 15 requests a minute without a key.
 REUSE_SECONDS = 10.0

@@ -19,9 +19,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
 
+from crypto_checkout.core.checkout.quotes import FUTURE_TOLERANCE, Observation
 from crypto_checkout.core.errors import RecoverableError, SourceFailed
 from crypto_checkout.core.moments import Clock, from_unix
-from crypto_checkout.core.quotes import FUTURE_TOLERANCE, Observation
 from crypto_checkout.prices.source import TIMEOUT_SECONDS, UnsupportedPair
 
 # (chain id, contract address, calldata in hex) -> the returned bytes. Raises a RecoverableError if it can't.

@@ -16,9 +16,9 @@ from typing import Any
 
 import httpx
 
+from crypto_checkout.core.checkout.quotes import Observation
 from crypto_checkout.core.errors import SourceFailed
 from crypto_checkout.core.moments import Clock
-from crypto_checkout.core.quotes import Observation
 from crypto_checkout.prices.source import TIMEOUT_SECONDS, UnsupportedPair, get, member, number, quotient
 
 BASE_URL = "https://api.coingecko.com"

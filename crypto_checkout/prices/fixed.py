@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from types import MappingProxyType
 
+from crypto_checkout.core.checkout.quotes import Observation
 from crypto_checkout.core.moments import Clock
-from crypto_checkout.core.quotes import Observation
 from crypto_checkout.prices.source import UnsupportedPair
 
 # What one dollar costs in test mode: round numbers of about the right size, so that pages look real.

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from crypto_checkout.core.quotes import Rate
+from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.prices.board import PriceBoard
 
 

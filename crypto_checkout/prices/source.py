@@ -1,7 +1,8 @@
 """What every price source is, how it fails, and what the sources on HTTP share.
 
-No source judges freshness or agreement against others (`core.quotes` does), and none retries (`prices.board` does).
-Reasons of failures may reach API clients: they never carry addresses, headers or text that a remote server chose.
+No source judges freshness or agreement against others (`core.checkout.quotes` does), and none retries (`prices.board`
+does). Reasons of failures may reach API clients: they never carry addresses, headers or text that a remote server
+chose.
 """
 
 import asyncio
@@ -18,8 +19,8 @@ from typing import Any, NoReturn, Protocol
 import httpx
 
 from crypto_checkout.core import retry_after
+from crypto_checkout.core.checkout.quotes import Observation
 from crypto_checkout.core.errors import SourceFailed
-from crypto_checkout.core.quotes import Observation
 
 TIMEOUT_SECONDS = 3.0
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 
-from crypto_checkout.core.usage import Usage
+from crypto_checkout.core.diagnosis.rpc_usage import Usage
 
 from .database import ReadUnit, WriteUnit
 

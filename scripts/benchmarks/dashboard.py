@@ -19,20 +19,20 @@ from typing import Any
 from crypto_checkout.core import ids
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
+from crypto_checkout.core.checkout.quotes import Rate
+from crypto_checkout.core.checkout.session import Session, Status, Terms
 from crypto_checkout.core.money import Fiat
-from crypto_checkout.core.quotes import Rate
-from crypto_checkout.core.session import Session, Status, Terms
-from crypto_checkout.services.attention import Attention
-from crypto_checkout.services.events import Events
-from crypto_checkout.services.exports import Exports, Format, Period
-from crypto_checkout.services.offer import Offers
-from crypto_checkout.services.sessions import Sessions
-from crypto_checkout.services.totals import Totals
-from crypto_checkout.store import sessions as store
+from crypto_checkout.services.alerts.issues import Attention
+from crypto_checkout.services.checkout.payment_methods import Offers
+from crypto_checkout.services.checkout.sessions import Sessions
+from crypto_checkout.services.reporting.exports import Exports, Format, Period
+from crypto_checkout.services.reporting.totals import Totals
+from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.store.checkout import sessions as store
+from crypto_checkout.store.checkout.sessions import Filter
 from crypto_checkout.store.database import Database, WriteUnit
-from crypto_checkout.store.lists import Window
 from crypto_checkout.store.migrate import migrate
-from crypto_checkout.store.sessions import Filter
+from crypto_checkout.store.paging import Window
 
 from ._figures import say_where, spread
 

@@ -25,13 +25,14 @@ from pathlib import Path
 
 import httpx
 
-from crypto_checkout.core import examples, ids, resources
-from crypto_checkout.core.endpoint import Endpoint
-from crypto_checkout.core.events import Event, EventType
-from crypto_checkout.services.events import to_body
-from crypto_checkout.store import deliveries, endpoints, events
+from crypto_checkout.core import ids
+from crypto_checkout.core.public import examples, render
+from crypto_checkout.core.webhooks.endpoint import Endpoint
+from crypto_checkout.core.webhooks.events import Event, EventType
+from crypto_checkout.services.webhooks.outbox import to_body
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.migrate import migrate
+from crypto_checkout.store.webhooks import deliveries, endpoints, events
 from scripts.benchmarks._figures import say_where
 from tests.server import Server, command
 
@@ -110,7 +111,7 @@ def wait(unit: WriteUnit, to: Sequence[Endpoint]) -> None:
     session = examples.paid_session(unit.now, "https://pay.example.com", bytes(ids.ENTROPY_BYTES))
     for each in to:
         event = Event(unit.new_id(ids.EVENT), True, EventType.SESSION_PAID, unit.now, {**session, "livemode": True})
-        seq = events.insert(unit, event, session["id"], to_body(resources.event(event)))
+        seq = events.insert(unit, event, session["id"], to_body(render.event(event)))
         deliveries.enqueue(unit, seq, each.id)
 
 

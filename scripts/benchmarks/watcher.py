@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from statistics import median
 
-from crypto_checkout.chain.rpc import Rpc
-from crypto_checkout.core.shapes import SessionResource
+from crypto_checkout.chain.rpc.providers import Rpc
+from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.store.database import WriteUnit
 from scripts.benchmarks._figures import say_where, spread
 from tests import anvil

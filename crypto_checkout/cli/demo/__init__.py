@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crypto_checkout.cli.opening import fail, print_json
-from crypto_checkout.cli.options import Options
+from crypto_checkout.cli.support.options import Options
+from crypto_checkout.cli.support.setup import fail, print_json
 
 if TYPE_CHECKING:
     from .scenarios import Told

@@ -9,7 +9,7 @@ from typing import Any
 
 from crypto_checkout.client import CheckoutClient
 from crypto_checkout.client.arguments import Amount
-from crypto_checkout.core.simulated import Scenario
+from crypto_checkout.core.sandbox import Scenario
 
 from .stage import Stage
 

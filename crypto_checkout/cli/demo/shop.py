@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from crypto_checkout.chain.mnemonic import ENTROPY_BYTES, new_wallet
+from crypto_checkout.chain.wallet.mnemonic import ENTROPY_BYTES, new_wallet
 from crypto_checkout.client import CheckoutClient, EndpointResource, LinkResource, ServerError, SessionResource
 
 from .node import CHAIN_ID

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
-from crypto_checkout.core.answers import ErrorResource
 from crypto_checkout.core.errors import CheckoutError
+from crypto_checkout.core.public.envelopes import ErrorResource
 from crypto_checkout.http import errors
 
 Json = dict[str, Any]

@@ -10,7 +10,7 @@ from typing import Any
 
 from crypto_checkout.core import ids
 from crypto_checkout.core.errors import InvalidCursor
-from crypto_checkout.store.lists import Page, Window
+from crypto_checkout.store.paging import Page, Window
 
 _PREFIXES = {
     "checkout_sessions": ids.SESSION,

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from crypto_checkout.core import metadata, moments, urls
-from crypto_checkout.core.delivery import DeliveryStatus
-from crypto_checkout.core.endpoint import ALL_EVENTS
-from crypto_checkout.core.events import EventType
+from crypto_checkout.core.checkout.session import Status
 from crypto_checkout.core.money import DECIMALS
-from crypto_checkout.core.session import Status
+from crypto_checkout.core.webhooks.delivery import DeliveryStatus
+from crypto_checkout.core.webhooks.endpoint import ALL_EVENTS
+from crypto_checkout.core.webhooks.events import EventType
 
 _LINE_BREAK = re.compile(r"[\t\n\r]")
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f-\x9f]{1,64}@[^@\s.\x00-\x1f\x7f-\x9f]+(\.[^@\s.\x00-\x1f\x7f-\x9f]+)+")

@@ -6,8 +6,8 @@ from typing import Any
 
 from crypto_checkout import __version__
 from crypto_checkout.core import errors
+from crypto_checkout.http.api import webhook_docs
 
-from . import hooks
 from .components import HEADERS, Failure, Json, Shapes, by_status, headers
 from .operations import PREFIX, Operation
 from .schemas import Nothing
@@ -23,7 +23,12 @@ _STORED = (errors.ResourceNotFound, errors.SessionNotOpen)
 def document(operations: Sequence[Operation], public_url: str) -> Json:
     """Return the document."""
     shapes = Shapes(
-        [*(o.answer for o in operations), *(o.body for o in operations), *(o.query for o in operations), *hooks.SHAPES]
+        [
+            *(o.answer for o in operations),
+            *(o.body for o in operations),
+            *(o.query for o in operations),
+            *webhook_docs.SHAPES,
+        ]
     )
     paths: Json = {}
     for operation in operations:
@@ -36,9 +41,9 @@ def document(operations: Sequence[Operation], public_url: str) -> Json:
         "tags": [{"name": tag, "description": title(tag)} for tag in dict.fromkeys(_tag(o) for o in operations)],
         "security": [{"apiKey": []}],
         "paths": paths,
-        "webhooks": hooks.webhooks(public_url),
+        "webhooks": webhook_docs.webhooks(public_url),
         "components": {
-            "schemas": {**_sent_or_answered(operations, shapes), **hooks.events(shapes)},
+            "schemas": {**_sent_or_answered(operations, shapes), **webhook_docs.events(shapes)},
             "responses": {f.name: f.response() for operation in operations for f in _failures(operation)},
             "headers": dict(HEADERS),
             "securitySchemes": {

@@ -8,14 +8,14 @@ from pydantic import BaseModel
 
 from crypto_checkout.core import errors
 from crypto_checkout.core.errors import CheckoutError
-from crypto_checkout.core.key import ApiKey, Scope
-from crypto_checkout.services.customers import Customers
-from crypto_checkout.services.deliveries import Deliveries
-from crypto_checkout.services.endpoints import Endpoints
-from crypto_checkout.services.links import Links
-from crypto_checkout.services.sandbox import Sandbox
-from crypto_checkout.services.sessions import Sessions
-from crypto_checkout.services.settling import Settling
+from crypto_checkout.core.owner.api_key import ApiKey, Scope
+from crypto_checkout.services.checkout.customers import Customers
+from crypto_checkout.services.checkout.decisions import Settling
+from crypto_checkout.services.checkout.links import Links
+from crypto_checkout.services.checkout.sessions import Sessions
+from crypto_checkout.services.sandbox.controls import Sandbox
+from crypto_checkout.services.webhooks.deliveries import Deliveries
+from crypto_checkout.services.webhooks.endpoints import Endpoints
 from crypto_checkout.store.database import Database, WriteUnit
 
 from . import schemas
@@ -93,8 +93,8 @@ class Operation:
     `read` answers with a resource, or with its JSON where that is stored as such. `write` gathers what it needs and
     returns the unit that does the work, which is written together with the idempotency record. Exactly one is given.
 
-    `answer` is the shape of its answer, from `core.shapes` or `core.answers`; `example` makes one, and `sent` is a body
-    that it takes. `raises` are the causes of failure that do not follow from the rest: see `errors`.
+    `answer` is the shape of its answer, from `core.public.types` or `core.public.envelopes`; `example` makes one, and
+    `sent` is a body that it takes. `raises` are the causes of failure that do not follow from the rest: see `errors`.
     """
 
     method: Literal["GET", "POST", "PATCH", "DELETE"]

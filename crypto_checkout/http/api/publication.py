@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from crypto_checkout.http import tags
-from crypto_checkout.services.events import to_body
+from crypto_checkout.http import etags
+from crypto_checkout.services.webhooks.outbox import to_body
 
 from .operations import PREFIX
 
@@ -27,6 +27,6 @@ def routes(document: Callable[[], Mapping[str, Any]], limit: Callable[[Request],
     async def show(request: Request) -> Response:
         limit(request)
         # It takes a quarter of a second the first time.
-        return tags.answer(request, await asyncio.to_thread(text), {"Cache-Control": "no-cache"})
+        return etags.answer(request, await asyncio.to_thread(text), {"Cache-Control": "no-cache"})
 
     return [Route(path, show) for path in PATHS]

@@ -22,17 +22,17 @@ from crypto_checkout.core.errors import (
     ResourceNotFound,
     SessionNotOpen,
 )
-from crypto_checkout.core.key import ApiKey
-from crypto_checkout.http import errors, reading, tags
+from crypto_checkout.core.owner.api_key import ApiKey
+from crypto_checkout.http import body_limit, errors, etags
+from crypto_checkout.http.api import parsing
 from crypto_checkout.http.rate_limit import RateLimit
-from crypto_checkout.services.events import to_body
-from crypto_checkout.services.keys import Keys
-from crypto_checkout.services.retention import IDEMPOTENCY
+from crypto_checkout.services.owner.api_keys import Keys
+from crypto_checkout.services.upkeep.retention import IDEMPOTENCY
+from crypto_checkout.services.webhooks.outbox import to_body
 from crypto_checkout.store import idempotency
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.idempotency import Answer
 
-from . import body
 from .operations import PREFIX, Call, Operation, Services, Unit
 
 _PRIVATE = {"Cache-Control": "private, no-cache"}
@@ -80,13 +80,15 @@ class Api:
         request.scope["answer_headers"].update(allowance.headers())
         _check_scope(key, operation)
         allowance.check()
-        query = body.parse_query(request, operation.query)
+        query = parsing.parse_query(request, operation.query)
         if operation.read is not None:
             answer = await operation.read(Call(self._services, key, request.path_params, query, None))
             text = answer if isinstance(answer, str) else to_body(answer)
-            return tags.answer(request, text.encode(), _PRIVATE) if operation.has_tag else _json(text, operation.status)
-        raw = await reading.read(request)
-        parsed = body.parse(raw, request.headers.get("content-type", ""), operation.body)
+            return (
+                etags.answer(request, text.encode(), _PRIVATE) if operation.has_tag else _json(text, operation.status)
+            )
+        raw = await body_limit.read(request)
+        parsed = parsing.parse(raw, request.headers.get("content-type", ""), operation.body)
         call = Call(self._services, key, request.path_params, query, parsed)
         return await self._write(request, operation, call, raw)
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from crypto_checkout.core.payment import Kind
-from crypto_checkout.core.simulated import Scenario
+from crypto_checkout.core.ledger.payment import Kind
+from crypto_checkout.core.sandbox import Scenario
 
 from .fields import (
     AmountText,

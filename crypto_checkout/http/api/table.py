@@ -1,6 +1,7 @@
 """Every operation of the API, in the order in which the documentation shows them."""
 
-from . import customers, endpoints, events, links, sessions, test_helpers
+from crypto_checkout.http.api.resources import customers, endpoints, events, links, sandbox, sessions
+
 from .operations import Operation
 
 
@@ -12,5 +13,5 @@ def table() -> list[Operation]:
         *endpoints.OPERATIONS,
         *events.OPERATIONS,
         *customers.OPERATIONS,
-        *test_helpers.OPERATIONS,
+        *sandbox.OPERATIONS,
     ]

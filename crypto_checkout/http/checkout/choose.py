@@ -13,17 +13,17 @@ from starlette.responses import RedirectResponse, Response
 
 from crypto_checkout.core import errors, moments
 from crypto_checkout.core.assets import Choice
+from crypto_checkout.core.checkout.session import Status
 from crypto_checkout.core.errors import CheckoutError, UnsupportedAsset
-from crypto_checkout.core.session import Status
-from crypto_checkout.core.shapes import SessionResource
-from crypto_checkout.http import origins, reading
-from crypto_checkout.services.choosing import Outcome
-from crypto_checkout.services.payers import Payers
+from crypto_checkout.core.public.types import SessionResource
+from crypto_checkout.http import body_limit, origins
+from crypto_checkout.http.checkout.renderer import Paper
+from crypto_checkout.http.checkout.translations import Words
+from crypto_checkout.services.checkout.asset_choice import Outcome
+from crypto_checkout.services.payer import Payers
 
 from . import refusals, visitors
-from .paper import Paper
 from .view import web_url
-from .words import Words
 
 PATH = "/choose"
 
@@ -141,7 +141,7 @@ class ChoicePages:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    return dict(parse_qsl((await reading.read(request)).decode("utf-8", "replace")))
+    return dict(parse_qsl((await body_limit.read(request)).decode("utf-8", "replace")))
 
 
 def _back(session_id: str) -> Response:

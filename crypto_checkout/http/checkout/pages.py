@@ -22,15 +22,15 @@ from crypto_checkout.core.errors import (
     RouteNotFound,
     SessionNotOpen,
 )
-from crypto_checkout.core.simulated import Scenario
-from crypto_checkout.http import origins, reading, tags
-from crypto_checkout.services.payers import Payers, Seen
+from crypto_checkout.core.sandbox import Scenario
+from crypto_checkout.http import body_limit, etags, origins
+from crypto_checkout.http.checkout.renderer import Paper
+from crypto_checkout.http.checkout.translations import LANGUAGES
+from crypto_checkout.services.payer import Payers, Seen
 
 from . import choose, refusals, visitors, visits
-from .paper import Paper
 from .view import ChainFace, Code, public_part, view
 from .visitors import LANGUAGE, words_of
-from .words import LANGUAGES
 
 _LOGO_TYPES = {
     ".svg": "image/svg+xml",
@@ -198,7 +198,7 @@ class _Pages:
             query=_query(request),
             view=shown,
             link=await self._checkout.sessions.link_of(session),
-            version=tags.tag(_json(seen)),
+            version=etags.tag(_json(seen)),
         )
         if not session["livemode"]:
             # With no-referrer, browsers send `Origin: null` with the page's own form; on plain http nothing else
@@ -219,7 +219,7 @@ class _Pages:
             # Not `Date`, which tells the machine's time also where test mode's was moved.
             "X-Server-Time": moments.to_text(self._checkout.clock(seen.session["livemode"])),
         }
-        return tags.answer(request, _json(seen), headers)
+        return etags.answer(request, _json(seen), headers)
 
     async def pay_in_test_mode(self, request: Request) -> Response:
         """Pay with test money, as the button says that was pressed, then show the session again."""
@@ -231,7 +231,7 @@ class _Pages:
             return refusals.show(self._paper, words_of(request), refusals.NOT_A_TEST, page)
         # A second click, or a page that was left open: the session's page says what happened.
         with suppress(SessionNotOpen):
-            await self._checkout.sessions.pay_in_test_mode(session["id"], _scenario(await reading.read(request)))
+            await self._checkout.sessions.pay_in_test_mode(session["id"], _scenario(await body_limit.read(request)))
         return RedirectResponse(page, 303, {"Cache-Control": "no-store"})
 
     def _keep_language(self, request: Request, response: Response) -> None:

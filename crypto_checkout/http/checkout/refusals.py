@@ -7,9 +7,8 @@ from types import MappingProxyType
 from starlette.responses import Response
 
 from crypto_checkout.core import errors
-
-from .paper import Paper
-from .words import Words
+from crypto_checkout.http.checkout.renderer import Paper
+from crypto_checkout.http.checkout.translations import Words
 
 
 @dataclass(frozen=True, slots=True)

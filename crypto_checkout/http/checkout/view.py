@@ -9,9 +9,9 @@ from typing import assert_never
 from urllib.parse import quote
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.payment_uri import Call, call
-from crypto_checkout.core.session import SETTLED, Status
-from crypto_checkout.core.shapes import AmountResource, FiatResource, SessionResource
+from crypto_checkout.core.checkout.payment_uri import Call, call
+from crypto_checkout.core.checkout.session import SETTLED, Status
+from crypto_checkout.core.public.types import AmountResource, FiatResource, SessionResource
 
 SESSION_ID_PLACEHOLDER = "{CHECKOUT_SESSION_ID}"
 

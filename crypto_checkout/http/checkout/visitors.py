@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from starlette.requests import Request
 
-from .words import Words, chosen
+from crypto_checkout.http.checkout.translations import Words, chosen
 
 LANGUAGE = "lang"
 """The parameter that chooses a language, and the cookie that keeps the choice."""

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from crypto_checkout.core import ids, moments
-from crypto_checkout.core.shapes import SessionResource
+from crypto_checkout.core.public.types import SessionResource
 
 _NAME = "visit-"
 

@@ -1,7 +1,9 @@
 """Every page of the dashboard, and its navigation."""
 
-from . import (
+from crypto_checkout.http.dashboard.frame.router import Page
+from crypto_checkout.http.dashboard.pages import (
     api_keys,
+    audit_trail,
     backup,
     customers,
     deliveries,
@@ -13,12 +15,10 @@ from . import (
     payment,
     payments,
     security,
-    shop,
+    settings,
     sign_in,
-    trail,
     webhooks,
 )
-from .routes import Page
 
 PAGES: tuple[Page, ...] = (
     *sign_in.PAGES,
@@ -34,9 +34,9 @@ PAGES: tuple[Page, ...] = (
     *deliveries.PAGES,
     *api_keys.PAGES,
     *security.PAGES,
-    *shop.PAGES,
+    *settings.PAGES,
     *backup.PAGES,
-    *trail.PAGES,
+    *audit_trail.PAGES,
 )
 
 MENUS = {

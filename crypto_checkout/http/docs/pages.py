@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from crypto_checkout.http import printing, tags
+from crypto_checkout.http import etags, templating
 
 from . import markdown
 from .reference import Reference
@@ -53,7 +53,7 @@ def routes(document: Callable[[], Json], limit: Callable[[Request], None]) -> li
 
 
 def _page(request: Request, html: str) -> Response:
-    return tags.answer(request, html.encode(), _HEADERS, media_type="text/html")
+    return etags.answer(request, html.encode(), _HEADERS, media_type="text/html")
 
 
 def guide_text(name: str, url: str) -> str:
@@ -93,6 +93,6 @@ class _Pages:
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = printing.environment()
+    environment = templating.environment()
     environment.filters |= {"prose": markdown.inline}
     return environment

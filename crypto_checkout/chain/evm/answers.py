@@ -1,0 +1,241 @@
+"""What a node's JSON means, read with distrust: headers, transfers and receipts, or ProviderFailed.
+
+Whatever does not fit what was asked for is refused; who asks is `chain.evm.chain`.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from crypto_checkout.chain.rpc.providers import Refused, quantity
+from crypto_checkout.core import moments
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.errors import ChainMoved, ProviderFailed
+from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.core.ledger.payment import Kind, Transfer
+
+TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
+"""keccak256("Transfer(address,address,uint256)"), the event of ERC-20."""
+
+MOST = 2**53 - 1
+"""More than any block or log number, and exact in every JSON reader."""
+
+_HASH = re.compile(r"0x[0-9a-f]{64}")
+_ADDRESS = re.compile(r"0x[0-9a-f]{40}")
+_PADDED_ADDRESS = re.compile(r"0x0{24}[0-9a-f]{40}")
+_BYTES = re.compile(r"0x([0-9a-fA-F]{2})*")
+
+_TRANSFER_TOPICS = 3  # the event, from, to
+_WORD_BYTES = 32
+
+
+def header(answer: Any, number: int) -> Header:
+    """Read the header of the block that was asked for by its number."""
+    if answer is None:
+        raise ProviderFailed(f"block {number} is not there yet")
+    if quantity(field(answer, "number")) != number:
+        raise ProviderFailed(f"asked for block {number}, got another")
+    try:
+        time = moments.from_unix(quantity(field(answer, "timestamp")))
+    except ValueError as error:
+        raise ProviderFailed(f"block {number} has an impossible time") from error
+    return Header(number, hash_(field(answer, "hash")), hash_(field(answer, "parentHash")), time)
+
+
+def block_number(answer: Any) -> int:
+    """Read a block number; one that no chain reaches is refused."""
+    number = quantity(answer)
+    if number > MOST:
+        raise ProviderFailed(f"{number} is no block number")
+    return number
+
+
+def native_transfers(answer: Any, header: Header) -> list[Transfer]:
+    """Read the transactions of a block that carry the native coin to somebody else; some may have reverted."""
+    transactions = field(answer, "transactions")
+    if not isinstance(transactions, list):
+        raise ProviderFailed(f"block {header.number} has no list of transactions")
+    found = [transfer for each in transactions if (transfer := native_transfer(each, header)) is not None]
+    if len({transfer.tx_hash for transfer in found}) < len(found):
+        raise ProviderFailed(f"block {header.number} holds a transaction twice")
+    return found
+
+
+def senders(answer: Any, header: Header) -> frozenset[Address]:
+    """Read who sent the transactions of a block."""
+    transactions = field(answer, "transactions")
+    if not isinstance(transactions, list):
+        raise ProviderFailed(f"block {header.number} has no list of transactions")
+    return frozenset(address(field(each, "from")) for each in transactions)
+
+
+def spent(answer: Any, receipt: Any, header: Header) -> int:
+    """Return what a transaction of a block cost its sender: what it sent to others, and the fees."""
+    tx_hash = hash_(field(answer, "hash"))
+    if hash_(field(receipt, "transactionHash")) != tx_hash or hash_(field(receipt, "blockHash")) != header.hash:
+        raise ProviderFailed(f"asked for the receipt of {tx_hash}, got another")
+    has_moved = quantity(field(receipt, "status")) == 1 and answer.get("to") != answer.get("from")
+    fee = quantity(field(receipt, "gasUsed")) * quantity(receipt.get("effectiveGasPrice", "0x0"))
+    # Rollups add what their own data costs; blobs have a price of their own (EIP-4844).
+    fee += quantity(receipt.get("l1Fee") or "0x0")
+    fee += quantity(receipt.get("blobGasUsed") or "0x0") * quantity(receipt.get("blobGasPrice") or "0x0")
+    return fee + (quantity(field(answer, "value")) if has_moved else 0)
+
+
+def token_transfers(logs: Any, header: Header, tokens: Collection[Address] | None) -> list[Transfer]:
+    """Read the logs of a block in which one of the tokens, for None any token, went to somebody else."""
+    if not isinstance(logs, list):
+        raise ProviderFailed("expected a list of logs")
+    found = [transfer for log in logs if (transfer := _token_transfer(log, header, tokens)) is not None]
+    if len({transfer.log_index for transfer in found}) < len(found):
+        raise ProviderFailed(f"block {header.number} holds a log twice")
+    return found
+
+
+def has_succeeded(receipt: Any, transfer: Transfer) -> bool:
+    """Tell whether the transaction of a transfer did what it says.
+
+    Raises:
+        ChainMoved: The transaction is in another block by now.
+        ProviderFailed: There is no receipt, or it is no receipt of this transaction.
+
+    """
+    if receipt is None:
+        raise ProviderFailed(f"no receipt yet for {transfer.tx_hash}")
+    if hash_(field(receipt, "transactionHash")) != transfer.tx_hash:
+        raise ProviderFailed(f"asked for the receipt of {transfer.tx_hash}, got another")
+    if hash_(field(receipt, "blockHash")) != transfer.block_hash:
+        raise ChainMoved(f"{transfer.tx_hash} moved to another block")
+    status = quantity(field(receipt, "status"))
+    if status not in {0, 1}:
+        raise ProviderFailed(f"the receipt of {transfer.tx_hash} has status {status}")
+    return status == 1
+
+
+def field(value: Any, name: str) -> Any:
+    """Return a member of a JSON object that must have it."""
+    if not isinstance(value, dict) or name not in value:
+        raise ProviderFailed(f"an answer lacks {name!r}")
+    return value[name]
+
+
+def hash_(value: Any) -> str:
+    """Read 32 bytes; return them in lower case."""
+    return _matching(_HASH, value, "a hash")
+
+
+def hexadecimal(value: Any) -> bytes:
+    """Read bytes of any length."""
+    return bytes.fromhex(_matching(_BYTES, value, "bytes")[2:])
+
+
+def is_zero(value: Any) -> bool:
+    """Tell whether a number, or the bytes a contract answered, are nothing but zeros, or nothing at all."""
+    if not isinstance(value, str) or not re.fullmatch(r"0x[0-9a-fA-F]*", value):
+        raise ProviderFailed(f"expected a hexadecimal number, got {_shown(value)}")
+    return not value[2:].strip("0")
+
+
+def native_transfer(transaction: Any, header: Header) -> Transfer | None:
+    """Read what a transaction of a block carries of the native coin to somebody else; None for nothing."""
+    tx_hash = hash_(field(transaction, "hash"))
+    if transaction.get("blockHash") is not None and hash_(transaction["blockHash"]) != header.hash:
+        raise ProviderFailed(f"block {header.number} holds a transaction of another block")
+    units = quantity(field(transaction, "value"))
+    # A transaction without a receiver makes a contract.
+    if not units or transaction.get("to") is None:
+        return None
+    sender, to = address(field(transaction, "from")), address(transaction["to"])
+    if to == sender:
+        return None  # nobody has more than before
+    return Transfer(
+        to=to,
+        sender=sender,
+        units=units,
+        kind=Kind.NATIVE,
+        contract=None,
+        tx_hash=tx_hash,
+        log_index=None,
+        block_number=header.number,
+        block_hash=header.hash,
+        block_time=header.time,
+    )
+
+
+def _token_transfer(log: Any, header: Header, tokens: Collection[Address] | None) -> Transfer | None:
+    if hash_(field(log, "blockHash")) != header.hash or log.get("removed"):
+        raise ProviderFailed(f"asked for the logs of block {header.number}, got one of another block")
+    contract, parties = address(field(log, "address")), _parties(field(log, "topics"))
+    data = hexadecimal(field(log, "data"))
+    if (tokens is not None and contract not in tokens) or parties is None or len(data) != _WORD_BYTES:
+        return None
+    (sender, to), units = parties, int.from_bytes(data)
+    if not units or to == sender:
+        return None
+    return Transfer(
+        to=to,
+        sender=sender,
+        units=units,
+        kind=Kind.TOKEN,
+        contract=contract,
+        tx_hash=hash_(field(log, "transactionHash")),
+        log_index=block_number(field(log, "logIndex")),
+        block_number=header.number,
+        block_hash=header.hash,
+        block_time=header.time,
+    )
+
+
+def sent(log: Any, token: Address) -> tuple[Address, int] | None:
+    """Read who sent how much of a token to somebody else by a log; None for any other event."""
+    if address(field(log, "address")) != token or log.get("removed"):
+        raise ProviderFailed("asked for a token's logs, got another's")
+    parties, data = _parties(field(log, "topics")), hexadecimal(field(log, "data"))
+    if parties is None or len(data) != _WORD_BYTES or parties[0] == parties[1]:
+        return None
+    return parties[0], int.from_bytes(data)
+
+
+def _parties(topics: Any) -> tuple[Address, Address] | None:
+    """Return sender and receiver of an ERC-20 transfer; None for any other event.
+
+    ERC-721's has the same signature and a fourth topic: its third argument is a thing, not an amount.
+    """
+    if not isinstance(topics, list):
+        raise ProviderFailed("a log without topics")
+    event, *parties = map(hash_, topics) if topics else [""]
+    if event != TRANSFER_TOPIC or len(topics) != _TRANSFER_TOPICS or not all(map(_PADDED_ADDRESS.fullmatch, parties)):
+        return None
+    return _of_topic(parties[0]), _of_topic(parties[1])
+
+
+def _of_topic(topic: str) -> Address:
+    return Address("0x" + topic[-40:])
+
+
+def address(value: Any) -> Address:
+    """Read 20 bytes; return them in lower case."""
+    return Address(_matching(_ADDRESS, value, "an address"))
+
+
+def _matching(shape: re.Pattern[str], value: Any, what: str) -> str:
+    text = value.lower() if isinstance(value, str) else ""
+    if not shape.fullmatch(text):
+        raise ProviderFailed(f"expected {what}, got {_shown(value)}")
+    return text
+
+
+def _shown(value: Any) -> str:
+    return repr(str(value)[:60])
+
+
+def has_reverted(error: Refused) -> bool:
+    """Tell whether a call was refused by the contract that was called, and not by the node."""
+    return "revert" in str(error)
+
+
+def lists(answers: Sequence[Any]) -> list[list[Any]]:
+    """Read answers that must all be lists."""
+    if not all(isinstance(answer, list) for answer in answers):
+        raise ProviderFailed("expected a list")
+    return list(answers)

@@ -1,0 +1,318 @@
+"""The simulated chain of test mode: one block a second, no node, no network.
+
+Its blocks are not stored: number, time and hash of each follow from the seed, the genesis time and the branches that
+reorgs made. Only transactions are kept. Chain time runs with the clock, plus what was mined ahead, so an idle sandbox
+has nothing to write.
+"""
+
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from crypto_checkout.chain.sandbox.state import State
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.assets import Asset
+from crypto_checkout.core.errors import ChainMoved, ProviderFailed
+from crypto_checkout.core.ledger.balance_groups import Expected, fingerprint
+from crypto_checkout.core.ledger.follow import Block, Head, Header
+from crypto_checkout.core.ledger.payment import Kind, Transfer
+from crypto_checkout.core.sandbox import Transaction
+
+K = TypeVar("K")
+
+CHAIN_ID = 1337
+NAME = "Sandbox"
+CONFIRMATIONS = 3
+ASSETS = (
+    Asset(CHAIN_ID, "ETH", 18),
+    Asset(CHAIN_ID, "USDC", 6, Address("0x00000000000000000000000000000000000005dc"), usd_pegged=True),
+)
+PAYER = Address("0x00000000000000000000000000000000005a9d80")
+
+# Account m/44'/60'/0' of the phrase that all test tools share ("test test … junk"): anybody can check its addresses.
+XPUB = "xpub6Ce9NcJvTk36xtLSrJLZqE7wtgA5deCeYs7rSQtreh4cj6ByPtrg9sD7V2FNFLPnf8heNP3FGkeV9qwfzvZNSd54JoNXVsXFYSYwHsnJxqP"
+
+
+class _Transactions:
+    """Transactions by their block and by who was paid."""
+
+    def __init__(self, transactions: Iterable[Transaction]) -> None:
+        self.by_block: dict[int, list[Transaction]] = {}
+        self.by_address: dict[Address, list[Transaction]] = {}
+        for transaction in transactions:
+            self.add(transaction)
+
+    def add(self, transaction: Transaction) -> None:
+        self.by_block.setdefault(transaction.block_number, []).append(transaction)
+        self.by_address.setdefault(transaction.to, []).append(transaction)
+
+    def remove(self, transaction: Transaction) -> None:
+        """Drop one; one that isn't there is no mistake, for not all that is stored is loaded."""
+        _drop(self.by_block, transaction.block_number, transaction)
+        _drop(self.by_address, transaction.to, transaction)
+
+
+def _drop(by: dict[K, list[Transaction]], key: K, transaction: Transaction) -> None:
+    found = by.get(key, [])
+    if transaction in found:
+        found.remove(transaction)
+    if not found:
+        by.pop(key, None)
+
+
+class Draft:
+    """A change of the chain while it is made: nobody sees it before it is stored and applied."""
+
+    def __init__(self, state: State, now: datetime, transactions: _Transactions) -> None:
+        self.state = replace(state, pauses=[*state.pauses], branches=[*state.branches])
+        self.added: list[Transaction] = []
+        self.removed: list[Transaction] = []
+        self.replaced_from: int | None = None
+        self.touched: set[Address] = set()
+        self._transactions = transactions
+        self._now = now
+
+    @property
+    def number(self) -> int:
+        """The newest block's number."""
+        self.state.newest = max(self.state.newest, self.state.due(self._now))
+        return self.state.newest
+
+    @property
+    def time(self) -> datetime:
+        """The newest block's time."""
+        return self.state.time(self.number)
+
+    def mine(self, blocks: int) -> None:
+        """Put blocks on top, each a second later than the one before: chain time moves ahead of the clock."""
+        # From the newest block on, not from the clock: a payment must be in a block that nobody has processed.
+        self._reach(self.number + blocks)
+
+    def mine_at_once(self, blocks: int) -> None:
+        """Put blocks on top that take no time, as on chains with several a second: nobody's time runs out."""
+        for first in range(self.number + 1, self.number + 1 + blocks):
+            self.state.pause(first, -1)
+            self._reach(first)
+
+    def advance(self, seconds: int) -> None:
+        """Let time pass before one new block."""
+        first = self.number + 1
+        self.state.seconds_ahead += seconds
+        self.state.pause(first, seconds - 1)
+        self._reach(first)
+
+    def go_out(self, seconds: int) -> None:
+        """Have nobody read the chain for so long, from now on."""
+        self.state.outage_until = self._now + timedelta(seconds=seconds)
+
+    def withhold_prices(self, seconds: int) -> None:
+        """Have nobody get a price for so long, from now on."""
+        self.state.prices_out_until = self._now + timedelta(seconds=seconds)
+
+    def transfer(self, to: Address, units: int, kind: Kind, contract: Address | None, tx_hash: str) -> Transaction:
+        """Put a transfer into the newest block, which must be a new one; with a hash that came before, beside that."""
+        place = sum(1 for each in self.added if each.hash == tx_hash)
+        transaction = Transaction(tx_hash, self.number, to, units, kind, contract, place)
+        self.added.append(transaction)
+        return transaction
+
+    def pay(
+        self, to: Address, units: int, tx_hash: str, contract: Address | None = None, *, internal: bool = False
+    ) -> Transaction:
+        """Mine a new block with a transaction that pays, by way of a contract if `internal`."""
+        self.mine(1)
+        kind = Kind.TOKEN if contract is not None else Kind.INTERNAL if internal else Kind.NATIVE
+        return self.transfer(to, units, kind, contract, tx_hash)
+
+    def fork(self, first: int, salt: str) -> None:
+        """Replace the blocks from one on by others, with the same transactions."""
+        self.replaced_from = first
+        self.state.fork(first, salt)
+
+    def take_back(self, to: Address, salt: str) -> None:
+        """Replace the blocks since an address was first paid by others, without what was paid to it.
+
+        `touched` are the others who were paid in them.
+        """
+        paid = self._transactions.by_address.get(to, ())
+        first = min((each.block_number for each in paid), default=self.number)
+        replaced = [self._transactions.by_block.get(number, ()) for number in range(first, self.number + 1)]
+        self.touched = {each.to for block in replaced for each in block} - {to}
+        self.removed.extend(paid)
+        self.fork(first, salt)
+
+    def _reach(self, number: int) -> None:
+        self.state.blocks_ahead += number - self.state.due(self._now)
+        self.state.newest = number
+
+
+class SandboxChain:
+    """The simulated chain, behind the interface of `chain.evm.chain`. `clock` is the time.
+
+    For the event loop's thread only: between a block and its payment nobody may read.
+    """
+
+    batch_blocks = 2_000
+
+    def __init__(self, state: State, clock: Callable[[], datetime], transactions: Iterable[Transaction] = ()) -> None:
+        self.state = state
+        self._clock = clock
+        self._transactions = _Transactions(transactions)
+
+    @property
+    def number(self) -> int:
+        """The newest block's number. It stands still while the clock makes up for having been set back."""
+        self.state.newest = max(self.state.newest, self.state.due(self._clock()))
+        return self.state.newest
+
+    @property
+    def time(self) -> datetime:
+        """The newest block's time."""
+        return self.state.time(self.number)
+
+    @property
+    def is_out(self) -> bool:
+        """Whether nobody can read it now."""
+        return self.state.outage_until is not None and self._clock() < self.state.outage_until
+
+    @property
+    def has_prices(self) -> bool:
+        """Whether test mode knows what its coins cost now."""
+        return self.state.prices_out_until is None or self._clock() >= self.state.prices_out_until
+
+    def draft(self) -> Draft:
+        """Begin a change."""
+        return Draft(self.state, self._clock(), self._transactions)
+
+    def apply(self, draft: Draft) -> None:
+        """Make a change that has been stored."""
+        self.state = draft.state
+        for transaction in draft.removed:
+            self._transactions.remove(transaction)
+        for transaction in draft.added:
+            self._transactions.add(transaction)
+
+    def forget(self, transactions: Iterable[Transaction]) -> None:
+        """Drop transactions that nobody can ask for any more."""
+        for transaction in transactions:
+            self._transactions.remove(transaction)
+
+    async def head(self) -> Head:
+        """Return the newest block number."""
+        self._check_reachable()
+        return Head(self.number)
+
+    async def headers(self, numbers: Sequence[int]) -> list[Header]:
+        """Return the headers at these heights. Raises ProviderFailed for one that is not mined yet."""
+        self._check_reachable()
+        newest = self.number
+        if any(not 0 <= number <= newest for number in numbers):
+            raise ProviderFailed(f"there are only blocks 0 to {newest}")
+        return [self._header(number) for number in numbers]
+
+    async def blocks(self, first: int, last: int) -> list[Block]:
+        """Return the blocks of a range, oldest first; internal transfers show in balances only, as on a real chain."""
+        headers = await self.headers(range(first, last + 1))
+        return [Block(header, _transfers(self.transactions_in(header.number), header)) for header in headers]
+
+    async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
+        """Keep all: no transaction reverts here."""
+        return list(transfers)
+
+    async def confirm(self, transfers: Sequence[Transfer]) -> None:
+        """Nobody else could be asked."""
+
+    async def confirm_balances(self, header: Header, held: Mapping[Address, int] | None = None) -> None:
+        """Nobody else could be asked."""
+
+    async def compare_balances(self, header: Header, held: Mapping[Address, int], known: Mapping[Address, int]) -> None:
+        """Nobody else could be asked."""
+
+    confirm_block = confirm_balances
+
+    async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
+        """Return what addresses hold of the coin at a block: what was ever paid to them, for nobody sends from here."""
+        self._check_current(header)
+        return {
+            address: sum(
+                each.units
+                for each in self._transactions.by_address.get(address, ())
+                if each.contract is None and each.block_number <= header.number
+            )
+            for address in addresses
+        }
+
+    async def unlike(self, header: Header, groups: Sequence[Expected]) -> list[Expected]:
+        """Return the groups of addresses that hold something else at a block than expected."""
+        held = [(await self.balances(header, group.addresses)).values() for group in groups]
+        return [group for group, units in zip(groups, held, strict=True) if fingerprint([*units]) != group.fingerprint]
+
+    async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, int]:  # noqa: ARG002 - likewise
+        """Return no costs."""
+        return dict.fromkeys(addresses, 0)
+
+    nonces = spent
+
+    async def internal_transfers(self, header: Header, addresses: Collection[Address]) -> list[Transfer]:
+        """Return what contracts sent to addresses in a block, added up for each transaction as for traces."""
+        self._check_current(header)
+        found: dict[tuple[str, Address], Transfer] = {}
+        for each in self.transactions_in(header.number):
+            if each.kind is Kind.INTERNAL and each.to in addresses:
+                earlier = found.get((each.hash, each.to))
+                transfer = _transfer(each, header)
+                found[each.hash, each.to] = replace(transfer, units=transfer.units + (earlier.units if earlier else 0))
+        return [*found.values()]
+
+    async def used(self, addresses: Sequence[Address]) -> set[Address]:
+        """Return those of the addresses that were ever paid."""
+        return {address for address in addresses if self._transactions.by_address.get(address)}
+
+    def doubt(self, reason: str) -> None:
+        """Nobody else could be asked."""
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def transactions_in(self, number: int) -> Sequence[Transaction]:
+        """Return the transactions of a block."""
+        return self._transactions.by_block.get(number, ())
+
+    def _check_reachable(self) -> None:
+        if self.is_out:
+            raise ProviderFailed("the sandbox has an outage")
+
+    def _check_current(self, header: Header) -> None:
+        """Raise ChainMoved where another block is in its place."""
+        self._check_reachable()
+        if self._hash(header.number) != header.hash:
+            raise ChainMoved(f"block {header.number} is another one by now")
+
+    def _header(self, number: int) -> Header:
+        parent_hash = self._hash(number - 1) if number else "0x" + "00" * 32
+        return Header(number, self._hash(number), parent_hash, self.state.time(number))
+
+    def _hash(self, number: int) -> str:
+        salt = next((salt for first, salt in reversed(self.state.branches) if first <= number), "")
+        return "0x" + hashlib.sha256(f"{self.state.seed}/{salt}/{number}".encode()).hexdigest()
+
+
+def _transfers(transactions: Sequence[Transaction], header: Header) -> tuple[Transfer, ...]:
+    return tuple(_transfer(each, header) for each in transactions if each.kind is not Kind.INTERNAL)
+
+
+def _transfer(transaction: Transaction, header: Header) -> Transfer:
+    return Transfer(
+        to=transaction.to,
+        sender=PAYER,
+        units=transaction.units,
+        kind=transaction.kind,
+        contract=transaction.contract,
+        tx_hash=transaction.hash,
+        log_index=transaction.place if transaction.kind is Kind.TOKEN else None,
+        block_number=header.number,
+        block_hash=header.hash,
+        block_time=header.time,
+    )

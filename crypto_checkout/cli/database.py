@@ -1,0 +1,135 @@
+"""`crypto-checkout migrate`, `backup` and `restore`: what an operator does with the database as a whole."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from crypto_checkout.cli.support import tables
+from crypto_checkout.cli.support.options import Options
+from crypto_checkout.cli.support.setup import (
+    bring_up_to_date,
+    fail,
+    fail_while_served,
+    fail_without_database,
+    load_config,
+    or_sentence,
+)
+
+if TYPE_CHECKING:
+    from crypto_checkout.config import Config
+    from crypto_checkout.store.data_folder.backup import Restored
+
+
+@click.command()
+@click.pass_obj
+def migrate(options: Options) -> None:
+    """Bring the database up to date; `serve` does that too.
+
+    A copy is written beside it first.
+    """
+    from crypto_checkout.store import migrate as store
+
+    config = load_config(options)
+    path = config.database.path
+    was_there = path.exists()
+    applied = or_sentence(config, lambda: bring_up_to_date(config))
+    if not applied:
+        click.echo(f"{path.absolute()} is up to date.")
+        return
+    click.echo(f"{'Brought up to date' if was_there else 'Made'}: {path.absolute()}")
+    for migration in applied:
+        click.echo(f"  {migration.name}")
+    if applied[0].number > 1:
+        click.echo(f"As it was before, it is in {store.copy_before(path.absolute(), applied[0])}.")
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+@click.pass_obj
+def backup(options: Options, *, file: Path, force: bool) -> None:
+    """Copy the database into FILE; the server may run meanwhile.
+
+    It holds webhook secrets and your customers' addresses: keep it as safe as the database. The configuration is not
+    in it.
+    """
+    from crypto_checkout.cli.beside import clock
+    from crypto_checkout.store.data_folder import backup as store
+    from crypto_checkout.store.data_folder import last_backup
+
+    config = load_config(options)
+    if not config.database.path.exists():
+        fail_without_database(config)
+    if not file.absolute().parent.is_dir():
+        fail(f"There is no folder {file.absolute().parent}; make it first.")
+
+    def work() -> None:
+        try:
+            store.back_up(config.database.path, file, overwrite=force)
+            last_backup.note(config.database.path.parent, clock(), file)
+        except FileExistsError:
+            fail(f"{file} is there already and stays as it is. Choose another name, or replace it with --force.")
+
+    or_sentence(config, work)
+    size = file.stat().st_size / 1e6
+    click.echo(f"Wrote {file} ({size:.1f} MB), checked and readable by you alone.")
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--skip",
+    type=click.IntRange(0, 1_000_000),
+    metavar="N",
+    help="Pass over N addresses where nothing here tells how many were given out since; without it at least 1000.",
+)
+@click.pass_obj
+def restore(options: Options, *, file: Path, skip: int | None) -> None:
+    """Put the copy FILE in the place of the database, which is kept beside it.
+
+    The server must be stopped. No address is given out again that was given out after the copy.
+    """
+    from crypto_checkout.cli.beside import clock
+    from crypto_checkout.core.errors import FolderInUse
+    from crypto_checkout.store.data_folder import backup as store
+    from crypto_checkout.store.data_folder.lock import FolderLock
+
+    config = load_config(options)
+    wallets = _wallets(config)
+
+    def work() -> "Restored":
+        try:
+            with FolderLock(config.database.path.resolve().parent):
+                return store.restore(file, config.database.path, wallets, clock(), skip)
+        except FolderInUse:
+            fail_while_served(config, "restore again")
+
+    restored = or_sentence(config, work)
+    newest = f", as of {tables.moment(restored.newest)}" if restored.newest else ""
+    click.echo(f"{config.database.path.absolute()} is now what was in {file}{newest}.")
+    if restored.kept is not None:
+        click.echo(f"What was there before is kept as {restored.kept}.")
+    _say_where_wallets_go_on(restored, wallets)
+    click.echo("Logins to the dashboard have ended; its password is the one of the copy.")
+    click.echo("Webhooks that waited when the copy was made are sent again; receivers tell by webhook-id.")
+
+
+def _wallets(config: "Config") -> dict[str, str]:
+    """Name the wallets whose addresses this server gives out, by their ids."""
+    from crypto_checkout.chain.sandbox import chain
+    from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
+
+    named = {ExtendedPublicKey.parse(chain.XPUB).wallet_id: "Test mode's wallet"}
+    if config.wallet.xpub:
+        named[ExtendedPublicKey.parse(config.wallet.xpub).wallet_id] = "Your wallet"
+    return named
+
+
+def _say_where_wallets_go_on(restored: "Restored", names: dict[str, str]) -> None:
+    for wallet in restored.wallets:
+        name = names.get(wallet.wallet_id, f"Wallet {wallet.wallet_id}")
+        why = "where the records here end" if wallet.is_known else "well past what may have been given out since"
+        click.echo(f"{name} goes on with address number {wallet.next_index}: {why}.")
+    if not all(wallet.is_known for wallet in restored.wallets):
+        click.echo("If your wallet doesn't look that far, raise its gap limit.")

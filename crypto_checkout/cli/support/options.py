@@ -1,0 +1,87 @@
+"""What the group gives every command (`ctx.obj`), and the options that several share. Nothing here does anything."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from crypto_checkout.core import moments
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+MODES: Mapping[str | None, tuple[bool, ...]] = {None: (True, False), "live": (True,), "test": (False,)}
+"""What `--mode` means, as values of `livemode`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The `--config` option as given, and the process's environment."""
+
+    config_path: Path | None
+    environ: Mapping[str, str]
+
+
+def json_option(command: F) -> F:
+    """Add `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def mode_option(command: F) -> F:
+    """Add `--mode` to a command that makes something."""
+    mode = click.Choice(["live", "test"])
+    return click.option("--mode", type=mode, default="test", show_default=True, help="Real money or none.")(command)
+
+
+def mode_filter(command: F) -> F:
+    """Add `--mode` to a command that shows both modes."""
+    return click.option("--mode", type=click.Choice(["live", "test"]), help="Only this mode.")(command)
+
+
+def limit_option(command: F) -> F:
+    """Add `--limit`."""
+    limit = click.IntRange(1, 1000)
+    return click.option("--limit", type=limit, default=25, show_default=True, help="How many at most.")(command)
+
+
+def since_option(meaning: str) -> Callable[[F], F]:
+    """Add `--since`, a moment."""
+
+    def read(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
+        try:
+            return moments.from_optional_text(text)
+        except ValueError:
+            raise click.BadParameter('wanted is a time with its zone, like "2026-01-31T12:00:00Z"') from None
+
+    return click.option("--since", metavar="TIME", callback=read, help=f"{meaning}: 2026-01-31T12:00:00Z.")
+
+
+class OneOf(click.ParamType[str]):
+    """One of some texts that are known only once they are needed, because where they are is heavy to import."""
+
+    def __init__(self, name: str, known: Callable[[], Iterable[str]]) -> None:
+        self.name = name
+        self._known = known
+
+    def convert(self, value: str, _: click.Parameter | None, __: click.Context | None) -> str:
+        """Return the text, or refuse it with the known ones."""
+        known = [*self._known()]
+        if value not in known:
+            self.fail(f'"{value[:40]}" is not one of {", ".join(known)}')
+        return value
+
+
+def statuses() -> list[str]:
+    """Return the statuses of sessions."""
+    from crypto_checkout.core.checkout.session import Status
+
+    return [status.value for status in Status]
+
+
+def event_types() -> list[str]:
+    """Return the types of events."""
+    from crypto_checkout.core.webhooks.events import EventType
+
+    return [event_type.value for event_type in EventType]

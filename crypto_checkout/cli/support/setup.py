@@ -1,0 +1,132 @@
+"""What commands share: read the configuration, open the database, and end with a sentence instead of a traceback."""
+
+import asyncio
+import contextlib
+import json
+import shlex
+import shutil
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from crypto_checkout.cli.support.options import Options
+
+if TYPE_CHECKING:
+    from crypto_checkout.config import Config
+    from crypto_checkout.store.database import Database
+    from crypto_checkout.store.migrate import Migration
+
+T = TypeVar("T")
+
+INVALID_CONFIGURATION = 2
+
+
+def load_config(options: Options) -> "Config":
+    """Read the configuration, or print every mistake and end with exit code 2."""
+    from crypto_checkout.config import ConfigInvalid, find_file, load
+
+    try:
+        return load(find_file(options.config_path, options.environ), options.environ)
+    except ConfigInvalid as error:
+        click.echo(str(error), err=True)
+        sys.exit(INVALID_CONFIGURATION)
+
+
+def with_database(
+    options: Options, work: "Callable[[Database], Awaitable[T]]", *, make: bool = False, otherwise: "T | None" = None
+) -> T:
+    """Run work over the database of the configuration, which may be served at the same time.
+
+    Where there is none, `make` has it made; else `otherwise` is the answer, or the command ends with a sentence.
+    """
+    from crypto_checkout.store.database import Database
+
+    config = load_config(options)
+
+    async def run() -> T:
+        async with await Database.open(config.database.path, lambda: datetime.now(UTC)) as db:
+            return await work(db)
+
+    if not make and not config.database.path.exists():
+        if otherwise is not None:
+            return otherwise
+        fail_without_database(config)
+
+    def on_todays_tables() -> T:
+        bring_up_to_date(config)
+        return asyncio.run(run())
+
+    return or_sentence(config, on_todays_tables)
+
+
+def bring_up_to_date(config: "Config") -> "list[Migration]":
+    """Apply what the database lacks and return it; never beneath a server, which doesn't know the new tables.
+
+    Raises what `store.migrate.migrate` raises.
+    """
+    from crypto_checkout.core.errors import FolderInUse
+    from crypto_checkout.store import migrate
+    from crypto_checkout.store.data_folder.lock import FolderLock
+
+    path = config.database.path
+    if not migrate.pending(path):
+        return []
+    try:
+        with FolderLock(path.resolve().parent):
+            return migrate.migrate(path)
+    except FolderInUse:
+        fail_while_served(config, "run this again: the database is to be brought up to date")
+
+
+def fail_while_served(config: "Config", then: str) -> NoReturn:
+    """Say that a server must be stopped first, and which."""
+    lock = config.database.path.resolve().parent / "lock"
+    pid = lock.read_text("ascii").strip()
+    process = f"process {pid} (kill {pid})" if pid else "the server"
+    fail(f"{config.database.path} is being served. Stop {process} first, then {then}.")
+
+
+def or_sentence(config: "Config", work: Callable[[], T]) -> T:
+    """Return what the work returns, or end with a sentence where it can't be done."""
+    from crypto_checkout.core.errors import CheckoutError, DatabaseFailed, FatalError
+
+    try:
+        return work()
+    except (FatalError, CheckoutError, DatabaseFailed) as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{error.filename or config.database.path} can't be opened: {error.strerror or error}.")
+
+
+def fail_without_database(config: "Config") -> NoReturn:
+    """Say that there is no database where the configuration has it."""
+    fail(
+        f"There is no database at {config.database.path.absolute()}. Run this in the server's folder, or name its "
+        "configuration with --config FILE."
+    )
+
+
+def this_program() -> str:
+    """Return how a person calls this program from here: by its name where the shell finds it, else by its path."""
+    if shutil.which("crypto-checkout"):
+        return "crypto-checkout"
+    path = Path(sys.argv[0])
+    if path.name != "crypto-checkout":
+        return f"{shlex.quote(sys.executable)} -m crypto_checkout"
+    with contextlib.suppress(ValueError):
+        path = path.absolute().relative_to(Path.cwd())
+    return shlex.quote(str(path))
+
+
+def fail(sentence: str) -> NoReturn:
+    """End with a sentence and exit code 1."""
+    raise click.ClickException(sentence)
+
+
+def print_json(value: Any) -> None:
+    """Print a value for programs."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))

@@ -1,0 +1,195 @@
+"""How each event is made to happen for real in test mode: over the API, as a shop and its payers would."""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from decimal import Decimal
+from functools import partial
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Literal
+
+from crypto_checkout.core.webhooks.events import EventType
+
+if TYPE_CHECKING:
+    from crypto_checkout.client import CheckoutClient, EndpointResource, LinkResource, SessionResource
+
+Story = Callable[["CheckoutClient"], str]
+"""Makes an event happen and returns the id of what it happened to. Raises the client's errors and NotYet."""
+
+Scenario = Literal["late", "after_grace", "reorged", "reorged_after_paid"]
+
+_PRICE = Decimal("10.00")
+_NAME = "Made by crypto-checkout trigger"
+_WAIT_SECONDS = 20.0
+_LOOK_SECONDS = 0.1
+_NOWHERE = "https://example.com/webhooks"
+
+
+class NotYet(Exception):
+    """The server can't make this happen; the message says why."""
+
+
+# --- sessions --------------------------------------------------------------------------------------------------------
+
+
+def _new_session(client: "CheckoutClient") -> "SessionResource":
+    return client.checkout_sessions.create(amount={"value": _PRICE, "currency": "USD"})
+
+
+def _create_session(client: "CheckoutClient") -> str:
+    return _new_session(client)["id"]
+
+
+def _detect(client: "CheckoutClient") -> str:
+    return client.test_helpers.pay(_create_session(client))["id"]
+
+
+def _pay(client: "CheckoutClient", times: Decimal) -> str:
+    """Pay a session so many times its amount, and have that confirmed."""
+    session = _new_session(client)
+    client.test_helpers.pay(session["id"], amount=f"{Decimal(session['amount']['value']) * times:f}")
+    client.test_helpers.mine(blocks=session["requiredConfirmations"])
+    return session["id"]
+
+
+def _expire(client: "CheckoutClient") -> str:
+    return client.checkout_sessions.expire(_create_session(client))["id"]
+
+
+def _play(client: "CheckoutClient", scenario: Scenario) -> str:
+    """Have the server drive a session through a scenario, where it knows how to."""
+    from crypto_checkout.client import InvalidRequest
+
+    session = _new_session(client)
+    try:
+        client.test_helpers.pay(session["id"], scenario=scenario)
+    except InvalidRequest as error:
+        client.checkout_sessions.expire(session["id"])
+        raise NotYet(f'it knows no scenario "{scenario}"') from error
+    return session["id"]
+
+
+# --- links -----------------------------------------------------------------------------------------------------------
+
+
+def _new_link(client: "CheckoutClient") -> "LinkResource":
+    return client.payment_links.create(title=_NAME, fiat_amount=_PRICE)
+
+
+def _create_link(client: "CheckoutClient") -> str:
+    return _new_link(client)["id"]
+
+
+def _update_link(client: "CheckoutClient") -> str:
+    return client.payment_links.update(_create_link(client), active=False)["id"]
+
+
+def _delete_link(client: "CheckoutClient") -> str:
+    return client.payment_links.delete(_create_link(client))["id"]
+
+
+# --- webhook endpoints: they are deleted again, because a mode has room for only so many ------------------------------
+
+
+@contextmanager
+def _endpoint(client: "CheckoutClient", url: str, *, active: bool) -> "Iterator[EndpointResource]":
+    made = client.webhook_endpoints.create(url=url, events=["*"], description=_NAME, active=active)
+    try:
+        yield made
+    finally:
+        client.webhook_endpoints.delete(made["id"])
+
+
+def _create_endpoint(client: "CheckoutClient") -> str:
+    with _endpoint(client, _NOWHERE, active=False) as endpoint:
+        return endpoint["id"]
+
+
+def _update_endpoint(client: "CheckoutClient") -> str:
+    with _endpoint(client, _NOWHERE, active=False) as endpoint:
+        return client.webhook_endpoints.update(endpoint["id"], description="Changed")["id"]
+
+
+def _disable_endpoint(client: "CheckoutClient") -> str:
+    """Have an endpoint answer 410 to what it is told, which switches it off."""
+    from crypto_checkout.client import InvalidRequest
+
+    try:
+        with _gone() as url, _endpoint(client, url, active=True) as endpoint:
+            _create_link(client)
+            happened(client, EventType.ENDPOINT_DISABLED, endpoint["id"])
+            return endpoint["id"]
+    except InvalidRequest as error:
+        raise NotYet("it sends no webhooks to this machine; [webhooks] allow_private_networks allows it") from error
+
+
+@contextmanager
+def _gone() -> Iterator[str]:
+    """Serve an endpoint on this machine that answers 410 to everything; gives its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_error(HTTPStatus.GONE)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/webhooks"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+# --- customers -------------------------------------------------------------------------------------------------------
+
+
+def _create_customer(client: "CheckoutClient") -> str:
+    return client.customers.create(email=f"trigger-{secrets.token_hex(6)}@example.com")["id"]
+
+
+def _update_customer(client: "CheckoutClient") -> str:
+    return client.customers.update(_create_customer(client), name="Ada Lovelace")["id"]
+
+
+# --- all of them -----------------------------------------------------------------------------------------------------
+
+STORIES: Mapping[EventType, Story] = {
+    EventType.SESSION_CREATED: _create_session,
+    EventType.SESSION_DETECTED: _detect,
+    EventType.SESSION_PAID: partial(_pay, times=Decimal(1)),
+    EventType.SESSION_PAID_LATE: partial(_play, scenario="late"),
+    EventType.SESSION_UNDERPAID: partial(_pay, times=Decimal("0.5")),
+    EventType.SESSION_OVERPAID: partial(_pay, times=Decimal(2)),
+    EventType.SESSION_EXPIRED: _expire,
+    EventType.SESSION_FAILED: partial(_play, scenario="reorged_after_paid"),
+    EventType.SESSION_REORGED: partial(_play, scenario="reorged"),
+    EventType.SESSION_LATE_PAYMENT: partial(_play, scenario="after_grace"),
+    EventType.LINK_CREATED: _create_link,
+    EventType.LINK_UPDATED: _update_link,
+    EventType.LINK_DELETED: _delete_link,
+    EventType.ENDPOINT_CREATED: _create_endpoint,
+    EventType.ENDPOINT_UPDATED: _update_endpoint,
+    EventType.ENDPOINT_DELETED: _create_endpoint,
+    EventType.ENDPOINT_DISABLED: _disable_endpoint,
+    EventType.CUSTOMER_CREATED: _create_customer,
+    EventType.CUSTOMER_UPDATED: _update_customer,
+}
+"""All but those of API keys, which no API makes."""
+
+
+def happened(client: "CheckoutClient", event_type: EventType, resource_id: str) -> str:
+    """Return the id of the event, once it is in the log. Raises NotYet when it doesn't come."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while time.monotonic() < deadline:
+        found = client.events.list(type=event_type.value, resource_id=resource_id, limit=1).page().data
+        if found:
+            return found[0]["id"]
+        time.sleep(_LOOK_SECONDS)
+    raise NotYet(f"{resource_id} went its way, and {event_type} was not told within {_WAIT_SECONDS:g} s")

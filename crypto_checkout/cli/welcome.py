@@ -1,0 +1,162 @@
+"""What `serve` tells the person who started it: where it listens, what it does, and what to do next."""
+
+import asyncio
+import shlex
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from crypto_checkout.cli.support.setup import this_program
+
+if TYPE_CHECKING:
+    from crypto_checkout.app import Opened
+    from crypto_checkout.config import Config
+
+_WAIT_FOR_CHAINS_SECONDS = 2.0
+_HERE = frozenset({"127.0.0.1", "localhost", "::1"})
+_FIRST_BODY = """-d '{"amount": {"value": "10.00", "currency": "USD"}}'"""
+
+
+async def say_hello(config: "Config", server: "Opened", url: str, serving: "asyncio.Task[None]") -> None:
+    """Print it, unless `serving` is over before; makes the first key where there is none."""
+    await _wait_for_chains(server, serving)
+    if serving.done():
+        return
+    key = await _first_key(server)
+    lines = [
+        "",
+        f"Crypto Checkout listens on {url}",
+        *_public(config, url),
+        *_modes(config, server),
+        f"  owner    {_dashboard(config, url)}",
+        f"  data     {config.database.path.absolute()}",
+        f"  settings {_settings(config)}",
+        "",
+        *await _set_up(config, server, url),
+        *_next_step(config, server, url, key, has_key=await _has_key(server)),
+    ]
+    click.echo("\n".join(lines))
+
+
+def _settings(config: "Config") -> str:
+    if config.path is None:
+        return f"all defaults ({this_program()} init writes a file)"
+    return str(config.path.absolute())
+
+
+def _public(config: "Config", url: str) -> list[str]:
+    """Tell where payers are sent, and say so loudly when that can't be this server."""
+    public_url = config.server.public_url
+    lines = [f"  payers   {public_url}"]
+    there, here = urlsplit(public_url), urlsplit(url)
+    if there.hostname in _HERE and (there.port or 80) != here.port:
+        lines.append(
+            f"  WARNING  [server] public_url names port {there.port or 80}: checkout links lead there, not here"
+        )
+    return lines
+
+
+def _dashboard(config: "Config", url: str) -> str:
+    """Return where the owner finds the dashboard: under the public address, unless that is this machine's."""
+    public_url = config.server.public_url
+    return f"{url if urlsplit(public_url).hostname in _HERE else public_url}/dashboard"
+
+
+async def _set_up(config: "Config", server: "Opened", url: str) -> list[str]:
+    """Offer the one-time link, where the dashboard has no password yet."""
+    if await server.door.sign_in.account() is not None:
+        return []
+    return [
+        "The dashboard has no password yet. Set it within 30 minutes, here (this link works once):",
+        "",
+        f"  {_dashboard(config, url)}/set-up?token={server.door.set_up_link.make()}",
+        "",
+        f"or on the command line: {this_program()}{_named(config)} admin reset-password",
+        "",
+    ]
+
+
+def _named(config: "Config") -> str:
+    return f" --config {shlex.quote(str(config.path))}" if config.path else ""
+
+
+async def _first_key(server: "Opened") -> str | None:
+    """Make a test key where there is no key at all, so that the first request can be made at once."""
+    from crypto_checkout.core.owner.api_key import Scope
+    from crypto_checkout.services.owner import api_keys
+    from crypto_checkout.store.database import WriteUnit
+    from crypto_checkout.store.owner import api_keys as store
+
+    def make(unit: WriteUnit) -> str | None:
+        if store.everything(unit) or not server.offers.has(livemode=False):
+            return None
+        _, text = api_keys.create(unit, server.events, livemode=False, name="First start", scopes=list(Scope))
+        return text
+
+    return await server.db.write(make)
+
+
+async def _wait_for_chains(server: "Opened", serving: "asyncio.Task[None]") -> None:
+    """Give the nodes a moment, so that their heads can be shown; the server answers meanwhile."""
+    deadline = asyncio.get_running_loop().time() + _WAIT_FOR_CHAINS_SECONDS
+    while asyncio.get_running_loop().time() < deadline and not serving.done():
+        if all(watcher.status.seen_at or watcher.status.error for watcher in server.watchers):
+            return
+        await asyncio.sleep(0.02)
+
+
+def _modes(config: "Config", server: "Opened") -> list[str]:
+    live = "live and test" if config.test_mode.enabled else "live"
+    without = (
+        "test only: no real money" if config.test_mode.enabled else "none: [test_mode] is off, and no [[chains]] is set"
+    )
+    lines = [f"  mode     {live if config.chains else without}"]
+    if config.chains and _is_test_wallet(config.wallet.xpub):
+        lines.append("  WARNING  [wallet] xpub is the public test wallet: everybody can take the money it gets")
+    for watcher in server.watchers:
+        status = watcher.status
+        if status.head is None:
+            state = f"not reached yet ({status.error or 'waiting for its node'})"
+        else:
+            state = f"block {status.head:,}, {status.lag or 0:,} behind"
+        lines.append(f"  chain    {status.name} ({status.chain_id}): {state}")
+    return lines
+
+
+def _mode(server: "Opened") -> str:
+    """Name the mode that matters to the operator: live as soon as there is one."""
+    return "live" if server.offers.has(livemode=True) else "test"
+
+
+async def _has_key(server: "Opened") -> bool:
+    from crypto_checkout.store.owner import api_keys as store
+
+    keys = await server.db.read(store.everything)
+    return any(key.revoked_at is None and key.livemode == (_mode(server) == "live") for key in keys)
+
+
+def _is_test_wallet(xpub: str) -> bool:
+    from crypto_checkout.chain.sandbox import chain
+    from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
+
+    return ExtendedPublicKey.parse(xpub).wallet_id == ExtendedPublicKey.parse(chain.XPUB).wallet_id
+
+
+def _next_step(config: "Config", server: "Opened", url: str, key: str | None, *, has_key: bool) -> list[str]:
+    mode = _mode(server)
+    make_key = f"{this_program()}{_named(config)} keys create --mode {mode} --name my-shop"
+    if key is None:
+        return [] if has_key else [f"Next: {make_key}", ""]
+    authorization = f'-H "Authorization: Bearer {key}" -H "Content-Type: application/json"'
+    return [
+        "This is the first start. Here is a test key; it is shown only now:",
+        "",
+        f"  {key}",
+        "",
+        "Make a checkout session (paste this), then open its checkoutUrl in a browser:",
+        "",
+        f"  curl {url}/api/v1/checkout_sessions {authorization} {_FIRST_BODY}",
+        "",
+        *([f"For real money, make another key: {make_key}", ""] if mode == "live" else []),
+    ]

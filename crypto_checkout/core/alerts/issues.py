@@ -1,0 +1,192 @@
+"""Issues: what needs a person, in words, with what to do about it and where to look.
+
+`services.alerts.issues` gathers them.
+The words hold no secrets and nothing that a payer wrote: they are sent by e-mail too.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from crypto_checkout.core.assets import Asset
+from crypto_checkout.core.checkout.session import Session, Status
+from crypto_checkout.core.ledger.payment import Transfer
+from crypto_checkout.core.money import format_units
+from crypto_checkout.core.webhooks.endpoint import Endpoint
+
+_NATIVE_DECIMALS = 18
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+
+
+class Kind(StrEnum):
+    """What is the matter."""
+
+    UNDERPAID = "underpaid"
+    OVERPAID = "overpaid"
+    FAILED = "failed"
+    LATE_PAYMENT = "late_payment"
+    UNMATCHED = "unmatched"
+    WEBHOOK_FAILING = "webhook_failing"
+    WEBHOOK_DISABLED = "webhook_disabled"
+    CHAIN = "chain"
+    PROVIDER = "provider"
+    PRICE = "price"
+    DATABASE = "database"
+    DISK = "disk"
+
+
+DISMISSIBLE = frozenset({Kind.UNDERPAID, Kind.OVERPAID, Kind.FAILED, Kind.LATE_PAYMENT, Kind.UNMATCHED})
+"""What a person may put aside; the rest goes when its cause does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """One thing that needs a person.
+
+    `cause` names it once and for all, `subject_id` what it is about; `path` leads to its page within the dashboard of
+    its mode. `livemode` is None for what concerns the whole server.
+    """
+
+    kind: Kind
+    cause: str
+    subject_id: str
+    livemode: bool | None
+    words: str
+    advice: str
+    since: datetime
+    path: str
+
+
+_ADVICE = {
+    Status.UNDERPAID: "Accept it, close it, or ask the payer for the rest.",
+    Status.OVERPAID: "Accept it, and send back from your wallet what is too much.",
+    Status.FAILED: "Hold the goods back. If the payment comes again, the session becomes paid by itself.",
+}
+
+
+_SERVER_ADVICE = {
+    Kind.CHAIN: "Payments wait and none is lost. Check the chain's rpc_urls; a provider more makes it safer.",
+    Kind.PROVIDER: "Others are asked instead. Check its URL and its plan, or replace it in rpc_urls.",
+    Kind.PRICE: "No session can be made meanwhile. Check the server's way out, or set a price in [prices] fixed.",
+    Kind.DATABASE: "Nothing can be stored, so no payment is credited. Check the disk's space and permissions.",
+    Kind.DISK: "Free space before the database can't be written any more.",
+}
+
+
+_SERVER_PATHS = {
+    Kind.CHAIN: "/settings/chains",
+    Kind.PROVIDER: "/settings/chains",
+    Kind.PRICE: "/settings/prices",
+}
+
+
+def of_session(session: Session, received_units: int) -> Concern:
+    """Describe a session that is underpaid, overpaid or failed; `received_units` is what counts of its payments."""
+    asset = session.asset
+    got = f"{format_units(received_units, asset.decimals)} {asset.symbol}"
+    asked = f"{format_units(session.terms.amount_units, asset.decimals)} {asset.symbol}"
+    price = f"{session.fiat} {session.fiat.currency}"
+    words = (
+        f"The chain took back a payment of {price} that was confirmed; {got} of {asked} is there now."
+        if session.status is Status.FAILED
+        else f"{got} arrived where {asked} ({price}) was asked."
+    )
+    kind = Kind(session.status.value)
+    return Concern(
+        kind=kind,
+        cause=f"{kind}:{session.id}",
+        subject_id=session.id,
+        livemode=session.livemode,
+        words=words,
+        advice=_ADVICE[session.status],
+        since=session.updated_at,
+        path=f"/payments/{session.id}",
+    )
+
+
+def of_late_payment(session: Session, seq: int, transfer: Transfer) -> Concern:
+    """Describe a payment that came after its session's time and isn't accepted."""
+    amount = f"{format_units(transfer.units, session.asset.decimals)} {session.asset.symbol}"
+    return Concern(
+        kind=Kind.LATE_PAYMENT,
+        cause=f"{Kind.LATE_PAYMENT}:{seq}",
+        subject_id=session.id,
+        livemode=session.livemode,
+        words=f"{amount} came after the time of its session was over, and doesn't count.",
+        advice="Accept the session if the price still suits you, or send the money back from your wallet.",
+        since=transfer.block_time,
+        path=f"/payments/{session.id}",
+    )
+
+
+def of_unmatched(
+    session: Session, seq: int, transfer: Transfer, asset: Asset | None, *, came_on: str, asked_on: str
+) -> Concern:
+    """Describe money that a session didn't ask for; `asset` is None where it isn't one of the configuration.
+
+    `came_on` and `asked_on` are the names of the chains.
+    """
+    if asset is not None:
+        what = f"{format_units(transfer.units, asset.decimals)} {asset.symbol}"
+    elif transfer.contract is None:
+        what = f"{format_units(transfer.units, _NATIVE_DECIMALS)} of the chain's coin"
+    else:
+        what = f"{transfer.units} smallest units of token {transfer.contract}"  # whose decimals aren't known
+    return Concern(
+        kind=Kind.UNMATCHED,
+        cause=f"{Kind.UNMATCHED}:{seq}",
+        subject_id=session.id,
+        livemode=session.livemode,
+        words=f"{what} came on {came_on} where {session.asset.symbol} on {asked_on} was asked for.",
+        advice="Find it in your wallet, and settle it with the payer: it never counts by itself.",
+        since=transfer.block_time,
+        path=f"/payments/{session.id}",
+    )
+
+
+def of_endpoint(endpoint: Endpoint, since: datetime, reason: str, *, disabled: bool) -> Concern:
+    """Describe a webhook endpoint that is disabled, or whose deliveries fail. Of its URL the host is enough."""
+    kind = Kind.WEBHOOK_DISABLED if disabled else Kind.WEBHOOK_FAILING
+    host = urlsplit(endpoint.url).hostname or endpoint.id
+    words = f"Webhooks to {host} are switched off: {reason}" if disabled else f"Webhooks to {host} fail: {reason}"
+    return Concern(
+        kind=kind,
+        cause=f"{kind}:{endpoint.id}",
+        subject_id=endpoint.id,
+        livemode=endpoint.livemode,
+        words=words,
+        advice=(
+            "Mend the endpoint, switch it on, and replay what it missed."
+            if disabled
+            else "Look at its attempts, and mend the endpoint; they are repeated for a day."
+        ),
+        since=since,
+        path=f"/webhooks/{endpoint.id}",
+    )
+
+
+def of_server(kind: Kind, subject_id: str, words: str, since: datetime, *, livemode: bool | None) -> Concern:
+    """Describe what keeps the server itself from its work."""
+    return Concern(
+        kind=kind,
+        cause=f"{kind}:{subject_id}",
+        subject_id=subject_id,
+        livemode=livemode,
+        words=without_urls(words),
+        advice=_SERVER_ADVICE[kind],
+        since=since,
+        path=_SERVER_PATHS.get(kind, "/settings"),
+    )
+
+
+def url(public_url: str, concern: Concern) -> str:
+    """Return where a concern's page is: the dashboard keeps test mode under a path of its own."""
+    mode = "/test" if concern.livemode is False else ""
+    return f"{public_url}/dashboard{mode}{concern.path}"
+
+
+def without_urls(text: str) -> str:
+    """Return a text with its URLs left out: those of nodes hold keys."""
+    return _URL.sub("[URL]", text)

@@ -1,0 +1,319 @@
+"""Explain what was decided about a session and each of its payments: the rule, the evidence, and what can be done.
+
+Pure: from the same rows and the same last processed block as `core.ledger.assess` judges by. What a transaction did on
+the chain, beside what the ledger has, is `core.diagnosis.explain_transaction`'s.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from crypto_checkout.core.address import checksum
+from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED, SETTLED, Session, Status
+from crypto_checkout.core.checkout.session import PAYMENT_REORGED as REORGED
+from crypto_checkout.core.diagnosis.explanation import (
+    Explanation,
+    Known,
+    Outcome,
+    Reason,
+    Recorded,
+    Step,
+    amount,
+    depth,
+    of_transfer,
+    second,
+    span,
+)
+from crypto_checkout.core.ledger.assess import Tip, assess, counts
+from crypto_checkout.core.money import format_units
+from crypto_checkout.core.public.render import decimal_text
+
+_CAN_ACCEPT = (Status.UNDERPAID, Status.OVERPAID, Status.EXPIRED, Status.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A change of a session as its event tells it."""
+
+    at: datetime
+    type: str
+    status: str
+    status_reason: str | None
+    received: str
+    confirmations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of one payment; `command` does what the advice ends with."""
+
+    outcome: Outcome
+    reason: Reason
+    sentence: str
+    advice: str | None = None
+    command: str | None = None
+
+
+_FAILED = Finding(
+    Outcome.NOT_COUNTED,
+    Reason.REORGED,
+    "Did not count: it was paid, and then the chain took the money back (a reorganisation).",
+    "If the transaction is mined again, it counts again by itself. Hold back what isn't delivered yet.",
+)
+
+
+_HAS_SENT = "Has the payer sent it? Look up what became of that transaction"
+_LOOK_UP = "crypto-checkout explain TX"
+
+
+def session(session: Session, recorded: Sequence[Recorded], past: Sequence[Past], known: Known) -> Explanation:
+    """Explain a session: how it was priced, what came, and why its status is what it is."""
+    findings = [(each, payment(session, each, known)) for each in recorded]
+    verdict = _verdict(session, findings, known)
+    steps = [
+        _made(session, known),
+        *(arrived(session, each, finding, known) for each, finding in findings),
+        *(_happened(session, each) for each in past),
+    ]
+    steps.sort(key=lambda step: step.at or session.created_at)
+    return Explanation(
+        subject=f"session {session.id}",
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        headline=verdict.sentence,
+        advice=verdict.advice,
+        command=verdict.command,
+        steps=(*steps, _now(session, recorded, known)),
+        sessions=(session.id,),
+    )
+
+
+def payment(session: Session, recorded: Recorded, known: Known) -> Finding:
+    """Tell what became of a payment that the ledger has, by the first rule that decides."""
+    transfer = recorded.payment.transfer
+    coins = known.coins(transfer, recorded.chain_id, session.asset)
+    if not recorded.payment.canonical:
+        return Finding(
+            Outcome.NOT_COUNTED,
+            Reason.REORGED,
+            f"Did not count: the chain took back block {transfer.block_number}, which had the {coins}.",
+            "If the transaction is mined again, it counts again by itself. Else ask the payer to pay again.",
+        )
+    if not recorded.is_asked_for:
+        return _unasked(session, recorded, coins, known)
+    if not counts(recorded.payment, session):
+        return _late(session, recorded, coins)
+    return _in_window(session, recorded, coins, known.tips.get(recorded.chain_id))
+
+
+def _in_window(session: Session, recorded: Recorded, coins: str, tip: Tip | None) -> Finding:
+    transfer, terms = recorded.payment.transfer, session.terms
+    had = depth(tip, transfer.block_number, terms.required_confirmations)
+    if tip is None or not tip.is_deep(transfer.block_number, terms.required_confirmations):
+        return Finding(Outcome.WAITING, Reason.CONFIRMATIONS, f"Waiting: {coins} has arrived; {had}.")
+    if session.accepted_units is not None:
+        return Finding(Outcome.COUNTED, Reason.ACCEPTED, f"Counted: {coins}, accepted by the merchant; {had}.")
+    if transfer.block_time <= terms.expires_at:
+        return Finding(Outcome.COUNTED, Reason.ON_TIME, f"Counted: {coins} on time, {had}.")
+    late = span(transfer.block_time - terms.expires_at)
+    return Finding(Outcome.COUNTED, Reason.IN_GRACE, f"Counted: {coins} in the time of grace, {late} late; {had}.")
+
+
+def _unasked(session: Session, recorded: Recorded, coins: str, known: Known) -> Finding:
+    wanted = amount(session.asset, session.terms.amount_units)
+    yours = f"The money is at {checksum(session.address)}, which is your wallet's: settle it with the payer yourself."
+    if recorded.chain_id != session.asset.chain_id:
+        return Finding(
+            Outcome.NOT_COUNTED,
+            Reason.WRONG_CHAIN,
+            f"Did not count: {coins} came on {known.chain(recorded.chain_id)}, and the session asks for {wanted} on "
+            f"{known.chain(session.asset.chain_id)}.",
+            yours,
+        )
+    return Finding(
+        Outcome.NOT_COUNTED,
+        Reason.WRONG_ASSET,
+        f"Did not count: {coins} came, and the session asks for {wanted}.",
+        yours,
+    )
+
+
+def _late(session: Session, recorded: Recorded, coins: str) -> Finding:
+    by = span(recorded.payment.transfer.block_time - session.terms.grace_until)
+    if session.closed_at is not None:
+        sentence, reason = f"Did not count: {coins} arrived {by} after you closed the session.", Reason.CLOSED
+    else:
+        sentence = f"Did not count: {coins} arrived {by} after the grace period ended."
+        reason = Reason.TOO_LATE
+    if session.status not in _CAN_ACCEPT:
+        return Finding(Outcome.NOT_COUNTED, reason, sentence)
+    return Finding(Outcome.NOT_COUNTED, reason, sentence, "You can accept it", _accept(session))
+
+
+def _accept(session: Session) -> str:
+    return f"crypto-checkout sessions accept {session.id}"
+
+
+# --- the session as a whole ------------------------------------------------------------------------------------------
+
+
+def _verdict(session: Session, findings: Sequence[tuple[Recorded, Finding]], known: Known) -> Finding:
+    """Say what came of a session; where nothing counts, the newest payment that did not is the reason."""
+    if session.status in {Status.PENDING, Status.EXPIRED, Status.FAILED}:
+        failed = [each for _, each in findings if each.outcome is Outcome.NOT_COUNTED]
+        waiting = [each for _, each in findings if each.outcome is Outcome.WAITING]
+        if session.status is Status.FAILED:
+            return _FAILED
+        if waiting:
+            return waiting[-1]
+        return failed[-1] if failed else _nothing(session)
+    return _funded(session, findings, known)
+
+
+def _funded(session: Session, findings: Sequence[tuple[Recorded, Finding]], known: Known) -> Finding:
+    counted = [each.payment.transfer for each, finding in findings if finding.outcome is not Outcome.NOT_COUNTED]
+    received = amount(session.asset, sum(each.units for each in counted))
+    newest = max((each.block_number for each in counted), default=0)
+    had = depth(known.tips.get(session.asset.chain_id), newest, session.terms.required_confirmations)
+    price = amount(session.asset, session.terms.amount_units)
+    match session.status:
+        case Status.DETECTED:
+            return Finding(Outcome.WAITING, Reason.CONFIRMATIONS, f"Waiting: {received} has arrived; {had}.")
+        case Status.UNDERPAID:
+            missing = amount(session.asset, max(0, session.terms.amount_units - sum(each.units for each in counted)))
+            return Finding(
+                Outcome.WAITING,
+                Reason.TOO_LITTLE,
+                f"Not enough: {received} of {price} has arrived, {missing} is missing; {had}.",
+                f"The payer can send the rest to the same address until {second(session.terms.grace_until)}. "
+                "Or accept what came",
+                _accept(session),
+            )
+        case Status.OVERPAID:
+            return Finding(
+                Outcome.COUNTED,
+                Reason.TOO_MUCH,
+                f"Counted: {received}, more than the price of {price} and its tolerance; {had}.",
+                "Give the rest back, or accept it",
+                _accept(session),
+            )
+        case Status.PAID_LATE:
+            return Finding(Outcome.COUNTED, Reason.IN_GRACE, f"Counted: {received}, some in the time of grace; {had}.")
+    if session.status_reason == ACCEPTED:
+        return Finding(Outcome.COUNTED, Reason.ACCEPTED, f"Counted: {received}, accepted by the merchant; {had}.")
+    return Finding(Outcome.COUNTED, Reason.ON_TIME, f"Counted: {received} on time, {had}.")
+
+
+def _nothing(session: Session) -> Finding:
+    price = amount(session.asset, session.terms.amount_units)
+    if session.status is Status.PENDING:
+        return Finding(
+            Outcome.WAITING,
+            Reason.NOTHING_YET,
+            f"Nothing has arrived yet. {price} is asked for until {second(session.terms.expires_at)}.",
+            _HAS_SENT,
+            _LOOK_UP,
+        )
+    sentence = f"Did not count: nothing has arrived for {price}, neither in time nor later."
+    if session.status_reason == CLOSED:
+        sentence = "Did not count: you closed the session before anything arrived."
+        return Finding(Outcome.NOT_COUNTED, Reason.CLOSED, sentence)
+    return Finding(Outcome.NOT_COUNTED, Reason.EXPIRED, sentence, _HAS_SENT, _LOOK_UP)
+
+
+# --- the evidence ----------------------------------------------------------------------------------------------------
+
+
+def _made(session: Session, known: Known) -> Step:
+    terms, asset, rate = session.terms, session.asset, session.rate
+    return Step(
+        "The session was made.",
+        (
+            ("mode", "live" if session.livemode else "test"),
+            ("price", f"{session.fiat} {session.fiat.currency}"),
+            ("rate", f"{decimal_text(rate.value)} {rate.quote} for one {rate.base}, from {', '.join(rate.sources)}"),
+            ("rate of", second(rate.observed_at)),
+            ("asked for", f"{amount(asset, terms.amount_units)} on {known.chain(asset.chain_id)}"),
+            *((("token", checksum(asset.contract)),) if asset.contract else ()),
+            (
+                "tolerance",
+                f"{format_units(terms.minimum_units, asset.decimals)} to {amount(asset, terms.maximum_units)} is paid",
+            ),
+            ("address", f"{checksum(session.address)} (number {session.derivation_index} of the wallet)"),
+            ("on time until", second(terms.expires_at)),
+            ("grace until", second(terms.grace_until)),
+            ("confirmations", f"{terms.required_confirmations} needed"),
+        ),
+        session.created_at,
+    )
+
+
+def arrived(session: Session, recorded: Recorded, finding: Finding, known: Known) -> Step:
+    """Return the evidence of a payment that the ledger has."""
+    transfer = recorded.payment.transfer
+    coins = known.coins(transfer, recorded.chain_id, session.asset)
+    return Step(
+        f"{coins} came ({transfer.kind.value}).",
+        (
+            ("verdict", finding.sentence),
+            *((("chain", known.chain(recorded.chain_id)),) if recorded.chain_id != session.asset.chain_id else ()),
+            *of_transfer(transfer),
+            ("window", window(session, transfer.block_time)),
+            (
+                "depth",
+                depth(known.tips.get(recorded.chain_id), transfer.block_number, session.terms.required_confirmations),
+            ),
+        ),
+        recorded.recorded_at,
+    )
+
+
+def window(session: Session, block_time: datetime) -> str:
+    """Say where a block's time lies: on time, in grace or after."""
+    terms = session.terms
+    if block_time <= terms.expires_at:
+        return f"on time: {span(terms.expires_at - block_time)} before {second(terms.expires_at)}"
+    if block_time <= terms.grace_until:
+        return f"in grace: {span(block_time - terms.expires_at)} after {second(terms.expires_at)}"
+    return f"after the window: {span(block_time - terms.grace_until)} after {second(terms.grace_until)}"
+
+
+def _happened(session: Session, past: Past) -> Step:
+    words = {
+        "session.reorged": "The chain was reorganised, and payments were taken back.",
+        "session.late_payment": "A payment came after the window.",
+    }
+    by = {ACCEPTED: " because the merchant accepted it", CLOSED: " because the merchant closed it"}
+    by[REORGED] = " because the chain took its money back"
+    what = words.get(past.type, f"The session became {past.status}{by.get(past.status_reason or '', '')}.")
+    return Step(
+        what,
+        (
+            ("event", past.type),
+            ("received", past.received),
+            ("confirmations", f"{past.confirmations} of {session.terms.required_confirmations}"),
+        ),
+        past.at,
+    )
+
+
+def _now(session: Session, recorded: Sequence[Recorded], known: Known) -> Step:
+    tip = known.tips.get(session.asset.chain_id)
+    status = f"{session.status.value}{f' ({session.status_reason})' if session.status_reason else ''}"
+    if tip is None:
+        return Step("Now", (("status", status), ("processed", "no block yet: its node hasn't answered")))
+    verdict = assess(session, [each.payment for each in recorded if each.is_asked_for], tip)
+    facts = [
+        ("status", status),
+        ("received", amount(session.asset, verdict.received_units)),
+        ("confirmed", amount(session.asset, verdict.confirmed_units)),
+        ("processed", f"block {tip.number} of {second(tip.time)}"),
+    ]
+    if session.status not in SETTLED and tip.time <= session.terms.grace_until:
+        facts.append(("time left", f"{span(session.terms.grace_until - tip.time)}, grace included"))
+    return Step("Now", tuple(facts))
+
+
+def about_address(explained: Explanation, address: str) -> Explanation:
+    """Return a session's explanation as the answer to a question about its address."""
+    return replace(explained, subject=f"address {address}")

@@ -1,0 +1,285 @@
+"""Explain what a transaction did: what the chains show of it, compared with what the ledger has. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from crypto_checkout.core.address import Address, checksum
+from crypto_checkout.core.checkout.session import Session, Status
+from crypto_checkout.core.diagnosis.explain_session import Finding, arrived, payment, window
+from crypto_checkout.core.diagnosis.explanation import (
+    Explanation,
+    Known,
+    Outcome,
+    Reason,
+    Recorded,
+    Step,
+    of_transfer,
+    second,
+)
+from crypto_checkout.core.ledger.assess import Tip
+from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.core.ledger.payment import Kind, Transfer
+
+_MOST_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A transaction as a chain shows it; `header` is None while no block has it.
+
+    `transfers` are all that it moves, or would have moved had it not reverted. `is_traced` tells that what contracts
+    sent on inside is among them.
+    """
+
+    chain_id: int
+    header: Header | None
+    has_succeeded: bool
+    transfers: tuple[Transfer, ...]
+    is_traced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is known of a transaction.
+
+    `silent` names the chains that couldn't be asked, with the reason; `owners` has the sessions whose addresses the
+    transfers reached; `disagreeing` says of transfers why the providers don't agree on them. `unnamed` are internal
+    payments in the same block whose transaction nobody could name.
+    """
+
+    tx_hash: str
+    seen: Sequence[Seen]
+    silent: Mapping[int, str]
+    recorded: Sequence[tuple[Session, Recorded]]
+    owners: Mapping[Address, Session]
+    unnamed: Sequence[tuple[Session, Recorded]] = ()
+    disagreeing: Mapping[Transfer, str] = field(default_factory=dict)
+
+
+def transaction(evidence: Evidence, known: Known) -> Explanation:
+    """Explain a transaction: what it paid and what became of that, or the first reason why it paid nothing."""
+    of_ledger = [(session, each, payment(session, each, known)) for session, each in evidence.recorded]
+    findings = [(session, finding) for session, _, finding in of_ledger]
+    findings += _unrecorded(evidence, known)
+    steps = [step for each in evidence.seen for step in _on_chain(each, evidence, known)]
+    steps += [arrived(session, each, finding, known) for session, each, finding in of_ledger]
+    steps.sort(key=lambda step: (step.at is None, step.at))
+    steps += [_unasked(chain_id, reason, known) for chain_id, reason in evidence.silent.items()]
+    verdict = _summary(findings) if findings else _nothing(evidence, known)
+    return Explanation(
+        subject=f"transaction {evidence.tx_hash}",
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        headline=verdict.sentence,
+        advice=verdict.advice,
+        command=verdict.command,
+        steps=tuple(steps),
+        sessions=tuple(dict.fromkeys(session.id for session, _ in findings)),
+    )
+
+
+def _summary(findings: Sequence[tuple[Session, Finding]]) -> Finding:
+    """Say it of one payment; of several, count them and say it of the first that did not count."""
+    first = next((each for each in findings if each[1].outcome is not Outcome.COUNTED), findings[0])
+    session, finding = first
+    sentence = finding.sentence
+    if len(findings) > 1:
+        counted = sum(each.outcome is Outcome.COUNTED for _, each in findings)
+        sentence = f"{counted} of {len(findings)} payments counted. {sentence} (session {session.id})"
+    advice, command = finding.advice, finding.command
+    if finding.outcome is Outcome.COUNTED and session.status is Status.UNDERPAID:
+        advice, command = "It was not enough; see what is missing", f"crypto-checkout explain {session.id}"
+    return Finding(finding.outcome, finding.reason, sentence, advice, command)
+
+
+# --- what the ledger doesn't have ------------------------------------------------------------------------------------
+
+
+def _unrecorded(evidence: Evidence, known: Known) -> Iterator[tuple[Session, Finding]]:
+    have = {
+        (session.id, each.chain_id, each.payment.transfer.kind, each.payment.transfer.log_index)
+        for session, each in evidence.recorded
+    }
+    for seen in evidence.seen:
+        for transfer in seen.transfers:
+            owner = evidence.owners.get(transfer.to)
+            if owner and (owner.id, seen.chain_id, transfer.kind, transfer.log_index) not in have:
+                yield owner, _missing(owner, transfer, seen, evidence, known)
+
+
+def _missing(session: Session, transfer: Transfer, seen: Seen, evidence: Evidence, known: Known) -> Finding:
+    """Tell why the ledger lacks a transfer to a session's address."""
+    coins = known.coins(transfer, seen.chain_id, session.asset)
+    if seen.header is None:
+        return _not_mined(coins)
+    if not seen.has_succeeded:
+        return Finding(
+            Outcome.NOT_COUNTED,
+            Reason.REVERTED,
+            f"Did not count: the transaction reverted in block {seen.header.number}, so the {coins} never left the "
+            "payer.",
+            "Ask the payer to send it again, with more gas or from another wallet.",
+        )
+    if _is_fake(session, transfer, seen, known):
+        return _fake(transfer, coins)
+    tip = known.tips.get(seen.chain_id)
+    if tip is None or tip.number < seen.header.number:
+        return _not_processed(coins, seen.header, tip, evidence.disagreeing.get(transfer), known.chain(seen.chain_id))
+    return _not_watched(session, transfer, coins, seen.header)
+
+
+def _is_fake(session: Session, transfer: Transfer, seen: Seen, known: Known) -> bool:
+    if transfer.contract is None or transfer.contract == session.asset.contract:
+        return False
+    place = known.chains.get(seen.chain_id)
+    return place is None or all(asset.contract != transfer.contract for asset in place.assets)
+
+
+def _not_mined(coins: str) -> Finding:
+    return Finding(
+        Outcome.WAITING,
+        Reason.NOT_MINED,
+        f"Waiting: no block has the transaction yet; it would pay {coins}.",
+        "The payer's fee may be too low: their wallet can speed it up. It counts by the time of its block.",
+    )
+
+
+def _fake(transfer: Transfer, coins: str) -> Finding:
+    assert transfer.contract is not None, "only a token can be a fake"
+    return Finding(
+        Outcome.NOT_COUNTED,
+        Reason.UNKNOWN_TOKEN,
+        f"Did not count: {coins} came, and no such token is configured on this chain.",
+        "Anybody can make a token with any name. Is its address, "
+        f"{checksum(transfer.contract)}, the one that the issuer publishes? If not, it is worth nothing.",
+    )
+
+
+def _not_processed(coins: str, header: Header, tip: Tip | None, disagreement: str | None, chain: str) -> Finding:
+    if disagreement is not None:
+        return Finding(
+            Outcome.WAITING,
+            Reason.AGREEMENT,
+            f"Waiting: the providers of {chain} don't agree yet on the {coins} in block {header.number}: "
+            f"{disagreement}.",
+            "It is credited once confirm_with of them show it. crypto-checkout doctor shows how each fares.",
+        )
+    lag = "none yet" if tip is None else f"block {tip.number}, {header.number - tip.number} before it"
+    return Finding(
+        Outcome.WAITING,
+        Reason.NOT_PROCESSED,
+        f"Waiting: {coins} is in block {header.number}, which the server hasn't processed yet (last: {lag}).",
+        "If that doesn't change within a minute, see that `crypto-checkout serve` runs, and what "
+        "`crypto-checkout doctor` says of this chain.",
+    )
+
+
+def _not_watched(session: Session, transfer: Transfer, coins: str, header: Header) -> Finding:
+    if transfer.kind is Kind.INTERNAL:
+        why = "a contract sent it, and that is noticed until an hour after a session's time of grace"
+    else:
+        why = "the server did not look at that block, or not for this coin, when it passed"
+    return Finding(
+        Outcome.NOT_COUNTED,
+        Reason.NOT_WATCHED,
+        f"Did not count: {coins} came in block {header.number}, and the ledger lacks it: {why} "
+        f"({window(session, header.time)}).",
+        f"The money is at {checksum(session.address)}, which is your wallet's. `crypto-checkout reconcile` lists all "
+        "such money.",
+    )
+
+
+# --- where it paid no session ----------------------------------------------------------------------------------------
+
+
+def _nothing(evidence: Evidence, known: Known) -> Finding:
+    if not evidence.seen:
+        return _not_seen(evidence, known)
+    seen = evidence.seen[0]
+    if seen.header is None:
+        return Finding(Outcome.WAITING, Reason.NOT_MINED, "Waiting: no block has the transaction yet.")
+    if not seen.has_succeeded:
+        sentence = f"Did not count: the transaction reverted in block {seen.header.number}; it moved nothing."
+        return Finding(Outcome.NOT_COUNTED, Reason.REVERTED, sentence, "Ask the payer to send it again.")
+    if evidence.unnamed:
+        session, found = evidence.unnamed[0]
+        coins = known.coins(found.payment.transfer, found.chain_id, session.asset)
+        return Finding(
+            Outcome.UNKNOWN,
+            Reason.NOT_WATCHED,
+            f"Not sure: {coins} came to session {session.id} in the same block from a contract, and no node could "
+            "name the transaction. It may be this one.",
+            "See what is known of that session",
+            f"crypto-checkout explain {session.id}",
+        )
+    to = ", ".join(dict.fromkeys(checksum(each.to) for each in seen.transfers[:_MOST_SHOWN])) or "nobody"
+    inside = "" if seen.is_traced else " What contracts sent on inside it, this node can't tell."
+    return Finding(
+        Outcome.NOT_COUNTED,
+        Reason.NOT_OURS,
+        f"Did not count: the transaction paid {to}, none of which this server ever gave out.{inside}",
+        "Compare the address with that of the session: the payer may have copied another one.",
+    )
+
+
+def _not_seen(evidence: Evidence, known: Known) -> Finding:
+    names = ", ".join(known.chain(chain_id) for chain_id in known.chains) or "no chain"
+    if evidence.silent:
+        return Finding(
+            Outcome.UNKNOWN,
+            Reason.NOT_ASKED,
+            "Nothing is known of this transaction here, and not every chain could be asked for it.",
+            "Try again when the nodes answer; `crypto-checkout doctor` says what is wrong with them.",
+        )
+    return Finding(
+        Outcome.UNKNOWN,
+        Reason.NOT_FOUND,
+        f"No such transaction is known: not here, and not on {names}.",
+        "Ask the payer on which chain it was sent, and for a link to it in an explorer. A wallet that shows it and no "
+        "explorer that does: it was never sent, or was replaced by another one.",
+    )
+
+
+# --- the evidence ----------------------------------------------------------------------------------------------------
+
+
+def _on_chain(seen: Seen, evidence: Evidence, known: Known) -> Iterator[Step]:
+    if seen.header is None:
+        yield Step(f"{known.chain(seen.chain_id)} knows the transaction; no block has it yet.")
+        return
+    tip = known.tips.get(seen.chain_id)
+    state = "succeeded" if seen.has_succeeded else "reverted: it moved nothing"
+    processed = "no block yet" if tip is None else f"up to block {tip.number} of {second(tip.time)}"
+    moved = [
+        (f"moved {place}", f"{known.coins(each, seen.chain_id)} ({each.kind.value}) to {_whose(each, evidence)}")
+        for place, each in enumerate(seen.transfers[:_MOST_SHOWN], 1)
+    ]
+    left = len(seen.transfers) - len(moved)
+    yield Step(
+        f"{known.chain(seen.chain_id)} has the transaction in block {seen.header.number}.",
+        (
+            ("block", f"{seen.header.number} {seen.header.hash}"),
+            ("block time", second(seen.header.time)),
+            ("state", state),
+            *moved,
+            *((("more", f"{left} other transfers"),) if left else ()),
+            *((("inside", "what contracts sent on can't be seen: no node traces it"),) if not seen.is_traced else ()),
+            ("processed", processed),
+        ),
+        seen.header.time,
+    )
+    in_ledger = {session.id for session, _ in evidence.recorded}
+    for transfer in seen.transfers:
+        owner = evidence.owners.get(transfer.to)
+        if owner is not None and owner.id not in in_ledger:
+            facts = (*of_transfer(transfer), ("window", window(owner, seen.header.time)))
+            yield Step(f"Its receiver is the address of session {owner.id}.", facts, seen.header.time)
+
+
+def _whose(transfer: Transfer, evidence: Evidence) -> str:
+    owner = evidence.owners.get(transfer.to)
+    return f"{checksum(transfer.to)}{f' (session {owner.id})' if owner else ''}"
+
+
+def _unasked(chain_id: int, reason: str, known: Known) -> Step:
+    return Step(f"{known.chain(chain_id)} could not be asked.", (("reason", reason),))

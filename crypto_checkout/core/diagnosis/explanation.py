@@ -1,0 +1,179 @@
+"""What an explanation is made of: a verdict in one sentence, what to do, and the evidence in the order of time.
+
+Words are made here, once, for the command line, the dashboard and programs. What is decided, and why, is in
+`core.diagnosis.explain_session`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from crypto_checkout.core.address import Address, checksum
+from crypto_checkout.core.assets import Asset
+from crypto_checkout.core.ledger.assess import Tip
+from crypto_checkout.core.ledger.payment import Payment, Transfer
+from crypto_checkout.core.money import format_units
+
+_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+
+
+class Outcome(StrEnum):
+    """What came of a payment, or of all that was paid for a session; `unknown` where nothing is known of it."""
+
+    COUNTED = "counted"
+    WAITING = "waiting"
+    NOT_COUNTED = "not_counted"
+    UNKNOWN = "unknown"
+
+
+class Reason(StrEnum):
+    """Why: the rule that decided."""
+
+    ON_TIME = "on_time"
+    IN_GRACE = "in_grace"
+    ACCEPTED = "accepted"
+    TOO_MUCH = "too_much"
+    NOTHING_YET = "nothing_yet"
+    TOO_LITTLE = "too_little"
+    CONFIRMATIONS = "confirmations"
+    AGREEMENT = "agreement"
+    NOT_PROCESSED = "not_processed"
+    NOT_MINED = "not_mined"
+    TOO_LATE = "too_late"
+    CLOSED = "closed"
+    EXPIRED = "expired"
+    REORGED = "reorged"
+    REVERTED = "reverted"
+    WRONG_ASSET = "wrong_asset"
+    WRONG_CHAIN = "wrong_chain"
+    UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - an ERC-20 token, not a secret
+    NOT_OURS = "not_ours"
+    NOT_WATCHED = "not_watched"
+    NOT_FOUND = "not_found"
+    NOT_ASKED = "not_asked"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happened, with its evidence as names and values; `at` is None for what is so now."""
+
+    what: str
+    facts: tuple[tuple[str, str], ...] = ()
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why something counted, or the first reason why it did not.
+
+    `headline` is a sentence for a shopkeeper, `advice` what can be done, `steps` the evidence, oldest first, and
+    `sessions` the ids of the sessions it is about. Where a `command` does what the advice ends with, the advice has no
+    full stop: a page has a button for it.
+    """
+
+    subject: str
+    outcome: Outcome
+    reason: Reason
+    headline: str
+    advice: str | None = None
+    command: str | None = None
+    steps: tuple[Step, ...] = ()
+    sessions: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str | None:
+        """The advice as the command line gives it, with the command; None for none."""
+        return f"{self.advice}: {self.command}" if self.command else self.advice
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A payment as the ledger has it; `is_asked_for` is False for one that matches no session's terms."""
+
+    payment: Payment
+    chain_id: int
+    recorded_at: datetime
+    is_asked_for: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A chain as explanations name it, with the assets that are known there."""
+
+    name: str
+    assets: tuple[Asset, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known beside the ledger: the configured chains by id, and the last processed block of each."""
+
+    chains: Mapping[int, Place]
+    tips: Mapping[int, Tip]
+
+    def chain(self, chain_id: int) -> str:
+        """Name a chain."""
+        place = self.chains.get(chain_id)
+        return f"{place.name} (chain {chain_id})" if place else f"chain {chain_id}"
+
+    def coins(self, transfer: Transfer, chain_id: int, own: Asset | None = None) -> str:
+        """Write what a transfer moved; an unknown token's units can't be turned into coins."""
+        place = self.chains.get(chain_id)
+        for asset in (*((own,) if own and own.chain_id == chain_id else ()), *(place.assets if place else ())):
+            if asset.contract == transfer.contract:
+                return amount(asset, transfer.units)
+        if transfer.contract is None:
+            return f"{format_units(transfer.units, 18)} of the native coin"
+        return f"{transfer.units} units of the unknown token {checksum(transfer.contract)}"
+
+
+def amount(asset: Asset, units: int) -> str:
+    """Write an amount of an asset, like `0.01 ETH`."""
+    return f"{format_units(units, asset.decimals)} {asset.symbol}"
+
+
+def second(at: datetime) -> str:
+    """Write a moment for people."""
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def span(time: timedelta) -> str:
+    """Write a length of time in its two largest units: `12 minutes`, `1 hour 5 minutes`."""
+    left, parts = int(abs(time.total_seconds())), []
+    for seconds, name in _UNITS:
+        count, left = divmod(left, seconds)
+        if count:
+            parts.append(f"{count} {name}{'s' if count > 1 else ''}")
+    return " ".join(parts[:2]) or "less than a second"
+
+
+def depth(tip: Tip | None, block_number: int, required: int) -> str:
+    """Write how deep a block is: had, needed and left; or what is final, where the chain itself says that."""
+    if tip is None:
+        return "no block of this chain was processed yet"
+    if tip.final_number is not None:
+        state = "final" if tip.is_deep(block_number, required) else "not final yet"
+        return f"{state}: the chain's own finality has reached block {tip.final_number}"
+    had = tip.confirmations(block_number)
+    left = max(0, required - had)
+    return f"{min(had, required) if not left else had} of {required} confirmations" + (
+        f", {left} more to come" if left else ""
+    )
+
+
+def of_transfer(transfer: Transfer) -> tuple[tuple[str, str], ...]:
+    """Return the evidence of a transfer: where and when it is on the chain."""
+    return (
+        ("transaction", transfer.tx_hash or "not known: a contract, a block's reward or a withdrawal paid it"),
+        *((("log", str(transfer.log_index)),) if transfer.log_index is not None else ()),
+        ("from", _shown(transfer.sender)),
+        ("to", checksum(transfer.to)),
+        *((("token", checksum(transfer.contract)),) if transfer.contract else ()),
+        ("block", f"{transfer.block_number} {transfer.block_hash}"),
+        ("block time", second(transfer.block_time)),
+    )
+
+
+def _shown(address: Address | None) -> str:
+    return "not known" if address is None else checksum(address)

@@ -1,0 +1,89 @@
+"""Follow a chain: compare the hashes of what was processed with what a node shows now, and say what to do.
+
+Three outcomes, as in electrumx: go on, go back, or ask again. Nothing is fetched or written here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.ledger.payment import Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What links a block to its parent. Hashes are 0x-hex in lower case."""
+
+    number: int
+    hash: str
+    parent_hash: str
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A header and the transfers that its block seems to hold, not yet checked for having succeeded.
+
+    Who sent any transaction in it is in `senders`: what they hold may have fallen.
+    """
+
+    header: Header
+    transfers: tuple[Transfer, ...] = ()
+    senders: frozenset[Address] = frozenset()
+
+    def dated(self, time: datetime) -> "Block":
+        """Return the block as if it were of another time, with all that is in it."""
+        header = replace(self.header, time=time)
+        transfers = tuple(replace(transfer, block_time=time) for transfer in self.transfers)
+        return Block(header, transfers, self.senders)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest block number that a node shows; `final_number` as in `core.ledger.assess.Tip`."""
+
+    number: int
+    final_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """The headers extend what was processed, without a gap."""
+
+    headers: tuple[Header, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """The last processed block is no longer on the chain; the common ancestor is to be found below it."""
+
+    above: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refetch:
+    """The node changed between two answers: nothing may be written from these."""
+
+    reason: str
+
+
+def follow(cursor_number: int, cursor_hash: str, headers: Sequence[Header]) -> Advance | Rollback | Refetch:
+    """Compare the last processed block with the headers that should follow it, oldest first."""
+    if not headers:
+        return Refetch("no header came")
+    expected_number, expected_parent = cursor_number + 1, cursor_hash
+    for header in headers:
+        if header.number != expected_number:
+            return Refetch(f"asked for block {expected_number}, got {header.number}")
+        if header.parent_hash != expected_parent:
+            if header is headers[0]:
+                return Rollback(above=cursor_number)
+            return Refetch(f"block {header.number} does not follow the block fetched before it")
+        expected_number, expected_parent = header.number + 1, header.hash
+    return Advance(tuple(headers))
+
+
+def common_ancestor(kept: Mapping[int, str], canonical: Mapping[int, str]) -> int | None:
+    """Return the newest block number on which our kept hashes and the node's agree, or None."""
+    return max((number for number, block_hash in canonical.items() if kept.get(number) == block_hash), default=None)

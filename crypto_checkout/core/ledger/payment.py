@@ -1,0 +1,42 @@
+"""One transfer to a session's address, as the chain shows it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from crypto_checkout.core.address import Address
+
+
+class Kind(StrEnum):
+    """How the money moved."""
+
+    NATIVE = "native"
+    INTERNAL = "internal"
+    TOKEN = "token"  # noqa: S105 - an ERC-20 token, not a secret
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Money that arrived at an address in a block; `tx_hash` is None where the transaction couldn't be named.
+
+    `contract` is the token's address, None for the native coin. `units` are the asset's smallest.
+    """
+
+    to: Address
+    sender: Address | None
+    units: int
+    kind: Kind
+    contract: Address | None
+    tx_hash: str | None
+    log_index: int | None
+    block_number: int
+    block_hash: str
+    block_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A transfer recorded for a session; `canonical` turns False when its block is orphaned."""
+
+    transfer: Transfer
+    canonical: bool = True

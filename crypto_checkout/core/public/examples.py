@@ -1,0 +1,217 @@
+"""Made-up resources: the paid session that a test of a webhook endpoint carries, and what the documentation shows."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from crypto_checkout.core import ids
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.assets import Asset
+from crypto_checkout.core.checkout.customer import Customer
+from crypto_checkout.core.checkout.link import Link
+from crypto_checkout.core.checkout.quotes import Rate
+from crypto_checkout.core.checkout.session import CLOSED, Session, Status, Terms
+from crypto_checkout.core.ledger.assess import Tip
+from crypto_checkout.core.ledger.payment import Kind, Payment, Transfer
+from crypto_checkout.core.money import Fiat
+from crypto_checkout.core.owner.api_key import ApiKey
+from crypto_checkout.core.public import render
+from crypto_checkout.core.public.types import (
+    ApiKeyResource,
+    AttemptedResource,
+    CustomerResource,
+    DeliveryResource,
+    EndpointResource,
+    EventResource,
+    LinkResource,
+    ReplayResource,
+    SandboxChainResource,
+    SessionResource,
+)
+from crypto_checkout.core.webhooks.delivery import Attempt, Delivery, DeliveryStatus
+from crypto_checkout.core.webhooks.endpoint import Endpoint
+from crypto_checkout.core.webhooks.events import Event, EventType
+
+MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+"""When the documentation's examples happened."""
+
+_ETH = Asset(1337, "ETH", 18)
+_ADDRESS = Address("0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed")
+_PAYER = Address("0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359")
+_UNITS = 3_333_340_000_000_000
+_CONFIRMATIONS = 3
+_PAID_BLOCK = 21_000_000
+_ENTROPY = bytes((31 * place + 71) % 256 for place in range(ids.ENTROPY_BYTES))
+_SECRET = "whsec_" + "q5cVYbDvnTz0Kx2mWj8Rp4LsEg7uHfAo9iZt3yQdNkI="
+_ATTEMPT = Attempt(1, MOMENT, 84, 200, None, None, "ok")
+
+
+def session(at: datetime, entropy: bytes = bytes(ids.ENTROPY_BYTES)) -> Session:
+    """Return a session of test mode that was made and not paid yet."""
+    expires_at = at + timedelta(minutes=15)
+    return Session(
+        id=ids.make(ids.SESSION, at, entropy),
+        livemode=False,
+        link_id=None,
+        status=Status.PENDING,
+        status_reason=None,
+        wallet_id="example",
+        derivation_index=0,
+        address=_ADDRESS,
+        asset=_ETH,
+        fiat=Fiat(Decimal("10.00"), "USD"),
+        rate=Rate("ETH", "USD", Decimal(3000), ("coinbase", "kraken"), at),
+        eth_price_usd="3000",
+        terms=Terms(_UNITS, _UNITS, _UNITS, expires_at, expires_at + timedelta(hours=1), _CONFIRMATIONS),
+        success_url="https://shop.example.com/thanks?session={CHECKOUT_SESSION_ID}",
+        cancel_url="https://shop.example.com/cart",
+        return_url=None,
+        customer_email="ada@example.com",
+        created_at=at,
+        updated_at=at,
+        metadata={"order": "1042"},
+    )
+
+
+def paid_session(at: datetime, public_url: str, entropy: bytes = bytes(ids.ENTROPY_BYTES)) -> SessionResource:
+    """Return a session that was paid a minute after it was made, as the API shows it."""
+    paid_at = at + timedelta(minutes=1)
+    transfer = Transfer(
+        to=_ADDRESS,
+        sender=_PAYER,
+        units=_UNITS,
+        kind=Kind.NATIVE,
+        contract=None,
+        tx_hash="0x" + "5c" * 32,
+        log_index=None,
+        block_number=_PAID_BLOCK,
+        block_hash="0x" + "a7" * 32,
+        block_time=paid_at,
+    )
+    paid = replace(session(at, entropy), status=Status.PAID, paid_at=paid_at, updated_at=paid_at)
+    tip = Tip(transfer.block_number + _CONFIRMATIONS - 1, paid_at)
+    return render.session(paid, [Payment(transfer)], tip, public_url)
+
+
+# What the documentation shows: one of each resource, as the API answers it. All take the server's public address, so
+# that a table can hold them side by side.
+
+
+def shown_session(public_url: str) -> SessionResource:
+    """Return a new session."""
+    tip = Tip(_PAID_BLOCK - 1, MOMENT)
+    return render.session(session(MOMENT, _ENTROPY), [], tip, public_url)
+
+
+def shown_paid_session(public_url: str) -> SessionResource:
+    """Return the same session, paid."""
+    return paid_session(MOMENT, public_url, _ENTROPY)
+
+
+def shown_closed_session(public_url: str) -> SessionResource:
+    """Return the same session, closed by the merchant."""
+    return {**shown_session(public_url), "status": Status.EXPIRED.value, "statusReason": CLOSED}
+
+
+def shown_link(public_url: str) -> LinkResource:
+    """Return a payment link."""
+    made = Link(
+        id=_id(ids.LINK),
+        livemode=False,
+        slug="vY3nTq8w",
+        title="A book",
+        description="The one with the whale.",
+        fiat=Fiat(Decimal("30.00"), "USD"),
+        chain_id=None,
+        asset=None,
+        success_url="https://shop.example.com/thanks?session={CHECKOUT_SESSION_ID}",
+        cancel_url=None,
+        active=True,
+        created_at=MOMENT,
+        updated_at=MOMENT,
+        metadata={"sku": "moby-dick"},
+    )
+    return render.link(made, public_url)
+
+
+def shown_endpoint(_: str) -> EndpointResource:
+    """Return a webhook endpoint."""
+    made = Endpoint(
+        id=_id(ids.ENDPOINT),
+        livemode=False,
+        url="https://shop.example.com/webhooks",
+        events=("session.paid", "session.overpaid"),
+        description=None,
+        active=True,
+        disabled_reason=None,
+        secret=_SECRET,
+        created_at=MOMENT,
+        updated_at=MOMENT,
+    )
+    return render.endpoint(made)
+
+
+def shown_new_endpoint(public_url: str) -> EndpointResource:
+    """Return a webhook endpoint with its secret."""
+    return {**shown_endpoint(public_url), "secret": _SECRET}
+
+
+def shown_delivery(_: str) -> DeliveryResource:
+    """Return a delivery that succeeded."""
+    made = Delivery(
+        event_id=_id(ids.EVENT),
+        event_type=EventType.SESSION_PAID,
+        endpoint_id=_id(ids.ENDPOINT),
+        status=DeliveryStatus.SUCCEEDED,
+        next_attempt_at=None,
+        created_at=MOMENT,
+        updated_at=MOMENT,
+        attempts=(_ATTEMPT,),
+    )
+    return render.delivery(made)
+
+
+def shown_attempted(_: str) -> AttemptedResource:
+    """Return what the test of an endpoint answers."""
+    attempt = render.attempt(_ATTEMPT)
+    return {"object": "webhook_attempt", "endpointId": _id(ids.ENDPOINT), "succeeded": True, "attempt": attempt}
+
+
+def shown_replay(_: str) -> ReplayResource:
+    """Return what a replay answers."""
+    return {"object": "webhook_replay", "endpointId": _id(ids.ENDPOINT), "queued": 3, "hasMore": False}
+
+
+def shown_customer(_: str) -> CustomerResource:
+    """Return a customer."""
+    made = Customer(
+        id=_id(ids.CUSTOMER),
+        livemode=False,
+        email="ada@example.com",
+        name="Ada Lovelace",
+        created_at=MOMENT,
+        updated_at=MOMENT,
+        metadata=None,
+    )
+    return render.customer(made)
+
+
+def shown_key(_: str) -> ApiKeyResource:
+    """Return an API key."""
+    scopes = ("sessions:read", "sessions:write")
+    return render.api_key(ApiKey(_id(ids.API_KEY), False, "my shop", "ck_test_4fT9Qa", scopes, MOMENT, None, None))
+
+
+def shown_event(public_url: str) -> EventResource:
+    """Return the event that tells of a payment."""
+    made = Event(_id(ids.EVENT), False, EventType.SESSION_PAID, MOMENT, shown_paid_session(public_url))
+    return render.event(made)
+
+
+def shown_chain(_: str) -> SandboxChainResource:
+    """Return the simulated chain."""
+    return {"object": "chain", "livemode": False, "chainId": 1337, "blockNumber": 42}
+
+
+def _id(prefix: str) -> str:
+    return ids.make(prefix, MOMENT, _ENTROPY)

@@ -1,0 +1,124 @@
+"""What an accountant is told of a payment, and how CSV and JSON write it. Reading them is `services.reporting.exports`.
+
+CSV is that of RFC 4180: CRLF between lines, every field in quotes, quotes doubled. A cell that a spreadsheet would take
+for a formula gets an apostrophe in front (OWASP, "CSV Injection"): emails and link ids come from payers and programs.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from crypto_checkout.core import moments
+from crypto_checkout.core.address import checksum
+from crypto_checkout.core.checkout.session import Session
+from crypto_checkout.core.ledger.assess import Tip, counts
+from crypto_checkout.core.ledger.payment import Payment
+from crypto_checkout.core.money import format_minor, format_units
+from crypto_checkout.core.public.render import decimal_text
+
+Value = str | int | bool | Sequence[str] | None
+Row = Mapping[str, Value]
+
+BOM = "\ufeff"
+"""What makes Excel read UTF-8."""
+
+COLUMNS = (
+    "time", "local_time", "time_zone", "session_id", "link_id", "customer_email", "session_status", "chain_id",
+    "chain", "asset", "amount", "amount_units", "fiat_amount", "fiat_currency", "fee", "rate", "rate_pair",
+    "rate_sources", "rate_observed_at", "transaction", "log_index", "block_number", "block_hash", "from_address",
+    "to_address", "kind", "counted", "canonical", "confirmations",
+)  # fmt: skip
+"""The columns in their order. New ones come at the end: somebody's import counts them."""
+
+# The last four are the full-width ones of the first.
+_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+# Spreadsheets trim these before they look; a formula behind them is one.
+_TRIMMED = " \u00a0\u200b\u2060\ufeff\u3000"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A payment with its session, its chain's last processed block and its chain's name; the newest of their states."""
+
+    session: Session
+    payment: Payment
+    tip: Tip | None
+    chain_name: str
+
+
+def row(entry: Entry, zone: tzinfo, zone_name: str) -> Row:
+    """Describe a payment; `zone` is that of the local time. Its fiat is its share of the price, whatever came of it."""
+    session, transfer, tip = entry.session, entry.payment.transfer, entry.tip
+    asset, rate = session.asset, session.rate
+    return {
+        "time": moments.to_text(transfer.block_time),
+        "local_time": _local(transfer.block_time, zone),
+        "time_zone": zone_name,
+        "session_id": session.id,
+        "link_id": session.link_id,
+        "customer_email": session.customer_email,
+        "session_status": session.status.value,
+        "chain_id": asset.chain_id,
+        "chain": entry.chain_name,
+        "asset": asset.symbol,
+        "amount": format_units(transfer.units, asset.decimals),
+        "amount_units": str(transfer.units),
+        "fiat_amount": format_minor(session.fiat_minor(transfer.units), session.fiat.currency),
+        "fiat_currency": session.fiat.currency,
+        "fee": format_minor(0, session.fiat.currency),
+        "rate": decimal_text(rate.value),
+        "rate_pair": f"{rate.base}/{rate.quote}",
+        "rate_sources": rate.sources,
+        "rate_observed_at": moments.to_text(rate.observed_at),
+        "transaction": transfer.tx_hash,
+        "log_index": transfer.log_index,
+        "block_number": transfer.block_number,
+        "block_hash": transfer.block_hash,
+        "from_address": checksum(transfer.sender) if transfer.sender else None,
+        "to_address": checksum(session.address),
+        "kind": transfer.kind.value,
+        "counted": counts(entry.payment, session),
+        "canonical": entry.payment.canonical,
+        "confirmations": tip.confirmations(transfer.block_number) if tip and entry.payment.canonical else 0,
+    }
+
+
+def csv_line(values: Sequence[Value]) -> str:
+    """Write a line of CSV, its end included."""
+    return ",".join(f'"{_cell(value)}"' for value in values) + "\r\n"
+
+
+def json_object(described: Row) -> str:
+    """Write a row as a JSON object, with the names of the API's kind: `fiat_amount` is `fiatAmount`."""
+    return json.dumps({_camel(name): value for name, value in described.items()}, ensure_ascii=False)
+
+
+def _cell(value: Value) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return str(value)
+        case str():
+            return _harmless(value).replace('"', '""')
+        case _:
+            return _harmless(" ".join(value)).replace('"', '""')
+
+
+def _harmless(text: str) -> str:
+    """Put an apostrophe in front of what a spreadsheet would run, and leave out what no text has: NUL."""
+    shown = text.replace("\0", "")
+    return f"'{shown}" if shown.lstrip(_TRIMMED).startswith(_FORMULA) else shown
+
+
+def _local(moment: datetime, zone: tzinfo) -> str:
+    """Write a moment as spreadsheets read it; which hour of a repeated one it was, `time` tells."""
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(other.capitalize() for other in others)

@@ -1,0 +1,258 @@
+"""Describe what the domain holds as the API answers it and as an event's `data` carries it: see `core.public.types`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from crypto_checkout.core import moments
+from crypto_checkout.core.address import checksum
+from crypto_checkout.core.assets import Asset, Choice
+from crypto_checkout.core.checkout.customer import Customer
+from crypto_checkout.core.checkout.link import Link
+from crypto_checkout.core.checkout.payment_uri import payment_uri
+from crypto_checkout.core.checkout.quotes import Rate
+from crypto_checkout.core.checkout.session import Session
+from crypto_checkout.core.ledger.assess import Tip, counts
+from crypto_checkout.core.ledger.payment import Payment
+from crypto_checkout.core.money import format_fiat, format_units
+from crypto_checkout.core.owner.api_key import ApiKey
+from crypto_checkout.core.public.types import (
+    AmountResource,
+    ApiKeyResource,
+    AttemptResource,
+    ChoiceResource,
+    CustomerResource,
+    DeletedResource,
+    DeliveryResource,
+    EndpointResource,
+    EventResource,
+    LinkResource,
+    PaymentResource,
+    RateResource,
+    SessionResource,
+)
+from crypto_checkout.core.webhooks.delivery import Attempt, Delivery
+from crypto_checkout.core.webhooks.endpoint import Endpoint
+from crypto_checkout.core.webhooks.events import Event
+
+MOST_PAYMENTS = 100
+"""How many payments a session shows, the newest. The sums count all; without a bound, dust would swell every event."""
+
+
+def amount(asset: Asset, units: int) -> AmountResource:
+    """Describe an amount of an asset's smallest units."""
+    value = format_units(units, asset.decimals)
+    native = asset.is_native
+    return {
+        "asset": asset.symbol,
+        "units": str(units),
+        "value": value,
+        "wei": str(units) if native else None,
+        "eth": value if native else None,
+    }
+
+
+def session(session: Session, payments: Sequence[Payment], tip: Tip | None, public_url: str) -> SessionResource:
+    """Describe a session; `tip` is its chain's last processed block, None before the first."""
+    asset, terms = session.asset, session.terms
+    canonical = [p for p in payments if p.canonical]
+    counted = [p for p in canonical if counts(p, session)]
+    received = sum(p.transfer.units for p in counted)
+    remaining = max(0, terms.amount_units - received)
+    return {
+        "id": session.id,
+        "object": "checkout_session",
+        "livemode": session.livemode,
+        "linkId": session.link_id,
+        "status": session.status.value,
+        "statusReason": session.status_reason,
+        "address": checksum(session.address),
+        "chainId": asset.chain_id,
+        "asset": asset.symbol,
+        "assets": [choice(each) for each in session.choices],
+        "assetChosen": session.is_chosen,
+        "amount": amount(asset, terms.amount_units),
+        "amountReceived": amount(asset, received),
+        "amountRemaining": amount(asset, remaining),
+        "fiat": {"amount": str(session.fiat), "currency": session.fiat.currency},
+        "ethPriceUsd": session.eth_price_usd,
+        "rate": rate(session.rate),
+        "confirmations": _depth(counted, tip),
+        "requiredConfirmations": terms.required_confirmations,
+        "payments": [_payment(session, p, tip) for p in canonical[-MOST_PAYMENTS:]],
+        "txHash": next((p.transfer.tx_hash for p in counted), None),
+        "paymentUri": payment_uri(asset, session.address, remaining or terms.amount_units),
+        "checkoutUrl": f"{public_url}/checkout/{session.id}",
+        "successUrl": session.success_url,
+        "cancelUrl": session.cancel_url,
+        "returnUrl": session.return_url,
+        "customerEmail": session.customer_email,
+        "metadata": session.metadata,
+        "expiresAt": moments.to_text(terms.expires_at),
+        "paidAt": _moment(session.paid_at),
+        "createdAt": moments.to_text(session.created_at),
+        "updatedAt": moments.to_text(session.updated_at),
+    }
+
+
+def _depth(counted: Sequence[Payment], tip: Tip | None) -> int:
+    """Return the depth that every one of some payments has, 0 for none."""
+    return min((tip.confirmations(p.transfer.block_number) for p in counted), default=0) if tip else 0
+
+
+def choice(choice: Choice) -> ChoiceResource:
+    """Describe what a payer may choose."""
+    return {"chainId": choice.chain_id, "asset": choice.symbol}
+
+
+def rate(rate: Rate) -> RateResource:
+    """Describe the rate that a session was priced at."""
+    return {
+        "base": rate.base,
+        "quote": rate.quote,
+        "value": decimal_text(rate.value),
+        "sources": list(rate.sources),
+        "observedAt": moments.to_text(rate.observed_at),
+    }
+
+
+def decimal_text(value: Decimal) -> str:
+    """Write a decimal plainly: no exponent, no zeros at its end."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _payment(session: Session, payment: Payment, tip: Tip | None) -> PaymentResource:
+    transfer = payment.transfer
+    return {
+        "txHash": transfer.tx_hash,
+        "logIndex": transfer.log_index,
+        "kind": transfer.kind.value,
+        "from": checksum(transfer.sender) if transfer.sender else None,
+        "amount": amount(session.asset, transfer.units),
+        "blockNumber": transfer.block_number,
+        "blockHash": transfer.block_hash,
+        "blockTime": moments.to_text(transfer.block_time),
+        "confirmations": tip.confirmations(transfer.block_number) if tip else 0,
+        "counted": counts(payment, session),
+    }
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moments.to_text(moment)
+
+
+def link(link: Link, public_url: str) -> LinkResource:
+    """Describe a payment link."""
+    return {
+        "id": link.id,
+        "object": "payment_link",
+        "livemode": link.livemode,
+        "slug": link.slug,
+        "title": link.title,
+        "description": link.description,
+        "fiatAmount": format_fiat(link.fiat.amount, link.fiat.currency),
+        "fiatCurrency": link.fiat.currency,
+        "chainId": link.chain_id,
+        "asset": link.asset,
+        "assets": [choice(each) for each in link.assets] or None,
+        "successUrl": link.success_url,
+        "cancelUrl": link.cancel_url,
+        "metadata": link.metadata,
+        "active": link.active,
+        "checkoutUrl": f"{public_url}/l/{link.slug}",
+        "createdAt": moments.to_text(link.created_at),
+        "updatedAt": moments.to_text(link.updated_at),
+    }
+
+
+def endpoint(endpoint: Endpoint) -> EndpointResource:
+    """Describe a webhook endpoint, without its secret."""
+    return {
+        "id": endpoint.id,
+        "object": "webhook_endpoint",
+        "livemode": endpoint.livemode,
+        "url": endpoint.url,
+        "events": list(endpoint.events),
+        "description": endpoint.description,
+        "active": endpoint.active,
+        "disabledReason": endpoint.disabled_reason,
+        "missedSince": moments.to_optional_text(endpoint.missed_since),
+        "secretPrefix": endpoint.secret[:12],
+        "createdAt": moments.to_text(endpoint.created_at),
+        "updatedAt": moments.to_text(endpoint.updated_at),
+    }
+
+
+def customer(customer: Customer) -> CustomerResource:
+    """Describe a customer."""
+    return {
+        "id": customer.id,
+        "object": "customer",
+        "livemode": customer.livemode,
+        "email": customer.email,
+        "name": customer.name,
+        "metadata": customer.metadata,
+        "createdAt": moments.to_text(customer.created_at),
+        "updatedAt": moments.to_text(customer.updated_at),
+    }
+
+
+def api_key(key: ApiKey) -> ApiKeyResource:
+    """Describe an API key, without the key."""
+    return {
+        "id": key.id,
+        "object": "api_key",
+        "livemode": key.livemode,
+        "name": key.name,
+        "prefix": key.prefix,
+        "scopes": list(key.scopes),
+        "createdAt": moments.to_text(key.created_at),
+        "lastUsedAt": _moment(key.last_used_at),
+        "revokedAt": _moment(key.revoked_at),
+    }
+
+
+def event(event: Event) -> EventResource:
+    """Describe an event."""
+    return {
+        "id": event.id,
+        "object": "event",
+        "type": event.type,
+        "livemode": event.livemode,
+        "data": event.data,
+        "createdAt": moments.to_text(event.created_at),
+    }
+
+
+def deleted(resource_id: str, kind: str) -> DeletedResource:
+    """Describe what is left of a deleted resource."""
+    return {"id": resource_id, "object": kind, "deleted": True}
+
+
+def attempt(attempt: Attempt) -> AttemptResource:
+    """Describe an attempt."""
+    return {
+        "number": attempt.number,
+        "startedAt": moments.to_text(attempt.started_at),
+        "durationMs": attempt.duration_ms,
+        "statusCode": attempt.status_code,
+        "error": attempt.error,
+        "detail": attempt.detail,
+        "responseExcerpt": attempt.excerpt,
+    }
+
+
+def delivery(delivery: Delivery) -> DeliveryResource:
+    """Describe a delivery with its attempts."""
+    return {
+        "object": "webhook_delivery",
+        "eventId": delivery.event_id,
+        "eventType": delivery.event_type,
+        "endpointId": delivery.endpoint_id,
+        "status": delivery.status.value,
+        "nextAttemptAt": moments.to_optional_text(delivery.next_attempt_at),
+        "attempts": [attempt(each) for each in delivery.attempts],
+        "createdAt": moments.to_text(delivery.created_at),
+        "updatedAt": moments.to_text(delivery.updated_at),
+    }

@@ -1,0 +1,36 @@
+"""What happens on the simulated chain of test mode: its transactions, and the scenarios a payment can go through."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.ledger.payment import Kind
+
+
+class Scenario(StrEnum):
+    """What can become of a session; each is driven to its end at once."""
+
+    EXACT = "exact"
+    UNDERPAID = "underpaid"
+    OVERPAID = "overpaid"
+    LATE = "late"
+    AFTER_GRACE = "after_grace"
+    TOP_UP = "top_up"
+    REORGED = "reorged"
+    REORGED_AFTER_PAID = "reorged_after_paid"
+    INTERNAL = "internal"
+    WRONG_TOKEN = "wrong_token"  # noqa: S105 - an ERC-20 token, not a secret
+    TWO_IN_ONE_TX = "two_in_one_tx"
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One transfer of a transaction; those with the same hash are one transaction, `place` tells them apart."""
+
+    hash: str
+    block_number: int
+    to: Address
+    units: int
+    kind: Kind
+    contract: Address | None
+    place: int = 0

@@ -1,0 +1,196 @@
+"""Operations on webhook endpoints."""
+
+from crypto_checkout.core.errors import InvalidBody
+from crypto_checkout.core.owner.api_key import Scope
+from crypto_checkout.core.public import examples, render
+from crypto_checkout.core.public.envelopes import ListResource
+from crypto_checkout.core.public.types import (
+    AttemptedResource,
+    DeletedResource,
+    DeliveryResource,
+    EndpointResource,
+    ReplayResource,
+)
+from crypto_checkout.http.api import cursors, schemas, values
+from crypto_checkout.http.api.operations import Call, Operation, Resource, Unit
+from crypto_checkout.http.api.operations import listed as listing
+from crypto_checkout.services.webhooks.endpoints import NewEndpoint
+
+_LIST = "webhook_endpoints"
+
+
+async def create(call: Call) -> Unit:
+    """Make an endpoint; the answer holds its secret, this once."""
+    body: schemas.NewEndpoint = call.body
+    new = NewEndpoint(url=body.url, events=tuple(body.events), description=body.description, active=body.active)
+    return call.services.endpoints.create(call.livemode, new)
+
+
+async def show(call: Call) -> Resource:
+    """Show one endpoint."""
+    return await call.services.endpoints.get(call.livemode, call.path["id"])
+
+
+async def listed(call: Call) -> Resource:
+    """List endpoints."""
+    query: schemas.ListQuery = call.query
+    window = cursors.window(_LIST, call.livemode, query.limit, query.starting_after, query.ending_before)
+    page = await call.services.endpoints.listed(call.livemode, window)
+    return cursors.listed(_LIST, call.livemode, page, window)
+
+
+async def change(call: Call) -> Unit:
+    """Change an endpoint."""
+    given = values.changes(call.body)
+    if "events" in given:
+        given["events"] = tuple(given["events"])
+    return call.services.endpoints.update(call.livemode, call.path["id"], given)
+
+
+async def rotate(call: Call) -> Unit:
+    """Make a new secret; the old one signs beside it for a while."""
+    body: schemas.Rotation = call.body
+    return call.services.endpoints.rotate_secret(call.livemode, call.path["id"], body.overlap_seconds)
+
+
+async def test(call: Call) -> Unit:
+    """Send a made-up event, and answer with the attempt."""
+    attempted = await call.services.deliveries.test(call.livemode, call.path["id"])
+    return lambda _: attempted
+
+
+async def replay(call: Call) -> Unit:
+    """Send again one event, or all that was missed since a moment."""
+    body: schemas.NewReplay = call.body
+    if (body.event_id is None) is (body.since is None):
+        raise InvalidBody("Give exactly one of eventId and since.", param="eventId")
+    deliveries, endpoint_id = call.services.deliveries, call.path["id"]
+    if body.event_id is not None:
+        return deliveries.replay_event(call.livemode, endpoint_id, body.event_id)
+    assert body.since is not None, "one of the two is given"
+    return deliveries.replay_since(call.livemode, endpoint_id, body.since)
+
+
+async def list_deliveries(call: Call) -> Resource:
+    """List the deliveries to an endpoint."""
+    query: schemas.DeliveriesQuery = call.query
+    endpoint_id = call.path["id"]
+    name = f"deliveries of {endpoint_id}"
+    window = cursors.window(name, call.livemode, query.limit, query.starting_after, query.ending_before)
+    page = await call.services.deliveries.listed(call.livemode, endpoint_id, query.status, window)
+    return cursors.listed(name, call.livemode, page, window)
+
+
+async def delete(call: Call) -> Unit:
+    """Delete an endpoint and its deliveries."""
+    return call.services.endpoints.delete(call.livemode, call.path["id"])
+
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/webhook_endpoints",
+        scope=Scope.WEBHOOKS_WRITE,
+        summary="Make a webhook endpoint",
+        description="The answer holds its `secret`, this once: deliveries are signed with it.",
+        write=create,
+        body=schemas.NewEndpoint,
+        sent={"url": "https://shop.example.com/webhooks", "events": ["session.paid", "session.overpaid"]},
+        status=201,
+        answer=EndpointResource,
+        example=examples.shown_new_endpoint,
+    ),
+    Operation(
+        method="GET",
+        path="/webhook_endpoints",
+        scope=Scope.WEBHOOKS_READ,
+        summary="List webhook endpoints",
+        read=listed,
+        query=schemas.ListQuery,
+        answer=ListResource[EndpointResource],
+        example=listing(examples.shown_endpoint),
+    ),
+    Operation(
+        method="GET",
+        path="/webhook_endpoints/{id}",
+        scope=Scope.WEBHOOKS_READ,
+        summary="Show a webhook endpoint",
+        read=show,
+        answer=EndpointResource,
+        example=examples.shown_endpoint,
+    ),
+    Operation(
+        method="PATCH",
+        path="/webhook_endpoints/{id}",
+        scope=Scope.WEBHOOKS_WRITE,
+        summary="Change a webhook endpoint",
+        description="With `active: true` one that was switched off is used again; a replay since its `missedSince` "
+        "sends what it missed.",
+        write=change,
+        body=schemas.ChangedEndpoint,
+        sent={"events": ["*"], "description": "everything"},
+        answer=EndpointResource,
+        example=lambda public_url: {
+            **examples.shown_endpoint(public_url),
+            "events": ["*"],
+            "description": "everything",
+        },
+    ),
+    Operation(
+        method="DELETE",
+        path="/webhook_endpoints/{id}",
+        scope=Scope.WEBHOOKS_WRITE,
+        summary="Delete a webhook endpoint",
+        description="Its deliveries go with it.",
+        write=delete,
+        answer=DeletedResource,
+        example=lambda public_url: render.deleted(examples.shown_endpoint(public_url)["id"], "webhook_endpoint"),
+    ),
+    Operation(
+        method="POST",
+        path="/webhook_endpoints/{id}/test",
+        scope=Scope.WEBHOOKS_WRITE,
+        summary="Try a webhook endpoint",
+        description="Sends a made-up `session.paid` with `livemode: false`, once, and answers with what came of it.",
+        write=test,
+        answer=AttemptedResource,
+        example=examples.shown_attempted,
+    ),
+    Operation(
+        method="POST",
+        path="/webhook_endpoints/{id}/rotate_secret",
+        scope=Scope.WEBHOOKS_WRITE,
+        summary="Rotate an endpoint's secret",
+        description="The answer holds the new `secret`, this once. Meanwhile deliveries carry a signature of each, up "
+        "to five old ones. Without an overlap nothing but the new one signs.",
+        write=rotate,
+        body=schemas.Rotation,
+        sent={"overlapSeconds": 3600},
+        answer=EndpointResource,
+        example=examples.shown_new_endpoint,
+    ),
+    Operation(
+        method="GET",
+        path="/webhook_endpoints/{id}/deliveries",
+        scope=Scope.WEBHOOKS_READ,
+        summary="List the deliveries to an endpoint",
+        description="Each with its attempts: status, duration, the beginning of the answer, and what went wrong.",
+        read=list_deliveries,
+        query=schemas.DeliveriesQuery,
+        answer=ListResource[DeliveryResource],
+        example=listing(examples.shown_delivery),
+    ),
+    Operation(
+        method="POST",
+        path="/webhook_endpoints/{id}/replay",
+        scope=Scope.WEBHOOKS_WRITE,
+        summary="Send events again",
+        description="One event by its `eventId`, whatever came of it, or, with `since`, all that it wants and has "
+        "not taken, those from while it was switched off too.",
+        write=replay,
+        body=schemas.NewReplay,
+        sent={"since": "2026-01-31T12:00:00Z"},
+        answer=ReplayResource,
+        example=examples.shown_replay,
+    ),
+)

@@ -1,0 +1,187 @@
+"""Operations that drive the simulated chain of test mode."""
+
+from crypto_checkout.core import errors
+from crypto_checkout.core.errors import InvalidBody, WalletNotConfigured
+from crypto_checkout.core.ledger.payment import Kind
+from crypto_checkout.core.money import parse_units
+from crypto_checkout.core.owner.api_key import Scope
+from crypto_checkout.core.public import examples
+from crypto_checkout.core.public.types import SandboxChainResource, SessionResource
+from crypto_checkout.core.sandbox import Scenario
+from crypto_checkout.http.api import schemas
+from crypto_checkout.http.api.operations import Call, Operation, Resource, Unit
+from crypto_checkout.services.sandbox.controls import Sandbox
+from crypto_checkout.store.database import WriteUnit
+from crypto_checkout.store.sandbox import requests
+
+_MOST_UNITS = 2**256
+
+
+async def pay(call: Call) -> Unit:
+    """Pay a session or play a scenario with it; answer with the session once the blocks are processed."""
+    body: schemas.NewPayment = call.body
+    sandbox, id_ = _sandbox(call), call.path["id"]
+    if body.scenario is not None:
+        if (body.amount, body.kind, body.transfers) != (None, None, None):
+            raise InvalidBody("A scenario pays by itself: give no amount, kind or transfers with it.", param="scenario")
+        return _answered(call, await sandbox.play(id_, Scenario(body.scenario), call.request))
+    units = None if body.amount is None else _units(body.amount, await sandbox.decimals(id_))
+    kind = None if body.kind is None else Kind(body.kind)
+    return _answered(call, await sandbox.pay(id_, units, kind, body.transfers or 1, call.request))
+
+
+async def mine(call: Call) -> Unit:
+    """Mine blocks and have them processed."""
+    body: schemas.Mining = call.body
+    return _moved(call, await _sandbox(call).mine(body.blocks, call.request))
+
+
+async def reorg(call: Call) -> Unit:
+    """Replace the newest blocks by others."""
+    body: schemas.Reorganisation = call.body
+    return _moved(call, await _sandbox(call).reorg(body.depth, call.request))
+
+
+async def outage(call: Call) -> Unit:
+    """Have nobody reach the chain for a while."""
+    body: schemas.Outage = call.body
+    return _moved(call, await _sandbox(call).outage(body.seconds, call.request))
+
+
+async def price_outage(call: Call) -> Unit:
+    """Have no price known for a while."""
+    body: schemas.Outage = call.body
+    return _moved(call, await _sandbox(call).price_outage(body.seconds, call.request))
+
+
+async def advance(call: Call) -> Unit:
+    """Put the chain's time forward."""
+    body: schemas.Advance = call.body
+    return _moved(call, await _sandbox(call).advance(body.seconds, call.request))
+
+
+def _moved(call: Call, number: int) -> Unit:
+    return _answered(call, {"object": "chain", "livemode": False, "chainId": 1337, "blockNumber": number})
+
+
+def _answered(call: Call, answer: Resource) -> Unit:
+    """Return the unit that ends a request: its steps are forgotten as its answer is stored."""
+
+    def end(unit: WriteUnit) -> Resource:
+        if call.request is not None:
+            requests.forget(unit, call.request)
+        return answer
+
+    return end
+
+
+def _sandbox(call: Call) -> Sandbox:
+    if call.services.sandbox is None:
+        raise WalletNotConfigured("Test mode is switched off on this server: set [test_mode] enabled = true.")
+    return call.services.sandbox
+
+
+def _units(text: str, decimals: int) -> int:
+    try:
+        units = parse_units(text, decimals)
+    except ValueError as error:
+        raise InvalidBody(f"amount: {error}.", param="amount") from None
+    if not 0 < units < _MOST_UNITS:
+        raise InvalidBody("amount: must be more than zero, and fit a transaction.", param="amount")
+    return units
+
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/test_helpers/checkout_sessions/{id}/pay",
+        scope=Scope.SESSIONS_WRITE,
+        summary="Pay a test session",
+        description=(
+            "Without an `amount`, what is missing. Answers once the block of the payment is processed. With a "
+            "`scenario` the session, to which nothing was paid yet, goes through all of it, and no other notices."
+        ),
+        write=pay,
+        body=schemas.NewPayment,
+        sent={"amount": "0.001"},
+        answer=SessionResource,
+        example=examples.shown_paid_session,
+        raises=(errors.SessionNotOpen, errors.UnsupportedAsset, errors.WalletNotConfigured),
+        test_mode_only=True,
+    ),
+    Operation(
+        method="POST",
+        path="/test_helpers/chain/mine",
+        scope=Scope.SESSIONS_WRITE,
+        summary="Mine blocks of the simulated chain",
+        write=mine,
+        body=schemas.Mining,
+        sent={"blocks": 3},
+        answer=SandboxChainResource,
+        example=examples.shown_chain,
+        raises=(errors.WalletNotConfigured,),
+        test_mode_only=True,
+    ),
+    Operation(
+        method="POST",
+        path="/test_helpers/chain/reorg",
+        scope=Scope.SESSIONS_WRITE,
+        summary="Reorganise the simulated chain",
+        description=(
+            "The newest blocks are replaced by others with the same transactions: payments are taken back and come "
+            "again."
+        ),
+        write=reorg,
+        body=schemas.Reorganisation,
+        sent={"depth": 3},
+        answer=SandboxChainResource,
+        example=examples.shown_chain,
+        raises=(errors.WalletNotConfigured,),
+        test_mode_only=True,
+    ),
+    Operation(
+        method="POST",
+        path="/test_helpers/chain/outage",
+        scope=Scope.SESSIONS_WRITE,
+        summary="Take the simulated chain offline",
+        description="No block is processed meanwhile, and nothing expires; what was paid is found afterwards.",
+        write=outage,
+        body=schemas.Outage,
+        sent={"seconds": 5},
+        answer=SandboxChainResource,
+        example=examples.shown_chain,
+        raises=(errors.WalletNotConfigured,),
+        test_mode_only=True,
+    ),
+    Operation(
+        method="POST",
+        path="/test_helpers/prices/outage",
+        scope=Scope.SESSIONS_WRITE,
+        summary="Take the prices of test mode offline",
+        description="Making a session is a 503 `price_unavailable` meanwhile, and so is opening a payment link.",
+        write=price_outage,
+        body=schemas.Outage,
+        sent={"seconds": 1},
+        answer=SandboxChainResource,
+        example=examples.shown_chain,
+        raises=(errors.WalletNotConfigured,),
+        test_mode_only=True,
+    ),
+    Operation(
+        method="POST",
+        path="/test_helpers/clock/advance",
+        scope=Scope.SESSIONS_WRITE,
+        summary="Put the simulated chain's clock forward",
+        description=(
+            "For all of test mode: sessions expire by it, retries of webhooks come nearer, and answers to idempotency "
+            "keys age. A scenario like `late` moves its own session only."
+        ),
+        write=advance,
+        body=schemas.Advance,
+        sent={"seconds": 900},
+        answer=SandboxChainResource,
+        example=examples.shown_chain,
+        raises=(errors.WalletNotConfigured,),
+        test_mode_only=True,
+    ),
+)

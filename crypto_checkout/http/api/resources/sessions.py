@@ -1,0 +1,149 @@
+"""Operations on checkout sessions."""
+
+from crypto_checkout.core import errors
+from crypto_checkout.core.errors import InvalidBody
+from crypto_checkout.core.money import Fiat
+from crypto_checkout.core.owner.api_key import Scope
+from crypto_checkout.core.public import examples
+from crypto_checkout.core.public.envelopes import ListResource
+from crypto_checkout.core.public.types import SessionResource
+from crypto_checkout.http.api import cursors, schemas, values
+from crypto_checkout.http.api.operations import Call, Operation, Resource, Unit
+from crypto_checkout.http.api.operations import listed as listing
+from crypto_checkout.services.checkout.sessions import Wanted
+from crypto_checkout.store.checkout.sessions import Filter
+
+_LIST = "checkout_sessions"
+
+
+async def create(call: Call) -> Unit:
+    """Make a session at a price or from a link."""
+    body: schemas.NewSession = call.body
+    if (body.amount is None) is (body.link_id is None):
+        raise InvalidBody("Give exactly one of amount and linkId.", param="amount")
+    livemode = call.livemode
+    wanted = Wanted(
+        link_id=body.link_id,
+        fiat=None if body.amount is None else _fiat(body.amount),
+        chain_id=body.chain_id,
+        asset=body.asset,
+        assets=values.assets(body.assets, chain_id=body.chain_id, asset=body.asset),
+        metadata=body.metadata,
+        success_url=values.redirect_url(body.success_url, livemode=livemode, param="successUrl"),
+        cancel_url=values.redirect_url(body.cancel_url, livemode=livemode, param="cancelUrl"),
+        return_url=values.redirect_url(body.return_url, livemode=livemode, param="returnUrl"),
+        customer_email=body.customer_email,
+        expires_in_seconds=body.expires_in_seconds,
+    )
+    return await call.services.sessions.prepare(livemode, wanted)
+
+
+async def show(call: Call) -> Resource:
+    """Show one session."""
+    return await call.services.sessions.get(call.path["id"], call.livemode)
+
+
+async def expire(call: Call) -> Unit:
+    """Close a session that waits."""
+    return call.services.settling.expire(call.livemode, call.path["id"])
+
+
+async def accept(call: Call) -> Unit:
+    """Take what has arrived as the whole payment."""
+    return call.services.settling.accept(call.livemode, call.path["id"])
+
+
+async def listed(call: Call) -> Resource:
+    """List sessions."""
+    query: schemas.SessionsQuery = call.query
+    window = cursors.window(_LIST, call.livemode, query.limit, query.starting_after, query.ending_before)
+    wanted = Filter(
+        status=query.status,
+        link_id=query.linkId,
+        customer_email=query.customerEmail,
+        created_after=query.createdAfter,
+        created_before=query.createdBefore,
+    )
+    page = await call.services.sessions.listed(call.livemode, wanted, window)
+    return cursors.listed(_LIST, call.livemode, page, window)
+
+
+def _fiat(amount: schemas.Price) -> Fiat:
+    return values.fiat(amount.value, amount.currency, value_param="amount.value", currency_param="amount.currency")
+
+
+_SELLING = (
+    errors.LinkInactive,
+    errors.UnsupportedChain,
+    errors.UnsupportedAsset,
+    errors.AmountTooSmall,
+    errors.ResourceNotFound,
+    errors.PriceUnavailable,
+    errors.WalletNotConfigured,
+)
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/checkout_sessions",
+        scope=Scope.SESSIONS_WRITE,
+        summary="Make a checkout session",
+        description="Fixes the price for a while and gives the session an address of its own. "
+        "Send the payer to its `checkoutUrl`.",
+        write=create,
+        body=schemas.NewSession,
+        sent={
+            "amount": {"value": "10.00", "currency": "USD"},
+            "successUrl": "https://shop.example.com/thanks?session={CHECKOUT_SESSION_ID}",
+            "cancelUrl": "https://shop.example.com/cart",
+            "customerEmail": "ada@example.com",
+            "metadata": {"order": "1042"},
+        },
+        status=201,
+        answer=SessionResource,
+        example=examples.shown_session,
+        raises=_SELLING,
+    ),
+    Operation(
+        method="GET",
+        path="/checkout_sessions",
+        scope=Scope.SESSIONS_READ,
+        summary="List checkout sessions",
+        read=listed,
+        query=schemas.SessionsQuery,
+        answer=ListResource[SessionResource],
+        example=listing(examples.shown_paid_session),
+    ),
+    Operation(
+        method="GET",
+        path="/checkout_sessions/{id}",
+        scope=Scope.SESSIONS_READ,
+        summary="Show a checkout session",
+        read=show,
+        answer=SessionResource,
+        example=examples.shown_paid_session,
+    ),
+    Operation(
+        method="POST",
+        path="/checkout_sessions/{id}/expire",
+        scope=Scope.SESSIONS_WRITE,
+        summary="Close a checkout session",
+        description="Works while it is `pending` or `underpaid`. What comes to its address later is recorded as late.",
+        write=expire,
+        answer=SessionResource,
+        example=examples.shown_closed_session,
+        raises=(errors.SessionNotOpen,),
+    ),
+    Operation(
+        method="POST",
+        path="/checkout_sessions/{id}/accept",
+        scope=Scope.SESSIONS_WRITE,
+        summary="Accept what has arrived",
+        description="Takes what has arrived as the whole payment: for a session that is underpaid, overpaid or late. "
+        "It becomes `paid`.",
+        write=accept,
+        answer=SessionResource,
+        example=examples.shown_paid_session,
+        raises=(errors.SessionNotOpen,),
+    ),
+)

@@ -1,0 +1,27 @@
+"""The two links under a list: to newer rows and to older ones."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from crypto_checkout.http.dashboard.frame.request import Visit
+from crypto_checkout.store.paging import Page, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Pager:
+    """URLs of the pages before and after this one; None where there is none."""
+
+    newer: str | None
+    older: str | None
+
+
+def pager(visit: Visit, page: Page[Any], window: Window) -> Pager:
+    """Return the links from a page of a list; all other parameters of the query, such as filters, stay."""
+    came_from_newer, came_from_older = window.after is not None, window.before is not None
+    has_newer = page.has_more if came_from_older else came_from_newer
+    has_older = True if came_from_older else page.has_more
+    kept = {name: value for name, value in visit.query.items() if name not in {"after", "before"}}
+    return Pager(
+        newer=visit.url(visit.place, {**kept, "before": page.first_seq}) if has_newer and page.items else None,
+        older=visit.url(visit.place, {**kept, "after": page.last_seq}) if has_older and page.items else None,
+    )

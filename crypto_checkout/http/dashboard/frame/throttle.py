@@ -1,0 +1,56 @@
+"""How often a password may be tried.
+
+Each address has a few attempts at once and then one every half minute; all addresses together have some more, because
+an attacker may have many. Neither can lock the owner out: a browser that signed in before has attempts of its own,
+which nobody else can use up, and so has who asks from the machine itself, as through a tunnel of SSH. There the command
+line sets a new password.
+"""
+
+from starlette.types import Scope
+
+from crypto_checkout.core.errors import RateLimitExceeded
+from crypto_checkout.http.middleware import is_local
+from crypto_checkout.http.rate_limit import RateLimit, client_name
+from crypto_checkout.services.owner.sign_in import SignIn
+
+_ADDRESS_PER_SECOND, _ADDRESS_BURST = 1 / 30, 10
+_ACCOUNT_PER_SECOND, _ACCOUNT_BURST = 1 / 15, 60
+_BROWSER_PER_SECOND, _BROWSER_BURST = 1 / 15, 20
+
+_ACCOUNT = "account"
+
+
+class Throttle:
+    """Counts attempts, in memory."""
+
+    def __init__(self, sign_in: SignIn) -> None:
+        self._sign_in = sign_in
+        self._addresses = RateLimit(per_second=_ADDRESS_PER_SECOND, burst=_ADDRESS_BURST)
+        self._account = RateLimit(per_second=_ACCOUNT_PER_SECOND, burst=_ACCOUNT_BURST)
+        self._browsers = RateLimit(per_second=_BROWSER_PER_SECOND, burst=_BROWSER_BURST)
+
+    async def count(self, scope: Scope, browser: str) -> None:
+        """Count an attempt by a request, from a browser with this token. Raises RateLimitExceeded."""
+        if browser and await self._sign_in.is_known_browser(browser):
+            _take(self._browsers, browser)
+            return
+        _take(self._addresses, client_name(scope["client_address"]))
+        if not is_local(scope):
+            _take(self._account, _ACCOUNT)
+
+    def forgive(self, address: str, browser: str) -> None:
+        """Forget the attempts of who got in."""
+        self._addresses.refill(client_name(address))
+        self._browsers.refill(browser)
+
+
+def _take(limit: RateLimit, name: str) -> None:
+    allowance = limit.take(name)
+    if not allowance.is_allowed:
+        seconds = allowance.retry_after_seconds
+        raise RateLimitExceeded(
+            f"Too many attempts with a password. Try again in {seconds} s. A browser that signed in before has "
+            "attempts of its own, and so has the server's own machine; there `crypto-checkout admin reset-password` "
+            "sets a new one.",
+            retry_after_seconds=seconds,
+        )

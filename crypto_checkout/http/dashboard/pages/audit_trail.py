@@ -1,0 +1,17 @@
+"""What was done by whom."""
+
+from starlette.responses import Response
+
+from crypto_checkout.http.dashboard.frame.pager import pager
+from crypto_checkout.http.dashboard.frame.request import Visit
+from crypto_checkout.http.dashboard.frame.router import Page
+
+
+async def show(visit: Visit) -> Response:
+    """Show the audit trail."""
+    window = visit.window()
+    page = await visit.desk.trail.listed(visit.livemode, window)
+    return visit.show("settings/trail.html", entries=page.items, pager=pager(visit, page, window))
+
+
+PAGES = (Page("GET", "/settings/trail", show),)

@@ -1,0 +1,81 @@
+"""Payments as a file: `/exports/payments?format=csv|json&from=2026-01-01&to=2026-01-31&zone=Europe/Berlin&bom=1`."""
+
+from datetime import date
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from crypto_checkout.core.errors import InvalidQuery
+from crypto_checkout.core.moments import Clock
+from crypto_checkout.http.dashboard.frame.request import Visit
+from crypto_checkout.http.dashboard.frame.router import Page
+from crypto_checkout.services.reporting.exports import Exports, Format, Period, zones
+
+_TYPES = {Format.CSV: "text/csv; charset=utf-8; header=present", Format.JSON: "application/json"}
+_KNOWN = frozenset({"format", "from", "to", "zone", "bom"})
+
+
+def payments(request: Request, exports: Exports, clock: Clock, *, livemode: bool) -> Response:
+    """Return the payments of a mode as a download that is streamed.
+
+    Days are those of the zone, both included; without them all payments are meant. Raises InvalidQuery.
+    """
+    for name in request.query_params:
+        if name not in _KNOWN:
+            raise InvalidQuery(
+                f"{name[:40]} is not a parameter here; there is {', '.join(sorted(_KNOWN))}.", param=name
+            )
+    wanted = _format(request)
+    period = _period(request)
+    mode = "live" if livemode else "test"
+    name = f"payments-{mode}-{clock().date()}.{wanted}"
+    return StreamingResponse(
+        exports.payments(livemode, period, wanted, bom=request.query_params.get("bom") == "1"),
+        media_type=_TYPES[wanted],
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+
+
+def _format(request: Request) -> Format:
+    given = request.query_params.get("format", Format.CSV)
+    try:
+        return Format(given)
+    except ValueError:
+        raise InvalidQuery(f'"{given[:20]}" is no format of exports: csv or json.', param="format") from None
+
+
+def _period(request: Request) -> Period:
+    zone = request.query_params.get("zone") or "UTC"
+    if zone not in zones():
+        raise InvalidQuery(f'"{zone[:40]}" is no time zone; write one like Europe/Berlin or UTC.', param="zone")
+    try:
+        return Period.of_days(_day(request, "from"), _day(request, "to"), zone)
+    except ValueError as error:
+        raise InvalidQuery(f"There is no such time: {error}.", param="to") from None
+
+
+def _day(request: Request, name: str) -> date | None:
+    given = request.query_params.get(name, "")
+    if not given:
+        return None
+    try:
+        return date.fromisoformat(given)
+    except ValueError:
+        raise InvalidQuery(f'{name}: "{given[:20]}" is no day; write one like 2026-01-31.', param=name) from None
+
+
+async def ask(visit: Visit) -> Response:
+    """Ask which payments are wanted, and how."""
+    return visit.show("exports.html", zones=sorted(zones()))
+
+
+async def download(visit: Visit) -> Response:
+    """Answer with the payments of this mode."""
+    return payments(visit.request, visit.desk.exports, visit.desk.clock, livemode=visit.livemode)
+
+
+PAGES = (Page("GET", "/exports", ask), Page("GET", "/exports/payments", download))

@@ -1,0 +1,61 @@
+"""Metadata as lines of text, one note each: `sku = moby-dick`."""
+
+import re
+from collections.abc import Mapping
+
+from crypto_checkout.core.metadata import LONGEST_KEY, LONGEST_VALUE, MOST_KEYS
+from crypto_checkout.http.dashboard.frame.forms import Form
+
+_LINE = re.compile(r"((?:[^\\=]|\\.)*)=(.*)")
+_ESCAPED = re.compile(r"\\(.)")
+_PLAIN = {"n": "\n", "r": "\r", "t": "\t"}
+_MOST_CHARACTERS = 2 * MOST_KEYS * (LONGEST_KEY + LONGEST_VALUE)
+
+
+def to_lines(metadata: Mapping[str, str] | None) -> str:
+    """Write notes for a form; line breaks and the like are escaped with a backslash."""
+    return "\n".join(f"{_escaped(key, '=')} = {_escaped(value)}" for key, value in (metadata or {}).items())
+
+
+def read(form: Form, name: str, before: Mapping[str, str] | None = None) -> Mapping[str, str] | None:
+    """Return the notes of a form's field, None for none, noting a mistake where a line is none.
+
+    What wasn't touched stays as it was `before`, to the last space.
+    """
+    text = form.text(name, _MOST_CHARACTERS, optional=True, lines=True)
+    if text == to_lines(before).strip():
+        return before
+    notes: dict[str, str] = {}
+    for line in filter(None, map(str.strip, text.split("\n"))):
+        found = _LINE.fullmatch(line)
+        key, value = (_unescaped(part.strip()) for part in found.groups()) if found else ("", "")
+        mistake = _mistake(line, key, value, notes)
+        if mistake:
+            form.mistakes[name] = mistake
+            return None
+        notes[key] = value
+    if len(notes) > MOST_KEYS:
+        form.mistakes[name] = f"There may be {MOST_KEYS} notes; these are {len(notes)}."
+    return notes or None
+
+
+def _mistake(line: str, key: str, value: str, others: Mapping[str, str]) -> str:
+    shown = line[:LONGEST_KEY]
+    if not key:
+        return f"“{shown}” is no note: write a name, =, and what it says."
+    if len(key) > LONGEST_KEY or not key.isprintable():
+        return f"A name has at most {LONGEST_KEY} characters in one line, unlike “{shown}”."
+    if len(value) > LONGEST_VALUE:
+        return f"A note has at most {LONGEST_VALUE} characters; “{key}” has {len(value)}."
+    if key in others:
+        return f"“{key}” stands twice."
+    return ""
+
+
+def _escaped(text: str, also: str = "") -> str:
+    letters = {plain: letter for letter, plain in _PLAIN.items()}
+    return "".join(f"\\{letters.get(each, each)}" if each in letters or each in f"\\{also}" else each for each in text)
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPED.sub(lambda found: _PLAIN.get(found[1], found[1]), text)

@@ -1,0 +1,118 @@
+"""One payment: what happened to a session, why it stands where it does, and what the merchant decides about it."""
+
+from collections.abc import Awaitable
+from functools import partial
+
+from starlette.responses import Response
+
+from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED, Status
+from crypto_checkout.core.errors import SessionNotOpen
+from crypto_checkout.core.public.types import SessionResource
+from crypto_checkout.core.webhooks.events import EventType
+from crypto_checkout.http.dashboard.frame import labels
+from crypto_checkout.http.dashboard.frame.request import Visit
+from crypto_checkout.http.dashboard.frame.router import Page
+from crypto_checkout.http.dashboard.pages.payments import PATH
+from crypto_checkout.services.diagnosis.explain import NotUnderstood
+from crypto_checkout.services.ledger.check_now import Looked
+
+_ONE = f"{PATH}/{{id}}"
+
+
+async def show(visit: Visit) -> Response:
+    """Show a session with all that belongs to it."""
+    dossier = await visit.desk.dossiers.of(visit.livemode, visit.path["id"])
+    session = dossier.session
+    return visit.show(
+        "payments/detail.html",
+        session=session,
+        dossier=dossier,
+        explained=await visit.desk.explain.session(session["id"], visit.livemode),
+        word=labels.of_session(session),
+        words=labels,
+        chains=visit.desk.offers.all_chains(),
+    )
+
+
+async def accept(visit: Visit) -> Response:
+    """Take what has arrived as the whole payment."""
+    work = visit.desk.settling.accept(visit.livemode, visit.path["id"])
+    return await _decided(visit, visit.write(work, EventType.SESSION_PAID, detail=ACCEPTED), _ACCEPTED)
+
+
+async def expire(visit: Visit) -> Response:
+    """Close a session that waits."""
+    work = visit.desk.settling.expire(visit.livemode, visit.path["id"])
+    return await _decided(visit, visit.write(work, EventType.SESSION_EXPIRED, detail=CLOSED), _CLOSED)
+
+
+_ACCEPTED = "Accepted: what has arrived is taken as the whole payment."
+_CLOSED = "Closed. What comes to its address from now on is shown as too late."
+
+
+async def _decided(visit: Visit, writing: Awaitable[SessionResource], said: str) -> Response:
+    path = f"{PATH}/{visit.path['id']}"
+    try:
+        await writing
+    except SessionNotOpen:
+        # Its page was open while something came or somebody decided; the page as it is now tells what.
+        return visit.go(path, "Nothing was done: the payment has changed meanwhile. Look again.")
+    return visit.go(path, said)
+
+
+async def check(visit: Visit) -> Response:
+    """Have the session's chain looked at now, and say what was found."""
+    get = partial(visit.desk.sessions.get, visit.path["id"], visit.livemode)
+    before = await get()
+    looked = await visit.desk.looking.look(before["chainId"])
+    return visit.go(f"{PATH}/{before['id']}", _found(before, await get(), looked))
+
+
+def _found(before: SessionResource, after: SessionResource, looked: Looked | None) -> str:
+    if looked is None:
+        return f"Chain {before['chainId']} is not in the configuration any more, so nobody looks at it."
+    name = looked.status.name
+    if looked.problem is not None:
+        return f"{name} could not be looked at: {looked.problem}. Nothing is lost; it is tried again and again."
+    came = int(after["amountReceived"]["units"]) - int(before["amountReceived"]["units"])
+    news = len(after["payments"]) - len(before["payments"])
+    if before["status"] != after["status"]:
+        news_text = f"The payment is now: {labels.of_session(after).text.lower()}."
+    elif came or news:
+        news_text = "Something has come: see below."
+    else:
+        news_text = _NOTHING_NEW.get(Status(after["status"]), "Nothing has changed.")
+    lag = looked.status.lag
+    behind = f" {lag:,} blocks are still to be read; look again in a moment." if lag else ""
+    return f"Looked at {name} just now, up to block {looked.status.processed:,}. {news_text}{behind}"
+
+
+_NOTHING_NEW = {
+    Status.PENDING: "Nothing new has come to the address.",
+    Status.UNDERPAID: "Nothing more has come to the address.",
+    Status.EXPIRED: "Nothing new has come to the address.",
+}
+
+
+async def look_up(visit: Visit) -> Response:
+    """Explain a transaction that a payer names."""
+    session = await visit.desk.sessions.get(visit.path["id"], visit.livemode)
+    text = visit.query.get("transaction", "").strip()
+    try:
+        explained = await visit.desk.explain.of(text, visit.livemode)
+    except NotUnderstood:
+        visit.form.mistake = "That is no transaction: its hash begins with 0x and has 64 digits after it."
+        explained = None
+    except ValueError as error:
+        visit.form.mistake = str(error)
+        explained = None
+    return visit.show("payments/looked_up.html", session=session, explained=explained, text=text)
+
+
+PAGES = (
+    Page("GET", _ONE, show),
+    Page("POST", f"{_ONE}/accept", accept),
+    Page("POST", f"{_ONE}/expire", expire),
+    Page("POST", f"{_ONE}/check", check),
+    Page("GET", f"{_ONE}/look-up", look_up),
+)

@@ -1,0 +1,135 @@
+"""Payments: find sessions by what a person has in hand, and all that came to addresses unasked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from starlette.responses import Response
+
+from crypto_checkout.core.checkout.session import Status
+from crypto_checkout.core.errors import InvalidQuery
+from crypto_checkout.core.public.types import SessionResource
+from crypto_checkout.http.dashboard.frame import labels
+from crypto_checkout.http.dashboard.frame.pager import pager
+from crypto_checkout.http.dashboard.frame.request import Visit
+from crypto_checkout.http.dashboard.frame.router import Page
+from crypto_checkout.store.checkout import links
+from crypto_checkout.store.checkout.sessions import Filter
+from crypto_checkout.store.database import ReadUnit
+from crypto_checkout.store.paging import Window
+
+PATH = "/payments"
+
+_MOST_TEXT = 500
+_MOST_LINKS = 100
+_INSTANT = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which sessions are asked for: by text, and by filters; days are those of UTC, both included."""
+
+    text: str
+    filter: Filter
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing was left out."""
+        return not self.text and self.filter == Filter()
+
+
+async def listed(visit: Visit) -> Response:
+    """Show the sessions that are asked for."""
+    wanted, window = _wanted(visit), visit.window()
+    sessions = visit.desk.sessions
+    page = await sessions.listed(visit.livemode, wanted.filter, window, text=wanted.text)
+    count = await sessions.count(visit.livemode, wanted.filter, text=wanted.text)
+    return visit.show(
+        "payments/list.html",
+        sessions=page.items,
+        titles=await link_titles(visit, page.items),
+        count=count,
+        wanted=wanted,
+        statuses=[(status.value, word.text) for status, word in labels.STATUSES.items()],
+        links=await _choices(visit, wanted.filter),
+        words=labels,
+        chains=visit.desk.offers.all_chains(),
+        pager=pager(visit, page, window),
+    )
+
+
+async def unmatched(visit: Visit) -> Response:
+    """Show the money that nobody asked for."""
+    window = visit.window()
+    page = await visit.desk.dossiers.strays(visit.livemode, window)
+    return visit.show(
+        "payments/unmatched.html",
+        strays=page.items,
+        chains=visit.desk.offers.all_chains(),
+        pager=pager(visit, page, window),
+    )
+
+
+def _wanted(visit: Visit) -> Wanted:
+    query = visit.query
+    since, until = _day(query, "from"), _day(query, "to")
+    return Wanted(
+        query.get("q", "").strip()[:_MOST_TEXT],
+        Filter(
+            status=_status(query),
+            link_id=query.get("link") or None,
+            created_after=None if since is None else _midnight(since) - _INSTANT,
+            created_before=None if until is None else _midnight(until) + timedelta(days=1),
+        ),
+    )
+
+
+def _status(query: Mapping[str, str]) -> Status | None:
+    given = query.get("status")
+    if not given:
+        return None
+    if given not in set(Status):
+        raise InvalidQuery(f'"{given[:20]}" is no status of a payment.', param="status")
+    return Status(given)
+
+
+def _day(query: Mapping[str, str], name: str) -> date | None:
+    given = query.get(name)
+    if not given:
+        return None
+    try:
+        day = date.fromisoformat(given)
+    except ValueError:
+        raise InvalidQuery(f'"{given[:20]}" is no day; write one like 2026-01-31.', param=name) from None
+    if not date.min < day < date.max:
+        raise InvalidQuery(f'"{given}" is too far away.', param=name)
+    return day
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+async def link_titles(visit: Visit, sessions: Sequence[SessionResource]) -> dict[str, str]:
+    """Return the titles of the links that sessions were made from, by their ids."""
+    asked = sorted({session["linkId"] for session in sessions if session["linkId"] is not None})
+    return await visit.desk.db.read(lambda unit: _titles(unit, visit.livemode, asked))
+
+
+async def _choices(visit: Visit, wanted: Filter) -> list[tuple[str, str]]:
+    """Return the links to choose from as pairs of id and title: the newest, and whichever one is asked for."""
+    newest = (await visit.desk.links.listed(visit.livemode, None, Window(_MOST_LINKS))).items
+    choices = {link["id"]: link["title"] for link in newest}
+    asked = [each for each in (wanted.link_id,) if each is not None and each not in choices]
+    return [*choices.items(), *(await visit.desk.db.read(lambda unit: _titles(unit, visit.livemode, asked))).items()]
+
+
+def _titles(unit: ReadUnit, livemode: bool, link_ids: Sequence[str]) -> dict[str, str]:
+    found = {each: links.get(unit, each, livemode) for each in link_ids}
+    return {each: "a deleted link" if link is None else link.title for each, link in found.items()}
+
+
+PAGES = (
+    Page("GET", PATH, listed),
+    Page("GET", f"{PATH}/unmatched", unmatched),
+)

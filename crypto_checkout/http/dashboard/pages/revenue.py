@@ -1,0 +1,149 @@
+"""The totals of a range as pages show them: a chart for each currency, and its rows."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+
+from crypto_checkout.core.money import DECIMALS, format_minor, format_units
+from crypto_checkout.http.dashboard.pages.charts import Chart, Series, bars
+from crypto_checkout.services.reporting.totals import Overview
+from crypto_checkout.store.checkout.totals import MoneyIn
+
+MOST_SERIES = 4
+"""How many colours a chart has; what comes in in further assets is one of them."""
+
+OTHERS = "Others"
+
+_MOST_DAYS = 92
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What came in in one asset on a day or in a month; amounts with their units."""
+
+    period: str
+    asset: str
+    payments: int
+    amount: str
+    fiat: str
+
+
+@dataclass(frozen=True, slots=True)
+class CurrencyPart:
+    """What came in at prices in one currency: the sum, the chart with its scale and its legend, and the rows.
+
+    The legend has the numbers of the colours with the assets' names; an asset has the same one in each currency.
+    """
+
+    currency: str
+    total: str
+    chart: Chart
+    top: str
+    legend: tuple[tuple[int, str], ...]
+    rows: tuple[Row, ...]
+
+
+def parts(overview: Overview) -> list[CurrencyPart]:
+    """Return a part for each currency, the one with the most payments first; days without money are drawn too."""
+    by_currency: dict[str, list[MoneyIn]] = defaultdict(list)
+    for each in overview.money_in:
+        by_currency[each.currency].append(each)
+    order = sorted(by_currency, key=lambda currency: (-sum(each.payments for each in by_currency[currency]), currency))
+    names = _names(overview.money_in)
+    return [_part(currency, by_currency[currency], names, overview.first, overview.last) for currency in order]
+
+
+def conversion(overview: Overview) -> str | None:
+    """Return how many of the sessions made in a range are paid now, in percent; None without any."""
+    return f"{Decimal(100 * overview.paid) / overview.created:.1f}" if overview.created else None
+
+
+def with_commas(text: str) -> str:
+    """Write commas between the thousands of a decimal text."""
+    whole, point, rest = text.partition(".")
+    return f"{int(whole):,}{point}{rest}"
+
+
+def _names(money: Sequence[MoneyIn]) -> list[str]:
+    """Return the names of the colours: the assets with the most payments first, the rare ones together."""
+    counts: dict[str, int] = defaultdict(int)
+    for each in money:
+        counts[each.asset] += each.payments
+    assets = sorted(counts, key=lambda asset: (-counts[asset], asset))
+    return assets if len(assets) <= MOST_SERIES else [*assets[: MOST_SERIES - 1], OTHERS]
+
+
+def _part(currency: str, money: Sequence[MoneyIn], names: Sequence[str], first: date, last: date) -> CurrencyPart:
+    periods = _periods(first, last)
+    series = _series(currency, money, names, periods)
+    total = _written(sum(each.fiat_minor for each in money), currency)
+    chart = bars(
+        f"chart-{currency.lower()}",
+        [_shown(period) for period in periods],
+        series,
+        title=f"Money in, {currency}",
+        description=f"{total} from {first} to {last}. The table beside it has the figures.",
+        write=lambda value: f"{with_commas(f'{value:.{DECIMALS[currency]}f}')} {currency}",
+    )
+    top = with_commas(f"{chart.top.normalize():f}")
+    legend = tuple((number, each.name) for number, each in enumerate(series, 1) if any(each.values))
+    return CurrencyPart(currency, total, chart, f"{top} {currency}", legend, _rows(currency, money, first, last))
+
+
+def _series(currency: str, money: Sequence[MoneyIn], names: Sequence[str], periods: Sequence[str]) -> list[Series]:
+    values: dict[tuple[str, str], int] = defaultdict(int)
+    is_daily = len(periods[0]) == len("2026-11-23")
+    for each in money:
+        name = each.asset if each.asset in names else OTHERS
+        values[name, _period(each.day, is_daily=is_daily)] += each.fiat_minor
+    places = DECIMALS[currency]
+    return [Series(name, [Decimal(values[name, period]).scaleb(-places) for period in periods]) for name in names]
+
+
+def _rows(currency: str, money: Sequence[MoneyIn], first: date, last: date) -> tuple[Row, ...]:
+    """Return the rows, the newest first. The same symbol on several chains is one asset, unless its decimals differ."""
+    found: dict[tuple[str, str, int], tuple[int, int, int]] = {}
+    for each in money:
+        key = _period(each.day, is_daily=_is_daily(first, last)), each.asset, each.asset_decimals
+        payments, units, fiat_minor = found.get(key, (0, 0, 0))
+        found[key] = payments + each.payments, units + each.units, fiat_minor + each.fiat_minor
+    ordered: Mapping[tuple[str, str, int], tuple[int, int, int]] = dict(
+        sorted(sorted(found.items(), key=lambda item: item[0][1:]), key=lambda item: item[0][0], reverse=True)
+    )
+    return tuple(
+        Row(
+            _shown(period),
+            asset,
+            payments,
+            f"{format_units(units, decimals)} {asset}",
+            _written(fiat_minor, currency),
+        )
+        for (period, asset, decimals), (payments, units, fiat_minor) in ordered.items()
+    )
+
+
+def _written(fiat_minor: int, currency: str) -> str:
+    return f"{with_commas(format_minor(fiat_minor, currency))} {currency}"
+
+
+def _is_daily(first: date, last: date) -> bool:
+    """Tell whether a range is shown by days; a longer one is shown by months."""
+    return (last - first).days < _MOST_DAYS
+
+
+def _periods(first: date, last: date) -> list[str]:
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    return list(dict.fromkeys(_period(day, is_daily=_is_daily(first, last)) for day in days))
+
+
+def _period(day: date, *, is_daily: bool) -> str:
+    return day.isoformat() if is_daily else day.isoformat()[:7]
+
+
+def _shown(period: str) -> str:
+    """Write a day or a month for people."""
+    is_daily = len(period) == len("2026-11-23")
+    day = date.fromisoformat(period if is_daily else f"{period}-01")
+    return f"{day:%-d %b %Y}" if is_daily else f"{day:%b %Y}"

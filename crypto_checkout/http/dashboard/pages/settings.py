@@ -1,0 +1,181 @@
+"""What the configuration says of shop, wallet, chains and prices: shown, tried out, and offered as lines to paste.
+
+`checkout.toml` is the one source: nothing here writes it, and nothing of what is typed in is kept.
+"""
+
+import asyncio
+from urllib.parse import urlsplit
+
+from starlette.responses import Response
+
+from crypto_checkout.core.checkout.quotes import Rate
+from crypto_checkout.core.errors import PriceUnavailable, UnsupportedAsset
+from crypto_checkout.core.money import parse_currency
+from crypto_checkout.http.dashboard.frame.forms import sentence
+from crypto_checkout.http.dashboard.frame.request import Visit
+from crypto_checkout.http.dashboard.frame.router import Access, Page
+from crypto_checkout.services.diagnosis import checks as check_up
+from crypto_checkout.services.diagnosis import nodes
+from crypto_checkout.services.ledger.watcher import ChainStatus
+from crypto_checkout.services.reporting import config_snippets
+from crypto_checkout.services.reporting.config_snippets import Preset
+
+_MOST_NODES = 5
+_MOST_XPUB = 200
+
+
+async def show_name(visit: Visit) -> Response:
+    """Show how payers see the shop."""
+    return visit.show("settings/shop.html", lines=None)
+
+
+async def offer_name(visit: Visit) -> Response:
+    """Offer the lines for another name."""
+    name = visit.form.text("name", 80)
+    lines = config_snippets.name_lines(name) if visit.form.is_good else None
+    return visit.show("settings/shop.html", status=200 if lines else 400, lines=lines)
+
+
+async def show_wallet(visit: Visit) -> Response:
+    """Show the first addresses of the wallet that is configured."""
+    return await _wallet(visit, None)
+
+
+async def offer_wallet(visit: Visit) -> Response:
+    """Show the first addresses of another wallet, and offer the lines for it."""
+    text = visit.form.text("xpub", _MOST_XPUB)
+    offered = None
+    if visit.form.is_good:
+        try:
+            offered = await asyncio.to_thread(config_snippets.preview, text)
+        except ValueError as error:
+            # It may be a private key, or the words of a wallet: whatever it is, no page repeats it.
+            visit.form.forget("xpub")
+            visit.form.mistakes["xpub"] = sentence(str(error))
+    return await _wallet(visit, offered)
+
+
+async def show_chains(visit: Visit) -> Response:
+    """Show how the chains fare, as their watchers see it."""
+    return await _chains(visit)
+
+
+async def check_nodes(visit: Visit) -> Response:
+    """Ask every configured node of a chain now."""
+    wanted = visit.form.one_of("chain", [str(known) for known in visit.desk.settings.nodes])
+    if not visit.form.is_good:
+        return await _chains(visit, status=400)
+    chain_id = int(wanted)
+    checks = await nodes.check(visit.desk.settings.nodes[chain_id], chain_id, visit.desk.clock)
+    return await _chains(visit, checked=chain_id, checks=checks)
+
+
+async def offer_chain(visit: Visit) -> Response:
+    """Ask nodes of the owner's choice now, and offer the lines for their chain."""
+    preset = _preset(visit)
+    urls = _urls(visit)
+    if preset is None or not visit.form.is_good:
+        return await _chains(visit, status=400)
+    checks = await nodes.check(urls, preset.id, visit.desk.clock)
+    return await _chains(visit, offered=preset, checks=checks, lines=preset.with_nodes(urls))
+
+
+async def show_prices(visit: Visit) -> Response:
+    """Show where prices come from."""
+    return visit.show("settings/prices.html", rates=None, assets=_coins(visit))
+
+
+async def ask_prices(visit: Visit) -> Response:
+    """Ask for the price of each coin now."""
+    currency = visit.form.text("currency", 3).upper()
+    try:
+        parse_currency(currency)
+    except ValueError as error:
+        visit.form.mistakes["currency"] = sentence(str(error))
+    if not visit.form.is_good:
+        return visit.show("settings/prices.html", status=400, rates=None, assets=_coins(visit))
+    prices = visit.desk.offers.of(visit.livemode).prices
+    rates: list[tuple[str, Rate | None, str]] = []
+    for coin in _coins(visit):
+        try:
+            rates.append((coin, await prices.rate(coin, currency), ""))
+        except (PriceUnavailable, UnsupportedAsset) as error:
+            rates.append((coin, None, error.message))
+    return visit.show("settings/prices.html", rates=rates, assets=_coins(visit))
+
+
+async def _wallet(visit: Visit, offered: config_snippets.WalletPreview | None) -> Response:
+    xpub = visit.desk.settings.xpub
+    now = await asyncio.to_thread(config_snippets.preview, xpub) if xpub else None
+    return visit.show(
+        "settings/wallet.html",
+        status=200 if visit.form.is_good else 400,
+        now=now,
+        offered=offered,
+        lines=config_snippets.wallet_lines(offered) if offered else None,
+    )
+
+
+async def _chains(visit: Visit, status: int = 200, **tried: object) -> Response:
+    names = {chain.chain_id: chain.name for chain in _chains_here(visit)}
+    content = {"checked": None, "offered": None, "checks": None, "lines": None, **tried}
+    return visit.show(
+        "settings/chains.html",
+        status=status,
+        chains=_chains_here(visit),
+        nodes=visit.desk.settings.nodes,
+        used=await visit.desk.db.read(lambda unit: check_up.of_usage(unit, names)) if visit.livemode else [],
+        presets=[(str(preset.id), preset.name) for preset in config_snippets.presets()],
+        **content,
+    )
+
+
+def _chains_here(visit: Visit) -> list[ChainStatus]:
+    """Return how the chains of this mode fare."""
+    if not visit.desk.offers.has(livemode=visit.livemode):
+        return []
+    ids = {chain.id for chain in visit.desk.offers.of(visit.livemode).chains}
+    return [watcher.status for watcher in visit.desk.watchers if watcher.status.chain_id in ids]
+
+
+def _coins(visit: Visit) -> list[str]:
+    """Return the coins of this mode whose price is asked for: all but those that stand for a dollar themselves."""
+    chains = visit.desk.offers.of(visit.livemode).chains
+    return sorted({asset.symbol for chain in chains for asset in chain.assets if not asset.usd_pegged})
+
+
+def _preset(visit: Visit) -> Preset | None:
+    wanted = visit.form.one_of("preset", [str(preset.id) for preset in config_snippets.presets()])
+    return next((preset for preset in config_snippets.presets() if str(preset.id) == wanted), None)
+
+
+def _urls(visit: Visit) -> list[str]:
+    """Return the URLs of a field, one a line, noting what is wrong with them."""
+    urls = list(dict.fromkeys(visit.form.text("urls", 2_000, lines=True).split()))
+    if len(urls) > _MOST_NODES:
+        visit.form.mistakes["urls"] = f"At most {_MOST_NODES} nodes are tried at once."
+    for number, url in enumerate(urls, 1):
+        if not _is_url(url):
+            visit.form.mistakes["urls"] = f"Number {number} is no URL of a node: it begins with https:// or http://."
+    return urls
+
+
+def _is_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0 and url.isascii()
+    except ValueError:
+        return False
+
+
+PAGES = (
+    Page("GET", "/settings/shop", show_name),
+    Page("POST", "/settings/shop", offer_name),
+    Page("GET", "/settings/wallet", show_wallet, Access.CONFIRMED),
+    Page("POST", "/settings/wallet", offer_wallet, Access.CONFIRMED),
+    Page("GET", "/settings/chains", show_chains),
+    Page("POST", "/settings/chains", offer_chain, Access.CONFIRMED),
+    Page("POST", "/settings/chains/check", check_nodes),
+    Page("GET", "/settings/prices", show_prices),
+    Page("POST", "/settings/prices", ask_prices),
+)

@@ -1,0 +1,153 @@
+"""Webhook endpoints: make one, show how it fares, change, switch off and on, rotate its secret, delete.
+
+What is sent to them is `deliveries`.
+"""
+
+from starlette.responses import Response
+
+from crypto_checkout.core.errors import InvalidBody
+from crypto_checkout.core.owner.audit import Action
+from crypto_checkout.core.webhooks.delivery import DeliveryStatus
+from crypto_checkout.core.webhooks.endpoint import ALL_EVENTS
+from crypto_checkout.core.webhooks.events import EventType
+from crypto_checkout.http.dashboard.frame.pager import pager
+from crypto_checkout.http.dashboard.frame.request import Visit
+from crypto_checkout.http.dashboard.frame.router import Access, Page
+from crypto_checkout.services.webhooks.endpoints import NewEndpoint
+
+PATH = "/webhooks"
+
+_LONGEST_URL = 2_048
+_LONGEST_DESCRIPTION = 1_000
+_OVERLAPS = (
+    ("86400", "Another 24 hours"),
+    ("3600", "Another hour"),
+    ("604800", "Another 7 days"),
+    ("0", "No longer: it has leaked"),
+)
+_TYPES = ((ALL_EVENTS, "All events"), *((each.value, each.value) for each in EventType))
+
+
+async def listed(visit: Visit) -> Response:
+    """Show the endpoints of this mode, and how they fare."""
+    return visit.show("webhooks/list.html", healths=await visit.desk.endpoints.healths(visit.livemode))
+
+
+async def show(visit: Visit) -> Response:
+    """Show an endpoint and what was sent to it."""
+    return await shown(visit)
+
+
+async def shown(visit: Visit, status_code: int = 200) -> Response:
+    """Answer with an endpoint's page, also where a form of it has mistakes."""
+    health = await visit.desk.endpoints.health(visit.livemode, visit.path["id"])
+    window, status = visit.window(), visit.query.get("status", "")
+    page = await visit.desk.deliveries.listed(
+        visit.livemode, visit.path["id"], DeliveryStatus(status) if status in list(DeliveryStatus) else None, window
+    )
+    return visit.show(
+        "webhooks/show.html",
+        status=status_code,
+        health=health,
+        deliveries=page.items,
+        pager=pager(visit, page, window),
+        statuses=[(each.value, each.value) for each in DeliveryStatus],
+        overlaps=_OVERLAPS,
+    )
+
+
+async def ask(visit: Visit) -> Response:
+    """Ask what a new endpoint shall be."""
+    return visit.show("webhooks/form.html", endpoint=None, types=_TYPES)
+
+
+async def create(visit: Visit) -> Response:
+    """Make an endpoint, and show its secret this once."""
+    url, events, description = _read(visit)
+    if visit.form.is_good:
+        try:
+            work = visit.desk.endpoints.create(visit.livemode, NewEndpoint(url, events, description))
+            endpoint = await visit.write(work, EventType.ENDPOINT_CREATED, detail=url)
+            return visit.show("webhooks/secret.html", status=201, endpoint=endpoint, overlap="")
+        except InvalidBody as error:
+            visit.form.note(error)
+    return visit.show("webhooks/form.html", status=400, endpoint=None, types=_TYPES)
+
+
+async def ask_change(visit: Visit) -> Response:
+    """Show an endpoint's form as it stands."""
+    endpoint = await visit.desk.endpoints.get(visit.livemode, visit.path["id"])
+    return visit.show("webhooks/form.html", endpoint=endpoint, types=_TYPES)
+
+
+async def change(visit: Visit) -> Response:
+    """Change where events are sent, and which."""
+    endpoint = await visit.desk.endpoints.get(visit.livemode, visit.path["id"])
+    url, events, description = _read(visit)
+    if visit.form.is_good:
+        changes = {"url": url, "events": events, "description": description}
+        try:
+            work = visit.desk.endpoints.update(visit.livemode, endpoint["id"], changes)
+            await visit.write(work, EventType.ENDPOINT_UPDATED, detail=url)
+            return visit.go(f"{PATH}/{endpoint['id']}", "The endpoint is changed.")
+        except InvalidBody as error:
+            visit.form.note(error)
+    return visit.show("webhooks/form.html", status=400, endpoint=endpoint, types=_TYPES)
+
+
+async def switch_off(visit: Visit) -> Response:
+    """Send nothing more to an endpoint."""
+    return await _switch(visit, "The endpoint is off. What it misses can be sent later.")
+
+
+async def switch_on(visit: Visit) -> Response:
+    """Send to an endpoint again; its page offers what it missed."""
+    return await _switch(visit, "The endpoint is on: new events are sent to it.", active=True)
+
+
+async def rotate(visit: Visit) -> Response:
+    """Make a new secret, and show it this once."""
+    overlap = visit.form.one_of("overlap", [value for value, _ in _OVERLAPS])
+    if not visit.form.is_good:
+        return await shown(visit, 400)
+    work = visit.desk.endpoints.rotate_secret(visit.livemode, visit.path["id"], int(overlap))
+    said = dict(_OVERLAPS)[overlap].lower()
+    endpoint = await visit.write(work, Action.SECRET_ROTATED, detail=f"the old one signs: {said}")
+    return visit.show("webhooks/secret.html", status=201, endpoint=endpoint, overlap=overlap)
+
+
+async def delete(visit: Visit) -> Response:
+    """Delete an endpoint and its deliveries."""
+    endpoint = await visit.desk.endpoints.get(visit.livemode, visit.path["id"])
+    work = visit.desk.endpoints.delete(visit.livemode, endpoint["id"])
+    await visit.write(work, EventType.ENDPOINT_DELETED, detail=endpoint["url"])
+    return visit.go(PATH, f"{endpoint['url'][:200]} is deleted: nothing is sent there any more.")
+
+
+async def _switch(visit: Visit, said: str, *, active: bool = False) -> Response:
+    endpoint_id = visit.path["id"]
+    work = visit.desk.endpoints.update(visit.livemode, endpoint_id, {"active": active})
+    await visit.write(work, EventType.ENDPOINT_UPDATED, detail="switched on" if active else "switched off")
+    return visit.go(f"{PATH}/{endpoint_id}", said)
+
+
+def _read(visit: Visit) -> tuple[str, tuple[str, ...], str | None]:
+    form = visit.form
+    url = form.text("url", _LONGEST_URL)
+    description = form.text("description", _LONGEST_DESCRIPTION, optional=True, lines=True)
+    ticked = form.some_of("events", [ALL_EVENTS, *EventType])
+    return url, (ALL_EVENTS,) if ALL_EVENTS in ticked else tuple(dict.fromkeys(ticked)), description or None
+
+
+PAGES = (
+    Page("GET", PATH, listed),
+    Page("POST", PATH, create, Access.CONFIRMED),
+    Page("GET", f"{PATH}/new", ask, Access.CONFIRMED),
+    Page("GET", f"{PATH}/{{id}}", show),
+    Page("POST", f"{PATH}/{{id}}", change, Access.CONFIRMED),
+    Page("GET", f"{PATH}/{{id}}/edit", ask_change, Access.CONFIRMED),
+    Page("POST", f"{PATH}/{{id}}/off", switch_off),
+    Page("POST", f"{PATH}/{{id}}/on", switch_on),
+    Page("POST", f"{PATH}/{{id}}/rotate", rotate, Access.CONFIRMED),
+    Page("POST", f"{PATH}/{{id}}/delete", delete),
+)

@@ -1,0 +1,80 @@
+"""The ways on which an alarm reaches a person: by mail, and to a URL, signed as webhooks are."""
+
+import json
+from collections.abc import Sequence
+from typing import Protocol
+
+from crypto_checkout.core import ids
+from crypto_checkout.core.alerts.alerts import Message
+from crypto_checkout.core.errors import AlertNotSent
+from crypto_checkout.core.moments import Clock
+from crypto_checkout.entropy import Entropy
+from crypto_checkout.mail import MailServer
+from crypto_checkout.services.webhooks.dispatcher import Sender
+from crypto_checkout.webhooks import signing
+
+_ENTROPY = Entropy()
+
+
+class Channel(Protocol):
+    """One way; `name` tells it from the others, also after a restart."""
+
+    @property
+    def name(self) -> str:
+        """What the log and the tables call it."""
+
+    @property
+    def target(self) -> str:
+        """Whom it reaches, for the operator."""
+
+    async def send(self, message: Message) -> None:
+        """Send a message. Raises AlertNotSent."""
+
+
+class MailChannel:
+    """Alarms by mail."""
+
+    name = "mail"
+
+    def __init__(self, server: MailServer, *, sender: str, to: Sequence[str], clock: Clock) -> None:
+        self._server = server
+        self._sender = sender
+        self._to = to
+        self._clock = clock
+
+    @property
+    def target(self) -> str:
+        """Whom it reaches."""
+        return ", ".join(self._to)
+
+    async def send(self, message: Message) -> None:
+        """Send a message."""
+        await self._server.send(self._sender, self._to, message.subject, message.text, self._clock())
+
+
+class WebhookChannel:
+    """Alarms by webhook: past the same guard and signed in the same two ways as an event."""
+
+    name = "webhook"
+
+    def __init__(self, sender: Sender, *, url: str, secret: str, clock: Clock) -> None:
+        self._sender = sender
+        self._url = url
+        self._secret = secret
+        self._clock = clock
+
+    @property
+    def target(self) -> str:
+        """Whom it reaches."""
+        return self._url
+
+    async def send(self, message: Message) -> None:
+        """Send a message, with an id by which a receiver tells repetitions."""
+        now = self._clock()
+        alert_id = ids.make(ids.ALERT, now, _ENTROPY.take(ids.ENTROPY_BYTES))
+        data = {"id": alert_id, **message.data, "subject": message.subject, "text": message.text}
+        body = json.dumps(data, ensure_ascii=False).encode()
+        headers = signing.headers(alert_id, body, [self._secret], int(now.timestamp()))
+        outcome = await self._sender.send(self._url, headers, body)
+        if not outcome.is_success:
+            raise AlertNotSent(f"the webhook took no alert: {outcome.detail}")

@@ -1,0 +1,113 @@
+"""Gather what needs a person: from the tables, and from what the loops know (`services.alerts.server_issues`)."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from crypto_checkout.core.alerts import issues
+from crypto_checkout.core.alerts.issues import DISMISSIBLE, Concern, Kind
+from crypto_checkout.core.checkout.session import Session, Status
+from crypto_checkout.core.errors import InvalidBody
+from crypto_checkout.core.ledger.assess import counts
+from crypto_checkout.services.alerts.server_issues import Troubles
+from crypto_checkout.services.checkout.payment_methods import OfferedChain
+from crypto_checkout.services.webhooks.endpoints import MOST_ENDPOINTS
+from crypto_checkout.store.alerts import issues as store
+from crypto_checkout.store.alerts.issues import Stray
+from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+from crypto_checkout.store.ledger import payments
+from crypto_checkout.store.paging import Window
+from crypto_checkout.store.webhooks import endpoints
+
+MOST = 400
+"""How many of a kind are gathered at most, the newest."""
+
+_STATUSES = (Status.UNDERPAID, Status.OVERPAID, Status.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What needs a person. Of the kinds in `cut` there is more than was gathered."""
+
+    concerns: tuple[Concern, ...]
+    cut: frozenset[Kind] = frozenset()
+
+
+class Attention:
+    """What needs a person in each mode; a mode without `troubles` has those of its tables only.
+
+    `chains` are those of all modes, which name the money that nobody asked for.
+    """
+
+    def __init__(self, db: Database, troubles: Mapping[bool, Troubles], chains: Collection[OfferedChain] = ()) -> None:
+        self._db = db
+        self._troubles = troubles
+        self._chains = {chain.id: chain for chain in chains}
+
+    async def found(self, livemode: bool, most: int = MOST) -> Found:
+        """Return what needs a person in a mode, the server's own troubles first; at most so many of each kind."""
+        server = await self.troubles(livemode)
+        recorded = await self._db.read(lambda unit: list(self._recorded(unit, livemode, most)))
+        cut = {concerns[0].kind for concerns in recorded if len(concerns) > most}
+        return Found((*server, *(each for concerns in recorded for each in concerns[:most])), frozenset(cut))
+
+    async def troubles(self, livemode: bool) -> list[Concern]:
+        """Return what keeps the server from its work in a mode; it needs no table, and works where none can be read."""
+        troubles = self._troubles.get(livemode)
+        return [] if troubles is None else await troubles.now()
+
+    async def try_prices(self) -> None:
+        """Ask for the prices that a sale would need."""
+        for troubles in self._troubles.values():
+            await troubles.try_prices()
+
+    def dismiss(self, cause: str) -> Callable[[WriteUnit], None]:
+        """Return the unit that puts a cause aside for good. Raises InvalidBody where it goes only when it is mended."""
+        if cause.partition(":")[0] not in DISMISSIBLE:
+            raise InvalidBody("This can't be put aside: it goes when what causes it does.", param="cause")
+        return lambda unit: store.dismiss(unit, cause)
+
+    def _recorded(self, unit: ReadUnit, livemode: bool, most: int) -> Iterator[Sequence[Concern]]:
+        """Yield what the tables know of each kind, one more than is wanted where there is more."""
+        for status in _STATUSES:
+            yield _sessions(unit, store.in_status(unit, livemode, status, most + 1))
+        yield [
+            issues.of_late_payment(each.session, each.seq, each.transfer)
+            for each in store.late(unit, livemode, most + 1)
+        ]
+        yield [self._unmatched(each) for each in store.unmatched(unit, livemode, most + 1)]
+        listed = endpoints.listed(unit, livemode, Window(MOST_ENDPOINTS)).items
+        yield [
+            issues.of_endpoint(e, e.updated_at, e.disabled_reason, disabled=True) for e in listed if e.disabled_reason
+        ]
+        yield [
+            issues.of_endpoint(
+                each, each.failing.since, store.why_failing(unit, each.id) or "see its attempts.", disabled=False
+            )
+            for each in listed
+            if each.active and each.failing is not None
+        ]
+
+    def _unmatched(self, stray: Stray) -> Concern:
+        chain = self._chains.get(stray.chain_id)
+        known = chain.assets if chain is not None else ()
+        asset = next((each for each in known if each.contract == stray.transfer.contract), None)
+        return issues.of_unmatched(
+            stray.session,
+            stray.seq,
+            stray.transfer,
+            asset,
+            came_on=self._name(stray.chain_id),
+            asked_on=self._name(stray.session.asset.chain_id),
+        )
+
+    def _name(self, chain_id: int) -> str:
+        chain = self._chains.get(chain_id)
+        return chain.name if chain is not None else f"chain {chain_id}"
+
+
+def _sessions(unit: ReadUnit, sessions: Sequence[Session]) -> list[Concern]:
+    paid = payments.of_sessions(unit, sessions)
+    return [
+        issues.of_session(each, sum(payment.transfer.units for payment in paid[each.id] if counts(payment, each)))
+        for each in sessions
+    ]

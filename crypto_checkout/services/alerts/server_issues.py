@@ -1,0 +1,142 @@
+"""What keeps the server from its work, as far as no table knows: disk, database, chains, providers and prices."""
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from crypto_checkout.core.alerts import issues
+from crypto_checkout.core.alerts.issues import Concern, Kind
+from crypto_checkout.core.errors import PriceUnavailable, UnsupportedAsset
+from crypto_checkout.core.moments import Clock
+from crypto_checkout.services.checkout.payment_methods import Offer
+from crypto_checkout.services.ledger.health import Health
+from crypto_checkout.services.ledger.watcher import Watcher
+
+LEAST_FREE_BYTES = 256 * 1024 * 1024
+"""With less than that on the disk somebody has to make room: a full one takes no payments."""
+
+_MOST_FAILURES = 3
+_CURRENCY = "USD"
+
+
+class ProviderHealth(Protocol):
+    """How an RPC provider fares; see `chain.rpc.providers.ProviderHealth`."""
+
+    @property
+    def name(self) -> str:
+        """Its host."""
+
+    @property
+    def failures(self) -> int:
+        """How many in a row."""
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether the others are preferred for now."""
+
+    @property
+    def last_error(self) -> str | None:
+        """What was wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What is watched of a mode: its readiness, its chains, their providers by chain id, and its prices.
+
+    `offer` is None where nobody needs to try its prices.
+    """
+
+    health: Health
+    watchers: Sequence[Watcher] = ()
+    providers: Mapping[int, Callable[[], Sequence[ProviderHealth]]] = field(default_factory=dict)
+    offer: Offer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    kind: Kind
+    subject_id: str
+    words: str
+
+
+class Troubles:
+    """The troubles of one mode. What it tells has the time since which this process has seen it so."""
+
+    def __init__(self, watched: Watched, *, livemode: bool, folder: Path, clock: Clock) -> None:
+        self._watched = watched
+        self._livemode = livemode
+        self._folder = folder
+        self._clock = clock
+        self._unpriced: dict[str, str] = {}
+        self._since: dict[_Trouble, datetime] = {}
+
+    async def now(self) -> list[Concern]:
+        """Return what is wrong now."""
+        moment = self._clock()
+        known = {(each.kind, each.subject_id): since for each, since in self._since.items()}
+        checks = await self._watched.health.checks()
+        free_bytes = await asyncio.to_thread(_free_bytes, self._folder)
+        problems = {check.name: check.problem for check in checks if check.problem is not None}
+        troubles = [*_storage(problems, free_bytes), *self._chains(problems), *self._providers(), *self._prices()]
+        self._since = {each: known.get((each.kind, each.subject_id), moment) for each in troubles}
+        return [self._concern(each, since) for each, since in self._since.items()]
+
+    async def try_prices(self) -> None:
+        """Ask for a price of each coin, so that a dead feed is known before a customer meets it."""
+        offer = self._watched.offer
+        if offer is None:
+            return
+        coins = sorted({each.symbol for chain in offer.chains for each in chain.assets if not each.usd_pegged})
+        answers = await asyncio.gather(*(_refusal(offer, coin) for coin in coins))
+        self._unpriced = {coin: why for coin, why in zip(coins, answers, strict=True) if why is not None}
+
+    def _chains(self, problems: Mapping[str, str]) -> Iterator[_Trouble]:
+        """Yield the chains that don't go on, with what their watchers met last: that providers disagree, for one."""
+        for watcher in self._watched.watchers:
+            status = watcher.status
+            problem = problems.get(f"chain {status.chain_id}")
+            if problem is not None:
+                reason = f" {status.error}" if status.error else ""
+                yield _Trouble(Kind.CHAIN, str(status.chain_id), f"{status.name} stands still: {problem}.{reason}")
+
+    def _providers(self) -> Iterator[_Trouble]:
+        for chain_id, providers in self._watched.providers.items():
+            for each in providers():
+                if each.last_error is not None and (each.is_resting or each.failures >= _MOST_FAILURES):
+                    words = f"The node at {each.name} fails for chain {chain_id}: {each.last_error}."
+                    yield _Trouble(Kind.PROVIDER, f"{chain_id} {each.name}", words)
+
+    def _prices(self) -> Iterator[_Trouble]:
+        for coin, why in self._unpriced.items():
+            yield _Trouble(Kind.PRICE, coin, why)
+
+    def _concern(self, trouble: _Trouble, since: datetime) -> Concern:
+        concerns_all = trouble.kind in {Kind.DATABASE, Kind.DISK}
+        return issues.of_server(
+            trouble.kind, trouble.subject_id, trouble.words, since, livemode=None if concerns_all else self._livemode
+        )
+
+
+def _storage(problems: Mapping[str, str], free_bytes: int) -> Iterator[_Trouble]:
+    if "database" in problems:
+        yield _Trouble(Kind.DATABASE, "database", f"The database fails: {problems['database']}.")
+    if free_bytes < LEAST_FREE_BYTES:
+        left = f"{free_bytes // 2**20} MiB are left"
+        yield _Trouble(Kind.DISK, "disk", f"The disk of the database is almost full: {left}.")
+
+
+async def _refusal(offer: Offer, coin: str) -> str | None:
+    """Return why there is no price of a coin, or None."""
+    try:
+        await offer.prices.rate(coin, _CURRENCY)
+    except (PriceUnavailable, UnsupportedAsset) as error:
+        return error.message
+    return None
+
+
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free

@@ -1,0 +1,111 @@
+"""Make, show and change customers; a paid session with an email makes or touches one."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from crypto_checkout.core import ids
+from crypto_checkout.core.checkout.customer import Customer
+from crypto_checkout.core.errors import InvalidBody, ResourceNotFound
+from crypto_checkout.core.public import render
+from crypto_checkout.core.public.types import CustomerResource
+from crypto_checkout.core.webhooks.events import EventType
+from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.store.checkout import customers as store
+from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+
+
+@dataclass(frozen=True, slots=True)
+class NewCustomer:
+    """What the merchant says of a new customer."""
+
+    email: str
+    name: str | None = None
+    metadata: Mapping[str, str] | None = None
+
+
+class Customers:
+    """The customers of both modes."""
+
+    def __init__(self, db: Database, events: Events) -> None:
+        self._db = db
+        self._events = events
+
+    def create(self, livemode: bool, new: NewCustomer) -> Callable[[WriteUnit], CustomerResource]:
+        """Return the unit that stores a new customer. It raises InvalidBody for an email that is taken."""
+
+        def make(unit: WriteUnit) -> CustomerResource:
+            customer = Customer(
+                id=unit.new_id(ids.CUSTOMER),
+                livemode=livemode,
+                email=new.email,
+                name=new.name,
+                created_at=unit.now,
+                updated_at=unit.now,
+                metadata=new.metadata,
+            )
+            if not store.insert(unit, customer):
+                raise _taken(new.email)
+            return _recorded(unit, self._events, EventType.CUSTOMER_CREATED, customer)
+
+        return make
+
+    async def get(self, livemode: bool, customer_id: str) -> CustomerResource:
+        """Return a customer. Raises ResourceNotFound."""
+        return render.customer(await self._db.read(lambda unit: _found(unit, customer_id, livemode)))
+
+    def update(
+        self, livemode: bool, customer_id: str, changes: Mapping[str, Any]
+    ) -> Callable[[WriteUnit], CustomerResource]:
+        """Return the unit that changes a customer's `email`, `name` or `metadata`.
+
+        It raises ResourceNotFound, and InvalidBody for an email that is taken.
+        """
+
+        def change(unit: WriteUnit) -> CustomerResource:
+            before = _found(unit, customer_id, livemode)
+            customer = replace(before, **changes, updated_at=unit.now)
+            if not store.update(unit, customer):
+                raise _taken(customer.email)
+            return _recorded(unit, self._events, EventType.CUSTOMER_UPDATED, customer)
+
+        return change
+
+    async def page(self, livemode: bool, email: str | None, number: int, limit: int) -> store.NumberedPage:
+        """Return a numbered page of customers."""
+        return await self._db.read(lambda unit: store.page(unit, livemode, email, number, limit))
+
+
+def touch(unit: WriteUnit, events: Events, livemode: bool, email: str) -> None:
+    """Note that somebody with this email has paid: make the customer, or bring its time up to date."""
+    known = store.by_email(unit, livemode, email)
+    if known is not None:
+        store.update(unit, replace(known, updated_at=unit.now))
+        return
+    customer = Customer(
+        id=unit.new_id(ids.CUSTOMER),
+        livemode=livemode,
+        email=email,
+        name=None,
+        created_at=unit.now,
+        updated_at=unit.now,
+    )
+    store.insert(unit, customer)
+    _recorded(unit, events, EventType.CUSTOMER_CREATED, customer)
+
+
+def _recorded(unit: WriteUnit, events: Events, event_type: EventType, customer: Customer) -> CustomerResource:
+    resource = render.customer(customer)
+    events.record(unit, event_type, resource)
+    return resource
+
+
+def _found(unit: ReadUnit, customer_id: str, livemode: bool) -> Customer:
+    customer = store.get(unit, customer_id, livemode)
+    if customer is None:
+        raise ResourceNotFound(f"There is no customer {customer_id[:40]} in this mode.")
+    return customer
+
+
+def _taken(email: str) -> InvalidBody:
+    return InvalidBody(f"email: there is a customer with {email} already.", param="email")

@@ -1,0 +1,155 @@
+"""Make, show, change and delete payment links."""
+
+import base64
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from crypto_checkout.core import ids
+from crypto_checkout.core.assets import Choice
+from crypto_checkout.core.checkout.link import Link, Usage
+from crypto_checkout.core.errors import InvalidBody, ResourceNotFound
+from crypto_checkout.core.money import Fiat
+from crypto_checkout.core.public import render
+from crypto_checkout.core.public.types import DeletedResource, LinkResource
+from crypto_checkout.core.webhooks.events import EventType
+from crypto_checkout.services.checkout.payment_methods import Offers
+from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.store import paging
+from crypto_checkout.store.checkout import links as store
+from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+
+_SLUG_BYTES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class NewLink:
+    """What the merchant says of a new link."""
+
+    title: str
+    fiat: Fiat
+    description: str | None = None
+    chain_id: int | None = None
+    asset: str | None = None
+    success_url: str | None = None
+    cancel_url: str | None = None
+    metadata: Mapping[str, str] | None = None
+    active: bool = True
+    assets: tuple[Choice, ...] = ()
+
+
+class Links:
+    """The payment links of both modes."""
+
+    def __init__(self, db: Database, offers: Offers, events: Events, *, public_url: str) -> None:
+        self._db = db
+        self._offers = offers
+        self._events = events
+        self._public_url = public_url
+
+    def create(self, livemode: bool, new: NewLink) -> Callable[[WriteUnit], LinkResource]:
+        """Return the unit that stores a new link.
+
+        Raises UnsupportedChain, UnsupportedAsset or WalletNotConfigured when it could never be paid, and InvalidBody
+        when it has a choice of assets and one of its own.
+        """
+        self._check(livemode, new)
+
+        def make(unit: WriteUnit) -> LinkResource:
+            link = Link(
+                id=unit.new_id(ids.LINK),
+                livemode=livemode,
+                slug=_new_slug(),
+                title=new.title,
+                description=new.description,
+                fiat=new.fiat,
+                chain_id=new.chain_id,
+                asset=new.asset,
+                success_url=new.success_url,
+                cancel_url=new.cancel_url,
+                active=new.active,
+                created_at=unit.now,
+                updated_at=unit.now,
+                metadata=new.metadata,
+                assets=new.assets,
+            )
+            store.insert(unit, link)
+            return self._recorded(unit, EventType.LINK_CREATED, link)
+
+        return make
+
+    async def get(self, livemode: bool, link_id: str) -> LinkResource:
+        """Return a link. Raises ResourceNotFound."""
+        return render.link(await self._db.read(lambda unit: _found(unit, link_id, livemode)), self._public_url)
+
+    async def listed(self, livemode: bool, active: bool | None, window: paging.Window) -> paging.Page[LinkResource]:
+        """Return a page of links."""
+        found = await self._db.read(lambda unit: store.listed(unit, livemode, active, window))
+        return found.map(lambda link: render.link(link, self._public_url))
+
+    async def usage(self, livemode: bool, link_ids: Iterable[str]) -> dict[str, Usage]:
+        """Return what became of the sessions of some links of a mode, by the links' ids."""
+        return await self._db.read(lambda unit: {each: store.usage(unit, each, livemode) for each in link_ids})
+
+    def update(
+        self, livemode: bool, link_id: str, change: Callable[[Link], Link]
+    ) -> Callable[[WriteUnit], LinkResource]:
+        """Return the unit that changes a link; sessions already made keep their price.
+
+        It raises ResourceNotFound, and what `create` raises when it could not be paid any more.
+        """
+
+        def work(unit: WriteUnit) -> LinkResource:
+            before = _found(unit, link_id, livemode)
+            link = replace(change(before), updated_at=unit.now)
+            # What can't be paid any more can always be switched off.
+            if link != replace(before, active=False, updated_at=unit.now):
+                self._check(livemode, link)
+            store.update(unit, link)
+            return self._recorded(unit, EventType.LINK_UPDATED, link)
+
+        return work
+
+    def delete(self, livemode: bool, link_id: str) -> Callable[[WriteUnit], DeletedResource]:
+        """Return the unit that removes a link; its sessions stay. It raises ResourceNotFound."""
+
+        def remove(unit: WriteUnit) -> DeletedResource:
+            link = _found(unit, link_id, livemode)
+            store.delete(unit, link.id)
+            self._recorded(unit, EventType.LINK_DELETED, link)
+            return render.deleted(link.id, "payment_link")
+
+        return remove
+
+    async def find(self, link_id: str, *, livemode: bool) -> Link | None:
+        """Return a link of this mode, or None."""
+        return await self._db.read(lambda unit: store.get(unit, link_id, livemode))
+
+    async def by_slug(self, slug: str) -> Link | None:
+        """Return the link behind a public address, of either mode."""
+        return await self._db.read(lambda unit: store.by_slug(unit, slug))
+
+    def _check(self, livemode: bool, link: Link | NewLink) -> None:
+        offer = self._offers.of(livemode)
+        if link.assets and (link.chain_id is not None or link.asset is not None):
+            raise InvalidBody(
+                "assets: a link has either assets or chainId and asset; set the others to null.", param="assets"
+            )
+        offer.check(link.assets)
+        offer.chain(link.chain_id).asset(link.asset)
+
+    def _recorded(self, unit: WriteUnit, event_type: EventType, link: Link) -> LinkResource:
+        resource = render.link(link, self._public_url)
+        self._events.record(unit, event_type, resource)
+        return resource
+
+
+def _found(unit: ReadUnit, link_id: str, livemode: bool) -> Link:
+    link = store.get(unit, link_id, livemode)
+    if link is None:
+        raise ResourceNotFound(f"There is no payment link {link_id[:40]} in this mode.")
+    return link
+
+
+def _new_slug() -> str:
+    return base64.b32encode(secrets.token_bytes(_SLUG_BYTES)).decode().lower()

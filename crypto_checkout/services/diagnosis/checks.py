@@ -1,0 +1,191 @@
+"""Judge what the ledger and the providers show, as `doctor` does: ok, a warning, or a failure with what to do."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from crypto_checkout.core.assets import TokenFacts
+from crypto_checkout.core.diagnosis.checks import Diagnosis, fail, ok, warn
+from crypto_checkout.core.diagnosis.explanation import span
+from crypto_checkout.core.diagnosis.rpc_usage import Usage
+from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.services.ledger.token_check import ConfiguredToken, contradiction
+from crypto_checkout.services.upkeep.rpc_usage import KEPT_DAYS
+from crypto_checkout.store import rpc_usage
+from crypto_checkout.store.database import ReadUnit
+from crypto_checkout.store.ledger.cursors import Cursor
+from crypto_checkout.store.rpc_usage import DayOfUse
+from crypto_checkout.store.webhooks import deliveries, endpoints
+
+_MOST_LAG_BLOCKS = 2
+_MOST_BEHIND_BLOCKS = 100
+_CLOCK_BEHIND = timedelta(seconds=15)
+_OLD_HEAD = timedelta(minutes=5)
+_MONTH_DAYS = 30
+
+
+class Probed(Protocol):
+    """What one provider showed; see `chain.evm.probe`."""
+
+    @property
+    def name(self) -> str:
+        """Its host."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why it is of no use."""
+
+    @property
+    def head(self) -> Header | None:
+        """Its newest block."""
+
+    @property
+    def milliseconds(self) -> int:
+        """How long it took to tell."""
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """What is needed and it can't do."""
+
+    @property
+    def lacks_optional(self) -> tuple[str, ...]:
+        """What would be nice and it can't do."""
+
+
+def of_providers(chain: str, key: str, probed: Sequence[Probed], hashes: Mapping[str, str]) -> list[Diagnosis]:
+    """Judge each provider of a chain; `key` names the chain in the file.
+
+    `hashes` has the block that each shows at the same height, by `place host`, to tell who is on a fork.
+    """
+    newest = max((each.head.number for each in probed if each.head), default=0)
+    found = [
+        _of_provider(f"{chain}: {each.name}", f"{key}.rpc_urls[{place}]", each, newest)
+        for place, each in enumerate(probed)
+    ]
+    if len(set(hashes.values())) > 1:
+        groups = "; ".join(f"{name} shows {block_hash}" for name, block_hash in sorted(hashes.items()))
+        found.append(
+            fail(
+                f"{chain}: agreement",
+                f"the providers show different blocks at the same height: {groups}",
+                "One of them is on a fork, or lies: ask it of an explorer, and take that URL out.",
+            )
+        )
+    return found
+
+
+def _of_provider(name: str, key: str, probed: Probed, newest: int) -> Diagnosis:
+    if probed.problem is not None or probed.head is None:
+        return fail(name, probed.problem or "it shows no block", f"Check {key}: the URL, its key, and its plan.")
+    state = f"block {probed.head.number:,} in {probed.milliseconds} ms"
+    if probed.lacks:
+        what = f"{state}, and it can't do {'; '.join(probed.lacks)}"
+        return fail(name, what, f"Give another provider in {key}: payments would be missed with this one.")
+    if newest - probed.head.number > _MOST_LAG_BLOCKS:
+        behind = f"{state}, {newest - probed.head.number:,} blocks behind the others"
+        return warn(name, behind, f"Move it to the end of the list, or take it out: {key}.")
+    lacking = f"; without {', '.join(probed.lacks_optional)}" if probed.lacks_optional else ""
+    return ok(name, f"{state}{lacking}")
+
+
+def of_clock(chain: str, head: Header, now: datetime) -> Diagnosis:
+    """Compare this machine's clock with the time of a chain's newest block."""
+    name, ahead = f"{chain}: clock", head.time - now
+    if ahead > _CLOCK_BEHIND:
+        return fail(
+            name,
+            f"the newest block is {span(ahead)} in the future: this machine's clock is behind",
+            "Set the clock (timedatectl set-ntp true): webhooks' signatures and expiry times depend on it.",
+        )
+    if -ahead > _OLD_HEAD:
+        return warn(
+            name,
+            f"the newest block is {span(ahead)} old: the chain stands still, its nodes lag, or this clock is ahead",
+            "Compare with an explorer, and see that this machine's clock is kept by NTP.",
+        )
+    return ok(name, f"the newest block is {span(ahead)} old")
+
+
+def of_cursor(chain: str, head: Header, cursor: Cursor | None) -> Diagnosis:
+    """Tell how far the server has processed a chain."""
+    name = f"{chain}: processed"
+    if cursor is None:
+        return warn(name, "no block yet", "Start the server: crypto-checkout serve")
+    behind = max(0, head.number - cursor.number)
+    if behind > _MOST_BEHIND_BLOCKS:
+        what = f"block {cursor.number:,}, {behind:,} blocks behind"
+        return warn(name, what, "Is `crypto-checkout serve` running, and what does its log say of this chain?")
+    return ok(name, f"block {cursor.number:,}, {behind} behind")
+
+
+def of_token(chain: str, token: ConfiguredToken, facts: TokenFacts) -> Diagnosis:
+    """Compare a token of the configuration with what its contract says."""
+    name = f"{chain}: {token.asset.symbol}"
+    problem = contradiction(token, facts)
+    if problem is not None:
+        return fail(name, problem, "Until then no session in it is made.")
+    said = f"{facts.symbol or 'without a symbol'}, {facts.decimals} decimals"
+    if facts.symbol != token.asset.symbol:
+        return warn(
+            name,
+            f"the contract calls itself {said}",
+            f"Is {token.key}.address really the token that you mean? Compare it with what its issuer publishes.",
+        )
+    return ok(name, said)
+
+
+# --- the ledger ------------------------------------------------------------------------------------------------------
+
+
+def of_endpoints(unit: ReadUnit) -> list[Diagnosis]:
+    """Judge the webhook endpoints of both modes."""
+    found = []
+    for livemode in (True, False):
+        for endpoint in endpoints.all_of(unit, livemode):
+            name = f"webhook {endpoint.id}"
+            failing = deliveries.failing(unit, endpoint.id)
+            if endpoint.disabled_reason:
+                advice = (
+                    f"Mend the receiver, then switch it on again and: crypto-checkout webhooks replay {endpoint.id}"
+                )
+                found.append(warn(name, f"{endpoint.url} was switched off: {endpoint.disabled_reason}", advice))
+            elif failing:
+                advice = f"Try it: crypto-checkout webhooks test {endpoint.id}"
+                found.append(warn(name, f"{endpoint.url}: {failing} deliveries failed and are tried again", advice))
+            else:
+                found.append(ok(name, f"{endpoint.url}{'' if endpoint.active else ' (switched off)'}"))
+    return found or [ok("webhooks", "there is no endpoint")]
+
+
+def of_usage(unit: ReadUnit, names: Mapping[int, str]) -> list[Diagnosis]:
+    """Tell how much each provider was asked today, on a usual day, and what that makes in a month."""
+    today = unit.now.date()
+    days = rpc_usage.since(unit, today - timedelta(days=KEPT_DAYS - 1))
+    by_provider = defaultdict[tuple[int, str], list[DayOfUse]](list)
+    for day in days:
+        by_provider[day.chain_id, day.provider].append(day)
+    return [
+        ok(f"{names.get(chain_id, f'chain {chain_id}')}: use of {provider}", _used(of_one, unit.now))
+        for (chain_id, provider), of_one in by_provider.items()
+    ]
+
+
+def _used(days: Sequence[DayOfUse], now: datetime) -> str:
+    today = sum((day.usage for day in days if day.day == now.date()), Usage())
+    whole = [day.usage for day in days if day.day < now.date()]
+    said = f"today {_amount(today)}"
+    if not whole:
+        return f"{said}; a plan's limit can be compared after a whole day"
+    usual = sum(whole, Usage())
+    a_month = Usage(
+        usual.calls * _MONTH_DAYS // len(whole),
+        usual.bytes_sent * _MONTH_DAYS // len(whole),
+        usual.bytes_received * _MONTH_DAYS // len(whole),
+    )
+    most = max(usage.calls for usage in whole)
+    return f"{said}; at most {most:,} calls a day; {_amount(a_month)} a month: compare that with your plan"
+
+
+def _amount(usage: Usage) -> str:
+    return f"{usage.calls:,} calls, {(usage.bytes_sent + usage.bytes_received) / 1e6:,.1f} MB"

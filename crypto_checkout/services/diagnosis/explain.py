@@ -1,0 +1,230 @@
+"""Gather what the ledger and the chains know of a transaction, an address or a session.
+
+`core.diagnosis` puts it into words.
+
+Works over the database of a running server as well as without one, and without any node: what couldn't be asked is
+said. Nothing is written.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from crypto_checkout.core import moments
+from crypto_checkout.core.address import Address, checksum, parse
+from crypto_checkout.core.checkout.session import Session
+from crypto_checkout.core.diagnosis import explain_session, explain_transaction
+from crypto_checkout.core.diagnosis.explain_session import Past
+from crypto_checkout.core.diagnosis.explain_transaction import Evidence, Seen
+from crypto_checkout.core.diagnosis.explanation import Explanation, Known, Outcome, Place, Reason, Recorded
+from crypto_checkout.core.errors import RecoverableError
+from crypto_checkout.core.ledger.payment import Transfer
+from crypto_checkout.services.checkout.payment_methods import OfferedChain
+from crypto_checkout.store import paging
+from crypto_checkout.store.checkout import sessions
+from crypto_checkout.store.database import Database, ReadUnit
+from crypto_checkout.store.ledger import cursors, payments, unmatched
+from crypto_checkout.store.webhooks import events
+
+_SECONDS = 20.0
+_MOST_EVENTS = 100
+_TX_HASH = re.compile(r"0[xX][0-9a-fA-F]{64}")
+_ADDRESS = re.compile(r"0[xX][0-9a-fA-F]{40}")
+_SESSION = re.compile(r"cs_[0-9A-Za-z]+")
+
+
+class Chain(Protocol):
+    """What is asked of a chain; see `chain.evm.chain` and `chain.sandbox.chain`."""
+
+    async def transaction(self, tx_hash: str) -> Seen | None:
+        """Return what a transaction did; None where nobody knows it. Raises RecoverableError."""
+
+    async def confirm(self, transfers: Sequence[Transfer]) -> None:
+        """Return once enough providers have shown these transfers. Raises ProviderFailed."""
+
+
+class NotUnderstood(ValueError):
+    """What was asked about is no transaction, no address and no session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A chain that can be asked; where payments above a price need several providers, `chain.confirm` asks them."""
+
+    chain: Chain
+    offered: OfferedChain
+
+
+class Explain:
+    """Explains; `configured` are the chains of both modes by their ids."""
+
+    def __init__(self, db: Database, configured: Mapping[int, Configured]) -> None:
+        self._db = db
+        self._configured = configured
+        self._places = {chain_id: Place(c.offered.name, c.offered.assets) for chain_id, c in configured.items()}
+
+    async def of(self, subject: str, livemode: bool | None = None) -> Explanation:
+        """Explain whatever is named: a transaction's hash, an address, or a session's id.
+
+        With a mode, sessions of the other one are unknown. Raises NotUnderstood for anything else, ValueError too
+        for an address whose checksum is wrong.
+        """
+        subject = subject.strip()
+        if _TX_HASH.fullmatch(subject):
+            return await self.transaction(subject.lower(), livemode)
+        if _ADDRESS.fullmatch(subject):
+            return await self.address(parse(subject), livemode)
+        if _SESSION.fullmatch(subject):
+            return await self.session(subject, livemode)
+        raise NotUnderstood(
+            f'"{subject[:80]}" is nothing to explain: write a transaction (0x and 64 digits), an address (0x and 40), '
+            "or a session (cs_…)."
+        )
+
+    async def session(self, session_id: str, livemode: bool | None = None) -> Explanation:
+        """Explain a session."""
+
+        def read(unit: ReadUnit) -> Explanation | None:
+            session = sessions.get(unit, session_id, livemode)
+            return None if session is None else self._session(unit, session)
+
+        return await self._db.read(read) or Explanation(
+            f"session {session_id}",
+            Outcome.UNKNOWN,
+            Reason.NOT_FOUND,
+            "No such session is known here.",
+            "crypto-checkout sessions list shows them; --config FILE names another server's configuration.",
+        )
+
+    async def address(self, address: Address, livemode: bool | None = None) -> Explanation:
+        """Explain what came to an address."""
+        shown = checksum(address)
+
+        def read(unit: ReadUnit) -> Explanation | None:
+            session = _of_mode(sessions.at_addresses(unit, [address]), livemode).get(address)
+            return None if session is None else explain_session.about_address(self._session(unit, session), shown)
+
+        return await self._db.read(read) or Explanation(
+            f"address {shown}",
+            Outcome.UNKNOWN,
+            Reason.NOT_OURS,
+            "This server never gave out that address, so nothing that comes to it counts.",
+            "Compare it with the session's: the payer may have copied another one. If the database was put back from "
+            "an older copy, the address may be from after that copy.",
+        )
+
+    async def transaction(self, tx_hash: str, livemode: bool | None = None) -> Explanation:
+        """Explain a transaction: what the ledger has of it, and what each chain shows of it now."""
+        seen, silent = await self._ask_all(tx_hash)
+        evidence, known = await self._db.read(lambda unit: self._evidence(unit, tx_hash, seen, silent, livemode))
+        disagreeing = await self._disagreeing(evidence, known)
+        return explain_transaction.transaction(replace(evidence, disagreeing=disagreeing), known)
+
+    # --- the chains ----------------------------------------------------------------------------------------------
+
+    async def _ask_all(self, tx_hash: str) -> tuple[list[Seen], dict[int, str]]:
+        chain_ids = [*self._configured]
+        answers = await asyncio.gather(*(self._ask(each, tx_hash) for each in chain_ids))
+        seen = [answer for answer in answers if isinstance(answer, Seen)]
+        silent = {
+            chain_id: answer for chain_id, answer in zip(chain_ids, answers, strict=True) if isinstance(answer, str)
+        }
+        return seen, silent
+
+    async def _ask(self, chain_id: int, tx_hash: str) -> Seen | str | None:
+        """Return what a chain shows; the reason where it can't be asked."""
+        try:
+            async with asyncio.timeout(_SECONDS):
+                return await self._configured[chain_id].chain.transaction(tx_hash)
+        except TimeoutError:
+            return f"no answer within {_SECONDS:g} s"
+        except RecoverableError as error:
+            return str(error)
+
+    async def _disagreeing(self, evidence: Evidence, known: Known) -> dict[Transfer, str]:
+        """Say of the transfers that wait to be processed where the providers don't agree on them."""
+        found: dict[Transfer, str] = {}
+        for seen in evidence.seen:
+            tip = known.tips.get(seen.chain_id)
+            if seen.header is None or (tip is not None and tip.number >= seen.header.number):
+                continue
+            for transfer in seen.transfers:
+                if transfer.to in evidence.owners:
+                    try:
+                        await self._configured[seen.chain_id].chain.confirm([transfer])
+                    except RecoverableError as error:
+                        found[transfer] = str(error)
+        return found
+
+    # --- the ledger ----------------------------------------------------------------------------------------------
+
+    def _evidence(
+        self, unit: ReadUnit, tx_hash: str, seen: list[Seen], silent: Mapping[int, str], livemode: bool | None
+    ) -> tuple[Evidence, Known]:
+        known = self._known(unit)
+        ids = [*dict.fromkeys(each for chain_id in known.tips for each in _paid_by(unit, chain_id, tx_hash))]
+        named = [
+            (session, each)
+            for session, each in self._recorded(unit, ids, livemode)
+            if each.payment.transfer.tx_hash == tx_hash
+        ]
+        receivers = {transfer.to for each in seen for transfer in each.transfers}
+        owners = _of_mode(sessions.at_addresses(unit, receivers), livemode)
+        unnamed = [
+            (session, each)
+            for block in seen
+            if block.header is not None and not block.is_traced
+            for session, each in self._recorded(unit, _paid_by(unit, block.chain_id, block.header.hash), livemode)
+            if each.payment.transfer.tx_hash is None and each.payment.transfer.block_hash == block.header.hash
+        ]
+        return Evidence(tx_hash, seen, silent, named, owners, unnamed), known
+
+    def _recorded(
+        self, unit: ReadUnit, session_ids: list[str], livemode: bool | None
+    ) -> list[tuple[Session, Recorded]]:
+        found = [session for each in session_ids if (session := sessions.get(unit, each, livemode)) is not None]
+        return [(session, each) for session in found for each in _ledger(unit, session)]
+
+    def _session(self, unit: ReadUnit, session: Session) -> Explanation:
+        return explain_session.session(session, _ledger(unit, session), _past(unit, session), self._known(unit))
+
+    def _known(self, unit: ReadUnit) -> Known:
+        return Known(self._places, cursors.tips(unit))
+
+
+def _paid_by(unit: ReadUnit, chain_id: int, tx_or_block_hash: str) -> list[str]:
+    found = (payments.sessions_of, unmatched.sessions_of)
+    return [*dict.fromkeys(each for sessions_of in found for each in sessions_of(unit, chain_id, tx_or_block_hash))]
+
+
+def _ledger(unit: ReadUnit, session: Session) -> list[Recorded]:
+    return [*payments.recorded(unit, session), *unmatched.recorded(unit, session.id)]
+
+
+def _of_mode(found: Mapping[Address, Session], livemode: bool | None) -> dict[Address, Session]:
+    return {address: each for address, each in found.items() if livemode is None or each.livemode is livemode}
+
+
+def _past(unit: ReadUnit, session: Session) -> list[Past]:
+    """Return what its events tell of a session after it was made, oldest first; old events may be gone."""
+    wanted = events.Filter(resource_id=session.id)
+    page = events.bodies(unit, session.livemode, wanted, paging.Window(_MOST_EVENTS))
+    past = []
+    for body in reversed(page.items):
+        event = json.loads(body)
+        data = event["data"]
+        received = data["amountReceived"]
+        past.append(
+            Past(
+                at=moments.from_text(event["createdAt"]),
+                type=event["type"],
+                status=data["status"],
+                status_reason=data["statusReason"],
+                received=f"{received['value']} {received['asset']}",
+                confirmations=data["confirmations"],
+            )
+        )
+    return [each for each in past if each.type != "session.created"]

@@ -1,0 +1,48 @@
+"""Try the nodes of a chain, as they are now, for whoever is about to rely on them."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib import import_module
+
+from crypto_checkout.core.diagnosis.explanation import span
+from crypto_checkout.core.moments import Clock
+
+_OLD_HEAD = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCheck:
+    """How one node fares; `problem` is None where it is fine. `name` is its host, since URLs may carry access keys."""
+
+    name: str
+    block_number: int | None = None
+    milliseconds: int | None = None
+    problem: str | None = None
+
+
+async def check(urls: Sequence[str], chain_id: int, clock: Clock) -> list[NodeCheck]:
+    """Try every node at once: its chain, its newest block, and what the server needs of it."""
+    # Beside the event loop: the first import of web3 takes a second.
+    await asyncio.to_thread(import_module, "crypto_checkout.chain.evm.probe")
+    return list(await asyncio.gather(*(_check(url, chain_id, clock) for url in urls)))
+
+
+async def _check(url: str, chain_id: int, clock: Clock) -> NodeCheck:
+    from crypto_checkout.chain.evm.probe import Probe
+
+    probe = Probe(chain_id, url)
+    try:
+        seen = await probe.look()
+    finally:
+        await probe.close()
+    if seen.head is None:
+        return NodeCheck(seen.name, problem=f"It is of no use now: {seen.problem}.")
+    problem = None
+    age = clock() - seen.head.time
+    if seen.lacks:
+        problem = f"It can't do what is needed: {'; '.join(seen.lacks)}."
+    elif age > _OLD_HEAD:
+        problem = f"Its newest block is {span(age)} old: it lags, or its chain stands still."
+    return NodeCheck(seen.name, seen.head.number, seen.milliseconds, problem)

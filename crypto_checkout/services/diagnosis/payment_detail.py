@@ -1,0 +1,104 @@
+"""Gather all that is known of one session, for whoever has to decide about it.
+
+That is, beside the session, its link, its customer, money that nobody asked for, the deliveries of its events, and what
+may be done.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crypto_checkout.core.checkout.customer import Customer
+from crypto_checkout.core.checkout.link import Link
+from crypto_checkout.core.checkout.session import Session
+from crypto_checkout.core.diagnosis.explanation import Known, Place
+from crypto_checkout.core.errors import ResourceNotFound
+from crypto_checkout.core.public import render
+from crypto_checkout.core.public.types import AmountResource, DeliveryResource, SessionResource
+from crypto_checkout.services.checkout.decisions import Decisions, decisions
+from crypto_checkout.services.checkout.payment_methods import Offers
+from crypto_checkout.services.checkout.sessions import Sessions
+from crypto_checkout.store import paging
+from crypto_checkout.store.checkout import customers, links, sessions
+from crypto_checkout.store.database import Database, ReadUnit
+from crypto_checkout.store.ledger import unmatched
+from crypto_checkout.store.ledger.unmatched import Unmatched
+from crypto_checkout.store.webhooks import deliveries, endpoints
+
+MOST_DELIVERIES = 50
+"""How many deliveries are shown, those of the newest events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """Money that reached a session's address unasked; `coins` says how much in words."""
+
+    money: Unmatched
+    coins: str
+    chain_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A delivery, and the URL that it goes to."""
+
+    delivery: DeliveryResource
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """A session and what belongs to it; `acceptable` is what accepting it would take."""
+
+    session: SessionResource
+    decisions: Decisions
+    acceptable: AmountResource
+    link: Link | None
+    customer: Customer | None
+    strays: Sequence[Stray]
+    sent: Sequence[Sent]
+
+
+class Dossiers:
+    """The dossiers of both modes."""
+
+    def __init__(self, db: Database, sessions: Sessions, offers: Offers) -> None:
+        self._db = db
+        self._sessions = sessions
+        self._known = Known({each.id: Place(each.name, each.assets) for each in offers.all_chains().values()}, {})
+
+    async def of(self, livemode: bool, session_id: str) -> Dossier:
+        """Return what is known of a session. Raises ResourceNotFound."""
+
+        def read(unit: ReadUnit) -> Dossier:
+            session = sessions.get(unit, session_id, livemode)
+            if session is None:
+                raise ResourceNotFound(f"There is no checkout session {session_id[:40]} in this mode.")
+            return self._gathered(unit, session)
+
+        return await self._db.read(read)
+
+    async def strays(self, livemode: bool, window: paging.Window) -> paging.Page[Stray]:
+        """Return a page of all money that nobody asked for, in canonical blocks."""
+        page = await self._db.read(lambda unit: unmatched.listed(unit, livemode, window))
+        return page.map(self._stray)
+
+    def _gathered(self, unit: ReadUnit, session: Session) -> Dossier:
+        livemode, email = session.livemode, session.customer_email
+        urls = {each.id: each.url for each in endpoints.all_of(unit, livemode)}
+        may = decisions(unit, session)
+        return Dossier(
+            session=self._sessions.describe(unit, session),
+            decisions=may,
+            acceptable=render.amount(session.asset, may.accepted_units),
+            link=None if session.link_id is None else links.get(unit, session.link_id, livemode),
+            customer=None if email is None else customers.by_email(unit, livemode, email),
+            strays=[self._stray(each) for each in unmatched.of_session(unit, session.id) if each.payment.canonical],
+            sent=[
+                Sent(render.delivery(each), urls[each.endpoint_id])
+                for each in deliveries.of_resource(unit, livemode, session.id, MOST_DELIVERIES)
+            ],
+        )
+
+    def _stray(self, money: Unmatched) -> Stray:
+        coins = self._known.coins(money.payment.transfer, money.chain_id)
+        return Stray(money, coins, self._known.chain(money.chain_id))

@@ -1,0 +1,236 @@
+"""Compare the ledger with the chains: what was credited to each address ever given out is there, or was swept.
+
+Both sides are read at one block of each chain, the last that the watcher has processed. What is compared:
+
+- credited: all payments in canonical blocks up to there, those that no session asked for included;
+- balance: what the chain says the address holds after that block, for the native coin and each known token;
+- swept: what left the address. For a token, by its Transfer logs. For the native coin, by the address's own
+  transactions, fees included: their blocks are found by asking how many it had sent at earlier blocks.
+
+What can't be known: a node that is no archive has forgotten earlier states, so how much a swept address sent stays
+unknown there; it is listed as unproven, and is no difference. Money in tokens that were never configured is not looked
+for. An account that was given code (EIP-7702) can lose money without a transaction of its own: that shows as a
+difference.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.assets import Asset
+from crypto_checkout.core.diagnosis.reconcile import Account
+from crypto_checkout.core.errors import RecoverableError, StateUnavailable
+from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.services.checkout.payment_methods import OfferedChain
+from crypto_checkout.store.checkout import sessions
+from crypto_checkout.store.checkout.sessions import GivenOut
+from crypto_checkout.store.database import Database
+from crypto_checkout.store.ledger import credits, cursors
+from crypto_checkout.store.ledger.cursors import Cursor
+
+PAGE = 3_072
+"""How many addresses are compared at once: four calls of as many as fit in one."""
+
+_MOST_TRIES = 3
+
+
+class Chain(Protocol):
+    """What is asked of a chain; see `chain.evm.chain` and `chain.sandbox.chain`."""
+
+    async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
+        """Return what addresses hold at a block."""
+
+    async def token_balances(self, header: Header, token: Address, addresses: Sequence[Address]) -> dict[Address, int]:
+        """Return what addresses hold of a token at a block."""
+
+    async def nonces(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
+        """Return how many transactions addresses had sent up to a block."""
+
+    async def spent_between(self, first: int, last: Header, address: Address) -> int:
+        """Return what an address's own transactions cost it."""
+
+    async def tokens_sent(
+        self, token: Address, first: int, last: Header, addresses: Sequence[Address]
+    ) -> dict[Address, int]:
+        """Return what addresses sent of a token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What came of one chain: the block at which both sides were read, None where it couldn't be completed.
+
+    `differing` has what doesn't add up, `unproven` what no node can tell; `problem` says why it isn't complete.
+    """
+
+    chain_id: int
+    name: str
+    block: Header | None
+    addresses: int
+    accounts: int = 0
+    differing: tuple[Account, ...] = ()
+    unproven: tuple[Account, ...] = ()
+    problem: str | None = None
+
+
+@dataclass(slots=True)
+class _Side:
+    """What was credited of one asset to addresses, and the first block in which something came."""
+
+    units: dict[Address, int] = field(default_factory=lambda: defaultdict(int))
+    first: dict[Address, int] = field(default_factory=dict)
+
+
+class _Reorganised(Exception):
+    """The block at which both sides were read is gone."""
+
+
+class Reconcile:
+    """Compares the chains of one mode. With `since`, only sessions whose time, grace included, ends after it are.
+
+    `progress` hears of each chain, how many addresses are done, and of how many.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        configured: Sequence[tuple[Chain, OfferedChain]],
+        *,
+        livemode: bool,
+        since: datetime | None = None,
+        progress: Callable[[OfferedChain, int, int], None],
+    ) -> None:
+        self._db = db
+        self._configured = configured
+        self._livemode = livemode
+        self._since = since
+        self._progress = progress
+
+    async def run(self) -> list[Compared]:
+        """Compare every chain; one that can't be read disturbs no other."""
+        return [await self._try(chain, offered) for chain, offered in self._configured]
+
+    async def _try(self, chain: Chain, offered: OfferedChain) -> Compared:
+        total = await self._db.read(lambda unit: sessions.count(unit, self._livemode))
+        for _ in range(_MOST_TRIES):
+            try:
+                return await self._compare(chain, offered, total)
+            except _Reorganised:
+                problem = "the chain was reorganised again and again while it was read"
+            except RecoverableError as error:
+                problem = str(error)
+                break
+        return Compared(offered.id, offered.name, None, total, problem=problem)
+
+    async def _compare(self, chain: Chain, offered: OfferedChain, total: int) -> Compared:
+        cursor = await self._db.read(lambda unit: cursors.cursor(unit, offered.id))
+        if cursor is None:
+            problem = "no block of it was processed yet: let `crypto-checkout serve` run" if total else None
+            return Compared(offered.id, offered.name, None, total, problem=problem)
+        assets = await self._assets(offered)
+        accounts: list[Account] = []
+        after, done, compared = 0, 0, 0
+        self._progress(offered, 0, total)
+        while page := await self._page(after):
+            found = await _Page(self._db, chain, offered, cursor, page).compare(assets)
+            compared += len(page) * len(assets)
+            accounts += found
+            after, done = page[-1].seq, done + len(page)
+            self._progress(offered, done, max(done, total))
+        if not await self._db.read(lambda unit: cursors.still_has(unit, offered.id, cursor.number, cursor.hash)):
+            raise _Reorganised
+        differing = tuple(each for each in accounts if each.difference)
+        unproven = tuple(each for each in accounts if not each.difference and not each.is_proven)
+        return Compared(offered.id, offered.name, cursor.header, done, compared, differing, unproven)
+
+    async def _page(self, after: int) -> list[GivenOut]:
+        return await self._db.read(lambda unit: sessions.given_out(unit, self._livemode, after, PAGE, self._since))
+
+    async def _assets(self, offered: OfferedChain) -> list[Asset]:
+        """Return the assets of a chain: those of the configuration, and those that sessions were once made in."""
+        used = await self._db.read(lambda unit: sessions.tokens(unit, offered.id))
+        configured = {asset.contract for asset in offered.assets}
+        return [*offered.assets, *(asset for asset in used if asset.contract not in configured)]
+
+
+class _Page:
+    """Some addresses on one chain."""
+
+    def __init__(
+        self, db: Database, chain: Chain, offered: OfferedChain, cursor: Cursor, page: Sequence[GivenOut]
+    ) -> None:
+        self._db = db
+        self._chain = chain
+        self._offered = offered
+        self._cursor = cursor
+        self._sessions = {each.address: each.session_id for each in page}
+
+    async def compare(self, assets: Sequence[Asset]) -> list[Account]:
+        """Return the accounts on which both sides are not plainly the same."""
+        sides = await self._credited()
+        addresses, block = [*self._sessions], self._cursor.header
+        found: list[Account] = []
+        for asset in assets:
+            side = sides.get(asset.contract, _Side())
+            if asset.contract is None:
+                held = await self._chain.balances(block, addresses)
+            else:
+                held = await self._chain.token_balances(block, asset.contract, addresses)
+            differing = [each for each in addresses if held[each] != side.units.get(each, 0)]
+            found += await self._accounts(asset, side, {each: held[each] for each in differing})
+        return found
+
+    async def _credited(self) -> dict[Address | None, _Side]:
+        ids = [*self._sessions.values()]
+        rows = await self._db.read(lambda unit: credits.up_to(unit, self._offered.id, self._cursor.number, ids))
+        owners = {session_id: address for address, session_id in self._sessions.items()}
+        sides: dict[Address | None, _Side] = defaultdict(_Side)
+        for row in rows:
+            side, address = sides[row.contract], owners[row.session_id]
+            side.units[address] += row.units
+            side.first[address] = min(row.block_number, side.first.get(address, row.block_number))
+        return sides
+
+    async def _accounts(self, asset: Asset, side: _Side, held: Mapping[Address, int]) -> list[Account]:
+        """Find out what left the addresses where credited and balance are not the same."""
+        if not held:
+            return []
+        nonces = await self._chain.nonces(self._cursor.header, [*held])
+        swept = await self._swept(asset, side, [*held], nonces)
+        return [
+            Account(
+                chain_id=self._offered.id,
+                chain=self._offered.name,
+                address=address,
+                session_id=self._sessions[address],
+                asset=asset,
+                credited=side.units.get(address, 0),
+                balance=units,
+                has_sent=nonces[address] > 0,
+                swept=swept[address],
+            )
+            for address, units in held.items()
+            if swept[address] is None or units + (swept[address] or 0) != side.units.get(address, 0)
+        ]
+
+    async def _swept(
+        self, asset: Asset, side: _Side, addresses: Sequence[Address], nonces: Mapping[Address, int]
+    ) -> dict[Address, int | None]:
+        """Return what left each address; where nothing was ever credited, nothing can be looked for."""
+        block = self._cursor.header
+        swept: dict[Address, int | None] = dict.fromkeys(addresses, 0)
+        if asset.contract is not None:
+            some = [each for each in addresses if each in side.first]
+            if some:
+                first = min(side.first[each] for each in some)
+                swept.update(await self._chain.tokens_sent(asset.contract, first, block, some))
+            return swept
+        for address in addresses:
+            if nonces[address] and address in side.first:
+                try:
+                    swept[address] = await self._chain.spent_between(side.first[address] - 1, block, address)
+                except StateUnavailable:
+                    swept[address] = None
+        return swept

@@ -1,0 +1,106 @@
+"""Tell whether the server can do its work: the database takes writes, and each watcher keeps up."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from crypto_checkout.core.moments import Clock
+from crypto_checkout.log import get_logger
+from crypto_checkout.services.ledger.watcher import ChainStatus, Watcher
+from crypto_checkout.store import probe
+from crypto_checkout.store.database import Database
+from crypto_checkout.store.webhooks import deliveries
+
+log = get_logger("health")
+
+_SILENT_AFTER = timedelta(seconds=60)
+_MOST_LAG_BLOCKS = 100
+_DATABASE_SECONDS = 5.0
+_REMEMBERED_FOR = timedelta(seconds=2)
+_BLIND_AFTER = timedelta(seconds=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One part of the server; `problem` is None when it works, and holds nothing internal."""
+
+    name: str
+    problem: str | None
+
+
+class Health:
+    """The checks behind `/readyz`."""
+
+    def __init__(self, db: Database, watchers: Sequence[Watcher], clock: Clock) -> None:
+        self._db = db
+        self._watchers = watchers
+        self._clock = clock
+        self._started_at = clock()
+        self._database: tuple[Check, datetime] | None = None
+
+    async def checks(self) -> list[Check]:
+        """Return every check."""
+        return [await self._check_database(), *(self._check_watcher(watcher.status) for watcher in self._watchers)]
+
+    async def count_pending_deliveries(self) -> int:
+        """Return how many deliveries wait, due or not."""
+        return await self._db.read(deliveries.count_pending)
+
+    async def _check_database(self) -> Check:
+        """Try a write; the answer holds for a moment, because anybody may ask."""
+        now = self._clock()
+        if self._database is not None and abs(now - self._database[1]) < _REMEMBERED_FOR:
+            return self._database[0]
+        problem = None
+        try:
+            async with asyncio.timeout(_DATABASE_SECONDS):
+                await self._db.write(probe.write)
+        except TimeoutError:
+            problem = f"no write succeeded within {_DATABASE_SECONDS:g} s"
+        except Exception as error:  # noqa: BLE001 - whatever it is, it isn't ready  # a loop's boundary
+            problem = "can't be written"
+            log.warning("the database can't be written", error=str(error))
+        check = Check("database", problem)
+        self._database = (check, now)
+        return check
+
+    def _check_watcher(self, status: ChainStatus) -> Check:
+        return Check(f"chain {status.chain_id}", self._problem(status))
+
+    def _problem(self, status: ChainStatus) -> str | None:
+        if status.stopped:
+            return "stopped after a reorganisation that is too deep; see the log"
+        if status.unwritten:
+            return "its blocks can't be stored: the database takes no writes"
+        seen_at = status.seen_at or self._started_at
+        silent = self._clock() - seen_at
+        if silent > _SILENT_AFTER:
+            return f"no answer from its node for {silent.total_seconds():.0f} s"
+        if status.lag is None:
+            return "no block processed yet"
+        if status.lag > _MOST_LAG_BLOCKS:
+            return f"{status.lag} blocks behind"
+        return None
+
+
+class Sight:
+    """Tells whether the chains are seen, of both modes: what a payer has to know who sees no payment arrive.
+
+    It is quicker to doubt than readiness is. A node that answers with errors counts as blind after some seconds.
+    """
+
+    def __init__(self, watchers: Sequence[Watcher], clock: Clock) -> None:
+        self._watchers = {watcher.status.chain_id: watcher for watcher in watchers}
+        self._clock = clock
+        self._started_at = clock()
+
+    def sees(self, chain_id: int) -> bool:
+        """Tell whether payments on a chain are noticed now; on one that isn't configured any more none are."""
+        watcher = self._watchers.get(chain_id)
+        if watcher is None or watcher.status.stopped:
+            return False
+        status = watcher.status
+        silent = self._clock() - (status.seen_at or self._started_at)
+        limit = _SILENT_AFTER if status.error is None else _BLIND_AFTER
+        return silent <= limit and (status.lag or 0) <= _MOST_LAG_BLOCKS

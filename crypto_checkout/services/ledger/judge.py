@@ -1,0 +1,94 @@
+"""Move sessions as the chain says, in the unit that stores what the chain said.
+
+The verdict itself is `core.ledger.assess`; here it becomes rows and events. Judging twice changes nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from crypto_checkout.core.checkout.session import SETTLED, TRANSITIONS, Session
+from crypto_checkout.core.ledger.assess import Tip, assess
+from crypto_checkout.core.ledger.payment import Transfer
+from crypto_checkout.core.public import render
+from crypto_checkout.core.webhooks.events import EventType, of_status
+from crypto_checkout.services.checkout import customers
+from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.store.checkout import sessions as store
+from crypto_checkout.store.database import WriteUnit
+from crypto_checkout.store.ledger import payments
+
+
+class Judge:
+    """Judges the sessions of one chain."""
+
+    def __init__(self, events: Events, *, chain_id: int, public_url: str) -> None:
+        self._events = events
+        self._chain_id = chain_id
+        self._public_url = public_url
+
+    def advance(self, unit: WriteUnit, transfers: Iterable[tuple[Session, Transfer]], tip: Tip) -> None:
+        """Record payments and judge every session that they, or the new tip, can change."""
+        touched: dict[str, Session] = {}
+        late: dict[str, Session] = {}
+        for found, transfer in transfers:
+            # Read now, in this unit: what was found may be older than a request that was written meanwhile.
+            session = touched.get(found.id) or _existing(unit, found.id)
+            if not payments.record(unit, session, transfer):
+                continue
+            if session.id not in touched:
+                touched[session.id] = session
+                store.touch(unit, session.id)
+            if transfer.block_time > session.terms.grace_until:
+                late[session.id] = session
+        for session_id in late:
+            self._record(unit, EventType.SESSION_LATE_PAYMENT, _existing(unit, session_id), tip)
+        for session_id in dict.fromkeys((*touched, *store.to_judge(unit, self._chain_id, tip.time))):
+            self._judge(unit, session_id, tip)
+
+    def roll_back(self, unit: WriteUnit, above: int, tip: Tip) -> int:
+        """Take back the payments above a block and judge again what they were for; return how many sessions that were.
+
+        Judged again is also what was paid in blocks that are not deep any more below the lower tip.
+        """
+        touched = payments.orphan_above(unit, self._chain_id, above)
+        for session_id in touched:
+            store.touch(unit, session_id)
+            session = _existing(unit, session_id)
+            self._record(unit, EventType.SESSION_REORGED, session, tip)
+            self._judge(unit, session_id, tip)
+        for session_id in payments.made_shallow(unit, self._chain_id, above):
+            self._judge(unit, session_id, tip)
+        return len(touched)
+
+    def _judge(self, unit: WriteUnit, session_id: str, tip: Tip) -> None:
+        # Read now, in this unit: what the caller holds may be older than a request that was written meanwhile.
+        session = _existing(unit, session_id)
+        verdict = assess(session, payments.of_session(unit, session), tip)
+        if verdict.status is session.status:
+            store.store_verdict(unit, session, verdict)
+            return
+        assert verdict.status in TRANSITIONS[session.status], f"{session.status} can't become {verdict.status}"
+        is_first_settled = verdict.status in SETTLED and session.paid_at is None
+        session = replace(
+            session,
+            status=verdict.status,
+            status_reason=verdict.status_reason,
+            paid_at=unit.now if is_first_settled else session.paid_at,
+            updated_at=unit.now,
+        )
+        store.store_verdict(unit, session, verdict)
+        if is_first_settled and session.customer_email is not None:
+            customers.touch(unit, self._events, session.livemode, session.customer_email)
+        event_type = of_status(verdict.status)
+        if event_type is not None:
+            self._record(unit, event_type, session, tip)
+
+    def _record(self, unit: WriteUnit, event_type: EventType, session: Session, tip: Tip) -> None:
+        of_session = payments.of_session(unit, session)
+        self._events.record(unit, event_type, render.session(session, of_session, tip, self._public_url))
+
+
+def _existing(unit: WriteUnit, session_id: str) -> Session:
+    session = store.get(unit, session_id)
+    assert session is not None, "sessions are never deleted"
+    return session

@@ -1,0 +1,84 @@
+"""Make sure that each configured token is what the configuration says.
+
+With the wrong decimals every price in it would be wrong by powers of ten.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from crypto_checkout.core.address import Address, checksum
+from crypto_checkout.core.assets import Asset, TokenFacts
+from crypto_checkout.services.ledger.startup_check import Contradiction, until_passed
+
+_PUBLIC = "this token is not what the configuration says; the server's log has the reason."
+
+
+class Chain(Protocol):
+    """What is asked of a chain; see `chain.evm.chain`."""
+
+    async def token_facts(self, contract: Address) -> TokenFacts:
+        """Return what a token's contract says about itself. Raises ProviderFailed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredToken:
+    """A token, and the key of the configuration that names it, like `chains[0].tokens[1]`."""
+
+    asset: Asset
+    key: str
+
+
+class TokenCheck:
+    """Checks the tokens of each chain, once per start.
+
+    `unready` names the tokens by their contracts that aren't checked yet, or are not what they should be, with the
+    reason; `services.checkout.payment_methods` refuses sessions in them.
+    """
+
+    def __init__(self, chains: Mapping[int, Chain], tokens: Sequence[ConfiguredToken]) -> None:
+        self._chains = chains
+        self._tokens = {(token.asset.chain_id, _contract(token)): token for token in tokens}
+        self.unready = dict.fromkeys(self._tokens, "the server is still comparing this token with its contract.")
+
+    async def run(self) -> None:
+        """Check every token, trying again until its node answers and agrees."""
+        await asyncio.gather(
+            *(
+                until_passed(self.unready, key, partial(self._check, token), what="this token", chain_id=key[0])
+                for key, token in self._tokens.items()
+            )
+        )
+
+    async def _check(self, token: ConfiguredToken) -> None:
+        problem = contradiction(token, await self._chains[token.asset.chain_id].token_facts(_contract(token)))
+        if problem is not None:
+            raise Contradiction(f"{problem} No session in {token.asset.symbol} is made.", public=_PUBLIC)
+
+
+def contradiction(token: ConfiguredToken, facts: TokenFacts) -> str | None:
+    """Say what a contract shows that the configuration contradicts, and what to do; None where they agree."""
+    contract = checksum(_contract(token))
+    if not facts.has_code:
+        return (
+            f"{token.key}.address: there is no contract at {contract} on chain {token.asset.chain_id}. Take the "
+            "address that the token's issuer publishes for this chain, then start again."
+        )
+    if facts.decimals is None:
+        return (
+            f"{token.key}.address: the contract at {contract} has no decimals(), so it is no token. Take the address "
+            "that the token's issuer publishes for this chain, then start again."
+        )
+    if facts.decimals != token.asset.decimals:
+        return (
+            f"{token.key}.decimals is {token.asset.decimals}, and the contract at {contract} says {facts.decimals}: "
+            "amounts would be wrong by powers of ten. Correct decimals, or the address, then start again."
+        )
+    return None
+
+
+def _contract(token: ConfiguredToken) -> Address:
+    assert token.asset.contract is not None, "a native coin has no contract to check"
+    return token.asset.contract

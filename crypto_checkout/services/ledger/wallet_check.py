@@ -1,0 +1,77 @@
+"""Make sure that no address is given out twice.
+
+After a restore from an old copy, the next index in the database is behind what was given out. The chain knows better,
+so the index moves past every address that it shows as used.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Protocol
+
+from crypto_checkout.core.address import Address
+from crypto_checkout.log import get_logger
+from crypto_checkout.services.checkout.payment_methods import Wallet
+from crypto_checkout.services.ledger.startup_check import until_passed
+from crypto_checkout.store.checkout import wallets
+from crypto_checkout.store.database import Database
+
+log = get_logger("wallets")
+
+WINDOW = 100
+"""How many addresses in a row must be unused before the rest is believed to be."""
+
+
+class Chain(Protocol):
+    """What is asked of a chain; see `chain.evm.chain`."""
+
+    async def used(self, addresses: Sequence[Address]) -> set[Address]:
+        """Return those of the addresses that the chain has seen."""
+
+
+class WalletCheck:
+    """Checks a wallet against each of its chains, once per start.
+
+    `unready` names the chains that aren't checked yet, with the reason; `services.checkout.payment_methods` refuses
+    sessions on them.
+    """
+
+    def __init__(self, db: Database, wallet: Wallet, chains: Mapping[int, Chain]) -> None:
+        self._db = db
+        self._wallet = wallet
+        self._chains = chains
+        self.unready = dict.fromkeys(chains, "the server is still comparing its wallet with the chain.")
+
+    async def run(self) -> None:
+        """Check every chain, trying again until its node answers."""
+        await asyncio.gather(
+            *(
+                until_passed(self.unready, chain_id, partial(self.check, chain), what="the wallet", chain_id=chain_id)
+                for chain_id, chain in self._chains.items()
+            )
+        )
+
+    async def check(self, chain: Chain) -> int:
+        """Move the next index past what a chain shows as used; return it. Raises RecoverableError."""
+        wallet_id = self._wallet.wallet_id
+        first = await self._db.read(lambda unit: wallets.next_index(unit, wallet_id))
+        while True:
+            indices = range(first, first + WINDOW)
+            # On a thread: without a native library, deriving a hundred addresses takes half a second.
+            addresses = await asyncio.to_thread(self._addresses, indices)
+            used = await chain.used([*addresses.values()])
+            if not used:
+                return first
+            last = max(index for index, address in addresses.items() if address in used)
+            await self._db.write(partial(wallets.move_past, wallet_id=wallet_id, index=last))
+            log.warning("addresses are used that this database doesn't know; going on behind them", index=last + 1)
+            first = last + 1
+
+    def _addresses(self, indices: range) -> dict[int, Address]:
+        found = {}
+        for index in indices:
+            try:
+                found[index] = self._wallet.address(index)
+            except ValueError:
+                continue  # an index without a key (BIP-32)
+        return found

@@ -1,0 +1,394 @@
+"""Follow one chain, and write what its blocks say: the loop at the heart of the product.
+
+Each turn reads the cursor, fetches the blocks after it, has `core.ledger.follow` compare them with what was processed,
+and writes blocks, payments, verdicts, events and the new cursor in one unit. What can't be read is not passed over: the
+cursor stays until it can.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Literal, Protocol, assert_never
+
+from crypto_checkout import metrics
+from crypto_checkout.core.errors import ChainMoved, DatabaseFailed, RecoverableError
+from crypto_checkout.core.ledger.follow import Advance, Block, Head, Header, Refetch, Rollback, common_ancestor, follow
+from crypto_checkout.log import get_logger
+from crypto_checkout.services.ledger import evidence
+from crypto_checkout.services.ledger.evidence import NOTHING, Evidence, Gathering
+from crypto_checkout.services.ledger.judge import Judge
+from crypto_checkout.store.checkout import sessions
+from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+from crypto_checkout.store.ledger import cursors
+from crypto_checkout.store.ledger.cursors import Cursor
+
+log = get_logger("watcher")
+
+_LONGEST_PAUSE_SECONDS = 60.0
+_CATCHING_UP_BLOCKS = 50
+_PROGRESS_EVERY = timedelta(seconds=5)
+_HEADERS_AT_ONCE = 64
+
+
+class Chain(evidence.Chain, Protocol):
+    """What is asked of a chain; see `chain.evm.chain` and `chain.sandbox.chain`."""
+
+    batch_blocks: int
+
+    async def head(self) -> Head:
+        """Return the newest block number."""
+
+    async def headers(self, numbers: Sequence[int]) -> list[Header]:
+        """Return the headers at these heights."""
+
+    async def blocks(self, first: int, last: int) -> list[Block]:
+        """Return the blocks of a range."""
+
+
+class TooDeepReorg(Exception):
+    """The chain shares no block with what is remembered: going on could count money twice, or never."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainStatus:
+    """How a watcher fares; `seen_at` is when its node last answered.
+
+    `unwritten` tells that the database took nothing of it: the node is not to blame.
+    """
+
+    chain_id: int
+    name: str
+    head: int | None
+    processed: int | None
+    seen_at: datetime | None
+    error: str | None
+    stopped: bool
+    unwritten: bool = False
+
+    @property
+    def lag(self) -> int | None:
+        """How many blocks the node has that aren't processed; None before the first answer."""
+        if self.head is None or self.processed is None:
+            return None
+        return max(0, self.head - self.processed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """Blocks that are being fetched before it is their turn, from `first` on."""
+
+    first: int
+    fetching: asyncio.Future[list[Block]]
+
+
+class Watcher:
+    """The loop of one chain.
+
+    Args:
+        db: where blocks and verdicts go.
+        chain: the chain.
+        judge: judges this chain's sessions.
+        chain_id: the chain's id.
+        livemode: the mode of the sessions whose addresses are watched.
+        name: the chain's name, for people.
+        poll_seconds: the pause after each look at the head.
+        start_block: where to begin on the very first start.
+        clock: the time.
+        idle_seconds: 0 writes each processed block. Otherwise blocks in which nothing happened are written at least
+            this often: the simulated chain has one every second, and an idle shop should not wear its disk.
+        agree_above_fiat: from which price on several providers have to agree, where the chain is set up so.
+
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        chain: Chain,
+        judge: Judge,
+        *,
+        chain_id: int,
+        livemode: bool,
+        name: str,
+        poll_seconds: float,
+        start_block: int | Literal["latest"],
+        clock: Callable[[], datetime],
+        idle_seconds: float = 0,
+        agree_above_fiat: Decimal = Decimal(0),
+    ) -> None:
+        self._db = db
+        self._chain = chain
+        self._judge = judge
+        self._chain_id = chain_id
+        self._gathering = Gathering(db, chain, chain_id, livemode=livemode, agree_above_fiat=agree_above_fiat)
+        self._poll_seconds = poll_seconds
+        self._start_block = start_block
+        self._clock = clock
+        self._idle = timedelta(seconds=idle_seconds)
+        self._woken = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._cursor: Cursor | None = None
+        self._unwritten: list[Header] = []
+        self._ahead: _Ahead | None = None
+        self._written_at = clock()
+        self._progress_at = clock()
+        self.status = ChainStatus(chain_id, name, None, None, None, None, stopped=False)
+
+    def wake(self) -> None:
+        """Have the loop look at the chain now."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Follow the chain until cancelled; where going on would be wrong it only looks (`status.stopped`)."""
+        failures = 0
+        while True:
+            self._woken.clear()
+            try:
+                more = await self.turn()
+                failures = 0
+            except TooDeepReorg as error:
+                failures += 1
+                more = self._stop(error)
+            except Exception as error:  # noqa: BLE001 - nothing may end the watching of a chain  # a loop's boundary
+                failures += 1
+                self._failed(error, failures)
+                more = False
+            if not more:
+                await self._pause(failures)
+
+    def _stop(self, error: TooDeepReorg) -> bool:
+        """Raise the alarm, and have another provider asked after a pause: it may be one node's madness.
+
+        Nothing is written as long as none of them shows a chain that goes on from ours.
+        """
+        if not self.status.stopped:
+            log.critical("chain stopped", chain=self._chain_id, error=str(error))
+        self.status = replace(self.status, error=str(error), stopped=True)
+        self._chain.doubt("it shows another chain than the one that was followed")
+        return False
+
+    async def turn(self) -> bool:
+        """Process one batch of blocks; return whether there are more at once.
+
+        Raises RecoverableError when the chain can't be read; nothing was written then.
+        """
+        async with self._turn, self._without_leftovers():
+            head = await self._chain.head()
+            cursor = self._cursor or await self._db.read(lambda unit: cursors.cursor(unit, self._chain_id))
+            if cursor is None:
+                cursor = await self._begin(head)
+            self._cursor = cursor
+            more = await self._look(cursor, head)
+            self._seen(head)
+            return more
+
+    def held(self) -> asyncio.Lock:
+        """Keep the watcher from looking at the chain: `async with watcher.held(): …`."""
+        return self._turn
+
+    async def flush(self) -> None:
+        """Write what an idle watcher has kept back."""
+        async with self._turn:
+            await self._stop_fetching()
+            if self._unwritten and self._cursor is not None:
+                await self._write(NOTHING, self._cursor, self._unwritten)
+
+    async def _begin(self, head: Head) -> Cursor:
+        """Set the first cursor: the head, or the block before the configured one."""
+        number = head.number if self._start_block == "latest" else max(0, self._start_block - 1)
+        (header,) = await self._chain.headers([number])
+        first = _cursor(header, head)
+
+        def begin(unit: WriteUnit) -> None:
+            cursors.remember(unit, self._chain_id, [header])
+            cursors.move(unit, self._chain_id, first)
+
+        await self._db.write(begin)
+        log.info("watching from here", chain=self._chain_id, block=number)
+        return first
+
+    async def _look(self, cursor: Cursor, head: Head) -> bool:
+        if head.number <= cursor.number:
+            # The same height can hold another block by now. A lower one is a node that lags: it has nothing to tell.
+            if head.number == cursor.number:
+                await self._look_at_tip(cursor, head)
+            return False
+        blocks = await self._next_blocks(cursor.number + 1, head.number)
+        last = blocks[-1].header.number
+        outcome = follow(cursor.number, cursor.hash, [block.header for block in blocks])
+        match outcome:
+            case Advance():
+                self._fetch_ahead(last + 1, head.number)
+                await self._advance(cursor, blocks, head)
+            case Rollback():
+                await self._roll_back(cursor, head)
+            case Refetch():
+                log.info("asking again", chain=self._chain_id, error=outcome.reason)
+                return False
+            case _:
+                assert_never(outcome)
+        return last < head.number or isinstance(outcome, Rollback)
+
+    async def _next_blocks(self, first: int, head_number: int) -> list[Block]:
+        """Return the blocks from one on, which may be under way already."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead.first == first:
+            return await ahead.fetching
+        if ahead is not None:
+            ahead.fetching.cancel()
+        return await self._chain.blocks(first, min(head_number, first + self._chain.batch_blocks - 1))
+
+    def _fetch_ahead(self, first: int, head_number: int) -> None:
+        """Begin to fetch what comes next, while what came is being written."""
+        if first <= head_number:
+            last = min(head_number, first + self._chain.batch_blocks - 1)
+            self._ahead = _Ahead(first, asyncio.ensure_future(self._chain.blocks(first, last)))
+
+    @asynccontextmanager
+    async def _without_leftovers(self) -> AsyncIterator[None]:
+        """Whatever ends a turn early ends what it has begun to fetch."""
+        is_over = False
+        try:
+            yield
+            is_over = True
+        finally:
+            if not is_over:
+                await self._stop_fetching()
+
+    async def _stop_fetching(self) -> None:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.fetching.cancel()
+            await asyncio.gather(ahead.fetching, return_exceptions=True)
+
+    async def _look_at_tip(self, cursor: Cursor, head: Head) -> None:
+        (header,) = await self._chain.headers([cursor.number])
+        if header.hash != cursor.hash:
+            await self._roll_back(cursor, head)
+        elif head.final_number != cursor.final_number:
+            await self._write(NOTHING, replace(cursor, final_number=head.final_number), self._unwritten)
+
+    async def _advance(self, cursor: Cursor, blocks: Sequence[Block], head: Head) -> None:
+        found = await self._gathering.of(cursor.header, blocks)
+        newest = _cursor(blocks[-1].header, head)
+        headers = [*self._unwritten, *(block.header for block in blocks)][-cursors.KEPT_BLOCKS :]
+        # If what follows fails, nothing of this turn stands: the next one begins at the database's cursor.
+        self._cursor, self._unwritten = None, []
+        if found or await self._is_due(newest):
+            await self._write(found, newest, headers)
+        else:
+            self._cursor, self._unwritten = newest, headers
+        self._report(len(blocks), head.number - newest.number, len(found.payments))
+
+    async def _is_due(self, newest: Cursor) -> bool:
+        """Tell whether the cursor has to be written although no payment came."""
+        if not self._idle or self._clock() - self._written_at >= self._idle:
+            return True
+
+        def is_awaited(unit: ReadUnit) -> bool:
+            return bool(sessions.to_judge(unit, self._chain_id, newest.time))
+
+        return await self._db.read(is_awaited)
+
+    async def _write(self, found: Evidence, to: Cursor, headers: Sequence[Header]) -> None:
+        def advance(unit: WriteUnit) -> None:
+            cursors.remember(unit, self._chain_id, headers)
+            cursors.move(unit, self._chain_id, to)
+            current = found.as_of(unit, self._chain_id)
+            current.store(unit, self._chain_id)
+            self._judge.advance(unit, current.payments, to.tip)
+
+        await self._db.write(advance)
+        self._cursor = to
+        self._unwritten = []
+        self._written_at = self._clock()
+
+    async def _roll_back(self, cursor: Cursor, head: Head) -> None:
+        """Go back to the newest block that the chain still has, and take back what was above."""
+        if self._unwritten:
+            await self._write(NOTHING, cursor, self._unwritten)
+        kept = await self._db.read(lambda unit: cursors.remembered(unit, self._chain_id))
+        ancestor = await self._ancestor(kept, head)
+        if ancestor == cursor.number:
+            # Our last block is on the chain after all: nothing was reorganised, the next block has a wrong parent.
+            self._chain.doubt("its next block has another parent than the last one")
+            raise ChainMoved(f"block {ancestor + 1} does not follow block {ancestor}, which is still there")
+
+        def go_back(unit: WriteUnit) -> tuple[Cursor, int]:
+            back = cursors.forget_above(unit, self._chain_id, ancestor, head.final_number)
+            evidence.take_back(unit, self._chain_id, ancestor)
+            return back, self._judge.roll_back(unit, ancestor, back.tip)
+
+        self._cursor, touched = await self._db.write(go_back)
+        metrics.CHAIN_REORGS.labels(self._chain_id).inc()
+        log.warning(
+            "the chain was reorganised",
+            chain=self._chain_id,
+            block=ancestor,
+            blocks=cursor.number - ancestor,
+            sessions=touched,
+        )
+
+    async def _ancestor(self, kept: dict[int, str], head: Head) -> int:
+        """Compare the remembered blocks with the chain, newest first, until one is the same."""
+        numbers = sorted((number for number in kept if number <= head.number), reverse=True)
+        for start in range(0, len(numbers), _HEADERS_AT_ONCE):
+            part = numbers[start : start + _HEADERS_AT_ONCE]
+            headers = await self._chain.headers(part)
+            ancestor = common_ancestor(kept, {header.number: header.hash for header in headers})
+            if ancestor is not None:
+                return ancestor
+        raise TooDeepReorg(
+            f"None of the last {len(numbers)} processed blocks is on the chain any more. Nothing was changed. Make "
+            "sure that rpc_urls lead to the right chain and to a synchronised node, then start again."
+        )
+
+    def _seen(self, head: Head) -> None:
+        processed = self._cursor.number if self._cursor else None
+        self.status = replace(
+            self.status,
+            head=head.number,
+            processed=processed,
+            seen_at=self._clock(),
+            error=None,
+            stopped=False,
+            unwritten=False,
+        )
+        metrics.CHAIN_HEAD.labels(self._chain_id).set(head.number)
+        metrics.CHAIN_PROCESSED.labels(self._chain_id).set(processed or 0)
+
+    def _failed(self, error: Exception, failures: int) -> None:
+        is_expected = isinstance(error, RecoverableError)
+        reason = str(error) if is_expected else f"{type(error).__name__}: {error}"
+        self.status = replace(self.status, error=reason, unwritten=isinstance(error, DatabaseFailed))
+        if isinstance(error, ChainMoved):
+            log.info("asking again", chain=self._chain_id, error=reason)
+            return
+        metrics.CHAIN_FAILURES.labels(self._chain_id).inc()
+        if failures == 1 or failures % 10 == 0 or not is_expected:
+            log.warning("the chain can't be read", chain=self._chain_id, error=reason, exc_info=not is_expected)
+
+    def _report(self, blocks: int, left: int, payments: int) -> None:
+        """Say how catching up goes: a line every few seconds, and one for each payment found."""
+        now = self._clock()
+        if payments:
+            log.info("payments found", chain=self._chain_id, payments=payments)
+        if left > _CATCHING_UP_BLOCKS and now - self._progress_at >= _PROGRESS_EVERY:
+            self._progress_at = now
+            log.info("catching up", chain=self._chain_id, blocks=blocks, left=left)
+
+    async def _pause(self, failures: int) -> None:
+        seconds = self._poll_seconds
+        if failures:
+            seconds = min(_LONGEST_PAUSE_SECONDS, max(seconds, 1.0) * 2 ** min(failures - 1, 10))
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+
+
+def _cursor(header: Header, head: Head) -> Cursor:
+    return Cursor(header.number, header.hash, header.time, head.final_number)

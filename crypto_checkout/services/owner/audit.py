@@ -1,0 +1,37 @@
+"""Keep the trail of what was done by whom, in the unit that does it."""
+
+from datetime import timedelta
+
+from crypto_checkout.core.owner.audit import Action, Actor, Entry
+from crypto_checkout.store import paging
+from crypto_checkout.store.database import Database, WriteUnit
+from crypto_checkout.store.owner import audit as store
+
+_REFUSED_KEPT_FOR = timedelta(days=90)
+
+
+def record(
+    unit: WriteUnit,
+    actor: Actor,
+    action: str,
+    *,
+    livemode: bool | None = None,
+    subject: str | None = None,
+    detail: str = "",
+) -> None:
+    """Add a line; `action` is a `core.owner.audit.Action` or the type of the event that tells of the same."""
+    store.insert(unit, actor, action, livemode=livemode, subject=subject, detail=detail)
+    if action == Action.SIGN_IN_REFUSED:
+        # Anybody can add such lines, so they don't stay for good.
+        store.forget(unit, action, unit.now - _REFUSED_KEPT_FOR)
+
+
+class Trail:
+    """Shows the trail."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def listed(self, livemode: bool, window: paging.Window) -> paging.Page[Entry]:
+        """Return a part of it, newest first: what concerns the account, and what was done in this mode."""
+        return await self._db.read(lambda unit: store.listed(unit, livemode, window))

@@ -1,0 +1,80 @@
+"""What the payer's pages do: look at a session, visit a link, pay with test money. The id is all that they need."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from crypto_checkout.core.checkout.link import Link
+from crypto_checkout.core.errors import LinkInactive, ResourceNotFound
+from crypto_checkout.core.public.types import SessionResource
+from crypto_checkout.core.sandbox import Scenario
+from crypto_checkout.services.checkout.asset_choice import Choosing
+from crypto_checkout.services.checkout.links import Links
+from crypto_checkout.services.checkout.sessions import Sessions, Wanted
+from crypto_checkout.services.ledger.health import Sight
+from crypto_checkout.services.sandbox.controls import Sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A session as its payer finds it.
+
+    `taken_back` says that something was paid and that the chain took all of it back; `chain_visible` whether payments
+    on its chain are noticed at the moment.
+    """
+
+    session: SessionResource
+    taken_back: bool
+    chain_visible: bool
+
+
+class Payers:
+    """The sessions and links of both modes, as payers may see them; `sandbox` is None where test mode is off."""
+
+    def __init__(
+        self, sessions: Sessions, links: Links, sandbox: Sandbox | None, choosing: Choosing, sight: Sight
+    ) -> None:
+        self.choosing = choosing
+        self._sessions = sessions
+        self._links = links
+        self._sandbox = sandbox
+        self._sight = sight
+
+    async def look(self, session_id: str) -> Seen:
+        """Return a session of either mode. Raises ResourceNotFound."""
+        session, taken_back = await self._sessions.look(session_id)
+        return Seen(session, taken_back, self._sight.sees(session["chainId"]))
+
+    async def link_of(self, session: SessionResource) -> Link | None:
+        """Return the link that a session came from, as it is now; None where there was none, or it is gone."""
+        link_id = session["linkId"]
+        return None if link_id is None else await self._links.find(link_id, livemode=session["livemode"])
+
+    async def link(self, slug: str) -> Link | None:
+        """Return the link behind a public address, switched off or not; makes nothing."""
+        return await self._links.by_slug(slug)
+
+    async def visit_link(self, slug: str, session_id: str | None, admit: Callable[[str], None]) -> SessionResource:
+        """Return the session that this visitor was given, while it is open, or make one.
+
+        `admit` is asked with the link's id before one is made, and may raise. Raises what `services.checkout.sessions`
+        raises, and ResourceNotFound for no link.
+        """
+        link = await self._links.by_slug(slug)
+        if link is None:
+            raise ResourceNotFound("There is no such payment link.")
+        if not link.active:
+            raise LinkInactive(f"Payment link {link.id} is switched off.")
+        ongoing = None if session_id is None else await self._sessions.ongoing(session_id, link)
+        if ongoing is not None:
+            return ongoing
+        admit(link.id)
+        return await self._sessions.create(link.livemode, Wanted(link_id=link.id))
+
+    async def pay_in_test_mode(self, session_id: str, scenario: Scenario | None = None) -> None:
+        """Pay what is missing on the sandbox chain, or play a scenario. Raises as `services.sandbox.controls` does."""
+        if self._sandbox is None:
+            raise ResourceNotFound("There is no test mode on this server.")
+        if scenario is None:
+            await self._sandbox.pay(session_id)
+        else:
+            await self._sandbox.play(session_id, scenario)

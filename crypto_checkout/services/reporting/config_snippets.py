@@ -1,0 +1,114 @@
+"""What the configuration says, as the dashboard shows it; and the lines to paste into the file to say something else.
+
+The file is the one source: nothing here writes it, and nothing is kept beside it.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+
+from crypto_checkout.chain.sandbox import chain
+from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey, InvalidChild
+from crypto_checkout.core.address import checksum
+
+FIRST_ADDRESSES = 5
+
+_BEGIN = "#[[chains]]"
+_SETTING = re.compile(r"#(?=[a-z_]+ = |\[\[)")
+_NODES = "rpc_urls = "
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the running server was started with. URLs of nodes may carry access keys: only hosts are shown."""
+
+    file: str | None
+    logo: str | None
+    xpub: str = field(repr=False)
+    nodes: Mapping[int, Sequence[str]] = field(repr=False)
+    price_sources: Sequence[str]
+    quorum: int
+
+
+@dataclass(frozen=True, slots=True)
+class WalletPreview:
+    """A wallet by its extended public key: the first addresses that it would give out."""
+
+    xpub: str = field(repr=False)
+    wallet_id: str
+    addresses: Sequence[str]
+    is_test_wallet: bool
+
+
+def preview(xpub: str) -> WalletPreview:
+    """Derive a wallet's first addresses.
+
+    Raises ValueError, with a sentence that doesn't repeat the text: somebody may have pasted a private key.
+    """
+    key = ExtendedPublicKey.parse(xpub)
+    return WalletPreview(
+        xpub=str(key),
+        wallet_id=key.wallet_id,
+        addresses=tuple(_first_addresses(key)),
+        is_test_wallet=key.wallet_id == ExtendedPublicKey.parse(chain.XPUB).wallet_id,
+    )
+
+
+def _first_addresses(key: ExtendedPublicKey) -> Iterator[str]:
+    for index in range(FIRST_ADDRESSES):
+        try:
+            yield checksum(key.address(index))
+        except InvalidChild:
+            continue
+
+
+# --- lines for checkout.toml -----------------------------------------------------------------------------------------
+
+
+def wallet_lines(preview: WalletPreview) -> str:
+    """Return the section of a wallet."""
+    return f"[wallet]\nxpub = {_text(preview.xpub)}"
+
+
+def name_lines(name: str) -> str:
+    """Return the section of the shop's name."""
+    return f"[branding]\nname = {_text(name)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A chain as `checkout.toml.example` has it: `lines` are its settings, with its tokens, ready to paste."""
+
+    id: int
+    name: str
+    lines: str
+
+    def with_nodes(self, urls: Sequence[str]) -> str:
+        """Return the lines with other nodes."""
+        nodes = f"{_NODES}[{', '.join(map(_text, urls))}]"
+        return "\n".join(nodes if line.startswith(_NODES) else line for line in self.lines.split("\n"))
+
+
+@cache
+def presets() -> tuple[Preset, ...]:
+    """Return the chains of `checkout.toml.example`."""
+    text = (files("crypto_checkout") / "checkout.toml.example").read_text("utf-8")
+    return tuple(_preset(part) for part in text.split(f"\n{_BEGIN}\n")[1:])
+
+
+def _preset(commented: str) -> Preset:
+    """Read one: settings stand behind `#`, what explains them behind `# `. Its tiers are an example, not a default."""
+    parts = re.split(r"\n(?=#\[\[chains\.)", commented)
+    kept = [part for part in parts if not part.startswith("#[[chains.confirmation_tiers]]")]
+    sections = ["\n".join(line[1:] for line in part.split("\n") if _SETTING.match(line)) for part in kept]
+    lines = "\n\n".join(["[[chains]]\n" + sections[0], *sections[1:]])
+    said = dict(line.split(" = ", 1) for line in sections[0].split("\n"))
+    return Preset(int(said["id"]), json.loads(said["name"]), lines)
+
+
+def _text(text: str) -> str:
+    """Write a basic string of TOML, which JSON's strings are, but for the one control character that JSON leaves be."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,139 @@
+"""Payments for accounting, as a stream of CSV or JSON: any size, in constant memory, while the server goes on writing.
+
+What is exported is fixed at the beginning: every payment recorded until then. They are read in small parts, each in a
+snapshot of its own, so a payment that the chain takes back meanwhile appears as it is when its part is read.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from enum import StrEnum
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
+
+from crypto_checkout.core.public import exports
+from crypto_checkout.core.public.exports import BOM, COLUMNS, Entry
+from crypto_checkout.store.database import Database, ReadUnit
+from crypto_checkout.store.ledger import cursors
+from crypto_checkout.store.reporting import exports as store
+
+_AT_ONCE = 250
+"""How many payments one part has: about 30 ms of work, so that nothing else waits long."""
+
+
+class Format(StrEnum):
+    """How an export is written."""
+
+    CSV = "csv"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Payments in blocks from `since` on and before `before`; None is open. `zone` is that of local times."""
+
+    since: datetime | None = None
+    before: datetime | None = None
+    zone: tzinfo = UTC
+    zone_name: str = "UTC"
+
+    @classmethod
+    def of_days(cls, first: date | None, last: date | None, zone_name: str) -> "Period":
+        """Return the days from one to another, both included, as they are in one of the `zones`.
+
+        Raises ValueError for days in the wrong order or at the end of time.
+        """
+        if first is not None and last is not None and last < first:
+            raise ValueError(f"the last day, {last}, is before the first, {first}")
+        zone = ZoneInfo(zone_name)
+        try:
+            return cls(
+                since=None if first is None else _midnight(first, zone),
+                before=None if last is None else _midnight(last + timedelta(days=1), zone),
+                zone=zone,
+                zone_name=zone_name,
+            )
+        except OverflowError:
+            raise ValueError("a day within the years 2 to 9998 is wanted") from None
+
+
+@dataclass(slots=True)
+class _Part:
+    """Some payments as text, how many they are, and the `seq` of the last of them."""
+
+    text: str
+    count: int
+    last_seq: int
+
+
+class Exports:
+    """The exports of both modes; `chain_names` gives the chains' names as of now by their ids."""
+
+    def __init__(self, db: Database, chain_names: Callable[[], Mapping[int, str]]) -> None:
+        self._db = db
+        self._chain_names = chain_names
+
+    async def payments(
+        self, livemode: bool, period: Period, wanted: Format, *, bom: bool = False
+    ) -> AsyncIterator[bytes]:
+        """Yield the payments of a mode in the order in which they were recorded, UTF-8, in parts.
+
+        `bom` puts a byte order mark in front of CSV. A reader that stops early leaves nothing behind.
+        """
+        until = await self._db.read(lambda unit: store.last_seq(unit, livemode))
+        names = self._chain_names()
+        yield _head(wanted, bom=bom).encode()
+        after, is_first = 0, True
+        while after < until:
+            part = await self._db.read(lambda unit: _read(unit, livemode, period, wanted, names, (after, until)))  # noqa: B023
+            if not part.count:
+                break
+            # Between JSON objects stands a comma, between lines of CSV what ends them.
+            comma = ",\n" if wanted is Format.JSON and not is_first else ""
+            yield (comma + part.text).encode()
+            after, is_first = part.last_seq, False
+        yield ("\n]\n" if wanted is Format.JSON else "").encode()
+
+
+@cache
+def zones() -> frozenset[str]:
+    """Return the names of the time zones that there are."""
+    return frozenset(available_timezones())
+
+
+def _head(wanted: Format, *, bom: bool) -> str:
+    if wanted is Format.JSON:
+        return "[\n"
+    return (BOM if bom else "") + exports.csv_line(COLUMNS)
+
+
+def _read(
+    unit: ReadUnit,
+    livemode: bool,
+    period: Period,
+    wanted: Format,
+    names: Mapping[int, str],
+    between: tuple[int, int],
+) -> _Part:
+    """Read a part and write it as text, both on the reader's thread: the event loop only passes it on."""
+    after, until = between
+    found = store.part(
+        unit, livemode, after=after, until=until, since=period.since, before=period.before, limit=_AT_ONCE
+    )
+    tips = {chain_id: cursors.tip(unit, chain_id) for chain_id in {each.session.asset.chain_id for each in found}}
+    rows = [
+        exports.row(
+            Entry(each.session, each.payment, tips[chain_id], names.get(chain_id, "")), period.zone, period.zone_name
+        )
+        for each in found
+        for chain_id in (each.session.asset.chain_id,)
+    ]
+    if wanted is Format.JSON:
+        text = ",\n".join(exports.json_object(row) for row in rows)
+    else:
+        text = "".join(exports.csv_line([row[column] for column in COLUMNS]) for row in rows)
+    return _Part(text, len(found), found[-1].seq if found else until)
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time(), zone).astimezone(UTC)

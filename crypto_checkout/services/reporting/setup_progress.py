@@ -1,0 +1,31 @@
+"""How far the set-up has come: read from what is there, never noted anywhere."""
+
+from dataclasses import dataclass
+
+from crypto_checkout.core.checkout.session import Status
+from crypto_checkout.store import paging
+from crypto_checkout.store.checkout import links, sessions
+from crypto_checkout.store.database import ReadUnit
+from crypto_checkout.store.owner import api_keys
+from crypto_checkout.store.webhooks import endpoints
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What there is in a mode; `paid_session_id` is the newest paid session's."""
+
+    has_key: bool
+    has_link: bool
+    has_endpoint: bool
+    paid_session_id: str | None
+
+
+def progress(unit: ReadUnit, livemode: bool) -> Progress:
+    """Look at what there is."""
+    paid = sessions.listed(unit, livemode, sessions.Filter(status=Status.PAID), paging.Window(1)).items
+    return Progress(
+        has_key=any(key.livemode == livemode and key.revoked_at is None for key in api_keys.everything(unit)),
+        has_link=bool(links.listed(unit, livemode, None, paging.Window(1)).items),
+        has_endpoint=endpoints.count(unit, livemode) > 0,
+        paid_session_id=paid[0].id if paid else None,
+    )

@@ -1,0 +1,88 @@
+"""What the shop takes in by day and asset, in fiat at payment time, and how many sessions get paid.
+
+Days are those of UTC. Money counts on the day of its block, as soon as it counts for its session and for as long as it
+does; its worth is its share of the session's price (`Session.fiat_minor`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+
+from crypto_checkout.core.moments import Clock
+from crypto_checkout.log import get_logger
+from crypto_checkout.store.checkout import sessions
+from crypto_checkout.store.checkout import totals as store
+from crypto_checkout.store.checkout.totals import Made, MoneyIn
+from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+
+log = get_logger("totals")
+
+_SESSIONS_AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The days of a range: money in by day, chain, asset and currency, and the sessions made on each day.
+
+    Days on which nothing happened are left out.
+    """
+
+    first: date
+    last: date
+    money_in: tuple[MoneyIn, ...]
+    made: tuple[Made, ...]
+
+    @property
+    def created(self) -> int:
+        """How many sessions were made."""
+        return sum(day.created for day in self.made)
+
+    @property
+    def paid(self) -> int:
+        """How many of them are paid now."""
+        return sum(day.paid for day in self.made)
+
+    def by_currency(self) -> Mapping[str, int]:
+        """Return what came in by currency, in its smallest unit."""
+        found: dict[str, int] = {}
+        for part in self.money_in:
+            found[part.currency] = found.get(part.currency, 0) + part.fiat_minor
+        return found
+
+
+class Totals:
+    """The totals of both modes."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+
+    def today(self) -> date:
+        """Return the day that it is, in UTC."""
+        return self._clock().date()
+
+    async def overview(self, livemode: bool, first: date, last: date) -> Overview:
+        """Return the totals of the days from one to another, both included."""
+
+        def read(unit: ReadUnit) -> Overview:
+            money = store.money_in(unit, livemode, first, last)
+            return Overview(first, last, tuple(money), tuple(store.made(unit, livemode, first, last)))
+
+        return await self._db.read(read)
+
+    async def catch_up(self) -> None:
+        """Count payments that were recorded before there were totals; in small parts, beside everything else."""
+        counted = 0
+        while waiting := await self._db.read(partial(store.uncounted, limit=_SESSIONS_AT_ONCE)):
+            await self._db.write(partial(_count, session_ids=waiting))
+            counted += len(waiting)
+        if counted:
+            log.info("old payments were added to the totals", sessions=counted)
+
+
+def _count(unit: WriteUnit, session_ids: Sequence[str]) -> None:
+    for session_id in session_ids:
+        session = sessions.get(unit, session_id)
+        assert session is not None, "sessions are never deleted"
+        store.bring_up_to_date(unit, session)

@@ -1,0 +1,54 @@
+"""Throw away what is too old: answers to idempotency keys, attempts to deliver, and events where that is wanted."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+
+from crypto_checkout.core.moments import Clock
+from crypto_checkout.log import get_logger
+from crypto_checkout.store import idempotency
+from crypto_checkout.store.database import Database, WriteUnit
+from crypto_checkout.store.webhooks import deliveries, events
+
+log = get_logger("retention")
+
+IDEMPOTENCY = timedelta(hours=24)
+
+_EVERY_SECONDS = 3600.0
+_AT_ONCE = 1000
+
+
+class Retention:
+    """The hourly clean-up; 0 days keep events, or attempts to deliver them, for good."""
+
+    def __init__(self, db: Database, *, event_days: int, attempt_days: int, clock: Clock) -> None:
+        self._db = db
+        self._event_days = event_days
+        self._attempt_days = attempt_days
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Clean up now and every hour, until cancelled."""
+        while True:
+            try:
+                await self.turn()
+            except Exception as error:  # a loop's boundary: the next hour is another chance
+                log.exception("clean-up failed", error=str(error))
+            await asyncio.sleep(_EVERY_SECONDS)
+
+    async def turn(self) -> None:
+        """Delete what is too old, in small parts, so that nobody waits long for the writer."""
+        now = self._clock()
+        await self._db.write(lambda unit: idempotency.delete_before(unit, now - IDEMPOTENCY))
+        if self._attempt_days:
+            before = now - timedelta(days=self._attempt_days)
+            await self._in_parts(lambda unit: deliveries.delete_attempts_before(unit, before, _AT_ONCE))
+        if self._event_days:
+            before = now - timedelta(days=self._event_days)
+            for livemode in (True, False):
+                await self._in_parts(partial(events.delete_before, livemode=livemode, moment=before, limit=_AT_ONCE))
+
+    async def _in_parts(self, delete: Callable[[WriteUnit], int]) -> None:
+        while await self._db.write(delete):
+            pass

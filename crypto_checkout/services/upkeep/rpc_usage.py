@@ -1,0 +1,77 @@
+"""Keep account of how much the RPC providers are asked, so that a plan's limits don't come as a surprise.
+
+Counted in memory and written once a minute: a process that is killed loses that minute. What was counted around
+midnight goes to the day on which it is written.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Protocol
+
+from crypto_checkout.core.diagnosis.rpc_usage import Usage
+from crypto_checkout.log import get_logger
+from crypto_checkout.store import rpc_usage
+from crypto_checkout.store.database import Database, WriteUnit
+from crypto_checkout.store.rpc_usage import DayOfUse
+
+log = get_logger("rpc")
+
+KEPT_DAYS = 30
+
+_EVERY_SECONDS = 60.0
+
+
+class Meter(Protocol):
+    """Counts for one chain; see `chain.rpc.meter`."""
+
+    chain_id: int
+
+    def take(self) -> Mapping[str, Usage]:
+        """Return the counts since the last time, by provider."""
+
+    def put_back(self, taken: Mapping[str, Usage]) -> None:
+        """Have counts taken again."""
+
+
+class RpcUsage:
+    """Writes what the meters count; where they count nothing, nothing is written."""
+
+    def __init__(self, db: Database, meters: Sequence[Meter]) -> None:
+        self._db = db
+        self._meters = meters
+
+    async def run(self) -> None:
+        """Write once a minute, and once more when cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(_EVERY_SECONDS)
+                await self._try()
+        finally:
+            await self._try()
+
+    async def turn(self) -> None:
+        """Write what was counted since the last time."""
+        counted = [(meter, meter.take()) for meter in self._meters]
+        if not any(usage for _, usage in counted):
+            return
+
+        def store(unit: WriteUnit) -> None:
+            today = unit.now.date()
+            for meter, taken in counted:
+                for provider, used in taken.items():
+                    rpc_usage.add(unit, DayOfUse(today, meter.chain_id, provider, used))
+            rpc_usage.forget_before(unit, today - timedelta(days=KEPT_DAYS - 1))
+
+        try:
+            await self._db.write(store)
+        except BaseException:  # nothing was stored, whatever it was  # a loop's boundary
+            for meter, taken in counted:
+                meter.put_back(taken)
+            raise
+
+    async def _try(self) -> None:
+        try:
+            await self.turn()
+        except Exception as error:  # noqa: BLE001 - the next minute writes it  # a loop's boundary
+            log.warning("what the providers were asked can't be written", error=str(error))

@@ -1,0 +1,122 @@
+"""Write down what came of an attempt: the attempt, what is next, and the end of an endpoint that only ever fails.
+
+All of it is one unit of work. Sending is `services.webhooks.dispatcher`.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from crypto_checkout import metrics
+from crypto_checkout.core.moments import Clock
+from crypto_checkout.core.public import render
+from crypto_checkout.core.webhooks.delivery import Attempt, DeliveryStatus
+from crypto_checkout.core.webhooks.endpoint import Endpoint, Failing
+from crypto_checkout.core.webhooks.events import EventType
+from crypto_checkout.log import get_logger
+from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.store.database import WriteUnit
+from crypto_checkout.store.webhooks import deliveries, endpoint_cleanup, endpoints
+from crypto_checkout.store.webhooks.deliveries import Due
+from crypto_checkout.webhooks import schedule
+from crypto_checkout.webhooks.send import Outcome
+
+log = get_logger("dispatcher")
+
+GONE = "The endpoint answered 410 Gone."
+HOPELESS = "Nothing but failures for 5 days. The last one: {last}"
+
+
+class Recorder:
+    """Records the attempts of one mode, by that mode's clock."""
+
+    def __init__(self, events: Events, *, retry_seconds: Sequence[int], clock: Clock) -> None:
+        self._events = events
+        self._retry_seconds = retry_seconds
+        self._clock = clock
+
+    def record(self, unit: WriteUnit, delivery: Due, started_at: datetime, outcome: Outcome) -> None:
+        """Store an attempt and where its delivery stands; nothing where that was deleted or replayed meanwhile."""
+        now = self._clock()
+        attempt = Attempt(
+            number=delivery.attempts + 1,
+            started_at=started_at,
+            duration_ms=outcome.duration_ms,
+            status_code=outcome.status_code,
+            error=outcome.error,
+            detail=outcome.detail,
+            excerpt=outcome.excerpt,
+        )
+        endpoint = None if outcome.is_success else endpoints.get(unit, delivery.endpoint_id)
+        # An answer of the URL of before says nothing about the endpoint of now.
+        is_its_own = endpoint is not None and endpoint.active and endpoint.url == delivery.url
+        status, next_at = self._next(now, attempt.number - delivery.replayed_from, outcome, may_end=is_its_own)
+        if endpoint is not None and not endpoint.active:
+            status, next_at = DeliveryStatus.ABANDONED, None  # it was switched off while this was under way
+        if not deliveries.record_attempt(unit, delivery, attempt, status, next_at):
+            return
+        if outcome.is_success:
+            endpoints.set_failing(unit, delivery.endpoint_id, None)
+        elif endpoint is not None and is_its_own:
+            self._count_failure(unit, endpoint, now, outcome)
+        unit.after_commit(lambda: _count_attempt(delivery, outcome, status))
+
+    def _next(
+        self, now: datetime, attempts_made: int, outcome: Outcome, *, may_end: bool
+    ) -> tuple[DeliveryStatus, datetime | None]:
+        if outcome.is_success:
+            return DeliveryStatus.SUCCEEDED, None
+        delay = schedule.next_delay_seconds(
+            attempts_made,
+            self._retry_seconds,
+            jitter=random.uniform(-1, 1),  # noqa: S311 - it spreads load, nothing depends on it
+            retry_after_seconds=outcome.retry_after_seconds,
+        )
+        if delay is None or (outcome.is_gone and may_end):
+            return DeliveryStatus.ABANDONED, None
+        return DeliveryStatus.PENDING, now + timedelta(seconds=delay)
+
+    def _count_failure(self, unit: WriteUnit, endpoint: Endpoint, now: datetime, outcome: Outcome) -> None:
+        before = endpoint.failing
+        failing = before.again(now) if before is not None else Failing(now, now)
+        if outcome.is_gone:
+            self._disable(unit, replace(endpoint, failing=failing), GONE)
+        elif failing.is_hopeless(now):
+            self._disable(unit, replace(endpoint, failing=failing), HOPELESS.format(last=outcome.detail))
+        elif failing != before:
+            endpoints.set_failing(unit, endpoint.id, failing)
+
+    def _disable(self, unit: WriteUnit, endpoint: Endpoint, reason: str) -> None:
+        since = endpoint.failing.since if endpoint.failing is not None else unit.now
+        off = switched_off(unit, replace(endpoint, disabled_reason=reason), since)
+        endpoints.update(unit, off)
+        self._events.record(unit, EventType.ENDPOINT_DISABLED, render.endpoint(off))
+        unit.after_commit(lambda: log.error("webhook endpoint disabled", endpoint=endpoint.id, error=reason))
+
+
+def switched_off(unit: WriteUnit, endpoint: Endpoint, failing_since: datetime) -> Endpoint:
+    """Give up what waits for an endpoint, and return it switched off; it is not stored yet.
+
+    It has missed what was given up since it began to fail, and what comes from now on.
+    """
+    first = endpoint_cleanup.first_missed_at(unit, endpoint.id, min(failing_since, unit.now))
+    endpoint_cleanup.give_up_waiting(unit, endpoint.id)
+    moments = [moment for moment in (endpoint.missed_since, first, unit.now) if moment is not None]
+    return replace(endpoint, active=False, missed_since=min(moments), failing=None, updated_at=unit.now)
+
+
+def _count_attempt(delivery: Due, outcome: Outcome, status: DeliveryStatus) -> None:
+    metrics.WEBHOOK_ATTEMPTS.labels("succeeded" if outcome.is_success else "failed").inc()
+    metrics.WEBHOOK_SECONDS.observe(outcome.duration_ms / 1000)
+    say = log.debug if outcome.is_success else log.warning
+    say(
+        "webhook delivered" if outcome.is_success else "webhook attempt failed",
+        webhook_event=delivery.event_id,
+        event_type=delivery.event_type,
+        endpoint=delivery.endpoint_id,
+        attempt=delivery.attempts + 1,
+        status=status,
+        duration_ms=outcome.duration_ms,
+        **({} if outcome.detail is None else {"error": outcome.detail}),
+    )

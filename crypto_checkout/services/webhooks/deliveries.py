@@ -1,0 +1,145 @@
+"""What merchants see and do about deliveries: list them, try an endpoint, send again.
+
+Sending itself is `services.webhooks.dispatcher`.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+
+from crypto_checkout.core import ids
+from crypto_checkout.core.errors import ResourceNotFound
+from crypto_checkout.core.moments import Clock
+from crypto_checkout.core.public import render
+from crypto_checkout.core.public.types import AttemptedResource, DeliveryResource, ReplayResource, SessionResource
+from crypto_checkout.core.webhooks.delivery import Attempt, DeliveryStatus
+from crypto_checkout.core.webhooks.endpoint import ALL_EVENTS, Endpoint
+from crypto_checkout.core.webhooks.events import Event, EventType
+from crypto_checkout.services.webhooks.dispatcher import Sender
+from crypto_checkout.services.webhooks.outbox import to_body
+from crypto_checkout.store import paging
+from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+from crypto_checkout.store.webhooks import deliveries, endpoints, replays
+from crypto_checkout.store.webhooks import events as event_store
+from crypto_checkout.webhooks import signing
+
+
+class Deliveries:
+    """The deliveries of both modes.
+
+    Args:
+        db: where they are.
+        sender: sends the test of an endpoint.
+        wake: tells the dispatcher of a mode in this process.
+        clock: the time.
+        example: makes the paid session that a test of an endpoint carries.
+
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        sender: Sender,
+        wake: Callable[[bool], None],
+        clock: Clock,
+        example: Callable[[], SessionResource],
+    ) -> None:
+        self._db = db
+        self._sender = sender
+        self._wake = wake
+        self._clock = clock
+        self._example = example
+
+    async def listed(
+        self, livemode: bool, endpoint_id: str, status: DeliveryStatus | None, window: paging.Window
+    ) -> paging.Page[DeliveryResource]:
+        """Return a page of an endpoint's deliveries. Raises ResourceNotFound."""
+
+        def read(unit: ReadUnit) -> paging.Page[DeliveryResource]:
+            endpoint = _found(unit, endpoint_id, livemode)
+            return deliveries.listed(unit, endpoint.id, status, window).map(render.delivery)
+
+        return await self._db.read(read)
+
+    async def get(self, livemode: bool, endpoint_id: str, event_id: str) -> tuple[DeliveryResource, str]:
+        """Return one delivery, and the body that is sent. Raises ResourceNotFound."""
+
+        def read(unit: ReadUnit) -> tuple[DeliveryResource, str]:
+            endpoint = _found(unit, endpoint_id, livemode)
+            delivery, body = (
+                deliveries.of_event(unit, endpoint.id, event_id),
+                event_store.body(unit, event_id, livemode),
+            )
+            if delivery is None or body is None:
+                raise ResourceNotFound(f"There is no delivery of event {event_id[:40]} to this endpoint.")
+            return render.delivery(delivery), body
+
+        return await self._db.read(read)
+
+    async def test(self, livemode: bool, endpoint_id: str) -> AttemptedResource:
+        """Send a made-up `session.paid` to an endpoint, once, and say what came of it. Nothing is stored.
+
+        Its event says `livemode: false`, whichever mode the endpoint is of. Raises ResourceNotFound.
+        """
+        endpoint = await self._db.read(lambda unit: _found(unit, endpoint_id, livemode))
+        session = self._example()
+        started_at = self._clock()
+        event_id = session["id"].replace(ids.SESSION, ids.EVENT, 1)
+        event = Event(event_id, False, EventType.SESSION_PAID, started_at, session)
+        body = to_body(render.event(event)).encode()
+        headers = signing.headers(event.id, body, endpoint.secrets(started_at), int(started_at.timestamp()))
+        outcome = await self._sender.send(endpoint.url, headers, body)
+        attempt = Attempt(
+            number=1,
+            started_at=started_at,
+            duration_ms=outcome.duration_ms,
+            status_code=outcome.status_code,
+            error=outcome.error,
+            detail=outcome.detail,
+            excerpt=outcome.excerpt,
+        )
+        return {
+            "object": "webhook_attempt",
+            "endpointId": endpoint.id,
+            "succeeded": outcome.is_success,
+            "attempt": render.attempt(attempt),
+        }
+
+    def replay_event(self, livemode: bool, endpoint_id: str, event_id: str) -> Callable[[WriteUnit], ReplayResource]:
+        """Return the unit that has one event sent again. It raises ResourceNotFound."""
+
+        def work(unit: WriteUnit) -> ReplayResource:
+            endpoint = _found(unit, endpoint_id, livemode)
+            if event_store.body(unit, event_id, livemode) is None:
+                raise ResourceNotFound(f"There is no event {event_id[:40]} in this mode.", param="eventId")
+            return self._queued(unit, endpoint, replays.replay_event(unit, endpoint.id, event_id))
+
+        return work
+
+    def replay_since(self, livemode: bool, endpoint_id: str, since: datetime) -> Callable[[WriteUnit], ReplayResource]:
+        """Return the unit that has everything sent that an endpoint wants and has not taken since a moment.
+
+        That includes what happened while it was switched off. It raises ResourceNotFound.
+        """
+
+        def work(unit: WriteUnit) -> ReplayResource:
+            endpoint = _found(unit, endpoint_id, livemode)
+            types = None if ALL_EVENTS in endpoint.events else endpoint.events
+            queued, has_more = replays.replay_since(unit, endpoint.id, livemode, types, since)
+            if not has_more and endpoint.missed_since is not None and since <= endpoint.missed_since:
+                endpoints.update(unit, replace(endpoint, missed_since=None))
+            return self._queued(unit, endpoint, queued, has_more=has_more)
+
+        return work
+
+    def _queued(self, unit: WriteUnit, endpoint: Endpoint, queued: int, *, has_more: bool = False) -> ReplayResource:
+        unit.after_commit(partial(self._wake, endpoint.livemode))
+        return {"object": "webhook_replay", "endpointId": endpoint.id, "queued": queued, "hasMore": has_more}
+
+
+def _found(unit: ReadUnit, endpoint_id: str, livemode: bool) -> Endpoint:
+    endpoint = endpoints.get(unit, endpoint_id, livemode)
+    if endpoint is None:
+        raise ResourceNotFound(f"There is no webhook endpoint {endpoint_id[:40]} in this mode.")
+    return endpoint

@@ -1,0 +1,37 @@
+"""Clear what endpoints that were switched off or deleted left behind, part by part.
+
+All of it stands in the database: what a kill interrupts goes on at the next start.
+"""
+
+import asyncio
+from functools import partial
+
+from crypto_checkout.log import get_logger
+from crypto_checkout.store.database import Database
+from crypto_checkout.store.webhooks import endpoint_cleanup
+
+log = get_logger("leftovers")
+
+_EVERY_SECONDS = 5.0
+
+
+class Leftovers:
+    """The loop that clears, in both modes; between two parts others get the writer."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def run(self) -> None:
+        """Clear now and every few seconds, until cancelled."""
+        while True:
+            try:
+                await self.turn()
+            except Exception as error:  # a loop's boundary: the next turn is another chance
+                log.exception("what endpoints left behind could not be cleared", error=str(error))
+            await asyncio.sleep(_EVERY_SECONDS)
+
+    async def turn(self) -> None:
+        """Clear all that is there."""
+        for endpoint_id in await self._db.read(endpoint_cleanup.owners):
+            while await self._db.write(partial(endpoint_cleanup.clear, endpoint_id=endpoint_id)):
+                pass

@@ -1,0 +1,188 @@
+"""Make, show and delete webhook endpoints. Sending to them is `services.webhooks.dispatcher`."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from crypto_checkout.core import ids, urls
+from crypto_checkout.core.errors import InvalidBody, ResourceNotFound
+from crypto_checkout.core.public import render
+from crypto_checkout.core.public.types import DeletedResource, EndpointResource
+from crypto_checkout.core.webhooks.endpoint import Endpoint, Failing
+from crypto_checkout.core.webhooks.events import EventType
+from crypto_checkout.services.webhooks.attempts import switched_off
+from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.store import paging
+from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+from crypto_checkout.store.webhooks import deliveries, endpoint_cleanup
+from crypto_checkout.store.webhooks import endpoints as store
+from crypto_checkout.webhooks import guard, networks, signing
+
+_MOST_SHOWN = 200
+
+
+MOST_ENDPOINTS = 50
+"""In each mode: every event looks at all of them, and each may take a slot of the deliveries."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewEndpoint:
+    """What the merchant says of a new endpoint; `events` are event types, or only `"*"`."""
+
+    url: str
+    events: tuple[str, ...]
+    description: str | None = None
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How an endpoint fares: its failures since the last success, and the deliveries that are to be tried again.
+
+    `old_secrets_until` is when the last secret ends that still signs beside the newest; None where none does.
+    """
+
+    endpoint: EndpointResource
+    failing: Failing | None
+    retrying: int
+    old_secrets_until: datetime | None
+
+
+class Endpoints:
+    """The webhook endpoints of both modes."""
+
+    def __init__(self, db: Database, events: Events, *, reach: networks.Reach) -> None:
+        self._db = db
+        self._events = events
+        self._reach = reach
+
+    def create(self, livemode: bool, new: NewEndpoint) -> Callable[[WriteUnit], EndpointResource]:
+        """Return the unit that stores a new endpoint; its result holds the secret, this once.
+
+        Raises InvalidBody for a URL that nothing could or should be sent to.
+        """
+        self._check_url(new.url, livemode)
+
+        def make(unit: WriteUnit) -> EndpointResource:
+            if store.count(unit, livemode) >= MOST_ENDPOINTS:
+                raise InvalidBody(f"There are {MOST_ENDPOINTS} webhook endpoints in this mode; delete one first.")
+            endpoint = Endpoint(
+                id=unit.new_id(ids.ENDPOINT),
+                livemode=livemode,
+                url=new.url,
+                events=new.events,
+                description=new.description,
+                active=new.active,
+                disabled_reason=None,
+                secret=signing.new_secret(secrets.token_bytes(signing.ENTROPY_BYTES)),
+                created_at=unit.now,
+                updated_at=unit.now,
+            )
+            store.insert(unit, endpoint)
+            resource = self._recorded(unit, EventType.ENDPOINT_CREATED, endpoint)
+            return {**resource, "secret": endpoint.secret}
+
+        return make
+
+    async def get(self, livemode: bool, endpoint_id: str) -> EndpointResource:
+        """Return an endpoint. Raises ResourceNotFound."""
+        return render.endpoint(await self._db.read(lambda unit: _found(unit, endpoint_id, livemode)))
+
+    async def listed(self, livemode: bool, window: paging.Window) -> paging.Page[EndpointResource]:
+        """Return a page of endpoints."""
+        return (await self._db.read(lambda unit: store.listed(unit, livemode, window))).map(render.endpoint)
+
+    async def health(self, livemode: bool, endpoint_id: str) -> Health:
+        """Return how an endpoint fares. Raises ResourceNotFound."""
+        return await self._db.read(lambda unit: _health(unit, _found(unit, endpoint_id, livemode)))
+
+    async def healths(self, livemode: bool) -> list[Health]:
+        """Return how all endpoints of a mode fare, the newest first."""
+        return await self._db.read(
+            lambda unit: [_health(unit, endpoint) for endpoint in reversed(store.all_of(unit, livemode))]
+        )
+
+    def update(
+        self, livemode: bool, endpoint_id: str, changes: Mapping[str, Any]
+    ) -> Callable[[WriteUnit], EndpointResource]:
+        """Return the unit that changes `url`, `events`, `description` or `active`; switching on clears the reason.
+
+        Raises InvalidBody as `create` does; the unit raises ResourceNotFound.
+        """
+        if "url" in changes:
+            self._check_url(changes["url"], livemode)
+
+        def work(unit: WriteUnit) -> EndpointResource:
+            before = _found(unit, endpoint_id, livemode)
+            endpoint = replace(before, **changes, updated_at=unit.now)
+            if endpoint.url != before.url:
+                endpoint = replace(endpoint, failing=None)
+            if endpoint.active:
+                endpoint = replace(endpoint, disabled_reason=None)
+            elif before.active:
+                endpoint = switched_off(unit, endpoint, unit.now)
+            store.update(unit, endpoint)
+            return self._recorded(unit, EventType.ENDPOINT_UPDATED, endpoint)
+
+        return work
+
+    def rotate_secret(
+        self, livemode: bool, endpoint_id: str, overlap_seconds: int
+    ) -> Callable[[WriteUnit], EndpointResource]:
+        """Return the unit that makes a new secret; the old one signs beside it for a while, as do those before it.
+
+        Its result holds the new secret, this once. It raises ResourceNotFound.
+        """
+
+        def work(unit: WriteUnit) -> EndpointResource:
+            before = _found(unit, endpoint_id, livemode)
+            new = signing.new_secret(secrets.token_bytes(signing.ENTROPY_BYTES))
+            endpoint = before.rotated(new, unit.now, timedelta(seconds=overlap_seconds))
+            store.update(unit, endpoint)
+            resource = self._recorded(unit, EventType.ENDPOINT_UPDATED, endpoint)
+            return {**resource, "secret": endpoint.secret}
+
+        return work
+
+    def delete(self, livemode: bool, endpoint_id: str) -> Callable[[WriteUnit], DeletedResource]:
+        """Return the unit that removes an endpoint and its deliveries. It raises ResourceNotFound."""
+
+        def remove(unit: WriteUnit) -> DeletedResource:
+            endpoint = _found(unit, endpoint_id, livemode)
+            endpoint_cleanup.delete(unit, endpoint.id)
+            self._recorded(unit, EventType.ENDPOINT_DELETED, endpoint)
+            return render.deleted(endpoint.id, "webhook_endpoint")
+
+        return remove
+
+    def _check_url(self, url: str, livemode: bool) -> None:
+        if urls.has_unsafe_characters(url):
+            raise InvalidBody("url: must have no spaces, line breaks or backslashes.", param="url")
+        try:
+            guard.check_url(url, reach=self._reach, allow_http=not livemode)
+        except ValueError as error:
+            raise InvalidBody(f"url: {str(error)[:_MOST_SHOWN].rstrip('.')}.", param="url") from error
+
+    def _recorded(self, unit: WriteUnit, event_type: EventType, endpoint: Endpoint) -> EndpointResource:
+        resource = render.endpoint(endpoint)
+        self._events.record(unit, event_type, resource)
+        return resource
+
+
+def _health(unit: ReadUnit, endpoint: Endpoint) -> Health:
+    ends = [old.until for old in endpoint.old_secrets if unit.now < old.until]
+    return Health(
+        endpoint=render.endpoint(endpoint),
+        failing=endpoint.failing,
+        retrying=deliveries.failing(unit, endpoint.id),
+        old_secrets_until=max(ends, default=None),
+    )
+
+
+def _found(unit: ReadUnit, endpoint_id: str, livemode: bool) -> Endpoint:
+    endpoint = store.get(unit, endpoint_id, livemode)
+    if endpoint is None:
+        raise ResourceNotFound(f"There is no webhook endpoint {endpoint_id[:40]} in this mode.")
+    return endpoint

@@ -1,0 +1,45 @@
+"""Record that something happened: the event and its deliveries, in the unit that made it happen."""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from crypto_checkout import metrics
+from crypto_checkout.core import ids
+from crypto_checkout.core.public import render
+from crypto_checkout.core.webhooks.events import Event, EventType
+from crypto_checkout.store.database import WriteUnit
+from crypto_checkout.store.webhooks import deliveries, endpoints
+from crypto_checkout.store.webhooks import events as store
+
+
+def _nobody(_: bool) -> None:
+    """Wake nobody: the dispatcher of another process will find the rows."""
+
+
+class Events:
+    """The outbox's writing side; `wake` tells this process's dispatcher of a mode (True: live) after the commit."""
+
+    def __init__(self, wake: Callable[[bool], None] = _nobody) -> None:
+        self.wake = wake
+
+    def record(self, unit: WriteUnit, event_type: EventType, resource: Mapping[str, Any]) -> None:
+        """Store an event with the resource as it is now, and a delivery for each endpoint that wants it.
+
+        Its mode is the resource's.
+        """
+        event = Event(unit.new_id(ids.EVENT), resource["livemode"], event_type, unit.now, resource)
+        seq = store.insert(unit, event, resource["id"], to_body(render.event(event)))
+        wanting = [each for each in endpoints.active(unit, event.livemode) if each.wants(event.type)]
+        for endpoint in wanting:
+            deliveries.enqueue(unit, seq, endpoint.id)
+        if wanting:
+            unit.after_commit(partial(self.wake, event.livemode))
+        mode = "live" if event.livemode else "test"
+        unit.after_commit(metrics.EVENTS.labels(event_type, mode).inc)
+
+
+def to_body(resource: Mapping[str, Any]) -> str:
+    """Write a resource as JSON: the text that is stored, signed and sent."""
+    return json.dumps(resource, ensure_ascii=False, separators=(",", ":"))

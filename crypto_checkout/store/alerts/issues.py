@@ -1,0 +1,99 @@
+"""What needs a person, as far as the tables know. Each question is answered by an index that holds only such rows."""
+
+from dataclasses import dataclass
+
+from crypto_checkout.core.checkout.session import Session, Status
+from crypto_checkout.core.ledger.payment import Transfer
+from crypto_checkout.store.checkout import sessions
+from crypto_checkout.store.database import ReadUnit, WriteUnit
+from crypto_checkout.store.ledger import payments
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """Money at a session's address that doesn't count: late, or unasked; `seq` is its row's."""
+
+    seq: int
+    session: Session
+    chain_id: int
+    transfer: Transfer
+
+
+def in_status(unit: ReadUnit, livemode: bool, status: Status, limit: int) -> list[Session]:
+    """Return the newest sessions in a status that nobody has put aside."""
+    rows = unit.all(
+        """
+        SELECT id FROM checkout_sessions
+        WHERE livemode = :livemode AND status = :status
+          AND NOT EXISTS (SELECT 1 FROM attention_dismissed WHERE cause = :status || ':' || checkout_sessions.id)
+        ORDER BY seq DESC
+        LIMIT :limit
+        """,
+        {"livemode": int(livemode), "status": status, "limit": limit},
+    )
+    found = sessions.by_ids(unit, [row["id"] for row in rows])
+    return [found[row["id"]] for row in rows]
+
+
+def late(unit: ReadUnit, livemode: bool, limit: int) -> list[Stray]:
+    """Return the newest payments that came too late, aren't accepted, and that nobody has put aside."""
+    return _strays(unit, "payments", "late_payment", "canonical = 1 AND counted = 0", livemode, limit)
+
+
+def unmatched(unit: ReadUnit, livemode: bool, limit: int) -> list[Stray]:
+    """Return the newest money that nobody asked for and nobody has put aside."""
+    return _strays(unit, "unmatched_payments", "unmatched", "canonical = 1", livemode, limit)
+
+
+def why_failing(unit: ReadUnit, endpoint_id: str) -> str | None:
+    """Return why the last attempt of a delivery failed that an endpoint didn't take; None where no attempt is kept."""
+    row = unit.one(
+        """
+        SELECT COALESCE(
+            (SELECT MAX(seq) FROM deliveries WHERE endpoint_id = :endpoint_id AND status = 'pending' AND attempts > 0),
+            (SELECT MAX(seq) FROM deliveries WHERE endpoint_id = :endpoint_id AND status = 'abandoned')
+        ) AS seq
+        """,
+        {"endpoint_id": endpoint_id},
+    )
+    attempt = unit.one(
+        """
+        SELECT detail FROM delivery_attempts
+        WHERE delivery_seq = :seq
+        ORDER BY number DESC
+        LIMIT 1
+        """,
+        {"seq": row["seq"] if row else None},
+    )
+    return attempt["detail"] if attempt else None
+
+
+def dismiss(unit: WriteUnit, cause: str) -> None:
+    """Put a cause aside for good. Doing it again changes nothing."""
+    unit.run(
+        """
+        INSERT INTO attention_dismissed (cause, dismissed_at)
+        VALUES (:cause, :now)
+        ON CONFLICT (cause) DO NOTHING
+        """,
+        {"cause": cause, "now": unit.now_text},
+    )
+
+
+def _strays(unit: ReadUnit, table: str, kind: str, condition: str, livemode: bool, limit: int) -> list[Stray]:
+    rows = unit.all(
+        f"""
+        SELECT * FROM {table}
+        WHERE livemode = :livemode AND {condition}
+          AND NOT EXISTS (SELECT 1 FROM attention_dismissed WHERE cause = :kind || ':' || CAST({table}.seq AS TEXT))
+        ORDER BY seq DESC
+        LIMIT :limit
+        """,  # noqa: S608 - names and conditions of this room only
+        {"livemode": int(livemode), "kind": kind, "limit": limit},
+    )
+    owners = sessions.by_ids(unit, {row["session_id"] for row in rows})
+    return [
+        Stray(row["seq"], owner, row["chain_id"], payments.read(row, owner.address).transfer)
+        for row in rows
+        for owner in (owners[row["session_id"]],)
+    ]

@@ -1,0 +1,36 @@
+"""The next derivation index of each wallet. An index is never given out twice."""
+
+from crypto_checkout.store.database import ReadUnit, WriteUnit
+
+
+def take_index(unit: WriteUnit, wallet_id: str) -> int:
+    """Take the wallet's next index; it is gone once the unit is committed."""
+    row = unit.one(
+        """
+        INSERT INTO wallets (wallet_id, next_index)
+        VALUES (:wallet_id, 1)
+        ON CONFLICT (wallet_id) DO UPDATE SET next_index = wallets.next_index + 1
+        RETURNING next_index - 1 AS taken
+        """,
+        {"wallet_id": wallet_id},
+    )
+    assert row is not None, "RETURNING gives the row"
+    return int(row["taken"])
+
+
+def next_index(unit: ReadUnit, wallet_id: str) -> int:
+    """Return the index that would be taken next."""
+    row = unit.one("SELECT next_index FROM wallets WHERE wallet_id = :wallet_id", {"wallet_id": wallet_id})
+    return int(row["next_index"]) if row else 0
+
+
+def move_past(unit: WriteUnit, wallet_id: str, index: int) -> None:
+    """Make sure that no index up to this one is taken any more."""
+    unit.run(
+        """
+        INSERT INTO wallets (wallet_id, next_index)
+        VALUES (:wallet_id, :next)
+        ON CONFLICT (wallet_id) DO UPDATE SET next_index = :next WHERE wallets.next_index < :next
+        """,
+        {"wallet_id": wallet_id, "next": index + 1},
+    )

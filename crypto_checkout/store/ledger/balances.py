@@ -1,0 +1,87 @@
+"""What the addresses of sessions should hold of a chain's native coin: more than that is an internal transfer."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from crypto_checkout.core import moments
+from crypto_checkout.core.address import Address
+from crypto_checkout.store.database import ReadUnit, WriteUnit
+
+_WATCHED = """
+    SELECT checkout_sessions.id, checkout_sessions.address, grace_until, balances.units
+    FROM checkout_sessions
+    LEFT JOIN balances ON balances.chain_id = :chain_id AND balances.session_id = checkout_sessions.id
+    WHERE livemode = :livemode AND
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A session whose address is compared; `units` is what it should hold now, None where nobody has looked yet."""
+
+    session_id: str
+    address: Address
+    grace_until: datetime
+    units: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What the address of a session should hold from a block on."""
+
+    session_id: str
+    block_number: int
+    units: int
+
+
+def watched(unit: ReadUnit, chain_id: int, livemode: bool, since: datetime) -> list[Watched]:
+    """Return the sessions of a mode, on whatever chain, whose time, grace included, ends after a moment."""
+    condition = "grace_until > :since"
+    return _watched(unit, condition, {"chain_id": chain_id, "livemode": int(livemode), "since": moments.to_text(since)})
+
+
+def watched_after(unit: ReadUnit, chain_id: int, livemode: bool, place: int) -> list[Watched]:
+    """Return the sessions of a mode that were made after the one at a place."""
+    return _watched(unit, "seq > :place", {"chain_id": chain_id, "livemode": int(livemode), "place": place})
+
+
+def last_place(unit: ReadUnit) -> int:
+    """Return the place of the newest session: later ones have a higher one."""
+    row = unit.one("SELECT MAX(seq) AS place FROM checkout_sessions")
+    return 0 if row is None or row["place"] is None else int(row["place"])
+
+
+def _watched(unit: ReadUnit, condition: str, parameters: dict[str, int | str]) -> list[Watched]:
+    rows = unit.all(_WATCHED + condition, parameters)
+    return [
+        Watched(row[0], Address(row[1]), moments.from_text(row[2]), None if row[3] is None else int(row[3]))
+        for row in rows
+    ]
+
+
+def save(unit: WriteUnit, chain_id: int, found: Iterable[Balance]) -> None:
+    """Store what addresses should hold from now on."""
+    for balance in found:
+        unit.run(
+            """
+            INSERT INTO balances (chain_id, session_id, block_number, units)
+            VALUES (:chain_id, :session_id, :block_number, :units)
+            ON CONFLICT (chain_id, session_id) DO UPDATE
+            SET block_number = excluded.block_number, units = excluded.units
+            """,
+            {
+                "session_id": balance.session_id,
+                "chain_id": chain_id,
+                "block_number": balance.block_number,
+                "units": str(balance.units),
+            },
+        )
+
+
+def forget_above(unit: WriteUnit, chain_id: int, number: int) -> None:
+    """Forget what was true in blocks above a number only: it is read again at that block."""
+    unit.run(
+        "DELETE FROM balances WHERE chain_id = :chain_id AND block_number > :number",
+        {"chain_id": chain_id, "number": number},
+    )

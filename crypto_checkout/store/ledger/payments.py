@@ -1,0 +1,198 @@
+"""Payments: every transfer to a session's address that a canonical block ever held. Never deleted."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from crypto_checkout.core import moments
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.checkout.session import Session
+from crypto_checkout.core.diagnosis.explanation import Recorded
+from crypto_checkout.core.ledger.assess import deep_from
+from crypto_checkout.core.ledger.payment import Kind, Payment, Transfer
+from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
+from crypto_checkout.store.ledger.cursors import KEPT_BLOCKS
+
+_NAMES = (
+    "tx_hash", "log_index", "kind", "sender", "contract", "units", "block_number", "block_hash", "block_time",
+    "canonical",
+)  # fmt: skip
+_COLUMNS = ", ".join(_NAMES)
+
+_KINDS = {kind.value: kind for kind in Kind}
+
+
+def record(unit: WriteUnit, session: Session, transfer: Transfer) -> bool:
+    """Store a transfer to a session's address; return whether it is news.
+
+    A transaction that is mined again after a reorg is the same payment in another block; a transfer without a known
+    transaction belongs to its block. Recording twice changes nothing.
+    """
+    changed = unit.run(
+        """
+        INSERT INTO payments (
+            session_id, livemode, chain_id, tx_hash, log_index, kind, sender, contract, units, block_number,
+            block_hash, block_time, canonical, recorded_at
+        )
+        VALUES (
+            :session_id, :livemode, :chain_id, :tx_hash, :log_index, :kind, :sender, :contract, :units, :block_number,
+            :block_hash, :block_time, 1, :recorded_at
+        )
+        ON CONFLICT (chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1)) DO UPDATE
+        SET block_number = excluded.block_number, block_hash = excluded.block_hash, block_time = excluded.block_time,
+            sender = excluded.sender, units = excluded.units, canonical = 1
+        WHERE payments.canonical = 0
+        """,
+        {
+            "session_id": session.id,
+            "livemode": int(session.livemode),
+            "chain_id": session.asset.chain_id,
+            "tx_hash": transfer.tx_hash,
+            "log_index": transfer.log_index,
+            "kind": transfer.kind,
+            "sender": transfer.sender,
+            "contract": transfer.contract,
+            "units": str(transfer.units),
+            "block_number": transfer.block_number,
+            "block_hash": transfer.block_hash,
+            "block_time": moments.to_text(transfer.block_time),
+            "recorded_at": unit.now_text,
+        },
+    )
+    return changed > 0
+
+
+def of_session(unit: ReadUnit, session: Session) -> list[Payment]:
+    """Return the payments of a session, in the order of the chain; those of orphaned blocks too."""
+    rows = unit.all(
+        f"""
+        SELECT {_COLUMNS} FROM payments
+        WHERE session_id = :session_id
+        ORDER BY block_number, log_index, seq
+        """,  # noqa: S608 - the names above
+        {"session_id": session.id},
+    )
+    return _payments(rows, session.address)
+
+
+def of_sessions(unit: ReadUnit, sessions: Sequence[Session]) -> dict[str, list[Payment]]:
+    """Return the payments of several sessions (at most a page of them) by session, each as `of_session` does."""
+    if not sessions:
+        return {}
+    names = {f"s{place}": session.id for place, session in enumerate(sessions)}
+    rows = unit.all(
+        f"""
+        SELECT session_id, {_COLUMNS} FROM payments
+        WHERE session_id IN ({", ".join(":" + name for name in names)})
+        ORDER BY session_id, block_number, log_index, seq
+        """,  # noqa: S608 - the names above, and parameter names
+        names,
+    )
+    of: dict[str, list[Sequence[Any]]] = {session.id: [] for session in sessions}
+    for session_id, *row in rows:
+        of[session_id].append(row)
+    return {session.id: _payments(of[session.id], session.address) for session in sessions}
+
+
+def recorded(unit: ReadUnit, session: Session) -> list[Recorded]:
+    """Return the payments of a session with when they were recorded, oldest first; those of orphaned blocks too."""
+    rows = unit.all("SELECT * FROM payments WHERE session_id = :id ORDER BY seq", {"id": session.id})
+    return [_recorded(row, session.address) for row in rows]
+
+
+def sessions_of(unit: ReadUnit, chain_id: int, tx_or_block_hash: str) -> list[str]:
+    """Return the ids of the sessions that a transaction paid; by a block's hash, those paid by unnamed ones in it."""
+    rows = unit.all(
+        """
+        SELECT DISTINCT session_id FROM payments
+        WHERE chain_id = :chain_id AND COALESCE(tx_hash, block_hash) = :hash
+        """,
+        {"chain_id": chain_id, "hash": tx_or_block_hash},
+    )
+    return [row["session_id"] for row in rows]
+
+
+def _recorded(row: Row, to: Address) -> Recorded:
+    at = moments.from_text(row["recorded_at"])
+    return Recorded(read(row, to), row["chain_id"], at, is_asked_for=True)
+
+
+def has_any(unit: ReadUnit, session_id: str) -> bool:
+    """Tell whether anything was ever paid for a session, in blocks that are orphaned by now too."""
+    return unit.one("SELECT 1 FROM payments WHERE session_id = :id LIMIT 1", {"id": session_id}) is not None
+
+
+def coins(unit: ReadUnit, session_id: str, chain_id: int) -> int:
+    """Return what has arrived for a session in canonical blocks of a chain, counted or not, in its native coin."""
+    rows = unit.all(
+        """
+        SELECT units FROM payments
+        WHERE session_id = :session_id AND chain_id = :chain_id AND contract IS NULL AND canonical = 1
+        """,
+        {"session_id": session_id, "chain_id": chain_id},
+    )
+    return sum(int(row["units"]) for row in rows)
+
+
+def orphan_above(unit: WriteUnit, chain_id: int, number: int) -> list[str]:
+    """Mark the payments in blocks above a number as orphaned; return the ids of their sessions."""
+    rows = unit.all(
+        """
+        UPDATE payments
+        SET canonical = 0
+        WHERE chain_id = :chain_id AND block_number > :number AND canonical = 1
+        RETURNING session_id
+        """,
+        {"chain_id": chain_id, "number": number},
+    )
+    return sorted({row["session_id"] for row in rows})
+
+
+def made_shallow(unit: ReadUnit, chain_id: int, number: int) -> list[str]:
+    """Return the ids of sessions with payments that are not deep enough any more below this tip."""
+    rows = unit.all(
+        """
+        SELECT DISTINCT payments.session_id
+        FROM payments
+        JOIN checkout_sessions ON checkout_sessions.id = payments.session_id
+        WHERE payments.chain_id = :chain_id AND payments.block_number > :first AND canonical = 1
+            AND payments.block_number > :number - checkout_sessions.required_confirmations
+        """,
+        {"chain_id": chain_id, "number": number, "first": number - KEPT_BLOCKS},
+    )
+    return sorted(row["session_id"] for row in rows)
+
+
+def awaiting_depth(unit: ReadUnit, chain_id: int) -> list[tuple[Decimal, int]]:
+    """Return the block that will make each payment deep that sessions wait for, after the session's price in fiat."""
+    rows = unit.all(
+        """
+        SELECT DISTINCT fiat_amount, block_number, required_confirmations
+        FROM checkout_sessions
+        JOIN payments ON payments.session_id = checkout_sessions.id
+        WHERE checkout_sessions.chain_id = :chain_id AND awaits_depth = 1 AND canonical = 1
+        """,
+        {"chain_id": chain_id},
+    )
+    return [(Decimal(row[0]), deep_from(row[1], row[2])) for row in rows]
+
+
+def read(row: Row, to: Address) -> Payment:
+    """Return the payment that a row of this table holds; `to` is its session's address."""
+    (payment,) = _payments([[row[name] for name in _NAMES]], to)
+    return payment
+
+
+def _payments(rows: Iterable[Row | Sequence[Any]], to: Address) -> list[Payment]:
+    """Read rows of the columns above; fast, because dust can make there be many."""
+    times: dict[str, datetime] = {}
+    found = []
+    for tx_hash, log_index, kind, sender, contract, units, number, block_hash, time, canonical in rows:
+        if time not in times:
+            times[time] = moments.from_text(time)
+        transfer = Transfer(
+            to, sender, int(units), _KINDS[kind], contract, tx_hash, log_index, number, block_hash, times[time]
+        )
+        found.append(Payment(transfer, canonical=canonical == 1))
+    return found

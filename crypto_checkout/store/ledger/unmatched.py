@@ -1,0 +1,152 @@
+"""Money at a session's address that the session didn't ask for: another asset, or on another chain. It never counts."""
+
+from dataclasses import dataclass
+
+from crypto_checkout.core import moments
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.diagnosis.explanation import Recorded
+from crypto_checkout.core.ledger.payment import Kind, Payment, Transfer
+from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
+from crypto_checkout.store.paging import Page, Window, select
+
+_OF_SESSION = """
+    SELECT unmatched_payments.*, checkout_sessions.address
+    FROM unmatched_payments
+    JOIN checkout_sessions ON checkout_sessions.id = unmatched_payments.session_id
+    WHERE session_id = :session_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A payment that matches no session's terms; `session_id` says whose address it reached, `chain_id` where."""
+
+    session_id: str
+    chain_id: int
+    payment: Payment
+
+
+def record(unit: WriteUnit, session_id: str, chain_id: int, transfer: Transfer) -> bool:
+    """Store such a transfer; return whether it is news.
+
+    A transaction that is mined again after a reorg is the same in another block; a transfer without a known one belongs
+    to its block. Recording twice changes nothing.
+    """
+    changed = unit.run(
+        """
+        INSERT INTO unmatched_payments (
+            session_id, livemode, chain_id, tx_hash, log_index, kind, sender, contract, units, block_number,
+            block_hash, block_time, canonical, recorded_at
+        )
+        VALUES (
+            :session_id, (SELECT livemode FROM checkout_sessions WHERE id = :session_id), :chain_id, :tx_hash,
+            :log_index, :kind, :sender, :contract, :units, :block_number, :block_hash, :block_time, 1, :recorded_at
+        )
+        ON CONFLICT (chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1)) DO UPDATE
+        SET block_number = excluded.block_number, block_hash = excluded.block_hash, block_time = excluded.block_time,
+            sender = excluded.sender, contract = excluded.contract, units = excluded.units, canonical = 1
+        WHERE unmatched_payments.canonical = 0
+        """,
+        {
+            "session_id": session_id,
+            "chain_id": chain_id,
+            "tx_hash": transfer.tx_hash,
+            "log_index": transfer.log_index,
+            "kind": transfer.kind,
+            "sender": transfer.sender,
+            "contract": transfer.contract,
+            "units": str(transfer.units),
+            "block_number": transfer.block_number,
+            "block_hash": transfer.block_hash,
+            "block_time": moments.to_text(transfer.block_time),
+            "recorded_at": unit.now_text,
+        },
+    )
+    return changed > 0
+
+
+def of_session(unit: ReadUnit, session_id: str) -> list[Unmatched]:
+    """Return what reached a session's address and wasn't asked for, oldest first; that of orphaned blocks too."""
+    rows = unit.all(f"{_OF_SESSION} ORDER BY unmatched_payments.seq", {"session_id": session_id})
+    return [_unmatched(row, Address(row["address"])) for row in rows]
+
+
+def listed(unit: ReadUnit, livemode: bool, window: Window) -> Page[Unmatched]:
+    """Return a page of what stands in canonical blocks, the newest record first."""
+    conditions = ["livemode = :livemode", "canonical = 1"]
+    return select(unit, "unmatched_payments", conditions, {"livemode": int(livemode)}, window).map(
+        lambda row: _unmatched(row, _address(unit, row["session_id"]))
+    )
+
+
+def has_any(unit: ReadUnit, session_id: str) -> bool:
+    """Tell whether such money ever reached a session's address, in blocks that are orphaned by now too."""
+    return unit.one("SELECT 1 FROM unmatched_payments WHERE session_id = :id LIMIT 1", {"id": session_id}) is not None
+
+
+def coins(unit: ReadUnit, session_id: str, chain_id: int) -> int:
+    """Return what has reached a session's address unasked in canonical blocks of a chain, in its native coin."""
+    rows = unit.all(
+        """
+        SELECT units FROM unmatched_payments
+        WHERE session_id = :session_id AND chain_id = :chain_id AND contract IS NULL AND canonical = 1
+        """,
+        {"session_id": session_id, "chain_id": chain_id},
+    )
+    return sum(int(row["units"]) for row in rows)
+
+
+def recorded(unit: ReadUnit, session_id: str) -> list[Recorded]:
+    """Return the same with when they were recorded."""
+    rows = unit.all(f"{_OF_SESSION} ORDER BY unmatched_payments.seq", {"session_id": session_id})
+    return [
+        Recorded(each.payment, each.chain_id, moments.from_text(row["recorded_at"]), is_asked_for=False)
+        for row in rows
+        for each in (_unmatched(row, Address(row["address"])),)
+    ]
+
+
+def sessions_of(unit: ReadUnit, chain_id: int, tx_or_block_hash: str) -> list[str]:
+    """Return the ids of the sessions whose addresses a transaction, or an unnamed one in a block, reached unasked."""
+    rows = unit.all(
+        """
+        SELECT DISTINCT session_id FROM unmatched_payments
+        WHERE chain_id = :chain_id AND COALESCE(tx_hash, block_hash) = :hash
+        """,
+        {"chain_id": chain_id, "hash": tx_or_block_hash},
+    )
+    return [row["session_id"] for row in rows]
+
+
+def orphan_above(unit: WriteUnit, chain_id: int, number: int) -> None:
+    """Mark those in blocks above a number as orphaned."""
+    unit.run(
+        """
+        UPDATE unmatched_payments
+        SET canonical = 0
+        WHERE chain_id = :chain_id AND block_number > :number AND canonical = 1
+        """,
+        {"chain_id": chain_id, "number": number},
+    )
+
+
+def _address(unit: ReadUnit, session_id: str) -> Address:
+    row = unit.one("SELECT address FROM checkout_sessions WHERE id = :id", {"id": session_id})
+    assert row is not None, "sessions are never deleted"
+    return Address(row["address"])
+
+
+def _unmatched(row: Row, address: Address) -> Unmatched:
+    transfer = Transfer(
+        to=address,
+        sender=None if row["sender"] is None else Address(row["sender"]),
+        units=int(row["units"]),
+        kind=Kind(row["kind"]),
+        contract=None if row["contract"] is None else Address(row["contract"]),
+        tx_hash=row["tx_hash"],
+        log_index=row["log_index"],
+        block_number=row["block_number"],
+        block_hash=row["block_hash"],
+        block_time=moments.from_text(row["block_time"]),
+    )
+    return Unmatched(row["session_id"], row["chain_id"], Payment(transfer, canonical=bool(row["canonical"])))

@@ -1,0 +1,56 @@
+"""The trail of what was done by whom; lines are added, and only refused attempts to sign in are ever removed."""
+
+from datetime import datetime
+
+from crypto_checkout.core import moments
+from crypto_checkout.core.owner.audit import Actor, ActorKind, Entry
+from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
+from crypto_checkout.store.paging import Page, Window, select
+
+
+def insert(
+    unit: WriteUnit, actor: Actor, action: str, *, livemode: bool | None, subject: str | None, detail: str
+) -> None:
+    """Add a line of this moment."""
+    unit.run(
+        """
+        INSERT INTO audit (at, actor, login_id, address, action, livemode, subject, detail)
+        VALUES (:now, :actor, :login_id, :address, :action, :livemode, :subject, :detail)
+        """,
+        {
+            "now": unit.now_text,
+            "actor": actor.kind,
+            "login_id": actor.login_id,
+            "address": actor.address,
+            "action": action,
+            "livemode": None if livemode is None else int(livemode),
+            "subject": subject,
+            "detail": detail,
+        },
+    )
+
+
+def listed(unit: ReadUnit, livemode: bool, window: Window) -> Page[Entry]:
+    """Return a part of the trail: what is of this mode, or of none. The window's places are values of `seq`."""
+    mode = "(livemode IS NULL OR livemode = :livemode)"
+    return select(unit, "audit", [mode], {"livemode": int(livemode)}, window).map(_entry)
+
+
+def forget(unit: WriteUnit, action: str, before: datetime) -> None:
+    """Remove the lines of one action from before a moment."""
+    unit.run(
+        "DELETE FROM audit WHERE action = :action AND at < :before",
+        {"action": action, "before": moments.to_text(before)},
+    )
+
+
+def _entry(row: Row) -> Entry:
+    return Entry(
+        seq=row["seq"],
+        at=moments.from_text(row["at"]),
+        actor=Actor(ActorKind(row["actor"]), row["login_id"], row["address"]),
+        action=row["action"],
+        livemode=None if row["livemode"] is None else bool(row["livemode"]),
+        subject=row["subject"],
+        detail=row["detail"],
+    )

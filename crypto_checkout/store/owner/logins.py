@@ -1,0 +1,98 @@
+"""Logins of the dashboard, and the browsers that signed in before: of each only the digest of its token."""
+
+from datetime import datetime
+
+from crypto_checkout.core import moments
+from crypto_checkout.core.owner.account import Browser, Login
+from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
+
+
+def insert(unit: WriteUnit, login: Login, sha256: str) -> None:
+    """Store a new login."""
+    unit.run(
+        """
+        INSERT INTO logins (id, sha256, address, user_agent, created_at, seen_at, confirmed_at)
+        VALUES (:id, :sha256, :address, :user_agent, :created_at, :seen_at, :confirmed_at)
+        """,
+        {
+            "id": login.id,
+            "sha256": sha256,
+            "address": login.browser.address,
+            "user_agent": login.browser.user_agent,
+            "created_at": moments.to_text(login.created_at),
+            "seen_at": moments.to_text(login.seen_at),
+            "confirmed_at": moments.to_text(login.confirmed_at),
+        },
+    )
+
+
+def by_sha256(unit: ReadUnit, sha256: str) -> Login | None:
+    """Return the login whose token has this digest."""
+    row = unit.one("SELECT * FROM logins WHERE sha256 = :sha256", {"sha256": sha256})
+    return _login(row) if row else None
+
+
+def is_there(unit: ReadUnit, login_id: str) -> bool:
+    """Tell whether a login was not ended."""
+    return unit.one("SELECT 1 FROM logins WHERE id = :id", {"id": login_id}) is not None
+
+
+def everything(unit: ReadUnit) -> list[Login]:
+    """Return all logins, newest first."""
+    return [_login(row) for row in unit.all("SELECT * FROM logins ORDER BY seq DESC")]
+
+
+def mark_seen(unit: WriteUnit, login_id: str) -> None:
+    """Note that a login is used now."""
+    unit.run("UPDATE logins SET seen_at = :now WHERE id = :id", {"id": login_id, "now": unit.now_text})
+
+
+def mark_confirmed(unit: WriteUnit, login_id: str) -> None:
+    """Note that the password was given again now."""
+    unit.run("UPDATE logins SET confirmed_at = :now WHERE id = :id", {"id": login_id, "now": unit.now_text})
+
+
+def end(unit: WriteUnit, login_id: str) -> bool:
+    """End a login; False where there is none."""
+    return unit.run("DELETE FROM logins WHERE id = :id", {"id": login_id}) == 1
+
+
+def end_all(unit: WriteUnit, *, but: str | None = None) -> int:
+    """End every login, or every other one; return how many."""
+    return unit.run("DELETE FROM logins WHERE id <> :but", {"but": but or ""})
+
+
+def end_old(unit: WriteUnit, before: datetime) -> None:
+    """Forget logins that began before a moment."""
+    unit.run("DELETE FROM logins WHERE created_at < :before", {"before": moments.to_text(before)})
+
+
+def know_browser(unit: WriteUnit, sha256: str) -> None:
+    """Remember a browser that signed in."""
+    unit.run(
+        "INSERT INTO known_browsers (sha256, created_at) VALUES (:sha256, :now) ON CONFLICT (sha256) DO NOTHING",
+        {"sha256": sha256, "now": unit.now_text},
+    )
+
+
+def is_known_browser(unit: ReadUnit, sha256: str) -> bool:
+    """Tell whether somebody signed in with this browser before."""
+    return unit.one("SELECT 1 FROM known_browsers WHERE sha256 = :sha256", {"sha256": sha256}) is not None
+
+
+def forget_browsers(unit: WriteUnit, before: datetime | None, *, but: str = "") -> None:
+    """Forget browsers that were first seen before a moment, or all of them but the one with a digest."""
+    if before is None:
+        unit.run("DELETE FROM known_browsers WHERE sha256 <> :but", {"but": but})
+    else:
+        unit.run("DELETE FROM known_browsers WHERE created_at < :before", {"before": moments.to_text(before)})
+
+
+def _login(row: Row) -> Login:
+    return Login(
+        id=row["id"],
+        browser=Browser(row["address"], row["user_agent"]),
+        created_at=moments.from_text(row["created_at"]),
+        seen_at=moments.from_text(row["seen_at"]),
+        confirmed_at=moments.from_text(row["confirmed_at"]),
+    )

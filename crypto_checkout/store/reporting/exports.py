@@ -1,0 +1,68 @@
+"""Payments with their sessions, one part after the other, for exports of any size."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from crypto_checkout.core import moments
+from crypto_checkout.core.checkout.session import Session
+from crypto_checkout.core.ledger.payment import Payment
+from crypto_checkout.store.checkout import sessions
+from crypto_checkout.store.database import ReadUnit, Row
+from crypto_checkout.store.ledger import payments
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A payment with its `seq` and its session."""
+
+    seq: int
+    session: Session
+    payment: Payment
+
+
+def last_seq(unit: ReadUnit, livemode: bool) -> int:
+    """Return the `seq` of a mode's newest payment; 0 where there is none."""
+    row = unit.one("SELECT MAX(seq) AS last FROM payments WHERE livemode = :livemode", {"livemode": int(livemode)})
+    return int(row["last"] or 0) if row else 0
+
+
+def part(
+    unit: ReadUnit,
+    livemode: bool,
+    *,
+    after: int,
+    until: int,
+    since: datetime | None,
+    before: datetime | None,
+    limit: int,
+) -> list[Recorded]:
+    """Return payments of a mode in the order in which they were recorded.
+
+    Args:
+        unit: reads them.
+        livemode: the mode.
+        after: the `seq` of the last one that the caller has.
+        until: the largest `seq` that is wanted.
+        since: payments in blocks of this time or later.
+        before: payments in blocks before this time.
+        limit: how many at most.
+
+    """
+    bounds = {"since": moments.to_optional_text(since), "before": moments.to_optional_text(before)}
+    conditions = {"since": "AND block_time >= :since", "before": "AND block_time < :before"}
+    asked = " ".join(conditions[name] for name, value in bounds.items() if value is not None)
+    rows = unit.all(
+        f"""
+        SELECT * FROM payments
+        WHERE livemode = :livemode AND seq > :after AND seq <= :until {asked}
+        ORDER BY seq
+        LIMIT :limit
+        """,  # noqa: S608 - the conditions above
+        {"livemode": int(livemode), "after": after, "until": until, "limit": limit, **bounds},
+    )
+    owners = sessions.by_ids(unit, {row["session_id"] for row in rows})
+    return [_recorded(row, owners[row["session_id"]]) for row in rows]
+
+
+def _recorded(row: Row, owner: Session) -> Recorded:
+    return Recorded(row["seq"], owner, payments.read(row, owner.address))

@@ -1,0 +1,100 @@
+"""The simulated chain as it is kept: its state, as `chain.sandbox.chain` writes it, and its transactions."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from crypto_checkout.core import moments
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.ledger.payment import Kind
+from crypto_checkout.core.sandbox import Transaction
+from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
+
+_WATCHED = """
+    SELECT address
+    FROM checkout_sessions
+    WHERE livemode = 0 AND grace_until > :since
+"""
+
+
+def load(unit: ReadUnit) -> str | None:
+    """Return the stored state; None before the first."""
+    row = unit.one("SELECT state FROM sandbox WHERE only_row = 1")
+    return str(row["state"]) if row else None
+
+
+def transactions(unit: ReadUnit, above: int, since: datetime) -> list[Transaction]:
+    """Return the transactions that can still be asked for, in the order in which they were stored.
+
+    Those are the ones in blocks above a number, and those to sessions whose time, grace included, ends after `since`:
+    their balances are still compared.
+    """
+    newest = unit.all("SELECT * FROM sandbox_transactions WHERE block_number > :above", {"above": above})
+    watched = unit.all(
+        f"SELECT * FROM sandbox_transactions WHERE block_number <= :above AND recipient IN ({_WATCHED})",  # noqa: S608
+        {"above": above, "since": moments.to_text(since)},
+    )
+    return [_transaction(row) for row in sorted((*watched, *newest), key=lambda row: int(row["seq"]))]
+
+
+def forget(unit: WriteUnit, above: int, since: datetime, most: int) -> list[Transaction]:
+    """Delete some of the transactions that `transactions` leaves out, at most so many; return them."""
+    rows = unit.all(
+        f"""
+        DELETE FROM sandbox_transactions
+        WHERE seq IN (
+            SELECT seq
+            FROM sandbox_transactions
+            WHERE block_number <= :above AND recipient NOT IN ({_WATCHED})
+            ORDER BY block_number
+            LIMIT :most
+        )
+        RETURNING *
+        """,  # noqa: S608 - a constant
+        {"above": above, "since": moments.to_text(since), "most": most},
+    )
+    return [_transaction(row) for row in rows]
+
+
+def save(unit: WriteUnit, state: str, added: Iterable[Transaction] = (), removed: Iterable[Transaction] = ()) -> None:
+    """Store the state, and the transactions that came and went with it."""
+    unit.run(
+        """
+        INSERT INTO sandbox (only_row, state, updated_at)
+        VALUES (1, :state, :now)
+        ON CONFLICT (only_row) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at
+        """,
+        {"state": state, "now": unit.now_text},
+    )
+    for transaction in removed:
+        unit.run(
+            "DELETE FROM sandbox_transactions WHERE hash = :hash AND place = :place",
+            {"hash": transaction.hash, "place": transaction.place},
+        )
+    for transaction in added:
+        unit.run(
+            """
+            INSERT INTO sandbox_transactions (hash, place, block_number, recipient, units, kind, contract)
+            VALUES (:hash, :place, :block_number, :recipient, :units, :kind, :contract)
+            """,
+            {
+                "hash": transaction.hash,
+                "place": transaction.place,
+                "block_number": transaction.block_number,
+                "recipient": transaction.to,
+                "units": str(transaction.units),
+                "kind": transaction.kind,
+                "contract": transaction.contract,
+            },
+        )
+
+
+def _transaction(row: Row) -> Transaction:
+    return Transaction(
+        hash=row["hash"],
+        block_number=row["block_number"],
+        to=Address(row["recipient"]),
+        units=int(row["units"]),
+        kind=Kind(row["kind"]),
+        contract=None if row["contract"] is None else Address(row["contract"]),
+        place=row["place"],
+    )

@@ -1,0 +1,83 @@
+"""Events, as the exact text that the API answers and webhooks carry. Never changed once written."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from crypto_checkout.core import moments
+from crypto_checkout.core.webhooks.events import Event
+from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
+from crypto_checkout.store.paging import Page, Window, begins_after, select
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events of a mode are wanted; None means any."""
+
+    type: str | None = None
+    resource_id: str | None = None
+    created_after: datetime | None = None
+
+
+def insert(unit: WriteUnit, event: Event, resource_id: str, body: str) -> int:
+    """Store an event with its body; return its `seq`."""
+    row = unit.one(
+        """
+        INSERT INTO events (id, livemode, type, resource_id, body, created_at)
+        VALUES (:id, :livemode, :type, :resource_id, :body, :created_at)
+        RETURNING seq
+        """,
+        {
+            "id": event.id,
+            "livemode": int(event.livemode),
+            "type": event.type,
+            "resource_id": resource_id,
+            "body": body,
+            "created_at": moments.to_text(event.created_at),
+        },
+    )
+    assert row is not None, "RETURNING gives the row"
+    return int(row["seq"])
+
+
+def body(unit: ReadUnit, event_id: str, livemode: bool) -> str | None:
+    """Return the body of an event of this mode."""
+    row = unit.one(
+        "SELECT body FROM events WHERE id = :id AND livemode = :livemode",
+        {"id": event_id, "livemode": int(livemode)},
+    )
+    return str(row["body"]) if row else None
+
+
+def bodies(unit: ReadUnit, livemode: bool, wanted: Filter, window: Window) -> Page[str]:
+    """Return a page of events, each as its body."""
+    conditions = {
+        "livemode = :livemode": int(livemode),
+        "type = :type": wanted.type,
+        "resource_id = :resource_id": wanted.resource_id,
+        "created_at > :created_after": moments.to_optional_text(wanted.created_after),
+    }
+    given = {condition: value for condition, value in conditions.items() if value is not None}
+    parameters = {condition.rpartition(":")[2]: value for condition, value in given.items()}
+    first = begins_after(unit, "events", livemode, wanted.created_after) if wanted.created_after else 0
+    return select(unit, "events", list(given), parameters, window, first=first).map(_body)
+
+
+def delete_before(unit: WriteUnit, livemode: bool, moment: datetime, limit: int) -> int:
+    """Delete up to `limit` events of a mode older than a moment whose deliveries are done; return how many."""
+    return unit.run(
+        """
+        DELETE FROM events
+        WHERE seq IN (
+            SELECT seq FROM events
+            WHERE livemode = :livemode AND created_at < :moment
+              AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq AND deliveries.status = 'pending')
+            ORDER BY created_at
+            LIMIT :limit
+        )
+        """,
+        {"livemode": int(livemode), "moment": moments.to_text(moment), "limit": limit},
+    )
+
+
+def _body(row: Row) -> str:
+    return str(row["body"])

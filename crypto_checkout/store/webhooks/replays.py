@@ -1,0 +1,79 @@
+"""Send events again: one, or all that an endpoint has not taken since a moment."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from crypto_checkout.core import moments
+from crypto_checkout.store.database import WriteUnit
+from crypto_checkout.store.paging import begins_after
+from crypto_checkout.store.webhooks.endpoint_cleanup import clear_all
+
+_SENT_AGAIN = """
+    ON CONFLICT (event_seq, endpoint_id) DO UPDATE
+    SET status = 'pending', next_attempt_at = :now, updated_at = :now, replayed_from = deliveries.attempts
+"""
+
+
+def replay_event(unit: WriteUnit, endpoint_id: str, event_id: str) -> int:
+    """Have an event sent to an endpoint again, whatever came of it before; return how many deliveries wait now."""
+    clear_all(unit, endpoint_id)
+    event = unit.one("SELECT seq FROM events WHERE id = :id", {"id": event_id})
+    if event is None:
+        return 0
+    return unit.run(
+        f"""
+        INSERT INTO deliveries (event_seq, endpoint_id, status, next_attempt_at, created_at, updated_at)
+        VALUES (:event_seq, :endpoint_id, 'pending', :now, :now, :now)
+        {_SENT_AGAIN}
+        """,  # noqa: S608 - the words above
+        {"event_seq": event["seq"], "endpoint_id": endpoint_id, "now": unit.now_text},
+    )
+
+
+MOST_REPLAYED = 5_000
+"""How many events one replay sends again: all of it is one write, and others wait for the writer."""
+
+
+def replay_since(
+    unit: WriteUnit, endpoint_id: str, livemode: bool, types: Collection[str] | None, since: datetime
+) -> tuple[int, bool]:
+    """Have those of a mode's events since a moment sent to an endpoint that it did not take, the oldest first.
+
+    What failed and waits for its next attempt goes out now, too. `types` of None means all. Return how many are to go
+    out, at most `MOST_REPLAYED`, and whether there are more.
+    """
+    clear_all(unit, endpoint_id)
+    names = {f"type{place}": name for place, name in enumerate(sorted(types or ()))}
+    missed = f"""
+        FROM events
+        LEFT JOIN deliveries ON deliveries.event_seq = events.seq AND deliveries.endpoint_id = :endpoint_id
+        WHERE events.livemode = :livemode AND events.seq >= :first AND events.created_at >= :since
+          AND (
+            deliveries.status IS NULL OR deliveries.status = 'abandoned'
+            OR deliveries.status = 'pending' AND deliveries.attempts > deliveries.replayed_from
+              AND deliveries.next_attempt_at > :now
+          )
+          {f"AND events.type IN ({', '.join(f':{name}' for name in names)})" if names else ""}
+    """
+    parameters: dict[str, str | int] = {
+        "endpoint_id": endpoint_id,
+        "livemode": int(livemode),
+        "first": begins_after(unit, "events", livemode, since),
+        "since": moments.to_text(since),
+        "now": unit.now_text,
+        "limit": MOST_REPLAYED,
+        **names,
+    }
+    queued = unit.run(
+        f"""
+        INSERT INTO deliveries (event_seq, endpoint_id, status, next_attempt_at, created_at, updated_at)
+        SELECT events.seq, :endpoint_id, 'pending', :now, :now, :now
+        {missed}
+        ORDER BY events.seq
+        LIMIT :limit
+        {_SENT_AGAIN}
+        """,
+        parameters,
+    )
+    more = unit.one(f"SELECT events.seq {missed} LIMIT 1", parameters) if queued == MOST_REPLAYED else None
+    return queued, more is not None
