@@ -29,9 +29,7 @@ FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 def main() -> int:
     """Print each line that breaks a budget, as file:line; return the exit code."""
-    parser = argparse.ArgumentParser(
-        description="Check the sizes of the code, and broad excepts."
-    )
+    parser = argparse.ArgumentParser(description="Check the sizes of the code, and broad excepts.")
     parser.add_argument("folders", nargs="+", type=Path, help="folders whose Python files are checked")
     folders: list[Path] = parser.parse_args().folders
     files = sorted(file for folder in folders for file in folder.rglob("*.py"))

@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 
-from crypto_checkout.app import Opened, opened, system_clock
+from crypto_checkout.app import RunningServer, opened, system_clock
 from crypto_checkout.config import Config
 from crypto_checkout.core.owner.api_key import ApiKey, Scope
 from crypto_checkout.services.owner import api_keys
@@ -49,7 +49,7 @@ class Clock:
 class App:
     """A running application. `api` is a client with a test key that may do everything."""
 
-    opened: Opened
+    opened: RunningServer
     clients: AsyncExitStack
     api: httpx.AsyncClient = field(init=False)
 

@@ -16,11 +16,16 @@ from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.prices.board import PriceBoard
 from crypto_checkout.prices.fixed import FixedSource
-from crypto_checkout.services.checkout.payment_methods import Offer, OfferedChain, Offers, Policy
-from crypto_checkout.services.checkout.sessions import Sessions, Wanted
+from crypto_checkout.services.checkout.payment_methods import (
+    AcceptedChain,
+    PaymentMethods,
+    PaymentMethodsByMode,
+    Policy,
+)
+from crypto_checkout.services.checkout.sessions import SessionRequest, Sessions
 from crypto_checkout.services.ledger.judge import Judge
 from crypto_checkout.services.ledger.watcher import Watcher
-from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store import paging
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.ledger import cursors
@@ -55,7 +60,7 @@ class Shop:
 
     db: Database
     chain: EvmChain
-    offers: Offers
+    offers: PaymentMethodsByMode
     sessions: Sessions
     make_watcher: Callable[[], Watcher]
     watcher: Watcher
@@ -64,7 +69,7 @@ class Shop:
         self, value: str = "3000.00", expires_in_seconds: int = 900, asset: str | None = None
     ) -> SessionResource:
         """Make a session; at 3,000 USD for one ETH the default price is one coin."""
-        wanted = Wanted(fiat=Fiat(Decimal(value), "USD"), expires_in_seconds=expires_in_seconds, asset=asset)
+        wanted = SessionRequest(fiat=Fiat(Decimal(value), "USD"), expires_in_seconds=expires_in_seconds, asset=asset)
         return await self.sessions.create(livemode=True, wanted=wanted)
 
     async def process(self) -> None:
@@ -78,7 +83,7 @@ class Shop:
 
     async def events(self, session: SessionResource) -> list[str]:
         """Return the types of a session's events after its creation, oldest first."""
-        wanted = event_store.Filter(resource_id=session["id"])
+        wanted = event_store.EventFilter(resource_id=session["id"])
         page = await self.db.read(lambda unit: event_store.bodies(unit, True, wanted, paging.Window(100)))
         types = [body.split('"type":"', 1)[1].split('"', 1)[0] for body in reversed(page.items)]
         return types[1:]
@@ -117,7 +122,7 @@ async def open_shop(
         chain = EvmChain(
             rpc, tokens=contracts, finality=finality, confirm_with=confirm_with, now=chain_now or _far_ahead
         )
-        events = Events()
+        events = Outbox()
         board = PriceBoard(
             [FixedSource({"ETH/USD": Decimal(3000)}, clock=now)],
             quorum=1,
@@ -125,10 +130,10 @@ async def open_shop(
             max_spread_percent=Decimal(3),
             clock=now,
         )
-        offer = Offer(
+        offer = PaymentMethods(
             livemode=True,
             wallet=ExtendedPublicKey.parse(xpub),
-            chains=(OfferedChain(ANVIL_CHAIN_ID, "Anvil", "", CONFIRMATIONS, (ETH, *tokens)),),
+            chains=(AcceptedChain(ANVIL_CHAIN_ID, "Anvil", "", CONFIRMATIONS, (ETH, *tokens)),),
             prices=board,
             policy=Policy(900, 3600, Decimal("0.1"), Decimal(5)),
             chain_time=lambda moment: moment,
@@ -149,7 +154,7 @@ async def open_shop(
             )
 
         watcher = make_watcher()
-        offers = Offers([offer])
+        offers = PaymentMethodsByMode([offer])
         sessions = Sessions(db, offers, events, public_url="http://x")
         shop = Shop(db, chain, offers, sessions, make_watcher, watcher)
         try:

@@ -9,7 +9,7 @@ import pytest
 
 from crypto_checkout.core.errors import ProviderFailed
 from crypto_checkout.core.money import Fiat
-from crypto_checkout.services.checkout.payment_methods import OfferedChain, Tier
+from crypto_checkout.services.checkout.payment_methods import AcceptedChain, Tier
 from tests.anvil import Anvil
 from tests.nodes import Behaviour, Error, answering, forwarding, running
 from tests.shop import CONFIRMATIONS, ETH, FRESH_XPUB, ONE_COIN, open_shop, pay
@@ -23,7 +23,7 @@ Nodes = Callable[..., Anvil]
 )
 def test_the_highest_tier_below_a_price_says_how_deep_its_payment_must_be(price: str, confirmations: int) -> None:
     tiers = (Tier(Decimal(50_000), 64), Tier(Decimal(1000), 12), Tier(Decimal(5), 2))
-    chain = OfferedChain(1, "Ethereum", "", 3, (ETH,), tiers)
+    chain = AcceptedChain(1, "Ethereum", "", 3, (ETH,), tiers)
     assert chain.confirmations_for(Fiat(Decimal(price), "USD")) == confirmations
 
 

@@ -16,13 +16,13 @@ from standardwebhooks import Webhook
 
 from crypto_checkout.cli import main
 from crypto_checkout.core.alerts import alerts as core
-from crypto_checkout.core.alerts.alerts import MOST_TOLD, Alarm
-from crypto_checkout.core.alerts.issues import Concern, Kind
+from crypto_checkout.core.alerts.alerts import MOST_TOLD, Alert
+from crypto_checkout.core.alerts.issues import Issue, IssueKind
 from crypto_checkout.core.errors import AlertNotSent
 from crypto_checkout.mail import MailServer
 from crypto_checkout.services.alerts.channels import MailChannel, WebhookChannel
-from crypto_checkout.services.alerts.issues import Attention, Found
-from crypto_checkout.services.alerts.notifier import Alarms, Shop
+from crypto_checkout.services.alerts.issues import IssueList, Issues
+from crypto_checkout.services.alerts.notifier import Notifier, Shop
 from crypto_checkout.store.alerts import alerts as store
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.migrate import migrate
@@ -39,8 +39,8 @@ FROM, TO = "shop@pay.example", ("ada@example.com", "bob@example.com")
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
 
-def concern(number: int = 1, kind: Kind = Kind.OVERPAID) -> Concern:
-    return Concern(
+def concern(number: int = 1, kind: IssueKind = IssueKind.OVERPAID) -> Issue:
+    return Issue(
         kind=kind,
         cause=f"{kind}:cs_{number}",
         subject_id=f"cs_{number}",
@@ -52,21 +52,21 @@ def concern(number: int = 1, kind: Kind = Kind.OVERPAID) -> Concern:
     )
 
 
-class Needs(Attention):
+class Needs(Issues):
     """What needs a person, as a test says."""
 
     def __init__(self) -> None:
-        self.concerns: list[Concern] = []
-        self.cut: frozenset[Kind] = frozenset()
+        self.concerns: list[Issue] = []
+        self.cut: frozenset[IssueKind] = frozenset()
         self.is_broken = False
 
-    async def found(self, _: bool, __: int = 0) -> Found:
+    async def found(self, _: bool, __: int = 0) -> IssueList:
         if self.is_broken:
             raise OSError("the disk is gone")
-        return Found(tuple(self.concerns), self.cut)
+        return IssueList(tuple(self.concerns), self.cut)
 
-    async def troubles(self, _: bool) -> list[Concern]:
-        return [concern(9, Kind.DATABASE)]
+    async def troubles(self, _: bool) -> list[Issue]:
+        return [concern(9, IssueKind.DATABASE)]
 
     async def try_prices(self) -> None:
         pass
@@ -83,8 +83,8 @@ def mail_channel(box: Mailbox, clock: Clock) -> MailChannel:
     return MailChannel(MailServer("127.0.0.1", box.port, "none", timeout_seconds=2), sender=FROM, to=TO, clock=clock)
 
 
-def alarms(db: Database, needs: Needs, channels: Sequence[Any], clock: Clock) -> Alarms:
-    return Alarms(
+def alarms(db: Database, needs: Needs, channels: Sequence[Any], clock: Clock) -> Notifier:
+    return Notifier(
         db, needs, channels, modes=(True,), every=timedelta(minutes=15), shop=SHOP, clock=clock
     )  # fmt: skip
 
@@ -255,7 +255,7 @@ async def test_a_mail_server_that_hangs_is_given_up() -> None:
 
 async def test_a_webhook_gets_the_same_signed_in_both_ways() -> None:
     clock = Clock(datetime.now(UTC))
-    digest = core.Digest((Alarm(concern(), START),), (Alarm(concern(2), START, START),))
+    digest = core.Digest((Alert(concern(), START),), (Alert(concern(2), START, START),))
     message = core.message(digest, shop=SHOP.name, public_url=SHOP.public_url, now=clock())
     with Receiver() as receiver:
         async with Sender(timeout_seconds=2, reach=Reach.ANY) as sender:
@@ -295,18 +295,18 @@ async def test_a_webhook_into_a_private_network_is_refused() -> None:
 
 
 def look(
-    known: dict[str, Alarm], concerns: Iterable[Concern], minutes: float, cut: Iterable[Kind] = ()
-) -> dict[str, Alarm]:
+    known: dict[str, Alert], concerns: Iterable[Issue], minutes: float, cut: Iterable[IssueKind] = ()
+) -> dict[str, Alert]:
     now = START + timedelta(minutes=minutes)
     return core.observe(known, concerns, unknown=frozenset(cut), channels=["mail"], now=now)
 
 
-def due(known: dict[str, Alarm], minutes: float) -> core.Digest:
+def due(known: dict[str, Alert], minutes: float) -> core.Digest:
     return core.due(known.values(), "mail", START + timedelta(minutes=minutes))
 
 
 def test_what_may_pass_by_itself_is_given_time() -> None:
-    known = look({}, [concern(kind=Kind.UNDERPAID)], 0)
+    known = look({}, [concern(kind=IssueKind.UNDERPAID)], 0)
     assert not due(known, 14)
     assert due(known, 15).raised
     assert look(known, [], 14) == {}
@@ -325,11 +325,11 @@ def test_what_comes_and_goes_is_one_alarm() -> None:
 def test_what_was_not_looked_at_is_not_taken_for_gone() -> None:
     known = look({}, [concern(1), concern(2)], 0)
     known = core.mark_told(known, due(known, 0), "mail")
-    assert look(known, [concern(2)], 10, cut=[Kind.OVERPAID]) == known
+    assert look(known, [concern(2)], 10, cut=[IssueKind.OVERPAID]) == known
 
 
 def test_a_clock_that_was_set_back_keeps_no_alarm_waiting() -> None:
-    known = look({}, [concern(kind=Kind.CHAIN)], 24 * 60)
+    known = look({}, [concern(kind=IssueKind.CHAIN)], 24 * 60)
     assert due(known, 0).raised
 
 
@@ -342,7 +342,7 @@ def test_a_channel_that_is_new_is_told_what_stands() -> None:
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60))
 def test_a_cause_is_never_told_twice_without_an_all_clear_between(steps: list[tuple[bool, bool]]) -> None:
-    known: dict[str, Alarm] = {}
+    known: dict[str, Alert] = {}
     told: list[str] = []
     for minute, (is_there, is_sent) in enumerate(steps):
         known = look(known, [concern()] if is_there else [], minute * 3)

@@ -25,7 +25,7 @@ from crypto_checkout.core.checkout.session import (
     Terms,
 )
 from crypto_checkout.core.ledger.assess import Assessment, Tip, assess, counts
-from crypto_checkout.core.ledger.payment import Kind, Payment, Transfer
+from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
 from crypto_checkout.core.money import Fiat
 
 START = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
@@ -89,7 +89,7 @@ def payment(
     canonical: bool = True,
     to: Address = ADDRESS,
     contract: Address | None = None,
-    kind: Kind = Kind.NATIVE,
+    kind: TransferKind = TransferKind.NATIVE,
 ) -> Payment:
     transfer = Transfer(to, OTHER, units, kind, contract, "0x" + "a" * 64, None, block, "0x" + "b" * 64, at)
     return Payment(transfer, canonical)
@@ -269,8 +269,8 @@ def test_without_grace_the_window_ends_with_the_session() -> None:
     "foreign",
     [
         payment(AMOUNT, to=OTHER),
-        payment(AMOUNT, contract=TOKEN, kind=Kind.TOKEN),
-        payment(AMOUNT, contract=OTHER, kind=Kind.TOKEN),
+        payment(AMOUNT, contract=TOKEN, kind=TransferKind.TOKEN),
+        payment(AMOUNT, contract=OTHER, kind=TransferKind.TOKEN),
         payment(AMOUNT, canonical=False),
     ],
 )
@@ -280,12 +280,12 @@ def test_money_of_another_asset_or_for_another_address_or_of_an_orphaned_block_n
 
 def test_a_session_in_a_token_is_paid_by_that_token_only() -> None:
     assert status_of(payment(AMOUNT), of=session(asset=USDC)) is Status.PENDING
-    assert status_of(payment(AMOUNT, contract=OTHER, kind=Kind.TOKEN), of=session(asset=USDC)) is Status.PENDING
-    assert status_of(payment(AMOUNT, contract=TOKEN, kind=Kind.TOKEN), of=session(asset=USDC)) is Status.PAID
+    assert status_of(payment(AMOUNT, contract=OTHER, kind=TransferKind.TOKEN), of=session(asset=USDC)) is Status.PENDING
+    assert status_of(payment(AMOUNT, contract=TOKEN, kind=TransferKind.TOKEN), of=session(asset=USDC)) is Status.PAID
 
 
 def test_what_a_contract_sent_pays_like_any_coin() -> None:
-    assert status_of(payment(AMOUNT, kind=Kind.INTERNAL)) is Status.PAID
+    assert status_of(payment(AMOUNT, kind=TransferKind.INTERNAL)) is Status.PAID
 
 
 # Reorgs

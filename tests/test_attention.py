@@ -10,16 +10,16 @@ import pytest
 from crypto_checkout.chain.rpc.providers import ProviderHealth
 from crypto_checkout.chain.sandbox import chain
 from crypto_checkout.core.alerts import issues as core
-from crypto_checkout.core.alerts.issues import Kind
+from crypto_checkout.core.alerts.issues import IssueKind
 from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.errors import InvalidBody
 from crypto_checkout.prices.board import PriceBoard
 from crypto_checkout.prices.fixed import FixedSource
 from crypto_checkout.services.alerts import server_issues as troubles_module
-from crypto_checkout.services.alerts.issues import Attention
-from crypto_checkout.services.alerts.server_issues import Troubles, Watched
-from crypto_checkout.services.checkout.payment_methods import Offer, OfferedChain, Policy
-from crypto_checkout.services.ledger.health import Health
+from crypto_checkout.services.alerts.issues import Issues
+from crypto_checkout.services.alerts.server_issues import ServerIssues, WatchedMode
+from crypto_checkout.services.checkout.payment_methods import AcceptedChain, PaymentMethods, Policy
+from crypto_checkout.services.ledger.health import Readiness
 from tests.api import App, Clock, made, open_app, until
 from tests.dashboard import signed_in
 from tests.receiver import Receiver
@@ -34,8 +34,8 @@ async def timed(tmp_path: Path) -> AsyncIterator[tuple[App, Clock]]:
         yield app, clock
 
 
-def attention(app: App) -> Attention:
-    return Attention(app.opened.db, {})
+def attention(app: App) -> Issues:
+    return Issues(app.opened.db, {})
 
 
 async def story(app: App, scenario: str) -> str:
@@ -80,7 +80,7 @@ async def test_money_that_nobody_asked_for_needs_a_person(timed: tuple[App, Cloc
     app, _ = timed
     session_id = await story(app, "wrong_token")
     (concern,) = (await attention(app).found(False)).concerns
-    assert (concern.kind, concern.subject_id) == (Kind.UNMATCHED, session_id)
+    assert (concern.kind, concern.subject_id) == (IssueKind.UNMATCHED, session_id)
     assert "smallest units of token 0x" in concern.words
     assert concern.words.endswith("came on chain 1337 where ETH on chain 1337 was asked for.")
     shop = await (await signed_in(app)).get("/test", follow_redirects=True)
@@ -109,7 +109,7 @@ async def test_what_is_put_aside_stays_aside_and_nothing_else_does(timed: tuple[
 def test_the_server_s_own_troubles_can_not_be_put_aside() -> None:
     for cause in ("database:database", "chain:1", "webhook_failing:we_1", "nothing", ""):
         with pytest.raises(InvalidBody):
-            Attention(None, {}).dismiss(cause)  # type: ignore[arg-type]
+            Issues(None, {}).dismiss(cause)  # type: ignore[arg-type]
 
 
 async def test_no_more_of_a_kind_is_gathered_than_wanted_and_it_says_so(timed: tuple[App, Clock]) -> None:
@@ -117,8 +117,8 @@ async def test_no_more_of_a_kind_is_gathered_than_wanted_and_it_says_so(timed: t
     ids = [await story(app, "underpaid") for _ in range(3)]
     await story(app, "overpaid")
     found = await attention(app).found(False, most=2)
-    assert [each.subject_id for each in found.concerns if each.kind is Kind.UNDERPAID] == ids[:0:-1]
-    assert found.cut == {Kind.UNDERPAID}
+    assert [each.subject_id for each in found.concerns if each.kind is IssueKind.UNDERPAID] == ids[:0:-1]
+    assert found.cut == {IssueKind.UNDERPAID}
     assert (await attention(app).found(False, most=3)).cut == frozenset()
 
 
@@ -190,10 +190,10 @@ class Prices:
         return await board.rate(base, quote)
 
 
-def watched(app: App, clock: Clock, **parts: Any) -> Troubles:
-    health = Health(app.opened.db, app.opened.watchers, clock)
-    given = Watched(health, watchers=app.opened.watchers, **parts)
-    return Troubles(given, livemode=True, folder=Path("/"), clock=clock)
+def watched(app: App, clock: Clock, **parts: Any) -> ServerIssues:
+    health = Readiness(app.opened.db, app.opened.watchers, clock)
+    given = WatchedMode(health, watchers=app.opened.watchers, **parts)
+    return ServerIssues(given, livemode=True, folder=Path("/"), clock=clock)
 
 
 async def test_a_healthy_server_has_no_troubles(timed: tuple[App, Clock]) -> None:
@@ -210,7 +210,7 @@ async def test_a_chain_that_stands_still_is_told_with_its_reason_and_since_when(
         (concern,) = await troubles.now()
         clock.move(seconds=600)
         (later,) = await troubles.now()
-    assert (concern.kind, concern.subject_id, concern.livemode) == (Kind.CHAIN, "1337", True)
+    assert (concern.kind, concern.subject_id, concern.livemode) == (IssueKind.CHAIN, "1337", True)
     assert concern.words == f"{chain.NAME} stands still: no answer from its node for 90 s."
     assert (later.cause, later.since) == (concern.cause, since)
 
@@ -220,29 +220,29 @@ async def test_a_provider_that_rests_is_told_without_its_key(timed: tuple[App, C
     said = "it is 9 blocks behind the others at https://node.example/key-that-is-secret"
     fares = [ProviderHealth("node.example", 1, True, said), ProviderHealth("good.example", 0, False, None)]
     (concern,) = await watched(app, clock, providers={1: lambda: fares}).now()
-    assert concern.kind is Kind.PROVIDER
+    assert concern.kind is IssueKind.PROVIDER
     assert concern.words == "The node at node.example fails for chain 1: it is 9 blocks behind the others at [URL]"
 
 
 async def test_a_price_that_is_not_to_be_had_is_told_before_a_customer_asks(timed: tuple[App, Clock]) -> None:
     app, clock = timed
     prices = Prices(clock)
-    offer = Offer(
+    offer = PaymentMethods(
         livemode=True,
         wallet=None,  # type: ignore[arg-type]
-        chains=(OfferedChain(1, "Ethereum", "", 3, chain.ASSETS),),
+        chains=(AcceptedChain(1, "Ethereum", "", 3, chain.ASSETS),),
         prices=prices,
         policy=Policy(900, 3600, Decimal(0), Decimal(5)),
         chain_time=lambda now: now,
     )
     troubles = watched(app, clock, offer=offer)
-    found = Attention(app.opened.db, {True: troubles})
+    found = Issues(app.opened.db, {True: troubles})
     await found.try_prices()
     assert await troubles.now() == []
     prices.table.clear()
     await found.try_prices()
     (concern,) = (await found.found(True)).concerns
-    assert (concern.kind, concern.subject_id) == (Kind.PRICE, "ETH")
+    assert (concern.kind, concern.subject_id) == (IssueKind.PRICE, "ETH")
 
 
 async def test_a_disk_that_fills_up_is_told_while_there_is_still_room(
@@ -251,7 +251,7 @@ async def test_a_disk_that_fills_up_is_told_while_there_is_still_room(
     app, clock = timed
     monkeypatch.setattr(troubles_module, "LEAST_FREE_BYTES", 2**62)
     (concern,) = await watched(app, clock).now()
-    assert (concern.kind, concern.livemode) == (Kind.DISK, None)
+    assert (concern.kind, concern.livemode) == (IssueKind.DISK, None)
     assert core.url("https://pay.example", concern) == "https://pay.example/dashboard/settings"
 
 
@@ -263,4 +263,4 @@ async def test_a_database_that_can_not_be_written_is_told(timed: tuple[App, Cloc
         (concern,) = await watched(app, clock).now()
     finally:
         await writer.execute("PRAGMA query_only = OFF")
-    assert (concern.kind, concern.livemode) == (Kind.DATABASE, None)
+    assert (concern.kind, concern.livemode) == (IssueKind.DATABASE, None)

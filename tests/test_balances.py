@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from crypto_checkout.chain.evm.balances import MOST_ADDRESSES
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed, StateUnavailable
-from crypto_checkout.core.ledger.expected_balances import Ledger, internal_transfers
+from crypto_checkout.core.ledger.expected_balances import ExpectedBalances, internal_transfers
 from crypto_checkout.core.ledger.follow import Header
-from crypto_checkout.core.ledger.payment import Kind, Transfer
+from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 from crypto_checkout.core.moments import from_unix
 from tests.anvil import Anvil
 from tests.nodes import Error, forwarding, running
@@ -77,7 +77,7 @@ amounts = st.integers(1, 2**100)
 def traced(units: int, tx: int, to: Address) -> Transfer:
     tx_hash = f"0x{tx:064x}"
     return Transfer(
-        to, ADDRESSES[9], units, Kind.INTERNAL, None, tx_hash, None, HEADER.number, HEADER.hash, HEADER.time
+        to, ADDRESSES[9], units, TransferKind.INTERNAL, None, tx_hash, None, HEADER.number, HEADER.hash, HEADER.time
     )
 
 
@@ -97,7 +97,7 @@ def test_whatever_is_traced_the_transfers_are_exactly_what_arrived(
 
 
 def test_a_ledger_knows_what_an_address_should_hold_after_each_block() -> None:
-    ledger = Ledger({ADDRESSES[0]: 10})
+    ledger = ExpectedBalances({ADDRESSES[0]: 10})
     ledger.add(ADDRESSES[0], 3, 5)
     ledger.add(ADDRESSES[0], 3, -1)
     ledger.add(ADDRESSES[0], 5, 7)

@@ -22,18 +22,18 @@ from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import SETTLED, Session, Status, Terms
 from crypto_checkout.core.ledger.assess import Tip
-from crypto_checkout.core.ledger.payment import Kind, Payment, Transfer
+from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
 from crypto_checkout.core.money import Fiat, parse_units
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.http import assets, origins
 from crypto_checkout.http.checkout import refusals, translations, visitors
-from crypto_checkout.http.checkout.renderer import Paper, headers
+from crypto_checkout.http.checkout.renderer import CheckoutRenderer, headers
 from crypto_checkout.http.checkout.view import (
     PRIVATE_FIELDS,
     PUBLIC_FIELDS,
-    ChainFace,
     Code,
+    PayerChain,
     Phase,
     View,
     address_groups,
@@ -77,7 +77,9 @@ SESSION = Session(
 
 
 def paid(units: int, *, block: int = 10, at: datetime = NOW) -> Payment:
-    return Payment(Transfer(ADDRESS, None, units, Kind.NATIVE, None, TX_HASH, None, block, "0x" + "ab" * 32, at))
+    return Payment(
+        Transfer(ADDRESS, None, units, TransferKind.NATIVE, None, TX_HASH, None, block, "0x" + "ab" * 32, at)
+    )
 
 
 LATE = paid(PRICE, at=NOW + timedelta(days=1))
@@ -92,12 +94,12 @@ def resource(
 def seen(
     shown: SessionResource, *, at: datetime = NOW, explorer_url: str = "https://etherscan.io/", **more: Any
 ) -> View:
-    return view(shown, chain=ChainFace("Ethereum", explorer_url, "ETH", "https://rpc.example"), now=at, **more)
+    return view(shown, chain=PayerChain("Ethereum", explorer_url, "ETH", "https://rpc.example"), now=at, **more)
 
 
 @cache
-def paper_of(shop: str) -> Paper:
-    return Paper(shop_name=shop, has_logo=True)
+def paper_of(shop: str) -> CheckoutRenderer:
+    return CheckoutRenderer(shop_name=shop, has_logo=True)
 
 
 def printed(
@@ -352,7 +354,7 @@ def test_without_a_web_explorer_the_transaction_has_no_link(explorer_url: str) -
 
 
 def test_money_without_a_named_transaction_shows_none() -> None:
-    internal = Payment(replace(paid(PRICE).transfer, kind=Kind.INTERNAL, tx_hash=None))
+    internal = Payment(replace(paid(PRICE).transfer, kind=TransferKind.INTERNAL, tx_hash=None))
     assert seen(resource(Status.PAID, [internal])).transaction is None
 
 
@@ -697,7 +699,7 @@ def test_another_sites_form_is_told_from_ones_own(headers: dict[str, str], cross
 def test_an_error_is_a_page_for_a_person(
     error: errors.CheckoutError | errors.RecoverableError, status: int, offers_retry: bool
 ) -> None:
-    answer = refusals.page(Paper(shop_name="Acme", has_logo=False), ENGLISH, error, "/l/abc")
+    answer = refusals.page(CheckoutRenderer(shop_name="Acme", has_logo=False), ENGLISH, error, "/l/abc")
     page = bytes(answer.body).decode()
     assert answer.status_code == status
     assert answer.media_type == "text/html"
@@ -714,6 +716,6 @@ def test_a_page_has_the_status_that_the_api_answers_with(code: str) -> None:
 
 def test_who_comes_too_often_is_told_when_to_come_again() -> None:
     error = errors.RateLimitExceeded("slow down", retry_after_seconds=7)
-    answer = refusals.page(Paper(shop_name="", has_logo=False), ENGLISH, error, "/l/abc")
+    answer = refusals.page(CheckoutRenderer(shop_name="", has_logo=False), ENGLISH, error, "/l/abc")
     assert answer.headers["Retry-After"] == "7"
     assert "Wait 7 seconds" in text_of(bytes(answer.body).decode())

@@ -10,12 +10,12 @@ import pytest
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset, Choice
 from crypto_checkout.core.money import Fiat
-from crypto_checkout.services.checkout.asset_choice import Choosing, Outcome
-from crypto_checkout.services.checkout.sessions import Wanted
+from crypto_checkout.services.checkout.asset_choice import AssetChoices, ChoiceOutcome
+from crypto_checkout.services.checkout.sessions import SessionRequest
 from crypto_checkout.services.ledger import watcher
 from crypto_checkout.services.ledger.judge import Judge
 from crypto_checkout.services.ledger.watcher import Watcher
-from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.ledger import unmatched
 from tests.anvil import Anvil
 from tests.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, ONE_COIN, Shop, now, open_shop, pay
@@ -45,8 +45,8 @@ class Meanwhile:
 async def processed_while(shop: Shop, happens: Callable[[], Awaitable[Any]]) -> None:
     watching = Watcher(
         shop.db,
-        cast("watcher.Chain", Meanwhile(shop.chain, happens)),
-        Judge(Events(), chain_id=ANVIL_CHAIN_ID, public_url="http://x"),
+        cast("watcher.BlockSource", Meanwhile(shop.chain, happens)),
+        Judge(Outbox(), chain_id=ANVIL_CHAIN_ID, public_url="http://x"),
         chain_id=ANVIL_CHAIN_ID,
         livemode=True,
         name="Anvil",
@@ -68,11 +68,11 @@ async def test_money_is_counted_by_the_choice_that_stands_when_it_is_stored(
     token = deploy(node, solc, "Token")
     usdc = Asset(ANVIL_CHAIN_ID, "USDC", 6, Address(token.address), usd_pegged=True)
     async with open_shop(tmp_path, [node.url], tokens=[usdc]) as shop:
-        choosing = Choosing(shop.db, shop.offers)
-        wanted = Wanted(fiat=Fiat(Decimal("3000.00"), "USD"), assets=(ETH, USDC))
+        choosing = AssetChoices(shop.db, shop.offers)
+        wanted = SessionRequest(fiat=Fiat(Decimal("3000.00"), "USD"), assets=(ETH, USDC))
         session = await shop.sessions.create(livemode=True, wanted=wanted)
         if before is not None:
-            assert await choosing.choose(session["id"], before, None) is Outcome.CHOSEN
+            assert await choosing.choose(session["id"], before, None) is ChoiceOutcome.CHOSEN
         if paid == ETH:
             pay(node, session, ONE_COIN)
         else:
@@ -80,7 +80,7 @@ async def test_money_is_counted_by_the_choice_that_stands_when_it_is_stored(
         node.mine(CONFIRMATIONS)
 
         async def choose() -> None:
-            assert await choosing.choose(session["id"], after, before) is Outcome.CHOSEN
+            assert await choosing.choose(session["id"], after, before) is ChoiceOutcome.CHOSEN
 
         await processed_while(shop, choose)
         found = await shop.look(session)
@@ -90,4 +90,4 @@ async def test_money_is_counted_by_the_choice_that_stands_when_it_is_stored(
             assert (found["status"], len(found["payments"]), strays) == ("paid", 1, [])
         else:
             assert (found["status"], found["payments"], len(strays)) == ("pending", [], 1)
-        assert await choosing.choose(session["id"], ETH if after == USDC else USDC, after) is Outcome.LOCKED
+        assert await choosing.choose(session["id"], ETH if after == USDC else USDC, after) is ChoiceOutcome.LOCKED

@@ -220,7 +220,7 @@ def test_a_busy_shop_passes_over_as_many_as_its_pace_and_the_time_since_the_copy
     database.parent.mkdir()
     (busy,) = [each for each in backup.restore(copy, database, [], now, None).wallets if each.wallet_id == "busy"]
     # 100,000 in ten days, so 100,000 in the ten days since, and as many again to be sure.
-    assert busy == backup.Moved("busy", 300_000, is_known=False)
+    assert busy == backup.WalletMove("busy", 300_000, is_known=False)
 
 
 def test_a_login_of_the_copy_lets_nobody_in(tmp_path: Path, run: Run) -> None:

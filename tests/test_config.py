@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from crypto_checkout.app.parts import webhook_reach
-from crypto_checkout.config import Chain, Config, ConfigInvalid, Token, example, find_file, load
+from crypto_checkout.config import ChainConfig, Config, ConfigInvalid, TokenConfig, example, find_file, load
 from crypto_checkout.core.address import checksum, parse
 from crypto_checkout.webhooks.networks import Reach
 
@@ -110,10 +110,12 @@ def test_the_first_preset_says_every_key_and_the_defaults_of_the_optional_ones(w
     raw = tomllib.loads(switched_on())["chains"][0]
     chain = load(write(switched_on()), {}).chains[0]
 
-    assert [*raw] == [*Chain.model_fields]
-    assert [*raw["tokens"][0]] == [*Token.model_fields]
+    assert [*raw] == [*ChainConfig.model_fields]
+    assert [*raw["tokens"][0]] == [*TokenConfig.model_fields]
     told = {"explorer_url", "confirmation_tiers", "tokens", "id", "name", "rpc_urls"}  # no useful default
-    assert chain.model_dump(exclude=told) == Chain(id=1, name="x", rpc_urls=("https://a",)).model_dump(exclude=told)
+    assert chain.model_dump(exclude=told) == ChainConfig(id=1, name="x", rpc_urls=("https://a",)).model_dump(
+        exclude=told
+    )
 
 
 def test_every_key_has_a_comment_above_it() -> None:

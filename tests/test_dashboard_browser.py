@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from crypto_checkout.http.dashboard.frame.router import Page as Route
+from crypto_checkout.http.dashboard.frame.router import DashboardPage as Route
 from crypto_checkout.http.dashboard.table import PAGES
 from tests.dashboard import PASSWORD, SET_UP_LINK, axe_finds, chromium, signed_in_page
 from tests.receiver import Receiver

@@ -14,8 +14,8 @@ import pytest
 from crypto_checkout.chain.sandbox.chain import XPUB
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset, TokenFacts
-from crypto_checkout.core.diagnosis.checks import Mark
-from crypto_checkout.core.diagnosis.rpc_usage import Usage
+from crypto_checkout.core.diagnosis.checks import Severity
+from crypto_checkout.core.diagnosis.rpc_usage import RpcUsage
 from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.services.diagnosis import checks as check_up
 from crypto_checkout.services.ledger.token_check import ConfiguredToken
@@ -23,7 +23,7 @@ from crypto_checkout.store import rpc_usage
 from crypto_checkout.store.data_folder import last_backup
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.migrate import migrate
-from crypto_checkout.store.rpc_usage import DayOfUse
+from crypto_checkout.store.rpc_usage import DailyUsage
 from tests.anvil import Anvil
 from tests.nodes import Error, forwarding, running
 from tests.server import PROGRAM, Server, command, environment
@@ -216,9 +216,10 @@ def test_each_mistake_of_a_configuration_has_a_line_of_its_own(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("ahead", "mark"), [(-5, Mark.OK), (10, Mark.OK), (60, Mark.FAIL), (-200, Mark.OK), (-3600, Mark.WARN)]
+    ("ahead", "mark"),
+    [(-5, Severity.OK), (10, Severity.OK), (60, Severity.FAIL), (-200, Severity.OK), (-3600, Severity.WARN)],
 )
-def test_a_clock_that_the_chain_contradicts_is_named(ahead: int, mark: Mark) -> None:
+def test_a_clock_that_the_chain_contradicts_is_named(ahead: int, mark: Severity) -> None:
     head = Header(5, "0x" + "00" * 32, "", NOW + timedelta(seconds=ahead))
     assert check_up.of_clock("Anvil", head, NOW).mark is mark
 
@@ -226,7 +227,7 @@ def test_a_clock_that_the_chain_contradicts_is_named(ahead: int, mark: Mark) -> 
 def test_a_symbol_that_differs_is_a_warning() -> None:
     asset = Asset(1, "USDC", 6, Address("0x" + "aa" * 20))
     token = ConfiguredToken(asset, "chains[0].tokens[0]")
-    for symbol, mark in (("USDC", Mark.OK), ("USDT", Mark.WARN), (None, Mark.WARN)):
+    for symbol, mark in (("USDC", Severity.OK), ("USDT", Severity.WARN), (None, Severity.WARN)):
         assert check_up.of_token("Anvil", token, TokenFacts(True, 6, symbol)).mark is mark
 
 
@@ -235,7 +236,9 @@ async def test_the_budget_of_a_provider_is_shown_for_today_and_for_a_month(tmp_p
     migrate(path)
     async with await Database.open(path, lambda: NOW) as db:
         for days_ago, calls in ((0, 5), (1, 100), (2, 300)):
-            row = DayOfUse((NOW - timedelta(days=days_ago)).date(), 1, "node.example", Usage(calls, 0, calls * 10**6))
+            row = DailyUsage(
+                (NOW - timedelta(days=days_ago)).date(), 1, "node.example", RpcUsage(calls, 0, calls * 10**6)
+            )
             await db.write(lambda unit, row=row: rpc_usage.add(unit, row))  # type: ignore[misc]
         (found,) = await db.read(lambda unit: check_up.of_usage(unit, {1: "Ethereum"}))
     assert found.name == "Ethereum: use of node.example"

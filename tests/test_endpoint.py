@@ -2,15 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 
-from crypto_checkout.core.webhooks.endpoint import Failing
+from crypto_checkout.core.webhooks.endpoint import FailureStreak
 
 MONDAY = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
-def failing(*times: timedelta) -> Failing:
+def failing(*times: timedelta) -> FailureStreak:
     """Return what a first failure and those after these times make."""
-    came = Failing(MONDAY, MONDAY)
+    came = FailureStreak(MONDAY, MONDAY)
     for after in times:
         came = came.again(MONDAY + after)
     return came
@@ -39,5 +39,5 @@ def test_an_endpoint_that_is_told_of_little_is_given_up_after_as_many_days_with_
 
 
 def test_a_clock_that_is_put_back_begins_anew() -> None:
-    assert failing(DAY, 2 * DAY, -HOUR) == Failing(MONDAY - HOUR, MONDAY - HOUR)
+    assert failing(DAY, 2 * DAY, -HOUR) == FailureStreak(MONDAY - HOUR, MONDAY - HOUR)
     assert failing(DAY, 2 * DAY, HOUR) == failing(DAY, 2 * DAY)

@@ -16,7 +16,7 @@ from crypto_checkout.chain.rpc.providers import MOST_CALLS, Rpc
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed
 from crypto_checkout.core.ledger.follow import Advance, Block, Head, Header, Rollback, common_ancestor, follow
-from crypto_checkout.core.ledger.payment import Kind, Transfer
+from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 from crypto_checkout.core.moments import from_unix
 from tests import contracts
 from tests.anvil import Anvil
@@ -93,7 +93,7 @@ async def test_a_payment_is_found_with_all_that_the_chain_says_of_it(anvil: Star
                 to=RECEIVER,
                 sender=Address(node.accounts[0].lower()),
                 units=3 * ETHER,
-                kind=Kind.NATIVE,
+                kind=TransferKind.NATIVE,
                 contract=None,
                 tx_hash=transaction_hash,
                 log_index=None,
@@ -278,7 +278,7 @@ async def test_a_tokens_transfer_is_found_with_all_that_the_chain_says_of_it(anv
             to=RECEIVER,
             sender=Address(payer),
             units=2**255,
-            kind=Kind.TOKEN,
+            kind=TransferKind.TOKEN,
             contract=Address(token),
             tx_hash=transaction_hash,
             log_index=1,

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from crypto_checkout.core.diagnosis.explanation import Explanation, Outcome, Reason
-from crypto_checkout.services.checkout.payment_methods import OfferedChain
-from crypto_checkout.services.diagnosis.explain import Configured, Explain, NotUnderstood
+from crypto_checkout.core.diagnosis.explanation import Explanation, PaymentOutcome, Reason
+from crypto_checkout.services.checkout.payment_methods import AcceptedChain
+from crypto_checkout.services.diagnosis.explain import ConfiguredChain, Explainer, UnknownSubject
 from tests.anvil import Anvil
 from tests.nodes import Error, answering, forwarding, running
 from tests.server import Server, command
@@ -22,12 +22,12 @@ Nodes = Callable[..., Anvil]
 HOUR = 3600
 
 
-def explaining(shop: Shop, *tokens: Any) -> Explain:
-    offered = OfferedChain(ANVIL_CHAIN_ID, "Anvil", "", CONFIRMATIONS, (ETH, *tokens))
-    return Explain(shop.db, {ANVIL_CHAIN_ID: Configured(shop.chain, offered)})
+def explaining(shop: Shop, *tokens: Any) -> Explainer:
+    offered = AcceptedChain(ANVIL_CHAIN_ID, "Anvil", "", CONFIRMATIONS, (ETH, *tokens))
+    return Explainer(shop.db, {ANVIL_CHAIN_ID: ConfiguredChain(shop.chain, offered)})
 
 
-def verdict(explained: Explanation) -> tuple[Outcome, Reason]:
+def verdict(explained: Explanation) -> tuple[PaymentOutcome, Reason]:
     return explained.outcome, explained.reason
 
 
@@ -43,14 +43,14 @@ async def test_a_payment_that_counted_is_explained_with_its_evidence_in_order(an
         node.mine()
         await shop.process()
         waiting = await explaining(shop).of(tx_hash)
-        assert verdict(waiting) == (Outcome.WAITING, Reason.CONFIRMATIONS)
+        assert verdict(waiting) == (PaymentOutcome.WAITING, Reason.CONFIRMATIONS)
         assert "1 of 3 confirmations, 2 more to come" in waiting.headline
         node.mine(CONFIRMATIONS - 1)
         await shop.process()
         block = node.rpc("eth_getBlockByNumber", hex(1), False)
         for subject in (tx_hash, session["id"], session["address"]):
             explained = await explaining(shop).of(subject)
-            assert verdict(explained) == (Outcome.COUNTED, Reason.ON_TIME), subject
+            assert verdict(explained) == (PaymentOutcome.COUNTED, Reason.ON_TIME), subject
             assert explained.headline.startswith("Counted: 1 ETH on time, 3 of 3 confirmations.")
             assert explained.sessions == (session["id"],)
             assert facts(explained)["block"] == f"1 {block['hash']}"
@@ -74,17 +74,17 @@ async def test_what_no_block_has_yet_waits_and_what_nobody_knows_is_unknown(anvi
     async with open_shop(tmp_path, [node.url]) as shop:
         session = await shop.ask()
         tx_hash = pay(node, session)
-        assert verdict(await explaining(shop).of(tx_hash)) == (Outcome.WAITING, Reason.NOT_MINED)
+        assert verdict(await explaining(shop).of(tx_hash)) == (PaymentOutcome.WAITING, Reason.NOT_MINED)
         node.mine()
         unprocessed = await explaining(shop).of(tx_hash)
-        assert verdict(unprocessed) == (Outcome.WAITING, Reason.NOT_PROCESSED)
+        assert verdict(unprocessed) == (PaymentOutcome.WAITING, Reason.NOT_PROCESSED)
         assert unprocessed.sessions == (session["id"],)
-        assert verdict(await explaining(shop).of("0x" + "ab" * 32)) == (Outcome.UNKNOWN, Reason.NOT_FOUND)
+        assert verdict(await explaining(shop).of("0x" + "ab" * 32)) == (PaymentOutcome.UNKNOWN, Reason.NOT_FOUND)
         stranger = await explaining(shop).of(node.accounts[3])
-        assert verdict(stranger) == (Outcome.UNKNOWN, Reason.NOT_OURS)
-        assert verdict(await explaining(shop).of("cs_nobody")) == (Outcome.UNKNOWN, Reason.NOT_FOUND)
+        assert verdict(stranger) == (PaymentOutcome.UNKNOWN, Reason.NOT_OURS)
+        assert verdict(await explaining(shop).of("cs_nobody")) == (PaymentOutcome.UNKNOWN, Reason.NOT_FOUND)
         for nonsense in ("hello", "0x12", "", "pl_123"):
-            with pytest.raises(NotUnderstood, match="nothing to explain"):
+            with pytest.raises(UnknownSubject, match="nothing to explain"):
                 await explaining(shop).of(nonsense)
 
 
@@ -99,10 +99,10 @@ async def test_without_a_node_the_ledger_still_explains_and_says_who_could_not_b
         await shop.process()
         node.stop()
         explained = await explaining(shop).of(tx_hash)
-        assert verdict(explained) == (Outcome.COUNTED, Reason.ON_TIME)
+        assert verdict(explained) == (PaymentOutcome.COUNTED, Reason.ON_TIME)
         assert "Anvil (chain 31337) could not be asked." in [step.what for step in explained.steps]
         unknown = await explaining(shop).of("0x" + "ab" * 32)
-        assert verdict(unknown) == (Outcome.UNKNOWN, Reason.NOT_ASKED)
+        assert verdict(unknown) == (PaymentOutcome.UNKNOWN, Reason.NOT_ASKED)
 
 
 async def test_a_payment_after_the_window_says_by_how_much_and_that_it_can_be_accepted(
@@ -116,11 +116,11 @@ async def test_a_payment_after_the_window_says_by_how_much_and_that_it_can_be_ac
         node.mine(CONFIRMATIONS)
         await shop.process()
         late = await explaining(shop).of(tx_hash)
-        assert verdict(late) == (Outcome.NOT_COUNTED, Reason.TOO_LATE)
+        assert verdict(late) == (PaymentOutcome.NOT_COUNTED, Reason.TOO_LATE)
         assert "1 ETH arrived 12 minutes" in late.headline
         assert "after the grace period ended" in late.headline
         assert late.told == f"You can accept it: crypto-checkout sessions accept {session['id']}"
-        assert verdict(await explaining(shop).of(session["id"])) == (Outcome.NOT_COUNTED, Reason.TOO_LATE)
+        assert verdict(await explaining(shop).of(session["id"])) == (PaymentOutcome.NOT_COUNTED, Reason.TOO_LATE)
 
 
 async def test_a_payment_that_a_reorg_took_back_says_so_and_counts_again_when_it_is_back(
@@ -135,9 +135,9 @@ async def test_a_payment_that_a_reorg_took_back_says_so_and_counts_again_when_it
         node.rpc("anvil_reorg", CONFIRMATIONS, [])
         await shop.process()
         gone = await explaining(shop).of(tx_hash)
-        assert gone.outcome is not Outcome.COUNTED
+        assert gone.outcome is not PaymentOutcome.COUNTED
         failed = await explaining(shop).of(session["id"])
-        assert verdict(failed) == (Outcome.NOT_COUNTED, Reason.REORGED)
+        assert verdict(failed) == (PaymentOutcome.NOT_COUNTED, Reason.REORGED)
         assert "The session became failed because the chain took its money back." in [s.what for s in failed.steps]
 
 
@@ -155,13 +155,13 @@ async def test_tokens_that_nobody_asked_for_and_fake_ones_are_told_apart(
         await shop.process()
         explain = explaining(shop, token(usdc))
         told = await explain.of(wrong)
-        assert verdict(told) == (Outcome.NOT_COUNTED, Reason.WRONG_ASSET)
+        assert verdict(told) == (PaymentOutcome.NOT_COUNTED, Reason.WRONG_ASSET)
         assert "5 USDC came, and the session asks for 1 ETH" in told.headline
         told = await explain.of(false)
-        assert verdict(told) == (Outcome.NOT_COUNTED, Reason.UNKNOWN_TOKEN)
+        assert verdict(told) == (PaymentOutcome.NOT_COUNTED, Reason.UNKNOWN_TOKEN)
         assert told.sessions == (in_usdc["id"],)
         told = await explain.of(right)
-        assert verdict(told) == (Outcome.COUNTED, Reason.ON_TIME)
+        assert verdict(told) == (PaymentOutcome.COUNTED, Reason.ON_TIME)
         assert facts(told)["token"].lower() == usdc.address
 
 
@@ -177,10 +177,10 @@ async def test_what_reverted_and_what_went_elsewhere_did_not_count(
         node.mine(CONFIRMATIONS)
         await shop.process()
         told = await explaining(shop, token(usdc)).of(poor)
-        assert verdict(told) == (Outcome.NOT_COUNTED, Reason.REVERTED)
+        assert verdict(told) == (PaymentOutcome.NOT_COUNTED, Reason.REVERTED)
         assert told.sessions == (session["id"],)
         told = await explaining(shop).of(elsewhere)
-        assert verdict(told) == (Outcome.NOT_COUNTED, Reason.NOT_OURS)
+        assert verdict(told) == (PaymentOutcome.NOT_COUNTED, Reason.NOT_OURS)
 
 
 async def test_what_a_contract_sent_is_found_inside_its_transaction_where_a_node_traces(
@@ -201,11 +201,11 @@ async def test_what_a_contract_sent_is_found_inside_its_transaction_where_a_node
                 await shop.process()
                 told = await explaining(shop).of(tx_hash)
                 if named:
-                    assert verdict(told) == (Outcome.COUNTED, Reason.ON_TIME)
+                    assert verdict(told) == (PaymentOutcome.COUNTED, Reason.ON_TIME)
                     assert told.advice == "It was not enough; see what is missing"
                     assert told.command == f"crypto-checkout explain {session['id']}"
                 else:
-                    assert verdict(told) == (Outcome.UNKNOWN, Reason.NOT_WATCHED)
+                    assert verdict(told) == (PaymentOutcome.UNKNOWN, Reason.NOT_WATCHED)
                     assert session["id"] in told.headline
 
 
@@ -224,7 +224,7 @@ async def test_where_two_providers_must_agree_and_do_not_that_is_the_reason(anvi
         tx_hash = pay(node, session)
         node.mine(CONFIRMATIONS)
         told = await explaining(shop).of(tx_hash)
-        assert verdict(told) == (Outcome.WAITING, Reason.AGREEMENT)
+        assert verdict(told) == (PaymentOutcome.WAITING, Reason.AGREEMENT)
         assert "1 of 2 providers agree" in told.headline
 
 
@@ -242,7 +242,7 @@ async def test_an_answer_that_belongs_to_another_transaction_is_not_believed(tmp
     }
     async with running(answering(results)) as node, open_shop(tmp_path, [node.url]) as shop:
         told = await explaining(shop).of("0x" + "ab" * 32)
-        assert verdict(told) == (Outcome.UNKNOWN, Reason.NOT_ASKED)
+        assert verdict(told) == (PaymentOutcome.UNKNOWN, Reason.NOT_ASKED)
 
 
 # --- the command -----------------------------------------------------------------------------------------------------

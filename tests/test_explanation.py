@@ -11,9 +11,9 @@ from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import Session, Status, Terms
 from crypto_checkout.core.diagnosis import explain_session, explanation
-from crypto_checkout.core.diagnosis.explanation import Known, Outcome, Place, Reason, Recorded
+from crypto_checkout.core.diagnosis.explanation import ChainContext, PaymentOutcome, Place, Reason, RecordedPayment
 from crypto_checkout.core.ledger.assess import Tip
-from crypto_checkout.core.ledger.payment import Kind, Payment, Transfer
+from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
 from crypto_checkout.core.money import Fiat
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -22,7 +22,9 @@ USDC = Asset(1, "USDC", 6, Address("0x" + "dc" * 20))
 ADDRESS = Address("0x" + "ad" * 20)
 COIN = 10**18
 TERMS = Terms(COIN, COIN, COIN, NOW, NOW + timedelta(hours=1), 3)
-KNOWN = Known({1: Place("Ethereum", (ETH, USDC)), 8453: Place("Base", (Asset(8453, "ETH", 18),))}, {1: Tip(12, NOW)})
+KNOWN = ChainContext(
+    {1: Place("Ethereum", (ETH, USDC)), 8453: Place("Base", (Asset(8453, "ETH", 18),))}, {1: Tip(12, NOW)}
+)
 
 SESSION = Session(
     id="cs_1",
@@ -49,12 +51,12 @@ SESSION = Session(
 
 def recorded(
     *, late: timedelta = timedelta(0), chain_id: int = 1, contract: Address | None = None, asked: bool = True
-) -> Recorded:
+) -> RecordedPayment:
     transfer = Transfer(
         to=ADDRESS,
         sender=None,
         units=COIN if contract is None else 5,
-        kind=Kind.NATIVE if contract is None else Kind.TOKEN,
+        kind=TransferKind.NATIVE if contract is None else TransferKind.TOKEN,
         contract=contract,
         tx_hash="0x" + "ab" * 32,
         log_index=None,
@@ -62,60 +64,60 @@ def recorded(
         block_hash="0x" + "01" * 32,
         block_time=NOW + late,
     )
-    return Recorded(Payment(transfer), chain_id, NOW, is_asked_for=asked)
+    return RecordedPayment(Payment(transfer), chain_id, NOW, is_asked_for=asked)
 
 
 @pytest.mark.parametrize(
     ("session", "payment", "outcome", "reason", "words"),
     [
-        (SESSION, recorded(), Outcome.COUNTED, Reason.ON_TIME, "1 ETH on time, 3 of 3 confirmations"),
-        (SESSION, recorded(late=timedelta(minutes=5)), Outcome.COUNTED, Reason.IN_GRACE, "5 minutes late"),
+        (SESSION, recorded(), PaymentOutcome.COUNTED, Reason.ON_TIME, "1 ETH on time, 3 of 3 confirmations"),
+        (SESSION, recorded(late=timedelta(minutes=5)), PaymentOutcome.COUNTED, Reason.IN_GRACE, "5 minutes late"),
         (
             SESSION,
             recorded(late=timedelta(hours=1, minutes=12)),
-            Outcome.NOT_COUNTED,
+            PaymentOutcome.NOT_COUNTED,
             Reason.TOO_LATE,
             "12 minutes after the grace period ended",
         ),
         (
             replace(SESSION, closed_at=NOW, status_reason="closed"),
             recorded(late=timedelta(hours=2)),
-            Outcome.NOT_COUNTED,
+            PaymentOutcome.NOT_COUNTED,
             Reason.CLOSED,
             "after you closed the session",
         ),
         (
             replace(SESSION, accepted_units=COIN, status=Status.PAID),
             recorded(late=timedelta(days=1)),
-            Outcome.COUNTED,
+            PaymentOutcome.COUNTED,
             Reason.ACCEPTED,
             "accepted by the merchant",
         ),
         (
             SESSION,
             recorded(chain_id=8453, asked=False),
-            Outcome.NOT_COUNTED,
+            PaymentOutcome.NOT_COUNTED,
             Reason.WRONG_CHAIN,
             "1 ETH came on Base (chain 8453), and the session asks for 1 ETH on Ethereum (chain 1)",
         ),
         (
             SESSION,
             recorded(contract=USDC.contract, asked=False),
-            Outcome.NOT_COUNTED,
+            PaymentOutcome.NOT_COUNTED,
             Reason.WRONG_ASSET,
             "0.000005 USDC came, and the session asks for 1 ETH",
         ),
         (
             SESSION,
             replace(recorded(), payment=replace(recorded().payment, canonical=False)),
-            Outcome.NOT_COUNTED,
+            PaymentOutcome.NOT_COUNTED,
             Reason.REORGED,
             "the chain took back block 10",
         ),
     ],
 )
 def test_the_first_rule_that_decides_is_the_reason(
-    session: Session, payment: Recorded, outcome: Outcome, reason: Reason, words: str
+    session: Session, payment: RecordedPayment, outcome: PaymentOutcome, reason: Reason, words: str
 ) -> None:
     found = explain_session.payment(session, payment, KNOWN)
     assert (found.outcome, found.reason) == (outcome, reason)

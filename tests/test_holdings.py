@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.ledger import balance_groups
-from crypto_checkout.core.ledger.balance_groups import Holdings, fingerprint
-from crypto_checkout.core.ledger.expected_balances import Ledger
+from crypto_checkout.core.ledger.balance_groups import BalanceGroups, fingerprint
+from crypto_checkout.core.ledger.expected_balances import ExpectedBalances
 from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.core.moments import from_unix
 from crypto_checkout.services.ledger.watched_addresses import WATCHED_AFTER_GRACE, WatchedAddresses
@@ -21,7 +21,7 @@ MOST = 3
 steps = st.lists(st.tuples(st.sampled_from(ADDRESSES), st.none() | st.integers(-10, 2**255)))
 
 
-def held_by(made: Holdings, truth: Mapping[Address, int], ledger: Ledger, number: int) -> bool:
+def held_by(made: BalanceGroups, truth: Mapping[Address, int], ledger: ExpectedBalances, number: int) -> bool:
     """Tell whether each group's fingerprint is that of what its addresses hold, and each address is in one."""
     groups = [*made.expected(ledger, number)]
     assert sorted(address for group in groups for address in group.addresses) == sorted(truth)
@@ -34,7 +34,7 @@ def test_whatever_comes_and_goes_the_groups_hold_all_and_tell_every_difference(
 ) -> None:
     balance_groups.MOST_TOGETHER, before = MOST, balance_groups.MOST_TOGETHER
     try:
-        made, truth = Holdings(), dict[Address, int]()
+        made, truth = BalanceGroups(), dict[Address, int]()
         for address, each in steps:
             if each is not None:
                 made.set(address, each)
@@ -42,8 +42,8 @@ def test_whatever_comes_and_goes_the_groups_hold_all_and_tell_every_difference(
             elif address in truth:
                 made.drop(address)
                 del truth[address]
-            assert held_by(made, truth, Ledger(made.units), 7)
-        ledger = Ledger(made.units)
+            assert held_by(made, truth, ExpectedBalances(made.units), 7)
+        ledger = ExpectedBalances(made.units)
         ledger.add(paid, 7, units)
         if paid in truth:
             assert not held_by(made, truth, ledger, 7)

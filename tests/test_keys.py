@@ -13,7 +13,7 @@ from crypto_checkout.core import moments
 from crypto_checkout.core.errors import InvalidApiKey, ResourceNotFound, RevokedApiKey
 from crypto_checkout.core.owner.api_key import ApiKey, Scope
 from crypto_checkout.services.owner import api_keys
-from crypto_checkout.services.owner.api_keys import Keys
+from crypto_checkout.services.owner.api_keys import ApiKeys
 from crypto_checkout.store.owner import api_keys as store
 from tests.api import App, Clock, error, listed, open_app, until
 
@@ -154,7 +154,7 @@ async def test_a_use_that_can_not_be_noted_costs_no_request(tmp_path: Path) -> N
 
 async def test_a_key_is_looked_up_again_after_half_a_second_and_when_the_clock_goes_back(app: App) -> None:
     clock = Clock()
-    checking = Keys(app.opened.db)
+    checking = ApiKeys(app.opened.db)
     key, text = await app.key()
     for moved, is_new in ((0, True), (0.4, False), (0.2, True), (-3600, True), (0.1, False)):
         clock.move(seconds=moved)
@@ -168,7 +168,7 @@ async def test_a_key_is_looked_up_again_after_half_a_second_and_when_the_clock_g
 
 
 async def test_what_is_no_key_is_not_looked_up(app: App) -> None:
-    checking = Keys(app.opened.db)
+    checking = ApiKeys(app.opened.db)
     for text in (
         "",
         "ck_test_",
@@ -184,7 +184,7 @@ async def test_what_is_no_key_is_not_looked_up(app: App) -> None:
 
 
 async def test_a_million_wrong_keys_are_not_remembered(app: App) -> None:
-    checking = Keys(app.opened.db)
+    checking = ApiKeys(app.opened.db)
     for number in range(100):
         with pytest.raises(InvalidApiKey):
             await checking.check(f"ck_test_{number:032}", Clock().now)
@@ -192,7 +192,7 @@ async def test_a_million_wrong_keys_are_not_remembered(app: App) -> None:
 
 
 async def test_a_revoked_key_is_refused_also_while_it_is_remembered(app: App) -> None:
-    checking = Keys(app.opened.db)
+    checking = ApiKeys(app.opened.db)
     key, text = await app.key()
     await app.opened.db.write(lambda unit: api_keys.revoke(unit, app.opened.events, key.id))
     clock = Clock()

@@ -27,19 +27,24 @@ from crypto_checkout.core.address import Address
 from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED, SETTLED, Session, Status
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed, RecoverableError, SessionNotOpen, StateUnavailable
 from crypto_checkout.core.ledger.assess import Tip, assess
-from crypto_checkout.core.ledger.balance_groups import Expected
+from crypto_checkout.core.ledger.balance_groups import ExpectedGroup
 from crypto_checkout.core.ledger.follow import Block, Head, Header
-from crypto_checkout.core.ledger.payment import Kind, Payment, Transfer
+from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
 from crypto_checkout.core.money import Fiat
-from crypto_checkout.core.sandbox import Transaction
+from crypto_checkout.core.sandbox import SandboxTransaction
 from crypto_checkout.prices.board import PriceBoard
 from crypto_checkout.prices.fixed import FixedSource
-from crypto_checkout.services.checkout.decisions import Settling
-from crypto_checkout.services.checkout.payment_methods import Offer, OfferedChain, Offers, Policy
-from crypto_checkout.services.checkout.sessions import Sessions, Wanted
+from crypto_checkout.services.checkout.decisions import Decisions
+from crypto_checkout.services.checkout.payment_methods import (
+    AcceptedChain,
+    PaymentMethods,
+    PaymentMethodsByMode,
+    Policy,
+)
+from crypto_checkout.services.checkout.sessions import SessionRequest, Sessions
 from crypto_checkout.services.ledger.judge import Judge
 from crypto_checkout.services.ledger.watcher import Watcher
-from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import sessions as session_store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors, payments, unmatched
@@ -128,7 +133,7 @@ class Wayward(SandboxChain):
             raise StateUnavailable("missing trie node")
         return await super().balances(header, addresses)
 
-    async def unlike(self, header: Header, groups: Sequence[Expected]) -> list[Expected]:
+    async def unlike(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
         # A node that lacks the state, or takes no such calls, has all read one by one.
         return [*groups] if self.happen("unlike") == "old" else await super().unlike(header, groups)
 
@@ -137,14 +142,14 @@ class Wayward(SandboxChain):
         return await super().internal_transfers(header, addresses)
 
 
-def _of(transactions: Sequence[Transaction], header: Header) -> tuple[Transfer, ...]:
+def _of(transactions: Sequence[SandboxTransaction], header: Header) -> tuple[Transfer, ...]:
     return tuple(
         Transfer(
             each.to, FAKE, each.units, each.kind, each.contract, each.hash,
-            each.place if each.kind is Kind.TOKEN else None, header.number, header.hash, header.time,
+            each.place if each.kind is TransferKind.TOKEN else None, header.number, header.hash, header.time,
         )
         for each in transactions
-        if each.kind is not Kind.INTERNAL
+        if each.kind is not TransferKind.INTERNAL
     )  # fmt: skip
 
 
@@ -196,22 +201,22 @@ class Life(RuleBasedStateMachine):
         self.chain = Wayward(State.from_json(text), self.clock, transactions)
         self.chain.befall = self.befall
         self.chain.forgets = self.forgets
-        events = Events()
+        events = Outbox()
         board = PriceBoard(
             [FixedSource({"ETH/USD": Decimal(3000)}, clock=self.clock)],
             quorum=1, max_age_seconds=60, max_spread_percent=Decimal(3), clock=self.clock,
         )  # fmt: skip
         self.opened.push_async_callback(board.close)
-        offer = Offer(
+        offer = PaymentMethods(
             livemode=False,
             wallet=ExtendedPublicKey.parse(FRESH_XPUB),
-            chains=(OfferedChain(CHAIN_ID, "Sandbox", "", CONFIRMATIONS, ASSETS),),
+            chains=(AcceptedChain(CHAIN_ID, "Sandbox", "", CONFIRMATIONS, ASSETS),),
             prices=board,
             policy=Policy(900, GRACE_SECONDS, Decimal("0.1"), Decimal(5)),
             chain_time=lambda now: max(now, self.chain.time),
         )
-        self.made = Sessions(self.db, Offers([offer]), events, public_url="http://x")
-        self.settling = Settling(self.made, Offers([offer]), events)
+        self.made = Sessions(self.db, PaymentMethodsByMode([offer]), events, public_url="http://x")
+        self.settling = Decisions(self.made, PaymentMethodsByMode([offer]), events)
         self.judge = Judge(events, chain_id=CHAIN_ID, public_url="http://x")
         self.renew()
 
@@ -255,7 +260,7 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: len(self.sessions) < 8)
     @rule(asset=st.sampled_from(["ETH", "USDC"]), seconds=st.sampled_from([60, 300, 900]))
     def ask(self, asset: str, seconds: int) -> None:
-        wanted = Wanted(fiat=Fiat(Decimal("30.00"), "USD"), expires_in_seconds=seconds, asset=asset)
+        wanted = SessionRequest(fiat=Fiat(Decimal("30.00"), "USD"), expires_in_seconds=seconds, asset=asset)
         self.sessions.append(self.run(self.made.create(livemode=False, wanted=wanted))["id"])
 
     def session(self, place: int) -> Session:
@@ -264,7 +269,7 @@ class Life(RuleBasedStateMachine):
         assert found is not None
         return found
 
-    def pay_with(self, to: Sequence[tuple[Session, int, Kind, Address | None]], blocks: int) -> None:
+    def pay_with(self, to: Sequence[tuple[Session, int, TransferKind, Address | None]], blocks: int) -> None:
         tx_hash = "0x" + self.random.randbytes(32).hex()
 
         def send(draft: Draft) -> None:
@@ -281,7 +286,7 @@ class Life(RuleBasedStateMachine):
     def pay(self, place: int, part: int, blocks: int) -> None:
         session = self.session(place)
         asset = session.asset
-        kind = Kind.NATIVE if asset.is_native else Kind.TOKEN
+        kind = TransferKind.NATIVE if asset.is_native else TransferKind.TOKEN
         self.pay_with([(session, self.units(session, part), kind, asset.contract)], blocks)
 
     @rule(paid=st.lists(st.tuples(places, parts), min_size=1, max_size=4))
@@ -290,7 +295,7 @@ class Life(RuleBasedStateMachine):
         to = [(self.session(place), part) for place, part in paid]
         soon = [(s, p) for s, p in to if self.is_watched(s)]
         if soon:
-            self.pay_with([(s, self.units(s, p), Kind.INTERNAL, None) for s, p in soon], 1)
+            self.pay_with([(s, self.units(s, p), TransferKind.INTERNAL, None) for s, p in soon], 1)
 
     def is_watched(self, session: Session) -> bool:
         return self.latest < session.terms.grace_until + WATCHED
@@ -299,15 +304,15 @@ class Life(RuleBasedStateMachine):
     def pay_tokens_in_one_transaction(self, place: int, shares: list[int]) -> None:
         session = self.session(place)
         usdc = ASSETS[1].contract
-        self.pay_with([(session, self.units(session, part), Kind.TOKEN, usdc) for part in shares], 1)
+        self.pay_with([(session, self.units(session, part), TransferKind.TOKEN, usdc) for part in shares], 1)
 
     @rule(place=places, part=parts, fake=st.booleans())
     def pay_something_else(self, place: int, part: int, fake: bool) -> None:
         session = self.session(place)
         if fake or session.asset.is_native:
-            self.pay_with([(session, self.units(session, part), Kind.TOKEN, FAKE)], 1)
+            self.pay_with([(session, self.units(session, part), TransferKind.TOKEN, FAKE)], 1)
         else:
-            self.pay_with([(session, self.units(session, part), Kind.NATIVE, None)], 1)
+            self.pay_with([(session, self.units(session, part), TransferKind.NATIVE, None)], 1)
 
     @rule(blocks=st.sampled_from([1, 1, 2, 3, 3, 10, 40]))
     def mine(self, blocks: int) -> None:
@@ -346,8 +351,8 @@ class Life(RuleBasedStateMachine):
                 if fate == "moves" and self.may_move(each):
                     draft.added.append(replace(each, block_number=draft.number))
 
-    def may_move(self, transaction: Transaction) -> bool:
-        return transaction.kind is not Kind.INTERNAL or self.latest < START + timedelta(seconds=60)
+    def may_move(self, transaction: SandboxTransaction) -> bool:
+        return transaction.kind is not TransferKind.INTERNAL or self.latest < START + timedelta(seconds=60)
 
     @rule(place=places)
     def close(self, place: int) -> None:
@@ -511,7 +516,7 @@ class Life(RuleBasedStateMachine):
         assert self.run(self.db.read(everything)) == before
 
 
-def _stored(unit: ReadUnit) -> tuple[str | None, list[Transaction]]:
+def _stored(unit: ReadUnit) -> tuple[str | None, list[SandboxTransaction]]:
     return chain.load(unit), chain.transactions(unit, -1, START)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from crypto_checkout.core.webhooks.endpoint import Endpoint
-from crypto_checkout.services.webhooks.endpoint_cleanup import Leftovers
+from crypto_checkout.services.webhooks.endpoint_cleanup import EndpointCleanup
 from crypto_checkout.store import paging
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.migrate import migrate
@@ -73,7 +73,7 @@ async def test_no_write_gives_up_more_than_a_part(db: Database) -> None:
     assert await counted(db) == {"pending": WAITING - PART, "abandoned": PART}
     assert await db.write(lambda unit: endpoint_cleanup.clear(unit, SHOP))
     assert await counted(db) == {"pending": WAITING - 2 * PART, "abandoned": 2 * PART}
-    await Leftovers(db).turn()
+    await EndpointCleanup(db).turn()
     assert await counted(db) == {"abandoned": WAITING}
     assert await counted(db, "we_other") == {"pending": WAITING}
     assert await db.read(endpoint_cleanup.owners) == []
@@ -93,7 +93,7 @@ async def test_no_write_deletes_more_than_a_part_and_nothing_shows_a_deleted_end
         ]
     )
     assert shown == [None, 1, "we_other"]
-    await Leftovers(db).turn()
+    await EndpointCleanup(db).turn()
     assert await counted(db) == {}
     assert await counted(db, "we_other") == {"pending": WAITING}
     rows = await db.read(lambda unit: unit.all("SELECT id FROM webhook_endpoints"))
@@ -118,7 +118,7 @@ async def test_switched_on_at_once_it_is_sent_what_is_new_once_the_old_is_given_
         deliveries.enqueue(unit, row["seq"], SHOP)
 
     await db.write(happen)
-    await Leftovers(db).turn()
+    await EndpointCleanup(db).turn()
     assert await counted(db) == {"pending": 1, "abandoned": WAITING}
     assert SHOP in await db.read(lambda unit: deliveries.targets(unit, livemode=False))
 
@@ -127,14 +127,14 @@ async def test_what_a_replay_brings_back_is_not_given_up_again(db: Database) -> 
     await db.write(lambda unit: switch(unit, on=False))
     queued = await db.write(lambda unit: replays.replay_since(unit, SHOP, False, None, NOW))
     assert queued == (WAITING, False)
-    await Leftovers(db).turn()
+    await EndpointCleanup(db).turn()
     assert await counted(db) == {"pending": WAITING}
 
 
 async def test_it_missed_what_waits_before_that_is_given_up(db: Database) -> None:
     assert await db.read(lambda unit: endpoint_cleanup.first_missed_at(unit, SHOP, NOW)) == NOW
     await db.write(lambda unit: switch(unit, on=False))
-    await Leftovers(db).turn()
+    await EndpointCleanup(db).turn()
     assert await db.read(lambda unit: endpoint_cleanup.first_missed_at(unit, SHOP, NOW)) == NOW
     assert await db.read(lambda unit: endpoint_cleanup.first_missed_at(unit, "we_nobody", NOW)) is None
 

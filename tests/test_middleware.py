@@ -23,7 +23,7 @@ from structlog.testing import capture_logs
 
 from crypto_checkout import metrics
 from crypto_checkout.core import ids
-from crypto_checkout.http.middleware import Surroundings, client_address, is_local
+from crypto_checkout.http.middleware import RequestMiddleware, client_address, is_local
 from tests.api import LINK, App, error
 from tests.server import Server
 
@@ -150,7 +150,7 @@ WEB = Starlette(
         Route("/reading", reading, methods=["POST"]),
         Route("/ignoring/{id}", ignoring, methods=["POST"]),
     ],
-    middleware=[Middleware(Surroundings, clock=lambda: NOW, trusted_proxies=[])],
+    middleware=[Middleware(RequestMiddleware, clock=lambda: NOW, trusted_proxies=[])],
 )
 
 

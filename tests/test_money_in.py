@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 from crypto_checkout.http.dashboard.pages import revenue
 from crypto_checkout.services.reporting.totals import Overview
-from crypto_checkout.store.checkout.totals import Made, MoneyIn
+from crypto_checkout.store.checkout.totals import MoneyIn, SessionsPerDay
 
 MONDAY, TUESDAY = date(2026, 11, 23), date(2026, 11, 24)
 
@@ -17,7 +17,7 @@ def came(day: date, asset: str = "ETH", **other: Any) -> MoneyIn:
 
 
 def overview(*parts: MoneyIn, first: date = MONDAY, last: date = TUESDAY) -> Overview:
-    return Overview(first, last, parts, (Made(first, 3, 2), Made(last, 4, 1)))
+    return Overview(first, last, parts, (SessionsPerDay(first, 3, 2), SessionsPerDay(last, 4, 1)))
 
 
 def test_each_day_and_asset_has_its_row_the_newest_first() -> None:

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from crypto_checkout.core.checkout.quotes import Observation
 from crypto_checkout.core.errors import ProviderFailed, SourceFailed
 from crypto_checkout.core.money import DECIMALS
-from crypto_checkout.prices.chainlink import FEEDS, ChainlinkSource, Feed, price_of
+from crypto_checkout.prices.chainlink import FEEDS, ChainlinkSource, PriceFeed, price_of
 from crypto_checkout.prices.coinbase import CoinbaseSource
 from crypto_checkout.prices.coingecko import CoinGeckoSource
 from crypto_checkout.prices.fixed import TEST_PRICES, FixedSource
 from crypto_checkout.prices.kraken import KrakenSource
-from crypto_checkout.prices.source import MAX_ANSWER_BYTES, Source, Throttled, UnsupportedPair, number
+from crypto_checkout.prices.source import MAX_ANSWER_BYTES, Source, SourceThrottled, UnsupportedPair, number
 from tests.exchanges import NOW, Clock, Exchanges, coinbase, coingecko, http, kraken, ok, open_exchanges
 
 pytestmark = pytest.mark.anyio
@@ -125,7 +125,7 @@ async def test_a_throttled_source_says_for_how_long(
     exchanges: Exchanges, source: Sources, header: str, seconds: int
 ) -> None:
     exchanges.answers["coingecko"] = http(429, "", f"Retry-After: {header}\r\n" if header else "")
-    with pytest.raises(Throttled) as caught:
+    with pytest.raises(SourceThrottled) as caught:
         await source("coingecko").observe("ETH", "USD")
     assert caught.value.retry_after_seconds == seconds
 
@@ -333,8 +333,8 @@ def test_a_round_that_is_no_evidence_is_refused(answer: bytes, reason: str) -> N
 
 def test_a_feed_may_be_silent_for_its_heartbeat_and_a_margin_but_never_for_a_day() -> None:
     assert price_of(round_data(age=3900), MAINNET, now=NOW) == Decimal("3000.12")
-    assert price_of(round_data(age=1500), Feed(8453, "0x", 1200), now=NOW) == Decimal("3000.12")
-    for feed, age in ((Feed(8453, "0x", 1200), 1501), (Feed(42161, "0x", 86400), 3901)):
+    assert price_of(round_data(age=1500), PriceFeed(8453, "0x", 1200), now=NOW) == Decimal("3000.12")
+    for feed, age in ((PriceFeed(8453, "0x", 1200), 1501), (PriceFeed(42161, "0x", 86400), 3901)):
         with pytest.raises(SourceFailed, match="silent"):
             price_of(round_data(age=age), feed, now=NOW)
 

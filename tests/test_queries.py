@@ -16,7 +16,7 @@ from crypto_checkout.services.sandbox import pruning
 from crypto_checkout.store import paging
 from crypto_checkout.store.alerts import issues
 from crypto_checkout.store.checkout import links, totals
-from crypto_checkout.store.checkout.sessions import Filter
+from crypto_checkout.store.checkout.sessions import SessionFilter
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import unmatched
 from crypto_checkout.store.reporting import exports, search
@@ -164,7 +164,11 @@ EMAIL, HASH = "ada@example.com", "0x" + "1" * 64
 WINDOWS = (paging.Window(25), paging.Window(25, after=7), paging.Window(25, before=7))
 SEARCHES = ("", "cs_1", "0x" + "1" * 40, HASH, EMAIL, "pl_01ARZ3NDEKTSV4RRFFQ69G5FAV", "order=17", "17")
 TIMES = (None, datetime(2026, 1, 1, tzinfo=UTC))
-WANTED = (Filter(), Filter(status=Status.PAID), Filter(created_after=TIMES[1], created_before=TIMES[1]))
+WANTED = (
+    SessionFilter(),
+    SessionFilter(status=Status.PAID),
+    SessionFilter(created_after=TIMES[1], created_before=TIMES[1]),
+)
 
 
 async def steps_of(app: App, asked: list[tuple[str, Any]], work: Callable[[ReadUnit], Any]) -> dict[str, list[str]]:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from crypto_checkout.core.address import Address
-from crypto_checkout.services.checkout.payment_methods import OfferedChain
+from crypto_checkout.services.checkout.payment_methods import AcceptedChain
 from crypto_checkout.services.diagnosis import reconcile as service
-from crypto_checkout.services.diagnosis.reconcile import Compared, Reconcile
+from crypto_checkout.services.diagnosis.reconcile import ChainComparison, Reconciliation
 from tests.anvil import Anvil
 from tests.nodes import Error, forwarding, running
 from tests.server import Server, command
@@ -22,14 +22,14 @@ from tests.test_tokens import PRICE, token
 Nodes = Callable[..., Anvil]
 
 
-async def compare(shop: Shop, *tokens: Any) -> Compared:
-    offered = OfferedChain(ANVIL_CHAIN_ID, "Anvil", "", CONFIRMATIONS, (ETH, *tokens))
-    (found,) = await Reconcile(shop.db, [(shop.chain, offered)], livemode=True, progress=lambda *_: None).run()
+async def compare(shop: Shop, *tokens: Any) -> ChainComparison:
+    offered = AcceptedChain(ANVIL_CHAIN_ID, "Anvil", "", CONFIRMATIONS, (ETH, *tokens))
+    (found,) = await Reconciliation(shop.db, [(shop.chain, offered)], livemode=True, progress=lambda *_: None).run()
     assert found.problem is None, found.problem
     return found
 
 
-def differences(found: Compared) -> list[tuple[str, str, int]]:
+def differences(found: ChainComparison) -> list[tuple[str, str, int]]:
     return [(each.address, each.asset.symbol, each.difference) for each in found.differing]
 
 

@@ -11,9 +11,9 @@ import pytest
 from crypto_checkout import metrics
 from crypto_checkout.chain.rpc.meter import Meter
 from crypto_checkout.chain.rpc.providers import Rpc
-from crypto_checkout.core.diagnosis.rpc_usage import Usage
+from crypto_checkout.core.diagnosis.rpc_usage import RpcUsage as Usage
 from crypto_checkout.core.errors import ProviderFailed
-from crypto_checkout.services.upkeep.rpc_usage import KEPT_DAYS, RpcUsage
+from crypto_checkout.services.upkeep.rpc_usage import KEPT_DAYS, UsageRecorder
 from crypto_checkout.store import rpc_usage
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.migrate import migrate
@@ -71,7 +71,7 @@ async def test_a_day_adds_up_over_restarts_and_thirty_of_them_are_kept(path: Pat
         for _ in range(2):
             async with await Database.open(path, clock) as db:
                 meter.count("node.example", Usage(calls=day + 1))
-                await RpcUsage(db, [meter]).turn()
+                await UsageRecorder(db, [meter]).turn()
         clock.move(days=1)
     async with await Database.open(path, clock) as db:
         found = await kept(db, clock)
@@ -84,7 +84,7 @@ async def test_where_nothing_was_asked_nothing_is_written(path: Path) -> None:
     async with await Database.open(path, Clock()) as db:
         wal = path.with_name("checkout.db-wal")
         before = wal.stat().st_size if wal.exists() else 0
-        await RpcUsage(db, [Meter(CHAIN)]).turn()
+        await UsageRecorder(db, [Meter(CHAIN)]).turn()
         assert (wal.stat().st_size if wal.exists() else 0) == before
 
 
@@ -94,10 +94,10 @@ async def test_what_can_not_be_written_is_written_the_next_time(path: Path) -> N
         meter.count("node.example", Usage(calls=3))
         await db.write(lambda unit: unit.run("ALTER TABLE rpc_usage RENAME TO away"))
         with pytest.raises(Exception, match="no such table"):
-            await RpcUsage(db, [meter]).turn()
+            await UsageRecorder(db, [meter]).turn()
         await db.write(lambda unit: unit.run("ALTER TABLE away RENAME TO rpc_usage"))
         meter.count("node.example", Usage(calls=4))
-        await RpcUsage(db, [meter]).turn()
+        await UsageRecorder(db, [meter]).turn()
         assert await kept(db, clock) == [(0, "node.example", 7)]
 
 

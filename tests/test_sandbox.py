@@ -17,8 +17,8 @@ from crypto_checkout.chain.sandbox.state import State
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed
 from crypto_checkout.core.ledger.follow import Advance, Head, Header, Rollback, common_ancestor, follow
-from crypto_checkout.core.ledger.payment import Kind, Transfer
-from crypto_checkout.core.sandbox import Transaction
+from crypto_checkout.core.ledger.payment import Transfer, TransferKind
+from crypto_checkout.core.sandbox import SandboxTransaction
 from crypto_checkout.store.migrate import migrate, migrations
 
 GENESIS = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
@@ -47,7 +47,7 @@ def restarted(chain: SandboxChain, clock: Callable[[], datetime]) -> SandboxChai
     return SandboxChain(State.from_json(chain.state.to_json()), clock, transactions(chain))
 
 
-def transactions(chain: SandboxChain) -> list[Transaction]:
+def transactions(chain: SandboxChain) -> list[SandboxTransaction]:
     return [each for number in range(chain.state.newest + 1) for each in chain.transactions_in(number)]
 
 
@@ -59,7 +59,7 @@ def pay(
     contract: Address | None = None,
     *,
     internal: bool = False,
-) -> Transaction:
+) -> SandboxTransaction:
     draft = chain.draft()
     transaction = draft.pay(to, units, "0x" + entropy.hex(), contract, internal=internal)
     chain.apply(draft)
@@ -126,7 +126,7 @@ async def test_a_payment_is_in_a_new_block_with_all_that_a_chain_says_of_it() ->
             to=RECEIVER,
             sender=PAYER,
             units=7,
-            kind=Kind.NATIVE,
+            kind=TransferKind.NATIVE,
             contract=None,
             tx_hash=transaction.hash,
             log_index=None,
@@ -142,7 +142,7 @@ async def test_a_token_is_paid_as_a_token() -> None:
     chain, _ = chain_at(5)
     pay(chain, RECEIVER, 7, ENTROPY, TOKEN)
     (transfer,) = (await chain.blocks(6, 6))[0].transfers
-    assert (transfer.kind, transfer.contract, transfer.log_index) == (Kind.TOKEN, TOKEN, 0)
+    assert (transfer.kind, transfer.contract, transfer.log_index) == (TransferKind.TOKEN, TOKEN, 0)
 
 
 async def test_what_a_contract_pays_shows_in_balances_and_in_no_block() -> None:
@@ -155,7 +155,7 @@ async def test_what_a_contract_pays_shows_in_balances_and_in_no_block() -> None:
     assert await chain.balances(after.header, [RECEIVER]) == {RECEIVER: 12}
     assert await chain.internal_transfers(before.header, [RECEIVER]) == []
     (named,) = await chain.internal_transfers(after.header, [RECEIVER])
-    assert (named.kind, named.units, named.tx_hash) == (Kind.INTERNAL, 5, transaction.hash)
+    assert (named.kind, named.units, named.tx_hash) == (TransferKind.INTERNAL, 5, transaction.hash)
     chain.state.branches.append((7, "fork"))
     with pytest.raises(ChainMoved):
         await chain.balances(after.header, [RECEIVER])
@@ -195,7 +195,7 @@ async def test_a_restart_gives_the_same_chain() -> None:
     assert again.state == chain.state
     assert await again.head() == await chain.head()
     assert await again.blocks(0, 10) == await chain.blocks(0, 10)
-    assert transactions(again)[1].kind is Kind.TOKEN
+    assert transactions(again)[1].kind is TransferKind.TOKEN
 
 
 async def test_the_time_that_the_server_was_off_passes_before_one_block() -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from crypto_checkout.core.checkout.session import Status
-from crypto_checkout.services.checkout.payment_methods import Offers
+from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
 from crypto_checkout.services.checkout.sessions import Sessions
-from crypto_checkout.services.webhooks.outbox import Events
-from crypto_checkout.store.checkout.sessions import Filter
+from crypto_checkout.services.webhooks.outbox import Outbox
+from crypto_checkout.store.checkout.sessions import SessionFilter
 from crypto_checkout.store.paging import Window
 from crypto_checkout.store.reporting import search
 from tests.api import LINK, App, Clock, made, open_app
@@ -35,13 +35,15 @@ async def pay(app: App, session: dict[str, Any], scenario: str) -> dict[str, Any
 
 
 def sessions(app: App) -> Sessions:
-    return Sessions(app.opened.db, Offers([]), Events(), public_url="http://x")
+    return Sessions(app.opened.db, PaymentMethodsByMode([]), Outbox(), public_url="http://x")
 
 
 async def found(app: App, text: str, *, livemode: bool = False, **wanted: Any) -> list[str]:
     """Return the ids that a text finds, and check that they are counted right."""
-    page = await sessions(app).listed(livemode, Filter(**wanted), Window(50), text=text)
-    assert await sessions(app).count(livemode, Filter(**wanted), text=text) == search.Count(len(page.items), True)
+    page = await sessions(app).listed(livemode, SessionFilter(**wanted), Window(50), text=text)
+    assert await sessions(app).count(livemode, SessionFilter(**wanted), text=text) == search.Count(
+        len(page.items), True
+    )
     return [each["id"] for each in page.items]
 
 
@@ -117,7 +119,7 @@ async def test_filters_hold_for_a_frequent_value_too(app: App, monkeypatch: pyte
     assert await found(app, "hall=9", status=Status.PENDING) == [pending["id"]]
     assert await found(app, "copy=9", status=Status.PENDING) == []
     assert await found(app, "9", status=Status.PAID, livemode=True) == []
-    wanted = Filter(status=Status.PAID)
+    wanted = SessionFilter(status=Status.PAID)
     first = await sessions(app).listed(False, wanted, Window(2), text="9")
     second = await sessions(app).listed(False, wanted, Window(2, after=first.last_seq), text="9")
     back = await sessions(app).listed(False, wanted, Window(2, before=second.first_seq), text="9")
@@ -127,9 +129,9 @@ async def test_filters_hold_for_a_frequent_value_too(app: App, monkeypatch: pyte
 
 async def test_what_is_searched_has_pages(app: App) -> None:
     ids = [(await ask(app, metadata={"batch": "x-1"}))["id"] for _ in range(5)][::-1]
-    first = await sessions(app).listed(False, Filter(), Window(2), text="x-1")
-    second = await sessions(app).listed(False, Filter(), Window(2, after=first.last_seq), text="x-1")
-    back = await sessions(app).listed(False, Filter(), Window(2, before=second.first_seq), text="x-1")
+    first = await sessions(app).listed(False, SessionFilter(), Window(2), text="x-1")
+    second = await sessions(app).listed(False, SessionFilter(), Window(2, after=first.last_seq), text="x-1")
+    back = await sessions(app).listed(False, SessionFilter(), Window(2, before=second.first_seq), text="x-1")
     assert [each["id"] for each in (*first.items, *second.items)] == ids[:4]
     assert [each["id"] for each in back.items] == ids[:2]
     assert (first.has_more, back.has_more) == (True, False)
@@ -140,6 +142,6 @@ async def test_all_sessions_of_a_mode_are_counted_exactly(app: App, monkeypatch:
     monkeypatch.setattr(search, "MOST_COUNTED", 1)
     await ask(app)
     rows = await app.opened.db.read(lambda unit: unit.all("SELECT id FROM checkout_sessions"))
-    assert await sessions(app).count(False, Filter()) == search.Count(len(rows), True)
-    assert await sessions(app).count(True, Filter()) == search.Count(0, True)
-    assert await sessions(app).count(False, Filter(status=Status.PENDING)) == search.Count(1, False)
+    assert await sessions(app).count(False, SessionFilter()) == search.Count(len(rows), True)
+    assert await sessions(app).count(True, SessionFilter()) == search.Count(0, True)
+    assert await sessions(app).count(False, SessionFilter(status=Status.PENDING)) == search.Count(1, False)

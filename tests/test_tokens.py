@@ -6,11 +6,11 @@ from typing import Any
 
 from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.ledger.payment import Kind
+from crypto_checkout.core.ledger.payment import TransferKind
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.store.checkout import sessions as session_store
 from crypto_checkout.store.ledger import unmatched
-from crypto_checkout.store.ledger.unmatched import Unmatched
+from crypto_checkout.store.ledger.unmatched import UnmatchedPayment
 from tests.anvil import Anvil
 from tests.api import open_app, until
 from tests.nodes import Error, forwarding, running
@@ -31,7 +31,7 @@ def received(session: SessionResource) -> int:
     return int(session["amountReceived"]["units"])
 
 
-async def strays(shop: Shop, session: SessionResource) -> list[Unmatched]:
+async def strays(shop: Shop, session: SessionResource) -> list[UnmatchedPayment]:
     return await shop.db.read(lambda unit: unmatched.of_session(unit, session["id"]))
 
 
@@ -124,7 +124,7 @@ async def test_the_wrong_asset_is_recorded_and_never_counts(anvil: Nodes, solc: 
         assert (coin_stray.payment.transfer.contract, coin_stray.payment.transfer.units) == (usdc.address, 3000 * ONE)
         found = {stray.payment.transfer.contract: stray.payment for stray in await strays(shop, in_usdc)}
         assert found.keys() == {usdt.address, None}
-        assert (found[None].transfer.kind, found[None].transfer.tx_hash) == (Kind.NATIVE, tx_hash)
+        assert (found[None].transfer.kind, found[None].transfer.tx_hash) == (TransferKind.NATIVE, tx_hash)
 
         await shop.process()
         shop.restart()
@@ -177,8 +177,8 @@ async def test_the_coin_that_a_contract_sends_to_a_token_session_is_recorded_and
         await shop.process()
         found = [stray.payment.transfer for stray in await strays(shop, session)]
         assert [(t.kind, t.contract, t.units) for t in found] == [
-            (Kind.INTERNAL, None, ONE_COIN),
-            (Kind.INTERNAL, None, 7),
+            (TransferKind.INTERNAL, None, ONE_COIN),
+            (TransferKind.INTERNAL, None, 7),
         ]
         assert await shop.events(session) == []
         shop.restart()
@@ -205,7 +205,10 @@ async def test_the_coin_that_contracts_send_on_another_chain_is_recorded_with_or
         shop.restart()
         await shop.process()
         found = [stray.payment.transfer for stray in await strays(shop, session)]
-        assert [(t.kind, t.tx_hash, t.units) for t in found] == [(Kind.INTERNAL, None, 5), (Kind.INTERNAL, None, 5)]
+        assert [(t.kind, t.tx_hash, t.units) for t in found] == [
+            (TransferKind.INTERNAL, None, 5),
+            (TransferKind.INTERNAL, None, 5),
+        ]
 
 
 async def test_a_token_that_is_taken_out_of_the_configuration_is_watched_for_the_sessions_that_were_made_in_it(

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from crypto_checkout import __version__
 from crypto_checkout.webhooks.guard import NameNotResolved
 from crypto_checkout.webhooks.networks import Reach
-from crypto_checkout.webhooks.send import MAX_ANSWER_BYTES, MAX_EXCERPT_BYTES, Failure, Outcome, Sender
+from crypto_checkout.webhooks.send import MAX_ANSWER_BYTES, MAX_EXCERPT_BYTES, AttemptOutcome, Failure, Sender
 from tests.hostile import (
     OK,
     Behaviour,
@@ -44,7 +44,7 @@ def sender(*, timeout_seconds: float = SOON_SECONDS) -> Sender:
     return Sender(reach=Reach.ANY, ssl_context=PLAIN, timeout_seconds=timeout_seconds)
 
 
-async def attempt(behaviour: Behaviour, *, timeout_seconds: float = SOON_SECONDS) -> Outcome:
+async def attempt(behaviour: Behaviour, *, timeout_seconds: float = SOON_SECONDS) -> AttemptOutcome:
     async with serving(behaviour) as endpoint, sender(timeout_seconds=timeout_seconds) as sending:
         outcome = await sending.send(endpoint.url, HEADERS, BODY)
         assert not sending._pool._requests

@@ -17,15 +17,15 @@ from crypto_checkout.app.parts import Parts, webhook_reach
 from crypto_checkout.config import Config
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
-from crypto_checkout.services.checkout.payment_methods import Offers
-from crypto_checkout.services.ledger.health import Health, Sight
+from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
+from crypto_checkout.services.ledger.health import ChainVisibility, Readiness
 from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.owner.door import Door
 from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.services.upkeep.retention import Retention
 from crypto_checkout.services.webhooks.dispatcher import Dispatcher
-from crypto_checkout.services.webhooks.endpoint_cleanup import Leftovers
-from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.services.webhooks.endpoint_cleanup import EndpointCleanup
+from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.data_folder.lock import FolderLock
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.migrate import migrate
@@ -40,13 +40,13 @@ def system_clock() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class RunningServer:
     """A server that works: the web application, and what its start has to tell about."""
 
     web: Starlette
     db: Database
-    events: Events
-    offers: Offers
+    events: Outbox
+    offers: PaymentMethodsByMode
     watchers: tuple[Watcher, ...]
     door: Door
 
@@ -54,7 +54,7 @@ class Opened:
 @asynccontextmanager
 async def opened(
     config: Config, *, metrics_token: str | None = None, clock: Clock = system_clock
-) -> AsyncIterator[Opened]:
+) -> AsyncIterator[RunningServer]:
     """Open everything that the configuration asks for, run the loops, and close it all at the end.
 
     Raises:
@@ -70,12 +70,12 @@ async def opened(
             Sender(timeout_seconds=config.webhooks.timeout_seconds, reach=webhook_reach(config))
         )
         signals = {livemode: asyncio.Event() for livemode in (True, False)}
-        parts = Parts(config, stack, db, Events(lambda livemode: signals[livemode].set()), clock)
+        parts = Parts(config, stack, db, Outbox(lambda livemode: signals[livemode].set()), clock)
         dispatchers = [_dispatcher(parts, sender, livemode, woken) for livemode, woken in signals.items()]
         live, test = await modes.live(parts), await modes.test(parts)
         both = [mode for mode in (live, test) if mode is not None]
         watchers = tuple(watcher for mode in both for watcher in mode.watchers)
-        offers = Offers([mode.offer for mode in both])
+        offers = PaymentMethodsByMode([mode.offer for mode in both])
         door = Door.of(db, clock)
         needed = alerts.attention(parts, {True: live, False: test})
         site = web.application(
@@ -84,9 +84,9 @@ async def opened(
             test,
             sender,
             # Where there is real money the simulated chain doesn't count: a test key can take that down.
-            Health(db, live.watchers if live is not None else watchers, clock),
+            Readiness(db, live.watchers if live is not None else watchers, clock),
             door,
-            Sight(watchers, clock),
+            ChainVisibility(watchers, clock),
             watchers,
             needed,
             {chain_id: chain for mode in both for chain_id, chain in mode.chains.items()},
@@ -95,12 +95,12 @@ async def opened(
         beside = [*_upkeep(parts), alerts.alarms(parts, needed, sender).run]
         loops = [*(each.run for each in dispatchers), *beside, *(loop for mode in both for loop in mode.loops)]
         await stack.enter_async_context(_running(loops, watchers))
-        yield Opened(site, db, parts.events, offers, watchers, door)
+        yield RunningServer(site, db, parts.events, offers, watchers, door)
 
 
 def _upkeep(parts: Parts) -> Sequence[modes.Loop]:
     """Make the loops that keep the database small and its totals whole."""
-    return _retention(parts).run, Leftovers(parts.db).run, Totals(parts.db, parts.clock).catch_up
+    return _retention(parts).run, EndpointCleanup(parts.db).run, Totals(parts.db, parts.clock).catch_up
 
 
 def _retention(parts: Parts) -> Retention:

@@ -9,26 +9,26 @@ from crypto_checkout.config import Config
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.mail import MailServer
 from crypto_checkout.services.alerts.channels import Channel, MailChannel, WebhookChannel
-from crypto_checkout.services.alerts.issues import Attention
-from crypto_checkout.services.alerts.notifier import Alarms, Shop
-from crypto_checkout.services.alerts.server_issues import Troubles, Watched
-from crypto_checkout.services.ledger.health import Health
-from crypto_checkout.services.webhooks.dispatcher import Sender
+from crypto_checkout.services.alerts.issues import Issues
+from crypto_checkout.services.alerts.notifier import Notifier, Shop
+from crypto_checkout.services.alerts.server_issues import ServerIssues, WatchedMode
+from crypto_checkout.services.ledger.health import Readiness
+from crypto_checkout.services.webhooks.dispatcher import AttemptSender
 
 
-def attention(parts: Parts, modes: Mapping[bool, Mode | None]) -> Attention:
+def attention(parts: Parts, modes: Mapping[bool, Mode | None]) -> Issues:
     """Return what gathers what needs a person. A mode that isn't configured is watched for what all share."""
-    return Attention(
+    return Issues(
         parts.db,
         {livemode: _troubles(parts, mode, livemode) for livemode, mode in modes.items()},
         [chain for mode in modes.values() if mode is not None for chain in mode.offer.chains],
     )
 
 
-def alarms(parts: Parts, gathered: Attention, sender: Sender) -> Alarms:
+def alarms(parts: Parts, gathered: Issues, sender: AttemptSender) -> Notifier:
     """Return the loop that tells a person."""
     alerts = parts.config.alerts
-    return Alarms(
+    return Notifier(
         parts.db,
         gathered,
         channels(parts.config, sender, parts.clock),
@@ -39,7 +39,7 @@ def alarms(parts: Parts, gathered: Attention, sender: Sender) -> Alarms:
     )
 
 
-def channels(config: Config, sender: Sender, clock: Clock) -> Sequence[Channel]:
+def channels(config: Config, sender: AttemptSender, clock: Clock) -> Sequence[Channel]:
     """Return the ways that the configuration names."""
     alerts = config.alerts
     found: list[Channel] = []
@@ -58,13 +58,15 @@ def shop(config: Config) -> Shop:
     return Shop(config.branding.name or "Crypto Checkout", config.server.public_url)
 
 
-def _troubles(parts: Parts, mode: Mode | None, livemode: bool) -> Troubles:
+def _troubles(parts: Parts, mode: Mode | None, livemode: bool) -> ServerIssues:
     watchers = mode.watchers if mode is not None else ()
-    watched = Watched(
-        Health(parts.db, watchers, parts.clock),
+    watched = WatchedMode(
+        Readiness(parts.db, watchers, parts.clock),
         watchers=watchers,
         providers=mode.providers if mode is not None else {},
         # The prices of test mode are a table.
         offer=mode.offer if mode is not None and livemode else None,
     )
-    return Troubles(watched, livemode=livemode, folder=parts.config.database.path.resolve().parent, clock=parts.clock)
+    return ServerIssues(
+        watched, livemode=livemode, folder=parts.config.database.path.resolve().parent, clock=parts.clock
+    )

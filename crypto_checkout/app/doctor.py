@@ -14,10 +14,10 @@ from crypto_checkout.app import prices
 from crypto_checkout.app.modes import configured_tokens
 from crypto_checkout.chain.sandbox import chain as sandbox
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
-from crypto_checkout.config import Chain, Config
+from crypto_checkout.config import ChainConfig, Config
 from crypto_checkout.config.values import is_near
 from crypto_checkout.core.address import Address, checksum
-from crypto_checkout.core.diagnosis.checks import Diagnosis, fail, ok, warn
+from crypto_checkout.core.diagnosis.checks import Check, fail, ok, warn
 from crypto_checkout.core.errors import RecoverableError, SourceFailed
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.prices.source import Source
@@ -30,7 +30,7 @@ _SECONDS = 10.0
 _OK = 200
 
 
-def wallet(config: Config) -> list[Diagnosis]:
+def wallet(config: Config) -> list[Check]:
     """Show the first addresses of the wallet, to be compared with those that the wallet's own program shows."""
     if not config.wallet.xpub:
         return [ok("wallet", "none: only test mode works")]
@@ -42,7 +42,7 @@ def wallet(config: Config) -> list[Diagnosis]:
     return [ok("wallet", f"its first addresses are {first}: your wallet's program must show the same")]
 
 
-async def chains(config: Config, db: Database | None, clock: Clock) -> list[Diagnosis]:
+async def chains(config: Config, db: Database | None, clock: Clock) -> list[Check]:
     """Try out every provider of every chain by itself, and compare the tokens with their contracts."""
     found = await asyncio.gather(
         *(_chain(config, place, chain, db, clock) for place, chain in enumerate(config.chains))
@@ -50,7 +50,7 @@ async def chains(config: Config, db: Database | None, clock: Clock) -> list[Diag
     return [diagnosis for of_chain in found for diagnosis in of_chain]
 
 
-async def _chain(config: Config, place: int, chain: Chain, db: Database | None, clock: Clock) -> list[Diagnosis]:
+async def _chain(config: Config, place: int, chain: ChainConfig, db: Database | None, clock: Clock) -> list[Check]:
     from crypto_checkout.chain.evm.probe import Probe
 
     async with AsyncExitStack() as stack:
@@ -74,7 +74,7 @@ async def _chain(config: Config, place: int, chain: Chain, db: Database | None, 
     return [*found, *await _tokens(config, chain)]
 
 
-async def _tokens(config: Config, chain: Chain) -> list[Diagnosis]:
+async def _tokens(config: Config, chain: ChainConfig) -> list[Check]:
     from crypto_checkout.chain.evm.chain import EvmChain
     from crypto_checkout.chain.rpc.providers import Rpc
 
@@ -95,7 +95,7 @@ async def _tokens(config: Config, chain: Chain) -> list[Diagnosis]:
     return found
 
 
-async def price_sources(config: Config, clock: Clock) -> list[Diagnosis]:
+async def price_sources(config: Config, clock: Clock) -> list[Check]:
     """Ask each price source for the coin of the first chain; test mode has prices of its own."""
     if not config.chains:
         return [ok("prices", "those of test mode, from a table")]
@@ -118,7 +118,7 @@ async def price_sources(config: Config, clock: Clock) -> list[Diagnosis]:
     return [*found, *_quorum(config, found)]
 
 
-async def _source(source: Source, coin: str) -> Diagnosis:
+async def _source(source: Source, coin: str) -> Check:
     name = f"price {source.name}"
     try:
         async with asyncio.timeout(_SECONDS):
@@ -129,7 +129,7 @@ async def _source(source: Source, coin: str) -> Diagnosis:
     return ok(name, f"{seen.value:f} USD for one {coin}")
 
 
-def _quorum(config: Config, found: Sequence[Diagnosis]) -> list[Diagnosis]:
+def _quorum(config: Config, found: Sequence[Check]) -> list[Check]:
     answering = sum(each.advice is None for each in found)
     if answering >= config.prices.quorum:
         return []
@@ -137,7 +137,7 @@ def _quorum(config: Config, found: Sequence[Diagnosis]) -> list[Diagnosis]:
     return [fail("prices", what, "Name more sources, or see why these don't answer (a firewall, perhaps).")]
 
 
-async def public_url(config: Config, url: str, *, is_served: bool) -> list[Diagnosis]:
+async def public_url(config: Config, url: str, *, is_served: bool) -> list[Check]:
     """Judge the public URL: https where there is real money, and leading here."""
     name, parts = "public_url", urlsplit(url)
     if config.chains and is_near(parts.hostname or ""):

@@ -12,21 +12,21 @@ from crypto_checkout.chain.sandbox.chain import SandboxChain
 from crypto_checkout.chain.sandbox.state import State
 from crypto_checkout.chain.sandbox.view import SandboxView
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
-from crypto_checkout.config import Chain
+from crypto_checkout.config import ChainConfig
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.moments import Clock
-from crypto_checkout.services.alerts.server_issues import ProviderHealth
+from crypto_checkout.services.alerts.server_issues import ProviderStatus
 from crypto_checkout.services.checkout.addresses import Addresses
-from crypto_checkout.services.checkout.payment_methods import Offer, OfferedChain, Policy, Tier
-from crypto_checkout.services.diagnosis.explain import Configured
+from crypto_checkout.services.checkout.payment_methods import AcceptedChain, PaymentMethods, Policy, Tier
+from crypto_checkout.services.diagnosis.explain import ConfiguredChain
 from crypto_checkout.services.ledger import watcher
 from crypto_checkout.services.ledger.judge import Judge
 from crypto_checkout.services.ledger.token_check import ConfiguredToken, TokenCheck
 from crypto_checkout.services.ledger.wallet_check import WalletCheck
 from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.sandbox import pruning
-from crypto_checkout.services.upkeep.rpc_usage import RpcUsage
+from crypto_checkout.services.upkeep.rpc_usage import UsageRecorder
 from crypto_checkout.store.checkout import sessions as session_store
 from crypto_checkout.store.checkout import wallets
 from crypto_checkout.store.data_folder.given_out import GivenOut
@@ -52,12 +52,12 @@ class Mode:
     `sandbox` is the simulated chain, in test mode; `providers` tell how the RPC providers of each chain fare.
     """
 
-    offer: Offer
+    offer: PaymentMethods
     watchers: tuple[Watcher, ...]
     loops: tuple[Loop, ...]
-    chains: Mapping[int, Configured]
+    chains: Mapping[int, ConfiguredChain]
     sandbox: SandboxChain | None = None
-    providers: Mapping[int, Callable[[], Sequence[ProviderHealth]]] = field(default_factory=dict)
+    providers: Mapping[int, Callable[[], Sequence[ProviderStatus]]] = field(default_factory=dict)
 
 
 async def live(parts: Parts) -> Mode | None:
@@ -75,7 +75,7 @@ async def live(parts: Parts) -> Mode | None:
     check = WalletCheck(parts.db, key, chains)
     token_check = TokenCheck(chains, configured_tokens(config.chains))
     watchers = tuple(_watcher(parts, chain, chains[chain.id]) for chain in config.chains)
-    offer = Offer(
+    offer = PaymentMethods(
         livemode=True,
         wallet=await _wallet(parts, key),
         chains=tuple(offered(chain) for chain in config.chains),
@@ -85,10 +85,10 @@ async def live(parts: Parts) -> Mode | None:
         unready=check.unready,
         unready_tokens=token_check.unready,
     )
-    usage = RpcUsage(parts.db, meters)
+    usage = UsageRecorder(parts.db, meters)
     providers = {chain_id: chain.health for chain_id, chain in chains.items()}
     loops = (check.run, token_check.run, usage.run, *(each.run for each in watchers))
-    asked = {each.id: Configured(chains[each.id], each) for each in offer.chains}
+    asked = {each.id: ConfiguredChain(chains[each.id], each) for each in offer.chains}
     return Mode(offer, watchers, loops, asked, providers=providers)
 
 
@@ -97,7 +97,7 @@ async def test(parts: Parts) -> Mode | None:
     if not parts.config.test_mode.enabled:
         return None
     chain = SandboxView(await _sandbox_state(parts), parts.clock, await parts.db.read(pruning.needed))
-    history = pruning.History(parts.db, chain, parts.clock)
+    history = pruning.Pruner(parts.db, chain, parts.clock)
     watching = Watcher(
         parts.db,
         chain,
@@ -110,19 +110,19 @@ async def test(parts: Parts) -> Mode | None:
         clock=parts.clock,
         idle_seconds=_SANDBOX_IDLE_SECONDS,
     )
-    offer = Offer(
+    offer = PaymentMethods(
         livemode=False,
         wallet=await _wallet(parts, ExtendedPublicKey.parse(sandbox.XPUB)),
-        chains=(OfferedChain(sandbox.CHAIN_ID, sandbox.NAME, "", sandbox.CONFIRMATIONS, sandbox.ASSETS),),
+        chains=(AcceptedChain(sandbox.CHAIN_ID, sandbox.NAME, "", sandbox.CONFIRMATIONS, sandbox.ASSETS),),
         prices=prices.SandboxPrices(prices.of_test_mode(parts), chain),
         policy=_policy(parts),
         chain_time=lambda now: max(now, chain.time),
     )
-    chains = {each.id: Configured(chain, each) for each in offer.chains}
+    chains = {each.id: ConfiguredChain(chain, each) for each in offer.chains}
     return Mode(offer, (watching,), (watching.run, history.run), chains, chain)
 
 
-def configured_tokens(chains: Sequence[Chain]) -> list[ConfiguredToken]:
+def configured_tokens(chains: Sequence[ChainConfig]) -> list[ConfiguredToken]:
     """Return the tokens of the configuration with the keys that name them."""
     return [
         ConfiguredToken(asset, f"chains[{place}].tokens[{number}]")
@@ -131,7 +131,7 @@ def configured_tokens(chains: Sequence[Chain]) -> list[ConfiguredToken]:
     ]
 
 
-async def open_chain(chain: Chain, db: Database, clock: Clock) -> "tuple[EvmChain, Meter]":
+async def open_chain(chain: ChainConfig, db: Database, clock: Clock) -> "tuple[EvmChain, Meter]":
     """Open a chain of the configuration, to be closed, and what counts how much its providers are asked.
 
     Watched are the tokens of the configuration, and those that sessions were ever made in.
@@ -174,7 +174,7 @@ async def _sandbox_state(parts: Parts) -> State:
     return state
 
 
-def _watcher(parts: Parts, chain: Chain, opened: watcher.Chain) -> Watcher:
+def _watcher(parts: Parts, chain: ChainConfig, opened: watcher.BlockSource) -> Watcher:
     return Watcher(
         parts.db,
         opened,
@@ -189,12 +189,12 @@ def _watcher(parts: Parts, chain: Chain, opened: watcher.Chain) -> Watcher:
     )
 
 
-def offered(chain: Chain) -> OfferedChain:
+def offered(chain: ChainConfig) -> AcceptedChain:
     """Return a chain of the configuration as payers can use it."""
     native = Asset(chain.id, chain.native_symbol, _NATIVE_DECIMALS)
     tokens = (Asset(chain.id, t.symbol, t.decimals, Address(t.address), t.usd_pegged) for t in chain.tokens)
     tiers = tuple(Tier(tier.above_fiat, tier.confirmations) for tier in chain.confirmation_tiers)
-    return OfferedChain(
+    return AcceptedChain(
         chain.id,
         chain.name,
         chain.explorer_url,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from crypto_checkout.config import Config
 from crypto_checkout.core.moments import Clock
-from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.database import Database
 from crypto_checkout.webhooks.networks import Reach
 
@@ -17,7 +17,7 @@ class Parts:
     config: Config
     stack: AsyncExitStack
     db: Database
-    events: Events
+    events: Outbox
     clock: Clock
 
 

@@ -25,55 +25,55 @@ from crypto_checkout.http.api.operations import Services
 from crypto_checkout.http.api.routes import Api
 from crypto_checkout.http.api.table import table
 from crypto_checkout.http.checkout import pages
-from crypto_checkout.http.checkout.view import ChainFace
+from crypto_checkout.http.checkout.view import PayerChain
 from crypto_checkout.http.compression import Compression
 from crypto_checkout.http.dashboard.frame.router import Dashboard
-from crypto_checkout.http.dashboard.frame.services import Desk
+from crypto_checkout.http.dashboard.frame.services import DashboardServices
 from crypto_checkout.http.dashboard.table import MENUS, PAGES
 from crypto_checkout.http.docs import pages as docs
-from crypto_checkout.http.middleware import Surroundings
+from crypto_checkout.http.middleware import RequestMiddleware
 from crypto_checkout.http.rate_limit import RateLimit, link_limit, page_limit
-from crypto_checkout.services.alerts.issues import Attention
-from crypto_checkout.services.checkout.asset_choice import Choosing
+from crypto_checkout.services.alerts.issues import Issues
+from crypto_checkout.services.checkout.asset_choice import AssetChoices
 from crypto_checkout.services.checkout.customers import Customers
-from crypto_checkout.services.checkout.decisions import Settling
+from crypto_checkout.services.checkout.decisions import Decisions
 from crypto_checkout.services.checkout.links import Links
-from crypto_checkout.services.checkout.payment_methods import OfferedChain, Offers
+from crypto_checkout.services.checkout.payment_methods import AcceptedChain, PaymentMethodsByMode
 from crypto_checkout.services.checkout.sessions import Sessions
-from crypto_checkout.services.diagnosis.explain import Configured, Explain
-from crypto_checkout.services.diagnosis.payment_detail import Dossiers
-from crypto_checkout.services.ledger.check_now import Looking
-from crypto_checkout.services.ledger.health import Health, Sight
+from crypto_checkout.services.diagnosis.explain import ConfiguredChain, Explainer
+from crypto_checkout.services.diagnosis.payment_detail import PaymentDetails
+from crypto_checkout.services.ledger.check_now import CheckNow
+from crypto_checkout.services.ledger.health import ChainVisibility, Readiness
 from crypto_checkout.services.ledger.watcher import Watcher
-from crypto_checkout.services.owner.api_keys import Keys
+from crypto_checkout.services.owner.api_keys import ApiKeys
 from crypto_checkout.services.owner.door import Door
 from crypto_checkout.services.payer import Payers
 from crypto_checkout.services.reporting.config_snippets import Settings
 from crypto_checkout.services.reporting.exports import Exports
 from crypto_checkout.services.reporting.totals import Totals
-from crypto_checkout.services.sandbox.controls import Sandbox
-from crypto_checkout.services.upkeep.backup_download import Copies
+from crypto_checkout.services.sandbox.controls import SandboxControls
+from crypto_checkout.services.upkeep.backup_download import BackupDownloads
 from crypto_checkout.services.webhooks.deliveries import Deliveries
-from crypto_checkout.services.webhooks.dispatcher import Sender
+from crypto_checkout.services.webhooks.dispatcher import AttemptSender
 from crypto_checkout.services.webhooks.endpoints import Endpoints
 
 
 def application(
     parts: Parts,
-    offers: Offers,
+    offers: PaymentMethodsByMode,
     test: Mode | None,
-    sender: Sender,
-    health: Health,
+    sender: AttemptSender,
+    health: Readiness,
     door: Door,
-    sight: Sight,
+    sight: ChainVisibility,
     watchers: Sequence[Watcher],
-    attention: Attention,
-    chains: Mapping[int, Configured],
+    attention: Issues,
+    chains: Mapping[int, ConfiguredChain],
     metrics_token: str | None,
 ) -> Starlette:
     """Return the web application."""
     services = _services(parts, offers, test, sender)
-    payers = Payers(services.sessions, services.links, services.sandbox, Choosing(parts.db, offers), sight)
+    payers = Payers(services.sessions, services.links, services.sandbox, AssetChoices(parts.db, offers), sight)
     checkout = pages.site(_checkout(parts, offers, payers))
     dashboard = Dashboard(_desk(parts, offers, services, health, door, watchers, attention, chains), PAGES, MENUS)
     web = Starlette(
@@ -96,14 +96,14 @@ def application(
     return web
 
 
-def _services(parts: Parts, offers: Offers, test: Mode | None, sender: Sender) -> Services:
+def _services(parts: Parts, offers: PaymentMethodsByMode, test: Mode | None, sender: AttemptSender) -> Services:
     sessions = Sessions(parts.db, offers, parts.events, public_url=parts.config.server.public_url)
     links = Links(parts.db, offers, parts.events, public_url=parts.config.server.public_url)
     sandbox = _sandbox(parts, test, sessions)
     return Services(
         db=parts.db,
         sessions=sessions,
-        settling=Settling(sessions, offers, parts.events),
+        settling=Decisions(sessions, offers, parts.events),
         links=links,
         endpoints=_endpoints(parts),
         deliveries=_deliveries(parts, sender),
@@ -114,15 +114,15 @@ def _services(parts: Parts, offers: Offers, test: Mode | None, sender: Sender) -
 
 def _desk(
     parts: Parts,
-    offers: Offers,
+    offers: PaymentMethodsByMode,
     services: Services,
-    health: Health,
+    health: Readiness,
     door: Door,
     watchers: Sequence[Watcher],
-    attention: Attention,
-    chains: Mapping[int, Configured],
-) -> Desk:
-    return Desk(
+    attention: Issues,
+    chains: Mapping[int, ConfiguredChain],
+) -> DashboardServices:
+    return DashboardServices(
         db=parts.db,
         clock=parts.clock,
         events=parts.events,
@@ -134,9 +134,9 @@ def _desk(
         trail=door.trail,
         sessions=services.sessions,
         settling=services.settling,
-        dossiers=Dossiers(parts.db, services.sessions, offers),
-        explain=Explain(parts.db, chains),
-        looking=Looking(watchers),
+        dossiers=PaymentDetails(parts.db, services.sessions, offers),
+        explain=Explainer(parts.db, chains),
+        looking=CheckNow(watchers),
         links=services.links,
         endpoints=services.endpoints,
         deliveries=services.deliveries,
@@ -144,7 +144,7 @@ def _desk(
         totals=Totals(parts.db, parts.clock),
         attention=attention,
         exports=Exports(parts.db, lambda: {chain.id: chain.name for chain in offers.all_chains().values()}),
-        copies=Copies(parts.db, parts.config.database.path.absolute()),
+        copies=BackupDownloads(parts.db, parts.config.database.path.absolute()),
         sandbox=services.sandbox,
         settings=_settings(parts.config),
         watchers=watchers,
@@ -166,7 +166,7 @@ def _settings(config: Config) -> Settings:
 
 def _around(parts: Parts) -> Iterator[Middleware]:
     """Yield what surrounds every request, from the outside to the inside."""
-    yield Middleware(Surroundings, clock=parts.clock, trusted_proxies=parts.config.server.trusted_proxies)
+    yield Middleware(RequestMiddleware, clock=parts.clock, trusted_proxies=parts.config.server.trusted_proxies)
     yield Middleware(Compression)
 
 
@@ -181,32 +181,32 @@ def _published(public_url: str) -> list[Route]:
     return [*publication.routes(described, limit), *docs.routes(described, limit)]
 
 
-def _sandbox(parts: Parts, test: Mode | None, sessions: Sessions) -> Sandbox | None:
+def _sandbox(parts: Parts, test: Mode | None, sessions: Sessions) -> SandboxControls | None:
     if test is None or test.sandbox is None:
         return None
-    return Sandbox(parts.db, test.sandbox, test.watchers[0], sessions, parts.clock, parts.events.wake)
+    return SandboxControls(parts.db, test.sandbox, test.watchers[0], sessions, parts.clock, parts.events.wake)
 
 
 def _api(parts: Parts, services: Services) -> Api:
     limit = RateLimit(per_second=parts.config.rate_limit.per_second, burst=parts.config.rate_limit.burst)
-    return Api(services, Keys(parts.db), limit, parts.clock)
+    return Api(services, ApiKeys(parts.db), limit, parts.clock)
 
 
 def _endpoints(parts: Parts) -> Endpoints:
     return Endpoints(parts.db, parts.events, reach=webhook_reach(parts.config))
 
 
-def _deliveries(parts: Parts, sender: Sender) -> Deliveries:
+def _deliveries(parts: Parts, sender: AttemptSender) -> Deliveries:
     public_url = parts.config.server.public_url
     return Deliveries(parts.db, sender, parts.events.wake, parts.clock, lambda: _example(parts.clock(), public_url))
 
 
-def _checkout(parts: Parts, offers: Offers, payers: Payers) -> pages.Checkout:
+def _checkout(parts: Parts, offers: PaymentMethodsByMode, payers: Payers) -> pages.CheckoutServices:
     config = parts.config
-    return pages.Checkout(
+    return pages.CheckoutServices(
         sessions=payers,
         chains={chain.id: _face(chain) for chain in offers.all_chains().values()},
-        branding=pages.Branding(config.branding.name, config.branding.logo),
+        branding=pages.PageBranding(config.branding.name, config.branding.logo),
         public_url=config.server.public_url,
         allow_embedding_from=config.checkout.allow_embedding_from,
         limit=page_limit(),
@@ -215,8 +215,8 @@ def _checkout(parts: Parts, offers: Offers, payers: Payers) -> pages.Checkout:
     )
 
 
-def _face(chain: OfferedChain) -> ChainFace:
-    return ChainFace(
+def _face(chain: AcceptedChain) -> PayerChain:
+    return PayerChain(
         chain.name,
         chain.explorer_url,
         native_symbol=chain.assets[0].symbol,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from crypto_checkout.chain.evm.chain import EvmChain
     from crypto_checkout.chain.sandbox.view import SandboxView
     from crypto_checkout.config import Config
-    from crypto_checkout.services.diagnosis.explain import Configured
+    from crypto_checkout.services.diagnosis.explain import ConfiguredChain
     from crypto_checkout.store.database import Database
 
 
@@ -27,7 +27,7 @@ class Chains:
 async def chains(config: "Config", db: "Database") -> AsyncIterator[Chains]:
     """Open them; what they ask their providers is counted as the server's is."""
     from crypto_checkout import log
-    from crypto_checkout.services.upkeep.rpc_usage import RpcUsage
+    from crypto_checkout.services.upkeep.rpc_usage import UsageRecorder
 
     log.silence()
     async with AsyncExitStack() as stack:
@@ -40,21 +40,21 @@ async def chains(config: "Config", db: "Database") -> AsyncIterator[Chains]:
                 live[chain.id], meter = await open_chain(chain, db, clock)
                 stack.push_async_callback(live[chain.id].close)
                 meters.append(meter)
-            stack.push_async_callback(RpcUsage(db, meters).turn)
+            stack.push_async_callback(UsageRecorder(db, meters).turn)
         yield Chains(live, await _sandbox(db) if config.test_mode.enabled else None)
 
 
-def configured(config: "Config", opened: Chains) -> "dict[int, Configured]":
+def configured(config: "Config", opened: Chains) -> "dict[int, ConfiguredChain]":
     """Return the chains with what is offered on them, as `services.diagnosis.explain` wants them."""
     from crypto_checkout.app.modes import offered
     from crypto_checkout.chain.sandbox import chain as sandbox
-    from crypto_checkout.services.checkout.payment_methods import OfferedChain
-    from crypto_checkout.services.diagnosis.explain import Configured
+    from crypto_checkout.services.checkout.payment_methods import AcceptedChain
+    from crypto_checkout.services.diagnosis.explain import ConfiguredChain
 
-    found = {chain.id: Configured(opened.live[chain.id], offered(chain)) for chain in config.chains}
+    found = {chain.id: ConfiguredChain(opened.live[chain.id], offered(chain)) for chain in config.chains}
     if opened.sandbox is not None:
-        simulated = OfferedChain(sandbox.CHAIN_ID, sandbox.NAME, "", sandbox.CONFIRMATIONS, sandbox.ASSETS)
-        found[sandbox.CHAIN_ID] = Configured(opened.sandbox, simulated)
+        simulated = AcceptedChain(sandbox.CHAIN_ID, sandbox.NAME, "", sandbox.CONFIRMATIONS, sandbox.ASSETS)
+        found[sandbox.CHAIN_ID] = ConfiguredChain(opened.sandbox, simulated)
     return found
 
 

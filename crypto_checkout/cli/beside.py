@@ -16,9 +16,9 @@ from crypto_checkout.core.errors import WalletNotConfigured
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
     from crypto_checkout.core.public.types import SessionResource
-    from crypto_checkout.services.checkout.decisions import Settling
+    from crypto_checkout.services.checkout.decisions import Decisions
     from crypto_checkout.services.checkout.links import Links
-    from crypto_checkout.services.checkout.payment_methods import Offer, OfferedChain
+    from crypto_checkout.services.checkout.payment_methods import AcceptedChain, PaymentMethods
     from crypto_checkout.services.checkout.sessions import Sessions
     from crypto_checkout.services.webhooks.deliveries import Deliveries
     from crypto_checkout.services.webhooks.endpoints import Endpoints
@@ -32,20 +32,20 @@ def clock() -> datetime:
 
 def sessions(config: "Config", db: "Database") -> "Sessions":
     """Return the sessions, to show them."""
-    from crypto_checkout.services.checkout.payment_methods import Offers
+    from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
     from crypto_checkout.services.checkout.sessions import Sessions
-    from crypto_checkout.services.webhooks.outbox import Events
+    from crypto_checkout.services.webhooks.outbox import Outbox
 
-    return Sessions(db, Offers([]), Events(), public_url=public_url(config))
+    return Sessions(db, PaymentMethodsByMode([]), Outbox(), public_url=public_url(config))
 
 
-async def settling(config: "Config", db: "Database") -> "Settling":
+async def settling(config: "Config", db: "Database") -> "Decisions":
     """Return what decides about sessions, by the time of each mode's chain: that of test mode may run ahead."""
     from crypto_checkout.chain.sandbox.chain import SandboxChain
     from crypto_checkout.chain.sandbox.state import State
-    from crypto_checkout.services.checkout.decisions import Settling
-    from crypto_checkout.services.checkout.payment_methods import Offers
-    from crypto_checkout.services.webhooks.outbox import Events
+    from crypto_checkout.services.checkout.decisions import Decisions
+    from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
+    from crypto_checkout.services.webhooks.outbox import Outbox
     from crypto_checkout.store.sandbox import chain as sandbox
 
     offers = []
@@ -53,7 +53,7 @@ async def settling(config: "Config", db: "Database") -> "Settling":
     if state is not None:
         simulated = SandboxChain(State.from_json(state), clock)
         offers.append(_offer(config, livemode=False, chains=(), chain_time=lambda now: max(now, simulated.time)))
-    return Settling(sessions(config, db), Offers(offers), Events())
+    return Decisions(sessions(config, db), PaymentMethodsByMode(offers), Outbox())
 
 
 def links(config: "Config", db: "Database") -> "Links":
@@ -61,25 +61,25 @@ def links(config: "Config", db: "Database") -> "Links":
     from crypto_checkout.app.modes import offered
     from crypto_checkout.chain.sandbox import chain as sandbox
     from crypto_checkout.services.checkout.links import Links
-    from crypto_checkout.services.checkout.payment_methods import OfferedChain, Offers
-    from crypto_checkout.services.webhooks.outbox import Events
+    from crypto_checkout.services.checkout.payment_methods import AcceptedChain, PaymentMethodsByMode
+    from crypto_checkout.services.webhooks.outbox import Outbox
 
     offers = []
     if config.chains:
         offers.append(_offer(config, livemode=True, chains=tuple(offered(chain) for chain in config.chains)))
     if config.test_mode.enabled:
-        simulated = OfferedChain(sandbox.CHAIN_ID, sandbox.NAME, "", sandbox.CONFIRMATIONS, sandbox.ASSETS)
+        simulated = AcceptedChain(sandbox.CHAIN_ID, sandbox.NAME, "", sandbox.CONFIRMATIONS, sandbox.ASSETS)
         offers.append(_offer(config, livemode=False, chains=(simulated,)))
-    return Links(db, Offers(offers), Events(), public_url=public_url(config))
+    return Links(db, PaymentMethodsByMode(offers), Outbox(), public_url=public_url(config))
 
 
 def endpoints(config: "Config", db: "Database") -> "Endpoints":
     """Return the webhook endpoints."""
     from crypto_checkout.app.parts import webhook_reach
     from crypto_checkout.services.webhooks.endpoints import Endpoints
-    from crypto_checkout.services.webhooks.outbox import Events
+    from crypto_checkout.services.webhooks.outbox import Outbox
 
-    return Endpoints(db, Events(), reach=webhook_reach(config))
+    return Endpoints(db, Outbox(), reach=webhook_reach(config))
 
 
 @asynccontextmanager
@@ -114,10 +114,10 @@ def _offer(
     config: "Config",
     *,
     livemode: bool,
-    chains: "tuple[OfferedChain, ...]",
+    chains: "tuple[AcceptedChain, ...]",
     chain_time: Callable[[datetime], datetime] = lambda now: now,
-) -> "Offer":
-    from crypto_checkout.services.checkout.payment_methods import Offer, Policy
+) -> "PaymentMethods":
+    from crypto_checkout.services.checkout.payment_methods import PaymentMethods, Policy
 
     terms = config.sessions
     policy = Policy(
@@ -127,4 +127,4 @@ def _offer(
         overpayment_tolerance_percent=terms.overpayment_tolerance_percent,
     )
     nothing = _NothingToSell()
-    return Offer(livemode, nothing, chains, nothing, policy, chain_time)
+    return PaymentMethods(livemode, nothing, chains, nothing, policy, chain_time)

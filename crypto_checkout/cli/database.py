@@ -18,7 +18,7 @@ from crypto_checkout.cli.support.setup import (
 
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
-    from crypto_checkout.store.data_folder.backup import Restored
+    from crypto_checkout.store.data_folder.backup import RestoreResult
 
 
 @click.command()
@@ -98,7 +98,7 @@ def restore(options: Options, *, file: Path, skip: int | None) -> None:
     config = load_config(options)
     wallets = _wallets(config)
 
-    def work() -> "Restored":
+    def work() -> "RestoreResult":
         try:
             with FolderLock(config.database.path.resolve().parent):
                 return store.restore(file, config.database.path, wallets, clock(), skip)
@@ -126,7 +126,7 @@ def _wallets(config: "Config") -> dict[str, str]:
     return named
 
 
-def _say_where_wallets_go_on(restored: "Restored", names: dict[str, str]) -> None:
+def _say_where_wallets_go_on(restored: "RestoreResult", names: dict[str, str]) -> None:
     for wallet in restored.wallets:
         name = names.get(wallet.wallet_id, f"Wallet {wallet.wallet_id}")
         why = "where the records here end" if wallet.is_known else "well past what may have been given out since"

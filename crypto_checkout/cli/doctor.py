@@ -19,7 +19,7 @@ from crypto_checkout.cli.support.setup import print_json
 
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
-    from crypto_checkout.core.diagnosis.checks import Diagnosis
+    from crypto_checkout.core.diagnosis.checks import Check
     from crypto_checkout.store.database import Database
 
 _FEW_BYTES = 10**9
@@ -35,7 +35,7 @@ def doctor(options: Options, *, as_json: bool) -> None:
 
     The server may run meanwhile. Nothing is changed. Ends with exit code 1 where something fails.
     """
-    from crypto_checkout.core.diagnosis.checks import Mark
+    from crypto_checkout.core.diagnosis.checks import Severity
 
     found = _examined(options)
     if as_json:
@@ -50,11 +50,11 @@ def doctor(options: Options, *, as_json: bool) -> None:
         )
     else:
         click.echo("\n".join(_lines(found)))
-    if any(each.mark is Mark.FAIL for each in found):
+    if any(each.mark is Severity.FAIL for each in found):
         sys.exit(1)
 
 
-def _examined(options: Options) -> "list[Diagnosis]":
+def _examined(options: Options) -> "list[Check]":
     from crypto_checkout import log
     from crypto_checkout.config import ConfigInvalid, find_file, load
     from crypto_checkout.core.diagnosis.checks import fail, ok
@@ -68,7 +68,7 @@ def _examined(options: Options) -> "list[Diagnosis]":
     return [ok("configuration", where), *_folder(config), *asyncio.run(_opened(config))]
 
 
-async def _opened(config: "Config") -> "list[Diagnosis]":
+async def _opened(config: "Config") -> "list[Check]":
     """Examine the database, and with it what needs it; without it, the rest."""
     from crypto_checkout.store import migrate
     from crypto_checkout.store.database import Database
@@ -83,7 +83,7 @@ async def _opened(config: "Config") -> "list[Diagnosis]":
         return [*found, *await _around(config, db)]
 
 
-async def _around(config: "Config", db: "Database | None") -> "list[Diagnosis]":
+async def _around(config: "Config", db: "Database | None") -> "list[Check]":
     from crypto_checkout.app import doctor as examine
     from crypto_checkout.cli.support.urls import public_url
     from crypto_checkout.services.diagnosis import checks
@@ -106,7 +106,7 @@ async def _around(config: "Config", db: "Database | None") -> "list[Diagnosis]":
 # --- what is on this machine -----------------------------------------------------------------------------------------
 
 
-def _folder(config: "Config") -> "list[Diagnosis]":
+def _folder(config: "Config") -> "list[Check]":
     from crypto_checkout.core.diagnosis.checks import fail, ok, warn
 
     folder = config.database.path.absolute().parent
@@ -128,7 +128,7 @@ def _folder(config: "Config") -> "list[Diagnosis]":
     return [ok("data folder", f"{there}, {room}")]
 
 
-def _database(config: "Config") -> "list[Diagnosis]":
+def _database(config: "Config") -> "list[Check]":
     from crypto_checkout.core.diagnosis.checks import fail, ok, warn
     from crypto_checkout.core.errors import FatalError
     from crypto_checkout.store import migrate
@@ -152,7 +152,7 @@ def _database(config: "Config") -> "list[Diagnosis]":
     return [*found, _served(config), _backup(config)]
 
 
-def _served(config: "Config") -> "Diagnosis":
+def _served(config: "Config") -> "Check":
     from crypto_checkout.core.diagnosis.checks import ok, warn
 
     process = _server(config)
@@ -178,7 +178,7 @@ def _server(config: "Config") -> str | None:
         return None
 
 
-def _backup(config: "Config") -> "Diagnosis":
+def _backup(config: "Config") -> "Check":
     from crypto_checkout.core.diagnosis.checks import ok, warn
     from crypto_checkout.core.diagnosis.explanation import span
     from crypto_checkout.store.data_folder import last_backup
@@ -198,8 +198,8 @@ def _backup(config: "Config") -> "Diagnosis":
 # --- for people ------------------------------------------------------------------------------------------------------
 
 
-def _lines(found: "Sequence[Diagnosis]") -> Iterator[str]:
-    from crypto_checkout.core.diagnosis.checks import Mark
+def _lines(found: "Sequence[Check]") -> Iterator[str]:
+    from crypto_checkout.core.diagnosis.checks import Severity
 
     for each in found:
         # The mistakes of a configuration stand one below the other; all else is one line, whoever wrote it.
@@ -211,6 +211,6 @@ def _lines(found: "Sequence[Diagnosis]") -> Iterator[str]:
             yield from textwrap.wrap(
                 tables.plain(each.advice), tables.WIDTH, initial_indent=indent, subsequent_indent=indent
             )
-    failing = sum(each.mark is Mark.FAIL for each in found)
-    warning = sum(each.mark is Mark.WARN for each in found)
+    failing = sum(each.mark is Severity.FAIL for each in found)
+    warning = sum(each.mark is Severity.WARN for each in found)
     yield f"{tables.count(len(found), 'check')}: {failing} fail, {warning} warn."

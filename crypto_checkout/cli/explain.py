@@ -12,7 +12,7 @@ from crypto_checkout.cli.support.options import Options, json_option
 from crypto_checkout.cli.support.setup import fail, load_config, print_json, with_database
 
 if TYPE_CHECKING:
-    from crypto_checkout.core.diagnosis.explanation import Explanation, Step
+    from crypto_checkout.core.diagnosis.explanation import Explanation, ExplanationStep
     from crypto_checkout.store.database import Database
 
 
@@ -26,17 +26,17 @@ def explain(options: Options, *, subject: str, as_json: bool) -> None:
     A transaction is looked up on every configured chain; what can't be asked is said. Ends with exit code 1 where
     nothing is known.
     """
-    from crypto_checkout.core.diagnosis.explanation import Outcome
+    from crypto_checkout.core.diagnosis.explanation import PaymentOutcome
 
     from . import asking
 
     config = load_config(options)
 
     async def work(db: "Database") -> "Explanation":
-        from crypto_checkout.services.diagnosis.explain import Explain
+        from crypto_checkout.services.diagnosis.explain import Explainer
 
         async with asking.chains(config, db) as opened:
-            return await Explain(db, asking.configured(config, opened)).of(subject)
+            return await Explainer(db, asking.configured(config, opened)).of(subject)
 
     try:
         explained = with_database(options, work)
@@ -46,7 +46,7 @@ def explain(options: Options, *, subject: str, as_json: bool) -> None:
         print_json(as_object(explained))
     else:
         click.echo("\n".join(_lines(explained)))
-    if explained.outcome is Outcome.UNKNOWN:
+    if explained.outcome is PaymentOutcome.UNKNOWN:
         sys.exit(1)
 
 
@@ -78,7 +78,7 @@ def _lines(explained: "Explanation") -> Iterator[str]:
         yield from _step(step)
 
 
-def _step(step: "Step") -> Iterator[str]:
+def _step(step: "ExplanationStep") -> Iterator[str]:
     yield f"{tables.moment(step.at)}  {step.what}" if step.at else step.what
     yield from tables.fields(step.facts)
 

@@ -44,7 +44,7 @@ def create(
     from crypto_checkout.core.webhooks.events import EventType
     from crypto_checkout.services.owner import api_keys as service
     from crypto_checkout.services.owner import audit
-    from crypto_checkout.services.webhooks.outbox import Events
+    from crypto_checkout.services.webhooks.outbox import Outbox
 
     if not name.strip() or len(name) > 200:  # noqa: PLR2004 - as long as a title
         raise click.UsageError("--name takes 1 to 200 characters")
@@ -53,7 +53,7 @@ def create(
     wanted = [Scope(scope) for scope in dict.fromkeys((*scopes, *more))] or list(Scope)
 
     def make(unit: "WriteUnit") -> "tuple[ApiKey, str]":
-        made, text = service.create(unit, Events(), livemode=mode == "live", name=name, scopes=wanted)
+        made, text = service.create(unit, Outbox(), livemode=mode == "live", name=name, scopes=wanted)
         audit.record(
             unit, COMMAND_LINE, EventType.API_KEY_CREATED, livemode=made.livemode, subject=made.id, detail=name
         )
@@ -114,10 +114,10 @@ def revoke(options: Options, *, key_id: str, as_json: bool) -> None:
     from crypto_checkout.core.webhooks.events import EventType
     from crypto_checkout.services.owner import api_keys as service
     from crypto_checkout.services.owner import audit
-    from crypto_checkout.services.webhooks.outbox import Events
+    from crypto_checkout.services.webhooks.outbox import Outbox
 
     def end(unit: "WriteUnit") -> "ApiKey":
-        revoked = service.revoke(unit, Events(), key_id)
+        revoked = service.revoke(unit, Outbox(), key_id)
         audit.record(
             unit,
             COMMAND_LINE,

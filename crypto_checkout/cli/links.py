@@ -52,13 +52,13 @@ def create(
 ) -> None:
     """Make a link and print its URL, which anyone may open: each time for a new session at its price."""
     from crypto_checkout.core.checkout.pay_button import pay_button
-    from crypto_checkout.services.checkout.links import NewLink
+    from crypto_checkout.services.checkout.links import LinkRequest
 
     from . import beside
 
     config = load_config(options)
     choices = _choices(assets, chain_id)
-    new = NewLink(
+    new = LinkRequest(
         title=_title(title),
         fiat=_price(amount, currency),
         chain_id=chain_id,

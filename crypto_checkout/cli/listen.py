@@ -23,8 +23,8 @@ from .beside import clock
 
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
-    from crypto_checkout.services.webhooks.forwarder import Feed, Forwarder, Told
-    from crypto_checkout.webhooks.send import Outcome
+    from crypto_checkout.services.webhooks.forwarder import EventFeed, ForwardedEvent, Forwarder
+    from crypto_checkout.webhooks.send import AttemptOutcome
 
 _LOOK_SECONDS = 0.2
 _SECRET_FILE = "listen-secret"  # noqa: S105 - a name, not a secret
@@ -43,17 +43,17 @@ def listen(options: Options, *, url: str, types: tuple[str, ...], mode: str | No
     For development: give your server the secret that is printed, which stays the same. An event is sent again until
     something answers there. Ctrl-C ends it.
     """
-    from crypto_checkout.services.webhooks.forwarder import Feed
+    from crypto_checkout.services.webhooks.forwarder import EventFeed
 
     config = load_config(options)
     url = _checked_url(url)
-    feed = Feed(MODES[mode], _types(types))
+    feed = EventFeed(MODES[mode], _types(types))
     if not config.database.path.exists():
         fail_without_database(config)
     or_sentence(config, lambda: asyncio.run(_until_stopped(_listen(config, feed, url, since))))
 
 
-async def _listen(config: "Config", feed: "Feed", url: str, since: datetime | None) -> None:
+async def _listen(config: "Config", feed: "EventFeed", url: str, since: datetime | None) -> None:
     from crypto_checkout.services.webhooks.forwarder import Forwarder
     from crypto_checkout.store.database import Database
     from crypto_checkout.webhooks.networks import Reach
@@ -72,7 +72,7 @@ async def _listen(config: "Config", feed: "Feed", url: str, since: datetime | No
             await _follow(path, feed, forwarder)
 
 
-async def _follow(path: Path, feed: "Feed", forwarder: "Forwarder") -> None:
+async def _follow(path: Path, feed: "EventFeed", forwarder: "Forwarder") -> None:
     """Forward what happens, until another database is put in this one's place; does nothing while there is none."""
     from crypto_checkout.store.database import Database
 
@@ -120,7 +120,7 @@ class _Screen:
             "That stays the same; give it to your server. Ctrl-C ends this.\n"
         )
 
-    def show(self, event: "Told", outcome: "Outcome", again: bool) -> None:
+    def show(self, event: "ForwardedEvent", outcome: "AttemptOutcome", again: bool) -> None:
         """Show an attempt in a line; of those that find nobody only the first."""
         if again and self._waits_for == event.id:
             return
@@ -129,7 +129,7 @@ class _Screen:
         click.echo(f"{told}  {_result(outcome, again=again)}")
 
 
-def _result(outcome: "Outcome", *, again: bool) -> str:
+def _result(outcome: "AttemptOutcome", *, again: bool) -> str:
     if again:
         return f"{(outcome.detail or '').rstrip('.')}; trying again"
     if outcome.status_code is None:

@@ -12,14 +12,13 @@ from crypto_checkout.cli.support.options import Options, json_option
 from crypto_checkout.cli.support.setup import load_config, print_json, with_database
 
 if TYPE_CHECKING:
+    from crypto_checkout.cli.asking import Chains
     from crypto_checkout.cli.support.progress import Progress
     from crypto_checkout.config import Config
-    from crypto_checkout.core.diagnosis.reconcile import Account
-    from crypto_checkout.services.checkout.payment_methods import OfferedChain
-    from crypto_checkout.services.diagnosis.reconcile import Chain, Compared
+    from crypto_checkout.core.diagnosis.reconcile import AddressBalance
+    from crypto_checkout.services.checkout.payment_methods import AcceptedChain
+    from crypto_checkout.services.diagnosis.reconcile import ChainComparison, HistoricBalances
     from crypto_checkout.store.database import Database
-
-    from .asking import Chains
 
 DIFFERENT = 1
 INCOMPLETE = 2
@@ -43,13 +42,13 @@ def reconcile(options: Options, *, mode: str, as_json: bool) -> None:
 
     config = load_config(options)
 
-    async def work(db: "Database") -> "list[Compared]":
-        from crypto_checkout.services.diagnosis.reconcile import Reconcile
+    async def work(db: "Database") -> "list[ChainComparison]":
+        from crypto_checkout.services.diagnosis.reconcile import Reconciliation
         from crypto_checkout.services.sandbox import pruning
 
         async with asking.chains(config, db) as opened:
             with progress.shown("addresses") as report:
-                service = Reconcile(
+                service = Reconciliation(
                     db,
                     _of_mode(config, opened, mode),
                     livemode=mode == "live",
@@ -59,7 +58,7 @@ def reconcile(options: Options, *, mode: str, as_json: bool) -> None:
                 )
                 return await service.run()
 
-    nothing: list[Compared] = []
+    nothing: list[ChainComparison] = []
     try:
         found = with_database(options, work, otherwise=nothing)
     except click.ClickException as error:
@@ -75,7 +74,7 @@ def reconcile(options: Options, *, mode: str, as_json: bool) -> None:
         sys.exit(INCOMPLETE)
 
 
-def _of_mode(config: "Config", opened: "Chains", mode: str) -> "list[tuple[Chain, OfferedChain]]":
+def _of_mode(config: "Config", opened: "Chains", mode: str) -> "list[tuple[HistoricBalances, AcceptedChain]]":
     from crypto_checkout.chain.sandbox import chain as sandbox
 
     from . import asking
@@ -100,12 +99,12 @@ def _nothing(mode: str) -> list[str]:
     return [f"There is nothing to compare: {why}."]
 
 
-def _lines(found: "Sequence[Compared]") -> Iterator[str]:
+def _lines(found: "Sequence[ChainComparison]") -> Iterator[str]:
     for each in found:
         yield from _of_chain(each)
 
 
-def _of_chain(each: "Compared") -> Iterator[str]:
+def _of_chain(each: "ChainComparison") -> Iterator[str]:
     name = f"{each.name} (chain {each.chain_id})"
     if each.problem is not None:
         yield f"{name} could not be compared:"
@@ -123,7 +122,7 @@ def _of_chain(each: "Compared") -> Iterator[str]:
         yield from _account(account)
 
 
-def _account(account: "Account") -> Iterator[str]:
+def _account(account: "AddressBalance") -> Iterator[str]:
     from crypto_checkout.core.address import checksum
     from crypto_checkout.core.diagnosis import reconcile as core
     from crypto_checkout.core.diagnosis.explanation import amount
@@ -145,7 +144,7 @@ def _wrapped(text: str) -> list[str]:
 # --- for programs ----------------------------------------------------------------------------------------------------
 
 
-def _as_object(each: "Compared") -> dict[str, Any]:
+def _as_object(each: "ChainComparison") -> dict[str, Any]:
     from crypto_checkout.core import moments
 
     block = None
@@ -166,7 +165,7 @@ def _as_object(each: "Compared") -> dict[str, Any]:
     }
 
 
-def _account_object(account: "Account") -> dict[str, Any]:
+def _account_object(account: "AddressBalance") -> dict[str, Any]:
     from crypto_checkout.core.address import checksum
     from crypto_checkout.core.diagnosis import reconcile as core
 

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING
 import click
 
 from crypto_checkout.cli.support import tables
-from crypto_checkout.cli.support.options import MODES, OneOf, Options, json_option, limit_option, mode_filter, statuses
+from crypto_checkout.cli.support.options import (
+    MODES,
+    LazyChoice,
+    Options,
+    json_option,
+    limit_option,
+    mode_filter,
+    statuses,
+)
 from crypto_checkout.cli.support.setup import load_config, print_json, with_database
 
 if TYPE_CHECKING:
@@ -23,7 +31,7 @@ def sessions() -> None:
 
 
 @sessions.command("list")
-@click.option("--status", type=OneOf("status", statuses), help="Only those of this status, like paid.")
+@click.option("--status", type=LazyChoice("status", statuses), help="Only those of this status, like paid.")
 @mode_filter
 @limit_option
 @json_option
@@ -37,7 +45,7 @@ def list_sessions(options: Options, *, status: str | None, mode: str | None, lim
     from . import beside
 
     config = load_config(options)
-    wanted = store.Filter(status=None if status is None else Status(status))
+    wanted = store.SessionFilter(status=None if status is None else Status(status))
 
     async def work(db: "Database") -> "list[SessionResource]":
         service = beside.sessions(config, db)

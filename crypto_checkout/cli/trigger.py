@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crypto_checkout.cli.support.options import OneOf, Options, event_types, json_option
+from crypto_checkout.cli.support.options import LazyChoice, Options, event_types, json_option
 from crypto_checkout.cli.support.setup import fail, fail_without_database, load_config, print_json, with_database
 from crypto_checkout.cli.support.urls import known_url
 
@@ -21,7 +21,7 @@ _MOST_SECONDS = 60.0
 
 
 @click.command()
-@click.argument("event", metavar="EVENT", type=OneOf("event", event_types))
+@click.argument("event", metavar="EVENT", type=LazyChoice("event", event_types))
 @click.option("--api-key", envvar="CHECKOUT_API_KEY", show_envvar=True, help="A ck_test_ key; else one for a moment.")
 @click.option("--url", metavar="URL", help="The server, where it isn't the one of the configuration.")
 @json_option
@@ -109,7 +109,7 @@ def _of_a_key(options: Options, event_type: "EventType") -> dict[str, str]:
         from crypto_checkout.store import paging
         from crypto_checkout.store.webhooks import events
 
-        wanted = events.Filter(type=event_type, resource_id=made.id)
+        wanted = events.EventFilter(type=event_type, resource_id=made.id)
         page = await db.read(lambda unit: events.bodies(unit, False, wanted, paging.Window(1)))
         event_id: str = json.loads(page.items[0])["id"]
         return event_id
@@ -120,11 +120,11 @@ def _of_a_key(options: Options, event_type: "EventType") -> dict[str, str]:
 def _make_key(options: Options) -> "tuple[ApiKey, str]":
     from crypto_checkout.core.owner.api_key import Scope
     from crypto_checkout.services.owner import api_keys
-    from crypto_checkout.services.webhooks.outbox import Events
+    from crypto_checkout.services.webhooks.outbox import Outbox
 
     async def work(db: "Database") -> "tuple[ApiKey, str]":
         return await db.write(
-            lambda unit: api_keys.create(unit, Events(), livemode=False, name=_KEY_NAME, scopes=list(Scope))
+            lambda unit: api_keys.create(unit, Outbox(), livemode=False, name=_KEY_NAME, scopes=list(Scope))
         )
 
     return with_database(options, work)
@@ -132,9 +132,9 @@ def _make_key(options: Options) -> "tuple[ApiKey, str]":
 
 def _revoke_key(options: Options, key: "ApiKey") -> None:
     from crypto_checkout.services.owner import api_keys
-    from crypto_checkout.services.webhooks.outbox import Events
+    from crypto_checkout.services.webhooks.outbox import Outbox
 
     async def work(db: "Database") -> None:
-        await db.write(lambda unit: api_keys.revoke(unit, Events(), key.id))
+        await db.write(lambda unit: api_keys.revoke(unit, Outbox(), key.id))
 
     with_database(options, work)

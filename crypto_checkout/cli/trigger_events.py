@@ -130,14 +130,14 @@ def _disable_endpoint(client: "CheckoutClient") -> str:
 def _gone() -> Iterator[str]:
     """Serve an endpoint on this machine that answers 410 to everything; gives its URL."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class AnsweringHandler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.send_error(HTTPStatus.GONE)
 
         def log_message(self, *_: Any) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), AnsweringHandler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:

@@ -10,7 +10,7 @@ import click
 from crypto_checkout.cli.support.setup import this_program
 
 if TYPE_CHECKING:
-    from crypto_checkout.app import Opened
+    from crypto_checkout.app import RunningServer
     from crypto_checkout.config import Config
 
 _WAIT_FOR_CHAINS_SECONDS = 2.0
@@ -18,7 +18,7 @@ _HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 _FIRST_BODY = """-d '{"amount": {"value": "10.00", "currency": "USD"}}'"""
 
 
-async def say_hello(config: "Config", server: "Opened", url: str, serving: "asyncio.Task[None]") -> None:
+async def say_hello(config: "Config", server: "RunningServer", url: str, serving: "asyncio.Task[None]") -> None:
     """Print it, unless `serving` is over before; makes the first key where there is none."""
     await _wait_for_chains(server, serving)
     if serving.done():
@@ -63,7 +63,7 @@ def _dashboard(config: "Config", url: str) -> str:
     return f"{url if urlsplit(public_url).hostname in _HERE else public_url}/dashboard"
 
 
-async def _set_up(config: "Config", server: "Opened", url: str) -> list[str]:
+async def _set_up(config: "Config", server: "RunningServer", url: str) -> list[str]:
     """Offer the one-time link, where the dashboard has no password yet."""
     if await server.door.sign_in.account() is not None:
         return []
@@ -81,7 +81,7 @@ def _named(config: "Config") -> str:
     return f" --config {shlex.quote(str(config.path))}" if config.path else ""
 
 
-async def _first_key(server: "Opened") -> str | None:
+async def _first_key(server: "RunningServer") -> str | None:
     """Make a test key where there is no key at all, so that the first request can be made at once."""
     from crypto_checkout.core.owner.api_key import Scope
     from crypto_checkout.services.owner import api_keys
@@ -97,7 +97,7 @@ async def _first_key(server: "Opened") -> str | None:
     return await server.db.write(make)
 
 
-async def _wait_for_chains(server: "Opened", serving: "asyncio.Task[None]") -> None:
+async def _wait_for_chains(server: "RunningServer", serving: "asyncio.Task[None]") -> None:
     """Give the nodes a moment, so that their heads can be shown; the server answers meanwhile."""
     deadline = asyncio.get_running_loop().time() + _WAIT_FOR_CHAINS_SECONDS
     while asyncio.get_running_loop().time() < deadline and not serving.done():
@@ -106,7 +106,7 @@ async def _wait_for_chains(server: "Opened", serving: "asyncio.Task[None]") -> N
         await asyncio.sleep(0.02)
 
 
-def _modes(config: "Config", server: "Opened") -> list[str]:
+def _modes(config: "Config", server: "RunningServer") -> list[str]:
     live = "live and test" if config.test_mode.enabled else "live"
     without = (
         "test only: no real money" if config.test_mode.enabled else "none: [test_mode] is off, and no [[chains]] is set"
@@ -124,12 +124,12 @@ def _modes(config: "Config", server: "Opened") -> list[str]:
     return lines
 
 
-def _mode(server: "Opened") -> str:
+def _mode(server: "RunningServer") -> str:
     """Name the mode that matters to the operator: live as soon as there is one."""
     return "live" if server.offers.has(livemode=True) else "test"
 
 
-async def _has_key(server: "Opened") -> bool:
+async def _has_key(server: "RunningServer") -> bool:
     from crypto_checkout.store.owner import api_keys as store
 
     keys = await server.db.read(store.everything)
@@ -143,7 +143,7 @@ def _is_test_wallet(xpub: str) -> bool:
     return ExtendedPublicKey.parse(xpub).wallet_id == ExtendedPublicKey.parse(chain.XPUB).wallet_id
 
 
-def _next_step(config: "Config", server: "Opened", url: str, key: str | None, *, has_key: bool) -> list[str]:
+def _next_step(config: "Config", server: "RunningServer", url: str, key: str | None, *, has_key: bool) -> list[str]:
     mode = _mode(server)
     make_key = f"{this_program()}{_named(config)} keys create --mode {mode} --name my-shop"
     if key is None:

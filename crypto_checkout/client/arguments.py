@@ -48,7 +48,7 @@ class _LinkOptions(TypedDict, total=False):
     active: bool
 
 
-class NewLink(_LinkOptions, total=False):
+class LinkParams(_LinkOptions, total=False):
     """A new payment link; its currency is USD unless it says otherwise."""
 
     title: Required[str]
@@ -62,7 +62,7 @@ class LinkChanges(_LinkOptions, total=False):
     fiat_amount: Money
 
 
-class NewSession(TypedDict, total=False):
+class SessionParams(TypedDict, total=False):
     """A new checkout session: exactly one of `amount` and `link_id`.
 
     With `assets` instead of `chain_id` and `asset`, the payer chooses: `[{"chainId": 1, "asset": "USDC"}, …]`.
@@ -86,7 +86,7 @@ class _EndpointOptions(TypedDict, total=False):
     active: bool
 
 
-class NewEndpoint(_EndpointOptions, total=False):
+class EndpointParams(_EndpointOptions, total=False):
     """A new webhook endpoint; `events` are types such as `session.paid`, or `["*"]` for all."""
 
     url: Required[str]
@@ -105,7 +105,7 @@ class _CustomerOptions(TypedDict, total=False):
     metadata: Mapping[str, str] | None
 
 
-class NewCustomer(_CustomerOptions, total=False):
+class CustomerParams(_CustomerOptions, total=False):
     """A new customer."""
 
     email: Required[str]
@@ -126,7 +126,7 @@ class TestPayment(TypedDict, total=False):
     scenario: Scenario
 
 
-class Window(TypedDict, total=False):
+class ListParams(TypedDict, total=False):
     """Where a list begins and how long its pages are (1 to 100, default 25); a cursor is a page's `next_cursor`."""
 
     limit: int | None
@@ -134,13 +134,13 @@ class Window(TypedDict, total=False):
     ending_before: str | None
 
 
-class LinkFilter(Window, total=False):
+class LinkListParams(ListParams, total=False):
     """Which payment links are listed."""
 
     active: bool | None
 
 
-class SessionFilter(Window, total=False):
+class SessionListParams(ListParams, total=False):
     """Which checkout sessions are listed."""
 
     status: str | None
@@ -150,7 +150,7 @@ class SessionFilter(Window, total=False):
     created_before: Moment | None
 
 
-class EventFilter(Window, total=False):
+class EventListParams(ListParams, total=False):
     """Which events are listed."""
 
     type: str | None
@@ -158,13 +158,13 @@ class EventFilter(Window, total=False):
     created_after: Moment | None
 
 
-class DeliveryFilter(Window, total=False):
+class DeliveryListParams(ListParams, total=False):
     """Which deliveries are listed."""
 
     status: str | None
 
 
-class CustomerFilter(TypedDict, total=False):
+class CustomerListParams(TypedDict, total=False):
     """Which customers are listed, from which page, and how many a page has."""
 
     email: str | None

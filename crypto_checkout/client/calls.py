@@ -30,7 +30,7 @@ def _as_it_is(answer: dict[str, Any]) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
+class ApiCall(Generic[T]):
     """One request of the API, and `read`, which makes a `T` of the JSON that answers it.
 
     The names in `query` and `body` are those of Python, in snake_case. Whatever writes has an idempotency key, so
@@ -73,7 +73,7 @@ def headers(api_key: str) -> dict[str, str]:
     }
 
 
-def to_request(call: Call[Any], http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
+def to_request(call: ApiCall[Any], http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
     """Write a call as an HTTP request, which can be sent any number of times."""
     written: dict[str, str] = {}
     content = None

@@ -19,12 +19,12 @@ DEFAULT_MAX_RETRIES = 2
 
 class _Resources(Generic[C]):
     def __init__(self, connection: C) -> None:
-        self.payment_links = resources.PaymentLinks(connection)
-        self.checkout_sessions = resources.CheckoutSessions(connection)
-        self.webhook_endpoints = resources.WebhookEndpoints(connection)
-        self.events = resources.Events(connection)
-        self.customers = resources.Customers(connection)
-        self.test_helpers = resources.TestHelpers(connection)
+        self.payment_links = resources.PaymentLinksApi(connection)
+        self.checkout_sessions = resources.CheckoutSessionsApi(connection)
+        self.webhook_endpoints = resources.WebhookEndpointsApi(connection)
+        self.events = resources.EventsApi(connection)
+        self.customers = resources.CustomersApi(connection)
+        self.test_helpers = resources.TestHelpersApi(connection)
 
 
 class CheckoutClient(_Resources[Connection]):

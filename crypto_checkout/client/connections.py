@@ -8,8 +8,9 @@ from typing import Generic, TypeVar
 import anyio
 import httpx
 
+from crypto_checkout.client.calls import ApiCall
+
 from . import calls, pages
-from .calls import Call
 from .pages import Page
 from .retries import Answer, Outcome, Wait, judge
 
@@ -28,7 +29,7 @@ class Connection:
         self._max_retries = max_retries
         self._sleep = sleep
 
-    def send(self, call: Call[T]) -> T:
+    def send(self, call: ApiCall[T]) -> T:
         """Send a call, again where that may help, and return its answer."""
         request = calls.to_request(call, self._http)
         attempt = 1
@@ -40,7 +41,7 @@ class Connection:
                     return call.read(body)
             attempt += 1
 
-    def listing(self, call: Call[Page[T]]) -> "Listing[T]":
+    def listing(self, call: ApiCall[Page[T]]) -> "Listing[T]":
         """Return the list that a call begins; nothing is sent yet."""
         return Listing(self, call)
 
@@ -69,7 +70,7 @@ class AsyncConnection:
         self._max_retries = max_retries
         self._sleep = sleep
 
-    async def send(self, call: Call[T]) -> T:
+    async def send(self, call: ApiCall[T]) -> T:
         """Send a call, again where that may help, and return its answer."""
         request = calls.to_request(call, self._http)
         attempt = 1
@@ -81,7 +82,7 @@ class AsyncConnection:
                     return call.read(body)
             attempt += 1
 
-    def listing(self, call: Call[Page[T]]) -> "AsyncListing[T]":
+    def listing(self, call: ApiCall[Page[T]]) -> "AsyncListing[T]":
         """Return the list that a call begins; nothing is sent yet."""
         return AsyncListing(self, call)
 
@@ -102,7 +103,7 @@ class Listing(Generic[T]):
     It goes from new to old; with `ending_before` from old to new. Each iteration begins anew.
     """
 
-    def __init__(self, connection: Connection, call: Call[Page[T]]) -> None:
+    def __init__(self, connection: Connection, call: ApiCall[Page[T]]) -> None:
         self._connection = connection
         self._call = call
 
@@ -112,7 +113,7 @@ class Listing(Generic[T]):
 
     def pages(self) -> Iterator[Page[T]]:
         """Fetch page after page."""
-        call: Call[Page[T]] | None = self._call
+        call: ApiCall[Page[T]] | None = self._call
         while call is not None:
             page = self._connection.send(call)
             yield page
@@ -126,7 +127,7 @@ class Listing(Generic[T]):
 class AsyncListing(Generic[T]):
     """The same for an event loop: `async for`, `async for` over `pages`, and `await` of `page`."""
 
-    def __init__(self, connection: AsyncConnection, call: Call[Page[T]]) -> None:
+    def __init__(self, connection: AsyncConnection, call: ApiCall[Page[T]]) -> None:
         self._connection = connection
         self._call = call
 
@@ -136,7 +137,7 @@ class AsyncListing(Generic[T]):
 
     async def pages(self) -> AsyncIterator[Page[T]]:
         """Fetch page after page."""
-        call: Call[Page[T]] | None = self._call
+        call: ApiCall[Page[T]] | None = self._call
         while call is not None:
             page = await self._connection.send(call)
             yield page

@@ -1,4 +1,4 @@
-"""How one definition of a method serves both clients: it makes a `Call`, and the connection decides how that is sent.
+"""One definition of a method for both clients: it makes an `ApiCall`, and the connection decides how that is sent.
 
 A resource's methods are written once, as functions that return the call. Looked up on a resource of the blocking client
 such a method returns the answer; on one of the asynchronous client, a coroutine of it. Type checkers see both, with the
@@ -10,7 +10,8 @@ import types
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
-from .calls import Call
+from crypto_checkout.client.calls import ApiCall
+
 from .connections import AsyncConnection, AsyncListing, Connection, Listing
 from .pages import Page
 
@@ -29,7 +30,7 @@ class Resource(Generic[C]):
 class method(Generic[P, T]):  # noqa: N801 - a decorator, like property
     """A method that sends the call which the decorated function makes."""
 
-    def __init__(self, make: Callable[Concatenate[Any, P], Call[T]]) -> None:
+    def __init__(self, make: Callable[Concatenate[Any, P], ApiCall[T]]) -> None:
         self._make = make
         self.__doc__ = make.__doc__
 
@@ -48,7 +49,7 @@ class method(Generic[P, T]):  # noqa: N801 - a decorator, like property
 class list_method(Generic[P, T]):  # noqa: N801 - a decorator, like property
     """A method that returns the list which the call of the decorated function begins."""
 
-    def __init__(self, make: Callable[Concatenate[Any, P], Call[Page[T]]]) -> None:
+    def __init__(self, make: Callable[Concatenate[Any, P], ApiCall[Page[T]]]) -> None:
         self._make = make
         self.__doc__ = make.__doc__
 
@@ -62,7 +63,7 @@ class list_method(Generic[P, T]):  # noqa: N801 - a decorator, like property
         return self if resource is None else _bound(self._make, resource, resource.connection.listing)
 
 
-def _bound(make: Callable[..., Call[Any]], resource: Resource[Any], do: Callable[[Call[Any]], Any]) -> Any:
+def _bound(make: Callable[..., ApiCall[Any]], resource: Resource[Any], do: Callable[[ApiCall[Any]], Any]) -> Any:
     making = types.MethodType(make, resource)
 
     @functools.wraps(making)

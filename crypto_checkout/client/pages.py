@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from .calls import Call
+from crypto_checkout.client.calls import ApiCall
 
 T = TypeVar("T")
 
@@ -24,9 +24,9 @@ class Page(Generic[T]):
     total: int | None
 
 
-def listed(path: str, query: Mapping[str, Any]) -> Call[Page[Any]]:
+def listed(path: str, query: Mapping[str, Any]) -> ApiCall[Page[Any]]:
     """Return the call for the first page of a list."""
-    return Call("GET", path, query=query, read=read)
+    return ApiCall("GET", path, query=query, read=read)
 
 
 def read(answer: Mapping[str, Any]) -> Page[Any]:
@@ -37,7 +37,7 @@ def read(answer: Mapping[str, Any]) -> Page[Any]:
     return Page(answer["data"], answer["page"] * answer["limit"] < total, None, total)
 
 
-def following(call: Call[Page[T]], page: Page[T]) -> Call[Page[T]] | None:
+def following(call: ApiCall[Page[T]], page: Page[T]) -> ApiCall[Page[T]] | None:
     """Return the call for the page after this one, in the direction of the call; None after the last."""
     if not page.has_more or not page.data:
         return None
@@ -50,10 +50,10 @@ def following(call: Call[Page[T]], page: Page[T]) -> Call[Page[T]] | None:
     return dataclasses.replace(call, query={**call.query, **turned})
 
 
-def in_order(call: Call[Page[T]], page: Page[T]) -> Iterator[T]:
+def in_order(call: ApiCall[Page[T]], page: Page[T]) -> Iterator[T]:
     """Yield a page's items so that an iteration over all pages goes one way: towards newer ones, oldest first."""
     return reversed(page.data) if _goes_newer(call) else iter(page.data)
 
 
-def _goes_newer(call: Call[Page[T]]) -> bool:
+def _goes_newer(call: ApiCall[Page[T]]) -> bool:
     return call.query.get("ending_before") is not None

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from crypto_checkout.config.contradictions import contradictions
 from crypto_checkout.config.environment import attribute, overlay
 from crypto_checkout.config.mistakes import ConfigInvalid, Mistake, from_validation
-from crypto_checkout.config.shape import Chain, Config, Token
+from crypto_checkout.config.shape import ChainConfig, Config, TokenConfig
 
-__all__ = ["Chain", "Config", "ConfigInvalid", "Mistake", "Token", "example", "find_file", "load"]
+__all__ = ["ChainConfig", "Config", "ConfigInvalid", "Mistake", "TokenConfig", "example", "find_file", "load"]
 
 DEFAULT_FILE = "checkout.toml"
 _PATHS = (("database", "path"), ("branding", "logo"))

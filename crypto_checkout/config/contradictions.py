@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from crypto_checkout.config.mistakes import Mistake
-from crypto_checkout.config.shape import Alerts, Chain, Prices
+from crypto_checkout.config.shape import AlertsConfig, ChainConfig, PricesConfig
 from crypto_checkout.config.values import is_near
 
 
@@ -41,8 +41,8 @@ def _wallet(values: Mapping[str, Any], chains: list[Mapping[str, Any]], *, has_f
 
 def _quorum(values: Mapping[str, Any]) -> Iterator[Mistake]:
     prices = _table(values.get("prices"))
-    sources = prices.get("sources", list(Prices().sources))
-    quorum = prices.get("quorum", Prices().quorum)
+    sources = prices.get("sources", list(PricesConfig().sources))
+    quorum = prices.get("quorum", PricesConfig().quorum)
     if not isinstance(sources, list) or not all(isinstance(s, str) for s in sources) or type(quorum) is not int:
         return
     # A fixed price is asked of nobody, so it helps no market price to its quorum; without sources it is all there is.
@@ -64,7 +64,7 @@ def _alerts(alerts: Mapping[str, Any]) -> Iterator[Mistake]:
             "alerts go to webhook_url, so wanted is the whsec_… secret that signs them; "
             "$CHECKOUT__ALERTS__WEBHOOK_SECRET keeps it out of the file",
         )
-    host, security = alerts.get("smtp_host"), alerts.get("smtp_security", Alerts().smtp_security)
+    host, security = alerts.get("smtp_host"), alerts.get("smtp_security", AlertsConfig().smtp_security)
     if alerts.get("smtp_user") and security == "none" and isinstance(host, str) and not is_near(host):
         yield Mistake("alerts.smtp_security", "starttls or tls, because a password must not cross the net in the open")
 
@@ -82,7 +82,10 @@ def _chain_ids(chains: list[Mapping[str, Any]]) -> Iterator[Mistake]:
 
 def _agreement(chains: list[Mapping[str, Any]]) -> Iterator[Mistake]:
     for position, chain in enumerate(chains):
-        urls, wanted = chain.get("rpc_urls"), chain.get("confirm_with", Chain.model_fields["confirm_with"].default)
+        urls, wanted = (
+            chain.get("rpc_urls"),
+            chain.get("confirm_with", ChainConfig.model_fields["confirm_with"].default),
+        )
         if isinstance(urls, list) and urls and type(wanted) is int and wanted > len(urls):
             yield Mistake(f"chains[{position}].confirm_with", f"{wanted} nodes must agree and rpc_urls has {len(urls)}")
 
@@ -93,7 +96,7 @@ def _all_symbols(chains: list[Mapping[str, Any]]) -> Iterator[Mistake]:
 
 
 def _symbols(place: str, chain: Mapping[str, Any]) -> Iterator[Mistake]:
-    native = chain.get("native_symbol", Chain.model_fields["native_symbol"].default)
+    native = chain.get("native_symbol", ChainConfig.model_fields["native_symbol"].default)
     symbols = {native.lower(): "the native coin"} if isinstance(native, str) else {}
     addresses: dict[str, str] = {}
     for position, token in enumerate(_tables(chain.get("tokens"))):

@@ -25,7 +25,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Server(Section):
+class ServerConfig(Section):
     """Where the server listens and how the world calls it."""
 
     host: values.BindHost = "127.0.0.1"
@@ -36,19 +36,19 @@ class Server(Section):
     trusted_proxies: Annotated[tuple[values.Network, ...], Field(strict=False)] = ()
 
 
-class Database(Section):
+class DatabaseConfig(Section):
     """Where the data is. A relative path is taken from the file's folder."""
 
     path: values.DatabaseFile = Path("checkout-data/checkout.db")
 
 
-class Wallet(Section):
+class WalletConfig(Section):
     """Whose addresses are given out. Empty: none, and only test mode works."""
 
     xpub: values.Xpub = Field(default="", repr=False)
 
 
-class Sessions(Section):
+class SessionsConfig(Section):
     """How long a payer has, and how exact the amount must be."""
 
     ttl_seconds: Annotated[int, between(60, _DAY)] = 900
@@ -57,7 +57,7 @@ class Sessions(Section):
     overpayment_tolerance_percent: Annotated[Decimal, decimal_text("0", "1000")] = Decimal(5)
 
 
-class Prices(Section):
+class PricesConfig(Section):
     """Where exchange rates come from, and which are good enough."""
 
     sources: Annotated[tuple[PriceSource, ...], Field(strict=False), AfterValidator(without_repeats)] = (
@@ -73,7 +73,7 @@ class Prices(Section):
     """Not to be changed, though Python would let you."""
 
 
-class Webhooks(Section):
+class WebhooksConfig(Section):
     """How events are delivered."""
 
     timeout_seconds: Annotated[int, between(1, 120)] = 15
@@ -83,14 +83,14 @@ class Webhooks(Section):
     allow_private_networks: bool = False
 
 
-class RateLimit(Section):
+class RateLimitConfig(Section):
     """The token bucket of each API key."""
 
     per_second: Annotated[int, between(1, 100_000)] = 50
     burst: Annotated[int, between(1, 100_000)] = 100
 
 
-class TestMode(Section):
+class TestModeConfig(Section):
     """The simulated chain."""
 
     __test__ = False  # pytest, this is no test
@@ -98,14 +98,14 @@ class TestMode(Section):
     enabled: bool = True
 
 
-class Branding(Section):
+class BrandingConfig(Section):
     """What payers see. A relative logo path is taken from the file's folder."""
 
     name: values.Label = ""
     logo: values.LogoFile = None
 
 
-class Checkout(Section):
+class CheckoutConfig(Section):
     """How the payer's pages may be used."""
 
     allow_embedding_from: Annotated[
@@ -114,13 +114,13 @@ class Checkout(Section):
     """Sites that may show the pages in a frame, each as a scheme and a host."""
 
 
-class Events(Section):
+class EventsConfig(Section):
     """How long events are kept; 0 keeps them for good."""
 
     retention_days: Annotated[int, between(0, 36_500)] = 0
 
 
-class Alerts(Section):
+class AlertsConfig(Section):
     """Who is told of what needs a person, and how. Without `email_to` and `webhook_url`: nobody."""
 
     email_to: Annotated[tuple[values.Mailbox, ...], Field(strict=False), AfterValidator(without_repeats)] = ()
@@ -136,14 +136,14 @@ class Alerts(Section):
     test_mode: bool = False
 
 
-class Log(Section):
+class LogConfig(Section):
     """What is logged and how it looks."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "console", "json"] = "auto"
 
 
-class Token(Section):
+class TokenConfig(Section):
     """An ERC-20 token that is taken on a chain."""
 
     symbol: values.Symbol
@@ -161,7 +161,7 @@ class ConfirmationTier(Section):
     confirmations: Annotated[int, between(1, 1000)]
 
 
-class Chain(Section):
+class ChainConfig(Section):
     """A chain on which real money is taken."""
 
     id: values.ChainId
@@ -185,26 +185,26 @@ class Chain(Section):
     native_symbol: values.Symbol = "ETH"
     start_block: values.StartBlock = "latest"
     confirmation_tiers: Annotated[tuple[ConfirmationTier, ...], Field(strict=False)] = ()
-    tokens: Annotated[tuple[Token, ...], Field(strict=False)] = ()
+    tokens: Annotated[tuple[TokenConfig, ...], Field(strict=False)] = ()
 
 
 class Config(Section):
     """The whole configuration, checked. `Config()` is what every default says."""
 
-    server: Server = Server()
-    database: Database = Database()
-    wallet: Wallet = Wallet()
-    sessions: Sessions = Sessions()
-    prices: Prices = Prices()
-    webhooks: Webhooks = Webhooks()
-    rate_limit: RateLimit = RateLimit()
-    test_mode: TestMode = TestMode()
-    branding: Branding = Branding()
-    checkout: Checkout = Checkout()
-    events: Events = Events()
-    alerts: Alerts = Alerts()
-    log: Log = Log()
-    chains: Annotated[tuple[Chain, ...], Field(strict=False)] = ()
+    server: ServerConfig = ServerConfig()
+    database: DatabaseConfig = DatabaseConfig()
+    wallet: WalletConfig = WalletConfig()
+    sessions: SessionsConfig = SessionsConfig()
+    prices: PricesConfig = PricesConfig()
+    webhooks: WebhooksConfig = WebhooksConfig()
+    rate_limit: RateLimitConfig = RateLimitConfig()
+    test_mode: TestModeConfig = TestModeConfig()
+    branding: BrandingConfig = BrandingConfig()
+    checkout: CheckoutConfig = CheckoutConfig()
+    events: EventsConfig = EventsConfig()
+    alerts: AlertsConfig = AlertsConfig()
+    log: LogConfig = LogConfig()
+    chains: Annotated[tuple[ChainConfig, ...], Field(strict=False)] = ()
 
     _path: Path | None = PrivateAttr(default=None)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.ledger.payment import Kind
+from crypto_checkout.core.ledger.payment import TransferKind
 
 
 class Scenario(StrEnum):
@@ -24,13 +24,13 @@ class Scenario(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Transaction:
+class SandboxTransaction:
     """One transfer of a transaction; those with the same hash are one transaction, `place` tells them apart."""
 
     hash: str
     block_number: int
     to: Address
     units: int
-    kind: Kind
+    kind: TransferKind
     contract: Address | None
     place: int = 0

@@ -34,7 +34,7 @@ _MOST_UNREAD_BYTES = 64 * 1024
 _MOST_PATH_CHARACTERS = 200
 
 
-class Surroundings:
+class RequestMiddleware:
     """Gives each request an id and a client address, and sees to it that each gets an answer.
 
     `scope["request_id"]` and `scope["client_address"]` are there for handlers; what they put in

@@ -8,12 +8,12 @@ from starlette.routing import Route
 
 from crypto_checkout import metrics
 from crypto_checkout.core.errors import RouteNotFound
-from crypto_checkout.services.ledger.health import Health
+from crypto_checkout.services.ledger.health import Readiness
 
 from .middleware import is_local
 
 
-def routes(health: Health, metrics_token: str | None) -> list[Route]:
+def routes(health: Readiness, metrics_token: str | None) -> list[Route]:
     """Return the three routes; without a token only this machine sees the metrics."""
 
     async def healthz(_: Request) -> Response:

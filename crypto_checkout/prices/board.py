@@ -12,7 +12,7 @@ from crypto_checkout.core.checkout.quotes import Rate, settle
 from crypto_checkout.core.errors import PriceUnavailable, UnsupportedAsset
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.prices.source import TIMEOUT_SECONDS, Source
-from crypto_checkout.prices.source_state import Desk, Pair, SourceStatus
+from crypto_checkout.prices.source_state import Pair, SourceState, SourceStatus
 
 # CoinGecko allows 5 to 15 requests a minute without a key.
 REUSE_SECONDS = 10.0
@@ -54,7 +54,8 @@ class PriceBoard:
         self._patience_seconds = patience_seconds
         reuse = min(reuse_seconds, max_age_seconds / 4)
         self._desks = [
-            Desk(source, clock=clock, reuse_seconds=reuse, timeout_seconds=deadline_seconds) for source in sources
+            SourceState(source, clock=clock, reuse_seconds=reuse, timeout_seconds=deadline_seconds)
+            for source in sources
         ]
 
     async def rate(self, base: str, quote: str) -> Rate:

@@ -39,7 +39,7 @@ _MAX_UNIX_SECONDS = 10**10  # the year 2286; a larger word would overflow dateti
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
+class PriceFeed:
     """A feed's proxy contract; `heartbeat_seconds` is the longest time between two rounds."""
 
     chain_id: int
@@ -49,18 +49,18 @@ class Feed:
 
 
 # In order of preference: the longest established, then the most frequent. Test networks have none on purpose.
-FEEDS: Mapping[str, tuple[Feed, ...]] = MappingProxyType(
+FEEDS: Mapping[str, tuple[PriceFeed, ...]] = MappingProxyType(
     {
         "ETH/USD": (
-            Feed(1, "0x5f4eC3Df9cbd43714FE2740f5E3616155c5b8419", 3600),
-            Feed(8453, "0x71041dddad3595F9CEd3DcCFBe3D1F4b0a16Bb70", 1200),
-            Feed(10, "0x13e3Ee699D1909E989722E753853AE30b17e08c5", 1200),
-            Feed(137, "0xF9680D99D6C9589e2a93a78A04A279e509205945", 27),
-            Feed(56, "0x9ef1B8c0E4F7dc8bF5719Ea496883DC6401d5b2e", 60),
-            Feed(42161, "0x639Fe6ab55C921f74e7fac1ee960C0B6293ba612", 86400),
+            PriceFeed(1, "0x5f4eC3Df9cbd43714FE2740f5E3616155c5b8419", 3600),
+            PriceFeed(8453, "0x71041dddad3595F9CEd3DcCFBe3D1F4b0a16Bb70", 1200),
+            PriceFeed(10, "0x13e3Ee699D1909E989722E753853AE30b17e08c5", 1200),
+            PriceFeed(137, "0xF9680D99D6C9589e2a93a78A04A279e509205945", 27),
+            PriceFeed(56, "0x9ef1B8c0E4F7dc8bF5719Ea496883DC6401d5b2e", 60),
+            PriceFeed(42161, "0x639Fe6ab55C921f74e7fac1ee960C0B6293ba612", 86400),
         ),
-        "POL/USD": (Feed(137, "0xAB594600376Ec9fD91F8e885dADF0CE036862dE0", 27),),
-        "BNB/USD": (Feed(56, "0x0567F2323251f0Aab15c8dFb1967E4e8A7D42aeE", 60),),
+        "POL/USD": (PriceFeed(137, "0xAB594600376Ec9fD91F8e885dADF0CE036862dE0", 27),),
+        "BNB/USD": (PriceFeed(56, "0x0567F2323251f0Aab15c8dFb1967E4e8A7D42aeE", 60),),
     }
 )
 
@@ -94,7 +94,7 @@ class ChainlinkSource:
         except TimeoutError:
             raise SourceFailed(f"no answer within {self._timeout_seconds:g} s") from None
 
-    async def _first_good(self, feeds: list[Feed]) -> Observation:
+    async def _first_good(self, feeds: list[PriceFeed]) -> Observation:
         reasons: list[str] = []
         for feed in feeds:
             try:
@@ -109,7 +109,7 @@ class ChainlinkSource:
         raise SourceFailed("; ".join(reasons))
 
 
-def price_of(answer: bytes, feed: Feed, *, now: datetime) -> Decimal:
+def price_of(answer: bytes, feed: PriceFeed, *, now: datetime) -> Decimal:
     """Decode and check what `latestRoundData()` returned; raises SourceFailed for a round that is no evidence."""
     if len(answer) != _WORDS * _WORD:
         raise SourceFailed("no price feed answers at its address")
@@ -124,7 +124,7 @@ def price_of(answer: bytes, feed: Feed, *, now: datetime) -> Decimal:
     return Decimal(price).scaleb(-feed.decimals)
 
 
-def _check_silence(updated_at: int, feed: Feed, now: datetime) -> None:
+def _check_silence(updated_at: int, feed: PriceFeed, now: datetime) -> None:
     if updated_at > _MAX_UNIX_SECONDS or from_unix(updated_at) > now + FUTURE_TOLERANCE:
         raise SourceFailed("the feed's latest round is from the future")
     silence = now - from_unix(updated_at)

@@ -19,7 +19,7 @@ from crypto_checkout.core.errors import SourceFailed
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.prices.source import (
     TIMEOUT_SECONDS,
-    Throttled,
+    SourceThrottled,
     UnsupportedPair,
     get,
     member,
@@ -102,7 +102,7 @@ def _raise_error(errors: Any, unsupported: str) -> None:
     if text.startswith("EQuery:Unknown asset pair"):
         raise UnsupportedPair(unsupported)
     if "ate limit" in text or "Too many requests" in text:
-        raise Throttled("too many requests")
+        raise SourceThrottled("too many requests")
     raise SourceFailed(f"answered {text}" if _ERROR.fullmatch(text) else "answered with an error")
 
 

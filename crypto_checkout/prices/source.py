@@ -47,7 +47,7 @@ class UnsupportedPair(SourceFailed):
     """The source works, but does not quote this pair."""
 
 
-class Throttled(SourceFailed):
+class SourceThrottled(SourceFailed):
     """The source wants to be left alone for a while: at least `retry_after_seconds`, if it said so."""
 
     def __init__(self, message: str, *, retry_after_seconds: int = 0) -> None:
@@ -134,7 +134,7 @@ def member(value: Any, key: str) -> Any:
 
 async def _receive(response: httpx.Response) -> Reply:
     if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
-        raise Throttled("too many requests", retry_after_seconds=_retry_after(response))
+        raise SourceThrottled("too many requests", retry_after_seconds=_retry_after(response))
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise SourceFailed("the answer is compressed, though we did not ask for that")
     body = bytearray()

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from crypto_checkout.core.checkout.quotes import Observation
 from crypto_checkout.core.errors import RecoverableError
 from crypto_checkout.core.moments import Clock
-from crypto_checkout.prices.source import Source, Throttled, UnsupportedPair
+from crypto_checkout.prices.source import Source, SourceThrottled, UnsupportedPair
 
 FIRST_BACKOFF_SECONDS = 5
 MAX_BACKOFF_SECONDS = 300
@@ -45,12 +45,12 @@ class SourceStatus:
 
 
 @dataclass(slots=True)
-class _Answer:
+class _SourceAnswer:
     observation: Observation
     received_at: datetime
 
 
-class Desk:
+class SourceState:
     """Asks one source, at most once at a time for each pair.
 
     A failure puts the source off for all pairs: 5 s, then twice as long each time, up to 5 minutes (or what a throttled
@@ -63,7 +63,7 @@ class Desk:
         self._clock = clock
         self._reuse = timedelta(seconds=reuse_seconds)
         self._timeout_seconds = timeout_seconds
-        self._answers: dict[Pair, _Answer] = {}
+        self._answers: dict[Pair, _SourceAnswer] = {}
         self._unsupported_until: dict[Pair, datetime] = {}
         self._asking: dict[Pair, asyncio.Task[None]] = {}
         self._failures = 0
@@ -139,7 +139,7 @@ class Desk:
                 observation = await self._source.observe(pair.base, pair.quote)
         except UnsupportedPair:
             self._unsupported_until[pair] = self._clock() + timedelta(seconds=UNSUPPORTED_SECONDS)
-        except Throttled as error:
+        except SourceThrottled as error:
             self._fail(str(error), at_least_seconds=error.retry_after_seconds)
         except TimeoutError:
             self._fail(f"no answer within {self._timeout_seconds:g} s")
@@ -150,7 +150,7 @@ class Desk:
 
     def _succeed(self, pair: Pair, observation: Observation) -> None:
         now = self._clock()
-        self._answers[pair] = _Answer(observation, now)
+        self._answers[pair] = _SourceAnswer(observation, now)
         self._last_ok_at = now
         self._failures = 0
         self._retry_at = None

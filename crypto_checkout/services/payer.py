@@ -7,15 +7,15 @@ from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.errors import LinkInactive, ResourceNotFound
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.sandbox import Scenario
-from crypto_checkout.services.checkout.asset_choice import Choosing
+from crypto_checkout.services.checkout.asset_choice import AssetChoices
 from crypto_checkout.services.checkout.links import Links
-from crypto_checkout.services.checkout.sessions import Sessions, Wanted
-from crypto_checkout.services.ledger.health import Sight
-from crypto_checkout.services.sandbox.controls import Sandbox
+from crypto_checkout.services.checkout.sessions import SessionRequest, Sessions
+from crypto_checkout.services.ledger.health import ChainVisibility
+from crypto_checkout.services.sandbox.controls import SandboxControls
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PayerView:
     """A session as its payer finds it.
 
     `taken_back` says that something was paid and that the chain took all of it back; `chain_visible` whether payments
@@ -31,7 +31,12 @@ class Payers:
     """The sessions and links of both modes, as payers may see them; `sandbox` is None where test mode is off."""
 
     def __init__(
-        self, sessions: Sessions, links: Links, sandbox: Sandbox | None, choosing: Choosing, sight: Sight
+        self,
+        sessions: Sessions,
+        links: Links,
+        sandbox: SandboxControls | None,
+        choosing: AssetChoices,
+        sight: ChainVisibility,
     ) -> None:
         self.choosing = choosing
         self._sessions = sessions
@@ -39,10 +44,10 @@ class Payers:
         self._sandbox = sandbox
         self._sight = sight
 
-    async def look(self, session_id: str) -> Seen:
+    async def look(self, session_id: str) -> PayerView:
         """Return a session of either mode. Raises ResourceNotFound."""
         session, taken_back = await self._sessions.look(session_id)
-        return Seen(session, taken_back, self._sight.sees(session["chainId"]))
+        return PayerView(session, taken_back, self._sight.sees(session["chainId"]))
 
     async def link_of(self, session: SessionResource) -> Link | None:
         """Return the link that a session came from, as it is now; None where there was none, or it is gone."""
@@ -68,7 +73,7 @@ class Payers:
         if ongoing is not None:
             return ongoing
         admit(link.id)
-        return await self._sessions.create(link.livemode, Wanted(link_id=link.id))
+        return await self._sessions.create(link.livemode, SessionRequest(link_id=link.id))
 
     async def pay_in_test_mode(self, session_id: str, scenario: Scenario | None = None) -> None:
         """Pay what is missing on the sandbox chain, or play a scenario. Raises as `services.sandbox.controls` does."""

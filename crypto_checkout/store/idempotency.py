@@ -9,7 +9,7 @@ from .database import ReadUnit, WriteUnit
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StoredAnswer:
     """A stored answer, and the digest of the request that it belongs to."""
 
     request_sha256: str
@@ -17,7 +17,7 @@ class Answer:
     body: str
 
 
-def find(unit: ReadUnit, api_key_id: str, idempotency_key: str, since: datetime) -> Answer | None:
+def find(unit: ReadUnit, api_key_id: str, idempotency_key: str, since: datetime) -> StoredAnswer | None:
     """Return what was answered to this idempotency key since a moment."""
     row = unit.one(
         """
@@ -27,10 +27,10 @@ def find(unit: ReadUnit, api_key_id: str, idempotency_key: str, since: datetime)
         """,
         {"api_key_id": api_key_id, "idempotency_key": idempotency_key, "since": moments.to_text(since)},
     )
-    return Answer(row["request_sha256"], row["status_code"], row["body"]) if row else None
+    return StoredAnswer(row["request_sha256"], row["status_code"], row["body"]) if row else None
 
 
-def record(unit: WriteUnit, api_key_id: str, idempotency_key: str, answer: Answer, since: datetime) -> bool:
+def record(unit: WriteUnit, api_key_id: str, idempotency_key: str, answer: StoredAnswer, since: datetime) -> bool:
     """Store an answer in place of one that is older than `since`, and so doesn't count any more.
 
     Return False, having stored nothing, where one that counts is there.

@@ -26,7 +26,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class ListPage(Generic[T]):
     """Some items of a list, newest first, with the `seq` of the first and last of them.
 
     `has_more` tells whether the list goes on in the direction that was asked for.
@@ -37,16 +37,16 @@ class Page(Generic[T]):
     first_seq: int | None
     last_seq: int | None
 
-    def map(self, change: Callable[[T], U]) -> "Page[U]":
+    def map(self, change: Callable[[T], U]) -> "ListPage[U]":
         """Return the same page with each item changed."""
-        return Page([change(item) for item in self.items], self.has_more, self.first_seq, self.last_seq)
+        return ListPage([change(item) for item in self.items], self.has_more, self.first_seq, self.last_seq)
 
 
 LAST_SEQ = 2**63 - 1
 """No row has a greater one."""
 
 
-def page(unit: ReadUnit, table: str, where: Mapping[str, str | int | None], window: Window) -> Page[Row]:
+def page(unit: ReadUnit, table: str, where: Mapping[str, str | int | None], window: Window) -> ListPage[Row]:
     """Return the rows in a window that equal `where` in every column whose value isn't None.
 
     Table and column names come from this room only, never from a request.
@@ -64,7 +64,7 @@ def select(
     *,
     first: int = 0,
     last: int = LAST_SEQ,
-) -> Page[Row]:
+) -> ListPage[Row]:
     """Return the rows in a window that meet all conditions (SQL of this room); none outside `first` to `last` does.
 
     Raises InvalidCursor where the window begins at a row that isn't there in this mode.
@@ -82,7 +82,7 @@ def select(
     kept = rows[: window.limit]
     if window.before is not None:
         kept.reverse()
-    return Page(
+    return ListPage(
         items=kept,
         has_more=len(rows) > window.limit,
         first_seq=kept[0]["seq"] if kept else None,

@@ -3,22 +3,22 @@
 from dataclasses import dataclass
 from datetime import date
 
-from crypto_checkout.core.diagnosis.rpc_usage import Usage
+from crypto_checkout.core.diagnosis.rpc_usage import RpcUsage
 
 from .database import ReadUnit, WriteUnit
 
 
 @dataclass(frozen=True, slots=True)
-class DayOfUse:
+class DailyUsage:
     """What a provider, named by its host, was asked on a day (UTC)."""
 
     day: date
     chain_id: int
     provider: str
-    usage: Usage
+    usage: RpcUsage
 
 
-def add(unit: WriteUnit, day: DayOfUse) -> None:
+def add(unit: WriteUnit, day: DailyUsage) -> None:
     """Add to what a provider was asked on a day."""
     unit.run(
         """
@@ -40,7 +40,7 @@ def add(unit: WriteUnit, day: DayOfUse) -> None:
     )
 
 
-def since(unit: ReadUnit, day: date) -> list[DayOfUse]:
+def since(unit: ReadUnit, day: date) -> list[DailyUsage]:
     """Return what was asked from a day on, oldest first."""
     rows = unit.all(
         """
@@ -51,7 +51,7 @@ def since(unit: ReadUnit, day: date) -> list[DayOfUse]:
         """,
         {"day": day.isoformat()},
     )
-    return [DayOfUse(date.fromisoformat(row[0]), row[1], row[2], Usage(row[3], row[4], row[5])) for row in rows]
+    return [DailyUsage(date.fromisoformat(row[0]), row[1], row[2], RpcUsage(row[3], row[4], row[5])) for row in rows]
 
 
 def forget_before(unit: WriteUnit, day: date) -> None:

@@ -70,7 +70,7 @@ class Failure(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AttemptOutcome:
     """What came of one attempt.
 
     Args:
@@ -102,7 +102,7 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class _Answer:
+class _PartialAnswer:
     """What has arrived so far: if the deadline cuts it off, this much is still known."""
 
     status_code: int | None = None
@@ -149,14 +149,14 @@ class Sender:
     ) -> None:
         await self._pool.aclose()
 
-    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> AttemptOutcome:
         """POST a body once and say what came of it.
 
         Sending the same delivery again is safe for us; receivers recognise it by `webhook-id`. Nothing that the other
         side does raises; cancellation passes through and closes the connection.
         """
         started = time.perf_counter()
-        answer = _Answer()
+        answer = _PartialAnswer()
         broken: Exception | None = None
         try:
             with anyio.fail_after(self._timeout_seconds):
@@ -164,7 +164,7 @@ class Sender:
         except _REMOTE_FAILURES as exc:
             broken = exc
         failure, detail = _judge(answer, broken, self._timeout_seconds)
-        return Outcome(
+        return AttemptOutcome(
             status_code=answer.status_code,
             error=failure,
             detail=detail,
@@ -173,7 +173,7 @@ class Sender:
             retry_after_seconds=answer.retry_after_seconds,
         )
 
-    async def _exchange(self, request: httpcore.Request, answer: _Answer) -> None:
+    async def _exchange(self, request: httpcore.Request, answer: _PartialAnswer) -> None:
         response = await self._pool.handle_async_request(request)
         try:
             answer.status_code = response.status
@@ -262,7 +262,9 @@ def _excerpt(body: bytes) -> str:
     return shown.encode()[:MAX_EXCERPT_BYTES].decode("utf-8", "ignore")
 
 
-def _judge(answer: _Answer, broken: Exception | None, timeout_seconds: float) -> tuple[Failure | None, str | None]:
+def _judge(
+    answer: _PartialAnswer, broken: Exception | None, timeout_seconds: float
+) -> tuple[Failure | None, str | None]:
     """Name the outcome, with a sentence for whoever looks into why an endpoint gets nothing."""
     if broken is None:
         return None, _unsuccessful(answer.status_code)

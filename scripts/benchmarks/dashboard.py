@@ -22,14 +22,14 @@ from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import Session, Status, Terms
 from crypto_checkout.core.money import Fiat
-from crypto_checkout.services.alerts.issues import Attention
-from crypto_checkout.services.checkout.payment_methods import Offers
+from crypto_checkout.services.alerts.issues import Issues
+from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
 from crypto_checkout.services.checkout.sessions import Sessions
 from crypto_checkout.services.reporting.exports import Exports, Format, Period
 from crypto_checkout.services.reporting.totals import Totals
-from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import sessions as store
-from crypto_checkout.store.checkout.sessions import Filter
+from crypto_checkout.store.checkout.sessions import SessionFilter
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.migrate import migrate
 from crypto_checkout.store.paging import Window
@@ -63,12 +63,12 @@ async def measure(path: Path, count: int, *, is_seeded: bool) -> None:
             started = time.perf_counter()
             await seed(db, count)
             print(f"seeding {count:,} sessions with their payments: {time.perf_counter() - started:,.0f} s")
-        sessions = Sessions(db, Offers([]), Events(), public_url="http://127.0.0.1:4020")
+        sessions = Sessions(db, PaymentMethodsByMode([]), Outbox(), public_url="http://127.0.0.1:4020")
         totals = Totals(db, lambda: START)
         first, last = START.date(), (START + timedelta(days=364)).date()
         await lists(sessions, count)
         await timed("totals of a year", lambda: totals.overview(True, first, last), TOTALS_MS)
-        await timed("what needs a person", lambda: Attention(db, {}).found(True, 20), LIST_MS)
+        await timed("what needs a person", lambda: Issues(db, {}).found(True, 20), LIST_MS)
         await export(db)
 
 
@@ -76,26 +76,26 @@ async def lists(sessions: Sessions, count: int) -> None:
     """Measure the list of payments, plain, filtered and searched."""
     window = Window(25)
     middle = START + timedelta(days=180)
-    some = (await sessions.listed(True, Filter(), window)).items[0]
-    paged = (await sessions.listed(True, Filter(), window)).last_seq
-    questions: dict[str, tuple[Filter, Window, str]] = {
-        "the newest": (Filter(), window, ""),
-        "the next page": (Filter(), Window(25, after=paged), ""),
-        "half way down": (Filter(), Window(25, after=count // 2), ""),
-        "paid": (Filter(status=Status.PAID), window, ""),
-        "expired before summer": (Filter(status=Status.EXPIRED, created_before=middle), window, ""),
-        "of one day": (Filter(created_after=middle, created_before=middle + timedelta(days=1)), window, ""),
-        "of an email": (Filter(), window, "payer7@example.com"),
-        "an id": (Filter(), window, some["id"]),
-        "an address": (Filter(), window, some["address"]),
-        "a transaction": (Filter(), window, str(some["payments"][0]["txHash"])),
-        "metadata order=777": (Filter(), window, "order=777"),
-        "metadata of a third": (Filter(), window, "plan=pro"),
-        "metadata, nothing": (Filter(), window, "no such thing"),
+    some = (await sessions.listed(True, SessionFilter(), window)).items[0]
+    paged = (await sessions.listed(True, SessionFilter(), window)).last_seq
+    questions: dict[str, tuple[SessionFilter, Window, str]] = {
+        "the newest": (SessionFilter(), window, ""),
+        "the next page": (SessionFilter(), Window(25, after=paged), ""),
+        "half way down": (SessionFilter(), Window(25, after=count // 2), ""),
+        "paid": (SessionFilter(status=Status.PAID), window, ""),
+        "expired before summer": (SessionFilter(status=Status.EXPIRED, created_before=middle), window, ""),
+        "of one day": (SessionFilter(created_after=middle, created_before=middle + timedelta(days=1)), window, ""),
+        "of an email": (SessionFilter(), window, "payer7@example.com"),
+        "an id": (SessionFilter(), window, some["id"]),
+        "an address": (SessionFilter(), window, some["address"]),
+        "a transaction": (SessionFilter(), window, str(some["payments"][0]["txHash"])),
+        "metadata order=777": (SessionFilter(), window, "order=777"),
+        "metadata of a third": (SessionFilter(), window, "plan=pro"),
+        "metadata, nothing": (SessionFilter(), window, "no such thing"),
     }
     for name, (wanted, part, text) in questions.items():
 
-        async def ask(wanted: Filter = wanted, part: Window = part, text: str = text) -> Any:
+        async def ask(wanted: SessionFilter = wanted, part: Window = part, text: str = text) -> Any:
             page = await sessions.listed(True, wanted, part, text=text)
             return page, await sessions.count(True, wanted, text=text)
 

@@ -11,7 +11,7 @@ from crypto_checkout.chain.rpc.providers import Ask, Rpc
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ProviderFailed
 from crypto_checkout.core.ledger.follow import Header
-from crypto_checkout.core.ledger.payment import Kind, Transfer
+from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 
 
 class Read(Protocol):
@@ -29,7 +29,7 @@ async def on_transfers(rpc: Rpc, wanted: Sequence[Transfer], providers: int, rea
 
     """
     for number in sorted({transfer.block_number for transfer in wanted}):
-        there = [t for t in wanted if t.block_number == number and t.kind is not Kind.INTERNAL]
+        there = [t for t in wanted if t.block_number == number and t.kind is not TransferKind.INTERNAL]
         words = await rpc.survey(partial(read, number=number)) if there else []
         shown = Counter(transfer for word in words for transfer in word)
         for transfer in there:

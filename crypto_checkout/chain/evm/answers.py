@@ -12,7 +12,7 @@ from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed
 from crypto_checkout.core.ledger.follow import Header
-from crypto_checkout.core.ledger.payment import Kind, Transfer
+from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 
 TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 """keccak256("Transfer(address,address,uint256)"), the event of ERC-20."""
@@ -152,7 +152,7 @@ def native_transfer(transaction: Any, header: Header) -> Transfer | None:
         to=to,
         sender=sender,
         units=units,
-        kind=Kind.NATIVE,
+        kind=TransferKind.NATIVE,
         contract=None,
         tx_hash=tx_hash,
         log_index=None,
@@ -176,7 +176,7 @@ def _token_transfer(log: Any, header: Header, tokens: Collection[Address] | None
         to=to,
         sender=sender,
         units=units,
-        kind=Kind.TOKEN,
+        kind=TransferKind.TOKEN,
         contract=contract,
         tx_hash=hash_(field(log, "transactionHash")),
         log_index=block_number(field(log, "logIndex")),

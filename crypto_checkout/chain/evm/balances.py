@@ -11,7 +11,7 @@ from crypto_checkout.chain.evm import answers
 from crypto_checkout.chain.rpc.providers import Ask, Call, Refused
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed, RecoverableError, StateUnavailable
-from crypto_checkout.core.ledger.balance_groups import Expected
+from crypto_checkout.core.ledger.balance_groups import ExpectedGroup
 from crypto_checkout.core.ledger.follow import Header
 
 Answer = TypeVar("Answer")
@@ -74,7 +74,7 @@ async def of_token_now(ask: Ask, token: Address, addresses: Sequence[Address]) -
         raise
 
 
-async def unlike(ask: Ask, header: Header, groups: Sequence[Expected]) -> list[Expected]:
+async def unlike(ask: Ask, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
     """Return the groups that hold something else at a block than expected: all of them where a node can't tell.
 
     Raises ChainMoved where another block is at that height by now.
@@ -139,7 +139,7 @@ async def _read(ask: Ask, code: str, addresses: Sequence[Address], block: Any) -
     return found
 
 
-async def _fingerprints(ask: Ask, groups: Sequence[Expected], block: Any) -> list[bytes]:
+async def _fingerprints(ask: Ask, groups: Sequence[ExpectedGroup], block: Any) -> list[bytes]:
     found: list[bytes] = []
     for start in range(0, len(groups), _FINGERPRINTS_AT_ONCE):
         some = groups[start : start + _FINGERPRINTS_AT_ONCE]

@@ -18,11 +18,11 @@ from crypto_checkout.chain.evm.dating import Dating
 from crypto_checkout.chain.rpc.providers import Ask, Call, ProviderHealth, Rpc
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import TokenFacts
-from crypto_checkout.core.diagnosis.explain_transaction import Seen
+from crypto_checkout.core.diagnosis.explain_transaction import ObservedTransaction
 from crypto_checkout.core.errors import ProviderFailed
-from crypto_checkout.core.ledger.balance_groups import Expected
+from crypto_checkout.core.ledger.balance_groups import ExpectedGroup
 from crypto_checkout.core.ledger.follow import Block, Head, Header
-from crypto_checkout.core.ledger.payment import Kind, Transfer
+from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 from crypto_checkout.core.moments import Clock
 
 _FIRST_BATCH_BLOCKS = 10
@@ -142,7 +142,7 @@ class EvmChain:
             ProviderFailed: A receipt is missing.
 
         """
-        if all(transfer.kind is not Kind.NATIVE for transfer in transfers):
+        if all(transfer.kind is not TransferKind.NATIVE for transfer in transfers):
             return list(transfers)
         kept = await self._rpc.converse(lambda ask: _succeeded(ask, transfers))
         await self._doubt_reverts([transfer for transfer in transfers if transfer not in kept])
@@ -193,7 +193,7 @@ class EvmChain:
         """Return what addresses hold of the native coin at a block. Raises StateUnavailable for one too old."""
         return await self._rpc.converse(lambda ask: balances.at(ask, header, addresses)) if addresses else {}
 
-    async def unlike(self, header: Header, groups: Sequence[Expected]) -> list[Expected]:
+    async def unlike(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
         """Return the groups of addresses that hold something else at a block than expected, or may."""
         return await self._rpc.converse(lambda ask: balances.unlike(ask, header, groups))
 
@@ -257,7 +257,7 @@ class EvmChain:
 
         return await self._rpc.converse(read)
 
-    async def transaction(self, tx_hash: str) -> Seen | None:
+    async def transaction(self, tx_hash: str) -> ObservedTransaction | None:
         """Return what a transaction did, by the first provider that knows it; None where none does.
 
         Raises ProviderFailed where nobody answers.
@@ -321,11 +321,11 @@ class EvmChain:
 
 async def _succeeded(ask: Ask, transfers: Sequence[Transfer]) -> list[Transfer]:
     """Leave out those whose transaction reverted; a token's transfer is a log, and such a transaction leaves none."""
-    natives = {t.tx_hash: t for t in transfers if t.kind is Kind.NATIVE and t.tx_hash is not None}
+    natives = {t.tx_hash: t for t in transfers if t.kind is TransferKind.NATIVE and t.tx_hash is not None}
     receipts = await ask([("eth_getTransactionReceipt", [tx_hash]) for tx_hash in natives])
     pairs = zip(receipts, natives.values(), strict=True)
     kept = {transfer.tx_hash for receipt, transfer in pairs if answers.has_succeeded(receipt, transfer)}
-    return [t for t in transfers if t.kind is not Kind.NATIVE or t.tx_hash in kept]
+    return [t for t in transfers if t.kind is not TransferKind.NATIVE or t.tx_hash in kept]
 
 
 def _final_number(block: Any) -> int:

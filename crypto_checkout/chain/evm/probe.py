@@ -19,7 +19,7 @@ _LACKING = re.compile(r"method|not (available|supported|allowed|enabled)|unsuppo
 
 
 @dataclass(frozen=True, slots=True)
-class Probed:
+class ProbeResult:
     """What one provider showed; its name is its host. `problem` says why it is of no use.
 
     `lacks` names what the server needs and it can't do, `lacks_optional` what would only be nice.
@@ -40,7 +40,7 @@ class Probe:
         self._rpc = Rpc(chain_id, [url], timeout_seconds=_TIMEOUT_SECONDS)
         self.name = self._rpc.providers[0].name
 
-    async def look(self) -> Probed:
+    async def look(self) -> ProbeResult:
         """Try it out. Never raises for what the provider does."""
         started = time.monotonic()
         try:
@@ -48,8 +48,8 @@ class Probe:
             milliseconds = round(1000 * (time.monotonic() - started))
             lacks, optional = await self._rpc.converse(lambda ask: _lacks(ask, head))
         except (RecoverableError, WrongChain) as error:
-            return Probed(self.name, str(error).removeprefix(f"{self.name}: "))
-        return Probed(self.name, None, head, milliseconds, lacks, optional)
+            return ProbeResult(self.name, str(error).removeprefix(f"{self.name}: "))
+        return ProbeResult(self.name, None, head, milliseconds, lacks, optional)
 
     async def hash_at(self, number: int) -> str | None:
         """Return the hash of its block at a height; None where it doesn't say."""

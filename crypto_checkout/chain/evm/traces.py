@@ -12,7 +12,7 @@ from crypto_checkout.chain.rpc.providers import Ask, Refused, Unable, quantity
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ProviderFailed
 from crypto_checkout.core.ledger.follow import Header
-from crypto_checkout.core.ledger.payment import Kind, Transfer
+from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 
 # A DELEGATECALL and a STATICCALL move nothing, a CALLCODE moves it to where it was.
 _MOVING = frozenset({"CALL", "SELFDESTRUCT"})
@@ -80,7 +80,7 @@ def _transfer(frame: dict[str, Any], tx_hash: str, header: Header) -> Transfer |
         to=to,
         sender=sender,
         units=units,
-        kind=Kind.INTERNAL,
+        kind=TransferKind.INTERNAL,
         contract=None,
         tx_hash=tx_hash,
         log_index=None,

@@ -6,10 +6,10 @@ from typing import Any
 from crypto_checkout.chain.evm import answers, traces
 from crypto_checkout.chain.rpc.providers import Ask, Unable, quantity
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.diagnosis.explain_transaction import Seen
+from crypto_checkout.core.diagnosis.explain_transaction import ObservedTransaction
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed
 from crypto_checkout.core.ledger.follow import Header
-from crypto_checkout.core.ledger.payment import Kind, Transfer
+from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 
 # What a transaction without a block would move stands in none.
 _NO_BLOCK = Header(0, "", "", datetime.fromtimestamp(0, UTC))
@@ -17,7 +17,7 @@ _TRANSFER = "0xa9059cbb"
 _TRANSFER_DIGITS = len(_TRANSFER) + 2 * 64
 
 
-async def look_up(ask: Ask, chain_id: int, tx_hash: str) -> Seen | None:
+async def look_up(ask: Ask, chain_id: int, tx_hash: str) -> ObservedTransaction | None:
     """Return what a transaction did; None where the node doesn't know it.
 
     Raises:
@@ -33,17 +33,21 @@ async def look_up(ask: Ask, chain_id: int, tx_hash: str) -> Seen | None:
     if answers.hash_(answers.field(transaction, "hash")) != tx_hash:
         raise ProviderFailed(f"asked for transaction {tx_hash}, got another")
     if receipt is None:
-        return Seen(chain_id, None, has_succeeded=False, transfers=_intended(transaction, _NO_BLOCK), is_traced=True)
+        return ObservedTransaction(
+            chain_id, None, has_succeeded=False, transfers=_intended(transaction, _NO_BLOCK), is_traced=True
+        )
     header = await _header(ask, receipt)
     if quantity(answers.field(receipt, "status")) != 1:
-        return Seen(chain_id, header, has_succeeded=False, transfers=_intended(transaction, header), is_traced=True)
+        return ObservedTransaction(
+            chain_id, header, has_succeeded=False, transfers=_intended(transaction, header), is_traced=True
+        )
     native = answers.native_transfer(transaction, header)
     tokens = answers.token_transfers(answers.field(receipt, "logs"), header, None)
     try:
         inside, is_traced = await traces.of_transaction(ask, header, tx_hash), True
     except Unable:
         inside, is_traced = [], False
-    return Seen(chain_id, header, True, (*([native] if native else []), *tokens, *inside), is_traced)
+    return ObservedTransaction(chain_id, header, True, (*([native] if native else []), *tokens, *inside), is_traced)
 
 
 async def _header(ask: Ask, receipt: Any) -> Header:
@@ -67,7 +71,7 @@ def _intended(transaction: Any, header: Header) -> tuple[Transfer, ...]:
             to=answers.address("0x" + data[len(_TRANSFER) + 24 : len(_TRANSFER) + 64]),
             sender=answers.address(answers.field(transaction, "from")),
             units=int(data[-64:], 16),
-            kind=Kind.TOKEN,
+            kind=TransferKind.TOKEN,
             contract=Address(answers.address(answers.field(transaction, "to"))),
             tx_hash=answers.hash_(transaction["hash"]),
             log_index=None,

@@ -30,7 +30,7 @@ from web3.types import RPCEndpoint, RPCRequest, RPCResponse
 from crypto_checkout import __version__
 from crypto_checkout.chain.rpc.meter import Meter
 from crypto_checkout.core import retry_after
-from crypto_checkout.core.diagnosis.rpc_usage import Usage
+from crypto_checkout.core.diagnosis.rpc_usage import RpcUsage
 from crypto_checkout.core.errors import ProviderFailed
 
 # py_ecc, which comes in with web3, raises Python's recursion limit from 1,000 to 100,000. Then Python 3.11 doesn't
@@ -134,7 +134,7 @@ class Transport(AsyncJSONBaseProvider):
             return await self._post_once(body, calls)
 
     async def _post_once(self, body: bytes, calls: int) -> tuple[int, float, bytes | None]:
-        self._meter.count(self.name, Usage(calls=calls, bytes_sent=len(body)))
+        self._meter.count(self.name, RpcUsage(calls=calls, bytes_sent=len(body)))
         async with self._opened().post(self._url, data=body, headers=_HEADERS, allow_redirects=False) as response:
             wait = retry_after.parse(response.headers.get("Retry-After", ""), datetime.now(UTC)) or 0
             return response.status, wait, await self._read(response)
@@ -144,7 +144,7 @@ class Transport(AsyncJSONBaseProvider):
         content = bytearray()
         async for piece in response.content.iter_any():
             content += piece
-            self._meter.count(self.name, Usage(bytes_received=len(piece)))
+            self._meter.count(self.name, RpcUsage(bytes_received=len(piece)))
             if len(content) > MOST_BYTES:
                 response.close()
                 return None

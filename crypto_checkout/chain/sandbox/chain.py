@@ -15,10 +15,10 @@ from crypto_checkout.chain.sandbox.state import State
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed
-from crypto_checkout.core.ledger.balance_groups import Expected, fingerprint
+from crypto_checkout.core.ledger.balance_groups import ExpectedGroup, fingerprint
 from crypto_checkout.core.ledger.follow import Block, Head, Header
-from crypto_checkout.core.ledger.payment import Kind, Transfer
-from crypto_checkout.core.sandbox import Transaction
+from crypto_checkout.core.ledger.payment import Transfer, TransferKind
+from crypto_checkout.core.sandbox import SandboxTransaction
 
 K = TypeVar("K")
 
@@ -38,23 +38,23 @@ XPUB = "xpub6Ce9NcJvTk36xtLSrJLZqE7wtgA5deCeYs7rSQtreh4cj6ByPtrg9sD7V2FNFLPnf8he
 class _Transactions:
     """Transactions by their block and by who was paid."""
 
-    def __init__(self, transactions: Iterable[Transaction]) -> None:
-        self.by_block: dict[int, list[Transaction]] = {}
-        self.by_address: dict[Address, list[Transaction]] = {}
+    def __init__(self, transactions: Iterable[SandboxTransaction]) -> None:
+        self.by_block: dict[int, list[SandboxTransaction]] = {}
+        self.by_address: dict[Address, list[SandboxTransaction]] = {}
         for transaction in transactions:
             self.add(transaction)
 
-    def add(self, transaction: Transaction) -> None:
+    def add(self, transaction: SandboxTransaction) -> None:
         self.by_block.setdefault(transaction.block_number, []).append(transaction)
         self.by_address.setdefault(transaction.to, []).append(transaction)
 
-    def remove(self, transaction: Transaction) -> None:
+    def remove(self, transaction: SandboxTransaction) -> None:
         """Drop one; one that isn't there is no mistake, for not all that is stored is loaded."""
         _drop(self.by_block, transaction.block_number, transaction)
         _drop(self.by_address, transaction.to, transaction)
 
 
-def _drop(by: dict[K, list[Transaction]], key: K, transaction: Transaction) -> None:
+def _drop(by: dict[K, list[SandboxTransaction]], key: K, transaction: SandboxTransaction) -> None:
     found = by.get(key, [])
     if transaction in found:
         found.remove(transaction)
@@ -67,8 +67,8 @@ class Draft:
 
     def __init__(self, state: State, now: datetime, transactions: _Transactions) -> None:
         self.state = replace(state, pauses=[*state.pauses], branches=[*state.branches])
-        self.added: list[Transaction] = []
-        self.removed: list[Transaction] = []
+        self.added: list[SandboxTransaction] = []
+        self.removed: list[SandboxTransaction] = []
         self.replaced_from: int | None = None
         self.touched: set[Address] = set()
         self._transactions = transactions
@@ -111,19 +111,23 @@ class Draft:
         """Have nobody get a price for so long, from now on."""
         self.state.prices_out_until = self._now + timedelta(seconds=seconds)
 
-    def transfer(self, to: Address, units: int, kind: Kind, contract: Address | None, tx_hash: str) -> Transaction:
+    def transfer(
+        self, to: Address, units: int, kind: TransferKind, contract: Address | None, tx_hash: str
+    ) -> SandboxTransaction:
         """Put a transfer into the newest block, which must be a new one; with a hash that came before, beside that."""
         place = sum(1 for each in self.added if each.hash == tx_hash)
-        transaction = Transaction(tx_hash, self.number, to, units, kind, contract, place)
+        transaction = SandboxTransaction(tx_hash, self.number, to, units, kind, contract, place)
         self.added.append(transaction)
         return transaction
 
     def pay(
         self, to: Address, units: int, tx_hash: str, contract: Address | None = None, *, internal: bool = False
-    ) -> Transaction:
+    ) -> SandboxTransaction:
         """Mine a new block with a transaction that pays, by way of a contract if `internal`."""
         self.mine(1)
-        kind = Kind.TOKEN if contract is not None else Kind.INTERNAL if internal else Kind.NATIVE
+        kind = (
+            TransferKind.TOKEN if contract is not None else TransferKind.INTERNAL if internal else TransferKind.NATIVE
+        )
         return self.transfer(to, units, kind, contract, tx_hash)
 
     def fork(self, first: int, salt: str) -> None:
@@ -156,7 +160,9 @@ class SandboxChain:
 
     batch_blocks = 2_000
 
-    def __init__(self, state: State, clock: Callable[[], datetime], transactions: Iterable[Transaction] = ()) -> None:
+    def __init__(
+        self, state: State, clock: Callable[[], datetime], transactions: Iterable[SandboxTransaction] = ()
+    ) -> None:
         self.state = state
         self._clock = clock
         self._transactions = _Transactions(transactions)
@@ -194,7 +200,7 @@ class SandboxChain:
         for transaction in draft.added:
             self._transactions.add(transaction)
 
-    def forget(self, transactions: Iterable[Transaction]) -> None:
+    def forget(self, transactions: Iterable[SandboxTransaction]) -> None:
         """Drop transactions that nobody can ask for any more."""
         for transaction in transactions:
             self._transactions.remove(transaction)
@@ -244,7 +250,7 @@ class SandboxChain:
             for address in addresses
         }
 
-    async def unlike(self, header: Header, groups: Sequence[Expected]) -> list[Expected]:
+    async def unlike(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
         """Return the groups of addresses that hold something else at a block than expected."""
         held = [(await self.balances(header, group.addresses)).values() for group in groups]
         return [group for group, units in zip(groups, held, strict=True) if fingerprint([*units]) != group.fingerprint]
@@ -260,7 +266,7 @@ class SandboxChain:
         self._check_current(header)
         found: dict[tuple[str, Address], Transfer] = {}
         for each in self.transactions_in(header.number):
-            if each.kind is Kind.INTERNAL and each.to in addresses:
+            if each.kind is TransferKind.INTERNAL and each.to in addresses:
                 earlier = found.get((each.hash, each.to))
                 transfer = _transfer(each, header)
                 found[each.hash, each.to] = replace(transfer, units=transfer.units + (earlier.units if earlier else 0))
@@ -276,7 +282,7 @@ class SandboxChain:
     async def close(self) -> None:
         """Nothing is open."""
 
-    def transactions_in(self, number: int) -> Sequence[Transaction]:
+    def transactions_in(self, number: int) -> Sequence[SandboxTransaction]:
         """Return the transactions of a block."""
         return self._transactions.by_block.get(number, ())
 
@@ -299,11 +305,11 @@ class SandboxChain:
         return "0x" + hashlib.sha256(f"{self.state.seed}/{salt}/{number}".encode()).hexdigest()
 
 
-def _transfers(transactions: Sequence[Transaction], header: Header) -> tuple[Transfer, ...]:
-    return tuple(_transfer(each, header) for each in transactions if each.kind is not Kind.INTERNAL)
+def _transfers(transactions: Sequence[SandboxTransaction], header: Header) -> tuple[Transfer, ...]:
+    return tuple(_transfer(each, header) for each in transactions if each.kind is not TransferKind.INTERNAL)
 
 
-def _transfer(transaction: Transaction, header: Header) -> Transfer:
+def _transfer(transaction: SandboxTransaction, header: Header) -> Transfer:
     return Transfer(
         to=transaction.to,
         sender=PAYER,
@@ -311,7 +317,7 @@ def _transfer(transaction: Transaction, header: Header) -> Transfer:
         kind=transaction.kind,
         contract=transaction.contract,
         tx_hash=transaction.hash,
-        log_index=transaction.place if transaction.kind is Kind.TOKEN else None,
+        log_index=transaction.place if transaction.kind is TransferKind.TOKEN else None,
         block_number=header.number,
         block_hash=header.hash,
         block_time=header.time,

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from crypto_checkout.chain.sandbox.chain import CHAIN_ID, SandboxChain, _transfer
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.diagnosis.explain_transaction import Seen
+from crypto_checkout.core.diagnosis.explain_transaction import ObservedTransaction
 from crypto_checkout.core.ledger.follow import Header
 
 
 class SandboxView(SandboxChain):
     """Answers what `chain.evm.chain` answers beyond what the watcher asks. Nobody sends from an address here."""
 
-    async def transaction(self, tx_hash: str) -> Seen | None:
+    async def transaction(self, tx_hash: str) -> ObservedTransaction | None:
         """Return what a transaction did; None for one that is not known, or was forgotten."""
         self._check_reachable()
         of_blocks = self._transactions.by_block.values()
@@ -20,7 +20,7 @@ class SandboxView(SandboxChain):
             return None
         header = self._header(transfers[0].block_number)
         moved = tuple(_transfer(each, header) for each in transfers)
-        return Seen(CHAIN_ID, header, has_succeeded=True, transfers=moved, is_traced=True)
+        return ObservedTransaction(CHAIN_ID, header, has_succeeded=True, transfers=moved, is_traced=True)
 
     async def token_balances(self, header: Header, token: Address, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return what addresses hold of a token at a block."""

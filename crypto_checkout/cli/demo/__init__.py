@@ -17,7 +17,8 @@ from crypto_checkout.cli.support.options import Options
 from crypto_checkout.cli.support.setup import fail, print_json
 
 if TYPE_CHECKING:
-    from .scenarios import Told
+    from crypto_checkout.cli.demo.scenarios import ScenarioResult
+
     from .stage import Stage
     from .timeline import Timeline
 
@@ -46,13 +47,14 @@ def demo(options: Options, *, sandbox: bool, as_json: bool) -> None:
 
 
 def _story(options: Options, *, as_json: bool) -> None:
+    from crypto_checkout.cli.demo.stage import StepFailed
+
     from .node import find
-    from .stage import Failed
     from .timeline import Timeline
 
     try:
         anvil = find(options.environ)
-    except Failed as error:
+    except StepFailed as error:
         fail(str(error))
     timeline = Timeline(say=_say_nothing if as_json else click.echo)
     timeline.say("A payment on a chain of its own. Nothing of yours is read or changed.\n")
@@ -78,7 +80,7 @@ def _scenarios(options: Options, *, as_json: bool) -> None:
     from .columns import beside
     from .scenarios import play_all
 
-    told: list[Told] = []
+    told: list[ScenarioResult] = []
     started = time.monotonic()
     problem, log = _on_stage(options, lambda stage: told.extend(play_all(stage)))
     problems = [*([problem] if problem else []), *(each.problem for each in told if each.problem)]
@@ -99,14 +101,13 @@ def _on_stage(options: Options, show: "Callable[[Stage], None]") -> tuple[str | 
     """Show something and clean up; return what went wrong, and the programs' last lines then."""
     import httpx
 
+    from crypto_checkout.cli.demo.stage import Stage, StepFailed
     from crypto_checkout.client import CheckoutClientError
-
-    from .stage import Failed, Stage
 
     with Stage(options.environ, deadline_seconds=_DEADLINE_SECONDS) as stage:
         try:
             show(stage)
-        except (Failed, CheckoutClientError, httpx.HTTPError, OSError) as error:
+        except (StepFailed, CheckoutClientError, httpx.HTTPError, OSError) as error:
             return str(error), stage.last_lines()
         return None, []
 

@@ -5,7 +5,7 @@ from itertools import zip_longest
 
 import click
 
-from .scenarios import Told
+from crypto_checkout.cli.demo.scenarios import ScenarioResult
 
 _WIDTH = 22
 _GAP = 3
@@ -21,7 +21,7 @@ _COLOURS = {
 }
 
 
-def beside(told: Sequence[Told], width: int, *, rule: str) -> Iterator[str]:
+def beside(told: Sequence[ScenarioResult], width: int, *, rule: str) -> Iterator[str]:
     """Return the lines, styled for a terminal; what prints them to something else takes the styles out.
 
     `rule` is the character of horizontal lines.
@@ -36,7 +36,7 @@ def beside(told: Sequence[Told], width: int, *, rule: str) -> Iterator[str]:
         yield ""
 
 
-def _column(told: Told, rule: str) -> list[str]:
+def _column(told: ScenarioResult, rule: str) -> list[str]:
     return [
         click.style(told.scenario, bold=True),
         click.style(rule * _WIDTH, dim=True),

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from .stage import Failed, Process, Stage
+from crypto_checkout.cli.demo.stage import Process, Stage, StepFailed
 
 CHAIN_ID = 31337
 
@@ -26,7 +26,7 @@ def find(environ: Mapping[str, str]) -> str:
     found = shutil.which(named or "anvil", path=environ.get("PATH"))
     if found is None:
         lack = f"CHECKOUT_ANVIL names {named}, and that can't be run" if named else "there is none on PATH"
-        raise Failed(f"The demo needs anvil, a real EVM node, and {lack}: {_HOW_TO_GET_IT}")
+        raise StepFailed(f"The demo needs anvil, a real EVM node, and {lack}: {_HOW_TO_GET_IT}")
     return str(Path(found).absolute())  # it is started in another folder
 
 
@@ -54,5 +54,5 @@ class Node:
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         answer = self._client.post(self.url, json=request).raise_for_status().json()
         if "result" not in answer:
-            raise Failed(f"anvil answers {method} with {answer.get('error')}.")
+            raise StepFailed(f"anvil answers {method} with {answer.get('error')}.")
         return answer["result"]

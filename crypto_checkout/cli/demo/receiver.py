@@ -12,7 +12,7 @@ from crypto_checkout.webhooks import signing
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class ReceivedWebhook:
     """What came; `flaw` is None for a valid signature, else what is wrong with it."""
 
     event: dict[str, Any]
@@ -24,12 +24,12 @@ class Receiver:
 
     def __init__(self) -> None:
         self.secret = ""
-        self._deliveries: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+        self._deliveries: queue.SimpleQueue[ReceivedWebhook] = queue.SimpleQueue()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         self.url = f"http://127.0.0.1:{self._server.server_port}/webhooks"
 
-    def next(self) -> Delivery:
+    def next(self) -> ReceivedWebhook:
         """Wait for a delivery and return it, oldest first."""
         return self._deliveries.get()
 
@@ -40,7 +40,7 @@ class Receiver:
             signing.verify(header, body, self.secret, now=int(time.time()))
         except signing.InvalidSignature as error:
             flaw = str(error)
-        self._deliveries.put(Delivery(json.loads(body), flaw))
+        self._deliveries.put(ReceivedWebhook(json.loads(body), flaw))
         return flaw is None
 
     def __enter__(self) -> Self:
@@ -54,7 +54,7 @@ class Receiver:
 
 
 def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+    class ReceiverHandler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             is_genuine = receiver.take(self.headers.get("X-Webhook-Signature", ""), body)
@@ -64,4 +64,4 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
         def log_message(self, *_: Any) -> None:
             """Say nothing: what came stands in the timeline."""
 
-    return Handler
+    return ReceiverHandler

@@ -34,7 +34,7 @@ _LISTENING = re.compile(r"listens on (http://\S+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ScenarioResult:
     """What came of one scenario: its events with the seconds since the session was made."""
 
     scenario: Scenario
@@ -61,7 +61,7 @@ class Told:
         }
 
 
-def play_all(stage: Stage) -> list[Told]:
+def play_all(stage: Stage) -> list[ScenarioResult]:
     """Start a server without a configuration, and play every scenario there with a session of its own."""
     command = [sys.executable, "-m", "crypto_checkout", "serve"]
     server = stage.start("server", command, {"CHECKOUT__SERVER__PORT": "0"})
@@ -70,7 +70,7 @@ def play_all(stage: Stage) -> list[Told]:
     return [_play(client, scenario) for scenario in Scenario]
 
 
-def _play(client: CheckoutClient, scenario: Scenario) -> Told:
+def _play(client: CheckoutClient, scenario: Scenario) -> ScenarioResult:
     made = client.checkout_sessions.create(amount=_PRICE)
     ended = client.test_helpers.pay(made["id"], scenario=scenario.value)
     events = [*client.events.list(resource_id=made["id"])][::-1]
@@ -78,4 +78,4 @@ def _play(client: CheckoutClient, scenario: Scenario) -> Told:
     received = f"{ended['amountReceived']['value']} of {ended['amount']['value']} {ended['asset']}"
     times = [(datetime.fromisoformat(event["createdAt"]) - start).total_seconds() for event in events]
     names = [event["type"].removeprefix("session.") for event in events]
-    return Told(scenario, ended["status"], received, tuple(zip(times, names, strict=True)))
+    return ScenarioResult(scenario, ended["status"], received, tuple(zip(times, names, strict=True)))

@@ -40,7 +40,7 @@ _LISTENING = re.compile(r"listens on (http://\S+)")
 _LOOK_SECONDS = 0.05
 
 
-class Shop:
+class DemoShop:
     """The server, and the merchant's side of its API."""
 
     def __init__(self, stage: Stage, rpc_url: str) -> None:

@@ -20,15 +20,15 @@ _STOP_SECONDS = 5
 _LAST_LINES = 15
 
 
-class Failed(Exception):
+class StepFailed(Exception):
     """A step did not happen; the message says why."""
 
 
 class Stage:
     """The surroundings of one demo, which end with it.
 
-    While it lasts, SIGTERM and SIGHUP do what Ctrl-C does, and `Failed` is raised at the deadline, wherever the main
-    thread is then.
+    While it lasts, SIGTERM and SIGHUP do what Ctrl-C does, and `StepFailed` is raised at the deadline, wherever the
+    main thread is then.
     """
 
     def __init__(self, environ: Mapping[str, str], *, deadline_seconds: float) -> None:
@@ -80,7 +80,7 @@ class Stage:
         ]
 
     def _end(self, number: int, _: FrameType | None) -> None:
-        late = Failed(f"It is not done after {self._deadline_seconds:g} s.")
+        late = StepFailed(f"It is not done after {self._deadline_seconds:g} s.")
         reason = late if number == signal.SIGALRM else KeyboardInterrupt()
         if not self._is_starting:
             raise reason
@@ -121,7 +121,7 @@ class Process:
             if found := pattern.search(self.output):
                 return found[1]
             if has_ended:
-                raise Failed(f"{self.name} ended with code {self._process.returncode}.")
+                raise StepFailed(f"{self.name} ended with code {self._process.returncode}.")
             time.sleep(_LOOK_SECONDS)
 
     def __enter__(self) -> Self:

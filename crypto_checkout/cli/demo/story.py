@@ -3,12 +3,12 @@
 Each step goes the way that it goes in a real shop: over HTTP, JSON-RPC and the command line, never past them.
 """
 
+from crypto_checkout.cli.demo.shop import CONFIRMATIONS, DemoShop
+from crypto_checkout.cli.demo.stage import Stage, StepFailed
 from crypto_checkout.client import AmountResource, SessionResource
 
 from .node import CHAIN_ID, Node
 from .receiver import Receiver
-from .shop import CONFIRMATIONS, Shop
-from .stage import Failed, Stage
 from .timeline import Timeline
 
 _TITLE, _AMOUNT, _CURRENCY = "Coffee beans, 1 kg", "30.00", "USD"
@@ -28,7 +28,7 @@ def tell(timeline: Timeline, stage: Stage, anvil: str) -> None:
     _be_paid(timeline, node, shop, session)
     told = _receive(timeline, receiver, "session.paid")
     if told != shop.session(session["id"]):
-        raise Failed("The webhook tells another session than the API does.")
+        raise StepFailed("The webhook tells another session than the API does.")
 
 
 def _start_chain(timeline: Timeline, stage: Stage, anvil: str) -> Node:
@@ -38,14 +38,14 @@ def _start_chain(timeline: Timeline, stage: Stage, anvil: str) -> Node:
         return node
 
 
-def _start_server(timeline: Timeline, stage: Stage, node: Node) -> Shop:
+def _start_server(timeline: Timeline, stage: Stage, node: Node) -> DemoShop:
     with timeline.step("server started") as step:
-        shop = Shop(stage, node.url)
+        shop = DemoShop(stage, node.url)
         step.tell(shop.url, url=shop.url)
         return shop
 
 
-def _make_endpoint(timeline: Timeline, stage: Stage, shop: Shop) -> Receiver:
+def _make_endpoint(timeline: Timeline, stage: Stage, shop: DemoShop) -> Receiver:
     with timeline.step("webhook endpoint made") as step:
         receiver = stage.enter(Receiver())
         endpoint = shop.make_endpoint(receiver.url, _EVENTS)
@@ -54,7 +54,7 @@ def _make_endpoint(timeline: Timeline, stage: Stage, shop: Shop) -> Receiver:
         return receiver
 
 
-def _make_session(timeline: Timeline, shop: Shop) -> SessionResource:
+def _make_session(timeline: Timeline, shop: DemoShop) -> SessionResource:
     with timeline.step("payment link made") as step:
         link = shop.make_link(_TITLE, _AMOUNT, _CURRENCY)
         price = f"{link['fiatAmount']} {link['fiatCurrency']}"
@@ -72,7 +72,7 @@ def _pay(timeline: Timeline, node: Node, session: SessionResource) -> None:
         step.tell(f"{tx_hash[:18]}…{tx_hash[-8:]}", txHash=tx_hash)
 
 
-def _be_detected(timeline: Timeline, node: Node, shop: Shop, session: SessionResource) -> None:
+def _be_detected(timeline: Timeline, node: Node, shop: DemoShop, session: SessionResource) -> None:
     with timeline.step("detected") as step:
         block = node.mine()
         now = shop.wait_for(session["id"], lambda session: session["status"] == "detected")
@@ -80,7 +80,7 @@ def _be_detected(timeline: Timeline, node: Node, shop: Shop, session: SessionRes
         step.tell(f"{amount} in block {block}", txHash=now["txHash"], blockNumber=block, amount=amount)
 
 
-def _be_paid(timeline: Timeline, node: Node, shop: Shop, session: SessionResource) -> None:
+def _be_paid(timeline: Timeline, node: Node, shop: DemoShop, session: SessionResource) -> None:
     for depth in range(1, CONFIRMATIONS + 1):
         with timeline.step("confirmed") as step:
             _deepen(node, shop, session, depth)
@@ -90,7 +90,7 @@ def _be_paid(timeline: Timeline, node: Node, shop: Shop, session: SessionResourc
         step.tell(f"{_coins(now['amountReceived'])}, {now['fiat']['amount']} {now['fiat']['currency']}", id=now["id"])
 
 
-def _deepen(node: Node, shop: Shop, session: SessionResource, depth: int) -> None:
+def _deepen(node: Node, shop: DemoShop, session: SessionResource, depth: int) -> None:
     """Have the payment this deep; the block that holds it is the first confirmation."""
     if depth > 1:
         node.mine()
@@ -103,9 +103,9 @@ def _receive(timeline: Timeline, receiver: Receiver, event_type: str) -> Session
         delivery = receiver.next()
         event = delivery.event
         if delivery.flaw is not None:
-            raise Failed(f"The signature of {event['type']} is wrong: {delivery.flaw}.")
+            raise StepFailed(f"The signature of {event['type']} is wrong: {delivery.flaw}.")
         if event["type"] != event_type:
-            raise Failed(f"The webhook is a {event['type']}, not a {event_type}.")
+            raise StepFailed(f"The webhook is a {event['type']}, not a {event_type}.")
         step.tell(f"{event_type}, signature valid", event["id"], id=event["id"], type=event_type, signatureValid=True)
         session: SessionResource = event["data"]
         return session

@@ -11,7 +11,7 @@ _WIDTH = len("webhook endpoint made")
 
 
 @dataclass(slots=True)
-class Step:
+class TimelineStep:
     """One line: `text` for people, of one line or more, and `data` for programs."""
 
     name: str
@@ -37,16 +37,16 @@ class Timeline:
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
-        self.steps: list[Step] = []
+        self.steps: list[TimelineStep] = []
         self.under_way = ""
         self.problem: str | None = None
         self._started = time.monotonic()
 
     @contextmanager
-    def step(self, name: str) -> Iterator[Step]:
+    def step(self, name: str) -> Iterator[TimelineStep]:
         """Have the block tell what it did; it stands in the timeline once the block has succeeded."""
         self.under_way = name
-        step = Step(name)
+        step = TimelineStep(name)
         yield step
         step.seconds = time.monotonic() - self._started
         self.steps.append(step)

@@ -58,7 +58,7 @@ def since_option(meaning: str) -> Callable[[F], F]:
     return click.option("--since", metavar="TIME", callback=read, help=f"{meaning}: 2026-01-31T12:00:00Z.")
 
 
-class OneOf(click.ParamType[str]):
+class LazyChoice(click.ParamType[str]):
     """One of some texts that are known only once they are needed, because where they are is heavy to import."""
 
     def __init__(self, name: str, known: Callable[[], Iterable[str]]) -> None:

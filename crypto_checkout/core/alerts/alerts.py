@@ -11,17 +11,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.alerts.issues import Concern, Kind, url
+from crypto_checkout.core.alerts.issues import Issue, IssueKind, url
 
 MOST_TOLD = 25
 """How many things one message names, of what is new and of what is gone; the others are counted."""
 
-_PATIENCE: Mapping[Kind, timedelta] = {
-    Kind.UNDERPAID: timedelta(minutes=15),  # the payer may be sending the rest
-    Kind.WEBHOOK_FAILING: timedelta(minutes=10),
-    Kind.CHAIN: timedelta(minutes=2),
-    Kind.PROVIDER: timedelta(minutes=15),
-    Kind.PRICE: timedelta(minutes=6),  # seen twice
+_PATIENCE: Mapping[IssueKind, timedelta] = {
+    IssueKind.UNDERPAID: timedelta(minutes=15),  # the payer may be sending the rest
+    IssueKind.WEBHOOK_FAILING: timedelta(minutes=10),
+    IssueKind.CHAIN: timedelta(minutes=2),
+    IssueKind.PROVIDER: timedelta(minutes=15),
+    IssueKind.PRICE: timedelta(minutes=6),  # seen twice
 }
 """How long a cause has to last before anybody is told: many pass by themselves."""
 
@@ -30,10 +30,10 @@ _CALM = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Alarm:
+class Alert:
     """A cause: first seen at `seen_at`, gone since `gone_at` where it is, told to the channels `told`."""
 
-    concern: Concern
+    concern: Issue
     seen_at: datetime
     gone_at: datetime | None = None
     told: frozenset[str] = frozenset()
@@ -43,8 +43,8 @@ class Alarm:
 class Digest:
     """What one channel is to be told now: alarms that are new to it, and those that it knows and that are gone."""
 
-    raised: tuple[Alarm, ...]
-    cleared: tuple[Alarm, ...]
+    raised: tuple[Alert, ...]
+    cleared: tuple[Alert, ...]
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to tell."""
@@ -61,20 +61,20 @@ class Message:
 
 
 def observe(
-    alarms: Mapping[str, Alarm],
-    concerns: Iterable[Concern],
+    alarms: Mapping[str, Alert],
+    concerns: Iterable[Issue],
     *,
-    unknown: AbstractSet[Kind],
+    unknown: AbstractSet[IssueKind],
     channels: Collection[str],
     now: datetime,
-) -> dict[str, Alarm]:
+) -> dict[str, Alert]:
     """Return the alarms after a look at what needs a person.
 
     Of the kinds in `unknown` not all was seen, so none of them is taken for gone. What is gone and stands told on none
     of the channels is dropped.
     """
     seen = {concern.cause: concern for concern in concerns}
-    after = {cause: Alarm(concern, now) for cause, concern in seen.items() if cause not in alarms}
+    after = {cause: Alert(concern, now) for cause, concern in seen.items() if cause not in alarms}
     for cause, alarm in alarms.items():
         if cause in seen:
             after[cause] = replace(alarm, concern=replace(seen[cause], since=alarm.concern.since), gone_at=None)
@@ -85,7 +85,7 @@ def observe(
     return after
 
 
-def due(alarms: Iterable[Alarm], channel: str, now: datetime) -> Digest:
+def due(alarms: Iterable[Alert], channel: str, now: datetime) -> Digest:
     """Return what a channel is to be told, the oldest first."""
     ordered = sorted(alarms, key=lambda alarm: (alarm.seen_at, alarm.concern.cause))
     return Digest(
@@ -94,7 +94,7 @@ def due(alarms: Iterable[Alarm], channel: str, now: datetime) -> Digest:
     )
 
 
-def mark_told(alarms: Mapping[str, Alarm], digest: Digest, channel: str) -> dict[str, Alarm]:
+def mark_told(alarms: Mapping[str, Alert], digest: Digest, channel: str) -> dict[str, Alert]:
     """Return the alarms once a channel has been told."""
     after = dict(alarms)
     for alarm in digest.raised:
@@ -139,12 +139,12 @@ def trial(*, shop: str, public_url: str, now: datetime) -> Message:
     )
 
 
-def _is_ripe(alarm: Alarm, now: datetime) -> bool:
+def _is_ripe(alarm: Alert, now: datetime) -> bool:
     lasted = abs(now - alarm.seen_at)  # a clock that was set back must not keep an alarm waiting
     return alarm.gone_at is None and lasted >= _PATIENCE.get(alarm.concern.kind, timedelta(0))
 
 
-def _is_over(alarm: Alarm, now: datetime) -> bool:
+def _is_over(alarm: Alert, now: datetime) -> bool:
     return alarm.gone_at is not None and abs(now - alarm.gone_at) >= _CALM
 
 
@@ -173,7 +173,7 @@ def _text(digest: Digest, public_url: str) -> Sequence[str]:
     return lines
 
 
-def _paragraph(concern: Concern, public_url: str) -> Sequence[str]:
+def _paragraph(concern: Issue, public_url: str) -> Sequence[str]:
     mode = " (test mode)" if concern.livemode is False else ""
     return [
         f"* {_name(concern.kind)}{mode}: {concern.words}",
@@ -185,27 +185,27 @@ def _rest(count: int) -> Sequence[str]:
     return ["", f"And {count - MOST_TOLD} more: see the dashboard."] if count > MOST_TOLD else []
 
 
-def _name(kind: Kind) -> str:
+def _name(kind: IssueKind) -> str:
     return _NAMES[kind]
 
 
-_NAMES: Mapping[Kind, str] = {
-    Kind.UNDERPAID: "An underpaid session",
-    Kind.OVERPAID: "An overpaid session",
-    Kind.FAILED: "A payment that was taken back",
-    Kind.LATE_PAYMENT: "A late payment",
-    Kind.UNMATCHED: "Unmatched money",
-    Kind.WEBHOOK_FAILING: "A failing webhook",
-    Kind.WEBHOOK_DISABLED: "A disabled webhook",
-    Kind.CHAIN: "A chain that stands still",
-    Kind.PROVIDER: "An RPC provider",
-    Kind.PRICE: "A missing price",
-    Kind.DATABASE: "The database",
-    Kind.DISK: "The disk",
+_NAMES: Mapping[IssueKind, str] = {
+    IssueKind.UNDERPAID: "An underpaid session",
+    IssueKind.OVERPAID: "An overpaid session",
+    IssueKind.FAILED: "A payment that was taken back",
+    IssueKind.LATE_PAYMENT: "A late payment",
+    IssueKind.UNMATCHED: "Unmatched money",
+    IssueKind.WEBHOOK_FAILING: "A failing webhook",
+    IssueKind.WEBHOOK_DISABLED: "A disabled webhook",
+    IssueKind.CHAIN: "A chain that stands still",
+    IssueKind.PROVIDER: "An RPC provider",
+    IssueKind.PRICE: "A missing price",
+    IssueKind.DATABASE: "The database",
+    IssueKind.DISK: "The disk",
 }
 
 
-def _described(alarm: Alarm, public_url: str) -> Mapping[str, Any]:
+def _described(alarm: Alert, public_url: str) -> Mapping[str, Any]:
     concern = alarm.concern
     return {
         "kind": concern.kind.value,

@@ -20,7 +20,7 @@ _NATIVE_DECIMALS = 18
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 
 
-class Kind(StrEnum):
+class IssueKind(StrEnum):
     """What is the matter."""
 
     UNDERPAID = "underpaid"
@@ -37,19 +37,21 @@ class Kind(StrEnum):
     DISK = "disk"
 
 
-DISMISSIBLE = frozenset({Kind.UNDERPAID, Kind.OVERPAID, Kind.FAILED, Kind.LATE_PAYMENT, Kind.UNMATCHED})
+DISMISSIBLE = frozenset(
+    {IssueKind.UNDERPAID, IssueKind.OVERPAID, IssueKind.FAILED, IssueKind.LATE_PAYMENT, IssueKind.UNMATCHED}
+)
 """What a person may put aside; the rest goes when its cause does."""
 
 
 @dataclass(frozen=True, slots=True)
-class Concern:
+class Issue:
     """One thing that needs a person.
 
     `cause` names it once and for all, `subject_id` what it is about; `path` leads to its page within the dashboard of
     its mode. `livemode` is None for what concerns the whole server.
     """
 
-    kind: Kind
+    kind: IssueKind
     cause: str
     subject_id: str
     livemode: bool | None
@@ -67,22 +69,22 @@ _ADVICE = {
 
 
 _SERVER_ADVICE = {
-    Kind.CHAIN: "Payments wait and none is lost. Check the chain's rpc_urls; a provider more makes it safer.",
-    Kind.PROVIDER: "Others are asked instead. Check its URL and its plan, or replace it in rpc_urls.",
-    Kind.PRICE: "No session can be made meanwhile. Check the server's way out, or set a price in [prices] fixed.",
-    Kind.DATABASE: "Nothing can be stored, so no payment is credited. Check the disk's space and permissions.",
-    Kind.DISK: "Free space before the database can't be written any more.",
+    IssueKind.CHAIN: "Payments wait and none is lost. Check the chain's rpc_urls; a provider more makes it safer.",
+    IssueKind.PROVIDER: "Others are asked instead. Check its URL and its plan, or replace it in rpc_urls.",
+    IssueKind.PRICE: "No session can be made meanwhile. Check the server's way out, or set a price in [prices] fixed.",
+    IssueKind.DATABASE: "Nothing can be stored, so no payment is credited. Check the disk's space and permissions.",
+    IssueKind.DISK: "Free space before the database can't be written any more.",
 }
 
 
 _SERVER_PATHS = {
-    Kind.CHAIN: "/settings/chains",
-    Kind.PROVIDER: "/settings/chains",
-    Kind.PRICE: "/settings/prices",
+    IssueKind.CHAIN: "/settings/chains",
+    IssueKind.PROVIDER: "/settings/chains",
+    IssueKind.PRICE: "/settings/prices",
 }
 
 
-def of_session(session: Session, received_units: int) -> Concern:
+def of_session(session: Session, received_units: int) -> Issue:
     """Describe a session that is underpaid, overpaid or failed; `received_units` is what counts of its payments."""
     asset = session.asset
     got = f"{format_units(received_units, asset.decimals)} {asset.symbol}"
@@ -93,8 +95,8 @@ def of_session(session: Session, received_units: int) -> Concern:
         if session.status is Status.FAILED
         else f"{got} arrived where {asked} ({price}) was asked."
     )
-    kind = Kind(session.status.value)
-    return Concern(
+    kind = IssueKind(session.status.value)
+    return Issue(
         kind=kind,
         cause=f"{kind}:{session.id}",
         subject_id=session.id,
@@ -106,12 +108,12 @@ def of_session(session: Session, received_units: int) -> Concern:
     )
 
 
-def of_late_payment(session: Session, seq: int, transfer: Transfer) -> Concern:
+def of_late_payment(session: Session, seq: int, transfer: Transfer) -> Issue:
     """Describe a payment that came after its session's time and isn't accepted."""
     amount = f"{format_units(transfer.units, session.asset.decimals)} {session.asset.symbol}"
-    return Concern(
-        kind=Kind.LATE_PAYMENT,
-        cause=f"{Kind.LATE_PAYMENT}:{seq}",
+    return Issue(
+        kind=IssueKind.LATE_PAYMENT,
+        cause=f"{IssueKind.LATE_PAYMENT}:{seq}",
         subject_id=session.id,
         livemode=session.livemode,
         words=f"{amount} came after the time of its session was over, and doesn't count.",
@@ -123,7 +125,7 @@ def of_late_payment(session: Session, seq: int, transfer: Transfer) -> Concern:
 
 def of_unmatched(
     session: Session, seq: int, transfer: Transfer, asset: Asset | None, *, came_on: str, asked_on: str
-) -> Concern:
+) -> Issue:
     """Describe money that a session didn't ask for; `asset` is None where it isn't one of the configuration.
 
     `came_on` and `asked_on` are the names of the chains.
@@ -134,9 +136,9 @@ def of_unmatched(
         what = f"{format_units(transfer.units, _NATIVE_DECIMALS)} of the chain's coin"
     else:
         what = f"{transfer.units} smallest units of token {transfer.contract}"  # whose decimals aren't known
-    return Concern(
-        kind=Kind.UNMATCHED,
-        cause=f"{Kind.UNMATCHED}:{seq}",
+    return Issue(
+        kind=IssueKind.UNMATCHED,
+        cause=f"{IssueKind.UNMATCHED}:{seq}",
         subject_id=session.id,
         livemode=session.livemode,
         words=f"{what} came on {came_on} where {session.asset.symbol} on {asked_on} was asked for.",
@@ -146,12 +148,12 @@ def of_unmatched(
     )
 
 
-def of_endpoint(endpoint: Endpoint, since: datetime, reason: str, *, disabled: bool) -> Concern:
+def of_endpoint(endpoint: Endpoint, since: datetime, reason: str, *, disabled: bool) -> Issue:
     """Describe a webhook endpoint that is disabled, or whose deliveries fail. Of its URL the host is enough."""
-    kind = Kind.WEBHOOK_DISABLED if disabled else Kind.WEBHOOK_FAILING
+    kind = IssueKind.WEBHOOK_DISABLED if disabled else IssueKind.WEBHOOK_FAILING
     host = urlsplit(endpoint.url).hostname or endpoint.id
     words = f"Webhooks to {host} are switched off: {reason}" if disabled else f"Webhooks to {host} fail: {reason}"
-    return Concern(
+    return Issue(
         kind=kind,
         cause=f"{kind}:{endpoint.id}",
         subject_id=endpoint.id,
@@ -167,9 +169,9 @@ def of_endpoint(endpoint: Endpoint, since: datetime, reason: str, *, disabled: b
     )
 
 
-def of_server(kind: Kind, subject_id: str, words: str, since: datetime, *, livemode: bool | None) -> Concern:
+def of_server(kind: IssueKind, subject_id: str, words: str, since: datetime, *, livemode: bool | None) -> Issue:
     """Describe what keeps the server itself from its work."""
-    return Concern(
+    return Issue(
         kind=kind,
         cause=f"{kind}:{subject_id}",
         subject_id=subject_id,
@@ -181,7 +183,7 @@ def of_server(kind: Kind, subject_id: str, words: str, since: datetime, *, livem
     )
 
 
-def url(public_url: str, concern: Concern) -> str:
+def url(public_url: str, concern: Issue) -> str:
     """Return where a concern's page is: the dashboard keeps test mode under a path of its own."""
     mode = "/test" if concern.livemode is False else ""
     return f"{public_url}/dashboard{mode}{concern.path}"

@@ -33,7 +33,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class LinkUsage:
     """How many of a link's newest sessions there are and how many of those are settled; `has_more` tells of others."""
 
     sessions: int

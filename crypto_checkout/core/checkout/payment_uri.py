@@ -16,7 +16,7 @@ _TRANSFER = "0xa9059cbb"
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class TransactionRequest:
     """A transaction to be sent: to whom, how many wei with it (hex quantity), and the data of a contract's call."""
 
     chain_id: int
@@ -32,7 +32,7 @@ def payment_uri(asset: Asset, to: Address, units: int) -> str:
     return f"ethereum:{checksum(asset.contract)}@{asset.chain_id}/transfer?address={checksum(to)}&uint256={units}"
 
 
-def call(uri: str) -> Call:
+def call(uri: str) -> TransactionRequest:
     """Return the transaction that a URI of `payment_uri` asks for, so that both always say the same.
 
     Raises:
@@ -40,8 +40,10 @@ def call(uri: str) -> Call:
 
     """
     if coin := _COIN.fullmatch(uri):
-        return Call(int(coin["chain"]), coin["to"], hex(int(coin["units"])), "0x")
+        return TransactionRequest(int(coin["chain"]), coin["to"], hex(int(coin["units"])), "0x")
     if token := _TOKEN.fullmatch(uri):
         recipient = token["to"][2:].lower().rjust(64, "0")
-        return Call(int(token["chain"]), token["contract"], "0x0", f"{_TRANSFER}{recipient}{int(token['units']):064x}")
+        return TransactionRequest(
+            int(token["chain"]), token["contract"], "0x0", f"{_TRANSFER}{recipient}{int(token['units']):064x}"
+        )
     raise ValueError(f"not a payment URI of ours: {uri[:100]!r}")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Mark(StrEnum):
+class Severity(StrEnum):
     """How bad it is: `fail` keeps money from being taken or counted rightly, `warn` may."""
 
     OK = "ok"
@@ -13,25 +13,25 @@ class Mark(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Check:
     """One check: `what` was found, and the `advice` that mends it, where something is to be done."""
 
     name: str
-    mark: Mark
+    mark: Severity
     what: str
     advice: str | None = None
 
 
-def ok(name: str, what: str) -> Diagnosis:
+def ok(name: str, what: str) -> Check:
     """Say that something is as it should be."""
-    return Diagnosis(name, Mark.OK, what)
+    return Check(name, Severity.OK, what)
 
 
-def warn(name: str, what: str, advice: str) -> Diagnosis:
+def warn(name: str, what: str, advice: str) -> Check:
     """Say what may go wrong."""
-    return Diagnosis(name, Mark.WARN, what, advice)
+    return Check(name, Severity.WARN, what, advice)
 
 
-def fail(name: str, what: str, advice: str) -> Diagnosis:
+def fail(name: str, what: str, advice: str) -> Check:
     """Say what is wrong."""
-    return Diagnosis(name, Mark.FAIL, what, advice)
+    return Check(name, Severity.FAIL, what, advice)

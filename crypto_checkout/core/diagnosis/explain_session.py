@@ -12,12 +12,12 @@ from crypto_checkout.core.address import checksum
 from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED, SETTLED, Session, Status
 from crypto_checkout.core.checkout.session import PAYMENT_REORGED as REORGED
 from crypto_checkout.core.diagnosis.explanation import (
+    ChainContext,
     Explanation,
-    Known,
-    Outcome,
+    ExplanationStep,
+    PaymentOutcome,
     Reason,
-    Recorded,
-    Step,
+    RecordedPayment,
     amount,
     depth,
     of_transfer,
@@ -32,7 +32,7 @@ _CAN_ACCEPT = (Status.UNDERPAID, Status.OVERPAID, Status.EXPIRED, Status.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class SessionChange:
     """A change of a session as its event tells it."""
 
     at: datetime
@@ -47,7 +47,7 @@ class Past:
 class Finding:
     """What became of one payment; `command` does what the advice ends with."""
 
-    outcome: Outcome
+    outcome: PaymentOutcome
     reason: Reason
     sentence: str
     advice: str | None = None
@@ -55,7 +55,7 @@ class Finding:
 
 
 _FAILED = Finding(
-    Outcome.NOT_COUNTED,
+    PaymentOutcome.NOT_COUNTED,
     Reason.REORGED,
     "Did not count: it was paid, and then the chain took the money back (a reorganisation).",
     "If the transaction is mined again, it counts again by itself. Hold back what isn't delivered yet.",
@@ -66,7 +66,9 @@ _HAS_SENT = "Has the payer sent it? Look up what became of that transaction"
 _LOOK_UP = "crypto-checkout explain TX"
 
 
-def session(session: Session, recorded: Sequence[Recorded], past: Sequence[Past], known: Known) -> Explanation:
+def session(
+    session: Session, recorded: Sequence[RecordedPayment], past: Sequence[SessionChange], known: ChainContext
+) -> Explanation:
     """Explain a session: how it was priced, what came, and why its status is what it is."""
     findings = [(each, payment(session, each, known)) for each in recorded]
     verdict = _verdict(session, findings, known)
@@ -88,13 +90,13 @@ def session(session: Session, recorded: Sequence[Recorded], past: Sequence[Past]
     )
 
 
-def payment(session: Session, recorded: Recorded, known: Known) -> Finding:
+def payment(session: Session, recorded: RecordedPayment, known: ChainContext) -> Finding:
     """Tell what became of a payment that the ledger has, by the first rule that decides."""
     transfer = recorded.payment.transfer
     coins = known.coins(transfer, recorded.chain_id, session.asset)
     if not recorded.payment.canonical:
         return Finding(
-            Outcome.NOT_COUNTED,
+            PaymentOutcome.NOT_COUNTED,
             Reason.REORGED,
             f"Did not count: the chain took back block {transfer.block_number}, which had the {coins}.",
             "If the transaction is mined again, it counts again by itself. Else ask the payer to pay again.",
@@ -106,39 +108,41 @@ def payment(session: Session, recorded: Recorded, known: Known) -> Finding:
     return _in_window(session, recorded, coins, known.tips.get(recorded.chain_id))
 
 
-def _in_window(session: Session, recorded: Recorded, coins: str, tip: Tip | None) -> Finding:
+def _in_window(session: Session, recorded: RecordedPayment, coins: str, tip: Tip | None) -> Finding:
     transfer, terms = recorded.payment.transfer, session.terms
     had = depth(tip, transfer.block_number, terms.required_confirmations)
     if tip is None or not tip.is_deep(transfer.block_number, terms.required_confirmations):
-        return Finding(Outcome.WAITING, Reason.CONFIRMATIONS, f"Waiting: {coins} has arrived; {had}.")
+        return Finding(PaymentOutcome.WAITING, Reason.CONFIRMATIONS, f"Waiting: {coins} has arrived; {had}.")
     if session.accepted_units is not None:
-        return Finding(Outcome.COUNTED, Reason.ACCEPTED, f"Counted: {coins}, accepted by the merchant; {had}.")
+        return Finding(PaymentOutcome.COUNTED, Reason.ACCEPTED, f"Counted: {coins}, accepted by the merchant; {had}.")
     if transfer.block_time <= terms.expires_at:
-        return Finding(Outcome.COUNTED, Reason.ON_TIME, f"Counted: {coins} on time, {had}.")
+        return Finding(PaymentOutcome.COUNTED, Reason.ON_TIME, f"Counted: {coins} on time, {had}.")
     late = span(transfer.block_time - terms.expires_at)
-    return Finding(Outcome.COUNTED, Reason.IN_GRACE, f"Counted: {coins} in the time of grace, {late} late; {had}.")
+    return Finding(
+        PaymentOutcome.COUNTED, Reason.IN_GRACE, f"Counted: {coins} in the time of grace, {late} late; {had}."
+    )
 
 
-def _unasked(session: Session, recorded: Recorded, coins: str, known: Known) -> Finding:
+def _unasked(session: Session, recorded: RecordedPayment, coins: str, known: ChainContext) -> Finding:
     wanted = amount(session.asset, session.terms.amount_units)
     yours = f"The money is at {checksum(session.address)}, which is your wallet's: settle it with the payer yourself."
     if recorded.chain_id != session.asset.chain_id:
         return Finding(
-            Outcome.NOT_COUNTED,
+            PaymentOutcome.NOT_COUNTED,
             Reason.WRONG_CHAIN,
             f"Did not count: {coins} came on {known.chain(recorded.chain_id)}, and the session asks for {wanted} on "
             f"{known.chain(session.asset.chain_id)}.",
             yours,
         )
     return Finding(
-        Outcome.NOT_COUNTED,
+        PaymentOutcome.NOT_COUNTED,
         Reason.WRONG_ASSET,
         f"Did not count: {coins} came, and the session asks for {wanted}.",
         yours,
     )
 
 
-def _late(session: Session, recorded: Recorded, coins: str) -> Finding:
+def _late(session: Session, recorded: RecordedPayment, coins: str) -> Finding:
     by = span(recorded.payment.transfer.block_time - session.terms.grace_until)
     if session.closed_at is not None:
         sentence, reason = f"Did not count: {coins} arrived {by} after you closed the session.", Reason.CLOSED
@@ -146,8 +150,8 @@ def _late(session: Session, recorded: Recorded, coins: str) -> Finding:
         sentence = f"Did not count: {coins} arrived {by} after the grace period ended."
         reason = Reason.TOO_LATE
     if session.status not in _CAN_ACCEPT:
-        return Finding(Outcome.NOT_COUNTED, reason, sentence)
-    return Finding(Outcome.NOT_COUNTED, reason, sentence, "You can accept it", _accept(session))
+        return Finding(PaymentOutcome.NOT_COUNTED, reason, sentence)
+    return Finding(PaymentOutcome.NOT_COUNTED, reason, sentence, "You can accept it", _accept(session))
 
 
 def _accept(session: Session) -> str:
@@ -157,11 +161,11 @@ def _accept(session: Session) -> str:
 # --- the session as a whole ------------------------------------------------------------------------------------------
 
 
-def _verdict(session: Session, findings: Sequence[tuple[Recorded, Finding]], known: Known) -> Finding:
+def _verdict(session: Session, findings: Sequence[tuple[RecordedPayment, Finding]], known: ChainContext) -> Finding:
     """Say what came of a session; where nothing counts, the newest payment that did not is the reason."""
     if session.status in {Status.PENDING, Status.EXPIRED, Status.FAILED}:
-        failed = [each for _, each in findings if each.outcome is Outcome.NOT_COUNTED]
-        waiting = [each for _, each in findings if each.outcome is Outcome.WAITING]
+        failed = [each for _, each in findings if each.outcome is PaymentOutcome.NOT_COUNTED]
+        waiting = [each for _, each in findings if each.outcome is PaymentOutcome.WAITING]
         if session.status is Status.FAILED:
             return _FAILED
         if waiting:
@@ -170,19 +174,19 @@ def _verdict(session: Session, findings: Sequence[tuple[Recorded, Finding]], kno
     return _funded(session, findings, known)
 
 
-def _funded(session: Session, findings: Sequence[tuple[Recorded, Finding]], known: Known) -> Finding:
-    counted = [each.payment.transfer for each, finding in findings if finding.outcome is not Outcome.NOT_COUNTED]
+def _funded(session: Session, findings: Sequence[tuple[RecordedPayment, Finding]], known: ChainContext) -> Finding:
+    counted = [each.payment.transfer for each, finding in findings if finding.outcome is not PaymentOutcome.NOT_COUNTED]
     received = amount(session.asset, sum(each.units for each in counted))
     newest = max((each.block_number for each in counted), default=0)
     had = depth(known.tips.get(session.asset.chain_id), newest, session.terms.required_confirmations)
     price = amount(session.asset, session.terms.amount_units)
     match session.status:
         case Status.DETECTED:
-            return Finding(Outcome.WAITING, Reason.CONFIRMATIONS, f"Waiting: {received} has arrived; {had}.")
+            return Finding(PaymentOutcome.WAITING, Reason.CONFIRMATIONS, f"Waiting: {received} has arrived; {had}.")
         case Status.UNDERPAID:
             missing = amount(session.asset, max(0, session.terms.amount_units - sum(each.units for each in counted)))
             return Finding(
-                Outcome.WAITING,
+                PaymentOutcome.WAITING,
                 Reason.TOO_LITTLE,
                 f"Not enough: {received} of {price} has arrived, {missing} is missing; {had}.",
                 f"The payer can send the rest to the same address until {second(session.terms.grace_until)}. "
@@ -191,24 +195,28 @@ def _funded(session: Session, findings: Sequence[tuple[Recorded, Finding]], know
             )
         case Status.OVERPAID:
             return Finding(
-                Outcome.COUNTED,
+                PaymentOutcome.COUNTED,
                 Reason.TOO_MUCH,
                 f"Counted: {received}, more than the price of {price} and its tolerance; {had}.",
                 "Give the rest back, or accept it",
                 _accept(session),
             )
         case Status.PAID_LATE:
-            return Finding(Outcome.COUNTED, Reason.IN_GRACE, f"Counted: {received}, some in the time of grace; {had}.")
+            return Finding(
+                PaymentOutcome.COUNTED, Reason.IN_GRACE, f"Counted: {received}, some in the time of grace; {had}."
+            )
     if session.status_reason == ACCEPTED:
-        return Finding(Outcome.COUNTED, Reason.ACCEPTED, f"Counted: {received}, accepted by the merchant; {had}.")
-    return Finding(Outcome.COUNTED, Reason.ON_TIME, f"Counted: {received} on time, {had}.")
+        return Finding(
+            PaymentOutcome.COUNTED, Reason.ACCEPTED, f"Counted: {received}, accepted by the merchant; {had}."
+        )
+    return Finding(PaymentOutcome.COUNTED, Reason.ON_TIME, f"Counted: {received} on time, {had}.")
 
 
 def _nothing(session: Session) -> Finding:
     price = amount(session.asset, session.terms.amount_units)
     if session.status is Status.PENDING:
         return Finding(
-            Outcome.WAITING,
+            PaymentOutcome.WAITING,
             Reason.NOTHING_YET,
             f"Nothing has arrived yet. {price} is asked for until {second(session.terms.expires_at)}.",
             _HAS_SENT,
@@ -217,16 +225,16 @@ def _nothing(session: Session) -> Finding:
     sentence = f"Did not count: nothing has arrived for {price}, neither in time nor later."
     if session.status_reason == CLOSED:
         sentence = "Did not count: you closed the session before anything arrived."
-        return Finding(Outcome.NOT_COUNTED, Reason.CLOSED, sentence)
-    return Finding(Outcome.NOT_COUNTED, Reason.EXPIRED, sentence, _HAS_SENT, _LOOK_UP)
+        return Finding(PaymentOutcome.NOT_COUNTED, Reason.CLOSED, sentence)
+    return Finding(PaymentOutcome.NOT_COUNTED, Reason.EXPIRED, sentence, _HAS_SENT, _LOOK_UP)
 
 
 # --- the evidence ----------------------------------------------------------------------------------------------------
 
 
-def _made(session: Session, known: Known) -> Step:
+def _made(session: Session, known: ChainContext) -> ExplanationStep:
     terms, asset, rate = session.terms, session.asset, session.rate
-    return Step(
+    return ExplanationStep(
         "The session was made.",
         (
             ("mode", "live" if session.livemode else "test"),
@@ -248,11 +256,11 @@ def _made(session: Session, known: Known) -> Step:
     )
 
 
-def arrived(session: Session, recorded: Recorded, finding: Finding, known: Known) -> Step:
+def arrived(session: Session, recorded: RecordedPayment, finding: Finding, known: ChainContext) -> ExplanationStep:
     """Return the evidence of a payment that the ledger has."""
     transfer = recorded.payment.transfer
     coins = known.coins(transfer, recorded.chain_id, session.asset)
-    return Step(
+    return ExplanationStep(
         f"{coins} came ({transfer.kind.value}).",
         (
             ("verdict", finding.sentence),
@@ -278,7 +286,7 @@ def window(session: Session, block_time: datetime) -> str:
     return f"after the window: {span(block_time - terms.grace_until)} after {second(terms.grace_until)}"
 
 
-def _happened(session: Session, past: Past) -> Step:
+def _happened(session: Session, past: SessionChange) -> ExplanationStep:
     words = {
         "session.reorged": "The chain was reorganised, and payments were taken back.",
         "session.late_payment": "A payment came after the window.",
@@ -286,7 +294,7 @@ def _happened(session: Session, past: Past) -> Step:
     by = {ACCEPTED: " because the merchant accepted it", CLOSED: " because the merchant closed it"}
     by[REORGED] = " because the chain took its money back"
     what = words.get(past.type, f"The session became {past.status}{by.get(past.status_reason or '', '')}.")
-    return Step(
+    return ExplanationStep(
         what,
         (
             ("event", past.type),
@@ -297,11 +305,11 @@ def _happened(session: Session, past: Past) -> Step:
     )
 
 
-def _now(session: Session, recorded: Sequence[Recorded], known: Known) -> Step:
+def _now(session: Session, recorded: Sequence[RecordedPayment], known: ChainContext) -> ExplanationStep:
     tip = known.tips.get(session.asset.chain_id)
     status = f"{session.status.value}{f' ({session.status_reason})' if session.status_reason else ''}"
     if tip is None:
-        return Step("Now", (("status", status), ("processed", "no block yet: its node hasn't answered")))
+        return ExplanationStep("Now", (("status", status), ("processed", "no block yet: its node hasn't answered")))
     verdict = assess(session, [each.payment for each in recorded if each.is_asked_for], tip)
     facts = [
         ("status", status),
@@ -311,7 +319,7 @@ def _now(session: Session, recorded: Sequence[Recorded], known: Known) -> Step:
     ]
     if session.status not in SETTLED and tip.time <= session.terms.grace_until:
         facts.append(("time left", f"{span(session.terms.grace_until - tip.time)}, grace included"))
-    return Step("Now", tuple(facts))
+    return ExplanationStep("Now", tuple(facts))
 
 
 def about_address(explained: Explanation, address: str) -> Explanation:

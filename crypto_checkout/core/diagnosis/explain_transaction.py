@@ -7,24 +7,24 @@ from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.checkout.session import Session, Status
 from crypto_checkout.core.diagnosis.explain_session import Finding, arrived, payment, window
 from crypto_checkout.core.diagnosis.explanation import (
+    ChainContext,
     Explanation,
-    Known,
-    Outcome,
+    ExplanationStep,
+    PaymentOutcome,
     Reason,
-    Recorded,
-    Step,
+    RecordedPayment,
     of_transfer,
     second,
 )
 from crypto_checkout.core.ledger.assess import Tip
 from crypto_checkout.core.ledger.follow import Header
-from crypto_checkout.core.ledger.payment import Kind, Transfer
+from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 
 _MOST_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ObservedTransaction:
     """A transaction as a chain shows it; `header` is None while no block has it.
 
     `transfers` are all that it moves, or would have moved had it not reverted. `is_traced` tells that what contracts
@@ -39,7 +39,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class TransactionEvidence:
     """All that is known of a transaction.
 
     `silent` names the chains that couldn't be asked, with the reason; `owners` has the sessions whose addresses the
@@ -48,15 +48,15 @@ class Evidence:
     """
 
     tx_hash: str
-    seen: Sequence[Seen]
+    seen: Sequence[ObservedTransaction]
     silent: Mapping[int, str]
-    recorded: Sequence[tuple[Session, Recorded]]
+    recorded: Sequence[tuple[Session, RecordedPayment]]
     owners: Mapping[Address, Session]
-    unnamed: Sequence[tuple[Session, Recorded]] = ()
+    unnamed: Sequence[tuple[Session, RecordedPayment]] = ()
     disagreeing: Mapping[Transfer, str] = field(default_factory=dict)
 
 
-def transaction(evidence: Evidence, known: Known) -> Explanation:
+def transaction(evidence: TransactionEvidence, known: ChainContext) -> Explanation:
     """Explain a transaction: what it paid and what became of that, or the first reason why it paid nothing."""
     of_ledger = [(session, each, payment(session, each, known)) for session, each in evidence.recorded]
     findings = [(session, finding) for session, _, finding in of_ledger]
@@ -80,14 +80,14 @@ def transaction(evidence: Evidence, known: Known) -> Explanation:
 
 def _summary(findings: Sequence[tuple[Session, Finding]]) -> Finding:
     """Say it of one payment; of several, count them and say it of the first that did not count."""
-    first = next((each for each in findings if each[1].outcome is not Outcome.COUNTED), findings[0])
+    first = next((each for each in findings if each[1].outcome is not PaymentOutcome.COUNTED), findings[0])
     session, finding = first
     sentence = finding.sentence
     if len(findings) > 1:
-        counted = sum(each.outcome is Outcome.COUNTED for _, each in findings)
+        counted = sum(each.outcome is PaymentOutcome.COUNTED for _, each in findings)
         sentence = f"{counted} of {len(findings)} payments counted. {sentence} (session {session.id})"
     advice, command = finding.advice, finding.command
-    if finding.outcome is Outcome.COUNTED and session.status is Status.UNDERPAID:
+    if finding.outcome is PaymentOutcome.COUNTED and session.status is Status.UNDERPAID:
         advice, command = "It was not enough; see what is missing", f"crypto-checkout explain {session.id}"
     return Finding(finding.outcome, finding.reason, sentence, advice, command)
 
@@ -95,7 +95,7 @@ def _summary(findings: Sequence[tuple[Session, Finding]]) -> Finding:
 # --- what the ledger doesn't have ------------------------------------------------------------------------------------
 
 
-def _unrecorded(evidence: Evidence, known: Known) -> Iterator[tuple[Session, Finding]]:
+def _unrecorded(evidence: TransactionEvidence, known: ChainContext) -> Iterator[tuple[Session, Finding]]:
     have = {
         (session.id, each.chain_id, each.payment.transfer.kind, each.payment.transfer.log_index)
         for session, each in evidence.recorded
@@ -107,14 +107,16 @@ def _unrecorded(evidence: Evidence, known: Known) -> Iterator[tuple[Session, Fin
                 yield owner, _missing(owner, transfer, seen, evidence, known)
 
 
-def _missing(session: Session, transfer: Transfer, seen: Seen, evidence: Evidence, known: Known) -> Finding:
+def _missing(
+    session: Session, transfer: Transfer, seen: ObservedTransaction, evidence: TransactionEvidence, known: ChainContext
+) -> Finding:
     """Tell why the ledger lacks a transfer to a session's address."""
     coins = known.coins(transfer, seen.chain_id, session.asset)
     if seen.header is None:
         return _not_mined(coins)
     if not seen.has_succeeded:
         return Finding(
-            Outcome.NOT_COUNTED,
+            PaymentOutcome.NOT_COUNTED,
             Reason.REVERTED,
             f"Did not count: the transaction reverted in block {seen.header.number}, so the {coins} never left the "
             "payer.",
@@ -128,7 +130,7 @@ def _missing(session: Session, transfer: Transfer, seen: Seen, evidence: Evidenc
     return _not_watched(session, transfer, coins, seen.header)
 
 
-def _is_fake(session: Session, transfer: Transfer, seen: Seen, known: Known) -> bool:
+def _is_fake(session: Session, transfer: Transfer, seen: ObservedTransaction, known: ChainContext) -> bool:
     if transfer.contract is None or transfer.contract == session.asset.contract:
         return False
     place = known.chains.get(seen.chain_id)
@@ -137,7 +139,7 @@ def _is_fake(session: Session, transfer: Transfer, seen: Seen, known: Known) -> 
 
 def _not_mined(coins: str) -> Finding:
     return Finding(
-        Outcome.WAITING,
+        PaymentOutcome.WAITING,
         Reason.NOT_MINED,
         f"Waiting: no block has the transaction yet; it would pay {coins}.",
         "The payer's fee may be too low: their wallet can speed it up. It counts by the time of its block.",
@@ -147,7 +149,7 @@ def _not_mined(coins: str) -> Finding:
 def _fake(transfer: Transfer, coins: str) -> Finding:
     assert transfer.contract is not None, "only a token can be a fake"
     return Finding(
-        Outcome.NOT_COUNTED,
+        PaymentOutcome.NOT_COUNTED,
         Reason.UNKNOWN_TOKEN,
         f"Did not count: {coins} came, and no such token is configured on this chain.",
         "Anybody can make a token with any name. Is its address, "
@@ -158,7 +160,7 @@ def _fake(transfer: Transfer, coins: str) -> Finding:
 def _not_processed(coins: str, header: Header, tip: Tip | None, disagreement: str | None, chain: str) -> Finding:
     if disagreement is not None:
         return Finding(
-            Outcome.WAITING,
+            PaymentOutcome.WAITING,
             Reason.AGREEMENT,
             f"Waiting: the providers of {chain} don't agree yet on the {coins} in block {header.number}: "
             f"{disagreement}.",
@@ -166,7 +168,7 @@ def _not_processed(coins: str, header: Header, tip: Tip | None, disagreement: st
         )
     lag = "none yet" if tip is None else f"block {tip.number}, {header.number - tip.number} before it"
     return Finding(
-        Outcome.WAITING,
+        PaymentOutcome.WAITING,
         Reason.NOT_PROCESSED,
         f"Waiting: {coins} is in block {header.number}, which the server hasn't processed yet (last: {lag}).",
         "If that doesn't change within a minute, see that `crypto-checkout serve` runs, and what "
@@ -175,12 +177,12 @@ def _not_processed(coins: str, header: Header, tip: Tip | None, disagreement: st
 
 
 def _not_watched(session: Session, transfer: Transfer, coins: str, header: Header) -> Finding:
-    if transfer.kind is Kind.INTERNAL:
+    if transfer.kind is TransferKind.INTERNAL:
         why = "a contract sent it, and that is noticed until an hour after a session's time of grace"
     else:
         why = "the server did not look at that block, or not for this coin, when it passed"
     return Finding(
-        Outcome.NOT_COUNTED,
+        PaymentOutcome.NOT_COUNTED,
         Reason.NOT_WATCHED,
         f"Did not count: {coins} came in block {header.number}, and the ledger lacks it: {why} "
         f"({window(session, header.time)}).",
@@ -192,20 +194,20 @@ def _not_watched(session: Session, transfer: Transfer, coins: str, header: Heade
 # --- where it paid no session ----------------------------------------------------------------------------------------
 
 
-def _nothing(evidence: Evidence, known: Known) -> Finding:
+def _nothing(evidence: TransactionEvidence, known: ChainContext) -> Finding:
     if not evidence.seen:
         return _not_seen(evidence, known)
     seen = evidence.seen[0]
     if seen.header is None:
-        return Finding(Outcome.WAITING, Reason.NOT_MINED, "Waiting: no block has the transaction yet.")
+        return Finding(PaymentOutcome.WAITING, Reason.NOT_MINED, "Waiting: no block has the transaction yet.")
     if not seen.has_succeeded:
         sentence = f"Did not count: the transaction reverted in block {seen.header.number}; it moved nothing."
-        return Finding(Outcome.NOT_COUNTED, Reason.REVERTED, sentence, "Ask the payer to send it again.")
+        return Finding(PaymentOutcome.NOT_COUNTED, Reason.REVERTED, sentence, "Ask the payer to send it again.")
     if evidence.unnamed:
         session, found = evidence.unnamed[0]
         coins = known.coins(found.payment.transfer, found.chain_id, session.asset)
         return Finding(
-            Outcome.UNKNOWN,
+            PaymentOutcome.UNKNOWN,
             Reason.NOT_WATCHED,
             f"Not sure: {coins} came to session {session.id} in the same block from a contract, and no node could "
             "name the transaction. It may be this one.",
@@ -215,24 +217,24 @@ def _nothing(evidence: Evidence, known: Known) -> Finding:
     to = ", ".join(dict.fromkeys(checksum(each.to) for each in seen.transfers[:_MOST_SHOWN])) or "nobody"
     inside = "" if seen.is_traced else " What contracts sent on inside it, this node can't tell."
     return Finding(
-        Outcome.NOT_COUNTED,
+        PaymentOutcome.NOT_COUNTED,
         Reason.NOT_OURS,
         f"Did not count: the transaction paid {to}, none of which this server ever gave out.{inside}",
         "Compare the address with that of the session: the payer may have copied another one.",
     )
 
 
-def _not_seen(evidence: Evidence, known: Known) -> Finding:
+def _not_seen(evidence: TransactionEvidence, known: ChainContext) -> Finding:
     names = ", ".join(known.chain(chain_id) for chain_id in known.chains) or "no chain"
     if evidence.silent:
         return Finding(
-            Outcome.UNKNOWN,
+            PaymentOutcome.UNKNOWN,
             Reason.NOT_ASKED,
             "Nothing is known of this transaction here, and not every chain could be asked for it.",
             "Try again when the nodes answer; `crypto-checkout doctor` says what is wrong with them.",
         )
     return Finding(
-        Outcome.UNKNOWN,
+        PaymentOutcome.UNKNOWN,
         Reason.NOT_FOUND,
         f"No such transaction is known: not here, and not on {names}.",
         "Ask the payer on which chain it was sent, and for a link to it in an explorer. A wallet that shows it and no "
@@ -243,9 +245,11 @@ def _not_seen(evidence: Evidence, known: Known) -> Finding:
 # --- the evidence ----------------------------------------------------------------------------------------------------
 
 
-def _on_chain(seen: Seen, evidence: Evidence, known: Known) -> Iterator[Step]:
+def _on_chain(
+    seen: ObservedTransaction, evidence: TransactionEvidence, known: ChainContext
+) -> Iterator[ExplanationStep]:
     if seen.header is None:
-        yield Step(f"{known.chain(seen.chain_id)} knows the transaction; no block has it yet.")
+        yield ExplanationStep(f"{known.chain(seen.chain_id)} knows the transaction; no block has it yet.")
         return
     tip = known.tips.get(seen.chain_id)
     state = "succeeded" if seen.has_succeeded else "reverted: it moved nothing"
@@ -255,7 +259,7 @@ def _on_chain(seen: Seen, evidence: Evidence, known: Known) -> Iterator[Step]:
         for place, each in enumerate(seen.transfers[:_MOST_SHOWN], 1)
     ]
     left = len(seen.transfers) - len(moved)
-    yield Step(
+    yield ExplanationStep(
         f"{known.chain(seen.chain_id)} has the transaction in block {seen.header.number}.",
         (
             ("block", f"{seen.header.number} {seen.header.hash}"),
@@ -273,13 +277,13 @@ def _on_chain(seen: Seen, evidence: Evidence, known: Known) -> Iterator[Step]:
         owner = evidence.owners.get(transfer.to)
         if owner is not None and owner.id not in in_ledger:
             facts = (*of_transfer(transfer), ("window", window(owner, seen.header.time)))
-            yield Step(f"Its receiver is the address of session {owner.id}.", facts, seen.header.time)
+            yield ExplanationStep(f"Its receiver is the address of session {owner.id}.", facts, seen.header.time)
 
 
-def _whose(transfer: Transfer, evidence: Evidence) -> str:
+def _whose(transfer: Transfer, evidence: TransactionEvidence) -> str:
     owner = evidence.owners.get(transfer.to)
     return f"{checksum(transfer.to)}{f' (session {owner.id})' if owner else ''}"
 
 
-def _unasked(chain_id: int, reason: str, known: Known) -> Step:
-    return Step(f"{known.chain(chain_id)} could not be asked.", (("reason", reason),))
+def _unasked(chain_id: int, reason: str, known: ChainContext) -> ExplanationStep:
+    return ExplanationStep(f"{known.chain(chain_id)} could not be asked.", (("reason", reason),))

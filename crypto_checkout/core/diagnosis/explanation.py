@@ -18,7 +18,7 @@ from crypto_checkout.core.money import format_units
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
-class Outcome(StrEnum):
+class PaymentOutcome(StrEnum):
     """What came of a payment, or of all that was paid for a session; `unknown` where nothing is known of it."""
 
     COUNTED = "counted"
@@ -55,7 +55,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ExplanationStep:
     """One thing that happened, with its evidence as names and values; `at` is None for what is so now."""
 
     what: str
@@ -73,12 +73,12 @@ class Explanation:
     """
 
     subject: str
-    outcome: Outcome
+    outcome: PaymentOutcome
     reason: Reason
     headline: str
     advice: str | None = None
     command: str | None = None
-    steps: tuple[Step, ...] = ()
+    steps: tuple[ExplanationStep, ...] = ()
     sessions: tuple[str, ...] = ()
 
     @property
@@ -88,7 +88,7 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedPayment:
     """A payment as the ledger has it; `is_asked_for` is False for one that matches no session's terms."""
 
     payment: Payment
@@ -106,7 +106,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ChainContext:
     """What is known beside the ledger: the configured chains by id, and the last processed block of each."""
 
     chains: Mapping[int, Place]

@@ -12,7 +12,7 @@ from crypto_checkout.core.diagnosis.explanation import amount
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class AddressBalance:
     """What is known of one asset at one address, in smallest units, at one block.
 
     `has_sent` tells that the address sent transactions by then. `swept` is None where no node can tell how much left.
@@ -41,7 +41,7 @@ class Account:
         return self.swept is not None
 
 
-def reason(account: Account) -> str:
+def reason(account: AddressBalance) -> str:
     """Say what most likely explains a difference, or why none could be ruled out."""
     if account.difference > 0 and account.asset.is_native:
         return (
@@ -66,7 +66,7 @@ def reason(account: Account) -> str:
     return "It sent transactions, and no node remembers how much they took: that needs an archive node in rpc_urls."
 
 
-def advice(account: Account) -> str:
+def advice(account: AddressBalance) -> str:
     """Say what to do about a difference."""
     shown = checksum(account.address)
     if account.difference > 0:
@@ -82,7 +82,7 @@ def advice(account: Account) -> str:
     return f"Or compare {shown} with an explorer by hand."
 
 
-def figures(account: Account) -> str:
+def figures(account: AddressBalance) -> str:
     """Write both sides."""
     swept = "unknown" if account.swept is None else amount(account.asset, account.swept)
     return (

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.ledger.follow import Header
-from crypto_checkout.core.ledger.payment import Kind, Transfer
+from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 
 
 @dataclass(frozen=True, slots=True)
-class Jump:
+class UnexplainedChange:
     """A change of an address's balance in one block that nothing known explains, in the smallest units."""
 
     header: Header
@@ -17,7 +17,7 @@ class Jump:
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class ExpectedBalances:
     """What addresses held at a block, `start`, and how that changed in later ones, by address and block number.
 
     `senders` are those that sent transactions themselves: only their balances can fall.
@@ -39,11 +39,11 @@ class Ledger:
         return self.start[address] + sum(units for block, units in by_block.items() if block <= number)
 
 
-def net_rise(jumps: Sequence[Jump]) -> list[Jump]:
+def net_rise(jumps: Sequence[UnexplainedChange]) -> list[UnexplainedChange]:
     """Return what an address holds more after all of its jumps, in the block of its last rise; nothing where less."""
     units = sum(jump.units for jump in jumps)
     last = next((jump.header for jump in reversed(jumps) if jump.units > 0), None)
-    return [Jump(last, units)] if last is not None and units > 0 else []
+    return [UnexplainedChange(last, units)] if last is not None and units > 0 else []
 
 
 def internal_transfers(header: Header, arrived: Mapping[Address, int], traced: Sequence[Transfer]) -> list[Transfer]:
@@ -67,7 +67,7 @@ def _unnamed(header: Header, address: Address, units: int) -> Transfer:
         to=address,
         sender=None,
         units=units,
-        kind=Kind.INTERNAL,
+        kind=TransferKind.INTERNAL,
         contract=None,
         tx_hash=None,
         log_index=None,

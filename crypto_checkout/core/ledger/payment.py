@@ -7,7 +7,7 @@ from enum import StrEnum
 from crypto_checkout.core.address import Address
 
 
-class Kind(StrEnum):
+class TransferKind(StrEnum):
     """How the money moved."""
 
     NATIVE = "native"
@@ -25,7 +25,7 @@ class Transfer:
     to: Address
     sender: Address | None
     units: int
-    kind: Kind
+    kind: TransferKind
     contract: Address | None
     tx_hash: str | None
     log_index: int | None

@@ -46,7 +46,7 @@ COMMAND_LINE = Actor(ActorKind.COMMAND_LINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """One line of the trail. `subject` is the id of what it was done to; `livemode` is None for what is of no mode."""
 
     seq: int

@@ -12,7 +12,7 @@ from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import CLOSED, Session, Status, Terms
 from crypto_checkout.core.ledger.assess import Tip
-from crypto_checkout.core.ledger.payment import Kind, Payment, Transfer
+from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.owner.api_key import ApiKey
 from crypto_checkout.core.public import render
@@ -80,7 +80,7 @@ def paid_session(at: datetime, public_url: str, entropy: bytes = bytes(ids.ENTRO
         to=_ADDRESS,
         sender=_PAYER,
         units=_UNITS,
-        kind=Kind.NATIVE,
+        kind=TransferKind.NATIVE,
         contract=None,
         tx_hash="0x" + "5c" * 32,
         log_index=None,

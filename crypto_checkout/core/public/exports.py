@@ -38,7 +38,7 @@ _TRIMMED = " \u00a0\u200b\u2060\ufeff\u3000"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ExportEntry:
     """A payment with its session, its chain's last processed block and its chain's name; the newest of their states."""
 
     session: Session
@@ -47,7 +47,7 @@ class Entry:
     chain_name: str
 
 
-def row(entry: Entry, zone: tzinfo, zone_name: str) -> Row:
+def row(entry: ExportEntry, zone: tzinfo, zone_name: str) -> Row:
     """Describe a payment; `zone` is that of the local time. Its fiat is its share of the price, whatever came of it."""
     session, transfer, tip = entry.session, entry.payment.transfer, entry.tip
     asset, rate = session.asset, session.rate

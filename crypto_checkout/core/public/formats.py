@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class TextFormat:
     """What a JSON Schema says of a text beyond that it is one: its format, its pattern, or all that it can be."""
 
     format: str = ""
@@ -19,12 +19,12 @@ class Form:
         return {**describe(schema), **{name: value for name, value in said.items() if value}}
 
 
-Moment = Annotated[str, Form(format="date-time")]
+Moment = Annotated[str, TextFormat(format="date-time")]
 """A time, ISO 8601 in UTC with a `Z`."""
 
-Url = Annotated[str, Form(format="uri")]
-Decimal = Annotated[str, Form(pattern=r"^(0|[1-9][0-9]*)(\.[0-9]+)?$")]
-Units = Annotated[str, Form(pattern=r"^(0|[1-9][0-9]*)$")]
-Address = Annotated[str, Form(pattern="^0x[0-9a-fA-F]{40}$")]
-Hash = Annotated[str, Form(pattern="^0x[0-9a-f]{64}$")]
-Currency = Annotated[str, Form(pattern="^[A-Z]{3}$")]
+Url = Annotated[str, TextFormat(format="uri")]
+Decimal = Annotated[str, TextFormat(pattern=r"^(0|[1-9][0-9]*)(\.[0-9]+)?$")]
+Units = Annotated[str, TextFormat(pattern=r"^(0|[1-9][0-9]*)$")]
+Address = Annotated[str, TextFormat(pattern="^0x[0-9a-fA-F]{40}$")]
+Hash = Annotated[str, TextFormat(pattern="^0x[0-9a-f]{64}$")]
+Currency = Annotated[str, TextFormat(pattern="^[A-Z]{3}$")]

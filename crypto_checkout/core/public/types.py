@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, NotRequired
 from typing_extensions import TypedDict
 
 from crypto_checkout.core.checkout.session import Status
-from crypto_checkout.core.ledger.payment import Kind
+from crypto_checkout.core.ledger.payment import TransferKind
 from crypto_checkout.core.owner.api_key import Scope
-from crypto_checkout.core.public.formats import Address, Currency, Decimal, Form, Hash, Moment, Units, Url
+from crypto_checkout.core.public.formats import Address, Currency, Decimal, Hash, Moment, TextFormat, Units, Url
 from crypto_checkout.core.webhooks.delivery import DeliveryStatus
 from crypto_checkout.core.webhooks.events import EventType
 
@@ -76,7 +76,7 @@ class PaymentResource(_Sender, TypedDict):
     """The transaction; null for money from a contract that the node could not trace."""
     logIndex: int | None
     """Which log of the block tells of it; null for native coins."""
-    kind: Annotated[str, Form(enum=tuple(Kind))]
+    kind: Annotated[str, TextFormat(enum=tuple(TransferKind))]
     """How it came: as a plain transfer, from inside a contract, or as a token."""
     amount: AmountResource
     """What came."""
@@ -103,7 +103,7 @@ class SessionResource(TypedDict):
     """Real money, or the simulated chain of test mode."""
     linkId: str | None
     """The payment link it was made from."""
-    status: Annotated[str, Form(enum=tuple(Status))]
+    status: Annotated[str, TextFormat(enum=tuple(Status))]
     """Where the payment stands. `paid` is the one to ship on."""
     statusReason: str | None
     """Why, where the status alone doesn't tell: `closed`, `accepted`, `payment_reorged`."""
@@ -214,7 +214,7 @@ class EndpointResource(TypedDict):
     """Whose events it gets: real money's or test mode's."""
     url: str
     """Where events are sent."""
-    events: list[Annotated[str, Form(enum=("*", *EventType))]]
+    events: list[Annotated[str, TextFormat(enum=("*", *EventType))]]
     """The types it wants; `*` alone means all."""
     description: str | None
     """Your own note."""
@@ -268,7 +268,7 @@ class ApiKeyResource(TypedDict):
     """What it is for."""
     prefix: str
     """Its first characters."""
-    scopes: list[Annotated[str, Form(enum=tuple(Scope))]]
+    scopes: list[Annotated[str, TextFormat(enum=tuple(Scope))]]
     """What it may do."""
     createdAt: Moment
     """When it was made."""
@@ -285,7 +285,7 @@ class EventResource(TypedDict):
     """`evt_…`; sortable by time. Act on each once only: a webhook may come twice."""
     object: Literal["event"]
     """What this is."""
-    type: Annotated[str, Form(enum=tuple(EventType))]
+    type: Annotated[str, TextFormat(enum=tuple(EventType))]
     """What happened."""
     livemode: bool
     """Real money or test mode."""
@@ -300,7 +300,7 @@ class DeletedResource(TypedDict):
 
     id: str
     """Its id."""
-    object: Annotated[str, Form(enum=("payment_link", "webhook_endpoint"))]
+    object: Annotated[str, TextFormat(enum=("payment_link", "webhook_endpoint"))]
     """What it was."""
     deleted: Literal[True]
     """It is gone."""
@@ -332,11 +332,11 @@ class DeliveryResource(TypedDict):
     """What this is."""
     eventId: str
     """What is delivered."""
-    eventType: Annotated[str, Form(enum=tuple(EventType))]
+    eventType: Annotated[str, TextFormat(enum=tuple(EventType))]
     """Its type."""
     endpointId: str
     """Where it goes."""
-    status: Annotated[str, Form(enum=tuple(DeliveryStatus))]
+    status: Annotated[str, TextFormat(enum=tuple(DeliveryStatus))]
     """Where it stands."""
     nextAttemptAt: Moment | None
     """When it is tried next; null when it is over."""

@@ -15,7 +15,7 @@ class DeliveryStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt and what came of it; see `webhooks.send.Outcome`. `number` counts a delivery's attempts from 1."""
+    """An attempt and its outcome (see `webhooks.send.AttemptOutcome`); `number` counts a delivery's attempts from 1."""
 
     number: int
     started_at: datetime

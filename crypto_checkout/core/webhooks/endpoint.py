@@ -21,7 +21,7 @@ class OldSecret:
 
 
 @dataclass(frozen=True, slots=True)
-class Failing:
+class FailureStreak:
     """Failures of an endpoint without a success between them.
 
     Days count from `since`, the first failure, and only days with a failure: a clock that jumps ahead adds one.
@@ -32,10 +32,10 @@ class Failing:
     counted_at: datetime
     days: int = 1
 
-    def again(self, at: datetime) -> "Failing":
+    def again(self, at: datetime) -> "FailureStreak":
         """Return what a further failure makes of it."""
         if at < self.since:  # the clock was put back
-            return Failing(at, at)
+            return FailureStreak(at, at)
         if (at - self.since) // _DAY <= (self.counted_at - self.since) // _DAY:
             return self
         return replace(self, counted_at=at, days=self.days + 1)
@@ -65,7 +65,7 @@ class Endpoint:
     updated_at: datetime
     old_secrets: tuple[OldSecret, ...] = ()
     missed_since: datetime | None = None
-    failing: Failing | None = None
+    failing: FailureStreak | None = None
 
     def secrets(self, now: datetime) -> list[str]:
         """Return the secrets that sign now, the newest first."""

@@ -69,7 +69,7 @@ def headers(status: int, *more: str) -> Json:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-class Shapes:
+class Schemas:
     """The schemas of everything that is sent and answered, by their types."""
 
     def __init__(self, shapes: Iterable[Any]) -> None:
@@ -106,7 +106,7 @@ def by_status(causes: Iterable[type[CheckoutError]]) -> dict[int, list[type[Chec
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class ErrorAnswer:
     """The answer to some causes that share a status; one that `is_stored` may be replayed to an idempotency key."""
 
     status: int

@@ -10,7 +10,7 @@ from typing import Any
 
 from crypto_checkout.core import ids
 from crypto_checkout.core.errors import InvalidCursor
-from crypto_checkout.store.paging import Page, Window
+from crypto_checkout.store.paging import ListPage, Window
 
 _PREFIXES = {
     "checkout_sessions": ids.SESSION,
@@ -29,7 +29,7 @@ def window(list_name: str, livemode: bool, limit: int, starting_after: str | Non
     return Window(limit, after, before)
 
 
-def listed(list_name: str, livemode: bool, page: Page[Any], asked: Window) -> dict[str, Any]:
+def listed(list_name: str, livemode: bool, page: ListPage[Any], asked: Window) -> dict[str, Any]:
     """Return a page as the API answers it.
 
     `nextCursor` goes on in the direction that was asked for. Towards the newer end it is there also when nothing is
@@ -43,7 +43,7 @@ def listed(list_name: str, livemode: bool, page: Page[Any], asked: Window) -> di
     return {"object": "list", "data": list(items), "hasMore": page.has_more, "nextCursor": next_cursor}
 
 
-def _newest(list_name: str, livemode: bool, page: Page[Any], before: int | str) -> str | None:
+def _newest(list_name: str, livemode: bool, page: ListPage[Any], before: int | str) -> str | None:
     """Return where to go on from; that is the same place again when nothing is newer."""
     place = before if page.first_seq is None else page.first_seq
     return place if isinstance(place, str) else _encode(list_name, livemode, place)

@@ -7,8 +7,8 @@ from typing import Any
 from crypto_checkout import __version__
 from crypto_checkout.core import errors
 from crypto_checkout.http.api import webhook_docs
+from crypto_checkout.http.api.components import HEADERS, ErrorAnswer, Json, Schemas, by_status, headers
 
-from .components import HEADERS, Failure, Json, Shapes, by_status, headers
 from .operations import PREFIX, Operation
 from .schemas import Nothing
 
@@ -22,7 +22,7 @@ _STORED = (errors.ResourceNotFound, errors.SessionNotOpen)
 
 def document(operations: Sequence[Operation], public_url: str) -> Json:
     """Return the document."""
-    shapes = Shapes(
+    shapes = Schemas(
         [
             *(o.answer for o in operations),
             *(o.body for o in operations),
@@ -62,7 +62,7 @@ def title(tag: str) -> str:
     return tag.replace("_", " ").capitalize()
 
 
-def _sent_or_answered(operations: Sequence[Operation], shapes: Shapes) -> Json:
+def _sent_or_answered(operations: Sequence[Operation], shapes: Schemas) -> Json:
     """Leave out the models of query parameters, which are told one by one."""
     unsaid = {o.query.__name__ for o in operations} | {Nothing.__name__}
     changed = {o.body.__name__ for o in operations if o.method == "PATCH"}
@@ -80,7 +80,7 @@ def _without_defaults(schema: Json) -> Json:
     return {**schema, "properties": properties}
 
 
-def _operation(operation: Operation, operations: Sequence[Operation], shapes: Shapes, public_url: str) -> Json:
+def _operation(operation: Operation, operations: Sequence[Operation], shapes: Schemas, public_url: str) -> Json:
     described = {
         "operationId": _operation_id(operation),
         "summary": operation.summary,
@@ -99,7 +99,7 @@ def _operation(operation: Operation, operations: Sequence[Operation], shapes: Sh
     return described
 
 
-def _needs_body(operation: Operation, shapes: Shapes) -> bool:
+def _needs_body(operation: Operation, shapes: Schemas) -> bool:
     schema = shapes.inside(operation.body)
     return "required" in schema or "oneOf" in schema
 
@@ -109,7 +109,7 @@ def _description(operation: Operation) -> str:
     return " ".join(filter(None, [operation.description, f"Scope: `{operation.scope}`.", only]))
 
 
-def _parameters(operation: Operation, shapes: Shapes, public_url: str) -> list[Json]:
+def _parameters(operation: Operation, shapes: Schemas, public_url: str) -> list[Json]:
     found: list[Json] = []
     if "{id}" in operation.path:
         example = _example_id(operation.example(public_url))
@@ -159,7 +159,7 @@ def _without_null(schema: Json) -> Json:
     return kinds[0] if kinds else schema
 
 
-def _responses(operation: Operation, operations: Sequence[Operation], shapes: Shapes, public_url: str) -> Json:
+def _responses(operation: Operation, operations: Sequence[Operation], shapes: Schemas, public_url: str) -> Json:
     of_writes = ["Idempotent-Replayed"] if operation.write is not None else []
     of_reads = ["ETag"] if operation.has_tag else []
     found: Json = {
@@ -184,10 +184,10 @@ def _responses(operation: Operation, operations: Sequence[Operation], shapes: Sh
     return found
 
 
-def _failures(operation: Operation) -> list[Failure]:
+def _failures(operation: Operation) -> list[ErrorAnswer]:
     may_be_stored = operation.write is not None
     return [
-        Failure(status, tuple(causes), is_stored=may_be_stored and not set(causes).isdisjoint(_STORED))
+        ErrorAnswer(status, tuple(causes), is_stored=may_be_stored and not set(causes).isdisjoint(_STORED))
         for status, causes in by_status(operation.errors()).items()
     ]
 

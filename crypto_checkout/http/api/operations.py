@@ -10,10 +10,10 @@ from crypto_checkout.core import errors
 from crypto_checkout.core.errors import CheckoutError
 from crypto_checkout.core.owner.api_key import ApiKey, Scope
 from crypto_checkout.services.checkout.customers import Customers
-from crypto_checkout.services.checkout.decisions import Settling
+from crypto_checkout.services.checkout.decisions import Decisions
 from crypto_checkout.services.checkout.links import Links
 from crypto_checkout.services.checkout.sessions import Sessions
-from crypto_checkout.services.sandbox.controls import Sandbox
+from crypto_checkout.services.sandbox.controls import SandboxControls
 from crypto_checkout.services.webhooks.deliveries import Deliveries
 from crypto_checkout.services.webhooks.endpoints import Endpoints
 from crypto_checkout.store.database import Database, WriteUnit
@@ -51,12 +51,12 @@ class Services:
 
     db: Database
     sessions: Sessions
-    settling: Settling
+    settling: Decisions
     links: Links
     endpoints: Endpoints
     deliveries: Deliveries
     customers: Customers
-    sandbox: Sandbox | None
+    sandbox: SandboxControls | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,12 +26,12 @@ from crypto_checkout.core.owner.api_key import ApiKey
 from crypto_checkout.http import body_limit, errors, etags
 from crypto_checkout.http.api import parsing
 from crypto_checkout.http.rate_limit import RateLimit
-from crypto_checkout.services.owner.api_keys import Keys
+from crypto_checkout.services.owner.api_keys import ApiKeys
 from crypto_checkout.services.upkeep.retention import IDEMPOTENCY
 from crypto_checkout.services.webhooks.outbox import to_body
 from crypto_checkout.store import idempotency
 from crypto_checkout.store.database import ReadUnit, WriteUnit
-from crypto_checkout.store.idempotency import Answer
+from crypto_checkout.store.idempotency import StoredAnswer
 
 from .operations import PREFIX, Call, Operation, Services, Unit
 
@@ -42,7 +42,7 @@ _MOST_KEY_CHARACTERS = 255
 class Api:
     """The API of both modes."""
 
-    def __init__(self, services: Services, keys: Keys, limit: RateLimit, clock: Callable[[], datetime]) -> None:
+    def __init__(self, services: Services, keys: ApiKeys, limit: RateLimit, clock: Callable[[], datetime]) -> None:
         self._services = services
         self._keys = keys
         self._limit = limit
@@ -114,8 +114,8 @@ class Api:
         """Run an operation and store its answer in the same transaction as its effect."""
         assert operation.write is not None, "it reads or it writes"
 
-        def record(unit: WriteUnit, status: int, text: str) -> Answer:
-            answer = Answer(digest, status, text)
+        def record(unit: WriteUnit, status: int, text: str) -> StoredAnswer:
+            answer = StoredAnswer(digest, status, text)
             is_first = idempotency.record(unit, call.key.id, name, answer, unit.now - IDEMPOTENCY)
             assert is_first, "requests with the same key pass one by one, in the one process that serves"
             return answer
@@ -178,14 +178,14 @@ def _digest(request: Request, raw: bytes) -> str:
     return hashlib.sha256(target.encode() + raw).hexdigest()
 
 
-def _stored(unit: ReadUnit, api_key_id: str, name: str, digest: str) -> Answer | None:
+def _stored(unit: ReadUnit, api_key_id: str, name: str, digest: str) -> StoredAnswer | None:
     answer = idempotency.find(unit, api_key_id, name, unit.now - IDEMPOTENCY)
     if answer is not None and answer.request_sha256 != digest:
         raise IdempotencyKeyReused("This Idempotency-Key came with another request within the last 24 hours.")
     return answer
 
 
-def _replayed(answer: Answer) -> Response:
+def _replayed(answer: StoredAnswer) -> Response:
     response = _json(answer.body, answer.status_code)
     response.headers["Idempotent-Replayed"] = "true"
     return response

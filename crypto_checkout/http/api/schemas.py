@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from crypto_checkout.core.ledger.payment import Kind
+from crypto_checkout.core.ledger.payment import TransferKind
 from crypto_checkout.core.sandbox import Scenario
 
 from .fields import (
@@ -261,7 +261,7 @@ def _one_of(kinds: type[StrEnum]) -> AfterValidator:
     return AfterValidator(check)
 
 
-_KindName = Annotated[str, _one_of(Kind), Field(json_schema_extra={"enum": [*Kind]})]
+_KindName = Annotated[str, _one_of(TransferKind), Field(json_schema_extra={"enum": [*TransferKind]})]
 _ScenarioName = Annotated[str, _one_of(Scenario), Field(json_schema_extra={"enum": [*Scenario]})]
 
 
@@ -301,7 +301,7 @@ class Outage(Request):
     """How long it lasts."""
 
 
-class Advance(Request):
+class ClockAdvance(Request):
     """A step of test mode's clock."""
 
     seconds: Annotated[int, Field(ge=1, le=2_592_000), Whole]

@@ -14,7 +14,7 @@ from crypto_checkout.core.public.types import (
     SessionResource,
 )
 from crypto_checkout.core.webhooks.events import EventType
-from crypto_checkout.http.api.components import Json, Shapes
+from crypto_checkout.http.api.components import Json, Schemas
 from crypto_checkout.http.api.operations import Example
 
 DESCRIPTIONS: Mapping[EventType, str] = MappingProxyType(
@@ -66,7 +66,7 @@ _HEADERS = {
 }
 
 
-def events(shapes: Shapes) -> Json:
+def events(shapes: Schemas) -> Json:
     """Return the schema of each kind of event: `Event` with its `data`."""
     return {
         name: {

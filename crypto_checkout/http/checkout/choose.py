@@ -17,9 +17,9 @@ from crypto_checkout.core.checkout.session import Status
 from crypto_checkout.core.errors import CheckoutError, UnsupportedAsset
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.http import body_limit, origins
-from crypto_checkout.http.checkout.renderer import Paper
-from crypto_checkout.http.checkout.translations import Words
-from crypto_checkout.services.checkout.asset_choice import Outcome
+from crypto_checkout.http.checkout.renderer import CheckoutRenderer
+from crypto_checkout.http.checkout.translations import Translations
+from crypto_checkout.services.checkout.asset_choice import ChoiceOutcome
 from crypto_checkout.services.payer import Payers
 
 from . import refusals, visitors
@@ -53,7 +53,7 @@ class ChoicePages:
 
     def __init__(
         self,
-        paper: Paper,
+        paper: CheckoutRenderer,
         payers: Payers,
         chain_name: Callable[[int], str],
         clock: Callable[[bool], datetime],
@@ -123,18 +123,18 @@ class ChoicePages:
             if error.code not in _NOT_NOW:
                 raise
             return await self.ask(request, session, status=_NOT_NOW[error.code], refused=choice)
-        if outcome is Outcome.LOCKED:
+        if outcome is ChoiceOutcome.LOCKED:
             return self._refuse(request, outcome, await self._session(request))
         return _back(session["id"])
 
     async def _session(self, request: Request) -> SessionResource:
         return (await self._payers.look(request.path_params["id"])).session
 
-    def _name(self, words: Words, choice: Choice) -> str:
+    def _name(self, words: Translations, choice: Choice) -> str:
         return words.text("choose_option", asset=choice.symbol[:20], network=self._chain_name(choice.chain_id))
 
-    def _refuse(self, request: Request, obstacle: Outcome, session: SessionResource) -> Response:
-        if obstacle is not Outcome.LOCKED:
+    def _refuse(self, request: Request, obstacle: ChoiceOutcome, session: SessionResource) -> Response:
+        if obstacle is not ChoiceOutcome.LOCKED:
             return _back(session["id"])
         refusal = refusals.LOCKED if session["assetChosen"] else refusals.LOCKED_UNCHOSEN
         return refusals.show(self._paper, visitors.words_of(request), refusal, _page(session["id"]))

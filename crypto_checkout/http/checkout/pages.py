@@ -24,12 +24,12 @@ from crypto_checkout.core.errors import (
 )
 from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.http import body_limit, etags, origins
-from crypto_checkout.http.checkout.renderer import Paper
+from crypto_checkout.http.checkout.renderer import CheckoutRenderer
 from crypto_checkout.http.checkout.translations import LANGUAGES
-from crypto_checkout.services.payer import Payers, Seen
+from crypto_checkout.http.checkout.view import Code, PayerChain, public_part, view
+from crypto_checkout.services.payer import Payers, PayerView
 
 from . import choose, refusals, visitors, visits
-from .view import ChainFace, Code, public_part, view
 from .visitors import LANGUAGE, words_of
 
 _LOGO_TYPES = {
@@ -57,7 +57,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
-class Branding:
+class PageBranding:
     """What payers see of the shop; an empty name and no logo leave only the amount."""
 
     name: str
@@ -70,7 +70,7 @@ def system_clock(livemode: bool) -> datetime:  # noqa: ARG001 - both modes have 
 
 
 @dataclass(frozen=True, slots=True)
-class Checkout:
+class CheckoutServices:
     """All that the pages stand on.
 
     `limit` raises RateLimitExceeded, and so does `limit_sessions`, or LinkCrowded, where a request is about to make a
@@ -80,8 +80,8 @@ class Checkout:
     """
 
     sessions: Payers
-    chains: Mapping[int, ChainFace]
-    branding: Branding
+    chains: Mapping[int, PayerChain]
+    branding: PageBranding
     public_url: str
     limit: Callable[[Request], None]
     limit_sessions: Callable[[Request, str], None]
@@ -97,9 +97,9 @@ class Site:
     page_not_found: Callable[[Request], Response | None]
 
 
-def site(checkout: Checkout) -> Site:
+def site(checkout: CheckoutServices) -> Site:
     """Make the payer's side; the templates are compiled and the assets hashed as they are first used."""
-    pages = _Pages(checkout)
+    pages = _CheckoutPages(checkout)
     routes = [
         Route("/", pages.for_people(pages.front)),
         Route("/l/{slug}", pages.for_people(pages.link)),
@@ -114,12 +114,12 @@ def site(checkout: Checkout) -> Site:
     return Site(routes, pages.not_found)
 
 
-class _Pages:
+class _CheckoutPages:
     """The handlers, with what they stand on."""
 
-    def __init__(self, checkout: Checkout) -> None:
+    def __init__(self, checkout: CheckoutServices) -> None:
         self._checkout = checkout
-        self._paper = Paper(
+        self._paper = CheckoutRenderer(
             shop_name=checkout.branding.name,
             has_logo=checkout.branding.logo is not None,
             allow_embedding_from=checkout.allow_embedding_from,
@@ -206,8 +206,8 @@ class _Pages:
             response.headers["Referrer-Policy"] = "same-origin"
         return response
 
-    def _face(self, chain_id: int) -> ChainFace:
-        return self._checkout.chains.get(chain_id) or ChainFace(f"chain {chain_id}", "")
+    def _face(self, chain_id: int) -> PayerChain:
+        return self._checkout.chains.get(chain_id) or PayerChain(f"chain {chain_id}", "")
 
     async def status(self, request: Request) -> Response:
         """Answer with the public part as JSON. Errors are left to the outer handler, which answers with JSON."""
@@ -285,6 +285,6 @@ def _query(request: Request) -> dict[str, str]:
     return {name: given[name] for name, is_known in known.items() if is_known}
 
 
-def _json(seen: Seen) -> bytes:
+def _json(seen: PayerView) -> bytes:
     body = {**public_part(seen.session), "takenBack": seen.taken_back, "chainVisible": seen.chain_visible}
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()

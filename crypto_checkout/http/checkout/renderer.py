@@ -11,7 +11,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from crypto_checkout.http import templating
-from crypto_checkout.http.checkout.translations import LANGUAGES, Words
+from crypto_checkout.http.checkout.translations import LANGUAGES, Translations
 
 _NO_FRAMES = "frame-ancestors 'none'"
 _NO_QUERY: Mapping[str, str] = MappingProxyType({})
@@ -25,7 +25,7 @@ def headers(allow_embedding_from: Sequence[str] = ()) -> dict[str, str]:
     return {**templating.HEADERS, "Content-Security-Policy": policy}
 
 
-class Paper:
+class CheckoutRenderer:
     """What pages are printed on: templates, with the shop's name and logo on each of them."""
 
     def __init__(self, *, shop_name: str, has_logo: bool, allow_embedding_from: Sequence[str] = ()) -> None:
@@ -42,7 +42,7 @@ class Paper:
     def page(
         self,
         template: str,
-        words: Words,
+        words: Translations,
         *,
         path: str,
         query: Mapping[str, str] = _NO_QUERY,
@@ -61,12 +61,12 @@ def _href(path: str, query: Mapping[str, str], **changes: str) -> str:
 
 @jinja2.pass_context
 def _money(context: Context, amount: Mapping[str, Any]) -> Markup:
-    """Write an amount with its unit; see `Words.money`."""
+    """Write an amount with its unit; see `Translations.money`."""
     return Markup("<bdi>{}</bdi>").format(context["t"].money(amount))
 
 
 @jinja2.pass_context
 def _moment(context: Context, text: str) -> str:
-    """Write a moment; see `Words.moment`."""
+    """Write a moment; see `Translations.moment`."""
     written: str = context["t"].moment(text)
     return written

@@ -51,7 +51,7 @@ Message = str | Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class Translations:
     """One language. Called with a key it gives HTML, in which whatever is filled in keeps its own direction."""
 
     code: str
@@ -103,13 +103,13 @@ class Words:
 
 
 @cache
-def of(code: str) -> Words:
+def of(code: str) -> Translations:
     """Return a language of `LANGUAGES`."""
     messages: Mapping[str, Message] = tomllib.loads((FOLDER / f"{code}.toml").read_text("utf-8"))
-    return Words(code, Locale.parse(code), messages)
+    return Translations(code, Locale.parse(code), messages)
 
 
-def chosen(asked: str | None, kept: str | None, accept_language: str) -> Words:
+def chosen(asked: str | None, kept: str | None, accept_language: str) -> Translations:
     """Return the language that was asked for on the page, was kept from before, or that the browser prefers."""
     for code in (asked, kept, *_preferred(accept_language)):
         if code in LANGUAGES:

@@ -9,7 +9,7 @@ from typing import assert_never
 from urllib.parse import quote
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.checkout.payment_uri import Call, call
+from crypto_checkout.core.checkout.payment_uri import TransactionRequest, call
 from crypto_checkout.core.checkout.session import SETTLED, Status
 from crypto_checkout.core.public.types import AmountResource, FiatResource, SessionResource
 
@@ -72,7 +72,7 @@ class Code(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ChainFace:
+class PayerChain:
     """What payers and their wallets see of a chain; an empty `explorer_url` makes no links.
 
     Wallets are offered to add the chain where `wallet_rpc_url` isn't empty.
@@ -85,7 +85,7 @@ class ChainFace:
 
 
 @dataclass(frozen=True, slots=True)
-class Transaction:
+class PayingTransaction:
     """The transaction that paid; `url` leads to it on the chain's explorer, None where there is none."""
 
     hash: str
@@ -114,17 +114,17 @@ class View:
     late_payment: bool
     may_change_asset: bool
     taken_back: bool
-    chain: ChainFace
+    chain: PayerChain
     chain_visible: bool
     rate: FiatResource
     rate_base: str
     address: str
     payment_uri: str
-    call: Call
+    call: TransactionRequest
     code: Code
     depth: int
     required_confirmations: int
-    transaction: Transaction | None
+    transaction: PayingTransaction | None
     expires_at: str
     paid_at: str | None
     now: str
@@ -212,7 +212,7 @@ class View:
 def view(
     session: SessionResource,
     *,
-    chain: ChainFace,
+    chain: PayerChain,
     now: datetime,
     code: Code | None = None,
     taken_back: bool = False,
@@ -256,7 +256,7 @@ def view(
     )
 
 
-def safer_code(wanted: Call) -> Code:
+def safer_code(wanted: TransactionRequest) -> Code:
     """Return which QR code loses less money with a wallet that reads EIP-681 badly.
 
     For the chain's own coin a URI begins with the right address: who reads no more than that asks for the amount. For a
@@ -347,11 +347,11 @@ def _is_late(session: SessionResource) -> bool:
     return any(not payment["counted"] for payment in session["payments"])
 
 
-def _transaction(session: SessionResource, explorer_url: str) -> Transaction | None:
+def _transaction(session: SessionResource, explorer_url: str) -> PayingTransaction | None:
     # A late payment is not counted, also when the merchant accepts it; it is the payer's transaction all the same.
     hashes = (session["txHash"], *(payment["txHash"] for payment in session["payments"]))
     tx_hash = next((each for each in hashes if each), None)
-    return None if tx_hash is None else Transaction(tx_hash, _explored(explorer_url, "tx", tx_hash))
+    return None if tx_hash is None else PayingTransaction(tx_hash, _explored(explorer_url, "tx", tx_hash))
 
 
 def _explored(explorer_url: str, kind: str, name: str) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from starlette.requests import Request
 
-from crypto_checkout.http.checkout.translations import Words, chosen
+from crypto_checkout.http.checkout.translations import Translations, chosen
 
 LANGUAGE = "lang"
 """The parameter that chooses a language, and the cookie that keeps the choice."""
@@ -25,7 +25,7 @@ _BOTS = re.compile(
 )
 
 
-def words_of(request: Request) -> Words:
+def words_of(request: Request) -> Translations:
     """Return the language that a request wants its answer in."""
     asked, kept = request.query_params.get(LANGUAGE), request.cookies.get(LANGUAGE)
     return chosen(asked, kept, request.headers.get("accept-language", ""))

@@ -1,6 +1,6 @@
 """Every page of the dashboard, and its navigation."""
 
-from crypto_checkout.http.dashboard.frame.router import Page
+from crypto_checkout.http.dashboard.frame.router import DashboardPage
 from crypto_checkout.http.dashboard.pages import (
     api_keys,
     audit_trail,
@@ -20,7 +20,7 @@ from crypto_checkout.http.dashboard.pages import (
     webhooks,
 )
 
-PAGES: tuple[Page, ...] = (
+PAGES: tuple[DashboardPage, ...] = (
     *sign_in.PAGES,
     *overview.PAGES,
     *guide.PAGES,

@@ -36,7 +36,7 @@ Json = Mapping[str, Any]
 
 def routes(document: Callable[[], Json], limit: Callable[[Request], None]) -> list[Route]:
     """Return the routes; `document` makes the OpenAPI document when it is first needed."""
-    pages = _Pages(document)
+    pages = _DocsPages(document)
 
     async def reference(request: Request) -> Response:
         limit(request)
@@ -61,7 +61,7 @@ def guide_text(name: str, url: str) -> str:
     return (FOLDER / f"{name}.md").read_text("utf-8").replace(WRITTEN_FOR, url)
 
 
-class _Pages:
+class _DocsPages:
     """The texts of the pages."""
 
     def __init__(self, document: Callable[[], Json]) -> None:

@@ -24,7 +24,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ErrorStatus:
     """A status with the codes of its errors."""
 
     status: str
@@ -46,7 +46,7 @@ class OperationView:
     status: str
     answers_with: str
     answer: str
-    refusals: Sequence[Refusal]
+    refusals: Sequence[ErrorStatus]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +146,8 @@ class Reference:
             parts.append(f"-d {shlex.quote(json.dumps(body, indent=2, ensure_ascii=False))}")
         return " \\\n  ".join(parts)
 
-    def _refusal(self, status: str, response: Json) -> Refusal:
-        return Refusal(status, tuple(_json(self._resolved(response))["examples"]))
+    def _refusal(self, status: str, response: Json) -> ErrorStatus:
+        return ErrorStatus(status, tuple(_json(self._resolved(response))["examples"]))
 
     def _parameter(self, parameter: Json) -> Field:
         return self._field(parameter["name"], {**parameter["schema"], "description": parameter["description"]},

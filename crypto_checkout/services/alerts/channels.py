@@ -10,7 +10,7 @@ from crypto_checkout.core.errors import AlertNotSent
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.entropy import Entropy
 from crypto_checkout.mail import MailServer
-from crypto_checkout.services.webhooks.dispatcher import Sender
+from crypto_checkout.services.webhooks.dispatcher import AttemptSender
 from crypto_checkout.webhooks import signing
 
 _ENTROPY = Entropy()
@@ -57,7 +57,7 @@ class WebhookChannel:
 
     name = "webhook"
 
-    def __init__(self, sender: Sender, *, url: str, secret: str, clock: Clock) -> None:
+    def __init__(self, sender: AttemptSender, *, url: str, secret: str, clock: Clock) -> None:
         self._sender = sender
         self._url = url
         self._secret = secret

@@ -4,15 +4,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from crypto_checkout.core.alerts import issues
-from crypto_checkout.core.alerts.issues import DISMISSIBLE, Concern, Kind
+from crypto_checkout.core.alerts.issues import DISMISSIBLE, Issue, IssueKind
 from crypto_checkout.core.checkout.session import Session, Status
 from crypto_checkout.core.errors import InvalidBody
 from crypto_checkout.core.ledger.assess import counts
-from crypto_checkout.services.alerts.server_issues import Troubles
-from crypto_checkout.services.checkout.payment_methods import OfferedChain
+from crypto_checkout.services.alerts.server_issues import ServerIssues
+from crypto_checkout.services.checkout.payment_methods import AcceptedChain
 from crypto_checkout.services.webhooks.endpoints import MOST_ENDPOINTS
 from crypto_checkout.store.alerts import issues as store
-from crypto_checkout.store.alerts.issues import Stray
+from crypto_checkout.store.alerts.issues import UncountedPayment
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import payments
 from crypto_checkout.store.paging import Window
@@ -25,32 +25,34 @@ _STATUSES = (Status.UNDERPAID, Status.OVERPAID, Status.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class IssueList:
     """What needs a person. Of the kinds in `cut` there is more than was gathered."""
 
-    concerns: tuple[Concern, ...]
-    cut: frozenset[Kind] = frozenset()
+    concerns: tuple[Issue, ...]
+    cut: frozenset[IssueKind] = frozenset()
 
 
-class Attention:
+class Issues:
     """What needs a person in each mode; a mode without `troubles` has those of its tables only.
 
     `chains` are those of all modes, which name the money that nobody asked for.
     """
 
-    def __init__(self, db: Database, troubles: Mapping[bool, Troubles], chains: Collection[OfferedChain] = ()) -> None:
+    def __init__(
+        self, db: Database, troubles: Mapping[bool, ServerIssues], chains: Collection[AcceptedChain] = ()
+    ) -> None:
         self._db = db
         self._troubles = troubles
         self._chains = {chain.id: chain for chain in chains}
 
-    async def found(self, livemode: bool, most: int = MOST) -> Found:
+    async def found(self, livemode: bool, most: int = MOST) -> IssueList:
         """Return what needs a person in a mode, the server's own troubles first; at most so many of each kind."""
         server = await self.troubles(livemode)
         recorded = await self._db.read(lambda unit: list(self._recorded(unit, livemode, most)))
         cut = {concerns[0].kind for concerns in recorded if len(concerns) > most}
-        return Found((*server, *(each for concerns in recorded for each in concerns[:most])), frozenset(cut))
+        return IssueList((*server, *(each for concerns in recorded for each in concerns[:most])), frozenset(cut))
 
-    async def troubles(self, livemode: bool) -> list[Concern]:
+    async def troubles(self, livemode: bool) -> list[Issue]:
         """Return what keeps the server from its work in a mode; it needs no table, and works where none can be read."""
         troubles = self._troubles.get(livemode)
         return [] if troubles is None else await troubles.now()
@@ -66,7 +68,7 @@ class Attention:
             raise InvalidBody("This can't be put aside: it goes when what causes it does.", param="cause")
         return lambda unit: store.dismiss(unit, cause)
 
-    def _recorded(self, unit: ReadUnit, livemode: bool, most: int) -> Iterator[Sequence[Concern]]:
+    def _recorded(self, unit: ReadUnit, livemode: bool, most: int) -> Iterator[Sequence[Issue]]:
         """Yield what the tables know of each kind, one more than is wanted where there is more."""
         for status in _STATUSES:
             yield _sessions(unit, store.in_status(unit, livemode, status, most + 1))
@@ -87,7 +89,7 @@ class Attention:
             if each.active and each.failing is not None
         ]
 
-    def _unmatched(self, stray: Stray) -> Concern:
+    def _unmatched(self, stray: UncountedPayment) -> Issue:
         chain = self._chains.get(stray.chain_id)
         known = chain.assets if chain is not None else ()
         asset = next((each for each in known if each.contract == stray.transfer.contract), None)
@@ -105,7 +107,7 @@ class Attention:
         return chain.name if chain is not None else f"chain {chain_id}"
 
 
-def _sessions(unit: ReadUnit, sessions: Sequence[Session]) -> list[Concern]:
+def _sessions(unit: ReadUnit, sessions: Sequence[Session]) -> list[Issue]:
     paid = payments.of_sessions(unit, sessions)
     return [
         issues.of_session(each, sum(payment.transfer.units for payment in paid[each.id] if counts(payment, each)))

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from crypto_checkout.core.alerts import alerts
-from crypto_checkout.core.alerts.alerts import Alarm
-from crypto_checkout.core.alerts.issues import Kind
+from crypto_checkout.core.alerts.alerts import Alert
+from crypto_checkout.core.alerts.issues import IssueKind
 from crypto_checkout.core.errors import AlertNotSent
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.alerts.channels import Channel
-from crypto_checkout.services.alerts.issues import Attention, Found
+from crypto_checkout.services.alerts.issues import IssueList, Issues
 from crypto_checkout.store.alerts import alerts as store
 from crypto_checkout.store.database import Database, ReadUnit
 
@@ -37,14 +37,14 @@ class Shop:
 
 
 @dataclass(slots=True)
-class _Line:
+class _ChannelState:
     """How a channel fares: when it was last used, how often it failed since, and when it may be used again."""
 
     failures: int = 0
     free_at: datetime | None = None
 
 
-class Alarms:
+class Notifier:
     """The loop that sends alarms; without channels it only tries the prices, for those who look.
 
     Args:
@@ -61,7 +61,7 @@ class Alarms:
     def __init__(
         self,
         db: Database,
-        attention: Attention,
+        attention: Issues,
         channels: Sequence[Channel],
         *,
         modes: Sequence[bool],
@@ -76,9 +76,9 @@ class Alarms:
         self._every = every
         self._shop = shop
         self._clock = clock
-        self._alarms: Mapping[str, Alarm] | None = None
-        self._stored: Mapping[str, Alarm] = {}
-        self._lines = {channel.name: _Line() for channel in channels}
+        self._alarms: Mapping[str, Alert] | None = None
+        self._stored: Mapping[str, Alert] = {}
+        self._lines = {channel.name: _ChannelState() for channel in channels}
         self._prices_at: datetime | None = None
 
     async def run(self) -> None:
@@ -107,7 +107,7 @@ class Alarms:
         used = await asyncio.gather(*(self._tell(channel) for channel in self._channels))
         await self._save([name for name in used if name is not None])
 
-    async def _load(self) -> Mapping[str, Alarm]:
+    async def _load(self) -> Mapping[str, Alert]:
         """Read what was told before the last restart."""
         self._stored, sent_at = await self._db.read(_stored)
         for name, line in self._lines.items():
@@ -120,12 +120,12 @@ class Alarms:
             self._prices_at = now
             await self._attention.try_prices()
 
-    async def _look(self, livemode: bool) -> Found:
+    async def _look(self, livemode: bool) -> IssueList:
         try:
             return await self._attention.found(livemode)
         except Exception as error:  # noqa: BLE001 - unreadable tables must not silence the rest  # a loop's boundary
             log.warning("what needs a person can't be read", error=str(error))
-            return Found(tuple(await self._attention.troubles(livemode)), frozenset(Kind) - _OF_THE_SERVER)
+            return IssueList(tuple(await self._attention.troubles(livemode)), frozenset(IssueKind) - _OF_THE_SERVER)
 
     async def _tell(self, channel: Channel) -> str | None:
         """Send a channel what is due to it; return its name if it was used."""
@@ -153,7 +153,7 @@ class Alarms:
         """Store what changed; without a change nothing is written. What fails is tried again with the next turn."""
         assert self._alarms is not None, "loaded before"
         current = self._alarms
-        changed: dict[str, Alarm | None] = {
+        changed: dict[str, Alert | None] = {
             cause: alarm for cause, alarm in current.items() if not _is_same(alarm, self._stored.get(cause))
         }
         changed |= {cause: None for cause in self._stored if cause not in current}
@@ -163,7 +163,7 @@ class Alarms:
             self._stored = current
 
 
-_OF_THE_SERVER = frozenset({Kind.CHAIN, Kind.PROVIDER, Kind.PRICE, Kind.DATABASE, Kind.DISK})
+_OF_THE_SERVER = frozenset({IssueKind.CHAIN, IssueKind.PROVIDER, IssueKind.PRICE, IssueKind.DATABASE, IssueKind.DISK})
 
 
 async def try_channels(channels: Sequence[Channel], shop: Shop, clock: Clock) -> dict[str, str | None]:
@@ -181,10 +181,10 @@ async def try_channels(channels: Sequence[Channel], shop: Shop, clock: Clock) ->
     return {channel.name: answer for channel, answer in zip(channels, answers, strict=True)}
 
 
-def _stored(unit: ReadUnit) -> tuple[Mapping[str, Alarm], Mapping[str, datetime]]:
+def _stored(unit: ReadUnit) -> tuple[Mapping[str, Alert], Mapping[str, datetime]]:
     return store.everything(unit), store.sent(unit)
 
 
-def _is_same(alarm: Alarm, stored: Alarm | None) -> bool:
+def _is_same(alarm: Alert, stored: Alert | None) -> bool:
     """Tell whether storing an alarm again would tell anything new: its words may change with each look."""
     return stored is not None and (alarm.told, alarm.gone_at) == (stored.told, stored.gone_at)

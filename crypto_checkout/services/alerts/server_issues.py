@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Protocol
 
 from crypto_checkout.core.alerts import issues
-from crypto_checkout.core.alerts.issues import Concern, Kind
+from crypto_checkout.core.alerts.issues import Issue, IssueKind
 from crypto_checkout.core.errors import PriceUnavailable, UnsupportedAsset
 from crypto_checkout.core.moments import Clock
-from crypto_checkout.services.checkout.payment_methods import Offer
-from crypto_checkout.services.ledger.health import Health
+from crypto_checkout.services.checkout.payment_methods import PaymentMethods
+from crypto_checkout.services.ledger.health import Readiness
 from crypto_checkout.services.ledger.watcher import Watcher
 
 LEAST_FREE_BYTES = 256 * 1024 * 1024
@@ -23,7 +23,7 @@ _MOST_FAILURES = 3
 _CURRENCY = "USD"
 
 
-class ProviderHealth(Protocol):
+class ProviderStatus(Protocol):
     """How an RPC provider fares; see `chain.rpc.providers.ProviderHealth`."""
 
     @property
@@ -44,37 +44,37 @@ class ProviderHealth(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedMode:
     """What is watched of a mode: its readiness, its chains, their providers by chain id, and its prices.
 
     `offer` is None where nobody needs to try its prices.
     """
 
-    health: Health
+    health: Readiness
     watchers: Sequence[Watcher] = ()
-    providers: Mapping[int, Callable[[], Sequence[ProviderHealth]]] = field(default_factory=dict)
-    offer: Offer | None = None
+    providers: Mapping[int, Callable[[], Sequence[ProviderStatus]]] = field(default_factory=dict)
+    offer: PaymentMethods | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Trouble:
-    kind: Kind
+class _ServerIssue:
+    kind: IssueKind
     subject_id: str
     words: str
 
 
-class Troubles:
+class ServerIssues:
     """The troubles of one mode. What it tells has the time since which this process has seen it so."""
 
-    def __init__(self, watched: Watched, *, livemode: bool, folder: Path, clock: Clock) -> None:
+    def __init__(self, watched: WatchedMode, *, livemode: bool, folder: Path, clock: Clock) -> None:
         self._watched = watched
         self._livemode = livemode
         self._folder = folder
         self._clock = clock
         self._unpriced: dict[str, str] = {}
-        self._since: dict[_Trouble, datetime] = {}
+        self._since: dict[_ServerIssue, datetime] = {}
 
-    async def now(self) -> list[Concern]:
+    async def now(self) -> list[Issue]:
         """Return what is wrong now."""
         moment = self._clock()
         known = {(each.kind, each.subject_id): since for each, since in self._since.items()}
@@ -94,42 +94,44 @@ class Troubles:
         answers = await asyncio.gather(*(_refusal(offer, coin) for coin in coins))
         self._unpriced = {coin: why for coin, why in zip(coins, answers, strict=True) if why is not None}
 
-    def _chains(self, problems: Mapping[str, str]) -> Iterator[_Trouble]:
+    def _chains(self, problems: Mapping[str, str]) -> Iterator[_ServerIssue]:
         """Yield the chains that don't go on, with what their watchers met last: that providers disagree, for one."""
         for watcher in self._watched.watchers:
             status = watcher.status
             problem = problems.get(f"chain {status.chain_id}")
             if problem is not None:
                 reason = f" {status.error}" if status.error else ""
-                yield _Trouble(Kind.CHAIN, str(status.chain_id), f"{status.name} stands still: {problem}.{reason}")
+                yield _ServerIssue(
+                    IssueKind.CHAIN, str(status.chain_id), f"{status.name} stands still: {problem}.{reason}"
+                )
 
-    def _providers(self) -> Iterator[_Trouble]:
+    def _providers(self) -> Iterator[_ServerIssue]:
         for chain_id, providers in self._watched.providers.items():
             for each in providers():
                 if each.last_error is not None and (each.is_resting or each.failures >= _MOST_FAILURES):
                     words = f"The node at {each.name} fails for chain {chain_id}: {each.last_error}."
-                    yield _Trouble(Kind.PROVIDER, f"{chain_id} {each.name}", words)
+                    yield _ServerIssue(IssueKind.PROVIDER, f"{chain_id} {each.name}", words)
 
-    def _prices(self) -> Iterator[_Trouble]:
+    def _prices(self) -> Iterator[_ServerIssue]:
         for coin, why in self._unpriced.items():
-            yield _Trouble(Kind.PRICE, coin, why)
+            yield _ServerIssue(IssueKind.PRICE, coin, why)
 
-    def _concern(self, trouble: _Trouble, since: datetime) -> Concern:
-        concerns_all = trouble.kind in {Kind.DATABASE, Kind.DISK}
+    def _concern(self, trouble: _ServerIssue, since: datetime) -> Issue:
+        concerns_all = trouble.kind in {IssueKind.DATABASE, IssueKind.DISK}
         return issues.of_server(
             trouble.kind, trouble.subject_id, trouble.words, since, livemode=None if concerns_all else self._livemode
         )
 
 
-def _storage(problems: Mapping[str, str], free_bytes: int) -> Iterator[_Trouble]:
+def _storage(problems: Mapping[str, str], free_bytes: int) -> Iterator[_ServerIssue]:
     if "database" in problems:
-        yield _Trouble(Kind.DATABASE, "database", f"The database fails: {problems['database']}.")
+        yield _ServerIssue(IssueKind.DATABASE, "database", f"The database fails: {problems['database']}.")
     if free_bytes < LEAST_FREE_BYTES:
         left = f"{free_bytes // 2**20} MiB are left"
-        yield _Trouble(Kind.DISK, "disk", f"The disk of the database is almost full: {left}.")
+        yield _ServerIssue(IssueKind.DISK, "disk", f"The disk of the database is almost full: {left}.")
 
 
-async def _refusal(offer: Offer, coin: str) -> str | None:
+async def _refusal(offer: PaymentMethods, coin: str) -> str | None:
     """Return why there is no price of a coin, or None."""
     try:
         await offer.prices.rate(coin, _CURRENCY)

@@ -13,7 +13,7 @@ from crypto_checkout.services.checkout.payment_methods import Wallet
 AHEAD = 64
 
 
-class GivenOut(Protocol):
+class GivenOutRecord(Protocol):
     """Remembers how far addresses were given out, beside the database; see `store.data_folder.given_out`."""
 
     def note(self, wallet_id: str, index: int) -> None:
@@ -23,7 +23,7 @@ class GivenOut(Protocol):
 class Addresses:
     """A wallet whose next addresses are ready; use it from any thread, and `close` it at the end."""
 
-    def __init__(self, wallet: Wallet, given_out: GivenOut) -> None:
+    def __init__(self, wallet: Wallet, given_out: GivenOutRecord) -> None:
         self._wallet = wallet
         self._given_out = given_out
         self._ready: dict[int, Address] = {}

@@ -16,14 +16,14 @@ from enum import Enum, auto
 from crypto_checkout.core.assets import Choice
 from crypto_checkout.core.checkout.session import Session, Status
 from crypto_checkout.core.errors import ResourceNotFound, UnsupportedAsset, WalletNotConfigured
-from crypto_checkout.services.checkout.payment_methods import Offers
-from crypto_checkout.services.checkout.quotes import Priced, Quote, Quoting
+from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
+from crypto_checkout.services.checkout.quotes import Priced, Quote, Quotes
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors, payments, unmatched
 
 
-class Outcome(Enum):
+class ChoiceOutcome(Enum):
     """What came of a choice."""
 
     CHOSEN = auto()
@@ -35,24 +35,24 @@ class Outcome(Enum):
     """The session is paid, or its time is over."""
 
 
-class Choosing:
+class AssetChoices:
     """The choices of payers in both modes."""
 
-    def __init__(self, db: Database, offers: Offers) -> None:
+    def __init__(self, db: Database, offers: PaymentMethodsByMode) -> None:
         self._db = db
         self._offers = offers
-        self._quoting = Quoting(offers)
+        self._quoting = Quotes(offers)
 
     async def options(self, session_id: str) -> tuple[Choice, ...]:
         """Return what can be chosen today. Raises ResourceNotFound."""
         session = await self._db.read(lambda unit: _found(unit, session_id))
         return self._offers.of(session.livemode).offered(session.choices)
 
-    async def state(self, session_id: str) -> Outcome | None:
+    async def state(self, session_id: str) -> ChoiceOutcome | None:
         """Tell what stands in the way of a choice; None for nothing. Raises ResourceNotFound."""
         return await self._db.read(lambda unit: self._obstacle(unit, _found(unit, session_id)))
 
-    async def choose(self, session_id: str, choice: Choice, seen: Choice | None) -> Outcome:
+    async def choose(self, session_id: str, choice: Choice, seen: Choice | None) -> ChoiceOutcome:
         """Quote the price in an asset and make it the session's, unless something stands in the way.
 
         `seen` is what was chosen when the payer was asked, None for nothing. Repeating is safe: what is chosen already
@@ -69,25 +69,25 @@ class Choosing:
             named = f"{choice.symbol[:20]} on chain {choice.chain_id}"
             raise UnsupportedAsset(f"Session {session_id} doesn't take {named}.")
         if _chosen(session) == choice:
-            return Outcome.CHOSEN
+            return ChoiceOutcome.CHOSEN
         priced = Priced(session.livemode, session.fiat, is_from_link=session.link_id is not None)
         quote = await self._quoting.quote(priced, choice.chain_id, choice.symbol)
         return await self._db.write(lambda unit: self._store(unit, session_id, quote, seen))
 
-    def _store(self, unit: WriteUnit, session_id: str, quote: Quote, seen: Choice | None) -> Outcome:
+    def _store(self, unit: WriteUnit, session_id: str, quote: Quote, seen: Choice | None) -> ChoiceOutcome:
         session = _found(unit, session_id)
         if _chosen(session) == quote.asset.choice:
-            return Outcome.CHOSEN
+            return ChoiceOutcome.CHOSEN
         obstacle = self._obstacle(unit, session)
         if obstacle is not None:
             return obstacle
         if _chosen(session) != seen:
-            return Outcome.OUTDATED
+            return ChoiceOutcome.OUTDATED
         tip = cursors.tip(unit, quote.chain.id)
         if tip is None:
             raise WalletNotConfigured(f"{quote.chain.name} takes no payments yet: nobody watches it.")
         if tip.time >= session.terms.expires_at:
-            return Outcome.CLOSED
+            return ChoiceOutcome.CLOSED
         chosen = replace(
             session,
             asset=quote.asset,
@@ -98,14 +98,14 @@ class Choosing:
             updated_at=unit.now,
         )
         store.choose(unit, chosen)
-        return Outcome.CHOSEN
+        return ChoiceOutcome.CHOSEN
 
-    def _obstacle(self, unit: ReadUnit, session: Session) -> Outcome | None:
+    def _obstacle(self, unit: ReadUnit, session: Session) -> ChoiceOutcome | None:
         if payments.has_any(unit, session.id) or unmatched.has_any(unit, session.id):
-            return Outcome.LOCKED
+            return ChoiceOutcome.LOCKED
         now = self._offers.chain_time(session.livemode, unit.now)
         if session.status is not Status.PENDING or now >= session.terms.expires_at:
-            return Outcome.CLOSED
+            return ChoiceOutcome.CLOSED
         return None
 
 

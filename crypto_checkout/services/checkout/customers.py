@@ -10,13 +10,13 @@ from crypto_checkout.core.errors import InvalidBody, ResourceNotFound
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import CustomerResource
 from crypto_checkout.core.webhooks.events import EventType
-from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import customers as store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 
 
 @dataclass(frozen=True, slots=True)
-class NewCustomer:
+class CustomerRequest:
     """What the merchant says of a new customer."""
 
     email: str
@@ -27,11 +27,11 @@ class NewCustomer:
 class Customers:
     """The customers of both modes."""
 
-    def __init__(self, db: Database, events: Events) -> None:
+    def __init__(self, db: Database, events: Outbox) -> None:
         self._db = db
         self._events = events
 
-    def create(self, livemode: bool, new: NewCustomer) -> Callable[[WriteUnit], CustomerResource]:
+    def create(self, livemode: bool, new: CustomerRequest) -> Callable[[WriteUnit], CustomerResource]:
         """Return the unit that stores a new customer. It raises InvalidBody for an email that is taken."""
 
         def make(unit: WriteUnit) -> CustomerResource:
@@ -76,7 +76,7 @@ class Customers:
         return await self._db.read(lambda unit: store.page(unit, livemode, email, number, limit))
 
 
-def touch(unit: WriteUnit, events: Events, livemode: bool, email: str) -> None:
+def touch(unit: WriteUnit, events: Outbox, livemode: bool, email: str) -> None:
     """Note that somebody with this email has paid: make the customer, or bring its time up to date."""
     known = store.by_email(unit, livemode, email)
     if known is not None:
@@ -94,7 +94,7 @@ def touch(unit: WriteUnit, events: Events, livemode: bool, email: str) -> None:
     _recorded(unit, events, EventType.CUSTOMER_CREATED, customer)
 
 
-def _recorded(unit: WriteUnit, events: Events, event_type: EventType, customer: Customer) -> CustomerResource:
+def _recorded(unit: WriteUnit, events: Outbox, event_type: EventType, customer: Customer) -> CustomerResource:
     resource = render.customer(customer)
     events.record(unit, event_type, resource)
     return resource

@@ -12,9 +12,9 @@ from crypto_checkout.core.errors import ResourceNotFound, SessionNotOpen
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.services.checkout import customers
-from crypto_checkout.services.checkout.payment_methods import Offers
+from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
 from crypto_checkout.services.checkout.sessions import Sessions
-from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors, payments
@@ -24,7 +24,7 @@ _CAN_ACCEPT = (Status.UNDERPAID, Status.OVERPAID, Status.PAID_LATE, Status.EXPIR
 
 
 @dataclass(frozen=True, slots=True)
-class Decisions:
+class AllowedDecisions:
     """What the merchant may decide about a session as it stands; `accepted_units` is what accepting would take."""
 
     can_expire: bool
@@ -32,16 +32,16 @@ class Decisions:
     accepted_units: int
 
 
-def decisions(unit: ReadUnit, session: Session) -> Decisions:
-    """Return what `Settling` would do for a session now."""
+def decisions(unit: ReadUnit, session: Session) -> AllowedDecisions:
+    """Return what `Decisions` would do for a session now."""
     units = _confirmed(unit, session)
-    return Decisions(session.status in _CAN_CLOSE, session.status in _CAN_ACCEPT and units > 0, units)
+    return AllowedDecisions(session.status in _CAN_CLOSE, session.status in _CAN_ACCEPT and units > 0, units)
 
 
-class Settling:
+class Decisions:
     """The merchant's decisions in both modes."""
 
-    def __init__(self, sessions: Sessions, offers: Offers, events: Events) -> None:
+    def __init__(self, sessions: Sessions, offers: PaymentMethodsByMode, events: Outbox) -> None:
         self._sessions = sessions
         self._offers = offers
         self._events = events

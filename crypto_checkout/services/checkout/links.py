@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 from crypto_checkout.core import ids
 from crypto_checkout.core.assets import Choice
-from crypto_checkout.core.checkout.link import Link, Usage
+from crypto_checkout.core.checkout.link import Link, LinkUsage
 from crypto_checkout.core.errors import InvalidBody, ResourceNotFound
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import DeletedResource, LinkResource
 from crypto_checkout.core.webhooks.events import EventType
-from crypto_checkout.services.checkout.payment_methods import Offers
-from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
+from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store import paging
 from crypto_checkout.store.checkout import links as store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
@@ -23,7 +23,7 @@ _SLUG_BYTES = 10
 
 
 @dataclass(frozen=True, slots=True)
-class NewLink:
+class LinkRequest:
     """What the merchant says of a new link."""
 
     title: str
@@ -41,13 +41,13 @@ class NewLink:
 class Links:
     """The payment links of both modes."""
 
-    def __init__(self, db: Database, offers: Offers, events: Events, *, public_url: str) -> None:
+    def __init__(self, db: Database, offers: PaymentMethodsByMode, events: Outbox, *, public_url: str) -> None:
         self._db = db
         self._offers = offers
         self._events = events
         self._public_url = public_url
 
-    def create(self, livemode: bool, new: NewLink) -> Callable[[WriteUnit], LinkResource]:
+    def create(self, livemode: bool, new: LinkRequest) -> Callable[[WriteUnit], LinkResource]:
         """Return the unit that stores a new link.
 
         Raises UnsupportedChain, UnsupportedAsset or WalletNotConfigured when it could never be paid, and InvalidBody
@@ -82,12 +82,12 @@ class Links:
         """Return a link. Raises ResourceNotFound."""
         return render.link(await self._db.read(lambda unit: _found(unit, link_id, livemode)), self._public_url)
 
-    async def listed(self, livemode: bool, active: bool | None, window: paging.Window) -> paging.Page[LinkResource]:
+    async def listed(self, livemode: bool, active: bool | None, window: paging.Window) -> paging.ListPage[LinkResource]:
         """Return a page of links."""
         found = await self._db.read(lambda unit: store.listed(unit, livemode, active, window))
         return found.map(lambda link: render.link(link, self._public_url))
 
-    async def usage(self, livemode: bool, link_ids: Iterable[str]) -> dict[str, Usage]:
+    async def usage(self, livemode: bool, link_ids: Iterable[str]) -> dict[str, LinkUsage]:
         """Return what became of the sessions of some links of a mode, by the links' ids."""
         return await self._db.read(lambda unit: {each: store.usage(unit, each, livemode) for each in link_ids})
 
@@ -129,7 +129,7 @@ class Links:
         """Return the link behind a public address, of either mode."""
         return await self._db.read(lambda unit: store.by_slug(unit, slug))
 
-    def _check(self, livemode: bool, link: Link | NewLink) -> None:
+    def _check(self, livemode: bool, link: Link | LinkRequest) -> None:
         offer = self._offers.of(livemode)
         if link.assets and (link.chain_id is not None or link.asset is not None):
             raise InvalidBody(

@@ -40,7 +40,7 @@ class Tier:
 
 
 @dataclass(frozen=True, slots=True)
-class OfferedChain:
+class AcceptedChain:
     """A chain that payers can use; the first of `assets` is its native coin, and what is meant when none is named.
 
     `tiers` ask for more than the usual `confirmations` where more is at stake. `wallet_rpc_url` is a node that payers'
@@ -81,7 +81,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class PaymentMethods:
     """One mode's side of the shop. `chain_time` turns the time into the chain's, which may run ahead in test mode.
 
     `unready` names the chains whose next address can't be given out yet, with the reason; it is shared with
@@ -91,14 +91,14 @@ class Offer:
 
     livemode: bool
     wallet: Wallet
-    chains: tuple[OfferedChain, ...]
+    chains: tuple[AcceptedChain, ...]
     prices: Prices
     policy: Policy
     chain_time: Callable[[datetime], datetime]
     unready: Mapping[int, str] = field(default_factory=dict)
     unready_tokens: Mapping[tuple[int, Address], str] = field(default_factory=dict)
 
-    def chain(self, chain_id: int | None) -> OfferedChain:
+    def chain(self, chain_id: int | None) -> AcceptedChain:
         """Return a chain by its id, the first for None. Raises UnsupportedChain."""
         if chain_id is None:
             return self.chains[0]
@@ -125,7 +125,7 @@ class Offer:
         known = {asset.choice for chain in self.chains for asset in chain.assets}
         return tuple(choice for choice in choices if choice in known)
 
-    def check_ready(self, chain: OfferedChain, asset: Asset) -> None:
+    def check_ready(self, chain: AcceptedChain, asset: Asset) -> None:
         """Refuse while addresses of this chain can't be given out safely, or a token isn't known to be right.
 
         Raises WalletNotConfigured.
@@ -140,13 +140,13 @@ class Offer:
             )
 
 
-class Offers:
+class PaymentMethodsByMode:
     """The offer of each mode; a mode that isn't configured has none."""
 
-    def __init__(self, offers: Collection[Offer]) -> None:
+    def __init__(self, offers: Collection[PaymentMethods]) -> None:
         self._by_mode = {offer.livemode: offer for offer in offers}
 
-    def of(self, livemode: bool) -> Offer:
+    def of(self, livemode: bool) -> PaymentMethods:
         """Return a mode's offer. Raises WalletNotConfigured where it has none."""
         offer = self._by_mode.get(livemode)
         if offer is not None:
@@ -166,6 +166,6 @@ class Offers:
         offer = self._by_mode.get(livemode)
         return now if offer is None else offer.chain_time(now)
 
-    def all_chains(self) -> dict[int, OfferedChain]:
+    def all_chains(self) -> dict[int, AcceptedChain]:
         """Return the chains of all modes by their id."""
         return {chain.id: chain for offer in self._by_mode.values() for chain in offer.chains}

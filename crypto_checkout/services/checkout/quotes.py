@@ -16,7 +16,7 @@ from crypto_checkout.core.errors import AmountTooSmall, CheckoutError, PriceUnav
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.public import render
 from crypto_checkout.log import get_logger
-from crypto_checkout.services.checkout.payment_methods import Offer, OfferedChain, Offers
+from crypto_checkout.services.checkout.payment_methods import AcceptedChain, PaymentMethods, PaymentMethodsByMode
 
 log = get_logger("quotes")
 
@@ -40,8 +40,8 @@ class Priced:
 class Quote:
     """A price in a coin, and what it was made of. `eth_price_usd` is the native coin's, None for tokens."""
 
-    offer: Offer
-    chain: OfferedChain
+    offer: PaymentMethods
+    chain: AcceptedChain
     asset: Asset
     fiat: Fiat
     rate: Rate
@@ -62,10 +62,10 @@ class Quote:
         )
 
 
-class Quoting:
+class Quotes:
     """Quotes in both modes."""
 
-    def __init__(self, offers: Offers) -> None:
+    def __init__(self, offers: PaymentMethodsByMode) -> None:
         self._offers = offers
         self._complained_at = -math.inf
 
@@ -118,14 +118,14 @@ class Quoting:
             log.warning("no price, so no sessions", error=str(error))
 
 
-async def _usd(offer: Offer, asset: Asset, rate: Rate) -> Decimal | None:
+async def _usd(offer: PaymentMethods, asset: Asset, rate: Rate) -> Decimal | None:
     """Return what the native coin costs in dollars; None for tokens."""
     if not asset.is_native:
         return None
     return (rate if rate.quote == "USD" else await offer.prices.rate(asset.symbol, "USD")).value
 
 
-async def _rate(offer: Offer, asset: Asset, wanted: Priced) -> Rate:
+async def _rate(offer: PaymentMethods, asset: Asset, wanted: Priced) -> Rate:
     try:
         rate = await offer.prices.rate("USD" if asset.usd_pegged else asset.symbol, wanted.fiat.currency)
     except UnsupportedAsset as error:

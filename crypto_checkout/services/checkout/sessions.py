@@ -22,9 +22,9 @@ from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.webhooks.events import EventType
-from crypto_checkout.services.checkout.payment_methods import Offer, Offers, Wallet
-from crypto_checkout.services.checkout.quotes import Priced, Quote, Quoting
-from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.services.checkout.payment_methods import PaymentMethods, PaymentMethodsByMode, Wallet
+from crypto_checkout.services.checkout.quotes import Priced, Quote, Quotes
+from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store import paging
 from crypto_checkout.store.checkout import links, totals, wallets
 from crypto_checkout.store.checkout import sessions as store
@@ -36,7 +36,7 @@ _ONGOING = frozenset({Status.PENDING, Status.DETECTED, Status.UNDERPAID})
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SessionRequest:
     """What is asked for: exactly one of `link_id` and `fiat`. What is None comes from the link, or is the default.
 
     With `assets` the payer chooses, and `chain_id` and `asset` are None. Those on chains that take no payments yet are
@@ -59,14 +59,14 @@ class Wanted:
 class Sessions:
     """The sessions of both modes."""
 
-    def __init__(self, db: Database, offers: Offers, events: Events, *, public_url: str) -> None:
+    def __init__(self, db: Database, offers: PaymentMethodsByMode, events: Outbox, *, public_url: str) -> None:
         self._db = db
         self._offers = offers
-        self._quoting = Quoting(offers)
+        self._quoting = Quotes(offers)
         self._events = events
         self._public_url = public_url
 
-    async def prepare(self, livemode: bool, wanted: Wanted) -> Callable[[WriteUnit], SessionResource]:
+    async def prepare(self, livemode: bool, wanted: SessionRequest) -> Callable[[WriteUnit], SessionResource]:
         """Quote a price, and return the unit that stores a session at it.
 
         Raises:
@@ -90,7 +90,7 @@ class Sessions:
             quote = await self._quoting.quote(priced, wanted.chain_id, wanted.asset)
         return lambda unit: self._make(unit, wanted, quote)
 
-    async def create(self, livemode: bool, wanted: Wanted) -> SessionResource:
+    async def create(self, livemode: bool, wanted: SessionRequest) -> SessionResource:
         """Make a session; see `prepare`."""
         return await self._db.write(await self.prepare(livemode, wanted))
 
@@ -132,11 +132,11 @@ class Sessions:
         return await self._db.read(read)
 
     async def listed(
-        self, livemode: bool, wanted: store.Filter, window: paging.Window, *, text: str = ""
-    ) -> paging.Page[SessionResource]:
+        self, livemode: bool, wanted: store.SessionFilter, window: paging.Window, *, text: str = ""
+    ) -> paging.ListPage[SessionResource]:
         """Return a page of sessions; with a text, of those that it means (`store.reporting.search`)."""
 
-        def read(unit: ReadUnit) -> paging.Page[SessionResource]:
+        def read(unit: ReadUnit) -> paging.ListPage[SessionResource]:
             page = search.found(unit, livemode, text, wanted, window)
             paid = payments.of_sessions(unit, page.items)
             tips = {chain_id: cursors.tip(unit, chain_id) for chain_id in {each.asset.chain_id for each in page.items}}
@@ -146,11 +146,11 @@ class Sessions:
 
         return await self._db.read(read)
 
-    async def count(self, livemode: bool, wanted: store.Filter, *, text: str = "") -> search.Count:
+    async def count(self, livemode: bool, wanted: store.SessionFilter, *, text: str = "") -> search.Count:
         """Return how many sessions there are: all of a mode exactly, others as far as counting them is quick."""
 
         def read(unit: ReadUnit) -> search.Count:
-            if not text.strip() and wanted == store.Filter():
+            if not text.strip() and wanted == store.SessionFilter():
                 return search.Count(totals.sessions_made(unit, livemode), is_exact=True)
             return search.count(unit, livemode, text, wanted)
 
@@ -161,7 +161,7 @@ class Sessions:
         of_session = payments.of_session(unit, session)
         return render.session(session, of_session, cursors.tip(unit, session.asset.chain_id), self._public_url)
 
-    def _make(self, unit: WriteUnit, wanted: Wanted, quote: Quote) -> SessionResource:
+    def _make(self, unit: WriteUnit, wanted: SessionRequest, quote: Quote) -> SessionResource:
         if wanted.link_id is not None:
             _open_link(unit, wanted.link_id, quote.offer.livemode)  # it may have been switched off since the quote
         tip = cursors.tip(unit, quote.chain.id)
@@ -202,20 +202,20 @@ class Sessions:
         return resource
 
 
-def _expires_at(now: datetime, wanted: Wanted, quote: Quote, tip: Tip) -> datetime:
+def _expires_at(now: datetime, wanted: SessionRequest, quote: Quote, tip: Tip) -> datetime:
     """Return until when a session can be paid: by the chain's time where ours is behind what it will be judged by."""
     ttl_seconds = wanted.expires_in_seconds or quote.offer.policy.ttl_seconds
     return max(quote.offer.chain_time(now), tip.time) + timedelta(seconds=ttl_seconds)
 
 
-def _usable(unit: ReadUnit, choices: Sequence[Choice], offer: Offer) -> tuple[Choice, ...]:
+def _usable(unit: ReadUnit, choices: Sequence[Choice], offer: PaymentMethods) -> tuple[Choice, ...]:
     """Keep what is on chains that take payments: the address has to be safe to give out on each of them."""
     return tuple(
         each for each in choices if each.chain_id not in offer.unready and cursors.tip(unit, each.chain_id) is not None
     )
 
 
-def _from_link(unit: ReadUnit, wanted: Wanted, offer: Offer) -> Wanted:
+def _from_link(unit: ReadUnit, wanted: SessionRequest, offer: PaymentMethods) -> SessionRequest:
     """Fill in what a link says.
 
     Its coin stays the wanted one on another chain too: a chain that doesn't have it is refused, rather than paid in
@@ -236,7 +236,7 @@ def _from_link(unit: ReadUnit, wanted: Wanted, offer: Offer) -> Wanted:
     )
 
 
-def _fitting(link: Link, wanted: Wanted, offer: Offer) -> tuple[Choice, ...]:
+def _fitting(link: Link, wanted: SessionRequest, offer: PaymentMethods) -> tuple[Choice, ...]:
     """Return what of a link's choice can be paid today; with a chain or an asset wanted, the first that fits.
 
     What the configuration lost since the link was made is left out, as long as anything is left.

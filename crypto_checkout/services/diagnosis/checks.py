@@ -6,16 +6,16 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from crypto_checkout.core.assets import TokenFacts
-from crypto_checkout.core.diagnosis.checks import Diagnosis, fail, ok, warn
+from crypto_checkout.core.diagnosis.checks import Check, fail, ok, warn
 from crypto_checkout.core.diagnosis.explanation import span
-from crypto_checkout.core.diagnosis.rpc_usage import Usage
+from crypto_checkout.core.diagnosis.rpc_usage import RpcUsage
 from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.services.ledger.token_check import ConfiguredToken, contradiction
 from crypto_checkout.services.upkeep.rpc_usage import KEPT_DAYS
 from crypto_checkout.store import rpc_usage
 from crypto_checkout.store.database import ReadUnit
 from crypto_checkout.store.ledger.cursors import Cursor
-from crypto_checkout.store.rpc_usage import DayOfUse
+from crypto_checkout.store.rpc_usage import DailyUsage
 from crypto_checkout.store.webhooks import deliveries, endpoints
 
 _MOST_LAG_BLOCKS = 2
@@ -25,7 +25,7 @@ _OLD_HEAD = timedelta(minutes=5)
 _MONTH_DAYS = 30
 
 
-class Probed(Protocol):
+class ProviderProbe(Protocol):
     """What one provider showed; see `chain.evm.probe`."""
 
     @property
@@ -53,7 +53,7 @@ class Probed(Protocol):
         """What would be nice and it can't do."""
 
 
-def of_providers(chain: str, key: str, probed: Sequence[Probed], hashes: Mapping[str, str]) -> list[Diagnosis]:
+def of_providers(chain: str, key: str, probed: Sequence[ProviderProbe], hashes: Mapping[str, str]) -> list[Check]:
     """Judge each provider of a chain; `key` names the chain in the file.
 
     `hashes` has the block that each shows at the same height, by `place host`, to tell who is on a fork.
@@ -75,7 +75,7 @@ def of_providers(chain: str, key: str, probed: Sequence[Probed], hashes: Mapping
     return found
 
 
-def _of_provider(name: str, key: str, probed: Probed, newest: int) -> Diagnosis:
+def _of_provider(name: str, key: str, probed: ProviderProbe, newest: int) -> Check:
     if probed.problem is not None or probed.head is None:
         return fail(name, probed.problem or "it shows no block", f"Check {key}: the URL, its key, and its plan.")
     state = f"block {probed.head.number:,} in {probed.milliseconds} ms"
@@ -89,7 +89,7 @@ def _of_provider(name: str, key: str, probed: Probed, newest: int) -> Diagnosis:
     return ok(name, f"{state}{lacking}")
 
 
-def of_clock(chain: str, head: Header, now: datetime) -> Diagnosis:
+def of_clock(chain: str, head: Header, now: datetime) -> Check:
     """Compare this machine's clock with the time of a chain's newest block."""
     name, ahead = f"{chain}: clock", head.time - now
     if ahead > _CLOCK_BEHIND:
@@ -107,7 +107,7 @@ def of_clock(chain: str, head: Header, now: datetime) -> Diagnosis:
     return ok(name, f"the newest block is {span(ahead)} old")
 
 
-def of_cursor(chain: str, head: Header, cursor: Cursor | None) -> Diagnosis:
+def of_cursor(chain: str, head: Header, cursor: Cursor | None) -> Check:
     """Tell how far the server has processed a chain."""
     name = f"{chain}: processed"
     if cursor is None:
@@ -119,7 +119,7 @@ def of_cursor(chain: str, head: Header, cursor: Cursor | None) -> Diagnosis:
     return ok(name, f"block {cursor.number:,}, {behind} behind")
 
 
-def of_token(chain: str, token: ConfiguredToken, facts: TokenFacts) -> Diagnosis:
+def of_token(chain: str, token: ConfiguredToken, facts: TokenFacts) -> Check:
     """Compare a token of the configuration with what its contract says."""
     name = f"{chain}: {token.asset.symbol}"
     problem = contradiction(token, facts)
@@ -138,7 +138,7 @@ def of_token(chain: str, token: ConfiguredToken, facts: TokenFacts) -> Diagnosis
 # --- the ledger ------------------------------------------------------------------------------------------------------
 
 
-def of_endpoints(unit: ReadUnit) -> list[Diagnosis]:
+def of_endpoints(unit: ReadUnit) -> list[Check]:
     """Judge the webhook endpoints of both modes."""
     found = []
     for livemode in (True, False):
@@ -158,11 +158,11 @@ def of_endpoints(unit: ReadUnit) -> list[Diagnosis]:
     return found or [ok("webhooks", "there is no endpoint")]
 
 
-def of_usage(unit: ReadUnit, names: Mapping[int, str]) -> list[Diagnosis]:
+def of_usage(unit: ReadUnit, names: Mapping[int, str]) -> list[Check]:
     """Tell how much each provider was asked today, on a usual day, and what that makes in a month."""
     today = unit.now.date()
     days = rpc_usage.since(unit, today - timedelta(days=KEPT_DAYS - 1))
-    by_provider = defaultdict[tuple[int, str], list[DayOfUse]](list)
+    by_provider = defaultdict[tuple[int, str], list[DailyUsage]](list)
     for day in days:
         by_provider[day.chain_id, day.provider].append(day)
     return [
@@ -171,14 +171,14 @@ def of_usage(unit: ReadUnit, names: Mapping[int, str]) -> list[Diagnosis]:
     ]
 
 
-def _used(days: Sequence[DayOfUse], now: datetime) -> str:
-    today = sum((day.usage for day in days if day.day == now.date()), Usage())
+def _used(days: Sequence[DailyUsage], now: datetime) -> str:
+    today = sum((day.usage for day in days if day.day == now.date()), RpcUsage())
     whole = [day.usage for day in days if day.day < now.date()]
     said = f"today {_amount(today)}"
     if not whole:
         return f"{said}; a plan's limit can be compared after a whole day"
-    usual = sum(whole, Usage())
-    a_month = Usage(
+    usual = sum(whole, RpcUsage())
+    a_month = RpcUsage(
         usual.calls * _MONTH_DAYS // len(whole),
         usual.bytes_sent * _MONTH_DAYS // len(whole),
         usual.bytes_received * _MONTH_DAYS // len(whole),
@@ -187,5 +187,5 @@ def _used(days: Sequence[DayOfUse], now: datetime) -> str:
     return f"{said}; at most {most:,} calls a day; {_amount(a_month)} a month: compare that with your plan"
 
 
-def _amount(usage: Usage) -> str:
+def _amount(usage: RpcUsage) -> str:
     return f"{usage.calls:,} calls, {(usage.bytes_sent + usage.bytes_received) / 1e6:,.1f} MB"

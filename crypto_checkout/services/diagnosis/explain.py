@@ -17,12 +17,19 @@ from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address, checksum, parse
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.diagnosis import explain_session, explain_transaction
-from crypto_checkout.core.diagnosis.explain_session import Past
-from crypto_checkout.core.diagnosis.explain_transaction import Evidence, Seen
-from crypto_checkout.core.diagnosis.explanation import Explanation, Known, Outcome, Place, Reason, Recorded
+from crypto_checkout.core.diagnosis.explain_session import SessionChange
+from crypto_checkout.core.diagnosis.explain_transaction import ObservedTransaction, TransactionEvidence
+from crypto_checkout.core.diagnosis.explanation import (
+    ChainContext,
+    Explanation,
+    PaymentOutcome,
+    Place,
+    Reason,
+    RecordedPayment,
+)
 from crypto_checkout.core.errors import RecoverableError
 from crypto_checkout.core.ledger.payment import Transfer
-from crypto_checkout.services.checkout.payment_methods import OfferedChain
+from crypto_checkout.services.checkout.payment_methods import AcceptedChain
 from crypto_checkout.store import paging
 from crypto_checkout.store.checkout import sessions
 from crypto_checkout.store.database import Database, ReadUnit
@@ -36,32 +43,32 @@ _ADDRESS = re.compile(r"0[xX][0-9a-fA-F]{40}")
 _SESSION = re.compile(r"cs_[0-9A-Za-z]+")
 
 
-class Chain(Protocol):
+class TransactionReader(Protocol):
     """What is asked of a chain; see `chain.evm.chain` and `chain.sandbox.chain`."""
 
-    async def transaction(self, tx_hash: str) -> Seen | None:
+    async def transaction(self, tx_hash: str) -> ObservedTransaction | None:
         """Return what a transaction did; None where nobody knows it. Raises RecoverableError."""
 
     async def confirm(self, transfers: Sequence[Transfer]) -> None:
         """Return once enough providers have shown these transfers. Raises ProviderFailed."""
 
 
-class NotUnderstood(ValueError):
+class UnknownSubject(ValueError):
     """What was asked about is no transaction, no address and no session."""
 
 
 @dataclass(frozen=True, slots=True)
-class Configured:
+class ConfiguredChain:
     """A chain that can be asked; where payments above a price need several providers, `chain.confirm` asks them."""
 
-    chain: Chain
-    offered: OfferedChain
+    chain: TransactionReader
+    offered: AcceptedChain
 
 
-class Explain:
+class Explainer:
     """Explains; `configured` are the chains of both modes by their ids."""
 
-    def __init__(self, db: Database, configured: Mapping[int, Configured]) -> None:
+    def __init__(self, db: Database, configured: Mapping[int, ConfiguredChain]) -> None:
         self._db = db
         self._configured = configured
         self._places = {chain_id: Place(c.offered.name, c.offered.assets) for chain_id, c in configured.items()}
@@ -79,7 +86,7 @@ class Explain:
             return await self.address(parse(subject), livemode)
         if _SESSION.fullmatch(subject):
             return await self.session(subject, livemode)
-        raise NotUnderstood(
+        raise UnknownSubject(
             f'"{subject[:80]}" is nothing to explain: write a transaction (0x and 64 digits), an address (0x and 40), '
             "or a session (cs_…)."
         )
@@ -93,7 +100,7 @@ class Explain:
 
         return await self._db.read(read) or Explanation(
             f"session {session_id}",
-            Outcome.UNKNOWN,
+            PaymentOutcome.UNKNOWN,
             Reason.NOT_FOUND,
             "No such session is known here.",
             "crypto-checkout sessions list shows them; --config FILE names another server's configuration.",
@@ -109,7 +116,7 @@ class Explain:
 
         return await self._db.read(read) or Explanation(
             f"address {shown}",
-            Outcome.UNKNOWN,
+            PaymentOutcome.UNKNOWN,
             Reason.NOT_OURS,
             "This server never gave out that address, so nothing that comes to it counts.",
             "Compare it with the session's: the payer may have copied another one. If the database was put back from "
@@ -125,16 +132,16 @@ class Explain:
 
     # --- the chains ----------------------------------------------------------------------------------------------
 
-    async def _ask_all(self, tx_hash: str) -> tuple[list[Seen], dict[int, str]]:
+    async def _ask_all(self, tx_hash: str) -> tuple[list[ObservedTransaction], dict[int, str]]:
         chain_ids = [*self._configured]
         answers = await asyncio.gather(*(self._ask(each, tx_hash) for each in chain_ids))
-        seen = [answer for answer in answers if isinstance(answer, Seen)]
+        seen = [answer for answer in answers if isinstance(answer, ObservedTransaction)]
         silent = {
             chain_id: answer for chain_id, answer in zip(chain_ids, answers, strict=True) if isinstance(answer, str)
         }
         return seen, silent
 
-    async def _ask(self, chain_id: int, tx_hash: str) -> Seen | str | None:
+    async def _ask(self, chain_id: int, tx_hash: str) -> ObservedTransaction | str | None:
         """Return what a chain shows; the reason where it can't be asked."""
         try:
             async with asyncio.timeout(_SECONDS):
@@ -144,7 +151,7 @@ class Explain:
         except RecoverableError as error:
             return str(error)
 
-    async def _disagreeing(self, evidence: Evidence, known: Known) -> dict[Transfer, str]:
+    async def _disagreeing(self, evidence: TransactionEvidence, known: ChainContext) -> dict[Transfer, str]:
         """Say of the transfers that wait to be processed where the providers don't agree on them."""
         found: dict[Transfer, str] = {}
         for seen in evidence.seen:
@@ -162,8 +169,13 @@ class Explain:
     # --- the ledger ----------------------------------------------------------------------------------------------
 
     def _evidence(
-        self, unit: ReadUnit, tx_hash: str, seen: list[Seen], silent: Mapping[int, str], livemode: bool | None
-    ) -> tuple[Evidence, Known]:
+        self,
+        unit: ReadUnit,
+        tx_hash: str,
+        seen: list[ObservedTransaction],
+        silent: Mapping[int, str],
+        livemode: bool | None,
+    ) -> tuple[TransactionEvidence, ChainContext]:
         known = self._known(unit)
         ids = [*dict.fromkeys(each for chain_id in known.tips for each in _paid_by(unit, chain_id, tx_hash))]
         named = [
@@ -180,19 +192,19 @@ class Explain:
             for session, each in self._recorded(unit, _paid_by(unit, block.chain_id, block.header.hash), livemode)
             if each.payment.transfer.tx_hash is None and each.payment.transfer.block_hash == block.header.hash
         ]
-        return Evidence(tx_hash, seen, silent, named, owners, unnamed), known
+        return TransactionEvidence(tx_hash, seen, silent, named, owners, unnamed), known
 
     def _recorded(
         self, unit: ReadUnit, session_ids: list[str], livemode: bool | None
-    ) -> list[tuple[Session, Recorded]]:
+    ) -> list[tuple[Session, RecordedPayment]]:
         found = [session for each in session_ids if (session := sessions.get(unit, each, livemode)) is not None]
         return [(session, each) for session in found for each in _ledger(unit, session)]
 
     def _session(self, unit: ReadUnit, session: Session) -> Explanation:
         return explain_session.session(session, _ledger(unit, session), _past(unit, session), self._known(unit))
 
-    def _known(self, unit: ReadUnit) -> Known:
-        return Known(self._places, cursors.tips(unit))
+    def _known(self, unit: ReadUnit) -> ChainContext:
+        return ChainContext(self._places, cursors.tips(unit))
 
 
 def _paid_by(unit: ReadUnit, chain_id: int, tx_or_block_hash: str) -> list[str]:
@@ -200,7 +212,7 @@ def _paid_by(unit: ReadUnit, chain_id: int, tx_or_block_hash: str) -> list[str]:
     return [*dict.fromkeys(each for sessions_of in found for each in sessions_of(unit, chain_id, tx_or_block_hash))]
 
 
-def _ledger(unit: ReadUnit, session: Session) -> list[Recorded]:
+def _ledger(unit: ReadUnit, session: Session) -> list[RecordedPayment]:
     return [*payments.recorded(unit, session), *unmatched.recorded(unit, session.id)]
 
 
@@ -208,9 +220,9 @@ def _of_mode(found: Mapping[Address, Session], livemode: bool | None) -> dict[Ad
     return {address: each for address, each in found.items() if livemode is None or each.livemode is livemode}
 
 
-def _past(unit: ReadUnit, session: Session) -> list[Past]:
+def _past(unit: ReadUnit, session: Session) -> list[SessionChange]:
     """Return what its events tell of a session after it was made, oldest first; old events may be gone."""
-    wanted = events.Filter(resource_id=session.id)
+    wanted = events.EventFilter(resource_id=session.id)
     page = events.bodies(unit, session.livemode, wanted, paging.Window(_MOST_EVENTS))
     past = []
     for body in reversed(page.items):
@@ -218,7 +230,7 @@ def _past(unit: ReadUnit, session: Session) -> list[Past]:
         data = event["data"]
         received = data["amountReceived"]
         past.append(
-            Past(
+            SessionChange(
                 at=moments.from_text(event["createdAt"]),
                 type=event["type"],
                 status=data["status"],

@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from crypto_checkout.core.checkout.customer import Customer
 from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.checkout.session import Session
-from crypto_checkout.core.diagnosis.explanation import Known, Place
+from crypto_checkout.core.diagnosis.explanation import ChainContext, Place
 from crypto_checkout.core.errors import ResourceNotFound
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import AmountResource, DeliveryResource, SessionResource
-from crypto_checkout.services.checkout.decisions import Decisions, decisions
-from crypto_checkout.services.checkout.payment_methods import Offers
+from crypto_checkout.services.checkout.decisions import AllowedDecisions, decisions
+from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
 from crypto_checkout.services.checkout.sessions import Sessions
 from crypto_checkout.store import paging
 from crypto_checkout.store.checkout import customers, links, sessions
 from crypto_checkout.store.database import Database, ReadUnit
 from crypto_checkout.store.ledger import unmatched
-from crypto_checkout.store.ledger.unmatched import Unmatched
+from crypto_checkout.store.ledger.unmatched import UnmatchedPayment
 from crypto_checkout.store.webhooks import deliveries, endpoints
 
 MOST_DELIVERIES = 50
@@ -29,16 +29,16 @@ MOST_DELIVERIES = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Stray:
+class UnmatchedAmount:
     """Money that reached a session's address unasked; `coins` says how much in words."""
 
-    money: Unmatched
+    money: UnmatchedPayment
     coins: str
     chain_name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class DeliveryDetail:
     """A delivery, and the URL that it goes to."""
 
     delivery: DeliveryResource
@@ -46,30 +46,32 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Dossier:
+class PaymentDetail:
     """A session and what belongs to it; `acceptable` is what accepting it would take."""
 
     session: SessionResource
-    decisions: Decisions
+    decisions: AllowedDecisions
     acceptable: AmountResource
     link: Link | None
     customer: Customer | None
-    strays: Sequence[Stray]
-    sent: Sequence[Sent]
+    strays: Sequence[UnmatchedAmount]
+    sent: Sequence[DeliveryDetail]
 
 
-class Dossiers:
+class PaymentDetails:
     """The dossiers of both modes."""
 
-    def __init__(self, db: Database, sessions: Sessions, offers: Offers) -> None:
+    def __init__(self, db: Database, sessions: Sessions, offers: PaymentMethodsByMode) -> None:
         self._db = db
         self._sessions = sessions
-        self._known = Known({each.id: Place(each.name, each.assets) for each in offers.all_chains().values()}, {})
+        self._known = ChainContext(
+            {each.id: Place(each.name, each.assets) for each in offers.all_chains().values()}, {}
+        )
 
-    async def of(self, livemode: bool, session_id: str) -> Dossier:
+    async def of(self, livemode: bool, session_id: str) -> PaymentDetail:
         """Return what is known of a session. Raises ResourceNotFound."""
 
-        def read(unit: ReadUnit) -> Dossier:
+        def read(unit: ReadUnit) -> PaymentDetail:
             session = sessions.get(unit, session_id, livemode)
             if session is None:
                 raise ResourceNotFound(f"There is no checkout session {session_id[:40]} in this mode.")
@@ -77,16 +79,16 @@ class Dossiers:
 
         return await self._db.read(read)
 
-    async def strays(self, livemode: bool, window: paging.Window) -> paging.Page[Stray]:
+    async def strays(self, livemode: bool, window: paging.Window) -> paging.ListPage[UnmatchedAmount]:
         """Return a page of all money that nobody asked for, in canonical blocks."""
         page = await self._db.read(lambda unit: unmatched.listed(unit, livemode, window))
         return page.map(self._stray)
 
-    def _gathered(self, unit: ReadUnit, session: Session) -> Dossier:
+    def _gathered(self, unit: ReadUnit, session: Session) -> PaymentDetail:
         livemode, email = session.livemode, session.customer_email
         urls = {each.id: each.url for each in endpoints.all_of(unit, livemode)}
         may = decisions(unit, session)
-        return Dossier(
+        return PaymentDetail(
             session=self._sessions.describe(unit, session),
             decisions=may,
             acceptable=render.amount(session.asset, may.accepted_units),
@@ -94,11 +96,11 @@ class Dossiers:
             customer=None if email is None else customers.by_email(unit, livemode, email),
             strays=[self._stray(each) for each in unmatched.of_session(unit, session.id) if each.payment.canonical],
             sent=[
-                Sent(render.delivery(each), urls[each.endpoint_id])
+                DeliveryDetail(render.delivery(each), urls[each.endpoint_id])
                 for each in deliveries.of_resource(unit, livemode, session.id, MOST_DELIVERIES)
             ],
         )
 
-    def _stray(self, money: Unmatched) -> Stray:
+    def _stray(self, money: UnmatchedPayment) -> UnmatchedAmount:
         coins = self._known.coins(money.payment.transfer, money.chain_id)
-        return Stray(money, coins, self._known.chain(money.chain_id))
+        return UnmatchedAmount(money, coins, self._known.chain(money.chain_id))

@@ -21,12 +21,12 @@ from typing import Protocol
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.diagnosis.reconcile import Account
+from crypto_checkout.core.diagnosis.reconcile import AddressBalance
 from crypto_checkout.core.errors import RecoverableError, StateUnavailable
 from crypto_checkout.core.ledger.follow import Header
-from crypto_checkout.services.checkout.payment_methods import OfferedChain
+from crypto_checkout.services.checkout.payment_methods import AcceptedChain
 from crypto_checkout.store.checkout import sessions
-from crypto_checkout.store.checkout.sessions import GivenOut
+from crypto_checkout.store.checkout.sessions import IssuedAddress
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.ledger import credits, cursors
 from crypto_checkout.store.ledger.cursors import Cursor
@@ -37,7 +37,7 @@ PAGE = 3_072
 _MOST_TRIES = 3
 
 
-class Chain(Protocol):
+class HistoricBalances(Protocol):
     """What is asked of a chain; see `chain.evm.chain` and `chain.sandbox.chain`."""
 
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
@@ -59,7 +59,7 @@ class Chain(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ChainComparison:
     """What came of one chain: the block at which both sides were read, None where it couldn't be completed.
 
     `differing` has what doesn't add up, `unproven` what no node can tell; `problem` says why it isn't complete.
@@ -70,13 +70,13 @@ class Compared:
     block: Header | None
     addresses: int
     accounts: int = 0
-    differing: tuple[Account, ...] = ()
-    unproven: tuple[Account, ...] = ()
+    differing: tuple[AddressBalance, ...] = ()
+    unproven: tuple[AddressBalance, ...] = ()
     problem: str | None = None
 
 
 @dataclass(slots=True)
-class _Side:
+class _CreditedSide:
     """What was credited of one asset to addresses, and the first block in which something came."""
 
     units: dict[Address, int] = field(default_factory=lambda: defaultdict(int))
@@ -87,7 +87,7 @@ class _Reorganised(Exception):
     """The block at which both sides were read is gone."""
 
 
-class Reconcile:
+class Reconciliation:
     """Compares the chains of one mode. With `since`, only sessions whose time, grace included, ends after it are.
 
     `progress` hears of each chain, how many addresses are done, and of how many.
@@ -96,11 +96,11 @@ class Reconcile:
     def __init__(
         self,
         db: Database,
-        configured: Sequence[tuple[Chain, OfferedChain]],
+        configured: Sequence[tuple[HistoricBalances, AcceptedChain]],
         *,
         livemode: bool,
         since: datetime | None = None,
-        progress: Callable[[OfferedChain, int, int], None],
+        progress: Callable[[AcceptedChain, int, int], None],
     ) -> None:
         self._db = db
         self._configured = configured
@@ -108,11 +108,11 @@ class Reconcile:
         self._since = since
         self._progress = progress
 
-    async def run(self) -> list[Compared]:
+    async def run(self) -> list[ChainComparison]:
         """Compare every chain; one that can't be read disturbs no other."""
         return [await self._try(chain, offered) for chain, offered in self._configured]
 
-    async def _try(self, chain: Chain, offered: OfferedChain) -> Compared:
+    async def _try(self, chain: HistoricBalances, offered: AcceptedChain) -> ChainComparison:
         total = await self._db.read(lambda unit: sessions.count(unit, self._livemode))
         for _ in range(_MOST_TRIES):
             try:
@@ -122,15 +122,15 @@ class Reconcile:
             except RecoverableError as error:
                 problem = str(error)
                 break
-        return Compared(offered.id, offered.name, None, total, problem=problem)
+        return ChainComparison(offered.id, offered.name, None, total, problem=problem)
 
-    async def _compare(self, chain: Chain, offered: OfferedChain, total: int) -> Compared:
+    async def _compare(self, chain: HistoricBalances, offered: AcceptedChain, total: int) -> ChainComparison:
         cursor = await self._db.read(lambda unit: cursors.cursor(unit, offered.id))
         if cursor is None:
             problem = "no block of it was processed yet: let `crypto-checkout serve` run" if total else None
-            return Compared(offered.id, offered.name, None, total, problem=problem)
+            return ChainComparison(offered.id, offered.name, None, total, problem=problem)
         assets = await self._assets(offered)
-        accounts: list[Account] = []
+        accounts: list[AddressBalance] = []
         after, done, compared = 0, 0, 0
         self._progress(offered, 0, total)
         while page := await self._page(after):
@@ -143,12 +143,12 @@ class Reconcile:
             raise _Reorganised
         differing = tuple(each for each in accounts if each.difference)
         unproven = tuple(each for each in accounts if not each.difference and not each.is_proven)
-        return Compared(offered.id, offered.name, cursor.header, done, compared, differing, unproven)
+        return ChainComparison(offered.id, offered.name, cursor.header, done, compared, differing, unproven)
 
-    async def _page(self, after: int) -> list[GivenOut]:
+    async def _page(self, after: int) -> list[IssuedAddress]:
         return await self._db.read(lambda unit: sessions.given_out(unit, self._livemode, after, PAGE, self._since))
 
-    async def _assets(self, offered: OfferedChain) -> list[Asset]:
+    async def _assets(self, offered: AcceptedChain) -> list[Asset]:
         """Return the assets of a chain: those of the configuration, and those that sessions were once made in."""
         used = await self._db.read(lambda unit: sessions.tokens(unit, offered.id))
         configured = {asset.contract for asset in offered.assets}
@@ -159,7 +159,12 @@ class _Page:
     """Some addresses on one chain."""
 
     def __init__(
-        self, db: Database, chain: Chain, offered: OfferedChain, cursor: Cursor, page: Sequence[GivenOut]
+        self,
+        db: Database,
+        chain: HistoricBalances,
+        offered: AcceptedChain,
+        cursor: Cursor,
+        page: Sequence[IssuedAddress],
     ) -> None:
         self._db = db
         self._chain = chain
@@ -167,13 +172,13 @@ class _Page:
         self._cursor = cursor
         self._sessions = {each.address: each.session_id for each in page}
 
-    async def compare(self, assets: Sequence[Asset]) -> list[Account]:
+    async def compare(self, assets: Sequence[Asset]) -> list[AddressBalance]:
         """Return the accounts on which both sides are not plainly the same."""
         sides = await self._credited()
         addresses, block = [*self._sessions], self._cursor.header
-        found: list[Account] = []
+        found: list[AddressBalance] = []
         for asset in assets:
-            side = sides.get(asset.contract, _Side())
+            side = sides.get(asset.contract, _CreditedSide())
             if asset.contract is None:
                 held = await self._chain.balances(block, addresses)
             else:
@@ -182,25 +187,25 @@ class _Page:
             found += await self._accounts(asset, side, {each: held[each] for each in differing})
         return found
 
-    async def _credited(self) -> dict[Address | None, _Side]:
+    async def _credited(self) -> dict[Address | None, _CreditedSide]:
         ids = [*self._sessions.values()]
         rows = await self._db.read(lambda unit: credits.up_to(unit, self._offered.id, self._cursor.number, ids))
         owners = {session_id: address for address, session_id in self._sessions.items()}
-        sides: dict[Address | None, _Side] = defaultdict(_Side)
+        sides: dict[Address | None, _CreditedSide] = defaultdict(_CreditedSide)
         for row in rows:
             side, address = sides[row.contract], owners[row.session_id]
             side.units[address] += row.units
             side.first[address] = min(row.block_number, side.first.get(address, row.block_number))
         return sides
 
-    async def _accounts(self, asset: Asset, side: _Side, held: Mapping[Address, int]) -> list[Account]:
+    async def _accounts(self, asset: Asset, side: _CreditedSide, held: Mapping[Address, int]) -> list[AddressBalance]:
         """Find out what left the addresses where credited and balance are not the same."""
         if not held:
             return []
         nonces = await self._chain.nonces(self._cursor.header, [*held])
         swept = await self._swept(asset, side, [*held], nonces)
         return [
-            Account(
+            AddressBalance(
                 chain_id=self._offered.id,
                 chain=self._offered.name,
                 address=address,
@@ -216,7 +221,7 @@ class _Page:
         ]
 
     async def _swept(
-        self, asset: Asset, side: _Side, addresses: Sequence[Address], nonces: Mapping[Address, int]
+        self, asset: Asset, side: _CreditedSide, addresses: Sequence[Address], nonces: Mapping[Address, int]
     ) -> dict[Address, int | None]:
         """Return what left each address; where nothing was ever credited, nothing can be looked for."""
         block = self._cursor.header

@@ -11,20 +11,20 @@ _SECONDS = 8.0
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class ChainCheck:
     """How a chain's watcher fares after the look; `problem` is why it could not be looked at."""
 
     status: ChainStatus
     problem: str | None = None
 
 
-class Looking:
+class CheckNow:
     """Looks at the chains of both modes."""
 
     def __init__(self, watchers: Sequence[Watcher]) -> None:
         self._watchers: Mapping[int, Watcher] = {watcher.status.chain_id: watcher for watcher in watchers}
 
-    async def look(self, chain_id: int) -> Looked | None:
+    async def look(self, chain_id: int) -> ChainCheck | None:
         """Process what a chain has now, or as much as fits into some seconds; None for one that isn't configured."""
         watcher = self._watchers.get(chain_id)
         if watcher is None:
@@ -34,5 +34,5 @@ class Looking:
             while await watcher.turn() and time.monotonic() < until:
                 pass
         except (RecoverableError, TooDeepReorg) as error:
-            return Looked(watcher.status, str(error))
-        return Looked(watcher.status)
+            return ChainCheck(watcher.status, str(error))
+        return ChainCheck(watcher.status)

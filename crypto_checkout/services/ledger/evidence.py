@@ -15,7 +15,7 @@ from crypto_checkout.core.ledger.follow import Block, Header
 from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.ledger import internal_transfers
-from crypto_checkout.services.ledger.internal_transfers import Balances
+from crypto_checkout.services.ledger.internal_transfers import InternalTransfers
 from crypto_checkout.store.checkout import sessions
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.ledger import balances as balance_store
@@ -25,7 +25,7 @@ from crypto_checkout.store.ledger.balances import Balance
 log = get_logger("evidence")
 
 
-class Chain(internal_transfers.Chain, Protocol):
+class TransferEvidence(internal_transfers.BalanceReader, Protocol):
     """What is asked of a chain; see `chain.evm.chain` and `chain.sandbox.chain`."""
 
     async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
@@ -82,19 +82,21 @@ def take_back(unit: WriteUnit, chain_id: int, above: int) -> None:
     balance_store.forget_above(unit, chain_id, above)
 
 
-class Gathering:
+class EvidenceReader:
     """Gathers the evidence of one chain.
 
     Payments for sessions of more than `agree_above_fiat`, each in its own currency, need several providers' word where
     the chain is set up so.
     """
 
-    def __init__(self, db: Database, chain: Chain, chain_id: int, *, livemode: bool, agree_above_fiat: Decimal) -> None:
+    def __init__(
+        self, db: Database, chain: TransferEvidence, chain_id: int, *, livemode: bool, agree_above_fiat: Decimal
+    ) -> None:
         self._db = db
         self._chain = chain
         self._chain_id = chain_id
         self._agree_above_fiat = agree_above_fiat
-        self._balances = Balances(db, chain, chain_id, livemode)
+        self._balances = InternalTransfers(db, chain, chain_id, livemode)
 
     async def of(self, start: Header, blocks: Sequence[Block]) -> Evidence:
         """Return what blocks say that follow `start`, those transfers left out that reverted.

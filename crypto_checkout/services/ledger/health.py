@@ -22,14 +22,14 @@ _BLIND_AFTER = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class ReadinessCheck:
     """One part of the server; `problem` is None when it works, and holds nothing internal."""
 
     name: str
     problem: str | None
 
 
-class Health:
+class Readiness:
     """The checks behind `/readyz`."""
 
     def __init__(self, db: Database, watchers: Sequence[Watcher], clock: Clock) -> None:
@@ -37,9 +37,9 @@ class Health:
         self._watchers = watchers
         self._clock = clock
         self._started_at = clock()
-        self._database: tuple[Check, datetime] | None = None
+        self._database: tuple[ReadinessCheck, datetime] | None = None
 
-    async def checks(self) -> list[Check]:
+    async def checks(self) -> list[ReadinessCheck]:
         """Return every check."""
         return [await self._check_database(), *(self._check_watcher(watcher.status) for watcher in self._watchers)]
 
@@ -47,7 +47,7 @@ class Health:
         """Return how many deliveries wait, due or not."""
         return await self._db.read(deliveries.count_pending)
 
-    async def _check_database(self) -> Check:
+    async def _check_database(self) -> ReadinessCheck:
         """Try a write; the answer holds for a moment, because anybody may ask."""
         now = self._clock()
         if self._database is not None and abs(now - self._database[1]) < _REMEMBERED_FOR:
@@ -61,12 +61,12 @@ class Health:
         except Exception as error:  # noqa: BLE001 - whatever it is, it isn't ready  # a loop's boundary
             problem = "can't be written"
             log.warning("the database can't be written", error=str(error))
-        check = Check("database", problem)
+        check = ReadinessCheck("database", problem)
         self._database = (check, now)
         return check
 
-    def _check_watcher(self, status: ChainStatus) -> Check:
-        return Check(f"chain {status.chain_id}", self._problem(status))
+    def _check_watcher(self, status: ChainStatus) -> ReadinessCheck:
+        return ReadinessCheck(f"chain {status.chain_id}", self._problem(status))
 
     def _problem(self, status: ChainStatus) -> str | None:
         if status.stopped:
@@ -84,7 +84,7 @@ class Health:
         return None
 
 
-class Sight:
+class ChainVisibility:
     """Tells whether the chains are seen, of both modes: what a payer has to know who sees no payment arrive.
 
     It is quicker to doubt than readiness is. A node that answers with errors counts as blind after some seconds.

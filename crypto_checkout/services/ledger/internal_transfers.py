@@ -19,8 +19,13 @@ from typing import Protocol
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ProviderFailed, RecoverableError, StateUnavailable
-from crypto_checkout.core.ledger.balance_groups import Expected
-from crypto_checkout.core.ledger.expected_balances import Jump, Ledger, internal_transfers, net_rise
+from crypto_checkout.core.ledger.balance_groups import ExpectedGroup
+from crypto_checkout.core.ledger.expected_balances import (
+    ExpectedBalances,
+    UnexplainedChange,
+    internal_transfers,
+    net_rise,
+)
 from crypto_checkout.core.ledger.follow import Block, Header
 from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.log import get_logger
@@ -34,13 +39,13 @@ log = get_logger("balances")
 _NAMING_SECONDS = 10.0
 
 
-class Chain(Protocol):
+class BalanceReader(Protocol):
     """What is asked of a chain; see `chain.evm.chain` and `chain.sandbox.chain`."""
 
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return what addresses hold at a block. Raises StateUnavailable for one that is too old."""
 
-    async def unlike(self, header: Header, groups: Sequence[Expected]) -> list[Expected]:
+    async def unlike(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
         """Return the groups of addresses that hold something else at a block than expected, or may."""
 
     async def nonces(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
@@ -60,7 +65,7 @@ class Chain(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class BalanceComparison:
     """What came of comparing: internal transfers, and what addresses should hold from now on."""
 
     transfers: tuple[Transfer, ...] = ()
@@ -71,7 +76,7 @@ class Compared:
 class _Readings:
     """What the addresses in question hold, block by block, read when it is first asked for."""
 
-    chain: Chain
+    chain: BalanceReader
     addresses: Sequence[Address]
     known: dict[str, Mapping[Address, int] | None] = field(default_factory=dict)
 
@@ -85,10 +90,10 @@ class _Readings:
         return self.known[header.hash]
 
 
-class Balances:
+class InternalTransfers:
     """Compares the balances of one chain with the ledger."""
 
-    def __init__(self, db: Database, chain: Chain, chain_id: int, livemode: bool) -> None:
+    def __init__(self, db: Database, chain: BalanceReader, chain_id: int, livemode: bool) -> None:
         self._db = db
         self._chain = chain
         self._chain_id = chain_id
@@ -97,7 +102,7 @@ class Balances:
         self._doubted: str | None = None
         self._fallen: frozenset[Address] = frozenset()
 
-    async def compare(self, start: Header, blocks: Sequence[Block], known: Sequence[Transfer]) -> Compared:
+    async def compare(self, start: Header, blocks: Sequence[Block], known: Sequence[Transfer]) -> BalanceComparison:
         """Compare at the last of the blocks, which follow `start`; `known` are the transfers already found in them.
 
         Raises ProviderFailed and ChainMoved when the readings can't be had, or contradict each other.
@@ -106,7 +111,7 @@ class Balances:
         if self._watched.unseen:
             self._watched.look(await self._first_look(start, self._watched.unseen))
         if not self._watched.holdings.units:
-            return Compared()
+            return BalanceComparison()
         ledger = await self._ledger(blocks, known)
         headers = [start, *(block.header for block in blocks)]
         end = await self._suspects(headers[-1], ledger)
@@ -117,9 +122,9 @@ class Balances:
             transfers = await self._explained(about, ledger, headers)
         self._compared = headers[-1].hash if end is not None else None
         changed = {address: ledger.expected(address, headers[-1].number) for address in ledger.changes}
-        return Compared(tuple(transfers), tuple(self._watched.go_on(headers[-1], start, changed)))
+        return BalanceComparison(tuple(transfers), tuple(self._watched.go_on(headers[-1], start, changed)))
 
-    async def _suspects(self, last: Header, ledger: Ledger) -> Mapping[Address, int] | None:
+    async def _suspects(self, last: Header, ledger: ExpectedBalances) -> Mapping[Address, int] | None:
         """Return what those hold who may hold something else than expected; None where no node knows any more."""
         groups = await self._chain.unlike(last, [*self._watched.holdings.expected(ledger, last.number)])
         try:
@@ -127,9 +132,9 @@ class Balances:
         except StateUnavailable:
             return None
 
-    async def _ledger(self, blocks: Sequence[Block], known: Sequence[Transfer]) -> Ledger:
+    async def _ledger(self, blocks: Sequence[Block], known: Sequence[Transfer]) -> ExpectedBalances:
         """Return what each address should hold, block by block."""
-        ledger = Ledger(self._watched.holdings.units)
+        ledger = ExpectedBalances(self._watched.holdings.units)
         for transfer in known:
             if transfer.contract is None:
                 ledger.add(transfer.to, transfer.block_number, transfer.units)
@@ -162,7 +167,9 @@ class Balances:
         paid = payments.coins(unit, session_id, self._chain_id)
         return paid + unmatched.coins(unit, session_id, self._chain_id)
 
-    async def _explained(self, readings: _Readings, ledger: Ledger, headers: Sequence[Header]) -> list[Transfer]:
+    async def _explained(
+        self, readings: _Readings, ledger: ExpectedBalances, headers: Sequence[Header]
+    ) -> list[Transfer]:
         """Return the transfers that explain what addresses hold at the last block, and correct the ledger by them."""
         jumps = {address: await _jumps(readings, ledger, address, headers) for address in readings.addresses}
         self._check_start(jumps, headers)
@@ -186,14 +193,14 @@ class Balances:
             transfers += internal_transfers(header, arrived, traced)
         return transfers
 
-    def _check_start(self, jumps: Mapping[Address, Sequence[Jump]], headers: Sequence[Header]) -> None:
+    def _check_start(self, jumps: Mapping[Address, Sequence[UnexplainedChange]], headers: Sequence[Header]) -> None:
         """Refuse a reading of the first block with more than was read of it before; believe it the second time."""
         more = [j for found in jumps.values() for j in found if j.header is headers[0] and j.units > 0]
         if more and self._compared == headers[0].hash:
             self._compared = None
             raise ProviderFailed(f"other balances at block {headers[0].number} than before")
 
-    def _check_falls(self, jumps: Mapping[Address, Sequence[Jump]], last: Header) -> None:
+    def _check_falls(self, jumps: Mapping[Address, Sequence[UnexplainedChange]], last: Header) -> None:
         """Refuse readings by which money left an address that sent nothing, and came back."""
         if jumps.keys() - self._fallen:
             log.warning("a balance fell, and nobody sent anything", chain=self._chain_id, block=last.number)
@@ -213,24 +220,26 @@ class Balances:
             return []
 
 
-async def _jumps(readings: _Readings, ledger: Ledger, address: Address, headers: Sequence[Header]) -> list[Jump]:
+async def _jumps(
+    readings: _Readings, ledger: ExpectedBalances, address: Address, headers: Sequence[Header]
+) -> list[UnexplainedChange]:
     """Return in which blocks an address came to hold more, or less, than it should."""
 
     async def surplus(header: Header) -> int | None:
         found = await readings.at(header)
         return None if found is None else found[address] - ledger.expected(address, header.number)
 
-    async def between(low: int, before: int, high: int, after: int) -> list[Jump]:
+    async def between(low: int, before: int, high: int, after: int) -> list[UnexplainedChange]:
         if before == after:
             return []
         middle = (low + high) // 2
         found = await surplus(headers[middle]) if low < middle else None
         if found is None:
-            return [Jump(headers[high], after - before)]
+            return [UnexplainedChange(headers[high], after - before)]
         return [*await between(low, before, middle, found), *await between(middle, found, high, after)]
 
     last = len(headers) - 1
     before, after = await surplus(headers[0]) or 0, await surplus(headers[last])
     assert after is not None, "the caller has read the last block"
-    at_start = [Jump(headers[0], before)] if before else []
+    at_start = [UnexplainedChange(headers[0], before)] if before else []
     return [*at_start, *await between(0, before, last, after)]

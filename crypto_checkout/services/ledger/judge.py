@@ -12,7 +12,7 @@ from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.core.public import render
 from crypto_checkout.core.webhooks.events import EventType, of_status
 from crypto_checkout.services.checkout import customers
-from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.database import WriteUnit
 from crypto_checkout.store.ledger import payments
@@ -21,7 +21,7 @@ from crypto_checkout.store.ledger import payments
 class Judge:
     """Judges the sessions of one chain."""
 
-    def __init__(self, events: Events, *, chain_id: int, public_url: str) -> None:
+    def __init__(self, events: Outbox, *, chain_id: int, public_url: str) -> None:
         self._events = events
         self._chain_id = chain_id
         self._public_url = public_url

@@ -16,7 +16,7 @@ from crypto_checkout.services.ledger.startup_check import Contradiction, until_p
 _PUBLIC = "this token is not what the configuration says; the server's log has the reason."
 
 
-class Chain(Protocol):
+class TokenReader(Protocol):
     """What is asked of a chain; see `chain.evm.chain`."""
 
     async def token_facts(self, contract: Address) -> TokenFacts:
@@ -38,7 +38,7 @@ class TokenCheck:
     reason; `services.checkout.payment_methods` refuses sessions in them.
     """
 
-    def __init__(self, chains: Mapping[int, Chain], tokens: Sequence[ConfiguredToken]) -> None:
+    def __init__(self, chains: Mapping[int, TokenReader], tokens: Sequence[ConfiguredToken]) -> None:
         self._chains = chains
         self._tokens = {(token.asset.chain_id, _contract(token)): token for token in tokens}
         self.unready = dict.fromkeys(self._tokens, "the server is still comparing this token with its contract.")

@@ -22,7 +22,7 @@ WINDOW = 100
 """How many addresses in a row must be unused before the rest is believed to be."""
 
 
-class Chain(Protocol):
+class AddressUsage(Protocol):
     """What is asked of a chain; see `chain.evm.chain`."""
 
     async def used(self, addresses: Sequence[Address]) -> set[Address]:
@@ -36,7 +36,7 @@ class WalletCheck:
     sessions on them.
     """
 
-    def __init__(self, db: Database, wallet: Wallet, chains: Mapping[int, Chain]) -> None:
+    def __init__(self, db: Database, wallet: Wallet, chains: Mapping[int, AddressUsage]) -> None:
         self._db = db
         self._wallet = wallet
         self._chains = chains
@@ -51,7 +51,7 @@ class WalletCheck:
             )
         )
 
-    async def check(self, chain: Chain) -> int:
+    async def check(self, chain: AddressUsage) -> int:
         """Move the next index past what a chain shows as used; return it. Raises RecoverableError."""
         wallet_id = self._wallet.wallet_id
         first = await self._db.read(lambda unit: wallets.next_index(unit, wallet_id))

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.ledger.balance_groups import Holdings
+from crypto_checkout.core.ledger.balance_groups import BalanceGroups
 from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.store.database import Database, ReadUnit
 from crypto_checkout.store.ledger import balances
 from crypto_checkout.store.ledger.balances import Balance
-from crypto_checkout.store.ledger.balances import Watched as Row
+from crypto_checkout.store.ledger.balances import WatchedBalance as Row
 
 WATCHED_AFTER_GRACE = timedelta(hours=1)
 """How long late internal transfers are still noticed."""
@@ -43,7 +43,7 @@ class WatchedAddresses:
         self._forget()
 
     def _forget(self) -> None:
-        self.holdings = Holdings()
+        self.holdings = BalanceGroups()
         self.session_ids: dict[Address, str] = {}
         self.unseen: dict[Address, str] = {}
         self._unsaved: set[Address] = set()

@@ -18,7 +18,7 @@ from crypto_checkout.core.errors import ChainMoved, DatabaseFailed, RecoverableE
 from crypto_checkout.core.ledger.follow import Advance, Block, Head, Header, Refetch, Rollback, common_ancestor, follow
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.ledger import evidence
-from crypto_checkout.services.ledger.evidence import NOTHING, Evidence, Gathering
+from crypto_checkout.services.ledger.evidence import NOTHING, Evidence, EvidenceReader
 from crypto_checkout.services.ledger.judge import Judge
 from crypto_checkout.store.checkout import sessions
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
@@ -33,7 +33,7 @@ _PROGRESS_EVERY = timedelta(seconds=5)
 _HEADERS_AT_ONCE = 64
 
 
-class Chain(evidence.Chain, Protocol):
+class BlockSource(evidence.TransferEvidence, Protocol):
     """What is asked of a chain; see `chain.evm.chain` and `chain.sandbox.chain`."""
 
     batch_blocks: int
@@ -77,7 +77,7 @@ class ChainStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ahead:
+class _Prefetch:
     """Blocks that are being fetched before it is their turn, from `first` on."""
 
     first: int
@@ -106,7 +106,7 @@ class Watcher:
     def __init__(
         self,
         db: Database,
-        chain: Chain,
+        chain: BlockSource,
         judge: Judge,
         *,
         chain_id: int,
@@ -122,7 +122,7 @@ class Watcher:
         self._chain = chain
         self._judge = judge
         self._chain_id = chain_id
-        self._gathering = Gathering(db, chain, chain_id, livemode=livemode, agree_above_fiat=agree_above_fiat)
+        self._gathering = EvidenceReader(db, chain, chain_id, livemode=livemode, agree_above_fiat=agree_above_fiat)
         self._poll_seconds = poll_seconds
         self._start_block = start_block
         self._clock = clock
@@ -131,7 +131,7 @@ class Watcher:
         self._turn = asyncio.Lock()
         self._cursor: Cursor | None = None
         self._unwritten: list[Header] = []
-        self._ahead: _Ahead | None = None
+        self._ahead: _Prefetch | None = None
         self._written_at = clock()
         self._progress_at = clock()
         self.status = ChainStatus(chain_id, name, None, None, None, None, stopped=False)
@@ -244,7 +244,7 @@ class Watcher:
         """Begin to fetch what comes next, while what came is being written."""
         if first <= head_number:
             last = min(head_number, first + self._chain.batch_blocks - 1)
-            self._ahead = _Ahead(first, asyncio.ensure_future(self._chain.blocks(first, last)))
+            self._ahead = _Prefetch(first, asyncio.ensure_future(self._chain.blocks(first, last)))
 
     @asynccontextmanager
     async def _without_leftovers(self) -> AsyncIterator[None]:

@@ -13,7 +13,7 @@ from crypto_checkout.core.owner.api_key import ApiKey, Scope
 from crypto_checkout.core.public import render
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.log import get_logger
-from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.owner import api_keys as store
 
@@ -24,7 +24,7 @@ _USED_EVERY = timedelta(minutes=1)
 
 
 def create(
-    unit: WriteUnit, events: Events, *, livemode: bool, name: str, scopes: Sequence[Scope]
+    unit: WriteUnit, events: Outbox, *, livemode: bool, name: str, scopes: Sequence[Scope]
 ) -> tuple[ApiKey, str]:
     """Store a new key; return it and its text, which is known now and never again."""
     text = core.make(livemode, secrets.token_bytes(core.ENTROPY_BYTES))
@@ -43,7 +43,7 @@ def create(
     return key, text
 
 
-def revoke(unit: WriteUnit, events: Events, key_id: str, *, livemode: bool | None = None) -> ApiKey:
+def revoke(unit: WriteUnit, events: Outbox, key_id: str, *, livemode: bool | None = None) -> ApiKey:
     """Take a key out of use for good; repeating it changes nothing. None takes a key of either mode.
 
     Raises ResourceNotFound.
@@ -65,7 +65,7 @@ def get(unit: ReadUnit, key_id: str) -> ApiKey:
     return key
 
 
-class Keys:
+class ApiKeys:
     """Checks the keys of requests, remembering each for a moment.
 
     A revocation, also by another process, is effective once `remembered_for` has passed: at most half a second.

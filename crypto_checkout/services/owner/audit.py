@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from crypto_checkout.core.owner.audit import Action, Actor, Entry
+from crypto_checkout.core.owner.audit import Action, Actor, AuditEntry
 from crypto_checkout.store import paging
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.owner import audit as store
@@ -26,12 +26,12 @@ def record(
         store.forget(unit, action, unit.now - _REFUSED_KEPT_FOR)
 
 
-class Trail:
+class AuditTrail:
     """Shows the trail."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def listed(self, livemode: bool, window: paging.Window) -> paging.Page[Entry]:
+    async def listed(self, livemode: bool, window: paging.Window) -> paging.ListPage[AuditEntry]:
         """Return a part of it, newest first: what concerns the account, and what was done in this mode."""
         return await self._db.read(lambda unit: store.listed(unit, livemode, window))

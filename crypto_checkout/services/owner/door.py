@@ -5,7 +5,7 @@ from typing import Self
 
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.services.owner.account import Account
-from crypto_checkout.services.owner.audit import Trail
+from crypto_checkout.services.owner.audit import AuditTrail
 from crypto_checkout.services.owner.passwords import Passwords
 from crypto_checkout.services.owner.set_up_link import SetUpLink
 from crypto_checkout.services.owner.sign_in import SignIn
@@ -19,10 +19,10 @@ class Door:
     sign_in: SignIn
     set_up_link: SetUpLink
     account: Account
-    trail: Trail
+    trail: AuditTrail
 
     @classmethod
     def of(cls, db: Database, clock: Clock) -> Self:
         """Make them."""
         passwords = Passwords()
-        return cls(SignIn(db, passwords, clock), SetUpLink(clock), Account(db, passwords), Trail(db))
+        return cls(SignIn(db, passwords, clock), SetUpLink(clock), Account(db, passwords), AuditTrail(db))

@@ -41,7 +41,7 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class NewLogin:
     """A new login with its token, and the token by which its browser is known later; both are known now only."""
 
     login: Login
@@ -61,11 +61,11 @@ class SignIn:
         """Return the account, None before the first password."""
         return await self._db.read(store.get)
 
-    async def set_up(self, password: str, browser: Browser) -> Started:
+    async def set_up(self, password: str, browser: Browser) -> NewLogin:
         """Set the first password and begin a login. Raises AlreadySetUp."""
         password_hash = await self._passwords.hash(password)
 
-        def work(unit: WriteUnit) -> Started:
+        def work(unit: WriteUnit) -> NewLogin:
             if store.get(unit) is not None:
                 raise AlreadySetUp
             store.set_password(unit, password_hash)
@@ -73,12 +73,12 @@ class SignIn:
 
         return await self._db.write(work)
 
-    async def sign_in(self, credentials: Credentials, browser: Browser) -> Started | None:
+    async def sign_in(self, credentials: Credentials, browser: Browser) -> NewLogin | None:
         """Begin a login; None where password or code are wrong, which takes the same time."""
         account = await self.account()
         is_right = account is not None and await self._passwords.matches(account.password_hash, credentials.password)
 
-        def work(unit: WriteUnit) -> Started | None:
+        def work(unit: WriteUnit) -> NewLogin | None:
             if _admits(unit, account, credentials, is_right=is_right, actor=_visitor(browser)):
                 return _start(unit, browser, Action.SIGNED_IN)
             record(unit, _visitor(browser), Action.SIGN_IN_REFUSED)
@@ -147,7 +147,7 @@ def _admits(unit: WriteUnit, seen: Admin | None, credentials: Credentials, *, is
     return taken is not None
 
 
-def _start(unit: WriteUnit, browser: Browser, action: Action) -> Started:
+def _start(unit: WriteUnit, browser: Browser, action: Action) -> NewLogin:
     """Begin a login, and tidy up what is long over."""
     login = Login(
         id=unit.new_id(ids.LOGIN),
@@ -162,7 +162,7 @@ def _start(unit: WriteUnit, browser: Browser, action: Action) -> Started:
     logins.end_old(unit, unit.now - LONGEST)
     logins.forget_browsers(unit, unit.now - _KNOWN_FOR)
     record(unit, owner(login, browser.address), action, subject=login.id, detail=login.browser.user_agent)
-    return Started(login, token, browser_token)
+    return NewLogin(login, token, browser_token)
 
 
 def digest(token: str) -> str:

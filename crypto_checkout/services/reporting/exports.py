@@ -12,7 +12,7 @@ from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from crypto_checkout.core.public import exports
-from crypto_checkout.core.public.exports import BOM, COLUMNS, Entry
+from crypto_checkout.core.public.exports import BOM, COLUMNS, ExportEntry
 from crypto_checkout.store.database import Database, ReadUnit
 from crypto_checkout.store.ledger import cursors
 from crypto_checkout.store.reporting import exports as store
@@ -58,7 +58,7 @@ class Period:
 
 
 @dataclass(slots=True)
-class _Part:
+class _ExportPart:
     """Some payments as text, how many they are, and the `seq` of the last of them."""
 
     text: str
@@ -114,7 +114,7 @@ def _read(
     wanted: Format,
     names: Mapping[int, str],
     between: tuple[int, int],
-) -> _Part:
+) -> _ExportPart:
     """Read a part and write it as text, both on the reader's thread: the event loop only passes it on."""
     after, until = between
     found = store.part(
@@ -123,7 +123,9 @@ def _read(
     tips = {chain_id: cursors.tip(unit, chain_id) for chain_id in {each.session.asset.chain_id for each in found}}
     rows = [
         exports.row(
-            Entry(each.session, each.payment, tips[chain_id], names.get(chain_id, "")), period.zone, period.zone_name
+            ExportEntry(each.session, each.payment, tips[chain_id], names.get(chain_id, "")),
+            period.zone,
+            period.zone_name,
         )
         for each in found
         for chain_id in (each.session.asset.chain_id,)
@@ -132,7 +134,7 @@ def _read(
         text = ",\n".join(exports.json_object(row) for row in rows)
     else:
         text = "".join(exports.csv_line([row[column] for column in COLUMNS]) for row in rows)
-    return _Part(text, len(found), found[-1].seq if found else until)
+    return _ExportPart(text, len(found), found[-1].seq if found else until)
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:

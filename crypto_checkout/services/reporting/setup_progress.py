@@ -22,7 +22,7 @@ class Progress:
 
 def progress(unit: ReadUnit, livemode: bool) -> Progress:
     """Look at what there is."""
-    paid = sessions.listed(unit, livemode, sessions.Filter(status=Status.PAID), paging.Window(1)).items
+    paid = sessions.listed(unit, livemode, sessions.SessionFilter(status=Status.PAID), paging.Window(1)).items
     return Progress(
         has_key=any(key.livemode == livemode and key.revoked_at is None for key in api_keys.everything(unit)),
         has_link=bool(links.listed(unit, livemode, None, paging.Window(1)).items),

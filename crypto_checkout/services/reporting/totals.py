@@ -13,7 +13,7 @@ from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
 from crypto_checkout.store.checkout import sessions
 from crypto_checkout.store.checkout import totals as store
-from crypto_checkout.store.checkout.totals import Made, MoneyIn
+from crypto_checkout.store.checkout.totals import MoneyIn, SessionsPerDay
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 
 log = get_logger("totals")
@@ -31,7 +31,7 @@ class Overview:
     first: date
     last: date
     money_in: tuple[MoneyIn, ...]
-    made: tuple[Made, ...]
+    made: tuple[SessionsPerDay, ...]
 
     @property
     def created(self) -> int:

@@ -19,7 +19,7 @@ from crypto_checkout.core.errors import (
     SessionNotOpen,
     UnsupportedAsset,
 )
-from crypto_checkout.core.ledger.payment import Kind
+from crypto_checkout.core.ledger.payment import TransferKind
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.sandbox import Scenario
@@ -33,19 +33,19 @@ from crypto_checkout.store.ledger import cursors, payments
 from crypto_checkout.store.sandbox import chain as sandbox
 from crypto_checkout.store.sandbox import clock as sandbox_clock
 from crypto_checkout.store.sandbox import requests
-from crypto_checkout.store.sandbox.requests import Begun
+from crypto_checkout.store.sandbox.requests import SandboxRequest
 
 MOST_SECONDS_AHEAD = 20 * 366 * 86_400
 """How far the simulated clock can be put forward in all: no date near the end of the calendar is ever reached."""
 
 
-class Course:
+class RequestSteps:
     """The steps of one request; those that were taken before a kill are passed over.
 
     `request` names one that can be repeated, None one that can't.
     """
 
-    def __init__(self, request: str | None, begun: Begun | None) -> None:
+    def __init__(self, request: str | None, begun: SandboxRequest | None) -> None:
         self.request = request
         self.name = begun.name if begun else secrets.token_hex(16)
         self._taken = begun.steps if begun else 0
@@ -70,10 +70,10 @@ class Course:
     def record(self, unit: WriteUnit) -> None:
         """Store that the step is taken, in the unit that takes it."""
         if self.request is not None:
-            requests.record(unit, self.request, Begun(self.name, self._steps))
+            requests.record(unit, self.request, SandboxRequest(self.name, self._steps))
 
 
-class Sandbox:
+class SandboxControls:
     """The hands on the simulated chain.
 
     Each method takes the name of a `request` that can be repeated. Whoever stores the answer to it has it forgotten in
@@ -105,7 +105,7 @@ class Sandbox:
         self,
         session_id: str,
         units: int | None = None,
-        kind: Kind | None = None,
+        kind: TransferKind | None = None,
         transfers: int = 1,
         request: str | None = None,
     ) -> SessionResource:
@@ -127,7 +127,7 @@ class Sandbox:
 
             def send(draft: Draft) -> None:
                 for part in _parts(amount, transfers):
-                    contract, is_internal = session.asset.contract, kind is Kind.INTERNAL
+                    contract, is_internal = session.asset.contract, kind is TransferKind.INTERNAL
                     draft.pay(session.address, part, course.new_hash(), contract, internal=is_internal)
 
             await self._change(course, send)
@@ -147,7 +147,7 @@ class Sandbox:
             session, missing = await self._db.read(lambda unit: _missing(unit, session_id))
             if not course.is_begun:
                 _check_untouched(session, missing)
-                _check_kind(session, Kind.INTERNAL if scenario is Scenario.INTERNAL else None)
+                _check_kind(session, TransferKind.INTERNAL if scenario is Scenario.INTERNAL else None)
             self._check_reachable()
             await scenarios.play(scenario, session, course.new_hash, lambda change: self._change(course, change))
         return await self._sessions.get(session_id, livemode=False)
@@ -214,13 +214,15 @@ class Sandbox:
             self._wake(False)
         return self._chain.number
 
-    async def _course(self, request: str | None) -> Course:
+    async def _course(self, request: str | None) -> RequestSteps:
         """Begin a request, or go on with one."""
         if request is None:
-            return Course(None, None)
-        return Course(request, await self._db.read(lambda unit: requests.find(unit, request, unit.now - IDEMPOTENCY)))
+            return RequestSteps(None, None)
+        return RequestSteps(
+            request, await self._db.read(lambda unit: requests.find(unit, request, unit.now - IDEMPOTENCY))
+        )
 
-    async def _change(self, course: Course, change: Callable[[Draft], scenarios.Stored]) -> None:
+    async def _change(self, course: RequestSteps, change: Callable[[Draft], scenarios.Stored]) -> None:
         """Take a step, unless it was taken before, and have the new blocks processed."""
         oldest = await self._oldest() if course.is_begun else 0
         # Held, because the watcher could pass the new block while its transactions are still being stored.
@@ -253,7 +255,7 @@ class Sandbox:
             )
 
 
-def _store(unit: WriteUnit, draft: Draft, also: scenarios.Stored, course: Course) -> None:
+def _store(unit: WriteUnit, draft: Draft, also: scenarios.Stored, course: RequestSteps) -> None:
     sandbox.save(unit, draft.state.to_json(), draft.added, draft.removed)
     if also is not None:
         also(unit)
@@ -283,9 +285,9 @@ def _check_untouched(session: Session, missing: int) -> None:
         )
 
 
-def _check_kind(session: Session, kind: Kind | None) -> None:
+def _check_kind(session: Session, kind: TransferKind | None) -> None:
     """Refuse to move a coin as a token, and a token as a coin: `wrong_token` is a scenario of its own."""
-    if kind is not None and (kind is Kind.TOKEN) is session.asset.is_native:
+    if kind is not None and (kind is TransferKind.TOKEN) is session.asset.is_native:
         raise UnsupportedAsset(
             f"Session {session.id} asks for {session.asset.symbol}, which doesn't move as {kind.value}.", param="kind"
         )

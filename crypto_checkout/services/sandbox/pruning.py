@@ -11,7 +11,7 @@ from datetime import datetime
 
 from crypto_checkout.chain.sandbox.chain import CHAIN_ID, SandboxChain
 from crypto_checkout.core.moments import Clock
-from crypto_checkout.core.sandbox import Transaction
+from crypto_checkout.core.sandbox import SandboxTransaction
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.ledger.watched_addresses import WATCHED_AFTER_GRACE
 from crypto_checkout.services.upkeep.retention import IDEMPOTENCY
@@ -34,7 +34,7 @@ class _Bounds:
     since: datetime
 
 
-def needed(unit: ReadUnit) -> list[Transaction]:
+def needed(unit: ReadUnit) -> list[SandboxTransaction]:
     """Return the transactions that the simulated chain can still be asked for; their number doesn't grow with age."""
     bounds = _bounds(unit)
     return sandbox.transactions(unit, bounds.above, bounds.since) if bounds else []
@@ -46,7 +46,7 @@ def remembered_since(unit: ReadUnit) -> datetime | None:
     return bounds.since if bounds else None
 
 
-class History:
+class Pruner:
     """The hourly clean-up of the simulated chain."""
 
     def __init__(self, db: Database, chain: SandboxChain, clock: Clock) -> None:
@@ -71,7 +71,7 @@ class History:
             self._chain.forget(forgotten)
 
 
-def _forget(unit: WriteUnit) -> Iterable[Transaction]:
+def _forget(unit: WriteUnit) -> Iterable[SandboxTransaction]:
     bounds = _bounds(unit)
     return sandbox.forget(unit, bounds.above, bounds.since, _AT_ONCE) if bounds else []
 

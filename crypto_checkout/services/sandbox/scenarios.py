@@ -12,7 +12,7 @@ from datetime import timedelta
 from crypto_checkout.chain.sandbox.chain import ASSETS, Draft
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.checkout.session import Session
-from crypto_checkout.core.ledger.payment import Kind
+from crypto_checkout.core.ledger.payment import TransferKind
 from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.store.checkout import sessions
 from crypto_checkout.store.database import WriteUnit
@@ -42,7 +42,7 @@ class _Sent:
 
     tx_hash: str
     parts: tuple[int, ...]
-    kind: Kind
+    kind: TransferKind
     contract: Address | None
 
 
@@ -64,10 +64,10 @@ class _Stage:
         """An amount that is too little, with the tolerance too."""
         return max(1, min(self.price // 2, self.session.terms.minimum_units - 1))
 
-    async def pay(self, *parts: int, kind: Kind | None = None, contract: Address | None = None) -> _Sent:
+    async def pay(self, *parts: int, kind: TransferKind | None = None, contract: Address | None = None) -> _Sent:
         """Pay with one transaction in a new block, which may have several transfers."""
         asset = self.session.asset
-        moved = kind or (Kind.NATIVE if asset.is_native else Kind.TOKEN)
+        moved = kind or (TransferKind.NATIVE if asset.is_native else TransferKind.TOKEN)
         token = contract or (asset.contract if kind is None else None)
         sent = _Sent(self.new_hash(), parts, moved, token)
         await self.send(sent)
@@ -161,13 +161,13 @@ async def _reorged_after_paid(stage: _Stage) -> None:
 
 
 async def _internal(stage: _Stage) -> None:
-    await stage.pay(stage.price, kind=Kind.INTERNAL)
+    await stage.pay(stage.price, kind=TransferKind.INTERNAL)
     await stage.confirm()
 
 
 async def _wrong_token(stage: _Stage) -> None:
     wrong = next(asset for asset in ASSETS if asset.contract != stage.session.asset.contract)
-    kind = Kind.NATIVE if wrong.is_native else Kind.TOKEN
+    kind = TransferKind.NATIVE if wrong.is_native else TransferKind.TOKEN
     await stage.pay(10**wrong.decimals, kind=kind, contract=wrong.contract)
     await stage.confirm()
     await stage.run_out()
@@ -175,7 +175,7 @@ async def _wrong_token(stage: _Stage) -> None:
 
 async def _two_in_one_tx(stage: _Stage) -> None:
     half = max(1, stage.price // 2)
-    kind = Kind.INTERNAL if stage.session.asset.is_native else None
+    kind = TransferKind.INTERNAL if stage.session.asset.is_native else None
     await stage.pay(half, max(1, stage.price - half), kind=kind)
     await stage.confirm()
 

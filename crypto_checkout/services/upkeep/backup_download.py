@@ -19,7 +19,7 @@ log = get_logger("backup")
 _PREFIX = ".download-"
 
 
-class Copies:
+class BackupDownloads:
     """Makes them, one at a time, in a folder beside the database that its owner alone can read."""
 
     def __init__(self, db: Database, path: Path) -> None:

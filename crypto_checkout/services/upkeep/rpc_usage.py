@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
-from crypto_checkout.core.diagnosis.rpc_usage import Usage
+from crypto_checkout.core.diagnosis.rpc_usage import RpcUsage as Usage
 from crypto_checkout.log import get_logger
 from crypto_checkout.store import rpc_usage
 from crypto_checkout.store.database import Database, WriteUnit
-from crypto_checkout.store.rpc_usage import DayOfUse
+from crypto_checkout.store.rpc_usage import DailyUsage
 
 log = get_logger("rpc")
 
@@ -22,7 +22,7 @@ KEPT_DAYS = 30
 _EVERY_SECONDS = 60.0
 
 
-class Meter(Protocol):
+class UsageMeter(Protocol):
     """Counts for one chain; see `chain.rpc.meter`."""
 
     chain_id: int
@@ -34,10 +34,10 @@ class Meter(Protocol):
         """Have counts taken again."""
 
 
-class RpcUsage:
+class UsageRecorder:
     """Writes what the meters count; where they count nothing, nothing is written."""
 
-    def __init__(self, db: Database, meters: Sequence[Meter]) -> None:
+    def __init__(self, db: Database, meters: Sequence[UsageMeter]) -> None:
         self._db = db
         self._meters = meters
 
@@ -60,7 +60,7 @@ class RpcUsage:
             today = unit.now.date()
             for meter, taken in counted:
                 for provider, used in taken.items():
-                    rpc_usage.add(unit, DayOfUse(today, meter.chain_id, provider, used))
+                    rpc_usage.add(unit, DailyUsage(today, meter.chain_id, provider, used))
             rpc_usage.forget_before(unit, today - timedelta(days=KEPT_DAYS - 1))
 
         try:

@@ -12,15 +12,15 @@ from crypto_checkout import metrics
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.public import render
 from crypto_checkout.core.webhooks.delivery import Attempt, DeliveryStatus
-from crypto_checkout.core.webhooks.endpoint import Endpoint, Failing
+from crypto_checkout.core.webhooks.endpoint import Endpoint, FailureStreak
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.log import get_logger
-from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.database import WriteUnit
 from crypto_checkout.store.webhooks import deliveries, endpoint_cleanup, endpoints
 from crypto_checkout.store.webhooks.deliveries import Due
 from crypto_checkout.webhooks import schedule
-from crypto_checkout.webhooks.send import Outcome
+from crypto_checkout.webhooks.send import AttemptOutcome
 
 log = get_logger("dispatcher")
 
@@ -28,15 +28,15 @@ GONE = "The endpoint answered 410 Gone."
 HOPELESS = "Nothing but failures for 5 days. The last one: {last}"
 
 
-class Recorder:
+class AttemptRecorder:
     """Records the attempts of one mode, by that mode's clock."""
 
-    def __init__(self, events: Events, *, retry_seconds: Sequence[int], clock: Clock) -> None:
+    def __init__(self, events: Outbox, *, retry_seconds: Sequence[int], clock: Clock) -> None:
         self._events = events
         self._retry_seconds = retry_seconds
         self._clock = clock
 
-    def record(self, unit: WriteUnit, delivery: Due, started_at: datetime, outcome: Outcome) -> None:
+    def record(self, unit: WriteUnit, delivery: Due, started_at: datetime, outcome: AttemptOutcome) -> None:
         """Store an attempt and where its delivery stands; nothing where that was deleted or replayed meanwhile."""
         now = self._clock()
         attempt = Attempt(
@@ -63,7 +63,7 @@ class Recorder:
         unit.after_commit(lambda: _count_attempt(delivery, outcome, status))
 
     def _next(
-        self, now: datetime, attempts_made: int, outcome: Outcome, *, may_end: bool
+        self, now: datetime, attempts_made: int, outcome: AttemptOutcome, *, may_end: bool
     ) -> tuple[DeliveryStatus, datetime | None]:
         if outcome.is_success:
             return DeliveryStatus.SUCCEEDED, None
@@ -77,9 +77,9 @@ class Recorder:
             return DeliveryStatus.ABANDONED, None
         return DeliveryStatus.PENDING, now + timedelta(seconds=delay)
 
-    def _count_failure(self, unit: WriteUnit, endpoint: Endpoint, now: datetime, outcome: Outcome) -> None:
+    def _count_failure(self, unit: WriteUnit, endpoint: Endpoint, now: datetime, outcome: AttemptOutcome) -> None:
         before = endpoint.failing
-        failing = before.again(now) if before is not None else Failing(now, now)
+        failing = before.again(now) if before is not None else FailureStreak(now, now)
         if outcome.is_gone:
             self._disable(unit, replace(endpoint, failing=failing), GONE)
         elif failing.is_hopeless(now):
@@ -106,7 +106,7 @@ def switched_off(unit: WriteUnit, endpoint: Endpoint, failing_since: datetime) -
     return replace(endpoint, active=False, missed_since=min(moments), failing=None, updated_at=unit.now)
 
 
-def _count_attempt(delivery: Due, outcome: Outcome, status: DeliveryStatus) -> None:
+def _count_attempt(delivery: Due, outcome: AttemptOutcome, status: DeliveryStatus) -> None:
     metrics.WEBHOOK_ATTEMPTS.labels("succeeded" if outcome.is_success else "failed").inc()
     metrics.WEBHOOK_SECONDS.observe(outcome.duration_ms / 1000)
     say = log.debug if outcome.is_success else log.warning

@@ -16,7 +16,7 @@ from crypto_checkout.core.public.types import AttemptedResource, DeliveryResourc
 from crypto_checkout.core.webhooks.delivery import Attempt, DeliveryStatus
 from crypto_checkout.core.webhooks.endpoint import ALL_EVENTS, Endpoint
 from crypto_checkout.core.webhooks.events import Event, EventType
-from crypto_checkout.services.webhooks.dispatcher import Sender
+from crypto_checkout.services.webhooks.dispatcher import AttemptSender
 from crypto_checkout.services.webhooks.outbox import to_body
 from crypto_checkout.store import paging
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
@@ -40,7 +40,7 @@ class Deliveries:
     def __init__(
         self,
         db: Database,
-        sender: Sender,
+        sender: AttemptSender,
         wake: Callable[[bool], None],
         clock: Clock,
         example: Callable[[], SessionResource],
@@ -53,10 +53,10 @@ class Deliveries:
 
     async def listed(
         self, livemode: bool, endpoint_id: str, status: DeliveryStatus | None, window: paging.Window
-    ) -> paging.Page[DeliveryResource]:
+    ) -> paging.ListPage[DeliveryResource]:
         """Return a page of an endpoint's deliveries. Raises ResourceNotFound."""
 
-        def read(unit: ReadUnit) -> paging.Page[DeliveryResource]:
+        def read(unit: ReadUnit) -> paging.ListPage[DeliveryResource]:
             endpoint = _found(unit, endpoint_id, livemode)
             return deliveries.listed(unit, endpoint.id, status, window).map(render.delivery)
 

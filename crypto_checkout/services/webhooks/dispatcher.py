@@ -14,14 +14,14 @@ from typing import Protocol
 
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
-from crypto_checkout.services.webhooks.attempts import Recorder
-from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.services.webhooks.attempts import AttemptRecorder
+from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.services.webhooks.pace import Pace
 from crypto_checkout.store.database import Database, ReadUnit
 from crypto_checkout.store.webhooks import deliveries
 from crypto_checkout.store.webhooks.deliveries import Due, Waiting
 from crypto_checkout.webhooks import signing
-from crypto_checkout.webhooks.send import Outcome
+from crypto_checkout.webhooks.send import AttemptOutcome
 
 log = get_logger("dispatcher")
 
@@ -29,10 +29,10 @@ _LOOK_EVERY_SECONDS = 5.0
 """How long until rows of another process are found; rows of this one wake the loop."""
 
 
-class Sender(Protocol):
+class AttemptSender(Protocol):
     """Sends one attempt; see `webhooks.send.Sender`."""
 
-    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> AttemptOutcome:
         """POST a body once and say what came of it."""
 
 
@@ -57,8 +57,8 @@ class Dispatcher:
     def __init__(
         self,
         db: Database,
-        sender: Sender,
-        events: Events,
+        sender: AttemptSender,
+        events: Outbox,
         woken: asyncio.Event,
         *,
         livemode: bool,
@@ -68,7 +68,7 @@ class Dispatcher:
     ) -> None:
         self._db = db
         self._sender = sender
-        self._recorder = Recorder(events, retry_seconds=retry_seconds, clock=clock)
+        self._recorder = AttemptRecorder(events, retry_seconds=retry_seconds, clock=clock)
         self._concurrency = concurrency
         self._livemode = livemode
         self._per_endpoint = max(1, concurrency // 4)
@@ -147,7 +147,7 @@ class Dispatcher:
             del self._in_flight[delivery.seq]
             self._woken.set()
 
-    def _note(self, endpoint_id: str, outcome: Outcome) -> None:
+    def _note(self, endpoint_id: str, outcome: AttemptOutcome) -> None:
         pace = self._paces.get(endpoint_id)
         if pace is not None:  # it was not switched off meanwhile
             (pace.succeeded if outcome.is_success else pace.failed)(time.monotonic())

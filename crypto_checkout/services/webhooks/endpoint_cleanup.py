@@ -15,7 +15,7 @@ log = get_logger("leftovers")
 _EVERY_SECONDS = 5.0
 
 
-class Leftovers:
+class EndpointCleanup:
     """The loop that clears, in both modes; between two parts others get the writer."""
 
     def __init__(self, db: Database) -> None:

@@ -10,10 +10,10 @@ from crypto_checkout.core import ids, urls
 from crypto_checkout.core.errors import InvalidBody, ResourceNotFound
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import DeletedResource, EndpointResource
-from crypto_checkout.core.webhooks.endpoint import Endpoint, Failing
+from crypto_checkout.core.webhooks.endpoint import Endpoint, FailureStreak
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.services.webhooks.attempts import switched_off
-from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store import paging
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.webhooks import deliveries, endpoint_cleanup
@@ -28,7 +28,7 @@ MOST_ENDPOINTS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class NewEndpoint:
+class EndpointRequest:
     """What the merchant says of a new endpoint; `events` are event types, or only `"*"`."""
 
     url: str
@@ -38,14 +38,14 @@ class NewEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class EndpointHealth:
     """How an endpoint fares: its failures since the last success, and the deliveries that are to be tried again.
 
     `old_secrets_until` is when the last secret ends that still signs beside the newest; None where none does.
     """
 
     endpoint: EndpointResource
-    failing: Failing | None
+    failing: FailureStreak | None
     retrying: int
     old_secrets_until: datetime | None
 
@@ -53,12 +53,12 @@ class Health:
 class Endpoints:
     """The webhook endpoints of both modes."""
 
-    def __init__(self, db: Database, events: Events, *, reach: networks.Reach) -> None:
+    def __init__(self, db: Database, events: Outbox, *, reach: networks.Reach) -> None:
         self._db = db
         self._events = events
         self._reach = reach
 
-    def create(self, livemode: bool, new: NewEndpoint) -> Callable[[WriteUnit], EndpointResource]:
+    def create(self, livemode: bool, new: EndpointRequest) -> Callable[[WriteUnit], EndpointResource]:
         """Return the unit that stores a new endpoint; its result holds the secret, this once.
 
         Raises InvalidBody for a URL that nothing could or should be sent to.
@@ -90,15 +90,15 @@ class Endpoints:
         """Return an endpoint. Raises ResourceNotFound."""
         return render.endpoint(await self._db.read(lambda unit: _found(unit, endpoint_id, livemode)))
 
-    async def listed(self, livemode: bool, window: paging.Window) -> paging.Page[EndpointResource]:
+    async def listed(self, livemode: bool, window: paging.Window) -> paging.ListPage[EndpointResource]:
         """Return a page of endpoints."""
         return (await self._db.read(lambda unit: store.listed(unit, livemode, window))).map(render.endpoint)
 
-    async def health(self, livemode: bool, endpoint_id: str) -> Health:
+    async def health(self, livemode: bool, endpoint_id: str) -> EndpointHealth:
         """Return how an endpoint fares. Raises ResourceNotFound."""
         return await self._db.read(lambda unit: _health(unit, _found(unit, endpoint_id, livemode)))
 
-    async def healths(self, livemode: bool) -> list[Health]:
+    async def healths(self, livemode: bool) -> list[EndpointHealth]:
         """Return how all endpoints of a mode fare, the newest first."""
         return await self._db.read(
             lambda unit: [_health(unit, endpoint) for endpoint in reversed(store.all_of(unit, livemode))]
@@ -171,9 +171,9 @@ class Endpoints:
         return resource
 
 
-def _health(unit: ReadUnit, endpoint: Endpoint) -> Health:
+def _health(unit: ReadUnit, endpoint: Endpoint) -> EndpointHealth:
     ends = [old.until for old in endpoint.old_secrets if unit.now < old.until]
-    return Health(
+    return EndpointHealth(
         endpoint=render.endpoint(endpoint),
         failing=endpoint.failing,
         retrying=deliveries.failing(unit, endpoint.id),

@@ -18,7 +18,7 @@ def _nobody(_: bool) -> None:
     """Wake nobody: the dispatcher of another process will find the rows."""
 
 
-class Events:
+class Outbox:
     """The outbox's writing side; `wake` tells this process's dispatcher of a mode (True: live) after the commit."""
 
     def __init__(self, wake: Callable[[bool], None] = _nobody) -> None:

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.alerts.alerts import Alarm
-from crypto_checkout.core.alerts.issues import Concern, Kind
+from crypto_checkout.core.alerts.alerts import Alert
+from crypto_checkout.core.alerts.issues import Issue, IssueKind
 from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
 
 
-def everything(unit: ReadUnit) -> dict[str, Alarm]:
+def everything(unit: ReadUnit) -> dict[str, Alert]:
     """Return all alarms by their cause."""
     return {row["cause"]: _alarm(row) for row in unit.all("SELECT * FROM alarms")}
 
@@ -20,7 +20,7 @@ def sent(unit: ReadUnit) -> dict[str, datetime]:
     return {row["name"]: moments.from_text(row["sent_at"]) for row in rows}
 
 
-def save(unit: WriteUnit, changed: Mapping[str, Alarm | None], sent_at: Mapping[str, datetime]) -> None:
+def save(unit: WriteUnit, changed: Mapping[str, Alert | None], sent_at: Mapping[str, datetime]) -> None:
     """Store the alarms that changed, delete those that are None, and note when channels were used."""
     for cause, alarm in changed.items():
         if alarm is None:
@@ -38,7 +38,7 @@ def save(unit: WriteUnit, changed: Mapping[str, Alarm | None], sent_at: Mapping[
         )
 
 
-def _put(unit: WriteUnit, alarm: Alarm) -> None:
+def _put(unit: WriteUnit, alarm: Alert) -> None:
     concern = alarm.concern
     unit.run(
         """
@@ -67,9 +67,9 @@ def _put(unit: WriteUnit, alarm: Alarm) -> None:
     )
 
 
-def _alarm(row: Row) -> Alarm:
-    concern = Concern(
-        kind=Kind(row["kind"]),
+def _alarm(row: Row) -> Alert:
+    concern = Issue(
+        kind=IssueKind(row["kind"]),
         cause=row["cause"],
         subject_id=row["subject_id"],
         livemode=None if row["livemode"] is None else bool(row["livemode"]),
@@ -78,7 +78,7 @@ def _alarm(row: Row) -> Alarm:
         since=moments.from_text(row["since"]),
         path=row["path"],
     )
-    return Alarm(
+    return Alert(
         concern=concern,
         seen_at=moments.from_text(row["seen_at"]),
         gone_at=moments.from_optional_text(row["gone_at"]),

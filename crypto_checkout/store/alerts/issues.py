@@ -10,7 +10,7 @@ from crypto_checkout.store.ledger import payments
 
 
 @dataclass(frozen=True, slots=True)
-class Stray:
+class UncountedPayment:
     """Money at a session's address that doesn't count: late, or unasked; `seq` is its row's."""
 
     seq: int
@@ -35,12 +35,12 @@ def in_status(unit: ReadUnit, livemode: bool, status: Status, limit: int) -> lis
     return [found[row["id"]] for row in rows]
 
 
-def late(unit: ReadUnit, livemode: bool, limit: int) -> list[Stray]:
+def late(unit: ReadUnit, livemode: bool, limit: int) -> list[UncountedPayment]:
     """Return the newest payments that came too late, aren't accepted, and that nobody has put aside."""
     return _strays(unit, "payments", "late_payment", "canonical = 1 AND counted = 0", livemode, limit)
 
 
-def unmatched(unit: ReadUnit, livemode: bool, limit: int) -> list[Stray]:
+def unmatched(unit: ReadUnit, livemode: bool, limit: int) -> list[UncountedPayment]:
     """Return the newest money that nobody asked for and nobody has put aside."""
     return _strays(unit, "unmatched_payments", "unmatched", "canonical = 1", livemode, limit)
 
@@ -80,7 +80,9 @@ def dismiss(unit: WriteUnit, cause: str) -> None:
     )
 
 
-def _strays(unit: ReadUnit, table: str, kind: str, condition: str, livemode: bool, limit: int) -> list[Stray]:
+def _strays(
+    unit: ReadUnit, table: str, kind: str, condition: str, livemode: bool, limit: int
+) -> list[UncountedPayment]:
     rows = unit.all(
         f"""
         SELECT * FROM {table}
@@ -93,7 +95,7 @@ def _strays(unit: ReadUnit, table: str, kind: str, condition: str, livemode: boo
     )
     owners = sessions.by_ids(unit, {row["session_id"] for row in rows})
     return [
-        Stray(row["seq"], owner, row["chain_id"], payments.read(row, owner.address).transfer)
+        UncountedPayment(row["seq"], owner, row["chain_id"], payments.read(row, owner.address).transfer)
         for row in rows
         for owner in (owners[row["session_id"]],)
     ]

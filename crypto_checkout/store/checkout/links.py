@@ -4,12 +4,12 @@ import json
 from decimal import Decimal
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.checkout.link import Link, Usage
+from crypto_checkout.core.checkout.link import Link, LinkUsage
 from crypto_checkout.core.checkout.session import SETTLED
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.store.checkout import choices
 from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
-from crypto_checkout.store.paging import Page, Window, page
+from crypto_checkout.store.paging import ListPage, Window, page
 
 
 def insert(unit: WriteUnit, link: Link) -> None:
@@ -64,7 +64,7 @@ def by_slug(unit: ReadUnit, slug: str) -> Link | None:
     return _link(row) if row else None
 
 
-def listed(unit: ReadUnit, livemode: bool, active: bool | None, window: Window) -> Page[Link]:
+def listed(unit: ReadUnit, livemode: bool, active: bool | None, window: Window) -> ListPage[Link]:
     """Return a page of links."""
     where = {"livemode": int(livemode), "active": None if active is None else int(active)}
     return page(unit, "payment_links", where, window).map(_link)
@@ -79,7 +79,7 @@ MOST_COUNTED = 1_000
 """How many of a link's sessions are looked at for its usage."""
 
 
-def usage(unit: ReadUnit, link_id: str, livemode: bool) -> Usage:
+def usage(unit: ReadUnit, link_id: str, livemode: bool) -> LinkUsage:
     """Return what became of a link's sessions, the newest `MOST_COUNTED`."""
     rows = unit.all(
         """
@@ -92,7 +92,7 @@ def usage(unit: ReadUnit, link_id: str, livemode: bool) -> Usage:
         {"link_id": link_id, "livemode": int(livemode), "limit": MOST_COUNTED + 1},
     )
     settled = sum(row["status"] in SETTLED for row in rows[:MOST_COUNTED])
-    return Usage(min(len(rows), MOST_COUNTED), settled, has_more=len(rows) > MOST_COUNTED)
+    return LinkUsage(min(len(rows), MOST_COUNTED), settled, has_more=len(rows) > MOST_COUNTED)
 
 
 def _writable(link: Link) -> dict[str, str | int | None]:

@@ -16,7 +16,7 @@ from crypto_checkout.core.ledger.assess import Assessment
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.store.checkout import choices, search_terms, totals
 from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
-from crypto_checkout.store.paging import LAST_SEQ, Page, Window, begins_after, ends_before, select
+from crypto_checkout.store.paging import LAST_SEQ, ListPage, Window, begins_after, ends_before, select
 
 MOST_TO_EXPIRE = 2000
 _TABLE = "checkout_sessions"
@@ -54,7 +54,7 @@ _INSERT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class SessionFilter:
     """Which sessions of a mode are wanted; None means any."""
 
     status: Status | None = None
@@ -65,7 +65,7 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class GivenOut:
+class IssuedAddress:
     """An address that was given out for a session; `seq` is its place in the order of all."""
 
     seq: int
@@ -89,14 +89,14 @@ def get(unit: ReadUnit, session_id: str, livemode: bool | None = None) -> Sessio
     return read(row)
 
 
-def listed(unit: ReadUnit, livemode: bool, wanted: Filter, window: Window) -> Page[Session]:
+def listed(unit: ReadUnit, livemode: bool, wanted: SessionFilter, window: Window) -> ListPage[Session]:
     """Return a page of sessions."""
     conditions, parameters = where(livemode, wanted)
     first, last = bounds(unit, livemode, wanted)
     return select(unit, _TABLE, conditions, parameters, window, first=first, last=last).map(read)
 
 
-def where(livemode: bool, wanted: Filter) -> tuple[list[str], dict[str, str | int | None]]:
+def where(livemode: bool, wanted: SessionFilter) -> tuple[list[str], dict[str, str | int | None]]:
     """Return a filter as conditions and their parameters."""
     conditions = {
         "livemode = :livemode": int(livemode),
@@ -110,7 +110,7 @@ def where(livemode: bool, wanted: Filter) -> tuple[list[str], dict[str, str | in
     return list(given), {condition.rpartition(":")[2]: value for condition, value in given.items()}
 
 
-def bounds(unit: ReadUnit, livemode: bool, wanted: Filter) -> tuple[int, int]:
+def bounds(unit: ReadUnit, livemode: bool, wanted: SessionFilter) -> tuple[int, int]:
     """Return between which `seq` all lie that a filter by time means."""
     after, before = wanted.created_after, wanted.created_before
     first = begins_after(unit, _TABLE, livemode, after) if after else 0
@@ -129,7 +129,7 @@ def by_ids(unit: ReadUnit, ids: Collection[str]) -> dict[str, Session]:
 
 def given_out(
     unit: ReadUnit, livemode: bool, after: int, limit: int, ending_after: datetime | None = None
-) -> list[GivenOut]:
+) -> list[IssuedAddress]:
     """Return the addresses that a mode ever gave out, the oldest first, after a place in that order (0: from all).
 
     With `ending_after`, only those of sessions whose time, grace included, ends after it.
@@ -149,7 +149,7 @@ def given_out(
             "ending_after": moments.to_optional_text(ending_after) or "",
         },
     )
-    return [GivenOut(row["seq"], row["id"], Address(row["address"])) for row in rows]
+    return [IssuedAddress(row["seq"], row["id"], Address(row["address"])) for row in rows]
 
 
 def count(unit: ReadUnit, livemode: bool) -> int:

@@ -34,7 +34,7 @@ class MoneyIn:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class SessionsPerDay:
     """How many sessions were made on a day, and how many of these are paid now."""
 
     day: date
@@ -43,7 +43,7 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _Contribution:
     """What of a payment stands in the totals."""
 
     day: str
@@ -76,7 +76,7 @@ def money_in(unit: ReadUnit, livemode: bool, first: date, last: date) -> list[Mo
     ]
 
 
-def made(unit: ReadUnit, livemode: bool, first: date, last: date) -> list[Made]:
+def made(unit: ReadUnit, livemode: bool, first: date, last: date) -> list[SessionsPerDay]:
     """Return how many sessions were made on the days of a range, both ends included, oldest first."""
     rows = unit.all(
         """
@@ -86,7 +86,7 @@ def made(unit: ReadUnit, livemode: bool, first: date, last: date) -> list[Made]:
         """,
         {"livemode": int(livemode), "first": first.isoformat(), "last": last.isoformat()},
     )
-    return [Made(date.fromisoformat(row["day"]), row["created"], row["paid"]) for row in rows]
+    return [SessionsPerDay(date.fromisoformat(row["day"]), row["created"], row["paid"]) for row in rows]
 
 
 def sessions_made(unit: ReadUnit, livemode: bool) -> int:
@@ -160,21 +160,21 @@ def _changed(unit: ReadUnit, session: Session) -> list[Row]:
     )
 
 
-def _part(session: Session, payment: Payment) -> _Part | None:
+def _part(session: Session, payment: Payment) -> _Contribution | None:
     """Return what of a payment belongs into the totals; None while it doesn't count."""
     if not counts(payment, session):
         return None
     transfer = payment.transfer
-    return _Part(_day(transfer.block_time), transfer.units, session.fiat_minor(transfer.units))
+    return _Contribution(_day(transfer.block_time), transfer.units, session.fiat_minor(transfer.units))
 
 
-def _standing(row: Row) -> _Part | None:
+def _standing(row: Row) -> _Contribution | None:
     if not row["counted"]:
         return None
-    return _Part(row["counted_day"], int(row["counted_units"]), int(row["counted_minor"]))
+    return _Contribution(row["counted_day"], int(row["counted_units"]), int(row["counted_minor"]))
 
 
-def _replace(unit: WriteUnit, session: Session, row: Row, wanted: _Part | None) -> None:
+def _replace(unit: WriteUnit, session: Session, row: Row, wanted: _Contribution | None) -> None:
     """Take out of the totals what stands there of a payment, and put in what belongs there."""
     standing = _standing(row)
     if standing is not None:
@@ -197,7 +197,7 @@ def _replace(unit: WriteUnit, session: Session, row: Row, wanted: _Part | None) 
     )
 
 
-def _add_payment(unit: WriteUnit, session: Session, part: _Part, sign: int) -> None:
+def _add_payment(unit: WriteUnit, session: Session, part: _Contribution, sign: int) -> None:
     """Add a payment to its day, or take it away. The sums are texts, because coin amounts don't fit into 64 bits."""
     key: dict[str, str | int | None] = {
         "livemode": int(session.livemode),

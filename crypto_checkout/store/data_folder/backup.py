@@ -2,7 +2,7 @@
 
 A copy is one file, readable by its owner alone, that was checked before it got its name. It knows of every address that
 was given out until then, whether the database or the files beside it (`store.data_folder.given_out`) knew. Which of
-those that came later is known after a restore is `Restored.wallets`.
+those that came later is known after a restore is `RestoreResult.wallets`.
 """
 
 import math
@@ -28,7 +28,7 @@ _SEQUENCE_GAP = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class RestoreResult:
     """What a restore did.
 
     `kept` is the database that was there before, if there was one; `newest` the time of the copy's newest event.
@@ -36,11 +36,11 @@ class Restored:
 
     kept: Path | None
     newest: datetime | None
-    wallets: tuple["Moved", ...]
+    wallets: tuple["WalletMove", ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class WalletMove:
     """Where a wallet goes on. `is_known` tells whether what was given out since the copy is on record here."""
 
     wallet_id: str
@@ -101,7 +101,7 @@ def _put(part: Path, to: Path, *, overwrite: bool) -> None:
 # --- putting it back -------------------------------------------------------------------------------------------------
 
 
-def restore(copy: Path, database: Path, wallet_ids: Collection[str], now: datetime, skip: int | None) -> Restored:
+def restore(copy: Path, database: Path, wallet_ids: Collection[str], now: datetime, skip: int | None) -> RestoreResult:
     """Put a copy in the place of a database, which is kept beside it; for who holds the folder's lock only.
 
     Each wallet goes on behind all that is known to be given out: by the copy, by the database that was there, and by
@@ -138,7 +138,7 @@ def restore(copy: Path, database: Path, wallet_ids: Collection[str], now: dateti
         if each.next_index:
             given_out.note(each.wallet_id, each.next_index - 1)
     given_out.close()
-    return Restored(kept, copied.newest, moved)
+    return RestoreResult(kept, copied.newest, moved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class _Skip:
 
 def _moved_wallets(
     copied: _Memory, before: _Memory, noted: Mapping[str, int], wallet_ids: Collection[str], skip: _Skip
-) -> Iterator[Moved]:
+) -> Iterator[WalletMove]:
     """Decide where each wallet goes on; `noted` is what the files beside the database know."""
     for wallet_id in sorted({*copied.wallets, *before.wallets, *noted, *wallet_ids}):
         index = copied.wallets.get(wallet_id, 0)
@@ -169,9 +169,9 @@ def _moved_wallets(
         # A record that knows less than the copy is of another life, like that of a new machine.
         # A number that the operator gives counts whatever the records say.
         if skip.addresses is None and (before.went_on or recorded >= max(1, index)):
-            yield Moved(wallet_id, max(index, recorded), is_known=True)
+            yield WalletMove(wallet_id, max(index, recorded), is_known=True)
         else:
-            yield Moved(wallet_id, max(recorded, index + skip.after(index, copied)), is_known=False)
+            yield WalletMove(wallet_id, max(recorded, index + skip.after(index, copied)), is_known=False)
 
 
 def _replace(part: Path, database: Path, now: datetime) -> Path | None:

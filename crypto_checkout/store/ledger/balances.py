@@ -17,7 +17,7 @@ _WATCHED = """
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedBalance:
     """A session whose address is compared; `units` is what it should hold now, None where nobody has looked yet."""
 
     session_id: str
@@ -35,13 +35,13 @@ class Balance:
     units: int
 
 
-def watched(unit: ReadUnit, chain_id: int, livemode: bool, since: datetime) -> list[Watched]:
+def watched(unit: ReadUnit, chain_id: int, livemode: bool, since: datetime) -> list[WatchedBalance]:
     """Return the sessions of a mode, on whatever chain, whose time, grace included, ends after a moment."""
     condition = "grace_until > :since"
     return _watched(unit, condition, {"chain_id": chain_id, "livemode": int(livemode), "since": moments.to_text(since)})
 
 
-def watched_after(unit: ReadUnit, chain_id: int, livemode: bool, place: int) -> list[Watched]:
+def watched_after(unit: ReadUnit, chain_id: int, livemode: bool, place: int) -> list[WatchedBalance]:
     """Return the sessions of a mode that were made after the one at a place."""
     return _watched(unit, "seq > :place", {"chain_id": chain_id, "livemode": int(livemode), "place": place})
 
@@ -52,10 +52,10 @@ def last_place(unit: ReadUnit) -> int:
     return 0 if row is None or row["place"] is None else int(row["place"])
 
 
-def _watched(unit: ReadUnit, condition: str, parameters: dict[str, int | str]) -> list[Watched]:
+def _watched(unit: ReadUnit, condition: str, parameters: dict[str, int | str]) -> list[WatchedBalance]:
     rows = unit.all(_WATCHED + condition, parameters)
     return [
-        Watched(row[0], Address(row[1]), moments.from_text(row[2]), None if row[3] is None else int(row[3]))
+        WatchedBalance(row[0], Address(row[1]), moments.from_text(row[2]), None if row[3] is None else int(row[3]))
         for row in rows
     ]
 

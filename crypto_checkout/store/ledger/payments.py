@@ -8,9 +8,9 @@ from typing import Any
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.checkout.session import Session
-from crypto_checkout.core.diagnosis.explanation import Recorded
+from crypto_checkout.core.diagnosis.explanation import RecordedPayment
 from crypto_checkout.core.ledger.assess import deep_from
-from crypto_checkout.core.ledger.payment import Kind, Payment, Transfer
+from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
 from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
 from crypto_checkout.store.ledger.cursors import KEPT_BLOCKS
 
@@ -20,7 +20,7 @@ _NAMES = (
 )  # fmt: skip
 _COLUMNS = ", ".join(_NAMES)
 
-_KINDS = {kind.value: kind for kind in Kind}
+_KINDS = {kind.value: kind for kind in TransferKind}
 
 
 def record(unit: WriteUnit, session: Session, transfer: Transfer) -> bool:
@@ -95,7 +95,7 @@ def of_sessions(unit: ReadUnit, sessions: Sequence[Session]) -> dict[str, list[P
     return {session.id: _payments(of[session.id], session.address) for session in sessions}
 
 
-def recorded(unit: ReadUnit, session: Session) -> list[Recorded]:
+def recorded(unit: ReadUnit, session: Session) -> list[RecordedPayment]:
     """Return the payments of a session with when they were recorded, oldest first; those of orphaned blocks too."""
     rows = unit.all("SELECT * FROM payments WHERE session_id = :id ORDER BY seq", {"id": session.id})
     return [_recorded(row, session.address) for row in rows]
@@ -113,9 +113,9 @@ def sessions_of(unit: ReadUnit, chain_id: int, tx_or_block_hash: str) -> list[st
     return [row["session_id"] for row in rows]
 
 
-def _recorded(row: Row, to: Address) -> Recorded:
+def _recorded(row: Row, to: Address) -> RecordedPayment:
     at = moments.from_text(row["recorded_at"])
-    return Recorded(read(row, to), row["chain_id"], at, is_asked_for=True)
+    return RecordedPayment(read(row, to), row["chain_id"], at, is_asked_for=True)
 
 
 def has_any(unit: ReadUnit, session_id: str) -> bool:

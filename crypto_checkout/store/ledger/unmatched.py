@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.diagnosis.explanation import Recorded
-from crypto_checkout.core.ledger.payment import Kind, Payment, Transfer
+from crypto_checkout.core.diagnosis.explanation import RecordedPayment
+from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
 from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
-from crypto_checkout.store.paging import Page, Window, select
+from crypto_checkout.store.paging import ListPage, Window, select
 
 _OF_SESSION = """
     SELECT unmatched_payments.*, checkout_sessions.address
@@ -18,7 +18,7 @@ _OF_SESSION = """
 
 
 @dataclass(frozen=True, slots=True)
-class Unmatched:
+class UnmatchedPayment:
     """A payment that matches no session's terms; `session_id` says whose address it reached, `chain_id` where."""
 
     session_id: str
@@ -65,13 +65,13 @@ def record(unit: WriteUnit, session_id: str, chain_id: int, transfer: Transfer) 
     return changed > 0
 
 
-def of_session(unit: ReadUnit, session_id: str) -> list[Unmatched]:
+def of_session(unit: ReadUnit, session_id: str) -> list[UnmatchedPayment]:
     """Return what reached a session's address and wasn't asked for, oldest first; that of orphaned blocks too."""
     rows = unit.all(f"{_OF_SESSION} ORDER BY unmatched_payments.seq", {"session_id": session_id})
     return [_unmatched(row, Address(row["address"])) for row in rows]
 
 
-def listed(unit: ReadUnit, livemode: bool, window: Window) -> Page[Unmatched]:
+def listed(unit: ReadUnit, livemode: bool, window: Window) -> ListPage[UnmatchedPayment]:
     """Return a page of what stands in canonical blocks, the newest record first."""
     conditions = ["livemode = :livemode", "canonical = 1"]
     return select(unit, "unmatched_payments", conditions, {"livemode": int(livemode)}, window).map(
@@ -96,11 +96,11 @@ def coins(unit: ReadUnit, session_id: str, chain_id: int) -> int:
     return sum(int(row["units"]) for row in rows)
 
 
-def recorded(unit: ReadUnit, session_id: str) -> list[Recorded]:
+def recorded(unit: ReadUnit, session_id: str) -> list[RecordedPayment]:
     """Return the same with when they were recorded."""
     rows = unit.all(f"{_OF_SESSION} ORDER BY unmatched_payments.seq", {"session_id": session_id})
     return [
-        Recorded(each.payment, each.chain_id, moments.from_text(row["recorded_at"]), is_asked_for=False)
+        RecordedPayment(each.payment, each.chain_id, moments.from_text(row["recorded_at"]), is_asked_for=False)
         for row in rows
         for each in (_unmatched(row, Address(row["address"])),)
     ]
@@ -136,12 +136,12 @@ def _address(unit: ReadUnit, session_id: str) -> Address:
     return Address(row["address"])
 
 
-def _unmatched(row: Row, address: Address) -> Unmatched:
+def _unmatched(row: Row, address: Address) -> UnmatchedPayment:
     transfer = Transfer(
         to=address,
         sender=None if row["sender"] is None else Address(row["sender"]),
         units=int(row["units"]),
-        kind=Kind(row["kind"]),
+        kind=TransferKind(row["kind"]),
         contract=None if row["contract"] is None else Address(row["contract"]),
         tx_hash=row["tx_hash"],
         log_index=row["log_index"],
@@ -149,4 +149,4 @@ def _unmatched(row: Row, address: Address) -> Unmatched:
         block_hash=row["block_hash"],
         block_time=moments.from_text(row["block_time"]),
     )
-    return Unmatched(row["session_id"], row["chain_id"], Payment(transfer, canonical=bool(row["canonical"])))
+    return UnmatchedPayment(row["session_id"], row["chain_id"], Payment(transfer, canonical=bool(row["canonical"])))

@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.owner.audit import Actor, ActorKind, Entry
+from crypto_checkout.core.owner.audit import Actor, ActorKind, AuditEntry
 from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
-from crypto_checkout.store.paging import Page, Window, select
+from crypto_checkout.store.paging import ListPage, Window, select
 
 
 def insert(
@@ -30,7 +30,7 @@ def insert(
     )
 
 
-def listed(unit: ReadUnit, livemode: bool, window: Window) -> Page[Entry]:
+def listed(unit: ReadUnit, livemode: bool, window: Window) -> ListPage[AuditEntry]:
     """Return a part of the trail: what is of this mode, or of none. The window's places are values of `seq`."""
     mode = "(livemode IS NULL OR livemode = :livemode)"
     return select(unit, "audit", [mode], {"livemode": int(livemode)}, window).map(_entry)
@@ -44,8 +44,8 @@ def forget(unit: WriteUnit, action: str, before: datetime) -> None:
     )
 
 
-def _entry(row: Row) -> Entry:
-    return Entry(
+def _entry(row: Row) -> AuditEntry:
+    return AuditEntry(
         seq=row["seq"],
         at=moments.from_text(row["at"]),
         actor=Actor(ActorKind(row["actor"]), row["login_id"], row["address"]),

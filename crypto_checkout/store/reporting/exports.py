@@ -12,7 +12,7 @@ from crypto_checkout.store.ledger import payments
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class ExportedPayment:
     """A payment with its `seq` and its session."""
 
     seq: int
@@ -35,7 +35,7 @@ def part(
     since: datetime | None,
     before: datetime | None,
     limit: int,
-) -> list[Recorded]:
+) -> list[ExportedPayment]:
     """Return payments of a mode in the order in which they were recorded.
 
     Args:
@@ -64,5 +64,5 @@ def part(
     return [_recorded(row, owners[row["session_id"]]) for row in rows]
 
 
-def _recorded(row: Row, owner: Session) -> Recorded:
-    return Recorded(row["seq"], owner, payments.read(row, owner.address))
+def _recorded(row: Row, owner: Session) -> ExportedPayment:
+    return ExportedPayment(row["seq"], owner, payments.read(row, owner.address))

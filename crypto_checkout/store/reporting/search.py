@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from crypto_checkout.core import ids
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.store.checkout import search_terms, sessions
-from crypto_checkout.store.checkout.sessions import Filter
+from crypto_checkout.store.checkout.sessions import SessionFilter
 from crypto_checkout.store.database import Parameters, ReadUnit
-from crypto_checkout.store.paging import Page, Window, select
+from crypto_checkout.store.paging import ListPage, Window, select
 
 MOST_COUNTED = 10_000
 """How far matches are counted: beyond it, a person wants another filter, not a number."""
@@ -31,7 +31,7 @@ class Count:
     is_exact: bool
 
 
-def found(unit: ReadUnit, livemode: bool, text: str, wanted: Filter, window: Window) -> Page[Session]:
+def found(unit: ReadUnit, livemode: bool, text: str, wanted: SessionFilter, window: Window) -> ListPage[Session]:
     """Return a page of the sessions that a text means, of those that are wanted."""
     conditions, parameters = _where(unit, livemode, text, wanted, is_forward=window.before is not None)
     first, last = sessions.bounds(unit, livemode, wanted)
@@ -39,7 +39,7 @@ def found(unit: ReadUnit, livemode: bool, text: str, wanted: Filter, window: Win
     return page.map(sessions.read)
 
 
-def count(unit: ReadUnit, livemode: bool, text: str, wanted: Filter) -> Count:
+def count(unit: ReadUnit, livemode: bool, text: str, wanted: SessionFilter) -> Count:
     """Return how many sessions a text means, of those that are wanted."""
     conditions, parameters = _where(unit, livemode, text, wanted)
     low, high = sessions.bounds(unit, livemode, wanted)
@@ -56,7 +56,7 @@ def count(unit: ReadUnit, livemode: bool, text: str, wanted: Filter) -> Count:
 
 
 def _where(
-    unit: ReadUnit, livemode: bool, text: str, wanted: Filter, *, is_forward: bool = False
+    unit: ReadUnit, livemode: bool, text: str, wanted: SessionFilter, *, is_forward: bool = False
 ) -> tuple[list[str], Parameters]:
     """Return what a text means as conditions: what it looks like decides, and where that is nothing, the metadata."""
     text = text.strip()
@@ -69,14 +69,14 @@ def _where(
         return _among(livemode, wanted, "id", _of_transaction(unit, lower))
     if ids.is_id(text, ids.LINK):
         return sessions.where(livemode, replace(wanted, link_id=text))
-    if "@" in text and sessions.listed(unit, livemode, Filter(customer_email=text), Window(1)).items:
+    if "@" in text and sessions.listed(unit, livemode, SessionFilter(customer_email=text), Window(1)).items:
         return sessions.where(livemode, replace(wanted, customer_email=text))
     return (
         _by_metadata(unit, livemode, text, wanted, is_forward=is_forward) if text else sessions.where(livemode, wanted)
     )
 
 
-def _among(livemode: bool, wanted: Filter, column: str, values: Sequence[str]) -> tuple[list[str], Parameters]:
+def _among(livemode: bool, wanted: SessionFilter, column: str, values: Sequence[str]) -> tuple[list[str], Parameters]:
     conditions, parameters = sessions.where(livemode, wanted)
     names = {f"v{place}": value for place, value in enumerate(values or [""])}
     return [*conditions, f"{column} IN ({', '.join(':' + name for name in names)})"], {**parameters, **names}
@@ -97,7 +97,7 @@ def _of_transaction(unit: ReadUnit, tx_hash: str) -> Sequence[str]:
 
 
 def _by_metadata(
-    unit: ReadUnit, livemode: bool, text: str, wanted: Filter, *, is_forward: bool
+    unit: ReadUnit, livemode: bool, text: str, wanted: SessionFilter, *, is_forward: bool
 ) -> tuple[list[str], Parameters]:
     """Take a text for a value, or `name=value`; a value with a `=` in it goes first.
 
@@ -113,13 +113,13 @@ def _by_metadata(
     asked = ["livemode = :livemode", "value = :term"]
     if is_named:
         asked.append("name = :name")
-    if wanted != Filter() and _is_frequent(unit, livemode, term):
+    if wanted != SessionFilter() and _is_frequent(unit, livemode, term):
         asked.append("session_seq = checkout_sessions.seq")
         return [*conditions, f"EXISTS (SELECT 1 FROM session_metadata WHERE {' AND '.join(asked)})"], parameters  # noqa: S608
     asked += ["session_seq >= :low", "session_seq <= :high"]
     # The matches are of this mode already. Said again, it would have SQLite begin with an index of the mode's times.
     conditions.remove("livemode = :livemode")
-    end = f"ORDER BY session_seq {'ASC' if is_forward else 'DESC'} LIMIT :limit" if wanted == Filter() else ""
+    end = f"ORDER BY session_seq {'ASC' if is_forward else 'DESC'} LIMIT :limit" if wanted == SessionFilter() else ""
     among = f"SELECT DISTINCT session_seq FROM session_metadata WHERE {' AND '.join(asked)} {end}"  # noqa: S608
     return [*conditions, f"seq IN ({among})"], parameters
 

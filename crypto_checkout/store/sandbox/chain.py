@@ -5,8 +5,8 @@ from datetime import datetime
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.ledger.payment import Kind
-from crypto_checkout.core.sandbox import Transaction
+from crypto_checkout.core.ledger.payment import TransferKind
+from crypto_checkout.core.sandbox import SandboxTransaction
 from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
 
 _WATCHED = """
@@ -22,7 +22,7 @@ def load(unit: ReadUnit) -> str | None:
     return str(row["state"]) if row else None
 
 
-def transactions(unit: ReadUnit, above: int, since: datetime) -> list[Transaction]:
+def transactions(unit: ReadUnit, above: int, since: datetime) -> list[SandboxTransaction]:
     """Return the transactions that can still be asked for, in the order in which they were stored.
 
     Those are the ones in blocks above a number, and those to sessions whose time, grace included, ends after `since`:
@@ -36,7 +36,7 @@ def transactions(unit: ReadUnit, above: int, since: datetime) -> list[Transactio
     return [_transaction(row) for row in sorted((*watched, *newest), key=lambda row: int(row["seq"]))]
 
 
-def forget(unit: WriteUnit, above: int, since: datetime, most: int) -> list[Transaction]:
+def forget(unit: WriteUnit, above: int, since: datetime, most: int) -> list[SandboxTransaction]:
     """Delete some of the transactions that `transactions` leaves out, at most so many; return them."""
     rows = unit.all(
         f"""
@@ -55,7 +55,9 @@ def forget(unit: WriteUnit, above: int, since: datetime, most: int) -> list[Tran
     return [_transaction(row) for row in rows]
 
 
-def save(unit: WriteUnit, state: str, added: Iterable[Transaction] = (), removed: Iterable[Transaction] = ()) -> None:
+def save(
+    unit: WriteUnit, state: str, added: Iterable[SandboxTransaction] = (), removed: Iterable[SandboxTransaction] = ()
+) -> None:
     """Store the state, and the transactions that came and went with it."""
     unit.run(
         """
@@ -88,13 +90,13 @@ def save(unit: WriteUnit, state: str, added: Iterable[Transaction] = (), removed
         )
 
 
-def _transaction(row: Row) -> Transaction:
-    return Transaction(
+def _transaction(row: Row) -> SandboxTransaction:
+    return SandboxTransaction(
         hash=row["hash"],
         block_number=row["block_number"],
         to=Address(row["recipient"]),
         units=int(row["units"]),
-        kind=Kind(row["kind"]),
+        kind=TransferKind(row["kind"]),
         contract=None if row["contract"] is None else Address(row["contract"]),
         place=row["place"],
     )

@@ -12,23 +12,23 @@ from crypto_checkout.store.database import ReadUnit, WriteUnit
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class SandboxRequest:
     """A request that was begun: how many `steps` it has taken, and the `name` that its transactions are made from."""
 
     name: str
     steps: int
 
 
-def find(unit: ReadUnit, request: str, since: datetime) -> Begun | None:
+def find(unit: ReadUnit, request: str, since: datetime) -> SandboxRequest | None:
     """Return how far a request came since a moment; None where it was not begun, or answered."""
     row = unit.one(
         "SELECT name, steps FROM sandbox_requests WHERE request = :request AND updated_at > :since",
         {"request": request, "since": moments.to_text(since)},
     )
-    return Begun(row["name"], row["steps"]) if row else None
+    return SandboxRequest(row["name"], row["steps"]) if row else None
 
 
-def record(unit: WriteUnit, request: str, begun: Begun) -> None:
+def record(unit: WriteUnit, request: str, begun: SandboxRequest) -> None:
     """Store how far a request came."""
     unit.run(
         """

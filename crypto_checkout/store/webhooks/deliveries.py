@@ -8,7 +8,7 @@ from datetime import datetime
 from crypto_checkout.core import moments
 from crypto_checkout.core.webhooks.delivery import Attempt, Delivery, DeliveryStatus
 from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
-from crypto_checkout.store.paging import Page, Window, page
+from crypto_checkout.store.paging import ListPage, Window, page
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ def failing(unit: ReadUnit, endpoint_id: str) -> int:
     return int(row["failing"])
 
 
-def listed(unit: ReadUnit, endpoint_id: str, status: DeliveryStatus | None, window: Window) -> Page[Delivery]:
+def listed(unit: ReadUnit, endpoint_id: str, status: DeliveryStatus | None, window: Window) -> ListPage[Delivery]:
     """Return a page of an endpoint's deliveries."""
     where = {"endpoint_id": endpoint_id, "status": status}
     return page(unit, "deliveries", where, window).map(lambda row: _delivery(unit, row))

@@ -3,9 +3,9 @@
 import json
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.webhooks.endpoint import Endpoint, Failing, OldSecret
+from crypto_checkout.core.webhooks.endpoint import Endpoint, FailureStreak, OldSecret
 from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
-from crypto_checkout.store.paging import Page, Window, select
+from crypto_checkout.store.paging import ListPage, Window, select
 
 
 def insert(unit: WriteUnit, endpoint: Endpoint) -> None:
@@ -42,7 +42,7 @@ def update(unit: WriteUnit, endpoint: Endpoint) -> None:
     )
 
 
-def set_failing(unit: WriteUnit, endpoint_id: str, failing: Failing | None) -> None:
+def set_failing(unit: WriteUnit, endpoint_id: str, failing: FailureStreak | None) -> None:
     """Note what its attempts came to. With None, once one has succeeded, nothing is written where nothing stands."""
     unit.run(
         """
@@ -62,7 +62,7 @@ def get(unit: ReadUnit, endpoint_id: str, livemode: bool | None = None) -> Endpo
     return _endpoint(row)
 
 
-def listed(unit: ReadUnit, livemode: bool, window: Window) -> Page[Endpoint]:
+def listed(unit: ReadUnit, livemode: bool, window: Window) -> ListPage[Endpoint]:
     """Return a page of endpoints."""
     conditions = ["livemode = :livemode", "deleted_at IS NULL"]
     return select(unit, "webhook_endpoints", conditions, {"livemode": int(livemode)}, window).map(_endpoint)
@@ -111,7 +111,7 @@ def _writable(endpoint: Endpoint) -> dict[str, str | int | None]:
     }
 
 
-def _failing_columns(failing: Failing | None) -> dict[str, str | int | None]:
+def _failing_columns(failing: FailureStreak | None) -> dict[str, str | int | None]:
     return {
         "failing_since": moments.to_text(failing.since) if failing else None,
         "failing_counted_at": moments.to_text(failing.counted_at) if failing else None,
@@ -141,8 +141,8 @@ def _old_secrets(text: str) -> tuple[OldSecret, ...]:
     return tuple(OldSecret(secret, moments.from_text(until)) for secret, until in json.loads(text))
 
 
-def _failing(row: Row) -> Failing | None:
+def _failing(row: Row) -> FailureStreak | None:
     if row["failing_since"] is None:
         return None
     since, counted_at = moments.from_text(row["failing_since"]), moments.from_text(row["failing_counted_at"])
-    return Failing(since, counted_at, row["failing_days"])
+    return FailureStreak(since, counted_at, row["failing_days"])

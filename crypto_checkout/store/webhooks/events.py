@@ -6,11 +6,11 @@ from datetime import datetime
 from crypto_checkout.core import moments
 from crypto_checkout.core.webhooks.events import Event
 from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
-from crypto_checkout.store.paging import Page, Window, begins_after, select
+from crypto_checkout.store.paging import ListPage, Window, begins_after, select
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class EventFilter:
     """Which events of a mode are wanted; None means any."""
 
     type: str | None = None
@@ -48,7 +48,7 @@ def body(unit: ReadUnit, event_id: str, livemode: bool) -> str | None:
     return str(row["body"]) if row else None
 
 
-def bodies(unit: ReadUnit, livemode: bool, wanted: Filter, window: Window) -> Page[str]:
+def bodies(unit: ReadUnit, livemode: bool, wanted: EventFilter, window: Window) -> ListPage[str]:
     """Return a page of events, each as its body."""
     conditions = {
         "livemode = :livemode": int(livemode),

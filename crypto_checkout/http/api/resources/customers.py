@@ -6,13 +6,13 @@ from crypto_checkout.core.public.envelopes import NumberedPageResource
 from crypto_checkout.core.public.types import CustomerResource
 from crypto_checkout.http.api import schemas, values
 from crypto_checkout.http.api.operations import Call, Operation, Resource, Unit
-from crypto_checkout.services.checkout.customers import NewCustomer
+from crypto_checkout.services.checkout.customers import CustomerRequest
 
 
 async def create(call: Call) -> Unit:
     """Make a customer."""
     body: schemas.NewCustomer = call.body
-    return call.services.customers.create(call.livemode, NewCustomer(body.email, body.name, body.metadata))
+    return call.services.customers.create(call.livemode, CustomerRequest(body.email, body.name, body.metadata))
 
 
 async def show(call: Call) -> Resource:

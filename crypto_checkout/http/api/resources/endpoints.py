@@ -14,7 +14,7 @@ from crypto_checkout.core.public.types import (
 from crypto_checkout.http.api import cursors, schemas, values
 from crypto_checkout.http.api.operations import Call, Operation, Resource, Unit
 from crypto_checkout.http.api.operations import listed as listing
-from crypto_checkout.services.webhooks.endpoints import NewEndpoint
+from crypto_checkout.services.webhooks.endpoints import EndpointRequest
 
 _LIST = "webhook_endpoints"
 
@@ -22,7 +22,7 @@ _LIST = "webhook_endpoints"
 async def create(call: Call) -> Unit:
     """Make an endpoint; the answer holds its secret, this once."""
     body: schemas.NewEndpoint = call.body
-    new = NewEndpoint(url=body.url, events=tuple(body.events), description=body.description, active=body.active)
+    new = EndpointRequest(url=body.url, events=tuple(body.events), description=body.description, active=body.active)
     return call.services.endpoints.create(call.livemode, new)
 
 

@@ -20,7 +20,7 @@ async def listed(call: Call) -> Resource:
     """List events."""
     query: schemas.EventsQuery = call.query
     window = cursors.window(_LIST, call.livemode, query.limit, query.starting_after, query.ending_before)
-    wanted = store.Filter(type=query.type, resource_id=query.resourceId, created_after=query.createdAfter)
+    wanted = store.EventFilter(type=query.type, resource_id=query.resourceId, created_after=query.createdAfter)
     page = await call.services.db.read(
         partial(store.bodies, livemode=call.livemode, wanted=wanted, window=window),
     )

@@ -11,7 +11,7 @@ from crypto_checkout.core.public.types import DeletedResource, LinkResource
 from crypto_checkout.http.api import cursors, schemas, values
 from crypto_checkout.http.api.operations import Call, Operation, Resource, Unit
 from crypto_checkout.http.api.operations import listed as listing
-from crypto_checkout.services.checkout.links import NewLink
+from crypto_checkout.services.checkout.links import LinkRequest
 
 _LIST = "payment_links"
 
@@ -20,7 +20,7 @@ async def create(call: Call) -> Unit:
     """Make a link."""
     body: schemas.NewLink = call.body
     livemode = call.livemode
-    new = NewLink(
+    new = LinkRequest(
         title=body.title,
         fiat=values.fiat(body.fiat_amount, body.fiat_currency, value_param="fiatAmount", currency_param="fiatCurrency"),
         description=body.description,

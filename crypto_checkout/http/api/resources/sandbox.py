@@ -2,7 +2,7 @@
 
 from crypto_checkout.core import errors
 from crypto_checkout.core.errors import InvalidBody, WalletNotConfigured
-from crypto_checkout.core.ledger.payment import Kind
+from crypto_checkout.core.ledger.payment import TransferKind
 from crypto_checkout.core.money import parse_units
 from crypto_checkout.core.owner.api_key import Scope
 from crypto_checkout.core.public import examples
@@ -10,7 +10,7 @@ from crypto_checkout.core.public.types import SandboxChainResource, SessionResou
 from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.http.api import schemas
 from crypto_checkout.http.api.operations import Call, Operation, Resource, Unit
-from crypto_checkout.services.sandbox.controls import Sandbox
+from crypto_checkout.services.sandbox.controls import SandboxControls
 from crypto_checkout.store.database import WriteUnit
 from crypto_checkout.store.sandbox import requests
 
@@ -26,7 +26,7 @@ async def pay(call: Call) -> Unit:
             raise InvalidBody("A scenario pays by itself: give no amount, kind or transfers with it.", param="scenario")
         return _answered(call, await sandbox.play(id_, Scenario(body.scenario), call.request))
     units = None if body.amount is None else _units(body.amount, await sandbox.decimals(id_))
-    kind = None if body.kind is None else Kind(body.kind)
+    kind = None if body.kind is None else TransferKind(body.kind)
     return _answered(call, await sandbox.pay(id_, units, kind, body.transfers or 1, call.request))
 
 
@@ -56,7 +56,7 @@ async def price_outage(call: Call) -> Unit:
 
 async def advance(call: Call) -> Unit:
     """Put the chain's time forward."""
-    body: schemas.Advance = call.body
+    body: schemas.ClockAdvance = call.body
     return _moved(call, await _sandbox(call).advance(body.seconds, call.request))
 
 
@@ -75,7 +75,7 @@ def _answered(call: Call, answer: Resource) -> Unit:
     return end
 
 
-def _sandbox(call: Call) -> Sandbox:
+def _sandbox(call: Call) -> SandboxControls:
     if call.services.sandbox is None:
         raise WalletNotConfigured("Test mode is switched off on this server: set [test_mode] enabled = true.")
     return call.services.sandbox
@@ -177,7 +177,7 @@ OPERATIONS = (
             "keys age. A scenario like `late` moves its own session only."
         ),
         write=advance,
-        body=schemas.Advance,
+        body=schemas.ClockAdvance,
         sent={"seconds": 900},
         answer=SandboxChainResource,
         example=examples.shown_chain,

@@ -10,8 +10,8 @@ from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.http.api import cursors, schemas, values
 from crypto_checkout.http.api.operations import Call, Operation, Resource, Unit
 from crypto_checkout.http.api.operations import listed as listing
-from crypto_checkout.services.checkout.sessions import Wanted
-from crypto_checkout.store.checkout.sessions import Filter
+from crypto_checkout.services.checkout.sessions import SessionRequest
+from crypto_checkout.store.checkout.sessions import SessionFilter
 
 _LIST = "checkout_sessions"
 
@@ -22,7 +22,7 @@ async def create(call: Call) -> Unit:
     if (body.amount is None) is (body.link_id is None):
         raise InvalidBody("Give exactly one of amount and linkId.", param="amount")
     livemode = call.livemode
-    wanted = Wanted(
+    wanted = SessionRequest(
         link_id=body.link_id,
         fiat=None if body.amount is None else _fiat(body.amount),
         chain_id=body.chain_id,
@@ -57,7 +57,7 @@ async def listed(call: Call) -> Resource:
     """List sessions."""
     query: schemas.SessionsQuery = call.query
     window = cursors.window(_LIST, call.livemode, query.limit, query.starting_after, query.ending_before)
-    wanted = Filter(
+    wanted = SessionFilter(
         status=query.status,
         link_id=query.linkId,
         customer_email=query.customerEmail,

@@ -10,7 +10,7 @@ from crypto_checkout.core.webhooks.events import EventType
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class Label:
     """A word or two for a badge; `kind` is good, warn, bad, or empty. `meaning` says more, where there is more."""
 
     text: str
@@ -18,20 +18,20 @@ class Word:
     meaning: str = ""
 
 
-STATUSES: Mapping[Status, Word] = {
-    Status.PENDING: Word("Waiting", "", "Nothing that counts has arrived yet."),
-    Status.DETECTED: Word("Confirming", "", "The money was seen, and is not yet deep enough in the chain."),
-    Status.UNDERPAID: Word("Underpaid", "warn", "Some money has arrived, less than the price."),
-    Status.OVERPAID: Word("Overpaid", "warn", "More money has arrived than the price."),
-    Status.PAID: Word("Paid", "good", "The whole price has arrived, and is safe."),
-    Status.PAID_LATE: Word("Paid late", "good", "The whole price has arrived, some of it in the time of grace."),
-    Status.EXPIRED: Word("Expired", "", "The time to pay is over, and the price has not arrived."),
-    Status.FAILED: Word("Taken back", "bad", "It was paid, and then the chain took the money back."),
+STATUSES: Mapping[Status, Label] = {
+    Status.PENDING: Label("Waiting", "", "Nothing that counts has arrived yet."),
+    Status.DETECTED: Label("Confirming", "", "The money was seen, and is not yet deep enough in the chain."),
+    Status.UNDERPAID: Label("Underpaid", "warn", "Some money has arrived, less than the price."),
+    Status.OVERPAID: Label("Overpaid", "warn", "More money has arrived than the price."),
+    Status.PAID: Label("Paid", "good", "The whole price has arrived, and is safe."),
+    Status.PAID_LATE: Label("Paid late", "good", "The whole price has arrived, some of it in the time of grace."),
+    Status.EXPIRED: Label("Expired", "", "The time to pay is over, and the price has not arrived."),
+    Status.FAILED: Label("Taken back", "bad", "It was paid, and then the chain took the money back."),
 }
 
-_REASONS: Mapping[str, Word] = {
-    ACCEPTED: Word("Accepted", "good", "You took what had arrived as the whole payment."),
-    CLOSED: Word("Closed", "", "You closed it before it was paid."),
+_REASONS: Mapping[str, Label] = {
+    ACCEPTED: Label("Accepted", "good", "You took what had arrived as the whole payment."),
+    CLOSED: Label("Closed", "", "You closed it before it was paid."),
 }
 
 EVENTS: Mapping[EventType, str] = {
@@ -58,14 +58,14 @@ EVENTS: Mapping[EventType, str] = {
     EventType.API_KEY_REVOKED: "API key revoked",
 }
 
-_DELIVERIES: Mapping[str, Word] = {
-    DeliveryStatus.PENDING: Word("Waiting"),
-    DeliveryStatus.SUCCEEDED: Word("Delivered", "good"),
-    DeliveryStatus.ABANDONED: Word("Given up", "bad"),
+_DELIVERIES: Mapping[str, Label] = {
+    DeliveryStatus.PENDING: Label("Waiting"),
+    DeliveryStatus.SUCCEEDED: Label("Delivered", "good"),
+    DeliveryStatus.ABANDONED: Label("Given up", "bad"),
 }
 
 
-def of_session(session: SessionResource) -> Word:
+def of_session(session: SessionResource) -> Label:
     """Say where a session stands."""
     return _REASONS.get(session["statusReason"] or "") or STATUSES[Status(session["status"])]
 
@@ -75,13 +75,13 @@ def came_late(session: SessionResource) -> bool:
     return any(not payment["counted"] for payment in session["payments"])
 
 
-def of_payment(session: SessionResource, payment: PaymentResource) -> Word:
+def of_payment(session: SessionResource, payment: PaymentResource) -> Label:
     """Say whether a payment counts."""
     if not payment["counted"]:
-        return Word("Too late", "warn")
+        return Label("Too late", "warn")
     had, needed = payment["confirmations"], session["requiredConfirmations"]
     is_deep = had >= needed or Status(session["status"]) in SETTLED
-    return Word("Counts", "good") if is_deep else Word(f"{had} of {needed} confirmations")
+    return Label("Counts", "good") if is_deep else Label(f"{had} of {needed} confirmations")
 
 
 def of_event(event_type: str) -> str:
@@ -89,10 +89,10 @@ def of_event(event_type: str) -> str:
     return EVENTS[EventType(event_type)]
 
 
-def of_delivery(delivery: DeliveryResource) -> Word:
+def of_delivery(delivery: DeliveryResource) -> Label:
     """Say where a delivery stands."""
     is_retried = delivery["status"] == DeliveryStatus.PENDING and delivery["attempts"]
-    return Word("Trying again", "warn") if is_retried else _DELIVERIES[delivery["status"]]
+    return Label("Trying again", "warn") if is_retried else _DELIVERIES[delivery["status"]]
 
 
 def outcome(delivery: DeliveryResource) -> str:

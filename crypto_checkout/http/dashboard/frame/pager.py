@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from crypto_checkout.http.dashboard.frame.request import Visit
-from crypto_checkout.store.paging import Page, Window
+from crypto_checkout.http.dashboard.frame.request import DashboardRequest
+from crypto_checkout.store.paging import ListPage, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Pager:
     older: str | None
 
 
-def pager(visit: Visit, page: Page[Any], window: Window) -> Pager:
+def pager(visit: DashboardRequest, page: ListPage[Any], window: Window) -> Pager:
     """Return the links from a page of a list; all other parameters of the query, such as filters, stay."""
     came_from_newer, came_from_older = window.after is not None, window.before is not None
     has_newer = page.has_more if came_from_older else came_from_newer

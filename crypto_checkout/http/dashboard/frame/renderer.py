@@ -20,7 +20,7 @@ _HEADERS = {
 }
 
 
-class Paper:
+class Renderer:
     """What pages are printed on; `menus` are the titles and paths of the pages that there are."""
 
     def __init__(self, menus: Mapping[str, Sequence[tuple[str, str]]]) -> None:

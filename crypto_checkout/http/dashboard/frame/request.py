@@ -13,8 +13,8 @@ from crypto_checkout.core.owner.account import Browser, Login
 from crypto_checkout.core.owner.audit import Actor, ActorKind
 from crypto_checkout.http.dashboard.frame.cookies import Cookies
 from crypto_checkout.http.dashboard.frame.forms import Form
-from crypto_checkout.http.dashboard.frame.renderer import Paper
-from crypto_checkout.http.dashboard.frame.services import Desk
+from crypto_checkout.http.dashboard.frame.renderer import Renderer
+from crypto_checkout.http.dashboard.frame.services import DashboardServices
 from crypto_checkout.http.dashboard.frame.throttle import Throttle
 from crypto_checkout.services.owner.audit import record
 from crypto_checkout.services.owner.sign_in import check_login, owner
@@ -31,11 +31,11 @@ ROWS = 25
 
 
 @dataclass(slots=True)
-class Visit:
+class DashboardRequest:
     """Who asks (`login` is None for nobody who is signed in), in which mode, for what, and what they filled in."""
 
-    desk: Desk
-    paper: Paper
+    desk: DashboardServices
+    paper: Renderer
     cookies: Cookies
     throttle: Throttle
     request: Request

@@ -15,14 +15,14 @@ from crypto_checkout.core.owner.account import Login
 from crypto_checkout.http import body_limit, errors, origins
 from crypto_checkout.http.dashboard.frame import forms
 from crypto_checkout.http.dashboard.frame.cookies import Cookies
-from crypto_checkout.http.dashboard.frame.renderer import Paper
-from crypto_checkout.http.dashboard.frame.request import PREFIX, TEST, Visit
-from crypto_checkout.http.dashboard.frame.services import Desk
+from crypto_checkout.http.dashboard.frame.renderer import Renderer
+from crypto_checkout.http.dashboard.frame.request import PREFIX, TEST, DashboardRequest
+from crypto_checkout.http.dashboard.frame.services import DashboardServices
 from crypto_checkout.http.dashboard.frame.throttle import Throttle
 from crypto_checkout.http.rate_limit import page_limit
 from crypto_checkout.services.owner.sign_in import Credentials, LoginEnded
 
-Handler = Callable[[Visit], Awaitable[Response]]
+Handler = Callable[[DashboardRequest], Awaitable[Response]]
 
 
 class Access(Enum):
@@ -34,7 +34,7 @@ class Access(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class DashboardPage:
     """One page, or what one of its forms does; `path` is relative to the dashboard's."""
 
     method: Literal["GET", "POST"]
@@ -53,11 +53,13 @@ _NOT_REPEATED = {PASSWORD, CODE, "password", "again", "xpub"}
 class Dashboard:
     """The routes of a table of pages."""
 
-    def __init__(self, desk: Desk, pages: Sequence[Page], menus: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+    def __init__(
+        self, desk: DashboardServices, pages: Sequence[DashboardPage], menus: Mapping[str, Sequence[tuple[str, str]]]
+    ) -> None:
         self._desk = desk
         self._pages = pages
         there = {page.path for page in pages if page.method == "GET"}
-        self._paper = Paper({name: [entry for entry in menu if entry[1] in there] for name, menu in menus.items()})
+        self._paper = Renderer({name: [entry for entry in menu if entry[1] in there] for name, menu in menus.items()})
         site = urlsplit(desk.public_url)
         self._cookies = Cookies(is_https=site.scheme == "https")
         self._hosts = frozenset({site.netloc.lower()})
@@ -66,7 +68,7 @@ class Dashboard:
 
     def routes(self) -> list[Route]:
         """Return the routes, for live and for test mode; the last takes what isn't there."""
-        by_path: dict[str, dict[str, Page]] = {}
+        by_path: dict[str, dict[str, DashboardPage]] = {}
         for page in self._pages:
             by_path.setdefault("" if page.path == "/" else page.path, {})[page.method] = page
         found = [
@@ -76,10 +78,10 @@ class Dashboard:
         ]
         return [*found, self._route(PREFIX + "/{rest:path}", {}, livemode=True)]
 
-    def _route(self, path: str, by_method: Mapping[str, Page], *, livemode: bool) -> Route:
+    def _route(self, path: str, by_method: Mapping[str, DashboardPage], *, livemode: bool) -> Route:
         async def handle(request: Request) -> Response:
             page = by_method.get("GET" if request.method == "HEAD" else request.method)
-            visit = Visit(self._desk, self._paper, self._cookies, self._throttle, request, None, livemode)
+            visit = DashboardRequest(self._desk, self._paper, self._cookies, self._throttle, request, None, livemode)
             try:
                 return await self._answer(visit, page)
             except LoginEnded:
@@ -91,7 +93,7 @@ class Dashboard:
         route.methods = None  # any method comes here, so that a wrong one gets a page too
         return route
 
-    async def _answer(self, visit: Visit, page: Page | None) -> Response:
+    async def _answer(self, visit: DashboardRequest, page: DashboardPage | None) -> Response:
         if visit.request.method not in {"GET", "HEAD"} and origins.is_cross_site(visit.request.headers, self._hosts):
             return visit.show(
                 "problem.html",
@@ -117,18 +119,18 @@ class Dashboard:
             return asked
         return await page.answer(visit)
 
-    async def _login(self, visit: Visit) -> Login | None:
+    async def _login(self, visit: DashboardRequest) -> Login | None:
         token = self._cookies.login(visit.request)
         return await self._desk.sign_in.login(token) if token else None
 
-    async def _look_again(self, visit: Visit) -> None:
+    async def _look_again(self, visit: DashboardRequest) -> None:
         """See whether the login still is there after the body, which may have come slowly. Raises LoginEnded."""
         if visit.login is not None:
             visit.login = await self._login(visit)
             if visit.login is None:
                 raise LoginEnded
 
-    def _other_mode(self, visit: Visit) -> Response | None:
+    def _other_mode(self, visit: DashboardRequest) -> Response | None:
         """Lead away from a mode that this server doesn't have to the one that it has."""
         if self._desk.offers.has(livemode=visit.livemode) or not self._desk.offers.has(livemode=not visit.livemode):
             return None
@@ -137,14 +139,14 @@ class Dashboard:
         there = visit.request.scope["path"].removeprefix(PREFIX).removeprefix(TEST)
         return RedirectResponse(visit.url(there, visit.query, livemode=not visit.livemode), 303)
 
-    def _to_sign_in(self, visit: Visit) -> Response:
+    def _to_sign_in(self, visit: DashboardRequest) -> Response:
         if visit.request.method not in {"GET", "HEAD"}:
             return visit.go("/sign-in", "Nothing was done: your login had ended. Sign in again.", livemode=True)
         asked = full_path(visit.request)
         return RedirectResponse(visit.url("/sign-in", {"next": "" if asked == PREFIX else asked}, livemode=True), 303)
 
 
-def problem(visit: Visit, error: Exception) -> Response:
+def problem(visit: DashboardRequest, error: Exception) -> Response:
     """Answer an error with a page that says it in words."""
     if not isinstance(error, CheckoutError):
         return visit.show(
@@ -161,7 +163,7 @@ def problem(visit: Visit, error: Exception) -> Response:
     return response
 
 
-def _nothing_here(visit: Visit) -> Response:
+def _nothing_here(visit: DashboardRequest) -> Response:
     path = visit.request.scope["path"]
     if path.endswith("/"):
         return RedirectResponse(quote(path.rstrip("/")), 303)
@@ -173,7 +175,7 @@ def _nothing_here(visit: Visit) -> Response:
     )
 
 
-async def _confirm(visit: Visit) -> Response | None:
+async def _confirm(visit: DashboardRequest) -> Response | None:
     """Have the password given again before what is asked for; None once it was. What was filled in is kept."""
     assert visit.login is not None, "only pages for who is signed in ask for it"
     if visit.form.has(PASSWORD):
@@ -192,7 +194,7 @@ async def _confirm(visit: Visit) -> Response | None:
     return visit.show("confirm.html", status=403, action=action, kept=kept, has_totp=has_totp)
 
 
-async def password_is_right(visit: Visit, login: Login) -> bool:
+async def password_is_right(visit: DashboardRequest, login: Login) -> bool:
     """Tell whether the form brings the password, counting the attempt. Raises RateLimitExceeded."""
     browser = visit.cookies.browser(visit.request)
     await visit.throttle.count(visit.request.scope, browser)

@@ -4,59 +4,59 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crypto_checkout.core.moments import Clock
-from crypto_checkout.services.alerts.issues import Attention
+from crypto_checkout.services.alerts.issues import Issues
 from crypto_checkout.services.checkout.customers import Customers
-from crypto_checkout.services.checkout.decisions import Settling
+from crypto_checkout.services.checkout.decisions import Decisions
 from crypto_checkout.services.checkout.links import Links
-from crypto_checkout.services.checkout.payment_methods import Offers
+from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
 from crypto_checkout.services.checkout.sessions import Sessions
-from crypto_checkout.services.diagnosis.explain import Explain
-from crypto_checkout.services.diagnosis.payment_detail import Dossiers
-from crypto_checkout.services.ledger.check_now import Looking
-from crypto_checkout.services.ledger.health import Health
+from crypto_checkout.services.diagnosis.explain import Explainer
+from crypto_checkout.services.diagnosis.payment_detail import PaymentDetails
+from crypto_checkout.services.ledger.check_now import CheckNow
+from crypto_checkout.services.ledger.health import Readiness
 from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.owner.account import Account
-from crypto_checkout.services.owner.audit import Trail
+from crypto_checkout.services.owner.audit import AuditTrail
 from crypto_checkout.services.owner.set_up_link import SetUpLink
 from crypto_checkout.services.owner.sign_in import SignIn
 from crypto_checkout.services.reporting.config_snippets import Settings
 from crypto_checkout.services.reporting.exports import Exports
 from crypto_checkout.services.reporting.totals import Totals
-from crypto_checkout.services.sandbox.controls import Sandbox
-from crypto_checkout.services.upkeep.backup_download import Copies
+from crypto_checkout.services.sandbox.controls import SandboxControls
+from crypto_checkout.services.upkeep.backup_download import BackupDownloads
 from crypto_checkout.services.webhooks.deliveries import Deliveries
 from crypto_checkout.services.webhooks.endpoints import Endpoints
-from crypto_checkout.services.webhooks.outbox import Events
+from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class DashboardServices:
     """Everything a page may need; `sandbox` is None where test mode is switched off."""
 
     db: Database
     clock: Clock
-    events: Events
-    offers: Offers
-    health: Health
+    events: Outbox
+    offers: PaymentMethodsByMode
+    health: Readiness
     sign_in: SignIn
     set_up_link: SetUpLink
     account: Account
-    trail: Trail
+    trail: AuditTrail
     sessions: Sessions
-    settling: Settling
-    dossiers: Dossiers
-    explain: Explain
-    looking: Looking
+    settling: Decisions
+    dossiers: PaymentDetails
+    explain: Explainer
+    looking: CheckNow
     links: Links
     endpoints: Endpoints
     deliveries: Deliveries
     customers: Customers
     totals: Totals
-    attention: Attention
+    attention: Issues
     exports: Exports
-    copies: Copies
-    sandbox: Sandbox | None
+    copies: BackupDownloads
+    sandbox: SandboxControls | None
     settings: Settings
     watchers: Sequence[Watcher]
     shop_name: str

@@ -6,8 +6,8 @@ from starlette.responses import Response
 
 from crypto_checkout.core.owner.api_key import Scope
 from crypto_checkout.core.webhooks.events import EventType
-from crypto_checkout.http.dashboard.frame.request import Visit
-from crypto_checkout.http.dashboard.frame.router import Access, Page
+from crypto_checkout.http.dashboard.frame.request import DashboardRequest
+from crypto_checkout.http.dashboard.frame.router import Access, DashboardPage
 from crypto_checkout.services.owner import api_keys
 from crypto_checkout.store.owner import api_keys as store
 
@@ -16,19 +16,19 @@ PATH = "/api-keys"
 _LIVE, _TEST = "live", "test"
 
 
-async def listed(visit: Visit) -> Response:
+async def listed(visit: DashboardRequest) -> Response:
     """Show the keys of this mode, revoked ones too."""
     everything = await visit.desk.db.read(store.everything)
     keys_here = [key for key in everything if key.livemode == visit.livemode]
     return visit.show("api_keys/list.html", keys=keys_here, scopes=list(Scope))
 
 
-async def ask(visit: Visit) -> Response:
+async def ask(visit: DashboardRequest) -> Response:
     """Ask what a new key shall be."""
     return _asked(visit)
 
 
-async def create(visit: Visit) -> Response:
+async def create(visit: DashboardRequest) -> Response:
     """Make a key of the mode that was chosen, and show it this once."""
     name, mode = visit.form.text("name"), visit.form.one_of("mode", [value for value, _ in _modes(visit)])
     scopes = [Scope(scope) for scope in visit.form.some_of("scope", list(Scope))]
@@ -40,7 +40,7 @@ async def create(visit: Visit) -> Response:
     return visit.show("api_keys/made.html", status=201, key=key, text=text)
 
 
-async def revoke(visit: Visit) -> Response:
+async def revoke(visit: DashboardRequest) -> Response:
     """Take a key out of use."""
     key_id = visit.path["id"]
     work = partial(api_keys.revoke, events=visit.desk.events, key_id=key_id, livemode=visit.livemode)
@@ -48,7 +48,7 @@ async def revoke(visit: Visit) -> Response:
     return visit.go(PATH, f"{key.name} ({key.prefix}…) is revoked. Within a second nobody can use it any more.")
 
 
-def _asked(visit: Visit, status: int = 200) -> Response:
+def _asked(visit: DashboardRequest, status: int = 200) -> Response:
     return visit.show(
         "api_keys/new.html",
         status=status,
@@ -58,14 +58,14 @@ def _asked(visit: Visit, status: int = 200) -> Response:
     )
 
 
-def _modes(visit: Visit) -> list[tuple[str, str]]:
+def _modes(visit: DashboardRequest) -> list[tuple[str, str]]:
     named = ((_TEST, "Test: the simulated chain"), (_LIVE, "Live: real money"))
     return [(value, text) for value, text in named if visit.desk.offers.has(livemode=value == _LIVE)]
 
 
 PAGES = (
-    Page("GET", PATH, listed),
-    Page("GET", f"{PATH}/new", ask, Access.CONFIRMED),
-    Page("POST", PATH, create, Access.CONFIRMED),
-    Page("POST", f"{PATH}/{{id}}/revoke", revoke),
+    DashboardPage("GET", PATH, listed),
+    DashboardPage("GET", f"{PATH}/new", ask, Access.CONFIRMED),
+    DashboardPage("POST", PATH, create, Access.CONFIRMED),
+    DashboardPage("POST", f"{PATH}/{{id}}/revoke", revoke),
 )

@@ -6,19 +6,19 @@ from typing import BinaryIO
 
 from starlette.responses import Response, StreamingResponse
 
-from crypto_checkout.http.dashboard.frame.request import Visit
-from crypto_checkout.http.dashboard.frame.router import Access, Page
+from crypto_checkout.http.dashboard.frame.request import DashboardRequest
+from crypto_checkout.http.dashboard.frame.router import Access, DashboardPage
 
 PATH = "/settings/backup"
 _AT_ONCE = 1 << 18
 
 
-async def show(visit: Visit) -> Response:
+async def show(visit: DashboardRequest) -> Response:
     """Say what a copy holds, and what to do with it."""
     return visit.show("settings/backup.html")
 
 
-async def download(visit: Visit) -> Response:
+async def download(visit: DashboardRequest) -> Response:
     """Make a copy and send it."""
     copy = await visit.desk.copies.make(visit.actor)
     size = copy.seek(0, 2)
@@ -44,6 +44,6 @@ async def _parts(copy: BinaryIO) -> AsyncIterator[bytes]:
 
 
 PAGES = (
-    Page("GET", PATH, show, Access.CONFIRMED),
-    Page("POST", PATH, download, Access.CONFIRMED),
+    DashboardPage("GET", PATH, show, Access.CONFIRMED),
+    DashboardPage("POST", PATH, download, Access.CONFIRMED),
 )

@@ -7,18 +7,18 @@ from crypto_checkout.core.public.types import CustomerResource
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.http.dashboard.frame import labels
 from crypto_checkout.http.dashboard.frame.pager import Pager, pager
-from crypto_checkout.http.dashboard.frame.request import ROWS, Visit
-from crypto_checkout.http.dashboard.frame.router import Page
+from crypto_checkout.http.dashboard.frame.request import ROWS, DashboardRequest
+from crypto_checkout.http.dashboard.frame.router import DashboardPage
 from crypto_checkout.http.dashboard.pages import metadata_form
 from crypto_checkout.http.dashboard.pages.payments import link_titles
-from crypto_checkout.store.checkout.sessions import Filter
+from crypto_checkout.store.checkout.sessions import SessionFilter
 
 PATH = "/customers"
 
 _MOST_PAGES = 1_000_000
 
 
-async def listed(visit: Visit) -> Response:
+async def listed(visit: DashboardRequest) -> Response:
     """Show the customers, or the one with an email address."""
     email, number = visit.query.get("email", "").strip() or None, _number(visit)
     page = await visit.desk.customers.page(visit.livemode, email, number, ROWS)
@@ -31,12 +31,12 @@ async def listed(visit: Visit) -> Response:
     )
 
 
-async def show(visit: Visit) -> Response:
+async def show(visit: DashboardRequest) -> Response:
     """Show a customer with what they paid."""
     return await _shown(visit, await visit.desk.customers.get(visit.livemode, visit.path["id"]))
 
 
-async def change(visit: Visit) -> Response:
+async def change(visit: DashboardRequest) -> Response:
     """Change a customer's name and notes."""
     customer = await visit.desk.customers.get(visit.livemode, visit.path["id"])
     name, metadata = (
@@ -50,9 +50,9 @@ async def change(visit: Visit) -> Response:
     return visit.go(f"{PATH}/{customer['id']}", "Saved.")
 
 
-async def _shown(visit: Visit, customer: CustomerResource, status: int = 200) -> Response:
+async def _shown(visit: DashboardRequest, customer: CustomerResource, status: int = 200) -> Response:
     window = visit.window()
-    wanted = Filter(customer_email=customer["email"])
+    wanted = SessionFilter(customer_email=customer["email"])
     page = await visit.desk.sessions.listed(visit.livemode, wanted, window)
     return visit.show(
         "customers/detail.html",
@@ -67,13 +67,13 @@ async def _shown(visit: Visit, customer: CustomerResource, status: int = 200) ->
     )
 
 
-def _number(visit: Visit) -> int:
+def _number(visit: DashboardRequest) -> int:
     given = visit.query.get("page", "1")
     is_number = given.isascii() and given.isdigit() and len(given) <= len(str(_MOST_PAGES))
     return max(1, int(given)) if is_number else 1
 
 
-def _pager(visit: Visit, number: int, total: int) -> Pager:
+def _pager(visit: DashboardRequest, number: int, total: int) -> Pager:
     def url(page: int) -> str:
         return visit.url(PATH, {**visit.query, "page": page})
 
@@ -84,7 +84,7 @@ def _pager(visit: Visit, number: int, total: int) -> Pager:
 
 
 PAGES = (
-    Page("GET", PATH, listed),
-    Page("GET", f"{PATH}/{{id}}", show),
-    Page("POST", f"{PATH}/{{id}}", change),
+    DashboardPage("GET", PATH, listed),
+    DashboardPage("GET", f"{PATH}/{{id}}", show),
+    DashboardPage("POST", f"{PATH}/{{id}}", change),
 )

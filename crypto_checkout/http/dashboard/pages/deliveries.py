@@ -8,14 +8,14 @@ from starlette.responses import Response
 from crypto_checkout.core.errors import ResourceNotFound
 from crypto_checkout.core.owner.audit import Action
 from crypto_checkout.core.public.types import ReplayResource
-from crypto_checkout.http.dashboard.frame.request import Visit
-from crypto_checkout.http.dashboard.frame.router import Page
+from crypto_checkout.http.dashboard.frame.request import DashboardRequest
+from crypto_checkout.http.dashboard.frame.router import DashboardPage
 from crypto_checkout.http.dashboard.pages import webhooks
 
 _ENDPOINT = f"{webhooks.PATH}/{{id}}"
 
 
-async def show(visit: Visit) -> Response:
+async def show(visit: DashboardRequest) -> Response:
     """Show a delivery: what is sent, and what came of each attempt."""
     endpoint = await visit.desk.endpoints.get(visit.livemode, visit.path["id"])
     delivery, body = await visit.desk.deliveries.get(visit.livemode, endpoint["id"], visit.path["event"])
@@ -23,7 +23,7 @@ async def show(visit: Visit) -> Response:
     return visit.show("webhooks/delivery.html", endpoint=endpoint, delivery=delivery, sent=sent)
 
 
-async def test(visit: Visit) -> Response:
+async def test(visit: DashboardRequest) -> Response:
     """Send a made-up event to an endpoint, and show what came of it."""
     endpoint = await visit.desk.endpoints.get(visit.livemode, visit.path["id"])
     attempted = await visit.desk.deliveries.test(visit.livemode, endpoint["id"])
@@ -32,7 +32,7 @@ async def test(visit: Visit) -> Response:
     return visit.show("webhooks/tried.html", endpoint=endpoint, attempted=attempted)
 
 
-async def replay_event(visit: Visit) -> Response:
+async def replay_event(visit: DashboardRequest) -> Response:
     """Send one event again, whatever came of it before."""
     event_id = visit.form.text("event")
     if not visit.form.is_good:
@@ -48,7 +48,7 @@ async def replay_event(visit: Visit) -> Response:
     return visit.go(f"{webhooks.PATH}/{visit.path['id']}/deliveries/{event_id}", "The event is on its way again.")
 
 
-async def replay_since(visit: Visit) -> Response:
+async def replay_since(visit: DashboardRequest) -> Response:
     """Send all that an endpoint wants and has not taken since a moment."""
     since = _moment(visit, "since")
     if since is None:
@@ -59,7 +59,7 @@ async def replay_since(visit: Visit) -> Response:
     return visit.go(f"{webhooks.PATH}/{visit.path['id']}", _said(replay))
 
 
-def _moment(visit: Visit, name: str) -> datetime | None:
+def _moment(visit: DashboardRequest, name: str) -> datetime | None:
     """Return a field of the form that is a time in UTC, noting a mistake where it is none, or in the future."""
     text = visit.form.text(name, 40)
     if name in visit.form.mistakes:
@@ -85,8 +85,8 @@ def _said(replay: ReplayResource) -> str:
 
 
 PAGES = (
-    Page("POST", f"{_ENDPOINT}/test", test),
-    Page("POST", f"{_ENDPOINT}/replay", replay_event),
-    Page("POST", f"{_ENDPOINT}/replay-since", replay_since),
-    Page("GET", f"{_ENDPOINT}/deliveries/{{event}}", show),
+    DashboardPage("POST", f"{_ENDPOINT}/test", test),
+    DashboardPage("POST", f"{_ENDPOINT}/replay", replay_event),
+    DashboardPage("POST", f"{_ENDPOINT}/replay-since", replay_since),
+    DashboardPage("GET", f"{_ENDPOINT}/deliveries/{{event}}", show),
 )

@@ -9,8 +9,8 @@ from crypto_checkout.core.errors import InvalidQuery, ResourceNotFound
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.http.dashboard.frame import labels
 from crypto_checkout.http.dashboard.frame.pager import pager
-from crypto_checkout.http.dashboard.frame.request import Visit
-from crypto_checkout.http.dashboard.frame.router import Page
+from crypto_checkout.http.dashboard.frame.request import DashboardRequest
+from crypto_checkout.http.dashboard.frame.router import DashboardPage
 from crypto_checkout.store.webhooks import events as store
 
 PATH = "/events"
@@ -24,22 +24,22 @@ _PLACES = {
 """Where the resources have their pages."""
 
 
-async def listed(visit: Visit) -> Response:
+async def listed(visit: DashboardRequest) -> Response:
     """Show the events that are asked for: of a type, or of a resource."""
-    window, wanted = visit.window(), store.Filter(_type(visit), visit.query.get("resource", "").strip() or None)
+    window, wanted = visit.window(), store.EventFilter(_type(visit), visit.query.get("resource", "").strip() or None)
     page = await visit.desk.db.read(lambda unit: store.bodies(unit, visit.livemode, wanted, window))
     return visit.show(
         "events/list.html",
         events=[json.loads(body) for body in page.items],
         types=[(each.value, f"{each.value}: {text}") for each, text in labels.EVENTS.items()],
-        is_filtered=wanted != store.Filter(),
+        is_filtered=wanted != store.EventFilter(),
         words=labels,
         place=place,
         pager=pager(visit, page, window),
     )
 
 
-async def show(visit: Visit) -> Response:
+async def show(visit: DashboardRequest) -> Response:
     """Show an event with its body."""
     event_id = visit.path["id"]
     body = await visit.desk.db.read(lambda unit: store.body(unit, event_id, visit.livemode))
@@ -56,7 +56,7 @@ def place(resource_id: str) -> str | None:
     return None if path is None else f"{path}/{resource_id}"
 
 
-def _type(visit: Visit) -> str | None:
+def _type(visit: DashboardRequest) -> str | None:
     given = visit.query.get("type") or None
     if given is not None and given not in set(EventType):
         raise InvalidQuery(f'"{given[:40]}" is no type of event.', param="type")
@@ -64,6 +64,6 @@ def _type(visit: Visit) -> str | None:
 
 
 PAGES = (
-    Page("GET", PATH, listed),
-    Page("GET", f"{PATH}/{{id}}", show),
+    DashboardPage("GET", PATH, listed),
+    DashboardPage("GET", f"{PATH}/{{id}}", show),
 )

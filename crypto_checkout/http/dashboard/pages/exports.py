@@ -7,8 +7,8 @@ from starlette.responses import Response, StreamingResponse
 
 from crypto_checkout.core.errors import InvalidQuery
 from crypto_checkout.core.moments import Clock
-from crypto_checkout.http.dashboard.frame.request import Visit
-from crypto_checkout.http.dashboard.frame.router import Page
+from crypto_checkout.http.dashboard.frame.request import DashboardRequest
+from crypto_checkout.http.dashboard.frame.router import DashboardPage
 from crypto_checkout.services.reporting.exports import Exports, Format, Period, zones
 
 _TYPES = {Format.CSV: "text/csv; charset=utf-8; header=present", Format.JSON: "application/json"}
@@ -68,14 +68,14 @@ def _day(request: Request, name: str) -> date | None:
         raise InvalidQuery(f'{name}: "{given[:20]}" is no day; write one like 2026-01-31.', param=name) from None
 
 
-async def ask(visit: Visit) -> Response:
+async def ask(visit: DashboardRequest) -> Response:
     """Ask which payments are wanted, and how."""
     return visit.show("exports.html", zones=sorted(zones()))
 
 
-async def download(visit: Visit) -> Response:
+async def download(visit: DashboardRequest) -> Response:
     """Answer with the payments of this mode."""
     return payments(visit.request, visit.desk.exports, visit.desk.clock, livemode=visit.livemode)
 
 
-PAGES = (Page("GET", "/exports", ask), Page("GET", "/exports/payments", download))
+PAGES = (DashboardPage("GET", "/exports", ask), DashboardPage("GET", "/exports/payments", download))

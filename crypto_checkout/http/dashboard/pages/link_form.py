@@ -8,16 +8,16 @@ from crypto_checkout.core.assets import Choice
 from crypto_checkout.core.errors import CheckoutError, UnsupportedAsset, UnsupportedChain
 from crypto_checkout.core.public.types import LinkResource
 from crypto_checkout.http.dashboard.frame.forms import sentence
-from crypto_checkout.http.dashboard.frame.request import Visit
+from crypto_checkout.http.dashboard.frame.request import DashboardRequest
 from crypto_checkout.http.dashboard.pages import metadata_form
-from crypto_checkout.services.checkout.links import NewLink
-from crypto_checkout.services.checkout.payment_methods import Offer
+from crypto_checkout.services.checkout.links import LinkRequest
+from crypto_checkout.services.checkout.payment_methods import PaymentMethods
 
 _LONGEST_DESCRIPTION = 1_000
 _LONGEST_URL = 2_048
 
 
-def read(visit: Visit, before: LinkResource | None = None) -> NewLink | None:
+def read(visit: DashboardRequest, before: LinkResource | None = None) -> LinkRequest | None:
     """Return what was filled in; None where something is wrong, which is noted in the form."""
     form, offer = visit.form, visit.desk.offers.of(visit.livemode)
     title, price = form.text("title"), form.price()
@@ -29,7 +29,7 @@ def read(visit: Visit, before: LinkResource | None = None) -> NewLink | None:
     if price is None or not form.is_good:
         return None
     only = ticked[0] if len(ticked) == 1 else None
-    return NewLink(
+    return LinkRequest(
         title,
         price,
         description=description or None,
@@ -42,7 +42,7 @@ def read(visit: Visit, before: LinkResource | None = None) -> NewLink | None:
     )
 
 
-def refused(visit: Visit, error: CheckoutError) -> None:
+def refused(visit: DashboardRequest, error: CheckoutError) -> None:
     """Note at its field what a service refused."""
     if isinstance(error, UnsupportedChain | UnsupportedAsset):
         visit.form.mistakes["coins"] = error.message
@@ -50,7 +50,7 @@ def refused(visit: Visit, error: CheckoutError) -> None:
         visit.form.note(error)
 
 
-def content(visit: Visit, link: LinkResource | None = None) -> dict[str, Any]:
+def content(visit: DashboardRequest, link: LinkResource | None = None) -> dict[str, Any]:
     """Return what the template of the form needs; with a link, what stands in it at first."""
     offer = visit.desk.offers.of(visit.livemode)
     first = offer.chain(None)
@@ -63,7 +63,7 @@ def content(visit: Visit, link: LinkResource | None = None) -> dict[str, Any]:
     }
 
 
-def chosen(offer: Offer, link: LinkResource) -> list[Choice]:
+def chosen(offer: PaymentMethods, link: LinkResource) -> list[Choice]:
     """Return what a link can be paid with, where it says so."""
     if link["assets"]:
         return [Choice(each["chainId"], each["asset"]) for each in link["assets"]]
@@ -75,14 +75,14 @@ def chosen(offer: Offer, link: LinkResource) -> list[Choice]:
     return [Choice(chain.id if chain else chain_id or 0, symbol or native)]
 
 
-def describe(offer: Offer, choice: Choice) -> str:
+def describe(offer: PaymentMethods, choice: Choice) -> str:
     """Write `ETH on Ethereum`, and of what isn't configured any more that it isn't."""
     name = next((chain.name for chain in offer.chains if chain.id == choice.chain_id), f"chain {choice.chain_id}")
     is_known = bool(offer.offered([choice]))
     return f"{choice.symbol or 'The coin'} on {name}" + ("" if is_known else " (not configured any more)")
 
 
-def _names(offer: Offer, link: LinkResource | None) -> Mapping[str, Choice]:
+def _names(offer: PaymentMethods, link: LinkResource | None) -> Mapping[str, Choice]:
     """Return what can be ticked, by the boxes' values: all that is offered, and what a link has already."""
     offered = [asset.choice for chain in offer.chains for asset in chain.assets]
     return {_name(choice): choice for choice in (*offered, *(chosen(offer, link) if link else ()))}
@@ -92,7 +92,7 @@ def _name(choice: Choice) -> str:
     return f"{choice.chain_id}:{choice.symbol}"
 
 
-def _url(visit: Visit, name: str) -> str | None:
+def _url(visit: DashboardRequest, name: str) -> str | None:
     url = visit.form.text(name, _LONGEST_URL, optional=True)
     wrong = urls.redirect_objection(url, livemode=visit.livemode) if url else None
     if wrong is not None and name not in visit.form.mistakes:

@@ -10,8 +10,8 @@ from crypto_checkout.core.public.types import LinkResource
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.http import qr
 from crypto_checkout.http.dashboard.frame.pager import pager
-from crypto_checkout.http.dashboard.frame.request import Visit
-from crypto_checkout.http.dashboard.frame.router import Page
+from crypto_checkout.http.dashboard.frame.request import DashboardRequest
+from crypto_checkout.http.dashboard.frame.router import DashboardPage
 from crypto_checkout.http.dashboard.pages import link_form
 
 PATH = "/links"
@@ -23,7 +23,7 @@ _FORM_FIELDS = (
 )  # fmt: skip
 
 
-async def listed(visit: Visit) -> Response:
+async def listed(visit: DashboardRequest) -> Response:
     """Show the links of this mode."""
     window = visit.window()
     page = await visit.desk.links.listed(visit.livemode, _FILTER.get(visit.query.get("active", "")), window)
@@ -31,7 +31,7 @@ async def listed(visit: Visit) -> Response:
     return visit.show("links/list.html", links=page.items, usage=usage, pager=pager(visit, page, window))
 
 
-async def show(visit: Visit) -> Response:
+async def show(visit: DashboardRequest) -> Response:
     """Show a link, with all there is to put on a site or on paper."""
     link = await _found(visit)
     usage = await visit.desk.links.usage(visit.livemode, [link["id"]])
@@ -43,19 +43,19 @@ async def show(visit: Visit) -> Response:
     return visit.show("links/show.html", link=link, usage=usage[link["id"]], coins=coins)
 
 
-async def draw(visit: Visit) -> Response:
+async def draw(visit: DashboardRequest) -> Response:
     """Send the QR code as a file."""
     link = await _found(visit)
     headers = {"Content-Disposition": f'attachment; filename="{link["slug"]}.svg"', "Cache-Control": "no-store"}
     return Response(qr.file(link["checkoutUrl"]), media_type="image/svg+xml", headers=headers)
 
 
-async def ask(visit: Visit) -> Response:
+async def ask(visit: DashboardRequest) -> Response:
     """Ask what a new link shall be."""
     return visit.show("links/form.html", **link_form.content(visit))
 
 
-async def create(visit: Visit) -> Response:
+async def create(visit: DashboardRequest) -> Response:
     """Make a link."""
     new = link_form.read(visit)
     if new is not None:
@@ -68,12 +68,12 @@ async def create(visit: Visit) -> Response:
     return visit.show("links/form.html", status=400, **link_form.content(visit))
 
 
-async def ask_change(visit: Visit) -> Response:
+async def ask_change(visit: DashboardRequest) -> Response:
     """Show a link's form as it stands."""
     return visit.show("links/form.html", **link_form.content(visit, await _found(visit)))
 
 
-async def change(visit: Visit) -> Response:
+async def change(visit: DashboardRequest) -> Response:
     """Change a link; its sessions keep their price."""
     link = await _found(visit)
     new = link_form.read(visit, link)
@@ -88,17 +88,17 @@ async def change(visit: Visit) -> Response:
     return visit.show("links/form.html", status=400, **link_form.content(visit, link))
 
 
-async def switch_off(visit: Visit) -> Response:
+async def switch_off(visit: DashboardRequest) -> Response:
     """Have a link take no more payments."""
     return await _switch(visit, "The link is off: who opens it is told so. Sessions under way can still be paid.")
 
 
-async def switch_on(visit: Visit) -> Response:
+async def switch_on(visit: DashboardRequest) -> Response:
     """Have a link take payments again."""
     return await _switch(visit, "The link is on: it takes payments again.", active=True)
 
 
-async def delete(visit: Visit) -> Response:
+async def delete(visit: DashboardRequest) -> Response:
     """Delete a link; its sessions stay."""
     link = await _found(visit)
     work = visit.desk.links.delete(visit.livemode, link["id"])
@@ -106,7 +106,7 @@ async def delete(visit: Visit) -> Response:
     return visit.go(PATH, f"“{link['title']}” is deleted. Its payments stay.")
 
 
-async def _switch(visit: Visit, said: str, *, active: bool = False) -> Response:
+async def _switch(visit: DashboardRequest, said: str, *, active: bool = False) -> Response:
     def switched(link: Link) -> Link:
         return replace(link, active=active)
 
@@ -116,19 +116,19 @@ async def _switch(visit: Visit, said: str, *, active: bool = False) -> Response:
     return visit.go(f"{PATH}/{link_id}", said)
 
 
-async def _found(visit: Visit) -> LinkResource:
+async def _found(visit: DashboardRequest) -> LinkResource:
     return await visit.desk.links.get(visit.livemode, visit.path["id"])
 
 
 PAGES = (
-    Page("GET", PATH, listed),
-    Page("POST", PATH, create),
-    Page("GET", f"{PATH}/new", ask),
-    Page("GET", f"{PATH}/{{id}}", show),
-    Page("POST", f"{PATH}/{{id}}", change),
-    Page("GET", f"{PATH}/{{id}}/edit", ask_change),
-    Page("GET", f"{PATH}/{{id}}/qr.svg", draw),
-    Page("POST", f"{PATH}/{{id}}/off", switch_off),
-    Page("POST", f"{PATH}/{{id}}/on", switch_on),
-    Page("POST", f"{PATH}/{{id}}/delete", delete),
+    DashboardPage("GET", PATH, listed),
+    DashboardPage("POST", PATH, create),
+    DashboardPage("GET", f"{PATH}/new", ask),
+    DashboardPage("GET", f"{PATH}/{{id}}", show),
+    DashboardPage("POST", f"{PATH}/{{id}}", change),
+    DashboardPage("GET", f"{PATH}/{{id}}/edit", ask_change),
+    DashboardPage("GET", f"{PATH}/{{id}}/qr.svg", draw),
+    DashboardPage("POST", f"{PATH}/{{id}}/off", switch_off),
+    DashboardPage("POST", f"{PATH}/{{id}}/on", switch_on),
+    DashboardPage("POST", f"{PATH}/{{id}}/delete", delete),
 )

@@ -5,8 +5,8 @@ from datetime import timedelta
 from starlette.responses import Response
 
 from crypto_checkout.core.alerts.issues import DISMISSIBLE
-from crypto_checkout.http.dashboard.frame.request import Visit
-from crypto_checkout.http.dashboard.frame.router import Page
+from crypto_checkout.http.dashboard.frame.request import DashboardRequest
+from crypto_checkout.http.dashboard.frame.router import DashboardPage
 from crypto_checkout.http.dashboard.pages import revenue
 from crypto_checkout.http.dashboard.pages.guide import steps
 
@@ -18,7 +18,7 @@ _SHOWN = 5
 """How many things of each kind are shown."""
 
 
-async def show(visit: Visit) -> Response:
+async def show(visit: DashboardRequest) -> Response:
     """Show where the shop stands."""
     desk = visit.desk
     wanted = visit.query.get("days", "")
@@ -40,11 +40,11 @@ async def show(visit: Visit) -> Response:
     )
 
 
-async def dismiss(visit: Visit) -> Response:
+async def dismiss(visit: DashboardRequest) -> Response:
     """Put aside what the owner has settled elsewhere."""
     cause = visit.form.text("cause")
     await visit.write(visit.desk.attention.dismiss(cause), "attention.dismissed", subject=lambda _: cause)
     return visit.go("/", said="Put aside.")
 
 
-PAGES = (Page("GET", "/", show), Page("POST", "/attention/dismiss", dismiss))
+PAGES = (DashboardPage("GET", "/", show), DashboardPage("POST", "/attention/dismiss", dismiss))

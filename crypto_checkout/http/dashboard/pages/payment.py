@@ -10,16 +10,16 @@ from crypto_checkout.core.errors import SessionNotOpen
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.http.dashboard.frame import labels
-from crypto_checkout.http.dashboard.frame.request import Visit
-from crypto_checkout.http.dashboard.frame.router import Page
+from crypto_checkout.http.dashboard.frame.request import DashboardRequest
+from crypto_checkout.http.dashboard.frame.router import DashboardPage
 from crypto_checkout.http.dashboard.pages.payments import PATH
-from crypto_checkout.services.diagnosis.explain import NotUnderstood
-from crypto_checkout.services.ledger.check_now import Looked
+from crypto_checkout.services.diagnosis.explain import UnknownSubject
+from crypto_checkout.services.ledger.check_now import ChainCheck
 
 _ONE = f"{PATH}/{{id}}"
 
 
-async def show(visit: Visit) -> Response:
+async def show(visit: DashboardRequest) -> Response:
     """Show a session with all that belongs to it."""
     dossier = await visit.desk.dossiers.of(visit.livemode, visit.path["id"])
     session = dossier.session
@@ -34,13 +34,13 @@ async def show(visit: Visit) -> Response:
     )
 
 
-async def accept(visit: Visit) -> Response:
+async def accept(visit: DashboardRequest) -> Response:
     """Take what has arrived as the whole payment."""
     work = visit.desk.settling.accept(visit.livemode, visit.path["id"])
     return await _decided(visit, visit.write(work, EventType.SESSION_PAID, detail=ACCEPTED), _ACCEPTED)
 
 
-async def expire(visit: Visit) -> Response:
+async def expire(visit: DashboardRequest) -> Response:
     """Close a session that waits."""
     work = visit.desk.settling.expire(visit.livemode, visit.path["id"])
     return await _decided(visit, visit.write(work, EventType.SESSION_EXPIRED, detail=CLOSED), _CLOSED)
@@ -50,7 +50,7 @@ _ACCEPTED = "Accepted: what has arrived is taken as the whole payment."
 _CLOSED = "Closed. What comes to its address from now on is shown as too late."
 
 
-async def _decided(visit: Visit, writing: Awaitable[SessionResource], said: str) -> Response:
+async def _decided(visit: DashboardRequest, writing: Awaitable[SessionResource], said: str) -> Response:
     path = f"{PATH}/{visit.path['id']}"
     try:
         await writing
@@ -60,7 +60,7 @@ async def _decided(visit: Visit, writing: Awaitable[SessionResource], said: str)
     return visit.go(path, said)
 
 
-async def check(visit: Visit) -> Response:
+async def check(visit: DashboardRequest) -> Response:
     """Have the session's chain looked at now, and say what was found."""
     get = partial(visit.desk.sessions.get, visit.path["id"], visit.livemode)
     before = await get()
@@ -68,7 +68,7 @@ async def check(visit: Visit) -> Response:
     return visit.go(f"{PATH}/{before['id']}", _found(before, await get(), looked))
 
 
-def _found(before: SessionResource, after: SessionResource, looked: Looked | None) -> str:
+def _found(before: SessionResource, after: SessionResource, looked: ChainCheck | None) -> str:
     if looked is None:
         return f"Chain {before['chainId']} is not in the configuration any more, so nobody looks at it."
     name = looked.status.name
@@ -94,13 +94,13 @@ _NOTHING_NEW = {
 }
 
 
-async def look_up(visit: Visit) -> Response:
+async def look_up(visit: DashboardRequest) -> Response:
     """Explain a transaction that a payer names."""
     session = await visit.desk.sessions.get(visit.path["id"], visit.livemode)
     text = visit.query.get("transaction", "").strip()
     try:
         explained = await visit.desk.explain.of(text, visit.livemode)
-    except NotUnderstood:
+    except UnknownSubject:
         visit.form.mistake = "That is no transaction: its hash begins with 0x and has 64 digits after it."
         explained = None
     except ValueError as error:
@@ -110,9 +110,9 @@ async def look_up(visit: Visit) -> Response:
 
 
 PAGES = (
-    Page("GET", _ONE, show),
-    Page("POST", f"{_ONE}/accept", accept),
-    Page("POST", f"{_ONE}/expire", expire),
-    Page("POST", f"{_ONE}/check", check),
-    Page("GET", f"{_ONE}/look-up", look_up),
+    DashboardPage("GET", _ONE, show),
+    DashboardPage("POST", f"{_ONE}/accept", accept),
+    DashboardPage("POST", f"{_ONE}/expire", expire),
+    DashboardPage("POST", f"{_ONE}/check", check),
+    DashboardPage("GET", f"{_ONE}/look-up", look_up),
 )

@@ -11,10 +11,10 @@ from crypto_checkout.core.errors import InvalidQuery
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.http.dashboard.frame import labels
 from crypto_checkout.http.dashboard.frame.pager import pager
-from crypto_checkout.http.dashboard.frame.request import Visit
-from crypto_checkout.http.dashboard.frame.router import Page
+from crypto_checkout.http.dashboard.frame.request import DashboardRequest
+from crypto_checkout.http.dashboard.frame.router import DashboardPage
 from crypto_checkout.store.checkout import links
-from crypto_checkout.store.checkout.sessions import Filter
+from crypto_checkout.store.checkout.sessions import SessionFilter
 from crypto_checkout.store.database import ReadUnit
 from crypto_checkout.store.paging import Window
 
@@ -26,19 +26,19 @@ _INSTANT = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PaymentQuery:
     """Which sessions are asked for: by text, and by filters; days are those of UTC, both included."""
 
     text: str
-    filter: Filter
+    filter: SessionFilter
 
     @property
     def is_everything(self) -> bool:
         """Whether nothing was left out."""
-        return not self.text and self.filter == Filter()
+        return not self.text and self.filter == SessionFilter()
 
 
-async def listed(visit: Visit) -> Response:
+async def listed(visit: DashboardRequest) -> Response:
     """Show the sessions that are asked for."""
     wanted, window = _wanted(visit), visit.window()
     sessions = visit.desk.sessions
@@ -58,7 +58,7 @@ async def listed(visit: Visit) -> Response:
     )
 
 
-async def unmatched(visit: Visit) -> Response:
+async def unmatched(visit: DashboardRequest) -> Response:
     """Show the money that nobody asked for."""
     window = visit.window()
     page = await visit.desk.dossiers.strays(visit.livemode, window)
@@ -70,12 +70,12 @@ async def unmatched(visit: Visit) -> Response:
     )
 
 
-def _wanted(visit: Visit) -> Wanted:
+def _wanted(visit: DashboardRequest) -> PaymentQuery:
     query = visit.query
     since, until = _day(query, "from"), _day(query, "to")
-    return Wanted(
+    return PaymentQuery(
         query.get("q", "").strip()[:_MOST_TEXT],
-        Filter(
+        SessionFilter(
             status=_status(query),
             link_id=query.get("link") or None,
             created_after=None if since is None else _midnight(since) - _INSTANT,
@@ -110,13 +110,13 @@ def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-async def link_titles(visit: Visit, sessions: Sequence[SessionResource]) -> dict[str, str]:
+async def link_titles(visit: DashboardRequest, sessions: Sequence[SessionResource]) -> dict[str, str]:
     """Return the titles of the links that sessions were made from, by their ids."""
     asked = sorted({session["linkId"] for session in sessions if session["linkId"] is not None})
     return await visit.desk.db.read(lambda unit: _titles(unit, visit.livemode, asked))
 
 
-async def _choices(visit: Visit, wanted: Filter) -> list[tuple[str, str]]:
+async def _choices(visit: DashboardRequest, wanted: SessionFilter) -> list[tuple[str, str]]:
     """Return the links to choose from as pairs of id and title: the newest, and whichever one is asked for."""
     newest = (await visit.desk.links.listed(visit.livemode, None, Window(_MOST_LINKS))).items
     choices = {link["id"]: link["title"] for link in newest}
@@ -130,6 +130,6 @@ def _titles(unit: ReadUnit, livemode: bool, link_ids: Sequence[str]) -> dict[str
 
 
 PAGES = (
-    Page("GET", PATH, listed),
-    Page("GET", f"{PATH}/unmatched", unmatched),
+    DashboardPage("GET", PATH, listed),
+    DashboardPage("GET", f"{PATH}/unmatched", unmatched),
 )

@@ -12,8 +12,8 @@ from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.errors import PriceUnavailable, UnsupportedAsset
 from crypto_checkout.core.money import parse_currency
 from crypto_checkout.http.dashboard.frame.forms import sentence
-from crypto_checkout.http.dashboard.frame.request import Visit
-from crypto_checkout.http.dashboard.frame.router import Access, Page
+from crypto_checkout.http.dashboard.frame.request import DashboardRequest
+from crypto_checkout.http.dashboard.frame.router import Access, DashboardPage
 from crypto_checkout.services.diagnosis import checks as check_up
 from crypto_checkout.services.diagnosis import nodes
 from crypto_checkout.services.ledger.watcher import ChainStatus
@@ -24,24 +24,24 @@ _MOST_NODES = 5
 _MOST_XPUB = 200
 
 
-async def show_name(visit: Visit) -> Response:
+async def show_name(visit: DashboardRequest) -> Response:
     """Show how payers see the shop."""
     return visit.show("settings/shop.html", lines=None)
 
 
-async def offer_name(visit: Visit) -> Response:
+async def offer_name(visit: DashboardRequest) -> Response:
     """Offer the lines for another name."""
     name = visit.form.text("name", 80)
     lines = config_snippets.name_lines(name) if visit.form.is_good else None
     return visit.show("settings/shop.html", status=200 if lines else 400, lines=lines)
 
 
-async def show_wallet(visit: Visit) -> Response:
+async def show_wallet(visit: DashboardRequest) -> Response:
     """Show the first addresses of the wallet that is configured."""
     return await _wallet(visit, None)
 
 
-async def offer_wallet(visit: Visit) -> Response:
+async def offer_wallet(visit: DashboardRequest) -> Response:
     """Show the first addresses of another wallet, and offer the lines for it."""
     text = visit.form.text("xpub", _MOST_XPUB)
     offered = None
@@ -55,12 +55,12 @@ async def offer_wallet(visit: Visit) -> Response:
     return await _wallet(visit, offered)
 
 
-async def show_chains(visit: Visit) -> Response:
+async def show_chains(visit: DashboardRequest) -> Response:
     """Show how the chains fare, as their watchers see it."""
     return await _chains(visit)
 
 
-async def check_nodes(visit: Visit) -> Response:
+async def check_nodes(visit: DashboardRequest) -> Response:
     """Ask every configured node of a chain now."""
     wanted = visit.form.one_of("chain", [str(known) for known in visit.desk.settings.nodes])
     if not visit.form.is_good:
@@ -70,7 +70,7 @@ async def check_nodes(visit: Visit) -> Response:
     return await _chains(visit, checked=chain_id, checks=checks)
 
 
-async def offer_chain(visit: Visit) -> Response:
+async def offer_chain(visit: DashboardRequest) -> Response:
     """Ask nodes of the owner's choice now, and offer the lines for their chain."""
     preset = _preset(visit)
     urls = _urls(visit)
@@ -80,12 +80,12 @@ async def offer_chain(visit: Visit) -> Response:
     return await _chains(visit, offered=preset, checks=checks, lines=preset.with_nodes(urls))
 
 
-async def show_prices(visit: Visit) -> Response:
+async def show_prices(visit: DashboardRequest) -> Response:
     """Show where prices come from."""
     return visit.show("settings/prices.html", rates=None, assets=_coins(visit))
 
 
-async def ask_prices(visit: Visit) -> Response:
+async def ask_prices(visit: DashboardRequest) -> Response:
     """Ask for the price of each coin now."""
     currency = visit.form.text("currency", 3).upper()
     try:
@@ -104,7 +104,7 @@ async def ask_prices(visit: Visit) -> Response:
     return visit.show("settings/prices.html", rates=rates, assets=_coins(visit))
 
 
-async def _wallet(visit: Visit, offered: config_snippets.WalletPreview | None) -> Response:
+async def _wallet(visit: DashboardRequest, offered: config_snippets.WalletPreview | None) -> Response:
     xpub = visit.desk.settings.xpub
     now = await asyncio.to_thread(config_snippets.preview, xpub) if xpub else None
     return visit.show(
@@ -116,7 +116,7 @@ async def _wallet(visit: Visit, offered: config_snippets.WalletPreview | None) -
     )
 
 
-async def _chains(visit: Visit, status: int = 200, **tried: object) -> Response:
+async def _chains(visit: DashboardRequest, status: int = 200, **tried: object) -> Response:
     names = {chain.chain_id: chain.name for chain in _chains_here(visit)}
     content = {"checked": None, "offered": None, "checks": None, "lines": None, **tried}
     return visit.show(
@@ -130,7 +130,7 @@ async def _chains(visit: Visit, status: int = 200, **tried: object) -> Response:
     )
 
 
-def _chains_here(visit: Visit) -> list[ChainStatus]:
+def _chains_here(visit: DashboardRequest) -> list[ChainStatus]:
     """Return how the chains of this mode fare."""
     if not visit.desk.offers.has(livemode=visit.livemode):
         return []
@@ -138,18 +138,18 @@ def _chains_here(visit: Visit) -> list[ChainStatus]:
     return [watcher.status for watcher in visit.desk.watchers if watcher.status.chain_id in ids]
 
 
-def _coins(visit: Visit) -> list[str]:
+def _coins(visit: DashboardRequest) -> list[str]:
     """Return the coins of this mode whose price is asked for: all but those that stand for a dollar themselves."""
     chains = visit.desk.offers.of(visit.livemode).chains
     return sorted({asset.symbol for chain in chains for asset in chain.assets if not asset.usd_pegged})
 
 
-def _preset(visit: Visit) -> Preset | None:
+def _preset(visit: DashboardRequest) -> Preset | None:
     wanted = visit.form.one_of("preset", [str(preset.id) for preset in config_snippets.presets()])
     return next((preset for preset in config_snippets.presets() if str(preset.id) == wanted), None)
 
 
-def _urls(visit: Visit) -> list[str]:
+def _urls(visit: DashboardRequest) -> list[str]:
     """Return the URLs of a field, one a line, noting what is wrong with them."""
     urls = list(dict.fromkeys(visit.form.text("urls", 2_000, lines=True).split()))
     if len(urls) > _MOST_NODES:
@@ -169,13 +169,13 @@ def _is_url(url: str) -> bool:
 
 
 PAGES = (
-    Page("GET", "/settings/shop", show_name),
-    Page("POST", "/settings/shop", offer_name),
-    Page("GET", "/settings/wallet", show_wallet, Access.CONFIRMED),
-    Page("POST", "/settings/wallet", offer_wallet, Access.CONFIRMED),
-    Page("GET", "/settings/chains", show_chains),
-    Page("POST", "/settings/chains", offer_chain, Access.CONFIRMED),
-    Page("POST", "/settings/chains/check", check_nodes),
-    Page("GET", "/settings/prices", show_prices),
-    Page("POST", "/settings/prices", ask_prices),
+    DashboardPage("GET", "/settings/shop", show_name),
+    DashboardPage("POST", "/settings/shop", offer_name),
+    DashboardPage("GET", "/settings/wallet", show_wallet, Access.CONFIRMED),
+    DashboardPage("POST", "/settings/wallet", offer_wallet, Access.CONFIRMED),
+    DashboardPage("GET", "/settings/chains", show_chains),
+    DashboardPage("POST", "/settings/chains", offer_chain, Access.CONFIRMED),
+    DashboardPage("POST", "/settings/chains/check", check_nodes),
+    DashboardPage("GET", "/settings/prices", show_prices),
+    DashboardPage("POST", "/settings/prices", ask_prices),
 )

@@ -6,15 +6,15 @@ from starlette.responses import RedirectResponse, Response
 
 from crypto_checkout.core.owner import password as rules
 from crypto_checkout.core.owner.account import LONGEST
-from crypto_checkout.http.dashboard.frame.request import PREFIX, Visit
-from crypto_checkout.http.dashboard.frame.router import Access, Page
-from crypto_checkout.services.owner.sign_in import AlreadySetUp, Credentials, Started
+from crypto_checkout.http.dashboard.frame.request import PREFIX, DashboardRequest
+from crypto_checkout.http.dashboard.frame.router import Access, DashboardPage
+from crypto_checkout.services.owner.sign_in import AlreadySetUp, Credentials, NewLogin
 
 _OWN_PATH = re.compile(PREFIX + r"(?:[/?][!-\[\]-~]*)?")
 """Paths of the dashboard, without a backslash or anything that isn't ASCII."""
 
 
-async def show_set_up(visit: Visit) -> Response:
+async def show_set_up(visit: DashboardRequest) -> Response:
     """Ask for the first password."""
     if await visit.desk.sign_in.account() is not None:
         return visit.go("/sign-in", "The dashboard has its password already. Sign in with it.")
@@ -24,7 +24,7 @@ async def show_set_up(visit: Visit) -> Response:
     return visit.show("set_up.html", token=token)
 
 
-async def set_up(visit: Visit) -> Response:
+async def set_up(visit: DashboardRequest) -> Response:
     """Set the first password, and sign in."""
     token, password = visit.form.value("token"), visit.form.value("password")
     if not visit.desk.set_up_link.is_good(token):
@@ -40,14 +40,14 @@ async def set_up(visit: Visit) -> Response:
     return _let_in(visit, started, visit.go("/guide", "Your password is set, and you are signed in."))
 
 
-async def show_sign_in(visit: Visit) -> Response:
+async def show_sign_in(visit: DashboardRequest) -> Response:
     """Ask for the password."""
     if visit.login is not None:
         return RedirectResponse(next_path(visit, visit.query.get("next", "")), 303)
     return await _sign_in_page(visit, visit.query.get("next", ""))
 
 
-async def sign_in(visit: Visit) -> Response:
+async def sign_in(visit: DashboardRequest) -> Response:
     """Sign in, or say that something was wrong; not what."""
     wanted = visit.form.value("next")
     address, browser = visit.browser.address, visit.cookies.browser(visit.request)
@@ -63,7 +63,7 @@ async def sign_in(visit: Visit) -> Response:
     return _let_in(visit, started, RedirectResponse(next_path(visit, wanted), 303))
 
 
-async def sign_out(visit: Visit) -> Response:
+async def sign_out(visit: DashboardRequest) -> Response:
     """End this login."""
     assert visit.login is not None, "the page is for who is signed in"
     await visit.desk.account.end_login(visit.actor, visit.login.id)
@@ -72,12 +72,12 @@ async def sign_out(visit: Visit) -> Response:
     return response
 
 
-async def confirmed(visit: Visit) -> Response:
+async def confirmed(visit: DashboardRequest) -> Response:
     """Go on to the page for which the password was asked again."""
     return RedirectResponse(next_path(visit, visit.form.value("next")), 303)
 
 
-def check_new_password(visit: Visit) -> None:
+def check_new_password(visit: DashboardRequest) -> None:
     """Note in the form what is wrong with its new password."""
     password = visit.form.value("password")
     objection = rules.objection(password, visit.desk.names)
@@ -87,29 +87,29 @@ def check_new_password(visit: Visit) -> None:
         visit.form.mistakes["again"] = "The two are not the same."
 
 
-def next_path(visit: Visit, wanted: str) -> str:
+def next_path(visit: DashboardRequest, wanted: str) -> str:
     """Return where to go on: the path that was wanted, if it is one of the dashboard's."""
     return wanted if _OWN_PATH.fullmatch(wanted) else visit.url("/", livemode=True)
 
 
-async def _sign_in_page(visit: Visit, wanted: str, status: int = 200) -> Response:
+async def _sign_in_page(visit: DashboardRequest, wanted: str, status: int = 200) -> Response:
     account = await visit.desk.sign_in.account()
     if account is None:
         return visit.show("not_set_up.html", status=status)
     return visit.show("sign_in.html", status=status, next=wanted, has_totp=account.totp_secret is not None)
 
 
-def _let_in(visit: Visit, started: Started, response: Response) -> Response:
+def _let_in(visit: DashboardRequest, started: NewLogin, response: Response) -> Response:
     visit.cookies.set_login(response, started.token, int(LONGEST.total_seconds()))
     visit.cookies.set_browser(response, started.browser_token)
     return response
 
 
 PAGES = (
-    Page("GET", "/set-up", show_set_up, Access.ANYBODY),
-    Page("POST", "/set-up", set_up, Access.ANYBODY),
-    Page("GET", "/sign-in", show_sign_in, Access.ANYBODY),
-    Page("POST", "/sign-in", sign_in, Access.ANYBODY),
-    Page("POST", "/sign-out", sign_out),
-    Page("POST", "/confirm", confirmed, Access.CONFIRMED),
+    DashboardPage("GET", "/set-up", show_set_up, Access.ANYBODY),
+    DashboardPage("POST", "/set-up", set_up, Access.ANYBODY),
+    DashboardPage("GET", "/sign-in", show_sign_in, Access.ANYBODY),
+    DashboardPage("POST", "/sign-in", sign_in, Access.ANYBODY),
+    DashboardPage("POST", "/sign-out", sign_out),
+    DashboardPage("POST", "/confirm", confirmed, Access.CONFIRMED),
 )

@@ -11,9 +11,9 @@ from crypto_checkout.core.webhooks.delivery import DeliveryStatus
 from crypto_checkout.core.webhooks.endpoint import ALL_EVENTS
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.http.dashboard.frame.pager import pager
-from crypto_checkout.http.dashboard.frame.request import Visit
-from crypto_checkout.http.dashboard.frame.router import Access, Page
-from crypto_checkout.services.webhooks.endpoints import NewEndpoint
+from crypto_checkout.http.dashboard.frame.request import DashboardRequest
+from crypto_checkout.http.dashboard.frame.router import Access, DashboardPage
+from crypto_checkout.services.webhooks.endpoints import EndpointRequest
 
 PATH = "/webhooks"
 
@@ -28,17 +28,17 @@ _OVERLAPS = (
 _TYPES = ((ALL_EVENTS, "All events"), *((each.value, each.value) for each in EventType))
 
 
-async def listed(visit: Visit) -> Response:
+async def listed(visit: DashboardRequest) -> Response:
     """Show the endpoints of this mode, and how they fare."""
     return visit.show("webhooks/list.html", healths=await visit.desk.endpoints.healths(visit.livemode))
 
 
-async def show(visit: Visit) -> Response:
+async def show(visit: DashboardRequest) -> Response:
     """Show an endpoint and what was sent to it."""
     return await shown(visit)
 
 
-async def shown(visit: Visit, status_code: int = 200) -> Response:
+async def shown(visit: DashboardRequest, status_code: int = 200) -> Response:
     """Answer with an endpoint's page, also where a form of it has mistakes."""
     health = await visit.desk.endpoints.health(visit.livemode, visit.path["id"])
     window, status = visit.window(), visit.query.get("status", "")
@@ -56,17 +56,17 @@ async def shown(visit: Visit, status_code: int = 200) -> Response:
     )
 
 
-async def ask(visit: Visit) -> Response:
+async def ask(visit: DashboardRequest) -> Response:
     """Ask what a new endpoint shall be."""
     return visit.show("webhooks/form.html", endpoint=None, types=_TYPES)
 
 
-async def create(visit: Visit) -> Response:
+async def create(visit: DashboardRequest) -> Response:
     """Make an endpoint, and show its secret this once."""
     url, events, description = _read(visit)
     if visit.form.is_good:
         try:
-            work = visit.desk.endpoints.create(visit.livemode, NewEndpoint(url, events, description))
+            work = visit.desk.endpoints.create(visit.livemode, EndpointRequest(url, events, description))
             endpoint = await visit.write(work, EventType.ENDPOINT_CREATED, detail=url)
             return visit.show("webhooks/secret.html", status=201, endpoint=endpoint, overlap="")
         except InvalidBody as error:
@@ -74,13 +74,13 @@ async def create(visit: Visit) -> Response:
     return visit.show("webhooks/form.html", status=400, endpoint=None, types=_TYPES)
 
 
-async def ask_change(visit: Visit) -> Response:
+async def ask_change(visit: DashboardRequest) -> Response:
     """Show an endpoint's form as it stands."""
     endpoint = await visit.desk.endpoints.get(visit.livemode, visit.path["id"])
     return visit.show("webhooks/form.html", endpoint=endpoint, types=_TYPES)
 
 
-async def change(visit: Visit) -> Response:
+async def change(visit: DashboardRequest) -> Response:
     """Change where events are sent, and which."""
     endpoint = await visit.desk.endpoints.get(visit.livemode, visit.path["id"])
     url, events, description = _read(visit)
@@ -95,17 +95,17 @@ async def change(visit: Visit) -> Response:
     return visit.show("webhooks/form.html", status=400, endpoint=endpoint, types=_TYPES)
 
 
-async def switch_off(visit: Visit) -> Response:
+async def switch_off(visit: DashboardRequest) -> Response:
     """Send nothing more to an endpoint."""
     return await _switch(visit, "The endpoint is off. What it misses can be sent later.")
 
 
-async def switch_on(visit: Visit) -> Response:
+async def switch_on(visit: DashboardRequest) -> Response:
     """Send to an endpoint again; its page offers what it missed."""
     return await _switch(visit, "The endpoint is on: new events are sent to it.", active=True)
 
 
-async def rotate(visit: Visit) -> Response:
+async def rotate(visit: DashboardRequest) -> Response:
     """Make a new secret, and show it this once."""
     overlap = visit.form.one_of("overlap", [value for value, _ in _OVERLAPS])
     if not visit.form.is_good:
@@ -116,7 +116,7 @@ async def rotate(visit: Visit) -> Response:
     return visit.show("webhooks/secret.html", status=201, endpoint=endpoint, overlap=overlap)
 
 
-async def delete(visit: Visit) -> Response:
+async def delete(visit: DashboardRequest) -> Response:
     """Delete an endpoint and its deliveries."""
     endpoint = await visit.desk.endpoints.get(visit.livemode, visit.path["id"])
     work = visit.desk.endpoints.delete(visit.livemode, endpoint["id"])
@@ -124,14 +124,14 @@ async def delete(visit: Visit) -> Response:
     return visit.go(PATH, f"{endpoint['url'][:200]} is deleted: nothing is sent there any more.")
 
 
-async def _switch(visit: Visit, said: str, *, active: bool = False) -> Response:
+async def _switch(visit: DashboardRequest, said: str, *, active: bool = False) -> Response:
     endpoint_id = visit.path["id"]
     work = visit.desk.endpoints.update(visit.livemode, endpoint_id, {"active": active})
     await visit.write(work, EventType.ENDPOINT_UPDATED, detail="switched on" if active else "switched off")
     return visit.go(f"{PATH}/{endpoint_id}", said)
 
 
-def _read(visit: Visit) -> tuple[str, tuple[str, ...], str | None]:
+def _read(visit: DashboardRequest) -> tuple[str, tuple[str, ...], str | None]:
     form = visit.form
     url = form.text("url", _LONGEST_URL)
     description = form.text("description", _LONGEST_DESCRIPTION, optional=True, lines=True)
@@ -140,14 +140,14 @@ def _read(visit: Visit) -> tuple[str, tuple[str, ...], str | None]:
 
 
 PAGES = (
-    Page("GET", PATH, listed),
-    Page("POST", PATH, create, Access.CONFIRMED),
-    Page("GET", f"{PATH}/new", ask, Access.CONFIRMED),
-    Page("GET", f"{PATH}/{{id}}", show),
-    Page("POST", f"{PATH}/{{id}}", change, Access.CONFIRMED),
-    Page("GET", f"{PATH}/{{id}}/edit", ask_change, Access.CONFIRMED),
-    Page("POST", f"{PATH}/{{id}}/off", switch_off),
-    Page("POST", f"{PATH}/{{id}}/on", switch_on),
-    Page("POST", f"{PATH}/{{id}}/rotate", rotate, Access.CONFIRMED),
-    Page("POST", f"{PATH}/{{id}}/delete", delete),
+    DashboardPage("GET", PATH, listed),
+    DashboardPage("POST", PATH, create, Access.CONFIRMED),
+    DashboardPage("GET", f"{PATH}/new", ask, Access.CONFIRMED),
+    DashboardPage("GET", f"{PATH}/{{id}}", show),
+    DashboardPage("POST", f"{PATH}/{{id}}", change, Access.CONFIRMED),
+    DashboardPage("GET", f"{PATH}/{{id}}/edit", ask_change, Access.CONFIRMED),
+    DashboardPage("POST", f"{PATH}/{{id}}/off", switch_off),
+    DashboardPage("POST", f"{PATH}/{{id}}/on", switch_on),
+    DashboardPage("POST", f"{PATH}/{{id}}/rotate", rotate, Access.CONFIRMED),
+    DashboardPage("POST", f"{PATH}/{{id}}/delete", delete),
 )
