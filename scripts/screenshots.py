@@ -1,4 +1,4 @@
-"""Make pictures of the payer's page in every state that `tests.scenes` brings about, and of the dashboard after that.
+"""Make pictures of the payer's page in every state (`tests.support.scenes`), and of the dashboard after that.
 
     scripts/screens FOLDER [STATE…]
 
@@ -14,10 +14,10 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tests import anvil
-from tests.dashboard import signed_in_page
-from tests.scenes import CHAIN_ID, Shop, out_of_sight, scenes
-from tests.server import Server
+from tests.support import anvil
+from tests.support.dashboard import signed_in_page
+from tests.support.scenes import CHAIN_ID, Shop, out_of_sight, scenes
+from tests.support.server import Server
 
 WIDTHS = (320, 390, 1280)
 SCHEMES = ("light", "dark")

@@ -16,9 +16,9 @@ import httpx
 import hypothesis
 import pytest
 
-from tests import anvil as node
-from tests import solidity
-from tests.api import App, open_app
+from tests.support import anvil as node
+from tests.support import solidity
+from tests.support.api import App, open_app
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -34,7 +34,7 @@ from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.migrate import migrate
 from crypto_checkout.store.webhooks import deliveries, endpoints, events
 from scripts.benchmarks._figures import say_where
-from tests.server import Server, command
+from tests.support.server import Server, command
 
 SLOW_START_SECONDS = 7.0
 AT_ONCE = 500

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from scripts.benchmarks._figures import say_where, spread
-from tests.server import Server
+from tests.support.server import Server
 
 ASSETS = re.compile(r'(?:href|src)="(/static/[^"]+)"')
 # Each view comes from an address of its own, past the limit per client.

@@ -27,7 +27,7 @@ import httpx
 from scripts.benchmarks import _load
 from scripts.benchmarks._figures import say_where, spread
 from scripts.benchmarks.startup import answers, free_port
-from tests.server import Server
+from tests.support.server import Server
 
 PROCESSES, CONNECTIONS = 2, 16
 BODY = b'{"amount": {"value": "10.00", "currency": "USD"}}'

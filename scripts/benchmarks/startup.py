@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scripts.benchmarks._figures import say_where, spread
-from tests import anvil
-from tests.server import PROGRAM, environment
+from tests.support import anvil
+from tests.support.server import PROGRAM, environment
 
 IDLE_SECONDS = 5
 HELP_TARGET_SECONDS, START_TARGET_SECONDS, MEMORY_TARGET_MB = 0.5, 3, 130

@@ -21,8 +21,8 @@ from crypto_checkout.chain.rpc.providers import Rpc
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.store.database import WriteUnit
 from scripts.benchmarks._figures import say_where, spread
-from tests import anvil
-from tests.shop import ANVIL_CHAIN_ID, FRESH_XPUB, Shop, open_shop, pay
+from tests.support import anvil
+from tests.support.shop import ANVIL_CHAIN_ID, FRESH_XPUB, Shop, open_shop, pay
 
 BATCH = 20
 RUNS = 5

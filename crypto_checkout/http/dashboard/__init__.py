@@ -17,6 +17,6 @@ How to add a page:
 4. The template extends `dashboard/layout.html` and takes its parts from `dashboard/parts.html` (fields, filters, pager,
    badges). Links are `visit.url("/payments/" ~ id)`, never written by hand: the mode is in them. Moments are written
    with `| when`, amounts with `| money`. No inline script or style; everything works without JavaScript.
-5. Test it with `tests.dashboard`: `signed_in(app)` gives an httpx client of the dashboard, and
+5. Test it with `tests.support.dashboard`: `signed_in(app)` gives an httpx client of the dashboard, and
    `signed_in_page(server, browser)` a page of a browser.
 """

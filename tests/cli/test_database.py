@@ -1,0 +1,367 @@
+"""`crypto-checkout backup`, `restore` and `migrate`: whole copies, and no address given out twice after a restore."""
+
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+
+from crypto_checkout.cli import main
+from crypto_checkout.core import moments
+from crypto_checkout.store import migrate as migrations
+from crypto_checkout.store.data_folder import backup
+from tests.support.dashboard import PASSWORD, SET_UP_LINK
+from tests.support.server import Server, command
+
+Run = Callable[..., Result]
+
+NEW = {"amount": {"value": "10.00", "currency": "USD"}}
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command line in the server's folder."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(main, [*arguments])
+
+
+@dataclass(frozen=True)
+class Shop:
+    """The folder of a server that has ended. `copy.db` is from before the last of the addresses it gave out."""
+
+    folder: Path
+    key: str
+    given: frozenset[str]
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "checkout-data"
+
+
+BEFORE, AFTER = 2, 5
+GIVEN = BEFORE + AFTER
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    folder = tmp_path_factory.mktemp("shop")
+    with Server(folder) as server:
+        given = sell(server, server.key, BEFORE)
+        assert command(folder, "backup", "copy.db").returncode == 0
+        given |= sell(server, server.key, AFTER)
+        assert server.key is not None
+        return Shop(folder, server.key, frozenset(given))
+
+
+@pytest.fixture
+def shop(ended: Shop, tmp_path: Path) -> Shop:
+    """A shop of the test's own."""
+    shutil.copytree(ended.folder, tmp_path, dirs_exist_ok=True)
+    return replace(ended, folder=tmp_path)
+
+
+def sell(server: Server, key: str | None, times: int = 1) -> set[str]:
+    """Make sessions, and return their addresses."""
+    api = server.client(key)
+    return {str(api.post("/checkout_sessions", json=NEW).json()["address"]) for _ in range(times)}
+
+
+def ask(path: Path, sql: str) -> Any:
+    with closing(sqlite3.connect(path)) as connection:
+        (answer,) = connection.execute(sql).fetchone()
+        return answer
+
+
+def done(result: Result) -> str:
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# --- backup ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_of_a_running_server_is_one_sound_file_for_its_owner_alone(tmp_path: Path, run: Run) -> None:
+    with Server(tmp_path) as server:
+        given = sell(server, server.key, 3)
+        said = done(run("backup", "copy.db"))
+    assert "Wrote copy.db" in said
+    copy = tmp_path / "copy.db"
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert ask(copy, "PRAGMA integrity_check") == "ok"
+    assert ask(copy, "SELECT COUNT(*) FROM checkout_sessions") == len(given)
+    assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == ["copy.db"]
+
+
+def test_a_copy_is_of_one_moment_while_the_server_writes(tmp_path: Path) -> None:
+    with Server(tmp_path, environ={"CHECKOUT__RATE_LIMIT__BURST": "100000"}) as server:
+        copying = subprocess.Popen(
+            [sys.executable, "-m", "crypto_checkout", "backup", "copy.db"], cwd=tmp_path, stdout=subprocess.DEVNULL
+        )
+        made = 0
+        while copying.poll() is None:
+            made += len(sell(server, server.key))
+        assert copying.returncode == 0
+    assert made
+    copy = tmp_path / "copy.db"
+    sessions = ask(copy, "SELECT COUNT(*) FROM checkout_sessions")
+    assert ask(copy, "SELECT COUNT(*) FROM events WHERE type = 'session.created'") == sessions
+    assert ask(copy, "SELECT COALESCE(MAX(next_index), 0) FROM wallets") >= sessions
+
+
+def test_a_file_that_is_there_stays_unless_it_may_be_replaced(shop: Shop, run: Run) -> None:
+    copy = shop.folder / "copy.db"
+    copy.write_text("precious", "utf-8")
+    refused = run("backup", "copy.db")
+    assert refused.exit_code == 1
+    assert "copy.db is there already and stays as it is." in refused.stderr
+    assert copy.read_text("utf-8") == "precious"
+    done(run("backup", "copy.db", "--force"))
+    assert ask(copy, "PRAGMA integrity_check") == "ok"
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+
+
+def test_a_copy_does_not_go_over_the_database_itself(shop: Shop, run: Run) -> None:
+    before = files(shop.folder)
+    for way in (("backup", "--force"), ("restore",)):
+        refused = run(*way, "checkout-data/checkout.db")
+        assert refused.exit_code == 1
+        assert "is the database itself" in refused.stderr
+    assert files(shop.folder) == before
+
+
+def test_a_copy_into_a_missing_folder_says_so(shop: Shop, run: Run) -> None:
+    refused = run("backup", "nowhere/copy.db")
+    assert refused.exit_code == 1
+    assert f"There is no folder {shop.folder / 'nowhere'}; make it first." in refused.stderr
+
+
+def test_a_damaged_database_is_not_copied_over_a_good_copy(shop: Shop, run: Run) -> None:
+    with (shop.data / "checkout.db").open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 40_000)
+    before = files(shop.folder)
+    refused = run("backup", "copy.db", "--force")
+    assert refused.exit_code == 1
+    assert "Traceback" not in refused.output
+    assert files(shop.folder)["copy.db"] == before["copy.db"]
+
+
+# --- restore ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_restore_is_refused_while_a_server_runs_and_changes_nothing(shop: Shop, run: Run) -> None:
+    with Server(shop.folder) as server:
+        refused = run("restore", "copy.db")
+        assert refused.exit_code == 1
+        assert f"Stop process {server.process.pid} (kill {server.process.pid}) first, then restore again." in (
+            refused.stderr
+        )
+        assert not list(shop.data.glob("*.before-restore-*"))
+        assert not sell(server, shop.key) & shop.given
+
+
+@pytest.mark.parametrize("gone", [(), ("checkout.db",), ("given-out-*",)], ids=["", "the database", "the record"])
+def test_after_a_restore_no_address_is_given_out_twice(shop: Shop, run: Run, gone: tuple[str, ...]) -> None:
+    for pattern in gone:
+        for path in shop.data.glob(pattern):
+            path.unlink()
+    said = done(run("restore", "copy.db"))
+    assert f"Test mode's wallet goes on with address number {GIVEN}: where the records here end." in said
+    with Server(shop.folder) as server:
+        assert not sell(server, shop.key, 3) & shop.given
+        assert len(server.client(shop.key).get("/checkout_sessions").json()["data"]) == BEFORE + 3
+
+
+@pytest.mark.parametrize("has_begun", [False, True], ids=["an empty machine", "one where a server has run"])
+def test_on_a_new_machine_many_addresses_are_passed_over(shop: Shop, run: Run, has_begun: bool) -> None:
+    shutil.rmtree(shop.data)
+    if has_begun:
+        with Server(shop.folder) as fresh:
+            sell(fresh, fresh.key)
+    said = done(run("restore", "copy.db"))
+    assert f"goes on with address number {BEFORE + backup.LEAST_SKIPPED}: well past" in said
+    assert "raise its gap limit" in said
+    with Server(shop.folder) as server:
+        assert not sell(server, shop.key, 3) & shop.given
+    # What was passed over is on record from now on.
+    assert f"address number {BEFORE + backup.LEAST_SKIPPED + 3}: where the records" in done(run("restore", "copy.db"))
+
+
+def test_how_many_are_passed_over_can_be_said(shop: Shop, run: Run) -> None:
+    shutil.rmtree(shop.data)
+    assert f"address number {BEFORE + 50}:" in done(run("restore", "copy.db", "--skip", "50"))
+
+
+def test_a_busy_shop_passes_over_as_many_as_its_pace_and_the_time_since_the_copy_make_likely(tmp_path: Path) -> None:
+    copy, database = tmp_path / "copy.db", tmp_path / "new" / "checkout.db"
+    migrations.migrate(copy)
+    now = datetime(2026, 11, 23, tzinfo=UTC)
+    with closing(sqlite3.connect(copy)) as connection, connection:
+        connection.execute("INSERT INTO wallets VALUES ('busy', 100000)")
+        for number, days in enumerate((20, 10)):
+            connection.execute(
+                "INSERT INTO events (id, livemode, type, resource_id, body, created_at) VALUES (?, 1, 't', 'r', '', ?)",
+                (f"evt_{number}", moments.to_text(now - timedelta(days=days))),
+            )
+    database.parent.mkdir()
+    (busy,) = [each for each in backup.restore(copy, database, [], now, None).wallets if each.wallet_id == "busy"]
+    # 100,000 in ten days, so 100,000 in the ten days since, and as many again to be sure.
+    assert busy == backup.WalletMove("busy", 300_000, is_known=False)
+
+
+def test_a_login_of_the_copy_lets_nobody_in(tmp_path: Path, run: Run) -> None:
+    with Server(tmp_path) as server:
+        link = SET_UP_LINK.search(server.output)
+        assert link is not None
+        with httpx.Client(base_url=f"{server.url}/dashboard", headers={"Origin": server.url}, trust_env=False) as owner:
+            body = {"token": link[1], "password": PASSWORD, "again": PASSWORD}
+            assert owner.post("/set-up", data=body).status_code == 303
+            stolen = dict(owner.cookies)
+            assert command(tmp_path, "backup", "copy.db").returncode == 0
+            owner.post("/test/sign-out")
+    done = run("restore", "copy.db")
+    assert done.exit_code == 0, done.output
+    assert "Logins to the dashboard have ended" in done.output
+    with Server(tmp_path) as server:
+        with httpx.Client(base_url=f"{server.url}/dashboard", cookies=stolen, trust_env=False) as thief:
+            assert thief.get("/test/settings").status_code == 303
+        with httpx.Client(base_url=f"{server.url}/dashboard", headers={"Origin": server.url}, trust_env=False) as owner:
+            assert owner.post("/sign-in", data={"password": PASSWORD}).headers["location"] == "/dashboard"
+
+
+def test_what_was_there_is_kept_beside_also_after_a_kill(shop: Shop, run: Run) -> None:
+    with Server(shop.folder) as server:
+        sell(server, shop.key)
+        server.kill()
+    assert (shop.data / "checkout.db-wal").stat().st_size
+    done(run("restore", "copy.db"))
+    (kept,) = shop.data.glob("checkout.db.before-restore-*")
+    assert ask(kept, "SELECT COUNT(*) FROM checkout_sessions") == GIVEN + 1
+    assert ask(shop.data / "checkout.db", "SELECT COUNT(*) FROM checkout_sessions") == BEFORE
+    done(run("restore", str(kept)))
+    assert ask(shop.data / "checkout.db", "SELECT COUNT(*) FROM checkout_sessions") == GIVEN + 1
+
+
+def test_a_damaged_database_is_replaced_and_kept(shop: Shop, run: Run) -> None:
+    (shop.data / "checkout.db").write_bytes(b"\0" * 8192)
+    done(run("restore", "copy.db"))
+    (kept,) = shop.data.glob("checkout.db.before-restore-*")
+    assert kept.read_bytes() == b"\0" * 8192
+    with Server(shop.folder) as server:
+        assert not sell(server, shop.key) & shop.given
+
+
+def damaged(path: Path) -> None:
+    path.write_bytes(b"SQLite format 3\0" + b"\xff" * 8192)
+
+
+def no_database(path: Path) -> None:
+    path.write_text("a shopping list", "utf-8")
+
+
+def of_another_program(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE notes (text TEXT)")
+
+
+def newer(path: Path) -> None:
+    migrations.migrate(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 9999")
+        connection.execute("PRAGMA journal_mode = DELETE")
+
+
+@pytest.mark.parametrize("make", [damaged, no_database, of_another_program, newer])
+def test_what_is_no_copy_is_refused_and_nothing_has_changed(shop: Shop, run: Run, make: Callable[[Path], None]) -> None:
+    (shop.folder / "copy.db").unlink()
+    make(shop.folder / "copy.db")
+    before = files(shop.folder)
+    refused = run("restore", "copy.db")
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("Error: copy.db ")
+    assert files(shop.folder) == before
+
+
+def test_who_polls_events_misses_none_because_of_a_restore(shop: Shop, run: Run) -> None:
+    """A cursor of after the copy would else name a place that other events come to hold."""
+    with Server(shop.folder) as server:
+        api = server.client(shop.key)
+        newest = api.get("/events").json()["data"][0]["id"]
+        sell(server, shop.key)
+        cursor = api.get("/events", params={"ending_before": newest}).json()["nextCursor"]
+    done(run("restore", "copy.db"))
+    with Server(shop.folder) as server:
+        (address,) = sell(server, shop.key)
+        news = server.client(shop.key).get("/events", params={"ending_before": cursor}).json()["data"]
+        assert [event["data"].get("address") for event in news] == [address]
+
+
+# --- migrate ---------------------------------------------------------------------------------------------------------
+
+
+def test_migrate_says_what_it_applied_and_where_the_copy_is(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "checkout-data" / "checkout.db"
+    known = migrations.migrations()
+    with monkeypatch.context() as earlier:
+        earlier.setattr(migrations, "migrations", lambda: known[:1])
+        migrations.migrate(path)
+    said = done(run("migrate"))
+    assert "Brought up to date" in said
+    assert [line.strip() for line in said.splitlines() if line.endswith(".sql")] == [each.name for each in known[1:]]
+    copy = path.with_name(f"checkout.db.before-{known[1].number:04}")
+    assert str(copy) in said
+    assert ask(copy, "PRAGMA user_version") == 1
+    assert ask(path, "PRAGMA user_version") == known[-1].number
+    assert "is up to date" in done(run("migrate"))
+
+
+def test_migrate_makes_a_database_where_there_is_none(tmp_path: Path, run: Run) -> None:
+    said = done(run("migrate"))
+    assert said.startswith("Made: ")
+    assert "As it was before" not in said
+    assert (tmp_path / "checkout-data" / "checkout.db").exists()
+
+
+def test_migrate_leaves_the_tables_of_a_running_server_alone(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Server(tmp_path) as server:
+        assert "is up to date" in done(run("migrate"))
+        known = migrations.migrations()
+        later = migrations.Migration(known[-1].number + 1, "later.sql", "CREATE TABLE notes (text TEXT) STRICT;")
+        monkeypatch.setattr(migrations, "migrations", lambda: [*known, later])
+        for command in (["migrate"], ["keys", "list"]):
+            refused = run(*command)
+            assert refused.exit_code == 1
+            assert f"Stop process {server.process.pid}" in refused.stderr
+        monkeypatch.setattr(migrations, "migrations", lambda: known[:-1])
+        assert "newer version" in run("keys", "list").stderr
+        monkeypatch.setattr(migrations, "migrations", lambda: [*known, later])
+    assert later.name in done(run("migrate"))
+
+
+# --- the file that says where a server listens ------------------------------------------------------------------------
+
+
+def test_where_the_server_listens_is_known_while_it_runs(tmp_path: Path) -> None:
+    noted = tmp_path / "checkout-data" / "url"
+    with Server(tmp_path) as server:
+        assert noted.read_text("utf-8").strip() == server.url
+        assert server.stop() == 0
+        assert not noted.exists()

@@ -1,0 +1,247 @@
+"""`crypto-checkout doctor` names each thing that is wrong, and what to do; secrets of URLs stay secret."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from crypto_checkout.chain.sandbox.chain import XPUB
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.assets import Asset, TokenFacts
+from crypto_checkout.core.diagnosis.checks import Severity
+from crypto_checkout.core.diagnosis.rpc_usage import RpcUsage
+from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.services.diagnosis import checks as check_up
+from crypto_checkout.services.ledger.token_check import ConfiguredToken
+from crypto_checkout.store import rpc_usage
+from crypto_checkout.store.data_folder import last_backup
+from crypto_checkout.store.database import Database
+from crypto_checkout.store.migrate import migrate
+from crypto_checkout.store.rpc_usage import DailyUsage
+from tests.support.anvil import Anvil
+from tests.support.nodes import Error, forwarding, running
+from tests.support.server import PROGRAM, Server, command, environment
+from tests.support.shop import ANVIL_CHAIN_ID, FRESH_XPUB
+from tests.support.solidity import Compiler, deploy
+
+Nodes = Callable[..., Anvil]
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+SECRET = "s3cr3t-access-key"
+
+
+def examine(folder: Path, **environ: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Run it; return its exit code and the checks by name."""
+    done = command(folder, "doctor", "--json", environ=environ)
+    assert SECRET not in done.stdout + done.stderr
+    checks = json.loads(done.stdout)["checks"]
+    assert all((each["mark"] == "ok") == (each["advice"] is None) for each in checks), "what is wrong has its advice"
+    return done.returncode, {each["name"]: each for each in checks}
+
+
+def configuration(*urls: str, xpub: str = FRESH_XPUB, token: str = "") -> str:
+    listed = ", ".join(f'"{url}"' for url in urls)
+    return (
+        f'[wallet]\nxpub = "{xpub}"\n[prices]\nsources = ["chainlink"]\nfixed = {{"ETH/USD" = "3000"}}\n'
+        f'[[chains]]\nid = {ANVIL_CHAIN_ID}\nname = "Anvil"\nrpc_urls = [{listed}]\npoll_seconds = 0.05\n{token}'
+    )
+
+
+def of_token(address: str, decimals: int, symbol: str = "USDC") -> str:
+    return f'[[chains.tokens]]\nsymbol = "{symbol}"\naddress = "{address}"\ndecimals = {decimals}\n'
+
+
+def test_a_server_without_anything_wrong_passes_beside_it(anvil: Nodes, solc: Compiler, tmp_path: Path) -> None:
+    node = anvil()
+    usdc = deploy(node, solc, "Token")
+    with Server(tmp_path, configuration(node.url, token=of_token(usdc.address, 6))) as server:
+        assert command(tmp_path, "backup", "copy.db").returncode == 0
+        node.mine()
+        server.wait_until(
+            lambda: server.client(None).get(f"{server.url}/readyz").status_code == 200, "process the first block"
+        )
+        code, checks = examine(tmp_path)
+        assert code == 0
+        assert {name: each["mark"] for name, each in checks.items() if each["mark"] != "ok"} == {
+            "price chainlink": "warn",  # it is not on this chain
+            "public_url": "warn",  # it leads to this machine only
+        }
+        host = f"127.0.0.1:{node.port}"
+        assert {"database", "server", "backup", "Anvil: USDC", f"Anvil: {host}", "Anvil: processed"} <= checks.keys()
+        assert checks["Anvil: USDC"]["what"] == "USDC, 6 decimals"
+    code, checks = examine(tmp_path)
+    assert checks["server"]["mark"] == "warn"
+    assert "calls" in checks[f"Anvil: use of {host}"]["what"], "the server wrote down what it asked when it ended"
+
+
+def test_each_provider_is_tried_by_itself_and_its_key_stays_secret(anvil: Nodes, tmp_path: Path) -> None:
+    node, other = anvil(), anvil(arguments=["--chain-id", "5"])
+    urls = (f"http://127.0.0.1:1/{SECRET}", f"{other.url}/?key={SECRET}", node.url)
+    (tmp_path / "checkout.toml").write_text(configuration(*urls), "utf-8")
+    code, checks = examine(tmp_path)
+    assert code == 1
+    assert checks[f"Anvil: 127.0.0.1:{node.port}"]["mark"] == "ok"
+    dead, wrong = checks["Anvil: 127.0.0.1:1"], checks[f"Anvil: 127.0.0.1:{other.port}"]
+    assert (dead["mark"], "can't connect" in dead["what"]) == ("fail", True)
+    assert (wrong["mark"], "serves chain 5, not 31337" in wrong["what"]) == ("fail", True)
+    assert "chains[0].rpc_urls[1]" in wrong["advice"]
+
+
+async def test_a_provider_that_lacks_what_is_needed_fails_and_without_traces_it_does_not(
+    anvil: Nodes, tmp_path: Path
+) -> None:
+    node = anvil()
+    for lacking, mark, words in (
+        ("eth_getLogs", "fail", "eth_getLogs by block hash"),
+        ("eth_call", "fail", "for balances"),
+        ("debug_traceBlockByHash", "ok", "without debug_traceBlockByHash"),
+    ):
+        refusal = {lacking: Error("the method is not available on your plan", -32601)}
+        async with running(forwarding(node.url, refusal)) as front:
+            (tmp_path / "checkout.toml").write_text(configuration(front.url), "utf-8")
+            process = await _doctor(tmp_path)
+            check = process[f"Anvil: 127.0.0.1:{front.port}"]
+            assert (check["mark"], words in check["what"]) == (mark, True), check
+
+
+async def _doctor(folder: Path) -> dict[str, dict[str, Any]]:
+    """Run it while this process answers as a node."""
+    arguments = [*PROGRAM, "doctor", "--json"]
+    done = await anyio.run_process(arguments, cwd=folder, env=environment(), check=False)
+    return {each["name"]: each for each in json.loads(done.stdout)["checks"]}
+
+
+async def test_providers_that_show_different_chains_are_named(anvil: Nodes, tmp_path: Path) -> None:
+    first, second = anvil(mining="manual"), anvil(mining="manual")
+    first.mine(3)
+    second.rpc("evm_increaseTime", 5)
+    second.mine(3)
+    (tmp_path / "checkout.toml").write_text(configuration(first.url, second.url), "utf-8")
+    code, checks = examine(tmp_path)
+    assert (code, checks["Anvil: agreement"]["mark"]) == (1, "fail")
+    assert str(second.port) in checks["Anvil: agreement"]["what"]
+
+
+def test_a_token_with_wrong_decimals_and_the_public_test_wallet_fail(
+    anvil: Nodes, solc: Compiler, tmp_path: Path
+) -> None:
+    node = anvil()
+    usdc = deploy(node, solc, "Token")
+    text = configuration(node.url, xpub=XPUB, token=of_token(usdc.address, 18))
+    (tmp_path / "checkout.toml").write_text(text, "utf-8")
+    code, checks = examine(tmp_path)
+    assert code == 1
+    assert (checks["Anvil: USDC"]["mark"], checks["wallet"]["mark"]) == ("fail", "fail")
+    assert "chains[0].tokens[0].decimals is 18" in checks["Anvil: USDC"]["what"]
+
+
+def test_the_first_addresses_are_shown_to_be_compared(tmp_path: Path) -> None:
+    (tmp_path / "checkout.toml").write_text(configuration("http://127.0.0.1:1/"), "utf-8")
+    _, checks = examine(tmp_path)
+    assert checks["wallet"]["what"].count("0x") == 3
+
+
+def test_a_wrong_configuration_and_a_damaged_database_fail_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "checkout.toml").write_text('[log]\nlevel = "loud"\n', "utf-8")
+    code, checks = examine(tmp_path)
+    assert (code, [*checks]) == (1, ["configuration"])
+    assert "log.level" in checks["configuration"]["what"]
+    (tmp_path / "checkout.toml").unlink()
+    path = tmp_path / "checkout-data" / "checkout.db"
+    migrate(path)
+    assert examine(tmp_path)[1]["database"]["mark"] == "ok"
+    content = bytearray(path.read_bytes())
+    content[4096 * 3 : 4096 * 6] = b"\x5a" * (4096 * 3)
+    path.write_bytes(content)
+    code, checks = examine(tmp_path)
+    assert (code, checks["database"]["mark"]) == (1, "fail")
+    assert "restore" in checks["database"]["advice"]
+
+
+def test_a_database_of_before_is_not_changed(tmp_path: Path) -> None:
+    path = tmp_path / "checkout-data" / "checkout.db"
+    migrate(path)
+    connection = sqlite3.connect(path)
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.execute(f"PRAGMA user_version = {version - 1}")
+    connection.close()
+    code, checks = examine(tmp_path)
+    assert (code, checks["database"]["mark"]) == (0, "warn")
+    assert "migrate" in checks["database"]["advice"]
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (version - 1,)
+    connection.close()
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_can_not_be_written_fails(tmp_path: Path) -> None:
+    (tmp_path / "checkout-data").mkdir(mode=0o500)
+    assert examine(tmp_path)[1]["data folder"]["mark"] == "fail"
+
+
+def test_the_age_of_the_last_backup_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "checkout-data" / "checkout.db"
+    migrate(path)
+    assert examine(tmp_path)[1]["backup"]["what"] == "none is known"
+    last_backup.note(path.parent, datetime.now(UTC) - timedelta(days=30), tmp_path / "gone.db")
+    backup = examine(tmp_path)[1]["backup"]
+    assert (backup["mark"], "30 days" in backup["what"], "not there" in backup["what"]) == ("warn", True, True)
+
+
+def test_the_words_are_one_line_for_each_check(tmp_path: Path) -> None:
+    done = command(tmp_path, "doctor")
+    assert done.returncode == 0
+    head, *_, last = done.stdout.splitlines()
+    assert head.startswith("ok    configuration: ")
+    assert last == "6 checks: 0 fail, 1 warn."
+    assert list(tmp_path.iterdir()) == [], "nothing was written"
+
+
+def test_each_mistake_of_a_configuration_has_a_line_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "checkout.toml").write_text("[server]\nhosst = 'x'\n[sessions]\nttl_seconds = 5\n", "utf-8")
+    done = command(tmp_path, "doctor")
+    assert done.returncode == 1
+    head, first, second, *_, last = done.stdout.splitlines()
+    assert head.endswith("checkout.toml has 2 mistakes:")
+    assert (first[:22], second[:30]) == ("      - server.hosst: ", "      - sessions.ttl_seconds: ")
+    assert last == "1 check: 1 fail, 0 warn."
+
+
+# --- what can't be had from a node on this machine ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ahead", "mark"),
+    [(-5, Severity.OK), (10, Severity.OK), (60, Severity.FAIL), (-200, Severity.OK), (-3600, Severity.WARN)],
+)
+def test_a_clock_that_the_chain_contradicts_is_named(ahead: int, mark: Severity) -> None:
+    head = Header(5, "0x" + "00" * 32, "", NOW + timedelta(seconds=ahead))
+    assert check_up.of_clock("Anvil", head, NOW).mark is mark
+
+
+def test_a_symbol_that_differs_is_a_warning() -> None:
+    asset = Asset(1, "USDC", 6, Address("0x" + "aa" * 20))
+    token = ConfiguredToken(asset, "chains[0].tokens[0]")
+    for symbol, mark in (("USDC", Severity.OK), ("USDT", Severity.WARN), (None, Severity.WARN)):
+        assert check_up.of_token("Anvil", token, TokenFacts(True, 6, symbol)).mark is mark
+
+
+async def test_the_budget_of_a_provider_is_shown_for_today_and_for_a_month(tmp_path: Path) -> None:
+    path = tmp_path / "checkout.db"
+    migrate(path)
+    async with await Database.open(path, lambda: NOW) as db:
+        for days_ago, calls in ((0, 5), (1, 100), (2, 300)):
+            row = DailyUsage(
+                (NOW - timedelta(days=days_ago)).date(), 1, "node.example", RpcUsage(calls, 0, calls * 10**6)
+            )
+            await db.write(lambda unit, row=row: rpc_usage.add(unit, row))  # type: ignore[misc]
+        (found,) = await db.read(lambda unit: check_up.of_usage(unit, {1: "Ethereum"}))
+    assert found.name == "Ethereum: use of node.example"
+    assert found.what == (
+        "today 5 calls, 5.0 MB; at most 300 calls a day; 6,000 calls, 6,000.0 MB a month: compare that with your plan"
+    )

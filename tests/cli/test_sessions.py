@@ -1,0 +1,258 @@
+"""`crypto-checkout sessions` and `links` beside a running server: what the API shows, and by the same rules."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from crypto_checkout.cli import main
+from tests.support.receiver import Receiver
+from tests.support.server import Server, command
+
+Run = Callable[..., Result]
+
+NEXT_LOOK_SECONDS = 5
+WIDTH = 100
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shop")
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Server]:
+    with Server(folder) as running:
+        yield running
+
+
+@pytest.fixture
+def run(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command line in the server's folder."""
+    assert server.process.poll() is None
+    monkeypatch.chdir(folder)
+    return lambda *arguments: CliRunner().invoke(main, [*arguments])
+
+
+def read(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def make(server: Server, **more: Any) -> dict[str, Any]:
+    answer = server.api.post("/checkout_sessions", json={"amount": {"value": "10.00", "currency": "USD"}, **more})
+    assert answer.status_code == 201, answer.text
+    session: dict[str, Any] = answer.json()
+    return session
+
+
+def pay(server: Server, session: dict[str, Any], amount: str) -> dict[str, Any]:
+    """Have so much arrive, and confirmed."""
+    path = f"/test_helpers/checkout_sessions/{session['id']}/pay"
+    assert server.api.post(path, json={"amount": amount}).is_success
+    assert server.api.post("/test_helpers/chain/mine", json={"blocks": 3}).is_success
+    return shown(server, session["id"])
+
+
+def shown(server: Server, session_id: str) -> dict[str, Any]:
+    session: dict[str, Any] = server.api.get(f"/checkout_sessions/{session_id}").json()
+    return session
+
+
+# --- list and show ---------------------------------------------------------------------------------------------------
+
+
+def test_the_list_is_that_of_the_api_newest_first(server: Server, run: Run) -> None:
+    made = [make(server)["id"] for _ in range(3)]
+    listed = read(run("sessions", "list", "--json", "--limit", "3"))
+    assert [session["id"] for session in listed] == made[::-1]
+    assert listed == server.api.get("/checkout_sessions", params={"limit": 3}).json()["data"]
+
+
+def test_the_list_can_be_of_one_status_and_of_one_mode(server: Server, run: Run) -> None:
+    closed = make(server)["id"]
+    assert server.api.post(f"/checkout_sessions/{closed}/expire").is_success
+    expired = read(run("sessions", "list", "--status", "expired", "--mode", "test", "--json"))
+    assert closed in {session["id"] for session in expired}
+    assert {session["status"] for session in expired} == {"expired"}
+    assert read(run("sessions", "list", "--mode", "live", "--json")) == []
+    assert "There is no such session." in run("sessions", "list", "--mode", "live").stdout
+
+
+def test_the_table_for_people_is_aligned_and_fits_100_columns(server: Server, run: Run) -> None:
+    session = make(server, amount={"value": "999999999999.99", "currency": "USD"})
+    head, *rows = run("sessions", "list").stdout.splitlines()
+    assert max(map(len, [head, *rows])) <= WIDTH
+    assert all(row[head.index("mode") :].startswith("test ") for row in rows)
+    assert any(session["id"] in row and "999999999999.99 USD" in row for row in rows)
+
+
+def test_a_session_is_shown_with_its_payments_and_their_depth(server: Server, run: Run) -> None:
+    session = make(server, customerEmail="ada@example.com", metadata={"order": "1042"})
+    paid = pay(server, session, session["amount"]["value"])
+    said = run("sessions", "show", session["id"]).stdout
+    (payment,) = paid["payments"]
+    for text in (session["address"], "paid", "test", "10.00 USD", "ada@example.com", "1042", payment["txHash"]):
+        assert text in said
+    assert re.search(rf"in block {payment['blockNumber']}, \d+ confirmations \(3 needed\)", said)
+    assert max(map(len, said.splitlines())) <= WIDTH
+    assert read(run("sessions", "show", session["id"], "--json")) == shown(server, session["id"])
+
+
+def test_what_a_payer_wrote_does_not_reach_the_terminal_as_it_is(server: Server, run: Run) -> None:
+    session = make(server, metadata={"note": "\u202eturned"})
+    said = run("sessions", "show", session["id"]).stdout
+    assert "turned" in said
+    assert "\u202e" not in said
+
+
+@pytest.mark.parametrize("what", ["show", "accept", "expire"])
+def test_an_unknown_session_is_refused_with_the_way_to_find_it(run: Run, what: str) -> None:
+    result = run("sessions", what, "cs_nonsense")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Error: There is no checkout session cs_nonsense; `crypto-checkout sessions list` shows them.\n"
+    )
+
+
+# --- accept and expire -----------------------------------------------------------------------------------------------
+
+
+def test_what_is_decided_beside_the_running_server_is_told_to_its_webhooks_within_its_next_look(
+    server: Server, folder: Path
+) -> None:
+    closed, underpaid = make(server), make(server)
+    assert pay(server, underpaid, "0.001")["status"] == "underpaid"
+    with Receiver() as receiver:
+        endpoint = {"url": receiver.url, "events": ["session.expired", "session.paid"]}
+        assert server.api.post("/webhook_endpoints", json=endpoint).status_code == 201
+        done = [
+            command(folder, "sessions", what, session["id"], "--json")
+            for what, session in (("expire", closed), ("accept", underpaid))
+        ]
+        decided = datetime.now(UTC)
+        assert [each.returncode for each in done] == [0, 0]
+        server.wait_until(lambda: len(receiver.received) == len(done), "deliver the events")
+        assert (datetime.now(UTC) - decided).total_seconds() < NEXT_LOOK_SECONDS + 1
+    told = {each.event["data"]["id"]: each.event["data"] for each in receiver.received}
+    for session, printed, reason in zip((closed, underpaid), done, ("closed", "accepted"), strict=True):
+        assert told[session["id"]] == json.loads(printed.stdout) == shown(server, session["id"])
+        assert told[session["id"]]["statusReason"] == reason
+
+
+def test_a_decision_that_the_status_does_not_allow_is_refused_and_writes_nothing(server: Server, run: Run) -> None:
+    session = make(server)
+    refused = run("sessions", "accept", session["id"])
+    assert refused.exit_code == 1
+    assert "is pending: only underpaid" in refused.stderr
+    events = server.api.get("/events", params={"resourceId": session["id"]}).json()["data"]
+    assert [event["type"] for event in events] == ["session.created"]
+
+
+def test_a_session_is_closed_by_the_time_of_the_simulated_chain_which_may_run_ahead(server: Server, run: Run) -> None:
+    """Closed by the clock on the wall, it would end before it was made, and what is paid already would be late."""
+    assert server.api.post("/test_helpers/chain/mine", json={"blocks": 600}).is_success
+    session = make(server)
+    assert pay(server, session, "0.001")["status"] == "underpaid"
+    closed = read(run("sessions", "expire", session["id"], "--json"))
+    assert closed["status"] == "expired"
+    assert [payment["counted"] for payment in closed["payments"]] == [True]
+
+
+# --- links -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_link_made_beside_the_running_server_leads_to_a_session(server: Server, run: Run) -> None:
+    made = run("links", "create", "--title", "Tea", "--amount", "3.50", "--currency", "EUR", "--asset", "USDC")
+    assert made.exit_code == 0, made.output
+    url = made.stdout.splitlines()[0]
+    assert url.startswith(f"{server.url}/l/")
+    assert "It is for test mode: no real money; --mode live makes the other kind." in made.stdout
+    page = server.api.get(url)
+    assert page.status_code == 303
+    session = shown(server, page.headers["location"].rpartition("/")[2])
+    assert (session["fiat"], session["asset"]) == ({"amount": "3.50", "currency": "EUR"}, "USDC")
+    events = server.api.get("/events", params={"resourceId": session["linkId"]}).json()["data"]
+    assert [event["type"] for event in events] == ["payment_link.created"]
+
+
+def test_a_link_with_a_choice_and_what_is_shown_of_its_session(server: Server, run: Run) -> None:
+    both = ("--asset", "1337:ETH", "--asset", "1337:USDC")
+    link = read(run("links", "create", "--title", "Tea", "--amount", "3.50", *both, "--json"))
+    assert link["assets"] == [{"chainId": 1337, "asset": "ETH"}, {"chainId": 1337, "asset": "USDC"}]
+    page = server.client(None).get(link["checkoutUrl"])
+    session_id = page.headers["location"].rpartition("/")[2]
+    said = run("sessions", "show", session_id).stdout
+    assert "ETH on chain 1337, USDC on chain 1337; nothing is chosen yet" in said
+    url = f"{server.url}/checkout/{session_id}/choose"
+    assert server.client(None).post(url, data={"choice": "1337:USDC"}).status_code == 303
+    said = run("sessions", "show", session_id).stdout
+    assert "3.5 USDC on chain 1337" in said
+    assert "nothing is chosen yet" not in said
+
+
+def test_the_list_of_links_is_that_of_the_api(server: Server, run: Run) -> None:
+    link = read(run("links", "create", "--title", "A title that is long " * 8, "--amount", "3.50", "--json"))
+    listed = read(run("links", "list", "--json"))
+    assert listed[0] == link
+    assert listed == server.api.get("/payment_links", params={"limit": 100}).json()["data"]
+    for_people = run("links", "list").stdout
+    assert link["checkoutUrl"] in for_people
+    assert max(map(len, for_people.splitlines())) <= WIDTH
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "named"),
+    [
+        (("--title", "Tea", "--amount", "3,50"), 2, "--amount"),
+        (("--title", "Tea", "--amount", "3.505"), 2, "--amount"),
+        (("--title", "Tea", "--amount", "3.50", "--currency", "EURO"), 2, "--currency"),
+        (("--title", " ", "--amount", "3.50"), 2, "--title"),
+        (("--title", "t" * 201, "--amount", "3.50"), 2, "--title"),
+        (("--title", "Tea", "--amount", "3.50", "--asset", "BTC"), 1, "it takes ETH, USDC"),
+        (("--title", "Tea", "--amount", "3.50", "--chain", "1"), 1, "1337"),
+        (("--title", "Tea", "--amount", "3.50", "--asset", "1337:BTC"), 1, "it takes ETH, USDC"),
+        (("--title", "Tea", "--amount", "3.50", "--asset", "1337:ETH", "--asset", "1:ETH"), 1, "Chain 1 is not"),
+        (("--title", "Tea", "--amount", "3.50", "--asset", "ETH", "--asset", "USDC"), 2, "like 1:USDC"),
+        (("--title", "Tea", "--amount", "3.50", "--asset", "1337:"), 2, "like 1:USDC"),
+        (("--title", "Tea", "--amount", "3.50", *("--asset", "1337:ETH") * 2), 2, "stands twice"),
+        (("--title", "Tea", "--amount", "3.50", "--asset", "1337:ETH", "--chain", "1337"), 2, "--chain"),
+        (("--title", "Tea", "--amount", "3.50", "--mode", "live"), 1, "[[chains]]"),
+    ],
+)
+def test_a_link_that_could_not_be_paid_is_refused_with_what_is_wrong(
+    server: Server, run: Run, arguments: tuple[str, ...], code: int, named: str
+) -> None:
+    before = server.api.get("/payment_links").json()
+    refused = run("links", "create", *arguments)
+    assert refused.exit_code == code
+    assert named in refused.stderr
+    assert server.api.get("/payment_links").json() == before
+
+
+# --- without a server ------------------------------------------------------------------------------------------------
+
+
+def test_without_a_database_lists_are_empty_and_the_rest_says_where_to_run_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for kind in ("sessions", "links", "webhooks"):
+        assert read(CliRunner().invoke(main, [kind, "list", "--json"])) == []
+    others = (
+        ("sessions", "show", "cs_1"),
+        ("sessions", "expire", "cs_1"),
+        ("webhooks", "test", "we_1"),
+        ("backup", "copy.db"),
+        ("listen", "--forward-to", "localhost:1"),
+    )
+    for arguments in others:
+        refused = CliRunner().invoke(main, arguments)
+        assert refused.exit_code == 1
+        assert "There is no database at" in refused.stderr
+    assert list(tmp_path.iterdir()) == []

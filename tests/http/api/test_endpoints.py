@@ -1,0 +1,108 @@
+"""Webhook endpoints through the API: the secret is shown once, and no URL leads inside."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from crypto_checkout.core import ids
+from crypto_checkout.core.webhooks.events import EventType
+from tests.support.api import ENDPOINT, LINK, App, error, listed, made, open_app
+
+FIELDS = """
+    id object livemode url events description active disabledReason missedSince secretPrefix createdAt updatedAt
+"""
+ENDPOINTS = "/webhook_endpoints"
+
+
+async def test_a_new_endpoint_has_every_field(api: httpx.AsyncClient) -> None:
+    endpoint = await made(api, ENDPOINTS, {"url": "https://shop.example/hook?a=1", "events": ["*"]})
+    assert list(endpoint) == [*FIELDS.split(), "secret"]
+    assert ids.is_id(endpoint["id"], ids.ENDPOINT)
+    expected = {
+        "object": "webhook_endpoint", "livemode": False, "url": "https://shop.example/hook?a=1", "events": ["*"],
+        "description": None, "active": True, "disabledReason": None,
+    }  # fmt: skip
+    assert {name: endpoint[name] for name in expected} == expected
+    assert endpoint["secret"].startswith("whsec_")
+    assert endpoint["secret"].startswith(endpoint["secretPrefix"])
+    assert len(endpoint["secretPrefix"]) < len(endpoint["secret"]) / 2
+
+
+async def test_the_secret_is_in_the_answer_that_made_it_and_nowhere_else(api: httpx.AsyncClient) -> None:
+    endpoint = await made(api, ENDPOINTS, ENDPOINT)
+    secret = endpoint.pop("secret")
+    for path in (ENDPOINTS, f"{ENDPOINTS}/{endpoint['id']}", "/events"):
+        answer = await api.get(path)
+        assert answer.status_code == 200
+        assert endpoint["id"] in answer.text
+        assert secret not in answer.text
+    assert (await api.get(f"{ENDPOINTS}/{endpoint['id']}")).json() == endpoint
+
+
+async def test_secrets_differ(api: httpx.AsyncClient) -> None:
+    endpoints = [await made(api, ENDPOINTS, ENDPOINT) for _ in range(20)]
+    assert len({endpoint["secret"] for endpoint in endpoints}) == 20
+
+
+async def test_every_type_of_event_can_be_asked_for(api: httpx.AsyncClient) -> None:
+    types = [event_type.value for event_type in EventType]
+    endpoint = await made(api, ENDPOINTS, {**ENDPOINT, "events": types, "description": "All", "active": False})
+    assert (endpoint["events"], endpoint["description"], endpoint["active"]) == (types, "All", False)
+
+
+async def test_a_deleted_endpoint_is_gone(api: httpx.AsyncClient) -> None:
+    endpoint = await made(api, ENDPOINTS, ENDPOINT)
+    answer = await api.delete(f"{ENDPOINTS}/{endpoint['id']}")
+    assert answer.json() == {"id": endpoint["id"], "object": "webhook_endpoint", "deleted": True}
+    assert (await listed(api, ENDPOINTS))["data"] == []
+    for method in ("GET", "DELETE"):
+        again = await api.request(method, f"{ENDPOINTS}/{endpoint['id']}")
+        assert error(again)["code"] == "resource_not_found"
+
+
+async def test_making_and_deleting_an_endpoint_are_events(api: httpx.AsyncClient) -> None:
+    endpoint = await made(api, ENDPOINTS, ENDPOINT)
+    del endpoint["secret"]
+    await api.delete(f"{ENDPOINTS}/{endpoint['id']}")
+    events = (await listed(api, "/events", resourceId=endpoint["id"]))["data"]
+    assert [event["type"] for event in events] == ["webhook_endpoint.deleted", "webhook_endpoint.created"]
+    assert [event["data"] for event in events] == [endpoint, endpoint]
+
+
+INSIDE = {
+    "loopback": "https://127.0.0.1/",
+    "loopback of IPv6": "https://[::1]/",
+    "loopback by name": "https://localhost/",
+    "a private network": "https://10.1.2.3/",
+    "the metadata of a cloud": "http://169.254.169.254/latest/meta-data/",
+    "IPv4 inside IPv6": "https://[::ffff:10.1.2.3]/",
+    "a number for an address": "https://2130706433/",
+    "a database's port": "https://shop.example:5432/",
+}
+
+
+@pytest.mark.parametrize("url", INSIDE.values(), ids=INSIDE)
+async def test_no_endpoint_leads_inside_unless_that_is_allowed(tmp_path: Path, url: str) -> None:
+    async with open_app(tmp_path, webhooks={"allow_private_networks": False}, test_mode={"enabled": False}) as app:
+        answer = await app.api.post(ENDPOINTS, json={"url": url, "events": ["*"]})
+        assert answer.status_code == 400
+        assert (error(answer)["code"], error(answer)["param"]) == ("invalid_body", "url")
+
+
+async def test_live_events_go_to_https_and_test_events_to_http_too(app: App) -> None:
+    live = await app.client(livemode=True)
+    body = {"url": "http://shop.example/hook", "events": ["*"]}
+    assert (await app.api.post(ENDPOINTS, json=body)).status_code == 201
+    answer = await live.post(ENDPOINTS, json=body)
+    assert (error(answer)["code"], error(answer)["param"]) == ("invalid_body", "url")
+    assert (await live.post(ENDPOINTS, json={**body, "url": "http://127.0.0.1/hook"})).status_code == 201
+
+
+async def test_an_endpoint_is_only_told_of_what_it_asked_for(app: App) -> None:
+    wanting = await made(app.api, ENDPOINTS, {**ENDPOINT, "events": ["payment_link.created"]})
+    await made(app.api, ENDPOINTS, {**ENDPOINT, "events": ["session.paid"]})
+    await made(app.api, ENDPOINTS, {**ENDPOINT, "active": False})
+    await made(app.api, "/payment_links", LINK)
+    rows = await app.opened.db.read(lambda unit: unit.all("SELECT endpoint_id FROM deliveries"))
+    assert [row["endpoint_id"] for row in rows] == [wanting["id"]]

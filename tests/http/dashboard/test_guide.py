@@ -1,0 +1,250 @@
+"""The set-up guide and the settings that it leads to: what is checked, and the lines that it offers."""
+
+import html
+import re
+import threading
+import tomllib
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from crypto_checkout.chain.sandbox import chain as sandbox
+from crypto_checkout.config import load
+from crypto_checkout.services.reporting import config_snippets
+from tests.support.anvil import Anvil
+from tests.support.api import App, open_app, until
+from tests.support.dashboard import signed_in
+from tests.support.receiver import Receiver
+from tests.support.shop import XPUB
+
+ANVIL_CHAIN = {"id": 31337, "name": "Anvil", "poll_seconds": 0.1}
+
+
+@pytest.fixture
+async def owner(app: App) -> httpx.AsyncClient:
+    return await signed_in(app)
+
+
+def text_of(page: str, element_id: str) -> str:
+    """Return the text of an element that holds nothing else."""
+    found = re.search(rf'id="{element_id}"[^>]*>([^<]*)<', page)
+    assert found is not None, f"there is no {element_id}"
+    return html.unescape(found[1])
+
+
+def loaded(folder: Path, lines: str) -> Any:
+    """Return the configuration that these lines make."""
+    file = folder / "checkout.toml"
+    file.write_text(lines, "utf-8")
+    return load(file, {})
+
+
+# --- the wallet ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_wallet_is_shown_by_its_first_addresses_and_offered_as_lines_and_kept_nowhere(
+    owner: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    answer = await owner.post("/test/settings/wallet", data={"xpub": f"  {XPUB}\n"})
+    assert answer.status_code == 200
+    # anvil's own accounts, which its start prints.
+    assert "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266" in answer.text
+    assert answer.text.count("<code>0x") == config_snippets.FIRST_ADDRESSES
+    lines = text_of(answer.text, "toml")
+    assert tomllib.loads(lines)["wallet"]["xpub"] == XPUB
+    stored = b"".join(path.read_bytes() for path in tmp_path.glob("checkout.db*"))  # noqa: ASYNC240 - a test
+    assert XPUB.encode() not in stored
+    assert XPUB not in (await owner.get("/test/settings/wallet")).text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "Fill this in."),
+        ("xpub-nonsense", "xpub"),
+        (
+            "xprv9s21ZrQH143K3QTDL4LXw2F7HEK3wJUD2nW2nRk4stbPy6cq3jPPqjiChkVvvNKmPGJxWUtg6LnF5kejMRNNU3TGtRBeJgk33yuGBxrMPHi",
+            "private",
+        ),
+        ("legal winner thank year wave sausage worth useful legal winner thank yellow", "words"),
+    ],
+)
+async def test_what_is_no_extended_public_key_is_refused_in_words_and_a_secret_is_not_shown_again(
+    owner: httpx.AsyncClient, text: str, said: str
+) -> None:
+    answer = await owner.post("/test/settings/wallet", data={"xpub": text})
+    assert answer.status_code == 400
+    assert said in answer.text
+    if said in {"private", "words"}:
+        assert text not in html.unescape(answer.text)
+
+
+async def test_the_public_test_wallet_is_warned_of(owner: httpx.AsyncClient) -> None:
+    answer = await owner.post("/test/settings/wallet", data={"xpub": sandbox.XPUB})
+    assert "everybody can take the money" in answer.text
+
+
+# --- chains ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_preset_makes_a_configuration_that_loads(tmp_path: Path) -> None:
+    found = config_snippets.presets()
+    assert {preset.id for preset in found} == {1, 8453, 42161, 10, 137, 56}
+    wallet = config_snippets.wallet_lines(config_snippets.preview(XPUB))
+    config = loaded(tmp_path, "\n".join([wallet, *(preset.with_nodes(["https://n.example/k"]) for preset in found)]))
+    assert [chain.name for chain in config.chains] == [preset.name for preset in found]
+    for chain in config.chains:
+        assert chain.rpc_urls == ("https://n.example/k",)
+        assert chain.explorer_url.startswith("https://")
+        assert "USDC" in {token.symbol for token in chain.tokens}
+        assert not chain.confirmation_tiers
+
+
+def test_a_name_is_written_so_that_it_comes_back_as_it_was(tmp_path: Path) -> None:
+    for name in ("Ada's Bakery", 'Say "cheese"', "C:\\shop", "Käse & Brot 🧀"):
+        assert loaded(tmp_path, config_snippets.name_lines(name)).branding.name == name
+
+
+class Lying(BaseHTTPRequestHandler):
+    """A node that says nothing useful."""
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"jsonrpc":"2.0","id":0,"result":"<script>"}')
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def liar() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Lying) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+async def test_nodes_are_tried_now_and_each_gets_a_verdict(owner: httpx.AsyncClient, anvil: Any, liar: str) -> None:
+    node: Anvil = anvil()
+    body = {"preset": "1", "urls": f"{node.url}/?key=secret-key\n{liar}\nhttp://127.0.0.1:1/"}
+    answer = await owner.post("/test/settings/chains", data=body)
+    assert answer.status_code == 200
+    page = html.unescape(answer.text)
+    assert "it serves chain 31337, not 1" in page
+    assert page.count("It is of no use now") == 3
+    assert "can't connect" in page
+    assert page.count("secret-key") == 2  # in the field, and in the lines; never in the table
+    assert "<script>" not in answer.text
+    assert "not every node is good" in page.lower()
+    assert tomllib.loads(text_of(answer.text, "toml"))["chains"][0]["rpc_urls"][1] == liar
+
+
+@pytest.mark.parametrize("urls", ["", "ftp://node.example", "https://", "\n".join(f"https://n{n}" for n in range(9))])
+async def test_what_is_no_url_is_asked_of_nobody(owner: httpx.AsyncClient, urls: str) -> None:
+    answer = await owner.post("/test/settings/chains", data={"preset": "1", "urls": urls})
+    assert answer.status_code == 400
+    assert 'id="urls-wrong"' in answer.text
+
+
+async def test_the_chains_of_each_mode_are_shown_in_that_mode_only(tmp_path: Path, anvil: Any) -> None:
+    node: Anvil = anvil()
+    chain = {**ANVIL_CHAIN, "rpc_urls": [f"{node.url}/?key=secret-key"]}
+    async with open_app(tmp_path, wallet={"xpub": XPUB}, chains=[chain], branding={"name": "Ada"}) as app:
+        owner = await signed_in(app)
+        live = [watcher for watcher in app.opened.watchers if watcher.status.chain_id == 31337]
+        await until(lambda: live[0].status.processed is not None, "a block of anvil's")
+        page = (await owner.get("/settings/chains")).text
+        assert "Anvil" in page
+        assert "1337)" not in page.replace("31337)", "")
+        assert "Anvil" not in (await owner.get("/test/settings/chains")).text
+        checked = (await owner.post("/settings/chains/check", data={"chain": "31337"})).text
+        assert 'class="badge good">good' in checked
+        assert "secret-key" not in checked
+        assert (await owner.post("/settings/chains/check", data={"chain": "1"})).status_code == 400
+        page = (await owner.get("/settings/wallet")).text
+        assert "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266" in page
+        assert XPUB not in page
+
+
+# --- prices ----------------------------------------------------------------------------------------------------------
+
+
+async def test_prices_are_asked_for_and_named_with_their_sources(owner: httpx.AsyncClient) -> None:
+    page = (await owner.post("/test/settings/prices", data={"currency": "usd"})).text
+    assert "ETH" in page
+    assert " USD</td>" in page
+    answer = await owner.post("/test/settings/prices", data={"currency": "ZZZ"})
+    assert answer.status_code == 400
+    assert "not a currency" in answer.text
+
+
+# --- the steps -------------------------------------------------------------------------------------------------------
+
+
+async def done(owner: httpx.AsyncClient) -> list[str]:
+    """Return the titles of the steps that are done."""
+    page = (await owner.get("/test/guide")).text
+    items = [part.partition("</li>")[0] for part in page.partition('class="guide"')[2].split("<li")[1:]]
+    assert len(items) == 8
+    return [re.findall(r"<a [^>]*>([^<]*)<", item)[0] for item in items if ">done<" in item]
+
+
+async def test_the_guide_ends_with_a_test_payment_that_was_made_and_seen(owner: httpx.AsyncClient) -> None:
+    before = await done(owner)
+    assert "Make a test payment and see it come in" not in before
+    link = await owner.post("/test/guide/link", data={"title": "Tea & cake", "amount": "4.50", "currency": "eur"})
+    assert link.status_code == 200
+    assert "/l/" in text_of(link.text, "link")
+    with Receiver() as shop:
+        made = await owner.post("/test/guide/webhook", data={"url": shop.url})
+        assert text_of(made.text, "secret").startswith("whsec_")
+        endpoint = re.search(r"/guide/webhook/(we_\w+)/test", made.text)
+        assert endpoint is not None
+        tried = await owner.post(f"/test/guide/webhook/{endpoint[1]}/test")
+        assert "took the test event" in tried.text
+        paid = await owner.post("/test/guide/payment", data={"by": "server"})
+        path = paid.headers["location"].removeprefix("/dashboard")
+
+        async def has_come() -> bool:
+            return "Your test payment has come in" in (await owner.get(path)).text
+
+        await until(has_come, "the test payment")
+    assert "4.50 EUR" in (await owner.get(path)).text
+    assert {"Make a payment link", "Connect a webhook", "Make a test payment and see it come in"} <= set(
+        await done(owner)
+    )
+    trail = (await owner.get("/test/settings/trail")).text
+    assert "payment_link.created" in trail
+    assert "webhook_endpoint.created" in trail
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"title": "", "amount": "1", "currency": "USD"}, "title"),
+        ({"title": "Tea", "amount": "1,5", "currency": "USD"}, "amount"),
+        ({"title": "Tea", "amount": "0", "currency": "USD"}, "amount"),
+        ({"title": "Tea", "amount": "1", "currency": "TEA"}, "currency"),
+    ],
+)
+async def test_a_wrong_price_makes_no_link(owner: httpx.AsyncClient, fields: dict[str, str], wrong: str) -> None:
+    answer = await owner.post("/test/guide/link", data=fields)
+    assert answer.status_code == 400
+    assert f'id="{wrong}-wrong"' in answer.text
+
+
+async def test_a_webhook_that_does_not_answer_is_said_so(owner: httpx.AsyncClient) -> None:
+    made = await owner.post("/test/guide/webhook", data={"url": "http://127.0.0.1:9/hook"})
+    endpoint = re.search(r"/guide/webhook/(we_\w+)/test", made.text)
+    assert endpoint is not None
+    assert "did not take it" in (await owner.post(f"/test/guide/webhook/{endpoint[1]}/test")).text
+    wrong = await owner.post("/test/guide/webhook", data={"url": "nowhere"})
+    assert wrong.status_code == 400
+    assert 'id="url-wrong"' in wrong.text

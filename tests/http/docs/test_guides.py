@@ -1,0 +1,119 @@
+"""The guides that go step by step: their blocks are run in order, on a real server, and print what the guides say."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+
+from crypto_checkout.cli.demo.scenarios import ENDS
+from crypto_checkout.config import load
+from crypto_checkout.http.docs.pages import guide_text
+from tests.conftest import found
+from tests.http.docs.test_pages import STEP_BY_STEP, TEXTS
+from tests.support.server import Server
+
+SHOPS = {"python": "python shop.py", "javascript": "node shop.mjs"}
+SECONDS = 240
+END = "--- end of block {} ---"
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    """Return the code blocks with their language and file name, in order."""
+    return [(token.info, token.content) for token in MarkdownIt("commonmark").parse(text) if token.type == "fence"]
+
+
+def run(folder: Path, text: str, key: str, **variables: str) -> None:
+    """Run the shell blocks of a guide as one session, and hold what each prints against the text after it."""
+    found_blocks = blocks(text)
+    expected: list[str] = []
+    script = ['trap \'[ -z "${SHOP_PID:-}" ] || kill "$SHOP_PID"\' EXIT', "set -eu"]
+    for (info, content), (next_info, next_content) in zip(found_blocks, [*found_blocks[1:], ("", "")], strict=True):
+        if info == "sh":
+            script += [content.replace("export API_KEY=ck_test_…", ""), f"echo '{END.format(len(expected))}'"]
+            expected.append(next_content if next_info == "text" else "")
+    process = subprocess.Popen(
+        ["bash", "-c", 'curl() { command curl --noproxy "*" "$@"; }\n' + "\n".join(script)],
+        cwd=folder,
+        env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "API_KEY": key, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        said, complaints = process.communicate(timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # the shop too
+        said, complaints = process.communicate()
+        pytest.fail(f"it hung after:\n{said}\n{complaints}")
+    parcels = r"^a parcel for cs_\w+\n"
+    printed = re.split(r"--- end of block \d+ ---\n", re.sub(parcels, "", said, flags=re.MULTILINE))
+    assert process.returncode == 0, f"{said}\n{complaints}"
+    assert printed == [*expected, ""], complaints
+    sent = re.findall(parcels, said, re.MULTILINE)
+    assert len(sent) == len(set(sent)), "a parcel was sent twice"
+    assert bool(sent) == bool(variables)
+
+
+@pytest.mark.parametrize("language", SHOPS)
+def test_the_shop_of_the_guide_works_and_every_failure_goes_as_told(tmp_path: Path, language: str) -> None:
+    if language == "javascript":
+        found("node", shutil.which("node"), "there is no Node.js")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    with Server(tmp_path) as server:
+        assert server.key is not None
+        text = guide_text("integrate", server.url).replace("8000", port)
+        for info, content in blocks(text):
+            _, _, file = info.partition(" ")
+            if file:
+                (tmp_path / file).write_text(content, "utf-8")
+        run(tmp_path, text, server.key, RUN=SHOPS[language])
+
+
+def test_the_shop_in_python_is_short() -> None:
+    shops = {info: content.split("\n") for info, content in blocks(guide_text("integrate", "")) if " shop." in info}
+    sizes = {info: len([line for line in lines if line.strip()]) for info, lines in shops.items()}
+    assert sizes["python shop.py"] <= 40
+    assert sizes["javascript shop.mjs"] <= 57
+    assert max(len(line) for lines in shops.values() for line in lines) <= 103
+
+
+def test_every_helper_of_test_mode_does_what_the_guide_says(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        assert server.key is not None
+        run(tmp_path, guide_text("test-mode", server.url), server.key)
+
+
+def test_no_block_of_a_guide_is_left_out() -> None:
+    """`tests.http.docs.test_pages` runs the rest: shell and Python block by block, and the webhook guide's JavaScript.
+
+    `tests.core.checkout.test_pay_button` compares the HTML with what the product prints.
+    """
+    run_here = {"python shop.py", "javascript shop.mjs", "text", "sh", "python"}
+    for name in TEXTS:
+        kinds = {info for info, _ in blocks(guide_text(name, ""))}
+        by_guide = {"webhooks": {"javascript"}, "errors": {"json"}, "payment-pages": {"html", "toml"}}
+        assert kinds <= (run_here if name in STEP_BY_STEP else {"sh", "python"} | by_guide.get(name, set())), name
+
+
+def test_the_configuration_in_the_guides_is_taken(tmp_path: Path) -> None:
+    found_blocks = [text for name in TEXTS for info, text in blocks(guide_text(name, "")) if info == "toml"]
+    assert found_blocks
+    for text in found_blocks:
+        path = tmp_path / "checkout.toml"
+        path.write_text(text, "utf-8")
+        load(path, {})
+
+
+def test_the_table_of_scenarios_is_right() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| ([\w ]+) \|", guide_text("test-mode", ""), re.MULTILINE)
+    assert {scenario: (status, events) for scenario, status, events in rows} == ENDS

@@ -1,0 +1,184 @@
+"""For those who watch the server: alive, ready, and the metrics for nobody but them."""
+
+import resource
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+
+from crypto_checkout.services.ledger import health
+from tests.support.anvil import Anvil
+from tests.support.api import LINK, App, Clock, error, open_app
+from tests.support.server import Server
+from tests.support.shop import FRESH_XPUB
+
+HEALTHZ, READYZ, METRICS = (f"http://shop.example/{name}" for name in ("healthz", "readyz", "metrics"))
+
+
+async def test_a_server_that_runs_is_alive(app: App) -> None:
+    nobody = await app.anybody(address="203.0.113.9")
+    answer = await nobody.get(HEALTHZ)
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert (await nobody.head(HEALTHZ)).status_code == 200
+
+
+async def test_a_server_that_can_work_is_ready(app: App) -> None:
+    answer = await (await app.anybody(address="203.0.113.9")).get(READYZ)
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ready", "checks": {"database": "ok", "chain 1337": "ok"}}
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_a_writer_that_is_stuck_makes_it_not_ready(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_DATABASE_SECONDS", 0.05)
+    other = sqlite3.connect(tmp_path / "checkout.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    answer = await app.api.get(READYZ)
+    other.close()
+    assert answer.status_code == 503
+    assert answer.json()["status"] == "not ready"
+    assert answer.json()["checks"] == {"database": "no write succeeded within 0.05 s", "chain 1337": "ok"}
+    assert (await app.api.get(HEALTHZ)).status_code == 200
+
+
+async def test_a_chain_whose_node_is_silent_makes_it_not_ready(tmp_path: Path) -> None:
+    clock = Clock()
+    with capture_logs():
+        async with open_app(
+            tmp_path,
+            clock=clock,
+            test_mode={"enabled": False},
+            wallet={"xpub": FRESH_XPUB},
+            chains=[{"id": 1, "name": "Ethereum", "rpc_urls": ["http://127.0.0.1:1/"]}],
+        ) as app:
+            clock.move(seconds=60)
+            assert (await app.api.get(READYZ)).json()["checks"]["chain 1"] == "no block processed yet"
+            clock.move(seconds=1)
+            answer = await app.api.get(READYZ)
+    assert answer.status_code == 503
+    assert answer.json()["checks"] == {"database": "ok", "chain 1": "no answer from its node for 61 s"}
+
+
+def test_a_full_disk_makes_it_not_ready_and_room_makes_it_ready_again(server: Server) -> None:
+    api = server.api
+    assert api.post("/payment_links", json=LINK).status_code == 201
+    _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (0, hard))  # no file may grow: as a full disk does
+    try:
+        answer = api.get(f"{server.url}/readyz")
+        assert answer.status_code == 503
+        assert answer.json() == {
+            "status": "not ready",
+            "checks": {"database": "can't be written", "chain 1337": "ok"},
+        }
+        refused = api.post("/payment_links", json=LINK)
+        assert (refused.status_code, error(refused)["code"]) == (500, "internal_error")
+        assert api.get("/payment_links").status_code == 200, "what is there can be read"
+        assert api.get(f"{server.url}/healthz").status_code == 200
+    finally:
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    server.wait_until(lambda: api.get(f"{server.url}/readyz").status_code == 200, "be ready again")
+    assert api.post("/payment_links", json=LINK).status_code == 201
+    assert len(api.get("/payment_links").json()["data"]) == 2
+
+
+def test_a_full_disk_is_not_blamed_on_the_node(anvil: Callable[..., Anvil], tmp_path: Path) -> None:
+    node = anvil()
+    chain = f'[[chains]]\nid = 31337\nname = "Anvil"\nrpc_urls = ["{node.url}"]\npoll_seconds = 0.05\n'
+    with Server(tmp_path, f'[wallet]\nxpub = "{FRESH_XPUB}"\n{chain}') as server:
+
+        def checks() -> dict[str, str]:
+            answer: dict[str, str] = server.client(None).get(f"{server.url}/readyz").json()["checks"]
+            return answer
+
+        server.wait_until(lambda: checks()["chain 31337"] == "ok", "process the first block")
+        _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (0, hard))
+        node.mine()
+        words = {
+            "database": "can't be written",
+            "chain 31337": "its blocks can't be stored: the database takes no writes",
+        }
+        server.wait_until(lambda: checks() == words, "name the disk, and not the node")
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        server.wait_until(lambda: checks() == {"database": "ok", "chain 31337": "ok"}, "be ready again")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with Server(tmp_path) as running:
+        yield running
+
+
+# --- metrics ---------------------------------------------------------------------------------------------------------
+
+
+async def metrics(app: App, address: str = "127.0.0.1", token: str | None = None, **headers: str) -> httpx.Response:
+    api = await app.anybody(None if token is None else f"Bearer {token}", address=address)
+    return await api.get(METRICS, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def is_hidden(answer: httpx.Response) -> bool:
+    return (answer.status_code, error(answer)["code"]) == (404, "route_not_found")
+
+
+async def test_metrics_are_in_the_format_of_prometheus(app: App) -> None:
+    await app.api.get("/events")
+    answer = await metrics(app)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert 'checkout_http_requests_total{method="GET",route="/api/v1/events",status="200"}' in answer.text
+    assert 'checkout_chain_processed_block{chain="1337"}' in answer.text
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.53", "::1", "::ffff:127.0.0.1"])
+async def test_this_machine_sees_the_metrics(app: App, address: str) -> None:
+    assert (await metrics(app, address)).status_code == 200
+
+
+@pytest.mark.parametrize("address", ["203.0.113.9", "10.0.0.1", "192.168.1.1", "2001:db8::7", "fe80::1"])
+async def test_no_other_machine_sees_the_metrics(app: App, address: str) -> None:
+    assert is_hidden(await metrics(app, address))
+
+
+@pytest.mark.parametrize("name", ["X_Forwarded_For", "Forwarded", "X_Real_IP", "Via", "X_Forwarded_Host"])
+async def test_nobody_sees_the_metrics_through_a_proxy_on_this_machine(app: App, name: str) -> None:
+    assert is_hidden(await metrics(app, **{name: "127.0.0.1"}))
+
+
+async def test_a_trusted_proxy_shows_the_metrics_to_nobody(tmp_path: Path) -> None:
+    async with open_app(tmp_path, server={"trusted_proxies": ["127.0.0.1"]}, test_mode={"enabled": False}) as app:
+        for chain in ("203.0.113.9", "127.0.0.1", "127.0.0.1, 127.0.0.1", "203.0.113.9, 127.0.0.1", ""):
+            assert is_hidden(await metrics(app, X_Forwarded_For=chain))
+        assert (await metrics(app)).status_code == 200
+
+
+async def test_with_the_token_the_metrics_are_seen_from_anywhere(tmp_path: Path) -> None:
+    async with open_app(tmp_path, metrics_token="s3cret", test_mode={"enabled": False}) as app:
+        for address in ("203.0.113.9", "127.0.0.1"):
+            assert (await metrics(app, address, "s3cret", X_Forwarded_For="192.0.2.1")).status_code == 200
+            for token in (None, "", "S3cret", "s3cre", "s3cret!", "\u00e9"):
+                wrong = await app.anybody(None, address=address)
+                headers = [] if token is None else [(b"Authorization", f"Bearer {token}".encode())]
+                assert is_hidden(await wrong.get(METRICS, headers=[*headers, (b"X-Forwarded-For", b"192.0.2.1")]))
+        assert (await metrics(app)).status_code == 200, "this machine needs no token"
+
+
+async def test_without_a_token_an_empty_one_opens_nothing(app: App) -> None:
+    for token in ("", "None", "null"):
+        assert is_hidden(await metrics(app, "203.0.113.9", token))
+
+
+async def test_metrics_hold_no_secret(app: App) -> None:
+    _, text = await app.key()
+    api = await app.anybody(f"Bearer {text}")
+    link = (await api.post("/payment_links", json=LINK)).json()
+    await api.get(f"/payment_links/{link['id']}")
+    shown = (await metrics(app)).text
+    for secret in (text, link["id"], link["slug"]):
+        assert secret not in shown

@@ -1,0 +1,235 @@
+"""Each list reads by an index, whatever it is filtered by: SQLite's own plan of every query says so."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from functools import partial
+from itertools import product
+from typing import Any
+
+import pytest
+
+from crypto_checkout.core.checkout.session import Status
+from crypto_checkout.http.api.operations import Operation
+from crypto_checkout.http.api.schemas import CustomersQuery, ListQuery
+from crypto_checkout.http.api.table import table
+from crypto_checkout.services.sandbox import pruning
+from crypto_checkout.store import paging
+from crypto_checkout.store.alerts import issues
+from crypto_checkout.store.checkout import links, totals
+from crypto_checkout.store.checkout.sessions import SessionFilter
+from crypto_checkout.store.database import ReadUnit, WriteUnit
+from crypto_checkout.store.ledger import unmatched
+from crypto_checkout.store.reporting import exports, search
+from crypto_checkout.store.webhooks import deliveries, endpoint_cleanup, endpoints, events, replays
+from tests.support.api import ENDPOINT, LINK, PRICE, App, made
+from tests.support.dashboard import signed_in, visitor
+
+FILTERS: dict[str, str] = {
+    "status": "pending",
+    "linkId": "pl_1",
+    "customerEmail": "ada@example.com",
+    "email": "ada@example.com",
+    "createdAfter": "2026-01-01T00:00:00Z",
+    "createdBefore": "2027-01-01T00:00:00Z",
+    "active": "true",
+    "type": "session.paid",
+    "resourceId": "cs_1",
+    "page": "1000",
+    "limit": "100",
+}
+PLACES = ("starting_after", "ending_before")
+LISTS = [operation for operation in table() if issubclass(operation.query, ListQuery | CustomersQuery)]
+CASES = [(operation, name) for operation in LISTS for name in ("", *operation.query.model_fields)]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, Any]]]:
+    """Note every query that is run."""
+    queries: list[tuple[str, Any]] = []
+    for kind, name in ((ReadUnit, "one"), (ReadUnit, "all"), (WriteUnit, "run")):
+        original = getattr(kind, name)
+
+        def noting(unit: Any, sql: str, parameters: Any = None, *, run: Any = original) -> Any:
+            queries.append((sql, parameters))
+            return run(unit, sql, parameters)
+
+        monkeypatch.setattr(kind, name, noting)
+    yield queries
+    monkeypatch.undo()
+
+
+def test_there_is_an_example_of_every_filter() -> None:
+    assert {name for _, name in CASES} <= {*FILTERS, *PLACES, ""}
+
+
+@pytest.mark.parametrize(("operation", "name"), CASES, ids=[f"{o.path}?{name}" for o, name in CASES])
+async def test_a_list_is_read_by_an_index(
+    app: App, asked: list[tuple[str, Any]], operation: Operation, name: str
+) -> None:
+    endpoint = await made(app.api, "/webhook_endpoints", ENDPOINT)
+    for _ in range(2):
+        await made(app.api, "/payment_links", LINK)
+        await made(app.api, "/checkout_sessions", PRICE)
+        await made(app.api, "/webhook_endpoints", ENDPOINT)
+    path = operation.path.format(id=endpoint["id"])
+    query = {name: FILTERS[name]} if name in FILTERS else {}
+    if name in PLACES:
+        query[name] = (await app.api.get(path, params={"limit": 1})).json()["nextCursor"]
+    asked.clear()
+    answer = await app.api.get(path, params=query)
+    assert answer.status_code == 200
+    queries = list(asked)
+    assert queries
+    plans = {sql: await plan(app, sql, parameters) for sql, parameters in queries}
+    for sql, steps in plans.items():
+        print(f"{operation.path}?{name}: {' '.join(sql.split())[:110]}\n    {'; '.join(steps)}")  # noqa: T201
+        for step in steps:
+            # The few payments of one session are put in order, and nothing else is.
+            is_sorting = step.startswith("USE TEMP B-TREE") and "FROM payments" in sql
+            is_search = step.startswith("SEARCH") and ("INDEX" in step or "PRIMARY KEY" in step)
+            assert is_search or is_sorting, f"{sql}\n{step}"
+
+
+async def test_what_the_simulated_chain_needs_is_found_by_indexes(app: App, asked: list[tuple[str, Any]]) -> None:
+    asked.clear()
+    await app.opened.db.read(pruning.needed)
+    queries = list(asked)
+    assert len(queries) >= 3
+    for sql, parameters in queries:
+        assert not [step for step in await plan(app, sql, parameters) if step.startswith("SCAN")]
+
+
+LATER = datetime(2030, 1, 1, tzinfo=UTC)
+WORK: dict[str, Callable[[WriteUnit, str], object]] = {
+    "which endpoints take deliveries": lambda unit, _: deliveries.targets(unit, livemode=False),
+    "what waits": lambda unit, endpoint_id: deliveries.waiting(unit, endpoint_id, [1, 2], 4),
+    "what an attempt takes": lambda unit, _: deliveries.due(unit, 1, LATER),
+    "since when events were missed": lambda unit, endpoint_id: endpoint_cleanup.first_missed_at(
+        unit, endpoint_id, LATER
+    ),
+    "giving up what waits": endpoint_cleanup.give_up_waiting,
+    "deleting what was sent": endpoint_cleanup.delete,
+    "forgetting attempts": lambda unit, _: deliveries.delete_attempts_before(unit, LATER, 100),
+    "forgetting events": lambda unit, _: events.delete_before(unit, livemode=False, moment=LATER, limit=100),
+    "a replay": lambda unit, endpoint_id: replays.replay_since(
+        unit, endpoint_id, livemode=False, types=["session.paid"], since=LATER
+    ),
+    "how an endpoint fares": deliveries.failing,
+    "one delivery": lambda unit, endpoint_id: deliveries.of_event(unit, endpoint_id, "evt_1"),
+    "what became of a link": lambda unit, _: links.usage(unit, "pl_1", livemode=False),
+    "the end of failures": lambda unit, endpoint_id: endpoints.set_failing(unit, endpoint_id, None),
+}
+
+
+@pytest.mark.parametrize("name", WORK)
+async def test_the_work_of_deliveries_is_done_by_an_index(app: App, asked: list[tuple[str, Any]], name: str) -> None:
+    endpoint = await made(app.api, "/webhook_endpoints", ENDPOINT)
+    await made(app.api, "/payment_links", LINK)
+    asked.clear()
+    await app.opened.db.write(lambda unit: WORK[name](unit, endpoint["id"]))
+    assert asked
+    for sql, parameters in list(asked):
+        for step in await plan(app, sql, parameters):
+            assert step.startswith(("SEARCH", "LIST SUBQUERY", "SCALAR SUBQUERY", "CORRELATED")), f"{sql}\n{step}"
+
+
+async def test_the_dashboard_finds_who_asks_by_an_index(app: App, asked: list[tuple[str, Any]]) -> None:
+    owner = await signed_in(app)
+    asked.clear()
+    for path in ("/test", "/test/settings", "/test/settings/trail", "/test/settings/trail?after=2", "/sign-in"):
+        await owner.get(path)
+    client = await visitor(app)
+    client.cookies.set("checkout_browser", "somebody's")
+    await client.post("/sign-in", data={"password": "a wrong password"})
+    tables = ("logins", "audit", "admin", "recovery_codes", "known_browsers")
+    queries = {sql: parameters for sql, parameters in asked if any(f"FROM {table}" in sql for table in tables)}
+    assert all(any(f"FROM {table}" in sql for sql in queries) for table in tables)
+    for sql, parameters in queries.items():
+        # Logins and recovery codes are few, and all are wanted; the trail is read from its end.
+        is_whole = "FROM logins ORDER BY" in sql or "FROM recovery_codes" in sql
+        is_end = "FROM audit" in sql and "LIMIT" in sql
+        for step in await plan(app, sql, parameters):
+            assert step.startswith("SEARCH") or is_whole or (is_end and step == "SCAN audit"), f"{sql}\n{step}"
+
+
+async def plan(app: App, sql: str, parameters: Any) -> list[str]:
+    return await app.opened.db.read(
+        lambda unit: [row["detail"] for row in unit.all(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+    )
+
+
+# --- what only the dashboard asks ------------------------------------------------------------------------------------
+
+EMAIL, HASH = "ada@example.com", "0x" + "1" * 64
+WINDOWS = (paging.Window(25), paging.Window(25, after=7), paging.Window(25, before=7))
+SEARCHES = ("", "cs_1", "0x" + "1" * 40, HASH, EMAIL, "pl_01ARZ3NDEKTSV4RRFFQ69G5FAV", "order=17", "17")
+TIMES = (None, datetime(2026, 1, 1, tzinfo=UTC))
+WANTED = (
+    SessionFilter(),
+    SessionFilter(status=Status.PAID),
+    SessionFilter(created_after=TIMES[1], created_before=TIMES[1]),
+)
+
+
+async def steps_of(app: App, asked: list[tuple[str, Any]], work: Callable[[ReadUnit], Any]) -> dict[str, list[str]]:
+    """Return the plan of each query that a reading unit asks."""
+    asked.clear()
+    await app.opened.db.read(work)
+    queries = list(asked)
+    assert queries
+    return {sql: await plan(app, sql, parameters) for sql, parameters in queries}
+
+
+def reads_no_table(step: str) -> bool:
+    """Tell whether a step of a plan finds its rows by an index, or only handles rows that were found."""
+    is_empty = "payments_to_count" in step  # an index over what an old version left behind
+    is_search = step.startswith("SEARCH") and ("INDEX" in step or "PRIMARY KEY" in step)
+    return (
+        is_search
+        or is_empty
+        or not step.startswith(("SCAN checkout", "SCAN pay", "SCAN unm", "SCAN deli", "SCAN daily", "USE TEMP"))
+    )
+
+
+@pytest.mark.parametrize("text", SEARCHES)
+async def test_a_search_reads_by_an_index(app: App, asked: list[tuple[str, Any]], text: str) -> None:
+    for wanted, window in product(WANTED, WINDOWS):
+        meant: dict[str, Any] = {"livemode": False, "text": text, "wanted": wanted}
+        found = await steps_of(app, asked, partial(search.found, window=window, **meant))
+        found |= await steps_of(app, asked, partial(search.count, **meant))
+        for sql, steps in found.items():
+            for step in steps:
+                # A few sessions that an id, an address or a transaction named are put in order.
+                is_few = step.startswith("USE TEMP B-TREE") and (" IN (:v0" in sql or "UNION" in sql)
+                assert reads_no_table(step) or is_few, f"{sql}\n{step}"
+
+
+QUESTIONS: dict[str, Callable[[ReadUnit], Any]] = {
+    "money in": lambda unit: totals.money_in(unit, False, date(2026, 1, 1), date(2026, 12, 31)),
+    "made": lambda unit: totals.made(unit, False, date(2026, 1, 1), date(2026, 12, 31)),
+    "sessions made": lambda unit: totals.sessions_made(unit, False),
+    "uncounted": lambda unit: totals.uncounted(unit, 10),
+    "underpaid": lambda unit: issues.in_status(unit, False, Status.UNDERPAID, 10),
+    "late": lambda unit: issues.late(unit, False, 10),
+    "unmatched": lambda unit: issues.unmatched(unit, False, 10),
+    "all unmatched": lambda unit: unmatched.listed(unit, False, paging.Window(10)),
+    "what of a resource was sent": lambda unit: deliveries.of_resource(unit, False, "cs_1", 10),
+    "failing": lambda unit: issues.why_failing(unit, "we_1"),
+    "last payment": lambda unit: exports.last_seq(unit, False),
+    **{
+        f"export since {since} before {before}": partial(
+            exports.part, livemode=False, after=3, until=9, since=since, before=before, limit=10
+        )
+        for since, before in product(TIMES, TIMES)
+    },
+}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+async def test_what_the_dashboard_asks_is_read_by_an_index(app: App, asked: list[tuple[str, Any]], name: str) -> None:
+    for scenario in ("underpaid", "after_grace", "wrong_token"):
+        session = await made(app.api, "/checkout_sessions", PRICE)
+        await app.api.post(f"/test_helpers/checkout_sessions/{session['id']}/pay", json={"scenario": scenario})
+    for sql, steps in (await steps_of(app, asked, QUESTIONS[name])).items():
+        for step in steps:
+            assert reads_no_table(step), f"{sql}\n{step}"

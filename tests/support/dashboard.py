@@ -1,0 +1,99 @@
+"""Somebody who is signed in to the dashboard: as an httpx client of the application, and as a page of a browser.
+
+client = await signed_in(app)
+page = (await client.get("/api-keys")).text
+
+with Server(tmp_path) as server, chromium(chromium_path) as browser:
+    page = signed_in_page(server, browser)
+    page.goto(f"{server.url}/dashboard/test/payments")
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import unescape
+from pathlib import Path
+
+import httpx
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.support.api import App
+from tests.support.server import Server
+
+PASSWORD = "three quiet herons at dusk"
+SITE = "http://shop.example"
+QUIET = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+SET_UP_LINK = re.compile(r"http\S+/dashboard/set-up\?token=(\S+)")
+
+
+async def visitor(app: App, *, address: str = "127.0.0.1") -> httpx.AsyncClient:
+    """Return a client of the dashboard that isn't signed in; like a browser it keeps cookies and says its origin."""
+    client = httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app.opened.web, client=(address, 50_000)),
+        base_url=f"{SITE}/dashboard",
+        headers={"Origin": SITE, "Accept": "text/html", "User-Agent": "Test browser"},
+    )
+    return await app.clients.enter_async_context(client)
+
+
+async def signed_in(app: App, *, address: str = "127.0.0.1") -> httpx.AsyncClient:
+    """Return a client of the dashboard that is signed in; the first one sets the password."""
+    client = await visitor(app, address=address)
+    if await app.opened.door.sign_in.account() is None:
+        token = app.opened.door.set_up_link.make()
+        answer = await client.post("/set-up", data={"token": token, "password": PASSWORD, "again": PASSWORD})
+    else:
+        answer = await client.post("/sign-in", data={"password": PASSWORD})
+    assert answer.status_code == 303, answer.text
+    return client
+
+
+def hidden(page: str, name: str) -> str:
+    """Return the value of a hidden field."""
+    found = re.search(rf'<input type="hidden" name="{name}" value="([^"]*)"', page)
+    assert found is not None, f"there is no hidden {name}"
+    return unescape(found[1])
+
+
+@contextmanager
+def chromium(path: Path) -> Iterator[Browser]:
+    """Run a browser."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=[*QUIET, "--no-first-run"])
+        yield browser
+        browser.close()
+
+
+def signed_in_page(
+    server: Server, browser: Browser, *, width: int = 1280, dark: bool = False, javascript: bool = True
+) -> Page:
+    """Return a page of a new browser context that is signed in; the first one sets the password.
+
+    Close its context when done: `page.context.close()`.
+    """
+    context = browser.new_context(
+        viewport={"width": width, "height": 900},
+        color_scheme="dark" if dark else "light",
+        java_script_enabled=javascript,
+    )
+    page = context.new_page()
+    page.goto(f"{server.url}/dashboard/sign-in")
+    if page.get_by_role("heading", level=1).inner_text() == "There is no password yet":
+        link = SET_UP_LINK.search(server.output)
+        assert link is not None, server.output
+        page.goto(link[0])
+        page.get_by_label("Password", exact=True).fill(PASSWORD)
+        page.get_by_label("The same once more").fill(PASSWORD)
+        page.get_by_role("button", name="Set the password").click()
+    else:
+        page.get_by_label("Password", exact=True).fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/dashboard**")
+    return page
+
+
+def axe_finds(page: Page) -> str:
+    """Return what axe has against the page, empty for nothing."""
+    results = Axe().run(page)
+    return str(results.generate_report()) if results.violations_count else ""

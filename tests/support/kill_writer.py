@@ -1,0 +1,73 @@
+"""Numbered units of work, and a process that writes them until it is killed.
+
+Each unit takes the next index of a wallet, as a session does, and stores it in two tables. So a lost unit is a gap, a
+half one a row without its other, and one that was undone after it was answered a number that nobody has.
+
+    python -m tests.support.kill_writer DATABASE
+
+It prints "open" once it can write, and then the number of each unit after `Database.write` returned it.
+"""
+
+import asyncio
+import sqlite3
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from crypto_checkout.core import ids
+from crypto_checkout.store.database import Database, WriteUnit
+
+WALLET = "0123456789abcdef"
+WRITERS = 16
+
+
+def take_index(unit: WriteUnit) -> int:
+    """Store one unit and return its number."""
+    row = unit.one(
+        "INSERT INTO wallets (wallet_id, next_index) VALUES (:wallet, 1)"
+        " ON CONFLICT (wallet_id) DO UPDATE SET next_index = next_index + 1"
+        " RETURNING next_index - 1",
+        {"wallet": WALLET},
+    )
+    assert row is not None
+    index: int = row[0]
+    unit.run(
+        "INSERT INTO events (id, livemode, type, resource_id, body, created_at)"
+        " VALUES (:id, 0, 'session.created', :index, :body, :now)",
+        {"id": unit.new_id(ids.EVENT), "index": str(index), "body": "{}" * 200, "now": unit.now_text},
+    )
+    unit.run(
+        "INSERT INTO blocks (chain_id, number, hash, time) VALUES (1, :index, :hash, :now)",
+        {"index": index, "hash": f"0x{index:064x}", "now": unit.now_text},
+    )
+    return index
+
+
+def stored(path: Path) -> int:
+    """Return how many units are stored, after a proof that none is damaged, half there, missing or there twice."""
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        next_index = connection.execute("SELECT COALESCE(SUM(next_index), 0) FROM wallets").fetchone()[0]
+        events = connection.execute("SELECT CAST(resource_id AS INTEGER) FROM events ORDER BY 1").fetchall()
+        blocks = connection.execute("SELECT number FROM blocks ORDER BY 1").fetchall()
+    assert events == blocks == [(index,) for index in range(next_index)]
+    return int(next_index)
+
+
+async def write_until_killed(path: Path) -> None:
+    async def write_on() -> None:
+        while True:
+            index = await db.write(take_index)
+            sys.stdout.write(f"{index}\n")
+            sys.stdout.flush()
+
+    async with await Database.open(path, lambda: datetime.now(UTC)) as db, asyncio.TaskGroup() as writers:
+        sys.stdout.write("open\n")
+        sys.stdout.flush()
+        for _ in range(WRITERS):
+            writers.create_task(write_on())
+
+
+if __name__ == "__main__":
+    asyncio.run(write_until_killed(Path(sys.argv[1])))

@@ -1,0 +1,188 @@
+"""The payer's page in every state that it has, each brought about by a real server on a chain.
+
+What needs a block to wait for, or to vanish, happens on anvil with real money; the rest on the simulated chain.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.support.anvil import Anvil
+from tests.support.server import Server, command
+
+FRESH_XPUB = (
+    "xpub6CLcSbQXwXdjxzKeNtchttVe4meRKxre671wrTL6V2CUDusTSP2Y1mRiphcTMaqowK9AB8QUvvdxKExtR6bF6RQkPqestupEaZR5fu6K9tZ"
+)
+ETHER = 10**18
+CHAIN_ID = 1
+SHOP = "Ada's Bakery"
+COINS = [{"chainId": 1337, "asset": "ETH"}, {"chainId": 1337, "asset": "USDC"}]
+
+Json = dict[str, Any]
+
+
+def configuration(node: Anvil, token: str | None = None) -> str:
+    """Return a checkout.toml for real money on a node with `--chain-id 1`, manual mining, and perhaps a token."""
+    tokens = (
+        f"""
+[[chains.tokens]]
+symbol = "USDC"
+address = "{token}"
+decimals = 6
+usd_pegged = true
+"""
+        if token
+        else ""
+    )
+    return f"""
+[wallet]
+xpub = "{FRESH_XPUB}"
+[prices]
+sources = []
+fixed = {{ "ETH/USD" = "3000.00" }}
+[branding]
+name = "{SHOP}"
+[[chains]]
+id = {CHAIN_ID}
+name = "Ethereum"
+rpc_urls = ["{node.url}"]
+confirmations = 3
+poll_seconds = 0.1
+explorer_url = "https://etherscan.io"
+wallet_rpc_url = "https://rpc.example"
+{tokens}"""
+
+
+class Shop:
+    """A server with both modes; `live` is a client with a live key, `test` one with a test key."""
+
+    def __init__(
+        self, folder: Path, node: Anvil, *, token: str | None = None, environ: Mapping[str, str] | None = None
+    ) -> None:
+        self.node = node
+        self.server = Server(folder, configuration(node, token), environ=environ)
+        self.live = self.server.client(_key(folder, "live"))
+        self.test = self.server.client(_key(folder, "test"))
+        self.server.wait_until(self._is_ready, "see the chain")
+
+    def url(self, session: Json) -> str:
+        """Return where a session's page is."""
+        return f"{self.server.url}/checkout/{session['id']}"
+
+    def ask(self, *, live: bool = True, value: str = "49.90", **more: Any) -> Json:
+        """Make a session."""
+        client = self.live if live else self.test
+        body = {"amount": {"value": value, "currency": "USD"}, **more}
+        made: Json = client.post("/checkout_sessions", json=body).raise_for_status().json()
+        return made
+
+    def link(self, *, live: bool = False, **more: Any) -> Json:
+        """Make a payment link."""
+        client = self.live if live else self.test
+        body = {"title": "Sourdough workshop", "fiatAmount": "49.90", **more}
+        made: Json = client.post("/payment_links", json=body).raise_for_status().json()
+        return made
+
+    def of_link(self, link: Json) -> Json:
+        """Make a session of a link."""
+        client = self.live if link["livemode"] else self.test
+        made: Json = client.post("/checkout_sessions", json={"linkId": link["id"]}).raise_for_status().json()
+        return made
+
+    def pay(self, session: Json, units: int | None = None) -> str:
+        """Send ETH to a session from anvil's last account; it waits for a block."""
+        return self.node.send(self.node.accounts[9], session["address"], units or int(session["amount"]["units"]))
+
+    def play(self, session: Json, scenario: str) -> None:
+        """Drive a test session through a scenario."""
+        path = f"/test_helpers/checkout_sessions/{session['id']}/pay"
+        self.test.post(path, json={"scenario": scenario}).raise_for_status()
+
+    def wait_for(self, session: Json, status: str, *, confirmations: int = 0) -> None:
+        """Return once a session has a status, and so many confirmations."""
+
+        def is_so() -> bool:
+            client = self.live if session["livemode"] else self.test
+            found = client.get(f"/checkout_sessions/{session['id']}").json()
+            return bool(found["status"] == status and found["confirmations"] >= confirmations)
+
+        self.server.wait_until(is_so, f"come to {status}")
+
+    def _is_ready(self) -> bool:
+        return bool(self.server.client(None).get(f"{self.server.url}/readyz").is_success)
+
+
+def _key(folder: Path, mode: str) -> str:
+    done = command(folder, "keys", "create", "--mode", mode, "--name", "scenes", "--json")
+    assert done.returncode == 0, done.stderr
+    return str(json.loads(done.stdout)["key"])
+
+
+def scenes(shop: Shop) -> dict[str, str]:
+    """Bring about every state but those of a chain that isn't seen; return the URL of each by its name."""
+    return {**_of_real_money(shop), **_of_test_mode(shop), **_without_a_session(shop)}
+
+
+def out_of_sight(shop: Shop) -> dict[str, str]:
+    """Return a page whose time is up and one whose chain isn't seen; the simulated chain is out of order after that."""
+    ended, waiting = shop.ask(live=False, expiresInSeconds=60), shop.ask(live=False, expiresInSeconds=86_400)
+    shop.test.post("/test_helpers/chain/outage", json={"seconds": 3600}).raise_for_status()
+    shop.test.post("/test_helpers/clock/advance", json={"seconds": 120}).raise_for_status()
+    return {"time_up": shop.url(ended), "blind": shop.url(waiting)}
+
+
+def _of_real_money(shop: Shop) -> dict[str, str]:
+    link = shop.link(live=True, description="Saturday, 10 to 13 h.\nFlour and apron are there.")
+    waiting, partial, confirming = shop.of_link(link), shop.ask(), shop.ask()
+    paid = shop.ask(successUrl="https://shop.example/thanks")
+    reorged = shop.ask()
+    shop.pay(paid)
+    shop.node.mine(3)
+    shop.pay(partial, 10**16)
+    shop.node.mine(3)
+    shop.wait_for(paid, "paid")
+    shop.wait_for(partial, "underpaid")
+    shop.pay(reorged)
+    shop.node.mine(1)
+    shop.wait_for(reorged, "detected")
+    shop.node.rpc("anvil_reorg", 1, [])
+    shop.wait_for(reorged, "pending")
+    shop.pay(confirming)
+    shop.node.mine(2)
+    shop.wait_for(confirming, "detected", confirmations=2)
+    found = {"waiting": waiting, "partial": partial, "confirming": confirming, "paid": paid, "reorged": reorged}
+    return {name: shop.url(session) for name, session in found.items()}
+
+
+def _of_test_mode(shop: Shop) -> dict[str, str]:
+    plays = {
+        "overpaid": "overpaid",
+        "late": "late",
+        "late_payment": "after_grace",
+        "failed": "reorged_after_paid",
+        "expired": "wrong_token",
+    }
+    link = shop.link()
+    found = {"test": shop.ask(live=False), **{name: shop.of_link(link) for name in plays}}
+    for name, scenario in plays.items():
+        shop.play(found[name], scenario)
+    shop.wait_for(found["expired"], "expired")
+    token = shop.ask(live=False, asset="USDC")
+    chooser, changing = (shop.ask(live=False, assets=COINS) for _ in range(2))
+    pages = {name: shop.url(session) for name, session in found.items()}
+    return {
+        **pages,
+        "token": shop.url(token),
+        "token_request": f"{shop.url(token)}?qr=request",
+        "chooser": shop.url(chooser),
+        "changing": f"{shop.url(changing)}/choose",
+    }
+
+
+def _without_a_session(shop: Shop) -> dict[str, str]:
+    return {
+        "front": shop.server.url,
+        "not_found": f"{shop.server.url}/checkout/cs_nothing",
+        "inactive": f"{shop.server.url}/l/{shop.link(active=False)['slug']}",
+    }
