@@ -46,7 +46,7 @@ class RunningServer:
     web: Starlette
     db: Database
     events: Outbox
-    offers: PaymentMethodsByMode
+    payment_methods: PaymentMethodsByMode
     watchers: tuple[Watcher, ...]
     door: Door
 
@@ -75,12 +75,12 @@ async def opened(
         live, test = await modes.live(parts), await modes.test(parts)
         both = [mode for mode in (live, test) if mode is not None]
         watchers = tuple(watcher for mode in both for watcher in mode.watchers)
-        offers = PaymentMethodsByMode([mode.offer for mode in both])
+        payment_methods = PaymentMethodsByMode([mode.payment_methods for mode in both])
         door = Door.of(db, clock)
-        needed = alerts.attention(parts, {True: live, False: test})
+        issues = alerts.issues(parts, {True: live, False: test})
         site = web.application(
             parts,
-            offers,
+            payment_methods,
             test,
             sender,
             # Where there is real money the simulated chain doesn't count: a test key can take that down.
@@ -88,14 +88,14 @@ async def opened(
             door,
             ChainVisibility(watchers, clock),
             watchers,
-            needed,
+            issues,
             {chain_id: chain for mode in both for chain_id, chain in mode.chains.items()},
             metrics_token,
         )
-        beside = [*_upkeep(parts), alerts.alarms(parts, needed, sender).run]
+        beside = [*_upkeep(parts), alerts.notifier(parts, issues, sender).run]
         loops = [*(each.run for each in dispatchers), *beside, *(loop for mode in both for loop in mode.loops)]
         await stack.enter_async_context(_running(loops, watchers))
-        yield RunningServer(site, db, parts.events, offers, watchers, door)
+        yield RunningServer(site, db, parts.events, payment_methods, watchers, door)
 
 
 def _upkeep(parts: Parts) -> Sequence[modes.Loop]:

@@ -16,21 +16,21 @@ from crypto_checkout.services.ledger.health import Readiness
 from crypto_checkout.services.webhooks.dispatcher import AttemptSender
 
 
-def attention(parts: Parts, modes: Mapping[bool, Mode | None]) -> Issues:
+def issues(parts: Parts, modes: Mapping[bool, Mode | None]) -> Issues:
     """Return what gathers what needs a person. A mode that isn't configured is watched for what all share."""
     return Issues(
         parts.db,
-        {livemode: _troubles(parts, mode, livemode) for livemode, mode in modes.items()},
-        [chain for mode in modes.values() if mode is not None for chain in mode.offer.chains],
+        {livemode: _server_issues(parts, mode, livemode) for livemode, mode in modes.items()},
+        [chain for mode in modes.values() if mode is not None for chain in mode.payment_methods.chains],
     )
 
 
-def alarms(parts: Parts, gathered: Issues, sender: AttemptSender) -> Notifier:
+def notifier(parts: Parts, issues: Issues, sender: AttemptSender) -> Notifier:
     """Return the loop that tells a person."""
     alerts = parts.config.alerts
     return Notifier(
         parts.db,
-        gathered,
+        issues,
         channels(parts.config, sender, parts.clock),
         modes=(True, False) if alerts.test_mode else (True,),
         every=timedelta(minutes=alerts.every_minutes),
@@ -58,14 +58,14 @@ def shop(config: Config) -> Shop:
     return Shop(config.branding.name or "Crypto Checkout", config.server.public_url)
 
 
-def _troubles(parts: Parts, mode: Mode | None, livemode: bool) -> ServerIssues:
+def _server_issues(parts: Parts, mode: Mode | None, livemode: bool) -> ServerIssues:
     watchers = mode.watchers if mode is not None else ()
     watched = WatchedMode(
         Readiness(parts.db, watchers, parts.clock),
         watchers=watchers,
         providers=mode.providers if mode is not None else {},
         # The prices of test mode are a table.
-        offer=mode.offer if mode is not None and livemode else None,
+        payment_methods=mode.payment_methods if mode is not None and livemode else None,
     )
     return ServerIssues(
         watched, livemode=livemode, folder=parts.config.database.path.resolve().parent, clock=parts.clock

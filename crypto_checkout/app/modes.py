@@ -47,12 +47,12 @@ _NATIVE_DECIMALS = 18
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """What one mode brings: its offer, its watchers, its loops, and its chains by their ids, to be asked.
+    """What one mode brings: its payment methods, its watchers, its loops, and its chains by their ids, to be asked.
 
     `sandbox` is the simulated chain, in test mode; `providers` tell how the RPC providers of each chain fare.
     """
 
-    offer: PaymentMethods
+    payment_methods: PaymentMethods
     watchers: tuple[Watcher, ...]
     loops: tuple[Loop, ...]
     chains: Mapping[int, ConfiguredChain]
@@ -75,10 +75,10 @@ async def live(parts: Parts) -> Mode | None:
     check = WalletCheck(parts.db, key, chains)
     token_check = TokenCheck(chains, configured_tokens(config.chains))
     watchers = tuple(_watcher(parts, chain, chains[chain.id]) for chain in config.chains)
-    offer = PaymentMethods(
+    payment_methods = PaymentMethods(
         livemode=True,
         wallet=await _wallet(parts, key),
-        chains=tuple(offered(chain) for chain in config.chains),
+        chains=tuple(accepted_chain(chain) for chain in config.chains),
         prices=await prices.market(parts, chains),
         policy=_policy(parts),
         chain_time=lambda now: now,
@@ -88,8 +88,8 @@ async def live(parts: Parts) -> Mode | None:
     usage = UsageRecorder(parts.db, meters)
     providers = {chain_id: chain.health for chain_id, chain in chains.items()}
     loops = (check.run, token_check.run, usage.run, *(each.run for each in watchers))
-    asked = {each.id: ConfiguredChain(chains[each.id], each) for each in offer.chains}
-    return Mode(offer, watchers, loops, asked, providers=providers)
+    asked = {each.id: ConfiguredChain(chains[each.id], each) for each in payment_methods.chains}
+    return Mode(payment_methods, watchers, loops, asked, providers=providers)
 
 
 async def test(parts: Parts) -> Mode | None:
@@ -110,7 +110,7 @@ async def test(parts: Parts) -> Mode | None:
         clock=parts.clock,
         idle_seconds=_SANDBOX_IDLE_SECONDS,
     )
-    offer = PaymentMethods(
+    payment_methods = PaymentMethods(
         livemode=False,
         wallet=await _wallet(parts, ExtendedPublicKey.parse(sandbox.XPUB)),
         chains=(AcceptedChain(sandbox.CHAIN_ID, sandbox.NAME, "", sandbox.CONFIRMATIONS, sandbox.ASSETS),),
@@ -118,8 +118,8 @@ async def test(parts: Parts) -> Mode | None:
         policy=_policy(parts),
         chain_time=lambda now: max(now, chain.time),
     )
-    chains = {each.id: ConfiguredChain(chain, each) for each in offer.chains}
-    return Mode(offer, (watching,), (watching.run, history.run), chains, chain)
+    chains = {each.id: ConfiguredChain(chain, each) for each in payment_methods.chains}
+    return Mode(payment_methods, (watching,), (watching.run, history.run), chains, chain)
 
 
 def configured_tokens(chains: Sequence[ChainConfig]) -> list[ConfiguredToken]:
@@ -127,7 +127,7 @@ def configured_tokens(chains: Sequence[ChainConfig]) -> list[ConfiguredToken]:
     return [
         ConfiguredToken(asset, f"chains[{place}].tokens[{number}]")
         for place, chain in enumerate(chains)
-        for number, asset in enumerate(offered(chain).assets[1:])
+        for number, asset in enumerate(accepted_chain(chain).assets[1:])
     ]
 
 
@@ -189,7 +189,7 @@ def _watcher(parts: Parts, chain: ChainConfig, opened: watcher.BlockSource) -> W
     )
 
 
-def offered(chain: ChainConfig) -> AcceptedChain:
+def accepted_chain(chain: ChainConfig) -> AcceptedChain:
     """Return a chain of the configuration as payers can use it."""
     native = Asset(chain.id, chain.native_symbol, _NATIVE_DECIMALS)
     tokens = (Asset(chain.id, t.symbol, t.decimals, Address(t.address), t.usd_pegged) for t in chain.tokens)

@@ -60,22 +60,24 @@ from crypto_checkout.services.webhooks.endpoints import Endpoints
 
 def application(
     parts: Parts,
-    offers: PaymentMethodsByMode,
+    payment_methods: PaymentMethodsByMode,
     test: Mode | None,
     sender: AttemptSender,
     health: Readiness,
     door: Door,
-    sight: ChainVisibility,
+    visibility: ChainVisibility,
     watchers: Sequence[Watcher],
-    attention: Issues,
+    issues: Issues,
     chains: Mapping[int, ConfiguredChain],
     metrics_token: str | None,
 ) -> Starlette:
     """Return the web application."""
-    services = _services(parts, offers, test, sender)
-    payers = Payers(services.sessions, services.links, services.sandbox, AssetChoices(parts.db, offers), sight)
-    checkout = pages.site(_checkout(parts, offers, payers))
-    dashboard = Dashboard(_desk(parts, offers, services, health, door, watchers, attention, chains), PAGES, MENUS)
+    services = _services(parts, payment_methods, test, sender)
+    payers = Payers(
+        services.sessions, services.links, services.sandbox, AssetChoices(parts.db, payment_methods), visibility
+    )
+    checkout = pages.site(_checkout(parts, payment_methods, payers))
+    dashboard = Dashboard(_desk(parts, payment_methods, services, health, door, watchers, issues, chains), PAGES, MENUS)
     web = Starlette(
         routes=[
             *_api(parts, services).routes(table()),
@@ -96,14 +98,16 @@ def application(
     return web
 
 
-def _services(parts: Parts, offers: PaymentMethodsByMode, test: Mode | None, sender: AttemptSender) -> Services:
-    sessions = Sessions(parts.db, offers, parts.events, public_url=parts.config.server.public_url)
-    links = Links(parts.db, offers, parts.events, public_url=parts.config.server.public_url)
+def _services(
+    parts: Parts, payment_methods: PaymentMethodsByMode, test: Mode | None, sender: AttemptSender
+) -> Services:
+    sessions = Sessions(parts.db, payment_methods, parts.events, public_url=parts.config.server.public_url)
+    links = Links(parts.db, payment_methods, parts.events, public_url=parts.config.server.public_url)
     sandbox = _sandbox(parts, test, sessions)
     return Services(
         db=parts.db,
         sessions=sessions,
-        settling=Decisions(sessions, offers, parts.events),
+        decisions=Decisions(sessions, payment_methods, parts.events),
         links=links,
         endpoints=_endpoints(parts),
         deliveries=_deliveries(parts, sender),
@@ -114,37 +118,37 @@ def _services(parts: Parts, offers: PaymentMethodsByMode, test: Mode | None, sen
 
 def _desk(
     parts: Parts,
-    offers: PaymentMethodsByMode,
+    payment_methods: PaymentMethodsByMode,
     services: Services,
     health: Readiness,
     door: Door,
     watchers: Sequence[Watcher],
-    attention: Issues,
+    issues: Issues,
     chains: Mapping[int, ConfiguredChain],
 ) -> DashboardServices:
     return DashboardServices(
         db=parts.db,
         clock=parts.clock,
         events=parts.events,
-        offers=offers,
+        payment_methods=payment_methods,
         health=health,
         sign_in=door.sign_in,
         set_up_link=door.set_up_link,
         account=door.account,
         trail=door.trail,
         sessions=services.sessions,
-        settling=services.settling,
-        dossiers=PaymentDetails(parts.db, services.sessions, offers),
+        decisions=services.decisions,
+        payment_details=PaymentDetails(parts.db, services.sessions, payment_methods),
         explain=Explainer(parts.db, chains),
-        looking=CheckNow(watchers),
+        check_now=CheckNow(watchers),
         links=services.links,
         endpoints=services.endpoints,
         deliveries=services.deliveries,
         customers=services.customers,
         totals=Totals(parts.db, parts.clock),
-        attention=attention,
-        exports=Exports(parts.db, lambda: {chain.id: chain.name for chain in offers.all_chains().values()}),
-        copies=BackupDownloads(parts.db, parts.config.database.path.absolute()),
+        issues=issues,
+        exports=Exports(parts.db, lambda: {chain.id: chain.name for chain in payment_methods.all_chains().values()}),
+        backup_downloads=BackupDownloads(parts.db, parts.config.database.path.absolute()),
         sandbox=services.sandbox,
         settings=_settings(parts.config),
         watchers=watchers,
@@ -201,17 +205,17 @@ def _deliveries(parts: Parts, sender: AttemptSender) -> Deliveries:
     return Deliveries(parts.db, sender, parts.events.wake, parts.clock, lambda: _example(parts.clock(), public_url))
 
 
-def _checkout(parts: Parts, offers: PaymentMethodsByMode, payers: Payers) -> pages.CheckoutServices:
+def _checkout(parts: Parts, payment_methods: PaymentMethodsByMode, payers: Payers) -> pages.CheckoutServices:
     config = parts.config
     return pages.CheckoutServices(
         sessions=payers,
-        chains={chain.id: _face(chain) for chain in offers.all_chains().values()},
+        chains={chain.id: _face(chain) for chain in payment_methods.all_chains().values()},
         branding=pages.PageBranding(config.branding.name, config.branding.logo),
         public_url=config.server.public_url,
         allow_embedding_from=config.checkout.allow_embedding_from,
         limit=page_limit(),
         limit_sessions=link_limit(),
-        clock=lambda livemode: offers.chain_time(livemode, parts.clock()),
+        clock=lambda livemode: payment_methods.chain_time(livemode, parts.clock()),
     )
 
 

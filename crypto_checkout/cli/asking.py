@@ -46,12 +46,12 @@ async def chains(config: "Config", db: "Database") -> AsyncIterator[Chains]:
 
 def configured(config: "Config", opened: Chains) -> "dict[int, ConfiguredChain]":
     """Return the chains with what is offered on them, as `services.diagnosis.explain` wants them."""
-    from crypto_checkout.app.modes import offered
+    from crypto_checkout.app.modes import accepted_chain
     from crypto_checkout.chain.sandbox import chain as sandbox
     from crypto_checkout.services.checkout.payment_methods import AcceptedChain
     from crypto_checkout.services.diagnosis.explain import ConfiguredChain
 
-    found = {chain.id: ConfiguredChain(opened.live[chain.id], offered(chain)) for chain in config.chains}
+    found = {chain.id: ConfiguredChain(opened.live[chain.id], accepted_chain(chain)) for chain in config.chains}
     if opened.sandbox is not None:
         simulated = AcceptedChain(sandbox.CHAIN_ID, sandbox.NAME, "", sandbox.CONFIRMATIONS, sandbox.ASSETS)
         found[sandbox.CHAIN_ID] = ConfiguredChain(opened.sandbox, simulated)

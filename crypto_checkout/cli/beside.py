@@ -39,7 +39,7 @@ def sessions(config: "Config", db: "Database") -> "Sessions":
     return Sessions(db, PaymentMethodsByMode([]), Outbox(), public_url=public_url(config))
 
 
-async def settling(config: "Config", db: "Database") -> "Decisions":
+async def decisions(config: "Config", db: "Database") -> "Decisions":
     """Return what decides about sessions, by the time of each mode's chain: that of test mode may run ahead."""
     from crypto_checkout.chain.sandbox.chain import SandboxChain
     from crypto_checkout.chain.sandbox.state import State
@@ -48,29 +48,33 @@ async def settling(config: "Config", db: "Database") -> "Decisions":
     from crypto_checkout.services.webhooks.outbox import Outbox
     from crypto_checkout.store.sandbox import chain as sandbox
 
-    offers = []
+    payment_methods = []
     state = await db.read(sandbox.load)
     if state is not None:
         simulated = SandboxChain(State.from_json(state), clock)
-        offers.append(_offer(config, livemode=False, chains=(), chain_time=lambda now: max(now, simulated.time)))
-    return Decisions(sessions(config, db), PaymentMethodsByMode(offers), Outbox())
+        payment_methods.append(
+            _payment_methods(config, livemode=False, chains=(), chain_time=lambda now: max(now, simulated.time))
+        )
+    return Decisions(sessions(config, db), PaymentMethodsByMode(payment_methods), Outbox())
 
 
 def links(config: "Config", db: "Database") -> "Links":
     """Return the links, on the chains and in the coins that are configured."""
-    from crypto_checkout.app.modes import offered
+    from crypto_checkout.app.modes import accepted_chain
     from crypto_checkout.chain.sandbox import chain as sandbox
     from crypto_checkout.services.checkout.links import Links
     from crypto_checkout.services.checkout.payment_methods import AcceptedChain, PaymentMethodsByMode
     from crypto_checkout.services.webhooks.outbox import Outbox
 
-    offers = []
+    payment_methods = []
     if config.chains:
-        offers.append(_offer(config, livemode=True, chains=tuple(offered(chain) for chain in config.chains)))
+        payment_methods.append(
+            _payment_methods(config, livemode=True, chains=tuple(accepted_chain(chain) for chain in config.chains))
+        )
     if config.test_mode.enabled:
         simulated = AcceptedChain(sandbox.CHAIN_ID, sandbox.NAME, "", sandbox.CONFIRMATIONS, sandbox.ASSETS)
-        offers.append(_offer(config, livemode=False, chains=(simulated,)))
-    return Links(db, PaymentMethodsByMode(offers), Outbox(), public_url=public_url(config))
+        payment_methods.append(_payment_methods(config, livemode=False, chains=(simulated,)))
+    return Links(db, PaymentMethodsByMode(payment_methods), Outbox(), public_url=public_url(config))
 
 
 def endpoints(config: "Config", db: "Database") -> "Endpoints":
@@ -110,7 +114,7 @@ class _NothingToSell:
         raise WalletNotConfigured("Only the server quotes prices.")
 
 
-def _offer(
+def _payment_methods(
     config: "Config",
     *,
     livemode: bool,

@@ -82,8 +82,8 @@ def _of_mode(config: "Config", opened: "Chains", mode: str) -> "list[tuple[Histo
     configured = asking.configured(config, opened)
     if mode == "test":
         simulated = configured.get(sandbox.CHAIN_ID)
-        return [(opened.sandbox, simulated.offered)] if opened.sandbox is not None and simulated is not None else []
-    return [(chain, configured[chain_id].offered) for chain_id, chain in opened.live.items()]
+        return [(opened.sandbox, simulated.accepted)] if opened.sandbox is not None and simulated is not None else []
+    return [(chain, configured[chain_id].accepted) for chain_id, chain in opened.live.items()]
 
 
 def _told(report: "Progress") -> "Any":

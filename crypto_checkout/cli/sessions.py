@@ -109,7 +109,7 @@ def _decide(options: Options, session_id: str, what: str, *, as_json: bool) -> N
     config = load_config(options)
 
     async def work(db: "Database") -> "SessionResource":
-        service = await beside.settling(config, db)
+        service = await beside.decisions(config, db)
         decide = {"accept": service.accept, "expire": service.expire}[what]
 
         def unit_of_work(unit: "WriteUnit") -> "SessionResource":

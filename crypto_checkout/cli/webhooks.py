@@ -55,7 +55,7 @@ def list_endpoints(options: Options, *, mode: str | None, as_json: bool) -> None
         click.echo(f"{row}\n    {' '.join(endpoint['events'])}")
         if endpoint["disabledReason"]:
             click.echo(f"    Switched off. {tables.plain(endpoint['disabledReason'])}")
-        _offer(endpoint)
+        _show_missed(endpoint)
 
 
 @webhooks.command()
@@ -104,7 +104,7 @@ def enable(options: Options, *, endpoint_id: str, as_json: bool) -> None:
         print_json(endpoint)
         return
     click.echo(f"{endpoint['id']} is on: events are sent to {endpoint['url']}.")
-    _offer(endpoint)
+    _show_missed(endpoint)
 
 
 @webhooks.command()
@@ -167,7 +167,7 @@ def _row(endpoint: "EndpointResource") -> list[str]:
     ]
 
 
-def _offer(endpoint: "EndpointResource") -> None:
+def _show_missed(endpoint: "EndpointResource") -> None:
     """Say how what was missed is sent after all."""
     if endpoint["missedSince"] is None:
         return

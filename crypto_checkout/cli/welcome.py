@@ -89,7 +89,7 @@ async def _first_key(server: "RunningServer") -> str | None:
     from crypto_checkout.store.owner import api_keys as store
 
     def make(unit: WriteUnit) -> str | None:
-        if store.everything(unit) or not server.offers.has(livemode=False):
+        if store.everything(unit) or not server.payment_methods.has(livemode=False):
             return None
         _, text = api_keys.create(unit, server.events, livemode=False, name="First start", scopes=list(Scope))
         return text
@@ -126,7 +126,7 @@ def _modes(config: "Config", server: "RunningServer") -> list[str]:
 
 def _mode(server: "RunningServer") -> str:
     """Name the mode that matters to the operator: live as soon as there is one."""
-    return "live" if server.offers.has(livemode=True) else "test"
+    return "live" if server.payment_methods.has(livemode=True) else "test"
 
 
 async def _has_key(server: "RunningServer") -> bool:

@@ -35,19 +35,19 @@ class Payers:
         sessions: Sessions,
         links: Links,
         sandbox: SandboxControls | None,
-        choosing: AssetChoices,
-        sight: ChainVisibility,
+        asset_choices: AssetChoices,
+        visibility: ChainVisibility,
     ) -> None:
-        self.choosing = choosing
+        self.asset_choices = asset_choices
         self._sessions = sessions
         self._links = links
         self._sandbox = sandbox
-        self._sight = sight
+        self._visibility = visibility
 
     async def look(self, session_id: str) -> PayerView:
         """Return a session of either mode. Raises ResourceNotFound."""
         session, taken_back = await self._sessions.look(session_id)
-        return PayerView(session, taken_back, self._sight.sees(session["chainId"]))
+        return PayerView(session, taken_back, self._visibility.sees(session["chainId"]))
 
     async def link_of(self, session: SessionResource) -> Link | None:
         """Return the link that a session came from, as it is now; None where there was none, or it is gone."""

@@ -60,7 +60,7 @@ class Shop:
 
     db: Database
     chain: EvmChain
-    offers: PaymentMethodsByMode
+    payment_methods: PaymentMethodsByMode
     sessions: Sessions
     make_watcher: Callable[[], Watcher]
     watcher: Watcher
@@ -130,7 +130,7 @@ async def open_shop(
             max_spread_percent=Decimal(3),
             clock=now,
         )
-        offer = PaymentMethods(
+        methods = PaymentMethods(
             livemode=True,
             wallet=ExtendedPublicKey.parse(xpub),
             chains=(AcceptedChain(ANVIL_CHAIN_ID, "Anvil", "", CONFIRMATIONS, (ETH, *tokens)),),
@@ -154,9 +154,9 @@ async def open_shop(
             )
 
         watcher = make_watcher()
-        offers = PaymentMethodsByMode([offer])
-        sessions = Sessions(db, offers, events, public_url="http://x")
-        shop = Shop(db, chain, offers, sessions, make_watcher, watcher)
+        payment_methods = PaymentMethodsByMode([methods])
+        sessions = Sessions(db, payment_methods, events, public_url="http://x")
+        shop = Shop(db, chain, payment_methods, sessions, make_watcher, watcher)
         try:
             await shop.process()
             yield shop

@@ -51,7 +51,7 @@ class Services:
 
     db: Database
     sessions: Sessions
-    settling: Decisions
+    decisions: Decisions
     links: Links
     endpoints: Endpoints
     deliveries: Deliveries

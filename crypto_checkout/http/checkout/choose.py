@@ -74,13 +74,13 @@ class ChoicePages:
         self, request: Request, session: SessionResource, *, status: int = 200, refused: Choice | None = None
     ) -> Response:
         """Show what can be chosen, unless nothing can be any more; `refused` is what can't be had just now."""
-        obstacle = await self._payers.choosing.state(session["id"])
+        obstacle = await self._payers.asset_choices.state(session["id"])
         if obstacle is not None:
             return self._refuse(request, obstacle, session)
         seen = _seen(session)
         options = [
             Option(_value(choice), choice.symbol, self._chain_name(choice.chain_id), choice.chain_id, choice == seen)
-            for choice in await self._payers.choosing.options(session["id"])
+            for choice in await self._payers.asset_choices.options(session["id"])
         ]
         if not options:
             raise UnsupportedAsset(f"Nothing that session {session['id']} takes is configured any more.")
@@ -118,7 +118,7 @@ class ChoicePages:
         if choice is None:
             return await self.ask(request, session)
         try:
-            outcome = await self._payers.choosing.choose(session["id"], choice, _choice(form.get("seen", "")))
+            outcome = await self._payers.asset_choices.choose(session["id"], choice, _choice(form.get("seen", "")))
         except CheckoutError as error:
             if error.code not in _NOT_NOW:
                 raise

@@ -47,13 +47,13 @@ class ProviderStatus(Protocol):
 class WatchedMode:
     """What is watched of a mode: its readiness, its chains, their providers by chain id, and its prices.
 
-    `offer` is None where nobody needs to try its prices.
+    `payment_methods` is None where its prices need no trying.
     """
 
     health: Readiness
     watchers: Sequence[Watcher] = ()
     providers: Mapping[int, Callable[[], Sequence[ProviderStatus]]] = field(default_factory=dict)
-    offer: PaymentMethods | None = None
+    payment_methods: PaymentMethods | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +87,13 @@ class ServerIssues:
 
     async def try_prices(self) -> None:
         """Ask for a price of each coin, so that a dead feed is known before a customer meets it."""
-        offer = self._watched.offer
-        if offer is None:
+        payment_methods = self._watched.payment_methods
+        if payment_methods is None:
             return
-        coins = sorted({each.symbol for chain in offer.chains for each in chain.assets if not each.usd_pegged})
-        answers = await asyncio.gather(*(_refusal(offer, coin) for coin in coins))
+        coins = sorted(
+            {each.symbol for chain in payment_methods.chains for each in chain.assets if not each.usd_pegged}
+        )
+        answers = await asyncio.gather(*(_refusal(payment_methods, coin) for coin in coins))
         self._unpriced = {coin: why for coin, why in zip(coins, answers, strict=True) if why is not None}
 
     def _chains(self, problems: Mapping[str, str]) -> Iterator[_ServerIssue]:
@@ -131,10 +133,10 @@ def _storage(problems: Mapping[str, str], free_bytes: int) -> Iterator[_ServerIs
         yield _ServerIssue(IssueKind.DISK, "disk", f"The disk of the database is almost full: {left}.")
 
 
-async def _refusal(offer: PaymentMethods, coin: str) -> str | None:
+async def _refusal(payment_methods: PaymentMethods, coin: str) -> str | None:
     """Return why there is no price of a coin, or None."""
     try:
-        await offer.prices.rate(coin, _CURRENCY)
+        await payment_methods.prices.rate(coin, _CURRENCY)
     except (PriceUnavailable, UnsupportedAsset) as error:
         return error.message
     return None

@@ -38,15 +38,15 @@ class ChoiceOutcome(Enum):
 class AssetChoices:
     """The choices of payers in both modes."""
 
-    def __init__(self, db: Database, offers: PaymentMethodsByMode) -> None:
+    def __init__(self, db: Database, payment_methods: PaymentMethodsByMode) -> None:
         self._db = db
-        self._offers = offers
-        self._quoting = Quotes(offers)
+        self._payment_methods = payment_methods
+        self._quotes = Quotes(payment_methods)
 
     async def options(self, session_id: str) -> tuple[Choice, ...]:
         """Return what can be chosen today. Raises ResourceNotFound."""
         session = await self._db.read(lambda unit: _found(unit, session_id))
-        return self._offers.of(session.livemode).offered(session.choices)
+        return self._payment_methods.of(session.livemode).configured(session.choices)
 
     async def state(self, session_id: str) -> ChoiceOutcome | None:
         """Tell what stands in the way of a choice; None for nothing. Raises ResourceNotFound."""
@@ -71,7 +71,7 @@ class AssetChoices:
         if _chosen(session) == choice:
             return ChoiceOutcome.CHOSEN
         priced = Priced(session.livemode, session.fiat, is_from_link=session.link_id is not None)
-        quote = await self._quoting.quote(priced, choice.chain_id, choice.symbol)
+        quote = await self._quotes.quote(priced, choice.chain_id, choice.symbol)
         return await self._db.write(lambda unit: self._store(unit, session_id, quote, seen))
 
     def _store(self, unit: WriteUnit, session_id: str, quote: Quote, seen: Choice | None) -> ChoiceOutcome:
@@ -103,7 +103,7 @@ class AssetChoices:
     def _obstacle(self, unit: ReadUnit, session: Session) -> ChoiceOutcome | None:
         if payments.has_any(unit, session.id) or unmatched.has_any(unit, session.id):
             return ChoiceOutcome.LOCKED
-        now = self._offers.chain_time(session.livemode, unit.now)
+        now = self._payment_methods.chain_time(session.livemode, unit.now)
         if session.status is not Status.PENDING or now >= session.terms.expires_at:
             return ChoiceOutcome.CLOSED
         return None

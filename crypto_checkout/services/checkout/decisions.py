@@ -41,9 +41,9 @@ def decisions(unit: ReadUnit, session: Session) -> AllowedDecisions:
 class Decisions:
     """The merchant's decisions in both modes."""
 
-    def __init__(self, sessions: Sessions, offers: PaymentMethodsByMode, events: Outbox) -> None:
+    def __init__(self, sessions: Sessions, payment_methods: PaymentMethodsByMode, events: Outbox) -> None:
         self._sessions = sessions
-        self._offers = offers
+        self._payment_methods = payment_methods
         self._events = events
 
     def expire(self, livemode: bool, session_id: str) -> Callable[[WriteUnit], SessionResource]:
@@ -55,7 +55,7 @@ class Decisions:
         def close(unit: WriteUnit) -> SessionResource:
             session = _found(unit, session_id, livemode)
             _check(session, _CAN_CLOSE, "closed")
-            now = self._offers.chain_time(livemode, unit.now)
+            now = self._payment_methods.chain_time(livemode, unit.now)
             terms = replace(
                 session.terms,
                 expires_at=min(now, session.terms.expires_at),

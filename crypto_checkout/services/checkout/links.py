@@ -41,9 +41,9 @@ class LinkRequest:
 class Links:
     """The payment links of both modes."""
 
-    def __init__(self, db: Database, offers: PaymentMethodsByMode, events: Outbox, *, public_url: str) -> None:
+    def __init__(self, db: Database, payment_methods: PaymentMethodsByMode, events: Outbox, *, public_url: str) -> None:
         self._db = db
-        self._offers = offers
+        self._payment_methods = payment_methods
         self._events = events
         self._public_url = public_url
 
@@ -130,13 +130,13 @@ class Links:
         return await self._db.read(lambda unit: store.by_slug(unit, slug))
 
     def _check(self, livemode: bool, link: Link | LinkRequest) -> None:
-        offer = self._offers.of(livemode)
+        methods = self._payment_methods.of(livemode)
         if link.assets and (link.chain_id is not None or link.asset is not None):
             raise InvalidBody(
                 "assets: a link has either assets or chainId and asset; set the others to null.", param="assets"
             )
-        offer.check(link.assets)
-        offer.chain(link.chain_id).asset(link.asset)
+        methods.check(link.assets)
+        methods.chain(link.chain_id).asset(link.asset)
 
     def _recorded(self, unit: WriteUnit, event_type: EventType, link: Link) -> LinkResource:
         resource = render.link(link, self._public_url)

@@ -120,7 +120,7 @@ class PaymentMethods:
             except (UnsupportedChain, UnsupportedAsset) as error:
                 raise type(error)(error.message, param=f"assets[{place}].{error.param}") from None
 
-    def offered(self, choices: Iterable[Choice]) -> tuple[Choice, ...]:
+    def configured(self, choices: Iterable[Choice]) -> tuple[Choice, ...]:
         """Keep what is configured."""
         known = {asset.choice for chain in self.chains for asset in chain.assets}
         return tuple(choice for choice in choices if choice in known)
@@ -141,16 +141,16 @@ class PaymentMethods:
 
 
 class PaymentMethodsByMode:
-    """The offer of each mode; a mode that isn't configured has none."""
+    """The payment methods of each mode; a mode that isn't configured has none."""
 
-    def __init__(self, offers: Collection[PaymentMethods]) -> None:
-        self._by_mode = {offer.livemode: offer for offer in offers}
+    def __init__(self, payment_methods: Collection[PaymentMethods]) -> None:
+        self._by_mode = {methods.livemode: methods for methods in payment_methods}
 
     def of(self, livemode: bool) -> PaymentMethods:
-        """Return a mode's offer. Raises WalletNotConfigured where it has none."""
-        offer = self._by_mode.get(livemode)
-        if offer is not None:
-            return offer
+        """Return a mode's payment methods. Raises WalletNotConfigured where it has none."""
+        methods = self._by_mode.get(livemode)
+        if methods is not None:
+            return methods
         if livemode:
             raise WalletNotConfigured(
                 "This server takes no real money yet: set [wallet] xpub and at least one [[chains]] in checkout.toml."
@@ -163,9 +163,9 @@ class PaymentMethodsByMode:
 
     def chain_time(self, livemode: bool, now: datetime) -> datetime:
         """Return a mode's time, by which its sessions expire."""
-        offer = self._by_mode.get(livemode)
-        return now if offer is None else offer.chain_time(now)
+        methods = self._by_mode.get(livemode)
+        return now if methods is None else methods.chain_time(now)
 
     def all_chains(self) -> dict[int, AcceptedChain]:
         """Return the chains of all modes by their id."""
-        return {chain.id: chain for offer in self._by_mode.values() for chain in offer.chains}
+        return {chain.id: chain for methods in self._by_mode.values() for chain in methods.chains}

@@ -40,7 +40,7 @@ class Priced:
 class Quote:
     """A price in a coin, and what it was made of. `eth_price_usd` is the native coin's, None for tokens."""
 
-    offer: PaymentMethods
+    methods: PaymentMethods
     chain: AcceptedChain
     asset: Asset
     fiat: Fiat
@@ -50,7 +50,7 @@ class Quote:
 
     def terms(self, expires_at: datetime, grace_until: datetime | None = None) -> Terms:
         """Return the terms of a session at this price, with the configured tolerances; the grace too, unless given."""
-        policy = self.offer.policy
+        policy = self.methods.policy
         amount = self.amount_units
         return Terms(
             amount_units=amount,
@@ -65,8 +65,8 @@ class Quote:
 class Quotes:
     """Quotes in both modes."""
 
-    def __init__(self, offers: PaymentMethodsByMode) -> None:
-        self._offers = offers
+    def __init__(self, payment_methods: PaymentMethodsByMode) -> None:
+        self._payment_methods = payment_methods
         self._complained_at = -math.inf
 
     async def quote(self, wanted: Priced, chain_id: int | None, symbol: str | None) -> Quote:
@@ -78,18 +78,18 @@ class Quotes:
             WalletNotConfigured: This mode has no wallet, or its next address is not known yet.
 
         """
-        offer = self._offers.of(wanted.livemode)
-        chain = offer.chain(chain_id)
+        methods = self._payment_methods.of(wanted.livemode)
+        chain = methods.chain(chain_id)
         asset = chain.asset(symbol)
-        offer.check_ready(chain, asset)
+        methods.check_ready(chain, asset)
         try:
-            rate = await _rate(offer, asset, wanted)
+            rate = await _rate(methods, asset, wanted)
         except PriceUnavailable as error:
             self._complain(error)
             raise
-        usd = await _usd(offer, asset, rate)
+        usd = await _usd(methods, asset, rate)
         return Quote(
-            offer=offer,
+            methods=methods,
             chain=chain,
             asset=asset,
             fiat=wanted.fiat,
@@ -118,16 +118,16 @@ class Quotes:
             log.warning("no price, so no sessions", error=str(error))
 
 
-async def _usd(offer: PaymentMethods, asset: Asset, rate: Rate) -> Decimal | None:
+async def _usd(methods: PaymentMethods, asset: Asset, rate: Rate) -> Decimal | None:
     """Return what the native coin costs in dollars; None for tokens."""
     if not asset.is_native:
         return None
-    return (rate if rate.quote == "USD" else await offer.prices.rate(asset.symbol, "USD")).value
+    return (rate if rate.quote == "USD" else await methods.prices.rate(asset.symbol, "USD")).value
 
 
-async def _rate(offer: PaymentMethods, asset: Asset, wanted: Priced) -> Rate:
+async def _rate(methods: PaymentMethods, asset: Asset, wanted: Priced) -> Rate:
     try:
-        rate = await offer.prices.rate("USD" if asset.usd_pegged else asset.symbol, wanted.fiat.currency)
+        rate = await methods.prices.rate("USD" if asset.usd_pegged else asset.symbol, wanted.fiat.currency)
     except UnsupportedAsset as error:
         raise UnsupportedAsset(error.message, param=wanted.param("amount.currency")) from error
     return replace(rate, base=asset.symbol)

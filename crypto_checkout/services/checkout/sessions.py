@@ -59,10 +59,10 @@ class SessionRequest:
 class Sessions:
     """The sessions of both modes."""
 
-    def __init__(self, db: Database, offers: PaymentMethodsByMode, events: Outbox, *, public_url: str) -> None:
+    def __init__(self, db: Database, payment_methods: PaymentMethodsByMode, events: Outbox, *, public_url: str) -> None:
         self._db = db
-        self._offers = offers
-        self._quoting = Quotes(offers)
+        self._payment_methods = payment_methods
+        self._quotes = Quotes(payment_methods)
         self._events = events
         self._public_url = public_url
 
@@ -76,18 +76,18 @@ class Sessions:
             WalletNotConfigured: This mode has no wallet, or its next address is not known yet.
 
         """
-        offer = self._offers.of(livemode)
-        offer.check(wanted.assets)
+        methods = self._payment_methods.of(livemode)
+        methods.check(wanted.assets)
         if wanted.link_id is not None:
-            wanted = await self._db.read(lambda unit: _from_link(unit, wanted, offer))
+            wanted = await self._db.read(lambda unit: _from_link(unit, wanted, methods))
         assert wanted.fiat is not None, "a session has a price of its own or its link's"
         priced = Priced(livemode, wanted.fiat, is_from_link=wanted.link_id is not None)
         if wanted.assets:
-            usable = await self._db.read(lambda unit: _usable(unit, wanted.assets, offer))
+            usable = await self._db.read(lambda unit: _usable(unit, wanted.assets, methods))
             wanted = replace(wanted, assets=usable or wanted.assets)
-            quote = await self._quoting.first(priced, wanted.assets)
+            quote = await self._quotes.first(priced, wanted.assets)
         else:
-            quote = await self._quoting.quote(priced, wanted.chain_id, wanted.asset)
+            quote = await self._quotes.quote(priced, wanted.chain_id, wanted.asset)
         return lambda unit: self._make(unit, wanted, quote)
 
     async def create(self, livemode: bool, wanted: SessionRequest) -> SessionResource:
@@ -126,7 +126,7 @@ class Sessions:
             session = store.get(unit, session_id, link.livemode)
             if session is None or session.link_id != link.id or session.created_at < link.updated_at:
                 return None
-            is_over = self._offers.chain_time(link.livemode, unit.now) >= session.terms.expires_at
+            is_over = self._payment_methods.chain_time(link.livemode, unit.now) >= session.terms.expires_at
             return None if is_over or session.status not in _ONGOING else self.describe(unit, session)
 
         return await self._db.read(read)
@@ -163,7 +163,7 @@ class Sessions:
 
     def _make(self, unit: WriteUnit, wanted: SessionRequest, quote: Quote) -> SessionResource:
         if wanted.link_id is not None:
-            _open_link(unit, wanted.link_id, quote.offer.livemode)  # it may have been switched off since the quote
+            _open_link(unit, wanted.link_id, quote.methods.livemode)  # it may have been switched off since the quote
         tip = cursors.tip(unit, quote.chain.id)
         if tip is None:
             # Before the first processed block there is nothing that would see a payment.
@@ -171,14 +171,14 @@ class Sessions:
                 f"{quote.chain.name} takes no payments yet: its node hasn't answered since the first start. "
                 "Try again in a moment."
             )
-        index, address = _take_address(unit, quote.offer.wallet)
+        index, address = _take_address(unit, quote.methods.wallet)
         session = Session(
             id=unit.new_id(ids.SESSION),
-            livemode=quote.offer.livemode,
+            livemode=quote.methods.livemode,
             link_id=wanted.link_id,
             status=Status.PENDING,
             status_reason=None,
-            wallet_id=quote.offer.wallet.wallet_id,
+            wallet_id=quote.methods.wallet.wallet_id,
             derivation_index=index,
             address=address,
             asset=quote.asset,
@@ -204,26 +204,28 @@ class Sessions:
 
 def _expires_at(now: datetime, wanted: SessionRequest, quote: Quote, tip: Tip) -> datetime:
     """Return until when a session can be paid: by the chain's time where ours is behind what it will be judged by."""
-    ttl_seconds = wanted.expires_in_seconds or quote.offer.policy.ttl_seconds
-    return max(quote.offer.chain_time(now), tip.time) + timedelta(seconds=ttl_seconds)
+    ttl_seconds = wanted.expires_in_seconds or quote.methods.policy.ttl_seconds
+    return max(quote.methods.chain_time(now), tip.time) + timedelta(seconds=ttl_seconds)
 
 
-def _usable(unit: ReadUnit, choices: Sequence[Choice], offer: PaymentMethods) -> tuple[Choice, ...]:
+def _usable(unit: ReadUnit, choices: Sequence[Choice], methods: PaymentMethods) -> tuple[Choice, ...]:
     """Keep what is on chains that take payments: the address has to be safe to give out on each of them."""
     return tuple(
-        each for each in choices if each.chain_id not in offer.unready and cursors.tip(unit, each.chain_id) is not None
+        each
+        for each in choices
+        if each.chain_id not in methods.unready and cursors.tip(unit, each.chain_id) is not None
     )
 
 
-def _from_link(unit: ReadUnit, wanted: SessionRequest, offer: PaymentMethods) -> SessionRequest:
+def _from_link(unit: ReadUnit, wanted: SessionRequest, methods: PaymentMethods) -> SessionRequest:
     """Fill in what a link says.
 
     Its coin stays the wanted one on another chain too: a chain that doesn't have it is refused, rather than paid in
     whatever coin is its first.
     """
     assert wanted.link_id is not None, "only asked for a link"
-    link = _open_link(unit, wanted.link_id, offer.livemode)
-    assets = wanted.assets or _fitting(link, wanted, offer)
+    link = _open_link(unit, wanted.link_id, methods.livemode)
+    assets = wanted.assets or _fitting(link, wanted, methods)
     return replace(
         wanted,
         fiat=link.fiat,
@@ -236,7 +238,7 @@ def _from_link(unit: ReadUnit, wanted: SessionRequest, offer: PaymentMethods) ->
     )
 
 
-def _fitting(link: Link, wanted: SessionRequest, offer: PaymentMethods) -> tuple[Choice, ...]:
+def _fitting(link: Link, wanted: SessionRequest, methods: PaymentMethods) -> tuple[Choice, ...]:
     """Return what of a link's choice can be paid today; with a chain or an asset wanted, the first that fits.
 
     What the configuration lost since the link was made is left out, as long as anything is left.
@@ -251,10 +253,10 @@ def _fitting(link: Link, wanted: SessionRequest, offer: PaymentMethods) -> tuple
         known = ", ".join(f"{each.symbol} on chain {each.chain_id}" for each in link.assets)
         param = "chainId" if wanted.asset is None else "asset"
         raise UnsupportedAsset(f"Payment link {link.id} takes {known}.", param=param)
-    offered = offer.offered(fitting)
-    if not offered:
-        offer.asset(fitting[0])  # says which chain or asset it is that isn't configured any more
-    return offered[:1] if is_narrowed else offered
+    configured = methods.configured(fitting)
+    if not configured:
+        methods.asset(fitting[0])  # says which chain or asset it is that isn't configured any more
+    return configured[:1] if is_narrowed else configured
 
 
 def _open_link(unit: ReadUnit, link_id: str, livemode: bool) -> Link:

@@ -62,7 +62,7 @@ class ConfiguredChain:
     """A chain that can be asked; where payments above a price need several providers, `chain.confirm` asks them."""
 
     chain: TransactionReader
-    offered: AcceptedChain
+    accepted: AcceptedChain
 
 
 class Explainer:
@@ -71,7 +71,7 @@ class Explainer:
     def __init__(self, db: Database, configured: Mapping[int, ConfiguredChain]) -> None:
         self._db = db
         self._configured = configured
-        self._places = {chain_id: Place(c.offered.name, c.offered.assets) for chain_id, c in configured.items()}
+        self._places = {chain_id: Place(c.accepted.name, c.accepted.assets) for chain_id, c in configured.items()}
 
     async def of(self, subject: str, livemode: bool | None = None) -> Explanation:
         """Explain whatever is named: a transaction's hash, an address, or a session's id.

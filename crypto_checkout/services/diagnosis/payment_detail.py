@@ -61,11 +61,11 @@ class PaymentDetail:
 class PaymentDetails:
     """The dossiers of both modes."""
 
-    def __init__(self, db: Database, sessions: Sessions, offers: PaymentMethodsByMode) -> None:
+    def __init__(self, db: Database, sessions: Sessions, payment_methods: PaymentMethodsByMode) -> None:
         self._db = db
         self._sessions = sessions
         self._known = ChainContext(
-            {each.id: Place(each.name, each.assets) for each in offers.all_chains().values()}, {}
+            {each.id: Place(each.name, each.assets) for each in payment_methods.all_chains().values()}, {}
         )
 
     async def of(self, livemode: bool, session_id: str) -> PaymentDetail:

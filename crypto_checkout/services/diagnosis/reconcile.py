@@ -110,49 +110,49 @@ class Reconciliation:
 
     async def run(self) -> list[ChainComparison]:
         """Compare every chain; one that can't be read disturbs no other."""
-        return [await self._try(chain, offered) for chain, offered in self._configured]
+        return [await self._try(chain, accepted) for chain, accepted in self._configured]
 
-    async def _try(self, chain: HistoricBalances, offered: AcceptedChain) -> ChainComparison:
+    async def _try(self, chain: HistoricBalances, accepted: AcceptedChain) -> ChainComparison:
         total = await self._db.read(lambda unit: sessions.count(unit, self._livemode))
         for _ in range(_MOST_TRIES):
             try:
-                return await self._compare(chain, offered, total)
+                return await self._compare(chain, accepted, total)
             except _Reorganised:
                 problem = "the chain was reorganised again and again while it was read"
             except RecoverableError as error:
                 problem = str(error)
                 break
-        return ChainComparison(offered.id, offered.name, None, total, problem=problem)
+        return ChainComparison(accepted.id, accepted.name, None, total, problem=problem)
 
-    async def _compare(self, chain: HistoricBalances, offered: AcceptedChain, total: int) -> ChainComparison:
-        cursor = await self._db.read(lambda unit: cursors.cursor(unit, offered.id))
+    async def _compare(self, chain: HistoricBalances, accepted: AcceptedChain, total: int) -> ChainComparison:
+        cursor = await self._db.read(lambda unit: cursors.cursor(unit, accepted.id))
         if cursor is None:
             problem = "no block of it was processed yet: let `crypto-checkout serve` run" if total else None
-            return ChainComparison(offered.id, offered.name, None, total, problem=problem)
-        assets = await self._assets(offered)
+            return ChainComparison(accepted.id, accepted.name, None, total, problem=problem)
+        assets = await self._assets(accepted)
         accounts: list[AddressBalance] = []
         after, done, compared = 0, 0, 0
-        self._progress(offered, 0, total)
+        self._progress(accepted, 0, total)
         while page := await self._page(after):
-            found = await _Page(self._db, chain, offered, cursor, page).compare(assets)
+            found = await _Page(self._db, chain, accepted, cursor, page).compare(assets)
             compared += len(page) * len(assets)
             accounts += found
             after, done = page[-1].seq, done + len(page)
-            self._progress(offered, done, max(done, total))
-        if not await self._db.read(lambda unit: cursors.still_has(unit, offered.id, cursor.number, cursor.hash)):
+            self._progress(accepted, done, max(done, total))
+        if not await self._db.read(lambda unit: cursors.still_has(unit, accepted.id, cursor.number, cursor.hash)):
             raise _Reorganised
         differing = tuple(each for each in accounts if each.difference)
         unproven = tuple(each for each in accounts if not each.difference and not each.is_proven)
-        return ChainComparison(offered.id, offered.name, cursor.header, done, compared, differing, unproven)
+        return ChainComparison(accepted.id, accepted.name, cursor.header, done, compared, differing, unproven)
 
     async def _page(self, after: int) -> list[IssuedAddress]:
         return await self._db.read(lambda unit: sessions.given_out(unit, self._livemode, after, PAGE, self._since))
 
-    async def _assets(self, offered: AcceptedChain) -> list[Asset]:
+    async def _assets(self, accepted: AcceptedChain) -> list[Asset]:
         """Return the assets of a chain: those of the configuration, and those that sessions were once made in."""
-        used = await self._db.read(lambda unit: sessions.tokens(unit, offered.id))
-        configured = {asset.contract for asset in offered.assets}
-        return [*offered.assets, *(asset for asset in used if asset.contract not in configured)]
+        used = await self._db.read(lambda unit: sessions.tokens(unit, accepted.id))
+        configured = {asset.contract for asset in accepted.assets}
+        return [*accepted.assets, *(asset for asset in used if asset.contract not in configured)]
 
 
 class _Page:
@@ -162,13 +162,13 @@ class _Page:
         self,
         db: Database,
         chain: HistoricBalances,
-        offered: AcceptedChain,
+        accepted: AcceptedChain,
         cursor: Cursor,
         page: Sequence[IssuedAddress],
     ) -> None:
         self._db = db
         self._chain = chain
-        self._offered = offered
+        self._accepted = accepted
         self._cursor = cursor
         self._sessions = {each.address: each.session_id for each in page}
 
@@ -189,7 +189,7 @@ class _Page:
 
     async def _credited(self) -> dict[Address | None, _CreditedSide]:
         ids = [*self._sessions.values()]
-        rows = await self._db.read(lambda unit: credits.up_to(unit, self._offered.id, self._cursor.number, ids))
+        rows = await self._db.read(lambda unit: credits.up_to(unit, self._accepted.id, self._cursor.number, ids))
         owners = {session_id: address for address, session_id in self._sessions.items()}
         sides: dict[Address | None, _CreditedSide] = defaultdict(_CreditedSide)
         for row in rows:
@@ -206,8 +206,8 @@ class _Page:
         swept = await self._swept(asset, side, [*held], nonces)
         return [
             AddressBalance(
-                chain_id=self._offered.id,
-                chain=self._offered.name,
+                chain_id=self._accepted.id,
+                chain=self._accepted.name,
                 address=address,
                 session_id=self._sessions[address],
                 asset=asset,

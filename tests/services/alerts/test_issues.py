@@ -227,7 +227,7 @@ async def test_a_provider_that_rests_is_told_without_its_key(timed: tuple[App, C
 async def test_a_price_that_is_not_to_be_had_is_told_before_a_customer_asks(timed: tuple[App, Clock]) -> None:
     app, clock = timed
     prices = Prices(clock)
-    offer = PaymentMethods(
+    payment_methods = PaymentMethods(
         livemode=True,
         wallet=None,  # type: ignore[arg-type]
         chains=(AcceptedChain(1, "Ethereum", "", 3, chain.ASSETS),),
@@ -235,7 +235,7 @@ async def test_a_price_that_is_not_to_be_had_is_told_before_a_customer_asks(time
         policy=Policy(900, 3600, Decimal(0), Decimal(5)),
         chain_time=lambda now: now,
     )
-    troubles = watched(app, clock, offer=offer)
+    troubles = watched(app, clock, payment_methods=payment_methods)
     found = Issues(app.opened.db, {True: troubles})
     await found.try_prices()
     assert await troubles.now() == []

@@ -110,7 +110,7 @@ async def two_chains(anvil: Nodes, solc: Compiler, folder: Path, **sections: Any
     prices = {"sources": [], "fixed": {"ETH/USD": "3000.00"}}
     wallet = {"xpub": FRESH_XPUB}
     async with open_app(folder, **{"wallet": wallet, "prices": prices, "chains": chains, **sections}) as app:
-        await until(lambda: not app.opened.offers.of(livemode=True).unready, "check the wallet")
+        await until(lambda: not app.opened.payment_methods.of(livemode=True).unready, "check the wallet")
         await until(lambda: all(w.status.processed is not None for w in app.opened.watchers), "begin to watch")
         yield Chains(app, await app.client(livemode=True), nodes, tokens, payers)
 
@@ -362,7 +362,7 @@ async def test_a_chain_that_nobody_could_read_yet_is_not_offered(anvil: Nodes, t
     prices = {"sources": [], "fixed": {"ETH/USD": "3000.00"}}
     async with open_app(tmp_path, wallet={"xpub": FRESH_XPUB}, prices=prices, chains=chains) as app:
         api = await app.client(livemode=True)
-        await until(lambda: NEAR not in app.opened.offers.of(livemode=True).unready, "check the wallet")
+        await until(lambda: NEAR not in app.opened.payment_methods.of(livemode=True).unready, "check the wallet")
         await until(lambda: app.opened.watchers[1].status.processed is not None, "begin to watch")
         session = await made(api, SESSIONS, {"amount": PRICE, "assets": [FAR_ETH, ETH]})
         assert (session["assets"], session["assetChosen"], session["chainId"]) == ([ETH], True, NEAR)

@@ -68,11 +68,11 @@ async def test_money_is_counted_by_the_choice_that_stands_when_it_is_stored(
     token = deploy(node, solc, "Token")
     usdc = Asset(ANVIL_CHAIN_ID, "USDC", 6, Address(token.address), usd_pegged=True)
     async with open_shop(tmp_path, [node.url], tokens=[usdc]) as shop:
-        choosing = AssetChoices(shop.db, shop.offers)
+        asset_choices = AssetChoices(shop.db, shop.payment_methods)
         wanted = SessionRequest(fiat=Fiat(Decimal("3000.00"), "USD"), assets=(ETH, USDC))
         session = await shop.sessions.create(livemode=True, wanted=wanted)
         if before is not None:
-            assert await choosing.choose(session["id"], before, None) is ChoiceOutcome.CHOSEN
+            assert await asset_choices.choose(session["id"], before, None) is ChoiceOutcome.CHOSEN
         if paid == ETH:
             pay(node, session, ONE_COIN)
         else:
@@ -80,7 +80,7 @@ async def test_money_is_counted_by_the_choice_that_stands_when_it_is_stored(
         node.mine(CONFIRMATIONS)
 
         async def choose() -> None:
-            assert await choosing.choose(session["id"], after, before) is ChoiceOutcome.CHOSEN
+            assert await asset_choices.choose(session["id"], after, before) is ChoiceOutcome.CHOSEN
 
         await processed_while(shop, choose)
         found = await shop.look(session)
@@ -90,4 +90,4 @@ async def test_money_is_counted_by_the_choice_that_stands_when_it_is_stored(
             assert (found["status"], len(found["payments"]), strays) == ("paid", 1, [])
         else:
             assert (found["status"], found["payments"], len(strays)) == ("pending", [], 1)
-        assert await choosing.choose(session["id"], ETH if after == USDC else USDC, after) is ChoiceOutcome.LOCKED
+        assert await asset_choices.choose(session["id"], ETH if after == USDC else USDC, after) is ChoiceOutcome.LOCKED

@@ -23,8 +23,8 @@ HOUR = 3600
 
 
 def explaining(shop: Shop, *tokens: Any) -> Explainer:
-    offered = AcceptedChain(ANVIL_CHAIN_ID, "Anvil", "", CONFIRMATIONS, (ETH, *tokens))
-    return Explainer(shop.db, {ANVIL_CHAIN_ID: ConfiguredChain(shop.chain, offered)})
+    accepted = AcceptedChain(ANVIL_CHAIN_ID, "Anvil", "", CONFIRMATIONS, (ETH, *tokens))
+    return Explainer(shop.db, {ANVIL_CHAIN_ID: ConfiguredChain(shop.chain, accepted)})
 
 
 def verdict(explained: Explanation) -> tuple[PaymentOutcome, Reason]:

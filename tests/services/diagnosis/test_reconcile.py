@@ -23,8 +23,8 @@ Nodes = Callable[..., Anvil]
 
 
 async def compare(shop: Shop, *tokens: Any) -> ChainComparison:
-    offered = AcceptedChain(ANVIL_CHAIN_ID, "Anvil", "", CONFIRMATIONS, (ETH, *tokens))
-    (found,) = await Reconciliation(shop.db, [(shop.chain, offered)], livemode=True, progress=lambda *_: None).run()
+    accepted = AcceptedChain(ANVIL_CHAIN_ID, "Anvil", "", CONFIRMATIONS, (ETH, *tokens))
+    (found,) = await Reconciliation(shop.db, [(shop.chain, accepted)], livemode=True, progress=lambda *_: None).run()
     assert found.problem is None, found.problem
     return found
 

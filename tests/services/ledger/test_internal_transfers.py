@@ -196,7 +196,7 @@ async def test_what_was_there_before_the_session_is_no_payment(anvil: Nodes, sol
     node = anvil(mining="manual")
     payer = deploy(node, solc, "Payer", wei=3 * ONE_COIN)
     async with open_shop(tmp_path, [node.url]) as shop:
-        wallet = shop.sessions._offers.of(livemode=True).wallet
+        wallet = shop.sessions._payment_methods.of(livemode=True).wallet
         node.rpc("anvil_setBalance", wallet.address(0), hex(5 * ONE_COIN))
         node.mine()
         await shop.process()

@@ -207,7 +207,7 @@ class Life(RuleBasedStateMachine):
             quorum=1, max_age_seconds=60, max_spread_percent=Decimal(3), clock=self.clock,
         )  # fmt: skip
         self.opened.push_async_callback(board.close)
-        offer = PaymentMethods(
+        methods = PaymentMethods(
             livemode=False,
             wallet=ExtendedPublicKey.parse(FRESH_XPUB),
             chains=(AcceptedChain(CHAIN_ID, "Sandbox", "", CONFIRMATIONS, ASSETS),),
@@ -215,8 +215,8 @@ class Life(RuleBasedStateMachine):
             policy=Policy(900, GRACE_SECONDS, Decimal("0.1"), Decimal(5)),
             chain_time=lambda now: max(now, self.chain.time),
         )
-        self.made = Sessions(self.db, PaymentMethodsByMode([offer]), events, public_url="http://x")
-        self.settling = Decisions(self.made, PaymentMethodsByMode([offer]), events)
+        self.made = Sessions(self.db, PaymentMethodsByMode([methods]), events, public_url="http://x")
+        self.decisions = Decisions(self.made, PaymentMethodsByMode([methods]), events)
         self.judge = Judge(events, chain_id=CHAIN_ID, public_url="http://x")
         self.renew()
 
@@ -356,11 +356,11 @@ class Life(RuleBasedStateMachine):
 
     @rule(place=places)
     def close(self, place: int) -> None:
-        self.decide(place, self.settling.expire, self.closed)
+        self.decide(place, self.decisions.expire, self.closed)
 
     @rule(place=places)
     def accept(self, place: int) -> None:
-        self.decide(place, self.settling.accept, self.accepted)
+        self.decide(place, self.decisions.accept, self.accepted)
 
     def decide(self, place: int, how: Any, decided: set[str]) -> None:
         session_id = self.sessions[place % len(self.sessions)]

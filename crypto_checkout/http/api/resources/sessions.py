@@ -45,12 +45,12 @@ async def show(call: Call) -> Resource:
 
 async def expire(call: Call) -> Unit:
     """Close a session that waits."""
-    return call.services.settling.expire(call.livemode, call.path["id"])
+    return call.services.decisions.expire(call.livemode, call.path["id"])
 
 
 async def accept(call: Call) -> Unit:
     """Take what has arrived as the whole payment."""
-    return call.services.settling.accept(call.livemode, call.path["id"])
+    return call.services.decisions.accept(call.livemode, call.path["id"])
 
 
 async def listed(call: Call) -> Resource:

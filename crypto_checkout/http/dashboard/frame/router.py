@@ -132,7 +132,9 @@ class Dashboard:
 
     def _other_mode(self, visit: DashboardRequest) -> Response | None:
         """Lead away from a mode that this server doesn't have to the one that it has."""
-        if self._desk.offers.has(livemode=visit.livemode) or not self._desk.offers.has(livemode=not visit.livemode):
+        if self._desk.payment_methods.has(livemode=visit.livemode) or not self._desk.payment_methods.has(
+            livemode=not visit.livemode
+        ):
             return None
         if visit.request.method == "POST":
             return None

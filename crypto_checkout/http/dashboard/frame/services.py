@@ -37,25 +37,25 @@ class DashboardServices:
     db: Database
     clock: Clock
     events: Outbox
-    offers: PaymentMethodsByMode
+    payment_methods: PaymentMethodsByMode
     health: Readiness
     sign_in: SignIn
     set_up_link: SetUpLink
     account: Account
     trail: AuditTrail
     sessions: Sessions
-    settling: Decisions
-    dossiers: PaymentDetails
+    decisions: Decisions
+    payment_details: PaymentDetails
     explain: Explainer
-    looking: CheckNow
+    check_now: CheckNow
     links: Links
     endpoints: Endpoints
     deliveries: Deliveries
     customers: Customers
     totals: Totals
-    attention: Issues
+    issues: Issues
     exports: Exports
-    copies: BackupDownloads
+    backup_downloads: BackupDownloads
     sandbox: SandboxControls | None
     settings: Settings
     watchers: Sequence[Watcher]

@@ -60,7 +60,7 @@ def _asked(visit: DashboardRequest, status: int = 200) -> Response:
 
 def _modes(visit: DashboardRequest) -> list[tuple[str, str]]:
     named = ((_TEST, "Test: the simulated chain"), (_LIVE, "Live: real money"))
-    return [(value, text) for value, text in named if visit.desk.offers.has(livemode=value == _LIVE)]
+    return [(value, text) for value, text in named if visit.desk.payment_methods.has(livemode=value == _LIVE)]
 
 
 PAGES = (

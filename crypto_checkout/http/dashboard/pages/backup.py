@@ -20,7 +20,7 @@ async def show(visit: DashboardRequest) -> Response:
 
 async def download(visit: DashboardRequest) -> Response:
     """Make a copy and send it."""
-    copy = await visit.desk.copies.make(visit.actor)
+    copy = await visit.desk.backup_downloads.make(visit.actor)
     size = copy.seek(0, 2)
     copy.seek(0)
     return StreamingResponse(

@@ -62,7 +62,7 @@ async def _shown(visit: DashboardRequest, customer: CustomerResource, status: in
         sessions=page.items,
         titles=await link_titles(visit, page.items),
         words=labels,
-        chains=visit.desk.offers.all_chains(),
+        chains=visit.desk.payment_methods.all_chains(),
         pager=pager(visit, page, window),
     )
 

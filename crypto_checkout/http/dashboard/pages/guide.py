@@ -37,9 +37,9 @@ class GuideStep:
 async def steps(visit: DashboardRequest) -> list[GuideStep]:
     """Return the steps. What concerns real money is set up in the file; the rest is tried in test mode."""
     desk = visit.desk
-    trial = not desk.offers.has(livemode=False)
+    trial = not desk.payment_methods.has(livemode=False)
     have = await desk.db.read(lambda unit: progress(unit, trial))
-    is_live = desk.offers.has(livemode=True)
+    is_live = desk.payment_methods.has(livemode=True)
     return [
         GuideStep("Name your shop", "Payers see it on every page.", "/settings/shop", bool(desk.shop_name), is_live),
         GuideStep(

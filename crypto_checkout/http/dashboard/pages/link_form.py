@@ -19,12 +19,12 @@ _LONGEST_URL = 2_048
 
 def read(visit: DashboardRequest, before: LinkResource | None = None) -> LinkRequest | None:
     """Return what was filled in; None where something is wrong, which is noted in the form."""
-    form, offer = visit.form, visit.desk.offers.of(visit.livemode)
+    form, methods = visit.form, visit.desk.payment_methods.of(visit.livemode)
     title, price = form.text("title"), form.price()
     description = form.text("description", _LONGEST_DESCRIPTION, optional=True, lines=True)
     success_url, cancel_url = _url(visit, "success_url"), _url(visit, "cancel_url")
     metadata = metadata_form.read(form, "metadata", before["metadata"] if before else None)
-    named = _names(offer, before)
+    named = _names(methods, before)
     ticked = [named[each] for each in dict.fromkeys(form.values("coins")) if each in named]
     if price is None or not form.is_good:
         return None
@@ -52,40 +52,40 @@ def refused(visit: DashboardRequest, error: CheckoutError) -> None:
 
 def content(visit: DashboardRequest, link: LinkResource | None = None) -> dict[str, Any]:
     """Return what the template of the form needs; with a link, what stands in it at first."""
-    offer = visit.desk.offers.of(visit.livemode)
-    first = offer.chain(None)
+    methods = visit.desk.payment_methods.of(visit.livemode)
+    first = methods.chain(None)
     return {
         "link": link,
-        "coins": [(name, describe(offer, choice)) for name, choice in _names(offer, link).items()],
-        "ticked": [_name(choice) for choice in chosen(offer, link)] if link else [],
-        "usual": describe(offer, first.asset(None).choice),
+        "coins": [(name, describe(methods, choice)) for name, choice in _names(methods, link).items()],
+        "ticked": [_name(choice) for choice in chosen(methods, link)] if link else [],
+        "usual": describe(methods, first.asset(None).choice),
         "metadata": metadata_form.to_lines(link["metadata"]) if link else "",
     }
 
 
-def chosen(offer: PaymentMethods, link: LinkResource) -> list[Choice]:
+def chosen(methods: PaymentMethods, link: LinkResource) -> list[Choice]:
     """Return what a link can be paid with, where it says so."""
     if link["assets"]:
         return [Choice(each["chainId"], each["asset"]) for each in link["assets"]]
     chain_id, symbol = link["chainId"], link["asset"]
     if chain_id is None and symbol is None:
         return []
-    chain = next((each for each in offer.chains if chain_id in {None, each.id}), None)
+    chain = next((each for each in methods.chains if chain_id in {None, each.id}), None)
     native = chain.assets[0].symbol if chain else ""
     return [Choice(chain.id if chain else chain_id or 0, symbol or native)]
 
 
-def describe(offer: PaymentMethods, choice: Choice) -> str:
+def describe(methods: PaymentMethods, choice: Choice) -> str:
     """Write `ETH on Ethereum`, and of what isn't configured any more that it isn't."""
-    name = next((chain.name for chain in offer.chains if chain.id == choice.chain_id), f"chain {choice.chain_id}")
-    is_known = bool(offer.offered([choice]))
+    name = next((chain.name for chain in methods.chains if chain.id == choice.chain_id), f"chain {choice.chain_id}")
+    is_known = bool(methods.configured([choice]))
     return f"{choice.symbol or 'The coin'} on {name}" + ("" if is_known else " (not configured any more)")
 
 
-def _names(offer: PaymentMethods, link: LinkResource | None) -> Mapping[str, Choice]:
-    """Return what can be ticked, by the boxes' values: all that is offered, and what a link has already."""
-    offered = [asset.choice for chain in offer.chains for asset in chain.assets]
-    return {_name(choice): choice for choice in (*offered, *(chosen(offer, link) if link else ()))}
+def _names(methods: PaymentMethods, link: LinkResource | None) -> Mapping[str, Choice]:
+    """Return what can be ticked, by the boxes' values: the configured assets, and those that a link has already."""
+    configured = [asset.choice for chain in methods.chains for asset in chain.assets]
+    return {_name(choice): choice for choice in (*configured, *(chosen(methods, link) if link else ()))}
 
 
 def _name(choice: Choice) -> str:

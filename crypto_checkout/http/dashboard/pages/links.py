@@ -36,10 +36,10 @@ async def show(visit: DashboardRequest) -> Response:
     link = await _found(visit)
     usage = await visit.desk.links.usage(visit.livemode, [link["id"]])
     coins: list[str] = []
-    if visit.desk.offers.has(livemode=visit.livemode):
-        offer = visit.desk.offers.of(visit.livemode)
-        choices = link_form.chosen(offer, link) or [offer.chain(None).asset(None).choice]
-        coins = [link_form.describe(offer, choice) for choice in choices]
+    if visit.desk.payment_methods.has(livemode=visit.livemode):
+        methods = visit.desk.payment_methods.of(visit.livemode)
+        choices = link_form.chosen(methods, link) or [methods.chain(None).asset(None).choice]
+        coins = [link_form.describe(methods, choice) for choice in choices]
     return visit.show("links/show.html", link=link, usage=usage[link["id"]], coins=coins)
 
 

@@ -24,9 +24,9 @@ async def show(visit: DashboardRequest) -> Response:
     wanted = visit.query.get("days", "")
     days = next((each for each in RANGES if str(each) == wanted), _USUAL_DAYS)
     # By the chain's time: that of test mode may run ahead.
-    last = desk.offers.chain_time(visit.livemode, desk.clock()).date()
+    last = desk.payment_methods.chain_time(visit.livemode, desk.clock()).date()
     overview = await desk.totals.overview(visit.livemode, last - timedelta(days=days - 1), last)
-    found = await desk.attention.found(visit.livemode, _SHOWN)
+    found = await desk.issues.found(visit.livemode, _SHOWN)
     return visit.show(
         "overview.html",
         steps=await steps(visit),
@@ -43,7 +43,7 @@ async def show(visit: DashboardRequest) -> Response:
 async def dismiss(visit: DashboardRequest) -> Response:
     """Put aside what the owner has settled elsewhere."""
     cause = visit.form.text("cause")
-    await visit.write(visit.desk.attention.dismiss(cause), "attention.dismissed", subject=lambda _: cause)
+    await visit.write(visit.desk.issues.dismiss(cause), "attention.dismissed", subject=lambda _: cause)
     return visit.go("/", said="Put aside.")
 
 

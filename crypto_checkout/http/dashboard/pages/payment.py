@@ -21,7 +21,7 @@ _ONE = f"{PATH}/{{id}}"
 
 async def show(visit: DashboardRequest) -> Response:
     """Show a session with all that belongs to it."""
-    dossier = await visit.desk.dossiers.of(visit.livemode, visit.path["id"])
+    dossier = await visit.desk.payment_details.of(visit.livemode, visit.path["id"])
     session = dossier.session
     return visit.show(
         "payments/detail.html",
@@ -30,19 +30,19 @@ async def show(visit: DashboardRequest) -> Response:
         explained=await visit.desk.explain.session(session["id"], visit.livemode),
         word=labels.of_session(session),
         words=labels,
-        chains=visit.desk.offers.all_chains(),
+        chains=visit.desk.payment_methods.all_chains(),
     )
 
 
 async def accept(visit: DashboardRequest) -> Response:
     """Take what has arrived as the whole payment."""
-    work = visit.desk.settling.accept(visit.livemode, visit.path["id"])
+    work = visit.desk.decisions.accept(visit.livemode, visit.path["id"])
     return await _decided(visit, visit.write(work, EventType.SESSION_PAID, detail=ACCEPTED), _ACCEPTED)
 
 
 async def expire(visit: DashboardRequest) -> Response:
     """Close a session that waits."""
-    work = visit.desk.settling.expire(visit.livemode, visit.path["id"])
+    work = visit.desk.decisions.expire(visit.livemode, visit.path["id"])
     return await _decided(visit, visit.write(work, EventType.SESSION_EXPIRED, detail=CLOSED), _CLOSED)
 
 
@@ -64,7 +64,7 @@ async def check(visit: DashboardRequest) -> Response:
     """Have the session's chain looked at now, and say what was found."""
     get = partial(visit.desk.sessions.get, visit.path["id"], visit.livemode)
     before = await get()
-    looked = await visit.desk.looking.look(before["chainId"])
+    looked = await visit.desk.check_now.look(before["chainId"])
     return visit.go(f"{PATH}/{before['id']}", _found(before, await get(), looked))
 
 

@@ -53,7 +53,7 @@ async def listed(visit: DashboardRequest) -> Response:
         statuses=[(status.value, word.text) for status, word in labels.STATUSES.items()],
         links=await _choices(visit, wanted.filter),
         words=labels,
-        chains=visit.desk.offers.all_chains(),
+        chains=visit.desk.payment_methods.all_chains(),
         pager=pager(visit, page, window),
     )
 
@@ -61,11 +61,11 @@ async def listed(visit: DashboardRequest) -> Response:
 async def unmatched(visit: DashboardRequest) -> Response:
     """Show the money that nobody asked for."""
     window = visit.window()
-    page = await visit.desk.dossiers.strays(visit.livemode, window)
+    page = await visit.desk.payment_details.strays(visit.livemode, window)
     return visit.show(
         "payments/unmatched.html",
         strays=page.items,
-        chains=visit.desk.offers.all_chains(),
+        chains=visit.desk.payment_methods.all_chains(),
         pager=pager(visit, page, window),
     )
 

@@ -94,7 +94,7 @@ async def ask_prices(visit: DashboardRequest) -> Response:
         visit.form.mistakes["currency"] = sentence(str(error))
     if not visit.form.is_good:
         return visit.show("settings/prices.html", status=400, rates=None, assets=_coins(visit))
-    prices = visit.desk.offers.of(visit.livemode).prices
+    prices = visit.desk.payment_methods.of(visit.livemode).prices
     rates: list[tuple[str, Rate | None, str]] = []
     for coin in _coins(visit):
         try:
@@ -132,15 +132,15 @@ async def _chains(visit: DashboardRequest, status: int = 200, **tried: object) -
 
 def _chains_here(visit: DashboardRequest) -> list[ChainStatus]:
     """Return how the chains of this mode fare."""
-    if not visit.desk.offers.has(livemode=visit.livemode):
+    if not visit.desk.payment_methods.has(livemode=visit.livemode):
         return []
-    ids = {chain.id for chain in visit.desk.offers.of(visit.livemode).chains}
+    ids = {chain.id for chain in visit.desk.payment_methods.of(visit.livemode).chains}
     return [watcher.status for watcher in visit.desk.watchers if watcher.status.chain_id in ids]
 
 
 def _coins(visit: DashboardRequest) -> list[str]:
     """Return the coins of this mode whose price is asked for: all but those that stand for a dollar themselves."""
-    chains = visit.desk.offers.of(visit.livemode).chains
+    chains = visit.desk.payment_methods.of(visit.livemode).chains
     return sorted({asset.symbol for chain in chains for asset in chain.assets if not asset.usd_pegged})
 
 
