@@ -17,6 +17,7 @@ from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.alerts.channels import Channel
 from crypto_checkout.services.alerts.issues import IssueList, Issues
+from crypto_checkout.services.loops import every
 from crypto_checkout.store.alerts import alerts as store
 from crypto_checkout.store.database import Database, ReadUnit
 
@@ -83,12 +84,7 @@ class Notifier:
 
     async def run(self) -> None:
         """Look now and every minute, until cancelled."""
-        while True:
-            try:
-                await self.turn()
-            except Exception as error:  # a loop's boundary: the next minute is another chance
-                log.exception("alarms could not be looked after", error=str(error))
-            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+        await every(_LOOK_EVERY_SECONDS, self.turn, log=log, failure="alarms could not be looked after")
 
     async def turn(self) -> None:
         """Look once, tell what is due, and store what changed."""

@@ -20,6 +20,7 @@ from crypto_checkout.log import get_logger
 from crypto_checkout.services.ledger import evidence
 from crypto_checkout.services.ledger.evidence import NOTHING, Evidence, EvidenceReader
 from crypto_checkout.services.ledger.judge import Judge
+from crypto_checkout.services.loops import pause
 from crypto_checkout.store.checkout import sessions
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors
@@ -156,7 +157,7 @@ class Watcher:
                 self._failed(error, failures)
                 more = False
             if not more:
-                await self._pause(failures)
+                await pause(self._pause_seconds(failures), self._woken)
 
     def _stop(self, error: TooDeepReorg) -> bool:
         """Raise the alarm, and have another provider asked after a pause: it may be one node's madness.
@@ -379,15 +380,10 @@ class Watcher:
             self._progress_at = now
             log.info("catching up", chain=self._chain_id, blocks=blocks, left=left)
 
-    async def _pause(self, failures: int) -> None:
-        seconds = self._poll_seconds
-        if failures:
-            seconds = min(_LONGEST_PAUSE_SECONDS, max(seconds, 1.0) * 2 ** min(failures - 1, 10))
-        try:
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
-        except TimeoutError:
-            pass
+    def _pause_seconds(self, failures: int) -> float:
+        if not failures:
+            return self._poll_seconds
+        return min(_LONGEST_PAUSE_SECONDS, max(self._poll_seconds, 1.0) * 2.0 ** min(failures - 1, 10))
 
 
 def _cursor(header: Header, head: Head) -> Cursor:

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
+from crypto_checkout.services.loops import every
 from crypto_checkout.services.webhooks.attempts import AttemptRecorder
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.services.webhooks.pace import Pace
@@ -80,14 +81,8 @@ class Dispatcher:
     async def run(self) -> None:
         """Deliver until cancelled; attempts under way are cancelled too, and due again at the next start."""
         try:
-            while True:
-                self._woken.clear()
-                try:
-                    wait_seconds = await self.turn()
-                except Exception as error:  # a loop's boundary: nothing may end the deliveries
-                    log.exception("deliveries could not be read", error=str(error))
-                    wait_seconds = _LOOK_EVERY_SECONDS
-                await self._pause(wait_seconds)
+            failure = "deliveries could not be read"
+            await every(_LOOK_EVERY_SECONDS, self.turn, log=log, failure=failure, woken=self._woken)
         finally:
             tasks = [task for _, task in self._in_flight.values()]
             for task in tasks:
@@ -151,13 +146,6 @@ class Dispatcher:
         pace = self._paces.get(endpoint_id)
         if pace is not None:  # it was not switched off meanwhile
             (pace.succeeded if outcome.is_success else pace.failed)(time.monotonic())
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
-        except TimeoutError:
-            pass
 
 
 def _by_time(waiting: Waiting) -> tuple[datetime, int]:

@@ -3,10 +3,10 @@
 All of it stands in the database: what a kill interrupts goes on at the next start.
 """
 
-import asyncio
 from functools import partial
 
 from crypto_checkout.log import get_logger
+from crypto_checkout.services.loops import every
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.webhooks import endpoint_cleanup
 
@@ -23,12 +23,8 @@ class EndpointCleanup:
 
     async def run(self) -> None:
         """Clear now and every few seconds, until cancelled."""
-        while True:
-            try:
-                await self.turn()
-            except Exception as error:  # a loop's boundary: the next turn is another chance
-                log.exception("what endpoints left behind could not be cleared", error=str(error))
-            await asyncio.sleep(_EVERY_SECONDS)
+        failure = "what endpoints left behind could not be cleared"
+        await every(_EVERY_SECONDS, self.turn, log=log, failure=failure)
 
     async def turn(self) -> None:
         """Clear all that is there."""

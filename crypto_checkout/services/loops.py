@@ -1,0 +1,39 @@
+"""The shape of a background loop: take a turn, log its failure, wait for the next one.
+
+One failed turn never ends a loop. Loops whose pauses grow with failures (`services.ledger.watcher`) use only `pause`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Never
+
+from crypto_checkout.log import Logger
+
+Turn = Callable[[], Awaitable[float | None]]
+"""One turn of a loop; it may return how many seconds to wait for the next one, instead of the usual time."""
+
+
+async def every(seconds: float, turn: Turn, *, log: Logger, failure: str, woken: asyncio.Event | None = None) -> Never:
+    """Take a turn now and again after each pause, until cancelled.
+
+    A turn that raises is logged as `failure` with its traceback, and the next one follows after `seconds`. Setting
+    `woken` ends the pause; what sets it during a turn isn't missed, because it is cleared before the turn begins.
+    """
+    woken = woken or asyncio.Event()
+    while True:
+        woken.clear()
+        wait_seconds = None
+        try:
+            wait_seconds = await turn()
+        except Exception as error:  # a loop's boundary: the next turn is another chance
+            log.exception(failure, error=str(error))
+        await pause(seconds if wait_seconds is None else wait_seconds, woken)
+
+
+async def pause(seconds: float, woken: asyncio.Event) -> None:
+    """Wait until the event is set, but no longer than this."""
+    try:
+        async with asyncio.timeout(seconds):
+            await woken.wait()
+    except TimeoutError:
+        pass

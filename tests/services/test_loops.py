@@ -1,0 +1,77 @@
+"""Loops: a turn at once, a pause, and no failure that ends them."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from crypto_checkout.log import get_logger
+from crypto_checkout.services.loops import Turn, every, pause
+
+LONG = 3600.0
+
+
+class Turns:
+    """Counts turns; the first of them do as told, and the last one cancels the loop."""
+
+    def __init__(self, *acts: Callable[[], float | None]) -> None:
+        self._acts = acts
+        self.taken = 0
+
+    async def __call__(self) -> float | None:
+        self.taken += 1
+        if self.taken > len(self._acts):
+            raise asyncio.CancelledError
+        return self._acts[self.taken - 1]()
+
+
+def fail() -> None:
+    raise RuntimeError("the disk is full")
+
+
+async def loop(seconds: float, turn: Turn, woken: asyncio.Event | None = None) -> None:
+    with suppress(asyncio.CancelledError):
+        async with asyncio.timeout(10):
+            await every(seconds, turn, log=get_logger("loops"), failure="a turn failed", woken=woken)
+
+
+async def test_the_first_turn_is_taken_at_once() -> None:
+    turns = Turns()
+    await loop(LONG, turns)
+    assert turns.taken == 1
+
+
+async def test_turns_follow_each_other() -> None:
+    turns = Turns(lambda: None, lambda: None)
+    await loop(0, turns)
+    assert turns.taken == 3
+
+
+async def test_a_failed_turn_is_logged_with_its_traceback_and_ends_nothing() -> None:
+    turns = Turns(fail)
+    with structlog.testing.capture_logs() as lines:
+        await loop(0, turns)
+    assert turns.taken == 2
+    assert lines == [{"event": "a turn failed", "error": "the disk is full", "log_level": "error", "exc_info": True}]
+
+
+async def test_a_turn_may_shorten_the_pause_after_it() -> None:
+    turns = Turns(lambda: 0.0)
+    await loop(LONG, turns)
+    assert turns.taken == 2
+
+
+async def test_waking_the_loop_during_a_turn_starts_the_next_one_at_once() -> None:
+    woken = asyncio.Event()
+    turns = Turns(woken.set)
+    await loop(LONG, turns, woken)
+    assert turns.taken == 2
+
+
+async def test_a_pause_ends_when_it_is_over_or_woken() -> None:
+    woken = asyncio.Event()
+    await pause(0, woken)
+    asyncio.get_running_loop().call_soon(woken.set)
+    async with asyncio.timeout(10):
+        await pause(LONG, woken)
