@@ -33,7 +33,7 @@ _CALM = timedelta(minutes=5)
 class Alert:
     """A cause: first seen at `seen_at`, gone since `gone_at` where it is, told to the channels `told`."""
 
-    concern: Issue
+    issue: Issue
     seen_at: datetime
     gone_at: datetime | None = None
     told: frozenset[str] = frozenset()
@@ -61,8 +61,8 @@ class Message:
 
 
 def observe(
-    alarms: Mapping[str, Alert],
-    concerns: Iterable[Issue],
+    alerts: Mapping[str, Alert],
+    issues: Iterable[Issue],
     *,
     unknown: AbstractSet[IssueKind],
     channels: Collection[str],
@@ -73,34 +73,34 @@ def observe(
     Of the kinds in `unknown` not all was seen, so none of them is taken for gone. What is gone and stands told on none
     of the channels is dropped.
     """
-    seen = {concern.cause: concern for concern in concerns}
-    after = {cause: Alert(concern, now) for cause, concern in seen.items() if cause not in alarms}
-    for cause, alarm in alarms.items():
+    seen = {issue.cause: issue for issue in issues}
+    after = {cause: Alert(issue, now) for cause, issue in seen.items() if cause not in alerts}
+    for cause, alert in alerts.items():
         if cause in seen:
-            after[cause] = replace(alarm, concern=replace(seen[cause], since=alarm.concern.since), gone_at=None)
-        elif alarm.concern.kind in unknown:
-            after[cause] = alarm
-        elif alarm.told & frozenset(channels):
-            after[cause] = replace(alarm, gone_at=alarm.gone_at or now)
+            after[cause] = replace(alert, issue=replace(seen[cause], since=alert.issue.since), gone_at=None)
+        elif alert.issue.kind in unknown:
+            after[cause] = alert
+        elif alert.told & frozenset(channels):
+            after[cause] = replace(alert, gone_at=alert.gone_at or now)
     return after
 
 
-def due(alarms: Iterable[Alert], channel: str, now: datetime) -> Digest:
+def due(alerts: Iterable[Alert], channel: str, now: datetime) -> Digest:
     """Return what a channel is to be told, the oldest first."""
-    ordered = sorted(alarms, key=lambda alarm: (alarm.seen_at, alarm.concern.cause))
+    ordered = sorted(alerts, key=lambda alert: (alert.seen_at, alert.issue.cause))
     return Digest(
         raised=tuple(each for each in ordered if channel not in each.told and _is_ripe(each, now)),
         cleared=tuple(each for each in ordered if channel in each.told and _is_over(each, now)),
     )
 
 
-def mark_told(alarms: Mapping[str, Alert], digest: Digest, channel: str) -> dict[str, Alert]:
+def mark_told(alerts: Mapping[str, Alert], digest: Digest, channel: str) -> dict[str, Alert]:
     """Return the alarms once a channel has been told."""
-    after = dict(alarms)
-    for alarm in digest.raised:
-        after[alarm.concern.cause] = replace(alarm, told=alarm.told | {channel})
-    for alarm in digest.cleared:
-        after[alarm.concern.cause] = replace(alarm, told=alarm.told - {channel})
+    after = dict(alerts)
+    for alert in digest.raised:
+        after[alert.issue.cause] = replace(alert, told=alert.told | {channel})
+    for alert in digest.cleared:
+        after[alert.issue.cause] = replace(alert, told=alert.told - {channel})
     return after
 
 
@@ -114,9 +114,9 @@ def message(digest: Digest, *, shop: str, public_url: str, now: datetime) -> Mes
             "shop": shop,
             "createdAt": moments.to_text(now),
             "raisedCount": len(digest.raised),
-            "raised": [_described(alarm, public_url) for alarm in digest.raised[:MOST_TOLD]],
+            "raised": [_described(alert, public_url) for alert in digest.raised[:MOST_TOLD]],
             "clearedCount": len(digest.cleared),
-            "cleared": [_described(alarm, public_url) for alarm in digest.cleared[:MOST_TOLD]],
+            "cleared": [_described(alert, public_url) for alert in digest.cleared[:MOST_TOLD]],
         },
     )
 
@@ -139,13 +139,13 @@ def trial(*, shop: str, public_url: str, now: datetime) -> Message:
     )
 
 
-def _is_ripe(alarm: Alert, now: datetime) -> bool:
-    lasted = abs(now - alarm.seen_at)  # a clock that was set back must not keep an alarm waiting
-    return alarm.gone_at is None and lasted >= _PATIENCE.get(alarm.concern.kind, timedelta(0))
+def _is_ripe(alert: Alert, now: datetime) -> bool:
+    lasted = abs(now - alert.seen_at)  # a clock that was set back must not keep an alarm waiting
+    return alert.gone_at is None and lasted >= _PATIENCE.get(alert.issue.kind, timedelta(0))
 
 
-def _is_over(alarm: Alert, now: datetime) -> bool:
-    return alarm.gone_at is not None and abs(now - alarm.gone_at) >= _CALM
+def _is_over(alert: Alert, now: datetime) -> bool:
+    return alert.gone_at is not None and abs(now - alert.gone_at) >= _CALM
 
 
 def _subject(digest: Digest) -> str:
@@ -154,7 +154,7 @@ def _subject(digest: Digest) -> str:
         return "All clear" if cleared == 1 else f"All clear: {cleared} things"
     also = f", {cleared} all clear" if cleared else ""
     if raised == 1:
-        return f"{_name(digest.raised[0].concern.kind)} needs you{also}"
+        return f"{_name(digest.raised[0].issue.kind)} needs you{also}"
     return f"{raised} things need you{also}"
 
 
@@ -162,22 +162,22 @@ def _text(digest: Digest, public_url: str) -> Sequence[str]:
     lines: list[str] = []
     if digest.raised:
         lines.append("This needs you:")
-        for alarm in digest.raised[:MOST_TOLD]:
-            lines += ["", *_paragraph(alarm.concern, public_url), f"  {alarm.concern.advice}"]
+        for alert in digest.raised[:MOST_TOLD]:
+            lines += ["", *_paragraph(alert.issue, public_url), f"  {alert.issue.advice}"]
         lines += _rest(len(digest.raised))
     if digest.cleared:
         lines += ["", "This is settled:"] if lines else ["This is settled:"]
-        for alarm in digest.cleared[:MOST_TOLD]:
-            lines += ["", *_paragraph(alarm.concern, public_url)]
+        for alert in digest.cleared[:MOST_TOLD]:
+            lines += ["", *_paragraph(alert.issue, public_url)]
         lines += _rest(len(digest.cleared))
     return lines
 
 
-def _paragraph(concern: Issue, public_url: str) -> Sequence[str]:
-    mode = " (test mode)" if concern.livemode is False else ""
+def _paragraph(issue: Issue, public_url: str) -> Sequence[str]:
+    mode = " (test mode)" if issue.livemode is False else ""
     return [
-        f"* {_name(concern.kind)}{mode}: {concern.words}",
-        f"  Since {concern.since:%Y-%m-%d %H:%M} UTC. {url(public_url, concern)}",
+        f"* {_name(issue.kind)}{mode}: {issue.words}",
+        f"  Since {issue.since:%Y-%m-%d %H:%M} UTC. {url(public_url, issue)}",
     ]
 
 
@@ -205,14 +205,14 @@ _NAMES: Mapping[IssueKind, str] = {
 }
 
 
-def _described(alarm: Alert, public_url: str) -> Mapping[str, Any]:
-    concern = alarm.concern
+def _described(alert: Alert, public_url: str) -> Mapping[str, Any]:
+    issue = alert.issue
     return {
-        "kind": concern.kind.value,
-        "subjectId": concern.subject_id,
-        "livemode": concern.livemode,
-        "words": concern.words,
-        "advice": concern.advice,
-        "since": moments.to_text(concern.since),
-        "url": url(public_url, concern),
+        "kind": issue.kind.value,
+        "subjectId": issue.subject_id,
+        "livemode": issue.livemode,
+        "words": issue.words,
+        "advice": issue.advice,
+        "since": moments.to_text(issue.since),
+        "url": url(public_url, issue),
     }

@@ -183,10 +183,10 @@ def of_server(kind: IssueKind, subject_id: str, words: str, since: datetime, *, 
     )
 
 
-def url(public_url: str, concern: Issue) -> str:
+def url(public_url: str, issue: Issue) -> str:
     """Return where a concern's page is: the dashboard keeps test mode under a path of its own."""
-    mode = "/test" if concern.livemode is False else ""
-    return f"{public_url}/dashboard{mode}{concern.path}"
+    mode = "/test" if issue.livemode is False else ""
+    return f"{public_url}/dashboard{mode}{issue.path}"
 
 
 def without_urls(text: str) -> str:

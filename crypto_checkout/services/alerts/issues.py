@@ -28,39 +28,39 @@ _STATUSES = (Status.UNDERPAID, Status.OVERPAID, Status.FAILED)
 class IssueList:
     """What needs a person. Of the kinds in `cut` there is more than was gathered."""
 
-    concerns: tuple[Issue, ...]
+    issues: tuple[Issue, ...]
     cut: frozenset[IssueKind] = frozenset()
 
 
 class Issues:
-    """What needs a person in each mode; a mode without `troubles` has those of its tables only.
+    """What needs a person in each mode; a mode not in `server` has those of its tables only.
 
     `chains` are those of all modes, which name the money that nobody asked for.
     """
 
     def __init__(
-        self, db: Database, troubles: Mapping[bool, ServerIssues], chains: Collection[AcceptedChain] = ()
+        self, db: Database, server: Mapping[bool, ServerIssues], chains: Collection[AcceptedChain] = ()
     ) -> None:
         self._db = db
-        self._troubles = troubles
+        self._server = server
         self._chains = {chain.id: chain for chain in chains}
 
     async def found(self, livemode: bool, most: int = MOST) -> IssueList:
-        """Return what needs a person in a mode, the server's own troubles first; at most so many of each kind."""
-        server = await self.troubles(livemode)
+        """Return what needs a person in a mode, the server's own issues first; at most so many of each kind."""
+        server = await self.of_server(livemode)
         recorded = await self._db.read(lambda unit: list(self._recorded(unit, livemode, most)))
-        cut = {concerns[0].kind for concerns in recorded if len(concerns) > most}
-        return IssueList((*server, *(each for concerns in recorded for each in concerns[:most])), frozenset(cut))
+        cut = {issues[0].kind for issues in recorded if len(issues) > most}
+        return IssueList((*server, *(each for issues in recorded for each in issues[:most])), frozenset(cut))
 
-    async def troubles(self, livemode: bool) -> list[Issue]:
+    async def of_server(self, livemode: bool) -> list[Issue]:
         """Return what keeps the server from its work in a mode; it needs no table, and works where none can be read."""
-        troubles = self._troubles.get(livemode)
-        return [] if troubles is None else await troubles.now()
+        server = self._server.get(livemode)
+        return [] if server is None else await server.now()
 
     async def try_prices(self) -> None:
         """Ask for the prices that a sale would need."""
-        for troubles in self._troubles.values():
-            await troubles.try_prices()
+        for server in self._server.values():
+            await server.try_prices()
 
     def dismiss(self, cause: str) -> Callable[[WriteUnit], None]:
         """Return the unit that puts a cause aside for good. Raises InvalidBody where it goes only when it is mended."""
@@ -89,17 +89,17 @@ class Issues:
             if each.active and each.failing is not None
         ]
 
-    def _unmatched(self, stray: UncountedPayment) -> Issue:
-        chain = self._chains.get(stray.chain_id)
+    def _unmatched(self, payment: UncountedPayment) -> Issue:
+        chain = self._chains.get(payment.chain_id)
         known = chain.assets if chain is not None else ()
-        asset = next((each for each in known if each.contract == stray.transfer.contract), None)
+        asset = next((each for each in known if each.contract == payment.transfer.contract), None)
         return issues.of_unmatched(
-            stray.session,
-            stray.seq,
-            stray.transfer,
+            payment.session,
+            payment.seq,
+            payment.transfer,
             asset,
-            came_on=self._name(stray.chain_id),
-            asked_on=self._name(stray.session.asset.chain_id),
+            came_on=self._name(payment.chain_id),
+            asked_on=self._name(payment.session.asset.chain_id),
         )
 
     def _name(self, chain_id: int) -> str:

@@ -62,7 +62,7 @@ class Notifier:
     def __init__(
         self,
         db: Database,
-        attention: Issues,
+        issues: Issues,
         channels: Sequence[Channel],
         *,
         modes: Sequence[bool],
@@ -71,13 +71,13 @@ class Notifier:
         clock: Clock,
     ) -> None:
         self._db = db
-        self._attention = attention
+        self._issues = issues
         self._channels = channels
         self._modes = modes
         self._every = every
         self._shop = shop
         self._clock = clock
-        self._alarms: Mapping[str, Alert] | None = None
+        self._alerts: Mapping[str, Alert] | None = None
         self._stored: Mapping[str, Alert] = {}
         self._lines = {channel.name: _ChannelState() for channel in channels}
         self._prices_at: datetime | None = None
@@ -91,11 +91,11 @@ class Notifier:
         await self._try_prices()
         if not self._channels:
             return
-        known = await self._load() if self._alarms is None else self._alarms
+        known = await self._load() if self._alerts is None else self._alerts
         found = [await self._look(livemode) for livemode in self._modes]
-        self._alarms = alerts.observe(
+        self._alerts = alerts.observe(
             known,
-            [concern for each in found for concern in each.concerns],
+            [issue for each in found for issue in each.issues],
             unknown=frozenset(kind for each in found for kind in each.cut),
             channels=[*self._lines],
             now=self._clock(),
@@ -114,22 +114,22 @@ class Notifier:
         now = self._clock()
         if self._prices_at is None or abs(now - self._prices_at) >= _TRY_PRICES_EVERY:
             self._prices_at = now
-            await self._attention.try_prices()
+            await self._issues.try_prices()
 
     async def _look(self, livemode: bool) -> IssueList:
         try:
-            return await self._attention.found(livemode)
+            return await self._issues.found(livemode)
         except Exception as error:  # noqa: BLE001 - unreadable tables must not silence the rest  # a loop's boundary
             log.warning("what needs a person can't be read", error=str(error))
-            return IssueList(tuple(await self._attention.troubles(livemode)), frozenset(IssueKind) - _OF_THE_SERVER)
+            return IssueList(tuple(await self._issues.of_server(livemode)), frozenset(IssueKind) - _SERVER_KINDS)
 
     async def _tell(self, channel: Channel) -> str | None:
         """Send a channel what is due to it; return its name if it was used."""
-        assert self._alarms is not None, "loaded before"
+        assert self._alerts is not None, "loaded before"
         now, line = self._clock(), self._lines[channel.name]
         if line.free_at is not None and now < line.free_at <= now + max(self._every, _LONGEST_PAUSE):
             return None
-        digest = alerts.due(self._alarms.values(), channel.name, now)
+        digest = alerts.due(self._alerts.values(), channel.name, now)
         if not digest:
             return None
         message = alerts.message(digest, shop=self._shop.name, public_url=self._shop.public_url, now=now)
@@ -141,16 +141,16 @@ class Notifier:
             log.warning("an alert could not be sent", channel=channel.name, error=str(error))
             return None
         line.failures, line.free_at = 0, now + self._every
-        self._alarms = alerts.mark_told(self._alarms, digest, channel.name)
+        self._alerts = alerts.mark_told(self._alerts, digest, channel.name)
         log.info("alert sent", channel=channel.name, alarms=len(digest.raised), cleared=len(digest.cleared))
         return channel.name
 
     async def _save(self, used: Sequence[str]) -> None:
         """Store what changed; without a change nothing is written. What fails is tried again with the next turn."""
-        assert self._alarms is not None, "loaded before"
-        current = self._alarms
+        assert self._alerts is not None, "loaded before"
+        current = self._alerts
         changed: dict[str, Alert | None] = {
-            cause: alarm for cause, alarm in current.items() if not _is_same(alarm, self._stored.get(cause))
+            cause: alert for cause, alert in current.items() if not _is_same(alert, self._stored.get(cause))
         }
         changed |= {cause: None for cause in self._stored if cause not in current}
         if changed or used:
@@ -159,7 +159,7 @@ class Notifier:
             self._stored = current
 
 
-_OF_THE_SERVER = frozenset({IssueKind.CHAIN, IssueKind.PROVIDER, IssueKind.PRICE, IssueKind.DATABASE, IssueKind.DISK})
+_SERVER_KINDS = frozenset({IssueKind.CHAIN, IssueKind.PROVIDER, IssueKind.PRICE, IssueKind.DATABASE, IssueKind.DISK})
 
 
 async def try_channels(channels: Sequence[Channel], shop: Shop, clock: Clock) -> dict[str, str | None]:
@@ -181,6 +181,6 @@ def _stored(unit: ReadUnit) -> tuple[Mapping[str, Alert], Mapping[str, datetime]
     return store.everything(unit), store.sent(unit)
 
 
-def _is_same(alarm: Alert, stored: Alert | None) -> bool:
+def _is_same(alert: Alert, stored: Alert | None) -> bool:
     """Tell whether storing an alarm again would tell anything new: its words may change with each look."""
-    return stored is not None and (alarm.told, alarm.gone_at) == (stored.told, stored.gone_at)
+    return stored is not None and (alert.told, alert.gone_at) == (stored.told, stored.gone_at)

@@ -64,7 +64,7 @@ class _ServerIssue:
 
 
 class ServerIssues:
-    """The troubles of one mode. What it tells has the time since which this process has seen it so."""
+    """The issues of one mode. What it tells has the time since which this process has seen it so."""
 
     def __init__(self, watched: WatchedMode, *, livemode: bool, folder: Path, clock: Clock) -> None:
         self._watched = watched
@@ -81,9 +81,9 @@ class ServerIssues:
         checks = await self._watched.health.checks()
         free_bytes = await asyncio.to_thread(_free_bytes, self._folder)
         problems = {check.name: check.problem for check in checks if check.problem is not None}
-        troubles = [*_storage(problems, free_bytes), *self._chains(problems), *self._providers(), *self._prices()]
-        self._since = {each: known.get((each.kind, each.subject_id), moment) for each in troubles}
-        return [self._concern(each, since) for each, since in self._since.items()]
+        found = [*_storage(problems, free_bytes), *self._chains(problems), *self._providers(), *self._prices()]
+        self._since = {each: known.get((each.kind, each.subject_id), moment) for each in found}
+        return [self._described(each, since) for each, since in self._since.items()]
 
     async def try_prices(self) -> None:
         """Ask for a price of each coin, so that a dead feed is known before a customer meets it."""
@@ -118,10 +118,10 @@ class ServerIssues:
         for coin, why in self._unpriced.items():
             yield _ServerIssue(IssueKind.PRICE, coin, why)
 
-    def _concern(self, trouble: _ServerIssue, since: datetime) -> Issue:
-        concerns_all = trouble.kind in {IssueKind.DATABASE, IssueKind.DISK}
+    def _described(self, issue: _ServerIssue, since: datetime) -> Issue:
+        is_server_wide = issue.kind in {IssueKind.DATABASE, IssueKind.DISK}
         return issues.of_server(
-            trouble.kind, trouble.subject_id, trouble.words, since, livemode=None if concerns_all else self._livemode
+            issue.kind, issue.subject_id, issue.words, since, livemode=None if is_server_wide else self._livemode
         )
 
 

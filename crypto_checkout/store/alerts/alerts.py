@@ -11,7 +11,7 @@ from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
 
 def everything(unit: ReadUnit) -> dict[str, Alert]:
     """Return all alarms by their cause."""
-    return {row["cause"]: _alarm(row) for row in unit.all("SELECT * FROM alarms")}
+    return {row["cause"]: _alert(row) for row in unit.all("SELECT * FROM alarms")}
 
 
 def sent(unit: ReadUnit) -> dict[str, datetime]:
@@ -22,11 +22,11 @@ def sent(unit: ReadUnit) -> dict[str, datetime]:
 
 def save(unit: WriteUnit, changed: Mapping[str, Alert | None], sent_at: Mapping[str, datetime]) -> None:
     """Store the alarms that changed, delete those that are None, and note when channels were used."""
-    for cause, alarm in changed.items():
-        if alarm is None:
+    for cause, alert in changed.items():
+        if alert is None:
             unit.run("DELETE FROM alarms WHERE cause = :cause", {"cause": cause})
         else:
-            _put(unit, alarm)
+            _put(unit, alert)
     for name, moment in sent_at.items():
         unit.run(
             """
@@ -38,8 +38,8 @@ def save(unit: WriteUnit, changed: Mapping[str, Alert | None], sent_at: Mapping[
         )
 
 
-def _put(unit: WriteUnit, alarm: Alert) -> None:
-    concern = alarm.concern
+def _put(unit: WriteUnit, alert: Alert) -> None:
+    issue = alert.issue
     unit.run(
         """
         INSERT INTO alarms (
@@ -52,23 +52,23 @@ def _put(unit: WriteUnit, alarm: Alert) -> None:
         SET words = excluded.words, gone_at = excluded.gone_at, told = excluded.told
         """,
         {
-            "cause": concern.cause,
-            "kind": concern.kind,
-            "subject_id": concern.subject_id,
-            "livemode": None if concern.livemode is None else int(concern.livemode),
-            "words": concern.words,
-            "advice": concern.advice,
-            "path": concern.path,
-            "since": moments.to_text(concern.since),
-            "seen_at": moments.to_text(alarm.seen_at),
-            "gone_at": moments.to_optional_text(alarm.gone_at),
-            "told": " ".join(sorted(alarm.told)),
+            "cause": issue.cause,
+            "kind": issue.kind,
+            "subject_id": issue.subject_id,
+            "livemode": None if issue.livemode is None else int(issue.livemode),
+            "words": issue.words,
+            "advice": issue.advice,
+            "path": issue.path,
+            "since": moments.to_text(issue.since),
+            "seen_at": moments.to_text(alert.seen_at),
+            "gone_at": moments.to_optional_text(alert.gone_at),
+            "told": " ".join(sorted(alert.told)),
         },
     )
 
 
-def _alarm(row: Row) -> Alert:
-    concern = Issue(
+def _alert(row: Row) -> Alert:
+    issue = Issue(
         kind=IssueKind(row["kind"]),
         cause=row["cause"],
         subject_id=row["subject_id"],
@@ -79,7 +79,7 @@ def _alarm(row: Row) -> Alert:
         path=row["path"],
     )
     return Alert(
-        concern=concern,
+        issue=issue,
         seen_at=moments.from_text(row["seen_at"]),
         gone_at=moments.from_optional_text(row["gone_at"]),
         told=frozenset(row["told"].split()),

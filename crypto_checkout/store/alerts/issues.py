@@ -37,12 +37,12 @@ def in_status(unit: ReadUnit, livemode: bool, status: Status, limit: int) -> lis
 
 def late(unit: ReadUnit, livemode: bool, limit: int) -> list[UncountedPayment]:
     """Return the newest payments that came too late, aren't accepted, and that nobody has put aside."""
-    return _strays(unit, "payments", "late_payment", "canonical = 1 AND counted = 0", livemode, limit)
+    return _uncounted(unit, "payments", "late_payment", "canonical = 1 AND counted = 0", livemode, limit)
 
 
 def unmatched(unit: ReadUnit, livemode: bool, limit: int) -> list[UncountedPayment]:
     """Return the newest money that nobody asked for and nobody has put aside."""
-    return _strays(unit, "unmatched_payments", "unmatched", "canonical = 1", livemode, limit)
+    return _uncounted(unit, "unmatched_payments", "unmatched", "canonical = 1", livemode, limit)
 
 
 def why_failing(unit: ReadUnit, endpoint_id: str) -> str | None:
@@ -80,7 +80,7 @@ def dismiss(unit: WriteUnit, cause: str) -> None:
     )
 
 
-def _strays(
+def _uncounted(
     unit: ReadUnit, table: str, kind: str, condition: str, livemode: bool, limit: int
 ) -> list[UncountedPayment]:
     rows = unit.all(

@@ -15,7 +15,7 @@ from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.errors import InvalidBody
 from crypto_checkout.prices.board import PriceBoard
 from crypto_checkout.prices.fixed import FixedSource
-from crypto_checkout.services.alerts import server_issues as troubles_module
+from crypto_checkout.services.alerts import server_issues
 from crypto_checkout.services.alerts.issues import Issues
 from crypto_checkout.services.alerts.server_issues import ServerIssues, WatchedMode
 from crypto_checkout.services.checkout.payment_methods import AcceptedChain, PaymentMethods, Policy
@@ -34,7 +34,7 @@ async def timed(tmp_path: Path) -> AsyncIterator[tuple[App, Clock]]:
         yield app, clock
 
 
-def attention(app: App) -> Issues:
+def issues(app: App) -> Issues:
     return Issues(app.opened.db, {})
 
 
@@ -47,7 +47,7 @@ async def story(app: App, scenario: str) -> str:
 
 
 async def kinds(app: App) -> list[tuple[str, str]]:
-    return [(each.kind.value, each.subject_id) for each in (await attention(app).found(False)).concerns]
+    return [(each.kind.value, each.subject_id) for each in (await issues(app).found(False)).issues]
 
 
 @pytest.mark.parametrize(
@@ -69,20 +69,20 @@ async def test_a_session_that_is_not_simply_paid_needs_a_person(
     app, _ = timed
     await story(app, "exact")
     session_id = await story(app, scenario)
-    (concern,) = (await attention(app).found(False)).concerns
-    assert (concern.kind, concern.subject_id, concern.words) == (kind, session_id, words)
-    assert concern.advice.endswith(".")
-    assert core.url("https://pay.example", concern) == f"https://pay.example/dashboard/test/payments/{session_id}"
-    assert (await attention(app).found(True)).concerns == ()
+    (issue,) = (await issues(app).found(False)).issues
+    assert (issue.kind, issue.subject_id, issue.words) == (kind, session_id, words)
+    assert issue.advice.endswith(".")
+    assert core.url("https://pay.example", issue) == f"https://pay.example/dashboard/test/payments/{session_id}"
+    assert (await issues(app).found(True)).issues == ()
 
 
 async def test_money_that_nobody_asked_for_needs_a_person(timed: tuple[App, Clock]) -> None:
     app, _ = timed
     session_id = await story(app, "wrong_token")
-    (concern,) = (await attention(app).found(False)).concerns
-    assert (concern.kind, concern.subject_id) == (IssueKind.UNMATCHED, session_id)
-    assert "smallest units of token 0x" in concern.words
-    assert concern.words.endswith("came on chain 1337 where ETH on chain 1337 was asked for.")
+    (issue,) = (await issues(app).found(False)).issues
+    assert (issue.kind, issue.subject_id) == (IssueKind.UNMATCHED, session_id)
+    assert "smallest units of token 0x" in issue.words
+    assert issue.words.endswith("came on chain 1337 where ETH on chain 1337 was asked for.")
     shop = await (await signed_in(app)).get("/test", follow_redirects=True)
     assert "1 USDC came on Sandbox where ETH on Sandbox was asked for." in shop.text
 
@@ -99,14 +99,14 @@ async def test_what_is_accepted_needs_nobody(timed: tuple[App, Clock], scenario:
 async def test_what_is_put_aside_stays_aside_and_nothing_else_does(timed: tuple[App, Clock], scenario: str) -> None:
     app, _ = timed
     await story(app, scenario)
-    (concern,) = (await attention(app).found(False)).concerns
+    (issue,) = (await issues(app).found(False)).issues
     other = await story(app, scenario)
     for _ in range(2):
-        await app.opened.db.write(attention(app).dismiss(concern.cause))
+        await app.opened.db.write(issues(app).dismiss(issue.cause))
     assert [subject for _, subject in await kinds(app)] == [other]
 
 
-def test_the_server_s_own_troubles_can_not_be_put_aside() -> None:
+def test_the_server_s_own_issues_can_not_be_put_aside() -> None:
     for cause in ("database:database", "chain:1", "webhook_failing:we_1", "nothing", ""):
         with pytest.raises(InvalidBody):
             Issues(None, {}).dismiss(cause)  # type: ignore[arg-type]
@@ -116,10 +116,10 @@ async def test_no_more_of_a_kind_is_gathered_than_wanted_and_it_says_so(timed: t
     app, _ = timed
     ids = [await story(app, "underpaid") for _ in range(3)]
     await story(app, "overpaid")
-    found = await attention(app).found(False, most=2)
-    assert [each.subject_id for each in found.concerns if each.kind is IssueKind.UNDERPAID] == ids[:0:-1]
+    found = await issues(app).found(False, most=2)
+    assert [each.subject_id for each in found.issues if each.kind is IssueKind.UNDERPAID] == ids[:0:-1]
     assert found.cut == {IssueKind.UNDERPAID}
-    assert (await attention(app).found(False, most=3)).cut == frozenset()
+    assert (await issues(app).found(False, most=3)).cut == frozenset()
 
 
 async def test_a_webhook_that_fails_needs_a_person_until_it_succeeds(timed: tuple[App, Clock]) -> None:
@@ -132,8 +132,8 @@ async def test_a_webhook_that_fails_needs_a_person_until_it_succeeds(timed: tupl
             return await kinds(app) == [("webhook_failing", endpoint["id"])]
 
         await until(fails, "the failure is told")
-        (concern,) = (await attention(app).found(False)).concerns
-        assert concern.words == "Webhooks to 127.0.0.1 fail: The endpoint answered 500; only a 2xx counts as received."
+        (issue,) = (await issues(app).found(False)).issues
+        assert issue.words == "Webhooks to 127.0.0.1 fail: The endpoint answered 500; only a 2xx counts as received."
         receiver.status = 200
         await made(app.api, "/payment_links", {"title": "A pen", "fiatAmount": "30.00"})
 
@@ -164,8 +164,8 @@ async def test_a_webhook_that_was_switched_off_by_itself_needs_a_person(timed: t
             return await kinds(app) == [("webhook_disabled", endpoint["id"])]
 
         await until(is_off, "the endpoint is switched off")
-    (concern,) = (await attention(app).found(False)).concerns
-    assert concern.words == "Webhooks to 127.0.0.1 are switched off: The endpoint answered 410 Gone."
+    (issue,) = (await issues(app).found(False)).issues
+    assert issue.words == "Webhooks to 127.0.0.1 are switched off: The endpoint answered 410 Gone."
     assert (await app.api.patch(f"/webhook_endpoints/{endpoint['id']}", json={"active": False})).status_code == 200
 
 
@@ -196,32 +196,32 @@ def watched(app: App, clock: Clock, **parts: Any) -> ServerIssues:
     return ServerIssues(given, livemode=True, folder=Path("/"), clock=clock)
 
 
-async def test_a_healthy_server_has_no_troubles(timed: tuple[App, Clock]) -> None:
+async def test_a_healthy_server_has_no_issues(timed: tuple[App, Clock]) -> None:
     app, clock = timed
     assert await watched(app, clock).now() == []
 
 
 async def test_a_chain_that_stands_still_is_told_with_its_reason_and_since_when(timed: tuple[App, Clock]) -> None:
     app, clock = timed
-    troubles = watched(app, clock)
+    server = watched(app, clock)
     async with app.opened.watchers[0].held():
         clock.move(seconds=90)
         since = clock.now
-        (concern,) = await troubles.now()
+        (issue,) = await server.now()
         clock.move(seconds=600)
-        (later,) = await troubles.now()
-    assert (concern.kind, concern.subject_id, concern.livemode) == (IssueKind.CHAIN, "1337", True)
-    assert concern.words == f"{chain.NAME} stands still: no answer from its node for 90 s."
-    assert (later.cause, later.since) == (concern.cause, since)
+        (later,) = await server.now()
+    assert (issue.kind, issue.subject_id, issue.livemode) == (IssueKind.CHAIN, "1337", True)
+    assert issue.words == f"{chain.NAME} stands still: no answer from its node for 90 s."
+    assert (later.cause, later.since) == (issue.cause, since)
 
 
 async def test_a_provider_that_rests_is_told_without_its_key(timed: tuple[App, Clock]) -> None:
     app, clock = timed
     said = "it is 9 blocks behind the others at https://node.example/key-that-is-secret"
     fares = [ProviderHealth("node.example", 1, True, said), ProviderHealth("good.example", 0, False, None)]
-    (concern,) = await watched(app, clock, providers={1: lambda: fares}).now()
-    assert concern.kind is IssueKind.PROVIDER
-    assert concern.words == "The node at node.example fails for chain 1: it is 9 blocks behind the others at [URL]"
+    (issue,) = await watched(app, clock, providers={1: lambda: fares}).now()
+    assert issue.kind is IssueKind.PROVIDER
+    assert issue.words == "The node at node.example fails for chain 1: it is 9 blocks behind the others at [URL]"
 
 
 async def test_a_price_that_is_not_to_be_had_is_told_before_a_customer_asks(timed: tuple[App, Clock]) -> None:
@@ -235,24 +235,24 @@ async def test_a_price_that_is_not_to_be_had_is_told_before_a_customer_asks(time
         policy=Policy(900, 3600, Decimal(0), Decimal(5)),
         chain_time=lambda now: now,
     )
-    troubles = watched(app, clock, payment_methods=payment_methods)
-    found = Issues(app.opened.db, {True: troubles})
+    server = watched(app, clock, payment_methods=payment_methods)
+    found = Issues(app.opened.db, {True: server})
     await found.try_prices()
-    assert await troubles.now() == []
+    assert await server.now() == []
     prices.table.clear()
     await found.try_prices()
-    (concern,) = (await found.found(True)).concerns
-    assert (concern.kind, concern.subject_id) == (IssueKind.PRICE, "ETH")
+    (issue,) = (await found.found(True)).issues
+    assert (issue.kind, issue.subject_id) == (IssueKind.PRICE, "ETH")
 
 
 async def test_a_disk_that_fills_up_is_told_while_there_is_still_room(
     timed: tuple[App, Clock], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app, clock = timed
-    monkeypatch.setattr(troubles_module, "LEAST_FREE_BYTES", 2**62)
-    (concern,) = await watched(app, clock).now()
-    assert (concern.kind, concern.livemode) == (IssueKind.DISK, None)
-    assert core.url("https://pay.example", concern) == "https://pay.example/dashboard/settings"
+    monkeypatch.setattr(server_issues, "LEAST_FREE_BYTES", 2**62)
+    (issue,) = await watched(app, clock).now()
+    assert (issue.kind, issue.livemode) == (IssueKind.DISK, None)
+    assert core.url("https://pay.example", issue) == "https://pay.example/dashboard/settings"
 
 
 async def test_a_database_that_can_not_be_written_is_told(timed: tuple[App, Clock]) -> None:
@@ -260,7 +260,7 @@ async def test_a_database_that_can_not_be_written_is_told(timed: tuple[App, Cloc
     writer = app.opened.db._writer
     await writer.execute("PRAGMA query_only = ON")
     try:
-        (concern,) = await watched(app, clock).now()
+        (issue,) = await watched(app, clock).now()
     finally:
         await writer.execute("PRAGMA query_only = OFF")
-    assert (concern.kind, concern.livemode) == (IssueKind.DATABASE, None)
+    assert (issue.kind, issue.livemode) == (IssueKind.DATABASE, None)

@@ -39,7 +39,7 @@ FROM, TO = "shop@pay.example", ("ada@example.com", "bob@example.com")
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
 
-def concern(number: int = 1, kind: IssueKind = IssueKind.OVERPAID) -> Issue:
+def issue(number: int = 1, kind: IssueKind = IssueKind.OVERPAID) -> Issue:
     return Issue(
         kind=kind,
         cause=f"{kind}:cs_{number}",
@@ -56,17 +56,17 @@ class Needs(Issues):
     """What needs a person, as a test says."""
 
     def __init__(self) -> None:
-        self.concerns: list[Issue] = []
+        self.issues: list[Issue] = []
         self.cut: frozenset[IssueKind] = frozenset()
         self.is_broken = False
 
     async def found(self, _: bool, __: int = 0) -> IssueList:
         if self.is_broken:
             raise OSError("the disk is gone")
-        return IssueList(tuple(self.concerns), self.cut)
+        return IssueList(tuple(self.issues), self.cut)
 
-    async def troubles(self, _: bool) -> list[Issue]:
-        return [concern(9, IssueKind.DATABASE)]
+    async def of_server(self, _: bool) -> list[Issue]:
+        return [issue(9, IssueKind.DATABASE)]
 
     async def try_prices(self) -> None:
         pass
@@ -83,7 +83,7 @@ def mail_channel(box: Mailbox, clock: Clock) -> MailChannel:
     return MailChannel(MailServer("127.0.0.1", box.port, "none", timeout_seconds=2), sender=FROM, to=TO, clock=clock)
 
 
-def alarms(db: Database, needs: Needs, channels: Sequence[Any], clock: Clock) -> Notifier:
+def notifier(db: Database, needs: Needs, channels: Sequence[Any], clock: Clock) -> Notifier:
     return Notifier(
         db, needs, channels, modes=(True,), every=timedelta(minutes=15), shop=SHOP, clock=clock
     )  # fmt: skip
@@ -95,10 +95,10 @@ def alarms(db: Database, needs: Needs, channels: Sequence[Any], clock: Clock) ->
 async def test_a_cause_is_mailed_once_and_once_more_when_it_is_over(db: Database) -> None:
     needs, clock = Needs(), Clock(START)
     with mailbox() as box:
-        loop = alarms(db, needs, [mail_channel(box, clock)], clock)
+        loop = notifier(db, needs, [mail_channel(box, clock)], clock)
         await loop.turn()
         assert box.mails == []
-        needs.concerns = [concern()]
+        needs.issues = [issue()]
         for _ in range(5):
             await loop.turn()
             clock.move(minutes=16)
@@ -111,7 +111,7 @@ async def test_a_cause_is_mailed_once_and_once_more_when_it_is_over(db: Database
         assert "An overpaid session: 0.02 ETH arrived where 0.01 ETH was asked (1)." in text
         assert "Since 2026-11-23 09:00 UTC. https://pay.example/dashboard/payments/cs_1" in text
         assert "Accept it." in text
-        needs.concerns = []
+        needs.issues = []
         for _ in range(5):
             await loop.turn()
             clock.move(minutes=16)
@@ -124,21 +124,21 @@ async def test_a_restart_repeats_nothing_and_opens_no_flood(db: Database) -> Non
     needs, clock = Needs(), Clock(START)
     with mailbox() as box:
         for number in range(1, 8):
-            needs.concerns.append(concern(number))
-            await alarms(db, needs, [mail_channel(box, clock)], clock).turn()
+            needs.issues.append(issue(number))
+            await notifier(db, needs, [mail_channel(box, clock)], clock).turn()
             clock.move(minutes=1)
         assert len(box.mails) == 1
         clock.move(minutes=15)
-        await alarms(db, needs, [mail_channel(box, clock)], clock).turn()
+        await notifier(db, needs, [mail_channel(box, clock)], clock).turn()
         assert [mail["Subject"] for mail in box.mails[1:]] == ["[Ada's books] 6 things need you"]
         assert "(1)" not in box.text()
 
 
 async def test_a_thousand_causes_are_one_mail_of_some_length(db: Database) -> None:
     needs, clock = Needs(), Clock(START)
-    needs.concerns = [concern(number) for number in range(1000)]
+    needs.issues = [issue(number) for number in range(1000)]
     with mailbox() as box:
-        loop = alarms(db, needs, [mail_channel(box, clock)], clock)
+        loop = notifier(db, needs, [mail_channel(box, clock)], clock)
         for _ in range(30):
             await loop.turn()
             clock.move(minutes=1)
@@ -150,7 +150,7 @@ async def test_a_thousand_causes_are_one_mail_of_some_length(db: Database) -> No
 
 async def test_a_mail_server_that_is_down_gets_it_later_and_is_asked_ever_less_often(db: Database) -> None:
     needs, clock = Needs(), Clock(START)
-    needs.concerns = [concern()]
+    needs.issues = [issue()]
     asked = 0
     with mailbox() as box:
         box.refusal = "451 come back later"
@@ -163,7 +163,7 @@ async def test_a_mail_server_that_is_down_gets_it_later_and_is_asked_ever_less_o
             await send(message)
 
         channel.send = counting  # type: ignore[method-assign]
-        loop = alarms(db, needs, [channel], clock)
+        loop = notifier(db, needs, [channel], clock)
         for _ in range(120):
             await loop.turn()
             clock.move(minutes=1)
@@ -177,11 +177,11 @@ async def test_a_mail_server_that_is_down_gets_it_later_and_is_asked_ever_less_o
 
 async def test_one_channel_that_fails_keeps_nothing_from_the_other(db: Database) -> None:
     needs, clock = Needs(), Clock(START)
-    needs.concerns = [concern()]
+    needs.issues = [issue()]
     with mailbox() as box, Receiver(status=500) as receiver:
         async with Sender(timeout_seconds=2, reach=Reach.ANY) as sender:
             hook = WebhookChannel(sender, url=receiver.url, secret=SECRET, clock=clock)
-            loop = alarms(db, needs, [hook, mail_channel(box, clock)], clock)
+            loop = notifier(db, needs, [hook, mail_channel(box, clock)], clock)
             await loop.turn()
             assert (len(box.mails), len(receiver.received)) == (1, 1)
             receiver.status = 200
@@ -194,7 +194,7 @@ async def test_one_channel_that_fails_keeps_nothing_from_the_other(db: Database)
 async def test_an_alert_is_sent_although_the_database_takes_nothing(db: Database) -> None:
     needs, clock = Needs(), Clock(START)
     with mailbox() as box:
-        loop = alarms(db, needs, [mail_channel(box, clock)], clock)
+        loop = notifier(db, needs, [mail_channel(box, clock)], clock)
         await loop.turn()
         needs.is_broken = True
         await db._writer.execute("PRAGMA query_only = ON")
@@ -205,7 +205,7 @@ async def test_an_alert_is_sent_although_the_database_takes_nothing(db: Database
         assert [mail["Subject"] for mail in box.mails] == ["[Ada's books] The database needs you"]
         await db._writer.execute("PRAGMA query_only = OFF")
         await loop.turn()
-        assert [alarm.told for alarm in (await db.read(store.everything)).values()] == [{"mail"}]
+        assert [alert.told for alert in (await db.read(store.everything)).values()] == [{"mail"}]
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
@@ -255,7 +255,7 @@ async def test_a_mail_server_that_hangs_is_given_up() -> None:
 
 async def test_a_webhook_gets_the_same_signed_in_both_ways() -> None:
     clock = Clock(datetime.now(UTC))
-    digest = core.Digest((Alert(concern(), START),), (Alert(concern(2), START, START),))
+    digest = core.Digest((Alert(issue(), START),), (Alert(issue(2), START, START),))
     message = core.message(digest, shop=SHOP.name, public_url=SHOP.public_url, now=clock())
     with Receiver() as receiver:
         async with Sender(timeout_seconds=2, reach=Reach.ANY) as sender:
@@ -295,10 +295,10 @@ async def test_a_webhook_into_a_private_network_is_refused() -> None:
 
 
 def look(
-    known: dict[str, Alert], concerns: Iterable[Issue], minutes: float, cut: Iterable[IssueKind] = ()
+    known: dict[str, Alert], issues: Iterable[Issue], minutes: float, cut: Iterable[IssueKind] = ()
 ) -> dict[str, Alert]:
     now = START + timedelta(minutes=minutes)
-    return core.observe(known, concerns, unknown=frozenset(cut), channels=["mail"], now=now)
+    return core.observe(known, issues, unknown=frozenset(cut), channels=["mail"], now=now)
 
 
 def due(known: dict[str, Alert], minutes: float) -> core.Digest:
@@ -306,35 +306,35 @@ def due(known: dict[str, Alert], minutes: float) -> core.Digest:
 
 
 def test_what_may_pass_by_itself_is_given_time() -> None:
-    known = look({}, [concern(kind=IssueKind.UNDERPAID)], 0)
+    known = look({}, [issue(kind=IssueKind.UNDERPAID)], 0)
     assert not due(known, 14)
     assert due(known, 15).raised
     assert look(known, [], 14) == {}
 
 
 def test_what_comes_and_goes_is_one_alarm() -> None:
-    known = look({}, [concern()], 0)
+    known = look({}, [issue()], 0)
     known = core.mark_told(known, due(known, 0), "mail")
     for minute in range(1, 60):
-        known = look(known, [] if minute % 4 else [concern()], minute)
+        known = look(known, [] if minute % 4 else [issue()], minute)
         assert not due(known, minute)
     known = look(known, [], 60)
     assert due(look(known, [], 65), 65).cleared
 
 
 def test_what_was_not_looked_at_is_not_taken_for_gone() -> None:
-    known = look({}, [concern(1), concern(2)], 0)
+    known = look({}, [issue(1), issue(2)], 0)
     known = core.mark_told(known, due(known, 0), "mail")
-    assert look(known, [concern(2)], 10, cut=[IssueKind.OVERPAID]) == known
+    assert look(known, [issue(2)], 10, cut=[IssueKind.OVERPAID]) == known
 
 
 def test_a_clock_that_was_set_back_keeps_no_alarm_waiting() -> None:
-    known = look({}, [concern(kind=IssueKind.CHAIN)], 24 * 60)
+    known = look({}, [issue(kind=IssueKind.CHAIN)], 24 * 60)
     assert due(known, 0).raised
 
 
 def test_a_channel_that_is_new_is_told_what_stands() -> None:
-    known = look({}, [concern()], 0)
+    known = look({}, [issue()], 0)
     known = core.mark_told(known, due(known, 0), "mail")
     assert core.due(known.values(), "webhook", START).raised
     assert not due(known, 0)
@@ -345,7 +345,7 @@ def test_a_cause_is_never_told_twice_without_an_all_clear_between(steps: list[tu
     known: dict[str, Alert] = {}
     told: list[str] = []
     for minute, (is_there, is_sent) in enumerate(steps):
-        known = look(known, [concern()] if is_there else [], minute * 3)
+        known = look(known, [issue()] if is_there else [], minute * 3)
         digest = due(known, minute * 3)
         if digest and is_sent:
             told += ["raised"] * len(digest.raised) + ["cleared"] * len(digest.cleared)
@@ -369,7 +369,7 @@ async def test_an_underpaid_session_of_a_running_server_is_mailed(tmp_path: Path
         }
         async with open_app(tmp_path, clock=clock, alerts=alerts) as app:
             await settle(app, "overpaid")
-            (loop,) = [each for each in asyncio.all_tasks() if each.get_name() == "Alarms.run"]
+            (loop,) = [each for each in asyncio.all_tasks() if each.get_name() == "Notifier.run"]
             assert not loop.done()
         # Its first look came before there was anything: a restart looks at once.
         async with open_app(tmp_path, clock=clock, alerts=alerts):
