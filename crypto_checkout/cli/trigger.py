@@ -20,7 +20,20 @@ _KEY_NAME = "crypto-checkout trigger"
 _MOST_SECONDS = 60.0
 
 
-@click.command()
+class _TriggerCommand(click.Command):
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help, and below it the types of events, a line for each resource."""
+        super().format_help_text(ctx, formatter)
+        occurrences: dict[str, list[str]] = {}
+        for event_type in event_types():
+            resource, _, occurrence = event_type.partition(".")
+            occurrences.setdefault(f"{resource}.", []).append(occurrence)
+        formatter.write_paragraph()
+        for resource, names in occurrences.items():
+            formatter.write(f"  {resource:<20}{' '.join(names)}\n")
+
+
+@click.command(cls=_TriggerCommand)
 @click.argument("event", metavar="EVENT", type=LazyChoice("event", event_types))
 @click.option("--api-key", envvar="CHECKOUT_API_KEY", show_envvar=True, help="A ck_test_ key; else one for a moment.")
 @click.option("--url", metavar="URL", help="The server, where it isn't the one of the configuration.")
@@ -32,21 +45,14 @@ def trigger(options: Options, *, event: str, api_key: str | None, url: str | Non
     The server makes a session, a link, an endpoint or a customer for it and does with it what leads to the event;
     other events come on the way. Without a key one is made, used and revoked.
 
-    \b
-    session.            created detected paid paid_late underpaid overpaid expired failed reorged late_payment
-    payment_link.       created updated deleted
-    webhook_endpoint.   created updated deleted disabled
-    customer.           created updated
-    api_key.            created revoked
-    """  # noqa: D301 - click's sign for lines that stay as they are
-    from crypto_checkout.cli.trigger_events import STORIES
+    """
     from crypto_checkout.core.webhooks.events import EventType
 
     event_type = EventType(event)
-    if event_type in STORIES:
-        happened = _of_the_server(options, event_type, api_key, url)
-    else:
+    if event_type in {EventType.API_KEY_CREATED, EventType.API_KEY_REVOKED}:
         happened = _of_a_key(options, event_type)
+    else:
+        happened = _of_the_server(options, event_type, api_key, url)
     if as_json:
         print_json(happened)
         return
@@ -54,9 +60,12 @@ def trigger(options: Options, *, event: str, api_key: str | None, url: str | Non
 
 
 def _of_the_server(options: Options, event_type: "EventType", api_key: str | None, url: str | None) -> dict[str, str]:
-    from crypto_checkout.cli.trigger_events import STORIES, NotYet, happened
+    from crypto_checkout.cli.trigger_events import NotYet, happened, story_of
     from crypto_checkout.client import CheckoutClient, CheckoutClientError
 
+    story = story_of(event_type)
+    if story is None:
+        fail(f"{event_type} can't be triggered: no call of the API and no scenario of test mode leads to it.")
     url = url or known_url(load_config(options))
     if api_key is not None and not api_key.startswith("ck_test_"):
         fail("That is no test key: trigger works in test mode only, with a key that begins with ck_test_.")
@@ -64,7 +73,7 @@ def _of_the_server(options: Options, event_type: "EventType", api_key: str | Non
     with _key(options, api_key) as key:
         try:
             with CheckoutClient(url, key, timeout_seconds=_MOST_SECONDS) as client:
-                resource_id = STORIES[event_type](client)
+                resource_id = story(client)
                 event_id = happened(client, event_type, resource_id)
         except NotYet as error:
             fail(f"This server can't make {event_type} happen yet: {error}.")

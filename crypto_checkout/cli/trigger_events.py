@@ -9,8 +9,10 @@ from decimal import Decimal
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from crypto_checkout.cli.demo.scenarios import ENDS
+from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.core.webhooks.events import EventType
 
 if TYPE_CHECKING:
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
 
 Story = Callable[["CheckoutClient"], str]
 """Makes an event happen and returns the id of what it happened to. Raises the client's errors and NotYet."""
-
-Scenario = Literal["late", "after_grace", "reorged", "reorged_after_paid"]
 
 _PRICE = Decimal("10.00")
 _NAME = "Made by crypto-checkout trigger"
@@ -47,25 +47,17 @@ def _detect(client: "CheckoutClient") -> str:
     return client.test_helpers.pay(_create_session(client))["id"]
 
 
-def _pay(client: "CheckoutClient", times: Decimal) -> str:
-    """Pay a session so many times its amount, and have that confirmed."""
-    session = _new_session(client)
-    client.test_helpers.pay(session["id"], amount=f"{Decimal(session['amount']['value']) * times:f}")
-    client.test_helpers.mine(blocks=session["requiredConfirmations"])
-    return session["id"]
-
-
 def _expire(client: "CheckoutClient") -> str:
     return client.checkout_sessions.expire(_create_session(client))["id"]
 
 
 def _play(client: "CheckoutClient", scenario: Scenario) -> str:
-    """Have the server drive a session through a scenario, where it knows how to."""
+    """Have the server drive a session through a scenario."""
     from crypto_checkout.client import InvalidRequest
 
     session = _new_session(client)
     try:
-        client.test_helpers.pay(session["id"], scenario=scenario)
+        client.test_helpers.pay(session["id"], scenario=scenario.value)
     except InvalidRequest as error:
         client.checkout_sessions.expire(session["id"])
         raise NotYet(f'it knows no scenario "{scenario}"') from error
@@ -160,17 +152,10 @@ def _update_customer(client: "CheckoutClient") -> str:
 
 # --- all of them -----------------------------------------------------------------------------------------------------
 
-STORIES: Mapping[EventType, Story] = {
+_STORIES: Mapping[EventType, Story] = {
     EventType.SESSION_CREATED: _create_session,
     EventType.SESSION_DETECTED: _detect,
-    EventType.SESSION_PAID: partial(_pay, times=Decimal(1)),
-    EventType.SESSION_PAID_LATE: partial(_play, scenario="late"),
-    EventType.SESSION_UNDERPAID: partial(_pay, times=Decimal("0.5")),
-    EventType.SESSION_OVERPAID: partial(_pay, times=Decimal(2)),
     EventType.SESSION_EXPIRED: _expire,
-    EventType.SESSION_FAILED: partial(_play, scenario="reorged_after_paid"),
-    EventType.SESSION_REORGED: partial(_play, scenario="reorged"),
-    EventType.SESSION_LATE_PAYMENT: partial(_play, scenario="after_grace"),
     EventType.LINK_CREATED: _create_link,
     EventType.LINK_UPDATED: _update_link,
     EventType.LINK_DELETED: _delete_link,
@@ -181,7 +166,19 @@ STORIES: Mapping[EventType, Story] = {
     EventType.CUSTOMER_CREATED: _create_customer,
     EventType.CUSTOMER_UPDATED: _update_customer,
 }
-"""All but those of API keys, which no API makes."""
+
+
+def story_of(event_type: EventType) -> Story | None:
+    """Return the calls that make an event happen; None for one that no call of the API brings about.
+
+    A session's event without calls of its own is brought about by the first of the scenarios that has it.
+    """
+    story = _STORIES.get(event_type)
+    if story is not None or event_type.resource != "session":
+        return story
+    scenarios = (scenario for scenario, (_, events) in ENDS.items() if event_type.occurrence in events.split())
+    scenario = next(scenarios, None)
+    return None if scenario is None else partial(_play, scenario=scenario)
 
 
 def happened(client: "CheckoutClient", event_type: EventType, resource_id: str) -> str:

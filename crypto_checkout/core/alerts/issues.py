@@ -5,15 +5,17 @@ The words hold no secrets and nothing that a payer wrote: they are sent by e-mai
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urlsplit
 
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.checkout.session import Session, Status
+from crypto_checkout.core.checkout.session import STATUSES, Session, Status
 from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.core.money import format_units
+from crypto_checkout.core.rows import one_row_each
 from crypto_checkout.core.webhooks.endpoint import Endpoint
 
 _NATIVE_DECIMALS = 18
@@ -61,11 +63,16 @@ class Issue:
     path: str
 
 
-_ADVICE = {
-    Status.UNDERPAID: "Accept it, close it, or ask the payer for the rest.",
-    Status.OVERPAID: "Accept it, and send back from your wallet what is too much.",
-    Status.FAILED: "Hold the goods back. If the payment comes again, the session becomes paid by itself.",
-}
+STATUS_KINDS: Mapping[Status, IssueKind] = one_row_each(
+    "core.alerts.issues.STATUS_KINDS",
+    [status for status, info in STATUSES.items() if info.advice is not None],
+    {
+        Status.UNDERPAID: IssueKind.UNDERPAID,
+        Status.OVERPAID: IssueKind.OVERPAID,
+        Status.FAILED: IssueKind.FAILED,
+    },
+)
+"""The kind of issue that a session is in each status that comes with advice."""
 
 
 _SERVER_ADVICE = {
@@ -95,14 +102,14 @@ def of_session(session: Session, received_units: int) -> Issue:
         if session.status is Status.FAILED
         else f"{got} arrived where {asked} ({price}) was asked."
     )
-    kind = IssueKind(session.status.value)
+    kind = STATUS_KINDS[session.status]
     return Issue(
         kind=kind,
         cause=f"{kind}:{session.id}",
         subject_id=session.id,
         livemode=session.livemode,
         words=words,
-        advice=_ADVICE[session.status],
+        advice=STATUSES[session.status].advice or "",
         since=session.updated_at,
         path=f"/payments/{session.id}",
     )

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset, Choice
 from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.money import Fiat, minor_units
+from crypto_checkout.core.rows import one_row_each
 
 
 class Status(StrEnum):
@@ -27,25 +29,132 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-_FUNDED = frozenset({Status.DETECTED, Status.UNDERPAID, Status.OVERPAID, Status.PAID, Status.PAID_LATE})
+class SessionStage(StrEnum):
+    """The stages of a session, as its payer sees them: each holds one or more statuses."""
 
-TRANSITIONS: Mapping[Status, frozenset[Status]] = {
-    Status.PENDING: _FUNDED | {Status.EXPIRED},
-    # A reorg can take back what was only detected: then it waits again, or has expired meanwhile, or, where it was
-    # settled before, it has failed.
-    Status.DETECTED: (_FUNDED - {Status.DETECTED}) | {Status.PENDING, Status.EXPIRED, Status.FAILED},
-    Status.UNDERPAID: (_FUNDED - {Status.UNDERPAID}) | {Status.PENDING, Status.EXPIRED},
-    # What was settled is never merely waiting again: without its money it has failed.
-    Status.PAID: frozenset({Status.OVERPAID, Status.PAID_LATE, Status.FAILED}),
-    Status.PAID_LATE: frozenset({Status.OVERPAID, Status.PAID, Status.FAILED}),
-    Status.OVERPAID: frozenset({Status.PAID, Status.PAID_LATE, Status.FAILED}),
-    # An expired session takes payments in grace, and payments that a reorg moved to an earlier time.
-    Status.EXPIRED: _FUNDED,
-    Status.FAILED: frozenset({Status.DETECTED, Status.PAID, Status.PAID_LATE, Status.OVERPAID}),
-}
-"""From each status, the ones it may move to."""
+    OPEN = "open"
+    CONFIRMING = "confirming"
+    SETTLED = "settled"
+    EXPIRED = "expired"
+    FAILED = "failed"
 
-SETTLED = frozenset({Status.PAID, Status.PAID_LATE, Status.OVERPAID})
+
+@dataclass(frozen=True, slots=True)
+class StatusInfo:
+    """A status: its rules, and its words.
+
+    `title` and `meaning` are the dashboard's, `tone` the kind of its badge there. `stage` decides which page the payer
+    sees, and `remark` is the key in `http/checkout/languages` of a sentence to add to it.
+
+    `may_become` has the statuses that may follow, `event` the type of the event that announces this one. The merchant
+    may close a session where it `can_close`, and take what has arrived as the whole payment where it `can_accept`.
+    `advice` says what the merchant should do; a status with advice is an issue (and needs a kind of issue of its name).
+    """
+
+    title: str
+    meaning: str
+    stage: SessionStage
+    may_become: frozenset[Status]
+    event: str | None = None
+    tone: Literal["", "good", "warn", "bad"] = ""
+    remark: str | None = None
+    can_close: bool = False
+    can_accept: bool = False
+    advice: str | None = None
+
+
+FUNDED = frozenset({Status.DETECTED, Status.UNDERPAID, Status.OVERPAID, Status.PAID, Status.PAID_LATE})
+"""Statuses in which at least some of the price has arrived."""
+
+STATUSES: Mapping[Status, StatusInfo] = one_row_each(
+    "core.checkout.session.STATUSES",
+    Status,
+    {
+        Status.PENDING: StatusInfo(
+            title="Waiting",
+            meaning="Nothing that counts has arrived yet.",
+            stage=SessionStage.OPEN,
+            may_become=FUNDED | {Status.EXPIRED},
+            can_close=True,
+        ),
+        Status.DETECTED: StatusInfo(
+            title="Confirming",
+            meaning="The money was seen, and is not yet deep enough in the chain.",
+            stage=SessionStage.CONFIRMING,
+            # A reorg can take back a payment that was only detected: then the session waits again, or has expired
+            # meanwhile, or, where it was settled before, it has failed.
+            may_become=(FUNDED - {Status.DETECTED}) | {Status.PENDING, Status.EXPIRED, Status.FAILED},
+            event="session.detected",
+        ),
+        Status.UNDERPAID: StatusInfo(
+            title="Underpaid",
+            meaning="Some money has arrived, less than the price.",
+            stage=SessionStage.OPEN,
+            may_become=(FUNDED - {Status.UNDERPAID}) | {Status.PENDING, Status.EXPIRED},
+            event="session.underpaid",
+            tone="warn",
+            can_close=True,
+            can_accept=True,
+            advice="Accept it, close it, or ask the payer for the rest.",
+        ),
+        # A settled session never merely waits again: without its money it has failed.
+        Status.OVERPAID: StatusInfo(
+            title="Overpaid",
+            meaning="More money has arrived than the price.",
+            stage=SessionStage.SETTLED,
+            may_become=frozenset({Status.PAID, Status.PAID_LATE, Status.FAILED}),
+            event="session.overpaid",
+            tone="warn",
+            remark="overpaid_note",
+            can_accept=True,
+            advice="Accept it, and send back from your wallet what is too much.",
+        ),
+        Status.PAID: StatusInfo(
+            title="Paid",
+            meaning="The whole price has arrived, and is safe.",
+            stage=SessionStage.SETTLED,
+            may_become=frozenset({Status.OVERPAID, Status.PAID_LATE, Status.FAILED}),
+            event="session.paid",
+            tone="good",
+        ),
+        Status.PAID_LATE: StatusInfo(
+            title="Paid late",
+            meaning="The whole price has arrived, some of it in the time of grace.",
+            stage=SessionStage.SETTLED,
+            may_become=frozenset({Status.OVERPAID, Status.PAID, Status.FAILED}),
+            event="session.paid_late",
+            tone="good",
+            remark="late_note",
+            can_accept=True,
+        ),
+        # An expired session takes payments in grace, and payments that a reorg moved to an earlier time.
+        Status.EXPIRED: StatusInfo(
+            title="Expired",
+            meaning="The time to pay is over, and the price has not arrived.",
+            stage=SessionStage.EXPIRED,
+            may_become=FUNDED,
+            event="session.expired",
+            can_accept=True,
+        ),
+        Status.FAILED: StatusInfo(
+            title="Taken back",
+            meaning="It was paid, and then the chain took the money back.",
+            stage=SessionStage.FAILED,
+            may_become=frozenset({Status.DETECTED, Status.PAID, Status.PAID_LATE, Status.OVERPAID}),
+            event="session.failed",
+            tone="bad",
+            can_accept=True,
+            advice="Hold the goods back. If the payment comes again, the session becomes paid by itself.",
+        ),
+    },
+)
+"""Every status with its rules and words.
+
+`checkout_sessions.status` in the database has a CHECK with the same names. Leave it out when that table is next
+rebuilt: until then a new status needs a migration besides its row here.
+"""
+
+SETTLED = frozenset(status for status, info in STATUSES.items() if info.stage is SessionStage.SETTLED)
 """Statuses in which the whole price has arrived and is deep enough."""
 
 PAYMENT_REORGED = "payment_reorged"

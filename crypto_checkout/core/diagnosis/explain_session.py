@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from crypto_checkout.core.address import checksum
-from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED, SETTLED, Session, Status
+from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED, FUNDED, SETTLED, STATUSES, Session, Status
 from crypto_checkout.core.checkout.session import PAYMENT_REORGED as REORGED
 from crypto_checkout.core.diagnosis.explanation import (
     ChainContext,
@@ -27,8 +27,6 @@ from crypto_checkout.core.diagnosis.explanation import (
 from crypto_checkout.core.ledger.assess import Tip, assess, counts
 from crypto_checkout.core.money import format_units
 from crypto_checkout.core.public.render import decimal_text
-
-_CAN_ACCEPT = (Status.UNDERPAID, Status.OVERPAID, Status.EXPIRED, Status.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +147,8 @@ def _late(session: Session, recorded: RecordedPayment, coins: str) -> Finding:
     else:
         sentence = f"Did not count: {coins} arrived {by} after the grace period ended."
         reason = Reason.TOO_LATE
-    if session.status not in _CAN_ACCEPT:
+    # A session that is paid late has its whole price already.
+    if session.status is Status.PAID_LATE or not STATUSES[session.status].can_accept:
         return Finding(PaymentOutcome.NOT_COUNTED, reason, sentence)
     return Finding(PaymentOutcome.NOT_COUNTED, reason, sentence, "You can accept it", _accept(session))
 
@@ -163,7 +162,7 @@ def _accept(session: Session) -> str:
 
 def _verdict(session: Session, findings: Sequence[tuple[RecordedPayment, Finding]], known: ChainContext) -> Finding:
     """Say what came of a session; where nothing counts, the newest payment that did not is the reason."""
-    if session.status in {Status.PENDING, Status.EXPIRED, Status.FAILED}:
+    if session.status not in FUNDED:
         failed = [each for _, each in findings if each.outcome is PaymentOutcome.NOT_COUNTED]
         waiting = [each for _, each in findings if each.outcome is PaymentOutcome.WAITING]
         if session.status is Status.FAILED:

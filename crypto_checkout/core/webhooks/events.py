@@ -1,15 +1,21 @@
-"""Events: their types, their record, and which event a change of status is."""
+"""Events: their types, with the one table of what is known about each, and their record.
+
+To add a type, give it a member in `EventType` and a row in `EVENTS`; the API, its documentation, the dashboard and the
+command line read both. A type `refund.created` about a new kind of resource also needs that resource's shape in
+`http.api.webhook_docs`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from crypto_checkout.core.checkout.session import Status
+from crypto_checkout.core.checkout.session import STATUSES, Status
+from crypto_checkout.core.rows import one_row_each
 
 
 class EventType(StrEnum):
-    """Every type of event, as `GET /api/v1/events` and webhooks name it."""
+    """The types of events, as `GET /api/v1/events` and webhooks name them: a resource, a dot, and the occurrence."""
 
     SESSION_CREATED = "session.created"
     SESSION_DETECTED = "session.detected"
@@ -33,6 +39,71 @@ class EventType(StrEnum):
     API_KEY_CREATED = "api_key.created"
     API_KEY_REVOKED = "api_key.revoked"
 
+    @property
+    def resource(self) -> str:
+        """The kind of resource that the event carries as its `data`."""
+        return self.partition(".")[0]
+
+    @property
+    def occurrence(self) -> str:
+        """The part after the resource."""
+        return self.partition(".")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class EventInfo:
+    """The words of a type of event: its `title` in the dashboard, its `description` in the documentation of the API."""
+
+    title: str
+    description: str
+
+
+EVENTS: Mapping[EventType, EventInfo] = one_row_each(
+    "core.webhooks.events.EVENTS",
+    EventType,
+    {
+        EventType.SESSION_CREATED: EventInfo("Session made", "A session was made."),
+        EventType.SESSION_DETECTED: EventInfo(
+            "Payment seen", "The whole amount is in blocks that aren't deep enough yet. Don't ship on it."
+        ),
+        EventType.SESSION_PAID: EventInfo(
+            "Paid", "The whole amount has arrived, confirmed and on time. Ship on this one."
+        ),
+        EventType.SESSION_PAID_LATE: EventInfo(
+            "Paid late", "The whole amount has arrived, some of it after the price had expired."
+        ),
+        EventType.SESSION_UNDERPAID: EventInfo(
+            "Underpaid", "Less than the amount has arrived and is confirmed. More may still come."
+        ),
+        EventType.SESSION_OVERPAID: EventInfo(
+            "Overpaid", "More than the amount has arrived. Accept it, or pay the difference back."
+        ),
+        EventType.SESSION_EXPIRED: EventInfo("Session expired", "The time to pay is over."),
+        EventType.SESSION_FAILED: EventInfo(
+            "Payment taken back for good", "The chain took back a payment that had counted as paid."
+        ),
+        EventType.SESSION_REORGED: EventInfo(
+            "Chain reorganised", "The chain dropped a block with a payment; the session was judged again."
+        ),
+        EventType.SESSION_LATE_PAYMENT: EventInfo(
+            "Money came too late", "Money came when it was too late to count. It is yours to accept or pay back."
+        ),
+        EventType.LINK_CREATED: EventInfo("Link made", "A payment link was made."),
+        EventType.LINK_UPDATED: EventInfo("Link changed", "A payment link was changed."),
+        EventType.LINK_DELETED: EventInfo("Link deleted", "A payment link was deleted."),
+        EventType.ENDPOINT_CREATED: EventInfo("Webhook made", "A webhook endpoint was made."),
+        EventType.ENDPOINT_UPDATED: EventInfo(
+            "Webhook changed", "A webhook endpoint was changed, or its secret was rotated."
+        ),
+        EventType.ENDPOINT_DELETED: EventInfo("Webhook deleted", "A webhook endpoint was deleted."),
+        EventType.ENDPOINT_DISABLED: EventInfo("Webhook switched off", "The server gave a webhook endpoint up."),
+        EventType.CUSTOMER_CREATED: EventInfo("Customer made", "A customer was made, by you or by paying."),
+        EventType.CUSTOMER_UPDATED: EventInfo("Customer changed", "A customer was changed."),
+        EventType.API_KEY_CREATED: EventInfo("API key made", "An API key was made."),
+        EventType.API_KEY_REVOKED: EventInfo("API key revoked", "An API key was taken out of use."),
+    },
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -45,8 +116,17 @@ class Event:
     data: Mapping[str, object] = field(hash=False)
 
 
+def _announcements() -> Mapping[Status, EventType]:
+    announced = {status: info.event for status, info in STATUSES.items() if info.event is not None}
+    unknown = sorted(set(announced.values()) - set(EventType))
+    if unknown:
+        raise ValueError(f"core.checkout.session.STATUSES names {', '.join(unknown)}, which isn't an EventType.")
+    return {status: EventType(event) for status, event in announced.items()}
+
+
+_ANNOUNCEMENTS = _announcements()
+
+
 def of_status(status: Status) -> EventType | None:
-    """Return the event that tells of a session's arrival in a status; None for `pending`, where all begins."""
-    if status is Status.PENDING:
-        return None
-    return EventType(f"session.{status}")
+    """Return the event that announces a session's arrival in a status; None for `pending`, the first."""
+    return _ANNOUNCEMENTS.get(status)

@@ -1,7 +1,6 @@
 """The webhooks of the OpenAPI document: what is sent for each type of event."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from crypto_checkout.core.public import examples
@@ -13,44 +12,21 @@ from crypto_checkout.core.public.types import (
     LinkResource,
     SessionResource,
 )
-from crypto_checkout.core.webhooks.events import EventType
+from crypto_checkout.core.rows import one_row_each
+from crypto_checkout.core.webhooks.events import EVENTS, EventType
 from crypto_checkout.http.api.components import Json, Schemas
 from crypto_checkout.http.api.operations import Example
 
-DESCRIPTIONS: Mapping[EventType, str] = MappingProxyType(
-    {
-        EventType.SESSION_CREATED: "A session was made.",
-        EventType.SESSION_DETECTED: "The whole amount is in blocks that aren't deep enough yet. Don't ship on it.",
-        EventType.SESSION_PAID: "The whole amount has arrived, confirmed and on time. Ship on this one.",
-        EventType.SESSION_PAID_LATE: "The whole amount has arrived, some of it after the price had expired.",
-        EventType.SESSION_UNDERPAID: "Less than the amount has arrived and is confirmed. More may still come.",
-        EventType.SESSION_OVERPAID: "More than the amount has arrived. Accept it, or pay the difference back.",
-        EventType.SESSION_EXPIRED: "The time to pay is over.",
-        EventType.SESSION_FAILED: "The chain took back a payment that had counted as paid.",
-        EventType.SESSION_REORGED: "The chain dropped a block with a payment; the session was judged again.",
-        EventType.SESSION_LATE_PAYMENT: "Money came when it was too late to count. It is yours to accept or pay back.",
-        EventType.LINK_CREATED: "A payment link was made.",
-        EventType.LINK_UPDATED: "A payment link was changed.",
-        EventType.LINK_DELETED: "A payment link was deleted.",
-        EventType.ENDPOINT_CREATED: "A webhook endpoint was made.",
-        EventType.ENDPOINT_UPDATED: "A webhook endpoint was changed, or its secret was rotated.",
-        EventType.ENDPOINT_DELETED: "A webhook endpoint was deleted.",
-        EventType.ENDPOINT_DISABLED: "The server gave a webhook endpoint up.",
-        EventType.CUSTOMER_CREATED: "A customer was made, by you or by paying.",
-        EventType.CUSTOMER_UPDATED: "A customer was changed.",
-        EventType.API_KEY_CREATED: "An API key was made.",
-        EventType.API_KEY_REVOKED: "An API key was taken out of use.",
-    }
-)
-
-_DATA: Mapping[str, tuple[str, Any, Example]] = MappingProxyType(
+_DATA: Mapping[str, tuple[str, Any, Example]] = one_row_each(
+    "http.api.webhook_docs._DATA",
+    {event_type.resource: None for event_type in EventType},
     {
         "session": ("SessionEvent", SessionResource, examples.shown_paid_session),
         "payment_link": ("LinkEvent", LinkResource, examples.shown_link),
         "webhook_endpoint": ("EndpointEvent", EndpointResource, examples.shown_endpoint),
         "customer": ("CustomerEvent", CustomerResource, examples.shown_customer),
         "api_key": ("ApiKeyEvent", ApiKeyResource, examples.shown_key),
-    }
+    },
 )
 
 SHAPES = (EventResource, *(shape for _, shape, _ in _DATA.values()))
@@ -76,7 +52,7 @@ def events(shapes: Schemas) -> Json:
                 {
                     "type": "object",
                     "properties": {
-                        "type": {"type": "string", "enum": [each for each in EventType if _kind(each) == kind]},
+                        "type": {"type": "string", "enum": [each for each in EventType if each.resource == kind]},
                         "data": shapes.ref(shape),
                     },
                 },
@@ -92,12 +68,12 @@ def webhooks(public_url: str) -> Json:
 
 
 def _hook(event_type: EventType, public_url: str) -> Json:
-    name, _, example = _DATA[_kind(event_type)]
+    name, _, example = _DATA[event_type.resource]
     event = {**examples.shown_event(public_url), "type": event_type.value, "data": example(public_url)}
     return {
         "operationId": f"on_{event_type.replace('.', '_')}",
         "summary": event_type.value,
-        "description": DESCRIPTIONS[event_type],
+        "description": EVENTS[event_type].description,
         "tags": ["webhooks"],
         "security": [],
         "parameters": [
@@ -116,7 +92,3 @@ def _hook(event_type: EventType, public_url: str) -> Json:
             "default": {"description": "It is tried again, after 1 min, 10 min, 1 h, 6 h and 24 h."},
         },
     }
-
-
-def _kind(event_type: EventType) -> str:
-    return event_type.partition(".")[0]

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.checkout.payment_uri import TransactionRequest, call
-from crypto_checkout.core.checkout.session import SETTLED, Status
+from crypto_checkout.core.checkout.session import SETTLED, STATUSES, SessionStage, Status
 from crypto_checkout.core.public.types import AmountResource, FiatResource, SessionResource
 
 SESSION_ID_PLACEHOLDER = "{CHECKOUT_SESSION_ID}"
@@ -105,7 +105,7 @@ class View:
     session_id: str
     livemode: bool
     phase: Phase
-    status: Status
+    remark: str | None
     fiat: FiatResource
     price: AmountResource
     asked: AmountResource
@@ -229,7 +229,7 @@ def view(
         session_id=session["id"],
         livemode=session["livemode"],
         phase=phase,
-        status=Status(session["status"]),
+        remark=STATUSES[Status(session["status"])].remark,
         fiat=session["fiat"],
         price=session["amount"],
         asked=session["amountRemaining"] if phase is Phase.PARTIAL else session["amount"],
@@ -292,20 +292,20 @@ def address_groups(address: str) -> tuple[str, ...]:
 
 
 def _phase(session: SessionResource, now: datetime, *, taken_back: bool) -> Phase:
-    status = Status(session["status"])
-    match status:
-        case Status.PENDING | Status.UNDERPAID:
+    stage = STATUSES[Status(session["status"])].stage
+    match stage:
+        case SessionStage.OPEN:
             return _open_phase(session, now, taken_back=taken_back)
-        case Status.DETECTED:
+        case SessionStage.CONFIRMING:
             return Phase.CONFIRMING
-        case Status.PAID | Status.PAID_LATE | Status.OVERPAID:
+        case SessionStage.SETTLED:
             return Phase.SETTLED
-        case Status.EXPIRED:
+        case SessionStage.EXPIRED:
             return Phase.EXPIRED
-        case Status.FAILED:
+        case SessionStage.FAILED:
             return Phase.FAILED
         case _:
-            assert_never(status)
+            assert_never(stage)
 
 
 def _open_phase(session: SessionResource, now: datetime, *, taken_back: bool) -> Phase:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from crypto_checkout.core.alerts import issues
 from crypto_checkout.core.alerts.issues import DISMISSIBLE, Issue, IssueKind
-from crypto_checkout.core.checkout.session import Session, Status
+from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.errors import InvalidBody
 from crypto_checkout.core.ledger.assess import counts
 from crypto_checkout.services.alerts.server_issues import ServerIssues
@@ -20,8 +20,6 @@ from crypto_checkout.store.webhooks import endpoints
 
 MOST = 400
 """How many of a kind are gathered at most, the newest."""
-
-_STATUSES = (Status.UNDERPAID, Status.OVERPAID, Status.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ class Issues:
 
     def _recorded(self, unit: ReadUnit, livemode: bool, most: int) -> Iterator[Sequence[Issue]]:
         """Yield what the tables know of each kind, one more than is wanted where there is more."""
-        for status in _STATUSES:
+        for status in issues.STATUS_KINDS:
             yield _sessions(unit, store.in_status(unit, livemode, status, most + 1))
         yield [
             issues.of_late_payment(each.session, each.seq, each.transfer)

@@ -4,10 +4,10 @@ The chain keeps the last word: a closed session is still paid by money that was 
 the chain takes its money back (`core.ledger.assess`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED, Session, Status
+from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED, STATUSES, Session, Status
 from crypto_checkout.core.errors import ResourceNotFound, SessionNotOpen
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.webhooks.events import EventType
@@ -18,9 +18,6 @@ from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors, payments
-
-_CAN_CLOSE = (Status.PENDING, Status.UNDERPAID)
-_CAN_ACCEPT = (Status.UNDERPAID, Status.OVERPAID, Status.PAID_LATE, Status.EXPIRED, Status.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,8 @@ class AllowedDecisions:
 def decisions(unit: ReadUnit, session: Session) -> AllowedDecisions:
     """Return what `Decisions` would do for a session now."""
     units = _confirmed(unit, session)
-    return AllowedDecisions(session.status in _CAN_CLOSE, session.status in _CAN_ACCEPT and units > 0, units)
+    info = STATUSES[session.status]
+    return AllowedDecisions(info.can_close, info.can_accept and units > 0, units)
 
 
 class Decisions:
@@ -54,7 +52,7 @@ class Decisions:
 
         def close(unit: WriteUnit) -> SessionResource:
             session = _found(unit, session_id, livemode)
-            _check(session, _CAN_CLOSE, "closed")
+            _check(session, [status for status, info in STATUSES.items() if info.can_close], "closed")
             now = self._payment_methods.chain_time(livemode, unit.now)
             terms = replace(
                 session.terms,
@@ -81,7 +79,7 @@ class Decisions:
 
         def settle(unit: WriteUnit) -> SessionResource:
             session = _found(unit, session_id, livemode)
-            _check(session, _CAN_ACCEPT, "accepted")
+            _check(session, [status for status, info in STATUSES.items() if info.can_accept], "accepted")
             units = _confirmed(unit, session)
             if not units:
                 raise SessionNotOpen(
@@ -115,7 +113,7 @@ def _found(unit: ReadUnit, session_id: str, livemode: bool) -> Session:
     return session
 
 
-def _check(session: Session, allowed: tuple[Status, ...], done: str) -> None:
+def _check(session: Session, allowed: Sequence[Status], done: str) -> None:
     if session.status not in allowed:
         names = ", ".join(allowed)
         raise SessionNotOpen(f"Session {session.id} is {session.status}: only {names} can be {done}.")

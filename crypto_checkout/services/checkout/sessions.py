@@ -15,7 +15,7 @@ from crypto_checkout.core import ids
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Choice
 from crypto_checkout.core.checkout.link import Link
-from crypto_checkout.core.checkout.session import Session, Status
+from crypto_checkout.core.checkout.session import STATUSES, Session, SessionStage, Status
 from crypto_checkout.core.errors import LinkInactive, ResourceNotFound, UnsupportedAsset, WalletNotConfigured
 from crypto_checkout.core.ledger.assess import Tip
 from crypto_checkout.core.money import Fiat
@@ -32,7 +32,7 @@ from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors, payments
 from crypto_checkout.store.reporting import search
 
-_ONGOING = frozenset({Status.PENDING, Status.DETECTED, Status.UNDERPAID})
+_ONGOING = frozenset({SessionStage.OPEN, SessionStage.CONFIRMING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class Sessions:
             if session is None or session.link_id != link.id or session.created_at < link.updated_at:
                 return None
             is_over = self._payment_methods.chain_time(link.livemode, unit.now) >= session.terms.expires_at
-            return None if is_over or session.status not in _ONGOING else self.describe(unit, session)
+            return None if is_over or STATUSES[session.status].stage not in _ONGOING else self.describe(unit, session)
 
         return await self._db.read(read)
 

@@ -6,7 +6,7 @@ The verdict itself is `core.ledger.assess`; here it becomes rows and events. Jud
 from collections.abc import Iterable
 from dataclasses import replace
 
-from crypto_checkout.core.checkout.session import SETTLED, TRANSITIONS, Session
+from crypto_checkout.core.checkout.session import SETTLED, STATUSES, Session
 from crypto_checkout.core.ledger.assess import Tip, assess
 from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.core.public import render
@@ -67,7 +67,7 @@ class Judge:
         if verdict.status is session.status:
             store.store_verdict(unit, session, verdict)
             return
-        assert verdict.status in TRANSITIONS[session.status], f"{session.status} can't become {verdict.status}"
+        assert verdict.status in STATUSES[session.status].may_become, f"{session.status} can't become {verdict.status}"
         is_first_settled = verdict.status in SETTLED and session.paid_at is None
         session = replace(
             session,

@@ -11,6 +11,7 @@ from babel import Locale
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crypto_checkout.core.checkout.session import STATUSES
 from crypto_checkout.http.checkout import translations
 from crypto_checkout.http.checkout.translations import FOLDER, LANGUAGES
 
@@ -102,10 +103,11 @@ def test_every_message_is_used_and_every_used_one_exists() -> None:
     sources = [*TEMPLATES.glob("*.html"), *Path(translations.__file__).parent.glob("*.py")]
     text = "\n".join(path.read_text("utf-8") for path in sources)
     composed = {"copy_", "qr_", "test_"}
-    named = set(re.findall(r'["\']([a-z_]+)["\']', text))
+    remarks = {info.remark for info in STATUSES.values() if info.remark is not None}
+    named = set(re.findall(r'["\']([a-z_]+)["\']', text)) | remarks
     unused = {key for key in ENGLISH if key not in named and not any(key.startswith(part) for part in composed)}
     assert unused == set()
-    asked = set(re.findall(r"""\bt(?:\.text|\.pattern)?\(["']([a-z_]+)["']""", text))
+    asked = remarks | set(re.findall(r"""\bt(?:\.text|\.pattern)?\(["']([a-z_]+)["']""", text))
     assert {key for key in asked if key not in ENGLISH and key not in composed} == set()
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED, SETTLED, Status
+from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED, SETTLED, STATUSES, Status
 from crypto_checkout.core.public.types import DeliveryResource, PaymentResource, SessionResource
 from crypto_checkout.core.webhooks.delivery import DeliveryStatus
-from crypto_checkout.core.webhooks.events import EventType
+from crypto_checkout.core.webhooks.events import EVENTS, EventType
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,44 +18,9 @@ class Label:
     meaning: str = ""
 
 
-STATUSES: Mapping[Status, Label] = {
-    Status.PENDING: Label("Waiting", "", "Nothing that counts has arrived yet."),
-    Status.DETECTED: Label("Confirming", "", "The money was seen, and is not yet deep enough in the chain."),
-    Status.UNDERPAID: Label("Underpaid", "warn", "Some money has arrived, less than the price."),
-    Status.OVERPAID: Label("Overpaid", "warn", "More money has arrived than the price."),
-    Status.PAID: Label("Paid", "good", "The whole price has arrived, and is safe."),
-    Status.PAID_LATE: Label("Paid late", "good", "The whole price has arrived, some of it in the time of grace."),
-    Status.EXPIRED: Label("Expired", "", "The time to pay is over, and the price has not arrived."),
-    Status.FAILED: Label("Taken back", "bad", "It was paid, and then the chain took the money back."),
-}
-
 _REASONS: Mapping[str, Label] = {
     ACCEPTED: Label("Accepted", "good", "You took what had arrived as the whole payment."),
     CLOSED: Label("Closed", "", "You closed it before it was paid."),
-}
-
-EVENTS: Mapping[EventType, str] = {
-    EventType.SESSION_CREATED: "Session made",
-    EventType.SESSION_DETECTED: "Payment seen",
-    EventType.SESSION_PAID: "Paid",
-    EventType.SESSION_PAID_LATE: "Paid late",
-    EventType.SESSION_UNDERPAID: "Underpaid",
-    EventType.SESSION_OVERPAID: "Overpaid",
-    EventType.SESSION_EXPIRED: "Session expired",
-    EventType.SESSION_FAILED: "Payment taken back for good",
-    EventType.SESSION_REORGED: "Chain reorganised",
-    EventType.SESSION_LATE_PAYMENT: "Money came too late",
-    EventType.LINK_CREATED: "Link made",
-    EventType.LINK_UPDATED: "Link changed",
-    EventType.LINK_DELETED: "Link deleted",
-    EventType.ENDPOINT_CREATED: "Webhook made",
-    EventType.ENDPOINT_UPDATED: "Webhook changed",
-    EventType.ENDPOINT_DELETED: "Webhook deleted",
-    EventType.ENDPOINT_DISABLED: "Webhook switched off",
-    EventType.CUSTOMER_CREATED: "Customer made",
-    EventType.CUSTOMER_UPDATED: "Customer changed",
-    EventType.API_KEY_CREATED: "API key made",
-    EventType.API_KEY_REVOKED: "API key revoked",
 }
 
 _DELIVERIES: Mapping[str, Label] = {
@@ -67,7 +32,8 @@ _DELIVERIES: Mapping[str, Label] = {
 
 def of_session(session: SessionResource) -> Label:
     """Say where a session stands."""
-    return _REASONS.get(session["statusReason"] or "") or STATUSES[Status(session["status"])]
+    info = STATUSES[Status(session["status"])]
+    return _REASONS.get(session["statusReason"] or "") or Label(info.title, info.tone, info.meaning)
 
 
 def came_late(session: SessionResource) -> bool:
@@ -86,7 +52,7 @@ def of_payment(session: SessionResource, payment: PaymentResource) -> Label:
 
 def of_event(event_type: str) -> str:
     """Say what an event tells."""
-    return EVENTS[EventType(event_type)]
+    return EVENTS[EventType(event_type)].title
 
 
 def of_delivery(delivery: DeliveryResource) -> Label:

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from crypto_checkout.core import ids
 from crypto_checkout.core.errors import InvalidQuery, ResourceNotFound
-from crypto_checkout.core.webhooks.events import EventType
+from crypto_checkout.core.webhooks.events import EVENTS, EventType
 from crypto_checkout.http.dashboard.frame import labels
 from crypto_checkout.http.dashboard.frame.pager import pager
 from crypto_checkout.http.dashboard.frame.request import DashboardRequest
@@ -31,7 +31,7 @@ async def listed(visit: DashboardRequest) -> Response:
     return visit.show(
         "events/list.html",
         events=[json.loads(body) for body in page.items],
-        types=[(each.value, f"{each.value}: {text}") for each, text in labels.EVENTS.items()],
+        types=[(each.value, f"{each.value}: {info.title}") for each, info in EVENTS.items()],
         is_filtered=wanted != store.EventFilter(),
         words=labels,
         place=place,

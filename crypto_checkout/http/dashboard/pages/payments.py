@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from starlette.responses import Response
 
-from crypto_checkout.core.checkout.session import Status
+from crypto_checkout.core.checkout.session import STATUSES, Status
 from crypto_checkout.core.errors import InvalidQuery
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.http.dashboard.frame import labels
@@ -50,7 +50,7 @@ async def listed(visit: DashboardRequest) -> Response:
         titles=await link_titles(visit, page.items),
         count=count,
         wanted=wanted,
-        statuses=[(status.value, word.text) for status, word in labels.STATUSES.items()],
+        statuses=[(status.value, info.title) for status, info in STATUSES.items()],
         links=await _choices(visit, wanted.filter),
         words=labels,
         chains=visit.desk.payment_methods.all_chains(),
