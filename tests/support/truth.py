@@ -55,8 +55,8 @@ async def compare(shop: Shop, truth: Truth, sessions: list[SessionResource]) -> 
     if cursor.number > truth.node.block_number() or truth.block(cursor.number)["hash"] != cursor.hash:
         return False
     for session in sessions:
-        found, strays = await shop.db.read(partial(_recorded, session_id=session["id"]))
-        for payment in (*found, *strays):
+        found, others = await shop.db.read(partial(_recorded, session_id=session["id"]))
+        for payment in (*found, *others):
             assert truth.block(payment.transfer.block_number)["hash"] == payment.transfer.block_hash
         address, until = session["address"], cursor.number
         held = {symbol: truth.tokens(contract, address, until) for symbol, contract in truth.contracts.items()}
@@ -65,9 +65,9 @@ async def compare(shop: Shop, truth: Truth, sessions: list[SessionResource]) -> 
         assert sum(payment.transfer.units for payment in found) == wanted, f"{session['asset']} of {session['id']}"
         for symbol, units in held.items():
             contract = truth.contracts.get(symbol)
-            stray = sum(payment.transfer.units for payment in strays if payment.transfer.contract == contract)
-            assert stray == units, f"stray {symbol} of {session['id']}"
-        assert {payment.transfer.contract for payment in strays} <= {None, *truth.contracts.values()}
+            unasked = sum(payment.transfer.units for payment in others if payment.transfer.contract == contract)
+            assert unasked == units, f"unmatched {symbol} of {session['id']}"
+        assert {payment.transfer.contract for payment in others} <= {None, *truth.contracts.values()}
     return True
 
 
@@ -75,5 +75,5 @@ def _recorded(unit: ReadUnit, session_id: str) -> tuple[list[Payment], list[Paym
     session = session_store.get(unit, session_id)
     assert session is not None
     found = payments.of_session(unit, session)
-    strays = [each.payment for each in unmatched.of_session(unit, session_id)]
-    return [each for each in found if each.canonical], [each for each in strays if each.canonical]
+    others = [each.payment for each in unmatched.of_session(unit, session_id)]
+    return [each for each in found if each.canonical], [each for each in others if each.canonical]

@@ -54,7 +54,7 @@ class PaymentDetail:
     acceptable: AmountResource
     link: Link | None
     customer: Customer | None
-    strays: Sequence[UnmatchedAmount]
+    unmatched: Sequence[UnmatchedAmount]
     sent: Sequence[DeliveryDetail]
 
 
@@ -75,16 +75,16 @@ class PaymentDetails:
             session = sessions.get(unit, session_id, livemode)
             if session is None:
                 raise ResourceNotFound(f"There is no checkout session {session_id[:40]} in this mode.")
-            return self._gathered(unit, session)
+            return self._detail(unit, session)
 
         return await self._db.read(read)
 
-    async def strays(self, livemode: bool, window: paging.Window) -> paging.ListPage[UnmatchedAmount]:
+    async def unmatched(self, livemode: bool, window: paging.Window) -> paging.ListPage[UnmatchedAmount]:
         """Return a page of all money that nobody asked for, in canonical blocks."""
         page = await self._db.read(lambda unit: unmatched.listed(unit, livemode, window))
-        return page.map(self._stray)
+        return page.map(self._described)
 
-    def _gathered(self, unit: ReadUnit, session: Session) -> PaymentDetail:
+    def _detail(self, unit: ReadUnit, session: Session) -> PaymentDetail:
         livemode, email = session.livemode, session.customer_email
         urls = {each.id: each.url for each in endpoints.all_of(unit, livemode)}
         may = decisions(unit, session)
@@ -94,13 +94,15 @@ class PaymentDetails:
             acceptable=render.amount(session.asset, may.accepted_units),
             link=None if session.link_id is None else links.get(unit, session.link_id, livemode),
             customer=None if email is None else customers.by_email(unit, livemode, email),
-            strays=[self._stray(each) for each in unmatched.of_session(unit, session.id) if each.payment.canonical],
+            unmatched=[
+                self._described(each) for each in unmatched.of_session(unit, session.id) if each.payment.canonical
+            ],
             sent=[
                 DeliveryDetail(render.delivery(each), urls[each.endpoint_id])
                 for each in deliveries.of_resource(unit, livemode, session.id, MOST_DELIVERIES)
             ],
         )
 
-    def _stray(self, money: UnmatchedPayment) -> UnmatchedAmount:
+    def _described(self, money: UnmatchedPayment) -> UnmatchedAmount:
         coins = self._known.coins(money.payment.transfer, money.chain_id)
         return UnmatchedAmount(money, coins, self._known.chain(money.chain_id))

@@ -24,7 +24,7 @@ class CheckNow:
     def __init__(self, watchers: Sequence[Watcher]) -> None:
         self._watchers: Mapping[int, Watcher] = {watcher.status.chain_id: watcher for watcher in watchers}
 
-    async def look(self, chain_id: int) -> ChainCheck | None:
+    async def check(self, chain_id: int) -> ChainCheck | None:
         """Process what a chain has now, or as much as fits into some seconds; None for one that isn't configured."""
         watcher = self._watchers.get(chain_id)
         if watcher is None:

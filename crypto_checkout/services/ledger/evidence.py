@@ -56,11 +56,11 @@ class Evidence:
     def as_of(self, unit: WriteUnit, chain_id: int) -> "Evidence":
         """Sort it again by what each session asks for now: its payer may have chosen since this was gathered."""
         asked_for: list[tuple[Session, Transfer]] = []
-        strays: list[tuple[Session, Transfer]] = []
+        others: list[tuple[Session, Transfer]] = []
         for found, transfer in (*self.payments, *self.unmatched):
             session = (sessions.get(unit, found.id) or found) if found.assets else found
-            (asked_for if _asks_for(session, transfer, chain_id) else strays).append((session, transfer))
-        return replace(self, payments=tuple(asked_for), unmatched=tuple(strays))
+            (asked_for if _asks_for(session, transfer, chain_id) else others).append((session, transfer))
+        return replace(self, payments=tuple(asked_for), unmatched=tuple(others))
 
     def store(self, unit: WriteUnit, chain_id: int) -> None:
         """Store all but the payments, which are `services.ledger.judge`'s."""
@@ -110,18 +110,18 @@ class EvidenceReader:
         compared = await self._balances.compare(start, blocks, arrived)
         ours = {**ours, **await self._owners({transfer.to for transfer in compared.transfers} - ours.keys())}
         asked_for: list[tuple[Session, Transfer]] = []
-        strays: list[tuple[Session, Transfer]] = []
+        others: list[tuple[Session, Transfer]] = []
         for transfer in (*arrived, *compared.transfers):
             session = ours[transfer.to]
-            (asked_for if _asks_for(session, transfer, self._chain_id) else strays).append((session, transfer))
+            (asked_for if _asks_for(session, transfer, self._chain_id) else others).append((session, transfer))
         # What is not asked for now may be by the time it is stored, where the payer has a choice.
-        may_count = [*asked_for, *((session, t) for session, t in strays if session.assets)]
+        may_count = [*asked_for, *((session, t) for session, t in others if session.assets)]
         large = [(session, t) for session, t in may_count if session.fiat.amount > self._agree_above_fiat]
         await self._chain.confirm([transfer for _, transfer in large])
         await self._confirm_depth(start, blocks, large)
-        if strays:
-            log.warning("money came that nobody asked for", chain=self._chain_id, payments=len(strays))
-        return Evidence(tuple(asked_for), tuple(strays), compared.balances)
+        if others:
+            log.warning("money came that nobody asked for", chain=self._chain_id, payments=len(others))
+        return Evidence(tuple(asked_for), tuple(others), compared.balances)
 
     async def _confirm_depth(
         self, start: Header, blocks: Sequence[Block], large: Sequence[tuple[Session, Transfer]]

@@ -190,11 +190,11 @@ async def test_a_transaction_that_the_payer_names_is_looked_up(app: App, owner: 
 
 async def test_money_that_nobody_asked_for_stands_out_and_has_a_list(app: App, owner: httpx.AsyncClient) -> None:
     assert "There is none in this mode." in await text_of(owner, "/payments/unmatched")
-    stray = await played(app.api, "wrong_token")
-    page = await text_of(owner, f"/payments/{stray['id']}")
+    other = await played(app.api, "wrong_token")
+    page = await text_of(owner, f"/payments/{other['id']}")
     assert "Money came that this payment doesn’t ask for" in page
     listed = await text_of(owner, "/payments/unmatched")
-    assert f"/dashboard/test/payments/{stray['id']}" in listed
+    assert f"/dashboard/test/payments/{other['id']}" in listed
 
 
 async def test_a_payment_tells_what_became_of_its_webhooks(app: App, owner: httpx.AsyncClient) -> None:

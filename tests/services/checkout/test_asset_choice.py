@@ -312,8 +312,8 @@ async def test_a_choice_at_the_moment_in_which_money_comes_loses_nothing(shop: C
         await choosing
         await shop.caught_up()
         found = await shop.look(session)
-        of_session, strays = await shop.arrived(session)
-        assert of_session + strays == 1
+        of_session, others = await shop.arrived(session)
+        assert of_session + others == 1
         is_asked_for = (found["chainId"], found["asset"]) == (paid["chainId"], paid["asset"])
         assert (of_session == 1) is (is_asked_for and found["amountReceived"]["units"] != "0")
         if of_session:

@@ -84,10 +84,10 @@ async def test_money_is_counted_by_the_choice_that_stands_when_it_is_stored(
 
         await processed_while(shop, choose)
         found = await shop.look(session)
-        strays = await shop.db.read(lambda unit: unmatched.of_session(unit, session["id"]))
+        others = await shop.db.read(lambda unit: unmatched.of_session(unit, session["id"]))
         assert (found["asset"], found["assetChosen"]) == (after.symbol, True)
         if after == paid:
-            assert (found["status"], len(found["payments"]), strays) == ("paid", 1, [])
+            assert (found["status"], len(found["payments"]), others) == ("paid", 1, [])
         else:
-            assert (found["status"], found["payments"], len(strays)) == ("pending", [], 1)
+            assert (found["status"], found["payments"], len(others)) == ("pending", [], 1)
         assert await asset_choices.choose(session["id"], ETH if after == USDC else USDC, after) is ChoiceOutcome.LOCKED

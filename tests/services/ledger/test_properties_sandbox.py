@@ -403,8 +403,8 @@ class Life(RuleBasedStateMachine):
             cursor, found = self.run(self.db.read(self.recorded))
             if cursor.number <= self.chain.number and self.chain._hash(cursor.number) == cursor.hash:
                 self.compared += 1
-                for session, paid, strays in found:
-                    self.check(session, paid, strays, cursor)
+                for session, paid, others in found:
+                    self.check(session, paid, others, cursor)
 
     def recorded(self, unit: ReadUnit) -> tuple[Cursor, list[tuple[Session, list[Payment], list[Payment]]]]:
         cursor = cursors.cursor(unit, CHAIN_ID)
@@ -413,32 +413,32 @@ class Life(RuleBasedStateMachine):
         for session_id in self.sessions:
             session = session_store.get(unit, session_id)
             assert session is not None
-            strays = [each.payment for each in unmatched.of_session(unit, session_id)]
-            found.append((session, payments.of_session(unit, session), strays))
+            others = [each.payment for each in unmatched.of_session(unit, session_id)]
+            found.append((session, payments.of_session(unit, session), others))
         return cursor, found
 
-    def check(self, session: Session, paid: list[Payment], strays: list[Payment], cursor: Cursor) -> None:
-        wanted, others = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    def check(self, session: Session, paid: list[Payment], others: list[Payment], cursor: Cursor) -> None:
+        wanted, elsewhere = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
         in_window = deep = 0
         for number in range(cursor.number + 1):
             time = self.chain.state.time(number)
             for each in self.chain.transactions_in(number):
                 if each.to != session.address:
                     continue
-                of = wanted if each.contract == session.asset.contract else others
+                of = wanted if each.contract == session.asset.contract else elsewhere
                 of[self.chain._hash(number), each.contract or ""] += each.units
                 if of is wanted and time <= session.terms.grace_until:
                     in_window += each.units
                     deep += each.units if cursor.number - number + 1 >= CONFIRMATIONS else 0
         if self.forgets:
             assert _sums(paid).total() <= wanted.total(), f"payments of {session.id}"
-            assert _sums(strays).total() <= others.total(), f"strays of {session.id}"
+            assert _sums(others).total() <= elsewhere.total(), f"unmatched payments of {session.id}"
         else:
             assert _sums(paid) == wanted, f"payments of {session.id}"
-            assert _sums(strays) == others, f"strays of {session.id}"
+            assert _sums(others) == elsewhere, f"unmatched payments of {session.id}"
         if self.is_over:
             assert _sums(paid).total() == wanted.total()
-            assert _sums(strays).total() == others.total()
+            assert _sums(others).total() == elsewhere.total()
         self.check_status(session, paid, in_window, deep, cursor)
 
     def check_status(self, session: Session, paid: list[Payment], in_window: int, deep: int, cursor: Cursor) -> None:

@@ -31,7 +31,7 @@ def received(session: SessionResource) -> int:
     return int(session["amountReceived"]["units"])
 
 
-async def strays(shop: Shop, session: SessionResource) -> list[UnmatchedPayment]:
+async def unmatched_of(shop: Shop, session: SessionResource) -> list[UnmatchedPayment]:
     return await shop.db.read(lambda unit: unmatched.of_session(unit, session["id"]))
 
 
@@ -84,7 +84,7 @@ async def test_a_token_with_the_same_name_is_nothing(anvil: Nodes, solc: Compile
         node.mine(CONFIRMATIONS)
         await shop.process()
         seen = await shop.look(session)
-        assert (seen["status"], seen["payments"], await strays(shop, session)) == ("pending", [], [])
+        assert (seen["status"], seen["payments"], await unmatched_of(shop, session)) == ("pending", [], [])
 
 
 async def test_a_reverted_payment_to_a_contract_that_refuses_is_none(
@@ -103,7 +103,7 @@ async def test_a_reverted_payment_to_a_contract_that_refuses_is_none(
         )
         node.mine(CONFIRMATIONS)
         await shop.process()
-        assert ((await shop.look(session))["payments"], await strays(shop, session)) == ([], [])
+        assert ((await shop.look(session))["payments"], await unmatched_of(shop, session)) == ([], [])
 
 
 async def test_the_wrong_asset_is_recorded_and_never_counts(anvil: Nodes, solc: Compiler, tmp_path: Path) -> None:
@@ -120,19 +120,19 @@ async def test_the_wrong_asset_is_recorded_and_never_counts(anvil: Nodes, solc: 
             seen = await shop.look(session)
             assert (seen["status"], received(seen), seen["payments"]) == ("pending", 0, [])
             assert await shop.events(session) == []
-        (coin_stray,) = await strays(shop, in_coin)
-        assert (coin_stray.payment.transfer.contract, coin_stray.payment.transfer.units) == (usdc.address, 3000 * ONE)
-        found = {stray.payment.transfer.contract: stray.payment for stray in await strays(shop, in_usdc)}
+        (coin,) = await unmatched_of(shop, in_coin)
+        assert (coin.payment.transfer.contract, coin.payment.transfer.units) == (usdc.address, 3000 * ONE)
+        found = {each.payment.transfer.contract: each.payment for each in await unmatched_of(shop, in_usdc)}
         assert found.keys() == {usdt.address, None}
         assert (found[None].transfer.kind, found[None].transfer.tx_hash) == (TransferKind.NATIVE, tx_hash)
 
         await shop.process()
         shop.restart()
         await shop.process()
-        assert len(await strays(shop, in_usdc)) == 2
+        assert len(await unmatched_of(shop, in_usdc)) == 2
         node.rpc("anvil_reorg", CONFIRMATIONS, [])
         await shop.process()
-        assert [stray.payment.canonical for stray in await strays(shop, in_usdc)] == [False, False]
+        assert [each.payment.canonical for each in await unmatched_of(shop, in_usdc)] == [False, False]
 
 
 async def test_money_on_another_chain_is_recorded_and_never_counts(
@@ -153,7 +153,7 @@ async def test_money_on_another_chain_is_recorded_and_never_counts(
         found = await shop.db.read(lambda unit: session_store.get(unit, session["id"]))
         assert found is not None
         assert found.status == "pending"
-        assert {(stray.chain_id, stray.payment.transfer.contract) for stray in await strays(shop, session)} == {
+        assert {(each.chain_id, each.payment.transfer.contract) for each in await unmatched_of(shop, session)} == {
             (ANVIL_CHAIN_ID, None),
             (ANVIL_CHAIN_ID, usdc.address),
         }
@@ -175,7 +175,7 @@ async def test_the_coin_that_a_contract_sends_to_a_token_session_is_recorded_and
         ending.send("end(address)", session["address"])
         node.mine(CONFIRMATIONS)
         await shop.process()
-        found = [stray.payment.transfer for stray in await strays(shop, session)]
+        found = [each.payment.transfer for each in await unmatched_of(shop, session)]
         assert [(t.kind, t.contract, t.units) for t in found] == [
             (TransferKind.INTERNAL, None, ONE_COIN),
             (TransferKind.INTERNAL, None, 7),
@@ -184,7 +184,7 @@ async def test_the_coin_that_a_contract_sends_to_a_token_session_is_recorded_and
         shop.restart()
         node.rpc("anvil_reorg", CONFIRMATIONS, [])
         await shop.process()
-        assert [stray.payment.canonical for stray in await strays(shop, session)] == [True, False]
+        assert [each.payment.canonical for each in await unmatched_of(shop, session)] == [True, False]
 
 
 async def test_the_coin_that_contracts_send_on_another_chain_is_recorded_with_or_without_a_name(
@@ -204,7 +204,7 @@ async def test_the_coin_that_contracts_send_on_another_chain_is_recorded_with_or
         await shop.process()
         shop.restart()
         await shop.process()
-        found = [stray.payment.transfer for stray in await strays(shop, session)]
+        found = [each.payment.transfer for each in await unmatched_of(shop, session)]
         assert [(t.kind, t.tx_hash, t.units) for t in found] == [
             (TransferKind.INTERNAL, None, 5),
             (TransferKind.INTERNAL, None, 5),

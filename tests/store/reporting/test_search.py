@@ -62,9 +62,9 @@ async def test_a_session_is_found_by_each_transaction_that_reached_it(app: App) 
     session = await pay(app, await ask(app), "top_up")
     for payment in session["payments"]:
         assert await found(app, payment["txHash"].upper().replace("0X", "0x")) == [session["id"]]
-    stray = await pay(app, await ask(app), "wrong_token")
+    other = await pay(app, await ask(app), "wrong_token")
     rows = await app.opened.db.read(lambda unit: unit.all("SELECT session_id, tx_hash FROM unmatched_payments"))
-    assert await found(app, rows[0]["tx_hash"]) == [stray["id"]]
+    assert await found(app, rows[0]["tx_hash"]) == [other["id"]]
     assert await found(app, "0x" + "0" * 64) == []
 
 

@@ -21,12 +21,12 @@ _ONE = f"{PATH}/{{id}}"
 
 async def show(visit: DashboardRequest) -> Response:
     """Show a session with all that belongs to it."""
-    dossier = await visit.desk.payment_details.of(visit.livemode, visit.path["id"])
-    session = dossier.session
+    detail = await visit.desk.payment_details.of(visit.livemode, visit.path["id"])
+    session = detail.session
     return visit.show(
         "payments/detail.html",
         session=session,
-        dossier=dossier,
+        detail=detail,
         explained=await visit.desk.explain.session(session["id"], visit.livemode),
         word=labels.of_session(session),
         words=labels,
@@ -64,16 +64,16 @@ async def check(visit: DashboardRequest) -> Response:
     """Have the session's chain looked at now, and say what was found."""
     get = partial(visit.desk.sessions.get, visit.path["id"], visit.livemode)
     before = await get()
-    looked = await visit.desk.check_now.look(before["chainId"])
-    return visit.go(f"{PATH}/{before['id']}", _found(before, await get(), looked))
+    checked = await visit.desk.check_now.check(before["chainId"])
+    return visit.go(f"{PATH}/{before['id']}", _found(before, await get(), checked))
 
 
-def _found(before: SessionResource, after: SessionResource, looked: ChainCheck | None) -> str:
-    if looked is None:
+def _found(before: SessionResource, after: SessionResource, checked: ChainCheck | None) -> str:
+    if checked is None:
         return f"Chain {before['chainId']} is not in the configuration any more, so nobody looks at it."
-    name = looked.status.name
-    if looked.problem is not None:
-        return f"{name} could not be looked at: {looked.problem}. Nothing is lost; it is tried again and again."
+    name = checked.status.name
+    if checked.problem is not None:
+        return f"{name} could not be looked at: {checked.problem}. Nothing is lost; it is tried again and again."
     came = int(after["amountReceived"]["units"]) - int(before["amountReceived"]["units"])
     news = len(after["payments"]) - len(before["payments"])
     if before["status"] != after["status"]:
@@ -82,9 +82,9 @@ def _found(before: SessionResource, after: SessionResource, looked: ChainCheck |
         news_text = "Something has come: see below."
     else:
         news_text = _NOTHING_NEW.get(Status(after["status"]), "Nothing has changed.")
-    lag = looked.status.lag
+    lag = checked.status.lag
     behind = f" {lag:,} blocks are still to be read; look again in a moment." if lag else ""
-    return f"Looked at {name} just now, up to block {looked.status.processed:,}. {news_text}{behind}"
+    return f"Looked at {name} just now, up to block {checked.status.processed:,}. {news_text}{behind}"
 
 
 _NOTHING_NEW = {

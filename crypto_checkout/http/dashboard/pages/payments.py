@@ -61,10 +61,10 @@ async def listed(visit: DashboardRequest) -> Response:
 async def unmatched(visit: DashboardRequest) -> Response:
     """Show the money that nobody asked for."""
     window = visit.window()
-    page = await visit.desk.payment_details.strays(visit.livemode, window)
+    page = await visit.desk.payment_details.unmatched(visit.livemode, window)
     return visit.show(
         "payments/unmatched.html",
-        strays=page.items,
+        unmatched=page.items,
         chains=visit.desk.payment_methods.all_chains(),
         pager=pager(visit, page, window),
     )
