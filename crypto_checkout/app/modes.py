@@ -114,7 +114,7 @@ async def test(parts: Parts) -> Mode | None:
         livemode=False,
         wallet=await _wallet(parts, ExtendedPublicKey.parse(sandbox.XPUB)),
         chains=(AcceptedChain(sandbox.CHAIN_ID, sandbox.NAME, "", sandbox.CONFIRMATIONS, sandbox.ASSETS),),
-        prices=prices.SandboxPrices(prices.of_test_mode(parts), chain),
+        prices=prices.of_test_mode(parts, chain),
         policy=_policy(parts),
         chain_time=lambda now: max(now, chain.time),
     )

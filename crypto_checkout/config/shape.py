@@ -11,12 +11,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
 
 from crypto_checkout.config import values
-from crypto_checkout.config.values import between, decimal_text, not_empty, without_repeats
-
-PriceSource = Literal["chainlink", "coinbase", "kraken", "coingecko"]
+from crypto_checkout.config.values import at_least, between, decimal_text, not_empty, one_of, without_repeats
+from crypto_checkout.prices.sources import SOURCES
 
 _DAY = 86_400
 _Seconds = Annotated[int, between(1, 30 * _DAY)]
+_PriceSource = Annotated[str, one_of(SOURCES)]
 
 
 class Section(BaseModel):
@@ -60,13 +60,15 @@ class SessionsConfig(Section):
 class PricesConfig(Section):
     """Where exchange rates come from, and which are good enough."""
 
-    sources: Annotated[tuple[PriceSource, ...], Field(strict=False), AfterValidator(without_repeats)] = (
+    # Not all that exist: a further source is asked only where the operator names it.
+    sources: Annotated[tuple[_PriceSource, ...], Field(strict=False), AfterValidator(without_repeats)] = (
         "chainlink",
         "coinbase",
         "kraken",
         "coingecko",
     )
-    quorum: Annotated[int, between(1, 5)] = 1
+    quorum: Annotated[int, at_least(1)] = 1
+    """At most the number of `sources`; see `contradictions`."""
     max_age_seconds: Annotated[int, between(1, _DAY)] = 120
     max_spread_percent: Annotated[Decimal, decimal_text("0.01", "50")] = Decimal(3)
     fixed: dict[values.Pair, values.Price] = Field(default={})

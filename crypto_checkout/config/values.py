@@ -6,6 +6,7 @@ connection; the one look at the disk is whether the logo exists.
 
 import base64
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -32,6 +33,29 @@ def between(low: float, high: float) -> AfterValidator:
         if not low <= number <= high:
             raise ValueError(f"a number from {low} to {high}")
         return number
+
+    return AfterValidator(check)
+
+
+def at_least(low: int) -> AfterValidator:
+    """Make a validator for whole numbers from `low` up."""
+
+    def check(number: int) -> int:
+        if number < low:
+            raise ValueError(f"a number from {low} up")
+        return number
+
+    return AfterValidator(check)
+
+
+def one_of(names: Iterable[str]) -> AfterValidator:
+    """Make a validator for one of several names."""
+    known = tuple(names)
+
+    def check(name: str) -> str:
+        if name not in known:
+            raise ValueError("one of " + ", ".join(f'"{each}"' for each in known))
+        return name
 
     return AfterValidator(check)
 

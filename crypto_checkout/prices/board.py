@@ -1,6 +1,6 @@
 """The price board: asks all sources at once and keeps their answers briefly; `core.checkout.quotes` settles the rate.
 
-No price is judged here, and nothing is stored: after a restart the sources are asked again.
+Prices are not judged here, and nothing is stored: after a restart the sources are asked again.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from crypto_checkout.core.checkout.quotes import Rate, settle
 from crypto_checkout.core.errors import PriceUnavailable, UnsupportedAsset
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.prices.source import TIMEOUT_SECONDS, Source
-from crypto_checkout.prices.source_state import Pair, SourceState, SourceStatus
+from crypto_checkout.prices.source_state import Pair, SourceState
 
 # CoinGecko allows 5 to 15 requests a minute without a key.
 REUSE_SECONDS = 10.0
@@ -20,7 +20,7 @@ REUSE_SECONDS = 10.0
 # Longer than the sources' own time limit, so that their reason is reported rather than ours.
 DEADLINE_SECONDS = TIMEOUT_SECONDS + 1
 
-# How long a caller who could already be answered waits for sources that usually answer.
+# The wait for further sources once a rate is settled; only sources that usually answer are worth it.
 PATIENCE_SECONDS = 1.0
 
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9]{1,9}", re.ASCII)
@@ -28,10 +28,10 @@ _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
 
 class PriceBoard:
-    """The rates of a shop; one for live mode, and one with a fixed source (and a quorum of 1) for test mode.
+    """The rates of a shop; one board serves live mode, another, with a fixed source and a quorum of 1, test mode.
 
-    Answers are reused for `reuse_seconds` (at most a quarter of `max_age_seconds`). While they are fresh enough for
-    `settle`, older ones also stand in for a source that is down now.
+    Answers are reused for `reuse_seconds` (at most a quarter of `max_age_seconds`). Older answers replace those of a
+    source that is down, as long as they are fresh enough for `settle`.
     """
 
     def __init__(
@@ -53,17 +53,17 @@ class PriceBoard:
         self._deadline_seconds = deadline_seconds
         self._patience_seconds = patience_seconds
         reuse = min(reuse_seconds, max_age_seconds / 4)
-        self._desks = [
+        self._sources = [
             SourceState(source, clock=clock, reuse_seconds=reuse, timeout_seconds=deadline_seconds)
             for source in sources
         ]
 
     async def rate(self, base: str, quote: str) -> Rate:
-        """Return what one unit of `base` costs in `quote` now.
+        """Return the price of one unit of `base` in `quote` now.
 
-        Callers at the same time share the questions; cancelling one does not disturb the others. Sources that failed
-        last time are asked, but waited for only if there is no rate without them. A currency in itself costs 1, says
-        the source `par`. Raises PriceUnavailable, or UnsupportedAsset when no source quotes the pair at all.
+        Concurrent callers share the requests; cancelling one does not disturb the others. A source that failed last
+        time is asked again, but waited for only if there is no rate without it. A currency in itself costs 1, by the
+        source `par`. Raises PriceUnavailable, or UnsupportedAsset when no source quotes the pair at all.
         """
         if not (_SYMBOL.fullmatch(base) and _CURRENCY.fullmatch(quote)):
             raise UnsupportedAsset("There is no such pair of coin and currency: write them like ETH and USD.")
@@ -73,27 +73,23 @@ class PriceBoard:
         outcome = await self._ask(pair)
         if isinstance(outcome, Rate):
             return outcome
-        if self._desks and all(desk.lacks(pair) for desk in self._desks):
+        if self._sources and all(source.lacks(pair) for source in self._sources):
             raise UnsupportedAsset(f"No price source quotes {pair}; use another currency.")
         raise outcome
 
-    def status(self) -> list[SourceStatus]:
-        """Tell how each source is, for health pages."""
-        return [desk.status() for desk in self._desks]
-
     async def close(self) -> None:
-        """Give up the questions that are under way; call it before closing the HTTP client."""
-        for desk in self._desks:
-            await desk.close()
+        """Cancel the pending requests; call it before closing the HTTP client."""
+        for source in self._sources:
+            await source.close()
 
     async def _ask(self, pair: Pair) -> Rate | PriceUnavailable:
-        """Ask, and wait no longer than it takes to settle the rate well."""
-        asked = [(desk.is_trusted, task) for desk in self._desks if (task := desk.ask(pair)) is not None]
+        """Ask the sources, and wait no longer than it takes to settle the rate well."""
+        asked = [(source.is_trusted, task) for source in self._sources if (task := source.ask(pair)) is not None]
         pending = {task for _, task in asked}
         trusted = {task for is_trusted, task in asked if is_trusted}
         waited_since = asyncio.get_running_loop().time()
         while True:
-            # Judged anew after each answer: only that tells whether waiting for more is needed.
+            # Settled anew after each answer: only that shows whether more answers are needed.
             outcome = self._settle(pair)
             is_settled = isinstance(outcome, Rate)
             limit = self._patience_seconds if is_settled else self._deadline_seconds
@@ -103,8 +99,8 @@ class PriceBoard:
             _, pending = await asyncio.wait(pending, timeout=left, return_when=asyncio.FIRST_COMPLETED)
 
     def _settle(self, pair: Pair) -> Rate | PriceUnavailable:
-        observations = [seen for desk in self._desks if (seen := desk.observation(pair)) is not None]
-        complaints = {desk.name: reason for desk in self._desks if (reason := desk.complaint(pair)) is not None}
+        observations = [found for source in self._sources if (found := source.observation(pair)) is not None]
+        failures = {source.name: reason for source in self._sources if (reason := source.failure(pair)) is not None}
         try:
             return settle(
                 pair.base,
@@ -114,7 +110,7 @@ class PriceBoard:
                 quorum=self._quorum,
                 max_age_seconds=self._max_age_seconds,
                 max_spread_percent=self._max_spread_percent,
-                failures=complaints,
+                failures=failures,
             )
         except PriceUnavailable as error:
             return error

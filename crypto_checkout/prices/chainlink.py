@@ -2,7 +2,7 @@
 
 `latestRoundData()` of a feed's proxy returns (roundId, answer, startedAt, updatedAt, answeredInRound):
 https://docs.chain.link/data-feeds/api-reference. Addresses: https://docs.chain.link/data-feeds/price-feeds/addresses.
-How a chain is read is not known here: the reader is passed in.
+How to read a chain is not known here: the reader is passed in.
 
 **Freshness.** A feed writes a round when the price moves by its threshold (0.05 % to 0.5 %) or its heartbeat is over,
 whichever is first. So an unchanged round *is* the feed's statement that the price has not moved, for as long as the
@@ -13,7 +13,7 @@ stopped sequencer or a lagging node looks just the same, and other sources are t
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -21,15 +21,12 @@ from types import MappingProxyType
 
 from crypto_checkout.core.checkout.quotes import FUTURE_TOLERANCE, Observation
 from crypto_checkout.core.errors import RecoverableError, SourceFailed
-from crypto_checkout.core.moments import Clock, from_unix
-from crypto_checkout.prices.source import TIMEOUT_SECONDS, UnsupportedPair
-
-# (chain id, contract address, calldata in hex) -> the returned bytes. Raises a RecoverableError if it can't.
-Read = Callable[[int, str, str], Awaitable[bytes]]
+from crypto_checkout.core.moments import from_unix
+from crypto_checkout.prices.source import Connections, UnsupportedPair
 
 LATEST_ROUND_DATA = "0xfeaf968c"  # the first four bytes of keccak("latestRoundData()")
 
-# A round that is due may wait for a block, or for a calmer gas price.
+# A due round may wait for a block, or for a lower gas price.
 MARGIN_SECONDS = 300
 MAX_SILENCE_SECONDS = 3600
 
@@ -66,22 +63,15 @@ FEEDS: Mapping[str, tuple[PriceFeed, ...]] = MappingProxyType(
 
 
 class ChainlinkSource:
-    """Reads the feeds of the chains that are configured; the next chain is tried when one can't be read."""
+    """The feeds on the configured chains; the next chain is tried when one can't be read."""
 
     name = "chainlink"
 
-    def __init__(
-        self,
-        read: Read,
-        *,
-        chain_ids: Collection[int],
-        clock: Clock,
-        timeout_seconds: float = TIMEOUT_SECONDS,
-    ) -> None:
-        self._read = read
-        self._chain_ids = frozenset(chain_ids)
-        self._clock = clock
-        self._timeout_seconds = timeout_seconds
+    def __init__(self, connections: Connections) -> None:
+        self._read = connections.read_contract
+        self._chain_ids = frozenset(connections.chain_ids)
+        self._clock = connections.clock
+        self._timeout_seconds = connections.timeout_seconds
 
     async def observe(self, base: str, quote: str) -> Observation:
         """Ask once; see `Source`."""
@@ -110,7 +100,7 @@ class ChainlinkSource:
 
 
 def price_of(answer: bytes, feed: PriceFeed, *, now: datetime) -> Decimal:
-    """Decode and check what `latestRoundData()` returned; raises SourceFailed for a round that is no evidence."""
+    """Decode and check the result of `latestRoundData()`. Raises SourceFailed for a round that proves no price."""
     if len(answer) != _WORDS * _WORD:
         raise SourceFailed("no price feed answers at its address")
     words = [answer[start : start + _WORD] for start in range(0, len(answer), _WORD)]

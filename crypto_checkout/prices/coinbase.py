@@ -8,54 +8,37 @@ the reading. `USD` works as a base too (USD-EUR).
 from http import HTTPStatus
 from typing import Any
 
-import httpx
-
 from crypto_checkout.core.checkout.quotes import Observation
 from crypto_checkout.core.errors import SourceFailed
-from crypto_checkout.core.moments import Clock
-from crypto_checkout.prices.source import TIMEOUT_SECONDS, Reply, UnsupportedPair, get, member, number
-
-BASE_URL = "https://api.coinbase.com"
+from crypto_checkout.prices.http_source import HttpSource, Reply, member, number
+from crypto_checkout.prices.source import UnsupportedPair
 
 BASES = frozenset({"ETH", "POL", "BNB", "USD"})
 
 
-class CoinbaseSource:
-    """Asks Coinbase."""
+class CoinbaseSource(HttpSource):
+    """The spot prices of Coinbase."""
 
     name = "coinbase"
-
-    def __init__(
-        self,
-        client: httpx.AsyncClient,
-        *,
-        clock: Clock,
-        base_url: str = BASE_URL,
-        timeout_seconds: float = TIMEOUT_SECONDS,
-    ) -> None:
-        self._client = client
-        self._clock = clock
-        self._base_url = base_url
-        self._timeout_seconds = timeout_seconds
+    base_url = "https://api.coinbase.com"
 
     async def observe(self, base: str, quote: str) -> Observation:
         """Ask once; see `Source`."""
         if base not in BASES:
             raise UnsupportedPair(f"does not quote {base}/{quote}")
-        url = f"{self._base_url}/v2/prices/{base}-{quote}/spot"
-        reply = await get(self._client, url, {}, timeout_seconds=self._timeout_seconds)
+        reply = await self._get(f"/v2/prices/{base}-{quote}/spot")
         if _is_unknown_currency(reply):
             raise UnsupportedPair(f"does not quote {base}/{quote}")
         reply.expect_ok()
         data = member(reply.json(), "data")
-        # It has answered with another pair than asked (coinbase/coinbase-python issues 36, 40 and 63).
+        # It has answered with another pair than requested (coinbase/coinbase-python issues 36, 40 and 63).
         if member(data, "base") != base or member(data, "currency") != quote:
             raise SourceFailed(f"the answer is not about {base}/{quote}")
         return Observation(self.name, number(member(data, "amount")), self._clock())
 
 
 def _is_unknown_currency(reply: Reply) -> bool:
-    """Tell `{"errors":[{"id":"not_found","message":"Invalid base currency"}]}` from any other 400 or 404."""
+    """Distinguish `{"errors":[{"id":"not_found","message":"Invalid base currency"}]}` from any other 400 or 404."""
     if reply.status not in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}:
         return False
     try:

@@ -1,8 +1,8 @@
 """CoinGecko's simple price: `GET /api/v3/simple/price?ids=ethereum&vs_currencies=usd`, no key needed, 5-15 a minute.
 
 https://docs.coingecko.com/reference/simple-price. The answer is
-`{"ethereum": {"usd": 3000.12, "last_updated_at": 1711356300}}`, made anew about once a minute; the observation has that
-time, not ours. A currency it does not know is simply absent from the answer.
+`{"ethereum": {"usd": 3000.12, "last_updated_at": 1711356300}}`, refreshed about once a minute; the observation has that
+time, not ours. An unknown currency is simply absent from the answer.
 
 `USD` as a base is the quotient of two prices of ETH in the same answer. A dollar token (usd-coin) would be the obvious
 stand-in, but it brings its own risk into every token's price on the day it loses its peg.
@@ -14,14 +14,10 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-import httpx
-
 from crypto_checkout.core.checkout.quotes import Observation
 from crypto_checkout.core.errors import SourceFailed
-from crypto_checkout.core.moments import Clock
-from crypto_checkout.prices.source import TIMEOUT_SECONDS, UnsupportedPair, get, member, number, quotient
-
-BASE_URL = "https://api.coingecko.com"
+from crypto_checkout.prices.http_source import HttpSource, member, number, quotient
+from crypto_checkout.prices.source import UnsupportedPair
 
 # `matic-network` is the old token; POL has its own entry.
 COIN_IDS: Mapping[str, str] = MappingProxyType(
@@ -33,24 +29,11 @@ _PIVOT = "ETH"
 _PLAUSIBLE_SECONDS = range(10**9, 10**10)
 
 
-class CoinGeckoSource:
-    """Asks CoinGecko."""
+class CoinGeckoSource(HttpSource):
+    """The simple prices of CoinGecko."""
 
     name = "coingecko"
-
-    def __init__(
-        self,
-        client: httpx.AsyncClient,
-        *,
-        clock: Clock,
-        base_url: str = BASE_URL,
-        timeout_seconds: float = TIMEOUT_SECONDS,
-    ) -> None:
-        # The answer brings its own time; the argument is there so that all sources on HTTP are made alike.
-        del clock
-        self._client = client
-        self._base_url = base_url
-        self._timeout_seconds = timeout_seconds
+    base_url = "https://api.coingecko.com"
 
     async def observe(self, base: str, quote: str) -> Observation:
         """Ask once; see `Source`."""
@@ -71,8 +54,7 @@ class CoinGeckoSource:
             "include_last_updated_at": "true",
             "precision": "full",
         }
-        url = f"{self._base_url}/api/v3/simple/price"
-        reply = await get(self._client, url, params, timeout_seconds=self._timeout_seconds)
+        reply = await self._get("/api/v3/simple/price", params)
         reply.expect_ok()
         return member(reply.json(), COIN_IDS[coin])
 

@@ -8,7 +8,7 @@ from crypto_checkout.core.checkout.quotes import Observation
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.prices.source import UnsupportedPair
 
-# What one dollar costs in test mode: round numbers of about the right size, so that pages look real.
+# The price of one dollar in test mode: round numbers of about the right size, so that pages look real.
 _DOLLAR: Mapping[str, str] = {
     "USD": "1", "EUR": "0.92", "GBP": "0.79", "JPY": "150", "CHF": "0.88", "CAD": "1.36", "AUD": "1.52",
     "NZD": "1.65", "SEK": "10.5", "NOK": "10.7", "DKK": "6.86", "PLN": "3.95", "CZK": "23", "HUF": "360",
@@ -39,7 +39,7 @@ TEST_PRICES: Mapping[str, Decimal] = MappingProxyType(
 
 
 class FixedSource:
-    """Answers from `table`, whose keys are written `ETH/USD`."""
+    """The prices of `table`, whose keys are written `ETH/USD`."""
 
     name = "fixed"
 

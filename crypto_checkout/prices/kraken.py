@@ -12,27 +12,15 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-import httpx
-
 from crypto_checkout.core.checkout.quotes import Observation
 from crypto_checkout.core.errors import SourceFailed
-from crypto_checkout.core.moments import Clock
-from crypto_checkout.prices.source import (
-    TIMEOUT_SECONDS,
-    SourceThrottled,
-    UnsupportedPair,
-    get,
-    member,
-    number,
-    quotient,
-)
-
-BASE_URL = "https://api.kraken.com"
+from crypto_checkout.prices.http_source import HttpSource, member, number, quotient
+from crypto_checkout.prices.source import SourceThrottled, UnsupportedPair
 
 # MATIC became POL here as well; XETHZUSD's altname is ETHUSD.
 COINS = frozenset({"ETH", "POL", "BNB"})
 
-# Kraken's fiat markets by what it calls them; for half of them the dollar is the quote, and the answer is inverted.
+# Kraken's fiat markets, in its own order; where the dollar is the quote (half of them), the answer is inverted.
 FIAT_PAIRS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "EUR": ("EUR", "USD"),
@@ -50,23 +38,11 @@ MAX_BOOK_PERCENT = 2
 _ERROR = re.compile(r"E[A-Za-z]{1,20}:[A-Za-z ]{1,60}", re.ASCII)
 
 
-class KrakenSource:
-    """Asks Kraken."""
+class KrakenSource(HttpSource):
+    """The order books of Kraken."""
 
     name = "kraken"
-
-    def __init__(
-        self,
-        client: httpx.AsyncClient,
-        *,
-        clock: Clock,
-        base_url: str = BASE_URL,
-        timeout_seconds: float = TIMEOUT_SECONDS,
-    ) -> None:
-        self._client = client
-        self._clock = clock
-        self._base_url = base_url
-        self._timeout_seconds = timeout_seconds
+    base_url = "https://api.kraken.com"
 
     async def observe(self, base: str, quote: str) -> Observation:
         """Ask once; see `Source`."""
@@ -76,8 +52,7 @@ class KrakenSource:
         return Observation(self.name, value, self._clock())
 
     async def _middle(self, left: str, right: str) -> Decimal:
-        url = f"{self._base_url}/0/public/Ticker"
-        reply = await get(self._client, url, {"pair": f"{left}{right}"}, timeout_seconds=self._timeout_seconds)
+        reply = await self._get("/0/public/Ticker", {"pair": f"{left}{right}"})
         reply.expect_ok()
         answer = reply.json()
         _raise_error(member(answer, "error"), f"does not quote {left}/{right}")
@@ -94,7 +69,7 @@ def _market(base: str, quote: str) -> tuple[str, str]:
 
 
 def _raise_error(errors: Any, unsupported: str) -> None:
-    """Raise what Kraken's list of errors says; entries that begin with W are warnings."""
+    """Raise the first of Kraken's errors, if any; entries that begin with W are warnings."""
     texts = [str(each) for each in errors if not str(each).startswith("W")] if isinstance(errors, list) else [""]
     if not texts:
         return
@@ -107,7 +82,7 @@ def _raise_error(errors: Any, unsupported: str) -> None:
 
 
 def _only_ticker(result: Any, left: str, right: str) -> Any:
-    """Return the one ticker; it may be called ETHUSD or XETHZUSD, and anything else is not what was asked."""
+    """Return the one ticker, called ETHUSD or XETHZUSD. Raises SourceFailed for any other."""
     names = {f"{x}{left}{z}{right}" for x in ("", "X", "Z") for z in ("", "Z")}
     if not isinstance(result, dict) or len(result) != 1 or not names >= set(result):
         raise SourceFailed(f"the answer is not about {left}/{right}")

@@ -1,4 +1,4 @@
-"""The operator's own prices, in front of the market's: a pair of the table is never asked for elsewhere."""
+"""The operator's own prices, in front of the market's: for a pair of the table, no source is asked."""
 
 from collections.abc import Collection
 
@@ -7,7 +7,7 @@ from crypto_checkout.prices.board import PriceBoard
 
 
 class Override:
-    """Asks `fixed` for the pairs it is told (written `ETH/USD`), and `market` for all others."""
+    """The rates of `fixed` for `pairs` (written `ETH/USD`), and of `market` for all others."""
 
     def __init__(self, fixed: PriceBoard, market: PriceBoard, pairs: Collection[str]) -> None:
         self._fixed = fixed
@@ -15,6 +15,6 @@ class Override:
         self._pairs = frozenset(pairs)
 
     async def rate(self, base: str, quote: str) -> Rate:
-        """Return what one `base` costs in `quote`; raises as `PriceBoard.rate` does."""
+        """Return the price of one `base` in `quote`; raises as `PriceBoard.rate` does."""
         board = self._fixed if f"{base}/{quote}" in self._pairs else self._market
         return await board.rate(base, quote)

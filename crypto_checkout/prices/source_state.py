@@ -1,10 +1,9 @@
-"""One source as the board sees it: what it said last, what it does not quote, and whether it is left alone for now.
+"""One source as the board sees it: its last answers, the pairs it does not quote, and its back-off after failures.
 
-Nothing here weighs prices or compares sources.
+Prices are not weighed here, nor sources compared.
 """
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,13 +15,13 @@ from crypto_checkout.prices.source import Source, SourceThrottled, UnsupportedPa
 FIRST_BACKOFF_SECONDS = 5
 MAX_BACKOFF_SECONDS = 300
 
-# Not for good: Coinbase has called USD an invalid currency for an hour.
+# Not forever: Coinbase once called USD an invalid currency for an hour.
 UNSUPPORTED_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What is asked: the price of `base` in `quote`."""
+    """A coin or currency, and the currency of its price."""
 
     base: str
     quote: str
@@ -32,30 +31,17 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceStatus:
-    """A source's health, for people; pairs are written `ETH/USD`."""
-
-    name: str
-    observations: Mapping[str, Observation]
-    unsupported: tuple[str, ...]
-    last_ok_at: datetime | None
-    last_error: str | None
-    last_error_at: datetime | None
-    backing_off_until: datetime | None
-
-
-@dataclass(slots=True)
 class _SourceAnswer:
     observation: Observation
     received_at: datetime
 
 
 class SourceState:
-    """Asks one source, at most once at a time for each pair.
+    """One source with its last answers; it has at most one pending request for each pair.
 
-    A failure puts the source off for all pairs: 5 s, then twice as long each time, up to 5 minutes (or what a throttled
-    source asks for); an answer ends that. A pair it does not quote is not asked for again for an hour, and says
-    nothing about its health.
+    After a failure the source is left alone for all pairs: 5 s, then twice as long each time, up to 5 minutes (or as
+    long as a throttling source demands); an answer ends that. An unsupported pair is not requested again for an hour,
+    and is not a failure.
     """
 
     def __init__(self, source: Source, *, clock: Clock, reuse_seconds: float, timeout_seconds: float) -> None:
@@ -65,12 +51,10 @@ class SourceState:
         self._timeout_seconds = timeout_seconds
         self._answers: dict[Pair, _SourceAnswer] = {}
         self._unsupported_until: dict[Pair, datetime] = {}
-        self._asking: dict[Pair, asyncio.Task[None]] = {}
+        self._pending: dict[Pair, asyncio.Task[None]] = {}
         self._failures = 0
         self._retry_at: datetime | None = None
-        self._last_ok_at: datetime | None = None
         self._last_error: str | None = None
-        self._last_error_at: datetime | None = None
 
     @property
     def name(self) -> str:
@@ -79,59 +63,47 @@ class SourceState:
 
     @property
     def is_trusted(self) -> bool:
-        """Whether its last attempt succeeded; one that did not is asked, but not waited for."""
+        """True if its last request succeeded. Otherwise it is asked, but not waited for."""
         return self._failures == 0
 
     def observation(self, pair: Pair) -> Observation | None:
-        """Return its last answer, of whatever age."""
+        """Return its last answer, of any age."""
         answer = self._answers.get(pair)
         return None if answer is None else answer.observation
 
     def lacks(self, pair: Pair) -> bool:
-        """Tell whether it said lately that it does not quote the pair."""
+        """Return True if it does not quote the pair, by an answer of the last hour."""
         until = self._unsupported_until.get(pair)
         return until is not None and self._clock() < until
 
-    def complaint(self, pair: Pair) -> str | None:
-        """Return why there is no new answer from it, or None if there is one."""
+    def failure(self, pair: Pair) -> str | None:
+        """Return the reason why it has no new answer, or None if it has one."""
         if self.lacks(pair):
             return f"does not quote {pair}"
-        if pair in self._asking:
+        if pair in self._pending:
             return "no answer yet"
         return None if self.is_trusted else self._last_error
 
     def ask(self, pair: Pair) -> asyncio.Task[None] | None:
-        """Return the question that is under way, a new one, or None when there is no need to ask, or no use in it.
+        """Return the pending request, or start one; None if its last answer is recent, or asking is of no use now.
 
-        The task never fails; cancelling somebody who waits for it with `asyncio.wait` does not cancel it.
+        The task never fails. Cancelling a caller who awaits it through `asyncio.wait` does not cancel it.
         """
-        if pair in self._asking:
-            return self._asking[pair]
+        if pair in self._pending:
+            return self._pending[pair]
         if self.lacks(pair) or self._is_backing_off() or self._is_recent(pair):
             return None
         task = asyncio.create_task(self._observe(pair), name=f"price {self.name} {pair}")
-        self._asking[pair] = task
+        self._pending[pair] = task
         task.add_done_callback(lambda done: self._finish(pair, done))
         return task
 
     async def close(self) -> None:
-        """Give up the questions that are under way."""
-        tasks = list(self._asking.values())
+        """Cancel the pending requests."""
+        tasks = list(self._pending.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    def status(self) -> SourceStatus:
-        """Tell how it is."""
-        return SourceStatus(
-            name=self.name,
-            observations={str(pair): answer.observation for pair, answer in self._answers.items()},
-            unsupported=tuple(str(pair) for pair in self._unsupported_until if self.lacks(pair)),
-            last_ok_at=self._last_ok_at,
-            last_error=self._last_error,
-            last_error_at=self._last_error_at,
-            backing_off_until=self._retry_at if self._is_backing_off() else None,
-        )
 
     async def _observe(self, pair: Pair) -> None:
         try:
@@ -149,27 +121,23 @@ class SourceState:
             self._succeed(pair, observation)
 
     def _succeed(self, pair: Pair, observation: Observation) -> None:
-        now = self._clock()
-        self._answers[pair] = _SourceAnswer(observation, now)
-        self._last_ok_at = now
+        self._answers[pair] = _SourceAnswer(observation, self._clock())
         self._failures = 0
         self._retry_at = None
 
     def _fail(self, reason: str, *, at_least_seconds: float = 0) -> None:
-        now = self._clock()
         self._last_error = reason
-        self._last_error_at = now
-        # Pairs that were asked for together fail together; that is one failure, not several.
+        # Pairs requested together fail together; that is one failure, not several.
         if self._is_backing_off() and not at_least_seconds:
             return
         # The cap on the exponent only keeps the number small.
         backoff = min(FIRST_BACKOFF_SECONDS * 2 ** min(self._failures, 10), MAX_BACKOFF_SECONDS)
         self._failures += 1
-        self._retry_at = now + timedelta(seconds=max(backoff, at_least_seconds))
+        self._retry_at = self._clock() + timedelta(seconds=max(backoff, at_least_seconds))
 
     def _finish(self, pair: Pair, task: asyncio.Task[None]) -> None:
-        del self._asking[pair]
-        # A bug in one source must not take the price away while others answer; health pages show it.
+        del self._pending[pair]
+        # A bug in one source must not cost the shop its price while others answer.
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(f"broke with {type(error).__name__}")
 
@@ -178,5 +146,5 @@ class SourceState:
 
     def _is_recent(self, pair: Pair) -> bool:
         answer = self._answers.get(pair)
-        # An answer from the future means that the clock was set back: asking again is the way out.
+        # An answer from the future means that the clock was set back; then ask again.
         return answer is not None and timedelta() <= self._clock() - answer.received_at < self._reuse

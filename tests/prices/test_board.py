@@ -2,33 +2,36 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-import httpx
 import pytest
 
 from crypto_checkout.core.checkout.quotes import Observation, Rate
 from crypto_checkout.core.errors import PriceUnavailable, UnsupportedAsset
 from crypto_checkout.prices.board import PriceBoard
-from crypto_checkout.prices.coinbase import CoinbaseSource
-from crypto_checkout.prices.coingecko import CoinGeckoSource
 from crypto_checkout.prices.fixed import TEST_PRICES, FixedSource
-from crypto_checkout.prices.kraken import KrakenSource
-from crypto_checkout.prices.source import Source
-from crypto_checkout.prices.source_state import MAX_BACKOFF_SECONDS, SourceStatus
-from tests.support.exchanges import NOW, Clock, Exchanges, coinbase, coingecko, http, kraken, ok, open_exchanges
+from crypto_checkout.prices.source import Connections, Source
+from crypto_checkout.prices.source_state import MAX_BACKOFF_SECONDS, Pair, SourceState
+from crypto_checkout.prices.sources import SOURCES
+from tests.support.exchanges import (
+    NOW,
+    Clock,
+    Exchanges,
+    coinbase,
+    coingecko,
+    connections_to,
+    http,
+    kraken,
+    ok,
+    open_exchanges,
+)
 
 pytestmark = pytest.mark.anyio
 
 ALL = ("coinbase", "kraken", "coingecko")
-KINDS: dict[str, type[CoinbaseSource | KrakenSource | CoinGeckoSource]] = {
-    "coinbase": CoinbaseSource,
-    "kraken": KrakenSource,
-    "coingecko": CoinGeckoSource,
-}
 
 # Patience for what must happen at once; only a broken test waits that long.
 SOON_SECONDS = 5
@@ -37,15 +40,13 @@ SOON_SECONDS = 5
 @dataclass
 class Market:
     exchanges: Exchanges
-    client: httpx.AsyncClient
-    clock: Clock = field(default_factory=Clock)
+    connections: Connections
+    clock: Clock
     boards: list[PriceBoard] = field(default_factory=list)
 
     def board(self, *names: str, quorum: int = 1, timeout_seconds: float = 3, **options: Any) -> PriceBoard:
-        sources = [
-            KINDS[name](self.client, clock=self.clock, base_url=self.exchanges.url, timeout_seconds=timeout_seconds)
-            for name in names or ALL
-        ]
+        connections = replace(self.connections, timeout_seconds=timeout_seconds)
+        sources = [SOURCES[name](connections) for name in names or ALL]
         return self.board_of(sources, quorum=quorum, **options)
 
     def board_of(self, sources: Sequence[Source], *, quorum: int = 1, **options: Any) -> PriceBoard:
@@ -63,15 +64,16 @@ class Market:
 
 @pytest.fixture
 async def market() -> AsyncIterator[Market]:
-    async with open_exchanges() as exchanges, httpx.AsyncClient(trust_env=False) as client:
-        opened = Market(exchanges, client)
+    clock = Clock()
+    async with open_exchanges() as exchanges, connections_to(exchanges.url, clock=clock) as connections:
+        opened = Market(exchanges, connections, clock)
         yield opened
         for board in opened.boards:
             await board.close()
 
 
-def status_of(board: PriceBoard, name: str) -> SourceStatus:
-    return next(status for status in board.status() if status.name == name)
+def state_of(board: PriceBoard, name: str) -> SourceState:
+    return next(state for state in board._sources if state.name == name)
 
 
 async def refused(board: PriceBoard, base: str = "ETH", quote: str = "USD") -> str:
@@ -155,25 +157,25 @@ async def test_the_back_off_grows_up_to_its_cap_and_ends_with_an_answer(market: 
     waits = []
     for _ in range(9):
         await refused(board)
-        until = status_of(board, "coinbase").backing_off_until
+        until = state_of(board, "coinbase")._retry_at
         assert until is not None
         waits.append((until - market.clock.now).total_seconds())
         market.clock.now = until
     assert waits == [5, 10, 20, 40, 80, 160, 300, MAX_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS]
     market.exchanges.answers["coinbase"] = ok(coinbase("3000"))
     await board.rate("ETH", "USD")
-    assert status_of(board, "coinbase").backing_off_until is None
+    assert state_of(board, "coinbase")._retry_at is None
     market.exchanges.answers["coinbase"] = http(500, "")
     market.clock.advance(130)
     await refused(board)
-    assert status_of(board, "coinbase").backing_off_until == market.clock.now + timedelta(seconds=5)
+    assert state_of(board, "coinbase")._retry_at == market.clock.now + timedelta(seconds=5)
 
 
 async def test_pairs_that_fail_together_count_as_one_failure(market: Market) -> None:
     market.exchanges.answers["coinbase"] = http(500, "")
     board = market.board("coinbase")
     await asyncio.gather(refused(board), refused(board, quote="EUR"), refused(board, quote="GBP"))
-    assert status_of(board, "coinbase").backing_off_until == NOW + timedelta(seconds=5)
+    assert state_of(board, "coinbase")._retry_at == NOW + timedelta(seconds=5)
 
 
 async def test_a_throttled_source_is_left_alone_for_as_long_as_it_asks(market: Market) -> None:
@@ -244,8 +246,8 @@ async def test_an_unsupported_pair_is_remembered_and_harms_no_other(market: Mark
     for _ in range(3):
         await refused(board, "BNB", "SEK")  # CoinGecko's answer is about ETH: broken, not unsupported
     assert market.exchanges.count("coinbase") == 1
-    status = status_of(board, "coinbase")
-    assert (status.unsupported, status.last_error, status.backing_off_until) == (("BNB/SEK",), None, None)
+    state = state_of(board, "coinbase")
+    assert (state.lacks(Pair("BNB", "SEK")), state.is_trusted) == (True, True)
     market.exchanges.answers["coinbase"] = ok(coinbase("3000"))
     assert "coinbase" in (await board.rate("ETH", "USD")).sources
     market.clock.advance(3600)
@@ -304,19 +306,7 @@ async def test_a_bug_in_one_source_leaves_the_others_their_say(market: Market) -
     sources: list[Source] = [Broken(), FixedSource(TEST_PRICES, clock=market.clock)]
     board = market.board_of(sources)
     assert (await board.rate("ETH", "EUR")).value == Decimal(2760)
-    assert status_of(board, "broken").last_error == "broke with TypeError"
-
-
-async def test_the_status_tells_how_each_source_is(market: Market) -> None:
-    market.exchanges.answers["kraken"] = http(500, "")
-    board = market.board("coinbase", "kraken")
-    await board.rate("ETH", "USD")
-    seen = Observation("coinbase", Decimal("3000.10"), NOW)
-    soon = NOW + timedelta(seconds=5)
-    assert board.status() == [
-        SourceStatus("coinbase", {"ETH/USD": seen}, (), NOW, None, None, None),
-        SourceStatus("kraken", {}, (), None, "answered with status 500", NOW, soon),
-    ]
+    assert state_of(board, "broken").failure(Pair("ETH", "EUR")) == "broke with TypeError"
 
 
 async def test_closing_gives_up_the_questions_under_way(market: Market) -> None:

@@ -1,8 +1,6 @@
-"""The price sources against servers that answer in their shapes, rightly and wrongly."""
+"""The peculiarities of each price source; `test_every_source` has the properties that all share."""
 
-import socket
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
 from decimal import Decimal
 
 import httpx
@@ -14,20 +12,24 @@ from crypto_checkout.core.checkout.quotes import Observation
 from crypto_checkout.core.errors import ProviderFailed, SourceFailed
 from crypto_checkout.core.money import DECIMALS
 from crypto_checkout.prices.chainlink import FEEDS, ChainlinkSource, PriceFeed, price_of
-from crypto_checkout.prices.coinbase import CoinbaseSource
-from crypto_checkout.prices.coingecko import CoinGeckoSource
 from crypto_checkout.prices.fixed import TEST_PRICES, FixedSource
-from crypto_checkout.prices.kraken import KrakenSource
-from crypto_checkout.prices.source import MAX_ANSWER_BYTES, Source, SourceThrottled, UnsupportedPair, number
-from tests.support.exchanges import NOW, Clock, Exchanges, coinbase, coingecko, http, kraken, ok, open_exchanges
+from crypto_checkout.prices.http_source import number
+from crypto_checkout.prices.source import Connections, ReadContract, Source, SourceThrottled, UnsupportedPair
+from crypto_checkout.prices.sources import SOURCES
+from tests.support.exchanges import (
+    NOW,
+    Clock,
+    Exchanges,
+    coingecko,
+    connections_to,
+    http,
+    kraken,
+    ok,
+    open_exchanges,
+    round_data,
+)
 
 pytestmark = pytest.mark.anyio
-
-KINDS: dict[str, type[CoinbaseSource | KrakenSource | CoinGeckoSource]] = {
-    "coinbase": CoinbaseSource,
-    "kraken": KrakenSource,
-    "coingecko": CoinGeckoSource,
-}
 
 
 @pytest.fixture
@@ -37,28 +39,16 @@ async def exchanges() -> AsyncIterator[Exchanges]:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(trust_env=False) as opened:
-        yield opened
-
-
-@pytest.fixture
-def source(exchanges: Exchanges, client: httpx.AsyncClient) -> Callable[[str], Source]:
-    return lambda name: KINDS[name](client, clock=Clock(), base_url=exchanges.url)
+async def source(exchanges: Exchanges) -> AsyncIterator[Callable[[str], Source]]:
+    async with connections_to(exchanges.url, clock=Clock()) as connections:
+        yield lambda name: SOURCES[name](connections)
 
 
 Sources = Callable[[str], Source]
 
 
-async def test_each_source_reads_its_exchange(source: Sources) -> None:
-    assert await source("coinbase").observe("ETH", "USD") == Observation("coinbase", Decimal("3000.10"), NOW)
-    assert await source("kraken").observe("ETH", "USD") == Observation("kraken", Decimal("3000.20"), NOW)
-    made_at = NOW - timedelta(seconds=30)
-    assert await source("coingecko").observe("ETH", "USD") == Observation("coingecko", Decimal("3000.15"), made_at)
-
-
 async def test_each_source_asks_for_the_pair_by_its_names(exchanges: Exchanges, source: Sources) -> None:
-    for name in KINDS:
+    for name in ("coinbase", "kraken", "coingecko"):
         with pytest.raises(SourceFailed):  # the answers are about ETH/USD
             await source(name).observe("POL", "EUR")
     assert exchanges.targets == [
@@ -66,58 +56,6 @@ async def test_each_source_asks_for_the_pair_by_its_names(exchanges: Exchanges, 
         "/0/public/Ticker?pair=POLEUR",
         "/api/v3/simple/price?ids=polygon-ecosystem-token&vs_currencies=eur&include_last_updated_at=true&precision=full",
     ]
-
-
-@pytest.mark.parametrize("name", KINDS)
-@pytest.mark.parametrize(
-    ("answer", "reason"),
-    [
-        (http(500, "oops"), "answered with status 500"),
-        (http(404, "<html>"), "answered with status 404"),
-        (http(302, "", "Location: http://127.0.0.1:1/\r\n"), "answered with status 302"),
-        (http(200, ""), "not JSON"),
-        (http(200, "<html>no</html>"), "not JSON"),
-        (http(200, b"\xff\xfe\xfd"), "not JSON"),
-        (http(200, '{"data": NaN}'), "not JSON"),
-        (http(200, '{"data": 1e99999999999999999999}'), "not JSON"),
-        (http(200, "[" * 60_000), "not JSON"),
-        (http(200, '{"data": ' + "9" * 60_000 + "}"), "not JSON"),
-        (http(200, "[]"), "the answer has no"),
-        (http(200, "{}"), "the answer has no"),
-        (http(200, "null"), "the answer has no"),
-        (http(200, " " * (MAX_ANSWER_BYTES + 1)), "larger than 64 KiB"),
-        (http(200, "{}", "Content-Encoding: gzip\r\n"), "compressed"),
-        (http(429, "slow down"), "too many requests"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", "can't be reached"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "can't be reached"),
-        (b"", "can't be reached"),
-    ],
-)
-async def test_a_bad_answer_is_a_failure_with_a_plain_reason(
-    exchanges: Exchanges, source: Sources, name: str, answer: bytes, reason: str
-) -> None:
-    exchanges.answers[name] = answer
-    with pytest.raises(SourceFailed, match=reason) as caught:
-        await source(name).observe("ETH", "USD")
-    assert not isinstance(caught.value, UnsupportedPair)
-    assert "127.0.0.1" not in str(caught.value)
-
-
-@pytest.mark.parametrize("name", KINDS)
-async def test_a_slow_source_is_given_up(exchanges: Exchanges, client: httpx.AsyncClient, name: str) -> None:
-    exchanges.held.add(name)
-    slow = KINDS[name](client, clock=Clock(), base_url=exchanges.url, timeout_seconds=0.05)
-    with pytest.raises(SourceFailed, match=r"no answer within 0\.05 s"):
-        await slow.observe("ETH", "USD")
-
-
-@pytest.mark.parametrize("name", KINDS)
-async def test_an_absent_source_is_a_failure(client: httpx.AsyncClient, name: str) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
-        absent = KINDS[name](client, clock=Clock(), base_url=f"http://127.0.0.1:{taken.getsockname()[1]}")
-        with pytest.raises(SourceFailed, match=r"can't be reached \(ConnectError\)"):
-            await absent.observe("ETH", "USD")
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("119", 119), ("999999", 3600), ("soon", 0), ("-5", 0), ("", 0)])
@@ -128,56 +66,6 @@ async def test_a_throttled_source_says_for_how_long(
     with pytest.raises(SourceThrottled) as caught:
         await source("coingecko").observe("ETH", "USD")
     assert caught.value.retry_after_seconds == seconds
-
-
-@pytest.mark.parametrize("name", KINDS)
-async def test_an_unknown_coin_is_an_unsupported_pair_and_nobody_is_asked(
-    exchanges: Exchanges, source: Sources, name: str
-) -> None:
-    with pytest.raises(UnsupportedPair):
-        await source(name).observe("DOGE", "USD")
-    assert exchanges.targets == []
-
-
-@pytest.mark.parametrize(
-    ("name", "answer"),
-    [
-        ("coinbase", http(404, '{"errors":[{"id":"not_found","message":"Invalid base currency"}]}')),
-        ("coinbase", http(400, '{"errors":[{"id":"invalid_request","message":"Invalid currency (SLE)"}]}')),
-        ("kraken", ok({"error": ["EQuery:Unknown asset pair"]})),
-        ("coingecko", http(200, '{"ethereum":{"last_updated_at":1795426200}}')),
-        ("coingecko", http(200, '{"ethereum":{}}')),
-    ],
-)
-async def test_an_unknown_currency_is_an_unsupported_pair(
-    exchanges: Exchanges, source: Sources, name: str, answer: bytes
-) -> None:
-    exchanges.answers[name] = answer
-    with pytest.raises(UnsupportedPair, match="does not quote ETH/SLE"):
-        await source(name).observe("ETH", "SLE")
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        coinbase("3000", base="BTC"),
-        coinbase("3000", currency="EUR"),
-        coinbase(""),
-        coinbase("3000 USD"),
-        coinbase("0x10"),
-        coinbase("3" * 21),
-        {"data": {"amount": None, "base": "ETH", "currency": "USD"}},
-        {"data": {"amount": True, "base": "ETH", "currency": "USD"}},
-        {"data": {"amount": ["3000"], "base": "ETH", "currency": "USD"}},
-        {"data": []},
-    ],
-)
-async def test_coinbases_answer_must_be_a_number_about_the_pair(
-    exchanges: Exchanges, source: Sources, answer: object
-) -> None:
-    exchanges.answers["coinbase"] = ok(answer)
-    with pytest.raises(SourceFailed):
-        await source("coinbase").observe("ETH", "USD")
 
 
 @pytest.mark.parametrize(
@@ -270,10 +158,9 @@ def test_whatever_stands_for_a_price_is_a_number_or_a_failure(value: object) -> 
 MAINNET = FEEDS["ETH/USD"][0]
 
 
-def round_data(price: int = 300_012_000_000, *, age: int = 60, round_id: int = 7, answered_in: int = 7) -> bytes:
-    updated_at = int(NOW.timestamp()) - age
-    words = (round_id, price % 2**256, updated_at, updated_at, answered_in)
-    return b"".join(word.to_bytes(32) for word in words)
+def chainlink(read: ReadContract, *chain_ids: int) -> ChainlinkSource:
+    no_web = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(500)))
+    return ChainlinkSource(Connections(no_web, read, chain_ids, Clock()))
 
 
 async def test_chainlink_reads_the_first_configured_feed() -> None:
@@ -283,7 +170,7 @@ async def test_chainlink_reads_the_first_configured_feed() -> None:
         calls.append((chain_id, address, data))
         return round_data(age=3599)
 
-    source = ChainlinkSource(read, chain_ids=[8453, 1], clock=Clock())
+    source = chainlink(read, 8453, 1)
     assert await source.observe("ETH", "USD") == Observation("chainlink", Decimal("3000.12"), NOW)
     assert calls == [(1, "0x5f4eC3Df9cbd43714FE2740f5E3616155c5b8419", "0xfeaf968c")]
 
@@ -294,10 +181,10 @@ async def test_chainlink_goes_on_to_the_next_chain() -> None:
             raise ProviderFailed("https://rpc.example/secret-key: status 500")
         return round_data() if chain_id == 10 else b""
 
-    source = ChainlinkSource(read, chain_ids=[1, 8453, 10], clock=Clock())
+    source = chainlink(read, 1, 8453, 10)
     assert (await source.observe("ETH", "USD")).value == Decimal("3000.12")
     with pytest.raises(SourceFailed) as caught:
-        await ChainlinkSource(read, chain_ids=[1, 8453], clock=Clock()).observe("ETH", "USD")
+        await chainlink(read, 1, 8453).observe("ETH", "USD")
     assert str(caught.value) == "chain 1 can't be read; chain 8453: no price feed answers at its address"
 
 
@@ -307,7 +194,7 @@ async def test_chainlink_quotes_only_what_a_configured_chain_has(pair: tuple[str
         raise AssertionError("nothing is to be read")
 
     with pytest.raises(UnsupportedPair):
-        await ChainlinkSource(read, chain_ids=[1, 1337], clock=Clock()).observe(*pair)
+        await chainlink(read, 1, 1337).observe(*pair)
 
 
 @pytest.mark.parametrize(

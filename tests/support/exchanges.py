@@ -1,4 +1,7 @@
-"""The exchanges on this machine: one HTTP server that answers as Coinbase, Kraken and CoinGecko do, or worse."""
+"""The exchanges on this machine: one HTTP server that answers as each price source's own does, or worse.
+
+Requests to any host end here, so that sources are opened as in production. `EXCHANGES` holds an entry for each source.
+"""
 
 import asyncio
 import json
@@ -6,9 +9,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
-PREFIXES = {"/v2/prices/": "coinbase", "/0/public/": "kraken", "/api/v3/": "coingecko"}
+import httpx
+
+from crypto_checkout.core.errors import ProviderFailed
+from crypto_checkout.prices.source import Connections
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 
@@ -64,13 +71,7 @@ class Exchanges:
 
 @asynccontextmanager
 async def open_exchanges() -> AsyncIterator[Exchanges]:
-    exchanges = Exchanges(
-        answers={
-            "coinbase": ok(coinbase("3000.10")),
-            "kraken": ok(kraken("3000.30", "3000.10")),
-            "coingecko": ok(coingecko(3000.15)),
-        }
-    )
+    exchanges = Exchanges(answers={name: exchange.right for name, exchange in EXCHANGES.items()})
     running: set[asyncio.Task[None]] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -88,7 +89,37 @@ async def open_exchanges() -> AsyncIterator[Exchanges]:
 
 
 def name_of(target: str) -> str:
-    return next(name for prefix, name in PREFIXES.items() if target.startswith(prefix))
+    return next(name for name, exchange in EXCHANGES.items() if target.startswith(exchange.path))
+
+
+class Redirected(httpx.AsyncBaseTransport):
+    """Sends each request to one server, whichever host it is for."""
+
+    def __init__(self, url: str) -> None:
+        self._url = httpx.URL(url)
+        self._inner = httpx.AsyncHTTPTransport()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.url = request.url.copy_with(scheme="http", host=self._url.host, port=self._url.port)
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+@asynccontextmanager
+async def connections_to(url: str, *, clock: Clock, timeout_seconds: float = 3) -> AsyncIterator[Connections]:
+    """Open what sources are made of; the chains are read from the exchanges' server too, as raw bytes."""
+    async with httpx.AsyncClient(transport=Redirected(url)) as client:
+
+        async def read_contract(chain_id: int, address: str, data: str) -> bytes:
+            try:
+                answer = await client.get(f"https://node.example/contracts/{chain_id}/{address}/{data}")
+                return answer.raise_for_status().content
+            except httpx.HTTPError as error:
+                raise ProviderFailed(f"{url}: {error}") from error
+
+        yield Connections(client, read_contract, chain_ids=[1], clock=clock, timeout_seconds=timeout_seconds)
 
 
 def http(status: int, body: bytes | str, headers: str = "") -> bytes:
@@ -123,3 +154,76 @@ def kraken(ask: str, bid: str, name: str = "XETHZUSD") -> Any:
 def coingecko(price: Any, age_seconds: float = 30, *, coin: str = "ethereum", **more: Any) -> Any:
     updated_at = int((NOW - timedelta(seconds=age_seconds)).timestamp())
     return {coin: {"usd": price, "last_updated_at": updated_at, **more}}
+
+
+def round_data(price: int = 300_012_000_000, *, age: int = 60, round_id: int = 7, answered_in: int = 7) -> bytes:
+    """Answer as a feed of Chainlink does: five words of 32 bytes."""
+    updated_at = int(NOW.timestamp()) - age
+    words = (round_id, price % 2**256, updated_at, updated_at, answered_in)
+    return b"".join(word.to_bytes(32) for word in words)
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """The answers of one price source's own server, for ETH/USD at `NOW`.
+
+    `path` begins the paths of its requests. `right` is the answer behind `price`, of `observed_at`. `unsupported` are
+    answers about a currency that it does not know; `wrong` are well-formed answers without a price of ETH/USD.
+    """
+
+    path: str
+    right: bytes
+    price: Decimal
+    unsupported: tuple[bytes, ...]
+    wrong: tuple[bytes, ...]
+    observed_at: datetime = NOW
+
+
+EXCHANGES = {
+    "chainlink": Exchange(
+        path="/contracts/",
+        right=http(200, round_data()),
+        price=Decimal("3000.12"),
+        unsupported=(b"",),  # known without a request: no currency but the dollar has a feed
+        wrong=(http(200, round_data(0)), http(200, round_data(age=3901)), http(200, round_data(round_id=8))),
+    ),
+    "coinbase": Exchange(
+        path="/v2/prices/",
+        right=ok(coinbase("3000.10")),
+        price=Decimal("3000.10"),
+        unsupported=(
+            http(404, '{"errors":[{"id":"not_found","message":"Invalid base currency"}]}'),
+            http(400, '{"errors":[{"id":"invalid_request","message":"Invalid currency (SLE)"}]}'),
+        ),
+        wrong=(
+            ok(coinbase("3000", base="BTC")),
+            ok(coinbase("3000", currency="EUR")),
+            ok(coinbase("")),
+            ok(coinbase("3000 USD")),
+            ok(coinbase("0x10")),
+            ok(coinbase("3" * 21)),
+            ok({"data": {"amount": None, "base": "ETH", "currency": "USD"}}),
+            ok({"data": {"amount": True, "base": "ETH", "currency": "USD"}}),
+            ok({"data": {"amount": ["3000"], "base": "ETH", "currency": "USD"}}),
+            ok({"data": []}),
+        ),
+    ),
+    "kraken": Exchange(
+        path="/0/public/",
+        right=ok(kraken("3000.30", "3000.10")),
+        price=Decimal("3000.20"),
+        unsupported=(ok({"error": ["EQuery:Unknown asset pair"]}),),
+        wrong=(ok(kraken("3000", "3000", "XXBTZUSD")), ok({"error": ["EService:Unavailable"]})),
+    ),
+    "coingecko": Exchange(
+        path="/api/v3/",
+        right=ok(coingecko(3000.15)),
+        price=Decimal("3000.15"),
+        observed_at=NOW - timedelta(seconds=30),
+        unsupported=(
+            http(200, '{"ethereum":{"last_updated_at":1795426200}}'),
+            http(200, '{"ethereum":{}}'),
+        ),
+        wrong=(ok({"ethereum": {"usd": 3000}}), ok({"bitcoin": {"usd": 3000, "last_updated_at": 1795426200}})),
+    ),
+}

@@ -1,0 +1,22 @@
+"""The prices of test mode, which a test helper can take away. Never from the network."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from crypto_checkout.core.checkout.quotes import Rate
+from crypto_checkout.core.errors import PriceUnavailable
+from crypto_checkout.prices.board import PriceBoard
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxPrices:
+    """The prices of test mode; none while `is_out` reports an outage, which a test helper began."""
+
+    board: PriceBoard
+    is_out: Callable[[], bool]
+
+    async def rate(self, base: str, quote: str) -> Rate:
+        """Return the price of one `base` in `quote`. Raises PriceUnavailable during an outage."""
+        if self.is_out():
+            raise PriceUnavailable("Test mode has an outage of prices: its test helper asked for that.")
+        return await self.board.rate(base, quote)
