@@ -16,11 +16,11 @@ from crypto_checkout.app import alerts, modes, web
 from crypto_checkout.app.parts import Parts, webhook_reach
 from crypto_checkout.config import Config
 from crypto_checkout.core.moments import Clock
+from crypto_checkout.http.dashboard.frame.services import OwnerServices
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
 from crypto_checkout.services.ledger.health import ChainVisibility, Readiness
 from crypto_checkout.services.ledger.watcher import Watcher
-from crypto_checkout.services.owner.door import Door
 from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.services.upkeep.retention import Retention
 from crypto_checkout.services.webhooks.dispatcher import Dispatcher
@@ -48,7 +48,7 @@ class RunningServer:
     events: Outbox
     payment_methods: PaymentMethodsByMode
     watchers: tuple[Watcher, ...]
-    door: Door
+    owner: OwnerServices
 
 
 @asynccontextmanager
@@ -76,7 +76,7 @@ async def opened(
         both = [mode for mode in (live, test) if mode is not None]
         watchers = tuple(watcher for mode in both for watcher in mode.watchers)
         payment_methods = PaymentMethodsByMode([mode.payment_methods for mode in both])
-        door = Door.of(db, clock)
+        owner = web.owner_services(db, clock)
         issues = alerts.issues(parts, {True: live, False: test})
         site = web.application(
             parts,
@@ -85,7 +85,7 @@ async def opened(
             sender,
             # Where there is real money the simulated chain doesn't count: a test key can take that down.
             Readiness(db, live.watchers if live is not None else watchers, clock),
-            door,
+            owner,
             ChainVisibility(watchers, clock),
             watchers,
             issues,
@@ -95,7 +95,7 @@ async def opened(
         beside = [*_upkeep(parts), alerts.notifier(parts, issues, sender).run]
         loops = [*(each.run for each in dispatchers), *beside, *(loop for mode in both for loop in mode.loops)]
         await stack.enter_async_context(_running(loops, watchers))
-        yield RunningServer(site, db, parts.events, payment_methods, watchers, door)
+        yield RunningServer(site, db, parts.events, payment_methods, watchers, owner)
 
 
 def _upkeep(parts: Parts) -> Sequence[modes.Loop]:

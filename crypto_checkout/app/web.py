@@ -16,19 +16,28 @@ from crypto_checkout.app.parts import Parts, webhook_reach
 from crypto_checkout.config import Config
 from crypto_checkout.core import ids
 from crypto_checkout.core.errors import CheckoutError
+from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.public import examples
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.http import errors, static, status
 from crypto_checkout.http.api import publication
 from crypto_checkout.http.api.openapi import document
-from crypto_checkout.http.api.operations import Services
+from crypto_checkout.http.api.operations import ApiServices
 from crypto_checkout.http.api.routes import Api
 from crypto_checkout.http.api.table import table
 from crypto_checkout.http.checkout import pages
 from crypto_checkout.http.checkout.view import PayerChain
 from crypto_checkout.http.compression import Compression
 from crypto_checkout.http.dashboard.frame.router import Dashboard
-from crypto_checkout.http.dashboard.frame.services import DashboardServices
+from crypto_checkout.http.dashboard.frame.services import (
+    CheckoutServices,
+    DashboardServices,
+    DiagnosisServices,
+    LedgerServices,
+    OwnerServices,
+    ReportingServices,
+    WebhookServices,
+)
 from crypto_checkout.http.dashboard.table import MENUS, PAGES
 from crypto_checkout.http.docs import pages as docs
 from crypto_checkout.http.middleware import RequestMiddleware
@@ -45,8 +54,12 @@ from crypto_checkout.services.diagnosis.payment_detail import PaymentDetails
 from crypto_checkout.services.ledger.check_now import CheckNow
 from crypto_checkout.services.ledger.health import ChainVisibility, Readiness
 from crypto_checkout.services.ledger.watcher import Watcher
+from crypto_checkout.services.owner.account import Account
 from crypto_checkout.services.owner.api_keys import ApiKeys
-from crypto_checkout.services.owner.door import Door
+from crypto_checkout.services.owner.audit import AuditTrail
+from crypto_checkout.services.owner.passwords import Passwords
+from crypto_checkout.services.owner.set_up_link import SetUpLink
+from crypto_checkout.services.owner.sign_in import SignIn
 from crypto_checkout.services.payer import Payers
 from crypto_checkout.services.reporting.config_snippets import Settings
 from crypto_checkout.services.reporting.exports import Exports
@@ -56,6 +69,7 @@ from crypto_checkout.services.upkeep.backup_download import BackupDownloads
 from crypto_checkout.services.webhooks.deliveries import Deliveries
 from crypto_checkout.services.webhooks.dispatcher import AttemptSender
 from crypto_checkout.services.webhooks.endpoints import Endpoints
+from crypto_checkout.store.database import Database
 
 
 def application(
@@ -64,7 +78,7 @@ def application(
     test: Mode | None,
     sender: AttemptSender,
     health: Readiness,
-    door: Door,
+    owner: OwnerServices,
     visibility: ChainVisibility,
     watchers: Sequence[Watcher],
     issues: Issues,
@@ -77,7 +91,7 @@ def application(
         services.sessions, services.links, services.sandbox, AssetChoices(parts.db, payment_methods), visibility
     )
     checkout = pages.site(_checkout(parts, payment_methods, payers))
-    dashboard = Dashboard(_desk(parts, payment_methods, services, health, door, watchers, issues, chains), PAGES, MENUS)
+    dashboard = Dashboard(_dashboard(parts, payment_methods, services, owner, watchers, issues, chains), PAGES, MENUS)
     web = Starlette(
         routes=[
             *_api(parts, services).routes(table()),
@@ -100,11 +114,11 @@ def application(
 
 def _services(
     parts: Parts, payment_methods: PaymentMethodsByMode, test: Mode | None, sender: AttemptSender
-) -> Services:
+) -> ApiServices:
     sessions = Sessions(parts.db, payment_methods, parts.events, public_url=parts.config.server.public_url)
     links = Links(parts.db, payment_methods, parts.events, public_url=parts.config.server.public_url)
     sandbox = _sandbox(parts, test, sessions)
-    return Services(
+    return ApiServices(
         db=parts.db,
         sessions=sessions,
         decisions=Decisions(sessions, payment_methods, parts.events),
@@ -116,12 +130,17 @@ def _services(
     )
 
 
-def _desk(
+def owner_services(db: Database, clock: Clock) -> OwnerServices:
+    """Return the owner's account with the ways into it, which the start of the server needs, too."""
+    passwords = Passwords()
+    return OwnerServices(SignIn(db, passwords, clock), SetUpLink(clock), Account(db, passwords), AuditTrail(db))
+
+
+def _dashboard(
     parts: Parts,
     payment_methods: PaymentMethodsByMode,
-    services: Services,
-    health: Readiness,
-    door: Door,
+    services: ApiServices,
+    owner: OwnerServices,
     watchers: Sequence[Watcher],
     issues: Issues,
     chains: Mapping[int, ConfiguredChain],
@@ -129,32 +148,27 @@ def _desk(
     return DashboardServices(
         db=parts.db,
         clock=parts.clock,
-        events=parts.events,
-        payment_methods=payment_methods,
-        health=health,
-        sign_in=door.sign_in,
-        set_up_link=door.set_up_link,
-        account=door.account,
-        trail=door.trail,
-        sessions=services.sessions,
-        decisions=services.decisions,
-        payment_details=PaymentDetails(parts.db, services.sessions, payment_methods),
-        explain=Explainer(parts.db, chains),
-        check_now=CheckNow(watchers),
-        links=services.links,
-        endpoints=services.endpoints,
-        deliveries=services.deliveries,
-        customers=services.customers,
-        totals=Totals(parts.db, parts.clock),
+        checkout=CheckoutServices(
+            payment_methods, services.sessions, services.decisions, services.links, services.customers
+        ),
+        ledger=LedgerServices(watchers, CheckNow(watchers)),
+        webhooks=WebhookServices(parts.events, services.endpoints, services.deliveries),
+        owner=owner,
         issues=issues,
-        exports=Exports(parts.db, lambda: {chain.id: chain.name for chain in payment_methods.all_chains().values()}),
-        backup_downloads=BackupDownloads(parts.db, parts.config.database.path.absolute()),
+        diagnosis=DiagnosisServices(
+            PaymentDetails(parts.db, services.sessions, payment_methods), Explainer(parts.db, chains)
+        ),
+        reporting=ReportingServices(Totals(parts.db, parts.clock), _exports(parts.db, payment_methods)),
+        backups=BackupDownloads(parts.db, parts.config.database.path.absolute()),
         sandbox=services.sandbox,
         settings=_settings(parts.config),
-        watchers=watchers,
         shop_name=parts.config.branding.name,
         public_url=parts.config.server.public_url,
     )
+
+
+def _exports(db: Database, payment_methods: PaymentMethodsByMode) -> Exports:
+    return Exports(db, lambda: {chain.id: chain.name for chain in payment_methods.all_chains().values()})
 
 
 def _settings(config: Config) -> Settings:
@@ -191,7 +205,7 @@ def _sandbox(parts: Parts, test: Mode | None, sessions: Sessions) -> SandboxCont
     return SandboxControls(parts.db, test.sandbox, test.watchers[0], sessions, parts.clock, parts.events.wake)
 
 
-def _api(parts: Parts, services: Services) -> Api:
+def _api(parts: Parts, services: ApiServices) -> Api:
     limit = RateLimit(per_second=parts.config.rate_limit.per_second, burst=parts.config.rate_limit.burst)
     return Api(services, ApiKeys(parts.db), limit, parts.clock)
 
@@ -205,9 +219,9 @@ def _deliveries(parts: Parts, sender: AttemptSender) -> Deliveries:
     return Deliveries(parts.db, sender, parts.events.wake, parts.clock, lambda: _example(parts.clock(), public_url))
 
 
-def _checkout(parts: Parts, payment_methods: PaymentMethodsByMode, payers: Payers) -> pages.CheckoutServices:
+def _checkout(parts: Parts, payment_methods: PaymentMethodsByMode, payers: Payers) -> pages.PayerServices:
     config = parts.config
-    return pages.CheckoutServices(
+    return pages.PayerServices(
         sessions=payers,
         chains={chain.id: _face(chain) for chain in payment_methods.all_chains().values()},
         branding=pages.PageBranding(config.branding.name, config.branding.logo),

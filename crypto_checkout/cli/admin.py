@@ -1,7 +1,6 @@
 """`crypto-checkout admin`: the owner's way into the dashboard, from the machine itself."""
 
 import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -28,13 +27,14 @@ def reset_password(options: Options) -> None:
     It is asked for, or read from standard input. A second factor is switched off, its recovery codes are void. The
     server may run meanwhile.
     """
-    from crypto_checkout.services.owner.door import Door
+    from crypto_checkout.services.owner.account import Account
+    from crypto_checkout.services.owner.passwords import Passwords
 
     config = load_config(options)
     password = _asked_for([config.branding.name]) if sys.stdin.isatty() else _read([config.branding.name])
 
     async def work(db: "Database") -> int:
-        return await Door.of(db, lambda: datetime.now(UTC)).account.reset_password(password)
+        return await Account(db, Passwords()).reset_password(password)
 
     ended = with_database(options, work, make=True)
     click.echo(f"The dashboard's password is set, for the data in {config.database.path.absolute()}.")

@@ -65,12 +65,12 @@ def _dashboard(config: "Config", url: str) -> str:
 
 async def _set_up(config: "Config", server: "RunningServer", url: str) -> list[str]:
     """Offer the one-time link, where the dashboard has no password yet."""
-    if await server.door.sign_in.account() is not None:
+    if await server.owner.sign_in.account() is not None:
         return []
     return [
         "The dashboard has no password yet. Set it within 30 minutes, here (this link works once):",
         "",
-        f"  {_dashboard(config, url)}/set-up?token={server.door.set_up_link.make()}",
+        f"  {_dashboard(config, url)}/set-up?token={server.owner.set_up_link.make()}",
         "",
         f"or on the command line: {this_program()}{_named(config)} admin reset-password",
         "",

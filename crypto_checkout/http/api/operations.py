@@ -46,7 +46,7 @@ Unit = Callable[[WriteUnit], Resource]
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
+class ApiServices:
     """What operations work with; `sandbox` is None where test mode is switched off."""
 
     db: Database
@@ -66,7 +66,7 @@ class Call:
     `request` names it for as long as it can be repeated; None where it came without an idempotency key.
     """
 
-    services: Services
+    services: ApiServices
     key: ApiKey
     path: Mapping[str, str]
     query: Any

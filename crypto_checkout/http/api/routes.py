@@ -25,6 +25,7 @@ from crypto_checkout.core.errors import (
 from crypto_checkout.core.owner.api_key import ApiKey
 from crypto_checkout.http import body_limit, errors, etags
 from crypto_checkout.http.api import parsing
+from crypto_checkout.http.api.operations import PREFIX, ApiServices, Call, Operation, Unit
 from crypto_checkout.http.rate_limit import RateLimit
 from crypto_checkout.services.owner.api_keys import ApiKeys
 from crypto_checkout.services.upkeep.retention import IDEMPOTENCY
@@ -33,8 +34,6 @@ from crypto_checkout.store import idempotency
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.idempotency import StoredAnswer
 
-from .operations import PREFIX, Call, Operation, Services, Unit
-
 _PRIVATE = {"Cache-Control": "private, no-cache"}
 _MOST_KEY_CHARACTERS = 255
 
@@ -42,7 +41,7 @@ _MOST_KEY_CHARACTERS = 255
 class Api:
     """The API of both modes."""
 
-    def __init__(self, services: Services, keys: ApiKeys, limit: RateLimit, clock: Callable[[], datetime]) -> None:
+    def __init__(self, services: ApiServices, keys: ApiKeys, limit: RateLimit, clock: Callable[[], datetime]) -> None:
         self._services = services
         self._keys = keys
         self._limit = limit

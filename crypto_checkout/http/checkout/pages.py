@@ -70,7 +70,7 @@ def system_clock(livemode: bool) -> datetime:  # noqa: ARG001 - both modes have 
 
 
 @dataclass(frozen=True, slots=True)
-class CheckoutServices:
+class PayerServices:
     """All that the pages stand on.
 
     `limit` raises RateLimitExceeded, and so does `limit_sessions`, or LinkCrowded, where a request is about to make a
@@ -97,7 +97,7 @@ class Site:
     page_not_found: Callable[[Request], Response | None]
 
 
-def site(checkout: CheckoutServices) -> Site:
+def site(checkout: PayerServices) -> Site:
     """Make the payer's side; the templates are compiled and the assets hashed as they are first used."""
     pages = _CheckoutPages(checkout)
     routes = [
@@ -117,7 +117,7 @@ def site(checkout: CheckoutServices) -> Site:
 class _CheckoutPages:
     """The handlers, with what they stand on."""
 
-    def __init__(self, checkout: CheckoutServices) -> None:
+    def __init__(self, checkout: PayerServices) -> None:
         self._checkout = checkout
         self._paper = CheckoutRenderer(
             shop_name=checkout.branding.name,

@@ -12,7 +12,8 @@ import pytest
 
 from crypto_checkout.core.owner.audit import Action, Actor, ActorKind
 from crypto_checkout.services.owner import second_factor
-from crypto_checkout.services.owner.door import Door
+from crypto_checkout.services.owner.account import Account
+from crypto_checkout.services.owner.passwords import Passwords
 from crypto_checkout.services.owner.sign_in import LoginEnded
 from crypto_checkout.store import paging
 from tests.support.api import App, Clock, open_app
@@ -51,7 +52,7 @@ def everything_in(folder: Path) -> bytes:
 
 async def actions(app: App) -> list[str]:
     """Return the actions of the audit trail, oldest first."""
-    page = await app.opened.door.trail.listed(False, paging.Window(100))
+    page = await app.opened.owner.audit_trail.listed(False, paging.Window(100))
     return [entry.action for entry in reversed(page.items)]
 
 
@@ -72,7 +73,7 @@ async def switch_totp_on(owner: httpx.AsyncClient, clock: Clock) -> tuple[pyotp.
 
 
 async def test_the_link_sets_the_first_password_once(app: App) -> None:
-    token = app.opened.door.set_up_link.make()
+    token = app.opened.owner.set_up_link.make()
     client = await visitor(app)
     page = await client.get("/set-up", params={"token": token})
     assert hidden(page.text, "token") == token
@@ -88,7 +89,7 @@ async def test_the_link_sets_the_first_password_once(app: App) -> None:
 
 
 async def test_of_two_who_use_the_link_at_once_one_sets_the_password(app: App) -> None:
-    token = app.opened.door.set_up_link.make()
+    token = app.opened.owner.set_up_link.make()
     passwords = (PASSWORD, OTHER_PASSWORD)
     clients = [await visitor(app) for _ in passwords]
     answers = await asyncio.gather(
@@ -104,16 +105,16 @@ async def test_of_two_who_use_the_link_at_once_one_sets_the_password(app: App) -
 
 @pytest.mark.parametrize("token", ["", "wrong", "é"])
 async def test_a_wrong_token_is_over(app: App, token: str) -> None:
-    app.opened.door.set_up_link.make()
+    app.opened.owner.set_up_link.make()
     client = await visitor(app)
     assert (await client.get("/set-up", params={"token": token})).status_code == 404
     answer = await client.post("/set-up", data={"token": token, "password": PASSWORD, "again": PASSWORD})
     assert answer.status_code == 404
-    assert await app.opened.door.sign_in.account() is None
+    assert await app.opened.owner.sign_in.account() is None
 
 
 async def test_the_link_is_good_for_thirty_minutes_and_a_new_one_ends_it(app: App, clock: Clock) -> None:
-    link = app.opened.door.set_up_link
+    link = app.opened.owner.set_up_link
     first = link.make()
     clock.move(minutes=29)
     assert link.is_good(first)
@@ -132,13 +133,13 @@ async def test_the_link_is_good_for_thirty_minutes_and_a_new_one_ends_it(app: Ap
     ],
 )
 async def test_an_obvious_or_mistyped_password_is_not_set(app: App, password: str, again: str, said: str) -> None:
-    token = app.opened.door.set_up_link.make()
+    token = app.opened.owner.set_up_link.make()
     client = await visitor(app)
     answer = await client.post("/set-up", data={"token": token, "password": password, "again": again})
     assert answer.status_code == 400
     assert said in answer.text
     assert password not in answer.text
-    assert await app.opened.door.sign_in.account() is None
+    assert await app.opened.owner.sign_in.account() is None
 
 
 async def test_without_a_password_the_door_says_how_to_set_one(app: App) -> None:
@@ -157,7 +158,7 @@ async def test_nothing_of_what_was_typed_is_stored(app: App, owner: httpx.AsyncC
     stored = await asyncio.to_thread(everything_in, tmp_path)
     for secret in (PASSWORD, "a wrong password typed", token, dict(owner.cookies)["checkout_browser"]):
         assert secret.encode() not in stored
-    account = await app.opened.door.sign_in.account()
+    account = await app.opened.owner.sign_in.account()
     assert account is not None
     assert account.password_hash.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
 
@@ -236,7 +237,7 @@ async def test_logins_are_listed_and_each_can_be_ended(app: App, owner: httpx.As
     assert "Safari on an iPhone" in page
     assert "198.51.100.9" in page
     login_id = next(
-        login.id for login in (await app.opened.door.account.security()).logins if "iPhone" in login.browser.user_agent
+        login.id for login in (await app.opened.owner.account.security()).logins if "iPhone" in login.browser.user_agent
     )
     assert (await owner.post(f"/test/settings/logins/{login_id}/end")).status_code == 303
     assert not await is_signed_in(phone)
@@ -254,7 +255,7 @@ async def test_signing_in_again_ends_the_login_before(app: App, owner: httpx.Asy
     before = dict(owner.cookies)
     assert (await sign_in(owner)).status_code == 303
     assert await is_signed_in(owner)
-    assert len((await app.opened.door.account.security()).logins) == 1
+    assert len((await app.opened.owner.account.security()).logins) == 1
     owner.cookies.clear()
     owner.cookies.update(before)
     assert not await is_signed_in(owner)
@@ -296,7 +297,7 @@ async def test_a_changed_password_ends_the_attempts_that_other_browsers_had_of_t
     app: App, owner: httpx.AsyncClient
 ) -> None:
     other = await signed_in(app)
-    known = app.opened.door.sign_in.is_known_browser
+    known = app.opened.owner.sign_in.is_known_browser
     assert await known(other.cookies["checkout_browser"])
     await owner.post("/test/settings/password", data={"password": OTHER_PASSWORD, "again": OTHER_PASSWORD})
     assert not await known(other.cookies["checkout_browser"])
@@ -315,7 +316,7 @@ async def test_a_form_that_comes_in_slowly_does_nothing_once_its_login_is_ended(
 ) -> None:
     async def slowly() -> AsyncIterator[bytes]:
         yield b"slow=1&"
-        await app.opened.door.account.reset_password(OTHER_PASSWORD)
+        await app.opened.owner.account.reset_password(OTHER_PASSWORD)
         yield urlencode(data).encode()
 
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -327,7 +328,7 @@ async def test_a_form_that_comes_in_slowly_does_nothing_once_its_login_is_ended(
 
 async def test_a_login_that_is_ended_while_its_password_is_hashed_sets_none(app: App) -> None:
     await signed_in(app)
-    account = app.opened.door.account
+    account = app.opened.owner.account
     login = (await account.security()).logins[0]
     await account.reset_password(OTHER_PASSWORD)
     with pytest.raises(LoginEnded):
@@ -481,7 +482,7 @@ async def test_the_machines_owner_gets_in_again_and_nobody_else_stays(
     app: App, owner: httpx.AsyncClient, clock: Clock
 ) -> None:
     await switch_totp_on(owner, clock)
-    ended = await Door.of(app.opened.db, clock).account.reset_password(OTHER_PASSWORD)
+    ended = await Account(app.opened.db, Passwords()).reset_password(OTHER_PASSWORD)
     assert ended == 1
     assert not await is_signed_in(owner)
     assert (await sign_in(owner)).status_code == 403
@@ -489,9 +490,9 @@ async def test_the_machines_owner_gets_in_again_and_nobody_else_stays(
     assert Action.PASSWORD_RESET in await actions(app)
 
 
-async def test_a_password_that_was_set_meanwhile_ends_the_link(app: App, clock: Clock) -> None:
-    token = app.opened.door.set_up_link.make()
-    await Door.of(app.opened.db, clock).account.reset_password(OTHER_PASSWORD)
+async def test_a_password_that_was_set_meanwhile_ends_the_link(app: App) -> None:
+    token = app.opened.owner.set_up_link.make()
+    await Account(app.opened.db, Passwords()).reset_password(OTHER_PASSWORD)
     client = await visitor(app)
     answer = await client.post("/set-up", data={"token": token, "password": PASSWORD, "again": PASSWORD})
     assert answer.headers["location"] == "/dashboard/sign-in"
@@ -501,7 +502,7 @@ async def test_a_password_that_was_set_meanwhile_ends_the_link(app: App, clock: 
 
 async def test_under_https_cookies_are_bound_to_the_host_and_to_tls(tmp_path: Path) -> None:
     async with open_app(tmp_path, server={"public_url": "https://pay.example.com"}) as app:
-        token = app.opened.door.set_up_link.make()
+        token = app.opened.owner.set_up_link.make()
         client = await visitor(app)
         answer = await client.post(
             "/set-up",

@@ -15,13 +15,13 @@ class Pager:
     older: str | None
 
 
-def pager(visit: DashboardRequest, page: ListPage[Any], window: Window) -> Pager:
+def pager(request: DashboardRequest, page: ListPage[Any], window: Window) -> Pager:
     """Return the links from a page of a list; all other parameters of the query, such as filters, stay."""
     came_from_newer, came_from_older = window.after is not None, window.before is not None
     has_newer = page.has_more if came_from_older else came_from_newer
     has_older = True if came_from_older else page.has_more
-    kept = {name: value for name, value in visit.query.items() if name not in {"after", "before"}}
+    kept = {name: value for name, value in request.query_params.items() if name not in {"after", "before"}}
     return Pager(
-        newer=visit.url(visit.place, {**kept, "before": page.first_seq}) if has_newer and page.items else None,
-        older=visit.url(visit.place, {**kept, "after": page.last_seq}) if has_older and page.items else None,
+        newer=request.url(request.path, {**kept, "before": page.first_seq}) if has_newer and page.items else None,
+        older=request.url(request.path, {**kept, "after": page.last_seq}) if has_older and page.items else None,
     )

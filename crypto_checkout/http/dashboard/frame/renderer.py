@@ -1,4 +1,4 @@
-"""Templates into answers, for the merchant."""
+"""Render the dashboard's templates into responses."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,8 +12,8 @@ from crypto_checkout.http.dashboard.frame import browsers
 
 _HEADERS = {
     **templating.HEADERS,
-    # With no-referrer, browsers send `Origin: null` with the page's own forms; on plain http nothing else tells these
-    # from another site's (Fetch, "append a request Origin header").
+    # With no-referrer, browsers send `Origin: null` with the page's own forms, and over plain HTTP nothing else
+    # distinguishes them from another site's (Fetch, "append a request Origin header").
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "X-Frame-Options": "DENY",
@@ -21,7 +21,7 @@ _HEADERS = {
 
 
 class Renderer:
-    """What pages are printed on; `menus` are the titles and paths of the pages that there are."""
+    """Renders pages; `menus` are lists of titles and paths, by the name templates use for them."""
 
     def __init__(self, menus: Mapping[str, Sequence[tuple[str, str]]]) -> None:
         self._templates = templating.environment()
@@ -33,13 +33,13 @@ class Renderer:
             **menus,
         }
 
-    def page(self, template: str, *, status: int = 200, **content: object) -> HTMLResponse:
-        """Print a page."""
-        text = self._templates.get_template(f"dashboard/{template}").render(content)
+    def render(self, template: str, *, status: int = 200, **context: object) -> HTMLResponse:
+        """Render a page."""
+        text = self._templates.get_template(f"dashboard/{template}").render(context)
         return HTMLResponse(text, status_code=status, headers=_HEADERS)
 
 
 def when(moment: datetime | str) -> Markup:
-    """Write a moment as an element: UTC as it stands, and where there is JavaScript in the reader's own time."""
+    """Format a moment as a `<time>` element: in UTC, which JavaScript replaces by the reader's own time."""
     text = moment if isinstance(moment, str) else moments.to_text(moment)
     return Markup('<time datetime="{}">{}</time>').format(text, templating.moment(text))

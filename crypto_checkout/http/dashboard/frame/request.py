@@ -32,57 +32,57 @@ ROWS = 25
 
 @dataclass(slots=True)
 class DashboardRequest:
-    """Who asks (`login` is None for nobody who is signed in), in which mode, for what, and what they filled in."""
+    """A request with its login (None when signed out), its mode and its form, beside what it takes to answer it."""
 
-    desk: DashboardServices
-    paper: Renderer
+    services: DashboardServices
+    renderer: Renderer
     cookies: Cookies
     throttle: Throttle
-    request: Request
+    http: Request
     login: Login | None
     livemode: bool
     form: Form = field(default_factory=Form)
 
     @property
-    def place(self) -> str:
-        """The page's path, without what tells the mode: `/payments/cs_1`, and `/` for the first page."""
-        return self.request.scope["path"].removeprefix(PREFIX).removeprefix("" if self.livemode else TEST) or "/"
+    def path(self) -> str:
+        """The page's path without the mode, such as `/payments/cs_1`; `/` for the overview."""
+        return self.http.scope["path"].removeprefix(PREFIX).removeprefix("" if self.livemode else TEST) or "/"
 
     @property
     def section(self) -> str:
-        """The first part of it, which is the page of the navigation: `/payments`."""
-        return "/" + self.place.split("/")[1]
+        """The path's first segment, which is a page of the navigation: `/payments`."""
+        return "/" + self.path.split("/")[1]
 
     @property
-    def path(self) -> Mapping[str, str]:
-        """The parameters of the path, as in `visit.path["id"]`."""
-        return self.request.path_params
+    def path_params(self) -> Mapping[str, str]:
+        """The parameters of the path: `request.path_params["id"]`."""
+        return self.http.path_params
 
     @property
-    def query(self) -> Mapping[str, str]:
-        """The query's parameters."""
-        return self.request.query_params
+    def query_params(self) -> Mapping[str, str]:
+        """The parameters of the query."""
+        return self.http.query_params
 
     @property
     def browser(self) -> Browser:
-        """Where the request comes from."""
-        return Browser(self.request.scope["client_address"], self.request.headers.get("user-agent", ""))
+        """The browser's address and its User-Agent."""
+        return Browser(self.http.scope["client_address"], self.http.headers.get("user-agent", ""))
 
     @property
     def actor(self) -> Actor:
-        """Who it is, for the audit trail."""
+        """The owner, or an anonymous visitor, for the audit trail."""
         address = self.browser.address
         return Actor(ActorKind.VISITOR, None, address) if self.login is None else owner(self.login, address)
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether the password was given lately."""
-        return self.login is not None and self.login.is_confirmed(self.desk.clock())
+        """Whether the password was entered recently."""
+        return self.login is not None and self.login.is_confirmed(self.services.clock())
 
     def url(self, path: str = "/", query: Mapping[str, object] | None = None, *, livemode: bool | None = None) -> str:
-        """Return the URL of a page in this mode, or in the one named; parameters that are None or empty are left out.
+        """Return the URL of a page, by default in this request's mode; None and empty parameters are left out.
 
-        In a template: `visit.url("/payments", {"status": "paid"})`.
+        In a template: `request.url("/payments", {"status": "paid"})`.
         """
         is_live = self.livemode if livemode is None else livemode
         given = {name: str(value) for name, value in (query or {}).items() if value not in (None, "")}
@@ -90,25 +90,25 @@ class DashboardRequest:
         return f"{PREFIX}{'' if is_live else TEST}{'' if path == '/' else path}{tail}"
 
     def window(self, limit: int = ROWS) -> Window:
-        """Return the part of a list that the query's `after` or `before` asks for. Raises InvalidCursor."""
-        after, before = self.query.get("after"), self.query.get("before")
+        """Return the part of a list selected by the query's `after` or `before`. Raises InvalidCursor."""
+        after, before = self.query_params.get("after"), self.query_params.get("before")
         if after and before:
             raise InvalidCursor("A page of a list is either after or before a row, not both.")
-        return Window(limit, _place(after), _place(before))
+        return Window(limit, _position(after), _position(before))
 
-    def show(self, template: str, *, status: int = 200, **content: object) -> Response:
-        """Answer with a page."""
-        said = self.cookies.said(self.request)
-        response = self.paper.page(template, status=status, visit=self, form=self.form, said=said, **content)
-        if said:
-            self.cookies.forget_said(response)
+    def render(self, template: str, *, status: int = 200, **context: object) -> Response:
+        """Answer with a page, and with the notice left by the page before it."""
+        notice = self.cookies.notice(self.http)
+        response = self.renderer.render(template, status=status, request=self, form=self.form, notice=notice, **context)
+        if notice:
+            self.cookies.clear_notice(response)
         return response
 
-    def go(self, path: str, said: str = "", *, livemode: bool | None = None) -> Response:
-        """Answer with a redirect to a page (303), which says something first."""
+    def redirect(self, path: str, notice: str = "", *, livemode: bool | None = None) -> Response:
+        """Redirect to a page (303), which shows the notice once."""
         response = RedirectResponse(self.url(path, livemode=livemode), 303)
-        if said:
-            self.cookies.say(response, said)
+        if notice:
+            self.cookies.set_notice(response, notice)
         return response
 
     async def write(
@@ -119,11 +119,11 @@ class DashboardRequest:
         subject: Callable[[T], str | None] | None = None,
         detail: str = "",
     ) -> T:
-        """Run a unit and note in the audit trail, in the same transaction, that it was done and by whom.
+        """Run a unit of work and record it in the audit trail, in one transaction.
 
-        Raises LoginEnded, before anything is done, where the login was ended since the request began.
+        `subject` returns the id of the object written to, given the unit's result; by default the id of that result.
 
-        `subject` returns the id of what it was done to, from what the unit returns: where that is a resource, its own.
+        Raises LoginEnded, before the unit runs, when the login has ended since the request began.
         """
 
         def recorded(unit: WriteUnit) -> T:
@@ -139,10 +139,10 @@ class DashboardRequest:
             )
             return result
 
-        return await self.desk.db.write(recorded)
+        return await self.services.db.write(recorded)
 
 
-def _place(text: str | None) -> int | None:
+def _position(text: str | None) -> int | None:
     if not text:
         return None
     if not text.isascii() or not text.isdigit() or len(text) > 18:  # noqa: PLR2004 - fits 63 bits

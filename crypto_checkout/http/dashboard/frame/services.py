@@ -1,4 +1,4 @@
-"""What the pages stand on: the services, and what is fixed for as long as the server runs. Wired in `app`."""
+"""The services behind the pages, by area, and the facts that don't change while the server runs. Wired in `app`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from crypto_checkout.services.checkout.sessions import Sessions
 from crypto_checkout.services.diagnosis.explain import Explainer
 from crypto_checkout.services.diagnosis.payment_detail import PaymentDetails
 from crypto_checkout.services.ledger.check_now import CheckNow
-from crypto_checkout.services.ledger.health import Readiness
 from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.owner.account import Account
 from crypto_checkout.services.owner.audit import AuditTrail
@@ -31,43 +30,84 @@ from crypto_checkout.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
-class DashboardServices:
-    """Everything a page may need; `sandbox` is None where test mode is switched off."""
+class CheckoutServices:
+    """Payments, links and customers."""
 
-    db: Database
-    clock: Clock
-    events: Outbox
     payment_methods: PaymentMethodsByMode
-    health: Readiness
+    sessions: Sessions
+    decisions: Decisions
+    links: Links
+    customers: Customers
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerServices:
+    """The chains: their watchers, and the check on demand."""
+
+    watchers: Sequence[Watcher]
+    check_now: CheckNow
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookServices:
+    """Events, endpoints and deliveries."""
+
+    outbox: Outbox
+    endpoints: Endpoints
+    deliveries: Deliveries
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerServices:
+    """The owner's account, and the ways into it."""
+
     sign_in: SignIn
     set_up_link: SetUpLink
     account: Account
-    trail: AuditTrail
-    sessions: Sessions
-    decisions: Decisions
+    audit_trail: AuditTrail
+
+
+@dataclass(frozen=True, slots=True)
+class DiagnosisServices:
+    """Explanations of single payments and transactions."""
+
     payment_details: PaymentDetails
-    explain: Explainer
-    check_now: CheckNow
-    links: Links
-    endpoints: Endpoints
-    deliveries: Deliveries
-    customers: Customers
+    explainer: Explainer
+
+
+@dataclass(frozen=True, slots=True)
+class ReportingServices:
+    """Totals and exports."""
+
     totals: Totals
-    issues: Issues
     exports: Exports
-    backup_downloads: BackupDownloads
+
+
+@dataclass(frozen=True, slots=True)
+class DashboardServices:
+    """Everything a page may use; `sandbox` is None when test mode is switched off."""
+
+    db: Database
+    clock: Clock
+    checkout: CheckoutServices
+    ledger: LedgerServices
+    webhooks: WebhookServices
+    owner: OwnerServices
+    issues: Issues
+    diagnosis: DiagnosisServices
+    reporting: ReportingServices
+    backups: BackupDownloads
     sandbox: SandboxControls | None
     settings: Settings
-    watchers: Sequence[Watcher]
     shop_name: str
     public_url: str
 
     @property
     def title(self) -> str:
-        """How the dashboard calls itself."""
+        """The dashboard's name: the shop's, or the product's."""
         return self.shop_name or "Crypto Checkout"
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that a password must not be made of."""
+        """Names that a password must not be made of."""
         return (self.shop_name, self.public_url.partition("//")[2].replace(".", " "))

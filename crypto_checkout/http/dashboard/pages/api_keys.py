@@ -16,51 +16,55 @@ PATH = "/api-keys"
 _LIVE, _TEST = "live", "test"
 
 
-async def listed(visit: DashboardRequest) -> Response:
+async def listed(request: DashboardRequest) -> Response:
     """Show the keys of this mode, revoked ones too."""
-    everything = await visit.desk.db.read(store.everything)
-    keys_here = [key for key in everything if key.livemode == visit.livemode]
-    return visit.show("api_keys/list.html", keys=keys_here, scopes=list(Scope))
+    everything = await request.services.db.read(store.everything)
+    keys_here = [key for key in everything if key.livemode == request.livemode]
+    return request.render("api_keys/list.html", keys=keys_here, scopes=list(Scope))
 
 
-async def ask(visit: DashboardRequest) -> Response:
+async def ask(request: DashboardRequest) -> Response:
     """Ask what a new key shall be."""
-    return _asked(visit)
+    return _asked(request)
 
 
-async def create(visit: DashboardRequest) -> Response:
+async def create(request: DashboardRequest) -> Response:
     """Make a key of the mode that was chosen, and show it this once."""
-    name, mode = visit.form.text("name"), visit.form.one_of("mode", [value for value, _ in _modes(visit)])
-    scopes = [Scope(scope) for scope in visit.form.some_of("scope", list(Scope))]
-    if not visit.form.is_good:
-        return _asked(visit, status=400)
-    visit.livemode = mode == _LIVE
-    work = partial(api_keys.create, events=visit.desk.events, livemode=visit.livemode, name=name, scopes=scopes)
-    key, text = await visit.write(work, EventType.API_KEY_CREATED, subject=lambda made: made[0].id, detail=name)
-    return visit.show("api_keys/made.html", status=201, key=key, text=text)
+    name, mode = request.form.text("name"), request.form.one_of("mode", [value for value, _ in _modes(request)])
+    scopes = [Scope(scope) for scope in request.form.some_of("scope", list(Scope))]
+    if not request.form.is_good:
+        return _asked(request, status=400)
+    request.livemode = mode == _LIVE
+    work = partial(
+        api_keys.create, events=request.services.webhooks.outbox, livemode=request.livemode, name=name, scopes=scopes
+    )
+    key, text = await request.write(work, EventType.API_KEY_CREATED, subject=lambda made: made[0].id, detail=name)
+    return request.render("api_keys/made.html", status=201, key=key, text=text)
 
 
-async def revoke(visit: DashboardRequest) -> Response:
+async def revoke(request: DashboardRequest) -> Response:
     """Take a key out of use."""
-    key_id = visit.path["id"]
-    work = partial(api_keys.revoke, events=visit.desk.events, key_id=key_id, livemode=visit.livemode)
-    key = await visit.write(work, EventType.API_KEY_REVOKED, subject=lambda revoked: revoked.id)
-    return visit.go(PATH, f"{key.name} ({key.prefix}…) is revoked. Within a second nobody can use it any more.")
+    key_id = request.path_params["id"]
+    work = partial(api_keys.revoke, events=request.services.webhooks.outbox, key_id=key_id, livemode=request.livemode)
+    key = await request.write(work, EventType.API_KEY_REVOKED, subject=lambda revoked: revoked.id)
+    return request.redirect(PATH, f"{key.name} ({key.prefix}…) is revoked. Within a second nobody can use it any more.")
 
 
-def _asked(visit: DashboardRequest, status: int = 200) -> Response:
-    return visit.show(
+def _asked(request: DashboardRequest, status: int = 200) -> Response:
+    return request.render(
         "api_keys/new.html",
         status=status,
-        modes=_modes(visit),
+        modes=_modes(request),
         scopes=[(scope.value, scope.value) for scope in Scope],
         ticked=[scope.value for scope in Scope],
     )
 
 
-def _modes(visit: DashboardRequest) -> list[tuple[str, str]]:
+def _modes(request: DashboardRequest) -> list[tuple[str, str]]:
     named = ((_TEST, "Test: the simulated chain"), (_LIVE, "Live: real money"))
-    return [(value, text) for value, text in named if visit.desk.payment_methods.has(livemode=value == _LIVE)]
+    return [
+        (value, text) for value, text in named if request.services.checkout.payment_methods.has(livemode=value == _LIVE)
+    ]
 
 
 PAGES = (

@@ -7,11 +7,11 @@ from crypto_checkout.http.dashboard.frame.request import DashboardRequest
 from crypto_checkout.http.dashboard.frame.router import DashboardPage
 
 
-async def show(visit: DashboardRequest) -> Response:
+async def show(request: DashboardRequest) -> Response:
     """Show the audit trail."""
-    window = visit.window()
-    page = await visit.desk.trail.listed(visit.livemode, window)
-    return visit.show("settings/trail.html", entries=page.items, pager=pager(visit, page, window))
+    window = request.window()
+    page = await request.services.owner.audit_trail.listed(request.livemode, window)
+    return request.render("settings/trail.html", entries=page.items, pager=pager(request, page, window))
 
 
 PAGES = (DashboardPage("GET", "/settings/trail", show),)

@@ -13,21 +13,21 @@ PATH = "/settings/backup"
 _AT_ONCE = 1 << 18
 
 
-async def show(visit: DashboardRequest) -> Response:
+async def show(request: DashboardRequest) -> Response:
     """Say what a copy holds, and what to do with it."""
-    return visit.show("settings/backup.html")
+    return request.render("settings/backup.html")
 
 
-async def download(visit: DashboardRequest) -> Response:
+async def download(request: DashboardRequest) -> Response:
     """Make a copy and send it."""
-    copy = await visit.desk.backup_downloads.make(visit.actor)
+    copy = await request.services.backups.make(request.actor)
     size = copy.seek(0, 2)
     copy.seek(0)
     return StreamingResponse(
         _parts(copy),
         media_type="application/vnd.sqlite3",
         headers={
-            "Content-Disposition": f'attachment; filename="checkout-{visit.desk.clock():%Y-%m-%d-%H%M%S}.db"',
+            "Content-Disposition": f'attachment; filename="checkout-{request.services.clock():%Y-%m-%d-%H%M%S}.db"',
             "Content-Length": str(size),
             # As it is: to compress a large file would hold up the payers, and leave the browser without its length.
             "Content-Encoding": "identity",

@@ -18,64 +18,69 @@ PATH = "/customers"
 _MOST_PAGES = 1_000_000
 
 
-async def listed(visit: DashboardRequest) -> Response:
+async def listed(request: DashboardRequest) -> Response:
     """Show the customers, or the one with an email address."""
-    email, number = visit.query.get("email", "").strip() or None, _number(visit)
-    page = await visit.desk.customers.page(visit.livemode, email, number, ROWS)
-    return visit.show(
+    email, number = request.query_params.get("email", "").strip() or None, _number(request)
+    page = await request.services.checkout.customers.page(request.livemode, email, number, ROWS)
+    return request.render(
         "customers/list.html",
         customers=[render.customer(customer) for customer in page.customers],
         total=page.total,
         email=email,
-        pager=_pager(visit, number, page.total),
+        pager=_pager(request, number, page.total),
     )
 
 
-async def show(visit: DashboardRequest) -> Response:
+async def show(request: DashboardRequest) -> Response:
     """Show a customer with what they paid."""
-    return await _shown(visit, await visit.desk.customers.get(visit.livemode, visit.path["id"]))
-
-
-async def change(visit: DashboardRequest) -> Response:
-    """Change a customer's name and notes."""
-    customer = await visit.desk.customers.get(visit.livemode, visit.path["id"])
-    name, metadata = (
-        visit.form.text("name", optional=True),
-        metadata_form.read(visit.form, "notes", customer["metadata"]),
+    return await _shown(
+        request, await request.services.checkout.customers.get(request.livemode, request.path_params["id"])
     )
-    if not visit.form.is_good:
-        return await _shown(visit, customer, status=400)
+
+
+async def change(request: DashboardRequest) -> Response:
+    """Change a customer's name and notes."""
+    customer = await request.services.checkout.customers.get(request.livemode, request.path_params["id"])
+    name, metadata = (
+        request.form.text("name", optional=True),
+        metadata_form.read(request.form, "notes", customer["metadata"]),
+    )
+    if not request.form.is_good:
+        return await _shown(request, customer, status=400)
     changes = {"name": name or None, "metadata": metadata}
-    await visit.write(visit.desk.customers.update(visit.livemode, customer["id"], changes), EventType.CUSTOMER_UPDATED)
-    return visit.go(f"{PATH}/{customer['id']}", "Saved.")
+    await request.write(
+        request.services.checkout.customers.update(request.livemode, customer["id"], changes),
+        EventType.CUSTOMER_UPDATED,
+    )
+    return request.redirect(f"{PATH}/{customer['id']}", "Saved.")
 
 
-async def _shown(visit: DashboardRequest, customer: CustomerResource, status: int = 200) -> Response:
-    window = visit.window()
+async def _shown(request: DashboardRequest, customer: CustomerResource, status: int = 200) -> Response:
+    window = request.window()
     wanted = SessionFilter(customer_email=customer["email"])
-    page = await visit.desk.sessions.listed(visit.livemode, wanted, window)
-    return visit.show(
+    page = await request.services.checkout.sessions.listed(request.livemode, wanted, window)
+    return request.render(
         "customers/detail.html",
         status=status,
         customer=customer,
         notes=metadata_form.to_lines(customer["metadata"]),
         sessions=page.items,
-        titles=await link_titles(visit, page.items),
+        titles=await link_titles(request, page.items),
         words=labels,
-        chains=visit.desk.payment_methods.all_chains(),
-        pager=pager(visit, page, window),
+        chains=request.services.checkout.payment_methods.all_chains(),
+        pager=pager(request, page, window),
     )
 
 
-def _number(visit: DashboardRequest) -> int:
-    given = visit.query.get("page", "1")
+def _number(request: DashboardRequest) -> int:
+    given = request.query_params.get("page", "1")
     is_number = given.isascii() and given.isdigit() and len(given) <= len(str(_MOST_PAGES))
     return max(1, int(given)) if is_number else 1
 
 
-def _pager(visit: DashboardRequest, number: int, total: int) -> Pager:
+def _pager(request: DashboardRequest, number: int, total: int) -> Pager:
     def url(page: int) -> str:
-        return visit.url(PATH, {**visit.query, "page": page})
+        return request.url(PATH, {**request.query_params, "page": page})
 
     return Pager(
         newer=url(number - 1) if number > 1 else None,

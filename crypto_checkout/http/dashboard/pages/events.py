@@ -24,30 +24,33 @@ _PLACES = {
 """Where the resources have their pages."""
 
 
-async def listed(visit: DashboardRequest) -> Response:
+async def listed(request: DashboardRequest) -> Response:
     """Show the events that are asked for: of a type, or of a resource."""
-    window, wanted = visit.window(), store.EventFilter(_type(visit), visit.query.get("resource", "").strip() or None)
-    page = await visit.desk.db.read(lambda unit: store.bodies(unit, visit.livemode, wanted, window))
-    return visit.show(
+    window, wanted = (
+        request.window(),
+        store.EventFilter(_type(request), request.query_params.get("resource", "").strip() or None),
+    )
+    page = await request.services.db.read(lambda unit: store.bodies(unit, request.livemode, wanted, window))
+    return request.render(
         "events/list.html",
         events=[json.loads(body) for body in page.items],
         types=[(each.value, f"{each.value}: {info.title}") for each, info in EVENTS.items()],
         is_filtered=wanted != store.EventFilter(),
         words=labels,
         place=place,
-        pager=pager(visit, page, window),
+        pager=pager(request, page, window),
     )
 
 
-async def show(visit: DashboardRequest) -> Response:
+async def show(request: DashboardRequest) -> Response:
     """Show an event with its body."""
-    event_id = visit.path["id"]
-    body = await visit.desk.db.read(lambda unit: store.body(unit, event_id, visit.livemode))
+    event_id = request.path_params["id"]
+    body = await request.services.db.read(lambda unit: store.body(unit, event_id, request.livemode))
     if body is None:
         raise ResourceNotFound(f"There is no event {event_id[:40]} in this mode.")
     event = json.loads(body)
     pretty = json.dumps(event, ensure_ascii=False, indent=2)
-    return visit.show("events/detail.html", event=event, body=pretty, words=labels, place=place)
+    return request.render("events/detail.html", event=event, body=pretty, words=labels, place=place)
 
 
 def place(resource_id: str) -> str | None:
@@ -56,8 +59,8 @@ def place(resource_id: str) -> str | None:
     return None if path is None else f"{path}/{resource_id}"
 
 
-def _type(visit: DashboardRequest) -> str | None:
-    given = visit.query.get("type") or None
+def _type(request: DashboardRequest) -> str | None:
+    given = request.query_params.get("type") or None
     if given is not None and given not in set(EventType):
         raise InvalidQuery(f'"{given[:40]}" is no type of event.', param="type")
     return given

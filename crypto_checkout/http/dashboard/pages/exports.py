@@ -68,14 +68,14 @@ def _day(request: Request, name: str) -> date | None:
         raise InvalidQuery(f'{name}: "{given[:20]}" is no day; write one like 2026-01-31.', param=name) from None
 
 
-async def ask(visit: DashboardRequest) -> Response:
+async def ask(request: DashboardRequest) -> Response:
     """Ask which payments are wanted, and how."""
-    return visit.show("exports.html", zones=sorted(zones()))
+    return request.render("exports.html", zones=sorted(zones()))
 
 
-async def download(visit: DashboardRequest) -> Response:
+async def download(request: DashboardRequest) -> Response:
     """Answer with the payments of this mode."""
-    return payments(visit.request, visit.desk.exports, visit.desk.clock, livemode=visit.livemode)
+    return payments(request.http, request.services.reporting.exports, request.services.clock, livemode=request.livemode)
 
 
 PAGES = (DashboardPage("GET", "/exports", ask), DashboardPage("GET", "/exports/payments", download))

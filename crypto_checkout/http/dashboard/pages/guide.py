@@ -34,19 +34,21 @@ class GuideStep:
     livemode: bool
 
 
-async def steps(visit: DashboardRequest) -> list[GuideStep]:
+async def steps(request: DashboardRequest) -> list[GuideStep]:
     """Return the steps. What concerns real money is set up in the file; the rest is tried in test mode."""
-    desk = visit.desk
-    trial = not desk.payment_methods.has(livemode=False)
-    have = await desk.db.read(lambda unit: progress(unit, trial))
-    is_live = desk.payment_methods.has(livemode=True)
+    services = request.services
+    trial = not services.checkout.payment_methods.has(livemode=False)
+    have = await services.db.read(lambda unit: progress(unit, trial))
+    is_live = services.checkout.payment_methods.has(livemode=True)
     return [
-        GuideStep("Name your shop", "Payers see it on every page.", "/settings/shop", bool(desk.shop_name), is_live),
+        GuideStep(
+            "Name your shop", "Payers see it on every page.", "/settings/shop", bool(services.shop_name), is_live
+        ),
         GuideStep(
             "Connect your wallet",
             "Payments go straight to addresses of your own wallet. This server can't spend from it.",
             "/settings/wallet",
-            bool(desk.settings.xpub),
+            bool(services.settings.xpub),
             is_live,
         ),
         GuideStep(
@@ -100,78 +102,78 @@ def _trials(have: Progress, livemode: bool) -> list[GuideStep]:
     ]
 
 
-async def show(visit: DashboardRequest) -> Response:
+async def show(request: DashboardRequest) -> Response:
     """Show the steps, and which are done."""
-    return visit.show("guide/steps.html", steps=await steps(visit))
+    return request.render("guide/steps.html", steps=await steps(request))
 
 
-async def ask_link(visit: DashboardRequest) -> Response:
+async def ask_link(request: DashboardRequest) -> Response:
     """Ask what the first link is for."""
-    return visit.show("guide/link.html", link=None)
+    return request.render("guide/link.html", link=None)
 
 
-async def make_link(visit: DashboardRequest) -> Response:
+async def make_link(request: DashboardRequest) -> Response:
     """Make a link, and show it."""
-    title, price = visit.form.text("title", _LONGEST_TITLE), visit.form.price()
+    title, price = request.form.text("title", _LONGEST_TITLE), request.form.price()
     link = None
-    if price is not None and visit.form.is_good:
+    if price is not None and request.form.is_good:
         try:
-            work = visit.desk.links.create(visit.livemode, LinkRequest(title, price))
-            link = await visit.write(work, EventType.LINK_CREATED, detail=title)
+            work = request.services.checkout.links.create(request.livemode, LinkRequest(title, price))
+            link = await request.write(work, EventType.LINK_CREATED, detail=title)
         except CheckoutError as error:
-            visit.form.note(error)
-    return visit.show("guide/link.html", status=200 if link else 400, link=link)
+            request.form.note(error)
+    return request.render("guide/link.html", status=200 if link else 400, link=link)
 
 
-async def ask_webhook(visit: DashboardRequest) -> Response:
+async def ask_webhook(request: DashboardRequest) -> Response:
     """Ask where the shop listens."""
-    return visit.show("guide/webhook.html", endpoint=None)
+    return request.render("guide/webhook.html", endpoint=None)
 
 
-async def make_webhook(visit: DashboardRequest) -> Response:
+async def make_webhook(request: DashboardRequest) -> Response:
     """Make an endpoint for every event, and show its secret this once."""
-    url, endpoint = visit.form.text("url", 2_000), None
-    if visit.form.is_good:
+    url, endpoint = request.form.text("url", 2_000), None
+    if request.form.is_good:
         try:
-            work = visit.desk.endpoints.create(visit.livemode, EndpointRequest(url, ("*",)))
-            endpoint = await visit.write(work, EventType.ENDPOINT_CREATED, detail=url)
+            work = request.services.webhooks.endpoints.create(request.livemode, EndpointRequest(url, ("*",)))
+            endpoint = await request.write(work, EventType.ENDPOINT_CREATED, detail=url)
         except CheckoutError as error:
-            visit.form.note(error)
-    return visit.show("guide/webhook.html", status=200 if endpoint else 400, endpoint=endpoint)
+            request.form.note(error)
+    return request.render("guide/webhook.html", status=200 if endpoint else 400, endpoint=endpoint)
 
 
-async def try_webhook(visit: DashboardRequest) -> Response:
+async def try_webhook(request: DashboardRequest) -> Response:
     """Send a made-up event to an endpoint, and show what came of it."""
-    attempted = await visit.desk.deliveries.test(visit.livemode, visit.path["id"])
-    return visit.show("guide/tried.html", attempted=attempted)
+    attempted = await request.services.webhooks.deliveries.test(request.livemode, request.path_params["id"])
+    return request.render("guide/tried.html", attempted=attempted)
 
 
-async def ask_payment(visit: DashboardRequest) -> Response:
+async def ask_payment(request: DashboardRequest) -> Response:
     """Offer a test payment."""
-    return visit.show("guide/payment.html", can_pay=_can_pay(visit))
+    return request.render("guide/payment.html", can_pay=_can_pay(request))
 
 
-async def make_payment(visit: DashboardRequest) -> Response:
+async def make_payment(request: DashboardRequest) -> Response:
     """Make a test session, from the newest link where there is one, and pay it on the simulated chain."""
-    sandbox = visit.desk.sandbox
-    if sandbox is None or visit.livemode:
+    sandbox = request.services.sandbox
+    if sandbox is None or request.livemode:
         raise ResourceNotFound("Test payments are made in test mode, and it is switched off here.")
-    links = await visit.desk.links.listed(False, True, Window(1))
+    links = await request.services.checkout.links.listed(False, True, Window(1))
     wanted = SessionRequest(link_id=links.items[0]["id"]) if links.items else SessionRequest(fiat=_SAMPLE)
-    session = await visit.desk.sessions.create(False, wanted)
-    if visit.form.value("by") == "server":
+    session = await request.services.checkout.sessions.create(False, wanted)
+    if request.form.value("by") == "server":
         await sandbox.pay(session["id"])
-    return visit.go(f"{PATH}/payment/{session['id']}")
+    return request.redirect(f"{PATH}/payment/{session['id']}")
 
 
-async def show_payment(visit: DashboardRequest) -> Response:
+async def show_payment(request: DashboardRequest) -> Response:
     """Show how the test payment fares, until it is paid."""
-    session = await visit.desk.sessions.get(visit.path["id"], visit.livemode)
-    return visit.show("guide/seen.html", session=session, is_paid=Status(session["status"]) in SETTLED)
+    session = await request.services.checkout.sessions.get(request.path_params["id"], request.livemode)
+    return request.render("guide/seen.html", session=session, is_paid=Status(session["status"]) in SETTLED)
 
 
-def _can_pay(visit: DashboardRequest) -> bool:
-    return visit.desk.sandbox is not None and not visit.livemode
+def _can_pay(request: DashboardRequest) -> bool:
+    return request.services.sandbox is not None and not request.livemode
 
 
 PAGES = (

@@ -17,12 +17,12 @@ _LONGEST_DESCRIPTION = 1_000
 _LONGEST_URL = 2_048
 
 
-def read(visit: DashboardRequest, before: LinkResource | None = None) -> LinkRequest | None:
+def read(request: DashboardRequest, before: LinkResource | None = None) -> LinkRequest | None:
     """Return what was filled in; None where something is wrong, which is noted in the form."""
-    form, methods = visit.form, visit.desk.payment_methods.of(visit.livemode)
+    form, methods = request.form, request.services.checkout.payment_methods.of(request.livemode)
     title, price = form.text("title"), form.price()
     description = form.text("description", _LONGEST_DESCRIPTION, optional=True, lines=True)
-    success_url, cancel_url = _url(visit, "success_url"), _url(visit, "cancel_url")
+    success_url, cancel_url = _url(request, "success_url"), _url(request, "cancel_url")
     metadata = metadata_form.read(form, "metadata", before["metadata"] if before else None)
     named = _names(methods, before)
     ticked = [named[each] for each in dict.fromkeys(form.values("coins")) if each in named]
@@ -42,17 +42,17 @@ def read(visit: DashboardRequest, before: LinkResource | None = None) -> LinkReq
     )
 
 
-def refused(visit: DashboardRequest, error: CheckoutError) -> None:
+def refused(request: DashboardRequest, error: CheckoutError) -> None:
     """Note at its field what a service refused."""
     if isinstance(error, UnsupportedChain | UnsupportedAsset):
-        visit.form.mistakes["coins"] = error.message
+        request.form.mistakes["coins"] = error.message
     else:
-        visit.form.note(error)
+        request.form.note(error)
 
 
-def content(visit: DashboardRequest, link: LinkResource | None = None) -> dict[str, Any]:
+def content(request: DashboardRequest, link: LinkResource | None = None) -> dict[str, Any]:
     """Return what the template of the form needs; with a link, what stands in it at first."""
-    methods = visit.desk.payment_methods.of(visit.livemode)
+    methods = request.services.checkout.payment_methods.of(request.livemode)
     first = methods.chain(None)
     return {
         "link": link,
@@ -92,9 +92,9 @@ def _name(choice: Choice) -> str:
     return f"{choice.chain_id}:{choice.symbol}"
 
 
-def _url(visit: DashboardRequest, name: str) -> str | None:
-    url = visit.form.text(name, _LONGEST_URL, optional=True)
-    wrong = urls.redirect_objection(url, livemode=visit.livemode) if url else None
-    if wrong is not None and name not in visit.form.mistakes:
-        visit.form.mistakes[name] = sentence(f"this {wrong}" if wrong.startswith("must") else wrong)
+def _url(request: DashboardRequest, name: str) -> str | None:
+    url = request.form.text(name, _LONGEST_URL, optional=True)
+    wrong = urls.redirect_objection(url, livemode=request.livemode) if url else None
+    if wrong is not None and name not in request.form.mistakes:
+        request.form.mistakes[name] = sentence(f"this {wrong}" if wrong.startswith("must") else wrong)
     return url or None

@@ -23,101 +23,107 @@ _FORM_FIELDS = (
 )  # fmt: skip
 
 
-async def listed(visit: DashboardRequest) -> Response:
+async def listed(request: DashboardRequest) -> Response:
     """Show the links of this mode."""
-    window = visit.window()
-    page = await visit.desk.links.listed(visit.livemode, _FILTER.get(visit.query.get("active", "")), window)
-    usage = await visit.desk.links.usage(visit.livemode, [link["id"] for link in page.items])
-    return visit.show("links/list.html", links=page.items, usage=usage, pager=pager(visit, page, window))
+    window = request.window()
+    page = await request.services.checkout.links.listed(
+        request.livemode, _FILTER.get(request.query_params.get("active", "")), window
+    )
+    usage = await request.services.checkout.links.usage(request.livemode, [link["id"] for link in page.items])
+    return request.render("links/list.html", links=page.items, usage=usage, pager=pager(request, page, window))
 
 
-async def show(visit: DashboardRequest) -> Response:
+async def show(request: DashboardRequest) -> Response:
     """Show a link, with all there is to put on a site or on paper."""
-    link = await _found(visit)
-    usage = await visit.desk.links.usage(visit.livemode, [link["id"]])
+    link = await _found(request)
+    usage = await request.services.checkout.links.usage(request.livemode, [link["id"]])
     coins: list[str] = []
-    if visit.desk.payment_methods.has(livemode=visit.livemode):
-        methods = visit.desk.payment_methods.of(visit.livemode)
+    if request.services.checkout.payment_methods.has(livemode=request.livemode):
+        methods = request.services.checkout.payment_methods.of(request.livemode)
         choices = link_form.chosen(methods, link) or [methods.chain(None).asset(None).choice]
         coins = [link_form.describe(methods, choice) for choice in choices]
-    return visit.show("links/show.html", link=link, usage=usage[link["id"]], coins=coins)
+    return request.render("links/show.html", link=link, usage=usage[link["id"]], coins=coins)
 
 
-async def draw(visit: DashboardRequest) -> Response:
+async def draw(request: DashboardRequest) -> Response:
     """Send the QR code as a file."""
-    link = await _found(visit)
+    link = await _found(request)
     headers = {"Content-Disposition": f'attachment; filename="{link["slug"]}.svg"', "Cache-Control": "no-store"}
     return Response(qr.file(link["checkoutUrl"]), media_type="image/svg+xml", headers=headers)
 
 
-async def ask(visit: DashboardRequest) -> Response:
+async def ask(request: DashboardRequest) -> Response:
     """Ask what a new link shall be."""
-    return visit.show("links/form.html", **link_form.content(visit))
+    return request.render("links/form.html", **link_form.content(request))
 
 
-async def create(visit: DashboardRequest) -> Response:
+async def create(request: DashboardRequest) -> Response:
     """Make a link."""
-    new = link_form.read(visit)
+    new = link_form.read(request)
     if new is not None:
         try:
-            work = visit.desk.links.create(visit.livemode, new)
-            link = await visit.write(work, EventType.LINK_CREATED, detail=new.title)
-            return visit.go(f"{PATH}/{link['id']}", "The link is made. Whoever opens it can pay.")
+            work = request.services.checkout.links.create(request.livemode, new)
+            link = await request.write(work, EventType.LINK_CREATED, detail=new.title)
+            return request.redirect(f"{PATH}/{link['id']}", "The link is made. Whoever opens it can pay.")
         except _REFUSALS as error:
-            link_form.refused(visit, error)
-    return visit.show("links/form.html", status=400, **link_form.content(visit))
+            link_form.refused(request, error)
+    return request.render("links/form.html", status=400, **link_form.content(request))
 
 
-async def ask_change(visit: DashboardRequest) -> Response:
+async def ask_change(request: DashboardRequest) -> Response:
     """Show a link's form as it stands."""
-    return visit.show("links/form.html", **link_form.content(visit, await _found(visit)))
+    return request.render("links/form.html", **link_form.content(request, await _found(request)))
 
 
-async def change(visit: DashboardRequest) -> Response:
+async def change(request: DashboardRequest) -> Response:
     """Change a link; its sessions keep their price."""
-    link = await _found(visit)
-    new = link_form.read(visit, link)
+    link = await _found(request)
+    new = link_form.read(request, link)
     if new is not None:
         fields = {name: getattr(new, name) for name in _FORM_FIELDS}
         try:
-            work = visit.desk.links.update(visit.livemode, link["id"], lambda before: replace(before, **fields))
-            await visit.write(work, EventType.LINK_UPDATED, detail=new.title)
-            return visit.go(f"{PATH}/{link['id']}", "The link is changed. Sessions made before keep their price.")
+            work = request.services.checkout.links.update(
+                request.livemode, link["id"], lambda before: replace(before, **fields)
+            )
+            await request.write(work, EventType.LINK_UPDATED, detail=new.title)
+            return request.redirect(
+                f"{PATH}/{link['id']}", "The link is changed. Sessions made before keep their price."
+            )
         except _REFUSALS as error:
-            link_form.refused(visit, error)
-    return visit.show("links/form.html", status=400, **link_form.content(visit, link))
+            link_form.refused(request, error)
+    return request.render("links/form.html", status=400, **link_form.content(request, link))
 
 
-async def switch_off(visit: DashboardRequest) -> Response:
+async def switch_off(request: DashboardRequest) -> Response:
     """Have a link take no more payments."""
-    return await _switch(visit, "The link is off: who opens it is told so. Sessions under way can still be paid.")
+    return await _switch(request, "The link is off: who opens it is told so. Sessions under way can still be paid.")
 
 
-async def switch_on(visit: DashboardRequest) -> Response:
+async def switch_on(request: DashboardRequest) -> Response:
     """Have a link take payments again."""
-    return await _switch(visit, "The link is on: it takes payments again.", active=True)
+    return await _switch(request, "The link is on: it takes payments again.", active=True)
 
 
-async def delete(visit: DashboardRequest) -> Response:
+async def delete(request: DashboardRequest) -> Response:
     """Delete a link; its sessions stay."""
-    link = await _found(visit)
-    work = visit.desk.links.delete(visit.livemode, link["id"])
-    await visit.write(work, EventType.LINK_DELETED, detail=link["title"])
-    return visit.go(PATH, f"“{link['title']}” is deleted. Its payments stay.")
+    link = await _found(request)
+    work = request.services.checkout.links.delete(request.livemode, link["id"])
+    await request.write(work, EventType.LINK_DELETED, detail=link["title"])
+    return request.redirect(PATH, f"“{link['title']}” is deleted. Its payments stay.")
 
 
-async def _switch(visit: DashboardRequest, said: str, *, active: bool = False) -> Response:
+async def _switch(request: DashboardRequest, said: str, *, active: bool = False) -> Response:
     def switched(link: Link) -> Link:
         return replace(link, active=active)
 
-    link_id = visit.path["id"]
-    work = visit.desk.links.update(visit.livemode, link_id, switched)
-    await visit.write(work, EventType.LINK_UPDATED, detail="switched on" if active else "switched off")
-    return visit.go(f"{PATH}/{link_id}", said)
+    link_id = request.path_params["id"]
+    work = request.services.checkout.links.update(request.livemode, link_id, switched)
+    await request.write(work, EventType.LINK_UPDATED, detail="switched on" if active else "switched off")
+    return request.redirect(f"{PATH}/{link_id}", said)
 
 
-async def _found(visit: DashboardRequest) -> LinkResource:
-    return await visit.desk.links.get(visit.livemode, visit.path["id"])
+async def _found(request: DashboardRequest) -> LinkResource:
+    return await request.services.checkout.links.get(request.livemode, request.path_params["id"])
 
 
 PAGES = (

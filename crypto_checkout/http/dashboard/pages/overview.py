@@ -18,18 +18,18 @@ _SHOWN = 5
 """How many things of each kind are shown."""
 
 
-async def show(visit: DashboardRequest) -> Response:
+async def show(request: DashboardRequest) -> Response:
     """Show where the shop stands."""
-    desk = visit.desk
-    wanted = visit.query.get("days", "")
+    services = request.services
+    wanted = request.query_params.get("days", "")
     days = next((each for each in RANGES if str(each) == wanted), _USUAL_DAYS)
     # By the chain's time: that of test mode may run ahead.
-    last = desk.payment_methods.chain_time(visit.livemode, desk.clock()).date()
-    overview = await desk.totals.overview(visit.livemode, last - timedelta(days=days - 1), last)
-    found = await desk.issues.found(visit.livemode, _SHOWN)
-    return visit.show(
+    last = services.checkout.payment_methods.chain_time(request.livemode, services.clock()).date()
+    overview = await services.reporting.totals.overview(request.livemode, last - timedelta(days=days - 1), last)
+    found = await services.issues.found(request.livemode, _SHOWN)
+    return request.render(
         "overview.html",
-        steps=await steps(visit),
+        steps=await steps(request),
         found=found,
         dismissible=DISMISSIBLE,
         days=days,
@@ -40,11 +40,11 @@ async def show(visit: DashboardRequest) -> Response:
     )
 
 
-async def dismiss(visit: DashboardRequest) -> Response:
+async def dismiss(request: DashboardRequest) -> Response:
     """Put aside what the owner has settled elsewhere."""
-    cause = visit.form.text("cause")
-    await visit.write(visit.desk.issues.dismiss(cause), "attention.dismissed", subject=lambda _: cause)
-    return visit.go("/", said="Put aside.")
+    cause = request.form.text("cause")
+    await request.write(request.services.issues.dismiss(cause), "attention.dismissed", subject=lambda _: cause)
+    return request.redirect("/", "Put aside.")
 
 
 PAGES = (DashboardPage("GET", "/", show), DashboardPage("POST", "/attention/dismiss", dismiss))

@@ -19,53 +19,53 @@ from crypto_checkout.services.ledger.check_now import ChainCheck
 _ONE = f"{PATH}/{{id}}"
 
 
-async def show(visit: DashboardRequest) -> Response:
+async def show(request: DashboardRequest) -> Response:
     """Show a session with all that belongs to it."""
-    detail = await visit.desk.payment_details.of(visit.livemode, visit.path["id"])
+    detail = await request.services.diagnosis.payment_details.of(request.livemode, request.path_params["id"])
     session = detail.session
-    return visit.show(
+    return request.render(
         "payments/detail.html",
         session=session,
         detail=detail,
-        explained=await visit.desk.explain.session(session["id"], visit.livemode),
+        explained=await request.services.diagnosis.explainer.session(session["id"], request.livemode),
         word=labels.of_session(session),
         words=labels,
-        chains=visit.desk.payment_methods.all_chains(),
+        chains=request.services.checkout.payment_methods.all_chains(),
     )
 
 
-async def accept(visit: DashboardRequest) -> Response:
+async def accept(request: DashboardRequest) -> Response:
     """Take what has arrived as the whole payment."""
-    work = visit.desk.decisions.accept(visit.livemode, visit.path["id"])
-    return await _decided(visit, visit.write(work, EventType.SESSION_PAID, detail=ACCEPTED), _ACCEPTED)
+    work = request.services.checkout.decisions.accept(request.livemode, request.path_params["id"])
+    return await _decided(request, request.write(work, EventType.SESSION_PAID, detail=ACCEPTED), _ACCEPTED)
 
 
-async def expire(visit: DashboardRequest) -> Response:
+async def expire(request: DashboardRequest) -> Response:
     """Close a session that waits."""
-    work = visit.desk.decisions.expire(visit.livemode, visit.path["id"])
-    return await _decided(visit, visit.write(work, EventType.SESSION_EXPIRED, detail=CLOSED), _CLOSED)
+    work = request.services.checkout.decisions.expire(request.livemode, request.path_params["id"])
+    return await _decided(request, request.write(work, EventType.SESSION_EXPIRED, detail=CLOSED), _CLOSED)
 
 
 _ACCEPTED = "Accepted: what has arrived is taken as the whole payment."
 _CLOSED = "Closed. What comes to its address from now on is shown as too late."
 
 
-async def _decided(visit: DashboardRequest, writing: Awaitable[SessionResource], said: str) -> Response:
-    path = f"{PATH}/{visit.path['id']}"
+async def _decided(request: DashboardRequest, writing: Awaitable[SessionResource], said: str) -> Response:
+    path = f"{PATH}/{request.path_params['id']}"
     try:
         await writing
     except SessionNotOpen:
         # Its page was open while something came or somebody decided; the page as it is now tells what.
-        return visit.go(path, "Nothing was done: the payment has changed meanwhile. Look again.")
-    return visit.go(path, said)
+        return request.redirect(path, "Nothing was done: the payment has changed meanwhile. Look again.")
+    return request.redirect(path, said)
 
 
-async def check(visit: DashboardRequest) -> Response:
-    """Have the session's chain looked at now, and say what was found."""
-    get = partial(visit.desk.sessions.get, visit.path["id"], visit.livemode)
+async def check(request: DashboardRequest) -> Response:
+    """Check the session's chain now, and report the result."""
+    get = partial(request.services.checkout.sessions.get, request.path_params["id"], request.livemode)
     before = await get()
-    checked = await visit.desk.check_now.check(before["chainId"])
-    return visit.go(f"{PATH}/{before['id']}", _found(before, await get(), checked))
+    checked = await request.services.ledger.check_now.check(before["chainId"])
+    return request.redirect(f"{PATH}/{before['id']}", _found(before, await get(), checked))
 
 
 def _found(before: SessionResource, after: SessionResource, checked: ChainCheck | None) -> str:
@@ -94,19 +94,19 @@ _NOTHING_NEW = {
 }
 
 
-async def look_up(visit: DashboardRequest) -> Response:
+async def look_up(request: DashboardRequest) -> Response:
     """Explain a transaction that a payer names."""
-    session = await visit.desk.sessions.get(visit.path["id"], visit.livemode)
-    text = visit.query.get("transaction", "").strip()
+    session = await request.services.checkout.sessions.get(request.path_params["id"], request.livemode)
+    text = request.query_params.get("transaction", "").strip()
     try:
-        explained = await visit.desk.explain.of(text, visit.livemode)
+        explained = await request.services.diagnosis.explainer.of(text, request.livemode)
     except UnknownSubject:
-        visit.form.mistake = "That is no transaction: its hash begins with 0x and has 64 digits after it."
+        request.form.mistake = "That is no transaction: its hash begins with 0x and has 64 digits after it."
         explained = None
     except ValueError as error:
-        visit.form.mistake = str(error)
+        request.form.mistake = str(error)
         explained = None
-    return visit.show("payments/looked_up.html", session=session, explained=explained, text=text)
+    return request.render("payments/looked_up.html", session=session, explained=explained, text=text)
 
 
 PAGES = (

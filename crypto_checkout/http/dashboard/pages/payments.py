@@ -38,40 +38,40 @@ class PaymentQuery:
         return not self.text and self.filter == SessionFilter()
 
 
-async def listed(visit: DashboardRequest) -> Response:
+async def listed(request: DashboardRequest) -> Response:
     """Show the sessions that are asked for."""
-    wanted, window = _wanted(visit), visit.window()
-    sessions = visit.desk.sessions
-    page = await sessions.listed(visit.livemode, wanted.filter, window, text=wanted.text)
-    count = await sessions.count(visit.livemode, wanted.filter, text=wanted.text)
-    return visit.show(
+    wanted, window = _wanted(request), request.window()
+    sessions = request.services.checkout.sessions
+    page = await sessions.listed(request.livemode, wanted.filter, window, text=wanted.text)
+    count = await sessions.count(request.livemode, wanted.filter, text=wanted.text)
+    return request.render(
         "payments/list.html",
         sessions=page.items,
-        titles=await link_titles(visit, page.items),
+        titles=await link_titles(request, page.items),
         count=count,
         wanted=wanted,
         statuses=[(status.value, info.title) for status, info in STATUSES.items()],
-        links=await _choices(visit, wanted.filter),
+        links=await _choices(request, wanted.filter),
         words=labels,
-        chains=visit.desk.payment_methods.all_chains(),
-        pager=pager(visit, page, window),
+        chains=request.services.checkout.payment_methods.all_chains(),
+        pager=pager(request, page, window),
     )
 
 
-async def unmatched(visit: DashboardRequest) -> Response:
+async def unmatched(request: DashboardRequest) -> Response:
     """Show the money that nobody asked for."""
-    window = visit.window()
-    page = await visit.desk.payment_details.unmatched(visit.livemode, window)
-    return visit.show(
+    window = request.window()
+    page = await request.services.diagnosis.payment_details.unmatched(request.livemode, window)
+    return request.render(
         "payments/unmatched.html",
         unmatched=page.items,
-        chains=visit.desk.payment_methods.all_chains(),
-        pager=pager(visit, page, window),
+        chains=request.services.checkout.payment_methods.all_chains(),
+        pager=pager(request, page, window),
     )
 
 
-def _wanted(visit: DashboardRequest) -> PaymentQuery:
-    query = visit.query
+def _wanted(request: DashboardRequest) -> PaymentQuery:
+    query = request.query_params
     since, until = _day(query, "from"), _day(query, "to")
     return PaymentQuery(
         query.get("q", "").strip()[:_MOST_TEXT],
@@ -110,18 +110,21 @@ def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-async def link_titles(visit: DashboardRequest, sessions: Sequence[SessionResource]) -> dict[str, str]:
+async def link_titles(request: DashboardRequest, sessions: Sequence[SessionResource]) -> dict[str, str]:
     """Return the titles of the links that sessions were made from, by their ids."""
     asked = sorted({session["linkId"] for session in sessions if session["linkId"] is not None})
-    return await visit.desk.db.read(lambda unit: _titles(unit, visit.livemode, asked))
+    return await request.services.db.read(lambda unit: _titles(unit, request.livemode, asked))
 
 
-async def _choices(visit: DashboardRequest, wanted: SessionFilter) -> list[tuple[str, str]]:
+async def _choices(request: DashboardRequest, wanted: SessionFilter) -> list[tuple[str, str]]:
     """Return the links to choose from as pairs of id and title: the newest, and whichever one is asked for."""
-    newest = (await visit.desk.links.listed(visit.livemode, None, Window(_MOST_LINKS))).items
+    newest = (await request.services.checkout.links.listed(request.livemode, None, Window(_MOST_LINKS))).items
     choices = {link["id"]: link["title"] for link in newest}
     asked = [each for each in (wanted.link_id,) if each is not None and each not in choices]
-    return [*choices.items(), *(await visit.desk.db.read(lambda unit: _titles(unit, visit.livemode, asked))).items()]
+    return [
+        *choices.items(),
+        *(await request.services.db.read(lambda unit: _titles(unit, request.livemode, asked))).items(),
+    ]
 
 
 def _titles(unit: ReadUnit, livemode: bool, link_ids: Sequence[str]) -> dict[str, str]:

@@ -11,84 +11,84 @@ from crypto_checkout.services.owner import second_factor
 PATH = "/settings"
 
 
-async def show(visit: DashboardRequest) -> Response:
+async def show(request: DashboardRequest) -> Response:
     """Show how the account is protected."""
-    return visit.show("settings/security.html", security=await visit.desk.account.security())
+    return request.render("settings/security.html", security=await request.services.owner.account.security())
 
 
-async def ask_password(visit: DashboardRequest) -> Response:
+async def ask_password(request: DashboardRequest) -> Response:
     """Ask for another password."""
-    return visit.show("settings/password.html")
+    return request.render("settings/password.html")
 
 
-async def change_password(visit: DashboardRequest) -> Response:
+async def change_password(request: DashboardRequest) -> Response:
     """Set another password; every other login ends."""
-    check_new_password(visit)
-    if not visit.form.is_good:
-        return visit.show("settings/password.html", status=400)
-    login, password = _login(visit), visit.form.value("password")
-    browser = visit.cookies.browser(visit.request)
-    ended = await visit.desk.account.change_password(login, visit.actor, password, browser)
+    check_new_password(request)
+    if not request.form.is_good:
+        return request.render("settings/password.html", status=400)
+    login, password = _login(request), request.form.value("password")
+    browser = request.cookies.browser(request.http)
+    ended = await request.services.owner.account.change_password(login, request.actor, password, browser)
     others = f" and {_logins(ended)} elsewhere ended" if ended else ""
-    return visit.go(PATH, f"Your password is changed{others}.")
+    return request.redirect(PATH, f"Your password is changed{others}.")
 
 
-async def ask_code(visit: DashboardRequest) -> Response:
+async def ask_code(request: DashboardRequest) -> Response:
     """Show a new authenticator's secret, and ask for a code that proves it was taken over."""
-    return _authenticator(visit, second_factor.new_secret())
+    return _authenticator(request, second_factor.new_secret())
 
 
-async def switch_on(visit: DashboardRequest) -> Response:
+async def switch_on(request: DashboardRequest) -> Response:
     """Ask for a second factor from now on, and show the recovery codes this once."""
-    secret = visit.form.value("secret")
+    secret = request.form.value("secret")
     if not second_factor.is_secret(secret):
-        return visit.go(f"{PATH}/second-factor")
-    codes = await visit.desk.account.switch_totp_on(visit.actor, secret, visit.form.text("code"))
+        return request.redirect(f"{PATH}/second-factor")
+    codes = await request.services.owner.account.switch_totp_on(request.actor, secret, request.form.text("code"))
     if codes is None:
-        visit.form.mistakes["code"] = "This is not the code of now. Is the clock of your phone right?"
-        return _authenticator(visit, secret, status=400)
-    return visit.show("settings/codes.html", codes=codes, is_new=True)
+        request.form.mistakes["code"] = "This is not the code of now. Is the clock of your phone right?"
+        return _authenticator(request, secret, status=400)
+    return request.render("settings/codes.html", codes=codes, is_new=True)
 
 
-async def switch_off(visit: DashboardRequest) -> Response:
+async def switch_off(request: DashboardRequest) -> Response:
     """Ask for the password alone from now on."""
-    await visit.desk.account.switch_totp_off(visit.actor)
-    return visit.go(PATH, "From now on the password alone lets you in. The recovery codes are void.")
+    await request.services.owner.account.switch_totp_off(request.actor)
+    return request.redirect(PATH, "From now on the password alone lets you in. The recovery codes are void.")
 
 
-async def renew_codes(visit: DashboardRequest) -> Response:
+async def renew_codes(request: DashboardRequest) -> Response:
     """Make new recovery codes, and show them this once."""
-    codes = await visit.desk.account.new_recovery_codes(visit.actor)
-    return visit.show("settings/codes.html", codes=codes, is_new=False)
+    codes = await request.services.owner.account.new_recovery_codes(request.actor)
+    return request.render("settings/codes.html", codes=codes, is_new=False)
 
 
-async def end_login(visit: DashboardRequest) -> Response:
+async def end_login(request: DashboardRequest) -> Response:
     """End one login."""
-    ended = await visit.desk.account.end_login(visit.actor, visit.path["id"])
-    return visit.go(PATH, "That login has ended." if ended else "That login had ended before.")
+    ended = await request.services.owner.account.end_login(request.actor, request.path_params["id"])
+    return request.redirect(PATH, "That login has ended." if ended else "That login had ended before.")
 
 
-async def end_others(visit: DashboardRequest) -> Response:
+async def end_others(request: DashboardRequest) -> Response:
     """End every login but this one."""
-    ended = await visit.desk.account.end_other_logins(_login(visit), visit.actor)
-    return visit.go(PATH, f"{_logins(ended)} elsewhere ended." if ended else "There was no other login.")
+    ended = await request.services.owner.account.end_other_logins(_login(request), request.actor)
+    return request.redirect(PATH, f"{_logins(ended)} elsewhere ended." if ended else "There was no other login.")
 
 
-def _login(visit: DashboardRequest) -> Login:
-    assert visit.login is not None, "these pages are for who is signed in"
-    return visit.login
+def _login(request: DashboardRequest) -> Login:
+    assert request.login is not None, "these pages are for who is signed in"
+    return request.login
 
 
 def _logins(number: int) -> str:
     return "1 login" if number == 1 else f"{number} logins"
 
 
-def _authenticator(visit: DashboardRequest, secret: str, status: int = 200) -> Response:
-    return visit.show(
+def _authenticator(request: DashboardRequest, secret: str, status: int = 200) -> Response:
+    return request.render(
         "settings/authenticator.html",
         status=status,
         secret=secret,
-        address=second_factor.address(secret, visit.desk.title),
+        address=second_factor.address(secret, request.services.title),
     )
 
 

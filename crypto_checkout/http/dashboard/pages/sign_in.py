@@ -14,94 +14,94 @@ _OWN_PATH = re.compile(PREFIX + r"(?:[/?][!-\[\]-~]*)?")
 """Paths of the dashboard, without a backslash or anything that isn't ASCII."""
 
 
-async def show_set_up(visit: DashboardRequest) -> Response:
+async def show_set_up(request: DashboardRequest) -> Response:
     """Ask for the first password."""
-    if await visit.desk.sign_in.account() is not None:
-        return visit.go("/sign-in", "The dashboard has its password already. Sign in with it.")
-    token = visit.query.get("token", "")
-    if not visit.desk.set_up_link.is_good(token):
-        return visit.show("set_up_over.html", status=404)
-    return visit.show("set_up.html", token=token)
+    if await request.services.owner.sign_in.account() is not None:
+        return request.redirect("/sign-in", "The dashboard has its password already. Sign in with it.")
+    token = request.query_params.get("token", "")
+    if not request.services.owner.set_up_link.is_good(token):
+        return request.render("set_up_over.html", status=404)
+    return request.render("set_up.html", token=token)
 
 
-async def set_up(visit: DashboardRequest) -> Response:
+async def set_up(request: DashboardRequest) -> Response:
     """Set the first password, and sign in."""
-    token, password = visit.form.value("token"), visit.form.value("password")
-    if not visit.desk.set_up_link.is_good(token):
-        return visit.show("set_up_over.html", status=404)
-    check_new_password(visit)
-    if not visit.form.is_good:
-        return visit.show("set_up.html", status=400, token=token)
+    token, password = request.form.value("token"), request.form.value("password")
+    if not request.services.owner.set_up_link.is_good(token):
+        return request.render("set_up_over.html", status=404)
+    check_new_password(request)
+    if not request.form.is_good:
+        return request.render("set_up.html", status=400, token=token)
     try:
-        started = await visit.desk.sign_in.set_up(password, visit.browser)
+        started = await request.services.owner.sign_in.set_up(password, request.browser)
     except AlreadySetUp:
-        return visit.go("/sign-in", "The dashboard has its password already. Sign in with it.")
-    visit.desk.set_up_link.use_up()
-    return _let_in(visit, started, visit.go("/guide", "Your password is set, and you are signed in."))
+        return request.redirect("/sign-in", "The dashboard has its password already. Sign in with it.")
+    request.services.owner.set_up_link.use_up()
+    return _let_in(request, started, request.redirect("/guide", "Your password is set, and you are signed in."))
 
 
-async def show_sign_in(visit: DashboardRequest) -> Response:
+async def show_sign_in(request: DashboardRequest) -> Response:
     """Ask for the password."""
-    if visit.login is not None:
-        return RedirectResponse(next_path(visit, visit.query.get("next", "")), 303)
-    return await _sign_in_page(visit, visit.query.get("next", ""))
+    if request.login is not None:
+        return RedirectResponse(next_path(request, request.query_params.get("next", "")), 303)
+    return await _sign_in_page(request, request.query_params.get("next", ""))
 
 
-async def sign_in(visit: DashboardRequest) -> Response:
+async def sign_in(request: DashboardRequest) -> Response:
     """Sign in, or say that something was wrong; not what."""
-    wanted = visit.form.value("next")
-    address, browser = visit.browser.address, visit.cookies.browser(visit.request)
-    await visit.throttle.count(visit.request.scope, browser)
-    credentials = Credentials(visit.form.value("password"), visit.form.value("code"))
-    started = await visit.desk.sign_in.sign_in(credentials, visit.browser)
+    wanted = request.form.value("next")
+    address, browser = request.browser.address, request.cookies.browser(request.http)
+    await request.throttle.count(request.http.scope, browser)
+    credentials = Credentials(request.form.value("password"), request.form.value("code"))
+    started = await request.services.owner.sign_in.sign_in(credentials, request.browser)
     if started is None:
-        visit.form.mistake = "That was not right. Check what you typed, and try again."
-        return await _sign_in_page(visit, wanted, status=403)
-    visit.throttle.forgive(address, browser)
-    if visit.login is not None:
-        await visit.desk.account.end_login(visit.actor, visit.login.id)
-    return _let_in(visit, started, RedirectResponse(next_path(visit, wanted), 303))
+        request.form.mistake = "That was not right. Check what you typed, and try again."
+        return await _sign_in_page(request, wanted, status=403)
+    request.throttle.forgive(address, browser)
+    if request.login is not None:
+        await request.services.owner.account.end_login(request.actor, request.login.id)
+    return _let_in(request, started, RedirectResponse(next_path(request, wanted), 303))
 
 
-async def sign_out(visit: DashboardRequest) -> Response:
+async def sign_out(request: DashboardRequest) -> Response:
     """End this login."""
-    assert visit.login is not None, "the page is for who is signed in"
-    await visit.desk.account.end_login(visit.actor, visit.login.id)
-    response = visit.go("/sign-in", "You are signed out.", livemode=True)
-    visit.cookies.forget_login(response)
+    assert request.login is not None, "the page is for who is signed in"
+    await request.services.owner.account.end_login(request.actor, request.login.id)
+    response = request.redirect("/sign-in", "You are signed out.", livemode=True)
+    request.cookies.clear_login(response)
     return response
 
 
-async def confirmed(visit: DashboardRequest) -> Response:
+async def confirmed(request: DashboardRequest) -> Response:
     """Go on to the page for which the password was asked again."""
-    return RedirectResponse(next_path(visit, visit.form.value("next")), 303)
+    return RedirectResponse(next_path(request, request.form.value("next")), 303)
 
 
-def check_new_password(visit: DashboardRequest) -> None:
+def check_new_password(request: DashboardRequest) -> None:
     """Note in the form what is wrong with its new password."""
-    password = visit.form.value("password")
-    objection = rules.objection(password, visit.desk.names)
+    password = request.form.value("password")
+    objection = rules.objection(password, request.services.names)
     if objection is not None:
-        visit.form.mistakes["password"] = objection
-    elif visit.form.value("again") != password:
-        visit.form.mistakes["again"] = "The two are not the same."
+        request.form.mistakes["password"] = objection
+    elif request.form.value("again") != password:
+        request.form.mistakes["again"] = "The two are not the same."
 
 
-def next_path(visit: DashboardRequest, wanted: str) -> str:
+def next_path(request: DashboardRequest, wanted: str) -> str:
     """Return where to go on: the path that was wanted, if it is one of the dashboard's."""
-    return wanted if _OWN_PATH.fullmatch(wanted) else visit.url("/", livemode=True)
+    return wanted if _OWN_PATH.fullmatch(wanted) else request.url("/", livemode=True)
 
 
-async def _sign_in_page(visit: DashboardRequest, wanted: str, status: int = 200) -> Response:
-    account = await visit.desk.sign_in.account()
+async def _sign_in_page(request: DashboardRequest, wanted: str, status: int = 200) -> Response:
+    account = await request.services.owner.sign_in.account()
     if account is None:
-        return visit.show("not_set_up.html", status=status)
-    return visit.show("sign_in.html", status=status, next=wanted, has_totp=account.totp_secret is not None)
+        return request.render("not_set_up.html", status=status)
+    return request.render("sign_in.html", status=status, next=wanted, has_totp=account.totp_secret is not None)
 
 
-def _let_in(visit: DashboardRequest, started: NewLogin, response: Response) -> Response:
-    visit.cookies.set_login(response, started.token, int(LONGEST.total_seconds()))
-    visit.cookies.set_browser(response, started.browser_token)
+def _let_in(request: DashboardRequest, started: NewLogin, response: Response) -> Response:
+    request.cookies.set_login(response, started.token, int(LONGEST.total_seconds()))
+    request.cookies.set_browser(response, started.browser_token)
     return response
 
 

@@ -28,111 +28,118 @@ _OVERLAPS = (
 _TYPES = ((ALL_EVENTS, "All events"), *((each.value, each.value) for each in EventType))
 
 
-async def listed(visit: DashboardRequest) -> Response:
+async def listed(request: DashboardRequest) -> Response:
     """Show the endpoints of this mode, and how they fare."""
-    return visit.show("webhooks/list.html", healths=await visit.desk.endpoints.healths(visit.livemode))
-
-
-async def show(visit: DashboardRequest) -> Response:
-    """Show an endpoint and what was sent to it."""
-    return await shown(visit)
-
-
-async def shown(visit: DashboardRequest, status_code: int = 200) -> Response:
-    """Answer with an endpoint's page, also where a form of it has mistakes."""
-    health = await visit.desk.endpoints.health(visit.livemode, visit.path["id"])
-    window, status = visit.window(), visit.query.get("status", "")
-    page = await visit.desk.deliveries.listed(
-        visit.livemode, visit.path["id"], DeliveryStatus(status) if status in list(DeliveryStatus) else None, window
+    return request.render(
+        "webhooks/list.html", healths=await request.services.webhooks.endpoints.healths(request.livemode)
     )
-    return visit.show(
+
+
+async def show(request: DashboardRequest) -> Response:
+    """Show an endpoint and what was sent to it."""
+    return await shown(request)
+
+
+async def shown(request: DashboardRequest, status_code: int = 200) -> Response:
+    """Answer with an endpoint's page, also where a form of it has mistakes."""
+    health = await request.services.webhooks.endpoints.health(request.livemode, request.path_params["id"])
+    window, status = request.window(), request.query_params.get("status", "")
+    page = await request.services.webhooks.deliveries.listed(
+        request.livemode,
+        request.path_params["id"],
+        DeliveryStatus(status) if status in list(DeliveryStatus) else None,
+        window,
+    )
+    return request.render(
         "webhooks/show.html",
         status=status_code,
         health=health,
         deliveries=page.items,
-        pager=pager(visit, page, window),
+        pager=pager(request, page, window),
         statuses=[(each.value, each.value) for each in DeliveryStatus],
         overlaps=_OVERLAPS,
     )
 
 
-async def ask(visit: DashboardRequest) -> Response:
+async def ask(request: DashboardRequest) -> Response:
     """Ask what a new endpoint shall be."""
-    return visit.show("webhooks/form.html", endpoint=None, types=_TYPES)
+    return request.render("webhooks/form.html", endpoint=None, types=_TYPES)
 
 
-async def create(visit: DashboardRequest) -> Response:
+async def create(request: DashboardRequest) -> Response:
     """Make an endpoint, and show its secret this once."""
-    url, events, description = _read(visit)
-    if visit.form.is_good:
+    url, events, description = _read(request)
+    if request.form.is_good:
         try:
-            work = visit.desk.endpoints.create(visit.livemode, EndpointRequest(url, events, description))
-            endpoint = await visit.write(work, EventType.ENDPOINT_CREATED, detail=url)
-            return visit.show("webhooks/secret.html", status=201, endpoint=endpoint, overlap="")
+            work = request.services.webhooks.endpoints.create(
+                request.livemode, EndpointRequest(url, events, description)
+            )
+            endpoint = await request.write(work, EventType.ENDPOINT_CREATED, detail=url)
+            return request.render("webhooks/secret.html", status=201, endpoint=endpoint, overlap="")
         except InvalidBody as error:
-            visit.form.note(error)
-    return visit.show("webhooks/form.html", status=400, endpoint=None, types=_TYPES)
+            request.form.note(error)
+    return request.render("webhooks/form.html", status=400, endpoint=None, types=_TYPES)
 
 
-async def ask_change(visit: DashboardRequest) -> Response:
+async def ask_change(request: DashboardRequest) -> Response:
     """Show an endpoint's form as it stands."""
-    endpoint = await visit.desk.endpoints.get(visit.livemode, visit.path["id"])
-    return visit.show("webhooks/form.html", endpoint=endpoint, types=_TYPES)
+    endpoint = await request.services.webhooks.endpoints.get(request.livemode, request.path_params["id"])
+    return request.render("webhooks/form.html", endpoint=endpoint, types=_TYPES)
 
 
-async def change(visit: DashboardRequest) -> Response:
+async def change(request: DashboardRequest) -> Response:
     """Change where events are sent, and which."""
-    endpoint = await visit.desk.endpoints.get(visit.livemode, visit.path["id"])
-    url, events, description = _read(visit)
-    if visit.form.is_good:
+    endpoint = await request.services.webhooks.endpoints.get(request.livemode, request.path_params["id"])
+    url, events, description = _read(request)
+    if request.form.is_good:
         changes = {"url": url, "events": events, "description": description}
         try:
-            work = visit.desk.endpoints.update(visit.livemode, endpoint["id"], changes)
-            await visit.write(work, EventType.ENDPOINT_UPDATED, detail=url)
-            return visit.go(f"{PATH}/{endpoint['id']}", "The endpoint is changed.")
+            work = request.services.webhooks.endpoints.update(request.livemode, endpoint["id"], changes)
+            await request.write(work, EventType.ENDPOINT_UPDATED, detail=url)
+            return request.redirect(f"{PATH}/{endpoint['id']}", "The endpoint is changed.")
         except InvalidBody as error:
-            visit.form.note(error)
-    return visit.show("webhooks/form.html", status=400, endpoint=endpoint, types=_TYPES)
+            request.form.note(error)
+    return request.render("webhooks/form.html", status=400, endpoint=endpoint, types=_TYPES)
 
 
-async def switch_off(visit: DashboardRequest) -> Response:
+async def switch_off(request: DashboardRequest) -> Response:
     """Send nothing more to an endpoint."""
-    return await _switch(visit, "The endpoint is off. What it misses can be sent later.")
+    return await _switch(request, "The endpoint is off. What it misses can be sent later.")
 
 
-async def switch_on(visit: DashboardRequest) -> Response:
+async def switch_on(request: DashboardRequest) -> Response:
     """Send to an endpoint again; its page offers what it missed."""
-    return await _switch(visit, "The endpoint is on: new events are sent to it.", active=True)
+    return await _switch(request, "The endpoint is on: new events are sent to it.", active=True)
 
 
-async def rotate(visit: DashboardRequest) -> Response:
+async def rotate(request: DashboardRequest) -> Response:
     """Make a new secret, and show it this once."""
-    overlap = visit.form.one_of("overlap", [value for value, _ in _OVERLAPS])
-    if not visit.form.is_good:
-        return await shown(visit, 400)
-    work = visit.desk.endpoints.rotate_secret(visit.livemode, visit.path["id"], int(overlap))
+    overlap = request.form.one_of("overlap", [value for value, _ in _OVERLAPS])
+    if not request.form.is_good:
+        return await shown(request, 400)
+    work = request.services.webhooks.endpoints.rotate_secret(request.livemode, request.path_params["id"], int(overlap))
     said = dict(_OVERLAPS)[overlap].lower()
-    endpoint = await visit.write(work, Action.SECRET_ROTATED, detail=f"the old one signs: {said}")
-    return visit.show("webhooks/secret.html", status=201, endpoint=endpoint, overlap=overlap)
+    endpoint = await request.write(work, Action.SECRET_ROTATED, detail=f"the old one signs: {said}")
+    return request.render("webhooks/secret.html", status=201, endpoint=endpoint, overlap=overlap)
 
 
-async def delete(visit: DashboardRequest) -> Response:
+async def delete(request: DashboardRequest) -> Response:
     """Delete an endpoint and its deliveries."""
-    endpoint = await visit.desk.endpoints.get(visit.livemode, visit.path["id"])
-    work = visit.desk.endpoints.delete(visit.livemode, endpoint["id"])
-    await visit.write(work, EventType.ENDPOINT_DELETED, detail=endpoint["url"])
-    return visit.go(PATH, f"{endpoint['url'][:200]} is deleted: nothing is sent there any more.")
+    endpoint = await request.services.webhooks.endpoints.get(request.livemode, request.path_params["id"])
+    work = request.services.webhooks.endpoints.delete(request.livemode, endpoint["id"])
+    await request.write(work, EventType.ENDPOINT_DELETED, detail=endpoint["url"])
+    return request.redirect(PATH, f"{endpoint['url'][:200]} is deleted: nothing is sent there any more.")
 
 
-async def _switch(visit: DashboardRequest, said: str, *, active: bool = False) -> Response:
-    endpoint_id = visit.path["id"]
-    work = visit.desk.endpoints.update(visit.livemode, endpoint_id, {"active": active})
-    await visit.write(work, EventType.ENDPOINT_UPDATED, detail="switched on" if active else "switched off")
-    return visit.go(f"{PATH}/{endpoint_id}", said)
+async def _switch(request: DashboardRequest, said: str, *, active: bool = False) -> Response:
+    endpoint_id = request.path_params["id"]
+    work = request.services.webhooks.endpoints.update(request.livemode, endpoint_id, {"active": active})
+    await request.write(work, EventType.ENDPOINT_UPDATED, detail="switched on" if active else "switched off")
+    return request.redirect(f"{PATH}/{endpoint_id}", said)
 
 
-def _read(visit: DashboardRequest) -> tuple[str, tuple[str, ...], str | None]:
-    form = visit.form
+def _read(request: DashboardRequest) -> tuple[str, tuple[str, ...], str | None]:
+    form = request.form
     url = form.text("url", _LONGEST_URL)
     description = form.text("description", _LONGEST_DESCRIPTION, optional=True, lines=True)
     ticked = form.some_of("events", [ALL_EVENTS, *EventType])
