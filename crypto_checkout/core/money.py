@@ -6,6 +6,10 @@ What a coin costs lives in `core.checkout.quotes`.
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Annotated
+
+CoinUnits = Annotated[int, "smallest units of a coin"]
+"""An amount in the smallest units of a coin, such as wei. The database stores it as text: it can exceed 64 bits."""
 
 _TWO = (
     "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY COP "

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.ledger.payment import TransferKind
+from crypto_checkout.core.money import CoinUnits
 
 
 class Scenario(StrEnum):
@@ -30,7 +31,7 @@ class SandboxTransaction:
     hash: str
     block_number: int
     to: Address
-    units: int
+    units: CoinUnits
     kind: TransferKind
     contract: Address | None
     place: int = 0

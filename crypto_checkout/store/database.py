@@ -8,7 +8,7 @@ import asyncio
 import re
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
@@ -26,13 +26,28 @@ from crypto_checkout.entropy import Entropy
 T = TypeVar("T")
 U = TypeVar("U", bound="ReadUnit")
 Row = sqlite3.Row
-Parameters = Mapping[str, str | int | None]
+Value = str | int | None
+Parameters = Mapping[str, Value]
 _ENTROPY = Entropy()
 
 _READERS = 3
 _MOST_UNITS_PER_COMMIT = 500
+_MOST_PLACEHOLDERS = 500
 _BUSY_TIMEOUT_MS = 5_000
 _TRANSACTION_CONTROL = re.compile(r"\s*(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
+
+
+def placeholders(values: Iterable[str]) -> tuple[str, dict[str, str]]:
+    """Return values as `IN (…)` takes them: the parameters' names, separated by commas, and the parameters."""
+    parameters = {f"v{place}": value for place, value in enumerate(values)}
+    return ", ".join(f":{name}" for name in parameters), parameters
+
+
+def batched(values: Iterable[str]) -> Iterator[Sequence[str]]:
+    """Yield values in parts that fit into one `IN (…)`."""
+    values = sorted(values)
+    for start in range(0, len(values), _MOST_PLACEHOLDERS):
+        yield values[start : start + _MOST_PLACEHOLDERS]
 
 
 class ReadUnit:

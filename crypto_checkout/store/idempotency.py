@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from crypto_checkout.core import moments
-
-from .database import ReadUnit, WriteUnit
+from crypto_checkout.store.database import ReadUnit, WriteUnit
+from crypto_checkout.store.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,46 +17,34 @@ class StoredAnswer:
     body: str
 
 
+_ANSWERS = Table("idempotency_keys", StoredAnswer)
+_KEY = ("api_key_id", "idempotency_key")
+_UPSERT = _ANSWERS.upsert(_KEY, ["request_sha256", "status_code", "body", "created_at"], *_KEY, "created_at")
+_RECORD = f"{_UPSERT} WHERE idempotency_keys.created_at <= :since"
+
+
 def find(unit: ReadUnit, api_key_id: str, idempotency_key: str, since: datetime) -> StoredAnswer | None:
-    """Return what was answered to this idempotency key since a moment."""
-    row = unit.one(
-        """
-        SELECT request_sha256, status_code, body
-        FROM idempotency_keys
-        WHERE api_key_id = :api_key_id AND idempotency_key = :idempotency_key AND created_at > :since
-        """,
+    """Return the answer stored under this idempotency key since a moment."""
+    return _ANSWERS.one(
+        unit,
+        "WHERE api_key_id = :api_key_id AND idempotency_key = :idempotency_key AND created_at > :since",
         {"api_key_id": api_key_id, "idempotency_key": idempotency_key, "since": moments.to_text(since)},
     )
-    return StoredAnswer(row["request_sha256"], row["status_code"], row["body"]) if row else None
 
 
 def record(unit: WriteUnit, api_key_id: str, idempotency_key: str, answer: StoredAnswer, since: datetime) -> bool:
-    """Store an answer in place of one that is older than `since`, and so doesn't count any more.
+    """Store an answer; one from before `since` has expired and is replaced.
 
-    Return False, having stored nothing, where one that counts is there.
+    Return False, having stored nothing, if a later one is there.
     """
-    stored = unit.run(
-        """
-        INSERT INTO idempotency_keys (
-            api_key_id, idempotency_key, request_sha256, status_code, body, created_at
-        )
-        VALUES (:api_key_id, :idempotency_key, :request_sha256, :status_code, :body, :now)
-        ON CONFLICT (api_key_id, idempotency_key) DO UPDATE
-        SET request_sha256 = excluded.request_sha256, status_code = excluded.status_code, body = excluded.body,
-            created_at = excluded.created_at
-        WHERE idempotency_keys.created_at <= :since
-        """,
-        {
-            "api_key_id": api_key_id,
-            "idempotency_key": idempotency_key,
-            "request_sha256": answer.request_sha256,
-            "status_code": answer.status_code,
-            "body": answer.body,
-            "now": unit.now_text,
-            "since": moments.to_text(since),
-        },
-    )
-    return stored > 0
+    parameters = {
+        **_ANSWERS.values(answer),
+        "api_key_id": api_key_id,
+        "idempotency_key": idempotency_key,
+        "created_at": unit.now_text,
+        "since": moments.to_text(since),
+    }
+    return unit.run(_RECORD, parameters) > 0
 
 
 def delete_before(unit: WriteUnit, moment: datetime) -> int:

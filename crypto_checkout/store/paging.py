@@ -1,13 +1,14 @@
 """One page of a list, newest first: what all lists of the API share."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.errors import InvalidCursor
-from crypto_checkout.store.database import Parameters, ReadUnit, Row
+from crypto_checkout.store.database import Parameters, ReadUnit, Row, Value
+from crypto_checkout.store.table import Table
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -46,18 +47,34 @@ LAST_SEQ = 2**63 - 1
 """No row has a greater one."""
 
 
-def page(unit: ReadUnit, table: str, where: Mapping[str, str | int | None], window: Window) -> ListPage[Row]:
-    """Return the rows in a window that equal `where` in every column whose value isn't None.
-
-    Table and column names come from this room only, never from a request.
-    """
-    conditions = [f"{column} = :{column}" for column, value in where.items() if value is not None]
-    return select(unit, table, conditions, dict(where), window)
+def given(conditions: Parameters) -> tuple[list[str], dict[str, Value]]:
+    """Return the conditions, such as `status = :status`, whose value isn't None, and their values as parameters."""
+    wanted = {condition: value for condition, value in conditions.items() if value is not None}
+    return list(wanted), {condition.rpartition(":")[2]: value for condition, value in wanted.items()}
 
 
 def select(
     unit: ReadUnit,
+    table: Table[T],
+    conditions: Sequence[str],
+    parameters: Parameters,
+    window: Window,
+    *,
+    first: int = 0,
+    last: int = LAST_SEQ,
+) -> ListPage[T]:
+    """Return the records in a window that meet all conditions (SQL of this room) and lie between `first` and `last`.
+
+    Raises InvalidCursor where the window begins at a row that isn't there in this mode.
+    """
+    rows = select_rows(unit, table.name, table.listed, conditions, parameters, window, first=first, last=last)
+    return rows.map(table.read)
+
+
+def select_rows(
+    unit: ReadUnit,
     table: str,
+    columns: str,
     conditions: Sequence[str],
     parameters: Parameters,
     window: Window,
@@ -65,10 +82,7 @@ def select(
     first: int = 0,
     last: int = LAST_SEQ,
 ) -> ListPage[Row]:
-    """Return the rows in a window that meet all conditions (SQL of this room); none outside `first` to `last` does.
-
-    Raises InvalidCursor where the window begins at a row that isn't there in this mode.
-    """
+    """Return some columns, and `seq` behind them, as `select` does; for rows that make no record by themselves."""
     after, before = (_seq(unit, table, place, parameters) for place in (window.after, window.before))
     # One bound on each side, and not two: SQLite seeks by one of them and walks to the other.
     low = first if before is None else max(first, before + 1)
@@ -76,7 +90,7 @@ def select(
     clause = " AND ".join([*conditions, "seq >= :low", "seq <= :high"])
     order = "DESC" if before is None else "ASC"
     rows = unit.all(
-        f"SELECT * FROM {table} WHERE {clause} ORDER BY seq {order} LIMIT :limit",  # noqa: S608 - names of this room only
+        f"SELECT {columns}, seq FROM {table} WHERE {clause} ORDER BY seq {order} LIMIT :limit",  # noqa: S608 - names of this room only
         {**parameters, "low": low, "high": high, "limit": window.limit + 1},
     )
     kept = rows[: window.limit]

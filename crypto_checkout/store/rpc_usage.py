@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from crypto_checkout.core.diagnosis.rpc_usage import RpcUsage
-
-from .database import ReadUnit, WriteUnit
+from crypto_checkout.store.database import ReadUnit, WriteUnit
+from crypto_checkout.store.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,40 +18,24 @@ class DailyUsage:
     usage: RpcUsage
 
 
+_USAGE = Table("rpc_usage", DailyUsage, flat=("usage",))
+_ADD = f"""
+    {_USAGE.insert}
+    ON CONFLICT (day, chain_id, provider) DO UPDATE
+    SET calls = rpc_usage.calls + excluded.calls,
+        bytes_sent = rpc_usage.bytes_sent + excluded.bytes_sent,
+        bytes_received = rpc_usage.bytes_received + excluded.bytes_received
+"""  # noqa: S608 - the names of columns
+
+
 def add(unit: WriteUnit, day: DailyUsage) -> None:
-    """Add to what a provider was asked on a day."""
-    unit.run(
-        """
-        INSERT INTO rpc_usage (day, chain_id, provider, calls, bytes_sent, bytes_received)
-        VALUES (:day, :chain_id, :provider, :calls, :bytes_sent, :bytes_received)
-        ON CONFLICT (day, chain_id, provider) DO UPDATE
-        SET calls = rpc_usage.calls + excluded.calls,
-            bytes_sent = rpc_usage.bytes_sent + excluded.bytes_sent,
-            bytes_received = rpc_usage.bytes_received + excluded.bytes_received
-        """,
-        {
-            "day": day.day.isoformat(),
-            "chain_id": day.chain_id,
-            "provider": day.provider,
-            "calls": day.usage.calls,
-            "bytes_sent": day.usage.bytes_sent,
-            "bytes_received": day.usage.bytes_received,
-        },
-    )
+    """Add to a provider's usage on a day."""
+    unit.run(_ADD, _USAGE.values(day))
 
 
 def since(unit: ReadUnit, day: date) -> list[DailyUsage]:
-    """Return what was asked from a day on, oldest first."""
-    rows = unit.all(
-        """
-        SELECT day, chain_id, provider, calls, bytes_sent, bytes_received
-        FROM rpc_usage
-        WHERE day >= :day
-        ORDER BY day, chain_id, provider
-        """,
-        {"day": day.isoformat()},
-    )
-    return [DailyUsage(date.fromisoformat(row[0]), row[1], row[2], RpcUsage(row[3], row[4], row[5])) for row in rows]
+    """Return the usage since a day, oldest first."""
+    return _USAGE.all(unit, "WHERE day >= :day ORDER BY day, chain_id, provider", {"day": day.isoformat()})
 
 
 def forget_before(unit: WriteUnit, day: date) -> None:

@@ -240,10 +240,6 @@ def _template() -> Session:
         rate=Rate("USDC", "USD", Decimal(1), ("par",), START),
         eth_price_usd=None,
         terms=Terms(30_000_000, 30_000_000, 31_500_000, START + timedelta(days=400), START + timedelta(days=400), 3),
-        success_url=None,
-        cancel_url=None,
-        return_url=None,
-        customer_email=None,
         created_at=START,
         updated_at=START,
     )

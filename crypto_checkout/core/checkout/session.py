@@ -12,7 +12,7 @@ from typing import Literal
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset, Choice
 from crypto_checkout.core.checkout.quotes import Rate
-from crypto_checkout.core.money import Fiat, minor_units
+from crypto_checkout.core.money import CoinUnits, Fiat, minor_units
 from crypto_checkout.core.rows import one_row_each
 
 
@@ -175,12 +175,27 @@ class Terms:
     `expires_at` and in grace until `grace_until`, both by the time of its block.
     """
 
-    amount_units: int
-    minimum_units: int
-    maximum_units: int
+    amount_units: CoinUnits
+    minimum_units: CoinUnits
+    maximum_units: CoinUnits
     expires_at: datetime
     grace_until: datetime
     required_confirmations: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """Optional fields that the merchant sets on a session: stored and shown as they were sent.
+
+    A field added here needs a column (a migration), a description in `core.public.types` and in `http.api.schemas`,
+    and an argument of the client; nothing in between names these fields one by one.
+    """
+
+    success_url: str | None = None
+    cancel_url: str | None = None
+    return_url: str | None = None
+    customer_email: str | None = None
+    metadata: Mapping[str, str] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,15 +222,11 @@ class Session:
     rate: Rate
     eth_price_usd: str | None
     terms: Terms
-    success_url: str | None
-    cancel_url: str | None
-    return_url: str | None
-    customer_email: str | None
     created_at: datetime
     updated_at: datetime
-    metadata: Mapping[str, str] | None = field(default=None, hash=False)
+    options: SessionOptions = field(default_factory=SessionOptions)
     paid_at: datetime | None = None
-    accepted_units: int | None = None
+    accepted_units: CoinUnits | None = None
     closed_at: datetime | None = None
     assets: tuple[Choice, ...] = ()
     is_chosen: bool = True

@@ -10,7 +10,7 @@ from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.checkout.customer import Customer
 from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.checkout.quotes import Rate
-from crypto_checkout.core.checkout.session import CLOSED, Session, Status, Terms
+from crypto_checkout.core.checkout.session import CLOSED, Session, SessionOptions, Status, Terms
 from crypto_checkout.core.ledger.assess import Tip
 from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
 from crypto_checkout.core.money import Fiat
@@ -63,13 +63,14 @@ def session(at: datetime, entropy: bytes = bytes(ids.ENTROPY_BYTES)) -> Session:
         rate=Rate("ETH", "USD", Decimal(3000), ("coinbase", "kraken"), at),
         eth_price_usd="3000",
         terms=Terms(_UNITS, _UNITS, _UNITS, expires_at, expires_at + timedelta(hours=1), _CONFIRMATIONS),
-        success_url="https://shop.example.com/thanks?session={CHECKOUT_SESSION_ID}",
-        cancel_url="https://shop.example.com/cart",
-        return_url=None,
-        customer_email="ada@example.com",
         created_at=at,
         updated_at=at,
-        metadata={"order": "1042"},
+        options=SessionOptions(
+            success_url="https://shop.example.com/thanks?session={CHECKOUT_SESSION_ID}",
+            cancel_url="https://shop.example.com/cart",
+            customer_email="ada@example.com",
+            metadata={"order": "1042"},
+        ),
     )
 
 

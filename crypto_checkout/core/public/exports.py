@@ -57,7 +57,7 @@ def row(entry: ExportEntry, zone: tzinfo, zone_name: str) -> Row:
         "time_zone": zone_name,
         "session_id": session.id,
         "link_id": session.link_id,
-        "customer_email": session.customer_email,
+        "customer_email": session.options.customer_email,
         "session_status": session.status.value,
         "chain_id": asset.chain_id,
         "chain": entry.chain_name,

@@ -93,8 +93,8 @@ class Decisions:
                 paid_at=session.paid_at or unit.now,
                 updated_at=unit.now,
             )
-            if session.customer_email is not None:
-                customers.touch(unit, self._events, livemode, session.customer_email)
+            if session.options.customer_email is not None:
+                customers.touch(unit, self._events, livemode, session.options.customer_email)
             return self._store(unit, EventType.SESSION_PAID, accepted)
 
         return settle

@@ -7,15 +7,15 @@ Where payers have a choice, the session has the terms of the first asset that ha
 (`services.checkout.asset_choice`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from crypto_checkout.core import ids
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Choice
 from crypto_checkout.core.checkout.link import Link
-from crypto_checkout.core.checkout.session import STATUSES, Session, SessionStage, Status
+from crypto_checkout.core.checkout.session import STATUSES, Session, SessionOptions, SessionStage, Status
 from crypto_checkout.core.errors import LinkInactive, ResourceNotFound, UnsupportedAsset, WalletNotConfigured
 from crypto_checkout.core.ledger.assess import Tip
 from crypto_checkout.core.money import Fiat
@@ -47,11 +47,7 @@ class SessionRequest:
     fiat: Fiat | None = None
     chain_id: int | None = None
     asset: str | None = None
-    metadata: Mapping[str, str] | None = None
-    success_url: str | None = None
-    cancel_url: str | None = None
-    return_url: str | None = None
-    customer_email: str | None = None
+    options: SessionOptions = field(default_factory=SessionOptions)
     expires_in_seconds: int | None = None
     assets: tuple[Choice, ...] = ()
 
@@ -186,13 +182,9 @@ class Sessions:
             rate=quote.rate,
             eth_price_usd=quote.eth_price_usd,
             terms=quote.terms(_expires_at(unit.now, wanted, quote, tip)),
-            success_url=wanted.success_url,
-            cancel_url=wanted.cancel_url,
-            return_url=wanted.return_url,
-            customer_email=wanted.customer_email,
+            options=wanted.options,
             created_at=unit.now,
             updated_at=unit.now,
-            metadata=wanted.metadata,
             assets=wanted.assets if len(wanted.assets) > 1 else (),
             is_chosen=len(wanted.assets) <= 1,
         )
@@ -225,15 +217,18 @@ def _from_link(unit: ReadUnit, wanted: SessionRequest, methods: PaymentMethods) 
     """
     assert wanted.link_id is not None, "only asked for a link"
     link = _open_link(unit, wanted.link_id, methods.livemode)
-    assets = wanted.assets or _fitting(link, wanted, methods)
+    assets, options = wanted.assets or _fitting(link, wanted, methods), wanted.options
     return replace(
         wanted,
         fiat=link.fiat,
         chain_id=None if assets else wanted.chain_id or link.chain_id,
         asset=None if assets else wanted.asset or link.asset,
-        metadata=link.metadata if wanted.metadata is None else wanted.metadata,
-        success_url=wanted.success_url or link.success_url,
-        cancel_url=wanted.cancel_url or link.cancel_url,
+        options=replace(
+            options,
+            metadata=link.metadata if options.metadata is None else options.metadata,
+            success_url=options.success_url or link.success_url,
+            cancel_url=options.cancel_url or link.cancel_url,
+        ),
         assets=assets,
     )
 

@@ -85,7 +85,7 @@ class PaymentDetails:
         return page.map(self._described)
 
     def _detail(self, unit: ReadUnit, session: Session) -> PaymentDetail:
-        livemode, email = session.livemode, session.customer_email
+        livemode, email = session.livemode, session.options.customer_email
         urls = {each.id: each.url for each in endpoints.all_of(unit, livemode)}
         may = decisions(unit, session)
         return PaymentDetail(

@@ -85,7 +85,7 @@ def _uncounted(
 ) -> list[UncountedPayment]:
     rows = unit.all(
         f"""
-        SELECT * FROM {table}
+        SELECT seq, session_id, chain_id, {payments.COLUMNS} FROM {table}
         WHERE livemode = :livemode AND {condition}
           AND NOT EXISTS (SELECT 1 FROM attention_dismissed WHERE cause = :kind || ':' || CAST({table}.seq AS TEXT))
         ORDER BY seq DESC

@@ -14,7 +14,7 @@ def fold(text: str) -> str:
 
 def record(unit: WriteUnit, session: Session, seq: int) -> None:
     """Have a new session found by what its metadata says; it never changes afterwards."""
-    for name, value in (session.metadata or {}).items():
+    for name, value in (session.options.metadata or {}).items():
         unit.run(
             """
             INSERT INTO session_metadata (livemode, value, session_seq, name)

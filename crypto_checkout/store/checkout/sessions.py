@@ -1,56 +1,41 @@
 """Checkout sessions, and what the watcher asks of them."""
 
-import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.checkout.customer import email_key
-from crypto_checkout.core.checkout.quotes import Rate
-from crypto_checkout.core.checkout.session import Session, Status, Terms
+from crypto_checkout.core.checkout.session import Session, Status
 from crypto_checkout.core.ledger.assess import Assessment
-from crypto_checkout.core.money import Fiat
 from crypto_checkout.store.checkout import choices, search_terms, totals
-from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
-from crypto_checkout.store.paging import LAST_SEQ, ListPage, Window, begins_after, ends_before, select
+from crypto_checkout.store.database import Parameters, ReadUnit, Value, WriteUnit, batched, placeholders
+from crypto_checkout.store.paging import LAST_SEQ, ListPage, Window, begins_after, ends_before, given, select
+from crypto_checkout.store.table import Table
 
 MOST_TO_EXPIRE = 2000
-_TABLE = "checkout_sessions"
-_MOST_PARAMETERS = 500
 
-_COLUMNS = (
-    "id", "livemode", "link_id", "status", "status_reason", "wallet_id", "derivation_index", "address", "chain_id",
-    "asset", "asset_decimals", "asset_contract", "amount_units", "minimum_units", "maximum_units", "fiat_amount",
-    "fiat_currency", "rate_base", "rate_quote", "rate_value", "rate_sources", "rate_observed_at", "eth_price_usd",
-    "required_confirmations", "success_url", "cancel_url", "return_url", "customer_email", "customer_email_key",
-    "metadata", "expires_at", "grace_until", "paid_at", "accepted_units", "closed_at", "created_at", "updated_at",
-    "assets", "asset_chosen",
-)  # fmt: skip
-
-_SETTLED_COLUMNS = (
-    "id", "status", "status_reason", "paid_at", "accepted_units", "closed_at", "expires_at", "grace_until",
-    "updated_at",
-)  # fmt: skip
-
-_CHOSEN_COLUMNS = (
+_SESSIONS = Table(
+    "checkout_sessions",
+    Session,
+    flat=("terms", "options"),
+    unstored=("asset.usd_pegged",),
+    names={"asset.chain_id": "chain_id", "asset.symbol": "asset", "is_chosen": "asset_chosen"},
+    converters={"assets": choices.COLUMN},
+    computed={"customer_email_key": lambda session: _email_key(session.options.customer_email)},
+)
+_INSERT = f"{_SESSIONS.insert} RETURNING seq"
+_STORE_VERDICT = _SESSIONS.update("status", "status_reason", "paid_at", "updated_at", "awaits_depth")
+_SETTLE = _SESSIONS.update(
+    "status", "status_reason", "paid_at", "accepted_units", "closed_at", "expires_at", "grace_until", "updated_at"
+)
+_CHOOSE = _SESSIONS.update(
     "chain_id", "asset", "asset_decimals", "asset_contract", "amount_units", "minimum_units", "maximum_units",
     "rate_base", "rate_quote", "rate_value", "rate_sources", "rate_observed_at", "eth_price_usd",
     "required_confirmations", "asset_chosen", "updated_at",
 )  # fmt: skip
-
-_CHOOSE = (
-    f"UPDATE checkout_sessions SET {', '.join(f'{each} = :{each}' for each in _CHOSEN_COLUMNS)} "  # noqa: S608 - as above
-    "WHERE id = :id"
-)
-
-_INSERT = (
-    f"INSERT INTO checkout_sessions ({', '.join(_COLUMNS)}) "  # noqa: S608 - the names above
-    f"VALUES ({', '.join(':' + column for column in _COLUMNS)}) RETURNING seq"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +60,7 @@ class IssuedAddress:
 
 def insert(unit: WriteUnit, session: Session) -> None:
     """Store a new session."""
-    row = unit.one(_INSERT, _row(session))
+    row = unit.one(_INSERT, _SESSIONS.values(session))
     assert row is not None, "RETURNING gives the row"
     totals.count_made(unit, session)
     search_terms.record(unit, session, row["seq"])
@@ -83,38 +68,47 @@ def insert(unit: WriteUnit, session: Session) -> None:
 
 def get(unit: ReadUnit, session_id: str, livemode: bool | None = None) -> Session | None:
     """Return a session, of one mode or of either."""
-    row = unit.one("SELECT * FROM checkout_sessions WHERE id = :id", {"id": session_id})
-    if row is None or (livemode is not None and bool(row["livemode"]) is not livemode):
-        return None
-    return read(row)
+    session = _SESSIONS.one(unit, "WHERE id = :id", {"id": session_id})
+    return None if session is None or livemode not in {None, session.livemode} else session
 
 
 def listed(unit: ReadUnit, livemode: bool, wanted: SessionFilter, window: Window) -> ListPage[Session]:
     """Return a page of sessions."""
     conditions, parameters = where(livemode, wanted)
+    return page(unit, livemode, wanted, window, conditions, parameters)
+
+
+def page(
+    unit: ReadUnit,
+    livemode: bool,
+    wanted: SessionFilter,
+    window: Window,
+    conditions: Sequence[str],
+    parameters: Parameters,
+) -> ListPage[Session]:
+    """Return a page of the sessions that meet conditions, which narrow down those of a filter."""
     first, last = bounds(unit, livemode, wanted)
-    return select(unit, _TABLE, conditions, parameters, window, first=first, last=last).map(read)
+    return select(unit, _SESSIONS, conditions, parameters, window, first=first, last=last)
 
 
-def where(livemode: bool, wanted: SessionFilter) -> tuple[list[str], dict[str, str | int | None]]:
+def where(livemode: bool, wanted: SessionFilter) -> tuple[list[str], dict[str, Value]]:
     """Return a filter as conditions and their parameters."""
-    conditions = {
+    conditions: Parameters = {
         "livemode = :livemode": int(livemode),
         "status = :status": wanted.status,
         "link_id = :link_id": wanted.link_id,
-        "customer_email_key = :email": email_key(wanted.customer_email) if wanted.customer_email else None,
+        "customer_email_key = :email": _email_key(wanted.customer_email or None),
         "created_at > :created_after": moments.to_optional_text(wanted.created_after),
         "created_at < :created_before": moments.to_optional_text(wanted.created_before),
     }
-    given = {condition: value for condition, value in conditions.items() if value is not None}
-    return list(given), {condition.rpartition(":")[2]: value for condition, value in given.items()}
+    return given(conditions)
 
 
 def bounds(unit: ReadUnit, livemode: bool, wanted: SessionFilter) -> tuple[int, int]:
     """Return between which `seq` all lie that a filter by time means."""
     after, before = wanted.created_after, wanted.created_before
-    first = begins_after(unit, _TABLE, livemode, after) if after else 0
-    return first, ends_before(unit, _TABLE, livemode, before) if before else LAST_SEQ
+    first = begins_after(unit, _SESSIONS.name, livemode, after) if after else 0
+    return first, ends_before(unit, _SESSIONS.name, livemode, before) if before else LAST_SEQ
 
 
 def at_addresses(unit: ReadUnit, addresses: Collection[Address]) -> dict[Address, Session]:
@@ -171,8 +165,8 @@ def tokens(unit: ReadUnit, chain_id: int) -> list[Asset]:
         """,
         {"chain_id": chain_id},
     )
-    newest = [unit.one("SELECT * FROM checkout_sessions WHERE seq = :seq", {"seq": row["newest"]}) for row in rows]
-    return [_asset(row) for row in newest if row is not None]
+    newest = [_SESSIONS.one(unit, "WHERE seq = :seq", {"seq": row["newest"]}) for row in rows]
+    return [session.asset for session in newest if session is not None]
 
 
 def to_judge(unit: ReadUnit, chain_id: int, tip_time: datetime) -> list[str]:
@@ -200,43 +194,19 @@ def to_judge(unit: ReadUnit, chain_id: int, tip_time: datetime) -> list[str]:
 
 def store_verdict(unit: WriteUnit, session: Session, verdict: Assessment) -> None:
     """Store what a session was judged to be; `session` carries the new status, its reason and the times."""
-    unit.run(
-        """
-        UPDATE checkout_sessions
-        SET status = :status, status_reason = :status_reason, paid_at = :paid_at, updated_at = :updated_at,
-            awaits_depth = :awaits_depth
-        WHERE id = :id
-        """,
-        {
-            "id": session.id,
-            "status": session.status,
-            "status_reason": session.status_reason,
-            "paid_at": moments.to_optional_text(session.paid_at),
-            "updated_at": moments.to_text(session.updated_at),
-            "awaits_depth": int(verdict.awaits_depth),
-        },
-    )
+    unit.run(_STORE_VERDICT, {**_SESSIONS.values(session), "awaits_depth": int(verdict.awaits_depth)})
     totals.bring_up_to_date(unit, session)
 
 
 def settle(unit: WriteUnit, session: Session) -> None:
     """Store what the merchant decided about a session: its status, what was accepted, and when its time ended."""
-    unit.run(
-        """
-        UPDATE checkout_sessions
-        SET status = :status, status_reason = :status_reason, paid_at = :paid_at, accepted_units = :accepted_units,
-            closed_at = :closed_at, expires_at = :expires_at, grace_until = :grace_until, updated_at = :updated_at
-        WHERE id = :id
-        """,
-        {name: value for name, value in _row(session).items() if name in _SETTLED_COLUMNS},
-    )
+    unit.run(_SETTLE, _SESSIONS.values(session))
     totals.bring_up_to_date(unit, session)
 
 
 def choose(unit: WriteUnit, session: Session) -> None:
     """Store what was chosen for a session: its asset, and the terms and the rate that go with it."""
-    row = _row(session)
-    unit.run(_CHOOSE, {name: row[name] for name in ("id", *_CHOSEN_COLUMNS)})
+    unit.run(_CHOOSE, _SESSIONS.values(session))
 
 
 def touch(unit: WriteUnit, session_id: str) -> None:
@@ -248,121 +218,11 @@ def touch(unit: WriteUnit, session_id: str) -> None:
 
 
 def _among(unit: ReadUnit, column: str, values: Collection[str]) -> Iterator[Session]:
-    """Yield the sessions whose unique column has any of these values."""
-    wanted = sorted(values)
-    for start in range(0, len(wanted), _MOST_PARAMETERS):
-        names = {f"v{place}": value for place, value in enumerate(wanted[start : start + _MOST_PARAMETERS])}
-        rows = unit.all(
-            "SELECT * FROM checkout_sessions "  # noqa: S608 - a name of this room, and parameter names
-            f"WHERE {column} IN ({', '.join(':' + name for name in names)})",
-            names,
-        )
-        yield from map(read, rows)
+    """Yield the sessions with one of these values in a column, whatever number of values there is."""
+    for part in batched(values):
+        names, parameters = placeholders(part)
+        yield from _SESSIONS.all(unit, f"WHERE {column} IN ({names})", parameters)
 
 
-def _row(session: Session) -> dict[str, str | int | None]:
-    terms, asset = session.terms, session.asset
-    return {
-        "id": session.id,
-        "livemode": int(session.livemode),
-        "link_id": session.link_id,
-        "status": session.status,
-        "status_reason": session.status_reason,
-        "wallet_id": session.wallet_id,
-        "derivation_index": session.derivation_index,
-        "address": session.address,
-        "chain_id": asset.chain_id,
-        "asset": asset.symbol,
-        "asset_decimals": asset.decimals,
-        "asset_contract": asset.contract,
-        "amount_units": str(terms.amount_units),
-        "minimum_units": str(terms.minimum_units),
-        "maximum_units": str(terms.maximum_units),
-        "fiat_amount": str(session.fiat.amount),
-        "fiat_currency": session.fiat.currency,
-        **_rate_row(session.rate),
-        "eth_price_usd": session.eth_price_usd,
-        "required_confirmations": terms.required_confirmations,
-        "success_url": session.success_url,
-        "cancel_url": session.cancel_url,
-        "return_url": session.return_url,
-        "customer_email": session.customer_email,
-        "customer_email_key": None if session.customer_email is None else email_key(session.customer_email),
-        "metadata": None if session.metadata is None else json.dumps(dict(session.metadata), ensure_ascii=False),
-        "expires_at": moments.to_text(terms.expires_at),
-        "grace_until": moments.to_text(terms.grace_until),
-        "paid_at": moments.to_optional_text(session.paid_at),
-        "accepted_units": None if session.accepted_units is None else str(session.accepted_units),
-        "closed_at": moments.to_optional_text(session.closed_at),
-        "created_at": moments.to_text(session.created_at),
-        "updated_at": moments.to_text(session.updated_at),
-        "assets": choices.to_text(session.assets),
-        "asset_chosen": int(session.is_chosen),
-    }
-
-
-def _rate_row(rate: Rate) -> dict[str, str | int | None]:
-    return {
-        "rate_base": rate.base,
-        "rate_quote": rate.quote,
-        "rate_value": str(rate.value),
-        "rate_sources": json.dumps(rate.sources),
-        "rate_observed_at": moments.to_text(rate.observed_at),
-    }
-
-
-def read(row: Row) -> Session:
-    """Return the session that a row of this table holds."""
-    return Session(
-        id=row["id"],
-        livemode=bool(row["livemode"]),
-        link_id=row["link_id"],
-        status=Status(row["status"]),
-        status_reason=row["status_reason"],
-        wallet_id=row["wallet_id"],
-        derivation_index=row["derivation_index"],
-        address=Address(row["address"]),
-        asset=_asset(row),
-        fiat=Fiat(Decimal(row["fiat_amount"]), row["fiat_currency"]),
-        rate=_rate(row),
-        eth_price_usd=row["eth_price_usd"],
-        terms=_terms(row),
-        success_url=row["success_url"],
-        cancel_url=row["cancel_url"],
-        return_url=row["return_url"],
-        customer_email=row["customer_email"],
-        created_at=moments.from_text(row["created_at"]),
-        updated_at=moments.from_text(row["updated_at"]),
-        metadata=None if row["metadata"] is None else json.loads(row["metadata"]),
-        paid_at=moments.from_optional_text(row["paid_at"]),
-        accepted_units=None if row["accepted_units"] is None else int(row["accepted_units"]),
-        closed_at=moments.from_optional_text(row["closed_at"]),
-        assets=choices.from_text(row["assets"]),
-        is_chosen=bool(row["asset_chosen"]),
-    )
-
-
-def _asset(row: Row) -> Asset:
-    contract = row["asset_contract"]
-    return Asset(row["chain_id"], row["asset"], row["asset_decimals"], None if contract is None else Address(contract))
-
-
-def _terms(row: Row) -> Terms:
-    return Terms(
-        amount_units=int(row["amount_units"]),
-        minimum_units=int(row["minimum_units"]),
-        maximum_units=int(row["maximum_units"]),
-        expires_at=moments.from_text(row["expires_at"]),
-        grace_until=moments.from_text(row["grace_until"]),
-        required_confirmations=row["required_confirmations"],
-    )
-
-
-def _rate(row: Row) -> Rate:
-    return Rate(
-        base=row["rate_base"],
-        quote=row["rate_quote"],
-        value=Decimal(row["rate_value"]),
-        sources=tuple(json.loads(row["rate_sources"])),
-        observed_at=moments.from_text(row["rate_observed_at"]),
-    )
+def _email_key(email: str | None) -> str | None:
+    return None if email is None else email_key(email)

@@ -13,8 +13,10 @@ from crypto_checkout.core import moments
 from crypto_checkout.core.checkout.session import SETTLED, Session
 from crypto_checkout.core.ledger.assess import counts
 from crypto_checkout.core.ledger.payment import Payment
+from crypto_checkout.core.money import CoinUnits
 from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
 from crypto_checkout.store.ledger import payments
+from crypto_checkout.store.table import INTEGER_AS_TEXT, Table
 
 _DATE_LENGTH = len("2026-11-23")
 
@@ -29,8 +31,11 @@ class MoneyIn:
     asset_decimals: int
     currency: str
     payments: int
-    units: int
+    units: CoinUnits
     fiat_minor: int
+
+
+_MONEY_IN = Table("daily_payments", MoneyIn, converters={"fiat_minor": INTEGER_AS_TEXT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +58,14 @@ class _Contribution:
 
 def money_in(unit: ReadUnit, livemode: bool, first: date, last: date) -> list[MoneyIn]:
     """Return what came in on the days of a range, both ends included, oldest first."""
-    rows = unit.all(
+    return _MONEY_IN.all(
+        unit,
         """
-        SELECT * FROM daily_payments
         WHERE livemode = :livemode AND day >= :first AND day <= :last AND payments > 0
         ORDER BY day, chain_id, asset, asset_decimals, currency
         """,
         {"livemode": int(livemode), "first": first.isoformat(), "last": last.isoformat()},
     )
-    return [
-        MoneyIn(
-            day=date.fromisoformat(row["day"]),
-            chain_id=row["chain_id"],
-            asset=row["asset"],
-            asset_decimals=row["asset_decimals"],
-            currency=row["currency"],
-            payments=row["payments"],
-            units=int(row["units"]),
-            fiat_minor=int(row["fiat_minor"]),
-        )
-        for row in rows
-    ]
 
 
 def made(unit: ReadUnit, livemode: bool, first: date, last: date) -> list[SessionsPerDay]:
@@ -143,15 +135,15 @@ def uncounted(unit: ReadUnit, limit: int) -> Sequence[str]:
 def _changed(unit: ReadUnit, session: Session) -> list[Row]:
     """Return the payments whose standing may have changed: a few, where dust has made there be thousands."""
     return unit.all(
-        """
-        SELECT * FROM payments
+        f"""
+        SELECT seq, counted, counted_day, counted_units, counted_minor, {payments.COLUMNS} FROM payments
         WHERE session_id = :session_id AND (
             counted IS NULL
             OR counted <> CASE WHEN canonical = 1 AND (block_time <= :grace_until OR :is_accepted = 1) THEN 1 ELSE 0 END
             OR counted_units <> units
             OR counted_day <> SUBSTR(block_time, 1, 10)
         )
-        """,
+        """,  # noqa: S608 - the names of columns
         {
             "session_id": session.id,
             "grace_until": moments.to_text(session.terms.grace_until),

@@ -6,7 +6,9 @@ from datetime import datetime
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
+from crypto_checkout.core.money import CoinUnits
 from crypto_checkout.store.database import ReadUnit, WriteUnit
+from crypto_checkout.store.table import Table
 
 _WATCHED = """
     SELECT checkout_sessions.id, checkout_sessions.address, grace_until, balances.units
@@ -32,7 +34,11 @@ class Balance:
 
     session_id: str
     block_number: int
-    units: int
+    units: CoinUnits
+
+
+_BALANCES = Table("balances", Balance)
+_SAVE = _BALANCES.upsert(["chain_id", "session_id"], ["block_number", "units"], "chain_id")
 
 
 def watched(unit: ReadUnit, chain_id: int, livemode: bool, since: datetime) -> list[WatchedBalance]:
@@ -63,20 +69,7 @@ def _watched(unit: ReadUnit, condition: str, parameters: dict[str, int | str]) -
 def save(unit: WriteUnit, chain_id: int, found: Iterable[Balance]) -> None:
     """Store what addresses should hold from now on."""
     for balance in found:
-        unit.run(
-            """
-            INSERT INTO balances (chain_id, session_id, block_number, units)
-            VALUES (:chain_id, :session_id, :block_number, :units)
-            ON CONFLICT (chain_id, session_id) DO UPDATE
-            SET block_number = excluded.block_number, units = excluded.units
-            """,
-            {
-                "session_id": balance.session_id,
-                "chain_id": chain_id,
-                "block_number": balance.block_number,
-                "units": str(balance.units),
-            },
-        )
+        unit.run(_SAVE, {**_BALANCES.values(balance), "chain_id": chain_id})
 
 
 def forget_above(unit: WriteUnit, chain_id: int, number: int) -> None:

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crypto_checkout.core.address import Address
-from crypto_checkout.store.database import ReadUnit
-
-_MOST_PARAMETERS = 500
+from crypto_checkout.store.database import ReadUnit, batched, placeholders
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +20,16 @@ class Credit:
 def up_to(unit: ReadUnit, chain_id: int, number: int, session_ids: Sequence[str]) -> list[Credit]:
     """Return what came to these sessions' addresses on a chain up to a block."""
     found: list[Credit] = []
-    for start in range(0, len(session_ids), _MOST_PARAMETERS):
-        names = {f"s{place}": each for place, each in enumerate(session_ids[start : start + _MOST_PARAMETERS])}
-        wanted = ", ".join(":" + name for name in names)
+    for part in batched(session_ids):
+        names, parameters = placeholders(part)
         for table in ("payments", "unmatched_payments"):
             rows = unit.all(
                 f"""
                 SELECT session_id, contract, units, block_number
                 FROM {table}
-                WHERE session_id IN ({wanted}) AND +block_number <= :number AND +chain_id = :chain_id AND canonical = 1
+                WHERE session_id IN ({names}) AND +block_number <= :number AND +chain_id = :chain_id AND canonical = 1
                 """,  # noqa: S608 - parameter names only; the plus keeps to the index by session
-                {**names, "number": number, "chain_id": chain_id},
+                {**parameters, "number": number, "chain_id": chain_id},
             )
             found += [Credit(row[0], None if row[1] is None else Address(row[1]), int(row[2]), row[3]) for row in rows]
     return found

@@ -8,6 +8,7 @@ from crypto_checkout.core import moments
 from crypto_checkout.core.ledger.assess import Tip
 from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.store.database import ReadUnit, WriteUnit
+from crypto_checkout.store.table import Table
 
 KEPT_BLOCKS = 1024
 """How many processed blocks are remembered: no reorg below them can be undone."""
@@ -33,12 +34,15 @@ class Cursor:
         return Tip(self.number, self.time, self.final_number)
 
 
+_CURSORS = Table("chain_cursors", Cursor)
+_MOVE = _CURSORS.upsert(
+    ["chain_id"], ["number", "hash", "time", "final_number", "updated_at"], "chain_id", "updated_at"
+)
+
+
 def cursor(unit: ReadUnit, chain_id: int) -> Cursor | None:
     """Return where the watcher of a chain stands; None before its first block."""
-    row = unit.one("SELECT * FROM chain_cursors WHERE chain_id = :chain_id", {"chain_id": chain_id})
-    if row is None:
-        return None
-    return Cursor(row["number"], row["hash"], moments.from_text(row["time"]), row["final_number"])
+    return _CURSORS.one(unit, "WHERE chain_id = :chain_id", {"chain_id": chain_id})
 
 
 def tips(unit: ReadUnit) -> dict[int, Tip]:
@@ -55,23 +59,7 @@ def tip(unit: ReadUnit, chain_id: int) -> Tip | None:
 
 def move(unit: WriteUnit, chain_id: int, to: Cursor) -> None:
     """Set the last processed block."""
-    unit.run(
-        """
-        INSERT INTO chain_cursors (chain_id, number, hash, time, final_number, updated_at)
-        VALUES (:chain_id, :number, :hash, :time, :final_number, :now)
-        ON CONFLICT (chain_id) DO UPDATE
-        SET number = excluded.number, hash = excluded.hash, time = excluded.time,
-            final_number = excluded.final_number, updated_at = excluded.updated_at
-        """,
-        {
-            "chain_id": chain_id,
-            "number": to.number,
-            "hash": to.hash,
-            "time": moments.to_text(to.time),
-            "final_number": to.final_number,
-            "now": unit.now_text,
-        },
-    )
+    unit.run(_MOVE, {**_CURSORS.values(to), "chain_id": chain_id, "updated_at": unit.now_text})
 
 
 def remember(unit: WriteUnit, chain_id: int, headers: Sequence[Header]) -> None:

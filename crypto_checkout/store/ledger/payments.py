@@ -11,14 +11,15 @@ from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.diagnosis.explanation import RecordedPayment
 from crypto_checkout.core.ledger.assess import deep_from
 from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
-from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
+from crypto_checkout.store.database import ReadUnit, Row, Value, WriteUnit, placeholders
 from crypto_checkout.store.ledger.cursors import KEPT_BLOCKS
 
 _NAMES = (
     "tx_hash", "log_index", "kind", "sender", "contract", "units", "block_number", "block_hash", "block_time",
     "canonical",
 )  # fmt: skip
-_COLUMNS = ", ".join(_NAMES)
+COLUMNS = ", ".join(_NAMES)
+"""The columns of a payment, the same in this table and in that of unmatched payments."""
 
 _KINDS = {kind.value: kind for kind in TransferKind}
 
@@ -48,26 +49,33 @@ def record(unit: WriteUnit, session: Session, transfer: Transfer) -> bool:
             "session_id": session.id,
             "livemode": int(session.livemode),
             "chain_id": session.asset.chain_id,
-            "tx_hash": transfer.tx_hash,
-            "log_index": transfer.log_index,
-            "kind": transfer.kind,
-            "sender": transfer.sender,
-            "contract": transfer.contract,
-            "units": str(transfer.units),
-            "block_number": transfer.block_number,
-            "block_hash": transfer.block_hash,
-            "block_time": moments.to_text(transfer.block_time),
             "recorded_at": unit.now_text,
+            **columns(transfer),
         },
     )
     return changed > 0
+
+
+def columns(transfer: Transfer) -> dict[str, Value]:
+    """Return the columns of a transfer, the same in this table and in that of unmatched payments."""
+    return {
+        "tx_hash": transfer.tx_hash,
+        "log_index": transfer.log_index,
+        "kind": transfer.kind,
+        "sender": transfer.sender,
+        "contract": transfer.contract,
+        "units": str(transfer.units),
+        "block_number": transfer.block_number,
+        "block_hash": transfer.block_hash,
+        "block_time": moments.to_text(transfer.block_time),
+    }
 
 
 def of_session(unit: ReadUnit, session: Session) -> list[Payment]:
     """Return the payments of a session, in the order of the chain; those of orphaned blocks too."""
     rows = unit.all(
         f"""
-        SELECT {_COLUMNS} FROM payments
+        SELECT {COLUMNS} FROM payments
         WHERE session_id = :session_id
         ORDER BY block_number, log_index, seq
         """,  # noqa: S608 - the names above
@@ -80,14 +88,14 @@ def of_sessions(unit: ReadUnit, sessions: Sequence[Session]) -> dict[str, list[P
     """Return the payments of several sessions (at most a page of them) by session, each as `of_session` does."""
     if not sessions:
         return {}
-    names = {f"s{place}": session.id for place, session in enumerate(sessions)}
+    names, parameters = placeholders(session.id for session in sessions)
     rows = unit.all(
         f"""
-        SELECT session_id, {_COLUMNS} FROM payments
-        WHERE session_id IN ({", ".join(":" + name for name in names)})
+        SELECT session_id, {COLUMNS} FROM payments
+        WHERE session_id IN ({names})
         ORDER BY session_id, block_number, log_index, seq
         """,  # noqa: S608 - the names above, and parameter names
-        names,
+        parameters,
     )
     of: dict[str, list[Sequence[Any]]] = {session.id: [] for session in sessions}
     for session_id, *row in rows:
@@ -97,8 +105,11 @@ def of_sessions(unit: ReadUnit, sessions: Sequence[Session]) -> dict[str, list[P
 
 def recorded(unit: ReadUnit, session: Session) -> list[RecordedPayment]:
     """Return the payments of a session with when they were recorded, oldest first; those of orphaned blocks too."""
-    rows = unit.all("SELECT * FROM payments WHERE session_id = :id ORDER BY seq", {"id": session.id})
-    return [_recorded(row, session.address) for row in rows]
+    rows = unit.all(
+        f"SELECT {COLUMNS}, chain_id, recorded_at FROM payments WHERE session_id = :id ORDER BY seq",  # noqa: S608 - as above
+        {"id": session.id},
+    )
+    return [recorded_payment(row, session.address, is_asked_for=True) for row in rows]
 
 
 def sessions_of(unit: ReadUnit, chain_id: int, tx_or_block_hash: str) -> list[str]:
@@ -111,11 +122,6 @@ def sessions_of(unit: ReadUnit, chain_id: int, tx_or_block_hash: str) -> list[st
         {"chain_id": chain_id, "hash": tx_or_block_hash},
     )
     return [row["session_id"] for row in rows]
-
-
-def _recorded(row: Row, to: Address) -> RecordedPayment:
-    at = moments.from_text(row["recorded_at"])
-    return RecordedPayment(read(row, to), row["chain_id"], at, is_asked_for=True)
 
 
 def has_any(unit: ReadUnit, session_id: str) -> bool:
@@ -179,9 +185,16 @@ def awaiting_depth(unit: ReadUnit, chain_id: int) -> list[tuple[Decimal, int]]:
 
 
 def read(row: Row, to: Address) -> Payment:
-    """Return the payment that a row of this table holds; `to` is its session's address."""
+    """Return the payment in a row of this table, or of unmatched payments; `to` is the address of its session."""
     (payment,) = _payments([[row[name] for name in _NAMES]], to)
     return payment
+
+
+def recorded_payment(row: Row, to: Address, *, is_asked_for: bool) -> RecordedPayment:
+    """Return the same with the chain and the time of its record."""
+    return RecordedPayment(
+        read(row, to), row["chain_id"], moments.from_text(row["recorded_at"]), is_asked_for=is_asked_for
+    )
 
 
 def _payments(rows: Iterable[Row | Sequence[Any]], to: Address) -> list[Payment]:

@@ -2,19 +2,20 @@
 
 from dataclasses import dataclass
 
-from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.diagnosis.explanation import RecordedPayment
-from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
+from crypto_checkout.core.ledger.payment import Payment, Transfer
 from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
-from crypto_checkout.store.paging import ListPage, Window, select
+from crypto_checkout.store.ledger import payments
+from crypto_checkout.store.paging import ListPage, Window, select_rows
 
-_OF_SESSION = """
-    SELECT unmatched_payments.*, checkout_sessions.address
+_COLUMNS = f"session_id, unmatched_payments.chain_id, recorded_at, {payments.COLUMNS}"
+_OF_SESSION = f"""
+    SELECT {_COLUMNS}, checkout_sessions.address
     FROM unmatched_payments
     JOIN checkout_sessions ON checkout_sessions.id = unmatched_payments.session_id
     WHERE session_id = :session_id
-"""
+"""  # noqa: S608 - the columns above
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +51,8 @@ def record(unit: WriteUnit, session_id: str, chain_id: int, transfer: Transfer) 
         {
             "session_id": session_id,
             "chain_id": chain_id,
-            "tx_hash": transfer.tx_hash,
-            "log_index": transfer.log_index,
-            "kind": transfer.kind,
-            "sender": transfer.sender,
-            "contract": transfer.contract,
-            "units": str(transfer.units),
-            "block_number": transfer.block_number,
-            "block_hash": transfer.block_hash,
-            "block_time": moments.to_text(transfer.block_time),
             "recorded_at": unit.now_text,
+            **payments.columns(transfer),
         },
     )
     return changed > 0
@@ -74,7 +67,7 @@ def of_session(unit: ReadUnit, session_id: str) -> list[UnmatchedPayment]:
 def listed(unit: ReadUnit, livemode: bool, window: Window) -> ListPage[UnmatchedPayment]:
     """Return a page of what stands in canonical blocks, the newest record first."""
     conditions = ["livemode = :livemode", "canonical = 1"]
-    return select(unit, "unmatched_payments", conditions, {"livemode": int(livemode)}, window).map(
+    return select_rows(unit, "unmatched_payments", _COLUMNS, conditions, {"livemode": int(livemode)}, window).map(
         lambda row: _unmatched(row, _address(unit, row["session_id"]))
     )
 
@@ -99,11 +92,7 @@ def coins(unit: ReadUnit, session_id: str, chain_id: int) -> int:
 def recorded(unit: ReadUnit, session_id: str) -> list[RecordedPayment]:
     """Return the same with when they were recorded."""
     rows = unit.all(f"{_OF_SESSION} ORDER BY unmatched_payments.seq", {"session_id": session_id})
-    return [
-        RecordedPayment(each.payment, each.chain_id, moments.from_text(row["recorded_at"]), is_asked_for=False)
-        for row in rows
-        for each in (_unmatched(row, Address(row["address"])),)
-    ]
+    return [payments.recorded_payment(row, Address(row["address"]), is_asked_for=False) for row in rows]
 
 
 def sessions_of(unit: ReadUnit, chain_id: int, tx_or_block_hash: str) -> list[str]:
@@ -137,16 +126,4 @@ def _address(unit: ReadUnit, session_id: str) -> Address:
 
 
 def _unmatched(row: Row, address: Address) -> UnmatchedPayment:
-    transfer = Transfer(
-        to=address,
-        sender=None if row["sender"] is None else Address(row["sender"]),
-        units=int(row["units"]),
-        kind=TransferKind(row["kind"]),
-        contract=None if row["contract"] is None else Address(row["contract"]),
-        tx_hash=row["tx_hash"],
-        log_index=row["log_index"],
-        block_number=row["block_number"],
-        block_hash=row["block_hash"],
-        block_time=moments.from_text(row["block_time"]),
-    )
-    return UnmatchedPayment(row["session_id"], row["chain_id"], Payment(transfer, canonical=bool(row["canonical"])))
+    return UnmatchedPayment(row["session_id"], row["chain_id"], payments.read(row, address))

@@ -2,22 +2,16 @@
 
 from collections.abc import Iterable
 
-from crypto_checkout.core import moments
 from crypto_checkout.core.owner.account import Admin
 from crypto_checkout.store.database import ReadUnit, WriteUnit
+from crypto_checkout.store.table import Table
+
+_ACCOUNT = Table("admin", Admin)
 
 
 def get(unit: ReadUnit) -> Admin | None:
     """Return the account, None before the first password."""
-    row = unit.one("SELECT * FROM admin WHERE only_row = 1")
-    if row is None:
-        return None
-    return Admin(
-        password_hash=row["password_hash"],
-        password_set_at=moments.from_text(row["password_set_at"]),
-        totp_secret=row["totp_secret"],
-        totp_step=row["totp_step"],
-    )
+    return _ACCOUNT.one(unit, "WHERE only_row = 1")
 
 
 def set_password(unit: WriteUnit, password_hash: str) -> None:

@@ -3,9 +3,12 @@
 from datetime import datetime
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.owner.audit import Actor, ActorKind, AuditEntry
-from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
+from crypto_checkout.core.owner.audit import Actor, AuditEntry
+from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.paging import ListPage, Window, select
+from crypto_checkout.store.table import Table
+
+_AUDIT = Table("audit", AuditEntry, flat=("actor",), names={"actor.kind": "actor"})
 
 
 def insert(
@@ -33,7 +36,7 @@ def insert(
 def listed(unit: ReadUnit, livemode: bool, window: Window) -> ListPage[AuditEntry]:
     """Return a part of the trail: what is of this mode, or of none. The window's places are values of `seq`."""
     mode = "(livemode IS NULL OR livemode = :livemode)"
-    return select(unit, "audit", [mode], {"livemode": int(livemode)}, window).map(_entry)
+    return select(unit, _AUDIT, [mode], {"livemode": int(livemode)}, window)
 
 
 def forget(unit: WriteUnit, action: str, before: datetime) -> None:
@@ -41,16 +44,4 @@ def forget(unit: WriteUnit, action: str, before: datetime) -> None:
     unit.run(
         "DELETE FROM audit WHERE action = :action AND at < :before",
         {"action": action, "before": moments.to_text(before)},
-    )
-
-
-def _entry(row: Row) -> AuditEntry:
-    return AuditEntry(
-        seq=row["seq"],
-        at=moments.from_text(row["at"]),
-        actor=Actor(ActorKind(row["actor"]), row["login_id"], row["address"]),
-        action=row["action"],
-        livemode=None if row["livemode"] is None else bool(row["livemode"]),
-        subject=row["subject"],
-        detail=row["detail"],
     )

@@ -3,33 +3,22 @@
 from datetime import datetime
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.owner.account import Browser, Login
-from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
+from crypto_checkout.core.owner.account import Login
+from crypto_checkout.store.database import ReadUnit, WriteUnit
+from crypto_checkout.store.table import Table
+
+_LOGINS = Table("logins", Login, flat=("browser",))
+_INSERT = _LOGINS.insert_with("sha256")
 
 
 def insert(unit: WriteUnit, login: Login, sha256: str) -> None:
     """Store a new login."""
-    unit.run(
-        """
-        INSERT INTO logins (id, sha256, address, user_agent, created_at, seen_at, confirmed_at)
-        VALUES (:id, :sha256, :address, :user_agent, :created_at, :seen_at, :confirmed_at)
-        """,
-        {
-            "id": login.id,
-            "sha256": sha256,
-            "address": login.browser.address,
-            "user_agent": login.browser.user_agent,
-            "created_at": moments.to_text(login.created_at),
-            "seen_at": moments.to_text(login.seen_at),
-            "confirmed_at": moments.to_text(login.confirmed_at),
-        },
-    )
+    unit.run(_INSERT, {**_LOGINS.values(login), "sha256": sha256})
 
 
 def by_sha256(unit: ReadUnit, sha256: str) -> Login | None:
     """Return the login whose token has this digest."""
-    row = unit.one("SELECT * FROM logins WHERE sha256 = :sha256", {"sha256": sha256})
-    return _login(row) if row else None
+    return _LOGINS.one(unit, "WHERE sha256 = :sha256", {"sha256": sha256})
 
 
 def is_there(unit: ReadUnit, login_id: str) -> bool:
@@ -39,7 +28,7 @@ def is_there(unit: ReadUnit, login_id: str) -> bool:
 
 def everything(unit: ReadUnit) -> list[Login]:
     """Return all logins, newest first."""
-    return [_login(row) for row in unit.all("SELECT * FROM logins ORDER BY seq DESC")]
+    return _LOGINS.all(unit, "ORDER BY seq DESC")
 
 
 def mark_seen(unit: WriteUnit, login_id: str) -> None:
@@ -86,13 +75,3 @@ def forget_browsers(unit: WriteUnit, before: datetime | None, *, but: str = "") 
         unit.run("DELETE FROM known_browsers WHERE sha256 <> :but", {"but": but})
     else:
         unit.run("DELETE FROM known_browsers WHERE created_at < :before", {"before": moments.to_text(before)})
-
-
-def _login(row: Row) -> Login:
-    return Login(
-        id=row["id"],
-        browser=Browser(row["address"], row["user_agent"]),
-        created_at=moments.from_text(row["created_at"]),
-        seen_at=moments.from_text(row["seen_at"]),
-        confirmed_at=moments.from_text(row["confirmed_at"]),
-    )

@@ -53,7 +53,7 @@ def part(
     asked = " ".join(conditions[name] for name, value in bounds.items() if value is not None)
     rows = unit.all(
         f"""
-        SELECT * FROM payments
+        SELECT seq, session_id, {payments.COLUMNS} FROM payments
         WHERE livemode = :livemode AND seq > :after AND seq <= :until {asked}
         ORDER BY seq
         LIMIT :limit

@@ -8,8 +8,8 @@ from crypto_checkout.core import ids
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.store.checkout import search_terms, sessions
 from crypto_checkout.store.checkout.sessions import SessionFilter
-from crypto_checkout.store.database import Parameters, ReadUnit
-from crypto_checkout.store.paging import ListPage, Window, select
+from crypto_checkout.store.database import Parameters, ReadUnit, placeholders
+from crypto_checkout.store.paging import ListPage, Window
 
 MOST_COUNTED = 10_000
 """How far matches are counted: beyond it, a person wants another filter, not a number."""
@@ -34,9 +34,7 @@ class Count:
 def found(unit: ReadUnit, livemode: bool, text: str, wanted: SessionFilter, window: Window) -> ListPage[Session]:
     """Return a page of the sessions that a text means, of those that are wanted."""
     conditions, parameters = _where(unit, livemode, text, wanted, is_forward=window.before is not None)
-    first, last = sessions.bounds(unit, livemode, wanted)
-    page = select(unit, "checkout_sessions", conditions, parameters, window, first=first, last=last)
-    return page.map(sessions.read)
+    return sessions.page(unit, livemode, wanted, window, conditions, parameters)
 
 
 def count(unit: ReadUnit, livemode: bool, text: str, wanted: SessionFilter) -> Count:
@@ -78,8 +76,8 @@ def _where(
 
 def _among(livemode: bool, wanted: SessionFilter, column: str, values: Sequence[str]) -> tuple[list[str], Parameters]:
     conditions, parameters = sessions.where(livemode, wanted)
-    names = {f"v{place}": value for place, value in enumerate(values or [""])}
-    return [*conditions, f"{column} IN ({', '.join(':' + name for name in names)})"], {**parameters, **names}
+    names, among = placeholders(values or [""])
+    return [*conditions, f"{column} IN ({names})"], {**parameters, **among}
 
 
 def _of_transaction(unit: ReadUnit, tx_hash: str) -> Sequence[str]:

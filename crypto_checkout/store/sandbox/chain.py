@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.address import Address
-from crypto_checkout.core.ledger.payment import TransferKind
 from crypto_checkout.core.sandbox import SandboxTransaction
-from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
+from crypto_checkout.store.database import ReadUnit, WriteUnit
+from crypto_checkout.store.table import Table
+
+_TRANSACTIONS = Table("sandbox_transactions", SandboxTransaction, names={"to": "recipient"})
+_COLUMNS = f"{_TRANSACTIONS.listed}, seq"
 
 _WATCHED = """
     SELECT address
@@ -28,12 +30,12 @@ def transactions(unit: ReadUnit, above: int, since: datetime) -> list[SandboxTra
     Those are the ones in blocks above a number, and those to sessions whose time, grace included, ends after `since`:
     their balances are still compared.
     """
-    newest = unit.all("SELECT * FROM sandbox_transactions WHERE block_number > :above", {"above": above})
+    newest = unit.all(f"SELECT {_COLUMNS} FROM sandbox_transactions WHERE block_number > :above", {"above": above})  # noqa: S608 - as above
     watched = unit.all(
-        f"SELECT * FROM sandbox_transactions WHERE block_number <= :above AND recipient IN ({_WATCHED})",  # noqa: S608
+        f"SELECT {_COLUMNS} FROM sandbox_transactions WHERE block_number <= :above AND recipient IN ({_WATCHED})",  # noqa: S608
         {"above": above, "since": moments.to_text(since)},
     )
-    return [_transaction(row) for row in sorted((*watched, *newest), key=lambda row: int(row["seq"]))]
+    return [_TRANSACTIONS.read(row) for row in sorted((*watched, *newest), key=lambda row: int(row["seq"]))]
 
 
 def forget(unit: WriteUnit, above: int, since: datetime, most: int) -> list[SandboxTransaction]:
@@ -48,11 +50,11 @@ def forget(unit: WriteUnit, above: int, since: datetime, most: int) -> list[Sand
             ORDER BY block_number
             LIMIT :most
         )
-        RETURNING *
-        """,  # noqa: S608 - a constant
+        RETURNING {_COLUMNS}
+        """,  # noqa: S608 - constants
         {"above": above, "since": moments.to_text(since), "most": most},
     )
-    return [_transaction(row) for row in rows]
+    return [_TRANSACTIONS.read(row) for row in rows]
 
 
 def save(
@@ -73,30 +75,4 @@ def save(
             {"hash": transaction.hash, "place": transaction.place},
         )
     for transaction in added:
-        unit.run(
-            """
-            INSERT INTO sandbox_transactions (hash, place, block_number, recipient, units, kind, contract)
-            VALUES (:hash, :place, :block_number, :recipient, :units, :kind, :contract)
-            """,
-            {
-                "hash": transaction.hash,
-                "place": transaction.place,
-                "block_number": transaction.block_number,
-                "recipient": transaction.to,
-                "units": str(transaction.units),
-                "kind": transaction.kind,
-                "contract": transaction.contract,
-            },
-        )
-
-
-def _transaction(row: Row) -> SandboxTransaction:
-    return SandboxTransaction(
-        hash=row["hash"],
-        block_number=row["block_number"],
-        to=Address(row["recipient"]),
-        units=int(row["units"]),
-        kind=TransferKind(row["kind"]),
-        contract=None if row["contract"] is None else Address(row["contract"]),
-        place=row["place"],
-    )
+        unit.run(_TRANSACTIONS.insert, _TRANSACTIONS.values(transaction))

@@ -8,7 +8,15 @@ from datetime import datetime
 from crypto_checkout.core import moments
 from crypto_checkout.core.webhooks.delivery import Attempt, Delivery, DeliveryStatus
 from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
-from crypto_checkout.store.paging import ListPage, Window, page
+from crypto_checkout.store.paging import ListPage, Window, given, select_rows
+from crypto_checkout.store.table import Table
+
+_ATTEMPTS = Table("delivery_attempts", Attempt)
+_INSERT_ATTEMPT = _ATTEMPTS.insert_with("delivery_seq")
+_COLUMNS = ", ".join(
+    f"deliveries.{name}"
+    for name in ("seq", "event_seq", "endpoint_id", "status", "next_attempt_at", "created_at", "updated_at")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,24 +138,7 @@ def record_attempt(
     )
     if not changed:
         return False
-    unit.run(
-        """
-        INSERT INTO delivery_attempts (
-            delivery_seq, number, started_at, duration_ms, status_code, error, detail, excerpt
-        )
-        VALUES (:seq, :number, :started_at, :duration_ms, :status_code, :error, :detail, :excerpt)
-        """,
-        {
-            "seq": delivery.seq,
-            "number": attempt.number,
-            "started_at": moments.to_text(attempt.started_at),
-            "duration_ms": attempt.duration_ms,
-            "status_code": attempt.status_code,
-            "error": attempt.error,
-            "detail": attempt.detail,
-            "excerpt": attempt.excerpt,
-        },
-    )
+    unit.run(_INSERT_ATTEMPT, {**_ATTEMPTS.values(attempt), "delivery_seq": delivery.seq})
     return True
 
 
@@ -188,19 +179,20 @@ def failing(unit: ReadUnit, endpoint_id: str) -> int:
 
 def listed(unit: ReadUnit, endpoint_id: str, status: DeliveryStatus | None, window: Window) -> ListPage[Delivery]:
     """Return a page of an endpoint's deliveries."""
-    where = {"endpoint_id": endpoint_id, "status": status}
-    return page(unit, "deliveries", where, window).map(lambda row: _delivery(unit, row))
+    conditions, parameters = given({"endpoint_id = :endpoint_id": endpoint_id, "status = :status": status})
+    rows = select_rows(unit, "deliveries", _COLUMNS, conditions, parameters, window)
+    return rows.map(lambda row: _delivery(unit, row))
 
 
 def of_event(unit: ReadUnit, endpoint_id: str, event_id: str) -> Delivery | None:
     """Return the delivery of an event to an endpoint."""
     row = unit.one(
-        """
-        SELECT deliveries.*
+        f"""
+        SELECT {_COLUMNS}
         FROM deliveries
         JOIN events ON events.seq = deliveries.event_seq
         WHERE events.id = :event_id AND endpoint_id = :endpoint_id
-        """,
+        """,  # noqa: S608 - the columns above
         {"event_id": event_id, "endpoint_id": endpoint_id},
     )
     return _delivery(unit, row) if row else None
@@ -209,14 +201,14 @@ def of_event(unit: ReadUnit, endpoint_id: str, event_id: str) -> Delivery | None
 def of_resource(unit: ReadUnit, livemode: bool, resource_id: str, limit: int) -> list[Delivery]:
     """Return the deliveries of a resource's events, those of the newest event first."""
     rows = unit.all(
-        """
-        SELECT deliveries.*
+        f"""
+        SELECT {_COLUMNS}
         FROM events
         JOIN deliveries ON deliveries.event_seq = events.seq
         WHERE events.livemode = :livemode AND events.resource_id = :resource_id
         ORDER BY events.seq DESC
         LIMIT :limit
-        """,
+        """,  # noqa: S608 - the columns above
         {"livemode": int(livemode), "resource_id": resource_id, "limit": limit},
     )
     return [_delivery(unit, row) for row in rows]
@@ -229,8 +221,9 @@ MOST_SHOWN = 20
 def _delivery(unit: ReadUnit, row: Row) -> Delivery:
     event = unit.one("SELECT id, type FROM events WHERE seq = :seq", {"seq": row["event_seq"]})
     assert event is not None, "deliveries go with their event"
-    attempts = unit.all(
-        "SELECT * FROM delivery_attempts WHERE delivery_seq = :seq ORDER BY number DESC LIMIT :limit",
+    attempts = _ATTEMPTS.all(
+        unit,
+        "WHERE delivery_seq = :seq ORDER BY number DESC LIMIT :limit",
         {"seq": row["seq"], "limit": MOST_SHOWN},
     )
     return Delivery(
@@ -241,17 +234,5 @@ def _delivery(unit: ReadUnit, row: Row) -> Delivery:
         next_attempt_at=moments.from_optional_text(row["next_attempt_at"]),
         created_at=moments.from_text(row["created_at"]),
         updated_at=moments.from_text(row["updated_at"]),
-        attempts=tuple(_attempt(attempt) for attempt in reversed(attempts)),
-    )
-
-
-def _attempt(row: Row) -> Attempt:
-    return Attempt(
-        number=row["number"],
-        started_at=moments.from_text(row["started_at"]),
-        duration_ms=row["duration_ms"],
-        status_code=row["status_code"],
-        error=row["error"],
-        detail=row["detail"],
-        excerpt=row["excerpt"],
+        attempts=tuple(reversed(attempts)),
     )

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.webhooks.events import Event
-from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
-from crypto_checkout.store.paging import ListPage, Window, begins_after, select
+from crypto_checkout.store.database import ReadUnit, WriteUnit
+from crypto_checkout.store.paging import ListPage, Window, begins_after, given, select_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +50,17 @@ def body(unit: ReadUnit, event_id: str, livemode: bool) -> str | None:
 
 def bodies(unit: ReadUnit, livemode: bool, wanted: EventFilter, window: Window) -> ListPage[str]:
     """Return a page of events, each as its body."""
-    conditions = {
-        "livemode = :livemode": int(livemode),
-        "type = :type": wanted.type,
-        "resource_id = :resource_id": wanted.resource_id,
-        "created_at > :created_after": moments.to_optional_text(wanted.created_after),
-    }
-    given = {condition: value for condition, value in conditions.items() if value is not None}
-    parameters = {condition.rpartition(":")[2]: value for condition, value in given.items()}
+    conditions, parameters = given(
+        {
+            "livemode = :livemode": int(livemode),
+            "type = :type": wanted.type,
+            "resource_id = :resource_id": wanted.resource_id,
+            "created_at > :created_after": moments.to_optional_text(wanted.created_after),
+        }
+    )
     first = begins_after(unit, "events", livemode, wanted.created_after) if wanted.created_after else 0
-    return select(unit, "events", list(given), parameters, window, first=first).map(_body)
+    rows = select_rows(unit, "events", "body", conditions, parameters, window, first=first)
+    return rows.map(lambda row: str(row["body"]))
 
 
 def delete_before(unit: WriteUnit, livemode: bool, moment: datetime, limit: int) -> int:
@@ -77,7 +78,3 @@ def delete_before(unit: WriteUnit, livemode: bool, moment: datetime, limit: int)
         """,
         {"livemode": int(livemode), "moment": moments.to_text(moment), "limit": limit},
     )
-
-
-def _body(row: Row) -> str:
-    return str(row["body"])

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from crypto_checkout.core import moments
-from crypto_checkout.store.database import WriteUnit
+from crypto_checkout.store.database import WriteUnit, placeholders
 from crypto_checkout.store.paging import begins_after
 from crypto_checkout.store.webhooks.endpoint_cleanup import clear_all
 
@@ -43,7 +43,7 @@ def replay_since(
     out, at most `MOST_REPLAYED`, and whether there are more.
     """
     clear_all(unit, endpoint_id)
-    names = {f"type{place}": name for place, name in enumerate(sorted(types or ()))}
+    names, wanted = placeholders(sorted(types or ()))
     missed = f"""
         FROM events
         LEFT JOIN deliveries ON deliveries.event_seq = events.seq AND deliveries.endpoint_id = :endpoint_id
@@ -53,7 +53,7 @@ def replay_since(
             OR deliveries.status = 'pending' AND deliveries.attempts > deliveries.replayed_from
               AND deliveries.next_attempt_at > :now
           )
-          {f"AND events.type IN ({', '.join(f':{name}' for name in names)})" if names else ""}
+          {f"AND events.type IN ({names})" if names else ""}
     """
     parameters: dict[str, str | int] = {
         "endpoint_id": endpoint_id,
@@ -62,7 +62,7 @@ def replay_since(
         "since": moments.to_text(since),
         "now": unit.now_text,
         "limit": MOST_REPLAYED,
-        **names,
+        **wanted,
     }
     queued = unit.run(
         f"""

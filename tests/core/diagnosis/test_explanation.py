@@ -40,10 +40,6 @@ SESSION = Session(
     rate=Rate("ETH", "USD", Decimal(3000), ("fixed",), NOW),
     eth_price_usd="3000",
     terms=TERMS,
-    success_url=None,
-    cancel_url=None,
-    return_url=None,
-    customer_email=None,
     created_at=NOW,
     updated_at=NOW,
 )

@@ -20,7 +20,7 @@ from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.checkout.quotes import Rate
-from crypto_checkout.core.checkout.session import SETTLED, Session, Status, Terms
+from crypto_checkout.core.checkout.session import SETTLED, Session, SessionOptions, Status, Terms
 from crypto_checkout.core.ledger.assess import Tip
 from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
 from crypto_checkout.core.money import Fiat, parse_units
@@ -66,13 +66,14 @@ SESSION = Session(
     rate=Rate("ETH", "USD", Decimal("2999.987"), ("fixed",), NOW),
     eth_price_usd="2999.987",
     terms=Terms(PRICE, PRICE, PRICE, NOW + timedelta(minutes=15), NOW + timedelta(minutes=75), 3),
-    success_url="https://shop.example/thanks?s={CHECKOUT_SESSION_ID}",
-    cancel_url="https://shop.example/cart",
-    return_url=None,
-    customer_email="payer@example.org",
     created_at=NOW,
     updated_at=NOW,
-    metadata={"order": "1042"},
+    options=SessionOptions(
+        success_url="https://shop.example/thanks?s={CHECKOUT_SESSION_ID}",
+        cancel_url="https://shop.example/cart",
+        customer_email="payer@example.org",
+        metadata={"order": "1042"},
+    ),
 )
 
 

@@ -174,10 +174,6 @@ def test_a_payment_is_worth_its_share_of_the_price(units: int, shown: str) -> No
         rate=Rate("ETH", "USD", Decimal(3000), ("kraken",), moment),
         eth_price_usd="3000",
         terms=Terms(6, 6, 6, moment, moment, 1),
-        success_url=None,
-        cancel_url=None,
-        return_url=None,
-        customer_email=None,
         created_at=moment,
         updated_at=moment,
     )

@@ -1,6 +1,9 @@
 """Operations on checkout sessions."""
 
+from dataclasses import fields
+
 from crypto_checkout.core import errors
+from crypto_checkout.core.checkout.session import SessionOptions
 from crypto_checkout.core.errors import InvalidBody
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.owner.api_key import Scope
@@ -14,6 +17,7 @@ from crypto_checkout.services.checkout.sessions import SessionRequest
 from crypto_checkout.store.checkout.sessions import SessionFilter
 
 _LIST = "checkout_sessions"
+_OPTIONS = {field.name for field in fields(SessionOptions)}
 
 
 async def create(call: Call) -> Unit:
@@ -28,11 +32,7 @@ async def create(call: Call) -> Unit:
         chain_id=body.chain_id,
         asset=body.asset,
         assets=values.assets(body.assets, chain_id=body.chain_id, asset=body.asset),
-        metadata=body.metadata,
-        success_url=values.redirect_url(body.success_url, livemode=livemode, param="successUrl"),
-        cancel_url=values.redirect_url(body.cancel_url, livemode=livemode, param="cancelUrl"),
-        return_url=values.redirect_url(body.return_url, livemode=livemode, param="returnUrl"),
-        customer_email=body.customer_email,
+        options=_options(body, livemode=livemode),
         expires_in_seconds=body.expires_in_seconds,
     )
     return await call.services.sessions.prepare(livemode, wanted)
@@ -66,6 +66,17 @@ async def listed(call: Call) -> Resource:
     )
     page = await call.services.sessions.listed(call.livemode, wanted, window)
     return cursors.listed(_LIST, call.livemode, page, window)
+
+
+def _options(body: schemas.NewSession, *, livemode: bool) -> SessionOptions:
+    """Read the fields that are stored as they are. Raises InvalidBody for a URL that payers can't be sent to."""
+    for param, url in (
+        ("successUrl", body.success_url),
+        ("cancelUrl", body.cancel_url),
+        ("returnUrl", body.return_url),
+    ):
+        values.redirect_url(url, livemode=livemode, param=param)
+    return SessionOptions(**body.model_dump(include=_OPTIONS))
 
 
 def _fiat(amount: schemas.Price) -> Fiat:

@@ -1,0 +1,205 @@
+"""Map a frozen dataclass to the columns of its table: the statements that read and write it follow from its fields.
+
+A field `created_at` is the column `created_at`, and its type decides how it is stored. The fields of a dataclass inside
+it become columns of their own: `fiat: Fiat` is `fiat_amount` and `fiat_currency`. All of it is worked out once, when
+the room is imported. The tables themselves come from `store/migrations`; a test compares them with every `Table`.
+"""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from operator import attrgetter, itemgetter
+from types import NoneType, UnionType
+from typing import Any, Generic, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from crypto_checkout.core import moments
+from crypto_checkout.core.money import CoinUnits
+from crypto_checkout.store.database import Parameters, ReadUnit, Row, Value
+
+T = TypeVar("T")
+_Read = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """How values of a type are stored: the column's type, and both ways. Without a function, a value stays as it is."""
+
+    column_type: str
+    to_column: Callable[[Any], Value] | None = None
+    from_column: Callable[[Any], Any] | None = None
+    nullable: bool = False
+    """Whether it writes null for some values, and reads it, although they aren't None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column; `take` returns its value from a record."""
+
+    name: str
+    type: str
+    nullable: bool
+    take: Callable[[Any], Value]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+INTEGER_AS_TEXT = Converter("TEXT", str, int)
+"""For integers of more than 64 bits."""
+
+_CONVERTERS: Mapping[object, Converter] = {
+    str: Converter("TEXT"),
+    int: Converter("INTEGER"),
+    bool: Converter("INTEGER", int, bool),
+    CoinUnits: INTEGER_AS_TEXT,  # 2^63 wei, the most that an INTEGER holds, is only 9.22 ETH
+    Decimal: Converter("TEXT", str, Decimal),
+    date: Converter("TEXT", date.isoformat, date.fromisoformat),
+    datetime: Converter("TEXT", moments.to_text, moments.from_text),
+    tuple[str, ...]: Converter("TEXT", _json, lambda text: tuple(json.loads(text))),
+    Mapping[str, str]: Converter("TEXT", lambda entries: _json(dict(entries)), json.loads),
+}
+
+
+class Table(Generic[T]):
+    """The columns that hold the records of a type, in the order of its fields; `seq` and other columns are apart.
+
+    Args:
+        name: the table's name.
+        record: a dataclass, whose fields may be dataclasses themselves.
+        flat: inner dataclasses whose columns don't carry the name of the field before their own.
+        unstored: fields that have no column, the last of their dataclass; they are read with their default.
+        names: the names of columns that follow no rule, by the path of their field: `{"asset.symbol": "asset"}`.
+        converters: how fields are stored whose type doesn't decide it, by their path.
+        computed: columns that are written but not read, each with what makes it from a record.
+
+    """
+
+    def __init__(
+        self,
+        name: str,
+        record: type[T],
+        *,
+        flat: Collection[str] = (),
+        unstored: Collection[str] = (),
+        names: Mapping[str, str] | None = None,
+        converters: Mapping[str, Converter] | None = None,
+        computed: Mapping[str, Callable[[T], Value]] | None = None,
+    ) -> None:
+        self.name = name
+        self.columns: list[Column] = []
+        self._computed = dict(computed or {})
+        self._flat, self._unstored, self._names, self._converters = flat, unstored, names or {}, converters or {}
+        self._read = self._describe(record, "", "", is_optional=False)
+        self._takes = [*((column.name, column.take) for column in self.columns), *self._computed.items()]
+        self.listed = ", ".join(column.name for column in self.columns)
+        self.select = f"SELECT {self.listed} FROM {name}"  # noqa: S608 - names of this room only
+        self.insert = self.insert_with()
+
+    def insert_with(self, *others: str) -> str:
+        """Return the statement that stores a record, with columns beside its own."""
+        names = [*(column.name for column in self.columns), *self._computed, *others]
+        return f"INSERT INTO {self.name} ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})"  # noqa: S608 - as above
+
+    def upsert(self, key: Collection[str], changed: Collection[str], *others: str) -> str:
+        """Return the statement that stores a record, or some of its columns where there is one with the same key."""
+        changes = ", ".join(f"{name} = excluded.{name}" for name in changed)
+        return f"{self.insert_with(*others)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
+
+    def update(self, *names: str) -> str:
+        """Return the statement that stores some columns of the record with this `id`."""
+        return f"UPDATE {self.name} SET {', '.join(f'{name} = :{name}' for name in names)} WHERE id = :id"  # noqa: S608 - as above
+
+    def update_all_but(self, *kept: str) -> str:
+        """Return the statement that stores a record except for its `id` and the columns that never change."""
+        names = [*(column.name for column in self.columns), *self._computed]
+        return self.update(*(name for name in names if name not in {"id", *kept}))
+
+    def values(self, record: T) -> dict[str, Value]:
+        """Return a record's columns as the parameters of a statement."""
+        return {name: take(record) for name, take in self._takes}
+
+    def read(self, row: Row) -> T:
+        """Return the record of a row that begins with the columns of `listed`, in their order."""
+        record: T = self._read(row)
+        return record
+
+    def one(self, unit: ReadUnit, clauses: str, parameters: Parameters | None = None) -> T | None:
+        """Return the first record that clauses such as `WHERE id = :id` select, or None."""
+        row = unit.one(f"{self.select} {clauses}", parameters)
+        return self._read(row) if row else None
+
+    def all(self, unit: ReadUnit, clauses: str = "", parameters: Parameters | None = None) -> list[T]:
+        """Return all records that clauses select."""
+        return [self._read(row) for row in unit.all(f"{self.select} {clauses}", parameters)]
+
+    def _describe(self, record: type, path: str, prefix: str, *, is_optional: bool) -> _Read:
+        """Add the columns of a dataclass, and return the function that makes one of a row."""
+        hints = get_type_hints(record, include_extras=True)
+        first = len(self.columns)
+        readers = [
+            self._field(f"{path}{field.name}", prefix + field.name, hints[field.name], is_optional=is_optional)
+            for field in fields(record)
+            if f"{path}{field.name}" not in self._unstored
+        ]
+
+        def read(row: Any) -> Any:
+            return record(*[reader(row) for reader in readers])
+
+        return (lambda row: None if row[first] is None else read(row)) if is_optional else read
+
+    def _field(self, path: str, name: str, hint: Any, *, is_optional: bool) -> _Read:
+        name = self._names.get(path, name)
+        kind, is_nullable = _without_none(hint)
+        if is_dataclass(kind) and isinstance(kind, type) and path not in self._converters:
+            prefix = "" if path in self._flat else f"{name}_"
+            return self._describe(kind, f"{path}.", prefix, is_optional=is_nullable)
+        converter = self._converters.get(path) or _converter(kind)
+        place = len(self.columns)
+        take = _take(path, converter.to_column, is_inner=is_optional, is_nullable=is_nullable)
+        self.columns.append(Column(name, converter.column_type, is_nullable or is_optional or converter.nullable, take))
+        from_column = converter.from_column
+        if from_column is None:
+            return itemgetter(place)
+        if is_nullable:
+            return lambda row: None if row[place] is None else from_column(row[place])
+        return lambda row: from_column(row[place])
+
+
+def _take(
+    path: str, to_column: Callable[[Any], Value] | None, *, is_inner: bool, is_nullable: bool
+) -> Callable[[Any], Value]:
+    """Return the function that takes a column's value from a record: None for all columns of an inner None."""
+    get = attrgetter(path)
+    if is_inner:
+        outer = attrgetter(path.rpartition(".")[0])
+        inner = _take(path.rpartition(".")[2], to_column, is_inner=False, is_nullable=is_nullable)
+        return lambda record: None if (found := outer(record)) is None else inner(found)
+    if to_column is None:
+        return get
+    if is_nullable:
+        return lambda record: None if (value := get(record)) is None else to_column(value)
+    return lambda record: to_column(get(record))
+
+
+def _without_none(hint: Any) -> tuple[Any, bool]:
+    """Split `X | None` into X, and whether None is allowed."""
+    if get_origin(hint) in {Union, UnionType} and NoneType in get_args(hint):
+        (kind,) = (each for each in get_args(hint) if each is not NoneType)
+        return kind, True
+    return hint, False
+
+
+def _converter(kind: Any) -> Converter:
+    """Return how a type is stored. Raises TypeError where the table has to say it."""
+    if isinstance(kind, NewType):
+        kind = kind.__supertype__
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return Converter("TEXT", None, kind)
+    try:
+        return _CONVERTERS[kind]
+    except KeyError:
+        raise TypeError(f"no column holds a {kind}: name a converter for the field") from None
