@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from crypto_checkout.app.parts import webhook_reach
+from crypto_checkout.app import webhooks
 from crypto_checkout.config import ChainConfig, Config, ConfigInvalid, TokenConfig, example, find_file, load
 from crypto_checkout.core.address import checksum, parse
 from crypto_checkout.webhooks.networks import Reach
@@ -168,21 +168,21 @@ def test_without_a_file_everything_has_a_default_and_webhooks_may_go_to_loopback
     assert config.local_only
     assert config.path is None
     assert config.chains == ()
-    assert webhook_reach(config) is Reach.LOOPBACK
+    assert webhooks.reach(config) is Reach.LOOPBACK
     assert config.database.path == Path("checkout-data/checkout.db")
 
 
 def test_without_a_file_the_environment_can_allow_private_networks() -> None:
     config = load(None, {"CHECKOUT__WEBHOOKS__ALLOW_PRIVATE_NETWORKS": "true"})
 
-    assert webhook_reach(config) is Reach.ANY
+    assert webhooks.reach(config) is Reach.ANY
 
 
 def test_with_a_file_webhooks_stay_off_private_networks(write: Write) -> None:
     path = write("")
     config = load(path, {})
 
-    assert webhook_reach(config) is Reach.PUBLIC
+    assert webhooks.reach(config) is Reach.PUBLIC
     assert not config.local_only
     assert config.path == path
 

@@ -1,9 +1,9 @@
-"""Wire what looks after things that need a person, and the channels that tell one."""
+"""Wire the issues that need a person, and the alerts that report them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
-from crypto_checkout.app.modes import Mode
+from crypto_checkout.app.modes import Mode, Modes
 from crypto_checkout.app.parts import Parts
 from crypto_checkout.config import Config
 from crypto_checkout.core.moments import Clock
@@ -16,17 +16,17 @@ from crypto_checkout.services.ledger.health import Readiness
 from crypto_checkout.services.webhooks.dispatcher import AttemptSender
 
 
-def issues(parts: Parts, modes: Mapping[bool, Mode | None]) -> Issues:
-    """Return what gathers what needs a person. A mode that isn't configured is watched for what all share."""
-    return Issues(
-        parts.db,
-        {livemode: _server_issues(parts, mode, livemode) for livemode, mode in modes.items()},
-        [chain for mode in modes.values() if mode is not None for chain in mode.payment_methods.chains],
-    )
+def issues(parts: Parts, modes: Modes) -> Issues:
+    """Wire the issues of both modes. A mode that isn't configured still has the server's own issues."""
+    server_issues = {
+        True: _server_issues(parts, modes.live, livemode=True),
+        False: _server_issues(parts, modes.test, livemode=False),
+    }
+    return Issues(parts.db, server_issues, list(modes.payment_methods.all_chains().values()))
 
 
 def notifier(parts: Parts, issues: Issues, sender: AttemptSender) -> Notifier:
-    """Return the loop that tells a person."""
+    """Wire the loop that sends alerts."""
     alerts = parts.config.alerts
     return Notifier(
         parts.db,
@@ -40,7 +40,7 @@ def notifier(parts: Parts, issues: Issues, sender: AttemptSender) -> Notifier:
 
 
 def channels(config: Config, sender: AttemptSender, clock: Clock) -> Sequence[Channel]:
-    """Return the ways that the configuration names."""
+    """Return the channels that the configuration names."""
     alerts = config.alerts
     found: list[Channel] = []
     if alerts.email_to:
@@ -54,17 +54,17 @@ def channels(config: Config, sender: AttemptSender, clock: Clock) -> Sequence[Ch
 
 
 def shop(config: Config) -> Shop:
-    """Return how messages call the shop."""
+    """Return the shop's name and URL for messages."""
     return Shop(config.branding.name or "Crypto Checkout", config.server.public_url)
 
 
-def _server_issues(parts: Parts, mode: Mode | None, livemode: bool) -> ServerIssues:
-    watchers = mode.watchers if mode is not None else ()
+def _server_issues(parts: Parts, mode: Mode | None, *, livemode: bool) -> ServerIssues:
+    watchers = () if mode is None else mode.watchers
     watched = WatchedMode(
         Readiness(parts.db, watchers, parts.clock),
         watchers=watchers,
-        providers=mode.providers if mode is not None else {},
-        # The prices of test mode are a table.
+        providers={} if mode is None else mode.providers,
+        # The prices of test mode come from a table and need no trying.
         payment_methods=mode.payment_methods if mode is not None and livemode else None,
     )
     return ServerIssues(

@@ -1,17 +1,18 @@
-"""Examine everything outside the database that a server needs: its wallet, chains, prices and public address.
+"""Examine everything outside the database that a server needs: its wallet, chains, prices and public URL.
 
-Nothing here raises for what is found; nothing is written, and no address is given out.
+Problems become checks and are never raised; nothing is written, and no address is given out.
 """
 
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx
 
 from crypto_checkout.app import prices
-from crypto_checkout.app.modes import configured_tokens
+from crypto_checkout.app.chains import configured_tokens
 from crypto_checkout.chain.sandbox import chain as sandbox
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.config import ChainConfig, Config
@@ -25,13 +26,16 @@ from crypto_checkout.services.diagnosis import checks
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.ledger import cursors as chain_store
 
+if TYPE_CHECKING:
+    from crypto_checkout.chain.evm.chain import EvmChain
+
 _SHOWN_ADDRESSES = 3
 _SECONDS = 10.0
 _OK = 200
 
 
 def wallet(config: Config) -> list[Check]:
-    """Show the first addresses of the wallet, to be compared with those that the wallet's own program shows."""
+    """Show the first addresses of the wallet, for comparison with the owner's wallet program."""
     if not config.wallet.xpub:
         return [ok("wallet", "none: only test mode works")]
     key = ExtendedPublicKey.parse(config.wallet.xpub)
@@ -43,11 +47,11 @@ def wallet(config: Config) -> list[Check]:
 
 
 async def chains(config: Config, db: Database | None, clock: Clock) -> list[Check]:
-    """Try out every provider of every chain by itself, and compare the tokens with their contracts."""
+    """Try every provider of every chain on its own, and compare the tokens with their contracts."""
     found = await asyncio.gather(
         *(_chain(config, place, chain, db, clock) for place, chain in enumerate(config.chains))
     )
-    return [diagnosis for of_chain in found for diagnosis in of_chain]
+    return [check for of_chain in found for check in of_chain]
 
 
 async def _chain(config: Config, place: int, chain: ChainConfig, db: Database | None, clock: Clock) -> list[Check]:
@@ -75,10 +79,7 @@ async def _chain(config: Config, place: int, chain: ChainConfig, db: Database | 
 
 
 async def _tokens(config: Config, chain: ChainConfig) -> list[Check]:
-    from crypto_checkout.chain.evm.chain import EvmChain
-    from crypto_checkout.chain.rpc.providers import Rpc
-
-    opened, found = EvmChain(Rpc(chain.id, chain.rpc_urls, timeout_seconds=_SECONDS)), []
+    opened, found = _open(chain), []
     try:
         for token in configured_tokens(config.chains):
             if token.asset.chain_id != chain.id:
@@ -95,17 +96,19 @@ async def _tokens(config: Config, chain: ChainConfig) -> list[Check]:
     return found
 
 
+def _open(chain: ChainConfig) -> "EvmChain":
+    from crypto_checkout.chain.evm.chain import EvmChain
+    from crypto_checkout.chain.rpc.providers import Rpc
+
+    return EvmChain(Rpc(chain.id, chain.rpc_urls, timeout_seconds=_SECONDS))
+
+
 async def price_sources(config: Config, clock: Clock) -> list[Check]:
     """Ask each price source for the coin of the first chain; test mode has prices of its own."""
     if not config.chains:
         return [ok("prices", "those of test mode, from a table")]
-    from crypto_checkout.chain.evm.chain import EvmChain
-    from crypto_checkout.chain.rpc.providers import Rpc
-
     async with AsyncExitStack() as stack:
-        opened = {
-            chain.id: EvmChain(Rpc(chain.id, chain.rpc_urls, timeout_seconds=_SECONDS)) for chain in config.chains
-        }
+        opened = {chain.id: _open(chain) for chain in config.chains}
         for chain in opened.values():
             stack.push_async_callback(chain.close)
         client = await stack.enter_async_context(prices.http_client())
@@ -138,7 +141,7 @@ def _quorum(config: Config, found: Sequence[Check]) -> list[Check]:
 
 
 async def public_url(config: Config, url: str, *, is_served: bool) -> list[Check]:
-    """Judge the public URL: https where there is real money, and leading here."""
+    """Check the public URL: with real money it must be reachable from elsewhere, and it must lead to this server."""
     name, parts = "public_url", urlsplit(url)
     if config.chains and is_near(parts.hostname or ""):
         what = f"{url} leads nowhere but to this machine or network: payers elsewhere can't open it"

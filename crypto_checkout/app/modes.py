@@ -3,53 +3,41 @@
 import secrets
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from crypto_checkout.app import prices
+from crypto_checkout.app import chains, prices
 from crypto_checkout.app.parts import Parts
 from crypto_checkout.chain.sandbox import chain as sandbox
 from crypto_checkout.chain.sandbox.chain import SandboxChain
 from crypto_checkout.chain.sandbox.state import State
-from crypto_checkout.chain.sandbox.view import SandboxView
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.config import ChainConfig
-from crypto_checkout.core.address import Address
-from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.moments import Clock
 from crypto_checkout.services.alerts.server_issues import ProviderStatus
 from crypto_checkout.services.checkout.addresses import Addresses
-from crypto_checkout.services.checkout.payment_methods import AcceptedChain, PaymentMethods, Policy, Tier
+from crypto_checkout.services.checkout.payment_methods import PaymentMethods, PaymentMethodsByMode, Policy
 from crypto_checkout.services.diagnosis.explain import ConfiguredChain
-from crypto_checkout.services.ledger import watcher
 from crypto_checkout.services.ledger.judge import Judge
-from crypto_checkout.services.ledger.token_check import ConfiguredToken, TokenCheck
+from crypto_checkout.services.ledger.token_check import TokenCheck
 from crypto_checkout.services.ledger.wallet_check import WalletCheck
-from crypto_checkout.services.ledger.watcher import Watcher
-from crypto_checkout.services.sandbox import pruning
+from crypto_checkout.services.ledger.watcher import BlockSource, Watcher
+from crypto_checkout.services.sandbox.pruning import Pruner
 from crypto_checkout.services.upkeep.rpc_usage import UsageRecorder
-from crypto_checkout.store.checkout import sessions as session_store
 from crypto_checkout.store.checkout import wallets
 from crypto_checkout.store.data_folder.given_out import GivenOut
-from crypto_checkout.store.database import Database
-from crypto_checkout.store.ledger import cursors as chain_store
+from crypto_checkout.store.ledger import cursors
 from crypto_checkout.store.sandbox import chain as sandbox_store
-
-if TYPE_CHECKING:
-    from crypto_checkout.chain.evm.chain import EvmChain
-    from crypto_checkout.chain.rpc.meter import Meter
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
 
-# Nothing is lost with blocks in which nothing happened: the time that they took passes again, in one block.
+# Skipping blocks without transactions loses nothing: after a restart, one block spans the time that they took.
 _SANDBOX_IDLE_SECONDS = 86_400
-_NATIVE_DECIMALS = 18
 
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """What one mode brings: its payment methods, its watchers, its loops, and its chains by their ids, to be asked.
+    """One mode: its payment methods, watchers and loops, and its chains by their ids, for questions about payments.
 
-    `sandbox` is the simulated chain, in test mode; `providers` tell how the RPC providers of each chain fare.
+    `sandbox` is the simulated chain, None in live mode; `providers` report the state of each chain's RPC providers.
     """
 
     payment_methods: PaymentMethods
@@ -60,48 +48,71 @@ class Mode:
     providers: Mapping[int, Callable[[], Sequence[ProviderStatus]]] = field(default_factory=dict)
 
 
-async def live(parts: Parts) -> Mode | None:
-    """Open the real chains; web3 is imported only where there are some."""
+@dataclass(frozen=True, slots=True)
+class Modes:
+    """Live and test mode, None where not configured, and the parts of both together."""
+
+    live: Mode | None
+    test: Mode | None
+    payment_methods: PaymentMethodsByMode
+    watchers: tuple[Watcher, ...]
+    loops: tuple[Loop, ...]
+    chains: Mapping[int, ConfiguredChain]
+
+
+async def open_modes(parts: Parts) -> Modes:
+    """Open the modes that are configured."""
+    live, test = await _live(parts), await _test(parts)
+    configured = [mode for mode in (live, test) if mode is not None]
+    return Modes(
+        live,
+        test,
+        payment_methods=PaymentMethodsByMode([mode.payment_methods for mode in configured]),
+        watchers=tuple(watcher for mode in configured for watcher in mode.watchers),
+        loops=tuple(loop for mode in configured for loop in mode.loops),
+        chains={chain_id: chain for mode in configured for chain_id, chain in mode.chains.items()},
+    )
+
+
+async def _live(parts: Parts) -> Mode | None:
+    """Open the real chains."""
     config = parts.config
     if not config.chains:
         return None
-    chains: dict[int, EvmChain] = {}
-    meters = []
-    for chain in config.chains:
-        chains[chain.id], meter = await open_chain(chain, parts.db, parts.clock)
-        parts.stack.push_async_callback(chains[chain.id].close)
-        meters.append(meter)
+    opened, meters = await chains.open_live(config, parts.db, parts.clock, parts.stack)
     key = ExtendedPublicKey.parse(config.wallet.xpub)
-    check = WalletCheck(parts.db, key, chains)
-    token_check = TokenCheck(chains, configured_tokens(config.chains))
-    watchers = tuple(_watcher(parts, chain, chains[chain.id]) for chain in config.chains)
+    check = WalletCheck(parts.db, key, opened)
+    token_check = TokenCheck(opened, chains.configured_tokens(config.chains))
+    watchers = tuple(_live_watcher(parts, chain, opened[chain.id]) for chain in config.chains)
     payment_methods = PaymentMethods(
         livemode=True,
         wallet=await _wallet(parts, key),
-        chains=tuple(accepted_chain(chain) for chain in config.chains),
-        prices=await prices.market(parts, chains),
+        chains=tuple(chains.accepted_chain(chain) for chain in config.chains),
+        prices=await prices.market(parts, opened),
         policy=_policy(parts),
         chain_time=lambda now: now,
         unready=check.unready,
         unready_tokens=token_check.unready,
     )
     usage = UsageRecorder(parts.db, meters)
-    providers = {chain_id: chain.health for chain_id, chain in chains.items()}
-    loops = (check.run, token_check.run, usage.run, *(each.run for each in watchers))
-    asked = {each.id: ConfiguredChain(chains[each.id], each) for each in payment_methods.chains}
-    return Mode(payment_methods, watchers, loops, asked, providers=providers)
+    return Mode(
+        payment_methods,
+        watchers,
+        loops=(check.run, token_check.run, usage.run, *(each.run for each in watchers)),
+        chains={each.id: ConfiguredChain(opened[each.id], each) for each in payment_methods.chains},
+        providers={chain_id: chain.health for chain_id, chain in opened.items()},
+    )
 
 
-async def test(parts: Parts) -> Mode | None:
-    """Open the simulated chain where it stands."""
+async def _test(parts: Parts) -> Mode | None:
+    """Open the sandbox in the state that it was left in."""
     if not parts.config.test_mode.enabled:
         return None
-    chain = SandboxView(await _sandbox_state(parts), parts.clock, await parts.db.read(pruning.needed))
-    history = pruning.Pruner(parts.db, chain, parts.clock)
-    watching = Watcher(
+    chain = await chains.open_sandbox(await _sandbox_state(parts), parts.db, parts.clock)
+    watcher = Watcher(
         parts.db,
         chain,
-        Judge(parts.events, chain_id=sandbox.CHAIN_ID, public_url=parts.config.server.public_url),
+        _judge(parts, sandbox.CHAIN_ID),
         chain_id=sandbox.CHAIN_ID,
         livemode=False,
         name=sandbox.NAME,
@@ -113,47 +124,27 @@ async def test(parts: Parts) -> Mode | None:
     payment_methods = PaymentMethods(
         livemode=False,
         wallet=await _wallet(parts, ExtendedPublicKey.parse(sandbox.XPUB)),
-        chains=(AcceptedChain(sandbox.CHAIN_ID, sandbox.NAME, "", sandbox.CONFIRMATIONS, sandbox.ASSETS),),
+        chains=(chains.SANDBOX,),
         prices=prices.of_test_mode(parts, chain),
         policy=_policy(parts),
         chain_time=lambda now: max(now, chain.time),
     )
-    chains = {each.id: ConfiguredChain(chain, each) for each in payment_methods.chains}
-    return Mode(payment_methods, (watching,), (watching.run, history.run), chains, chain)
-
-
-def configured_tokens(chains: Sequence[ChainConfig]) -> list[ConfiguredToken]:
-    """Return the tokens of the configuration with the keys that name them."""
-    return [
-        ConfiguredToken(asset, f"chains[{place}].tokens[{number}]")
-        for place, chain in enumerate(chains)
-        for number, asset in enumerate(accepted_chain(chain).assets[1:])
-    ]
-
-
-async def open_chain(chain: ChainConfig, db: Database, clock: Clock) -> "tuple[EvmChain, Meter]":
-    """Open a chain of the configuration, to be closed, and what counts how much its providers are asked.
-
-    Watched are the tokens of the configuration, and those that sessions were ever made in.
-    """
-    from crypto_checkout.chain.evm.chain import EvmChain
-    from crypto_checkout.chain.rpc.providers import Rpc
-
-    used = await db.read(lambda unit: session_store.tokens(unit, chain.id))
-    rpc = Rpc(chain.id, chain.rpc_urls)
-    configured = {Address(token.address) for token in chain.tokens}
-    tokens = sorted(configured | {asset.contract for asset in used if asset.contract is not None})
-    opened = EvmChain(rpc, tokens=tokens, finality=chain.finality, confirm_with=chain.confirm_with, now=clock)
-    return opened, rpc.meter
+    return Mode(
+        payment_methods,
+        (watcher,),
+        loops=(watcher.run, Pruner(parts.db, chain, parts.clock).run),
+        chains={sandbox.CHAIN_ID: ConfiguredChain(chain, chains.SANDBOX)},
+        sandbox=chain,
+    )
 
 
 async def _wallet(parts: Parts, key: ExtendedPublicKey) -> Addresses:
-    """Open a wallet; where the file beside the database knows of more addresses given out, go on behind those."""
+    """Open a wallet, past every address that the file beside the database records as given out."""
     given_out = GivenOut(parts.config.database.path.parent)
     parts.stack.callback(given_out.close)
-    known = given_out.next_index(key.wallet_id)
-    if known:
-        await parts.db.write(lambda unit: wallets.move_past(unit, key.wallet_id, known - 1))
+    next_index = given_out.next_index(key.wallet_id)
+    if next_index:
+        await parts.db.write(lambda unit: wallets.move_past(unit, key.wallet_id, next_index - 1))
     addresses = Addresses(key, given_out)
     parts.stack.callback(addresses.close)
     addresses.prepare(await parts.db.read(lambda unit: wallets.next_index(unit, key.wallet_id)))
@@ -161,24 +152,24 @@ async def _wallet(parts: Parts, key: ExtendedPublicKey) -> Addresses:
 
 
 async def _sandbox_state(parts: Parts) -> State:
-    """Load the simulated chain, or begin one; the time that the server was off passes in one block."""
+    """Load the sandbox's state, or make a new one; the time that the server was off passes in one block."""
     text = await parts.db.read(sandbox_store.load)
     if text is None:
         state = State(seed=secrets.token_hex(16), genesis=parts.clock().replace(microsecond=0))
     else:
         state = State.from_json(text)
-        cursor = await parts.db.read(lambda unit: chain_store.cursor(unit, sandbox.CHAIN_ID))
+        cursor = await parts.db.read(lambda unit: cursors.cursor(unit, sandbox.CHAIN_ID))
         if cursor is not None:
             state.resume(cursor.number, parts.clock())
     await parts.db.write(lambda unit: sandbox_store.save(unit, state.to_json()))
     return state
 
 
-def _watcher(parts: Parts, chain: ChainConfig, opened: watcher.BlockSource) -> Watcher:
+def _live_watcher(parts: Parts, chain: ChainConfig, opened: BlockSource) -> Watcher:
     return Watcher(
         parts.db,
         opened,
-        Judge(parts.events, chain_id=chain.id, public_url=parts.config.server.public_url),
+        _judge(parts, chain.id),
         chain_id=chain.id,
         livemode=True,
         name=chain.name,
@@ -189,20 +180,8 @@ def _watcher(parts: Parts, chain: ChainConfig, opened: watcher.BlockSource) -> W
     )
 
 
-def accepted_chain(chain: ChainConfig) -> AcceptedChain:
-    """Return a chain of the configuration as payers can use it."""
-    native = Asset(chain.id, chain.native_symbol, _NATIVE_DECIMALS)
-    tokens = (Asset(chain.id, t.symbol, t.decimals, Address(t.address), t.usd_pegged) for t in chain.tokens)
-    tiers = tuple(Tier(tier.above_fiat, tier.confirmations) for tier in chain.confirmation_tiers)
-    return AcceptedChain(
-        chain.id,
-        chain.name,
-        chain.explorer_url,
-        chain.confirmations,
-        (native, *tokens),
-        tiers,
-        wallet_rpc_url=chain.wallet_rpc_url,
-    )
+def _judge(parts: Parts, chain_id: int) -> Judge:
+    return Judge(parts.events, chain_id=chain_id, public_url=parts.config.server.public_url)
 
 
 def _policy(parts: Parts) -> Policy:

@@ -1,8 +1,6 @@
-"""Wire the web application: services behind the API and the pages."""
+"""Wire the web application: the services behind the API, the payer's pages and the dashboard, and their routes."""
 
-import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -11,14 +9,11 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from crypto_checkout.app.modes import Mode
-from crypto_checkout.app.parts import Parts, webhook_reach
+from crypto_checkout.app import webhooks
+from crypto_checkout.app.modes import Mode, Modes
+from crypto_checkout.app.parts import Parts
 from crypto_checkout.config import Config
-from crypto_checkout.core import ids
 from crypto_checkout.core.errors import CheckoutError
-from crypto_checkout.core.moments import Clock
-from crypto_checkout.core.public import examples
-from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.http import errors, static, status
 from crypto_checkout.http.api import publication
 from crypto_checkout.http.api.openapi import document
@@ -47,13 +42,13 @@ from crypto_checkout.services.checkout.asset_choice import AssetChoices
 from crypto_checkout.services.checkout.customers import Customers
 from crypto_checkout.services.checkout.decisions import Decisions
 from crypto_checkout.services.checkout.links import Links
-from crypto_checkout.services.checkout.payment_methods import AcceptedChain, PaymentMethodsByMode
+from crypto_checkout.services.checkout.payment_methods import AcceptedChain
+from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.checkout.sessions import Sessions
-from crypto_checkout.services.diagnosis.explain import ConfiguredChain, Explainer
+from crypto_checkout.services.diagnosis.explain import Explainer
 from crypto_checkout.services.diagnosis.payment_detail import PaymentDetails
 from crypto_checkout.services.ledger.check_now import CheckNow
 from crypto_checkout.services.ledger.health import ChainVisibility, Readiness
-from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.owner.account import Account
 from crypto_checkout.services.owner.api_keys import ApiKeys
 from crypto_checkout.services.owner.audit import AuditTrail
@@ -66,42 +61,74 @@ from crypto_checkout.services.reporting.exports import Exports
 from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.services.sandbox.controls import SandboxControls
 from crypto_checkout.services.upkeep.backup_download import BackupDownloads
-from crypto_checkout.services.webhooks.deliveries import Deliveries
 from crypto_checkout.services.webhooks.dispatcher import AttemptSender
-from crypto_checkout.services.webhooks.endpoints import Endpoints
-from crypto_checkout.store.database import Database
+
+
+def services(parts: Parts, modes: Modes, sender: AttemptSender) -> ApiServices:
+    """Wire the services behind the API."""
+    config, db, events = parts.config, parts.db, parts.events
+    payment_methods, public_url = modes.payment_methods, config.server.public_url
+    reader = SessionReader(db, public_url=public_url)
+    return ApiServices(
+        db=db,
+        sessions=Sessions(db, payment_methods, events, reader),
+        session_reader=reader,
+        decisions=Decisions(reader, payment_methods.chain_time, events),
+        links=Links(db, payment_methods, events, public_url=public_url),
+        endpoints=webhooks.endpoints(config, db, events),
+        deliveries=webhooks.deliveries(config, db, sender, events.wake, parts.clock),
+        customers=Customers(db, events),
+        sandbox=_sandbox(parts, modes.test, reader),
+    )
+
+
+def dashboard_services(parts: Parts, modes: Modes, services: ApiServices, issues: Issues) -> DashboardServices:
+    """Wire the services behind the dashboard: those of the API, and the owner's."""
+    config, db, clock = parts.config, parts.db, parts.clock
+    payment_methods, passwords = modes.payment_methods, Passwords()
+    chain_names = {chain.id: chain.name for chain in payment_methods.all_chains().values()}
+    return DashboardServices(
+        db=db,
+        clock=clock,
+        checkout=CheckoutServices(
+            payment_methods,
+            services.sessions,
+            services.session_reader,
+            services.decisions,
+            services.links,
+            services.customers,
+        ),
+        ledger=LedgerServices(modes.watchers, CheckNow(modes.watchers)),
+        webhooks=WebhookServices(parts.events, services.endpoints, services.deliveries),
+        owner=OwnerServices(SignIn(db, passwords, clock), SetUpLink(clock), Account(db, passwords), AuditTrail(db)),
+        issues=issues,
+        diagnosis=DiagnosisServices(
+            PaymentDetails(db, services.session_reader, payment_methods), Explainer(db, modes.chains)
+        ),
+        reporting=ReportingServices(Totals(db, clock), Exports(db, chain_names)),
+        backups=BackupDownloads(db, config.database.path.absolute()),
+        sandbox=services.sandbox,
+        settings=_settings(config),
+        shop_name=config.branding.name,
+        public_url=config.server.public_url,
+    )
 
 
 def application(
-    parts: Parts,
-    payment_methods: PaymentMethodsByMode,
-    test: Mode | None,
-    sender: AttemptSender,
-    health: Readiness,
-    owner: OwnerServices,
-    visibility: ChainVisibility,
-    watchers: Sequence[Watcher],
-    issues: Issues,
-    chains: Mapping[int, ConfiguredChain],
-    metrics_token: str | None,
+    parts: Parts, modes: Modes, services: ApiServices, dashboard: DashboardServices, metrics_token: str | None
 ) -> Starlette:
-    """Return the web application."""
-    services = _services(parts, payment_methods, test, sender)
-    payers = Payers(
-        services.sessions, services.links, services.sandbox, AssetChoices(parts.db, payment_methods), visibility
-    )
-    checkout = pages.site(_checkout(parts, payment_methods, payers))
-    dashboard = Dashboard(_dashboard(parts, payment_methods, services, owner, watchers, issues, chains), PAGES, MENUS)
+    """Make the web application: the API, its documentation, the payer's pages, the dashboard, and the status pages."""
+    checkout = pages.site(_checkout(parts, modes, services))
     web = Starlette(
         routes=[
             *_api(parts, services).routes(table()),
-            *_published(parts.config.server.public_url),
+            *_documentation(parts.config.server.public_url),
             *checkout.routes,
-            *dashboard.routes(),
+            *Dashboard(dashboard, PAGES, MENUS).routes(),
             *static.routes(),
-            *status.routes(health, metrics_token),
+            *status.routes(_readiness(parts, modes), metrics_token),
         ],
-        middleware=[*_around(parts)],
+        middleware=[*_middleware(parts)],
         exception_handlers={
             CheckoutError: errors.on_checkout_error,
             HTTPException: errors.on_http_exception(checkout.page_not_found),
@@ -112,63 +139,16 @@ def application(
     return web
 
 
-def _services(
-    parts: Parts, payment_methods: PaymentMethodsByMode, test: Mode | None, sender: AttemptSender
-) -> ApiServices:
-    sessions = Sessions(parts.db, payment_methods, parts.events, public_url=parts.config.server.public_url)
-    links = Links(parts.db, payment_methods, parts.events, public_url=parts.config.server.public_url)
-    sandbox = _sandbox(parts, test, sessions)
-    return ApiServices(
-        db=parts.db,
-        sessions=sessions,
-        decisions=Decisions(sessions, payment_methods, parts.events),
-        links=links,
-        endpoints=_endpoints(parts),
-        deliveries=_deliveries(parts, sender),
-        customers=Customers(parts.db, parts.events),
-        sandbox=sandbox,
-    )
+def _readiness(parts: Parts, modes: Modes) -> Readiness:
+    # A server with real money is ready without its sandbox: a test key can take that down.
+    watchers = modes.watchers if modes.live is None else modes.live.watchers
+    return Readiness(parts.db, watchers, parts.clock)
 
 
-def owner_services(db: Database, clock: Clock) -> OwnerServices:
-    """Return the owner's account with the ways into it, which the start of the server needs, too."""
-    passwords = Passwords()
-    return OwnerServices(SignIn(db, passwords, clock), SetUpLink(clock), Account(db, passwords), AuditTrail(db))
-
-
-def _dashboard(
-    parts: Parts,
-    payment_methods: PaymentMethodsByMode,
-    services: ApiServices,
-    owner: OwnerServices,
-    watchers: Sequence[Watcher],
-    issues: Issues,
-    chains: Mapping[int, ConfiguredChain],
-) -> DashboardServices:
-    return DashboardServices(
-        db=parts.db,
-        clock=parts.clock,
-        checkout=CheckoutServices(
-            payment_methods, services.sessions, services.decisions, services.links, services.customers
-        ),
-        ledger=LedgerServices(watchers, CheckNow(watchers)),
-        webhooks=WebhookServices(parts.events, services.endpoints, services.deliveries),
-        owner=owner,
-        issues=issues,
-        diagnosis=DiagnosisServices(
-            PaymentDetails(parts.db, services.sessions, payment_methods), Explainer(parts.db, chains)
-        ),
-        reporting=ReportingServices(Totals(parts.db, parts.clock), _exports(parts.db, payment_methods)),
-        backups=BackupDownloads(parts.db, parts.config.database.path.absolute()),
-        sandbox=services.sandbox,
-        settings=_settings(parts.config),
-        shop_name=parts.config.branding.name,
-        public_url=parts.config.server.public_url,
-    )
-
-
-def _exports(db: Database, payment_methods: PaymentMethodsByMode) -> Exports:
-    return Exports(db, lambda: {chain.id: chain.name for chain in payment_methods.all_chains().values()})
+def _sandbox(parts: Parts, test: Mode | None, reader: SessionReader) -> SandboxControls | None:
+    if test is None or test.sandbox is None:
+        return None
+    return SandboxControls(parts.db, test.sandbox, test.watchers[0], reader, parts.clock, parts.events.wake)
 
 
 def _settings(config: Config) -> Settings:
@@ -182,14 +162,14 @@ def _settings(config: Config) -> Settings:
     )
 
 
-def _around(parts: Parts) -> Iterator[Middleware]:
-    """Yield what surrounds every request, from the outside to the inside."""
+def _middleware(parts: Parts) -> Iterator[Middleware]:
+    """Yield the middleware around every request, the outermost first."""
     yield Middleware(RequestMiddleware, clock=parts.clock, trusted_proxies=parts.config.server.trusted_proxies)
     yield Middleware(Compression)
 
 
-def _published(public_url: str) -> list[Route]:
-    """Return what tells about the API: the document and its pages."""
+def _documentation(public_url: str) -> list[Route]:
+    """Return the routes of the OpenAPI document and the documentation pages."""
 
     @cache
     def described() -> Mapping[str, Any]:
@@ -199,31 +179,24 @@ def _published(public_url: str) -> list[Route]:
     return [*publication.routes(described, limit), *docs.routes(described, limit)]
 
 
-def _sandbox(parts: Parts, test: Mode | None, sessions: Sessions) -> SandboxControls | None:
-    if test is None or test.sandbox is None:
-        return None
-    return SandboxControls(parts.db, test.sandbox, test.watchers[0], sessions, parts.clock, parts.events.wake)
-
-
 def _api(parts: Parts, services: ApiServices) -> Api:
     limit = RateLimit(per_second=parts.config.rate_limit.per_second, burst=parts.config.rate_limit.burst)
     return Api(services, ApiKeys(parts.db), limit, parts.clock)
 
 
-def _endpoints(parts: Parts) -> Endpoints:
-    return Endpoints(parts.db, parts.events, reach=webhook_reach(parts.config))
-
-
-def _deliveries(parts: Parts, sender: AttemptSender) -> Deliveries:
-    public_url = parts.config.server.public_url
-    return Deliveries(parts.db, sender, parts.events.wake, parts.clock, lambda: _example(parts.clock(), public_url))
-
-
-def _checkout(parts: Parts, payment_methods: PaymentMethodsByMode, payers: Payers) -> pages.PayerServices:
-    config = parts.config
+def _checkout(parts: Parts, modes: Modes, services: ApiServices) -> pages.PayerServices:
+    config, payment_methods = parts.config, modes.payment_methods
+    payers = Payers(
+        services.sessions,
+        services.session_reader,
+        services.links,
+        services.sandbox,
+        AssetChoices(parts.db, payment_methods),
+        ChainVisibility(modes.watchers, parts.clock),
+    )
     return pages.PayerServices(
         sessions=payers,
-        chains={chain.id: _face(chain) for chain in payment_methods.all_chains().values()},
+        chains={chain.id: _payer_chain(chain) for chain in payment_methods.all_chains().values()},
         branding=pages.PageBranding(config.branding.name, config.branding.logo),
         public_url=config.server.public_url,
         allow_embedding_from=config.checkout.allow_embedding_from,
@@ -233,14 +206,10 @@ def _checkout(parts: Parts, payment_methods: PaymentMethodsByMode, payers: Payer
     )
 
 
-def _face(chain: AcceptedChain) -> PayerChain:
+def _payer_chain(chain: AcceptedChain) -> PayerChain:
     return PayerChain(
         chain.name,
         chain.explorer_url,
         native_symbol=chain.assets[0].symbol,
         wallet_rpc_url=chain.wallet_rpc_url,
     )
-
-
-def _example(now: datetime, public_url: str) -> SessionResource:
-    return examples.paid_session(now, public_url, secrets.token_bytes(ids.ENTROPY_BYTES))

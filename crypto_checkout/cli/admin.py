@@ -27,14 +27,13 @@ def reset_password(options: Options) -> None:
     It is asked for, or read from standard input. A second factor is switched off, its recovery codes are void. The
     server may run meanwhile.
     """
-    from crypto_checkout.services.owner.account import Account
-    from crypto_checkout.services.owner.passwords import Passwords
+    from crypto_checkout.app import offline
 
     config = load_config(options)
     password = _asked_for([config.branding.name]) if sys.stdin.isatty() else _read([config.branding.name])
 
     async def work(db: "Database") -> int:
-        return await Account(db, Passwords()).reset_password(password)
+        return await offline.account(db).reset_password(password)
 
     ended = with_database(options, work, make=True)
     click.echo(f"The dashboard's password is set, for the data in {config.database.path.absolute()}.")

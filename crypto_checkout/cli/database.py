@@ -54,7 +54,7 @@ def backup(options: Options, *, file: Path, force: bool) -> None:
     It holds webhook secrets and your customers' addresses: keep it as safe as the database. The configuration is not
     in it.
     """
-    from crypto_checkout.cli.beside import clock
+    from crypto_checkout.app.clock import system_clock
     from crypto_checkout.store.data_folder import backup as store
     from crypto_checkout.store.data_folder import last_backup
 
@@ -67,7 +67,7 @@ def backup(options: Options, *, file: Path, force: bool) -> None:
     def work() -> None:
         try:
             store.back_up(config.database.path, file, overwrite=force)
-            last_backup.note(config.database.path.parent, clock(), file)
+            last_backup.note(config.database.path.parent, system_clock(), file)
         except FileExistsError:
             fail(f"{file} is there already and stays as it is. Choose another name, or replace it with --force.")
 
@@ -90,7 +90,7 @@ def restore(options: Options, *, file: Path, skip: int | None) -> None:
 
     The server must be stopped. No address is given out again that was given out after the copy.
     """
-    from crypto_checkout.cli.beside import clock
+    from crypto_checkout.app.clock import system_clock
     from crypto_checkout.core.errors import FolderInUse
     from crypto_checkout.store.data_folder import backup as store
     from crypto_checkout.store.data_folder.lock import FolderLock
@@ -101,7 +101,7 @@ def restore(options: Options, *, file: Path, skip: int | None) -> None:
     def work() -> "RestoreResult":
         try:
             with FolderLock(config.database.path.resolve().parent):
-                return store.restore(file, config.database.path, wallets, clock(), skip)
+                return store.restore(file, config.database.path, wallets, system_clock(), skip)
         except FolderInUse:
             fail_while_served(config, "restore again")
 

@@ -70,31 +70,29 @@ def _examined(options: Options) -> "list[Check]":
 
 async def _opened(config: "Config") -> "list[Check]":
     """Examine the database, and with it what needs it; without it, the rest."""
+    from crypto_checkout.app.clock import system_clock
     from crypto_checkout.store import migrate
     from crypto_checkout.store.database import Database
-
-    from .beside import clock
 
     found = _database(config)
     path = config.database.path
     if not path.exists() or any(each.advice for each in found if each.name == "database") or migrate.pending(path):
         return [*found, *await _around(config, None)]
-    async with await Database.open(path, clock) as db:
+    async with await Database.open(path, system_clock) as db:
         return [*found, *await _around(config, db)]
 
 
 async def _around(config: "Config", db: "Database | None") -> "list[Check]":
     from crypto_checkout.app import doctor as examine
-    from crypto_checkout.cli.support.urls import public_url
+    from crypto_checkout.app.clock import system_clock
+    from crypto_checkout.app.urls import as_served
     from crypto_checkout.services.diagnosis import checks
-
-    from .beside import clock
 
     found = examine.wallet(config)
     around = await asyncio.gather(
-        examine.chains(config, db, clock),
-        examine.price_sources(config, clock),
-        examine.public_url(config, public_url(config), is_served=_server(config) is not None),
+        examine.chains(config, db, system_clock),
+        examine.price_sources(config, system_clock),
+        examine.public_url(config, as_served(config).server.public_url, is_served=_server(config) is not None),
     )
     found += [each for some in around for each in some]
     if db is not None:
@@ -179,18 +177,18 @@ def _server(config: "Config") -> str | None:
 
 
 def _backup(config: "Config") -> "Check":
+    from crypto_checkout.app.clock import system_clock
     from crypto_checkout.core.diagnosis.checks import ok, warn
     from crypto_checkout.core.diagnosis.explanation import span
     from crypto_checkout.store.data_folder import last_backup
-
-    from .beside import clock
 
     known = last_backup.known(config.database.path.parent)
     if known is None:
         return warn("backup", "none is known", "Make one, and keep it elsewhere: crypto-checkout backup FILE")
     at, file = known
-    what = f"{span(clock() - at)} old, {file}{'' if Path(file).exists() else ' (not there any more)'}"
-    if clock() - at > _OLD_BACKUP:
+    age = system_clock() - at
+    what = f"{span(age)} old, {file}{'' if Path(file).exists() else ' (not there any more)'}"
+    if age > _OLD_BACKUP:
         return warn("backup", what, "Make a new one: crypto-checkout backup FILE")
     return ok("backup", what)
 

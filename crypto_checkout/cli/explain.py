@@ -26,17 +26,14 @@ def explain(options: Options, *, subject: str, as_json: bool) -> None:
     A transaction is looked up on every configured chain; what can't be asked is said. Ends with exit code 1 where
     nothing is known.
     """
+    from crypto_checkout.app import offline
     from crypto_checkout.core.diagnosis.explanation import PaymentOutcome
-
-    from . import asking
 
     config = load_config(options)
 
     async def work(db: "Database") -> "Explanation":
-        from crypto_checkout.services.diagnosis.explain import Explainer
-
-        async with asking.chains(config, db) as opened:
-            return await Explainer(db, asking.configured(config, opened)).of(subject)
+        async with offline.explainer(config, db) as explainer:
+            return await explainer.of(subject)
 
     try:
         explained = with_database(options, work)

@@ -51,10 +51,9 @@ def create(
     as_json: bool,
 ) -> None:
     """Make a link and print its URL, which anyone may open: each time for a new session at its price."""
+    from crypto_checkout.app import offline
     from crypto_checkout.core.checkout.pay_button import pay_button
     from crypto_checkout.services.checkout.links import LinkRequest
-
-    from . import beside
 
     config = load_config(options)
     choices = _choices(assets, chain_id)
@@ -67,7 +66,7 @@ def create(
     )
 
     async def work(db: "Database") -> "LinkResource":
-        return await db.write(beside.links(config, db).create(mode == "live", new))
+        return await db.write(offline.links(config, db).create(mode == "live", new))
 
     link = with_database(options, work, make=True)
     if as_json:
@@ -85,12 +84,12 @@ def create(
 @click.pass_obj
 def list_links(options: Options, *, mode: str | None, limit: int, as_json: bool) -> None:
     """List the newest links, of both modes."""
-    from crypto_checkout.cli.support.urls import public_url
+    from crypto_checkout.app.urls import as_served
     from crypto_checkout.core.public import render
     from crypto_checkout.store import paging
     from crypto_checkout.store.checkout import links as store
 
-    url = public_url(load_config(options))
+    url = as_served(load_config(options)).server.public_url
 
     async def work(db: "Database") -> "list[LinkResource]":
         window = paging.Window(limit)

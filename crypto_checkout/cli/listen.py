@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from crypto_checkout.app.clock import system_clock
 from crypto_checkout.cli.support import tables
 from crypto_checkout.cli.support.options import MODES, Options, event_types, mode_filter, since_option
 from crypto_checkout.cli.support.setup import fail_without_database, load_config, or_sentence
-
-from .beside import clock
 
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
@@ -64,8 +63,8 @@ async def _listen(config: "Config", feed: "EventFeed", url: str, since: datetime
     screen = _Screen(url)
     # The address is the developer's own word, and usually this machine.
     async with Sender(timeout_seconds=config.webhooks.timeout_seconds, reach=Reach.ANY) as sender:
-        forwarder = Forwarder(sender, url, secret, clock, screen.show)
-        async with await Database.open(path, clock) as db:
+        forwarder = Forwarder(sender, url, secret, system_clock, screen.show)
+        async with await Database.open(path, system_clock) as db:
             await feed.begin(db, since)
         screen.greet(secret)
         while True:
@@ -80,7 +79,7 @@ async def _follow(path: Path, feed: "EventFeed", forwarder: "Forwarder") -> None
     if file is None:
         await asyncio.sleep(_LOOK_SECONDS)
         return
-    async with await Database.open(path, clock) as db:
+    async with await Database.open(path, system_clock) as db:
         while _identity(path) == file:
             for event in await feed.read(db):
                 await forwarder.forward(event)
@@ -125,7 +124,7 @@ class _Screen:
         if again and self._waits_for == event.id:
             return
         self._waits_for = event.id if again else None
-        told = f"{clock().astimezone():%H:%M:%S}  {tables.mode(event.livemode)}  {event.type:<25}  {event.id}"
+        told = f"{system_clock().astimezone():%H:%M:%S}  {tables.mode(event.livemode)}  {event.type:<25}  {event.id}"
         click.echo(f"{told}  {_result(outcome, again=again)}")
 
 

@@ -12,12 +12,8 @@ from crypto_checkout.cli.support.options import Options, json_option
 from crypto_checkout.cli.support.setup import load_config, print_json, with_database
 
 if TYPE_CHECKING:
-    from crypto_checkout.cli.asking import Chains
-    from crypto_checkout.cli.support.progress import Progress
-    from crypto_checkout.config import Config
     from crypto_checkout.core.diagnosis.reconcile import AddressBalance
-    from crypto_checkout.services.checkout.payment_methods import AcceptedChain
-    from crypto_checkout.services.diagnosis.reconcile import ChainComparison, HistoricBalances
+    from crypto_checkout.services.diagnosis.reconcile import ChainComparison
     from crypto_checkout.store.database import Database
 
 DIFFERENT = 1
@@ -37,25 +33,19 @@ def reconcile(options: Options, *, mode: str, as_json: bool) -> None:
     read at the last block that the server has processed; it may run meanwhile. Ends with exit code 1 on any
     difference, and 2 where a chain could not be read.
     """
-    from crypto_checkout.cli import asking
+    from crypto_checkout.app import offline
     from crypto_checkout.cli.support import progress
 
     config = load_config(options)
 
     async def work(db: "Database") -> "list[ChainComparison]":
-        from crypto_checkout.services.diagnosis.reconcile import Reconciliation
-        from crypto_checkout.services.sandbox import pruning
-
-        async with asking.chains(config, db) as opened:
-            with progress.shown("addresses") as report:
-                service = Reconciliation(
-                    db,
-                    _of_mode(config, opened, mode),
-                    livemode=mode == "live",
-                    # The simulated chain forgets what is settled.
-                    since=await db.read(pruning.remembered_since) if mode == "test" else None,
-                    progress=_told(report),
-                )
+        with progress.shown("addresses") as report:
+            async with offline.reconciliation(
+                config,
+                db,
+                livemode=mode == "live",
+                progress=lambda chain, done, total: report(chain.name, done, total),
+            ) as service:
                 return await service.run()
 
     nothing: list[ChainComparison] = []
@@ -72,22 +62,6 @@ def reconcile(options: Options, *, mode: str, as_json: bool) -> None:
         sys.exit(DIFFERENT)
     if any(each.problem for each in found):
         sys.exit(INCOMPLETE)
-
-
-def _of_mode(config: "Config", opened: "Chains", mode: str) -> "list[tuple[HistoricBalances, AcceptedChain]]":
-    from crypto_checkout.chain.sandbox import chain as sandbox
-
-    from . import asking
-
-    configured = asking.configured(config, opened)
-    if mode == "test":
-        simulated = configured.get(sandbox.CHAIN_ID)
-        return [(opened.sandbox, simulated.accepted)] if opened.sandbox is not None and simulated is not None else []
-    return [(chain, configured[chain_id].accepted) for chain_id, chain in opened.live.items()]
-
-
-def _told(report: "Progress") -> "Any":
-    return lambda chain, done, total: report(chain.name, done, total)
 
 
 # --- for people ------------------------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ import click
 
 from crypto_checkout.cli.support.options import Options
 from crypto_checkout.cli.support.setup import fail, load_config
-from crypto_checkout.cli.support.urls import listening_url, reachable
 from crypto_checkout.cli.welcome import say_hello
 
 if TYPE_CHECKING:
@@ -55,7 +54,8 @@ def serve(options: Options) -> None:
 
 
 async def _serve(config: "Config", options: Options, listening: socket.socket) -> None:
-    from crypto_checkout.app import opened
+    from crypto_checkout.app.server import open_server
+    from crypto_checkout.app.urls import listening_url, reachable
     from crypto_checkout.store.data_folder import server_url
 
     url = listening_url(config, listening.getsockname()[1])
@@ -63,7 +63,7 @@ async def _serve(config: "Config", options: Options, listening: socket.socket) -
     web = _uvicorn(config)
     _stop_at_a_signal(web)
     config = reachable(config, url)
-    async with opened(config, metrics_token=token) as server:
+    async with open_server(config, metrics_token=token) as server:
         web.config.app = server.web
         serving = asyncio.create_task(web.serve(sockets=[listening]))
         try:

@@ -38,18 +38,17 @@ def sessions() -> None:
 @click.pass_obj
 def list_sessions(options: Options, *, status: str | None, mode: str | None, limit: int, as_json: bool) -> None:
     """List the newest sessions, of both modes."""
+    from crypto_checkout.app import offline
     from crypto_checkout.core.checkout.session import Status
     from crypto_checkout.store import paging
     from crypto_checkout.store.checkout import sessions as store
-
-    from . import beside
 
     config = load_config(options)
     wanted = store.SessionFilter(status=None if status is None else Status(status))
 
     async def work(db: "Database") -> "list[SessionResource]":
-        service = beside.sessions(config, db)
-        pages = [await service.listed(each, wanted, paging.Window(limit)) for each in MODES[mode]]
+        reader = offline.session_reader(config, db)
+        pages = [await reader.listed(each, wanted, paging.Window(limit)) for each in MODES[mode]]
         found = [session for page in pages for session in page.items]
         return sorted(found, key=lambda session: (session["createdAt"], session["id"]), reverse=True)[:limit]
 
@@ -70,13 +69,13 @@ def list_sessions(options: Options, *, status: str | None, mode: str | None, lim
 @click.pass_obj
 def show(options: Options, *, session_id: str, as_json: bool) -> None:
     """Show a session with its payments."""
-    from . import beside
+    from crypto_checkout.app import offline
 
     config = load_config(options)
 
     async def work(db: "Database") -> "SessionResource":
-        service = beside.sessions(config, db)
-        return await db.read(lambda unit: service.describe(unit, _found(unit, session_id)))
+        reader = offline.session_reader(config, db)
+        return await db.read(lambda unit: reader.describe(unit, _found(unit, session_id)))
 
     session = with_database(options, work)
     if as_json:
@@ -104,13 +103,13 @@ def expire(options: Options, *, session_id: str, as_json: bool) -> None:
 
 
 def _decide(options: Options, session_id: str, what: str, *, as_json: bool) -> None:
-    from . import beside
+    from crypto_checkout.app import offline
 
     config = load_config(options)
 
     async def work(db: "Database") -> "SessionResource":
-        service = await beside.decisions(config, db)
-        decide = {"accept": service.accept, "expire": service.expire}[what]
+        decisions = await offline.decisions(config, db)
+        decide = {"accept": decisions.accept, "expire": decisions.expire}[what]
 
         def unit_of_work(unit: "WriteUnit") -> "SessionResource":
             return decide(_found(unit, session_id).livemode, session_id)(unit)

@@ -9,7 +9,6 @@ import click
 
 from crypto_checkout.cli.support.options import LazyChoice, Options, event_types, json_option
 from crypto_checkout.cli.support.setup import fail, fail_without_database, load_config, print_json, with_database
-from crypto_checkout.cli.support.urls import known_url
 
 if TYPE_CHECKING:
     from crypto_checkout.core.owner.api_key import ApiKey
@@ -60,6 +59,7 @@ def trigger(options: Options, *, event: str, api_key: str | None, url: str | Non
 
 
 def _of_the_server(options: Options, event_type: "EventType", api_key: str | None, url: str | None) -> dict[str, str]:
+    from crypto_checkout.app.urls import known_url
     from crypto_checkout.cli.trigger_events import NotYet, happened, story_of
     from crypto_checkout.client import CheckoutClient, CheckoutClientError
 

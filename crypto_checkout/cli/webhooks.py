@@ -67,13 +67,13 @@ def test(options: Options, *, endpoint_id: str, as_json: bool) -> None:
 
     It says livemode: false. The exit code is 0 if the endpoint took it.
     """
-    from . import beside
+    from crypto_checkout.app import offline
 
     config = load_config(options)
 
     async def work(db: "Database") -> "AttemptedResource":
         livemode = (await db.read(lambda unit: _found(unit, endpoint_id))).livemode
-        async with beside.deliveries(config, db) as service:
+        async with offline.deliveries(config, db) as service:
             return await service.test(livemode, endpoint_id)
 
     attempted = with_database(options, work)
@@ -91,13 +91,13 @@ def test(options: Options, *, endpoint_id: str, as_json: bool) -> None:
 @click.pass_obj
 def enable(options: Options, *, endpoint_id: str, as_json: bool) -> None:
     """Switch an endpoint on again, and tell since when it has missed events."""
-    from . import beside
+    from crypto_checkout.app import offline
 
     config = load_config(options)
 
     async def work(db: "Database") -> "EndpointResource":
         livemode = (await db.read(lambda unit: _found(unit, endpoint_id))).livemode
-        return await db.write(beside.endpoints(config, db).update(livemode, endpoint_id, {"active": True}))
+        return await db.write(offline.endpoints(config, db).update(livemode, endpoint_id, {"active": True}))
 
     endpoint = with_database(options, work)
     if as_json:
@@ -115,14 +115,14 @@ def enable(options: Options, *, endpoint_id: str, as_json: bool) -> None:
 @click.pass_obj
 def replay(options: Options, *, endpoint_id: str, event_id: str | None, since: datetime | None, as_json: bool) -> None:
     """Have events sent to an endpoint again."""
-    from . import beside
+    from crypto_checkout.app import offline
 
     if (event_id is None) is (since is None):
         raise click.UsageError("give one of --event and --since")
     config = load_config(options)
 
     async def work(db: "Database") -> "tuple[ReplayResource, bool]":
-        async with beside.deliveries(config, db) as service:
+        async with offline.deliveries(config, db) as service:
 
             def unit_of_work(unit: "WriteUnit") -> "tuple[ReplayResource, bool]":
                 endpoint = _found(unit, endpoint_id)

@@ -10,7 +10,7 @@ import click
 from crypto_checkout.cli.support.setup import this_program
 
 if TYPE_CHECKING:
-    from crypto_checkout.app import RunningServer
+    from crypto_checkout.app.server import RunningServer
     from crypto_checkout.config import Config
 
 _WAIT_FOR_CHAINS_SECONDS = 2.0

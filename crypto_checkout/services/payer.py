@@ -1,4 +1,4 @@
-"""What the payer's pages do: look at a session, visit a link, pay with test money. The id is all that they need."""
+"""The use cases of the payer's pages: view a session, visit a link, pay with test money. Knowing the id is enough."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.services.checkout.asset_choice import AssetChoices
 from crypto_checkout.services.checkout.links import Links
+from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.checkout.sessions import SessionRequest, Sessions
 from crypto_checkout.services.ledger.health import ChainVisibility
 from crypto_checkout.services.sandbox.controls import SandboxControls
@@ -16,10 +17,10 @@ from crypto_checkout.services.sandbox.controls import SandboxControls
 
 @dataclass(frozen=True, slots=True)
 class PayerView:
-    """A session as its payer finds it.
+    """A session as its payer sees it.
 
-    `taken_back` says that something was paid and that the chain took all of it back; `chain_visible` whether payments
-    on its chain are noticed at the moment.
+    `taken_back` is set where the chain took back all of the session's payments; `chain_visible` while payments on its
+    chain are being noticed.
     """
 
     session: SessionResource
@@ -28,11 +29,12 @@ class PayerView:
 
 
 class Payers:
-    """The sessions and links of both modes, as payers may see them; `sandbox` is None where test mode is off."""
+    """The sessions and links of both modes, as payers may see them; `sandbox` is None while test mode is off."""
 
     def __init__(
         self,
         sessions: Sessions,
+        reader: SessionReader,
         links: Links,
         sandbox: SandboxControls | None,
         asset_choices: AssetChoices,
@@ -40,29 +42,30 @@ class Payers:
     ) -> None:
         self.asset_choices = asset_choices
         self._sessions = sessions
+        self._reader = reader
         self._links = links
         self._sandbox = sandbox
         self._visibility = visibility
 
     async def look(self, session_id: str) -> PayerView:
         """Return a session of either mode. Raises ResourceNotFound."""
-        session, taken_back = await self._sessions.look(session_id)
+        session, taken_back = await self._reader.for_payer(session_id)
         return PayerView(session, taken_back, self._visibility.sees(session["chainId"]))
 
     async def link_of(self, session: SessionResource) -> Link | None:
-        """Return the link that a session came from, as it is now; None where there was none, or it is gone."""
+        """Return the link that a session came from, as it is now; None for a session without one, or a deleted link."""
         link_id = session["linkId"]
         return None if link_id is None else await self._links.find(link_id, livemode=session["livemode"])
 
     async def link(self, slug: str) -> Link | None:
-        """Return the link behind a public address, switched off or not; makes nothing."""
+        """Return the link behind a public URL, active or not, without making a session."""
         return await self._links.by_slug(slug)
 
     async def visit_link(self, slug: str, session_id: str | None, admit: Callable[[str], None]) -> SessionResource:
-        """Return the session that this visitor was given, while it is open, or make one.
+        """Return this visitor's session while it is open, or make one.
 
-        `admit` is asked with the link's id before one is made, and may raise. Raises what `services.checkout.sessions`
-        raises, and ResourceNotFound for no link.
+        `admit` is called with the link's id before a session is made, and may raise. Raises as
+        `services.checkout.sessions` does, and ResourceNotFound for an unknown link.
         """
         link = await self._links.by_slug(slug)
         if link is None:
@@ -76,7 +79,7 @@ class Payers:
         return await self._sessions.create(link.livemode, SessionRequest(link_id=link.id))
 
     async def pay_in_test_mode(self, session_id: str, scenario: Scenario | None = None) -> None:
-        """Pay what is missing on the sandbox chain, or play a scenario. Raises as `services.sandbox.controls` does."""
+        """Pay the missing amount in the sandbox, or play a scenario. Raises as `services.sandbox.controls` does."""
         if self._sandbox is None:
             raise ResourceNotFound("There is no test mode on this server.")
         if scenario is None:

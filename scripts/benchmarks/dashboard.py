@@ -23,11 +23,9 @@ from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import Session, Status, Terms
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.services.alerts.issues import Issues
-from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
-from crypto_checkout.services.checkout.sessions import Sessions
+from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.reporting.exports import Exports, Format, Period
 from crypto_checkout.services.reporting.totals import Totals
-from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.checkout.sessions import SessionFilter
 from crypto_checkout.store.database import Database, WriteUnit
@@ -63,7 +61,7 @@ async def measure(path: Path, count: int, *, is_seeded: bool) -> None:
             started = time.perf_counter()
             await seed(db, count)
             print(f"seeding {count:,} sessions with their payments: {time.perf_counter() - started:,.0f} s")
-        sessions = Sessions(db, PaymentMethodsByMode([]), Outbox(), public_url="http://127.0.0.1:4020")
+        sessions = SessionReader(db, public_url="http://127.0.0.1:4020")
         totals = Totals(db, lambda: START)
         first, last = START.date(), (START + timedelta(days=364)).date()
         await lists(sessions, count)
@@ -72,7 +70,7 @@ async def measure(path: Path, count: int, *, is_seeded: bool) -> None:
         await export(db)
 
 
-async def lists(sessions: Sessions, count: int) -> None:
+async def lists(sessions: SessionReader, count: int) -> None:
     """Measure the list of payments, plain, filtered and searched."""
     window = Window(25)
     middle = START + timedelta(days=180)
@@ -115,7 +113,7 @@ async def timed(what: str, ask: Callable[[], Awaitable[Any]], most_ms: float) ->
 
 async def export(db: Database) -> None:
     """Print how long an export of everything takes, and how much memory more than before."""
-    exports = Exports(db, dict)
+    exports = Exports(db, {})
     for wanted in Format:
         before, started, cpu, size = peak_mib(), time.perf_counter(), time.process_time(), 0
         async for part in exports.payments(True, Period(), wanted):

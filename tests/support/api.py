@@ -18,7 +18,8 @@ from typing import Any
 
 import httpx
 
-from crypto_checkout.app import RunningServer, opened, system_clock
+from crypto_checkout.app.clock import system_clock
+from crypto_checkout.app.server import RunningServer, open_server
 from crypto_checkout.config import Config
 from crypto_checkout.core.owner.api_key import ApiKey, Scope
 from crypto_checkout.services.owner import api_keys
@@ -97,7 +98,7 @@ async def open_app(
         },
         context={"path": folder / "checkout.toml"},
     )
-    async with AsyncExitStack() as clients, opened(config, metrics_token=metrics_token, clock=clock) as web:
+    async with AsyncExitStack() as clients, open_server(config, metrics_token=metrics_token, clock=clock) as web:
         app = App(web, clients)
         app.api = await app.client()
         for watcher in web.watchers:

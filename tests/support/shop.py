@@ -22,6 +22,7 @@ from crypto_checkout.services.checkout.payment_methods import (
     PaymentMethodsByMode,
     Policy,
 )
+from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.checkout.sessions import SessionRequest, Sessions
 from crypto_checkout.services.ledger.judge import Judge
 from crypto_checkout.services.ledger.watcher import Watcher
@@ -62,6 +63,7 @@ class Shop:
     chain: EvmChain
     payment_methods: PaymentMethodsByMode
     sessions: Sessions
+    reader: SessionReader
     make_watcher: Callable[[], Watcher]
     watcher: Watcher
 
@@ -70,7 +72,7 @@ class Shop:
     ) -> SessionResource:
         """Make a session; at 3,000 USD for one ETH the default price is one coin."""
         wanted = SessionRequest(fiat=Fiat(Decimal(value), "USD"), expires_in_seconds=expires_in_seconds, asset=asset)
-        return await self.sessions.create(livemode=True, wanted=wanted)
+        return await self.sessions.create(livemode=True, request=wanted)
 
     async def process(self) -> None:
         """Have the watcher process all blocks there are."""
@@ -79,7 +81,7 @@ class Shop:
 
     async def look(self, session: SessionResource) -> SessionResource:
         """Return the session as it is now."""
-        return await self.sessions.get(session["id"], livemode=True)
+        return await self.reader.get(session["id"], livemode=True)
 
     async def events(self, session: SessionResource) -> list[str]:
         """Return the types of a session's events after its creation, oldest first."""
@@ -155,8 +157,9 @@ async def open_shop(
 
         watcher = make_watcher()
         payment_methods = PaymentMethodsByMode([methods])
-        sessions = Sessions(db, payment_methods, events, public_url="http://x")
-        shop = Shop(db, chain, payment_methods, sessions, make_watcher, watcher)
+        reader = SessionReader(db, public_url="http://x")
+        sessions = Sessions(db, payment_methods, events, reader)
+        shop = Shop(db, chain, payment_methods, sessions, reader, make_watcher, watcher)
         try:
             await shop.process()
             yield shop

@@ -7,12 +7,12 @@ import shlex
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from crypto_checkout.app.clock import system_clock
 from crypto_checkout.cli.support.options import Options
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def with_database(
     config = load_config(options)
 
     async def run() -> T:
-        async with await Database.open(config.database.path, lambda: datetime.now(UTC)) as db:
+        async with await Database.open(config.database.path, system_clock) as db:
             return await work(db)
 
     if not make and not config.database.path.exists():

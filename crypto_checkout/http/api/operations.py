@@ -12,6 +12,7 @@ from crypto_checkout.core.owner.api_key import ApiKey, Scope
 from crypto_checkout.services.checkout.customers import Customers
 from crypto_checkout.services.checkout.decisions import Decisions
 from crypto_checkout.services.checkout.links import Links
+from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.checkout.sessions import Sessions
 from crypto_checkout.services.sandbox.controls import SandboxControls
 from crypto_checkout.services.webhooks.deliveries import Deliveries
@@ -51,6 +52,7 @@ class ApiServices:
 
     db: Database
     sessions: Sessions
+    session_reader: SessionReader
     decisions: Decisions
     links: Links
     endpoints: Endpoints

@@ -74,7 +74,7 @@ class ChoicePages:
         self, request: Request, session: SessionResource, *, status: int = 200, refused: Choice | None = None
     ) -> Response:
         """Show what can be chosen, unless nothing can be any more; `refused` is what can't be had just now."""
-        obstacle = await self._payers.asset_choices.state(session["id"])
+        obstacle = await self._payers.asset_choices.obstacle(session["id"])
         if obstacle is not None:
             return self._refuse(request, obstacle, session)
         seen = _seen(session)

@@ -1,7 +1,7 @@
 """Derive deposit addresses before they are needed.
 
-With a native library an address takes 0.08 ms. Without one (there is none for the newest Python) it takes 5 ms, and the
-writer would wait for that: so the next ones are derived on a thread of their own, after each that was taken.
+With a native library an address takes 0.08 ms. Without one (there is none for the newest Python) it takes 5 ms, and
+would hold up the writer: so a thread of its own derives the next addresses whenever one is taken.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,14 +14,14 @@ AHEAD = 64
 
 
 class GivenOutRecord(Protocol):
-    """Remembers how far addresses were given out, beside the database; see `store.data_folder.given_out`."""
+    """Records the last address given out, beside the database; see `store.data_folder.given_out`."""
 
     def note(self, wallet_id: str, index: int) -> None:
-        """Note that an index was given out."""
+        """Record that an index was given out."""
 
 
 class Addresses:
-    """A wallet whose next addresses are ready; use it from any thread, and `close` it at the end."""
+    """A wallet whose next addresses are derived ahead; use it from any thread, and `close` it at the end."""
 
     def __init__(self, wallet: Wallet, given_out: GivenOutRecord) -> None:
         self._wallet = wallet
@@ -32,13 +32,13 @@ class Addresses:
 
     @property
     def wallet_id(self) -> str:
-        """Name the wallet in the database."""
+        """The wallet's name in the database."""
         return self._wallet.wallet_id
 
     def address(self, index: int) -> Address:
-        """Give out the address at an index, and have those after it derived. Raises ValueError where there is no key.
+        """Give out the address at an index, and derive the next ones. Raises ValueError for an index without a key.
 
-        That it was given out is noted first: an index that was noted and not used is only a gap.
+        The index is recorded first: one that is recorded and never used is only a gap.
         """
         self._given_out.note(self.wallet_id, index)
         ready = self._ready.pop(index, None)
@@ -47,7 +47,7 @@ class Addresses:
         return self._wallet.address(index) if ready is None else ready
 
     def prepare(self, first: int) -> None:
-        """Have the addresses from an index on derived, unless that is under way."""
+        """Start deriving the addresses from an index on, unless that is under way."""
         if self._deriving is None or self._deriving.done():
             self._deriving = self._thread.submit(self._derive, first)
 

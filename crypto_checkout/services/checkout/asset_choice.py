@@ -1,13 +1,13 @@
-"""Let a payer choose the network and the coin, where a session allows several.
+"""Let a payer choose the network and the coin of a session that allows several.
 
-The price is quoted anew for each choice, and holds until the session expires: when that is was promised when it was
-made, and a choice doesn't change it. A choice may be changed as long as nothing at all has come to the address, on any
-chain. Then it is settled: the unit that stores it decides by the rows, in the order in which writes happen.
+Each choice is quoted anew and its price holds until the session expires; a choice never moves the expiry. The choice
+stays open until the address receives a first transfer, on any chain. The unit that stores a choice checks this against
+the rows, in the order in which writes happen.
 
-The address is the same on every chain. What has come to it by the time of a choice, on whatever chain, was recorded as
-unmatched and forbids the choice; what is in a block that the watcher hasn't processed yet is judged by the choice that
-stands when it is. So money that came early is counted or is seen in the wrong place, and is never lost. No event tells
-of a choice: nothing that a merchant acts on has happened, and `updatedAt` moves.
+The address is the same on every chain. A transfer recorded before a choice, on any chain, is an unmatched payment and
+locks the choice; a transfer in a block still unprocessed is judged by the choice in force when the block is processed.
+So early money is either counted or recorded as unmatched, and never lost. A choice records no event, because a merchant
+has nothing to act on yet; `updatedAt` moves.
 """
 
 from dataclasses import replace
@@ -17,26 +17,26 @@ from crypto_checkout.core.assets import Choice
 from crypto_checkout.core.checkout.session import Session, Status
 from crypto_checkout.core.errors import ResourceNotFound, UnsupportedAsset, WalletNotConfigured
 from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
-from crypto_checkout.services.checkout.quotes import Priced, Quote, Quotes
+from crypto_checkout.services.checkout.quotes import Quote, QuoteRequest, Quotes
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors, payments, unmatched
 
 
 class ChoiceOutcome(Enum):
-    """What came of a choice."""
+    """The outcome of a choice."""
 
     CHOSEN = auto()
     OUTDATED = auto()
-    """Somebody has chosen otherwise since the page was shown that this came from."""
+    """Another choice was made after the payer's page was rendered."""
     LOCKED = auto()
-    """Something has come to the address."""
+    """The address has received a transfer."""
     CLOSED = auto()
-    """The session is paid, or its time is over."""
+    """The session is paid or has expired."""
 
 
 class AssetChoices:
-    """The choices of payers in both modes."""
+    """Payers' choices in both modes."""
 
     def __init__(self, db: Database, payment_methods: PaymentMethodsByMode) -> None:
         self._db = db
@@ -44,23 +44,23 @@ class AssetChoices:
         self._quotes = Quotes(payment_methods)
 
     async def options(self, session_id: str) -> tuple[Choice, ...]:
-        """Return what can be chosen today. Raises ResourceNotFound."""
+        """Return the choices that are configured today. Raises ResourceNotFound."""
         session = await self._db.read(lambda unit: _found(unit, session_id))
         return self._payment_methods.of(session.livemode).configured(session.choices)
 
-    async def state(self, session_id: str) -> ChoiceOutcome | None:
-        """Tell what stands in the way of a choice; None for nothing. Raises ResourceNotFound."""
+    async def obstacle(self, session_id: str) -> ChoiceOutcome | None:
+        """Return the obstacle to a choice, None where the payer may choose. Raises ResourceNotFound."""
         return await self._db.read(lambda unit: self._obstacle(unit, _found(unit, session_id)))
 
     async def choose(self, session_id: str, choice: Choice, seen: Choice | None) -> ChoiceOutcome:
-        """Quote the price in an asset and make it the session's, unless something stands in the way.
+        """Quote the price in an asset and make it the session's, unless there is an obstacle.
 
-        `seen` is what was chosen when the payer was asked, None for nothing. Repeating is safe: what is chosen already
-        keeps its price.
+        `seen` is the choice that the payer's page showed, None for no choice. Repeating is safe: the asset already
+        chosen keeps its price.
 
         Raises:
             ResourceNotFound: There is no such session.
-            UnsupportedChain, UnsupportedAsset: The session can't be paid like this.
+            UnsupportedChain, UnsupportedAsset: The session doesn't take this asset.
             AmountTooSmall, PriceUnavailable, WalletNotConfigured: Not now, or not in this asset.
 
         """
@@ -70,8 +70,8 @@ class AssetChoices:
             raise UnsupportedAsset(f"Session {session_id} doesn't take {named}.")
         if _chosen(session) == choice:
             return ChoiceOutcome.CHOSEN
-        priced = Priced(session.livemode, session.fiat, is_from_link=session.link_id is not None)
-        quote = await self._quotes.quote(priced, choice.chain_id, choice.symbol)
+        price = QuoteRequest(session.livemode, session.fiat, is_from_link=session.link_id is not None)
+        quote = await self._quotes.quote(price, choice.chain_id, choice.symbol)
         return await self._db.write(lambda unit: self._store(unit, session_id, quote, seen))
 
     def _store(self, unit: WriteUnit, session_id: str, quote: Quote, seen: Choice | None) -> ChoiceOutcome:

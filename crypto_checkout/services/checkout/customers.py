@@ -1,4 +1,4 @@
-"""Make, show and change customers; a paid session with an email makes or touches one."""
+"""Make, show and change customers. A paid session with an email address makes or touches its customer."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 
 @dataclass(frozen=True, slots=True)
 class CustomerRequest:
-    """What the merchant says of a new customer."""
+    """The merchant's data of a new customer."""
 
     email: str
     name: str | None = None
@@ -32,7 +32,7 @@ class Customers:
         self._events = events
 
     def create(self, livemode: bool, new: CustomerRequest) -> Callable[[WriteUnit], CustomerResource]:
-        """Return the unit that stores a new customer. It raises InvalidBody for an email that is taken."""
+        """Return the unit that stores a new customer. The unit raises InvalidBody for an email already in use."""
 
         def make(unit: WriteUnit) -> CustomerResource:
             customer = Customer(
@@ -59,7 +59,7 @@ class Customers:
     ) -> Callable[[WriteUnit], CustomerResource]:
         """Return the unit that changes a customer's `email`, `name` or `metadata`.
 
-        It raises ResourceNotFound, and InvalidBody for an email that is taken.
+        The unit raises ResourceNotFound, and InvalidBody for an email address already in use.
         """
 
         def change(unit: WriteUnit) -> CustomerResource:
@@ -77,7 +77,7 @@ class Customers:
 
 
 def touch(unit: WriteUnit, events: Outbox, livemode: bool, email: str) -> None:
-    """Note that somebody with this email has paid: make the customer, or bring its time up to date."""
+    """Record a payment by this email address: make the customer, or set the time of its last update."""
     known = store.by_email(unit, livemode, email)
     if known is not None:
         store.update(unit, replace(known, updated_at=unit.now))

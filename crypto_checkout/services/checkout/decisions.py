@@ -1,19 +1,19 @@
-"""What the merchant may decide about a session: close one that waits, accept one that isn't exactly paid.
+"""The merchant's decisions about a session: expire one that waits, accept one whose payment isn't exact.
 
-The chain keeps the last word: a closed session is still paid by money that was on time, and an accepted one fails when
-the chain takes its money back (`core.ledger.assess`).
+The chain keeps the last word: a closed session still becomes paid by money that was on time, and an accepted session
+fails when the chain reverses its payments (`core.ledger.assess`).
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED, STATUSES, Session, Status
-from crypto_checkout.core.errors import ResourceNotFound, SessionNotOpen
+from crypto_checkout.core.errors import SessionNotOpen
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.services.checkout import customers
-from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
-from crypto_checkout.services.checkout.sessions import Sessions
+from crypto_checkout.services.checkout.session_reader import SessionReader, find
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.database import ReadUnit, WriteUnit
@@ -22,38 +22,38 @@ from crypto_checkout.store.ledger import cursors, payments
 
 @dataclass(frozen=True, slots=True)
 class AllowedDecisions:
-    """What the merchant may decide about a session as it stands; `accepted_units` is what accepting would take."""
+    """The decisions open to the merchant now; `accepted_units` is the amount that accepting would take."""
 
     can_expire: bool
     can_accept: bool
     accepted_units: int
 
 
-def decisions(unit: ReadUnit, session: Session) -> AllowedDecisions:
-    """Return what `Decisions` would do for a session now."""
+def allowed_decisions(unit: ReadUnit, session: Session) -> AllowedDecisions:
+    """Return the decisions that `Decisions` would carry out for a session now."""
     units = _confirmed(unit, session)
     info = STATUSES[session.status]
     return AllowedDecisions(info.can_close, info.can_accept and units > 0, units)
 
 
 class Decisions:
-    """The merchant's decisions in both modes."""
+    """The merchant's decisions in both modes; `chain_time` turns our time into a mode's, by which sessions expire."""
 
-    def __init__(self, sessions: Sessions, payment_methods: PaymentMethodsByMode, events: Outbox) -> None:
-        self._sessions = sessions
-        self._payment_methods = payment_methods
+    def __init__(self, reader: SessionReader, chain_time: Callable[[bool, datetime], datetime], events: Outbox) -> None:
+        self._reader = reader
+        self._chain_time = chain_time
         self._events = events
 
     def expire(self, livemode: bool, session_id: str) -> Callable[[WriteUnit], SessionResource]:
-        """Return the unit that closes a session that is pending or underpaid; what comes later is late.
+        """Return the unit that closes a pending or underpaid session; payments after that are late.
 
-        It raises ResourceNotFound, and SessionNotOpen for any other status.
+        The unit raises ResourceNotFound, and SessionNotOpen for any other status.
         """
 
-        def close(unit: WriteUnit) -> SessionResource:
-            session = _found(unit, session_id, livemode)
+        def expire(unit: WriteUnit) -> SessionResource:
+            session = find(unit, session_id, livemode)
             _check(session, [status for status, info in STATUSES.items() if info.can_close], "closed")
-            now = self._payment_methods.chain_time(livemode, unit.now)
+            now = self._chain_time(livemode, unit.now)
             terms = replace(
                 session.terms,
                 expires_at=min(now, session.terms.expires_at),
@@ -69,16 +69,16 @@ class Decisions:
             )
             return self._store(unit, EventType.SESSION_EXPIRED, closed)
 
-        return close
+        return expire
 
     def accept(self, livemode: bool, session_id: str) -> Callable[[WriteUnit], SessionResource]:
-        """Return the unit that takes what has arrived as the whole payment.
+        """Return the unit that accepts the received amount as the whole payment.
 
-        It raises ResourceNotFound, and SessionNotOpen where nothing has arrived deep enough or nothing is left open.
+        The unit raises ResourceNotFound, and SessionNotOpen without a confirmed payment or for any other status.
         """
 
-        def settle(unit: WriteUnit) -> SessionResource:
-            session = _found(unit, session_id, livemode)
+        def accept(unit: WriteUnit) -> SessionResource:
+            session = find(unit, session_id, livemode)
             _check(session, [status for status, info in STATUSES.items() if info.can_accept], "accepted")
             units = _confirmed(unit, session)
             if not units:
@@ -97,20 +97,13 @@ class Decisions:
                 customers.touch(unit, self._events, livemode, session.options.customer_email)
             return self._store(unit, EventType.SESSION_PAID, accepted)
 
-        return settle
+        return accept
 
     def _store(self, unit: WriteUnit, event_type: EventType, session: Session) -> SessionResource:
         store.settle(unit, session)
-        resource = self._sessions.describe(unit, session)
+        resource = self._reader.describe(unit, session)
         self._events.record(unit, event_type, resource)
         return resource
-
-
-def _found(unit: ReadUnit, session_id: str, livemode: bool) -> Session:
-    session = store.get(unit, session_id, livemode)
-    if session is None:
-        raise ResourceNotFound(f"There is no checkout session {session_id[:40]} in this mode.")
-    return session
 
 
 def _check(session: Session, allowed: Sequence[Status], done: str) -> None:
@@ -120,7 +113,7 @@ def _check(session: Session, allowed: Sequence[Status], done: str) -> None:
 
 
 def _confirmed(unit: ReadUnit, session: Session) -> int:
-    """Sum what is in blocks that are deep enough, on time or not."""
+    """Sum the payments in blocks that are deep enough, on time or late."""
     tip = cursors.tip(unit, session.asset.chain_id)
     if tip is None:
         return 0

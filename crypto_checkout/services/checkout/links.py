@@ -13,7 +13,7 @@ from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import DeletedResource, LinkResource
 from crypto_checkout.core.webhooks.events import EventType
-from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
+from crypto_checkout.services.checkout.payment_methods import AcceptedChains, ChainsByMode
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store import paging
 from crypto_checkout.store.checkout import links as store
@@ -24,7 +24,7 @@ _SLUG_BYTES = 10
 
 @dataclass(frozen=True, slots=True)
 class LinkRequest:
-    """What the merchant says of a new link."""
+    """The merchant's data of a new link."""
 
     title: str
     fiat: Fiat
@@ -41,17 +41,19 @@ class LinkRequest:
 class Links:
     """The payment links of both modes."""
 
-    def __init__(self, db: Database, payment_methods: PaymentMethodsByMode, events: Outbox, *, public_url: str) -> None:
+    def __init__(
+        self, db: Database, accepted: ChainsByMode[AcceptedChains], events: Outbox, *, public_url: str
+    ) -> None:
         self._db = db
-        self._payment_methods = payment_methods
+        self._accepted = accepted
         self._events = events
         self._public_url = public_url
 
     def create(self, livemode: bool, new: LinkRequest) -> Callable[[WriteUnit], LinkResource]:
         """Return the unit that stores a new link.
 
-        Raises UnsupportedChain, UnsupportedAsset or WalletNotConfigured when it could never be paid, and InvalidBody
-        when it has a choice of assets and one of its own.
+        Raises UnsupportedChain, UnsupportedAsset or WalletNotConfigured for a link that could never be paid, and
+        InvalidBody for one with both a choice of assets and an asset of its own.
         """
         self._check(livemode, new)
 
@@ -88,21 +90,21 @@ class Links:
         return found.map(lambda link: render.link(link, self._public_url))
 
     async def usage(self, livemode: bool, link_ids: Iterable[str]) -> dict[str, LinkUsage]:
-        """Return what became of the sessions of some links of a mode, by the links' ids."""
+        """Count the newest sessions of some links of a mode, and the settled ones among them, by the links' ids."""
         return await self._db.read(lambda unit: {each: store.usage(unit, each, livemode) for each in link_ids})
 
     def update(
         self, livemode: bool, link_id: str, change: Callable[[Link], Link]
     ) -> Callable[[WriteUnit], LinkResource]:
-        """Return the unit that changes a link; sessions already made keep their price.
+        """Return the unit that changes a link; existing sessions keep their price.
 
-        It raises ResourceNotFound, and what `create` raises when it could not be paid any more.
+        The unit raises ResourceNotFound, and as `create` does for a link that could no longer be paid.
         """
 
         def work(unit: WriteUnit) -> LinkResource:
             before = _found(unit, link_id, livemode)
             link = replace(change(before), updated_at=unit.now)
-            # What can't be paid any more can always be switched off.
+            # A link that can no longer be paid can still be switched off.
             if link != replace(before, active=False, updated_at=unit.now):
                 self._check(livemode, link)
             store.update(unit, link)
@@ -111,7 +113,7 @@ class Links:
         return work
 
     def delete(self, livemode: bool, link_id: str) -> Callable[[WriteUnit], DeletedResource]:
-        """Return the unit that removes a link; its sessions stay. It raises ResourceNotFound."""
+        """Return the unit that removes a link; its sessions stay. The unit raises ResourceNotFound."""
 
         def remove(unit: WriteUnit) -> DeletedResource:
             link = _found(unit, link_id, livemode)
@@ -126,17 +128,17 @@ class Links:
         return await self._db.read(lambda unit: store.get(unit, link_id, livemode))
 
     async def by_slug(self, slug: str) -> Link | None:
-        """Return the link behind a public address, of either mode."""
+        """Return the link behind a public URL, of either mode."""
         return await self._db.read(lambda unit: store.by_slug(unit, slug))
 
     def _check(self, livemode: bool, link: Link | LinkRequest) -> None:
-        methods = self._payment_methods.of(livemode)
+        accepted = self._accepted.of(livemode)
         if link.assets and (link.chain_id is not None or link.asset is not None):
             raise InvalidBody(
                 "assets: a link has either assets or chainId and asset; set the others to null.", param="assets"
             )
-        methods.check(link.assets)
-        methods.chain(link.chain_id).asset(link.asset)
+        accepted.check(link.assets)
+        accepted.chain(link.chain_id).asset(link.asset)
 
     def _recorded(self, unit: WriteUnit, event_type: EventType, link: Link) -> LinkResource:
         resource = render.link(link, self._public_url)

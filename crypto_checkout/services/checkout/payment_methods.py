@@ -1,10 +1,13 @@
-"""What a mode can be paid with: its wallet, its chains with their assets, and its prices. Wired in `app`."""
+"""The payment methods of each mode: its accepted chains with their assets, its wallet and its prices.
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+Wired in `app`. `AcceptedChains` is the part that needs neither wallet nor prices, enough to check a payment link.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset, Choice
@@ -18,7 +21,7 @@ class Wallet(Protocol):
 
     @property
     def wallet_id(self) -> str:
-        """Names the wallet in the database."""
+        """The wallet's name in the database."""
 
     def address(self, index: int) -> Address:
         """Return the address at an index. Raises ValueError for one of the few indices without a key."""
@@ -28,12 +31,12 @@ class Prices(Protocol):
     """Quotes rates; see `prices.board.PriceBoard`."""
 
     async def rate(self, base: str, quote: str) -> Rate:
-        """Return what one `base` costs in `quote`."""
+        """Return the price of one `base` in `quote`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """How deep payments above a price must be; `above_fiat` is in the session's own currency."""
+    """A depth required of payments above a price; `above_fiat` is in the session's own currency."""
 
     above_fiat: Decimal
     confirmations: int
@@ -41,10 +44,10 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedChain:
-    """A chain that payers can use; the first of `assets` is its native coin, and what is meant when none is named.
+    """A chain that payers can use; the first of `assets` is its native coin and the default.
 
-    `tiers` ask for more than the usual `confirmations` where more is at stake. `wallet_rpc_url` is a node that payers'
-    wallets may be told of; empty for none.
+    `tiers` require more than the usual `confirmations` for higher prices. `wallet_rpc_url` is a node for payers'
+    wallets, empty for none.
     """
 
     id: int
@@ -56,7 +59,7 @@ class AcceptedChain:
     wallet_rpc_url: str = ""
 
     def confirmations_for(self, fiat: Fiat) -> int:
-        """Return how deep a payment of a price must be: what the highest tier below it says, if it says more."""
+        """Return the depth required of a payment of this price: the most that a tier below the price asks for."""
         return max([self.confirmations, *(tier.confirmations for tier in self.tiers if fiat.amount > tier.above_fiat)])
 
     def asset(self, symbol: str | None) -> Asset:
@@ -72,7 +75,7 @@ class AcceptedChain:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How long a payer has and how exact the amount must be; `[sessions]` of the configuration."""
+    """The time to pay and the tolerances of the amount; `[sessions]` of the configuration."""
 
     ttl_seconds: int
     late_grace_seconds: int
@@ -80,23 +83,15 @@ class Policy:
     overpayment_tolerance_percent: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class PaymentMethods:
-    """One mode's side of the shop. `chain_time` turns the time into the chain's, which may run ahead in test mode.
+M_co = TypeVar("M_co", bound="AcceptedChains", covariant=True)
 
-    `unready` names the chains whose next address can't be given out yet, with the reason; it is shared with
-    `services.ledger.wallet_check`, which empties it. `unready_tokens` does the same for tokens, by chain and contract,
-    with `services.ledger.token_check`.
-    """
+
+@dataclass(frozen=True, slots=True)
+class AcceptedChains:
+    """The chains of one mode that payers can use; the first is the default."""
 
     livemode: bool
-    wallet: Wallet
     chains: tuple[AcceptedChain, ...]
-    prices: Prices
-    policy: Policy
-    chain_time: Callable[[datetime], datetime]
-    unready: Mapping[int, str] = field(default_factory=dict)
-    unready_tokens: Mapping[tuple[int, Address], str] = field(default_factory=dict)
 
     def chain(self, chain_id: int | None) -> AcceptedChain:
         """Return a chain by its id, the first for None. Raises UnsupportedChain."""
@@ -109,11 +104,11 @@ class PaymentMethods:
         raise UnsupportedChain(f"Chain {chain_id} is not configured in this mode; there is {known}.", param="chainId")
 
     def asset(self, choice: Choice) -> Asset:
-        """Return what somebody may choose. Raises UnsupportedChain and UnsupportedAsset."""
+        """Return the asset of a choice. Raises UnsupportedChain and UnsupportedAsset."""
         return self.chain(choice.chain_id).asset(choice.symbol)
 
     def check(self, choices: Sequence[Choice]) -> None:
-        """Refuse what isn't configured. Raises UnsupportedChain and UnsupportedAsset, whose `param` tells the place."""
+        """Refuse unconfigured choices. Raises UnsupportedChain and UnsupportedAsset, with the place as `param`."""
         for place, choice in enumerate(choices):
             try:
                 self.asset(choice)
@@ -121,12 +116,30 @@ class PaymentMethods:
                 raise type(error)(error.message, param=f"assets[{place}].{error.param}") from None
 
     def configured(self, choices: Iterable[Choice]) -> tuple[Choice, ...]:
-        """Keep what is configured."""
+        """Return those of the choices that are configured."""
         known = {asset.choice for chain in self.chains for asset in chain.assets}
         return tuple(choice for choice in choices if choice in known)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentMethods(AcceptedChains):
+    """Everything that a mode needs to take payments.
+
+    `chain_time` turns our time into the chain's, which may run ahead in test mode.
+    `unready` gives the reason for each chain whose next address can't be given out yet; `services.ledger.wallet_check`
+    shares it and empties it. `unready_tokens` does the same for tokens, by chain and contract, with
+    `services.ledger.token_check`.
+    """
+
+    wallet: Wallet
+    prices: Prices
+    policy: Policy
+    chain_time: Callable[[datetime], datetime]
+    unready: Mapping[int, str] = field(default_factory=dict)
+    unready_tokens: Mapping[tuple[int, Address], str] = field(default_factory=dict)
+
     def check_ready(self, chain: AcceptedChain, asset: Asset) -> None:
-        """Refuse while addresses of this chain can't be given out safely, or a token isn't known to be right.
+        """Refuse while addresses of this chain can't be given out safely, or a token is still unchecked.
 
         Raises WalletNotConfigured.
         """
@@ -140,17 +153,17 @@ class PaymentMethods:
             )
 
 
-class PaymentMethodsByMode:
-    """The payment methods of each mode; a mode that isn't configured has none."""
+class ChainsByMode(Generic[M_co]):
+    """The accepted chains of each mode; a mode that isn't configured has none."""
 
-    def __init__(self, payment_methods: Collection[PaymentMethods]) -> None:
-        self._by_mode = {methods.livemode: methods for methods in payment_methods}
+    def __init__(self, modes: Iterable[M_co]) -> None:
+        self._by_mode = {each.livemode: each for each in modes}
 
-    def of(self, livemode: bool) -> PaymentMethods:
-        """Return a mode's payment methods. Raises WalletNotConfigured where it has none."""
-        methods = self._by_mode.get(livemode)
-        if methods is not None:
-            return methods
+    def of(self, livemode: bool) -> M_co:
+        """Return those of a mode. Raises WalletNotConfigured where the mode isn't configured."""
+        found = self._by_mode.get(livemode)
+        if found is not None:
+            return found
         if livemode:
             raise WalletNotConfigured(
                 "This server takes no real money yet: set [wallet] xpub and at least one [[chains]] in checkout.toml."
@@ -161,11 +174,15 @@ class PaymentMethodsByMode:
         """Tell whether a mode is configured."""
         return livemode in self._by_mode
 
+    def all_chains(self) -> dict[int, AcceptedChain]:
+        """Return the chains of all modes by their ids."""
+        return {chain.id: chain for each in self._by_mode.values() for chain in each.chains}
+
+
+class PaymentMethodsByMode(ChainsByMode[PaymentMethods]):
+    """The payment methods of each mode; a mode that isn't configured has none."""
+
     def chain_time(self, livemode: bool, now: datetime) -> datetime:
         """Return a mode's time, by which its sessions expire."""
         methods = self._by_mode.get(livemode)
         return now if methods is None else methods.chain_time(now)
-
-    def all_chains(self) -> dict[int, AcceptedChain]:
-        """Return the chains of all modes by their id."""
-        return {chain.id: chain for methods in self._by_mode.values() for chain in methods.chains}

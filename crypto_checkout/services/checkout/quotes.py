@@ -1,4 +1,4 @@
-"""Quote prices in coins: ask the price sources, outside any transaction, and make terms of what they say."""
+"""Quote prices in coins: ask the price sources, outside any transaction, and derive a session's terms."""
 
 import math
 import time
@@ -20,25 +20,25 @@ from crypto_checkout.services.checkout.payment_methods import AcceptedChain, Pay
 
 log = get_logger("quotes")
 
-_COMPLAIN_EVERY_SECONDS = 60.0
+_WARN_EVERY_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Priced:
-    """What is to be quoted; `is_from_link` says whose fault a price is that can't be."""
+class QuoteRequest:
+    """A price to be quoted; `is_from_link` decides which field an error blames."""
 
     livemode: bool
     fiat: Fiat
     is_from_link: bool
 
     def param(self, field: str) -> str:
-        """Name the field that a wrong price came from."""
+        """Return the name of the field that a wrong price came from."""
         return "linkId" if self.is_from_link else field
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A price in a coin, and what it was made of. `eth_price_usd` is the native coin's, None for tokens."""
+    """A price in a coin, and its ingredients. `eth_price_usd` is the native coin's price, None for tokens."""
 
     methods: PaymentMethods
     chain: AcceptedChain
@@ -49,7 +49,7 @@ class Quote:
     eth_price_usd: str | None
 
     def terms(self, expires_at: datetime, grace_until: datetime | None = None) -> Terms:
-        """Return the terms of a session at this price, with the configured tolerances; the grace too, unless given."""
+        """Return a session's terms at this price, with the configured tolerances and, unless given, grace period."""
         policy = self.methods.policy
         amount = self.amount_units
         return Terms(
@@ -63,88 +63,88 @@ class Quote:
 
 
 class Quotes:
-    """Quotes in both modes."""
+    """Quotes prices in both modes."""
 
     def __init__(self, payment_methods: PaymentMethodsByMode) -> None:
         self._payment_methods = payment_methods
-        self._complained_at = -math.inf
+        self._warned_at = -math.inf
 
-    async def quote(self, wanted: Priced, chain_id: int | None, symbol: str | None) -> Quote:
-        """Quote a price in one asset; None means the mode's first chain, and a chain's native coin.
+    async def quote(self, request: QuoteRequest, chain_id: int | None, symbol: str | None) -> Quote:
+        """Quote a price in one asset; None means the mode's first chain, or the chain's native coin.
 
         Raises:
-            UnsupportedChain, UnsupportedAsset, AmountTooSmall: It can't be paid like this.
+            UnsupportedChain, UnsupportedAsset, AmountTooSmall: The price can't be paid in this asset.
             PriceUnavailable: Too few sources gave a usable price.
             WalletNotConfigured: This mode has no wallet, or its next address is not known yet.
 
         """
-        methods = self._payment_methods.of(wanted.livemode)
+        methods = self._payment_methods.of(request.livemode)
         chain = methods.chain(chain_id)
         asset = chain.asset(symbol)
         methods.check_ready(chain, asset)
         try:
-            rate = await _rate(methods, asset, wanted)
+            rate = await _rate(methods, asset, request)
         except PriceUnavailable as error:
-            self._complain(error)
+            self._warn(error)
             raise
         usd = await _usd(methods, asset, rate)
         return Quote(
             methods=methods,
             chain=chain,
             asset=asset,
-            fiat=wanted.fiat,
+            fiat=request.fiat,
             rate=rate,
-            amount_units=_units(wanted, rate, asset),
+            amount_units=_units(request, rate, asset),
             eth_price_usd=None if usd is None else render.decimal_text(usd),
         )
 
-    async def first(self, wanted: Priced, choices: Sequence[Choice]) -> Quote:
-        """Quote a price in the first of some assets that has one now. Raises what `quote` raises for the first."""
+    async def first(self, request: QuoteRequest, choices: Sequence[Choice]) -> Quote:
+        """Quote a price in the first asset that can be priced now. Raises what `quote` raises for the first asset."""
         failed: CheckoutError | None = None
         for choice in choices:
             try:
-                return await self.quote(wanted, choice.chain_id, choice.symbol)
+                return await self.quote(request, choice.chain_id, choice.symbol)
             except CheckoutError as error:
                 failed = failed or error
-        assert failed is not None, "there is something to choose from"
+        assert failed is not None, "choices are never empty"
         raise failed
 
-    def _complain(self, error: PriceUnavailable) -> None:
-        """Tell the operator that nothing can be sold now; once a minute is enough."""
+    def _warn(self, error: PriceUnavailable) -> None:
+        """Warn the operator that no session can be priced, at most once a minute."""
         metrics.PRICES_UNAVAILABLE.inc()
         now = time.monotonic()
-        if now - self._complained_at >= _COMPLAIN_EVERY_SECONDS:
-            self._complained_at = now
+        if now - self._warned_at >= _WARN_EVERY_SECONDS:
+            self._warned_at = now
             log.warning("no price, so no sessions", error=str(error))
 
 
 async def _usd(methods: PaymentMethods, asset: Asset, rate: Rate) -> Decimal | None:
-    """Return what the native coin costs in dollars; None for tokens."""
+    """Return the price of the native coin in dollars; None for tokens."""
     if not asset.is_native:
         return None
     return (rate if rate.quote == "USD" else await methods.prices.rate(asset.symbol, "USD")).value
 
 
-async def _rate(methods: PaymentMethods, asset: Asset, wanted: Priced) -> Rate:
+async def _rate(methods: PaymentMethods, asset: Asset, request: QuoteRequest) -> Rate:
     try:
-        rate = await methods.prices.rate("USD" if asset.usd_pegged else asset.symbol, wanted.fiat.currency)
+        rate = await methods.prices.rate("USD" if asset.usd_pegged else asset.symbol, request.fiat.currency)
     except UnsupportedAsset as error:
-        raise UnsupportedAsset(error.message, param=wanted.param("amount.currency")) from error
+        raise UnsupportedAsset(error.message, param=request.param("amount.currency")) from error
     return replace(rate, base=asset.symbol)
 
 
-def _units(wanted: Priced, rate: Rate, asset: Asset) -> int:
-    fiat = wanted.fiat
+def _units(request: QuoteRequest, rate: Rate, asset: Asset) -> int:
+    fiat = request.fiat
     step = Fraction(1, 10 ** min(COIN_PLACES, asset.decimals))
     if Fraction(fiat.amount) / Fraction(rate.value) < step:
         raise AmountTooSmall(
             f"{fiat} {fiat.currency} is less than the smallest amount of {asset.symbol} that can be asked for "
             f"({render.decimal_text(Decimal(step.numerator) / Decimal(step.denominator))} {asset.symbol}).",
-            param=wanted.param("amount.value"),
+            param=request.param("amount.value"),
         )
     return units_for(fiat.amount, rate, asset.decimals)
 
 
 def _share(units: int, percent: Decimal) -> int:
-    """Return so many percent of an amount, rounded down."""
+    """Return a percentage of an amount, rounded down."""
     return int(units * Fraction(percent) / 100)

@@ -1,9 +1,9 @@
-"""Make checkout sessions and show them.
+"""Make checkout sessions.
 
-Making one is two steps: a quote (`services.checkout.quotes`), outside any transaction, and the unit that takes the next
-address and stores the session with its event. Who moves a session afterwards: `services.ledger.judge`.
+A session takes two steps: a quote (`services.checkout.quotes`), outside any transaction, then the unit that takes the
+next address and stores the session with its event. From then on `services.ledger.judge` moves it along.
 
-Where payers have a choice, the session has the terms of the first asset that had a price, until somebody chooses
+A session with a choice of assets has the terms of the first asset that could be priced, until its payer chooses
 (`services.checkout.asset_choice`).
 """
 
@@ -19,28 +19,26 @@ from crypto_checkout.core.checkout.session import STATUSES, Session, SessionOpti
 from crypto_checkout.core.errors import LinkInactive, ResourceNotFound, UnsupportedAsset, WalletNotConfigured
 from crypto_checkout.core.ledger.assess import Tip
 from crypto_checkout.core.money import Fiat
-from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.services.checkout.payment_methods import PaymentMethods, PaymentMethodsByMode, Wallet
-from crypto_checkout.services.checkout.quotes import Priced, Quote, Quotes
+from crypto_checkout.services.checkout.quotes import Quote, QuoteRequest, Quotes
+from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.webhooks.outbox import Outbox
-from crypto_checkout.store import paging
-from crypto_checkout.store.checkout import links, totals, wallets
+from crypto_checkout.store.checkout import links, wallets
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
-from crypto_checkout.store.ledger import cursors, payments
-from crypto_checkout.store.reporting import search
+from crypto_checkout.store.ledger import cursors
 
 _ONGOING = frozenset({SessionStage.OPEN, SessionStage.CONFIRMING})
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRequest:
-    """What is asked for: exactly one of `link_id` and `fiat`. What is None comes from the link, or is the default.
+    """A request for a session, with exactly one of `link_id` and `fiat`; None means the link's value or the default.
 
-    With `assets` the payer chooses, and `chain_id` and `asset` are None. Those on chains that take no payments yet are
-    left out, as long as there are others.
+    With `assets` the payer chooses, and `chain_id` and `asset` are None. Assets on chains that take no payments yet are
+    left out, as long as others remain.
     """
 
     link_id: str | None = None
@@ -53,116 +51,64 @@ class SessionRequest:
 
 
 class Sessions:
-    """The sessions of both modes."""
+    """Makes sessions in both modes."""
 
-    def __init__(self, db: Database, payment_methods: PaymentMethodsByMode, events: Outbox, *, public_url: str) -> None:
+    def __init__(
+        self, db: Database, payment_methods: PaymentMethodsByMode, events: Outbox, reader: SessionReader
+    ) -> None:
         self._db = db
         self._payment_methods = payment_methods
         self._quotes = Quotes(payment_methods)
         self._events = events
-        self._public_url = public_url
+        self._reader = reader
 
-    async def prepare(self, livemode: bool, wanted: SessionRequest) -> Callable[[WriteUnit], SessionResource]:
+    async def prepare(self, livemode: bool, request: SessionRequest) -> Callable[[WriteUnit], SessionResource]:
         """Quote a price, and return the unit that stores a session at it.
 
         Raises:
             ResourceNotFound, LinkInactive: The link is gone, or takes no sessions.
-            UnsupportedChain, UnsupportedAsset, AmountTooSmall: It can't be paid like this.
+            UnsupportedChain, UnsupportedAsset, AmountTooSmall: The request can't be paid.
             PriceUnavailable: Too few sources gave a usable price.
             WalletNotConfigured: This mode has no wallet, or its next address is not known yet.
 
         """
         methods = self._payment_methods.of(livemode)
-        methods.check(wanted.assets)
-        if wanted.link_id is not None:
-            wanted = await self._db.read(lambda unit: _from_link(unit, wanted, methods))
-        assert wanted.fiat is not None, "a session has a price of its own or its link's"
-        priced = Priced(livemode, wanted.fiat, is_from_link=wanted.link_id is not None)
-        if wanted.assets:
-            usable = await self._db.read(lambda unit: _usable(unit, wanted.assets, methods))
-            wanted = replace(wanted, assets=usable or wanted.assets)
-            quote = await self._quotes.first(priced, wanted.assets)
+        methods.check(request.assets)
+        if request.link_id is not None:
+            request = await self._db.read(lambda unit: _from_link(unit, request, methods))
+        assert request.fiat is not None, "a session has a price of its own or its link's"
+        price = QuoteRequest(livemode, request.fiat, is_from_link=request.link_id is not None)
+        if request.assets:
+            usable = await self._db.read(lambda unit: _usable(unit, request.assets, methods))
+            request = replace(request, assets=usable or request.assets)
+            quote = await self._quotes.first(price, request.assets)
         else:
-            quote = await self._quotes.quote(priced, wanted.chain_id, wanted.asset)
-        return lambda unit: self._make(unit, wanted, quote)
+            quote = await self._quotes.quote(price, request.chain_id, request.asset)
+        return lambda unit: self._make(unit, request, quote)
 
-    async def create(self, livemode: bool, wanted: SessionRequest) -> SessionResource:
-        """Make a session; see `prepare`."""
-        return await self._db.write(await self.prepare(livemode, wanted))
-
-    async def get(self, session_id: str, livemode: bool | None) -> SessionResource:
-        """Return a session, of one mode or of either. Raises ResourceNotFound."""
-
-        def read(unit: ReadUnit) -> SessionResource:
-            session = store.get(unit, session_id, livemode)
-            if session is None:
-                raise ResourceNotFound(f"There is no checkout session {session_id[:40]} in this mode.")
-            return self.describe(unit, session)
-
-        return await self._db.read(read)
-
-    async def look(self, session_id: str) -> tuple[SessionResource, bool]:
-        """Return a session of either mode as `get` does, and whether the chain took back all that was paid for it."""
-
-        def read(unit: ReadUnit) -> tuple[SessionResource, bool]:
-            session = store.get(unit, session_id, None)
-            if session is None:
-                raise ResourceNotFound(f"There is no checkout session {session_id[:40]}.")
-            of_session = payments.of_session(unit, session)
-            tip = cursors.tip(unit, session.asset.chain_id)
-            taken_back = bool(of_session) and not any(payment.canonical for payment in of_session)
-            return render.session(session, of_session, tip, self._public_url), taken_back
-
-        return await self._db.read(read)
+    async def create(self, livemode: bool, request: SessionRequest) -> SessionResource:
+        """Make a session. Raises as `prepare` does."""
+        return await self._db.write(await self.prepare(livemode, request))
 
     async def ongoing(self, session_id: str, link: Link) -> SessionResource | None:
-        """Return a link's session while it can be paid as the link says; None for any other, and for none."""
+        """Return a link's session while it can be paid on the link's present terms; None for any other session."""
 
         def read(unit: ReadUnit) -> SessionResource | None:
             session = store.get(unit, session_id, link.livemode)
             if session is None or session.link_id != link.id or session.created_at < link.updated_at:
                 return None
             is_over = self._payment_methods.chain_time(link.livemode, unit.now) >= session.terms.expires_at
-            return None if is_over or STATUSES[session.status].stage not in _ONGOING else self.describe(unit, session)
+            is_ongoing = STATUSES[session.status].stage in _ONGOING and not is_over
+            return self._reader.describe(unit, session) if is_ongoing else None
 
         return await self._db.read(read)
 
-    async def listed(
-        self, livemode: bool, wanted: store.SessionFilter, window: paging.Window, *, text: str = ""
-    ) -> paging.ListPage[SessionResource]:
-        """Return a page of sessions; with a text, of those that it means (`store.reporting.search`)."""
-
-        def read(unit: ReadUnit) -> paging.ListPage[SessionResource]:
-            page = search.found(unit, livemode, text, wanted, window)
-            paid = payments.of_sessions(unit, page.items)
-            tips = {chain_id: cursors.tip(unit, chain_id) for chain_id in {each.asset.chain_id for each in page.items}}
-            return page.map(
-                lambda each: render.session(each, paid[each.id], tips[each.asset.chain_id], self._public_url)
-            )
-
-        return await self._db.read(read)
-
-    async def count(self, livemode: bool, wanted: store.SessionFilter, *, text: str = "") -> search.Count:
-        """Return how many sessions there are: all of a mode exactly, others as far as counting them is quick."""
-
-        def read(unit: ReadUnit) -> search.Count:
-            if not text.strip() and wanted == store.SessionFilter():
-                return search.Count(totals.sessions_made(unit, livemode), is_exact=True)
-            return search.count(unit, livemode, text, wanted)
-
-        return await self._db.read(read)
-
-    def describe(self, unit: ReadUnit, session: Session) -> SessionResource:
-        """Return a session with its payments as of now."""
-        of_session = payments.of_session(unit, session)
-        return render.session(session, of_session, cursors.tip(unit, session.asset.chain_id), self._public_url)
-
-    def _make(self, unit: WriteUnit, wanted: SessionRequest, quote: Quote) -> SessionResource:
-        if wanted.link_id is not None:
-            _open_link(unit, wanted.link_id, quote.methods.livemode)  # it may have been switched off since the quote
+    def _make(self, unit: WriteUnit, request: SessionRequest, quote: Quote) -> SessionResource:
+        if request.link_id is not None:
+            _open_link(unit, request.link_id, quote.methods.livemode)  # it may have been switched off since the quote
         tip = cursors.tip(unit, quote.chain.id)
         if tip is None:
-            # Before the first processed block there is nothing that would see a payment.
+            # Before the first processed block no watcher would see a payment.
             raise WalletNotConfigured(
                 f"{quote.chain.name} takes no payments yet: its node hasn't answered since the first start. "
                 "Try again in a moment."
@@ -171,7 +117,7 @@ class Sessions:
         session = Session(
             id=unit.new_id(ids.SESSION),
             livemode=quote.methods.livemode,
-            link_id=wanted.link_id,
+            link_id=request.link_id,
             status=Status.PENDING,
             status_reason=None,
             wallet_id=quote.methods.wallet.wallet_id,
@@ -181,27 +127,27 @@ class Sessions:
             fiat=quote.fiat,
             rate=quote.rate,
             eth_price_usd=quote.eth_price_usd,
-            terms=quote.terms(_expires_at(unit.now, wanted, quote, tip)),
-            options=wanted.options,
+            terms=quote.terms(_expires_at(unit.now, request, quote, tip)),
+            options=request.options,
             created_at=unit.now,
             updated_at=unit.now,
-            assets=wanted.assets if len(wanted.assets) > 1 else (),
-            is_chosen=len(wanted.assets) <= 1,
+            assets=request.assets if len(request.assets) > 1 else (),
+            is_chosen=len(request.assets) <= 1,
         )
         store.insert(unit, session)
-        resource = self.describe(unit, session)
+        resource = self._reader.describe(unit, session)
         self._events.record(unit, EventType.SESSION_CREATED, resource)
         return resource
 
 
-def _expires_at(now: datetime, wanted: SessionRequest, quote: Quote, tip: Tip) -> datetime:
-    """Return until when a session can be paid: by the chain's time where ours is behind what it will be judged by."""
-    ttl_seconds = wanted.expires_in_seconds or quote.methods.policy.ttl_seconds
+def _expires_at(now: datetime, request: SessionRequest, quote: Quote, tip: Tip) -> datetime:
+    """Return the session's expiry, counted from the chain's time if that is ahead of ours: it judges payments."""
+    ttl_seconds = request.expires_in_seconds or quote.methods.policy.ttl_seconds
     return max(quote.methods.chain_time(now), tip.time) + timedelta(seconds=ttl_seconds)
 
 
 def _usable(unit: ReadUnit, choices: Sequence[Choice], methods: PaymentMethods) -> tuple[Choice, ...]:
-    """Keep what is on chains that take payments: the address has to be safe to give out on each of them."""
+    """Keep the choices on chains that take payments: the address must be safe to give out on each of them."""
     return tuple(
         each
         for each in choices
@@ -209,20 +155,19 @@ def _usable(unit: ReadUnit, choices: Sequence[Choice], methods: PaymentMethods) 
     )
 
 
-def _from_link(unit: ReadUnit, wanted: SessionRequest, methods: PaymentMethods) -> SessionRequest:
-    """Fill in what a link says.
+def _from_link(unit: ReadUnit, request: SessionRequest, methods: PaymentMethods) -> SessionRequest:
+    """Complete a request with its link's values.
 
-    Its coin stays the wanted one on another chain too: a chain that doesn't have it is refused, rather than paid in
-    whatever coin is its first.
+    The link's coin holds on another chain, too: a chain without it is refused, rather than paid in its native coin.
     """
-    assert wanted.link_id is not None, "only asked for a link"
-    link = _open_link(unit, wanted.link_id, methods.livemode)
-    assets, options = wanted.assets or _fitting(link, wanted, methods), wanted.options
+    assert request.link_id is not None, "called for a link only"
+    link = _open_link(unit, request.link_id, methods.livemode)
+    assets, options = request.assets or _fitting(link, request, methods), request.options
     return replace(
-        wanted,
+        request,
         fiat=link.fiat,
-        chain_id=None if assets else wanted.chain_id or link.chain_id,
-        asset=None if assets else wanted.asset or link.asset,
+        chain_id=None if assets else request.chain_id or link.chain_id,
+        asset=None if assets else request.asset or link.asset,
         options=replace(
             options,
             metadata=link.metadata if options.metadata is None else options.metadata,
@@ -233,24 +178,26 @@ def _from_link(unit: ReadUnit, wanted: SessionRequest, methods: PaymentMethods) 
     )
 
 
-def _fitting(link: Link, wanted: SessionRequest, methods: PaymentMethods) -> tuple[Choice, ...]:
-    """Return what of a link's choice can be paid today; with a chain or an asset wanted, the first that fits.
+def _fitting(link: Link, request: SessionRequest, methods: PaymentMethods) -> tuple[Choice, ...]:
+    """Return the link's choices that are still configured; of a requested chain or asset, the first.
 
-    What the configuration lost since the link was made is left out, as long as anything is left.
+    Choices that have left the configuration since the link was made are dropped, as long as others remain.
     """
-    is_narrowed = wanted.chain_id is not None or wanted.asset is not None
+    is_narrowed = request.chain_id is not None or request.asset is not None
     if not link.assets:
         return ()
     fitting = [
-        each for each in link.assets if wanted.chain_id in {None, each.chain_id} and wanted.asset in {None, each.symbol}
+        each
+        for each in link.assets
+        if request.chain_id in {None, each.chain_id} and request.asset in {None, each.symbol}
     ]
     if not fitting:
         known = ", ".join(f"{each.symbol} on chain {each.chain_id}" for each in link.assets)
-        param = "chainId" if wanted.asset is None else "asset"
+        param = "chainId" if request.asset is None else "asset"
         raise UnsupportedAsset(f"Payment link {link.id} takes {known}.", param=param)
     configured = methods.configured(fitting)
     if not configured:
-        methods.asset(fitting[0])  # says which chain or asset it is that isn't configured any more
+        methods.asset(fitting[0])  # raises the error that names the missing chain or asset
     return configured[:1] if is_narrowed else configured
 
 

@@ -11,14 +11,13 @@ from crypto_checkout.core.checkout.customer import Customer
 from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.diagnosis.explanation import ChainContext, Place
-from crypto_checkout.core.errors import ResourceNotFound
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import AmountResource, DeliveryResource, SessionResource
-from crypto_checkout.services.checkout.decisions import AllowedDecisions, decisions
+from crypto_checkout.services.checkout.decisions import AllowedDecisions, allowed_decisions
 from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
-from crypto_checkout.services.checkout.sessions import Sessions
+from crypto_checkout.services.checkout.session_reader import SessionReader, find
 from crypto_checkout.store import paging
-from crypto_checkout.store.checkout import customers, links, sessions
+from crypto_checkout.store.checkout import customers, links
 from crypto_checkout.store.database import Database, ReadUnit
 from crypto_checkout.store.ledger import unmatched
 from crypto_checkout.store.ledger.unmatched import UnmatchedPayment
@@ -61,23 +60,16 @@ class PaymentDetail:
 class PaymentDetails:
     """The dossiers of both modes."""
 
-    def __init__(self, db: Database, sessions: Sessions, payment_methods: PaymentMethodsByMode) -> None:
+    def __init__(self, db: Database, reader: SessionReader, payment_methods: PaymentMethodsByMode) -> None:
         self._db = db
-        self._sessions = sessions
+        self._reader = reader
         self._known = ChainContext(
             {each.id: Place(each.name, each.assets) for each in payment_methods.all_chains().values()}, {}
         )
 
     async def of(self, livemode: bool, session_id: str) -> PaymentDetail:
         """Return what is known of a session. Raises ResourceNotFound."""
-
-        def read(unit: ReadUnit) -> PaymentDetail:
-            session = sessions.get(unit, session_id, livemode)
-            if session is None:
-                raise ResourceNotFound(f"There is no checkout session {session_id[:40]} in this mode.")
-            return self._detail(unit, session)
-
-        return await self._db.read(read)
+        return await self._db.read(lambda unit: self._detail(unit, find(unit, session_id, livemode)))
 
     async def unmatched(self, livemode: bool, window: paging.Window) -> paging.ListPage[UnmatchedAmount]:
         """Return a page of all money that nobody asked for, in canonical blocks."""
@@ -87,9 +79,9 @@ class PaymentDetails:
     def _detail(self, unit: ReadUnit, session: Session) -> PaymentDetail:
         livemode, email = session.livemode, session.options.customer_email
         urls = {each.id: each.url for each in endpoints.all_of(unit, livemode)}
-        may = decisions(unit, session)
+        may = allowed_decisions(unit, session)
         return PaymentDetail(
-            session=self._sessions.describe(unit, session),
+            session=self._reader.describe(unit, session),
             decisions=may,
             acceptable=render.amount(session.asset, may.accepted_units),
             link=None if session.link_id is None else links.get(unit, session.link_id, livemode),

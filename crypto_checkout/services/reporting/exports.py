@@ -4,7 +4,7 @@ What is exported is fixed at the beginning: every payment recorded until then. T
 snapshot of its own, so a payment that the chain takes back meanwhile appears as it is when its part is read.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
@@ -67,9 +67,9 @@ class _ExportPart:
 
 
 class Exports:
-    """The exports of both modes; `chain_names` gives the chains' names as of now by their ids."""
+    """The exports of both modes; `chain_names` are the chains' names by their ids."""
 
-    def __init__(self, db: Database, chain_names: Callable[[], Mapping[int, str]]) -> None:
+    def __init__(self, db: Database, chain_names: Mapping[int, str]) -> None:
         self._db = db
         self._chain_names = chain_names
 
@@ -81,7 +81,7 @@ class Exports:
         `bom` puts a byte order mark in front of CSV. A reader that stops early leaves nothing behind.
         """
         until = await self._db.read(lambda unit: store.last_seq(unit, livemode))
-        names = self._chain_names()
+        names = self._chain_names
         yield _head(wanted, bom=bom).encode()
         after, is_first = 0, True
         while after < until:

@@ -23,7 +23,7 @@ from crypto_checkout.core.ledger.payment import TransferKind
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.sandbox import Scenario
-from crypto_checkout.services.checkout.sessions import Sessions
+from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.sandbox import scenarios
 from crypto_checkout.services.upkeep.retention import IDEMPOTENCY
@@ -87,14 +87,14 @@ class SandboxControls:
         db: Database,
         chain: SandboxChain,
         watcher: Watcher,
-        sessions: Sessions,
+        reader: SessionReader,
         clock: Clock,
         wake: Callable[[bool], None],
     ) -> None:
         self._db = db
         self._chain = chain
         self._watcher = watcher
-        self._sessions = sessions
+        self._reader = reader
         self._clock = clock
         self._wake = wake
         # One after the other, each with its blocks processed: two clicks at once must not both see nothing paid. A
@@ -131,7 +131,7 @@ class SandboxControls:
                     draft.pay(session.address, part, course.new_hash(), contract, internal=is_internal)
 
             await self._change(course, send)
-        return await self._sessions.get(session_id, livemode=False)
+        return await self._reader.get(session_id, livemode=False)
 
     async def play(self, session_id: str, scenario: Scenario, request: str | None = None) -> SessionResource:
         """Drive a test session through a scenario, to its end; no other session notices.
@@ -150,7 +150,7 @@ class SandboxControls:
                 _check_kind(session, TransferKind.INTERNAL if scenario is Scenario.INTERNAL else None)
             self._check_reachable()
             await scenarios.play(scenario, session, course.new_hash, lambda change: self._change(course, change))
-        return await self._sessions.get(session_id, livemode=False)
+        return await self._reader.get(session_id, livemode=False)
 
     async def decimals(self, session_id: str) -> int:
         """Return the decimals of what a test session is paid in. Raises ResourceNotFound."""

@@ -70,7 +70,7 @@ async def test_money_is_counted_by_the_choice_that_stands_when_it_is_stored(
     async with open_shop(tmp_path, [node.url], tokens=[usdc]) as shop:
         asset_choices = AssetChoices(shop.db, shop.payment_methods)
         wanted = SessionRequest(fiat=Fiat(Decimal("3000.00"), "USD"), assets=(ETH, USDC))
-        session = await shop.sessions.create(livemode=True, wanted=wanted)
+        session = await shop.sessions.create(livemode=True, request=wanted)
         if before is not None:
             assert await asset_choices.choose(session["id"], before, None) is ChoiceOutcome.CHOSEN
         if paid == ETH:

@@ -41,6 +41,7 @@ from crypto_checkout.services.checkout.payment_methods import (
     PaymentMethodsByMode,
     Policy,
 )
+from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.checkout.sessions import SessionRequest, Sessions
 from crypto_checkout.services.ledger.judge import Judge
 from crypto_checkout.services.ledger.watcher import Watcher
@@ -215,8 +216,10 @@ class Life(RuleBasedStateMachine):
             policy=Policy(900, GRACE_SECONDS, Decimal("0.1"), Decimal(5)),
             chain_time=lambda now: max(now, self.chain.time),
         )
-        self.made = Sessions(self.db, PaymentMethodsByMode([methods]), events, public_url="http://x")
-        self.decisions = Decisions(self.made, PaymentMethodsByMode([methods]), events)
+        payment_methods = PaymentMethodsByMode([methods])
+        reader = SessionReader(self.db, public_url="http://x")
+        self.made = Sessions(self.db, payment_methods, events, reader)
+        self.decisions = Decisions(reader, payment_methods.chain_time, events)
         self.judge = Judge(events, chain_id=CHAIN_ID, public_url="http://x")
         self.renew()
 
@@ -261,7 +264,7 @@ class Life(RuleBasedStateMachine):
     @rule(asset=st.sampled_from(["ETH", "USDC"]), seconds=st.sampled_from([60, 300, 900]))
     def ask(self, asset: str, seconds: int) -> None:
         wanted = SessionRequest(fiat=Fiat(Decimal("30.00"), "USD"), expires_in_seconds=seconds, asset=asset)
-        self.sessions.append(self.run(self.made.create(livemode=False, wanted=wanted))["id"])
+        self.sessions.append(self.run(self.made.create(livemode=False, request=wanted))["id"])
 
     def session(self, place: int) -> Session:
         session_id = self.sessions[place % len(self.sessions)]

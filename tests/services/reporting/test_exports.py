@@ -38,7 +38,7 @@ async def timed(tmp_path: Path) -> AsyncIterator[tuple[App, Clock]]:
 
 
 def service(app: App) -> Exports:
-    return Exports(app.opened.db, lambda: {1337: "Test chain"})
+    return Exports(app.opened.db, {1337: "Test chain"})
 
 
 async def files(app: App) -> httpx.AsyncClient:

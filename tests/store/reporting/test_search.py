@@ -6,9 +6,7 @@ from typing import Any
 import pytest
 
 from crypto_checkout.core.checkout.session import Status
-from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
-from crypto_checkout.services.checkout.sessions import Sessions
-from crypto_checkout.services.webhooks.outbox import Outbox
+from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.store.checkout.sessions import SessionFilter
 from crypto_checkout.store.paging import Window
 from crypto_checkout.store.reporting import search
@@ -34,8 +32,8 @@ async def pay(app: App, session: dict[str, Any], scenario: str) -> dict[str, Any
     return found
 
 
-def sessions(app: App) -> Sessions:
-    return Sessions(app.opened.db, PaymentMethodsByMode([]), Outbox(), public_url="http://x")
+def sessions(app: App) -> SessionReader:
+    return SessionReader(app.opened.db, public_url="http://x")
 
 
 async def found(app: App, text: str, *, livemode: bool = False, **wanted: Any) -> list[str]:

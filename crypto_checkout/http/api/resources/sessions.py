@@ -40,7 +40,7 @@ async def create(call: Call) -> Unit:
 
 async def show(call: Call) -> Resource:
     """Show one session."""
-    return await call.services.sessions.get(call.path["id"], call.livemode)
+    return await call.services.session_reader.get(call.path["id"], call.livemode)
 
 
 async def expire(call: Call) -> Unit:
@@ -64,7 +64,7 @@ async def listed(call: Call) -> Resource:
         created_after=query.createdAfter,
         created_before=query.createdBefore,
     )
-    page = await call.services.sessions.listed(call.livemode, wanted, window)
+    page = await call.services.session_reader.listed(call.livemode, wanted, window)
     return cursors.listed(_LIST, call.livemode, page, window)
 
 

@@ -9,6 +9,7 @@ from crypto_checkout.services.checkout.customers import Customers
 from crypto_checkout.services.checkout.decisions import Decisions
 from crypto_checkout.services.checkout.links import Links
 from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
+from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.checkout.sessions import Sessions
 from crypto_checkout.services.diagnosis.explain import Explainer
 from crypto_checkout.services.diagnosis.payment_detail import PaymentDetails
@@ -35,6 +36,7 @@ class CheckoutServices:
 
     payment_methods: PaymentMethodsByMode
     sessions: Sessions
+    session_reader: SessionReader
     decisions: Decisions
     links: Links
     customers: Customers

@@ -58,7 +58,7 @@ async def change(request: DashboardRequest) -> Response:
 async def _shown(request: DashboardRequest, customer: CustomerResource, status: int = 200) -> Response:
     window = request.window()
     wanted = SessionFilter(customer_email=customer["email"])
-    page = await request.services.checkout.sessions.listed(request.livemode, wanted, window)
+    page = await request.services.checkout.session_reader.listed(request.livemode, wanted, window)
     return request.render(
         "customers/detail.html",
         status=status,

@@ -168,7 +168,7 @@ async def make_payment(request: DashboardRequest) -> Response:
 
 async def show_payment(request: DashboardRequest) -> Response:
     """Show how the test payment fares, until it is paid."""
-    session = await request.services.checkout.sessions.get(request.path_params["id"], request.livemode)
+    session = await request.services.checkout.session_reader.get(request.path_params["id"], request.livemode)
     return request.render("guide/seen.html", session=session, is_paid=Status(session["status"]) in SETTLED)
 
 

@@ -62,7 +62,7 @@ async def _decided(request: DashboardRequest, writing: Awaitable[SessionResource
 
 async def check(request: DashboardRequest) -> Response:
     """Check the session's chain now, and report the result."""
-    get = partial(request.services.checkout.sessions.get, request.path_params["id"], request.livemode)
+    get = partial(request.services.checkout.session_reader.get, request.path_params["id"], request.livemode)
     before = await get()
     checked = await request.services.ledger.check_now.check(before["chainId"])
     return request.redirect(f"{PATH}/{before['id']}", _found(before, await get(), checked))
@@ -96,7 +96,7 @@ _NOTHING_NEW = {
 
 async def look_up(request: DashboardRequest) -> Response:
     """Explain a transaction that a payer names."""
-    session = await request.services.checkout.sessions.get(request.path_params["id"], request.livemode)
+    session = await request.services.checkout.session_reader.get(request.path_params["id"], request.livemode)
     text = request.query_params.get("transaction", "").strip()
     try:
         explained = await request.services.diagnosis.explainer.of(text, request.livemode)

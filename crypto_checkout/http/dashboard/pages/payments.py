@@ -41,9 +41,9 @@ class PaymentQuery:
 async def listed(request: DashboardRequest) -> Response:
     """Show the sessions that are asked for."""
     wanted, window = _wanted(request), request.window()
-    sessions = request.services.checkout.sessions
-    page = await sessions.listed(request.livemode, wanted.filter, window, text=wanted.text)
-    count = await sessions.count(request.livemode, wanted.filter, text=wanted.text)
+    reader = request.services.checkout.session_reader
+    page = await reader.listed(request.livemode, wanted.filter, window, text=wanted.text)
+    count = await reader.count(request.livemode, wanted.filter, text=wanted.text)
     return request.render(
         "payments/list.html",
         sessions=page.items,

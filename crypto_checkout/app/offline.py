@@ -1,0 +1,152 @@
+"""Wire services for commands that work on the data folder beside a running server, or without one.
+
+Commands make no sessions, because only the server gives out addresses and quotes prices. They wake no dispatcher
+either: the server notices their writes at its next look.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from crypto_checkout import log
+from crypto_checkout.app import chains
+from crypto_checkout.app.clock import system_clock
+from crypto_checkout.app.urls import as_served
+from crypto_checkout.chain.sandbox.chain import SandboxChain
+from crypto_checkout.chain.sandbox.state import State
+from crypto_checkout.chain.sandbox.view import SandboxView
+from crypto_checkout.config import Config
+from crypto_checkout.services.checkout.decisions import Decisions
+from crypto_checkout.services.checkout.links import Links
+from crypto_checkout.services.checkout.payment_methods import AcceptedChain
+from crypto_checkout.services.checkout.session_reader import SessionReader
+from crypto_checkout.services.diagnosis.explain import ConfiguredChain, Explainer
+from crypto_checkout.services.diagnosis.reconcile import Reconciliation
+from crypto_checkout.services.owner.account import Account
+from crypto_checkout.services.owner.passwords import Passwords
+from crypto_checkout.services.sandbox import pruning
+from crypto_checkout.services.upkeep.rpc_usage import UsageRecorder
+from crypto_checkout.services.webhooks.endpoints import Endpoints
+from crypto_checkout.services.webhooks.outbox import Outbox
+from crypto_checkout.store.database import Database
+from crypto_checkout.store.sandbox import chain as sandbox_store
+
+if TYPE_CHECKING:
+    from crypto_checkout.chain.evm.chain import EvmChain
+    from crypto_checkout.services.webhooks.deliveries import Deliveries
+
+# --- sessions and links ----------------------------------------------------------------------------------------------
+
+
+def session_reader(config: Config, db: Database) -> SessionReader:
+    """Wire the reader of sessions."""
+    return SessionReader(db, public_url=as_served(config).server.public_url)
+
+
+async def decisions(config: Config, db: Database) -> Decisions:
+    """Wire the merchant's decisions, which go by the time of each mode's chain: the sandbox's may run ahead."""
+    state = await _sandbox_state(db)
+    sandbox = None if state is None else SandboxChain(state, system_clock)
+
+    def chain_time(livemode: bool, now: datetime) -> datetime:
+        return now if livemode or sandbox is None else max(now, sandbox.time)
+
+    return Decisions(session_reader(config, db), chain_time, Outbox())
+
+
+def links(config: Config, db: Database) -> Links:
+    """Wire the payment links."""
+    return Links(db, chains.accepted_chains(config), Outbox(), public_url=as_served(config).server.public_url)
+
+
+# --- webhooks and alerts ---------------------------------------------------------------------------------------------
+
+
+def endpoints(config: Config, db: Database) -> Endpoints:
+    """Wire the webhook endpoints."""
+    from crypto_checkout.app import webhooks
+
+    return webhooks.endpoints(config, db, Outbox())
+
+
+@asynccontextmanager
+async def deliveries(config: Config, db: Database) -> "AsyncIterator[Deliveries]":
+    """Wire test deliveries and replays."""
+    from crypto_checkout.app import webhooks
+
+    async with webhooks.sender(config) as sender:
+        yield webhooks.deliveries(as_served(config), db, sender, lambda _: None, system_clock)
+
+
+async def try_alerts(config: Config) -> list[tuple[str, str, str | None]]:
+    """Send a test alert on each channel; return the channel's name, its recipient, and the error if there was one."""
+    from crypto_checkout.app import alerts, webhooks
+    from crypto_checkout.services.alerts.notifier import try_channels
+
+    async with webhooks.sender(config) as sender:
+        channels = alerts.channels(config, sender, system_clock)
+        errors = await try_channels(channels, alerts.shop(config), system_clock)
+    return [(each.name, each.target, errors[each.name]) for each in channels]
+
+
+# --- the owner -------------------------------------------------------------------------------------------------------
+
+
+def account(db: Database) -> Account:
+    """Wire the owner's account."""
+    return Account(db, Passwords())
+
+
+# --- questions to the chains -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenChains:
+    """The opened chains of each mode, each with its description."""
+
+    live: "list[tuple[EvmChain, AcceptedChain]]"
+    test: list[tuple[SandboxView, AcceptedChain]]
+
+
+@asynccontextmanager
+async def explainer(config: Config, db: Database) -> AsyncIterator[Explainer]:
+    """Open the chains of both modes, to explain payments."""
+    async with _open_chains(config, db) as opened:
+        live = [ConfiguredChain(*each) for each in opened.live]
+        test = [ConfiguredChain(*each) for each in opened.test]
+        yield Explainer(db, {each.accepted.id: each for each in (*live, *test)})
+
+
+@asynccontextmanager
+async def reconciliation(
+    config: Config, db: Database, *, livemode: bool, progress: Callable[[AcceptedChain, int, int], None]
+) -> AsyncIterator[Reconciliation]:
+    """Open the chains of a mode, to compare their balances with the ledger."""
+    async with _open_chains(config, db) as opened:
+        # The sandbox forgets what is settled.
+        since = None if livemode else await db.read(pruning.remembered_since)
+        of_mode = opened.live if livemode else opened.test
+        yield Reconciliation(db, of_mode, livemode=livemode, since=since, progress=progress)
+
+
+@asynccontextmanager
+async def _open_chains(config: Config, db: Database) -> AsyncIterator[_OpenChains]:
+    """Open the chains of both modes, without log messages; their RPC usage is recorded as the server's is."""
+    log.silence()
+    async with AsyncExitStack() as stack:
+        live, meters = await chains.open_live(config, db, system_clock, stack)
+        stack.push_async_callback(UsageRecorder(db, meters).turn)
+        state = await _sandbox_state(db) if config.test_mode.enabled else None
+        sandbox = None if state is None else await chains.open_sandbox(state, db, system_clock)
+        yield _OpenChains(
+            [(live[chain.id], chains.accepted_chain(chain)) for chain in config.chains],
+            [] if sandbox is None else [(sandbox, chains.SANDBOX)],
+        )
+
+
+async def _sandbox_state(db: Database) -> State | None:
+    """Load the stored state of the sandbox; None where test mode never ran."""
+    text = await db.read(sandbox_store.load)
+    return None if text is None else State.from_json(text)

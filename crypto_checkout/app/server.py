@@ -1,0 +1,109 @@
+"""Open the server: the database, the modes, the web application, and the loops beside it.
+
+Nothing is opened before `open_server` is entered, and everything is closed when it is left.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+
+from crypto_checkout.app import alerts, web, webhooks
+from crypto_checkout.app.clock import system_clock
+from crypto_checkout.app.modes import Loop, open_modes
+from crypto_checkout.app.parts import Parts
+from crypto_checkout.config import Config
+from crypto_checkout.core.moments import Clock
+from crypto_checkout.http.dashboard.frame.services import OwnerServices
+from crypto_checkout.log import get_logger
+from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
+from crypto_checkout.services.ledger.watcher import Watcher
+from crypto_checkout.services.reporting.totals import Totals
+from crypto_checkout.services.upkeep.retention import Retention
+from crypto_checkout.services.webhooks.endpoint_cleanup import EndpointCleanup
+from crypto_checkout.services.webhooks.outbox import Outbox
+from crypto_checkout.store.data_folder.lock import FolderLock
+from crypto_checkout.store.database import Database
+from crypto_checkout.store.migrate import migrate
+
+log = get_logger("app")
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server with its loops running: the web application, and the services that its welcome message reads."""
+
+    web: Starlette
+    db: Database
+    events: Outbox
+    payment_methods: PaymentMethodsByMode
+    watchers: tuple[Watcher, ...]
+    owner: OwnerServices
+
+
+@asynccontextmanager
+async def open_server(
+    config: Config, *, metrics_token: str | None = None, clock: Clock = system_clock
+) -> AsyncIterator[RunningServer]:
+    """Open everything that the configuration asks for, run the loops, and close it all at the end.
+
+    Raises:
+        FolderInUse: Another process serves this data folder.
+        DatabaseTooNew: A newer version of the program wrote the database.
+
+    """
+    async with AsyncExitStack() as stack:
+        stack.enter_context(FolderLock(config.database.path.resolve().parent))
+        await asyncio.to_thread(migrate, config.database.path)
+        db = await stack.enter_async_context(await Database.open(config.database.path, clock))
+        sender = await stack.enter_async_context(webhooks.sender(config))
+        signals = {livemode: asyncio.Event() for livemode in (True, False)}
+        parts = Parts(config, stack, db, Outbox(lambda livemode: signals[livemode].set()), clock)
+        modes = await open_modes(parts)
+        issues = alerts.issues(parts, modes)
+        services = web.services(parts, modes, sender)
+        dashboard = web.dashboard_services(parts, modes, services, issues)
+        loops = [
+            *(webhooks.dispatcher(parts, sender, livemode, woken).run for livemode, woken in signals.items()),
+            *_upkeep(parts),
+            alerts.notifier(parts, issues, sender).run,
+            *modes.loops,
+        ]
+        site = web.application(parts, modes, services, dashboard, metrics_token)
+        await stack.enter_async_context(_running(loops, modes.watchers))
+        yield RunningServer(site, db, parts.events, modes.payment_methods, modes.watchers, dashboard.owner)
+
+
+def _upkeep(parts: Parts) -> Sequence[Loop]:
+    """Make the loops that keep the database small and its totals complete."""
+    retention = Retention(
+        parts.db,
+        event_days=parts.config.events.retention_days,
+        attempt_days=parts.config.webhooks.attempts_retention_days,
+        clock=parts.clock,
+    )
+    return retention.run, EndpointCleanup(parts.db).run, Totals(parts.db, parts.clock).catch_up
+
+
+@asynccontextmanager
+async def _running(loops: Sequence[Loop], watchers: Sequence[Watcher]) -> AsyncIterator[None]:
+    """Run the loops; at the end stop them, and write what the watchers still hold in memory."""
+    tasks = [asyncio.create_task(loop(), name=loop.__qualname__) for loop in loops]
+    for task in tasks:
+        task.add_done_callback(_log_death)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for watcher in watchers:
+            await watcher.flush()
+
+
+def _log_death(task: asyncio.Task[None]) -> None:
+    """Log an error that ended a loop: this is always a bug."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("a loop has ended", error=f"{task.get_name()}: {error}", exc_info=error)

@@ -1,0 +1,81 @@
+"""Read checkout sessions: one, a page, a search, a count. Needs neither a wallet nor prices.
+
+Making sessions is the matter of `services.checkout.sessions`.
+"""
+
+from crypto_checkout.core.checkout.session import Session
+from crypto_checkout.core.errors import ResourceNotFound
+from crypto_checkout.core.public import render
+from crypto_checkout.core.public.types import SessionResource
+from crypto_checkout.store import paging
+from crypto_checkout.store.checkout import sessions as store
+from crypto_checkout.store.checkout import totals
+from crypto_checkout.store.database import Database, ReadUnit
+from crypto_checkout.store.ledger import cursors, payments
+from crypto_checkout.store.reporting import search
+
+
+class SessionReader:
+    """Reads the sessions of both modes, and renders them as the API shows them."""
+
+    def __init__(self, db: Database, *, public_url: str) -> None:
+        self._db = db
+        self._public_url = public_url
+
+    async def get(self, session_id: str, livemode: bool) -> SessionResource:
+        """Return a session of one mode. Raises ResourceNotFound."""
+        return await self._db.read(lambda unit: self.describe(unit, find(unit, session_id, livemode)))
+
+    async def for_payer(self, session_id: str) -> tuple[SessionResource, bool]:
+        """Return a session of either mode, and whether the chain took back all of its payments.
+
+        Raises ResourceNotFound.
+        """
+
+        def read(unit: ReadUnit) -> tuple[SessionResource, bool]:
+            session = find(unit, session_id)
+            of_session = payments.of_session(unit, session)
+            taken_back = bool(of_session) and not any(payment.canonical for payment in of_session)
+            tip = cursors.tip(unit, session.asset.chain_id)
+            return render.session(session, of_session, tip, self._public_url), taken_back
+
+        return await self._db.read(read)
+
+    async def listed(
+        self, livemode: bool, filters: store.SessionFilter, window: paging.Window, *, text: str = ""
+    ) -> paging.ListPage[SessionResource]:
+        """Return a page of sessions; `text` narrows it to the sessions that it refers to (`store.reporting.search`)."""
+
+        def read(unit: ReadUnit) -> paging.ListPage[SessionResource]:
+            page = search.found(unit, livemode, text, filters, window)
+            paid = payments.of_sessions(unit, page.items)
+            tips = {chain_id: cursors.tip(unit, chain_id) for chain_id in {each.asset.chain_id for each in page.items}}
+            return page.map(
+                lambda each: render.session(each, paid[each.id], tips[each.asset.chain_id], self._public_url)
+            )
+
+        return await self._db.read(read)
+
+    async def count(self, livemode: bool, filters: store.SessionFilter, *, text: str = "") -> search.Count:
+        """Count sessions: exactly for all of a mode, otherwise up to the limit at which counting gets slow."""
+
+        def read(unit: ReadUnit) -> search.Count:
+            if not text.strip() and filters == store.SessionFilter():
+                return search.Count(totals.sessions_made(unit, livemode), is_exact=True)
+            return search.count(unit, livemode, text, filters)
+
+        return await self._db.read(read)
+
+    def describe(self, unit: ReadUnit, session: Session) -> SessionResource:
+        """Render a session with its payments, as of now."""
+        of_session = payments.of_session(unit, session)
+        return render.session(session, of_session, cursors.tip(unit, session.asset.chain_id), self._public_url)
+
+
+def find(unit: ReadUnit, session_id: str, livemode: bool | None = None) -> Session:
+    """Return a session of one mode; of either mode for None. Raises ResourceNotFound."""
+    session = store.get(unit, session_id, livemode)
+    if session is None:
+        of_mode = "" if livemode is None else " in this mode"
+        raise ResourceNotFound(f"There is no checkout session {session_id[:40]}{of_mode}.")
+    return session
