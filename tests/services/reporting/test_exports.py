@@ -189,7 +189,7 @@ async def test_payments_that_come_meanwhile_are_left_out_and_reorged_ones_shown_
     timed: tuple[App, Clock], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app, _ = timed
-    monkeypatch.setattr("crypto_checkout.services.exports._AT_ONCE", 2)
+    monkeypatch.setattr("crypto_checkout.services.reporting.exports._AT_ONCE", 2)
     for _ in range(5):
         await paid(app)
     stream = service(app).payments(False, Period(), Format.JSON)
