@@ -15,9 +15,6 @@ from crypto_checkout.core.public.types import AmountResource, FiatResource, Sess
 
 SESSION_ID_PLACEHOLDER = "{CHECKOUT_SESSION_ID}"
 
-PRIVATE_FIELDS = frozenset({"linkId", "customerEmail", "metadata"})
-"""Fields of a session that are the merchant's alone."""
-
 _PUBLIC = (
     "id object livemode status statusReason address chainId asset assets assetChosen amount amountReceived "
     "amountRemaining fiat ethPriceUsd rate confirmations requiredConfirmations payments txHash paymentUri checkoutUrl "
