@@ -14,7 +14,7 @@ def listening_url(config: Config, port: int) -> str:
 
 def known_url(config: Config) -> str:
     """Return the URL recorded by the running server; without one, the URL that the configuration implies."""
-    return server_url.url(config.database.path.parent) or listening_url(config, config.server.port)
+    return server_url.read(config.database.path.parent) or listening_url(config, config.server.port)
 
 
 def reachable(config: Config, url: str) -> Config:

@@ -182,7 +182,7 @@ def _backup(config: "Config") -> "Check":
     from crypto_checkout.core.diagnosis.explanation import span
     from crypto_checkout.store.data_folder import last_backup
 
-    known = last_backup.known(config.database.path.parent)
+    known = last_backup.read(config.database.path.parent)
     if known is None:
         return warn("backup", "none is known", "Make one, and keep it elsewhere: crypto-checkout backup FILE")
     at, file = known

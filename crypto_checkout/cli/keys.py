@@ -87,7 +87,7 @@ def list_keys(options: Options, *, as_json: bool) -> None:
     from crypto_checkout.store.owner import api_keys as store
 
     async def work(db: "Database") -> "list[ApiKey]":
-        return await db.read(store.everything)
+        return await db.read(store.all_keys)
 
     nothing: list[ApiKey] = []
     found = with_database(options, work, otherwise=nothing)

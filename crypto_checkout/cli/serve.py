@@ -67,7 +67,7 @@ async def _serve(config: "Config", options: Options, listening: socket.socket) -
         web.config.app = server.web
         serving = asyncio.create_task(web.serve(sockets=[listening]))
         try:
-            with server_url.noted(config.database.path.parent, url):
+            with server_url.published(config.database.path.parent, url):
                 await say_hello(config, server, url, serving)
                 await serving
         finally:

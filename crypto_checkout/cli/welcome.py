@@ -89,7 +89,7 @@ async def _first_key(server: "RunningServer") -> str | None:
     from crypto_checkout.store.owner import api_keys as store
 
     def make(unit: WriteUnit) -> str | None:
-        if store.everything(unit) or not server.payment_methods.has(livemode=False):
+        if store.all_keys(unit) or not server.payment_methods.has(livemode=False):
             return None
         _, text = api_keys.create(unit, server.events, livemode=False, name="First start", scopes=list(Scope))
         return text
@@ -132,7 +132,7 @@ def _mode(server: "RunningServer") -> str:
 async def _has_key(server: "RunningServer") -> bool:
     from crypto_checkout.store.owner import api_keys as store
 
-    keys = await server.db.read(store.everything)
+    keys = await server.db.read(store.all_keys)
     return any(key.revoked_at is None and key.livemode == (_mode(server) == "live") for key in keys)
 
 

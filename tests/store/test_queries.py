@@ -195,7 +195,7 @@ def reads_no_table(step: str) -> bool:
 async def test_a_search_reads_by_an_index(app: App, asked: list[tuple[str, Any]], text: str) -> None:
     for wanted, window in product(WANTED, WINDOWS):
         meant: dict[str, Any] = {"livemode": False, "text": text, "wanted": wanted}
-        found = await steps_of(app, asked, partial(search.found, window=window, **meant))
+        found = await steps_of(app, asked, partial(search.find, window=window, **meant))
         found |= await steps_of(app, asked, partial(search.count, **meant))
         for sql, steps in found.items():
             for step in steps:
@@ -206,15 +206,15 @@ async def test_a_search_reads_by_an_index(app: App, asked: list[tuple[str, Any]]
 
 QUESTIONS: dict[str, Callable[[ReadUnit], Any]] = {
     "money in": lambda unit: totals.money_in(unit, False, date(2026, 1, 1), date(2026, 12, 31)),
-    "made": lambda unit: totals.made(unit, False, date(2026, 1, 1), date(2026, 12, 31)),
-    "sessions made": lambda unit: totals.sessions_made(unit, False),
+    "made": lambda unit: totals.sessions_per_day(unit, False, date(2026, 1, 1), date(2026, 12, 31)),
+    "sessions made": lambda unit: totals.count_sessions(unit, False),
     "uncounted": lambda unit: totals.uncounted(unit, 10),
     "underpaid": lambda unit: issues.in_status(unit, False, Status.UNDERPAID, 10),
     "late": lambda unit: issues.late(unit, False, 10),
     "unmatched": lambda unit: issues.unmatched(unit, False, 10),
     "all unmatched": lambda unit: unmatched.listed(unit, False, paging.Window(10)),
     "what of a resource was sent": lambda unit: deliveries.of_resource(unit, False, "cs_1", 10),
-    "failing": lambda unit: issues.why_failing(unit, "we_1"),
+    "failing": lambda unit: issues.last_failure(unit, "we_1"),
     "last payment": lambda unit: exports.last_seq(unit, False),
     **{
         f"export since {since} before {before}": partial(

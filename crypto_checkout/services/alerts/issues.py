@@ -81,7 +81,7 @@ class Issues:
         ]
         yield [
             issues.of_endpoint(
-                each, each.failing.since, store.why_failing(unit, each.id) or "see its attempts.", disabled=False
+                each, each.failing.since, store.last_failure(unit, each.id) or "see its attempts.", disabled=False
             )
             for each in listed
             if each.active and each.failing is not None

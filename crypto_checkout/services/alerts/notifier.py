@@ -178,7 +178,7 @@ async def try_channels(channels: Sequence[Channel], shop: Shop, clock: Clock) ->
 
 
 def _stored(unit: ReadUnit) -> tuple[Mapping[str, Alert], Mapping[str, datetime]]:
-    return store.everything(unit), store.sent(unit)
+    return store.by_cause(unit), store.last_sent(unit)
 
 
 def _is_same(alert: Alert, stored: Alert | None) -> bool:

@@ -47,7 +47,7 @@ class SessionReader:
         """Return a page of sessions; `text` narrows it to the sessions that it refers to (`store.reporting.search`)."""
 
         def read(unit: ReadUnit) -> paging.ListPage[SessionResource]:
-            page = search.found(unit, livemode, text, filters, window)
+            page = search.find(unit, livemode, text, filters, window)
             paid = payments.of_sessions(unit, page.items)
             tips = {chain_id: cursors.tip(unit, chain_id) for chain_id in {each.asset.chain_id for each in page.items}}
             return page.map(
@@ -61,7 +61,7 @@ class SessionReader:
 
         def read(unit: ReadUnit) -> search.Count:
             if not text.strip() and filters == store.SessionFilter():
-                return search.Count(totals.sessions_made(unit, livemode), is_exact=True)
+                return search.Count(totals.count_sessions(unit, livemode), is_exact=True)
             return search.count(unit, livemode, text, filters)
 
         return await self._db.read(read)

@@ -146,7 +146,9 @@ class Reconciliation:
         return ChainComparison(accepted.id, accepted.name, cursor.header, done, compared, differing, unproven)
 
     async def _page(self, after: int) -> list[IssuedAddress]:
-        return await self._db.read(lambda unit: sessions.given_out(unit, self._livemode, after, PAGE, self._since))
+        return await self._db.read(
+            lambda unit: sessions.issued_addresses(unit, self._livemode, after, PAGE, self._since)
+        )
 
     async def _assets(self, accepted: AcceptedChain) -> list[Asset]:
         """Return the assets of a chain: those of the configuration, and those that sessions were once made in."""

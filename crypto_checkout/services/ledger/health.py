@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.ledger.watcher import ChainStatus, Watcher
-from crypto_checkout.store import probe
+from crypto_checkout.store.data_folder import integrity
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.webhooks import deliveries
 
@@ -55,7 +55,7 @@ class Readiness:
         problem = None
         try:
             async with asyncio.timeout(_DATABASE_SECONDS):
-                await self._db.write(probe.write)
+                await self._db.write(integrity.write_nothing)
         except TimeoutError:
             problem = f"no write succeeded within {_DATABASE_SECONDS:g} s"
         except Exception as error:  # noqa: BLE001 - whatever it is, it isn't ready  # a loop's boundary

@@ -56,7 +56,7 @@ class Judge:
             session = _existing(unit, session_id)
             self._record(unit, EventType.SESSION_REORGED, session, tip)
             self._judge(unit, session_id, tip)
-        for session_id in payments.made_shallow(unit, self._chain_id, above):
+        for session_id in payments.no_longer_deep(unit, self._chain_id, above):
             self._judge(unit, session_id, tip)
         return len(touched)
 

@@ -37,7 +37,7 @@ class Account:
             account = store.get(unit)
             if account is None:
                 raise ResourceNotFound("The dashboard has no password yet.")
-            valid = tuple(login for login in logins.everything(unit) if login.is_valid(unit.now))
+            valid = tuple(login for login in logins.all_logins(unit) if login.is_valid(unit.now))
             return Security(account, store.count_recovery_codes(unit), valid)
 
         return await self._db.read(read)

@@ -127,7 +127,7 @@ def check_login(unit: WriteUnit, actor: Actor) -> None:
 
     A request can take half a minute to come in. Whoever ends a stolen login must not find its password set after that.
     """
-    if actor.login_id is not None and not logins.is_there(unit, actor.login_id):
+    if actor.login_id is not None and not logins.exists(unit, actor.login_id):
         raise LoginEnded
 
 
@@ -158,7 +158,7 @@ def _start(unit: WriteUnit, browser: Browser, action: Action) -> NewLogin:
     )
     token, browser_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     logins.insert(unit, login, digest(token))
-    logins.know_browser(unit, digest(browser_token))
+    logins.remember_browser(unit, digest(browser_token))
     logins.end_old(unit, unit.now - LONGEST)
     logins.forget_browsers(unit, unit.now - _KNOWN_FOR)
     record(unit, owner(login, browser.address), action, subject=login.id, detail=login.browser.user_agent)

@@ -24,7 +24,7 @@ def progress(unit: ReadUnit, livemode: bool) -> Progress:
     """Look at what there is."""
     paid = sessions.listed(unit, livemode, sessions.SessionFilter(status=Status.PAID), paging.Window(1)).items
     return Progress(
-        has_key=any(key.livemode == livemode and key.revoked_at is None for key in api_keys.everything(unit)),
+        has_key=any(key.livemode == livemode and key.revoked_at is None for key in api_keys.all_keys(unit)),
         has_link=bool(links.listed(unit, livemode, None, paging.Window(1)).items),
         has_endpoint=endpoints.count(unit, livemode) > 0,
         paid_session_id=paid[0].id if paid else None,

@@ -67,7 +67,7 @@ class Totals:
 
         def read(unit: ReadUnit) -> Overview:
             money = store.money_in(unit, livemode, first, last)
-            return Overview(first, last, tuple(money), tuple(store.made(unit, livemode, first, last)))
+            return Overview(first, last, tuple(money), tuple(store.sessions_per_day(unit, livemode, first, last)))
 
         return await self._db.read(read)
 

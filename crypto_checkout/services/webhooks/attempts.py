@@ -18,7 +18,7 @@ from crypto_checkout.log import get_logger
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.database import WriteUnit
 from crypto_checkout.store.webhooks import deliveries, endpoint_cleanup, endpoints
-from crypto_checkout.store.webhooks.deliveries import Due
+from crypto_checkout.store.webhooks.deliveries import DueDelivery
 from crypto_checkout.webhooks import schedule
 from crypto_checkout.webhooks.send import AttemptOutcome
 
@@ -36,7 +36,7 @@ class AttemptRecorder:
         self._retry_seconds = retry_seconds
         self._clock = clock
 
-    def record(self, unit: WriteUnit, delivery: Due, started_at: datetime, outcome: AttemptOutcome) -> None:
+    def record(self, unit: WriteUnit, delivery: DueDelivery, started_at: datetime, outcome: AttemptOutcome) -> None:
         """Store an attempt and where its delivery stands; nothing where that was deleted or replayed meanwhile."""
         now = self._clock()
         attempt = Attempt(
@@ -106,7 +106,7 @@ def switched_off(unit: WriteUnit, endpoint: Endpoint, failing_since: datetime) -
     return replace(endpoint, active=False, missed_since=min(moments), failing=None, updated_at=unit.now)
 
 
-def _count_attempt(delivery: Due, outcome: AttemptOutcome, status: DeliveryStatus) -> None:
+def _count_attempt(delivery: DueDelivery, outcome: AttemptOutcome, status: DeliveryStatus) -> None:
     metrics.WEBHOOK_ATTEMPTS.labels("succeeded" if outcome.is_success else "failed").inc()
     metrics.WEBHOOK_SECONDS.observe(outcome.duration_ms / 1000)
     say = log.debug if outcome.is_success else log.warning

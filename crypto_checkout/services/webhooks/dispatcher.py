@@ -20,7 +20,7 @@ from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.services.webhooks.pace import Pace
 from crypto_checkout.store.database import Database, ReadUnit
 from crypto_checkout.store.webhooks import deliveries
-from crypto_checkout.store.webhooks.deliveries import Due, Waiting
+from crypto_checkout.store.webhooks.deliveries import DueDelivery, WaitingDelivery
 from crypto_checkout.webhooks import signing
 from crypto_checkout.webhooks.send import AttemptOutcome
 
@@ -42,7 +42,7 @@ class _Agenda:
     """What a look into the database found: endpoints that are switched on, what to start, and when to look again."""
 
     targets: list[str]
-    chosen: list[Due]
+    chosen: list[DueDelivery]
     wait_seconds: float
 
 
@@ -127,7 +127,7 @@ class Dispatcher:
         chosen = [deliveries.due(unit, each.seq, now) for each in _chosen(due, running, self._concurrency)]
         return _Agenda(targets, chosen, min([_LOOK_EVERY_SECONDS, *later]))
 
-    async def _deliver(self, delivery: Due) -> None:
+    async def _deliver(self, delivery: DueDelivery) -> None:
         try:
             started_at = self._clock()
             body = delivery.body.encode()
@@ -148,11 +148,11 @@ class Dispatcher:
             (pace.succeeded if outcome.is_success else pace.failed)(time.monotonic())
 
 
-def _by_time(waiting: Waiting) -> tuple[datetime, int]:
+def _by_time(waiting: WaitingDelivery) -> tuple[datetime, int]:
     return waiting.next_attempt_at, waiting.seq
 
 
-def _chosen(due: Iterable[Waiting], running: Mapping[str, int], concurrency: int) -> Iterator[Waiting]:
+def _chosen(due: Iterable[WaitingDelivery], running: Mapping[str, int], concurrency: int) -> Iterator[WaitingDelivery]:
     """Yield what fits: one for each endpoint with nothing under way, and the oldest of the rest for what is shared."""
     here = Counter(running)
     shared = concurrency - sum(number - 1 for number in running.values() if number)

@@ -28,6 +28,6 @@ class EndpointCleanup:
 
     async def turn(self) -> None:
         """Clear all that is there."""
-        for endpoint_id in await self._db.read(endpoint_cleanup.owners):
+        for endpoint_id in await self._db.read(endpoint_cleanup.unfinished):
             while await self._db.write(partial(endpoint_cleanup.clear, endpoint_id=endpoint_id)):
                 pass

@@ -17,12 +17,12 @@ _ALERTS = Table(
 _SAVE = _ALERTS.upsert(["cause"], ["words", "gone_at", "told"])
 
 
-def everything(unit: ReadUnit) -> dict[str, Alert]:
+def by_cause(unit: ReadUnit) -> dict[str, Alert]:
     """Return all alerts by their cause."""
     return {alert.issue.cause: alert for alert in _ALERTS.all(unit)}
 
 
-def sent(unit: ReadUnit) -> dict[str, datetime]:
+def last_sent(unit: ReadUnit) -> dict[str, datetime]:
     """Return when each channel was last used."""
     rows = unit.all("SELECT name, sent_at FROM alarm_channels")
     return {row["name"]: moments.from_text(row["sent_at"]) for row in rows}

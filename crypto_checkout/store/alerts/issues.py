@@ -45,7 +45,7 @@ def unmatched(unit: ReadUnit, livemode: bool, limit: int) -> list[UncountedPayme
     return _uncounted(unit, "unmatched_payments", "unmatched", "canonical = 1", livemode, limit)
 
 
-def why_failing(unit: ReadUnit, endpoint_id: str) -> str | None:
+def last_failure(unit: ReadUnit, endpoint_id: str) -> str | None:
     """Return why the last attempt of a delivery failed that an endpoint didn't take; None where no attempt is kept."""
     row = unit.one(
         """

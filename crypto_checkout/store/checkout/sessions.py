@@ -62,7 +62,7 @@ def insert(unit: WriteUnit, session: Session) -> None:
     """Store a new session."""
     row = unit.one(_INSERT, _SESSIONS.values(session))
     assert row is not None, "RETURNING gives the row"
-    totals.count_made(unit, session)
+    totals.count_new_session(unit, session)
     search_terms.record(unit, session, row["seq"])
 
 
@@ -121,7 +121,7 @@ def by_ids(unit: ReadUnit, ids: Collection[str]) -> dict[str, Session]:
     return {session.id: session for session in _among(unit, "id", ids)}
 
 
-def given_out(
+def issued_addresses(
     unit: ReadUnit, livemode: bool, after: int, limit: int, ending_after: datetime | None = None
 ) -> list[IssuedAddress]:
     """Return the addresses that a mode ever gave out, the oldest first, after a place in that order (0: from all).

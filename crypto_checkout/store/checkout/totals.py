@@ -68,7 +68,7 @@ def money_in(unit: ReadUnit, livemode: bool, first: date, last: date) -> list[Mo
     )
 
 
-def made(unit: ReadUnit, livemode: bool, first: date, last: date) -> list[SessionsPerDay]:
+def sessions_per_day(unit: ReadUnit, livemode: bool, first: date, last: date) -> list[SessionsPerDay]:
     """Return how many sessions were made on the days of a range, both ends included, oldest first."""
     rows = unit.all(
         """
@@ -81,7 +81,7 @@ def made(unit: ReadUnit, livemode: bool, first: date, last: date) -> list[Sessio
     return [SessionsPerDay(date.fromisoformat(row["day"]), row["created"], row["paid"]) for row in rows]
 
 
-def sessions_made(unit: ReadUnit, livemode: bool) -> int:
+def count_sessions(unit: ReadUnit, livemode: bool) -> int:
     """Return how many sessions a mode has; exact, and as quick with a million as with one."""
     row = unit.one(
         "SELECT SUM(created) AS created FROM daily_sessions WHERE livemode = :livemode", {"livemode": int(livemode)}
@@ -89,7 +89,7 @@ def sessions_made(unit: ReadUnit, livemode: bool) -> int:
     return int(row["created"] or 0) if row else 0
 
 
-def count_made(unit: WriteUnit, session: Session) -> None:
+def count_new_session(unit: WriteUnit, session: Session) -> None:
     """Count a session that was just stored."""
     unit.run(
         """

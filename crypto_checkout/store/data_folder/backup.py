@@ -85,7 +85,7 @@ def back_up(database: Path, to: Path, *, overwrite: bool) -> None:
     with _part_of(to) as part, _in_a_sentence(database):
         _copy(database, "rw", part)
         # Read after the copy was taken, so that it knows at least as much.
-        _move(part, GivenOut(database.parent).everything())
+        _move(part, GivenOut(database.parent).next_indexes())
         _check(part, database)
         _put(part, to, overwrite=overwrite)
 
@@ -129,7 +129,7 @@ def restore(copy: Path, database: Path, wallet_ids: Collection[str], now: dateti
             _check(part, copy)
             copied = _remember(part)
         before = _remember_if_possible(database, copied.newest_event)
-        moved = tuple(_moved_wallets(copied, before, given_out.everything(), wallet_ids, _Skip(now, skip)))
+        moved = tuple(_moved_wallets(copied, before, given_out.next_indexes(), wallet_ids, _Skip(now, skip)))
         _move(part, {each.wallet_id: each.next_index for each in moved})
         _raise_sequences(part, before.sequences)
         _end_logins(part)

@@ -24,7 +24,7 @@ class GivenOut:
         except (FileNotFoundError, ValueError):
             return 0
 
-    def everything(self) -> dict[str, int]:
+    def next_indexes(self) -> dict[str, int]:
         """Return the next index of each wallet that there is a file of."""
         wallets = [path.name.removeprefix(_PREFIX) for path in self._folder.glob(f"{_PREFIX}*")]
         return {wallet_id: self.next_index(wallet_id) for wallet_id in wallets}

@@ -1,14 +1,16 @@
-"""Examine the database file itself, whether or not a server has it open. Nothing is written."""
+"""Examine the database file: whether it is sound, and whether it can be written."""
 
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from crypto_checkout.store.database import WriteUnit
+
 
 def integrity(path: Path) -> str | None:
-    """Return what SQLite finds wrong with a database file; None where all is well.
+    """Return the damage that SQLite finds in a database file, or None. Nothing is written; a server may have it open.
 
-    Raises OSError where it can't be opened.
+    Raises OSError if the file can't be opened.
     """
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
@@ -18,3 +20,10 @@ def integrity(path: Path) -> str | None:
     except sqlite3.DatabaseError as error:
         return str(error)
     return None if rows == ["ok"] else "; ".join(rows)
+
+
+def write_nothing(unit: WriteUnit) -> None:
+    """Write a page without changing anything, so that a full disk or a read-only one fails the commit."""
+    row = unit.one("PRAGMA user_version")
+    assert row is not None, "the pragma always returns a row"
+    unit.run(f"PRAGMA user_version = {int(row[0])}")

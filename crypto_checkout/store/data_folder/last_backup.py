@@ -13,7 +13,7 @@ def note(folder: Path, at: datetime, file: Path) -> None:
     (folder / _NAME).write_text(f"{moments.to_text(at)} {file.absolute()}\n", "utf-8")
 
 
-def known(folder: Path) -> tuple[datetime, str] | None:
+def read(folder: Path) -> tuple[datetime, str] | None:
     """Return when the last known backup was made, and where to; None where none is known."""
     try:
         at, _, file = (folder / _NAME).read_text("utf-8").strip().partition(" ")

@@ -11,7 +11,7 @@ _NAME = "url"
 
 
 @contextlib.contextmanager
-def noted(folder: Path, url: str) -> Iterator[None]:
+def published(folder: Path, url: str) -> Iterator[None]:
     """Note the URL for as long as the context lasts; only for who holds the folder's lock."""
     path = folder / _NAME
     path.write_text(f"{url}\n", "utf-8")
@@ -21,7 +21,7 @@ def noted(folder: Path, url: str) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def url(folder: Path) -> str | None:
+def read(folder: Path) -> str | None:
     """Return where the server of a folder listens, as far as is known."""
     try:
         return (folder / _NAME).read_text("utf-8").strip() or None

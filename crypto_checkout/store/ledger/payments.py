@@ -155,7 +155,7 @@ def orphan_above(unit: WriteUnit, chain_id: int, number: int) -> list[str]:
     return sorted({row["session_id"] for row in rows})
 
 
-def made_shallow(unit: ReadUnit, chain_id: int, number: int) -> list[str]:
+def no_longer_deep(unit: ReadUnit, chain_id: int, number: int) -> list[str]:
     """Return the ids of sessions with payments that are not deep enough any more below this tip."""
     rows = unit.all(
         """

@@ -26,7 +26,7 @@ def get(unit: ReadUnit, key_id: str) -> ApiKey | None:
     return _KEYS.one(unit, "WHERE id = :id", {"id": key_id})
 
 
-def everything(unit: ReadUnit) -> list[ApiKey]:
+def all_keys(unit: ReadUnit) -> list[ApiKey]:
     """Return all keys, newest first."""
     return _KEYS.all(unit, "ORDER BY seq DESC")
 

@@ -21,12 +21,12 @@ def by_sha256(unit: ReadUnit, sha256: str) -> Login | None:
     return _LOGINS.one(unit, "WHERE sha256 = :sha256", {"sha256": sha256})
 
 
-def is_there(unit: ReadUnit, login_id: str) -> bool:
+def exists(unit: ReadUnit, login_id: str) -> bool:
     """Tell whether a login was not ended."""
     return unit.one("SELECT 1 FROM logins WHERE id = :id", {"id": login_id}) is not None
 
 
-def everything(unit: ReadUnit) -> list[Login]:
+def all_logins(unit: ReadUnit) -> list[Login]:
     """Return all logins, newest first."""
     return _LOGINS.all(unit, "ORDER BY seq DESC")
 
@@ -56,7 +56,7 @@ def end_old(unit: WriteUnit, before: datetime) -> None:
     unit.run("DELETE FROM logins WHERE created_at < :before", {"before": moments.to_text(before)})
 
 
-def know_browser(unit: WriteUnit, sha256: str) -> None:
+def remember_browser(unit: WriteUnit, sha256: str) -> None:
     """Remember a browser that signed in."""
     unit.run(
         "INSERT INTO known_browsers (sha256, created_at) VALUES (:sha256, :now) ON CONFLICT (sha256) DO NOTHING",

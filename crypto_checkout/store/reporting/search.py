@@ -31,7 +31,7 @@ class Count:
     is_exact: bool
 
 
-def found(unit: ReadUnit, livemode: bool, text: str, wanted: SessionFilter, window: Window) -> ListPage[Session]:
+def find(unit: ReadUnit, livemode: bool, text: str, wanted: SessionFilter, window: Window) -> ListPage[Session]:
     """Return a page of the sessions that a text means, of those that are wanted."""
     conditions, parameters = _where(unit, livemode, text, wanted, is_forward=window.before is not None)
     return sessions.page(unit, livemode, wanted, window, conditions, parameters)

@@ -20,7 +20,7 @@ _COLUMNS = ", ".join(
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingDelivery:
     """A delivery with an attempt to come."""
 
     seq: int
@@ -29,7 +29,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueDelivery:
     """A delivery whose next attempt is due: what is sent, where to, and how it is signed.
 
     Of its `attempts`, the schedule counts those since the last replay: all but `replayed_from`.
@@ -69,7 +69,7 @@ def targets(unit: ReadUnit, livemode: bool) -> list[str]:
     return [row["id"] for row in rows]
 
 
-def waiting(unit: ReadUnit, endpoint_id: str, without: Collection[int], limit: int) -> list[Waiting]:
+def waiting(unit: ReadUnit, endpoint_id: str, without: Collection[int], limit: int) -> list[WaitingDelivery]:
     """Return the first deliveries to an endpoint by the time of their next attempt: a few, however many wait."""
     left_out = ", ".join(str(int(seq)) for seq in without) or "0"
     rows = unit.all(
@@ -82,10 +82,10 @@ def waiting(unit: ReadUnit, endpoint_id: str, without: Collection[int], limit: i
         """,  # noqa: S608 - integers only
         {"endpoint_id": endpoint_id, "limit": limit},
     )
-    return [Waiting(row["seq"], endpoint_id, moments.from_text(row["next_attempt_at"])) for row in rows]
+    return [WaitingDelivery(row["seq"], endpoint_id, moments.from_text(row["next_attempt_at"])) for row in rows]
 
 
-def due(unit: ReadUnit, seq: int, now: datetime) -> Due:
+def due(unit: ReadUnit, seq: int, now: datetime) -> DueDelivery:
     """Return all that an attempt at a waiting delivery takes; in the snapshot in which `waiting` named it."""
     row = unit.one(
         """
@@ -101,7 +101,7 @@ def due(unit: ReadUnit, seq: int, now: datetime) -> Due:
     )
     assert row is not None, "read in the same snapshot"
     until = moments.to_text(now)
-    return Due(
+    return DueDelivery(
         seq=row["seq"],
         attempts=row["attempts"],
         replayed_from=row["replayed_from"],
@@ -115,7 +115,7 @@ def due(unit: ReadUnit, seq: int, now: datetime) -> Due:
 
 
 def record_attempt(
-    unit: WriteUnit, delivery: Due, attempt: Attempt, status: DeliveryStatus, next_attempt_at: datetime | None
+    unit: WriteUnit, delivery: DueDelivery, attempt: Attempt, status: DeliveryStatus, next_attempt_at: datetime | None
 ) -> bool:
     """Store an attempt and where its delivery stands now.
 

@@ -35,7 +35,7 @@ def delete(unit: WriteUnit, endpoint_id: str) -> None:
     clear(unit, endpoint_id)
 
 
-def owners(unit: ReadUnit) -> list[str]:
+def unfinished(unit: ReadUnit) -> list[str]:
     """Return the ids of the endpoints that have something left to clear."""
     rows = unit.all("SELECT id FROM webhook_endpoints WHERE given_up_to IS NOT NULL OR deleted_at IS NOT NULL")
     return [row["id"] for row in rows]

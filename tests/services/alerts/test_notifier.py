@@ -117,7 +117,7 @@ async def test_a_cause_is_mailed_once_and_once_more_when_it_is_over(db: Database
             clock.move(minutes=16)
         assert [each["Subject"] for each in box.mails[1:]] == ["[Ada's books] All clear"]
         assert "This is settled:" in box.text()
-        assert await db.read(store.everything) == {}
+        assert await db.read(store.by_cause) == {}
 
 
 async def test_a_restart_repeats_nothing_and_opens_no_flood(db: Database) -> None:
@@ -205,7 +205,7 @@ async def test_an_alert_is_sent_although_the_database_takes_nothing(db: Database
         assert [mail["Subject"] for mail in box.mails] == ["[Ada's books] The database needs you"]
         await db._writer.execute("PRAGMA query_only = OFF")
         await loop.turn()
-        assert [alert.told for alert in (await db.read(store.everything)).values()] == [{"mail"}]
+        assert [alert.told for alert in (await db.read(store.by_cause)).values()] == [{"mail"}]
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])

@@ -69,7 +69,7 @@ async def test_a_revoked_key_is_told_so_and_stays_listed(app: App) -> None:
     assert error(answer)["code"] == "revoked_api_key"
     assert key.prefix in error(answer)["message"]
     assert text not in answer.text
-    listed_keys = await app.opened.db.read(store.everything)
+    listed_keys = await app.opened.db.read(store.all_keys)
     assert key.id in {each.id for each in listed_keys if each.revoked_at is not None}
 
 

@@ -151,7 +151,7 @@ async def test_an_overview_adds_up_its_days(timed: tuple[App, Clock]) -> None:
     assert found.by_currency() == {"USD": 3000 + 1500 + 6000}
     nothing = await totals(app).overview(True, FIRST, LAST)
     assert (nothing.created, nothing.money_in) == (0, ())
-    assert await app.opened.db.read(lambda unit: store.sessions_made(unit, False)) == 3
+    assert await app.opened.db.read(lambda unit: store.count_sessions(unit, False)) == 3
 
 
 @pytest.mark.parametrize(

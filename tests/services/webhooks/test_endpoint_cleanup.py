@@ -76,7 +76,7 @@ async def test_no_write_gives_up_more_than_a_part(db: Database) -> None:
     await EndpointCleanup(db).turn()
     assert await counted(db) == {"abandoned": WAITING}
     assert await counted(db, "we_other") == {"pending": WAITING}
-    assert await db.read(endpoint_cleanup.owners) == []
+    assert await db.read(endpoint_cleanup.unfinished) == []
 
 
 async def test_no_write_deletes_more_than_a_part_and_nothing_shows_a_deleted_endpoint(db: Database) -> None:

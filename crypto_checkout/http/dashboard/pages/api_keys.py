@@ -18,7 +18,7 @@ _LIVE, _TEST = "live", "test"
 
 async def listed(request: DashboardRequest) -> Response:
     """Show the keys of this mode, revoked ones too."""
-    everything = await request.services.db.read(store.everything)
+    everything = await request.services.db.read(store.all_keys)
     keys_here = [key for key in everything if key.livemode == request.livemode]
     return request.render("api_keys/list.html", keys=keys_here, scopes=list(Scope))
 
