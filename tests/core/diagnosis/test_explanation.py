@@ -2,19 +2,17 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
 import pytest
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import Session, Status, Terms
 from crypto_checkout.core.diagnosis import explain_session, explanation
 from crypto_checkout.core.diagnosis.explanation import ChainContext, PaymentOutcome, Place, Reason, RecordedPayment
 from crypto_checkout.core.ledger.assess import Tip
-from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
-from crypto_checkout.core.money import Fiat
+from crypto_checkout.core.ledger.payment import TransferKind
+from tests.support.factories import a_payment, a_session
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 ETH = Asset(1, "ETH", 18)
@@ -26,41 +24,20 @@ KNOWN = ChainContext(
     {1: Place("Ethereum", (ETH, USDC)), 8453: Place("Base", (Asset(8453, "ETH", 18),))}, {1: Tip(12, NOW)}
 )
 
-SESSION = Session(
-    id="cs_1",
-    livemode=True,
-    link_id=None,
-    status=Status.EXPIRED,
-    status_reason=None,
-    wallet_id="w",
-    derivation_index=0,
-    address=ADDRESS,
-    asset=ETH,
-    fiat=Fiat(Decimal(3000), "USD"),
-    rate=Rate("ETH", "USD", Decimal(3000), ("fixed",), NOW),
-    eth_price_usd="3000",
-    terms=TERMS,
-    created_at=NOW,
-    updated_at=NOW,
-)
+SESSION = a_session(status=Status.EXPIRED, address=ADDRESS, asset=ETH, terms=TERMS, created_at=NOW, updated_at=NOW)
 
 
 def recorded(
     *, late: timedelta = timedelta(0), chain_id: int = 1, contract: Address | None = None, asked: bool = True
 ) -> RecordedPayment:
-    transfer = Transfer(
+    payment = a_payment(
         to=ADDRESS,
-        sender=None,
         units=COIN if contract is None else 5,
         kind=TransferKind.NATIVE if contract is None else TransferKind.TOKEN,
         contract=contract,
-        tx_hash="0x" + "ab" * 32,
-        log_index=None,
-        block_number=10,
-        block_hash="0x" + "01" * 32,
         block_time=NOW + late,
     )
-    return RecordedPayment(Payment(transfer), chain_id, NOW, is_asked_for=asked)
+    return RecordedPayment(payment, chain_id, NOW, is_asked_for=asked)
 
 
 @pytest.mark.parametrize(

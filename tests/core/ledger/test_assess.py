@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from random import Random
 
 import pytest
@@ -13,7 +12,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import (
     ACCEPTED,
     CLOSED,
@@ -25,8 +23,8 @@ from crypto_checkout.core.checkout.session import (
     Terms,
 )
 from crypto_checkout.core.ledger.assess import Assessment, Tip, assess, counts
-from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
-from crypto_checkout.core.money import Fiat
+from crypto_checkout.core.ledger.payment import Payment, TransferKind
+from tests.support.factories import a_payment, a_session
 
 START = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -56,19 +54,11 @@ def session(
     asset: Asset = ETH,
     terms: Terms = TERMS,
 ) -> Session:
-    return Session(
-        id="cs_01",
-        livemode=True,
-        link_id=None,
+    return a_session(
         status=status,
         status_reason=reason,
-        wallet_id="wallet",
-        derivation_index=0,
         address=ADDRESS,
         asset=asset,
-        fiat=Fiat(Decimal(30), "USD"),
-        rate=Rate("ETH", "USD", Decimal(3000), ("coinbase",), START),
-        eth_price_usd="3000",
         terms=terms,
         created_at=START,
         updated_at=START,
@@ -87,8 +77,16 @@ def payment(
     contract: Address | None = None,
     kind: TransferKind = TransferKind.NATIVE,
 ) -> Payment:
-    transfer = Transfer(to, OTHER, units, kind, contract, "0x" + "a" * 64, None, block, "0x" + "b" * 64, at)
-    return Payment(transfer, canonical)
+    return a_payment(
+        canonical=canonical,
+        to=to,
+        sender=OTHER,
+        units=units,
+        kind=kind,
+        contract=contract,
+        block_number=block,
+        block_time=at,
+    )
 
 
 def tip(number: int = DEEP, *, at: datetime = START, final: int | None = None) -> Tip:
@@ -287,7 +285,7 @@ def test_what_a_contract_sent_pays_like_any_coin() -> None:
 # Reorgs
 
 
-@pytest.mark.parametrize("settled", SETTLED)
+@pytest.mark.parametrize("settled", sorted(SETTLED))
 def test_a_settled_session_whose_money_is_gone_has_failed(settled: Status) -> None:
     gone = payment(AMOUNT, canonical=False)
     assert judged(gone, of=session(settled)) == Assessment(Status.FAILED, PAYMENT_REORGED, 0, 0, awaits_depth=False)
@@ -321,7 +319,7 @@ def test_what_was_only_detected_waits_again_or_has_expired_meanwhile() -> None:
     assert status_of(gone, payment(1), of=session(Status.DETECTED)) is Status.UNDERPAID
 
 
-@pytest.mark.parametrize("settled", SETTLED)
+@pytest.mark.parametrize("settled", sorted(SETTLED))
 def test_a_reorg_above_the_payment_leaves_a_settled_session_alone(settled: Status) -> None:
     assert judged(payment(AMOUNT), tip=tip(BLOCK), of=session(settled)) == Assessment(
         settled, None, AMOUNT, 0, awaits_depth=True

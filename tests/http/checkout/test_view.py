@@ -22,7 +22,7 @@ from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import SETTLED, Session, SessionOptions, Status, Terms
 from crypto_checkout.core.ledger.assess import Tip
-from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
+from crypto_checkout.core.ledger.payment import Payment, TransferKind
 from crypto_checkout.core.money import Fiat, parse_units
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import SessionResource
@@ -41,6 +41,7 @@ from crypto_checkout.http.checkout.view import (
     web_url,
 )
 from crypto_checkout.http.errors import STATUS
+from tests.support.factories import a_link, a_payment, a_session
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 PRICE = 3_333_340_000_000_000
@@ -51,22 +52,15 @@ ETH = Asset(1, "ETH", 18)
 ENGLISH = translations.of("en")
 USDC = Asset(8453, "USDC", 6, Address("0x833589fcd6edb6e08f4c7c32d4f71b54bda02913"), usd_pegged=True)
 
-SESSION = Session(
+SESSION = a_session(
     id="cs_01JDC3M5GZ0000000000000000",
-    livemode=True,
     link_id="pl_01JDC3M5GZ0000000000000000",
-    status=Status.PENDING,
-    status_reason=None,
-    wallet_id="w",
-    derivation_index=7,
     address=ADDRESS,
     asset=ETH,
     fiat=Fiat(Decimal(10), "USD"),
     rate=Rate("ETH", "USD", Decimal("2999.987"), ("fixed",), NOW),
     eth_price_usd="2999.987",
     terms=Terms(PRICE, PRICE, PRICE, NOW + timedelta(minutes=15), NOW + timedelta(minutes=75), 3),
-    created_at=NOW,
-    updated_at=NOW,
     options=SessionOptions(
         success_url="https://shop.example/thanks?s={CHECKOUT_SESSION_ID}",
         cancel_url="https://shop.example/cart",
@@ -77,9 +71,7 @@ SESSION = Session(
 
 
 def paid(units: int, *, block: int = 10, at: datetime = NOW) -> Payment:
-    return Payment(
-        Transfer(ADDRESS, None, units, TransferKind.NATIVE, None, TX_HASH, None, block, "0x" + "ab" * 32, at)
-    )
+    return a_payment(to=ADDRESS, units=units, tx_hash=TX_HASH, block_number=block, block_time=at)
 
 
 LATE = paid(PRICE, at=NOW + timedelta(days=1))
@@ -261,21 +253,7 @@ def test_who_waits_is_told_that_the_chain_is_not_seen(phase: Phase) -> None:
 # Starting again
 
 
-LINK = Link(
-    id="pl_1",
-    livemode=True,
-    slug="abc",
-    title="Tea",
-    description=None,
-    fiat=Fiat(Decimal(10), "USD"),
-    chain_id=None,
-    asset=None,
-    success_url=None,
-    cancel_url=None,
-    active=True,
-    created_at=NOW,
-    updated_at=NOW,
-)
+LINK = a_link()
 
 
 def test_who_paid_nothing_may_start_again_where_the_link_allows() -> None:

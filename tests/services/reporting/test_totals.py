@@ -11,14 +11,12 @@ from typing import Any
 
 import pytest
 
-from crypto_checkout.core.address import Address
-from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.checkout.quotes import Rate
-from crypto_checkout.core.checkout.session import Session, Status, Terms
+from crypto_checkout.core.checkout.session import Terms
 from crypto_checkout.core.money import DECIMALS, Fiat, format_minor
 from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.store.checkout import totals as store
 from tests.support.api import App, Clock, listed, made, open_app
+from tests.support.factories import a_session
 
 SESSIONS, HELPERS = "/checkout_sessions", "/test_helpers"
 FIRST, LAST = date(2026, 1, 1), date(2099, 12, 31)
@@ -159,24 +157,7 @@ async def test_an_overview_adds_up_its_days(timed: tuple[App, Clock]) -> None:
     [(6, "10.00"), (3, "5.00"), (1, "1.67"), (12, "20.00"), (6 * 10**60, f"1{'0' * 61}.00"), (0, "0.00")],
 )
 def test_a_payment_is_worth_its_share_of_the_price(units: int, shown: str) -> None:
-    moment = START
-    session = Session(
-        id="cs_1",
-        livemode=True,
-        link_id=None,
-        status=Status.PAID,
-        status_reason=None,
-        wallet_id="w",
-        derivation_index=0,
-        address=Address("0x" + "1" * 40),
-        asset=Asset(1, "ETH", 18),
-        fiat=Fiat(Decimal("10.00"), "USD"),
-        rate=Rate("ETH", "USD", Decimal(3000), ("kraken",), moment),
-        eth_price_usd="3000",
-        terms=Terms(6, 6, 6, moment, moment, 1),
-        created_at=moment,
-        updated_at=moment,
-    )
+    session = a_session(fiat=Fiat(Decimal("10.00"), "USD"), terms=Terms(6, 6, 6, START, START, 1))
     assert format_minor(session.fiat_minor(units), "USD") == shown
 
 
