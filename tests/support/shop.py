@@ -59,6 +59,7 @@ def _far_ahead() -> datetime:
 class Shop:
     """The parts that a payment passes through, and what tests ask of them."""
 
+    path: Path
     db: Database
     chain: EvmChain
     payment_methods: PaymentMethodsByMode
@@ -159,7 +160,7 @@ async def open_shop(
         payment_methods = PaymentMethodsByMode([methods])
         reader = SessionReader(db, public_url="http://x")
         sessions = Sessions(db, payment_methods, events, reader)
-        shop = Shop(db, chain, payment_methods, sessions, reader, make_watcher, watcher)
+        shop = Shop(path, db, chain, payment_methods, sessions, reader, make_watcher, watcher)
         try:
             await shop.process()
             yield shop

@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from Crypto.Hash import keccak
 from eth_abi.abi import encode
 
-from crypto_checkout.core.address import keccak_256
 from tests.support.anvil import ROOT, Anvil
 
 SOURCE = Path(__file__).parent / "solidity" / "Payers.sol"
@@ -94,5 +94,5 @@ def deploy(node: Anvil, compiler: Compiler, name: str, *, wei: int = 0) -> Contr
 def calldata(signature: str, *arguments: Any) -> str:
     """Write a call of `name(type,type)`."""
     kinds = signature.partition("(")[2].removesuffix(")")
-    selector = keccak_256(signature.encode())[:4]
+    selector = keccak.new(data=signature.encode(), digest_bits=256).digest()[:4]
     return "0x" + (selector + encode(kinds.split(",") if kinds else [], arguments)).hex()

@@ -17,7 +17,7 @@ from tests.support.faulty_provider import KINDS, faulty
 from tests.support.nodes import answering, forwarding, http, running, saying
 from tests.support.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, FRESH_XPUB, ONE_COIN, open_shop, pay
 from tests.support.solidity import Compiler, deploy
-from tests.support.truth import Truth, compare
+from tests.support.truth import Truth
 
 Nodes = Callable[..., Anvil]
 
@@ -44,7 +44,7 @@ async def test_nothing_is_missed_and_nothing_invented_whatever_two_faulty_provid
             tmp_path, [first.url, second.url], xpub=FRESH_XPUB, tokens=[token(usdc)], timeout_seconds=0.3
         ) as shop,
     ):
-        truth = Truth(node, await shop.processed(), {"USDC": usdc.address})
+        truth = Truth(node, shop.path, await shop.processed(), {"USDC": usdc.address})
         coin, usd = await shop.ask("9000.00"), await shop.ask("9000.00", asset="USDC")
         first_faults.chance = second_faults.chance = 0.6
         for turn in range(12):
@@ -57,12 +57,12 @@ async def test_nothing_is_missed_and_nothing_invented_whatever_two_faulty_provid
                     await shop.watcher.turn()
                 except RecoverableError:
                     continue
-            assert await compare(shop, truth, [coin, usd])
+            assert truth.matches([coin, usd])
         first_faults.chance = second_faults.chance = 0
         node.mine(CONFIRMATIONS)
         await shop.process()
         assert await shop.processed() == node.block_number()
-        assert await compare(shop, truth, [coin, usd])
+        assert truth.matches([coin, usd])
         assert first_faults.seen | second_faults.seen == set(KINDS)
 
 
