@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, expect
 
+from tests.support.accessibility import violations
 from tests.support.anvil import Anvil
 from tests.support.scenes import CHAIN_ID, Shop, out_of_sight, scenes
 
@@ -59,10 +59,8 @@ HEADINGS = {
 }
 
 
-def violations(page: Page) -> list[str]:
-    """Return what axe finds, each with the elements it found it on."""
-    found: dict[str, Any] = Axe().run(page, options={"runOnly": {"type": "tag", "values": WCAG}}).response
-    return [f"{each['id']}: {[node['html'] for node in each['nodes']]}" for each in found["violations"]]
+def wrong(page: Page) -> list[str]:
+    return violations(page, runOnly=WCAG)
 
 
 def test_every_state_says_what_it_is(page: Page, pages: dict[str, str]) -> None:
@@ -81,11 +79,11 @@ def test_axe_finds_nothing_wrong_in_any_state(
     found = {}
     for name, url in pages.items():
         page.goto(url)
-        found[name] = violations(page)
+        found[name] = wrong(page)
         page.locator(".languages summary").click()
-        found[f"{name}, choosing a language"] = violations(page)
+        found[f"{name}, choosing a language"] = wrong(page)
     page.close()
-    assert {name: wrong for name, wrong in found.items() if wrong} == {}
+    assert {name: rules for name, rules in found.items() if rules} == {}
 
 
 @pytest.mark.parametrize("language", ["ar", "de", "fa", "he", "ja", "ru", "zh"])
@@ -93,7 +91,7 @@ def test_axe_finds_nothing_wrong_in_other_languages(page: Page, pages: dict[str,
     for name in ("waiting", "paid"):
         page.goto(f"{pages[name]}?lang={language}")
         assert page.evaluate("document.documentElement.lang") == language
-        assert violations(page) == []
+        assert wrong(page) == []
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -133,7 +131,7 @@ def test_a_payment_taken_back_hides_how_to_pay_until_that_is_asked_for(page: Pag
     expect(page.locator("#address")).to_be_hidden()
     page.get_by_text("My wallet says that the payment failed").click()
     expect(page.locator("#address")).to_be_visible()
-    assert violations(page) == []
+    assert wrong(page) == []
 
 
 def test_nothing_moves_for_those_who_want_that(browser: Browser, pages: dict[str, str]) -> None:
@@ -160,9 +158,9 @@ def test_a_chain_that_is_not_seen_is_told_of_as_is_its_return(shop: Shop, page: 
     page.goto(urls["time_up"])
     expect(page.get_by_role("heading", level=1)).to_have_text("The time to pay is over")
     expect(page.get_by_role("main")).to_contain_text("this page is still looking for it")
-    assert violations(page) == []
+    assert wrong(page) == []
     page.goto(urls["blind"])
     main = page.get_by_role("main")
     expect(main).to_contain_text("your payment is not lost", timeout=NOTICED_WITHIN)
     expect(page.locator("#announcer")).to_contain_text("We can’t see the network")
-    assert violations(page) == []
+    assert wrong(page) == []

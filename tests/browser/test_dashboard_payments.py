@@ -1,25 +1,19 @@
 """The pages about payments in a real browser: by keyboard, without JavaScript, at 320 px, in the dark, and by axe."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.support.accessibility import violations
 from tests.support.api import LINK, PRICE
-from tests.support.dashboard import axe_finds, chromium, signed_in_page
+from tests.support.dashboard import signed_in_page
 from tests.support.receiver import Receiver
 from tests.support.server import Server
 
 SCENARIOS = ("exact", "underpaid", "overpaid", "after_grace", "reorged_after_paid", "wrong_token")
 EMAIL = "a.rather.long.address.of.somebody@a-rather-long-host-name.example.com"
-
-
-@pytest.fixture(scope="module")
-def browser(chromium_path: Path) -> Iterator[Browser]:
-    with chromium(chromium_path) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +74,7 @@ def test_axe_finds_nothing_and_every_filled_page_fits(
         found = page.evaluate("document.documentElement.scrollWidth")
         if found != width:
             wrong[f"{name} is wide"] = found
-        if said := axe_finds(page):
+        if said := violations(page):
             wrong[name] = said
     page.context.close()
     assert not wrong

@@ -1,29 +1,23 @@
-"""Somebody who is signed in to the dashboard: as an httpx client of the application, and as a page of a browser.
+"""The signed-in owner of a shop: as an httpx client of the application, and as a page of a browser.
 
 client = await signed_in(app)
 page = (await client.get("/api-keys")).text
 
-with Server(tmp_path) as server, chromium(chromium_path) as browser:
-    page = signed_in_page(server, browser)
-    page.goto(f"{server.url}/dashboard/test/payments")
+page = signed_in_page(server, browser)
+page.goto(f"{server.url}/dashboard/test/payments")
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from html import unescape
-from pathlib import Path
 
 import httpx
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.support.api import App
 from tests.support.server import Server
 
 PASSWORD = "three quiet herons at dusk"
 SITE = "http://shop.example"
-QUIET = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync")
 SET_UP_LINK = re.compile(r"http\S+/dashboard/set-up\?token=(\S+)")
 
 
@@ -56,15 +50,6 @@ def hidden(page: str, name: str) -> str:
     return unescape(found[1])
 
 
-@contextmanager
-def chromium(path: Path) -> Iterator[Browser]:
-    """Run a browser."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=[*QUIET, "--no-first-run"])
-        yield browser
-        browser.close()
-
-
 def signed_in_page(
     server: Server, browser: Browser, *, width: int = 1280, dark: bool = False, javascript: bool = True
 ) -> Page:
@@ -91,9 +76,3 @@ def signed_in_page(
         page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/dashboard**")
     return page
-
-
-def axe_finds(page: Page) -> str:
-    """Return what axe has against the page, empty for nothing."""
-    results = Axe().run(page)
-    return str(results.generate_report()) if results.violations_count else ""
