@@ -1,8 +1,8 @@
 """What tests of every room share: the event loop, the application, the real node and the real browser.
 
-A test that asks for `anvil` or `chromium_path` is marked `anvil` or `browser`, so `-m "not browser"` leaves it out.
-Without the program it is skipped and says why; CHECKOUT_REQUIRE=anvil,browser,solc makes it fail instead, so that
-continuous integration can't be green for want of a tool.
+A test that asks for `anvil` or `chromium_path` is marked `anvil` or `browser` (see `tests.support.marks`). Without the
+program it is skipped with the reason; CHECKOUT_REQUIRE=anvil,browser,solc makes it fail instead, so that continuous
+integration can't pass for want of a tool.
 """
 
 import os
@@ -10,7 +10,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import hypothesis
@@ -19,9 +19,7 @@ import pytest
 from tests.support import anvil as node
 from tests.support import solidity
 from tests.support.api import App, open_app
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+from tests.support.marks import marks
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 Tool = TypeVar("Tool")
@@ -30,13 +28,21 @@ Tool = TypeVar("Tool")
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
-MARKS = {"anvil_path": "anvil", "chromium_path": "browser"}
+SLOWEST = ("browser", "anvil", "process")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    for fixture, mark in MARKS.items():
-        if fixture in getattr(item, "fixturenames", ()):
-            item.add_marker(mark)
+    for mark in marks(item):
+        item.add_marker(mark)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slowest files: on several cores none of them is left for the end, when the others have nothing."""
+    ranks: dict[Path, int] = {}
+    for item in items:
+        rank = next((place for place, mark in enumerate(SLOWEST) if item.get_closest_marker(mark)), len(SLOWEST))
+        ranks[item.path] = min(rank, ranks.get(item.path, rank))
+    items.sort(key=lambda item: ranks[item.path])
 
 
 @pytest.fixture(scope="session")
@@ -73,18 +79,6 @@ def chromium_path() -> Path:
     on_path = named or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
     reason = "there is no chromium: apt-get install chromium, or name it in CHECKOUT_CHROMIUM"
     return found("browser", Path(on_path) if on_path else None, reason)
-
-
-@pytest.fixture(scope="module")
-def browser(chromium_path: Path) -> Iterator["Browser"]:
-    """Start a real browser; it is quiet on the network."""
-    from playwright.sync_api import sync_playwright
-
-    quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox", *quiet])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
