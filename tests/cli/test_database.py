@@ -107,7 +107,7 @@ def test_a_copy_of_a_running_server_is_one_sound_file_for_its_owner_alone(tmp_pa
 
 
 def test_a_copy_is_of_one_moment_while_the_server_writes(tmp_path: Path) -> None:
-    with Server(tmp_path, environ={"CHECKOUT__RATE_LIMIT__BURST": "100000"}) as server:
+    with Server(tmp_path) as server:
         copying = subprocess.Popen(
             [sys.executable, "-m", "crypto_checkout", "backup", "copy.db"], cwd=tmp_path, stdout=subprocess.DEVNULL
         )

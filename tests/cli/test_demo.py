@@ -18,7 +18,8 @@ from crypto_checkout.cli.demo.columns import beside
 from crypto_checkout.cli.demo.scenarios import ENDS, ScenarioResult
 from crypto_checkout.core.sandbox import Scenario
 from tests.services.sandbox.test_scenarios import OUTCOMES
-from tests.support.server import PROGRAM, WAIT_SECONDS, command, environment
+from tests.support.server import PROGRAM, command, environment
+from tests.support.waiting import WAIT_SECONDS
 
 STEPS = [
     "chain started",

@@ -16,7 +16,8 @@ from standardwebhooks import Webhook
 
 from crypto_checkout.client import verify_webhook
 from tests.support.receiver import Receiver
-from tests.support.server import PROGRAM, WAIT_SECONDS, Server, command, environment
+from tests.support.server import PROGRAM, Server, command, environment
+from tests.support.waiting import WAIT_SECONDS, wait_until
 
 SECRET = re.compile(r"whsec_[0-9A-Za-z+/]+=*")
 LINE = re.compile(r"\d\d:\d\d:\d\d  (live|test)  (\S+) +(evt_\w+)  (.+)")
@@ -79,11 +80,7 @@ class Listener:
         return [match.groups() for match in map(LINE.fullmatch, self.output.splitlines()) if match]  # type: ignore[misc]
 
     def wait_until(self, is_so: Callable[[], Any], what: str) -> None:
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not is_so():
-            assert self.process.poll() is None or is_so(), f"it has ended:\n{self.output}"
-            assert time.monotonic() < deadline, f"it did not {what}:\n{self.output}"
-            time.sleep(0.01)
+        wait_until(is_so, what, is_running=lambda: self.process.poll() is None, output=lambda: self.output)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> int:
         self.process.send_signal(how)

@@ -12,17 +12,17 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.server import PROGRAM, WAIT_SECONDS, Server, command, environment
+from tests.support.server import PROGRAM, Server, command, environment
+from tests.support.waiting import WAIT_SECONDS
 
 TEN_DOLLARS = {"amount": {"value": "10.00", "currency": "USD"}}
-ENDS_WITHIN_SECONDS = 8
+ENDS_WITHIN_SECONDS = 20  # it takes 5; the rest is for a busy machine
 HEAVY = ("web3", "eth_account", "pydantic", "starlette", "uvicorn", "httpx", "httpcore", "aiosqlite", "jinja2", "rich")
 
 
@@ -265,7 +265,7 @@ def test_a_key_made_beside_the_running_server_works_at_once(tmp_path: Path) -> N
 
 
 def test_a_revoked_key_stops_working_within_a_second(tmp_path: Path) -> None:
-    with Server(tmp_path, environ={"CHECKOUT__RATE_LIMIT__PER_SECOND": "10000"}) as server:
+    with Server(tmp_path) as server:
         key = make_key(tmp_path)
         api = server.client(key["key"])
         revoking = subprocess.Popen(
@@ -276,14 +276,18 @@ def test_a_revoked_key_stops_working_within_a_second(tmp_path: Path) -> None:
             text=True,
         )
         # Asked all the time meanwhile, so that what the server remembers of the key is never old.
-        deadline = time.monotonic() + WAIT_SECONDS
-        while (answer := api.get("/checkout_sessions")).is_success:
-            assert time.monotonic() < deadline
-            worked_at = datetime.now(UTC)
+        revoked_at = float("inf")
+        is_accepted = True
+        while is_accepted:
+            asked_at = time.monotonic()
+            answer = api.get("/checkout_sessions")
+            is_accepted = answer.is_success
+            assert not is_accepted or asked_at - revoked_at < 1
+            if revoking.poll() is not None:
+                revoked_at = min(revoked_at, time.monotonic())
         output, _ = revoking.communicate(timeout=WAIT_SECONDS)
         assert answer.json()["error"]["code"] == "revoked_api_key"
-        revoked_at = datetime.fromisoformat(json.loads(output)["revokedAt"])
-        assert (worked_at - revoked_at).total_seconds() < 1
+        assert json.loads(output)["revokedAt"]
 
 
 @pytest.mark.parametrize("arguments", ["--version", "--help", "serve --help", "demo --help", "keys create --help"])

@@ -260,7 +260,6 @@ async def test_old_answers_are_thrown_away_and_young_ones_kept(tmp_path: Path) -
 KILLS = 10
 SERVERS = 2
 CLIENTS = 4
-ENVIRON = {"CHECKOUT__RATE_LIMIT__PER_SECOND": "10000", "CHECKOUT__RATE_LIMIT__BURST": "10000"}
 
 
 class Shop:
@@ -301,7 +300,7 @@ def killed_again_and_again(folder: Path, seed: int) -> int:
     shop = Shop()
     api_key = None
     for _ in range(KILLS):
-        server = Server(folder, environ=ENVIRON)
+        server = Server(folder)
         api_key = api_key or server.key
         is_answered = threading.Event()
         asking = [threading.Thread(target=shop.ask, args=(server.client(api_key), is_answered)) for _ in range(CLIENTS)]
@@ -316,7 +315,7 @@ def killed_again_and_again(folder: Path, seed: int) -> int:
                 each.join()
             server.kill()
     unanswered = len(shop.asked) - len(shop.answered)
-    with Server(folder, environ=ENVIRON) as server:
+    with Server(folder) as server:
         api = server.client(api_key)
         for name in shop.asked:
             answer = post(api, name)

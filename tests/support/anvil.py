@@ -11,7 +11,6 @@ import platform
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,9 +18,10 @@ from typing import Any, Literal, Self
 
 import httpx
 
+from tests.support.waiting import wait_until
+
 ROOT = Path(__file__).parents[2]
 LISTENING = re.compile(r"Listening on 127\.0\.0\.1:(\d+)")
-WAIT_SECONDS = 30
 STOP_SECONDS = 30
 
 Mining = Literal["auto", "manual"] | int
@@ -152,13 +152,12 @@ class Anvil:
         return int(LISTENING.findall(log.read_text("utf-8", "replace"))[0])
 
     def _wait(self, is_so: Callable[[], bool], what: str) -> None:
-        """Return once the condition holds; raise with the log when the process has ended or it takes too long."""
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not is_so():
-            if not self.is_running or time.monotonic() > deadline:
-                log = max(self._folder.glob("anvil-*.log"), key=lambda file: file.stat().st_mtime)
-                raise RuntimeError(f"anvil did not {what}; it said:\n{log.read_text('utf-8', 'replace')}")
-            time.sleep(0.005)
+        """Return once the condition holds; fail with the log when the node ends before, or when it takes too long."""
+        wait_until(is_so, what, is_running=lambda: self.is_running, output=self._newest_log)
+
+    def _newest_log(self) -> str:
+        newest = max(self._folder.glob("anvil-*.log"), key=lambda file: file.stat().st_mtime)
+        return newest.read_text("utf-8", "replace")
 
 
 def find() -> Path | None:

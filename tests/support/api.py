@@ -7,8 +7,6 @@ Its loops run as they do in a server, and webhooks may go to this machine. The n
 answer is held against the OpenAPI document (`tests.support.conformity`).
 """
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,7 +23,6 @@ from crypto_checkout.core.owner.api_key import ApiKey, Scope
 from crypto_checkout.services.owner import api_keys
 from tests.support import conformity
 
-WAIT_SECONDS = 20
 ALL_SCOPES = tuple(Scope)
 PRICE = {"amount": {"value": "30.00", "currency": "USD"}}
 LINK = {"title": "A book", "fiatAmount": "30.00"}
@@ -108,18 +105,6 @@ async def open_app(
 
 
 SANDBOX = 1337
-
-
-async def until(is_so: Callable[[], Any], what: str) -> None:
-    """Return once a condition holds, asked for again and again; fail when it takes too long."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while True:
-        answer = is_so()
-        if await answer if asyncio.iscoroutine(answer) else answer:
-            return
-        if time.monotonic() > deadline:
-            raise AssertionError(f"it took too long: {what}")
-        await asyncio.sleep(0.01)
 
 
 async def made(api: httpx.AsyncClient, path: str, body: Any, **options: Any) -> dict[str, Any]:

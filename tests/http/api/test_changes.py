@@ -6,8 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.api import ENDPOINT, LINK, PRICE, App, Clock, error, listed, made, open_app, until
+from tests.support.api import ENDPOINT, LINK, PRICE, App, Clock, error, listed, made, open_app
 from tests.support.receiver import Receiver
+from tests.support.waiting import until
 
 LINKS, ENDPOINTS, CUSTOMERS = "/payment_links", "/webhook_endpoints", "/customers"
 CUSTOMER = {"email": "ada@example.com", "name": "Ada", "metadata": {"tier": "gold"}}

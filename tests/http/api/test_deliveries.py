@@ -10,8 +10,9 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from crypto_checkout.client import InvalidSignature, verify_webhook
 from crypto_checkout.core.webhooks.endpoint import MOST_OLD_SECRETS
-from tests.support.api import LINK, PRICE, App, Clock, error, listed, made, open_app, until
+from tests.support.api import LINK, PRICE, App, Clock, error, listed, made, open_app
 from tests.support.receiver import Received, Receiver
+from tests.support.waiting import until
 
 ENDPOINTS, LINKS = "/webhook_endpoints", "/payment_links"
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import httpx
 
 from crypto_checkout.core import ids
-from tests.support.api import ENDPOINT, LINK, PRICE, App, Clock, listed, made, open_app, until
+from tests.support.api import ENDPOINT, LINK, PRICE, App, Clock, listed, made, open_app
 from tests.support.receiver import Receiver
+from tests.support.waiting import until
 
 EVENTS = "/events"
 

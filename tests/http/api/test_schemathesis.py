@@ -15,7 +15,6 @@ from tests.support.anvil import ROOT, Anvil
 from tests.support.server import Server, command
 from tests.support.shop import FRESH_XPUB
 
-ALLOWANCE = {"CHECKOUT__RATE_LIMIT__BURST": "100000", "CHECKOUT__RATE_LIMIT__PER_SECOND": "10000"}
 REPLACED = "positive_data_acceptance"
 """Its place takes the check in `schemathesis_hooks`, which knows what a schema can't say."""
 
@@ -33,7 +32,7 @@ poll_seconds = 0.2
 
 
 def test_schemathesis_finds_nothing_in_test_mode(tmp_path: Path) -> None:
-    with Server(tmp_path, "", ALLOWANCE) as server:
+    with Server(tmp_path, "") as server:
         assert server.key is not None
         summary = explore(server, server.key, tmp_path, examples=10)
         assert server.api.get("/events").is_success
@@ -44,7 +43,7 @@ def test_schemathesis_finds_nothing_in_live_mode(anvil: Callable[..., Anvil], tm
     node = anvil(arguments=["--chain-id", "1"])
     # A price that nobody tells is a 503, which schemathesis takes for a fault.
     prices = ", ".join(f'"ETH/{currency}" = "3000"' for currency in DECIMALS)
-    with Server(tmp_path, LIVE.format(xpub=FRESH_XPUB, rpc=node.url, prices=prices), ALLOWANCE) as server:
+    with Server(tmp_path, LIVE.format(xpub=FRESH_XPUB, rpc=node.url, prices=prices)) as server:
         made = command(tmp_path, "keys", "create", "--mode", "live", "--name", "fuzz", "--json")
         key = json.loads(made.stdout)["key"]
         api = server.client(key)

@@ -11,9 +11,10 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from crypto_checkout.webhooks import signing
-from tests.support.api import App, Clock, error, listed, made, open_app, until
+from tests.support.api import App, Clock, error, listed, made, open_app
 from tests.support.hostile_endpoints import answer, serving
 from tests.support.receiver import Received, Receiver
+from tests.support.waiting import until
 
 SESSIONS, LINKS, ENDPOINTS = "/checkout_sessions", "/payment_links", "/webhook_endpoints"
 TTL, GRACE = 900, 3600

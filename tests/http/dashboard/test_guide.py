@@ -16,10 +16,11 @@ from crypto_checkout.chain.sandbox import chain as sandbox
 from crypto_checkout.config import load
 from crypto_checkout.services.reporting import config_snippets
 from tests.support.anvil import Anvil
-from tests.support.api import App, open_app, until
+from tests.support.api import App, open_app
 from tests.support.dashboard import signed_in
 from tests.support.receiver import Receiver
 from tests.support.shop import XPUB
+from tests.support.waiting import until
 
 ANVIL_CHAIN = {"id": 31337, "name": "Anvil", "poll_seconds": 0.1}
 

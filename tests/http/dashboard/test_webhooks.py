@@ -10,10 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.api import ENDPOINT, LINK, App, Clock, listed, made, open_app, until
+from tests.support.api import ENDPOINT, LINK, App, Clock, listed, made, open_app
 from tests.support.dashboard import PASSWORD, signed_in
 from tests.support.receiver import Receiver
 from tests.support.shop import XPUB
+from tests.support.waiting import until
 
 FORM: Mapping[str, str] = {"url": "https://shop.example/hook", "events": "session.paid", "description": "my till"}
 LIVE: Mapping[str, Any] = {

@@ -20,9 +20,10 @@ from crypto_checkout.services.alerts.issues import Issues
 from crypto_checkout.services.alerts.server_issues import ServerIssues, WatchedMode
 from crypto_checkout.services.checkout.payment_methods import AcceptedChain, PaymentMethods, Policy
 from crypto_checkout.services.ledger.health import Readiness
-from tests.support.api import App, Clock, made, open_app, until
+from tests.support.api import App, Clock, made, open_app
 from tests.support.dashboard import signed_in
 from tests.support.receiver import Receiver
+from tests.support.waiting import until
 
 SESSIONS, HELPERS = "/checkout_sessions", "/test_helpers"
 

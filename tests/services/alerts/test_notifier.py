@@ -32,6 +32,7 @@ from crypto_checkout.webhooks.send import Sender
 from tests.support.api import App, Clock, made, open_app
 from tests.support.mailbox import PASSWORD, USER, Mailbox, mailbox, make_certificate
 from tests.support.receiver import Receiver
+from tests.support.waiting import until
 
 SHOP = Shop("Ada's books", "https://pay.example")
 SECRET = signing.new_secret(bytes(range(32)))
@@ -373,10 +374,7 @@ async def test_an_underpaid_session_of_a_running_server_is_mailed(tmp_path: Path
             assert not loop.done()
         # Its first look came before there was anything: a restart looks at once.
         async with open_app(tmp_path, clock=clock, alerts=alerts):
-            for _ in range(500):
-                if box.mails:
-                    break
-                await asyncio.sleep(0.01)
+            await until(lambda: box.mails, "the mail")
     (mail,) = box.mails
     assert mail["Subject"] == "[Crypto Checkout] An overpaid session needs you"
     assert "(test mode): 0.02 ETH arrived where 0.01 ETH (30.00 USD) was asked." in box.text()

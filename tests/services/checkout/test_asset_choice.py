@@ -14,9 +14,10 @@ from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.store.checkout import sessions as session_store
 from crypto_checkout.store.ledger import payments, unmatched
 from tests.support.anvil import Anvil
-from tests.support.api import App, Clock, error, listed, made, open_app, until
+from tests.support.api import App, Clock, error, listed, made, open_app
 from tests.support.shop import FRESH_XPUB, ONE_COIN
 from tests.support.solidity import Compiler, Contract, deploy
+from tests.support.waiting import until
 
 Nodes = Callable[..., Anvil]
 

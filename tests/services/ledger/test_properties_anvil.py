@@ -7,7 +7,6 @@ failures between any two questions.
 
 import asyncio
 import tempfile
-import time
 from collections import Counter
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
@@ -25,7 +24,8 @@ from tests.support.faulty_provider import faulty
 from tests.support.profile import live
 from tests.support.shop import FRESH_XPUB, Shop, open_shop
 from tests.support.solidity import Compiler, Contract, deploy
-from tests.support.truth import Truth, compare
+from tests.support.truth import Truth
+from tests.support.waiting import wait_until
 
 MOST_SECONDS = 3000
 """Sessions wait for 900 s and an hour of grace, and are compared for an hour more."""
@@ -69,7 +69,7 @@ class Life(RuleBasedStateMachine):
             self.faults.append(faults)
         self.start_shop()
         tokens = {"USDC": self.usdc.address, "TAX": self.taxed.address}
-        self.truth = Truth(self.node, self.node.block_number(), tokens)
+        self.truth = Truth(self.node, self.shop.path, self.node.block_number(), tokens)
         for asset in ("ETH", "USDC", "TAX"):
             self.ask(asset=asset)
 
@@ -233,14 +233,15 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def the_ledger_is_what_the_chain_says(self) -> None:
         if self.sessions:
-            self.run(compare(self.shop, self.truth, self.sessions))
+            self.truth.matches(self.sessions)
 
     def catch_up(self) -> None:
         """Process everything; on a busy machine an honest node may need a few turns, too, and rests in between."""
-        deadline = time.monotonic() + 60
-        while self.run(self.shop.processed()) != self.node.block_number() and time.monotonic() < deadline:
-            if not self.run(_turn(self.shop)):
-                time.sleep(0.05)
+        wait_until(self.has_caught_up, "process everything")
+
+    def has_caught_up(self) -> bool:
+        self.process()
+        return bool(self.run(self.shop.processed()) == self.node.block_number())
 
     def teardown(self) -> None:
         try:
@@ -248,7 +249,7 @@ class Life(RuleBasedStateMachine):
                 self.process()
                 self.node.mine()
                 self.catch_up()
-                assert self.run(compare(self.shop, self.truth, self.sessions)), "the cursor is on the chain"
+                assert self.truth.matches(self.sessions), "the cursor is on the chain"
                 assert self.run(self.shop.processed()) == self.node.block_number()
         finally:
             self.run(self.opened.aclose())

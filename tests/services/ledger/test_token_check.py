@@ -11,12 +11,13 @@ from structlog.testing import capture_logs
 
 from crypto_checkout.services.ledger import startup_check
 from tests.support.anvil import Anvil
-from tests.support.api import App, error, open_app, until
+from tests.support.api import App, error, open_app
 from tests.support.contracts import PAYABLE, REVERTING
 from tests.support.contracts import deploy as put
 from tests.support.nodes import forwarding, running
 from tests.support.shop import FRESH_XPUB
 from tests.support.solidity import Compiler, deploy
+from tests.support.waiting import until
 
 Nodes = Callable[..., Anvil]
 PRICE = {"amount": {"value": "30.00", "currency": "USD"}}

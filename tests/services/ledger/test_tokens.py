@@ -12,10 +12,11 @@ from crypto_checkout.store.checkout import sessions as session_store
 from crypto_checkout.store.ledger import unmatched
 from crypto_checkout.store.ledger.unmatched import UnmatchedPayment
 from tests.support.anvil import Anvil
-from tests.support.api import open_app, until
+from tests.support.api import open_app
 from tests.support.nodes import Error, forwarding, running
 from tests.support.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, FRESH_XPUB, ONE_COIN, Shop, open_shop, pay
 from tests.support.solidity import Compiler, Contract, deploy
+from tests.support.waiting import until
 
 Nodes = Callable[..., Anvil]
 

@@ -16,6 +16,7 @@ from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.migrate import migrate
 from tests.support.anvil import Anvil
 from tests.support.shop import ANVIL_CHAIN_ID, FRESH_XPUB, ONE_COIN, XPUB, now, open_shop, pay
+from tests.support.waiting import WAIT_SECONDS, until
 
 Nodes = Callable[..., Anvil]
 
@@ -80,11 +81,9 @@ async def test_live_sessions_wait_for_the_check(anvil: Nodes, tmp_path: Path) ->
         checking = WalletCheck(db, ExtendedPublicKey.parse(FRESH_XPUB), {ANVIL_CHAIN_ID: chain})
         running = asyncio.create_task(checking.run())
         try:
-            async with asyncio.timeout(10):
-                while "doesn't answer" not in checking.unready[ANVIL_CHAIN_ID]:
-                    await asyncio.sleep(0.01)
+            await until(lambda: "doesn't answer" in checking.unready[ANVIL_CHAIN_ID], "the outage")
             node.start_again()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(WAIT_SECONDS):
                 await running
             assert checking.unready == {}
         finally:

@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ import pytest
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed, WalletNotConfigured
+from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.services.ledger.watcher import TooDeepReorg
 from tests.support.anvil import Anvil
-from tests.support.shop import CONFIRMATIONS, ONE_COIN, open_shop, pay
+from tests.support.shop import CONFIRMATIONS, ONE_COIN, Shop, open_shop, pay
+from tests.support.waiting import until
 
 Nodes = Callable[..., Anvil]
 
@@ -369,24 +372,25 @@ async def test_the_loop_detects_a_mined_payment_within_a_poll_and_lives_through_
         loop = asyncio.create_task(shop.watcher.run())
         try:
             node.stop()
-            await until(lambda: shop.watcher.status.error is not None)
+            await until(lambda: shop.watcher.status.error is not None, "the outage")
             node.start_again()
             pay(node, session)
             node.mine(CONFIRMATIONS)
             shop.watcher.wake()
-            async with asyncio.timeout(10):
-                while (await shop.look(session))["status"] != "paid":
-                    await asyncio.sleep(0.01)
+            await until(partial(is_paid, shop, session), "find the payment")
             assert not loop.done()
         finally:
             loop.cancel()
             await asyncio.gather(loop, return_exceptions=True)
 
 
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not is_so():
-            await asyncio.sleep(0.01)
+async def is_paid_once_woken(shop: Shop, session: SessionResource) -> bool:
+    shop.watcher.wake()
+    return await is_paid(shop, session)
+
+
+async def is_paid(shop: Shop, session: SessionResource) -> bool:
+    return (await shop.look(session))["status"] == "paid"
 
 
 Lie = Callable[[dict[str, Any]], bool]
@@ -469,10 +473,7 @@ async def test_one_node_that_shows_another_chain_is_left_for_the_other_node(anvi
                 try:
                     pay(node, session)
                     node.mine(CONFIRMATIONS)
-                    async with asyncio.timeout(20):
-                        while (await shop.look(session))["status"] != "paid":
-                            shop.watcher.wake()
-                            await asyncio.sleep(0.01)
+                    await until(partial(is_paid_once_woken, shop, session), "find the payment at the other node")
                     assert not shop.watcher.status.stopped
                 finally:
                     loop.cancel()

@@ -1,5 +1,6 @@
 """API keys: what they may do, and that taking them back works within a second, wherever it was done."""
 
+import asyncio
 import hashlib
 import sqlite3
 import time
@@ -15,7 +16,8 @@ from crypto_checkout.core.owner.api_key import ApiKey, Scope
 from crypto_checkout.services.owner import api_keys
 from crypto_checkout.services.owner.api_keys import ApiKeys
 from crypto_checkout.store.owner import api_keys as store
-from tests.support.api import App, Clock, error, listed, open_app, until
+from tests.support.api import App, Clock, error, listed, open_app
+from tests.support.waiting import until
 
 EVENTS = "/events"
 
@@ -86,9 +88,11 @@ async def test_a_revocation_by_another_connection_works_within_a_second(app: App
     with other:
         other.execute("UPDATE api_keys SET revoked_at = ? WHERE id = ?", (moments.to_text(key.created_at), key.id))
     other.close()
-    began = time.monotonic()
-    await until(lambda: refused(api), "the revocation")
-    assert time.monotonic() - began < 3  # a second is promised; the rest is for a busy machine
+    revoked_at = asked_at = time.monotonic()
+    while not await refused(api):
+        assert asked_at - revoked_at < 1
+        await asyncio.sleep(0.01)
+        asked_at = time.monotonic()
 
 
 async def test_revoking_twice_keeps_the_first_time_and_records_one_event(app: App) -> None:

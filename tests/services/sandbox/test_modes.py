@@ -13,9 +13,10 @@ from crypto_checkout.http.api.operations import Operation
 from crypto_checkout.http.api.schemas import ListQuery
 from crypto_checkout.http.api.table import table
 from tests.support.anvil import Anvil
-from tests.support.api import ENDPOINT, LINK, PRICE, App, error, made, open_app, until
+from tests.support.api import ENDPOINT, LINK, PRICE, App, error, made, open_app
 from tests.support.receiver import Receiver
 from tests.support.shop import FRESH_XPUB
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anvil
 

@@ -7,7 +7,8 @@ from typing import Any
 from crypto_checkout.services.sandbox.pruning import needed
 from tests.services.sandbox.test_scenarios import OUTCOMES, check, events_of, help_with, look, pay
 from tests.services.sandbox.test_scenarios import ask as ask_for
-from tests.support.api import App, Clock, open_app, until
+from tests.support.api import App, Clock, open_app
+from tests.support.waiting import until
 
 
 async def stored(app: App) -> int:

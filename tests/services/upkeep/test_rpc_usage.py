@@ -18,10 +18,11 @@ from crypto_checkout.store import rpc_usage
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.migrate import migrate
 from tests.support.anvil import Anvil
-from tests.support.api import Clock, open_app, until
+from tests.support.api import Clock, open_app
 from tests.support.nodes import answering, http, running, saying
 from tests.support.server import Server
 from tests.support.shop import FRESH_XPUB
+from tests.support.waiting import until
 
 CHAIN = 31337
 ANSWERS = {"eth_chainId": hex(CHAIN), "eth_blockNumber": "0x5"}

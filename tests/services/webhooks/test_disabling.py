@@ -8,8 +8,9 @@ import pytest
 
 from crypto_checkout.services.upkeep.retention import Retention
 from crypto_checkout.store.webhooks.deliveries import MOST_SHOWN
-from tests.support.api import LINK, App, Clock, listed, made, open_app, until
+from tests.support.api import LINK, App, Clock, listed, made, open_app
 from tests.support.receiver import Receiver
+from tests.support.waiting import until
 
 ENDPOINTS, LINKS = "/webhook_endpoints", "/payment_links"
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from crypto_checkout.services.webhooks.pace import FIRST_PER_SECOND
-from tests.support.api import LINK, App, listed, made, open_app, until
+from tests.support.api import LINK, App, listed, made, open_app
 from tests.support.hostile_endpoints import (
     OK,
     Behaviour,
@@ -29,6 +29,7 @@ from tests.support.hostile_endpoints import (
     hanging,
     serving,
 )
+from tests.support.waiting import until
 
 ENDPOINTS, LINKS = "/webhook_endpoints", "/payment_links"
 TIMEOUT_SECONDS = 2
@@ -58,8 +59,10 @@ async def slow_then_ok(_: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     await writer.drain()
 
 
-def in_two_hours() -> str:
-    return email.utils.format_datetime(datetime.now(UTC) + timedelta(hours=2), usegmt=True)
+async def busy_for_two_hours(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    date = email.utils.format_datetime(datetime.now(UTC) + timedelta(hours=2), usegmt=True)
+    writer.write(answer("503 Busy", f"Retry-After: {date}"))
+    await writer.drain()
 
 
 BOMB = gzip.compress(b"\0" * 10_000_000)
@@ -92,9 +95,7 @@ HOSTILE: Mapping[str, Hostile] = {
         answering(answer("500 Oops", "Content-Encoding: gzip", body=BOMB[:60_000])), 500, None
     ),
     "answers 429 for two minutes": Hostile(answering(answer("429 Slow", "Retry-After: 120")), 429, None, 120.0),
-    "answers 503 until a date": Hostile(
-        answering(answer("503 Busy", f"Retry-After: {in_two_hours()}")), 503, None, 7200
-    ),
+    "answers 503 until a date": Hostile(busy_for_two_hours, 503, None, 7200),
     "answers 429 for ever": Hostile(answering(answer("429 Slow", "Retry-After: 99999999999")), 429, None, DAY),
     "answers 429 since 1970": Hostile(
         answering(answer("429 Slow", "Retry-After: Thu, 01 Jan 1970 00:00:00 GMT")), 429, None

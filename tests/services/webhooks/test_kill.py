@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from tests.support.receiver import Receiver
-from tests.support.server import WAIT_SECONDS, Server, command
+from tests.support.server import Server, command
+from tests.support.waiting import WAIT_SECONDS
 
 KILLS = 12
 EVENTS_A_TURN = 8
@@ -24,9 +25,6 @@ CONFIG = """
 [webhooks]
 allow_private_networks = true
 retry_seconds = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
-[rate_limit]
-per_second = 10000
-burst = 10000
 """
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from crypto_checkout.store.database import WriteUnit
 from crypto_checkout.store.sandbox.clock import MOST_ANSWERS
-from tests.support.api import ENDPOINT, LINK, PRICE, App, Clock, error, listed, made, open_app, until
+from tests.support.api import ENDPOINT, LINK, PRICE, App, Clock, error, listed, made, open_app
 from tests.support.receiver import Receiver
+from tests.support.waiting import until
 
 RETRY_SECONDS = (60, 600, 3600, 21600, 86400)
 
