@@ -1,4 +1,4 @@
-"""Pages judged by axe, in a real browser: https://github.com/dequelabs/axe-core."""
+"""Pages in a real browser, judged by axe (https://github.com/dequelabs/axe-core) and by their width."""
 
 import json
 from typing import Any
@@ -8,7 +8,9 @@ from playwright.sync_api import Page
 
 # Only what is wrong is described: that takes half the time, and a twentieth of the words.
 RUN = "axe.run({options}).then(results => results.violations)"
-Options = dict[str, Any]
+
+WIDTHS = (1280, 390, 320)
+"""Screens of a desk, of most telephones and of the smallest ones, in pixels; the last one also is 1280 at 400 %."""
 
 
 def violations(page: Page, **options: Any) -> list[str]:
@@ -17,3 +19,13 @@ def violations(page: Page, **options: Any) -> list[str]:
         page.evaluate(AXE_SCRIPT)
     broken = page.evaluate(RUN.format(options=json.dumps({"resultTypes": ["violations"], **options})))
     return [f"{rule['id']}: {[node['html'] for node in rule['nodes']]}" for rule in broken]
+
+
+def too_wide(page: Page) -> list[int]:
+    """Return the widths of those screens that the page doesn't fit; leave it at the narrowest."""
+    wide = []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        if page.evaluate("document.documentElement.scrollWidth") != width:
+            wide.append(width)
+    return wide

@@ -9,15 +9,17 @@ page.goto(f"{server.url}/dashboard/test/payments")
 
 import re
 from html import unescape
+from weakref import WeakKeyDictionary
 
 import httpx
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, StorageState
 
 from tests.support.api import App
 from tests.support.server import Server
 
 PASSWORD = "three quiet herons at dusk"
 SITE = "http://shop.example"
+_logins: WeakKeyDictionary[Server, StorageState] = WeakKeyDictionary()
 SET_UP_LINK = re.compile(r"http\S+/dashboard/set-up\?token=(\S+)")
 
 
@@ -53,16 +55,26 @@ def hidden(page: str, name: str) -> str:
 def signed_in_page(
     server: Server, browser: Browser, *, width: int = 1280, dark: bool = False, javascript: bool = True
 ) -> Page:
-    """Return a page of a new browser context that is signed in; the first one sets the password.
+    """Return a page of a new browser context that is signed in; the first one of a server sets the password.
 
-    Close its context when done: `page.context.close()`.
+    All pages of a server share one login. Close the context when done: `page.context.close()`.
     """
     context = browser.new_context(
         viewport={"width": width, "height": 900},
         color_scheme="dark" if dark else "light",
         java_script_enabled=javascript,
+        storage_state=_logins.get(server),
     )
     page = context.new_page()
+    page.goto(f"{server.url}/dashboard/test")
+    if page.url.endswith("/dashboard/test"):
+        return page
+    _sign_in(server, page)
+    _logins[server] = context.storage_state()
+    return page
+
+
+def _sign_in(server: Server, page: Page) -> None:
     page.goto(f"{server.url}/dashboard/sign-in")
     if page.get_by_role("heading", level=1).inner_text() == "There is no password yet":
         link = SET_UP_LINK.search(server.output)
@@ -75,4 +87,3 @@ def signed_in_page(
         page.get_by_label("Password", exact=True).fill(PASSWORD)
         page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/dashboard**")
-    return page

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.http.api.openapi import document
@@ -222,27 +221,3 @@ def test_the_javascript_of_the_guide_takes_what_is_signed_and_nothing_else(tmp_p
     done = subprocess.run([node, "try.mjs"], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=30)
     said = json.loads(done.stdout)
     assert said == {"good": "evt_1", "two": "evt_1", "forged": "not from our payment server", "old": "too old"}
-
-
-# --- how they look ---------------------------------------------------------------------------------------------------
-
-
-def test_pages_fit_narrow_screens_and_can_be_walked_by_keyboard(server: Server, chromium_path: Path) -> None:
-    flags = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(chromium_path), args=[*flags, "--no-first-run"])
-        page = browser.new_page(viewport={"width": 320, "height": 800}, java_script_enabled=True)
-        said: list[str] = []
-        page.on("console", lambda message: said.append(message.text))
-        for path in PAGES:
-            page.goto(server.url + path)
-            for width in (320, 390, 1280):
-                page.set_viewport_size({"width": width, "height": 800})
-                wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-                assert wide <= 0, f"{path} is too wide at {width} px"
-            page.keyboard.press("Tab")
-            assert page.evaluate("document.activeElement.textContent") == "Skip to the text"
-            # Code that is cut off can be scrolled without a mouse.
-            assert page.evaluate("[...document.querySelectorAll('pre')].every((each) => each.tabIndex === 0)")
-        assert said == []
-        browser.close()
