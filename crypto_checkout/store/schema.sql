@@ -311,7 +311,7 @@ CREATE TABLE payments (
     -- 0 once its block was orphaned; the same transaction mined again is the same payment and turns it back to 1.
     canonical INTEGER NOT NULL CHECK (canonical IN (0, 1)),
     recorded_at TEXT NOT NULL
-, livemode INTEGER NOT NULL DEFAULT 0 CHECK (livemode IN (0, 1)), counted INTEGER CHECK (counted IN (0, 1)), counted_day TEXT, counted_units TEXT, counted_minor TEXT) STRICT;
+, livemode INTEGER NOT NULL DEFAULT 0 CHECK (livemode IN (0, 1)), counted INTEGER CHECK (counted IN (0, 1)), counted_day TEXT, counted_units TEXT, counted_minor TEXT, provisional_balance TEXT) STRICT;
 
 CREATE INDEX payments_by_block ON payments (chain_id, block_number);
 
@@ -326,6 +326,8 @@ CREATE UNIQUE INDEX payments_by_transaction ON payments (
 CREATE INDEX payments_by_tx_hash ON payments (tx_hash);
 
 CREATE INDEX payments_late ON payments (livemode, seq) WHERE canonical = 1 AND counted = 0;
+
+CREATE INDEX payments_provisional ON payments (chain_id) WHERE provisional_balance IS NOT NULL;
 
 CREATE INDEX payments_to_count ON payments (session_id) WHERE counted IS NULL;
 
@@ -399,7 +401,7 @@ CREATE TABLE unmatched_payments (
     block_time TEXT NOT NULL,
     canonical INTEGER NOT NULL CHECK (canonical IN (0, 1)),
     recorded_at TEXT NOT NULL
-, livemode INTEGER NOT NULL DEFAULT 0 CHECK (livemode IN (0, 1))) STRICT;
+, livemode INTEGER NOT NULL DEFAULT 0 CHECK (livemode IN (0, 1)), provisional_balance TEXT) STRICT;
 
 CREATE INDEX unmatched_payments_by_block ON unmatched_payments (chain_id, block_number);
 
@@ -412,6 +414,8 @@ CREATE UNIQUE INDEX unmatched_payments_by_transaction ON unmatched_payments (
 CREATE INDEX unmatched_payments_by_tx_hash ON unmatched_payments (tx_hash);
 
 CREATE INDEX unmatched_payments_here ON unmatched_payments (livemode, seq) WHERE canonical = 1;
+
+CREATE INDEX unmatched_payments_provisional ON unmatched_payments (chain_id) WHERE provisional_balance IS NOT NULL;
 
 CREATE TABLE wallets (
     wallet_id TEXT PRIMARY KEY,

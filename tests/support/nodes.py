@@ -142,6 +142,44 @@ def forwarding(url: str, results: Mapping[str, Any]) -> Behaviour:
     return behave
 
 
+def one_block_ahead(url: str, *, lies: Callable[[], bool] = lambda: True) -> Behaviour:
+    """Pass calls on to a real node, and answer `eth_call` for the newest block with the state of the one after it.
+
+    Nodes do that while they import a block (erigon's issue 2803). So the newest block that this one shows is the one
+    before the real node's; a later look at the same block, once it isn't the newest any more, is answered rightly.
+    """
+
+    async def behave(body: Any, writer: asyncio.StreamWriter) -> None:
+        calls = body if isinstance(body, list) else [body]
+        async with httpx.AsyncClient(trust_env=False) as client:
+
+            async def ask(*asked: Any) -> list[Any]:
+                answers = (await client.post(url, json=list(asked))).json()
+                by_id = {answer["id"]: answer for answer in answers}
+                return [by_id[each["id"]] for each in asked]
+
+            (number,) = await ask({"jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber", "params": []})
+            newest = int(number["result"], 16)
+            shown = max(0, newest - 1)
+            (block,) = await ask(
+                {"jsonrpc": "2.0", "id": 1, "method": "eth_getBlockByNumber", "params": [hex(shown), False]}
+            )
+            head = block["result"]["hash"]
+
+            def changed(call: Any) -> Any:
+                if call["method"] == "eth_call" and call["params"][1] == {"blockHash": head} and lies():
+                    return {**call, "params": [call["params"][0], hex(newest)]}
+                return call
+
+            answers = await ask(*map(changed, calls))
+            for call, answer in zip(calls, answers, strict=True):
+                if call["method"] == "eth_blockNumber":
+                    answer["result"] = hex(shown)
+        writer.write(http(json.dumps(answers if isinstance(body, list) else answers[0])))
+
+    return behave
+
+
 def refusing_batches(results: Mapping[str, Any], raw: bytes, *, above: int = 0) -> Behaviour:
     """Answer calls that come alone; answer a batch of more than so many calls with these bytes."""
     honest = answering(results)

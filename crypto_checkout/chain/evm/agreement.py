@@ -45,6 +45,22 @@ async def on_balances(rpc: Rpc, header: Header, held: Mapping[Address, int], pro
         _check(same, providers, f"the balance of {address} at block {header.number}")
 
 
+async def balances_of_all(rpc: Rpc, header: Header, addresses: Sequence[Address], providers: int) -> dict[Address, int]:
+    """Return what all providers that answer say alike; nothing where fewer answer than asked for.
+
+    Raises:
+        StateUnavailable: None of them has what addresses held then.
+        ProviderFailed: None of them answers.
+
+    """
+    words = await rpc.survey(lambda ask: balances.at(ask, header, addresses))
+    if not words:
+        words = [await rpc.converse(lambda ask: balances.at(ask, header, addresses))]
+    if len(words) < providers:
+        return {}
+    return {each: words[0][each] for each in addresses if all(word[each] == words[0][each] for word in words)}
+
+
 async def no_contradiction(
     rpc: Rpc, header: Header, held: Mapping[Address, int], known: Mapping[Address, int], providers: int
 ) -> None:

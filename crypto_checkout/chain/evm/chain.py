@@ -193,6 +193,13 @@ class EvmChain:
         """Return what addresses hold of the native coin at a block. Raises StateUnavailable for one too old."""
         return await self._rpc.converse(lambda ask: balances.at(ask, header, addresses)) if addresses else {}
 
+    async def agreed_balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
+        """Return what addresses held at a block, by the word of every provider that answers, `confirm_with` at least.
+
+        Those of which providers say different things are left out. Raises StateUnavailable for a block that is too old.
+        """
+        return await agreement.balances_of_all(self._rpc, header, addresses, self._confirm_with) if addresses else {}
+
     async def unlike(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
         """Return the groups of addresses that hold something else at a block than expected, or may."""
         return await self._rpc.converse(lambda ask: balances.unlike(ask, header, groups))

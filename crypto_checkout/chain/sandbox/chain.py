@@ -250,6 +250,8 @@ class SandboxChain:
             for address in addresses
         }
 
+    agreed_balances = balances
+
     async def unlike(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
         """Return the groups of addresses that hold something else at a block than expected."""
         held = [(await self.balances(header, group.addresses)).values() for group in groups]

@@ -92,6 +92,19 @@ def payment(session: Session, recorded: RecordedPayment, known: ChainContext) ->
     """Tell what became of a payment that the ledger has, by the first rule that decides."""
     transfer = recorded.payment.transfer
     coins = known.coins(transfer, recorded.chain_id, session.asset)
+    if not recorded.payment.canonical and transfer.tx_hash is None:
+        return Finding(
+            PaymentOutcome.NOT_COUNTED,
+            Reason.REORGED,
+            f"Did not count: the address's balance showed {coins} more at block {transfer.block_number}, and the chain "
+            "doesn't have it any more.",
+        )
+    if recorded.payment.is_provisional:
+        return Finding(
+            PaymentOutcome.WAITING,
+            Reason.SECOND_READING,
+            f"Waiting: the address's balance shows {coins}; it counts once the next block confirms that reading.",
+        )
     if not recorded.payment.canonical:
         return Finding(
             PaymentOutcome.NOT_COUNTED,

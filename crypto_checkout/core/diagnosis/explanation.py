@@ -38,6 +38,7 @@ class Reason(StrEnum):
     TOO_LITTLE = "too_little"
     CONFIRMATIONS = "confirmations"
     AGREEMENT = "agreement"
+    SECOND_READING = "second_reading"
     NOT_PROCESSED = "not_processed"
     NOT_MINED = "not_mined"
     TOO_LATE = "too_late"

@@ -58,24 +58,32 @@ def assess(session: Session, payments: Sequence[Payment], tip: Tip) -> Assessmen
     counted = [p.transfer for p in payments if counts(p, session) and _is_asked_for(p.transfer, session)]
     deep = [t for t in counted if tip.is_deep(t.block_number, session.terms.required_confirmations)]
     received = _sum(counted)
-    status, reason = _verdict(session, received, deep, tip)
+    # Money that is seen and not believed yet keeps a session open: the next block settles what it is.
+    may_come = any(p.canonical and p.is_provisional and is_in_window(p, session) for p in payments)
+    status, reason = _verdict(session, received, deep, tip, may_come=may_come)
     return Assessment(status, reason, received, _sum(deep), awaits_depth=len(deep) < len(counted))
 
 
 def counts(payment: Payment, session: Session) -> bool:
     """Tell whether a payment is in a canonical block, and on time or in grace; once accepted, time doesn't matter."""
-    is_in_window = payment.transfer.block_time <= session.terms.grace_until
-    return payment.canonical and (is_in_window or session.accepted_units is not None)
+    return payment.canonical and not payment.is_provisional and is_in_window(payment, session)
 
 
-def _verdict(session: Session, received: int, deep: Sequence[Transfer], tip: Tip) -> tuple[Status, str | None]:
+def is_in_window(payment: Payment, session: Session) -> bool:
+    """Tell whether a payment is on time or in grace; once the merchant accepted it, time doesn't matter."""
+    return payment.transfer.block_time <= session.terms.grace_until or session.accepted_units is not None
+
+
+def _verdict(
+    session: Session, received: int, deep: Sequence[Transfer], tip: Tip, *, may_come: bool
+) -> tuple[Status, str | None]:
     if session.accepted_units is not None:
         return _accepted(session, session.accepted_units, received, deep)
     # Closed is closed, also when a payment that came after all was taken back; but what was settled has failed then.
     is_closed = session.closed_at is not None and session.paid_at is None and session.status not in SETTLED
     if is_closed and received < session.terms.minimum_units:
         return Status.EXPIRED, CLOSED
-    status = _status(session, received, deep, tip)
+    status = _status(session, received, deep, tip, may_come=may_come)
     return status, PAYMENT_REORGED if status is Status.FAILED else None
 
 
@@ -95,7 +103,7 @@ def _accepted(
     return (Status.DETECTED, None) if received >= enough else (Status.FAILED, PAYMENT_REORGED)
 
 
-def _status(session: Session, received: int, deep: Sequence[Transfer], tip: Tip) -> Status:
+def _status(session: Session, received: int, deep: Sequence[Transfer], tip: Tip, *, may_come: bool) -> Status:
     terms = session.terms
     if _sum(deep) >= terms.minimum_units:
         return _settled(terms, deep)
@@ -106,7 +114,7 @@ def _status(session: Session, received: int, deep: Sequence[Transfer], tip: Tip)
         return Status.FAILED
     if deep:
         return Status.UNDERPAID
-    is_over = received == 0 and tip.time > terms.expires_at
+    is_over = received == 0 and tip.time > terms.expires_at and not may_come
     return Status.EXPIRED if is_over or session.status is Status.EXPIRED else Status.PENDING
 
 

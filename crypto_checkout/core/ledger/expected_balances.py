@@ -46,8 +46,12 @@ def net_rise(jumps: Sequence[UnexplainedChange]) -> list[UnexplainedChange]:
     return [UnexplainedChange(last, units)] if last is not None and units > 0 else []
 
 
-def internal_transfers(header: Header, arrived: Mapping[Address, int], traced: Sequence[Transfer]) -> list[Transfer]:
+def internal_transfers(
+    header: Header, arrived: Mapping[Address, int], traced: Sequence[Transfer], held: Mapping[Address, int]
+) -> list[Transfer]:
     """Return the internal transfers of a block, in all exactly what arrived at each address.
+
+    What no trace names is provisional: `held` is the reading of the balances that it was concluded from.
 
     `traced` are those that a node could name. What is left (a block's reward, a withdrawal) has no transaction; and
     where they make more than what arrived, none is believed.
@@ -58,11 +62,11 @@ def internal_transfers(header: Header, arrived: Mapping[Address, int], traced: S
         if sum(transfer.units for transfer in named) > units:
             named = []
         rest = units - sum(transfer.units for transfer in named)
-        found += [*named, *([_unnamed(header, address, rest)] if rest else [])]
+        found += [*named, *([_unnamed(header, address, rest, held[address])] if rest else [])]
     return found
 
 
-def _unnamed(header: Header, address: Address, units: int) -> Transfer:
+def _unnamed(header: Header, address: Address, units: int, held: int) -> Transfer:
     return Transfer(
         to=address,
         sender=None,
@@ -74,4 +78,5 @@ def _unnamed(header: Header, address: Address, units: int) -> Transfer:
         block_number=header.number,
         block_hash=header.hash,
         block_time=header.time,
+        provisional_balance=held,
     )

@@ -19,7 +19,9 @@ class TransferKind(StrEnum):
 class Transfer:
     """Money that arrived at an address in a block; `tx_hash` is None where the transaction couldn't be named.
 
-    `contract` is the token's address, None for the native coin. `units` are the asset's smallest.
+    `contract` is the token's address, None for the native coin. `units` are the asset's smallest. An internal transfer
+    without a transaction was concluded from a balance: `provisional_balance` is that reading, until it has been read
+    again with a later block there.
     """
 
     to: Address
@@ -32,6 +34,7 @@ class Transfer:
     block_number: int
     block_hash: str
     block_time: datetime
+    provisional_balance: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +43,8 @@ class Payment:
 
     transfer: Transfer
     canonical: bool = True
+
+    @property
+    def is_provisional(self) -> bool:
+        """Whether one reading of a balance is all that shows it: it is seen, and doesn't count yet."""
+        return self.transfer.provisional_balance is not None

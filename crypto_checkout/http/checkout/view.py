@@ -306,12 +306,19 @@ def _phase(session: SessionResource, now: datetime, *, taken_back: bool) -> Phas
 
 
 def _open_phase(session: SessionResource, now: datetime, *, taken_back: bool) -> Phase:
+    if _is_seen(session):
+        return Phase.CONFIRMING
     # The session expires with a block that is later, which may be long in coming; the payer is stopped now.
     if now >= moments.from_text(session["expiresAt"]):
         return Phase.TIME_UP
     if taken_back:
         return Phase.REORGED
     return Phase.PARTIAL if int(session["amountReceived"]["units"]) else Phase.WAITING
+
+
+def _is_seen(session: SessionResource) -> bool:
+    """Tell whether a balance shows money that the next block has to confirm before it counts."""
+    return any(not each["counted"] and each["blockTime"] <= session["expiresAt"] for each in session["payments"])
 
 
 def _ways_out(session: SessionResource, phase: Phase) -> dict[str, str | None]:
@@ -341,7 +348,7 @@ def _extra(session: SessionResource) -> AmountResource | None:
 
 
 def _is_late(session: SessionResource) -> bool:
-    return any(not payment["counted"] for payment in session["payments"])
+    return any(not each["counted"] and each["blockTime"] > session["expiresAt"] for each in session["payments"])
 
 
 def _transaction(session: SessionResource, explorer_url: str) -> PayingTransaction | None:

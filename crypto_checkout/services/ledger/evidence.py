@@ -19,8 +19,9 @@ from crypto_checkout.services.ledger.internal_transfers import InternalTransfers
 from crypto_checkout.store.checkout import sessions
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.ledger import balances as balance_store
-from crypto_checkout.store.ledger import payments, unmatched
+from crypto_checkout.store.ledger import payments, unmatched, unnamed
 from crypto_checkout.store.ledger.balances import Balance
+from crypto_checkout.store.ledger.unnamed import UnnamedCredit
 
 log = get_logger("evidence")
 
@@ -48,10 +49,12 @@ class Evidence:
     payments: tuple[tuple[Session, Transfer], ...] = ()
     unmatched: tuple[tuple[Session, Transfer], ...] = ()
     balances: tuple[Balance, ...] = ()
+    confirmed: tuple[UnnamedCredit, ...] = ()
+    withdrawn: tuple[UnnamedCredit, ...] = ()
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to store."""
-        return bool(self.payments or self.unmatched or self.balances)
+        return bool(self.payments or self.unmatched or self.balances or self.confirmed or self.withdrawn)
 
     def as_of(self, unit: WriteUnit, chain_id: int) -> "Evidence":
         """Sort it again by what each session asks for now: its payer may have chosen since this was gathered."""
@@ -63,7 +66,14 @@ class Evidence:
         return replace(self, payments=tuple(asked_for), unmatched=tuple(others))
 
     def store(self, unit: WriteUnit, chain_id: int) -> None:
-        """Store all but the payments, which are `services.ledger.judge`'s."""
+        """Store all but the payments, which are `services.ledger.judge`'s.
+
+        Credits are taken back before new ones are stored: the same block may show another one by now.
+        """
+        for credit in self.withdrawn:
+            unnamed.take_back(unit, credit)
+        for credit in self.confirmed:
+            unnamed.confirm(unit, credit)
         for session, transfer in self.unmatched:
             unmatched.record(unit, session.id, chain_id, transfer)
         balance_store.save(unit, chain_id, self.balances)
@@ -121,7 +131,7 @@ class EvidenceReader:
         await self._confirm_depth(start, blocks, large)
         if others:
             log.warning("money came that nobody asked for", chain=self._chain_id, payments=len(others))
-        return Evidence(tuple(asked_for), tuple(others), compared.balances)
+        return Evidence(tuple(asked_for), tuple(others), compared.balances, compared.confirmed, compared.withdrawn)
 
     async def _confirm_depth(
         self, start: Header, blocks: Sequence[Block], large: Sequence[tuple[Session, Transfer]]

@@ -29,17 +29,19 @@ from crypto_checkout.core.ledger.expected_balances import (
 from crypto_checkout.core.ledger.follow import Block, Header
 from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.log import get_logger
+from crypto_checkout.services.ledger.second_reading import BalanceAgreement, SecondReading
 from crypto_checkout.services.ledger.watched_addresses import WatchedAddresses
 from crypto_checkout.store.database import Database, ReadUnit
 from crypto_checkout.store.ledger import payments, unmatched
 from crypto_checkout.store.ledger.balances import Balance
+from crypto_checkout.store.ledger.unnamed import UnnamedCredit
 
 log = get_logger("balances")
 
 _NAMING_SECONDS = 10.0
 
 
-class BalanceReader(Protocol):
+class BalanceReader(BalanceAgreement, Protocol):
     """What is asked of a chain; see `chain.evm.chain` and `chain.sandbox.chain`."""
 
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
@@ -47,9 +49,6 @@ class BalanceReader(Protocol):
 
     async def unlike(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
         """Return the groups of addresses that hold something else at a block than expected, or may."""
-
-    async def nonces(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
-        """Return how many transactions addresses had sent up to a block. Raises StateUnavailable for one too old."""
 
     async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, int]:
         """Return what the transactions of a block cost those who sent them."""
@@ -66,10 +65,15 @@ class BalanceReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BalanceComparison:
-    """What came of comparing: internal transfers, and what addresses should hold from now on."""
+    """What came of comparing: internal transfers, and what addresses should hold from now on.
+
+    `confirmed` and `withdrawn` are unnamed credits of earlier blocks that count from now on, or no longer.
+    """
 
     transfers: tuple[Transfer, ...] = ()
     balances: tuple[Balance, ...] = ()
+    confirmed: tuple[UnnamedCredit, ...] = ()
+    withdrawn: tuple[UnnamedCredit, ...] = ()
 
 
 @dataclass(slots=True)
@@ -98,6 +102,7 @@ class InternalTransfers:
         self._chain = chain
         self._chain_id = chain_id
         self._watched = WatchedAddresses(db, chain_id, livemode)
+        self._second = SecondReading(db, chain, chain_id, self._watched)
         self._compared: str | None = None
         self._doubted: str | None = None
         self._fallen: frozenset[Address] = frozenset()
@@ -110,9 +115,12 @@ class InternalTransfers:
         await self._watched.bring_to(start)
         if self._watched.unseen:
             self._watched.look(await self._first_look(start, self._watched.unseen))
+        review = await self._second.review(start)
         if not self._watched.holdings.units:
-            return BalanceComparison()
+            return BalanceComparison((), (), review.confirmed(is_read=True), review.withdrawn)
         ledger = await self._ledger(blocks, known)
+        for credit in review.withdrawn:
+            ledger.add(credit.address, start.number, -credit.units)
         headers = [start, *(block.header for block in blocks)]
         end = await self._suspects(headers[-1], ledger)
         surprising = [a for a, units in (end or {}).items() if units != ledger.expected(a, headers[-1].number)]
@@ -122,7 +130,13 @@ class InternalTransfers:
             transfers = await self._explained(about, ledger, headers)
         self._compared = headers[-1].hash if end is not None else None
         changed = {address: ledger.expected(address, headers[-1].number) for address in ledger.changes}
-        return BalanceComparison(tuple(transfers), tuple(self._watched.go_on(headers[-1], start, changed)))
+        balances = tuple(self._watched.go_on(headers[-1], start, changed))
+        # Without having sent anything, an address can hold less only where too much was credited, or this reading is
+        # wrong: the next turn tells.
+        short = {a for a in surprising if (end or {})[a] < ledger.expected(a, headers[-1].number)} - ledger.senders
+        self._second.remember_falls(headers[-1], short)
+        confirmed = tuple(each for each in review.confirmed(is_read=end is not None) if each.address not in short)
+        return BalanceComparison(tuple(transfers), balances, confirmed, review.withdrawn)
 
     async def _suspects(self, last: Header, ledger: ExpectedBalances) -> Mapping[Address, int] | None:
         """Return what those hold who may hold something else than expected; None where no node knows any more."""
@@ -155,12 +169,18 @@ class InternalTransfers:
             await self._chain.compare_balances(start, held, came)
             short = [address for address in unseen if held[address] < came[address]]
             sent = await self._chain.nonces(start, short) if short else {}
+            await self._read_again(start, {a: units for a, units in held.items() if units > came[a]})
         except StateUnavailable:
             # An address that is given out is unused (`services.wallets`): what it holds has come through here.
             return await self._db.read(lambda unit: {a: self._known(unit, each) for a, each in unseen.items()})
         # After a reorg they are read anew, when some were paid before it. Less than that they hold only if somebody
         # sent it away; else the reading is wrong, and what was credited would seem to come again.
         return {**held, **{address: came[address] for address in short if not sent[address]}}
+
+    async def _read_again(self, start: Header, held: Mapping[Address, int]) -> None:
+        """Refuse a first reading that is news and that a second one doesn't show: it would hide as much that comes."""
+        if held and await self._chain.agreed_balances(start, [*held]) != held:
+            raise ProviderFailed(f"two readings of the balances at block {start.number} differ")
 
     def _known(self, unit: ReadUnit, session_id: str) -> int:
         """Return what has come to a session's address in this chain's coin, by all that is stored."""
@@ -190,7 +210,7 @@ class InternalTransfers:
             if held is not None:
                 await self._chain.confirm_balances(header, {address: held[address] for address in arrived})
             traced = await self._traced(header, arrived)
-            transfers += internal_transfers(header, arrived, traced)
+            transfers += internal_transfers(header, arrived, traced, held or {})
         return transfers
 
     def _check_start(self, jumps: Mapping[Address, Sequence[UnexplainedChange]], headers: Sequence[Header]) -> None:

@@ -3,15 +3,14 @@
 The verdict itself is `core.ledger.assess`; here it becomes rows and events. Judging twice changes nothing.
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from crypto_checkout.core.checkout.session import SETTLED, STATUSES, Session
 from crypto_checkout.core.ledger.assess import Tip, assess
-from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.core.public import render
 from crypto_checkout.core.webhooks.events import EventType, of_status
 from crypto_checkout.services.checkout import customers
+from crypto_checkout.services.ledger.evidence import Evidence
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.database import WriteUnit
@@ -26,11 +25,14 @@ class Judge:
         self._chain_id = chain_id
         self._public_url = public_url
 
-    def advance(self, unit: WriteUnit, transfers: Iterable[tuple[Session, Transfer]], tip: Tip) -> None:
-        """Record payments and judge every session that they, or the new tip, can change."""
-        touched: dict[str, Session] = {}
+    def advance(self, unit: WriteUnit, evidence: Evidence, tip: Tip) -> None:
+        """Record payments and judge every session that the evidence, or the new tip, can change.
+
+        The rest of the evidence is stored before.
+        """
+        touched = self._reviewed(unit, evidence, tip)
         late: dict[str, Session] = {}
-        for found, transfer in transfers:
+        for found, transfer in evidence.payments:
             # Read now, in this unit: what was found may be older than a request that was written meanwhile.
             session = touched.get(found.id) or _existing(unit, found.id)
             if not payments.record(unit, session, transfer):
@@ -44,6 +46,17 @@ class Judge:
             self._record(unit, EventType.SESSION_LATE_PAYMENT, _existing(unit, session_id), tip)
         for session_id in dict.fromkeys((*touched, *store.to_judge(unit, self._chain_id, tip.time))):
             self._judge(unit, session_id, tip)
+
+    def _reviewed(self, unit: WriteUnit, evidence: Evidence, tip: Tip) -> dict[str, Session]:
+        """Return the sessions whose unnamed credits were confirmed or taken back; who lost what counted is notified."""
+        ids = dict.fromkeys(each.session_id for each in (*evidence.confirmed, *evidence.withdrawn) if each.is_payment)
+        touched: dict[str, Session] = {}
+        for session_id in ids:
+            store.touch(unit, session_id)
+            touched[session_id] = _existing(unit, session_id)
+        for session_id in dict.fromkeys(each.session_id for each in evidence.withdrawn if each.has_counted):
+            self._record(unit, EventType.SESSION_REORGED, touched[session_id], tip)
+        return touched
 
     def roll_back(self, unit: WriteUnit, above: int, tip: Tip) -> int:
         """Take back the payments above a block and judge again what they were for; return how many sessions that were.

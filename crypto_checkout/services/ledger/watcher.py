@@ -299,7 +299,7 @@ class Watcher:
             cursors.move(unit, self._chain_id, to)
             current = found.as_of(unit, self._chain_id)
             current.store(unit, self._chain_id)
-            self._judge.advance(unit, current.payments, to.tip)
+            self._judge.advance(unit, current, to.tip)
 
         await self._db.write(advance)
         self._cursor = to

@@ -12,11 +12,12 @@ from crypto_checkout.core.diagnosis.explanation import RecordedPayment
 from crypto_checkout.core.ledger.assess import deep_from
 from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
 from crypto_checkout.store.database import ReadUnit, Row, Value, WriteUnit, placeholders
+from crypto_checkout.store.ledger import unnamed
 from crypto_checkout.store.ledger.cursors import KEPT_BLOCKS
 
 _NAMES = (
     "tx_hash", "log_index", "kind", "sender", "contract", "units", "block_number", "block_hash", "block_time",
-    "canonical",
+    "canonical", "provisional_balance",
 )  # fmt: skip
 COLUMNS = ", ".join(_NAMES)
 """The columns of a payment, the same in this table and in that of unmatched payments."""
@@ -27,22 +28,24 @@ _KINDS = {kind.value: kind for kind in TransferKind}
 def record(unit: WriteUnit, session: Session, transfer: Transfer) -> bool:
     """Store a transfer to a session's address; return whether it is news.
 
-    A transaction that is mined again after a reorg is the same payment in another block; a transfer without a known
-    transaction belongs to its block. Recording twice changes nothing.
+    A transaction that is mined again after a reorg is the same payment in another block; recording it twice changes
+    nothing. A transfer without a known transaction belongs to its block, and adds to the one that is there already.
     """
+    transfer = unnamed.with_earlier(unit, "payments", session.asset.chain_id, session.id, transfer)
     changed = unit.run(
         """
         INSERT INTO payments (
             session_id, livemode, chain_id, tx_hash, log_index, kind, sender, contract, units, block_number,
-            block_hash, block_time, canonical, recorded_at
+            block_hash, block_time, canonical, recorded_at, provisional_balance
         )
         VALUES (
             :session_id, :livemode, :chain_id, :tx_hash, :log_index, :kind, :sender, :contract, :units, :block_number,
-            :block_hash, :block_time, 1, :recorded_at
+            :block_hash, :block_time, 1, :recorded_at, :provisional_balance
         )
         ON CONFLICT (chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1)) DO UPDATE
         SET block_number = excluded.block_number, block_hash = excluded.block_hash, block_time = excluded.block_time,
-            sender = excluded.sender, units = excluded.units, canonical = 1
+            sender = excluded.sender, units = excluded.units, canonical = 1,
+            provisional_balance = excluded.provisional_balance
         WHERE payments.canonical = 0
         """,
         {
@@ -68,6 +71,7 @@ def columns(transfer: Transfer) -> dict[str, Value]:
         "block_number": transfer.block_number,
         "block_hash": transfer.block_hash,
         "block_time": moments.to_text(transfer.block_time),
+        "provisional_balance": None if transfer.provisional_balance is None else str(transfer.provisional_balance),
     }
 
 
@@ -201,11 +205,12 @@ def _payments(rows: Iterable[Row | Sequence[Any]], to: Address) -> list[Payment]
     """Read rows of the columns above; fast, because dust can make there be many."""
     times: dict[str, datetime] = {}
     found = []
-    for tx_hash, log_index, kind, sender, contract, units, number, block_hash, time, canonical in rows:
+    for tx_hash, log_index, kind, sender, contract, units, number, block_hash, time, canonical, balance in rows:
         if time not in times:
             times[time] = moments.from_text(time)
         transfer = Transfer(
-            to, sender, int(units), _KINDS[kind], contract, tx_hash, log_index, number, block_hash, times[time]
-        )
+            to, sender, int(units), _KINDS[kind], contract, tx_hash, log_index, number, block_hash, times[time],
+            None if balance is None else int(balance),
+        )  # fmt: skip
         found.append(Payment(transfer, canonical=canonical == 1))
     return found

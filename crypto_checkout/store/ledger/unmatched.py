@@ -6,7 +6,7 @@ from crypto_checkout.core.address import Address
 from crypto_checkout.core.diagnosis.explanation import RecordedPayment
 from crypto_checkout.core.ledger.payment import Payment, Transfer
 from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
-from crypto_checkout.store.ledger import payments
+from crypto_checkout.store.ledger import payments, unnamed
 from crypto_checkout.store.paging import ListPage, Window, select_rows
 
 _COLUMNS = f"session_id, unmatched_payments.chain_id, recorded_at, {payments.COLUMNS}"
@@ -31,21 +31,24 @@ def record(unit: WriteUnit, session_id: str, chain_id: int, transfer: Transfer) 
     """Store such a transfer; return whether it is news.
 
     A transaction that is mined again after a reorg is the same in another block; a transfer without a known one belongs
-    to its block. Recording twice changes nothing.
+    to its block, and adds to the one that the block already has. Recording a known transaction twice changes nothing.
     """
+    transfer = unnamed.with_earlier(unit, "unmatched_payments", chain_id, session_id, transfer)
     changed = unit.run(
         """
         INSERT INTO unmatched_payments (
             session_id, livemode, chain_id, tx_hash, log_index, kind, sender, contract, units, block_number,
-            block_hash, block_time, canonical, recorded_at
+            block_hash, block_time, canonical, recorded_at, provisional_balance
         )
         VALUES (
             :session_id, (SELECT livemode FROM checkout_sessions WHERE id = :session_id), :chain_id, :tx_hash,
-            :log_index, :kind, :sender, :contract, :units, :block_number, :block_hash, :block_time, 1, :recorded_at
+            :log_index, :kind, :sender, :contract, :units, :block_number, :block_hash, :block_time, 1, :recorded_at,
+            :provisional_balance
         )
         ON CONFLICT (chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1)) DO UPDATE
         SET block_number = excluded.block_number, block_hash = excluded.block_hash, block_time = excluded.block_time,
-            sender = excluded.sender, contract = excluded.contract, units = excluded.units, canonical = 1
+            sender = excluded.sender, contract = excluded.contract, units = excluded.units, canonical = 1,
+            provisional_balance = excluded.provisional_balance
         WHERE unmatched_payments.canonical = 0
         """,
         {

@@ -89,7 +89,7 @@ def test_whatever_is_traced_the_transfers_are_exactly_what_arrived(
     arrived: dict[Address, int], traces: list[tuple[int, Address]]
 ) -> None:
     named = [traced(units, number, to) for number, (units, to) in enumerate(traces)]
-    found = internal_transfers(HEADER, arrived, named)
+    found = internal_transfers(HEADER, arrived, named, arrived)
     assert {to: sum(t.units for t in found if t.to == to) for to in arrived} == arrived
     assert {t.to for t in found} == arrived.keys()
     assert all(t.tx_hash is None or t in named for t in found)

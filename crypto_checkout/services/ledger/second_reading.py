@@ -1,0 +1,132 @@
+"""Read balances again that money was concluded from, once a later block is there.
+
+A node may answer for its newest block with the state of the next one, or with a state that it drops again. So what only
+a balance shows is provisional: a rise becomes an unnamed credit that doesn't count yet, and a fall that no transaction
+explains is only remembered. With the next blocks both are read again, by hash, from every provider that answers:
+
+- a credit whose balance is read the same counts from then on; one whose balance isn't is taken back;
+- a fall that is read the same takes back the newest unnamed credits of its address, if that can't have lost anything:
+  an address that never sent a transaction nor delegated to code (EIP-7702 raises the nonce too) has a nonce of 0.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.errors import StateUnavailable
+from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.log import get_logger
+from crypto_checkout.services.ledger.watched_addresses import WatchedAddresses
+from crypto_checkout.store.database import Database
+from crypto_checkout.store.ledger import unnamed
+from crypto_checkout.store.ledger.unnamed import UnnamedCredit
+
+log = get_logger("balances")
+
+
+class BalanceAgreement(Protocol):
+    """The questions of a second reading to a chain; see `chain.evm.chain` and `chain.sandbox.chain`."""
+
+    async def agreed_balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
+        """Return what addresses held at a block, without those of which providers say different things."""
+
+    async def nonces(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
+        """Return how many transactions addresses had sent up to a block. Raises StateUnavailable for one too old."""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """The outcome of a second reading.
+
+    `agreed` credits were read the same, `unreadable` ones are of blocks whose state no node has any more, and the chain
+    contradicts `withdrawn` ones.
+    """
+
+    agreed: tuple[UnnamedCredit, ...] = ()
+    unreadable: tuple[UnnamedCredit, ...] = ()
+    withdrawn: tuple[UnnamedCredit, ...] = ()
+
+    def confirmed(self, *, is_read: bool) -> tuple[UnnamedCredit, ...]:
+        """Return the credits that count from now on; those of unreadable blocks do where the last block is readable."""
+        return (*self.agreed, *self.unreadable) if is_read else self.agreed
+
+
+class SecondReading:
+    """Reads the balances of one chain again."""
+
+    def __init__(self, db: Database, chain: BalanceAgreement, chain_id: int, watched: WatchedAddresses) -> None:
+        self._db = db
+        self._chain = chain
+        self._chain_id = chain_id
+        self._watched = watched
+        self._fallen: tuple[str, frozenset[Address]] = ("", frozenset())
+
+    def remember_falls(self, block: Header, addresses: Collection[Address]) -> None:
+        """Note whose balances a block showed too low, to be read again with the next one."""
+        self._fallen = (block.hash, frozenset(addresses))
+
+    async def review(self, start: Header) -> Review:
+        """Read again what rests on one reading, `start` being the last processed block, which others follow by now.
+
+        Raises ChainMoved and ProviderFailed when a reading can't be had.
+        """
+        waiting = await self._db.read(lambda unit: unnamed.provisional(unit, self._chain_id))
+        agreed: list[UnnamedCredit] = []
+        unreadable: list[UnnamedCredit] = []
+        withdrawn: list[UnnamedCredit] = []
+        for block, credits in _by_block(waiting).items():
+            held = await self._held(block, [credit.address for credit in credits])
+            for credit in credits:
+                if held is None:
+                    unreadable.append(credit)
+                elif credit.address in held:
+                    is_same = held[credit.address] == credit.provisional_balance
+                    (agreed if is_same else withdrawn).append(credit)
+        withdrawn += await self._contradicted(start, withdrawn)
+        if withdrawn:
+            log.warning("unnamed credits are taken back", chain=self._chain_id, payments=len(withdrawn))
+        kept = [credit for credit in agreed if credit not in withdrawn]
+        return Review(tuple(kept), tuple(unreadable), tuple(withdrawn))
+
+    async def _contradicted(self, start: Header, withdrawn: Sequence[UnnamedCredit]) -> list[UnnamedCredit]:
+        """Return the credits, beside those withdrawn anyway, that falls contradict: the newest of each address."""
+        block_hash, addresses = self._fallen
+        expected, owners = self._watched.holdings.units, self._watched.session_ids
+        suspects = [address for address in addresses if address in expected]
+        if block_hash != start.hash or not suspects:
+            return []
+        held = await self._unspent(start, suspects)
+        ids = [owners[address] for address in held]
+        credits = await self._db.read(lambda unit: unnamed.of_sessions(unit, self._chain_id, ids))
+        found: list[UnnamedCredit] = []
+        for address, units in held.items():
+            missing = expected[address] - units - sum(each.units for each in withdrawn if each.address == address)
+            for credit in reversed(credits):
+                if credit.address == address and credit not in withdrawn and missing > 0:
+                    found.append(credit)
+                    missing -= credit.units
+        return found
+
+    async def _unspent(self, start: Header, addresses: Sequence[Address]) -> Mapping[Address, int]:
+        """Return what those of the addresses hold that can't have lost anything."""
+        try:
+            nonces = await self._chain.nonces(start, addresses)
+            return await self._chain.agreed_balances(start, [each for each in addresses if not nonces[each]])
+        except StateUnavailable:
+            return {}
+
+    async def _held(self, block: Header, addresses: Sequence[Address]) -> Mapping[Address, int] | None:
+        """Return what all providers that answer agree on; None where none has the state of that block any more."""
+        try:
+            return await self._chain.agreed_balances(block, addresses)
+        except StateUnavailable:
+            return None
+
+
+def _by_block(credits: Sequence[UnnamedCredit]) -> Mapping[Header, list[UnnamedCredit]]:
+    found = defaultdict[Header, list[UnnamedCredit]](list)
+    for credit in credits:
+        found[credit.block].append(credit)
+    return found

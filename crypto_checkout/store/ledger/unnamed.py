@@ -1,0 +1,119 @@
+"""Unnamed credits: internal transfers without a known transaction, shown by nothing but the rise of a balance.
+
+A new one is provisional: it is stored with the balance that it was concluded from, and counts once that was read again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from crypto_checkout.core import moments
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.core.ledger.payment import Transfer
+from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
+
+Table = Literal["payments", "unmatched_payments"]
+_TABLES: tuple[Table, Table] = ("payments", "unmatched_payments")
+
+
+@dataclass(frozen=True, slots=True)
+class UnnamedCredit:
+    """An unnamed internal transfer in a canonical block, in either table of payments.
+
+    `provisional_balance` is the balance at `block` that it was concluded from; None once it counts.
+    """
+
+    table: Table
+    seq: int
+    session_id: str
+    address: Address
+    units: int
+    block: Header
+    provisional_balance: int | None
+
+    @property
+    def is_payment(self) -> bool:
+        """Whether it is of what its session asks for."""
+        return self.table == "payments"
+
+    @property
+    def has_counted(self) -> bool:
+        """Whether it has counted for its session."""
+        return self.is_payment and self.provisional_balance is None
+
+
+def provisional(unit: ReadUnit, chain_id: int) -> list[UnnamedCredit]:
+    """Return the credits of a chain that wait for a second reading, oldest first."""
+    return _found(unit, "provisional_balance IS NOT NULL AND payment.chain_id = :chain_id", {"chain_id": chain_id})
+
+
+def of_sessions(unit: ReadUnit, chain_id: int, session_ids: Sequence[str]) -> list[UnnamedCredit]:
+    """Return all unnamed credits of some sessions on a chain, provisional or not, oldest first."""
+    found: list[UnnamedCredit] = []
+    for session_id in session_ids:
+        condition = "session_id = :session_id AND +payment.chain_id = :chain_id"
+        found += _found(unit, condition, {"session_id": session_id, "chain_id": chain_id})
+    return found
+
+
+def confirm(unit: WriteUnit, credit: UnnamedCredit) -> None:
+    """Let a credit count."""
+    unit.run(
+        f"UPDATE {credit.table} SET provisional_balance = NULL WHERE seq = :seq AND canonical = 1",  # noqa: S608 - of two tables
+        {"seq": credit.seq},
+    )
+
+
+def take_back(unit: WriteUnit, credit: UnnamedCredit) -> None:
+    """Take a credit back, as if its block had been orphaned."""
+    unit.run(
+        f"UPDATE {credit.table} SET canonical = 0, provisional_balance = NULL WHERE seq = :seq",  # noqa: S608 - likewise
+        {"seq": credit.seq},
+    )
+
+
+def with_earlier(unit: WriteUnit, table: Table, chain_id: int, session_id: str, transfer: Transfer) -> Transfer:
+    """Return a transfer, if it is unnamed together with the one of its block that is stored; that is taken back."""
+    if transfer.tx_hash is not None:
+        return transfer
+    row = unit.one(
+        f"""
+        UPDATE {table} SET canonical = 0
+        WHERE session_id = :session_id AND +chain_id = :chain_id AND block_hash = :block_hash
+            AND kind = 'internal' AND tx_hash IS NULL AND canonical = 1
+        RETURNING units
+        """,  # noqa: S608 - one of the two tables
+        {"session_id": session_id, "chain_id": chain_id, "block_hash": transfer.block_hash},
+    )
+    return transfer if row is None else replace(transfer, units=transfer.units + int(row["units"]))
+
+
+def _found(unit: ReadUnit, condition: str, parameters: dict[str, int | str]) -> list[UnnamedCredit]:
+    found = [
+        _credit(table, row)
+        for table in _TABLES
+        for row in unit.all(
+            f"""
+            SELECT payment.seq, session_id, address, units, block_number, block_hash, block_time, provisional_balance
+            FROM {table} AS payment
+            JOIN checkout_sessions ON checkout_sessions.id = payment.session_id
+            WHERE {condition} AND payment.kind = 'internal' AND payment.tx_hash IS NULL AND canonical = 1
+            """,  # noqa: S608 - names and conditions of this module
+            parameters,
+        )
+    ]
+    return sorted(found, key=lambda credit: (credit.block.number, credit.seq))
+
+
+def _credit(table: Table, row: Row) -> UnnamedCredit:
+    balance = row["provisional_balance"]
+    return UnnamedCredit(
+        table=table,
+        seq=row["seq"],
+        session_id=row["session_id"],
+        address=Address(row["address"]),
+        units=int(row["units"]),
+        block=Header(row["block_number"], row["block_hash"], "", moments.from_text(row["block_time"])),
+        provisional_balance=None if balance is None else int(balance),
+    )
