@@ -61,7 +61,7 @@ async def _chain(config: Config, place: int, chain: ChainConfig, db: Database | 
         probes = [Probe(chain.id, url) for url in chain.rpc_urls]
         for probe in probes:
             stack.push_async_callback(probe.close)
-        probed = await asyncio.gather(*(probe.look() for probe in probes))
+        probed = await asyncio.gather(*(probe.run() for probe in probes))
         heads = [each.head for each in probed if each.head is not None]
         if not heads:
             return checks.of_providers(chain.name, f"chains[{place}]", probed, {})

@@ -1,4 +1,7 @@
-"""Have several providers say the same before money is believed: each reads for itself, and none knows of the others."""
+"""Agreement of several providers before money is believed. Each is read by itself.
+
+All functions here return nothing, and raise ProviderFailed where too few providers agree.
+"""
 
 from collections import Counter
 from collections.abc import Awaitable, Mapping, Sequence
@@ -6,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Protocol
 
-from crypto_checkout.chain.evm import answers, balances
+from crypto_checkout.chain.evm import balances, decoding
 from crypto_checkout.chain.rpc.providers import Ask, Rpc
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ProviderFailed
@@ -14,34 +17,29 @@ from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 
 
-class Read(Protocol):
-    """Asks one provider for the transfers of a block that did not revert."""
+class TransferReader(Protocol):
+    """Reads the transfers of a block from one provider, without those that reverted."""
 
     def __call__(self, ask: Ask, *, number: int) -> Awaitable[AbstractSet[Transfer]]:
-        """Return them. Raises ProviderFailed."""
+        """Return the transfers. Raises ProviderFailed."""
 
 
-async def on_transfers(rpc: Rpc, wanted: Sequence[Transfer], providers: int, read: Read) -> None:
-    """Return once so many providers have shown each of these transfers.
-
-    Raises:
-        ProviderFailed: Fewer did.
-
-    """
-    for number in sorted({transfer.block_number for transfer in wanted}):
-        there = [t for t in wanted if t.block_number == number and t.kind is not TransferKind.INTERNAL]
-        words = await rpc.survey(partial(read, number=number)) if there else []
-        shown = Counter(transfer for word in words for transfer in word)
-        for transfer in there:
+async def on_transfers(rpc: Rpc, transfers: Sequence[Transfer], providers: int, read: TransferReader) -> None:
+    """Require that many providers to show each of these transfers; internal ones pass, because few nodes trace."""
+    for number in sorted({transfer.block_number for transfer in transfers}):
+        in_block = [t for t in transfers if t.block_number == number and t.kind is not TransferKind.INTERNAL]
+        reports = await rpc.survey(partial(read, number=number)) if in_block else []
+        shown = Counter(transfer for report in reports for transfer in report)
+        for transfer in in_block:
             _check(shown[transfer], providers, f"payment {transfer.tx_hash} in block {number}")
 
 
 async def on_balances(rpc: Rpc, header: Header, held: Mapping[Address, int], providers: int) -> None:
-    """Return once so many providers have said that addresses held just that at a block. Raises as `on_transfers`."""
+    """Require that many providers to report exactly these balances at a block."""
     addresses = [*held]
-    words = await rpc.survey(lambda ask: balances.at(ask, header, addresses))
+    reports = await rpc.survey(lambda ask: balances.at(ask, header, addresses))
     for address, units in held.items():
-        same = sum(word[address] == units for word in words)
+        same = sum(report[address] == units for report in reports)
         _check(same, providers, f"the balance of {address} at block {header.number}")
 
 
@@ -64,36 +62,36 @@ async def balances_of_all(rpc: Rpc, header: Header, addresses: Sequence[Address]
 async def no_contradiction(
     rpc: Rpc, header: Header, held: Mapping[Address, int], known: Mapping[Address, int], providers: int
 ) -> None:
-    """Raise ProviderFailed where a provider says that addresses held something else, and fewer than asked for agree.
+    """Require that many providers to report these balances, or all that answer where a balance is the one `known`.
 
-    Those that can't be reached contradict nobody, as long as an address held what is `known` of it without them.
+    So a provider that can't be reached holds up no balance that is known without it, and one that answers can.
     """
     addresses = [*held]
-    words = await rpc.survey(lambda ask: balances.at(ask, header, addresses))
+    reports = await rpc.survey(lambda ask: balances.at(ask, header, addresses))
     for address, units in held.items():
-        same = sum(word[address] == units for word in words)
-        wanted = min(providers, len(words)) if units == known[address] else providers
-        _check(same, wanted, f"the balance of {address} at block {header.number}")
+        same = sum(report[address] == units for report in reports)
+        needed = min(providers, len(reports)) if units == known[address] else providers
+        _check(same, needed, f"the balance of {address} at block {header.number}")
 
 
 async def on_block(rpc: Rpc, header: Header, providers: int) -> None:
-    """Return once so many providers have shown this block, and with it all those below. Raises as `on_transfers`.
+    """Require that many providers to show this block, and with it all those below.
 
-    Where more show another one in its place, the preferred provider rests: it follows a chain that others left.
+    If more show another block in its place, the preferred provider rests: it follows a branch that others left.
     """
 
     async def shown(ask: Ask) -> str | None:
         (block,) = await ask([("eth_getBlockByNumber", [hex(header.number), False])])
-        return None if block is None else answers.header(block, header.number).hash
+        return None if block is None else decoding.header(block, header.number).hash
 
     hashes = Counter(await rpc.survey(shown))
-    hashes.pop(None, None)  # those that haven't got there yet
+    hashes.pop(None, None)  # providers that haven't reached it yet
     same = hashes.pop(header.hash, 0)
     if max(hashes.values(), default=0) > same:
         rpc.doubt(f"it shows block {header.number} as {header.hash}, and most others don't")
     _check(same, providers, f"block {header.number}")
 
 
-def _check(said: int, wanted: int, what: str) -> None:
-    if said < wanted:
-        raise ProviderFailed(f"{said} of {wanted} providers agree on {what} (confirm_with = {wanted})")
+def _check(agreeing: int, needed: int, subject: str) -> None:
+    if agreeing < needed:
+        raise ProviderFailed(f"{agreeing} of {needed} providers agree on {subject} (confirm_with = {needed})")

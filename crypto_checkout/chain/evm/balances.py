@@ -1,13 +1,13 @@
-"""What addresses hold of the native coin or of a token: that of many in one call; and what lowers it.
+"""Balances of many addresses in one call, of the native coin or of a token; and the costs that lower them.
 
-The calls need no contract: they run code that reads the addresses appended to it, and answers with their balances, or
-with one fingerprint of them all.
+No contract is needed: each call runs code that reads the addresses appended to it, and returns their balances, or one
+fingerprint of them all.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, TypeVar
 
-from crypto_checkout.chain.evm import answers
+from crypto_checkout.chain.evm import decoding
 from crypto_checkout.chain.rpc.providers import Ask, Call, Refused
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed, RecoverableError, StateUnavailable
@@ -17,13 +17,13 @@ from crypto_checkout.core.ledger.follow import Header
 Answer = TypeVar("Answer")
 
 MOST_ADDRESSES = 768
-"""In one call: its answer is taken for a contract's code, which has at most 24,576 bytes (EIP-170)."""
+"""Limit of one call: nodes treat its answer as a contract's code, of at most 24,576 bytes (EIP-170)."""
 
-# Copy what follows the code into memory, replace each word by the balance of the address in it, from the last to the
-# first, and return the memory. Without PUSH0, which older chains don't know.
+# Copy the bytes behind the code into memory, replace each word by the balance of the address in it, from the last to
+# the first, and return the memory. Without PUSH0, which older chains don't know.
 _CODE = "0x602380380380916000395b8015601c57602090038051318152600a565b6023380390f3"
 
-# The same with what `balanceOf(address)` of the contract in the first word answers; revert where that is no word.
+# The same with the answer of `balanceOf(address)` of the contract in the first word; revert unless that is one word.
 _OF_CONTRACT = (
     "0x604c80380380916040396370a082316000525b602090038015603e578060400180516020526020816024601c6040515a"
     "fa1560203d1017604657506012565b606c38036060f35b60006000fd"
@@ -41,24 +41,24 @@ _FINGERPRINTS_AT_ONCE = 10
 
 
 class NoToken(RecoverableError):
-    """A contract that should be a token isn't one."""
+    """A contract that should be a token does not behave as one."""
 
 
 async def at(ask: Ask, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
-    """Return what each address holds at a block.
+    """Return the native balance of each address at a block.
 
     Raises:
         ChainMoved: Another block is at that height by now.
-        StateUnavailable: The node has the block, and not what anybody held then.
+        StateUnavailable: The node has the block, but not its state.
 
     """
     return await _at(ask, header, _CODE, addresses)
 
 
 async def of_token(ask: Ask, header: Header, token: Address, addresses: Sequence[Address]) -> dict[Address, int]:
-    """Return what each address holds of a token at a block.
+    """Return the token balance of each address at a block.
 
-    Raises, beside what `at` does:
+    Raises, besides the errors of `at`:
         NoToken: The contract doesn't answer as a token does.
 
     """
@@ -66,7 +66,7 @@ async def of_token(ask: Ask, header: Header, token: Address, addresses: Sequence
 
 
 async def of_token_now(ask: Ask, token: Address, addresses: Sequence[Address]) -> dict[Address, int]:
-    """Return what each address holds of a token at the newest block. Raises NoToken as `of_token` does."""
+    """Return the token balance of each address at the newest block. Raises NoToken."""
     try:
         return await _read(ask, _OF_CONTRACT + _word(token), addresses, "latest")
     except Refused as error:
@@ -74,28 +74,28 @@ async def of_token_now(ask: Ask, token: Address, addresses: Sequence[Address]) -
         raise
 
 
-async def unlike(ask: Ask, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
-    """Return the groups that hold something else at a block than expected: all of them where a node can't tell.
+async def mismatches(ask: Ask, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
+    """Return the groups whose balances at a block differ from those expected; all groups if the node can't say.
 
-    Raises ChainMoved where another block is at that height by now.
+    Raises ChainMoved if another block is at that height by now.
     """
     try:
         found = await _at_block(ask, header, lambda block: _fingerprints(ask, groups, block))
     except Refused:
-        return [*groups]  # it lacks the state, or takes no calls as large as these: `at` will tell
-    return [group for group, said in zip(groups, found, strict=True) if said != group.fingerprint]
+        return [*groups]  # it lacks the state, or refuses calls as large as these: `at` will show which
+    return [group for group, actual in zip(groups, found, strict=True) if actual != group.fingerprint]
 
 
 async def spent(ask: Ask, header: Header, addresses: Collection[Address]) -> dict[Address, int]:
-    """Return what the transactions of a block cost these senders."""
+    """Return the cost of a block's transactions to each of these senders."""
     (block,) = await ask([("eth_getBlockByHash", [header.hash, True])])
-    if answers.hash_(answers.field(block, "hash")) != header.hash:
+    if decoding.hash_(decoding.field(block, "hash")) != header.hash:
         raise ProviderFailed(f"asked for block {header.hash}, got another")
-    sent = [each for each in answers.field(block, "transactions") if answers.address(each["from"]) in addresses]
-    receipts = await ask([("eth_getTransactionReceipt", [answers.hash_(each["hash"])]) for each in sent])
+    sent = [each for each in decoding.field(block, "transactions") if decoding.address(each["from"]) in addresses]
+    receipts = await ask([("eth_getTransactionReceipt", [decoding.hash_(each["hash"])]) for each in sent])
     costs = dict.fromkeys(addresses, 0)
     for transaction, receipt in zip(sent, receipts, strict=True):
-        costs[answers.address(transaction["from"])] += answers.spent(transaction, receipt, header)
+        costs[decoding.address(transaction["from"])] += decoding.spent(transaction, receipt, header)
     return costs
 
 
@@ -108,11 +108,11 @@ async def _at(ask: Ask, header: Header, code: str, addresses: Sequence[Address])
 
 
 async def _at_block(ask: Ask, header: Header, read: Callable[[Any], Awaitable[Answer]]) -> Answer:
-    """Read at a block, named by its hash, or else by its number with a look that it is still the same one."""
+    """Read at a block by its hash, or else by its number, checking before and after that it is still the same block."""
     try:
         return await read({"blockHash": header.hash})  # EIP-1898
     except Refused:
-        pass  # it doesn't know that form, or the block, or what anybody held then
+        pass  # it doesn't know that form, or lacks the block or its state
     await _check_place(ask, header)
     found = await read(hex(header.number))
     await _check_place(ask, header)
@@ -120,7 +120,7 @@ async def _at_block(ask: Ask, header: Header, read: Callable[[Any], Awaitable[An
 
 
 def _raise_if_reverted(error: Refused) -> None:
-    if answers.has_reverted(error):
+    if decoding.has_reverted(error):
         raise NoToken("the contract doesn't answer balanceOf(address) as a token does") from error
 
 
@@ -130,7 +130,7 @@ async def _read(ask: Ask, code: str, addresses: Sequence[Address], block: Any) -
     for start in range(0, len(parts), _CALLS_AT_ONCE):
         some = parts[start : start + _CALLS_AT_ONCE]
         for part, answer in zip(some, await ask([_balances_call(code, part, block) for part in some]), strict=True):
-            words = answers.hexadecimal(answer)
+            words = decoding.hexadecimal(answer)
             if len(words) != len(part) * _WORD_BYTES:
                 raise ProviderFailed(f"asked for {len(part)} balances, got {len(words)} bytes")
             places = range(0, len(words), _WORD_BYTES)
@@ -144,10 +144,10 @@ async def _fingerprints(ask: Ask, groups: Sequence[ExpectedGroup], block: Any) -
     for start in range(0, len(groups), _FINGERPRINTS_AT_ONCE):
         some = groups[start : start + _FINGERPRINTS_AT_ONCE]
         for answer in await ask([_fingerprint_call(group.addresses, block) for group in some]):
-            said = answers.hexadecimal(answer)
-            if len(said) != _FINGERPRINT_BYTES:
-                raise ProviderFailed(f"asked for a fingerprint of balances, got {len(said)} bytes")
-            found.append(said[1:])
+            content = decoding.hexadecimal(answer)
+            if len(content) != _FINGERPRINT_BYTES:
+                raise ProviderFailed(f"asked for a fingerprint of balances, got {len(content)} bytes")
+            found.append(content[1:])
     return found
 
 
@@ -165,5 +165,5 @@ def _word(address: Address) -> str:
 
 async def _check_place(ask: Ask, header: Header) -> None:
     (block,) = await ask([("eth_getBlockByNumber", [hex(header.number), False])])
-    if answers.header(block, header.number).hash != header.hash:
+    if decoding.header(block, header.number).hash != header.hash:
         raise ChainMoved(f"block {header.number} is another one by now")

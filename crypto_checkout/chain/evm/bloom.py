@@ -1,13 +1,13 @@
-"""The bloom filter in a block's header: whether its logs can hold a contract's event (Yellow Paper, section 4.4.1).
+"""The bloom filter in a block's header: a test for events in its logs (Yellow Paper, section 4.4.1).
 
-It never says no wrongly. So a node that answers "no logs" where the filter says "perhaps" has to prove it.
+It has no false negatives. So a node that answers "no logs" where the filter says "perhaps" has to prove it.
 """
 
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from crypto_checkout.chain.evm.answers import field, hexadecimal
+from crypto_checkout.chain.evm.decoding import field, hexadecimal
 from crypto_checkout.core.address import keccak_256
 from crypto_checkout.core.errors import ProviderFailed
 
@@ -16,7 +16,7 @@ _FULL = (1 << _BITS) - 1
 
 
 def of_header(answer: Any) -> int:
-    """Return the filter of a block as a number; 0, which suspects nothing, where a chain has none worth the name."""
+    """Return the filter of a block as a number; 0, which matches no event, for a chain without a usable one."""
     text = answer.get("logsBloom") if isinstance(answer, dict) else None
     content = hexadecimal(text) if text is not None else b""
     bloom = int.from_bytes(content)
@@ -24,17 +24,17 @@ def of_header(answer: Any) -> int:
 
 
 def of_event(contract: str, topic: str) -> int:
-    """Return the bits that are set wherever this contract logs this event."""
+    """Return the bits that are set in each block where this contract logs this event."""
     return _bits(contract) | _bits(topic)
 
 
 def may_hold(bloom: int, event: int) -> bool:
-    """Tell whether the logs of a block may hold an event; right for each that they hold, and wrong now and then."""
+    """Return True if the logs of a block may hold an event; always True if they do, seldom if they don't."""
     return bloom & event == event
 
 
 def of_logs(logs: Iterable[Any]) -> int:
-    """Return the filter that these logs make. Raises ProviderFailed for what is no log."""
+    """Return the filter of these logs. Raises ProviderFailed for a malformed log."""
     bloom = 0
     for log in logs:
         topics = field(log, "topics")

@@ -1,7 +1,7 @@
 """A real chain, read through its RPC providers: heads, blocks, the transfers in them, and receipts.
 
-Nothing is remembered here: what was processed is in the database, and `services.ledger.watcher` asks for what follows.
-What the answers mean is in `chain.evm.answers`.
+Nothing is stored here: the database knows which blocks are processed, and `services.ledger.watcher` asks for the next.
+Answers are decoded in `chain.evm.decoding`.
 """
 
 import time
@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
-from crypto_checkout.chain.evm import agreement, answers, balances, bloom, sweeps, tokens, traces, transactions
-from crypto_checkout.chain.evm.answers import TRANSFER_TOPIC
-from crypto_checkout.chain.evm.dating import Dating
+from crypto_checkout.chain.evm import agreement, balances, bloom, decoding, sweeps, tokens, traces, transactions
+from crypto_checkout.chain.evm.block_times import BlockTimes
+from crypto_checkout.chain.evm.decoding import TRANSFER_TOPIC
 from crypto_checkout.chain.rpc.providers import Ask, Call, ProviderHealth, Rpc
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import TokenFacts
@@ -39,9 +39,9 @@ class EvmChain:
     """One chain as its providers show it.
 
     `finality` is "depth", or the block tag "safe" or "finalized". `tokens` are the contracts whose transfers count.
-    `confirm_with` is how many providers have to say the same before money is believed, where that is asked for.
-    `clock` is a monotonic one, and `now` tells the time that no block is far ahead of. `batch_blocks` is how large a
-    range should be: smaller after each failure, and larger again with each success.
+    `confirm_with` providers must agree before money is believed. `clock` is monotonic; `now` is the time that no block
+    may be far ahead of. `batch_blocks` is the recommended size of a range: it halves after a failure, and grows again
+    with each success.
     """
 
     def __init__(
@@ -64,17 +64,17 @@ class EvmChain:
         self._token_events = [bloom.of_event(token, TRANSFER_TOPIC) for token in self._tokens]
         self._finality = finality
         self._agreed_final = _NOTHING_FINAL
-        self._dating = Dating(rpc, now)
+        self._dating = BlockTimes(rpc, now)
 
     def health(self) -> list[ProviderHealth]:
-        """Return how each provider fares."""
+        """Return the health of each provider."""
         return self._rpc.health()
 
     async def head(self) -> Head:
         """Return the newest block number, and the final one where finality is a tag.
 
-        When a provider stands still, or falls behind what was seen, all are compared, and the laggards rest. Final is
-        what `confirm_with` providers call so: one alone can't make a payment final by its word.
+        When a provider stands still, or falls behind an earlier answer, all are compared, and the laggards rest. A
+        block is final once `confirm_with` providers report it: one alone can't make a payment final.
         """
         head = await self._head()
         is_still = head.number <= self._newest and self._clock() - self._moved_at > _STALL_SECONDS
@@ -87,9 +87,9 @@ class EvmChain:
         if self._confirm_with == 1 or head.final_number is None:
             return head
         if head.final_number > self._agreed_final:
-            said = sorted(await self._rpc.survey(self._final), reverse=True)
-            # What was final stays so, also while a provider is away.
-            self._agreed_final = max([self._agreed_final, *said[self._confirm_with - 1 : self._confirm_with]])
+            reported = sorted(await self._rpc.survey(self._final), reverse=True)
+            # A final block stays final, also while a provider is away.
+            self._agreed_final = max([self._agreed_final, *reported[self._confirm_with - 1 : self._confirm_with]])
         return replace(head, final_number=self._agreed_final)
 
     async def _final(self, ask: Ask) -> int:
@@ -103,14 +103,14 @@ class EvmChain:
         async def read(ask: Ask) -> Head:
             if self._finality == "depth":
                 (number,) = await ask([("eth_blockNumber", [])])
-                return Head(answers.block_number(number))
+                return Head(decoding.block_number(number))
             number, final = await ask([("eth_blockNumber", []), self._final_call()])
-            return Head(answers.block_number(number), _final_number(final))
+            return Head(decoding.block_number(number), _final_number(final))
 
-        return await self._rpc.converse(read)
+        return await self._rpc.with_failover(read)
 
     async def header(self, number: int) -> Header:
-        """Return the header at a height. Raises ProviderFailed where no node has one."""
+        """Return the header at a height. Raises ProviderFailed if no node has it."""
         return (await self.headers([number]))[0]
 
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
@@ -118,15 +118,15 @@ class EvmChain:
 
         async def read(ask: Ask) -> list[Header]:
             found = await ask([_block_call(number, full=False) for number in numbers])
-            return [answers.header(block, number) for block, number in zip(found, numbers, strict=True)]
+            return [decoding.header(block, number) for block, number in zip(found, numbers, strict=True)]
 
-        return await self._rpc.converse(read)
+        return await self._rpc.with_failover(read)
 
     async def blocks(self, first: int, last: int) -> list[Block]:
-        """Return the blocks of a range with the transfers they seem to hold, oldest first, all from one node."""
+        """Return a range of blocks, oldest first, all from one node. Transfers may have reverted: see `succeeded`."""
         numbers = range(first, last + 1)
         try:
-            blocks = await self._rpc.converse(lambda ask: self._blocks(ask, numbers))
+            blocks = await self._rpc.with_failover(lambda ask: self._blocks(ask, numbers))
         except ProviderFailed:
             self.batch_blocks = max(1, self.batch_blocks // 2)
             raise
@@ -138,144 +138,144 @@ class EvmChain:
         """Keep the transfers whose transaction did not revert.
 
         Raises:
-            ChainMoved: A receipt is in another block than the transfer was found in.
+            ChainMoved: A receipt names another block than its transfer.
             ProviderFailed: A receipt is missing.
 
         """
         if all(transfer.kind is not TransferKind.NATIVE for transfer in transfers):
             return list(transfers)
-        kept = await self._rpc.converse(lambda ask: _succeeded(ask, transfers))
+        kept = await self._rpc.with_failover(lambda ask: _succeeded(ask, transfers))
         await self._doubt_reverts([transfer for transfer in transfers if transfer not in kept])
         return kept
 
     async def _doubt_reverts(self, reverted: Sequence[Transfer]) -> None:
-        """Ask all providers before money is dropped as reverted: one that lies, or errs, would lose it for good.
+        """Ask all providers before dropping money as reverted: one that lies, or errs, would lose it for good.
 
-        Raises ProviderFailed unless most of them say so too; where most say otherwise, the preferred one rests.
+        Raises ProviderFailed unless most of them agree; if most disagree, the preferred one rests.
         """
         if not reverted or len(self._rpc.providers) == 1:
             return
-        words = await self._rpc.survey(lambda ask: _succeeded(ask, reverted))
+        reports = await self._rpc.survey(lambda ask: _succeeded(ask, reverted))
         for transfer in reverted:
-            succeeded = sum(transfer in word for word in words)
-            if 2 * succeeded > len(words):
+            succeeded = sum(transfer in report for report in reports)
+            if 2 * succeeded > len(reports):
                 self._rpc.doubt(f"it says that {transfer.tx_hash} reverted, and most say that it didn't")
-            if succeeded and 2 * succeeded >= len(words):
-                raise ProviderFailed(f"{succeeded} of {len(words)} providers say that {transfer.tx_hash} succeeded")
+            if succeeded and 2 * succeeded >= len(reports):
+                raise ProviderFailed(f"{succeeded} of {len(reports)} providers say that {transfer.tx_hash} succeeded")
 
     async def confirm(self, transfers: Sequence[Transfer]) -> None:
-        """Return once `confirm_with` providers have shown these transfers. Raises ProviderFailed where fewer do."""
+        """Require `confirm_with` providers to show these transfers. Raises ProviderFailed if fewer do."""
         if self._confirm_with > 1 and transfers:
-            wanted = {transfer.to for transfer in transfers}
+            receivers = {transfer.to for transfer in transfers}
 
             async def read(ask: Ask, *, number: int) -> frozenset[Transfer]:
                 (block,) = await self._blocks(ask, [number])
-                return frozenset(await _succeeded(ask, [t for t in block.transfers if t.to in wanted]))
+                return frozenset(await _succeeded(ask, [t for t in block.transfers if t.to in receivers]))
 
             await agreement.on_transfers(self._rpc, transfers, self._confirm_with, read)
 
     async def confirm_balances(self, header: Header, held: Mapping[Address, int]) -> None:
-        """Return once `confirm_with` providers have said that addresses hold just that. Raises as `confirm`."""
+        """Require `confirm_with` providers to report exactly these balances. Raises as `confirm`."""
         if self._confirm_with > 1:
             await agreement.on_balances(self._rpc, header, held, self._confirm_with)
 
     async def compare_balances(self, header: Header, held: Mapping[Address, int], known: Mapping[Address, int]) -> None:
-        """Raise ProviderFailed as `agreement.no_contradiction` does, where `confirm_with` providers have to agree."""
+        """Require that no provider contradicts these balances, if `confirm_with` is above 1; see `agreement`."""
         if self._confirm_with > 1:
             await agreement.no_contradiction(self._rpc, header, held, known, self._confirm_with)
 
     async def confirm_block(self, header: Header) -> None:
-        """Return once `confirm_with` providers have shown this block. Raises ProviderFailed where fewer do."""
+        """Require `confirm_with` providers to show this block. Raises ProviderFailed if fewer do."""
         if self._confirm_with > 1:
             await agreement.on_block(self._rpc, header, self._confirm_with)
 
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
-        """Return what addresses hold of the native coin at a block. Raises StateUnavailable for one too old."""
-        return await self._rpc.converse(lambda ask: balances.at(ask, header, addresses)) if addresses else {}
+        """Return the native balances of addresses at a block. Raises StateUnavailable for a block too old."""
+        return await self._rpc.with_failover(lambda ask: balances.at(ask, header, addresses)) if addresses else {}
 
     async def agreed_balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
-        """Return what addresses held at a block, by the word of every provider that answers, `confirm_with` at least.
+        """Return the balances at a block on which all providers that answer agree, `confirm_with` of them at least.
 
-        Those of which providers say different things are left out. Raises StateUnavailable for a block that is too old.
+        Addresses with differing answers are left out. Raises StateUnavailable for a block too old.
         """
         return await agreement.balances_of_all(self._rpc, header, addresses, self._confirm_with) if addresses else {}
 
-    async def unlike(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
-        """Return the groups of addresses that hold something else at a block than expected, or may."""
-        return await self._rpc.converse(lambda ask: balances.unlike(ask, header, groups))
+    async def mismatches(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
+        """Return the groups of addresses whose balances at a block differ from those expected, or may."""
+        return await self._rpc.with_failover(lambda ask: balances.mismatches(ask, header, groups))
 
     async def token_balances(self, header: Header, token: Address, addresses: Sequence[Address]) -> dict[Address, int]:
-        """Return what addresses hold of a token at a block. Raises NoToken, and as `balances` does."""
+        """Return the token balances of addresses at a block. Raises NoToken, and as `balances` does."""
         if not addresses:
             return {}
-        return await self._rpc.converse(lambda ask: balances.of_token(ask, header, token, addresses))
+        return await self._rpc.with_failover(lambda ask: balances.of_token(ask, header, token, addresses))
 
     async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, int]:
-        """Return what the transactions of a block cost those who sent them, fees included."""
-        return await self._rpc.converse(lambda ask: balances.spent(ask, header, addresses))
+        """Return the cost of a block's transactions to their senders: the values sent, and the fees."""
+        return await self._rpc.with_failover(lambda ask: balances.spent(ask, header, addresses))
 
     async def nonces(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
-        """Return how many transactions addresses had sent up to a block. Raises StateUnavailable for one too old."""
-        return await self._rpc.converse(lambda ask: sweeps.nonces(ask, header, addresses)) if addresses else {}
+        """Return the transaction counts of addresses at a block. Raises StateUnavailable for a block too old."""
+        return await self._rpc.with_failover(lambda ask: sweeps.nonces(ask, header, addresses)) if addresses else {}
 
     async def spent_between(self, first: int, last: Header, address: Address) -> int:
-        """Return what an address's own transactions cost it in all. Raises StateUnavailable as `nonces`."""
-        return await self._rpc.converse(lambda ask: sweeps.spent_between(ask, first, last, address))
+        """Return the total cost of an address's own transactions in a range. Raises StateUnavailable as `nonces`."""
+        return await self._rpc.with_failover(lambda ask: sweeps.spent_between(ask, first, last, address))
 
     async def tokens_sent(
         self, token: Address, first: int, last: Header, addresses: Sequence[Address]
     ) -> dict[Address, int]:
-        """Return what addresses sent of a token from a block on up to another."""
-        return await self._rpc.converse(lambda ask: sweeps.tokens_sent(ask, token, first, last, addresses))
+        """Return the amounts of a token that addresses sent in a range of blocks."""
+        return await self._rpc.with_failover(lambda ask: sweeps.tokens_sent(ask, token, first, last, addresses))
 
     async def internal_transfers(self, header: Header, addresses: Collection[Address]) -> list[Transfer]:
-        """Return what contracts sent to addresses in a block, one transfer for each transaction and receiver.
+        """Return the coins that contracts sent to addresses in a block: one transfer per transaction and receiver.
 
-        Raises ProviderFailed where no node traces blocks, and few do.
+        Raises ProviderFailed if no node traces blocks; few do.
         """
-        return await self._rpc.converse(lambda ask: traces.internal_transfers(ask, header, addresses))
+        return await self._rpc.with_failover(lambda ask: traces.internal_transfers(ask, header, addresses))
 
     async def used(self, addresses: Sequence[Address]) -> set[Address]:
-        """Return those of the addresses that the chain has seen: with a balance, a token, or a transaction sent."""
+        """Return the addresses with a trace on the chain: a balance, a token, or a transaction sent."""
 
         async def read(ask: Ask) -> set[Address]:
             used: set[Address] = set()
             for method in ("eth_getBalance", "eth_getTransactionCount"):
                 found = await ask([(method, [address, "latest"]) for address in addresses])
-                used |= {each for each, number in zip(addresses, found, strict=True) if not answers.is_zero(number)}
+                used |= {each for each, number in zip(addresses, found, strict=True) if not decoding.is_zero(number)}
             for token in self._tokens:
                 with suppress(balances.NoToken):  # a mistake in the configuration, which services.token_check names
                     held = await balances.of_token_now(ask, token, addresses)
                     used |= {address for address, units in held.items() if units}
             return used
 
-        return await self._rpc.converse(read) if addresses else set()
+        return await self._rpc.with_failover(read) if addresses else set()
 
     async def token_facts(self, contract: Address) -> TokenFacts:
-        """Return what a token's contract says about itself. Raises ProviderFailed."""
-        return await self._rpc.converse(lambda ask: tokens.facts(ask, contract))
+        """Return the facts that a token's contract states about itself. Raises ProviderFailed."""
+        return await self._rpc.with_failover(lambda ask: tokens.facts(ask, contract))
 
     async def read_contract(self, contract: str, data: str) -> bytes:
-        """Return what a contract answers to a call. Raises ProviderFailed."""
+        """Return a contract's answer to a call. Raises ProviderFailed."""
 
         async def read(ask: Ask) -> bytes:
             (answer,) = await ask([("eth_call", [{"to": contract, "data": data}, "latest"])])
-            return answers.hexadecimal(answer)
+            return decoding.hexadecimal(answer)
 
-        return await self._rpc.converse(read)
+        return await self._rpc.with_failover(read)
 
     async def transaction(self, tx_hash: str) -> ObservedTransaction | None:
-        """Return what a transaction did, by the first provider that knows it; None where none does.
+        """Return a transaction's effects, by the first provider that knows it; None if none does.
 
-        Raises ProviderFailed where nobody answers.
+        Raises ProviderFailed if no provider answers.
         """
         chain_id = self._rpc.chain_id
         found = await self._rpc.survey(lambda ask: transactions.look_up(ask, chain_id, tx_hash))
-        known = [seen for seen in found if seen is not None]
-        mined = [seen for seen in known if seen.header is not None]
+        known = [each for each in found if each is not None]
+        mined = [each for each in known if each.header is not None]
         if found:
             return next(iter(mined or known), None)
-        return await self._rpc.converse(lambda ask: transactions.look_up(ask, chain_id, tx_hash))
+        return await self._rpc.with_failover(lambda ask: transactions.look_up(ask, chain_id, tx_hash))
 
     def doubt(self, reason: str) -> None:
         """Let the preferred provider rest, if there is another."""
@@ -287,38 +287,38 @@ class EvmChain:
 
     async def _blocks(self, ask: Ask, numbers: Sequence[int]) -> list[Block]:
         found = await ask([_block_call(number, full=True) for number in numbers])
-        headers = [answers.header(block, number) for block, number in zip(found, numbers, strict=True)]
+        headers = [decoding.header(block, number) for block, number in zip(found, numbers, strict=True)]
         for before, after in pairwise(headers):
             if after.time < before.time:
                 raise ProviderFailed(f"block {after.number} is older than the one before it")
         tokens = await self._token_transfers(ask, headers, [bloom.of_header(block) for block in found])
         return [
-            Block(header, (*answers.native_transfers(block, header), *of_tokens), answers.senders(block, header))
+            Block(header, (*decoding.native_transfers(block, header), *of_tokens), decoding.senders(block, header))
             for block, header, of_tokens in zip(found, headers, tokens, strict=True)
         ]
 
     async def _token_transfers(
         self, ask: Ask, headers: Sequence[Header], blooms: Sequence[int]
     ) -> list[list[Transfer]]:
-        """Return the token transfers of each block, asked for by its hash so that no other block's can come."""
+        """Return the token transfers of each block, requested by its hash, so that they can't be another block's."""
         if not self._tokens:
             return [[] for _ in headers]
-        wanted = {"address": self._tokens, "topics": [TRANSFER_TOPIC]}
-        logs = answers.lists(await ask([_logs_call(header, **wanted) for header in headers]))
+        criteria = {"address": self._tokens, "topics": [TRANSFER_TOPIC]}
+        logs = decoding.lists(await ask([_logs_call(header, **criteria) for header in headers]))
         doubtful = [place for place, found in enumerate(logs) if not found and self._suspected(blooms[place])]
-        everything = answers.lists(await ask([_logs_call(headers[place]) for place in doubtful]))
-        for place, found in zip(doubtful, everything, strict=True):
-            # A node that lags behind the one that gave the block answers "none" instead of "unknown block".
+        all_logs = decoding.lists(await ask([_logs_call(headers[place]) for place in doubtful]))
+        for place, found in zip(doubtful, all_logs, strict=True):
+            # A node that lags behind the one with the block answers "none" instead of "unknown block".
             suspected = self._suspected(blooms[place])
             if not bloom.may_hold(bloom.of_logs(found), suspected):
                 raise ProviderFailed(f"the logs of block {headers[place].number} are not all there")
             logs[place] = found
         return [
-            answers.token_transfers(found, header, self._tokens) for found, header in zip(logs, headers, strict=True)
+            decoding.token_transfers(found, header, self._tokens) for found, header in zip(logs, headers, strict=True)
         ]
 
     def _suspected(self, in_header: int) -> int:
-        """Return the bits of those tokens that may have moved in a block; 0 for none."""
+        """Return the bloom bits of the tokens that may have moved in a block; 0 for none."""
         suspected = 0
         for event in self._token_events:
             if bloom.may_hold(in_header, event):
@@ -327,22 +327,22 @@ class EvmChain:
 
 
 async def _succeeded(ask: Ask, transfers: Sequence[Transfer]) -> list[Transfer]:
-    """Leave out those whose transaction reverted; a token's transfer is a log, and such a transaction leaves none."""
+    """Drop the transfers whose transaction reverted. Only native ones can: a reverted transaction leaves no logs."""
     natives = {t.tx_hash: t for t in transfers if t.kind is TransferKind.NATIVE and t.tx_hash is not None}
     receipts = await ask([("eth_getTransactionReceipt", [tx_hash]) for tx_hash in natives])
     pairs = zip(receipts, natives.values(), strict=True)
-    kept = {transfer.tx_hash for receipt, transfer in pairs if answers.has_succeeded(receipt, transfer)}
+    kept = {transfer.tx_hash for receipt, transfer in pairs if decoding.has_succeeded(receipt, transfer)}
     return [t for t in transfers if t.kind is not TransferKind.NATIVE or t.tx_hash in kept]
 
 
 def _final_number(block: Any) -> int:
-    """Read the number of the final block; before the first one there is none, and nothing is final."""
-    return _NOTHING_FINAL if block is None else answers.block_number(answers.field(block, "number"))
+    """Read the number of the final block; -1 while a young chain has none."""
+    return _NOTHING_FINAL if block is None else decoding.block_number(decoding.field(block, "number"))
 
 
 def _block_call(number: int, *, full: bool) -> Call:
     return ("eth_getBlockByNumber", [hex(number), full])
 
 
-def _logs_call(header: Header, **wanted: Any) -> Call:
-    return ("eth_getLogs", [{"blockHash": header.hash, **wanted}])
+def _logs_call(header: Header, **criteria: Any) -> Call:
+    return ("eth_getLogs", [{"blockHash": header.hash, **criteria}])

@@ -1,28 +1,28 @@
-"""Try out one RPC URL by itself: does it answer, for which chain, how far is it, and can it do what is needed."""
+"""A probe of one RPC URL by itself: its chain, its newest block, its speed, and the methods it lacks."""
 
 import re
 import time
 from dataclasses import dataclass
 
-from crypto_checkout.chain.evm import answers, balances
+from crypto_checkout.chain.evm import balances, decoding
 from crypto_checkout.chain.rpc.providers import Ask, Refused, Rpc
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ProviderFailed, RecoverableError, WrongChain
 from crypto_checkout.core.ledger.follow import Header
 
 _TIMEOUT_SECONDS = 8.0
-_NOBODY = Address("0x" + "00" * 20)
+_NO_ADDRESS = Address("0x" + "00" * 20)
 _NO_BLOCK = "0x" + "00" * 32
-# What nodes say of a method that they don't have, or don't give to everybody; of a block that they don't know they say
-# something else.
+# Words in a node's refusal of a method that it doesn't have, or sells separately. A refusal for an unknown block has
+# none of them.
 _LACKING = re.compile(r"method|not (available|supported|allowed|enabled)|unsupported|disabled|plan|tier|upgrade|permi")
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What one provider showed; its name is its host. `problem` says why it is of no use.
+    """The result of probing one provider; its name is its host. `problem` is set if it is of no use.
 
-    `lacks` names what the server needs and it can't do, `lacks_optional` what would only be nice.
+    `lacks` names the missing methods that the server needs, `lacks_optional` those it can do without.
     """
 
     name: str
@@ -34,27 +34,27 @@ class ProbeResult:
 
 
 class Probe:
-    """One provider; to be closed."""
+    """One provider to try out; call `close` afterwards."""
 
     def __init__(self, chain_id: int, url: str) -> None:
         self._rpc = Rpc(chain_id, [url], timeout_seconds=_TIMEOUT_SECONDS)
         self.name = self._rpc.providers[0].name
 
-    async def look(self) -> ProbeResult:
-        """Try it out. Never raises for what the provider does."""
+    async def run(self) -> ProbeResult:
+        """Try it out. Never raises, whatever the provider does."""
         started = time.monotonic()
         try:
-            head = await self._rpc.converse(_head)
+            head = await self._rpc.with_failover(_head)
             milliseconds = round(1000 * (time.monotonic() - started))
-            lacks, optional = await self._rpc.converse(lambda ask: _lacks(ask, head))
+            lacks, optional = await self._rpc.with_failover(lambda ask: _lacks(ask, head))
         except (RecoverableError, WrongChain) as error:
             return ProbeResult(self.name, str(error).removeprefix(f"{self.name}: "))
         return ProbeResult(self.name, None, head, milliseconds, lacks, optional)
 
     async def hash_at(self, number: int) -> str | None:
-        """Return the hash of its block at a height; None where it doesn't say."""
+        """Return the hash of its block at a height; None if it gives none."""
         try:
-            return await self._rpc.converse(lambda ask: _hash_at(ask, number))
+            return await self._rpc.with_failover(lambda ask: _hash_at(ask, number))
         except RecoverableError:
             return None
 
@@ -65,24 +65,24 @@ class Probe:
 
 async def _head(ask: Ask) -> Header:
     (number,) = await ask([("eth_blockNumber", [])])
-    height = answers.block_number(number)
+    height = decoding.block_number(number)
     (block,) = await ask([("eth_getBlockByNumber", [hex(height), False])])
-    return answers.header(block, height)
+    return decoding.header(block, height)
 
 
 async def _hash_at(ask: Ask, number: int) -> str:
     (block,) = await ask([("eth_getBlockByNumber", [hex(number), False])])
-    return answers.header(block, number).hash
+    return decoding.header(block, number).hash
 
 
 async def _lacks(ask: Ask, head: Header) -> tuple[tuple[str, ...], tuple[str, ...]]:
     lacks, optional = [], []
     try:
-        answers.lists(await ask([("eth_getLogs", [{"blockHash": head.hash, "address": _NOBODY}])]))
+        decoding.lists(await ask([("eth_getLogs", [{"blockHash": head.hash, "address": _NO_ADDRESS}])]))
     except Refused as error:
         lacks.append(f"eth_getLogs by block hash ({error})")
     try:
-        await balances.at(ask, head, [_NOBODY])
+        await balances.at(ask, head, [_NO_ADDRESS])
     except ProviderFailed as error:
         lacks.append(f"eth_call of code without a contract, for balances ({error})")
     try:

@@ -1,4 +1,4 @@
-"""What left deposit addresses, as far as a node can tell: by their transactions, and by the logs of tokens.
+"""Sweeps: transactions of deposit addresses and logs of tokens that show money leaving them.
 
 The server holds no key: only the merchant's wallet sends from a deposit address.
 """
@@ -6,8 +6,8 @@ The server holds no key: only the merchant's wallet sends from a deposit address
 from collections import Counter
 from collections.abc import Sequence
 
-from crypto_checkout.chain.evm import answers, balances
-from crypto_checkout.chain.evm.answers import TRANSFER_TOPIC
+from crypto_checkout.chain.evm import balances, decoding
+from crypto_checkout.chain.evm.decoding import TRANSFER_TOPIC
 from crypto_checkout.chain.rpc.providers import Ask, Refused
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ProviderFailed, StateUnavailable
@@ -18,19 +18,19 @@ _LEAST_RANGE_BLOCKS = 10
 
 
 async def nonces(ask: Ask, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
-    """Return how many transactions each address had sent up to a block. Raises StateUnavailable for one too old."""
+    """Return the transaction count of each address at a block. Raises StateUnavailable for a block too old."""
     try:
         found = await ask([("eth_getTransactionCount", [address, hex(header.number)]) for address in addresses])
     except Refused as error:
         raise StateUnavailable(f"no state at block {header.number}: {error}") from error
-    return {address: answers.block_number(count) for address, count in zip(addresses, found, strict=True)}
+    return {address: decoding.block_number(count) for address, count in zip(addresses, found, strict=True)}
 
 
 async def spent_between(ask: Ask, first: int, last: Header, address: Address) -> int:
-    """Return what an address's own transactions cost it, fees included, after block `first` up to block `last`.
+    """Return the cost of an address's own transactions, fees included, after block `first` up to block `last`.
 
-    The blocks of its transactions are found by halving: each look asks how many it had sent by then. Raises
-    StateUnavailable where no node remembers that.
+    The blocks of its transactions are found by bisection over its transaction count. Raises StateUnavailable if the
+    node no longer has that.
     """
 
     async def sent(number: int) -> int:
@@ -42,37 +42,37 @@ async def spent_between(ask: Ask, first: int, last: Header, address: Address) ->
         if high - low == 1:
             return [high]
         middle = (low + high) // 2
-        by_then = await sent(middle)
-        return [*await blocks(low, before, middle, by_then), *await blocks(middle, by_then, high, after)]
+        count = await sent(middle)
+        return [*await blocks(low, before, middle, count), *await blocks(middle, count, high, after)]
 
     total = 0
     for number in await blocks(first, await sent(first), last.number, await sent(last.number)):
         (block,) = await ask([("eth_getBlockByNumber", [hex(number), False])])
-        total += (await balances.spent(ask, answers.header(block, number), [address]))[address]
+        total += (await balances.spent(ask, decoding.header(block, number), [address]))[address]
     return total
 
 
 async def tokens_sent(
     ask: Ask, token: Address, first: int, last: Header, addresses: Sequence[Address]
 ) -> dict[Address, int]:
-    """Return what each address sent of a token to others, by its logs from block `first` up to block `last`.
+    """Return the amount of a token that each address sent, by its logs from block `first` up to block `last`.
 
-    Ranges shrink where a node takes no larger one. Raises ProviderFailed where it takes none.
+    Ranges shrink if the node refuses larger ones. Raises ProviderFailed if it refuses all.
     """
     found = Counter[Address](dict.fromkeys(addresses, 0))
     topics = [TRANSFER_TOPIC, ["0x" + address[2:].rjust(64, "0") for address in addresses]]
     start, size = first, _FIRST_RANGE_BLOCKS
     while start <= last.number:
         end = min(last.number, start + size - 1)
-        wanted = {"address": token, "topics": topics, "fromBlock": hex(start), "toBlock": hex(end)}
+        criteria = {"address": token, "topics": topics, "fromBlock": hex(start), "toBlock": hex(end)}
         try:
-            (logs,) = answers.lists(await ask([("eth_getLogs", [wanted])]))
+            (logs,) = decoding.lists(await ask([("eth_getLogs", [criteria])]))
         except Refused as error:
             if size <= _LEAST_RANGE_BLOCKS:
                 raise ProviderFailed(f"no logs from block {start} on: {error}") from error
             size = max(_LEAST_RANGE_BLOCKS, size // 4)
             continue
-        for sender, units in filter(None, (answers.sent(log, token) for log in logs)):
+        for sender, units in filter(None, (decoding.sent(log, token) for log in logs)):
             if sender in found:
                 found[sender] += units
         start = end + 1

@@ -1,6 +1,6 @@
-"""What a token's contract (ERC-20) says about itself: whether it is there, its decimals and its symbol."""
+"""Facts from a token's contract (ERC-20): its existence, its decimals and its symbol."""
 
-from crypto_checkout.chain.evm import answers
+from crypto_checkout.chain.evm import decoding
 from crypto_checkout.chain.rpc.providers import Ask, Refused
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import TokenFacts
@@ -13,24 +13,24 @@ _LONGEST_SYMBOL = 64
 
 
 async def facts(ask: Ask, contract: Address) -> TokenFacts:
-    """Ask for them."""
+    """Read the facts of a contract."""
     (code,) = await ask([("eth_getCode", [contract, "latest"])])
     return TokenFacts(
-        has_code=bool(answers.hexadecimal(code)),
-        decimals=_decimals(await _said(ask, contract, _DECIMALS)),
-        symbol=_text(await _said(ask, contract, _SYMBOL)),
+        has_code=bool(decoding.hexadecimal(code)),
+        decimals=_decimals(await _call(ask, contract, _DECIMALS)),
+        symbol=_text(await _call(ask, contract, _SYMBOL)),
     )
 
 
-async def _said(ask: Ask, contract: Address, data: str) -> bytes:
-    """Return what a contract answers, nothing where it reverts. Any other refusal is the node's own, and raised."""
+async def _call(ask: Ask, contract: Address, data: str) -> bytes:
+    """Return a contract's answer, empty if it reverts. Any other refusal is the node's own, and raised."""
     try:
         (answer,) = await ask([("eth_call", [{"to": contract, "data": data}, "latest"])])
     except Refused as error:
-        if answers.has_reverted(error):
+        if decoding.has_reverted(error):
             return b""
         raise
-    return answers.hexadecimal(answer)
+    return decoding.hexadecimal(answer)
 
 
 def _decimals(answer: bytes) -> int | None:
@@ -39,7 +39,7 @@ def _decimals(answer: bytes) -> int | None:
 
 
 def _text(answer: bytes) -> str | None:
-    """Read an ABI string, or the 32 bytes that a few old tokens answer."""
+    """Read an ABI string, or the bytes32 of a few old tokens."""
     content = answer
     if len(answer) > 2 * _WORD_BYTES:
         length = int.from_bytes(answer[_WORD_BYTES : 2 * _WORD_BYTES])

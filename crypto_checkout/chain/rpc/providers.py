@@ -1,7 +1,7 @@
-"""JSON-RPC to the providers of one chain: which one is asked, and when the next one is.
+"""JSON-RPC to the providers of one chain: the choice of a provider, and failover to the next.
 
-Raw answers, because decoding a block into web3's own types costs as much again as fetching it. How one provider is
-asked is in `chain.rpc.transport`, what the answers mean in `chain.evm.chain`.
+Answers stay raw JSON, because decoding a block into web3's own types costs as much again as fetching it. One provider
+is reached through `chain.rpc.transport`; answers are decoded in `chain.evm.decoding`.
 """
 
 import asyncio
@@ -46,19 +46,19 @@ _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
 
 
 class Refused(ProviderFailed):
-    """The provider answered a call with an error of its own: it can't, or won't, do what was asked."""
+    """The provider answered a call with an error of its own: it can't, or won't, serve it."""
 
 
-class Unable(ProviderFailed):
-    """The provider lacks something that not every one has to have: the next one is asked, and it isn't blamed."""
+class Unsupported(ProviderFailed):
+    """The provider lacks an optional method: the next one is asked, and this one is not blamed."""
 
 
 @dataclass(slots=True)
 class Provider:
-    """One RPC URL and how it fares; `name` is its host only, since URLs carry access keys.
+    """One RPC URL and its health; `name` is its host only, since URLs carry access keys.
 
-    Times are those of the clock of its `Rpc`. Until `trusted_until` its chain needs no check; `batch_calls` is how
-    many calls it takes in one request.
+    Times are by the clock of its `Rpc`. Until `trusted_until` its chain ID needs no check; `batch_calls` is the most
+    calls that it takes in one request.
     """
 
     url: str = field(repr=False)
@@ -71,7 +71,7 @@ class Provider:
     batch_calls: int = MOST_CALLS
 
     def failed(self, reason: str, now: float, *, at_least_seconds: float = 0, jitter: float = 0) -> None:
-        """Note a failure; each one in a row doubles the pause before this provider is preferred again.
+        """Record a failure; each one in a row doubles the pause before this provider is preferred again.
 
         `jitter`, from 0 to 1, lengthens the pause by up to a quarter, so that many callers don't come back together.
         """
@@ -80,12 +80,12 @@ class Provider:
         pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(self.failures - 1, _MOST_DOUBLINGS))
         pause *= 1 + _MOST_JITTER * jitter
         self.paused_until = now + max(pause, min(at_least_seconds, _LONGEST_WAIT_SECONDS))
-        # What comes back under this URL may be another node.
+        # Another node may come back under this URL.
         self.trusted_until = 0.0
         self.batch_calls = MOST_CALLS
 
     def succeeded(self) -> None:
-        """Note an answer."""
+        """Record an answer."""
         self.failures = 0
         self.paused_until = 0.0
         self.last_error = None
@@ -93,7 +93,7 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class ProviderHealth:
-    """How a provider fares, to be shown: `failures` in a row, and whether the others are preferred for now."""
+    """A provider's health, to be shown: `failures` in a row; while it is resting, the others are preferred."""
 
     name: str
     failures: int
@@ -104,7 +104,7 @@ class ProviderHealth:
 class Rpc:
     """The providers of one chain, in the order of preference; each call goes to the first that answers.
 
-    `clock` is a monotonic one; `jitter` gives numbers from 0 to 1.
+    `clock` is monotonic; `jitter` returns numbers from 0 to 1.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Rpc:
         self._jitter = jitter
 
     async def call(self, method: str, params: list[Any]) -> Any:
-        """Return the result of one call. Raises ProviderFailed when no provider gave one."""
+        """Return the result of one call. Raises ProviderFailed if no provider gives one."""
         (result,) = await self.batch([(method, params)])
         return result
 
@@ -132,19 +132,19 @@ class Rpc:
         """Return the results of several calls, all from the same provider, in their order.
 
         Raises:
-            ProviderFailed: No provider answered all of them; the message says why, for each.
+            ProviderFailed: No provider answered all of them; the message gives the reason of each.
 
         """
-        return await self.converse(lambda ask: ask(calls)) if calls else []
+        return await self.with_failover(lambda ask: ask(calls)) if calls else []
 
-    async def converse(self, read: Callable[[Ask], Awaitable[Answer]]) -> Answer:
-        """Return what `read` makes of one provider's answers; when it raises ProviderFailed, the next one is asked.
+    async def with_failover(self, read: Callable[[Ask], Awaitable[Answer]]) -> Answer:
+        """Return the result of `read` with one provider; if it raises ProviderFailed, try it with the next one.
 
-        So an answer that makes no sense costs a provider its turn, just as no answer does. Other errors pass through.
+        So an answer that makes no sense counts as a failure, just as no answer does. Other errors pass through.
 
         Raises:
             StateUnavailable: All that answered lack the state of so old a block, which is no fault of theirs.
-            ProviderFailed: No provider gave what was wanted; the message says why, for each.
+            ProviderFailed: No provider succeeded; the message gives the reason of each.
 
         """
         reasons, lacking = [], 0
@@ -152,10 +152,10 @@ class Rpc:
             try:
                 await self._check_chain(provider)
                 answer = await read(functools.partial(_ask, provider))
-            except (StateUnavailable, Unable) as error:
+            except (StateUnavailable, Unsupported) as error:
                 provider.succeeded()
                 lacking += isinstance(error, StateUnavailable)
-                reasons.append(f"{provider.name}: {provider.transport.shown(error)}")
+                reasons.append(f"{provider.name}: {provider.transport.redacted(error)}")
             except (ProviderFailed, WrongChain) as error:
                 reasons.append(f"{provider.name}: {self._failed(provider, error)}")
             else:
@@ -165,19 +165,19 @@ class Rpc:
         raise failure("; ".join(reasons) or f"no provider is configured for chain {self.chain_id}")
 
     def health(self) -> list[ProviderHealth]:
-        """Return how each provider fares, the preferred one first as configured."""
+        """Return the health of each provider, in the configured order."""
         now = self._clock()
         return [ProviderHealth(p.name, p.failures, p.paused_until > now, p.last_error) for p in self.providers]
 
     async def survey(self, read: Callable[[Ask], Awaitable[Answer]]) -> list[Answer]:
-        """Return what `read` makes of the answers of each provider; those that fail are left out."""
+        """Return the result of `read` with each provider; those that fail are left out."""
         found = await asyncio.gather(*(self._read_one(provider, read) for provider in self.providers))
         return [answer for answers in found for answer in answers]
 
     async def newest(self) -> int | None:
-        """Ask every provider for its newest block, and let those rest that are behind; return the highest number.
+        """Ask every provider for its newest block, let those rest that lag, and return the highest number.
 
-        One that stands still answers everything, only nothing new. None where nobody answers.
+        A provider that stands still goes on answering, with old blocks. Returns None if none answers.
         """
         found = await asyncio.gather(*(self._read_one(provider, _number) for provider in self.providers))
         numbers = [answers[0] if answers else None for answers in found]
@@ -190,7 +190,7 @@ class Rpc:
         return newest
 
     def doubt(self, reason: str) -> None:
-        """Let the preferred provider rest: what it said can't go on from what was said before."""
+        """Let the preferred provider rest, because its answers contradict earlier ones."""
         if len(self.providers) > 1:
             provider = self._in_order()[0]
             provider.failed(reason, self._clock(), at_least_seconds=_LAGGARD_PAUSE_SECONDS, jitter=self._jitter())
@@ -202,32 +202,32 @@ class Rpc:
             await provider.transport.disconnect()
 
     async def _read_one(self, provider: Provider, read: Callable[[Ask], Awaitable[Answer]]) -> list[Answer]:
-        """Return a provider's answer, or nothing where it fails."""
+        """Return a list of a provider's answer, empty if it fails."""
         try:
             await self._check_chain(provider)
             return [await read(functools.partial(_ask, provider))]
-        except (StateUnavailable, Unable, ChainMoved):
+        except (StateUnavailable, Unsupported, ChainMoved):
             return []
         except (ProviderFailed, WrongChain) as error:
             self._failed(provider, error)
             return []
 
     def _failed(self, provider: Provider, error: ProviderFailed | WrongChain) -> str:
-        """Note a failure; return it as it may be shown."""
-        reason = provider.transport.shown(error)
+        """Record a failure; return its reason without secrets."""
+        reason = provider.transport.redacted(error)
         if isinstance(error, WrongChain) and provider.last_error != reason:
             log.error("a provider is refused", chain=self.chain_id, provider=provider.name, error=reason)
-        wanted = error.retry_after_seconds if isinstance(error, NoAnswer) else 0
-        provider.failed(reason, self._clock(), at_least_seconds=wanted, jitter=self._jitter())
+        pause = error.retry_after_seconds if isinstance(error, NoAnswer) else 0
+        provider.failed(reason, self._clock(), at_least_seconds=pause, jitter=self._jitter())
         return reason
 
     def _in_order(self) -> list[Provider]:
-        """Those that aren't paused first; a paused one is still better than none."""
+        """Return the providers, those that aren't paused first; a paused one is still better than none."""
         now = self._clock()
         return sorted(self.providers, key=lambda provider: max(0.0, provider.paused_until - now))
 
     async def _check_chain(self, provider: Provider) -> None:
-        """Ask a provider now and then which chain it serves: crediting another chain's money is the worst mistake."""
+        """Verify a provider's chain ID once a minute: crediting another chain's money is the worst mistake."""
         now = self._clock()
         if now < provider.trusted_until:
             return
@@ -251,20 +251,20 @@ async def _number(ask: Ask) -> int:
 
 
 async def _ask(provider: Provider, calls: Sequence[Call]) -> list[Any]:
-    """Return the results of any number of calls, in requests of a size that the provider takes."""
+    """Return the results of any number of calls, in requests of a size that the provider accepts."""
     results: list[Any] = []
     while len(results) < len(calls):
         some = calls[len(results) : len(results) + provider.batch_calls]
         answered = await _ask_together(provider, some)
         results += answered
         if len(answered) < len(some):
-            # The next call was refused in the company of others: alone it is answered, or the answer says why not.
+            # The next call failed within the batch: sent alone, it is answered, or the answer gives the reason.
             results.append(await _ask_alone(provider, some[len(answered)]))
     return results
 
 
 async def _ask_together(provider: Provider, calls: Sequence[Call]) -> list[Any]:
-    """Return the results of those calls, from the first on, that the provider answers in one request."""
+    """Return the results of the calls up to the first that fails, from one request."""
     if len(calls) == 1:
         return []
     requests = [(RPCEndpoint(method), params) for method, params in calls]
@@ -273,7 +273,7 @@ async def _ask_together(provider: Provider, calls: Sequence[Call]) -> list[Any]:
     except NoAnswer:
         raise
     except ProviderFailed:
-        # Nodes differ in how large a batch may be, or its answer, and in how they say so. Some take none at all.
+        # Nodes limit the size of a batch, or of its answer, and report that in many ways. Some take no batch at all.
         provider.batch_calls = max(1, len(calls) // 2)
         return []
     results = []

@@ -1,10 +1,10 @@
 """One JSON-RPC endpoint over HTTP: send calls, match answers to them.
 
-`chain.rpc.providers` chooses which endpoint is asked.
+`chain.rpc.providers` chooses the endpoint.
 
-A provider of web3 that brings its own HTTP: web3's closes the connection after each request, reads an answer of any
-size, follows redirects, takes batch answers without ids on trust, and logs URLs. URLs carry access keys, so nothing
-here logs, and no exception leaves with one in its message or behind it.
+This is a web3 provider with HTTP of its own: web3's closes the connection after each request, reads an answer of any
+size, follows redirects, trusts batch answers without ids, and logs URLs. URLs carry access keys, so nothing here logs,
+and no exception leaves with a URL in its message or its cause.
 """
 
 import sys
@@ -34,11 +34,11 @@ from crypto_checkout.core.diagnosis.rpc_usage import RpcUsage
 from crypto_checkout.core.errors import ProviderFailed
 
 # py_ecc, which comes in with web3, raises Python's recursion limit from 1,000 to 100,000. Then Python 3.11 doesn't
-# refuse a deeply nested JSON text, a node's or a client's: it overflows the stack, and the process is gone.
+# refuse deeply nested JSON, from a node or a client: it overflows the stack, and the process dies.
 sys.setrecursionlimit(1000)
 
 MOST_BYTES = 32 * 2**20
-"""The largest answer that is read. Ten full blocks of Ethereum are a third of it."""
+"""The largest answer that is read. Ten full blocks of Ethereum take a third of it."""
 
 _CONNECT_SECONDS = 5
 # Long enough for the requests of one poll, and shorter than any server waits before it closes an idle connection.
@@ -53,9 +53,9 @@ _SHOWN_CHARACTERS = 200
 
 
 class NoAnswer(ProviderFailed):
-    """The provider can't be reached, is too slow, or wants fewer requests: another one right now is of no use.
+    """The provider can't be reached, is too slow, or throttles us: another request right now is of no use.
 
-    `retry_after_seconds` is how long it asks to be left alone, 0 where it says nothing.
+    `retry_after_seconds` is the pause that it demands, 0 if it names none.
     """
 
     def __init__(self, message: str, retry_after_seconds: float = 0) -> None:
@@ -66,7 +66,7 @@ class NoAnswer(ProviderFailed):
 class Transport(AsyncJSONBaseProvider):
     """One endpoint; `name` is its host.
 
-    Every method raises ProviderFailed when the exchange fails or the answer is no JSON-RPC.
+    Every method raises ProviderFailed if the exchange fails or the answer is not JSON-RPC.
     """
 
     def __init__(self, url: str, *, timeout_seconds: float, meter: Meter) -> None:
@@ -87,7 +87,7 @@ class Transport(AsyncJSONBaseProvider):
         return _of_requests([request], [answer])[0]
 
     async def make_batch_request(self, requests: list[tuple[RPCEndpoint, Any]]) -> list[RPCResponse]:
-        """Send several calls in one request; return the answer of each in their order."""
+        """Send several calls in one request; return their answers in the same order."""
         formed = [self.form_request(method, params) for method, params in requests]
         answers = await self._exchange(self.encode_batch_request_dicts(formed), calls=len(formed))
         if not isinstance(answers, list):
@@ -95,20 +95,20 @@ class Transport(AsyncJSONBaseProvider):
         return _of_requests(formed, answers)
 
     async def disconnect(self) -> None:
-        """Close the connections. Repeating is safe; another request opens them again."""
+        """Close the connections. Repeating is safe; the next request opens them again."""
         if self._session is not None:
             session, self._session = self._session, None
             await session.close()
 
-    def shown(self, text: object) -> str:
-        """Return the beginning of what the endpoint said, without the secrets of its URL and without line breaks."""
-        words = str(text)
+    def redacted(self, text: object) -> str:
+        """Return the beginning of an endpoint's message, without the secrets of its URL and without line breaks."""
+        message = str(text)
         for secret in _secrets(self._url):
-            words = words.replace(secret, "…")
-        return "".join(each if each.isprintable() else " " for each in words)[:_SHOWN_CHARACTERS]
+            message = message.replace(secret, "…")
+        return "".join(each if each.isprintable() else " " for each in message)[:_SHOWN_CHARACTERS]
 
     async def _exchange(self, body: bytes, *, calls: int) -> Any:
-        # What is raised here is raised outside the `except`: an error of aiohttp behind it would carry the URL.
+        # Raised outside the `except`: as the cause, an error of aiohttp would carry the URL.
         reason = ""
         try:
             status, wait, content = await self._post(body, calls)
@@ -140,7 +140,7 @@ class Transport(AsyncJSONBaseProvider):
             return response.status, wait, await self._read(response)
 
     async def _read(self, response: ClientResponse) -> bytes | None:
-        """Return the whole body; None, and no more in memory than the limit, when there is more."""
+        """Return the whole body; None if it exceeds the limit, which bounds the memory taken."""
         content = bytearray()
         async for piece in response.content.iter_any():
             content += piece
@@ -182,7 +182,7 @@ def _of_requests(requests: Sequence[RPCRequest], answers: Sequence[Any]) -> list
 
 
 def _secrets(url: str) -> Iterator[str]:
-    """Yield what may be an access key: the longest first, so that no part of one remains."""
+    """Yield the parts of a URL that may be access keys, the longest first, so that no part of one remains."""
     parts = urlsplit(url)
     pieces = {parts.username, parts.password, *parts.path.split("/"), *parts.query.replace("=", "&").split("&")}
     written = {form for each in pieces if each for form in (each, unquote(each))}

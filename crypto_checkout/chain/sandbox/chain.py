@@ -1,8 +1,8 @@
 """The simulated chain of test mode: one block a second, no node, no network.
 
-Its blocks are not stored: number, time and hash of each follow from the seed, the genesis time and the branches that
-reorgs made. Only transactions are kept. Chain time runs with the clock, plus what was mined ahead, so an idle sandbox
-has nothing to write.
+Its blocks are not stored: number, time and hash of each follow from the seed, the genesis time and the branches made
+by reorgs. Only transactions are stored. Chain time runs with the clock, plus the blocks mined ahead, so an idle sandbox
+writes nothing.
 """
 
 import hashlib
@@ -31,12 +31,12 @@ ASSETS = (
 )
 PAYER = Address("0x00000000000000000000000000000000005a9d80")
 
-# Account m/44'/60'/0' of the phrase that all test tools share ("test test … junk"): anybody can check its addresses.
+# Account m/44'/60'/0' of the phrase that all test tools share ("test test … junk"): its addresses are public.
 XPUB = "xpub6Ce9NcJvTk36xtLSrJLZqE7wtgA5deCeYs7rSQtreh4cj6ByPtrg9sD7V2FNFLPnf8heNP3FGkeV9qwfzvZNSd54JoNXVsXFYSYwHsnJxqP"
 
 
 class _Transactions:
-    """Transactions by their block and by who was paid."""
+    """Transactions by block and by receiver."""
 
     def __init__(self, transactions: Iterable[SandboxTransaction]) -> None:
         self.by_block: dict[int, list[SandboxTransaction]] = {}
@@ -49,7 +49,7 @@ class _Transactions:
         self.by_address.setdefault(transaction.to, []).append(transaction)
 
     def remove(self, transaction: SandboxTransaction) -> None:
-        """Drop one; one that isn't there is no mistake, for not all that is stored is loaded."""
+        """Drop a transaction. A missing one is no mistake: not all stored transactions are loaded."""
         _drop(self.by_block, transaction.block_number, transaction)
         _drop(self.by_address, transaction.to, transaction)
 
@@ -63,7 +63,7 @@ def _drop(by: dict[K, list[SandboxTransaction]], key: K, transaction: SandboxTra
 
 
 class Draft:
-    """A change of the chain while it is made: nobody sees it before it is stored and applied."""
+    """A change of the chain in the making: invisible until it is stored and applied."""
 
     def __init__(self, state: State, now: datetime, transactions: _Transactions) -> None:
         self.state = replace(state, pauses=[*state.pauses], branches=[*state.branches])
@@ -86,12 +86,12 @@ class Draft:
         return self.state.time(self.number)
 
     def mine(self, blocks: int) -> None:
-        """Put blocks on top, each a second later than the one before: chain time moves ahead of the clock."""
-        # From the newest block on, not from the clock: a payment must be in a block that nobody has processed.
+        """Mine blocks, each a second later than the one before: chain time moves ahead of the clock."""
+        # From the newest block on, not from the clock: a payment must be in an unprocessed block.
         self._reach(self.number + blocks)
 
     def mine_at_once(self, blocks: int) -> None:
-        """Put blocks on top that take no time, as on chains with several a second: nobody's time runs out."""
+        """Mine blocks that take no time, as on chains with several a second, so that no session expires."""
         for first in range(self.number + 1, self.number + 1 + blocks):
             self.state.pause(first, -1)
             self._reach(first)
@@ -104,17 +104,17 @@ class Draft:
         self._reach(first)
 
     def go_out(self, seconds: int) -> None:
-        """Have nobody read the chain for so long, from now on."""
+        """Begin an outage of the chain: reads fail for this long."""
         self.state.outage_until = self._now + timedelta(seconds=seconds)
 
     def withhold_prices(self, seconds: int) -> None:
-        """Have nobody get a price for so long, from now on."""
+        """Begin an outage of prices: test mode has none for this long."""
         self.state.prices_out_until = self._now + timedelta(seconds=seconds)
 
     def transfer(
         self, to: Address, units: int, kind: TransferKind, contract: Address | None, tx_hash: str
     ) -> SandboxTransaction:
-        """Put a transfer into the newest block, which must be a new one; with a hash that came before, beside that."""
+        """Add a transfer to the newest block, which must be new; transfers with the same hash share a transaction."""
         place = sum(1 for each in self.added if each.hash == tx_hash)
         transaction = SandboxTransaction(tx_hash, self.number, to, units, kind, contract, place)
         self.added.append(transaction)
@@ -123,7 +123,7 @@ class Draft:
     def pay(
         self, to: Address, units: int, tx_hash: str, contract: Address | None = None, *, internal: bool = False
     ) -> SandboxTransaction:
-        """Mine a new block with a transaction that pays, by way of a contract if `internal`."""
+        """Mine a block with a payment, sent by a contract if `internal`."""
         self.mine(1)
         kind = (
             TransferKind.TOKEN if contract is not None else TransferKind.INTERNAL if internal else TransferKind.NATIVE
@@ -131,14 +131,14 @@ class Draft:
         return self.transfer(to, units, kind, contract, tx_hash)
 
     def fork(self, first: int, salt: str) -> None:
-        """Replace the blocks from one on by others, with the same transactions."""
+        """Replace all blocks from `first` on, keeping their transactions."""
         self.replaced_from = first
         self.state.fork(first, salt)
 
     def take_back(self, to: Address, salt: str) -> None:
-        """Replace the blocks since an address was first paid by others, without what was paid to it.
+        """Reverse all payments to an address, by replacing the blocks since the first of them.
 
-        `touched` are the others who were paid in them.
+        `touched` is set to the other addresses paid in those blocks.
         """
         paid = self._transactions.by_address.get(to, ())
         first = min((each.block_number for each in paid), default=self.number)
@@ -153,9 +153,9 @@ class Draft:
 
 
 class SandboxChain:
-    """The simulated chain, behind the interface of `chain.evm.chain`. `clock` is the time.
+    """The simulated chain, behind the interface of `chain.evm.chain`. `clock` returns the time.
 
-    For the event loop's thread only: between a block and its payment nobody may read.
+    For the event loop's thread only: a read between a block and its payment would miss the payment.
     """
 
     batch_blocks = 2_000
@@ -169,7 +169,7 @@ class SandboxChain:
 
     @property
     def number(self) -> int:
-        """The newest block's number. It stands still while the clock makes up for having been set back."""
+        """The newest block's number. After the clock was set back, it stands still until the clock catches up."""
         self.state.newest = max(self.state.newest, self.state.due(self._clock()))
         return self.state.newest
 
@@ -180,12 +180,12 @@ class SandboxChain:
 
     @property
     def is_out(self) -> bool:
-        """Whether nobody can read it now."""
+        """True during an outage of the chain."""
         return self.state.outage_until is not None and self._clock() < self.state.outage_until
 
     @property
     def has_prices(self) -> bool:
-        """Whether test mode knows what its coins cost now."""
+        """True unless there is an outage of prices."""
         return self.state.prices_out_until is None or self._clock() >= self.state.prices_out_until
 
     def draft(self) -> Draft:
@@ -193,7 +193,7 @@ class SandboxChain:
         return Draft(self.state, self._clock(), self._transactions)
 
     def apply(self, draft: Draft) -> None:
-        """Make a change that has been stored."""
+        """Apply a change that has been stored."""
         self.state = draft.state
         for transaction in draft.removed:
             self._transactions.remove(transaction)
@@ -201,7 +201,7 @@ class SandboxChain:
             self._transactions.add(transaction)
 
     def forget(self, transactions: Iterable[SandboxTransaction]) -> None:
-        """Drop transactions that nobody can ask for any more."""
+        """Drop transactions that no session refers to any more."""
         for transaction in transactions:
             self._transactions.remove(transaction)
 
@@ -228,43 +228,35 @@ class SandboxChain:
         return list(transfers)
 
     async def confirm(self, transfers: Sequence[Transfer]) -> None:
-        """Nobody else could be asked."""
+        """Do nothing: there are no providers to compare."""
 
     async def confirm_balances(self, header: Header, held: Mapping[Address, int] | None = None) -> None:
-        """Nobody else could be asked."""
+        """Do nothing: there are no providers to compare."""
 
     async def compare_balances(self, header: Header, held: Mapping[Address, int], known: Mapping[Address, int]) -> None:
-        """Nobody else could be asked."""
+        """Do nothing: there are no providers to compare."""
 
     confirm_block = confirm_balances
 
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
-        """Return what addresses hold of the coin at a block: what was ever paid to them, for nobody sends from here."""
-        self._check_current(header)
-        return {
-            address: sum(
-                each.units
-                for each in self._transactions.by_address.get(address, ())
-                if each.contract is None and each.block_number <= header.number
-            )
-            for address in addresses
-        }
+        """Return the native balances of addresses at a block: all payments to them, because nothing is ever sent."""
+        return self._received(header, None, addresses)
 
     agreed_balances = balances
 
-    async def unlike(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
-        """Return the groups of addresses that hold something else at a block than expected."""
+    async def mismatches(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
+        """Return the groups of addresses whose balances at a block differ from those expected."""
         held = [(await self.balances(header, group.addresses)).values() for group in groups]
         return [group for group, units in zip(groups, held, strict=True) if fingerprint([*units]) != group.fingerprint]
 
     async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, int]:  # noqa: ARG002 - likewise
-        """Return no costs."""
+        """Return zero: nothing is ever sent."""
         return dict.fromkeys(addresses, 0)
 
     nonces = spent
 
     async def internal_transfers(self, header: Header, addresses: Collection[Address]) -> list[Transfer]:
-        """Return what contracts sent to addresses in a block, added up for each transaction as for traces."""
+        """Return the coins that contracts sent to addresses in a block, added up per transaction as in traces."""
         self._check_current(header)
         found: dict[tuple[str, Address], Transfer] = {}
         for each in self.transactions_in(header.number):
@@ -275,25 +267,36 @@ class SandboxChain:
         return [*found.values()]
 
     async def used(self, addresses: Sequence[Address]) -> set[Address]:
-        """Return those of the addresses that were ever paid."""
+        """Return the addresses that were ever paid."""
         return {address for address in addresses if self._transactions.by_address.get(address)}
 
     def doubt(self, reason: str) -> None:
-        """Nobody else could be asked."""
+        """Do nothing: there are no providers to compare."""
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there are no connections."""
 
     def transactions_in(self, number: int) -> Sequence[SandboxTransaction]:
         """Return the transactions of a block."""
         return self._transactions.by_block.get(number, ())
+
+    def _received(self, header: Header, token: Address | None, addresses: Sequence[Address]) -> dict[Address, int]:
+        self._check_current(header)
+        return {
+            address: sum(
+                each.units
+                for each in self._transactions.by_address.get(address, ())
+                if each.contract == token and each.block_number <= header.number
+            )
+            for address in addresses
+        }
 
     def _check_reachable(self) -> None:
         if self.is_out:
             raise ProviderFailed("the sandbox has an outage")
 
     def _check_current(self, header: Header) -> None:
-        """Raise ChainMoved where another block is in its place."""
+        """Raise ChainMoved if another block is in its place."""
         self._check_reachable()
         if self._hash(header.number) != header.hash:
             raise ChainMoved(f"block {header.number} is another one by now")

@@ -1,4 +1,4 @@
-"""When the simulated chain's blocks are, and on which branch: all that is kept of it but its transactions."""
+"""The stored state of the simulated chain, but for its transactions: the times of its blocks, and its branches."""
 
 import json
 from bisect import bisect_right
@@ -9,18 +9,18 @@ from typing import Any
 from crypto_checkout.core.moments import from_optional_text
 
 _SHORT_PAUSE_BLOCKS = 60
-# Nobody asks for headers this far down: the watcher remembers half as many.
+# Headers this far down are never read: the watcher remembers half as many.
 _OLD_BLOCKS = 2048
 
 
 @dataclass(slots=True)
 class State:
-    """All that is kept of the chain but its transactions; it stays small. `branches` holds (first block, salt).
+    """The state of the chain, which stays small. `branches` holds (first block, salt).
 
-    `pauses` holds (block, seconds): how many seconds more than one a block have passed in all until that block. They
-    passed while the server was off, or because somebody put the clock forward; what took no time takes one away.
-    `seconds_ahead` is how far the clock was put forward.
-    `newest` is the newest block's number when it was last asked for: a clock that is set back takes no block away.
+    `pauses` holds (block, seconds): the seconds in excess of one a block, in all, up to that block. They pass while
+    the server is off, or when the clock is put forward; a block that takes no time subtracts one. `seconds_ahead` is
+    the total by which the clock was put forward. `newest` is the newest block's number when last read: setting the
+    clock back removes no block.
     """
 
     seed: str
@@ -35,31 +35,31 @@ class State:
 
     @property
     def paused(self) -> int:
-        """How many seconds more than one a block have passed in all."""
+        """The seconds in excess of one a block, in all."""
         return self.pauses[-1][1] if self.pauses else 0
 
     def due(self, now: datetime) -> int:
-        """Return the number of the newest block by the clock and what was mined ahead of it."""
+        """Return the number of the newest block by the clock and the blocks mined ahead of it."""
         elapsed = (now - self.genesis) // timedelta(seconds=1) + self.seconds_ahead - self.paused
         return max(0, elapsed) + self.blocks_ahead
 
     def resume(self, processed: int, now: datetime) -> None:
-        """Let the time that the server was off pass before one block, instead of in a block a second."""
+        """Let the time since the last processed block pass in one block, instead of in a block a second."""
         last = max(processed, self.newest)
         missed = self.due(now) - last
         if missed > _SHORT_PAUSE_BLOCKS:
             self.pause(last + 1, missed - 1)
 
     def pause(self, block: int, seconds: int) -> None:
-        """Let so many seconds more than one pass before a block that is newer than any; -1 lets none pass."""
+        """Add seconds before a block newer than any other; -1 gives it the time of the one before."""
         self.pauses.append((block, self.paused + seconds))
         while len(self.pauses) > 1 and self.pauses[1][0] <= block - _OLD_BLOCKS:
             del self.pauses[0]
-            # The blocks before it lose their own times, which nobody asks for any more, and stay in order.
+            # The blocks before it lose their own times, which are no longer read, and stay in order.
             self.pauses[0] = (0, self.pauses[0][1])
 
     def fork(self, first: int, salt: str) -> None:
-        """Replace the blocks from one on by others."""
+        """Replace all blocks from `first` on."""
         kept = [branch for branch in self.branches if branch[0] < first]
         while len(kept) > 1 and kept[1][0] <= first - _OLD_BLOCKS:
             del kept[0]
@@ -77,7 +77,7 @@ class State:
 
     @classmethod
     def from_json(cls, text: str) -> "State":
-        """Read what `to_json` wrote."""
+        """Read the JSON of `to_json`."""
         raw: dict[str, Any] = json.loads(text)
         return cls(
             seed=raw["seed"],

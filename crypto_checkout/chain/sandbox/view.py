@@ -1,4 +1,4 @@
-"""The simulated chain as commands and pages look at it: what a transaction did, and what addresses hold and sent."""
+"""The reads of the sandbox that commands and pages need: transactions, and the tokens held and sent."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from crypto_checkout.core.ledger.follow import Header
 
 
 class SandboxView(SandboxChain):
-    """Answers what `chain.evm.chain` answers beyond what the watcher asks. Nobody sends from an address here."""
+    """The sandbox with the reads of `chain.evm.chain` that the watcher does not need."""
 
     async def transaction(self, tx_hash: str) -> ObservedTransaction | None:
-        """Return what a transaction did; None for one that is not known, or was forgotten."""
+        """Return a transaction's effects; None for one that is unknown, or was forgotten."""
         self._check_reachable()
         of_blocks = self._transactions.by_block.values()
         transfers = [each for transactions in of_blocks for each in transactions if each.hash == tx_hash]
@@ -23,19 +23,11 @@ class SandboxView(SandboxChain):
         return ObservedTransaction(CHAIN_ID, header, has_succeeded=True, transfers=moved, is_traced=True)
 
     async def token_balances(self, header: Header, token: Address, addresses: Sequence[Address]) -> dict[Address, int]:
-        """Return what addresses hold of a token at a block."""
-        self._check_current(header)
-        return {
-            address: sum(
-                each.units
-                for each in self._transactions.by_address.get(address, ())
-                if each.contract == token and each.block_number <= header.number
-            )
-            for address in addresses
-        }
+        """Return the token balances of addresses at a block."""
+        return self._received(header, token, addresses)
 
     async def spent_between(self, first: int, last: Header, address: Address) -> int:  # noqa: ARG002
-        """Return no costs."""
+        """Return zero: nothing is ever sent."""
         return 0
 
     async def tokens_sent(
@@ -45,5 +37,5 @@ class SandboxView(SandboxChain):
         last: Header,  # noqa: ARG002
         addresses: Sequence[Address],
     ) -> dict[Address, int]:
-        """Return that nobody sent anything."""
+        """Return zero for each: nothing is ever sent."""
         return dict.fromkeys(addresses, 0)

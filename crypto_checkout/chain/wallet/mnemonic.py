@@ -1,7 +1,7 @@
 """A new wallet from entropy: twelve words for the merchant's paper, and the extended public key for the server.
 
 Private keys exist inside two functions here for a few milliseconds and never leave them. Nothing is written, printed
-or logged. Used by `init` only: the server itself knows the xpub and no more.
+or logged. Used by `init` only: the server itself knows only the xpub.
 """
 
 import hmac
@@ -15,7 +15,7 @@ _ACCOUNT = (44 + HARDENED, 60 + HARDENED, 0 + HARDENED)  # m/44'/60'/0'
 
 @dataclass(frozen=True, slots=True)
 class NewWallet:
-    """What `new_wallet` made. Whoever reads the mnemonic has the money, so it is in no repr."""
+    """A wallet made by `new_wallet`. The mnemonic gives access to the money, so no repr shows it."""
 
     mnemonic: str = field(repr=False)
     xpub: str
@@ -33,10 +33,10 @@ def new_wallet(entropy: bytes) -> NewWallet:
 
 
 def xpub_of(mnemonic: str, passphrase: str = "") -> str:
-    """Give the xpub of m/44'/60'/0' behind a recovery phrase.
+    """Return the xpub of m/44'/60'/0' of a recovery phrase.
 
     Raises:
-        ValueError: the words are no BIP-39 phrase; the message does not repeat them.
+        ValueError: the words are not a BIP-39 phrase; the message does not repeat them.
     """
     from eth_account.hdaccount import seed_from_mnemonic
     from eth_utils.exceptions import ValidationError
@@ -49,7 +49,7 @@ def xpub_of(mnemonic: str, passphrase: str = "") -> str:
 
 
 def _account_key(seed: bytes) -> ExtendedPublicKey:
-    """Walk down to the account (BIP-32, CKDpriv) and keep its public half."""
+    """Derive the account's key (BIP-32, CKDpriv) and keep its public half."""
     from eth_account.hdaccount.deterministic import HardNode, derive_child_key
     from eth_keys.datatypes import PrivateKey
 

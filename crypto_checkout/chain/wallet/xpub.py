@@ -1,7 +1,7 @@
 """Deposit addresses from an extended public key: the public half of BIP-32.
 
-Never here: a private key. One that is pasted by mistake is refused, and no message repeats it. Importing this module
-does not import web3. An address takes 0.08 ms with coincurve and 5 ms without.
+Never here: a private key. One pasted by mistake is refused, and no message repeats it. Importing this module does not
+import web3. An address takes 0.08 ms with coincurve and 5 ms without.
 """
 
 import hmac
@@ -34,7 +34,7 @@ _WANTED = "Wanted is the account's extended public key (xpub…) at m/44'/60'/0'
 
 
 class InvalidChild(ValueError):
-    """This index has no key (BIP-32: less likely than 1 in 2^127); the caller goes on with the next one."""
+    """This index has no key (BIP-32: less likely than 1 in 2^127); the caller must skip to the next one."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -52,17 +52,17 @@ class ExtendedPublicKey:
         """Read an `xpub…` of an account (depth 3) or of its receiving chain (depth 4).
 
         Raises:
-            ValueError: with a sentence that says what came instead; the text itself is never repeated.
+            ValueError: with a sentence that names the mistake; the text itself is never repeated.
         """
         key = cls.decode(text.strip())
         _check_place(key)
-        _receiving(key)  # The one derivation all addresses share is done now, and would fail now.
+        _receiving(key)  # Derive the parent of all addresses now, so that a failure shows now.
         return key
 
     @classmethod
     def decode(cls, text: str) -> Self:
         """Read an `xpub…` of any depth. Raises ValueError like `parse`."""
-        _refuse_other_things(text)
+        _refuse_other_input(text)
         payload = _payload(text)
         if len(payload) != _PAYLOAD_BYTES or payload[:4] != _VERSION:
             raise ValueError(f"this is not an extended public key of version xpub. {_WANTED}")
@@ -79,7 +79,7 @@ class ExtendedPublicKey:
 
     @property
     def wallet_id(self) -> str:
-        """A short stable name of the addresses behind this key, to key the counter of handed-out indices.
+        """A short stable name of this key's addresses, under which the counter of given-out addresses is kept.
 
         An account's key and its receiving chain's key share it, because they share every address.
         """
@@ -112,7 +112,7 @@ class ExtendedPublicKey:
         return base58.b58encode_check(payload).decode("ascii")
 
     def __repr__(self) -> str:
-        # Whoever has the xpub sees all payments of the shop: it stays out of logs and tracebacks.
+        # The xpub reveals all payments of the shop: it stays out of logs and tracebacks.
         return f"ExtendedPublicKey(depth={self.depth}, wallet_id={self.wallet_id!r})"
 
 
@@ -122,7 +122,7 @@ def _receiving(key: ExtendedPublicKey) -> ExtendedPublicKey:
 
 
 def _derive(key: ExtendedPublicKey, index: int) -> tuple[bytes, bytes]:
-    """Give a child's point (64 bytes, x then y) and its chain code (BIP-32, CKDpub)."""
+    """Return a child's point (64 bytes, x then y) and its chain code (BIP-32, CKDpub)."""
     if not 0 <= index < HARDENED:
         raise ValueError(f"an index is from 0 to {HARDENED - 1}, not {index}")
     digest = hmac.digest(key.chain_code, key.point + index.to_bytes(4, "big"), "sha512")
@@ -133,7 +133,7 @@ def _derive(key: ExtendedPublicKey, index: int) -> tuple[bytes, bytes]:
 
 
 def compress(point: bytes) -> bytes:
-    """Shorten a point of 64 bytes (x then y) to the 33 bytes of SEC 1."""
+    """Compress a point of 64 bytes (x then y) to the 33 bytes of SEC 1."""
     return bytes((2 + point[-1] % 2,)) + point[:32]
 
 
@@ -169,12 +169,12 @@ def _is_on_curve(point: bytes) -> bool:
     return point[0] in (2, 3) and x < p and pow(y_squared, (p - 1) // 2, p) == 1
 
 
-# (a compressed point, a scalar of 32 bytes) -> point + scalar x G as 64 bytes, or None where BIP-32 says: no such key.
+# (a compressed point, a scalar of 32 bytes) -> point + scalar x G as 64 bytes, or None for an invalid key (BIP-32).
 AddToPoint = Callable[[bytes, bytes], bytes | None]
 add_to_point: AddToPoint = _add_with_coincurve if HAS_COINCURVE else _add_in_python
 
 
-# --- what people paste instead ---------------------------------------------------------------------------------------
+# --- wrong input -----------------------------------------------------------------------------------------------------
 
 _HEX = re.compile(r"(0[xX])?[0-9a-fA-F]+")
 _PRIVATE_KEY_DIGITS = 64
@@ -195,7 +195,7 @@ _PLACES = {
 }
 
 
-def _refuse_other_things(text: str) -> None:
+def _refuse_other_input(text: str) -> None:
     if not text:
         raise ValueError(f"it is empty. {_WANTED}")
     if _PRIVATE.match(text):
@@ -203,12 +203,12 @@ def _refuse_other_things(text: str) -> None:
     if re.search(r"\s", text):
         raise ValueError(f"this looks like a recovery phrase; never put it on a server. {_WANTED}")
     if _HEX.fullmatch(text):
-        raise ValueError(_why_not_hex(text))
+        raise ValueError(_hex_mistake(text))
     if kind := _KINDS.get(text[:4].lower()):
         raise ValueError(f"this is {text[:4]}…, {kind}. {_WANTED}")
 
 
-def _why_not_hex(text: str) -> str:
+def _hex_mistake(text: str) -> str:
     digits = text.lower().removeprefix("0x")
     if len(digits) == _PRIVATE_KEY_DIGITS:
         return f"this looks like a private key; never put it on a server. {_WANTED}"

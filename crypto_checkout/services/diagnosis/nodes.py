@@ -34,7 +34,7 @@ async def _check(url: str, chain_id: int, clock: Clock) -> NodeCheck:
 
     probe = Probe(chain_id, url)
     try:
-        seen = await probe.look()
+        seen = await probe.run()
     finally:
         await probe.close()
     if seen.head is None:

@@ -47,7 +47,7 @@ class BalanceReader(BalanceAgreement, Protocol):
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return what addresses hold at a block. Raises StateUnavailable for one that is too old."""
 
-    async def unlike(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
+    async def mismatches(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
         """Return the groups of addresses that hold something else at a block than expected, or may."""
 
     async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, int]:
@@ -140,7 +140,7 @@ class InternalTransfers:
 
     async def _suspects(self, last: Header, ledger: ExpectedBalances) -> Mapping[Address, int] | None:
         """Return what those hold who may hold something else than expected; None where no node knows any more."""
-        groups = await self._chain.unlike(last, [*self._watched.holdings.expected(ledger, last.number)])
+        groups = await self._chain.mismatches(last, [*self._watched.holdings.expected(ledger, last.number)])
         try:
             return await self._chain.balances(last, [address for group in groups for address in group.addresses])
         except StateUnavailable:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crypto_checkout.chain.evm import answers, bloom
-from crypto_checkout.chain.evm.answers import TRANSFER_TOPIC
+from crypto_checkout.chain.evm import bloom, decoding
 from crypto_checkout.chain.evm.balances import NoToken
 from crypto_checkout.chain.evm.chain import EvmChain
+from crypto_checkout.chain.evm.decoding import TRANSFER_TOPIC
 from crypto_checkout.chain.rpc.providers import MOST_CALLS, Rpc
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed
@@ -588,16 +588,16 @@ def test_whatever_json_comes_it_is_read_or_refused_and_nothing_else(changes: lis
         change(said, path, value)
     logs, block, receipt = said["eth_getLogs"], said[BLOCK], said[RECEIPT]
     with suppress(ProviderFailed, ChainMoved):
-        header = answers.header(block, 7)
+        header = decoding.header(block, 7)
         bloom.may_hold(bloom.of_header(block), bloom.of_event(TOKEN, TRANSFER_TOPIC))
-        found = answers.native_transfers(block, header)
-        for transfer in (*found, *answers.token_transfers(logs, header, {Address(TOKEN)})):
+        found = decoding.native_transfers(block, header)
+        for transfer in (*found, *decoding.token_transfers(logs, header, {Address(TOKEN)})):
             assert transfer.units > 0
             assert transfer.to != transfer.sender
             assert transfer.contract in {None, TOKEN}
         bloom.of_logs(logs)
         for transfer in found:
-            answers.has_succeeded(receipt, transfer)
+            decoding.has_succeeded(receipt, transfer)
 
 
 HARMLESS: list[tuple[str, Any, list[int]]] = [

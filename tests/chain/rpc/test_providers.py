@@ -325,7 +325,8 @@ async def test_where_nobody_listens_the_next_provider_is_asked() -> None:
 
 
 def test_web3_does_not_take_away_pythons_guard_against_deep_nesting() -> None:
-    code = "import crypto_checkout.chain.rpc, json, sys; assert 'py_ecc' in sys.modules; json.loads('[' * 200_000)"
+    imports = "import crypto_checkout.chain.rpc.transport, json, sys"
+    code = f"{imports}; assert 'py_ecc' in sys.modules; json.loads('[' * 200_000)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "RecursionError" in ended.stderr
@@ -436,10 +437,10 @@ async def test_an_answer_that_makes_no_sense_costs_a_provider_its_turn_too() -> 
         return str(answer)
 
     async with two(answering(RESULTS)) as (rpc, first, _, _):
-        assert await rpc.converse(read) == "second"
+        assert await rpc.with_failover(read) == "second"
         assert rpc.providers[0].last_error == "block 7 is not there yet"
         first.forget()
-        assert await rpc.converse(read) == "second"
+        assert await rpc.with_failover(read) == "second"
         assert first.bodies == []
 
 
@@ -451,7 +452,7 @@ async def test_a_conversation_has_one_partner() -> None:
 
     async with two(answering(breaking)) as (rpc, _, second, _):
         second.behave = answering({**SECOND, "later": "second too"})
-        assert await rpc.converse(read) == ["second", "second too"]
+        assert await rpc.with_failover(read) == ["second", "second too"]
 
 
 async def test_a_chain_that_moved_is_nobodys_fault() -> None:
@@ -461,7 +462,7 @@ async def test_a_chain_that_moved_is_nobodys_fault() -> None:
 
     async with two(answering(RESULTS)) as (rpc, _, second, _):
         with pytest.raises(ChainMoved):
-            await rpc.converse(read)
+            await rpc.with_failover(read)
         assert rpc.providers[0].failures == 0
         assert second.bodies == []
 

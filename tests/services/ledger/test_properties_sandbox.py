@@ -66,7 +66,7 @@ FAULTS = {
     "headers": ("fail", "kill", "reorg", "same height"),
     "blocks": ("fail", "kill", "lie", "reorg", "same height", "mine"),
     "succeeded": ("fail", "kill", "moved", "reorg"),
-    "unlike": ("fail", "kill", "old", "ahead", "ahead", "reorg", "same height"),
+    "mismatches": ("fail", "kill", "old", "ahead", "ahead", "reorg", "same height"),
     "balances": ("fail", "kill", "old", "ahead", "ahead", "moved", "reorg", "same height"),
     "agreed_balances": ("fail", "kill", "old", "moved", "reorg", "same height"),
     "internal_transfers": ("fail", "kill", "moved", "reorg"),
@@ -152,9 +152,9 @@ class Wayward(SandboxChain):
             raise StateUnavailable("missing trie node")
         return await super().agreed_balances(header, addresses)
 
-    async def unlike(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
+    async def mismatches(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
         # A node that lacks the state, or takes no such calls, has all read one by one.
-        fault = self.happen("unlike")
+        fault = self.happen("mismatches")
         asked = self.ahead(fault, header)
         return [
             group

@@ -1,6 +1,6 @@
-"""What a node's JSON means, read with distrust: headers, transfers and receipts, or ProviderFailed.
+"""Decode a node's JSON into headers, transfers and receipts.
 
-Whatever does not fit what was asked for is refused; who asks is `chain.evm.chain`.
+Nodes are distrusted: an answer that doesn't fit its question raises ProviderFailed. Nothing is requested here.
 """
 
 import re
@@ -18,7 +18,7 @@ TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523
 """keccak256("Transfer(address,address,uint256)"), the event of ERC-20."""
 
 MOST = 2**53 - 1
-"""More than any block or log number, and exact in every JSON reader."""
+"""Above any block or log number, and exact in every JSON reader."""
 
 _HASH = re.compile(r"0x[0-9a-f]{64}")
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
@@ -30,7 +30,7 @@ _WORD_BYTES = 32
 
 
 def header(answer: Any, number: int) -> Header:
-    """Read the header of the block that was asked for by its number."""
+    """Read the header of the block with this number."""
     if answer is None:
         raise ProviderFailed(f"block {number} is not there yet")
     if quantity(field(answer, "number")) != number:
@@ -43,7 +43,7 @@ def header(answer: Any, number: int) -> Header:
 
 
 def block_number(answer: Any) -> int:
-    """Read a block number; one that no chain reaches is refused."""
+    """Read a block number of plausible size."""
     number = quantity(answer)
     if number > MOST:
         raise ProviderFailed(f"{number} is no block number")
@@ -51,7 +51,7 @@ def block_number(answer: Any) -> int:
 
 
 def native_transfers(answer: Any, header: Header) -> list[Transfer]:
-    """Read the transactions of a block that carry the native coin to somebody else; some may have reverted."""
+    """Read the native transfers of a block; some may have reverted."""
     transactions = field(answer, "transactions")
     if not isinstance(transactions, list):
         raise ProviderFailed(f"block {header.number} has no list of transactions")
@@ -62,7 +62,7 @@ def native_transfers(answer: Any, header: Header) -> list[Transfer]:
 
 
 def senders(answer: Any, header: Header) -> frozenset[Address]:
-    """Read who sent the transactions of a block."""
+    """Read the senders of a block's transactions."""
     transactions = field(answer, "transactions")
     if not isinstance(transactions, list):
         raise ProviderFailed(f"block {header.number} has no list of transactions")
@@ -70,20 +70,20 @@ def senders(answer: Any, header: Header) -> frozenset[Address]:
 
 
 def spent(answer: Any, receipt: Any, header: Header) -> int:
-    """Return what a transaction of a block cost its sender: what it sent to others, and the fees."""
+    """Return the cost of a transaction to its sender: the value sent to others, and the fees."""
     tx_hash = hash_(field(answer, "hash"))
     if hash_(field(receipt, "transactionHash")) != tx_hash or hash_(field(receipt, "blockHash")) != header.hash:
         raise ProviderFailed(f"asked for the receipt of {tx_hash}, got another")
     has_moved = quantity(field(receipt, "status")) == 1 and answer.get("to") != answer.get("from")
     fee = quantity(field(receipt, "gasUsed")) * quantity(receipt.get("effectiveGasPrice", "0x0"))
-    # Rollups add what their own data costs; blobs have a price of their own (EIP-4844).
+    # Rollups add the cost of their data on L1; blobs have a price of their own (EIP-4844).
     fee += quantity(receipt.get("l1Fee") or "0x0")
     fee += quantity(receipt.get("blobGasUsed") or "0x0") * quantity(receipt.get("blobGasPrice") or "0x0")
     return fee + (quantity(field(answer, "value")) if has_moved else 0)
 
 
 def token_transfers(logs: Any, header: Header, tokens: Collection[Address] | None) -> list[Transfer]:
-    """Read the logs of a block in which one of the tokens, for None any token, went to somebody else."""
+    """Read the transfers of these tokens, or of any if None, from the logs of a block."""
     if not isinstance(logs, list):
         raise ProviderFailed("expected a list of logs")
     found = [transfer for log in logs if (transfer := _token_transfer(log, header, tokens)) is not None]
@@ -93,11 +93,11 @@ def token_transfers(logs: Any, header: Header, tokens: Collection[Address] | Non
 
 
 def has_succeeded(receipt: Any, transfer: Transfer) -> bool:
-    """Tell whether the transaction of a transfer did what it says.
+    """Return True if the receipt of a transfer's transaction reports success.
 
     Raises:
         ChainMoved: The transaction is in another block by now.
-        ProviderFailed: There is no receipt, or it is no receipt of this transaction.
+        ProviderFailed: There is no receipt, or it belongs to another transaction.
 
     """
     if receipt is None:
@@ -130,32 +130,47 @@ def hexadecimal(value: Any) -> bytes:
 
 
 def is_zero(value: Any) -> bool:
-    """Tell whether a number, or the bytes a contract answered, are nothing but zeros, or nothing at all."""
+    """Return True if a number, or the bytes from a contract, are all zeros or empty."""
     if not isinstance(value, str) or not re.fullmatch(r"0x[0-9a-fA-F]*", value):
         raise ProviderFailed(f"expected a hexadecimal number, got {_shown(value)}")
     return not value[2:].strip("0")
 
 
 def native_transfer(transaction: Any, header: Header) -> Transfer | None:
-    """Read what a transaction of a block carries of the native coin to somebody else; None for nothing."""
+    """Read the native transfer of a transaction; None if it moves no coins to another address."""
     tx_hash = hash_(field(transaction, "hash"))
     if transaction.get("blockHash") is not None and hash_(transaction["blockHash"]) != header.hash:
         raise ProviderFailed(f"block {header.number} holds a transaction of another block")
     units = quantity(field(transaction, "value"))
-    # A transaction without a receiver makes a contract.
+    # A transaction without a receiver creates a contract.
     if not units or transaction.get("to") is None:
         return None
     sender, to = address(field(transaction, "from")), address(transaction["to"])
     if to == sender:
-        return None  # nobody has more than before
+        return None  # no balance grows
+    return transfer_in(header, TransferKind.NATIVE, tx_hash, sender=sender, to=to, units=units)
+
+
+def transfer_in(
+    header: Header,
+    kind: TransferKind,
+    tx_hash: str,
+    *,
+    sender: Address,
+    to: Address,
+    units: int,
+    contract: Address | None = None,
+    log_index: int | None = None,
+) -> Transfer:
+    """Make a transfer in the block of a header."""
     return Transfer(
         to=to,
         sender=sender,
         units=units,
-        kind=TransferKind.NATIVE,
-        contract=None,
+        kind=kind,
+        contract=contract,
         tx_hash=tx_hash,
-        log_index=None,
+        log_index=log_index,
         block_number=header.number,
         block_hash=header.hash,
         block_time=header.time,
@@ -172,22 +187,14 @@ def _token_transfer(log: Any, header: Header, tokens: Collection[Address] | None
     (sender, to), units = parties, int.from_bytes(data)
     if not units or to == sender:
         return None
-    return Transfer(
-        to=to,
-        sender=sender,
-        units=units,
-        kind=TransferKind.TOKEN,
-        contract=contract,
-        tx_hash=hash_(field(log, "transactionHash")),
-        log_index=block_number(field(log, "logIndex")),
-        block_number=header.number,
-        block_hash=header.hash,
-        block_time=header.time,
+    tx_hash, index = hash_(field(log, "transactionHash")), block_number(field(log, "logIndex"))
+    return transfer_in(
+        header, TransferKind.TOKEN, tx_hash, sender=sender, to=to, units=units, contract=contract, log_index=index
     )
 
 
 def sent(log: Any, token: Address) -> tuple[Address, int] | None:
-    """Read who sent how much of a token to somebody else by a log; None for any other event."""
+    """Read sender and amount of a token transfer from its log; None for any other event."""
     if address(field(log, "address")) != token or log.get("removed"):
         raise ProviderFailed("asked for a token's logs, got another's")
     parties, data = _parties(field(log, "topics")), hexadecimal(field(log, "data"))
@@ -199,7 +206,7 @@ def sent(log: Any, token: Address) -> tuple[Address, int] | None:
 def _parties(topics: Any) -> tuple[Address, Address] | None:
     """Return sender and receiver of an ERC-20 transfer; None for any other event.
 
-    ERC-721's has the same signature and a fourth topic: its third argument is a thing, not an amount.
+    ERC-721's event has the same signature and a fourth topic: its third argument is a token ID, not an amount.
     """
     if not isinstance(topics, list):
         raise ProviderFailed("a log without topics")
@@ -218,10 +225,10 @@ def address(value: Any) -> Address:
     return Address(_matching(_ADDRESS, value, "an address"))
 
 
-def _matching(shape: re.Pattern[str], value: Any, what: str) -> str:
+def _matching(shape: re.Pattern[str], value: Any, kind: str) -> str:
     text = value.lower() if isinstance(value, str) else ""
     if not shape.fullmatch(text):
-        raise ProviderFailed(f"expected {what}, got {_shown(value)}")
+        raise ProviderFailed(f"expected {kind}, got {_shown(value)}")
     return text
 
 
@@ -230,7 +237,7 @@ def _shown(value: Any) -> str:
 
 
 def has_reverted(error: Refused) -> bool:
-    """Tell whether a call was refused by the contract that was called, and not by the node."""
+    """Return True if the called contract refused the call, rather than the node."""
     return "revert" in str(error)
 
 

@@ -1,0 +1,70 @@
+"""Checks of block times that lie in the future: sessions expire, and payments become late, by block time.
+
+No chain lets its blocks run a quarter of an hour ahead of the world's clocks. A block dated further ahead of our clock
+is a provider's error or lie, or our clock is wrong. The rule is that a wrong clock stops no chain, and one wrong answer
+shortens no payer's time:
+
+- If most of at least two providers show the same block with the same time, they are believed over our clock.
+- If they contradict each other, nothing is processed; the preferred one rests, and the next one is asked.
+- If no other provider answers, the block is dated by our clock: no session expires, and no payment is late, by a time
+  in the future. Both wait until our clock gets there, or another provider confirms.
+
+Each case begins with a critical log line. Times in the past need no such care: nothing expires by them.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from crypto_checkout.chain.evm import decoding
+from crypto_checkout.chain.rpc.providers import Ask, Rpc
+from crypto_checkout.core.errors import ProviderFailed
+from crypto_checkout.core.ledger.follow import Block, Header
+from crypto_checkout.core.moments import Clock
+from crypto_checkout.log import get_logger
+
+log = get_logger("dating")
+
+MOST_AHEAD = timedelta(minutes=15)
+"""The lead of a block's time over our clock that needs no check."""
+
+
+class BlockTimes:
+    """Checks the times of one chain's blocks against the clock, and against other providers."""
+
+    def __init__(self, rpc: Rpc, now: Clock) -> None:
+        self._rpc = rpc
+        self._now = now
+        self._is_warned = False
+
+    async def checked(self, blocks: Sequence[Block]) -> list[Block]:
+        """Return the blocks, oldest first, with trustworthy times. Raises ProviderFailed if providers disagree."""
+        now = self._now()
+        newest = blocks[-1].header
+        if newest.time <= now + MOST_AHEAD:
+            self._is_warned = False
+            return [*blocks]
+        reports = await self._rpc.survey(lambda ask: _read(ask, newest.number))
+        headers = [header for header in reports if header is not None]
+        same = headers.count(newest)
+        if len(headers) > 1 and 2 * same <= len(headers):
+            self._rpc.doubt(f"it dates block {newest.number} at {newest.time:%Y-%m-%d %H:%M:%S}, and others don't")
+            raise ProviderFailed(f"{same} of {len(headers)} providers date block {newest.number} at {newest.time}")
+        is_confirmed = same > 1
+        self._warn(newest, is_confirmed)
+        return [*blocks] if is_confirmed else [b.dated(now) if b.header.time > now + MOST_AHEAD else b for b in blocks]
+
+    def _warn(self, newest: Header, is_confirmed: bool) -> None:
+        """Log it once, until times are plausible again."""
+        if not self._is_warned:
+            self._is_warned = True
+            problem = "the clock of this machine is wrong" if is_confirmed else "a block is dated in the future"
+            advice = "Check the clock (timedatectl), and name a second provider in rpc_urls."
+            log.critical(
+                problem, chain=self._rpc.chain_id, block=newest.number, error=f"it says {newest.time}. {advice}"
+            )
+
+
+async def _read(ask: Ask, number: int) -> Header | None:
+    """Return the header at a height; None if the provider has not reached it."""
+    (found,) = await ask([("eth_getBlockByNumber", [hex(number), False])])
+    return None if found is None else decoding.header(found, number)
