@@ -1,6 +1,6 @@
 """Agreement of several providers before money is believed. Each is read by itself.
 
-All functions here return nothing, and raise ProviderFailed where too few providers agree.
+Where too few providers agree, these functions raise ProviderFailed; only `balances_of_all` returns what is agreed.
 """
 
 from collections import Counter
@@ -44,19 +44,20 @@ async def on_balances(rpc: Rpc, header: Header, held: Mapping[Address, int], pro
 
 
 async def balances_of_all(rpc: Rpc, header: Header, addresses: Sequence[Address], providers: int) -> dict[Address, int]:
-    """Return what all providers that answer say alike; nothing where fewer answer than asked for.
+    """Return the balances on which all providers that answer agree; none if fewer than `providers` answer.
 
     Raises:
-        StateUnavailable: None of them has what addresses held then.
-        ProviderFailed: None of them answers.
+        StateUnavailable: No provider has the state of the block.
+        ProviderFailed: No provider answers.
 
     """
-    words = await rpc.survey(lambda ask: balances.at(ask, header, addresses))
-    if not words:
-        words = [await rpc.converse(lambda ask: balances.at(ask, header, addresses))]
-    if len(words) < providers:
+    reports = await rpc.survey(lambda ask: balances.at(ask, header, addresses))
+    if not reports:
+        reports = [await rpc.with_failover(lambda ask: balances.at(ask, header, addresses))]
+    if len(reports) < providers:
         return {}
-    return {each: words[0][each] for each in addresses if all(word[each] == words[0][each] for word in words)}
+    first = reports[0]
+    return {each: first[each] for each in addresses if all(report[each] == first[each] for report in reports)}
 
 
 async def no_contradiction(
