@@ -1,4 +1,4 @@
-"""Change how the owner gets in: the password, the second factor, the recovery codes, and the logins there are."""
+"""Change the owner's access: the password, the second factor, the recovery codes, and the logins."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from crypto_checkout.store.owner import logins
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """How the account is protected now; `logins` are the ones that have not ended, newest first."""
+    """The protection of the account now; `logins` are those still valid, newest first."""
 
     account: Admin
     recovery_codes: int
@@ -24,14 +24,14 @@ class Security:
 
 
 class Account:
-    """The owner's account; who may change it is checked before."""
+    """The owner's account. Callers have checked that the actor may change it."""
 
     def __init__(self, db: Database, passwords: Passwords) -> None:
         self._db = db
         self._passwords = passwords
 
     async def security(self) -> Security:
-        """Return how the account is protected. Raises ResourceNotFound where there is no account."""
+        """Return the protection of the account. Raises ResourceNotFound before the first password."""
 
         def read(unit: ReadUnit) -> Security:
             account = store.get(unit)
@@ -43,10 +43,10 @@ class Account:
         return await self._db.read(read)
 
     async def change_password(self, login: Login, actor: Actor, password: str, browser_token: str) -> int:
-        """Set another password and end every other login; return how many that were.
+        """Set another password, end every other login, and return their number.
 
-        Of the browsers that signed in before only this one stays known: each has attempts of its own, and who knew the
-        old password could have gathered any number of them.
+        Only this browser stays known. Each known browser has attempts of its own, and an intruder with the old
+        password could have collected any number of them.
         """
         password_hash = await self._passwords.hash(password)
 
@@ -61,10 +61,7 @@ class Account:
         return await self._db.write(work)
 
     async def reset_password(self, password: str) -> int:
-        """Set a password from the command line, first or not: logins end, and no second factor is asked for any more.
-
-        Return how many logins ended.
-        """
+        """Set a password from the command line, remove the second factor, end all logins, and return their number."""
         password_hash = await self._passwords.hash(password)
 
         def work(unit: WriteUnit) -> int:
@@ -79,7 +76,7 @@ class Account:
         return await self._db.write(work)
 
     async def switch_totp_on(self, actor: Actor, secret: str, code: str) -> list[str] | None:
-        """Ask for a second factor from now on; return the recovery codes, None where the code doesn't fit."""
+        """Require a second factor from now on; return the recovery codes, or None for a wrong code."""
 
         def work(unit: WriteUnit) -> list[str] | None:
             check_login(unit, actor)
@@ -93,7 +90,7 @@ class Account:
         return await self._db.write(work)
 
     async def switch_totp_off(self, actor: Actor) -> None:
-        """Ask for no second factor any more; the recovery codes go with it."""
+        """Stop requiring a second factor, and delete the recovery codes."""
 
         def work(unit: WriteUnit) -> None:
             check_login(unit, actor)
@@ -104,7 +101,7 @@ class Account:
         await self._db.write(work)
 
     async def new_recovery_codes(self, actor: Actor) -> list[str]:
-        """Replace the recovery codes; return the new ones, which are known now and never again."""
+        """Replace the recovery codes; return the new ones, which can't be read again."""
 
         def work(unit: WriteUnit) -> list[str]:
             check_login(unit, actor)
@@ -114,7 +111,7 @@ class Account:
         return await self._db.write(work)
 
     async def end_login(self, actor: Actor, login_id: str) -> bool:
-        """End a login; False where it had ended before."""
+        """End a login; return False if it had ended before."""
 
         def work(unit: WriteUnit) -> bool:
             is_own = login_id == actor.login_id
@@ -128,7 +125,7 @@ class Account:
         return await self._db.write(work)
 
     async def end_other_logins(self, login: Login, actor: Actor) -> int:
-        """End every login but one; return how many."""
+        """End every login but one, and return their number."""
 
         def work(unit: WriteUnit) -> int:
             check_login(unit, actor)

@@ -20,13 +20,13 @@ from crypto_checkout.store.owner import api_keys as store
 log = get_logger("keys")
 
 _USED_EVERY = timedelta(minutes=1)
-"""How exact the last-used time is: writing it at every request would cost a commit each."""
+"""The precision of the last-used time: writing it at every request would cost a commit each."""
 
 
 def create(
     unit: WriteUnit, events: Outbox, *, livemode: bool, name: str, scopes: Sequence[Scope]
 ) -> tuple[ApiKey, str]:
-    """Store a new key; return it and its text, which is known now and never again."""
+    """Store a new key; return it with its text, which can't be read again."""
     text = core.make(livemode, secrets.token_bytes(core.ENTROPY_BYTES))
     key = ApiKey(
         id=unit.new_id(ids.API_KEY),
@@ -44,7 +44,7 @@ def create(
 
 
 def revoke(unit: WriteUnit, events: Outbox, key_id: str, *, livemode: bool | None = None) -> ApiKey:
-    """Take a key out of use for good; repeating it changes nothing. None takes a key of either mode.
+    """Revoke a key for good; repeating it changes nothing. None takes a key of either mode.
 
     Raises ResourceNotFound.
     """
@@ -66,9 +66,9 @@ def get(unit: ReadUnit, key_id: str) -> ApiKey:
 
 
 class ApiKeys:
-    """Checks the keys of requests, remembering each for a moment.
+    """Checks the keys of requests, and caches each for a moment.
 
-    A revocation, also by another process, is effective once `remembered_for` has passed: at most half a second.
+    A revocation, even by another process, takes effect within `remembered_for`.
     """
 
     remembered_for = timedelta(seconds=0.5)
@@ -80,7 +80,7 @@ class ApiKeys:
         self._marking: set[asyncio.Task[None]] = set()
 
     async def check(self, text: str, now: datetime) -> ApiKey:
-        """Return the key that a text is. Raises InvalidApiKey or RevokedApiKey."""
+        """Return the key with this text. Raises InvalidApiKey or RevokedApiKey."""
         if not core.has_shape(text):
             raise InvalidApiKey("This is not an API key: it begins with ck_live_ or ck_test_ and has 40 characters.")
         sha256 = _sha256(text)
@@ -105,7 +105,7 @@ class ApiKeys:
         return key
 
     def _mark_used(self, key_id: str, now: datetime) -> None:
-        """Note the use beside the request: it neither waits for that nor fails with it."""
+        """Record the use in the background: the request neither waits for this nor fails with it."""
         task = asyncio.create_task(self._db.write(lambda unit: store.mark_used(unit, key_id, now)))
         self._marking.add(task)
         task.add_done_callback(self._marked)

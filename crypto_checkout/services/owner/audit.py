@@ -1,4 +1,4 @@
-"""Keep the trail of what was done by whom, in the unit that does it."""
+"""Keep the audit trail: each action with its actor, recorded in the unit that performs it."""
 
 from datetime import timedelta
 
@@ -19,19 +19,19 @@ def record(
     subject: str | None = None,
     detail: str = "",
 ) -> None:
-    """Add a line; `action` is a `core.owner.audit.Action` or the type of the event that tells of the same."""
+    """Add an entry; `action` is a `core.owner.audit.Action` or the type of the matching event."""
     store.insert(unit, actor, action, livemode=livemode, subject=subject, detail=detail)
     if action == Action.SIGN_IN_REFUSED:
-        # Anybody can add such lines, so they don't stay for good.
+        # Any visitor can cause these entries, so they expire.
         store.forget(unit, action, unit.now - _REFUSED_KEPT_FOR)
 
 
 class AuditTrail:
-    """Shows the trail."""
+    """Reads the audit trail."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
     async def listed(self, livemode: bool, window: paging.Window) -> paging.ListPage[AuditEntry]:
-        """Return a part of it, newest first: what concerns the account, and what was done in this mode."""
+        """Return a page, newest first: entries about the account, and entries of this mode."""
         return await self._db.read(lambda unit: store.listed(unit, livemode, window))

@@ -1,4 +1,4 @@
-"""Hash passwords with argon2id (RFC 9106), beside the event loop and one at a time: each takes 64 MiB."""
+"""Hash passwords with argon2id (RFC 9106), outside the event loop and one at a time: each takes 64 MiB."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from crypto_checkout.core.owner.password import normal
 
 
 class Passwords:
-    """Hashes and compares; the parameters are argon2-cffi's, which are the second set that RFC 9106 recommends."""
+    """Hashes and compares passwords, with argon2-cffi's parameters: the second set that RFC 9106 recommends."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Semaphore(1)
@@ -19,7 +19,7 @@ class Passwords:
             return await asyncio.to_thread(PasswordHasher().hash, normal(password))
 
     async def matches(self, password_hash: str, password: str) -> bool:
-        """Tell whether it is the password of a hash."""
+        """Tell whether a password matches a hash."""
         async with self._turn:
             return await asyncio.to_thread(_matches, password_hash, password)
 

@@ -1,4 +1,4 @@
-"""The second factor: codes of an authenticator app (RFC 6238) that count once each, and recovery codes for its loss."""
+"""The second factor: one-time codes of an authenticator app (RFC 6238), and recovery codes for its loss."""
 
 import base64
 import hashlib
@@ -14,7 +14,7 @@ RECOVERY_CODES = 10
 
 _STEP_SECONDS = 30
 _STEPS_OFF = 1
-"""How many steps a phone's clock may be off, either way."""
+"""The number of steps that a phone's clock may be off, either way."""
 
 _SECRET_BYTES = 20
 _SECRET = re.compile("[A-Z2-7]{32}")
@@ -23,12 +23,12 @@ _GROUP = 4
 
 
 def new_secret() -> str:
-    """Return the secret for a new authenticator, in base32."""
+    """Return a secret for a new authenticator, in base32."""
     return base64.b32encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
 def is_secret(text: str) -> bool:
-    """Tell whether a text is a secret as `new_secret` makes them."""
+    """Tell whether a text has the form of a secret from `new_secret`."""
     return _SECRET.fullmatch(text) is not None
 
 
@@ -40,14 +40,14 @@ def address(secret: str, issuer: str) -> str:
 
 
 def step_of(secret: str, code: str, now: datetime) -> int | None:
-    """Return the time step whose code this is, around a moment; None for none."""
+    """Return the time step around `now` that has this code; None for a wrong code."""
     from pyotp import HOTP
 
     digits = code.replace(" ", "")
     current = int(now.timestamp()) // _STEP_SECONDS
     generator = HOTP(secret)
     matching = None
-    # Every step is compared, found or not, so that the time it takes says nothing.
+    # Every step is compared, found or not, so that the timing reveals nothing.
     for step in range(current - _STEPS_OFF, current + _STEPS_OFF + 1):
         if secrets.compare_digest(generator.at(step).encode(), digits.encode()):
             matching = step
@@ -55,9 +55,9 @@ def step_of(secret: str, code: str, now: datetime) -> int | None:
 
 
 def take(unit: WriteUnit, account: Admin, code: str) -> str | None:
-    """Take a code, so that it is not taken again; return what it was: "code", "recovery code", or None for nothing.
+    """Use up a code and return its kind, "code" or "recovery code"; None for a wrong one.
 
-    Without a second factor nothing is asked for, which is "none".
+    Without a second factor any code passes, as "none".
     """
     if account.totp_secret is None:
         return "none"
@@ -68,7 +68,7 @@ def take(unit: WriteUnit, account: Admin, code: str) -> str | None:
 
 
 def new_recovery_codes(unit: WriteUnit) -> list[str]:
-    """Replace all recovery codes; return the new ones, which are known now and never again."""
+    """Replace all recovery codes; return the new ones, which can't be read again."""
     codes = [_new_code() for _ in range(RECOVERY_CODES)]
     store.set_recovery_codes(unit, [_digest(code) for code in codes])
     return codes

@@ -1,6 +1,6 @@
-"""Let the owner in: the first password, signing in, and the logins that come of it.
+"""Let the owner in: the first password, signing in, and the resulting logins.
 
-How often somebody may try is not decided here: see `http.dashboard.pages.sign_in`.
+Limits on the number of attempts are set in `http.dashboard.frame.throttle`.
 """
 
 import hashlib
@@ -29,12 +29,12 @@ class AlreadySetUp(Exception):
 
 
 class LoginEnded(Exception):
-    """The login that asks for a write was ended since its request began."""
+    """The login behind a write ended after its request began."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What the owner says; `code` is of the authenticator app or a recovery code, empty without a second factor."""
+    """The owner's credentials; `code` is an authenticator or recovery code, empty without a second factor."""
 
     password: str
     code: str = ""
@@ -42,7 +42,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class NewLogin:
-    """A new login with its token, and the token by which its browser is known later; both are known now only."""
+    """A new login with its token, and a token that identifies its browser later; neither can be read again."""
 
     login: Login
     token: str
@@ -50,7 +50,7 @@ class NewLogin:
 
 
 class SignIn:
-    """The door of the dashboard."""
+    """Signs the owner in to the dashboard."""
 
     def __init__(self, db: Database, passwords: Passwords, clock: Clock) -> None:
         self._db = db
@@ -74,7 +74,7 @@ class SignIn:
         return await self._db.write(work)
 
     async def sign_in(self, credentials: Credentials, browser: Browser) -> NewLogin | None:
-        """Begin a login; None where password or code are wrong, which takes the same time."""
+        """Begin a login; return None for a wrong password or code, after the same time."""
         account = await self.account()
         is_right = account is not None and await self._passwords.matches(account.password_hash, credentials.password)
 
@@ -87,7 +87,7 @@ class SignIn:
         return await self._db.write(work)
 
     async def confirm(self, login: Login, credentials: Credentials) -> bool:
-        """Note in a login that the owner gave the password again; False where password or code are wrong."""
+        """Record in a login that the owner confirmed the password; return False for a wrong password or code."""
         account = await self.account()
         is_right = account is not None and await self._passwords.matches(account.password_hash, credentials.password)
 
@@ -102,7 +102,7 @@ class SignIn:
         return await self._db.write(work)
 
     async def login(self, token: str) -> Login | None:
-        """Return the login of a cookie's token, None for none or one that has ended."""
+        """Return the login of a cookie's token; None for an unknown or ended one."""
         login = await self._db.read(lambda unit: logins.by_sha256(unit, digest(token)))
         now = self._clock()
         if login is None or not login.is_valid(now):
@@ -113,19 +113,19 @@ class SignIn:
         return login
 
     async def is_known_browser(self, token: str) -> bool:
-        """Tell whether somebody signed in with this browser before."""
+        """Tell whether this browser has signed in before."""
         return await self._db.read(lambda unit: logins.is_known_browser(unit, digest(token)))
 
 
 def owner(login: Login, address: str) -> Actor:
-    """Return the owner as the trail names them."""
+    """Return the owner as an actor of the audit trail."""
     return Actor(ActorKind.OWNER, login.id, address)
 
 
 def check_login(unit: WriteUnit, actor: Actor) -> None:
-    """Refuse a write whose login was ended meanwhile. Raises LoginEnded.
+    """Refuse a write whose login has ended meanwhile. Raises LoginEnded.
 
-    A request can take half a minute to come in. Whoever ends a stolen login must not find its password set after that.
+    A request can take half a minute to arrive. Once the owner ends a stolen login, it must not change the password.
     """
     if actor.login_id is not None and not logins.exists(unit, actor.login_id):
         raise LoginEnded
@@ -136,7 +136,7 @@ def _visitor(browser: Browser) -> Actor:
 
 
 def _admits(unit: WriteUnit, seen: Admin | None, credentials: Credentials, *, is_right: bool, actor: Actor) -> bool:
-    """Tell whether the password was right and still is, and take the code."""
+    """Tell whether the password was right and still is, and use up the code."""
     account = store.get(unit)
     if account is None or seen is None or account.password_hash != seen.password_hash or not is_right:
         return False
@@ -148,7 +148,7 @@ def _admits(unit: WriteUnit, seen: Admin | None, credentials: Credentials, *, is
 
 
 def _start(unit: WriteUnit, browser: Browser, action: Action) -> NewLogin:
-    """Begin a login, and tidy up what is long over."""
+    """Begin a login, and delete expired ones."""
     login = Login(
         id=unit.new_id(ids.LOGIN),
         browser=Browser(browser.address, browser.user_agent[:_MOST_AGENT_CHARACTERS]),
@@ -166,5 +166,5 @@ def _start(unit: WriteUnit, browser: Browser, action: Action) -> NewLogin:
 
 
 def digest(token: str) -> str:
-    """Return what is kept of a token."""
+    """Return the digest that is stored in place of a token."""
     return hashlib.sha256(token.encode()).hexdigest()

@@ -1,6 +1,6 @@
-"""What the configuration says, as the dashboard shows it; and the lines to paste into the file to say something else.
+"""The configuration as the dashboard shows it, and lines to paste into the file to change it.
 
-The file is the one source: nothing here writes it, and nothing is kept beside it.
+The file is the only source: nothing here writes it, and no setting is stored elsewhere.
 """
 
 import json
@@ -23,7 +23,7 @@ _NODES = "rpc_urls = "
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the running server was started with. URLs of nodes may carry access keys: only hosts are shown."""
+    """The settings that the server was started with. Node URLs may contain access keys: only hosts are shown."""
 
     file: str | None
     logo: str | None
@@ -35,7 +35,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class WalletPreview:
-    """A wallet by its extended public key: the first addresses that it would give out."""
+    """A wallet by its extended public key, with the first addresses that it would give out."""
 
     xpub: str = field(repr=False)
     wallet_id: str
@@ -46,7 +46,7 @@ class WalletPreview:
 def preview(xpub: str) -> WalletPreview:
     """Derive a wallet's first addresses.
 
-    Raises ValueError, with a sentence that doesn't repeat the text: somebody may have pasted a private key.
+    Raises ValueError with a message that doesn't repeat the text, which may be a private key pasted by mistake.
     """
     key = ExtendedPublicKey.parse(xpub)
     return WalletPreview(
@@ -69,25 +69,25 @@ def _first_addresses(key: ExtendedPublicKey) -> Iterator[str]:
 
 
 def wallet_lines(preview: WalletPreview) -> str:
-    """Return the section of a wallet."""
+    """Return the `[wallet]` section for a wallet."""
     return f"[wallet]\nxpub = {_text(preview.xpub)}"
 
 
 def name_lines(name: str) -> str:
-    """Return the section of the shop's name."""
+    """Return the `[branding]` section for a shop's name."""
     return f"[branding]\nname = {_text(name)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A chain as `checkout.toml.example` has it: `lines` are its settings, with its tokens, ready to paste."""
+    """A chain of `checkout.toml.example`; `lines` are its settings with its tokens, ready to paste."""
 
     id: int
     name: str
     lines: str
 
     def with_nodes(self, urls: Sequence[str]) -> str:
-        """Return the lines with other nodes."""
+        """Return the lines with these nodes."""
         nodes = f"{_NODES}[{', '.join(map(_text, urls))}]"
         return "\n".join(nodes if line.startswith(_NODES) else line for line in self.lines.split("\n"))
 
@@ -100,15 +100,15 @@ def presets() -> tuple[Preset, ...]:
 
 
 def _preset(commented: str) -> Preset:
-    """Read one: settings stand behind `#`, what explains them behind `# `. Its tiers are an example, not a default."""
+    """Read a preset: settings follow `#`, explanations follow `# `. Its tiers are an example, not a default."""
     parts = re.split(r"\n(?=#\[\[chains\.)", commented)
     kept = [part for part in parts if not part.startswith("#[[chains.confirmation_tiers]]")]
     sections = ["\n".join(line[1:] for line in part.split("\n") if _SETTING.match(line)) for part in kept]
     lines = "\n\n".join(["[[chains]]\n" + sections[0], *sections[1:]])
-    said = dict(line.split(" = ", 1) for line in sections[0].split("\n"))
-    return Preset(int(said["id"]), json.loads(said["name"]), lines)
+    settings = dict(line.split(" = ", 1) for line in sections[0].split("\n"))
+    return Preset(int(settings["id"]), json.loads(settings["name"]), lines)
 
 
 def _text(text: str) -> str:
-    """Write a basic string of TOML, which JSON's strings are, but for the one control character that JSON leaves be."""
+    """Write a basic string of TOML: a JSON string, except that TOML requires DEL to be escaped."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

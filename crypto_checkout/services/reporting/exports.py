@@ -1,7 +1,7 @@
 """Payments for accounting, as a stream of CSV or JSON: any size, in constant memory, while the server goes on writing.
 
-What is exported is fixed at the beginning: every payment recorded until then. They are read in small parts, each in a
-snapshot of its own, so a payment that the chain takes back meanwhile appears as it is when its part is read.
+An export contains every payment recorded before it began. It is read in small parts, each in a snapshot of its own, so
+a payment that the chain takes back meanwhile appears in the state it has when its part is read.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -18,11 +18,11 @@ from crypto_checkout.store.ledger import cursors
 from crypto_checkout.store.reporting import exports as store
 
 _AT_ONCE = 250
-"""How many payments one part has: about 30 ms of work, so that nothing else waits long."""
+"""The number of payments in a part: about 30 ms of work, so that no other reader waits long."""
 
 
 class Format(StrEnum):
-    """How an export is written."""
+    """The format of an export."""
 
     CSV = "csv"
     JSON = "json"
@@ -30,7 +30,7 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Payments in blocks from `since` on and before `before`; None is open. `zone` is that of local times."""
+    """Payments in blocks from `since` on and before `before`; None leaves an end open. `zone` is for local times."""
 
     since: datetime | None = None
     before: datetime | None = None
@@ -39,7 +39,7 @@ class Period:
 
     @classmethod
     def of_days(cls, first: date | None, last: date | None, zone_name: str) -> "Period":
-        """Return the days from one to another, both included, as they are in one of the `zones`.
+        """Return the period of some days, the first and last included, in one of the `zones`.
 
         Raises ValueError for days in the wrong order or at the end of time.
         """
@@ -59,7 +59,7 @@ class Period:
 
 @dataclass(slots=True)
 class _ExportPart:
-    """Some payments as text, how many they are, and the `seq` of the last of them."""
+    """Some payments as text, with their number and the `seq` of the last."""
 
     text: str
     count: int
@@ -88,7 +88,7 @@ class Exports:
             part = await self._db.read(lambda unit: _read(unit, livemode, period, wanted, names, (after, until)))  # noqa: B023
             if not part.count:
                 break
-            # Between JSON objects stands a comma, between lines of CSV what ends them.
+            # JSON objects need a comma between them; lines of CSV end themselves.
             comma = ",\n" if wanted is Format.JSON and not is_first else ""
             yield (comma + part.text).encode()
             after, is_first = part.last_seq, False
@@ -97,7 +97,7 @@ class Exports:
 
 @cache
 def zones() -> frozenset[str]:
-    """Return the names of the time zones that there are."""
+    """Return the names of all known time zones."""
     return frozenset(available_timezones())
 
 
@@ -115,7 +115,7 @@ def _read(
     names: Mapping[int, str],
     between: tuple[int, int],
 ) -> _ExportPart:
-    """Read a part and write it as text, both on the reader's thread: the event loop only passes it on."""
+    """Read a part and format it, both on the reader's thread, so that the event loop only passes it on."""
     after, until = between
     found = store.part(
         unit, livemode, after=after, until=until, since=period.since, before=period.before, limit=_AT_ONCE

@@ -1,4 +1,4 @@
-"""How far the set-up has come: read from what is there, never noted anywhere."""
+"""The progress of the set-up, read from the existing rows and never stored."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from crypto_checkout.store.webhooks import endpoints
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What there is in a mode; `paid_session_id` is the newest paid session's."""
+    """The parts of a mode's set-up that exist; `paid_session_id` names the newest paid session."""
 
     has_key: bool
     has_link: bool
@@ -21,7 +21,7 @@ class Progress:
 
 
 def progress(unit: ReadUnit, livemode: bool) -> Progress:
-    """Look at what there is."""
+    """Return the progress of a mode."""
     paid = sessions.listed(unit, livemode, sessions.SessionFilter(status=Status.PAID), paging.Window(1)).items
     return Progress(
         has_key=any(key.livemode == livemode and key.revoked_at is None for key in api_keys.all_keys(unit)),

@@ -1,7 +1,7 @@
-"""What the shop takes in by day and asset, in fiat at payment time, and how many sessions get paid.
+"""The shop's revenue by day and asset, in fiat at payment time, and the number of paid sessions.
 
-Days are those of UTC. Money counts on the day of its block, as soon as it counts for its session and for as long as it
-does; its worth is its share of the session's price (`Session.fiat_minor`).
+Days are in UTC. A payment counts on the day of its block, for as long as it counts for its session; its worth is its
+share of the session's price (`Session.fiat_minor`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,9 +23,9 @@ _SESSIONS_AT_ONCE = 200
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The days of a range: money in by day, chain, asset and currency, and the sessions made on each day.
+    """A range of days: revenue by day, chain, asset and currency, and the sessions made on each day.
 
-    Days on which nothing happened are left out.
+    Days without either are left out.
     """
 
     first: date
@@ -35,16 +35,16 @@ class Overview:
 
     @property
     def created(self) -> int:
-        """How many sessions were made."""
+        """The number of sessions made."""
         return sum(day.created for day in self.made)
 
     @property
     def paid(self) -> int:
-        """How many of them are paid now."""
+        """The number of these sessions that are paid now."""
         return sum(day.paid for day in self.made)
 
     def by_currency(self) -> Mapping[str, int]:
-        """Return what came in by currency, in its smallest unit."""
+        """Return the revenue by currency, in its smallest unit."""
         found: dict[str, int] = {}
         for part in self.money_in:
             found[part.currency] = found.get(part.currency, 0) + part.fiat_minor
@@ -59,11 +59,11 @@ class Totals:
         self._clock = clock
 
     def today(self) -> date:
-        """Return the day that it is, in UTC."""
+        """Return today's date, in UTC."""
         return self._clock().date()
 
     async def overview(self, livemode: bool, first: date, last: date) -> Overview:
-        """Return the totals of the days from one to another, both included."""
+        """Return the totals of a range of days, the first and last included."""
 
         def read(unit: ReadUnit) -> Overview:
             money = store.money_in(unit, livemode, first, last)
@@ -72,7 +72,7 @@ class Totals:
         return await self._db.read(read)
 
     async def catch_up(self) -> None:
-        """Count payments that were recorded before there were totals; in small parts, beside everything else."""
+        """Add payments recorded before totals existed, in small parts in the background."""
         counted = 0
         while waiting := await self._db.read(partial(store.uncounted, limit=_SESSIONS_AT_ONCE)):
             await self._db.write(partial(_count, session_ids=waiting))

@@ -1,7 +1,7 @@
-"""Drive the simulated chain of test mode: pay a session, mine blocks, have things go wrong.
+"""Drive the simulated chain of test mode: pay a session, mine blocks, make things go wrong.
 
-Every step is stored before anybody sees it. A step of a request that can be repeated is noted in the unit that takes
-it, so that the request, when it comes again after a kill, takes only the steps that are left.
+Every step is stored before it becomes visible. A step of a repeatable request is recorded in the unit that takes it, so
+that the request, repeated after a kill, takes only the remaining steps.
 """
 
 import asyncio
@@ -36,13 +36,13 @@ from crypto_checkout.store.sandbox import requests
 from crypto_checkout.store.sandbox.requests import SandboxRequest
 
 MOST_SECONDS_AHEAD = 20 * 366 * 86_400
-"""How far the simulated clock can be put forward in all: no date near the end of the calendar is ever reached."""
+"""The most that the simulated clock can be put forward in all, far from the end of the calendar."""
 
 
 class RequestSteps:
-    """The steps of one request; those that were taken before a kill are passed over.
+    """The steps of one request; steps taken before a kill are skipped.
 
-    `request` names one that can be repeated, None one that can't.
+    `request` identifies a repeatable request; None stands for one that can't be repeated.
     """
 
     def __init__(self, request: str | None, begun: SandboxRequest | None) -> None:
@@ -54,32 +54,30 @@ class RequestSteps:
 
     @property
     def is_begun(self) -> bool:
-        """Whether it goes on after a kill."""
+        """True for a request that continues after a kill."""
         return self._taken > 0
 
     def step(self) -> bool:
-        """Begin the next step; tell whether it is still to be taken."""
+        """Begin the next step; return False if it was taken before."""
         self._steps += 1
         return self._steps > self._taken
 
     def new_hash(self) -> str:
-        """Return the hash of the next transaction: the same again, when the request is repeated."""
+        """Return the hash of the next transaction, the same when the request is repeated."""
         self._transactions += 1
         return "0x" + hashlib.sha256(f"{self.name}/{self._transactions}".encode()).hexdigest()
 
     def record(self, unit: WriteUnit) -> None:
-        """Store that the step is taken, in the unit that takes it."""
+        """Record the step, in the unit that takes it."""
         if self.request is not None:
             requests.record(unit, self.request, SandboxRequest(self.name, self._steps))
 
 
 class SandboxControls:
-    """The hands on the simulated chain.
+    """The controls of the simulated chain.
 
-    Each method takes the name of a `request` that can be repeated. Whoever stores the answer to it has it forgotten in
-    the same unit (`store.sandbox.requests`).
-
-    `wake` tells this process's dispatcher of a mode that something may be due.
+    Each method takes the id of a repeatable `request`; the unit that stores its answer also deletes its steps
+    (`store.sandbox.requests`). `wake` wakes this process's dispatcher of a mode.
     """
 
     def __init__(
@@ -97,8 +95,8 @@ class SandboxControls:
         self._reader = reader
         self._clock = clock
         self._wake = wake
-        # One after the other, each with its blocks processed: two clicks at once must not both see nothing paid. A
-        # scenario is one turn, so that no reorg of its own can reach a transaction of somebody else.
+        # One request at a time, until its blocks are processed: two clicks at once must not both pay in full. A
+        # scenario is one turn, so that its reorgs can't reach transactions of other sessions.
         self._turn = asyncio.Lock()
 
     async def pay(
@@ -109,62 +107,62 @@ class SandboxControls:
         transfers: int = 1,
         request: str | None = None,
     ) -> SessionResource:
-        """Pay a test session; None pays what is missing. Several `transfers` share the amount, each in its block.
+        """Pay a test session; None pays the missing amount. Several `transfers` share the amount, each in its block.
 
         Raises:
             ResourceNotFound: There is no such test session.
-            SessionNotOpen: Nothing is missing, or less than a part for each transfer.
-            UnsupportedAsset: What the session asks for doesn't move like this.
+            SessionNotOpen: No amount is missing, or too little for the number of transfers.
+            UnsupportedAsset: The session's asset doesn't move as this kind of transfer.
 
         """
         async with self._turn:
-            course = await self._course(request)
+            steps = await self._begin(request)
             session, missing = await self._db.read(lambda unit: _missing(unit, session_id))
             amount = missing if units is None else units
-            if not course.is_begun:
+            if not steps.is_begun:
                 _check_kind(session, kind)
                 _check_amount(session, amount, transfers)
 
             def send(draft: Draft) -> None:
                 for part in _parts(amount, transfers):
                     contract, is_internal = session.asset.contract, kind is TransferKind.INTERNAL
-                    draft.pay(session.address, part, course.new_hash(), contract, internal=is_internal)
+                    draft.pay(session.address, part, steps.new_hash(), contract, internal=is_internal)
 
-            await self._change(course, send)
+            await self._change(steps, send)
         return await self._reader.get(session_id, livemode=False)
 
     async def play(self, session_id: str, scenario: Scenario, request: str | None = None) -> SessionResource:
-        """Drive a test session through a scenario, to its end; no other session notices.
+        """Drive a test session through a scenario, to its end, without touching other sessions.
 
         Raises:
             ResourceNotFound: There is no such test session.
-            SessionNotOpen: It is not pending any more, something has arrived, or the chain has an outage.
-            UnsupportedAsset: What the session asks for doesn't move like this.
+            SessionNotOpen: The session is no longer pending, has a payment, or the chain has an outage.
+            UnsupportedAsset: The session's asset doesn't move as the scenario requires.
 
         """
         async with self._turn:
-            course = await self._course(request)
+            steps = await self._begin(request)
             session, missing = await self._db.read(lambda unit: _missing(unit, session_id))
-            if not course.is_begun:
+            if not steps.is_begun:
                 _check_untouched(session, missing)
                 _check_kind(session, TransferKind.INTERNAL if scenario is Scenario.INTERNAL else None)
             self._check_reachable()
-            await scenarios.play(scenario, session, course.new_hash, lambda change: self._change(course, change))
+            await scenarios.play(scenario, session, steps.new_hash, lambda change: self._change(steps, change))
         return await self._reader.get(session_id, livemode=False)
 
     async def decimals(self, session_id: str) -> int:
-        """Return the decimals of what a test session is paid in. Raises ResourceNotFound."""
+        """Return the decimals of a test session's asset. Raises ResourceNotFound."""
         session, _ = await self._db.read(lambda unit: _missing(unit, session_id))
         return session.asset.decimals
 
     async def mine(self, blocks: int, request: str | None = None) -> int:
-        """Mine blocks and have them processed; return the newest block's number."""
+        """Mine blocks, process them, and return the newest block's number."""
         async with self._turn:
-            await self._change(await self._course(request), lambda draft: draft.mine(blocks))
+            await self._change(await self._begin(request), lambda draft: draft.mine(blocks))
         return self._chain.number
 
     async def reorg(self, depth: int, request: str | None = None) -> int:
-        """Replace the newest blocks by a longer branch with the same transactions; return the newest block's number.
+        """Replace the newest blocks with a longer branch of the same transactions; return the newest block's number.
 
         Only blocks that the watcher remembers are replaced.
         """
@@ -175,32 +173,32 @@ class SandboxControls:
                 draft.fork(max(draft.number - depth, min(oldest, draft.number)) + 1, secrets.token_hex(8))
                 draft.mine(1)
 
-            await self._change(await self._course(request), replace_blocks)
+            await self._change(await self._begin(request), replace_blocks)
         return self._chain.number
 
     async def outage(self, seconds: int, request: str | None = None) -> int:
-        """Have every look at the chain fail for so long; blocks go on. Return the newest block's number."""
+        """Make every read of the chain fail for some seconds, while blocks go on; return the newest block's number."""
         async with self._turn:
-            await self._change(await self._course(request), lambda draft: draft.go_out(seconds))
-            # Its pauses between attempts grow; it should notice at once that the chain is back.
+            await self._change(await self._begin(request), lambda draft: draft.go_out(seconds))
+            # The watcher's pauses grow with failures; it should notice at once that the chain is back.
             asyncio.get_running_loop().call_later(seconds, self._watcher.wake)
         return self._chain.number
 
     async def price_outage(self, seconds: int, request: str | None = None) -> int:
-        """Have test mode know no price for so long. Return the newest block's number."""
+        """Withhold test mode's prices for some seconds; return the newest block's number."""
         async with self._turn:
-            await self._change(await self._course(request), lambda draft: draft.withhold_prices(seconds))
+            await self._change(await self._begin(request), lambda draft: draft.withhold_prices(seconds))
         return self._chain.number
 
     async def advance(self, seconds: int, request: str | None = None) -> int:
-        """Put the time of test mode forward, for the chain in one block; return its number.
+        """Put the time of test mode forward, in one block of the chain; return its number.
 
-        Retries of webhooks come nearer by as much, and answers to idempotency keys age. Raises InvalidBody beyond
+        Webhook retries come nearer by as much, and answers to idempotency keys age. Raises InvalidBody beyond
         `MOST_SECONDS_AHEAD` in all.
         """
         async with self._turn:
-            course = await self._course(request)
-            if not course.is_begun and self._chain.state.seconds_ahead + seconds > MOST_SECONDS_AHEAD:
+            steps = await self._begin(request)
+            if not steps.is_begun and self._chain.state.seconds_ahead + seconds > MOST_SECONDS_AHEAD:
                 raise InvalidBody(
                     f"seconds: the simulated chain's clock can be put forward by {MOST_SECONDS_AHEAD} s in all.",
                     param="seconds",
@@ -210,28 +208,28 @@ class SandboxControls:
                 draft.advance(seconds)
                 return lambda unit: sandbox_clock.put_forward(unit, timedelta(seconds=seconds))
 
-            await self._change(course, move)
+            await self._change(steps, move)
             self._wake(False)
         return self._chain.number
 
-    async def _course(self, request: str | None) -> RequestSteps:
-        """Begin a request, or go on with one."""
+    async def _begin(self, request: str | None) -> RequestSteps:
+        """Begin a request, or continue one."""
         if request is None:
             return RequestSteps(None, None)
         return RequestSteps(
             request, await self._db.read(lambda unit: requests.find(unit, request, unit.now - IDEMPOTENCY))
         )
 
-    async def _change(self, course: RequestSteps, change: Callable[[Draft], scenarios.Stored]) -> None:
-        """Take a step, unless it was taken before, and have the new blocks processed."""
-        oldest = await self._oldest() if course.is_begun else 0
-        # Held, because the watcher could pass the new block while its transactions are still being stored.
+    async def _change(self, steps: RequestSteps, change: Callable[[Draft], scenarios.Stored]) -> None:
+        """Take a step, unless it was taken before, and process the new blocks."""
+        oldest = await self._oldest() if steps.is_begun else 0
+        # Held, because the watcher could process the new block while its transactions are still being stored.
         async with self._watcher.held():
             draft = self._chain.draft()
-            also = change(draft)
-            if course.step():
+            also_store = change(draft)
+            if steps.step():
                 _check_reach(draft, oldest)
-                await self._db.write(lambda unit: _store(unit, draft, also, course))
+                await self._db.write(lambda unit: _store(unit, draft, also_store, steps))
                 self._chain.apply(draft)
         try:
             while await self._watcher.turn():
@@ -242,7 +240,7 @@ class SandboxControls:
                 raise
 
     async def _oldest(self) -> int:
-        """Return the number of the oldest block that the watcher remembers: those above it can be replaced."""
+        """Return the number of the oldest block that the watcher remembers; blocks above it can be replaced."""
         await self._watcher.flush()
         oldest = await self._db.read(lambda unit: cursors.oldest(unit, CHAIN_ID))
         return oldest.number if oldest else 0
@@ -255,11 +253,11 @@ class SandboxControls:
             )
 
 
-def _store(unit: WriteUnit, draft: Draft, also: scenarios.Stored, course: RequestSteps) -> None:
+def _store(unit: WriteUnit, draft: Draft, also_store: scenarios.Stored, steps: RequestSteps) -> None:
     sandbox.save(unit, draft.state.to_json(), draft.added, draft.removed)
-    if also is not None:
-        also(unit)
-    course.record(unit)
+    if also_store is not None:
+        also_store(unit)
+    steps.record(unit)
 
 
 def _missing(unit: ReadUnit, session_id: str) -> tuple[Session, int]:
@@ -286,7 +284,7 @@ def _check_untouched(session: Session, missing: int) -> None:
 
 
 def _check_kind(session: Session, kind: TransferKind | None) -> None:
-    """Refuse to move a coin as a token, and a token as a coin: `wrong_token` is a scenario of its own."""
+    """Refuse to move a coin as a token, or a token as a coin: `wrong_token` is a scenario of its own."""
     if kind is not None and (kind is TransferKind.TOKEN) is session.asset.is_native:
         raise UnsupportedAsset(
             f"Session {session.id} asks for {session.asset.symbol}, which doesn't move as {kind.value}.", param="kind"
@@ -294,7 +292,7 @@ def _check_kind(session: Session, kind: TransferKind | None) -> None:
 
 
 def _check_reach(draft: Draft, oldest: int) -> None:
-    """Refuse to go on with a reorg that the watcher couldn't follow by now, or that would reach somebody else."""
+    """Refuse to continue a reorg that the watcher could no longer follow, or that would reach other sessions."""
     if draft.touched or (draft.replaced_from is not None and draft.replaced_from <= oldest):
         raise SessionNotOpen(
             "The server was stopped in the middle of this, and too much has happened on the simulated chain since. "

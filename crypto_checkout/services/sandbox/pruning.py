@@ -1,10 +1,9 @@
-"""Keep the simulated chain small: what nobody can ask it for any more is thrown away.
+"""Keep the simulated chain small, by deleting transactions that are no longer read.
 
-What was paid stays in the ledger. The chain itself is asked for the blocks that a reorg could still replace, and for
-the balances of addresses that are compared; both end some hours after a payment.
+Payments stay in the ledger. The chain is read for blocks that a reorg could still replace, and for the balances of
+watched addresses; both end some hours after a payment.
 """
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,7 @@ from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.sandbox import SandboxTransaction
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.ledger.watched_addresses import WATCHED_AFTER_GRACE
+from crypto_checkout.services.loops import every
 from crypto_checkout.services.upkeep.retention import IDEMPOTENCY
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors
@@ -28,20 +28,20 @@ _AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class _Bounds:
-    """What is still needed: blocks `above` a number, and addresses watched `since` a moment."""
+    """The limits of what is still read: blocks `above` a number, and addresses watched `since` a moment."""
 
     above: int
     since: datetime
 
 
 def needed(unit: ReadUnit) -> list[SandboxTransaction]:
-    """Return the transactions that the simulated chain can still be asked for; their number doesn't grow with age."""
+    """Return the transactions that can still be read; their number doesn't grow with the chain's age."""
     bounds = _bounds(unit)
     return sandbox.transactions(unit, bounds.above, bounds.since) if bounds else []
 
 
 def remembered_since(unit: ReadUnit) -> datetime | None:
-    """Return the moment after which a session's time, grace included, must end for all it got to be remembered."""
+    """Return the moment that a session's grace period must outlast for all of its transactions to be kept."""
     bounds = _bounds(unit)
     return bounds.since if bounds else None
 
@@ -56,15 +56,10 @@ class Pruner:
 
     async def run(self) -> None:
         """Clean up now and every hour, until cancelled."""
-        while True:
-            try:
-                await self.turn()
-            except Exception as error:  # a loop's boundary: the next hour is another chance
-                log.exception("clean-up of the simulated chain failed", error=str(error))
-            await asyncio.sleep(_EVERY_SECONDS)
+        await every(_EVERY_SECONDS, self.turn, log=log, failure="clean-up of the simulated chain failed")
 
     async def turn(self) -> None:
-        """Forget what is too old, in small parts, so that nobody waits long for the writer."""
+        """Delete old requests and transactions, in small parts, so that no other write waits long."""
         before = self._clock() - IDEMPOTENCY
         await self._db.write(lambda unit: requests.delete_before(unit, before))
         while forgotten := await self._db.write(_forget):

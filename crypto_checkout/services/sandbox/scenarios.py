@@ -1,7 +1,7 @@
-"""The scenarios of test mode: what can become of a session, each as the steps that make it happen.
+"""The scenarios of test mode: the possible outcomes of a session, each as the steps that lead to it.
 
-A scenario touches its own session only. Its blocks take no time, so that nobody else's time runs out: where its session
-must expire, that session's expiry is brought forward. Its reorgs replace only blocks that it has mined itself.
+A scenario touches its own session only. Its blocks take no time, so that no other session expires: where its own must
+expire, the expiry is brought forward. Its reorgs replace only blocks that it has mined itself.
 """
 
 import secrets
@@ -18,26 +18,26 @@ from crypto_checkout.store.checkout import sessions
 from crypto_checkout.store.database import WriteUnit
 
 Stored = Callable[[WriteUnit], None] | None
-"""What is stored in the same unit as a change of the chain."""
+"""A write in the same unit as a change of the chain; None for no write."""
 
 Change = Callable[[Callable[[Draft], Stored]], Awaitable[None]]
-"""Changes the chain and has the new blocks processed."""
+"""Changes the chain and processes the new blocks."""
 
-# Blocks of one second have one time, and "late" means later than.
+# Blocks within one second share their time, and late means strictly later.
 _A_MOMENT = timedelta(milliseconds=1)
 _GRACE = timedelta(minutes=1)
 
 
 async def play(scenario: Scenario, session: Session, new_hash: Callable[[], str], change: Change) -> None:
-    """Drive a session that is pending, and to which nothing was paid yet, through a scenario.
+    """Drive a pending session without payments through a scenario.
 
-    `new_hash` makes the hashes of its transactions. Steps that `change` passes over have been taken before.
+    `new_hash` makes the hashes of its transactions; `change` skips steps that were taken before a kill.
     """
     await _PLAYS[scenario](_Stage(session, new_hash, change))
 
 
 @dataclass(frozen=True, slots=True)
-class _Sent:
+class _Transaction:
     """A transaction with one or more transfers to the session."""
 
     tx_hash: str
@@ -48,7 +48,7 @@ class _Sent:
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """A session and what can be done to it, step by step; each is processed before the next."""
+    """A session and the steps of scenarios; each is processed before the next."""
 
     session: Session
     new_hash: Callable[[], str]
@@ -56,39 +56,39 @@ class _Stage:
 
     @property
     def price(self) -> int:
-        """What is asked for."""
+        """The amount of the session, in the smallest units."""
         return self.session.terms.amount_units
 
     @property
     def short(self) -> int:
-        """An amount that is too little, with the tolerance too."""
+        """An amount below the tolerated minimum."""
         return max(1, min(self.price // 2, self.session.terms.minimum_units - 1))
 
-    async def pay(self, *parts: int, kind: TransferKind | None = None, contract: Address | None = None) -> _Sent:
-        """Pay with one transaction in a new block, which may have several transfers."""
+    async def pay(self, *parts: int, kind: TransferKind | None = None, contract: Address | None = None) -> _Transaction:
+        """Pay with one transaction of one or more transfers, in a new block."""
         asset = self.session.asset
         moved = kind or (TransferKind.NATIVE if asset.is_native else TransferKind.TOKEN)
         token = contract or (asset.contract if kind is None else None)
-        sent = _Sent(self.new_hash(), parts, moved, token)
-        await self.send(sent)
-        return sent
+        transaction = _Transaction(self.new_hash(), parts, moved, token)
+        await self.send(transaction)
+        return transaction
 
-    async def send(self, sent: _Sent) -> None:
-        """Put a transaction into a new block: one that was taken back can come again."""
+    async def send(self, transaction: _Transaction) -> None:
+        """Put a transaction into a new block; one that was taken back can be sent again."""
 
         def put_in(draft: Draft) -> None:
             draft.mine_at_once(1)
-            for part in sent.parts:
-                draft.transfer(self.session.address, part, sent.kind, sent.contract, sent.tx_hash)
+            for part in transaction.parts:
+                draft.transfer(self.session.address, part, transaction.kind, transaction.contract, transaction.tx_hash)
 
         await self.change(put_in)
 
     async def confirm(self) -> None:
-        """Have what was paid become deep enough."""
+        """Mine until the payment is deep enough."""
         await self.change(lambda draft: draft.mine_at_once(self.session.terms.required_confirmations))
 
     async def run_out(self, *, grace: bool = False) -> None:
-        """Have the time to pay end now, and the grace too if asked for."""
+        """End the time to pay now, and the grace period too with `grace`."""
 
         def expire(draft: Draft) -> Stored:
             draft.mine_at_once(1)
@@ -107,7 +107,7 @@ class _Stage:
         await self.change(expire)
 
     async def take_back(self) -> None:
-        """Replace the blocks since the payment by a longer branch without it."""
+        """Replace the blocks since the payment with a longer branch without it."""
 
         def reorganise(draft: Draft) -> None:
             draft.take_back(self.session.address, secrets.token_hex(8))

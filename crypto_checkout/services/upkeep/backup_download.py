@@ -1,4 +1,4 @@
-"""Copies of the whole database for a download: consistent, checked, and on the disk no longer than needed."""
+"""Copies of the whole database for download: consistent, checked, and on disk no longer than needed."""
 
 import asyncio
 import shutil
@@ -20,19 +20,19 @@ _PREFIX = ".download-"
 
 
 class BackupDownloads:
-    """Makes them, one at a time, in a folder beside the database that its owner alone can read."""
+    """Makes copies, one at a time, in a folder beside the database that only its owner can read."""
 
     def __init__(self, db: Database, path: Path) -> None:
         self._db = db
         self._path = path
-        self._one = asyncio.Lock()
+        self._turn = asyncio.Lock()
 
     async def make(self, actor: Actor) -> BinaryIO:
-        """Return a copy as of now, opened for reading; its space is free again once it is closed.
+        """Return a copy as of now, opened for reading; closing it frees its disk space.
 
-        Who took it is noted in the audit trail. Raises DatabaseFailed where none can be made: the disk is full, say.
+        The audit trail records the download. Raises DatabaseFailed when no copy can be made, as on a full disk.
         """
-        async with self._one:
+        async with self._turn:
             try:
                 copy = await asyncio.to_thread(_copy, self._path)
             except (FatalError, OSError) as error:
@@ -46,11 +46,11 @@ class BackupDownloads:
 
 
 def _copy(path: Path) -> BinaryIO:
-    # What a process left that was killed in the middle: no other is at work, as only one serves this folder.
+    # Leftovers of a killed process. No other process is at work, because only one serves this folder.
     for left in path.parent.glob(f"{_PREFIX}*"):
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=path.parent) as folder:
         file = Path(folder, "copy.db")
         backup.back_up(path, file, overwrite=False)
-        # The name goes with the folder; what was opened can be read until it is closed, however the download ends.
+        # The name goes with the folder; the open file can be read until it is closed, however the download ends.
         return file.open("rb")

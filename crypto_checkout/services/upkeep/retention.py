@@ -1,12 +1,12 @@
-"""Throw away what is too old: answers to idempotency keys, attempts to deliver, and events where that is wanted."""
+"""Delete expired rows: answers to idempotency keys, delivery attempts, and events if the configuration says so."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
+from crypto_checkout.services.loops import every
 from crypto_checkout.store import idempotency
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.webhooks import deliveries, events
@@ -20,7 +20,7 @@ _AT_ONCE = 1000
 
 
 class Retention:
-    """The hourly clean-up; 0 days keep events, or attempts to deliver them, for good."""
+    """The hourly clean-up; 0 days keep events, or delivery attempts, for good."""
 
     def __init__(self, db: Database, *, event_days: int, attempt_days: int, clock: Clock) -> None:
         self._db = db
@@ -30,15 +30,10 @@ class Retention:
 
     async def run(self) -> None:
         """Clean up now and every hour, until cancelled."""
-        while True:
-            try:
-                await self.turn()
-            except Exception as error:  # a loop's boundary: the next hour is another chance
-                log.exception("clean-up failed", error=str(error))
-            await asyncio.sleep(_EVERY_SECONDS)
+        await every(_EVERY_SECONDS, self.turn, log=log, failure="clean-up failed")
 
     async def turn(self) -> None:
-        """Delete what is too old, in small parts, so that nobody waits long for the writer."""
+        """Delete expired rows, in small parts, so that no other write waits long."""
         now = self._clock()
         await self._db.write(lambda unit: idempotency.delete_before(unit, now - IDEMPOTENCY))
         if self._attempt_days:

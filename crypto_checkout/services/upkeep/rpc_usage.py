@@ -1,7 +1,7 @@
-"""Keep account of how much the RPC providers are asked, so that a plan's limits don't come as a surprise.
+"""Record the usage of RPC providers, so that a plan's limits don't come as a surprise.
 
-Counted in memory and written once a minute: a process that is killed loses that minute. What was counted around
-midnight goes to the day on which it is written.
+Usage is counted in memory and written once a minute; a killed process loses that minute. Usage around midnight belongs
+to the day on which it is written.
 """
 
 import asyncio
@@ -23,19 +23,19 @@ _EVERY_SECONDS = 60.0
 
 
 class UsageMeter(Protocol):
-    """Counts for one chain; see `chain.rpc.meter`."""
+    """Counts the usage of one chain's providers; see `chain.rpc.meter`."""
 
     chain_id: int
 
     def take(self) -> Mapping[str, Usage]:
-        """Return the counts since the last time, by provider."""
+        """Return the usage since the last call, by provider."""
 
     def put_back(self, taken: Mapping[str, Usage]) -> None:
-        """Have counts taken again."""
+        """Return usage that could not be written to the meter."""
 
 
 class UsageRecorder:
-    """Writes what the meters count; where they count nothing, nothing is written."""
+    """Writes the meters' usage to the database."""
 
     def __init__(self, db: Database, meters: Sequence[UsageMeter]) -> None:
         self._db = db
@@ -51,7 +51,7 @@ class UsageRecorder:
             await self._try()
 
     async def turn(self) -> None:
-        """Write what was counted since the last time."""
+        """Write the usage since the last turn, if there was any."""
         counted = [(meter, meter.take()) for meter in self._meters]
         if not any(usage for _, usage in counted):
             return
@@ -65,7 +65,7 @@ class UsageRecorder:
 
         try:
             await self._db.write(store)
-        except BaseException:  # nothing was stored, whatever it was  # a loop's boundary
+        except BaseException:  # nothing was stored, whatever the cause  # a loop's boundary
             for meter, taken in counted:
                 meter.put_back(taken)
             raise
