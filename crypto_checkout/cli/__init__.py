@@ -1,4 +1,12 @@
-"""The operator's commands. Nothing heavy is imported before a command needs it."""
+"""The operator's commands: a module for each command or group, under its own name.
+
+A command reads options, calls one service and prints; `support` has what commands share. Decisions, SQL and wiring
+belong elsewhere: `app.server` opens the server, and `app.offline` wires services for all other commands. Nothing heavy
+is imported before a command runs, so that `--help` is fast.
+
+To add a command, write a module here, take `json_option`, put tables for people and JSON for programs on the standard
+output, end with a sentence through `support.setup.fail`, and list the command below. Its docstring is its help.
+"""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`crypto-checkout admin`: the owner's way into the dashboard, from the machine itself."""
+"""`crypto-checkout admin`: the owner's access to the dashboard, from the machine itself."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -30,7 +30,7 @@ def reset_password(options: Options) -> None:
     from crypto_checkout.app import offline
 
     config = load_config(options)
-    password = _asked_for([config.branding.name]) if sys.stdin.isatty() else _read([config.branding.name])
+    password = _prompt([config.branding.name]) if sys.stdin.isatty() else _read([config.branding.name])
 
     async def work(db: "Database") -> int:
         return await offline.account(db).reset_password(password)
@@ -41,7 +41,7 @@ def reset_password(options: Options) -> None:
     click.echo(f"Sign in at {config.server.public_url}/dashboard")
 
 
-def _asked_for(names: list[str]) -> str:
+def _prompt(names: list[str]) -> str:
     from crypto_checkout.core.owner.password import objection
 
     wrong: str | None = ""

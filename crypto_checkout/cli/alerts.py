@@ -1,4 +1,4 @@
-"""`crypto-checkout alerts`: find out whether alerts arrive."""
+"""`crypto-checkout alerts`: test that alerts arrive."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""`crypto-checkout migrate`, `backup` and `restore`: what an operator does with the database as a whole."""
+"""`crypto-checkout migrate`, `backup` and `restore`: operations on the database as a whole."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,12 +8,12 @@ import click
 from crypto_checkout.cli.support import tables
 from crypto_checkout.cli.support.options import Options
 from crypto_checkout.cli.support.setup import (
-    bring_up_to_date,
+    apply_migrations,
     fail,
     fail_while_served,
     fail_without_database,
     load_config,
-    or_sentence,
+    or_fail,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def migrate(options: Options) -> None:
     config = load_config(options)
     path = config.database.path
     was_there = path.exists()
-    applied = or_sentence(config, lambda: bring_up_to_date(config))
+    applied = or_fail(config, lambda: apply_migrations(config))
     if not applied:
         click.echo(f"{path.absolute()} is up to date.")
         return
@@ -71,7 +71,7 @@ def backup(options: Options, *, file: Path, force: bool) -> None:
         except FileExistsError:
             fail(f"{file} is there already and stays as it is. Choose another name, or replace it with --force.")
 
-    or_sentence(config, work)
+    or_fail(config, work)
     size = file.stat().st_size / 1e6
     click.echo(f"Wrote {file} ({size:.1f} MB), checked and readable by you alone.")
 
@@ -105,18 +105,18 @@ def restore(options: Options, *, file: Path, skip: int | None) -> None:
         except FolderInUse:
             fail_while_served(config, "restore again")
 
-    restored = or_sentence(config, work)
+    restored = or_fail(config, work)
     newest = f", as of {tables.moment(restored.newest)}" if restored.newest else ""
     click.echo(f"{config.database.path.absolute()} is now what was in {file}{newest}.")
     if restored.kept is not None:
         click.echo(f"What was there before is kept as {restored.kept}.")
-    _say_where_wallets_go_on(restored, wallets)
+    _show_next_addresses(restored, wallets)
     click.echo("Logins to the dashboard have ended; its password is the one of the copy.")
     click.echo("Webhooks that waited when the copy was made are sent again; receivers tell by webhook-id.")
 
 
 def _wallets(config: "Config") -> dict[str, str]:
-    """Name the wallets whose addresses this server gives out, by their ids."""
+    """Return names for the wallets whose addresses this server gives out, by their ids."""
     from crypto_checkout.chain.sandbox import chain
     from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 
@@ -126,7 +126,7 @@ def _wallets(config: "Config") -> dict[str, str]:
     return named
 
 
-def _say_where_wallets_go_on(restored: "RestoreResult", names: dict[str, str]) -> None:
+def _show_next_addresses(restored: "RestoreResult", names: dict[str, str]) -> None:
     for wallet in restored.wallets:
         name = names.get(wallet.wallet_id, f"Wallet {wallet.wallet_id}")
         why = "where the records here end" if wallet.is_known else "well past what may have been given out since"

@@ -1,4 +1,4 @@
-"""`crypto-checkout doctor`: check everything that an operator can get wrong, and say what to do."""
+"""`crypto-checkout doctor`: check everything that an operator can get wrong, and give advice."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ def doctor(options: Options, *, as_json: bool) -> None:
     """
     from crypto_checkout.core.diagnosis.checks import Severity
 
-    found = _examined(options)
+    found = _checks(options)
     if as_json:
         print_json(
             {
@@ -54,7 +54,7 @@ def doctor(options: Options, *, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _examined(options: Options) -> "list[Check]":
+def _checks(options: Options) -> "list[Check]":
     from crypto_checkout import log
     from crypto_checkout.config import ConfigInvalid, find_file, load
     from crypto_checkout.core.diagnosis.checks import fail, ok
@@ -65,36 +65,36 @@ def _examined(options: Options) -> "list[Check]":
     except ConfigInvalid as error:
         return [fail("configuration", str(error), "Correct these lines; checkout.toml.example explains each key.")]
     where = "all defaults, only test mode" if config.path is None else str(config.path.absolute())
-    return [ok("configuration", where), *_folder(config), *asyncio.run(_opened(config))]
+    return [ok("configuration", where), *_check_folder(config), *asyncio.run(_check_with_database(config))]
 
 
-async def _opened(config: "Config") -> "list[Check]":
-    """Examine the database, and with it what needs it; without it, the rest."""
+async def _check_with_database(config: "Config") -> "list[Check]":
+    """Check the database, and everything else with or without it."""
     from crypto_checkout.app.clock import system_clock
     from crypto_checkout.store import migrate
     from crypto_checkout.store.database import Database
 
-    found = _database(config)
+    found = _check_database(config)
     path = config.database.path
     if not path.exists() or any(each.advice for each in found if each.name == "database") or migrate.pending(path):
-        return [*found, *await _around(config, None)]
+        return [*found, *await _check_surroundings(config, None)]
     async with await Database.open(path, system_clock) as db:
-        return [*found, *await _around(config, db)]
+        return [*found, *await _check_surroundings(config, db)]
 
 
-async def _around(config: "Config", db: "Database | None") -> "list[Check]":
-    from crypto_checkout.app import doctor as examine
+async def _check_surroundings(config: "Config", db: "Database | None") -> "list[Check]":
+    from crypto_checkout.app import doctor
     from crypto_checkout.app.clock import system_clock
     from crypto_checkout.app.urls import as_served
     from crypto_checkout.services.diagnosis import checks
 
-    found = examine.wallet(config)
-    around = await asyncio.gather(
-        examine.chains(config, db, system_clock),
-        examine.price_sources(config, system_clock),
-        examine.public_url(config, as_served(config).server.public_url, is_served=_server(config) is not None),
+    found = doctor.wallet(config)
+    surroundings = await asyncio.gather(
+        doctor.chains(config, db, system_clock),
+        doctor.price_sources(config, system_clock),
+        doctor.public_url(config, as_served(config).server.public_url, is_served=_server_process(config) is not None),
     )
-    found += [each for some in around for each in some]
+    found += [each for some in surroundings for each in some]
     if db is not None:
         names = {chain.id: chain.name for chain in config.chains}
         found += await db.read(lambda unit: [*checks.of_endpoints(unit), *checks.of_usage(unit, names)])
@@ -104,7 +104,7 @@ async def _around(config: "Config", db: "Database | None") -> "list[Check]":
 # --- what is on this machine -----------------------------------------------------------------------------------------
 
 
-def _folder(config: "Config") -> "list[Check]":
+def _check_folder(config: "Config") -> "list[Check]":
     from crypto_checkout.core.diagnosis.checks import fail, ok, warn
 
     folder = config.database.path.absolute().parent
@@ -126,7 +126,7 @@ def _folder(config: "Config") -> "list[Check]":
     return [ok("data folder", f"{there}, {room}")]
 
 
-def _database(config: "Config") -> "list[Check]":
+def _check_database(config: "Config") -> "list[Check]":
     from crypto_checkout.core.diagnosis.checks import fail, ok, warn
     from crypto_checkout.core.errors import FatalError
     from crypto_checkout.store import migrate
@@ -147,20 +147,20 @@ def _database(config: "Config") -> "list[Check]":
     if lacking:
         what = f"it lacks {len(lacking)} migrations"
         found = [warn("database", what, "Stop the server, then: crypto-checkout migrate")]
-    return [*found, _served(config), _backup(config)]
+    return [*found, _check_server(config), _check_backup(config)]
 
 
-def _served(config: "Config") -> "Check":
+def _check_server(config: "Config") -> "Check":
     from crypto_checkout.core.diagnosis.checks import ok, warn
 
-    process = _server(config)
+    process = _server_process(config)
     if process is None:
         return warn("server", "no server runs here", "Start it: crypto-checkout serve")
     return ok("server", f"process {process} runs" if process else "it runs")
 
 
-def _server(config: "Config") -> str | None:
-    """Return the id of the process that serves the data folder; None where none does."""
+def _server_process(config: "Config") -> str | None:
+    """Return the id of the process that serves the data folder, None if there is none."""
     from crypto_checkout.core.errors import FolderInUse
     from crypto_checkout.store.data_folder.lock import FolderLock
 
@@ -176,7 +176,7 @@ def _server(config: "Config") -> str | None:
         return None
 
 
-def _backup(config: "Config") -> "Check":
+def _check_backup(config: "Config") -> "Check":
     from crypto_checkout.app.clock import system_clock
     from crypto_checkout.core.diagnosis.checks import ok, warn
     from crypto_checkout.core.diagnosis.explanation import span
@@ -200,7 +200,7 @@ def _lines(found: "Sequence[Check]") -> Iterator[str]:
     from crypto_checkout.core.diagnosis.checks import Severity
 
     for each in found:
-        # The mistakes of a configuration stand one below the other; all else is one line, whoever wrote it.
+        # A configuration's mistakes are a list; any other check is one line, whatever its source wrote.
         what, *more = each.what.split("\n") if each.name == "configuration" else [each.what]
         indent = " " * 6
         yield f"{each.mark.value:<4}  {tables.plain(each.name)}: {tables.plain(what)}"

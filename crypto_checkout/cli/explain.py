@@ -1,4 +1,4 @@
-"""`crypto-checkout explain`: why a payment counted, or the first reason why it did not."""
+"""`crypto-checkout explain`: the reason why a payment counted, or the first reason why it did not."""
 
 import sys
 import textwrap
@@ -48,7 +48,7 @@ def explain(options: Options, *, subject: str, as_json: bool) -> None:
 
 
 def as_object(explained: "Explanation") -> dict[str, Any]:
-    """Return an explanation for programs."""
+    """Return an explanation as JSON."""
     from crypto_checkout.core import moments
 
     return {

@@ -1,6 +1,6 @@
-"""`crypto-checkout init`: write a commented checkout.toml, and make a wallet if wanted.
+"""`crypto-checkout init`: write a commented checkout.toml, with a new wallet on request.
 
-The recovery phrase of a new wallet is printed once and kept nowhere; the file gets the extended public key only.
+The recovery phrase of a new wallet is printed once and stored nowhere; the file gets the extended public key only.
 Nothing heavy is imported before the command runs.
 """
 
@@ -38,32 +38,32 @@ def init(options: Options, *, wallet: bool | None, xpub: str | None, force: bool
         raise click.UsageError("--xpub already says which wallet; leave out --wallet and --no-wallet")
     target = options.config_path or Path(options.environ.get("CHECKOUT_CONFIG") or "checkout.toml")
     _check_target(target, force=force)
-    key = _checked(xpub) if xpub is not None else _choose(wallet)
+    key = _parse_xpub(xpub) if xpub is not None else _choose_xpub(wallet)
     kept = _write(target, _text(key), force=force)
     if kept:
         click.echo(f"The file that was there is now {kept}.")
     click.echo(f"Wrote {target}, readable by you alone.")
-    _say_next(options, key)
+    _show_next_step(options, key)
 
 
 # --- the wallet ------------------------------------------------------------------------------------------------------
 
 
-def _choose(wallet: bool | None) -> str:
-    """Give the xpub for the file, or an empty text for no wallet; asks on a terminal only."""
+def _choose_xpub(wallet: bool | None) -> str:
+    """Return the xpub for the file, empty for no wallet; asks on a terminal only."""
     if wallet is None and _on_terminal():
         wallet = click.confirm("Make a new wallet for the money now?", default=False)
         if not wallet:
-            return _ask_for_xpub()
+            return _prompt_xpub()
     return _new_wallet() if wallet else ""
 
 
-def _ask_for_xpub() -> str:
+def _prompt_xpub() -> str:
     click.echo("Then paste the extended public key (xpub…) of your wallet's account, m/44'/60'/0'.")
 
     def read(text: str) -> str:
         try:
-            return _checked(text) if text.strip() else ""
+            return _parse_xpub(text) if text.strip() else ""
         except click.BadParameter as error:
             raise click.UsageError(error.message) from None
 
@@ -73,7 +73,7 @@ def _ask_for_xpub() -> str:
     return key
 
 
-def _checked(text: str) -> str:
+def _parse_xpub(text: str) -> str:
     from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 
     try:
@@ -100,9 +100,9 @@ def _in_rows(words: list[str]) -> str:
 
 
 def _confirm(words: list[str]) -> None:
-    """Wait until the words are on paper, and have two of them read back. Aborts after too many wrong answers."""
+    """Wait until the words are on paper, and ask for two of them. Fails after too many wrong answers."""
     click.prompt("Press Enter when they are on paper", default="", show_default=False, prompt_suffix=": ")
-    click.clear()  # What was scrolled away stays in the terminal's memory; closing the window is said at the end.
+    click.clear()  # Scrolled lines stay in the terminal's memory, hence the advice to close the window.
     for number in sorted(secrets.SystemRandom().sample(range(1, len(words) + 1), 2)):
         if not _reads_back(number, words[number - 1]):
             raise click.ClickException("The words were not confirmed. Nothing was written; begin again with `init`.")
@@ -139,41 +139,41 @@ def _text(xpub: str) -> str:
 
 
 def _check_target(target: Path, *, force: bool) -> None:
-    """Refuse before anybody has written twelve words on paper."""
+    """Refuse an unusable target before the owner has written twelve words on paper."""
     if not target.parent.is_dir():
         raise click.ClickException(f"There is no folder {target.parent}; make it first.")
     try:
-        tempfile.TemporaryFile(dir=target.parent).close()  # os.access says yes to root, also where nobody may write
+        tempfile.TemporaryFile(dir=target.parent).close()  # os.access is always true for root, even on a read-only disk
     except OSError as error:
-        raise _not_written(target, error) from None
+        raise _write_error(target, error) from None
     if target.is_symlink() or target.exists():
         if not force:
-            raise _there_already(target)
+            raise _exists_error(target)
         if target.is_symlink() or not target.is_file():
             raise click.ClickException(f"{target} is no ordinary file; choose another name with --config.")
-        if _beside(target).exists():
-            raise click.ClickException(f"{_beside(target)} is there already; move it away first.")
+        if _old_path(target).exists():
+            raise click.ClickException(f"{_old_path(target)} is there already; move it away first.")
 
 
-def _there_already(target: Path) -> click.ClickException:
+def _exists_error(target: Path) -> click.ClickException:
     return click.ClickException(
         f"{target} is there already and stays as it is. Edit it, choose another name with --config, "
-        f"or replace it with --force (the old one is kept as {_beside(target).name})."
+        f"or replace it with --force (the old one is kept as {_old_path(target).name})."
     )
 
 
-def _not_written(target: Path, error: OSError) -> click.ClickException:
+def _write_error(target: Path, error: OSError) -> click.ClickException:
     return click.ClickException(
         f"{target} can't be written: {error.strerror}. Run this in a folder of yours, or name one with --config FILE."
     )
 
 
-def _beside(target: Path) -> Path:
+def _old_path(target: Path) -> Path:
     return target.with_name(f"{target.name}.old")
 
 
 def _write(target: Path, text: str, *, force: bool) -> Path | None:
-    """Put the file in place whole or not at all; give the name under which an old one was kept."""
+    """Put the file in place completely or not at all; return the path under which an old one was kept."""
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # mode 0600
     temporary = Path(name)
     try:
@@ -183,9 +183,9 @@ def _write(target: Path, text: str, *, force: bool) -> Path | None:
             os.fsync(file.fileno())
         return _put_in_place(temporary, target, force=force)
     except FileExistsError:
-        raise _there_already(target) from None
+        raise _exists_error(target) from None
     except OSError as error:
-        raise _not_written(target, error) from None
+        raise _write_error(target, error) from None
     finally:
         temporary.unlink(missing_ok=True)
         _sync_folder(target.parent)
@@ -195,7 +195,7 @@ def _put_in_place(temporary: Path, target: Path, *, force: bool) -> Path | None:
     if force and target.exists():
         _keep(target)
         temporary.replace(target)
-        return _beside(target)
+        return _old_path(target)
     try:
         # A rename would overwrite a file that appeared meanwhile; a link refuses.
         target.hardlink_to(temporary)
@@ -211,11 +211,11 @@ def _put_in_place(temporary: Path, target: Path, *, force: bool) -> Path | None:
 def _keep(target: Path) -> None:
     try:
         # A second name for the old file, so that at no moment is there no file.
-        _beside(target).hardlink_to(target)
+        _old_path(target).hardlink_to(target)
     except FileExistsError:
         raise
     except OSError:
-        target.rename(_beside(target))
+        target.rename(_old_path(target))
 
 
 def _sync_folder(folder: Path) -> None:
@@ -229,7 +229,7 @@ def _sync_folder(folder: Path) -> None:
 # --- what comes after ------------------------------------------------------------------------------------------------
 
 
-def _say_next(options: Options, xpub: str) -> None:
+def _show_next_step(options: Options, xpub: str) -> None:
     command = this_program()
     if options.config_path:
         command += f" --config {shlex.quote(str(options.config_path))}"

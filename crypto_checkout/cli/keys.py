@@ -67,11 +67,11 @@ def create(
         print_json({"id": key.id, "key": text, "mode": mode, "scopes": list(key.scopes)})
         return
     click.echo(f"{text}\n\nThis is key {key.id}. Keep it now: only its digest is stored, and it can't be shown again.")
-    _say_where(options, mode)
+    _show_server(options, mode)
 
 
-def _say_where(options: Options, mode: str) -> None:
-    """Name the server that knows the key: run in another folder, this makes one that nobody serves."""
+def _show_server(options: Options, mode: str) -> None:
+    """Name the server that the key is for: in a wrong folder, this command makes a key that no server knows."""
     config = load_config(options)
     click.echo(f"It is for the server whose data is in {config.database.path.absolute()}.")
     if mode == "live" and not config.chains:

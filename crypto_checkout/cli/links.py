@@ -124,14 +124,14 @@ def _row(link: "LinkResource") -> list[str]:
 
 
 def _title(text: str) -> str:
-    """Return a title that the API would take."""
+    """Return a title if the API would accept it."""
     if not text.strip() or len(text) > _LONGEST_TITLE or not text.isprintable():
         raise click.UsageError(f"--title takes one line of 1 to {_LONGEST_TITLE} characters")
     return text
 
 
 def _choices(assets: tuple[str, ...], chain_id: int | None) -> "tuple[Choice, ...]":
-    """Return what payers may choose from, written as 1:USDC; nothing where one coin stands alone, without a chain."""
+    """Return the payer's choices, given as 1:USDC; an empty tuple for a single coin without a chain."""
     from crypto_checkout.core.assets import Choice
 
     if len(assets) <= 1 and not any(":" in asset for asset in assets):

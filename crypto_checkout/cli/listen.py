@@ -1,6 +1,6 @@
-"""`crypto-checkout listen`: forward the running instance's events to a server on the developer's own machine.
+"""`crypto-checkout listen`: forward the running server's events to a server on the developer's own machine.
 
-It follows the event log in the database itself, so it misses nothing while the server restarts, and needs no key.
+The event log is read from the database itself, so nothing is missed while the server restarts, and no key is needed.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ import click
 from crypto_checkout.app.clock import system_clock
 from crypto_checkout.cli.support import tables
 from crypto_checkout.cli.support.options import MODES, Options, event_types, mode_filter, since_option
-from crypto_checkout.cli.support.setup import fail_without_database, load_config, or_sentence
+from crypto_checkout.cli.support.setup import fail_without_database, load_config, or_fail
 
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
     from crypto_checkout.services.webhooks.forwarder import EventFeed, ForwardedEvent, Forwarder
     from crypto_checkout.webhooks.send import AttemptOutcome
 
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 _SECRET_FILE = "listen-secret"  # noqa: S105 - a name, not a secret
 _ALL = "*"
 
@@ -45,11 +45,11 @@ def listen(options: Options, *, url: str, types: tuple[str, ...], mode: str | No
     from crypto_checkout.services.webhooks.forwarder import EventFeed
 
     config = load_config(options)
-    url = _checked_url(url)
+    url = _parse_url(url)
     feed = EventFeed(MODES[mode], _types(types))
     if not config.database.path.exists():
         fail_without_database(config)
-    or_sentence(config, lambda: asyncio.run(_until_stopped(_listen(config, feed, url, since))))
+    or_fail(config, lambda: asyncio.run(_until_stopped(_listen(config, feed, url, since))))
 
 
 async def _listen(config: "Config", feed: "EventFeed", url: str, since: datetime | None) -> None:
@@ -61,7 +61,7 @@ async def _listen(config: "Config", feed: "EventFeed", url: str, since: datetime
     path = config.database.path
     secret = _secret(path.parent)
     screen = _Screen(url)
-    # The address is the developer's own word, and usually this machine.
+    # The developer chose the address, which is usually this machine.
     async with Sender(timeout_seconds=config.webhooks.timeout_seconds, reach=Reach.ANY) as sender:
         forwarder = Forwarder(sender, url, secret, system_clock, screen.show)
         async with await Database.open(path, system_clock) as db:
@@ -72,22 +72,22 @@ async def _listen(config: "Config", feed: "EventFeed", url: str, since: datetime
 
 
 async def _follow(path: Path, feed: "EventFeed", forwarder: "Forwarder") -> None:
-    """Forward what happens, until another database is put in this one's place; does nothing while there is none."""
+    """Forward events until another database takes this one's place; wait a moment while there is none."""
     from crypto_checkout.store.database import Database
 
     file = _identity(path)
     if file is None:
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
         return
     async with await Database.open(path, system_clock) as db:
         while _identity(path) == file:
             for event in await feed.read(db):
                 await forwarder.forward(event)
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Name the file itself, whatever its name; None where there is none."""
+    """Return the identity of the file behind a path, None if there is no file."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -96,7 +96,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
-    """Run the work until Ctrl-C or SIGTERM, which are its ordinary end."""
+    """Run the work until Ctrl-C or SIGTERM, which end it normally."""
     task = asyncio.ensure_future(work)
     for each in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(each, task.cancel)
@@ -106,26 +106,26 @@ async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
 
 
 class _Screen:
-    """What the developer sees."""
+    """The output for the developer."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._waits_for: str | None = None
 
     def greet(self, secret: str) -> None:
-        """Say where events go, and what proves that they are genuine."""
+        """Show the URL that events go to, and the secret that they are signed with."""
         click.echo(
             f"Events go to {self._url}, signed with\n\n  {secret}\n\n"
             "That stays the same; give it to your server. Ctrl-C ends this.\n"
         )
 
     def show(self, event: "ForwardedEvent", outcome: "AttemptOutcome", again: bool) -> None:
-        """Show an attempt in a line; of those that find nobody only the first."""
+        """Show an attempt in a line; of attempts without an answer, only the first."""
         if again and self._waits_for == event.id:
             return
         self._waits_for = event.id if again else None
-        told = f"{system_clock().astimezone():%H:%M:%S}  {tables.mode(event.livemode)}  {event.type:<25}  {event.id}"
-        click.echo(f"{told}  {_result(outcome, again=again)}")
+        line = f"{system_clock().astimezone():%H:%M:%S}  {tables.mode(event.livemode)}  {event.type:<25}  {event.id}"
+        click.echo(f"{line}  {_result(outcome, again=again)}")
 
 
 def _result(outcome: "AttemptOutcome", *, again: bool) -> str:
@@ -137,7 +137,7 @@ def _result(outcome: "AttemptOutcome", *, again: bool) -> str:
 
 
 def _secret(folder: Path) -> str:
-    """Return what events are signed with: made at the first time, and the same from then on."""
+    """Return the signing secret: made at the first run, and the same from then on."""
     from crypto_checkout.webhooks import signing
 
     path = folder / _SECRET_FILE
@@ -149,10 +149,10 @@ def _secret(folder: Path) -> str:
     return secret
 
 
-# --- what was asked for ----------------------------------------------------------------------------------------------
+# --- options ---------------------------------------------------------------------------------------------------------
 
 
-def _checked_url(text: str) -> str:
+def _parse_url(text: str) -> str:
     from crypto_checkout.webhooks.guard import parse_url
 
     url = text if "://" in text else f"http://{text}"
@@ -164,7 +164,7 @@ def _checked_url(text: str) -> str:
 
 
 def _types(texts: tuple[str, ...]) -> frozenset[str] | None:
-    """Return the types that are wanted; None for all."""
+    """Return the selected types, None for all."""
     wanted = frozenset(each.strip() for text in texts for each in text.split(",") if each.strip())
     unknown = sorted(wanted - {*event_types(), _ALL})
     if unknown:

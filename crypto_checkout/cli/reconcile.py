@@ -1,4 +1,4 @@
-"""`crypto-checkout reconcile`: is what was credited there, or was it swept?"""
+"""`crypto-checkout reconcile`: compare credited amounts with the chains: still held, or swept."""
 
 import sys
 import textwrap

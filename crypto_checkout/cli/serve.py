@@ -1,4 +1,4 @@
-"""`crypto-checkout serve`: run the server until a signal ends it. What it prints at the start is in `hello`."""
+"""`crypto-checkout serve`: run the server until a signal ends it. `cli.welcome` has the message that it starts with."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ import click
 
 from crypto_checkout.cli.support.options import Options
 from crypto_checkout.cli.support.setup import fail, load_config
-from crypto_checkout.cli.welcome import say_hello
+from crypto_checkout.cli.welcome import welcome
 
 if TYPE_CHECKING:
     import uvicorn
@@ -43,14 +43,14 @@ def serve(options: Options) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(config, options, listening))
             click.echo("Stopped. Everything is saved.")
-            _leave()
+            _end_process()
     except FatalError as error:
         fail(str(error))
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        advice = " Give this user the right to read and write there, or name another [database] path."
+        permission_advice = " Give this user the right to read and write there, or name another [database] path."
         denied = isinstance(error, PermissionError) and error.filename
-        fail(f"The server can't start: {error.strerror or error}{where}.{advice if denied else ''}")
+        fail(f"The server can't start: {error.strerror or error}{where}.{permission_advice if denied else ''}")
 
 
 async def _serve(config: "Config", options: Options, listening: socket.socket) -> None:
@@ -68,7 +68,7 @@ async def _serve(config: "Config", options: Options, listening: socket.socket) -
         serving = asyncio.create_task(web.serve(sockets=[listening]))
         try:
             with server_url.published(config.database.path.parent, url):
-                await say_hello(config, server, url, serving)
+                await welcome(config, server, url, serving)
                 await serving
         finally:
             web.should_exit = True
@@ -82,10 +82,10 @@ def _uvicorn(config: "Config") -> "uvicorn.Server":
     from crypto_checkout.http.connection_limits import GuardedProtocol, most_connections
 
     GuardedProtocol.most_connections = most_connections()
-    logging.getLogger("uvicorn.error").addFilter(_is_news)
+    logging.getLogger("uvicorn.error").addFilter(_is_worth_logging)
 
     class Server(uvicorn.Server):
-        """Leaves signals alone: uvicorn would repeat them at its own end, and there is more to close after it."""
+        """A server that leaves signals alone: uvicorn would raise them again at its end, before the rest is closed."""
 
         @contextlib.contextmanager
         def capture_signals(self) -> Generator[None, None, None]:
@@ -100,20 +100,20 @@ def _uvicorn(config: "Config") -> "uvicorn.Server":
             lifespan="off",
             http=GuardedProtocol,
             ws="none",
-            proxy_headers=False,  # http.middleware decides whom to believe
+            proxy_headers=False,  # http.middleware decides which proxies to trust
             server_header=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
     )
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Leave out the traceback of a request that was cancelled at the end; that it was, is said before."""
+def _is_worth_logging(record: logging.LogRecord) -> bool:
+    """Filter the tracebacks of requests cancelled at the end, which are logged before."""
     return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 def _stop_at_a_signal(web: "uvicorn.Server") -> None:
-    """Let the first signal end the server cleanly, and the next one at once: what was answered is in the database."""
+    """Let the first signal end the server cleanly, and the next one at once: all answered requests are stored."""
 
     def stop(_: int, __: FrameType | None) -> None:
         for each in _SIGNALS:
@@ -124,21 +124,21 @@ def _stop_at_a_signal(web: "uvicorn.Server") -> None:
         signal.signal(each, stop)
 
 
-def _leave() -> NoReturn:
-    """End the process, now that all is closed: Python would first wait for a lookup of a name that hangs."""
+def _end_process() -> NoReturn:
+    """End the process now that everything is closed: Python would wait for any hanging DNS lookup."""
     logging.shutdown()
     sys.stdout.flush()
     os._exit(0)
 
 
-# --- where it listens ------------------------------------------------------------------------------------------------
+# --- the port --------------------------------------------------------------------------------------------------------
 
 
 def _listen(config: "Config") -> socket.socket:
-    """Open the port before anything else, so that a server that can't have it fails at once and with a sentence."""
+    """Open the port before anything else, so that an unavailable port fails at once, with a sentence."""
     host, port = config.server.host, config.server.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio too sends each answer at once; else the second one on a connection waits 40 ms.
+    # Only with the protocol named does asyncio set TCP_NODELAY; else the second answer on a connection waits 40 ms.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -147,11 +147,11 @@ def _listen(config: "Config") -> socket.socket:
     except OSError as error:
         listening.close()
         _refuse_a_second_server(config)
-        fail(f"Can't listen on {host}:{port}: {error.strerror}. {_way_out(error)}")
+        fail(f"Can't listen on {host}:{port}: {error.strerror}. {_advice(error)}")
     return listening
 
 
-def _way_out(error: OSError) -> str:
+def _advice(error: OSError) -> str:
     port = "with [server] port or CHECKOUT__SERVER__PORT."
     if error.errno == errno.EADDRINUSE:
         return f"Stop what uses that port, or choose another {port}"
@@ -161,7 +161,7 @@ def _way_out(error: OSError) -> str:
 
 
 def _refuse_a_second_server(config: "Config") -> None:
-    """Name the process where it is this folder's own server that has the port. Raises FolderInUse."""
+    """Raise FolderInUse, which names the process, if this folder's own server has the port."""
     from crypto_checkout.store.data_folder.lock import FolderLock
 
     folder = config.database.path.parent

@@ -1,4 +1,4 @@
-"""`crypto-checkout sessions`: list and show checkout sessions, and decide about them as the API does."""
+"""`crypto-checkout sessions`: list and show checkout sessions, accept and expire them."""
 
 from typing import TYPE_CHECKING
 
@@ -174,7 +174,7 @@ def _summary(session: "SessionResource") -> list[str]:
 
 
 def _choice(session: "SessionResource") -> str | None:
-    """Name what the payer may choose from; None where there is no choice."""
+    """Return the payer's choices in words, None without a choice."""
     if len(session["assets"]) == 1:
         return None
     names = ", ".join(f"{each['asset']} on chain {each['chainId']}" for each in session["assets"])

@@ -1,4 +1,4 @@
-"""`crypto-checkout trigger`: make an event happen for real, in test mode, through the running server."""
+"""`crypto-checkout trigger`: cause a real event in test mode, through the running server."""
 
 import json
 from collections.abc import Iterator
@@ -49,18 +49,18 @@ def trigger(options: Options, *, event: str, api_key: str | None, url: str | Non
 
     event_type = EventType(event)
     if event_type in {EventType.API_KEY_CREATED, EventType.API_KEY_REVOKED}:
-        happened = _of_a_key(options, event_type)
+        happened = _trigger_by_key(options, event_type)
     else:
-        happened = _of_the_server(options, event_type, api_key, url)
+        happened = _trigger_by_api(options, event_type, api_key, url)
     if as_json:
         print_json(happened)
         return
     click.echo(f"{event} happened: {happened['eventId']}, of {happened['resourceId']}.")
 
 
-def _of_the_server(options: Options, event_type: "EventType", api_key: str | None, url: str | None) -> dict[str, str]:
+def _trigger_by_api(options: Options, event_type: "EventType", api_key: str | None, url: str | None) -> dict[str, str]:
     from crypto_checkout.app.urls import known_url
-    from crypto_checkout.cli.trigger_events import NotYet, happened, story_of
+    from crypto_checkout.cli.trigger_events import NotYet, story_of, wait_for_event
     from crypto_checkout.client import CheckoutClient, CheckoutClientError
 
     story = story_of(event_type)
@@ -74,7 +74,7 @@ def _of_the_server(options: Options, event_type: "EventType", api_key: str | Non
         try:
             with CheckoutClient(url, key, timeout_seconds=_MOST_SECONDS) as client:
                 resource_id = story(client)
-                event_id = happened(client, event_type, resource_id)
+                event_id = wait_for_event(client, event_type, resource_id)
         except NotYet as error:
             fail(f"This server can't make {event_type} happen yet: {error}.")
         except CheckoutClientError as error:
@@ -85,7 +85,7 @@ def _of_the_server(options: Options, event_type: "EventType", api_key: str | Non
 
 
 def _check_that_it_answers(url: str) -> None:
-    """Refuse before anything is made where no server is."""
+    """Fail before anything is made if no server answers."""
     import httpx
 
     try:
@@ -96,7 +96,7 @@ def _check_that_it_answers(url: str) -> None:
 
 @contextmanager
 def _key(options: Options, given: str | None) -> Iterator[str]:
-    """Give the key that was given, or one that is revoked at the end."""
+    """Yield the given key, or a new one that is revoked at the end."""
     if given is not None:
         yield given
         return
@@ -109,8 +109,8 @@ def _key(options: Options, given: str | None) -> Iterator[str]:
         _revoke_key(options, made)
 
 
-def _of_a_key(options: Options, event_type: "EventType") -> dict[str, str]:
-    """Make a key, and revoke it: over the database, because no API does that."""
+def _trigger_by_key(options: Options, event_type: "EventType") -> dict[str, str]:
+    """Make a key and revoke it, in the database, because the API can't do that."""
     made, _ = _make_key(options)
     _revoke_key(options, made)
 

@@ -1,4 +1,4 @@
-"""How each event is made to happen for real in test mode: over the API, as a shop and its payers would."""
+"""The calls that cause each event in test mode: over the API, as a shop and its payers would make them."""
 
 import secrets
 import threading
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from crypto_checkout.client import CheckoutClient, EndpointResource, LinkResource, SessionResource
 
 Story = Callable[["CheckoutClient"], str]
-"""Makes an event happen and returns the id of what it happened to. Raises the client's errors and NotYet."""
+"""Causes an event and returns the id of its resource. Raises the client's errors and NotYet."""
 
 _PRICE = Decimal("10.00")
 _NAME = "Made by crypto-checkout trigger"
 _WAIT_SECONDS = 20.0
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 _NOWHERE = "https://example.com/webhooks"
 
 
 class NotYet(Exception):
-    """The server can't make this happen; the message says why."""
+    """The server can't cause this event; the message gives the reason."""
 
 
 # --- sessions --------------------------------------------------------------------------------------------------------
@@ -106,13 +106,13 @@ def _update_endpoint(client: "CheckoutClient") -> str:
 
 
 def _disable_endpoint(client: "CheckoutClient") -> str:
-    """Have an endpoint answer 410 to what it is told, which switches it off."""
+    """Let an endpoint answer 410 to a webhook, which disables it."""
     from crypto_checkout.client import InvalidRequest
 
     try:
         with _gone() as url, _endpoint(client, url, active=True) as endpoint:
             _create_link(client)
-            happened(client, EventType.ENDPOINT_DISABLED, endpoint["id"])
+            wait_for_event(client, EventType.ENDPOINT_DISABLED, endpoint["id"])
             return endpoint["id"]
     except InvalidRequest as error:
         raise NotYet("it sends no webhooks to this machine; [webhooks] allow_private_networks allows it") from error
@@ -120,14 +120,14 @@ def _disable_endpoint(client: "CheckoutClient") -> str:
 
 @contextmanager
 def _gone() -> Iterator[str]:
-    """Serve an endpoint on this machine that answers 410 to everything; gives its URL."""
+    """Serve an endpoint on this machine that answers 410 to everything; yield its URL."""
 
     class AnsweringHandler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.send_error(HTTPStatus.GONE)
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), AnsweringHandler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -169,9 +169,9 @@ _STORIES: Mapping[EventType, Story] = {
 
 
 def story_of(event_type: EventType) -> Story | None:
-    """Return the calls that make an event happen; None for one that no call of the API brings about.
+    """Return the calls that cause an event; None for one that no call of the API causes.
 
-    A session's event without calls of its own is brought about by the first of the scenarios that has it.
+    A session's event without calls of its own is caused by the first scenario that contains it.
     """
     story = _STORIES.get(event_type)
     if story is not None or event_type.resource != "session":
@@ -181,12 +181,12 @@ def story_of(event_type: EventType) -> Story | None:
     return None if scenario is None else partial(_play, scenario=scenario)
 
 
-def happened(client: "CheckoutClient", event_type: EventType, resource_id: str) -> str:
-    """Return the id of the event, once it is in the log. Raises NotYet when it doesn't come."""
+def wait_for_event(client: "CheckoutClient", event_type: EventType, resource_id: str) -> str:
+    """Return the id of the event, once it is in the log. Raises NotYet if it doesn't arrive."""
     deadline = time.monotonic() + _WAIT_SECONDS
     while time.monotonic() < deadline:
         found = client.events.list(type=event_type.value, resource_id=resource_id, limit=1).page().data
         if found:
             return found[0]["id"]
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
     raise NotYet(f"{resource_id} went its way, and {event_type} was not told within {_WAIT_SECONDS:g} s")

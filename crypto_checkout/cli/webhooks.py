@@ -1,4 +1,4 @@
-"""`crypto-checkout webhooks`: list webhook endpoints, try one, switch it on, and have events sent to it again."""
+"""`crypto-checkout webhooks`: list webhook endpoints, test one, enable it, and replay events."""
 
 from datetime import datetime
 from functools import partial
@@ -136,7 +136,7 @@ def replay(options: Options, *, endpoint_id: str, event_id: str | None, since: d
     if as_json:
         print_json(queued)
         return
-    click.echo(_queued(queued["queued"]))
+    click.echo(_replay_result(queued["queued"]))
     if queued["hasMore"]:
         click.echo("There are more: run this again once these are sent.")
     if queued["queued"] and not active:
@@ -168,7 +168,7 @@ def _row(endpoint: "EndpointResource") -> list[str]:
 
 
 def _show_missed(endpoint: "EndpointResource") -> None:
-    """Say how what was missed is sent after all."""
+    """Show the command that sends the missed events, if there are any."""
     if endpoint["missedSince"] is None:
         return
     first = "" if endpoint["active"] else f"`crypto-checkout webhooks enable {endpoint['id']}`, and then "
@@ -188,7 +188,7 @@ def _show_attempt(attempted: "AttemptedResource") -> None:
         click.echo(f"  {tables.plain(line)}")
 
 
-def _queued(number: int) -> str:
+def _replay_result(number: int) -> str:
     if not number:
         return "Nothing is to be sent: the endpoint has taken all that it wants."
     deliveries = "1 delivery waits" if number == 1 else f"{number} deliveries wait"

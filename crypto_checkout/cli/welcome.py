@@ -1,4 +1,4 @@
-"""What `serve` tells the person who started it: where it listens, what it does, and what to do next."""
+"""The message that `serve` starts with: its URLs, its modes and chains, and the next step."""
 
 import asyncio
 import shlex
@@ -18,8 +18,8 @@ _HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 _FIRST_BODY = """-d '{"amount": {"value": "10.00", "currency": "USD"}}'"""
 
 
-async def say_hello(config: "Config", server: "RunningServer", url: str, serving: "asyncio.Task[None]") -> None:
-    """Print it, unless `serving` is over before; makes the first key where there is none."""
+async def welcome(config: "Config", server: "RunningServer", url: str, serving: "asyncio.Task[None]") -> None:
+    """Print the message, unless `serving` ends before; make the first key if there is none."""
     await _wait_for_chains(server, serving)
     if serving.done():
         return
@@ -46,7 +46,7 @@ def _settings(config: "Config") -> str:
 
 
 def _public(config: "Config", url: str) -> list[str]:
-    """Tell where payers are sent, and say so loudly when that can't be this server."""
+    """Show the URL that payers are sent to, with a warning if it can't be this server."""
     public_url = config.server.public_url
     lines = [f"  payers   {public_url}"]
     there, here = urlsplit(public_url), urlsplit(url)
@@ -58,13 +58,13 @@ def _public(config: "Config", url: str) -> list[str]:
 
 
 def _dashboard(config: "Config", url: str) -> str:
-    """Return where the owner finds the dashboard: under the public address, unless that is this machine's."""
+    """Return the URL of the dashboard: under the public URL, unless that is on this machine."""
     public_url = config.server.public_url
     return f"{url if urlsplit(public_url).hostname in _HERE else public_url}/dashboard"
 
 
 async def _set_up(config: "Config", server: "RunningServer", url: str) -> list[str]:
-    """Offer the one-time link, where the dashboard has no password yet."""
+    """Show the one-time link if the dashboard has no password yet."""
     if await server.owner.sign_in.account() is not None:
         return []
     return [
@@ -72,17 +72,17 @@ async def _set_up(config: "Config", server: "RunningServer", url: str) -> list[s
         "",
         f"  {_dashboard(config, url)}/set-up?token={server.owner.set_up_link.make()}",
         "",
-        f"or on the command line: {this_program()}{_named(config)} admin reset-password",
+        f"or on the command line: {this_program()}{_config_option(config)} admin reset-password",
         "",
     ]
 
 
-def _named(config: "Config") -> str:
+def _config_option(config: "Config") -> str:
     return f" --config {shlex.quote(str(config.path))}" if config.path else ""
 
 
 async def _first_key(server: "RunningServer") -> str | None:
-    """Make a test key where there is no key at all, so that the first request can be made at once."""
+    """Make a test key if there is no key at all, so that the first request can be made at once."""
     from crypto_checkout.core.owner.api_key import Scope
     from crypto_checkout.services.owner import api_keys
     from crypto_checkout.store.database import WriteUnit
@@ -98,7 +98,7 @@ async def _first_key(server: "RunningServer") -> str | None:
 
 
 async def _wait_for_chains(server: "RunningServer", serving: "asyncio.Task[None]") -> None:
-    """Give the nodes a moment, so that their heads can be shown; the server answers meanwhile."""
+    """Give the nodes a moment, so that their heads can be shown, while the server already answers."""
     deadline = asyncio.get_running_loop().time() + _WAIT_FOR_CHAINS_SECONDS
     while asyncio.get_running_loop().time() < deadline and not serving.done():
         if all(watcher.status.seen_at or watcher.status.error for watcher in server.watchers):
@@ -125,7 +125,7 @@ def _modes(config: "Config", server: "RunningServer") -> list[str]:
 
 
 def _mode(server: "RunningServer") -> str:
-    """Name the mode that matters to the operator: live as soon as there is one."""
+    """Return the mode that matters to the operator: live, if it is configured."""
     return "live" if server.payment_methods.has(livemode=True) else "test"
 
 
@@ -145,7 +145,7 @@ def _is_test_wallet(xpub: str) -> bool:
 
 def _next_step(config: "Config", server: "RunningServer", url: str, key: str | None, *, has_key: bool) -> list[str]:
     mode = _mode(server)
-    make_key = f"{this_program()}{_named(config)} keys create --mode {mode} --name my-shop"
+    make_key = f"{this_program()}{_config_option(config)} keys create --mode {mode} --name my-shop"
     if key is None:
         return [] if has_key else [f"Next: {make_key}", ""]
     authorization = f'-H "Authorization: Bearer {key}" -H "Content-Type: application/json"'

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from crypto_checkout.cli import demo as room
 from crypto_checkout.cli import main
-from crypto_checkout.cli.demo.columns import beside
+from crypto_checkout.cli.demo.columns import side_by_side
 from crypto_checkout.cli.demo.scenarios import ENDS, ScenarioResult
 from crypto_checkout.core.sandbox import Scenario
 from tests.services.sandbox.test_scenarios import OUTCOMES
@@ -195,7 +195,7 @@ def test_the_sandbox_shows_every_scenario_without_a_node(folder: Path) -> None:
 @pytest.mark.parametrize("columns", [20, 60, 200])
 def test_it_takes_the_width_that_there_is(columns: int) -> None:
     told = [ScenarioResult(scenario, "paid", "1 of 1 ETH", ((0, "created"), (1.5, "paid"))) for scenario in Scenario]
-    lines = [click.unstyle(line) for line in beside(told, columns, rule="-")]
+    lines = [click.unstyle(line) for line in side_by_side(told, columns, rule="-")]
     assert max(map(len, lines)) <= max(columns, 22)
     assert sum(line.count("1500 ms  paid") for line in lines) == len(Scenario)
 

@@ -1,8 +1,8 @@
-"""`crypto-checkout demo`: show the whole way of a payment on this machine, from the link to the signed webhook.
+"""`crypto-checkout demo`: show a whole payment on this machine, from the link to the signed webhook.
 
-A real node, a real server and a real transaction, in a folder that is gone afterwards. Nothing of the user's own
-configuration or data is touched. What happens is told in `story`, and with `--sandbox` in `scenarios`; the other
-modules are what these need.
+A real node, a real server and a real transaction, in a folder that is deleted afterwards. The user's own configuration
+and data stay untouched. `story` has the steps of the demo, `scenarios` those of `--sandbox`; the other modules support
+them.
 """
 
 import shutil
@@ -69,7 +69,7 @@ def _story(options: Options, *, as_json: bool) -> None:
 
 
 def _play(timeline: "Timeline", options: Options, anvil: str) -> list[str]:
-    """Run it all and clean up; return the programs' last lines where a step failed (`timeline.problem`)."""
+    """Run the demo and clean up; return the programs' last lines if a step failed (`timeline.problem`)."""
     from .story import tell
 
     timeline.problem, log = _on_stage(options, lambda stage: tell(timeline, stage, anvil))
@@ -77,28 +77,30 @@ def _play(timeline: "Timeline", options: Options, anvil: str) -> list[str]:
 
 
 def _scenarios(options: Options, *, as_json: bool) -> None:
-    from .columns import beside
+    from .columns import side_by_side
     from .scenarios import play_all
 
-    told: list[ScenarioResult] = []
+    results: list[ScenarioResult] = []
     started = time.monotonic()
-    problem, log = _on_stage(options, lambda stage: told.extend(play_all(stage)))
-    problems = [*([problem] if problem else []), *(each.problem for each in told if each.problem)]
+    problem, log = _on_stage(options, lambda stage: results.extend(play_all(stage)))
+    problems = [*([problem] if problem else []), *(each.problem for each in results if each.problem)]
     if as_json:
         print_json(
-            {"ok": not problems, "problems": problems, "scenarios": [each.as_json() for each in told], "log": log}
+            {"ok": not problems, "problems": problems, "scenarios": [each.as_json() for each in results], "log": log}
         )
     else:
-        click.echo("\n".join(["", *beside(told, shutil.get_terminal_size().columns, rule=_RULE[sys.stdout.isatty()])]))
+        click.echo(
+            "\n".join(["", *side_by_side(results, shutil.get_terminal_size().columns, rule=_RULE[sys.stdout.isatty()])])
+        )
         if problems:
             click.echo("\n".join([*problems, *log]), err=True)
         else:
-            click.echo(f"All {len(told)} ended as they should, after {time.monotonic() - started:.1f} s.")
+            click.echo(f"All {len(results)} ended as they should, after {time.monotonic() - started:.1f} s.")
     sys.exit(1 if problems else 0)
 
 
 def _on_stage(options: Options, show: "Callable[[Stage], None]") -> tuple[str | None, list[str]]:
-    """Show something and clean up; return what went wrong, and the programs' last lines then."""
+    """Run something on a stage and clean up; return the problem if there was one, with the programs' last lines."""
     import httpx
 
     from crypto_checkout.cli.demo.stage import Stage, StepFailed

@@ -1,4 +1,4 @@
-"""Timelines beside each other: as many columns as there is room for."""
+"""Timelines side by side, in as many columns as fit."""
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
@@ -21,29 +21,32 @@ _COLOURS = {
 }
 
 
-def beside(told: Sequence[ScenarioResult], width: int, *, rule: str) -> Iterator[str]:
-    """Return the lines, styled for a terminal; what prints them to something else takes the styles out.
+def side_by_side(results: Sequence[ScenarioResult], width: int, *, rule: str) -> Iterator[str]:
+    """Return the lines, styled for a terminal; `click.echo` strips the styles for anything else.
 
     `rule` is the character of horizontal lines.
     """
     across = max(1, (width + _GAP) // (_WIDTH + _GAP))
-    for start in range(0, len(told), across):
-        columns = [_column(each, rule) for each in told[start : start + across]]
+    for start in range(0, len(results), across):
+        columns = [_column(each, rule) for each in results[start : start + across]]
         height = max(map(len, columns))
-        # The ends stand in one line, below the longest timeline.
+        # The last rows are aligned, below the longest timeline.
         filled = [[*rows[:-3], *[""] * (height - len(rows)), *rows[-3:]] for rows in columns]
         yield from ((" " * _GAP).join(_padded(cell) for cell in row).rstrip() for row in zip_longest(*filled))
         yield ""
 
 
-def _column(told: ScenarioResult, rule: str) -> list[str]:
+def _column(result: ScenarioResult, rule: str) -> list[str]:
     return [
-        click.style(told.scenario, bold=True),
+        click.style(result.scenario, bold=True),
         click.style(rule * _WIDTH, dim=True),
-        *(f"{click.style(f'{seconds * 1000:5.0f} ms', dim=True)}  {_coloured(name)}" for seconds, name in told.events),
+        *(
+            f"{click.style(f'{seconds * 1000:5.0f} ms', dim=True)}  {_coloured(name)}"
+            for seconds, name in result.events
+        ),
         click.style(rule * _WIDTH, dim=True),
-        f"{_coloured(told.status, bold=True)}" + ("" if told.problem is None else click.style("  wrong", fg="red")),
-        click.style(told.received, dim=True),
+        f"{_coloured(result.status, bold=True)}" + ("" if result.problem is None else click.style("  wrong", fg="red")),
+        click.style(result.received, dim=True),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The demo's chain: anvil, which mines a block when it is told to, and whose accounts are unlocked and rich."""
+"""The demo's chain: anvil, which mines blocks on request and has unlocked accounts with funds."""
 
 import re
 import shutil
@@ -21,7 +21,7 @@ _TIMEOUT_SECONDS = 10
 
 
 def find(environ: Mapping[str, str]) -> str:
-    """Return the program: what CHECKOUT_ANVIL names, else what PATH has. Raises Failed with the way to get it."""
+    """Return the path of anvil, from CHECKOUT_ANVIL or else from PATH. Raises StepFailed with how to install it."""
     named = environ.get("CHECKOUT_ANVIL")
     found = shutil.which(named or "anvil", path=environ.get("PATH"))
     if found is None:
@@ -31,7 +31,7 @@ def find(environ: Mapping[str, str]) -> str:
 
 
 class Node:
-    """A running node, asked over JSON-RPC."""
+    """A running node, used over JSON-RPC."""
 
     def __init__(self, stage: Stage, anvil: str) -> None:
         self._process: Process = stage.start(
@@ -46,7 +46,7 @@ class Node:
         return str(self._ask("eth_sendTransaction", {"from": payer, "to": address, "value": hex(wei)}))
 
     def mine(self) -> int:
-        """Make a block; return its number."""
+        """Mine a block and return its number."""
         self._ask("evm_mine")
         return int(self._ask("eth_blockNumber"), 16)
 

@@ -1,4 +1,4 @@
-"""The merchant's side of a webhook: an HTTP server on a thread that checks each signature before it believes a word."""
+"""The merchant's side of a webhook: an HTTP server on a thread that checks each signature."""
 
 import json
 import queue
@@ -13,14 +13,14 @@ from crypto_checkout.webhooks import signing
 
 @dataclass(frozen=True, slots=True)
 class ReceivedWebhook:
-    """What came; `flaw` is None for a valid signature, else what is wrong with it."""
+    """A received webhook; `flaw` is the error of its signature, None for a valid one."""
 
     event: dict[str, Any]
     flaw: str | None
 
 
 class Receiver:
-    """Takes webhooks at `url`; set `secret` once it is known. Use it as a context."""
+    """Receives webhooks at `url`; set `secret` once it is known. Use it as a context manager."""
 
     def __init__(self) -> None:
         self.secret = ""
@@ -34,7 +34,7 @@ class Receiver:
         return self._deliveries.get()
 
     def take(self, header: str, body: bytes) -> bool:
-        """Check and keep one; tell whether it is genuine."""
+        """Check a webhook and queue it; return True for a valid signature."""
         flaw = None
         try:
             signing.verify(header, body, self.secret, now=int(time.time()))
@@ -62,6 +62,6 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing: what came stands in the timeline."""
+            """Log nothing: webhooks appear in the timeline."""
 
     return ReceiverHandler

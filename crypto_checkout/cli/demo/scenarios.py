@@ -1,4 +1,4 @@
-"""`crypto-checkout demo --sandbox`: every scenario of test mode on a server of its own, and what came of each."""
+"""`crypto-checkout demo --sandbox`: every scenario of test mode on a server of its own, with its result."""
 
 import re
 import sys
@@ -26,7 +26,7 @@ ENDS: Mapping[Scenario, tuple[str, str]] = {
     Scenario.WRONG_TOKEN: ("expired", "created expired"),
     Scenario.TWO_IN_ONE_TX: ("paid", "created detected paid"),
 }
-"""How each ends: with which status, after which events."""
+"""The final status of each scenario, and its events."""
 
 _PRICE: Amount = {"value": "30.00", "currency": "USD"}
 _KEY = re.compile(r"\b(ck_test_[0-9A-Za-z]{32})\b")
@@ -35,7 +35,7 @@ _LISTENING = re.compile(r"listens on (http://\S+)")
 
 @dataclass(frozen=True, slots=True)
 class ScenarioResult:
-    """What came of one scenario: its events with the seconds since the session was made."""
+    """The result of a scenario; each event has the seconds since the session was made."""
 
     scenario: Scenario
     status: str
@@ -44,14 +44,14 @@ class ScenarioResult:
 
     @property
     def problem(self) -> str | None:
-        """How it ended otherwise than it should; None where it didn't."""
+        """The difference from the expected result, None if there is none."""
         happened = (self.status, " ".join(name for _, name in self.events))
         if happened == ENDS[self.scenario]:
             return None
         return "{}: {} after {}; it should be {} after {}".format(self.scenario, *happened, *ENDS[self.scenario])
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for programs."""
+        """Return the result as JSON."""
         return {
             "scenario": self.scenario,
             "ok": self.problem is None,
@@ -62,7 +62,7 @@ class ScenarioResult:
 
 
 def play_all(stage: Stage) -> list[ScenarioResult]:
-    """Start a server without a configuration, and play every scenario there with a session of its own."""
+    """Start a server without a configuration, and play every scenario with a session of its own."""
     command = [sys.executable, "-m", "crypto_checkout", "serve"]
     server = stage.start("server", command, {"CHECKOUT__SERVER__PORT": "0"})
     url = server.wait_for(_LISTENING)

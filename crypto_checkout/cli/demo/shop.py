@@ -1,4 +1,4 @@
-"""The demo's server: a real `crypto-checkout serve` with a wallet and a live key of its own, used by our client."""
+"""The demo's server: a real `crypto-checkout serve` with a wallet and a live key of its own, used through `client`."""
 
 import re
 import secrets
@@ -37,7 +37,7 @@ poll_seconds = 0.2
 _MAKE_KEY = ("keys", "create", "--mode", "live", "--name", "demo", "--json")
 _KEY = re.compile(r'"key": "(ck_live_\w+)"')
 _LISTENING = re.compile(r"listens on (http://\S+)")
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 
 
 class DemoShop:
@@ -45,7 +45,7 @@ class DemoShop:
 
     def __init__(self, stage: Stage, rpc_url: str) -> None:
         configuration = stage.folder / "checkout.toml"
-        # The words are thrown away: what is paid here is worth nothing.
+        # The words are thrown away: coins of this chain are worthless.
         xpub = new_wallet(secrets.token_bytes(ENTROPY_BYTES)).xpub
         configuration.write_text(
             _CONFIGURATION.format(xpub=xpub, rpc_url=rpc_url, chain_id=CHAIN_ID, confirmations=CONFIRMATIONS), "utf-8"
@@ -57,7 +57,7 @@ class DemoShop:
         self._client = stage.enter(CheckoutClient(self.url, keys.wait_for(_KEY), max_retries=0))
 
     def make_endpoint(self, url: str, events: list[str]) -> EndpointResource:
-        """Have these events sent to a URL."""
+        """Make an endpoint that gets these events at a URL."""
         return self._client.webhook_endpoints.create(url=url, events=events)
 
     def make_link(self, title: str, amount: str, currency: str) -> LinkResource:
@@ -65,17 +65,17 @@ class DemoShop:
         return self._client.payment_links.create(title=title, fiat_amount=amount, fiat_currency=currency)
 
     def make_session(self, link_id: str) -> SessionResource:
-        """Make a session from a link; waits while the server says that it isn't ready for that yet."""
+        """Make a session from a link; wait until the server is ready for it."""
         while True:
             try:
                 return self._client.checkout_sessions.create(link_id=link_id)
             except ServerError:
-                time.sleep(_LOOK_SECONDS)  # the stage has a deadline
+                time.sleep(_POLL_SECONDS)  # the stage has a deadline
 
     def wait_for(self, session_id: str, is_so: Callable[[SessionResource], bool]) -> SessionResource:
-        """Return the session once the API shows it as wanted."""
+        """Return the session once it meets a condition."""
         while not is_so(session := self.session(session_id)):
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
         return session
 
     def session(self, session_id: str) -> SessionResource:

@@ -1,4 +1,4 @@
-"""The demo's folder and programs, and that nothing of them is left: not at the end, not on Ctrl-C, not on a failure."""
+"""The demo's folder and programs, which are cleaned up at the end, on Ctrl-C and after a failure."""
 
 import re
 import shutil
@@ -15,24 +15,24 @@ from typing import Self, TypeVar
 T = TypeVar("T")
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
-_LOOK_SECONDS = 0.02
+_POLL_SECONDS = 0.02
 _STOP_SECONDS = 5
 _LAST_LINES = 15
 
 
 class StepFailed(Exception):
-    """A step did not happen; the message says why."""
+    """A step failed; the message gives the reason."""
 
 
 class Stage:
-    """The surroundings of one demo, which end with it.
+    """The folder and the programs of one demo, cleaned up at its end.
 
-    While it lasts, SIGTERM and SIGHUP do what Ctrl-C does, and `StepFailed` is raised at the deadline, wherever the
-    main thread is then.
+    Meanwhile SIGTERM and SIGHUP act like Ctrl-C, and `StepFailed` is raised at the deadline, wherever the main thread
+    is then.
     """
 
     def __init__(self, environ: Mapping[str, str], *, deadline_seconds: float) -> None:
-        # Nothing of the user's own configuration.
+        # The user's own configuration stays out.
         self.environ = {name: value for name, value in environ.items() if not name.startswith("CHECKOUT_")}
         self.folder = Path()
         self._deadline_seconds = deadline_seconds
@@ -56,12 +56,12 @@ class Stage:
         self._stack.close()
 
     def enter(self, thing: AbstractContextManager[T]) -> T:
-        """Have something end with the demo."""
+        """Enter a context that ends with the demo."""
         return self._stack.enter_context(thing)
 
     def start(self, name: str, command: Sequence[str], more: Mapping[str, str] | None = None) -> "Process":
         """Start a program in the folder; `more` is added to its environment."""
-        # Interrupted halfway, there would be a process that nobody knows of.
+        # Signals wait: interrupted halfway, this would leave an unknown process behind.
         self._is_starting = True
         process = self.enter(Process(name, command, self.folder, {**self.environ, **(more or {})}))
         self._is_starting = False
@@ -71,7 +71,7 @@ class Stage:
         return process
 
     def last_lines(self) -> list[str]:
-        """Return the end of what a program said: one that failed, else the one that was started last."""
+        """Return the last lines of a program's output: of one that failed, else of the one started last."""
         failed = [process for process in self._processes if process.has_failed]
         return [
             f"{process.name}: {line}"
@@ -106,23 +106,23 @@ class Process:
 
     @property
     def has_failed(self) -> bool:
-        """Tell whether it has ended, and not well."""
+        """True once the program has ended with an error."""
         return bool(self._process.poll())
 
     @property
     def output(self) -> str:
-        """All it has said."""
+        """The output so far."""
         return self._log.read_text("utf-8", "replace")
 
     def wait_for(self, pattern: re.Pattern[str]) -> str:
-        """Return the first group of the pattern once the output has it. Raises Failed when the program ends before."""
+        """Return the first group of a pattern once the output matches. Raises StepFailed if the program ends before."""
         while True:
             has_ended = self._process.poll() is not None
             if found := pattern.search(self.output):
                 return found[1]
             if has_ended:
                 raise StepFailed(f"{self.name} ended with code {self._process.returncode}.")
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
 
     def __enter__(self) -> Self:
         return self

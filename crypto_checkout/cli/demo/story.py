@@ -1,6 +1,6 @@
-"""The demo's story: a merchant makes a payment link, a payer pays, the chain confirms, and the webhook tells the shop.
+"""The demo's story: a merchant makes a payment link, a payer pays, the chain confirms, and a webhook notifies the shop.
 
-Each step goes the way that it goes in a real shop: over HTTP, JSON-RPC and the command line, never past them.
+Each step works as in a real shop: over HTTP, JSON-RPC and the command line only.
 """
 
 from crypto_checkout.cli.demo.shop import CONFIRMATIONS, DemoShop
@@ -16,7 +16,7 @@ _EVENTS = ["session.created", "session.detected", "session.paid"]
 
 
 def tell(timeline: Timeline, stage: Stage, anvil: str) -> None:
-    """Run the story; it has ended well if this returns. Raises Failed, OSError and the client's errors."""
+    """Run the story; it succeeded if this returns. Raises StepFailed, OSError and the client's errors."""
     node = _start_chain(timeline, stage, anvil)
     shop = _start_server(timeline, stage, node)
     receiver = _make_endpoint(timeline, stage, shop)
@@ -26,8 +26,8 @@ def tell(timeline: Timeline, stage: Stage, anvil: str) -> None:
     _be_detected(timeline, node, shop, session)
     _receive(timeline, receiver, "session.detected")
     _be_paid(timeline, node, shop, session)
-    told = _receive(timeline, receiver, "session.paid")
-    if told != shop.session(session["id"]):
+    notified = _receive(timeline, receiver, "session.paid")
+    if notified != shop.session(session["id"]):
         raise StepFailed("The webhook tells another session than the API does.")
 
 
@@ -91,14 +91,14 @@ def _be_paid(timeline: Timeline, node: Node, shop: DemoShop, session: SessionRes
 
 
 def _deepen(node: Node, shop: DemoShop, session: SessionResource, depth: int) -> None:
-    """Have the payment this deep; the block that holds it is the first confirmation."""
+    """Mine until the payment has this many confirmations; its own block is the first."""
     if depth > 1:
         node.mine()
     shop.wait_for(session["id"], lambda session: session["confirmations"] >= depth)
 
 
 def _receive(timeline: Timeline, receiver: Receiver, event_type: str) -> SessionResource:
-    """Wait for a webhook; return the session that it tells of."""
+    """Wait for a webhook and return its session."""
     with timeline.step("webhook received") as step:
         delivery = receiver.next()
         event = delivery.event

@@ -1,4 +1,4 @@
-"""What happened when, since the start: printed step by step for people, and kept for programs."""
+"""The timeline of the demo: each step with its time, printed for people and kept for programs."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ _WIDTH = len("webhook endpoint made")
 
 @dataclass(slots=True)
 class TimelineStep:
-    """One line: `text` for people, of one line or more, and `data` for programs."""
+    """A step: `text` of one or more lines for people, and `data` for programs."""
 
     name: str
     seconds: float = 0.0
@@ -20,12 +20,12 @@ class TimelineStep:
     data: dict[str, Any] = field(default_factory=dict)
 
     def tell(self, *lines: str, **data: Any) -> None:
-        """Say what came of it."""
+        """Set the result."""
         self.text = "\n".join(lines)
         self.data = data
 
     def __str__(self) -> str:
-        """Return it aligned with the others."""
+        """Return the step's lines, aligned with other steps."""
         first, *more = self.text.splitlines() or [""]
         line = _LINE.format(seconds=self.seconds, name=self.name, width=_WIDTH, text=first).rstrip()
         indent = " " * len(_LINE.format(seconds=0, name="", width=_WIDTH, text=""))
@@ -33,7 +33,7 @@ class TimelineStep:
 
 
 class Timeline:
-    """The steps so far; `under_way` is the last one begun, and `problem` why the story ended there."""
+    """The steps so far; `under_way` is the last one begun, and `problem` the reason why the story ended there."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
@@ -44,7 +44,7 @@ class Timeline:
 
     @contextmanager
     def step(self, name: str) -> Iterator[TimelineStep]:
-        """Have the block tell what it did; it stands in the timeline once the block has succeeded."""
+        """Run a step; it joins the timeline once the block has succeeded."""
         self.under_way = name
         step = TimelineStep(name)
         yield step
@@ -53,7 +53,7 @@ class Timeline:
         self.say(str(step))
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for programs."""
+        """Return the timeline as JSON."""
         return {
             "ok": self.problem is None,
             "failedStep": None if self.problem is None else self.under_way,

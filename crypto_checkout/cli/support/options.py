@@ -1,4 +1,4 @@
-"""What the group gives every command (`ctx.obj`), and the options that several share. Nothing here does anything."""
+"""The group's options, which every command gets as `ctx.obj`, and options that several commands share."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from crypto_checkout.core import moments
 F = TypeVar("F", bound=Callable[..., Any])
 
 MODES: Mapping[str | None, tuple[bool, ...]] = {None: (True, False), "live": (True,), "test": (False,)}
-"""What `--mode` means, as values of `livemode`."""
+"""The values of `livemode` that `--mode` selects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,14 @@ def since_option(meaning: str) -> Callable[[F], F]:
 
 
 class LazyChoice(click.ParamType[str]):
-    """One of some texts that are known only once they are needed, because where they are is heavy to import."""
+    """One of several texts, which are looked up only when needed, because their module is heavy to import."""
 
     def __init__(self, name: str, known: Callable[[], Iterable[str]]) -> None:
         self.name = name
         self._known = known
 
     def convert(self, value: str, _: click.Parameter | None, __: click.Context | None) -> str:
-        """Return the text, or refuse it with the known ones."""
+        """Return the text, or refuse it and list the known ones."""
         known = [*self._known()]
         if value not in known:
             self.fail(f'"{value[:40]}" is not one of {", ".join(known)}')
@@ -74,14 +74,14 @@ class LazyChoice(click.ParamType[str]):
 
 
 def statuses() -> list[str]:
-    """Return the statuses of sessions."""
+    """Return all statuses of sessions."""
     from crypto_checkout.core.checkout.session import Status
 
     return [status.value for status in Status]
 
 
 def event_types() -> list[str]:
-    """Return the types of events."""
+    """Return all types of events."""
     from crypto_checkout.core.webhooks.events import EventType
 
     return [event_type.value for event_type in EventType]

@@ -1,4 +1,4 @@
-"""How far a long command is, on the standard error: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of a long command, on the standard error: a bar on a terminal, occasional lines elsewhere."""
 
 import sys
 import time
@@ -10,12 +10,12 @@ import click
 _LINE_EVERY_SECONDS = 2.0
 
 Progress = Callable[[str, int, int], None]
-"""What is being done, how much of it is done, and how much there is in all."""
+"""Takes the name of a task, the amount done, and the total."""
 
 
 @contextmanager
 def shown(unit: str) -> Iterator[Progress]:
-    """Show the progress that is reported, counted in `unit`, as in "addresses"."""
+    """Show reported progress, counted in `unit`, such as "addresses"."""
     if sys.stderr.isatty():
         with _bar(unit) as report:
             yield report
@@ -31,23 +31,23 @@ def _bar(unit: str) -> Iterator[Progress]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
     with Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bars:
-        tasks = {}
+        bars_by_task = {}
 
-        def report(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what)
-            bars.update(tasks[what], completed=done, total=total)
+        def report(task: str, done: int, total: int) -> None:
+            if task not in bars_by_task:
+                bars_by_task[task] = bars.add_task(task)
+            bars.update(bars_by_task[task], completed=done, total=total)
 
         yield report
 
 
 def _lines(unit: str) -> Progress:
-    said: dict[str, float] = {}
+    printed_at: dict[str, float] = {}
 
-    def report(what: str, done: int, total: int) -> None:
+    def report(task: str, done: int, total: int) -> None:
         now = time.monotonic()
-        if done >= total or now - said.setdefault(what, now) >= _LINE_EVERY_SECONDS:
-            said[what] = now
-            click.echo(f"{what}: {done:,} of {total:,} {unit}", err=True)
+        if done >= total or now - printed_at.setdefault(task, now) >= _LINE_EVERY_SECONDS:
+            printed_at[task] = now
+            click.echo(f"{task}: {done:,} of {total:,} {unit}", err=True)
 
     return report

@@ -1,4 +1,4 @@
-"""What commands share: read the configuration, open the database, and end with a sentence instead of a traceback."""
+"""Shared steps of commands: read the configuration, open the database, and fail with a sentence, not a traceback."""
 
 import asyncio
 import contextlib
@@ -39,9 +39,9 @@ def load_config(options: Options) -> "Config":
 def with_database(
     options: Options, work: "Callable[[Database], Awaitable[T]]", *, make: bool = False, otherwise: "T | None" = None
 ) -> T:
-    """Run work over the database of the configuration, which may be served at the same time.
+    """Run work on the database of the configuration, which a server may be using.
 
-    Where there is none, `make` has it made; else `otherwise` is the answer, or the command ends with a sentence.
+    Without a database, `make` creates one; else `otherwise` is returned, or the command fails with a sentence.
     """
     from crypto_checkout.store.database import Database
 
@@ -56,17 +56,17 @@ def with_database(
             return otherwise
         fail_without_database(config)
 
-    def on_todays_tables() -> T:
-        bring_up_to_date(config)
+    def migrate_and_run() -> T:
+        apply_migrations(config)
         return asyncio.run(run())
 
-    return or_sentence(config, on_todays_tables)
+    return or_fail(config, migrate_and_run)
 
 
-def bring_up_to_date(config: "Config") -> "list[Migration]":
-    """Apply what the database lacks and return it; never beneath a server, which doesn't know the new tables.
+def apply_migrations(config: "Config") -> "list[Migration]":
+    """Apply pending migrations and return them; never under a running server, which doesn't know the new tables.
 
-    Raises what `store.migrate.migrate` raises.
+    Raises as `store.migrate.migrate` does.
     """
     from crypto_checkout.core.errors import FolderInUse
     from crypto_checkout.store import migrate
@@ -83,15 +83,15 @@ def bring_up_to_date(config: "Config") -> "list[Migration]":
 
 
 def fail_while_served(config: "Config", then: str) -> NoReturn:
-    """Say that a server must be stopped first, and which."""
+    """Fail with the process of the server that must be stopped first."""
     lock = config.database.path.resolve().parent / "lock"
     pid = lock.read_text("ascii").strip()
     process = f"process {pid} (kill {pid})" if pid else "the server"
     fail(f"{config.database.path} is being served. Stop {process} first, then {then}.")
 
 
-def or_sentence(config: "Config", work: Callable[[], T]) -> T:
-    """Return what the work returns, or end with a sentence where it can't be done."""
+def or_fail(config: "Config", work: Callable[[], T]) -> T:
+    """Return the result of the work, or turn its error into a sentence."""
     from crypto_checkout.core.errors import CheckoutError, DatabaseFailed, FatalError
 
     try:
@@ -103,7 +103,7 @@ def or_sentence(config: "Config", work: Callable[[], T]) -> T:
 
 
 def fail_without_database(config: "Config") -> NoReturn:
-    """Say that there is no database where the configuration has it."""
+    """Fail because the configured database doesn't exist."""
     fail(
         f"There is no database at {config.database.path.absolute()}. Run this in the server's folder, or name its "
         "configuration with --config FILE."
@@ -111,7 +111,7 @@ def fail_without_database(config: "Config") -> NoReturn:
 
 
 def this_program() -> str:
-    """Return how a person calls this program from here: by its name where the shell finds it, else by its path."""
+    """Return the command that starts this program from here: its name if the shell finds it, else its path."""
     if shutil.which("crypto-checkout"):
         return "crypto-checkout"
     path = Path(sys.argv[0])
@@ -123,10 +123,10 @@ def this_program() -> str:
 
 
 def fail(sentence: str) -> NoReturn:
-    """End with a sentence and exit code 1."""
+    """End the command with a sentence and exit code 1."""
     raise click.ClickException(sentence)
 
 
 def print_json(value: Any) -> None:
-    """Print a value for programs."""
+    """Print a value as JSON."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))

@@ -1,4 +1,4 @@
-"""Tables for people: plain aligned text that fits 100 columns. For programs there is `--json`."""
+"""Tables for people: plain aligned text within 100 columns. Programs use `--json`."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ _GAP = 2
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, flexible: int) -> list[str]:
-    """Return the lines of a table; where it is too wide, the column `flexible` is cut to what is left."""
+    """Return the lines of a table; if it is too wide, the column `flexible` is cut to fit."""
     cells = [[plain(cell) for cell in row] for row in rows]
     widths = [max(len(row[place]) for row in [[*headings], *cells]) for place in range(len(headings))]
     others = sum(widths) - widths[flexible] + _GAP * (len(widths) - 1)
@@ -17,14 +17,14 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, flexible: i
 
 
 def fields(pairs: Sequence[tuple[str, str | None]]) -> list[str]:
-    """Return one line for each name with its value; those without a value are left out."""
+    """Return a line for each name with its value, without those that have no value."""
     given = [(name, plain(value)) for name, value in pairs if value]
     width = max((len(name) for name, _ in given), default=0)
     return [f"  {name:<{width}}  {value}" for name, value in given]
 
 
 def plain(text: str) -> str:
-    """Leave out what isn't to be seen: what others wrote must not move the cursor or turn the direction."""
+    """Remove unprintable characters: text from others must not move the cursor or change the writing direction."""
     return "".join(character for character in text.replace("\n", " ") if character.isprintable())
 
 
@@ -39,12 +39,12 @@ def minute(text: str) -> str:
 
 
 def second(text: str | None) -> str | None:
-    """Write a time of the API for people; None stays None."""
+    """Write a time of the API for people, in UTC; None stays None."""
     return None if text is None else f"{text[:19].replace('T', ' ')} UTC"
 
 
 def moment(at: datetime) -> str:
-    """Write a time for people."""
+    """Write a time for people, in UTC."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
