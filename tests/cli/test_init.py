@@ -242,7 +242,7 @@ def test_importing_the_command_imports_nothing_heavy() -> None:
 
 PROGRAM = (
     "import os, sys; from pathlib import Path; from crypto_checkout.cli.init import init\n"
-    "from crypto_checkout.cli.options import Options\n"
+    "from crypto_checkout.cli.support.options import Options\n"
     "init(sys.argv[2:], obj=Options(Path(sys.argv[1]), os.environ))\n"
 )
 
