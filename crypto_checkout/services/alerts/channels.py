@@ -1,4 +1,4 @@
-"""The ways on which an alarm reaches a person: by mail, and to a URL, signed as webhooks are."""
+"""The channels on which alerts are sent: mail, and a webhook signed like those of events."""
 
 import json
 from collections.abc import Sequence
@@ -17,22 +17,22 @@ _ENTROPY = Entropy()
 
 
 class Channel(Protocol):
-    """One way; `name` tells it from the others, also after a restart."""
+    """A way to send alerts; its `name` stays the same over restarts."""
 
     @property
     def name(self) -> str:
-        """What the log and the tables call it."""
+        """Its name in the log and in the tables."""
 
     @property
     def target(self) -> str:
-        """Whom it reaches, for the operator."""
+        """Its receivers, as shown to the operator."""
 
     async def send(self, message: Message) -> None:
         """Send a message. Raises AlertNotSent."""
 
 
 class MailChannel:
-    """Alarms by mail."""
+    """Alerts by mail."""
 
     name = "mail"
 
@@ -44,7 +44,7 @@ class MailChannel:
 
     @property
     def target(self) -> str:
-        """Whom it reaches."""
+        """Its receivers, as shown to the operator."""
         return ", ".join(self._to)
 
     async def send(self, message: Message) -> None:
@@ -53,7 +53,7 @@ class MailChannel:
 
 
 class WebhookChannel:
-    """Alarms by webhook: past the same guard and signed in the same two ways as an event."""
+    """Alerts by webhook, with the same guard and the same two signatures as an event."""
 
     name = "webhook"
 
@@ -65,11 +65,11 @@ class WebhookChannel:
 
     @property
     def target(self) -> str:
-        """Whom it reaches."""
+        """Its receivers, as shown to the operator."""
         return self._url
 
     async def send(self, message: Message) -> None:
-        """Send a message, with an id by which a receiver tells repetitions."""
+        """Send a message with an id, by which a receiver recognises repetitions."""
         now = self._clock()
         alert_id = ids.make(ids.ALERT, now, _ENTROPY.take(ids.ENTROPY_BYTES))
         data = {"id": alert_id, **message.data, "subject": message.subject, "text": message.text}

@@ -1,4 +1,4 @@
-"""Gather what needs a person: from the tables, and from what the loops know (`services.alerts.server_issues`)."""
+"""Gather the issues of a mode: from the tables, and those of the running server (`services.alerts.server_issues`)."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,21 +19,21 @@ from crypto_checkout.store.paging import Window
 from crypto_checkout.store.webhooks import endpoints
 
 MOST = 400
-"""How many of a kind are gathered at most, the newest."""
+"""The most issues of a kind that are gathered, the newest ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class IssueList:
-    """What needs a person. Of the kinds in `cut` there is more than was gathered."""
+    """The issues of a mode. Of the kinds in `cut` there are more than were gathered."""
 
     issues: tuple[Issue, ...]
     cut: frozenset[IssueKind] = frozenset()
 
 
 class Issues:
-    """What needs a person in each mode; a mode not in `server` has those of its tables only.
+    """The issues of both modes; a mode not in `server` has only those of its tables.
 
-    `chains` are those of all modes, which name the money that nobody asked for.
+    `chains` are those of both modes, to name the coins of unmatched payments.
     """
 
     def __init__(
@@ -44,30 +44,30 @@ class Issues:
         self._chains = {chain.id: chain for chain in chains}
 
     async def found(self, livemode: bool, most: int = MOST) -> IssueList:
-        """Return what needs a person in a mode, the server's own issues first; at most so many of each kind."""
+        """Return the issues of a mode, the server's own first; at most so many of each kind."""
         server = await self.of_server(livemode)
         recorded = await self._db.read(lambda unit: list(self._recorded(unit, livemode, most)))
         cut = {issues[0].kind for issues in recorded if len(issues) > most}
         return IssueList((*server, *(each for issues in recorded for each in issues[:most])), frozenset(cut))
 
     async def of_server(self, livemode: bool) -> list[Issue]:
-        """Return what keeps the server from its work in a mode; it needs no table, and works where none can be read."""
+        """Return the server's own issues in a mode, without reading a table: it works when the database doesn't."""
         server = self._server.get(livemode)
         return [] if server is None else await server.now()
 
     async def try_prices(self) -> None:
-        """Ask for the prices that a sale would need."""
+        """Ask for the prices that new sessions need, so that missing ones become issues."""
         for server in self._server.values():
             await server.try_prices()
 
     def dismiss(self, cause: str) -> Callable[[WriteUnit], None]:
-        """Return the unit that puts a cause aside for good. Raises InvalidBody where it goes only when it is mended."""
+        """Return the unit that dismisses a cause for good. Raises InvalidBody for a kind that can't be dismissed."""
         if cause.partition(":")[0] not in DISMISSIBLE:
             raise InvalidBody("This can't be put aside: it goes when what causes it does.", param="cause")
         return lambda unit: store.dismiss(unit, cause)
 
     def _recorded(self, unit: ReadUnit, livemode: bool, most: int) -> Iterator[Sequence[Issue]]:
-        """Yield what the tables know of each kind, one more than is wanted where there is more."""
+        """Yield the issues of each kind in the tables; one more than `most` shows that there are more."""
         for status in issues.STATUS_KINDS:
             yield _sessions(unit, store.in_status(unit, livemode, status, most + 1))
         yield [

@@ -1,7 +1,7 @@
-"""Tell a person what needs one: look every minute, and send each channel what it has not been told.
+"""Send alerts: gather the issues every minute, and send each channel those that it hasn't been sent.
 
-Nothing here can hold up a payment: the loop reads by indexes, writes only what changed, and talks to nobody within a
-transaction. Where the database can't be written, alarms are sent all the same; then memory knows who was told.
+Nothing here can hold up a payment: the loop reads by indexes, writes only changes, and sends outside of transactions.
+Alerts are sent even if the database can't be written; the sent ones are then remembered in memory only.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from crypto_checkout.store.database import Database, ReadUnit
 
 log = get_logger("alarms")
 
-_LOOK_EVERY_SECONDS = 60.0
+_EVERY_SECONDS = 60.0
 _TRY_PRICES_EVERY = timedelta(minutes=5)
 _FIRST_PAUSE = timedelta(minutes=1)
 _LONGEST_PAUSE = timedelta(hours=1)
@@ -31,7 +31,7 @@ _LONGEST_PAUSE = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """How a message calls the shop, and where its dashboard is."""
+    """The shop's name in messages, and the URL of its dashboard."""
 
     name: str
     public_url: str
@@ -39,22 +39,22 @@ class Shop:
 
 @dataclass(slots=True)
 class _ChannelState:
-    """How a channel fares: when it was last used, how often it failed since, and when it may be used again."""
+    """A channel's failures since it last succeeded, and the time from which it may be used again."""
 
     failures: int = 0
     free_at: datetime | None = None
 
 
 class Notifier:
-    """The loop that sends alarms; without channels it only tries the prices, for those who look.
+    """The loop that sends alerts; without channels it only tries the prices, for the dashboard.
 
     Args:
-        db: where it is kept who was told.
-        attention: what there is to tell.
-        channels: the ways to tell it.
-        modes: of which modes, as values of `livemode`.
-        every: how long after a message the next one waits, and collects.
-        shop: for the messages.
+        db: remembers the alerts that were sent.
+        issues: the issues to report.
+        channels: the channels to send on.
+        modes: the modes whose issues are reported, as values of `livemode`.
+        every: the least time between two messages on a channel; alerts in between are collected.
+        shop: named in the messages.
         clock: the time.
 
     """
@@ -79,35 +79,35 @@ class Notifier:
         self._clock = clock
         self._alerts: Mapping[str, Alert] | None = None
         self._stored: Mapping[str, Alert] = {}
-        self._lines = {channel.name: _ChannelState() for channel in channels}
+        self._states = {channel.name: _ChannelState() for channel in channels}
         self._prices_at: datetime | None = None
 
     async def run(self) -> None:
-        """Look now and every minute, until cancelled."""
-        await every(_LOOK_EVERY_SECONDS, self.turn, log=log, failure="alarms could not be looked after")
+        """Take a turn now and every minute, until cancelled."""
+        await every(_EVERY_SECONDS, self.turn, log=log, failure="alarms could not be looked after")
 
     async def turn(self) -> None:
-        """Look once, tell what is due, and store what changed."""
+        """Gather the issues, send the alerts that are due, and store the changes."""
         await self._try_prices()
         if not self._channels:
             return
         known = await self._load() if self._alerts is None else self._alerts
-        found = [await self._look(livemode) for livemode in self._modes]
+        found = [await self._gather(livemode) for livemode in self._modes]
         self._alerts = alerts.observe(
             known,
             [issue for each in found for issue in each.issues],
             unknown=frozenset(kind for each in found for kind in each.cut),
-            channels=[*self._lines],
+            channels=[*self._states],
             now=self._clock(),
         )
-        used = await asyncio.gather(*(self._tell(channel) for channel in self._channels))
+        used = await asyncio.gather(*(self._send(channel) for channel in self._channels))
         await self._save([name for name in used if name is not None])
 
     async def _load(self) -> Mapping[str, Alert]:
-        """Read what was told before the last restart."""
+        """Read the alerts that were sent before the last restart."""
         self._stored, sent_at = await self._db.read(_stored)
-        for name, line in self._lines.items():
-            line.free_at = sent_at[name] + self._every if name in sent_at else None
+        for name, state in self._states.items():
+            state.free_at = sent_at[name] + self._every if name in sent_at else None
         return self._stored
 
     async def _try_prices(self) -> None:
@@ -116,18 +116,18 @@ class Notifier:
             self._prices_at = now
             await self._issues.try_prices()
 
-    async def _look(self, livemode: bool) -> IssueList:
+    async def _gather(self, livemode: bool) -> IssueList:
         try:
             return await self._issues.found(livemode)
-        except Exception as error:  # noqa: BLE001 - unreadable tables must not silence the rest  # a loop's boundary
+        except Exception as error:  # noqa: BLE001 - unreadable tables must not silence the server's own  # a loop's boundary
             log.warning("what needs a person can't be read", error=str(error))
             return IssueList(tuple(await self._issues.of_server(livemode)), frozenset(IssueKind) - _SERVER_KINDS)
 
-    async def _tell(self, channel: Channel) -> str | None:
-        """Send a channel what is due to it; return its name if it was used."""
+    async def _send(self, channel: Channel) -> str | None:
+        """Send the alerts that are due on a channel; return its name if a message was sent."""
         assert self._alerts is not None, "loaded before"
-        now, line = self._clock(), self._lines[channel.name]
-        if line.free_at is not None and now < line.free_at <= now + max(self._every, _LONGEST_PAUSE):
+        now, state = self._clock(), self._states[channel.name]
+        if state.free_at is not None and now < state.free_at <= now + max(self._every, _LONGEST_PAUSE):
             return None
         digest = alerts.due(self._alerts.values(), channel.name, now)
         if not digest:
@@ -136,17 +136,17 @@ class Notifier:
         try:
             await channel.send(message)
         except AlertNotSent as error:
-            line.failures += 1
-            line.free_at = now + min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(line.failures - 1, 10))
+            state.failures += 1
+            state.free_at = now + min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(state.failures - 1, 10))
             log.warning("an alert could not be sent", channel=channel.name, error=str(error))
             return None
-        line.failures, line.free_at = 0, now + self._every
+        state.failures, state.free_at = 0, now + self._every
         self._alerts = alerts.mark_told(self._alerts, digest, channel.name)
         log.info("alert sent", channel=channel.name, alarms=len(digest.raised), cleared=len(digest.cleared))
         return channel.name
 
     async def _save(self, used: Sequence[str]) -> None:
-        """Store what changed; without a change nothing is written. What fails is tried again with the next turn."""
+        """Store the alerts that changed and the channels used, if any. A failed write is repeated by the next turn."""
         assert self._alerts is not None, "loaded before"
         current = self._alerts
         changed: dict[str, Alert | None] = {
@@ -163,7 +163,7 @@ _SERVER_KINDS = frozenset({IssueKind.CHAIN, IssueKind.PROVIDER, IssueKind.PRICE,
 
 
 async def try_channels(channels: Sequence[Channel], shop: Shop, clock: Clock) -> dict[str, str | None]:
-    """Send a test on each channel; return what was wrong with each by its name, None where it went well."""
+    """Send a test on each channel; return the problem of each by its name, None where it succeeded."""
     message = alerts.trial(shop=shop.name, public_url=shop.public_url, now=clock())
 
     async def attempt(channel: Channel) -> str | None:
@@ -182,5 +182,5 @@ def _stored(unit: ReadUnit) -> tuple[Mapping[str, Alert], Mapping[str, datetime]
 
 
 def _is_same(alert: Alert, stored: Alert | None) -> bool:
-    """Tell whether storing an alarm again would tell anything new: its words may change with each look."""
+    """Tell whether an alert needs no storing: its words may change with each turn and don't count."""
     return stored is not None and (alert.told, alert.gone_at) == (stored.told, stored.gone_at)

@@ -1,4 +1,4 @@
-"""What keeps the server from its work, as far as no table knows: disk, database, chains, providers and prices."""
+"""Issues of the running server, which no table holds: disk, database, chains, providers and prices."""
 
 import asyncio
 import shutil
@@ -17,14 +17,14 @@ from crypto_checkout.services.ledger.health import Readiness
 from crypto_checkout.services.ledger.watcher import Watcher
 
 LEAST_FREE_BYTES = 256 * 1024 * 1024
-"""With less than that on the disk somebody has to make room: a full one takes no payments."""
+"""The least free space on the database's disk; with less it is an issue, because a full disk takes no payments."""
 
 _MOST_FAILURES = 3
 _CURRENCY = "USD"
 
 
 class ProviderStatus(Protocol):
-    """How an RPC provider fares; see `chain.rpc.providers.ProviderHealth`."""
+    """The health of an RPC provider; `chain.rpc.providers.ProviderHealth` implements it."""
 
     @property
     def name(self) -> str:
@@ -32,22 +32,22 @@ class ProviderStatus(Protocol):
 
     @property
     def failures(self) -> int:
-        """How many in a row."""
+        """Failures in a row."""
 
     @property
     def is_resting(self) -> bool:
-        """Whether the others are preferred for now."""
+        """True while the others are preferred."""
 
     @property
     def last_error(self) -> str | None:
-        """What was wrong."""
+        """The last failure's reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class WatchedMode:
-    """What is watched of a mode: its readiness, its chains, their providers by chain id, and its prices.
+    """The watched parts of a mode: readiness, chains, their providers by chain id, and prices.
 
-    `payment_methods` is None where its prices need no trying.
+    `payment_methods` is None where prices needn't be tried.
     """
 
     health: Readiness
@@ -64,7 +64,7 @@ class _ServerIssue:
 
 
 class ServerIssues:
-    """The issues of one mode. What it tells has the time since which this process has seen it so."""
+    """The server's issues in one mode, each with the time since which this process has seen it."""
 
     def __init__(self, watched: WatchedMode, *, livemode: bool, folder: Path, clock: Clock) -> None:
         self._watched = watched
@@ -75,7 +75,7 @@ class ServerIssues:
         self._since: dict[_ServerIssue, datetime] = {}
 
     async def now(self) -> list[Issue]:
-        """Return what is wrong now."""
+        """Return the issues as of now."""
         moment = self._clock()
         known = {(each.kind, each.subject_id): since for each, since in self._since.items()}
         checks = await self._watched.health.checks()
@@ -86,7 +86,7 @@ class ServerIssues:
         return [self._described(each, since) for each, since in self._since.items()]
 
     async def try_prices(self) -> None:
-        """Ask for a price of each coin, so that a dead feed is known before a customer meets it."""
+        """Ask for the price of each coin, so that a dead source is known before a customer meets it."""
         payment_methods = self._watched.payment_methods
         if payment_methods is None:
             return
@@ -97,7 +97,7 @@ class ServerIssues:
         self._unpriced = {coin: why for coin, why in zip(coins, answers, strict=True) if why is not None}
 
     def _chains(self, problems: Mapping[str, str]) -> Iterator[_ServerIssue]:
-        """Yield the chains that don't go on, with what their watchers met last: that providers disagree, for one."""
+        """Yield the chains that stand still, with the last error of their watchers, such as disagreeing providers."""
         for watcher in self._watched.watchers:
             status = watcher.status
             problem = problems.get(f"chain {status.chain_id}")
@@ -134,7 +134,7 @@ def _storage(problems: Mapping[str, str], free_bytes: int) -> Iterator[_ServerIs
 
 
 async def _refusal(payment_methods: PaymentMethods, coin: str) -> str | None:
-    """Return why there is no price of a coin, or None."""
+    """Return the reason for which a coin has no price; None if it has one."""
     try:
         await payment_methods.prices.rate(coin, _CURRENCY)
     except (PriceUnavailable, UnsupportedAsset) as error:

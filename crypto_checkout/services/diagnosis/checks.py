@@ -1,4 +1,4 @@
-"""Judge what the ledger and the providers show, as `doctor` does: ok, a warning, or a failure with what to do."""
+"""Check the ledger and the providers for `doctor`: each check is ok, a warning, or a failure with advice."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ _MONTH_DAYS = 30
 
 
 class ProviderProbe(Protocol):
-    """What one provider showed; see `chain.evm.probe`."""
+    """The result of trying one provider; `chain.evm.probe` implements it."""
 
     @property
     def name(self) -> str:
@@ -34,7 +34,7 @@ class ProviderProbe(Protocol):
 
     @property
     def problem(self) -> str | None:
-        """Why it is of no use."""
+        """The reason for which it can't be used."""
 
     @property
     def head(self) -> Header | None:
@@ -42,21 +42,21 @@ class ProviderProbe(Protocol):
 
     @property
     def milliseconds(self) -> int:
-        """How long it took to tell."""
+        """The time that its answer took."""
 
     @property
     def lacks(self) -> tuple[str, ...]:
-        """What is needed and it can't do."""
+        """Needed abilities that it lacks."""
 
     @property
     def lacks_optional(self) -> tuple[str, ...]:
-        """What would be nice and it can't do."""
+        """Optional abilities that it lacks."""
 
 
 def of_providers(chain: str, key: str, probed: Sequence[ProviderProbe], hashes: Mapping[str, str]) -> list[Check]:
-    """Judge each provider of a chain; `key` names the chain in the file.
+    """Check each provider of a chain; `key` is the chain's key in the configuration.
 
-    `hashes` has the block that each shows at the same height, by `place host`, to tell who is on a fork.
+    `hashes` has the block that each provider shows at the same height, by `place host`, to detect a fork.
     """
     newest = max((each.head.number for each in probed if each.head), default=0)
     found = [
@@ -108,7 +108,7 @@ def of_clock(chain: str, head: Header, now: datetime) -> Check:
 
 
 def of_cursor(chain: str, head: Header, cursor: Cursor | None) -> Check:
-    """Tell how far the server has processed a chain."""
+    """Check how far the server has processed a chain."""
     name = f"{chain}: processed"
     if cursor is None:
         return warn(name, "no block yet", "Start the server: crypto-checkout serve")
@@ -120,26 +120,26 @@ def of_cursor(chain: str, head: Header, cursor: Cursor | None) -> Check:
 
 
 def of_token(chain: str, token: ConfiguredToken, facts: TokenFacts) -> Check:
-    """Compare a token of the configuration with what its contract says."""
+    """Compare a configured token with the facts of its contract."""
     name = f"{chain}: {token.asset.symbol}"
     problem = contradiction(token, facts)
     if problem is not None:
         return fail(name, problem, "Until then no session in it is made.")
-    said = f"{facts.symbol or 'without a symbol'}, {facts.decimals} decimals"
+    facts_text = f"{facts.symbol or 'without a symbol'}, {facts.decimals} decimals"
     if facts.symbol != token.asset.symbol:
         return warn(
             name,
-            f"the contract calls itself {said}",
+            f"the contract calls itself {facts_text}",
             f"Is {token.key}.address really the token that you mean? Compare it with what its issuer publishes.",
         )
-    return ok(name, said)
+    return ok(name, facts_text)
 
 
 # --- the ledger ------------------------------------------------------------------------------------------------------
 
 
 def of_endpoints(unit: ReadUnit) -> list[Check]:
-    """Judge the webhook endpoints of both modes."""
+    """Check the webhook endpoints of both modes."""
     found = []
     for livemode in (True, False):
         for endpoint in endpoints.all_of(unit, livemode):
@@ -159,7 +159,7 @@ def of_endpoints(unit: ReadUnit) -> list[Check]:
 
 
 def of_usage(unit: ReadUnit, names: Mapping[int, str]) -> list[Check]:
-    """Tell how much each provider was asked today, on a usual day, and what that makes in a month."""
+    """Report each provider's requests: today, the most in a day, and projected to a month."""
     today = unit.now.date()
     days = rpc_usage.since(unit, today - timedelta(days=KEPT_DAYS - 1))
     by_provider = defaultdict[tuple[int, str], list[DailyUsage]](list)
@@ -174,9 +174,9 @@ def of_usage(unit: ReadUnit, names: Mapping[int, str]) -> list[Check]:
 def _used(days: Sequence[DailyUsage], now: datetime) -> str:
     today = sum((day.usage for day in days if day.day == now.date()), RpcUsage())
     whole = [day.usage for day in days if day.day < now.date()]
-    said = f"today {_amount(today)}"
+    today_text = f"today {_amount(today)}"
     if not whole:
-        return f"{said}; a plan's limit can be compared after a whole day"
+        return f"{today_text}; a plan's limit can be compared after a whole day"
     usual = sum(whole, RpcUsage())
     a_month = RpcUsage(
         usual.calls * _MONTH_DAYS // len(whole),
@@ -184,7 +184,7 @@ def _used(days: Sequence[DailyUsage], now: datetime) -> str:
         usual.bytes_received * _MONTH_DAYS // len(whole),
     )
     most = max(usage.calls for usage in whole)
-    return f"{said}; at most {most:,} calls a day; {_amount(a_month)} a month: compare that with your plan"
+    return f"{today_text}; at most {most:,} calls a day; {_amount(a_month)} a month: compare that with your plan"
 
 
 def _amount(usage: RpcUsage) -> str:

@@ -1,9 +1,7 @@
-"""Gather what the ledger and the chains know of a transaction, an address or a session.
+"""Gather the facts about a transaction, an address or a session from the ledger and the chains.
 
-`core.diagnosis` puts it into words.
-
-Works over the database of a running server as well as without one, and without any node: what couldn't be asked is
-said. Nothing is written.
+`core.diagnosis` puts them into words. It works beside a running server or without one, and without any node: the
+explanation names the chains that couldn't be asked. Nothing is written.
 """
 
 import asyncio
@@ -44,29 +42,29 @@ _SESSION = re.compile(r"cs_[0-9A-Za-z]+")
 
 
 class TransactionReader(Protocol):
-    """What is asked of a chain; see `chain.evm.chain` and `chain.sandbox.chain`."""
+    """A chain as transactions are read from it; `chain.evm.chain` and `chain.sandbox.chain` implement it."""
 
     async def transaction(self, tx_hash: str) -> ObservedTransaction | None:
-        """Return what a transaction did; None where nobody knows it. Raises RecoverableError."""
+        """Return a transaction's effects; None if no node knows it. Raises RecoverableError."""
 
     async def confirm(self, transfers: Sequence[Transfer]) -> None:
         """Return once enough providers have shown these transfers. Raises ProviderFailed."""
 
 
 class UnknownSubject(ValueError):
-    """What was asked about is no transaction, no address and no session."""
+    """The subject is no transaction, no address and no session."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredChain:
-    """A chain that can be asked; where payments above a price need several providers, `chain.confirm` asks them."""
+    """A chain to read transactions from, with its assets. `chain.confirm` asks several providers if it is set up so."""
 
     chain: TransactionReader
     accepted: AcceptedChain
 
 
 class Explainer:
-    """Explains; `configured` are the chains of both modes by their ids."""
+    """Explains payments; `configured` are the chains of both modes by their ids."""
 
     def __init__(self, db: Database, configured: Mapping[int, ConfiguredChain]) -> None:
         self._db = db
@@ -74,10 +72,10 @@ class Explainer:
         self._places = {chain_id: Place(c.accepted.name, c.accepted.assets) for chain_id, c in configured.items()}
 
     async def of(self, subject: str, livemode: bool | None = None) -> Explanation:
-        """Explain whatever is named: a transaction's hash, an address, or a session's id.
+        """Explain a subject: a transaction's hash, an address, or a session's id.
 
-        With a mode, sessions of the other one are unknown. Raises NotUnderstood for anything else, ValueError too
-        for an address whose checksum is wrong.
+        With a mode, sessions of the other one are unknown. Raises UnknownSubject for anything else, and ValueError for
+        an address with a wrong checksum.
         """
         subject = subject.strip()
         if _TX_HASH.fullmatch(subject):
@@ -107,7 +105,7 @@ class Explainer:
         )
 
     async def address(self, address: Address, livemode: bool | None = None) -> Explanation:
-        """Explain what came to an address."""
+        """Explain the payments to an address."""
         shown = checksum(address)
 
         def read(unit: ReadUnit) -> Explanation | None:
@@ -124,7 +122,7 @@ class Explainer:
         )
 
     async def transaction(self, tx_hash: str, livemode: bool | None = None) -> Explanation:
-        """Explain a transaction: what the ledger has of it, and what each chain shows of it now."""
+        """Explain a transaction by the ledger, and by what each chain shows of it now."""
         seen, silent = await self._ask_all(tx_hash)
         evidence, known = await self._db.read(lambda unit: self._evidence(unit, tx_hash, seen, silent, livemode))
         disagreeing = await self._disagreeing(evidence, known)
@@ -142,7 +140,7 @@ class Explainer:
         return seen, silent
 
     async def _ask(self, chain_id: int, tx_hash: str) -> ObservedTransaction | str | None:
-        """Return what a chain shows; the reason where it can't be asked."""
+        """Return a transaction as a chain shows it; the reason (a text) if the chain can't be asked."""
         try:
             async with asyncio.timeout(_SECONDS):
                 return await self._configured[chain_id].chain.transaction(tx_hash)
@@ -152,7 +150,7 @@ class Explainer:
             return str(error)
 
     async def _disagreeing(self, evidence: TransactionEvidence, known: ChainContext) -> dict[Transfer, str]:
-        """Say of the transfers that wait to be processed where the providers don't agree on them."""
+        """Return the transfers yet to be processed on which the providers don't agree, with the reason."""
         found: dict[Transfer, str] = {}
         for seen in evidence.seen:
             tip = known.tips.get(seen.chain_id)
@@ -201,7 +199,7 @@ class Explainer:
         return [(session, each) for session in found for each in _ledger(unit, session)]
 
     def _session(self, unit: ReadUnit, session: Session) -> Explanation:
-        return explain_session.session(session, _ledger(unit, session), _past(unit, session), self._known(unit))
+        return explain_session.session(session, _ledger(unit, session), _changes(unit, session), self._known(unit))
 
     def _known(self, unit: ReadUnit) -> ChainContext:
         return ChainContext(self._places, cursors.tips(unit))
@@ -220,16 +218,16 @@ def _of_mode(found: Mapping[Address, Session], livemode: bool | None) -> dict[Ad
     return {address: each for address, each in found.items() if livemode is None or each.livemode is livemode}
 
 
-def _past(unit: ReadUnit, session: Session) -> list[SessionChange]:
-    """Return what its events tell of a session after it was made, oldest first; old events may be gone."""
-    wanted = events.EventFilter(resource_id=session.id)
-    page = events.bodies(unit, session.livemode, wanted, paging.Window(_MOST_EVENTS))
-    past = []
+def _changes(unit: ReadUnit, session: Session) -> list[SessionChange]:
+    """Return a session's changes since its creation by its events, oldest first; old events may be deleted."""
+    of_session = events.EventFilter(resource_id=session.id)
+    page = events.bodies(unit, session.livemode, of_session, paging.Window(_MOST_EVENTS))
+    changes = []
     for body in reversed(page.items):
         event = json.loads(body)
         data = event["data"]
         received = data["amountReceived"]
-        past.append(
+        changes.append(
             SessionChange(
                 at=moments.from_text(event["createdAt"]),
                 type=event["type"],
@@ -239,4 +237,4 @@ def _past(unit: ReadUnit, session: Session) -> list[SessionChange]:
                 confirmations=data["confirmations"],
             )
         )
-    return [each for each in past if each.type != "session.created"]
+    return [each for each in changes if each.type != "session.created"]

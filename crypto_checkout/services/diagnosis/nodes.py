@@ -1,4 +1,4 @@
-"""Try the nodes of a chain, as they are now, for whoever is about to rely on them."""
+"""Try the nodes of a chain before a shop relies on them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _OLD_HEAD = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class NodeCheck:
-    """How one node fares; `problem` is None where it is fine. `name` is its host, since URLs may carry access keys."""
+    """The result for one node; `problem` is None if it works. `name` is its host, since URLs may hold access keys."""
 
     name: str
     block_number: int | None = None
@@ -23,8 +23,8 @@ class NodeCheck:
 
 
 async def check(urls: Sequence[str], chain_id: int, clock: Clock) -> list[NodeCheck]:
-    """Try every node at once: its chain, its newest block, and what the server needs of it."""
-    # Beside the event loop: the first import of web3 takes a second.
+    """Try all nodes at once: their chain, their newest block, and the abilities that the server needs."""
+    # In a thread: the first import of web3 takes a second.
     await asyncio.to_thread(import_module, "crypto_checkout.chain.evm.probe")
     return list(await asyncio.gather(*(_check(url, chain_id, clock) for url in urls)))
 

@@ -1,7 +1,7 @@
-"""Gather all that is known of one session, for whoever has to decide about it.
+"""Gather the details of one session, for the merchant who has to decide about it.
 
-That is, beside the session, its link, its customer, money that nobody asked for, the deliveries of its events, and what
-may be done.
+Beside the session: its link, its customer, unmatched payments, the deliveries of its events, and the decisions that are
+allowed.
 """
 
 from collections.abc import Sequence
@@ -24,12 +24,12 @@ from crypto_checkout.store.ledger.unmatched import UnmatchedPayment
 from crypto_checkout.store.webhooks import deliveries, endpoints
 
 MOST_DELIVERIES = 50
-"""How many deliveries are shown, those of the newest events."""
+"""The most deliveries shown, those of the newest events."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnmatchedAmount:
-    """Money that reached a session's address unasked; `coins` says how much in words."""
+    """An unmatched payment with its amount as a text (`coins`)."""
 
     money: UnmatchedPayment
     coins: str
@@ -38,7 +38,7 @@ class UnmatchedAmount:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryDetail:
-    """A delivery, and the URL that it goes to."""
+    """A delivery, and the URL of its endpoint."""
 
     delivery: DeliveryResource
     url: str
@@ -46,7 +46,7 @@ class DeliveryDetail:
 
 @dataclass(frozen=True, slots=True)
 class PaymentDetail:
-    """A session and what belongs to it; `acceptable` is what accepting it would take."""
+    """A session and all that belongs to it; `acceptable` is the amount that accepting it would take."""
 
     session: SessionResource
     decisions: AllowedDecisions
@@ -58,7 +58,7 @@ class PaymentDetail:
 
 
 class PaymentDetails:
-    """The dossiers of both modes."""
+    """The details of the sessions of both modes."""
 
     def __init__(self, db: Database, reader: SessionReader, payment_methods: PaymentMethodsByMode) -> None:
         self._db = db
@@ -68,11 +68,11 @@ class PaymentDetails:
         )
 
     async def of(self, livemode: bool, session_id: str) -> PaymentDetail:
-        """Return what is known of a session. Raises ResourceNotFound."""
+        """Return the details of a session. Raises ResourceNotFound."""
         return await self._db.read(lambda unit: self._detail(unit, find(unit, session_id, livemode)))
 
     async def unmatched(self, livemode: bool, window: paging.Window) -> paging.ListPage[UnmatchedAmount]:
-        """Return a page of all money that nobody asked for, in canonical blocks."""
+        """Return a page of the unmatched payments of a mode, in canonical blocks."""
         page = await self._db.read(lambda unit: unmatched.listed(unit, livemode, window))
         return page.map(self._described)
 

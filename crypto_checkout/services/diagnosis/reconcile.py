@@ -1,16 +1,15 @@
-"""Compare the ledger with the chains: what was credited to each address ever given out is there, or was swept.
+"""Reconcile the ledger with the chains: for each issued address and asset, credited = balance + swept.
 
-Both sides are read at one block of each chain, the last that the watcher has processed. What is compared:
+Both sides are read at one block of each chain, the last that its watcher has processed:
 
-- credited: all payments in canonical blocks up to there, those that no session asked for included;
-- balance: what the chain says the address holds after that block, for the native coin and each known token;
-- swept: what left the address. For a token, by its Transfer logs. For the native coin, by the address's own
-  transactions, fees included: their blocks are found by asking how many it had sent at earlier blocks.
+- credited: all payments in canonical blocks up to it, unmatched ones included;
+- balance: the address's balance after that block, of the native coin and of each known token;
+- swept: the outflow of the address. For a token, by its Transfer logs. For the native coin, by the address's own
+  transactions, fees included: their blocks are found by asking for its nonce at earlier blocks.
 
-What can't be known: a node that is no archive has forgotten earlier states, so how much a swept address sent stays
-unknown there; it is listed as unproven, and is no difference. Money in tokens that were never configured is not looked
-for. An account that was given code (EIP-7702) can lose money without a transaction of its own: that shows as a
-difference.
+Limits: a node that is no archive has no earlier states, so the outflow of a swept address is unknown there; it is
+listed as unproven, and is no difference. Tokens that were never configured are not compared. An account with code
+(EIP-7702) can lose money without a transaction of its own, which shows as a difference.
 """
 
 from collections import defaultdict
@@ -32,37 +31,38 @@ from crypto_checkout.store.ledger import credits, cursors
 from crypto_checkout.store.ledger.cursors import Cursor
 
 PAGE = 3_072
-"""How many addresses are compared at once: four calls of as many as fit in one."""
+"""The number of addresses compared at once: four calls of the most that fit into one."""
 
 _MOST_TRIES = 3
 
 
 class HistoricBalances(Protocol):
-    """What is asked of a chain; see `chain.evm.chain` and `chain.sandbox.chain`."""
+    """A chain as balances and outflows are read from it; `chain.evm.chain` and `chain.sandbox.chain` implement it."""
 
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
-        """Return what addresses hold at a block."""
+        """Return the balances after a block."""
 
     async def token_balances(self, header: Header, token: Address, addresses: Sequence[Address]) -> dict[Address, int]:
-        """Return what addresses hold of a token at a block."""
+        """Return the balances of a token after a block."""
 
     async def nonces(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
-        """Return how many transactions addresses had sent up to a block."""
+        """Return the number of transactions that each address had sent up to a block."""
 
     async def spent_between(self, first: int, last: Header, address: Address) -> int:
-        """Return what an address's own transactions cost it."""
+        """Return the total cost of an address's own transactions in the blocks after `first`, up to `last`."""
 
     async def tokens_sent(
         self, token: Address, first: int, last: Header, addresses: Sequence[Address]
     ) -> dict[Address, int]:
-        """Return what addresses sent of a token."""
+        """Return the amounts of a token that addresses sent from `first` to `last`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChainComparison:
-    """What came of one chain: the block at which both sides were read, None where it couldn't be completed.
+    """The result for one chain: `block` is the one at which both sides were read, None if it couldn't be completed.
 
-    `differing` has what doesn't add up, `unproven` what no node can tell; `problem` says why it isn't complete.
+    `differing` has the balances that don't add up, `unproven` those whose outflow no node knows. `problem` is the
+    reason if the comparison is incomplete.
     """
 
     chain_id: int
@@ -77,20 +77,20 @@ class ChainComparison:
 
 @dataclass(slots=True)
 class _CreditedSide:
-    """What was credited of one asset to addresses, and the first block in which something came."""
+    """The credited amounts of one asset by address, and the block of the first credit."""
 
     units: dict[Address, int] = field(default_factory=lambda: defaultdict(int))
     first: dict[Address, int] = field(default_factory=dict)
 
 
 class _Reorganised(Exception):
-    """The block at which both sides were read is gone."""
+    """The block at which both sides were read is no longer on the chain."""
 
 
 class Reconciliation:
-    """Compares the chains of one mode. With `since`, only sessions whose time, grace included, ends after it are.
+    """Compares the chains of one mode. With `since`, only sessions whose grace period ends after it are compared.
 
-    `progress` hears of each chain, how many addresses are done, and of how many.
+    `progress` is called with the chain, the number of addresses done, and their total.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Reconciliation:
         self._progress = progress
 
     async def run(self) -> list[ChainComparison]:
-        """Compare every chain; one that can't be read disturbs no other."""
+        """Compare every chain; one that can't be read doesn't keep others from it."""
         return [await self._try(chain, accepted) for chain, accepted in self._configured]
 
     async def _try(self, chain: HistoricBalances, accepted: AcceptedChain) -> ChainComparison:
@@ -151,14 +151,14 @@ class Reconciliation:
         )
 
     async def _assets(self, accepted: AcceptedChain) -> list[Asset]:
-        """Return the assets of a chain: those of the configuration, and those that sessions were once made in."""
+        """Return the assets of a chain: the configured ones, and all that sessions ever asked for."""
         used = await self._db.read(lambda unit: sessions.tokens(unit, accepted.id))
         configured = {asset.contract for asset in accepted.assets}
         return [*accepted.assets, *(asset for asset in used if asset.contract not in configured)]
 
 
 class _Page:
-    """Some addresses on one chain."""
+    """A page of addresses on one chain."""
 
     def __init__(
         self,
@@ -175,7 +175,7 @@ class _Page:
         self._sessions = {each.address: each.session_id for each in page}
 
     async def compare(self, assets: Sequence[Asset]) -> list[AddressBalance]:
-        """Return the accounts on which both sides are not plainly the same."""
+        """Return the accounts whose balance isn't just what was credited, and that don't add up or can't be proven."""
         sides = await self._credited()
         addresses, block = [*self._sessions], self._cursor.header
         found: list[AddressBalance] = []
@@ -201,7 +201,7 @@ class _Page:
         return sides
 
     async def _accounts(self, asset: Asset, side: _CreditedSide, held: Mapping[Address, int]) -> list[AddressBalance]:
-        """Find out what left the addresses where credited and balance are not the same."""
+        """Read the outflow of the addresses whose balance differs from the credits; return those that don't add up."""
         if not held:
             return []
         nonces = await self._chain.nonces(self._cursor.header, [*held])
@@ -225,7 +225,7 @@ class _Page:
     async def _swept(
         self, asset: Asset, side: _CreditedSide, addresses: Sequence[Address], nonces: Mapping[Address, int]
     ) -> dict[Address, int | None]:
-        """Return what left each address; where nothing was ever credited, nothing can be looked for."""
+        """Return the outflow of each address, None if no node knows it; 0 for an address that was never credited."""
         block = self._cursor.header
         swept: dict[Address, int | None] = dict.fromkeys(addresses, 0)
         if asset.contract is not None:

@@ -1,1 +1,20 @@
-"""Ledger."""
+"""From blocks to payments: follow each chain, find the money that reached given-out addresses, and judge its sessions.
+
+The life of a payment, one turn of `watcher` after another:
+
+1. `watcher` reads the head, fetches the blocks after its cursor, and asks `core.ledger.follow` whether they extend
+   what was processed. If they don't, it rolls back or fetches them again.
+2. `evidence` sorts the transfers of these blocks by session: payments, and unmatched payments in another asset or on
+   another chain. `internal_transfers` adds the money that no transaction's own fields show, by comparing balances of
+   the addresses that `watched_addresses` keeps in memory; without a known transaction it counts only once
+   `second_reading` has read the balance again.
+3. In one unit of work, blocks, evidence and cursor are stored and `judge` moves the sessions: `core.ledger.assess`
+   gives the verdict, `services.webhooks.outbox` takes the events. A killed process has done all of a turn or none.
+
+`check_now` takes a turn on request, and `health` reports how the watchers are doing. `wallet_check` and `token_check`
+compare the configuration with the chains at the start (`startup_check` repeats them until they pass).
+
+All network I/O happens before the unit of work, and nothing of a turn that failed is kept. Nothing here speaks a
+chain's protocol: a new kind of chain implements the protocols `BlockSource`, `TransferEvidence` and `BalanceReader`, as
+`chain.evm.chain` and `chain.sandbox.chain` do.
+"""

@@ -1,4 +1,4 @@
-"""Have a chain looked at now, for somebody who waits for the answer: it goes on where the watcher stands."""
+"""Check a chain now, for a caller that waits: it takes turns of the chain's own watcher."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -12,20 +12,20 @@ _SECONDS = 8.0
 
 @dataclass(frozen=True, slots=True)
 class ChainCheck:
-    """How a chain's watcher fares after the look; `problem` is why it could not be looked at."""
+    """The status of a chain's watcher after a check; `problem` is the reason if the chain couldn't be read."""
 
     status: ChainStatus
     problem: str | None = None
 
 
 class CheckNow:
-    """Looks at the chains of both modes."""
+    """Checks the chains of both modes on request."""
 
     def __init__(self, watchers: Sequence[Watcher]) -> None:
         self._watchers: Mapping[int, Watcher] = {watcher.status.chain_id: watcher for watcher in watchers}
 
     async def check(self, chain_id: int) -> ChainCheck | None:
-        """Process what a chain has now, or as much as fits into some seconds; None for one that isn't configured."""
+        """Process the chain's new blocks, for some seconds at most. Return None for a chain that isn't configured."""
         watcher = self._watchers.get(chain_id)
         if watcher is None:
             return None

@@ -1,9 +1,9 @@
-"""Gather what some blocks say about sessions: payments, internal transfers, and money that nobody asked for.
+"""Gather the evidence in blocks: payments, unmatched payments, and balances.
 
-Everything that needs the network happens here, before the unit that stores it.
+All network I/O of a turn happens here, before the unit of work that stores the evidence.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Protocol
@@ -27,13 +27,13 @@ log = get_logger("evidence")
 
 
 class TransferEvidence(internal_transfers.BalanceReader, Protocol):
-    """What is asked of a chain; see `chain.evm.chain` and `chain.sandbox.chain`."""
+    """A chain as evidence is read from it; `chain.evm.chain` and `chain.sandbox.chain` implement it."""
 
     async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
         """Keep the transfers that did not revert."""
 
     def doubt(self, reason: str) -> None:
-        """Let the preferred provider rest, if there is another."""
+        """Rest the preferred provider, if there is another."""
 
     async def confirm(self, transfers: Sequence[Transfer]) -> None:
         """Return once enough providers have shown these transfers. Raises ProviderFailed."""
@@ -44,7 +44,7 @@ class TransferEvidence(internal_transfers.BalanceReader, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What blocks say: what was paid for sessions, what else reached their addresses, and what these should hold."""
+    """The transfers that sessions ask for, the others that reached their addresses, and the new expected balances."""
 
     payments: tuple[tuple[Session, Transfer], ...] = ()
     unmatched: tuple[tuple[Session, Transfer], ...] = ()
@@ -57,16 +57,16 @@ class Evidence:
         return bool(self.payments or self.unmatched or self.balances or self.confirmed or self.withdrawn)
 
     def as_of(self, unit: WriteUnit, chain_id: int) -> "Evidence":
-        """Sort it again by what each session asks for now: its payer may have chosen since this was gathered."""
-        asked_for: list[tuple[Session, Transfer]] = []
-        others: list[tuple[Session, Transfer]] = []
-        for found, transfer in (*self.payments, *self.unmatched):
-            session = (sessions.get(unit, found.id) or found) if found.assets else found
-            (asked_for if _asks_for(session, transfer, chain_id) else others).append((session, transfer))
-        return replace(self, payments=tuple(asked_for), unmatched=tuple(others))
+        """Sort the transfers again by the sessions as they are now: a payer may have chosen an asset meanwhile."""
+        current = [
+            ((sessions.get(unit, found.id) or found) if found.assets else found, transfer)
+            for found, transfer in (*self.payments, *self.unmatched)
+        ]
+        payments, others = _sorted(current, chain_id)
+        return replace(self, payments=payments, unmatched=others)
 
     def store(self, unit: WriteUnit, chain_id: int) -> None:
-        """Store all but the payments, which are `services.ledger.judge`'s.
+        """Store all but the payments, which `services.ledger.judge` records.
 
         Credits are taken back before new ones are stored: the same block may show another one by now.
         """
@@ -82,12 +82,20 @@ class Evidence:
 NOTHING = Evidence()
 
 
-def _asks_for(session: Session, transfer: Transfer, chain_id: int) -> bool:
-    return session.asset.chain_id == chain_id and session.asset.contract == transfer.contract
+def _sorted(
+    arrived: Iterable[tuple[Session, Transfer]], chain_id: int
+) -> tuple[tuple[tuple[Session, Transfer], ...], tuple[tuple[Session, Transfer], ...]]:
+    """Return the transfers that their sessions ask for, and the others."""
+    asked_for: list[tuple[Session, Transfer]] = []
+    others: list[tuple[Session, Transfer]] = []
+    for session, transfer in arrived:
+        is_asked_for = session.asset.chain_id == chain_id and session.asset.contract == transfer.contract
+        (asked_for if is_asked_for else others).append((session, transfer))
+    return tuple(asked_for), tuple(others)
 
 
 def take_back(unit: WriteUnit, chain_id: int, above: int) -> None:
-    """Take back what the blocks above a number said, all but the payments."""
+    """Take back the evidence of the blocks above a number, all but the payments."""
     unmatched.orphan_above(unit, chain_id, above)
     balance_store.forget_above(unit, chain_id, above)
 
@@ -95,8 +103,8 @@ def take_back(unit: WriteUnit, chain_id: int, above: int) -> None:
 class EvidenceReader:
     """Gathers the evidence of one chain.
 
-    Payments for sessions of more than `agree_above_fiat`, each in its own currency, need several providers' word where
-    the chain is set up so.
+    Payments of sessions whose price is above `agree_above_fiat`, each in its own currency, need the agreement of
+    several providers where the chain is set up for that.
     """
 
     def __init__(
@@ -109,37 +117,34 @@ class EvidenceReader:
         self._balances = InternalTransfers(db, chain, chain_id, livemode)
 
     async def of(self, start: Header, blocks: Sequence[Block]) -> Evidence:
-        """Return what blocks say that follow `start`, those transfers left out that reverted.
+        """Return the evidence in the blocks that follow `start`, without the transfers that reverted.
 
-        Looking the addresses up after fetching is safe: an address is given out before anybody can pay to it. Raises
-        RecoverableError when a node doesn't tell.
+        The owners of addresses are read after the blocks were fetched. That misses no payment: an address is stored
+        before it is given out, so no block can pay it earlier. Raises RecoverableError when a node can't answer.
         """
         transfers = [transfer for block in blocks for transfer in block.transfers]
         ours = await self._owners({transfer.to for transfer in transfers})
         arrived = await self._chain.succeeded([transfer for transfer in transfers if transfer.to in ours])
         compared = await self._balances.compare(start, blocks, arrived)
         ours = {**ours, **await self._owners({transfer.to for transfer in compared.transfers} - ours.keys())}
-        asked_for: list[tuple[Session, Transfer]] = []
-        others: list[tuple[Session, Transfer]] = []
-        for transfer in (*arrived, *compared.transfers):
-            session = ours[transfer.to]
-            (asked_for if _asks_for(session, transfer, self._chain_id) else others).append((session, transfer))
-        # What is not asked for now may be by the time it is stored, where the payer has a choice.
+        pairs = [(ours[transfer.to], transfer) for transfer in (*arrived, *compared.transfers)]
+        asked_for, others = _sorted(pairs, self._chain_id)
+        # Where the payer can still choose an asset, a transfer may be asked for by the time it is stored (`as_of`).
         may_count = [*asked_for, *((session, t) for session, t in others if session.assets)]
         large = [(session, t) for session, t in may_count if session.fiat.amount > self._agree_above_fiat]
         await self._chain.confirm([transfer for _, transfer in large])
         await self._confirm_depth(start, blocks, large)
         if others:
             log.warning("money came that nobody asked for", chain=self._chain_id, payments=len(others))
-        return Evidence(tuple(asked_for), tuple(others), compared.balances, compared.confirmed, compared.withdrawn)
+        return Evidence(asked_for, others, compared.balances, compared.confirmed, compared.withdrawn)
 
     async def _confirm_depth(
         self, start: Header, blocks: Sequence[Block], large: Sequence[tuple[Session, Transfer]]
     ) -> None:
-        """Have the newest of these blocks confirmed that makes a payment deep, if one does.
+        """Have several providers confirm the newest of these blocks that makes a large payment deep, if one does.
 
-        Several providers showed the payment when it was found. Since then the chain may have taken it back, and one
-        provider alone go on with blocks that the others lack: by these it gets no deeper.
+        They agreed on the payment when it was found. Since then the chain may have dropped it, and a single provider
+        may go on with blocks that the others don't have: those must not make it deep.
         """
         found = [deep_from(t.block_number, session.terms.required_confirmations) for session, t in large]
         stored = await self._db.read(lambda unit: payments.awaiting_depth(unit, self._chain_id))
@@ -149,7 +154,7 @@ class EvidenceReader:
             await self._chain.confirm_block(blocks[newest - blocks[0].header.number].header)
 
     async def _owners(self, addresses: set[Address]) -> Mapping[Address, Session]:
-        """Return the sessions that own any of these addresses, whatever their chain."""
+        """Return the sessions that own any of these addresses, on whichever chain they ask to be paid."""
         if not addresses:
             return {}
         return await self._db.read(lambda unit: sessions.at_addresses(unit, addresses))

@@ -1,4 +1,4 @@
-"""Tell whether the server can do its work: the database takes writes, and each watcher keeps up."""
+"""Check that the server can do its work: the database takes writes, and each watcher keeps up."""
 
 import asyncio
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _BLIND_AFTER = timedelta(seconds=15)
 
 @dataclass(frozen=True, slots=True)
 class ReadinessCheck:
-    """One part of the server; `problem` is None when it works, and holds nothing internal."""
+    """The result for one part of the server; `problem` is None if it works, and reveals nothing internal."""
 
     name: str
     problem: str | None
@@ -40,15 +40,15 @@ class Readiness:
         self._database: tuple[ReadinessCheck, datetime] | None = None
 
     async def checks(self) -> list[ReadinessCheck]:
-        """Return every check."""
+        """Check the database and every watcher."""
         return [await self._check_database(), *(self._check_watcher(watcher.status) for watcher in self._watchers)]
 
     async def count_pending_deliveries(self) -> int:
-        """Return how many deliveries wait, due or not."""
+        """Return the number of deliveries that wait, due or not."""
         return await self._db.read(deliveries.count_pending)
 
     async def _check_database(self) -> ReadinessCheck:
-        """Try a write; the answer holds for a moment, because anybody may ask."""
+        """Try a write. The result is kept for a moment, because anyone may call `/readyz`."""
         now = self._clock()
         if self._database is not None and abs(now - self._database[1]) < _REMEMBERED_FOR:
             return self._database[0]
@@ -85,9 +85,10 @@ class Readiness:
 
 
 class ChainVisibility:
-    """Tells whether the chains are seen, of both modes: what a payer has to know who sees no payment arrive.
+    """Visibility of the chains of both modes, to explain to a payer why no payment shows up.
 
-    It is quicker to doubt than readiness is. A node that answers with errors counts as blind after some seconds.
+    It doubts sooner than `Readiness`: a node that answers with errors counts as blind after 15 seconds, a silent one
+    after 60.
     """
 
     def __init__(self, watchers: Sequence[Watcher], clock: Clock) -> None:
@@ -96,7 +97,7 @@ class ChainVisibility:
         self._started_at = clock()
 
     def sees(self, chain_id: int) -> bool:
-        """Tell whether payments on a chain are noticed now; on one that isn't configured any more none are."""
+        """Tell whether payments on a chain are noticed now; on a chain no longer configured none are."""
         watcher = self._watchers.get(chain_id)
         if watcher is None or watcher.status.stopped:
             return False

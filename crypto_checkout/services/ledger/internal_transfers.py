@@ -1,14 +1,14 @@
-"""Find the money that no transaction's own words tell of: what contracts sent, block rewards, withdrawals.
+"""Find the money that no transaction's own fields show: coins sent by contracts, block rewards, withdrawals.
 
-At each processed block the balances of the addresses that wait for a payment are compared with what they should hold.
-Who has more was paid: the difference between two readings of one node, one block apart, is an internal transfer.
-A node that traces blocks names its transaction.
+At each processed block, the balances of watched addresses are compared with the expected ones. A higher balance is a
+payment: the unexplained difference between two blocks, as one node reads them, is an internal transfer. A node that
+traces blocks gives it the hash of its transaction.
 
-Compared are all sessions of the mode, also those that ask for a token or for another chain's coin: theirs is unmatched.
-Nobody is left out who could have been paid. A node says in one word for thousands of addresses whether any of them
-holds other than expected, and only where it does they are read one by one. `services.ledger.watched_addresses` says
-whose time is over; plain transfers are seen for good. So the work at a block doesn't depend on how many sessions were
-ever made.
+The addresses of all sessions of the mode are compared, also of those that ask for a token or for another chain's coin:
+coins there are unmatched payments. A node answers with one fingerprint for thousands of addresses, and balances are
+read one by one only where it differs (`core.ledger.balance_groups`). An address is compared until an hour after its
+session's grace period (`services.ledger.watched_addresses`), so the work at a block doesn't grow with the number of
+sessions ever made; plain transfers to it are found forever.
 """
 
 import asyncio
@@ -42,30 +42,30 @@ _NAMING_SECONDS = 10.0
 
 
 class BalanceReader(BalanceAgreement, Protocol):
-    """What is asked of a chain; see `chain.evm.chain` and `chain.sandbox.chain`."""
+    """A chain as balances are read from it; `chain.evm.chain` and `chain.sandbox.chain` implement it."""
 
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
-        """Return what addresses hold at a block. Raises StateUnavailable for one that is too old."""
+        """Return the balances after a block. Raises StateUnavailable for a block that is too old."""
 
     async def mismatches(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
-        """Return the groups of addresses that hold something else at a block than expected, or may."""
+        """Return the groups whose balances after a block differ, or may differ, from the expected ones."""
 
     async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, int]:
-        """Return what the transactions of a block cost those who sent them."""
+        """Return the total cost, fees included, of each address's own transactions in a block."""
 
     async def internal_transfers(self, header: Header, addresses: Collection[Address]) -> list[Transfer]:
-        """Return what contracts sent to addresses in a block. Raises ProviderFailed where nobody knows."""
+        """Return the transfers by contracts to addresses in a block. Raises ProviderFailed if no node traces."""
 
     async def confirm_balances(self, header: Header, held: Mapping[Address, int]) -> None:
-        """Return once enough providers have said that addresses hold just that. Raises ProviderFailed."""
+        """Return once enough providers have shown exactly these balances. Raises ProviderFailed."""
 
     async def compare_balances(self, header: Header, held: Mapping[Address, int], known: Mapping[Address, int]) -> None:
-        """Raise ProviderFailed where providers contradict each other, or too few say what nobody else knows of."""
+        """Raise ProviderFailed if providers contradict each other, or too few show money that isn't in `known`."""
 
 
 @dataclass(frozen=True, slots=True)
 class BalanceComparison:
-    """What came of comparing: internal transfers, and what addresses should hold from now on.
+    """The internal transfers that were found, and the expected balances to store.
 
     `confirmed` and `withdrawn` are unnamed credits of earlier blocks that count from now on, or no longer.
     """
@@ -78,14 +78,14 @@ class BalanceComparison:
 
 @dataclass(slots=True)
 class _Readings:
-    """What the addresses in question hold, block by block, read when it is first asked for."""
+    """The balances of some addresses at any block, read on first use."""
 
     chain: BalanceReader
     addresses: Sequence[Address]
     known: dict[str, Mapping[Address, int] | None] = field(default_factory=dict)
 
     async def at(self, header: Header) -> Mapping[Address, int] | None:
-        """Return the balances at a block; None where no node knows them any more."""
+        """Return the balances after a block; None if no node has them any more."""
         if header.hash not in self.known:
             try:
                 self.known[header.hash] = await self.chain.balances(header, self.addresses)
@@ -95,7 +95,11 @@ class _Readings:
 
 
 class InternalTransfers:
-    """Compares the balances of one chain with the ledger."""
+    """Compares the balances of one chain with the ledger.
+
+    A reading that can't be true is refused once: the turn fails, and balances are read again. If it comes again, it is
+    believed, so that no node can stop the chain for good. `_compared` and `_doubted` remember that by block hash.
+    """
 
     def __init__(self, db: Database, chain: BalanceReader, chain_id: int, livemode: bool) -> None:
         self._db = db
@@ -108,13 +112,14 @@ class InternalTransfers:
         self._fallen: frozenset[Address] = frozenset()
 
     async def compare(self, start: Header, blocks: Sequence[Block], known: Sequence[Transfer]) -> BalanceComparison:
-        """Compare at the last of the blocks, which follow `start`; `known` are the transfers already found in them.
+        """Compare balances after the last of the blocks, which follow `start`.
 
-        Raises ProviderFailed and ChainMoved when the readings can't be had, or contradict each other.
+        `known` are the transfers already found in them. Raises ProviderFailed and ChainMoved when balances can't be
+        read or contradict each other.
         """
-        await self._watched.bring_to(start)
-        if self._watched.unseen:
-            self._watched.look(await self._first_look(start, self._watched.unseen))
+        await self._watched.catch_up(start)
+        if self._watched.unread:
+            self._watched.add_balances(await self._first_balances(start, self._watched.unread))
         review = await self._second.review(start)
         if not self._watched.holdings.units:
             return BalanceComparison((), (), review.confirmed(is_read=True), review.withdrawn)
@@ -123,23 +128,23 @@ class InternalTransfers:
             ledger.add(credit.address, start.number, -credit.units)
         headers = [start, *(block.header for block in blocks)]
         end = await self._suspects(headers[-1], ledger)
-        surprising = [a for a, units in (end or {}).items() if units != ledger.expected(a, headers[-1].number)]
+        unexpected = [a for a, units in (end or {}).items() if units != ledger.expected(a, headers[-1].number)]
         transfers: list[Transfer] = []
-        if surprising:
-            about = _Readings(self._chain, surprising, {headers[-1].hash: end})
-            transfers = await self._explained(about, ledger, headers)
+        if unexpected:
+            readings = _Readings(self._chain, unexpected, {headers[-1].hash: end})
+            transfers = await self._find(readings, ledger, headers)
         self._compared = headers[-1].hash if end is not None else None
         changed = {address: ledger.expected(address, headers[-1].number) for address in ledger.changes}
-        balances = tuple(self._watched.go_on(headers[-1], start, changed))
-        # Without having sent anything, an address can hold less only where too much was credited, or this reading is
-        # wrong: the next turn tells.
-        short = {a for a in surprising if (end or {})[a] < ledger.expected(a, headers[-1].number)} - ledger.senders
-        self._second.remember_falls(headers[-1], short)
-        confirmed = tuple(each for each in review.confirmed(is_read=end is not None) if each.address not in short)
+        balances = tuple(self._watched.stage(headers[-1], start, changed))
+        # Without a transaction of its own, an address can hold less only if too much was credited or this reading is
+        # wrong; the next turn finds out which.
+        lower = {a for a in unexpected if (end or {})[a] < ledger.expected(a, headers[-1].number)} - ledger.senders
+        self._second.remember_falls(headers[-1], lower)
+        confirmed = tuple(each for each in review.confirmed(is_read=end is not None) if each.address not in lower)
         return BalanceComparison(tuple(transfers), balances, confirmed, review.withdrawn)
 
     async def _suspects(self, last: Header, ledger: ExpectedBalances) -> Mapping[Address, int] | None:
-        """Return what those hold who may hold something else than expected; None where no node knows any more."""
+        """Return the balances of the groups that may differ from the expected ones; None if no node has them now."""
         groups = await self._chain.mismatches(last, [*self._watched.holdings.expected(ledger, last.number)])
         try:
             return await self._chain.balances(last, [address for group in groups for address in group.addresses])
@@ -147,7 +152,7 @@ class InternalTransfers:
             return None
 
     async def _ledger(self, blocks: Sequence[Block], known: Sequence[Transfer]) -> ExpectedBalances:
-        """Return what each address should hold, block by block."""
+        """Return the expected balance of each address, block by block."""
         ledger = ExpectedBalances(self._watched.holdings.units)
         for transfer in known:
             if transfer.contract is None:
@@ -160,50 +165,51 @@ class InternalTransfers:
                 ledger.senders.add(address)
         return ledger
 
-    async def _first_look(self, start: Header, unseen: Mapping[Address, str]) -> Mapping[Address, int]:
-        """Return what addresses held before anybody could pay there for their session."""
+    async def _first_balances(self, start: Header, unread: Mapping[Address, str]) -> Mapping[Address, int]:
+        """Return the balances that addresses had before the first payment of their session."""
+        credited = await self._db.read(lambda unit: {a: self._credited(unit, each) for a, each in unread.items()})
         try:
-            held = await self._chain.balances(start, [*unseen])
-            came = await self._db.read(lambda unit: {a: self._known(unit, each) for a, each in unseen.items()})
-            # What is read too high here would hide as much later, and what is read too low would become money.
-            await self._chain.compare_balances(start, held, came)
-            short = [address for address in unseen if held[address] < came[address]]
-            sent = await self._chain.nonces(start, short) if short else {}
-            await self._read_again(start, {a: units for a, units in held.items() if units > came[a]})
+            held = await self._chain.balances(start, [*unread])
+            # A balance read too high here would hide a payment later; one read too low would make up a payment.
+            await self._chain.compare_balances(start, held, credited)
+            lower = [address for address in unread if held[address] < credited[address]]
+            sent = await self._chain.nonces(start, lower) if lower else {}
+            await self._read_again(start, {a: units for a, units in held.items() if units > credited[a]})
         except StateUnavailable:
-            # An address that is given out is unused (`services.wallets`): what it holds has come through here.
-            return await self._db.read(lambda unit: {a: self._known(unit, each) for a, each in unseen.items()})
-        # After a reorg they are read anew, when some were paid before it. Less than that they hold only if somebody
-        # sent it away; else the reading is wrong, and what was credited would seem to come again.
-        return {**held, **{address: came[address] for address in short if not sent[address]}}
+            # A new address is unused (`services.ledger.wallet_check`): all it holds is in the ledger.
+            return credited
+        # After a reorg, balances are read again at an older block, when some addresses had been paid. They can hold
+        # less than was credited only if they sent transactions. Otherwise the reading is wrong, and with it as the
+        # start, the credited money would seem to arrive again.
+        return {**held, **{address: credited[address] for address in lower if not sent[address]}}
 
     async def _read_again(self, start: Header, held: Mapping[Address, int]) -> None:
-        """Refuse a first reading that is news and that a second one doesn't show: it would hide as much that comes."""
+        """Refuse a first balance above the ledger that a second reading doesn't show: it would hide a payment later."""
         if held and await self._chain.agreed_balances(start, [*held]) != held:
             raise ProviderFailed(f"two readings of the balances at block {start.number} differ")
 
-    def _known(self, unit: ReadUnit, session_id: str) -> int:
-        """Return what has come to a session's address in this chain's coin, by all that is stored."""
+    def _credited(self, unit: ReadUnit, session_id: str) -> int:
+        """Return all that the ledger has of this chain's coin at a session's address."""
         paid = payments.coins(unit, session_id, self._chain_id)
         return paid + unmatched.coins(unit, session_id, self._chain_id)
 
-    async def _explained(
-        self, readings: _Readings, ledger: ExpectedBalances, headers: Sequence[Header]
-    ) -> list[Transfer]:
-        """Return the transfers that explain what addresses hold at the last block, and correct the ledger by them."""
-        jumps = {address: await _jumps(readings, ledger, address, headers) for address in readings.addresses}
-        self._check_start(jumps, headers)
-        # Without a transaction of its own no such address loses anything: nobody believes that reading, and the next
-        # one is compared with the same ledger. What is above the ledger in the end has come all the same.
-        fallen = {a for a, found in jumps.items() if a not in ledger.senders and any(j.units < 0 for j in found)}
-        self._check_falls({address: jumps[address] for address in fallen}, headers[-1])
-        jumps.update({address: net_rise(jumps[address]) for address in fallen})
+    async def _find(self, readings: _Readings, ledger: ExpectedBalances, headers: Sequence[Header]) -> list[Transfer]:
+        """Return the transfers that explain the balances after the last block, and add them to the expected ones."""
+        changes = {address: await _unexplained(readings, ledger, address, headers) for address in readings.addresses}
+        self._check_start(changes, headers)
+        # An address loses money only by its own transactions, so without one a fall is no fact: expected balances stay
+        # as they are, and the next reading is compared with them. A net rise over all the blocks is money all the same.
+        fallen = {
+            a for a, found in changes.items() if a not in ledger.senders and any(change.units < 0 for change in found)
+        }
+        self._check_falls({address: changes[address] for address in fallen}, headers[-1])
+        changes.update({address: net_rise(changes[address]) for address in fallen})
         by_block = defaultdict[Header, dict[Address, int]](dict)
-        for address, found in jumps.items():
-            for jump in found:
-                ledger.add(address, jump.header.number, jump.units)
-                if jump.units > 0:
-                    by_block[jump.header][address] = jump.units
+        for address, found in changes.items():
+            for change in found:
+                ledger.add(address, change.header.number, change.units)
+                if change.units > 0:
+                    by_block[change.header][address] = change.units
         transfers: list[Transfer] = []
         for header, arrived in by_block.items():
             held = await readings.at(header)
@@ -213,25 +219,27 @@ class InternalTransfers:
             transfers += internal_transfers(header, arrived, traced, held or {})
         return transfers
 
-    def _check_start(self, jumps: Mapping[Address, Sequence[UnexplainedChange]], headers: Sequence[Header]) -> None:
-        """Refuse a reading of the first block with more than was read of it before; believe it the second time."""
-        more = [j for found in jumps.values() for j in found if j.header is headers[0] and j.units > 0]
+    def _check_start(self, changes: Mapping[Address, Sequence[UnexplainedChange]], headers: Sequence[Header]) -> None:
+        """Refuse, once, a higher balance at the first block than the last turn read at the same block."""
+        more = [
+            change for found in changes.values() for change in found if change.header is headers[0] and change.units > 0
+        ]
         if more and self._compared == headers[0].hash:
             self._compared = None
             raise ProviderFailed(f"other balances at block {headers[0].number} than before")
 
-    def _check_falls(self, jumps: Mapping[Address, Sequence[UnexplainedChange]], last: Header) -> None:
-        """Refuse readings by which money left an address that sent nothing, and came back."""
-        if jumps.keys() - self._fallen:
+    def _check_falls(self, changes: Mapping[Address, Sequence[UnexplainedChange]], last: Header) -> None:
+        """Refuse, once, readings in which balances fall without a transaction and rise again."""
+        if changes.keys() - self._fallen:
             log.warning("a balance fell, and nobody sent anything", chain=self._chain_id, block=last.number)
-        self._fallen = frozenset(jumps)
-        has_risen = any(jump.units > 0 for found in jumps.values() for jump in found)
+        self._fallen = frozenset(changes)
+        has_risen = any(change.units > 0 for found in changes.values() for change in found)
         if has_risen and self._doubted != last.hash:
             self._doubted = last.hash
             raise ProviderFailed(f"balances up to block {last.number} contradict each other")
 
     async def _traced(self, header: Header, addresses: Collection[Address]) -> list[Transfer]:
-        """Return the internal transfers that a node can name; none where that fails, for the money is there anyway."""
+        """Return the internal transfers that a node traces; none if that fails: the balances prove the money."""
         try:
             async with asyncio.timeout(_NAMING_SECONDS):
                 return await self._chain.internal_transfers(header, addresses)
@@ -240,10 +248,14 @@ class InternalTransfers:
             return []
 
 
-async def _jumps(
+async def _unexplained(
     readings: _Readings, ledger: ExpectedBalances, address: Address, headers: Sequence[Header]
 ) -> list[UnexplainedChange]:
-    """Return in which blocks an address came to hold more, or less, than it should."""
+    """Return the blocks in which a balance changed otherwise than expected, found by bisection.
+
+    Changes that cancel out between two readings aren't found, and where states are missing, a change is dated to the
+    next block that can be read.
+    """
 
     async def surplus(header: Header) -> int | None:
         found = await readings.at(header)

@@ -1,6 +1,6 @@
-"""Move sessions as the chain says, in the unit that stores what the chain said.
+"""Judge sessions in the unit of work that stores the chain's evidence.
 
-The verdict itself is `core.ledger.assess`; here it becomes rows and events. Judging twice changes nothing.
+`core.ledger.assess` gives the verdict; here it becomes rows and events. Judging twice changes nothing.
 """
 
 from dataclasses import replace
@@ -18,7 +18,7 @@ from crypto_checkout.store.ledger import payments
 
 
 class Judge:
-    """Judges the sessions of one chain."""
+    """Judges the sessions of one chain, and records their events."""
 
     def __init__(self, events: Outbox, *, chain_id: int, public_url: str) -> None:
         self._events = events
@@ -26,14 +26,14 @@ class Judge:
         self._public_url = public_url
 
     def advance(self, unit: WriteUnit, evidence: Evidence, tip: Tip) -> None:
-        """Record payments and judge every session that the evidence, or the new tip, can change.
+        """Record payments and judge every session that the evidence or the new tip can change.
 
-        The rest of the evidence is stored before.
+        The rest of the evidence has to be stored before.
         """
         touched = self._reviewed(unit, evidence, tip)
         late: dict[str, Session] = {}
         for found, transfer in evidence.payments:
-            # Read now, in this unit: what was found may be older than a request that was written meanwhile.
+            # Read again in this unit: a request may have changed the session since the evidence was gathered.
             session = touched.get(found.id) or _existing(unit, found.id)
             if not payments.record(unit, session, transfer):
                 continue
@@ -48,7 +48,7 @@ class Judge:
             self._judge(unit, session_id, tip)
 
     def _reviewed(self, unit: WriteUnit, evidence: Evidence, tip: Tip) -> dict[str, Session]:
-        """Return the sessions whose unnamed credits were confirmed or taken back; who lost what counted is notified."""
+        """Return the sessions whose unnamed credits were confirmed or taken back; record the loss of counted ones."""
         ids = dict.fromkeys(each.session_id for each in (*evidence.confirmed, *evidence.withdrawn) if each.is_payment)
         touched: dict[str, Session] = {}
         for session_id in ids:
@@ -59,9 +59,9 @@ class Judge:
         return touched
 
     def roll_back(self, unit: WriteUnit, above: int, tip: Tip) -> int:
-        """Take back the payments above a block and judge again what they were for; return how many sessions that were.
+        """Take back the payments above a block and judge their sessions again; return the number of these sessions.
 
-        Judged again is also what was paid in blocks that are not deep any more below the lower tip.
+        Sessions with payments in blocks that are no longer deep below the lower tip are judged again too.
         """
         touched = payments.orphan_above(unit, self._chain_id, above)
         for session_id in touched:
@@ -74,7 +74,7 @@ class Judge:
         return len(touched)
 
     def _judge(self, unit: WriteUnit, session_id: str, tip: Tip) -> None:
-        # Read now, in this unit: what the caller holds may be older than a request that was written meanwhile.
+        # Read again in this unit, after the payments above were recorded and requests may have been written.
         session = _existing(unit, session_id)
         verdict = assess(session, payments.of_session(unit, session), tip)
         if verdict.status is session.status:

@@ -1,8 +1,9 @@
-"""Read balances again that money was concluded from, once a later block is there.
+"""Read again the balances from which payments were inferred, once a later block exists.
 
-A node may answer for its newest block with the state of the next one, or with a state that it drops again. So what only
-a balance shows is provisional: a rise becomes an unnamed credit that doesn't count yet, and a fall that no transaction
-explains is only remembered. With the next blocks both are read again, by hash, from every provider that answers:
+A node may answer for its newest block with the state of the next one, or with a state that it drops again. So money
+that only a balance shows is provisional: a rise becomes an unnamed credit that doesn't count yet, and a fall that no
+transaction explains is only remembered. With the next blocks both are read again, by hash, from all providers that
+answer:
 
 - a credit whose balance is read the same counts from then on; one whose balance isn't is taken back;
 - a fall that is read the same takes back the newest unnamed credits of its address, if that can't have lost anything:
@@ -27,21 +28,21 @@ log = get_logger("balances")
 
 
 class BalanceAgreement(Protocol):
-    """The questions of a second reading to a chain; see `chain.evm.chain` and `chain.sandbox.chain`."""
+    """A chain as balances are read again from it; `chain.evm.chain` and `chain.sandbox.chain` implement it."""
 
     async def agreed_balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
-        """Return what addresses held at a block, without those of which providers say different things."""
+        """Return the balances after a block, without those on which providers differ. Raises StateUnavailable."""
 
     async def nonces(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
-        """Return how many transactions addresses had sent up to a block. Raises StateUnavailable for one too old."""
+        """Return the number of transactions that each address had sent up to a block. Raises StateUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
     """The outcome of a second reading.
 
-    `agreed` credits were read the same, `unreadable` ones are of blocks whose state no node has any more, and the chain
-    contradicts `withdrawn` ones.
+    `agreed` credits were read the same again, `unreadable` ones are in blocks whose state no node has any more, and
+    `withdrawn` ones are contradicted by the chain.
     """
 
     agreed: tuple[UnnamedCredit, ...] = ()
@@ -49,12 +50,12 @@ class Review:
     withdrawn: tuple[UnnamedCredit, ...] = ()
 
     def confirmed(self, *, is_read: bool) -> tuple[UnnamedCredit, ...]:
-        """Return the credits that count from now on; those of unreadable blocks do where the last block is readable."""
+        """Return the credits that count from now on; unreadable ones do if the last block can be read."""
         return (*self.agreed, *self.unreadable) if is_read else self.agreed
 
 
 class SecondReading:
-    """Reads the balances of one chain again."""
+    """Reads the doubtful balances of one chain again."""
 
     def __init__(self, db: Database, chain: BalanceAgreement, chain_id: int, watched: WatchedAddresses) -> None:
         self._db = db
@@ -64,13 +65,13 @@ class SecondReading:
         self._fallen: tuple[str, frozenset[Address]] = ("", frozenset())
 
     def remember_falls(self, block: Header, addresses: Collection[Address]) -> None:
-        """Note whose balances a block showed too low, to be read again with the next one."""
+        """Note the addresses whose balance is too low at a block, to be read again in the next turn."""
         self._fallen = (block.hash, frozenset(addresses))
 
     async def review(self, start: Header) -> Review:
-        """Read again what rests on one reading, `start` being the last processed block, which others follow by now.
+        """Read again all that rests on one reading; `start` is the last processed block, and has a successor by now.
 
-        Raises ChainMoved and ProviderFailed when a reading can't be had.
+        Raises ChainMoved and ProviderFailed when a balance can't be read.
         """
         waiting = await self._db.read(lambda unit: unnamed.provisional(unit, self._chain_id))
         agreed: list[UnnamedCredit] = []
@@ -91,7 +92,7 @@ class SecondReading:
         return Review(tuple(kept), tuple(unreadable), tuple(withdrawn))
 
     async def _contradicted(self, start: Header, withdrawn: Sequence[UnnamedCredit]) -> list[UnnamedCredit]:
-        """Return the credits, beside those withdrawn anyway, that falls contradict: the newest of each address."""
+        """Return further credits that falls contradict: the newest of each address, up to the missing amount."""
         block_hash, addresses = self._fallen
         expected, owners = self._watched.holdings.units, self._watched.session_ids
         suspects = [address for address in addresses if address in expected]
@@ -110,7 +111,7 @@ class SecondReading:
         return found
 
     async def _unspent(self, start: Header, addresses: Sequence[Address]) -> Mapping[Address, int]:
-        """Return what those of the addresses hold that can't have lost anything."""
+        """Return the balances of the addresses that never sent a transaction, and so can't have lost anything."""
         try:
             nonces = await self._chain.nonces(start, addresses)
             return await self._chain.agreed_balances(start, [each for each in addresses if not nonces[each]])
@@ -118,7 +119,7 @@ class SecondReading:
             return {}
 
     async def _held(self, block: Header, addresses: Sequence[Address]) -> Mapping[Address, int] | None:
-        """Return what all providers that answer agree on; None where none has the state of that block any more."""
+        """Return the balances on which all providers agree; None if none has the state of that block any more."""
         try:
             return await self._chain.agreed_balances(block, addresses)
         except StateUnavailable:

@@ -1,4 +1,4 @@
-"""Check something against a chain before money is taken there: once per start, and again until its node answers."""
+"""Repeat a check against a chain until it passes, before money is taken there: once per start."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ _LONGEST_PAUSE_SECONDS = 60.0
 
 
 class Contradiction(Exception):
-    """The chain says otherwise than the configuration; `public` is what callers of the API may know of it."""
+    """The chain contradicts the configuration; `public` is the reason that callers of the API may see."""
 
     def __init__(self, message: str, *, public: str) -> None:
         super().__init__(message)
@@ -26,19 +26,19 @@ class Contradiction(Exception):
 async def until_passed(
     unready: dict[Key, str], key: Key, check: Callable[[], Awaitable[object]], *, what: str, chain_id: int
 ) -> None:
-    """Check until nothing speaks against it, and take the key out of `unready`; until then the reason is there.
+    """Check until it passes, then remove the key from `unready`; until then the reason stands there.
 
-    `what` names the check, as in "the wallet can't be compared with the chain".
+    `what` names the subject, as in "the wallet can't be compared with the chain".
     """
-    pause, said = _FIRST_PAUSE_SECONDS, ""
+    pause, logged = _FIRST_PAUSE_SECONDS, ""
     while key in unready:
         try:
             await check()
         except Contradiction as error:
-            if str(error) != said:
+            if str(error) != logged:
                 log.critical("the configuration contradicts the chain", chain=chain_id, error=str(error))
-            unready[key], said = error.public, str(error)
-            # One node may err: it is asked again, though seldom.
+            unready[key], logged = error.public, str(error)
+            # A single node may be wrong: it is asked again, but not often.
             pause = _LONGEST_PAUSE_SECONDS
         except RecoverableError as error:
             unready[key] = f"its node doesn't answer, so {what} can't be compared with the chain."

@@ -1,6 +1,6 @@
-"""Make sure that each configured token is what the configuration says.
+"""Check that each configured token matches its contract.
 
-With the wrong decimals every price in it would be wrong by powers of ten.
+With the wrong decimals, every amount in that token would be wrong by powers of ten.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ _PUBLIC = "this token is not what the configuration says; the server's log has t
 
 
 class TokenReader(Protocol):
-    """What is asked of a chain; see `chain.evm.chain`."""
+    """A chain on which tokens are checked; `chain.evm.chain` implements it."""
 
     async def token_facts(self, contract: Address) -> TokenFacts:
-        """Return what a token's contract says about itself. Raises ProviderFailed."""
+        """Return a token's facts as its contract states them. Raises ProviderFailed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredToken:
-    """A token, and the key of the configuration that names it, like `chains[0].tokens[1]`."""
+    """A token, and its key in the configuration, like `chains[0].tokens[1]`."""
 
     asset: Asset
     key: str
@@ -34,8 +34,8 @@ class ConfiguredToken:
 class TokenCheck:
     """Checks the tokens of each chain, once per start.
 
-    `unready` names the tokens by their contracts that aren't checked yet, or are not what they should be, with the
-    reason; `services.checkout.payment_methods` refuses sessions in them.
+    `unready` holds the tokens that haven't passed, by chain id and contract, with the reason;
+    `services.checkout.payment_methods` refuses sessions in them.
     """
 
     def __init__(self, chains: Mapping[int, TokenReader], tokens: Sequence[ConfiguredToken]) -> None:
@@ -44,7 +44,7 @@ class TokenCheck:
         self.unready = dict.fromkeys(self._tokens, "the server is still comparing this token with its contract.")
 
     async def run(self) -> None:
-        """Check every token, trying again until its node answers and agrees."""
+        """Check every token, repeatedly until it passes."""
         await asyncio.gather(
             *(
                 until_passed(self.unready, key, partial(self._check, token), what="this token", chain_id=key[0])
@@ -59,7 +59,7 @@ class TokenCheck:
 
 
 def contradiction(token: ConfiguredToken, facts: TokenFacts) -> str | None:
-    """Say what a contract shows that the configuration contradicts, and what to do; None where they agree."""
+    """Return how contract and configuration contradict each other, and the remedy; None if they agree."""
     contract = checksum(_contract(token))
     if not facts.has_code:
         return (

@@ -1,7 +1,7 @@
-"""Make sure that no address is given out twice.
+"""Check that no address can be given out twice.
 
-After a restore from an old copy, the next index in the database is behind what was given out. The chain knows better,
-so the index moves past every address that it shows as used.
+After a restore from an old copy, the next index in the database may be one that was given out already. So the index
+moves past every address that a chain shows as used.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from crypto_checkout.store.database import Database
 log = get_logger("wallets")
 
 WINDOW = 100
-"""How many addresses in a row must be unused before the rest is believed to be."""
+"""The number of unused addresses in a row after which all later ones are taken to be unused."""
 
 
 class AddressUsage(Protocol):
-    """What is asked of a chain; see `chain.evm.chain`."""
+    """A chain that shows which addresses are used; `chain.evm.chain` implements it."""
 
     async def used(self, addresses: Sequence[Address]) -> set[Address]:
         """Return those of the addresses that the chain has seen."""
@@ -32,8 +32,8 @@ class AddressUsage(Protocol):
 class WalletCheck:
     """Checks a wallet against each of its chains, once per start.
 
-    `unready` names the chains that aren't checked yet, with the reason; `services.checkout.payment_methods` refuses
-    sessions on them.
+    `unready` holds the ids of the chains that haven't passed, with the reason; `services.checkout.payment_methods`
+    refuses sessions on them.
     """
 
     def __init__(self, db: Database, wallet: Wallet, chains: Mapping[int, AddressUsage]) -> None:
@@ -43,7 +43,7 @@ class WalletCheck:
         self.unready = dict.fromkeys(chains, "the server is still comparing its wallet with the chain.")
 
     async def run(self) -> None:
-        """Check every chain, trying again until its node answers."""
+        """Check every chain, repeatedly until it passes."""
         await asyncio.gather(
             *(
                 until_passed(self.unready, chain_id, partial(self.check, chain), what="the wallet", chain_id=chain_id)
@@ -52,12 +52,12 @@ class WalletCheck:
         )
 
     async def check(self, chain: AddressUsage) -> int:
-        """Move the next index past what a chain shows as used; return it. Raises RecoverableError."""
+        """Move the next index past all addresses that a chain shows as used; return it. Raises RecoverableError."""
         wallet_id = self._wallet.wallet_id
         first = await self._db.read(lambda unit: wallets.next_index(unit, wallet_id))
         while True:
             indices = range(first, first + WINDOW)
-            # On a thread: without a native library, deriving a hundred addresses takes half a second.
+            # In a thread: without a native library, deriving a hundred addresses takes half a second.
             addresses = await asyncio.to_thread(self._addresses, indices)
             used = await chain.used([*addresses.values()])
             if not used:
@@ -68,10 +68,10 @@ class WalletCheck:
             first = last + 1
 
     def _addresses(self, indices: range) -> dict[int, Address]:
-        found = {}
+        addresses = {}
         for index in indices:
             try:
-                found[index] = self._wallet.address(index)
+                addresses[index] = self._wallet.address(index)
             except ValueError:
                 continue  # an index without a key (BIP-32)
-        return found
+        return addresses

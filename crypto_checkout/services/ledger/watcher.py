@@ -1,8 +1,8 @@
-"""Follow one chain, and write what its blocks say: the loop at the heart of the product.
+"""Follow one chain and store the evidence in its blocks: the loop at the heart of the product.
 
-Each turn reads the cursor, fetches the blocks after it, has `core.ledger.follow` compare them with what was processed,
-and writes blocks, payments, verdicts, events and the new cursor in one unit. What can't be read is not passed over: the
-cursor stays until it can.
+Each turn fetches the blocks after the cursor, has `core.ledger.follow` compare them with the ones already processed,
+and writes blocks, payments, verdicts, events and the new cursor in one unit of work. The cursor never passes a block
+that couldn't be read.
 """
 
 import asyncio
@@ -35,29 +35,30 @@ _HEADERS_AT_ONCE = 64
 
 
 class BlockSource(evidence.TransferEvidence, Protocol):
-    """What is asked of a chain; see `chain.evm.chain` and `chain.sandbox.chain`."""
+    """A chain as its watcher reads it; `chain.evm.chain` and `chain.sandbox.chain` implement it."""
 
     batch_blocks: int
 
     async def head(self) -> Head:
-        """Return the newest block number."""
+        """Return the newest block number, and the newest final one."""
 
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
         """Return the headers at these heights."""
 
     async def blocks(self, first: int, last: int) -> list[Block]:
-        """Return the blocks of a range."""
+        """Return the blocks of a range, both ends included."""
 
 
 class TooDeepReorg(Exception):
-    """The chain shares no block with what is remembered: going on could count money twice, or never."""
+    """The chain shares no remembered block with the ledger: going on could count money twice, or never."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChainStatus:
-    """How a watcher fares; `seen_at` is when its node last answered.
+    """A watcher's progress, its last error, and the time of its node's last answer (`seen_at`).
 
-    `unwritten` tells that the database took nothing of it: the node is not to blame.
+    `stopped` means that it only retries, after a reorg that was too deep. `unwritten` means that the database refused
+    its last write, so that the node is not to blame.
     """
 
     chain_id: int
@@ -71,7 +72,7 @@ class ChainStatus:
 
     @property
     def lag(self) -> int | None:
-        """How many blocks the node has that aren't processed; None before the first answer."""
+        """Blocks that the node has and that aren't processed yet; None before the first answer."""
         if self.head is None or self.processed is None:
             return None
         return max(0, self.head - self.processed)
@@ -79,7 +80,7 @@ class ChainStatus:
 
 @dataclass(frozen=True, slots=True)
 class _Prefetch:
-    """Blocks that are being fetched before it is their turn, from `first` on."""
+    """A fetch of the blocks from `first` on, begun before their turn."""
 
     first: int
     fetching: asyncio.Future[list[Block]]
@@ -89,18 +90,18 @@ class Watcher:
     """The loop of one chain.
 
     Args:
-        db: where blocks and verdicts go.
+        db: the ledger.
         chain: the chain.
-        judge: judges this chain's sessions.
+        judge: moves this chain's sessions.
         chain_id: the chain's id.
         livemode: the mode of the sessions whose addresses are watched.
         name: the chain's name, for people.
-        poll_seconds: the pause after each look at the head.
-        start_block: where to begin on the very first start.
+        poll_seconds: the pause once the head is processed.
+        start_block: the first block to process on the very first start.
         clock: the time.
-        idle_seconds: 0 writes each processed block. Otherwise blocks in which nothing happened are written at least
-            this often: the simulated chain has one every second, and an idle shop should not wear its disk.
-        agree_above_fiat: from which price on several providers have to agree, where the chain is set up so.
+        idle_seconds: 0 writes every processed block. Otherwise blocks without any evidence are written at least this
+            often: the sandbox chain has one every second, and an idle shop should not wear out its disk.
+        agree_above_fiat: the price above which several providers have to agree, where the chain is set up for that.
 
     """
 
@@ -123,7 +124,7 @@ class Watcher:
         self._chain = chain
         self._judge = judge
         self._chain_id = chain_id
-        self._gathering = EvidenceReader(db, chain, chain_id, livemode=livemode, agree_above_fiat=agree_above_fiat)
+        self._evidence = EvidenceReader(db, chain, chain_id, livemode=livemode, agree_above_fiat=agree_above_fiat)
         self._poll_seconds = poll_seconds
         self._start_block = start_block
         self._clock = clock
@@ -138,11 +139,11 @@ class Watcher:
         self.status = ChainStatus(chain_id, name, None, None, None, None, stopped=False)
 
     def wake(self) -> None:
-        """Have the loop look at the chain now."""
+        """End the pause: take the next turn now."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Follow the chain until cancelled; where going on would be wrong it only looks (`status.stopped`)."""
+        """Follow the chain until cancelled. After a reorg that is too deep it only retries (`status.stopped`)."""
         failures = 0
         while True:
             self._woken.clear()
@@ -151,46 +152,46 @@ class Watcher:
                 failures = 0
             except TooDeepReorg as error:
                 failures += 1
-                more = self._stop(error)
+                self._stop(error)
+                more = False
             except Exception as error:  # noqa: BLE001 - nothing may end the watching of a chain  # a loop's boundary
                 failures += 1
-                self._failed(error, failures)
+                self._note_failure(error, failures)
                 more = False
             if not more:
                 await pause(self._pause_seconds(failures), self._woken)
 
-    def _stop(self, error: TooDeepReorg) -> bool:
-        """Raise the alarm, and have another provider asked after a pause: it may be one node's madness.
+    def _stop(self, error: TooDeepReorg) -> None:
+        """Raise the alarm, and ask another provider after the pause: one node alone may be at fault.
 
-        Nothing is written as long as none of them shows a chain that goes on from ours.
+        Nothing is written until a provider shows a chain that extends the ledger.
         """
         if not self.status.stopped:
             log.critical("chain stopped", chain=self._chain_id, error=str(error))
         self.status = replace(self.status, error=str(error), stopped=True)
         self._chain.doubt("it shows another chain than the one that was followed")
-        return False
 
     async def turn(self) -> bool:
-        """Process one batch of blocks; return whether there are more at once.
+        """Process one batch of blocks; return whether more are available at once.
 
-        Raises RecoverableError when the chain can't be read; nothing was written then.
+        Raises RecoverableError when the chain can't be read, and TooDeepReorg; no evidence was written then.
         """
-        async with self._turn, self._without_leftovers():
+        async with self._turn, self._dropping_prefetch():
             head = await self._chain.head()
             cursor = self._cursor or await self._db.read(lambda unit: cursors.cursor(unit, self._chain_id))
             if cursor is None:
                 cursor = await self._begin(head)
             self._cursor = cursor
-            more = await self._look(cursor, head)
-            self._seen(head)
+            more = await self._follow(cursor, head)
+            self._note_head(head)
             return more
 
     def held(self) -> asyncio.Lock:
-        """Keep the watcher from looking at the chain: `async with watcher.held(): …`."""
+        """Keep the watcher from taking a turn: `async with watcher.held(): …`."""
         return self._turn
 
     async def flush(self) -> None:
-        """Write what an idle watcher has kept back."""
+        """Write the blocks that an idle watcher has held back."""
         async with self._turn:
             await self._stop_fetching()
             if self._unwritten and self._cursor is not None:
@@ -210,11 +211,11 @@ class Watcher:
         log.info("watching from here", chain=self._chain_id, block=number)
         return first
 
-    async def _look(self, cursor: Cursor, head: Head) -> bool:
+    async def _follow(self, cursor: Cursor, head: Head) -> bool:
         if head.number <= cursor.number:
-            # The same height can hold another block by now. A lower one is a node that lags: it has nothing to tell.
+            # At the same height the block can have been replaced. A lower head only means that the node lags.
             if head.number == cursor.number:
-                await self._look_at_tip(cursor, head)
+                await self._compare_tip(cursor, head)
             return False
         blocks = await self._next_blocks(cursor.number + 1, head.number)
         last = blocks[-1].header.number
@@ -233,7 +234,7 @@ class Watcher:
         return last < head.number or isinstance(outcome, Rollback)
 
     async def _next_blocks(self, first: int, head_number: int) -> list[Block]:
-        """Return the blocks from one on, which may be under way already."""
+        """Return the blocks from one on, from the prefetch where it has them."""
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead.first == first:
             return await ahead.fetching
@@ -242,20 +243,20 @@ class Watcher:
         return await self._chain.blocks(first, min(head_number, first + self._chain.batch_blocks - 1))
 
     def _fetch_ahead(self, first: int, head_number: int) -> None:
-        """Begin to fetch what comes next, while what came is being written."""
+        """Begin to fetch the next blocks while the current ones are written."""
         if first <= head_number:
             last = min(head_number, first + self._chain.batch_blocks - 1)
             self._ahead = _Prefetch(first, asyncio.ensure_future(self._chain.blocks(first, last)))
 
     @asynccontextmanager
-    async def _without_leftovers(self) -> AsyncIterator[None]:
-        """Whatever ends a turn early ends what it has begun to fetch."""
-        is_over = False
+    async def _dropping_prefetch(self) -> AsyncIterator[None]:
+        """Cancel the prefetch if the turn fails or is cancelled, so that no fetch outlives it."""
+        is_complete = False
         try:
             yield
-            is_over = True
+            is_complete = True
         finally:
-            if not is_over:
+            if not is_complete:
                 await self._stop_fetching()
 
     async def _stop_fetching(self) -> None:
@@ -264,7 +265,7 @@ class Watcher:
             ahead.fetching.cancel()
             await asyncio.gather(ahead.fetching, return_exceptions=True)
 
-    async def _look_at_tip(self, cursor: Cursor, head: Head) -> None:
+    async def _compare_tip(self, cursor: Cursor, head: Head) -> None:
         (header,) = await self._chain.headers([cursor.number])
         if header.hash != cursor.hash:
             await self._roll_back(cursor, head)
@@ -272,19 +273,19 @@ class Watcher:
             await self._write(NOTHING, replace(cursor, final_number=head.final_number), self._unwritten)
 
     async def _advance(self, cursor: Cursor, blocks: Sequence[Block], head: Head) -> None:
-        found = await self._gathering.of(cursor.header, blocks)
+        found = await self._evidence.of(cursor.header, blocks)
         newest = _cursor(blocks[-1].header, head)
         headers = [*self._unwritten, *(block.header for block in blocks)][-cursors.KEPT_BLOCKS :]
-        # If what follows fails, nothing of this turn stands: the next one begins at the database's cursor.
+        # Whatever fails from here on, the database's cursor is the truth: the next turn begins by reading it.
         self._cursor, self._unwritten = None, []
-        if found or await self._is_due(newest):
+        if found or await self._must_write(newest):
             await self._write(found, newest, headers)
         else:
             self._cursor, self._unwritten = newest, headers
-        self._report(len(blocks), head.number - newest.number, len(found.payments))
+        self._log_progress(len(blocks), head.number - newest.number, len(found.payments))
 
-    async def _is_due(self, newest: Cursor) -> bool:
-        """Tell whether the cursor has to be written although no payment came."""
+    async def _must_write(self, newest: Cursor) -> bool:
+        """Tell whether to write blocks without evidence: it is time to, or a session waits for depth or expiry."""
         if not self._idle or self._clock() - self._written_at >= self._idle:
             return True
 
@@ -295,6 +296,7 @@ class Watcher:
 
     async def _write(self, found: Evidence, to: Cursor, headers: Sequence[Header]) -> None:
         def advance(unit: WriteUnit) -> None:
+            # One unit of work: a cursor that was stored without its evidence would lose payments for good.
             cursors.remember(unit, self._chain_id, headers)
             cursors.move(unit, self._chain_id, to)
             current = found.as_of(unit, self._chain_id)
@@ -307,13 +309,13 @@ class Watcher:
         self._written_at = self._clock()
 
     async def _roll_back(self, cursor: Cursor, head: Head) -> None:
-        """Go back to the newest block that the chain still has, and take back what was above."""
+        """Go back to the newest remembered block that is still on the chain, and take back all evidence above it."""
         if self._unwritten:
             await self._write(NOTHING, cursor, self._unwritten)
         kept = await self._db.read(lambda unit: cursors.remembered(unit, self._chain_id))
         ancestor = await self._ancestor(kept, head)
         if ancestor == cursor.number:
-            # Our last block is on the chain after all: nothing was reorganised, the next block has a wrong parent.
+            # Our last block is still on the chain: no reorg, the node showed a next block with a wrong parent.
             self._chain.doubt("its next block has another parent than the last one")
             raise ChainMoved(f"block {ancestor + 1} does not follow block {ancestor}, which is still there")
 
@@ -333,7 +335,7 @@ class Watcher:
         )
 
     async def _ancestor(self, kept: dict[int, str], head: Head) -> int:
-        """Compare the remembered blocks with the chain, newest first, until one is the same."""
+        """Return the newest remembered block that is still on the chain. Raises TooDeepReorg if none is."""
         numbers = sorted((number for number in kept if number <= head.number), reverse=True)
         for start in range(0, len(numbers), _HEADERS_AT_ONCE):
             part = numbers[start : start + _HEADERS_AT_ONCE]
@@ -346,7 +348,7 @@ class Watcher:
             "sure that rpc_urls lead to the right chain and to a synchronised node, then start again."
         )
 
-    def _seen(self, head: Head) -> None:
+    def _note_head(self, head: Head) -> None:
         processed = self._cursor.number if self._cursor else None
         self.status = replace(
             self.status,
@@ -360,7 +362,7 @@ class Watcher:
         metrics.CHAIN_HEAD.labels(self._chain_id).set(head.number)
         metrics.CHAIN_PROCESSED.labels(self._chain_id).set(processed or 0)
 
-    def _failed(self, error: Exception, failures: int) -> None:
+    def _note_failure(self, error: Exception, failures: int) -> None:
         is_expected = isinstance(error, RecoverableError)
         reason = str(error) if is_expected else f"{type(error).__name__}: {error}"
         self.status = replace(self.status, error=reason, unwritten=isinstance(error, DatabaseFailed))
@@ -371,8 +373,8 @@ class Watcher:
         if failures == 1 or failures % 10 == 0 or not is_expected:
             log.warning("the chain can't be read", chain=self._chain_id, error=reason, exc_info=not is_expected)
 
-    def _report(self, blocks: int, left: int, payments: int) -> None:
-        """Say how catching up goes: a line every few seconds, and one for each payment found."""
+    def _log_progress(self, blocks: int, left: int, payments: int) -> None:
+        """Log the payments that were found, and while catching up, a line every few seconds."""
         now = self._clock()
         if payments:
             log.info("payments found", chain=self._chain_id, payments=payments)

@@ -1,4 +1,4 @@
-"""Write down what came of an attempt: the attempt, what is next, and the end of an endpoint that only ever fails.
+"""Record an attempt: its result, the next one, and the disabling of an endpoint that only fails.
 
 All of it is one unit of work. Sending is `services.webhooks.dispatcher`.
 """
@@ -37,7 +37,7 @@ class AttemptRecorder:
         self._clock = clock
 
     def record(self, unit: WriteUnit, delivery: DueDelivery, started_at: datetime, outcome: AttemptOutcome) -> None:
-        """Store an attempt and where its delivery stands; nothing where that was deleted or replayed meanwhile."""
+        """Store an attempt and its delivery's new status; nothing if the delivery was deleted or replayed meanwhile."""
         now = self._clock()
         attempt = Attempt(
             number=delivery.attempts + 1,
@@ -49,16 +49,16 @@ class AttemptRecorder:
             excerpt=outcome.excerpt,
         )
         endpoint = None if outcome.is_success else endpoints.get(unit, delivery.endpoint_id)
-        # An answer of the URL of before says nothing about the endpoint of now.
-        is_its_own = endpoint is not None and endpoint.active and endpoint.url == delivery.url
-        status, next_at = self._next(now, attempt.number - delivery.replayed_from, outcome, may_end=is_its_own)
+        # If the URL was changed meanwhile, the answer says nothing about the endpoint as it is now.
+        is_current = endpoint is not None and endpoint.active and endpoint.url == delivery.url
+        status, next_at = self._next(now, attempt.number - delivery.replayed_from, outcome, may_end=is_current)
         if endpoint is not None and not endpoint.active:
-            status, next_at = DeliveryStatus.ABANDONED, None  # it was switched off while this was under way
+            status, next_at = DeliveryStatus.ABANDONED, None  # it was disabled during the attempt
         if not deliveries.record_attempt(unit, delivery, attempt, status, next_at):
             return
         if outcome.is_success:
             endpoints.set_failing(unit, delivery.endpoint_id, None)
-        elif endpoint is not None and is_its_own:
+        elif endpoint is not None and is_current:
             self._count_failure(unit, endpoint, now, outcome)
         unit.after_commit(lambda: _count_attempt(delivery, outcome, status))
 
@@ -70,7 +70,7 @@ class AttemptRecorder:
         delay = schedule.next_delay_seconds(
             attempts_made,
             self._retry_seconds,
-            jitter=random.uniform(-1, 1),  # noqa: S311 - it spreads load, nothing depends on it
+            jitter=random.uniform(-1, 1),  # noqa: S311 - it spreads load; no secret depends on it
             retry_after_seconds=outcome.retry_after_seconds,
         )
         if delay is None or (outcome.is_gone and may_end):
@@ -96,9 +96,10 @@ class AttemptRecorder:
 
 
 def switched_off(unit: WriteUnit, endpoint: Endpoint, failing_since: datetime) -> Endpoint:
-    """Give up what waits for an endpoint, and return it switched off; it is not stored yet.
+    """Abandon an endpoint's waiting deliveries and return the endpoint disabled, not stored yet.
 
-    It has missed what was given up since it began to fail, and what comes from now on.
+    It has missed the deliveries abandoned since it began to fail, and misses all events from now on: `missed_since` is
+    the earliest of these moments.
     """
     first = endpoint_cleanup.first_missed_at(unit, endpoint.id, min(failing_since, unit.now))
     endpoint_cleanup.give_up_waiting(unit, endpoint.id)

@@ -1,7 +1,4 @@
-"""What merchants see and do about deliveries: list them, try an endpoint, send again.
-
-Sending itself is `services.webhooks.dispatcher`.
-"""
+"""List deliveries, replay them, and send a test to an endpoint. Sending itself is `services.webhooks.dispatcher`."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,11 +26,11 @@ class Deliveries:
     """The deliveries of both modes.
 
     Args:
-        db: where they are.
-        sender: sends the test of an endpoint.
-        wake: tells the dispatcher of a mode in this process.
+        db: where deliveries are stored.
+        sender: sends the tests.
+        wake: wakes this process's dispatcher of a mode.
         clock: the time.
-        example: makes the paid session that a test of an endpoint carries.
+        example: makes the paid session that a test carries.
 
     """
 
@@ -63,14 +60,12 @@ class Deliveries:
         return await self._db.read(read)
 
     async def get(self, livemode: bool, endpoint_id: str, event_id: str) -> tuple[DeliveryResource, str]:
-        """Return one delivery, and the body that is sent. Raises ResourceNotFound."""
+        """Return one delivery, and the body that it sends. Raises ResourceNotFound."""
 
         def read(unit: ReadUnit) -> tuple[DeliveryResource, str]:
             endpoint = _found(unit, endpoint_id, livemode)
-            delivery, body = (
-                deliveries.of_event(unit, endpoint.id, event_id),
-                event_store.body(unit, event_id, livemode),
-            )
+            delivery = deliveries.of_event(unit, endpoint.id, event_id)
+            body = event_store.body(unit, event_id, livemode)
             if delivery is None or body is None:
                 raise ResourceNotFound(f"There is no delivery of event {event_id[:40]} to this endpoint.")
             return render.delivery(delivery), body
@@ -78,9 +73,9 @@ class Deliveries:
         return await self._db.read(read)
 
     async def test(self, livemode: bool, endpoint_id: str) -> AttemptedResource:
-        """Send a made-up `session.paid` to an endpoint, once, and say what came of it. Nothing is stored.
+        """Send a made-up `session.paid` to an endpoint once, and return the result. Nothing is stored.
 
-        Its event says `livemode: false`, whichever mode the endpoint is of. Raises ResourceNotFound.
+        Its event has `livemode: false`, even for a live endpoint. Raises ResourceNotFound.
         """
         endpoint = await self._db.read(lambda unit: _found(unit, endpoint_id, livemode))
         session = self._example()
@@ -107,7 +102,7 @@ class Deliveries:
         }
 
     def replay_event(self, livemode: bool, endpoint_id: str, event_id: str) -> Callable[[WriteUnit], ReplayResource]:
-        """Return the unit that has one event sent again. It raises ResourceNotFound."""
+        """Return the unit that queues one event again. It raises ResourceNotFound."""
 
         def work(unit: WriteUnit) -> ReplayResource:
             endpoint = _found(unit, endpoint_id, livemode)
@@ -118,9 +113,9 @@ class Deliveries:
         return work
 
     def replay_since(self, livemode: bool, endpoint_id: str, since: datetime) -> Callable[[WriteUnit], ReplayResource]:
-        """Return the unit that has everything sent that an endpoint wants and has not taken since a moment.
+        """Return the unit that queues all events since a moment that an endpoint subscribes to and hasn't received.
 
-        That includes what happened while it was switched off. It raises ResourceNotFound.
+        That includes the events during which it was disabled. It raises ResourceNotFound.
         """
 
         def work(unit: WriteUnit) -> ReplayResource:

@@ -1,6 +1,6 @@
-"""Clear what endpoints that were switched off or deleted left behind, part by part.
+"""Clean up after endpoints that were disabled or deleted, in small parts.
 
-All of it stands in the database: what a kill interrupts goes on at the next start.
+The work to do is read from the database: after a kill it goes on at the next start.
 """
 
 from functools import partial
@@ -16,18 +16,18 @@ _EVERY_SECONDS = 5.0
 
 
 class EndpointCleanup:
-    """The loop that clears, in both modes; between two parts others get the writer."""
+    """The clean-up loop, for both modes. Other units of work get the writer between two parts."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
     async def run(self) -> None:
-        """Clear now and every few seconds, until cancelled."""
+        """Clean up now and every few seconds, until cancelled."""
         failure = "what endpoints left behind could not be cleared"
         await every(_EVERY_SECONDS, self.turn, log=log, failure=failure)
 
     async def turn(self) -> None:
-        """Clear all that is there."""
+        """Clean up after all of them."""
         for endpoint_id in await self._db.read(endpoint_cleanup.unfinished):
             while await self._db.write(partial(endpoint_cleanup.clear, endpoint_id=endpoint_id)):
                 pass

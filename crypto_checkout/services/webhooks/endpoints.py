@@ -1,4 +1,4 @@
-"""Make, show and delete webhook endpoints. Sending to them is `services.webhooks.dispatcher`."""
+"""Create, show, change and delete webhook endpoints. Sending to them is `services.webhooks.dispatcher`."""
 
 import secrets
 from collections.abc import Callable, Mapping
@@ -22,14 +22,13 @@ from crypto_checkout.webhooks import guard, networks, signing
 
 _MOST_SHOWN = 200
 
-
 MOST_ENDPOINTS = 50
-"""In each mode: every event looks at all of them, and each may take a slot of the deliveries."""
+"""The limit in each mode: every event reads all endpoints, and each has a slot of its own for deliveries."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointRequest:
-    """What the merchant says of a new endpoint; `events` are event types, or only `"*"`."""
+    """A new endpoint as the merchant asks for it; `events` are event types, or only `"*"`."""
 
     url: str
     events: tuple[str, ...]
@@ -39,9 +38,9 @@ class EndpointRequest:
 
 @dataclass(frozen=True, slots=True)
 class EndpointHealth:
-    """How an endpoint fares: its failures since the last success, and the deliveries that are to be tried again.
+    """An endpoint with its failures since the last success, and the number of deliveries to be retried.
 
-    `old_secrets_until` is when the last secret ends that still signs beside the newest; None where none does.
+    `old_secrets_until` is the time until which an older secret signs beside the newest; None if none does.
     """
 
     endpoint: EndpointResource
@@ -59,9 +58,9 @@ class Endpoints:
         self._reach = reach
 
     def create(self, livemode: bool, new: EndpointRequest) -> Callable[[WriteUnit], EndpointResource]:
-        """Return the unit that stores a new endpoint; its result holds the secret, this once.
+        """Return the unit that stores a new endpoint. Only its result ever holds the secret.
 
-        Raises InvalidBody for a URL that nothing could or should be sent to.
+        Raises InvalidBody for a URL that can't or mustn't be called; so does the unit at the limit of endpoints.
         """
         self._check_url(new.url, livemode)
 
@@ -95,11 +94,11 @@ class Endpoints:
         return (await self._db.read(lambda unit: store.listed(unit, livemode, window))).map(render.endpoint)
 
     async def health(self, livemode: bool, endpoint_id: str) -> EndpointHealth:
-        """Return how an endpoint fares. Raises ResourceNotFound."""
+        """Return an endpoint's health. Raises ResourceNotFound."""
         return await self._db.read(lambda unit: _health(unit, _found(unit, endpoint_id, livemode)))
 
     async def healths(self, livemode: bool) -> list[EndpointHealth]:
-        """Return how all endpoints of a mode fare, the newest first."""
+        """Return the health of all endpoints of a mode, newest first."""
         return await self._db.read(
             lambda unit: [_health(unit, endpoint) for endpoint in reversed(store.all_of(unit, livemode))]
         )
@@ -107,7 +106,7 @@ class Endpoints:
     def update(
         self, livemode: bool, endpoint_id: str, changes: Mapping[str, Any]
     ) -> Callable[[WriteUnit], EndpointResource]:
-        """Return the unit that changes `url`, `events`, `description` or `active`; switching on clears the reason.
+        """Return the unit that changes `url`, `events`, `description` or `active`; enabling clears `disabled_reason`.
 
         Raises InvalidBody as `create` does; the unit raises ResourceNotFound.
         """
@@ -131,9 +130,9 @@ class Endpoints:
     def rotate_secret(
         self, livemode: bool, endpoint_id: str, overlap_seconds: int
     ) -> Callable[[WriteUnit], EndpointResource]:
-        """Return the unit that makes a new secret; the old one signs beside it for a while, as do those before it.
+        """Return the unit that makes a new secret; older ones sign beside it for the overlap.
 
-        Its result holds the new secret, this once. It raises ResourceNotFound.
+        Only its result ever holds the new secret. It raises ResourceNotFound.
         """
 
         def work(unit: WriteUnit) -> EndpointResource:
@@ -147,7 +146,7 @@ class Endpoints:
         return work
 
     def delete(self, livemode: bool, endpoint_id: str) -> Callable[[WriteUnit], DeletedResource]:
-        """Return the unit that removes an endpoint and its deliveries. It raises ResourceNotFound."""
+        """Return the unit that deletes an endpoint and its deliveries. It raises ResourceNotFound."""
 
         def remove(unit: WriteUnit) -> DeletedResource:
             endpoint = _found(unit, endpoint_id, livemode)

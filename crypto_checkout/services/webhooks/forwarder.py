@@ -1,6 +1,6 @@
-"""Follow the event log and forward each event to a developer's own server: what `crypto-checkout listen` does.
+"""Follow the event log and forward each event to a developer's own server, for `crypto-checkout listen`.
 
-Unlike `services.webhooks.dispatcher` it stores nothing: what it has forwarded is known for as long as it runs.
+Unlike `services.webhooks.dispatcher` it stores nothing: its place in the log is lost when it ends.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _LONGEST_PAUSE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ForwardedEvent:
-    """An event of the log; `body` is its text as webhooks carry it."""
+    """An event of the log; `body` is the JSON text that webhooks carry."""
 
     id: str
     type: str
@@ -35,10 +35,10 @@ class ForwardedEvent:
 
 
 class EventFeed:
-    """The events of some modes since a place in the log, each once and in order; `types` of None means all types.
+    """The events of some modes from a place in the log on, each once and in order; `types` is None for all types.
 
-    The place outlives the connection: the next `read` may be from the same database opened anew, or put back from a
-    copy, where no place is used twice (`store.data_folder.backup`).
+    The place outlives the connection: the next `read` may use the same database opened again, or restored from a
+    backup, in which no place is used twice (`store.data_folder.backup`).
     """
 
     def __init__(self, modes: Collection[bool], types: Collection[str] | None) -> None:
@@ -47,7 +47,7 @@ class EventFeed:
         self._places: dict[bool, int] = {}
 
     async def begin(self, db: Database, since: datetime | None) -> None:
-        """Begin after a moment, or with what happens from now on."""
+        """Start after a moment, or with the next event if it is None."""
         for livemode in self._modes:
             newest = await self._page(db, livemode, store.EventFilter(), Window(1))
             place = newest.first_seq or 0
@@ -57,15 +57,15 @@ class EventFeed:
             self._places[livemode] = place
 
     async def read(self, db: Database) -> list[ForwardedEvent]:
-        """Return what is new, oldest first; what isn't of the wanted types is passed over."""
+        """Return the new events of the chosen types, oldest first."""
         found: list[ForwardedEvent] = []
         for livemode, place in self._places.items():
             page = await self._page(db, livemode, store.EventFilter(), Window(_MOST_AT_ONCE, before=place))
             if page.first_seq is not None:
                 self._places[livemode] = page.first_seq
-            found += [_told(body) for body in page.items]
-        wanted = [event for event in found if self._types is None or event.type in self._types]
-        return sorted(wanted, key=lambda event: (event.created_at, event.id))
+            found += [_event(body) for body in page.items]
+        chosen = [event for event in found if self._types is None or event.type in self._types]
+        return sorted(chosen, key=lambda event: (event.created_at, event.id))
 
     async def _page(self, db: Database, livemode: bool, wanted: store.EventFilter, window: Window) -> ListPage[str]:
         return await db.read(partial(store.bodies, livemode=livemode, wanted=wanted, window=window))
@@ -75,11 +75,11 @@ class Forwarder:
     """Sends events to one URL, one after the other, each until it is answered.
 
     Args:
-        sender: sends an attempt.
-        url: where to.
-        secret: what they are signed with.
+        sender: sends one attempt.
+        url: the receiver.
+        secret: signs the events.
         clock: the time.
-        say: told of each attempt: the event, what came of it, and whether it is tried again.
+        report: called after each attempt with the event, its outcome, and whether it is retried.
 
     """
 
@@ -89,23 +89,23 @@ class Forwarder:
         url: str,
         secret: str,
         clock: Clock,
-        say: Callable[[ForwardedEvent, AttemptOutcome, bool], None],
+        report: Callable[[ForwardedEvent, AttemptOutcome, bool], None],
     ) -> None:
         self._sender = sender
         self._url = url
         self._secret = secret
         self._clock = clock
-        self._say = say
+        self._report = report
 
     async def forward(self, event: ForwardedEvent) -> None:
-        """Send an event, again for as long as nothing answers there. An answer is the end, whichever it is."""
+        """Send an event, retrying while the server is unreachable. Any answer ends it."""
         pause = _FIRST_PAUSE_SECONDS
         while True:
             body = event.body.encode()
             headers = signing.headers(event.id, body, [self._secret], int(self._clock().timestamp()))
             outcome = await self._sender.send(self._url, headers, body)
             again = _is_down(outcome)
-            self._say(event, outcome, again)
+            self._report(event, outcome, again)
             if not again:
                 return
             await asyncio.sleep(pause)
@@ -113,10 +113,10 @@ class Forwarder:
 
 
 def _is_down(outcome: AttemptOutcome) -> bool:
-    """Tell whether nothing is there. What takes too long is there: its developer may sit at a breakpoint."""
+    """Tell whether the server is unreachable. A timeout isn't: the developer may be at a breakpoint."""
     return outcome.status_code is None and outcome.error is not Failure.TIMEOUT
 
 
-def _told(body: str) -> ForwardedEvent:
+def _event(body: str) -> ForwardedEvent:
     event = json.loads(body)
     return ForwardedEvent(event["id"], event["type"], event["livemode"], event["createdAt"], body)

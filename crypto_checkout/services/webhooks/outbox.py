@@ -1,4 +1,4 @@
-"""Record that something happened: the event and its deliveries, in the unit that made it happen."""
+"""Record events and their deliveries, in the unit of work that makes the change."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -14,32 +14,32 @@ from crypto_checkout.store.webhooks import deliveries, endpoints
 from crypto_checkout.store.webhooks import events as store
 
 
-def _nobody(_: bool) -> None:
-    """Wake nobody: the dispatcher of another process will find the rows."""
+def _no_wake(_: bool) -> None:
+    """Leave it to the dispatcher of another process to find the rows."""
 
 
 class Outbox:
-    """The outbox's writing side; `wake` tells this process's dispatcher of a mode (True: live) after the commit."""
+    """The writing side of the queue; after a commit, `wake` wakes this process's dispatcher of a mode (True: live)."""
 
-    def __init__(self, wake: Callable[[bool], None] = _nobody) -> None:
+    def __init__(self, wake: Callable[[bool], None] = _no_wake) -> None:
         self.wake = wake
 
     def record(self, unit: WriteUnit, event_type: EventType, resource: Mapping[str, Any]) -> None:
-        """Store an event with the resource as it is now, and a delivery for each endpoint that wants it.
+        """Store an event with the resource as it is now, and a delivery for each endpoint subscribed to it.
 
-        Its mode is the resource's.
+        The event has the resource's mode.
         """
         event = Event(unit.new_id(ids.EVENT), resource["livemode"], event_type, unit.now, resource)
         seq = store.insert(unit, event, resource["id"], to_body(render.event(event)))
-        wanting = [each for each in endpoints.active(unit, event.livemode) if each.wants(event.type)]
-        for endpoint in wanting:
+        subscribed = [each for each in endpoints.active(unit, event.livemode) if each.wants(event.type)]
+        for endpoint in subscribed:
             deliveries.enqueue(unit, seq, endpoint.id)
-        if wanting:
+        if subscribed:
             unit.after_commit(partial(self.wake, event.livemode))
         mode = "live" if event.livemode else "test"
         unit.after_commit(metrics.EVENTS.labels(event_type, mode).inc)
 
 
 def to_body(resource: Mapping[str, Any]) -> str:
-    """Write a resource as JSON: the text that is stored, signed and sent."""
+    """Write a resource as JSON, the exact text that is stored, signed and sent."""
     return json.dumps(resource, ensure_ascii=False, separators=(",", ":"))

@@ -1,17 +1,17 @@
-"""How fast deliveries may go to one endpoint: slowly at first and after an outage, and then at full speed.
+"""Pace the deliveries to one endpoint: slowly at first and after an outage, then at full speed.
 
-Pure: the time, in seconds of any clock that only goes forward, is an argument. Nothing here is stored: after a restart
-every endpoint begins slowly.
+Pure: the time is an argument, in seconds of any monotonic clock. Nothing is stored: after a restart every endpoint
+begins slowly.
 """
 
 OUTAGE_FAILURES = 5
-"""How many failures in a row are taken for an outage."""
+"""The number of failures in a row that counts as an outage."""
 
 FIRST_PER_SECOND = 20.0
-"""How many attempts a second there are at first, and where nothing but failures comes back."""
+"""Attempts a second at first, and while all attempts fail."""
 
 FULL_PER_SECOND = 1000.0
-"""From this pace on there is none any more."""
+"""Attempts a second from which on the pace is no longer limited."""
 
 _STEP_SECONDS = 1.0
 _BURST_SECONDS = 0.05
@@ -20,12 +20,12 @@ _BURST_SECONDS = 0.05
 class Pace:
     """The pace of one endpoint.
 
-    After a failure one attempt runs at once, until one succeeds. At first, and after an outage, they come at a pace as
-    well, which doubles with each second in which one succeeded: who comes back is not run over by what waits.
+    After a failure, attempts run one at a time until one succeeds. At first and after an outage their rate is limited
+    too, and doubles with each second of successes, so that the backlog doesn't run over a receiver that comes back.
 
     Args:
-        most: How many attempts may run at once at full speed.
-        now: The time.
+        most: the attempts that may run at once at full speed.
+        now: the time.
 
     """
 
@@ -39,14 +39,14 @@ class Pace:
         self._raised_at = now
 
     def failed(self, now: float) -> None:
-        """Take note of a failure."""
+        """Note a failed attempt."""
         self._failures += 1
         self._slots = 1
         if self._failures >= OUTAGE_FAILURES:
             self._set(FIRST_PER_SECOND, now)
 
     def succeeded(self, now: float) -> None:
-        """Take note of a success."""
+        """Note a successful attempt."""
         was_failing, self._failures = self._failures > 0, 0
         if self._per_second is None:
             self._slots = self._most
@@ -58,13 +58,13 @@ class Pace:
             self._set(faster if faster < FULL_PER_SECOND else None, now)
 
     def started(self, now: float) -> None:
-        """Take note of an attempt that begins."""
+        """Note the start of an attempt."""
         if self._per_second is not None:
             self._count(now)
             self._allowance -= 1
 
     def room(self, running: int, now: float) -> int:
-        """Say how many attempts may begin beside those that run."""
+        """Return the number of attempts that may start beside the running ones."""
         free = max(0, self._slots - running)
         if self._per_second is None:
             return free
@@ -72,7 +72,7 @@ class Pace:
         return min(free, int(self._allowance))
 
     def wait_seconds(self, now: float) -> float:
-        """Say when the pace allows another attempt; 0 when it does now."""
+        """Return the seconds until the pace allows another attempt; 0 if it does now."""
         if self._per_second is None:
             return 0.0
         self._count(now)
@@ -84,7 +84,7 @@ class Pace:
         self._raised_at = now
 
     def _count(self, now: float) -> None:
-        """Let the allowance grow to now, up to what a short while brings."""
+        """Add the allowance for the time since the last call, up to a short burst."""
         passed, self._counted_at = now - self._counted_at, now
         if self._per_second is not None:
             most = max(1.0, self._per_second * _BURST_SECONDS)

@@ -60,28 +60,28 @@ async def test_what_is_in_memory_goes_on_with_the_cursor_only_and_is_read_again_
     address, now = Address(session["address"].lower()), from_unix(1_000_000_000)
     blocks = [Header(number, f"0x{number:064x}", f"0x{number - 1:064x}", now) for number in range(4)]
     watched = WatchedAddresses(db, chain_id=1, livemode=False)
-    await watched.bring_to(blocks[0])
-    assert watched.unseen == {address: session["id"]}
-    watched.look({address: 5})
-    assert [each.units for each in watched.go_on(blocks[1], blocks[0], {})] == [5]
-    await watched.bring_to(blocks[0])
+    await watched.catch_up(blocks[0])
+    assert watched.unread == {address: session["id"]}
+    watched.add_balances({address: 5})
+    assert [each.units for each in watched.stage(blocks[1], blocks[0], {})] == [5]
+    await watched.catch_up(blocks[0])
     assert watched.holdings.units == {address: 5}, "the turn failed: asked again, not read again"
-    assert [each.block_number for each in watched.go_on(blocks[1], blocks[0], {address: 9})] == [1]
-    await watched.bring_to(blocks[1])
+    assert [each.block_number for each in watched.stage(blocks[1], blocks[0], {address: 9})] == [1]
+    await watched.catch_up(blocks[1])
     assert watched.holdings.units == {address: 9}
-    assert [*watched.go_on(blocks[2], blocks[1], {})] == [], "nothing to store twice"
-    await watched.bring_to(blocks[3])
-    assert (watched.holdings.units, watched.unseen) == ({}, {address: session["id"]}), "another branch: read again"
+    assert [*watched.stage(blocks[2], blocks[1], {})] == [], "nothing to store twice"
+    await watched.catch_up(blocks[3])
+    assert (watched.holdings.units, watched.unread) == ({}, {address: session["id"]}), "another branch: read again"
     late = Header(4, "0x" + "04" * 32, blocks[3].hash, from_unix(4_000_000_000) + WATCHED_AFTER_GRACE)
-    await watched.bring_to(late)
-    assert (watched.holdings.units, watched.unseen) == ({}, {})
+    await watched.catch_up(late)
+    assert (watched.holdings.units, watched.unread) == ({}, {})
 
 
 async def test_sessions_of_the_other_mode_are_nobody(app: App) -> None:
     await made(app.api, "/checkout_sessions", PRICE)
     watched = WatchedAddresses(app.opened.db, chain_id=1, livemode=True)
-    await watched.bring_to(Header(0, "0x" + "00" * 32, "0x" + "00" * 32, from_unix(1_000_000_000)))
-    assert watched.unseen == {}
+    await watched.catch_up(Header(0, "0x" + "00" * 32, "0x" + "00" * 32, from_unix(1_000_000_000)))
+    assert watched.unread == {}
 
 
 def test_what_should_be_less_than_nothing_is_like_no_balance() -> None:
