@@ -1,4 +1,4 @@
-"""Send a mail by SMTP (RFC 5321): over TLS from the start, by STARTTLS (RFC 3207), or in the open where so told."""
+"""Send a mail by SMTP (RFC 5321): over TLS, with STARTTLS (RFC 3207), or unencrypted if configured so."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ Security = Literal["starttls", "tls", "none"]
 
 @dataclass(frozen=True, slots=True)
 class MailServer:
-    """How mail is handed over. With `security` other than `none`, it is never sent unencrypted."""
+    """The server that takes the mail. Unless `security` is `none`, nothing is ever sent unencrypted."""
 
     host: str
     port: int
@@ -26,7 +26,7 @@ class MailServer:
     timeout_seconds: float = TIMEOUT_SECONDS
 
     async def send(self, sender: str, to: Sequence[str], subject: str, text: str, now: datetime) -> None:
-        """Send one mail to all. Raises AlertNotSent with the reason, which holds no password."""
+        """Send one mail to all recipients. Raises AlertNotSent with the reason, which holds no password."""
         import aiosmtplib  # late: a shop without alerts by mail doesn't load it
 
         mail = EmailMessage()
@@ -35,7 +35,7 @@ class MailServer:
         mail["Subject"] = subject
         mail["Date"] = format_datetime(now)
         mail["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
-        mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no answers of absent people
+        mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
         mail.set_content(text)
         try:
             refused, _ = await aiosmtplib.send(
@@ -55,6 +55,6 @@ class MailServer:
 
 
 def _reason(error: Exception) -> str:
-    """Return the error in one line; what a server answers may be long, and broken."""
+    """Return the error in one short line; a server's answer may be long and malformed."""
     text = " ".join(str(error).split())[:200]
     return text or type(error).__name__

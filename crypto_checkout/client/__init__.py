@@ -1,4 +1,4 @@
-"""A client of the API for those who integrate a shop: typed, retrying, in a blocking and an asynchronous form.
+"""The Python client of the Crypto Checkout API: typed, with retries, in a blocking and an asynchronous version.
 
     from crypto_checkout.client import CheckoutClient, verify_webhook
 
@@ -8,9 +8,12 @@
         for paid in client.checkout_sessions.list(status="paid"):
             ship(paid["metadata"])
 
-Answers are the API's JSON, as dicts with types: what the documentation and webhooks call `checkoutUrl` is
-`session["checkoutUrl"]`. Arguments are the API's fields in snake_case; an argument left out is not sent, and None is
-sent as null. Nothing of the server is imported here but the shapes of its resources and the check of its signatures.
+Methods return the API's JSON as typed dicts: the field `checkoutUrl` of the documentation and of webhooks is
+`session["checkoutUrl"]`. Arguments are the API's fields in snake_case; an omitted argument is not sent, and None is
+sent as null. A call that fails raises a `CheckoutClientError`.
+
+For maintainers: of the server, this package imports only the shapes of resources and the verification of signatures.
+A new operation is one method in `resources`, which serves both clients.
 """
 
 from crypto_checkout.core.public.types import (

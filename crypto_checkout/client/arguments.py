@@ -1,4 +1,4 @@
-"""The arguments of methods that have many. Those that a PATCH takes may be left out, which changes nothing there."""
+"""The keyword arguments of the clients' methods. Updates change only the fields that are given."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -8,10 +8,10 @@ from typing import Literal, Required, TypedDict
 from crypto_checkout.core.public.types import ChoiceResource
 
 Money = str | Decimal
-"""An amount of a currency or coin, exactly: "10.00" or Decimal("10.00"), never a float."""
+"""An exact amount of a currency or coin: "10.00" or Decimal("10.00"), never a float."""
 
 Moment = str | datetime
-"""A time with a zone: ISO 8601 as the API answers it, or an aware datetime."""
+"""A time with a zone: ISO 8601, as the API returns it, or an aware datetime."""
 
 Scenario = Literal[
     "exact",
@@ -26,11 +26,11 @@ Scenario = Literal[
     "wrong_token",
     "two_in_one_tx",
 ]
-"""A story of a payment that test mode drives to its end."""
+"""A course of events that test mode plays from payment to final status."""
 
 
 class Amount(TypedDict):
-    """A price in a currency (ISO 4217)."""
+    """A price in a currency (ISO 4217), as in `{"value": "10.00", "currency": "USD"}`."""
 
     value: Money
     currency: str
@@ -49,23 +49,27 @@ class _LinkOptions(TypedDict, total=False):
 
 
 class LinkParams(_LinkOptions, total=False):
-    """A new payment link; its currency is USD unless it says otherwise."""
+    """A new payment link. `fiat_currency` defaults to USD, `chain_id` to the first configured chain.
+
+    `assets` lets payers choose, instead of `chain_id` and `asset`: `[{"chainId": 1, "asset": "USDC"}, …]`.
+    """
 
     title: Required[str]
     fiat_amount: Required[Money]
 
 
 class LinkChanges(_LinkOptions, total=False):
-    """What changes of a payment link."""
+    """Changes to a payment link; None clears an optional field."""
 
     title: str
     fiat_amount: Money
 
 
 class SessionParams(TypedDict, total=False):
-    """A new checkout session: exactly one of `amount` and `link_id`.
+    """A new checkout session, with exactly one of `amount` and `link_id`.
 
-    With `assets` instead of `chain_id` and `asset`, the payer chooses: `[{"chainId": 1, "asset": "USDC"}, …]`.
+    `assets` lets the payer choose, instead of `chain_id` and `asset`: `[{"chainId": 1, "asset": "USDC"}, …]`. The
+    price holds for `expires_in_seconds`, from 60 to 86,400; the server's configuration has the default.
     """
 
     amount: Amount
@@ -94,7 +98,7 @@ class EndpointParams(_EndpointOptions, total=False):
 
 
 class EndpointChanges(_EndpointOptions, total=False):
-    """What changes of a webhook endpoint."""
+    """Changes to a webhook endpoint; `active=True` also re-enables one that the server disabled."""
 
     url: str
     events: Sequence[str]
@@ -106,19 +110,19 @@ class _CustomerOptions(TypedDict, total=False):
 
 
 class CustomerParams(_CustomerOptions, total=False):
-    """A new customer."""
+    """A new customer; the email address must be unique in its mode."""
 
     email: Required[str]
 
 
 class CustomerChanges(_CustomerOptions, total=False):
-    """What changes of a customer."""
+    """Changes to a customer; None clears an optional field."""
 
     email: str
 
 
 class TestPayment(TypedDict, total=False):
-    """A payment of test mode: nothing is the exact amount; a `scenario` stands alone."""
+    """A payment in test mode. `amount` defaults to the amount due; a `scenario` excludes all other arguments."""
 
     amount: Money
     kind: Literal["native", "internal", "token"]
@@ -127,7 +131,7 @@ class TestPayment(TypedDict, total=False):
 
 
 class ListParams(TypedDict, total=False):
-    """Where a list begins and how long its pages are (1 to 100, default 25); a cursor is a page's `next_cursor`."""
+    """The start and page size of a list: `limit` is 1 to 100, by default 25; a cursor is a page's `next_cursor`."""
 
     limit: int | None
     starting_after: str | None
@@ -135,13 +139,13 @@ class ListParams(TypedDict, total=False):
 
 
 class LinkListParams(ListParams, total=False):
-    """Which payment links are listed."""
+    """Filters for payment links."""
 
     active: bool | None
 
 
 class SessionListParams(ListParams, total=False):
-    """Which checkout sessions are listed."""
+    """Filters for checkout sessions."""
 
     status: str | None
     link_id: str | None
@@ -151,7 +155,7 @@ class SessionListParams(ListParams, total=False):
 
 
 class EventListParams(ListParams, total=False):
-    """Which events are listed."""
+    """Filters for events."""
 
     type: str | None
     resource_id: str | None
@@ -159,13 +163,13 @@ class EventListParams(ListParams, total=False):
 
 
 class DeliveryListParams(ListParams, total=False):
-    """Which deliveries are listed."""
+    """Filters for deliveries."""
 
     status: str | None
 
 
 class CustomerListParams(TypedDict, total=False):
-    """Which customers are listed, from which page, and how many a page has."""
+    """Filters for customers, with a page number, from 1, in place of cursors; `limit` is the page size."""
 
     email: str | None
     page: int | None

@@ -1,4 +1,4 @@
-"""What is to be sent, as a value, and how it looks on the wire. Nothing is sent here."""
+"""API calls as values, and their translation to HTTP requests. Nothing is sent here."""
 
 import json
 import re
@@ -21,20 +21,20 @@ PREFIX = "/api/v1"
 _ID = re.compile(r"[A-Za-z0-9_]+")
 _VISIBLE = re.compile(r"[!-~]+")
 
-# The parameters of lists that are not in camelCase.
-_AS_THEY_ARE = frozenset({"starting_after", "ending_before"})
+# List parameters that the API has in snake_case.
+_SNAKE_CASE = frozenset({"starting_after", "ending_before"})
 
 
-def _as_it_is(answer: dict[str, Any]) -> Any:
+def _unchanged(answer: dict[str, Any]) -> Any:
     return answer
 
 
 @dataclass(frozen=True, slots=True)
 class ApiCall(Generic[T]):
-    """One request of the API, and `read`, which makes a `T` of the JSON that answers it.
+    """One request to the API, and `read`, which turns its JSON answer into a `T`.
 
-    The names in `query` and `body` are those of Python, in snake_case. Whatever writes has an idempotency key, so
-    that sending the same call again is safe.
+    The names in `query` and `body` are in snake_case. Every call that writes has an idempotency key, so that sending it
+    again is safe.
     """
 
     method: Literal["GET", "POST", "PATCH", "DELETE"]
@@ -42,7 +42,7 @@ class ApiCall(Generic[T]):
     query: Mapping[str, Any] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     idempotency_key: str | None = None
-    read: Callable[[dict[str, Any]], T] = _as_it_is
+    read: Callable[[dict[str, Any]], T] = _unchanged
 
     def __post_init__(self) -> None:
         if self.method != "GET" and self.idempotency_key is None:
@@ -50,7 +50,7 @@ class ApiCall(Generic[T]):
 
 
 def address(base_url: str) -> str:
-    """Return where the API of a server is. Raises ValueError for what can't be a server's URL."""
+    """Return the base URL of a server's API. Raises ValueError unless `base_url` can be a server's URL."""
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL as error:
@@ -63,7 +63,7 @@ def address(base_url: str) -> str:
 
 
 def headers(api_key: str) -> dict[str, str]:
-    """Return the headers of every request. Raises ValueError for what can't be a key, without showing it."""
+    """Return the headers of every request. Raises ValueError for a malformed key, without showing it."""
     if not _VISIBLE.fullmatch(api_key):
         raise ValueError('api_key: should look like "ck_test_…", without spaces or line ends around it')
     return {
@@ -74,28 +74,28 @@ def headers(api_key: str) -> dict[str, str]:
 
 
 def to_request(call: ApiCall[Any], http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
-    """Write a call as an HTTP request, which can be sent any number of times."""
-    written: dict[str, str] = {}
+    """Build the HTTP request of a call; it can be sent any number of times."""
+    headers: dict[str, str] = {}
     content = None
     if call.idempotency_key is not None:
-        written["Idempotency-Key"] = call.idempotency_key
+        headers["Idempotency-Key"] = call.idempotency_key
     if call.body is not None:
-        written["Content-Type"] = "application/json"
+        headers["Content-Type"] = "application/json"
         fields = {_camel(name): value for name, value in call.body.items()}
         content = json.dumps(fields, default=_text).encode()
     query = {_camel(name): _parameter(value) for name, value in call.query.items() if value is not None}
-    return http.build_request(call.method, call.path, params=query, content=content, headers=written)
+    return http.build_request(call.method, call.path, params=query, content=content, headers=headers)
 
 
 def identified(path: str, resource_id: str) -> str:
-    """Put an id into a path. Raises ValueError for what can't be an id, lest it lead to another path."""
+    """Insert an ID into a path. Raises ValueError for a malformed ID, which could lead to another path."""
     if not _ID.fullmatch(resource_id):
         raise ValueError(f'"{resource_id[:60]}" is no id; ids look like cs_01JD4Z8W3V9QK2M6T5N7P8R0XY')
     return path.format(id=resource_id)
 
 
 def _camel(name: str) -> str:
-    if name in _AS_THEY_ARE:
+    if name in _SNAKE_CASE:
         return name
     first, *more = name.split("_")
     return first + "".join(word.capitalize() for word in more)
@@ -110,7 +110,7 @@ def _parameter(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """Write what JSON has no value for."""
+    """Encode a Decimal or datetime, for which JSON has no type."""
     match value:
         case Decimal():
             return f"{value:f}"

@@ -1,4 +1,4 @@
-"""The two clients: the same resources behind two connections."""
+"""The two clients: the same resources behind a blocking and an asynchronous connection."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -28,18 +28,18 @@ class _Resources(Generic[C]):
 
 
 class CheckoutClient(_Resources[Connection]):
-    """A client that waits for each answer; threads may share one, and one per process is enough.
+    """The blocking client. Create one per process; threads may share it.
 
-    Calls raise one of `CheckoutClientError`: a `CheckoutApiError` by its kind, or `ConnectionFailed`.
+    Methods raise a subclass of `CheckoutClientError`: a `CheckoutApiError` if the server refuses the request,
+    `ConnectionFailed` if it can't be reached.
 
     Args:
         base_url: the server's public URL.
-        api_key: `ck_test_…` or `ck_live_…`; decides the mode.
-        timeout_seconds: how long one attempt may take to connect, and then between two pieces of its answer.
-        max_retries: how often a call is sent again when no answer comes, on 429, and on 500, 502, 503 and 504, after
-            half a second, then twice as long each time up to 8 s, or as `Retry-After` says, up to a minute.
-        transport: sends the requests instead of httpx's own transport, to pass through a proxy of your own or to
-            reach an application in this process.
+        api_key: a key like `ck_test_…` or `ck_live_…`; it selects test mode or live mode.
+        timeout_seconds: limits connecting, and then each wait for a piece of the answer.
+        max_retries: the number of retries without an answer, on 429, and on 500, 502, 503 and 504. They follow after
+            half a second, then twice as long each time up to 8 s, or after `Retry-After`, up to a minute.
+        transport: replaces httpx's transport, for a proxy of your own or for an application in the same process.
         sleep: waits between attempts.
 
     """
@@ -64,7 +64,7 @@ class CheckoutClient(_Resources[Connection]):
         super().__init__(self._connection)
 
     def close(self) -> None:
-        """Close what is open to the server. Repeating is safe."""
+        """Close the connections. Repeating is safe."""
         self._connection.close()
 
     def __enter__(self) -> Self:
@@ -75,7 +75,7 @@ class CheckoutClient(_Resources[Connection]):
 
 
 class AsyncCheckoutClient(_Resources[AsyncConnection]):
-    """The same for an event loop, of asyncio or trio: each method is awaited, each list read with `async for`.
+    """The asynchronous client, for asyncio and trio: await each method, and read each list with `async for`.
 
     The arguments are those of `CheckoutClient`, with an asynchronous `transport` and `sleep`.
     """
@@ -100,7 +100,7 @@ class AsyncCheckoutClient(_Resources[AsyncConnection]):
         super().__init__(self._connection)
 
     async def aclose(self) -> None:
-        """Close what is open to the server. Repeating is safe."""
+        """Close the connections. Repeating is safe."""
         await self._connection.close()
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""The I/O of the client, blocking and asynchronous side by side. What is sent and what follows is decided elsewhere."""
+"""The I/O of the clients, blocking and asynchronous side by side. Requests and retries are decided elsewhere."""
 
 import random
 import time
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def _jitter() -> float:
-    return random.random()  # noqa: S311 - it spreads waits, it guards nothing
+    return random.random()  # noqa: S311 - it spreads delays, it guards nothing
 
 
 class Connection:
@@ -30,7 +30,7 @@ class Connection:
         self._sleep = sleep
 
     def send(self, call: ApiCall[T]) -> T:
-        """Send a call, again where that may help, and return its answer."""
+        """Send a call, with retries, and return its result."""
         request = calls.to_request(call, self._http)
         attempt = 1
         while True:
@@ -42,11 +42,11 @@ class Connection:
             attempt += 1
 
     def listing(self, call: ApiCall[Page[T]]) -> "Listing[T]":
-        """Return the list that a call begins; nothing is sent yet."""
+        """Return the list whose first page a call requests; nothing is sent yet."""
         return Listing(self, call)
 
     def close(self) -> None:
-        """Close what is open to the server."""
+        """Close the connections."""
         self._http.close()
 
     def _attempt(self, request: httpx.Request) -> Outcome:
@@ -57,7 +57,7 @@ class Connection:
 
 
 class AsyncConnection:
-    """The same for an event loop, of asyncio or trio; tasks may share one."""
+    """The asynchronous connection, for asyncio and trio; tasks may share one."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class AsyncConnection:
         self._sleep = sleep
 
     async def send(self, call: ApiCall[T]) -> T:
-        """Send a call, again where that may help, and return its answer."""
+        """Send a call, with retries, and return its result."""
         request = calls.to_request(call, self._http)
         attempt = 1
         while True:
@@ -83,11 +83,11 @@ class AsyncConnection:
             attempt += 1
 
     def listing(self, call: ApiCall[Page[T]]) -> "AsyncListing[T]":
-        """Return the list that a call begins; nothing is sent yet."""
+        """Return the list whose first page a call requests; nothing is sent yet."""
         return AsyncListing(self, call)
 
     async def close(self) -> None:
-        """Close what is open to the server."""
+        """Close the connections."""
         await self._http.aclose()
 
     async def _attempt(self, request: httpx.Request) -> Outcome:
@@ -98,9 +98,9 @@ class AsyncConnection:
 
 
 class Listing(Generic[T]):
-    """A list that is fetched as it is read: all of it with `for`, page by page with `pages`, or one with `page`.
+    """A list that is fetched while it is read. Iterate over it for all items, or over `pages()` for pages.
 
-    It goes from new to old; with `ending_before` from old to new. Each iteration begins anew.
+    The order is newest first; with `ending_before`, oldest first. Each iteration starts again from the first page.
     """
 
     def __init__(self, connection: Connection, call: ApiCall[Page[T]]) -> None:
@@ -108,11 +108,11 @@ class Listing(Generic[T]):
         self._call = call
 
     def page(self) -> Page[T]:
-        """Fetch the first page only."""
+        """Return the first page only."""
         return self._connection.send(self._call)
 
     def pages(self) -> Iterator[Page[T]]:
-        """Fetch page after page."""
+        """Yield all pages, each fetched when it is reached."""
         call: ApiCall[Page[T]] | None = self._call
         while call is not None:
             page = self._connection.send(call)
@@ -125,18 +125,18 @@ class Listing(Generic[T]):
 
 
 class AsyncListing(Generic[T]):
-    """The same for an event loop: `async for`, `async for` over `pages`, and `await` of `page`."""
+    """The asynchronous list: use `async for` over it or over `pages()`, and await `page()`."""
 
     def __init__(self, connection: AsyncConnection, call: ApiCall[Page[T]]) -> None:
         self._connection = connection
         self._call = call
 
     async def page(self) -> Page[T]:
-        """Fetch the first page only."""
+        """Return the first page only."""
         return await self._connection.send(self._call)
 
     async def pages(self) -> AsyncIterator[Page[T]]:
-        """Fetch page after page."""
+        """Yield all pages, each fetched when it is reached."""
         call: ApiCall[Page[T]] | None = self._call
         while call is not None:
             page = await self._connection.send(call)

@@ -1,4 +1,4 @@
-"""Every way a call can fail, and which one an answer is. Nothing is retried or sent here."""
+"""The errors of the clients, and their construction from answers. Nothing is retried or sent here."""
 
 import json
 from typing import Any
@@ -7,31 +7,31 @@ import httpx
 
 
 class CheckoutClientError(Exception):
-    """A call without a result: the server refused it, or no answer came."""
+    """The base of all errors: the server refused the call, or no answer came."""
 
 
 class ConnectionFailed(CheckoutClientError):
-    """No answer came, retries included; `__cause__` is httpx's error.
+    """No answer came, despite retries; `__cause__` is httpx's error.
 
-    Whether the server did what was asked is unknown. Asking again with the same `idempotency_key` is safe.
+    The server may have carried out the request. Sending it again with the same `idempotency_key` is safe.
     """
 
 
 class CheckoutApiError(CheckoutClientError):
-    """An answer other than a success.
+    """The server answered with an error. Catch a subclass to handle one kind.
 
     Args:
-        message: what is wrong, for a developer.
+        message: an explanation for developers.
         status: the HTTP status.
-        type: the kind of error, which is also the subclass; `unexpected` for what is no answer of this API.
-        code: the cause, as in `session_not_open`; None where the answer is not the server's own but, say, a proxy's.
-        param: the wrong field (`amount.value`) or query parameter, if it is one.
-        request_id: names the request in the server's log.
-        retry_after_seconds: how long the server wants to be left alone, if it said so.
+        type: the kind of error, which also selects the subclass; `unexpected` if the answer is not from this API.
+        code: the cause, such as `session_not_open`; None if the answer is not the server's own but, say, a proxy's.
+        param: the field (`amount.value`) or query parameter at fault, if any.
+        request_id: identifies the request in the server's log.
+        retry_after_seconds: the pause that the server demands, if any.
 
     """
 
-    # All of them go to Exception as well, so that a pickled error (from a worker of a task queue) can be read again.
+    # Exception gets all of them too, so that a pickled error (from the worker of a task queue) can be restored.
     def __init__(
         self,
         message: str,
@@ -61,27 +61,27 @@ class AuthenticationError(CheckoutApiError):
 
 
 class PermissionDenied(CheckoutApiError):
-    """The API key lacks a scope, which the message names; or a live key was used with a test helper."""
+    """The API key lacks a scope, named by the message, or is a live key used with a test helper."""
 
 
 class InvalidRequest(CheckoutApiError):
-    """The request is wrong; `param` names the field."""
+    """The request is invalid; `param` names the field."""
 
 
 class NotFound(CheckoutApiError):
-    """There is no such object in the key's mode."""
+    """The object does not exist in the mode of the API key."""
 
 
 class Conflict(CheckoutApiError):
-    """The object's state doesn't allow it, or the idempotency key came before with another request."""
+    """The object's state forbids the operation, or the idempotency key was used for another request."""
 
 
 class RateLimited(CheckoutApiError):
-    """Too many requests, retries included."""
+    """The API key has sent too many requests; retries did not help."""
 
 
 class ServerError(CheckoutApiError):
-    """The server, or one between it and here, can't answer now, retries included."""
+    """The server, or a proxy in front of it, failed to answer; retries did not help."""
 
 
 _UNEXPECTED = "unexpected"
@@ -108,43 +108,43 @@ _FIRST_SERVER_ERROR = 500
 
 
 def from_response(response: httpx.Response) -> CheckoutApiError:
-    """Return the error that an answer is."""
-    told = _told(response)
+    """Make the error of an answer other than a success."""
+    details = _details(response)
     status = response.status_code
-    kind = told.get("type") or _TYPES.get(status) or ("server" if status >= _FIRST_SERVER_ERROR else _UNEXPECTED)
+    kind = details.get("type") or _TYPES.get(status) or ("server" if status >= _FIRST_SERVER_ERROR else _UNEXPECTED)
     return _CLASSES.get(kind, CheckoutApiError)(
-        told.get("message") or _describe(response),
+        details.get("message") or _describe(response),
         status,
         kind,
-        told.get("code"),
-        told.get("param"),
-        told.get("requestId") or response.headers.get("x-request-id"),
+        details.get("code"),
+        details.get("param"),
+        details.get("requestId") or response.headers.get("x-request-id"),
         retry_after_seconds(response),
     )
 
 
 def unreadable(response: httpx.Response) -> CheckoutApiError:
-    """Return the error for a success that is no JSON object: it comes from something else than this API."""
+    """Make the error of a success that is not a JSON object, and so not from this API."""
     message = f"{response.url} answered with something else than the API's JSON; is base_url right?"
     return CheckoutApiError(message, response.status_code, _UNEXPECTED)
 
 
 def retry_after_seconds(response: httpx.Response) -> float | None:
-    """Return how long the server wants to be left alone; None if it doesn't say so in seconds."""
+    """Return the seconds of Retry-After; None if it is absent or a date."""
     text = response.headers.get("retry-after", "")
     return float(text) if text.isascii() and text.isdigit() else None
 
 
-def _told(response: httpx.Response) -> dict[str, str]:
-    """Return the error as the API tells it; nothing where the answer isn't the API's."""
+def _details(response: httpx.Response) -> dict[str, str]:
+    """Return the text fields of the API's error; none if the answer isn't the API's."""
     try:
         body: Any = response.json()
     except (json.JSONDecodeError, UnicodeDecodeError):
         return {}
-    told = body.get("error") if isinstance(body, dict) else None
-    if not isinstance(told, dict):
+    error = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(error, dict):
         return {}
-    return {name: text for name, text in told.items() if isinstance(text, str)}
+    return {name: text for name, text in error.items() if isinstance(text, str)}
 
 
 def _describe(response: httpx.Response) -> str:

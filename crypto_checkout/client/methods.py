@@ -1,8 +1,8 @@
-"""One definition of a method for both clients: it makes an `ApiCall`, and the connection decides how that is sent.
+"""One definition of a method for both clients: it makes an `ApiCall`, which the connection sends.
 
-A resource's methods are written once, as functions that return the call. Looked up on a resource of the blocking client
-such a method returns the answer; on one of the asynchronous client, a coroutine of it. Type checkers see both, with the
-names and types of all arguments.
+A resource's methods are written once, as functions that return the call. On a resource of the blocking client such a
+method returns the result; on one of the asynchronous client, a coroutine of it. Type checkers see both, with the names
+and types of all arguments.
 """
 
 import functools
@@ -28,7 +28,7 @@ class Resource(Generic[C]):
 
 
 class method(Generic[P, T]):  # noqa: N801 - a decorator, like property
-    """A method that sends the call which the decorated function makes."""
+    """A method that sends the call made by the decorated function."""
 
     def __init__(self, make: Callable[Concatenate[Any, P], ApiCall[T]]) -> None:
         self._make = make
@@ -47,7 +47,7 @@ class method(Generic[P, T]):  # noqa: N801 - a decorator, like property
 
 
 class list_method(Generic[P, T]):  # noqa: N801 - a decorator, like property
-    """A method that returns the list which the call of the decorated function begins."""
+    """A method that returns the list whose first page the decorated function requests."""
 
     def __init__(self, make: Callable[Concatenate[Any, P], ApiCall[Page[T]]]) -> None:
         self._make = make

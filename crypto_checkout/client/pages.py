@@ -1,4 +1,4 @@
-"""Lists in pages: one page as a value, and which call brings the next one. Nothing is sent here."""
+"""Pages of lists, and the call for the next page. Nothing is sent here."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -14,8 +14,8 @@ T = TypeVar("T")
 class Page(Generic[T]):
     """One page of a list, newest first.
 
-    `next_cursor` goes on where this page ends: as `starting_after`, or as `ending_before` if that was asked for.
-    Lists with page numbers (customers) have no cursors, but a `total`, which is None on the others.
+    Pass `next_cursor` as `starting_after` for the next page, or as `ending_before` in a list with that argument.
+    Lists with page numbers (customers) have no cursor but a `total`, which is None for all others.
     """
 
     data: list[T]
@@ -30,7 +30,7 @@ def listed(path: str, query: Mapping[str, Any]) -> ApiCall[Page[Any]]:
 
 
 def read(answer: Mapping[str, Any]) -> Page[Any]:
-    """Read a list as the API answers it."""
+    """Read a page from the API's answer."""
     if "hasMore" in answer:
         return Page(answer["data"], answer["hasMore"], answer["nextCursor"], None)
     total = answer["total"]
@@ -38,20 +38,20 @@ def read(answer: Mapping[str, Any]) -> Page[Any]:
 
 
 def following(call: ApiCall[Page[T]], page: Page[T]) -> ApiCall[Page[T]] | None:
-    """Return the call for the page after this one, in the direction of the call; None after the last."""
+    """Return the call for the next page, in the direction of the call; None after the last."""
     if not page.has_more or not page.data:
         return None
     if page.total is not None:
-        turned: dict[str, Any] = {"page": (call.query.get("page") or 1) + 1}
+        change: dict[str, Any] = {"page": (call.query.get("page") or 1) + 1}
     elif page.next_cursor is None:
         return None
     else:
-        turned = {"ending_before" if _goes_newer(call) else "starting_after": page.next_cursor}
-    return dataclasses.replace(call, query={**call.query, **turned})
+        change = {"ending_before" if _goes_newer(call) else "starting_after": page.next_cursor}
+    return dataclasses.replace(call, query={**call.query, **change})
 
 
 def in_order(call: ApiCall[Page[T]], page: Page[T]) -> Iterator[T]:
-    """Yield a page's items so that an iteration over all pages goes one way: towards newer ones, oldest first."""
+    """Yield a page's items in the direction of the call, so that an iteration over all pages is in order."""
     return reversed(page.data) if _goes_newer(call) else iter(page.data)
 
 

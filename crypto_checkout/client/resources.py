@@ -1,7 +1,7 @@
-"""The methods of both clients, in the words of the API. Each makes a call and sends nothing; see `methods`.
+"""The methods of both clients, named as in the API. Each makes a call and sends nothing; see `methods`.
 
-Every method that writes takes an `idempotency_key`. Without one it makes its own, so that its retries are safe; give
-one to be safe across processes too, as in `idempotency_key=f"order-{order_id}"`.
+Every method that writes takes an `idempotency_key`. The default is a random one, which makes the client's own retries
+safe. Pass one of your own, such as `f"order-{order_id}"`, to make yours safe too, even from another process.
 """
 
 from typing import Any, TypeVar, Unpack
@@ -23,7 +23,7 @@ from .pages import Page, listed
 C = TypeVar("C")
 
 Json = dict[str, Any]
-"""An answer without a type of its own, as it came."""
+"""A JSON object without a type of its own."""
 
 _LINK = "/payment_links/{id}"
 _SESSION = "/checkout_sessions/{id}"
@@ -32,46 +32,50 @@ _CUSTOMER = "/customers/{id}"
 
 
 class PaymentLinksApi(Resource[C]):
-    """Links that anyone may open, each time for a new session at the link's price."""
+    """Payment links: anyone may open one, and each visit creates a checkout session at its price."""
 
     @method
     def create(
         self, *, idempotency_key: str | None = None, **fields: Unpack[arguments.LinkParams]
     ) -> ApiCall[LinkResource]:
-        """Make a link."""
+        """Create a payment link; share its `checkoutUrl`."""
         return ApiCall("POST", "/payment_links", body=fields, idempotency_key=idempotency_key)
 
     @method
     def retrieve(self, link_id: str) -> ApiCall[LinkResource]:
-        """Return a link."""
+        """Return a payment link."""
         return ApiCall("GET", identified(_LINK, link_id))
 
     @method
     def update(
         self, link_id: str, *, idempotency_key: str | None = None, **changes: Unpack[arguments.LinkChanges]
     ) -> ApiCall[LinkResource]:
-        """Change a link and return it; sessions already made keep their price."""
+        """Update a payment link and return it. Existing sessions keep their price."""
         return ApiCall("PATCH", identified(_LINK, link_id), body=changes, idempotency_key=idempotency_key)
 
     @method
     def delete(self, link_id: str, *, idempotency_key: str | None = None) -> ApiCall[DeletedResource]:
-        """Delete a link; its sessions stay."""
+        """Delete a payment link. Its sessions remain."""
         return ApiCall("DELETE", identified(_LINK, link_id), idempotency_key=idempotency_key)
 
     @list_method
     def list(self, **query: Unpack[arguments.LinkListParams]) -> ApiCall[Page[LinkResource]]:
-        """List links."""
+        """List payment links, newest first."""
         return listed("/payment_links", query)
 
 
 class CheckoutSessionsApi(Resource[C]):
-    """Single payments, each with its own address and price."""
+    """Checkout sessions: single payments, each with a price and an address of its own."""
 
     @method
     def create(
         self, *, idempotency_key: str | None = None, **fields: Unpack[arguments.SessionParams]
     ) -> ApiCall[SessionResource]:
-        """Make a session at an `amount` or from a `link_id`; send the payer to its `checkoutUrl`."""
+        """Create a session for an `amount` or from a `link_id`, then send the payer to its `checkoutUrl`.
+
+        The price is fixed until the session expires. Check `status`, or wait for the webhook `session.paid`, before you
+        deliver: a visit to `success_url` is not proof of payment.
+        """
         return ApiCall("POST", "/checkout_sessions", body=fields, idempotency_key=idempotency_key)
 
     @method
@@ -81,28 +85,34 @@ class CheckoutSessionsApi(Resource[C]):
 
     @list_method
     def list(self, **query: Unpack[arguments.SessionListParams]) -> ApiCall[Page[SessionResource]]:
-        """List sessions."""
+        """List sessions, newest first."""
         return listed("/checkout_sessions", query)
 
     @method
     def expire(self, session_id: str, *, idempotency_key: str | None = None) -> ApiCall[SessionResource]:
-        """Close a pending or underpaid session. Raises Conflict for any other."""
+        """Close a session that is pending or underpaid. Later payments to it are recorded as late.
+
+        Raises Conflict for a session of another status.
+        """
         return ApiCall("POST", identified(f"{_SESSION}/expire", session_id), idempotency_key=idempotency_key)
 
     @method
     def accept(self, session_id: str, *, idempotency_key: str | None = None) -> ApiCall[SessionResource]:
-        """Settle an underpaid, overpaid or late session: it becomes paid. Raises Conflict for any other."""
+        """Accept the amount received as full payment: an underpaid, overpaid or late session becomes paid.
+
+        Raises Conflict for a session of another status.
+        """
         return ApiCall("POST", identified(f"{_SESSION}/accept", session_id), idempotency_key=idempotency_key)
 
 
 class WebhookEndpointsApi(Resource[C]):
-    """Where events are sent to; see `verify_webhook` for the other end."""
+    """Webhook endpoints: the URLs that events are sent to. Verify deliveries there with `verify_webhook`."""
 
     @method
     def create(
         self, *, idempotency_key: str | None = None, **fields: Unpack[arguments.EndpointParams]
     ) -> ApiCall[EndpointResource]:
-        """Make an endpoint; only this answer holds its `secret`."""
+        """Create an endpoint. Store its `secret`: no later answer contains it."""
         return ApiCall("POST", "/webhook_endpoints", body=fields, idempotency_key=idempotency_key)
 
     @method
@@ -114,7 +124,7 @@ class WebhookEndpointsApi(Resource[C]):
     def update(
         self, endpoint_id: str, *, idempotency_key: str | None = None, **changes: Unpack[arguments.EndpointChanges]
     ) -> ApiCall[EndpointResource]:
-        """Change an endpoint and return it."""
+        """Update an endpoint and return it. `active=True` re-enables one that the server disabled."""
         return ApiCall("PATCH", identified(_ENDPOINT, endpoint_id), body=changes, idempotency_key=idempotency_key)
 
     @method
@@ -124,26 +134,30 @@ class WebhookEndpointsApi(Resource[C]):
 
     @list_method
     def list(self, **query: Unpack[arguments.ListParams]) -> ApiCall[Page[EndpointResource]]:
-        """List endpoints."""
+        """List endpoints, newest first."""
         return listed("/webhook_endpoints", query)
 
     @method
     def test(self, endpoint_id: str, *, idempotency_key: str | None = None) -> ApiCall[Json]:
-        """Send a made-up `session.paid` and return the attempt: what the endpoint answered."""
+        """Send a sample `session.paid` once, and return the attempt with the endpoint's answer."""
         return ApiCall("POST", identified(f"{_ENDPOINT}/test", endpoint_id), idempotency_key=idempotency_key)
 
     @method
     def rotate_secret(
         self, endpoint_id: str, *, overlap_seconds: int | None = None, idempotency_key: str | None = None
     ) -> ApiCall[EndpointResource]:
-        """Give an endpoint a new `secret`, which this answer holds; both sign until the overlap (a day) is over."""
+        """Replace an endpoint's `secret`, and return the endpoint with the new one. No later answer contains it.
+
+        Deliveries carry signatures of both secrets for `overlap_seconds`, up to a week and by default a day; 0 revokes
+        all earlier secrets at once.
+        """
         body = {} if overlap_seconds is None else {"overlap_seconds": overlap_seconds}
         path = identified(f"{_ENDPOINT}/rotate_secret", endpoint_id)
         return ApiCall("POST", path, body=body, idempotency_key=idempotency_key)
 
     @list_method
     def deliveries(self, endpoint_id: str, **query: Unpack[arguments.DeliveryListParams]) -> ApiCall[Page[Json]]:
-        """List an endpoint's deliveries."""
+        """List an endpoint's deliveries with their attempts, newest first."""
         return listed(identified(f"{_ENDPOINT}/deliveries", endpoint_id), query)
 
     @method
@@ -155,34 +169,37 @@ class WebhookEndpointsApi(Resource[C]):
         since: arguments.Moment | None = None,
         idempotency_key: str | None = None,
     ) -> ApiCall[Json]:
-        """Send again what was not delivered: one event, or all since a time."""
+        """Send again: one event, delivered or not, or all undelivered events since a time.
+
+        Pass exactly one of `event_id` and `since`.
+        """
         body = {name: value for name, value in (("event_id", event_id), ("since", since)) if value is not None}
         path = identified(f"{_ENDPOINT}/replay", endpoint_id)
         return ApiCall("POST", path, body=body, idempotency_key=idempotency_key)
 
 
 class EventsApi(Resource[C]):
-    """What has happened, as webhooks tell it."""
+    """Events: the history of the shop, with the same bodies as webhooks."""
 
     @method
     def retrieve(self, event_id: str) -> ApiCall[EventResource]:
-        """Return an event."""
+        """Return an event, exactly as webhooks carry it."""
         return ApiCall("GET", identified("/events/{id}", event_id))
 
     @list_method
     def list(self, **query: Unpack[arguments.EventListParams]) -> ApiCall[Page[EventResource]]:
-        """List events."""
+        """List events, newest first."""
         return listed("/events", query)
 
 
 class CustomersApi(Resource[C]):
-    """Those who paid, by email. Their pages have a `total`."""
+    """Customers, identified by email. A paid session with a `customer_email` creates one. Pages have a `total`."""
 
     @method
     def create(
         self, *, idempotency_key: str | None = None, **fields: Unpack[arguments.CustomerParams]
     ) -> ApiCall[CustomerResource]:
-        """Make a customer."""
+        """Create a customer."""
         return ApiCall("POST", "/customers", body=fields, idempotency_key=idempotency_key)
 
     @method
@@ -194,51 +211,51 @@ class CustomersApi(Resource[C]):
     def update(
         self, customer_id: str, *, idempotency_key: str | None = None, **changes: Unpack[arguments.CustomerChanges]
     ) -> ApiCall[CustomerResource]:
-        """Change a customer and return it."""
+        """Update a customer and return it. `metadata` is replaced as a whole."""
         return ApiCall("PATCH", identified(_CUSTOMER, customer_id), body=changes, idempotency_key=idempotency_key)
 
     @list_method
     def list(self, **query: Unpack[arguments.CustomerListParams]) -> ApiCall[Page[CustomerResource]]:
-        """List customers."""
+        """List customers, newest first."""
         return listed("/customers", query)
 
 
 class TestHelpersApi(Resource[C]):
-    """Drives the simulated chain of test mode. Live keys are refused with PermissionDenied."""
+    """Test helpers: control the sandbox, the simulated chain of test mode. Live keys raise PermissionDenied."""
 
     @method
     def pay(
         self, session_id: str, *, idempotency_key: str | None = None, **payment: Unpack[arguments.TestPayment]
     ) -> ApiCall[SessionResource]:
-        """Pay a session, with the exact amount unless told otherwise, and return it."""
+        """Pay a session, by default with the amount due, and return it once the payment is processed."""
         path = identified(f"/test_helpers{_SESSION}/pay", session_id)
         return ApiCall("POST", path, body=payment, idempotency_key=idempotency_key)
 
     @method
     def mine(self, *, blocks: int = 1, idempotency_key: str | None = None) -> ApiCall[Json]:
-        """Mine blocks and have them processed."""
+        """Mine blocks, and process them."""
         return ApiCall("POST", "/test_helpers/chain/mine", body={"blocks": blocks}, idempotency_key=idempotency_key)
 
     @method
     def reorg(self, *, depth: int, idempotency_key: str | None = None) -> ApiCall[Json]:
-        """Replace the last blocks by others."""
+        """Replace the last `depth` blocks: their payments are reversed, and then confirmed again."""
         return ApiCall("POST", "/test_helpers/chain/reorg", body={"depth": depth}, idempotency_key=idempotency_key)
 
     @method
     def outage(self, *, seconds: int, idempotency_key: str | None = None) -> ApiCall[Json]:
-        """Make the chain unreachable for a while."""
+        """Make the chain unreachable for up to an hour. No payment is seen and no session expires meanwhile."""
         return ApiCall("POST", "/test_helpers/chain/outage", body={"seconds": seconds}, idempotency_key=idempotency_key)
 
     @method
     def price_outage(self, *, seconds: int, idempotency_key: str | None = None) -> ApiCall[Json]:
-        """Have test mode know no price for a while."""
+        """Make prices unavailable for up to an hour: creating a session then raises ServerError."""
         return ApiCall(
             "POST", "/test_helpers/prices/outage", body={"seconds": seconds}, idempotency_key=idempotency_key
         )
 
     @method
     def advance_clock(self, *, seconds: int, idempotency_key: str | None = None) -> ApiCall[Json]:
-        """Put the chain's clock forward."""
+        """Put the clock of test mode forward, by up to 30 days: sessions expire, and webhook retries come due."""
         return ApiCall(
             "POST", "/test_helpers/clock/advance", body={"seconds": seconds}, idempotency_key=idempotency_key
         )

@@ -1,4 +1,4 @@
-"""The receiver's end of a webhook: is it from the server, and what does it say. No network."""
+"""Verification of webhooks by their receiver. No network."""
 
 import json
 import time
@@ -13,7 +13,7 @@ _HEADER = "x-webhook-signature"
 
 
 class Headers(Protocol):
-    """Headers as any framework has them: a dict, or an object of its own."""
+    """The headers of any framework: a dict, or an object of its own."""
 
     def items(self) -> Iterable[tuple[str, str]]:
         """Return names and values."""
@@ -27,26 +27,26 @@ def verify_webhook(
     tolerance_seconds: int = signing.DEFAULT_TOLERANCE_SECONDS,
     now: int | None = None,
 ) -> EventResource:
-    """Check that a delivery came from the server, unchanged and lately, and return its event.
+    """Verify that a delivery comes from your server, unaltered and recent, and return its event.
 
-    The same event may come more than once: act on each `id` once only.
+    The same event may arrive more than once: handle each `id` only once.
 
     Args:
-        payload: the body as received, before any parsing; a text is taken as UTF-8.
-        headers: those of the request, in any case.
-        secret: the endpoint's whole `whsec_…` text.
-        tolerance_seconds: how old, or ahead of this clock, a delivery may be.
-        now: Unix seconds; this machine's clock unless given.
+        payload: the raw request body, before any parsing; a str is encoded as UTF-8.
+        headers: the request's headers; their names may be in any case.
+        secret: the endpoint's whole secret, `whsec_…`.
+        tolerance_seconds: the greatest age of a delivery, and its greatest lead over this machine's clock.
+        now: Unix seconds, in place of this machine's clock.
 
     Raises:
-        InvalidSignature: Nothing of it may be believed; answer with 400.
+        InvalidSignature: Don't trust the delivery; answer with status 400.
 
     """
     signature = next((value for name, value in headers.items() if name.lower() == _HEADER), None)
     if signature is None:
         raise InvalidSignature("the header X-Webhook-Signature is missing")
-    moment = int(time.time()) if now is None else now
+    timestamp = int(time.time()) if now is None else now
     body = payload.encode() if isinstance(payload, str) else payload
-    signing.verify(signature, body, secret, now=moment, tolerance_seconds=tolerance_seconds)
+    signing.verify(signature, body, secret, now=timestamp, tolerance_seconds=tolerance_seconds)
     event: EventResource = json.loads(body)
     return event

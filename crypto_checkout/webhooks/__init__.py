@@ -1,1 +1,11 @@
-"""One webhook delivery: how it is signed, when it is tried, where it may go, what came of it. No database here."""
+"""One webhook delivery: its signatures, its retry schedule, the addresses it may go to, and one attempt to send it.
+
+- `signing` signs and verifies; `schedule` computes retry delays. Both are pure, and the client uses `signing` too.
+- `networks` lists forbidden addresses; `guard` enforces that list where connections are opened.
+- `send` makes one attempt and reports its outcome; `stream` bounds the connection below it.
+
+Never here: the database, the queue of deliveries, or the decision to try again (`services.webhooks` has them).
+
+To add a signature scheme, extend `signing.headers`, and `signing.verify` if our receivers are to check it. A new way
+for an attempt to fail is a member of `send.Failure`, an entry of `_FAILURES`, and a sentence.
+"""

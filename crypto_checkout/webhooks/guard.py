@@ -1,9 +1,9 @@
-"""Where a delivery may go: the guard against server-side request forgery.
+"""The guard against server-side request forgery: it keeps deliveries away from forbidden addresses.
 
-`check_url` is the early and friendly refusal, when an endpoint is made. The refusal that counts is `GuardedBackend`: it
-resolves the name itself for each connection, judges every address, and connects to a judged address by number, so that
-a name whose answer changes between check and use gains nothing. TLS still verifies the name. Which addresses are
-refused stands in `webhooks.networks`. Deadlines, redirects and HTTP itself are not known here.
+`check_url` is the early and friendly refusal, when an endpoint is created. The refusal that counts is `GuardedBackend`:
+it resolves the name itself for each connection, checks every address, and connects to a checked address by number, so
+that a name whose answer changes between check and use gains nothing. TLS still verifies the name. The forbidden
+addresses are in `webhooks.networks`. Deadlines, redirects and HTTP itself are not known here.
 """
 
 import asyncio
@@ -19,9 +19,8 @@ import httpcore
 import httpx
 
 from crypto_checkout.core.errors import RecoverableError
-
-from .networks import Address, Reach, is_web_port, refusal_within
-from .stream import Stream
+from crypto_checkout.webhooks.networks import Address, Reach, is_web_port, refusal_within
+from crypto_checkout.webhooks.stream import Stream
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -34,22 +33,22 @@ _WAY_OUT = "set webhooks.allow_private_networks if this is meant"
 
 _LAST_PORT = 65_535
 
-# RFC 1123 letters, digits and hyphens; the underscore is not in it but in use.
+# RFC 1123 letters, digits and hyphens; and the underscore, which is in use nevertheless.
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _MAX_NAME_LENGTH = 253
 
 
 class BlockedAddress(RecoverableError):
-    """The name leads to an address that deliveries may not go to. The message leaves the address out."""
+    """The name resolves to a forbidden address, which the message leaves out."""
 
 
 class NameNotResolved(RecoverableError):
-    """The name has no address, or its name servers did not tell."""
+    """The name has no address, or its name servers gave none."""
 
 
 def parse_url(url: str) -> httpx.URL:
-    """Read an endpoint's URL as the sender will, so that check and use can't disagree. Raises ValueError."""
+    """Parse an endpoint's URL exactly as the sender will, so that check and use can't disagree. Raises ValueError."""
     if len(url) > MAX_URL_LENGTH:
         raise ValueError(f"the URL is longer than {MAX_URL_LENGTH} characters")
     try:
@@ -70,8 +69,8 @@ def check_url(url: str, *, reach: Reach, allow_http: bool) -> None:
 
     Args:
         url: as the merchant wrote it.
-        reach: where deliveries may go.
-        allow_http: plain HTTP to any host (test mode). To a loopback host it is never the scheme that is refused.
+        reach: the networks that deliveries may go to.
+        allow_http: allow plain HTTP to any host (test mode). To loopback hosts it is always allowed.
 
     Raises:
         ValueError: with the reason, in words for the merchant.
@@ -99,7 +98,7 @@ def _check_host(host: str, reach: Reach) -> None:
 
 
 def _is_host(host: str) -> bool:
-    """Take domain names and IP addresses as usually written; `127.1` and `0x7f000001`, which libc dials, are not."""
+    """Accept domain names and IP addresses in their usual form; not `127.1` and `0x7f000001`, which libc would dial."""
     if _literal(host) is not None:
         return True
     labels = host.removesuffix(".").split(".")
@@ -123,17 +122,18 @@ def _literal(host: str) -> Address | None:
 async def resolve(host: str, port: int) -> Sequence[str]:
     """Ask the system's resolver for all addresses of a name, in its order of preference (RFC 6724).
 
-    A thread of its own, not the shared pool: a hostile name server can hold a look-up for half a minute, it can't be
-    cancelled, and a few of them would stop every other one. A daemon, so that none holds up the end of the process.
+    Each look-up has a thread of its own, not one of the shared pool: a hostile name server can hold it for half a
+    minute, it can't be cancelled, and a few of them would block all others. The threads are daemons, so that none
+    holds up the end of the process.
 
     Raises:
-        NameNotResolved: the resolver said no.
+        NameNotResolved: the resolver found no address.
     """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[list[str]] = loop.create_future()
 
     def settle(addresses: list[str] | None) -> None:
-        if answer.done():  # the deadline came first
+        if answer.done():  # the deadline passed first
             return
         if addresses:
             answer.set_result(addresses)
@@ -161,9 +161,9 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
     """Opens TCP connections for httpcore to public addresses only.
 
     Args:
-        reach: which addresses are allowed.
-        resolver: from a name and port to its addresses.
-        dialer: opens the connection; it is only ever handed IP addresses.
+        reach: the allowed networks.
+        resolver: resolves a name and port to addresses.
+        dialer: opens the connections; it is only ever given IP addresses.
     """
 
     def __init__(
@@ -185,17 +185,19 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Resolve, judge, and connect to the first address that answers.
+        """Resolve a name, check its addresses, and connect to the first that answers.
 
         Raises:
             NameNotResolved: there is no address.
-            BlockedAddress: the port is forbidden, or any of the addresses. One is enough: a name that points inside and
-                outside is a trap or a mistake, and which address would be dialled first must not decide.
-            httpcore.ConnectError, httpcore.ConnectTimeout: as the last address failed.
+            BlockedAddress: the port or any of the addresses is forbidden. One is enough: a name that points both inside
+                and outside is a trap or a mistake, and their order must not decide.
+            httpcore.ConnectError, httpcore.ConnectTimeout: the last address failed so.
         """
-        if self._reach is not Reach.ANY and not is_web_port(port):  # it may have been allowed when the URL was given
+        if self._reach is not Reach.ANY and not is_web_port(
+            port
+        ):  # it may have been allowed when the endpoint was created
             raise BlockedAddress(f"port {port} belongs to another service than the web; {_WAY_OUT}")
-        *others, last = await self._judged_addresses(host, port)
+        *others, last = await self._checked_addresses(host, port)
         for address in others:
             seconds = CONNECT_SECONDS_PER_ADDRESS if timeout is None else min(timeout, CONNECT_SECONDS_PER_ADDRESS)
             with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
@@ -208,14 +210,14 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,  # noqa: ARG002, ASYNC109 - httpcore's signature
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002
     ) -> httpcore.AsyncNetworkStream:
-        """Refuse: nothing that receives webhooks from us is behind a Unix socket."""
+        """Refuse: no receiver of webhooks is behind a Unix socket."""
         raise BlockedAddress("webhooks are not sent to Unix sockets")
 
     async def sleep(self, seconds: float) -> None:
-        """Wait as httpcore asks."""
+        """Wait, for httpcore."""
         await anyio.sleep(seconds)
 
-    async def _judged_addresses(self, host: str, port: int) -> list[str]:
+    async def _checked_addresses(self, host: str, port: int) -> list[str]:
         addresses = [host] if _literal(host) else list(await self._resolver(host, port))
         if not addresses:
             raise NameNotResolved(f"the name {host} has no address")

@@ -1,4 +1,4 @@
-"""Which networks and ports deliveries may go to. Pure: names and connections are `webhooks.guard`."""
+"""The networks and ports that deliveries may go to. Pure: names and connections are in `webhooks.guard`."""
 
 import ipaddress
 from enum import StrEnum
@@ -7,14 +7,14 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Reach(StrEnum):
-    """Which networks deliveries may go to. Only ANY lifts the restriction of ports."""
+    """The networks that deliveries may go to. Only ANY lifts the restriction of ports."""
 
     PUBLIC = "public"
     """The public internet."""
     LOOPBACK = "loopback"
-    """That, and this machine: for trying things out."""
+    """The public internet and this machine, for development."""
     ANY = "any"
-    """Everything: for receivers on the merchant's own network."""
+    """All networks, for receivers on the merchant's own."""
 
 
 # IANA's special-purpose registries (RFC 6890 and later), written out: Python's `is_global` differs between 3.11 and
@@ -61,8 +61,8 @@ _REFUSED = tuple(
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 
-# Below 1024 only the web's own ports. Above, those of services that act on what they can read of an HTTP request or
-# that nobody serves webhooks from: databases, caches, remote desktops, IRC, container and cluster control.
+# Below 1024 only the web's own ports are allowed. Above, these are refused: services that act on parts of an HTTP
+# request, or never serve webhooks, such as databases, caches, remote desktops, IRC, container and cluster control.
 _WEB_PORTS = frozenset({80, 443})
 _FIRST_UNPRIVILEGED_PORT = 1024
 _REFUSED_PORTS = frozenset(
@@ -73,9 +73,9 @@ _REFUSED_PORTS = frozenset(
 
 
 def refusal(address: Address) -> str | None:
-    """Say what kind of forbidden network an address lies in, or None when it is an address of the public internet."""
+    """Return the kind of forbidden network that an address lies in, or None for the public internet."""
     if address in _NAT64:
-        # A NAT64 gateway dials the IPv4 address inside. To a server with only IPv6 every IPv4 host looks so.
+        # A NAT64 gateway dials the IPv4 address inside. On an IPv6-only server all IPv4 hosts have such addresses.
         return refusal(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
     for network, kind in _REFUSED:
         if address in network:
@@ -86,12 +86,12 @@ def refusal(address: Address) -> str | None:
 
 
 def refusal_within(reach: Reach, address: Address) -> str | None:
-    """Say why an address is out of reach, or None when deliveries may be sent to it."""
+    """Return the kind of network that puts an address out of reach, or None if it is within reach."""
     if reach is Reach.ANY or (reach is Reach.LOOPBACK and address.is_loopback):
         return None
     return refusal(address)
 
 
 def is_web_port(port: int) -> bool:
-    """Tell whether webhooks may be served from a port: one of the web's, or one that no other service is known by."""
+    """Return True for a port that may serve webhooks: one of the web's, or one that no other service is known by."""
     return port in _WEB_PORTS or (port >= _FIRST_UNPRIVILEGED_PORT and port not in _REFUSED_PORTS)

@@ -1,8 +1,8 @@
-"""One attempt to deliver: a POST to an endpoint, and what came of it. Never when or whether to try again.
+"""One attempt to deliver: a POST to an endpoint, and its outcome. Retries are decided elsewhere.
 
-It speaks through httpcore and not through httpx: the guard has to stand where connections are opened, and there are no
-redirects, cookies, proxies or decoders to be turned off. The other side is taken to be hostile: nothing it does raises,
-takes longer than the deadline, or fills the memory.
+This uses httpcore rather than httpx: the guard must sit where connections are opened, and there are no redirects,
+cookies, proxies or decoders to turn off. The endpoint is presumed hostile: nothing it does can raise, exceed the
+deadline, or fill the memory.
 """
 
 import errno
@@ -33,10 +33,10 @@ from crypto_checkout.webhooks.networks import Reach
 
 DEFAULT_TIMEOUT_SECONDS = 15.0
 MAX_ANSWER_BYTES = 64 * 1024
-MAX_ANSWER_PIECES = 1024  # each chunk is one, and a thousand of a byte cost as much as a thousand of a kilobyte
+MAX_ANSWER_PIECES = 1024  # chunks: a thousand of a byte each cost as much as a thousand of a kilobyte
 MAX_EXCERPT_BYTES = 4 * 1024
 
-# Shorter than the usual 5 s after which servers hang up: a connection that dies just as it is used again is a failure.
+# Shorter than the usual 5 s after which servers hang up: a connection that closes just as it is reused is a failure.
 _KEEPALIVE_SECONDS = 3.0
 _MAX_IDLE_CONNECTIONS = 32
 
@@ -44,19 +44,19 @@ _SUCCESS = range(200, 300)
 _REDIRECT = range(300, 400)
 _GONE = 410
 
-# Signing secrets and API keys, up to the end of what may belong to them.
+# Signing secrets and API keys, with all characters that may belong to them.
 _SECRET = re.compile(r"(whsec_|ck_live_|ck_test_)[A-Za-z0-9+/=_-]+")
 
 _FIXED_HEADERS = {
     "User-Agent": f"CryptoCheckout/{__version__}",
     "Content-Type": "application/json",
     "Accept": "*/*",
-    "Accept-Encoding": "identity",  # and nothing is ever unpacked, so a compressed bomb stays small
+    "Accept-Encoding": "identity",  # nothing is ever decompressed, so a compressed bomb stays small
 }
 
 
 class Failure(StrEnum):
-    """Why an attempt brought no whole answer. The values are stored and shown: never rename one."""
+    """The reason why an attempt got no complete answer. The values are stored and shown: never rename one."""
 
     INVALID_URL = "invalid_url"
     DNS = "dns"
@@ -71,16 +71,16 @@ class Failure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AttemptOutcome:
-    """What came of one attempt.
+    """The outcome of one attempt.
 
     Args:
-        status_code: None if no status line arrived. Set beside an `error` when the answer broke off after it.
-        error: None if a whole answer arrived, whatever its status (or the first 64 KiB of one).
-        detail: a sentence for the merchant, None on success. It holds no addresses and nothing internal.
+        status_code: None if no status line arrived. Set together with `error` if the answer broke off after it.
+        error: None if a complete answer arrived (or the first 64 KiB of one), whatever its status.
+        detail: a sentence for the merchant, None on success. It holds no addresses and no internals.
         duration_ms: from the look-up of the name to the end of the answer.
         excerpt: the beginning of the answer's body, at most 4 KiB of UTF-8, without control characters and secrets.
             Untrusted text.
-        retry_after_seconds: what the endpoint asked for, not yet bounded.
+        retry_after_seconds: the pause that the endpoint demanded, not yet bounded.
     """
 
     status_code: int | None
@@ -92,18 +92,18 @@ class AttemptOutcome:
 
     @property
     def is_success(self) -> bool:
-        """Tell whether the endpoint took the delivery: a 2xx, whole and in time."""
+        """True if the endpoint accepted the delivery: a 2xx, complete and in time."""
         return self.error is None and self.status_code in _SUCCESS
 
     @property
     def is_gone(self) -> bool:
-        """Tell whether the endpoint asked never to be called again: 410."""
+        """True if the endpoint asked for no further deliveries: 410."""
         return self.error is None and self.status_code == _GONE
 
 
 @dataclass(slots=True)
 class _PartialAnswer:
-    """What has arrived so far: if the deadline cuts it off, this much is still known."""
+    """The part of an answer received so far; it is reported even if the deadline cuts the answer off."""
 
     status_code: int | None = None
     retry_after_seconds: float | None = None
@@ -111,16 +111,16 @@ class _PartialAnswer:
 
 
 class Sender:
-    """Sends attempts, any number at once, over one pool of connections. To be used as `async with Sender(...)`.
+    """Sends attempts, any number at once, over one pool of connections. Use it as `async with Sender(...)`.
 
-    The pool has no limit of its own: how many attempts run at once is the dispatcher's decision, and a queue in here
-    would let slow endpoints delay the others.
+    The pool has no limit of its own: the dispatcher limits concurrent attempts, and a queue in here would let slow
+    endpoints delay the others.
 
     Args:
-        timeout_seconds: for the whole attempt: name, connection, TLS, request and the last byte of the answer.
-        reach: which networks attempts may go to.
-        ssl_context: instead of one that trusts the system's and certifi's authorities.
-        resolver: from a name and port to its addresses.
+        timeout_seconds: for the whole attempt, from the look-up of the name to the last byte of the answer.
+        reach: the networks that attempts may go to.
+        ssl_context: replaces the default, which trusts the system's and certifi's authorities.
+        resolver: resolves a name and port to addresses.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Sender:
     ) -> None:
         self._timeout_seconds = timeout_seconds
         self._pool = httpcore.AsyncConnectionPool(
-            # Made once: loading the authorities takes longer than many a delivery.
+            # Made once: loading the authorities takes longer than most deliveries.
             ssl_context=httpcore.default_ssl_context() if ssl_context is None else ssl_context,
             max_connections=None,
             max_keepalive_connections=_MAX_IDLE_CONNECTIONS,
@@ -150,10 +150,10 @@ class Sender:
         await self._pool.aclose()
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> AttemptOutcome:
-        """POST a body once and say what came of it.
+        """POST a body once and return the outcome.
 
-        Sending the same delivery again is safe for us; receivers recognise it by `webhook-id`. Nothing that the other
-        side does raises; cancellation passes through and closes the connection.
+        Repeating is safe: receivers recognise a delivery by its `webhook-id`. Nothing that the endpoint does raises;
+        cancellation passes through and closes the connection.
         """
         started = time.perf_counter()
         answer = _PartialAnswer()
@@ -185,7 +185,7 @@ class Sender:
                     raise httpcore.RemoteProtocolError(f"an answer of more than {MAX_ANSWER_PIECES} pieces")
                 answer.body += chunk[: MAX_ANSWER_BYTES - len(answer.body)]
                 if len(answer.body) >= MAX_ANSWER_BYTES:
-                    break  # closing an answer that has not ended closes its connection
+                    break  # closing an unfinished answer closes its connection
         finally:
             await response.aclose()
 
@@ -194,9 +194,9 @@ class _InvalidUrl(ValueError):
     pass
 
 
-# What the other side can cause, with the name it gets; the first that fits counts, so subclasses stand before their
-# parents. ValueError is a net: no answer is known to get one out of h11, but a parser's oversight must stay an outcome.
-# The last two say too little by themselves: what lies behind them is asked.
+# The exceptions that an endpoint can cause. The first match counts, so subclasses come before their parents. ValueError
+# is a safety net: no answer is known to make h11 raise one, but a parser's oversight must stay an outcome. The last two
+# are too vague by themselves: their causes decide.
 _FAILURES: tuple[tuple[type[Exception], Failure | None], ...] = (
     (ssl.SSLError, Failure.TLS),
     (BlockedAddress, Failure.BLOCKED_ADDRESS),
@@ -252,9 +252,9 @@ def _retry_after(response: httpcore.Response) -> float | None:
 
 
 def _excerpt(body: bytes) -> str:
-    """Make text of the body's beginning that can be shown anywhere.
+    """Make text of the body's beginning that is safe to show anywhere.
 
-    No escapes for terminals, no turned direction, and no secrets of ours, which pages for debugging like to print.
+    It has no terminal escapes, no changes of text direction, and none of our secrets, which debug pages like to print.
     """
     text = _SECRET.sub(r"\1…", body.decode("utf-8", "replace"))[:MAX_EXCERPT_BYTES]
     shown = "".join(character for character in text if character.isprintable() or character in "\n\t")
@@ -265,7 +265,7 @@ def _excerpt(body: bytes) -> str:
 def _judge(
     answer: _PartialAnswer, broken: Exception | None, timeout_seconds: float
 ) -> tuple[Failure | None, str | None]:
-    """Name the outcome, with a sentence for whoever looks into why an endpoint gets nothing."""
+    """Return the failure, if any, with a sentence for the merchant."""
     if broken is None:
         return None, _unsuccessful(answer.status_code)
     for cause in _causes(broken):
@@ -299,9 +299,9 @@ def _detail(failure: Failure, cause: BaseException, timeout_seconds: float) -> s
 
 
 def _causes(broken: BaseException) -> Iterator[BaseException]:
-    """Walk from an exception to what lies behind it; httpcore keeps that as the argument and drops `__cause__`."""
-    seen: BaseException | None = broken
-    while seen is not None:
-        yield seen
-        inner = seen.args[0] if seen.args else None
-        seen = inner if isinstance(inner, BaseException) else seen.__cause__
+    """Yield an exception and its causes; httpcore keeps a cause as the argument and drops `__cause__`."""
+    cause: BaseException | None = broken
+    while cause is not None:
+        yield cause
+        inner = cause.args[0] if cause.args else None
+        cause = inner if isinstance(inner, BaseException) else cause.__cause__

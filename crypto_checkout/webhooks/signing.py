@@ -1,8 +1,8 @@
-"""How a delivery is signed and how a receiver checks it. Pure: no clock, no randomness, no network.
+"""Signatures of deliveries, and their verification by receivers. Pure: no clock, no randomness, no network.
 
-Two schemes travel side by side: our `X-Webhook-Signature`, and Standard Webhooks 1.0 (https://www.standardwebhooks.com)
-so that any of its libraries verifies a delivery. They differ in the key: ours is the whole `whsec_…` text, that of
-Standard Webhooks is the bytes behind its base64 part.
+Each delivery carries two schemes: our `X-Webhook-Signature`, and Standard Webhooks 1.0
+(https://www.standardwebhooks.com), so that any of its libraries can verify it. They differ in the key: ours is the
+whole `whsec_…` text, that of Standard Webhooks is the decoded base64 part.
 """
 
 import base64
@@ -17,11 +17,11 @@ _MAX_TIMESTAMP_DIGITS = 12
 
 
 class InvalidSignature(ValueError):
-    """The header does not prove that the body came from the holder of the secret; the message says why."""
+    """The header does not prove that the body came from the holder of the secret; the message gives the reason."""
 
 
 def new_secret(entropy: bytes) -> str:
-    """Make a signing secret of 32 random bytes, which the caller draws from `secrets`."""
+    """Make a signing secret of 32 random bytes, which the caller takes from `secrets`."""
     if len(entropy) != ENTROPY_BYTES:
         raise ValueError(f"a webhook secret is made of {ENTROPY_BYTES} random bytes, not {len(entropy)}")
     return SECRET_PREFIX + base64.b64encode(entropy).decode("ascii")
@@ -32,8 +32,8 @@ def headers(event_id: str, body: bytes, secrets: Sequence[str], timestamp: int) 
 
     Args:
         event_id: becomes `webhook-id`; the same for every attempt, so that receivers can drop repetitions.
-        body: exactly the bytes that will be sent.
-        secrets: the live ones, newest first; more than one while a rotation overlaps.
+        body: exactly the bytes to be sent.
+        secrets: the valid ones, newest first; more than one while a rotation overlaps.
         timestamp: Unix seconds of this attempt, not of the event.
     """
     if not secrets:
@@ -51,21 +51,21 @@ def headers(event_id: str, body: bytes, secrets: Sequence[str], timestamp: int) 
 def verify(
     header: str, body: bytes, secret: str, *, now: int, tolerance_seconds: int = DEFAULT_TOLERANCE_SECONDS
 ) -> None:
-    """Check an `X-Webhook-Signature` header against the raw body; return only if it holds.
+    """Verify an `X-Webhook-Signature` header against the raw body.
 
     Args:
-        header: the header's value, from whomever; anything malformed is refused.
+        header: the header's value, untrusted; anything malformed is refused.
         body: the bytes as received, before any JSON parsing.
         secret: the whole `whsec_…` text.
         now: Unix seconds.
-        tolerance_seconds: how far the timestamp may be off in either direction, against replays.
+        tolerance_seconds: the greatest age of the timestamp, and its greatest lead; it bounds replays.
 
     Raises:
         InvalidSignature: the header is malformed, made with another secret or body, or too old or too new.
     """
     timestamp, candidates = _parse(header)
     expected = _signature(body, secret, timestamp).encode("ascii")
-    # Every candidate is compared, and in constant time: how long this takes tells nothing about the right answer.
+    # Every candidate is compared, and in constant time: the duration reveals nothing about the right signature.
     if not any([hmac.compare_digest(expected, candidate) for candidate in candidates]):  # noqa: C419 - no short cut
         raise InvalidSignature("no v1 signature in X-Webhook-Signature matches this body and secret")
     if abs(now - timestamp) > tolerance_seconds:
@@ -74,7 +74,7 @@ def verify(
 
 
 def _parse(header: str) -> tuple[int, list[bytes]]:
-    """Split `t=…,v1=…,v1=…`; schemes of the future are passed over."""
+    """Split `t=…,v1=…,v1=…`; unknown schemes are ignored."""
     pairs = [part.strip().partition("=")[::2] for part in header.split(",")]
     timestamps = [value for name, value in pairs if name == "t"]
     candidates = [value.encode("utf-8", "replace") for name, value in pairs if name == "v1"]

@@ -1,4 +1,4 @@
-"""A connection to an endpoint, as httpcore reads from it and writes to it, with bounds that httpcore doesn't have."""
+"""The byte stream of a connection to an endpoint, with bounds that httpcore doesn't have."""
 
 import contextlib
 import ssl
@@ -7,17 +7,17 @@ from typing import Any
 import anyio
 import httpcore
 
-# Of one answer, its head and all framing counted; of its body 64 KiB are wanted (`webhooks.send`).
+# Of one answer, including its head and all framing; at most 64 KiB of its body are kept (`webhooks.send`).
 MAX_READ_BYTES = 128 * 1024
 _PIECE_BYTES = 4 * 1024
 _HEAD_END = b"\r\n\r\n"
 
 
 class Stream(httpcore.AsyncNetworkStream):
-    """A connection on which the head of a request goes out together with its body: in one packet, by one system call.
+    """A connection that sends the head of a request together with its body: in one packet, by one system call.
 
-    What is read for an answer is bounded and comes in small pieces: thousands of `100 Continue`, or of chunks of one
-    byte, would keep the whole process busy otherwise. It is also closed when its TLS handshake is cancelled, which
+    An answer is read in small pieces, and its size is bounded: otherwise thousands of `100 Continue`, or of one-byte
+    chunks, would keep the whole process busy. The connection is also closed when its TLS handshake is cancelled, which
     httpcore 1.0.9 forgets.
     """
 
@@ -27,7 +27,7 @@ class Stream(httpcore.AsyncNetworkStream):
         self._read_bytes = 0
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        """Read a small piece. Raises RemoteProtocolError where an answer goes beyond `MAX_READ_BYTES`."""
+        """Read a small piece. Raises RemoteProtocolError if an answer exceeds `MAX_READ_BYTES`."""
         if self._head:
             await self.write(b"", timeout)
         if self._read_bytes >= MAX_READ_BYTES:
@@ -37,13 +37,13 @@ class Stream(httpcore.AsyncNetworkStream):
         return piece
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        """Write; the head of a request waits for what comes after it."""
+        """Write; the head of a request is held until the next write or read."""
         if buffer.endswith(_HEAD_END) and not self._head:
             self._head = buffer
             self._read_bytes = 0
             return
         whole, self._head = self._head + buffer, b""
-        if whole:  # httpcore writes the nothing after a body, too
+        if whole:  # httpcore also writes an empty piece after a body
             await self._stream.write(whole, timeout)
 
     async def aclose(self) -> None:
@@ -56,7 +56,7 @@ class Stream(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> httpcore.AsyncNetworkStream:
-        """Return the connection with TLS; it is closed when the handshake fails or is cancelled."""
+        """Return the connection with TLS; it is closed if the handshake fails or is cancelled."""
         async with contextlib.AsyncExitStack() as on_failure:
             on_failure.push_async_callback(self._close_even_when_cancelled)
             secured = await self._stream.start_tls(ssl_context, server_hostname, timeout)
@@ -64,7 +64,7 @@ class Stream(httpcore.AsyncNetworkStream):
             return Stream(secured)
 
     def get_extra_info(self, info: str) -> Any:
-        """Return what the connection knows of itself."""
+        """Return a property of the underlying connection."""
         return self._stream.get_extra_info(info)
 
     async def _close_even_when_cancelled(self) -> None:

@@ -15,7 +15,7 @@ from crypto_checkout.store.data_folder.lock import FolderLock
 
 CHILD = """
 import pathlib, sys
-from crypto_checkout.store.folder import FolderLock
+from crypto_checkout.store.data_folder.lock import FolderLock
 with FolderLock(pathlib.Path(sys.argv[1])):
     print("locked", flush=True)
     sys.stdin.readline()
