@@ -148,7 +148,7 @@ def _readiness(parts: Parts, modes: Modes) -> Readiness:
 def _sandbox(parts: Parts, test: Mode | None, reader: SessionReader) -> SandboxControls | None:
     if test is None or test.sandbox is None:
         return None
-    return SandboxControls(parts.db, test.sandbox, test.watchers[0], reader, parts.clock, parts.events.wake)
+    return SandboxControls(parts.db, test.sandbox, test.watchers[0], reader, parts.events.wake)
 
 
 def _settings(config: Config) -> Settings:

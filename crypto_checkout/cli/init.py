@@ -174,6 +174,8 @@ def _old_path(target: Path) -> Path:
 
 def _write(target: Path, text: str, *, force: bool) -> Path | None:
     """Put the file in place completely or not at all; return the path under which an old one was kept."""
+    from crypto_checkout.store.data_folder import files
+
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # mode 0600
     temporary = Path(name)
     try:
@@ -188,45 +190,22 @@ def _write(target: Path, text: str, *, force: bool) -> Path | None:
         raise _write_error(target, error) from None
     finally:
         temporary.unlink(missing_ok=True)
-        _sync_folder(target.parent)
+        files.sync_folder(target.parent)
 
 
 def _put_in_place(temporary: Path, target: Path, *, force: bool) -> Path | None:
+    from crypto_checkout.store.data_folder import files
+
     if force and target.exists():
-        _keep(target)
+        # A second name for the old file, so that at no moment is there no file.
+        files.link(target, _old_path(target))
         temporary.replace(target)
         return _old_path(target)
-    try:
-        # A rename would overwrite a file that appeared meanwhile; a link refuses.
-        target.hardlink_to(temporary)
-    except FileExistsError:
-        raise
-    except OSError:
-        # This file system has no links (FAT, some mounts): take the name first, then fill it.
-        target.touch(exist_ok=False)
-        temporary.replace(target)
+    files.link(temporary, target)
     return None
 
 
-def _keep(target: Path) -> None:
-    try:
-        # A second name for the old file, so that at no moment is there no file.
-        _old_path(target).hardlink_to(target)
-    except FileExistsError:
-        raise
-    except OSError:
-        target.rename(_old_path(target))
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-# --- what comes after ------------------------------------------------------------------------------------------------
+# --- the next step ---------------------------------------------------------------------------------------------------
 
 
 def _show_next_step(options: Options, xpub: str) -> None:

@@ -50,10 +50,10 @@ def create(
         raise click.UsageError("--name takes 1 to 200 characters")
     if more and not scopes:
         raise click.UsageError(f"name scopes after --scope: --scope {' '.join(more)}")
-    wanted = [Scope(scope) for scope in dict.fromkeys((*scopes, *more))] or list(Scope)
+    granted = [Scope(scope) for scope in dict.fromkeys((*scopes, *more))] or list(Scope)
 
     def make(unit: "WriteUnit") -> "tuple[ApiKey, str]":
-        made, text = service.create(unit, Outbox(), livemode=mode == "live", name=name, scopes=wanted)
+        made, text = service.create(unit, Outbox(), livemode=mode == "live", name=name, scopes=granted)
         audit.record(
             unit, COMMAND_LINE, EventType.API_KEY_CREATED, livemode=made.livemode, subject=made.id, detail=name
         )

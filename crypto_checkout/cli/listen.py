@@ -165,9 +165,9 @@ def _parse_url(text: str) -> str:
 
 def _types(texts: tuple[str, ...]) -> frozenset[str] | None:
     """Return the selected types, None for all."""
-    wanted = frozenset(each.strip() for text in texts for each in text.split(",") if each.strip())
-    unknown = sorted(wanted - {*event_types(), _ALL})
+    selected = frozenset(each.strip() for text in texts for each in text.split(",") if each.strip())
+    unknown = sorted(selected - {*event_types(), _ALL})
     if unknown:
         known = ", ".join(event_types())
         raise click.UsageError(f'--events: there is no type "{unknown[0][:40]}". There are {known}.')
-    return None if not wanted or _ALL in wanted else wanted
+    return None if not selected or _ALL in selected else selected

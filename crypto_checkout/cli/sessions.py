@@ -44,11 +44,11 @@ def list_sessions(options: Options, *, status: str | None, mode: str | None, lim
     from crypto_checkout.store.checkout import sessions as store
 
     config = load_config(options)
-    wanted = store.SessionFilter(status=None if status is None else Status(status))
+    filters = store.SessionFilter(status=None if status is None else Status(status))
 
     async def work(db: "Database") -> "list[SessionResource]":
         reader = offline.session_reader(config, db)
-        pages = [await reader.listed(each, wanted, paging.Window(limit)) for each in MODES[mode]]
+        pages = [await reader.listed(each, filters, paging.Window(limit)) for each in MODES[mode]]
         found = [session for page in pages for session in page.items]
         return sorted(found, key=lambda session: (session["createdAt"], session["id"]), reverse=True)[:limit]
 

@@ -118,8 +118,8 @@ def _trigger_by_key(options: Options, event_type: "EventType") -> dict[str, str]
         from crypto_checkout.store import paging
         from crypto_checkout.store.webhooks import events
 
-        wanted = events.EventFilter(type=event_type, resource_id=made.id)
-        page = await db.read(lambda unit: events.bodies(unit, False, wanted, paging.Window(1)))
+        filters = events.EventFilter(type=event_type, resource_id=made.id)
+        page = await db.read(lambda unit: events.bodies(unit, False, filters, paging.Window(1)))
         event_id: str = json.loads(page.items[0])["id"]
         return event_id
 

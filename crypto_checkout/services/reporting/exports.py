@@ -74,7 +74,7 @@ class Exports:
         self._chain_names = chain_names
 
     async def payments(
-        self, livemode: bool, period: Period, wanted: Format, *, bom: bool = False
+        self, livemode: bool, period: Period, file_format: Format, *, bom: bool = False
     ) -> AsyncIterator[bytes]:
         """Yield the payments of a mode in the order in which they were recorded, UTF-8, in parts.
 
@@ -82,17 +82,17 @@ class Exports:
         """
         until = await self._db.read(lambda unit: store.last_seq(unit, livemode))
         names = self._chain_names
-        yield _head(wanted, bom=bom).encode()
+        yield _head(file_format, bom=bom).encode()
         after, is_first = 0, True
         while after < until:
-            part = await self._db.read(lambda unit: _read(unit, livemode, period, wanted, names, (after, until)))  # noqa: B023
+            part = await self._db.read(lambda unit: _read(unit, livemode, period, file_format, names, (after, until)))  # noqa: B023
             if not part.count:
                 break
             # JSON objects need a comma between them; lines of CSV end themselves.
-            comma = ",\n" if wanted is Format.JSON and not is_first else ""
+            comma = ",\n" if file_format is Format.JSON and not is_first else ""
             yield (comma + part.text).encode()
             after, is_first = part.last_seq, False
-        yield ("\n]\n" if wanted is Format.JSON else "").encode()
+        yield ("\n]\n" if file_format is Format.JSON else "").encode()
 
 
 @cache
@@ -101,8 +101,8 @@ def zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def _head(wanted: Format, *, bom: bool) -> str:
-    if wanted is Format.JSON:
+def _head(file_format: Format, *, bom: bool) -> str:
+    if file_format is Format.JSON:
         return "[\n"
     return (BOM if bom else "") + exports.csv_line(COLUMNS)
 
@@ -111,7 +111,7 @@ def _read(
     unit: ReadUnit,
     livemode: bool,
     period: Period,
-    wanted: Format,
+    file_format: Format,
     names: Mapping[int, str],
     between: tuple[int, int],
 ) -> _ExportPart:
@@ -130,7 +130,7 @@ def _read(
         for each in found
         for chain_id in (each.session.asset.chain_id,)
     ]
-    if wanted is Format.JSON:
+    if file_format is Format.JSON:
         text = ",\n".join(exports.json_object(row) for row in rows)
     else:
         text = "".join(exports.csv_line([row[column] for column in COLUMNS]) for row in rows)

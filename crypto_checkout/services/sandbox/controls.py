@@ -20,7 +20,6 @@ from crypto_checkout.core.errors import (
     UnsupportedAsset,
 )
 from crypto_checkout.core.ledger.payment import TransferKind
-from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.services.checkout.session_reader import SessionReader
@@ -86,14 +85,12 @@ class SandboxControls:
         chain: SandboxChain,
         watcher: Watcher,
         reader: SessionReader,
-        clock: Clock,
         wake: Callable[[bool], None],
     ) -> None:
         self._db = db
         self._chain = chain
         self._watcher = watcher
         self._reader = reader
-        self._clock = clock
         self._wake = wake
         # One request at a time, until its blocks are processed: two clicks at once must not both pay in full. A
         # scenario is one turn, so that its reorgs can't reach transactions of other sessions.

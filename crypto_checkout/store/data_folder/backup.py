@@ -17,6 +17,7 @@ from pathlib import Path
 from crypto_checkout.core import moments
 from crypto_checkout.core.errors import FatalError
 from crypto_checkout.store import migrate
+from crypto_checkout.store.data_folder import files
 from crypto_checkout.store.data_folder.given_out import GivenOut
 
 LEAST_SKIPPED = 1_000
@@ -94,8 +95,8 @@ def _put(part: Path, to: Path, *, overwrite: bool) -> None:
     if overwrite:
         part.replace(to)
     else:
-        _link(part, to)  # a rename would overwrite a file that appeared meanwhile; a link refuses
-    _sync(to.parent)
+        files.link(part, to)
+    files.sync_folder(to.parent)
 
 
 # --- putting it back -------------------------------------------------------------------------------------------------
@@ -185,9 +186,9 @@ def _replace(part: Path, database: Path, now: datetime) -> Path | None:
         for ending in ("-wal", "-shm"):
             with suppress(FileNotFoundError):
                 database.with_name(database.name + ending).rename(kept.with_name(kept.name + ending))
-        _link(database, kept)  # a second name, so that at no moment is there no database
+        files.link(database, kept)  # a second name, so that at no moment is there no database
     part.replace(database)
-    _sync(database.parent)
+    files.sync_folder(database.parent)
     return kept
 
 
@@ -242,17 +243,6 @@ def _in_a_sentence(path: Path) -> Iterator[None]:
             f"{path} can't be used as a database: {error}. Check that it is one of crypto-checkout, that this user may "
             "read it, and that the disk has room."
         ) from error
-
-
-def _link(path: Path, to: Path) -> None:
-    """Give a file a second name, which must be free; where the file system has no links, give it another name."""
-    try:
-        to.hardlink_to(path)
-    except FileExistsError:
-        raise
-    except OSError:
-        to.touch(exist_ok=False)
-        path.replace(to)
 
 
 def _copy(path: Path, mode: str, to: Path) -> None:
@@ -331,11 +321,3 @@ def _move(path: Path, wallets: Mapping[str, int]) -> None:
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=30)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
