@@ -14,13 +14,13 @@ import structlog
 
 CONTEXT_KEYS = {
     "address": "a client's address",
-    "alarms": "how many alarms are told",
+    "alarms": "how many alerts are sent",
     "attempt": "the number of a delivery attempt, from 1",
     "block": "a block number",
     "blocks": "how many blocks",
     "chain": "a chain id",
-    "channel": "how an alarm is sent: mail or webhook",
-    "cleared": "how many alarms are told to be over",
+    "channel": "how an alert is sent: mail or webhook",
+    "cleared": "how many alerts are sent as cleared",
     "delivery": "a delivery's seq",
     "duration_ms": "how long it took",
     "endpoint": "a webhook endpoint's id",

@@ -66,7 +66,7 @@ async def measure(path: Path, count: int, *, is_seeded: bool) -> None:
         first, last = START.date(), (START + timedelta(days=364)).date()
         await lists(sessions, count)
         await timed("totals of a year", lambda: totals.overview(True, first, last), TOTALS_MS)
-        await timed("what needs a person", lambda: Issues(db, {}).found(True, 20), LIST_MS)
+        await timed("what needs a person", lambda: Issues(db, {}).gather(True, 20), LIST_MS)
         await export(db)
 
 

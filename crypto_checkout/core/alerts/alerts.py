@@ -26,7 +26,7 @@ _PATIENCE: Mapping[IssueKind, timedelta] = {
 """How long a cause has to last before anybody is told: many pass by themselves."""
 
 _CALM = timedelta(minutes=5)
-"""How long a cause has to be gone before that is told: what comes and goes is one alarm, not ten."""
+"""How long a cause has to be gone before that is told: what comes and goes is one alert, not ten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What one channel is to be told now: alarms that are new to it, and those that it knows and that are gone."""
+    """The alerts to send on one channel now: new ones, and those it was sent whose cause is gone."""
 
     raised: tuple[Alert, ...]
     cleared: tuple[Alert, ...]
@@ -68,7 +68,7 @@ def observe(
     channels: Collection[str],
     now: datetime,
 ) -> dict[str, Alert]:
-    """Return the alarms after a look at what needs a person.
+    """Return the alerts after the issues were gathered.
 
     Of the kinds in `unknown` not all was seen, so none of them is taken for gone. What is gone and stands told on none
     of the channels is dropped.
@@ -95,7 +95,7 @@ def due(alerts: Iterable[Alert], channel: str, now: datetime) -> Digest:
 
 
 def mark_told(alerts: Mapping[str, Alert], digest: Digest, channel: str) -> dict[str, Alert]:
-    """Return the alarms once a channel has been told."""
+    """Return the alerts once a channel has been notified."""
     after = dict(alerts)
     for alert in digest.raised:
         after[alert.issue.cause] = replace(alert, told=alert.told | {channel})
@@ -140,7 +140,7 @@ def trial(*, shop: str, public_url: str, now: datetime) -> Message:
 
 
 def _is_ripe(alert: Alert, now: datetime) -> bool:
-    lasted = abs(now - alert.seen_at)  # a clock that was set back must not keep an alarm waiting
+    lasted = abs(now - alert.seen_at)  # a clock that was set back must not keep an alert waiting
     return alert.gone_at is None and lasted >= _PATIENCE.get(alert.issue.kind, timedelta(0))
 
 

@@ -50,7 +50,7 @@ class Issue:
     """One thing that needs a person.
 
     `cause` names it once and for all, `subject_id` what it is about; `path` leads to its page within the dashboard of
-    its mode. `livemode` is None for what concerns the whole server.
+    its mode. `livemode` is None for an issue of the whole server.
     """
 
     kind: IssueKind
@@ -191,7 +191,7 @@ def of_server(kind: IssueKind, subject_id: str, words: str, since: datetime, *, 
 
 
 def url(public_url: str, issue: Issue) -> str:
-    """Return where a concern's page is: the dashboard keeps test mode under a path of its own."""
+    """Return the URL of an issue's page: the dashboard has test mode under a path of its own."""
     mode = "/test" if issue.livemode is False else ""
     return f"{public_url}/dashboard{mode}{issue.path}"
 

@@ -43,7 +43,7 @@ class Issues:
         self._server = server
         self._chains = {chain.id: chain for chain in chains}
 
-    async def found(self, livemode: bool, most: int = MOST) -> IssueList:
+    async def gather(self, livemode: bool, most: int = MOST) -> IssueList:
         """Return the issues of a mode, the server's own first; at most so many of each kind."""
         server = await self.of_server(livemode)
         recorded = await self._db.read(lambda unit: list(self._recorded(unit, livemode, most)))

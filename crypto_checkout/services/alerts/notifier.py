@@ -118,7 +118,7 @@ class Notifier:
 
     async def _gather(self, livemode: bool) -> IssueList:
         try:
-            return await self._issues.found(livemode)
+            return await self._issues.gather(livemode)
         except Exception as error:  # noqa: BLE001 - unreadable tables must not silence the server's own  # a loop's boundary
             log.warning("what needs a person can't be read", error=str(error))
             return IssueList(tuple(await self._issues.of_server(livemode)), frozenset(IssueKind) - _SERVER_KINDS)

@@ -39,22 +39,14 @@ class AttemptRecorder:
     def record(self, unit: WriteUnit, delivery: DueDelivery, started_at: datetime, outcome: AttemptOutcome) -> None:
         """Store an attempt and its delivery's new status; nothing if the delivery was deleted or replayed meanwhile."""
         now = self._clock()
-        attempt = Attempt(
-            number=delivery.attempts + 1,
-            started_at=started_at,
-            duration_ms=outcome.duration_ms,
-            status_code=outcome.status_code,
-            error=outcome.error,
-            detail=outcome.detail,
-            excerpt=outcome.excerpt,
-        )
+        made = attempt(delivery.attempts + 1, started_at, outcome)
         endpoint = None if outcome.is_success else endpoints.get(unit, delivery.endpoint_id)
         # If the URL was changed meanwhile, the answer says nothing about the endpoint as it is now.
         is_current = endpoint is not None and endpoint.active and endpoint.url == delivery.url
-        status, next_at = self._next(now, attempt.number - delivery.replayed_from, outcome, may_end=is_current)
+        status, next_at = self._next(now, made.number - delivery.replayed_from, outcome, may_end=is_current)
         if endpoint is not None and not endpoint.active:
             status, next_at = DeliveryStatus.ABANDONED, None  # it was disabled during the attempt
-        if not deliveries.record_attempt(unit, delivery, attempt, status, next_at):
+        if not deliveries.record_attempt(unit, delivery, made, status, next_at):
             return
         if outcome.is_success:
             endpoints.set_failing(unit, delivery.endpoint_id, None)
@@ -93,6 +85,19 @@ class AttemptRecorder:
         endpoints.update(unit, off)
         self._events.record(unit, EventType.ENDPOINT_DISABLED, render.endpoint(off))
         unit.after_commit(lambda: log.error("webhook endpoint disabled", endpoint=endpoint.id, error=reason))
+
+
+def attempt(number: int, started_at: datetime, outcome: AttemptOutcome) -> Attempt:
+    """Return an attempt as it is stored and shown; `number` counts from 1."""
+    return Attempt(
+        number=number,
+        started_at=started_at,
+        duration_ms=outcome.duration_ms,
+        status_code=outcome.status_code,
+        error=outcome.error,
+        detail=outcome.detail,
+        excerpt=outcome.excerpt,
+    )
 
 
 def switched_off(unit: WriteUnit, endpoint: Endpoint, failing_since: datetime) -> Endpoint:

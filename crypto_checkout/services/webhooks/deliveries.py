@@ -10,10 +10,12 @@ from crypto_checkout.core.errors import ResourceNotFound
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import AttemptedResource, DeliveryResource, ReplayResource, SessionResource
-from crypto_checkout.core.webhooks.delivery import Attempt, DeliveryStatus
+from crypto_checkout.core.webhooks.delivery import DeliveryStatus
 from crypto_checkout.core.webhooks.endpoint import ALL_EVENTS, Endpoint
 from crypto_checkout.core.webhooks.events import Event, EventType
+from crypto_checkout.services.webhooks.attempts import attempt
 from crypto_checkout.services.webhooks.dispatcher import AttemptSender
+from crypto_checkout.services.webhooks.endpoints import find
 from crypto_checkout.services.webhooks.outbox import to_body
 from crypto_checkout.store import paging
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
@@ -54,7 +56,7 @@ class Deliveries:
         """Return a page of an endpoint's deliveries. Raises ResourceNotFound."""
 
         def read(unit: ReadUnit) -> paging.ListPage[DeliveryResource]:
-            endpoint = _found(unit, endpoint_id, livemode)
+            endpoint = find(unit, endpoint_id, livemode)
             return deliveries.listed(unit, endpoint.id, status, window).map(render.delivery)
 
         return await self._db.read(read)
@@ -63,7 +65,7 @@ class Deliveries:
         """Return one delivery, and the body that it sends. Raises ResourceNotFound."""
 
         def read(unit: ReadUnit) -> tuple[DeliveryResource, str]:
-            endpoint = _found(unit, endpoint_id, livemode)
+            endpoint = find(unit, endpoint_id, livemode)
             delivery = deliveries.of_event(unit, endpoint.id, event_id)
             body = event_store.body(unit, event_id, livemode)
             if delivery is None or body is None:
@@ -77,7 +79,7 @@ class Deliveries:
 
         Its event has `livemode: false`, even for a live endpoint. Raises ResourceNotFound.
         """
-        endpoint = await self._db.read(lambda unit: _found(unit, endpoint_id, livemode))
+        endpoint = await self._db.read(lambda unit: find(unit, endpoint_id, livemode))
         session = self._example()
         started_at = self._clock()
         event_id = session["id"].replace(ids.SESSION, ids.EVENT, 1)
@@ -85,27 +87,18 @@ class Deliveries:
         body = to_body(render.event(event)).encode()
         headers = signing.headers(event.id, body, endpoint.secrets(started_at), int(started_at.timestamp()))
         outcome = await self._sender.send(endpoint.url, headers, body)
-        attempt = Attempt(
-            number=1,
-            started_at=started_at,
-            duration_ms=outcome.duration_ms,
-            status_code=outcome.status_code,
-            error=outcome.error,
-            detail=outcome.detail,
-            excerpt=outcome.excerpt,
-        )
         return {
             "object": "webhook_attempt",
             "endpointId": endpoint.id,
             "succeeded": outcome.is_success,
-            "attempt": render.attempt(attempt),
+            "attempt": render.attempt(attempt(1, started_at, outcome)),
         }
 
     def replay_event(self, livemode: bool, endpoint_id: str, event_id: str) -> Callable[[WriteUnit], ReplayResource]:
         """Return the unit that queues one event again. It raises ResourceNotFound."""
 
         def work(unit: WriteUnit) -> ReplayResource:
-            endpoint = _found(unit, endpoint_id, livemode)
+            endpoint = find(unit, endpoint_id, livemode)
             if event_store.body(unit, event_id, livemode) is None:
                 raise ResourceNotFound(f"There is no event {event_id[:40]} in this mode.", param="eventId")
             return self._queued(unit, endpoint, replays.replay_event(unit, endpoint.id, event_id))
@@ -119,7 +112,7 @@ class Deliveries:
         """
 
         def work(unit: WriteUnit) -> ReplayResource:
-            endpoint = _found(unit, endpoint_id, livemode)
+            endpoint = find(unit, endpoint_id, livemode)
             types = None if ALL_EVENTS in endpoint.events else endpoint.events
             queued, has_more = replays.replay_since(unit, endpoint.id, livemode, types, since)
             if not has_more and endpoint.missed_since is not None and since <= endpoint.missed_since:
@@ -131,10 +124,3 @@ class Deliveries:
     def _queued(self, unit: WriteUnit, endpoint: Endpoint, queued: int, *, has_more: bool = False) -> ReplayResource:
         unit.after_commit(partial(self._wake, endpoint.livemode))
         return {"object": "webhook_replay", "endpointId": endpoint.id, "queued": queued, "hasMore": has_more}
-
-
-def _found(unit: ReadUnit, endpoint_id: str, livemode: bool) -> Endpoint:
-    endpoint = endpoints.get(unit, endpoint_id, livemode)
-    if endpoint is None:
-        raise ResourceNotFound(f"There is no webhook endpoint {endpoint_id[:40]} in this mode.")
-    return endpoint

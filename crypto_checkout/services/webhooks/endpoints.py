@@ -87,7 +87,7 @@ class Endpoints:
 
     async def get(self, livemode: bool, endpoint_id: str) -> EndpointResource:
         """Return an endpoint. Raises ResourceNotFound."""
-        return render.endpoint(await self._db.read(lambda unit: _found(unit, endpoint_id, livemode)))
+        return render.endpoint(await self._db.read(lambda unit: find(unit, endpoint_id, livemode)))
 
     async def listed(self, livemode: bool, window: paging.Window) -> paging.ListPage[EndpointResource]:
         """Return a page of endpoints."""
@@ -95,7 +95,7 @@ class Endpoints:
 
     async def health(self, livemode: bool, endpoint_id: str) -> EndpointHealth:
         """Return an endpoint's health. Raises ResourceNotFound."""
-        return await self._db.read(lambda unit: _health(unit, _found(unit, endpoint_id, livemode)))
+        return await self._db.read(lambda unit: _health(unit, find(unit, endpoint_id, livemode)))
 
     async def healths(self, livemode: bool) -> list[EndpointHealth]:
         """Return the health of all endpoints of a mode, newest first."""
@@ -114,7 +114,7 @@ class Endpoints:
             self._check_url(changes["url"], livemode)
 
         def work(unit: WriteUnit) -> EndpointResource:
-            before = _found(unit, endpoint_id, livemode)
+            before = find(unit, endpoint_id, livemode)
             endpoint = replace(before, **changes, updated_at=unit.now)
             if endpoint.url != before.url:
                 endpoint = replace(endpoint, failing=None)
@@ -136,7 +136,7 @@ class Endpoints:
         """
 
         def work(unit: WriteUnit) -> EndpointResource:
-            before = _found(unit, endpoint_id, livemode)
+            before = find(unit, endpoint_id, livemode)
             new = signing.new_secret(secrets.token_bytes(signing.ENTROPY_BYTES))
             endpoint = before.rotated(new, unit.now, timedelta(seconds=overlap_seconds))
             store.update(unit, endpoint)
@@ -149,7 +149,7 @@ class Endpoints:
         """Return the unit that deletes an endpoint and its deliveries. It raises ResourceNotFound."""
 
         def remove(unit: WriteUnit) -> DeletedResource:
-            endpoint = _found(unit, endpoint_id, livemode)
+            endpoint = find(unit, endpoint_id, livemode)
             endpoint_cleanup.delete(unit, endpoint.id)
             self._recorded(unit, EventType.ENDPOINT_DELETED, endpoint)
             return render.deleted(endpoint.id, "webhook_endpoint")
@@ -180,7 +180,8 @@ def _health(unit: ReadUnit, endpoint: Endpoint) -> EndpointHealth:
     )
 
 
-def _found(unit: ReadUnit, endpoint_id: str, livemode: bool) -> Endpoint:
+def find(unit: ReadUnit, endpoint_id: str, livemode: bool) -> Endpoint:
+    """Return an endpoint of a mode. Raises ResourceNotFound."""
     endpoint = store.get(unit, endpoint_id, livemode)
     if endpoint is None:
         raise ResourceNotFound(f"There is no webhook endpoint {endpoint_id[:40]} in this mode.")

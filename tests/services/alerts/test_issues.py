@@ -48,7 +48,7 @@ async def story(app: App, scenario: str) -> str:
 
 
 async def kinds(app: App) -> list[tuple[str, str]]:
-    return [(each.kind.value, each.subject_id) for each in (await issues(app).found(False)).issues]
+    return [(each.kind.value, each.subject_id) for each in (await issues(app).gather(False)).issues]
 
 
 @pytest.mark.parametrize(
@@ -70,17 +70,17 @@ async def test_a_session_that_is_not_simply_paid_needs_a_person(
     app, _ = timed
     await story(app, "exact")
     session_id = await story(app, scenario)
-    (issue,) = (await issues(app).found(False)).issues
+    (issue,) = (await issues(app).gather(False)).issues
     assert (issue.kind, issue.subject_id, issue.words) == (kind, session_id, words)
     assert issue.advice.endswith(".")
     assert core.url("https://pay.example", issue) == f"https://pay.example/dashboard/test/payments/{session_id}"
-    assert (await issues(app).found(True)).issues == ()
+    assert (await issues(app).gather(True)).issues == ()
 
 
 async def test_money_that_nobody_asked_for_needs_a_person(timed: tuple[App, Clock]) -> None:
     app, _ = timed
     session_id = await story(app, "wrong_token")
-    (issue,) = (await issues(app).found(False)).issues
+    (issue,) = (await issues(app).gather(False)).issues
     assert (issue.kind, issue.subject_id) == (IssueKind.UNMATCHED, session_id)
     assert "smallest units of token 0x" in issue.words
     assert issue.words.endswith("came on chain 1337 where ETH on chain 1337 was asked for.")
@@ -100,7 +100,7 @@ async def test_what_is_accepted_needs_nobody(timed: tuple[App, Clock], scenario:
 async def test_what_is_put_aside_stays_aside_and_nothing_else_does(timed: tuple[App, Clock], scenario: str) -> None:
     app, _ = timed
     await story(app, scenario)
-    (issue,) = (await issues(app).found(False)).issues
+    (issue,) = (await issues(app).gather(False)).issues
     other = await story(app, scenario)
     for _ in range(2):
         await app.opened.db.write(issues(app).dismiss(issue.cause))
@@ -117,10 +117,10 @@ async def test_no_more_of_a_kind_is_gathered_than_wanted_and_it_says_so(timed: t
     app, _ = timed
     ids = [await story(app, "underpaid") for _ in range(3)]
     await story(app, "overpaid")
-    found = await issues(app).found(False, most=2)
+    found = await issues(app).gather(False, most=2)
     assert [each.subject_id for each in found.issues if each.kind is IssueKind.UNDERPAID] == ids[:0:-1]
     assert found.cut == {IssueKind.UNDERPAID}
-    assert (await issues(app).found(False, most=3)).cut == frozenset()
+    assert (await issues(app).gather(False, most=3)).cut == frozenset()
 
 
 async def test_a_webhook_that_fails_needs_a_person_until_it_succeeds(timed: tuple[App, Clock]) -> None:
@@ -133,7 +133,7 @@ async def test_a_webhook_that_fails_needs_a_person_until_it_succeeds(timed: tupl
             return await kinds(app) == [("webhook_failing", endpoint["id"])]
 
         await until(fails, "the failure is told")
-        (issue,) = (await issues(app).found(False)).issues
+        (issue,) = (await issues(app).gather(False)).issues
         assert issue.words == "Webhooks to 127.0.0.1 fail: The endpoint answered 500; only a 2xx counts as received."
         receiver.status = 200
         await made(app.api, "/payment_links", {"title": "A pen", "fiatAmount": "30.00"})
@@ -165,7 +165,7 @@ async def test_a_webhook_that_was_switched_off_by_itself_needs_a_person(timed: t
             return await kinds(app) == [("webhook_disabled", endpoint["id"])]
 
         await until(is_off, "the endpoint is switched off")
-    (issue,) = (await issues(app).found(False)).issues
+    (issue,) = (await issues(app).gather(False)).issues
     assert issue.words == "Webhooks to 127.0.0.1 are switched off: The endpoint answered 410 Gone."
     assert (await app.api.patch(f"/webhook_endpoints/{endpoint['id']}", json={"active": False})).status_code == 200
 
@@ -242,7 +242,7 @@ async def test_a_price_that_is_not_to_be_had_is_told_before_a_customer_asks(time
     assert await server.now() == []
     prices.table.clear()
     await found.try_prices()
-    (issue,) = (await found.found(True)).issues
+    (issue,) = (await found.gather(True)).issues
     assert (issue.kind, issue.subject_id) == (IssueKind.PRICE, "ETH")
 
 

@@ -1,4 +1,4 @@
-"""Alarms reach a person: once for each cause, whatever restarts; over mail and webhook; and never a flood."""
+"""Alerts reach a person: once for each cause, whatever restarts; over mail and webhook; and never a flood."""
 
 import asyncio
 import json
@@ -61,7 +61,7 @@ class Needs(Issues):
         self.cut: frozenset[IssueKind] = frozenset()
         self.is_broken = False
 
-    async def found(self, _: bool, __: int = 0) -> IssueList:
+    async def gather(self, _: bool, __: int = 0) -> IssueList:
         if self.is_broken:
             raise OSError("the disk is gone")
         return IssueList(tuple(self.issues), self.cut)
@@ -313,7 +313,7 @@ def test_what_may_pass_by_itself_is_given_time() -> None:
     assert look(known, [], 14) == {}
 
 
-def test_what_comes_and_goes_is_one_alarm() -> None:
+def test_what_comes_and_goes_is_one_alert() -> None:
     known = look({}, [issue()], 0)
     known = core.mark_told(known, due(known, 0), "mail")
     for minute in range(1, 60):
@@ -329,7 +329,7 @@ def test_what_was_not_looked_at_is_not_taken_for_gone() -> None:
     assert look(known, [issue(2)], 10, cut=[IssueKind.OVERPAID]) == known
 
 
-def test_a_clock_that_was_set_back_keeps_no_alarm_waiting() -> None:
+def test_a_clock_that_was_set_back_keeps_no_alert_waiting() -> None:
     known = look({}, [issue(kind=IssueKind.CHAIN)], 24 * 60)
     assert due(known, 0).raised
 

@@ -26,7 +26,7 @@ async def show(request: DashboardRequest) -> Response:
     # By the chain's time: that of test mode may run ahead.
     last = services.checkout.payment_methods.chain_time(request.livemode, services.clock()).date()
     overview = await services.reporting.totals.overview(request.livemode, last - timedelta(days=days - 1), last)
-    found = await services.issues.found(request.livemode, _SHOWN)
+    found = await services.issues.gather(request.livemode, _SHOWN)
     return request.render(
         "overview.html",
         steps=await steps(request),
