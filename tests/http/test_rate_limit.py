@@ -167,9 +167,8 @@ async def test_one_key_does_not_slow_another(tmp_path: Path) -> None:
 async def test_a_refusal_for_the_scope_costs_as_much_as_any_request(tmp_path: Path) -> None:
     async with open_app(tmp_path, rate_limit={"per_second": 1, "burst": 2}) as app:
         poor = await app.client(scopes=[Scope.LINKS_READ])
-        while (answer := await poor.get(EVENTS)).status_code == 403:
-            pass
-        assert answer.status_code == 429
+        refused = await poor.get(EVENTS)
+        assert (refused.status_code, left(refused)) == (403, 1)
 
 
 async def test_the_payers_status_has_a_limit_per_address(tmp_path: Path) -> None:
