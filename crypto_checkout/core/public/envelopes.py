@@ -1,4 +1,4 @@
-"""The public shape of answers around resources: lists and errors. The resources are in `core.public.types`."""
+"""The public shape of lists and errors. Resources are in `core.public.types`."""
 
 from typing import Generic, Literal, NotRequired, TypeVar
 
@@ -8,50 +8,50 @@ T = TypeVar("T")
 
 
 class ListResource(TypedDict, Generic[T]):
-    """A part of a list, newest first."""
+    """One page of a list, newest first."""
 
     object: Literal["list"]
-    """What this is."""
+    """The type of this object."""
     data: list[T]
-    """What is in this part."""
+    """The items of this page."""
     hasMore: bool
-    """Whether the list goes on in the direction that was asked for."""
+    """Whether there are more items in the requested direction."""
     nextCursor: str | None
-    """Where it goes on: give it as `starting_after`, or as `ending_before` when you poll for what is new."""
+    """The cursor for the next page: pass it as `starting_after`, or as `ending_before` to poll for new items."""
 
 
 class NumberedPageResource(TypedDict, Generic[T]):
     """A numbered page of a list, newest first."""
 
     object: Literal["list"]
-    """What this is."""
+    """The type of this object."""
     data: list[T]
-    """What is on this page."""
+    """The items of this page."""
     total: int
-    """How many there are on all pages."""
+    """The number of items on all pages."""
     page: int
-    """The page's number, from 1."""
+    """The page number, from 1."""
     limit: int
-    """How many a page has at most."""
+    """The maximum number of items per page."""
 
 
 class FaultResource(TypedDict):
-    """What went wrong."""
+    """The details of an error."""
 
     type: str
-    """The kind of error; each has its statuses."""
+    """The category of the error; each has its own HTTP statuses."""
     code: str
-    """The cause; fixed, for programs."""
+    """The cause, as a stable code for programs."""
     message: str
-    """A sentence for developers; it may change."""
+    """An explanation for developers; the wording may change."""
     param: NotRequired[str]
-    """The field (`amount.value`), parameter or header that is wrong."""
+    """The invalid field (such as `amount.value`), parameter or header."""
     requestId: str
-    """Names this request in the server's log; also in `X-Request-Id`."""
+    """The id of this request in the server's log; also sent as `X-Request-Id`."""
 
 
 class ErrorResource(TypedDict):
-    """The answer to every request that failed."""
+    """The response to every failed request."""
 
     error: FaultResource
-    """What went wrong."""
+    """The details."""

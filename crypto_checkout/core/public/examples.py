@@ -1,4 +1,4 @@
-"""Made-up resources: the paid session that a test of a webhook endpoint carries, and what the documentation shows."""
+"""Made-up resources: the paid session that a test webhook carries, and the examples in the documentation."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ from crypto_checkout.core.webhooks.endpoint import Endpoint
 from crypto_checkout.core.webhooks.events import Event, EventType
 
 MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
-"""When the documentation's examples happened."""
+"""The time at which the documentation's examples happen."""
 
 _ETH = Asset(1337, "ETH", 18)
 _ADDRESS = Address("0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed")
@@ -47,7 +47,7 @@ _ATTEMPT = Attempt(1, MOMENT, 84, 200, None, None, "ok")
 
 
 def session(at: datetime, entropy: bytes = bytes(ids.ENTROPY_BYTES)) -> Session:
-    """Return a session of test mode that was made and not paid yet."""
+    """Return an unpaid session of test mode."""
     expires_at = at + timedelta(minutes=15)
     return Session(
         id=ids.make(ids.SESSION, at, entropy),
@@ -75,7 +75,7 @@ def session(at: datetime, entropy: bytes = bytes(ids.ENTROPY_BYTES)) -> Session:
 
 
 def paid_session(at: datetime, public_url: str, entropy: bytes = bytes(ids.ENTROPY_BYTES)) -> SessionResource:
-    """Return a session that was paid a minute after it was made, as the API shows it."""
+    """Return a session that was paid one minute after its creation, as the API shows it."""
     paid_at = at + timedelta(minutes=1)
     transfer = Transfer(
         to=_ADDRESS,
@@ -94,8 +94,8 @@ def paid_session(at: datetime, public_url: str, entropy: bytes = bytes(ids.ENTRO
     return render.session(paid, [Payment(transfer)], tip, public_url)
 
 
-# What the documentation shows: one of each resource, as the API answers it. All take the server's public address, so
-# that a table can hold them side by side.
+# Examples for the documentation, one of each resource as the API answers it. All take the server's public URL, needed
+# or not, so that a table can hold them side by side.
 
 
 def shown_session(public_url: str) -> SessionResource:
@@ -116,7 +116,7 @@ def shown_closed_session(public_url: str) -> SessionResource:
 
 def shown_link(public_url: str) -> LinkResource:
     """Return a payment link."""
-    made = Link(
+    example = Link(
         id=_id(ids.LINK),
         livemode=False,
         slug="vY3nTq8w",
@@ -132,12 +132,12 @@ def shown_link(public_url: str) -> LinkResource:
         updated_at=MOMENT,
         metadata={"sku": "moby-dick"},
     )
-    return render.link(made, public_url)
+    return render.link(example, public_url)
 
 
 def shown_endpoint(_: str) -> EndpointResource:
     """Return a webhook endpoint."""
-    made = Endpoint(
+    example = Endpoint(
         id=_id(ids.ENDPOINT),
         livemode=False,
         url="https://shop.example.com/webhooks",
@@ -149,7 +149,7 @@ def shown_endpoint(_: str) -> EndpointResource:
         created_at=MOMENT,
         updated_at=MOMENT,
     )
-    return render.endpoint(made)
+    return render.endpoint(example)
 
 
 def shown_new_endpoint(public_url: str) -> EndpointResource:
@@ -159,7 +159,7 @@ def shown_new_endpoint(public_url: str) -> EndpointResource:
 
 def shown_delivery(_: str) -> DeliveryResource:
     """Return a delivery that succeeded."""
-    made = Delivery(
+    example = Delivery(
         event_id=_id(ids.EVENT),
         event_type=EventType.SESSION_PAID,
         endpoint_id=_id(ids.ENDPOINT),
@@ -169,23 +169,23 @@ def shown_delivery(_: str) -> DeliveryResource:
         updated_at=MOMENT,
         attempts=(_ATTEMPT,),
     )
-    return render.delivery(made)
+    return render.delivery(example)
 
 
 def shown_attempted(_: str) -> AttemptedResource:
-    """Return what the test of an endpoint answers."""
+    """Return the answer to a test of an endpoint."""
     attempt = render.attempt(_ATTEMPT)
     return {"object": "webhook_attempt", "endpointId": _id(ids.ENDPOINT), "succeeded": True, "attempt": attempt}
 
 
 def shown_replay(_: str) -> ReplayResource:
-    """Return what a replay answers."""
+    """Return the answer to a replay."""
     return {"object": "webhook_replay", "endpointId": _id(ids.ENDPOINT), "queued": 3, "hasMore": False}
 
 
 def shown_customer(_: str) -> CustomerResource:
     """Return a customer."""
-    made = Customer(
+    example = Customer(
         id=_id(ids.CUSTOMER),
         livemode=False,
         email="ada@example.com",
@@ -194,7 +194,7 @@ def shown_customer(_: str) -> CustomerResource:
         updated_at=MOMENT,
         metadata=None,
     )
-    return render.customer(made)
+    return render.customer(example)
 
 
 def shown_key(_: str) -> ApiKeyResource:
@@ -204,13 +204,13 @@ def shown_key(_: str) -> ApiKeyResource:
 
 
 def shown_event(public_url: str) -> EventResource:
-    """Return the event that tells of a payment."""
-    made = Event(_id(ids.EVENT), False, EventType.SESSION_PAID, MOMENT, shown_paid_session(public_url))
-    return render.event(made)
+    """Return the event about a paid session."""
+    example = Event(_id(ids.EVENT), False, EventType.SESSION_PAID, MOMENT, shown_paid_session(public_url))
+    return render.event(example)
 
 
 def shown_chain(_: str) -> SandboxChainResource:
-    """Return the simulated chain."""
+    """Return the sandbox chain."""
     return {"object": "chain", "livemode": False, "chainId": 1337, "blockNumber": 42}
 
 

@@ -1,7 +1,7 @@
-"""What an accountant is told of a payment, and how CSV and JSON write it. Reading them is `services.reporting.exports`.
+"""The rows of an accounting export, one a payment, as CSV and JSON. Reading payments is `services.reporting.exports`.
 
-CSV is that of RFC 4180: CRLF between lines, every field in quotes, quotes doubled. A cell that a spreadsheet would take
-for a formula gets an apostrophe in front (OWASP, "CSV Injection"): emails and link ids come from payers and programs.
+CSV follows RFC 4180: CRLF between lines, every field in quotes, quotes doubled. A cell that a spreadsheet would read as
+a formula is prefixed with an apostrophe (OWASP, "CSV Injection"): emails and link ids come from payers and programs.
 """
 
 import json
@@ -21,7 +21,7 @@ Value = str | int | bool | Sequence[str] | None
 Row = Mapping[str, Value]
 
 BOM = "\ufeff"
-"""What makes Excel read UTF-8."""
+"""The byte order mark, without which Excel doesn't read UTF-8."""
 
 COLUMNS = (
     "time", "local_time", "time_zone", "session_id", "link_id", "customer_email", "session_status", "chain_id",
@@ -29,17 +29,17 @@ COLUMNS = (
     "rate_sources", "rate_observed_at", "transaction", "log_index", "block_number", "block_hash", "from_address",
     "to_address", "kind", "counted", "canonical", "confirmations",
 )  # fmt: skip
-"""The columns in their order. New ones come at the end: somebody's import counts them."""
+"""The columns in order. New ones go last: imports may refer to columns by position."""
 
-# The last four are the full-width ones of the first.
+# The last four are the full-width forms of the first four.
 _FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-# Spreadsheets trim these before they look; a formula behind them is one.
+# Spreadsheets trim these first, so a formula after them is still a formula.
 _TRIMMED = " \u00a0\u200b\u2060\ufeff\u3000"
 
 
 @dataclass(frozen=True, slots=True)
 class ExportEntry:
-    """A payment with its session, its chain's last processed block and its chain's name; the newest of their states."""
+    """A payment and its session in their current state, with the chain's last processed block and its name."""
 
     session: Session
     payment: Payment
@@ -48,7 +48,7 @@ class ExportEntry:
 
 
 def row(entry: ExportEntry, zone: tzinfo, zone_name: str) -> Row:
-    """Describe a payment; `zone` is that of the local time. Its fiat is its share of the price, whatever came of it."""
+    """Return a payment's row, with local times in `zone`. Its fiat amount is its share of the price, counted or not."""
     session, transfer, tip = entry.session, entry.payment.transfer, entry.tip
     asset, rate = session.asset, session.rate
     return {
@@ -85,13 +85,13 @@ def row(entry: ExportEntry, zone: tzinfo, zone_name: str) -> Row:
 
 
 def csv_line(values: Sequence[Value]) -> str:
-    """Write a line of CSV, its end included."""
+    """Write a line of CSV, including the line break."""
     return ",".join(f'"{_cell(value)}"' for value in values) + "\r\n"
 
 
-def json_object(described: Row) -> str:
-    """Write a row as a JSON object, with the names of the API's kind: `fiat_amount` is `fiatAmount`."""
-    return json.dumps({_camel(name): value for name, value in described.items()}, ensure_ascii=False)
+def json_object(row: Row) -> str:
+    """Write a row as a JSON object with names in camelCase, as in the API: `fiat_amount` is `fiatAmount`."""
+    return json.dumps({_camel(name): value for name, value in row.items()}, ensure_ascii=False)
 
 
 def _cell(value: Value) -> str:
@@ -109,13 +109,13 @@ def _cell(value: Value) -> str:
 
 
 def _harmless(text: str) -> str:
-    """Put an apostrophe in front of what a spreadsheet would run, and leave out what no text has: NUL."""
+    """Prefix text that a spreadsheet would run as a formula with an apostrophe, and remove NUL characters."""
     shown = text.replace("\0", "")
     return f"'{shown}" if shown.lstrip(_TRIMMED).startswith(_FORMULA) else shown
 
 
 def _local(moment: datetime, zone: tzinfo) -> str:
-    """Write a moment as spreadsheets read it; which hour of a repeated one it was, `time` tells."""
+    """Write a moment as spreadsheets read it. When clocks go back, only `time` tells the repeated hour apart."""
     return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 

@@ -1,4 +1,4 @@
-"""Forms of texts in public shapes, as JSON Schema says them: times, decimals, addresses."""
+"""String formats of public fields, as JSON Schema expresses them: times, decimals, addresses."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,20 +7,20 @@ from typing import Annotated, Any
 
 @dataclass(frozen=True, slots=True)
 class TextFormat:
-    """What a JSON Schema says of a text beyond that it is one: its format, its pattern, or all that it can be."""
+    """The constraints of a string in JSON Schema: its format, its pattern, or its possible values."""
 
     format: str = ""
     pattern: str = ""
     enum: tuple[str, ...] = ()
 
     def __get_pydantic_json_schema__(self, schema: Any, describe: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        """Add it to the schema of the text; pydantic looks for a method of this name."""
-        said = {"format": self.format, "pattern": self.pattern, "enum": list(self.enum)}
-        return {**describe(schema), **{name: value for name, value in said.items() if value}}
+        """Add the constraints to the string's schema; pydantic looks for a method of this name."""
+        constraints = {"format": self.format, "pattern": self.pattern, "enum": list(self.enum)}
+        return {**describe(schema), **{name: value for name, value in constraints.items() if value}}
 
 
 Moment = Annotated[str, TextFormat(format="date-time")]
-"""A time, ISO 8601 in UTC with a `Z`."""
+"""A time in ISO 8601, in UTC with a `Z`."""
 
 Url = Annotated[str, TextFormat(format="uri")]
 Decimal = Annotated[str, TextFormat(pattern=r"^(0|[1-9][0-9]*)(\.[0-9]+)?$")]

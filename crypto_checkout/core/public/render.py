@@ -1,7 +1,6 @@
-"""Describe what the domain holds as the API answers it and as an event's `data` carries it: see `core.public.types`."""
+"""Render domain objects as public resources (`core.public.types`), for the API and for the `data` of events."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from decimal import Decimal
 
 from crypto_checkout.core import moments
@@ -36,11 +35,11 @@ from crypto_checkout.core.webhooks.endpoint import Endpoint
 from crypto_checkout.core.webhooks.events import Event
 
 MOST_PAYMENTS = 100
-"""How many payments a session shows, the newest. The sums count all; without a bound, dust would swell every event."""
+"""The number of payments that a session shows, newest ones. Sums include all; dust must not swell every event."""
 
 
 def amount(asset: Asset, units: int) -> AmountResource:
-    """Describe an amount of an asset's smallest units."""
+    """Render an amount given in an asset's smallest units."""
     value = format_units(units, asset.decimals)
     native = asset.is_native
     return {
@@ -53,7 +52,7 @@ def amount(asset: Asset, units: int) -> AmountResource:
 
 
 def session(session: Session, payments: Sequence[Payment], tip: Tip | None, public_url: str) -> SessionResource:
-    """Describe a session; `tip` is its chain's last processed block, None before the first."""
+    """Render a session; `tip` is its chain's last processed block, None before the first."""
     asset, terms = session.asset, session.terms
     canonical = [p for p in payments if p.canonical]
     counted = [p for p in canonical if counts(p, session)]
@@ -89,24 +88,24 @@ def session(session: Session, payments: Sequence[Payment], tip: Tip | None, publ
         "customerEmail": session.options.customer_email,
         "metadata": session.options.metadata,
         "expiresAt": moments.to_text(terms.expires_at),
-        "paidAt": _moment(session.paid_at),
+        "paidAt": moments.to_optional_text(session.paid_at),
         "createdAt": moments.to_text(session.created_at),
         "updatedAt": moments.to_text(session.updated_at),
     }
 
 
 def _depth(counted: Sequence[Payment], tip: Tip | None) -> int:
-    """Return the depth that every one of some payments has, 0 for none."""
+    """Return the smallest depth among payments, 0 if there are none."""
     return min((tip.confirmations(p.transfer.block_number) for p in counted), default=0) if tip else 0
 
 
 def choice(choice: Choice) -> ChoiceResource:
-    """Describe what a payer may choose."""
+    """Render an asset that a payer may choose."""
     return {"chainId": choice.chain_id, "asset": choice.symbol}
 
 
 def rate(rate: Rate) -> RateResource:
-    """Describe the rate that a session was priced at."""
+    """Render the rate at which a session was priced."""
     return {
         "base": rate.base,
         "quote": rate.quote,
@@ -117,7 +116,7 @@ def rate(rate: Rate) -> RateResource:
 
 
 def decimal_text(value: Decimal) -> str:
-    """Write a decimal plainly: no exponent, no zeros at its end."""
+    """Write a decimal without exponent and trailing zeros."""
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -138,12 +137,8 @@ def _payment(session: Session, payment: Payment, tip: Tip | None) -> PaymentReso
     }
 
 
-def _moment(moment: datetime | None) -> str | None:
-    return None if moment is None else moments.to_text(moment)
-
-
 def link(link: Link, public_url: str) -> LinkResource:
-    """Describe a payment link."""
+    """Render a payment link."""
     return {
         "id": link.id,
         "object": "payment_link",
@@ -167,7 +162,7 @@ def link(link: Link, public_url: str) -> LinkResource:
 
 
 def endpoint(endpoint: Endpoint) -> EndpointResource:
-    """Describe a webhook endpoint, without its secret."""
+    """Render a webhook endpoint, without its secret."""
     return {
         "id": endpoint.id,
         "object": "webhook_endpoint",
@@ -185,7 +180,7 @@ def endpoint(endpoint: Endpoint) -> EndpointResource:
 
 
 def customer(customer: Customer) -> CustomerResource:
-    """Describe a customer."""
+    """Render a customer."""
     return {
         "id": customer.id,
         "object": "customer",
@@ -199,7 +194,7 @@ def customer(customer: Customer) -> CustomerResource:
 
 
 def api_key(key: ApiKey) -> ApiKeyResource:
-    """Describe an API key, without the key."""
+    """Render an API key, without the key itself."""
     return {
         "id": key.id,
         "object": "api_key",
@@ -208,13 +203,13 @@ def api_key(key: ApiKey) -> ApiKeyResource:
         "prefix": key.prefix,
         "scopes": list(key.scopes),
         "createdAt": moments.to_text(key.created_at),
-        "lastUsedAt": _moment(key.last_used_at),
-        "revokedAt": _moment(key.revoked_at),
+        "lastUsedAt": moments.to_optional_text(key.last_used_at),
+        "revokedAt": moments.to_optional_text(key.revoked_at),
     }
 
 
 def event(event: Event) -> EventResource:
-    """Describe an event."""
+    """Render an event."""
     return {
         "id": event.id,
         "object": "event",
@@ -226,12 +221,12 @@ def event(event: Event) -> EventResource:
 
 
 def deleted(resource_id: str, kind: str) -> DeletedResource:
-    """Describe what is left of a deleted resource."""
+    """Render the confirmation that a resource was deleted."""
     return {"id": resource_id, "object": kind, "deleted": True}
 
 
 def attempt(attempt: Attempt) -> AttemptResource:
-    """Describe an attempt."""
+    """Render a delivery attempt."""
     return {
         "number": attempt.number,
         "startedAt": moments.to_text(attempt.started_at),
@@ -244,7 +239,7 @@ def attempt(attempt: Attempt) -> AttemptResource:
 
 
 def delivery(delivery: Delivery) -> DeliveryResource:
-    """Describe a delivery with its attempts."""
+    """Render a delivery with its attempts."""
     return {
         "object": "webhook_delivery",
         "eventId": delivery.event_id,

@@ -1,7 +1,7 @@
 """The public shape of every resource: the JSON that the API answers, webhooks carry and the client reads.
 
-Amounts of coins are integer texts of smallest units with a decimal beside them; times are ISO 8601 UTC. What builds
-them is in `core.public.render`. The text under a field is its description in the API's documentation.
+Coin amounts are integer strings in smallest units, with a decimal beside them; times are ISO 8601 in UTC. The text
+under a field is its description in the API documentation. Resources are built by `core.public.render`.
 """
 
 from collections.abc import Mapping
@@ -25,234 +25,234 @@ class AmountResource(TypedDict):
     units: Units
     """The amount in the coin's smallest unit: wei for ETH, millionths for USDC."""
     value: Decimal
-    """The same in whole coins."""
+    """The same amount in whole coins."""
     wei: Units | None
-    """`units` where the asset is the chain's native coin, else null."""
+    """`units` if the asset is the chain's native coin, otherwise null."""
     eth: Decimal | None
-    """`value` where the asset is the chain's native coin, else null."""
+    """`value` if the asset is the chain's native coin, otherwise null."""
 
 
 class FiatResource(TypedDict):
     """A price in a currency."""
 
     amount: Decimal
-    """The price, with exactly the decimals of its currency."""
+    """The price, with exactly as many decimals as its currency has."""
     currency: Currency
-    """ISO 4217."""
+    """The currency (ISO 4217)."""
 
 
 class RateResource(TypedDict):
-    """The rate that a session was priced at: one `base` costs `value` of `quote`."""
+    """The exchange rate at which a session was priced: one `base` costs `value` of `quote`."""
 
     base: str
     """The coin."""
     quote: Currency
     """The currency."""
     value: Decimal
-    """What one coin costs."""
+    """The price of one coin."""
     sources: list[str]
-    """Who said so; the value is the median of them."""
+    """The price sources; the value is their median."""
     observedAt: Moment
-    """When the oldest of them said it."""
+    """The time of the oldest observation."""
 
 
 class ChoiceResource(TypedDict):
     """A coin on a chain."""
 
     chainId: int
-    """The chain (EIP-155)."""
+    """The chain id (EIP-155)."""
     asset: str
     """The coin's symbol."""
 
 
 _Sender = TypedDict("_Sender", {"from": Address | None})
-"""Apart and in the functional form, because "from" is a keyword of Python."""
+"""In the functional form, because "from" is a Python keyword."""
 
 
 class PaymentResource(_Sender, TypedDict):
-    """A transfer to a session's address, in a block of the chain. `from` is who sent it, null where nobody can tell."""
+    """A transfer to a session's address, in a block of the chain. `from` is the sender, null if it is unknown."""
 
     txHash: Hash | None
-    """The transaction; null for money from a contract that the node could not trace."""
+    """The transaction; null for a transfer from a contract that the node could not trace."""
     logIndex: int | None
-    """Which log of the block tells of it; null for native coins."""
+    """The index of the transfer's log in its block; null for native coins."""
     kind: Annotated[str, TextFormat(enum=tuple(TransferKind))]
-    """How it came: as a plain transfer, from inside a contract, or as a token."""
+    """The kind of transfer: a plain transfer, one from inside a contract, or a token transfer."""
     amount: AmountResource
-    """What came."""
+    """The amount transferred."""
     blockNumber: int
-    """The block it is in."""
+    """The number of its block."""
     blockHash: Hash
-    """The block's hash."""
+    """The hash of its block."""
     blockTime: Moment
-    """The block's own time, by which a payment is on time or late."""
+    """The block's own time, which decides whether the payment is on time or late."""
     confirmations: int
-    """How deep it is: 1 in the newest block."""
+    """The number of confirmations: 1 in the newest block."""
     counted: bool
-    """Whether it counts for the session; not when it came too late."""
+    """Whether it counts towards the price; false if it came too late."""
 
 
 class SessionResource(TypedDict):
-    """A checkout session: one purchase, with an address of its own and a price that holds for a while."""
+    """A checkout session: one purchase, with its own address and a price that is fixed for a limited time."""
 
     id: str
     """`cs_…`; sortable by time."""
     object: Literal["checkout_session"]
-    """What this is."""
+    """The type of this object."""
     livemode: bool
-    """Real money, or the simulated chain of test mode."""
+    """Whether it takes real money; false on the sandbox chain of test mode."""
     linkId: str | None
-    """The payment link it was made from."""
+    """The payment link that it was created from."""
     status: Annotated[str, TextFormat(enum=tuple(Status))]
-    """Where the payment stands. `paid` is the one to ship on."""
+    """The status of the payment; ship once it is `paid`."""
     statusReason: str | None
-    """Why, where the status alone doesn't tell: `closed`, `accepted`, `payment_reorged`."""
+    """The reason, if the status alone doesn't tell: `closed`, `accepted`, `payment_reorged`."""
     address: Address
-    """Where to pay (EIP-55); used for this session only."""
+    """The address to pay to (EIP-55), used for this session only."""
     chainId: int
     """The chain to pay on (EIP-155)."""
     asset: str
     """The coin to pay in."""
     assets: list[ChoiceResource]
-    """What the payer may choose from; one entry where there is no choice."""
+    """The assets that the payer may choose from; one entry if there is no choice."""
     assetChosen: bool
-    """Whether the asset is settled. While it is false the payer's page asks, and `chainId`, `asset`, `amount`, `rate`
-    and what follows from them are those of the first of `assets` that has a price."""
+    """Whether the asset is settled. While it is false, the payment page asks the payer, and `chainId`, `asset`,
+    `amount`, `rate` and the fields that follow from them are those of the first of `assets` that has a price."""
     amount: AmountResource
-    """What is asked for."""
+    """The amount due."""
     amountReceived: AmountResource
-    """What has arrived in time, confirmed or not."""
+    """The amount received on time, confirmed or not."""
     amountRemaining: AmountResource
-    """What is still missing."""
+    """The amount still missing."""
     fiat: FiatResource
     """The price."""
     ethPriceUsd: Decimal | None
-    """What one native coin cost in USD; null for tokens."""
+    """The price of one native coin in USD; null for tokens."""
     rate: RateResource
-    """How the price became an amount."""
+    """The rate at which the price was converted."""
     confirmations: int
-    """The depth that every counted payment has."""
+    """The number of confirmations that every counted payment has."""
     requiredConfirmations: int
-    """The depth at which money counts as arrived."""
+    """The number of confirmations from which money counts as received."""
     payments: list[PaymentResource]
-    """What has come to the address."""
+    """The payments to the address."""
     txHash: Hash | None
     """The transaction of the first counted payment."""
     paymentUri: str
-    """What wallets open or scan (EIP-681)."""
+    """The URI for wallets to open or scan (EIP-681)."""
     checkoutUrl: Url
-    """The payment page."""
+    """The URL of the payment page."""
     successUrl: str | None
-    """Where payers go once it is paid."""
+    """Where payers go after the payment."""
     cancelUrl: str | None
-    """Where payers go who don't want to pay."""
+    """Where payers go if they cancel."""
     returnUrl: str | None
-    """Where payers go otherwise."""
+    """Where payers go in all other cases."""
     customerEmail: str | None
-    """Who pays; a paid session makes a customer of it."""
+    """The payer's email; once the session is paid, it becomes a customer."""
     metadata: Mapping[str, str] | None
-    """Your own notes."""
+    """Your own key-value data."""
     expiresAt: Moment
-    """Until when the price holds, by the time of the block that pays."""
+    """The end of the fixed price, compared with the time of the paying block."""
     paidAt: Moment | None
-    """When it was paid."""
+    """The time of payment."""
     createdAt: Moment
-    """When it was made."""
+    """The time of creation."""
     updatedAt: Moment
-    """When something of it changed last."""
+    """The time of the last change."""
 
 
 class LinkResource(TypedDict):
-    """A payment link: a page that anyone may open, each time for a new session at its price."""
+    """A payment link: a page that anyone may open, each visit for a new session at its price."""
 
     id: str
     """`pl_…`; sortable by time."""
     object: Literal["payment_link"]
-    """What this is."""
+    """The type of this object."""
     livemode: bool
-    """Real money or test mode."""
+    """Whether it belongs to live mode; false in test mode."""
     slug: str
-    """Its part of the address."""
+    """The last part of its URL."""
     title: str
-    """What is sold."""
+    """The item for sale."""
     description: str | None
-    """More about it."""
+    """Details about the item."""
     fiatAmount: Decimal
-    """The price, with the decimals of its currency."""
+    """The price, with exactly as many decimals as its currency has."""
     fiatCurrency: Currency
-    """ISO 4217."""
+    """The currency (ISO 4217)."""
     chainId: int | None
-    """The chain that its sessions are paid on; null means the first configured one."""
+    """The chain that its sessions are paid on; null for the first configured one."""
     asset: str | None
-    """The coin that its sessions are paid in; null means the chain's native coin."""
+    """The coin that its sessions are paid in; null for the chain's native coin."""
     assets: list[ChoiceResource] | None
-    """What payers choose from; null where `chainId` and `asset` say it."""
+    """The assets that payers may choose from; null if `chainId` and `asset` apply."""
     successUrl: str | None
-    """Where payers go once it is paid."""
+    """Where payers go after the payment."""
     cancelUrl: str | None
-    """Where payers go who don't want to pay."""
+    """Where payers go if they cancel."""
     metadata: Mapping[str, str] | None
-    """Your own notes; its sessions get a copy."""
+    """Your own key-value data, copied to its sessions."""
     active: bool
-    """Whether it takes payments."""
+    """Whether it accepts payments."""
     checkoutUrl: Url
-    """What you give to payers."""
+    """The URL to give to payers."""
     createdAt: Moment
-    """When it was made."""
+    """The time of creation."""
     updatedAt: Moment
-    """When it was changed last."""
+    """The time of the last change."""
 
 
 class EndpointResource(TypedDict):
-    """A webhook endpoint: an address of yours that is told of events."""
+    """A webhook endpoint: a URL of yours that is notified of events."""
 
     id: str
     """`we_…`; sortable by time."""
     object: Literal["webhook_endpoint"]
-    """What this is."""
+    """The type of this object."""
     livemode: bool
-    """Whose events it gets: real money's or test mode's."""
+    """Whether it gets the events of live mode; false for those of test mode."""
     url: str
-    """Where events are sent."""
+    """The URL that events are sent to."""
     events: list[Annotated[str, TextFormat(enum=("*", *EventType))]]
-    """The types it wants; `*` alone means all."""
+    """The event types it subscribes to; `*` alone means all."""
     description: str | None
     """Your own note."""
     active: bool
-    """Whether anything is sent."""
+    """Whether events are sent to it."""
     disabledReason: str | None
-    """Why the server has switched it off."""
+    """The reason if the server has disabled it."""
     missedSince: Moment | None
-    """From when on it may have missed events while it was switched off; a replay since then clears it."""
+    """The time since which it may have missed events while it was disabled; a replay from then clears it."""
     secretPrefix: str
     """The beginning of its secret, to tell secrets apart."""
     createdAt: Moment
-    """When it was made."""
+    """The time of creation."""
     updatedAt: Moment
-    """When it was changed last."""
+    """The time of the last change."""
     secret: NotRequired[str]
-    """What deliveries are signed with (`whsec_…`); only in the answer that made it or rotated it."""
+    """The signing secret (`whsec_…`); only in the answers that create or rotate it."""
 
 
 class CustomerResource(TypedDict):
-    """A customer: somebody who has paid a session with their email, or whom you made."""
+    """A customer: a payer who left an email, or a person that you added."""
 
     id: str
     """`cus_…`; sortable by time."""
     object: Literal["customer"]
-    """What this is."""
+    """The type of this object."""
     livemode: bool
-    """Real money or test mode."""
+    """Whether it belongs to live mode; false in test mode."""
     email: str
-    """Unique in its mode, whatever its case."""
+    """The email, unique in its mode and compared case-insensitively."""
     name: str | None
-    """What they are called."""
+    """The customer's name."""
     metadata: Mapping[str, str] | None
-    """Your own notes."""
+    """Your own key-value data."""
     createdAt: Moment
-    """When it was made."""
+    """The time of creation."""
     updatedAt: Moment
-    """When it was changed, or paid, last."""
+    """The time of the last change or payment."""
 
 
 class ApiKeyResource(TypedDict):
@@ -261,66 +261,66 @@ class ApiKeyResource(TypedDict):
     id: str
     """`ak_…`; sortable by time."""
     object: Literal["api_key"]
-    """What this is."""
+    """The type of this object."""
     livemode: bool
-    """Real money or test mode."""
+    """Whether it belongs to live mode; false in test mode."""
     name: str
-    """What it is for."""
+    """The purpose of the key."""
     prefix: str
-    """Its first characters."""
+    """The first characters of the key."""
     scopes: list[Annotated[str, TextFormat(enum=tuple(Scope))]]
-    """What it may do."""
+    """The permissions of the key."""
     createdAt: Moment
-    """When it was made."""
+    """The time of creation."""
     lastUsedAt: Moment | None
-    """When it was used last, to the minute."""
+    """The time of its last use, to the minute."""
     revokedAt: Moment | None
-    """When it was taken out of use."""
+    """The time of its revocation."""
 
 
 class EventResource(TypedDict):
-    """Something that happened. It never changes."""
+    """A record of something that happened. Events never change."""
 
     id: str
-    """`evt_…`; sortable by time. Act on each once only: a webhook may come twice."""
+    """`evt_…`; sortable by time. Handle each id only once: a webhook may be delivered twice."""
     object: Literal["event"]
-    """What this is."""
+    """The type of this object."""
     type: Annotated[str, TextFormat(enum=tuple(EventType))]
-    """What happened."""
+    """The type of the event."""
     livemode: bool
-    """Real money or test mode."""
+    """Whether it belongs to live mode; false in test mode."""
     data: Mapping[str, Any]
-    """The resource that it happened to, as it was then."""
+    """The resource that the event is about, as it was at the time."""
     createdAt: Moment
-    """When it happened."""
+    """The time of the event."""
 
 
 class DeletedResource(TypedDict):
-    """What is left of a deleted resource."""
+    """The confirmation that a resource was deleted."""
 
     id: str
-    """Its id."""
+    """The id of the deleted resource."""
     object: Annotated[str, TextFormat(enum=("payment_link", "webhook_endpoint"))]
-    """What it was."""
+    """The type of the deleted resource."""
     deleted: Literal[True]
-    """It is gone."""
+    """Always true."""
 
 
 class AttemptResource(TypedDict):
-    """One attempt to deliver an event, and what came of it."""
+    """One attempt to deliver an event, and its outcome."""
 
     number: int
-    """Counts from 1."""
+    """The number of the attempt, from 1."""
     startedAt: Moment
-    """When it began."""
+    """The time at which it began."""
     durationMs: int
-    """How long it took."""
+    """Its duration in milliseconds."""
     statusCode: int | None
-    """What the endpoint answered; null where it didn't."""
+    """The HTTP status of the answer; null if there was none."""
     error: str | None
-    """Why it failed, where there was no usable answer: `refused`, `timeout`, `tls` and so on."""
+    """The cause of a failure without a usable answer: `refused`, `timeout`, `tls` and so on."""
     detail: str | None
-    """The same for people, in a sentence; null where the endpoint took it."""
+    """The cause as a sentence for people; null if the endpoint accepted the event."""
     responseExcerpt: str
     """The beginning of the answer, up to 4 KiB, without secrets and control characters."""
 
@@ -329,59 +329,59 @@ class DeliveryResource(TypedDict):
     """The delivery of an event to an endpoint."""
 
     object: Literal["webhook_delivery"]
-    """What this is."""
+    """The type of this object."""
     eventId: str
-    """What is delivered."""
+    """The delivered event."""
     eventType: Annotated[str, TextFormat(enum=tuple(EventType))]
-    """Its type."""
+    """The type of the event."""
     endpointId: str
-    """Where it goes."""
+    """The receiving endpoint."""
     status: Annotated[str, TextFormat(enum=tuple(DeliveryStatus))]
-    """Where it stands."""
+    """The status of the delivery."""
     nextAttemptAt: Moment | None
-    """When it is tried next; null when it is over."""
+    """The time of the next attempt; null if none follows."""
     attempts: list[AttemptResource]
-    """What was tried, oldest first: the newest 20 attempts, for as long as attempts are kept."""
+    """The attempts, oldest first: the newest 20, for as long as attempts are kept."""
     createdAt: Moment
-    """When it was due first."""
+    """The time at which it was first due."""
     updatedAt: Moment
-    """When it was tried last."""
+    """The time of the last attempt."""
 
 
 class ReplayResource(TypedDict):
     """The answer to a replay."""
 
     object: Literal["webhook_replay"]
-    """What this is."""
+    """The type of this object."""
     endpointId: str
-    """Where it goes."""
+    """The receiving endpoint."""
     queued: int
-    """How many deliveries wait to be sent again; at most 5000 from one replay."""
+    """The number of deliveries queued again, at most 5000 per replay."""
     hasMore: bool
-    """Whether more was missed than that: ask again for the rest."""
+    """Whether more events were missed: repeat the request to replay the rest."""
 
 
 class AttemptedResource(TypedDict):
-    """The answer to a test of an endpoint: the one attempt that was made."""
+    """The answer to a test of an endpoint: its single attempt."""
 
     object: Literal["webhook_attempt"]
-    """What this is."""
+    """The type of this object."""
     endpointId: str
-    """Where it went."""
+    """The tested endpoint."""
     succeeded: bool
-    """Whether the endpoint took it."""
+    """Whether the endpoint accepted the event."""
     attempt: AttemptResource
-    """What was sent and answered."""
+    """The attempt."""
 
 
 class SandboxChainResource(TypedDict):
-    """The simulated chain after a test helper moved it."""
+    """The sandbox chain after a test helper changed it."""
 
     object: Literal["chain"]
-    """What this is."""
+    """The type of this object."""
     livemode: Literal[False]
-    """It is never real."""
+    """Always false."""
     chainId: int
-    """Its number."""
+    """The chain id."""
     blockNumber: int
-    """Its newest block."""
+    """The number of its newest block."""
