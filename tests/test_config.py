@@ -47,7 +47,7 @@ def write(tmp_path: Path) -> Write:
 def mistakes(path: Path | None, environ: Mapping[str, str] | None = None) -> dict[str, str]:
     with pytest.raises(ConfigInvalid) as caught:
         load(path, environ or {})
-    found = {mistake.path: mistake.wanted for mistake in caught.value.mistakes}
+    found = {mistake.path: mistake.expected for mistake in caught.value.mistakes}
     assert len(found) == len(caught.value.mistakes), "one place, one mistake"
     assert all(str(mistake) in str(caught.value) for mistake in caught.value.mistakes)
     return found

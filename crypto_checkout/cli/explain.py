@@ -57,7 +57,7 @@ def as_object(explained: "Explanation") -> dict[str, Any]:
         "outcome": explained.outcome.value,
         "reason": explained.reason.value,
         "headline": explained.headline,
-        "advice": explained.told,
+        "advice": explained.advice_line,
         "sessions": list(explained.sessions),
         "steps": [
             {"at": moments.to_optional_text(step.at), "what": step.what, "facts": dict(step.facts)}
@@ -68,8 +68,8 @@ def as_object(explained: "Explanation") -> dict[str, Any]:
 
 def _lines(explained: "Explanation") -> Iterator[str]:
     yield from _wrapped(explained.headline)
-    if explained.told:
-        yield from _wrapped(explained.told)
+    if explained.advice_line:
+        yield from _wrapped(explained.advice_line)
     for step in explained.steps:
         yield ""
         yield from _step(step)

@@ -39,7 +39,7 @@ def overlay(values: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[st
 def attribute(mistakes: list[Mistake], places: Mapping[str, str]) -> list[Mistake]:
     """Name the variable beside the key where a mistake came from the environment."""
     return [
-        Mistake(f"{mistake.path} (${name})", mistake.wanted, mistake.came)
+        Mistake(f"{mistake.path} (${name})", mistake.expected, mistake.given)
         if (name := next((places[place] for place in places if _is_at(mistake.path, place)), None))
         else mistake
         for mistake in mistakes

@@ -14,7 +14,7 @@ from crypto_checkout.core.errors import FatalError
 _LONGEST_SHOWN = 60
 _NEVER_SHOWN = ("wallet",)  # A private key pasted there must not reach a terminal's history or a log.
 _SECRETS = frozenset({"smtp_password", "webhook_secret", "webhook_url"})
-_WANTED = {
+_EXPECTED = {
     "int_type": "a whole number without quotes",
     "float_type": "a number without quotes",
     "bool_type": "true or false, without quotes",
@@ -31,12 +31,12 @@ class Mistake:
     """One wrong thing: where (`chains[0].rpc_urls`), what came (empty: nothing to show), and what is wanted."""
 
     path: str
-    wanted: str
-    came: str = ""
+    expected: str
+    given: str = ""
 
     def __str__(self) -> str:
-        came = f" (it says {self.came})" if self.came else ""
-        return f"{self.path}: {self.wanted}{came}"
+        given = f" (it says {self.given})" if self.given else ""
+        return f"{self.path}: {self.expected}{given}"
 
 
 class ConfigInvalid(FatalError):
@@ -55,7 +55,7 @@ def from_validation(error: ValidationError, model: type[BaseModel]) -> list[Mist
     found = []
     for detail in error.errors(include_url=False):
         where = tuple(step for step in detail["loc"] if step != "[key]")
-        found.append(Mistake(dotted(where), f"wanted is {_wanted(detail, where, model)}", _came(detail, where)))
+        found.append(Mistake(dotted(where), f"wanted is {_expected(detail, where, model)}", _given(detail, where)))
     return found
 
 
@@ -88,13 +88,13 @@ def _shown_url(url: str) -> str:
     return f'"{parts.scheme}://{parts.hostname}/…"' if parts.scheme and parts.hostname else ""
 
 
-def _came(detail: ErrorDetails, where: tuple[int | str, ...]) -> str:
+def _given(detail: ErrorDetails, where: tuple[int | str, ...]) -> str:
     if detail["type"] in ("missing", "extra_forbidden") or isinstance(detail["input"], dict | list):
         return ""
     return shown(detail["input"], where)
 
 
-def _wanted(detail: ErrorDetails, where: tuple[int | str, ...], model: type[BaseModel]) -> str:
+def _expected(detail: ErrorDetails, where: tuple[int | str, ...], model: type[BaseModel]) -> str:
     match detail["type"]:
         case "value_error":
             return str(detail["ctx"]["error"])
@@ -107,7 +107,7 @@ def _wanted(detail: ErrorDetails, where: tuple[int | str, ...], model: type[Base
         case "tuple_type" if where[-1] in ("chains", "tokens"):
             return f"a list of tables: write [[{'chains.' if where[-1] == 'tokens' else ''}{where[-1]}]], two brackets"
         case kind:
-            return _WANTED.get(kind, detail["msg"])
+            return _EXPECTED.get(kind, detail["msg"])
 
 
 def _meant(where: tuple[int | str, ...], model: type[BaseModel]) -> str:

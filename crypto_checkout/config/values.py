@@ -118,7 +118,7 @@ def label(longest: int) -> AfterValidator:
     return AfterValidator(check)
 
 
-def some(text: str) -> str:
+def not_blank(text: str) -> str:
     """Refuse text without content."""
     if not text.strip():
         raise ValueError("text that is not empty")
@@ -301,7 +301,7 @@ def _file(value: Any) -> Any:
 
 
 Label = Annotated[str, label(80)]
-Name = Annotated[str, label(80), AfterValidator(some)]
+Name = Annotated[str, label(80), AfterValidator(not_blank)]
 BindHost = Annotated[str, AfterValidator(_bind_host)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
 RpcUrl = Annotated[str, AfterValidator(_rpc_url)]

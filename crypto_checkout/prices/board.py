@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 
-from crypto_checkout.core.checkout.quotes import Rate, settle
+from crypto_checkout.core.checkout.quotes import Rate, agreed_rate
 from crypto_checkout.core.errors import PriceUnavailable, UnsupportedAsset
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.prices.source import TIMEOUT_SECONDS, Source
@@ -102,7 +102,7 @@ class PriceBoard:
         observations = [found for source in self._sources if (found := source.observation(pair)) is not None]
         failures = {source.name: reason for source in self._sources if (reason := source.failure(pair)) is not None}
         try:
-            return settle(
+            return agreed_rate(
                 pair.base,
                 pair.quote,
                 observations,

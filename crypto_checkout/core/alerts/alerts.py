@@ -13,7 +13,7 @@ from typing import Any
 from crypto_checkout.core import moments
 from crypto_checkout.core.alerts.issues import Issue, IssueKind, url
 
-MOST_TOLD = 25
+MOST_LISTED = 25
 """How many things one message names, of what is new and of what is gone; the others are counted."""
 
 _PATIENCE: Mapping[IssueKind, timedelta] = {
@@ -94,8 +94,8 @@ def due(alerts: Iterable[Alert], channel: str, now: datetime) -> Digest:
     )
 
 
-def mark_told(alerts: Mapping[str, Alert], digest: Digest, channel: str) -> dict[str, Alert]:
-    """Return the alerts once a channel has been notified."""
+def mark_notified(alerts: Mapping[str, Alert], digest: Digest, channel: str) -> dict[str, Alert]:
+    """Return the alarms once a channel has been told."""
     after = dict(alerts)
     for alert in digest.raised:
         after[alert.issue.cause] = replace(alert, told=alert.told | {channel})
@@ -114,14 +114,14 @@ def message(digest: Digest, *, shop: str, public_url: str, now: datetime) -> Mes
             "shop": shop,
             "createdAt": moments.to_text(now),
             "raisedCount": len(digest.raised),
-            "raised": [_described(alert, public_url) for alert in digest.raised[:MOST_TOLD]],
+            "raised": [_described(alert, public_url) for alert in digest.raised[:MOST_LISTED]],
             "clearedCount": len(digest.cleared),
-            "cleared": [_described(alert, public_url) for alert in digest.cleared[:MOST_TOLD]],
+            "cleared": [_described(alert, public_url) for alert in digest.cleared[:MOST_LISTED]],
         },
     )
 
 
-def trial(*, shop: str, public_url: str, now: datetime) -> Message:
+def sample_message(*, shop: str, public_url: str, now: datetime) -> Message:
     """Write the message of a test."""
     return Message(
         subject=f"[{shop}] Test: alerts arrive",
@@ -162,12 +162,12 @@ def _text(digest: Digest, public_url: str) -> Sequence[str]:
     lines: list[str] = []
     if digest.raised:
         lines.append("This needs you:")
-        for alert in digest.raised[:MOST_TOLD]:
+        for alert in digest.raised[:MOST_LISTED]:
             lines += ["", *_paragraph(alert.issue, public_url), f"  {alert.issue.advice}"]
         lines += _rest(len(digest.raised))
     if digest.cleared:
         lines += ["", "This is settled:"] if lines else ["This is settled:"]
-        for alert in digest.cleared[:MOST_TOLD]:
+        for alert in digest.cleared[:MOST_LISTED]:
             lines += ["", *_paragraph(alert.issue, public_url)]
         lines += _rest(len(digest.cleared))
     return lines
@@ -182,7 +182,7 @@ def _paragraph(issue: Issue, public_url: str) -> Sequence[str]:
 
 
 def _rest(count: int) -> Sequence[str]:
-    return ["", f"And {count - MOST_TOLD} more: see the dashboard."] if count > MOST_TOLD else []
+    return ["", f"And {count - MOST_LISTED} more: see the dashboard."] if count > MOST_LISTED else []
 
 
 def _name(kind: IssueKind) -> str:

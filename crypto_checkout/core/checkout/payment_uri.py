@@ -32,7 +32,7 @@ def payment_uri(asset: Asset, to: Address, units: int) -> str:
     return f"ethereum:{checksum(asset.contract)}@{asset.chain_id}/transfer?address={checksum(to)}&uint256={units}"
 
 
-def call(uri: str) -> TransactionRequest:
+def transaction_request(uri: str) -> TransactionRequest:
     """Return the transaction that a URI of `payment_uri` asks for, so that both always say the same.
 
     Raises:

@@ -50,7 +50,7 @@ class Rate:
     observed_at: datetime
 
 
-def settle(
+def agreed_rate(
     base: str,
     quote: str,
     observations: Iterable[Observation],

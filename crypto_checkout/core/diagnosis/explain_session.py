@@ -65,15 +65,15 @@ _LOOK_UP = "crypto-checkout explain TX"
 
 
 def session(
-    session: Session, recorded: Sequence[RecordedPayment], past: Sequence[SessionChange], known: ChainContext
+    session: Session, recorded: Sequence[RecordedPayment], history: Sequence[SessionChange], context: ChainContext
 ) -> Explanation:
     """Explain a session: how it was priced, what came, and why its status is what it is."""
-    findings = [(each, payment(session, each, known)) for each in recorded]
-    verdict = _verdict(session, findings, known)
+    findings = [(each, payment(session, each, context)) for each in recorded]
+    verdict = _verdict(session, findings, context)
     steps = [
-        _made(session, known),
-        *(arrived(session, each, finding, known) for each, finding in findings),
-        *(_happened(session, each) for each in past),
+        _creation(session, context),
+        *(arrival(session, each, finding, context) for each, finding in findings),
+        *(_change(session, each) for each in history),
     ]
     steps.sort(key=lambda step: step.at or session.created_at)
     return Explanation(
@@ -83,15 +83,15 @@ def session(
         headline=verdict.sentence,
         advice=verdict.advice,
         command=verdict.command,
-        steps=(*steps, _now(session, recorded, known)),
+        steps=(*steps, _present(session, recorded, context)),
         sessions=(session.id,),
     )
 
 
-def payment(session: Session, recorded: RecordedPayment, known: ChainContext) -> Finding:
+def payment(session: Session, recorded: RecordedPayment, context: ChainContext) -> Finding:
     """Tell what became of a payment that the ledger has, by the first rule that decides."""
     transfer = recorded.payment.transfer
-    coins = known.coins(transfer, recorded.chain_id, session.asset)
+    coins = context.coins(transfer, recorded.chain_id, session.asset)
     if not recorded.payment.canonical and transfer.tx_hash is None:
         return Finding(
             PaymentOutcome.NOT_COUNTED,
@@ -113,10 +113,10 @@ def payment(session: Session, recorded: RecordedPayment, known: ChainContext) ->
             "If the transaction is mined again, it counts again by itself. Else ask the payer to pay again.",
         )
     if not recorded.is_asked_for:
-        return _unasked(session, recorded, coins, known)
+        return _unasked(session, recorded, coins, context)
     if not counts(recorded.payment, session):
         return _late(session, recorded, coins)
-    return _in_window(session, recorded, coins, known.tips.get(recorded.chain_id))
+    return _in_window(session, recorded, coins, context.tips.get(recorded.chain_id))
 
 
 def _in_window(session: Session, recorded: RecordedPayment, coins: str, tip: Tip | None) -> Finding:
@@ -134,15 +134,15 @@ def _in_window(session: Session, recorded: RecordedPayment, coins: str, tip: Tip
     )
 
 
-def _unasked(session: Session, recorded: RecordedPayment, coins: str, known: ChainContext) -> Finding:
+def _unasked(session: Session, recorded: RecordedPayment, coins: str, context: ChainContext) -> Finding:
     wanted = amount(session.asset, session.terms.amount_units)
     yours = f"The money is at {checksum(session.address)}, which is your wallet's: settle it with the payer yourself."
     if recorded.chain_id != session.asset.chain_id:
         return Finding(
             PaymentOutcome.NOT_COUNTED,
             Reason.WRONG_CHAIN,
-            f"Did not count: {coins} came on {known.chain(recorded.chain_id)}, and the session asks for {wanted} on "
-            f"{known.chain(session.asset.chain_id)}.",
+            f"Did not count: {coins} came on {context.chain(recorded.chain_id)}, and the session asks for {wanted} on "
+            f"{context.chain(session.asset.chain_id)}.",
             yours,
         )
     return Finding(
@@ -173,7 +173,7 @@ def _accept(session: Session) -> str:
 # --- the session as a whole ------------------------------------------------------------------------------------------
 
 
-def _verdict(session: Session, findings: Sequence[tuple[RecordedPayment, Finding]], known: ChainContext) -> Finding:
+def _verdict(session: Session, findings: Sequence[tuple[RecordedPayment, Finding]], context: ChainContext) -> Finding:
     """Say what came of a session; where nothing counts, the newest payment that did not is the reason."""
     if session.status not in FUNDED:
         failed = [each for _, each in findings if each.outcome is PaymentOutcome.NOT_COUNTED]
@@ -183,14 +183,14 @@ def _verdict(session: Session, findings: Sequence[tuple[RecordedPayment, Finding
         if waiting:
             return waiting[-1]
         return failed[-1] if failed else _nothing(session)
-    return _funded(session, findings, known)
+    return _funded(session, findings, context)
 
 
-def _funded(session: Session, findings: Sequence[tuple[RecordedPayment, Finding]], known: ChainContext) -> Finding:
+def _funded(session: Session, findings: Sequence[tuple[RecordedPayment, Finding]], context: ChainContext) -> Finding:
     counted = [each.payment.transfer for each, finding in findings if finding.outcome is not PaymentOutcome.NOT_COUNTED]
     received = amount(session.asset, sum(each.units for each in counted))
     newest = max((each.block_number for each in counted), default=0)
-    had = depth(known.tips.get(session.asset.chain_id), newest, session.terms.required_confirmations)
+    had = depth(context.tips.get(session.asset.chain_id), newest, session.terms.required_confirmations)
     price = amount(session.asset, session.terms.amount_units)
     match session.status:
         case Status.DETECTED:
@@ -244,7 +244,7 @@ def _nothing(session: Session) -> Finding:
 # --- the evidence ----------------------------------------------------------------------------------------------------
 
 
-def _made(session: Session, known: ChainContext) -> ExplanationStep:
+def _creation(session: Session, context: ChainContext) -> ExplanationStep:
     terms, asset, rate = session.terms, session.asset, session.rate
     return ExplanationStep(
         "The session was made.",
@@ -253,7 +253,7 @@ def _made(session: Session, known: ChainContext) -> ExplanationStep:
             ("price", f"{session.fiat} {session.fiat.currency}"),
             ("rate", f"{decimal_text(rate.value)} {rate.quote} for one {rate.base}, from {', '.join(rate.sources)}"),
             ("rate of", second(rate.observed_at)),
-            ("asked for", f"{amount(asset, terms.amount_units)} on {known.chain(asset.chain_id)}"),
+            ("asked for", f"{amount(asset, terms.amount_units)} on {context.chain(asset.chain_id)}"),
             *((("token", checksum(asset.contract)),) if asset.contract else ()),
             (
                 "tolerance",
@@ -268,20 +268,20 @@ def _made(session: Session, known: ChainContext) -> ExplanationStep:
     )
 
 
-def arrived(session: Session, recorded: RecordedPayment, finding: Finding, known: ChainContext) -> ExplanationStep:
+def arrival(session: Session, recorded: RecordedPayment, finding: Finding, context: ChainContext) -> ExplanationStep:
     """Return the evidence of a payment that the ledger has."""
     transfer = recorded.payment.transfer
-    coins = known.coins(transfer, recorded.chain_id, session.asset)
+    coins = context.coins(transfer, recorded.chain_id, session.asset)
     return ExplanationStep(
         f"{coins} came ({transfer.kind.value}).",
         (
             ("verdict", finding.sentence),
-            *((("chain", known.chain(recorded.chain_id)),) if recorded.chain_id != session.asset.chain_id else ()),
+            *((("chain", context.chain(recorded.chain_id)),) if recorded.chain_id != session.asset.chain_id else ()),
             *of_transfer(transfer),
             ("window", window(session, transfer.block_time)),
             (
                 "depth",
-                depth(known.tips.get(recorded.chain_id), transfer.block_number, session.terms.required_confirmations),
+                depth(context.tips.get(recorded.chain_id), transfer.block_number, session.terms.required_confirmations),
             ),
         ),
         recorded.recorded_at,
@@ -298,27 +298,27 @@ def window(session: Session, block_time: datetime) -> str:
     return f"after the window: {span(block_time - terms.grace_until)} after {second(terms.grace_until)}"
 
 
-def _happened(session: Session, past: SessionChange) -> ExplanationStep:
+def _change(session: Session, change: SessionChange) -> ExplanationStep:
     words = {
         "session.reorged": "The chain was reorganised, and payments were taken back.",
         "session.late_payment": "A payment came after the window.",
     }
     by = {ACCEPTED: " because the merchant accepted it", CLOSED: " because the merchant closed it"}
     by[REORGED] = " because the chain took its money back"
-    what = words.get(past.type, f"The session became {past.status}{by.get(past.status_reason or '', '')}.")
+    what = words.get(change.type, f"The session became {change.status}{by.get(change.status_reason or '', '')}.")
     return ExplanationStep(
         what,
         (
-            ("event", past.type),
-            ("received", past.received),
-            ("confirmations", f"{past.confirmations} of {session.terms.required_confirmations}"),
+            ("event", change.type),
+            ("received", change.received),
+            ("confirmations", f"{change.confirmations} of {session.terms.required_confirmations}"),
         ),
-        past.at,
+        change.at,
     )
 
 
-def _now(session: Session, recorded: Sequence[RecordedPayment], known: ChainContext) -> ExplanationStep:
-    tip = known.tips.get(session.asset.chain_id)
+def _present(session: Session, recorded: Sequence[RecordedPayment], context: ChainContext) -> ExplanationStep:
+    tip = context.tips.get(session.asset.chain_id)
     status = f"{session.status.value}{f' ({session.status_reason})' if session.status_reason else ''}"
     if tip is None:
         return ExplanationStep("Now", (("status", status), ("processed", "no block yet: its node hasn't answered")))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.checkout.session import Session, Status
-from crypto_checkout.core.diagnosis.explain_session import Finding, arrived, payment, window
+from crypto_checkout.core.diagnosis.explain_session import Finding, arrival, payment, window
 from crypto_checkout.core.diagnosis.explanation import (
     ChainContext,
     Explanation,
@@ -40,32 +40,32 @@ class ObservedTransaction:
 
 @dataclass(frozen=True, slots=True)
 class TransactionEvidence:
-    """All that is known of a transaction.
+    """The evidence about a transaction.
 
-    `silent` names the chains that couldn't be asked, with the reason; `owners` has the sessions whose addresses the
-    transfers reached; `disagreeing` says of transfers why the providers don't agree on them. `unnamed` are internal
-    payments in the same block whose transaction nobody could name.
+    `unreachable` has the chains that could not be asked, with the reason; `owners` the sessions whose addresses the
+    transfers reached; `disagreeing` the transfers on which the providers differ, with the reason. `unnamed` are
+    internal payments in the same block whose transaction no node could name.
     """
 
     tx_hash: str
-    seen: Sequence[ObservedTransaction]
-    silent: Mapping[int, str]
+    observed: Sequence[ObservedTransaction]
+    unreachable: Mapping[int, str]
     recorded: Sequence[tuple[Session, RecordedPayment]]
     owners: Mapping[Address, Session]
     unnamed: Sequence[tuple[Session, RecordedPayment]] = ()
     disagreeing: Mapping[Transfer, str] = field(default_factory=dict)
 
 
-def transaction(evidence: TransactionEvidence, known: ChainContext) -> Explanation:
+def transaction(evidence: TransactionEvidence, context: ChainContext) -> Explanation:
     """Explain a transaction: what it paid and what became of that, or the first reason why it paid nothing."""
-    of_ledger = [(session, each, payment(session, each, known)) for session, each in evidence.recorded]
+    of_ledger = [(session, each, payment(session, each, context)) for session, each in evidence.recorded]
     findings = [(session, finding) for session, _, finding in of_ledger]
-    findings += _unrecorded(evidence, known)
-    steps = [step for each in evidence.seen for step in _on_chain(each, evidence, known)]
-    steps += [arrived(session, each, finding, known) for session, each, finding in of_ledger]
+    findings += _unrecorded(evidence, context)
+    steps = [step for each in evidence.observed for step in _on_chain(each, evidence, context)]
+    steps += [arrival(session, each, finding, context) for session, each, finding in of_ledger]
     steps.sort(key=lambda step: (step.at is None, step.at))
-    steps += [_unasked(chain_id, reason, known) for chain_id, reason in evidence.silent.items()]
-    verdict = _summary(findings) if findings else _nothing(evidence, known)
+    steps += [_unasked(chain_id, reason, context) for chain_id, reason in evidence.unreachable.items()]
+    verdict = _summary(findings) if findings else _nothing(evidence, context)
     return Explanation(
         subject=f"transaction {evidence.tx_hash}",
         outcome=verdict.outcome,
@@ -95,23 +95,27 @@ def _summary(findings: Sequence[tuple[Session, Finding]]) -> Finding:
 # --- what the ledger doesn't have ------------------------------------------------------------------------------------
 
 
-def _unrecorded(evidence: TransactionEvidence, known: ChainContext) -> Iterator[tuple[Session, Finding]]:
+def _unrecorded(evidence: TransactionEvidence, context: ChainContext) -> Iterator[tuple[Session, Finding]]:
     have = {
         (session.id, each.chain_id, each.payment.transfer.kind, each.payment.transfer.log_index)
         for session, each in evidence.recorded
     }
-    for seen in evidence.seen:
+    for seen in evidence.observed:
         for transfer in seen.transfers:
             owner = evidence.owners.get(transfer.to)
             if owner and (owner.id, seen.chain_id, transfer.kind, transfer.log_index) not in have:
-                yield owner, _missing(owner, transfer, seen, evidence, known)
+                yield owner, _missing(owner, transfer, seen, evidence, context)
 
 
 def _missing(
-    session: Session, transfer: Transfer, seen: ObservedTransaction, evidence: TransactionEvidence, known: ChainContext
+    session: Session,
+    transfer: Transfer,
+    seen: ObservedTransaction,
+    evidence: TransactionEvidence,
+    context: ChainContext,
 ) -> Finding:
     """Tell why the ledger lacks a transfer to a session's address."""
-    coins = known.coins(transfer, seen.chain_id, session.asset)
+    coins = context.coins(transfer, seen.chain_id, session.asset)
     if seen.header is None:
         return _not_mined(coins)
     if not seen.has_succeeded:
@@ -122,18 +126,18 @@ def _missing(
             "payer.",
             "Ask the payer to send it again, with more gas or from another wallet.",
         )
-    if _is_fake(session, transfer, seen, known):
+    if _is_fake(session, transfer, seen, context):
         return _fake(transfer, coins)
-    tip = known.tips.get(seen.chain_id)
+    tip = context.tips.get(seen.chain_id)
     if tip is None or tip.number < seen.header.number:
-        return _not_processed(coins, seen.header, tip, evidence.disagreeing.get(transfer), known.chain(seen.chain_id))
+        return _not_processed(coins, seen.header, tip, evidence.disagreeing.get(transfer), context.chain(seen.chain_id))
     return _not_watched(session, transfer, coins, seen.header)
 
 
-def _is_fake(session: Session, transfer: Transfer, seen: ObservedTransaction, known: ChainContext) -> bool:
+def _is_fake(session: Session, transfer: Transfer, seen: ObservedTransaction, context: ChainContext) -> bool:
     if transfer.contract is None or transfer.contract == session.asset.contract:
         return False
-    place = known.chains.get(seen.chain_id)
+    place = context.chains.get(seen.chain_id)
     return place is None or all(asset.contract != transfer.contract for asset in place.assets)
 
 
@@ -194,10 +198,10 @@ def _not_watched(session: Session, transfer: Transfer, coins: str, header: Heade
 # --- where it paid no session ----------------------------------------------------------------------------------------
 
 
-def _nothing(evidence: TransactionEvidence, known: ChainContext) -> Finding:
-    if not evidence.seen:
-        return _not_seen(evidence, known)
-    seen = evidence.seen[0]
+def _nothing(evidence: TransactionEvidence, context: ChainContext) -> Finding:
+    if not evidence.observed:
+        return _not_seen(evidence, context)
+    seen = evidence.observed[0]
     if seen.header is None:
         return Finding(PaymentOutcome.WAITING, Reason.NOT_MINED, "Waiting: no block has the transaction yet.")
     if not seen.has_succeeded:
@@ -205,7 +209,7 @@ def _nothing(evidence: TransactionEvidence, known: ChainContext) -> Finding:
         return Finding(PaymentOutcome.NOT_COUNTED, Reason.REVERTED, sentence, "Ask the payer to send it again.")
     if evidence.unnamed:
         session, found = evidence.unnamed[0]
-        coins = known.coins(found.payment.transfer, found.chain_id, session.asset)
+        coins = context.coins(found.payment.transfer, found.chain_id, session.asset)
         return Finding(
             PaymentOutcome.UNKNOWN,
             Reason.NOT_WATCHED,
@@ -224,9 +228,9 @@ def _nothing(evidence: TransactionEvidence, known: ChainContext) -> Finding:
     )
 
 
-def _not_seen(evidence: TransactionEvidence, known: ChainContext) -> Finding:
-    names = ", ".join(known.chain(chain_id) for chain_id in known.chains) or "no chain"
-    if evidence.silent:
+def _not_seen(evidence: TransactionEvidence, context: ChainContext) -> Finding:
+    names = ", ".join(context.chain(chain_id) for chain_id in context.chains) or "no chain"
+    if evidence.unreachable:
         return Finding(
             PaymentOutcome.UNKNOWN,
             Reason.NOT_ASKED,
@@ -246,21 +250,21 @@ def _not_seen(evidence: TransactionEvidence, known: ChainContext) -> Finding:
 
 
 def _on_chain(
-    seen: ObservedTransaction, evidence: TransactionEvidence, known: ChainContext
+    seen: ObservedTransaction, evidence: TransactionEvidence, context: ChainContext
 ) -> Iterator[ExplanationStep]:
     if seen.header is None:
-        yield ExplanationStep(f"{known.chain(seen.chain_id)} knows the transaction; no block has it yet.")
+        yield ExplanationStep(f"{context.chain(seen.chain_id)} knows the transaction; no block has it yet.")
         return
-    tip = known.tips.get(seen.chain_id)
+    tip = context.tips.get(seen.chain_id)
     state = "succeeded" if seen.has_succeeded else "reverted: it moved nothing"
     processed = "no block yet" if tip is None else f"up to block {tip.number} of {second(tip.time)}"
     moved = [
-        (f"moved {place}", f"{known.coins(each, seen.chain_id)} ({each.kind.value}) to {_whose(each, evidence)}")
+        (f"moved {place}", f"{context.coins(each, seen.chain_id)} ({each.kind.value}) to {_whose(each, evidence)}")
         for place, each in enumerate(seen.transfers[:_MOST_SHOWN], 1)
     ]
     left = len(seen.transfers) - len(moved)
     yield ExplanationStep(
-        f"{known.chain(seen.chain_id)} has the transaction in block {seen.header.number}.",
+        f"{context.chain(seen.chain_id)} has the transaction in block {seen.header.number}.",
         (
             ("block", f"{seen.header.number} {seen.header.hash}"),
             ("block time", second(seen.header.time)),
@@ -285,5 +289,5 @@ def _whose(transfer: Transfer, evidence: TransactionEvidence) -> str:
     return f"{checksum(transfer.to)}{f' (session {owner.id})' if owner else ''}"
 
 
-def _unasked(chain_id: int, reason: str, known: ChainContext) -> ExplanationStep:
-    return ExplanationStep(f"{known.chain(chain_id)} could not be asked.", (("reason", reason),))
+def _unasked(chain_id: int, reason: str, context: ChainContext) -> ExplanationStep:
+    return ExplanationStep(f"{context.chain(chain_id)} could not be asked.", (("reason", reason),))

@@ -83,7 +83,7 @@ class Explanation:
     sessions: tuple[str, ...] = ()
 
     @property
-    def told(self) -> str | None:
+    def advice_line(self) -> str | None:
         """The advice as the command line gives it, with the command; None for none."""
         return f"{self.advice}: {self.command}" if self.command else self.advice
 
@@ -99,7 +99,7 @@ class RecordedPayment:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NamedChain:
     """A chain as explanations name it, with the assets that are known there."""
 
     name: str
@@ -110,7 +110,7 @@ class Place:
 class ChainContext:
     """What is known beside the ledger: the configured chains by id, and the last processed block of each."""
 
-    chains: Mapping[int, Place]
+    chains: Mapping[int, NamedChain]
     tips: Mapping[int, Tip]
 
     def chain(self, chain_id: int) -> str:

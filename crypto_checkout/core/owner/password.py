@@ -32,7 +32,7 @@ _COMMON = """
 """.split()  # noqa: SIM905 - to be read as words
 
 
-def normal(password: str) -> str:
+def normalized(password: str) -> str:
     """Return the one spelling under which a password is hashed: keyboards differ in how they write an accent."""
     return unicodedata.normalize("NFKC", password)
 

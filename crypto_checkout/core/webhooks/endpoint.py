@@ -32,7 +32,7 @@ class FailureStreak:
     counted_at: datetime
     days: int = 1
 
-    def again(self, at: datetime) -> "FailureStreak":
+    def extended(self, at: datetime) -> "FailureStreak":
         """Return what a further failure makes of it."""
         if at < self.since:  # the clock was put back
             return FailureStreak(at, at)
@@ -77,10 +77,10 @@ class Endpoint:
         kept = tuple(still[:MOST_OLD_SECRETS]) if overlap else ()
         return replace(self, secret=secret, old_secrets=kept, updated_at=now)
 
-    def wants(self, event_type: str) -> bool:
+    def receives(self, event_type: str) -> bool:
         """Tell whether an event of this type is to be sent here."""
-        return self.active and self.names(event_type)
+        return self.active and self.subscribes_to(event_type)
 
-    def names(self, event_type: str) -> bool:
+    def subscribes_to(self, event_type: str) -> bool:
         """Tell whether an event of this type is asked for, whether or not the endpoint is switched on."""
         return ALL_EVENTS in self.events or event_type in self.events

@@ -9,7 +9,7 @@ from typing import assert_never
 from urllib.parse import quote
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.checkout.payment_uri import TransactionRequest, call
+from crypto_checkout.core.checkout.payment_uri import TransactionRequest, transaction_request
 from crypto_checkout.core.checkout.session import SETTLED, STATUSES, SessionStage, Status
 from crypto_checkout.core.public.types import AmountResource, FiatResource, SessionResource
 
@@ -221,7 +221,7 @@ def view(
     that was paid, and `chain_visible` that payments are noticed.
     """
     phase = _phase(session, now, taken_back=taken_back)
-    wanted = call(session["paymentUri"])
+    wanted = transaction_request(session["paymentUri"])
     return View(
         session_id=session["id"],
         livemode=session["livemode"],

@@ -141,7 +141,7 @@ class Notifier:
             log.warning("an alert could not be sent", channel=channel.name, error=str(error))
             return None
         state.failures, state.free_at = 0, now + self._every
-        self._alerts = alerts.mark_told(self._alerts, digest, channel.name)
+        self._alerts = alerts.mark_notified(self._alerts, digest, channel.name)
         log.info("alert sent", channel=channel.name, alarms=len(digest.raised), cleared=len(digest.cleared))
         return channel.name
 
@@ -164,7 +164,7 @@ _SERVER_KINDS = frozenset({IssueKind.CHAIN, IssueKind.PROVIDER, IssueKind.PRICE,
 
 async def try_channels(channels: Sequence[Channel], shop: Shop, clock: Clock) -> dict[str, str | None]:
     """Send a test on each channel; return the problem of each by its name, None where it succeeded."""
-    message = alerts.trial(shop=shop.name, public_url=shop.public_url, now=clock())
+    message = alerts.sample_message(shop=shop.name, public_url=shop.public_url, now=clock())
 
     async def attempt(channel: Channel) -> str | None:
         try:

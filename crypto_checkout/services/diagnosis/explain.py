@@ -20,8 +20,8 @@ from crypto_checkout.core.diagnosis.explain_transaction import ObservedTransacti
 from crypto_checkout.core.diagnosis.explanation import (
     ChainContext,
     Explanation,
+    NamedChain,
     PaymentOutcome,
-    Place,
     Reason,
     RecordedPayment,
 )
@@ -69,7 +69,7 @@ class Explainer:
     def __init__(self, db: Database, configured: Mapping[int, ConfiguredChain]) -> None:
         self._db = db
         self._configured = configured
-        self._places = {chain_id: Place(c.accepted.name, c.accepted.assets) for chain_id, c in configured.items()}
+        self._places = {chain_id: NamedChain(c.accepted.name, c.accepted.assets) for chain_id, c in configured.items()}
 
     async def of(self, subject: str, livemode: bool | None = None) -> Explanation:
         """Explain a subject: a transaction's hash, an address, or a session's id.
@@ -152,7 +152,7 @@ class Explainer:
     async def _disagreeing(self, evidence: TransactionEvidence, known: ChainContext) -> dict[Transfer, str]:
         """Return the transfers yet to be processed on which the providers don't agree, with the reason."""
         found: dict[Transfer, str] = {}
-        for seen in evidence.seen:
+        for seen in evidence.observed:
             tip = known.tips.get(seen.chain_id)
             if seen.header is None or (tip is not None and tip.number >= seen.header.number):
                 continue

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from crypto_checkout.core.checkout.customer import Customer
 from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.checkout.session import Session
-from crypto_checkout.core.diagnosis.explanation import ChainContext, Place
+from crypto_checkout.core.diagnosis.explanation import ChainContext, NamedChain
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import AmountResource, DeliveryResource, SessionResource
 from crypto_checkout.services.checkout.decisions import AllowedDecisions, allowed_decisions
@@ -64,7 +64,7 @@ class PaymentDetails:
         self._db = db
         self._reader = reader
         self._known = ChainContext(
-            {each.id: Place(each.name, each.assets) for each in payment_methods.all_chains().values()}, {}
+            {each.id: NamedChain(each.name, each.assets) for each in payment_methods.all_chains().values()}, {}
         )
 
     async def of(self, livemode: bool, session_id: str) -> PaymentDetail:

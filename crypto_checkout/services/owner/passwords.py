@@ -2,7 +2,7 @@
 
 import asyncio
 
-from crypto_checkout.core.owner.password import normal
+from crypto_checkout.core.owner.password import normalized
 
 
 class Passwords:
@@ -16,7 +16,7 @@ class Passwords:
         from argon2 import PasswordHasher
 
         async with self._turn:
-            return await asyncio.to_thread(PasswordHasher().hash, normal(password))
+            return await asyncio.to_thread(PasswordHasher().hash, normalized(password))
 
     async def matches(self, password_hash: str, password: str) -> bool:
         """Tell whether a password matches a hash."""
@@ -29,6 +29,6 @@ def _matches(password_hash: str, password: str) -> bool:
     from argon2.exceptions import VerifyMismatchError
 
     try:
-        return PasswordHasher().verify(password_hash, normal(password))
+        return PasswordHasher().verify(password_hash, normalized(password))
     except VerifyMismatchError:
         return False

@@ -71,7 +71,7 @@ class AttemptRecorder:
 
     def _count_failure(self, unit: WriteUnit, endpoint: Endpoint, now: datetime, outcome: AttemptOutcome) -> None:
         before = endpoint.failing
-        failing = before.again(now) if before is not None else FailureStreak(now, now)
+        failing = before.extended(now) if before is not None else FailureStreak(now, now)
         if outcome.is_gone:
             self._disable(unit, replace(endpoint, failing=failing), GONE)
         elif failing.is_hopeless(now):

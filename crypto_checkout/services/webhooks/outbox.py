@@ -31,7 +31,7 @@ class Outbox:
         """
         event = Event(unit.new_id(ids.EVENT), resource["livemode"], event_type, unit.now, resource)
         seq = store.insert(unit, event, resource["id"], to_body(render.event(event)))
-        subscribed = [each for each in endpoints.active(unit, event.livemode) if each.wants(event.type)]
+        subscribed = [each for each in endpoints.active(unit, event.livemode) if each.receives(event.type)]
         for endpoint in subscribed:
             deliveries.enqueue(unit, seq, endpoint.id)
         if subscribed:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.checkout.payment_uri import call, payment_uri
+from crypto_checkout.core.checkout.payment_uri import payment_uri, transaction_request
 
 # The published vector of EIP-55, and USDC on Ethereum.
 TO = Address("0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed")
@@ -47,9 +47,9 @@ def test_a_wallet_reads_what_was_meant(chain_id: int, to: Address, contract: Add
 
 @given(st.integers(1, 2**53), addresses, addresses, units_of_a_word)
 def test_the_transaction_is_what_the_uri_says(chain_id: int, to: Address, contract: Address, units: int) -> None:
-    coin = call(payment_uri(Asset(chain_id, "ETH", 18), to, units))
+    coin = transaction_request(payment_uri(Asset(chain_id, "ETH", 18), to, units))
     assert (coin.chain_id, coin.to, int(coin.value, 16), coin.data) == (chain_id, checksum(to), units, "0x")
-    token = call(payment_uri(Asset(chain_id, "TOK", 6, contract), to, units))
+    token = transaction_request(payment_uri(Asset(chain_id, "TOK", 6, contract), to, units))
     assert (token.chain_id, token.to, token.value) == (chain_id, checksum(contract), "0x0")
     assert token.data == "0xa9059cbb" + to[2:].rjust(64, "0") + f"{units:064x}"
 
@@ -57,4 +57,4 @@ def test_the_transaction_is_what_the_uri_says(chain_id: int, to: Address, contra
 @pytest.mark.parametrize("uri", ["", "bitcoin:x", f"ethereum:{CHECKED_TO}", f"ethereum:{CHECKED_TO}@1?value=1&gas=2"])
 def test_no_transaction_is_made_of_another_uri(uri: str) -> None:
     with pytest.raises(ValueError, match="not a payment URI of ours"):
-        call(uri)
+        transaction_request(uri)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_checkout.core.checkout.quotes import Observation, Rate, settle, units_for
+from crypto_checkout.core.checkout.quotes import Observation, Rate, agreed_rate, units_for
 from crypto_checkout.core.errors import PriceUnavailable
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
@@ -26,7 +26,7 @@ def said(*values: str | Decimal, age_seconds: float = 1) -> list[Observation]:
 def settled(
     observations: list[Observation], *, quorum: int = 1, spread: str = "3", failures: dict[str, str] | None = None
 ) -> Rate:
-    return settle(
+    return agreed_rate(
         "ETH",
         "USD",
         observations,

@@ -9,7 +9,13 @@ from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.checkout.session import Session, Status, Terms
 from crypto_checkout.core.diagnosis import explain_session, explanation
-from crypto_checkout.core.diagnosis.explanation import ChainContext, PaymentOutcome, Place, Reason, RecordedPayment
+from crypto_checkout.core.diagnosis.explanation import (
+    ChainContext,
+    NamedChain,
+    PaymentOutcome,
+    Reason,
+    RecordedPayment,
+)
 from crypto_checkout.core.ledger.assess import Tip
 from crypto_checkout.core.ledger.payment import TransferKind
 from tests.support.factories import a_payment, a_session
@@ -21,7 +27,8 @@ ADDRESS = Address("0x" + "ad" * 20)
 COIN = 10**18
 TERMS = Terms(COIN, COIN, COIN, NOW, NOW + timedelta(hours=1), 3)
 KNOWN = ChainContext(
-    {1: Place("Ethereum", (ETH, USDC)), 8453: Place("Base", (Asset(8453, "ETH", 18),))}, {1: Tip(12, NOW)}
+    {1: NamedChain("Ethereum", (ETH, USDC)), 8453: NamedChain("Base", (Asset(8453, "ETH", 18),))},
+    {1: Tip(12, NOW)},
 )
 
 SESSION = a_session(status=Status.EXPIRED, address=ADDRESS, asset=ETH, terms=TERMS, created_at=NOW, updated_at=NOW)

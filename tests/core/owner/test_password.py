@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_checkout.core.owner.password import FEWEST_CHARACTERS, MOST_CHARACTERS, normal, objection
+from crypto_checkout.core.owner.password import FEWEST_CHARACTERS, MOST_CHARACTERS, normalized, objection
 
 NAMES = ("Ada's Bakery", "pay adasbakery example")
 
@@ -67,4 +67,4 @@ def test_any_text_gets_an_answer(text: str) -> None:
 
 
 def test_an_accent_is_the_same_however_the_keyboard_writes_it() -> None:
-    assert normal("cafe\u0301") == normal("caf\u00e9")
+    assert normalized("cafe\u0301") == normalized("caf\u00e9")

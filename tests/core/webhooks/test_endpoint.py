@@ -10,10 +10,10 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 def failing(*times: timedelta) -> FailureStreak:
     """Return what a first failure and those after these times make."""
-    came = FailureStreak(MONDAY, MONDAY)
+    streak = FailureStreak(MONDAY, MONDAY)
     for after in times:
-        came = came.again(MONDAY + after)
-    return came
+        streak = streak.extended(MONDAY + after)
+    return streak
 
 
 def test_failures_of_every_day_for_five_days_are_hopeless_and_no_moment_sooner() -> None:

@@ -16,7 +16,7 @@ from standardwebhooks import Webhook
 
 from crypto_checkout.cli import main
 from crypto_checkout.core.alerts import alerts as core
-from crypto_checkout.core.alerts.alerts import MOST_TOLD, Alert
+from crypto_checkout.core.alerts.alerts import MOST_LISTED, Alert
 from crypto_checkout.core.alerts.issues import Issue, IssueKind
 from crypto_checkout.core.errors import AlertNotSent
 from crypto_checkout.mail import MailServer
@@ -145,7 +145,7 @@ async def test_a_thousand_causes_are_one_mail_of_some_length(db: Database) -> No
             clock.move(minutes=1)
         (mail,) = box.mails
         assert mail["Subject"] == "[Ada's books] 1000 things need you"
-        assert box.text().count("Accept it.") == MOST_TOLD
+        assert box.text().count("Accept it.") == MOST_LISTED
         assert "And 975 more: see the dashboard." in box.text()
 
 
@@ -284,7 +284,7 @@ async def test_a_webhook_gets_the_same_signed_in_both_ways() -> None:
 
 
 async def test_a_webhook_into_a_private_network_is_refused() -> None:
-    message = core.trial(shop=SHOP.name, public_url=SHOP.public_url, now=START)
+    message = core.sample_message(shop=SHOP.name, public_url=SHOP.public_url, now=START)
     with Receiver() as receiver:
         async with Sender(timeout_seconds=2) as sender:
             with pytest.raises(AlertNotSent, match="took no alert"):
@@ -315,7 +315,7 @@ def test_what_may_pass_by_itself_is_given_time() -> None:
 
 def test_what_comes_and_goes_is_one_alert() -> None:
     known = look({}, [issue()], 0)
-    known = core.mark_told(known, due(known, 0), "mail")
+    known = core.mark_notified(known, due(known, 0), "mail")
     for minute in range(1, 60):
         known = look(known, [] if minute % 4 else [issue()], minute)
         assert not due(known, minute)
@@ -325,7 +325,7 @@ def test_what_comes_and_goes_is_one_alert() -> None:
 
 def test_what_was_not_looked_at_is_not_taken_for_gone() -> None:
     known = look({}, [issue(1), issue(2)], 0)
-    known = core.mark_told(known, due(known, 0), "mail")
+    known = core.mark_notified(known, due(known, 0), "mail")
     assert look(known, [issue(2)], 10, cut=[IssueKind.OVERPAID]) == known
 
 
@@ -336,7 +336,7 @@ def test_a_clock_that_was_set_back_keeps_no_alert_waiting() -> None:
 
 def test_a_channel_that_is_new_is_told_what_stands() -> None:
     known = look({}, [issue()], 0)
-    known = core.mark_told(known, due(known, 0), "mail")
+    known = core.mark_notified(known, due(known, 0), "mail")
     assert core.due(known.values(), "webhook", START).raised
     assert not due(known, 0)
 
@@ -350,7 +350,7 @@ def test_a_cause_is_never_told_twice_without_an_all_clear_between(steps: list[tu
         digest = due(known, minute * 3)
         if digest and is_sent:
             told += ["raised"] * len(digest.raised) + ["cleared"] * len(digest.cleared)
-            known = core.mark_told(known, digest, "mail")
+            known = core.mark_notified(known, digest, "mail")
     assert told == ["raised", "cleared"] * (len(told) // 2) + ["raised"] * (len(told) % 2)
 
 

@@ -119,7 +119,7 @@ async def test_a_payment_after_the_window_says_by_how_much_and_that_it_can_be_ac
         assert verdict(late) == (PaymentOutcome.NOT_COUNTED, Reason.TOO_LATE)
         assert "1 ETH arrived 12 minutes" in late.headline
         assert "after the grace period ended" in late.headline
-        assert late.told == f"You can accept it: crypto-checkout sessions accept {session['id']}"
+        assert late.advice_line == f"You can accept it: crypto-checkout sessions accept {session['id']}"
         assert verdict(await explaining(shop).of(session["id"])) == (PaymentOutcome.NOT_COUNTED, Reason.TOO_LATE)
 
 
