@@ -1,7 +1,7 @@
-"""The connections to SQLite and the two calls that everything else uses: `write(fn)` and `read(fn)`.
+"""Connections to SQLite, and the two calls through which all else uses them: `write(fn)` and `read(fn)`.
 
-A unit of work is a synchronous function over one connection. It can't await, so nothing holds the write lock across
-the network, and two units never interleave. What the tables mean is in the other modules of this room.
+A unit of work is a synchronous function over one connection. It can't await, so the write lock is never held across
+the network, and two units never interleave. The tables are described in the other modules of this room.
 """
 
 import asyncio
@@ -38,20 +38,20 @@ _TRANSACTION_CONTROL = re.compile(r"\s*(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELE
 
 
 def placeholders(values: Iterable[str]) -> tuple[str, dict[str, str]]:
-    """Return values as `IN (…)` takes them: the parameters' names, separated by commas, and the parameters."""
+    """Return the names of parameters for `IN (…)`, separated by commas, and the parameters themselves."""
     parameters = {f"v{place}": value for place, value in enumerate(values)}
     return ", ".join(f":{name}" for name in parameters), parameters
 
 
 def batched(values: Iterable[str]) -> Iterator[Sequence[str]]:
-    """Yield values in parts that fit into one `IN (…)`."""
+    """Yield the values, sorted, in batches small enough for one `IN (…)`."""
     values = sorted(values)
     for start in range(0, len(values), _MOST_PLACEHOLDERS):
         yield values[start : start + _MOST_PLACEHOLDERS]
 
 
 class ReadUnit:
-    """What a reading unit of work sees: one snapshot of the database, and one frozen `now`."""
+    """A unit of work that reads: one snapshot of the database, and one frozen `now`."""
 
     def __init__(self, connection: sqlite3.Connection, now: datetime) -> None:
         self._connection = connection
@@ -59,7 +59,7 @@ class ReadUnit:
 
     @property
     def now_text(self) -> str:
-        """`now` as the tables hold it."""
+        """`now` as tables store it."""
         return moments.to_text(self.now)
 
     def one(self, sql: str, parameters: Parameters | None = None) -> sqlite3.Row | None:
@@ -72,42 +72,43 @@ class ReadUnit:
         return self._execute(sql, parameters).fetchall()
 
     def _execute(self, sql: str, parameters: Parameters | None) -> sqlite3.Cursor:
-        """Run a statement inside the unit's transaction, and nowhere else."""
+        """Run a statement inside the unit's transaction only."""
         if _TRANSACTION_CONTROL.match(sql):
             raise sqlite3.ProgrammingError(f"a unit of work doesn't control its transaction: {sql.strip()}")
-        # SQLite undoes everything on a full disk. A unit that caught the error and went on would now commit each
-        # statement for itself.
+        # On a full disk SQLite rolls back the whole transaction. A unit that caught the error and went on would
+        # commit each further statement on its own.
         if not self._connection.in_transaction:
             raise sqlite3.OperationalError("the unit's transaction has ended")
         return self._connection.execute(sql, parameters or {})
 
 
 class WriteUnit(ReadUnit):
-    """What a writing unit of work sees: its own savepoint in a transaction that commits after it returned."""
+    """A unit of work that writes: its own savepoint in a transaction that commits after the unit returns."""
 
     def __init__(self, connection: sqlite3.Connection, now: datetime) -> None:
         super().__init__(connection, now)
         self.callbacks: list[Callable[[], None]] = []
 
     def run(self, sql: str, parameters: Parameters | None = None) -> int:
-        """Run a statement that changes rows; return how many it changed."""
+        """Run a statement that changes rows; return the number of changed rows."""
         return self._execute(sql, parameters).rowcount
 
     def after_commit(self, callback: Callable[[], None]) -> None:
-        """Have a callback called on the event loop once the unit is durable; never if it isn't.
+        """Register a callback for when the unit is durable; if it fails, the callback is never called.
 
-        It comes before the caller goes on, in the caller's context. What it raises goes to the loop's handler.
+        It runs on the event loop in the caller's context, before the caller resumes. Its exceptions go to the loop's
+        handler.
         """
         self.callbacks.append(callback)
 
     def new_id(self, prefix: str) -> str:
-        """Return a fresh public id of this moment."""
+        """Return a new public id with the unit's time."""
         return ids.make(prefix, self.now, _ENTROPY.take(ids.ENTROPY_BYTES))
 
 
 @dataclass(slots=True)
 class _Waiting(Generic[T]):
-    """A writing unit that waits for its turn, and the future of its caller."""
+    """A queued writing unit, and the future its caller waits for."""
 
     work: Callable[[WriteUnit], T]
     future: asyncio.Future[T]
@@ -116,7 +117,7 @@ class _Waiting(Generic[T]):
 
 @dataclass(slots=True)
 class _Outcome(Generic[T]):
-    """What became of a unit: its result and callbacks, or its error."""
+    """The outcome of a unit: its result and callbacks, or its error."""
 
     result: T | None = None
     error: BaseException | None = None
@@ -125,30 +126,30 @@ class _Outcome(Generic[T]):
 
 @dataclass(slots=True)
 class _Group:
-    """Units that share a transaction, and what became of each once they ran."""
+    """Units that share a transaction, and their outcomes once they ran."""
 
     units: list[_Waiting[Any]]
     clock: Clock
     outcomes: list[_Outcome[Any]] | None = None
 
     def run(self, connection: sqlite3.Connection) -> None:
-        """Run the units; called again, do nothing. When the transaction itself fails, no unit has happened."""
+        """Run the units, once. If the transaction itself fails, no unit has any effect."""
         if self.outcomes is None:
             try:
                 self.outcomes = _run_units(connection, self.units, self.clock)
-            except BaseException as error:  # noqa: BLE001  # each caller gets it  # a loop's boundary
+            except BaseException as error:  # noqa: BLE001  # passed to each caller  # a loop's boundary
                 self.fail(error)
 
     def fail(self, error: BaseException) -> None:
-        """Give each unit an error of its own: tasks that raise the same one would write into one traceback."""
+        """Give each unit its own error: tasks that raise a shared one would all extend its traceback."""
         self.outcomes = []
         for _ in self.units:
-            undone = DatabaseFailed(f"the database took nothing of it: {error}")
-            undone.__cause__ = error
-            self.outcomes.append(_Outcome(error=undone))
+            failure = DatabaseFailed(f"the database took nothing of it: {error}")
+            failure.__cause__ = error
+            self.outcomes.append(_Outcome(error=failure))
 
     def answer(self) -> None:
-        """Tell the callers. One that was cancelled is gone, but what it registered is due if its unit was stored."""
+        """Resume the callers. The callbacks of a stored unit run even if its caller was cancelled."""
         loop = asyncio.get_running_loop()
         for unit, outcome in zip(self.units, self.outcomes or (), strict=True):
             for callback in outcome.callbacks:
@@ -163,14 +164,14 @@ class _Group:
 
 @dataclass(slots=True)
 class _Reader:
-    """A read-only connection. A cancelled caller stops waiting, its unit does not: so the thread counts the ends."""
+    """A read-only connection. Its thread counts finished units, since a unit goes on when its caller is cancelled."""
 
     connection: aiosqlite.Connection
     begun: int = 0
     ended: int = 0
 
     def run(self, connection: sqlite3.Connection, work: Callable[[ReadUnit], T], clock: Clock) -> T:
-        """Run a unit over one snapshot, on the connection's thread."""
+        """Run a unit in one snapshot, on the connection's thread."""
         try:
             connection.execute("BEGIN")
             return _call(work, ReadUnit(connection, clock()))
@@ -213,9 +214,9 @@ class Database:
             return cls(writer, readers, clock, connections.pop_all())
 
     async def close(self) -> None:
-        """Finish the units that wait, then close the connections, also when the caller is cancelled meanwhile.
+        """Finish the queued units, then close the connections, even if the caller is cancelled meanwhile.
 
-        Closing again is safe, and waits for the same end.
+        Closing again is safe: it waits for the first call.
         """
         if self._closing is None:
             self._closing = asyncio.create_task(self._close(), name="database close")
@@ -230,12 +231,12 @@ class Database:
     async def write(self, work: Callable[[WriteUnit], T]) -> T:
         """Run a unit in a transaction and return its result once it is durable.
 
-        The units that wait together share one transaction, each in its own savepoint, and one fsync. What the unit
-        raises is raised here, and nothing of it stays. A cancelled caller leaves the unit whole or not run at all.
+        Queued units share one transaction, each in its own savepoint, and one fsync. An exception of the unit is
+        raised here, and its changes are undone. If the caller is cancelled, the unit is either complete or not run.
 
         Raises:
-            DatabaseFailed: The transaction failed (the disk is full, another process held the lock for
-                too long), and nothing of the unit stays.
+            DatabaseFailed: The transaction failed (the disk is full, or another process held the lock for
+                too long), and the unit's changes are undone.
             sqlite3.ProgrammingError: The database is closed.
 
         """
@@ -246,7 +247,7 @@ class Database:
         return await future
 
     async def read(self, work: Callable[[ReadUnit], T]) -> T:
-        """Run a unit over one snapshot and return its result; writing in it is refused by SQLite."""
+        """Run a unit in one snapshot and return its result; SQLite refuses writes in it."""
         self._refuse_if_closed()
         reader = min(self._readers, key=lambda reader: reader.begun - reader.ended)
         reader.begun += 1
@@ -257,9 +258,9 @@ class Database:
             raise sqlite3.ProgrammingError("the database is closed")
 
     def _start_drain(self, _: object = None) -> None:
-        """See to it that a task empties the queue; a task that was cancelled before its first step did nothing."""
+        """Make sure that a task empties the queue: one that was cancelled before its first step has done nothing."""
         if self._queue and (self._drain is None or self._drain.done()):
-            # In a context of its own, so that it carries nothing of the caller who happened to come first.
+            # In its own context, so that it inherits nothing from the first caller.
             self._drain = asyncio.create_task(self._drain_queue(), name="database writer", context=Context())
             self._drain.add_done_callback(self._start_drain)
 
@@ -269,16 +270,16 @@ class Database:
             await self._run_group(_Group([unit for unit in group if not unit.future.done()], self._clock))
 
     async def _run_group(self, group: _Group) -> None:
-        """Have the writer's thread run a group, and answer its callers.
+        """Run a group on the writer's thread, and resume its callers.
 
-        The end of a loop cancels every task, this one too, while the thread goes on and perhaps commits. Each caller
-        is still owed what happened, so the task comes back to the thread until it knows.
+        When the event loop ends, it cancels every task including this one, while the thread goes on and may commit.
+        Callers still need the outcome, so the task returns to the thread until it is known.
         """
         while group.units and group.outcomes is None:
             with suppress(asyncio.CancelledError):
                 try:
                     await _on_thread(self._writer, group.run)
-                except ValueError as error:  # aiosqlite's word for a closed connection
+                except ValueError as error:  # aiosqlite raises it for a closed connection
                     group.fail(error)
         group.answer()
 
@@ -289,7 +290,7 @@ class Database:
 
 
 async def _connect(connections: AsyncExitStack, path: Path, *, read_only: bool) -> aiosqlite.Connection:
-    """Open a connection that is closed with the others, the last one first: the writer tidies up the WAL."""
+    """Open a connection and register its closing; the writer closes last, and so checkpoints the WAL."""
     connection = aiosqlite.connect(_uri(path, "ro" if read_only else "rw"), uri=True, isolation_level=None)
     connections.push_async_callback(_disconnect, connection)
     await connection
@@ -303,7 +304,7 @@ def _uri(path: Path, mode: str) -> str:
 
 async def _disconnect(connection: aiosqlite.Connection) -> None:
     await connection.close()
-    # After a failed connect the thread still has something to tell the loop, which may be closed the next moment.
+    # After a failed connect, the thread still reports to the loop, which may be about to close.
     connection._thread.join()  # noqa: SLF001
 
 
@@ -314,14 +315,14 @@ def _prepare(connection: sqlite3.Connection, read_only: bool) -> None:
     if read_only:
         return
     connection.execute("PRAGMA journal_mode = WAL")
-    # FULL: a commit that was answered survives a power cut. Losing one would hand out an address twice.
+    # FULL: a confirmed commit survives a power cut. Losing one would give out an address twice.
     connection.execute("PRAGMA synchronous = FULL")
 
 
 async def _on_thread(connection: aiosqlite.Connection, work: Callable[..., T], *arguments: object) -> T:
-    """Run a function over the raw connection on aiosqlite's own thread: one hop for a whole unit.
+    """Run a function with the raw connection on aiosqlite's thread: one hop for a whole unit.
 
-    `_execute` is private, so its version is bounded in pyproject.toml and a test pins what it does.
+    `_execute` is private, so pyproject.toml bounds the version of aiosqlite and a test pins its behaviour.
     """
     result: T = await connection._execute(work, connection._conn, *arguments)  # type: ignore[no-untyped-call]  # noqa: SLF001
     return result
@@ -330,12 +331,12 @@ async def _on_thread(connection: aiosqlite.Connection, work: Callable[..., T], *
 def _call(work: Callable[[U], T], unit: U) -> T:
     try:
         return work(unit)
-    except StopIteration as error:  # no future can hold one (PEP 479): its caller would wait for ever
+    except StopIteration as error:  # a future can't hold one (PEP 479): the caller would wait for ever
         raise RuntimeError("a unit of work raised StopIteration") from error
 
 
 def _run_units(connection: sqlite3.Connection, units: Sequence[_Waiting[Any]], clock: Clock) -> list[_Outcome[Any]]:
-    """Run units in one transaction. An error of the transaction itself is raised, and then no unit has happened."""
+    """Run units in one transaction. If the transaction itself fails, raise its error; no unit has any effect then."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         outcomes = [_run_unit(connection, waiting, clock()) for waiting in units]
@@ -347,14 +348,14 @@ def _run_units(connection: sqlite3.Connection, units: Sequence[_Waiting[Any]], c
 
 
 def _run_unit(connection: sqlite3.Connection, waiting: _Waiting[Any], now: datetime) -> _Outcome[Any]:
-    """Run a unit in a savepoint. Raise if SQLite undid the whole transaction, and with it the units before this one."""
+    """Run a unit in a savepoint. Raise if SQLite rolled back the whole transaction, earlier units included."""
     if waiting.future.cancelled():
         return _Outcome()
     connection.execute("SAVEPOINT unit")
     unit = WriteUnit(connection, now)
     try:
         result = _call(waiting.work, unit)
-    except BaseException as error:  # it belongs to the caller, who gets it  # a loop's boundary
+    except BaseException as error:  # passed to the caller  # a loop's boundary
         if not connection.in_transaction:
             raise
         connection.execute("ROLLBACK TO unit")

@@ -1,4 +1,4 @@
-"""What was answered to requests that carried an idempotency key."""
+"""Answers to requests with an idempotency key, stored to be repeated."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from crypto_checkout.store.table import Table
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """A stored answer, and the digest of the request that it belongs to."""
+    """A stored answer, and the digest of its request."""
 
     request_sha256: str
     status_code: int
@@ -48,5 +48,5 @@ def record(unit: WriteUnit, api_key_id: str, idempotency_key: str, answer: Store
 
 
 def delete_before(unit: WriteUnit, moment: datetime) -> int:
-    """Forget answers that are too old to count; return how many."""
+    """Delete expired answers; return their number."""
     return unit.run("DELETE FROM idempotency_keys WHERE created_at < :moment", {"moment": moments.to_text(moment)})

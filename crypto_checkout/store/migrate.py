@@ -1,4 +1,4 @@
-"""Bring a database file to today's tables. Each migration is a numbered file that applies whole or not at all."""
+"""Migrate a database file to the current schema. Each migration is a numbered file that applies whole or not at all."""
 
 import fcntl
 import os
@@ -26,7 +26,7 @@ class Migration:
 
 
 def migrations() -> list[Migration]:
-    """Return all migrations, in order."""
+    """Return all migrations in order."""
     files = resources.files(__package__).joinpath("migrations").iterdir()
     found = [
         Migration(int(name[1]), file.name, file.read_text("utf-8"))
@@ -37,21 +37,20 @@ def migrations() -> list[Migration]:
 
 
 def migrate(path: Path) -> list[Migration]:
-    """Create the file if it is missing, apply what it lacks, and return what was applied.
+    """Create the file if it is missing, apply pending migrations, and return them.
 
-    A copy of a database that holds data is written beside it first, as `NAME.before-0002`. Running it twice, also
-    from two processes, applies nothing twice.
+    An existing database is copied first, to `NAME.before-0002` beside it. Repeating is safe, also from two processes.
 
     Raises:
         DatabaseTooNew: A newer version of the program wrote this file.
-        FatalError: SQLite refused; the migration that failed left nothing.
+        FatalError: SQLite refused; the failed migration left no trace.
         OSError: The file, its folder or the copy can't be made.
 
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _alone_in(path.parent):
         if not path.exists():
-            path.touch(mode=0o600)  # SQLite would let others read it; its -wal and -shm files take the mode over
+            path.touch(mode=0o600)  # SQLite's default lets others read it; -wal and -shm inherit the mode
         try:
             return _bring_up_to_date(path)
         except sqlite3.Error as error:
@@ -62,11 +61,11 @@ def migrate(path: Path) -> list[Migration]:
 
 
 def pending(path: Path) -> list[Migration]:
-    """Return what a database file lacks, and change nothing; all of them where there is no file.
+    """Return the pending migrations of a database file without changing it: all of them if there is no file.
 
     Raises:
         DatabaseTooNew: A newer version of the program wrote this file.
-        FatalError: It can't be read.
+        FatalError: The file can't be read.
 
     """
     if not path.exists():
@@ -82,12 +81,12 @@ def pending(path: Path) -> list[Migration]:
 
 
 def copy_before(path: Path, first: Migration) -> Path:
-    """Return where the copy is that was made before a migration, the first of those that were applied together."""
+    """Return the path of the copy made before a run of migrations; `first` is the first of the run."""
     return path.with_name(f"{path.name}.before-{first.number:04}")
 
 
 def schema(connection: sqlite3.Connection) -> str:
-    """Return today's tables and indexes as SQL; `store/schema.sql` holds this for readers."""
+    """Return the current tables and indexes as SQL, as kept for readers in `store/schema.sql`."""
     rows = connection.execute(
         "SELECT sql"
         " FROM sqlite_schema"
@@ -100,10 +99,10 @@ def schema(connection: sqlite3.Connection) -> str:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Let one process migrate at a time.
+    """Let only one process migrate at a time.
 
-    SQLite's own lock is not enough: of two processes that turn a new file to WAL, one fails at once with "database is
-    locked" (reproduced), and a second copy could be taken after the first migration.
+    SQLite's own lock is not enough: of two processes that switch a new file to WAL, one fails at once with "database is
+    locked" (reproduced), and a second copy could be made after the first migration.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -135,9 +134,9 @@ def _missing(connection: sqlite3.Connection, path: Path) -> list[Migration]:
 
 
 def _apply(connection: sqlite3.Connection, migration: Migration, *, copy_of: Path | None) -> None:
-    """Apply a migration, after a copy if one is wanted; no write of another process gets between the two.
+    """Apply a migration, after a copy if `copy_of` is given; no other process can write between the two.
 
-    Statement by statement, because `executescript` would commit the transaction that makes it atomic.
+    It runs statement by statement, because `executescript` would commit the transaction that makes it atomic.
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -164,9 +163,9 @@ def _statements(sql: str) -> Iterator[str]:
 
 
 def _copy(path: Path, to: Path) -> None:
-    """Copy the database whole, through a name of its own so that a torn copy never looks like a good one.
+    """Copy the whole database, under a temporary name so that a torn copy never looks like a good one.
 
-    Over a connection of its own: a backup waits for ever for the transaction of the connection that it reads.
+    The copy uses its own connection: a backup would wait for ever for a transaction of the connection it reads from.
     """
     part = to.with_name(to.name + ".part")
     part.unlink(missing_ok=True)

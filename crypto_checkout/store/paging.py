@@ -1,4 +1,4 @@
-"""One page of a list, newest first: what all lists of the API share."""
+"""Pages of lists, newest first, by cursor: shared by all lists of the API."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ U = TypeVar("U")
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which part of a list is wanted: `limit` rows older than `after`, or newer than `before`, or the newest.
+    """The requested part of a list: `limit` rows older than `after`, or newer than `before`, or the newest.
 
-    Both are a value of the table's `seq`, or the id of a row; at most one of them is given.
+    `after` and `before` are a row's `seq` or id; at most one is given.
     """
 
     limit: int
@@ -28,9 +28,9 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class ListPage(Generic[T]):
-    """Some items of a list, newest first, with the `seq` of the first and last of them.
+    """Items of a list, newest first, with the `seq` of the first and the last.
 
-    `has_more` tells whether the list goes on in the direction that was asked for.
+    `has_more` tells whether there are more in the requested direction.
     """
 
     items: Sequence[T]
@@ -39,18 +39,18 @@ class ListPage(Generic[T]):
     last_seq: int | None
 
     def map(self, change: Callable[[T], U]) -> "ListPage[U]":
-        """Return the same page with each item changed."""
+        """Return the same page with each item converted."""
         return ListPage([change(item) for item in self.items], self.has_more, self.first_seq, self.last_seq)
 
 
 LAST_SEQ = 2**63 - 1
-"""No row has a greater one."""
+"""The greatest possible `seq`."""
 
 
-def given(conditions: Parameters) -> tuple[list[str], dict[str, Value]]:
+def present(conditions: Parameters) -> tuple[list[str], dict[str, Value]]:
     """Return the conditions, such as `status = :status`, whose value isn't None, and their values as parameters."""
-    wanted = {condition: value for condition, value in conditions.items() if value is not None}
-    return list(wanted), {condition.rpartition(":")[2]: value for condition, value in wanted.items()}
+    kept = {condition: value for condition, value in conditions.items() if value is not None}
+    return list(kept), {condition.rpartition(":")[2]: value for condition, value in kept.items()}
 
 
 def select(
@@ -63,9 +63,9 @@ def select(
     first: int = 0,
     last: int = LAST_SEQ,
 ) -> ListPage[T]:
-    """Return the records in a window that meet all conditions (SQL of this room) and lie between `first` and `last`.
+    """Return the records in a window that meet all conditions (SQL of this room), none outside `first` to `last`.
 
-    Raises InvalidCursor where the window begins at a row that isn't there in this mode.
+    Raises InvalidCursor if the window begins at an id that this mode doesn't have.
     """
     rows = select_rows(unit, table.name, table.listed, conditions, parameters, window, first=first, last=last)
     return rows.map(table.read)
@@ -82,9 +82,9 @@ def select_rows(
     first: int = 0,
     last: int = LAST_SEQ,
 ) -> ListPage[Row]:
-    """Return some columns, and `seq` behind them, as `select` does; for rows that make no record by themselves."""
+    """Return columns, followed by `seq`, as `select` does; for rows that are not a record on their own."""
     after, before = (_seq(unit, table, place, parameters) for place in (window.after, window.before))
-    # One bound on each side, and not two: SQLite seeks by one of them and walks to the other.
+    # One bound per side rather than two: SQLite seeks to one bound and walks to the other.
     low = first if before is None else max(first, before + 1)
     high = last if after is None else min(last, after - 1)
     clause = " AND ".join([*conditions, "seq >= :low", "seq <= :high"])
@@ -110,11 +110,11 @@ _LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
 
 
 def begins_after(unit: ReadUnit, table: str, livemode: bool, moment: datetime) -> int:
-    """Return the first `seq` where rows of a mode can be that were made after a moment.
+    """Return a lower bound for the `seq` of a mode's rows that were created after a moment.
 
-    Lists go by `seq`, and rows get later as it grows; so one look into the index of times spares the walk over all that
-    is older. A clock that is put back by up to ten minutes is allowed for; after a greater step, rows that were made in
-    what is now the future may be passed over.
+    Lists go by `seq`, and later rows have a higher one, so a single look into the index by time saves walking over all
+    older rows. The clock may be set back by up to ten minutes; after a greater step, rows created in what is now the
+    future may be missed.
     """
     row = unit.one(
         f"""
@@ -130,7 +130,7 @@ def begins_after(unit: ReadUnit, table: str, livemode: bool, moment: datetime) -
 
 
 def ends_before(unit: ReadUnit, table: str, livemode: bool, moment: datetime) -> int:
-    """Return the last `seq` where rows of a mode can be that were made before a moment: as `begins_after`."""
+    """Return an upper bound for the `seq` of a mode's rows that were created before a moment; see `begins_after`."""
     row = unit.one(
         f"""
         SELECT seq

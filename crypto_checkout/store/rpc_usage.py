@@ -1,4 +1,4 @@
-"""How much each provider of each chain was asked, day by day."""
+"""RPC calls and bytes per provider, chain and day."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -10,7 +10,7 @@ from crypto_checkout.store.table import Table
 
 @dataclass(frozen=True, slots=True)
 class DailyUsage:
-    """What a provider, named by its host, was asked on a day (UTC)."""
+    """The usage of a provider, named by its host, on a day (UTC)."""
 
     day: date
     chain_id: int
@@ -39,5 +39,5 @@ def since(unit: ReadUnit, day: date) -> list[DailyUsage]:
 
 
 def forget_before(unit: WriteUnit, day: date) -> None:
-    """Forget what was asked before a day."""
+    """Delete the usage before a day."""
     unit.run("DELETE FROM rpc_usage WHERE day < :day", {"day": day.isoformat()})

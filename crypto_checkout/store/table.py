@@ -1,8 +1,8 @@
-"""Map a frozen dataclass to the columns of its table: the statements that read and write it follow from its fields.
+"""Map a frozen dataclass to the columns of its table, and derive the statements that read and write it.
 
-A field `created_at` is the column `created_at`, and its type decides how it is stored. The fields of a dataclass inside
-it become columns of their own: `fiat: Fiat` is `fiat_amount` and `fiat_currency`. All of it is worked out once, when
-the room is imported. The tables themselves come from `store/migrations`; a test compares them with every `Table`.
+A field `created_at` is the column `created_at`; its type decides how it is stored. Fields of an inner dataclass become
+columns too: `fiat: Fiat` is `fiat_amount` and `fiat_currency`. Everything is derived once, at import. The tables
+themselves are created by `store/migrations`; a test compares them with every `Table`.
 """
 
 import json
@@ -25,18 +25,18 @@ _Read = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Converter:
-    """How values of a type are stored: the column's type, and both ways. Without a function, a value stays as it is."""
+    """A column type with the functions to and from it; without a function, values are stored as they are."""
 
     column_type: str
     to_column: Callable[[Any], Value] | None = None
     from_column: Callable[[Any], Any] | None = None
     nullable: bool = False
-    """Whether it writes null for some values, and reads it, although they aren't None."""
+    """Whether it stores a value other than None as null."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column; `take` returns its value from a record."""
+    """A column; `take` returns its value for a record."""
 
     name: str
     type: str
@@ -49,7 +49,7 @@ def _json(value: object) -> str:
 
 
 INTEGER_AS_TEXT = Converter("TEXT", str, int)
-"""For integers of more than 64 bits."""
+"""A converter for integers that may exceed 64 bits."""
 
 _CONVERTERS: Mapping[object, Converter] = {
     str: Converter("TEXT"),
@@ -65,16 +65,16 @@ _CONVERTERS: Mapping[object, Converter] = {
 
 
 class Table(Generic[T]):
-    """The columns that hold the records of a type, in the order of its fields; `seq` and other columns are apart.
+    """The columns of a dataclass's fields, in their order. A table may have others, such as `seq`.
 
     Args:
         name: the table's name.
-        record: a dataclass, whose fields may be dataclasses themselves.
-        flat: inner dataclasses whose columns don't carry the name of the field before their own.
-        unstored: fields that have no column, the last of their dataclass; they are read with their default.
-        names: the names of columns that follow no rule, by the path of their field: `{"asset.symbol": "asset"}`.
-        converters: how fields are stored whose type doesn't decide it, by their path.
-        computed: columns that are written but not read, each with what makes it from a record.
+        record: a dataclass; its fields may be dataclasses.
+        flat: paths of inner dataclasses whose columns aren't prefixed with the field's name.
+        unstored: paths of fields without a column, the last of their dataclass; they are read as their default.
+        names: exceptional column names by the field's path: `{"asset.symbol": "asset"}`.
+        converters: converters by path, for fields whose type has none.
+        computed: columns that are written but not read, with functions of the record.
 
     """
 
@@ -100,44 +100,44 @@ class Table(Generic[T]):
         self.insert = self.insert_with()
 
     def insert_with(self, *others: str) -> str:
-        """Return the statement that stores a record, with columns beside its own."""
+        """Return the INSERT statement with further columns beside the record's own."""
         names = [*(column.name for column in self.columns), *self._computed, *others]
         return f"INSERT INTO {self.name} ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})"  # noqa: S608 - as above
 
     def upsert(self, key: Collection[str], changed: Collection[str], *others: str) -> str:
-        """Return the statement that stores a record, or some of its columns where there is one with the same key."""
+        """Return the INSERT statement that updates the `changed` columns if a row with the same key exists."""
         changes = ", ".join(f"{name} = excluded.{name}" for name in changed)
         return f"{self.insert_with(*others)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
 
     def update(self, *names: str) -> str:
-        """Return the statement that stores some columns of the record with this `id`."""
+        """Return the statement that updates some columns of the row with the record's `id`."""
         return f"UPDATE {self.name} SET {', '.join(f'{name} = :{name}' for name in names)} WHERE id = :id"  # noqa: S608 - as above
 
     def update_all_but(self, *kept: str) -> str:
-        """Return the statement that stores a record except for its `id` and the columns that never change."""
+        """Return the statement that updates all columns except `id` and those that never change."""
         names = [*(column.name for column in self.columns), *self._computed]
         return self.update(*(name for name in names if name not in {"id", *kept}))
 
     def values(self, record: T) -> dict[str, Value]:
-        """Return a record's columns as the parameters of a statement."""
+        """Return a record's columns as parameters of a statement."""
         return {name: take(record) for name, take in self._takes}
 
     def read(self, row: Row) -> T:
-        """Return the record of a row that begins with the columns of `listed`, in their order."""
+        """Return the record in a row that begins with the columns in `listed`, in that order."""
         record: T = self._read(row)
         return record
 
     def one(self, unit: ReadUnit, clauses: str, parameters: Parameters | None = None) -> T | None:
-        """Return the first record that clauses such as `WHERE id = :id` select, or None."""
+        """Return the first record selected by clauses such as `WHERE id = :id`, or None."""
         row = unit.one(f"{self.select} {clauses}", parameters)
         return self._read(row) if row else None
 
     def all(self, unit: ReadUnit, clauses: str = "", parameters: Parameters | None = None) -> list[T]:
-        """Return all records that clauses select."""
+        """Return all records selected by clauses."""
         return [self._read(row) for row in unit.all(f"{self.select} {clauses}", parameters)]
 
     def _describe(self, record: type, path: str, prefix: str, *, is_optional: bool) -> _Read:
-        """Add the columns of a dataclass, and return the function that makes one of a row."""
+        """Add the columns of a dataclass, and return the function that reads it from a row."""
         hints = get_type_hints(record, include_extras=True)
         first = len(self.columns)
         readers = [
@@ -172,7 +172,7 @@ class Table(Generic[T]):
 def _take(
     path: str, to_column: Callable[[Any], Value] | None, *, is_inner: bool, is_nullable: bool
 ) -> Callable[[Any], Value]:
-    """Return the function that takes a column's value from a record: None for all columns of an inner None."""
+    """Return the function that takes a column's value from a record; None for all columns of an absent part."""
     get = attrgetter(path)
     if is_inner:
         outer = attrgetter(path.rpartition(".")[0])
@@ -186,7 +186,7 @@ def _take(
 
 
 def _without_none(hint: Any) -> tuple[Any, bool]:
-    """Split `X | None` into X, and whether None is allowed."""
+    """Split `X | None` into `X` and True, any other type into itself and False."""
     if get_origin(hint) in {Union, UnionType} and NoneType in get_args(hint):
         (kind,) = (each for each in get_args(hint) if each is not NoneType)
         return kind, True
@@ -194,7 +194,7 @@ def _without_none(hint: Any) -> tuple[Any, bool]:
 
 
 def _converter(kind: Any) -> Converter:
-    """Return how a type is stored. Raises TypeError where the table has to say it."""
+    """Return the converter of a type. Raises TypeError if there is none."""
     if isinstance(kind, NewType):
         kind = kind.__supertype__
     if isinstance(kind, type) and issubclass(kind, StrEnum):

@@ -68,7 +68,7 @@ class EventFeed:
         return sorted(chosen, key=lambda event: (event.created_at, event.id))
 
     async def _page(self, db: Database, livemode: bool, wanted: store.EventFilter, window: Window) -> ListPage[str]:
-        return await db.read(partial(store.bodies, livemode=livemode, wanted=wanted, window=window))
+        return await db.read(partial(store.bodies, livemode=livemode, filters=wanted, window=window))
 
 
 class Forwarder:

@@ -1,1 +1,1 @@
-"""Alerts."""
+"""Issues that the tables show, dismissed issues, and alerts. When to alert is decided by `core.alerts`."""

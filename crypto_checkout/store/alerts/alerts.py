@@ -1,4 +1,4 @@
-"""Alarms: which causes stand, who was told of them, and when each channel was last used."""
+"""Alerts: the issues they are about, the channels that were notified, and each channel's last use."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -23,13 +23,13 @@ def by_cause(unit: ReadUnit) -> dict[str, Alert]:
 
 
 def last_sent(unit: ReadUnit) -> dict[str, datetime]:
-    """Return when each channel was last used."""
+    """Return the time at which each channel was last used."""
     rows = unit.all("SELECT name, sent_at FROM alarm_channels")
     return {row["name"]: moments.from_text(row["sent_at"]) for row in rows}
 
 
 def save(unit: WriteUnit, changed: Mapping[str, Alert | None], sent_at: Mapping[str, datetime]) -> None:
-    """Store the alerts that changed, delete those that are None, and note when channels were used."""
+    """Store changed alerts, delete those that are None, and store the times at which channels were used."""
     for cause, alert in changed.items():
         if alert is None:
             unit.run("DELETE FROM alarms WHERE cause = :cause", {"cause": cause})

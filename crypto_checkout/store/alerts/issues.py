@@ -1,4 +1,4 @@
-"""What needs a person, as far as the tables know. Each question is answered by an index that holds only such rows."""
+"""Issues that the tables show. Each query uses an index that holds only such rows."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from crypto_checkout.store.ledger import payments
 
 @dataclass(frozen=True, slots=True)
 class UncountedPayment:
-    """Money at a session's address that doesn't count: late, or unasked; `seq` is its row's."""
+    """A payment to a session's address that doesn't count: late, or unmatched; `seq` is that of its row."""
 
     seq: int
     session: Session
@@ -20,7 +20,7 @@ class UncountedPayment:
 
 
 def in_status(unit: ReadUnit, livemode: bool, status: Status, limit: int) -> list[Session]:
-    """Return the newest sessions in a status that nobody has put aside."""
+    """Return the newest sessions in a status, without dismissed ones."""
     rows = unit.all(
         """
         SELECT id FROM checkout_sessions
@@ -36,17 +36,17 @@ def in_status(unit: ReadUnit, livemode: bool, status: Status, limit: int) -> lis
 
 
 def late(unit: ReadUnit, livemode: bool, limit: int) -> list[UncountedPayment]:
-    """Return the newest payments that came too late, aren't accepted, and that nobody has put aside."""
+    """Return the newest late payments, without accepted and dismissed ones."""
     return _uncounted(unit, "payments", "late_payment", "canonical = 1 AND counted = 0", livemode, limit)
 
 
 def unmatched(unit: ReadUnit, livemode: bool, limit: int) -> list[UncountedPayment]:
-    """Return the newest money that nobody asked for and nobody has put aside."""
+    """Return the newest unmatched payments, without dismissed ones."""
     return _uncounted(unit, "unmatched_payments", "unmatched", "canonical = 1", livemode, limit)
 
 
 def last_failure(unit: ReadUnit, endpoint_id: str) -> str | None:
-    """Return why the last attempt of a delivery failed that an endpoint didn't take; None where no attempt is kept."""
+    """Return the error of the last attempt at an endpoint's newest failed delivery; None if no attempt is kept."""
     row = unit.one(
         """
         SELECT COALESCE(
@@ -69,7 +69,7 @@ def last_failure(unit: ReadUnit, endpoint_id: str) -> str | None:
 
 
 def dismiss(unit: WriteUnit, cause: str) -> None:
-    """Put a cause aside for good. Doing it again changes nothing."""
+    """Dismiss the issue with this cause for good. Repeating is safe."""
     unit.run(
         """
         INSERT INTO attention_dismissed (cause, dismissed_at)

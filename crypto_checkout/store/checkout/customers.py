@@ -9,7 +9,7 @@ from crypto_checkout.store.table import Table
 
 @dataclass(frozen=True, slots=True)
 class NumberedPage:
-    """One page of a numbered list, newest first, and how many customers there are on all pages."""
+    """A page of a numbered list, newest first, and the number of customers on all pages."""
 
     customers: list[Customer]
     total: int
@@ -51,7 +51,7 @@ def by_email(unit: ReadUnit, livemode: bool, email: str) -> Customer | None:
 
 
 def page(unit: ReadUnit, livemode: bool, email: str | None, number: int, limit: int) -> NumberedPage:
-    """Return the page with a number, from 1."""
+    """Return a page by its number, from 1."""
     if email is not None:
         found = by_email(unit, livemode, email)
         return NumberedPage([found] if found and number == 1 else [], int(found is not None))

@@ -4,7 +4,7 @@ from crypto_checkout.core.checkout.link import Link, LinkUsage
 from crypto_checkout.core.checkout.session import SETTLED
 from crypto_checkout.store.checkout import choices
 from crypto_checkout.store.database import ReadUnit, WriteUnit
-from crypto_checkout.store.paging import ListPage, Window, given, select
+from crypto_checkout.store.paging import ListPage, Window, present, select
 from crypto_checkout.store.table import Table
 
 _LINKS = Table("payment_links", Link, converters={"assets": choices.COLUMN})
@@ -33,23 +33,23 @@ def by_slug(unit: ReadUnit, slug: str) -> Link | None:
 
 def listed(unit: ReadUnit, livemode: bool, active: bool | None, window: Window) -> ListPage[Link]:
     """Return a page of links."""
-    conditions, parameters = given(
+    conditions, parameters = present(
         {"livemode = :livemode": int(livemode), "active = :active": None if active is None else int(active)}
     )
     return select(unit, _LINKS, conditions, parameters, window)
 
 
 def delete(unit: WriteUnit, link_id: str) -> None:
-    """Remove a link; its sessions stay."""
+    """Delete a link; its sessions stay."""
     unit.run("DELETE FROM payment_links WHERE id = :id", {"id": link_id})
 
 
 MOST_COUNTED = 1_000
-"""How many of a link's sessions are looked at for its usage."""
+"""The number of a link's newest sessions that its usage covers."""
 
 
 def usage(unit: ReadUnit, link_id: str, livemode: bool) -> LinkUsage:
-    """Return what became of a link's sessions, the newest `MOST_COUNTED`."""
+    """Return the outcome of a link's newest sessions, at most `MOST_COUNTED`."""
     rows = unit.all(
         """
         SELECT status

@@ -1,19 +1,19 @@
-"""What sessions are found by beside their columns: the values of their metadata, in lower case and cut to a length."""
+"""Terms to find sessions by: the values of their metadata, in lower case and truncated."""
 
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.store.database import WriteUnit
 
 LONGEST = 64
-"""How much of a value is kept to be found by, in characters."""
+"""The length at which values are truncated, in characters."""
 
 
 def fold(text: str) -> str:
-    """Return what two spellings of a value share."""
+    """Return the form of a value that is compared."""
     return text.lower()[:LONGEST]
 
 
 def record(unit: WriteUnit, session: Session, seq: int) -> None:
-    """Have a new session found by what its metadata says; it never changes afterwards."""
+    """Store the terms of a new session. Metadata never changes, so they don't either."""
     for name, value in (session.options.metadata or {}).items():
         unit.run(
             """

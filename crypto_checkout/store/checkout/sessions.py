@@ -1,4 +1,4 @@
-"""Checkout sessions, and what the watcher asks of them."""
+"""Checkout sessions, for the API and for the watcher."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from crypto_checkout.core.checkout.session import Session, Status
 from crypto_checkout.core.ledger.assess import Assessment
 from crypto_checkout.store.checkout import choices, search_terms, totals
 from crypto_checkout.store.database import Parameters, ReadUnit, Value, WriteUnit, batched, placeholders
-from crypto_checkout.store.paging import LAST_SEQ, ListPage, Window, begins_after, ends_before, given, select
+from crypto_checkout.store.paging import LAST_SEQ, ListPage, Window, begins_after, ends_before, present, select
 from crypto_checkout.store.table import Table
 
 MOST_TO_EXPIRE = 2000
@@ -40,7 +40,7 @@ _CHOOSE = _SESSIONS.update(
 
 @dataclass(frozen=True, slots=True)
 class SessionFilter:
-    """Which sessions of a mode are wanted; None means any."""
+    """A filter of sessions; None matches any."""
 
     status: Status | None = None
     link_id: str | None = None
@@ -51,7 +51,7 @@ class SessionFilter:
 
 @dataclass(frozen=True, slots=True)
 class IssuedAddress:
-    """An address that was given out for a session; `seq` is its place in the order of all."""
+    """An address given out to a session; `seq` is the session's place in the order of all."""
 
     seq: int
     session_id: str
@@ -61,7 +61,7 @@ class IssuedAddress:
 def insert(unit: WriteUnit, session: Session) -> None:
     """Store a new session."""
     row = unit.one(_INSERT, _SESSIONS.values(session))
-    assert row is not None, "RETURNING gives the row"
+    assert row is not None, "RETURNING returns the row"
     totals.count_new_session(unit, session)
     search_terms.record(unit, session, row["seq"])
 
@@ -72,47 +72,47 @@ def get(unit: ReadUnit, session_id: str, livemode: bool | None = None) -> Sessio
     return None if session is None or livemode not in {None, session.livemode} else session
 
 
-def listed(unit: ReadUnit, livemode: bool, wanted: SessionFilter, window: Window) -> ListPage[Session]:
+def listed(unit: ReadUnit, livemode: bool, filters: SessionFilter, window: Window) -> ListPage[Session]:
     """Return a page of sessions."""
-    conditions, parameters = where(livemode, wanted)
-    return page(unit, livemode, wanted, window, conditions, parameters)
+    conditions, parameters = where(livemode, filters)
+    return page(unit, livemode, filters, window, conditions, parameters)
 
 
 def page(
     unit: ReadUnit,
     livemode: bool,
-    wanted: SessionFilter,
+    filters: SessionFilter,
     window: Window,
     conditions: Sequence[str],
     parameters: Parameters,
 ) -> ListPage[Session]:
-    """Return a page of the sessions that meet conditions, which narrow down those of a filter."""
-    first, last = bounds(unit, livemode, wanted)
+    """Return a page of the sessions that meet SQL conditions, which include those of the filter (`where`)."""
+    first, last = bounds(unit, livemode, filters)
     return select(unit, _SESSIONS, conditions, parameters, window, first=first, last=last)
 
 
-def where(livemode: bool, wanted: SessionFilter) -> tuple[list[str], dict[str, Value]]:
-    """Return a filter as conditions and their parameters."""
+def where(livemode: bool, filters: SessionFilter) -> tuple[list[str], dict[str, Value]]:
+    """Return a filter as SQL conditions and their parameters."""
     conditions: Parameters = {
         "livemode = :livemode": int(livemode),
-        "status = :status": wanted.status,
-        "link_id = :link_id": wanted.link_id,
-        "customer_email_key = :email": _email_key(wanted.customer_email or None),
-        "created_at > :created_after": moments.to_optional_text(wanted.created_after),
-        "created_at < :created_before": moments.to_optional_text(wanted.created_before),
+        "status = :status": filters.status,
+        "link_id = :link_id": filters.link_id,
+        "customer_email_key = :email": _email_key(filters.customer_email or None),
+        "created_at > :created_after": moments.to_optional_text(filters.created_after),
+        "created_at < :created_before": moments.to_optional_text(filters.created_before),
     }
-    return given(conditions)
+    return present(conditions)
 
 
-def bounds(unit: ReadUnit, livemode: bool, wanted: SessionFilter) -> tuple[int, int]:
-    """Return between which `seq` all lie that a filter by time means."""
-    after, before = wanted.created_after, wanted.created_before
+def bounds(unit: ReadUnit, livemode: bool, filters: SessionFilter) -> tuple[int, int]:
+    """Return bounds for the `seq` of all sessions that a filter's times allow."""
+    after, before = filters.created_after, filters.created_before
     first = begins_after(unit, _SESSIONS.name, livemode, after) if after else 0
     return first, ends_before(unit, _SESSIONS.name, livemode, before) if before else LAST_SEQ
 
 
 def at_addresses(unit: ReadUnit, addresses: Collection[Address]) -> dict[Address, Session]:
-    """Return the sessions that own any of these addresses, whatever their chain."""
+    """Return the sessions that own these addresses, on any chain."""
     return {session.address: session for session in _among(unit, "address", addresses)}
 
 
@@ -124,9 +124,9 @@ def by_ids(unit: ReadUnit, ids: Collection[str]) -> dict[str, Session]:
 def issued_addresses(
     unit: ReadUnit, livemode: bool, after: int, limit: int, ending_after: datetime | None = None
 ) -> list[IssuedAddress]:
-    """Return the addresses that a mode ever gave out, the oldest first, after a place in that order (0: from all).
+    """Return addresses that a mode has given out, oldest first, from those after a `seq` (0 for all).
 
-    With `ending_after`, only those of sessions whose time, grace included, ends after it.
+    With `ending_after`, return only those of sessions whose grace period ends later.
     """
     rows = unit.all(
         """
@@ -147,16 +147,16 @@ def issued_addresses(
 
 
 def count(unit: ReadUnit, livemode: bool) -> int:
-    """Return how many sessions a mode has."""
+    """Return the number of sessions of a mode."""
     row = unit.one(
         "SELECT COUNT(*) AS found FROM checkout_sessions WHERE livemode = :livemode", {"livemode": int(livemode)}
     )
-    assert row is not None, "a count is always answered"
+    assert row is not None, "COUNT always returns a row"
     return int(row["found"])
 
 
 def tokens(unit: ReadUnit, chain_id: int) -> list[Asset]:
-    """Return the tokens that sessions of a chain were ever made in, as they were then."""
+    """Return all tokens that sessions on a chain have used, each as its newest session has it."""
     rows = unit.all(
         """
         SELECT asset_contract, MAX(seq) AS newest FROM checkout_sessions
@@ -170,10 +170,10 @@ def tokens(unit: ReadUnit, chain_id: int) -> list[Asset]:
 
 
 def to_judge(unit: ReadUnit, chain_id: int, tip_time: datetime) -> list[str]:
-    """Return the ids of the sessions whose verdict a block of this time can change without a new payment.
+    """Return the ids of the sessions whose status a block with this time can change without a new payment.
 
-    Of those that are to expire only the oldest, `MOST_TO_EXPIRE` at a time: after an outage that may be many, and the
-    others go on waiting for the next block.
+    At most `MOST_TO_EXPIRE` expiring sessions are returned, oldest first: after an outage there may be many, and the
+    others wait for the next block.
     """
     rows = unit.all(
         """
@@ -193,24 +193,24 @@ def to_judge(unit: ReadUnit, chain_id: int, tip_time: datetime) -> list[str]:
 
 
 def store_verdict(unit: WriteUnit, session: Session, verdict: Assessment) -> None:
-    """Store what a session was judged to be; `session` carries the new status, its reason and the times."""
+    """Store the verdict about a session; `session` has the new status, reason and times."""
     unit.run(_STORE_VERDICT, {**_SESSIONS.values(session), "awaits_depth": int(verdict.awaits_depth)})
     totals.bring_up_to_date(unit, session)
 
 
 def settle(unit: WriteUnit, session: Session) -> None:
-    """Store what the merchant decided about a session: its status, what was accepted, and when its time ended."""
+    """Store the merchant's decision about a session: its status, the accepted amount, and the end of its time."""
     unit.run(_SETTLE, _SESSIONS.values(session))
     totals.bring_up_to_date(unit, session)
 
 
 def choose(unit: WriteUnit, session: Session) -> None:
-    """Store what was chosen for a session: its asset, and the terms and the rate that go with it."""
+    """Store the asset chosen for a session, with its terms and rate."""
     unit.run(_CHOOSE, _SESSIONS.values(session))
 
 
 def touch(unit: WriteUnit, session_id: str) -> None:
-    """Note that what a session shows has changed: its payments, if not its status. Money settles what it is paid in."""
+    """Mark a session as updated because its payments changed. A payment also settles the choice of its asset."""
     unit.run(
         "UPDATE checkout_sessions SET updated_at = :now, asset_chosen = 1 WHERE id = :id",
         {"id": session_id, "now": unit.now_text},
@@ -218,7 +218,7 @@ def touch(unit: WriteUnit, session_id: str) -> None:
 
 
 def _among(unit: ReadUnit, column: str, values: Collection[str]) -> Iterator[Session]:
-    """Yield the sessions with one of these values in a column, whatever number of values there is."""
+    """Yield the sessions with any of these values in a column."""
     for part in batched(values):
         names, parameters = placeholders(part)
         yield from _SESSIONS.all(unit, f"WHERE {column} IN ({names})", parameters)

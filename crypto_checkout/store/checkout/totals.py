@@ -1,8 +1,8 @@
-"""Totals by day, kept in the very write that changes what they count: money in, and how many sessions get paid.
+"""Totals per day (UTC) of payments and of sessions created and paid, updated in the write that changes them.
 
-A payment counts here exactly while it counts for its session (`core.ledger.assess.counts`). Each payment's row says
-what of it stands in the totals; bringing a session up to date moves the difference, so that doing it twice changes
-nothing, and the totals are always the sum of what the rows say. Days are those of UTC.
+A payment counts here exactly while it counts for its session (`core.ledger.assess.counts`). Its row records its
+contribution, and updating a session adds the difference; so updating twice changes nothing, and the totals always equal
+the sum of the rows.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _DATE_LENGTH = len("2026-11-23")
 
 @dataclass(frozen=True, slots=True)
 class MoneyIn:
-    """What came in on a day in one asset, priced in one currency; `fiat_minor` is in the currency's smallest unit."""
+    """The payments of a day in one asset and currency; `fiat_minor` is in the currency's smallest unit."""
 
     day: date
     chain_id: int
@@ -40,7 +40,7 @@ _MONEY_IN = Table("daily_payments", MoneyIn, converters={"fiat_minor": INTEGER_A
 
 @dataclass(frozen=True, slots=True)
 class SessionsPerDay:
-    """How many sessions were made on a day, and how many of these are paid now."""
+    """The number of sessions created on a day, and of those that are paid by now."""
 
     day: date
     created: int
@@ -49,7 +49,7 @@ class SessionsPerDay:
 
 @dataclass(frozen=True, slots=True)
 class _Contribution:
-    """What of a payment stands in the totals."""
+    """The part of a payment in the totals."""
 
     day: str
     units: int
@@ -57,7 +57,7 @@ class _Contribution:
 
 
 def money_in(unit: ReadUnit, livemode: bool, first: date, last: date) -> list[MoneyIn]:
-    """Return what came in on the days of a range, both ends included, oldest first."""
+    """Return the payments of the days from `first` to `last`, oldest first."""
     return _MONEY_IN.all(
         unit,
         """
@@ -69,7 +69,7 @@ def money_in(unit: ReadUnit, livemode: bool, first: date, last: date) -> list[Mo
 
 
 def sessions_per_day(unit: ReadUnit, livemode: bool, first: date, last: date) -> list[SessionsPerDay]:
-    """Return how many sessions were made on the days of a range, both ends included, oldest first."""
+    """Return the sessions created on the days from `first` to `last`, oldest first."""
     rows = unit.all(
         """
         SELECT day, created, paid FROM daily_sessions
@@ -82,7 +82,7 @@ def sessions_per_day(unit: ReadUnit, livemode: bool, first: date, last: date) ->
 
 
 def count_sessions(unit: ReadUnit, livemode: bool) -> int:
-    """Return how many sessions a mode has; exact, and as quick with a million as with one."""
+    """Return the exact number of sessions of a mode, as fast for a million as for one."""
     row = unit.one(
         "SELECT SUM(created) AS created FROM daily_sessions WHERE livemode = :livemode", {"livemode": int(livemode)}
     )
@@ -90,7 +90,7 @@ def count_sessions(unit: ReadUnit, livemode: bool) -> int:
 
 
 def count_new_session(unit: WriteUnit, session: Session) -> None:
-    """Count a session that was just stored."""
+    """Count a new session."""
     unit.run(
         """
         INSERT INTO daily_sessions (livemode, day, created, paid)
@@ -103,7 +103,7 @@ def count_new_session(unit: WriteUnit, session: Session) -> None:
 
 
 def bring_up_to_date(unit: WriteUnit, session: Session) -> None:
-    """Move the totals by what has changed of a session and its payments; without a change nothing is written."""
+    """Update the totals after a change of a session or its payments; without a change, write nothing."""
     is_paid = session.status in SETTLED
     if unit.run(
         "UPDATE checkout_sessions SET counted_as_paid = :paid WHERE id = :id AND counted_as_paid <> :paid",
@@ -118,13 +118,13 @@ def bring_up_to_date(unit: WriteUnit, session: Session) -> None:
             },
         )
     for row in _changed(unit, session):
-        wanted = _part(session, payments.read(row, session.address))
-        if row["counted"] is None or wanted != _standing(row):
-            _replace(unit, session, row, wanted)
+        due = _due_contribution(session, payments.read(row, session.address))
+        if row["counted"] is None or due != _recorded_contribution(row):
+            _replace(unit, session, row, due)
 
 
 def uncounted(unit: ReadUnit, limit: int) -> Sequence[str]:
-    """Return sessions with payments that were recorded before there were totals."""
+    """Return the ids of sessions with payments from before there were totals."""
     rows = unit.all(
         "SELECT DISTINCT session_id FROM payments WHERE counted IS NULL ORDER BY session_id LIMIT :limit",
         {"limit": limit},
@@ -133,7 +133,7 @@ def uncounted(unit: ReadUnit, limit: int) -> Sequence[str]:
 
 
 def _changed(unit: ReadUnit, session: Session) -> list[Row]:
-    """Return the payments whose standing may have changed: a few, where dust has made there be thousands."""
+    """Return the payments whose contribution may have changed: a few, even if dust has added thousands."""
     return unit.all(
         f"""
         SELECT seq, counted, counted_day, counted_units, counted_minor, {payments.COLUMNS} FROM payments
@@ -152,27 +152,27 @@ def _changed(unit: ReadUnit, session: Session) -> list[Row]:
     )
 
 
-def _part(session: Session, payment: Payment) -> _Contribution | None:
-    """Return what of a payment belongs into the totals; None while it doesn't count."""
+def _due_contribution(session: Session, payment: Payment) -> _Contribution | None:
+    """Return the contribution that a payment should make; None while it doesn't count."""
     if not counts(payment, session):
         return None
     transfer = payment.transfer
     return _Contribution(_day(transfer.block_time), transfer.units, session.fiat_minor(transfer.units))
 
 
-def _standing(row: Row) -> _Contribution | None:
+def _recorded_contribution(row: Row) -> _Contribution | None:
     if not row["counted"]:
         return None
     return _Contribution(row["counted_day"], int(row["counted_units"]), int(row["counted_minor"]))
 
 
-def _replace(unit: WriteUnit, session: Session, row: Row, wanted: _Contribution | None) -> None:
-    """Take out of the totals what stands there of a payment, and put in what belongs there."""
-    standing = _standing(row)
-    if standing is not None:
-        _add_payment(unit, session, standing, -1)
-    if wanted is not None:
-        _add_payment(unit, session, wanted, 1)
+def _replace(unit: WriteUnit, session: Session, row: Row, due: _Contribution | None) -> None:
+    """Replace a payment's recorded contribution by the one that is due."""
+    recorded = _recorded_contribution(row)
+    if recorded is not None:
+        _add_payment(unit, session, recorded, -1)
+    if due is not None:
+        _add_payment(unit, session, due, 1)
     unit.run(
         """
         UPDATE payments
@@ -181,19 +181,19 @@ def _replace(unit: WriteUnit, session: Session, row: Row, wanted: _Contribution 
         """,
         {
             "seq": row["seq"],
-            "counted": int(wanted is not None),
-            "day": wanted.day if wanted else None,
-            "units": str(wanted.units) if wanted else None,
-            "fiat_minor": str(wanted.fiat_minor) if wanted else None,
+            "counted": int(due is not None),
+            "day": due.day if due else None,
+            "units": str(due.units) if due else None,
+            "fiat_minor": str(due.fiat_minor) if due else None,
         },
     )
 
 
-def _add_payment(unit: WriteUnit, session: Session, part: _Contribution, sign: int) -> None:
-    """Add a payment to its day, or take it away. The sums are texts, because coin amounts don't fit into 64 bits."""
+def _add_payment(unit: WriteUnit, session: Session, contribution: _Contribution, sign: int) -> None:
+    """Add a payment to its day, or subtract it. The sums are texts, because coin amounts can exceed 64 bits."""
     key: dict[str, str | int | None] = {
         "livemode": int(session.livemode),
-        "day": part.day,
+        "day": contribution.day,
         "chain_id": session.asset.chain_id,
         "asset": session.asset.symbol,
         "asset_decimals": session.asset.decimals,
@@ -220,12 +220,12 @@ def _add_payment(unit: WriteUnit, session: Session, part: _Contribution, sign: i
         {
             **key,
             "payments": count + sign,
-            "units": str(units + sign * part.units),
-            "fiat_minor": str(fiat_minor + sign * part.fiat_minor),
+            "units": str(units + sign * contribution.units),
+            "fiat_minor": str(fiat_minor + sign * contribution.fiat_minor),
         },
     )
 
 
 def _day(moment: datetime) -> str:
-    """Return the day of a moment in UTC."""
+    """Return the day of a moment, in UTC."""
     return moments.to_text(moment)[:_DATE_LENGTH]

@@ -1,10 +1,10 @@
-"""The next derivation index of each wallet. An index is never given out twice."""
+"""The next derivation index of each wallet. No index is given out twice."""
 
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 
 
 def take_index(unit: WriteUnit, wallet_id: str) -> int:
-    """Take the wallet's next index; it is gone once the unit is committed."""
+    """Take the wallet's next index; once the unit is committed, it is used up."""
     row = unit.one(
         """
         INSERT INTO wallets (wallet_id, next_index)
@@ -14,18 +14,18 @@ def take_index(unit: WriteUnit, wallet_id: str) -> int:
         """,
         {"wallet_id": wallet_id},
     )
-    assert row is not None, "RETURNING gives the row"
+    assert row is not None, "RETURNING returns the row"
     return int(row["taken"])
 
 
 def next_index(unit: ReadUnit, wallet_id: str) -> int:
-    """Return the index that would be taken next."""
+    """Return the index that will be taken next."""
     row = unit.one("SELECT next_index FROM wallets WHERE wallet_id = :wallet_id", {"wallet_id": wallet_id})
     return int(row["next_index"]) if row else 0
 
 
 def move_past(unit: WriteUnit, wallet_id: str, index: int) -> None:
-    """Make sure that no index up to this one is taken any more."""
+    """Make sure that no index up to this one is taken again."""
     unit.run(
         """
         INSERT INTO wallets (wallet_id, next_index)

@@ -1,8 +1,8 @@
-"""Copy the database while it is used, and put a copy back so that no address is given out twice.
+"""Back up the database while it is in use, and restore a backup without giving out any address twice.
 
-A copy is one file, readable by its owner alone, that was checked before it got its name. It knows of every address that
-was given out until then, whether the database or the files beside it (`store.data_folder.given_out`) knew. Which of
-those that came later is known after a restore is `RestoreResult.wallets`.
+A backup is one file, readable by its owner only, and checked before it gets its name. It includes every address given
+out so far, recorded in the database or in the files beside it (`store.data_folder.given_out`). For addresses given out
+since, see `RestoreResult.wallets`.
 """
 
 import math
@@ -21,7 +21,7 @@ from crypto_checkout.store.data_folder import files
 from crypto_checkout.store.data_folder.given_out import GivenOut
 
 LEAST_SKIPPED = 1_000
-"""How many addresses are passed over at least where nothing tells how many were given out since the copy."""
+"""The least number of addresses to skip if it is unknown how many were given out since the backup."""
 
 _MOST_SKIPPED = 1_000_000
 _SHORTEST_LIFE_SECONDS = 86_400
@@ -30,9 +30,9 @@ _SEQUENCE_GAP = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class RestoreResult:
-    """What a restore did.
+    """The result of a restore.
 
-    `kept` is the database that was there before, if there was one; `newest` the time of the copy's newest event.
+    `kept` is the replaced database, if there was one; `newest` the time of the backup's newest event.
     """
 
     kept: Path | None
@@ -42,7 +42,7 @@ class RestoreResult:
 
 @dataclass(frozen=True, slots=True)
 class WalletMove:
-    """Where a wallet goes on. `is_known` tells whether what was given out since the copy is on record here."""
+    """A wallet's next index after a restore; `is_known`: addresses given out since the backup are on record."""
 
     wallet_id: str
     next_index: int
@@ -50,10 +50,10 @@ class WalletMove:
 
 
 @dataclass(frozen=True, slots=True)
-class _Memory:
-    """What a database remembers: each wallet's next index, each table's last `seq`, its oldest and newest event.
+class _Contents:
+    """The contents of a database that matter: each wallet's next index, each table's last `seq`, its range of events.
 
-    `went_on` tells whether it has the newest event of the copy: then it knows all that came after the copy, too.
+    `is_later` tells whether it has the newest event of the backup, and so knows all that came after the backup too.
     """
 
     wallets: Mapping[str, int]
@@ -61,22 +61,22 @@ class _Memory:
     oldest: datetime | None
     newest: datetime | None
     newest_event: str | None
-    went_on: bool
+    is_later: bool
 
 
-_NOTHING = _Memory({}, {}, None, None, None, went_on=False)
+_NOTHING = _Contents({}, {}, None, None, None, is_later=False)
 
 
-# --- making a copy ---------------------------------------------------------------------------------------------------
+# --- backing up ------------------------------------------------------------------------------------------------------
 
 
 def back_up(database: Path, to: Path, *, overwrite: bool) -> None:
-    """Copy a database, which may be served meanwhile, into a file that is whole or not there.
+    """Copy a database, which a server may be using, into a file that is complete or absent.
 
     Raises:
-        FatalError: It can't be read, or the copy is not sound; what was at `to` is still there.
-        FileExistsError: There is a file already, and it may not be overwritten.
-        OSError: The file can't be made.
+        FatalError: The database can't be read, or the copy is damaged; an existing file at `to` is unchanged.
+        FileExistsError: There is a file already, and `overwrite` is False.
+        OSError: The file can't be created.
 
     """
     if to.exists() and to.samefile(database):
@@ -85,7 +85,7 @@ def back_up(database: Path, to: Path, *, overwrite: bool) -> None:
         raise FileExistsError(to)
     with _part_of(to) as part, _in_a_sentence(database):
         _copy(database, "rw", part)
-        # Read after the copy was taken, so that it knows at least as much.
+        # Read after copying, so that the files know at least as much as the copy.
         _move(part, GivenOut(database.parent).next_indexes())
         _check(part, database)
         _put(part, to, overwrite=overwrite)
@@ -99,25 +99,25 @@ def _put(part: Path, to: Path, *, overwrite: bool) -> None:
     files.sync_folder(to.parent)
 
 
-# --- putting it back -------------------------------------------------------------------------------------------------
+# --- restoring -------------------------------------------------------------------------------------------------------
 
 
 def restore(copy: Path, database: Path, wallet_ids: Collection[str], now: datetime, skip: int | None) -> RestoreResult:
-    """Put a copy in the place of a database, which is kept beside it; for who holds the folder's lock only.
+    """Replace a database by a copy, and keep it beside the new one. The caller must hold the folder's lock.
 
-    Each wallet goes on behind all that is known to be given out: by the copy, by the database that was there, and by
-    the files beside it. Where those know less than the copy, as on a new machine, many addresses are passed over.
+    Each wallet continues after all addresses known to be given out: from the copy, the replaced database, and the files
+    beside it. If those know less than the copy, as on a new machine, many addresses are skipped.
 
     Args:
-        copy: what `back_up` made, or any sound database of this program.
-        database: where it goes.
-        wallet_ids: wallets that go on, beside those of the copy.
+        copy: a backup, or any intact database of this program.
+        database: the path to restore to.
+        wallet_ids: wallets to include beside those of the copy.
         now: the time.
-        skip: how many addresses to pass over in that case; None: by the pace at which they were given out.
+        skip: the number of addresses to skip in that case; None to derive it from the pace of giving out addresses.
 
     Raises:
-        FatalError: The copy is not a sound database of this program; nothing has changed.
-        OSError: A file can't be made.
+        FatalError: The copy is not an intact database of this program; nothing has changed.
+        OSError: A file can't be created.
 
     """
     given_out = GivenOut(database.parent)
@@ -128,8 +128,8 @@ def restore(copy: Path, database: Path, wallet_ids: Collection[str], now: dateti
         with _in_a_sentence(copy):
             _copy(copy, "ro", part)
             _check(part, copy)
-            copied = _remember(part)
-        before = _remember_if_possible(database, copied.newest_event)
+            copied = _read_contents(part)
+        before = _read_contents_if_possible(database, copied.newest_event)
         moved = tuple(_moved_wallets(copied, before, given_out.next_indexes(), wallet_ids, _Skip(now, skip)))
         _move(part, {each.wallet_id: each.next_index for each in moved})
         _raise_sequences(part, before.sequences)
@@ -144,13 +144,13 @@ def restore(copy: Path, database: Path, wallet_ids: Collection[str], now: dateti
 
 @dataclass(frozen=True, slots=True)
 class _Skip:
-    """How far to move where nothing is known: so many addresses, or by the pace until `now`."""
+    """The number of addresses to skip if nothing is known: a fixed number, or by the pace until `now`."""
 
     now: datetime
     addresses: int | None
 
-    def after(self, index: int, copied: _Memory) -> int:
-        """Return how many addresses to pass over: twice what the pace until the copy gives for the time since."""
+    def after(self, index: int, copied: _Contents) -> int:
+        """Return the number of addresses to skip: twice the number expected since the copy by the pace before it."""
         if self.addresses is not None:
             return self.addresses
         if copied.oldest is None or copied.newest is None:
@@ -161,24 +161,24 @@ class _Skip:
 
 
 def _moved_wallets(
-    copied: _Memory, before: _Memory, noted: Mapping[str, int], wallet_ids: Collection[str], skip: _Skip
+    copied: _Contents, before: _Contents, noted: Mapping[str, int], wallet_ids: Collection[str], skip: _Skip
 ) -> Iterator[WalletMove]:
-    """Decide where each wallet goes on; `noted` is what the files beside the database know."""
+    """Decide each wallet's next index; `noted` are the indexes in the files beside the database."""
     for wallet_id in sorted({*copied.wallets, *before.wallets, *noted, *wallet_ids}):
         index = copied.wallets.get(wallet_id, 0)
         recorded = max(before.wallets.get(wallet_id, 0), noted.get(wallet_id, 0))
-        # A record that knows less than the copy is of another life, like that of a new machine.
-        # A number that the operator gives counts whatever the records say.
-        if skip.addresses is None and (before.went_on or recorded >= max(1, index)):
+        # A record behind the copy belongs to another installation, such as a new machine.
+        # A number given by the operator takes precedence over all records.
+        if skip.addresses is None and (before.is_later or recorded >= max(1, index)):
             yield WalletMove(wallet_id, max(index, recorded), is_known=True)
         else:
             yield WalletMove(wallet_id, max(recorded, index + skip.after(index, copied)), is_known=False)
 
 
 def _replace(part: Path, database: Path, now: datetime) -> Path | None:
-    """Put the part in place; return the name under which the database that was there is kept.
+    """Put the new file in place; return the path at which the replaced database is kept.
 
-    A log of the old database must not stay: SQLite would write it into the new one.
+    The old database's write-ahead log must not stay: SQLite would apply it to the new one.
     """
     kept = None
     if database.exists():
@@ -186,7 +186,7 @@ def _replace(part: Path, database: Path, now: datetime) -> Path | None:
         for ending in ("-wal", "-shm"):
             with suppress(FileNotFoundError):
                 database.with_name(database.name + ending).rename(kept.with_name(kept.name + ending))
-        files.link(database, kept)  # a second name, so that at no moment is there no database
+        files.link(database, kept)  # a second name, so that there is a database at every moment
     part.replace(database)
     files.sync_folder(database.parent)
     return kept
@@ -202,7 +202,7 @@ def _free_name(path: Path) -> Path:
 
 
 def _raise_sequences(path: Path, before: Mapping[str, int]) -> None:
-    """See to it that no `seq` is used again: those who poll hold cursors from after the copy."""
+    """Make sure that no `seq` is reused: polling clients hold cursors from after the copy."""
     with closing(_connect(path, "rw")) as connection, connection:
         for table, seq in connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall():
             raised = max(seq + _SEQUENCE_GAP, before.get(table, 0))
@@ -212,9 +212,9 @@ def _raise_sequences(path: Path, before: Mapping[str, int]) -> None:
 
 
 def _end_logins(path: Path) -> None:
-    """End the logins that the copy holds: some of them were ended since, perhaps because a browser was stolen."""
+    """End all logins of the copy: some may have been ended since, perhaps because a browser was stolen."""
     with closing(_connect(path, "rw")) as connection, connection:
-        # A copy by an older version has no such table.
+        # A copy made by an older version has no such table.
         if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'logins'").fetchone():
             connection.execute("DELETE FROM logins")
 
@@ -224,7 +224,7 @@ def _end_logins(path: Path) -> None:
 
 @contextmanager
 def _part_of(path: Path) -> Iterator[Path]:
-    """Give an empty file beside a path, for its owner alone, that is gone at the end."""
+    """Yield an empty file beside a path, readable by its owner only, and remove it at the end."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     part.unlink(missing_ok=True)
     part.touch(mode=0o600, exist_ok=False)
@@ -246,7 +246,7 @@ def _in_a_sentence(path: Path) -> Iterator[None]:
 
 
 def _copy(path: Path, mode: str, to: Path) -> None:
-    """Copy a database as of one moment, as a single file without a log of its own."""
+    """Copy a snapshot of a database into a single file without a write-ahead log."""
     with closing(_connect(path, mode)) as source, closing(sqlite3.connect(to, isolation_level=None)) as target:
         source.backup(target)
         target.execute("PRAGMA journal_mode = DELETE")
@@ -255,7 +255,7 @@ def _copy(path: Path, mode: str, to: Path) -> None:
 
 
 def _check(part: Path, path: Path) -> None:
-    """Refuse what is damaged, of a newer program, or no database of this one: `part`, which was copied from `path`.
+    """Refuse `part`, a copy of `path`, if it is damaged, from a newer version, or not a database of this program.
 
     Raises FatalError or sqlite3.Error.
     """
@@ -275,8 +275,8 @@ def _check(part: Path, path: Path) -> None:
         raise FatalError(f"{path} is no database of crypto-checkout. Nothing was changed.")
 
 
-def _remember(path: Path, event_of_copy: str | None = None) -> _Memory:
-    # For writing, so that SQLite brings the log into the file when this is the last connection.
+def _read_contents(path: Path, event_of_copy: str | None = None) -> _Contents:
+    # Opened for writing, so that SQLite checkpoints the log when this is the last connection.
     with closing(_connect(path, "rw")) as connection:
         wallets = connection.execute("SELECT wallet_id, next_index FROM wallets").fetchall()
         sequences = connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall()
@@ -284,28 +284,28 @@ def _remember(path: Path, event_of_copy: str | None = None) -> _Memory:
         end = connection.execute("SELECT id, created_at FROM events ORDER BY seq DESC LIMIT 1").fetchone()
         known = connection.execute("SELECT 1 FROM events WHERE id = :id", {"id": event_of_copy}).fetchone()
     event_id, newest = end or (None, None)
-    return _Memory(
+    return _Contents(
         wallets=dict(wallets),
         sequences=dict(sequences),
         oldest=moments.from_optional_text(oldest),
         newest=moments.from_optional_text(newest),
         newest_event=event_id,
-        went_on=known is not None,
+        is_later=known is not None,
     )
 
 
-def _remember_if_possible(path: Path, event_of_copy: str | None) -> _Memory:
-    """Ask a database that may be missing or damaged: perhaps that is why there is a restore."""
+def _read_contents_if_possible(path: Path, event_of_copy: str | None) -> _Contents:
+    """Read a database that may be missing or damaged, which may be the reason for the restore."""
     if not path.exists():
         return _NOTHING
     try:
-        return _remember(path, event_of_copy)
+        return _read_contents(path, event_of_copy)
     except (sqlite3.Error, ValueError):
         return _NOTHING
 
 
 def _move(path: Path, wallets: Mapping[str, int]) -> None:
-    """Have each wallet go on at an index, or behind it."""
+    """Make each wallet continue at an index or later."""
     with closing(_connect(path, "rw")) as connection, connection:
         for wallet_id, index in wallets.items():
             connection.execute(

@@ -1,7 +1,7 @@
-"""How far each wallet's addresses were given out, in a small file beside the database.
+"""Given-out addresses: each wallet's next index, in a small file beside the database.
 
-A database that is put back from an older copy has forgotten addresses that payers already hold. This file has not: it
-stays when only the database is replaced, and the next index is the larger of the two.
+A database restored from an older copy lacks addresses that payers already have. This file stays when only the database
+is replaced, and the larger of both indexes applies.
 """
 
 import os
@@ -18,21 +18,21 @@ class GivenOut:
         self._descriptors: dict[str, int] = {}
 
     def next_index(self, wallet_id: str) -> int:
-        """Return the first index that was never given out, as far as the file knows; 0 where there is none."""
+        """Return the first index not given out according to the file, 0 without a file."""
         try:
             return int(self._path(wallet_id).read_text("ascii"))
         except (FileNotFoundError, ValueError):
             return 0
 
     def next_indexes(self) -> dict[str, int]:
-        """Return the next index of each wallet that there is a file of."""
+        """Return the next index of each wallet that has a file."""
         wallets = [path.name.removeprefix(_PREFIX) for path in self._folder.glob(f"{_PREFIX}*")]
         return {wallet_id: self.next_index(wallet_id) for wallet_id in wallets}
 
     def note(self, wallet_id: str, index: int) -> None:
-        """Note that an index was given out. One write of fixed width, so that a kill leaves the old text or the new.
+        """Record that an index was given out, in one write of fixed width: a kill leaves the old text or the new.
 
-        It isn't forced to the disk: after a power cut the database, which is, knows better.
+        It isn't synced to disk: after a power cut the database, which is, has the later index.
         """
         if wallet_id not in self._descriptors:
             flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC

@@ -1,4 +1,4 @@
-"""When the database was last backed up, and where to: a small file beside it, for whoever asks how old that is."""
+"""The time and path of the last backup, in a small file beside the database, for the check of its age."""
 
 from datetime import datetime
 from pathlib import Path
@@ -9,12 +9,12 @@ _NAME = "last-backup"
 
 
 def note(folder: Path, at: datetime, file: Path) -> None:
-    """Note that a backup was made."""
+    """Record that a backup was made."""
     (folder / _NAME).write_text(f"{moments.to_text(at)} {file.absolute()}\n", "utf-8")
 
 
 def read(folder: Path) -> tuple[datetime, str] | None:
-    """Return when the last known backup was made, and where to; None where none is known."""
+    """Return the time and path of the last backup; None if none is recorded."""
     try:
         at, _, file = (folder / _NAME).read_text("utf-8").strip().partition(" ")
         return moments.from_text(at), file

@@ -18,10 +18,10 @@ class FolderLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock.
+        """Acquire the lock.
 
         Raises:
-            FolderInUse: Another process holds it; the message says which.
+            FolderInUse: Another process holds it; the message names that process.
 
         """
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -38,7 +38,7 @@ class FolderLock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Give the lock back; the file stays, since removing it could take away a lock just taken by another."""
+        """Release the lock. The file stays: removing it could remove a lock just acquired by another process."""
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
@@ -53,7 +53,7 @@ class FolderLock:
 
 
 def _in_use(folder: Path, content: bytes) -> str:
-    """Say who holds the lock; one that was taken this very moment says nothing yet."""
+    """Name the process that holds the lock; the file is still empty if it was acquired this very moment."""
     way_out = "or give this server its own [database] path and [server] port."
     if not content.strip().isdigit():
         return f"{folder} is already served by another process. Stop it first, {way_out}"

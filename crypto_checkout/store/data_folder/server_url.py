@@ -1,6 +1,6 @@
-"""Where the server of a data folder listens, in a small file, for the commands that run beside it.
+"""The URL of the running server, in a small file of its data folder, for the commands that run beside it.
 
-A server that was killed leaves its file behind; the next one writes it anew.
+A killed server leaves its file behind; the next one overwrites it.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ _NAME = "url"
 
 @contextlib.contextmanager
 def published(folder: Path, url: str) -> Iterator[None]:
-    """Note the URL for as long as the context lasts; only for who holds the folder's lock."""
+    """Publish the URL while the context lasts. The caller must hold the folder's lock."""
     path = folder / _NAME
     path.write_text(f"{url}\n", "utf-8")
     try:
@@ -22,7 +22,7 @@ def published(folder: Path, url: str) -> Iterator[None]:
 
 
 def read(folder: Path) -> str | None:
-    """Return where the server of a folder listens, as far as is known."""
+    """Return the URL of a folder's server; None if none is published."""
     try:
         return (folder / _NAME).read_text("utf-8").strip() or None
     except (OSError, UnicodeDecodeError):

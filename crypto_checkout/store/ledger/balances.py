@@ -1,4 +1,4 @@
-"""What the addresses of sessions should hold of a chain's native coin: more than that is an internal transfer."""
+"""Expected balances of sessions' addresses in a chain's native coin: any surplus is an internal transfer."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _WATCHED = """
 
 @dataclass(frozen=True, slots=True)
 class WatchedBalance:
-    """A session whose address is compared; `units` is what it should hold now, None where nobody has looked yet."""
+    """A session whose balance is compared; `units` is the expected balance, None before the first comparison."""
 
     session_id: str
     address: Address
@@ -30,7 +30,7 @@ class WatchedBalance:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What the address of a session should hold from a block on."""
+    """The expected balance of a session's address from a block on."""
 
     session_id: str
     block_number: int
@@ -42,18 +42,18 @@ _SAVE = _BALANCES.upsert(["chain_id", "session_id"], ["block_number", "units"], 
 
 
 def watched(unit: ReadUnit, chain_id: int, livemode: bool, since: datetime) -> list[WatchedBalance]:
-    """Return the sessions of a mode, on whatever chain, whose time, grace included, ends after a moment."""
+    """Return the sessions of a mode, on any chain, whose grace period ends after a moment."""
     condition = "grace_until > :since"
     return _watched(unit, condition, {"chain_id": chain_id, "livemode": int(livemode), "since": moments.to_text(since)})
 
 
 def watched_after(unit: ReadUnit, chain_id: int, livemode: bool, place: int) -> list[WatchedBalance]:
-    """Return the sessions of a mode that were made after the one at a place."""
+    """Return the sessions of a mode with a `seq` above `place`."""
     return _watched(unit, "seq > :place", {"chain_id": chain_id, "livemode": int(livemode), "place": place})
 
 
 def last_place(unit: ReadUnit) -> int:
-    """Return the place of the newest session: later ones have a higher one."""
+    """Return the `seq` of the newest session, 0 if there is none."""
     row = unit.one("SELECT MAX(seq) AS place FROM checkout_sessions")
     return 0 if row is None or row["place"] is None else int(row["place"])
 
@@ -66,14 +66,14 @@ def _watched(unit: ReadUnit, condition: str, parameters: dict[str, int | str]) -
     ]
 
 
-def save(unit: WriteUnit, chain_id: int, found: Iterable[Balance]) -> None:
-    """Store what addresses should hold from now on."""
-    for balance in found:
+def save(unit: WriteUnit, chain_id: int, balances: Iterable[Balance]) -> None:
+    """Store expected balances."""
+    for balance in balances:
         unit.run(_SAVE, {**_BALANCES.values(balance), "chain_id": chain_id})
 
 
 def forget_above(unit: WriteUnit, chain_id: int, number: int) -> None:
-    """Forget what was true in blocks above a number only: it is read again at that block."""
+    """Delete balances from blocks above a number: they are read again at that block."""
     unit.run(
         "DELETE FROM balances WHERE chain_id = :chain_id AND block_number > :number",
         {"chain_id": chain_id, "number": number},

@@ -1,4 +1,4 @@
-"""What was ever credited to addresses on a chain, asked for or not: what the chain itself must show too."""
+"""All payments recorded for addresses on a chain, matched or not, to be compared with the chain itself."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Credit:
 
 
 def up_to(unit: ReadUnit, chain_id: int, number: int, session_ids: Sequence[str]) -> list[Credit]:
-    """Return what came to these sessions' addresses on a chain up to a block."""
+    """Return the payments to these sessions' addresses on a chain up to a block."""
     found: list[Credit] = []
     for part in batched(session_ids):
         names, parameters = placeholders(part)

@@ -1,4 +1,4 @@
-"""Where the watcher of each chain stands: the last processed block, and the newest ones before it."""
+"""The cursor of each chain: its last processed block, with the newest ones before it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.table import Table
 
 KEPT_BLOCKS = 1024
-"""How many processed blocks are remembered: no reorg below them can be undone."""
+"""The number of processed blocks that are kept: a deeper reorg can't be rolled back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,12 @@ class Cursor:
 
     @property
     def header(self) -> Header:
-        """The cursor as the block it is; whose child it is isn't kept."""
+        """The cursor as a block header; its parent's hash isn't stored."""
         return Header(self.number, self.hash, "", self.time)
 
     @property
     def tip(self) -> Tip:
-        """The cursor as what payments are judged against."""
+        """The cursor as the tip that payments are judged against."""
         return Tip(self.number, self.time, self.final_number)
 
 
@@ -41,20 +41,20 @@ _MOVE = _CURSORS.upsert(
 
 
 def cursor(unit: ReadUnit, chain_id: int) -> Cursor | None:
-    """Return where the watcher of a chain stands; None before its first block."""
+    """Return the cursor of a chain; None before its first block."""
     return _CURSORS.one(unit, "WHERE chain_id = :chain_id", {"chain_id": chain_id})
 
 
 def tips(unit: ReadUnit) -> dict[int, Tip]:
-    """Return the last processed block of every chain that was ever watched, by the chain's id."""
+    """Return the last processed block of every chain that was ever watched, by chain id."""
     rows = unit.all("SELECT chain_id, number, time, final_number FROM chain_cursors ORDER BY chain_id")
     return {row[0]: Tip(row[1], moments.from_text(row[2]), row[3]) for row in rows}
 
 
 def tip(unit: ReadUnit, chain_id: int) -> Tip | None:
     """Return the last processed block of a chain."""
-    found = cursor(unit, chain_id)
-    return found.tip if found else None
+    stored = cursor(unit, chain_id)
+    return stored.tip if stored else None
 
 
 def move(unit: WriteUnit, chain_id: int, to: Cursor) -> None:
@@ -63,7 +63,7 @@ def move(unit: WriteUnit, chain_id: int, to: Cursor) -> None:
 
 
 def remember(unit: WriteUnit, chain_id: int, headers: Sequence[Header]) -> None:
-    """Add processed blocks, oldest first, and forget those that are too old to matter."""
+    """Add processed blocks, oldest first, and delete those older than the newest `KEPT_BLOCKS`."""
     for header in headers[-KEPT_BLOCKS:]:
         unit.run(
             """
@@ -86,7 +86,7 @@ def remember(unit: WriteUnit, chain_id: int, headers: Sequence[Header]) -> None:
 
 
 def remembered(unit: ReadUnit, chain_id: int) -> dict[int, str]:
-    """Return the hashes of the remembered blocks by number, oldest first."""
+    """Return the hashes of the kept blocks by number, oldest first."""
     rows = unit.all(
         "SELECT number, hash FROM blocks WHERE chain_id = :chain_id ORDER BY number", {"chain_id": chain_id}
     )
@@ -94,7 +94,7 @@ def remembered(unit: ReadUnit, chain_id: int) -> dict[int, str]:
 
 
 def oldest(unit: ReadUnit, chain_id: int) -> Cursor | None:
-    """Return the oldest remembered block, which is the lowest that a rollback can lead to."""
+    """Return the oldest kept block, the lowest that a rollback can reach."""
     row = unit.one(
         "SELECT number, hash, time FROM blocks WHERE chain_id = :chain_id ORDER BY number LIMIT 1",
         {"chain_id": chain_id},
@@ -103,19 +103,19 @@ def oldest(unit: ReadUnit, chain_id: int) -> Cursor | None:
 
 
 def still_has(unit: ReadUnit, chain_id: int, number: int, block_hash: str) -> bool:
-    """Tell whether a block that was processed still counts: one too old to be remembered does."""
+    """Tell whether a processed block is still canonical; one too old to be kept is taken to be."""
     row = unit.one(
         "SELECT hash FROM blocks WHERE chain_id = :chain_id AND number = :number",
         {"chain_id": chain_id, "number": number},
     )
     if row is not None:
         return str(row["hash"]) == block_hash
-    found = cursor(unit, chain_id)
-    return found is not None and found.number > number
+    stored = cursor(unit, chain_id)
+    return stored is not None and stored.number > number
 
 
 def forget_above(unit: WriteUnit, chain_id: int, number: int, final_number: int | None) -> Cursor:
-    """Drop the remembered blocks above a remembered one, and make that the cursor."""
+    """Delete the kept blocks above a number, and make the block with that number the cursor."""
     unit.run(
         "DELETE FROM blocks WHERE chain_id = :chain_id AND number > :number", {"chain_id": chain_id, "number": number}
     )
@@ -123,7 +123,7 @@ def forget_above(unit: WriteUnit, chain_id: int, number: int, final_number: int 
         "SELECT hash, time FROM blocks WHERE chain_id = :chain_id AND number = :number",
         {"chain_id": chain_id, "number": number},
     )
-    assert row is not None, "the common ancestor is one of the remembered blocks"
-    back = Cursor(number, row["hash"], moments.from_text(row["time"]), final_number)
-    move(unit, chain_id, back)
-    return back
+    assert row is not None, "the common ancestor is one of the kept blocks"
+    ancestor = Cursor(number, row["hash"], moments.from_text(row["time"]), final_number)
+    move(unit, chain_id, ancestor)
+    return ancestor

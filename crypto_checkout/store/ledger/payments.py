@@ -1,4 +1,4 @@
-"""Payments: every transfer to a session's address that a canonical block ever held. Never deleted."""
+"""Payments: every transfer to a session's address that was ever in a canonical block. Never deleted."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -26,10 +26,10 @@ _KINDS = {kind.value: kind for kind in TransferKind}
 
 
 def record(unit: WriteUnit, session: Session, transfer: Transfer) -> bool:
-    """Store a transfer to a session's address; return whether it is news.
+    """Store a transfer to a session's address; return whether this changed anything.
 
-    A transaction that is mined again after a reorg is the same payment in another block; recording it twice changes
-    nothing. A transfer without a known transaction belongs to its block, and adds to the one that is there already.
+    A transaction mined again after a reorg is the same payment in another block; recording it twice changes nothing. A
+    transfer without a known transaction is identified by its block, and adds to the one already there.
     """
     transfer = unnamed.with_earlier(unit, "payments", session.asset.chain_id, session.id, transfer)
     changed = unit.run(
@@ -76,7 +76,7 @@ def columns(transfer: Transfer) -> dict[str, Value]:
 
 
 def of_session(unit: ReadUnit, session: Session) -> list[Payment]:
-    """Return the payments of a session, in the order of the chain; those of orphaned blocks too."""
+    """Return the payments of a session in chain order, including those in orphaned blocks."""
     rows = unit.all(
         f"""
         SELECT {COLUMNS} FROM payments
@@ -89,7 +89,7 @@ def of_session(unit: ReadUnit, session: Session) -> list[Payment]:
 
 
 def of_sessions(unit: ReadUnit, sessions: Sequence[Session]) -> dict[str, list[Payment]]:
-    """Return the payments of several sessions (at most a page of them) by session, each as `of_session` does."""
+    """Return the payments of up to a page of sessions, by session id, each as `of_session` does."""
     if not sessions:
         return {}
     names, parameters = placeholders(session.id for session in sessions)
@@ -108,7 +108,7 @@ def of_sessions(unit: ReadUnit, sessions: Sequence[Session]) -> dict[str, list[P
 
 
 def recorded(unit: ReadUnit, session: Session) -> list[RecordedPayment]:
-    """Return the payments of a session with when they were recorded, oldest first; those of orphaned blocks too."""
+    """Return the payments of a session with their time of recording, oldest first, orphaned ones included."""
     rows = unit.all(
         f"SELECT {COLUMNS}, chain_id, recorded_at FROM payments WHERE session_id = :id ORDER BY seq",  # noqa: S608 - as above
         {"id": session.id},
@@ -117,7 +117,7 @@ def recorded(unit: ReadUnit, session: Session) -> list[RecordedPayment]:
 
 
 def sessions_of(unit: ReadUnit, chain_id: int, tx_or_block_hash: str) -> list[str]:
-    """Return the ids of the sessions that a transaction paid; by a block's hash, those paid by unnamed ones in it."""
+    """Return the ids of the sessions paid by a transaction, or by untraced transfers in a block."""
     rows = unit.all(
         """
         SELECT DISTINCT session_id FROM payments
@@ -129,12 +129,12 @@ def sessions_of(unit: ReadUnit, chain_id: int, tx_or_block_hash: str) -> list[st
 
 
 def has_any(unit: ReadUnit, session_id: str) -> bool:
-    """Tell whether anything was ever paid for a session, in blocks that are orphaned by now too."""
+    """Tell whether a session ever had a payment, even in a block that is orphaned by now."""
     return unit.one("SELECT 1 FROM payments WHERE session_id = :id LIMIT 1", {"id": session_id}) is not None
 
 
 def coins(unit: ReadUnit, session_id: str, chain_id: int) -> int:
-    """Return what has arrived for a session in canonical blocks of a chain, counted or not, in its native coin."""
+    """Return the sum of a session's canonical payments in a chain's native coin, counted or not."""
     rows = unit.all(
         """
         SELECT units FROM payments
@@ -160,7 +160,7 @@ def orphan_above(unit: WriteUnit, chain_id: int, number: int) -> list[str]:
 
 
 def no_longer_deep(unit: ReadUnit, chain_id: int, number: int) -> list[str]:
-    """Return the ids of sessions with payments that are not deep enough any more below this tip."""
+    """Return the ids of sessions with payments that are no longer deep enough below this tip."""
     rows = unit.all(
         """
         SELECT DISTINCT payments.session_id
@@ -175,7 +175,7 @@ def no_longer_deep(unit: ReadUnit, chain_id: int, number: int) -> list[str]:
 
 
 def awaiting_depth(unit: ReadUnit, chain_id: int) -> list[tuple[Decimal, int]]:
-    """Return the block that will make each payment deep that sessions wait for, after the session's price in fiat."""
+    """Return, for each payment that still needs depth, its session's fiat price and the block that makes it deep."""
     rows = unit.all(
         """
         SELECT DISTINCT fiat_amount, block_number, required_confirmations
@@ -195,14 +195,14 @@ def read(row: Row, to: Address) -> Payment:
 
 
 def recorded_payment(row: Row, to: Address, *, is_asked_for: bool) -> RecordedPayment:
-    """Return the same with the chain and the time of its record."""
+    """Return the payment in a row together with its chain and time of recording."""
     return RecordedPayment(
         read(row, to), row["chain_id"], moments.from_text(row["recorded_at"]), is_asked_for=is_asked_for
     )
 
 
 def _payments(rows: Iterable[Row | Sequence[Any]], to: Address) -> list[Payment]:
-    """Read rows of the columns above; fast, because dust can make there be many."""
+    """Read rows of the columns above; fast, because dust can make them many."""
     times: dict[str, datetime] = {}
     found = []
     for tx_hash, log_index, kind, sender, contract, units, number, block_hash, time, canonical, balance in rows:

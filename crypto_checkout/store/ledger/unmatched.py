@@ -1,4 +1,4 @@
-"""Money at a session's address that the session didn't ask for: another asset, or on another chain. It never counts."""
+"""Unmatched payments: transfers to a session's address in another asset or on another chain. They never count."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ _OF_SESSION = f"""
 
 @dataclass(frozen=True, slots=True)
 class UnmatchedPayment:
-    """A payment that matches no session's terms; `session_id` says whose address it reached, `chain_id` where."""
+    """A payment that matches no session's terms, on `chain_id`, to the address of the session `session_id`."""
 
     session_id: str
     chain_id: int
@@ -28,10 +28,9 @@ class UnmatchedPayment:
 
 
 def record(unit: WriteUnit, session_id: str, chain_id: int, transfer: Transfer) -> bool:
-    """Store such a transfer; return whether it is news.
+    """Store an unmatched transfer; return whether this changed anything.
 
-    A transaction that is mined again after a reorg is the same in another block; a transfer without a known one belongs
-    to its block, and adds to the one that the block already has. Recording a known transaction twice changes nothing.
+    Transfers are identified and added up as in `payments.record`.
     """
     transfer = unnamed.with_earlier(unit, "unmatched_payments", chain_id, session_id, transfer)
     changed = unit.run(
@@ -62,13 +61,13 @@ def record(unit: WriteUnit, session_id: str, chain_id: int, transfer: Transfer) 
 
 
 def of_session(unit: ReadUnit, session_id: str) -> list[UnmatchedPayment]:
-    """Return what reached a session's address and wasn't asked for, oldest first; that of orphaned blocks too."""
+    """Return the unmatched payments of a session, oldest first, including those in orphaned blocks."""
     rows = unit.all(f"{_OF_SESSION} ORDER BY unmatched_payments.seq", {"session_id": session_id})
     return [_unmatched(row, Address(row["address"])) for row in rows]
 
 
 def listed(unit: ReadUnit, livemode: bool, window: Window) -> ListPage[UnmatchedPayment]:
-    """Return a page of what stands in canonical blocks, the newest record first."""
+    """Return a page of unmatched payments in canonical blocks, last recorded first."""
     conditions = ["livemode = :livemode", "canonical = 1"]
     return select_rows(unit, "unmatched_payments", _COLUMNS, conditions, {"livemode": int(livemode)}, window).map(
         lambda row: _unmatched(row, _address(unit, row["session_id"]))
@@ -76,12 +75,12 @@ def listed(unit: ReadUnit, livemode: bool, window: Window) -> ListPage[Unmatched
 
 
 def has_any(unit: ReadUnit, session_id: str) -> bool:
-    """Tell whether such money ever reached a session's address, in blocks that are orphaned by now too."""
+    """Tell whether a session ever had an unmatched payment, even in a block that is orphaned by now."""
     return unit.one("SELECT 1 FROM unmatched_payments WHERE session_id = :id LIMIT 1", {"id": session_id}) is not None
 
 
 def coins(unit: ReadUnit, session_id: str, chain_id: int) -> int:
-    """Return what has reached a session's address unasked in canonical blocks of a chain, in its native coin."""
+    """Return the sum of a session's canonical unmatched payments in a chain's native coin."""
     rows = unit.all(
         """
         SELECT units FROM unmatched_payments
@@ -93,13 +92,13 @@ def coins(unit: ReadUnit, session_id: str, chain_id: int) -> int:
 
 
 def recorded(unit: ReadUnit, session_id: str) -> list[RecordedPayment]:
-    """Return the same with when they were recorded."""
+    """Return the unmatched payments of a session with their time of recording, oldest first."""
     rows = unit.all(f"{_OF_SESSION} ORDER BY unmatched_payments.seq", {"session_id": session_id})
     return [payments.recorded_payment(row, Address(row["address"]), is_asked_for=False) for row in rows]
 
 
 def sessions_of(unit: ReadUnit, chain_id: int, tx_or_block_hash: str) -> list[str]:
-    """Return the ids of the sessions whose addresses a transaction, or an unnamed one in a block, reached unasked."""
+    """Return the ids of the sessions with unmatched payments by a transaction, or by untraced transfers in a block."""
     rows = unit.all(
         """
         SELECT DISTINCT session_id FROM unmatched_payments
@@ -111,7 +110,7 @@ def sessions_of(unit: ReadUnit, chain_id: int, tx_or_block_hash: str) -> list[st
 
 
 def orphan_above(unit: WriteUnit, chain_id: int, number: int) -> None:
-    """Mark those in blocks above a number as orphaned."""
+    """Mark the unmatched payments in blocks above a number as orphaned."""
     unit.run(
         """
         UPDATE unmatched_payments

@@ -1,6 +1,6 @@
-"""Unnamed credits: internal transfers without a known transaction, shown by nothing but the rise of a balance.
+"""Unnamed credits: internal transfers without a known transaction, inferred from the rise of a balance.
 
-A new one is provisional: it is stored with the balance that it was concluded from, and counts once that was read again.
+A new one is provisional: it is stored with the balance it was inferred from, and counts once that is read again.
 """
 
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
 
-Table = Literal["payments", "unmatched_payments"]
-_TABLES: tuple[Table, Table] = ("payments", "unmatched_payments")
+PaymentsTable = Literal["payments", "unmatched_payments"]
+_TABLES: tuple[PaymentsTable, PaymentsTable] = ("payments", "unmatched_payments")
 
 
 @dataclass(frozen=True, slots=True)
 class UnnamedCredit:
     """An unnamed internal transfer in a canonical block, in either table of payments.
 
-    `provisional_balance` is the balance at `block` that it was concluded from; None once it counts.
+    `provisional_balance` is the balance at `block` that it was inferred from; None once it counts.
     """
 
-    table: Table
+    table: PaymentsTable
     seq: int
     session_id: str
     address: Address
@@ -34,7 +34,7 @@ class UnnamedCredit:
 
     @property
     def is_payment(self) -> bool:
-        """Whether it is of what its session asks for."""
+        """Whether it matches its session's terms."""
         return self.table == "payments"
 
     @property
@@ -44,21 +44,21 @@ class UnnamedCredit:
 
 
 def provisional(unit: ReadUnit, chain_id: int) -> list[UnnamedCredit]:
-    """Return the credits of a chain that wait for a second reading, oldest first."""
-    return _found(unit, "provisional_balance IS NOT NULL AND payment.chain_id = :chain_id", {"chain_id": chain_id})
+    """Return the provisional credits of a chain, oldest first."""
+    return _select(unit, "provisional_balance IS NOT NULL AND payment.chain_id = :chain_id", {"chain_id": chain_id})
 
 
 def of_sessions(unit: ReadUnit, chain_id: int, session_ids: Sequence[str]) -> list[UnnamedCredit]:
-    """Return all unnamed credits of some sessions on a chain, provisional or not, oldest first."""
+    """Return all unnamed credits of sessions on a chain, provisional or not, oldest first per session."""
     found: list[UnnamedCredit] = []
     for session_id in session_ids:
         condition = "session_id = :session_id AND +payment.chain_id = :chain_id"
-        found += _found(unit, condition, {"session_id": session_id, "chain_id": chain_id})
+        found += _select(unit, condition, {"session_id": session_id, "chain_id": chain_id})
     return found
 
 
 def confirm(unit: WriteUnit, credit: UnnamedCredit) -> None:
-    """Let a credit count."""
+    """Make a provisional credit count."""
     unit.run(
         f"UPDATE {credit.table} SET provisional_balance = NULL WHERE seq = :seq AND canonical = 1",  # noqa: S608 - of two tables
         {"seq": credit.seq},
@@ -66,15 +66,15 @@ def confirm(unit: WriteUnit, credit: UnnamedCredit) -> None:
 
 
 def take_back(unit: WriteUnit, credit: UnnamedCredit) -> None:
-    """Take a credit back, as if its block had been orphaned."""
+    """Mark a credit as orphaned, as if its block had been."""
     unit.run(
         f"UPDATE {credit.table} SET canonical = 0, provisional_balance = NULL WHERE seq = :seq",  # noqa: S608 - likewise
         {"seq": credit.seq},
     )
 
 
-def with_earlier(unit: WriteUnit, table: Table, chain_id: int, session_id: str, transfer: Transfer) -> Transfer:
-    """Return a transfer, if it is unnamed together with the one of its block that is stored; that is taken back."""
+def with_earlier(unit: WriteUnit, table: PaymentsTable, chain_id: int, session_id: str, transfer: Transfer) -> Transfer:
+    """Return a transfer; an unnamed one is added to the one stored for its block, which is marked as orphaned."""
     if transfer.tx_hash is not None:
         return transfer
     row = unit.one(
@@ -89,7 +89,7 @@ def with_earlier(unit: WriteUnit, table: Table, chain_id: int, session_id: str, 
     return transfer if row is None else replace(transfer, units=transfer.units + int(row["units"]))
 
 
-def _found(unit: ReadUnit, condition: str, parameters: dict[str, int | str]) -> list[UnnamedCredit]:
+def _select(unit: ReadUnit, condition: str, parameters: dict[str, int | str]) -> list[UnnamedCredit]:
     found = [
         _credit(table, row)
         for table in _TABLES
@@ -106,7 +106,7 @@ def _found(unit: ReadUnit, condition: str, parameters: dict[str, int | str]) -> 
     return sorted(found, key=lambda credit: (credit.block.number, credit.seq))
 
 
-def _credit(table: Table, row: Row) -> UnnamedCredit:
+def _credit(table: PaymentsTable, row: Row) -> UnnamedCredit:
     balance = row["provisional_balance"]
     return UnnamedCredit(
         table=table,

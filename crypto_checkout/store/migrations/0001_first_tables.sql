@@ -1,5 +1,6 @@
--- Conventions: seq orders rows as they were committed, and is never used again (cursors rely on it); id is public. Times are ISO 8601 UTC texts of fixed width,
--- coin amounts decimal texts of smallest units (2^63 wei is only 9.22 ETH), addresses and hashes lower-case 0x-hex.
+-- Conventions: seq orders rows as they were committed, and is never reused (cursors rely on it); id is public. Times
+-- are ISO 8601 texts in UTC of fixed width; coin amounts are decimal texts in smallest units (2^63 wei is only 9.22 ETH);
+-- addresses and hashes are lower-case 0x-hex.
 
 CREATE TABLE api_keys (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -92,7 +93,7 @@ CREATE INDEX checkout_sessions_by_status ON checkout_sessions (livemode, status,
 
 CREATE INDEX checkout_sessions_by_link ON checkout_sessions (livemode, link_id, seq);
 
--- What the watcher asks at every block: small however many sessions were ever made.
+-- Queried by the watcher at every block: small, however many sessions there are.
 CREATE INDEX checkout_sessions_to_expire ON checkout_sessions (chain_id, expires_at) WHERE status = 'pending';
 
 CREATE INDEX checkout_sessions_awaiting_depth ON checkout_sessions (chain_id) WHERE awaits_depth = 1;
@@ -121,7 +122,7 @@ CREATE INDEX payments_by_session ON payments (session_id, block_number);
 
 CREATE INDEX payments_by_block ON payments (chain_id, block_number);
 
--- Where the watcher of each chain stands: the last processed block.
+-- The cursor of each chain: its last processed block.
 CREATE TABLE chain_cursors (
     chain_id INTEGER PRIMARY KEY,
     number INTEGER NOT NULL,
@@ -131,7 +132,7 @@ CREATE TABLE chain_cursors (
     updated_at TEXT NOT NULL
 ) STRICT;
 
--- The newest processed blocks of each chain, for finding the common ancestor after a reorg.
+-- The newest processed blocks of each chain, to find the common ancestor after a reorg.
 CREATE TABLE blocks (
     chain_id INTEGER NOT NULL,
     number INTEGER NOT NULL,
@@ -173,7 +174,7 @@ CREATE INDEX events_by_type ON events (livemode, type, seq);
 
 CREATE INDEX events_by_resource ON events (livemode, resource_id, seq);
 
--- The outbox: one row for each event and endpoint that wants it.
+-- The outbox: one row per event and subscribed endpoint.
 CREATE TABLE deliveries (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     event_seq INTEGER NOT NULL REFERENCES events (seq) ON DELETE CASCADE,
@@ -215,7 +216,7 @@ CREATE TABLE idempotency_keys (
 
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
 
--- The simulated chain of test mode: its transactions, and where it stands. Its blocks follow from these.
+-- The sandbox chain of test mode: its transactions and state. Its blocks are derived from these.
 CREATE TABLE sandbox (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     state TEXT NOT NULL,

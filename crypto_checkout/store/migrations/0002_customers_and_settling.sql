@@ -1,4 +1,4 @@
--- email_key is the email as it is compared: whatever its case.
+-- email_key is the email in the form that is compared, ignoring case.
 CREATE TABLE customers (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -15,7 +15,7 @@ CREATE UNIQUE INDEX customers_by_email ON customers (livemode, email_key);
 
 CREATE INDEX customers_by_mode ON customers (livemode, seq);
 
--- What had arrived when the merchant accepted a session; less than that later means that the chain took some back.
+-- The amount received when the merchant accepted a session; less than that later means that a reorg removed some.
 ALTER TABLE checkout_sessions ADD COLUMN accepted_units TEXT;
 
 ALTER TABLE checkout_sessions ADD COLUMN customer_email_key TEXT;
@@ -24,11 +24,11 @@ CREATE INDEX checkout_sessions_by_email ON checkout_sessions (livemode, customer
 
 CREATE INDEX checkout_sessions_by_token ON checkout_sessions (chain_id, asset_contract) WHERE asset_contract IS NOT NULL;
 
--- While both are live, both sign; the old one ends at its time.
+-- Until old_secret_until, both secrets sign.
 ALTER TABLE webhook_endpoints ADD COLUMN old_secret TEXT;
 ALTER TABLE webhook_endpoints ADD COLUMN old_secret_until TEXT;
 
--- How many attempts a replay had behind it: the schedule begins anew from there.
+-- The number of attempts before the last replay: the schedule starts over from there.
 ALTER TABLE deliveries ADD COLUMN replayed_from INTEGER NOT NULL DEFAULT 0;
 
 CREATE INDEX deliveries_by_status ON deliveries (endpoint_id, status, seq);

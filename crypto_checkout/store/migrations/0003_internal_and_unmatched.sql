@@ -1,5 +1,5 @@
--- What the address of a session should hold of the chain's native coin, from its block on: what was there when the
--- session was made, and all that is known to have come and gone since. More than that is an internal transfer.
+-- The expected balance of a session's address in the chain's native coin, from a block on: the balance when the session
+-- was created, plus all known transfers since. A surplus is an internal transfer.
 CREATE TABLE balances (
     session_id TEXT PRIMARY KEY REFERENCES checkout_sessions (id),
     chain_id INTEGER NOT NULL,
@@ -9,17 +9,17 @@ CREATE TABLE balances (
 
 CREATE INDEX balances_by_block ON balances (chain_id, block_number);
 
--- Whose balances are compared at each block: small however many sessions were ever made.
+-- The sessions whose balances are compared at each block: few, however many sessions there are.
 CREATE INDEX checkout_sessions_by_grace ON checkout_sessions (chain_id, grace_until) WHERE asset_contract IS NULL;
 
--- A transfer without a known transaction is named by its block: there is one of each kind at most.
+-- A transfer without a known transaction is identified by its block, which has at most one of each kind.
 DROP INDEX payments_by_transaction;
 
 CREATE UNIQUE INDEX payments_by_transaction ON payments (
     chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1)
 );
 
--- Money at a session's address that isn't what it asked for: another asset, or on another chain. It never counts.
+-- Transfers to a session's address in another asset or on another chain. They never count.
 CREATE TABLE unmatched_payments (
     seq INTEGER PRIMARY KEY,
     session_id TEXT NOT NULL REFERENCES checkout_sessions (id),

@@ -1,4 +1,4 @@
--- The transactions of the simulated chain: each is written once, and the chain's state stays small.
+-- The transactions of the sandbox chain: each is written once, so the chain's state stays small.
 CREATE TABLE sandbox_transactions (
     seq INTEGER PRIMARY KEY,
     hash TEXT NOT NULL,
@@ -12,7 +12,7 @@ CREATE TABLE sandbox_transactions (
 
 CREATE UNIQUE INDEX sandbox_transactions_by_hash ON sandbox_transactions (hash, place);
 
--- With -> a number comes as it was written: units have more digits than SQLite's integers.
+-- The operator -> returns a number as it was written: units can have more digits than SQLite's integers.
 INSERT INTO sandbox_transactions (hash, place, block_number, recipient, units, kind, contract)
 SELECT value ->> '$.hash', 0, value ->> '$.block_number', value ->> '$.to', value -> '$.units', value ->> '$.kind',
     value ->> '$.contract'

@@ -1,5 +1,5 @@
--- Every open session's address is compared on every chain of its mode, whatever it asks for: what contracts send in
--- another coin, or on another chain, has to be shown too.
+-- Every open session's address is compared on every chain of its mode, whatever its asset, so that transfers from
+-- contracts in another coin or on another chain are shown too.
 ALTER TABLE balances RENAME TO balances_before;
 
 CREATE TABLE balances (
@@ -21,12 +21,12 @@ DROP INDEX checkout_sessions_by_grace;
 
 CREATE INDEX checkout_sessions_by_grace ON checkout_sessions (livemode, grace_until);
 
--- When the merchant closed it. Whatever the chain does to payments that came after, it is never open again.
+-- When the merchant closed the session. It never reopens, even if later payments are reorged.
 ALTER TABLE checkout_sessions ADD COLUMN closed_at TEXT;
 
 UPDATE checkout_sessions SET closed_at = updated_at WHERE status = 'expired' AND status_reason = 'closed';
 
--- A transfer without a known transaction is named by its block, as among the payments.
+-- A transfer without a known transaction is identified by its block, as in payments.
 ALTER TABLE unmatched_payments RENAME TO unmatched_payments_before;
 
 CREATE TABLE unmatched_payments (

@@ -1,9 +1,9 @@
--- Of the simulated chain's transactions only the newest blocks' and those of watched addresses are needed.
+-- Of the sandbox chain's transactions, only those in the newest blocks and to watched addresses are needed.
 CREATE INDEX sandbox_transactions_by_block ON sandbox_transactions (block_number);
 
 CREATE INDEX sandbox_transactions_by_recipient ON sandbox_transactions (recipient);
 
--- How far the test helpers came with a request that carries an idempotency key, until it is answered.
+-- The progress of test helpers' requests with an idempotency key, until they are answered.
 CREATE TABLE sandbox_requests (
     request TEXT PRIMARY KEY,
     name TEXT NOT NULL,

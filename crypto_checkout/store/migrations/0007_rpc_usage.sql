@@ -1,4 +1,4 @@
--- How much each RPC provider was asked, for the last 30 days. `day` is a date in UTC, `provider` its host.
+-- Usage of each RPC provider in the last 30 days. `day` is a date in UTC, `provider` the provider's host.
 CREATE TABLE rpc_usage (
     day TEXT NOT NULL,
     chain_id INTEGER NOT NULL,

@@ -1,4 +1,4 @@
--- Who may use the dashboard: one account, its recovery codes, its logins, and the trail of what was done by whom.
+-- Access to the dashboard: one account with its recovery codes and logins, and the audit trail.
 
 CREATE TABLE admin (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
@@ -30,7 +30,7 @@ CREATE TABLE logins (
 
 CREATE INDEX logins_by_age ON logins (created_at);
 
--- Browsers that signed in before: attempts from elsewhere don't use up theirs.
+-- Browsers that have signed in before: failed attempts elsewhere don't count against them.
 CREATE TABLE known_browsers (
     sha256 TEXT PRIMARY KEY,
     created_at TEXT NOT NULL

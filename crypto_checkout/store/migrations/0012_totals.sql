@@ -1,6 +1,6 @@
--- The dashboard's totals, kept in the write that changes them (store/totals.py), and a search by metadata.
+-- The dashboard's totals, updated in the write that changes them (store.checkout.totals), and a search by metadata.
 
--- What of a payment stands in daily_payments: nothing while `counted` is 0, NULL until its session is judged the next time.
+-- A payment's part in daily_payments: none while `counted` is 0; NULL until its session is judged the next time.
 ALTER TABLE payments ADD COLUMN livemode INTEGER NOT NULL DEFAULT 0 CHECK (livemode IN (0, 1));
 ALTER TABLE payments ADD COLUMN counted INTEGER CHECK (counted IN (0, 1));
 ALTER TABLE payments ADD COLUMN counted_day TEXT;
@@ -35,7 +35,7 @@ UPDATE checkout_sessions
 SET counted_as_paid = 1
 WHERE status IN ('paid', 'paid_late', 'overpaid');
 
--- By the day (UTC) on which the sessions were made.
+-- By the day (UTC) on which sessions were created.
 CREATE TABLE daily_sessions (
     livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
     day TEXT NOT NULL,
@@ -49,7 +49,7 @@ SELECT livemode, SUBSTR(created_at, 1, 10), COUNT(*), SUM(counted_as_paid)
 FROM checkout_sessions
 GROUP BY livemode, SUBSTR(created_at, 1, 10);
 
--- What sessions' metadata says, in lower case and cut to 64 characters, to be found by (store/search.py).
+-- The values of sessions' metadata to search by, in lower case and truncated to 64 characters (store.reporting.search).
 CREATE TABLE session_metadata (
     livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
     value TEXT NOT NULL,

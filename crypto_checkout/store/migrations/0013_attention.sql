@@ -1,4 +1,4 @@
--- What needs a person (store/attention.py), and which of it was told to whom (store/alarms.py).
+-- Issues that need a person (store.alerts.issues), and the alerts about them (store.alerts.alerts).
 
 ALTER TABLE unmatched_payments ADD COLUMN livemode INTEGER NOT NULL DEFAULT 0 CHECK (livemode IN (0, 1));
 
@@ -9,13 +9,13 @@ CREATE INDEX unmatched_payments_here ON unmatched_payments (livemode, seq) WHERE
 CREATE INDEX unmatched_payments_by_tx_hash ON unmatched_payments (tx_hash);
 CREATE INDEX deliveries_retried ON deliveries (endpoint_id, seq) WHERE status = 'pending' AND attempts > 0;
 
--- What the merchant has settled elsewhere and doesn't want to see any more.
+-- Issues that the merchant has dismissed.
 CREATE TABLE attention_dismissed (
     cause TEXT PRIMARY KEY,
     dismissed_at TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- One row for each cause of an alarm that stands, or whose end is still to be told.
+-- One row per alert whose issue exists, or whose end has yet to be notified.
 CREATE TABLE alarms (
     cause TEXT PRIMARY KEY,
     kind TEXT NOT NULL,
@@ -31,7 +31,7 @@ CREATE TABLE alarms (
     told TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- When each channel was last used, so that a restart opens no flood.
+-- When each channel was last used, so that a restart sends no flood.
 CREATE TABLE alarm_channels (
     name TEXT PRIMARY KEY,
     sent_at TEXT NOT NULL

@@ -1,5 +1,5 @@
--- Until all that waited when it was switched off is given up: the last delivery of that time.
+-- The last delivery to abandon after the endpoint was disabled; null once all are abandoned.
 ALTER TABLE webhook_endpoints ADD COLUMN given_up_to INTEGER;
 
--- Until all its deliveries are deleted, and then it itself.
+-- Set until all deliveries of a deleted endpoint are deleted, and then the endpoint itself.
 ALTER TABLE webhook_endpoints ADD COLUMN deleted_at TEXT;

@@ -1,4 +1,4 @@
-"""The account of the dashboard and its recovery codes."""
+"""The owner's account and its recovery codes."""
 
 from collections.abc import Iterable
 
@@ -10,12 +10,12 @@ _ACCOUNT = Table("admin", Admin)
 
 
 def get(unit: ReadUnit) -> Admin | None:
-    """Return the account, None before the first password."""
+    """Return the account; None before the first password is set."""
     return _ACCOUNT.one(unit, "WHERE only_row = 1")
 
 
 def set_password(unit: WriteUnit, password_hash: str) -> None:
-    """Make the account, or change its password."""
+    """Create the account, or change its password."""
     unit.run(
         """
         INSERT INTO admin (only_row, password_hash, password_set_at, created_at)
@@ -27,7 +27,7 @@ def set_password(unit: WriteUnit, password_hash: str) -> None:
 
 
 def set_totp(unit: WriteUnit, secret: str | None, step: int) -> None:
-    """Switch the second factor on, with the step of the code that proved it, or off."""
+    """Switch the second factor on, with the time step of the confirming code, or off (None)."""
     unit.run(
         "UPDATE admin SET totp_secret = :secret, totp_step = :step WHERE only_row = 1",
         {"secret": secret, "step": step},
@@ -35,7 +35,7 @@ def set_totp(unit: WriteUnit, secret: str | None, step: int) -> None:
 
 
 def use_step(unit: WriteUnit, step: int) -> bool:
-    """Take a code's time step; False where that one, or a later one, was taken before."""
+    """Use up a code's time step; return False if that step or a later one was used before."""
     changed = unit.run("UPDATE admin SET totp_step = :step WHERE only_row = 1 AND totp_step < :step", {"step": step})
     return changed == 1
 
@@ -48,7 +48,7 @@ def set_recovery_codes(unit: WriteUnit, digests: Iterable[str]) -> None:
 
 
 def use_recovery_code(unit: WriteUnit, digest: str) -> bool:
-    """Take a recovery code; False where there is none with this digest, or it was taken before."""
+    """Use up a recovery code; return False if there is none with this digest, or it was used before."""
     changed = unit.run(
         "UPDATE recovery_codes SET used_at = :now WHERE sha256 = :sha256 AND used_at IS NULL",
         {"sha256": digest, "now": unit.now_text},
@@ -57,6 +57,6 @@ def use_recovery_code(unit: WriteUnit, digest: str) -> bool:
 
 
 def count_recovery_codes(unit: ReadUnit) -> int:
-    """Return how many recovery codes are left."""
+    """Return the number of unused recovery codes."""
     row = unit.one("SELECT COUNT(*) AS number FROM recovery_codes WHERE used_at IS NULL")
     return int(row["number"]) if row else 0

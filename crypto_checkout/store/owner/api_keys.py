@@ -1,4 +1,4 @@
-"""API keys: only their SHA-256, and what is shown of them."""
+"""API keys: their SHA-256 and the fields shown to the owner, never the keys themselves."""
 
 from datetime import datetime
 
@@ -32,7 +32,7 @@ def all_keys(unit: ReadUnit) -> list[ApiKey]:
 
 
 def revoke(unit: WriteUnit, key_id: str) -> None:
-    """Mark a key as revoked now; a revoked one keeps its first time."""
+    """Revoke a key; a key that is already revoked keeps its time of revocation."""
     unit.run(
         "UPDATE api_keys SET revoked_at = :now WHERE id = :id AND revoked_at IS NULL",
         {"id": key_id, "now": unit.now_text},
@@ -40,5 +40,5 @@ def revoke(unit: WriteUnit, key_id: str) -> None:
 
 
 def mark_used(unit: WriteUnit, key_id: str, at: datetime) -> None:
-    """Note when a key was last used."""
+    """Store the time of a key's last use."""
     unit.run("UPDATE api_keys SET last_used_at = :at WHERE id = :id", {"id": key_id, "at": moments.to_text(at)})

@@ -1,4 +1,4 @@
-"""The trail of what was done by whom; lines are added, and only refused attempts to sign in are ever removed."""
+"""The audit trail. Entries are only added; the one exception are old refused sign-ins, which are deleted."""
 
 from datetime import datetime
 
@@ -14,7 +14,7 @@ _AUDIT = Table("audit", AuditEntry, flat=("actor",), names={"actor.kind": "actor
 def insert(
     unit: WriteUnit, actor: Actor, action: str, *, livemode: bool | None, subject: str | None, detail: str
 ) -> None:
-    """Add a line of this moment."""
+    """Add an entry with the unit's time."""
     unit.run(
         """
         INSERT INTO audit (at, actor, login_id, address, action, livemode, subject, detail)
@@ -34,13 +34,13 @@ def insert(
 
 
 def listed(unit: ReadUnit, livemode: bool, window: Window) -> ListPage[AuditEntry]:
-    """Return a part of the trail: what is of this mode, or of none. The window's places are values of `seq`."""
+    """Return a page of the entries of this mode and of those without a mode. The window's bounds are `seq` values."""
     mode = "(livemode IS NULL OR livemode = :livemode)"
     return select(unit, _AUDIT, [mode], {"livemode": int(livemode)}, window)
 
 
 def forget(unit: WriteUnit, action: str, before: datetime) -> None:
-    """Remove the lines of one action from before a moment."""
+    """Delete the entries of an action from before a moment."""
     unit.run(
         "DELETE FROM audit WHERE action = :action AND at < :before",
         {"action": action, "before": moments.to_text(before)},

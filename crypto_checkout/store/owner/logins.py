@@ -1,4 +1,4 @@
-"""Logins of the dashboard, and the browsers that signed in before: of each only the digest of its token."""
+"""Logins to the dashboard, and known browsers. Of their tokens only digests are stored."""
 
 from datetime import datetime
 
@@ -22,7 +22,7 @@ def by_sha256(unit: ReadUnit, sha256: str) -> Login | None:
 
 
 def exists(unit: ReadUnit, login_id: str) -> bool:
-    """Tell whether a login was not ended."""
+    """Tell whether a login exists, that is, hasn't been ended."""
     return unit.one("SELECT 1 FROM logins WHERE id = :id", {"id": login_id}) is not None
 
 
@@ -32,32 +32,32 @@ def all_logins(unit: ReadUnit) -> list[Login]:
 
 
 def mark_seen(unit: WriteUnit, login_id: str) -> None:
-    """Note that a login is used now."""
+    """Mark a login as used now."""
     unit.run("UPDATE logins SET seen_at = :now WHERE id = :id", {"id": login_id, "now": unit.now_text})
 
 
 def mark_confirmed(unit: WriteUnit, login_id: str) -> None:
-    """Note that the password was given again now."""
+    """Mark a login as confirmed now, by the password."""
     unit.run("UPDATE logins SET confirmed_at = :now WHERE id = :id", {"id": login_id, "now": unit.now_text})
 
 
 def end(unit: WriteUnit, login_id: str) -> bool:
-    """End a login; False where there is none."""
+    """End a login; return False if there is none."""
     return unit.run("DELETE FROM logins WHERE id = :id", {"id": login_id}) == 1
 
 
 def end_all(unit: WriteUnit, *, but: str | None = None) -> int:
-    """End every login, or every other one; return how many."""
+    """End all logins, or all but one; return their number."""
     return unit.run("DELETE FROM logins WHERE id <> :but", {"but": but or ""})
 
 
 def end_old(unit: WriteUnit, before: datetime) -> None:
-    """Forget logins that began before a moment."""
+    """Delete logins that began before a moment."""
     unit.run("DELETE FROM logins WHERE created_at < :before", {"before": moments.to_text(before)})
 
 
 def remember_browser(unit: WriteUnit, sha256: str) -> None:
-    """Remember a browser that signed in."""
+    """Add a browser that signed in to the known ones."""
     unit.run(
         "INSERT INTO known_browsers (sha256, created_at) VALUES (:sha256, :now) ON CONFLICT (sha256) DO NOTHING",
         {"sha256": sha256, "now": unit.now_text},
@@ -65,12 +65,12 @@ def remember_browser(unit: WriteUnit, sha256: str) -> None:
 
 
 def is_known_browser(unit: ReadUnit, sha256: str) -> bool:
-    """Tell whether somebody signed in with this browser before."""
+    """Tell whether this browser has signed in before."""
     return unit.one("SELECT 1 FROM known_browsers WHERE sha256 = :sha256", {"sha256": sha256}) is not None
 
 
 def forget_browsers(unit: WriteUnit, before: datetime | None, *, but: str = "") -> None:
-    """Forget browsers that were first seen before a moment, or all of them but the one with a digest."""
+    """Delete known browsers added before a moment, or (with None) all but the one with the digest `but`."""
     if before is None:
         unit.run("DELETE FROM known_browsers WHERE sha256 <> :but", {"but": but})
     else:

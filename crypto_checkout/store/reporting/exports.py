@@ -1,4 +1,4 @@
-"""Payments with their sessions, one part after the other, for exports of any size."""
+"""Payments with their sessions, read in parts for exports of any size."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,7 @@ class ExportedPayment:
 
 
 def last_seq(unit: ReadUnit, livemode: bool) -> int:
-    """Return the `seq` of a mode's newest payment; 0 where there is none."""
+    """Return the `seq` of a mode's newest payment, 0 if there is none."""
     row = unit.one("SELECT MAX(seq) AS last FROM payments WHERE livemode = :livemode", {"livemode": int(livemode)})
     return int(row["last"] or 0) if row else 0
 
@@ -36,25 +36,25 @@ def part(
     before: datetime | None,
     limit: int,
 ) -> list[ExportedPayment]:
-    """Return payments of a mode in the order in which they were recorded.
+    """Return payments of a mode in the order of their recording.
 
     Args:
-        unit: reads them.
+        unit: the unit to read in.
         livemode: the mode.
-        after: the `seq` of the last one that the caller has.
-        until: the largest `seq` that is wanted.
-        since: payments in blocks of this time or later.
-        before: payments in blocks before this time.
-        limit: how many at most.
+        after: the `seq` of the last payment of the part before.
+        until: the largest `seq` to return.
+        since: the earliest block time, inclusive.
+        before: the latest block time, exclusive.
+        limit: the maximum number of payments.
 
     """
     bounds = {"since": moments.to_optional_text(since), "before": moments.to_optional_text(before)}
     conditions = {"since": "AND block_time >= :since", "before": "AND block_time < :before"}
-    asked = " ".join(conditions[name] for name, value in bounds.items() if value is not None)
+    clauses = " ".join(conditions[name] for name, value in bounds.items() if value is not None)
     rows = unit.all(
         f"""
         SELECT seq, session_id, {payments.COLUMNS} FROM payments
-        WHERE livemode = :livemode AND seq > :after AND seq <= :until {asked}
+        WHERE livemode = :livemode AND seq > :after AND seq <= :until {clauses}
         ORDER BY seq
         LIMIT :limit
         """,  # noqa: S608 - the conditions above

@@ -1,4 +1,4 @@
-"""Find sessions by what a person has in hand: an id, an address, a transaction, an email, a value of the metadata."""
+"""Search for sessions by id, address, transaction, payment link, email, or value of the metadata."""
 
 import re
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from crypto_checkout.store.database import Parameters, ReadUnit, placeholders
 from crypto_checkout.store.paging import ListPage, Window
 
 MOST_COUNTED = 10_000
-"""How far matches are counted: beyond it, a person wants another filter, not a number."""
+"""The number up to which matches are counted: beyond it a narrower filter helps more than a number."""
 
 _MOST_OF_A_TRANSACTION = 200
 
 _MOST_GATHERED = 1000
-"""Up to how many entries of a value are gathered, to be filtered then."""
+"""The number of metadata entries up to which a value is looked up first and filtered afterwards."""
 
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 _HASH = re.compile(r"0x[0-9a-f]{64}")
@@ -25,22 +25,22 @@ _HASH = re.compile(r"0x[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many there are; where `is_exact` is False, at least so many."""
+    """A number of sessions; a lower bound if `is_exact` is False."""
 
     number: int
     is_exact: bool
 
 
-def find(unit: ReadUnit, livemode: bool, text: str, wanted: SessionFilter, window: Window) -> ListPage[Session]:
-    """Return a page of the sessions that a text means, of those that are wanted."""
-    conditions, parameters = _where(unit, livemode, text, wanted, is_forward=window.before is not None)
-    return sessions.page(unit, livemode, wanted, window, conditions, parameters)
+def find(unit: ReadUnit, livemode: bool, text: str, filters: SessionFilter, window: Window) -> ListPage[Session]:
+    """Return a page of the sessions that match both a search text and a filter."""
+    conditions, parameters = _where(unit, livemode, text, filters, is_forward=window.before is not None)
+    return sessions.page(unit, livemode, filters, window, conditions, parameters)
 
 
-def count(unit: ReadUnit, livemode: bool, text: str, wanted: SessionFilter) -> Count:
-    """Return how many sessions a text means, of those that are wanted."""
-    conditions, parameters = _where(unit, livemode, text, wanted)
-    low, high = sessions.bounds(unit, livemode, wanted)
+def count(unit: ReadUnit, livemode: bool, text: str, filters: SessionFilter) -> Count:
+    """Count the sessions that match both a search text and a filter."""
+    conditions, parameters = _where(unit, livemode, text, filters)
+    low, high = sessions.bounds(unit, livemode, filters)
     clause = " AND ".join([*conditions, "seq >= :low", "seq <= :high"])
     row = unit.one(
         f"""
@@ -54,34 +54,32 @@ def count(unit: ReadUnit, livemode: bool, text: str, wanted: SessionFilter) -> C
 
 
 def _where(
-    unit: ReadUnit, livemode: bool, text: str, wanted: SessionFilter, *, is_forward: bool = False
+    unit: ReadUnit, livemode: bool, text: str, filters: SessionFilter, *, is_forward: bool = False
 ) -> tuple[list[str], Parameters]:
-    """Return what a text means as conditions: what it looks like decides, and where that is nothing, the metadata."""
+    """Return a search text as SQL conditions. Its form decides its meaning; by default it searches the metadata."""
     text = text.strip()
     lower = text.lower()
     if lower.startswith(f"{ids.SESSION}_"):
-        return _among(livemode, wanted, "id", [ids.SESSION + text[len(ids.SESSION) :].upper()])
+        return _among(livemode, filters, "id", [ids.SESSION + text[len(ids.SESSION) :].upper()])
     if _ADDRESS.fullmatch(lower):
-        return _among(livemode, wanted, "address", [lower])
+        return _among(livemode, filters, "address", [lower])
     if _HASH.fullmatch(lower):
-        return _among(livemode, wanted, "id", _of_transaction(unit, lower))
+        return _among(livemode, filters, "id", _of_transaction(unit, lower))
     if ids.is_id(text, ids.LINK):
-        return sessions.where(livemode, replace(wanted, link_id=text))
+        return sessions.where(livemode, replace(filters, link_id=text))
     if "@" in text and sessions.listed(unit, livemode, SessionFilter(customer_email=text), Window(1)).items:
-        return sessions.where(livemode, replace(wanted, customer_email=text))
-    return (
-        _by_metadata(unit, livemode, text, wanted, is_forward=is_forward) if text else sessions.where(livemode, wanted)
-    )
+        return sessions.where(livemode, replace(filters, customer_email=text))
+    return _by_metadata(unit, livemode, text, filters, is_forward=is_forward)
 
 
-def _among(livemode: bool, wanted: SessionFilter, column: str, values: Sequence[str]) -> tuple[list[str], Parameters]:
-    conditions, parameters = sessions.where(livemode, wanted)
+def _among(livemode: bool, filters: SessionFilter, column: str, values: Sequence[str]) -> tuple[list[str], Parameters]:
+    conditions, parameters = sessions.where(livemode, filters)
     names, among = placeholders(values or [""])
     return [*conditions, f"{column} IN ({names})"], {**parameters, **among}
 
 
 def _of_transaction(unit: ReadUnit, tx_hash: str) -> Sequence[str]:
-    """Return the sessions that a transaction paid to, asked for or not, in either mode."""
+    """Return the ids of the sessions that a transaction paid, matched or not, in either mode."""
     rows = unit.all(
         """
         SELECT session_id FROM payments WHERE tx_hash = :tx_hash
@@ -95,35 +93,37 @@ def _of_transaction(unit: ReadUnit, tx_hash: str) -> Sequence[str]:
 
 
 def _by_metadata(
-    unit: ReadUnit, livemode: bool, text: str, wanted: SessionFilter, *, is_forward: bool
+    unit: ReadUnit, livemode: bool, text: str, filters: SessionFilter, *, is_forward: bool
 ) -> tuple[list[str], Parameters]:
-    """Take a text for a value, or `name=value`; a value with a `=` in it goes first.
+    """Read a text as a value or as `name=value`; if the whole text is a stored value, it is a value. Empty matches all.
 
-    A value can stand in a million sessions. Without a filter only as many matches are gathered as are asked for. With
-    one, a rare value's matches are gathered and filtered; for a frequent one the filter goes first, and each session it
-    lets through is looked up among the matches, until there are enough.
+    A value may occur in a million sessions. Without a filter, only as many matches are read as are requested. With one,
+    the matches of a rare value are read and then filtered; for a frequent value the filter goes first, and each session
+    that passes is looked up among the matches until there are enough.
     """
-    conditions, parameters = sessions.where(livemode, wanted)
+    conditions, parameters = sessions.where(livemode, filters)
+    if not text:
+        return conditions, parameters
     name, sign, value = text.partition("=")
     is_named = bool(sign) and not _is_value(unit, livemode, search_terms.fold(text))
     term = search_terms.fold(value.strip() if is_named else text)
     parameters = {**parameters, "term": term, "name": name.strip()}
-    asked = ["livemode = :livemode", "value = :term"]
+    entry = ["livemode = :livemode", "value = :term"]
     if is_named:
-        asked.append("name = :name")
-    if wanted != SessionFilter() and _is_frequent(unit, livemode, term):
-        asked.append("session_seq = checkout_sessions.seq")
-        return [*conditions, f"EXISTS (SELECT 1 FROM session_metadata WHERE {' AND '.join(asked)})"], parameters  # noqa: S608
-    asked += ["session_seq >= :low", "session_seq <= :high"]
-    # The matches are of this mode already. Said again, it would have SQLite begin with an index of the mode's times.
+        entry.append("name = :name")
+    if filters != SessionFilter() and _is_frequent(unit, livemode, term):
+        entry.append("session_seq = checkout_sessions.seq")
+        return [*conditions, f"EXISTS (SELECT 1 FROM session_metadata WHERE {' AND '.join(entry)})"], parameters  # noqa: S608
+    entry += ["session_seq >= :low", "session_seq <= :high"]
+    # The subquery already restricts the mode. Repeating it here would make SQLite start from an index by time.
     conditions.remove("livemode = :livemode")
-    end = f"ORDER BY session_seq {'ASC' if is_forward else 'DESC'} LIMIT :limit" if wanted == SessionFilter() else ""
-    among = f"SELECT DISTINCT session_seq FROM session_metadata WHERE {' AND '.join(asked)} {end}"  # noqa: S608
+    end = f"ORDER BY session_seq {'ASC' if is_forward else 'DESC'} LIMIT :limit" if filters == SessionFilter() else ""
+    among = f"SELECT DISTINCT session_seq FROM session_metadata WHERE {' AND '.join(entry)} {end}"  # noqa: S608
     return [*conditions, f"seq IN ({among})"], parameters
 
 
 def _is_frequent(unit: ReadUnit, livemode: bool, value: str) -> bool:
-    """Tell whether a value stands in more entries than are gathered, under whatever name."""
+    """Tell whether a value has more than `_MOST_GATHERED` entries, under any name."""
     row = unit.one(
         """
         SELECT 1

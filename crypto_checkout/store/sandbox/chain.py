@@ -1,4 +1,4 @@
-"""The simulated chain as it is kept: its state, as `chain.sandbox.chain` writes it, and its transactions."""
+"""The stored sandbox chain: its state, in the format of `chain.sandbox.chain`, and its transactions."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -19,15 +19,15 @@ _WATCHED = """
 
 
 def load(unit: ReadUnit) -> str | None:
-    """Return the stored state; None before the first."""
+    """Return the stored state; None before the first `save`."""
     row = unit.one("SELECT state FROM sandbox WHERE only_row = 1")
     return str(row["state"]) if row else None
 
 
 def transactions(unit: ReadUnit, above: int, since: datetime) -> list[SandboxTransaction]:
-    """Return the transactions that can still be asked for, in the order in which they were stored.
+    """Return the transactions that are still needed, in the order in which they were stored.
 
-    Those are the ones in blocks above a number, and those to sessions whose time, grace included, ends after `since`:
+    These are the ones in blocks above a number, and those to sessions whose grace period ends after `since`, because
     their balances are still compared.
     """
     newest = unit.all(f"SELECT {_COLUMNS} FROM sandbox_transactions WHERE block_number > :above", {"above": above})  # noqa: S608 - as above
@@ -39,7 +39,7 @@ def transactions(unit: ReadUnit, above: int, since: datetime) -> list[SandboxTra
 
 
 def forget(unit: WriteUnit, above: int, since: datetime, most: int) -> list[SandboxTransaction]:
-    """Delete some of the transactions that `transactions` leaves out, at most so many; return them."""
+    """Delete and return at most `most` of the transactions that `transactions` leaves out."""
     rows = unit.all(
         f"""
         DELETE FROM sandbox_transactions
@@ -60,7 +60,7 @@ def forget(unit: WriteUnit, above: int, since: datetime, most: int) -> list[Sand
 def save(
     unit: WriteUnit, state: str, added: Iterable[SandboxTransaction] = (), removed: Iterable[SandboxTransaction] = ()
 ) -> None:
-    """Store the state, and the transactions that came and went with it."""
+    """Store the state, with the transactions added and removed."""
     unit.run(
         """
         INSERT INTO sandbox (only_row, state, updated_at)

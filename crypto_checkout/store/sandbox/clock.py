@@ -1,7 +1,7 @@
-"""What waits in test mode when its clock is put forward: retries come nearer, and answers to idempotency keys age.
+"""Advancing test mode's clock: retries become due sooner, and answers to idempotency keys age.
 
-The rows move, not the time that they are compared with: so deliveries are signed by the real time, and nothing of live
-mode can be touched.
+The times in the rows move, not the clock that they are compared with: so deliveries are signed with the real time, and
+live mode is unaffected.
 """
 
 from datetime import timedelta
@@ -9,11 +9,11 @@ from datetime import timedelta
 from crypto_checkout.store.database import WriteUnit
 
 MOST_ANSWERS = 1_000
-"""Of one key, the newest age: each is written anew, and meanwhile nobody else can write, live mode neither."""
+"""The number of newest answers per API key that age: updating them blocks all other writes, live mode's too."""
 
 
 def put_forward(unit: WriteUnit, by: timedelta) -> None:
-    """Move everything of test mode that waits for a moment, by so much; of endless answers the newest."""
+    """Move test mode's retries, and the newest answers of each API key, back in time by a duration."""
     earlier = f"-{by.total_seconds():.3f} seconds"
     for endpoint in unit.all("SELECT id FROM webhook_endpoints WHERE livemode = 0"):
         _move_retries(unit, endpoint["id"], earlier)

@@ -1,4 +1,4 @@
-"""The outbox: which event is still to be sent where, and what came of each attempt."""
+"""The outbox: deliveries of events to endpoints, and their attempts."""
 
 import json
 from collections.abc import Collection
@@ -8,7 +8,7 @@ from datetime import datetime
 from crypto_checkout.core import moments
 from crypto_checkout.core.webhooks.delivery import Attempt, Delivery, DeliveryStatus
 from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
-from crypto_checkout.store.paging import ListPage, Window, given, select_rows
+from crypto_checkout.store.paging import ListPage, Window, present, select_rows
 from crypto_checkout.store.table import Table
 
 _ATTEMPTS = Table("delivery_attempts", Attempt)
@@ -21,7 +21,7 @@ _COLUMNS = ", ".join(
 
 @dataclass(frozen=True, slots=True)
 class WaitingDelivery:
-    """A delivery with an attempt to come."""
+    """A delivery with another attempt to come."""
 
     seq: int
     endpoint_id: str
@@ -30,9 +30,9 @@ class WaitingDelivery:
 
 @dataclass(frozen=True, slots=True)
 class DueDelivery:
-    """A delivery whose next attempt is due: what is sent, where to, and how it is signed.
+    """A delivery whose next attempt is due, with the body, the URL and the signing secrets.
 
-    Of its `attempts`, the schedule counts those since the last replay: all but `replayed_from`.
+    The schedule counts only attempts since the last replay: `attempts` minus `replayed_from`.
     """
 
     seq: int
@@ -47,7 +47,7 @@ class DueDelivery:
 
 
 def enqueue(unit: WriteUnit, event_seq: int, endpoint_id: str) -> None:
-    """Have an event sent to an endpoint, at once."""
+    """Queue an event for an endpoint, due at once."""
     unit.run(
         """
         INSERT INTO deliveries (event_seq, endpoint_id, status, next_attempt_at, created_at, updated_at)
@@ -58,7 +58,7 @@ def enqueue(unit: WriteUnit, event_seq: int, endpoint_id: str) -> None:
 
 
 def targets(unit: ReadUnit, livemode: bool) -> list[str]:
-    """Return the ids of the endpoints of a mode that take deliveries: switched on, and cleared of what was given up."""
+    """Return the ids of the mode's endpoints that take deliveries: active, and not being cleaned up."""
     rows = unit.all(
         """
         SELECT id FROM webhook_endpoints
@@ -70,13 +70,13 @@ def targets(unit: ReadUnit, livemode: bool) -> list[str]:
 
 
 def waiting(unit: ReadUnit, endpoint_id: str, without: Collection[int], limit: int) -> list[WaitingDelivery]:
-    """Return the first deliveries to an endpoint by the time of their next attempt: a few, however many wait."""
-    left_out = ", ".join(str(int(seq)) for seq in without) or "0"
+    """Return an endpoint's waiting deliveries in order of their next attempt, at most `limit`, except `without`."""
+    excluded = ", ".join(str(int(seq)) for seq in without) or "0"
     rows = unit.all(
         f"""
         SELECT seq, next_attempt_at
         FROM deliveries
-        WHERE endpoint_id = :endpoint_id AND status = 'pending' AND seq NOT IN ({left_out})
+        WHERE endpoint_id = :endpoint_id AND status = 'pending' AND seq NOT IN ({excluded})
         ORDER BY next_attempt_at, seq
         LIMIT :limit
         """,  # noqa: S608 - integers only
@@ -86,7 +86,7 @@ def waiting(unit: ReadUnit, endpoint_id: str, without: Collection[int], limit: i
 
 
 def due(unit: ReadUnit, seq: int, now: datetime) -> DueDelivery:
-    """Return all that an attempt at a waiting delivery takes; in the snapshot in which `waiting` named it."""
+    """Return a waiting delivery with all that an attempt needs; call it in the snapshot of `waiting`."""
     row = unit.one(
         """
         SELECT deliveries.seq, deliveries.attempts, deliveries.replayed_from, events.id AS event_id,
@@ -117,9 +117,9 @@ def due(unit: ReadUnit, seq: int, now: datetime) -> DueDelivery:
 def record_attempt(
     unit: WriteUnit, delivery: DueDelivery, attempt: Attempt, status: DeliveryStatus, next_attempt_at: datetime | None
 ) -> bool:
-    """Store an attempt and where its delivery stands now.
+    """Store an attempt and the new status of its delivery.
 
-    Return False, having stored nothing, when the delivery is gone with its endpoint, or was replayed meanwhile.
+    Return False, having stored nothing, if the delivery was deleted with its endpoint or replayed meanwhile.
     """
     changed = unit.run(
         """
@@ -143,7 +143,7 @@ def record_attempt(
 
 
 def delete_attempts_before(unit: WriteUnit, moment: datetime, limit: int) -> int:
-    """Forget up to `limit` attempts that began before a moment; return how many. Their deliveries stay."""
+    """Delete up to `limit` attempts that began before a moment; return their number. Deliveries stay."""
     return unit.run(
         """
         DELETE FROM delivery_attempts
@@ -159,13 +159,13 @@ def delete_attempts_before(unit: WriteUnit, moment: datetime, limit: int) -> int
 
 
 def count_pending(unit: ReadUnit) -> int:
-    """Return how many deliveries wait, due or not."""
+    """Return the number of waiting deliveries, due or not."""
     row = unit.one("SELECT COUNT(*) AS pending FROM deliveries WHERE status = 'pending'")
     return int(row["pending"]) if row else 0
 
 
 def failing(unit: ReadUnit, endpoint_id: str) -> int:
-    """Return how many deliveries to an endpoint failed at least once and are to be tried again."""
+    """Return the number of an endpoint's deliveries that have failed and will be retried."""
     row = unit.one(
         """
         SELECT COUNT(*) AS failing FROM deliveries
@@ -173,13 +173,13 @@ def failing(unit: ReadUnit, endpoint_id: str) -> int:
         """,
         {"id": endpoint_id},
     )
-    assert row is not None, "a count is always answered"
+    assert row is not None, "COUNT always returns a row"
     return int(row["failing"])
 
 
 def listed(unit: ReadUnit, endpoint_id: str, status: DeliveryStatus | None, window: Window) -> ListPage[Delivery]:
     """Return a page of an endpoint's deliveries."""
-    conditions, parameters = given({"endpoint_id = :endpoint_id": endpoint_id, "status = :status": status})
+    conditions, parameters = present({"endpoint_id = :endpoint_id": endpoint_id, "status = :status": status})
     rows = select_rows(unit, "deliveries", _COLUMNS, conditions, parameters, window)
     return rows.map(lambda row: _delivery(unit, row))
 
@@ -199,7 +199,7 @@ def of_event(unit: ReadUnit, endpoint_id: str, event_id: str) -> Delivery | None
 
 
 def of_resource(unit: ReadUnit, livemode: bool, resource_id: str, limit: int) -> list[Delivery]:
-    """Return the deliveries of a resource's events, those of the newest event first."""
+    """Return the deliveries of a resource's events, newest event first."""
     rows = unit.all(
         f"""
         SELECT {_COLUMNS}
@@ -215,12 +215,12 @@ def of_resource(unit: ReadUnit, livemode: bool, resource_id: str, limit: int) ->
 
 
 MOST_SHOWN = 20
-"""How many attempts of a delivery are shown, the newest: replays have no bound."""
+"""The number of attempts that a delivery shows, newest ones: replays add attempts without bound."""
 
 
 def _delivery(unit: ReadUnit, row: Row) -> Delivery:
     event = unit.one("SELECT id, type FROM events WHERE seq = :seq", {"seq": row["event_seq"]})
-    assert event is not None, "deliveries go with their event"
+    assert event is not None, "deliveries are deleted with their event"
     attempts = _ATTEMPTS.all(
         unit,
         "WHERE delivery_seq = :seq ORDER BY number DESC LIMIT :limit",

@@ -1,7 +1,7 @@
-"""What endpoints that are switched off or deleted leave behind: given up or deleted in parts, however much it is.
+"""Cleaning up after disabled and deleted endpoints: their deliveries are abandoned or deleted in parts.
 
-The first part goes at once, and the endpoint's row says that there is more: so one write never takes long, and a kill
-between two of them loses nothing. Until the last part an endpoint is sent nothing.
+The first part is done at once, and the endpoint's row records that more is left: so no write takes long, and a kill
+between two parts loses nothing. Until the last part is done, nothing is sent to the endpoint.
 """
 
 from datetime import datetime
@@ -10,11 +10,11 @@ from crypto_checkout.core import moments
 from crypto_checkout.store.database import Parameters, ReadUnit, WriteUnit
 
 PART = 500
-"""How many deliveries one write gives up or deletes: some 25 ms."""
+"""The number of deliveries that one write abandons or deletes: about 25 ms."""
 
 
 def give_up_waiting(unit: WriteUnit, endpoint_id: str) -> None:
-    """Give up what waits for an endpoint that is switched off; a replay brings it back."""
+    """Abandon the waiting deliveries of a disabled endpoint; a replay queues them again."""
     unit.run(
         """
         UPDATE webhook_endpoints
@@ -27,7 +27,7 @@ def give_up_waiting(unit: WriteUnit, endpoint_id: str) -> None:
 
 
 def delete(unit: WriteUnit, endpoint_id: str) -> None:
-    """Remove an endpoint and its deliveries; nothing shows it any more."""
+    """Delete an endpoint and its deliveries; it disappears from all lists at once."""
     unit.run(
         "UPDATE webhook_endpoints SET active = 0, deleted_at = :now WHERE id = :id",
         {"id": endpoint_id, "now": unit.now_text},
@@ -36,13 +36,13 @@ def delete(unit: WriteUnit, endpoint_id: str) -> None:
 
 
 def unfinished(unit: ReadUnit) -> list[str]:
-    """Return the ids of the endpoints that have something left to clear."""
+    """Return the ids of the endpoints that still need cleaning up."""
     rows = unit.all("SELECT id FROM webhook_endpoints WHERE given_up_to IS NOT NULL OR deleted_at IS NOT NULL")
     return [row["id"] for row in rows]
 
 
 def clear(unit: WriteUnit, endpoint_id: str) -> bool:
-    """Give up or delete the next part of what an endpoint left; return whether there may be more."""
+    """Abandon or delete the next part of an endpoint's deliveries; return whether there may be more."""
     row = unit.one("SELECT given_up_to, deleted_at FROM webhook_endpoints WHERE id = :id", {"id": endpoint_id})
     if row is None:
         return False
@@ -52,13 +52,13 @@ def clear(unit: WriteUnit, endpoint_id: str) -> bool:
 
 
 def clear_all(unit: WriteUnit, endpoint_id: str) -> None:
-    """Clear what is left at once, before a replay: what that brings back is not to be given up again."""
+    """Clean up completely, before a replay: deliveries that it queues again must not be abandoned."""
     while clear(unit, endpoint_id):
         pass
 
 
 def first_missed_at(unit: ReadUnit, endpoint_id: str, given_up_since: datetime) -> datetime | None:
-    """Return when the oldest event happened that waits or was given up since a moment; None when there is none."""
+    """Return the time of the oldest event that waits or was abandoned since a moment; None if there is none."""
     waiting = _first_event(unit, "status = 'pending'", {"endpoint_id": endpoint_id})
     given_up = _first_event(
         unit,

@@ -1,4 +1,4 @@
-"""Webhook endpoints. Deleted ones that still have something to clear are in `store.webhooks.endpoint_cleanup`."""
+"""Webhook endpoints. Deleted ones that still need cleaning up are in `store.webhooks.endpoint_cleanup`."""
 
 import json
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ def update(unit: WriteUnit, endpoint: Endpoint) -> None:
 
 
 def set_failing(unit: WriteUnit, endpoint_id: str, failing: FailureStreak | None) -> None:
-    """Note what its attempts came to. With None, once one has succeeded, nothing is written where nothing stands."""
+    """Store an endpoint's failure streak. None ends it, and writes nothing if there was none."""
     unit.run(
         """
         UPDATE webhook_endpoints
@@ -66,7 +66,7 @@ def listed(unit: ReadUnit, livemode: bool, window: Window) -> ListPage[Endpoint]
 
 
 def active(unit: ReadUnit, livemode: bool) -> list[Endpoint]:
-    """Return the endpoints of a mode that take events."""
+    """Return the active endpoints of a mode."""
     return _ENDPOINTS.all(unit, "WHERE livemode = :livemode AND active = 1", {"livemode": int(livemode)})
 
 
@@ -77,10 +77,10 @@ def all_of(unit: ReadUnit, livemode: bool) -> list[Endpoint]:
 
 
 def count(unit: ReadUnit, livemode: bool) -> int:
-    """Return how many endpoints a mode has."""
+    """Return the number of endpoints of a mode."""
     row = unit.one(
         "SELECT COUNT(*) AS found FROM webhook_endpoints WHERE livemode = :livemode AND deleted_at IS NULL",
         {"livemode": int(livemode)},
     )
-    assert row is not None, "a count is always answered"
+    assert row is not None, "COUNT always returns a row"
     return int(row["found"])

@@ -1,4 +1,4 @@
-"""Events, as the exact text that the API answers and webhooks carry. Never changed once written."""
+"""Events, with the exact body that the API answers and webhooks carry. Events never change."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,12 +6,12 @@ from datetime import datetime
 from crypto_checkout.core import moments
 from crypto_checkout.core.webhooks.events import Event
 from crypto_checkout.store.database import ReadUnit, WriteUnit
-from crypto_checkout.store.paging import ListPage, Window, begins_after, given, select_rows
+from crypto_checkout.store.paging import ListPage, Window, begins_after, present, select_rows
 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events of a mode are wanted; None means any."""
+    """A filter of events; None matches any."""
 
     type: str | None = None
     resource_id: str | None = None
@@ -35,7 +35,7 @@ def insert(unit: WriteUnit, event: Event, resource_id: str, body: str) -> int:
             "created_at": moments.to_text(event.created_at),
         },
     )
-    assert row is not None, "RETURNING gives the row"
+    assert row is not None, "RETURNING returns the row"
     return int(row["seq"])
 
 
@@ -48,23 +48,23 @@ def body(unit: ReadUnit, event_id: str, livemode: bool) -> str | None:
     return str(row["body"]) if row else None
 
 
-def bodies(unit: ReadUnit, livemode: bool, wanted: EventFilter, window: Window) -> ListPage[str]:
-    """Return a page of events, each as its body."""
-    conditions, parameters = given(
+def bodies(unit: ReadUnit, livemode: bool, filters: EventFilter, window: Window) -> ListPage[str]:
+    """Return a page of the bodies of events."""
+    conditions, parameters = present(
         {
             "livemode = :livemode": int(livemode),
-            "type = :type": wanted.type,
-            "resource_id = :resource_id": wanted.resource_id,
-            "created_at > :created_after": moments.to_optional_text(wanted.created_after),
+            "type = :type": filters.type,
+            "resource_id = :resource_id": filters.resource_id,
+            "created_at > :created_after": moments.to_optional_text(filters.created_after),
         }
     )
-    first = begins_after(unit, "events", livemode, wanted.created_after) if wanted.created_after else 0
+    first = begins_after(unit, "events", livemode, filters.created_after) if filters.created_after else 0
     rows = select_rows(unit, "events", "body", conditions, parameters, window, first=first)
     return rows.map(lambda row: str(row["body"]))
 
 
 def delete_before(unit: WriteUnit, livemode: bool, moment: datetime, limit: int) -> int:
-    """Delete up to `limit` events of a mode older than a moment whose deliveries are done; return how many."""
+    """Delete up to `limit` events of a mode from before a moment without waiting deliveries; return their number."""
     return unit.run(
         """
         DELETE FROM events

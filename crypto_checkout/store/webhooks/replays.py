@@ -1,4 +1,4 @@
-"""Send events again: one, or all that an endpoint has not taken since a moment."""
+"""Replays: send one event again, or all that an endpoint has missed since a moment."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -15,7 +15,7 @@ _SENT_AGAIN = """
 
 
 def replay_event(unit: WriteUnit, endpoint_id: str, event_id: str) -> int:
-    """Have an event sent to an endpoint again, whatever came of it before; return how many deliveries wait now."""
+    """Queue an event for an endpoint again, delivered or not; return the number of queued deliveries."""
     clear_all(unit, endpoint_id)
     event = unit.one("SELECT seq FROM events WHERE id = :id", {"id": event_id})
     if event is None:
@@ -31,16 +31,16 @@ def replay_event(unit: WriteUnit, endpoint_id: str, event_id: str) -> int:
 
 
 MOST_REPLAYED = 5_000
-"""How many events one replay sends again: all of it is one write, and others wait for the writer."""
+"""The most events that one replay queues: it is a single write, and other writers wait for it."""
 
 
 def replay_since(
     unit: WriteUnit, endpoint_id: str, livemode: bool, types: Collection[str] | None, since: datetime
 ) -> tuple[int, bool]:
-    """Have those of a mode's events since a moment sent to an endpoint that it did not take, the oldest first.
+    """Queue the mode's events since a moment that an endpoint has not accepted, oldest first.
 
-    What failed and waits for its next attempt goes out now, too. `types` of None means all. Return how many are to go
-    out, at most `MOST_REPLAYED`, and whether there are more.
+    Failed deliveries that wait for a retry become due now too. `types` of None means all types. Return the number of
+    queued deliveries, at most `MOST_REPLAYED`, and whether there are more.
     """
     clear_all(unit, endpoint_id)
     names, wanted = placeholders(sorted(types or ()))

@@ -22,7 +22,7 @@ async def listed(call: Call) -> Resource:
     window = cursors.window(_LIST, call.livemode, query.limit, query.starting_after, query.ending_before)
     wanted = store.EventFilter(type=query.type, resource_id=query.resourceId, created_after=query.createdAfter)
     page = await call.services.db.read(
-        partial(store.bodies, livemode=call.livemode, wanted=wanted, window=window),
+        partial(store.bodies, livemode=call.livemode, filters=wanted, window=window),
     )
     return cursors.listed(_LIST, call.livemode, page.map(json.loads), window)
 
