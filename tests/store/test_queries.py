@@ -194,7 +194,7 @@ def reads_no_table(step: str) -> bool:
 @pytest.mark.parametrize("text", SEARCHES)
 async def test_a_search_reads_by_an_index(app: App, asked: list[tuple[str, Any]], text: str) -> None:
     for wanted, window in product(WANTED, WINDOWS):
-        meant: dict[str, Any] = {"livemode": False, "text": text, "wanted": wanted}
+        meant: dict[str, Any] = {"livemode": False, "text": text, "filters": wanted}
         found = await steps_of(app, asked, partial(search.find, window=window, **meant))
         found |= await steps_of(app, asked, partial(search.count, **meant))
         for sql, steps in found.items():

@@ -34,12 +34,12 @@ class UnnamedCredit:
 
     @property
     def is_payment(self) -> bool:
-        """Whether it matches its session's terms."""
+        """True for a payment that matches its session's terms."""
         return self.table == "payments"
 
     @property
     def has_counted(self) -> bool:
-        """Whether it has counted for its session."""
+        """True for a payment that counts for its session."""
         return self.is_payment and self.provisional_balance is None
 
 
