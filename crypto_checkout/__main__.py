@@ -1,4 +1,4 @@
-"""`python -m crypto_checkout` is the same as `crypto-checkout`."""
+"""The entry point of `python -m crypto_checkout`, the same program as `crypto-checkout`."""
 
 from crypto_checkout.cli import main
 

@@ -1,1 +1,1 @@
-"""What a developer runs from a checkout; nothing here ships with the package."""
+"""Programs for developers, run from a checkout; nothing here ships with the package."""

@@ -1,12 +1,12 @@
-"""Hold the code to its budgets: the size of a folder, a module and a function, and where a broad `except` may stand.
+"""Check the code against its budgets: the sizes of folders, modules and functions, and the places of broad excepts.
 
 A folder has at most 14 modules, not counting `__init__`; a folder whose modules are a flat list of one kind (the
 commands, the dashboard's pages) may have more, and is named here. A module has at most 400 lines, a function at most
 35 statements, those of inner functions included: a long call or mapping is one statement, because listing is not
-complexity; a docstring is none.
+complexity; a docstring is not counted.
 
-`except:`, `except Exception`, `except BaseException` and `suppress()` of those may stand at a loop's boundary only,
-where one failed turn must not end the loop. The line says so: `except Exception:  # a loop's boundary`.
+`except:`, `except Exception`, `except BaseException` and `suppress()` of those are allowed only at a loop's boundary,
+where one failed turn must not end the loop. The line must be marked: `except Exception:  # a loop's boundary`.
 
     python -m scripts.budgets crypto_checkout
 """
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def complaints(source: str) -> Iterator[str]:
-    """Yield "line: what is wrong" for each budget that this module breaks."""
+    """Yield "line: the problem" for each budget that this module breaks."""
     lines = source.splitlines()
     if len(lines) > MODULE_LINES:
         yield f"{len(lines)}: the module has {len(lines)} lines; {MODULE_LINES} are allowed"
@@ -52,7 +52,7 @@ def complaints(source: str) -> Iterator[str]:
 
 
 def crowded(files: Iterable[Path]) -> list[str]:
-    """Return "folder: what is wrong" for each folder with too many modules."""
+    """Return "folder: the problem" for each folder with too many modules."""
     modules = Counter(file.parent for file in files if file.name != "__init__.py")
     return [
         f"{folder}: the folder has {count} modules; {FOLDER_MODULES} are allowed"
@@ -68,7 +68,7 @@ def statements_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 def is_broad(node: ast.ExceptHandler | ast.Call) -> bool:
-    """Tell whether this catches everything."""
+    """Return True if this catches everything."""
     match node:
         case ast.ExceptHandler(type=None):
             return True
@@ -80,7 +80,7 @@ def is_broad(node: ast.ExceptHandler | ast.Call) -> bool:
 
 
 def names_broad(caught: ast.AST | None) -> bool:
-    """Tell whether one of the exceptions named here is the mother of all."""
+    """Return True if one of the exceptions named here is a base of all."""
     return caught is not None and any(isinstance(name, ast.Name) and name.id in BROAD for name in ast.walk(caught))
 
 

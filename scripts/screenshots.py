@@ -1,8 +1,8 @@
-"""Make pictures of the payer's page in every state (`tests.support.scenes`), and of the dashboard after that.
+"""Take screenshots of the payer's page in every state (`tests.support.scenes`), and of the dashboard.
 
     scripts/screens FOLDER [STATE…]
 
-Each is FOLDER/STATE-WIDTH-SCHEME.png; FOLDER/index.html shows them all. Needs anvil and chromium.
+They are FOLDER/STATE-WIDTH-SCHEME.png; FOLDER/index.html shows them all. Needs anvil and chromium.
 """
 
 import os
@@ -23,7 +23,7 @@ WIDTHS = (320, 390, 1280)
 SCHEMES = ("light", "dark")
 BLIND_AFTER_MILLISECONDS = 17_000
 LANGUAGES = ("de", "ar", "ja")
-"""A few, beside English: long words, right to left, and other letters."""
+"""A few besides English: long words, right to left, and another script."""
 DASHBOARD = {
     "overview": "",
     "payments": "/payments",
@@ -38,12 +38,12 @@ DASHBOARD = {
     "chains": "/settings/chains",
     "backup": "/settings/backup",
 }
-"""Names and paths of the pages whose pictures are taken."""
+"""Names and paths of the dashboard's pages."""
 
 
 def main() -> int:
-    """Make the pictures; return the exit code."""
-    folder, wanted = Path(sys.argv[1]), set(sys.argv[2:])
+    """Take the screenshots; return the exit code."""
+    folder, chosen = Path(sys.argv[1]), set(sys.argv[2:])
     folder.mkdir(parents=True, exist_ok=True)
     node, chromium = anvil.find(), shutil.which(os.environ.get("CHECKOUT_CHROMIUM", "chromium"))
     if node is None or chromium is None:
@@ -61,20 +61,20 @@ def main() -> int:
             pages = scenes(shop)
             for language in LANGUAGES:
                 pages |= {f"{name}-{language}": f"{pages[name]}?lang={language}" for name in ("waiting", "paid")}
-            take(browser, folder, pages, wanted)
-            take_dashboard(browser, folder, shop.server, wanted)
+            take(browser, folder, pages, chosen)
+            take_dashboard(browser, folder, shop.server, chosen)
             hidden = out_of_sight(shop)
-            take(browser, folder, {"time_up": hidden["time_up"]}, wanted)
-            if not wanted or "blind" in wanted:
+            take(browser, folder, {"time_up": hidden["time_up"]}, chosen)
+            if not chosen or "blind" in chosen:
                 browser.new_page().wait_for_timeout(BLIND_AFTER_MILLISECONDS)
-                take(browser, folder, {"blind": hidden["blind"]}, wanted)
+                take(browser, folder, {"blind": hidden["blind"]}, chosen)
             browser.close()
     index(folder, sorted(path.name for path in folder.glob("*.png")))
     return 0
 
 
-def take(browser: Browser, folder: Path, pages: dict[str, str], wanted: set[str]) -> None:
-    """Take a page's pictures at each width, light and dark."""
+def take(browser: Browser, folder: Path, pages: dict[str, str], chosen: set[str]) -> None:
+    """Take screenshots of pages at each width, light and dark."""
     for scheme in SCHEMES:
         for width in WIDTHS:
             context = browser.new_context(
@@ -82,16 +82,16 @@ def take(browser: Browser, folder: Path, pages: dict[str, str], wanted: set[str]
             )
             page = context.new_page()
             for name, url in pages.items():
-                if not wanted or name in wanted:
+                if not chosen or name in chosen:
                     page.goto(url)
                     page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
             context.close()
 
 
-def take_dashboard(browser: Browser, folder: Path, server: Server, wanted: set[str]) -> None:
-    """Take the pictures of the dashboard's pages of test mode, and of the newest payment."""
+def take_dashboard(browser: Browser, folder: Path, server: Server, chosen: set[str]) -> None:
+    """Take screenshots of the dashboard in test mode, and of the newest payment."""
     paths = {
-        f"dashboard-{name}": path for name, path in DASHBOARD.items() if not wanted or f"dashboard-{name}" in wanted
+        f"dashboard-{name}": path for name, path in DASHBOARD.items() if not chosen or f"dashboard-{name}" in chosen
     }
     for scheme in SCHEMES if paths else ():
         for width in WIDTHS:
@@ -105,7 +105,7 @@ def take_dashboard(browser: Browser, folder: Path, server: Server, wanted: set[s
 
 
 def index(folder: Path, names: Iterable[str]) -> None:
-    """Write a page that shows all pictures."""
+    """Write a page that shows all screenshots."""
     pictures = "\n".join(f'<figure><img src="{name}" alt=""><figcaption>{name}</figcaption></figure>' for name in names)
     style = "body{display:flex;flex-wrap:wrap;gap:8px;font:12px sans-serif}figure{margin:0}img{max-height:520px}"
     (folder / "index.html").write_text(f"<!doctype html><style>{style}</style>{pictures}", "utf-8")

@@ -1,1 +1,1 @@
-"""One measurement a module; scripts/bench runs them by name."""
+"""Benchmarks: one module each, run by name with scripts/bench. Modules that begin with `_` are shared by several."""

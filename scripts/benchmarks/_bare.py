@@ -1,4 +1,4 @@
-"""What Starlette and uvicorn can do at most: one JSON endpoint without a database, served like the product is.
+"""The upper bound of Starlette and uvicorn: one JSON endpoint without a database, served as the product is.
 
 python -m scripts.benchmarks._bare PORT ANSWER.json
 """

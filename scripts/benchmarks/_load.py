@@ -1,6 +1,6 @@
-"""A load generator: many kept-alive connections with one request under way on each, as raw asyncio protocols on uvloop.
+"""A load generator: many kept-alive connections with one request in flight on each, as asyncio protocols on uvloop.
 
-It parses no more of an answer than its status and its length, so that it is not what is measured.
+It parses only the status and the length of an answer, so that it doesn't become the limit itself.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ _HEAD_END = b"\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one process sends: the same request on each connection, again and again; `expected` begins each answer."""
+    """The load from one process: the same request on each connection, repeated; `expected` begins each answer."""
 
     port: int
     request: bytes
@@ -29,7 +29,7 @@ class Load:
 
 @dataclass(slots=True)
 class Tally:
-    """What came of it. `cpu_seconds` shows whether the generator itself was the limit."""
+    """The result. `cpu_seconds` shows if the generator itself was the limit."""
 
     answers: int = 0
     seconds: float = 0.0
@@ -65,7 +65,7 @@ class _Client(asyncio.Protocol):
 
 
 def run(load: Load) -> Tally:
-    """Send it for the given time, after a warm-up that does not count."""
+    """Send the load for the given time, after a warm-up that does not count."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(load))
 

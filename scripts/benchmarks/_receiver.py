@@ -1,9 +1,9 @@
-"""A receiver of webhooks that takes next to no time: it notes when each request began to arrive, and answers 200.
+"""A fast receiver of webhooks: it records the arrival of each request, and answers 200.
 
     python -m scripts.benchmarks._receiver
 
-It prints its port. `GET /` answers with what came so far, as JSON: [[webhook-id, Unix seconds], …]; `GET /number` with
-how many that are.
+It prints its port. `GET /` returns the deliveries so far, as JSON: [[webhook-id, Unix seconds], …]; `GET /number`
+returns their number.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ _ID = re.compile(rb"\r\nwebhook-id: (\S+)\r\n", re.IGNORECASE)
 _HEAD_END = b"\r\n\r\n"
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
-came: list[tuple[str, float]] = []
+received: list[tuple[str, float]] = []
 
 
 class _Connection(asyncio.Protocol):
@@ -47,10 +47,10 @@ class _Connection(asyncio.Protocol):
 
     def _answer(self) -> bytes:
         if self._received.startswith(b"GET "):
-            body = json.dumps(len(came) if self._received.startswith(b"GET /number") else came).encode()
+            body = json.dumps(len(received) if self._received.startswith(b"GET /number") else received).encode()
             return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
         found = _ID.search(self._received)
-        came.append((found[1].decode() if found else "", self._began))
+        received.append((found[1].decode() if found else "", self._began))
         return _OK
 
 

@@ -1,6 +1,6 @@
-"""The dashboard with a million sessions: lists, searches, totals, what needs a person, and an export.
+"""The dashboard with a million sessions: lists, searches, totals, issues, and an export.
 
-The sessions are copies of one, spread over a year. `--keep FILE` keeps the database, and uses it again if it is there.
+The sessions are copies of one, spread over a year. `--keep FILE` keeps the database, and reuses it if it exists.
 
     scripts/bench dashboard --sessions 1000000
 """
@@ -32,7 +32,7 @@ from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.migrate import migrate
 from crypto_checkout.store.paging import Window
 
-from ._figures import say_where, spread
+from ._figures import print_machine, spread
 
 LIST_MS = 100
 TOTALS_MS = 50
@@ -42,19 +42,19 @@ _TOKEN = Address("0x" + "c" * 40)
 
 
 def main() -> None:
-    """Seed, then measure each question several times."""
+    """Seed the database, then measure each query several times."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sessions", type=int, default=1_000_000)
     parser.add_argument("--keep", type=Path, metavar="FILE")
     given = parser.parse_args()
-    say_where()
+    print_machine()
     with tempfile.TemporaryDirectory() as folder:
         path: Path = given.keep or Path(folder, "checkout.db")
         asyncio.run(measure(path, given.sessions, is_seeded=path.exists()))
 
 
 async def measure(path: Path, count: int, *, is_seeded: bool) -> None:
-    """Open the database, and print how long each question takes."""
+    """Open the database, and print the duration of each query."""
     migrate(path)
     async with await Database.open(path, lambda: START + timedelta(days=400)) as db:
         if not is_seeded:
@@ -66,7 +66,7 @@ async def measure(path: Path, count: int, *, is_seeded: bool) -> None:
         first, last = START.date(), (START + timedelta(days=364)).date()
         await lists(sessions, count)
         await timed("totals of a year", lambda: totals.overview(True, first, last), TOTALS_MS)
-        await timed("what needs a person", lambda: Issues(db, {}).gather(True, 20), LIST_MS)
+        await timed("issues", lambda: Issues(db, {}).gather(True, 20), LIST_MS)
         await export(db)
 
 
@@ -76,7 +76,7 @@ async def lists(sessions: SessionReader, count: int) -> None:
     middle = START + timedelta(days=180)
     some = (await sessions.listed(True, SessionFilter(), window)).items[0]
     paged = (await sessions.listed(True, SessionFilter(), window)).last_seq
-    questions: dict[str, tuple[SessionFilter, Window, str]] = {
+    queries: dict[str, tuple[SessionFilter, Window, str]] = {
         "the newest": (SessionFilter(), window, ""),
         "the next page": (SessionFilter(), Window(25, after=paged), ""),
         "half way down": (SessionFilter(), Window(25, after=count // 2), ""),
@@ -91,42 +91,42 @@ async def lists(sessions: SessionReader, count: int) -> None:
         "metadata of a third": (SessionFilter(), window, "plan=pro"),
         "metadata, nothing": (SessionFilter(), window, "no such thing"),
     }
-    for name, (wanted, part, text) in questions.items():
+    for name, (chosen, part, text) in queries.items():
 
-        async def ask(wanted: SessionFilter = wanted, part: Window = part, text: str = text) -> Any:
-            page = await sessions.listed(True, wanted, part, text=text)
-            return page, await sessions.count(True, wanted, text=text)
+        async def ask(chosen: SessionFilter = chosen, part: Window = part, text: str = text) -> Any:
+            page = await sessions.listed(True, chosen, part, text=text)
+            return page, await sessions.count(True, chosen, text=text)
 
         await timed(f"list: {name}", ask, LIST_MS)
 
 
-async def timed(what: str, ask: Callable[[], Awaitable[Any]], most_ms: float) -> None:
-    """Print how long a question takes."""
+async def timed(name: str, ask: Callable[[], Awaitable[Any]], most_ms: float) -> None:
+    """Print the duration of a query."""
     seconds = []
     for _ in range(ROUNDS):
         started = time.perf_counter()
         await ask()
         seconds.append(1000 * (time.perf_counter() - started))
     missed = "" if sorted(seconds)[ROUNDS // 2] <= most_ms else f"   MISSED: more than {most_ms} ms"
-    print(f"{what:<28} {spread(seconds, 1, 'ms')}{missed}")
+    print(f"{name:<28} {spread(seconds, 1, 'ms')}{missed}")
 
 
 async def export(db: Database) -> None:
-    """Print how long an export of everything takes, and how much memory more than before."""
+    """Print the duration of a full export, and the memory that it adds."""
     exports = Exports(db, {})
-    for wanted in Format:
+    for each in Format:
         before, started, cpu, size = peak_mib(), time.perf_counter(), time.process_time(), 0
-        async for part in exports.payments(True, Period(), wanted):
+        async for part in exports.payments(True, Period(), each):
             size += len(part)
         print(
-            f"export of everything, {wanted.value:<4} {time.perf_counter() - started:>10,.1f} s "
+            f"export of everything, {each.value:<4} {time.perf_counter() - started:>10,.1f} s "
             f"({time.process_time() - cpu:,.1f} s of one CPU), {size / 1e6:,.0f} MB; "
             f"{peak_mib() - before:.0f} MiB more memory"
         )
 
 
 def peak_mib() -> float:
-    """Return the most memory that this process had."""
+    """Return the peak memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

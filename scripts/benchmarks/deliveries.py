@@ -1,11 +1,11 @@
-"""How many webhooks per second a real server delivers, how soon after the commit, and in how much memory.
+"""Webhook deliveries: the number per second of a real server, the delay after a commit, and the memory taken.
 
     scripts/bench deliveries [--backlog 8000] [--endpoints 1] [--events 300]
 
-The backlog is written while the server is off, so it begins with all of it, as after an outage; the pace of the first
-seconds, which grows on purpose, is left out of the figure of full speed. Each delivery is signed, sent over HTTP to a
-receiver in a process of its own, and its attempt is recorded and on the disk. Then events are made one at a time over
-the API: from the moment in the event, which is before its commit, to the first byte at the receiver.
+The backlog is written while the server is off, so that the server starts with all of it, as after an outage; the
+first seconds, in which the pace grows on purpose, don't count for the full speed. Each delivery is signed, sent over
+HTTP to a receiver in its own process, and recorded on disk. Then events are created one at a time over the API, and
+the delay is measured from the event's time, which is before its commit, to the first byte at the receiver.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from crypto_checkout.services.webhooks.outbox import to_body
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.migrate import migrate
 from crypto_checkout.store.webhooks import deliveries, endpoints, events
-from scripts.benchmarks._figures import say_where
+from scripts.benchmarks._figures import print_machine
 from tests.support.server import Server, command
 
 SLOW_START_SECONDS = 7.0
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=300, help="how many events are made one at a time")
     parser.add_argument("--log-level", default="info", help="what the server logs")
     arguments = parser.parse_args()
-    say_where()
+    print_machine()
     with tempfile.TemporaryDirectory() as name, receiver() as url:
         folder = Path(name)
         (folder / "checkout.toml").write_text(CONFIG.format(level=arguments.log_level), "utf-8")
@@ -68,7 +68,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def receiver() -> Iterator[str]:
-    """Run the receiver; give its URL."""
+    """Run the receiver; yield its URL."""
     command = [sys.executable, "-m", "scripts.benchmarks._receiver"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -79,7 +79,7 @@ def receiver() -> Iterator[str]:
 
 
 async def fill(path: Path, url: str, backlog: int, number: int) -> None:
-    """Write the endpoints, and events that wait to be delivered to one of them each."""
+    """Store the endpoints, and events that are pending for one of them each."""
     async with await Database.open(path, lambda: datetime.now(UTC)) as db:
         made = [await db.write(lambda unit: inactive_endpoint(unit, url)) for _ in range(number)]
         for first in range(0, backlog, AT_ONCE):
@@ -107,7 +107,7 @@ def inactive_endpoint(unit: WriteUnit, url: str) -> Endpoint:
 
 
 def wait(unit: WriteUnit, to: Sequence[Endpoint]) -> None:
-    """Store an event for each of these endpoints, as long as that of a paid session, and have it wait there."""
+    """Store an event for each of these endpoints, of the size of a paid session's, with a pending delivery."""
     session = examples.paid_session(unit.now, "https://pay.example.com", bytes(ids.ENTROPY_BYTES))
     for each in to:
         event = Event(unit.new_id(ids.EVENT), True, EventType.SESSION_PAID, unit.now, {**session, "livemode": True})
@@ -116,13 +116,13 @@ def wait(unit: WriteUnit, to: Sequence[Endpoint]) -> None:
 
 
 def drain(server: Server, path: Path, url: str, backlog: int) -> None:
-    """Wait for the whole backlog, and show how fast it went."""
+    """Wait for the whole backlog, and print its speed."""
     cpu_seconds = used_cpu_seconds(server.process.pid)
     while number_of(url) < backlog:
         time.sleep(0.5)
     cpu_seconds = used_cpu_seconds(server.process.pid) - cpu_seconds
-    times = sorted(at for _, at in came(url))
-    assert len({event_id for event_id, _ in came(url)}) == backlog, "each event came"
+    times = sorted(at for _, at in received(url))
+    assert len({event_id for event_id, _ in received(url)}) == backlog, "each event came"
     seconds = times[-1] - times[0]
     print(f"Backlog of {backlog:,}: delivered in {seconds:.1f} s, {backlog / seconds:,.0f} per second in all")
     full = [at for at in times if at >= times[0] + SLOW_START_SECONDS]
@@ -134,7 +134,7 @@ def drain(server: Server, path: Path, url: str, backlog: int) -> None:
 
 
 async def check(path: Path, backlog: int) -> None:
-    """See to it that every delivery is recorded."""
+    """Wait until every delivery is recorded, and print the number of attempts."""
     async with await Database.open(path, lambda: datetime.now(UTC)) as db:
         while await db.read(deliveries.count_pending):  # noqa: ASYNC110 - another process does it
             await asyncio.sleep(0.05)
@@ -144,16 +144,16 @@ async def check(path: Path, backlog: int) -> None:
 
 
 def latency(server: Server, path: Path, url: str, key: str, number: int) -> None:
-    """Make events one at a time, and show how soon each arrives."""
+    """Create events one at a time, and print the delay until each arrives."""
     api = server.client(key)
-    seen = number_of(url)
+    before = number_of(url)
     for place in range(number):
         api.post("/customers", json={"email": f"{place}@example.com"}).raise_for_status()
         time.sleep(BETWEEN_EVENTS_SECONDS)
-    while number_of(url) < seen + number:
+    while number_of(url) < before + number:
         time.sleep(0.1)
     made = asyncio.run(moments_of_events(path, EventType.CUSTOMER_CREATED))
-    took = sorted((at - made[event_id]) * 1000 for event_id, at in came(url)[seen:])
+    took = sorted((at - made[event_id]) * 1000 for event_id, at in received(url)[before:])
     p50, p95, p99 = (took[min(len(took) - 1, int(share * len(took)))] for share in (0.5, 0.95, 0.99))
     print(
         f"From the event to the first byte, {number} events one at a time: "
@@ -162,7 +162,7 @@ def latency(server: Server, path: Path, url: str, key: str, number: int) -> None
 
 
 async def moments_of_events(path: Path, event_type: EventType) -> dict[str, float]:
-    """Return when each event of a type was made, in Unix seconds, by its id."""
+    """Return the times of all events of a type, in Unix seconds, by ID."""
     query = "SELECT id, created_at FROM events WHERE livemode = 1 AND type = :type"
     async with await Database.open(path, lambda: datetime.now(UTC)) as db:
         rows = await db.read(lambda unit: unit.all(query, {"type": event_type}))
@@ -170,25 +170,25 @@ async def moments_of_events(path: Path, event_type: EventType) -> dict[str, floa
 
 
 def number_of(url: str) -> int:
-    """Return how many deliveries the receiver got so far."""
+    """Return the number of deliveries received so far."""
     number: int = httpx.get(f"{url}number", trust_env=False).json()
     return number
 
 
 def used_cpu_seconds(pid: int) -> float:
-    """Return the processor time that a process has used, on all threads, in user and kernel mode."""
+    """Return the processor time of a process, on all threads, in user and kernel mode."""
     fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def came(url: str) -> list[tuple[str, float]]:
-    """Return what the receiver got so far: the event, and when its first byte came."""
+def received(url: str) -> list[tuple[str, float]]:
+    """Return the deliveries received so far: event ID, and Unix seconds of the first byte."""
     found: list[tuple[str, float]] = httpx.get(url, trust_env=False).json()
     return found
 
 
 def peak_mib(pid: int) -> float:
-    """Return the most memory that a process has held at once."""
+    """Return the peak memory of a process."""
     lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
 

@@ -1,9 +1,9 @@
-"""How long the payer's page takes on the server, and what its first view weighs.
+"""The payer's page: its duration on the server, and the size of a first view.
 
     scripts/bench page [--views 200]
 
-One request at a time on a kept-alive connection to a real `serve` process, gzip and the loopback's round trip included.
-A first view is that of a session which nobody has looked at, so its QR code has to be drawn.
+One request at a time on a kept-alive connection to a real `serve` process, including gzip and the loopback round trip.
+A first view is that of a new session, whose QR code has yet to be drawn.
 """
 
 import argparse
@@ -15,11 +15,11 @@ from pathlib import Path
 
 import httpx
 
-from scripts.benchmarks._figures import say_where, spread
+from scripts.benchmarks._figures import print_machine, spread
 from tests.support.server import Server
 
 ASSETS = re.compile(r'(?:href|src)="(/static/[^"]+)"')
-# Each view comes from an address of its own, past the limit per client.
+# Each view comes from its own address, to stay below the limit per client.
 BEHIND_A_PROXY = {
     "CHECKOUT__SERVER__TRUSTED_PROXIES": '["127.0.0.1"]',
     "CHECKOUT__RATE_LIMIT__PER_SECOND": "100000",
@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the payer's page.")
     parser.add_argument("--views", type=int, default=200, help="how many views of each kind")
     views = parser.parse_args().views
-    say_where()
+    print_machine()
     with tempfile.TemporaryDirectory() as folder, Server(Path(folder), environ=BEHIND_A_PROXY) as server:
         for asset in ("ETH", "USDC"):
             sessions = [made(server, asset) for _ in range(views)]
@@ -42,7 +42,7 @@ def main() -> None:
 
 def measure(client: httpx.Client, asset: str, sessions: list[str]) -> None:
     one = sessions[0]
-    # A language is read when it is first asked for.
+    # A language is loaded on its first use.
     timed(client, [f"{one}?lang={language}" for language in LANGUAGES])
     print(f"{asset}: first view    {spread(timed(client, sessions), 2, 'ms')}")
     print(f"{asset}: later view    {spread(timed(client, [one] * len(sessions)), 2, 'ms')}")
@@ -58,7 +58,7 @@ def made(server: Server, asset: str) -> str:
 
 
 def timed(client: httpx.Client, urls: Iterable[str]) -> list[float]:
-    """Return how many milliseconds each took."""
+    """Return the milliseconds of each request."""
     found = []
     for number, url in enumerate(urls):
         request = client.build_request("GET", url, headers=visitor(number))
@@ -70,7 +70,7 @@ def timed(client: httpx.Client, urls: Iterable[str]) -> list[float]:
 
 
 def weight(client: httpx.Client, url: str) -> str:
-    """Return what the page and its assets weigh, each as it comes over the wire."""
+    """Return the sizes of the page and its assets, as sent over the wire."""
     page = client.get(url, headers=visitor(0))
     paths = sorted(set(ASSETS.findall(page.text)))
     sizes = [size(page), *(size(client.get(str(page.url.join(path)), headers=visitor(1))) for path in paths)]

@@ -1,11 +1,11 @@
-"""How many requests per second a real server answers, beside what Starlette and uvicorn can do at most.
+"""Requests per second of a real server, compared with a bare Starlette endpoint.
 
     scripts/bench requests [--rounds 5] [--seconds 3]
 
-Everything is read, listed and made on a real `serve` process with the rate limit out of the way. Beside it runs a bare
+All objects are retrieved, listed and created on a real `serve` process without its rate limit. Beside it runs a bare
 Starlette endpoint that answers the same JSON under the same uvicorn settings, without database, keys and checks. The
-two take turns, so that a machine that gets busy slows both. The load comes from processes of their own (see _load.py);
-how busy they were is shown, because a generator at 100 % of a CPU would measure itself.
+two take turns, so that a busy machine slows both. The load comes from separate processes (see _load.py), whose CPU
+use is shown, because a generator at 100 % of a CPU would measure itself.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from statistics import median
 import httpx
 
 from scripts.benchmarks import _load
-from scripts.benchmarks._figures import say_where, spread
+from scripts.benchmarks._figures import print_machine, spread
 from scripts.benchmarks.startup import answers, free_port
 from tests.support.server import Server
 
@@ -39,7 +39,7 @@ NO_LIMIT = {"CHECKOUT__RATE_LIMIT__PER_SECOND": "100000", "CHECKOUT__RATE_LIMIT_
 
 @dataclass
 class Subject:
-    """What is measured, and its figures so far."""
+    """A subject of measurement, and its figures so far."""
 
     name: str
     port: int
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured")
     parser.add_argument("--seconds", type=float, default=3, help="how long each measurement takes")
     arguments = parser.parse_args()
-    say_where()
+    print_machine()
     print(f"Load: {PROCESSES} processes with {CONNECTIONS} kept-alive connections each, one request under way on each.")
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -70,7 +70,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def subjects(folder: Path) -> Iterator[list[Subject]]:
-    """Start both servers, and put something into every list."""
+    """Start both servers, and fill every list."""
     with Server(folder, environ=NO_LIMIT) as server:
         session = made(server, "/checkout_sessions", BODY)
         port = httpx.URL(server.url).port or 0

@@ -1,10 +1,10 @@
-"""How long --help and a start of serve take, and how much memory an idle server holds.
+"""The duration of --help and of a start of serve, and the memory of an idle server.
 
     scripts/bench startup [--runs 10]
 
-The first answer is the first 200 of /healthz, measured from the start of the process. The operating system's caches
-are warm: what is measured is the program. With anvil at hand (CHECKOUT_ANVIL, or brought by scripts/anvil), the same is
-measured with one real chain.
+A start ends with the first 200 of /healthz, measured from the start of the process. The operating system's caches are
+warm, so that only the program is measured. If anvil is available (CHECKOUT_ANVIL, or brought by scripts/anvil), the
+same is measured with one real chain.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from scripts.benchmarks._figures import say_where, spread
+from scripts.benchmarks._figures import print_machine, spread
 from tests.support import anvil
 from tests.support.server import PROGRAM, environment
 
@@ -38,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure how fast it starts and how much memory it holds.")
     parser.add_argument("--runs", type=int, default=10, help="how often each is measured")
     runs: int = parser.parse_args().runs
-    say_where()
+    print_machine()
     show("--help", [help_seconds() for _ in range(runs)], 3, "s", HELP_TARGET_SECONDS)
     measure_server("test mode only", "", runs)
     program = anvil.find()
@@ -49,7 +49,7 @@ def main() -> None:
         measure_server("with a real chain", WITH_CHAIN.format(url=node.url), runs)
 
 
-def measure_server(what: str, configuration: str, runs: int) -> None:
+def measure_server(name: str, configuration: str, runs: int) -> None:
     first, later, memory = [], [], []
     for _ in range(runs):
         with tempfile.TemporaryDirectory() as folder:
@@ -60,9 +60,9 @@ def measure_server(what: str, configuration: str, runs: int) -> None:
                 later.append(seconds)
                 time.sleep(IDLE_SECONDS)
                 memory.append(resident_mb(pid))
-    show(f"first start, {what}", first, 3, "s", START_TARGET_SECONDS)
-    show(f"later start, {what}", later, 3, "s", START_TARGET_SECONDS)
-    show(f"idle for {IDLE_SECONDS} s, {what}", memory, 1, "MB", MEMORY_TARGET_MB)
+    show(f"first start, {name}", first, 3, "s", START_TARGET_SECONDS)
+    show(f"later start, {name}", later, 3, "s", START_TARGET_SECONDS)
+    show(f"idle for {IDLE_SECONDS} s, {name}", memory, 1, "MB", MEMORY_TARGET_MB)
 
 
 def help_seconds() -> float:
@@ -73,7 +73,7 @@ def help_seconds() -> float:
 
 @contextlib.contextmanager
 def serving(folder: Path) -> Iterator[tuple[float, int]]:
-    """Run a server; give the seconds until its first answer, and its process."""
+    """Run a server; yield the seconds until its first answer, and its process ID."""
     port = free_port()
     with (folder / "serve.log").open("wb") as log:
         started = time.perf_counter()
@@ -95,7 +95,7 @@ def serving(folder: Path) -> Iterator[tuple[float, int]]:
 
 
 def answers(port: int, path: str = "/healthz") -> bool:
-    """Ask once. The port is open before the server is ready, and a request waits for it."""
+    """Return True if a request gets a 200. The port opens before the server is ready; a request waits for it."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("GET", path)
@@ -120,9 +120,9 @@ def resident_mb(pid: int) -> float:
     return int(found[1]) / 1024
 
 
-def show(what: str, values: list[float], places: int, unit: str, target: float) -> None:
+def show(name: str, values: list[float], places: int, unit: str, target: float) -> None:
     verdict = "" if sorted(values)[len(values) // 2] < target else "  MISSED"
-    print(f"{what:<38} {spread(values, places, unit):<36} target < {target:g} {unit}{verdict}")
+    print(f"{name:<38} {spread(values, places, unit):<36} target < {target:g} {unit}{verdict}")
 
 
 if __name__ == "__main__":

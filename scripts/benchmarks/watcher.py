@@ -1,12 +1,12 @@
-"""How fast the watcher catches up, beside the node alone, and what a block costs with many sessions, open and old.
+"""The watcher: its speed when catching up, compared with the node alone, and the cost of a block with many sessions.
 
     scripts/bench watcher [--blocks 2000] [--sessions 100 10000 100000] [--old 1000000]
 
-On anvil (CHECKOUT_ANVIL, or brought by scripts/anvil). The node alone: the same blocks in the same batches, read as raw
-JSON and thrown away. A block's cost: one block, from the look at the head to the commit, with so many open sessions,
-whose balances are compared, and so many old ones, whose addresses are looked up; a full block holds 200 transfers to
-others. From block to status: from the node's word that a block is made until its payment is stored, without the pause
-until the next look at the head. Node and watcher share the machine's processors.
+Needs anvil (CHECKOUT_ANVIL, or brought by scripts/anvil). The node alone: the same blocks in the same batches, read as
+raw JSON and discarded. A block's cost: one block, from polling the head to the commit, with open sessions, whose
+balances are compared, and old ones, whose addresses are looked up; a full block holds 200 transfers to other addresses.
+From block to status: from the node's answer that a block is mined until its payment is stored, without the pause before
+the next poll. Node and watcher share the machine's processors.
 """
 
 import argparse
@@ -17,10 +17,10 @@ import time
 from pathlib import Path
 from statistics import median
 
-from crypto_checkout.chain.rpc.providers import Rpc
+from crypto_checkout.chain.rpc.providers import Call, Rpc
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.store.database import WriteUnit
-from scripts.benchmarks._figures import say_where, spread
+from scripts.benchmarks._figures import print_machine, spread
 from tests.support import anvil
 from tests.support.shop import ANVIL_CHAIN_ID, FRESH_XPUB, Shop, open_shop, pay
 
@@ -33,14 +33,16 @@ BLOCKS_PER_PAYMENT = 50
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the watcher on a real node.")
-    parser.add_argument("--blocks", type=int, default=2000, help="how many blocks are caught up with")
-    parser.add_argument("--sessions", type=int, nargs="*", default=[100, 10_000, 100_000], help="how many are open")
-    parser.add_argument("--old", type=int, default=1_000_000, help="how many more were made long ago")
+    parser.add_argument("--blocks", type=int, default=2000, help="the number of blocks to catch up with")
+    parser.add_argument(
+        "--sessions", type=int, nargs="*", default=[100, 10_000, 100_000], help="the numbers of open sessions"
+    )
+    parser.add_argument("--old", type=int, default=1_000_000, help="the number of old sessions besides")
     options = parser.parse_args()
     program = anvil.find()
     if program is None:
         raise SystemExit("There is no anvil: scripts/anvil brings it.")
-    say_where()
+    print_machine()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         node_folder = Path(tempfile.mkdtemp(dir=folder))
         with anvil.Anvil(program, node_folder, mining="manual") as node:
@@ -75,7 +77,8 @@ async def bare_seconds(node: anvil.Anvil, first: int, last: int) -> float:
     started = time.perf_counter()
     for number in range(first, last + 1, BATCH):
         numbers = range(number, min(last, number + BATCH - 1) + 1)
-        await rpc.batch([("eth_getBlockByNumber", [hex(each), True]) for each in numbers])
+        calls: list[Call] = [("eth_getBlockByNumber", [hex(each), True]) for each in numbers]
+        await rpc.with_failover(lambda ask, calls=calls: ask(calls))  # type: ignore[misc]
     seconds = time.perf_counter() - started
     await rpc.close()
     return seconds
@@ -111,14 +114,14 @@ async def cost_of_a_block(node: anvil.Anvil, folder: Path, count: int, old: int)
         again = await one_block(shop)
         size = size_mib(folder)
         watching = memory_mib() - before
-    what = f"a block with {count:,} open" + (f" and {old:,} old" if old else "") + " sessions"
+    name = f"a block with {count:,} open" + (f" and {old:,} old" if old else "") + " sessions"
     print(
-        f"{what:<48} {spread([each * 1000 for each in seconds], 1, 'ms')}; a full block {median(full) * 1000:,.0f} ms;"
+        f"{name:<48} {spread([each * 1000 for each in seconds], 1, 'ms')}; a full block {median(full) * 1000:,.0f} ms;"
         f" the first {first * 1000:,.0f} ms, after a restart {again * 1000:,.0f} ms;"
         f" {watching:,.0f} MiB of memory, {size:,.0f} MiB on disk"
     )
     if median(seconds) > ETHEREUM_SECONDS:
-        print("MISSED: slower than Ethereum's blocks come")
+        print("MISSED: slower than Ethereum makes blocks")
 
 
 async def one_block_after(node: anvil.Anvil, shop: Shop, transfers: int) -> float:
@@ -144,7 +147,7 @@ def memory_mib() -> float:
 
 
 async def multiply(shop: Shop, session: SessionResource, count: int, *, long_ago: bool = False) -> None:
-    """Copy a session with addresses that nobody has; those of long ago have expired."""
+    """Copy a session, with unused addresses; with `long_ago`, the copies have expired."""
 
     def copy(unit: WriteUnit) -> None:
         names = [row["name"] for row in unit.all("SELECT name FROM pragma_table_info('checkout_sessions')")]

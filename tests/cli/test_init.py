@@ -17,13 +17,13 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from crypto_checkout.chain.wallet.mnemonic import xpub_of
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.cli import init as room
 from crypto_checkout.cli.init import init
 from crypto_checkout.cli.support.options import Options
 from crypto_checkout.config import example, load
 from crypto_checkout.core.address import checksum
+from tests.support.wallets import xpub_of
 
 XPUB = xpub_of("test test test test test test test test test test test junk")
 PRIVATE = (

@@ -6,12 +6,14 @@ parameters that returns it, or an `Error`. The others do something to the answer
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+
+from crypto_checkout.chain.rpc.providers import Call, Rpc
 
 Behaviour = Callable[[Any, asyncio.StreamWriter], Awaitable[None]]
 """Answers one HTTP request, given its body's JSON."""
@@ -245,3 +247,14 @@ def _answer(results: Mapping[str, Any], call: Any) -> Any:
     if isinstance(result, Error):
         return {**answer, "error": {"code": result.code, "message": result.message}}
     return {**answer, "result": result}
+
+
+async def call(rpc: Rpc, method: str, params: list[Any]) -> Any:
+    """Return the result of one call."""
+    (result,) = await batch(rpc, [(method, params)])
+    return result
+
+
+async def batch(rpc: Rpc, calls: Sequence[Call]) -> list[Any]:
+    """Return the results of several calls, all from one provider."""
+    return await rpc.with_failover(lambda ask: ask(calls))

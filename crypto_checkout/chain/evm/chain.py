@@ -109,10 +109,6 @@ class EvmChain:
 
         return await self._rpc.with_failover(read)
 
-    async def header(self, number: int) -> Header:
-        """Return the header at a height. Raises ProviderFailed if no node has it."""
-        return (await self.headers([number]))[0]
-
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
         """Return the headers at these heights, from one node."""
 

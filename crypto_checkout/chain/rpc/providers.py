@@ -123,20 +123,6 @@ class Rpc:
         self._clock = clock
         self._jitter = jitter
 
-    async def call(self, method: str, params: list[Any]) -> Any:
-        """Return the result of one call. Raises ProviderFailed if no provider gives one."""
-        (result,) = await self.batch([(method, params)])
-        return result
-
-    async def batch(self, calls: Sequence[Call]) -> list[Any]:
-        """Return the results of several calls, all from the same provider, in their order.
-
-        Raises:
-            ProviderFailed: No provider answered all of them; the message gives the reason of each.
-
-        """
-        return await self.with_failover(lambda ask: ask(calls)) if calls else []
-
     async def with_failover(self, read: Callable[[Ask], Awaitable[Answer]]) -> Answer:
         """Return the result of `read` with one provider; if it raises ProviderFailed, try it with the next one.
 

@@ -130,7 +130,7 @@ class Transport(AsyncJSONBaseProvider):
         except ClientConnectorError:
             raise
         except (ServerDisconnectedError, ClientOSError):
-            # The node may just have closed a connection that we kept open. Reading twice harms nobody.
+            # The node may just have closed a connection that we kept open. Reading twice is harmless.
             return await self._post_once(body, calls)
 
     async def _post_once(self, body: bytes, calls: int) -> tuple[int, float, bytes | None]:

@@ -32,22 +32,6 @@ def new_wallet(entropy: bytes) -> NewWallet:
     return NewWallet(words, str(_account_key(Mnemonic.to_seed(words))))
 
 
-def xpub_of(mnemonic: str, passphrase: str = "") -> str:
-    """Return the xpub of m/44'/60'/0' of a recovery phrase.
-
-    Raises:
-        ValueError: the words are not a BIP-39 phrase; the message does not repeat them.
-    """
-    from eth_account.hdaccount import seed_from_mnemonic
-    from eth_utils.exceptions import ValidationError
-
-    try:
-        seed = seed_from_mnemonic(" ".join(mnemonic.split()), passphrase)
-    except ValidationError:
-        raise ValueError("these words are no recovery phrase (BIP-39): a word or their order is wrong") from None
-    return str(_account_key(seed))
-
-
 def _account_key(seed: bytes) -> ExtendedPublicKey:
     """Derive the account's key (BIP-32, CKDpriv) and keep its public half."""
     from eth_account.hdaccount.deterministic import HardNode, derive_child_key

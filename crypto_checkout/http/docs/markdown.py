@@ -32,11 +32,6 @@ def inline(text: str) -> Markup:
     return Markup(_parser().renderInline(text))  # noqa: S704 - rendered with HTML switched off
 
 
-def code_blocks(text: str, language: str) -> list[str]:
-    """Return the code blocks of a language."""
-    return [token.content for token in _parser().parse(text) if token.type == "fence" and token.info == language]
-
-
 def title(text: str) -> str:
     """Return the first heading."""
     tokens = _parser().parse(text)

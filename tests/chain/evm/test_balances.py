@@ -14,7 +14,7 @@ from crypto_checkout.core.ledger.expected_balances import ExpectedBalances, inte
 from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 from crypto_checkout.core.moments import from_unix
-from tests.chain.evm.test_chain import chain_at
+from tests.chain.evm.test_chain import chain_at, header_at
 from tests.support.anvil import Anvil
 from tests.support.nodes import Error, forwarding, running
 
@@ -47,7 +47,7 @@ async def test_an_answer_of_another_length_is_refused(anvil: StartAnvil, said: A
     node = anvil()
     async with running(forwarding(node.url, {"eth_call": said})) as front, chain_at(front.url) as chain:
         with pytest.raises(ProviderFailed):
-            await chain.balances(await chain.header(0), ADDRESSES[:1])
+            await chain.balances(await header_at(chain, 0), ADDRESSES[:1])
 
 
 async def test_a_node_without_the_state_is_not_blamed_and_the_next_one_is_asked(anvil: StartAnvil) -> None:
@@ -55,10 +55,10 @@ async def test_a_node_without_the_state_is_not_blamed_and_the_next_one_is_asked(
     async with running(forwarding(node.url, {"eth_call": Error("missing trie node")})) as pruned:
         async with chain_at(pruned.url) as chain:
             with pytest.raises(StateUnavailable, match="missing trie node"):
-                await chain.balances(await chain.header(0), ADDRESSES[:1])
+                await chain.balances(await header_at(chain, 0), ADDRESSES[:1])
             assert chain._rpc.providers[0].failures == 0
         async with chain_at(pruned.url, node.url) as chain:
-            assert await chain.balances(await chain.header(0), ADDRESSES[:1]) == {ADDRESSES[0]: 0}
+            assert await chain.balances(await header_at(chain, 0), ADDRESSES[:1]) == {ADDRESSES[0]: 0}
 
 
 async def test_by_number_a_block_that_is_another_one_by_now_is_noticed(anvil: StartAnvil) -> None:

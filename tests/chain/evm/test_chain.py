@@ -40,6 +40,10 @@ class Clock:
         return self.now
 
 
+async def header_at(chain: EvmChain, number: int) -> Header:
+    return (await chain.headers([number]))[0]
+
+
 @asynccontextmanager
 async def chain_at(
     *urls: str,
@@ -159,7 +163,7 @@ async def test_a_range_of_blocks_is_a_chain(anvil: StartAnvil) -> None:
     node.mine(25)
     async with chain_at(node.url) as chain:
         assert await chain.head() == Head(25)
-        start = await chain.header(0)
+        start = await header_at(chain, 0)
         blocks = await chain.blocks(1, 25)
         headers = [block.header for block in blocks]
         assert follow(0, start.hash, headers) == Advance(tuple(headers))
@@ -171,7 +175,7 @@ async def test_a_block_that_is_not_there_yet_fails(anvil: StartAnvil) -> None:
     node.mine(2)
     async with chain_at(node.url) as chain:
         with pytest.raises(ProviderFailed, match="block 3 is not there yet"):
-            await chain.header(3)
+            await header_at(chain, 3)
         with pytest.raises(ProviderFailed, match="block 3 is not there yet"):
             await chain.blocks(1, 3)
 
@@ -661,7 +665,7 @@ async def test_balances_of_a_token_are_read_for_many_addresses_at_once(anvil: St
         usdc.send("transfer(address,uint256)", some[place], 10**6 + place)
     node.mine()
     async with chain_at(node.url) as chain:
-        head = await chain.header(node.block_number())
+        head = await header_at(chain, node.block_number())
         held = await chain.token_balances(head, Address(usdc.address), some)
         assert {some.index(each): units for each, units in held.items() if units} == {
             0: 10**6,
@@ -670,7 +674,7 @@ async def test_balances_of_a_token_are_read_for_many_addresses_at_once(anvil: St
             998: 10**6 + 998,
         }
         assert len(held) == len(some)
-        before = await chain.header(head.number - 5)
+        before = await header_at(chain, head.number - 5)
         assert set((await chain.token_balances(before, Address(usdc.address), some)).values()) == {0}
         for no_token in (Address("0x" + "5e" * 20), Address(contracts.deploy(node, contracts.REVERTING))):
             with pytest.raises(NoToken):

@@ -22,7 +22,9 @@ from tests.support.nodes import (
     Error,
     Node,
     answering,
+    batch,
     breaking_off,
+    call,
     changing,
     closing,
     dripping,
@@ -82,7 +84,7 @@ def echoes(count: int) -> list[tuple[str, list[Any]]]:
 
 async def failure_of(rpc: Rpc, method: str = "who") -> ProviderFailed:
     with pytest.raises(ProviderFailed) as caught:
-        await rpc.call(method, [])
+        await call(rpc, method, [])
     return caught.value
 
 
@@ -97,50 +99,44 @@ def unused_port() -> int:
 
 async def test_a_call_returns_the_result() -> None:
     async with running(answering(RESULTS)) as node, rpc_to(node.url) as rpc:
-        assert await rpc.call("echo", ["0x10"]) == "0x10"
+        assert await call(rpc, "echo", ["0x10"]) == "0x10"
 
 
 async def test_an_error_of_null_beside_the_result_is_none() -> None:
     tolerant = changing(RESULTS, lambda answer: {**answer, "error": None})
     async with running(tolerant) as node, rpc_to(node.url) as rpc:
-        assert await rpc.call("who", []) == "first"
+        assert await call(rpc, "who", []) == "first"
 
 
 async def test_a_result_of_null_is_a_result() -> None:
     async with running(answering(RESULTS)) as node, rpc_to(node.url) as rpc:
-        assert await rpc.call("echo", [None]) is None
-
-
-async def test_no_calls_ask_nobody() -> None:
-    async with running(answering(RESULTS)) as node, rpc_to(node.url) as rpc:
-        assert await rpc.batch([]) == []
-    assert node.bodies == []
+        assert await call(rpc, "echo", [None]) is None
 
 
 async def test_the_results_of_a_batch_are_in_the_order_of_its_calls_whatever_order_they_come_in() -> None:
     reversing = changing(RESULTS, lambda answer: answer[::-1] if isinstance(answer, list) else answer)
     async with running(reversing) as node, rpc_to(node.url) as rpc:
-        assert await rpc.batch(echoes(7)) == list(range(7))
+        assert await batch(rpc, echoes(7)) == list(range(7))
     assert node.sizes == [0, 7]
 
 
 async def test_many_calls_go_in_requests_of_a_hundred() -> None:
     async with running(answering(RESULTS)) as node, rpc_to(node.url) as rpc:
-        assert await rpc.batch(echoes(250)) == list(range(250))
+        assert await batch(rpc, echoes(250)) == list(range(250))
     assert node.sizes == [0, MOST_CALLS, MOST_CALLS, 50]
 
 
 async def test_the_requests_of_one_burst_share_a_connection() -> None:
     async with running(answering(RESULTS)) as node, rpc_to(node.url) as rpc:
         for _ in range(5):
-            await rpc.call("who", [])
+            await call(rpc, "who", [])
         assert node.connections == 1
 
 
 async def test_a_node_that_closes_its_connections_is_asked_on_new_ones() -> None:
     async with running(closing(answering(RESULTS))) as node, rpc_to(node.url) as rpc:
         for number in range(20):
-            assert await rpc.call("echo", [number]) == number
+            assert await call(rpc, "echo", [number]) == number
         assert node.connections > 1
         assert rpc.providers[0].failures == 0
 
@@ -162,30 +158,30 @@ WHOLE_BATCH_REFUSALS = {
 @pytest.mark.parametrize("raw", WHOLE_BATCH_REFUSALS.values(), ids=WHOLE_BATCH_REFUSALS)
 async def test_a_node_that_takes_no_batches_is_asked_one_by_one(raw: bytes) -> None:
     async with running(refusing_batches(RESULTS, raw)) as node, rpc_to(node.url) as rpc:
-        assert await rpc.batch(echoes(10)) == list(range(10))
+        assert await batch(rpc, echoes(10)) == list(range(10))
         node.forget()
-        assert await rpc.batch(echoes(4)) == list(range(4))
+        assert await batch(rpc, echoes(4)) == list(range(4))
         assert node.sizes == [0, 0, 0, 0], "it is remembered"
 
 
 async def test_a_node_that_takes_small_batches_gets_small_batches() -> None:
     small = refusing_batches(RESULTS, http("[]"), above=3)
     async with running(small) as node, rpc_to(node.url) as rpc:
-        assert await rpc.batch(echoes(100)) == list(range(100))
+        assert await batch(rpc, echoes(100)) == list(range(100))
         node.forget()
-        assert await rpc.batch(echoes(9)) == list(range(9))
+        assert await batch(rpc, echoes(9)) == list(range(9))
         assert max(node.sizes) <= 3
         assert len(node.sizes) < 9
 
 
 async def test_what_a_node_takes_is_tried_out_anew_after_a_failure() -> None:
     async with running(refusing_batches(RESULTS, http("[]"))) as node, rpc_to(node.url) as rpc:
-        assert await rpc.batch(echoes(10)) == list(range(10))
+        assert await batch(rpc, echoes(10)) == list(range(10))
         node.behave = saying(http("", 502))
         await failure_of(rpc)
         node.behave = answering(RESULTS)
         node.forget()
-        assert await rpc.batch(echoes(10)) == list(range(10))
+        assert await batch(rpc, echoes(10)) == list(range(10))
         assert node.sizes == [0, 10]
 
 
@@ -211,36 +207,36 @@ BAD_BATCHES: dict[str, Callable[[list[Any]], Any]] = {
 async def test_no_answer_of_a_muddled_batch_is_believed(change: Callable[[list[Any]], Any]) -> None:
     muddling = changing(RESULTS, lambda answer: change(answer) if isinstance(answer, list) else answer)
     async with running(muddling) as node, rpc_to(node.url) as rpc:
-        assert await rpc.batch(echoes(6)) == list(range(6))
+        assert await batch(rpc, echoes(6)) == list(range(6))
 
 
 async def test_a_call_that_is_refused_among_others_is_asked_again_alone() -> None:
     refusals = iter([Error("response too large"), 7])
     results = {**RESULTS, "moody": lambda: next(refusals)}
     async with running(answering(results)) as node, rpc_to(node.url) as rpc:
-        assert await rpc.batch([("echo", [1]), ("moody", []), ("echo", [2])]) == [1, 7, 2]
+        assert await batch(rpc, [("echo", [1]), ("moody", []), ("echo", [2])]) == [1, 7, 2]
         assert node.sizes == [0, 3, 0, 0]
         node.forget()
-        assert await rpc.batch(echoes(50)) == list(range(50))
+        assert await batch(rpc, echoes(50)) == list(range(50))
         assert node.sizes == [50], "one call was at fault, not the batch"
 
 
 async def test_a_call_that_is_refused_for_good_fails_in_the_nodes_words() -> None:
     async with running(answering({**RESULTS, "who": Error("execution reverted")})) as node, rpc_to(node.url) as rpc:
         with pytest.raises(ProviderFailed, match=r"^127\.0\.0\.1:\d+: refused: execution reverted$"):
-            await rpc.batch([("echo", [1]), ("who", []), ("echo", [2])])
+            await batch(rpc, [("echo", [1]), ("who", []), ("echo", [2])])
 
 
 async def test_a_node_that_wants_fewer_requests_gets_no_more_of_them_now() -> None:
     async with two(refusing_batches(RESULTS, http("slow down", 429))) as (rpc, first, _, _):
-        assert await rpc.batch([("who", []), ("who", [])]) == ["second", "second"]
+        assert await batch(rpc, [("who", []), ("who", [])]) == ["second", "second"]
         assert first.sizes == [0, 2]
 
 
 async def test_a_batch_whose_answer_is_too_large_is_asked_for_in_parts() -> None:
     megabytes = "0" * (MOST_BYTES // 5)
     async with running(answering({**RESULTS, "big": megabytes})) as node, rpc_to(node.url) as rpc:
-        assert await rpc.batch([("big", [])] * 7) == [megabytes] * 7
+        assert await batch(rpc, [("big", [])] * 7) == [megabytes] * 7
         assert node.sizes == [0, 7, 0, 3, 3]
 
 
@@ -299,28 +295,28 @@ async def test_what_is_no_answer_fails_and_the_next_provider_is_asked(behave: Be
         await failure_of(rpc)
         assert rpc.providers[0].failures == 1
     async with two(behave) as (rpc, _, _, _):
-        assert await rpc.batch([("who", []), ("who", [])]) == ["second", "second"]
+        assert await batch(rpc, [("who", []), ("who", [])]) == ["second", "second"]
 
 
 @pytest.mark.parametrize("behave", BAD_BEHAVIOURS.values(), ids=BAD_BEHAVIOURS)
 async def test_a_node_that_knows_its_chain_and_then_talks_nonsense_is_no_better(behave: Behaviour) -> None:
     async with two(answering(RESULTS)) as (rpc, first, _, _):
-        assert await rpc.call("who", []) == "first"
+        assert await call(rpc, "who", []) == "first"
         first.behave = behave
-        assert await rpc.batch([("who", []), ("who", [])]) == ["second", "second"]
+        assert await batch(rpc, [("who", []), ("who", [])]) == ["second", "second"]
 
 
 @pytest.mark.parametrize("behave", [hanging, dripping])
 async def test_a_slow_answer_is_none(behave: Behaviour) -> None:
     async with two(behave, timeout_seconds=0.2) as (rpc, first, _, _):
-        assert await rpc.call("who", []) == "second"
+        assert await call(rpc, "who", []) == "second"
         assert first.sizes == [0]
         assert "no answer in time" in str(rpc.providers[0].last_error)
 
 
 async def test_where_nobody_listens_the_next_provider_is_asked() -> None:
     async with running(answering(SECOND)) as node, rpc_to(f"http://127.0.0.1:{unused_port()}", node.url) as rpc:
-        assert await rpc.call("who", []) == "second"
+        assert await call(rpc, "who", []) == "second"
         assert rpc.providers[0].last_error == "can't connect, or the connection broke"
 
 
@@ -358,7 +354,7 @@ async def test_without_a_provider_the_failure_says_so() -> None:
 
 async def test_being_cancelled_is_no_fault_of_the_provider() -> None:
     async with running(hanging) as node, rpc_to(node.url) as rpc:
-        waiting = asyncio.create_task(rpc.call("who", []))
+        waiting = asyncio.create_task(call(rpc, "who", []))
         await node.wait_for_requests(1)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -368,10 +364,10 @@ async def test_being_cancelled_is_no_fault_of_the_provider() -> None:
 
 async def test_closing_twice_is_safe_and_a_closed_one_opens_again() -> None:
     async with running(answering(RESULTS)) as node, rpc_to(node.url) as rpc:
-        assert await rpc.call("who", []) == "first"
+        assert await call(rpc, "who", []) == "first"
         await rpc.close()
         await rpc.close()
-        assert await rpc.call("who", []) == "first"
+        assert await call(rpc, "who", []) == "first"
 
 
 # Which provider is asked
@@ -379,15 +375,15 @@ async def test_closing_twice_is_safe_and_a_closed_one_opens_again() -> None:
 
 async def test_a_provider_that_failed_rests_while_the_next_one_works() -> None:
     async with two(saying(http("", 500))) as (rpc, first, second, clock):
-        assert await rpc.call("who", []) == "second"
+        assert await call(rpc, "who", []) == "second"
         first.behave = answering(RESULTS)
         first.forget()
-        assert [await rpc.call("who", []) for _ in range(3)] == ["second"] * 3
+        assert [await call(rpc, "who", []) for _ in range(3)] == ["second"] * 3
         assert first.bodies == []
         clock.now += 1
-        assert await rpc.call("who", []) == "first"
+        assert await call(rpc, "who", []) == "first"
         second.forget()
-        assert await rpc.call("who", []) == "first"
+        assert await call(rpc, "who", []) == "first"
         assert second.bodies == []
 
 
@@ -395,14 +391,14 @@ async def test_each_failure_in_a_row_doubles_the_rest_up_to_a_minute() -> None:
     async with two(saying(http("", 500))) as (rpc, first, _, clock):
         rests = []
         for _ in range(9):
-            assert await rpc.call("who", []) == "second"
+            assert await call(rpc, "who", []) == "second"
             rests.append(rpc.providers[0].paused_until - clock.now)
             clock.now = rpc.providers[0].paused_until
         assert rests == [1, 2, 4, 8, 16, 32, 60, 60, 60]
         first.behave = answering(RESULTS)
-        assert await rpc.call("who", []) == "first"
+        assert await call(rpc, "who", []) == "first"
         first.behave = saying(http("", 500))
-        assert await rpc.call("who", []) == "second"
+        assert await call(rpc, "who", []) == "second"
         assert rpc.providers[0].paused_until - clock.now == 1, "an answer makes good for everything"
 
 
@@ -413,19 +409,19 @@ async def test_an_outage_of_days_is_survived() -> None:
             provider.failed("HTTP 500", 0)
         await failure_of(rpc)
         node.behave = answering(RESULTS)
-        assert await rpc.call("who", []) == "first"
+        assert await call(rpc, "who", []) == "first"
 
 
 async def test_when_all_rest_the_one_that_is_due_first_is_asked_first() -> None:
     async with two(saying(http("", 500))) as (rpc, first, second, clock):
-        assert await rpc.call("who", []) == "second"
+        assert await call(rpc, "who", []) == "second"
         clock.now += 0.5
         second.behave = saying(http("", 500))
         await failure_of(rpc)
         assert (rpc.providers[0].failures, rpc.providers[1].failures) == (2, 1)
         first.behave = second.behave = answering(SECOND)
         first.forget()
-        assert await rpc.call("who", []) == "second"
+        assert await call(rpc, "who", []) == "second"
         assert first.bodies == []
 
 
@@ -479,7 +475,7 @@ async def test_a_provider_of_another_chain_is_never_believed() -> None:
 
 async def test_beside_a_provider_of_another_chain_the_right_one_is_asked() -> None:
     async with two(answering({**RESULTS, "eth_chainId": "0x5"})) as (rpc, first, _, _):
-        assert await rpc.call("who", []) == "second"
+        assert await call(rpc, "who", []) == "second"
         assert first.methods == ["eth_chainId"]
 
 
@@ -492,12 +488,12 @@ async def test_a_provider_that_does_not_name_its_chain_is_not_believed(said: Any
 
 async def test_what_comes_back_after_an_outage_has_to_name_its_chain_again() -> None:
     async with running(answering(RESULTS)) as node, rpc_to(node.url) as rpc:
-        assert await rpc.call("who", []) == "first"
+        assert await call(rpc, "who", []) == "first"
         port = node.port
         await rpc.close()
     other_chain = {**RESULTS, "eth_chainId": "0x5"}
     with pytest.raises(ProviderFailed, match="can't connect"):
-        await rpc.call("who", [])
+        await call(rpc, "who", [])
     async with running(answering(other_chain), port=port) as node:
         try:
             assert "it serves chain 5, not 1" in str(await failure_of(rpc))
@@ -509,8 +505,8 @@ async def test_what_comes_back_after_an_outage_has_to_name_its_chain_again() -> 
 async def test_an_address_that_changes_hands_without_an_outage_is_noticed_within_a_minute() -> None:
     clock = Clock()
     async with running(answering(RESULTS)) as node, rpc_to(node.url, clock=clock) as rpc:
-        assert await rpc.call("who", []) == "first"
-        assert await rpc.call("who", []) == "first"
+        assert await call(rpc, "who", []) == "first"
+        assert await call(rpc, "who", []) == "first"
         assert node.methods.count("eth_chainId") == 1
         node.behave = answering({**RESULTS, "eth_chainId": "0x5"})
         clock.now += 60

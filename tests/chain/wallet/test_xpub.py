@@ -11,9 +11,10 @@ import base58
 import pytest
 
 from crypto_checkout.chain.wallet import xpub as room
-from crypto_checkout.chain.wallet.mnemonic import new_wallet, xpub_of
+from crypto_checkout.chain.wallet.mnemonic import new_wallet
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey, InvalidChild
 from crypto_checkout.core.address import of_public_key
+from tests.support.wallets import xpub_of
 
 WORDS = "test test test test test test test test test test test junk"  # anvil's and hardhat's
 COUNT = 1000
@@ -274,21 +275,13 @@ def test_every_entropy_gives_a_phrase_that_leads_back_to_its_xpub() -> None:
     for _ in range(5):
         wallet = new_wallet(dice.randbytes(16))
         assert len(wallet.mnemonic.split()) == 12
-        assert xpub_of("  " + wallet.mnemonic.replace(" ", "\n")) == wallet.xpub
+        assert xpub_of(wallet.mnemonic) == wallet.xpub
 
 
 @pytest.mark.parametrize("size", [0, 15, 17, 32])
 def test_a_wallet_takes_sixteen_bytes(size: int) -> None:
     with pytest.raises(ValueError, match="takes 16 bytes"):
         new_wallet(bytes(size))
-
-
-@pytest.mark.parametrize("words", ["", "test", WORDS.replace("junk", "test"), WORDS.replace("junk", "junkyard")])
-def test_a_wrong_phrase_is_refused_and_not_repeated(words: str) -> None:
-    with pytest.raises(ValueError, match="no recovery phrase") as caught:
-        xpub_of(words)
-
-    assert "test" not in str(caught.value)
 
 
 def test_the_words_are_in_no_repr() -> None:

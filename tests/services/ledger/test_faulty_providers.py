@@ -14,7 +14,7 @@ from crypto_checkout.core.errors import ProviderFailed, RecoverableError
 from tests.services.ledger.test_tokens import token
 from tests.support.anvil import Anvil
 from tests.support.faulty_provider import KINDS, faulty
-from tests.support.nodes import answering, forwarding, http, running, saying
+from tests.support.nodes import answering, call, forwarding, http, running, saying
 from tests.support.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, FRESH_XPUB, ONE_COIN, open_shop, pay
 from tests.support.solidity import Compiler, deploy
 from tests.support.truth import Truth
@@ -109,7 +109,7 @@ async def test_how_long_a_provider_wants_to_be_left_alone_is_respected() -> None
     busy = saying(http("", 429, "Retry-After: 45\r\n"))
     async with running(busy) as first, running(answering(at_block(5))) as second:
         rpc = Rpc(ANVIL_CHAIN_ID, [first.url, second.url], clock=clock, jitter=lambda: 0)
-        assert await rpc.call("eth_blockNumber", []) == "0x5"
+        assert await call(rpc, "eth_blockNumber", []) == "0x5"
         assert rpc.providers[0].paused_until - clock.now == 45
         await rpc.close()
 
@@ -121,7 +121,7 @@ async def test_a_date_on_which_a_provider_wants_to_be_asked_again_is_respected_u
         async with running(saying(http("", 503, f"Retry-After: {date}\r\n"))) as busy:
             rpc = Rpc(ANVIL_CHAIN_ID, [busy.url], clock=clock, jitter=lambda: 0)
             with pytest.raises(ProviderFailed, match="HTTP 503"):
-                await rpc.call("eth_blockNumber", [])
+                await call(rpc, "eth_blockNumber", [])
             assert rpc.providers[0].paused_until - clock.now == pytest.approx(pause, abs=2)
             await rpc.close()
 
@@ -131,7 +131,7 @@ async def test_the_pause_is_lengthened_by_up_to_a_quarter(jitter: float, pause: 
     clock = Clock()
     rpc = Rpc(ANVIL_CHAIN_ID, ["http://127.0.0.1:1"], clock=clock, jitter=lambda: jitter)
     with pytest.raises(ProviderFailed):
-        await rpc.call("eth_blockNumber", [])
+        await call(rpc, "eth_blockNumber", [])
     assert rpc.providers[0].paused_until - clock.now == pause
     await rpc.close()
 
@@ -161,7 +161,7 @@ async def test_a_provider_of_another_chain_is_named_in_the_log(capsys: pytest.Ca
     wrong = {"eth_chainId": "0x1", "eth_blockNumber": "0x9"}
     async with running(answering(wrong)) as first, running(answering(at_block(5))) as second:
         rpc = Rpc(ANVIL_CHAIN_ID, [first.url, second.url], jitter=lambda: 0)
-        assert await rpc.call("eth_blockNumber", []) == "0x5"
+        assert await call(rpc, "eth_blockNumber", []) == "0x5"
         said = capsys.readouterr().out
         assert "a provider is refused" in said
         assert "it serves chain 1, not 31337" in said

@@ -19,7 +19,7 @@ from crypto_checkout.store.database import Database
 from crypto_checkout.store.migrate import migrate
 from tests.support.anvil import Anvil
 from tests.support.api import Clock, open_app
-from tests.support.nodes import answering, http, running, saying
+from tests.support.nodes import answering, batch, call, http, running, saying
 from tests.support.server import Server
 from tests.support.shop import FRESH_XPUB
 from tests.support.waiting import until
@@ -31,7 +31,7 @@ ANSWERS = {"eth_chainId": hex(CHAIN), "eth_blockNumber": "0x5"}
 async def test_calls_and_bytes_are_counted_by_host_and_never_name_the_key_in_the_url() -> None:
     async with running(answering(ANSWERS), path="/v3/s3cr3t-key") as node:
         rpc = Rpc(CHAIN, [node.url])
-        await rpc.batch([("eth_blockNumber", [])] * 3)
+        await batch(rpc, [("eth_blockNumber", [])] * 3)
         await rpc.close()
     (provider, used), *others = rpc.meter.take().items()
     assert (provider, others) == (f"127.0.0.1:{node.port}", [])
@@ -49,7 +49,7 @@ async def test_what_failed_counts_too() -> None:
     async with running(saying(http("slow down", 429))) as node:
         rpc = Rpc(CHAIN, [node.url])
         with pytest.raises(ProviderFailed):
-            await rpc.call("eth_blockNumber", [])
+            await call(rpc, "eth_blockNumber", [])
         await rpc.close()
     (used,) = rpc.meter.take().values()
     assert (used.calls, used.bytes_received) == (1, len("slow down"))
