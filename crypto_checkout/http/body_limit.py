@@ -1,4 +1,4 @@
-"""Read the body of a request, up to a limit."""
+"""Read request bodies, up to a limit."""
 
 from typing import NoReturn
 
@@ -10,7 +10,7 @@ MOST_BYTES = 64 * 1024
 
 
 async def read(request: Request) -> bytes:
-    """Return the body. Raises BodyTooLarge, without reading on."""
+    """Return the body. Raises BodyTooLarge without reading the rest."""
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > MOST_BYTES:
         _refuse_size()

@@ -1,4 +1,4 @@
-"""Compress answers that are long enough for it to pay."""
+"""Compress responses that are long enough to gain from it."""
 
 import re
 
@@ -6,15 +6,15 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# What fits into one packet is on its way as fast without it.
+# A response that fits into one packet arrives as fast without it.
 _LEAST_BYTES = 1400
 _LEVEL = 6
-# A weight of 0 refuses a coding (RFC 9110, section 12.5.3); the middleware looks for its name alone.
+# A weight of 0 refuses a coding (RFC 9110, section 12.5.3); Starlette's middleware checks the name alone.
 _REFUSED = re.compile(r"\bgzip\s*;\s*q=0(\.0*)?\s*(,|$)", re.IGNORECASE)
 
 
 class Compression:
-    """Gzip for clients that take it. The ETag of a compressed answer becomes a weak one: its bytes are others."""
+    """Gzip for clients that accept it. The ETag of a compressed response becomes weak, because its bytes differ."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = GZipMiddleware(app, minimum_size=_LEAST_BYTES, compresslevel=_LEVEL)

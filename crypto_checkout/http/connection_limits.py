@@ -1,7 +1,6 @@
-"""What one connection may take: uvicorn reads requests of any length for any time, from as many clients as come.
+"""Limits that uvicorn lacks: on the time of a request, the size of its head, and the number of connections.
 
-Here a request has to arrive whole within a time, its head within a size, and connections are turned away while there
-are descriptors left for the database, the chains and the webhooks.
+Connections are refused early enough to keep file descriptors for the database, the chains and the webhooks.
 """
 
 import asyncio
@@ -14,21 +13,21 @@ MOST_HEAD_BYTES = 128 * 1024
 KEPT_DESCRIPTORS = 256
 
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-_WANTED_DESCRIPTORS = 8192
+_TARGET_DESCRIPTORS = 8192
 
 
 def most_connections() -> int:
-    """Raise the limit of descriptors as far as the system allows, and return how many connections fit below it."""
+    """Raise the limit of file descriptors, and return the number of connections that it allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _WANTED_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _WANTED_DESCRIPTORS)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        soft = wanted
+    target = _TARGET_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _TARGET_DESCRIPTORS)
+    if soft < target:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
+        soft = target
     return max(64, soft - KEPT_DESCRIPTORS)
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """One connection, as uvicorn makes it, with its limits; `most_connections` is set once at the start."""
+    """A connection with limits; `most_connections` is set once, at the start of the server."""
 
     most_connections = 512
     request_seconds = REQUEST_SECONDS
@@ -38,21 +37,21 @@ class GuardedProtocol(HttpToolsProtocol):
     _has_head = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin, unless there are too many already."""
+        """Accept the connection, unless there are too many."""
         if len(self.connections) >= self.most_connections:
             transport.abort()
             return
         super().connection_made(transport)
-        self._await_request()
+        self._start_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
-        self._stop_waiting()
+        """Cancel the deadline."""
+        self._cancel_deadline()
         if self.transport is not None:
             super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, unless the head is endless."""
+        """Parse the data, unless the head is too large."""
         if not self._has_head:
             self._head_bytes += len(data)
             if self._head_bytes > MOST_HEAD_BYTES:
@@ -62,32 +61,32 @@ class GuardedProtocol(HttpToolsProtocol):
         super().data_received(data)
 
     def on_message_begin(self) -> None:
-        """Note that a request begins; on a kept connection its time begins now."""
+        """Start the deadline of the next request on a kept connection."""
         if self._deadline is None:
-            self._await_request()
+            self._start_deadline()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Note that the head is whole."""
+        """Stop counting the size of the head."""
         self._has_head = True
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Note that the request is whole."""
-        self._stop_waiting()
+        """Cancel the deadline: the request is complete."""
+        self._cancel_deadline()
         super().on_message_complete()
 
-    def _await_request(self) -> None:
+    def _start_deadline(self) -> None:
         self._head_bytes, self._has_head = 0, False
-        self._deadline = self.loop.call_later(self.request_seconds, self._give_up)
+        self._deadline = self.loop.call_later(self.request_seconds, self._time_out)
 
-    def _stop_waiting(self) -> None:
+    def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
         self._head_bytes, self._has_head = 0, False
 
-    def _give_up(self) -> None:
-        """Close a connection whose request did not arrive in time; an answer that is under way goes with it."""
+    def _time_out(self) -> None:
+        """Close a connection whose request didn't arrive in time, even while it is being answered."""
         self._deadline = None
         self.transport.close()

@@ -1,4 +1,4 @@
-"""Every error as an answer: the only place where a cause becomes a status code."""
+"""Errors as responses: the one place that maps error codes to status codes."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
@@ -54,11 +54,11 @@ STATUS: Mapping[str, int] = {
     "price_unavailable": 503,
     "wallet_not_configured": 503,
 }
-"""The status of each error code; the codes are fixed and public."""
+"""The status of each error code. The codes are public, and never change."""
 
 
 def body(error: CheckoutError, request_id: str) -> dict[str, dict[str, str]]:
-    """Return the one shape of every error."""
+    """Return an error as the API's JSON object."""
     described = {"type": TYPES[STATUS[error.code]], "code": error.code, "message": _utf8(error.message)}
     if error.param is not None:
         described["param"] = _utf8(error.param)
@@ -66,12 +66,12 @@ def body(error: CheckoutError, request_id: str) -> dict[str, dict[str, str]]:
 
 
 def _utf8(text: str) -> str:
-    """Replace what UTF-8 can't write: a message repeats what came, and that may hold half a surrogate pair."""
+    """Replace characters that UTF-8 can't encode: messages quote requests, which may contain lone surrogates."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def headers(error: CheckoutError) -> dict[str, str]:
-    """Return the headers that belong to an error."""
+    """Return an error's headers."""
     if isinstance(error, errors.MethodNotAllowed):
         return {"Allow": error.allow}
     if isinstance(error, errors.RateLimitExceeded):
@@ -82,46 +82,46 @@ def headers(error: CheckoutError) -> dict[str, str]:
 
 
 def answer(error: CheckoutError, request_id: str) -> Response:
-    """Return an error as JSON."""
+    """Return an error as a JSON response."""
     return JSONResponse(body(error, request_id), STATUS[error.code], headers(error))
 
 
 def internal(request_id: str) -> Response:
-    """Return the answer to a fault of ours; it says nothing of the inside."""
+    """Return the response to an unexpected error, without its details."""
     fault = CheckoutError(f"Something went wrong on this server. The log has it under {request_id}.")
     return answer(fault, request_id)
 
 
 async def on_checkout_error(request: Request, error: Exception) -> Response:
-    """Answer what a handler raised on purpose."""
+    """Answer an error that a handler raised on purpose."""
     assert isinstance(error, CheckoutError), "registered for these only"
     return answer(error, request.scope["request_id"])
 
 
 def on_http_exception(page_not_found: PageNotFound) -> Handler:
-    """Return what answers what Starlette raises: no such route, no such method.
+    """Return the handler of Starlette's own errors, such as unknown routes and methods.
 
-    `page_not_found` answers browsers; for programs it returns None.
+    `page_not_found` answers browsers, and returns None for programs.
     """
 
     async def handler(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException), "registered for these only"
         if error.status_code == HTTPStatus.NOT_FOUND and (page := page_not_found(request)) is not None:
             return page
-        # Not `request.url`: it is made of the Host header and the query too, and fails where those are no text.
-        asked = f"{request.method[:20]} {request.scope['path'][:200]}"
-        return answer(_from_starlette(error, asked), request.scope["request_id"])
+        # Not `request.url`, which includes the Host header and the query, and fails when those can't be decoded.
+        target = f"{request.method[:20]} {request.scope['path'][:200]}"
+        return answer(_from_starlette(error, target), request.scope["request_id"])
 
     return handler
 
 
-def _from_starlette(error: HTTPException, asked: str) -> CheckoutError:
+def _from_starlette(error: HTTPException, target: str) -> CheckoutError:
     match error.status_code:
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            # Starlette writes a set: in another order after each start.
+            # Starlette joins a set, in a different order at each start.
             allow = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
-            return errors.MethodNotAllowed(f"{asked} is not possible; this path takes {allow}.", allow=allow)
+            return errors.MethodNotAllowed(f"{target} is not possible; this path takes {allow}.", allow=allow)
         case HTTPStatus.NOT_FOUND:
-            return errors.RouteNotFound(f"There is nothing at {asked}.")
+            return errors.RouteNotFound(f"There is nothing at {target}.")
         case _:
             return errors.InvalidQuery(f"The request can't be understood: {error.detail}.")

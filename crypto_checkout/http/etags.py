@@ -1,4 +1,4 @@
-"""Answers with an ETag: who knows the content already gets no body (RFC 9110, section 13)."""
+"""Responses with an ETag, without a body if the client has the content already (RFC 9110, section 13)."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,19 +10,19 @@ from starlette.responses import Response
 def answer(
     request: Request, body: bytes, headers: Mapping[str, str], *, media_type: str = "application/json"
 ) -> Response:
-    """Return content with its tag, or an empty 304 where the client names that tag."""
+    """Return content with its tag, or an empty 304 if the client sent that tag."""
     tagged = {**headers, "ETag": tag(body)}
-    if is_known(tagged["ETag"], request.headers.get("if-none-match", "")):
+    if matches(tagged["ETag"], request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers=tagged)
     return Response(body, media_type=media_type, headers=tagged)
 
 
 def tag(body: bytes) -> str:
-    """Return the strong tag of content."""
+    """Return the strong ETag of content."""
     return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
-def is_known(tag: str, if_none_match: str) -> bool:
-    """Compare weakly, as section 13.1.2 says: what compresses answers makes their tags weak."""
-    given = [each.strip().removeprefix("W/") for each in if_none_match.split(",")]
-    return tag in given or "*" in given
+def matches(tag: str, if_none_match: str) -> bool:
+    """Compare weakly (section 13.1.2), because compression makes tags weak."""
+    candidates = [each.strip().removeprefix("W/") for each in if_none_match.split(",")]
+    return tag in candidates or "*" in candidates

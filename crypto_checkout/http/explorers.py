@@ -1,19 +1,19 @@
-"""Links to a chain's block explorer. The configuration names its address; an empty one makes no links."""
+"""Links to a chain's block explorer, whose URL is configured; an empty one makes no links."""
 
 from urllib.parse import quote
 
 
 def transaction_url(explorer_url: str, tx_hash: str | None) -> str | None:
-    """Return where an explorer shows a transaction (EIP-3091)."""
+    """Return a transaction's URL on an explorer (EIP-3091)."""
     return _url(explorer_url, "tx", tx_hash)
 
 
 def address_url(explorer_url: str, address: str | None) -> str | None:
-    """Return where an explorer shows an address (EIP-3091)."""
+    """Return an address's URL on an explorer (EIP-3091)."""
     return _url(explorer_url, "address", address)
 
 
-def _url(explorer_url: str, kind: str, what: str | None) -> str | None:
-    if what is None or not explorer_url.lower().startswith(("https://", "http://")):
+def _url(explorer_url: str, kind: str, name: str | None) -> str | None:
+    if name is None or not explorer_url.lower().startswith(("https://", "http://")):
         return None
-    return f"{explorer_url.rstrip('/')}/{kind}/{quote(what, safe='')}"
+    return f"{explorer_url.rstrip('/')}/{kind}/{quote(name, safe='')}"

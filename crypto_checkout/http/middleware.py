@@ -1,4 +1,4 @@
-"""What surrounds every request: its id, its log line and metrics, security headers, and the last resort for faults."""
+"""The middleware around every request: id, client address, security headers, log line, metrics, unexpected errors."""
 
 import ipaddress
 import time
@@ -28,17 +28,17 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _FORWARDED = frozenset({"forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip"})
 
 _GONE = 499
-"""The status, in logs and metrics only, of a request whose client left; nginx's number."""
+"""The status of a request whose client disconnected, in logs and metrics only; as in nginx."""
 
 _MOST_UNREAD_BYTES = 64 * 1024
 _MOST_PATH_CHARACTERS = 200
 
 
 class RequestMiddleware:
-    """Gives each request an id and a client address, and sees to it that each gets an answer.
+    """Gives each request an id and a client address, and makes sure that it is answered.
 
-    `scope["request_id"]` and `scope["client_address"]` are there for handlers; what they put in
-    `scope["answer_headers"]` is added to the answer, also to an error's.
+    Handlers read `scope["request_id"]` and `scope["client_address"]`; headers that they put in
+    `scope["answer_headers"]` are added to every response, including errors.
     """
 
     def __init__(self, app: ASGIApp, *, clock: Clock, trusted_proxies: Sequence[Network]) -> None:
@@ -60,7 +60,7 @@ class RequestMiddleware:
         status = 0
         unread = _is_long(scope)
 
-        async def receive_and_note() -> Message:
+        async def receive_and_track() -> Message:
             nonlocal unread
             message = await receive()
             unread = unread and bool(message.get("more_body"))
@@ -72,34 +72,34 @@ class RequestMiddleware:
                 status = message["status"]
                 _add_headers(message, scope)
                 if unread:
-                    # Else the server would have to read it all before the connection is good for another request.
+                    # Otherwise the server would read the whole body before it reuses the connection.
                     MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)
 
         try:
-            await self._routed(scope)(scope, receive_and_note, send_with_headers)
+            await self._routed(scope)(scope, receive_and_track, send_with_headers)
         except ClientDisconnect:
             status = status or _GONE
-        except Exception:  # a loop's boundary: the server goes on with the next request
+        except Exception:  # a loop's boundary: the server continues with the next request
             log.exception("a request failed", request=request_id, method=scope["method"], path=_path(scope))
             if status == 0:
                 await errors.internal(request_id)(scope, receive, send_with_headers)
         finally:
-            _note(scope, status, time.perf_counter() - started)
+            _record(scope, status, time.perf_counter() - started)
 
     def _routed(self, scope: Scope) -> ASGIApp:
-        # The patterns of Starlette's routes end with `$`, which also stands before a last line break. `/metrics%0A` is
-        # no path of ours, and would pass a proxy's rule for `/metrics`.
+        # The patterns of Starlette's routes end with `$`, which also matches before a final line break: `/metrics%0A`
+        # would reach the route, and pass a proxy's rule against `/metrics`.
         if scope["path"].endswith("\n"):
             return errors.answer(RouteNotFound("There is nothing at a path with a line break."), scope["request_id"])
         return self._app
 
 
 def client_address(scope: Scope, trusted_proxies: Sequence[Network]) -> str:
-    """Return who asks: the peer, or, behind trusted proxies, the nearest address that isn't one of them.
+    """Return the client's address: the peer, or, behind trusted proxies, the nearest address that isn't one of them.
 
-    Every proxy appends whom it was asked by, so the chain is read from its end; what stands before the first address
-    that isn't trusted was written by that client, and may be anything.
+    Every proxy appends its client's address, so the chain is read from its end. Anything before the first untrusted
+    address was written by that client, and may be forged.
     """
     peer = scope["client"][0] if scope.get("client") else ""
     found = _address(peer)
@@ -107,17 +107,17 @@ def client_address(scope: Scope, trusted_proxies: Sequence[Network]) -> str:
         return str(peer if found is None else found)
     chain = [part.strip() for value in Headers(scope=scope).getlist("x-forwarded-for") for part in value.split(",")]
     for text in reversed(chain):
-        before = _address(text)
-        if before is None:
+        previous = _address(text)
+        if previous is None:
             break
-        found = before
+        found = previous
         if not _is_in(found, trusted_proxies):
             break
     return str(found)
 
 
 def is_local(scope: Scope) -> bool:
-    """Tell whether a request comes from this machine itself, not through a proxy on it."""
+    """Tell whether a request comes from this machine, and not through a proxy on it."""
     address = _address(scope["client_address"])
     if address is None or not address.is_loopback:
         return False
@@ -125,7 +125,7 @@ def is_local(scope: Scope) -> bool:
 
 
 def _is_long(scope: Scope) -> bool:
-    """Tell whether a body was announced that is too long, or of unknown length, to be read just to be thrown away."""
+    """Tell whether the announced body is too long, or of unknown length, to be read only to be discarded."""
     headers = Headers(scope=scope)
     length = headers.get("content-length", "0")
     return "transfer-encoding" in headers or not length.isdecimal() or int(length[:20]) > _MOST_UNREAD_BYTES
@@ -142,8 +142,8 @@ def _add_headers(message: Message, scope: Scope) -> None:
         headers[name] = value
 
 
-def _note(scope: Scope, status: int, seconds: float) -> None:
-    # Both labels have few values, whatever clients send: the table's paths, and the methods that HTTP knows.
+def _record(scope: Scope, status: int, seconds: float) -> None:
+    # The labels must have few values, whatever clients send: known routes and standard methods.
     route = getattr(scope.get("route"), "path", "unknown")
     method = scope["method"] if scope["method"] in _METHODS else "other"
     metrics.REQUESTS.labels(method, route, status).inc()
@@ -162,12 +162,12 @@ def _note(scope: Scope, status: int, seconds: float) -> None:
 
 
 def _path(scope: Scope) -> str:
-    """Return the path, fit for a terminal: it may hold anything, escape sequences too."""
+    """Return the path, quoted because it may contain escape sequences for terminals."""
     return quote(scope["path"])[:_MOST_PATH_CHARACTERS]
 
 
 def _address(text: str) -> Address | None:
-    """Read an address, without its zone; one of IPv4 that came over an IPv6 socket is itself."""
+    """Parse an address without its zone; an IPv4-mapped IPv6 address becomes IPv4."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:

@@ -1,15 +1,15 @@
-"""Which site a write comes from: the guard of every form. A pure decision over headers."""
+"""The guard of every form against writes from other sites. A pure decision over headers."""
 
 from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 
 def is_cross_site(headers: Mapping[str, str], hosts: Collection[str] = ()) -> bool:
-    """Tell whether another site's page sent this write, as Go's CrossOriginProtection does.
+    """Tell whether a write was sent by another site's page, as Go's CrossOriginProtection does.
 
-    Browsers say so in `Sec-Fetch-Site`; older ones, and all on plain http, only in `Origin`. With neither it was no
-    browser, and nobody's cookies or network are abused. `hosts` are names of this site beside the one in `Host`,
-    which a proxy may have written.
+    Browsers send `Sec-Fetch-Site`; older ones, and all over plain HTTP, send `Origin` only. A request with neither
+    isn't from a browser, and abuses no cookies or network access. `hosts` are this site's names besides the `Host`
+    header, which a proxy may have rewritten.
     """
     site = headers.get("sec-fetch-site")
     if site:

@@ -1,4 +1,4 @@
-"""Token buckets: so many requests at once, so many per second over time. In memory; a restart refills them."""
+"""Token buckets: a burst of requests at once, and a rate per second. In memory; a restart refills them."""
 
 import ipaddress
 import math
@@ -21,7 +21,7 @@ class _Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What one request found in its bucket; `reset_seconds` is how long until it is full again."""
+    """The result of taking a token; `reset_seconds` is the time until the bucket is full again."""
 
     is_allowed: bool
     limit: int
@@ -38,7 +38,7 @@ class Allowance:
         }
 
     def check(self) -> None:
-        """Raise RateLimitExceeded where the bucket was empty."""
+        """Raise RateLimitExceeded if the bucket was empty."""
         if not self.is_allowed:
             raise RateLimitExceeded(
                 f"Too many requests: {self.limit} at once are allowed. Try again in {self.retry_after_seconds} s.",
@@ -47,7 +47,7 @@ class Allowance:
 
 
 class RateLimit:
-    """Buckets by name: an API key's id, or a client's address. `clock` counts seconds and never goes back."""
+    """Buckets by name, such as an API key's id or a client's address; `clock` is monotonic, in seconds."""
 
     def __init__(self, *, per_second: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_second = per_second
@@ -76,48 +76,48 @@ class RateLimit:
         )
 
     def refill(self, name: str) -> None:
-        """Make a bucket full again."""
+        """Refill a bucket."""
         self._buckets.pop(name, None)
 
     def _make_room(self, now: float) -> None:
-        """Forget buckets that are full again: forgetting them gives nobody anything."""
+        """Drop buckets that are full again, which changes no allowance."""
         if len(self._buckets) < _MOST_BUCKETS:
             return
         full_after = self._burst / self._per_second
         self._buckets = {name: bucket for name, bucket in self._buckets.items() if now - bucket.at < full_after}
         if len(self._buckets) >= _MOST_BUCKETS:
-            # The oldest tenth goes; forgetting all would forgive everybody at once.
+            # Drop the oldest tenth only; dropping all would lift every limit at once.
             oldest = sorted(self._buckets, key=lambda name: self._buckets[name].at)[: _MOST_BUCKETS // 10]
             for name in oldest:
                 del self._buckets[name]
 
 
-# How much one client may ask of the payer's pages; a visit that makes a session costs more.
+# Limits of one client on the payer's pages; visits that create a session are limited further.
 _PAGES_PER_SECOND, _PAGES_BURST = 10, 100
 _VISITS_PER_SECOND, _VISITS_BURST = 0.5, 20
 
-# How many sessions the visits to one link make, from wherever they come. Each takes an address of the wallet for good,
-# and is watched for hours: a flood from many networks may fill one link, and neither the wallet nor the watcher.
+# Limits of all clients on the sessions of one link. Each session takes an address of the wallet forever, and is watched
+# for hours: a flood from many networks may exhaust one link, but neither the wallet nor the watcher.
 _SESSIONS_PER_SECOND, _SESSIONS_BURST = 1, 500
 
 _IPV6_CLIENT_BITS = 64
 
 
 def page_limit() -> Callable[[Request], None]:
-    """Return the limit of the public pages, per client; it raises RateLimitExceeded."""
-    looks = RateLimit(per_second=_PAGES_PER_SECOND, burst=_PAGES_BURST)
+    """Return the limit of one client on public pages; it raises RateLimitExceeded."""
+    pages = RateLimit(per_second=_PAGES_PER_SECOND, burst=_PAGES_BURST)
 
     def limit(request: Request) -> None:
-        looks.take(client_name(request.scope["client_address"])).check()
+        pages.take(client_name(request.scope["client_address"])).check()
 
     return limit
 
 
 def link_limit() -> Callable[[Request, str], None]:
-    """Return the limit of new sessions from visits, for a request and a link's id.
+    """Return the limit of sessions created by visits, called with a request and a link's id.
 
-    It raises RateLimitExceeded for a client that makes too many, and LinkCrowded for a link of which all clients
-    together make too many. What a client is refused takes nothing from the link.
+    It raises RateLimitExceeded when one client creates too many, and LinkCrowded when all clients of a link do. A
+    refused client takes nothing from the link's allowance.
     """
     visits = RateLimit(per_second=_VISITS_PER_SECOND, burst=_VISITS_BURST)
     sessions = RateLimit(per_second=_SESSIONS_PER_SECOND, burst=_SESSIONS_BURST)
@@ -134,11 +134,11 @@ def link_limit() -> Callable[[Request, str], None]:
 
 
 def client_name(address: str) -> str:
-    """Return what one client's addresses share: with IPv6 a client has a whole network of them."""
+    """Return a name for one client's addresses: the address, or its /64 network with IPv6."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return address
-    if parsed.version == 4:  # noqa: PLR2004 - of the protocol
+    if parsed.version == 4:  # noqa: PLR2004 - IPv4
         return address
     return str(ipaddress.ip_network((parsed, _IPV6_CLIENT_BITS), strict=False))

@@ -1,4 +1,4 @@
-"""For those who watch the server: `/healthz`, `/readyz`, `/metrics`."""
+"""Routes for monitoring: `/healthz`, `/readyz`, `/metrics`."""
 
 import hmac
 
@@ -14,7 +14,7 @@ from .middleware import is_local
 
 
 def routes(health: Readiness, metrics_token: str | None) -> list[Route]:
-    """Return the three routes; without a token only this machine sees the metrics."""
+    """Return the three routes; without a token, metrics are for this machine only."""
 
     async def healthz(_: Request) -> Response:
         return JSONResponse({"status": "ok"})

@@ -1,4 +1,4 @@
-"""What all pages for people share: the Jinja environment with its filters, and the headers that every page carries."""
+"""The Jinja environment of all pages, with its filters, and the headers of every page."""
 
 from collections.abc import Mapping
 from datetime import UTC
@@ -25,7 +25,7 @@ HEADERS = {
 
 
 def environment() -> jinja2.Environment:
-    """Return the templates of all pages; a name that a template asks for and nobody gave is an error."""
+    """Return the environment of all pages; an undefined name in a template is an error."""
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -34,14 +34,14 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     templates.filters |= {"money": money, "moment": moment}
-    templates.globals |= {"asset_url": assets.addresses(), "qr_svg": qr.svg}
+    templates.globals |= {"asset_url": assets.urls(), "qr_svg": qr.svg}
     return templates
 
 
 def money(amount: Mapping[str, Any]) -> str:
-    """Write an amount of the API, fiat or coin, with its unit.
+    """Format an amount of the API, fiat or coin, with its unit.
 
-    Fiat has commas between the thousands. A coin amount has none: it is typed into wallets as it stands.
+    Fiat has commas between the thousands. Coin amounts have none, because payers type them into wallets.
     """
     if "currency" in amount:
         whole, point, cents = amount["amount"].partition(".")
@@ -50,6 +50,6 @@ def money(amount: Mapping[str, Any]) -> str:
 
 
 def moment(text: str) -> str:
-    """Write a moment of the API for people, in UTC: `23 Nov 2026, 09:30 UTC`."""
+    """Format a moment of the API in UTC: `23 Nov 2026, 09:30 UTC`."""
     at = moments.from_text(text).astimezone(UTC)
     return f"{at.day} {at:%b %Y, %H:%M} UTC"

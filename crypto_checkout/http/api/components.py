@@ -1,4 +1,4 @@
-"""What the operations of an OpenAPI document share: shapes, headers and errors."""
+"""Components of the OpenAPI document: schemas, headers and error responses."""
 
 import inspect
 import json
@@ -64,41 +64,41 @@ _OF_STATUS: Mapping[int, Sequence[str]] = {401: ("WWW-Authenticate",), 429: (*_L
 
 
 def headers(status: int, *more: str) -> Json:
-    """Return the headers of an answer; only a request without a good key is told nothing of its limit."""
+    """Return the headers of a response; one without a valid key has no rate limit."""
     names = ("X-Request-Id", *_OF_STATUS.get(status, _LIMITS), *more)
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 class Schemas:
-    """The schemas of everything that is sent and answered, by their types."""
+    """The schemas of all bodies, queries and answers, by their types."""
 
     def __init__(self, shapes: Iterable[Any]) -> None:
-        """Describe these shapes, and those inside them."""
-        wanted = tuple(dict.fromkeys([*shapes, ErrorResource]))
-        # A tuple of all, because only something around the shapes can say that their docstrings are to be read.
-        all_of_them: Any = tuple.__class_getitem__(wanted)
-        adapter = TypeAdapter[Any](all_of_them, config={"use_attribute_docstrings": True})
+        """Build the schemas of these types, and of the types inside them."""
+        unique = tuple(dict.fromkeys([*shapes, ErrorResource]))
+        # One tuple type of all, because only a type around them can turn on attribute docstrings.
+        container: Any = tuple.__class_getitem__(unique)
+        adapter = TypeAdapter[Any](container, config={"use_attribute_docstrings": True})
         described = adapter.json_schema(ref_template=_SCHEMAS + "{model}")
-        self._names = {_key(shape): _name(_key(shape)) for shape in wanted}
+        self._names = {_key(shape): _name(_key(shape)) for shape in unique}
         self.schemas: Json = {
-            _name(key): _tidied(schema) for key, schema in _renamed(described["$defs"], described["$defs"]).items()
+            _name(key): _tidy(schema) for key, schema in _rename_refs(described["$defs"], described["$defs"]).items()
         }
         assert len(self.schemas) == len(described["$defs"]), "two shapes have the same public name"
         self.schemas["Fault"]["properties"]["code"]["enum"] = list(errors.STATUS)
         self.schemas["Fault"]["properties"]["type"]["enum"] = sorted(set(errors.TYPES.values()))
 
     def ref(self, shape: Any) -> Json:
-        """Return what stands for a shape."""
+        """Return the reference to a type's schema."""
         return {"$ref": _SCHEMAS + self._names[_key(shape)]}
 
     def inside(self, shape: type[BaseModel]) -> Json:
-        """Return the schema of a model itself, without the defaults of what it leaves alone."""
+        """Return the schema of a model itself."""
         schema: Json = self.schemas[self._names[_key(shape)]]
         return schema
 
 
 def by_status(causes: Iterable[type[CheckoutError]]) -> dict[int, list[type[CheckoutError]]]:
-    """Sort causes of failure by their status."""
+    """Group errors by their status."""
     found: dict[int, list[type[CheckoutError]]] = {}
     for cause in dict.fromkeys(causes):
         found.setdefault(errors.STATUS[cause.code], []).append(cause)
@@ -107,7 +107,7 @@ def by_status(causes: Iterable[type[CheckoutError]]) -> dict[int, list[type[Chec
 
 @dataclass(frozen=True, slots=True)
 class ErrorAnswer:
-    """The answer to some causes that share a status; one that `is_stored` may be replayed to an idempotency key."""
+    """The response to the errors of one status; `is_stored` ones may be replayed for an idempotency key."""
 
     status: int
     causes: tuple[type[CheckoutError], ...]
@@ -115,11 +115,11 @@ class ErrorAnswer:
 
     @property
     def name(self) -> str:
-        """Its name among the components: many operations share it."""
+        """The component's name; many operations share one."""
         return ".".join([str(self.status), *(cause.code for cause in self.causes), *["stored"] * self.is_stored])
 
     def response(self) -> Json:
-        """Describe it."""
+        """Return the response object."""
         only = {"properties": {"error": {"properties": {"code": {"enum": [cause.code for cause in self.causes]}}}}}
         return {
             "description": " ".join(f"`{cause.code}`: {_sentence(cause)}" for cause in self.causes),
@@ -146,7 +146,7 @@ def _sentence(cause: type[CheckoutError]) -> str:
 
 
 def _key(shape: Any) -> str:
-    """Return the name that pydantic gives a shape: `SessionResource`, `ListResource_SessionResource_`."""
+    """Return pydantic's name of a type: `SessionResource`, `ListResource_SessionResource_`."""
     arguments = "_".join(_key(each) for each in getattr(shape, "__args__", ()))
     origin = getattr(shape, "__origin__", shape)
     name: str = origin.__name__
@@ -154,26 +154,26 @@ def _key(shape: Any) -> str:
 
 
 def _name(key: str) -> str:
-    """Return the public name of a shape: `Session`, `SessionList`, `CustomerPage`."""
+    """Return the public name of a type: `Session`, `SessionList`, `CustomerPage`."""
     kind, _, inner = key.removesuffix("_").partition("_")
     suffix = {"ListResource": "List", "NumberedPageResource": "Page"}.get(kind, "")
     return (inner or kind).removesuffix("Resource") + suffix
 
 
-def _renamed(schema: Any, names: Iterable[str]) -> Any:
+def _rename_refs(schema: Any, names: Iterable[str]) -> Any:
     text = json.dumps(schema)
     for name in names:
         text = text.replace(f'"{_SCHEMAS}{name}"', f'"{_SCHEMAS}{_name(name)}"')
     return json.loads(text)
 
 
-def _tidied(schema: Any) -> Any:
-    """Take out what pydantic adds and nobody needs, and say what keys of an object look like in the usual place."""
+def _tidy(schema: Any) -> Any:
+    """Remove pydantic's titles and null defaults, and turn `patternProperties` into the usual `propertyNames`."""
     if isinstance(schema, list):
-        return [_tidied(each) for each in schema]
+        return [_tidy(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    kept = {name: _tidied(value) for name, value in schema.items() if not _is_noise(name, value)}
+    kept = {name: _tidy(value) for name, value in schema.items() if not _is_noise(name, value)}
     if "patternProperties" in kept:
         ((pattern, values),) = kept.pop("patternProperties").items()
         kept["propertyNames"] = {**kept.get("propertyNames", {}), "pattern": pattern}

@@ -1,6 +1,6 @@
-"""Cursors of lists: opaque to clients, a place in one list of one mode to us.
+"""Cursors of lists: opaque texts for clients, positions in one list of one mode for the server.
 
-The id of an object of the list is taken for its place too: those who poll for what is new begin with the newest.
+An object's id is a cursor, too, so that clients can begin to poll for newer objects with the newest one they know.
 """
 
 import base64
@@ -21,7 +21,7 @@ _PREFIXES = {
 
 
 def window(list_name: str, livemode: bool, limit: int, starting_after: str | None, ending_before: str | None) -> Window:
-    """Return the part of a list that is asked for. Raises InvalidCursor."""
+    """Return the requested part of a list. Raises InvalidCursor."""
     if starting_after is not None and ending_before is not None:
         raise InvalidCursor("Give starting_after or ending_before, not both.", param="ending_before")
     after = None if starting_after is None else _decode(starting_after, list_name, livemode, "starting_after")
@@ -29,24 +29,24 @@ def window(list_name: str, livemode: bool, limit: int, starting_after: str | Non
     return Window(limit, after, before)
 
 
-def listed(list_name: str, livemode: bool, page: ListPage[Any], asked: Window) -> dict[str, Any]:
-    """Return a page as the API answers it.
+def list_answer(list_name: str, livemode: bool, page: ListPage[Any], requested: Window) -> dict[str, Any]:
+    """Return the API's answer with a part of a list.
 
-    `nextCursor` goes on in the direction that was asked for. Towards the newer end it is there also when nothing is
-    new, so that those who poll always have one.
+    `nextCursor` continues in the direction of the request. Towards newer objects it is set even when there are none, so
+    that polling clients always have one.
     """
-    if asked.before is not None:
-        next_cursor = _newest(list_name, livemode, page, asked.before)
+    if requested.before is not None:
+        next_cursor = _newest_cursor(list_name, livemode, page, requested.before)
     else:
         next_cursor = _encode(list_name, livemode, page.last_seq) if page.has_more and page.last_seq else None
     items: Sequence[Mapping[str, Any]] = page.items
     return {"object": "list", "data": list(items), "hasMore": page.has_more, "nextCursor": next_cursor}
 
 
-def _newest(list_name: str, livemode: bool, page: ListPage[Any], before: int | str) -> str | None:
-    """Return where to go on from; that is the same place again when nothing is newer."""
-    place = before if page.first_seq is None else page.first_seq
-    return place if isinstance(place, str) else _encode(list_name, livemode, place)
+def _newest_cursor(list_name: str, livemode: bool, page: ListPage[Any], before: int | str) -> str | None:
+    """Return the cursor for the next poll: the same one when nothing is newer."""
+    position = before if page.first_seq is None else page.first_seq
+    return position if isinstance(position, str) else _encode(list_name, livemode, position)
 
 
 def _encode(list_name: str, livemode: bool, seq: int) -> str:
@@ -55,15 +55,15 @@ def _encode(list_name: str, livemode: bool, seq: int) -> str:
 
 
 def _decode(cursor: str, list_name: str, livemode: bool, param: str) -> int | str:
-    """Read a cursor. It must be exactly as `_encode` writes it, so that a place has one name only."""
+    """Parse a cursor. Only the exact output of `_encode` is valid, so that a position has a single cursor."""
     if ids.is_id(cursor, _PREFIXES.get(list_name, "")):
         return cursor
-    wrong = InvalidCursor(f"{param}: not a cursor of this list; use nextCursor of one of its answers.", param=param)
+    invalid = InvalidCursor(f"{param}: not a cursor of this list; use nextCursor of one of its answers.", param=param)
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         *_, seq = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (ValueError, TypeError, RecursionError):
-        raise wrong from None
+        raise invalid from None
     if type(seq) is not int or not 0 < seq < 2**63 or _encode(list_name, livemode, seq) != cursor:
-        raise wrong
+        raise invalid
     return seq

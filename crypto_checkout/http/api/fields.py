@@ -1,4 +1,4 @@
-"""Kinds of fields in requests: how each is checked by itself, and how the documentation describes it."""
+"""The types of request fields: the checks of each value, and the schemas that document them."""
 
 import re
 from datetime import datetime
@@ -55,10 +55,10 @@ def _id(text: str) -> str:
 def _events(types: list[str]) -> list[str]:
     if ALL_EVENTS in types and len(types) > 1:
         raise ValueError('"*" means all events and must stand alone')
-    for place, event_type in enumerate(types):
+    for index, event_type in enumerate(types):
         if event_type != ALL_EVENTS and event_type not in _EVENT_TYPES:
             raise ValueError(f'"{event_type[:40]}" is no event type; use "*" or some of {", ".join(_EVENT_TYPES)}')
-        if event_type in types[:place]:
+        if event_type in types[:index]:
             raise ValueError(f'"{event_type}" stands twice')
     return types
 
@@ -85,7 +85,7 @@ def _moment_field(value: object) -> datetime:
 
 
 def _whole(value: object) -> object:
-    """Take 900.0 for 900, as JSON Schema does: it knows numbers, not how they are written."""
+    """Accept 900.0 as 900, as JSON Schema does."""
     if isinstance(value, Decimal) and value.adjusted() < _MOST_DIGITS and value == value.to_integral_value():
         return int(value)
     return value
@@ -123,8 +123,8 @@ def _event_type(text: str) -> str:
     return text
 
 
-def _shown(**schema: Any) -> Any:
-    """Describe what a check does that pydantic can't see: for the documentation, and for tools that read it."""
+def _schema(**schema: Any) -> Any:
+    """Add to a field's schema the effect of checks that pydantic doesn't see."""
     return Field(json_schema_extra=schema)
 
 
@@ -139,34 +139,36 @@ _HOST = (
 
 _PRICE = r"^([1-9][0-9]{0,14}(\.[0-9]{1,3})?|0\.([1-9][0-9]{0,2}|0[1-9][0-9]?|00[1-9]))$"
 
-Line = Annotated[str, AfterValidator(_line), _shown(pattern=f"^{_IN_LINES}$")]
+Line = Annotated[str, AfterValidator(_line), _schema(pattern=f"^{_IN_LINES}$")]
 Title = Annotated[Line, StringConstraints(min_length=1, max_length=200)]
 Description = Annotated[
     str,
     StringConstraints(min_length=1, max_length=1000),
     AfterValidator(_text),
-    _shown(pattern=rf"^{_IN_TEXTS}[^\x00-\x20\x7f-\xa0\s]{_IN_TEXTS}$"),
+    _schema(pattern=rf"^{_IN_TEXTS}[^\x00-\x20\x7f-\xa0\s]{_IN_TEXTS}$"),
 ]
 _URL = Annotated[str, StringConstraints(min_length=1, max_length=2048), AfterValidator(_url)]
-# Hosts of other scripts are taken too; this is how RFC 3986 writes them.
-Url = Annotated[_URL, _shown(pattern=rf"^[Hh][Tt][Tt][Pp][Ss]?://{_HOST}(:{_PORT})?([/?#][!-\[\]-~]*)?$")]
-WebhookUrl = Annotated[_URL, _shown(pattern=rf"^[Hh][Tt][Tt][Pp][Ss]?://{_HOST}(:{_PORT})?([/?][!\"$-\[\]-~]*)?$")]
-Email = Annotated[str, StringConstraints(max_length=254), AfterValidator(_email), _shown(pattern=f"^{_EMAIL.pattern}$")]
-AmountText = Annotated[str, StringConstraints(max_length=40), _shown(pattern=_PRICE, examples=["10.00"])]
-CoinText = Annotated[str, StringConstraints(max_length=40), _shown(pattern=r"^[0-9]{1,20}(\.[0-9]{1,18})?$")]
-CurrencyCode = Annotated[str, StringConstraints(max_length=10), _shown(enum=sorted(DECIMALS))]
-Symbol = Annotated[str, StringConstraints(min_length=1, max_length=20), _shown(pattern=f"^{_IN_LINES}$")]
-Id = Annotated[str, AfterValidator(_id), _shown(pattern=f"^{_ID.pattern}$")]
-LinkId = Annotated[str, StringConstraints(max_length=60), _shown(pattern=f"^{_ID.pattern}$")]
+# Hosts in other scripts are accepted as well; the pattern is their form in RFC 3986.
+Url = Annotated[_URL, _schema(pattern=rf"^[Hh][Tt][Tt][Pp][Ss]?://{_HOST}(:{_PORT})?([/?#][!-\[\]-~]*)?$")]
+WebhookUrl = Annotated[_URL, _schema(pattern=rf"^[Hh][Tt][Tt][Pp][Ss]?://{_HOST}(:{_PORT})?([/?][!\"$-\[\]-~]*)?$")]
+Email = Annotated[
+    str, StringConstraints(max_length=254), AfterValidator(_email), _schema(pattern=f"^{_EMAIL.pattern}$")
+]
+AmountText = Annotated[str, StringConstraints(max_length=40), _schema(pattern=_PRICE, examples=["10.00"])]
+CoinText = Annotated[str, StringConstraints(max_length=40), _schema(pattern=r"^[0-9]{1,20}(\.[0-9]{1,18})?$")]
+CurrencyCode = Annotated[str, StringConstraints(max_length=10), _schema(enum=sorted(DECIMALS))]
+Symbol = Annotated[str, StringConstraints(min_length=1, max_length=20), _schema(pattern=f"^{_IN_LINES}$")]
+Id = Annotated[str, AfterValidator(_id), _schema(pattern=f"^{_ID.pattern}$")]
+LinkId = Annotated[str, StringConstraints(max_length=60), _schema(pattern=f"^{_ID.pattern}$")]
 Whole = BeforeValidator(_whole)
-"""Stands last in a kind of number, so that its bounds are seen."""
+"""Comes last in the annotation of a number, so that its bounds apply."""
 
 ChainId = Annotated[int, Field(gt=0, lt=2**53), Whole]
 EventTypes = Annotated[
     list[str],
     Field(min_length=1, max_length=50),
     AfterValidator(_events),
-    _shown(
+    _schema(
         anyOf=[
             {"items": {"enum": [*_EVENT_TYPES]}, "uniqueItems": True},
             {"items": {"enum": [ALL_EVENTS]}, "maxItems": 1},
@@ -176,7 +178,7 @@ EventTypes = Annotated[
 Metadata = Annotated[
     dict[
         Annotated[Line, StringConstraints(min_length=1, max_length=metadata.LONGEST_KEY)],
-        Annotated[str, StringConstraints(max_length=metadata.LONGEST_VALUE), _shown(pattern=f"^{_IN_TEXTS}$")],
+        Annotated[str, StringConstraints(max_length=metadata.LONGEST_VALUE), _schema(pattern=f"^{_IN_TEXTS}$")],
     ],
     Field(max_length=metadata.MOST_KEYS),
 ]
@@ -193,4 +195,4 @@ SessionStatus = Annotated[Status, BeforeValidator(_status), WithJsonSchema({"typ
 DeliveryState = Annotated[
     DeliveryStatus, BeforeValidator(_delivery_status), WithJsonSchema({"type": "string", "enum": [*DeliveryStatus]})
 ]
-TypeOfEvent = Annotated[str, AfterValidator(_event_type), _shown(enum=[*_EVENT_TYPES])]
+TypeOfEvent = Annotated[str, AfterValidator(_event_type), _schema(enum=[*_EVENT_TYPES])]

@@ -1,4 +1,4 @@
-"""The table of operations as an OpenAPI 3.1 document, for this server's address."""
+"""The table of operations as an OpenAPI 3.1 document, with this server's URL."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -43,7 +43,7 @@ def document(operations: Sequence[Operation], public_url: str) -> Json:
         "paths": paths,
         "webhooks": webhook_docs.webhooks(public_url),
         "components": {
-            "schemas": {**_sent_or_answered(operations, shapes), **webhook_docs.events(shapes)},
+            "schemas": {**_body_schemas(operations, shapes), **webhook_docs.events(shapes)},
             "responses": {f.name: f.response() for operation in operations for f in _failures(operation)},
             "headers": dict(HEADERS),
             "securitySchemes": {
@@ -58,23 +58,23 @@ def document(operations: Sequence[Operation], public_url: str) -> Json:
 
 
 def title(tag: str) -> str:
-    """Write a tag for people."""
+    """Return a tag's title."""
     return tag.replace("_", " ").capitalize()
 
 
-def _sent_or_answered(operations: Sequence[Operation], shapes: Schemas) -> Json:
-    """Leave out the models of query parameters, which are told one by one."""
-    unsaid = {o.query.__name__ for o in operations} | {Nothing.__name__}
+def _body_schemas(operations: Sequence[Operation], shapes: Schemas) -> Json:
+    """Return the schemas of bodies and answers; query parameters are listed one by one instead."""
+    left_out = {o.query.__name__ for o in operations} | {Nothing.__name__}
     changed = {o.body.__name__ for o in operations if o.method == "PATCH"}
     return {
         name: _without_defaults(schema) if name in changed else schema
         for name, schema in sorted(shapes.schemas.items())
-        if name not in unsaid
+        if name not in left_out
     }
 
 
 def _without_defaults(schema: Json) -> Json:
-    """Take the defaults out: what a change doesn't name stays as it is."""
+    """Remove the defaults from a PATCH: fields not given stay as they are."""
     fields = schema["properties"].items()
     properties = {name: {n: v for n, v in field.items() if n != "default"} for name, field in fields}
     return {**schema, "properties": properties}
@@ -144,7 +144,7 @@ def _parameters(operation: Operation, shapes: Schemas, public_url: str) -> list[
 
 
 def _example_id(example: Mapping[str, Any]) -> str:
-    """Return the id that an answer is about."""
+    """Return the id of the object in an answer."""
     found: str = example.get("id") or example.get("endpointId") or example["data"][0]["endpointId"]
     return found
 
@@ -154,7 +154,7 @@ def _text(**more: Any) -> Json:
 
 
 def _without_null(schema: Json) -> Json:
-    """Return the schema of a parameter that may be left out: in a query nothing can be null."""
+    """Return the schema of an optional parameter; a query has no null."""
     kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
     return kinds[0] if kinds else schema
 
@@ -193,7 +193,7 @@ def _failures(operation: Operation) -> list[ErrorAnswer]:
 
 
 def _links(operation: Operation, operations: Sequence[Operation]) -> Json:
-    """Tell what can be done with what was made."""
+    """Return the links from a new object to the operations on it."""
     if operation.status != HTTPStatus.CREATED:
         return {}
     return {
@@ -211,4 +211,4 @@ def _operation_id(operation: Operation) -> str:
     handler = operation.read or operation.write
     assert handler is not None, "it reads or it writes"
     name: str = getattr(handler, "__name__")  # noqa: B009 - of a function, which the type doesn't say
-    return f"{_tag(operation)}_{name.replace('listed', 'list')}"
+    return f"{_tag(operation)}_{name.rstrip('_')}"

@@ -1,4 +1,4 @@
-"""The table of operations. Routes, checks and answers are made from it; nothing about an endpoint is written twice."""
+"""The types of the table of operations, from which routes, checks, answers and documentation are derived."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ Unit = Callable[[WriteUnit], Resource]
 
 @dataclass(frozen=True, slots=True)
 class ApiServices:
-    """What operations work with; `sandbox` is None where test mode is switched off."""
+    """The services behind the operations; `sandbox` is None when test mode is switched off."""
 
     db: Database
     sessions: Sessions
@@ -63,9 +63,9 @@ class ApiServices:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One checked request: whose it is and what it says.
+    """One checked request, with its key.
 
-    `request` names it for as long as it can be repeated; None where it came without an idempotency key.
+    `request` identifies it as long as it can be repeated; None without an idempotency key.
     """
 
     services: ApiServices
@@ -77,12 +77,12 @@ class Call:
 
     @property
     def livemode(self) -> bool:
-        """The mode of the key."""
+        """The key's mode."""
         return self.key.livemode
 
 
 Example = Callable[[str], Resource]
-"""Makes an example from the public address of the server that shows it."""
+"""Builds an example for the public URL of the server that shows it."""
 
 Read = Callable[[Call], Awaitable[Resource | str]]
 Write = Callable[[Call], Awaitable[Unit]]
@@ -92,11 +92,11 @@ Write = Callable[[Call], Awaitable[Unit]]
 class Operation:
     """One endpoint of the API.
 
-    `read` answers with a resource, or with its JSON where that is stored as such. `write` gathers what it needs and
-    returns the unit that does the work, which is written together with the idempotency record. Exactly one is given.
+    Exactly one of `read` and `write` is given. `read` returns a resource, or its stored JSON. `write` returns the unit
+    of work, which is committed together with the idempotency record.
 
-    `answer` is the shape of its answer, from `core.public.types` or `core.public.envelopes`; `example` makes one, and
-    `sent` is a body that it takes. `raises` are the causes of failure that do not follow from the rest: see `errors`.
+    `answer` is the type of the answer, from `core.public.types` or `core.public.envelopes`; `example` builds one, and
+    `sent` is an example of the body. `raises` has the errors that don't follow from the other fields: see `errors`.
     """
 
     method: Literal["GET", "POST", "PATCH", "DELETE"]
@@ -117,22 +117,22 @@ class Operation:
 
     @property
     def is_list(self) -> bool:
-        """Whether it answers with a part of a list, found by a cursor."""
+        """True if the answer is part of a list with cursors."""
         return issubclass(self.query, schemas.ListQuery)
 
     @property
     def has_tag(self) -> bool:
-        """Whether its answer carries an ETag: where one resource is read."""
+        """True if the answer has an ETag: the reads of one resource do."""
         return self.read is not None and self.path.endswith("}")
 
     def errors(self) -> tuple[type[CheckoutError], ...]:
-        """Return every cause of failure: those of all, those of its kind, and its own."""
+        """Return every error: those of all operations, those of its kind, and its own."""
         of_writes = _OF_WRITES if self.write is not None else ()
         of_lists = _OF_LISTS if self.is_list else ()
         of_paths = _OF_PATHS if "{" in self.path else ()
         return (*_OF_ALL, *of_writes, *of_lists, *of_paths, *self.raises)
 
 
-def listed(example: Example) -> Example:
+def list_example(example: Example) -> Example:
     """Return the example of a list with one entry."""
     return lambda public_url: {"object": "list", "data": [example(public_url)], "hasMore": False, "nextCursor": None}

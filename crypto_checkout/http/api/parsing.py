@@ -1,4 +1,4 @@
-"""Read what a client sent, strictly: nothing is guessed, nothing is passed over, and the first mistake is named."""
+"""Parse requests strictly: no guesses, no ignored fields, and an error that names the first mistake."""
 
 import json
 import re
@@ -13,22 +13,22 @@ from crypto_checkout.core.errors import InvalidBody, InvalidJson, InvalidQuery, 
 from crypto_checkout.http.api import validation_messages
 
 Model = TypeVar("Model", bound=BaseModel)
-Place = tuple["Place", str] | None
-"""Where a value stands: around what, and under which name. Linked, because a list for each leaf costs its depth."""
+Path = tuple["Path", str] | None
+"""A value's path, as a linked list: the path around it, and its name. A list for each leaf would cost its depth."""
 
 _MOST_DIGITS = 100
 _MOST_SHOWN = 60
 
-# Control characters but tab and line breaks, and half surrogate pairs, which JSON can write and UTF-8 can't.
+# Control characters except tab and line breaks, and lone surrogates, which JSON can contain and UTF-8 can't.
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def parse(raw: bytes, content_type: str, model: type[Model]) -> Model:
-    """Read a JSON body as a model; none at all is an empty object.
+    """Parse a JSON body as a model; an empty body counts as an empty object.
 
     Raises:
-        UnsupportedContentType: It isn't declared as JSON.
-        InvalidJson: It isn't JSON.
+        UnsupportedContentType: The body isn't declared as JSON.
+        InvalidJson: The body isn't JSON.
         InvalidBody: A field is wrong; `param` is its dotted path.
 
     """
@@ -39,8 +39,8 @@ def parse(raw: bytes, content_type: str, model: type[Model]) -> Model:
         value = _json(raw)
     if not isinstance(value, dict):
         raise InvalidBody(f"The body must be a JSON object; got {validation_messages.kind(value)}.")
-    for place, text in _texts(value):
-        _check_text(place, text)
+    for path, text in _strings(value):
+        _check_string(path, text)
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -49,7 +49,7 @@ def parse(raw: bytes, content_type: str, model: type[Model]) -> Model:
 
 
 def parse_query(request: Request, model: type[Model]) -> Model:
-    """Read the query parameters as a model. Raises InvalidQuery; `param` is the parameter's name."""
+    """Parse the query parameters as a model. Raises InvalidQuery; `param` is the parameter's name."""
     values: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
         if name in values:
@@ -70,7 +70,7 @@ def _check_type(content_type: str) -> None:
 
 
 def _json(raw: bytes) -> Any:
-    """Read JSON (RFC 8259), but with unique keys (RFC 7493); fractions are kept as they were written."""
+    """Parse JSON (RFC 8259) with unique keys (RFC 7493); fractions become decimals."""
     try:
         return json.loads(
             raw.decode("utf-8"),
@@ -101,7 +101,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _whole_number(digits: str) -> int:
-    # Python reads no more than 4,300 digits, and needs quadratic time for them; nothing here has even twenty.
+    # Python parses at most 4,300 digits, in quadratic time; no number of this API has even twenty.
     if len(digits) > _MOST_DIGITS:
         raise ValueError(f"a number has more than {_MOST_DIGITS} digits")
     return int(digits)
@@ -111,28 +111,28 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON value")
 
 
-def _texts(value: dict[str, Any]) -> Iterator[tuple[Place, str]]:
-    """Walk through every string and key, each with where it stands; not recursive, because the nesting may be deep."""
-    waiting: list[tuple[Place, Any]] = [(None, value)]
+def _strings(value: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Yield every string and key with its path; not recursive, because the nesting may be deep."""
+    waiting: list[tuple[Path, Any]] = [(None, value)]
     while waiting:
-        place, each = waiting.pop()
+        path, each = waiting.pop()
         if isinstance(each, str):
-            yield place, each
+            yield path, each
         elif isinstance(each, dict):
             for name, inner in each.items():
-                yield place, name
-                waiting.append(((place, name), inner))
+                yield path, name
+                waiting.append(((path, name), inner))
         elif isinstance(each, list):
-            waiting += [((place, f"[{number}]"), inner) for number, inner in enumerate(each)]
+            waiting += [((path, f"[{number}]"), inner) for number, inner in enumerate(each)]
 
 
-def _check_text(place: Place, text: str) -> None:
+def _check_string(path: Path, text: str) -> None:
     found = _NO_TEXT.search(text)
     if found is None:
         return
     steps: list[str] = []
-    while place is not None:
-        place, name = place
+    while path is not None:
+        path, name = path
         steps.insert(0, name)
     param = validation_messages.path(steps)
     what = "half a surrogate pair" if found[0] >= "\ud800" else "a control character"

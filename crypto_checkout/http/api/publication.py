@@ -1,4 +1,4 @@
-"""The routes of the OpenAPI document: for anybody, without a key."""
+"""The routes of the OpenAPI document, which needs no key."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ PATHS = ("/openapi.json", f"{PREFIX}/openapi.json")
 
 
 def routes(document: Callable[[], Mapping[str, Any]], limit: Callable[[Request], None]) -> list[Route]:
-    """Return the routes of the document, which is made when it is first asked for."""
+    """Return the routes of the document, which is built at the first request."""
 
     @cache
     def text() -> bytes:
@@ -26,7 +26,7 @@ def routes(document: Callable[[], Mapping[str, Any]], limit: Callable[[Request],
 
     async def show(request: Request) -> Response:
         limit(request)
-        # It takes a quarter of a second the first time.
+        # Building it takes a quarter of a second.
         return etags.answer(request, await asyncio.to_thread(text), {"Cache-Control": "no-cache"})
 
     return [Route(path, show) for path in PATHS]

@@ -1,4 +1,4 @@
-"""From the table of operations to answers: authenticate, limit, read, run, answer; in this order, for every one."""
+"""Routes for the table of operations: authenticate, check scope and limit, parse, run and answer, in this order."""
 
 import asyncio
 import contextlib
@@ -46,10 +46,10 @@ class Api:
         self._keys = keys
         self._limit = limit
         self._clock = clock
-        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     def routes(self, operations: Sequence[Operation]) -> list[Route]:
-        """Return one route per path; it answers every method, so that a wrong one is told the right ones."""
+        """Return one route per path; it takes every method, and answers a wrong one with the allowed ones."""
         by_path: dict[str, dict[str, Operation]] = {}
         for operation in operations:
             by_path.setdefault(operation.path, {})[operation.method] = operation
@@ -60,7 +60,7 @@ class Api:
 
         async def handle(request: Request) -> Response:
             if request.method == "OPTIONS":
-                # Without a word of CORS: keys belong on servers, and browsers refuse what isn't allowed.
+                # No CORS headers: keys belong on servers, and browsers refuse without them.
                 return Response(status_code=204, headers={"Allow": allow})
             operation = by_method.get("GET" if request.method == "HEAD" else request.method)
             if operation is None:
@@ -70,7 +70,7 @@ class Api:
             return await self._handle(request, operation)
 
         route = Route(PREFIX + path, handle, name=path)
-        route.methods = None  # any method comes here; Starlette would make a list of its own for a function
+        route.methods = None  # every method; Starlette would allow GET and HEAD only
         return route
 
     async def _handle(self, request: Request, operation: Operation) -> Response:
@@ -103,20 +103,20 @@ class Api:
         if name is None:
             return _json(to_body(await self._services.db.write(await operation.write(call))), operation.status)
         digest = _digest(request, raw)
-        async with self._turn(call.key.id, name):
+        async with self._lock(call.key.id, name):
             stored = await self._services.db.read(lambda unit: _stored(unit, call.key.id, name, digest))
             if stored is not None:
                 return _replayed(stored)
             return await self._run_once(request, operation, call, name, digest)
 
     async def _run_once(self, request: Request, operation: Operation, call: Call, name: str, digest: str) -> Response:
-        """Run an operation and store its answer in the same transaction as its effect."""
+        """Run an operation, and store its answer in the same transaction."""
         assert operation.write is not None, "it reads or it writes"
 
         def record(unit: WriteUnit, status: int, text: str) -> StoredAnswer:
             answer = StoredAnswer(digest, status, text)
             is_first = idempotency.record(unit, call.key.id, name, answer, unit.now - IDEMPOTENCY)
-            assert is_first, "requests with the same key pass one by one, in the one process that serves"
+            assert is_first, "requests with the same idempotency key run one at a time, in the one process that serves"
             return answer
 
         repeatable = replace(call, request=f"{call.key.id}/{name}/{digest}")
@@ -124,16 +124,16 @@ class Api:
             work: Unit = await operation.write(repeatable)
             done = await self._services.db.write(lambda unit: record(unit, operation.status, to_body(work(unit))))
         except (ResourceNotFound, SessionNotOpen) as error:
-            # It ran and was refused, without an effect: that is its answer from now on.
+            # The operation was refused, without an effect: store that as its answer.
             refusal = json.dumps(errors.body(error, request.scope["request_id"]), ensure_ascii=False)
             status = errors.STATUS[error.code]
             done = await self._services.db.write(lambda unit: record(unit, status, refusal))
         return _json(done.body, done.status_code)
 
     @contextlib.asynccontextmanager
-    async def _turn(self, api_key_id: str, name: str) -> AsyncIterator[None]:
-        """Let requests with the same idempotency key pass one by one."""
-        lock = self._turns.setdefault((api_key_id, name), asyncio.Lock())
+    async def _lock(self, api_key_id: str, name: str) -> AsyncIterator[None]:
+        """Run requests with the same idempotency key one at a time."""
+        lock = self._locks.setdefault((api_key_id, name), asyncio.Lock())
         async with lock:
             yield
 
@@ -152,16 +152,16 @@ def _idempotency_key(request: Request) -> str | None:
     values = request.headers.getlist("idempotency-key")
     if not values:
         return None
-    wrong = _wrong_idempotency_key(values)
-    if wrong is not None:
+    problem = _idempotency_key_problem(values)
+    if problem is not None:
         raise InvalidQuery(
-            f"Idempotency-Key: send one, of 1 to {_MOST_KEY_CHARACTERS} visible ASCII characters; got {wrong}.",
+            f"Idempotency-Key: send one, of 1 to {_MOST_KEY_CHARACTERS} visible ASCII characters; got {problem}.",
             param="Idempotency-Key",
         )
     return values[0]
 
 
-def _wrong_idempotency_key(values: Sequence[str]) -> str | None:
+def _idempotency_key_problem(values: Sequence[str]) -> str | None:
     if len(values) > 1:
         return f"{len(values)} of them"
     name = values[0]
@@ -171,7 +171,7 @@ def _wrong_idempotency_key(values: Sequence[str]) -> str | None:
 
 
 def _digest(request: Request, raw: bytes) -> str:
-    """Name a request by its method, path, query and body. Not by `request.url`, which trusts the Host header."""
+    """Hash a request's method, path, query and body; not `request.url`, which trusts the Host header."""
     scope = request.scope
     target = json.dumps([scope["method"], scope["path"], scope["query_string"].decode("latin-1")])
     return hashlib.sha256(target.encode() + raw).hexdigest()

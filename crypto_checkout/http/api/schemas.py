@@ -1,6 +1,6 @@
-"""The shape of every request: what can be checked of it by itself. What a mode or a chain allows is checked later.
+"""The models of request bodies and queries, with the checks that need nothing but the request itself.
 
-The text under a field is its description in the API's documentation.
+The docstrings of models and fields are their descriptions in the API's documentation.
 """
 
 from enum import StrEnum
@@ -40,7 +40,7 @@ from .fields import (
 
 
 class Request(BaseModel):
-    """A JSON body: camelCase, no unknown fields, no silent conversions."""
+    """A JSON body: camelCase, no unknown fields, no implicit conversions."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, alias_generator=to_camel, frozen=True, use_attribute_docstrings=True
@@ -48,13 +48,13 @@ class Request(BaseModel):
 
 
 class Query(BaseModel):
-    """Query parameters, all of them texts."""
+    """Query parameters, which are strings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 def _exactly_one(first: str, second: str) -> dict[str, Any]:
-    """Say in a schema that one of two fields must be given; null is not."""
+    """Express in a schema that exactly one of two fields is given, and not null."""
     nothing: dict[str, Any] = {"type": "null"}
     return {
         "oneOf": [
@@ -65,9 +65,9 @@ def _exactly_one(first: str, second: str) -> dict[str, Any]:
 
 
 def _alone(alone: str, *others: str) -> dict[str, Any]:
-    """Say in a schema that a field comes without others; null is not there.
+    """Express in a schema that a field excludes others; null counts as absent.
 
-    Inside `allOf` generators of clients keep what else the schema says.
+    Used inside `allOf`, where generators of clients keep the rest of the schema.
     """
     nothing: dict[str, Any] = {"type": "null"}
     return {"anyOf": [{"properties": {alone: nothing}}, {"properties": dict.fromkeys(others, nothing)}]}
@@ -77,16 +77,16 @@ class Price(Request):
     """A price in a currency, as a decimal string."""
 
     value: AmountText
-    """With at most as many decimals as the currency has: `"10.00"` in USD, `"1500"` in JPY."""
+    """The amount, with at most as many decimals as the currency has: `"10.00"` in USD, `"1500"` in JPY."""
     currency: CurrencyCode
-    """ISO 4217."""
+    """The currency (ISO 4217)."""
 
 
 class AssetChoice(Request):
     """A coin on a chain."""
 
     chain_id: ChainId
-    """The chain (EIP-155)."""
+    """The chain's id (EIP-155)."""
     asset: Symbol
     """The coin's symbol."""
 
@@ -95,36 +95,36 @@ Assets = Annotated[list[AssetChoice], Field(min_length=1, max_length=20, json_sc
 
 
 class NewSession(Request):
-    """A new session: at a price of its own or at a payment link's."""
+    """A new session, with its own price or a payment link's."""
 
     model_config = ConfigDict(
         json_schema_extra={**_exactly_one("amount", "linkId"), "allOf": [_alone("assets", "chainId", "asset")]}
     )
 
     link_id: LinkId | None = None
-    """The payment link to take everything from that isn't given here. Give this or `amount`."""
+    """The payment link that provides all fields not given here. Give this or `amount`."""
     amount: Price | None = None
     """The price. Give this or `linkId`."""
     chain_id: ChainId | None = None
-    """The chain to pay on; without it the first configured one."""
+    """The chain to pay on; by default the first configured one."""
     asset: Symbol | None = None
-    """The coin to pay in; without it the chain's native coin."""
+    """The coin to pay in; by default the chain's native coin."""
     assets: Assets | None = None
-    """What the payer may choose from, instead of `chainId` and `asset`. Those on chains that take no payments at the
-    moment are left out."""
+    """The payer's choices, instead of `chainId` and `asset`. Those on chains that take no payments at the moment are
+    left out."""
     metadata: Metadata | None = None
-    """Your own notes."""
+    """Your own data."""
     success_url: Url | None = None
-    """Where payers go once it is paid; may hold `{CHECKOUT_SESSION_ID}`. https, or http for loopback hosts and in
+    """The page for payers who have paid; may contain `{CHECKOUT_SESSION_ID}`. https, or http for loopback hosts and in
     test mode."""
     cancel_url: Url | None = None
-    """Where payers go who don't want to pay."""
+    """The page for payers who cancel."""
     return_url: Url | None = None
-    """Where payers go otherwise."""
+    """The page for payers in all other cases."""
     customer_email: Email | None = None
-    """Who pays."""
+    """The payer's email address."""
     expires_in_seconds: Annotated[int, Field(ge=60, le=86_400), Whole] | None = None
-    """How long the price holds; without it `[sessions] ttl_seconds` of the configuration."""
+    """The lifetime of the price; by default `[sessions] ttl_seconds` of the configuration."""
 
 
 class NewLink(Request):
@@ -133,125 +133,126 @@ class NewLink(Request):
     model_config = ConfigDict(json_schema_extra={"allOf": [_alone("assets", "chainId", "asset")]})
 
     title: Title
-    """What is sold."""
+    """The product's name."""
     fiat_amount: AmountText
     """The price, with at most as many decimals as its currency has."""
     fiat_currency: CurrencyCode = "USD"
-    """ISO 4217."""
+    """The currency (ISO 4217)."""
     description: Description | None = None
-    """More about it."""
+    """The product's description."""
     chain_id: ChainId | None = None
-    """The chain to pay on; without it the first configured one."""
+    """The chain to pay on; by default the first configured one."""
     asset: Symbol | None = None
-    """The coin to pay in; without it the chain's native coin."""
+    """The coin to pay in; by default the chain's native coin."""
     assets: Assets | None = None
-    """What payers may choose from, instead of `chainId` and `asset`."""
+    """The payer's choices, instead of `chainId` and `asset`."""
     success_url: Url | None = None
-    """Where payers go once it is paid; may hold `{CHECKOUT_SESSION_ID}`. https, or http for loopback hosts and in
+    """The page for payers who have paid; may contain `{CHECKOUT_SESSION_ID}`. https, or http for loopback hosts and in
     test mode."""
     cancel_url: Url | None = None
-    """Where payers go who don't want to pay."""
+    """The page for payers who cancel."""
     metadata: Metadata | None = None
-    """Your own notes; its sessions get a copy."""
+    """Your own data; the link's sessions get a copy."""
     active: bool = True
-    """Whether it takes payments."""
+    """Whether the link takes payments."""
 
 
 class ChangedLink(Request):
-    """What changes of a payment link: what isn't given stays; null takes away what may be missing."""
+    """Changes to a payment link: fields not given stay as they are; null removes optional ones."""
 
     title: Title = ""
-    """What is sold."""
+    """The product's name."""
     fiat_amount: AmountText = ""
     """The price, with at most as many decimals as its currency has."""
     fiat_currency: CurrencyCode = ""
-    """ISO 4217."""
+    """The currency (ISO 4217)."""
     description: Description | None = None
-    """More about it."""
+    """The product's description."""
     chain_id: ChainId | None = None
     """The chain to pay on."""
     asset: Symbol | None = None
     """The coin to pay in."""
     assets: Assets | None = None
-    """What payers may choose from; a link that has a `chainId` or an `asset` needs null for them beside it."""
+    """The payer's choices; for a link with a `chainId` or an `asset`, set those to null as well."""
     success_url: Url | None = None
-    """Where payers go once it is paid."""
+    """The page for payers who have paid."""
     cancel_url: Url | None = None
-    """Where payers go who don't want to pay."""
+    """The page for payers who cancel."""
     metadata: Metadata | None = None
-    """Your own notes; all of them are replaced."""
+    """Your own data, replaced as a whole."""
     active: bool = True
-    """Whether it takes payments."""
+    """Whether the link takes payments."""
 
 
 class NewEndpoint(Request):
     """A new webhook endpoint."""
 
     url: WebhookUrl
-    """Where events are sent. https; http in test mode. No private addresses, unless the configuration allows them."""
+    """The URL that receives events: https, or http in test mode. No private addresses, unless the configuration allows
+    them."""
     events: EventTypes
-    """The types it wants; `["*"]` means all."""
+    """The types of events to send; `["*"]` means all."""
     description: Description | None = None
-    """Your own note."""
+    """Your own description."""
     active: bool = True
-    """Whether anything is sent."""
+    """Whether events are sent."""
 
 
 class ChangedEndpoint(Request):
-    """What changes of a webhook endpoint: what isn't given stays."""
+    """Changes to a webhook endpoint: fields not given stay as they are."""
 
     url: WebhookUrl = ""
-    """Where events are sent."""
+    """The URL that receives events."""
     events: EventTypes = []
-    """The types it wants; `["*"]` means all."""
+    """The types of events to send; `["*"]` means all."""
     description: Description | None = None
-    """Your own note."""
+    """Your own description."""
     active: bool = True
-    """Whether anything is sent; `true` also brings back one that the server has disabled."""
+    """Whether events are sent; `true` also enables an endpoint that the server has disabled."""
 
 
 class Rotation(Request):
-    """How a secret is rotated."""
+    """The rotation of a secret."""
 
     overlap_seconds: Annotated[int, Field(ge=0, le=604_800), Whole] = 86_400
-    """How long the old secret signs beside the new one; 0 ends it at once, and all others before it."""
+    """The time for which the old secret still signs; 0 ends it, and all older ones, at once."""
 
 
 class NewReplay(Request):
-    """What is sent again: one event, or all that was missed."""
+    """Events to send again: one of them, or all that were not delivered."""
 
     model_config = ConfigDict(json_schema_extra=_exactly_one("eventId", "since"))
 
     event_id: Id | None = None
-    """The event to send, whatever came of it before. Give this or `since`."""
+    """The event to send, even if it was delivered. Give this or `since`."""
     since: MomentField | None = None
-    """From when on to send what was not delivered. Give this or `eventId`."""
+    """Send all events since this time that were not delivered. Give this or `eventId`."""
 
 
 class NewCustomer(Request):
     """A new customer."""
 
     email: Email
-    """Unique in its mode, whatever its case."""
+    """The email address; unique in its mode, ignoring case."""
     name: Title | None = None
-    """What they are called."""
+    """The customer's name."""
     metadata: Metadata | None = None
-    """Your own notes."""
+    """Your own data."""
 
 
 class ChangedCustomer(Request):
-    """What changes of a customer: what isn't given stays; null takes away what may be missing."""
+    """Changes to a customer: fields not given stay as they are; null removes optional ones."""
 
     email: Email = ""
-    """Unique in its mode, whatever its case."""
+    """The email address; unique in its mode, ignoring case."""
     name: Title | None = None
-    """What they are called."""
+    """The customer's name."""
     metadata: Metadata | None = None
-    """Your own notes; all of them are replaced."""
+    """Your own data, replaced as a whole."""
 
 
 def _one_of(kinds: type[StrEnum]) -> AfterValidator:
-    """Take the values of an enumeration."""
+    """Accept the values of an enumeration."""
 
     def check(text: str) -> str:
         if text not in list(kinds):
@@ -266,46 +267,46 @@ _ScenarioName = Annotated[str, _one_of(Scenario), Field(json_schema_extra={"enum
 
 
 class NewPayment(Request):
-    """A payment of test mode, or a scenario."""
+    """A test payment, or a scenario."""
 
     model_config = ConfigDict(json_schema_extra=_alone("scenario", "amount", "kind", "transfers"))
 
     amount: CoinText | None = None
-    """How much comes, in whole coins; without it what is missing."""
+    """The amount in whole coins; by default the amount still due."""
     kind: _KindName | None = None
-    """How the money moves: `native` or `internal` (sent by a contract) for the chain's own coin, `token` for others."""
+    """The kind of transfer: `native` or `internal` (sent by a contract) for the chain's coin, `token` for others."""
     transfers: Annotated[int, Field(ge=1, le=20), Whole] | None = None
-    """In how many transfers, each in a block of its own; without it one."""
+    """The number of transfers, each in a block of its own; by default one."""
     scenario: _ScenarioName | None = None
-    """What becomes of the session, to its end and at once. Nothing else is given with it."""
+    """The scenario to play to its end, at once. Excludes the other fields."""
 
 
 class Mining(Request):
-    """Blocks of test mode."""
+    """Blocks to mine on the simulated chain."""
 
     blocks: Annotated[int, Field(ge=1, le=10_000), Whole] = 1
-    """How many."""
+    """The number of blocks."""
 
 
 class Reorganisation(Request):
-    """A reorg of test mode."""
+    """A reorg of the simulated chain."""
 
     depth: Annotated[int, Field(ge=1, le=1_000), Whole] = 1
-    """How many of the newest blocks are replaced."""
+    """The number of newest blocks to replace."""
 
 
 class Outage(Request):
-    """An outage of test mode."""
+    """An outage in test mode."""
 
     seconds: Annotated[int, Field(ge=1, le=3_600), Whole]
-    """How long it lasts."""
+    """The duration of the outage."""
 
 
 class ClockAdvance(Request):
-    """A step of test mode's clock."""
+    """A move of test mode's clock."""
 
     seconds: Annotated[int, Field(ge=1, le=2_592_000), Whole]
-    """How far."""
+    """The time to move it ahead."""
 
 
 class Nothing(Request):
@@ -317,36 +318,36 @@ class NoQuery(Query):
 
 
 class ListQuery(Query):
-    """What every cursor list takes."""
+    """The parameters of every list with cursors."""
 
     limit: Limit = 25
-    """How many at most."""
+    """The most objects to return."""
     starting_after: str | None = None
-    """Go on to older ones: `nextCursor` of the part before, or an id of this list."""
+    """Return objects older than this: `nextCursor` of the previous part, or the id of an object."""
     ending_before: str | None = None
-    """Look for newer ones: `nextCursor` of a poll before, or an id of this list."""
+    """Return objects newer than this: `nextCursor` of the previous poll, or the id of an object."""
 
 
 class SessionsQuery(ListQuery):
     """The filters of `GET /checkout_sessions`."""
 
     status: SessionStatus | None = None
-    """Only those in this status."""
+    """Only those with this status."""
     linkId: Id | None = None  # noqa: N815 - the name of the query parameter
     """Only those of this payment link."""
     customerEmail: Email | None = None  # noqa: N815
-    """Only those of this customer, whatever its case."""
+    """Only those of the customer with this email address, ignoring case."""
     createdAfter: Moment | None = None  # noqa: N815
-    """Only those made after this time."""
+    """Only those created after this time."""
     createdBefore: Moment | None = None  # noqa: N815
-    """Only those made before this time."""
+    """Only those created before this time."""
 
 
 class LinksQuery(ListQuery):
     """The filters of `GET /payment_links`."""
 
     active: Flag | None = None
-    """Only those that take payments, or only those that don't."""
+    """Only those that take payments (`true`), or only those that don't (`false`)."""
 
 
 class EventsQuery(ListQuery):
@@ -355,24 +356,24 @@ class EventsQuery(ListQuery):
     type: TypeOfEvent | None = None
     """Only those of this type."""
     resourceId: Id | None = None  # noqa: N815
-    """Only those of this resource."""
+    """Only those about the object with this id."""
     createdAfter: Moment | None = None  # noqa: N815
-    """Only those after this time."""
+    """Only those created after this time."""
 
 
 class DeliveriesQuery(ListQuery):
     """The filters of `GET /webhook_endpoints/{id}/deliveries`."""
 
     status: DeliveryState | None = None
-    """Only those in this status."""
+    """Only those with this status."""
 
 
 class CustomersQuery(Query):
     """The page and filter of `GET /customers`."""
 
     page: PageNumber = 1
-    """The page's number."""
+    """The number of the page, from 1."""
     limit: Limit = 25
-    """How many a page has at most."""
+    """The most customers on a page."""
     email: Email | None = None
-    """Only the one with this email, whatever its case."""
+    """Only the customer with this email address, ignoring case."""

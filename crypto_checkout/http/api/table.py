@@ -1,4 +1,4 @@
-"""Every operation of the API, in the order in which the documentation shows them."""
+"""Every operation of the API, in the order of the documentation."""
 
 from crypto_checkout.http.api.resources import customers, endpoints, events, links, sandbox, sessions
 

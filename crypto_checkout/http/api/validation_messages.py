@@ -1,4 +1,4 @@
-"""What is wrong with a request, in words for a developer: where, what is wanted, and what came."""
+"""Validation errors as sentences for developers: the field, the expected value, and the one received."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,10 +13,10 @@ from pydantic_core import ErrorDetails
 _MOST_SHOWN = 60
 _MOST_SHOWN_OF_A_PATH = 100
 
-# What pydantic adds to a path: the place of a mapping's key.
+# The step that pydantic adds to the path of a mapping's key.
 _KEY = "[key]"
 
-_WANTED: Mapping[str, str] = MappingProxyType(
+_EXPECTED: Mapping[str, str] = MappingProxyType(
     {
         "string_type": "must be a string",
         "int_type": "must be a whole number",
@@ -36,26 +36,26 @@ _WANTED: Mapping[str, str] = MappingProxyType(
 
 
 def first(error: ValidationError, model: type[BaseModel], noun: str) -> tuple[str | None, str]:
-    """Return the `param` and the sentence of the first mistake; `noun` is what the model's fields are called."""
-    mistake = error.errors(include_url=False)[0]
-    steps = [f"[{step}]" if isinstance(step, int) else step for step in mistake["loc"] if step != _KEY]
+    """Return the `param` and the sentence of the first error; `noun` is the word for the model's fields."""
+    details = error.errors(include_url=False)[0]
+    steps = [f"[{step}]" if isinstance(step, int) else step for step in details["loc"] if step != _KEY]
     param = path(steps)
-    place = f"{param}: " if param else ""
-    return param, place + _what_is_wrong(mistake, model, steps, noun)
+    prefix = f"{param}: " if param else ""
+    return param, prefix + _sentence(details, model, steps, noun)
 
 
 def path(steps: list[str]) -> str | None:
-    """Write a place as `amount.value` or `assets[1].asset`; None for the whole."""
+    """Format a path as `amount.value` or `assets[1].asset`; None for the whole body."""
     return shown_name(".".join(steps).replace(".[", "[")) if steps else None
 
 
 def shown_name(name: str) -> str:
-    """Return a name that came, cut to a length that can be repeated."""
+    """Return a name from the request, shortened for a message."""
     return name if len(name) <= _MOST_SHOWN_OF_A_PATH else name[: _MOST_SHOWN_OF_A_PATH - 1] + "…"
 
 
 def kind(value: Any) -> str:
-    """Name the kind of a JSON value."""
+    """Return the kind of a JSON value."""
     match value:
         case None:
             return "null"
@@ -71,29 +71,29 @@ def kind(value: Any) -> str:
             return "an object"
 
 
-def _what_is_wrong(mistake: ErrorDetails, model: type[BaseModel], steps: list[str], noun: str) -> str:
-    code, got = mistake["type"], mistake["input"]
+def _sentence(details: ErrorDetails, model: type[BaseModel], steps: list[str], noun: str) -> str:
+    code, got = details["type"], details["input"]
     if code == "extra_forbidden":
-        return f"there is no such {noun}; {_known(model, steps, noun)}"
+        return f"there is no such {noun}; {_suggestion(model, steps, noun)}"
     if code == "missing":
         return f"this {noun} is required."
     if code == "value_error":
-        return f"{mistake['ctx']['error']}."
+        return f"{details['ctx']['error']}."
     if code == "string_too_short":
         return "must not be empty."
-    wanted = _WANTED.get(code, "is not valid").format_map(mistake.get("ctx", {}))
+    expected = _EXPECTED.get(code, "is not valid").format_map(details.get("ctx", {}))
     hint = f'; write it in quotes: "{_number(got)}"' if code == "string_type" and kind(got) == "a number" else ""
-    return f"{wanted}; got {_came(got, code)}{hint}."
+    return f"{expected}; got {_shown_value(got, code)}{hint}."
 
 
-def _known(model: type[BaseModel], steps: list[str], noun: str) -> str:
-    """Name what was perhaps meant, or all that there is."""
+def _suggestion(model: type[BaseModel], steps: list[str], noun: str) -> str:
+    """Suggest the closest name, or list all of them."""
     names = [field.alias or name for name, field in _model_at(model, steps[:-1]).model_fields.items()]
     if not names:
         return f"no {noun} is known here."
-    meant = get_close_matches(steps[-1].replace("_", ""), names, n=1)
-    if meant:
-        return f"did you mean {meant[0]}?"
+    closest = get_close_matches(steps[-1].replace("_", ""), names, n=1)
+    if closest:
+        return f"did you mean {closest[0]}?"
     return f"known are {', '.join(names)}."
 
 
@@ -102,19 +102,19 @@ def _model_at(model: type[BaseModel], steps: list[str]) -> type[BaseModel]:
         if step.startswith("["):
             continue
         field = next(field for name, field in model.model_fields.items() if step in {name, field.alias})
-        kinds = [*_kinds(field.annotation)]
+        kinds = [*_annotations(field.annotation)]
         model = next(each for each in kinds if isinstance(each, type) and issubclass(each, BaseModel))
     return model
 
 
-def _kinds(annotation: Any) -> Iterator[Any]:
-    """Yield a kind of field with all kinds inside it: what a list holds, what may be null."""
+def _annotations(annotation: Any) -> Iterator[Any]:
+    """Yield an annotation and all annotations inside it, such as a list's items."""
     yield annotation
     for inner in get_args(annotation):
-        yield from _kinds(inner)
+        yield from _annotations(inner)
 
 
-def _came(value: Any, code: str) -> str:
+def _shown_value(value: Any, code: str) -> str:
     if code in {"string_too_long", "too_long", "too_short"}:
         return str(len(value))
     if value is None or isinstance(value, dict | list):

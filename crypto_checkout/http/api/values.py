@@ -1,4 +1,4 @@
-"""Checks of values that need more than their own shape: the currency beside an amount, the mode of the key."""
+"""Checks of values that depend on other values: an amount on its currency, a URL on the key's mode."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from .schemas import AssetChoice
 
 
 def fiat(value: str, currency: str, *, value_param: str, currency_param: str) -> Fiat:
-    """Read an amount in a currency. Raises InvalidBody with the wrong field's name."""
+    """Parse an amount in a currency. Raises InvalidBody that names the wrong field."""
     try:
         parse_currency(currency)
     except ValueError as error:
@@ -26,9 +26,9 @@ def fiat(value: str, currency: str, *, value_param: str, currency_param: str) ->
 
 
 def redirect_url(url: str | None, *, livemode: bool, param: str) -> str | None:
-    """Check where payers are sent: absolute https; http for loopback hosts, and for any host in test mode.
+    """Check a URL that payers are sent to: absolute https; http for loopback hosts and in test mode.
 
-    It may hold `{CHECKOUT_SESSION_ID}`. Raises InvalidBody.
+    It may contain `{CHECKOUT_SESSION_ID}`. Raises InvalidBody.
     """
     if url is None:
         return None
@@ -41,17 +41,17 @@ def redirect_url(url: str | None, *, livemode: bool, param: str) -> str | None:
 def assets(
     given: Sequence[AssetChoice] | None, *, chain_id: int | None = None, asset: str | None = None
 ) -> tuple[Choice, ...]:
-    """Read what payers may choose from, each once, and not beside a chain or an asset. Raises InvalidBody."""
+    """Check the payer's choices: each listed once, and none beside a chain or an asset. Raises InvalidBody."""
     if given is not None and (chain_id is not None or asset is not None):
         raise InvalidBody("assets: give either assets, or chainId and asset.", param="assets")
     choices = [Choice(each.chain_id, each.asset) for each in given or ()]
-    for place, choice in enumerate(choices):
-        if choice in choices[:place]:
-            param = f"assets[{place}]"
+    for index, choice in enumerate(choices):
+        if choice in choices[:index]:
+            param = f"assets[{index}]"
             raise InvalidBody(f"{param}: {choice.symbol} on chain {choice.chain_id} stands twice.", param=param)
     return tuple(choices)
 
 
 def changes(body: BaseModel) -> dict[str, Any]:
-    """Return what a PATCH says, by the names of the model: what isn't given isn't there."""
+    """Return the fields given in a PATCH, by their names in the model."""
     return {name: getattr(body, name) for name in body.model_fields_set}

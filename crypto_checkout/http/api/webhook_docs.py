@@ -1,4 +1,4 @@
-"""The webhooks of the OpenAPI document: what is sent for each type of event."""
+"""The webhooks of the OpenAPI document: one for each type of event."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,7 +30,7 @@ _DATA: Mapping[str, tuple[str, Any, Example]] = one_row_each(
 )
 
 SHAPES = (EventResource, *(shape for _, shape, _ in _DATA.values()))
-"""Every shape that webhooks carry."""
+"""Every type that webhooks carry."""
 
 _HEADERS = {
     "X-Webhook-Signature": '`t=<Unix seconds>,v1=<hex HMAC-SHA256 of "{t}.{body}" with the endpoint\'s whole secret>`; '
@@ -43,7 +43,7 @@ _HEADERS = {
 
 
 def events(shapes: Schemas) -> Json:
-    """Return the schema of each kind of event: `Event` with its `data`."""
+    """Return the schema of each kind of event: `Event` with its type of `data`."""
     return {
         name: {
             "description": f"An event whose `data` is a {kind.replace('_', ' ')}.",
@@ -63,11 +63,11 @@ def events(shapes: Schemas) -> Json:
 
 
 def webhooks(public_url: str) -> Json:
-    """Return what is sent for each type of event."""
-    return {event_type.value: {"post": _hook(event_type, public_url)} for event_type in EventType}
+    """Return the webhooks by type of event."""
+    return {event_type.value: {"post": _webhook(event_type, public_url)} for event_type in EventType}
 
 
-def _hook(event_type: EventType, public_url: str) -> Json:
+def _webhook(event_type: EventType, public_url: str) -> Json:
     name, _, example = _DATA[event_type.resource]
     event = {**examples.shown_event(public_url), "type": event_type.value, "data": example(public_url)}
     return {

@@ -1,1 +1,11 @@
-"""The payer's pages: a payment link, a session's page with its live status, the shop's logo."""
+"""The payer's pages: checkout, payment links, the choice of an asset, and their errors. No API keys, no sign-in.
+
+`pages` has the routes, `view` decides what a session's page shows, `translations` has its texts. Only `PUBLIC_FIELDS`
+of a session ever leave the server here.
+
+How to add a state of the page: a member of `view.Phase` with its poll interval, a branch in `view._phase`, an icon and
+a section in `templates/checkout/outcome.html`, and a headline under the phase's name in every file of `languages/`.
+
+How to add a language: a file of `languages/` with the keys and placeholders of `en.toml`, and a line in
+`translations.LANGUAGES`. Tests compare the keys, the placeholders and the plural forms.
+"""

@@ -1,6 +1,6 @@
-"""The payer's choice of network and coin: a page with a form for each, before anything is to be sent anywhere.
+"""The payer's choice of network and coin, for sessions with several assets. It works without JavaScript.
 
-It needs no script. The session's page shows it until something is chosen; later it is a page of its own, and warns.
+The session's page shows the choice until it is made; afterwards it has a page of its own, with a warning.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,19 +27,19 @@ from .view import web_url
 
 PATH = "/choose"
 
-_NOT_NOW: Mapping[str, int] = {
+_UNAVAILABLE: Mapping[str, int] = {
     errors.PriceUnavailable.code: 503,
     errors.WalletNotConfigured.code: 503,
     errors.AmountTooSmall.code: 400,
     errors.UnsupportedChain.code: 400,
     errors.UnsupportedAsset.code: 400,
 }
-"""What stands against one choice and not against the others, and the status that says so."""
+"""Errors that rule out one choice but not the others, with the status of the page that says so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """What can be chosen, with its value in the form."""
+    """An asset to choose, with its value in the form."""
 
     value: str
     asset: str
@@ -49,22 +49,22 @@ class Option:
 
 
 class ChoicePages:
-    """The pages, with what they stand on; `chain_name` and `clock` are those of the other pages."""
+    """Handlers of the choice; `chain_name` and `clock` are those of the other pages."""
 
     def __init__(
         self,
-        paper: CheckoutRenderer,
+        renderer: CheckoutRenderer,
         payers: Payers,
         chain_name: Callable[[int], str],
         clock: Callable[[bool], datetime],
     ) -> None:
-        self._paper = paper
+        self._renderer = renderer
         self._payers = payers
         self._chain_name = chain_name
         self._clock = clock
 
     def is_due(self, session: SessionResource) -> bool:
-        """Tell whether the payer has to choose before anything else can be shown."""
+        """Tell whether the payer has to choose before the session can be shown."""
         is_open = session["status"] == Status.PENDING and self._clock(session["livemode"]) < moments.from_text(
             session["expiresAt"]
         )
@@ -73,20 +73,20 @@ class ChoicePages:
     async def ask(
         self, request: Request, session: SessionResource, *, status: int = 200, refused: Choice | None = None
     ) -> Response:
-        """Show what can be chosen, unless nothing can be any more; `refused` is what can't be had just now."""
+        """Show the options, unless the choice is closed; `refused` is one that is unavailable at the moment."""
         obstacle = await self._payers.asset_choices.obstacle(session["id"])
         if obstacle is not None:
             return self._refuse(request, obstacle, session)
-        seen = _seen(session)
+        seen = _current_choice(session)
         options = [
             Option(_value(choice), choice.symbol, self._chain_name(choice.chain_id), choice.chain_id, choice == seen)
             for choice in await self._payers.asset_choices.options(session["id"])
         ]
         if not options:
             raise UnsupportedAsset(f"Nothing that session {session['id']} takes is configured any more.")
-        response = self._paper.page(
+        response = self._renderer.render(
             "choose.html",
-            words := visitors.words_of(request),
+            words := visitors.translations_for(request),
             path=f"{_page(session['id'])}{PATH if session['assetChosen'] else ''}",
             status=status,
             session=session,
@@ -97,22 +97,24 @@ class ChoicePages:
             refused="" if refused is None else self._name(words, refused),
             cancel_url=web_url(session["cancelUrl"], session["id"]),
         )
-        # With no-referrer, browsers send `Origin: null` with the page's own form; see `pages`.
+        # With no-referrer, browsers send `Origin: null` with the page's own form; see `http.checkout.pages`.
         response.headers["Referrer-Policy"] = "same-origin"
         return response
 
     async def page(self, request: Request) -> Response:
-        """Show the choice again, so that it can be changed."""
+        """Show the choice again, to change it."""
         session = await self._session(request)
         if len(session["assets"]) < 2:  # noqa: PLR2004 - nothing to choose
             return _back(session["id"])
         return await self.ask(request, session)
 
     async def choose(self, request: Request) -> Response:
-        """Take a choice, and show what is to be paid now."""
+        """Store a choice, and show the session."""
         session = await self._session(request)
         if origins.is_cross_site(request.headers):
-            return refusals.show(self._paper, visitors.words_of(request), refusals.CROSS_SITE, _page(session["id"]))
+            return refusals.render(
+                self._renderer, visitors.translations_for(request), refusals.CROSS_SITE, _page(session["id"])
+            )
         form = await _form(request)
         choice = _choice(form.get("choice", ""))
         if choice is None:
@@ -120,9 +122,9 @@ class ChoicePages:
         try:
             outcome = await self._payers.asset_choices.choose(session["id"], choice, _choice(form.get("seen", "")))
         except CheckoutError as error:
-            if error.code not in _NOT_NOW:
+            if error.code not in _UNAVAILABLE:
                 raise
-            return await self.ask(request, session, status=_NOT_NOW[error.code], refused=choice)
+            return await self.ask(request, session, status=_UNAVAILABLE[error.code], refused=choice)
         if outcome is ChoiceOutcome.LOCKED:
             return self._refuse(request, outcome, await self._session(request))
         return _back(session["id"])
@@ -137,7 +139,7 @@ class ChoicePages:
         if obstacle is not ChoiceOutcome.LOCKED:
             return _back(session["id"])
         refusal = refusals.LOCKED if session["assetChosen"] else refusals.LOCKED_UNCHOSEN
-        return refusals.show(self._paper, visitors.words_of(request), refusal, _page(session["id"]))
+        return refusals.render(self._renderer, visitors.translations_for(request), refusal, _page(session["id"]))
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -152,7 +154,7 @@ def _page(session_id: str) -> str:
     return f"/checkout/{session_id}"
 
 
-def _seen(session: SessionResource) -> Choice | None:
+def _current_choice(session: SessionResource) -> Choice | None:
     return Choice(session["chainId"], session["asset"]) if session["assetChosen"] else None
 
 
@@ -161,7 +163,7 @@ def _value(choice: Choice) -> str:
 
 
 def _choice(text: str) -> Choice | None:
-    """Read a form's value; None for what no form has."""
+    """Parse a form's value; None for anything else."""
     chain, colon, symbol = text.partition(":")
     is_number = chain.isascii() and chain.isdigit() and len(chain) <= 16  # noqa: PLR2004 - digits of 2^53
     return Choice(int(chain), symbol) if colon and is_number and symbol else None

@@ -1,4 +1,4 @@
-"""The payer's routes. What is shown is decided in `view`, who is asking in `visitors`; here both meet HTTP."""
+"""The routes of the payer's pages. `view` decides the content of a page, `visitors` tells payers from bots."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -27,10 +27,10 @@ from crypto_checkout.http import body_limit, etags, origins
 from crypto_checkout.http.checkout.renderer import CheckoutRenderer
 from crypto_checkout.http.checkout.translations import LANGUAGES
 from crypto_checkout.http.checkout.view import Code, PayerChain, public_part, view
+from crypto_checkout.http.checkout.visitors import LANGUAGE, translations_for
 from crypto_checkout.services.payer import Payers, PayerView
 
 from . import choose, refusals, visitors, visits
-from .visitors import LANGUAGE, words_of
 
 _LOGO_TYPES = {
     ".svg": "image/svg+xml",
@@ -41,7 +41,7 @@ _LOGO_TYPES = {
 }
 
 _LOGO_HEADERS = {
-    # An SVG that is opened by itself is a document, and could bring scripts.
+    # An SVG opened by itself is a document, which could contain scripts.
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "public, max-age=600",
@@ -58,25 +58,24 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class PageBranding:
-    """What payers see of the shop; an empty name and no logo leave only the amount."""
+    """The shop's name and logo; without them pages show the amount alone."""
 
     name: str
     logo: Path | None
 
 
-def system_clock(livemode: bool) -> datetime:  # noqa: ARG001 - both modes have the same time here
-    """Read the clock of this machine."""
+def system_clock(livemode: bool) -> datetime:  # noqa: ARG001 - the same in both modes
+    """Return this machine's time."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class PayerServices:
-    """All that the pages stand on.
+    """The services and settings of the payer's pages.
 
-    `limit` raises RateLimitExceeded, and so does `limit_sessions`, or LinkCrowded, where a request is about to make a
-    session of the link with an id. `clock` tells the time of
-    live (True) or test mode (False), whose time can be moved ahead; it must be the clock that `expiresAt` was taken
-    from. `public_url` tells whether cookies need https.
+    `limit` raises RateLimitExceeded. `limit_sessions`, called before a link's visit creates a session, raises that or
+    LinkCrowded. `clock` returns the time of live (True) or test mode (False), which can be moved ahead; it must be the
+    clock behind `expiresAt`. `public_url` tells whether cookies are restricted to https.
     """
 
     sessions: Payers
@@ -91,14 +90,14 @@ class PayerServices:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The payer's side: its routes, and what answers a browser that asks for a page that isn't there."""
+    """The routes of the payer's pages, and the answer to browsers for pages that don't exist."""
 
     routes: list[Route]
     page_not_found: Callable[[Request], Response | None]
 
 
 def site(checkout: PayerServices) -> Site:
-    """Make the payer's side; the templates are compiled and the assets hashed as they are first used."""
+    """Return the payer's pages; templates are compiled and assets hashed at their first use."""
     pages = _CheckoutPages(checkout)
     routes = [
         Route("/", pages.for_people(pages.front)),
@@ -115,85 +114,87 @@ def site(checkout: PayerServices) -> Site:
 
 
 class _CheckoutPages:
-    """The handlers, with what they stand on."""
+    """The handlers."""
 
     def __init__(self, checkout: PayerServices) -> None:
         self._checkout = checkout
-        self._paper = CheckoutRenderer(
+        self._renderer = CheckoutRenderer(
             shop_name=checkout.branding.name,
             has_logo=checkout.branding.logo is not None,
             allow_embedding_from=checkout.allow_embedding_from,
         )
         self._is_https = checkout.public_url.startswith("https:")
         self.choices = choose.ChoicePages(
-            self._paper, checkout.sessions, lambda chain_id: self._face(chain_id).name, checkout.clock
+            self._renderer, checkout.sessions, lambda chain_id: self._chain(chain_id).name, checkout.clock
         )
 
     def for_people(self, handler: Handler) -> Handler:
-        """Limit a handler, and answer its errors with a page."""
+        """Apply the rate limit to a handler, and answer its errors with a page."""
 
         async def endpoint(request: Request) -> Response:
             try:
                 self._checkout.limit(request)
                 response = await handler(request)
             except (CheckoutError, RecoverableError) as error:
-                response = refusals.page(self._paper, words_of(request), error, _page_of(request))
+                response = refusals.render_error(self._renderer, translations_for(request), error, _page_of(request))
             self._keep_language(request, response)
             return response
 
         return endpoint
 
     async def front(self, request: Request) -> Response:
-        """Say what this is to whoever opens the bare address."""
-        return self._paper.page("front.html", words_of(request), path="/")
+        """Show the page at `/`."""
+        return self._renderer.render("front.html", translations_for(request), path="/")
 
     def not_found(self, request: Request) -> Response | None:
-        """Answer a browser with a page; None for programs, who get the API's error."""
+        """Answer a browser with a page; None for programs, which get the API's error."""
         if request.scope["path"].startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
             return None
-        return refusals.page(self._paper, words_of(request), RouteNotFound("no such page"), "/")
+        return refusals.render_error(self._renderer, translations_for(request), RouteNotFound("no such page"), "/")
 
     async def link(self, request: Request) -> Response:
-        """Make a session and send the payer there; who only looks makes none."""
+        """Create a session and redirect the payer to it; a preview creates none."""
         slug = request.path_params["slug"]
         insists = _INSIST in request.query_params
-        if visitors.only_looks(request.method, request.headers, insists=insists):
+        if visitors.is_preview(request.method, request.headers, insists=insists):
             link = await self._checkout.sessions.link(slug)
             if link is None:
-                return refusals.show(self._paper, words_of(request), refusals.LINK_GONE, _page_of(request))
+                return refusals.render(self._renderer, translations_for(request), refusals.LINK_GONE, _page_of(request))
             if not link.active:
                 raise LinkInactive("the link is switched off")
             path = _page_of(request)
-            return self._paper.page("link.html", words_of(request), path=path, link=link, url=f"{path}?{_INSIST}")
-        before = visits.known(request, slug, is_secure=self._is_https)
+            return self._renderer.render(
+                "link.html", translations_for(request), path=path, link=link, url=f"{path}?{_INSIST}"
+            )
+        before = visits.recall(request, slug, is_secure=self._is_https)
         try:
             session = await self._checkout.sessions.visit_link(
                 slug, before, partial(self._checkout.limit_sessions, request)
             )
         except ResourceNotFound:
-            return refusals.show(self._paper, words_of(request), refusals.LINK_GONE, _page_of(request))
+            return refusals.render(self._renderer, translations_for(request), refusals.LINK_GONE, _page_of(request))
         response = RedirectResponse(f"/checkout/{session['id']}", 303, {"Cache-Control": "no-store"})
         now = self._checkout.clock(session["livemode"])
         visits.remember(response, slug, session, now, is_secure=self._is_https)
         return response
 
     async def session(self, request: Request) -> Response:
-        """Show what is to be paid, or what became of it."""
+        """Show a session: the payment to make, or its outcome."""
         seen = await self._checkout.sessions.look(request.path_params["id"])
         session = seen.session
         if self.choices.is_due(session):
             return await self.choices.ask(request, session)
         shown = view(
             session,
-            chain=self._face(session["chainId"]),
+            chain=self._chain(session["chainId"]),
             now=self._checkout.clock(session["livemode"]),
             code=_code(request),
             taken_back=seen.taken_back,
             chain_visible=seen.chain_visible,
         )
-        response = self._paper.page(
+        response = self._renderer.render(
             "session.html",
-            words_of(request),
+            translations_for(request),
             path=_page_of(request),
             query=_query(request),
             view=shown,
@@ -201,61 +202,63 @@ class _CheckoutPages:
             version=etags.tag(_json(seen)),
         )
         if not session["livemode"]:
-            # With no-referrer, browsers send `Origin: null` with the page's own form; on plain http nothing else
-            # tells it from another site's (Fetch, "append a request Origin header").
+            # With no-referrer, browsers send `Origin: null` with the page's own form, and over plain HTTP nothing else
+            # distinguishes it from another site's (Fetch, "append a request Origin header").
             response.headers["Referrer-Policy"] = "same-origin"
         return response
 
-    def _face(self, chain_id: int) -> PayerChain:
+    def _chain(self, chain_id: int) -> PayerChain:
         return self._checkout.chains.get(chain_id) or PayerChain(f"chain {chain_id}", "")
 
     async def status(self, request: Request) -> Response:
-        """Answer with the public part as JSON. Errors are left to the outer handler, which answers with JSON."""
+        """Answer with the session's public fields as JSON; errors are JSON, too."""
         self._checkout.limit(request)
         seen = await self._checkout.sessions.look(request.path_params["id"])
         headers = {
             "Cache-Control": "no-cache",
             "X-Content-Type-Options": "nosniff",
-            # Not `Date`, which tells the machine's time also where test mode's was moved.
+            # Not `Date`, which is the machine's time even where test mode's clock was moved.
             "X-Server-Time": moments.to_text(self._checkout.clock(seen.session["livemode"])),
         }
         return etags.answer(request, _json(seen), headers)
 
     async def pay_in_test_mode(self, request: Request) -> Response:
-        """Pay with test money, as the button says that was pressed, then show the session again."""
+        """Pay with test money, by the scenario of the button pressed, and show the session again."""
         page = _page_of(request)
         if origins.is_cross_site(request.headers):
-            return refusals.show(self._paper, words_of(request), refusals.CROSS_SITE, page)
+            return refusals.render(self._renderer, translations_for(request), refusals.CROSS_SITE, page)
         session = (await self._checkout.sessions.look(request.path_params["id"])).session
         if session["livemode"]:
-            return refusals.show(self._paper, words_of(request), refusals.NOT_A_TEST, page)
-        # A second click, or a page that was left open: the session's page says what happened.
+            return refusals.render(self._renderer, translations_for(request), refusals.NOT_A_TEST, page)
+        # After a second click, or on a page left open, the session's page tells what happened.
         with suppress(SessionNotOpen):
             await self._checkout.sessions.pay_in_test_mode(session["id"], _scenario(await body_limit.read(request)))
         return RedirectResponse(page, 303, {"Cache-Control": "no-store"})
 
     def _keep_language(self, request: Request, response: Response) -> None:
-        """Remember a language that was chosen; a redirect takes it along, for frames in which no cookie is kept."""
-        asked = request.query_params.get(LANGUAGE)
-        if asked is None or asked not in LANGUAGES:
+        """Keep the chosen language in a cookie, and in redirects, for frames without cookies."""
+        code = request.query_params.get(LANGUAGE)
+        if code is None or code not in LANGUAGES:
             return
         response.set_cookie(
-            LANGUAGE, asked, max_age=_A_YEAR_SECONDS, secure=self._is_https, httponly=True, samesite="lax"
+            LANGUAGE, code, max_age=_A_YEAR_SECONDS, secure=self._is_https, httponly=True, samesite="lax"
         )
         if "location" in response.headers:
-            response.headers["location"] += f"?{LANGUAGE}={asked}"
+            response.headers["location"] += f"?{LANGUAGE}={code}"
 
     async def logo(self, request: Request) -> Response:
         """Send the shop's logo."""
         logo = self._checkout.branding.logo
         if logo is None or not logo.is_file():
-            return refusals.page(self._paper, words_of(request), RouteNotFound("there is no logo"), "/")
+            return refusals.render_error(
+                self._renderer, translations_for(request), RouteNotFound("there is no logo"), "/"
+            )
         media_type = _LOGO_TYPES.get(logo.suffix.lower(), "application/octet-stream")
         return FileResponse(logo, media_type=media_type, headers=_LOGO_HEADERS)
 
 
 def _scenario(form: bytes) -> Scenario | None:
-    """Read which button of the form was pressed; the one to pay has no scenario."""
+    """Return the scenario of the button pressed; the one to pay has none."""
     try:
         return Scenario(dict(parse_qsl(form.decode("ascii", "replace"))).get("scenario", ""))
     except ValueError:
@@ -263,7 +266,7 @@ def _scenario(form: bytes) -> Scenario | None:
 
 
 def _page_of(request: Request) -> str:
-    """Give the path of the page that a request is about, fit for a link."""
+    """Return the path of the session's or link's page, quoted for a link."""
     return quote(request.scope["path"]).removesuffix(_PAY_PATH)
 
 
@@ -275,7 +278,7 @@ def _code(request: Request) -> Code | None:
 
 
 def _query(request: Request) -> dict[str, str]:
-    """Keep of a page's query what it understands."""
+    """Return the known parameters of a page's query."""
     given = request.query_params
     known = {
         LANGUAGE: given.get(LANGUAGE) in LANGUAGES,

@@ -1,4 +1,4 @@
-"""What a payer is told when a page can't be given, and with which status. Never a stack, a path, or JSON."""
+"""The pages and status codes of errors, for payers. Never a stack trace, a path, or JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from crypto_checkout.http.checkout.translations import Translations
 
 @dataclass(frozen=True, slots=True)
 class RefusalPage:
-    """A page for a person, as keys of the catalogues; `way_on` is a link to the page that was asked for, or empty."""
+    """A page as keys of the catalogues; `way_on` is the text of a link to the requested page, or empty."""
 
     status: int
     title: str
@@ -49,29 +49,33 @@ BY_CODE: Mapping[str, RefusalPage] = MappingProxyType(
 )
 
 
-def page(
-    paper: CheckoutRenderer, words: Translations, error: errors.CheckoutError | errors.RecoverableError, path: str
+def render_error(
+    renderer: CheckoutRenderer, words: Translations, error: errors.CheckoutError | errors.RecoverableError, path: str
 ) -> Response:
-    """Print the page for an error; `path` is where its way on leads."""
+    """Render the page for an error; `path` is the target of its link."""
     if isinstance(error, errors.RateLimitExceeded):
-        return _slow_down(paper, words, error, path)
+        return _rate_limited(renderer, words, error, path)
     if isinstance(error, errors.RecoverableError):
-        return show(paper, words, _LATER, path)
-    return show(paper, words, BY_CODE.get(error.code, _INTERNAL), path)
+        return render(renderer, words, _LATER, path)
+    return render(renderer, words, BY_CODE.get(error.code, _INTERNAL), path)
 
 
-def show(paper: CheckoutRenderer, words: Translations, refusal: RefusalPage, path: str, **values: object) -> Response:
-    """Print a refusal."""
-    return paper.page(
+def render(
+    renderer: CheckoutRenderer, words: Translations, refusal: RefusalPage, path: str, **values: object
+) -> Response:
+    """Render a refusal."""
+    return renderer.render(
         "refusal.html", words, status=refusal.status, path=path, refusal=refusal, note=words(refusal.note, **values)
     )
 
 
-def _slow_down(paper: CheckoutRenderer, words: Translations, error: errors.RateLimitExceeded, path: str) -> Response:
+def _rate_limited(
+    renderer: CheckoutRenderer, words: Translations, error: errors.RateLimitExceeded, path: str
+) -> Response:
     wait = max(1, error.retry_after_seconds)
     if isinstance(error, errors.LinkCrowded):
-        response = show(paper, words, RefusalPage(429, "slow_down", "crowded_note", "retry"), path)
+        response = render(renderer, words, RefusalPage(429, "slow_down", "crowded_note", "retry"), path)
     else:
-        response = show(paper, words, RefusalPage(429, "slow_down", "slow_down_note", "retry"), path, count=wait)
+        response = render(renderer, words, RefusalPage(429, "slow_down", "slow_down_note", "retry"), path, count=wait)
     response.headers["Retry-After"] = str(wait)
     return response

@@ -1,4 +1,4 @@
-"""Templates into answers, for payers and in their languages, with the headers that every page carries."""
+"""Render the payer's templates into responses, in the payer's language."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -18,7 +18,7 @@ _NO_QUERY: Mapping[str, str] = MappingProxyType({})
 
 
 def headers(allow_embedding_from: Sequence[str] = ()) -> dict[str, str]:
-    """Return what every page carries; only the sites named here may show one in a frame."""
+    """Return the headers of every page; only the sites named may show one in a frame."""
     policy = templating.HEADERS["Content-Security-Policy"]
     if allow_embedding_from:
         policy = policy.replace(_NO_FRAMES, f"frame-ancestors {' '.join(allow_embedding_from)}")
@@ -26,7 +26,7 @@ def headers(allow_embedding_from: Sequence[str] = ()) -> dict[str, str]:
 
 
 class CheckoutRenderer:
-    """What pages are printed on: templates, with the shop's name and logo on each of them."""
+    """Renders pages with the shop's name and logo."""
 
     def __init__(self, *, shop_name: str, has_logo: bool, allow_embedding_from: Sequence[str] = ()) -> None:
         self._headers = headers(allow_embedding_from)
@@ -39,7 +39,7 @@ class CheckoutRenderer:
             "href": _href,
         }
 
-    def page(
+    def render(
         self,
         template: str,
         words: Translations,
@@ -47,26 +47,26 @@ class CheckoutRenderer:
         path: str,
         query: Mapping[str, str] = _NO_QUERY,
         status: int = 200,
-        **content: object,
+        **context: object,
     ) -> HTMLResponse:
-        """Print a page; `path` and `query` are where it can be asked for again, in another language for example."""
-        text = self._templates.get_template(f"checkout/{template}").render(content, t=words, path=path, query=query)
+        """Render a page; `path` and `query` are its own URL, for the links to other languages."""
+        text = self._templates.get_template(f"checkout/{template}").render(context, t=words, path=path, query=query)
         return HTMLResponse(text, status_code=status, headers=self._headers)
 
 
 def _href(path: str, query: Mapping[str, str], **changes: str) -> str:
-    """Return a path with its query, in which some values are others."""
+    """Return a path with its query, some of its values changed."""
     return f"{path}?{urlencode({**query, **changes})}"
 
 
 @jinja2.pass_context
 def _money(context: Context, amount: Mapping[str, Any]) -> Markup:
-    """Write an amount with its unit; see `Translations.money`."""
+    """Format an amount with its unit; see `Translations.money`."""
     return Markup("<bdi>{}</bdi>").format(context["t"].money(amount))
 
 
 @jinja2.pass_context
 def _moment(context: Context, text: str) -> str:
-    """Write a moment; see `Translations.moment`."""
+    """Format a moment; see `Translations.moment`."""
     written: str = context["t"].moment(text)
     return written

@@ -1,7 +1,7 @@
-"""What the pages say, in the payer's language: catalogues, and how numbers and dates are written (CLDR, by Babel).
+"""The texts of the payer's pages, and the formats of numbers and dates (CLDR, by Babel), in the payer's language.
 
-A catalogue is a file of `languages/`, read when somebody first asks for its language. Which language that is: a choice
-on the page, else a choice made before, else what the browser prefers.
+Catalogues are the files of `languages/`, each read at its first use. The language is the one chosen on the page, else
+the one chosen before, else the one that the browser prefers.
 """
 
 import tomllib
@@ -38,7 +38,7 @@ LANGUAGES: Mapping[str, str] = {
     "uk": "Українська",
     "zh": "中文",
 }
-"""The languages there are, each with its own name for itself; the first is the one for everybody else."""
+"""The languages by code, each with its own name for itself; the first is the fallback."""
 
 FOLDER = Path(__file__).parent / "languages"
 
@@ -52,14 +52,14 @@ Message = str | Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Translations:
-    """One language. Called with a key it gives HTML, in which whatever is filled in keeps its own direction."""
+    """The messages of one language. Calling it with a key returns HTML that isolates each value's writing direction."""
 
     code: str
     locale: Locale
     messages: Mapping[str, Message]
 
     def __call__(self, key: str, **values: object) -> Markup:
-        """Return a message as HTML; `count` chooses the plural form."""
+        """Return a message as HTML; `count` selects the plural form."""
         filled = {name: Markup("<bdi>{}</bdi>").format(value) for name, value in values.items()}
         return escape(self._form(key, values)).format_map(filled)
 
@@ -70,7 +70,7 @@ class Translations:
         return self._form(key, values).format_map(values)
 
     def pattern(self, key: str) -> str:
-        """Return a message as it stands, for the script to fill in."""
+        """Return a message with its placeholders, for the script to fill in."""
         return self._form(key, {})
 
     @property
@@ -79,9 +79,9 @@ class Translations:
         return str(self.locale.text_direction)
 
     def money(self, amount: Mapping[str, Any]) -> str:
-        """Write an amount of the API, fiat or coin, with its unit.
+        """Format an amount of the API, fiat or coin, with its unit.
 
-        Fiat is written as the language does. A coin amount is not: it is typed into wallets as it stands.
+        Fiat follows the language. Coin amounts don't, because payers type them into wallets.
         """
         if "currency" not in amount:
             return f"{amount['value']} {amount['asset']}"
@@ -91,7 +91,7 @@ class Translations:
         return f"{number} {amount['currency']}"
 
     def moment(self, text: str) -> str:
-        """Write a moment of the API in UTC, which the script turns into the payer's own time."""
+        """Format a moment of the API in UTC; the script turns it into the payer's own time."""
         at = moments.from_text(text)
         return f"{format_date(at, 'medium', locale=self.locale)}, {at:%H:%M} UTC"
 
@@ -103,23 +103,23 @@ class Translations:
 
 
 @cache
-def of(code: str) -> Translations:
-    """Return a language of `LANGUAGES`."""
+def load(code: str) -> Translations:
+    """Load a language of `LANGUAGES`."""
     messages: Mapping[str, Message] = tomllib.loads((FOLDER / f"{code}.toml").read_text("utf-8"))
     return Translations(code, Locale.parse(code), messages)
 
 
-def chosen(asked: str | None, kept: str | None, accept_language: str) -> Translations:
-    """Return the language that was asked for on the page, was kept from before, or that the browser prefers."""
-    for code in (asked, kept, *_preferred(accept_language)):
+def negotiate(asked: str | None, kept: str | None, accept_language: str) -> Translations:
+    """Return the language chosen on the page, else the one kept in the cookie, else the browser's preference."""
+    for code in (asked, kept, *_accepted_languages(accept_language)):
         if code in LANGUAGES:
-            return of(code)
-    return of(_FALLBACK)
+            return load(code)
+    return load(_FALLBACK)
 
 
-def _preferred(header: str) -> list[str]:
-    """Read an Accept-Language header (RFC 9110, section 12.5.4): language codes, the most wanted first."""
-    wanted: list[tuple[float, str]] = []
+def _accepted_languages(header: str) -> list[str]:
+    """Parse an Accept-Language header (RFC 9110, section 12.5.4) into language codes, the preferred ones first."""
+    weighted: list[tuple[float, str]] = []
     for part in header[:_LONGEST_HEADER].split(","):
         tag, _, weight = part.partition(";")
         code = tag.strip().lower().partition("-")[0]
@@ -128,5 +128,5 @@ def _preferred(header: str) -> list[str]:
         except ValueError:
             continue
         if quality > 0:
-            wanted.append((-quality, _OLD_CODES.get(code, code)))
-    return [code for _, code in sorted(wanted, key=lambda each: each[0])]
+            weighted.append((-quality, _OLD_CODES.get(code, code)))
+    return [code for _, code in sorted(weighted, key=lambda each: each[0])]

@@ -1,4 +1,4 @@
-"""What a payer sees of a session: pure functions of its public resource and the time. No words, HTML or HTTP here."""
+"""The payer's view of a session: pure functions of its public resource and the time. No texts, HTML or HTTP here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,18 +22,18 @@ _PUBLIC = (
 )
 
 PUBLIC_FIELDS = frozenset(_PUBLIC.split())
-"""Fields that whoever knows a session's id may read, listed so that a new field is private until it stands here."""
+"""Fields that anyone with a session's id may read; a new field stays private until it is listed here."""
 
 _ADDRESS_GROUP = 5
 _LONG_AMOUNT = 13
-# Wider than any rate, which may be as large as 10^30.
+# Wider than any rate; those go up to 10^30.
 _WIDE = Context(prec=100)
 _RATE_DECIMALS = 2
 _SMALL_RATE_DIGITS = 4
 
 
 class Phase(StrEnum):
-    """What the page is about. Several statuses look alike to a payer, and one looks different as time goes by."""
+    """The state that the page shows. Payers see several statuses as one, and a pending session changes with time."""
 
     WAITING = "waiting"
     PARTIAL = "partial"
@@ -46,7 +46,7 @@ class Phase(StrEnum):
 
 
 ASKING = frozenset({Phase.WAITING, Phase.PARTIAL})
-"""Phases in which the payer is asked for money; in all others the page shows no address, or only on request."""
+"""Phases that ask for money; in all others the page shows no address, or only on request."""
 
 _POLL_MILLISECONDS: Mapping[Phase, int] = {
     Phase.WAITING: 2_500,
@@ -54,7 +54,7 @@ _POLL_MILLISECONDS: Mapping[Phase, int] = {
     Phase.REORGED: 2_500,
     Phase.CONFIRMING: 2_500,
     Phase.TIME_UP: 5_000,
-    # Money that comes late, or comes back after a reorg, can still turn these two round.
+    # A late payment, or one that returns after a reorg, can still change these two.
     Phase.EXPIRED: 15_000,
     Phase.FAILED: 15_000,
     Phase.SETTLED: 0,
@@ -62,7 +62,7 @@ _POLL_MILLISECONDS: Mapping[Phase, int] = {
 
 
 class Code(StrEnum):
-    """What the QR code holds."""
+    """The content of the QR code."""
 
     ADDRESS = "address"
     REQUEST = "request"
@@ -70,9 +70,9 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PayerChain:
-    """What payers and their wallets see of a chain; an empty `explorer_url` makes no links.
+    """A chain as payers and their wallets see it; an empty `explorer_url` makes no links.
 
-    Wallets are offered to add the chain where `wallet_rpc_url` isn't empty.
+    With a `wallet_rpc_url` the page can add the chain to a wallet.
     """
 
     name: str
@@ -83,7 +83,7 @@ class PayerChain:
 
 @dataclass(frozen=True, slots=True)
 class PayingTransaction:
-    """The transaction that paid; `url` leads to it on the chain's explorer, None where there is none."""
+    """The transaction that paid, and its URL on the chain's explorer, if there is one."""
 
     hash: str
     url: str | None
@@ -91,12 +91,12 @@ class PayingTransaction:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All that the page's template needs.
+    """The data of the session's page.
 
-    `asked` is what is still to be sent, `received` what counts so far, `extra` what came beyond the price of an
-    overpaid session. `may_change_asset` offers the way to the payer's other choices. `rate` is the price of one whole
-    `rate_base`. `call` is what a wallet in the browser is to send. URLs are http or https with the session's id filled
-    in, or None; `leave_url` is where a payer is taken by itself, `back_url` what the way back to the shop is.
+    `asked` is the amount still to send, `received` the amount that counts so far, `extra` the surplus of an overpaid
+    session. `may_change_asset` shows the link to the payer's other choices. `rate` is the price of one whole
+    `rate_base`. `call` is the transaction for a wallet in the browser. URLs are http or https with the session's id
+    filled in, or None; the page redirects to `leave_url` by itself, and links to `back_url`.
     """
 
     session_id: str
@@ -131,7 +131,7 @@ class View:
 
     @property
     def asks(self) -> bool:
-        """Whether the payer is asked to send money."""
+        """True if the page asks for money."""
         return self.phase in ASKING
 
     @property
@@ -146,63 +146,63 @@ class View:
 
     @property
     def headline(self) -> str:
-        """The key of what the page is about."""
+        """The message key of the headline."""
         return Phase.TIME_UP if self.phase is Phase.EXPIRED else self.phase
 
     @property
     def explorer(self) -> str | None:
-        """Where the chain's explorer shows what came to the address."""
-        return _explored(self.chain.explorer_url, "address", self.address)
+        """The address on the chain's explorer."""
+        return _explorer_url(self.chain.explorer_url, "address", self.address)
 
     @property
     def received_something(self) -> bool:
-        """Whether anything counts so far."""
+        """True if any payment counts so far."""
         return int(self.received["units"]) > 0
 
     @property
     def is_blind(self) -> bool:
-        """Whether the payer has to know that payments aren't noticed at the moment."""
+        """True to warn that payments aren't noticed at the moment."""
         return not self.chain_visible and self.phase is not Phase.SETTLED
 
     @property
     def can_restart(self) -> bool:
-        """Whether it is safe to pay anew: nothing came, and nothing of this session is asked for any more."""
+        """True if it is safe to start again: the session expired, and nothing has arrived."""
         has_paid = self.received_something or self.late_payment or self.taken_back
         return self.phase is Phase.EXPIRED and not has_paid
 
     @property
     def asked_is_long(self) -> bool:
-        """Whether the amount to send has too many digits to be shown large."""
+        """True if the amount to send has too many digits for large type."""
         return len(self.asked["value"]) > _LONG_AMOUNT
 
     @property
     def confirmations(self) -> int:
-        """How deep the payment is, as far as that matters."""
+        """The payment's confirmations, at most the required ones."""
         return min(self.depth, self.required_confirmations)
 
     @property
     def is_token(self) -> bool:
-        """Whether it is paid by a call of a token's contract."""
+        """True if paying calls a token's contract."""
         return self.call.data != "0x"
 
     @property
     def address_groups(self) -> tuple[str, ...]:
-        """The address as an eye can follow it."""
+        """The address in groups, for comparing by eye."""
         return address_groups(self.address)
 
     @property
     def code_text(self) -> str:
-        """What the QR code holds."""
+        """The content of the QR code."""
         return self.address if self.code is Code.ADDRESS else self.payment_uri
 
     @property
     def poll_milliseconds(self) -> int:
-        """How long to wait before the next look; 0 for never."""
+        """The pause between polls; 0 for none."""
         return _POLL_MILLISECONDS[self.phase]
 
     @property
     def refresh_seconds(self) -> int:
-        """How often a browser without JavaScript loads the page anew; 0 for never."""
+        """The interval at which browsers without JavaScript reload the page; 0 for never."""
         return 0 if not self.poll_milliseconds else max(10, 2 * self.poll_milliseconds // 1_000)
 
 
@@ -215,13 +215,13 @@ def view(
     taken_back: bool = False,
     chain_visible: bool = True,
 ) -> View:
-    """Turn a session into what its page shows at a moment.
+    """Return the view of a session at a moment.
 
-    `code` is the QR code that the payer chose, None for the safer one; `taken_back` says that the chain took back all
-    that was paid, and `chain_visible` that payments are noticed.
+    `code` is the QR code chosen by the payer, None for the safer one. `taken_back` says that a reorg removed every
+    payment, `chain_visible` that payments are noticed.
     """
     phase = _phase(session, now, taken_back=taken_back)
-    wanted = transaction_request(session["paymentUri"])
+    transaction = transaction_request(session["paymentUri"])
     return View(
         session_id=session["id"],
         livemode=session["livemode"],
@@ -241,8 +241,8 @@ def view(
         rate_base=session["rate"]["base"],
         address=session["address"],
         payment_uri=session["paymentUri"],
-        call=wanted,
-        code=code or safer_code(wanted),
+        call=transaction,
+        code=code or safer_code(transaction),
         depth=session["confirmations"],
         required_confirmations=session["requiredConfirmations"],
         transaction=_transaction(session, chain.explorer_url),
@@ -253,20 +253,20 @@ def view(
     )
 
 
-def safer_code(wanted: TransactionRequest) -> Code:
-    """Return which QR code loses less money with a wallet that reads EIP-681 badly.
+def safer_code(transaction: TransactionRequest) -> Code:
+    """Return the QR code that is safer with wallets that support EIP-681 only in part.
 
-    For the chain's own coin a URI begins with the right address: who reads no more than that asks for the amount. For a
-    token it begins with the token's contract, and who reads no more sends money to that contract, where it is lost.
+    For the chain's own coin the URI begins with the right address, so that a wallet that ignores the rest asks for the
+    amount. For a token it begins with the token's contract; money that such a wallet sends there is lost.
     """
-    return Code.REQUEST if wanted.data == "0x" else Code.ADDRESS
+    return Code.REQUEST if transaction.data == "0x" else Code.ADDRESS
 
 
 def public_part(session: SessionResource) -> dict[str, object]:
-    """Keep what the payer may read.
+    """Return the fields that the payer may read.
 
-    The success URL is null until the session is settled: a shop that trusts whoever opens that page must not be
-    told of by a payer who has only looked at the status. Where to pay is null until the payer has chosen in what.
+    `successUrl` is null until the session is settled, because some shops trust everyone who opens that page. `address`
+    and `paymentUri` are null until the payer has chosen an asset.
     """
     fields: Mapping[str, object] = session
     part = {name: value for name, value in fields.items() if name in PUBLIC_FIELDS}
@@ -276,14 +276,14 @@ def public_part(session: SessionResource) -> dict[str, object]:
 
 
 def web_url(url: str | None, session_id: str) -> str | None:
-    """Fill the session's id into a merchant's URL; None for none, and for anything but http and https."""
+    """Fill the session's id into a merchant's URL; None unless it is http or https."""
     if url is None or not url.lower().startswith(("https://", "http://")):
         return None
     return url.replace(SESSION_ID_PLACEHOLDER, quote(session_id, safe=""))
 
 
 def address_groups(address: str) -> tuple[str, ...]:
-    """Cut an address into `0x` and groups of five digits, which is how far an eye keeps its place."""
+    """Split an address into `0x` and groups of five digits, which are easy to compare by eye."""
     digits = address[2:]
     return (address[:2], *(digits[i : i + _ADDRESS_GROUP] for i in range(0, len(digits), _ADDRESS_GROUP)))
 
@@ -308,7 +308,7 @@ def _phase(session: SessionResource, now: datetime, *, taken_back: bool) -> Phas
 def _open_phase(session: SessionResource, now: datetime, *, taken_back: bool) -> Phase:
     if _is_seen(session):
         return Phase.CONFIRMING
-    # The session expires with a block that is later, which may be long in coming; the payer is stopped now.
+    # The session expires with the first later block, which may take long; the payer is stopped now.
     if now >= moments.from_text(session["expiresAt"]):
         return Phase.TIME_UP
     if taken_back:
@@ -333,12 +333,12 @@ def _ways_out(session: SessionResource, phase: Phase) -> dict[str, str | None]:
         case Phase.TIME_UP | Phase.EXPIRED if not session["payments"]:
             return {"cancel_url": None, "leave_url": None, "back_url": back or cancel}
         case _:
-            # Whose money is on its way or has come in part would give it up by cancelling.
+            # No way to cancel: a payer whose money is on its way, or has arrived in part, would give it up.
             return {"cancel_url": None, "leave_url": None, "back_url": back}
 
 
 def _extra(session: SessionResource) -> AmountResource | None:
-    """Return what came beyond the price; None unless that is more than the shop's tolerance."""
+    """Return the surplus over the price; None within the shop's tolerance."""
     if session["status"] != Status.OVERPAID:
         return None
     received, price = session["amountReceived"], session["amount"]
@@ -352,14 +352,14 @@ def _is_late(session: SessionResource) -> bool:
 
 
 def _transaction(session: SessionResource, explorer_url: str) -> PayingTransaction | None:
-    # A late payment is not counted, also when the merchant accepts it; it is the payer's transaction all the same.
+    # A late payment doesn't count, even if the merchant accepts it, but it is the payer's transaction nonetheless.
     hashes = (session["txHash"], *(payment["txHash"] for payment in session["payments"]))
     tx_hash = next((each for each in hashes if each), None)
-    return None if tx_hash is None else PayingTransaction(tx_hash, _explored(explorer_url, "tx", tx_hash))
+    return None if tx_hash is None else PayingTransaction(tx_hash, _explorer_url(explorer_url, "tx", tx_hash))
 
 
-def _explored(explorer_url: str, kind: str, name: str) -> str | None:
-    """Return where a block explorer shows a transaction or an address."""
+def _explorer_url(explorer_url: str, kind: str, name: str) -> str | None:
+    """Return the URL of a transaction or an address on a block explorer."""
     base = web_url(explorer_url, "")
     return f"{base.rstrip('/')}/{kind}/{quote(name, safe='')}" if base else None
 

@@ -1,20 +1,19 @@
-"""Who is asking, and in which language: a person, a preview bot, a browser's prefetch."""
+"""Tell payers from preview bots and prefetching browsers, and find the language of a request."""
 
 import re
 from collections.abc import Mapping
 
 from starlette.requests import Request
 
-from crypto_checkout.http.checkout.translations import Translations, chosen
+from crypto_checkout.http.checkout.translations import Translations, negotiate
 
 LANGUAGE = "lang"
-"""The parameter that chooses a language, and the cookie that keeps the choice."""
+"""The query parameter that chooses a language, and the cookie that keeps the choice."""
 
 _PREFETCH_HEADERS = ("sec-purpose", "purpose", "x-purpose", "x-moz")
 
-# The names under which messengers, networks and search engines look at a link. Those that call themselves a bot, a
-# crawler or a spider need no name here; CUBOT is a maker of phones. In-app browsers (Instagram, Pinterest/iOS, FBAN)
-# are people.
+# User-Agents of messengers, networks and search engines that fetch links. Any bot, crawler or spider matches by that
+# word alone; CUBOT is a phone maker. In-app browsers (Instagram, Pinterest/iOS, FBAN) have a person behind them.
 _BOTS = re.compile(
     r"(?<!cu)bot\b|crawler|spider|facebookexternalhit|facebot|meta-external|whatsapp\b|slackbot|slack-imgproxy|telegrambot"
     r"|skypeuripreview|microsoftpreview|snap url preview|google-inspectiontool|google-pagerenderer|googleother"
@@ -25,16 +24,16 @@ _BOTS = re.compile(
 )
 
 
-def words_of(request: Request) -> Translations:
-    """Return the language that a request wants its answer in."""
+def translations_for(request: Request) -> Translations:
+    """Return the messages in the language of a request."""
     asked, kept = request.query_params.get(LANGUAGE), request.cookies.get(LANGUAGE)
-    return chosen(asked, kept, request.headers.get("accept-language", ""))
+    return negotiate(asked, kept, request.headers.get("accept-language", ""))
 
 
-def only_looks(method: str, headers: Mapping[str, str], *, insists: bool = False) -> bool:
-    """Tell whether a request for a link wants to see where it leads, not to pay.
+def is_preview(method: str, headers: Mapping[str, str], *, insists: bool = False) -> bool:
+    """Tell whether a request only previews a link, and must not create a session.
 
-    One that `insists` chose to go on, on the page that was shown instead: a person whose browser looks like a bot.
+    `insists` is set by the button of the page shown to previews, for people whose browser looks like a bot.
     """
     return (
         method == "HEAD"
@@ -45,17 +44,17 @@ def only_looks(method: str, headers: Mapping[str, str], *, insists: bool = False
 
 
 def is_prefetch(headers: Mapping[str, str]) -> bool:
-    """Tell whether a browser loads a page that nobody has asked for yet."""
+    """Tell whether a browser loads a page before its user opens it."""
     return any("prefetch" in value or "preview" in value for value in _values(headers, _PREFETCH_HEADERS))
 
 
 def is_navigation(headers: Mapping[str, str]) -> bool:
-    """Tell whether a page is opened, not an image or the like that another page names (Fetch Metadata)."""
+    """Tell whether a page is opened, rather than fetched as part of another one (Fetch Metadata)."""
     return headers.get("sec-fetch-mode", "navigate") == "navigate"
 
 
 def is_bot(user_agent: str) -> bool:
-    """Tell whether a User-Agent belongs to a program that makes previews or an index."""
+    """Tell whether a User-Agent belongs to a preview bot or a crawler."""
     return _BOTS.search(user_agent) is not None
 
 

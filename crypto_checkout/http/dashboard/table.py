@@ -1,4 +1,4 @@
-"""Every page of the dashboard, and its navigation."""
+"""The table of the dashboard's pages, and its navigation."""
 
 from crypto_checkout.http.dashboard.frame.router import DashboardPage
 from crypto_checkout.http.dashboard.pages import (
@@ -62,4 +62,4 @@ MENUS = {
         ("Audit trail", "/settings/trail"),
     ),
 }
-"""Titles and paths of the navigation, and of the pages under Settings; shown are those whose page is in the table."""
+"""The titles and paths of the navigation and of the pages under Settings; those without a page are hidden."""

@@ -1,6 +1,6 @@
-"""Markdown into HTML, with an address for each heading and code that can be scrolled by keyboard.
+"""Render Markdown as HTML, with an anchor at each heading and code that scrolls by keyboard.
 
-A code block names its language, and behind that the file that it is; what commands print is a block of `text`.
+A code block names its language, optionally followed by a file name; the output of commands is a block of `text`.
 """
 
 import itertools
@@ -18,7 +18,7 @@ _NOT_A_WORD = re.compile(r"[^a-z0-9]+")
 
 
 def render(text: str) -> Markup:
-    """Render a whole text; HTML in it is shown, not taken."""
+    """Render a document; HTML in it is escaped."""
     parser = _parser()
     tokens = parser.parse(text)
     for opening, inside in itertools.pairwise(tokens):
@@ -28,7 +28,7 @@ def render(text: str) -> Markup:
 
 
 def inline(text: str) -> Markup:
-    """Render a sentence: code and emphasis."""
+    """Render a sentence with code and emphasis."""
     return Markup(_parser().renderInline(text))  # noqa: S704 - rendered with HTML switched off
 
 
@@ -39,7 +39,7 @@ def title(text: str) -> str:
 
 
 def slug(heading: str) -> str:
-    """Return a heading's part of the address."""
+    """Return a heading's anchor."""
     return _NOT_A_WORD.sub("-", heading.lower()).strip("-")
 
 

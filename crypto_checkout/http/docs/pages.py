@@ -1,4 +1,4 @@
-"""The routes of the documentation. Each page is made when it is first asked for, and kept."""
+"""The routes of the documentation. Each page is rendered at its first request, and cached."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -20,7 +20,7 @@ from .reference import Reference
 GUIDES = ("integrate", "payment-pages", "webhooks", "errors", "lists", "test-mode")
 FOLDER = Path(__file__).parent / "guides"
 WRITTEN_FOR = "http://127.0.0.1:4020"
-"""The address in the guides' files; pages show this server's."""
+"""The URL written in the guides; pages show this server's instead."""
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -35,7 +35,7 @@ Json = Mapping[str, Any]
 
 
 def routes(document: Callable[[], Json], limit: Callable[[Request], None]) -> list[Route]:
-    """Return the routes; `document` makes the OpenAPI document when it is first needed."""
+    """Return the routes; `document` builds the OpenAPI document at the first request."""
     pages = _DocsPages(document)
 
     async def reference(request: Request) -> Response:
@@ -57,20 +57,20 @@ def _page(request: Request, html: str) -> Response:
 
 
 def guide_text(name: str, url: str) -> str:
-    """Return a guide's Markdown for a server's address."""
+    """Return a guide's Markdown for a server's URL."""
     return (FOLDER / f"{name}.md").read_text("utf-8").replace(WRITTEN_FOR, url)
 
 
 class _DocsPages:
-    """The texts of the pages."""
+    """The rendered pages."""
 
     def __init__(self, document: Callable[[], Json]) -> None:
-        self._made = cache(lambda: Reference(document()))
+        self._read_document = cache(lambda: Reference(document()))
         self.reference = cache(self._reference)
         self.guide = cache(self._guide)
 
     def _reference(self) -> str:
-        reference = self._made()
+        reference = self._read_document()
         return self._render(
             "reference.html",
             title="API",
@@ -83,12 +83,12 @@ class _DocsPages:
         )
 
     def _guide(self, name: str) -> str:
-        text = guide_text(name, self._made().url)
+        text = guide_text(name, self._read_document().url)
         return self._render("guide.html", title=markdown.title(text), text=markdown.render(text), here=name)
 
-    def _render(self, template: str, **content: object) -> str:
+    def _render(self, template: str, **context: object) -> str:
         titles = {name: markdown.title((FOLDER / f"{name}.md").read_text("utf-8")) for name in GUIDES}
-        return _environment().get_template(f"docs/{template}").render(guides=titles, **content)
+        return _environment().get_template(f"docs/{template}").render(guides=titles, **context)
 
 
 @cache

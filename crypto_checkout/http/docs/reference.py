@@ -1,4 +1,4 @@
-"""The OpenAPI document as the pages show it: operations by their subject, objects, and what each field takes."""
+"""The OpenAPI document as the reference shows it: operations by subject, objects, and the fields of each."""
 
 import json
 import shlex
@@ -13,7 +13,7 @@ _MOST_CHOICES = 30
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field or parameter: what it is called, what it takes, and what it means."""
+    """A field or parameter."""
 
     name: str
     kind: str
@@ -25,7 +25,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class ErrorStatus:
-    """A status with the codes of its errors."""
+    """A status with its error codes."""
 
     status: str
     codes: tuple[str, ...]
@@ -51,7 +51,7 @@ class OperationView:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Operations on the same kind of thing."""
+    """The operations on one kind of object."""
 
     id: str
     title: str
@@ -60,7 +60,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class ObjectView:
-    """The shape of something that is answered."""
+    """An object of the API."""
 
     name: str
     description: str
@@ -77,7 +77,7 @@ class EventView:
 
 
 class Reference:
-    """Everything that the pages show of one document."""
+    """The content of the reference."""
 
     def __init__(self, document: Json) -> None:
         self._document = document
@@ -94,7 +94,7 @@ class Reference:
         return [Subject(name, titles[name], operations) for name, operations in found.items()]
 
     def objects(self) -> list[ObjectView]:
-        """Return the shapes of what is answered; lists and requests are told where they are used."""
+        """Return the objects in answers; lists and requests are described with their operations."""
         schemas: Json = self._document["components"]["schemas"]
         sent = {_name_of(_json(o["requestBody"])["schema"]) for o in self._operations() if "requestBody" in o}
         return [
@@ -137,9 +137,9 @@ class Reference:
 
     def _curl(self, method: str, path: str, operation: Json, body: Json | None) -> str:
         examples = {p["name"]: p.get("example") for p in operation["parameters"] if p["in"] == "path"}
-        usual = "GET" if body is None else "POST"
-        chosen = "" if method == usual else f"-X {method} "
-        parts = [f"curl {chosen}{shlex.quote(self.url + path.format(**examples))}"]
+        default = "GET" if body is None else "POST"
+        option = "" if method == default else f"-X {method} "
+        parts = [f"curl {option}{shlex.quote(self.url + path.format(**examples))}"]
         parts.append('-H "Authorization: Bearer $API_KEY"')
         if body is not None:
             parts.append("-H 'Content-Type: application/json'")
@@ -164,7 +164,7 @@ class Reference:
         return found
 
     def _answered(self, schema: Json) -> list[Field]:
-        """Return the fields of an answer: they are always there, but for some."""
+        """Return the fields of an object, noting those that may be absent."""
         return [
             replace(field, is_required=False, notes=field.notes if field.is_required else (*field.notes, "Not always."))
             for field in self._fields(schema)
@@ -197,7 +197,7 @@ def _name_of(schema: Json) -> str:
 
 
 def _kinds(field: Json) -> list[Json]:
-    """Return what a field may be; one of them may be null."""
+    """Return the alternatives of a field, one of which may be null."""
     return list(field["anyOf"]) if "anyOf" in field and "type" not in field else [field]
 
 
@@ -214,7 +214,7 @@ def _kind(schema: Json) -> str:
 
 
 def _notes(schema: Json, field: Json) -> tuple[str, ...]:
-    """Tell the bounds of a value in words."""
+    """Return the bounds of a value as sentences."""
     notes = []
     choices = schema.get("enum") or schema.get("items", {}).get("enum") or ()
     if 0 < len(choices) <= _MOST_CHOICES:

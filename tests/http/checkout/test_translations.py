@@ -17,7 +17,7 @@ from crypto_checkout.http.checkout.translations import FOLDER, LANGUAGES
 
 TEMPLATES = Path(translations.__file__).parent.parent / "templates" / "checkout"
 STATIC = Path(translations.__file__).parent.parent / "static"
-ENGLISH: Mapping[str, translations.Message] = translations.of("en").messages
+ENGLISH: Mapping[str, translations.Message] = translations.load("en").messages
 SCRIPTS = {
     "ar": r"[\u0600-\u06ff]",
     "fa": r"[\u0600-\u06ff]",
@@ -45,7 +45,7 @@ def test_every_catalogue_is_a_language_that_can_be_chosen() -> None:
 
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_every_language_says_everything_with_the_same_placeholders(code: str) -> None:
-    messages = translations.of(code).messages
+    messages = translations.load(code).messages
     assert list(messages) == list(ENGLISH), "the same keys in the same order"
     for key, message in messages.items():
         wanted = set.union(*(placeholders(text) for text in forms(ENGLISH[key]).values()))
@@ -60,14 +60,14 @@ def test_every_language_says_everything_with_the_same_placeholders(code: str) ->
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_a_message_about_a_number_has_the_plural_forms_of_its_language(code: str) -> None:
     wanted = {*Locale.parse(code).plural_form.tags, "other"}
-    for key, message in translations.of(code).messages.items():
+    for key, message in translations.load(code).messages.items():
         if not isinstance(message, str):
             assert set(message) == wanted, key
 
 
 @given(code=st.sampled_from(sorted(LANGUAGES)), count=st.integers(0, 10_000_000))
 def test_every_number_finds_its_form(code: str, count: int) -> None:
-    for say in (translations.of(code), translations.of(code).text):
+    for say in (translations.load(code), translations.load(code).text):
         assert str(count) in say("next_done", count=count, network="Ethereum")
 
 
@@ -85,12 +85,12 @@ def test_every_number_finds_its_form(code: str, count: int) -> None:
     ],
 )
 def test_the_form_is_the_right_one(code: str, count: int, part: str) -> None:
-    assert part in translations.of(code)("next_done", count=count, network="Base")
+    assert part in translations.load(code)("next_done", count=count, network="Base")
 
 
 @pytest.mark.parametrize("code", [code for code in LANGUAGES if code != "en"])
 def test_nothing_was_left_in_english(code: str) -> None:
-    messages = translations.of(code).messages
+    messages = translations.load(code).messages
     same = {key for key, message in messages.items() if message == ENGLISH[key]}
     assert len(same) <= len(MAY_BE_AS_IN_ENGLISH), same
     if code in SCRIPTS:
@@ -135,19 +135,19 @@ def test_the_script_asks_for_words_that_the_page_gives() -> None:
     ],
 )
 def test_the_choice_comes_before_the_browsers_wish(asked: str | None, kept: str | None, header: str, code: str) -> None:
-    assert translations.chosen(asked, kept, header).code == code
+    assert translations.negotiate(asked, kept, header).code == code
 
 
 @given(st.text(max_size=600))
 def test_any_header_finds_a_language(header: str) -> None:
-    assert translations.chosen(None, None, header).code in LANGUAGES
+    assert translations.negotiate(None, None, header).code in LANGUAGES
 
 
 def test_what_is_filled_in_is_text_and_keeps_its_own_direction() -> None:
-    said = translations.of("ar")("pay_title", price="<b>10</b> USD")
+    said = translations.load("ar")("pay_title", price="<b>10</b> USD")
     assert said == "ادفع <bdi>&lt;b&gt;10&lt;/b&gt; USD</bdi>"
-    assert translations.of("ar").text("pay_title", price="10 USD") == "ادفع \u206810 USD\u2069"
-    assert translations.of("en").text("pay_title", price="10 USD") == "Pay 10 USD"
+    assert translations.load("ar").text("pay_title", price="10 USD") == "ادفع \u206810 USD\u2069"
+    assert translations.load("en").text("pay_title", price="10 USD") == "Pay 10 USD"
 
 
 @pytest.mark.parametrize(
@@ -155,13 +155,13 @@ def test_what_is_filled_in_is_text_and_keeps_its_own_direction() -> None:
     [("en", "1,234.50 EUR"), ("de", "1.234,50 EUR"), ("fr", "1\u202f234,50 EUR"), ("fa", "1,234.50 EUR")],
 )
 def test_fiat_is_written_as_the_language_does_and_coins_as_wallets_take_them(code: str, text: str) -> None:
-    assert translations.of(code).money({"amount": "1234.50", "currency": "EUR"}) == text
-    assert translations.of(code).money({"value": "1234.5", "asset": "ETH"}) == "1234.5 ETH"
+    assert translations.load(code).money({"amount": "1234.50", "currency": "EUR"}) == text
+    assert translations.load(code).money({"value": "1234.5", "asset": "ETH"}) == "1234.5 ETH"
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_only_the_scripts_written_from_right_to_left_are(code: str) -> None:
-    assert (translations.of(code).direction == "rtl") == (code in {"ar", "fa", "he"})
+    assert (translations.load(code).direction == "rtl") == (code in {"ar", "fa", "he"})
 
 
 def test_a_catalogue_is_plain_toml() -> None:

@@ -49,7 +49,7 @@ PART = 1_111_113_333_333_333
 ADDRESS = Address("0x52908400098527886e0f7030069857d2e4169ee7")
 TX_HASH = "0x" + "3f9ab2c7" * 8
 ETH = Asset(1, "ETH", 18)
-ENGLISH = translations.of("en")
+ENGLISH = translations.load("en")
 USDC = Asset(8453, "USDC", 6, Address("0x833589fcd6edb6e08f4c7c32d4f71b54bda02913"), usd_pegged=True)
 
 SESSION = a_session(
@@ -90,7 +90,7 @@ def seen(
 
 
 @cache
-def paper_of(shop: str) -> CheckoutRenderer:
+def renderer_of(shop: str) -> CheckoutRenderer:
     return CheckoutRenderer(shop_name=shop, has_logo=True)
 
 
@@ -103,9 +103,9 @@ def printed(
     link: Link | None = None,
     **more: Any,
 ) -> str:
-    page = paper_of(shop).page(
+    page = renderer_of(shop).render(
         "session.html",
-        translations.of(language),
+        translations.load(language),
         path="/checkout/cs_1",
         view=seen(shown, at=at, **more),
         link=link,
@@ -546,10 +546,10 @@ def test_stylesheet_and_script_stay_small(name: str, limit: int) -> None:
 
 def test_the_address_of_an_asset_changes_with_its_content(tmp_path: Path) -> None:
     (tmp_path / "a.css").write_text("one", "utf-8")
-    before = assets.addresses(tmp_path)("a.css")
+    before = assets.urls(tmp_path)("a.css")
     (tmp_path / "a.css").write_text("two", "utf-8")
     assert before.startswith("/static/a.css?v=")
-    assert assets.addresses(tmp_path)("a.css") != before
+    assert assets.urls(tmp_path)("a.css") != before
 
 
 # Who is asking
@@ -598,16 +598,16 @@ PEOPLE = [
 
 @pytest.mark.parametrize("user_agent", BOTS)
 def test_a_preview_bot_only_looks(user_agent: str) -> None:
-    assert visitors.only_looks("GET", Headers({"User-Agent": user_agent}))
+    assert visitors.is_preview("GET", Headers({"User-Agent": user_agent}))
 
 
 @pytest.mark.parametrize("user_agent", PEOPLE)
 def test_a_persons_browser_or_script_wants_a_session(user_agent: str) -> None:
-    assert not visitors.only_looks("GET", Headers({"User-Agent": user_agent}))
+    assert not visitors.is_preview("GET", Headers({"User-Agent": user_agent}))
 
 
 def test_a_request_without_a_user_agent_wants_a_session() -> None:
-    assert not visitors.only_looks("GET", Headers({}))
+    assert not visitors.is_preview("GET", Headers({}))
 
 
 @pytest.mark.parametrize("insists", [True, False])
@@ -622,16 +622,16 @@ def test_a_request_without_a_user_agent_wants_a_session() -> None:
     ],
 )
 def test_a_prefetch_only_looks_whatever_it_prefetches(name: str, value: str, insists: bool) -> None:
-    assert visitors.only_looks("GET", Headers({"User-Agent": CHROME, name: value}), insists=insists)
+    assert visitors.is_preview("GET", Headers({"User-Agent": CHROME, name: value}), insists=insists)
 
 
 @pytest.mark.parametrize("insists", [True, False])
 def test_head_only_looks(insists: bool) -> None:
-    assert visitors.only_looks("HEAD", Headers({"User-Agent": CHROME}), insists=insists)
+    assert visitors.is_preview("HEAD", Headers({"User-Agent": CHROME}), insists=insists)
 
 
 def test_a_person_who_was_taken_for_a_bot_can_go_on() -> None:
-    assert not visitors.only_looks("GET", Headers({"User-Agent": "RoBot Browser/1.0"}), insists=True)
+    assert not visitors.is_preview("GET", Headers({"User-Agent": "RoBot Browser/1.0"}), insists=True)
 
 
 @pytest.mark.parametrize(
@@ -677,7 +677,7 @@ def test_another_sites_form_is_told_from_ones_own(headers: dict[str, str], cross
 def test_an_error_is_a_page_for_a_person(
     error: errors.CheckoutError | errors.RecoverableError, status: int, offers_retry: bool
 ) -> None:
-    answer = refusals.page(CheckoutRenderer(shop_name="Acme", has_logo=False), ENGLISH, error, "/l/abc")
+    answer = refusals.render_error(CheckoutRenderer(shop_name="Acme", has_logo=False), ENGLISH, error, "/l/abc")
     page = bytes(answer.body).decode()
     assert answer.status_code == status
     assert answer.media_type == "text/html"
@@ -694,6 +694,6 @@ def test_a_page_has_the_status_that_the_api_answers_with(code: str) -> None:
 
 def test_who_comes_too_often_is_told_when_to_come_again() -> None:
     error = errors.RateLimitExceeded("slow down", retry_after_seconds=7)
-    answer = refusals.page(CheckoutRenderer(shop_name="", has_logo=False), ENGLISH, error, "/l/abc")
+    answer = refusals.render_error(CheckoutRenderer(shop_name="", has_logo=False), ENGLISH, error, "/l/abc")
     assert answer.headers["Retry-After"] == "7"
     assert "Wait 7 seconds" in text_of(bytes(answer.body).decode())

@@ -236,7 +236,7 @@ def test_notes_come_back_as_they_were() -> None:
     told = {"a=b": "c = d", "x\\": "two\nlines\ttab", "empty": ""}
     form = Form({"metadata": [f"{metadata_form.to_lines(told)}\n\nmore = 1"]})
     assert metadata_form.read(form, "metadata") == {**told, "more": "1"}
-    assert form.is_good
+    assert form.is_valid
 
 
 async def test_a_link_in_a_coin_that_is_not_configured_any_more_can_be_switched_off(tmp_path: Path) -> None:

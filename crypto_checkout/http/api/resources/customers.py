@@ -10,7 +10,7 @@ from crypto_checkout.services.checkout.customers import CustomerRequest
 
 
 async def create(call: Call) -> Unit:
-    """Make a customer."""
+    """Create a customer."""
     body: schemas.NewCustomer = call.body
     return call.services.customers.create(call.livemode, CustomerRequest(body.email, body.name, body.metadata))
 
@@ -21,13 +21,13 @@ async def show(call: Call) -> Resource:
 
 
 async def change(call: Call) -> Unit:
-    """Change a customer."""
+    """Update a customer."""
     changes = values.changes(call.body)
     return call.services.customers.update(call.livemode, call.path["id"], changes)
 
 
-async def listed(call: Call) -> Resource:
-    """List customers by numbered pages."""
+async def list_(call: Call) -> Resource:
+    """List customers in numbered pages."""
     query: schemas.CustomersQuery = call.query
     page = await call.services.customers.page(call.livemode, query.email, query.page, query.limit)
     return {
@@ -58,7 +58,7 @@ OPERATIONS = (
         path="/customers",
         scope=Scope.CUSTOMERS_READ,
         summary="List customers",
-        read=listed,
+        read=list_,
         query=schemas.CustomersQuery,
         answer=NumberedPageResource[CustomerResource],
         example=lambda public_url: {

@@ -12,15 +12,14 @@ from crypto_checkout.core.public.types import (
     ReplayResource,
 )
 from crypto_checkout.http.api import cursors, schemas, values
-from crypto_checkout.http.api.operations import Call, Operation, Resource, Unit
-from crypto_checkout.http.api.operations import listed as listing
+from crypto_checkout.http.api.operations import Call, Operation, Resource, Unit, list_example
 from crypto_checkout.services.webhooks.endpoints import EndpointRequest
 
 _LIST = "webhook_endpoints"
 
 
 async def create(call: Call) -> Unit:
-    """Make an endpoint; the answer holds its secret, this once."""
+    """Create an endpoint; only this answer has its secret."""
     body: schemas.NewEndpoint = call.body
     new = EndpointRequest(url=body.url, events=tuple(body.events), description=body.description, active=body.active)
     return call.services.endpoints.create(call.livemode, new)
@@ -31,16 +30,16 @@ async def show(call: Call) -> Resource:
     return await call.services.endpoints.get(call.livemode, call.path["id"])
 
 
-async def listed(call: Call) -> Resource:
+async def list_(call: Call) -> Resource:
     """List endpoints."""
     query: schemas.ListQuery = call.query
     window = cursors.window(_LIST, call.livemode, query.limit, query.starting_after, query.ending_before)
     page = await call.services.endpoints.listed(call.livemode, window)
-    return cursors.listed(_LIST, call.livemode, page, window)
+    return cursors.list_answer(_LIST, call.livemode, page, window)
 
 
 async def change(call: Call) -> Unit:
-    """Change an endpoint."""
+    """Update an endpoint."""
     given = values.changes(call.body)
     if "events" in given:
         given["events"] = tuple(given["events"])
@@ -48,19 +47,19 @@ async def change(call: Call) -> Unit:
 
 
 async def rotate(call: Call) -> Unit:
-    """Make a new secret; the old one signs beside it for a while."""
+    """Create a new secret; the old one keeps signing for a while."""
     body: schemas.Rotation = call.body
     return call.services.endpoints.rotate_secret(call.livemode, call.path["id"], body.overlap_seconds)
 
 
 async def test(call: Call) -> Unit:
-    """Send a made-up event, and answer with the attempt."""
+    """Send a made-up event, and return the attempt."""
     attempted = await call.services.deliveries.test(call.livemode, call.path["id"])
     return lambda _: attempted
 
 
 async def replay(call: Call) -> Unit:
-    """Send again one event, or all that was missed since a moment."""
+    """Send one event again, or all that were not delivered since a moment."""
     body: schemas.NewReplay = call.body
     if (body.event_id is None) is (body.since is None):
         raise InvalidBody("Give exactly one of eventId and since.", param="eventId")
@@ -78,7 +77,7 @@ async def list_deliveries(call: Call) -> Resource:
     name = f"deliveries of {endpoint_id}"
     window = cursors.window(name, call.livemode, query.limit, query.starting_after, query.ending_before)
     page = await call.services.deliveries.listed(call.livemode, endpoint_id, query.status, window)
-    return cursors.listed(name, call.livemode, page, window)
+    return cursors.list_answer(name, call.livemode, page, window)
 
 
 async def delete(call: Call) -> Unit:
@@ -105,10 +104,10 @@ OPERATIONS = (
         path="/webhook_endpoints",
         scope=Scope.WEBHOOKS_READ,
         summary="List webhook endpoints",
-        read=listed,
+        read=list_,
         query=schemas.ListQuery,
         answer=ListResource[EndpointResource],
-        example=listing(examples.shown_endpoint),
+        example=list_example(examples.shown_endpoint),
     ),
     Operation(
         method="GET",
@@ -178,7 +177,7 @@ OPERATIONS = (
         read=list_deliveries,
         query=schemas.DeliveriesQuery,
         answer=ListResource[DeliveryResource],
-        example=listing(examples.shown_delivery),
+        example=list_example(examples.shown_delivery),
     ),
     Operation(
         method="POST",

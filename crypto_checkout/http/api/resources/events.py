@@ -9,26 +9,25 @@ from crypto_checkout.core.public import examples
 from crypto_checkout.core.public.envelopes import ListResource
 from crypto_checkout.core.public.types import EventResource
 from crypto_checkout.http.api import cursors, schemas
-from crypto_checkout.http.api.operations import Call, Operation, Resource
-from crypto_checkout.http.api.operations import listed as listing
+from crypto_checkout.http.api.operations import Call, Operation, Resource, list_example
 from crypto_checkout.store.webhooks import events as store
 
 _LIST = "events"
 
 
-async def listed(call: Call) -> Resource:
+async def list_(call: Call) -> Resource:
     """List events."""
     query: schemas.EventsQuery = call.query
     window = cursors.window(_LIST, call.livemode, query.limit, query.starting_after, query.ending_before)
-    wanted = store.EventFilter(type=query.type, resource_id=query.resourceId, created_after=query.createdAfter)
+    filters = store.EventFilter(type=query.type, resource_id=query.resourceId, created_after=query.createdAfter)
     page = await call.services.db.read(
-        partial(store.bodies, livemode=call.livemode, filters=wanted, window=window),
+        partial(store.bodies, livemode=call.livemode, filters=filters, window=window),
     )
-    return cursors.listed(_LIST, call.livemode, page.map(json.loads), window)
+    return cursors.list_answer(_LIST, call.livemode, page.map(json.loads), window)
 
 
 async def show(call: Call) -> str:
-    """Show one event, byte for byte as webhooks carry it."""
+    """Show one event, byte for byte as webhooks send it."""
     body = await call.services.db.read(partial(store.body, event_id=call.path["id"], livemode=call.livemode))
     if body is None:
         raise ResourceNotFound(f"There is no event {call.path['id'][:40]} in this mode.")
@@ -41,10 +40,10 @@ OPERATIONS = (
         path="/events",
         scope=Scope.EVENTS_READ,
         summary="List events",
-        read=listed,
+        read=list_,
         query=schemas.EventsQuery,
         answer=ListResource[EventResource],
-        example=listing(examples.shown_event),
+        example=list_example(examples.shown_event),
     ),
     Operation(
         method="GET",

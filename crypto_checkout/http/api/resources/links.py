@@ -9,15 +9,14 @@ from crypto_checkout.core.public import examples, render
 from crypto_checkout.core.public.envelopes import ListResource
 from crypto_checkout.core.public.types import DeletedResource, LinkResource
 from crypto_checkout.http.api import cursors, schemas, values
-from crypto_checkout.http.api.operations import Call, Operation, Resource, Unit
-from crypto_checkout.http.api.operations import listed as listing
+from crypto_checkout.http.api.operations import Call, Operation, Resource, Unit, list_example
 from crypto_checkout.services.checkout.links import LinkRequest
 
 _LIST = "payment_links"
 
 
 async def create(call: Call) -> Unit:
-    """Make a link."""
+    """Create a link."""
     body: schemas.NewLink = call.body
     livemode = call.livemode
     new = LinkRequest(
@@ -40,16 +39,16 @@ async def show(call: Call) -> Resource:
     return await call.services.links.get(call.livemode, call.path["id"])
 
 
-async def listed(call: Call) -> Resource:
+async def list_(call: Call) -> Resource:
     """List links."""
     query: schemas.LinksQuery = call.query
     window = cursors.window(_LIST, call.livemode, query.limit, query.starting_after, query.ending_before)
     page = await call.services.links.listed(call.livemode, query.active, window)
-    return cursors.listed(_LIST, call.livemode, page, window)
+    return cursors.list_answer(_LIST, call.livemode, page, window)
 
 
 async def change(call: Call) -> Unit:
-    """Change a link; its sessions keep their price."""
+    """Update a link; existing sessions keep their price."""
     body: schemas.ChangedLink = call.body
     given = values.changes(body)
     for name, param in (("success_url", "successUrl"), ("cancel_url", "cancelUrl")):
@@ -71,7 +70,7 @@ async def change(call: Call) -> Unit:
 
 
 async def delete(call: Call) -> Unit:
-    """Delete a link; its sessions stay."""
+    """Delete a link, but not its sessions."""
     return call.services.links.delete(call.livemode, call.path["id"])
 
 
@@ -103,10 +102,10 @@ OPERATIONS = (
         path="/payment_links",
         scope=Scope.LINKS_READ,
         summary="List payment links",
-        read=listed,
+        read=list_,
         query=schemas.LinksQuery,
         answer=ListResource[LinkResource],
-        example=listing(examples.shown_link),
+        example=list_example(examples.shown_link),
     ),
     Operation(
         method="GET",

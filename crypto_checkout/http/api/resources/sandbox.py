@@ -1,4 +1,4 @@
-"""Operations that drive the simulated chain of test mode."""
+"""Operations that drive the sandbox: the simulated chain of test mode."""
 
 from crypto_checkout.core import errors
 from crypto_checkout.core.errors import InvalidBody, WalletNotConfigured
@@ -18,54 +18,54 @@ _MOST_UNITS = 2**256
 
 
 async def pay(call: Call) -> Unit:
-    """Pay a session or play a scenario with it; answer with the session once the blocks are processed."""
+    """Pay a session or play a scenario, and return the session once the blocks are processed."""
     body: schemas.NewPayment = call.body
     sandbox, id_ = _sandbox(call), call.path["id"]
     if body.scenario is not None:
         if (body.amount, body.kind, body.transfers) != (None, None, None):
             raise InvalidBody("A scenario pays by itself: give no amount, kind or transfers with it.", param="scenario")
-        return _answered(call, await sandbox.play(id_, Scenario(body.scenario), call.request))
+        return _end_request(call, await sandbox.play(id_, Scenario(body.scenario), call.request))
     units = None if body.amount is None else _units(body.amount, await sandbox.decimals(id_))
     kind = None if body.kind is None else TransferKind(body.kind)
-    return _answered(call, await sandbox.pay(id_, units, kind, body.transfers or 1, call.request))
+    return _end_request(call, await sandbox.pay(id_, units, kind, body.transfers or 1, call.request))
 
 
 async def mine(call: Call) -> Unit:
-    """Mine blocks and have them processed."""
+    """Mine blocks, and process them."""
     body: schemas.Mining = call.body
-    return _moved(call, await _sandbox(call).mine(body.blocks, call.request))
+    return _chain_answer(call, await _sandbox(call).mine(body.blocks, call.request))
 
 
 async def reorg(call: Call) -> Unit:
-    """Replace the newest blocks by others."""
+    """Replace the newest blocks."""
     body: schemas.Reorganisation = call.body
-    return _moved(call, await _sandbox(call).reorg(body.depth, call.request))
+    return _chain_answer(call, await _sandbox(call).reorg(body.depth, call.request))
 
 
 async def outage(call: Call) -> Unit:
-    """Have nobody reach the chain for a while."""
+    """Take the chain offline for a while."""
     body: schemas.Outage = call.body
-    return _moved(call, await _sandbox(call).outage(body.seconds, call.request))
+    return _chain_answer(call, await _sandbox(call).outage(body.seconds, call.request))
 
 
 async def price_outage(call: Call) -> Unit:
-    """Have no price known for a while."""
+    """Take prices offline for a while."""
     body: schemas.Outage = call.body
-    return _moved(call, await _sandbox(call).price_outage(body.seconds, call.request))
+    return _chain_answer(call, await _sandbox(call).price_outage(body.seconds, call.request))
 
 
 async def advance(call: Call) -> Unit:
-    """Put the chain's time forward."""
+    """Move the chain's clock ahead."""
     body: schemas.ClockAdvance = call.body
-    return _moved(call, await _sandbox(call).advance(body.seconds, call.request))
+    return _chain_answer(call, await _sandbox(call).advance(body.seconds, call.request))
 
 
-def _moved(call: Call, number: int) -> Unit:
-    return _answered(call, {"object": "chain", "livemode": False, "chainId": 1337, "blockNumber": number})
+def _chain_answer(call: Call, number: int) -> Unit:
+    return _end_request(call, {"object": "chain", "livemode": False, "chainId": 1337, "blockNumber": number})
 
 
-def _answered(call: Call, answer: Resource) -> Unit:
-    """Return the unit that ends a request: its steps are forgotten as its answer is stored."""
+def _end_request(call: Call, answer: Resource) -> Unit:
+    """Return the unit that ends a request: it deletes the request's steps as the answer is stored."""
 
     def end(unit: WriteUnit) -> Resource:
         if call.request is not None:

@@ -11,8 +11,7 @@ from crypto_checkout.core.public import examples
 from crypto_checkout.core.public.envelopes import ListResource
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.http.api import cursors, schemas, values
-from crypto_checkout.http.api.operations import Call, Operation, Resource, Unit
-from crypto_checkout.http.api.operations import listed as listing
+from crypto_checkout.http.api.operations import Call, Operation, Resource, Unit, list_example
 from crypto_checkout.services.checkout.sessions import SessionRequest
 from crypto_checkout.store.checkout.sessions import SessionFilter
 
@@ -21,12 +20,12 @@ _OPTIONS = {field.name for field in fields(SessionOptions)}
 
 
 async def create(call: Call) -> Unit:
-    """Make a session at a price or from a link."""
+    """Create a session with a price or from a link."""
     body: schemas.NewSession = call.body
     if (body.amount is None) is (body.link_id is None):
         raise InvalidBody("Give exactly one of amount and linkId.", param="amount")
     livemode = call.livemode
-    wanted = SessionRequest(
+    session_request = SessionRequest(
         link_id=body.link_id,
         fiat=None if body.amount is None else _fiat(body.amount),
         chain_id=body.chain_id,
@@ -35,7 +34,7 @@ async def create(call: Call) -> Unit:
         options=_options(body, livemode=livemode),
         expires_in_seconds=body.expires_in_seconds,
     )
-    return await call.services.sessions.prepare(livemode, wanted)
+    return await call.services.sessions.prepare(livemode, session_request)
 
 
 async def show(call: Call) -> Resource:
@@ -44,28 +43,28 @@ async def show(call: Call) -> Resource:
 
 
 async def expire(call: Call) -> Unit:
-    """Close a session that waits."""
+    """Close an unpaid session."""
     return call.services.decisions.expire(call.livemode, call.path["id"])
 
 
 async def accept(call: Call) -> Unit:
-    """Take what has arrived as the whole payment."""
+    """Accept the amount received as the whole payment."""
     return call.services.decisions.accept(call.livemode, call.path["id"])
 
 
-async def listed(call: Call) -> Resource:
+async def list_(call: Call) -> Resource:
     """List sessions."""
     query: schemas.SessionsQuery = call.query
     window = cursors.window(_LIST, call.livemode, query.limit, query.starting_after, query.ending_before)
-    wanted = SessionFilter(
+    session_filter = SessionFilter(
         status=query.status,
         link_id=query.linkId,
         customer_email=query.customerEmail,
         created_after=query.createdAfter,
         created_before=query.createdBefore,
     )
-    page = await call.services.session_reader.listed(call.livemode, wanted, window)
-    return cursors.listed(_LIST, call.livemode, page, window)
+    page = await call.services.session_reader.listed(call.livemode, session_filter, window)
+    return cursors.list_answer(_LIST, call.livemode, page, window)
 
 
 def _options(body: schemas.NewSession, *, livemode: bool) -> SessionOptions:
@@ -120,10 +119,10 @@ OPERATIONS = (
         path="/checkout_sessions",
         scope=Scope.SESSIONS_READ,
         summary="List checkout sessions",
-        read=listed,
+        read=list_,
         query=schemas.SessionsQuery,
         answer=ListResource[SessionResource],
-        example=listing(examples.shown_paid_session),
+        example=list_example(examples.shown_paid_session),
     ),
     Operation(
         method="GET",

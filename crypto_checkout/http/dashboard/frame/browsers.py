@@ -1,4 +1,4 @@
-"""Name a browser for people by its User-Agent, which may be anything."""
+"""Describe a browser by its User-Agent, which may be anything."""
 
 _BROWSERS = (
     ("Edg", "Edge"),
@@ -22,10 +22,10 @@ _SYSTEMS = (
 _MOST_CHARACTERS = 60
 
 
-def named(user_agent: str) -> str:
-    """Return `Firefox on Windows`; what nobody knows is shown as it is, cut short."""
-    browser = next((name for sign, name in _BROWSERS if sign in user_agent), None)
-    system = next((name for sign, name in _SYSTEMS if sign in user_agent), None)
+def describe(user_agent: str) -> str:
+    """Return a description like `Firefox on Windows`, or the shortened User-Agent of an unknown browser."""
+    browser = next((name for token, name in _BROWSERS if token in user_agent), None)
+    system = next((name for token, name in _SYSTEMS if token in user_agent), None)
     if browser is None:
         return user_agent[:_MOST_CHARACTERS] or "an unknown browser"
     return browser if system is None else f"{browser} on {system}"

@@ -14,7 +14,7 @@ _LONGEST_NOTICE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Cookies:
-    """Reads and sets the cookies; `is_https` restricts them to TLS."""
+    """Reads and sets the cookies, which are restricted to TLS if `is_https`."""
 
     is_https: bool
 

@@ -1,4 +1,4 @@
-"""What was filled in: a form's fields, and what is wrong with each. Nothing is guessed, and nothing gets lost."""
+"""Submitted forms: their fields, and the errors of each. Invalid input is kept, to be shown again."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,94 +15,94 @@ _CONTROL = frozenset(map(chr, (*range(32), *range(127, 160)))) - _LINE_BREAKS
 
 @dataclass(slots=True)
 class Form:
-    """A form as it came, and the mistakes in it, by field; `mistake` is one that belongs to no field."""
+    """A submitted form with its errors by field; `error` is one that belongs to no field."""
 
     fields: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    mistakes: dict[str, str] = field(default_factory=dict)
-    mistake: str = ""
+    errors: dict[str, str] = field(default_factory=dict)
+    error: str = ""
 
     @property
-    def is_good(self) -> bool:
-        """Whether nothing wrong was found so far."""
-        return not self.mistakes and not self.mistake
+    def is_valid(self) -> bool:
+        """True if no error was found so far."""
+        return not self.errors and not self.error
 
     def value(self, name: str, default: str = "") -> str:
-        """Return a field as it came, for showing it again."""
+        """Return a field as submitted, to show it again."""
         values = self.fields.get(name, ())
         return values[0] if values else default
 
     def values(self, name: str) -> Sequence[str]:
-        """Return all values of a field: of the boxes that were ticked."""
+        """Return all values of a field, such as ticked boxes."""
         return self.fields.get(name, ())
 
     def has(self, name: str) -> bool:
-        """Tell whether a field came at all: an unticked box doesn't."""
+        """Tell whether a field was submitted; an unticked box isn't."""
         return name in self.fields
 
     def text(self, name: str, most: int = 200, *, optional: bool = False, lines: bool = False) -> str:
-        """Return a field as a text without spaces around it, noting a mistake where it is empty or too long.
+        """Return a field as stripped text, adding an error if it is empty (unless `optional`) or too long.
 
-        It is one line, unless `lines` takes more.
+        It must be a single line, unless `lines` is set.
         """
         text = self.value(name).strip()
         if not text and not optional:
-            self.mistakes[name] = "Fill this in."
+            self.errors[name] = "Fill this in."
         elif len(text) > most:
-            self.mistakes[name] = f"At most {most} characters fit here; this has {len(text)}."
+            self.errors[name] = f"At most {most} characters fit here; this has {len(text)}."
         elif not _CONTROL.isdisjoint(text):
-            self.mistakes[name] = "This holds a control character; type it anew."
+            self.errors[name] = "This holds a control character; type it anew."
         elif not lines and not _LINE_BREAKS.isdisjoint(text):
-            self.mistakes[name] = "Write this in one line."
+            self.errors[name] = "Write this in one line."
         return text
 
     def one_of(self, name: str, choices: Collection[str]) -> str:
-        """Return a field that is one of some texts, noting a mistake where it isn't."""
+        """Return a field, adding an error if it is none of the choices."""
         text = self.value(name)
         if text not in choices:
-            self.mistakes[name] = "Choose one of these."
+            self.errors[name] = "Choose one of these."
         return text
 
     def some_of(self, name: str, choices: Collection[str]) -> list[str]:
-        """Return the boxes that were ticked, noting a mistake where none was."""
+        """Return the ticked boxes, adding an error if there are none."""
         ticked = [value for value in self.values(name) if value in choices]
         if not ticked:
-            self.mistakes[name] = "Tick at least one."
+            self.errors[name] = "Tick at least one."
         return ticked
 
     def price(self, amount: str = "amount", currency: str = "currency") -> Fiat | None:
-        """Return an amount with its currency, noting a mistake and returning None where it is none."""
+        """Return an amount with its currency, or None with an error."""
         code, text = self.text(currency, 3).upper(), self.text(amount, 40)
-        if currency in self.mistakes or amount in self.mistakes:
+        if currency in self.errors or amount in self.errors:
             return None
-        wrong = currency
+        checked = currency
         try:
             parse_currency(code)
-            wrong = amount
+            checked = amount
             return parse_fiat(text, code)
         except ValueError as error:
-            self.mistakes[wrong] = sentence(str(error))
+            self.errors[checked] = sentence(str(error))
             return None
 
     def forget(self, name: str) -> None:
-        """Drop what came in a field, so that it isn't shown again."""
+        """Drop a field, so that it isn't shown again."""
         self.fields = {each: values for each, values in self.fields.items() if each != name}
 
-    def note(self, error: CheckoutError, fields: Mapping[str, str] | None = None) -> None:
-        """Note what a service refused; `fields` are the form's names of the API's `param`s."""
+    def add_error(self, error: CheckoutError, fields: Mapping[str, str] | None = None) -> None:
+        """Add an error raised by a service; `fields` maps the API's `param` to the form's field."""
         name = (fields or {}).get(error.param or "", error.param or "")
         if name in self.fields:
-            self.mistakes[name] = sentence(error.message.removeprefix(f"{error.param}: "))
+            self.errors[name] = sentence(error.message.removeprefix(f"{error.param}: "))
         else:
-            self.mistake = error.message
+            self.error = error.message
 
 
-def sentence(words: str) -> str:
-    """Write what an error says as a sentence."""
-    return f"{words[:1].upper()}{words[1:].rstrip('.')}."
+def sentence(text: str) -> str:
+    """Format an error's message as a sentence."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def parse(raw: bytes, content_type: str) -> Form:
-    """Read a form; no body is one without fields. Raises UnsupportedContentType for what no form of ours sends."""
+    """Parse a form; an empty body has no fields. Raises UnsupportedContentType for any other encoding."""
     if raw and content_type.partition(";")[0].strip().lower() != _URLENCODED:
         raise UnsupportedContentType(f"A form is sent as {_URLENCODED}.")
     try:

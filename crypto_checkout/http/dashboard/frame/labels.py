@@ -1,4 +1,4 @@
-"""What pages call a session's status, an event, a payment and a delivery: words, each with its colour. Pure."""
+"""Labels of sessions, events, payments and deliveries: a text with its colour. Pure functions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from crypto_checkout.core.webhooks.events import EVENTS, EventType
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A word or two for a badge; `kind` is good, warn, bad, or empty. `meaning` says more, where there is more."""
+    """The text of a badge; `kind` is good, warn, bad, or empty, and `meaning` an explanation, or empty."""
 
     text: str
     kind: str = ""
@@ -31,18 +31,18 @@ _DELIVERIES: Mapping[str, Label] = {
 
 
 def of_session(session: SessionResource) -> Label:
-    """Say where a session stands."""
+    """Return the label of a session's status."""
     info = STATUSES[Status(session["status"])]
     return _REASONS.get(session["statusReason"] or "") or Label(info.title, info.tone, info.meaning)
 
 
-def came_late(session: SessionResource) -> bool:
-    """Tell whether money has come to a session that doesn't count."""
+def has_late_payment(session: SessionResource) -> bool:
+    """Tell whether a session received a payment too late to count."""
     return any(not payment["counted"] for payment in session["payments"])
 
 
 def of_payment(session: SessionResource, payment: PaymentResource) -> Label:
-    """Say whether a payment counts."""
+    """Return the label of a payment: too late, counted, or its confirmations."""
     if not payment["counted"]:
         return Label("Too late", "warn")
     had, needed = payment["confirmations"], session["requiredConfirmations"]
@@ -51,21 +51,21 @@ def of_payment(session: SessionResource, payment: PaymentResource) -> Label:
 
 
 def of_event(event_type: str) -> str:
-    """Say what an event tells."""
+    """Return an event's title."""
     return EVENTS[EventType(event_type)].title
 
 
 def of_delivery(delivery: DeliveryResource) -> Label:
-    """Say where a delivery stands."""
+    """Return the label of a delivery's status."""
     is_retried = delivery["status"] == DeliveryStatus.PENDING and delivery["attempts"]
     return Label("Trying again", "warn") if is_retried else _DELIVERIES[delivery["status"]]
 
 
 def outcome(delivery: DeliveryResource) -> str:
-    """Say what came of a delivery's last attempt."""
+    """Describe the outcome of a delivery's last attempt."""
     if not delivery["attempts"]:
         return "not tried yet"
     last = delivery["attempts"][-1]
     code, count = last["statusCode"], len(delivery["attempts"])
-    said = f"answered {code}" if code is not None else (last["detail"] or f"no answer ({last['error']})")
-    return said if count == 1 else f"{said}; attempt {last['number']}"
+    text = f"answered {code}" if code is not None else (last["detail"] or f"no answer ({last['error']})")
+    return text if count == 1 else f"{text}; attempt {last['number']}"

@@ -1,4 +1,4 @@
-"""The two links under a list: to newer rows and to older ones."""
+"""The links under a list, to newer and to older rows."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ class Pager:
 
 
 def pager(request: DashboardRequest, page: ListPage[Any], window: Window) -> Pager:
-    """Return the links from a page of a list; all other parameters of the query, such as filters, stay."""
+    """Return the links of a page of a list; other parameters of the query, such as filters, are kept."""
     came_from_newer, came_from_older = window.after is not None, window.before is not None
     has_newer = page.has_more if came_from_older else came_from_newer
     has_older = True if came_from_older else page.has_more

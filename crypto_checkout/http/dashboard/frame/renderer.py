@@ -27,7 +27,7 @@ class Renderer:
         self._templates = templating.environment()
         self._templates.filters |= {"when": when, "groups": "{:,}".format}
         self._templates.globals |= {
-            "browser_name": browsers.named,
+            "browser_name": browsers.describe,
             "transaction_url": explorers.transaction_url,
             "address_url": explorers.address_url,
             **menus,

@@ -32,7 +32,7 @@ ROWS = 25
 
 @dataclass(slots=True)
 class DashboardRequest:
-    """A request with its login (None when signed out), its mode and its form, beside what it takes to answer it."""
+    """A request with its login (None when signed out), its mode and its form, with all it takes to answer it."""
 
     services: DashboardServices
     renderer: Renderer
@@ -76,7 +76,7 @@ class DashboardRequest:
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether the password was entered recently."""
+        """True if the password was entered recently."""
         return self.login is not None and self.login.is_confirmed(self.services.clock())
 
     def url(self, path: str = "/", query: Mapping[str, object] | None = None, *, livemode: bool | None = None) -> str:

@@ -200,7 +200,7 @@ async def _confirm(request: DashboardRequest) -> Response | None:
     if request.form.has(PASSWORD):
         if await check_password(request, request.login):
             return None
-        request.form.mistakes[PASSWORD] = "This is not right."
+        request.form.errors[PASSWORD] = "This is not right."
     if request.http.method == "POST":
         action = quote(request.http.scope["path"])
         kept = [(name, value) for name, values in request.form.fields.items() for value in values]

@@ -1,9 +1,9 @@
-"""How often a password may be tried.
+"""The limit on password attempts.
 
-Each address has a few attempts at once and then one every half minute; all addresses together have some more, because
-an attacker may have many. Neither can lock the owner out: a browser that signed in before has attempts of its own,
-which nobody else can use up, and so has who asks from the machine itself, as through a tunnel of SSH. There the command
-line sets a new password.
+Each address has a burst of attempts, then one every 30 seconds; all addresses together have a limit, too, because an
+attacker may have many. Neither can lock the owner out: a browser that signed in before has attempts of its own, and
+the machine itself, for example through an SSH tunnel, is exempt from the common limit. There, the command line can set
+a new password.
 """
 
 from starlette.types import Scope
@@ -39,7 +39,7 @@ class Throttle:
             _take(self._account, _ACCOUNT)
 
     def forgive(self, address: str, browser: str) -> None:
-        """Forget the attempts of who got in."""
+        """Reset the attempts of an address and a browser, after a sign-in."""
         self._addresses.refill(client_name(address))
         self._browsers.refill(browser)
 

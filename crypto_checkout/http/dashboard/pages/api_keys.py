@@ -1,4 +1,4 @@
-"""API keys: make, show once, list, revoke."""
+"""API keys: list, create, show once, revoke."""
 
 from functools import partial
 
@@ -16,24 +16,24 @@ PATH = "/api-keys"
 _LIVE, _TEST = "live", "test"
 
 
-async def listed(request: DashboardRequest) -> Response:
-    """Show the keys of this mode, revoked ones too."""
-    everything = await request.services.db.read(store.all_keys)
-    keys_here = [key for key in everything if key.livemode == request.livemode]
+async def index(request: DashboardRequest) -> Response:
+    """List the keys of this mode, including revoked ones."""
+    all_keys = await request.services.db.read(store.all_keys)
+    keys_here = [key for key in all_keys if key.livemode == request.livemode]
     return request.render("api_keys/list.html", keys=keys_here, scopes=list(Scope))
 
 
-async def ask(request: DashboardRequest) -> Response:
-    """Ask what a new key shall be."""
-    return _asked(request)
+async def new(request: DashboardRequest) -> Response:
+    """Show the form for a new key."""
+    return _new_page(request)
 
 
 async def create(request: DashboardRequest) -> Response:
-    """Make a key of the mode that was chosen, and show it this once."""
+    """Create a key of the chosen mode, and show it once."""
     name, mode = request.form.text("name"), request.form.one_of("mode", [value for value, _ in _modes(request)])
     scopes = [Scope(scope) for scope in request.form.some_of("scope", list(Scope))]
-    if not request.form.is_good:
-        return _asked(request, status=400)
+    if not request.form.is_valid:
+        return _new_page(request, status=400)
     request.livemode = mode == _LIVE
     work = partial(
         api_keys.create, events=request.services.webhooks.outbox, livemode=request.livemode, name=name, scopes=scopes
@@ -43,14 +43,14 @@ async def create(request: DashboardRequest) -> Response:
 
 
 async def revoke(request: DashboardRequest) -> Response:
-    """Take a key out of use."""
+    """Revoke a key."""
     key_id = request.path_params["id"]
     work = partial(api_keys.revoke, events=request.services.webhooks.outbox, key_id=key_id, livemode=request.livemode)
     key = await request.write(work, EventType.API_KEY_REVOKED, subject=lambda revoked: revoked.id)
     return request.redirect(PATH, f"{key.name} ({key.prefix}…) is revoked. Within a second nobody can use it any more.")
 
 
-def _asked(request: DashboardRequest, status: int = 200) -> Response:
+def _new_page(request: DashboardRequest, status: int = 200) -> Response:
     return request.render(
         "api_keys/new.html",
         status=status,
@@ -61,15 +61,15 @@ def _asked(request: DashboardRequest, status: int = 200) -> Response:
 
 
 def _modes(request: DashboardRequest) -> list[tuple[str, str]]:
-    named = ((_TEST, "Test: the simulated chain"), (_LIVE, "Live: real money"))
+    modes = ((_TEST, "Test: the simulated chain"), (_LIVE, "Live: real money"))
     return [
-        (value, text) for value, text in named if request.services.checkout.payment_methods.has(livemode=value == _LIVE)
+        (value, text) for value, text in modes if request.services.checkout.payment_methods.has(livemode=value == _LIVE)
     ]
 
 
 PAGES = (
-    DashboardPage("GET", PATH, listed),
-    DashboardPage("GET", f"{PATH}/new", ask, Access.CONFIRMED),
+    DashboardPage("GET", PATH, index),
+    DashboardPage("GET", f"{PATH}/new", new, Access.CONFIRMED),
     DashboardPage("POST", PATH, create, Access.CONFIRMED),
     DashboardPage("POST", f"{PATH}/{{id}}/revoke", revoke),
 )

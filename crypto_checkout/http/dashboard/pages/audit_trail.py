@@ -1,4 +1,4 @@
-"""What was done by whom."""
+"""The audit trail."""
 
 from starlette.responses import Response
 

@@ -1,4 +1,4 @@
-"""The whole database as a download, for who gave the password lately."""
+"""The whole database as a download."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,12 +14,12 @@ _AT_ONCE = 1 << 18
 
 
 async def show(request: DashboardRequest) -> Response:
-    """Say what a copy holds, and what to do with it."""
+    """Explain the backup, and offer it."""
     return request.render("settings/backup.html")
 
 
 async def download(request: DashboardRequest) -> Response:
-    """Make a copy and send it."""
+    """Make a copy of the database, and send it."""
     copy = await request.services.backups.make(request.actor)
     size = copy.seek(0, 2)
     copy.seek(0)
@@ -29,7 +29,7 @@ async def download(request: DashboardRequest) -> Response:
         headers={
             "Content-Disposition": f'attachment; filename="checkout-{request.services.clock():%Y-%m-%d-%H%M%S}.db"',
             "Content-Length": str(size),
-            # As it is: to compress a large file would hold up the payers, and leave the browser without its length.
+            # Uncompressed: compressing a large file would slow down payers, and hide its length from the browser.
             "Content-Encoding": "identity",
             "Cache-Control": "no-store",
             "X-Content-Type-Options": "nosniff",

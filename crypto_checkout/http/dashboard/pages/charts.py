@@ -1,6 +1,6 @@
-"""Charts as inline SVG, drawn on the server: shapes only, in classes that the style sheet colours for light and dark.
+"""Charts as inline SVG, drawn on the server: shapes whose classes the style sheet colours, for light and dark.
 
-No text is drawn, because it would shrink with the chart: whoever shows one writes labels and a table beside it.
+They contain no text, which would shrink with the chart: pages put labels and a table beside it.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,10 +10,10 @@ from decimal import Decimal
 from markupsafe import Markup
 
 WIDTH, HEIGHT = 1000, 240
-"""The drawing's own size; it stretches to any other."""
+"""The size of the view box; a chart stretches to any size."""
 
 _GAP = Decimal("0.2")
-"""How much of a column's width is left free."""
+"""The part of a column's width between the bars."""
 
 _STEPS = (Decimal(1), Decimal(2), Decimal("2.5"), Decimal(5), Decimal(10))
 
@@ -28,7 +28,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A drawing, and the value at its upper edge; `top` is zero where there is nothing to show."""
+    """A drawing, and the value at its upper edge; `top` is zero without data."""
 
     svg: Markup
     top: Decimal
@@ -43,15 +43,15 @@ def bars(
     description: str,
     write: Callable[[Decimal], str] = str,
 ) -> Chart:
-    """Draw a column for each label, the series stacked upon each other.
+    """Draw a column for each label, with stacked series.
 
     Args:
-        name: distinguishes the ids of this chart from those of others on the page.
-        labels: what stands under the columns; shown by pointing at one.
-        series: each with as many values as there are labels.
-        title: what the chart shows, for who can't see it.
-        description: what there is to see, in a sentence.
-        write: writes a value for people.
+        name: prefix of the chart's ids, unique on the page.
+        labels: names of the columns, shown on hover.
+        series: each with one value for each label.
+        title: title for screen readers.
+        description: a sentence for screen readers.
+        write: formats a value.
 
     Raises ValueError for a series of another length, or a value below zero.
 
@@ -62,7 +62,7 @@ def bars(
         if any(value < 0 for value in each.values):
             raise ValueError(f"{each.name} has a value below zero")
     top = ceiling(max((sum(values, Decimal(0)) for values in zip(*(s.values for s in series), strict=True)), default=0))
-    columns = [_column(place, labels, series, top, write) for place in range(len(labels))]
+    columns = [_column(index, labels, series, top, write) for index in range(len(labels))]
     ids = f"{name}-title", f"{name}-text"
     svg = Markup(
         '<svg class="chart" viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img" '
@@ -82,7 +82,7 @@ def bars(
 
 
 def ceiling(value: Decimal | int) -> Decimal:
-    """Return a round number that is not less: 1, 2, 2.5 or 5 times a power of ten; zero for zero."""
+    """Round up to 1, 2, 2.5 or 5 times a power of ten; zero stays zero."""
     value = Decimal(value)
     if not value:
         return Decimal(0)
@@ -91,35 +91,35 @@ def ceiling(value: Decimal | int) -> Decimal:
 
 
 def _grid() -> Markup:
-    """Draw lines at the top, half way and at the bottom."""
+    """Draw lines at the top, in the middle and at the bottom."""
     lines = (f'<line class="chart-grid" x1="0" x2="{WIDTH}" y1="{y}" y2="{y}"/>' for y in (0, HEIGHT // 2, HEIGHT))
     return Markup("").join(Markup(line) for line in lines)  # noqa: S704 - numbers of this module
 
 
 def _column(
-    place: int, labels: Sequence[str], series: Sequence[Series], top: Decimal, write: Callable[[Decimal], str]
+    index: int, labels: Sequence[str], series: Sequence[Series], top: Decimal, write: Callable[[Decimal], str]
 ) -> Markup:
     whole = Decimal(WIDTH) / len(labels)
-    left, width = whole * (place + _GAP / 2), whole * (1 - _GAP)
+    left, width = whole * (index + _GAP / 2), whole * (1 - _GAP)
     below = Decimal(0)
     parts = []
-    said = [labels[place]]
+    lines = [labels[index]]
     for number, each in enumerate(series, start=1):
-        value = each.values[place]
+        value = each.values[index]
         if not value:
             continue
         height = HEIGHT * value / top
         below += height
-        said.append(f"{each.name}: {write(value)}")
+        lines.append(f"{each.name}: {write(value)}")
         parts.append(
             Markup('<rect class="chart-{number}" x="{x}" y="{y}" width="{width}" height="{height}"/>').format(
                 number=number, x=_short(left), y=_short(HEIGHT - below), width=_short(width), height=_short(height)
             )
         )
-    # The whole column takes the pointer, however low its bar is.
-    return Markup('<g><title>{said}</title><rect class="chart-column" x="{x}" y="0" width="{width}" height="{height}"/>'
+    # The whole column reacts to the pointer, however low its bars.
+    return Markup('<g><title>{text}</title><rect class="chart-column" x="{x}" y="0" width="{width}" height="{height}"/>'
                   "{parts}</g>").format(
-        said="\n".join(said), x=_short(whole * place), width=_short(whole), height=HEIGHT, parts=Markup("").join(parts)
+        text="\n".join(lines), x=_short(whole * index), width=_short(whole), height=HEIGHT, parts=Markup("").join(parts)
     )  # fmt: skip
 
 

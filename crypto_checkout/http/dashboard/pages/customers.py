@@ -1,4 +1,4 @@
-"""Customers: whoever has paid with an email address."""
+"""Customers: the payers with an email address."""
 
 from starlette.responses import Response
 
@@ -18,9 +18,9 @@ PATH = "/customers"
 _MOST_PAGES = 1_000_000
 
 
-async def listed(request: DashboardRequest) -> Response:
-    """Show the customers, or the one with an email address."""
-    email, number = request.query_params.get("email", "").strip() or None, _number(request)
+async def index(request: DashboardRequest) -> Response:
+    """List the customers, or the one with an email address."""
+    email, number = request.query_params.get("email", "").strip() or None, _page_number(request)
     page = await request.services.checkout.customers.page(request.livemode, email, number, ROWS)
     return request.render(
         "customers/list.html",
@@ -32,21 +32,21 @@ async def listed(request: DashboardRequest) -> Response:
 
 
 async def show(request: DashboardRequest) -> Response:
-    """Show a customer with what they paid."""
-    return await _shown(
+    """Show a customer with their payments."""
+    return await _detail_page(
         request, await request.services.checkout.customers.get(request.livemode, request.path_params["id"])
     )
 
 
-async def change(request: DashboardRequest) -> Response:
-    """Change a customer's name and notes."""
+async def update(request: DashboardRequest) -> Response:
+    """Update a customer's name and notes."""
     customer = await request.services.checkout.customers.get(request.livemode, request.path_params["id"])
     name, metadata = (
         request.form.text("name", optional=True),
         metadata_form.read(request.form, "notes", customer["metadata"]),
     )
-    if not request.form.is_good:
-        return await _shown(request, customer, status=400)
+    if not request.form.is_valid:
+        return await _detail_page(request, customer, status=400)
     changes = {"name": name or None, "metadata": metadata}
     await request.write(
         request.services.checkout.customers.update(request.livemode, customer["id"], changes),
@@ -55,10 +55,10 @@ async def change(request: DashboardRequest) -> Response:
     return request.redirect(f"{PATH}/{customer['id']}", "Saved.")
 
 
-async def _shown(request: DashboardRequest, customer: CustomerResource, status: int = 200) -> Response:
+async def _detail_page(request: DashboardRequest, customer: CustomerResource, status: int = 200) -> Response:
     window = request.window()
-    wanted = SessionFilter(customer_email=customer["email"])
-    page = await request.services.checkout.session_reader.listed(request.livemode, wanted, window)
+    by_email = SessionFilter(customer_email=customer["email"])
+    page = await request.services.checkout.session_reader.listed(request.livemode, by_email, window)
     return request.render(
         "customers/detail.html",
         status=status,
@@ -66,16 +66,16 @@ async def _shown(request: DashboardRequest, customer: CustomerResource, status: 
         notes=metadata_form.to_lines(customer["metadata"]),
         sessions=page.items,
         titles=await link_titles(request, page.items),
-        words=labels,
+        labels=labels,
         chains=request.services.checkout.payment_methods.all_chains(),
         pager=pager(request, page, window),
     )
 
 
-def _number(request: DashboardRequest) -> int:
-    given = request.query_params.get("page", "1")
-    is_number = given.isascii() and given.isdigit() and len(given) <= len(str(_MOST_PAGES))
-    return max(1, int(given)) if is_number else 1
+def _page_number(request: DashboardRequest) -> int:
+    text = request.query_params.get("page", "1")
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(_MOST_PAGES))
+    return max(1, int(text)) if is_number else 1
 
 
 def _pager(request: DashboardRequest, number: int, total: int) -> Pager:
@@ -89,7 +89,7 @@ def _pager(request: DashboardRequest, number: int, total: int) -> Pager:
 
 
 PAGES = (
-    DashboardPage("GET", PATH, listed),
+    DashboardPage("GET", PATH, index),
     DashboardPage("GET", f"{PATH}/{{id}}", show),
-    DashboardPage("POST", f"{PATH}/{{id}}", change),
+    DashboardPage("POST", f"{PATH}/{{id}}", update),
 )

@@ -1,4 +1,4 @@
-"""What is sent to a webhook endpoint: one delivery with its attempts, a test, and sending again."""
+"""The deliveries of a webhook endpoint: one with its attempts, a test, and replays."""
 
 import json
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ _ENDPOINT = f"{webhooks.PATH}/{{id}}"
 
 
 async def show(request: DashboardRequest) -> Response:
-    """Show a delivery: what is sent, and what came of each attempt."""
+    """Show a delivery: its body, and the outcome of each attempt."""
     endpoint = await request.services.webhooks.endpoints.get(request.livemode, request.path_params["id"])
     delivery, body = await request.services.webhooks.deliveries.get(
         request.livemode, endpoint["id"], request.path_params["event"]
@@ -26,19 +26,19 @@ async def show(request: DashboardRequest) -> Response:
 
 
 async def test(request: DashboardRequest) -> Response:
-    """Send a made-up event to an endpoint, and show what came of it."""
+    """Send a made-up event to an endpoint, and show the outcome."""
     endpoint = await request.services.webhooks.endpoints.get(request.livemode, request.path_params["id"])
     attempted = await request.services.webhooks.deliveries.test(request.livemode, endpoint["id"])
-    said = "it was taken" if attempted["succeeded"] else "it was not taken"
-    await request.write(lambda _: attempted, Action.ENDPOINT_TESTED, subject=lambda _: endpoint["id"], detail=said)
+    outcome = "it was taken" if attempted["succeeded"] else "it was not taken"
+    await request.write(lambda _: attempted, Action.ENDPOINT_TESTED, subject=lambda _: endpoint["id"], detail=outcome)
     return request.render("webhooks/tried.html", endpoint=endpoint, attempted=attempted)
 
 
 async def replay_event(request: DashboardRequest) -> Response:
-    """Send one event again, whatever came of it before."""
+    """Send one event again, even if it was delivered."""
     event_id = request.form.text("event")
-    if not request.form.is_good:
-        return await webhooks.shown(request, 400)
+    if not request.form.is_valid:
+        return await webhooks.detail_page(request, 400)
     work = request.services.webhooks.deliveries.replay_event(request.livemode, request.path_params["id"], event_id)
     try:
         await request.write(
@@ -47,49 +47,49 @@ async def replay_event(request: DashboardRequest) -> Response:
     except ResourceNotFound as error:
         if error.param != "eventId":
             raise
-        request.form.note(error, {"eventId": "event"})
-        return await webhooks.shown(request, 400)
+        request.form.add_error(error, {"eventId": "event"})
+        return await webhooks.detail_page(request, 400)
     return request.redirect(
         f"{webhooks.PATH}/{request.path_params['id']}/deliveries/{event_id}", "The event is on its way again."
     )
 
 
 async def replay_since(request: DashboardRequest) -> Response:
-    """Send all that an endpoint wants and has not taken since a moment."""
+    """Send all events since a moment that were not delivered."""
     since = _moment(request, "since")
     if since is None:
-        return await webhooks.shown(request, 400)
+        return await webhooks.detail_page(request, 400)
     work = request.services.webhooks.deliveries.replay_since(request.livemode, request.path_params["id"], since)
     detail = f"since {since:%Y-%m-%d %H:%M:%S} UTC"
     replay = await request.write(
         work, Action.ENDPOINT_REPLAYED, subject=lambda _: request.path_params["id"], detail=detail
     )
-    return request.redirect(f"{webhooks.PATH}/{request.path_params['id']}", _said(replay))
+    return request.redirect(f"{webhooks.PATH}/{request.path_params['id']}", _replay_notice(replay))
 
 
 def _moment(request: DashboardRequest, name: str) -> datetime | None:
-    """Return a field of the form that is a time in UTC, noting a mistake where it is none, or in the future."""
+    """Return a field of the form as a time in UTC, or None with an error."""
     text = request.form.text(name, 40)
-    if name in request.form.mistakes:
+    if name in request.form.errors:
         return None
     try:
         found = datetime.fromisoformat(text)
         moment = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        request.form.mistakes[name] = "Write a day and a time, like 2026-01-31T12:00."
+        request.form.errors[name] = "Write a day and a time, like 2026-01-31T12:00."
         return None
     if moment > request.services.clock():
-        request.form.mistakes[name] = "This is in the future."
+        request.form.errors[name] = "This is in the future."
         return None
     return moment
 
 
-def _said(replay: ReplayResource) -> str:
+def _replay_notice(replay: ReplayResource) -> str:
     queued = replay["queued"]
     if not queued:
         return "Nothing is to be sent: the endpoint has taken all that it wants."
-    said = f"{queued} {'delivery is' if queued == 1 else 'deliveries are'} on the way again."
-    return f"{said} There are more: do the same again for the rest." if replay["hasMore"] else said
+    notice = f"{queued} {'delivery is' if queued == 1 else 'deliveries are'} on the way again."
+    return f"{notice} There are more: do the same again for the rest." if replay["hasMore"] else notice
 
 
 PAGES = (

@@ -1,4 +1,4 @@
-"""Events: what happened, as it is kept and as webhooks tell of it."""
+"""Events, as stored and as sent by webhooks."""
 
 import json
 
@@ -15,29 +15,27 @@ from crypto_checkout.store.webhooks import events as store
 
 PATH = "/events"
 
-_PLACES = {
+_PATHS = {
     ids.SESSION: "/payments",
     ids.LINK: "/links",
     ids.CUSTOMER: "/customers",
     ids.ENDPOINT: "/webhooks",
 }
-"""Where the resources have their pages."""
+"""The paths of the resources' pages, by the prefix of their ids."""
 
 
-async def listed(request: DashboardRequest) -> Response:
-    """Show the events that are asked for: of a type, or of a resource."""
-    window, wanted = (
-        request.window(),
-        store.EventFilter(_type(request), request.query_params.get("resource", "").strip() or None),
-    )
-    page = await request.services.db.read(lambda unit: store.bodies(unit, request.livemode, wanted, window))
+async def index(request: DashboardRequest) -> Response:
+    """List the events, filtered by type or resource."""
+    window, resource_id = request.window(), request.query_params.get("resource", "").strip() or None
+    event_filter = store.EventFilter(_event_type(request), resource_id)
+    page = await request.services.db.read(lambda unit: store.bodies(unit, request.livemode, event_filter, window))
     return request.render(
         "events/list.html",
         events=[json.loads(body) for body in page.items],
         types=[(each.value, f"{each.value}: {info.title}") for each, info in EVENTS.items()],
-        is_filtered=wanted != store.EventFilter(),
-        words=labels,
-        place=place,
+        is_filtered=event_filter != store.EventFilter(),
+        labels=labels,
+        resource_path=resource_path,
         pager=pager(request, page, window),
     )
 
@@ -50,23 +48,23 @@ async def show(request: DashboardRequest) -> Response:
         raise ResourceNotFound(f"There is no event {event_id[:40]} in this mode.")
     event = json.loads(body)
     pretty = json.dumps(event, ensure_ascii=False, indent=2)
-    return request.render("events/detail.html", event=event, body=pretty, words=labels, place=place)
+    return request.render("events/detail.html", event=event, body=pretty, labels=labels, resource_path=resource_path)
 
 
-def place(resource_id: str) -> str | None:
-    """Return the path of a resource's page; None for one without."""
-    path = _PLACES.get(resource_id.partition("_")[0])
+def resource_path(resource_id: str) -> str | None:
+    """Return the path of a resource's page, if it has one."""
+    path = _PATHS.get(resource_id.partition("_")[0])
     return None if path is None else f"{path}/{resource_id}"
 
 
-def _type(request: DashboardRequest) -> str | None:
-    given = request.query_params.get("type") or None
-    if given is not None and given not in set(EventType):
-        raise InvalidQuery(f'"{given[:40]}" is no type of event.', param="type")
-    return given
+def _event_type(request: DashboardRequest) -> str | None:
+    text = request.query_params.get("type") or None
+    if text is not None and text not in set(EventType):
+        raise InvalidQuery(f'"{text[:40]}" is no type of event.', param="type")
+    return text
 
 
 PAGES = (
-    DashboardPage("GET", PATH, listed),
+    DashboardPage("GET", PATH, index),
     DashboardPage("GET", f"{PATH}/{{id}}", show),
 )

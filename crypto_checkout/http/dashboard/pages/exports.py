@@ -16,22 +16,22 @@ _KNOWN = frozenset({"format", "from", "to", "zone", "bom"})
 
 
 def payments(request: Request, exports: Exports, clock: Clock, *, livemode: bool) -> Response:
-    """Return the payments of a mode as a download that is streamed.
+    """Stream the payments of a mode as a download.
 
-    Days are those of the zone, both included; without them all payments are meant. Raises InvalidQuery.
+    `from` and `to` are days of the zone, both included; by default all payments are exported. Raises InvalidQuery.
     """
     for name in request.query_params:
         if name not in _KNOWN:
             raise InvalidQuery(
                 f"{name[:40]} is not a parameter here; there is {', '.join(sorted(_KNOWN))}.", param=name
             )
-    wanted = _format(request)
+    file_format = _format(request)
     period = _period(request)
     mode = "live" if livemode else "test"
-    name = f"payments-{mode}-{clock().date()}.{wanted}"
+    name = f"payments-{mode}-{clock().date()}.{file_format}"
     return StreamingResponse(
-        exports.payments(livemode, period, wanted, bom=request.query_params.get("bom") == "1"),
-        media_type=_TYPES[wanted],
+        exports.payments(livemode, period, file_format, bom=request.query_params.get("bom") == "1"),
+        media_type=_TYPES[file_format],
         headers={
             "Content-Disposition": f'attachment; filename="{name}"',
             "Cache-Control": "no-store",
@@ -41,11 +41,11 @@ def payments(request: Request, exports: Exports, clock: Clock, *, livemode: bool
 
 
 def _format(request: Request) -> Format:
-    given = request.query_params.get("format", Format.CSV)
+    text = request.query_params.get("format", Format.CSV)
     try:
-        return Format(given)
+        return Format(text)
     except ValueError:
-        raise InvalidQuery(f'"{given[:20]}" is no format of exports: csv or json.', param="format") from None
+        raise InvalidQuery(f'"{text[:20]}" is no format of exports: csv or json.', param="format") from None
 
 
 def _period(request: Request) -> Period:
@@ -59,23 +59,23 @@ def _period(request: Request) -> Period:
 
 
 def _day(request: Request, name: str) -> date | None:
-    given = request.query_params.get(name, "")
-    if not given:
+    text = request.query_params.get(name, "")
+    if not text:
         return None
     try:
-        return date.fromisoformat(given)
+        return date.fromisoformat(text)
     except ValueError:
-        raise InvalidQuery(f'{name}: "{given[:20]}" is no day; write one like 2026-01-31.', param=name) from None
+        raise InvalidQuery(f'{name}: "{text[:20]}" is no day; write one like 2026-01-31.', param=name) from None
 
 
-async def ask(request: DashboardRequest) -> Response:
-    """Ask which payments are wanted, and how."""
+async def new(request: DashboardRequest) -> Response:
+    """Show the form for an export."""
     return request.render("exports.html", zones=sorted(zones()))
 
 
 async def download(request: DashboardRequest) -> Response:
-    """Answer with the payments of this mode."""
+    """Download the payments of this mode."""
     return payments(request.http, request.services.reporting.exports, request.services.clock, livemode=request.livemode)
 
 
-PAGES = (DashboardPage("GET", "/exports", ask), DashboardPage("GET", "/exports/payments", download))
+PAGES = (DashboardPage("GET", "/exports", new), DashboardPage("GET", "/exports/payments", download))

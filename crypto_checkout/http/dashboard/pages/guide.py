@@ -1,4 +1,4 @@
-"""The set-up guide: from the password to a test payment that was made and seen."""
+"""The set-up guide: from the password to a first test payment."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,7 +25,7 @@ _LONGEST_TITLE = 200
 
 @dataclass(frozen=True, slots=True)
 class GuideStep:
-    """One step: what it is good for, the page where it is done, and whether it is."""
+    """One step: its purpose, the page where it is done, and whether it is done."""
 
     title: str
     why: str
@@ -35,10 +35,10 @@ class GuideStep:
 
 
 async def steps(request: DashboardRequest) -> list[GuideStep]:
-    """Return the steps. What concerns real money is set up in the file; the rest is tried in test mode."""
+    """Return the steps. Real money is configured in the file; the rest is tried in test mode, if there is one."""
     services = request.services
-    trial = not services.checkout.payment_methods.has(livemode=False)
-    have = await services.db.read(lambda unit: progress(unit, trial))
+    livemode = not services.checkout.payment_methods.has(livemode=False)
+    done = await services.db.read(lambda unit: progress(unit, livemode))
     is_live = services.checkout.payment_methods.has(livemode=True)
     return [
         GuideStep(
@@ -65,109 +65,109 @@ async def steps(request: DashboardRequest) -> list[GuideStep]:
             is_live,
             is_live,
         ),
-        *_trials(have, trial),
+        *_test_mode_steps(done, livemode),
     ]
 
 
-def _trials(have: Progress, livemode: bool) -> list[GuideStep]:
+def _test_mode_steps(done: Progress, livemode: bool) -> list[GuideStep]:
     return [
         GuideStep(
             "Make an API key",
             "Your shop's software talks to this server with it.",
             "/api-keys/new",
-            have.has_key,
+            done.has_key,
             livemode,
         ),
         GuideStep(
             "Make a payment link",
             "A page where anybody can pay, without any software of yours.",
             f"{PATH}/link",
-            have.has_link,
+            done.has_link,
             livemode,
         ),
         GuideStep(
             "Connect a webhook",
             "Your shop is told of each payment. A shop that works with links alone needs none.",
             f"{PATH}/webhook",
-            have.has_endpoint,
+            done.has_endpoint,
             livemode,
         ),
         GuideStep(
             "Make a test payment and see it come in",
             "The whole way, with money that isn't real.",
             f"{PATH}/payment",
-            have.paid_session_id is not None,
+            done.paid_session_id is not None,
             livemode,
         ),
     ]
 
 
 async def show(request: DashboardRequest) -> Response:
-    """Show the steps, and which are done."""
+    """Show the steps."""
     return request.render("guide/steps.html", steps=await steps(request))
 
 
-async def ask_link(request: DashboardRequest) -> Response:
-    """Ask what the first link is for."""
+async def new_link(request: DashboardRequest) -> Response:
+    """Show the form for the first link."""
     return request.render("guide/link.html", link=None)
 
 
-async def make_link(request: DashboardRequest) -> Response:
-    """Make a link, and show it."""
+async def create_link(request: DashboardRequest) -> Response:
+    """Create a link, and show it."""
     title, price = request.form.text("title", _LONGEST_TITLE), request.form.price()
     link = None
-    if price is not None and request.form.is_good:
+    if price is not None and request.form.is_valid:
         try:
             work = request.services.checkout.links.create(request.livemode, LinkRequest(title, price))
             link = await request.write(work, EventType.LINK_CREATED, detail=title)
         except CheckoutError as error:
-            request.form.note(error)
+            request.form.add_error(error)
     return request.render("guide/link.html", status=200 if link else 400, link=link)
 
 
-async def ask_webhook(request: DashboardRequest) -> Response:
-    """Ask where the shop listens."""
+async def new_webhook(request: DashboardRequest) -> Response:
+    """Show the form for the first endpoint."""
     return request.render("guide/webhook.html", endpoint=None)
 
 
-async def make_webhook(request: DashboardRequest) -> Response:
-    """Make an endpoint for every event, and show its secret this once."""
+async def create_webhook(request: DashboardRequest) -> Response:
+    """Create an endpoint for all events, and show its secret once."""
     url, endpoint = request.form.text("url", 2_000), None
-    if request.form.is_good:
+    if request.form.is_valid:
         try:
             work = request.services.webhooks.endpoints.create(request.livemode, EndpointRequest(url, ("*",)))
             endpoint = await request.write(work, EventType.ENDPOINT_CREATED, detail=url)
         except CheckoutError as error:
-            request.form.note(error)
+            request.form.add_error(error)
     return request.render("guide/webhook.html", status=200 if endpoint else 400, endpoint=endpoint)
 
 
-async def try_webhook(request: DashboardRequest) -> Response:
-    """Send a made-up event to an endpoint, and show what came of it."""
+async def test_webhook(request: DashboardRequest) -> Response:
+    """Send a made-up event to an endpoint, and show the outcome."""
     attempted = await request.services.webhooks.deliveries.test(request.livemode, request.path_params["id"])
     return request.render("guide/tried.html", attempted=attempted)
 
 
-async def ask_payment(request: DashboardRequest) -> Response:
+async def new_payment(request: DashboardRequest) -> Response:
     """Offer a test payment."""
     return request.render("guide/payment.html", can_pay=_can_pay(request))
 
 
-async def make_payment(request: DashboardRequest) -> Response:
-    """Make a test session, from the newest link where there is one, and pay it on the simulated chain."""
+async def create_payment(request: DashboardRequest) -> Response:
+    """Create a test session, from the newest link if there is one, and pay it on the simulated chain."""
     sandbox = request.services.sandbox
     if sandbox is None or request.livemode:
         raise ResourceNotFound("Test payments are made in test mode, and it is switched off here.")
     links = await request.services.checkout.links.listed(False, True, Window(1))
-    wanted = SessionRequest(link_id=links.items[0]["id"]) if links.items else SessionRequest(fiat=_SAMPLE)
-    session = await request.services.checkout.sessions.create(False, wanted)
+    session_request = SessionRequest(link_id=links.items[0]["id"]) if links.items else SessionRequest(fiat=_SAMPLE)
+    session = await request.services.checkout.sessions.create(False, session_request)
     if request.form.value("by") == "server":
         await sandbox.pay(session["id"])
     return request.redirect(f"{PATH}/payment/{session['id']}")
 
 
 async def show_payment(request: DashboardRequest) -> Response:
-    """Show how the test payment fares, until it is paid."""
+    """Show the progress of the test payment, until it is paid."""
     session = await request.services.checkout.session_reader.get(request.path_params["id"], request.livemode)
     return request.render("guide/seen.html", session=session, is_paid=Status(session["status"]) in SETTLED)
 
@@ -178,12 +178,12 @@ def _can_pay(request: DashboardRequest) -> bool:
 
 PAGES = (
     DashboardPage("GET", PATH, show),
-    DashboardPage("GET", f"{PATH}/link", ask_link),
-    DashboardPage("POST", f"{PATH}/link", make_link),
-    DashboardPage("GET", f"{PATH}/webhook", ask_webhook, Access.CONFIRMED),
-    DashboardPage("POST", f"{PATH}/webhook", make_webhook, Access.CONFIRMED),
-    DashboardPage("POST", f"{PATH}/webhook/{{id}}/test", try_webhook),
-    DashboardPage("GET", f"{PATH}/payment", ask_payment),
-    DashboardPage("POST", f"{PATH}/payment", make_payment),
+    DashboardPage("GET", f"{PATH}/link", new_link),
+    DashboardPage("POST", f"{PATH}/link", create_link),
+    DashboardPage("GET", f"{PATH}/webhook", new_webhook, Access.CONFIRMED),
+    DashboardPage("POST", f"{PATH}/webhook", create_webhook, Access.CONFIRMED),
+    DashboardPage("POST", f"{PATH}/webhook/{{id}}/test", test_webhook),
+    DashboardPage("GET", f"{PATH}/payment", new_payment),
+    DashboardPage("POST", f"{PATH}/payment", create_payment),
     DashboardPage("GET", f"{PATH}/payment/{{id}}", show_payment),
 )

@@ -1,4 +1,4 @@
-"""The form of a payment link: what stands in it, and what was filled in."""
+"""The form of a payment link: its initial values, and its submitted ones."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,15 +18,15 @@ _LONGEST_URL = 2_048
 
 
 def read(request: DashboardRequest, before: LinkResource | None = None) -> LinkRequest | None:
-    """Return what was filled in; None where something is wrong, which is noted in the form."""
+    """Return the submitted form as a link request, or None with errors in the form."""
     form, methods = request.form, request.services.checkout.payment_methods.of(request.livemode)
     title, price = form.text("title"), form.price()
     description = form.text("description", _LONGEST_DESCRIPTION, optional=True, lines=True)
     success_url, cancel_url = _url(request, "success_url"), _url(request, "cancel_url")
     metadata = metadata_form.read(form, "metadata", before["metadata"] if before else None)
-    named = _names(methods, before)
+    named = _choices_by_value(methods, before)
     ticked = [named[each] for each in dict.fromkeys(form.values("coins")) if each in named]
-    if price is None or not form.is_good:
+    if price is None or not form.is_valid:
         return None
     only = ticked[0] if len(ticked) == 1 else None
     return LinkRequest(
@@ -42,29 +42,29 @@ def read(request: DashboardRequest, before: LinkResource | None = None) -> LinkR
     )
 
 
-def refused(request: DashboardRequest, error: CheckoutError) -> None:
-    """Note at its field what a service refused."""
+def note_refusal(request: DashboardRequest, error: CheckoutError) -> None:
+    """Add an error raised by a service to its field."""
     if isinstance(error, UnsupportedChain | UnsupportedAsset):
-        request.form.mistakes["coins"] = error.message
+        request.form.errors["coins"] = error.message
     else:
-        request.form.note(error)
+        request.form.add_error(error)
 
 
-def content(request: DashboardRequest, link: LinkResource | None = None) -> dict[str, Any]:
-    """Return what the template of the form needs; with a link, what stands in it at first."""
+def context(request: DashboardRequest, link: LinkResource | None = None) -> dict[str, Any]:
+    """Return the template's context; a link provides the initial values."""
     methods = request.services.checkout.payment_methods.of(request.livemode)
     first = methods.chain(None)
     return {
         "link": link,
-        "coins": [(name, describe(methods, choice)) for name, choice in _names(methods, link).items()],
-        "ticked": [_name(choice) for choice in chosen(methods, link)] if link else [],
+        "coins": [(name, describe(methods, choice)) for name, choice in _choices_by_value(methods, link).items()],
+        "ticked": [_value(choice) for choice in link_choices(methods, link)] if link else [],
         "usual": describe(methods, first.asset(None).choice),
         "metadata": metadata_form.to_lines(link["metadata"]) if link else "",
     }
 
 
-def chosen(methods: PaymentMethods, link: LinkResource) -> list[Choice]:
-    """Return what a link can be paid with, where it says so."""
+def link_choices(methods: PaymentMethods, link: LinkResource) -> list[Choice]:
+    """Return the assets that a link is restricted to, if any."""
     if link["assets"]:
         return [Choice(each["chainId"], each["asset"]) for each in link["assets"]]
     chain_id, symbol = link["chainId"], link["asset"]
@@ -76,25 +76,25 @@ def chosen(methods: PaymentMethods, link: LinkResource) -> list[Choice]:
 
 
 def describe(methods: PaymentMethods, choice: Choice) -> str:
-    """Write `ETH on Ethereum`, and of what isn't configured any more that it isn't."""
+    """Return a choice like `ETH on Ethereum`, noting if it is no longer configured."""
     name = next((chain.name for chain in methods.chains if chain.id == choice.chain_id), f"chain {choice.chain_id}")
     is_known = bool(methods.configured([choice]))
     return f"{choice.symbol or 'The coin'} on {name}" + ("" if is_known else " (not configured any more)")
 
 
-def _names(methods: PaymentMethods, link: LinkResource | None) -> Mapping[str, Choice]:
-    """Return what can be ticked, by the boxes' values: the configured assets, and those that a link has already."""
+def _choices_by_value(methods: PaymentMethods, link: LinkResource | None) -> Mapping[str, Choice]:
+    """Return the choices by the values of their boxes: the configured assets, and those of the link."""
     configured = [asset.choice for chain in methods.chains for asset in chain.assets]
-    return {_name(choice): choice for choice in (*configured, *(chosen(methods, link) if link else ()))}
+    return {_value(choice): choice for choice in (*configured, *(link_choices(methods, link) if link else ()))}
 
 
-def _name(choice: Choice) -> str:
+def _value(choice: Choice) -> str:
     return f"{choice.chain_id}:{choice.symbol}"
 
 
 def _url(request: DashboardRequest, name: str) -> str | None:
     url = request.form.text(name, _LONGEST_URL, optional=True)
-    wrong = urls.redirect_objection(url, livemode=request.livemode) if url else None
-    if wrong is not None and name not in request.form.mistakes:
-        request.form.mistakes[name] = sentence(f"this {wrong}" if wrong.startswith("must") else wrong)
+    objection = urls.redirect_objection(url, livemode=request.livemode) if url else None
+    if objection is not None and name not in request.form.errors:
+        request.form.errors[name] = sentence(f"this {objection}" if objection.startswith("must") else objection)
     return url or None

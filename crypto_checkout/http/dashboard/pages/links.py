@@ -1,4 +1,4 @@
-"""Payment links: make, show with what to put on a site or on paper, change, switch off and on, delete."""
+"""Payment links: list, show with button and QR code, create, update, disable, enable, delete."""
 
 from dataclasses import replace
 
@@ -23,8 +23,8 @@ _FORM_FIELDS = (
 )  # fmt: skip
 
 
-async def listed(request: DashboardRequest) -> Response:
-    """Show the links of this mode."""
+async def index(request: DashboardRequest) -> Response:
+    """List the links of this mode."""
     window = request.window()
     page = await request.services.checkout.links.listed(
         request.livemode, _FILTER.get(request.query_params.get("active", "")), window
@@ -34,107 +34,107 @@ async def listed(request: DashboardRequest) -> Response:
 
 
 async def show(request: DashboardRequest) -> Response:
-    """Show a link, with all there is to put on a site or on paper."""
-    link = await _found(request)
+    """Show a link, with its button and its QR code."""
+    link = await _link(request)
     usage = await request.services.checkout.links.usage(request.livemode, [link["id"]])
     coins: list[str] = []
     if request.services.checkout.payment_methods.has(livemode=request.livemode):
         methods = request.services.checkout.payment_methods.of(request.livemode)
-        choices = link_form.chosen(methods, link) or [methods.chain(None).asset(None).choice]
+        choices = link_form.link_choices(methods, link) or [methods.chain(None).asset(None).choice]
         coins = [link_form.describe(methods, choice) for choice in choices]
     return request.render("links/show.html", link=link, usage=usage[link["id"]], coins=coins)
 
 
-async def draw(request: DashboardRequest) -> Response:
+async def qr_code(request: DashboardRequest) -> Response:
     """Send the QR code as a file."""
-    link = await _found(request)
+    link = await _link(request)
     headers = {"Content-Disposition": f'attachment; filename="{link["slug"]}.svg"', "Cache-Control": "no-store"}
     return Response(qr.file(link["checkoutUrl"]), media_type="image/svg+xml", headers=headers)
 
 
-async def ask(request: DashboardRequest) -> Response:
-    """Ask what a new link shall be."""
-    return request.render("links/form.html", **link_form.content(request))
+async def new(request: DashboardRequest) -> Response:
+    """Show the form for a new link."""
+    return request.render("links/form.html", **link_form.context(request))
 
 
 async def create(request: DashboardRequest) -> Response:
-    """Make a link."""
-    new = link_form.read(request)
-    if new is not None:
+    """Create a link."""
+    link_request = link_form.read(request)
+    if link_request is not None:
         try:
-            work = request.services.checkout.links.create(request.livemode, new)
-            link = await request.write(work, EventType.LINK_CREATED, detail=new.title)
+            work = request.services.checkout.links.create(request.livemode, link_request)
+            link = await request.write(work, EventType.LINK_CREATED, detail=link_request.title)
             return request.redirect(f"{PATH}/{link['id']}", "The link is made. Whoever opens it can pay.")
         except _REFUSALS as error:
-            link_form.refused(request, error)
-    return request.render("links/form.html", status=400, **link_form.content(request))
+            link_form.note_refusal(request, error)
+    return request.render("links/form.html", status=400, **link_form.context(request))
 
 
-async def ask_change(request: DashboardRequest) -> Response:
-    """Show a link's form as it stands."""
-    return request.render("links/form.html", **link_form.content(request, await _found(request)))
+async def edit(request: DashboardRequest) -> Response:
+    """Show the form of an existing link."""
+    return request.render("links/form.html", **link_form.context(request, await _link(request)))
 
 
-async def change(request: DashboardRequest) -> Response:
-    """Change a link; its sessions keep their price."""
-    link = await _found(request)
-    new = link_form.read(request, link)
-    if new is not None:
-        fields = {name: getattr(new, name) for name in _FORM_FIELDS}
+async def update(request: DashboardRequest) -> Response:
+    """Update a link; existing sessions keep their price."""
+    link = await _link(request)
+    link_request = link_form.read(request, link)
+    if link_request is not None:
+        fields = {name: getattr(link_request, name) for name in _FORM_FIELDS}
         try:
             work = request.services.checkout.links.update(
                 request.livemode, link["id"], lambda before: replace(before, **fields)
             )
-            await request.write(work, EventType.LINK_UPDATED, detail=new.title)
+            await request.write(work, EventType.LINK_UPDATED, detail=link_request.title)
             return request.redirect(
                 f"{PATH}/{link['id']}", "The link is changed. Sessions made before keep their price."
             )
         except _REFUSALS as error:
-            link_form.refused(request, error)
-    return request.render("links/form.html", status=400, **link_form.content(request, link))
+            link_form.note_refusal(request, error)
+    return request.render("links/form.html", status=400, **link_form.context(request, link))
 
 
-async def switch_off(request: DashboardRequest) -> Response:
-    """Have a link take no more payments."""
-    return await _switch(request, "The link is off: who opens it is told so. Sessions under way can still be paid.")
+async def disable(request: DashboardRequest) -> Response:
+    """Stop a link from taking payments."""
+    return await _set_active(request, "The link is off: who opens it is told so. Sessions under way can still be paid.")
 
 
-async def switch_on(request: DashboardRequest) -> Response:
-    """Have a link take payments again."""
-    return await _switch(request, "The link is on: it takes payments again.", active=True)
+async def enable(request: DashboardRequest) -> Response:
+    """Let a link take payments again."""
+    return await _set_active(request, "The link is on: it takes payments again.", active=True)
 
 
 async def delete(request: DashboardRequest) -> Response:
-    """Delete a link; its sessions stay."""
-    link = await _found(request)
+    """Delete a link, but not its sessions."""
+    link = await _link(request)
     work = request.services.checkout.links.delete(request.livemode, link["id"])
     await request.write(work, EventType.LINK_DELETED, detail=link["title"])
     return request.redirect(PATH, f"“{link['title']}” is deleted. Its payments stay.")
 
 
-async def _switch(request: DashboardRequest, said: str, *, active: bool = False) -> Response:
+async def _set_active(request: DashboardRequest, notice: str, *, active: bool = False) -> Response:
     def switched(link: Link) -> Link:
         return replace(link, active=active)
 
     link_id = request.path_params["id"]
     work = request.services.checkout.links.update(request.livemode, link_id, switched)
     await request.write(work, EventType.LINK_UPDATED, detail="switched on" if active else "switched off")
-    return request.redirect(f"{PATH}/{link_id}", said)
+    return request.redirect(f"{PATH}/{link_id}", notice)
 
 
-async def _found(request: DashboardRequest) -> LinkResource:
+async def _link(request: DashboardRequest) -> LinkResource:
     return await request.services.checkout.links.get(request.livemode, request.path_params["id"])
 
 
 PAGES = (
-    DashboardPage("GET", PATH, listed),
+    DashboardPage("GET", PATH, index),
     DashboardPage("POST", PATH, create),
-    DashboardPage("GET", f"{PATH}/new", ask),
+    DashboardPage("GET", f"{PATH}/new", new),
     DashboardPage("GET", f"{PATH}/{{id}}", show),
-    DashboardPage("POST", f"{PATH}/{{id}}", change),
-    DashboardPage("GET", f"{PATH}/{{id}}/edit", ask_change),
-    DashboardPage("GET", f"{PATH}/{{id}}/qr.svg", draw),
-    DashboardPage("POST", f"{PATH}/{{id}}/off", switch_off),
-    DashboardPage("POST", f"{PATH}/{{id}}/on", switch_on),
+    DashboardPage("POST", f"{PATH}/{{id}}", update),
+    DashboardPage("GET", f"{PATH}/{{id}}/edit", edit),
+    DashboardPage("GET", f"{PATH}/{{id}}/qr.svg", qr_code),
+    DashboardPage("POST", f"{PATH}/{{id}}/off", disable),
+    DashboardPage("POST", f"{PATH}/{{id}}/on", enable),
     DashboardPage("POST", f"{PATH}/{{id}}/delete", delete),
 )

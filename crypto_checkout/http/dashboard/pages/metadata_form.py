@@ -1,4 +1,4 @@
-"""Metadata as lines of text, one note each: `sku = moby-dick`."""
+"""Metadata as lines of text, one entry each: `sku = moby-dick`."""
 
 import re
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ _MOST_CHARACTERS = 2 * MOST_KEYS * (LONGEST_KEY + LONGEST_VALUE)
 
 
 def to_lines(metadata: Mapping[str, str] | None) -> str:
-    """Write notes for a form; line breaks and the like are escaped with a backslash."""
+    """Format metadata for a form, escaping line breaks and the like with a backslash."""
     return "\n".join(f"{_escaped(key, '=')} = {_escaped(value)}" for key, value in (metadata or {}).items())
 
 
 def read(form: Form, name: str, before: Mapping[str, str] | None = None) -> Mapping[str, str] | None:
-    """Return the notes of a form's field, None for none, noting a mistake where a line is none.
+    """Parse a form's field as metadata, None if it is empty, adding an error for an invalid line.
 
-    What wasn't touched stays as it was `before`, to the last space.
+    An unchanged field returns `before`, to the last space.
     """
     text = form.text(name, _MOST_CHARACTERS, optional=True, lines=True)
     if text == to_lines(before).strip():
@@ -29,17 +29,17 @@ def read(form: Form, name: str, before: Mapping[str, str] | None = None) -> Mapp
     for line in filter(None, map(str.strip, text.split("\n"))):
         found = _LINE.fullmatch(line)
         key, value = (_unescaped(part.strip()) for part in found.groups()) if found else ("", "")
-        mistake = _mistake(line, key, value, notes)
-        if mistake:
-            form.mistakes[name] = mistake
+        error = _error(line, key, value, notes)
+        if error:
+            form.errors[name] = error
             return None
         notes[key] = value
     if len(notes) > MOST_KEYS:
-        form.mistakes[name] = f"There may be {MOST_KEYS} notes; these are {len(notes)}."
+        form.errors[name] = f"There may be {MOST_KEYS} notes; these are {len(notes)}."
     return notes or None
 
 
-def _mistake(line: str, key: str, value: str, others: Mapping[str, str]) -> str:
+def _error(line: str, key: str, value: str, others: Mapping[str, str]) -> str:
     shown = line[:LONGEST_KEY]
     if not key:
         return f"“{shown}” is no note: write a name, =, and what it says."

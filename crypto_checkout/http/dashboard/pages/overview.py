@@ -1,4 +1,4 @@
-"""The first page: what needs the owner, what came in, and how many sessions were paid."""
+"""The overview: open issues, revenue, and conversion."""
 
 from datetime import timedelta
 
@@ -11,19 +11,19 @@ from crypto_checkout.http.dashboard.pages import revenue
 from crypto_checkout.http.dashboard.pages.guide import steps
 
 RANGES = {7: "7 days", 30: "30 days", 90: "90 days", 365: "a year"}
-"""The ranges that can be looked at, in days."""
+"""The ranges to choose from, in days."""
 
 _USUAL_DAYS = 30
 _SHOWN = 5
-"""How many things of each kind are shown."""
+"""The most issues of each kind on the page."""
 
 
 async def show(request: DashboardRequest) -> Response:
-    """Show where the shop stands."""
+    """Show the overview."""
     services = request.services
-    wanted = request.query_params.get("days", "")
-    days = next((each for each in RANGES if str(each) == wanted), _USUAL_DAYS)
-    # By the chain's time: that of test mode may run ahead.
+    text = request.query_params.get("days", "")
+    days = next((each for each in RANGES if str(each) == text), _USUAL_DAYS)
+    # By the chain's time, which may run ahead in test mode.
     last = services.checkout.payment_methods.chain_time(request.livemode, services.clock()).date()
     overview = await services.reporting.totals.overview(request.livemode, last - timedelta(days=days - 1), last)
     found = await services.issues.gather(request.livemode, _SHOWN)
@@ -41,7 +41,7 @@ async def show(request: DashboardRequest) -> Response:
 
 
 async def dismiss(request: DashboardRequest) -> Response:
-    """Put aside what the owner has settled elsewhere."""
+    """Dismiss an issue that was settled elsewhere."""
     cause = request.form.text("cause")
     await request.write(request.services.issues.dismiss(cause), "attention.dismissed", subject=lambda _: cause)
     return request.redirect("/", "Put aside.")

@@ -1,4 +1,4 @@
-"""One payment: what happened to a session, why it stands where it does, and what the merchant decides about it."""
+"""One payment: its history, the explanation of its status, and the merchant's decisions about it."""
 
 from collections.abc import Awaitable
 from functools import partial
@@ -20,7 +20,7 @@ _ONE = f"{PATH}/{{id}}"
 
 
 async def show(request: DashboardRequest) -> Response:
-    """Show a session with all that belongs to it."""
+    """Show a session with everything about it."""
     detail = await request.services.diagnosis.payment_details.of(request.livemode, request.path_params["id"])
     session = detail.session
     return request.render(
@@ -28,36 +28,35 @@ async def show(request: DashboardRequest) -> Response:
         session=session,
         detail=detail,
         explained=await request.services.diagnosis.explainer.session(session["id"], request.livemode),
-        word=labels.of_session(session),
-        words=labels,
+        labels=labels,
         chains=request.services.checkout.payment_methods.all_chains(),
     )
 
 
 async def accept(request: DashboardRequest) -> Response:
-    """Take what has arrived as the whole payment."""
+    """Accept the amount received as the whole payment."""
     work = request.services.checkout.decisions.accept(request.livemode, request.path_params["id"])
-    return await _decided(request, request.write(work, EventType.SESSION_PAID, detail=ACCEPTED), _ACCEPTED)
+    return await _decide(request, request.write(work, EventType.SESSION_PAID, detail=ACCEPTED), _ACCEPTED)
 
 
 async def expire(request: DashboardRequest) -> Response:
-    """Close a session that waits."""
+    """Close an unpaid session."""
     work = request.services.checkout.decisions.expire(request.livemode, request.path_params["id"])
-    return await _decided(request, request.write(work, EventType.SESSION_EXPIRED, detail=CLOSED), _CLOSED)
+    return await _decide(request, request.write(work, EventType.SESSION_EXPIRED, detail=CLOSED), _CLOSED)
 
 
 _ACCEPTED = "Accepted: what has arrived is taken as the whole payment."
 _CLOSED = "Closed. What comes to its address from now on is shown as too late."
 
 
-async def _decided(request: DashboardRequest, writing: Awaitable[SessionResource], said: str) -> Response:
+async def _decide(request: DashboardRequest, writing: Awaitable[SessionResource], notice: str) -> Response:
     path = f"{PATH}/{request.path_params['id']}"
     try:
         await writing
     except SessionNotOpen:
-        # Its page was open while something came or somebody decided; the page as it is now tells what.
+        # A payment or another decision came first; the reloaded page shows it.
         return request.redirect(path, "Nothing was done: the payment has changed meanwhile. Look again.")
-    return request.redirect(path, said)
+    return request.redirect(path, notice)
 
 
 async def check(request: DashboardRequest) -> Response:
@@ -65,20 +64,20 @@ async def check(request: DashboardRequest) -> Response:
     get = partial(request.services.checkout.session_reader.get, request.path_params["id"], request.livemode)
     before = await get()
     checked = await request.services.ledger.check_now.check(before["chainId"])
-    return request.redirect(f"{PATH}/{before['id']}", _found(before, await get(), checked))
+    return request.redirect(f"{PATH}/{before['id']}", _check_notice(before, await get(), checked))
 
 
-def _found(before: SessionResource, after: SessionResource, checked: ChainCheck | None) -> str:
+def _check_notice(before: SessionResource, after: SessionResource, checked: ChainCheck | None) -> str:
     if checked is None:
         return f"Chain {before['chainId']} is not in the configuration any more, so nobody looks at it."
     name = checked.status.name
     if checked.problem is not None:
         return f"{name} could not be looked at: {checked.problem}. Nothing is lost; it is tried again and again."
-    came = int(after["amountReceived"]["units"]) - int(before["amountReceived"]["units"])
-    news = len(after["payments"]) - len(before["payments"])
+    received = int(after["amountReceived"]["units"]) - int(before["amountReceived"]["units"])
+    new_payments = len(after["payments"]) - len(before["payments"])
     if before["status"] != after["status"]:
         news_text = f"The payment is now: {labels.of_session(after).text.lower()}."
-    elif came or news:
+    elif received or new_payments:
         news_text = "Something has come: see below."
     else:
         news_text = _NOTHING_NEW.get(Status(after["status"]), "Nothing has changed.")
@@ -95,16 +94,16 @@ _NOTHING_NEW = {
 
 
 async def look_up(request: DashboardRequest) -> Response:
-    """Explain a transaction that a payer names."""
+    """Explain a transaction, named by a payer."""
     session = await request.services.checkout.session_reader.get(request.path_params["id"], request.livemode)
     text = request.query_params.get("transaction", "").strip()
     try:
         explained = await request.services.diagnosis.explainer.of(text, request.livemode)
     except UnknownSubject:
-        request.form.mistake = "That is no transaction: its hash begins with 0x and has 64 digits after it."
+        request.form.error = "That is no transaction: its hash begins with 0x and has 64 digits after it."
         explained = None
     except ValueError as error:
-        request.form.mistake = str(error)
+        request.form.error = str(error)
         explained = None
     return request.render("payments/looked_up.html", session=session, explained=explained, text=text)
 

@@ -1,4 +1,4 @@
-"""Payments: find sessions by what a person has in hand, and all that came to addresses unasked."""
+"""Payments: search and filter sessions, and list unmatched payments."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,39 +27,39 @@ _INSTANT = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class PaymentQuery:
-    """Which sessions are asked for: by text, and by filters; days are those of UTC, both included."""
+    """A search for sessions by text and filters; days are in UTC, both included."""
 
     text: str
     filter: SessionFilter
 
     @property
-    def is_everything(self) -> bool:
-        """Whether nothing was left out."""
+    def is_unfiltered(self) -> bool:
+        """True if it matches all sessions."""
         return not self.text and self.filter == SessionFilter()
 
 
-async def listed(request: DashboardRequest) -> Response:
-    """Show the sessions that are asked for."""
-    wanted, window = _wanted(request), request.window()
-    reader = request.services.checkout.session_reader
-    page = await reader.listed(request.livemode, wanted.filter, window, text=wanted.text)
-    count = await reader.count(request.livemode, wanted.filter, text=wanted.text)
+async def index(request: DashboardRequest) -> Response:
+    """List the sessions of a search."""
+    search, window = _payment_query(request), request.window()
+    sessions = request.services.checkout.session_reader
+    page = await sessions.listed(request.livemode, search.filter, window, text=search.text)
+    count = await sessions.count(request.livemode, search.filter, text=search.text)
     return request.render(
         "payments/list.html",
         sessions=page.items,
         titles=await link_titles(request, page.items),
         count=count,
-        wanted=wanted,
+        search=search,
         statuses=[(status.value, info.title) for status, info in STATUSES.items()],
-        links=await _choices(request, wanted.filter),
-        words=labels,
+        links=await _link_choices(request, search.filter),
+        labels=labels,
         chains=request.services.checkout.payment_methods.all_chains(),
         pager=pager(request, page, window),
     )
 
 
 async def unmatched(request: DashboardRequest) -> Response:
-    """Show the money that nobody asked for."""
+    """List the unmatched payments."""
     window = request.window()
     page = await request.services.diagnosis.payment_details.unmatched(request.livemode, window)
     return request.render(
@@ -70,7 +70,7 @@ async def unmatched(request: DashboardRequest) -> Response:
     )
 
 
-def _wanted(request: DashboardRequest) -> PaymentQuery:
+def _payment_query(request: DashboardRequest) -> PaymentQuery:
     query = request.query_params
     since, until = _day(query, "from"), _day(query, "to")
     return PaymentQuery(
@@ -111,16 +111,16 @@ def _midnight(day: date) -> datetime:
 
 
 async def link_titles(request: DashboardRequest, sessions: Sequence[SessionResource]) -> dict[str, str]:
-    """Return the titles of the links that sessions were made from, by their ids."""
+    """Return the titles of the sessions' links, by their ids."""
     asked = sorted({session["linkId"] for session in sessions if session["linkId"] is not None})
     return await request.services.db.read(lambda unit: _titles(unit, request.livemode, asked))
 
 
-async def _choices(request: DashboardRequest, wanted: SessionFilter) -> list[tuple[str, str]]:
-    """Return the links to choose from as pairs of id and title: the newest, and whichever one is asked for."""
+async def _link_choices(request: DashboardRequest, selected: SessionFilter) -> list[tuple[str, str]]:
+    """Return the links to choose from as pairs of id and title: the newest, and the selected one."""
     newest = (await request.services.checkout.links.listed(request.livemode, None, Window(_MOST_LINKS))).items
     choices = {link["id"]: link["title"] for link in newest}
-    asked = [each for each in (wanted.link_id,) if each is not None and each not in choices]
+    asked = [each for each in (selected.link_id,) if each is not None and each not in choices]
     return [
         *choices.items(),
         *(await request.services.db.read(lambda unit: _titles(unit, request.livemode, asked))).items(),
@@ -133,6 +133,6 @@ def _titles(unit: ReadUnit, livemode: bool, link_ids: Sequence[str]) -> dict[str
 
 
 PAGES = (
-    DashboardPage("GET", PATH, listed),
+    DashboardPage("GET", PATH, index),
     DashboardPage("GET", f"{PATH}/unmatched", unmatched),
 )

@@ -1,4 +1,4 @@
-"""The totals of a range as pages show them: a chart for each currency, and its rows."""
+"""The revenue of a range as shown on pages: a chart and its rows for each currency."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from crypto_checkout.services.reporting.totals import Overview
 from crypto_checkout.store.checkout.totals import MoneyIn
 
 MOST_SERIES = 4
-"""How many colours a chart has; what comes in in further assets is one of them."""
+"""The number of colours in a chart; the last one is for all further assets."""
 
 OTHERS = "Others"
 
@@ -21,7 +21,7 @@ _MOST_DAYS = 92
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What came in in one asset on a day or in a month; amounts with their units."""
+    """The revenue in one asset on a day or in a month; amounts with their units."""
 
     period: str
     asset: str
@@ -32,9 +32,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class CurrencyPart:
-    """What came in at prices in one currency: the sum, the chart with its scale and its legend, and the rows.
+    """The revenue at prices in one currency: total, chart with scale and legend, and rows.
 
-    The legend has the numbers of the colours with the assets' names; an asset has the same one in each currency.
+    The legend has the numbers of the colours and the names of the assets, the same in each currency.
     """
 
     currency: str
@@ -46,7 +46,7 @@ class CurrencyPart:
 
 
 def parts(overview: Overview) -> list[CurrencyPart]:
-    """Return a part for each currency, the one with the most payments first; days without money are drawn too."""
+    """Return a part for each currency, the most payments first; charts include days without any."""
     by_currency: dict[str, list[MoneyIn]] = defaultdict(list)
     for each in overview.money_in:
         by_currency[each.currency].append(each)
@@ -56,18 +56,18 @@ def parts(overview: Overview) -> list[CurrencyPart]:
 
 
 def conversion(overview: Overview) -> str | None:
-    """Return how many of the sessions made in a range are paid now, in percent; None without any."""
+    """Return the share of a range's sessions that are paid by now, in percent; None without sessions."""
     return f"{Decimal(100 * overview.paid) / overview.created:.1f}" if overview.created else None
 
 
 def with_commas(text: str) -> str:
-    """Write commas between the thousands of a decimal text."""
+    """Insert commas between the thousands of a decimal text."""
     whole, point, rest = text.partition(".")
     return f"{int(whole):,}{point}{rest}"
 
 
 def _names(money: Sequence[MoneyIn]) -> list[str]:
-    """Return the names of the colours: the assets with the most payments first, the rare ones together."""
+    """Return the names of the series: the assets with the most payments first, the rare ones together."""
     counts: dict[str, int] = defaultdict(int)
     for each in money:
         counts[each.asset] += each.payments
@@ -78,10 +78,10 @@ def _names(money: Sequence[MoneyIn]) -> list[str]:
 def _part(currency: str, money: Sequence[MoneyIn], names: Sequence[str], first: date, last: date) -> CurrencyPart:
     periods = _periods(first, last)
     series = _series(currency, money, names, periods)
-    total = _written(sum(each.fiat_minor for each in money), currency)
+    total = _format_fiat(sum(each.fiat_minor for each in money), currency)
     chart = bars(
         f"chart-{currency.lower()}",
-        [_shown(period) for period in periods],
+        [_format_period(period) for period in periods],
         series,
         title=f"Money in, {currency}",
         description=f"{total} from {first} to {last}. The table beside it has the figures.",
@@ -103,33 +103,33 @@ def _series(currency: str, money: Sequence[MoneyIn], names: Sequence[str], perio
 
 
 def _rows(currency: str, money: Sequence[MoneyIn], first: date, last: date) -> tuple[Row, ...]:
-    """Return the rows, the newest first. The same symbol on several chains is one asset, unless its decimals differ."""
-    found: dict[tuple[str, str, int], tuple[int, int, int]] = {}
+    """Return the rows, newest first. A symbol on several chains is one asset, unless its decimals differ."""
+    sums: dict[tuple[str, str, int], tuple[int, int, int]] = {}
     for each in money:
         key = _period(each.day, is_daily=_is_daily(first, last)), each.asset, each.asset_decimals
-        payments, units, fiat_minor = found.get(key, (0, 0, 0))
-        found[key] = payments + each.payments, units + each.units, fiat_minor + each.fiat_minor
+        payments, units, fiat_minor = sums.get(key, (0, 0, 0))
+        sums[key] = payments + each.payments, units + each.units, fiat_minor + each.fiat_minor
     ordered: Mapping[tuple[str, str, int], tuple[int, int, int]] = dict(
-        sorted(sorted(found.items(), key=lambda item: item[0][1:]), key=lambda item: item[0][0], reverse=True)
+        sorted(sorted(sums.items(), key=lambda item: item[0][1:]), key=lambda item: item[0][0], reverse=True)
     )
     return tuple(
         Row(
-            _shown(period),
+            _format_period(period),
             asset,
             payments,
             f"{format_units(units, decimals)} {asset}",
-            _written(fiat_minor, currency),
+            _format_fiat(fiat_minor, currency),
         )
         for (period, asset, decimals), (payments, units, fiat_minor) in ordered.items()
     )
 
 
-def _written(fiat_minor: int, currency: str) -> str:
+def _format_fiat(fiat_minor: int, currency: str) -> str:
     return f"{with_commas(format_minor(fiat_minor, currency))} {currency}"
 
 
 def _is_daily(first: date, last: date) -> bool:
-    """Tell whether a range is shown by days; a longer one is shown by months."""
+    """Tell whether a range is shown by day; a longer one is shown by month."""
     return (last - first).days < _MOST_DAYS
 
 
@@ -142,8 +142,8 @@ def _period(day: date, *, is_daily: bool) -> str:
     return day.isoformat() if is_daily else day.isoformat()[:7]
 
 
-def _shown(period: str) -> str:
-    """Write a day or a month for people."""
+def _format_period(period: str) -> str:
+    """Format a day or a month."""
     is_daily = len(period) == len("2026-11-23")
     day = date.fromisoformat(period if is_daily else f"{period}-01")
     return f"{day:%-d %b %Y}" if is_daily else f"{day:%b %Y}"

@@ -1,4 +1,4 @@
-"""How the owner gets in: the password, the second factor with its recovery codes, and the logins there are."""
+"""Security settings: the password, the second factor with its recovery codes, and the active logins."""
 
 from starlette.responses import Response
 
@@ -12,52 +12,52 @@ PATH = "/settings"
 
 
 async def show(request: DashboardRequest) -> Response:
-    """Show how the account is protected."""
+    """Show the security settings."""
     return request.render("settings/security.html", security=await request.services.owner.account.security())
 
 
-async def ask_password(request: DashboardRequest) -> Response:
-    """Ask for another password."""
+async def edit_password(request: DashboardRequest) -> Response:
+    """Show the form for a new password."""
     return request.render("settings/password.html")
 
 
-async def change_password(request: DashboardRequest) -> Response:
-    """Set another password; every other login ends."""
+async def update_password(request: DashboardRequest) -> Response:
+    """Set a new password, and end every other login."""
     check_new_password(request)
-    if not request.form.is_good:
+    if not request.form.is_valid:
         return request.render("settings/password.html", status=400)
     login, password = _login(request), request.form.value("password")
     browser = request.cookies.browser(request.http)
     ended = await request.services.owner.account.change_password(login, request.actor, password, browser)
-    others = f" and {_logins(ended)} elsewhere ended" if ended else ""
+    others = f" and {_count_logins(ended)} elsewhere ended" if ended else ""
     return request.redirect(PATH, f"Your password is changed{others}.")
 
 
-async def ask_code(request: DashboardRequest) -> Response:
-    """Show a new authenticator's secret, and ask for a code that proves it was taken over."""
+async def new_second_factor(request: DashboardRequest) -> Response:
+    """Show the secret for an authenticator, and ask for a code that proves it was added."""
     return _authenticator(request, second_factor.new_secret())
 
 
-async def switch_on(request: DashboardRequest) -> Response:
-    """Ask for a second factor from now on, and show the recovery codes this once."""
+async def enable_second_factor(request: DashboardRequest) -> Response:
+    """Require a second factor, and show the recovery codes once."""
     secret = request.form.value("secret")
     if not second_factor.is_secret(secret):
         return request.redirect(f"{PATH}/second-factor")
     codes = await request.services.owner.account.switch_totp_on(request.actor, secret, request.form.text("code"))
     if codes is None:
-        request.form.mistakes["code"] = "This is not the code of now. Is the clock of your phone right?"
+        request.form.errors["code"] = "This is not the code of now. Is the clock of your phone right?"
         return _authenticator(request, secret, status=400)
     return request.render("settings/codes.html", codes=codes, is_new=True)
 
 
-async def switch_off(request: DashboardRequest) -> Response:
-    """Ask for the password alone from now on."""
+async def disable_second_factor(request: DashboardRequest) -> Response:
+    """Require the password alone."""
     await request.services.owner.account.switch_totp_off(request.actor)
     return request.redirect(PATH, "From now on the password alone lets you in. The recovery codes are void.")
 
 
-async def renew_codes(request: DashboardRequest) -> Response:
-    """Make new recovery codes, and show them this once."""
+async def renew_recovery_codes(request: DashboardRequest) -> Response:
+    """Create new recovery codes, and show them once."""
     codes = await request.services.owner.account.new_recovery_codes(request.actor)
     return request.render("settings/codes.html", codes=codes, is_new=False)
 
@@ -68,18 +68,18 @@ async def end_login(request: DashboardRequest) -> Response:
     return request.redirect(PATH, "That login has ended." if ended else "That login had ended before.")
 
 
-async def end_others(request: DashboardRequest) -> Response:
+async def end_other_logins(request: DashboardRequest) -> Response:
     """End every login but this one."""
     ended = await request.services.owner.account.end_other_logins(_login(request), request.actor)
-    return request.redirect(PATH, f"{_logins(ended)} elsewhere ended." if ended else "There was no other login.")
+    return request.redirect(PATH, f"{_count_logins(ended)} elsewhere ended." if ended else "There was no other login.")
 
 
 def _login(request: DashboardRequest) -> Login:
-    assert request.login is not None, "these pages are for who is signed in"
+    assert request.login is not None, "these pages need a login"
     return request.login
 
 
-def _logins(number: int) -> str:
+def _count_logins(number: int) -> str:
     return "1 login" if number == 1 else f"{number} logins"
 
 
@@ -94,12 +94,12 @@ def _authenticator(request: DashboardRequest, secret: str, status: int = 200) ->
 
 PAGES = (
     DashboardPage("GET", PATH, show),
-    DashboardPage("GET", f"{PATH}/password", ask_password, Access.CONFIRMED),
-    DashboardPage("POST", f"{PATH}/password", change_password, Access.CONFIRMED),
-    DashboardPage("GET", f"{PATH}/second-factor", ask_code, Access.CONFIRMED),
-    DashboardPage("POST", f"{PATH}/second-factor", switch_on, Access.CONFIRMED),
-    DashboardPage("POST", f"{PATH}/second-factor/off", switch_off, Access.CONFIRMED),
-    DashboardPage("POST", f"{PATH}/recovery-codes", renew_codes, Access.CONFIRMED),
+    DashboardPage("GET", f"{PATH}/password", edit_password, Access.CONFIRMED),
+    DashboardPage("POST", f"{PATH}/password", update_password, Access.CONFIRMED),
+    DashboardPage("GET", f"{PATH}/second-factor", new_second_factor, Access.CONFIRMED),
+    DashboardPage("POST", f"{PATH}/second-factor", enable_second_factor, Access.CONFIRMED),
+    DashboardPage("POST", f"{PATH}/second-factor/off", disable_second_factor, Access.CONFIRMED),
+    DashboardPage("POST", f"{PATH}/recovery-codes", renew_recovery_codes, Access.CONFIRMED),
     DashboardPage("POST", f"{PATH}/logins/{{id}}/end", end_login),
-    DashboardPage("POST", f"{PATH}/logins/end-others", end_others),
+    DashboardPage("POST", f"{PATH}/logins/end-others", end_other_logins),
 )

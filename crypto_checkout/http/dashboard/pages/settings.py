@@ -1,6 +1,6 @@
-"""What the configuration says of shop, wallet, chains and prices: shown, tried out, and offered as lines to paste.
+"""The configured shop, wallet, chains and prices: shown, checked, and changed by lines to paste.
 
-`checkout.toml` is the one source: nothing here writes it, and nothing of what is typed in is kept.
+`checkout.toml` is the one source: nothing here writes it, and nothing typed in is stored.
 """
 
 import asyncio
@@ -14,8 +14,7 @@ from crypto_checkout.core.money import parse_currency
 from crypto_checkout.http.dashboard.frame.forms import sentence
 from crypto_checkout.http.dashboard.frame.request import DashboardRequest
 from crypto_checkout.http.dashboard.frame.router import Access, DashboardPage
-from crypto_checkout.services.diagnosis import checks as check_up
-from crypto_checkout.services.diagnosis import nodes
+from crypto_checkout.services.diagnosis import checks, nodes
 from crypto_checkout.services.ledger.watcher import ChainStatus
 from crypto_checkout.services.reporting import config_snippets
 from crypto_checkout.services.reporting.config_snippets import Preset
@@ -25,138 +24,138 @@ _MOST_XPUB = 200
 
 
 async def show_name(request: DashboardRequest) -> Response:
-    """Show how payers see the shop."""
+    """Show the shop's name and logo."""
     return request.render("settings/shop.html", lines=None)
 
 
-async def offer_name(request: DashboardRequest) -> Response:
-    """Offer the lines for another name."""
+async def preview_name(request: DashboardRequest) -> Response:
+    """Show the lines for another name."""
     name = request.form.text("name", 80)
-    lines = config_snippets.name_lines(name) if request.form.is_good else None
+    lines = config_snippets.name_lines(name) if request.form.is_valid else None
     return request.render("settings/shop.html", status=200 if lines else 400, lines=lines)
 
 
 async def show_wallet(request: DashboardRequest) -> Response:
-    """Show the first addresses of the wallet that is configured."""
-    return await _wallet(request, None)
+    """Show the first addresses of the configured wallet."""
+    return await _wallet_page(request, None)
 
 
-async def offer_wallet(request: DashboardRequest) -> Response:
-    """Show the first addresses of another wallet, and offer the lines for it."""
+async def preview_wallet(request: DashboardRequest) -> Response:
+    """Show the first addresses of another wallet, and the lines for it."""
     text = request.form.text("xpub", _MOST_XPUB)
     offered = None
-    if request.form.is_good:
+    if request.form.is_valid:
         try:
             offered = await asyncio.to_thread(config_snippets.preview, text)
         except ValueError as error:
-            # It may be a private key, or the words of a wallet: whatever it is, no page repeats it.
+            # It may be a private key or a seed phrase, which no page may repeat.
             request.form.forget("xpub")
-            request.form.mistakes["xpub"] = sentence(str(error))
-    return await _wallet(request, offered)
+            request.form.errors["xpub"] = sentence(str(error))
+    return await _wallet_page(request, offered)
 
 
 async def show_chains(request: DashboardRequest) -> Response:
-    """Show how the chains fare, as their watchers see it."""
-    return await _chains(request)
+    """Show the state of the chains, as reported by their watchers."""
+    return await _chains_page(request)
 
 
 async def check_nodes(request: DashboardRequest) -> Response:
-    """Ask every configured node of a chain now."""
-    wanted = request.form.one_of("chain", [str(known) for known in request.services.settings.nodes])
-    if not request.form.is_good:
-        return await _chains(request, status=400)
-    chain_id = int(wanted)
+    """Check every configured node of a chain now."""
+    chain = request.form.one_of("chain", [str(each) for each in request.services.settings.nodes])
+    if not request.form.is_valid:
+        return await _chains_page(request, status=400)
+    chain_id = int(chain)
     checks = await nodes.check(request.services.settings.nodes[chain_id], chain_id, request.services.clock)
-    return await _chains(request, checked=chain_id, checks=checks)
+    return await _chains_page(request, checked=chain_id, checks=checks)
 
 
-async def offer_chain(request: DashboardRequest) -> Response:
-    """Ask nodes of the owner's choice now, and offer the lines for their chain."""
+async def preview_chain(request: DashboardRequest) -> Response:
+    """Check the submitted nodes now, and show the lines for their chain."""
     preset = _preset(request)
     urls = _urls(request)
-    if preset is None or not request.form.is_good:
-        return await _chains(request, status=400)
+    if preset is None or not request.form.is_valid:
+        return await _chains_page(request, status=400)
     checks = await nodes.check(urls, preset.id, request.services.clock)
-    return await _chains(request, offered=preset, checks=checks, lines=preset.with_nodes(urls))
+    return await _chains_page(request, offered=preset, checks=checks, lines=preset.with_nodes(urls))
 
 
 async def show_prices(request: DashboardRequest) -> Response:
-    """Show where prices come from."""
-    return request.render("settings/prices.html", rates=None, assets=_coins(request))
+    """Show the sources of prices."""
+    return request.render("settings/prices.html", rates=None, assets=_priced_assets(request))
 
 
-async def ask_prices(request: DashboardRequest) -> Response:
-    """Ask for the price of each coin now."""
+async def check_prices(request: DashboardRequest) -> Response:
+    """Fetch the price of each coin now."""
     currency = request.form.text("currency", 3).upper()
     try:
         parse_currency(currency)
     except ValueError as error:
-        request.form.mistakes["currency"] = sentence(str(error))
-    if not request.form.is_good:
-        return request.render("settings/prices.html", status=400, rates=None, assets=_coins(request))
+        request.form.errors["currency"] = sentence(str(error))
+    if not request.form.is_valid:
+        return request.render("settings/prices.html", status=400, rates=None, assets=_priced_assets(request))
     prices = request.services.checkout.payment_methods.of(request.livemode).prices
     rates: list[tuple[str, Rate | None, str]] = []
-    for coin in _coins(request):
+    for coin in _priced_assets(request):
         try:
             rates.append((coin, await prices.rate(coin, currency), ""))
         except (PriceUnavailable, UnsupportedAsset) as error:
             rates.append((coin, None, error.message))
-    return request.render("settings/prices.html", rates=rates, assets=_coins(request))
+    return request.render("settings/prices.html", rates=rates, assets=_priced_assets(request))
 
 
-async def _wallet(request: DashboardRequest, offered: config_snippets.WalletPreview | None) -> Response:
+async def _wallet_page(request: DashboardRequest, offered: config_snippets.WalletPreview | None) -> Response:
     xpub = request.services.settings.xpub
     now = await asyncio.to_thread(config_snippets.preview, xpub) if xpub else None
     return request.render(
         "settings/wallet.html",
-        status=200 if request.form.is_good else 400,
+        status=200 if request.form.is_valid else 400,
         now=now,
         offered=offered,
         lines=config_snippets.wallet_lines(offered) if offered else None,
     )
 
 
-async def _chains(request: DashboardRequest, status: int = 200, **tried: object) -> Response:
-    names = {chain.chain_id: chain.name for chain in _chains_here(request)}
+async def _chains_page(request: DashboardRequest, status: int = 200, **tried: object) -> Response:
+    names = {chain.chain_id: chain.name for chain in _chain_statuses(request)}
     content = {"checked": None, "offered": None, "checks": None, "lines": None, **tried}
     return request.render(
         "settings/chains.html",
         status=status,
-        chains=_chains_here(request),
+        chains=_chain_statuses(request),
         nodes=request.services.settings.nodes,
-        used=await request.services.db.read(lambda unit: check_up.of_usage(unit, names)) if request.livemode else [],
+        used=await request.services.db.read(lambda unit: checks.of_usage(unit, names)) if request.livemode else [],
         presets=[(str(preset.id), preset.name) for preset in config_snippets.presets()],
         **content,
     )
 
 
-def _chains_here(request: DashboardRequest) -> list[ChainStatus]:
-    """Return how the chains of this mode fare."""
+def _chain_statuses(request: DashboardRequest) -> list[ChainStatus]:
+    """Return the states of this mode's chains."""
     if not request.services.checkout.payment_methods.has(livemode=request.livemode):
         return []
     ids = {chain.id for chain in request.services.checkout.payment_methods.of(request.livemode).chains}
     return [watcher.status for watcher in request.services.ledger.watchers if watcher.status.chain_id in ids]
 
 
-def _coins(request: DashboardRequest) -> list[str]:
-    """Return the coins of this mode whose price is asked for: all but those that stand for a dollar themselves."""
+def _priced_assets(request: DashboardRequest) -> list[str]:
+    """Return the coins of this mode that need a price: all but those pegged to the dollar."""
     chains = request.services.checkout.payment_methods.of(request.livemode).chains
     return sorted({asset.symbol for chain in chains for asset in chain.assets if not asset.usd_pegged})
 
 
 def _preset(request: DashboardRequest) -> Preset | None:
-    wanted = request.form.one_of("preset", [str(preset.id) for preset in config_snippets.presets()])
-    return next((preset for preset in config_snippets.presets() if str(preset.id) == wanted), None)
+    chosen = request.form.one_of("preset", [str(preset.id) for preset in config_snippets.presets()])
+    return next((preset for preset in config_snippets.presets() if str(preset.id) == chosen), None)
 
 
 def _urls(request: DashboardRequest) -> list[str]:
-    """Return the URLs of a field, one a line, noting what is wrong with them."""
+    """Return the URLs of a field, one a line, adding errors for invalid ones."""
     urls = list(dict.fromkeys(request.form.text("urls", 2_000, lines=True).split()))
     if len(urls) > _MOST_NODES:
-        request.form.mistakes["urls"] = f"At most {_MOST_NODES} nodes are tried at once."
+        request.form.errors["urls"] = f"At most {_MOST_NODES} nodes are tried at once."
     for number, url in enumerate(urls, 1):
         if not _is_url(url):
-            request.form.mistakes["urls"] = f"Number {number} is no URL of a node: it begins with https:// or http://."
+            request.form.errors["urls"] = f"Number {number} is no URL of a node: it begins with https:// or http://."
     return urls
 
 
@@ -170,12 +169,12 @@ def _is_url(url: str) -> bool:
 
 PAGES = (
     DashboardPage("GET", "/settings/shop", show_name),
-    DashboardPage("POST", "/settings/shop", offer_name),
+    DashboardPage("POST", "/settings/shop", preview_name),
     DashboardPage("GET", "/settings/wallet", show_wallet, Access.CONFIRMED),
-    DashboardPage("POST", "/settings/wallet", offer_wallet, Access.CONFIRMED),
+    DashboardPage("POST", "/settings/wallet", preview_wallet, Access.CONFIRMED),
     DashboardPage("GET", "/settings/chains", show_chains),
-    DashboardPage("POST", "/settings/chains", offer_chain, Access.CONFIRMED),
+    DashboardPage("POST", "/settings/chains", preview_chain, Access.CONFIRMED),
     DashboardPage("POST", "/settings/chains/check", check_nodes),
     DashboardPage("GET", "/settings/prices", show_prices),
-    DashboardPage("POST", "/settings/prices", ask_prices),
+    DashboardPage("POST", "/settings/prices", check_prices),
 )

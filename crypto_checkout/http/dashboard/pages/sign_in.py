@@ -1,4 +1,4 @@
-"""The door: the first password behind the one-time link, signing in and out, and the password given once more."""
+"""Signing in and out, the first password behind its one-time link, and confirming the password."""
 
 import re
 
@@ -15,7 +15,7 @@ _OWN_PATH = re.compile(PREFIX + r"(?:[/?][!-\[\]-~]*)?")
 
 
 async def show_set_up(request: DashboardRequest) -> Response:
-    """Ask for the first password."""
+    """Show the form for the first password."""
     if await request.services.owner.sign_in.account() is not None:
         return request.redirect("/sign-in", "The dashboard has its password already. Sign in with it.")
     token = request.query_params.get("token", "")
@@ -30,76 +30,76 @@ async def set_up(request: DashboardRequest) -> Response:
     if not request.services.owner.set_up_link.is_good(token):
         return request.render("set_up_over.html", status=404)
     check_new_password(request)
-    if not request.form.is_good:
+    if not request.form.is_valid:
         return request.render("set_up.html", status=400, token=token)
     try:
         started = await request.services.owner.sign_in.set_up(password, request.browser)
     except AlreadySetUp:
         return request.redirect("/sign-in", "The dashboard has its password already. Sign in with it.")
     request.services.owner.set_up_link.use_up()
-    return _let_in(request, started, request.redirect("/guide", "Your password is set, and you are signed in."))
+    return _start_login(request, started, request.redirect("/guide", "Your password is set, and you are signed in."))
 
 
 async def show_sign_in(request: DashboardRequest) -> Response:
-    """Ask for the password."""
+    """Show the sign-in form."""
     if request.login is not None:
         return RedirectResponse(next_path(request, request.query_params.get("next", "")), 303)
     return await _sign_in_page(request, request.query_params.get("next", ""))
 
 
 async def sign_in(request: DashboardRequest) -> Response:
-    """Sign in, or say that something was wrong; not what."""
-    wanted = request.form.value("next")
+    """Sign in, or report a failure without saying which part was wrong."""
+    target = request.form.value("next")
     address, browser = request.browser.address, request.cookies.browser(request.http)
     await request.throttle.count(request.http.scope, browser)
     credentials = Credentials(request.form.value("password"), request.form.value("code"))
     started = await request.services.owner.sign_in.sign_in(credentials, request.browser)
     if started is None:
-        request.form.mistake = "That was not right. Check what you typed, and try again."
-        return await _sign_in_page(request, wanted, status=403)
+        request.form.error = "That was not right. Check what you typed, and try again."
+        return await _sign_in_page(request, target, status=403)
     request.throttle.forgive(address, browser)
     if request.login is not None:
         await request.services.owner.account.end_login(request.actor, request.login.id)
-    return _let_in(request, started, RedirectResponse(next_path(request, wanted), 303))
+    return _start_login(request, started, RedirectResponse(next_path(request, target), 303))
 
 
 async def sign_out(request: DashboardRequest) -> Response:
     """End this login."""
-    assert request.login is not None, "the page is for who is signed in"
+    assert request.login is not None, "the page needs a login"
     await request.services.owner.account.end_login(request.actor, request.login.id)
     response = request.redirect("/sign-in", "You are signed out.", livemode=True)
     request.cookies.clear_login(response)
     return response
 
 
-async def confirmed(request: DashboardRequest) -> Response:
-    """Go on to the page for which the password was asked again."""
+async def confirm(request: DashboardRequest) -> Response:
+    """Continue to the page that asked for the password."""
     return RedirectResponse(next_path(request, request.form.value("next")), 303)
 
 
 def check_new_password(request: DashboardRequest) -> None:
-    """Note in the form what is wrong with its new password."""
+    """Add errors about the new password to the form."""
     password = request.form.value("password")
     objection = rules.objection(password, request.services.names)
     if objection is not None:
-        request.form.mistakes["password"] = objection
+        request.form.errors["password"] = objection
     elif request.form.value("again") != password:
-        request.form.mistakes["again"] = "The two are not the same."
+        request.form.errors["again"] = "The two are not the same."
 
 
-def next_path(request: DashboardRequest, wanted: str) -> str:
-    """Return where to go on: the path that was wanted, if it is one of the dashboard's."""
-    return wanted if _OWN_PATH.fullmatch(wanted) else request.url("/", livemode=True)
+def next_path(request: DashboardRequest, target: str) -> str:
+    """Return the path to continue to: the target if it is a path of the dashboard, else the overview."""
+    return target if _OWN_PATH.fullmatch(target) else request.url("/", livemode=True)
 
 
-async def _sign_in_page(request: DashboardRequest, wanted: str, status: int = 200) -> Response:
+async def _sign_in_page(request: DashboardRequest, target: str, status: int = 200) -> Response:
     account = await request.services.owner.sign_in.account()
     if account is None:
         return request.render("not_set_up.html", status=status)
-    return request.render("sign_in.html", status=status, next=wanted, has_totp=account.totp_secret is not None)
+    return request.render("sign_in.html", status=status, next=target, has_totp=account.totp_secret is not None)
 
 
-def _let_in(request: DashboardRequest, started: NewLogin, response: Response) -> Response:
+def _start_login(request: DashboardRequest, started: NewLogin, response: Response) -> Response:
     request.cookies.set_login(response, started.token, int(LONGEST.total_seconds()))
     request.cookies.set_browser(response, started.browser_token)
     return response
@@ -111,5 +111,5 @@ PAGES = (
     DashboardPage("GET", "/sign-in", show_sign_in, Access.ANYBODY),
     DashboardPage("POST", "/sign-in", sign_in, Access.ANYBODY),
     DashboardPage("POST", "/sign-out", sign_out),
-    DashboardPage("POST", "/confirm", confirmed, Access.CONFIRMED),
+    DashboardPage("POST", "/confirm", confirm, Access.CONFIRMED),
 )

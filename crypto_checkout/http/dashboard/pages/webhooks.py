@@ -1,6 +1,6 @@
-"""Webhook endpoints: make one, show how it fares, change, switch off and on, rotate its secret, delete.
+"""Webhook endpoints: list, show, create, update, disable, enable, rotate the secret, delete.
 
-What is sent to them is `deliveries`.
+Their deliveries are in `deliveries`.
 """
 
 from starlette.responses import Response
@@ -28,20 +28,20 @@ _OVERLAPS = (
 _TYPES = ((ALL_EVENTS, "All events"), *((each.value, each.value) for each in EventType))
 
 
-async def listed(request: DashboardRequest) -> Response:
-    """Show the endpoints of this mode, and how they fare."""
+async def index(request: DashboardRequest) -> Response:
+    """List the endpoints of this mode, and their health."""
     return request.render(
         "webhooks/list.html", healths=await request.services.webhooks.endpoints.healths(request.livemode)
     )
 
 
 async def show(request: DashboardRequest) -> Response:
-    """Show an endpoint and what was sent to it."""
-    return await shown(request)
+    """Show an endpoint and its deliveries."""
+    return await detail_page(request)
 
 
-async def shown(request: DashboardRequest, status_code: int = 200) -> Response:
-    """Answer with an endpoint's page, also where a form of it has mistakes."""
+async def detail_page(request: DashboardRequest, status_code: int = 200) -> Response:
+    """Render an endpoint's page, also with errors in one of its forms."""
     health = await request.services.webhooks.endpoints.health(request.livemode, request.path_params["id"])
     window, status = request.window(), request.query_params.get("status", "")
     page = await request.services.webhooks.deliveries.listed(
@@ -61,15 +61,15 @@ async def shown(request: DashboardRequest, status_code: int = 200) -> Response:
     )
 
 
-async def ask(request: DashboardRequest) -> Response:
-    """Ask what a new endpoint shall be."""
+async def new(request: DashboardRequest) -> Response:
+    """Show the form for a new endpoint."""
     return request.render("webhooks/form.html", endpoint=None, types=_TYPES)
 
 
 async def create(request: DashboardRequest) -> Response:
-    """Make an endpoint, and show its secret this once."""
-    url, events, description = _read(request)
-    if request.form.is_good:
+    """Create an endpoint, and show its secret once."""
+    url, events, description = _read_form(request)
+    if request.form.is_valid:
         try:
             work = request.services.webhooks.endpoints.create(
                 request.livemode, EndpointRequest(url, events, description)
@@ -77,49 +77,49 @@ async def create(request: DashboardRequest) -> Response:
             endpoint = await request.write(work, EventType.ENDPOINT_CREATED, detail=url)
             return request.render("webhooks/secret.html", status=201, endpoint=endpoint, overlap="")
         except InvalidBody as error:
-            request.form.note(error)
+            request.form.add_error(error)
     return request.render("webhooks/form.html", status=400, endpoint=None, types=_TYPES)
 
 
-async def ask_change(request: DashboardRequest) -> Response:
-    """Show an endpoint's form as it stands."""
+async def edit(request: DashboardRequest) -> Response:
+    """Show the form of an existing endpoint."""
     endpoint = await request.services.webhooks.endpoints.get(request.livemode, request.path_params["id"])
     return request.render("webhooks/form.html", endpoint=endpoint, types=_TYPES)
 
 
-async def change(request: DashboardRequest) -> Response:
-    """Change where events are sent, and which."""
+async def update(request: DashboardRequest) -> Response:
+    """Update an endpoint's URL, events and description."""
     endpoint = await request.services.webhooks.endpoints.get(request.livemode, request.path_params["id"])
-    url, events, description = _read(request)
-    if request.form.is_good:
+    url, events, description = _read_form(request)
+    if request.form.is_valid:
         changes = {"url": url, "events": events, "description": description}
         try:
             work = request.services.webhooks.endpoints.update(request.livemode, endpoint["id"], changes)
             await request.write(work, EventType.ENDPOINT_UPDATED, detail=url)
             return request.redirect(f"{PATH}/{endpoint['id']}", "The endpoint is changed.")
         except InvalidBody as error:
-            request.form.note(error)
+            request.form.add_error(error)
     return request.render("webhooks/form.html", status=400, endpoint=endpoint, types=_TYPES)
 
 
-async def switch_off(request: DashboardRequest) -> Response:
-    """Send nothing more to an endpoint."""
-    return await _switch(request, "The endpoint is off. What it misses can be sent later.")
+async def disable(request: DashboardRequest) -> Response:
+    """Disable an endpoint."""
+    return await _set_active(request, "The endpoint is off. What it misses can be sent later.")
 
 
-async def switch_on(request: DashboardRequest) -> Response:
-    """Send to an endpoint again; its page offers what it missed."""
-    return await _switch(request, "The endpoint is on: new events are sent to it.", active=True)
+async def enable(request: DashboardRequest) -> Response:
+    """Enable an endpoint; its page offers the missed events."""
+    return await _set_active(request, "The endpoint is on: new events are sent to it.", active=True)
 
 
 async def rotate(request: DashboardRequest) -> Response:
-    """Make a new secret, and show it this once."""
+    """Create a new secret, and show it once."""
     overlap = request.form.one_of("overlap", [value for value, _ in _OVERLAPS])
-    if not request.form.is_good:
-        return await shown(request, 400)
+    if not request.form.is_valid:
+        return await detail_page(request, 400)
     work = request.services.webhooks.endpoints.rotate_secret(request.livemode, request.path_params["id"], int(overlap))
-    said = dict(_OVERLAPS)[overlap].lower()
-    endpoint = await request.write(work, Action.SECRET_ROTATED, detail=f"the old one signs: {said}")
+    duration = dict(_OVERLAPS)[overlap].lower()
+    endpoint = await request.write(work, Action.SECRET_ROTATED, detail=f"the old one signs: {duration}")
     return request.render("webhooks/secret.html", status=201, endpoint=endpoint, overlap=overlap)
 
 
@@ -131,14 +131,14 @@ async def delete(request: DashboardRequest) -> Response:
     return request.redirect(PATH, f"{endpoint['url'][:200]} is deleted: nothing is sent there any more.")
 
 
-async def _switch(request: DashboardRequest, said: str, *, active: bool = False) -> Response:
+async def _set_active(request: DashboardRequest, notice: str, *, active: bool = False) -> Response:
     endpoint_id = request.path_params["id"]
     work = request.services.webhooks.endpoints.update(request.livemode, endpoint_id, {"active": active})
     await request.write(work, EventType.ENDPOINT_UPDATED, detail="switched on" if active else "switched off")
-    return request.redirect(f"{PATH}/{endpoint_id}", said)
+    return request.redirect(f"{PATH}/{endpoint_id}", notice)
 
 
-def _read(request: DashboardRequest) -> tuple[str, tuple[str, ...], str | None]:
+def _read_form(request: DashboardRequest) -> tuple[str, tuple[str, ...], str | None]:
     form = request.form
     url = form.text("url", _LONGEST_URL)
     description = form.text("description", _LONGEST_DESCRIPTION, optional=True, lines=True)
@@ -147,14 +147,14 @@ def _read(request: DashboardRequest) -> tuple[str, tuple[str, ...], str | None]:
 
 
 PAGES = (
-    DashboardPage("GET", PATH, listed),
+    DashboardPage("GET", PATH, index),
     DashboardPage("POST", PATH, create, Access.CONFIRMED),
-    DashboardPage("GET", f"{PATH}/new", ask, Access.CONFIRMED),
+    DashboardPage("GET", f"{PATH}/new", new, Access.CONFIRMED),
     DashboardPage("GET", f"{PATH}/{{id}}", show),
-    DashboardPage("POST", f"{PATH}/{{id}}", change, Access.CONFIRMED),
-    DashboardPage("GET", f"{PATH}/{{id}}/edit", ask_change, Access.CONFIRMED),
-    DashboardPage("POST", f"{PATH}/{{id}}/off", switch_off),
-    DashboardPage("POST", f"{PATH}/{{id}}/on", switch_on),
+    DashboardPage("POST", f"{PATH}/{{id}}", update, Access.CONFIRMED),
+    DashboardPage("GET", f"{PATH}/{{id}}/edit", edit, Access.CONFIRMED),
+    DashboardPage("POST", f"{PATH}/{{id}}/off", disable),
+    DashboardPage("POST", f"{PATH}/{{id}}/on", enable),
     DashboardPage("POST", f"{PATH}/{{id}}/rotate", rotate, Access.CONFIRMED),
     DashboardPage("POST", f"{PATH}/{{id}}/delete", delete),
 )
