@@ -1,5 +1,7 @@
 """Operations that drive the sandbox: the simulated chain of test mode."""
 
+from pydantic import BaseModel
+
 from crypto_checkout.core import errors
 from crypto_checkout.core.errors import InvalidBody, WalletNotConfigured
 from crypto_checkout.core.ledger.payment import TransferKind
@@ -9,7 +11,7 @@ from crypto_checkout.core.public import examples
 from crypto_checkout.core.public.types import SandboxChainResource, SessionResource
 from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.http.api import schemas
-from crypto_checkout.http.api.operations import Call, Operation, Resource, Unit
+from crypto_checkout.http.api.operations import Call, Operation, Resource, Unit, Write
 from crypto_checkout.services.sandbox.controls import SandboxControls
 from crypto_checkout.store.database import WriteUnit
 from crypto_checkout.store.sandbox import requests
@@ -91,6 +93,26 @@ def _units(text: str, decimals: int) -> int:
     return units
 
 
+def _control(
+    path: str, summary: str, write: Write, body: type[BaseModel], sent: Resource, description: str = ""
+) -> Operation:
+    """Return an operation that moves the chain, and answers with its state."""
+    return Operation(
+        method="POST",
+        path=path,
+        scope=Scope.SESSIONS_WRITE,
+        summary=summary,
+        description=description,
+        write=write,
+        body=body,
+        sent=sent,
+        answer=SandboxChainResource,
+        example=examples.shown_chain,
+        raises=(errors.WalletNotConfigured,),
+        test_mode_only=True,
+    )
+
+
 OPERATIONS = (
     Operation(
         method="POST",
@@ -109,23 +131,15 @@ OPERATIONS = (
         raises=(errors.SessionNotOpen, errors.UnsupportedAsset, errors.WalletNotConfigured),
         test_mode_only=True,
     ),
-    Operation(
-        method="POST",
+    _control(
         path="/test_helpers/chain/mine",
-        scope=Scope.SESSIONS_WRITE,
         summary="Mine blocks of the simulated chain",
         write=mine,
         body=schemas.Mining,
         sent={"blocks": 3},
-        answer=SandboxChainResource,
-        example=examples.shown_chain,
-        raises=(errors.WalletNotConfigured,),
-        test_mode_only=True,
     ),
-    Operation(
-        method="POST",
+    _control(
         path="/test_helpers/chain/reorg",
-        scope=Scope.SESSIONS_WRITE,
         summary="Reorganise the simulated chain",
         description=(
             "The newest blocks are replaced by others with the same transactions: payments are taken back and come "
@@ -134,43 +148,25 @@ OPERATIONS = (
         write=reorg,
         body=schemas.Reorganisation,
         sent={"depth": 3},
-        answer=SandboxChainResource,
-        example=examples.shown_chain,
-        raises=(errors.WalletNotConfigured,),
-        test_mode_only=True,
     ),
-    Operation(
-        method="POST",
+    _control(
         path="/test_helpers/chain/outage",
-        scope=Scope.SESSIONS_WRITE,
         summary="Take the simulated chain offline",
         description="No block is processed meanwhile, and nothing expires; what was paid is found afterwards.",
         write=outage,
         body=schemas.Outage,
         sent={"seconds": 5},
-        answer=SandboxChainResource,
-        example=examples.shown_chain,
-        raises=(errors.WalletNotConfigured,),
-        test_mode_only=True,
     ),
-    Operation(
-        method="POST",
+    _control(
         path="/test_helpers/prices/outage",
-        scope=Scope.SESSIONS_WRITE,
         summary="Take the prices of test mode offline",
         description="Making a session is a 503 `price_unavailable` meanwhile, and so is opening a payment link.",
         write=price_outage,
         body=schemas.Outage,
         sent={"seconds": 1},
-        answer=SandboxChainResource,
-        example=examples.shown_chain,
-        raises=(errors.WalletNotConfigured,),
-        test_mode_only=True,
     ),
-    Operation(
-        method="POST",
+    _control(
         path="/test_helpers/clock/advance",
-        scope=Scope.SESSIONS_WRITE,
         summary="Put the simulated chain's clock forward",
         description=(
             "For all of test mode: sessions expire by it, retries of webhooks come nearer, and answers to idempotency "
@@ -179,9 +175,5 @@ OPERATIONS = (
         write=advance,
         body=schemas.ClockAdvance,
         sent={"seconds": 900},
-        answer=SandboxChainResource,
-        example=examples.shown_chain,
-        raises=(errors.WalletNotConfigured,),
-        test_mode_only=True,
     ),
 )

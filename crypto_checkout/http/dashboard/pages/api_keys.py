@@ -39,7 +39,7 @@ async def create(request: DashboardRequest) -> Response:
         api_keys.create, events=request.services.webhooks.outbox, livemode=request.livemode, name=name, scopes=scopes
     )
     key, text = await request.write(work, EventType.API_KEY_CREATED, subject=lambda made: made[0].id, detail=name)
-    return request.render("api_keys/made.html", status=201, key=key, text=text)
+    return request.render("api_keys/created.html", status=201, key=key, text=text)
 
 
 async def revoke(request: DashboardRequest) -> Response:

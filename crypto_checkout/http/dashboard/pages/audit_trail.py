@@ -11,7 +11,7 @@ async def show(request: DashboardRequest) -> Response:
     """Show the audit trail."""
     window = request.window()
     page = await request.services.owner.audit_trail.listed(request.livemode, window)
-    return request.render("settings/trail.html", entries=page.items, pager=pager(request, page, window))
+    return request.render("settings/audit_trail.html", entries=page.items, pager=pager(request, page, window))
 
 
 PAGES = (DashboardPage("GET", "/settings/trail", show),)

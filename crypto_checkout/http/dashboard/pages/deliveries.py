@@ -31,7 +31,7 @@ async def test(request: DashboardRequest) -> Response:
     attempted = await request.services.webhooks.deliveries.test(request.livemode, endpoint["id"])
     outcome = "it was taken" if attempted["succeeded"] else "it was not taken"
     await request.write(lambda _: attempted, Action.ENDPOINT_TESTED, subject=lambda _: endpoint["id"], detail=outcome)
-    return request.render("webhooks/tried.html", endpoint=endpoint, attempted=attempted)
+    return request.render("webhooks/test_result.html", endpoint=endpoint, attempted=attempted)
 
 
 async def replay_event(request: DashboardRequest) -> Response:

@@ -145,7 +145,7 @@ async def create_webhook(request: DashboardRequest) -> Response:
 async def test_webhook(request: DashboardRequest) -> Response:
     """Send a made-up event to an endpoint, and show the outcome."""
     attempted = await request.services.webhooks.deliveries.test(request.livemode, request.path_params["id"])
-    return request.render("guide/tried.html", attempted=attempted)
+    return request.render("guide/test_result.html", attempted=attempted)
 
 
 async def new_payment(request: DashboardRequest) -> Response:
@@ -169,7 +169,7 @@ async def create_payment(request: DashboardRequest) -> Response:
 async def show_payment(request: DashboardRequest) -> Response:
     """Show the progress of the test payment, until it is paid."""
     session = await request.services.checkout.session_reader.get(request.path_params["id"], request.livemode)
-    return request.render("guide/seen.html", session=session, is_paid=Status(session["status"]) in SETTLED)
+    return request.render("guide/payment_progress.html", session=session, is_paid=Status(session["status"]) in SETTLED)
 
 
 def _can_pay(request: DashboardRequest) -> bool:

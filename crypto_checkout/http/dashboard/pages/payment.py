@@ -105,7 +105,7 @@ async def look_up(request: DashboardRequest) -> Response:
     except ValueError as error:
         request.form.error = str(error)
         explained = None
-    return request.render("payments/looked_up.html", session=session, explained=explained, text=text)
+    return request.render("payments/look_up.html", session=session, explained=explained, text=text)
 
 
 PAGES = (

@@ -47,7 +47,7 @@ async def enable_second_factor(request: DashboardRequest) -> Response:
     if codes is None:
         request.form.errors["code"] = "This is not the code of now. Is the clock of your phone right?"
         return _authenticator(request, secret, status=400)
-    return request.render("settings/codes.html", codes=codes, is_new=True)
+    return request.render("settings/recovery_codes.html", codes=codes, is_new=True)
 
 
 async def disable_second_factor(request: DashboardRequest) -> Response:
@@ -59,7 +59,7 @@ async def disable_second_factor(request: DashboardRequest) -> Response:
 async def renew_recovery_codes(request: DashboardRequest) -> Response:
     """Create new recovery codes, and show them once."""
     codes = await request.services.owner.account.new_recovery_codes(request.actor)
-    return request.render("settings/codes.html", codes=codes, is_new=False)
+    return request.render("settings/recovery_codes.html", codes=codes, is_new=False)
 
 
 async def end_login(request: DashboardRequest) -> Response:

@@ -20,7 +20,7 @@ async def show_set_up(request: DashboardRequest) -> Response:
         return request.redirect("/sign-in", "The dashboard has its password already. Sign in with it.")
     token = request.query_params.get("token", "")
     if not request.services.owner.set_up_link.is_good(token):
-        return request.render("set_up_over.html", status=404)
+        return request.render("set_up_expired.html", status=404)
     return request.render("set_up.html", token=token)
 
 
@@ -28,7 +28,7 @@ async def set_up(request: DashboardRequest) -> Response:
     """Set the first password, and sign in."""
     token, password = request.form.value("token"), request.form.value("password")
     if not request.services.owner.set_up_link.is_good(token):
-        return request.render("set_up_over.html", status=404)
+        return request.render("set_up_expired.html", status=404)
     check_new_password(request)
     if not request.form.is_valid:
         return request.render("set_up.html", status=400, token=token)
