@@ -1,9 +1,7 @@
-"""Random bytes for ids, fetched from the system many at a time.
+"""Random bytes for ids, fetched from the operating system in batches.
 
-The system call lets go of the interpreter's lock, and waiting for it again, with the database's threads at work, cost
-160 µs an id: as much as the rest of a small request.
-
-Keys and secrets don't come from here; they are rare, and `secrets` is the word to look for there.
+The system call releases the interpreter's lock; getting it back while the database's threads are busy took 160 µs an
+id, as long as the rest of a small request. Keys and secrets are rare, and come from `secrets` directly.
 """
 
 import secrets
@@ -13,7 +11,7 @@ _FETCHED_BYTES = 4096
 
 
 class Entropy:
-    """Random bytes of the operating system, each given out once; for any thread."""
+    """Random bytes from the operating system, each used once; safe in any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -21,7 +19,7 @@ class Entropy:
         self._place = 0
 
     def take(self, count: int) -> bytes:
-        """Return so many random bytes."""
+        """Return `count` random bytes."""
         with self._lock:
             if self._place + count > len(self._bytes):
                 self._bytes = secrets.token_bytes(max(_FETCHED_BYTES, count))

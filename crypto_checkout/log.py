@@ -1,9 +1,10 @@
-"""Logging: how it is set up, and the one list of context keys that events may carry.
+"""Logging: its set-up, and the one list of context keys that log lines may carry.
 
     log = get_logger("watcher")
     log.info("caught up", chain=1, block=19_000_000)
 
-Anyone but `core` may log. Keys, secrets, recovery phrases and whole RPC URLs are never logged.
+Every room but `core` may log. Keys, secrets, recovery phrases and whole RPC URLs are never logged. To add a key, list
+it in `CONTEXT_KEYS`.
 """
 
 import logging
@@ -37,13 +38,13 @@ CONTEXT_KEYS = {
     "status": "an HTTP status, or a delivery's",
     "webhook_event": "an event's id",
 }
-"""Every key that a log line may carry beside `event`, `level`, `logger` and `timestamp`; a test compares."""
+"""The keys of log lines besides `event`, `level`, `logger` and `timestamp`; a test compares them with the code."""
 
 Logger = structlog.stdlib.BoundLogger
 
 
 def get_logger(name: str) -> Logger:
-    """Return a logger; `name` is the module's last name."""
+    """Return a logger; `name` is the last part of the module's."""
     logger: Logger = structlog.stdlib.get_logger(f"crypto_checkout.{name}")
     return logger
 
@@ -51,7 +52,7 @@ def get_logger(name: str) -> Logger:
 def configure(level: Literal["debug", "info", "warning", "error"], style: Literal["auto", "console", "json"]) -> None:
     """Set up logging to standard error, once, at the start of a process.
 
-    Lines of libraries are brought into the same form; their chatter below a warning is left out.
+    Log lines of libraries get the same form; only their warnings and errors are kept.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
@@ -82,7 +83,7 @@ def configure(level: Literal["debug", "info", "warning", "error"], style: Litera
 
 
 def silence() -> None:
-    """Log nothing: for commands that say themselves what they found."""
+    """Log nothing, for commands that report their results themselves."""
     configure("error", "auto")
     logging.getLogger("crypto_checkout").setLevel(logging.CRITICAL + 1)
 

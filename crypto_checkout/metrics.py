@@ -1,4 +1,4 @@
-"""The one list of metrics, with their help and unit, as `/metrics` shows them. Anyone but `core` may count here."""
+"""The one list of metrics, with their help and unit, as `/metrics` shows them. Every room but `core` may count here."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 

@@ -1,6 +1,9 @@
-"""The configuration: checkout.toml and the environment in, one frozen `Config` or every mistake at once out.
+"""The configuration: reads checkout.toml and the environment into one frozen `Config`, or reports all mistakes at once.
 
-Read by `cli` and `app` only; the rooms below receive what they need. Nothing here writes the file.
+Only `cli` and `app` read it, and pass on single values; the other rooms never see it. Nothing here writes the file.
+
+To add a key, give it a type and a default in `config.shape` and describe it in `checkout.toml.example`. A new kind of
+value goes into `config.values`, a rule about several keys into `config.contradictions`.
 """
 
 import tomllib
@@ -23,7 +26,7 @@ _PATHS = (("database", "path"), ("branding", "logo"))
 
 
 def find_file(named: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """Choose the file: the one named, else `$CHECKOUT_CONFIG`, else `./checkout.toml` if it is there, else none."""
+    """Return the file to read: `named`, else `$CHECKOUT_CONFIG`, else `./checkout.toml` if it exists, else None."""
     if named is not None:
         return named
     if chosen := environ.get("CHECKOUT_CONFIG"):
@@ -32,13 +35,13 @@ def find_file(named: Path | None, environ: Mapping[str, str]) -> Path | None:
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
-    """Read the file, lay the environment over it, and check everything.
+    """Read the file, apply the environment's overrides, and check everything.
 
-    Without a file (None) the defaults hold, real money is refused, and webhooks may go to this machine. Relative
-    paths in the file are taken from the file's folder.
+    Without a file (None) the defaults apply, real money is refused, and webhooks may go to this machine. Paths in the
+    file are relative to its folder.
 
     Raises:
-        ConfigInvalid: with every mistake at once.
+        ConfigInvalid: Something is wrong; the error has every mistake.
     """
     values = _read(path) if path else {}
     places, mistakes = overlay(values, environ)
@@ -56,7 +59,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
 
 
 def example() -> str:
-    """Give the commented file that `init` writes: every key with its default, and presets for common chains."""
+    """Return the commented file that `init` writes: every key with its default, and presets for common chains."""
     return (files("crypto_checkout") / "checkout.toml.example").read_text(encoding="utf-8")
 
 
@@ -81,6 +84,6 @@ def _resolve(values: dict[str, Any], folder: Path) -> None:
     for section, key in _PATHS:
         table = values.get(section)
         text = table.get(key) if isinstance(table, dict) else None
-        # Joining would drop a slash at the end, and with it the sign that a folder was named.
+        # Joining would drop a slash at the end, and with it the sign that the path is a folder.
         if isinstance(text, str) and text.strip() and not text.endswith("/"):
             values[section][key] = str(folder / text)

@@ -1,7 +1,7 @@
-"""What single values can't show: keys that contradict each other.
+"""Contradictions between keys, which no check of a single value can find.
 
-They are judged on the raw tables, tolerantly, so that they are reported together with wrong values elsewhere. A value
-of the wrong type is skipped here; it is a mistake of its own already.
+These checks read the raw tables, so that contradictions are reported together with wrong values elsewhere. A value of
+the wrong type is skipped: it is a mistake of its own already.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from crypto_checkout.config.values import is_near
 
 
 def contradictions(values: Mapping[str, Any], *, has_file: bool) -> list[Mistake]:
-    """Name everything that contradicts something else."""
+    """Return all contradictions."""
     chains = _tables(values.get("chains"))
     return [
         *_wallet(values, chains, has_file=has_file),
@@ -45,7 +45,7 @@ def _quorum(values: Mapping[str, Any]) -> Iterator[Mistake]:
     quorum = prices.get("quorum", PricesConfig().quorum)
     if not isinstance(sources, list) or not all(isinstance(s, str) for s in sources) or type(quorum) is not int:
         return
-    # A fixed price is asked of nobody, so it helps no market price to its quorum; without sources it is all there is.
+    # A fixed price comes from no source, so it can't count towards a quorum; without sources it is the only price.
     usable = len(set(sources))
     if quorum > usable and (sources or not prices.get("fixed")):
         yield Mistake("prices.quorum", f"{quorum} sources must agree but only {usable} can answer")
@@ -105,7 +105,7 @@ def _symbols(place: str, chain: Mapping[str, Any]) -> Iterator[Mistake]:
             value = token.get(key)
             if not isinstance(value, str):
                 continue
-            # Case is no difference: payers can't tell usdc from USDC, and an address has none.
+            # Case doesn't matter: payers can't tell usdc from USDC, and addresses are the same in any case.
             if value.lower() in taken:
                 yield Mistake(f"{place}.{here}.{key}", f'{taken[value.lower()]} has the {key} "{value}" already')
             taken.setdefault(value.lower(), here)

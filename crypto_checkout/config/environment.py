@@ -1,7 +1,7 @@
 """Overrides from the environment: `$CHECKOUT__SECTION__KEY`, and `$CHECKOUT__CHAINS` for all chains at once.
 
-A value is read as TOML where its key takes a number, a boolean, a list or a table, and as it stands where its key
-takes text. The environment is an argument; this module never looks at the process's own.
+A value is read as TOML if its key takes a number, a boolean, a list or a table, and literally if its key takes text.
+The environment is an argument; this module never reads the process's own.
 """
 
 import json
@@ -20,7 +20,7 @@ _LISTS = ("chains",)
 
 
 def overlay(values: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[str, str], list[Mistake]]:
-    """Write the overrides into `values`; tell which place came from which variable, and which names mean nothing."""
+    """Write the overrides into `values`; return the variable of each place, and mistakes for unknown names."""
     places: dict[str, str] = {}
     mistakes = []
     for name in sorted(environ):
@@ -37,7 +37,7 @@ def overlay(values: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[st
 
 
 def attribute(mistakes: list[Mistake], places: Mapping[str, str]) -> list[Mistake]:
-    """Name the variable beside the key where a mistake came from the environment."""
+    """Add the variable's name to each mistake that came from the environment."""
     return [
         Mistake(f"{mistake.path} (${name})", mistake.expected, mistake.given)
         if (name := next((places[place] for place in places if _is_at(mistake.path, place)), None))
@@ -64,7 +64,7 @@ def _put(values: dict[str, Any], steps: tuple[str, ...], value: Any) -> None:
         values[steps[0]] = value
         return
     section = values.setdefault(steps[0], {})
-    if isinstance(section, dict):  # Else the file itself is wrong there, which is said once already.
+    if isinstance(section, dict):  # Else the file itself is wrong there, which is reported already.
         section[steps[1]] = value
 
 
@@ -80,7 +80,7 @@ def _as_toml(text: str) -> Any:
         document = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return _as_json(text)
-    # A line break in the text could have opened a second key.
+    # A line break in the text may have begun a second key.
     return document["value"] if len(document) == 1 else text
 
 
@@ -94,7 +94,7 @@ def _as_json(text: str) -> Any:
 
 
 def _takes_text(field: FieldInfo) -> bool:
-    """Tell text, paths, choices and decimal texts from the rest."""
+    """Tell whether a key takes text: text, paths, choices and decimal texts do."""
     kinds = {field.annotation, *get_args(field.annotation)}
     structured = {int, float, bool}
     is_table = any(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in kinds)

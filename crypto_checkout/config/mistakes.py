@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in words for the operator. Finding it is the work of the other modules here."""
+"""Mistakes in a configuration, in words for the operator. The other modules here find them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _EXPECTED = {
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One wrong thing: where (`chains[0].rpc_urls`), what came (empty: nothing to show), and what is wanted."""
+    """A mistake: its place (`chains[0].rpc_urls`), the expected value, and the given one (empty if not to be shown)."""
 
     path: str
     expected: str
@@ -51,7 +51,7 @@ class ConfigInvalid(FatalError):
 
 
 def from_validation(error: ValidationError, model: type[BaseModel]) -> list[Mistake]:
-    """Put pydantic's findings into our words."""
+    """Translate pydantic's errors."""
     found = []
     for detail in error.errors(include_url=False):
         where = tuple(step for step in detail["loc"] if step != "[key]")
@@ -69,7 +69,7 @@ def dotted(where: tuple[int | str, ...]) -> str:
 
 
 def shown(value: Any, where: tuple[int | str, ...]) -> str:
-    """Repeat a value shortly, or not at all where it may be secret. API keys in URLs are cut off."""
+    """Return a value, shortened, or nothing for one that may be secret. API keys in URLs are cut off."""
     if where[:1] == _NEVER_SHOWN or where[-1] in _SECRETS:
         return ""
     if "rpc_urls" in where:
@@ -117,7 +117,7 @@ def _meant(where: tuple[int | str, ...], model: type[BaseModel]) -> str:
 
 
 def fields_at(where: tuple[int | str, ...], model: type[BaseModel]) -> Mapping[str, Any]:
-    """List the fields of the table at a place; none where there is no table of ours."""
+    """Return the fields of the table at a place, empty if there is no such table."""
     for step in where:
         if isinstance(step, int):
             continue

@@ -1,6 +1,7 @@
-"""The shape of checkout.toml: every key, its kind and its default. Reading the file and comparing keys is not here.
+"""The shape of checkout.toml: every key with its type and default.
 
-The same keys with the same defaults, explained for the operator, are in `checkout.toml.example`; a test compares.
+The same keys with the same defaults, explained for the operator, are in `checkout.toml.example`; a test compares them.
+Reading the file and comparing keys with each other is not done here.
 """
 
 from collections.abc import Mapping
@@ -26,30 +27,30 @@ class Section(BaseModel):
 
 
 class ServerConfig(Section):
-    """Where the server listens and how the world calls it."""
+    """The server's address, and its public URL."""
 
     host: values.BindHost = "127.0.0.1"
     port: Annotated[int, between(0, 65_535)] = 4020
-    """0 takes a free port: for tests."""
+    """0 takes a free port, for tests."""
     public_url: values.PublicUrl = "http://127.0.0.1:4020"
     """Without a trailing slash."""
     trusted_proxies: Annotated[tuple[values.Network, ...], Field(strict=False)] = ()
 
 
 class DatabaseConfig(Section):
-    """Where the data is. A relative path is taken from the file's folder."""
+    """The database file. A relative path starts at the configuration file's folder."""
 
     path: values.DatabaseFile = Path("checkout-data/checkout.db")
 
 
 class WalletConfig(Section):
-    """Whose addresses are given out. Empty: none, and only test mode works."""
+    """The wallet whose addresses are given out. If empty, only test mode works."""
 
     xpub: values.Xpub = Field(default="", repr=False)
 
 
 class SessionsConfig(Section):
-    """How long a payer has, and how exact the amount must be."""
+    """The time to pay, and the tolerances of the amount."""
 
     ttl_seconds: Annotated[int, between(60, _DAY)] = 900
     late_grace_seconds: Annotated[int, between(0, 30 * _DAY)] = 3600
@@ -58,9 +59,9 @@ class SessionsConfig(Section):
 
 
 class PricesConfig(Section):
-    """Where exchange rates come from, and which are good enough."""
+    """The sources of exchange rates, and the conditions for using them."""
 
-    # Not all that exist: a further source is asked only where the operator names it.
+    # Not all sources: the others are asked only if the operator names them.
     sources: Annotated[tuple[_PriceSource, ...], Field(strict=False), AfterValidator(without_repeats)] = (
         "chainlink",
         "coinbase",
@@ -72,11 +73,11 @@ class PricesConfig(Section):
     max_age_seconds: Annotated[int, between(1, _DAY)] = 120
     max_spread_percent: Annotated[Decimal, decimal_text("0.01", "50")] = Decimal(3)
     fixed: dict[values.Pair, values.Price] = Field(default={})
-    """Not to be changed, though Python would let you."""
+    """Must not be changed, though Python would allow it."""
 
 
 class WebhooksConfig(Section):
-    """How events are delivered."""
+    """Delivery of events."""
 
     timeout_seconds: Annotated[int, between(1, 120)] = 15
     retry_seconds: Annotated[tuple[_Seconds, ...], Field(strict=False, max_length=20)] = (60, 600, 3600, 21_600, 86_400)
@@ -101,14 +102,14 @@ class TestModeConfig(Section):
 
 
 class BrandingConfig(Section):
-    """What payers see. A relative logo path is taken from the file's folder."""
+    """The shop's name and logo for payers. A relative path starts at the configuration file's folder."""
 
     name: values.Label = ""
     logo: values.LogoFile = None
 
 
 class CheckoutConfig(Section):
-    """How the payer's pages may be used."""
+    """Use of the payer's pages by other sites."""
 
     allow_embedding_from: Annotated[
         tuple[values.Origin, ...], Field(strict=False), AfterValidator(without_repeats)
@@ -117,13 +118,13 @@ class CheckoutConfig(Section):
 
 
 class EventsConfig(Section):
-    """How long events are kept; 0 keeps them for good."""
+    """Retention of events; 0 keeps them for good."""
 
     retention_days: Annotated[int, between(0, 36_500)] = 0
 
 
 class AlertsConfig(Section):
-    """Who is told of what needs a person, and how. Without `email_to` and `webhook_url`: nobody."""
+    """The receivers of alerts. Without `email_to` and `webhook_url` none are sent."""
 
     email_to: Annotated[tuple[values.Mailbox, ...], Field(strict=False), AfterValidator(without_repeats)] = ()
     email_from: values.OptionalMailbox = ""
@@ -139,24 +140,24 @@ class AlertsConfig(Section):
 
 
 class LogConfig(Section):
-    """What is logged and how it looks."""
+    """The level and format of the log."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "console", "json"] = "auto"
 
 
 class TokenConfig(Section):
-    """An ERC-20 token that is taken on a chain."""
+    """An ERC-20 token accepted on a chain."""
 
     symbol: values.Symbol
     address: values.TokenAddress
-    """Lower case, whatever case the file has."""
+    """In lower case, whatever the file has."""
     decimals: Annotated[int, between(0, 36)]
     usd_pegged: bool = False
 
 
 class ConfirmationTier(Section):
-    """How deep the payments of sessions above a price must be."""
+    """The confirmations needed by sessions above a price."""
 
     above_fiat: Annotated[Decimal, decimal_text("0", "1000000000000")]
     """In the session's own currency."""
@@ -164,7 +165,7 @@ class ConfirmationTier(Section):
 
 
 class ChainConfig(Section):
-    """A chain on which real money is taken."""
+    """A chain for real money."""
 
     id: values.ChainId
     name: values.Name
@@ -174,16 +175,16 @@ class ChainConfig(Section):
         AfterValidator(not_empty),
         AfterValidator(without_repeats),
     ]
-    """The first is preferred. They may carry API keys: never log them whole."""
+    """The first is preferred. They may contain API keys: never log them whole."""
     confirmations: Annotated[int, between(1, 1000)] = 3
     confirm_with: Annotated[int, between(1, 10)] = 1
     agree_above_fiat: Annotated[Decimal, decimal_text("0", "1000000000000")] = Decimal(0)
     finality: Literal["depth", "safe", "finalized"] = "depth"
     poll_seconds: Annotated[float, between(0.05, 3600)] = 4.0
     explorer_url: values.ExplorerUrl = ""
-    """Without a trailing slash; empty: no links."""
+    """Without a trailing slash; empty for no links."""
     wallet_rpc_url: values.WalletRpcUrl = ""
-    """Every payer can read it: never one with an API key. Empty: wallets aren't offered to add the chain."""
+    """Public to every payer, so never one with an API key. If empty, wallets aren't offered to add the chain."""
     native_symbol: values.Symbol = "ETH"
     start_block: values.StartBlock = "latest"
     confirmation_tiers: Annotated[tuple[ConfirmationTier, ...], Field(strict=False)] = ()
@@ -191,7 +192,7 @@ class ChainConfig(Section):
 
 
 class Config(Section):
-    """The whole configuration, checked. `Config()` is what every default says."""
+    """The whole configuration, checked. `Config()` has all the defaults."""
 
     server: ServerConfig = ServerConfig()
     database: DatabaseConfig = DatabaseConfig()
@@ -211,15 +212,15 @@ class Config(Section):
     _path: Path | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Mapping[str, Any] | None, /) -> None:
-        """Remember the file that was read; `load` passes it as context."""
+        """Keep the path of the file, which `load` passes as context."""
         self._path = context["path"] if context else None
 
     @property
     def path(self) -> Path | None:
-        """The file this came from; None when there was none."""
+        """The file that was read; None without one."""
         return self._path
 
     @property
     def local_only(self) -> bool:
-        """Tell whether there was no file: only test mode works, and webhooks may go to loopback."""
+        """True without a file: only test mode works then, and webhooks may go to loopback."""
         return self._path is None

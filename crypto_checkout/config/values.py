@@ -1,7 +1,7 @@
-"""The kinds of value in checkout.toml, each with a sentence that says what is wanted.
+"""The types of value in checkout.toml, each with a phrase for the operator that completes "wanted is …".
 
-A validator here looks at one value alone; what contradicts what is `contradictions`' part. Nothing here opens a
-connection; the one look at the disk is whether the logo exists.
+A validator here checks one value by itself; `config.contradictions` compares keys. Nothing here opens a connection, and
+the disk is read only to see that the logo exists.
 """
 
 import base64
@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, PlainValidator
+
+from crypto_checkout.core.urls import is_ip
 
 SANDBOX_CHAIN_ID = 1337
 IMAGE_SUFFIXES = (".svg", ".png", ".jpg", ".jpeg", ".webp")
@@ -29,7 +31,7 @@ def between(low: float, high: float) -> AfterValidator:
     """Make a validator for numbers from `low` to `high`, both included."""
 
     def check(number: float) -> float:
-        # Written so that nan, which TOML knows, is refused too.
+        # In this form it refuses nan too, which TOML has.
         if not low <= number <= high:
             raise ValueError(f"a number from {low} to {high}")
         return number
@@ -68,7 +70,7 @@ def decimal_text(low: str, high: str) -> PlainValidator:
         if isinstance(value, Decimal):
             return value
         if isinstance(value, int | float) and not isinstance(value, bool):
-            # ValueErrors are what pydantic collects, here and below.
+            # pydantic collects only ValueErrors, here and below.
             raise ValueError(f'{wanted}: "{value}" (without them it would be a binary fraction)')  # noqa: TRY004
         if not isinstance(value, str) or not re.fullmatch(r"\d{1,30}(\.\d{1,30})?", value, re.ASCII):
             raise ValueError(wanted)
@@ -80,7 +82,7 @@ def decimal_text(low: str, high: str) -> PlainValidator:
 
 
 def pattern(expression: str, wanted: str) -> AfterValidator:
-    """Make a validator for text that fits a regular expression as a whole."""
+    """Make a validator for text that matches a regular expression as a whole."""
 
     def check(text: str) -> str:
         if not re.fullmatch(expression, text, re.ASCII):
@@ -91,10 +93,10 @@ def pattern(expression: str, wanted: str) -> AfterValidator:
 
 
 def without_repeats(items: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Refuse a list that names something twice."""
+    """Refuse a list with an entry twice."""
     for position, item in enumerate(items):
         if item in items[:position]:
-            # By number: the URL of a node may hold a key.
+            # By number: the URL of a node may contain a key.
             raise ValueError(f"each entry once; numbers {items.index(item) + 1} and {position + 1} are the same")
     return items
 
@@ -108,7 +110,7 @@ def not_empty(items: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def label(longest: int) -> AfterValidator:
-    """Make a validator for short text that people see: one line, no control characters."""
+    """Make a validator for short displayed text: one line, no control characters."""
 
     def check(text: str) -> str:
         if len(text) > longest or not text.isprintable():
@@ -119,13 +121,13 @@ def label(longest: int) -> AfterValidator:
 
 
 def not_blank(text: str) -> str:
-    """Refuse text without content."""
+    """Refuse empty text."""
     if not text.strip():
         raise ValueError("text that is not empty")
     return text
 
 
-# --- addresses of the net --------------------------------------------------------------------------------------------
+# --- network addresses -----------------------------------------------------------------------------------------------
 
 
 def _split(url: str, schemes: tuple[str, ...]) -> SplitResult:
@@ -137,22 +139,14 @@ def _split(url: str, schemes: tuple[str, ...]) -> SplitResult:
         raise ValueError(wanted) from None
     if parts.scheme not in schemes or not parts.hostname or port == 0 or not url.isprintable() or " " in url:
         raise ValueError(wanted)
-    if not _is_ip(parts.hostname) and not _HOST.fullmatch(parts.hostname):
+    if not is_ip(parts.hostname) and not _HOST.fullmatch(parts.hostname):
         raise ValueError(wanted)
     return parts
 
 
-def _is_ip(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 def is_near(host: str) -> bool:
-    """Tell whether a host is this machine or in a private network, where http is good enough."""
-    if not _is_ip(host):
+    """Tell whether a host is this machine or in a private network, where http is acceptable."""
+    if not is_ip(host):
         return host == "localhost" or host.endswith((".localhost", ".local"))
     address = ip_address(host)
     return address.is_loopback or any(address in network for network in _PRIVATE_NETWORKS)
@@ -169,7 +163,7 @@ def _public_url(text: str) -> str:
 
 def _origin(text: str) -> str:
     parts = _split(text, ("https", "http"))
-    # Content-Security-Policy would read other characters as a list of its own.
+    # Content-Security-Policy would read other characters as separators.
     if (
         parts.username is not None
         or parts.path not in ("", "/")
@@ -228,7 +222,7 @@ def _webhook_secret(text: str) -> str:
 
 
 def _bind_host(text: str) -> str:
-    if not _is_ip(text) and not _HOST.fullmatch(text):
+    if not is_ip(text) and not _HOST.fullmatch(text):
         raise ValueError('an IP address or host name to listen on, like "127.0.0.1" or "0.0.0.0"')
     return text
 
@@ -251,7 +245,7 @@ def _network(value: Any) -> IPv4Network | IPv6Network:
 def _xpub(text: str) -> str:
     if not text.strip():
         return ""
-    # Late: curve arithmetic is not needed by a shop that only tries test mode.
+    # Imported here, because a shop in test mode needs no curve arithmetic.
     from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 
     try:

@@ -1,6 +1,6 @@
-"""Addresses. Inside the product an address is lower-case `0x` text; its EIP-55 form is made where it is shown.
+"""Addresses: lower-case `0x` text inside the product, in the mixed case of EIP-55 wherever they are shown.
 
-Pure text work: nothing here knows whether anybody uses an address. Deriving addresses is `chain.wallet.xpub`'s.
+Text only: deriving addresses is `chain.wallet.xpub`'s work.
 """
 
 import re
@@ -18,7 +18,7 @@ def parse(text: str) -> Address:
     """Read an address in lower case, in upper case, or in mixed case with a correct EIP-55 checksum.
 
     Raises:
-        ValueError: with a sentence that says what is wrong.
+        ValueError: The message says what is wrong.
     """
     if not _SHAPE.fullmatch(text):
         raise ValueError(_why_malformed(text))
@@ -41,12 +41,12 @@ def checksum(address: Address) -> str:
 
 
 def of_public_key(point: bytes) -> Address:
-    """Give the address of an uncompressed public key: 64 bytes, x then y."""
+    """Return the address of an uncompressed public key: 64 bytes, x then y."""
     return Address("0x" + keccak_256(point)[-20:].hex())
 
 
 def keccak_256(data: bytes) -> bytes:
-    """Hash as Ethereum does: Keccak-256 before its standardisation, which is not SHA3-256."""
+    """Hash as Ethereum does: with Keccak-256 as it was before standardisation, which differs from SHA3-256."""
     return keccak.new(digest_bits=256, data=data).digest()
 
 

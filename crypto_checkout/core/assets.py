@@ -1,4 +1,4 @@
-"""What can be paid with: the native coin of a chain, or a token on it."""
+"""Assets: the native coin of a chain, or a token on it."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from .address import Address
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A coin on a chain by its names, as links and sessions list what a payer may choose from."""
+    """An asset by chain and symbol, as links and sessions list the payer's choices."""
 
     chain_id: int
     symbol: str
@@ -17,7 +17,7 @@ class Choice:
 class Asset:
     """A coin or token on one chain; `contract` is None for the native coin.
 
-    A `usd_pegged` token is priced at one dollar. `decimals` says how many smallest units make one.
+    A `usd_pegged` token is priced at one dollar. One coin is 10^`decimals` smallest units.
     """
 
     chain_id: int
@@ -28,18 +28,18 @@ class Asset:
 
     @property
     def is_native(self) -> bool:
-        """Whether this is the chain's own coin."""
+        """True for the chain's own coin."""
         return self.contract is None
 
     @property
     def choice(self) -> Choice:
-        """Its names."""
+        """The asset by chain and symbol."""
         return Choice(self.chain_id, self.symbol)
 
 
 @dataclass(frozen=True, slots=True)
 class TokenFacts:
-    """What a token's contract says about itself; None where it doesn't say."""
+    """A token as its contract describes itself; a field that the contract doesn't answer is None."""
 
     has_code: bool
     decimals: int | None

@@ -1,8 +1,8 @@
-"""Every way to fail, one class per cause. Status codes live in `http.errors`, never here.
+"""Errors, one class per cause. HTTP status codes live in `http.errors`, never here.
 
-`CheckoutError` is an answer to a caller: its message names the thing, the value and the way out, and holds nothing
-internal. `FatalError` ends the process with a sentence for the operator. `RecoverableError` is handled by a loop,
-which tries again.
+`CheckoutError` is an answer to a caller: its message names the thing, the value and the way out, and reveals nothing
+internal. `FatalError` ends the process with a sentence for the operator. `RecoverableError` is caught by a loop, which
+tries again.
 """
 
 from typing import ClassVar
@@ -20,7 +20,7 @@ class CheckoutError(Exception):
 
 
 class MissingApiKey(CheckoutError):
-    """No `Authorization: Bearer` header came."""
+    """The request has no `Authorization: Bearer` header."""
 
     code = "missing_api_key"
 
@@ -62,13 +62,13 @@ class InvalidQuery(CheckoutError):
 
 
 class InvalidCursor(CheckoutError):
-    """A list cursor does not decode, or belongs to another list."""
+    """A list's cursor can't be decoded, or belongs to another list."""
 
     code = "invalid_cursor"
 
 
 class LinkInactive(CheckoutError):
-    """The payment link takes no new sessions."""
+    """The payment link is switched off and takes no new sessions."""
 
     code = "link_inactive"
 
@@ -92,7 +92,7 @@ class AmountTooSmall(CheckoutError):
 
 
 class MethodNotAllowed(CheckoutError):
-    """The path exists, with other methods: `allow` lists them."""
+    """The path exists, but not for this method; `allow` lists the ones it has."""
 
     code = "method_not_allowed"
 
@@ -114,7 +114,7 @@ class UnsupportedContentType(CheckoutError):
 
 
 class ResourceNotFound(CheckoutError):
-    """No such object in the key's mode."""
+    """The key's mode has no such object."""
 
     code = "resource_not_found"
 
@@ -126,19 +126,19 @@ class RouteNotFound(CheckoutError):
 
 
 class IdempotencyKeyReused(CheckoutError):
-    """The idempotency key came before with another request."""
+    """The idempotency key was used before, with another request."""
 
     code = "idempotency_key_reused"
 
 
 class SessionNotOpen(CheckoutError):
-    """The session's status does not allow what was asked."""
+    """The session's status does not allow the request."""
 
     code = "session_not_open"
 
 
 class RateLimitExceeded(CheckoutError):
-    """Too many requests; `retry_after_seconds` says when to come again."""
+    """Too many requests; the next is welcome after `retry_after_seconds`."""
 
     code = "rate_limit_exceeded"
 
@@ -148,7 +148,7 @@ class RateLimitExceeded(CheckoutError):
 
 
 class LinkCrowded(RateLimitExceeded):
-    """A payment link makes no more sessions for now: too many visits came, from wherever."""
+    """A payment link has too many visitors, whatever their addresses, and makes no sessions for now."""
 
 
 class PriceUnavailable(CheckoutError):
@@ -158,7 +158,7 @@ class PriceUnavailable(CheckoutError):
 
 
 class WalletNotConfigured(CheckoutError):
-    """No wallet, or its next address can't be given out safely now."""
+    """There is no wallet, or its next address can't be given out safely now."""
 
     code = "wallet_not_configured"
 
@@ -172,15 +172,15 @@ class DatabaseTooNew(FatalError):
 
 
 class FolderInUse(FatalError):
-    """Another process serves this data folder."""
+    """Another process is using this data folder."""
 
 
 class WrongChain(FatalError):
-    """An RPC provider serves another chain than configured."""
+    """An RPC provider serves another chain than the configured one."""
 
 
 class RecoverableError(Exception):
-    """Something outside failed for now; trying again later is safe and may succeed."""
+    """Something outside failed for now; a later try is safe and may succeed."""
 
 
 class ProviderFailed(RecoverableError):
@@ -188,19 +188,19 @@ class ProviderFailed(RecoverableError):
 
 
 class StateUnavailable(ProviderFailed):
-    """No provider has what addresses held at a block: it is too old for nodes that aren't archives."""
+    """No provider has the balances at a block: it is too old for any node but an archive."""
 
 
 class ChainMoved(RecoverableError):
-    """A node changed its mind between two answers; nothing may be concluded from them together."""
+    """A node moved to another branch between two answers, so they must not be combined."""
 
 
 class AlertNotSent(RecoverableError):
-    """A mail server, or a receiver of alerts, didn't take one."""
+    """A mail server or webhook receiver did not accept an alert."""
 
 
 class DatabaseFailed(RecoverableError):
-    """The database took nothing of what was to be written: its disk is full, say, or another process blocks it."""
+    """The database wrote nothing: its disk is full, say, or another process holds the lock."""
 
 
 class SourceFailed(RecoverableError):

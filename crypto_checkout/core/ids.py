@@ -1,7 +1,4 @@
-"""Public ids: a prefix and a ULID (https://github.com/ulid/spec), sortable by time and unguessable.
-
-Time and randomness are arguments.
-"""
+"""Public ids: a prefix and a ULID (https://github.com/ulid/spec), sortable by time and impossible to guess."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -9,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 ENTROPY_BYTES = 10
-"""How many random bytes one id takes."""
+"""Random bytes in one id."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHAPE = re.compile(r"[a-z]+_[0-7][0-9A-HJKMNP-TV-Z]{25}")
@@ -29,7 +26,7 @@ def make(prefix: str, at: datetime, entropy: bytes) -> str:
     """Return `{prefix}_{ULID}`: 48 bits of milliseconds, 80 bits of entropy, in Crockford's base 32."""
     if len(entropy) != ENTROPY_BYTES:
         raise ValueError(f"an id takes {ENTROPY_BYTES} random bytes, got {len(entropy)}")
-    # In integers: as floats some milliseconds come out as the one before.
+    # Integers: float arithmetic would turn some milliseconds into the one before.
     milliseconds = (at - _EPOCH) // timedelta(milliseconds=1)
     if milliseconds < 0:
         raise ValueError(f"an id can't tell of a time before 1970: {at}")

@@ -1,4 +1,4 @@
-"""Notes that a merchant keeps with a resource: how many there may be, and how long."""
+"""Limits of metadata, the notes that a merchant keeps with a resource. Lengths are in characters."""
 
 MOST_KEYS = 50
 LONGEST_KEY = 40

@@ -1,24 +1,24 @@
-"""Moments in time. In Python an aware UTC `datetime`; in the database and the API one text of fixed width.
+"""Moments in time: an aware UTC `datetime` in Python, text of fixed width in the database and the API.
 
-The text sorts as the time does: `2026-11-23T09:30:00.000Z`. The clock is never read here.
+The text sorts by time: `2026-11-23T09:30:00.000Z`. The clock is never read here.
 """
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 Clock = Callable[[], datetime]
-"""Tells the time; an argument everywhere, so that tests and test mode can have their own."""
+"""Returns the current time. Always passed as an argument, so that tests and test mode can use their own."""
 
 
 def to_text(moment: datetime) -> str:
-    """Write a moment as ISO 8601 in UTC with milliseconds and a `Z`; finer parts are cut off."""
+    """Write a moment as ISO 8601 in UTC with milliseconds and a `Z`, cutting off finer parts."""
     if moment.tzinfo is None:
         raise ValueError(f"moment without a zone: {moment!r}")
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def from_text(text: str) -> datetime:
-    """Read what `to_text` wrote; other ISO 8601 texts with a zone are read too. Raises ValueError."""
+    """Read ISO 8601 text with a zone, such as `to_text` writes. Raises ValueError for any other."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"moment without a zone: {text!r}")
@@ -29,12 +29,12 @@ def from_text(text: str) -> datetime:
 
 
 def to_optional_text(moment: datetime | None) -> str | None:
-    """Write a moment, or None where there is none."""
+    """Write a moment as `to_text` does; None stays None."""
     return None if moment is None else to_text(moment)
 
 
 def from_optional_text(text: str | None) -> datetime | None:
-    """Read what `to_optional_text` wrote."""
+    """Read text as `from_text` does; None stays None."""
     return None if text is None else from_text(text)
 
 

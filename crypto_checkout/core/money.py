@@ -1,6 +1,6 @@
-"""Fiat amounts and their currencies (ISO 4217), and decimal texts of coin amounts. Never a float.
+"""Fiat amounts and their currencies (ISO 4217), and the decimal text of coin amounts. Never a float.
 
-What a coin costs lives in `core.checkout.quotes`.
+Prices of coins live in `core.checkout.quotes`.
 """
 
 import re
@@ -46,7 +46,7 @@ def parse_fiat(text: str, currency: str) -> Fiat:
     """Read a decimal text like `"10.00"`.
 
     Raises:
-        ValueError: The text is no plain decimal, not positive, too long, or finer than the currency.
+        ValueError: The text is not a plain decimal, not positive, too long, or finer than the currency.
 
     """
     places = parse_currency(currency)
@@ -63,7 +63,7 @@ def parse_fiat(text: str, currency: str) -> Fiat:
 
 
 def parse_currency(code: str) -> int:
-    """Return the number of decimals of an ISO 4217 code, or raise ValueError."""
+    """Return the number of decimals of an ISO 4217 currency. Raises ValueError for an unknown code."""
     places = DECIMALS.get(code)
     if places is None:
         raise ValueError(f'"{code[:10]}" is not a currency of ISO 4217; write a code like "USD"')
@@ -81,14 +81,14 @@ def minor_units(fiat: Fiat) -> int:
 
 
 def format_minor(minor: int, currency: str) -> str:
-    """Write an amount in its currency's smallest unit with exactly the decimals of the currency, whatever its size."""
+    """Write an amount of a currency's smallest unit with exactly the currency's decimals, whatever its size."""
     places = DECIMALS[currency]
     digits = f"{minor:0{places + 1}d}"
     return f"{digits[:-places]}.{digits[-places:]}" if places else digits
 
 
 def format_units(units: int, decimals: int) -> str:
-    """Write smallest units as a decimal of whole coins: `(1500000, 6)` is `"1.5"`, never an exponent."""
+    """Write smallest units as a decimal of whole coins, without an exponent: `(1500000, 6)` is `"1.5"`."""
     whole, fraction = divmod(units, 10**decimals)
     if not fraction:
         return str(whole)
@@ -99,7 +99,7 @@ def parse_units(text: str, decimals: int) -> int:
     """Read a decimal of whole coins as smallest units, exactly.
 
     Raises:
-        ValueError: The text is no plain decimal, or finer than the coin.
+        ValueError: The text is not a plain decimal, or finer than the coin.
 
     """
     if not re.fullmatch(r"[0-9]{1,78}(\.[0-9]{1,40})?", text):
@@ -107,5 +107,5 @@ def parse_units(text: str, decimals: int) -> int:
     whole, _, fraction = text.partition(".")
     if len(fraction.rstrip("0")) > decimals:
         raise ValueError(f'"{text}" is finer than the smallest unit: at most {decimals} decimals')
-    # The digits without the point are the amount in the smallest unit: no power, so no float can come in.
+    # The digits without the point are the amount in the smallest unit: without a power, no float can slip in.
     return int(whole + fraction.rstrip("0").ljust(decimals, "0"))

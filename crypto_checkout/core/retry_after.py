@@ -1,4 +1,4 @@
-"""`Retry-After`, the header by which a server says when to come again. Whether to heed it is the caller's."""
+"""The `Retry-After` header. Obeying it is the caller's decision."""
 
 import email.utils
 from datetime import UTC, datetime
@@ -7,9 +7,9 @@ _MAX_DELTA_DIGITS = 18
 
 
 def parse(value: str, now: datetime) -> float | None:
-    """Read a `Retry-After` header (RFC 9110, section 10.2.3): seconds, or an HTTP date that `now` is taken from.
+    """Read a `Retry-After` header (RFC 9110, section 10.2.3): seconds, or an HTTP date minus `now`.
 
-    A date in the past is 0; None means that the value is neither. `now` needs a zone.
+    A date in the past gives 0, and a value that is neither gives None. `now` needs a zone.
     """
     text = value.strip()
     if text.isascii() and text.isdigit():

@@ -1,4 +1,4 @@
-"""Tables with one row for each member of a set: the import fails while a member has none."""
+"""Tables that must have one row for each member of an enum: the import fails when the two differ."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType

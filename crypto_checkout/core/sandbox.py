@@ -1,4 +1,4 @@
-"""What happens on the simulated chain of test mode: its transactions, and the scenarios a payment can go through."""
+"""The sandbox: the transactions of the simulated chain, and the scenarios that a payment can go through."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ from crypto_checkout.core.money import CoinUnits
 
 
 class Scenario(StrEnum):
-    """What can become of a session; each is driven to its end at once."""
+    """The courses that a payment can take; the sandbox drives each to its end at once."""
 
     EXACT = "exact"
     UNDERPAID = "underpaid"
@@ -26,7 +26,7 @@ class Scenario(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SandboxTransaction:
-    """One transfer of a transaction; those with the same hash are one transaction, `place` tells them apart."""
+    """One transfer of a transaction; transfers of one transaction share its hash and differ in `place`."""
 
     hash: str
     block_number: int

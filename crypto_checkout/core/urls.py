@@ -1,4 +1,4 @@
-"""The addresses that a merchant gives: what they must be by themselves."""
+"""Rules for the URLs that a merchant sends payers to."""
 
 import ipaddress
 import re
@@ -9,9 +9,9 @@ _LABEL = re.compile(r"[\w-]{1,63}")
 
 
 def redirect_objection(url: str, *, livemode: bool) -> str | None:
-    """Return what is wrong with an address to send payers to, as words that follow its name; None for nothing.
+    """Return the fault of a URL, as words to follow its name, or None for a good one.
 
-    It must be absolute and https; http is for loopback hosts, and for any host in test mode. It may hold
+    The URL must be absolute and https; http is for loopback hosts, and for any host in test mode. It may contain
     `{CHECKOUT_SESSION_ID}`.
     """
     if has_unsafe_characters(url):
@@ -38,18 +38,19 @@ def _objection(parts: SplitResult, *, livemode: bool) -> str | None:
 
 
 def has_unsafe_characters(url: str) -> bool:
-    """Tell whether parsers would disagree about an address: some drop line breaks, browsers take a backslash for /."""
+    """Tell whether parsers would disagree about a URL: some drop line breaks, and browsers read a backslash as /."""
     return any(character.isspace() or not character.isprintable() or character == "\\" for character in url)
 
 
 def _is_host(host: str) -> bool:
-    """Take IP addresses and names of any script; no label is empty, and none holds what belongs elsewhere in a URL."""
-    if _is_ip(host):
+    """Accept IP addresses, and names in any script whose labels are not empty and hold no other part of a URL."""
+    if is_ip(host):
         return True
     return all(_LABEL.fullmatch(label) for label in host.removesuffix(".").split("."))
 
 
-def _is_ip(host: str) -> bool:
+def is_ip(host: str) -> bool:
+    """Tell whether a host is an IP address."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -60,4 +61,4 @@ def _is_ip(host: str) -> bool:
 def _is_loopback(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
-    return _is_ip(host) and ipaddress.ip_address(host).is_loopback
+    return is_ip(host) and ipaddress.ip_address(host).is_loopback

@@ -1,7 +1,7 @@
-"""When somebody is told of what needs a person, and in which words. Pure; who sends it is `services.alerts.notifier`.
+"""Alerts: their timing and their words. `services.alerts.notifier` sends them.
 
-Each cause is told once on each channel, however long it lasts and however often the server restarts, and once more when
-it is gone. What comes in the time after a message is collected for the next one.
+Each channel gets one alert for a cause, however long it lasts and however often the server restarts, and an all-clear
+when the cause is gone. Alerts that become due soon after a message wait for the next one.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -11,27 +11,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.alerts.issues import Issue, IssueKind, url
+from crypto_checkout.core.alerts.issues import ISSUES, Issue, IssueKind, url
 
 MOST_LISTED = 25
-"""How many things one message names, of what is new and of what is gone; the others are counted."""
-
-_PATIENCE: Mapping[IssueKind, timedelta] = {
-    IssueKind.UNDERPAID: timedelta(minutes=15),  # the payer may be sending the rest
-    IssueKind.WEBHOOK_FAILING: timedelta(minutes=10),
-    IssueKind.CHAIN: timedelta(minutes=2),
-    IssueKind.PROVIDER: timedelta(minutes=15),
-    IssueKind.PRICE: timedelta(minutes=6),  # seen twice
-}
-"""How long a cause has to last before anybody is told: many pass by themselves."""
+"""The number of alerts, and of all-clears, that one message lists; it only counts the others."""
 
 _CALM = timedelta(minutes=5)
-"""How long a cause has to be gone before that is told: what comes and goes is one alert, not ten."""
+"""Time without the cause before the all-clear, so that a cause that comes and goes is one alert, not ten."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A cause: first seen at `seen_at`, gone since `gone_at` where it is, told to the channels `told`."""
+    """An issue, first found at `seen_at` and gone since `gone_at`; `told` has the channels that it was sent on."""
 
     issue: Issue
     seen_at: datetime
@@ -47,13 +38,13 @@ class Digest:
     cleared: tuple[Alert, ...]
 
     def __bool__(self) -> bool:
-        """Tell whether there is anything to tell."""
+        """Tell whether there is anything to send."""
         return bool(self.raised or self.cleared)
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is sent: a subject and a text for people, and the same for programs."""
+    """A message: a subject and a text for people, and the same as data for programs."""
 
     subject: str
     text: str
@@ -70,8 +61,8 @@ def observe(
 ) -> dict[str, Alert]:
     """Return the alerts after the issues were gathered.
 
-    Of the kinds in `unknown` not all was seen, so none of them is taken for gone. What is gone and stands told on none
-    of the channels is dropped.
+    The issues of the kinds in `unknown` are incomplete, so none of those counts as gone. An alert that is gone and
+    that none of the channels knows of is dropped.
     """
     seen = {issue.cause: issue for issue in issues}
     after = {cause: Alert(issue, now) for cause, issue in seen.items() if cause not in alerts}
@@ -86,7 +77,7 @@ def observe(
 
 
 def due(alerts: Iterable[Alert], channel: str, now: datetime) -> Digest:
-    """Return what a channel is to be told, the oldest first."""
+    """Return the alerts to send on a channel, oldest first."""
     ordered = sorted(alerts, key=lambda alert: (alert.seen_at, alert.issue.cause))
     return Digest(
         raised=tuple(each for each in ordered if channel not in each.told and _is_ripe(each, now)),
@@ -95,7 +86,7 @@ def due(alerts: Iterable[Alert], channel: str, now: datetime) -> Digest:
 
 
 def mark_notified(alerts: Mapping[str, Alert], digest: Digest, channel: str) -> dict[str, Alert]:
-    """Return the alarms once a channel has been told."""
+    """Return the alerts after a digest was sent on a channel."""
     after = dict(alerts)
     for alert in digest.raised:
         after[alert.issue.cause] = replace(alert, told=alert.told | {channel})
@@ -105,7 +96,7 @@ def mark_notified(alerts: Mapping[str, Alert], digest: Digest, channel: str) -> 
 
 
 def message(digest: Digest, *, shop: str, public_url: str, now: datetime) -> Message:
-    """Write what a digest says."""
+    """Write the message of a digest."""
     return Message(
         subject=f"[{shop}] {_subject(digest)}",
         text="\n".join([*_text(digest, public_url), "", f"Dashboard: {public_url}/dashboard", ""]),
@@ -122,7 +113,7 @@ def message(digest: Digest, *, shop: str, public_url: str, now: datetime) -> Mes
 
 
 def sample_message(*, shop: str, public_url: str, now: datetime) -> Message:
-    """Write the message of a test."""
+    """Write the message that tests a channel."""
     return Message(
         subject=f"[{shop}] Test: alerts arrive",
         text=f"This is a test. Alerts of {shop} arrive here.\n\nDashboard: {public_url}/dashboard\n",
@@ -140,8 +131,8 @@ def sample_message(*, shop: str, public_url: str, now: datetime) -> Message:
 
 
 def _is_ripe(alert: Alert, now: datetime) -> bool:
-    lasted = abs(now - alert.seen_at)  # a clock that was set back must not keep an alert waiting
-    return alert.gone_at is None and lasted >= _PATIENCE.get(alert.issue.kind, timedelta(0))
+    lasted = abs(now - alert.seen_at)  # a clock that is set back must not delay an alert
+    return alert.gone_at is None and lasted >= ISSUES[alert.issue.kind].patience
 
 
 def _is_over(alert: Alert, now: datetime) -> bool:
@@ -154,7 +145,7 @@ def _subject(digest: Digest) -> str:
         return "All clear" if cleared == 1 else f"All clear: {cleared} things"
     also = f", {cleared} all clear" if cleared else ""
     if raised == 1:
-        return f"{_name(digest.raised[0].issue.kind)} needs you{also}"
+        return f"{ISSUES[digest.raised[0].issue.kind].name} needs you{also}"
     return f"{raised} things need you{also}"
 
 
@@ -176,33 +167,13 @@ def _text(digest: Digest, public_url: str) -> Sequence[str]:
 def _paragraph(issue: Issue, public_url: str) -> Sequence[str]:
     mode = " (test mode)" if issue.livemode is False else ""
     return [
-        f"* {_name(issue.kind)}{mode}: {issue.words}",
+        f"* {ISSUES[issue.kind].name}{mode}: {issue.words}",
         f"  Since {issue.since:%Y-%m-%d %H:%M} UTC. {url(public_url, issue)}",
     ]
 
 
 def _rest(count: int) -> Sequence[str]:
     return ["", f"And {count - MOST_LISTED} more: see the dashboard."] if count > MOST_LISTED else []
-
-
-def _name(kind: IssueKind) -> str:
-    return _NAMES[kind]
-
-
-_NAMES: Mapping[IssueKind, str] = {
-    IssueKind.UNDERPAID: "An underpaid session",
-    IssueKind.OVERPAID: "An overpaid session",
-    IssueKind.FAILED: "A payment that was taken back",
-    IssueKind.LATE_PAYMENT: "A late payment",
-    IssueKind.UNMATCHED: "Unmatched money",
-    IssueKind.WEBHOOK_FAILING: "A failing webhook",
-    IssueKind.WEBHOOK_DISABLED: "A disabled webhook",
-    IssueKind.CHAIN: "A chain that stands still",
-    IssueKind.PROVIDER: "An RPC provider",
-    IssueKind.PRICE: "A missing price",
-    IssueKind.DATABASE: "The database",
-    IssueKind.DISK: "The disk",
-}
 
 
 def _described(alert: Alert, public_url: str) -> Mapping[str, Any]:

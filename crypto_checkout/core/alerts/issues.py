@@ -1,13 +1,12 @@
-"""Issues: what needs a person, in words, with what to do about it and where to look.
+"""Issues that need a person: a sentence, advice, and the page to look at. `services.alerts.issues` gathers them.
 
-`services.alerts.issues` gathers them.
-The words hold no secrets and nothing that a payer wrote: they are sent by e-mail too.
+The sentences are also sent by e-mail, so they hold no secrets and nothing that a payer wrote.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from urllib.parse import urlsplit
 
@@ -23,7 +22,7 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 
 
 class IssueKind(StrEnum):
-    """What is the matter."""
+    """The kinds of issue; the values are public, in alerts and in the causes of issues."""
 
     UNDERPAID = "underpaid"
     OVERPAID = "overpaid"
@@ -39,18 +38,76 @@ class IssueKind(StrEnum):
     DISK = "disk"
 
 
-DISMISSIBLE = frozenset(
-    {IssueKind.UNDERPAID, IssueKind.OVERPAID, IssueKind.FAILED, IssueKind.LATE_PAYMENT, IssueKind.UNMATCHED}
+@dataclass(frozen=True, slots=True)
+class IssueInfo:
+    """A kind of issue: its `name` in alerts, and its handling.
+
+    An alert waits until the cause has lasted for `patience`, because many pass by themselves. The merchant can dismiss
+    an issue where it `is_dismissible`; the others go when their cause does. `is_of_server` marks a fault of the server
+    itself, which has its `advice` and the `path` of its page here; other kinds get theirs with each issue.
+    """
+
+    name: str
+    patience: timedelta = timedelta(0)
+    is_dismissible: bool = False
+    is_of_server: bool = False
+    advice: str = ""
+    path: str = "/settings"
+
+
+ISSUES: Mapping[IssueKind, IssueInfo] = one_row_each(
+    "core.alerts.issues.ISSUES",
+    IssueKind,
+    {
+        # The payer may be sending the rest.
+        IssueKind.UNDERPAID: IssueInfo("An underpaid session", timedelta(minutes=15), is_dismissible=True),
+        IssueKind.OVERPAID: IssueInfo("An overpaid session", is_dismissible=True),
+        IssueKind.FAILED: IssueInfo("A payment that was taken back", is_dismissible=True),
+        IssueKind.LATE_PAYMENT: IssueInfo("A late payment", is_dismissible=True),
+        IssueKind.UNMATCHED: IssueInfo("Unmatched money", is_dismissible=True),
+        IssueKind.WEBHOOK_FAILING: IssueInfo("A failing webhook", timedelta(minutes=10)),
+        IssueKind.WEBHOOK_DISABLED: IssueInfo("A disabled webhook"),
+        IssueKind.CHAIN: IssueInfo(
+            "A chain that stands still",
+            timedelta(minutes=2),
+            is_of_server=True,
+            advice="Payments wait and none is lost. Check the chain's rpc_urls; a provider more makes it safer.",
+            path="/settings/chains",
+        ),
+        IssueKind.PROVIDER: IssueInfo(
+            "An RPC provider",
+            timedelta(minutes=15),
+            is_of_server=True,
+            advice="Others are asked instead. Check its URL and its plan, or replace it in rpc_urls.",
+            path="/settings/chains",
+        ),
+        IssueKind.PRICE: IssueInfo(
+            "A missing price",
+            timedelta(minutes=6),  # long enough to be missing twice
+            is_of_server=True,
+            advice="No session can be made meanwhile. Check the server's way out, or set a price in [prices] fixed.",
+            path="/settings/prices",
+        ),
+        IssueKind.DATABASE: IssueInfo(
+            "The database",
+            is_of_server=True,
+            advice="Nothing can be stored, so no payment is credited. Check the disk's space and permissions.",
+        ),
+        IssueKind.DISK: IssueInfo(
+            "The disk", is_of_server=True, advice="Free space before the database can't be written any more."
+        ),
+    },
 )
-"""What a person may put aside; the rest goes when its cause does."""
+
+DISMISSIBLE = frozenset(kind for kind, info in ISSUES.items() if info.is_dismissible)
+SERVER_KINDS = frozenset(kind for kind, info in ISSUES.items() if info.is_of_server)
 
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """One thing that needs a person.
+    """An issue. `cause` identifies it for good, `subject_id` is the session, endpoint or chain it is about.
 
-    `cause` names it once and for all, `subject_id` what it is about; `path` leads to its page within the dashboard of
-    its mode. `livemode` is None for an issue of the whole server.
+    `path` leads to its page within the dashboard of its mode; `livemode` is None for an issue of the whole server.
     """
 
     kind: IssueKind
@@ -72,27 +129,11 @@ STATUS_KINDS: Mapping[Status, IssueKind] = one_row_each(
         Status.FAILED: IssueKind.FAILED,
     },
 )
-"""The kind of issue that a session is in each status that comes with advice."""
-
-
-_SERVER_ADVICE = {
-    IssueKind.CHAIN: "Payments wait and none is lost. Check the chain's rpc_urls; a provider more makes it safer.",
-    IssueKind.PROVIDER: "Others are asked instead. Check its URL and its plan, or replace it in rpc_urls.",
-    IssueKind.PRICE: "No session can be made meanwhile. Check the server's way out, or set a price in [prices] fixed.",
-    IssueKind.DATABASE: "Nothing can be stored, so no payment is credited. Check the disk's space and permissions.",
-    IssueKind.DISK: "Free space before the database can't be written any more.",
-}
-
-
-_SERVER_PATHS = {
-    IssueKind.CHAIN: "/settings/chains",
-    IssueKind.PROVIDER: "/settings/chains",
-    IssueKind.PRICE: "/settings/prices",
-}
+"""The kind of issue for each status that comes with advice."""
 
 
 def of_session(session: Session, received_units: int) -> Issue:
-    """Describe a session that is underpaid, overpaid or failed; `received_units` is what counts of its payments."""
+    """Describe a session in a status with advice; `received_units` is the sum of its payments that count."""
     asset = session.asset
     got = f"{format_units(received_units, asset.decimals)} {asset.symbol}"
     asked = f"{format_units(session.terms.amount_units, asset.decimals)} {asset.symbol}"
@@ -116,7 +157,7 @@ def of_session(session: Session, received_units: int) -> Issue:
 
 
 def of_late_payment(session: Session, seq: int, transfer: Transfer) -> Issue:
-    """Describe a payment that came after its session's time and isn't accepted."""
+    """Describe a payment that came after the grace period and isn't accepted."""
     amount = f"{format_units(transfer.units, session.asset.decimals)} {session.asset.symbol}"
     return Issue(
         kind=IssueKind.LATE_PAYMENT,
@@ -133,7 +174,7 @@ def of_late_payment(session: Session, seq: int, transfer: Transfer) -> Issue:
 def of_unmatched(
     session: Session, seq: int, transfer: Transfer, asset: Asset | None, *, came_on: str, asked_on: str
 ) -> Issue:
-    """Describe money that a session didn't ask for; `asset` is None where it isn't one of the configuration.
+    """Describe an unmatched payment; `asset` is None for an asset that isn't configured.
 
     `came_on` and `asked_on` are the names of the chains.
     """
@@ -142,7 +183,7 @@ def of_unmatched(
     elif transfer.contract is None:
         what = f"{format_units(transfer.units, _NATIVE_DECIMALS)} of the chain's coin"
     else:
-        what = f"{transfer.units} smallest units of token {transfer.contract}"  # whose decimals aren't known
+        what = f"{transfer.units} smallest units of token {transfer.contract}"  # its decimals are unknown
     return Issue(
         kind=IssueKind.UNMATCHED,
         cause=f"{IssueKind.UNMATCHED}:{seq}",
@@ -156,7 +197,7 @@ def of_unmatched(
 
 
 def of_endpoint(endpoint: Endpoint, since: datetime, reason: str, *, disabled: bool) -> Issue:
-    """Describe a webhook endpoint that is disabled, or whose deliveries fail. Of its URL the host is enough."""
+    """Describe a webhook endpoint that is disabled, or whose deliveries fail. Only the host of its URL is shown."""
     kind = IssueKind.WEBHOOK_DISABLED if disabled else IssueKind.WEBHOOK_FAILING
     host = urlsplit(endpoint.url).hostname or endpoint.id
     words = f"Webhooks to {host} are switched off: {reason}" if disabled else f"Webhooks to {host} fail: {reason}"
@@ -177,16 +218,16 @@ def of_endpoint(endpoint: Endpoint, since: datetime, reason: str, *, disabled: b
 
 
 def of_server(kind: IssueKind, subject_id: str, words: str, since: datetime, *, livemode: bool | None) -> Issue:
-    """Describe what keeps the server itself from its work."""
+    """Describe a fault that keeps the server from its work, leaving out URLs."""
     return Issue(
         kind=kind,
         cause=f"{kind}:{subject_id}",
         subject_id=subject_id,
         livemode=livemode,
         words=without_urls(words),
-        advice=_SERVER_ADVICE[kind],
+        advice=ISSUES[kind].advice,
         since=since,
-        path=_SERVER_PATHS.get(kind, "/settings"),
+        path=ISSUES[kind].path,
     )
 
 
@@ -197,5 +238,5 @@ def url(public_url: str, issue: Issue) -> str:
 
 
 def without_urls(text: str) -> str:
-    """Return a text with its URLs left out: those of nodes hold keys."""
+    """Replace the URLs in a text: those of nodes contain API keys."""
     return _URL.sub("[URL]", text)

@@ -1,4 +1,4 @@
-"""A customer: whoever paid with an email address, or was entered by the merchant."""
+"""Customers: payers with an email address, and the merchant's own entries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from unicodedata import normalize
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """A customer as it is stored; the email is unique per mode, whatever its case."""
+    """A customer as stored; the email is unique in its mode, whatever its case."""
 
     id: str
     livemode: bool
@@ -20,8 +20,8 @@ class Customer:
 
 
 def email_key(email: str) -> str:
-    """Return what two spellings of the same email share: emails are compared whatever their case.
+    """Return the form in which emails are compared: in lower case and Unicode normalisation form C.
 
-    Letters that are written in several ways (Unicode, normalisation form C) are one letter; `ß` is not `ss`.
+    `ß` stays different from `ss`.
     """
     return normalize("NFC", normalize("NFC", email).lower())

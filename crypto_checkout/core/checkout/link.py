@@ -1,4 +1,4 @@
-"""A payment link: a page that makes a new session at each visit."""
+"""Payment links: pages that make a new session at each visit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ from crypto_checkout.core.money import Fiat
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A payment link as it is stored; `chain_id` and `asset` are None where the mode's default is meant.
+    """A payment link as stored; None as `chain_id` and `asset` stands for the mode's default.
 
-    Where `assets` isn't empty, payers choose among those, and `chain_id` and `asset` are None.
+    With several `assets` the payer chooses among them, and `chain_id` and `asset` are None.
     """
 
     id: str
@@ -34,7 +34,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class LinkUsage:
-    """How many of a link's newest sessions there are and how many of those are settled; `has_more` tells of others."""
+    """Counts of a link's newest sessions and of those that are settled; `has_more` if older ones are left out."""
 
     sessions: int
     settled: int

@@ -1,4 +1,4 @@
-"""A "Pay" button for a shop's own page: plain HTML, without a script and without anything of ours to load."""
+"""A "Pay" button for a shop's own page: plain HTML that needs no script and loads nothing."""
 
 from html import escape
 
@@ -9,5 +9,5 @@ _STYLE = (
 
 
 def pay_button(url: str, label: str) -> str:
-    """Return the HTML of a link that looks like a button; where inline styles are forbidden it stays a plain link."""
+    """Return the HTML of a link that looks like a button; a page that forbids inline styles shows a plain link."""
     return f'<a href="{escape(url)}" rel="nofollow" style="{_STYLE}">{escape(label)}</a>'

@@ -1,4 +1,4 @@
-"""Payment links for wallets, as EIP-681 writes them, and the transaction that one asks for."""
+"""Payment URIs for wallets (EIP-681), and the transaction that one requests."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _TRANSFER = "0xa9059cbb"
 
 @dataclass(frozen=True, slots=True)
 class TransactionRequest:
-    """A transaction to be sent: to whom, how many wei with it (hex quantity), and the data of a contract's call."""
+    """A transaction to send: the receiver, the wei as a hex quantity, and the data of a contract call."""
 
     chain_id: int
     to: str
@@ -33,10 +33,10 @@ def payment_uri(asset: Asset, to: Address, units: int) -> str:
 
 
 def transaction_request(uri: str) -> TransactionRequest:
-    """Return the transaction that a URI of `payment_uri` asks for, so that both always say the same.
+    """Return the transaction that a URI of `payment_uri` requests, so that the two always agree.
 
     Raises:
-        ValueError: It is no such URI.
+        ValueError: The text is no such URI.
 
     """
     if coin := _COIN.fullmatch(uri):

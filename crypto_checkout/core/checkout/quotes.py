@@ -1,6 +1,6 @@
-"""What prices are worth: judging the sources' answers, and turning a fiat amount into units of a coin.
+"""Exchange rates: judging the sources' answers, and converting a fiat amount into units of a coin.
 
-Pure: nothing here asks anybody, reads a clock or rounds in binary. Asking is `prices.board`'s work.
+Arithmetic is exact or decimal, never binary. Asking the sources is `prices.board`'s work.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,13 +13,13 @@ from types import MappingProxyType
 
 from crypto_checkout.core.errors import PriceUnavailable
 
-# A source's clock may run ahead of ours by this much; beyond it, "fresh" can't be judged.
+# A source's clock may run ahead of this one by so much; beyond that, the age of its answer is unknown.
 FUTURE_TOLERANCE = timedelta(seconds=15)
 
 # Amounts of a coin are rounded up to 10^-8 of it, so that a payer can type what a page shows.
 COIN_PLACES = 8
 
-# A price outside is a broken answer, not a market. The bounds also keep the arithmetic below exact and small.
+# A price outside these bounds is a broken answer. They also keep the arithmetic below exact and small.
 _MAX_DIGITS = 50
 _MAX_EXPONENT = 30
 _EXACT = Context(prec=4 * _MAX_DIGITS)
@@ -38,9 +38,9 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What one unit of `base` costs in `quote`, the sources that agree on it, and the time of their oldest answer.
+    """The price of one unit of `base` in `quote`, the sources that agree on it, and the time of their oldest answer.
 
-    `str(value)` may use an exponent (`9.6E-7`); people and the API are shown `f"{value:f}"`.
+    `str(value)` may use an exponent (`9.6E-7`); show `f"{value:f}"` to people and in the API.
     """
 
     base: str
@@ -61,15 +61,15 @@ def agreed_rate(
     max_spread_percent: Decimal,
     failures: Mapping[str, str] = _NO_FAILURES,
 ) -> Rate:
-    """Make one rate of several answers, or raise PriceUnavailable naming what was wrong with each.
+    """Combine several answers into one rate, or raise PriceUnavailable with the fault of each.
 
     Zero, negative, absurd, stale and future answers are refused. The rate is the median of the rest, of which more
     than half, and at least `quorum` (never less than one), must lie within `max_spread_percent` of it; the others are
-    refused as outliers. When two answers stand in the middle, they must agree within the spread too: nobody can say
-    which of two is right. The median is taken before outliers go, because its middle answers are always among those
-    kept, and one liar among three then can't move it out of the range of the honest two, whatever it says.
+    refused as outliers. An even number of answers has two in the middle, which must agree within the spread too:
+    either could be the right one. The median is taken before outliers are refused: its middle answers are always among
+    those kept, so one liar among three can't move it out of the range of the two honest ones.
 
-    `failures` are the reasons of sources that gave no answer; they are only reported.
+    `failures` are the reasons of sources without an answer; they only go into the error.
     """
     wrong = dict(failures)
     usable: list[Observation] = []
@@ -78,7 +78,7 @@ def agreed_rate(
         if reason is None:
             usable.append(observation)
         else:
-            # Why there is nothing newer says more than that the last answer is old.
+            # A failed request explains more than the age of the last answer.
             wrong.setdefault(observation.source, reason)
     agreed = _agreeing(usable, max_spread_percent, wrong)
     needed = max(quorum, 1)
@@ -96,9 +96,8 @@ def agreed_rate(
 def units_for(fiat_amount: Decimal, rate: Rate, decimals: int) -> int:
     """Return the smallest units of the coin that `fiat_amount` buys at `rate`, rounded up.
 
-    The step is 10^-8 of the coin, or its smallest unit if that is coarser (`decimals` below 8). Exact: the result is
-    worth no less than `fiat_amount` and less than one step more. Raises ValueError for an amount or rate that is not
-    positive.
+    The step is 10^-8 of the coin, or its smallest unit if that is coarser (`decimals` below 8). The result is worth at
+    least `fiat_amount`, exactly, and less than one step more. Raises ValueError unless amount and rate are positive.
     """
     if not (
         fiat_amount.is_finite() and fiat_amount > 0 and rate.value.is_finite() and rate.value > 0 and decimals >= 0
@@ -110,7 +109,7 @@ def units_for(fiat_amount: Decimal, rate: Rate, decimals: int) -> int:
 
 
 def _newest_of_each_source(observations: Iterable[Observation]) -> list[Observation]:
-    """Give each source one voice: a source that is counted twice would make its own quorum."""
+    """Keep one answer of each source: a source that counts twice could be its own quorum."""
     newest: dict[str, Observation] = {}
     for each in observations:
         known = newest.get(each.source)
@@ -120,7 +119,7 @@ def _newest_of_each_source(observations: Iterable[Observation]) -> list[Observat
 
 
 def _refusal(observation: Observation, *, now: datetime, max_age_seconds: float) -> str | None:
-    """Return why an answer is no evidence, or None."""
+    """Return the reason to refuse an answer, or None for a good one."""
     value = observation.value
     if not value.is_finite():
         return f"{value} is no price"
@@ -141,7 +140,7 @@ def _is_sized(value: Decimal) -> bool:
 
 
 def _agreeing(usable: Sequence[Observation], max_spread_percent: Decimal, wrong: dict[str, str]) -> list[Observation]:
-    """Return the answers that agree with the median, or none if there is no majority; note the others in `wrong`."""
+    """Return the answers that agree with the median, none without a majority; add the others to `wrong`."""
     if not usable:
         return []
     values = sorted(each.value for each in usable)

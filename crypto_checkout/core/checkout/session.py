@@ -1,6 +1,7 @@
-"""A checkout session: what is asked of the payer, its statuses, and how they may move.
+"""Checkout sessions: the request to a payer, and the one table of facts about each status.
 
-Who decides which status it is: `core.ledger.assess`.
+To add a status, give it a member in `Status` and a row in `STATUSES`; a sentence of its own on the payer's page goes
+into each file of `http/checkout/languages`. `core.ledger.assess` decides which status a session has.
 """
 
 from collections.abc import Mapping
@@ -41,14 +42,14 @@ class SessionStage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StatusInfo:
-    """A status: its rules, and its words.
+    """The rules and the words of a status.
 
-    `title` and `meaning` are the dashboard's, `tone` the kind of its badge there. `stage` decides which page the payer
-    sees, and `remark` is the key in `http/checkout/languages` of a sentence to add to it.
+    `may_become` holds the statuses that may follow, and `event` is the type of the event that announces this one. The
+    merchant can close a session (`can_close`), or accept the payments so far as the whole price (`can_accept`).
 
-    `may_become` has the statuses that may follow, `event` the type of the event that announces this one. The merchant
-    may close a session where it `can_close`, and take what has arrived as the whole payment where it `can_accept`.
-    `advice` says what the merchant should do; a status with advice is an issue (and needs a kind of issue of its name).
+    `title`, `meaning` and the `tone` of the badge are for the dashboard. `stage` selects the payer's page, and `remark`
+    is the key in `http/checkout/languages` of a sentence to add to it. A status with `advice` for the merchant is an
+    issue, whose kind is in `core.alerts.issues.STATUS_KINDS`.
     """
 
     title: str
@@ -158,21 +159,21 @@ SETTLED = frozenset(status for status, info in STATUSES.items() if info.stage is
 """Statuses in which the whole price has arrived and is deep enough."""
 
 PAYMENT_REORGED = "payment_reorged"
-"""The status reason of a settled session whose money the chain took back."""
+"""The status reason of a settled session whose payment the chain took back."""
 
 ACCEPTED = "accepted"
-"""The status reason of a session that is paid because the merchant said so."""
+"""The status reason of a session that is paid because the merchant accepted it."""
 
 CLOSED = "closed"
-"""The status reason of a session that has expired because the merchant said so."""
+"""The status reason of a session that has expired because the merchant closed it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What was agreed when the session was made; changing the configuration later changes none of it.
+    """The terms of a session, fixed when it is created; later changes of the configuration don't touch them.
 
-    `minimum_units` and `maximum_units` are the price less and plus the tolerances. A transfer counts on time until
-    `expires_at` and in grace until `grace_until`, both by the time of its block.
+    `minimum_units` and `maximum_units` are the price less and plus the tolerances. A transfer is on time until
+    `expires_at`, and within the grace period until `grace_until`, both by the time of its block.
     """
 
     amount_units: CoinUnits
@@ -200,13 +201,13 @@ class SessionOptions:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session as it is stored. `derivation_index` is the place of its address in the wallet `wallet_id`.
+    """A session as stored. `derivation_index` is the place of its address in the wallet `wallet_id`.
 
-    `accepted_units` is what had arrived, on time or not, when the merchant accepted it, and `closed_at` when the
-    merchant closed it; None where nobody did.
+    `accepted_units` is the amount that had arrived, on time or not, when the merchant accepted the session; `closed_at`
+    is the moment when the merchant closed it. Both are None until then.
 
-    `assets` are those that the payer may choose from, empty where there is no choice. Until one `is_chosen`, `asset`,
-    `rate` and `terms` are those of the first of them that had a price, and no page shows them.
+    `assets` are the payer's choices, empty if there is only one. Until one `is_chosen`, `asset`, `rate` and `terms` are
+    those of the first that had a price, and no page shows them.
     """
 
     id: str
@@ -233,14 +234,14 @@ class Session:
 
     @property
     def choices(self) -> tuple[Choice, ...]:
-        """What the payer may choose from: just its own asset where there is no choice."""
+        """The payer's choices: only the session's own asset if there is no choice."""
         return self.assets or (self.asset.choice,)
 
     def fiat_minor(self, units: int) -> int:
-        """Return what so many units of the coin are worth at this session's rate, in the currency's smallest unit.
+        """Return the value of coin units at this session's rate, in the currency's smallest unit.
 
-        It is the share of the price that they pay: `fiat * units / amount`, rounded half up. So a payment of exactly
-        the amount is worth exactly the price, and the worth of one payment doesn't depend on any other.
+        It is their share of the price: `fiat * units / amount`, rounded half up. A payment of exactly the amount is
+        worth exactly the price, and the value of a payment doesn't depend on any other.
         """
         whole = self.terms.amount_units
         return (2 * minor_units(self.fiat) * units + whole) // (2 * whole)

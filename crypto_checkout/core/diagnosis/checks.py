@@ -1,11 +1,11 @@
-"""What `doctor` finds: one line for each thing that an operator can get wrong."""
+"""Results of `doctor`'s checks, one for each thing that an operator can get wrong."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How bad it is: `fail` keeps money from being taken or counted rightly, `warn` may."""
+    """The severity of a result: `fail` keeps payments from being taken or counted correctly, `warn` may do so."""
 
     OK = "ok"
     WARN = "warn"
@@ -14,7 +14,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check: `what` was found, and the `advice` that mends it, where something is to be done."""
+    """One check: `what` it found, and the `advice` that fixes it, if there is something to fix."""
 
     name: str
     mark: Severity
@@ -23,15 +23,15 @@ class Check:
 
 
 def ok(name: str, what: str) -> Check:
-    """Say that something is as it should be."""
+    """Report that a check passed."""
     return Check(name, Severity.OK, what)
 
 
 def warn(name: str, what: str, advice: str) -> Check:
-    """Say what may go wrong."""
+    """Report something that may go wrong."""
     return Check(name, Severity.WARN, what, advice)
 
 
 def fail(name: str, what: str, advice: str) -> Check:
-    """Say what is wrong."""
+    """Report something that is wrong."""
     return Check(name, Severity.FAIL, what, advice)

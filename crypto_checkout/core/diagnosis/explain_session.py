@@ -1,7 +1,7 @@
-"""Explain what was decided about a session and each of its payments: the rule, the evidence, and what can be done.
+"""Explain the verdict about a session and each of its payments: the rule, the evidence, and the options.
 
-Pure: from the same rows and the same last processed block as `core.ledger.assess` judges by. What a transaction did on
-the chain, beside what the ledger has, is `core.diagnosis.explain_transaction`'s.
+The input is the same rows and last processed block by which `core.ledger.assess` judges. Transactions that are on the
+chain but not in the ledger are `core.diagnosis.explain_transaction`'s.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from crypto_checkout.core.public.render import decimal_text
 
 @dataclass(frozen=True, slots=True)
 class SessionChange:
-    """A change of a session as its event tells it."""
+    """A change of a session, from its event."""
 
     at: datetime
     type: str
@@ -43,13 +43,26 @@ class SessionChange:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What became of one payment; `command` does what the advice ends with."""
+    """The finding about one payment; `command` carries out the end of the advice."""
 
     outcome: PaymentOutcome
     reason: Reason
     sentence: str
     advice: str | None = None
     command: str | None = None
+
+    def explanation(self, subject: str, steps: tuple[ExplanationStep, ...], sessions: tuple[str, ...]) -> Explanation:
+        """Return the explanation of a subject whose verdict this is."""
+        return Explanation(
+            subject=subject,
+            outcome=self.outcome,
+            reason=self.reason,
+            headline=self.sentence,
+            advice=self.advice,
+            command=self.command,
+            steps=steps,
+            sessions=sessions,
+        )
 
 
 _FAILED = Finding(
@@ -67,7 +80,7 @@ _LOOK_UP = "crypto-checkout explain TX"
 def session(
     session: Session, recorded: Sequence[RecordedPayment], history: Sequence[SessionChange], context: ChainContext
 ) -> Explanation:
-    """Explain a session: how it was priced, what came, and why its status is what it is."""
+    """Explain a session: its price, its payments, and the reason for its status."""
     findings = [(each, payment(session, each, context)) for each in recorded]
     verdict = _verdict(session, findings, context)
     steps = [
@@ -76,20 +89,13 @@ def session(
         *(_change(session, each) for each in history),
     ]
     steps.sort(key=lambda step: step.at or session.created_at)
-    return Explanation(
-        subject=f"session {session.id}",
-        outcome=verdict.outcome,
-        reason=verdict.reason,
-        headline=verdict.sentence,
-        advice=verdict.advice,
-        command=verdict.command,
-        steps=(*steps, _present(session, recorded, context)),
-        sessions=(session.id,),
+    return verdict.explanation(
+        f"session {session.id}", (*steps, _present(session, recorded, context)), sessions=(session.id,)
     )
 
 
 def payment(session: Session, recorded: RecordedPayment, context: ChainContext) -> Finding:
-    """Tell what became of a payment that the ledger has, by the first rule that decides."""
+    """Explain a payment in the ledger by the first rule that decides."""
     transfer = recorded.payment.transfer
     coins = context.coins(transfer, recorded.chain_id, session.asset)
     if not recorded.payment.canonical and transfer.tx_hash is None:
@@ -174,7 +180,7 @@ def _accept(session: Session) -> str:
 
 
 def _verdict(session: Session, findings: Sequence[tuple[RecordedPayment, Finding]], context: ChainContext) -> Finding:
-    """Say what came of a session; where nothing counts, the newest payment that did not is the reason."""
+    """Explain the session as a whole; if nothing counts, by the newest payment that didn't."""
     if session.status not in FUNDED:
         failed = [each for _, each in findings if each.outcome is PaymentOutcome.NOT_COUNTED]
         waiting = [each for _, each in findings if each.outcome is PaymentOutcome.WAITING]
@@ -269,7 +275,7 @@ def _creation(session: Session, context: ChainContext) -> ExplanationStep:
 
 
 def arrival(session: Session, recorded: RecordedPayment, finding: Finding, context: ChainContext) -> ExplanationStep:
-    """Return the evidence of a payment that the ledger has."""
+    """Return the evidence of a payment in the ledger."""
     transfer = recorded.payment.transfer
     coins = context.coins(transfer, recorded.chain_id, session.asset)
     return ExplanationStep(
@@ -289,7 +295,7 @@ def arrival(session: Session, recorded: RecordedPayment, finding: Finding, conte
 
 
 def window(session: Session, block_time: datetime) -> str:
-    """Say where a block's time lies: on time, in grace or after."""
+    """Compare a block's time with the session's: on time, in grace or after."""
     terms = session.terms
     if block_time <= terms.expires_at:
         return f"on time: {span(terms.expires_at - block_time)} before {second(terms.expires_at)}"
@@ -335,5 +341,5 @@ def _present(session: Session, recorded: Sequence[RecordedPayment], context: Cha
 
 
 def about_address(explained: Explanation, address: str) -> Explanation:
-    """Return a session's explanation as the answer to a question about its address."""
+    """Return a session's explanation as the one of its address."""
     return replace(explained, subject=f"address {address}")

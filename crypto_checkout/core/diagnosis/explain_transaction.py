@@ -1,4 +1,4 @@
-"""Explain what a transaction did: what the chains show of it, compared with what the ledger has. Pure."""
+"""Explain a transaction: compare the chains' view of it with the ledger's."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,8 +27,7 @@ _MOST_SHOWN = 10
 class ObservedTransaction:
     """A transaction as a chain shows it; `header` is None while no block has it.
 
-    `transfers` are all that it moves, or would have moved had it not reverted. `is_traced` tells that what contracts
-    sent on inside is among them.
+    `transfers` are its transfers, including those that a revert undid; and with `is_traced` the internal ones too.
     """
 
     chain_id: int
@@ -57,7 +56,7 @@ class TransactionEvidence:
 
 
 def transaction(evidence: TransactionEvidence, context: ChainContext) -> Explanation:
-    """Explain a transaction: what it paid and what became of that, or the first reason why it paid nothing."""
+    """Explain a transaction: its payments and their outcome, or the first reason why it paid nothing."""
     of_ledger = [(session, each, payment(session, each, context)) for session, each in evidence.recorded]
     findings = [(session, finding) for session, _, finding in of_ledger]
     findings += _unrecorded(evidence, context)
@@ -66,20 +65,12 @@ def transaction(evidence: TransactionEvidence, context: ChainContext) -> Explana
     steps.sort(key=lambda step: (step.at is None, step.at))
     steps += [_unasked(chain_id, reason, context) for chain_id, reason in evidence.unreachable.items()]
     verdict = _summary(findings) if findings else _nothing(evidence, context)
-    return Explanation(
-        subject=f"transaction {evidence.tx_hash}",
-        outcome=verdict.outcome,
-        reason=verdict.reason,
-        headline=verdict.sentence,
-        advice=verdict.advice,
-        command=verdict.command,
-        steps=tuple(steps),
-        sessions=tuple(dict.fromkeys(session.id for session, _ in findings)),
-    )
+    sessions = tuple(dict.fromkeys(session.id for session, _ in findings))
+    return verdict.explanation(f"transaction {evidence.tx_hash}", tuple(steps), sessions)
 
 
 def _summary(findings: Sequence[tuple[Session, Finding]]) -> Finding:
-    """Say it of one payment; of several, count them and say it of the first that did not count."""
+    """Summarise: one payment by its own finding, several by their count and the first that didn't count."""
     first = next((each for each in findings if each[1].outcome is not PaymentOutcome.COUNTED), findings[0])
     session, finding = first
     sentence = finding.sentence
@@ -92,7 +83,7 @@ def _summary(findings: Sequence[tuple[Session, Finding]]) -> Finding:
     return Finding(finding.outcome, finding.reason, sentence, advice, command)
 
 
-# --- what the ledger doesn't have ------------------------------------------------------------------------------------
+# --- transfers that the ledger lacks ---------------------------------------------------------------------------------
 
 
 def _unrecorded(evidence: TransactionEvidence, context: ChainContext) -> Iterator[tuple[Session, Finding]]:
@@ -114,7 +105,7 @@ def _missing(
     evidence: TransactionEvidence,
     context: ChainContext,
 ) -> Finding:
-    """Tell why the ledger lacks a transfer to a session's address."""
+    """Explain why the ledger lacks a transfer to a session's address."""
     coins = context.coins(transfer, seen.chain_id, session.asset)
     if seen.header is None:
         return _not_mined(coins)
@@ -195,7 +186,7 @@ def _not_watched(session: Session, transfer: Transfer, coins: str, header: Heade
     )
 
 
-# --- where it paid no session ----------------------------------------------------------------------------------------
+# --- no payment to a session -----------------------------------------------------------------------------------------
 
 
 def _nothing(evidence: TransactionEvidence, context: ChainContext) -> Finding:

@@ -1,7 +1,7 @@
-"""What an explanation is made of: a verdict in one sentence, what to do, and the evidence in the order of time.
+"""Explanations: a verdict in one sentence, advice, and the evidence in order of time.
 
-Words are made here, once, for the command line, the dashboard and programs. What is decided, and why, is in
-`core.diagnosis.explain_session`.
+This module has their parts, and the words that all of them share. The rules are in `core.diagnosis.explain_session` and
+`core.diagnosis.explain_transaction`.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
 class PaymentOutcome(StrEnum):
-    """What came of a payment, or of all that was paid for a session; `unknown` where nothing is known of it."""
+    """The outcome of a payment, or of all payments of a session; `unknown` if no chain has the transaction."""
 
     COUNTED = "counted"
     WAITING = "waiting"
@@ -28,7 +28,7 @@ class PaymentOutcome(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why: the rule that decided."""
+    """The rule that decided an outcome."""
 
     ON_TIME = "on_time"
     IN_GRACE = "in_grace"
@@ -57,7 +57,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExplanationStep:
-    """One thing that happened, with its evidence as names and values; `at` is None for what is so now."""
+    """A step with its evidence as names and values; `at` is None for the present state."""
 
     what: str
     facts: tuple[tuple[str, str], ...] = ()
@@ -66,11 +66,11 @@ class ExplanationStep:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why something counted, or the first reason why it did not.
+    """An explanation: the rule that made something count, or the first that kept it from counting.
 
-    `headline` is a sentence for a shopkeeper, `advice` what can be done, `steps` the evidence, oldest first, and
-    `sessions` the ids of the sessions it is about. Where a `command` does what the advice ends with, the advice has no
-    full stop: a page has a button for it.
+    `headline` is a sentence for a shopkeeper, `steps` are the evidence, oldest first, and `sessions` the ids of the
+    sessions it is about. If a `command` carries out the end of the `advice`, the advice has no full stop: the command
+    line appends the command, and a page shows a button.
     """
 
     subject: str
@@ -84,13 +84,13 @@ class Explanation:
 
     @property
     def advice_line(self) -> str | None:
-        """The advice as the command line gives it, with the command; None for none."""
+        """The advice with its command, as the command line prints it; None without advice."""
         return f"{self.advice}: {self.command}" if self.command else self.advice
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedPayment:
-    """A payment as the ledger has it; `is_asked_for` is False for one that matches no session's terms."""
+    """A payment in the ledger; `is_asked_for` is False for an unmatched one."""
 
     payment: Payment
     chain_id: int
@@ -100,7 +100,7 @@ class RecordedPayment:
 
 @dataclass(frozen=True, slots=True)
 class NamedChain:
-    """A chain as explanations name it, with the assets that are known there."""
+    """A chain by its name in explanations, with the assets configured there."""
 
     name: str
     assets: tuple[Asset, ...] = ()
@@ -108,7 +108,7 @@ class NamedChain:
 
 @dataclass(frozen=True, slots=True)
 class ChainContext:
-    """What is known beside the ledger: the configured chains by id, and the last processed block of each."""
+    """The context of the ledger: the configured chains by id, and the last processed block of each."""
 
     chains: Mapping[int, NamedChain]
     tips: Mapping[int, Tip]
@@ -119,7 +119,7 @@ class ChainContext:
         return f"{place.name} (chain {chain_id})" if place else f"chain {chain_id}"
 
     def coins(self, transfer: Transfer, chain_id: int, own: Asset | None = None) -> str:
-        """Write what a transfer moved; an unknown token's units can't be turned into coins."""
+        """Write the amount of a transfer; an unknown token's stays in smallest units."""
         place = self.chains.get(chain_id)
         for asset in (*((own,) if own and own.chain_id == chain_id else ()), *(place.assets if place else ())):
             if asset.contract == transfer.contract:
@@ -150,7 +150,7 @@ def span(time: timedelta) -> str:
 
 
 def depth(tip: Tip | None, block_number: int, required: int) -> str:
-    """Write how deep a block is: had, needed and left; or what is final, where the chain itself says that."""
+    """Write the confirmations of a block: present, required and missing; or its finality, where the chain decides."""
     if tip is None:
         return "no block of this chain was processed yet"
     if tip.final_number is not None:
@@ -164,7 +164,7 @@ def depth(tip: Tip | None, block_number: int, required: int) -> str:
 
 
 def of_transfer(transfer: Transfer) -> tuple[tuple[str, str], ...]:
-    """Return the evidence of a transfer: where and when it is on the chain."""
+    """Return the evidence of a transfer: its place and time on the chain."""
     return (
         ("transaction", transfer.tx_hash or "not known: a contract, a block's reward or a withdrawal paid it"),
         *((("log", str(transfer.log_index)),) if transfer.log_index is not None else ()),

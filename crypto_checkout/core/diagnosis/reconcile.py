@@ -1,7 +1,7 @@
-"""Compare what was credited to an address with what the chain shows, and say what a difference may mean. Pure.
+"""Reconcile the payments credited to an address with the chain, and explain a difference.
 
-For each address, chain and asset: credited = balance + swept. Credited is every payment in a canonical block, asked for
-or not; swept is what left the address, fees included.
+For each address, chain and asset: credited = balance + swept. Credited is the sum of all payments in canonical blocks,
+matched or not; swept is the amount that left the address, fees included.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from crypto_checkout.core.diagnosis.explanation import amount
 
 @dataclass(frozen=True, slots=True)
 class AddressBalance:
-    """What is known of one asset at one address, in smallest units, at one block.
+    """The figures of one asset at one address at one block, in smallest units.
 
-    `has_sent` tells that the address sent transactions by then. `swept` is None where no node can tell how much left.
+    `has_sent` if the address has sent transactions by then; `swept` is None if no node can tell how much left it.
     """
 
     chain_id: int
@@ -30,19 +30,19 @@ class AddressBalance:
 
     @property
     def difference(self) -> int:
-        """How much more the chain shows than was credited; less is negative. What can't be known makes none."""
+        """The chain's figure less the credited one. With an unknown `swept`, only a surplus counts as a difference."""
         if self.swept is not None:
             return self.balance + self.swept - self.credited
         return max(0, self.balance - self.credited)
 
     @property
     def is_proven(self) -> bool:
-        """Whether all that the sum needs is known."""
+        """True if every figure of the sum is known."""
         return self.swept is not None
 
 
 def reason(account: AddressBalance) -> str:
-    """Say what most likely explains a difference, or why none could be ruled out."""
+    """Return the most likely explanation of a difference, or the reason why one can't be ruled out."""
     if account.difference > 0 and account.asset.is_native:
         return (
             "Money came that the server did not see: most likely a contract sent it later than an hour after the "
@@ -67,7 +67,7 @@ def reason(account: AddressBalance) -> str:
 
 
 def advice(account: AddressBalance) -> str:
-    """Say what to do about a difference."""
+    """Return the advice about a difference."""
     shown = checksum(account.address)
     if account.difference > 0:
         return (
@@ -83,7 +83,7 @@ def advice(account: AddressBalance) -> str:
 
 
 def figures(account: AddressBalance) -> str:
-    """Write both sides."""
+    """Write both sides of the sum."""
     swept = "unknown" if account.swept is None else amount(account.asset, account.swept)
     return (
         f"credited {amount(account.asset, account.credited)}, on the chain {amount(account.asset, account.balance)}, "

@@ -1,4 +1,4 @@
-"""How much somebody is asked over JSON-RPC: what the plans of providers are limited by."""
+"""Usage of a JSON-RPC provider, in the figures that limit its plans."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ class RpcUsage:
     bytes_received: int = 0
 
     def __add__(self, other: "RpcUsage") -> "RpcUsage":
-        """Add up."""
+        """Return the sum."""
         return RpcUsage(
             self.calls + other.calls,
             self.bytes_sent + other.bytes_sent,

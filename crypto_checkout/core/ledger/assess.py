@@ -1,6 +1,6 @@
-"""Judge a session: a pure function of everything the chain shows. Judging the same evidence twice changes nothing.
+"""Judge a session by its payments and the last processed block. Judging the same evidence twice changes nothing.
 
-What the merchant decided (`ACCEPTED`, `CLOSED`) is part of the evidence, and no block undoes it.
+The merchant's decisions (`ACCEPTED`, `CLOSED`) are part of the evidence, and no block undoes them.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,7 @@ from crypto_checkout.core.ledger.payment import Payment, Transfer
 class Tip:
     """The last processed block of a chain.
 
-    `final_number` is the newest block that the chain itself calls `safe` or `finalized`; None where finality is a
-    matter of depth.
+    `final_number` is the newest block that the chain itself calls `safe` or `finalized`; None where depth decides.
     """
 
     number: int
@@ -24,26 +23,26 @@ class Tip:
     final_number: int | None = None
 
     def confirmations(self, block_number: int) -> int:
-        """Count the blocks that confirm a block, itself included."""
+        """Count the confirmations of a block; its own block is the first."""
         return max(0, self.number - block_number + 1)
 
     def is_deep(self, block_number: int, required_confirmations: int) -> bool:
-        """Tell whether a block is final enough to credit what it holds."""
+        """Tell whether a block is final enough to credit its payments."""
         if self.final_number is not None:
             return block_number <= min(self.final_number, self.number)
         return self.confirmations(block_number) >= max(1, required_confirmations)
 
 
 def deep_from(block_number: int, required_confirmations: int) -> int:
-    """Return the number of the block that makes what is in a block deep, where finality is a matter of depth."""
+    """Return the number of the block with which a block becomes deep, where depth decides."""
     return block_number + max(1, required_confirmations) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """A verdict: the status with its reason, what was received and confirmed in the window (smallest units).
+    """A verdict: the status with its reason, and the units received and confirmed within the grace period.
 
-    `awaits_depth` says that money is in blocks that are not deep yet, so that the next block may change the verdict.
+    With `awaits_depth` some money is in blocks that are not deep yet, so the next block may change the verdict.
     """
 
     status: Status
@@ -58,14 +57,14 @@ def assess(session: Session, payments: Sequence[Payment], tip: Tip) -> Assessmen
     counted = [p.transfer for p in payments if counts(p, session) and _is_asked_for(p.transfer, session)]
     deep = [t for t in counted if tip.is_deep(t.block_number, session.terms.required_confirmations)]
     received = _sum(counted)
-    # Money that is seen and not believed yet keeps a session open: the next block settles what it is.
+    # Money from a single reading keeps a session open: the next block confirms or refutes it.
     may_come = any(p.canonical and p.is_provisional and is_in_window(p, session) for p in payments)
     status, reason = _verdict(session, received, deep, tip, may_come=may_come)
     return Assessment(status, reason, received, _sum(deep), awaits_depth=len(deep) < len(counted))
 
 
 def counts(payment: Payment, session: Session) -> bool:
-    """Tell whether a payment is in a canonical block, and on time or in grace; once accepted, time doesn't matter."""
+    """Tell whether a payment is in a canonical block and in time, grace included; once accepted, any time will do."""
     return payment.canonical and not payment.is_provisional and is_in_window(payment, session)
 
 
@@ -79,7 +78,7 @@ def _verdict(
 ) -> tuple[Status, str | None]:
     if session.accepted_units is not None:
         return _accepted(session, session.accepted_units, received, deep)
-    # Closed is closed, also when a payment that came after all was taken back; but what was settled has failed then.
+    # A reorg that takes back a payment leaves a closed session closed, unless it was settled: then it has failed.
     is_closed = session.closed_at is not None and session.paid_at is None and session.status not in SETTLED
     if is_closed and received < session.terms.minimum_units:
         return Status.EXPIRED, CLOSED
@@ -88,18 +87,18 @@ def _verdict(
 
 
 def _is_asked_for(transfer: Transfer, session: Session) -> bool:
-    """Tell whether a transfer is of the session's asset and to its address: no other money may ever count."""
+    """Tell whether a transfer is in the session's asset and to its address: no other money may ever count."""
     return transfer.to == session.address and transfer.contract == session.asset.contract
 
 
 def _accepted(
     session: Session, accepted_units: int, received: int, deep: Sequence[Transfer]
 ) -> tuple[Status, str | None]:
-    """Judge a session that the merchant accepted: paid as long as what was accepted, or the price, is there."""
+    """Judge an accepted session: paid as long as the accepted amount, or the price, is there."""
     enough = min(accepted_units, session.terms.minimum_units)
     if _sum(deep) >= enough or (session.status in SETTLED and received >= enough):
         return Status.PAID, ACCEPTED
-    # It was taken back; what comes again has to be deep again.
+    # The money was taken back; it has to become deep again when it returns.
     return (Status.DETECTED, None) if received >= enough else (Status.FAILED, PAYMENT_REORGED)
 
 
@@ -108,7 +107,7 @@ def _status(session: Session, received: int, deep: Sequence[Transfer], tip: Tip,
     if _sum(deep) >= terms.minimum_units:
         return _settled(terms, deep)
     if received >= terms.minimum_units:
-        # A reorg above a payment makes it shallow for a while; the money is still there, so what is settled stays.
+        # A reorg above a payment makes it shallow for a while; the money is still there, so the session stays settled.
         return session.status if session.status in SETTLED else Status.DETECTED
     if session.status in SETTLED or session.status is Status.FAILED or session.paid_at is not None:
         return Status.FAILED

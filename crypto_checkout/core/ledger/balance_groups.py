@@ -1,7 +1,7 @@
-"""What watched addresses should hold of the native coin, in groups whose fingerprints say whether anything changed.
+"""Expected balances of watched addresses in the native coin, in groups with a fingerprint each.
 
-A node answers with one fingerprint for a whole group (`chain.evm.balances`): what it takes to see that nobody was paid
-doesn't grow with every address. Equal fingerprints mean equal balances, all of them; for others the group is read.
+A node answers with one fingerprint for a whole group (`chain.evm.balances`), so finding out that no address was paid
+costs little. Equal fingerprints mean that all balances are equal; for a different one the group's balances are read.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from crypto_checkout.core.address import Address, keccak_256
 from crypto_checkout.core.ledger.expected_balances import ExpectedBalances
 
 MOST_TOGETHER = 2400
-"""Addresses in one group: code and addresses of one call have at most 49,152 bytes (EIP-3860)."""
+"""Addresses in one group: the code and addresses of one call have at most 49,152 bytes (EIP-3860)."""
 
 
 _WORD = 2**256
@@ -19,7 +19,7 @@ _WORD = 2**256
 
 @dataclass(frozen=True, slots=True)
 class ExpectedGroup:
-    """A group of addresses, and the fingerprint of what they should hold at some block."""
+    """A group of addresses, and the fingerprint of their expected balances at some block."""
 
     addresses: Sequence[Address]
     fingerprint: bytes
@@ -28,21 +28,21 @@ class ExpectedGroup:
 def fingerprint(units: Sequence[int]) -> bytes:
     """Return the Keccak-256 of balances in their order, 32 bytes each.
 
-    What no balance can be, such as less than nothing, is written as one that nobody has: no fingerprint is like it.
+    An impossible balance, such as a negative one, wraps around to one that no address has, so nothing matches it.
     """
     return keccak_256(b"".join([(each % _WORD).to_bytes(32) for each in units]))
 
 
 @dataclass(slots=True)
 class _AddressGroup:
-    """Addresses that are compared together; `fingerprint` is None where it has to be made anew."""
+    """Addresses that are compared together; `fingerprint` is None until it is computed again."""
 
     addresses: dict[Address, None] = field(default_factory=dict)
     fingerprint: bytes | None = None
 
 
 class BalanceGroups:
-    """Addresses and what each should hold, in the smallest units: `units`, for reading."""
+    """The expected balance of each address, in smallest units; `units` is for reading only."""
 
     def __init__(self) -> None:
         self.units: dict[Address, int] = {}
@@ -50,7 +50,7 @@ class BalanceGroups:
         self._group_of: dict[Address, _AddressGroup] = {}
 
     def set(self, address: Address, units: int) -> None:
-        """Note what an address should hold, a new one or one that is known."""
+        """Set the expected balance of an address, new or known."""
         group = self._group_of.get(address)
         if group is None:
             group = self._group_of[address] = self._roomy()
@@ -67,7 +67,7 @@ class BalanceGroups:
             self._group_again()
 
     def expected(self, ledger: ExpectedBalances, number: int) -> Iterator[ExpectedGroup]:
-        """Yield each group with the fingerprint of what it should hold after a block, by what the ledger knows."""
+        """Yield each group with the fingerprint of its expected balances after a block."""
         moved = {id(self._group_of[address]) for address in ledger.changes}
         for group in self._groups:
             addresses = [*group.addresses]
@@ -79,13 +79,13 @@ class BalanceGroups:
             yield ExpectedGroup(addresses, group.fingerprint)
 
     def _group_again(self) -> None:
-        """Put what is left of half-empty groups together."""
+        """Merge half-empty groups."""
         self._groups, self._group_of = [], {}
         for address, units in self.units.items():
             self.set(address, units)
 
     def _roomy(self) -> _AddressGroup:
-        """Return a group that takes one more address."""
+        """Return a group with room for one more address."""
         for group in reversed(self._groups):
             if len(group.addresses) < MOST_TOGETHER:
                 return group

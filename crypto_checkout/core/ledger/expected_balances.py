@@ -1,4 +1,4 @@
-"""What addresses should hold of the native coin, by all that is known, and what it means when they hold more."""
+"""Expected balances in the native coin, and the payments that explain higher ones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 
 @dataclass(frozen=True, slots=True)
 class UnexplainedChange:
-    """A change of an address's balance in one block that nothing known explains, in the smallest units."""
+    """An unexplained change of an address's balance in one block, in smallest units."""
 
     header: Header
     units: int
@@ -18,9 +18,9 @@ class UnexplainedChange:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedBalances:
-    """What addresses held at a block, `start`, and how that changed in later ones, by address and block number.
+    """Balances at a block, `start`, and their known changes in later ones, by address and block number.
 
-    `senders` are those that sent transactions themselves: only their balances can fall.
+    `senders` are the addresses that sent transactions: only their balances can fall.
     """
 
     start: Mapping[Address, int]
@@ -28,19 +28,19 @@ class ExpectedBalances:
     senders: set[Address] = field(default_factory=set)
 
     def add(self, address: Address, number: int, units: int) -> None:
-        """Note what came to an address in a block, or went; an address that nobody watches is passed over."""
+        """Record a change in a block, positive or negative; an address that isn't watched is ignored."""
         if address in self.start:
             by_block = self.changes.setdefault(address, {})
             by_block[number] = by_block.get(number, 0) + units
 
     def expected(self, address: Address, number: int) -> int:
-        """Return what an address should hold after a block."""
+        """Return the expected balance of an address after a block."""
         by_block = self.changes.get(address, {})
         return self.start[address] + sum(units for block, units in by_block.items() if block <= number)
 
 
 def net_rise(jumps: Sequence[UnexplainedChange]) -> list[UnexplainedChange]:
-    """Return what an address holds more after all of its jumps, in the block of its last rise; nothing where less."""
+    """Return the sum of all jumps, dated to the block of the last rise; empty unless it is a rise."""
     units = sum(jump.units for jump in jumps)
     last = next((jump.header for jump in reversed(jumps) if jump.units > 0), None)
     return [UnexplainedChange(last, units)] if last is not None and units > 0 else []
@@ -49,12 +49,11 @@ def net_rise(jumps: Sequence[UnexplainedChange]) -> list[UnexplainedChange]:
 def internal_transfers(
     header: Header, arrived: Mapping[Address, int], traced: Sequence[Transfer], held: Mapping[Address, int]
 ) -> list[Transfer]:
-    """Return the internal transfers of a block, in all exactly what arrived at each address.
+    """Return the internal transfers of a block, which add up to exactly the amount that arrived at each address.
 
-    What no trace names is provisional: `held` is the reading of the balances that it was concluded from.
-
-    `traced` are those that a node could name. What is left (a block's reward, a withdrawal) has no transaction; and
-    where they make more than what arrived, none is believed.
+    `traced` are those that a node could name; if they add up to more than arrived, none of them is believed. The rest
+    (a block's reward, a withdrawal) has no transaction and is provisional: `held` is the reading of the balances from
+    which it was deduced.
     """
     found = []
     for address, units in arrived.items():

@@ -1,6 +1,6 @@
-"""Follow a chain: compare the hashes of what was processed with what a node shows now, and say what to do.
+"""Follow a chain: compare the hashes of processed blocks with a node's, and decide the next step.
 
-Three outcomes, as in electrumx: go on, go back, or ask again. Nothing is fetched or written here.
+There are three outcomes, as in electrumx: go on, go back, or ask again. Nothing is fetched or written here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from crypto_checkout.core.ledger.payment import Transfer
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What links a block to its parent. Hashes are 0x-hex in lower case."""
+    """The link of a block to its parent. Hashes are 0x-hex in lower case."""
 
     number: int
     hash: str
@@ -23,9 +23,9 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A header and the transfers that its block seems to hold, not yet checked for having succeeded.
+    """A header and the transfers in its block, whose success is not checked yet.
 
-    Who sent any transaction in it is in `senders`: what they hold may have fallen.
+    `senders` are the senders of all its transactions: their balances may have fallen.
     """
 
     header: Header
@@ -33,7 +33,7 @@ class Block:
     senders: frozenset[Address] = frozenset()
 
     def dated(self, time: datetime) -> "Block":
-        """Return the block as if it were of another time, with all that is in it."""
+        """Return the block with another time, its transfers included."""
         header = replace(self.header, time=time)
         transfers = tuple(replace(transfer, block_time=time) for transfer in self.transfers)
         return Block(header, transfers, self.senders)
@@ -41,7 +41,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The newest block number that a node shows; `final_number` as in `core.ledger.assess.Tip`."""
+    """A node's newest block number; `final_number` as in `core.ledger.assess.Tip`."""
 
     number: int
     final_number: int | None = None
@@ -49,21 +49,21 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """The headers extend what was processed, without a gap."""
+    """The headers extend the processed blocks without a gap."""
 
     headers: tuple[Header, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """The last processed block is no longer on the chain; the common ancestor is to be found below it."""
+    """The last processed block is no longer on the chain; look for the common ancestor below it."""
 
     above: int
 
 
 @dataclass(frozen=True, slots=True)
 class Refetch:
-    """The node changed between two answers: nothing may be written from these."""
+    """The node moved to another branch between two answers, so these must not be stored."""
 
     reason: str
 
@@ -85,5 +85,5 @@ def follow(cursor_number: int, cursor_hash: str, headers: Sequence[Header]) -> A
 
 
 def common_ancestor(kept: Mapping[int, str], canonical: Mapping[int, str]) -> int | None:
-    """Return the newest block number on which our kept hashes and the node's agree, or None."""
+    """Return the newest block number on which the kept hashes and the node's agree, or None."""
     return max((number for number, block_hash in canonical.items() if kept.get(number) == block_hash), default=None)

@@ -1,4 +1,4 @@
-"""One transfer to a session's address, as the chain shows it."""
+"""Transfers to the addresses of sessions, as the chain shows them, and payments, as the ledger records them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from crypto_checkout.core.address import Address
 
 
 class TransferKind(StrEnum):
-    """How the money moved."""
+    """The ways to move money: a transaction's own value, a contract's call, or a token's transfer."""
 
     NATIVE = "native"
     INTERNAL = "internal"
@@ -17,11 +17,11 @@ class TransferKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Money that arrived at an address in a block; `tx_hash` is None where the transaction couldn't be named.
+    """Money that arrived at an address in a block; `tx_hash` is None if no node could name the transaction.
 
-    `contract` is the token's address, None for the native coin. `units` are the asset's smallest. An internal transfer
-    without a transaction was concluded from a balance: `provisional_balance` is that reading, until it has been read
-    again with a later block there.
+    `contract` is the token's address, None for the native coin. `units` are the asset's smallest units. An internal
+    transfer without a transaction is deduced from a balance: `provisional_balance` is that reading, until it has been
+    repeated with a later block present.
     """
 
     to: Address
@@ -46,5 +46,5 @@ class Payment:
 
     @property
     def is_provisional(self) -> bool:
-        """Whether one reading of a balance is all that shows it: it is seen, and doesn't count yet."""
+        """True while a single reading of a balance is its only evidence: it is shown, but doesn't count yet."""
         return self.transfer.provisional_balance is not None

@@ -1,21 +1,21 @@
-"""Who uses the dashboard: the one account, and its logins."""
+"""The dashboard's one account, and its logins."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 IDLE = timedelta(hours=12)
-"""A login that nobody used for so long has ended."""
+"""A login ends when it has not been used for so long."""
 
 LONGEST = timedelta(days=14)
-"""A login has ended so long after it began, used or not."""
+"""A login ends so long after it began, used or not."""
 
 CONFIRMED_FOR = timedelta(minutes=10)
-"""Keys, secrets and the wallet want the password again when it was last given longer ago."""
+"""Pages of keys, secrets and the wallet ask for the password again after this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Admin:
-    """The account. `totp_secret` (base32) is None while no second factor is asked for."""
+    """The account. `totp_secret` (base32) is None without a second factor."""
 
     password_hash: str = field(repr=False)
     password_set_at: datetime
@@ -25,7 +25,7 @@ class Admin:
 
 @dataclass(frozen=True, slots=True)
 class Browser:
-    """Where a request comes from, as far as it can be told."""
+    """The origin of a request, as far as it is known."""
 
     address: str
     user_agent: str
@@ -33,7 +33,7 @@ class Browser:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A browser that is signed in; `confirmed_at` is when the password was last given in it."""
+    """A signed-in browser; `confirmed_at` is the last time the password was entered in it."""
 
     id: str
     browser: Browser
@@ -42,14 +42,14 @@ class Login:
     confirmed_at: datetime
 
     def is_valid(self, now: datetime) -> bool:
-        """Tell whether it has neither been left alone nor gone on for too long."""
+        """Tell whether the login is still good."""
         return now < self.ends_at
 
     @property
     def ends_at(self) -> datetime:
-        """When it ends if nobody uses it."""
+        """The end of the login if it isn't used any more."""
         return min(self.seen_at + IDLE, self.created_at + LONGEST)
 
     def is_confirmed(self, now: datetime) -> bool:
-        """Tell whether the password was given lately."""
+        """Tell whether the password was entered recently."""
         return abs(now - self.confirmed_at) < CONFIRMED_FOR

@@ -1,4 +1,4 @@
-"""An API key: its shape, its scopes, and what of it is kept."""
+"""API keys: their form, their scopes, and the part of them that is stored."""
 
 import re
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SHAPE = re.compile(r"ck_(live|test)_[0-9A-Za-z]{32}")
 
 DISPLAYED_CHARACTERS = 14
-"""How much of a key is kept for display."""
+"""The length of a key's beginning that is kept for display."""
 
 ENTROPY_BYTES = 32
 
 
 class Scope(StrEnum):
-    """What a key may do."""
+    """The permissions of a key."""
 
     LINKS_READ = "links:read"
     LINKS_WRITE = "links:write"
@@ -30,7 +30,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as it is stored: `prefix` is its displayed beginning; the key itself is known only as a SHA-256."""
+    """A key as stored: `prefix` is its displayed beginning; of the key itself only a SHA-256 is kept."""
 
     id: str
     livemode: bool
@@ -55,5 +55,5 @@ def make(livemode: bool, entropy: bytes) -> str:
 
 
 def has_shape(text: str) -> bool:
-    """Tell whether a text could be a key at all."""
+    """Tell whether a text has the form of a key."""
     return _SHAPE.fullmatch(text) is not None

@@ -1,4 +1,4 @@
-"""The trail of what was done by whom: its entries and the actions that no event type names."""
+"""The audit trail: its entries, and the actions that have no event type."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class ActorKind(StrEnum):
-    """Who can do something: the owner in the dashboard, the command line, somebody who isn't signed in."""
+    """The kinds of actor: the owner in the dashboard, the command line, and a visitor who isn't signed in."""
 
     OWNER = "owner"
     COMMAND_LINE = "command_line"
@@ -14,7 +14,7 @@ class ActorKind(StrEnum):
 
 
 class Action(StrEnum):
-    """What no event tells of. What is done to a resource is else named like its event: `api_key.created`."""
+    """Actions without an event; any other action has the name of its event, like `api_key.created`."""
 
     SET_UP = "admin.set_up"
     SIGNED_IN = "admin.signed_in"
@@ -35,7 +35,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who did it, in which login and from which address, where there is one."""
+    """The author of an action, with the login and the IP address if there is one."""
 
     kind: ActorKind
     login_id: str | None = None
@@ -47,7 +47,7 @@ COMMAND_LINE = Actor(ActorKind.COMMAND_LINE)
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One line of the trail. `subject` is the id of what it was done to; `livemode` is None for what is of no mode."""
+    """One line of the trail. `subject` is the id of the object; `livemode` is None where modes don't apply."""
 
     seq: int
     at: datetime

@@ -1,4 +1,4 @@
-"""What a password must not be. Long and not obvious is all that is asked (NIST SP 800-63B, section 5.1.1.2)."""
+"""Rules for new passwords: long and not obvious, nothing else (NIST SP 800-63B, section 5.1.1.2)."""
 
 import re
 import unicodedata
@@ -29,16 +29,16 @@ _COMMON = """
     changeme changeit letmein welcome bitcoin ethereum crypto checkout dashboard merchant payment wallet freedom qwerty
     monkey dragon master shadow michael jordan batman secret default access hello admin login owner money server shop
     store root user test pass word love live temp new the my is it me you i a
-""".split()  # noqa: SIM905 - to be read as words
+""".split()  # noqa: SIM905 - easier to read as words
 
 
 def normalized(password: str) -> str:
-    """Return the one spelling under which a password is hashed: keyboards differ in how they write an accent."""
+    """Return the form in which a password is hashed (NFKC): keyboards differ in how they write an accent."""
     return unicodedata.normalize("NFKC", password)
 
 
 def objection(password: str, names: Iterable[str] = ()) -> str | None:
-    """Say what is wrong with a new password, None when nothing is; `names` are the shop's, which anybody would try."""
+    """Return the objection to a new password, None for a good one; `names` are the shop's, which are easy to guess."""
     if len(password) < FEWEST_CHARACTERS:
         return f"Take at least {FEWEST_CHARACTERS} characters; a few words that only you would put together are good."
     if len(password) > MOST_CHARACTERS:
@@ -62,14 +62,14 @@ def _is_little(rest: str) -> bool:
 
 
 def _repeats(plain: str) -> bool:
-    """Tell whether it is a few characters, or a short piece, again and again."""
+    """Tell whether it repeats a few characters or a short piece."""
     pieces = (plain[:size] for size in range(1, _LONGEST_REPEATED + 1))
     again = any((piece * len(plain))[: len(plain)] == plain for piece in pieces)
     return again or len(set(plain)) < _FEWEST_DIFFERENT
 
 
 def _without_runs(plain: str) -> str:
-    """Take out everything that follows the alphabet, the digits or the keyboard, forwards or backwards."""
+    """Remove runs along the alphabet, the digits or the keyboard, forwards or backwards."""
     runs = (*_RUNS, *(run[::-1] for run in _RUNS))
     place, kept = 0, []
     while place < len(plain):
@@ -84,7 +84,7 @@ def _without_runs(plain: str) -> str:
 
 
 def _without(plain: str, words: Iterable[str]) -> str:
-    """Take out the words, also as `p4ssw0rd`; digits and signs around them add nothing."""
+    """Remove the words, also as `p4ssw0rd`, with the digits and signs around them."""
     letters = re.sub(r"[\W_]", "", plain.strip("0123456789!?.,-_*#+ ").translate(_LOOKALIKES))
     for word in sorted(words, key=len, reverse=True):
         letters = letters.replace(word, " ")
@@ -92,6 +92,6 @@ def _without(plain: str, words: Iterable[str]) -> str:
 
 
 def _words_of(names: Iterable[str]) -> set[str]:
-    """Return the shop's names, whole and word for word."""
+    """Return the shop's names, whole and split into words."""
     found = {re.sub(r"[\W_]", "", word) for name in names for word in (name.lower(), *name.lower().split())}
     return {word.translate(_LOOKALIKES) for word in found if len(word) >= _SHORTEST_NAME}

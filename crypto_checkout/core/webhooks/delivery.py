@@ -1,4 +1,4 @@
-"""The delivery of an event to an endpoint, and its attempts."""
+"""Deliveries of events to endpoints, and their attempts."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class DeliveryStatus(StrEnum):
-    """Where a delivery stands; `abandoned` when no attempt is left."""
+    """The state of a delivery; `abandoned` when no attempt is left."""
 
     PENDING = "pending"
     SUCCEEDED = "succeeded"
@@ -15,7 +15,7 @@ class DeliveryStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt and its outcome (see `webhooks.send.AttemptOutcome`); `number` counts a delivery's attempts from 1."""
+    """An attempt and its outcome (see `webhooks.send.AttemptOutcome`); `number` counts from 1 within a delivery."""
 
     number: int
     started_at: datetime
@@ -28,7 +28,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A delivery as merchants see it, with its attempts, oldest first."""
+    """A delivery as merchants see it; attempts are oldest first."""
 
     event_id: str
     event_type: str

@@ -1,4 +1,4 @@
-"""A webhook endpoint: where events of its mode are sent to, what signs them, and when it is given up."""
+"""Webhook endpoints: their subscriptions, their signing secrets, and the failures after which one is disabled."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 ALL_EVENTS = "*"
 
 MOST_OLD_SECRETS = 5
-"""How many secrets may sign beside the newest one."""
+"""The number of secrets that may sign besides the newest."""
 
 _DAY = timedelta(days=1)
 _HOPELESS_DAYS = 5
@@ -14,7 +14,7 @@ _HOPELESS_DAYS = 5
 
 @dataclass(frozen=True, slots=True)
 class OldSecret:
-    """A secret that was rotated out and signs until a moment."""
+    """A rotated secret, which still signs until a moment."""
 
     text: str
     until: datetime
@@ -33,7 +33,7 @@ class FailureStreak:
     days: int = 1
 
     def extended(self, at: datetime) -> "FailureStreak":
-        """Return what a further failure makes of it."""
+        """Return the streak with one more failure."""
         if at < self.since:  # the clock was put back
             return FailureStreak(at, at)
         if (at - self.since) // _DAY <= (self.counted_at - self.since) // _DAY:
@@ -41,16 +41,15 @@ class FailureStreak:
         return replace(self, counted_at=at, days=self.days + 1)
 
     def is_hopeless(self, at: datetime) -> bool:
-        """Tell whether it is time to give up: five days, and failures on at least five of them."""
+        """Tell whether to disable the endpoint: after five days, with failures on at least five of them."""
         return at - self.since >= _HOPELESS_DAYS * _DAY and self.days >= _HOPELESS_DAYS
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A webhook endpoint as it is stored; `events` holds event types, or only `"*"`.
+    """A webhook endpoint as stored; `events` holds event types, or only `"*"`.
 
-    `missed_since` is the moment from which on it may have missed events because it was switched off; a replay since
-    then clears it.
+    Since `missed_since` it may have missed events because it was switched off; a replay from then on clears it.
     """
 
     id: str
@@ -68,19 +67,19 @@ class Endpoint:
     failing: FailureStreak | None = None
 
     def secrets(self, now: datetime) -> list[str]:
-        """Return the secrets that sign now, the newest first."""
+        """Return the secrets that sign now, newest first."""
         return [self.secret, *(old.text for old in self.old_secrets if now < old.until)]
 
     def rotated(self, secret: str, now: datetime, overlap: timedelta) -> "Endpoint":
-        """Return it with a new secret; the one before signs for the overlap. Without one nothing but the new signs."""
+        """Return it with a new secret. Old ones sign during the overlap; without one only the new secret does."""
         still = [old for old in (OldSecret(self.secret, now + overlap), *self.old_secrets) if now < old.until]
         kept = tuple(still[:MOST_OLD_SECRETS]) if overlap else ()
         return replace(self, secret=secret, old_secrets=kept, updated_at=now)
 
     def receives(self, event_type: str) -> bool:
-        """Tell whether an event of this type is to be sent here."""
+        """Tell whether to send it events of this type."""
         return self.active and self.subscribes_to(event_type)
 
     def subscribes_to(self, event_type: str) -> bool:
-        """Tell whether an event of this type is asked for, whether or not the endpoint is switched on."""
+        """Tell whether it subscribes to events of this type, switched on or not."""
         return ALL_EVENTS in self.events or event_type in self.events

@@ -1,4 +1,4 @@
-"""Events: their types, with the one table of what is known about each, and their record.
+"""Events: their types, the one table of facts about each, and their record.
 
 To add a type, give it a member in `EventType` and a row in `EVENTS`; the API, its documentation, the dashboard and the
 command line read both. A type `refund.created` about a new kind of resource also needs that resource's shape in
@@ -107,7 +107,7 @@ EVENTS: Mapping[EventType, EventInfo] = one_row_each(
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event as it is stored; `data` is the resource as of its moment. Never changed once written."""
+    """An event as stored, which never changes; `data` is the resource as it was then."""
 
     id: str
     livemode: bool

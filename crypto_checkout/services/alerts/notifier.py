@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from crypto_checkout.core.alerts import alerts
 from crypto_checkout.core.alerts.alerts import Alert
-from crypto_checkout.core.alerts.issues import IssueKind
+from crypto_checkout.core.alerts.issues import SERVER_KINDS, IssueKind
 from crypto_checkout.core.errors import AlertNotSent
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
@@ -121,7 +121,7 @@ class Notifier:
             return await self._issues.gather(livemode)
         except Exception as error:  # noqa: BLE001 - unreadable tables must not silence the server's own  # a loop's boundary
             log.warning("what needs a person can't be read", error=str(error))
-            return IssueList(tuple(await self._issues.of_server(livemode)), frozenset(IssueKind) - _SERVER_KINDS)
+            return IssueList(tuple(await self._issues.of_server(livemode)), frozenset(IssueKind) - SERVER_KINDS)
 
     async def _send(self, channel: Channel) -> str | None:
         """Send the alerts that are due on a channel; return its name if a message was sent."""
@@ -157,9 +157,6 @@ class Notifier:
             sent_at = dict.fromkeys(used, self._clock())
             await self._db.write(lambda unit: store.save(unit, changed, sent_at))
             self._stored = current
-
-
-_SERVER_KINDS = frozenset({IssueKind.CHAIN, IssueKind.PROVIDER, IssueKind.PRICE, IssueKind.DATABASE, IssueKind.DISK})
 
 
 async def try_channels(channels: Sequence[Channel], shop: Shop, clock: Clock) -> dict[str, str | None]:
