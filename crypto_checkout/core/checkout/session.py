@@ -186,10 +186,11 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """Optional fields that the merchant sets on a session: stored and shown as they were sent.
+    """Optional fields that the merchant sets on a session, stored and shown as they were sent.
 
-    A field added here needs a column (a migration), a description in `core.public.types` and in `http.api.schemas`,
-    and an argument of the client; nothing in between names these fields one by one.
+    A new field also needs a column (a migration), a request field in `http.api.schemas`, an argument in
+    `client.arguments`, and a field in `core.public.types` with its line in `core.public.render`. Exports and pages show
+    it if they name it.
     """
 
     success_url: str | None = None

@@ -1,6 +1,7 @@
 """Checkout sessions through the API: what is asked for is what is agreed on, and what is shown."""
 
 from collections.abc import AsyncIterator
+from dataclasses import fields
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -8,10 +9,15 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic.alias_generators import to_camel
 
+from crypto_checkout.client.arguments import SessionParams
 from crypto_checkout.core import ids, moments
+from crypto_checkout.core.checkout.session import SessionOptions
 from crypto_checkout.core.errors import InvalidBody
+from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.http.api import values
+from crypto_checkout.http.api.schemas import NewSession
 from tests.support.api import LINK, PRICE, App, Clock, error, listed, made, open_app
 
 FIELDS = """
@@ -53,6 +59,13 @@ async def test_a_session_in_a_token_has_neither_wei_nor_a_price_of_eth(api: http
     assert session["amount"] == {"asset": "USDC", "units": "30000000", "value": "30", "wei": None, "eth": None}
     assert session["ethPriceUsd"] is None
     assert session["rate"]["base"] == "USDC"
+
+
+def test_each_option_of_a_session_can_be_set_and_is_shown() -> None:
+    options = {field.name for field in fields(SessionOptions)}
+    assert options <= NewSession.model_fields.keys()
+    assert options <= SessionParams.__annotations__.keys()
+    assert {to_camel(name) for name in options} <= SessionResource.__annotations__.keys()
 
 
 async def test_what_was_given_comes_back_as_it_was(api: httpx.AsyncClient) -> None:
