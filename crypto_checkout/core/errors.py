@@ -1,8 +1,8 @@
 """Errors, one class per cause. HTTP status codes live in `http.errors`, never here.
 
 `CheckoutError` is an answer to a caller: its message names the thing, the value and the way out, and reveals nothing
-internal. `FatalError` ends the process with a sentence for the operator. `RecoverableError` is caught by a loop, which
-tries again.
+internal. The docstrings of its classes are published in the API's documentation. `FatalError` ends the process with a
+sentence for the operator. `RecoverableError` is caught by a loop, which tries again.
 """
 
 from typing import ClassVar
@@ -20,7 +20,7 @@ class CheckoutError(Exception):
 
 
 class MissingApiKey(CheckoutError):
-    """The request has no `Authorization: Bearer` header."""
+    """No `Authorization: Bearer` header came."""
 
     code = "missing_api_key"
 
@@ -62,13 +62,13 @@ class InvalidQuery(CheckoutError):
 
 
 class InvalidCursor(CheckoutError):
-    """A list's cursor can't be decoded, or belongs to another list."""
+    """A list cursor does not decode, or belongs to another list."""
 
     code = "invalid_cursor"
 
 
 class LinkInactive(CheckoutError):
-    """The payment link is switched off and takes no new sessions."""
+    """The payment link takes no new sessions."""
 
     code = "link_inactive"
 
@@ -92,7 +92,7 @@ class AmountTooSmall(CheckoutError):
 
 
 class MethodNotAllowed(CheckoutError):
-    """The path exists, but not for this method; `allow` lists the ones it has."""
+    """The path exists, with other methods: `allow` lists them."""
 
     code = "method_not_allowed"
 
@@ -114,7 +114,7 @@ class UnsupportedContentType(CheckoutError):
 
 
 class ResourceNotFound(CheckoutError):
-    """The key's mode has no such object."""
+    """No such object in the key's mode."""
 
     code = "resource_not_found"
 
@@ -126,19 +126,19 @@ class RouteNotFound(CheckoutError):
 
 
 class IdempotencyKeyReused(CheckoutError):
-    """The idempotency key was used before, with another request."""
+    """The idempotency key came before with another request."""
 
     code = "idempotency_key_reused"
 
 
 class SessionNotOpen(CheckoutError):
-    """The session's status does not allow the request."""
+    """The session's status does not allow what was asked."""
 
     code = "session_not_open"
 
 
 class RateLimitExceeded(CheckoutError):
-    """Too many requests; the next is welcome after `retry_after_seconds`."""
+    """Too many requests; `retry_after_seconds` says when to come again."""
 
     code = "rate_limit_exceeded"
 
@@ -148,7 +148,7 @@ class RateLimitExceeded(CheckoutError):
 
 
 class LinkCrowded(RateLimitExceeded):
-    """A payment link has too many visitors, whatever their addresses, and makes no sessions for now."""
+    """A payment link makes no more sessions for now: too many visits came, from wherever."""
 
 
 class PriceUnavailable(CheckoutError):
@@ -158,7 +158,7 @@ class PriceUnavailable(CheckoutError):
 
 
 class WalletNotConfigured(CheckoutError):
-    """There is no wallet, or its next address can't be given out safely now."""
+    """No wallet, or its next address can't be given out safely now."""
 
     code = "wallet_not_configured"
 
