@@ -133,6 +133,7 @@ def test_a_failure_is_told_to_programs_too(folder: Path) -> None:
     }
 
 
+@pytest.mark.process
 def test_it_ends_at_its_deadline(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     silent = folder / "silent-anvil"
     silent.write_text("#!/bin/sh\nexec sleep 1000\n", "utf-8")
@@ -212,6 +213,7 @@ def test_the_sandbox_tells_programs_too(folder: Path) -> None:
         assert all(earlier["seconds"] <= later["seconds"] for earlier, later in pairwise(each["events"]))
 
 
+@pytest.mark.process
 def test_an_end_that_should_be_another_is_a_failure(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("crypto_checkout.cli.demo.scenarios.ENDS", {**ENDS, Scenario.LATE: ("paid", "created paid")})
     monkeypatch.setattr("tempfile.tempdir", str(folder / "tmp"))
