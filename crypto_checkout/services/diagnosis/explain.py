@@ -57,7 +57,7 @@ class UnknownSubject(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredChain:
-    """A chain to read transactions from, with its assets. `chain.confirm` asks several providers if it is set up so."""
+    """A chain to read transactions from, with its assets; its `confirm` asks several providers if it is set up so."""
 
     chain: TransactionReader
     accepted: AcceptedChain
