@@ -1,4 +1,4 @@
-"""What tests of every room share: the event loop, the application, the real node and the real browser.
+"""Fixtures of every room: the event loop, the application and the real node.
 
 A test that asks for `anvil` or `chromium_path` is marked `anvil` or `browser` (see `tests.support.marks`). Without the
 program it is skipped with the reason; CHECKOUT_REQUIRE=anvil,browser,solc makes it fail instead, so that continuous

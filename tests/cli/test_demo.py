@@ -39,7 +39,7 @@ STEPS = [
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Where the demo makes its own folder; afterwards that is gone, and so is every process."""
+    """Return the folder in which the demo makes its own; that and every process are gone afterwards."""
     (tmp_path / "tmp").mkdir()
     yield tmp_path
     assert list((tmp_path / "tmp").iterdir()) == []

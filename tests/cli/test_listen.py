@@ -76,7 +76,7 @@ class Listener:
 
     @property
     def lines(self) -> list[tuple[str, str, str, str]]:
-        """What it said of each attempt: mode, type, id and result."""
+        """The printed attempts: mode, type, id and result of each."""
         return [match.groups() for match in map(LINE.fullmatch, self.output.splitlines()) if match]  # type: ignore[misc]
 
     def wait_until(self, is_so: Callable[[], Any], what: str) -> None:

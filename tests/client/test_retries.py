@@ -1,4 +1,4 @@
-"""When the client tries again, how long it waits before, and what it sends then; both forms of it do the same."""
+"""Retries of the client: their occasions, pauses and requests. Both forms of the client do the same."""
 
 import asyncio
 import json

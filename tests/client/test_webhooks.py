@@ -13,7 +13,7 @@ from tests.support.server import Server
 
 
 class Delivered:
-    """What was received, the secret it was signed with, and the session it is about."""
+    """A received delivery, the secret that signed it, and its session."""
 
     def __init__(self, received: Received, secret: str, session: SessionResource) -> None:
         self.received = received

@@ -1,4 +1,4 @@
-"""What each method of the client sends, letter by letter, to a server that only listens."""
+"""The requests of each method of the client, letter by letter, as a server that only listens receives them."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a Retry-After header may say: seconds, or a date."""
+"""Retry-After headers: seconds, or a date."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime

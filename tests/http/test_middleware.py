@@ -1,4 +1,4 @@
-"""What surrounds every request: who asks, what each answer carries, and what a hostile client can't do to us."""
+"""The middleware around every request: the caller's address, headers of every answer and defence against abuse."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What a killed process leaves behind: everything that it answered, and nothing by halves."""
+"""The database after its process was killed: every answered unit is there, and none by halves."""
 
 import random
 import subprocess

@@ -65,7 +65,7 @@ class Anvil:
 
     @property
     def url(self) -> str:
-        """Where it answers JSON-RPC; the same after `start_again()`."""
+        """The URL of its JSON-RPC; the same after `start_again()`."""
         return f"http://127.0.0.1:{self.port}"
 
     @property

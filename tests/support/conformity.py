@@ -66,13 +66,13 @@ def strict_components() -> Json:
 
 @cache
 def validator(name: str) -> Draft202012Validator:
-    """Return what checks a body against a schema by its name."""
+    """Return the validator of a body against a schema, by the schema's name."""
     return Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": strict_components()})
 
 
 @cache
 def of_status(method: str, path: str, status: str) -> Draft202012Validator:
-    """Return what checks the body of an operation's answer."""
+    """Return the validator of the body of an operation's answer."""
     answer = resolved(the_document()["paths"][path][method.lower()]["responses"][status])
     schema = answer["content"]["application/json"]["schema"]
     return Draft202012Validator({**schema, "components": strict_components()})
@@ -88,7 +88,7 @@ def path_of(path: str) -> str | None:
 
 
 def responses(method: str, path: str) -> Json | None:
-    """Return what the document says of the answers to a method and address."""
+    """Return the documented answers to a method and address."""
     found = path_of(path)
     if found is None:
         return None

@@ -35,7 +35,7 @@ def emitting(topics: int) -> str:
 
 
 def balance_of_one(owner: str) -> str:
-    """Answer 1 to whoever asks `balanceOf(owner)`, and 0 for anybody else."""
+    """Answer `balanceOf(owner)` with 1, and that of any other address with 0."""
     is_owner = f"{PUSH1}04{CALLDATALOAD}{PUSH20}{owner[2:]}{EQ}"
     return f"{is_owner}{PUSH0}{MSTORE}{PUSH1}20{PUSH0}{RETURN}"
 

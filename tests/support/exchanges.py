@@ -35,7 +35,7 @@ class Clock:
 
 @dataclass
 class Exchanges:
-    """Records what it is asked; those `held` answer only after `release`."""
+    """Record of the requests; sources that are `held` answer only after `release`."""
 
     url: str = ""
     answers: dict[str, bytes] = field(default_factory=dict)

@@ -41,7 +41,7 @@ class _Refused(Exception):
 
 
 class FakeWallet:
-    """One payer's wallet. It keeps what it was asked, and fails as a test tells it to.
+    """One payer's wallet. It keeps all calls, and fails as a test tells it to.
 
     `fails[method]` holds the errors that the next calls of a method are answered with; `known_chains` those that it can
     switch to; `stubborn` says that it agrees to switch and stays where it is.
@@ -64,7 +64,7 @@ class FakeWallet:
         return [method for method, _ in self.asked]
 
     def parameters(self, method: str) -> list[Any]:
-        """Return what the last call of a method was given."""
+        """Return the parameters of the last call of a method."""
         return next(parameters for name, parameters in reversed(self.asked) if name == method)
 
     def _answer(self, method: str, parameters: str) -> dict[str, Any]:

@@ -15,13 +15,13 @@ KINDS = (
     "honest", "honest", "honest", "honest", "lag", "null", "null block", "no logs", "change of mind", "other parent",
     "half-way", "hang", "garbage", "too many", "refusal", "wrong length", "missing answers",
 )  # fmt: skip
-"""What happens to a request. Some change each answer in it: a "null block" is one that the node has just announced."""
+"""Fates of a request. Some change each answer in it: a "null block" is one that the node has just announced."""
 
 
 class Faults:
-    """What it does to each request; `chance` is how often it fails, from 0 to 1.
+    """A behaviour for each request; `chance` is the share of requests that fail, from 0 to 1.
 
-    While it `inflates`, each balance is a wei more than it is; while it `is_down`, nobody is answered.
+    While it `inflates`, each balance is a wei too large; while it `is_down`, no request is answered.
     """
 
     def __init__(self, url: str, seed: int, chance: float = 1.0) -> None:

@@ -1,4 +1,4 @@
-"""Endpoints on this machine that do what they are told, most of it hostile: real sockets, raw bytes."""
+"""Endpoints on this machine with a given behaviour, most of it hostile: real sockets, raw bytes."""
 
 import asyncio
 import socket
@@ -15,7 +15,7 @@ Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Non
 
 @dataclass
 class Endpoint:
-    """A server that records what it was sent and then does what it was told."""
+    """A server that records each request and then acts on it."""
 
     behaviour: Behaviour
     port: int = 0

@@ -1,7 +1,7 @@
 """Numbered units of work, and a process that writes them until it is killed.
 
 Each unit takes the next index of a wallet, as a session does, and stores it in two tables. So a lost unit is a gap, a
-half one a row without its other, and one that was undone after it was answered a number that nobody has.
+half one a row without its other, and one that was undone after its answer a number without a row.
 
     python -m tests.support.kill_writer DATABASE
 

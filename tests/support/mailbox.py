@@ -1,4 +1,4 @@
-"""A real mail server on this machine, which keeps what it was sent."""
+"""A real mail server on this machine, which keeps all mails."""
 
 import ssl
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ USER, PASSWORD = "shop", "correct horse"
 
 @dataclass
 class Mailbox:
-    """What arrived; `refusal` is what the server answers instead of taking mail, as in "451 come back later"."""
+    """The received mails; `refusal` is the server's answer instead of accepting one, as in "451 come back later"."""
 
     port: int = 0
     mails: list[EmailMessage] = field(default_factory=list)

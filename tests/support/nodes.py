@@ -1,7 +1,7 @@
 """RPC nodes on this machine, most of them broken, lagging or lying: HTTP servers that answer JSON-RPC as they are told.
 
-`answering({"eth_chainId": "0x1", …})` is an honest one; what is said of a method is its result, a function of its
-parameters that returns it, or an `Error`. The others do something to the answers of another one.
+`answering({"eth_chainId": "0x1", …})` is an honest one; each method has its result, a function of its
+parameters that returns it, or an `Error`. The others alter the answers of another one.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class Error:
 
 @dataclass
 class Node:
-    """Records what it was asked."""
+    """A node that records its requests."""
 
     behave: Behaviour
     port: int = 0
@@ -46,12 +46,12 @@ class Node:
 
     @property
     def methods(self) -> list[str]:
-        """Every method that it was asked for, in order."""
+        """The methods of all calls, in order."""
         return [call["method"] for body in self.bodies for call in (body if isinstance(body, list) else [body])]
 
     @property
     def sizes(self) -> list[int]:
-        """How many calls each request had; 0 stands for a call alone."""
+        """The number of calls in each request; 0 stands for a call without a batch."""
         return [len(body) if isinstance(body, list) else 0 for body in self.bodies]
 
     def forget(self) -> None:

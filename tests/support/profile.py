@@ -1,4 +1,4 @@
-"""How long the stateful tests run: short by default, for hours if wanted.
+"""The length of the stateful tests: short by default, hours on demand.
 
     CHECKOUT_LEDGER_EXAMPLES=1000 CHECKOUT_LEDGER_SEED=7 pytest tests/services/ledger/test_properties_sandbox.py -s
 

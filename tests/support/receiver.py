@@ -1,4 +1,4 @@
-"""A shop's webhook receiver: a real HTTP server that keeps what it was sent."""
+"""A shop's webhook receiver: a real HTTP server that keeps all requests."""
 
 import json
 import threading

@@ -1,6 +1,6 @@
 """The payer's page in every state that it has, each brought about by a real server on a chain.
 
-What needs a block to wait for, or to vanish, happens on anvil with real money; the rest on the simulated chain.
+States that need a block to come slowly, or to vanish, are made on anvil with live keys; the others in the sandbox.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What schemathesis is told of this API: which well-formed requests it may refuse all the same.
+"""Rules for schemathesis: the well-formed requests that this API may refuse all the same.
 
 A schema can't say everything. What it leaves to the server is listed here, by error code or by field and words; any
 other refusal of a request that fits the schema is a finding.
@@ -34,7 +34,7 @@ _BAD_REQUEST = 400
 
 @schemathesis.check
 def what_fits_the_schema_is_taken(ctx: CheckContext, response: Response, case: Case[Any]) -> None:
-    """Refuse nothing that the document allows, except for what it can't say."""
+    """Refuse nothing that the document allows, except for rules that a schema can't express."""
     del ctx
     if case.meta is None or not case.meta.generation.mode.is_positive or response.status_code != _BAD_REQUEST:
         return

@@ -3,8 +3,8 @@
     with Server(tmp_path) as server:
         session = server.api.post("/checkout_sessions", json=…).json()
 
-A second `Server` in the same folder goes on with the first one's data. What should fail at the start, and every other
-command, is run with `command`.
+A second `Server` in the same folder goes on with the first one's data. Starts that should fail, and every other
+command, are run with `command`.
 """
 
 import itertools
@@ -68,12 +68,12 @@ class Server:
 
     @property
     def output(self) -> str:
-        """What it printed for the person who started it."""
+        """Its standard output, for the person who started it."""
         return self._out.read_text("utf-8", "replace")
 
     @property
     def log(self) -> str:
-        """What it logged."""
+        """Its log."""
         return self._err.read_text("utf-8", "replace")
 
     def client(self, key: str | None) -> httpx.Client:

@@ -57,7 +57,7 @@ def _far_ahead() -> datetime:
 
 @dataclass
 class Shop:
-    """The parts that a payment passes through, and what tests ask of them."""
+    """The parts that a payment passes through, with short ways to use them."""
 
     path: Path
     db: Database
@@ -98,7 +98,7 @@ class Shop:
         return cursor.number
 
     def restart(self) -> None:
-        """Forget all that the watcher has in memory."""
+        """Drop everything that the watcher has in memory."""
         self.watcher = self.make_watcher()
 
 

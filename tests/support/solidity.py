@@ -22,7 +22,7 @@ GAS = hex(5_000_000)
 
 @dataclass(frozen=True)
 class Compiler:
-    """Where Node.js and the compiler are."""
+    """The paths of Node.js and the compiler."""
 
     node: Path
     program: Path
@@ -51,7 +51,7 @@ class Contract:
 
 
 def find() -> Compiler | None:
-    """Return the compiler: what CHECKOUT_SOLC names, else what `scripts/anvil` brought; it needs Node.js."""
+    """Return the compiler named in CHECKOUT_SOLC, or else the one that `scripts/anvil` brought; it needs Node.js."""
     on_path = shutil.which("node")
     node = Path(on_path) if on_path else BROUGHT_NODE
     program = Path(os.environ.get("CHECKOUT_SOLC", BROUGHT))

@@ -1,4 +1,4 @@
-"""Where webhooks may go: a table of addresses, a table of URLs, and names that lie."""
+"""Allowed targets of webhooks: a table of addresses, a table of URLs, and names that lie."""
 
 import contextlib
 import ipaddress

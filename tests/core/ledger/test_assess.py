@@ -1,4 +1,4 @@
-"""How a session moves: the stories of the contract, what holds for every chain, and a chain that grows and shrinks."""
+"""The statuses of a session: the stories of the contract, properties of any chain, and chains that grow and shrink."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -518,7 +518,7 @@ def test_money_that_does_not_count_changes_nothing(
 def test_another_block_can_only_change_what_waits_for_it_or_has_to_expire(
     before: Session, payments: list[Payment], tip: Tip
 ) -> None:
-    """What `store.checkout.sessions.to_judge` relies on: the rest needn't be looked at again."""
+    """`store.checkout.sessions.to_judge` relies on this: it skips all other sessions."""
     verdict = assess(before, payments, tip)
     now = moved(before, verdict)
     later = replace(tip, number=tip.number + 1, time=max(tip.time, EXPIRES) + SECOND)

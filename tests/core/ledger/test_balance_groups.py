@@ -1,4 +1,4 @@
-"""What addresses should hold, in groups: a fingerprint tells every change, and no change costs a reading."""
+"""Expected balances in groups: a fingerprint reveals every change, and an unchanged group costs no reading."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Which passwords are refused for being obvious, and which are not."""
+"""Passwords refused for being obvious, and passwords accepted."""
 
 import pytest
 from hypothesis import given

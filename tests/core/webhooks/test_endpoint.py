@@ -1,4 +1,4 @@
-"""When an endpoint is given up, and which secrets sign."""
+"""Endpoints: the moment one is disabled, and the secrets that sign."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Which event tells of which status."""
+"""The event of each status."""
 
 from crypto_checkout.core.checkout.session import Status
 from crypto_checkout.core.webhooks.events import EventType, of_status

@@ -1,4 +1,4 @@
-"""What the merchant decides about a session: close one that waits, accept one that isn't exactly paid."""
+"""The merchant's decisions about a session: close one that waits, accept one that isn't exactly paid."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What all cursor lists share: newest first, nothing twice and nothing missed, whatever is made meanwhile."""
+"""All cursor lists: newest first, nothing twice and nothing missed, whatever is created meanwhile."""
 
 import base64
 import json

@@ -36,7 +36,7 @@ class Mine:
 
 @dataclass(frozen=True)
 class Story:
-    """What a payer does with a session over 30 USD (0.01 ETH), and the status after each step.
+    """The steps of a payer with a session for 30 USD (0.01 ETH), and the status after each.
 
     `events` are the session's, after its creation; `received` is the coin amount in the end.
     """

@@ -1,4 +1,4 @@
-"""What the pages say in each language: complete, with every placeholder and plural form, and in the payer's own."""
+"""The pages in each language: complete, with every placeholder and plural form, and in the payer's own."""
 
 import re
 import string

@@ -1,4 +1,4 @@
-"""What a payer is shown in each status, to whom a link gives a session, and what the pages never hold."""
+"""The payer's page in each status, the sessions that links hand out, and contents that the pages never have."""
 
 import html
 import re

@@ -1,4 +1,4 @@
-"""What came in, as charts and rows."""
+"""Revenue, as charts and rows."""
 
 from datetime import date
 from typing import Any

@@ -1,4 +1,4 @@
-"""What needs a person: each thing once, with words and a way to go, and gone when it is settled."""
+"""Issues: each listed once, with words and a link, and gone once it is settled."""
 
 from collections.abc import AsyncIterator
 from decimal import Decimal

@@ -54,7 +54,7 @@ def issue(number: int = 1, kind: IssueKind = IssueKind.OVERPAID) -> Issue:
 
 
 class Needs(Issues):
-    """What needs a person, as a test says."""
+    """Issues, as a test sets them."""
 
     def __init__(self) -> None:
         self.issues: list[Issue] = []

@@ -1,4 +1,4 @@
-"""Why a payment counted, or the first reason why it did not: from the ledger and a real chain together."""
+"""Explanations of why a payment counted or didn't, from the ledger and a real chain together."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator

@@ -1,4 +1,4 @@
-"""What was credited is on the chain or was swept, and what isn't so is listed: on a real node, with real sweeps."""
+"""Credits are on the chain or were swept, and differences are listed: on a real node, with real sweeps."""
 
 import json
 import sqlite3

@@ -1,4 +1,4 @@
-"""Where several providers have to agree, none of them alone can make money appear; and more money waits for longer."""
+"""Agreement of providers: none of them alone can make money appear, and larger payments wait for longer."""
 
 from collections.abc import Callable
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Where several providers have to agree, none of them alone can make a payment deep: not by blocks that others lack."""
+"""Agreement of providers on depth: none of them alone can confirm a payment with blocks that the others lack."""
 
 from collections.abc import Callable
 from hashlib import sha256

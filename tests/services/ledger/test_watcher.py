@@ -397,7 +397,7 @@ Lie = Callable[[dict[str, Any]], bool]
 
 
 class Lies(list[Lie]):
-    """Which calls are answered wrongly, and how: with null, unless `tell` changes the answer or `url` gives it."""
+    """The calls that are answered wrongly: with null, unless `tell` changes the answer or `url` gives it."""
 
     tell: Callable[[dict[str, Any]], None] | None = None
     url: str | None = None

@@ -1,4 +1,4 @@
-"""What can become of a session in test mode, in one call each, on the real application."""
+"""The scenarios of test mode, one call each, on the real application."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ SESSIONS, HELPERS = "/checkout_sessions", "/test_helpers"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a scenario ends with a session over 30 USD (0.01 ETH): its status, events after its creation, and payments.
+    """The end of a session for 30 USD (0.01 ETH): its status, its events after its creation, and its payments.
 
     `received` is what counts in whole coins, `payments` how many transfers the session shows.
     """

@@ -1,4 +1,4 @@
-"""How much providers are asked: counted by host, kept by day, and never the reason that a disk is busy."""
+"""Usage of providers: counted by host, kept by day, and never the reason that a disk is busy."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What waits for an endpoint that is switched off or deleted is cleared in parts, and to the end, whatever comes."""
+"""The backlog of an endpoint that is disabled or deleted is cleared in parts, and to the end, whatever comes."""
 
 import sqlite3
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Hostile endpoints on real sockets: what is recorded of them, and that their neighbour gets everything at once."""
+"""Hostile endpoints on real sockets: their records, and a neighbour that receives everything without delay."""
 
 import asyncio
 import email.utils
@@ -44,7 +44,7 @@ DAY = 86_400.0
 
 @dataclass(frozen=True)
 class Hostile:
-    """What an endpoint does, and what is to be recorded of an attempt; `wait_seconds` is that to the next one."""
+    """An endpoint's behaviour and the expected record of an attempt; `wait_seconds` is the pause until the next."""
 
     behaviour: Behaviour
     status_code: int | None

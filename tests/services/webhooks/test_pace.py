@@ -1,4 +1,4 @@
-"""How fast deliveries follow each other: slowly at first and after an outage, at full speed else."""
+"""The pace of deliveries: slow at first and after an outage, full speed otherwise."""
 
 from collections.abc import Iterator
 from itertools import pairwise

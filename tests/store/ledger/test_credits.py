@@ -1,4 +1,4 @@
-"""What was credited is read by session: never by looking through all payments of a chain."""
+"""Credits are read by session, never by scanning all payments of a chain."""
 
 from pathlib import Path
 from typing import Any
