@@ -34,6 +34,7 @@ _READERS = 3
 _MOST_UNITS_PER_COMMIT = 500
 _MOST_PLACEHOLDERS = 500
 _BUSY_TIMEOUT_MS = 5_000
+_KEPT_WAL_BYTES = 16 * 1024 * 1024
 _TRANSACTION_CONTROL = re.compile(r"\s*(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
 
 
@@ -317,6 +318,8 @@ def _prepare(connection: sqlite3.Connection, read_only: bool) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL: a confirmed commit survives a power cut. Losing one would give out an address twice.
     connection.execute("PRAGMA synchronous = FULL")
+    # The log is used again from its start, but without this it keeps the size that one large write gave it, for good.
+    connection.execute(f"PRAGMA journal_size_limit = {_KEPT_WAL_BYTES}")
 
 
 async def _on_thread(connection: aiosqlite.Connection, work: Callable[..., T], *arguments: object) -> T:

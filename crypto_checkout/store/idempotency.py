@@ -47,6 +47,17 @@ def record(unit: WriteUnit, api_key_id: str, idempotency_key: str, answer: Store
     return unit.run(_RECORD, parameters) > 0
 
 
-def delete_before(unit: WriteUnit, moment: datetime) -> int:
-    """Delete expired answers; return their number."""
-    return unit.run("DELETE FROM idempotency_keys WHERE created_at < :moment", {"moment": moments.to_text(moment)})
+def delete_before(unit: WriteUnit, moment: datetime, limit: int) -> int:
+    """Forget up to `limit` answers that are too old to count; return how many."""
+    return unit.run(
+        """
+        DELETE FROM idempotency_keys
+        WHERE (api_key_id, idempotency_key) IN (
+            SELECT api_key_id, idempotency_key FROM idempotency_keys
+            WHERE created_at < :moment
+            ORDER BY created_at
+            LIMIT :limit
+        )
+        """,
+        {"moment": moments.to_text(moment), "limit": limit},
+    )

@@ -13,13 +13,14 @@ from crypto_checkout.http.api.operations import Operation
 from crypto_checkout.http.api.schemas import CustomersQuery, ListQuery
 from crypto_checkout.http.api.table import table
 from crypto_checkout.services.sandbox import pruning
-from crypto_checkout.store import paging
+from crypto_checkout.store import idempotency, paging
 from crypto_checkout.store.alerts import issues
 from crypto_checkout.store.checkout import links, totals
 from crypto_checkout.store.checkout.sessions import SessionFilter
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import unmatched
 from crypto_checkout.store.reporting import exports, search
+from crypto_checkout.store.sandbox import requests
 from crypto_checkout.store.webhooks import deliveries, endpoint_cleanup, endpoints, events, replays
 from tests.support.api import ENDPOINT, LINK, PRICE, App, made
 from tests.support.dashboard import signed_in, visitor
@@ -111,6 +112,8 @@ WORK: dict[str, Callable[[WriteUnit, str], object]] = {
     "deleting what was sent": endpoint_cleanup.delete,
     "forgetting attempts": lambda unit, _: deliveries.delete_attempts_before(unit, LATER, 100),
     "forgetting events": lambda unit, _: events.delete_before(unit, livemode=False, moment=LATER, limit=100),
+    "forgetting answers": lambda unit, _: idempotency.delete_before(unit, LATER, 100),
+    "forgetting requests to the sandbox": lambda unit, _: requests.delete_before(unit, LATER, 100),
     "a replay": lambda unit, endpoint_id: replays.replay_since(
         unit, endpoint_id, livemode=False, types=["session.paid"], since=LATER
     ),

@@ -14,7 +14,7 @@ from crypto_checkout.core.sandbox import SandboxTransaction
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.ledger.watched_addresses import WATCHED_AFTER_GRACE
 from crypto_checkout.services.loops import every
-from crypto_checkout.services.upkeep.retention import IDEMPOTENCY
+from crypto_checkout.services.upkeep.retention import IDEMPOTENCY, in_parts
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors
 from crypto_checkout.store.sandbox import chain as sandbox
@@ -61,7 +61,7 @@ class Pruner:
     async def turn(self) -> None:
         """Delete old requests and transactions, in small parts, so that no other write waits long."""
         before = self._clock() - IDEMPOTENCY
-        await self._db.write(lambda unit: requests.delete_before(unit, before))
+        await in_parts(self._db, lambda unit: requests.delete_before(unit, before, _AT_ONCE))
         while forgotten := await self._db.write(_forget):
             self._chain.forget(forgotten)
 

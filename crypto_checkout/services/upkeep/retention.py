@@ -16,7 +16,7 @@ log = get_logger("retention")
 IDEMPOTENCY = timedelta(hours=24)
 
 _EVERY_SECONDS = 3600.0
-_AT_ONCE = 1000
+_AT_ONCE = 250
 
 
 class Retention:
@@ -35,15 +35,19 @@ class Retention:
     async def turn(self) -> None:
         """Delete expired rows, in small parts, so that no other write waits long."""
         now = self._clock()
-        await self._db.write(lambda unit: idempotency.delete_before(unit, now - IDEMPOTENCY))
+        answered_before = now - IDEMPOTENCY
+        await in_parts(self._db, lambda unit: idempotency.delete_before(unit, answered_before, _AT_ONCE))
         if self._attempt_days:
             before = now - timedelta(days=self._attempt_days)
-            await self._in_parts(lambda unit: deliveries.delete_attempts_before(unit, before, _AT_ONCE))
+            await in_parts(self._db, lambda unit: deliveries.delete_attempts_before(unit, before, _AT_ONCE))
         if self._event_days:
             before = now - timedelta(days=self._event_days)
             for livemode in (True, False):
-                await self._in_parts(partial(events.delete_before, livemode=livemode, moment=before, limit=_AT_ONCE))
+                delete = partial(events.delete_before, livemode=livemode, moment=before, limit=_AT_ONCE)
+                await in_parts(self._db, delete)
 
-    async def _in_parts(self, delete: Callable[[WriteUnit], int]) -> None:
-        while await self._db.write(delete):
-            pass
+
+async def in_parts(db: Database, delete: Callable[[WriteUnit], int]) -> None:
+    """Delete, a part in each unit, until nothing is left; other writes go in between."""
+    while await db.write(delete):
+        pass

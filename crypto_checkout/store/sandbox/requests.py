@@ -46,6 +46,17 @@ def forget(unit: WriteUnit, request: str) -> None:
     unit.run("DELETE FROM sandbox_requests WHERE request = :request", {"request": request})
 
 
-def delete_before(unit: WriteUnit, moment: datetime) -> int:
-    """Delete the progress of requests that were not repeated; return their number."""
-    return unit.run("DELETE FROM sandbox_requests WHERE updated_at < :moment", {"moment": moments.to_text(moment)})
+def delete_before(unit: WriteUnit, moment: datetime, limit: int) -> int:
+    """Forget up to `limit` requests that were never sent again; return how many."""
+    return unit.run(
+        """
+        DELETE FROM sandbox_requests
+        WHERE request IN (
+            SELECT request FROM sandbox_requests
+            WHERE updated_at < :moment
+            ORDER BY updated_at
+            LIMIT :limit
+        )
+        """,
+        {"moment": moments.to_text(moment), "limit": limit},
+    )
