@@ -20,11 +20,14 @@ from crypto_checkout.config.values import is_near
 from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.diagnosis.checks import Check, fail, ok, warn
 from crypto_checkout.core.errors import RecoverableError, SourceFailed
+from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.prices.source import Source
 from crypto_checkout.services.diagnosis import checks
+from crypto_checkout.services.ledger.ancestor import newest_shared
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.ledger import cursors as chain_store
+from crypto_checkout.store.ledger.cursors import Cursor
 
 if TYPE_CHECKING:
     from crypto_checkout.chain.evm.chain import EvmChain
@@ -74,8 +77,23 @@ async def _chain(config: Config, place: int, chain: ChainConfig, db: Database | 
         ]
     if db is not None:
         cursor = await db.read(lambda unit: chain_store.cursor(unit, chain.id))
-        found.append(checks.of_cursor(chain.name, newest, cursor))
+        found += [checks.of_cursor(chain.name, newest, cursor), *await _followed(chain, db, cursor, newest)]
     return [*found, *await _tokens(config, chain)]
+
+
+async def _followed(chain: ChainConfig, db: Database, cursor: Cursor | None, newest: Header) -> list[Check]:
+    """Check that one of the last processed blocks is still on the chain."""
+    if cursor is None:
+        return []
+    kept = await db.read(lambda unit: chain_store.remembered(unit, chain.id))
+    opened = _open(chain)
+    try:
+        shared = await newest_shared(opened, kept, newest.number)
+    except RecoverableError as error:
+        return [warn(f"{chain.name}: followed", f"can't be asked: {error}", "Try again when a provider answers.")]
+    finally:
+        await opened.close()
+    return checks.of_shared(chain.name, chain.id, shared, is_newest_older=newest.time <= cursor.time)
 
 
 async def _tokens(config: Config, chain: ChainConfig) -> list[Check]:

@@ -93,6 +93,7 @@ async def _live(parts: Parts) -> Mode | None:
         chain_time=lambda now: now,
         unready=check.unready,
         unready_tokens=token_check.unready,
+        stopped=lambda chain_id: any(each.status.stopped for each in watchers if each.status.chain_id == chain_id),
     )
     usage = UsageRecorder(parts.db, meters)
     return Mode(

@@ -24,6 +24,8 @@ from crypto_checkout.services.checkout.payment_methods import AcceptedChain
 from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.diagnosis.explain import ConfiguredChain, Explainer
 from crypto_checkout.services.diagnosis.reconcile import Reconciliation
+from crypto_checkout.services.ledger.judge import Judge
+from crypto_checkout.services.ledger.reanchor import Reanchoring
 from crypto_checkout.services.owner.account import Account
 from crypto_checkout.services.owner.passwords import Passwords
 from crypto_checkout.services.sandbox import pruning
@@ -117,6 +119,15 @@ async def explainer(config: Config, db: Database) -> AsyncIterator[Explainer]:
         live = [ConfiguredChain(*each) for each in opened.live]
         test = [ConfiguredChain(*each) for each in opened.test]
         yield Explainer(db, {each.accepted.id: each for each in (*live, *test)})
+
+
+@asynccontextmanager
+async def reanchoring(config: Config, db: Database, chain_id: int) -> AsyncIterator[Reanchoring]:
+    """Open a chain with real money, to reanchor it."""
+    async with _open_chains(config, db) as opened:
+        (chain,) = [chain for chain, accepted in opened.live if accepted.id == chain_id]
+        judge = Judge(Outbox(), chain_id=chain_id, public_url=as_served(config).server.public_url)
+        yield Reanchoring(db, chain, judge, chain_id)
 
 
 @asynccontextmanager

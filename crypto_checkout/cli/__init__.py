@@ -19,6 +19,7 @@ from crypto_checkout import __version__
 from crypto_checkout.cli import (
     admin,
     alerts,
+    chains,
     database,
     demo,
     doctor,
@@ -68,6 +69,7 @@ for command in (
     trigger.trigger,
     explain.explain,
     reconcile.reconcile,
+    chains.chains,
     doctor.doctor,
     database.backup,
     database.restore,

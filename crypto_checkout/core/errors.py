@@ -163,6 +163,10 @@ class WalletNotConfigured(CheckoutError):
     code = "wallet_not_configured"
 
 
+class ChainNotStopped(CheckoutError):
+    """The chain can't be reanchored; the message says why."""
+
+
 class FatalError(Exception):
     """The process can't go on; the message tells the operator what to do."""
 

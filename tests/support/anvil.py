@@ -125,6 +125,12 @@ class Anvil:
         assert self._process is None, "the node runs; stop it first"
         self._start(self.port)
 
+    def begin_anew(self) -> None:
+        """Start on the same port with a new chain from its first block, as a test network does that is set up again."""
+        self.stop()
+        (self._folder / "state.json").unlink(missing_ok=True)
+        self._start(self.port)
+
     def close(self) -> None:
         """Stop for good."""
         try:

@@ -102,7 +102,7 @@ class ServerIssues:
             status = watcher.status
             problem = problems.get(f"chain {status.chain_id}")
             if problem is not None:
-                reason = f" {status.error}" if status.error else ""
+                reason = f" {status.error}" if status.error and not status.stopped else ""
                 yield _ServerIssue(
                     IssueKind.CHAIN, str(status.chain_id), f"{status.name} stands still: {problem}.{reason}"
                 )

@@ -44,9 +44,17 @@ class AssetChoices:
         self._quotes = Quotes(payment_methods)
 
     async def options(self, session_id: str) -> tuple[Choice, ...]:
-        """Return the choices that are configured today. Raises ResourceNotFound."""
+        """Return the choices that are configured today, on chains that take payments now.
+
+        Raises ResourceNotFound, and WalletNotConfigured where all these chains take none now.
+        """
         session = await self._db.read(lambda unit: _found(unit, session_id))
-        return self._payment_methods.of(session.livemode).configured(session.choices)
+        methods = self._payment_methods.of(session.livemode)
+        configured = methods.configured(session.choices)
+        usable = tuple(choice for choice in configured if not methods.stopped(choice.chain_id))
+        if configured and not usable:
+            raise WalletNotConfigured(f"No chain that session {session_id} can be paid on takes payments now.")
+        return usable
 
     async def obstacle(self, session_id: str) -> ChoiceOutcome | None:
         """Return the obstacle to a choice, None where the payer may choose. Raises ResourceNotFound."""

@@ -128,7 +128,7 @@ class PaymentMethods(AcceptedChains):
     `chain_time` turns our time into the chain's, which may run ahead in test mode.
     `unready` gives the reason for each chain whose next address can't be given out yet; `services.ledger.wallet_check`
     shares it and empties it. `unready_tokens` does the same for tokens, by chain and contract, with
-    `services.ledger.token_check`.
+    `services.ledger.token_check`. `stopped` tells whether a chain isn't followed any more (`services.ledger.ancestor`).
     """
 
     wallet: Wallet
@@ -137,12 +137,22 @@ class PaymentMethods(AcceptedChains):
     chain_time: Callable[[datetime], datetime]
     unready: Mapping[int, str] = field(default_factory=dict)
     unready_tokens: Mapping[tuple[int, Address], str] = field(default_factory=dict)
+    stopped: Callable[[int], bool] = lambda _: False
+
+    def takes_payments(self, chain_id: int) -> bool:
+        """Tell whether sessions can be made on a chain now."""
+        return chain_id not in self.unready and not self.stopped(chain_id)
 
     def check_ready(self, chain: AcceptedChain, asset: Asset) -> None:
-        """Refuse while addresses of this chain can't be given out safely, or a token is still unchecked.
+        """Refuse while addresses of this chain can't be given out safely, it is stopped, or a token is still unchecked.
 
         Raises WalletNotConfigured.
         """
+        if self.stopped(chain.id):
+            raise WalletNotConfigured(
+                f"{chain.name} takes no payments now: its node shows another chain than the one that was followed. "
+                f"The server's operator has to decide: crypto-checkout chains reanchor {chain.id} shows what to do."
+            )
         reason = self.unready.get(chain.id)
         if reason is not None:
             raise WalletNotConfigured(f"{chain.name} takes no payments yet: {reason} Try again in a moment.")

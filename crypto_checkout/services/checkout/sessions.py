@@ -151,7 +151,7 @@ def _usable(unit: ReadUnit, choices: Sequence[Choice], methods: PaymentMethods) 
     return tuple(
         each
         for each in choices
-        if each.chain_id not in methods.unready and cursors.tip(unit, each.chain_id) is not None
+        if methods.takes_payments(each.chain_id) and cursors.tip(unit, each.chain_id) is not None
     )
 
 

@@ -119,6 +119,20 @@ def of_cursor(chain: str, head: Header, cursor: Cursor | None) -> Check:
     return ok(name, f"block {cursor.number:,}, {behind} behind")
 
 
+def of_shared(chain: str, chain_id: int, shared: int | None, *, is_newest_older: bool) -> list[Check]:
+    """Check that a chain is still the one that was followed; `shared` is a processed block that it still has."""
+    if shared is not None or is_newest_older:
+        return []
+    return [
+        fail(
+            f"{chain}: followed",
+            "stopped: none of the last processed blocks is on the chain any more, so no payment is noticed on it",
+            "Make sure that rpc_urls lead to the right chain. If they do, it began anew: "
+            f"crypto-checkout chains reanchor {chain_id}",
+        )
+    ]
+
+
 def of_token(chain: str, token: ConfiguredToken, facts: TokenFacts) -> Check:
     """Compare a configured token with the facts of its contract."""
     name = f"{chain}: {token.asset.symbol}"

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from crypto_checkout.core.errors import RecoverableError
-from crypto_checkout.services.ledger.watcher import ChainStatus, TooDeepReorg, Watcher
+from crypto_checkout.core.ledger.chain_status import ChainStatus
+from crypto_checkout.services.ledger.ancestor import TooDeepReorg
+from crypto_checkout.services.ledger.watcher import Watcher
 
 _SECONDS = 8.0
 

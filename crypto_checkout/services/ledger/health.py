@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from crypto_checkout.core.ledger.chain_status import ChainStatus
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
-from crypto_checkout.services.ledger.watcher import ChainStatus, Watcher
+from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.store.data_folder import integrity
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.webhooks import deliveries
@@ -70,7 +71,10 @@ class Readiness:
 
     def _problem(self, status: ChainStatus) -> str | None:
         if status.stopped:
-            return "stopped after a reorganisation that is too deep; see the log"
+            return (
+                "stopped: its node shows another chain than the one that was followed; "
+                f"run crypto-checkout chains reanchor {status.chain_id}"
+            )
         if status.unwritten:
             return "its blocks can't be stored: the database takes no writes"
         seen_at = status.seen_at or self._started_at

@@ -15,9 +15,11 @@ from typing import Literal, Protocol, assert_never
 
 from crypto_checkout import metrics
 from crypto_checkout.core.errors import ChainMoved, DatabaseFailed, RecoverableError
-from crypto_checkout.core.ledger.follow import Advance, Block, Head, Header, Refetch, Rollback, common_ancestor, follow
+from crypto_checkout.core.ledger.chain_status import ChainStatus
+from crypto_checkout.core.ledger.follow import Advance, Block, Head, Header, Refetch, Rollback, follow
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.ledger import evidence
+from crypto_checkout.services.ledger.ancestor import TooDeepReorg, check_lower_head, rollback_target
 from crypto_checkout.services.ledger.evidence import NOTHING, Evidence, EvidenceReader
 from crypto_checkout.services.ledger.judge import Judge
 from crypto_checkout.services.loops import pause
@@ -31,7 +33,7 @@ log = get_logger("watcher")
 _LONGEST_PAUSE_SECONDS = 60.0
 _CATCHING_UP_BLOCKS = 50
 _PROGRESS_EVERY = timedelta(seconds=5)
-_HEADERS_AT_ONCE = 64
+_LOOK_FOR_ANCHOR_SECONDS = 2.0
 
 
 class BlockSource(evidence.TransferEvidence, Protocol):
@@ -47,35 +49,6 @@ class BlockSource(evidence.TransferEvidence, Protocol):
 
     async def blocks(self, first: int, last: int) -> list[Block]:
         """Return the blocks of a range, both ends included."""
-
-
-class TooDeepReorg(Exception):
-    """The chain shares no remembered block with the ledger: going on could count money twice, or never."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChainStatus:
-    """A watcher's progress, its last error, and the time of its node's last answer (`seen_at`).
-
-    `stopped` means that it only retries, after a reorg that was too deep. `unwritten` means that the database refused
-    its last write, so that the node is not to blame.
-    """
-
-    chain_id: int
-    name: str
-    head: int | None
-    processed: int | None
-    seen_at: datetime | None
-    error: str | None
-    stopped: bool
-    unwritten: bool = False
-
-    @property
-    def lag(self) -> int | None:
-        """Blocks that the node has and that aren't processed yet; None before the first answer."""
-        if self.head is None or self.processed is None:
-            return None
-        return max(0, self.head - self.processed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +105,7 @@ class Watcher:
         self._woken = asyncio.Event()
         self._turn = asyncio.Lock()
         self._cursor: Cursor | None = None
+        self._stored_hash: str | None = None
         self._unwritten: list[Header] = []
         self._ahead: _Prefetch | None = None
         self._written_at = clock()
@@ -159,7 +133,24 @@ class Watcher:
                 self._note_failure(error, failures)
                 more = False
             if not more:
-                await pause(self._pause_seconds(failures), self._woken)
+                await self._pause(failures)
+
+    async def _pause(self, failures: int) -> None:
+        """Wait for the next turn; on a stopped chain no longer than until another process has anchored it anew."""
+        left = self._pause_seconds(failures)
+        while self.status.stopped and left > _LOOK_FOR_ANCHOR_SECONDS and not self._woken.is_set():
+            await pause(_LOOK_FOR_ANCHOR_SECONDS, self._woken)
+            left -= _LOOK_FOR_ANCHOR_SECONDS
+            if await self._has_been_moved():
+                return
+        await pause(left, self._woken)
+
+    async def _has_been_moved(self) -> bool:
+        try:
+            stored = await self._db.read(lambda unit: cursors.cursor(unit, self._chain_id))
+        except RecoverableError:
+            return False
+        return stored is not None and stored.hash != self._stored_hash
 
     def _stop(self, error: TooDeepReorg) -> None:
         """Raise the alarm, and ask another provider after the pause: one node alone may be at fault.
@@ -178,7 +169,8 @@ class Watcher:
         """
         async with self._turn, self._dropping_prefetch():
             head = await self._chain.head()
-            cursor = self._cursor or await self._db.read(lambda unit: cursors.cursor(unit, self._chain_id))
+            # On a stopped chain the stored cursor may have been moved: `services.ledger.reanchor`.
+            cursor = (None if self.status.stopped else self._cursor) or await self._load_cursor()
             if cursor is None:
                 cursor = await self._begin(head)
             self._cursor = cursor
@@ -197,6 +189,12 @@ class Watcher:
             if self._unwritten and self._cursor is not None:
                 await self._write(NOTHING, self._cursor, self._unwritten)
 
+    async def _load_cursor(self) -> Cursor | None:
+        stored = await self._db.read(lambda unit: cursors.cursor(unit, self._chain_id))
+        self._stored_hash = None if stored is None else stored.hash
+        self._unwritten = []
+        return stored
+
     async def _begin(self, head: Head) -> Cursor:
         """Set the first cursor: the head, or the block before the configured one."""
         number = head.number if self._start_block == "latest" else max(0, self._start_block - 1)
@@ -208,14 +206,18 @@ class Watcher:
             cursors.move(unit, self._chain_id, first)
 
         await self._db.write(begin)
+        self._stored_hash = first.hash
         log.info("watching from here", chain=self._chain_id, block=number)
         return first
 
     async def _follow(self, cursor: Cursor, head: Head) -> bool:
         if head.number <= cursor.number:
-            # At the same height the block can have been replaced. A lower head only means that the node lags.
+            # At the same height the block can have been replaced. A lower head mostly means that the node lags.
             if head.number == cursor.number:
                 await self._compare_tip(cursor, head)
+            else:
+                kept = await self._db.read(lambda unit: cursors.remembered(unit, self._chain_id))
+                await check_lower_head(self._chain, self._chain_id, kept, cursor, head)
             return False
         blocks = await self._next_blocks(cursor.number + 1, head.number)
         last = blocks[-1].header.number
@@ -296,6 +298,7 @@ class Watcher:
 
     async def _write(self, found: Evidence, to: Cursor, headers: Sequence[Header]) -> None:
         def advance(unit: WriteUnit) -> None:
+            self._check_stored(unit)
             # One unit of work: a cursor that was stored without its evidence would lose payments for good.
             cursors.remember(unit, self._chain_id, headers)
             cursors.move(unit, self._chain_id, to)
@@ -304,7 +307,7 @@ class Watcher:
             self._judge.advance(unit, current, to.tip)
 
         await self._db.write(advance)
-        self._cursor = to
+        self._cursor, self._stored_hash = to, to.hash
         self._unwritten = []
         self._written_at = self._clock()
 
@@ -313,18 +316,20 @@ class Watcher:
         if self._unwritten:
             await self._write(NOTHING, cursor, self._unwritten)
         kept = await self._db.read(lambda unit: cursors.remembered(unit, self._chain_id))
-        ancestor = await self._ancestor(kept, head)
+        ancestor = await rollback_target(self._chain, self._chain_id, kept, head)
         if ancestor == cursor.number:
             # Our last block is still on the chain: no reorg, the node showed a next block with a wrong parent.
             self._chain.doubt("its next block has another parent than the last one")
             raise ChainMoved(f"block {ancestor + 1} does not follow block {ancestor}, which is still there")
 
         def go_back(unit: WriteUnit) -> tuple[Cursor, int]:
+            self._check_stored(unit)
             back = cursors.forget_above(unit, self._chain_id, ancestor, head.final_number)
             evidence.take_back(unit, self._chain_id, ancestor)
             return back, self._judge.roll_back(unit, ancestor, back.tip)
 
-        self._cursor, touched = await self._db.write(go_back)
+        back, touched = await self._db.write(go_back)
+        self._cursor, self._stored_hash = back, back.hash
         metrics.CHAIN_REORGS.labels(self._chain_id).inc()
         log.warning(
             "the chain was reorganised",
@@ -334,19 +339,12 @@ class Watcher:
             sessions=touched,
         )
 
-    async def _ancestor(self, kept: dict[int, str], head: Head) -> int:
-        """Return the newest remembered block that is still on the chain. Raises TooDeepReorg if none is."""
-        numbers = sorted((number for number in kept if number <= head.number), reverse=True)
-        for start in range(0, len(numbers), _HEADERS_AT_ONCE):
-            part = numbers[start : start + _HEADERS_AT_ONCE]
-            headers = await self._chain.headers(part)
-            ancestor = common_ancestor(kept, {header.number: header.hash for header in headers})
-            if ancestor is not None:
-                return ancestor
-        raise TooDeepReorg(
-            f"None of the last {len(numbers)} processed blocks is on the chain any more. Nothing was changed. Make "
-            "sure that rpc_urls lead to the right chain and to a synchronised node, then start again."
-        )
+    def _check_stored(self, unit: WriteUnit) -> None:
+        """Refuse to write over a cursor that another process has moved meanwhile."""
+        stored = cursors.cursor(unit, self._chain_id)
+        if stored is not None and stored.hash != self._stored_hash:
+            self._cursor = None
+            raise ChainMoved("another process has moved the last processed block")
 
     def _note_head(self, head: Head) -> None:
         processed = self._cursor.number if self._cursor else None

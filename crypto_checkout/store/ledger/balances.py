@@ -1,5 +1,6 @@
 """Expected balances of sessions' addresses in a chain's native coin: any surplus is an internal transfer."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -77,4 +78,36 @@ def forget_above(unit: WriteUnit, chain_id: int, number: int) -> None:
     unit.run(
         "DELETE FROM balances WHERE chain_id = :chain_id AND block_number > :number",
         {"chain_id": chain_id, "number": number},
+    )
+
+
+def take_back(unit: WriteUnit, chain_id: int, above: int, anchor: int) -> None:
+    """Take native payments in blocks above a number out of the expected balances; they hold at block `anchor` then.
+
+    To be called before these payments are marked as orphaned.
+    """
+    parameters = {"chain_id": chain_id, "number": above}
+    taken: dict[str, int] = defaultdict(int)
+    for table in ("payments", "unmatched_payments"):
+        rows = unit.all(
+            f"""
+            SELECT session_id, units FROM {table}
+            WHERE chain_id = :chain_id AND block_number > :number AND contract IS NULL AND canonical = 1
+            """,  # noqa: S608 - one of the two tables
+            parameters,
+        )
+        for row in rows:
+            taken[row["session_id"]] += int(row["units"])
+    for session_id, units in taken.items():
+        expected = unit.one(
+            "SELECT units FROM balances WHERE chain_id = :chain_id AND session_id = :session_id",
+            {"chain_id": chain_id, "session_id": session_id},
+        )
+        if expected is not None:
+            # Of money that was swept meanwhile, nothing is left to take out.
+            left = max(0, int(expected["units"]) - units)
+            save(unit, chain_id, [Balance(session_id, anchor, CoinUnits(left))])
+    unit.run(
+        "UPDATE balances SET block_number = :anchor WHERE chain_id = :chain_id AND block_number > :number",
+        {**parameters, "anchor": anchor},
     )

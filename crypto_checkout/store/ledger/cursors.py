@@ -114,6 +114,11 @@ def still_has(unit: ReadUnit, chain_id: int, number: int, block_hash: str) -> bo
     return stored is not None and stored.number > number
 
 
+def forget_all(unit: WriteUnit, chain_id: int) -> None:
+    """Drop all remembered blocks of a chain."""
+    unit.run("DELETE FROM blocks WHERE chain_id = :chain_id", {"chain_id": chain_id})
+
+
 def forget_above(unit: WriteUnit, chain_id: int, number: int, final_number: int | None) -> Cursor:
     """Delete the kept blocks above a number, and make the block with that number the cursor."""
     unit.run(

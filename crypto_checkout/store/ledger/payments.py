@@ -1,13 +1,14 @@
 """Payments: every transfer to a session's address that was ever in a canonical block. Never deleted."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.checkout.session import Session
+from crypto_checkout.core.checkout.session import SETTLED, Session
 from crypto_checkout.core.diagnosis.explanation import RecordedPayment
 from crypto_checkout.core.ledger.assess import deep_from
 from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
@@ -22,7 +23,18 @@ _NAMES = (
 COLUMNS = ", ".join(_NAMES)
 """The columns of a payment, the same in this table and in that of unmatched payments."""
 
+_SETTLED = ", ".join(f"'{status}'" for status in sorted(SETTLED))
 _KINDS = {kind.value: kind for kind in TransferKind}
+
+
+@dataclass(frozen=True, slots=True)
+class Orphans:
+    """Numbers of payments in blocks that are not on the chain: their sessions, the settled ones, and unmatched ones."""
+
+    payments: int
+    sessions: int
+    settled: int
+    unmatched: int
 
 
 def record(unit: WriteUnit, session: Session, transfer: Transfer) -> bool:
@@ -157,6 +169,54 @@ def orphan_above(unit: WriteUnit, chain_id: int, number: int) -> list[str]:
         {"chain_id": chain_id, "number": number},
     )
     return sorted({row["session_id"] for row in rows})
+
+
+def canonical_blocks(unit: ReadUnit, chain_id: int) -> dict[int, str]:
+    """Return the hashes of the blocks in which a chain's payments are, unmatched ones included, by their numbers."""
+    rows = unit.all(
+        """
+        SELECT block_number, block_hash FROM payments WHERE chain_id = :chain_id AND canonical = 1
+        UNION
+        SELECT block_number, block_hash FROM unmatched_payments WHERE chain_id = :chain_id AND canonical = 1
+        """,
+        {"chain_id": chain_id},
+    )
+    return {row["block_number"]: row["block_hash"] for row in rows}
+
+
+def orphans(unit: ReadUnit, chain_id: int, above: int) -> Orphans:
+    """Count the canonical payments in blocks above a number."""
+    parameters = {"chain_id": chain_id, "number": above}
+    row = unit.one(
+        f"""
+        SELECT COUNT(*) AS payments, COUNT(DISTINCT session_id) AS sessions,
+            COUNT(DISTINCT CASE WHEN status IN ({_SETTLED}) THEN session_id END) AS settled
+        FROM payments
+        JOIN checkout_sessions ON checkout_sessions.id = payments.session_id
+        WHERE payments.chain_id = :chain_id AND block_number > :number AND canonical = 1
+        """,  # noqa: S608 - names of statuses
+        parameters,
+    )
+    others = unit.one(
+        """
+        SELECT COUNT(*) AS found FROM unmatched_payments
+        WHERE chain_id = :chain_id AND block_number > :number AND canonical = 1
+        """,
+        parameters,
+    )
+    assert row is not None, "COUNT always returns a row"
+    assert others is not None, "COUNT always returns a row"
+    return Orphans(row["payments"], row["sessions"], row["settled"], others["found"])
+
+
+def count_open(unit: ReadUnit, chain_id: int) -> int:
+    """Return the number of sessions on a chain that still wait for money."""
+    row = unit.one(
+        "SELECT COUNT(*) AS found FROM checkout_sessions WHERE chain_id = :chain_id AND status = 'pending'",
+        {"chain_id": chain_id},
+    )
+    assert row is not None, "COUNT always returns a row"
+    return int(row["found"])
 
 
 def no_longer_deep(unit: ReadUnit, chain_id: int, number: int) -> list[str]:

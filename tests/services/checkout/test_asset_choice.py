@@ -371,6 +371,21 @@ async def test_a_chain_that_nobody_could_read_yet_is_not_offered(anvil: Nodes, t
         assert error(alone)["code"] == "wallet_not_configured"
 
 
+async def test_a_stopped_chain_is_left_out_of_the_choice(shop: Chains) -> None:
+    session = await shop.ask()
+    shop.nodes[FAR].begin_anew()
+    shop.nodes[FAR].mine()
+    await until(lambda: any(each.status.stopped for each in shop.app.opened.watchers), "notice the other chain")
+    page = await shop.page(session)
+    assert "ETH on Near</button>" in page.text
+    assert "on Far</button>" not in page.text
+    assert (await shop.choose(session, FAR_ETH)).status_code == 503
+    assert (await shop.ask())["assets"] == [each for each in ALL if each["chainId"] == NEAR]
+    assert (await shop.page(await shop.ask())).status_code == 200
+    only = await shop.api.post(SESSIONS, json={"amount": PRICE, "assets": [FAR_ETH]})
+    assert f"chains reanchor {FAR}" in error(only)["message"]
+
+
 async def test_one_entry_is_no_choice(shop: Chains) -> None:
     session = await shop.ask([FAR_USDC])
     assert (session["assets"], session["assetChosen"], session["chainId"]) == ([FAR_USDC], True, FAR)

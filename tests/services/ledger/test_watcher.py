@@ -16,7 +16,7 @@ import pytest
 from crypto_checkout.core import moments
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed, WalletNotConfigured
 from crypto_checkout.core.public.types import SessionResource
-from crypto_checkout.services.ledger.watcher import TooDeepReorg
+from crypto_checkout.services.ledger.ancestor import TooDeepReorg
 from tests.support.anvil import Anvil
 from tests.support.shop import CONFIRMATIONS, ONE_COIN, Shop, open_shop, pay
 from tests.support.waiting import until

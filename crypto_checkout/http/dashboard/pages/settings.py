@@ -10,12 +10,12 @@ from starlette.responses import Response
 
 from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.errors import PriceUnavailable, UnsupportedAsset
+from crypto_checkout.core.ledger.chain_status import ChainStatus
 from crypto_checkout.core.money import parse_currency
 from crypto_checkout.http.dashboard.frame.forms import sentence
 from crypto_checkout.http.dashboard.frame.request import DashboardRequest
 from crypto_checkout.http.dashboard.frame.router import Access, DashboardPage
 from crypto_checkout.services.diagnosis import checks, nodes
-from crypto_checkout.services.ledger.watcher import ChainStatus
 from crypto_checkout.services.reporting import config_snippets
 from crypto_checkout.services.reporting.config_snippets import Preset
 
