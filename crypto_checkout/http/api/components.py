@@ -64,7 +64,7 @@ _OF_STATUS: Mapping[int, Sequence[str]] = {401: ("WWW-Authenticate",), 429: (*_L
 
 
 def headers(status: int, *more: str) -> Json:
-    """Return the headers of a response; one without a valid key has no rate limit."""
+    """Return the headers of a response; a request without a valid key gets none about its limit."""
     names = ("X-Request-Id", *_OF_STATUS.get(status, _LIMITS), *more)
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 

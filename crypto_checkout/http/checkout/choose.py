@@ -77,9 +77,9 @@ class ChoicePages:
         obstacle = await self._payers.asset_choices.obstacle(session["id"])
         if obstacle is not None:
             return self._refuse(request, obstacle, session)
-        seen = _current_choice(session)
+        current = _current_choice(session)
         options = [
-            Option(_value(choice), choice.symbol, self._chain_name(choice.chain_id), choice.chain_id, choice == seen)
+            Option(_value(choice), choice.symbol, self._chain_name(choice.chain_id), choice.chain_id, choice == current)
             for choice in await self._payers.asset_choices.options(session["id"])
         ]
         if not options:
@@ -93,7 +93,7 @@ class ChoicePages:
             link=await self._payers.link_of(session),
             options=options,
             current=next((option for option in options if option.is_current), None),
-            seen="" if seen is None else _value(seen),
+            seen="" if current is None else _value(current),
             refused="" if refused is None else self._name(words, refused),
             cancel_url=web_url(session["cancelUrl"], session["id"]),
         )

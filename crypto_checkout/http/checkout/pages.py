@@ -180,8 +180,8 @@ class _CheckoutPages:
 
     async def session(self, request: Request) -> Response:
         """Show a session: the payment to make, or its outcome."""
-        seen = await self._checkout.sessions.look(request.path_params["id"])
-        session = seen.session
+        payer_view = await self._checkout.sessions.look(request.path_params["id"])
+        session = payer_view.session
         if self.choices.is_due(session):
             return await self.choices.ask(request, session)
         shown = view(
@@ -189,8 +189,8 @@ class _CheckoutPages:
             chain=self._chain(session["chainId"]),
             now=self._checkout.clock(session["livemode"]),
             code=_code(request),
-            taken_back=seen.taken_back,
-            chain_visible=seen.chain_visible,
+            taken_back=payer_view.taken_back,
+            chain_visible=payer_view.chain_visible,
         )
         response = self._renderer.render(
             "session.html",
@@ -199,7 +199,7 @@ class _CheckoutPages:
             query=_query(request),
             view=shown,
             link=await self._checkout.sessions.link_of(session),
-            version=etags.tag(_json(seen)),
+            version=etags.tag(_json(payer_view)),
         )
         if not session["livemode"]:
             # With no-referrer, browsers send `Origin: null` with the page's own form, and over plain HTTP nothing else
@@ -213,14 +213,14 @@ class _CheckoutPages:
     async def status(self, request: Request) -> Response:
         """Answer with the session's public fields as JSON; errors are JSON, too."""
         self._checkout.limit(request)
-        seen = await self._checkout.sessions.look(request.path_params["id"])
+        payer_view = await self._checkout.sessions.look(request.path_params["id"])
         headers = {
             "Cache-Control": "no-cache",
             "X-Content-Type-Options": "nosniff",
             # Not `Date`, which is the machine's time even where test mode's clock was moved.
-            "X-Server-Time": moments.to_text(self._checkout.clock(seen.session["livemode"])),
+            "X-Server-Time": moments.to_text(self._checkout.clock(payer_view.session["livemode"])),
         }
-        return etags.answer(request, _json(seen), headers)
+        return etags.answer(request, _json(payer_view), headers)
 
     async def pay_in_test_mode(self, request: Request) -> Response:
         """Pay with test money, by the scenario of the button pressed, and show the session again."""
@@ -288,6 +288,10 @@ def _query(request: Request) -> dict[str, str]:
     return {name: given[name] for name, is_known in known.items() if is_known}
 
 
-def _json(seen: PayerView) -> bytes:
-    body = {**public_part(seen.session), "takenBack": seen.taken_back, "chainVisible": seen.chain_visible}
+def _json(current: PayerView) -> bytes:
+    body = {
+        **public_part(current.session),
+        "takenBack": current.taken_back,
+        "chainVisible": current.chain_visible,
+    }
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
