@@ -1,6 +1,6 @@
 """Open the price sources of each mode."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import httpx
@@ -8,6 +8,7 @@ import httpx
 from crypto_checkout.app.parts import Parts
 from crypto_checkout.chain.sandbox.chain import SandboxChain
 from crypto_checkout.config import Config
+from crypto_checkout.core.checkout.quotes import JUMP_WITHIN, Rate
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.prices.board import PriceBoard
 from crypto_checkout.prices.fixed import TEST_PRICES, FixedSource
@@ -15,6 +16,7 @@ from crypto_checkout.prices.override import Override
 from crypto_checkout.prices.sandbox import SandboxPrices
 from crypto_checkout.prices.source import Connections, Source
 from crypto_checkout.prices.sources import SOURCES
+from crypto_checkout.store.checkout import sessions
 
 
 class ChainReader(Protocol):
@@ -28,7 +30,9 @@ async def market(parts: Parts, chains: Mapping[int, ChainReader]) -> Override:
     """Open the sources that the configuration names, behind the operator's own prices."""
     config, clock = parts.config, parts.clock
     client = await parts.stack.enter_async_context(http_client())
-    quoted = _board(config, sources(config, client, chains, clock), config.prices.quorum, clock)
+    recent = await parts.db.read(lambda unit: sessions.last_rates(unit, unit.now - JUMP_WITHIN))
+    last = [rate for rate in recent if rate.sources != (FixedSource.name,)]
+    quoted = _board(config, sources(config, client, chains, clock), config.prices.quorum, clock, last)
     parts.stack.push_async_callback(quoted.close)
     fixed = _board(config, [FixedSource(config.prices.fixed, clock=clock)], 1, clock)
     return Override(fixed, quoted, config.prices.fixed)
@@ -56,11 +60,12 @@ def of_test_mode(parts: Parts, chain: SandboxChain) -> SandboxPrices:
     return SandboxPrices(board, lambda: not chain.has_prices)
 
 
-def _board(config: Config, sources: list[Source], quorum: int, clock: Clock) -> PriceBoard:
+def _board(config: Config, sources: list[Source], quorum: int, clock: Clock, last: Sequence[Rate] = ()) -> PriceBoard:
     return PriceBoard(
         sources,
         quorum=quorum,
         max_age_seconds=config.prices.max_age_seconds,
         max_spread_percent=config.prices.max_spread_percent,
         clock=clock,
+        last=last,
     )

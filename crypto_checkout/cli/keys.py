@@ -40,7 +40,6 @@ def create(
     options: Options, *, mode: str, name: str, scopes: tuple[str, ...], as_json: bool, more: tuple[str, ...]
 ) -> None:
     """Make a key; it is shown now and never again."""
-    from crypto_checkout.core.owner.audit import COMMAND_LINE
     from crypto_checkout.core.webhooks.events import EventType
     from crypto_checkout.services.owner import api_keys as service
     from crypto_checkout.services.owner import audit
@@ -54,9 +53,7 @@ def create(
 
     def make(unit: "WriteUnit") -> "tuple[ApiKey, str]":
         made, text = service.create(unit, Outbox(), livemode=mode == "live", name=name, scopes=granted)
-        audit.record(
-            unit, COMMAND_LINE, EventType.API_KEY_CREATED, livemode=made.livemode, subject=made.id, detail=name
-        )
+        audit.record_command(unit, EventType.API_KEY_CREATED, livemode=made.livemode, subject=made.id, detail=name)
         return made, text
 
     async def work(db: "Database") -> "tuple[ApiKey, str]":
@@ -109,7 +106,6 @@ def list_keys(options: Options, *, as_json: bool) -> None:
 @click.pass_obj
 def revoke(options: Options, *, key_id: str, as_json: bool) -> None:
     """Take a key out of use, for good and within a second."""
-    from crypto_checkout.core.owner.audit import COMMAND_LINE
     from crypto_checkout.core.public import render
     from crypto_checkout.core.webhooks.events import EventType
     from crypto_checkout.services.owner import api_keys as service
@@ -118,9 +114,8 @@ def revoke(options: Options, *, key_id: str, as_json: bool) -> None:
 
     def end(unit: "WriteUnit") -> "ApiKey":
         revoked = service.revoke(unit, Outbox(), key_id)
-        audit.record(
+        audit.record_command(
             unit,
-            COMMAND_LINE,
             EventType.API_KEY_REVOKED,
             livemode=revoked.livemode,
             subject=key_id,

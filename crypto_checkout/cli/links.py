@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from crypto_checkout.core.assets import Choice
     from crypto_checkout.core.money import Fiat
     from crypto_checkout.core.public.types import LinkResource
-    from crypto_checkout.store.database import Database
+    from crypto_checkout.store.database import Database, WriteUnit
 
 _HEADINGS = ("created (UTC)", "id", "mode", "state", "price", "title")
 _LONGEST_TITLE = 200
@@ -53,7 +53,9 @@ def create(
     """Make a link and print its URL, which anyone may open: each time for a new session at its price."""
     from crypto_checkout.app import offline
     from crypto_checkout.core.checkout.pay_button import pay_button
+    from crypto_checkout.core.webhooks.events import EventType
     from crypto_checkout.services.checkout.links import LinkRequest
+    from crypto_checkout.services.owner import audit
 
     config = load_config(options)
     choices = _choices(assets, chain_id)
@@ -66,7 +68,15 @@ def create(
     )
 
     async def work(db: "Database") -> "LinkResource":
-        return await db.write(offline.links(config, db).create(mode == "live", new))
+        livemode = mode == "live"
+        make = offline.links(config, db).create(livemode, new)
+
+        def unit_of_work(unit: "WriteUnit") -> "LinkResource":
+            made = make(unit)
+            audit.record_command(unit, EventType.LINK_CREATED, livemode=livemode, subject=made["id"], detail=new.title)
+            return made
+
+        return await db.write(unit_of_work)
 
     link = with_database(options, work, make=True)
     if as_json:

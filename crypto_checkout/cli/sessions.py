@@ -104,15 +104,24 @@ def expire(options: Options, *, session_id: str, as_json: bool) -> None:
 
 def _decide(options: Options, session_id: str, what: str, *, as_json: bool) -> None:
     from crypto_checkout.app import offline
+    from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED
+    from crypto_checkout.core.webhooks.events import EventType
+    from crypto_checkout.services.owner import audit
 
     config = load_config(options)
 
     async def work(db: "Database") -> "SessionResource":
         decisions = await offline.decisions(config, db)
-        decide = {"accept": decisions.accept, "expire": decisions.expire}[what]
+        decide, action, detail = {
+            "accept": (decisions.accept, EventType.SESSION_PAID, ACCEPTED),
+            "expire": (decisions.expire, EventType.SESSION_EXPIRED, CLOSED),
+        }[what]
 
         def unit_of_work(unit: "WriteUnit") -> "SessionResource":
-            return decide(_found(unit, session_id).livemode, session_id)(unit)
+            livemode = _found(unit, session_id).livemode
+            decided = decide(livemode, session_id)(unit)
+            audit.record_command(unit, action, livemode=livemode, subject=session_id, detail=detail)
+            return decided
 
         return await db.write(unit_of_work)
 

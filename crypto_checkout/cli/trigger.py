@@ -13,7 +13,7 @@ from crypto_checkout.cli.support.setup import fail, fail_without_database, load_
 if TYPE_CHECKING:
     from crypto_checkout.core.owner.api_key import ApiKey
     from crypto_checkout.core.webhooks.events import EventType
-    from crypto_checkout.store.database import Database
+    from crypto_checkout.store.database import Database, WriteUnit
 
 _KEY_NAME = "crypto-checkout trigger"
 _MOST_SECONDS = 60.0
@@ -128,22 +128,31 @@ def _trigger_by_key(options: Options, event_type: "EventType") -> dict[str, str]
 
 def _make_key(options: Options) -> "tuple[ApiKey, str]":
     from crypto_checkout.core.owner.api_key import Scope
-    from crypto_checkout.services.owner import api_keys
+    from crypto_checkout.core.webhooks.events import EventType
+    from crypto_checkout.services.owner import api_keys, audit
     from crypto_checkout.services.webhooks.outbox import Outbox
 
+    def make(unit: "WriteUnit") -> "tuple[ApiKey, str]":
+        made, text = api_keys.create(unit, Outbox(), livemode=False, name=_KEY_NAME, scopes=list(Scope))
+        audit.record_command(unit, EventType.API_KEY_CREATED, livemode=False, subject=made.id, detail=_KEY_NAME)
+        return made, text
+
     async def work(db: "Database") -> "tuple[ApiKey, str]":
-        return await db.write(
-            lambda unit: api_keys.create(unit, Outbox(), livemode=False, name=_KEY_NAME, scopes=list(Scope))
-        )
+        return await db.write(make)
 
     return with_database(options, work)
 
 
 def _revoke_key(options: Options, key: "ApiKey") -> None:
-    from crypto_checkout.services.owner import api_keys
+    from crypto_checkout.core.webhooks.events import EventType
+    from crypto_checkout.services.owner import api_keys, audit
     from crypto_checkout.services.webhooks.outbox import Outbox
 
+    def revoke(unit: "WriteUnit") -> None:
+        api_keys.revoke(unit, Outbox(), key.id)
+        audit.record_command(unit, EventType.API_KEY_REVOKED, livemode=False, subject=key.id, detail=_KEY_NAME)
+
     async def work(db: "Database") -> None:
-        await db.write(lambda unit: api_keys.revoke(unit, Outbox(), key.id))
+        await db.write(revoke)
 
     with_database(options, work)

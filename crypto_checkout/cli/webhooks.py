@@ -68,13 +68,22 @@ def test(options: Options, *, endpoint_id: str, as_json: bool) -> None:
     It says livemode: false. The exit code is 0 if the endpoint took it.
     """
     from crypto_checkout.app import offline
+    from crypto_checkout.core.owner.audit import Action
+    from crypto_checkout.services.owner import audit
 
     config = load_config(options)
 
     async def work(db: "Database") -> "AttemptedResource":
         livemode = (await db.read(lambda unit: _found(unit, endpoint_id))).livemode
         async with offline.deliveries(config, db) as service:
-            return await service.test(livemode, endpoint_id)
+            made = await service.test(livemode, endpoint_id)
+        detail = "succeeded" if made["succeeded"] else "failed"
+        await db.write(
+            lambda unit: audit.record_command(
+                unit, Action.ENDPOINT_TESTED, livemode=livemode, subject=endpoint_id, detail=detail
+            )
+        )
+        return made
 
     attempted = with_database(options, work)
     if as_json:
@@ -92,12 +101,23 @@ def test(options: Options, *, endpoint_id: str, as_json: bool) -> None:
 def enable(options: Options, *, endpoint_id: str, as_json: bool) -> None:
     """Switch an endpoint on again, and tell since when it has missed events."""
     from crypto_checkout.app import offline
+    from crypto_checkout.core.webhooks.events import EventType
+    from crypto_checkout.services.owner import audit
 
     config = load_config(options)
 
     async def work(db: "Database") -> "EndpointResource":
         livemode = (await db.read(lambda unit: _found(unit, endpoint_id))).livemode
-        return await db.write(offline.endpoints(config, db).update(livemode, endpoint_id, {"active": True}))
+        switch_on = offline.endpoints(config, db).update(livemode, endpoint_id, {"active": True})
+
+        def unit_of_work(unit: "WriteUnit") -> "EndpointResource":
+            endpoint = switch_on(unit)
+            audit.record_command(
+                unit, EventType.ENDPOINT_UPDATED, livemode=livemode, subject=endpoint_id, detail="switched on"
+            )
+            return endpoint
+
+        return await db.write(unit_of_work)
 
     endpoint = with_database(options, work)
     if as_json:
@@ -116,6 +136,9 @@ def enable(options: Options, *, endpoint_id: str, as_json: bool) -> None:
 def replay(options: Options, *, endpoint_id: str, event_id: str | None, since: datetime | None, as_json: bool) -> None:
     """Have events sent to an endpoint again."""
     from crypto_checkout.app import offline
+    from crypto_checkout.core import moments
+    from crypto_checkout.core.owner.audit import Action
+    from crypto_checkout.services.owner import audit
 
     if (event_id is None) is (since is None):
         raise click.UsageError("give one of --event and --since")
@@ -126,9 +149,17 @@ def replay(options: Options, *, endpoint_id: str, event_id: str | None, since: d
 
             def unit_of_work(unit: "WriteUnit") -> "tuple[ReplayResource, bool]":
                 endpoint = _found(unit, endpoint_id)
-                if since is not None:
-                    return service.replay_since(endpoint.livemode, endpoint.id, since)(unit), endpoint.active
-                return service.replay_event(endpoint.livemode, endpoint.id, str(event_id))(unit), endpoint.active
+                again = (
+                    service.replay_event(endpoint.livemode, endpoint.id, str(event_id))
+                    if since is None
+                    else service.replay_since(endpoint.livemode, endpoint.id, since)
+                )
+                queued = again(unit)
+                detail = str(event_id) if since is None else f"since {moments.to_text(since)}"
+                audit.record_command(
+                    unit, Action.ENDPOINT_REPLAYED, livemode=endpoint.livemode, subject=endpoint.id, detail=detail
+                )
+                return queued, endpoint.active
 
             return await db.write(unit_of_work)
 

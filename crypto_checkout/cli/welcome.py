@@ -84,14 +84,18 @@ def _config_option(config: "Config") -> str:
 async def _first_key(server: "RunningServer") -> str | None:
     """Make a test key if there is no key at all, so that the first request can be made at once."""
     from crypto_checkout.core.owner.api_key import Scope
-    from crypto_checkout.services.owner import api_keys
+    from crypto_checkout.core.webhooks.events import EventType
+    from crypto_checkout.services.owner import api_keys, audit
     from crypto_checkout.store.database import WriteUnit
     from crypto_checkout.store.owner import api_keys as store
+
+    name = "First start"
 
     def make(unit: WriteUnit) -> str | None:
         if store.all_keys(unit) or not server.payment_methods.has(livemode=False):
             return None
-        _, text = api_keys.create(unit, server.events, livemode=False, name="First start", scopes=list(Scope))
+        made, text = api_keys.create(unit, server.events, livemode=False, name=name, scopes=list(Scope))
+        audit.record_command(unit, EventType.API_KEY_CREATED, livemode=False, subject=made.id, detail=name)
         return text
 
     return await server.db.write(make)

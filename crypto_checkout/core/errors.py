@@ -157,6 +157,10 @@ class PriceUnavailable(CheckoutError):
     code = "price_unavailable"
 
 
+class PriceJumped(PriceUnavailable):
+    """One price source alone gave a price far from the last one."""
+
+
 class WalletNotConfigured(CheckoutError):
     """No wallet, or its next address can't be given out safely now."""
 

@@ -1,15 +1,16 @@
 """The price board: asks all sources at once and keeps their answers briefly; `core.checkout.quotes` settles the rate.
 
-Prices are not judged here, and nothing is stored: after a restart the sources are asked again.
+Prices are not judged here, and nothing is stored: after a restart the sources are asked again. The last rate of each
+pair is kept, because one source alone may not move it far; `last` brings those from before the restart.
 """
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from crypto_checkout.core.checkout.quotes import Rate, agreed_rate
-from crypto_checkout.core.errors import PriceUnavailable, UnsupportedAsset
+from crypto_checkout.core.checkout.quotes import JUMP_WITHIN, Rate, agreed_rate
+from crypto_checkout.core.errors import PriceJumped, PriceUnavailable, UnsupportedAsset
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.prices.source import TIMEOUT_SECONDS, Source
 from crypto_checkout.prices.source_state import Pair, SourceState
@@ -45,6 +46,7 @@ class PriceBoard:
         reuse_seconds: float = REUSE_SECONDS,
         deadline_seconds: float = DEADLINE_SECONDS,
         patience_seconds: float = PATIENCE_SECONDS,
+        last: Iterable[Rate] = (),
     ) -> None:
         self._quorum = quorum
         self._max_age_seconds = max_age_seconds
@@ -52,6 +54,8 @@ class PriceBoard:
         self._clock = clock
         self._deadline_seconds = deadline_seconds
         self._patience_seconds = patience_seconds
+        self._last = {Pair(rate.base, rate.quote): rate for rate in last}
+        self._jumps: dict[Pair, PriceJumped] = {}
         reuse = min(reuse_seconds, max_age_seconds / 4)
         self._sources = [
             SourceState(source, clock=clock, reuse_seconds=reuse, timeout_seconds=deadline_seconds)
@@ -72,10 +76,23 @@ class PriceBoard:
         pair = Pair(base, quote)
         outcome = await self._ask(pair)
         if isinstance(outcome, Rate):
+            self._last[pair] = outcome
+            self._jumps.pop(pair, None)
             return outcome
+        if isinstance(outcome, PriceJumped):
+            self._jumps[pair] = outcome
         if self._sources and all(source.lacks(pair) for source in self._sources):
             raise UnsupportedAsset(f"No price source quotes {pair}; use another currency.")
         raise outcome
+
+    def jumps(self) -> Mapping[str, str]:
+        """Return the pairs whose price was refused because one source alone moved it too far, with the reason."""
+        now = self._clock()
+        return {
+            str(pair): error.message
+            for pair, error in self._jumps.items()
+            if abs(now - self._last[pair].observed_at) <= JUMP_WITHIN
+        }
 
     async def close(self) -> None:
         """Cancel the pending requests; call it before closing the HTTP client."""
@@ -111,6 +128,7 @@ class PriceBoard:
                 max_age_seconds=self._max_age_seconds,
                 max_spread_percent=self._max_spread_percent,
                 failures=failures,
+                last=self._last.get(pair),
             )
         except PriceUnavailable as error:
             return error

@@ -1,6 +1,6 @@
 """The operator's own prices, in front of the market's: for a pair of the table, no source is asked."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.prices.board import PriceBoard
@@ -18,3 +18,7 @@ class Override:
         """Return the price of one `base` in `quote`; raises as `PriceBoard.rate` does."""
         board = self._fixed if f"{base}/{quote}" in self._pairs else self._market
         return await board.rate(base, quote)
+
+    def jumps(self) -> Mapping[str, str]:
+        """Return the market's refused jumps: the operator's own prices may move as they like."""
+        return self._market.jumps()

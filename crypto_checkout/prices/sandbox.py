@@ -1,6 +1,6 @@
 """The prices of test mode, which a test helper can take away. Never from the network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from crypto_checkout.core.checkout.quotes import Rate
@@ -20,3 +20,7 @@ class SandboxPrices:
         if self.is_out():
             raise PriceUnavailable("Test mode has an outage of prices: its test helper asked for that.")
         return await self.board.rate(base, quote)
+
+    def jumps(self) -> Mapping[str, str]:
+        """Return nothing: the table's prices don't move."""
+        return {}

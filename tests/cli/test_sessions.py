@@ -1,7 +1,9 @@
 """`crypto-checkout sessions` and `links` beside a running server: what the API shows, and by the same rules."""
 
+import contextlib
 import json
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,6 +64,13 @@ def pay(server: Server, session: dict[str, Any], amount: str) -> dict[str, Any]:
 def shown(server: Server, session_id: str) -> dict[str, Any]:
     session: dict[str, Any] = server.api.get(f"/checkout_sessions/{session_id}").json()
     return session
+
+
+def audit_trail(folder: Path) -> list[tuple[Any, ...]]:
+    """Return the entries of the audit trail, oldest first."""
+    (path,) = folder.rglob("checkout.db")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return [*connection.execute("SELECT actor, action, livemode, subject, detail FROM audit ORDER BY seq")]
 
 
 # --- list and show ---------------------------------------------------------------------------------------------------
@@ -143,6 +152,50 @@ def test_what_is_decided_beside_the_running_server_is_told_to_its_webhooks_withi
     for session, printed, reason in zip((closed, underpaid), done, ("closed", "accepted"), strict=True):
         assert told[session["id"]] == json.loads(printed.stdout) == shown(server, session["id"])
         assert told[session["id"]]["statusReason"] == reason
+
+
+def test_every_command_that_writes_is_in_the_audit_trail(server: Server, folder: Path, run: Run) -> None:
+    closed, underpaid = make(server), make(server)
+    pay(server, underpaid, "0.001")
+    before = audit_trail(folder)
+    link = read(run("links", "create", "--title", "Tea", "--amount", "3.50", "--json"))
+    with Receiver() as receiver:
+        endpoint = server.api.post("/webhook_endpoints", json={"url": receiver.url, "events": ["*"]}).json()
+        read(run("sessions", "expire", closed["id"], "--json"))
+        read(run("sessions", "accept", underpaid["id"], "--json"))
+        read(run("webhooks", "test", endpoint["id"], "--json"))
+        read(run("webhooks", "enable", endpoint["id"], "--json"))
+        read(run("webhooks", "replay", endpoint["id"], "--since", "2026-01-01T00:00:00Z", "--json"))
+    key = read(run("trigger", "api_key.created", "--json"))["resourceId"]
+    assert audit_trail(folder)[len(before) :] == [
+        ("command_line", "payment_link.created", 0, link["id"], "Tea"),
+        ("command_line", "session.expired", 0, closed["id"], "closed"),
+        ("command_line", "session.paid", 0, underpaid["id"], "accepted"),
+        ("command_line", "webhook_endpoint.tested", 0, endpoint["id"], "succeeded"),
+        ("command_line", "webhook_endpoint.updated", 0, endpoint["id"], "switched on"),
+        ("command_line", "webhook_endpoint.replayed", 0, endpoint["id"], "since 2026-01-01T00:00:00.000Z"),
+        ("command_line", "api_key.created", 0, key, "crypto-checkout trigger"),
+        ("command_line", "api_key.revoked", 0, key, "crypto-checkout trigger"),
+    ]
+
+
+def test_a_refused_command_is_not_in_the_audit_trail(server: Server, folder: Path, run: Run) -> None:
+    pending = make(server)
+    before = audit_trail(folder)
+    assert run("sessions", "accept", pending["id"]).exit_code == 1
+    assert audit_trail(folder) == before
+
+
+def test_what_is_explained_of_an_accepted_session_names_no_more_confirmations_than_it_needs(
+    server: Server, run: Run
+) -> None:
+    underpaid = make(server)
+    pay(server, underpaid, "0.001")
+    assert server.api.post("/test_helpers/chain/mine", json={"blocks": 3}).is_success
+    read(run("sessions", "accept", underpaid["id"], "--json"))
+    words = run("explain", underpaid["id"]).stdout
+    assert "3 of 3" in words
+    assert not re.search(r"([4-9]|[0-9]{2}) of 3", words)
 
 
 def test_a_decision_that_the_status_does_not_allow_is_refused_and_writes_nothing(server: Server, run: Run) -> None:

@@ -317,3 +317,43 @@ async def test_closing_gives_up_the_questions_under_way(market: Market) -> None:
     async with asyncio.timeout(SOON_SECONDS):
         await board.close()
         assert "No reliable ETH/USD price" in await waiting
+
+
+async def test_one_source_alone_does_not_move_the_rate_far_and_two_that_agree_do(market: Market) -> None:
+    board = market.board("coinbase", "kraken")
+    market.exchanges.answers["kraken"] = http(500, "")
+    assert (await board.rate("ETH", "USD")).sources == ("coinbase",)
+    market.exchanges.answers["coinbase"] = ok(coinbase("300000"))
+    market.clock.advance(60)
+    assert "300000 is far from the last rate" in await refused(board)
+    assert list(board.jumps()) == ["ETH/USD"]
+    market.exchanges.answers["kraken"] = ok(kraken("300100", "300100"))
+    market.clock.advance(60)
+    assert (await board.rate("ETH", "USD")).value == Decimal(300050)
+    assert board.jumps() == {}
+
+
+async def test_a_refused_jump_is_believed_once_the_last_rate_is_old_and_is_no_issue_then(market: Market) -> None:
+    last = Rate("ETH", "USD", Decimal(3000), ("coinbase",), market.clock.now)
+    board = market.board("coinbase", last=[last])
+    market.exchanges.answers["coinbase"] = ok(coinbase("0.03"))
+    await refused(board)
+    assert list(board.jumps()) == ["ETH/USD"]
+    market.clock.advance(3601)
+    assert board.jumps() == {}
+    assert (await board.rate("ETH", "USD")).value == Decimal("0.03")
+
+
+async def test_where_a_lone_source_jumps_the_slow_other_one_is_waited_for(market: Market) -> None:
+    last = Rate("ETH", "USD", Decimal(3000), ("coinbase",), market.clock.now)
+    board = market.board("coinbase", "kraken", last=[last], patience_seconds=0)
+    market.exchanges.answers["coinbase"] = ok(coinbase("6000"))
+    market.exchanges.answers["kraken"] = ok(kraken("6001", "6001"))
+    market.exchanges.held.add("kraken")
+    asked = asyncio.create_task(board.rate("ETH", "USD"))
+    await market.exchanges.wait_for_requests(2)
+    await asyncio.sleep(0.05)
+    assert not asked.done()
+    market.exchanges.released.set()
+    async with asyncio.timeout(SOON_SECONDS):
+        assert (await asked).value == Decimal("6000.5")

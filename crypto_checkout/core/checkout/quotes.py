@@ -11,7 +11,7 @@ from fractions import Fraction
 from math import ceil
 from types import MappingProxyType
 
-from crypto_checkout.core.errors import PriceUnavailable
+from crypto_checkout.core.errors import PriceJumped, PriceUnavailable
 
 # A source's clock may run ahead of this one by so much; beyond that, the age of its answer is unknown.
 FUTURE_TOLERANCE = timedelta(seconds=15)
@@ -23,6 +23,11 @@ COIN_PLACES = 8
 _MAX_DIGITS = 50
 _MAX_EXPONENT = 30
 _EXACT = Context(prec=4 * _MAX_DIGITS)
+
+# A lone source's rate may differ from the last one by so many times the spread that sources may have among them.
+_JUMP_FACTOR = 5
+JUMP_WITHIN = timedelta(hours=1)
+"""The age up to which the last rate is held against a lone source; markets move further in a longer time."""
 
 _NO_FAILURES: Mapping[str, str] = MappingProxyType({})
 
@@ -60,6 +65,7 @@ def agreed_rate(
     max_age_seconds: float,
     max_spread_percent: Decimal,
     failures: Mapping[str, str] = _NO_FAILURES,
+    last: Rate | None = None,
 ) -> Rate:
     """Combine several answers into one rate, or raise PriceUnavailable with the fault of each.
 
@@ -68,6 +74,9 @@ def agreed_rate(
     refused as outliers. An even number of answers has two in the middle, which must agree within the spread too:
     either could be the right one. The median is taken before outliers are refused: its middle answers are always among
     those kept, so one liar among three can't move it out of the range of the two honest ones.
+
+    `last` is the rate settled before. One source alone may not move it by more than five times the spread within an
+    hour, up or down; two that agree are believed. Raises PriceJumped then.
 
     `failures` are the reasons of sources without an answer; they only go into the error.
     """
@@ -84,13 +93,19 @@ def agreed_rate(
     needed = max(quorum, 1)
     if len(agreed) < needed:
         raise PriceUnavailable(_explain(base, quote, len(agreed), needed, wrong))
-    return Rate(
+    rate = Rate(
         base=base,
         quote=quote,
         value=_median([each.value for each in usable]),
         sources=tuple(each.source for each in agreed),
         observed_at=min(each.observed_at for each in agreed),
     )
+    if last is not None and len(agreed) == 1 and _is_jump(rate, last, now, max_spread_percent):
+        wrong[agreed[0].source] = (
+            f"{rate.value:f} is far from the last rate {last.value:f}, and no other source confirms it"
+        )
+        raise PriceJumped(_explain(base, quote, 0, needed, wrong))
+    return rate
 
 
 def units_for(fiat_amount: Decimal, rate: Rate, decimals: int) -> int:
@@ -153,6 +168,14 @@ def _agreeing(usable: Sequence[Observation], max_spread_percent: Decimal, wrong:
         return []
     wrong.update({each.source: f"{each.value:f} is an outlier" for each in usable if each not in kept})
     return kept
+
+
+def _is_jump(rate: Rate, last: Rate, now: datetime, max_spread_percent: Decimal) -> bool:
+    """Tell whether a rate is too far from one of the last hour; half the price is as far as twice the price."""
+    if abs(now - last.observed_at) > JUMP_WITHIN:
+        return False
+    low, high = sorted([Fraction(rate.value), Fraction(last.value)])
+    return high > low * (1 + _JUMP_FACTOR * Fraction(max_spread_percent) / 100)
 
 
 def _median(values: Sequence[Decimal]) -> Decimal:

@@ -311,13 +311,14 @@ def _change(session: Session, change: SessionChange) -> ExplanationStep:
     }
     by = {ACCEPTED: " because the merchant accepted it", CLOSED: " because the merchant closed it"}
     by[REORGED] = " because the chain took its money back"
+    required = session.terms.required_confirmations
     what = words.get(change.type, f"The session became {change.status}{by.get(change.status_reason or '', '')}.")
     return ExplanationStep(
         what,
         (
             ("event", change.type),
             ("received", change.received),
-            ("confirmations", f"{change.confirmations} of {session.terms.required_confirmations}"),
+            ("confirmations", f"{min(change.confirmations, required)} of {required}"),
         ),
         change.at,
     )

@@ -117,6 +117,10 @@ class ServerIssues:
     def _prices(self) -> Iterator[_ServerIssue]:
         for coin, why in self._unpriced.items():
             yield _ServerIssue(IssueKind.PRICE, coin, why)
+        payment_methods = self._watched.payment_methods
+        for pair, why in payment_methods.prices.jumps().items() if payment_methods is not None else ():
+            if why not in self._unpriced.values():
+                yield _ServerIssue(IssueKind.PRICE, pair, why)
 
     def _described(self, issue: _ServerIssue, since: datetime) -> Issue:
         is_server_wide = issue.kind in {IssueKind.DATABASE, IssueKind.DISK}

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from crypto_checkout.core.owner.audit import Action, Actor, AuditEntry
+from crypto_checkout.core.owner.audit import COMMAND_LINE, Action, Actor, AuditEntry
 from crypto_checkout.store import paging
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.owner import audit as store
@@ -24,6 +24,11 @@ def record(
     if action == Action.SIGN_IN_REFUSED:
         # Any visitor can cause these entries, so they expire.
         store.forget(unit, action, unit.now - _REFUSED_KEPT_FOR)
+
+
+def record_command(unit: WriteUnit, action: str, *, livemode: bool | None, subject: str, detail: str = "") -> None:
+    """Add an entry for a command of the command line; call it in the unit that does the command's work."""
+    record(unit, COMMAND_LINE, action, livemode=livemode, subject=subject, detail=detail)
 
 
 class AuditTrail:

@@ -8,6 +8,7 @@ from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.checkout.customer import email_key
+from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import Session, Status
 from crypto_checkout.core.ledger.assess import Assessment
 from crypto_checkout.store.checkout import choices, search_terms, totals
@@ -16,6 +17,7 @@ from crypto_checkout.store.paging import LAST_SEQ, ListPage, Window, begins_afte
 from crypto_checkout.store.table import Table
 
 MOST_TO_EXPIRE = 2000
+_MOST_RECENT = 1000
 
 _SESSIONS = Table(
     "checkout_sessions",
@@ -167,6 +169,12 @@ def tokens(unit: ReadUnit, chain_id: int) -> list[Asset]:
     )
     newest = [_SESSIONS.one(unit, "WHERE seq = :seq", {"seq": row["newest"]}) for row in rows]
     return [session.asset for session in newest if session is not None]
+
+
+def last_rates(unit: ReadUnit, since: datetime) -> list[Rate]:
+    """Return the last rate of each pair among the live sessions made since a moment, the newest thousand of them."""
+    found = listed(unit, True, SessionFilter(created_after=since), Window(_MOST_RECENT)).items
+    return [*{(each.rate.base, each.rate.quote): each.rate for each in reversed(found)}.values()]
 
 
 def to_judge(unit: ReadUnit, chain_id: int, tip_time: datetime) -> list[str]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_checkout.core.checkout.quotes import Observation, Rate, agreed_rate, units_for
-from crypto_checkout.core.errors import PriceUnavailable
+from crypto_checkout.core.errors import PriceJumped, PriceUnavailable
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 NAMES = ("chainlink", "coinbase", "kraken", "coingecko", "fifth", "sixth", "seventh")
@@ -24,7 +24,12 @@ def said(*values: str | Decimal, age_seconds: float = 1) -> list[Observation]:
 
 
 def settled(
-    observations: list[Observation], *, quorum: int = 1, spread: str = "3", failures: dict[str, str] | None = None
+    observations: list[Observation],
+    *,
+    quorum: int = 1,
+    spread: str = "3",
+    failures: dict[str, str] | None = None,
+    last: Rate | None = None,
 ) -> Rate:
     return agreed_rate(
         "ETH",
@@ -35,6 +40,7 @@ def settled(
         max_age_seconds=120,
         max_spread_percent=Decimal(spread),
         failures=failures or {},
+        last=last,
     )
 
 
@@ -263,3 +269,31 @@ def test_an_amount_is_worth_the_fiat_and_less_than_one_step_more(fiat: Decimal, 
     assert units > 0
     assert units % step == 0
     assert Fraction(fiat) <= worth < Fraction(fiat) + Fraction(rate) * step / 10**decimals
+
+
+# --- jumps -----------------------------------------------------------------------------------------------------------
+
+
+def last_rate(value: str = "3000", *, minutes_ago: float = 5) -> Rate:
+    return Rate("ETH", "USD", Decimal(value), NAMES[:2], NOW - timedelta(minutes=minutes_ago))
+
+
+@pytest.mark.parametrize("value", ["300000", "0.03", "3450.01", "2608.69"])
+def test_one_source_alone_may_not_move_the_rate_far_within_an_hour(value: str) -> None:
+    with pytest.raises(PriceJumped) as caught:
+        settled(said(value), last=last_rate())
+    assert f"chainlink: {value} is far from the last rate 3000, and no other source confirms it" in caught.value.message
+    assert caught.value.code == "price_unavailable"
+
+
+@pytest.mark.parametrize("value", ["3450", "2608.70"])
+def test_one_source_alone_may_move_it_by_five_times_the_spread(value: str) -> None:
+    assert settled(said(value), last=last_rate()).value == Decimal(value)
+
+
+def test_two_sources_that_agree_on_a_jump_are_believed() -> None:
+    assert settled(said("300000", "300100"), last=last_rate()).value == Decimal(300050)
+
+
+def test_a_rate_of_more_than_an_hour_ago_says_nothing_any_more() -> None:
+    assert settled(said("300000"), last=last_rate(minutes_ago=60.1)).value == Decimal(300000)

@@ -179,6 +179,7 @@ class Prices:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.table = {"ETH/USD": Decimal(3000)}
+        self.refused: dict[str, str] = {}
 
     async def rate(self, base: str, quote: str) -> Rate:
         board = PriceBoard(
@@ -189,6 +190,9 @@ class Prices:
             clock=self.clock,
         )
         return await board.rate(base, quote)
+
+    def jumps(self) -> dict[str, str]:
+        return self.refused
 
 
 def watched(app: App, clock: Clock, **parts: Any) -> ServerIssues:
@@ -240,6 +244,10 @@ async def test_a_price_that_is_not_to_be_had_is_told_before_a_customer_asks(time
     found = Issues(app.opened.db, {True: server})
     await found.try_prices()
     assert await server.now() == []
+    prices.refused = {"ETH/EUR": "coinbase: 300000 is far from the last rate 3000"}
+    (issue,) = (await found.gather(True)).issues
+    assert (issue.kind, issue.subject_id, issue.words) == (IssueKind.PRICE, "ETH/EUR", prices.refused["ETH/EUR"])
+    prices.refused = {}
     prices.table.clear()
     await found.try_prices()
     (issue,) = (await found.gather(True)).issues
