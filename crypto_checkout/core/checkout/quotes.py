@@ -75,8 +75,8 @@ def agreed_rate(
     either could be the right one. The median is taken before outliers are refused: its middle answers are always among
     those kept, so one liar among three can't move it out of the range of the two honest ones.
 
-    `last` is the rate settled before. One source alone may not move it by more than five times the spread within an
-    hour, up or down; two that agree are believed. Raises PriceJumped then.
+    `last` is the rate settled before. A single source that moves it by more than five times the spread within an hour,
+    up or down, is refused with PriceJumped; two that agree are believed.
 
     `failures` are the reasons of sources without an answer; they only go into the error.
     """
