@@ -27,6 +27,7 @@ CONTEXT_KEYS = {
     "endpoint": "a webhook endpoint's id",
     "error": "what went wrong, in one line",
     "event_type": "an event's type",
+    "failed": "how many units of work failed since the last line",
     "index": "a derivation index",
     "left": "how much of it is still to do",
     "method": "an HTTP method",

@@ -13,7 +13,7 @@ from crypto_checkout.app import webhooks
 from crypto_checkout.app.modes import Mode, Modes
 from crypto_checkout.app.parts import Parts
 from crypto_checkout.config import Config
-from crypto_checkout.core.errors import CheckoutError
+from crypto_checkout.core.errors import CheckoutError, DatabaseFailed
 from crypto_checkout.http import errors, static, status
 from crypto_checkout.http.api import publication
 from crypto_checkout.http.api.openapi import document
@@ -131,6 +131,7 @@ def application(
         middleware=[*_middleware(parts)],
         exception_handlers={
             CheckoutError: errors.on_checkout_error,
+            DatabaseFailed: errors.on_database_failed,
             HTTPException: errors.on_http_exception(checkout.page_not_found),
         },
     )

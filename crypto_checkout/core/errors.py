@@ -171,6 +171,12 @@ class ChainNotStopped(CheckoutError):
     """The chain can't be reanchored; the message says why."""
 
 
+class DatabaseUnavailable(CheckoutError):
+    """The server can't store or read its data for the moment, as on a full disk; a later request may succeed."""
+
+    retry_after_seconds: ClassVar[int] = 30
+
+
 class FatalError(Exception):
     """The process can't go on; the message tells the operator what to do."""
 
@@ -209,6 +215,10 @@ class AlertNotSent(RecoverableError):
 
 class DatabaseFailed(RecoverableError):
     """The database wrote nothing: its disk is full, say, or another process holds the lock."""
+
+
+class DatabaseDamaged(DatabaseFailed):
+    """The database file is damaged: SQLite found a page that is not what it was written as."""
 
 
 class SourceFailed(RecoverableError):

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from crypto_checkout.core import errors
-from crypto_checkout.core.errors import CheckoutError
+from crypto_checkout.core.errors import CheckoutError, DatabaseFailed
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
 PageNotFound = Callable[[Request], Response | None]
@@ -57,9 +57,14 @@ STATUS: Mapping[str, int] = {
 """The status of each error code. The codes are public, and never change."""
 
 
+def status(cause: type[CheckoutError]) -> int:
+    """Return an error's status: its code's, except that storage that fails for the moment is no fault of the code."""
+    return 503 if issubclass(cause, errors.DatabaseUnavailable) else STATUS[cause.code]
+
+
 def body(error: CheckoutError, request_id: str) -> dict[str, dict[str, str]]:
     """Return an error as the API's JSON object."""
-    described = {"type": TYPES[STATUS[error.code]], "code": error.code, "message": _utf8(error.message)}
+    described = {"type": TYPES[status(type(error))], "code": error.code, "message": _utf8(error.message)}
     if error.param is not None:
         described["param"] = _utf8(error.param)
     return {"error": {**described, "requestId": request_id}}
@@ -76,14 +81,16 @@ def headers(error: CheckoutError) -> dict[str, str]:
         return {"Allow": error.allow}
     if isinstance(error, errors.RateLimitExceeded):
         return {"Retry-After": str(error.retry_after_seconds)}
-    if STATUS[error.code] == HTTPStatus.UNAUTHORIZED:
+    if isinstance(error, errors.DatabaseUnavailable):
+        return {"Retry-After": str(error.retry_after_seconds)}
+    if status(type(error)) == HTTPStatus.UNAUTHORIZED:
         return {"WWW-Authenticate": "Bearer"}
     return {}
 
 
 def answer(error: CheckoutError, request_id: str) -> Response:
     """Return an error as a JSON response."""
-    return JSONResponse(body(error, request_id), STATUS[error.code], headers(error))
+    return JSONResponse(body(error, request_id), status(type(error)), headers(error))
 
 
 def internal(request_id: str) -> Response:
@@ -96,6 +103,15 @@ async def on_checkout_error(request: Request, error: Exception) -> Response:
     """Answer an error that a handler raised on purpose."""
     assert isinstance(error, CheckoutError), "registered for these only"
     return answer(error, request.scope["request_id"])
+
+
+async def on_database_failed(request: Request, error: Exception) -> Response:
+    """Answer a request that the storage failed; the log has the reason, once a minute."""
+    assert isinstance(error, DatabaseFailed), "registered for these only"
+    unavailable = errors.DatabaseUnavailable(
+        "The server can't store or read its data for the moment. Nothing was changed; try again later."
+    )
+    return answer(unavailable, request.scope["request_id"])
 
 
 def on_http_exception(page_not_found: PageNotFound) -> Handler:

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Never
 
+from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.log import Logger
 
 Turn = Callable[[], Awaitable[float | None]]
@@ -25,6 +26,8 @@ async def every(seconds: float, turn: Turn, *, log: Logger, failure: str, woken:
         wait_seconds = None
         try:
             wait_seconds = await turn()
+        except DatabaseFailed:
+            pass  # the database has logged it, once for all that it failed
         except Exception as error:  # a loop's boundary: the next turn is another chance
             log.exception(failure, error=str(error))
         await pause(seconds if wait_seconds is None else wait_seconds, woken)

@@ -19,9 +19,10 @@ from typing import Any, Generic, Self, TypeVar
 import aiosqlite
 
 from crypto_checkout.core import ids, moments
-from crypto_checkout.core.errors import DatabaseFailed
+from crypto_checkout.core.errors import DatabaseDamaged, DatabaseFailed
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.entropy import Entropy
+from crypto_checkout.store.faults import Faults, as_failure
 
 T = TypeVar("T")
 U = TypeVar("U", bound="ReadUnit")
@@ -145,7 +146,8 @@ class _Group:
         """Give each unit its own error: tasks that raise a shared one would all extend its traceback."""
         self.outcomes = []
         for _ in self.units:
-            failure = DatabaseFailed(f"the database took nothing of it: {error}")
+            kind = DatabaseDamaged if isinstance(as_failure(error), DatabaseDamaged) else DatabaseFailed
+            failure = kind(f"the database took nothing of it: {error}")
             failure.__cause__ = error
             self.outcomes.append(_Outcome(error=failure))
 
@@ -176,6 +178,10 @@ class _Reader:
         try:
             connection.execute("BEGIN")
             return _call(work, ReadUnit(connection, clock()))
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY:
+                raise  # the unit tried to write: a bug, and no fault of the storage
+            raise as_failure(error) from error
         finally:
             self.ended += 1
             if connection.in_transaction:
@@ -194,7 +200,9 @@ class Database:
         readers: Sequence[aiosqlite.Connection],
         clock: Clock,
         connections: AsyncExitStack,
+        path: Path,
     ) -> None:
+        self.path = path
         self._writer = writer
         self._readers = [_Reader(connection) for connection in readers]
         self._clock = clock
@@ -202,17 +210,21 @@ class Database:
         self._queue: deque[_Waiting[Any]] = deque()
         self._drain: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self.faults = Faults()
 
     @classmethod
     async def open(cls, path: Path, clock: Clock) -> Self:
         """Open the connections; the file must exist and be migrated (see `store.migrate`).
 
-        The clock is read on the connections' threads.
+        The clock is read on the connections' threads. Raises DatabaseFailed if the storage refuses.
         """
         async with AsyncExitStack() as connections:
-            writer = await _connect(connections, path, read_only=False)
-            readers = [await _connect(connections, path, read_only=True) for _ in range(_READERS)]
-            return cls(writer, readers, clock, connections.pop_all())
+            try:
+                writer = await _connect(connections, path, read_only=False)
+                readers = [await _connect(connections, path, read_only=True) for _ in range(_READERS)]
+            except sqlite3.Error as error:
+                raise as_failure(error) from error
+            return cls(writer, readers, clock, connections.pop_all(), path)
 
     async def close(self) -> None:
         """Finish the queued units, then close the connections, even if the caller is cancelled meanwhile.
@@ -236,7 +248,7 @@ class Database:
         raised here, and its changes are undone. If the caller is cancelled, the unit is either complete or not run.
 
         Raises:
-            DatabaseFailed: The transaction failed (the disk is full, or another process held the lock for
+            DatabaseFailed: The storage failed (the disk is full, a page is damaged, another process held the lock for
                 too long), and the unit's changes are undone.
             sqlite3.ProgrammingError: The database is closed.
 
@@ -245,14 +257,24 @@ class Database:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(work, future))
         self._start_drain()
-        return await future
+        try:
+            result = await future
+        except DatabaseFailed as error:
+            self.faults.failed(error)
+            raise
+        self.faults.worked()
+        return result
 
     async def read(self, work: Callable[[ReadUnit], T]) -> T:
         """Run a unit in one snapshot and return its result; SQLite refuses writes in it."""
         self._refuse_if_closed()
         reader = min(self._readers, key=lambda reader: reader.begun - reader.ended)
         reader.begun += 1
-        return await _on_thread(reader.connection, reader.run, work, self._clock)
+        try:
+            return await _on_thread(reader.connection, reader.run, work, self._clock)
+        except DatabaseFailed as error:
+            self.faults.failed(error)
+            raise
 
     def _refuse_if_closed(self) -> None:
         if self._closing is not None:
@@ -363,6 +385,6 @@ def _run_unit(connection: sqlite3.Connection, waiting: _Waiting[Any], now: datet
             raise
         connection.execute("ROLLBACK TO unit")
         connection.execute("RELEASE unit")
-        return _Outcome(error=error)
+        return _Outcome(error=as_failure(error))
     connection.execute("RELEASE unit")
     return _Outcome(result=result, callbacks=unit.callbacks)

@@ -77,7 +77,8 @@ def test_a_full_disk_makes_it_not_ready_and_room_makes_it_ready_again(server: Se
             "checks": {"database": "can't be written", "chain 1337": "ok"},
         }
         refused = api.post("/payment_links", json=LINK)
-        assert (refused.status_code, error(refused)["code"]) == (500, "internal_error")
+        assert (refused.status_code, error(refused)["code"]) == (503, "internal_error")
+        assert int(refused.headers["retry-after"]) > 0
         assert api.get("/payment_links").status_code == 200, "what is there can be read"
         assert api.get(f"{server.url}/healthz").status_code == 200
     finally:

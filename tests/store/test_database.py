@@ -17,7 +17,7 @@ import aiosqlite
 import pytest
 
 from crypto_checkout.core import ids, moments
-from crypto_checkout.core.errors import DatabaseFailed
+from crypto_checkout.core.errors import DatabaseDamaged, DatabaseFailed
 from crypto_checkout.store import database
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.migrate import migrate
@@ -615,10 +615,10 @@ async def test_a_database_that_cannot_be_opened_leaves_nothing_open(tmp_path: Pa
     other.write_text("no database, but long enough to be looked at " * 100)
     before = descriptors(), threading.active_count()
     for _ in range(50):
-        with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        with pytest.raises(DatabaseFailed, match="unable to open"):
             await Database.open(missing, now)
         assert (descriptors(), threading.active_count()) == before
-        with pytest.raises(sqlite3.DatabaseError, match="not a database"):
+        with pytest.raises(DatabaseDamaged, match="not a database"):
             await Database.open(other, now)
         assert (descriptors(), threading.active_count()) == before
     assert not missing.exists()

@@ -217,15 +217,17 @@ def of_endpoint(endpoint: Endpoint, since: datetime, reason: str, *, disabled: b
     )
 
 
-def of_server(kind: IssueKind, subject_id: str, words: str, since: datetime, *, livemode: bool | None) -> Issue:
-    """Describe a fault that keeps the server from its work, leaving out URLs."""
+def of_server(
+    kind: IssueKind, subject_id: str, words: str, since: datetime, *, livemode: bool | None, advice: str | None = None
+) -> Issue:
+    """Describe a fault that keeps the server from its work, leaving out URLs; `advice` replaces that of the kind."""
     return Issue(
         kind=kind,
         cause=f"{kind}:{subject_id}",
         subject_id=subject_id,
         livemode=livemode,
         words=without_urls(words),
-        advice=ISSUES[kind].advice,
+        advice=advice or ISSUES[kind].advice,
         since=since,
         path=ISSUES[kind].path,
     )

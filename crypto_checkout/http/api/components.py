@@ -48,8 +48,7 @@ HEADERS: Mapping[str, Json] = {
         "schema": {"type": "string"},
     },
     "Retry-After": {
-        "description": "In how many seconds to try again.",
-        "required": True,
+        "description": "In how many seconds to try again; always there with 429.",
         "schema": {"type": "integer", "minimum": 1},
     },
     "WWW-Authenticate": {
@@ -60,7 +59,11 @@ HEADERS: Mapping[str, Json] = {
 }
 
 _LIMITS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
-_OF_STATUS: Mapping[int, Sequence[str]] = {401: ("WWW-Authenticate",), 429: (*_LIMITS, "Retry-After")}
+_OF_STATUS: Mapping[int, Sequence[str]] = {
+    401: ("WWW-Authenticate",),
+    429: (*_LIMITS, "Retry-After"),
+    503: (*_LIMITS, "Retry-After"),
+}
 
 
 def headers(status: int, *more: str) -> Json:
@@ -101,7 +104,7 @@ def by_status(causes: Iterable[type[CheckoutError]]) -> dict[int, list[type[Chec
     """Group errors by their status."""
     found: dict[int, list[type[CheckoutError]]] = {}
     for cause in dict.fromkeys(causes):
-        found.setdefault(errors.STATUS[cause.code], []).append(cause)
+        found.setdefault(errors.status(cause), []).append(cause)
     return dict(sorted(found.items()))
 
 

@@ -31,6 +31,7 @@ _OF_ALL = (
     errors.RateLimitExceeded,
     errors.InvalidQuery,
     CheckoutError,
+    errors.DatabaseUnavailable,
 )
 _OF_WRITES = (
     errors.InvalidJson,

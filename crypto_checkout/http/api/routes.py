@@ -126,7 +126,7 @@ class Api:
         except (ResourceNotFound, SessionNotOpen) as error:
             # The operation was refused, without an effect: store that as its answer.
             refusal = json.dumps(errors.body(error, request.scope["request_id"]), ensure_ascii=False)
-            status = errors.STATUS[error.code]
+            status = errors.status(type(error))
             done = await self._services.db.write(lambda unit: record(unit, status, refusal))
         return _json(done.body, done.status_code)
 

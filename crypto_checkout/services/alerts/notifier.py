@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from crypto_checkout.core.alerts import alerts
 from crypto_checkout.core.alerts.alerts import Alert
 from crypto_checkout.core.alerts.issues import SERVER_KINDS, IssueKind
-from crypto_checkout.core.errors import AlertNotSent
+from crypto_checkout.core.errors import AlertNotSent, DatabaseFailed
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.alerts.channels import Channel
@@ -120,7 +120,8 @@ class Notifier:
         try:
             return await self._issues.gather(livemode)
         except Exception as error:  # noqa: BLE001 - unreadable tables must not silence the server's own  # a loop's boundary
-            log.warning("what needs a person can't be read", error=str(error))
+            if not isinstance(error, DatabaseFailed):  # the database logs its failures itself
+                log.warning("what needs a person can't be read", error=str(error))
             return IssueList(tuple(await self._issues.of_server(livemode)), frozenset(IssueKind) - SERVER_KINDS)
 
     async def _send(self, channel: Channel) -> str | None:

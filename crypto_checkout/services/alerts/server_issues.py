@@ -13,12 +13,16 @@ from crypto_checkout.core.alerts.issues import Issue, IssueKind
 from crypto_checkout.core.errors import PriceUnavailable, UnsupportedAsset
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.services.checkout.payment_methods import PaymentMethods
-from crypto_checkout.services.ledger.health import Readiness
+from crypto_checkout.services.ledger.health import DAMAGED, Readiness
 from crypto_checkout.services.ledger.watcher import Watcher
 
 LEAST_FREE_BYTES = 256 * 1024 * 1024
 """The least free space on the database's disk; with less it is an issue, because a full disk takes no payments."""
 
+_DAMAGE_ADVICE = (
+    "Stop the server and put the last backup back: crypto-checkout restore FILE. Keep what is there, and look at the "
+    "disk's health before you go on with it."
+)
 _MOST_FAILURES = 3
 _CURRENCY = "USD"
 
@@ -61,6 +65,7 @@ class _ServerIssue:
     kind: IssueKind
     subject_id: str
     words: str
+    advice: str | None = None
 
 
 class ServerIssues:
@@ -125,12 +130,19 @@ class ServerIssues:
     def _described(self, issue: _ServerIssue, since: datetime) -> Issue:
         is_server_wide = issue.kind in {IssueKind.DATABASE, IssueKind.DISK}
         return issues.of_server(
-            issue.kind, issue.subject_id, issue.words, since, livemode=None if is_server_wide else self._livemode
+            issue.kind,
+            issue.subject_id,
+            issue.words,
+            since,
+            livemode=None if is_server_wide else self._livemode,
+            advice=issue.advice,
         )
 
 
 def _storage(problems: Mapping[str, str], free_bytes: int) -> Iterator[_ServerIssue]:
-    if "database" in problems:
+    if problems.get("database") == DAMAGED:
+        yield _ServerIssue(IssueKind.DATABASE, "damage", "The database file is damaged.", _DAMAGE_ADVICE)
+    elif "database" in problems:
         yield _ServerIssue(IssueKind.DATABASE, "database", f"The database fails: {problems['database']}.")
     if free_bytes < LEAST_FREE_BYTES:
         left = f"{free_bytes // 2**20} MiB are left"

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.core.ledger.chain_status import ChainStatus
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.store.data_folder import integrity
 from crypto_checkout.store.database import Database
+from crypto_checkout.store.faults import has_no_room
 from crypto_checkout.store.webhooks import deliveries
 
 log = get_logger("health")
@@ -19,6 +21,9 @@ _SILENT_AFTER = timedelta(seconds=60)
 _MOST_LAG_BLOCKS = 100
 _DATABASE_SECONDS = 5.0
 _REMEMBERED_FOR = timedelta(seconds=2)
+DAMAGED = "is damaged; put the last backup back"
+"""The problem of a database in which SQLite met a broken page: restarting doesn't mend it."""
+
 _BLIND_AFTER = timedelta(seconds=15)
 
 
@@ -50,6 +55,8 @@ class Readiness:
 
     async def _check_database(self) -> ReadinessCheck:
         """Try a write. The result is kept for a moment, because anyone may call `/readyz`."""
+        if self._db.faults.damage is not None:
+            return ReadinessCheck("database", DAMAGED)
         now = self._clock()
         if self._database is not None and abs(now - self._database[1]) < _REMEMBERED_FOR:
             return self._database[0]
@@ -59,9 +66,14 @@ class Readiness:
                 await self._db.write(integrity.write_nothing)
         except TimeoutError:
             problem = f"no write succeeded within {_DATABASE_SECONDS:g} s"
+        except DatabaseFailed:
+            problem = "can't be written"
         except Exception as error:  # noqa: BLE001 - whatever it is, it isn't ready  # a loop's boundary
             problem = "can't be written"
             log.warning("the database can't be written", error=str(error))
+        # On a full disk small writes pass still, as the log's own space is used again.
+        if problem is None and (self._db.faults.refused_lately or await asyncio.to_thread(has_no_room, self._db.path)):
+            problem = "can't be written"
         check = ReadinessCheck("database", problem)
         self._database = (check, now)
         return check

@@ -367,6 +367,8 @@ class Watcher:
         if isinstance(error, ChainMoved):
             log.info("asking again", chain=self._chain_id, error=reason)
             return
+        if isinstance(error, DatabaseFailed):
+            return  # the database has logged it, and the node is not to blame
         metrics.CHAIN_FAILURES.labels(self._chain_id).inc()
         if failures == 1 or failures % 10 == 0 or not is_expected:
             log.warning("the chain can't be read", chain=self._chain_id, error=reason, exc_info=not is_expected)

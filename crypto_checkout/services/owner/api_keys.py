@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from crypto_checkout.core import ids
-from crypto_checkout.core.errors import InvalidApiKey, ResourceNotFound, RevokedApiKey
+from crypto_checkout.core.errors import DatabaseFailed, InvalidApiKey, ResourceNotFound, RevokedApiKey
 from crypto_checkout.core.owner import api_key as core
 from crypto_checkout.core.owner.api_key import ApiKey, Scope
 from crypto_checkout.core.public import render
@@ -112,7 +112,8 @@ class ApiKeys:
 
     def _marked(self, task: asyncio.Task[None]) -> None:
         self._marking.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, DatabaseFailed):  # the database logs its failures itself
             log.warning("a key's last use could not be noted", error=str(error))
 
 

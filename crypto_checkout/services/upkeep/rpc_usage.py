@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from crypto_checkout.core.diagnosis.rpc_usage import RpcUsage as Usage
+from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.log import get_logger
 from crypto_checkout.store import rpc_usage
 from crypto_checkout.store.database import Database, WriteUnit
@@ -73,5 +74,7 @@ class UsageRecorder:
     async def _try(self) -> None:
         try:
             await self.turn()
+        except DatabaseFailed:
+            pass  # the database has logged it; the next minute writes it
         except Exception as error:  # noqa: BLE001 - the next minute writes it  # a loop's boundary
             log.warning("what the providers were asked can't be written", error=str(error))

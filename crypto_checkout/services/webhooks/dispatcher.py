@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.loops import every
@@ -133,13 +134,23 @@ class Dispatcher:
             headers = signing.headers(delivery.event_id, body, delivery.secrets, int(started_at.timestamp()))
             outcome = await self._sender.send(delivery.url, headers, body)
             self._adjust_pace(delivery.endpoint_id, outcome)
-            await self._db.write(lambda unit: self._recorder.record(unit, delivery, started_at, outcome))
+            await self._record(delivery, started_at, outcome)
         except Exception as error:  # a loop's boundary: one failure must not end the others; the delivery stays due
             log.exception("an attempt could not be recorded", delivery=delivery.seq, error=str(error))
             await asyncio.sleep(_POLL_SECONDS)
         finally:
             del self._in_flight[delivery.seq]
             self._woken.set()
+
+    async def _record(self, delivery: DueDelivery, started_at: datetime, outcome: AttemptOutcome) -> None:
+        """Record an attempt. While the database takes nothing it is kept, for otherwise it would be sent again."""
+        while True:
+            try:
+                await self._db.write(lambda unit: self._recorder.record(unit, delivery, started_at, outcome))
+            except DatabaseFailed:
+                await asyncio.sleep(_POLL_SECONDS)
+            else:
+                return
 
     def _adjust_pace(self, endpoint_id: str, outcome: AttemptOutcome) -> None:
         pace = self._paces.get(endpoint_id)

@@ -174,7 +174,7 @@ def problem(request: DashboardRequest, error: Exception) -> Response:
             title="That did not work just now",
             text="Something that this page needs gave no answer. Nothing was changed; try again in a moment.",
         )
-    status = errors.STATUS[error.code]
+    status = errors.status(type(error))
     titles = {404: "There is nothing here", 429: "Too many attempts", 503: "That is not possible right now"}
     title = titles.get(status, "That did not work")
     response = request.render("problem.html", status=status, title=title, text=error.message)

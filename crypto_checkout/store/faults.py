@@ -1,0 +1,161 @@
+"""Faults of the storage: a full, read-only or failing disk, and a damaged database file.
+
+Here they are told from bugs, put into words, and logged at most once a minute, whatever number of units they fail.
+"""
+
+import errno
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from crypto_checkout.core.errors import DatabaseDamaged, DatabaseFailed
+from crypto_checkout.log import get_logger
+
+log = get_logger("database")
+
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_CODES = _DAMAGE | {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_NOMEM,
+}
+_HELD = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_LOG_EVERY_SECONDS = 60.0
+_LATELY_SECONDS = 5.0
+_LITTLE_ROOM_BYTES = 1024 * 1024
+
+
+class Faults:
+    """The faults that one process has met: logs them, and remembers damage until the process ends."""
+
+    def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
+        self.damage: str | None = None
+        self._timer = timer
+        self._listeners: list[Callable[[], None]] = []
+        self._failed = 0
+        self._failed_at: float | None = None
+        self._logged_at: float | None = None
+        self._refused_at: float | None = None
+
+    def when_damaged(self, listener: Callable[[], None]) -> None:
+        """Have a function called when damage is found for the first time."""
+        self._listeners.append(listener)
+
+    def failed(self, error: DatabaseFailed) -> None:
+        """Note a failed unit of work: damage at once, and a line in the log if the last one is a minute old."""
+        if isinstance(error, DatabaseDamaged):
+            self.found_damage(str(error))
+        now = self._timer()
+        self._failed += 1
+        self._failed_at = now
+        if _code(_cause(error)) not in _HELD:
+            self._refused_at = now
+        if self._logged_at is None or now - self._logged_at >= _LOG_EVERY_SECONDS:
+            log.error("the database fails", error=str(error), failed=self._failed)
+            self._failed, self._logged_at = 0, now
+
+    def worked(self) -> None:
+        """Note a unit that was stored. The database counts as mended a minute after the last failure."""
+        if self._failed_at is not None and self._timer() - self._failed_at >= _LOG_EVERY_SECONDS:
+            log.info("the database works again", failed=self._failed)
+            self._failed, self._failed_at, self._logged_at = 0, None, None
+
+    @property
+    def refused_lately(self) -> bool:
+        """True if the storage refused something in the last seconds: on a full disk small writes still pass."""
+        return self._refused_at is not None and self._timer() - self._refused_at < _LATELY_SECONDS
+
+    def found_damage(self, what: str) -> None:
+        """Remember damage of the file, and tell the listeners the first time."""
+        if self.damage is not None:
+            return
+        self.damage = what
+        log.critical("the database is damaged", error=what)
+        for listener in self._listeners:
+            listener()
+
+
+def as_failure(error: BaseException) -> BaseException:
+    """Return a fault of the storage as a DatabaseFailed, and any other error as it is."""
+    if isinstance(error, OSError):
+        return _failure(DatabaseFailed, error)
+    if isinstance(error, sqlite3.Error) and _code(error) in _CODES:
+        return _failure(DatabaseDamaged if _code(error) in _DAMAGE else DatabaseFailed, error)
+    return error
+
+
+def advice(error: BaseException, path: Path) -> str:
+    """Return what to do about a fault at a path, as a sentence."""
+    error = _cause(error)
+    if isinstance(error, OSError):
+        return _MAKE_ROOM if error.errno in _FULL else _ADVICE_BY_ERRNO.get(error.errno or 0, _LOOK)
+    code = _code(error)
+    if code in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN} and has_no_room(path):
+        return _MAKE_ROOM
+    return _ADVICE_BY_CODE.get(code or 0, _LOOK)
+
+
+_MAKE_ROOM = "The disk is full: make room on it, then try again."
+_RIGHTS = f"Give user {os.getuid()} the right to read and write there, or name another [database] path."
+_READ_ONLY = "The disk is mounted read-only: mount it for writing (after `dmesg` if it was not you), then try again."
+_PROTECTED = (
+    f"It may not be changed: take the write protection away (`lsattr` shows an i; `chattr -i` removes it), give user "
+    f"{os.getuid()} the right to write there, or name another [database] path."
+)
+_LOOK = "Look at the disk's room (`df`), its health (`dmesg`) and the rights to the folder, then try again."
+_ADVICE_BY_ERRNO = {
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _PROTECTED,
+    errno.EROFS: _READ_ONLY,
+    errno.EIO: "The disk fails: `dmesg` tells more. Move to another disk, and put the last backup back there.",
+}
+_RESTORE = "Stop the server, and put the last backup back: crypto-checkout restore FILE."
+_ADVICE_BY_CODE = {
+    sqlite3.SQLITE_FULL: _MAKE_ROOM,
+    sqlite3.SQLITE_READONLY: _PROTECTED,
+    sqlite3.SQLITE_CANTOPEN: _RIGHTS,
+    sqlite3.SQLITE_PERM: _RIGHTS,
+    sqlite3.SQLITE_CORRUPT: _RESTORE,
+    sqlite3.SQLITE_NOTADB: _RESTORE,
+    sqlite3.SQLITE_BUSY: "Another program holds it: try again when that is done.",
+    sqlite3.SQLITE_LOCKED: "Another program holds it: try again when that is done.",
+}
+
+
+def _failure(kind: type[DatabaseFailed], error: BaseException) -> DatabaseFailed:
+    failure = kind(f"the database failed: {error}")
+    failure.__cause__ = error
+    return failure
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return the error that a DatabaseFailed is about."""
+    while isinstance(error, DatabaseFailed) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _code(error: BaseException) -> int | None:
+    """Return SQLite's primary result code."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def has_no_room(path: Path) -> bool:
+    """Tell whether the disk of a path is full: SQLite calls some of what follows from that an I/O error."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    try:
+        return shutil.disk_usage(path).free < _LITTLE_ROOM_BYTES
+    except OSError:
+        return False

@@ -1,0 +1,52 @@
+"""A server on a disk that fills up: refusals to come back from, one line in the log, and no restart afterwards."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.api import LINK, error
+from tests.support.disks import Disk, small_disk
+from tests.support.server import Server
+
+REQUESTS = 60
+LONG = {**LINK, "metadata": {f"key-{number}": "x" * 500 for number in range(20)}}
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    with small_disk(tmp_path / "disk") as disk:
+        yield disk
+
+
+def test_a_full_disk_is_a_pause_for_clients_and_a_line_in_the_log(disk: Disk, tmp_path: Path) -> None:
+    with Server(tmp_path, f'[database]\npath = "{disk.folder}/checkout.db"\n') as server:
+        api = server.api
+        assert api.post("/payment_links", json=LONG).status_code == 201
+        before = len(server.log)
+        disk.fill()
+        answers = [api.post("/payment_links", json=LONG) for _ in range(REQUESTS)]
+        while answers[-1].status_code == 201:  # the log's own space takes some more
+            answers += [api.post("/payment_links", json=LONG) for _ in range(REQUESTS)]
+        refused = [each for each in answers if each.status_code != 201]
+        assert {(each.status_code, error(each)["code"]) for each in refused} == {(503, "internal_error")}
+        assert all(int(each.headers["retry-after"]) > 0 for each in refused)
+        assert api.get("/payment_links").status_code == 200, "what is there can be read"
+        ready = api.get(f"{server.url}/readyz")
+        assert (ready.status_code, ready.json()["checks"]["database"]) == (503, "can't be written")
+        (line,) = [json.loads(line) for line in server.log[before:].splitlines()]
+        assert (line["event"], line["level"]) == ("the database fails", "error")
+        assert "exception" not in line
+        disk.make_room()
+        server.wait_until(lambda: api.get(f"{server.url}/readyz").status_code == 200, "be ready again")
+        assert api.post("/payment_links", json=LONG).status_code == 201
+
+
+def test_a_server_on_a_full_disk_still_ends_in_order(disk: Disk, tmp_path: Path) -> None:
+    with Server(tmp_path, f'[database]\npath = "{disk.folder}/checkout.db"\n') as server:
+        disk.fill()
+        while server.api.post("/payment_links", json=LONG).status_code == 201:
+            pass
+        assert server.stop() == 0
+        assert "Traceback" not in server.log

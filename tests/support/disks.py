@@ -1,0 +1,65 @@
+"""A small disk of the test's own, which can be filled, emptied and made read-only. Mounting needs root."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+class Disk:
+    """A mounted disk: `folder` is on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._ballast = folder / "ballast"
+
+    def fill(self, *, but: int = 0) -> None:
+        """Fill it, all but so many bytes."""
+        room = os.statvfs(self.folder)
+        with self._ballast.open("ab") as file:
+            os.posix_fallocate(file.fileno(), self._ballast.stat().st_size, max(1, room.f_bavail * room.f_bsize - but))
+
+    def make_room(self) -> None:
+        """Free what `fill` took."""
+        self._ballast.unlink()
+
+    def make_read_only(self) -> None:
+        """Mount it for reading only."""
+        subprocess.run(["mount", "-o", "remount,ro", str(self.folder)], check=True)
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int = 8) -> Iterator[Disk]:
+    """Mount a disk of this size on a new folder; skip the test where that isn't allowed."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
+    try:
+        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        mounted = False
+    if not mounted:
+        pytest.skip("a disk that can be filled is mounted by root only")
+    try:
+        yield Disk(folder)
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextmanager
+def write_protected(*paths: Path) -> Iterator[None]:
+    """Make files or folders immutable for everybody, root too; skip the test where that isn't allowed."""
+    named = [str(path) for path in paths]
+    try:
+        changed = subprocess.run(["chattr", "+i", *named], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        changed = False
+    try:
+        if not changed:
+            pytest.skip("files are made immutable by root only, and not on every file system")
+        yield
+    finally:
+        if changed:
+            subprocess.run(["chattr", "-i", *named], check=True)
