@@ -13,14 +13,15 @@ from crypto_checkout.services.alerts.issues import Issues
 from crypto_checkout.services.alerts.notifier import Notifier, Shop
 from crypto_checkout.services.alerts.server_issues import ServerIssues, WatchedMode
 from crypto_checkout.services.ledger.health import Readiness
+from crypto_checkout.services.upkeep.clock_watch import ClockWatch
 from crypto_checkout.services.webhooks.dispatcher import AttemptSender
 
 
-def issues(parts: Parts, modes: Modes) -> Issues:
+def issues(parts: Parts, modes: Modes, clock_watch: ClockWatch) -> Issues:
     """Wire the issues of both modes. A mode that isn't configured still has the server's own issues."""
     server_issues = {
-        True: _server_issues(parts, modes.live, livemode=True),
-        False: _server_issues(parts, modes.test, livemode=False),
+        True: _server_issues(parts, modes.live, clock_watch, livemode=True),
+        False: _server_issues(parts, modes.test, clock_watch, livemode=False),
     }
     return Issues(parts.db, server_issues, list(modes.payment_methods.all_chains().values()))
 
@@ -58,7 +59,7 @@ def shop(config: Config) -> Shop:
     return Shop(config.branding.name or "Crypto Checkout", config.server.public_url)
 
 
-def _server_issues(parts: Parts, mode: Mode | None, *, livemode: bool) -> ServerIssues:
+def _server_issues(parts: Parts, mode: Mode | None, clock_watch: ClockWatch, *, livemode: bool) -> ServerIssues:
     watchers = () if mode is None else mode.watchers
     watched = WatchedMode(
         Readiness(parts.db, watchers, parts.clock),
@@ -68,5 +69,9 @@ def _server_issues(parts: Parts, mode: Mode | None, *, livemode: bool) -> Server
         payment_methods=mode.payment_methods if mode is not None and livemode else None,
     )
     return ServerIssues(
-        watched, livemode=livemode, folder=parts.config.database.path.resolve().parent, clock=parts.clock
+        watched,
+        livemode=livemode,
+        folder=parts.config.database.path.resolve().parent,
+        clock=parts.clock,
+        clock_watch=clock_watch,
     )

@@ -91,6 +91,7 @@ async def _live(parts: Parts) -> Mode | None:
         prices=await prices.market(parts, opened),
         policy=_policy(parts),
         chain_time=lambda now: now,
+        block_time=lambda chain_id: opened[chain_id].newest_time,
         unready=check.unready,
         unready_tokens=token_check.unready,
         stopped=lambda chain_id: any(each.status.stopped for each in watchers if each.status.chain_id == chain_id),

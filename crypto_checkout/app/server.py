@@ -21,6 +21,7 @@ from crypto_checkout.log import get_logger
 from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
 from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.reporting.totals import Totals
+from crypto_checkout.services.upkeep.clock_watch import ClockWatch
 from crypto_checkout.services.upkeep.retention import Retention
 from crypto_checkout.services.webhooks.endpoint_cleanup import EndpointCleanup
 from crypto_checkout.services.webhooks.outbox import Outbox
@@ -62,12 +63,14 @@ async def open_server(
         signals = {livemode: asyncio.Event() for livemode in (True, False)}
         parts = Parts(config, stack, db, Outbox(lambda livemode: signals[livemode].set()), clock)
         modes = await open_modes(parts)
-        issues = alerts.issues(parts, modes)
+        clock_watch = ClockWatch(db, [woken.set for woken in signals.values()], clock=clock)
+        issues = alerts.issues(parts, modes, clock_watch)
         services = web.services(parts, modes, sender)
         dashboard = web.dashboard_services(parts, modes, services, issues)
         loops = [
             *(webhooks.dispatcher(parts, sender, livemode, woken).run for livemode, woken in signals.items()),
             *_upkeep(parts),
+            clock_watch.run,
             alerts.notifier(parts, issues, sender).run,
             *modes.loops,
         ]

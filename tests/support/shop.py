@@ -115,11 +115,15 @@ async def open_shop(
     confirm_with: int = 1,
     agree_above_fiat: int = 0,
     chain_now: Clock | None = None,
+    clock: Clock = now,
 ) -> AsyncIterator[Shop]:
-    """Open a shop on the chain behind these URLs; its first cursor is set. Blocks may be ahead, but for `chain_now`."""
+    """Open a shop on the chain behind these URLs; its first cursor is set. Blocks may be ahead, but for `chain_now`.
+
+    `clock` is the server's, except for prices.
+    """
     path = folder / "checkout.db"
     migrate(path)
-    async with await Database.open(path, now) as db:
+    async with await Database.open(path, clock) as db:
         contracts = [token.contract for token in tokens if token.contract is not None]
         rpc = Rpc(ANVIL_CHAIN_ID, urls, timeout_seconds=timeout_seconds)
         chain = EvmChain(
@@ -140,6 +144,7 @@ async def open_shop(
             prices=board,
             policy=Policy(900, 3600, Decimal("0.1"), Decimal(5)),
             chain_time=lambda moment: moment,
+            block_time=lambda _: chain.newest_time,
         )
 
         def make_watcher() -> Watcher:
@@ -152,7 +157,7 @@ async def open_shop(
                 name="Anvil",
                 poll_seconds=0.1,
                 start_block="latest" if start_block is None else start_block,
-                clock=now,
+                clock=clock,
                 agree_above_fiat=Decimal(agree_above_fiat),
             )
 

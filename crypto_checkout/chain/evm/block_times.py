@@ -13,7 +13,7 @@ Each case begins with a critical log line. Times in the past need no such care: 
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from crypto_checkout.chain.evm import decoding
 from crypto_checkout.chain.rpc.providers import Ask, Rpc
@@ -29,12 +29,16 @@ MOST_AHEAD = timedelta(minutes=15)
 
 
 class BlockTimes:
-    """Checks the times of one chain's blocks against the clock, and against other providers."""
+    """Checks the times of one chain's blocks against the clock, and against other providers.
+
+    `newest_time` is that of the newest block as the provider gave it, even if the block was dated by our clock.
+    """
 
     def __init__(self, rpc: Rpc, now: Clock) -> None:
         self._rpc = rpc
         self._now = now
         self._is_warned = False
+        self.newest_time: datetime | None = None
 
     async def checked(self, blocks: Sequence[Block]) -> list[Block]:
         """Return the blocks, oldest first, with trustworthy times. Raises ProviderFailed if providers disagree."""
@@ -42,6 +46,7 @@ class BlockTimes:
         newest = blocks[-1].header
         if newest.time <= now + MOST_AHEAD:
             self._is_warned = False
+            self.newest_time = newest.time
             return [*blocks]
         reports = await self._rpc.survey(lambda ask: _read(ask, newest.number))
         headers = [header for header in reports if header is not None]
@@ -49,6 +54,7 @@ class BlockTimes:
         if len(headers) > 1 and 2 * same <= len(headers):
             self._rpc.doubt(f"it dates block {newest.number} at {newest.time:%Y-%m-%d %H:%M:%S}, and others don't")
             raise ProviderFailed(f"{same} of {len(headers)} providers date block {newest.number} at {newest.time}")
+        self.newest_time = newest.time
         is_confirmed = same > 1
         self._warn(newest, is_confirmed)
         return [*blocks] if is_confirmed else [b.dated(now) if b.header.time > now + MOST_AHEAD else b for b in blocks]

@@ -70,6 +70,11 @@ class EvmChain:
         """Return the health of each provider."""
         return self._rpc.health()
 
+    @property
+    def newest_time(self) -> datetime | None:
+        """The time of the newest block read, as its provider gives it: it may be doubted. None before the first."""
+        return self._dating.newest_time
+
     async def head(self) -> Head:
         """Return the newest block number, and the final one where finality is a tag.
 

@@ -36,6 +36,7 @@ class IssueKind(StrEnum):
     PRICE = "price"
     DATABASE = "database"
     DISK = "disk"
+    CLOCK = "clock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,15 @@ ISSUES: Mapping[IssueKind, IssueInfo] = one_row_each(
         ),
         IssueKind.DISK: IssueInfo(
             "The disk", is_of_server=True, advice="Free space before the database can't be written any more."
+        ),
+        IssueKind.CLOCK: IssueInfo(
+            "The clock",
+            is_dismissible=True,
+            is_of_server=True,
+            advice=(
+                "Check it and its synchronisation (timedatectl), and put this aside once it is right. "
+                "Payers lose no time by it."
+            ),
         ),
     },
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from crypto_checkout.core.alerts import issues
 from crypto_checkout.core.alerts.issues import DISMISSIBLE, Issue, IssueKind
@@ -64,7 +65,13 @@ class Issues:
         """Return the unit that dismisses a cause for good. Raises InvalidBody for a kind that can't be dismissed."""
         if cause.partition(":")[0] not in DISMISSIBLE:
             raise InvalidBody("This can't be put aside: it goes when what causes it does.", param="cause")
-        return lambda unit: store.dismiss(unit, cause)
+
+        def work(unit: WriteUnit) -> None:
+            store.dismiss(unit, cause)
+            for server in self._server.values():
+                unit.after_commit(partial(server.dismiss, cause))
+
+        return work
 
     def _recorded(self, unit: ReadUnit, livemode: bool, most: int) -> Iterator[Sequence[Issue]]:
         """Yield the issues of each kind in the tables; one more than `most` shows that there are more."""

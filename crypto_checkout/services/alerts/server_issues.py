@@ -15,6 +15,7 @@ from crypto_checkout.core.moments import Clock
 from crypto_checkout.services.checkout.payment_methods import PaymentMethods
 from crypto_checkout.services.ledger.health import DAMAGED, Readiness
 from crypto_checkout.services.ledger.watcher import Watcher
+from crypto_checkout.services.upkeep.clock_watch import ClockWatch
 
 LEAST_FREE_BYTES = 256 * 1024 * 1024
 """The least free space on the database's disk; with less it is an issue, because a full disk takes no payments."""
@@ -71,11 +72,20 @@ class _ServerIssue:
 class ServerIssues:
     """The server's issues in one mode, each with the time since which this process has seen it."""
 
-    def __init__(self, watched: WatchedMode, *, livemode: bool, folder: Path, clock: Clock) -> None:
+    def __init__(
+        self,
+        watched: WatchedMode,
+        *,
+        livemode: bool,
+        folder: Path,
+        clock: Clock,
+        clock_watch: ClockWatch | None = None,
+    ) -> None:
         self._watched = watched
         self._livemode = livemode
         self._folder = folder
         self._clock = clock
+        self._clock_watch = clock_watch
         self._unpriced: dict[str, str] = {}
         self._since: dict[_ServerIssue, datetime] = {}
 
@@ -86,9 +96,21 @@ class ServerIssues:
         checks = await self._watched.health.checks()
         free_bytes = await asyncio.to_thread(_free_bytes, self._folder)
         problems = {check.name: check.problem for check in checks if check.problem is not None}
-        found = [*_storage(problems, free_bytes), *self._chains(problems), *self._providers(), *self._prices()]
+        found = [
+            *_storage(problems, free_bytes),
+            *self._clocks(),
+            *self._chains(problems),
+            *self._providers(),
+            *self._prices(),
+        ]
         self._since = {each: known.get((each.kind, each.subject_id), moment) for each in found}
         return [self._described(each, since) for each, since in self._since.items()]
+
+    def dismiss(self, cause: str) -> None:
+        """Forget an issue that no table holds: a jump of the clock."""
+        kind, _, subject_id = cause.partition(":")
+        if kind == IssueKind.CLOCK and self._clock_watch is not None:
+            self._clock_watch.dismiss(subject_id)
 
     async def try_prices(self) -> None:
         """Ask for the price of each coin, so that a dead source is known before a customer meets it."""
@@ -100,6 +122,11 @@ class ServerIssues:
         )
         answers = await asyncio.gather(*(_refusal(payment_methods, coin) for coin in coins))
         self._unpriced = {coin: why for coin, why in zip(coins, answers, strict=True) if why is not None}
+
+    def _clocks(self) -> Iterator[_ServerIssue]:
+        issue = None if self._clock_watch is None else self._clock_watch.issue()
+        if issue is not None:
+            yield _ServerIssue(IssueKind.CLOCK, issue.id, issue.words)
 
     def _chains(self, problems: Mapping[str, str]) -> Iterator[_ServerIssue]:
         """Yield the chains that stand still, with the last error of their watchers, such as disagreeing providers."""
@@ -128,7 +155,7 @@ class ServerIssues:
                 yield _ServerIssue(IssueKind.PRICE, pair, why)
 
     def _described(self, issue: _ServerIssue, since: datetime) -> Issue:
-        is_server_wide = issue.kind in {IssueKind.DATABASE, IssueKind.DISK}
+        is_server_wide = issue.kind in {IssueKind.DATABASE, IssueKind.DISK, IssueKind.CLOCK}
         return issues.of_server(
             issue.kind,
             issue.subject_id,

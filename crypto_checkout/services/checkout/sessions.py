@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from crypto_checkout.core import ids
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Choice
+from crypto_checkout.core.checkout.expiry import counts_from
 from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.checkout.session import STATUSES, Session, SessionOptions, SessionStage, Status
 from crypto_checkout.core.errors import LinkInactive, ResourceNotFound, UnsupportedAsset, WalletNotConfigured
@@ -29,6 +30,7 @@ from crypto_checkout.store.checkout import links, wallets
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors
+from crypto_checkout.store.webhooks import events
 
 _ONGOING = frozenset({SessionStage.OPEN, SessionStage.CONFIRMING})
 
@@ -127,7 +129,7 @@ class Sessions:
             fiat=quote.fiat,
             rate=quote.rate,
             eth_price_usd=quote.eth_price_usd,
-            terms=quote.terms(_expires_at(unit.now, request, quote, tip)),
+            terms=quote.terms(_expires_at(unit, request, quote, tip)),
             options=request.options,
             created_at=unit.now,
             updated_at=unit.now,
@@ -140,10 +142,12 @@ class Sessions:
         return resource
 
 
-def _expires_at(now: datetime, request: SessionRequest, quote: Quote, tip: Tip) -> datetime:
-    """Return the session's expiry, counted from the chain's time if that is ahead of ours: it judges payments."""
+def _expires_at(unit: ReadUnit, request: SessionRequest, quote: Quote, tip: Tip) -> datetime:
+    """Return the session's expiry, in the future by the chain's time too: payments are judged by it."""
     ttl_seconds = request.expires_in_seconds or quote.methods.policy.ttl_seconds
-    return max(quote.methods.chain_time(now), tip.time) + timedelta(seconds=ttl_seconds)
+    block_time = quote.methods.block_time(quote.chain.id)
+    begin = counts_from(unit.now, tip.time, block_time=block_time, recorded_at=events.newest_at(unit))
+    return max(quote.methods.chain_time(unit.now), begin) + timedelta(seconds=ttl_seconds)
 
 
 def _usable(unit: ReadUnit, choices: Sequence[Choice], methods: PaymentMethods) -> tuple[Choice, ...]:

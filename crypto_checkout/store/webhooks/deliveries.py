@@ -85,6 +85,22 @@ def waiting(unit: ReadUnit, endpoint_id: str, without: Collection[int], limit: i
     return [WaitingDelivery(row["seq"], endpoint_id, moments.from_text(row["next_attempt_at"])) for row in rows]
 
 
+def make_due(unit: WriteUnit, endpoint_id: str, limit: int) -> int:
+    """Make up to `limit` deliveries due that were scheduled in the future, by a clock ahead; return their number."""
+    return unit.run(
+        """
+        UPDATE deliveries
+        SET next_attempt_at = :now, updated_at = :now
+        WHERE seq IN (
+            SELECT seq FROM deliveries
+            WHERE endpoint_id = :endpoint_id AND status = 'pending' AND next_attempt_at > :now AND updated_at > :now
+            LIMIT :limit
+        )
+        """,
+        {"endpoint_id": endpoint_id, "limit": limit, "now": unit.now_text},
+    )
+
+
 def due(unit: ReadUnit, seq: int, now: datetime) -> DueDelivery:
     """Return a waiting delivery with all that an attempt needs; call it in the snapshot of `waiting`."""
     row = unit.one(

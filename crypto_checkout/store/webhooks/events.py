@@ -39,6 +39,21 @@ def insert(unit: WriteUnit, event: Event, resource_id: str, body: str) -> int:
     return int(row["seq"])
 
 
+def newest_at(unit: ReadUnit) -> datetime | None:
+    """Return the latest time at which an event of either mode was recorded: a clock that is right is not behind it."""
+    row = unit.one(
+        """
+        SELECT MAX(newest) AS newest
+        FROM (
+            SELECT MAX(created_at) AS newest FROM events WHERE livemode = 0
+            UNION ALL
+            SELECT MAX(created_at) FROM events WHERE livemode = 1
+        )
+        """
+    )
+    return moments.from_optional_text(row["newest"]) if row else None
+
+
 def body(unit: ReadUnit, event_id: str, livemode: bool) -> str | None:
     """Return the body of an event of this mode."""
     row = unit.one(
