@@ -1,4 +1,4 @@
-"""Docstrings and comments name only what there is."""
+"""Docstrings and comments: the names in them exist, and a docstring begins with its subject or an imperative."""
 
 import ast
 import importlib
@@ -20,8 +20,15 @@ DOTTED = re.compile(r"`((?:\w+\.)+\w+)(?:\(\))?`")
 FILES = sorted(path for folder in ("crypto_checkout", "tests") for path in (ROOT / folder).rglob("*.py"))
 
 
+def docstrings(text: str) -> Iterator[str]:
+    """Yield the docstrings of a file's module, classes and functions."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield ast.get_docstring(node) or ""
+
+
 def prose(text: str) -> Iterator[str]:
-    """Yield the docstrings and comments of a file."""
+    """Yield the docstrings of a file, those of attributes too, and its comments."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield node.value.value
@@ -72,3 +79,15 @@ def test_every_module_and_name_that_prose_points_at_is_there() -> None:
             if is_ours and not is_there(f"crypto_checkout.{bare}") and not is_there(name):
                 gone.add((str(path.relative_to(ROOT)), name))
     assert gone == set()
+
+
+def test_no_docstring_of_the_package_begins_with_a_question() -> None:
+    questions = re.compile(r"(What|Who|How|Which|Whether|Where|When|Why)\b")
+    asking = {
+        f"{path.relative_to(ROOT)}: {text.splitlines()[0]}"
+        for path in FILES
+        if path.is_relative_to(PACKAGE)
+        for text in docstrings(path.read_text("utf-8"))
+        if questions.match(text)
+    }
+    assert asking == set()
