@@ -62,12 +62,12 @@ WATCHED = timedelta(minutes=30)
 
 FAKE = Address("0x" + "fa" * 20)
 FAULTS = {
-    "head": ("fail", "kill", "lag", "lag", "reorg", "mine"),
+    "head": ("fail", "kill", "lag", "ahead", "ahead", "ahead", "reorg", "mine"),
     "headers": ("fail", "kill", "reorg", "same height"),
     "blocks": ("fail", "kill", "lie", "reorg", "same height", "mine"),
     "succeeded": ("fail", "kill", "moved", "reorg"),
-    "mismatches": ("fail", "kill", "old", "ahead", "ahead", "reorg", "same height"),
-    "balances": ("fail", "kill", "old", "ahead", "ahead", "moved", "reorg", "same height"),
+    "mismatches": ("fail", "kill", "old", "reorg", "same height"),
+    "balances": ("fail", "kill", "old", "moved", "reorg", "same height"),
     "agreed_balances": ("fail", "kill", "old", "moved", "reorg", "same height"),
     "internal_transfers": ("fail", "kill", "moved", "reorg"),
 }
@@ -86,7 +86,7 @@ class Killed(Exception):
 class Wayward(SandboxChain):
     """The sandbox chain with providers that fail, and which changes while it is read.
 
-    One fault is `ahead`: of the newest block that was shown, the node has the state of the one after it.
+    One fault is `ahead`: while the node shows a block as its newest, it answers for it with the next one's state.
     """
 
     made: ClassVar[Counter[str]] = Counter()
@@ -96,7 +96,8 @@ class Wayward(SandboxChain):
         self.chance = random.Random(0)
         self.faults = 0.0
         self.forgets = False
-        self.shown = 0
+        self.is_ahead_next = False
+        self.is_ahead_at: int | None = None
         self.befall: Callable[[str], None] = lambda _: None
 
     def happen(self, call: str) -> str:
@@ -113,10 +114,13 @@ class Wayward(SandboxChain):
         return fault
 
     async def head(self) -> Head:
-        fault = self.happen("head")
+        fault = "ahead" if self.is_ahead_next else self.happen("head")
+        self.is_ahead_next = False
         found = await super().head()
-        self.shown = max(0, found.number - self.chance.randrange(1, 5)) if fault == "lag" else found.number
-        return Head(self.shown)
+        behind = {"lag": self.chance.randrange(1, 5), "ahead": 1}.get(fault, 0)
+        newest = max(0, found.number - behind)
+        self.is_ahead_at = newest if fault == "ahead" else None
+        return Head(newest)
 
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
         self.happen("headers")
@@ -144,18 +148,18 @@ class Wayward(SandboxChain):
         fault = self.happen("balances")
         if fault == "old" and self.forgets:
             raise StateUnavailable("missing trie node")
-        return await super().balances(self.ahead(fault, header), addresses)
+        return await super().balances(self.state_of(header), addresses)
 
     async def agreed_balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
         fault = self.happen("agreed_balances") if addresses else "none"
         if fault == "old" and self.forgets:
             raise StateUnavailable("missing trie node")
-        return await super().agreed_balances(header, addresses)
+        return await super().agreed_balances(self.state_of(header), addresses)
 
     async def mismatches(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
         # A node that lacks the state, or takes no such calls, has all read one by one.
         fault = self.happen("mismatches")
-        asked = self.ahead(fault, header)
+        asked = self.state_of(header)
         return [
             group
             for group in groups
@@ -163,11 +167,10 @@ class Wayward(SandboxChain):
             or fingerprint([*(await SandboxChain.balances(self, asked, group.addresses)).values()]) != group.fingerprint
         ]
 
-    def ahead(self, fault: str, header: Header) -> Header:
-        """Return the block whose state is answered with."""
-        if fault == "ahead" and header.number == self.shown < self.number and self._hash(header.number) == header.hash:
-            return self._header(header.number + 1)
-        return header
+    def state_of(self, header: Header) -> Header:
+        """Return the block whose state a question about this one is answered with."""
+        is_ahead = header.number == self.is_ahead_at and self._hash(header.number) == header.hash
+        return self._header(header.number + 1) if is_ahead and header.number < self.number else header
 
     async def internal_transfers(self, header: Header, addresses: Any) -> list[Transfer]:
         self.happen("internal_transfers")
@@ -413,6 +416,12 @@ class Life(RuleBasedStateMachine):
             self.turn()
             self.the_ledger_is_what_the_chain_says()
         self.chain.faults = 0
+
+    @rule(place=places, part=parts)
+    def pay_while_the_node_is_ahead(self, place: int, part: int) -> None:
+        self.pay(place, part, 3)
+        self.chain.is_ahead_next = True
+        self.turn()
 
     @rule()
     def turn(self) -> None:
