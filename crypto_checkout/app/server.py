@@ -5,8 +5,9 @@ Nothing is opened before `open_server` is entered, and everything is closed when
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from starlette.applications import Starlette
 
@@ -15,16 +16,19 @@ from crypto_checkout.app.clock import system_clock
 from crypto_checkout.app.modes import Loop, open_modes
 from crypto_checkout.app.parts import Parts
 from crypto_checkout.config import Config
+from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.http.dashboard.frame.services import OwnerServices
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
 from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.reporting.totals import Totals
+from crypto_checkout.services.upkeep.backup_download import remove_downloads
 from crypto_checkout.services.upkeep.clock_watch import ClockWatch
 from crypto_checkout.services.upkeep.retention import Retention
 from crypto_checkout.services.webhooks.endpoint_cleanup import EndpointCleanup
 from crypto_checkout.services.webhooks.outbox import Outbox
+from crypto_checkout.store.data_folder.files import remove_parts
 from crypto_checkout.store.data_folder.lock import FolderLock
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.migrate import migrate
@@ -57,6 +61,7 @@ async def open_server(
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(FolderLock(config.database.path.resolve().parent))
+        await asyncio.to_thread(_remove_leftovers, config.database.path)
         await asyncio.to_thread(migrate, config.database.path)
         db = await stack.enter_async_context(await Database.open(config.database.path, clock))
         sender = await stack.enter_async_context(webhooks.sender(config))
@@ -77,6 +82,12 @@ async def open_server(
         site = web.application(parts, modes, services, dashboard, metrics_token)
         await stack.enter_async_context(_running(loops, modes.watchers))
         yield RunningServer(site, db, parts.events, modes.payment_methods, modes.watchers, dashboard.owner)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what killed backups, restores and downloads left beside the database."""
+    remove_parts(path.resolve())
+    remove_downloads(path.resolve().parent)
 
 
 def _upkeep(parts: Parts) -> Sequence[Loop]:
@@ -103,7 +114,8 @@ async def _running(loops: Sequence[Loop], watchers: Sequence[Watcher]) -> AsyncI
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for watcher in watchers:
-            await watcher.flush()
+            with suppress(DatabaseFailed):  # logged; the next start reads those blocks again
+                await watcher.flush()
 
 
 def _log_death(task: asyncio.Task[None]) -> None:

@@ -14,6 +14,7 @@ from crypto_checkout.cli.support.setup import (
     fail_without_database,
     load_config,
     or_fail,
+    storage_failure,
 )
 
 if TYPE_CHECKING:
@@ -67,13 +68,17 @@ def backup(options: Options, *, file: Path, force: bool) -> None:
     def work() -> None:
         try:
             store.back_up(config.database.path, file, overwrite=force)
-            last_backup.note(config.database.path.parent, system_clock(), file)
         except FileExistsError:
             fail(f"{file} is there already and stays as it is. Choose another name, or replace it with --force.")
 
     or_fail(config, work)
     size = file.stat().st_size / 1e6
     click.echo(f"Wrote {file} ({size:.1f} MB), checked and readable by you alone.")
+    try:
+        last_backup.note(config.database.path.parent, system_clock(), file)
+    except OSError as error:
+        why = storage_failure(config, error)
+        click.echo(f"The copy is good, but its date can't be noted for `doctor`: {why}", err=True)
 
 
 @click.command()

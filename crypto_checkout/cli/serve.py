@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import sqlite3
 import sys
 from collections.abc import Generator
 from types import FrameType
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from crypto_checkout.cli.support.options import Options
-from crypto_checkout.cli.support.setup import fail, load_config
+from crypto_checkout.cli.support.setup import fail, load_config, storage_failure
 from crypto_checkout.cli.welcome import welcome
 
 if TYPE_CHECKING:
@@ -34,23 +35,20 @@ def serve(options: Options) -> None:
     import uvloop
 
     from crypto_checkout import log
-    from crypto_checkout.core.errors import FatalError
+    from crypto_checkout.core.errors import DatabaseFailed, FatalError
 
     config = load_config(options)
     log.configure(config.log.level, config.log.format)
     try:
         listening = _listen(config)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with listening, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(config, options, listening))
             click.echo("Stopped. Everything is saved.")
             _end_process()
     except FatalError as error:
         fail(str(error))
-    except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        permission_advice = " Give this user the right to read and write there, or name another [database] path."
-        denied = isinstance(error, PermissionError) and error.filename
-        fail(f"The server can't start: {error.strerror or error}{where}.{permission_advice if denied else ''}")
+    except (DatabaseFailed, sqlite3.Error, OSError) as error:
+        fail(f"The server can't start: {storage_failure(config, error)}")
 
 
 async def _serve(config: "Config", options: Options, listening: socket.socket) -> None:

@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 
 from crypto_checkout.core.errors import DatabaseTooNew, FatalError
+from crypto_checkout.store.faults import advice
 
 _NAME = re.compile(r"(\d{4})_\w+\.sql")
 _BUSY_TIMEOUT_SECONDS = 30
@@ -49,14 +50,16 @@ def migrate(path: Path) -> list[Migration]:
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _alone_in(path.parent):
+        refuse_emptied(path)
+        for part in path.parent.glob(f"{path.name}.before-*.part*"):  # of a killed process: none other is here
+            part.unlink(missing_ok=True)
         if not path.exists():
             path.touch(mode=0o600)  # SQLite's default lets others read it; -wal and -shm inherit the mode
         try:
             return _bring_up_to_date(path)
         except sqlite3.Error as error:
             raise FatalError(
-                f"{path} can't be brought up to date: {error}. It lost nothing. Check that it is a database of this "
-                "program, that this user may write to it and its folder, and that the disk has room; then start again."
+                f"{path} can't be brought up to date: {error}. It lost nothing. {advice(error, path)}"
             ) from error
 
 
@@ -68,16 +71,40 @@ def pending(path: Path) -> list[Migration]:
         FatalError: The file can't be read.
 
     """
+    refuse_emptied(path)
     if not path.exists():
         return migrations()
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             return _missing(connection, path)
     except sqlite3.Error as error:
+        raise FatalError(f"{path} can't be read: {error}. {advice(error, path)}") from error
+
+
+def log_of_emptied(path: Path) -> Path | None:
+    """Return the write-ahead log of a database whose own file is missing or empty; None where there is no such log.
+
+    SQLite deletes the log when it opens the file, and with it what may be all that is left.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    try:
+        is_left = log.stat().st_size > 0
+        return log if is_left and (not path.exists() or path.stat().st_size == 0) else None
+    except FileNotFoundError:
+        return None
+
+
+def refuse_emptied(path: Path) -> None:
+    """Raise FatalError if the database's file is missing or empty while its write-ahead log is there."""
+    log = log_of_emptied(path)
+    if log is not None:
+        state = "is empty" if path.exists() else "is missing"
         raise FatalError(
-            f"{path} can't be read: {error}. Check that it is a database of crypto-checkout, that this user may read "
-            "it, and that the disk has room."
-        ) from error
+            f"{path} {state}, but {log.name} beside it holds {log.stat().st_size:,} bytes of what was written last: "
+            "the database was lost, and the log alone can't be read. Nothing was touched. Put the file back if you "
+            "have it, or put the last backup back, which keeps the log beside it: crypto-checkout restore FILE. To "
+            f"begin anew, move {log.name} elsewhere and start again."
+        )
 
 
 def copy_before(path: Path, first: Migration) -> Path:

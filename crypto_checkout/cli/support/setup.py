@@ -5,6 +5,7 @@ import contextlib
 import json
 import shlex
 import shutil
+import sqlite3
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -43,9 +44,11 @@ def with_database(
 
     Without a database, `make` creates one; else `otherwise` is returned, or the command fails with a sentence.
     """
+    from crypto_checkout import log
     from crypto_checkout.store.database import Database
 
     config = load_config(options)
+    log.silence()
 
     async def run() -> T:
         async with await Database.open(config.database.path, system_clock) as db:
@@ -96,10 +99,20 @@ def or_fail(config: "Config", work: Callable[[], T]) -> T:
 
     try:
         return work()
-    except (FatalError, CheckoutError, DatabaseFailed) as error:
+    except (FatalError, CheckoutError) as error:
         fail(str(error))
-    except OSError as error:
-        fail(f"{error.filename or config.database.path} can't be opened: {error.strerror or error}.")
+    except (DatabaseFailed, sqlite3.Error, OSError) as error:
+        fail(storage_failure(config, error))
+
+
+def storage_failure(config: "Config", error: Exception) -> str:
+    """Return a failure of the storage as sentences: the place, the cause, and what to do."""
+    from crypto_checkout.store.faults import advice
+
+    path = config.database.path
+    if isinstance(error, OSError):
+        return f"{error.filename or path} can't be used: {error.strerror or error}. {advice(error, path.absolute())}"
+    return f"{path} can't be used: {error.__cause__ or error}. {advice(error, path.absolute())}"
 
 
 def fail_without_database(config: "Config") -> NoReturn:

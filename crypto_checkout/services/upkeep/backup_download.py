@@ -45,10 +45,14 @@ class BackupDownloads:
         return copy
 
 
-def _copy(path: Path) -> BinaryIO:
-    # Leftovers of a killed process. No other process is at work, because only one serves this folder.
-    for left in path.parent.glob(f"{_PREFIX}*"):
+def remove_downloads(folder: Path) -> None:
+    """Remove the copies of killed processes; no other process makes any, because only one serves this folder."""
+    for left in folder.glob(f"{_PREFIX}*"):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def _copy(path: Path) -> BinaryIO:
+    remove_downloads(path.parent)
     with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=path.parent) as folder:
         file = Path(folder, "copy.db")
         backup.back_up(path, file, overwrite=False)

@@ -19,6 +19,7 @@ from crypto_checkout.core.errors import FatalError
 from crypto_checkout.store import migrate
 from crypto_checkout.store.data_folder import files
 from crypto_checkout.store.data_folder.given_out import GivenOut
+from crypto_checkout.store.faults import advice
 
 LEAST_SKIPPED = 1_000
 """The least number of addresses to skip if it is unknown how many were given out since the backup."""
@@ -83,7 +84,9 @@ def back_up(database: Path, to: Path, *, overwrite: bool) -> None:
         raise FatalError(f"{to} is the database itself; choose another file for the copy.")
     if not overwrite and os.path.lexists(to):
         raise FileExistsError(to)
-    with _part_of(to) as part, _in_a_sentence(database):
+    migrate.refuse_emptied(database)
+    files.remove_parts(to)
+    with files.part_of(to) as part, _in_a_sentence(database):
         _copy(database, "rw", part)
         # Read after copying, so that the files know at least as much as the copy.
         _move(part, GivenOut(database.parent).next_indexes())
@@ -124,7 +127,8 @@ def restore(copy: Path, database: Path, wallet_ids: Collection[str], now: dateti
     database = database.resolve()
     if database.exists() and copy.samefile(database):
         raise FatalError(f"{copy} is the database itself; name the copy that is to take its place.")
-    with _part_of(database) as part:
+    files.remove_parts(database)
+    with files.part_of(database) as part:
         with _in_a_sentence(copy):
             _copy(copy, "ro", part)
             _check(part, copy)
@@ -180,16 +184,32 @@ def _replace(part: Path, database: Path, now: datetime) -> Path | None:
 
     The old database's write-ahead log must not stay: SQLite would apply it to the new one.
     """
-    kept = None
-    if database.exists():
-        kept = _free_name(database.with_name(f"{database.name}.before-restore-{now:%Y%m%d-%H%M%S}"))
-        for ending in ("-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                database.with_name(database.name + ending).rename(kept.with_name(kept.name + ending))
-        files.link(database, kept)  # a second name, so that there is a database at every moment
-    part.replace(database)
+    kept = _free_name(database.with_name(f"{database.name}.before-restore-{now:%Y%m%d-%H%M%S}"))
+    was_there = database.exists()
+    with _moved_logs(database, kept):
+        if was_there:
+            files.link(database, kept)  # a second name, so that there is a database at every moment
+        part.replace(database)
     files.sync_folder(database.parent)
-    return kept
+    return kept if was_there else None
+
+
+@contextmanager
+def _moved_logs(database: Path, kept: Path) -> Iterator[None]:
+    """Move the log files of a database to its new name, and back if it can't be replaced."""
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for ending in ("-wal", "-shm"):
+            log, to = database.with_name(database.name + ending), kept.with_name(kept.name + ending)
+            with suppress(FileNotFoundError):
+                log.rename(to)
+                moved.append((log, to))
+        yield
+    except OSError:
+        kept.unlink(missing_ok=True)
+        for log, to in moved:
+            to.rename(log)
+        raise
 
 
 def _free_name(path: Path) -> Path:
@@ -223,26 +243,11 @@ def _end_logins(path: Path) -> None:
 
 
 @contextmanager
-def _part_of(path: Path) -> Iterator[Path]:
-    """Yield an empty file beside a path, readable by its owner only, and remove it at the end."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    part.touch(mode=0o600, exist_ok=False)
-    try:
-        yield part
-    finally:
-        part.unlink(missing_ok=True)
-
-
-@contextmanager
 def _in_a_sentence(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise FatalError(
-            f"{path} can't be used as a database: {error}. Check that it is one of crypto-checkout, that this user may "
-            "read it, and that the disk has room."
-        ) from error
+        raise FatalError(f"{path} can't be used as a database: {error}. {advice(error, path)}") from error
 
 
 def _copy(path: Path, mode: str, to: Path) -> None:
@@ -296,7 +301,7 @@ def _read_contents(path: Path, event_of_copy: str | None = None) -> _Contents:
 
 def _read_contents_if_possible(path: Path, event_of_copy: str | None) -> _Contents:
     """Read a database that may be missing or damaged, which may be the reason for the restore."""
-    if not path.exists():
+    if not path.exists() or migrate.log_of_emptied(path) is not None:
         return _NOTHING
     try:
         return _read_contents(path, event_of_copy)

@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from crypto_checkout.store import migrate
 from crypto_checkout.store.database import WriteUnit
 
 
@@ -12,9 +13,10 @@ def integrity(path: Path) -> str | None:
 
     Raises OSError if the file can't be opened.
     """
+    migrate.refuse_emptied(path)
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            rows = [str(row[0]) for row in connection.execute("PRAGMA quick_check(5)")]
+            rows = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(5)")]
     except sqlite3.OperationalError as error:
         raise OSError(str(error)) from error
     except sqlite3.DatabaseError as error:

@@ -4,13 +4,14 @@ from datetime import datetime
 from pathlib import Path
 
 from crypto_checkout.core import moments
+from crypto_checkout.store.data_folder import files
 
 _NAME = "last-backup"
 
 
 def note(folder: Path, at: datetime, file: Path) -> None:
     """Record that a backup was made."""
-    (folder / _NAME).write_text(f"{moments.to_text(at)} {file.absolute()}\n", "utf-8")
+    files.write(folder / _NAME, f"{moments.to_text(at)} {file.absolute()}\n")
 
 
 def read(folder: Path) -> tuple[datetime, str] | None:

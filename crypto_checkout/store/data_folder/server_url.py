@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from crypto_checkout.store.data_folder import files
+
 _NAME = "url"
 
 
@@ -14,11 +16,12 @@ _NAME = "url"
 def published(folder: Path, url: str) -> Iterator[None]:
     """Publish the URL while the context lasts. The caller must hold the folder's lock."""
     path = folder / _NAME
-    path.write_text(f"{url}\n", "utf-8")
+    files.write(path, f"{url}\n")
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a disk that became read-only meanwhile keeps it; the next start writes it
+            path.unlink(missing_ok=True)
 
 
 def read(folder: Path) -> str | None:
