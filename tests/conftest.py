@@ -16,6 +16,7 @@ import httpx
 import hypothesis
 import pytest
 
+from crypto_checkout.http.rate_limit import RateLimit
 from tests.support import anvil as node
 from tests.support import solidity
 from tests.support.api import App, open_app
@@ -48,6 +49,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def still_rate_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every rate limit give nothing back: a slow machine would take long enough for a few more requests."""
+    monkeypatch.setattr(RateLimit.__init__, "__kwdefaults__", {"clock": lambda: 0.0})
 
 
 @pytest.fixture

@@ -76,12 +76,15 @@ async def test_a_list_is_read_by_an_index(
     query = {name: FILTERS[name]} if name in FILTERS else {}
     if name in PLACES:
         query[name] = (await app.api.get(path, params={"limit": 1})).json()["nextCursor"]
-    asked.clear()
-    answer = await app.api.get(path, params=query)
-    assert answer.status_code == 200
-    queries = list(asked)
+    runs: list[dict[str, Any]] = []
+    for _ in range(3):
+        asked.clear()
+        assert (await app.api.get(path, params=query)).status_code == 200
+        runs.append(dict(asked))
+    # A loop of the server may come between once: only a query of every run is the request's.
+    queries = {sql: parameters for sql, parameters in runs[0].items() if all(sql in run for run in runs)}
     assert queries
-    plans = {sql: await plan(app, sql, parameters) for sql, parameters in queries}
+    plans = {sql: await plan(app, sql, parameters) for sql, parameters in queries.items()}
     for sql, steps in plans.items():
         print(f"{operation.path}?{name}: {' '.join(sql.split())[:110]}\n    {'; '.join(steps)}")  # noqa: T201
         for step in steps:

@@ -11,7 +11,6 @@ import pyotp
 import pytest
 
 from crypto_checkout.core.owner.audit import Action, Actor, ActorKind
-from crypto_checkout.http.dashboard.frame import throttle
 from crypto_checkout.services.owner import second_factor
 from crypto_checkout.services.owner.account import Account
 from crypto_checkout.services.owner.passwords import Passwords
@@ -23,11 +22,7 @@ from tests.support.dashboard import PASSWORD, hidden, signed_in, visitor
 OTHER_PASSWORD = "seven lamps over gdansk"
 
 
-@pytest.fixture(autouse=True)
-def nothing_refills(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give no attempt back while a test runs: a slow machine takes long enough for a few."""
-    for limit in ("_ADDRESS_PER_SECOND", "_ACCOUNT_PER_SECOND", "_BROWSER_PER_SECOND"):
-        monkeypatch.setattr(throttle, limit, 1e-6)
+pytestmark = pytest.mark.usefixtures("still_rate_limits")
 
 
 @pytest.fixture

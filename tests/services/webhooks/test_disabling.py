@@ -38,6 +38,10 @@ async def found(app: App, endpoint_id: str) -> dict[str, Any]:
     return answer
 
 
+async def is_disabled(app: App, endpoint_id: str) -> bool:
+    return not (await found(app, endpoint_id))["active"]
+
+
 async def attempts(app: App, endpoint_id: str) -> int:
     page = await listed(app.api, f"{ENDPOINTS}/{endpoint_id}/deliveries", limit=100)
     return sum(len(delivery["attempts"]) for delivery in page["data"])
@@ -49,7 +53,7 @@ async def event_and_attempt(app: App, endpoint_id: str) -> dict[str, Any]:
     link = await made(app.api, LINKS, LINK)
 
     async def is_recorded() -> bool:
-        return await attempts(app, endpoint_id) > before or not (await found(app, endpoint_id))["active"]
+        return await attempts(app, endpoint_id) > before or await is_disabled(app, endpoint_id)
 
     await until(is_recorded, "the attempt")
     return link
@@ -104,7 +108,7 @@ async def test_one_success_begins_the_count_anew(app: App, clock: Clock) -> None
         await fail_for_days(app, clock, endpoint_id, 5)
         assert (await found(app, endpoint_id))["active"]
         await event_and_attempt(app, endpoint_id)
-    assert not (await found(app, endpoint_id))["active"]
+    await until(lambda: is_disabled(app, endpoint_id), "the end of the endpoint")
 
 
 async def test_a_new_url_begins_the_count_anew(app: App, clock: Clock) -> None:
@@ -149,7 +153,7 @@ async def test_what_was_missed_is_sent_when_it_is_switched_on_again(app: App, cl
                 links.append(await event_and_attempt(app, endpoint_id))
         if how == "by hand":
             await app.api.patch(f"{ENDPOINTS}/{endpoint_id}", json={"active": False})
-        assert not (await found(app, endpoint_id))["active"]
+        await until(lambda: is_disabled(app, endpoint_id), "the end of the endpoint")
         clock.move(hours=3)
         links += [await made(app.api, LINKS, LINK) for _ in range(3)]  # while it is switched off
         receiver.status = 200
