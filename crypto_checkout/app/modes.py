@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from crypto_checkout.app import chains, prices
@@ -15,6 +16,7 @@ from crypto_checkout.config import ChainConfig
 from crypto_checkout.services.alerts.server_issues import ProviderStatus
 from crypto_checkout.services.checkout.addresses import Addresses
 from crypto_checkout.services.checkout.payment_methods import PaymentMethods, PaymentMethodsByMode, Policy
+from crypto_checkout.services.diagnosis.background_reconcile import BackgroundReconcile, ReconciledChain
 from crypto_checkout.services.diagnosis.explain import ConfiguredChain
 from crypto_checkout.services.ledger.judge import Judge
 from crypto_checkout.services.ledger.token_check import TokenCheck
@@ -22,7 +24,7 @@ from crypto_checkout.services.ledger.wallet_check import WalletCheck
 from crypto_checkout.services.ledger.watcher import BlockSource, Watcher
 from crypto_checkout.services.sandbox.pruning import Pruner
 from crypto_checkout.services.upkeep.rpc_usage import UsageRecorder
-from crypto_checkout.store.checkout import wallets
+from crypto_checkout.store.checkout import sessions, wallets
 from crypto_checkout.store.data_folder.given_out import GivenOut
 from crypto_checkout.store.ledger import cursors
 from crypto_checkout.store.sandbox import chain as sandbox_store
@@ -81,12 +83,16 @@ async def _live(parts: Parts) -> Mode | None:
         return None
     opened, meters = await chains.open_live(config, parts.db, parts.clock, parts.stack)
     key = ExtendedPublicKey.parse(config.wallet.xpub)
-    check = WalletCheck(parts.db, key, opened)
-    token_check = TokenCheck(opened, chains.configured_tokens(config.chains))
+    wallet, is_recorded = await _wallet(parts, key)
+    check = WalletCheck(parts.db, key, opened, is_recorded=is_recorded)
+    used = [await parts.db.read(partial(sessions.tokens, chain_id=chain.id)) for chain in config.chains]
+    token_check = TokenCheck(
+        opened, chains.configured_tokens(config.chains), [asset for of_chain in used for asset in of_chain]
+    )
     watchers = tuple(_live_watcher(parts, chain, opened[chain.id]) for chain in config.chains)
     payment_methods = PaymentMethods(
         livemode=True,
-        wallet=await _wallet(parts, key),
+        wallet=wallet,
         chains=tuple(chains.accepted_chain(chain) for chain in config.chains),
         prices=await prices.market(parts, opened),
         policy=_policy(parts),
@@ -96,11 +102,16 @@ async def _live(parts: Parts) -> Mode | None:
         unready_tokens=token_check.unready,
         stopped=lambda chain_id: any(each.status.stopped for each in watchers if each.status.chain_id == chain_id),
     )
+    reconciled = [
+        ReconciledChain(opened[accepted.id], accepted, watcher)
+        for accepted, watcher in zip(payment_methods.chains, watchers, strict=True)
+    ]
+    reconcile = BackgroundReconcile(parts.db, reconciled)
     usage = UsageRecorder(parts.db, meters)
     return Mode(
         payment_methods,
         watchers,
-        loops=(check.run, token_check.run, usage.run, *(each.run for each in watchers)),
+        loops=(check.run, token_check.run, usage.run, reconcile.run, *(each.run for each in watchers)),
         chains={each.id: ConfiguredChain(opened[each.id], each) for each in payment_methods.chains},
         providers={chain_id: chain.health for chain_id, chain in opened.items()},
     )
@@ -123,9 +134,10 @@ async def _test(parts: Parts) -> Mode | None:
         clock=parts.clock,
         idle_seconds=_SANDBOX_IDLE_SECONDS,
     )
+    wallet, _ = await _wallet(parts, ExtendedPublicKey.parse(sandbox.XPUB))
     payment_methods = PaymentMethods(
         livemode=False,
-        wallet=await _wallet(parts, ExtendedPublicKey.parse(sandbox.XPUB)),
+        wallet=wallet,
         chains=(chains.SANDBOX,),
         prices=prices.of_test_mode(parts, chain),
         policy=_policy(parts),
@@ -140,8 +152,11 @@ async def _test(parts: Parts) -> Mode | None:
     )
 
 
-async def _wallet(parts: Parts, key: ExtendedPublicKey) -> Addresses:
-    """Open a wallet, past every address that the file beside the database records as given out."""
+async def _wallet(parts: Parts, key: ExtendedPublicKey) -> tuple[Addresses, bool]:
+    """Open a wallet, past every address that the file beside the database records as given out.
+
+    Also tell whether there is such a record: then the next index is safe before any chain was asked.
+    """
     given_out = GivenOut(parts.config.database.path.parent)
     parts.stack.callback(given_out.close)
     next_index = given_out.next_index(key.wallet_id)
@@ -150,7 +165,7 @@ async def _wallet(parts: Parts, key: ExtendedPublicKey) -> Addresses:
     addresses = Addresses(key, given_out)
     parts.stack.callback(addresses.close)
     addresses.prepare(await parts.db.read(lambda unit: wallets.next_index(unit, key.wallet_id)))
-    return addresses
+    return addresses, next_index > 0
 
 
 async def _sandbox_state(parts: Parts) -> State:

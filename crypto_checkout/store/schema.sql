@@ -151,6 +151,12 @@ CREATE INDEX checkout_sessions_by_token ON checkout_sessions (chain_id, asset_co
 
 CREATE INDEX checkout_sessions_to_expire ON checkout_sessions (chain_id, expires_at) WHERE status = 'pending';
 
+CREATE TABLE comparisons (
+    chain_id INTEGER PRIMARY KEY,
+    session_seq INTEGER NOT NULL,
+    block_number INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE customers (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -220,6 +226,21 @@ CREATE TABLE delivery_attempts (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX delivery_attempts_by_age ON delivery_attempts (started_at);
+
+CREATE TABLE differences (
+    chain_id INTEGER NOT NULL,
+    session_id TEXT NOT NULL REFERENCES checkout_sessions (id),
+    -- The token's contract, empty for the native coin.
+    contract TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    decimals INTEGER NOT NULL,
+    -- What the chain shows less what was credited, in smallest units.
+    units TEXT NOT NULL,
+    found_at TEXT NOT NULL,
+    found_block TEXT NOT NULL,
+    confirmed_at TEXT,
+    PRIMARY KEY (chain_id, session_id, contract)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,

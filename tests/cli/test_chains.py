@@ -3,63 +3,15 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from tests.support.anvil import Anvil
+from tests.support.live_server import LiveServer, configuration
 from tests.support.server import Server, command
-from tests.support.shop import ANVIL_CHAIN_ID, FRESH_XPUB, ONE_COIN
+from tests.support.shop import ANVIL_CHAIN_ID
 
 Nodes = Callable[..., Anvil]
-PRICE = {"amount": {"value": "30.00", "currency": "USD"}, "expiresInSeconds": 3600}
-COIN = ONE_COIN // 100
-
-
-def configuration(url: str) -> str:
-    return (
-        f'[wallet]\nxpub = "{FRESH_XPUB}"\n[prices]\nsources = []\nfixed = {{"ETH/USD" = "3000"}}\n'
-        f'[[chains]]\nid = {ANVIL_CHAIN_ID}\nname = "Anvil"\nrpc_urls = ["{url}"]\npoll_seconds = 0.05\n'
-        "confirmations = 2\n"
-    )
-
-
-class LiveServer:
-    """A server on a node, and what its chain looks like from outside."""
-
-    def __init__(self, folder: Path, node: Anvil) -> None:
-        self.folder, self.node = folder, node
-        self.server = Server(folder, configuration(node.url))
-        made = command(folder, "keys", "create", "--mode", "live", "--name", "test", "--json")
-        self.api = self.server.client(json.loads(made.stdout)["key"])
-
-    def sell(self) -> dict[str, Any]:
-        self.server.wait_until(lambda: self.ready().status_code == 200, "follow the chain")
-        answers: list[httpx.Response] = []
-
-        def is_made() -> bool:
-            answers.append(self.ask())
-            return answers[-1].status_code == 201
-
-        self.server.wait_until(is_made, "take payments")
-        session: dict[str, Any] = answers[-1].json()
-        return session
-
-    def ask(self) -> httpx.Response:
-        return self.api.post("/checkout_sessions", json=PRICE)
-
-    def ready(self) -> httpx.Response:
-        return self.api.get(f"{self.server.url}/readyz")
-
-    def status(self, session: dict[str, Any]) -> str:
-        return str(self.api.get(f"/checkout_sessions/{session['id']}").json()["status"])
-
-    def pay(self, session: dict[str, Any]) -> None:
-        self.node.send(self.node.accounts[9], session["address"], COIN)
-
-    def wait_for(self, session: dict[str, Any], status: str) -> None:
-        self.server.wait_until(lambda: self.status(session) == status, f"make the session {status}")
 
 
 @pytest.mark.parametrize("blocks", [1, 200], ids=["behind the old head", "ahead of it"])
@@ -125,8 +77,8 @@ def test_without_a_server_it_goes_on_from_an_earlier_block_that_is_named(anvil: 
     done = command(tmp_path, "chains", "reanchor", str(ANVIL_CHAIN_ID), "--from", "25", "--yes")
     assert done.returncode == 0, done.stderr
     assert "1 open session" in done.stdout
-    with Server(tmp_path) as server:
-        shop.server, shop.api = server, server.client(shop.api.headers["Authorization"].removeprefix("Bearer "))
+    shop.start_again()
+    with shop.server:
         shop.wait_for(waiting, "paid")
         (payment,) = shop.api.get(f"/checkout_sessions/{waiting['id']}").json()["payments"]
         assert (payment["kind"], payment["blockNumber"]) == ("native", 31)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.checkout.session import STATUSES, Session, Status
 from crypto_checkout.core.ledger.payment import Transfer
@@ -29,6 +30,7 @@ class IssueKind(StrEnum):
     FAILED = "failed"
     LATE_PAYMENT = "late_payment"
     UNMATCHED = "unmatched"
+    DIFFERENCE = "difference"
     WEBHOOK_FAILING = "webhook_failing"
     WEBHOOK_DISABLED = "webhook_disabled"
     CHAIN = "chain"
@@ -66,6 +68,7 @@ ISSUES: Mapping[IssueKind, IssueInfo] = one_row_each(
         IssueKind.FAILED: IssueInfo("A payment that was taken back", is_dismissible=True),
         IssueKind.LATE_PAYMENT: IssueInfo("A late payment", is_dismissible=True),
         IssueKind.UNMATCHED: IssueInfo("Unmatched money", is_dismissible=True),
+        IssueKind.DIFFERENCE: IssueInfo("A balance that differs from the chain"),
         IssueKind.WEBHOOK_FAILING: IssueInfo("A failing webhook", timedelta(minutes=10)),
         IssueKind.WEBHOOK_DISABLED: IssueInfo("A disabled webhook"),
         IssueKind.CHAIN: IssueInfo(
@@ -203,6 +206,29 @@ def of_unmatched(
         advice="Find it in your wallet, and settle it with the payer: it never counts by itself.",
         since=transfer.block_time,
         path=f"/payments/{session.id}",
+    )
+
+
+def of_difference(
+    session_id: str, address: Address, asset: Asset, difference_units: int, chain: str, since: datetime
+) -> Issue:
+    """Describe a balance that differs from the ledger; the difference is the chain's figure less the credited one."""
+    amount = f"{format_units(abs(difference_units), asset.decimals)} {asset.symbol}"
+    is_more = difference_units > 0
+    return Issue(
+        kind=IssueKind.DIFFERENCE,
+        cause=f"{IssueKind.DIFFERENCE}:{asset.chain_id}:{session_id}:{asset.contract or ''}",
+        subject_id=session_id,
+        livemode=True,
+        words=f"{chain} shows {amount} {'more' if is_more else 'less'} at {checksum(address)} than was credited.",
+        advice=(
+            f"Compare `crypto-checkout explain {session_id}` with an explorer, and settle it with the payer."
+            if is_more
+            else f"Compare each payment of `crypto-checkout explain {session_id}` with an explorer before you deliver; "
+            "a second provider and confirm_with = 2 make it safer."
+        ),
+        since=since,
+        path=f"/payments/{session_id}",
     )
 
 

@@ -15,7 +15,8 @@ from crypto_checkout.services.webhooks.endpoints import MOST_ENDPOINTS
 from crypto_checkout.store.alerts import issues as store
 from crypto_checkout.store.alerts.issues import UncountedPayment
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
-from crypto_checkout.store.ledger import payments
+from crypto_checkout.store.ledger import differences, payments
+from crypto_checkout.store.ledger.differences import ConfirmedDifference
 from crypto_checkout.store.paging import Window
 from crypto_checkout.store.webhooks import endpoints
 
@@ -82,6 +83,8 @@ class Issues:
             for each in store.late(unit, livemode, most + 1)
         ]
         yield [self._unmatched(each) for each in store.unmatched(unit, livemode, most + 1)]
+        if livemode:
+            yield [self._difference(each) for each in differences.confirmed(unit, most + 1)]
         listed = endpoints.listed(unit, livemode, Window(MOST_ENDPOINTS)).items
         yield [
             issues.of_endpoint(e, e.updated_at, e.disabled_reason, disabled=True) for e in listed if e.disabled_reason
@@ -105,6 +108,17 @@ class Issues:
             asset,
             came_on=self._name(payment.chain_id),
             asked_on=self._name(payment.session.asset.chain_id),
+        )
+
+    def _difference(self, found: ConfirmedDifference) -> Issue:
+        difference = found.difference
+        return issues.of_difference(
+            difference.session_id,
+            found.address,
+            difference.asset,
+            difference.units,
+            self._name(difference.asset.chain_id),
+            found.confirmed_at,
         )
 
     def _name(self, chain_id: int) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
+from zlib import crc32
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
@@ -34,6 +35,7 @@ PAGE = 3_072
 """The number of addresses compared at once: four calls of the most that fit into one."""
 
 _MOST_TRIES = 3
+_MOST_NONCES = 4
 
 
 class HistoricBalances(Protocol):
@@ -124,6 +126,20 @@ class Reconciliation:
                 break
         return ChainComparison(accepted.id, accepted.name, None, total, problem=problem)
 
+    async def compare_some(
+        self, chain: HistoricBalances, accepted: AcceptedChain, cursor: Cursor, some: Sequence[IssuedAddress]
+    ) -> Sequence[AddressBalance] | None:
+        """Return the balances of some addresses that differ for certain, with few questions; None after a reorg.
+
+        The outflow of an address isn't searched: what such an address holds less isn't known to be a difference.
+        Raises RecoverableError.
+        """
+        page = _Page(self._db, chain, accepted, cursor, some, is_thorough=False)
+        found = await page.compare(await self._assets(accepted))
+        if not await self._db.read(lambda unit: cursors.still_has(unit, accepted.id, cursor.number, cursor.hash)):
+            return None
+        return [each for each in found if each.difference]
+
     async def _compare(self, chain: HistoricBalances, accepted: AcceptedChain, total: int) -> ChainComparison:
         cursor = await self._db.read(lambda unit: cursors.cursor(unit, accepted.id))
         if cursor is None:
@@ -158,7 +174,7 @@ class Reconciliation:
 
 
 class _Page:
-    """A page of addresses on one chain."""
+    """A page of addresses on one chain. Unless it `is_thorough`, no outflow is searched: that takes many questions."""
 
     def __init__(
         self,
@@ -167,11 +183,14 @@ class _Page:
         accepted: AcceptedChain,
         cursor: Cursor,
         page: Sequence[IssuedAddress],
+        *,
+        is_thorough: bool = True,
     ) -> None:
         self._db = db
         self._chain = chain
         self._accepted = accepted
         self._cursor = cursor
+        self._is_thorough = is_thorough
         self._sessions = {each.address: each.session_id for each in page}
 
     async def compare(self, assets: Sequence[Asset]) -> list[AddressBalance]:
@@ -204,8 +223,11 @@ class _Page:
         """Read the outflow of the addresses whose balance differs from the credits; return those that don't add up."""
         if not held:
             return []
-        nonces = await self._chain.nonces(self._cursor.header, [*held])
-        swept = await self._swept(asset, side, [*held], nonces)
+        nonces = await self._nonces(side, held)
+        if self._is_thorough:
+            swept = await self._swept(asset, side, [*held], nonces)
+        else:
+            swept = {each: None if nonces[each] else 0 for each in held}
         return [
             AddressBalance(
                 chain_id=self._accepted.id,
@@ -221,6 +243,18 @@ class _Page:
             for address, units in held.items()
             if swept[address] is None or units + (swept[address] or 0) != side.units.get(address, 0)
         ]
+
+    async def _nonces(self, side: _CreditedSide, held: Mapping[Address, int]) -> Mapping[Address, int]:
+        """Return the nonces of addresses; if not thorough, of a few of those that hold less than was credited.
+
+        These are others each time. The rest are taken to have sent something, so that nothing is concluded from them.
+        """
+        if self._is_thorough:
+            return await self._chain.nonces(self._cursor.header, [*held])
+        lower = [each for each in held if held[each] < side.units.get(each, 0)]
+        lower.sort(key=lambda address: crc32(f"{self._cursor.hash}{address}".encode()))
+        known = await self._chain.nonces(self._cursor.header, lower[:_MOST_NONCES])
+        return {each: known.get(each, 1) for each in held}
 
     async def _swept(
         self, asset: Asset, side: _CreditedSide, addresses: Sequence[Address], nonces: Mapping[Address, int]

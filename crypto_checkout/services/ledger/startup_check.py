@@ -1,4 +1,7 @@
-"""Repeat a check against a chain until it passes, before money is taken there: once per start."""
+"""Repeat a check against a chain until it passes: once per start.
+
+Money is taken there only after that, unless an earlier start left enough to trust in the meantime.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -28,10 +31,11 @@ async def until_passed(
 ) -> None:
     """Check until it passes, then remove the key from `unready`; until then the reason stands there.
 
-    `what` names the subject, as in "the wallet can't be compared with the chain".
+    A key that isn't in `unready` is trusted: only a contradiction puts it there. `what` names the subject, as in "the
+    wallet can't be compared with the chain".
     """
     pause, logged = _FIRST_PAUSE_SECONDS, ""
-    while key in unready:
+    while True:
         try:
             await check()
         except Contradiction as error:
@@ -41,14 +45,16 @@ async def until_passed(
             # A single node may be wrong: it is asked again, but not often.
             pause = _LONGEST_PAUSE_SECONDS
         except RecoverableError as error:
-            unready[key] = f"its node doesn't answer, so {what} can't be compared with the chain."
+            if key in unready:
+                unready[key] = f"its node doesn't answer, so {what} can't be compared with the chain."
             log.warning("can't be compared with the chain yet", chain=chain_id, error=f"{what}: {error}")
         except Exception as error:  # a loop's boundary: a bug must not leave the shop closed without a word
-            unready[key] = f"comparing {what} with the chain failed; the server's log has the reason."
+            if key in unready:
+                unready[key] = f"comparing {what} with the chain failed; the server's log has the reason."
             log.exception("comparing with the chain failed", chain=chain_id, error=f"{what}: {error}")
             pause = _LONGEST_PAUSE_SECONDS
         else:
-            del unready[key]
+            unready.pop(key, None)
             return
         await asyncio.sleep(pause)
         pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)

@@ -4,7 +4,7 @@ With the wrong decimals, every amount in that token would be wrong by powers of 
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -35,13 +35,21 @@ class TokenCheck:
     """Checks the tokens of each chain, once per start.
 
     `unready` holds the tokens that haven't passed, by chain id and contract, with the reason;
-    `services.checkout.payment_methods` refuses sessions in them.
+    `services.checkout.payment_methods` refuses sessions in them. Those in `passed` have sessions, so they passed at an
+    earlier start: they are refused only if the contract contradicts the configuration now.
     """
 
-    def __init__(self, chains: Mapping[int, TokenReader], tokens: Sequence[ConfiguredToken]) -> None:
+    def __init__(
+        self, chains: Mapping[int, TokenReader], tokens: Sequence[ConfiguredToken], passed: Collection[Asset] = ()
+    ) -> None:
         self._chains = chains
         self._tokens = {(token.asset.chain_id, _contract(token)): token for token in tokens}
-        self.unready = dict.fromkeys(self._tokens, "the server is still comparing this token with its contract.")
+        decimals = {(asset.chain_id, asset.contract): asset.decimals for asset in passed}
+        self.unready = {
+            key: "the server is still comparing this token with its contract."
+            for key, token in self._tokens.items()
+            if decimals.get(key) != token.asset.decimals
+        }
 
     async def run(self) -> None:
         """Check every token, repeatedly until it passes."""

@@ -1,7 +1,8 @@
 """Check that no address can be given out twice.
 
 After a restore from an old copy, the next index in the database may be one that was given out already. So the index
-moves past every address that a chain shows as used.
+moves past every address that a chain shows as used. Where the file beside the database records how far addresses were
+given out, that is enough to take payments meanwhile, and while no node answers.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from crypto_checkout.log import get_logger
 from crypto_checkout.services.checkout.payment_methods import Wallet
 from crypto_checkout.services.ledger.startup_check import until_passed
 from crypto_checkout.store.checkout import wallets
-from crypto_checkout.store.database import Database
+from crypto_checkout.store.database import Database, WriteUnit
 
 log = get_logger("wallets")
 
@@ -33,14 +34,18 @@ class WalletCheck:
     """Checks a wallet against each of its chains, once per start.
 
     `unready` holds the ids of the chains that haven't passed, with the reason; `services.checkout.payment_methods`
-    refuses sessions on them.
+    refuses sessions on them. With `is_recorded` it is empty from the start: the next index is past all that were given
+    out, by a record beside the database.
     """
 
-    def __init__(self, db: Database, wallet: Wallet, chains: Mapping[int, AddressUsage]) -> None:
+    def __init__(
+        self, db: Database, wallet: Wallet, chains: Mapping[int, AddressUsage], *, is_recorded: bool = False
+    ) -> None:
         self._db = db
         self._wallet = wallet
         self._chains = chains
-        self.unready = dict.fromkeys(chains, "the server is still comparing its wallet with the chain.")
+        reason = "the server is still comparing its wallet with the chain."
+        self.unready = {} if is_recorded else dict.fromkeys(chains, reason)
 
     async def run(self) -> None:
         """Check every chain, repeatedly until it passes."""
@@ -62,10 +67,18 @@ class WalletCheck:
             used = await chain.used([*addresses.values()])
             if not used:
                 return first
-            last = max(index for index, address in addresses.items() if address in used)
-            await self._db.write(partial(wallets.move_past, wallet_id=wallet_id, index=last))
-            log.warning("addresses are used that this database doesn't know; going on behind them", index=last + 1)
-            first = last + 1
+            indices_used = [index for index, address in addresses.items() if address in used]
+            first = await self._db.write(partial(self._move_past, used=indices_used))
+
+    def _move_past(self, unit: WriteUnit, used: Sequence[int]) -> int:
+        """Move the next index past the used ones; those below it were given out by this server meanwhile."""
+        wallet_id, last = self._wallet.wallet_id, max(used)
+        following = wallets.next_index(unit, wallet_id)
+        if last < following:
+            return following
+        wallets.move_past(unit, wallet_id, last)
+        log.warning("addresses are used that this database doesn't know; going on behind them", index=last + 1)
+        return last + 1
 
     def _addresses(self, indices: range) -> dict[int, Address]:
         addresses = {}

@@ -57,6 +57,24 @@ def of_sessions(unit: ReadUnit, chain_id: int, session_ids: Sequence[str]) -> li
     return found
 
 
+def sessions_between(unit: ReadUnit, chain_id: int, above: int, up_to: int, limit: int) -> list[str]:
+    """Return the ids of sessions with unnamed credits in the blocks above a number, up to another."""
+    rows = unit.all(
+        """
+        SELECT session_id FROM payments
+        WHERE chain_id = :chain_id AND block_number > :above AND block_number <= :up_to
+            AND kind = 'internal' AND tx_hash IS NULL AND canonical = 1
+        UNION
+        SELECT session_id FROM unmatched_payments
+        WHERE chain_id = :chain_id AND block_number > :above AND block_number <= :up_to
+            AND kind = 'internal' AND tx_hash IS NULL AND canonical = 1 AND session_id IS NOT NULL
+        LIMIT :limit
+        """,
+        {"chain_id": chain_id, "above": above, "up_to": up_to, "limit": limit},
+    )
+    return [row["session_id"] for row in rows]
+
+
 def confirm(unit: WriteUnit, credit: UnnamedCredit) -> None:
     """Make a provisional credit count."""
     unit.run(
