@@ -120,6 +120,7 @@ WORK: dict[str, Callable[[WriteUnit, str], object]] = {
     "a replay": lambda unit, endpoint_id: replays.replay_since(
         unit, endpoint_id, livemode=False, types=["session.paid"], since=LATER
     ),
+    "what a clock ahead scheduled": lambda unit, endpoint_id: deliveries.make_due(unit, endpoint_id, 10),
     "how an endpoint fares": deliveries.failing,
     "one delivery": lambda unit, endpoint_id: deliveries.of_event(unit, endpoint_id, "evt_1"),
     "what became of a link": lambda unit, _: links.usage(unit, "pl_1", livemode=False),
@@ -220,6 +221,7 @@ QUESTIONS: dict[str, Callable[[ReadUnit], Any]] = {
     "unmatched": lambda unit: issues.unmatched(unit, False, 10),
     "all unmatched": lambda unit: unmatched.listed(unit, False, paging.Window(10)),
     "what of a resource was sent": lambda unit: deliveries.of_resource(unit, False, "cs_1", 10),
+    "newest event": events.newest_at,
     "failing": lambda unit: issues.last_failure(unit, "we_1"),
     "last payment": lambda unit: exports.last_seq(unit, False),
     **{

@@ -85,7 +85,7 @@ class ClockWatch:
                 self._note(wall, elapsed, f"is {span(ahead)} behind the newest entry of the database")
             await self._make_due()
         else:
-            jump = wall - last[0] - timedelta(seconds=elapsed - last[1])
+            jump = timedelta(seconds=round((wall - last[0]).total_seconds() - (elapsed - last[1])))
             if abs(jump) > _TOLERANCE:
                 self._note(wall, elapsed, f"was set {'back' if jump < timedelta(0) else 'ahead'} by {span(abs(jump))}")
             if jump < -_TOLERANCE:

@@ -41,17 +41,10 @@ def insert(unit: WriteUnit, event: Event, resource_id: str, body: str) -> int:
 
 def newest_at(unit: ReadUnit) -> datetime | None:
     """Return the latest time at which an event of either mode was recorded: a clock that is right is not behind it."""
-    row = unit.one(
-        """
-        SELECT MAX(newest) AS newest
-        FROM (
-            SELECT MAX(created_at) AS newest FROM events WHERE livemode = 0
-            UNION ALL
-            SELECT MAX(created_at) FROM events WHERE livemode = 1
-        )
-        """
-    )
-    return moments.from_optional_text(row["newest"]) if row else None
+    sql = "SELECT MAX(created_at) AS newest FROM events WHERE livemode = :livemode"
+    rows = [unit.one(sql, {"livemode": int(livemode)}) for livemode in (True, False)]
+    found = [row["newest"] for row in rows if row is not None and row["newest"] is not None]
+    return moments.from_text(max(found)) if found else None
 
 
 def body(unit: ReadUnit, event_id: str, livemode: bool) -> str | None:
