@@ -25,6 +25,7 @@ from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.services.upkeep.backup_download import remove_downloads
 from crypto_checkout.services.upkeep.clock_watch import ClockWatch
+from crypto_checkout.services.upkeep.integrity_watch import IntegrityWatch
 from crypto_checkout.services.upkeep.retention import Retention
 from crypto_checkout.services.webhooks.endpoint_cleanup import EndpointCleanup
 from crypto_checkout.services.webhooks.outbox import Outbox
@@ -98,7 +99,12 @@ def _upkeep(parts: Parts) -> Sequence[Loop]:
         attempt_days=parts.config.webhooks.attempts_retention_days,
         clock=parts.clock,
     )
-    return retention.run, EndpointCleanup(parts.db).run, Totals(parts.db, parts.clock).catch_up
+    return (
+        retention.run,
+        EndpointCleanup(parts.db).run,
+        Totals(parts.db, parts.clock).catch_up,
+        IntegrityWatch(parts.db, parts.clock).run,
+    )
 
 
 @asynccontextmanager

@@ -112,7 +112,10 @@ _PROTECTED = (
     f"It may not be changed: take the write protection away (`lsattr` shows an i; `chattr -i` removes it), give user "
     f"{os.getuid()} the right to write there, or name another [database] path."
 )
-_LOOK = "Look at the disk's room (`df`), its health (`dmesg`) and the rights to the folder, then try again."
+_LOOK = (
+    "Check that it is a database of crypto-checkout, that this user may read and write it and its folder, and that the "
+    "disk has room (`df`) and is sound (`dmesg`); then start again."
+)
 _ADVICE_BY_ERRNO = {
     errno.EACCES: _RIGHTS,
     errno.EPERM: _PROTECTED,

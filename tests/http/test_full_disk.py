@@ -1,7 +1,9 @@
-"""A server on a disk that fills up: refusals to come back from, one line in the log, and no restart afterwards."""
+"""A server on a disk that fills up or loses a page: refusals with a way on, one line in the log, and a name for it."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,27 @@ def test_a_server_on_a_full_disk_still_ends_in_order(disk: Disk, tmp_path: Path)
             pass
         assert server.stop() == 0
         assert "Traceback" not in server.log
+
+
+def test_a_damaged_page_makes_the_server_not_ready_at_once(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        key = server.key
+    path = tmp_path / "checkout-data" / "checkout.db"
+    with closing(sqlite3.connect(path)) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'payment_links'").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    with Server(tmp_path) as server:
+        api = server.client(key)
+        refused = api.post("/payment_links", json=LINK)
+        assert (refused.status_code, error(refused)["code"]) == (503, "internal_error")
+        ready = api.get(f"{server.url}/readyz")
+        assert ready.status_code == 503
+        assert ready.json()["checks"]["database"] == "is damaged; put the last backup back"
+        said = [json.loads(line) for line in server.log.splitlines()]
+        assert [each["level"] for each in said if each["event"] == "the database is damaged"] == ["critical"]
+        assert not [each for each in said if "exception" in each]
+        server.wait_until((path.parent / "last-check").exists, "record the damage")
+        assert "damaged" in (path.parent / "last-check").read_text()

@@ -81,10 +81,12 @@ class Notifier:
         self._stored: Mapping[str, Alert] = {}
         self._states = {channel.name: _ChannelState() for channel in channels}
         self._prices_at: datetime | None = None
+        self._woken = asyncio.Event()
+        db.faults.when_damaged(self._woken.set)
 
     async def run(self) -> None:
         """Take a turn now and every minute, until cancelled."""
-        await every(_EVERY_SECONDS, self.turn, log=log, failure="alarms could not be looked after")
+        await every(_EVERY_SECONDS, self.turn, log=log, failure="alarms could not be looked after", woken=self._woken)
 
     async def turn(self) -> None:
         """Gather the issues, send the alerts that are due, and store the changes."""
