@@ -59,7 +59,8 @@ class WatchedAddresses:
             self._unsaved.clear()
             for address, units in pending.units.items():
                 self.holdings.set(address, units)
-        elif self._as_of != block.hash:
+        elif pending is not None or self._as_of != block.hash:
+            # Also where the cursor is back at our own block: credits that were taken back since stay taken back.
             self._forget()
         since = block.time - WATCHED_AFTER_GRACE
         rows, self._last_place = await self._db.read(lambda unit: self._rows(unit, since))

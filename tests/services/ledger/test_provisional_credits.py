@@ -98,3 +98,30 @@ async def test_where_two_providers_differ_neither_of_them_makes_money(anvil: Nod
         seen = await shop.look(asked)
         assert (seen["status"], seen["amountReceived"]["units"]) == ("pending", "0")
         assert {each["counted"] for each in seen["payments"]} == {False}
+
+
+async def test_a_credit_that_was_taken_back_stays_so_when_the_chain_goes_back_to_its_block(
+    anvil: Nodes, solc: Compiler, tmp_path: Path
+) -> None:
+    node = anvil(mining="manual")
+    payer = deploy(node, solc, "Payer", wei=ONE_COIN)
+    is_ahead = True
+    front = one_block_ahead(node.url, lies=lambda: is_ahead)
+    async with running(front) as ahead, open_shop(tmp_path, [ahead.url], xpub=FRESH_XPUB) as shop:
+        session = await shop.ask()
+        node.mine(2)
+        await shop.process()
+        pay(node, session, ONE_COIN // 2)
+        node.mine()
+        await shop.process()
+        is_ahead = False
+        node.mine()
+        await shop.process()
+        assert [each["kind"] for each in (await shop.look(session))["payments"]] == ["native"]
+        node.rpc("anvil_reorg", 2, [])
+        payer.send("payAll(address[],uint256[])", [session["address"]], [ONE_COIN // 4])
+        for _ in range(CONFIRMATIONS + 3):
+            node.mine()
+            await shop.process()
+        seen = await shop.look(session)
+        assert (seen["status"], seen["amountReceived"]["units"]) == ("underpaid", str(ONE_COIN // 4))
