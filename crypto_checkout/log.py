@@ -22,6 +22,7 @@ CONTEXT_KEYS = {
     "chain": "a chain id",
     "channel": "how an alert is sent: mail or webhook",
     "cleared": "how many alerts are sent as cleared",
+    "deliveries": "how many deliveries",
     "delivery": "a delivery's seq",
     "duration_ms": "how long it took",
     "endpoint": "a webhook endpoint's id",
