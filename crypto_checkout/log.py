@@ -15,6 +15,7 @@ import structlog
 
 CONTEXT_KEYS = {
     "address": "a client's address",
+    "addresses": "how many deposit addresses",
     "alarms": "how many alerts are sent",
     "attempt": "the number of a delivery attempt, from 1",
     "block": "a block number",
@@ -30,6 +31,7 @@ CONTEXT_KEYS = {
     "event_type": "an event's type",
     "failed": "how many units of work failed since the last line",
     "index": "a derivation index",
+    "last": "the last derivation index of a range",
     "left": "how much of it is still to do",
     "method": "an HTTP method",
     "path": "an HTTP path without its query",
@@ -38,6 +40,7 @@ CONTEXT_KEYS = {
     "request": "a request's id",
     "sessions": "how many sessions",
     "status": "an HTTP status, or a delivery's",
+    "wallet": "a wallet's id",
     "webhook_event": "an event's id",
 }
 """The keys of log lines besides `event`, `level`, `logger` and `timestamp`; a test compares them with the code."""

@@ -14,8 +14,10 @@ from crypto_checkout.chain.sandbox.state import State
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.config import ChainConfig
 from crypto_checkout.services.alerts.server_issues import ProviderStatus
+from crypto_checkout.services.checkout import wallet_start
 from crypto_checkout.services.checkout.addresses import Addresses
 from crypto_checkout.services.checkout.payment_methods import PaymentMethods, PaymentMethodsByMode, Policy
+from crypto_checkout.services.checkout.wallet_start import Records
 from crypto_checkout.services.diagnosis.background_reconcile import BackgroundReconcile, ReconciledChain
 from crypto_checkout.services.diagnosis.explain import ConfiguredChain
 from crypto_checkout.services.ledger.judge import Judge
@@ -24,8 +26,8 @@ from crypto_checkout.services.ledger.wallet_check import WalletCheck
 from crypto_checkout.services.ledger.watcher import BlockSource, Watcher
 from crypto_checkout.services.sandbox.pruning import Pruner
 from crypto_checkout.services.upkeep.rpc_usage import UsageRecorder
-from crypto_checkout.store.checkout import sessions, wallets
-from crypto_checkout.store.data_folder.given_out import GivenOut
+from crypto_checkout.store.checkout import sessions
+from crypto_checkout.store.data_folder.skipping import Skip
 from crypto_checkout.store.ledger import cursors
 from crypto_checkout.store.sandbox import chain as sandbox_store
 
@@ -39,7 +41,8 @@ _SANDBOX_IDLE_SECONDS = 86_400
 class Mode:
     """One mode: its payment methods, watchers and loops, and its chains by their ids, for questions about payments.
 
-    `sandbox` is the simulated chain, None in live mode; `providers` report the state of each chain's RPC providers.
+    `sandbox` is the simulated chain, None in live mode; `providers` report the state of each chain's RPC providers,
+    `foreign_index` the newest address of the wallet that another server seems to have given out.
     """
 
     payment_methods: PaymentMethods
@@ -48,6 +51,7 @@ class Mode:
     chains: Mapping[int, ConfiguredChain]
     sandbox: SandboxChain | None = None
     providers: Mapping[int, Callable[[], Sequence[ProviderStatus]]] = field(default_factory=dict)
+    foreign_index: Callable[[], int | None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,8 @@ class Modes:
 
 async def open_modes(parts: Parts) -> Modes:
     """Open the modes that are configured."""
-    live, test = await _live(parts), await _test(parts)
+    records = await _records(parts)
+    live, test = await _live(parts, records), await _test(parts, records)
     configured = [mode for mode in (live, test) if mode is not None]
     return Modes(
         live,
@@ -76,15 +81,15 @@ async def open_modes(parts: Parts) -> Modes:
     )
 
 
-async def _live(parts: Parts) -> Mode | None:
+async def _live(parts: Parts, records: Records) -> Mode | None:
     """Open the real chains."""
     config = parts.config
     if not config.chains:
         return None
     opened, meters = await chains.open_live(config, parts.db, parts.clock, parts.stack)
     key = ExtendedPublicKey.parse(config.wallet.xpub)
-    wallet, is_recorded = await _wallet(parts, key)
-    check = WalletCheck(parts.db, key, opened, is_recorded=is_recorded)
+    wallet = await _wallet(parts, key, records, livemode=True)
+    check = WalletCheck(parts.db, key, opened, is_recorded=key.wallet_id in records.known)
     used = [await parts.db.read(partial(sessions.tokens, chain_id=chain.id)) for chain in config.chains]
     token_check = TokenCheck(
         opened, chains.configured_tokens(config.chains), [asset for of_chain in used for asset in of_chain]
@@ -111,13 +116,17 @@ async def _live(parts: Parts) -> Mode | None:
     return Mode(
         payment_methods,
         watchers,
-        loops=(check.run, token_check.run, usage.run, reconcile.run, *(each.run for each in watchers)),
+        loops=(
+            *(check.run, check.keep_looking, token_check.run, usage.run, reconcile.run),
+            *(each.run for each in watchers),
+        ),
         chains={each.id: ConfiguredChain(opened[each.id], each) for each in payment_methods.chains},
         providers={chain_id: chain.health for chain_id, chain in opened.items()},
+        foreign_index=lambda: check.foreign,
     )
 
 
-async def _test(parts: Parts) -> Mode | None:
+async def _test(parts: Parts, records: Records) -> Mode | None:
     """Open the sandbox in the state that it was left in."""
     if not parts.config.test_mode.enabled:
         return None
@@ -134,7 +143,7 @@ async def _test(parts: Parts) -> Mode | None:
         clock=parts.clock,
         idle_seconds=_SANDBOX_IDLE_SECONDS,
     )
-    wallet, _ = await _wallet(parts, ExtendedPublicKey.parse(sandbox.XPUB))
+    wallet = await _wallet(parts, ExtendedPublicKey.parse(sandbox.XPUB), records, livemode=False)
     payment_methods = PaymentMethods(
         livemode=False,
         wallet=wallet,
@@ -152,20 +161,20 @@ async def _test(parts: Parts) -> Mode | None:
     )
 
 
-async def _wallet(parts: Parts, key: ExtendedPublicKey) -> tuple[Addresses, bool]:
-    """Open a wallet, past every address that the file beside the database records as given out.
+async def _records(parts: Parts) -> Records:
+    """Take up the records of given-out addresses beside the database."""
+    skip = Skip(parts.clock(), secrets.randbelow)
+    folder = parts.config.database.path.resolve().parent
+    records = await wallet_start.take_up(parts.db, folder, skip, secrets.token_hex(8))
+    parts.stack.callback(records.given_out.close)
+    return records
 
-    Also tell whether there is such a record: then the next index is safe before any chain was asked.
-    """
-    given_out = GivenOut(parts.config.database.path.parent)
-    parts.stack.callback(given_out.close)
-    next_index = given_out.next_index(key.wallet_id)
-    if next_index:
-        await parts.db.write(lambda unit: wallets.move_past(unit, key.wallet_id, next_index - 1))
-    addresses = Addresses(key, given_out)
+
+async def _wallet(parts: Parts, key: ExtendedPublicKey, records: Records, *, livemode: bool) -> Addresses:
+    """Open a wallet."""
+    addresses = await wallet_start.open_wallet(parts.db, key, records, livemode=livemode)
     parts.stack.callback(addresses.close)
-    addresses.prepare(await parts.db.read(lambda unit: wallets.next_index(unit, key.wallet_id)))
-    return addresses, next_index > 0
+    return addresses
 
 
 async def _sandbox_state(parts: Parts) -> State:

@@ -18,6 +18,7 @@ from crypto_checkout.chain.sandbox.chain import SandboxChain
 from crypto_checkout.chain.sandbox.state import State
 from crypto_checkout.chain.sandbox.view import SandboxView
 from crypto_checkout.config import Config
+from crypto_checkout.services.checkout import unassigned_addresses
 from crypto_checkout.services.checkout.decisions import Decisions
 from crypto_checkout.services.checkout.links import Links
 from crypto_checkout.services.checkout.payment_methods import AcceptedChain
@@ -32,6 +33,7 @@ from crypto_checkout.services.sandbox import pruning
 from crypto_checkout.services.upkeep.rpc_usage import UsageRecorder
 from crypto_checkout.services.webhooks.endpoints import Endpoints
 from crypto_checkout.services.webhooks.outbox import Outbox
+from crypto_checkout.store.data_folder import life
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.sandbox import chain as sandbox_store
 
@@ -149,12 +151,25 @@ async def _open_chains(config: Config, db: Database) -> AsyncIterator[_OpenChain
     async with AsyncExitStack() as stack:
         live, meters = await chains.open_live(config, db, system_clock, stack)
         stack.push_async_callback(UsageRecorder(db, meters).turn)
+        await _record_unassigned(config, db)
         state = await _sandbox_state(db) if config.test_mode.enabled else None
         sandbox = None if state is None else await chains.open_sandbox(state, db, system_clock)
         yield _OpenChains(
             [(live[chain.id], chains.accepted_chain(chain)) for chain in config.chains],
             [] if sandbox is None else [(sandbox, chains.SANDBOX)],
         )
+
+
+async def _record_unassigned(config: Config, db: Database) -> None:
+    """Record the addresses without a session, as the server does at its start: a restore may have come since."""
+    from crypto_checkout.chain.sandbox import chain
+    from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
+
+    if await db.read(life.current) is None:
+        return  # no server of this version has run yet, which tells the owner's own addresses apart
+    for xpub, livemode in ((config.wallet.xpub, True), (chain.XPUB, False)):
+        if xpub:
+            await unassigned_addresses.record(db, ExtendedPublicKey.parse(xpub), livemode=livemode)
 
 
 async def _sandbox_state(db: Database) -> State | None:

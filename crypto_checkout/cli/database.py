@@ -1,5 +1,6 @@
 """`crypto-checkout migrate`, `backup` and `restore`: operations on the database as a whole."""
 
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,7 @@ def restore(options: Options, *, file: Path, skip: int | None) -> None:
     from crypto_checkout.core.errors import FolderInUse
     from crypto_checkout.store.data_folder import backup as store
     from crypto_checkout.store.data_folder.lock import FolderLock
+    from crypto_checkout.store.data_folder.skipping import Skip
 
     config = load_config(options)
     wallets = _wallets(config)
@@ -106,7 +108,8 @@ def restore(options: Options, *, file: Path, skip: int | None) -> None:
     def work() -> "RestoreResult":
         try:
             with FolderLock(config.database.path.resolve().parent):
-                return store.restore(file, config.database.path, wallets, system_clock(), skip)
+                passing = Skip(system_clock(), secrets.randbelow, skip)
+                return store.restore(file, config.database.path, wallets, passing, secrets.token_hex(8))
         except FolderInUse:
             fail_while_served(config, "restore again")
 
@@ -116,8 +119,26 @@ def restore(options: Options, *, file: Path, skip: int | None) -> None:
     if restored.kept is not None:
         click.echo(f"What was there before is kept as {restored.kept}.")
     _show_next_addresses(restored, wallets)
-    click.echo("Logins to the dashboard have ended; its password is the one of the copy.")
+    _show_access(restored)
     click.echo("Webhooks that waited when the copy was made are sent again; receivers tell by webhook-id.")
+
+
+def _show_access(restored: "RestoreResult") -> None:
+    """Say what lets people and programs in now: a copy brings back what was revoked since, unless it is known here."""
+    if restored.is_carried:
+        click.echo(
+            "Logins to the dashboard have ended. What was revoked or changed since the copy stays so: API keys, "
+            "webhook secrets, endpoints that were switched off, the password, the second factor and recovery codes."
+        )
+        return
+    click.echo(
+        "Logins to the dashboard have ended; its password, second factor and recovery codes are those of the copy, and "
+        "so are the webhook secrets. Change what you have changed since."
+    )
+    if restored.active_keys:
+        click.echo("These API keys work again, also if you revoked them since (crypto-checkout keys revoke):")
+        for key in restored.active_keys:
+            click.echo(f"  {key}")
 
 
 def _wallets(config: "Config") -> dict[str, str]:

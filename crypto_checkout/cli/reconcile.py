@@ -103,7 +103,7 @@ def _account(account: "AddressBalance") -> Iterator[str]:
 
     more = account.difference
     what = f"{amount(account.asset, abs(more))} {'more' if more > 0 else 'less'} than credited" if more else "unproven"
-    yield f"  {checksum(account.address)} ({account.session_id}): {what}"
+    yield f"  {checksum(account.address)} ({account.owner}): {what}"
     for words in (core.figures(account), core.reason(account), core.advice(account)):
         yield from _wrapped(words)
 
@@ -146,6 +146,7 @@ def _account_object(account: "AddressBalance") -> dict[str, Any]:
     return {
         "address": checksum(account.address),
         "sessionId": account.session_id,
+        "derivationIndex": account.derivation_index,
         "asset": account.asset.symbol,
         "contract": None if account.asset.contract is None else checksum(account.asset.contract),
         "decimals": account.asset.decimals,

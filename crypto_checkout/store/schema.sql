@@ -65,10 +65,10 @@ CREATE INDEX audit_by_action ON audit (action, at);
 
 CREATE TABLE balances (
     chain_id INTEGER NOT NULL,
-    session_id TEXT NOT NULL REFERENCES checkout_sessions (id),
+    address TEXT NOT NULL,
     block_number INTEGER NOT NULL,
     units TEXT NOT NULL,
-    PRIMARY KEY (chain_id, session_id)
+    PRIMARY KEY (chain_id, address)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX balances_by_block ON balances (chain_id, block_number);
@@ -193,6 +193,12 @@ CREATE TABLE daily_sessions (
     paid INTEGER NOT NULL,
     PRIMARY KEY (livemode, day)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE database_life (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    id TEXT NOT NULL,
+    since TEXT NOT NULL
+) STRICT;
 
 CREATE TABLE deliveries (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -407,9 +413,28 @@ CREATE TABLE session_metadata (
     PRIMARY KEY (livemode, value, session_seq, name)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE unassigned_addresses (
+    seq INTEGER PRIMARY KEY,
+    wallet_id TEXT NOT NULL,
+    derivation_index INTEGER NOT NULL,
+    address TEXT NOT NULL UNIQUE,
+    livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
+    used_before INTEGER NOT NULL CHECK (used_before IN (0, 1)),
+    created_at TEXT NOT NULL,
+    reported INTEGER NOT NULL DEFAULT 0 CHECK (reported IN (0, 1)),
+    UNIQUE (wallet_id, derivation_index)
+) STRICT;
+
+CREATE INDEX unassigned_addresses_by_mode ON unassigned_addresses (livemode, seq);
+
+CREATE INDEX unassigned_addresses_unreported ON unassigned_addresses (wallet_id, derivation_index)
+WHERE reported = 0 AND used_before = 0;
+
 CREATE TABLE unmatched_payments (
     seq INTEGER PRIMARY KEY,
-    session_id TEXT NOT NULL REFERENCES checkout_sessions (id),
+    address TEXT NOT NULL,
+    session_id TEXT REFERENCES checkout_sessions (id),
+    livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
     chain_id INTEGER NOT NULL,
     tx_hash TEXT,
     log_index INTEGER,
@@ -421,15 +446,18 @@ CREATE TABLE unmatched_payments (
     block_hash TEXT NOT NULL,
     block_time TEXT NOT NULL,
     canonical INTEGER NOT NULL CHECK (canonical IN (0, 1)),
-    recorded_at TEXT NOT NULL
-, livemode INTEGER NOT NULL DEFAULT 0 CHECK (livemode IN (0, 1)), provisional_balance TEXT) STRICT;
+    recorded_at TEXT NOT NULL,
+    provisional_balance TEXT
+) STRICT;
+
+CREATE INDEX unmatched_payments_by_address ON unmatched_payments (address, block_number);
 
 CREATE INDEX unmatched_payments_by_block ON unmatched_payments (chain_id, block_number);
 
 CREATE INDEX unmatched_payments_by_session ON unmatched_payments (session_id, block_number);
 
 CREATE UNIQUE INDEX unmatched_payments_by_transaction ON unmatched_payments (
-    chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1)
+    chain_id, COALESCE(tx_hash, block_hash), address, kind, COALESCE(log_index, -1)
 );
 
 CREATE INDEX unmatched_payments_by_tx_hash ON unmatched_payments (tx_hash);

@@ -1,6 +1,6 @@
 """The watcher: its speed when catching up, compared with the node alone, and the cost of a block with many sessions.
 
-    scripts/bench watcher [--blocks 2000] [--sessions 100 10000 100000] [--old 1000000]
+    scripts/bench watcher [--blocks 2000] [--sessions 100 10000 100000] [--old 1000000] [--unassigned 10000]
 
 Needs anvil (CHECKOUT_ANVIL, or brought by scripts/anvil). The node alone: the same blocks in the same batches, read as
 raw JSON and discarded. A block's cost: one block, from polling the head to the commit, with open sessions, whose
@@ -18,7 +18,10 @@ from pathlib import Path
 from statistics import median
 
 from crypto_checkout.chain.rpc.providers import Call, Rpc
+from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.core.public.types import SessionResource
+from crypto_checkout.services.checkout import unassigned_addresses
+from crypto_checkout.store.checkout import wallets
 from crypto_checkout.store.database import WriteUnit
 from scripts.benchmarks._figures import print_machine, spread
 from tests.support import anvil
@@ -38,6 +41,7 @@ def main() -> None:
         "--sessions", type=int, nargs="*", default=[100, 10_000, 100_000], help="the numbers of open sessions"
     )
     parser.add_argument("--old", type=int, default=1_000_000, help="the number of old sessions besides")
+    parser.add_argument("--unassigned", type=int, default=10_000, help="how many addresses no session has")
     options = parser.parse_args()
     program = anvil.find()
     if program is None:
@@ -48,6 +52,8 @@ def main() -> None:
         with anvil.Anvil(program, node_folder, mining="manual") as node:
             asyncio.run(catch_up(node, Path(tempfile.mkdtemp(dir=folder)), options.blocks))
             asyncio.run(from_block_to_status(node, Path(tempfile.mkdtemp(dir=folder))))
+            if options.unassigned:
+                asyncio.run(cost_of_unassigned(node, Path(tempfile.mkdtemp(dir=folder)), options.unassigned))
             for count in options.sessions:
                 asyncio.run(cost_of_a_block(node, Path(tempfile.mkdtemp(dir=folder)), count, 0))
             if options.sessions and options.old:
@@ -122,6 +128,27 @@ async def cost_of_a_block(node: anvil.Anvil, folder: Path, count: int, old: int)
     )
     if median(seconds) > ETHEREUM_SECONDS:
         print("MISSED: slower than Ethereum makes blocks")
+
+
+async def cost_of_unassigned(node: anvil.Anvil, folder: Path, count: int) -> None:
+    """Measure a block before and after so many addresses were forgotten, and the start that records them."""
+    key = ExtendedPublicKey.parse(FRESH_XPUB)
+    async with open_shop(folder, [node.url], xpub=FRESH_XPUB) as shop:
+        await shop.ask()
+        await one_block_after(node, shop, 0)
+        before = [await one_block_after(node, shop, 0) for _ in range(RUNS)]
+        await shop.db.write(lambda unit: wallets.move_past(unit, key.wallet_id, count))
+        started = time.perf_counter()
+        await unassigned_addresses.record(shop.db, key, livemode=True)
+        recording = time.perf_counter() - started
+        first = await one_block_after(node, shop, 0)
+        after = [await one_block_after(node, shop, 0) for _ in range(RUNS)]
+    what = f"a block with {count:,} addresses of no session"
+    print(
+        f"{what:<48} {spread([each * 1000 for each in after], 1, 'ms')};"
+        f" without them {median(before) * 1000:,.0f} ms; the first {first * 1000:,.0f} ms, and recording them at the"
+        f" start {recording * 1000:,.0f} ms"
+    )
 
 
 async def one_block_after(node: anvil.Anvil, shop: Shop, transfers: int) -> float:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.checkout.session import STATUSES, Session, Status
+from crypto_checkout.core.checkout.unassigned_address import UnassignedAddress
 from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.core.money import format_units
 from crypto_checkout.core.rows import one_row_each
@@ -39,6 +40,7 @@ class IssueKind(StrEnum):
     DATABASE = "database"
     DISK = "disk"
     CLOCK = "clock"
+    WALLET = "wallet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,13 @@ ISSUES: Mapping[IssueKind, IssueInfo] = one_row_each(
                 "Check it and its synchronisation (timedatectl), and put this aside once it is right. "
                 "Payers lose no time by it."
             ),
+        ),
+        IssueKind.WALLET: IssueInfo(
+            "The wallet",
+            is_of_server=True,
+            advice="Two servers must not share an xpub: both give out the same addresses, and one payment counts on "
+            "both. Give each an account of its own. Money there is among the unmatched payments.",
+            path="/payments/unmatched",
         ),
     },
 )
@@ -191,12 +200,7 @@ def of_unmatched(
 
     `came_on` and `asked_on` are the names of the chains.
     """
-    if asset is not None:
-        what = f"{format_units(transfer.units, asset.decimals)} {asset.symbol}"
-    elif transfer.contract is None:
-        what = f"{format_units(transfer.units, _NATIVE_DECIMALS)} of the chain's coin"
-    else:
-        what = f"{transfer.units} smallest units of token {transfer.contract}"  # its decimals are unknown
+    what = _moved(transfer, asset)
     return Issue(
         kind=IssueKind.UNMATCHED,
         cause=f"{IssueKind.UNMATCHED}:{seq}",
@@ -229,6 +233,24 @@ def of_difference(
         ),
         since=since,
         path=f"/payments/{session_id}",
+    )
+
+
+def of_unassigned(
+    address: UnassignedAddress, seq: int, transfer: Transfer, asset: Asset | None, *, came_on: str
+) -> Issue:
+    """Describe money at an address that no session has; `asset` and `came_on` as for `of_unmatched`."""
+    return Issue(
+        kind=IssueKind.UNMATCHED,
+        cause=f"{IssueKind.UNMATCHED}:{seq}",
+        subject_id=address.address,
+        livemode=address.livemode,
+        words=f"{_moved(transfer, asset)} came on {came_on} to {checksum(address.address)}, {address.name} "
+        "of the wallet, which no session here has.",
+        advice="The money is in your wallet. The address was given out by a server whose database isn't this one, as "
+        "before a restore: find the payer's order, and settle it.",
+        since=transfer.block_time,
+        path="/payments/unmatched",
     )
 
 
@@ -267,6 +289,14 @@ def of_server(
         since=since,
         path=ISSUES[kind].path,
     )
+
+
+def _moved(transfer: Transfer, asset: Asset | None) -> str:
+    if asset is not None:
+        return f"{format_units(transfer.units, asset.decimals)} {asset.symbol}"
+    if transfer.contract is None:
+        return f"{format_units(transfer.units, _NATIVE_DECIMALS)} of the chain's coin"
+    return f"{transfer.units} smallest units of token {transfer.contract}"  # whose decimals aren't known
 
 
 def url(public_url: str, issue: Issue) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.checkout.session import Session, Status
+from crypto_checkout.core.checkout.unassigned_address import UnassignedAddress
+from crypto_checkout.core.diagnosis import explain_unassigned
 from crypto_checkout.core.diagnosis.explain_session import Finding, arrival, payment, window
 from crypto_checkout.core.diagnosis.explanation import (
     ChainContext,
@@ -43,7 +45,8 @@ class TransactionEvidence:
 
     `unreachable` has the chains that could not be asked, with the reason; `owners` the sessions whose addresses the
     transfers reached; `disagreeing` the transfers on which the providers differ, with the reason. `unnamed` are
-    internal payments in the same block whose transaction no node could name.
+    internal payments in the same block whose transaction no node could name. `unassigned` are the unassigned addresses
+    that the transfers reached, `at_unassigned` the recorded payments to such addresses.
     """
 
     tx_hash: str
@@ -52,6 +55,8 @@ class TransactionEvidence:
     recorded: Sequence[tuple[Session, RecordedPayment]]
     owners: Mapping[Address, Session]
     unnamed: Sequence[tuple[Session, RecordedPayment]] = ()
+    unassigned: Mapping[Address, UnassignedAddress] = field(default_factory=dict)
+    at_unassigned: Sequence[tuple[UnassignedAddress, RecordedPayment]] = ()
     disagreeing: Mapping[Transfer, str] = field(default_factory=dict)
 
 
@@ -62,9 +67,14 @@ def transaction(evidence: TransactionEvidence, context: ChainContext) -> Explana
     findings += _unrecorded(evidence, context)
     steps = [step for each in evidence.observed for step in _on_chain(each, evidence, context)]
     steps += [arrival(session, each, finding, context) for session, each, finding in of_ledger]
+    without_session = [
+        (each, explain_unassigned.payment(address, each, context)) for address, each in evidence.at_unassigned
+    ]
+    steps += [explain_unassigned.arrival(each, finding, context) for each, finding in without_session]
     steps.sort(key=lambda step: (step.at is None, step.at))
     steps += [_unasked(chain_id, reason, context) for chain_id, reason in evidence.unreachable.items()]
-    verdict = _summary(findings) if findings else _nothing(evidence, context)
+    others = [finding for _, finding in without_session] or [*_to_unassigned(evidence, context)]
+    verdict = _summary(findings) if findings else others[0] if others else _nothing(evidence, context)
     sessions = tuple(dict.fromkeys(session.id for session, _ in findings))
     return verdict.explanation(f"transaction {evidence.tx_hash}", tuple(steps), sessions)
 
@@ -96,6 +106,15 @@ def _unrecorded(evidence: TransactionEvidence, context: ChainContext) -> Iterato
             owner = evidence.owners.get(transfer.to)
             if owner and (owner.id, seen.chain_id, transfer.kind, transfer.log_index) not in have:
                 yield owner, _missing(owner, transfer, seen, evidence, context)
+
+
+def _to_unassigned(evidence: TransactionEvidence, context: ChainContext) -> Iterator[Finding]:
+    """Yield the verdicts on the transfers to unassigned addresses that a block has and that didn't revert."""
+    for seen in evidence.observed:
+        for transfer in seen.transfers:
+            address = evidence.unassigned.get(transfer.to)
+            if address is not None and seen.header is not None and seen.has_succeeded:
+                yield explain_unassigned.unrecorded(address, transfer, seen.chain_id, context)
 
 
 def _missing(
@@ -277,7 +296,9 @@ def _on_chain(
 
 def _whose(transfer: Transfer, evidence: TransactionEvidence) -> str:
     owner = evidence.owners.get(transfer.to)
-    return f"{checksum(transfer.to)}{f' (session {owner.id})' if owner else ''}"
+    unassigned = evidence.unassigned.get(transfer.to)
+    note = f" (session {owner.id})" if owner else f" ({unassigned.name} of your wallet)" if unassigned else ""
+    return f"{checksum(transfer.to)}{note}"
 
 
 def _unasked(chain_id: int, reason: str, context: ChainContext) -> ExplanationStep:

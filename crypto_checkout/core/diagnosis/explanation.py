@@ -50,6 +50,7 @@ class Reason(StrEnum):
     WRONG_CHAIN = "wrong_chain"
     UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - an ERC-20 token, not a secret
     NOT_OURS = "not_ours"
+    NO_SESSION = "no_session"
     NOT_WATCHED = "not_watched"
     NOT_FOUND = "not_found"
     NOT_ASKED = "not_asked"

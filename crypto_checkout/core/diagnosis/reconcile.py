@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import Asset
+from crypto_checkout.core.checkout.unassigned_address import derivation_path
 from crypto_checkout.core.diagnosis.explanation import amount
 
 
@@ -15,18 +16,28 @@ from crypto_checkout.core.diagnosis.explanation import amount
 class AddressBalance:
     """The figures of one asset at one address at one block, in smallest units.
 
-    `has_sent` if the address has sent transactions by then; `swept` is None if no node can tell how much left it.
+    `session_id` is its session; an unassigned address has none, and a `derivation_index`. `has_sent` if the address has
+    sent transactions by then; `swept` is None if no node can tell how much left it.
     """
 
     chain_id: int
     chain: str
     address: Address
-    session_id: str
+    session_id: str | None
+    derivation_index: int | None
     asset: Asset
     credited: int
     balance: int
     has_sent: bool
     swept: int | None
+
+    @property
+    def owner(self) -> str:
+        """Its session, or its number and place in the wallet."""
+        if self.session_id is not None:
+            return self.session_id
+        assert self.derivation_index is not None, "an address without a session has an index"
+        return f"address number {self.derivation_index}, {derivation_path(self.derivation_index)}, without a session"
 
     @property
     def difference(self) -> int:
@@ -72,12 +83,12 @@ def advice(account: AddressBalance) -> str:
     if account.difference > 0:
         return (
             f"The money is your wallet's. Look {shown} up on an explorer, and settle it with the payer of "
-            f"{account.session_id}."
+            f"{account.session_id or 'the session that this database forgot'}."
         )
     if account.difference < 0:
         return (
-            f"Compare each payment of `crypto-checkout explain {account.session_id}` with an explorer before you "
-            "deliver; give a second provider and confirm_with = 2."
+            f"Compare each payment of `crypto-checkout explain {account.session_id or shown}` with an explorer before "
+            "you deliver; give a second provider and confirm_with = 2."
         )
     return f"Or compare {shown} with an explorer by hand."
 

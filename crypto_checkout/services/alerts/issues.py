@@ -7,6 +7,7 @@ from functools import partial
 from crypto_checkout.core.alerts import issues
 from crypto_checkout.core.alerts.issues import DISMISSIBLE, Issue, IssueKind
 from crypto_checkout.core.checkout.session import Session
+from crypto_checkout.core.checkout.unassigned_address import UnassignedAddress
 from crypto_checkout.core.errors import InvalidBody
 from crypto_checkout.core.ledger.assess import counts
 from crypto_checkout.services.alerts.server_issues import ServerIssues
@@ -79,8 +80,9 @@ class Issues:
         for status in issues.STATUS_KINDS:
             yield _sessions(unit, store.in_status(unit, livemode, status, most + 1))
         yield [
-            issues.of_late_payment(each.session, each.seq, each.transfer)
+            issues.of_late_payment(each.owner, each.seq, each.transfer)
             for each in store.late(unit, livemode, most + 1)
+            if isinstance(each.owner, Session)
         ]
         yield [self._unmatched(each) for each in store.unmatched(unit, livemode, most + 1)]
         if livemode:
@@ -101,13 +103,16 @@ class Issues:
         chain = self._chains.get(payment.chain_id)
         known = chain.assets if chain is not None else ()
         asset = next((each for each in known if each.contract == payment.transfer.contract), None)
+        owner, came_on = payment.owner, self._name(payment.chain_id)
+        if isinstance(owner, UnassignedAddress):
+            return issues.of_unassigned(owner, payment.seq, payment.transfer, asset, came_on=came_on)
         return issues.of_unmatched(
-            payment.session,
+            owner,
             payment.seq,
             payment.transfer,
             asset,
-            came_on=self._name(payment.chain_id),
-            asked_on=self._name(payment.session.asset.chain_id),
+            came_on=came_on,
+            asked_on=self._name(owner.asset.chain_id),
         )
 
     def _difference(self, found: ConfirmedDifference) -> Issue:

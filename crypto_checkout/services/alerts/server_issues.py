@@ -10,6 +10,7 @@ from typing import Protocol
 
 from crypto_checkout.core.alerts import issues
 from crypto_checkout.core.alerts.issues import Issue, IssueKind
+from crypto_checkout.core.checkout.unassigned_address import derivation_path
 from crypto_checkout.core.errors import PriceUnavailable, UnsupportedAsset
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.services.checkout.payment_methods import PaymentMethods
@@ -59,6 +60,7 @@ class WatchedMode:
     watchers: Sequence[Watcher] = ()
     providers: Mapping[int, Callable[[], Sequence[ProviderStatus]]] = field(default_factory=dict)
     payment_methods: PaymentMethods | None = None
+    foreign_index: Callable[[], int | None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class ServerIssues:
             *self._chains(problems),
             *self._providers(),
             *self._prices(),
+            *self._wallet(),
         ]
         self._since = {each: known.get((each.kind, each.subject_id), moment) for each in found}
         return [self._described(each, since) for each, since in self._since.items()]
@@ -153,6 +156,15 @@ class ServerIssues:
         for pair, why in payment_methods.prices.jumps().items() if payment_methods is not None else ():
             if why not in self._unpriced.values():
                 yield _ServerIssue(IssueKind.PRICE, pair, why)
+
+    def _wallet(self) -> Iterator[_ServerIssue]:
+        index = self._watched.foreign_index()
+        if index is not None:
+            words = (
+                f"Address number {index} of your wallet ({derivation_path(index)}) is used, and this server never gave "
+                "it out: another server seems to use the same xpub, or this database was put back from an older copy."
+            )
+            yield _ServerIssue(IssueKind.WALLET, "wallet", words)
 
     def _described(self, issue: _ServerIssue, since: datetime) -> Issue:
         is_server_wide = issue.kind in {IssueKind.DATABASE, IssueKind.DISK, IssueKind.CLOCK}

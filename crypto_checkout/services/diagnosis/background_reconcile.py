@@ -82,7 +82,11 @@ class BackgroundReconcile:
         found = await self._reconciliation.compare_some(each.chain, each.accepted, batch.cursor, batch.addresses)
         if found is None:
             return
-        differing = [Difference(balance.session_id, balance.asset, balance.difference) for balance in found]
+        differing = [
+            Difference(balance.session_id, balance.asset, balance.difference)
+            for balance in found
+            if balance.session_id is not None
+        ]
 
         def store(unit: WriteUnit) -> Sequence[Difference]:
             compared = [address.session_id for address in batch.addresses]

@@ -7,14 +7,15 @@ explanation names the chains that couldn't be asked. Nothing is written.
 import asyncio
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address, checksum, parse
 from crypto_checkout.core.checkout.session import Session
-from crypto_checkout.core.diagnosis import explain_session, explain_transaction
+from crypto_checkout.core.checkout.unassigned_address import UnassignedAddress
+from crypto_checkout.core.diagnosis import explain_session, explain_transaction, explain_unassigned
 from crypto_checkout.core.diagnosis.explain_session import SessionChange
 from crypto_checkout.core.diagnosis.explain_transaction import ObservedTransaction, TransactionEvidence
 from crypto_checkout.core.diagnosis.explanation import (
@@ -29,7 +30,7 @@ from crypto_checkout.core.errors import RecoverableError
 from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.services.checkout.payment_methods import AcceptedChain
 from crypto_checkout.store import paging
-from crypto_checkout.store.checkout import sessions
+from crypto_checkout.store.checkout import sessions, unassigned
 from crypto_checkout.store.database import Database, ReadUnit
 from crypto_checkout.store.ledger import cursors, payments, unmatched
 from crypto_checkout.store.webhooks import events
@@ -110,15 +111,19 @@ class Explainer:
 
         def read(unit: ReadUnit) -> Explanation | None:
             session = _of_mode(sessions.at_addresses(unit, [address]), livemode).get(address)
-            return None if session is None else explain_session.about_address(self._session(unit, session), shown)
+            if session is not None:
+                return explain_session.about_address(self._session(unit, session), shown)
+            other = _unassigned(unit, [address], livemode).get(address)
+            if other is not None:
+                return explain_unassigned.address(other, unmatched.recorded_at(unit, address), self._known(unit))
+            return None
 
         return await self._db.read(read) or Explanation(
             f"address {shown}",
             PaymentOutcome.UNKNOWN,
             Reason.NOT_OURS,
             "This server never gave out that address, so nothing that comes to it counts.",
-            "Compare it with the session's: the payer may have copied another one. If the database was put back from "
-            "an older copy, the address may be from after that copy.",
+            "Compare it with the session's: the payer may have copied another one.",
         )
 
     async def transaction(self, tx_hash: str, livemode: bool | None = None) -> Explanation:
@@ -190,7 +195,17 @@ class Explainer:
             for session, each in self._recorded(unit, _paid_by(unit, block.chain_id, block.header.hash), livemode)
             if each.payment.transfer.tx_hash is None and each.payment.transfer.block_hash == block.header.hash
         ]
-        return TransactionEvidence(tx_hash, seen, silent, named, owners, unnamed), known
+        others = _unassigned(unit, receivers - owners.keys(), livemode)
+        paid = {each for chain_id in known.tips for each in unmatched.unassigned_of(unit, chain_id, tx_hash)}
+        recorded = [
+            (each, payment)
+            for each in _unassigned(unit, paid, livemode).values()
+            for payment in unmatched.recorded_at(unit, each.address)
+            if payment.payment.transfer.tx_hash == tx_hash
+        ]
+        return TransactionEvidence(
+            tx_hash, seen, silent, named, owners, unnamed, unassigned=others, at_unassigned=recorded
+        ), known
 
     def _recorded(
         self, unit: ReadUnit, session_ids: list[str], livemode: bool | None
@@ -215,6 +230,13 @@ def _ledger(unit: ReadUnit, session: Session) -> list[RecordedPayment]:
 
 
 def _of_mode(found: Mapping[Address, Session], livemode: bool | None) -> dict[Address, Session]:
+    return {address: each for address, each in found.items() if livemode is None or each.livemode is livemode}
+
+
+def _unassigned(
+    unit: ReadUnit, addresses: Collection[Address], livemode: bool | None
+) -> dict[Address, UnassignedAddress]:
+    found = unassigned.at_addresses(unit, addresses)
     return {address: each for address, each in found.items() if livemode is None or each.livemode is livemode}
 
 

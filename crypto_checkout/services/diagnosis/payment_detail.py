@@ -7,6 +7,7 @@ allowed.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from crypto_checkout.core.address import checksum
 from crypto_checkout.core.checkout.customer import Customer
 from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.checkout.session import Session
@@ -29,9 +30,10 @@ MOST_DELIVERIES = 50
 
 @dataclass(frozen=True, slots=True)
 class UnmatchedAmount:
-    """An unmatched payment with its amount as a text (`coins`)."""
+    """An unmatched payment with its amount (`coins`) and the address it reached as texts."""
 
     money: UnmatchedPayment
+    address: str
     coins: str
     chain_name: str
 
@@ -97,4 +99,4 @@ class PaymentDetails:
 
     def _described(self, money: UnmatchedPayment) -> UnmatchedAmount:
         coins = self._known.coins(money.payment.transfer, money.chain_id)
-        return UnmatchedAmount(money, coins, self._known.chain(money.chain_id))
+        return UnmatchedAmount(money, checksum(money.payment.transfer.to), coins, self._known.chain(money.chain_id))

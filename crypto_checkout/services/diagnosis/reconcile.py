@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 from zlib import crc32
 
@@ -25,9 +26,9 @@ from crypto_checkout.core.diagnosis.reconcile import AddressBalance
 from crypto_checkout.core.errors import RecoverableError, StateUnavailable
 from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.services.checkout.payment_methods import AcceptedChain
-from crypto_checkout.store.checkout import sessions
+from crypto_checkout.store.checkout import sessions, unassigned
 from crypto_checkout.store.checkout.sessions import IssuedAddress
-from crypto_checkout.store.database import Database
+from crypto_checkout.store.database import Database, ReadUnit
 from crypto_checkout.store.ledger import credits, cursors
 from crypto_checkout.store.ledger.cursors import Cursor
 
@@ -85,6 +86,16 @@ class _CreditedSide:
     first: dict[Address, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _ComparedAddress:
+    """An address with its place among those of its kind, and its session, or its index where it has none."""
+
+    seq: int
+    address: Address
+    session_id: str | None
+    derivation_index: int | None
+
+
 class _Reorganised(Exception):
     """The block at which both sides were read is no longer on the chain."""
 
@@ -115,7 +126,7 @@ class Reconciliation:
         return [await self._try(chain, accepted) for chain, accepted in self._configured]
 
     async def _try(self, chain: HistoricBalances, accepted: AcceptedChain) -> ChainComparison:
-        total = await self._db.read(lambda unit: sessions.count(unit, self._livemode))
+        total = await self._db.read(self._total)
         for _ in range(_MOST_TRIES):
             try:
                 return await self._compare(chain, accepted, total)
@@ -134,7 +145,8 @@ class Reconciliation:
         The outflow of an address isn't searched: what such an address holds less isn't known to be a difference.
         Raises RecoverableError.
         """
-        page = _Page(self._db, chain, accepted, cursor, some, is_thorough=False)
+        compared = [_ComparedAddress(each.seq, each.address, each.session_id, None) for each in some]
+        page = _Page(self._db, chain, accepted, cursor, compared, is_thorough=False)
         found = await page.compare(await self._assets(accepted))
         if not await self._db.read(lambda unit: cursors.still_has(unit, accepted.id, cursor.number, cursor.hash)):
             return None
@@ -147,24 +159,31 @@ class Reconciliation:
             return ChainComparison(accepted.id, accepted.name, None, total, problem=problem)
         assets = await self._assets(accepted)
         accounts: list[AddressBalance] = []
-        after, done, compared = 0, 0, 0
+        done, compared = 0, 0
         self._progress(accepted, 0, total)
-        while page := await self._page(after):
-            found = await _Page(self._db, chain, accepted, cursor, page).compare(assets)
-            compared += len(page) * len(assets)
-            accounts += found
-            after, done = page[-1].seq, done + len(page)
-            self._progress(accepted, done, max(done, total))
+        for read in (self._issued, self._unassigned):
+            after = 0
+            while page := await self._db.read(partial(read, after=after)):
+                accounts += await _Page(self._db, chain, accepted, cursor, page).compare(assets)
+                compared += len(page) * len(assets)
+                after, done = page[-1].seq, done + len(page)
+                self._progress(accepted, done, max(done, total))
         if not await self._db.read(lambda unit: cursors.still_has(unit, accepted.id, cursor.number, cursor.hash)):
             raise _Reorganised
         differing = tuple(each for each in accounts if each.difference)
         unproven = tuple(each for each in accounts if not each.difference and not each.is_proven)
         return ChainComparison(accepted.id, accepted.name, cursor.header, done, compared, differing, unproven)
 
-    async def _page(self, after: int) -> list[IssuedAddress]:
-        return await self._db.read(
-            lambda unit: sessions.issued_addresses(unit, self._livemode, after, PAGE, self._since)
-        )
+    def _total(self, unit: ReadUnit) -> int:
+        return sessions.count(unit, self._livemode) + unassigned.count(unit, self._livemode)
+
+    def _issued(self, unit: ReadUnit, after: int) -> list[_ComparedAddress]:
+        page = sessions.issued_addresses(unit, self._livemode, after, PAGE, self._since)
+        return [_ComparedAddress(each.seq, each.address, each.session_id, None) for each in page]
+
+    def _unassigned(self, unit: ReadUnit, after: int) -> list[_ComparedAddress]:
+        page = unassigned.watched(unit, self._livemode, after, PAGE)
+        return [_ComparedAddress(each.seq, each.address.address, None, each.address.derivation_index) for each in page]
 
     async def _assets(self, accepted: AcceptedChain) -> list[Asset]:
         """Return the assets of a chain: the configured ones, and all that sessions ever asked for."""
@@ -182,7 +201,7 @@ class _Page:
         chain: HistoricBalances,
         accepted: AcceptedChain,
         cursor: Cursor,
-        page: Sequence[IssuedAddress],
+        page: Sequence[_ComparedAddress],
         *,
         is_thorough: bool = True,
     ) -> None:
@@ -191,12 +210,12 @@ class _Page:
         self._accepted = accepted
         self._cursor = cursor
         self._is_thorough = is_thorough
-        self._sessions = {each.address: each.session_id for each in page}
+        self._owners = {each.address: each for each in page}
 
     async def compare(self, assets: Sequence[Asset]) -> list[AddressBalance]:
         """Return the accounts whose balance isn't just what was credited, and that don't add up or can't be proven."""
         sides = await self._credited()
-        addresses, block = [*self._sessions], self._cursor.header
+        addresses, block = [*self._owners], self._cursor.header
         found: list[AddressBalance] = []
         for asset in assets:
             side = sides.get(asset.contract, _CreditedSide())
@@ -209,12 +228,11 @@ class _Page:
         return found
 
     async def _credited(self) -> dict[Address | None, _CreditedSide]:
-        ids = [*self._sessions.values()]
-        rows = await self._db.read(lambda unit: credits.up_to(unit, self._accepted.id, self._cursor.number, ids))
-        owners = {session_id: address for address, session_id in self._sessions.items()}
+        addresses = [*self._owners]
+        rows = await self._db.read(lambda unit: credits.up_to(unit, self._accepted.id, self._cursor.number, addresses))
         sides: dict[Address | None, _CreditedSide] = defaultdict(_CreditedSide)
         for row in rows:
-            side, address = sides[row.contract], owners[row.session_id]
+            side, address = sides[row.contract], row.address
             side.units[address] += row.units
             side.first[address] = min(row.block_number, side.first.get(address, row.block_number))
         return sides
@@ -233,7 +251,8 @@ class _Page:
                 chain_id=self._accepted.id,
                 chain=self._accepted.name,
                 address=address,
-                session_id=self._sessions[address],
+                session_id=self._owners[address].session_id,
+                derivation_index=self._owners[address].derivation_index,
                 asset=asset,
                 credited=side.units.get(address, 0),
                 balance=units,

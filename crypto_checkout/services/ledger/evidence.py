@@ -6,24 +6,28 @@ All network I/O of a turn happens here, before the unit of work that stores the 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.checkout.session import Session
+from crypto_checkout.core.checkout.unassigned_address import UnassignedAddress
 from crypto_checkout.core.ledger.assess import deep_from
 from crypto_checkout.core.ledger.follow import Block, Header
 from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.ledger import internal_transfers
 from crypto_checkout.services.ledger.internal_transfers import InternalTransfers
-from crypto_checkout.store.checkout import sessions
-from crypto_checkout.store.database import Database, WriteUnit
+from crypto_checkout.store.checkout import sessions, unassigned
+from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import balances as balance_store
 from crypto_checkout.store.ledger import payments, unmatched, unnamed
 from crypto_checkout.store.ledger.balances import Balance
 from crypto_checkout.store.ledger.unnamed import UnnamedCredit
 
 log = get_logger("evidence")
+
+Owner = Session | UnassignedAddress
+"""The owner of an address to which money can come: its session, or the address itself where no session has it."""
 
 
 class TransferEvidence(internal_transfers.BalanceReader, Protocol):
@@ -44,10 +48,10 @@ class TransferEvidence(internal_transfers.BalanceReader, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The transfers that sessions ask for, the others that reached their addresses, and the new expected balances."""
+    """The transfers that sessions ask for, the others that reached watched addresses, and the new expected balances."""
 
     payments: tuple[tuple[Session, Transfer], ...] = ()
-    unmatched: tuple[tuple[Session, Transfer], ...] = ()
+    unmatched: tuple[tuple[Owner, Transfer], ...] = ()
     balances: tuple[Balance, ...] = ()
     confirmed: tuple[UnnamedCredit, ...] = ()
     withdrawn: tuple[UnnamedCredit, ...] = ()
@@ -59,7 +63,7 @@ class Evidence:
     def as_of(self, unit: WriteUnit, chain_id: int) -> "Evidence":
         """Sort the transfers again by the sessions as they are now: a payer may have chosen an asset meanwhile."""
         current = [
-            ((sessions.get(unit, found.id) or found) if found.assets else found, transfer)
+            ((sessions.get(unit, found.id) or found) if _may_choose(found) else found, transfer)
             for found, transfer in (*self.payments, *self.unmatched)
         ]
         payments, others = _sorted(current, chain_id)
@@ -74,8 +78,9 @@ class Evidence:
             unnamed.take_back(unit, credit)
         for credit in self.confirmed:
             unnamed.confirm(unit, credit)
-        for session, transfer in self.unmatched:
-            unmatched.record(unit, session.id, chain_id, transfer)
+        for owner, transfer in self.unmatched:
+            session_id = owner.id if isinstance(owner, Session) else None
+            unmatched.record(unit, session_id, owner.livemode, chain_id, transfer)
         balance_store.save(unit, chain_id, self.balances)
 
 
@@ -83,15 +88,22 @@ NOTHING = Evidence()
 
 
 def _sorted(
-    arrived: Iterable[tuple[Session, Transfer]], chain_id: int
-) -> tuple[tuple[tuple[Session, Transfer], ...], tuple[tuple[Session, Transfer], ...]]:
+    arrived: Iterable[tuple[Owner, Transfer]], chain_id: int
+) -> tuple[tuple[tuple[Session, Transfer], ...], tuple[tuple[Owner, Transfer], ...]]:
     """Return the transfers that their sessions ask for, and the others."""
     asked_for: list[tuple[Session, Transfer]] = []
-    others: list[tuple[Session, Transfer]] = []
-    for session, transfer in arrived:
-        is_asked_for = session.asset.chain_id == chain_id and session.asset.contract == transfer.contract
-        (asked_for if is_asked_for else others).append((session, transfer))
+    others: list[tuple[Owner, Transfer]] = []
+    for owner, transfer in arrived:
+        if isinstance(owner, Session) and (owner.asset.chain_id, owner.asset.contract) == (chain_id, transfer.contract):
+            asked_for.append((owner, transfer))
+        else:
+            others.append((owner, transfer))
     return tuple(asked_for), tuple(others)
+
+
+def _may_choose(owner: Owner) -> TypeGuard[Session]:
+    """Tell whether an address has a session whose payer has a choice of assets."""
+    return isinstance(owner, Session) and bool(owner.assets)
 
 
 def take_back(unit: WriteUnit, chain_id: int, above: int) -> None:
@@ -130,7 +142,7 @@ class EvidenceReader:
         pairs = [(ours[transfer.to], transfer) for transfer in (*arrived, *compared.transfers)]
         asked_for, others = _sorted(pairs, self._chain_id)
         # Where the payer can still choose an asset, a transfer may be asked for by the time it is stored (`as_of`).
-        may_count = [*asked_for, *((session, t) for session, t in others if session.assets)]
+        may_count = [*asked_for, *((owner, t) for owner, t in others if _may_choose(owner))]
         large = [(session, t) for session, t in may_count if session.fiat.amount > self._agree_above_fiat]
         await self._chain.confirm([transfer for _, transfer in large])
         await self._confirm_depth(start, blocks, large)
@@ -153,8 +165,14 @@ class EvidenceReader:
         if newest is not None:
             await self._chain.confirm_block(blocks[newest - blocks[0].header.number].header)
 
-    async def _owners(self, addresses: set[Address]) -> Mapping[Address, Session]:
-        """Return the sessions that own any of these addresses, on whichever chain they ask to be paid."""
+    async def _owners(self, addresses: set[Address]) -> Mapping[Address, Owner]:
+        """Return the sessions that own any of these addresses, on any chain, and the unassigned ones among them."""
         if not addresses:
             return {}
-        return await self._db.read(lambda unit: sessions.at_addresses(unit, addresses))
+
+        def read(unit: ReadUnit) -> Mapping[Address, Owner]:
+            found: dict[Address, Owner] = {**sessions.at_addresses(unit, addresses)}
+            others = unassigned.at_addresses(unit, addresses - found.keys())
+            return found | {each.address: each for each in others.values() if not each.used_before}
+
+        return await self._db.read(read)

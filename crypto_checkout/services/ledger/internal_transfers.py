@@ -5,10 +5,11 @@ payment: the unexplained difference between two blocks, as one node reads them, 
 traces blocks gives it the hash of its transaction.
 
 The addresses of all sessions of the mode are compared, also of those that ask for a token or for another chain's coin:
-coins there are unmatched payments. A node answers with one fingerprint for thousands of addresses, and balances are
-read one by one only where it differs (`core.ledger.balance_groups`). An address is compared until an hour after its
-session's grace period (`services.ledger.watched_addresses`), so the work at a block doesn't grow with the number of
-sessions ever made; plain transfers to it are found forever.
+coins there are unmatched payments. So are coins at the wallet's unassigned addresses, which no session has. A node
+answers with one fingerprint for thousands of addresses, and balances are read one by one only where it differs
+(`core.ledger.balance_groups`). A session's address is compared until an hour after its grace period
+(`services.ledger.watched_addresses`), so the work at a block doesn't grow with the number of sessions ever made; plain
+transfers to it are found forever.
 """
 
 import asyncio
@@ -31,8 +32,8 @@ from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.ledger.second_reading import BalanceAgreement, SecondReading
 from crypto_checkout.services.ledger.watched_addresses import WatchedAddresses
-from crypto_checkout.store.database import Database, ReadUnit
-from crypto_checkout.store.ledger import payments, unmatched
+from crypto_checkout.store.database import Database
+from crypto_checkout.store.ledger import credits
 from crypto_checkout.store.ledger.balances import Balance
 from crypto_checkout.store.ledger.unnamed import UnnamedCredit
 
@@ -165,9 +166,12 @@ class InternalTransfers:
                 ledger.senders.add(address)
         return ledger
 
-    async def _first_balances(self, start: Header, unread: Mapping[Address, str]) -> Mapping[Address, int]:
-        """Return the balances that addresses had before the first payment of their session."""
-        credited = await self._db.read(lambda unit: {a: self._credited(unit, each) for a, each in unread.items()})
+    async def _first_balances(self, start: Header, unread: Collection[Address]) -> Mapping[Address, int]:
+        """Return the balances that addresses had before the first payment of their session.
+
+        Nothing else is expected at an unassigned address than what is credited to it: all the rest is found next.
+        """
+        credited = await self._db.read(lambda unit: credits.coins(unit, self._chain_id, [*unread]))
         try:
             held = await self._chain.balances(start, [*unread])
             # A balance read too high here would hide a payment later; one read too low would make up a payment.
@@ -181,17 +185,14 @@ class InternalTransfers:
         # After a reorg, balances are read again at an older block, when some addresses had been paid. They can hold
         # less than was credited only if they sent transactions. Otherwise the reading is wrong, and with it as the
         # start, the credited money would seem to arrive again.
-        return {**held, **{address: credited[address] for address in lower if not sent[address]}}
+        from_ledger = [address for address in lower if not sent[address]]
+        from_ledger += [a for a in unread if a in self._watched.unassigned and held[a] > credited[a]]
+        return {**held, **{address: credited[address] for address in from_ledger}}
 
     async def _read_again(self, start: Header, held: Mapping[Address, int]) -> None:
         """Refuse a first balance above the ledger that a second reading doesn't show: it would hide a payment later."""
         if held and await self._chain.agreed_balances(start, [*held]) != held:
             raise ProviderFailed(f"two readings of the balances at block {start.number} differ")
-
-    def _credited(self, unit: ReadUnit, session_id: str) -> int:
-        """Return all that the ledger has of this chain's coin at a session's address."""
-        paid = payments.coins(unit, session_id, self._chain_id)
-        return paid + unmatched.coins(unit, session_id, self._chain_id)
 
     async def _find(self, readings: _Readings, ledger: ExpectedBalances, headers: Sequence[Header]) -> list[Transfer]:
         """Return the transfers that explain the balances after the last block, and add them to the expected ones."""
@@ -222,7 +223,11 @@ class InternalTransfers:
     def _check_start(self, changes: Mapping[Address, Sequence[UnexplainedChange]], headers: Sequence[Header]) -> None:
         """Refuse, once, a higher balance at the first block than the last turn read at the same block."""
         more = [
-            change for found in changes.values() for change in found if change.header is headers[0] and change.units > 0
+            change
+            for address, found in changes.items()
+            if address not in self._watched.unsaved  # read at this block for the first time
+            for change in found
+            if change.header is headers[0] and change.units > 0
         ]
         if more and self._compared == headers[0].hash:
             self._compared = None

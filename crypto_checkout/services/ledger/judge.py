@@ -3,6 +3,7 @@
 `core.ledger.assess` gives the verdict; here it becomes rows and events. Judging twice changes nothing.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from crypto_checkout.core.checkout.session import SETTLED, STATUSES, Session
@@ -15,6 +16,7 @@ from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.database import WriteUnit
 from crypto_checkout.store.ledger import payments
+from crypto_checkout.store.ledger.unnamed import UnnamedCredit
 
 
 class Judge:
@@ -49,12 +51,12 @@ class Judge:
 
     def _reviewed(self, unit: WriteUnit, evidence: Evidence, tip: Tip) -> dict[str, Session]:
         """Return the sessions whose unnamed credits were confirmed or taken back; record the loss of counted ones."""
-        ids = dict.fromkeys(each.session_id for each in (*evidence.confirmed, *evidence.withdrawn) if each.is_payment)
+        ids = _paid_sessions([*evidence.confirmed, *evidence.withdrawn])
         touched: dict[str, Session] = {}
         for session_id in ids:
             store.touch(unit, session_id)
             touched[session_id] = _existing(unit, session_id)
-        for session_id in dict.fromkeys(each.session_id for each in evidence.withdrawn if each.has_counted):
+        for session_id in _paid_sessions([each for each in evidence.withdrawn if each.has_counted]):
             self._record(unit, EventType.SESSION_REORGED, touched[session_id], tip)
         return touched
 
@@ -99,6 +101,11 @@ class Judge:
     def _record(self, unit: WriteUnit, event_type: EventType, session: Session, tip: Tip) -> None:
         of_session = payments.of_session(unit, session)
         self._events.record(unit, event_type, render.session(session, of_session, tip, self._public_url))
+
+
+def _paid_sessions(credits: Sequence[UnnamedCredit]) -> Iterable[str]:
+    """Return the ids of the sessions that credits pay, each once; unmatched ones pay none."""
+    return dict.fromkeys(each.session_id for each in credits if each.is_payment and each.session_id is not None)
 
 
 def _existing(unit: WriteUnit, session_id: str) -> Session:

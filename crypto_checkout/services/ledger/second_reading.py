@@ -94,13 +94,12 @@ class SecondReading:
     async def _contradicted(self, start: Header, withdrawn: Sequence[UnnamedCredit]) -> list[UnnamedCredit]:
         """Return further credits that falls contradict: the newest of each address, up to the missing amount."""
         block_hash, addresses = self._fallen
-        expected, owners = self._watched.holdings.units, self._watched.session_ids
+        expected = self._watched.holdings.units
         suspects = [address for address in addresses if address in expected]
         if block_hash != start.hash or not suspects:
             return []
         held = await self._unspent(start, suspects)
-        ids = [owners[address] for address in held]
-        credits = await self._db.read(lambda unit: unnamed.of_sessions(unit, self._chain_id, ids))
+        credits = await self._db.read(lambda unit: unnamed.at_addresses(unit, self._chain_id, held))
         found: list[UnnamedCredit] = []
         for address, units in held.items():
             missing = expected[address] - units - sum(each.units for each in withdrawn if each.address == address)

@@ -15,7 +15,7 @@ from crypto_checkout.core.ledger.balance_groups import BalanceGroups
 from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.store.database import Database, ReadUnit
 from crypto_checkout.store.ledger import balances
-from crypto_checkout.store.ledger.balances import Balance, WatchedBalance
+from crypto_checkout.store.ledger.balances import Balance, Places, WatchedBalance
 
 WATCHED_AFTER_GRACE = timedelta(hours=1)
 """The time after a session's grace period in which internal transfers are still noticed."""
@@ -30,10 +30,10 @@ class _PendingChanges:
 
 
 class WatchedAddresses:
-    """The addresses of a mode's sessions, up to an hour after their grace period.
+    """The addresses of a mode's sessions, up to an hour after their grace period, and its unassigned ones for good.
 
-    `session_ids` has their sessions, `holdings` their expected balances. `unread` are the ones whose balance was never
-    read, with their sessions.
+    `holdings` has their expected balances. `unread` are the ones whose balance was never read, `unassigned` those that
+    no session has, and `unsaved` those read whose first balance isn't stored yet.
     """
 
     def __init__(self, db: Database, chain_id: int, livemode: bool) -> None:
@@ -44,26 +44,26 @@ class WatchedAddresses:
 
     def _forget(self) -> None:
         self.holdings = BalanceGroups()
-        self.session_ids: dict[Address, str] = {}
-        self.unread: dict[Address, str] = {}
-        self._unsaved: set[Address] = set()
+        self.unread: set[Address] = set()
+        self.unassigned: set[Address] = set()
+        self.unsaved: set[Address] = set()
         self._ends: list[tuple[datetime, Address]] = []
         self._as_of: str | None = None
         self._pending: _PendingChanges | None = None
-        self._last_place = 0
+        self._places = Places()
 
     async def catch_up(self, block: Header) -> None:
         """Bring this up to date with the database, whose cursor is at a block, and add the sessions made meanwhile."""
         pending, self._pending = self._pending, None
         if pending is not None and pending.block_hash == block.hash:
-            self._unsaved.clear()
+            self.unsaved.clear()
             for address, units in pending.units.items():
                 self.holdings.set(address, units)
         elif pending is not None or self._as_of != block.hash:
             # Also where the cursor is back at our own block: credits that were taken back since stay taken back.
             self._forget()
         since = block.time - WATCHED_AFTER_GRACE
-        rows, self._last_place = await self._db.read(lambda unit: self._rows(unit, since))
+        rows, self._places = await self._db.read(lambda unit: self._rows(unit, since))
         self._as_of = block.hash
         for row in rows:
             self._add(row)
@@ -73,8 +73,8 @@ class WatchedAddresses:
     def add_balances(self, balances: Mapping[Address, int]) -> None:
         """Take the balances of unread addresses, to be stored with the next evidence."""
         for address, units in balances.items():
-            del self.unread[address]
-            self._unsaved.add(address)
+            self.unread.remove(address)
+            self.unsaved.add(address)
             self.holdings.set(address, units)
 
     def stage(self, to: Header, since: Header, units: Mapping[Address, int]) -> Iterator[Balance]:
@@ -83,30 +83,33 @@ class WatchedAddresses:
         They hold here once the cursor is at that block.
         """
         self._pending = _PendingChanges(to.hash, units)
-        for address in self._unsaved - units.keys():
-            yield Balance(self.session_ids[address], since.number, self.holdings.units[address])
+        for address in self.unsaved - units.keys():
+            yield Balance(address, since.number, self.holdings.units[address])
         for address, each in units.items():
-            yield Balance(self.session_ids[address], to.number, each)
+            yield Balance(address, to.number, each)
 
-    def _rows(self, unit: ReadUnit, since: datetime) -> tuple[Iterable[WatchedBalance], int]:
-        """Return the sessions that are not here yet, and the place of the newest session."""
-        newest = balances.last_place(unit)
+    def _rows(self, unit: ReadUnit, since: datetime) -> tuple[Iterable[WatchedBalance], Places]:
+        """Return the addresses that are not here yet, and the places of the newest ones."""
+        newest = balances.newest(unit)
         if self._as_of is None:
             return balances.watched(unit, self._chain_id, self._livemode, since), newest
-        if newest == self._last_place:
+        if newest == self._places:
             return [], newest
-        return balances.watched_after(unit, self._chain_id, self._livemode, self._last_place), newest
+        return balances.watched_after(unit, self._chain_id, self._livemode, self._places), newest
 
     def _add(self, row: WatchedBalance) -> None:
-        self.session_ids[row.address] = row.session_id
-        heapq.heappush(self._ends, (row.grace_until, row.address))
+        if row.grace_until is None:
+            self.unassigned.add(row.address)
+        else:
+            heapq.heappush(self._ends, (row.grace_until, row.address))
         if row.units is None:
-            self.unread[row.address] = row.session_id
+            self.unread.add(row.address)
         else:
             self.holdings.set(row.address, row.units)
 
     def _drop(self, address: Address) -> None:
-        del self.session_ids[address]
-        self._unsaved.discard(address)
-        if self.unread.pop(address, None) is None:
+        self.unsaved.discard(address)
+        if address in self.unread:
+            self.unread.remove(address)
+        else:
             self.holdings.drop(address)

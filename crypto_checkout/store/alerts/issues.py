@@ -2,19 +2,21 @@
 
 from dataclasses import dataclass
 
+from crypto_checkout.core.address import Address
 from crypto_checkout.core.checkout.session import Session, Status
+from crypto_checkout.core.checkout.unassigned_address import UnassignedAddress
 from crypto_checkout.core.ledger.payment import Transfer
-from crypto_checkout.store.checkout import sessions
-from crypto_checkout.store.database import ReadUnit, WriteUnit
+from crypto_checkout.store.checkout import sessions, unassigned
+from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
 from crypto_checkout.store.ledger import payments
 
 
 @dataclass(frozen=True, slots=True)
 class UncountedPayment:
-    """A payment to a session's address that doesn't count: late, or unmatched; `seq` is that of its row."""
+    """A payment that doesn't count: late, or unmatched; `seq` is that of its row, `owner` has its address."""
 
     seq: int
-    session: Session
+    owner: Session | UnassignedAddress
     chain_id: int
     transfer: Transfer
 
@@ -37,12 +39,18 @@ def in_status(unit: ReadUnit, livemode: bool, status: Status, limit: int) -> lis
 
 def late(unit: ReadUnit, livemode: bool, limit: int) -> list[UncountedPayment]:
     """Return the newest late payments, without accepted and dismissed ones."""
-    return _uncounted(unit, "payments", "late_payment", "canonical = 1 AND counted = 0", livemode, limit)
+    rows = _uncounted(unit, "payments", "session_id", "late_payment", "canonical = 1 AND counted = 0", livemode, limit)
+    owners = sessions.by_ids(unit, {row["session_id"] for row in rows})
+    return [_payment(row, owners[row["session_id"]]) for row in rows]
 
 
 def unmatched(unit: ReadUnit, livemode: bool, limit: int) -> list[UncountedPayment]:
     """Return the newest unmatched payments, without dismissed ones."""
-    return _uncounted(unit, "unmatched_payments", "unmatched", "canonical = 1", livemode, limit)
+    rows = _uncounted(unit, "unmatched_payments", "address", "unmatched", "canonical = 1", livemode, limit)
+    addresses = {Address(row["address"]) for row in rows}
+    owners: dict[Address, Session | UnassignedAddress] = {**sessions.at_addresses(unit, addresses)}
+    owners |= unassigned.at_addresses(unit, addresses - owners.keys())
+    return [_payment(row, owners[Address(row["address"])]) for row in rows]
 
 
 def last_failure(unit: ReadUnit, endpoint_id: str) -> str | None:
@@ -81,11 +89,11 @@ def dismiss(unit: WriteUnit, cause: str) -> None:
 
 
 def _uncounted(
-    unit: ReadUnit, table: str, kind: str, condition: str, livemode: bool, limit: int
-) -> list[UncountedPayment]:
-    rows = unit.all(
+    unit: ReadUnit, table: str, receiver: str, kind: str, condition: str, livemode: bool, limit: int
+) -> list[Row]:
+    return unit.all(
         f"""
-        SELECT seq, session_id, chain_id, {payments.COLUMNS} FROM {table}
+        SELECT seq, {receiver}, chain_id, {payments.COLUMNS} FROM {table}
         WHERE livemode = :livemode AND {condition}
           AND NOT EXISTS (SELECT 1 FROM attention_dismissed WHERE cause = :kind || ':' || CAST({table}.seq AS TEXT))
         ORDER BY seq DESC
@@ -93,9 +101,7 @@ def _uncounted(
         """,  # noqa: S608 - names and conditions of this room only
         {"livemode": int(livemode), "kind": kind, "limit": limit},
     )
-    owners = sessions.by_ids(unit, {row["session_id"] for row in rows})
-    return [
-        UncountedPayment(row["seq"], owner, row["chain_id"], payments.read(row, owner.address).transfer)
-        for row in rows
-        for owner in (owners[row["session_id"]],)
-    ]
+
+
+def _payment(row: Row, owner: Session | UnassignedAddress) -> UncountedPayment:
+    return UncountedPayment(row["seq"], owner, row["chain_id"], payments.read(row, owner.address).transfer)

@@ -157,6 +157,14 @@ def count(unit: ReadUnit, livemode: bool) -> int:
     return int(row["found"])
 
 
+def first_index(unit: ReadUnit, wallet_id: str) -> int:
+    """Return the lowest index of a wallet that a session has; 0 where it has none."""
+    row = unit.one(
+        "SELECT MIN(derivation_index) FROM checkout_sessions WHERE wallet_id = :wallet_id", {"wallet_id": wallet_id}
+    )
+    return 0 if row is None or row[0] is None else int(row[0])
+
+
 def tokens(unit: ReadUnit, chain_id: int) -> list[Asset]:
     """Return all tokens that sessions on a chain have used, each as its newest session has it."""
     rows = unit.all(

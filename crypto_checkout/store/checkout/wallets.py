@@ -24,6 +24,11 @@ def next_index(unit: ReadUnit, wallet_id: str) -> int:
     return int(row["next_index"]) if row else 0
 
 
+def next_indexes(unit: ReadUnit) -> dict[str, int]:
+    """Return the next index of each wallet that has given out addresses."""
+    return {row["wallet_id"]: row["next_index"] for row in unit.all("SELECT wallet_id, next_index FROM wallets")}
+
+
 def move_past(unit: WriteUnit, wallet_id: str, index: int) -> None:
     """Make sure that no index up to this one is taken again."""
     unit.run(

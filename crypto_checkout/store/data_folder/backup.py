@@ -5,27 +5,21 @@ out so far, recorded in the database or in the files beside it (`store.data_fold
 since, see `RestoreResult.wallets`.
 """
 
-import math
 import os
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.errors import FatalError
 from crypto_checkout.store import migrate
-from crypto_checkout.store.data_folder import files
-from crypto_checkout.store.data_folder.given_out import GivenOut
+from crypto_checkout.store.data_folder import carried_over, files, given_out
+from crypto_checkout.store.data_folder.skipping import Skip
 from crypto_checkout.store.faults import advice
 
-LEAST_SKIPPED = 1_000
-"""The least number of addresses to skip if it is unknown how many were given out since the backup."""
-
-_MOST_SKIPPED = 1_000_000
-_SHORTEST_LIFE_SECONDS = 86_400
 _SEQUENCE_GAP = 1_000_000
 
 
@@ -33,12 +27,16 @@ _SEQUENCE_GAP = 1_000_000
 class RestoreResult:
     """The result of a restore.
 
-    `kept` is the replaced database, if there was one; `newest` the time of the backup's newest event.
+    `kept` is the replaced database, if there was one; `newest` the time of the backup's newest event. `is_carried`
+    tells whether what was revoked or changed since was taken from the replaced database (`carried_over`). `active_keys`
+    are the API keys that are good now.
     """
 
     kept: Path | None
     newest: datetime | None
     wallets: tuple["WalletMove", ...]
+    is_carried: bool
+    active_keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +60,11 @@ class _Contents:
     oldest: datetime | None
     newest: datetime | None
     newest_event: str | None
+    life: str | None
     is_later: bool
 
 
-_NOTHING = _Contents({}, {}, None, None, None, is_later=False)
+_NOTHING = _Contents({}, {}, None, None, None, None, is_later=False)
 
 
 # --- backing up ------------------------------------------------------------------------------------------------------
@@ -89,7 +88,7 @@ def back_up(database: Path, to: Path, *, overwrite: bool) -> None:
     with files.part_of(to) as part, _in_a_sentence(database):
         _copy(database, "rw", part)
         # Read after copying, so that the files know at least as much as the copy.
-        _move(part, GivenOut(database.parent).next_indexes())
+        _move(part, {wallet_id: note.next_index for wallet_id, note in given_out.notes(database.parent).items()})
         _check(part, database)
         _put(part, to, overwrite=overwrite)
 
@@ -105,25 +104,26 @@ def _put(part: Path, to: Path, *, overwrite: bool) -> None:
 # --- restoring -------------------------------------------------------------------------------------------------------
 
 
-def restore(copy: Path, database: Path, wallet_ids: Collection[str], now: datetime, skip: int | None) -> RestoreResult:
+def restore(copy: Path, database: Path, wallet_ids: Collection[str], skip: Skip, life: str) -> RestoreResult:
     """Replace a database by a copy, and keep it beside the new one. The caller must hold the folder's lock.
 
     Each wallet continues after all addresses known to be given out: from the copy, the replaced database, and the files
-    beside it. If those know less than the copy, as on a new machine, many addresses are skipped.
+    beside it. If those know less than the copy, as on a new machine, many addresses are skipped. What was revoked since
+    the copy stays revoked, where the replaced database knows it.
 
     Args:
         copy: a backup, or any intact database of this program.
         database: the path to restore to.
         wallet_ids: wallets to include beside those of the copy.
-        now: the time.
-        skip: the number of addresses to skip in that case; None to derive it from the pace of giving out addresses.
+        skip: how many addresses to skip in that case.
+        life: the new name of the database (`store.data_folder.life`).
 
     Raises:
         FatalError: The copy is not an intact database of this program; nothing has changed.
         OSError: A file can't be created.
 
     """
-    given_out = GivenOut(database.parent)
+    noted = given_out.notes(database.parent)
     database = database.resolve()
     if database.exists() and copy.samefile(database):
         raise FatalError(f"{copy} is the database itself; name the copy that is to take its place.")
@@ -133,50 +133,43 @@ def restore(copy: Path, database: Path, wallet_ids: Collection[str], now: dateti
             _copy(copy, "ro", part)
             _check(part, copy)
             copied = _read_contents(part)
-        before = _read_contents_if_possible(database, copied.newest_event)
-        moved = tuple(_moved_wallets(copied, before, given_out.next_indexes(), wallet_ids, _Skip(now, skip)))
+        before = _read_contents_if_possible(database, copied)
+        moved = tuple(_moved_wallets(copied, before, noted, wallet_ids, skip))
         _move(part, {each.wallet_id: each.next_index for each in moved})
         _raise_sequences(part, before.sequences)
         _end_logins(part)
-        kept = _replace(part, database, now)
+        is_carried = before.is_later and carried_over.carry(database, part, skip.now)
+        named = _begin_life(part, life)
+        active_keys = _active_keys(part)
+        kept = _replace(part, database, skip.now)
+    records = given_out.GivenOut(database.parent, life if named else None)
     for each in moved:
-        if each.next_index:
-            given_out.note(each.wallet_id, each.next_index - 1)
-    given_out.close()
-    return RestoreResult(kept, copied.newest, moved)
-
-
-@dataclass(frozen=True, slots=True)
-class _Skip:
-    """The number of addresses to skip if nothing is known: a fixed number, or by the pace until `now`."""
-
-    now: datetime
-    addresses: int | None
-
-    def after(self, index: int, copied: _Contents) -> int:
-        """Return the number of addresses to skip: twice the number expected since the copy by the pace before it."""
-        if self.addresses is not None:
-            return self.addresses
-        if copied.oldest is None or copied.newest is None:
-            return LEAST_SKIPPED
-        life = max(_SHORTEST_LIFE_SECONDS, (copied.newest - copied.oldest).total_seconds())
-        since = max(0.0, (self.now - copied.newest).total_seconds())
-        return min(_MOST_SKIPPED, max(LEAST_SKIPPED, math.ceil(2 * index * since / life)))
+        records.begin(each.wallet_id, each.next_index)
+    records.close()
+    return RestoreResult(kept, copied.newest, moved, is_carried, active_keys)
 
 
 def _moved_wallets(
-    copied: _Contents, before: _Contents, noted: Mapping[str, int], wallet_ids: Collection[str], skip: _Skip
+    copied: _Contents,
+    before: _Contents,
+    noted: Mapping[str, given_out.GivenOutNote],
+    wallet_ids: Collection[str],
+    skip: Skip,
 ) -> Iterator[WalletMove]:
     """Decide each wallet's next index; `noted` are the indexes in the files beside the database."""
     for wallet_id in sorted({*copied.wallets, *before.wallets, *noted, *wallet_ids}):
         index = copied.wallets.get(wallet_id, 0)
-        recorded = max(before.wallets.get(wallet_id, 0), noted.get(wallet_id, 0))
+        note = noted.get(wallet_id, given_out.GivenOutNote(0, None))
+        recorded = max(before.wallets.get(wallet_id, 0), note.next_index)
         # A record behind the copy belongs to another installation, such as a new machine.
         # A number given by the operator takes precedence over all records.
-        if skip.addresses is None and (before.is_later or recorded >= max(1, index)):
+        is_known = before.is_later or (note.life == copied.life and note.next_index >= max(1, index))
+        if skip.addresses is None and is_known:
             yield WalletMove(wallet_id, max(index, recorded), is_known=True)
         else:
-            yield WalletMove(wallet_id, max(recorded, index + skip.after(index, copied)), is_known=False)
+            begin = index if skip.addresses is not None else max(index, recorded)
+            next_index = max(recorded, begin + skip.after(index, copied.oldest, copied.newest))
+            yield WalletMove(wallet_id, next_index, is_known=False)
 
 
 def _replace(part: Path, database: Path, now: datetime) -> Path | None:
@@ -239,6 +232,27 @@ def _end_logins(path: Path) -> None:
             connection.execute("DELETE FROM logins")
 
 
+def _begin_life(path: Path, life: str) -> bool:
+    """Give the copy a name of its own; False for one by an older version, which gets its name when it is served."""
+    with closing(_connect(path, "rw")) as connection, connection:
+        if not _has_life(connection):
+            return False
+        connection.execute("UPDATE database_life SET id = :life", {"life": life})
+        return connection.execute("SELECT 1 FROM database_life").fetchone() is not None
+
+
+def _active_keys(path: Path) -> tuple[str, ...]:
+    """Return the prefixes and names of the API keys that aren't revoked, oldest first."""
+    with closing(_connect(path, "ro")) as connection:
+        rows = connection.execute("SELECT prefix, name FROM api_keys WHERE revoked_at IS NULL ORDER BY seq").fetchall()
+    return tuple(f"{prefix}… ({name})" for prefix, name in rows)
+
+
+def _has_life(connection: sqlite3.Connection) -> bool:
+    """Tell whether a database is of a version that gives it a name."""
+    return connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'database_life'").fetchone() is not None
+
+
 # --- both ------------------------------------------------------------------------------------------------------------
 
 
@@ -288,6 +302,7 @@ def _read_contents(path: Path, event_of_copy: str | None = None) -> _Contents:
         (oldest,) = connection.execute("SELECT MIN(created_at) FROM events").fetchone()
         end = connection.execute("SELECT id, created_at FROM events ORDER BY seq DESC LIMIT 1").fetchone()
         known = connection.execute("SELECT 1 FROM events WHERE id = :id", {"id": event_of_copy}).fetchone()
+        life = connection.execute("SELECT id FROM database_life").fetchone() if _has_life(connection) else None
     event_id, newest = end or (None, None)
     return _Contents(
         wallets=dict(wallets),
@@ -295,18 +310,23 @@ def _read_contents(path: Path, event_of_copy: str | None = None) -> _Contents:
         oldest=moments.from_optional_text(oldest),
         newest=moments.from_optional_text(newest),
         newest_event=event_id,
+        life=None if life is None else life[0],
         is_later=known is not None,
     )
 
 
-def _read_contents_if_possible(path: Path, event_of_copy: str | None) -> _Contents:
+def _read_contents_if_possible(path: Path, copied: _Contents) -> _Contents:
     """Read a database that may be missing or damaged, which may be the reason for the restore."""
     if not path.exists() or migrate.log_of_emptied(path) is not None:
         return _NOTHING
     try:
-        return _read_contents(path, event_of_copy)
+        before = _read_contents(path, copied.newest_event)
     except (sqlite3.Error, ValueError):
         return _NOTHING
+    # Old events are deleted, so a later state of the same database may lack the copy's newest one.
+    if before.life is None or before.life != copied.life or before.newest is None or copied.newest is None:
+        return before
+    return replace(before, is_later=before.is_later or before.newest >= copied.newest)
 
 
 def _move(path: Path, wallets: Mapping[str, int]) -> None:

@@ -1,43 +1,52 @@
-"""Given-out addresses: each wallet's next index, in a small file beside the database.
+"""The number of addresses that each wallet has given out, in a small file beside the database.
 
-A database restored from an older copy lacks addresses that payers already have. This file stays when only the database
-is replaced, and the larger of both indexes applies.
+A database that is put back from an older copy has forgotten addresses that payers already hold. This file has not: it
+stays when only the database is replaced, and the next index is the larger of the two. It also names the database's life
+(`store.data_folder.life`): a file of another life says nothing about the database beside it.
 """
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+
+from crypto_checkout.store.data_folder import files
 
 _PREFIX = "given-out-"
 
 
-class GivenOut:
-    """The files `given-out-WALLET` of a data folder; each holds the wallet's next index as text."""
+@dataclass(frozen=True, slots=True)
+class GivenOutNote:
+    """The content of a file: the first index that was never given out, and the life of the database that gave it out.
 
-    def __init__(self, folder: Path) -> None:
+    `life` is None in a file by an earlier version.
+    """
+
+    next_index: int
+    life: str | None
+
+
+class GivenOut:
+    """The files `given-out-WALLET` of a data folder, each one line: the wallet's next index and the database's life."""
+
+    def __init__(self, folder: Path, life: str | None) -> None:
         self._folder = folder
+        self._life = life
         self._descriptors: dict[str, int] = {}
 
-    def next_index(self, wallet_id: str) -> int:
-        """Return the first index not given out according to the file, 0 without a file."""
-        try:
-            return int(self._path(wallet_id).read_text("ascii"))
-        except (FileNotFoundError, ValueError):
-            return 0
-
-    def next_indexes(self) -> dict[str, int]:
-        """Return the next index of each wallet that has a file."""
-        wallets = [path.name.removeprefix(_PREFIX) for path in self._folder.glob(f"{_PREFIX}*")]
-        return {wallet_id: self.next_index(wallet_id) for wallet_id in wallets}
-
     def note(self, wallet_id: str, index: int) -> None:
-        """Record that an index was given out, in one write of fixed width: a kill leaves the old text or the new.
+        """Note that an index was given out. One write of fixed width, so that a kill leaves the old text or the new.
 
-        It isn't synced to disk: after a power cut the database, which is, has the later index.
+        It isn't forced to the disk: after a power cut the database, which is, knows better.
         """
-        if wallet_id not in self._descriptors:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-            self._descriptors[wallet_id] = os.open(self._path(wallet_id), flags, 0o600)
-        os.pwrite(self._descriptors[wallet_id], f"{index + 1:012}\n".encode("ascii"), 0)
+        self._write(wallet_id, index + 1)
+
+    def begin(self, wallet_id: str, next_index: int) -> None:
+        """Write a file and force it to the disk, so that no power cut takes it away while the database stays."""
+        length = self._write(wallet_id, next_index)
+        os.ftruncate(self._descriptors[wallet_id], length)
+        os.fsync(self._descriptors[wallet_id])
+        files.sync_folder(self._folder)
 
     def close(self) -> None:
         """Close the files."""
@@ -45,5 +54,25 @@ class GivenOut:
             os.close(descriptor)
         self._descriptors.clear()
 
-    def _path(self, wallet_id: str) -> Path:
-        return self._folder / f"{_PREFIX}{wallet_id}"
+    def _write(self, wallet_id: str, next_index: int) -> int:
+        """Write the line; return its length."""
+        if wallet_id not in self._descriptors:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+            self._descriptors[wallet_id] = os.open(self._folder / f"{_PREFIX}{wallet_id}", flags, 0o600)
+        line = f"{next_index:012}\n" if self._life is None else f"{next_index:012} {self._life}\n"
+        return os.pwrite(self._descriptors[wallet_id], line.encode("ascii"), 0)
+
+
+def notes(folder: Path) -> Mapping[str, GivenOutNote]:
+    """Return the content of each file of a folder by its wallet; unreadable ones are left out.
+
+    An earlier version overwrites only the index: then the life is on a line of its own.
+    """
+    found = {}
+    for path in folder.glob(f"{_PREFIX}*"):
+        try:
+            index, *life = path.read_text("ascii").split()
+            found[path.name.removeprefix(_PREFIX)] = GivenOutNote(int(index), life[0] if life else None)
+        except (OSError, ValueError):
+            continue
+    return found

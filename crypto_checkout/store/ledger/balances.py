@@ -1,7 +1,7 @@
-"""Expected balances of sessions' addresses in a chain's native coin: any surplus is an internal transfer."""
+"""Expected balances of a chain's native coin at watched addresses: a higher balance is an internal transfer."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,59 +12,87 @@ from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.table import Table
 
 _WATCHED = """
-    SELECT checkout_sessions.id, checkout_sessions.address, grace_until, balances.units
+    SELECT checkout_sessions.address, grace_until, balances.units
     FROM checkout_sessions
-    LEFT JOIN balances ON balances.chain_id = :chain_id AND balances.session_id = checkout_sessions.id
+    LEFT JOIN balances ON balances.chain_id = :chain_id AND balances.address = checkout_sessions.address
     WHERE livemode = :livemode AND
+"""
+_UNASSIGNED = """
+    SELECT unassigned_addresses.address, NULL, balances.units
+    FROM unassigned_addresses
+    LEFT JOIN balances ON balances.chain_id = :chain_id AND balances.address = unassigned_addresses.address
+    WHERE livemode = :livemode AND seq > :unassigned AND used_before = 0
 """
 
 
 @dataclass(frozen=True, slots=True)
 class WatchedBalance:
-    """A session whose balance is compared; `units` is the expected balance, None before the first comparison."""
+    """An address whose balance is compared; `units` is its expected balance, None if it was never read.
 
-    session_id: str
+    `grace_until` is the end of its session's grace period; None for an unassigned address, which is watched for good.
+    """
+
     address: Address
-    grace_until: datetime
+    grace_until: datetime | None
     units: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """The expected balance of a session's address from a block on."""
+    """The expected balance of an address from a block on."""
 
-    session_id: str
+    address: Address
     block_number: int
     units: CoinUnits
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The places (`seq`) of the newest session and of the newest unassigned address: later ones have higher places."""
+
+    session: int = 0
+    unassigned: int = 0
+
+
 _BALANCES = Table("balances", Balance)
-_SAVE = _BALANCES.upsert(["chain_id", "session_id"], ["block_number", "units"], "chain_id")
+_SAVE = _BALANCES.upsert(["chain_id", "address"], ["block_number", "units"], "chain_id")
 
 
 def watched(unit: ReadUnit, chain_id: int, livemode: bool, since: datetime) -> list[WatchedBalance]:
-    """Return the sessions of a mode, on any chain, whose grace period ends after a moment."""
-    condition = "grace_until > :since"
-    return _watched(unit, condition, {"chain_id": chain_id, "livemode": int(livemode), "since": moments.to_text(since)})
-
-
-def watched_after(unit: ReadUnit, chain_id: int, livemode: bool, place: int) -> list[WatchedBalance]:
-    """Return the sessions of a mode with a `seq` above `place`."""
-    return _watched(unit, "seq > :place", {"chain_id": chain_id, "livemode": int(livemode), "place": place})
-
-
-def last_place(unit: ReadUnit) -> int:
-    """Return the `seq` of the newest session, 0 if there is none."""
-    row = unit.one("SELECT MAX(seq) AS place FROM checkout_sessions")
-    return 0 if row is None or row["place"] is None else int(row["place"])
-
-
-def _watched(unit: ReadUnit, condition: str, parameters: dict[str, int | str]) -> list[WatchedBalance]:
-    rows = unit.all(_WATCHED + condition, parameters)
+    """Return the unassigned addresses of a mode, and those of its sessions whose grace period ends after a moment."""
     return [
-        WatchedBalance(row[0], Address(row[1]), moments.from_text(row[2]), None if row[3] is None else int(row[3]))
-        for row in rows
+        *_watched(unit, f"{_WATCHED} grace_until > :since", chain_id, livemode, {"since": moments.to_text(since)}),
+        *_watched(unit, _UNASSIGNED, chain_id, livemode, {"unassigned": 0}),
     ]
+
+
+def watched_after(unit: ReadUnit, chain_id: int, livemode: bool, places: Places) -> list[WatchedBalance]:
+    """Return the watched addresses of a mode that were added after these places."""
+    return [
+        *_watched(unit, f"{_WATCHED} seq > :place", chain_id, livemode, {"place": places.session}),
+        *_watched(unit, _UNASSIGNED, chain_id, livemode, {"unassigned": places.unassigned}),
+    ]
+
+
+def newest(unit: ReadUnit) -> Places:
+    """Return the places of the newest addresses."""
+    row = unit.one(
+        """
+        SELECT
+            (SELECT COALESCE(MAX(seq), 0) FROM checkout_sessions),
+            (SELECT COALESCE(MAX(seq), 0) FROM unassigned_addresses)
+        """
+    )
+    assert row is not None, "it has no conditions"
+    return Places(*row)
+
+
+def _watched(
+    unit: ReadUnit, query: str, chain_id: int, livemode: bool, parameters: dict[str, int | str]
+) -> Iterator[WatchedBalance]:
+    for row in unit.all(query, {"chain_id": chain_id, "livemode": int(livemode), **parameters}):
+        units = None if row[2] is None else int(row[2])
+        yield WatchedBalance(Address(row[0]), moments.from_optional_text(row[1]), units)
 
 
 def save(unit: WriteUnit, chain_id: int, balances: Iterable[Balance]) -> None:
@@ -87,26 +115,27 @@ def take_back(unit: WriteUnit, chain_id: int, above: int, anchor: int) -> None:
     To be called before these payments are marked as orphaned.
     """
     parameters = {"chain_id": chain_id, "number": above}
-    taken: dict[str, int] = defaultdict(int)
-    for table in ("payments", "unmatched_payments"):
+    taken: dict[Address, int] = defaultdict(int)
+    of_sessions = "payments JOIN checkout_sessions ON checkout_sessions.id = session_id"
+    for table, chain in ((of_sessions, "payments.chain_id"), ("unmatched_payments", "chain_id")):
         rows = unit.all(
             f"""
-            SELECT session_id, units FROM {table}
-            WHERE chain_id = :chain_id AND block_number > :number AND contract IS NULL AND canonical = 1
-            """,  # noqa: S608 - one of the two tables
+            SELECT address, units FROM {table}
+            WHERE {chain} = :chain_id AND block_number > :number AND contract IS NULL AND canonical = 1
+            """,  # noqa: S608 - the two tables
             parameters,
         )
         for row in rows:
-            taken[row["session_id"]] += int(row["units"])
-    for session_id, units in taken.items():
+            taken[Address(row["address"])] += int(row["units"])
+    for address, units in taken.items():
         expected = unit.one(
-            "SELECT units FROM balances WHERE chain_id = :chain_id AND session_id = :session_id",
-            {"chain_id": chain_id, "session_id": session_id},
+            "SELECT units FROM balances WHERE chain_id = :chain_id AND address = :address",
+            {"chain_id": chain_id, "address": address},
         )
         if expected is not None:
             # Of money that was swept meanwhile, nothing is left to take out.
             left = max(0, int(expected["units"]) - units)
-            save(unit, chain_id, [Balance(session_id, anchor, CoinUnits(left))])
+            save(unit, chain_id, [Balance(address, anchor, CoinUnits(left))])
     unit.run(
         "UPDATE balances SET block_number = :anchor WHERE chain_id = :chain_id AND block_number > :number",
         {**parameters, "anchor": anchor},

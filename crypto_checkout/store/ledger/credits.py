@@ -1,35 +1,57 @@
-"""All payments recorded for addresses on a chain, matched or not, to be compared with the chain itself."""
+"""Credits to addresses on a chain, both asked-for payments and unmatched ones: the chain must show the same."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crypto_checkout.core.address import Address
-from crypto_checkout.store.database import ReadUnit, batched, placeholders
+from crypto_checkout.store.database import ReadUnit, Value, batched, placeholders
+
+_PAYMENTS = """
+    SELECT checkout_sessions.address, contract, units, block_number
+    FROM checkout_sessions
+    JOIN payments ON payments.session_id = checkout_sessions.id
+    WHERE checkout_sessions.address IN ({names})
+"""
+_UNMATCHED = "SELECT address, contract, units, block_number FROM unmatched_payments WHERE address IN ({names})"
 
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """A payment of a canonical block to a session's address; `contract` is None for the native coin."""
+    """A payment in a canonical block to a watched address; `contract` is None for the native coin."""
 
-    session_id: str
+    address: Address
     contract: Address | None
     units: int
     block_number: int
 
 
-def up_to(unit: ReadUnit, chain_id: int, number: int, session_ids: Sequence[str]) -> list[Credit]:
-    """Return the payments to these sessions' addresses on a chain up to a block."""
+def up_to(unit: ReadUnit, chain_id: int, number: int, addresses: Sequence[Address]) -> list[Credit]:
+    """Return the credits of these addresses on a chain up to a block."""
+    return _found(unit, "AND +block_number <= :number", chain_id, addresses, {"number": number})
+
+
+def coins(unit: ReadUnit, chain_id: int, addresses: Sequence[Address]) -> dict[Address, int]:
+    """Return the sum of each address's credits in a chain's native coin, counted for a session or not."""
+    sums = dict.fromkeys(addresses, 0)
+    for credit in _found(unit, "AND contract IS NULL", chain_id, addresses, {}):
+        sums[credit.address] += credit.units
+    return sums
+
+
+def _found(
+    unit: ReadUnit, condition: str, chain_id: int, addresses: Sequence[Address], parameters: dict[str, Value]
+) -> list[Credit]:
     found: list[Credit] = []
-    for part in batched(session_ids):
-        names, parameters = placeholders(part)
-        for table in ("payments", "unmatched_payments"):
+    for part in batched(addresses):
+        names, among = placeholders(part)
+        for query, chain in ((_PAYMENTS, "payments.chain_id"), (_UNMATCHED, "chain_id")):
             rows = unit.all(
-                f"""
-                SELECT session_id, contract, units, block_number
-                FROM {table}
-                WHERE session_id IN ({names}) AND +block_number <= :number AND +chain_id = :chain_id AND canonical = 1
-                """,  # noqa: S608 - parameter names only; the plus keeps to the index by session
-                {**parameters, "number": number, "chain_id": chain_id},
+                # The plus keeps to the index by address or session.
+                f"{query.format(names=names)} AND +{chain} = :chain_id AND canonical = 1 {condition}",
+                {**among, **parameters, "chain_id": chain_id},
             )
-            found += [Credit(row[0], None if row[1] is None else Address(row[1]), int(row[2]), row[3]) for row in rows]
+            found += [
+                Credit(Address(row[0]), None if row[1] is None else Address(row[1]), int(row[2]), row[3])
+                for row in rows
+            ]
     return found

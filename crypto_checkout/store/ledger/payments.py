@@ -145,18 +145,6 @@ def has_any(unit: ReadUnit, session_id: str) -> bool:
     return unit.one("SELECT 1 FROM payments WHERE session_id = :id LIMIT 1", {"id": session_id}) is not None
 
 
-def coins(unit: ReadUnit, session_id: str, chain_id: int) -> int:
-    """Return the sum of a session's canonical payments in a chain's native coin, counted or not."""
-    rows = unit.all(
-        """
-        SELECT units FROM payments
-        WHERE session_id = :session_id AND chain_id = :chain_id AND contract IS NULL AND canonical = 1
-        """,
-        {"session_id": session_id, "chain_id": chain_id},
-    )
-    return sum(int(row["units"]) for row in rows)
-
-
 def orphan_above(unit: WriteUnit, chain_id: int, number: int) -> list[str]:
     """Mark the payments in blocks above a number as orphaned; return the ids of their sessions."""
     rows = unit.all(

@@ -3,7 +3,7 @@
 A new one is provisional: it is stored with the balance it was inferred from, and counts once that is read again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,6 +15,11 @@ from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
 
 PaymentsTable = Literal["payments", "unmatched_payments"]
 _TABLES: tuple[PaymentsTable, PaymentsTable] = ("payments", "unmatched_payments")
+_RECEIVER: Mapping[PaymentsTable, str] = {"payments": "session_id", "unmatched_payments": "address"}
+_JOIN: Mapping[PaymentsTable, str] = {
+    "payments": "JOIN checkout_sessions ON checkout_sessions.id = payment.session_id",
+    "unmatched_payments": "",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,7 @@ class UnnamedCredit:
 
     table: PaymentsTable
     seq: int
-    session_id: str
+    session_id: str | None
     address: Address
     units: int
     block: Header
@@ -48,12 +53,12 @@ def provisional(unit: ReadUnit, chain_id: int) -> list[UnnamedCredit]:
     return _select(unit, "provisional_balance IS NOT NULL AND payment.chain_id = :chain_id", {"chain_id": chain_id})
 
 
-def of_sessions(unit: ReadUnit, chain_id: int, session_ids: Sequence[str]) -> list[UnnamedCredit]:
-    """Return all unnamed credits of sessions on a chain, provisional or not, oldest first per session."""
+def at_addresses(unit: ReadUnit, chain_id: int, addresses: Iterable[Address]) -> list[UnnamedCredit]:
+    """Return all unnamed credits of addresses on a chain, provisional or not, oldest first per address."""
     found: list[UnnamedCredit] = []
-    for session_id in session_ids:
-        condition = "session_id = :session_id AND +payment.chain_id = :chain_id"
-        found += _select(unit, condition, {"session_id": session_id, "chain_id": chain_id})
+    for address in addresses:
+        condition = "address = :address AND +payment.chain_id = :chain_id"
+        found += _select(unit, condition, {"address": address, "chain_id": chain_id})
     return found
 
 
@@ -91,18 +96,21 @@ def take_back(unit: WriteUnit, credit: UnnamedCredit) -> None:
     )
 
 
-def with_earlier(unit: WriteUnit, table: PaymentsTable, chain_id: int, session_id: str, transfer: Transfer) -> Transfer:
-    """Return a transfer; an unnamed one is added to the one stored for its block, which is marked as orphaned."""
+def with_earlier(unit: WriteUnit, table: PaymentsTable, chain_id: int, receiver: str, transfer: Transfer) -> Transfer:
+    """Return a transfer; an unnamed one is added to the one stored for its block, which is marked as orphaned.
+
+    `receiver` is the session of a payment, the address of an unmatched one.
+    """
     if transfer.tx_hash is not None:
         return transfer
     row = unit.one(
         f"""
         UPDATE {table} SET canonical = 0
-        WHERE session_id = :session_id AND +chain_id = :chain_id AND block_hash = :block_hash
+        WHERE {_RECEIVER[table]} = :receiver AND +chain_id = :chain_id AND block_hash = :block_hash
             AND kind = 'internal' AND tx_hash IS NULL AND canonical = 1
         RETURNING units
         """,  # noqa: S608 - one of the two tables
-        {"session_id": session_id, "chain_id": chain_id, "block_hash": transfer.block_hash},
+        {"receiver": receiver, "chain_id": chain_id, "block_hash": transfer.block_hash},
     )
     return transfer if row is None else replace(transfer, units=transfer.units + int(row["units"]))
 
@@ -114,8 +122,7 @@ def _select(unit: ReadUnit, condition: str, parameters: dict[str, int | str]) ->
         for row in unit.all(
             f"""
             SELECT payment.seq, session_id, address, units, block_number, block_hash, block_time, provisional_balance
-            FROM {table} AS payment
-            JOIN checkout_sessions ON checkout_sessions.id = payment.session_id
+            FROM {table} AS payment {_JOIN[table]}
             WHERE {condition} AND payment.kind = 'internal' AND payment.tx_hash IS NULL AND canonical = 1
             """,  # noqa: S608 - names and conditions of this module
             parameters,

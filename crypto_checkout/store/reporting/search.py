@@ -84,7 +84,7 @@ def _of_transaction(unit: ReadUnit, tx_hash: str) -> Sequence[str]:
         """
         SELECT session_id FROM payments WHERE tx_hash = :tx_hash
         UNION
-        SELECT session_id FROM unmatched_payments WHERE tx_hash = :tx_hash
+        SELECT session_id FROM unmatched_payments WHERE tx_hash = :tx_hash AND session_id IS NOT NULL
         LIMIT :limit
         """,
         {"tx_hash": tx_hash, "limit": _MOST_OF_A_TRANSACTION},

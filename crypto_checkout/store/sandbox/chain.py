@@ -15,6 +15,10 @@ _WATCHED = """
     SELECT address
     FROM checkout_sessions
     WHERE livemode = 0 AND grace_until > :since
+    UNION ALL
+    SELECT address
+    FROM unassigned_addresses
+    WHERE livemode = 0
 """
 
 

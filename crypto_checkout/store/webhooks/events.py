@@ -86,3 +86,10 @@ def delete_before(unit: WriteUnit, livemode: bool, moment: datetime, limit: int)
         """,
         {"livemode": int(livemode), "moment": moments.to_text(moment), "limit": limit},
     )
+
+
+def span(unit: ReadUnit) -> tuple[datetime | None, datetime | None]:
+    """Return the times of the oldest and the newest event; None where there is none."""
+    rows = [unit.one(f"SELECT created_at FROM events ORDER BY seq {order} LIMIT 1") for order in ("ASC", "DESC")]  # noqa: S608 - one of two words
+    oldest, newest = (None if row is None else moments.from_text(row["created_at"]) for row in rows)
+    return oldest, newest

@@ -61,7 +61,7 @@ async def test_what_is_in_memory_goes_on_with_the_cursor_only_and_is_read_again_
     blocks = [Header(number, f"0x{number:064x}", f"0x{number - 1:064x}", now) for number in range(4)]
     watched = WatchedAddresses(db, chain_id=1, livemode=False)
     await watched.catch_up(blocks[0])
-    assert watched.unread == {address: session["id"]}
+    assert watched.unread == {address}
     watched.add_balances({address: 5})
     assert [each.units for each in watched.stage(blocks[1], blocks[0], {})] == [5]
     await watched.catch_up(blocks[0])
@@ -71,17 +71,17 @@ async def test_what_is_in_memory_goes_on_with_the_cursor_only_and_is_read_again_
     assert watched.holdings.units == {address: 9}
     assert [*watched.stage(blocks[2], blocks[1], {})] == [], "nothing to store twice"
     await watched.catch_up(blocks[3])
-    assert (watched.holdings.units, watched.unread) == ({}, {address: session["id"]}), "another branch: read again"
+    assert (watched.holdings.units, watched.unread) == ({}, {address}), "another branch: read again"
     late = Header(4, "0x" + "04" * 32, blocks[3].hash, from_unix(4_000_000_000) + WATCHED_AFTER_GRACE)
     await watched.catch_up(late)
-    assert (watched.holdings.units, watched.unread) == ({}, {})
+    assert (watched.holdings.units, watched.unread) == ({}, set())
 
 
 async def test_sessions_of_the_other_mode_are_nobody(app: App) -> None:
     await made(app.api, "/checkout_sessions", PRICE)
     watched = WatchedAddresses(app.opened.db, chain_id=1, livemode=True)
     await watched.catch_up(Header(0, "0x" + "00" * 32, "0x" + "00" * 32, from_unix(1_000_000_000)))
-    assert watched.unread == {}
+    assert watched.unread == set()
 
 
 def test_what_should_be_less_than_nothing_is_like_no_balance() -> None:

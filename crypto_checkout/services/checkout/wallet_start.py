@@ -1,0 +1,108 @@
+"""Open the wallets at the start: past every address that may have been given out, whatever became of the database.
+
+The files `given-out-WALLET` beside the database know how far addresses were given out. Where they are of another life
+than the database (`store.data_folder.life`), or missing, the database was copied here by hand, restored by another
+program, or moved without them: nothing tells what was given out since, so many addresses are passed over, as after a
+restore on a new machine. An earlier version's files and database carry no life, and belong together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from crypto_checkout.log import get_logger
+from crypto_checkout.services.checkout import unassigned_addresses
+from crypto_checkout.services.checkout.addresses import Addresses
+from crypto_checkout.services.checkout.payment_methods import Wallet
+from crypto_checkout.store.checkout import sessions, unassigned, wallets
+from crypto_checkout.store.data_folder import given_out, life
+from crypto_checkout.store.data_folder.given_out import GivenOut, GivenOutNote
+from crypto_checkout.store.data_folder.skipping import Skip
+from crypto_checkout.store.database import Database, WriteUnit
+from crypto_checkout.store.webhooks import events
+
+log = get_logger("wallets")
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The records of given-out addresses, as of this start.
+
+    `known` are the wallets whose record was there, so that their next index is safe before any chain is asked.
+    `is_first` marks the first start that gives a life.
+    """
+
+    given_out: GivenOut
+    known: frozenset[str]
+    is_first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """A start: the life from now on, and the next index of each wallet; `passed_over` are the unknown ones' skips."""
+
+    life: str
+    is_first: bool
+    next_indexes: Mapping[str, int]
+    passed_over: Mapping[str, int]
+
+
+async def take_up(db: Database, folder: Path, skip: Skip, new_life: str) -> Records:
+    """Move each wallet past the addresses that the files of a folder know of, or past many where they know nothing."""
+    notes = given_out.notes(folder)
+    start = await db.write(lambda unit: _take_up(unit, notes, skip, new_life))
+    records = GivenOut(folder, start.life)
+    for wallet_id, index in start.next_indexes.items():
+        records.begin(wallet_id, index)
+    for wallet_id, skipped in start.passed_over.items():
+        log.critical(
+            "this database was copied here without its record of given-out addresses: it is treated as restored, and "
+            "addresses are passed over. Use `crypto-checkout restore` for copies. If the server that it was copied "
+            "from still runs, stop one of the two: together they give addresses out twice",
+            wallet=wallet_id,
+            addresses=skipped,
+            index=start.next_indexes[wallet_id],
+        )
+    known = frozenset(wallet_id for wallet_id, note in notes.items() if note.next_index) - start.passed_over.keys()
+    return Records(records, known, start.is_first)
+
+
+async def open_wallet(db: Database, wallet: Wallet, records: Records, *, livemode: bool) -> Addresses:
+    """Open a wallet whose records were taken up, and have its unassigned addresses watched."""
+    wallet_id = wallet.wallet_id
+    own = await db.read(lambda unit: sessions.first_index(unit, wallet_id)) if records.is_first else 0
+    await unassigned_addresses.record(db, wallet, livemode=livemode, used_before=own)
+    lost = await db.write(lambda unit: unassigned.report(unit, wallet_id))
+    if lost:
+        log.critical(
+            "addresses were given out, or passed over, that this database has no sessions for. They are watched: money "
+            "there shows among the unmatched payments. If you have a newer copy of the database, restore it",
+            wallet=wallet_id,
+            addresses=len(lost),
+            index=lost[0],
+            last=lost[-1],
+        )
+    next_index = await db.read(lambda unit: wallets.next_index(unit, wallet_id))
+    records.given_out.begin(wallet_id, next_index)
+    addresses = Addresses(wallet, records.given_out)
+    addresses.prepare(next_index)
+    return addresses
+
+
+def _take_up(unit: WriteUnit, notes: Mapping[str, GivenOutNote], skip: Skip, new_life: str) -> _Start:
+    current = life.current(unit)
+    known = wallets.next_indexes(unit)
+    next_indexes, passed_over = dict(known), {}
+    for wallet_id in sorted({*known, *notes}):
+        index = known.get(wallet_id, 0)
+        note = notes.get(wallet_id)
+        next_indexes[wallet_id] = index if note is None else max(index, note.next_index)
+        if index and (note is None or note.life != current):
+            passed_over[wallet_id] = skip.after(index, *events.span(unit))
+            next_indexes[wallet_id] += passed_over[wallet_id]
+        if next_indexes[wallet_id]:
+            wallets.move_past(unit, wallet_id, next_indexes[wallet_id] - 1)
+    if current is None or passed_over:
+        life.begin(unit, new_life)
+        return _Start(new_life, current is None, next_indexes, passed_over)
+    return _Start(current, is_first=False, next_indexes=next_indexes, passed_over=passed_over)
