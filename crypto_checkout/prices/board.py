@@ -29,7 +29,7 @@ _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
 
 class PriceBoard:
-    """The rates of a shop; one board serves live mode, another, with a fixed source and a quorum of 1, test mode.
+    """The rates that a set of sources agrees on. A table of fixed prices has a board of its own, with a quorum of 1.
 
     Answers are reused for `reuse_seconds` (at most a quarter of `max_age_seconds`). Older answers replace those of a
     source that is down, as long as they are fresh enough for `settle`.

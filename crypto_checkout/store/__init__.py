@@ -11,5 +11,5 @@ statements, and a test compares every `Table` with the migrations. To add a noun
 `Table` and functions named `insert`, `get`, `listed` and `update`; give each query an index, and add the query to
 `tests/store/test_queries.py`, which reads SQLite's plans.
 
-Statements name their columns and parameters, and keep to SQL that PostgreSQL accepts too.
+Statements name their columns and parameters, and keep close to SQL that PostgreSQL accepts too: see ARCHITECTURE.md.
 """

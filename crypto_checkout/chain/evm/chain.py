@@ -245,7 +245,7 @@ class EvmChain:
                 found = await ask([(method, [address, "latest"]) for address in addresses])
                 used |= {each for each, number in zip(addresses, found, strict=True) if not decoding.is_zero(number)}
             for token in self._tokens:
-                with suppress(balances.NoToken):  # a mistake in the configuration, which services.token_check names
+                with suppress(balances.NoToken):  # a misconfigured token; `services.ledger.token_check` reports it
                     held = await balances.of_token_now(ask, token, addresses)
                     used |= {address for address, units in held.items() if units}
             return used

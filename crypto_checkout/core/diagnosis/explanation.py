@@ -19,7 +19,7 @@ _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
 class PaymentOutcome(StrEnum):
-    """The outcome of a payment, or of all payments of a session; `unknown` if no chain has the transaction."""
+    """The outcome of a payment, or of all payments of a session; `unknown` if ledger and chains don't tell."""
 
     COUNTED = "counted"
     WAITING = "waiting"
@@ -69,7 +69,7 @@ class ExplanationStep:
 class Explanation:
     """An explanation: the rule that made something count, or the first that kept it from counting.
 
-    `headline` is a sentence for a shopkeeper, `steps` are the evidence, oldest first, and `sessions` the ids of the
+    `headline` is a sentence for the merchant, `steps` are the evidence, oldest first, and `sessions` the ids of the
     sessions it is about. If a `command` carries out the end of the `advice`, the advice has no full stop: the command
     line appends the command, and a page shows a button.
     """

@@ -64,12 +64,12 @@ def assess(session: Session, payments: Sequence[Payment], tip: Tip) -> Assessmen
 
 
 def counts(payment: Payment, session: Session) -> bool:
-    """Tell whether a payment is in a canonical block and in time, grace included; once accepted, any time will do."""
+    """Tell whether a payment counts: in a canonical block, not provisional, and in the session's window."""
     return payment.canonical and not payment.is_provisional and is_in_window(payment, session)
 
 
 def is_in_window(payment: Payment, session: Session) -> bool:
-    """Tell whether a payment is on time or in grace; once the merchant accepted it, time doesn't matter."""
+    """Tell whether a payment is on time or in grace; once the merchant accepted the session, any time will do."""
     return payment.transfer.block_time <= session.terms.grace_until or session.accepted_units is not None
 
 

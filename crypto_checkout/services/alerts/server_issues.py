@@ -1,4 +1,4 @@
-"""Issues of the running server, which no table holds: disk, database, chains, providers and prices."""
+"""Issues of the running server, which no table holds: disk, database, clock, chains, providers and prices."""
 
 import asyncio
 import shutil

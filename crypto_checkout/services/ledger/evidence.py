@@ -1,6 +1,6 @@
 """Gather the evidence in blocks: payments, unmatched payments, and balances.
 
-All network I/O of a turn happens here, before the unit of work that stores the evidence.
+The chain is asked before the unit of work that stores the evidence, never within it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,7 +48,10 @@ class TransferEvidence(internal_transfers.BalanceReader, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The transfers that sessions ask for, the others that reached watched addresses, and the new expected balances."""
+    """The transfers that sessions ask for, the others that reached watched addresses, and the new expected balances.
+
+    `confirmed` and `withdrawn` are unnamed credits of earlier blocks that count from now on, or no longer.
+    """
 
     payments: tuple[tuple[Session, Transfer], ...] = ()
     unmatched: tuple[tuple[Owner, Transfer], ...] = ()

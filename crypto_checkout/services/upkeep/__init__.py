@@ -1,4 +1,4 @@
-"""Loops and tasks that keep the data folder in order: retention, RPC usage, backup downloads.
+"""Upkeep of a running server: retention, RPC usage, backup downloads, and watches over the database and the clock.
 
 Clean-up runs in small parts, so that no other writer waits long.
 """

@@ -3,8 +3,8 @@
 Every change calls `Outbox.record` in its own unit of work: the event and a delivery for each subscribed endpoint are
 stored with it, or not at all. `dispatcher` sends the deliveries that are due, as fast as `pace` allows each endpoint,
 and `attempts` records the results, schedules retries and disables endpoints that only fail. `endpoints` and
-`deliveries` are the merchant's actions. `endpoint_cleanup` deletes the rows of endpoints that are gone. `forwarder`
-serves `crypto-checkout listen`.
+`deliveries` are the merchant's actions. `endpoint_cleanup` abandons the deliveries of disabled endpoints, and deletes
+the rows of deleted ones. `forwarder` serves `crypto-checkout listen`.
 
 Signing, retry schedule and the guard against private addresses are in the room `webhooks`. A new event type is added
 in `core.webhooks.events`.

@@ -1,4 +1,4 @@
 """Sessions, payment links and customers, the next index of each wallet, and sessions' totals and search terms.
 
-Payments are in `store.ledger`, which knows no session but by its id.
+Payments are in `store.ledger`, which imports nothing from here.
 """
