@@ -109,8 +109,8 @@ class WriteUnit(ReadUnit):
 
 
 @dataclass(slots=True)
-class _Waiting(Generic[T]):
-    """A queued writing unit, and the future its caller waits for."""
+class _QueuedUnit(Generic[T]):
+    """A write unit in the queue, and the future that its caller awaits."""
 
     work: Callable[[WriteUnit], T]
     future: asyncio.Future[T]
@@ -130,7 +130,7 @@ class _Outcome(Generic[T]):
 class _Group:
     """Units that share a transaction, and their outcomes once they ran."""
 
-    units: list[_Waiting[Any]]
+    units: list[_QueuedUnit[Any]]
     clock: Clock
     outcomes: list[_Outcome[Any]] | None = None
 
@@ -167,11 +167,11 @@ class _Group:
 
 @dataclass(slots=True)
 class _Reader:
-    """A read-only connection. Its thread counts finished units, since a unit goes on when its caller is cancelled."""
+    """A read-only connection. Its thread counts finished units, because a unit runs on when its caller is cancelled."""
 
     connection: aiosqlite.Connection
-    begun: int = 0
-    ended: int = 0
+    started: int = 0
+    finished: int = 0
 
     def run(self, connection: sqlite3.Connection, work: Callable[[ReadUnit], T], clock: Clock) -> T:
         """Run a unit in one snapshot, on the connection's thread."""
@@ -183,7 +183,7 @@ class _Reader:
                 raise  # the unit tried to write: a bug, and no fault of the storage
             raise as_failure(error) from error
         finally:
-            self.ended += 1
+            self.finished += 1
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
 
@@ -207,7 +207,7 @@ class Database:
         self._readers = [_Reader(connection) for connection in readers]
         self._clock = clock
         self._connections = connections
-        self._queue: deque[_Waiting[Any]] = deque()
+        self._queue: deque[_QueuedUnit[Any]] = deque()
         self._drain: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self.faults = Faults()
@@ -255,25 +255,25 @@ class Database:
         """
         self._refuse_if_closed()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(work, future))
+        self._queue.append(_QueuedUnit(work, future))
         self._start_drain()
         try:
             result = await future
         except DatabaseFailed as error:
-            self.faults.failed(error)
+            self.faults.note_failure(error)
             raise
-        self.faults.worked()
+        self.faults.note_success()
         return result
 
     async def read(self, work: Callable[[ReadUnit], T]) -> T:
         """Run a unit in one snapshot and return its result; SQLite refuses writes in it."""
         self._refuse_if_closed()
-        reader = min(self._readers, key=lambda reader: reader.begun - reader.ended)
-        reader.begun += 1
+        reader = min(self._readers, key=lambda reader: reader.started - reader.finished)
+        reader.started += 1
         try:
             return await _on_thread(reader.connection, reader.run, work, self._clock)
         except DatabaseFailed as error:
-            self.faults.failed(error)
+            self.faults.note_failure(error)
             raise
 
     def _refuse_if_closed(self) -> None:
@@ -340,7 +340,7 @@ def _prepare(connection: sqlite3.Connection, read_only: bool) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL: a confirmed commit survives a power cut. Losing one would give out an address twice.
     connection.execute("PRAGMA synchronous = FULL")
-    # The log is used again from its start, but without this it keeps the size that one large write gave it, for good.
+    # The log is reused from its start; without this limit it would stay as large as one large write has made it.
     connection.execute(f"PRAGMA journal_size_limit = {_KEPT_WAL_BYTES}")
 
 
@@ -360,7 +360,7 @@ def _call(work: Callable[[U], T], unit: U) -> T:
         raise RuntimeError("a unit of work raised StopIteration") from error
 
 
-def _run_units(connection: sqlite3.Connection, units: Sequence[_Waiting[Any]], clock: Clock) -> list[_Outcome[Any]]:
+def _run_units(connection: sqlite3.Connection, units: Sequence[_QueuedUnit[Any]], clock: Clock) -> list[_Outcome[Any]]:
     """Run units in one transaction. If the transaction itself fails, raise its error; no unit has any effect then."""
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -372,7 +372,7 @@ def _run_units(connection: sqlite3.Connection, units: Sequence[_Waiting[Any]], c
     return outcomes
 
 
-def _run_unit(connection: sqlite3.Connection, waiting: _Waiting[Any], now: datetime) -> _Outcome[Any]:
+def _run_unit(connection: sqlite3.Connection, waiting: _QueuedUnit[Any], now: datetime) -> _Outcome[Any]:
     """Run a unit in a savepoint. Raise if SQLite rolled back the whole transaction, earlier units included."""
     if waiting.future.cancelled():
         return _Outcome()

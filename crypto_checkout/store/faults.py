@@ -1,6 +1,7 @@
 """Faults of the storage: a full, read-only or failing disk, and a damaged database file.
 
-Here they are told from bugs, put into words, and logged at most once a minute, whatever number of units they fail.
+This module tells them apart from bugs, phrases them for the operator, and logs them at most once a minute, however many
+units of work fail.
 """
 
 import errno
@@ -29,14 +30,14 @@ _CODES = _DAMAGE | {
     sqlite3.SQLITE_PROTOCOL,
     sqlite3.SQLITE_NOMEM,
 }
-_HELD = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _LOG_EVERY_SECONDS = 60.0
 _LATELY_SECONDS = 5.0
 _LITTLE_ROOM_BYTES = 1024 * 1024
 
 
 class Faults:
-    """The faults that one process has met: logs them, and remembers damage until the process ends."""
+    """The faults that one process has met: they are logged, and damage is remembered until the process ends."""
 
     def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
         self.damage: str | None = None
@@ -47,36 +48,36 @@ class Faults:
         self._logged_at: float | None = None
         self._refused_at: float | None = None
 
-    def when_damaged(self, listener: Callable[[], None]) -> None:
-        """Have a function called when damage is found for the first time."""
+    def on_damage(self, listener: Callable[[], None]) -> None:
+        """Register a function to call when damage is first found."""
         self._listeners.append(listener)
 
-    def failed(self, error: DatabaseFailed) -> None:
-        """Note a failed unit of work: damage at once, and a line in the log if the last one is a minute old."""
+    def note_failure(self, error: DatabaseFailed) -> None:
+        """Note a failed unit of work. Damage is noted at once; failures are logged once a minute."""
         if isinstance(error, DatabaseDamaged):
-            self.found_damage(str(error))
+            self.note_damage(str(error))
         now = self._timer()
         self._failed += 1
         self._failed_at = now
-        if _code(_cause(error)) not in _HELD:
+        if _code(_cause(error)) not in _LOCKED:
             self._refused_at = now
         if self._logged_at is None or now - self._logged_at >= _LOG_EVERY_SECONDS:
             log.error("the database fails", error=str(error), failed=self._failed)
             self._failed, self._logged_at = 0, now
 
-    def worked(self) -> None:
-        """Note a unit that was stored. The database counts as mended a minute after the last failure."""
+    def note_success(self) -> None:
+        """Note a stored unit of work. The database counts as working again a minute after the last failure."""
         if self._failed_at is not None and self._timer() - self._failed_at >= _LOG_EVERY_SECONDS:
             log.info("the database works again", failed=self._failed)
             self._failed, self._failed_at, self._logged_at = 0, None, None
 
     @property
     def refused_lately(self) -> bool:
-        """True if the storage refused something in the last seconds: on a full disk small writes still pass."""
+        """True if the storage refused something in the last seconds: on a full disk, small writes still succeed."""
         return self._refused_at is not None and self._timer() - self._refused_at < _LATELY_SECONDS
 
-    def found_damage(self, what: str) -> None:
-        """Remember damage of the file, and tell the listeners the first time."""
+    def note_damage(self, what: str) -> None:
+        """Remember damage to the file, and call the listeners the first time."""
         if self.damage is not None:
             return
         self.damage = what
@@ -95,14 +96,14 @@ def as_failure(error: BaseException) -> BaseException:
 
 
 def advice(error: BaseException, path: Path) -> str:
-    """Return what to do about a fault at a path, as a sentence."""
+    """Return advice about a fault at a path, as a sentence."""
     error = _cause(error)
     if isinstance(error, OSError):
-        return _MAKE_ROOM if error.errno in _FULL else _ADVICE_BY_ERRNO.get(error.errno or 0, _LOOK)
+        return _MAKE_ROOM if error.errno in _FULL else _ADVICE_BY_ERRNO.get(error.errno or 0, _CHECK)
     code = _code(error)
     if code in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN} and has_no_room(path):
         return _MAKE_ROOM
-    return _ADVICE_BY_CODE.get(code or 0, _LOOK)
+    return _ADVICE_BY_CODE.get(code or 0, _CHECK)
 
 
 _MAKE_ROOM = "The disk is full: make room on it, then try again."
@@ -112,7 +113,7 @@ _PROTECTED = (
     f"It may not be changed: take the write protection away (`lsattr` shows an i; `chattr -i` removes it), give user "
     f"{os.getuid()} the right to write there, or name another [database] path."
 )
-_LOOK = (
+_CHECK = (
     "Check that it is a database of crypto-checkout, that this user may read and write it and its folder, and that the "
     "disk has room (`df`) and is sound (`dmesg`); then start again."
 )
@@ -155,7 +156,7 @@ def _code(error: BaseException) -> int | None:
 
 
 def has_no_room(path: Path) -> bool:
-    """Tell whether the disk of a path is full: SQLite calls some of what follows from that an I/O error."""
+    """Tell whether the disk of a path is full, which SQLite reports in part as I/O errors."""
     while not path.exists() and path != path.parent:
         path = path.parent
     try:

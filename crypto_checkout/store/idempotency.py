@@ -48,7 +48,7 @@ def record(unit: WriteUnit, api_key_id: str, idempotency_key: str, answer: Store
 
 
 def delete_before(unit: WriteUnit, moment: datetime, limit: int) -> int:
-    """Forget up to `limit` answers that are too old to count; return how many."""
+    """Delete up to `limit` answers from before a moment; return their number."""
     return unit.run(
         """
         DELETE FROM idempotency_keys

@@ -35,20 +35,20 @@ def test_many_failures_are_one_line_a_minute_and_one_when_it_is_over() -> None:
     with capture_logs() as lines:
         for second in range(120):
             timer.now = 1_000.0 + second
-            faults.failed(DatabaseFailed("full"))
-            faults.worked()
+            faults.note_failure(DatabaseFailed("full"))
+            faults.note_success()
         timer.now += 60
-        faults.worked()
-        faults.worked()
+        faults.note_success()
+        faults.note_success()
     said = [(line["event"], line["failed"]) for line in lines]
     assert said == [("the database fails", 1), ("the database fails", 60), ("the database works again", 59)]
 
 
 def test_damage_is_remembered_and_told_once() -> None:
     faults, told = Faults(), []
-    faults.when_damaged(lambda: told.append("damage"))
+    faults.on_damage(lambda: told.append("damage"))
     for _ in range(2):
-        faults.failed(DatabaseDamaged("malformed"))
+        faults.note_failure(DatabaseDamaged("malformed"))
     assert (faults.damage, told) == ("malformed", ["damage"])
 
 

@@ -82,7 +82,7 @@ class Notifier:
         self._states = {channel.name: _ChannelState() for channel in channels}
         self._prices_at: datetime | None = None
         self._woken = asyncio.Event()
-        db.faults.when_damaged(self._woken.set)
+        db.faults.on_damage(self._woken.set)
 
     async def run(self) -> None:
         """Take a turn now and every minute, until cancelled."""

@@ -91,7 +91,7 @@ class BackgroundReconcile:
         def store(unit: WriteUnit) -> Sequence[Difference]:
             compared = [address.session_id for address in batch.addresses]
             confirmed = differences.record(unit, chain_id, compared, differing, batch.cursor.header)
-            differences.go_on(unit, chain_id, batch.progress)
+            differences.save_progress(unit, chain_id, batch.progress)
             return confirmed
 
         for each_found in await self._db.write(store):

@@ -148,7 +148,7 @@ class Reconciliation:
         compared = [_ComparedAddress(each.seq, each.address, each.session_id, None) for each in some]
         page = _Page(self._db, chain, accepted, cursor, compared, is_thorough=False)
         found = await page.compare(await self._assets(accepted))
-        if not await self._db.read(lambda unit: cursors.still_has(unit, accepted.id, cursor.number, cursor.hash)):
+        if not await self._db.read(lambda unit: cursors.is_canonical(unit, accepted.id, cursor.number, cursor.hash)):
             return None
         return [each for each in found if each.difference]
 
@@ -168,7 +168,7 @@ class Reconciliation:
                 compared += len(page) * len(assets)
                 after, done = page[-1].seq, done + len(page)
                 self._progress(accepted, done, max(done, total))
-        if not await self._db.read(lambda unit: cursors.still_has(unit, accepted.id, cursor.number, cursor.hash)):
+        if not await self._db.read(lambda unit: cursors.is_canonical(unit, accepted.id, cursor.number, cursor.hash)):
             raise _Reorganised
         differing = tuple(each for each in accounts if each.difference)
         unproven = tuple(each for each in accounts if not each.difference and not each.is_proven)

@@ -95,7 +95,7 @@ class Reanchoring:
         number = _anchor_number(first_block, head, shared)
         headers = await self._headers(number)
         orphans = await self._db.read(lambda unit: payments.orphans(unit, self._chain_id, _above(shared)))
-        count = await self._db.read(lambda unit: payments.count_open(unit, self._chain_id))
+        count = await self._db.read(lambda unit: payments.count_pending(unit, self._chain_id))
         return ReanchorPlan(
             self._chain_id, before, tuple(headers), head.final_number, shared, len(kept), orphans, count
         )

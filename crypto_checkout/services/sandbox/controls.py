@@ -203,7 +203,7 @@ class SandboxControls:
 
             def move(draft: Draft) -> scenarios.Stored:
                 draft.advance(seconds)
-                return lambda unit: sandbox_clock.put_forward(unit, timedelta(seconds=seconds))
+                return lambda unit: sandbox_clock.advance(unit, timedelta(seconds=seconds))
 
             await self._change(steps, move)
             self._wake(False)

@@ -36,10 +36,10 @@ class IntegrityWatch:
         self._folder = db.path.absolute().parent
         self._began_at = clock()
         self._woken = asyncio.Event()
-        db.faults.when_damaged(self._woken.set)
+        db.faults.on_damage(self._woken.set)
 
     async def run(self) -> None:
-        """Look every ten minutes whether a check is due, until cancelled."""
+        """Take a turn now and every ten minutes, until cancelled."""
         await every(_EVERY_SECONDS, self.turn, log=log, failure="the database could not be checked", woken=self._woken)
 
     async def turn(self) -> None:
@@ -48,9 +48,9 @@ class IntegrityWatch:
         if damage is None:
             if not await self._is_due():
                 return
-            damage = await _at_leisure(self._db.path)
+            damage = await _check_slowly(self._db.path)
             if damage is not None:
-                self._db.faults.found_damage(damage)
+                self._db.faults.note_damage(damage)
         with suppress(OSError):  # on a full disk; then the next turn checks again
             await asyncio.to_thread(last_check.note, self._folder, self._clock(), damage)
 
@@ -67,14 +67,14 @@ class IntegrityWatch:
         return now.hour == await self._db.read(lambda unit: integrity.quiet_hour(unit, now - _LOOKED_BACK))
 
 
-async def _at_leisure(path: Path) -> str | None:
-    """Check a database on a thread of its own; cancelled, the check ends at its next step."""
+async def _check_slowly(path: Path) -> str | None:
+    """Check a database on a thread of its own. Cancelling ends the check at its next step."""
     loop, stop = asyncio.get_running_loop(), threading.Event()
     result: asyncio.Future[str | None] = loop.create_future()
 
-    def answer(give: Callable[[], None]) -> None:
+    def settle(set_result: Callable[[], None]) -> None:
         with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(lambda: None if result.done() else give())
+            loop.call_soon_threadsafe(lambda: None if result.done() else set_result())
 
     def check() -> None:
         with suppress(OSError):  # Linux has a priority for each thread; elsewhere the pauses must do
@@ -83,9 +83,9 @@ async def _at_leisure(path: Path) -> str | None:
             damage = integrity.check_in_slices(path, stop)
         except Exception as error:  # noqa: BLE001  # a loop's boundary: it is raised where the check was asked for
             failure = error
-            answer(lambda: result.set_exception(failure))
+            settle(lambda: result.set_exception(failure))
         else:
-            answer(lambda: result.set_result(damage))
+            settle(lambda: result.set_result(damage))
 
     threading.Thread(target=check, name="integrity check", daemon=True).start()
     try:

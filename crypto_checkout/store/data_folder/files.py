@@ -1,4 +1,4 @@
-"""Steps by which a file is put in its place so that neither a crash nor another program can lose one."""
+"""Write, move and link files so that neither a crash nor another program can lose one."""
 
 import fcntl
 import os
@@ -37,9 +37,10 @@ def part_of(path: Path) -> Iterator[Path]:
 
 
 def remove_parts(path: Path) -> None:
-    """Remove what killed processes left beside a path, of whatever name it was to get; best effort.
+    """Remove the parts that killed processes left in a path's folder, as far as possible.
 
-    Versions before this one wrote parts without a lock: those go if they were of this path, and their process is gone.
+    Earlier versions wrote parts without a lock: these are removed if they belong to this path and their process has
+    ended.
     """
     with suppress(OSError):
         for part in sorted(path.parent.glob(".*part*")):

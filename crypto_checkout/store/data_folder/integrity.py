@@ -1,4 +1,4 @@
-"""Examine the database file: whether it is sound, and whether it can be written."""
+"""Check whether the database file is sound, and whether it can be written."""
 
 import sqlite3
 import threading
@@ -77,7 +77,10 @@ def quiet_hour(unit: ReadUnit, since: datetime) -> int:
 
 
 class _Pace:
-    """Rests three times as long as it worked; SQLite calls it every few thousand steps, and stops if it returns 1."""
+    """A pace of work: SQLite calls it every few thousand steps. It rests three times as long as the work took.
+
+    It returns 1, which ends the check, once it is stopped.
+    """
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop

@@ -110,9 +110,9 @@ def forget_above(unit: WriteUnit, chain_id: int, number: int) -> None:
 
 
 def take_back(unit: WriteUnit, chain_id: int, above: int, anchor: int) -> None:
-    """Take native payments in blocks above a number out of the expected balances; they hold at block `anchor` then.
+    """Subtract native payments in blocks above a number from the expected balances, which then hold at block `anchor`.
 
-    To be called before these payments are marked as orphaned.
+    Call it before these payments are marked as orphaned.
     """
     parameters = {"chain_id": chain_id, "number": above}
     taken: dict[Address, int] = defaultdict(int)
@@ -133,7 +133,7 @@ def take_back(unit: WriteUnit, chain_id: int, above: int, anchor: int) -> None:
             {"chain_id": chain_id, "address": address},
         )
         if expected is not None:
-            # Of money that was swept meanwhile, nothing is left to take out.
+            # Money that was swept meanwhile is no longer in the balance.
             left = max(0, int(expected["units"]) - units)
             save(unit, chain_id, [Balance(address, anchor, CoinUnits(left))])
     unit.run(

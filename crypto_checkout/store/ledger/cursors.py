@@ -102,8 +102,8 @@ def oldest(unit: ReadUnit, chain_id: int) -> Cursor | None:
     return Cursor(row["number"], row["hash"], moments.from_text(row["time"])) if row else None
 
 
-def still_has(unit: ReadUnit, chain_id: int, number: int, block_hash: str) -> bool:
-    """Tell whether a processed block is still canonical; one too old to be kept is taken to be."""
+def is_canonical(unit: ReadUnit, chain_id: int, number: int, block_hash: str) -> bool:
+    """Tell whether a processed block is still canonical; a block too old to be kept is taken to be."""
     row = unit.one(
         "SELECT hash FROM blocks WHERE chain_id = :chain_id AND number = :number",
         {"chain_id": chain_id, "number": number},
@@ -115,7 +115,7 @@ def still_has(unit: ReadUnit, chain_id: int, number: int, block_hash: str) -> bo
 
 
 def forget_all(unit: WriteUnit, chain_id: int) -> None:
-    """Drop all remembered blocks of a chain."""
+    """Delete all kept blocks of a chain."""
     unit.run("DELETE FROM blocks WHERE chain_id = :chain_id", {"chain_id": chain_id})
 
 

@@ -1,4 +1,4 @@
-"""Differences between ledger and chains, and how far the comparison in the background has come."""
+"""Differences between ledger and chains, and the progress of the comparison in the background."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from crypto_checkout.store.database import ReadUnit, Value, WriteUnit
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A balance that differs from the ledger; `units` is what the chain shows less what was credited."""
+    """A balance that differs from the ledger; `units` is the chain's figure less the credited one."""
 
     session_id: str
     asset: Asset
@@ -146,15 +146,15 @@ def confirmed(unit: ReadUnit, limit: int) -> list[ConfirmedDifference]:
 
 
 def progress(unit: ReadUnit, chain_id: int) -> Progress | None:
-    """Return how far a chain was compared; None before the first time."""
+    """Return the progress of comparing a chain; None before the first comparison."""
     row = unit.one(
         "SELECT session_seq, block_number FROM comparisons WHERE chain_id = :chain_id", {"chain_id": chain_id}
     )
     return None if row is None else Progress(row["session_seq"], row["block_number"])
 
 
-def go_on(unit: WriteUnit, chain_id: int, to: Progress) -> None:
-    """Remember how far a chain was compared."""
+def save_progress(unit: WriteUnit, chain_id: int, to: Progress) -> None:
+    """Store the progress of comparing a chain."""
     unit.run(
         """
         INSERT INTO comparisons (chain_id, session_seq, block_number)

@@ -43,7 +43,7 @@ def record(unit: WriteUnit, session: Session, transfer: Transfer) -> bool:
     A transaction mined again after a reorg is the same payment in another block; recording it twice changes nothing. A
     transfer without a known transaction is identified by its block, and adds to the one already there.
     """
-    transfer = unnamed.with_earlier(unit, "payments", session.asset.chain_id, session.id, transfer)
+    transfer = unnamed.absorb_earlier(unit, "payments", session.asset.chain_id, session.id, transfer)
     changed = unit.run(
         """
         INSERT INTO payments (
@@ -197,8 +197,8 @@ def orphans(unit: ReadUnit, chain_id: int, above: int) -> Orphans:
     return Orphans(row["payments"], row["sessions"], row["settled"], others["found"])
 
 
-def count_open(unit: ReadUnit, chain_id: int) -> int:
-    """Return the number of sessions on a chain that still wait for money."""
+def count_pending(unit: ReadUnit, chain_id: int) -> int:
+    """Return the number of pending sessions on a chain."""
     row = unit.one(
         "SELECT COUNT(*) AS found FROM checkout_sessions WHERE chain_id = :chain_id AND status = 'pending'",
         {"chain_id": chain_id},
@@ -250,7 +250,7 @@ def recorded_payment(row: Row, to: Address, *, is_asked_for: bool) -> RecordedPa
 
 
 def _payments(rows: Iterable[Row | Sequence[Any]], to: Address) -> list[Payment]:
-    """Read rows of the columns above; fast, because dust can make them many."""
+    """Read rows of the columns above. Speed matters: dust can make them many."""
     times: dict[str, datetime] = {}
     found = []
     for tx_hash, log_index, kind, sender, contract, units, number, block_hash, time, canonical, balance in rows:

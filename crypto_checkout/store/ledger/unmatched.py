@@ -47,7 +47,7 @@ def record(unit: WriteUnit, session_id: str | None, livemode: bool, chain_id: in
 
     Transfers are identified and added up as in `payments.record`. `session_id` is None for an unassigned address.
     """
-    transfer = unnamed.with_earlier(unit, "unmatched_payments", chain_id, transfer.to, transfer)
+    transfer = unnamed.absorb_earlier(unit, "unmatched_payments", chain_id, transfer.to, transfer)
     changed = unit.run(
         """
         INSERT INTO unmatched_payments (

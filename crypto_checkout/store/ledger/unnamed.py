@@ -96,10 +96,11 @@ def take_back(unit: WriteUnit, credit: UnnamedCredit) -> None:
     )
 
 
-def with_earlier(unit: WriteUnit, table: PaymentsTable, chain_id: int, receiver: str, transfer: Transfer) -> Transfer:
-    """Return a transfer; an unnamed one is added to the one stored for its block, which is marked as orphaned.
+def absorb_earlier(unit: WriteUnit, table: PaymentsTable, chain_id: int, receiver: str, transfer: Transfer) -> Transfer:
+    """Add an unnamed transfer to the one stored for its block, mark that one as orphaned, and return the sum.
 
-    `receiver` is the session of a payment, the address of an unmatched one.
+    A transfer with a known transaction is returned as it is. `receiver` is the session of a payment, the address of an
+    unmatched one.
     """
     if transfer.tx_hash is not None:
         return transfer

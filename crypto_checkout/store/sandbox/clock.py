@@ -12,7 +12,7 @@ MOST_ANSWERS = 1_000
 """The number of newest answers per API key that age: updating them blocks all other writes, live mode's too."""
 
 
-def put_forward(unit: WriteUnit, by: timedelta) -> None:
+def advance(unit: WriteUnit, by: timedelta) -> None:
     """Move test mode's retries, and the newest answers of each API key, back in time by a duration."""
     earlier = f"-{by.total_seconds():.3f} seconds"
     for endpoint in unit.all("SELECT id FROM webhook_endpoints WHERE livemode = 0"):

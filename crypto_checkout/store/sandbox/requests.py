@@ -20,7 +20,7 @@ class SandboxRequest:
 
 
 def find(unit: ReadUnit, request: str, since: datetime) -> SandboxRequest | None:
-    """Return the progress of a request since a moment; None if it wasn't begun, or is answered."""
+    """Return the progress of a request since a moment; None if no step was taken, or it is answered."""
     row = unit.one(
         "SELECT name, steps FROM sandbox_requests WHERE request = :request AND updated_at > :since",
         {"request": request, "since": moments.to_text(since)},
@@ -47,7 +47,7 @@ def forget(unit: WriteUnit, request: str) -> None:
 
 
 def delete_before(unit: WriteUnit, moment: datetime, limit: int) -> int:
-    """Forget up to `limit` requests that were never sent again; return how many."""
+    """Delete up to `limit` requests that were never repeated; return their number."""
     return unit.run(
         """
         DELETE FROM sandbox_requests

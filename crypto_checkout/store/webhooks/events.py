@@ -40,7 +40,7 @@ def insert(unit: WriteUnit, event: Event, resource_id: str, body: str) -> int:
 
 
 def newest_at(unit: ReadUnit) -> datetime | None:
-    """Return the latest time at which an event of either mode was recorded: a clock that is right is not behind it."""
+    """Return the latest time at which an event of either mode was recorded; a correct clock is never behind it."""
     sql = "SELECT MAX(created_at) AS newest FROM events WHERE livemode = :livemode"
     rows = [unit.one(sql, {"livemode": int(livemode)}) for livemode in (True, False)]
     found = [row["newest"] for row in rows if row is not None and row["newest"] is not None]

@@ -76,7 +76,7 @@ async def test_damage_makes_the_server_not_ready_and_an_issue_and_outlives_a_res
         async with await Database.open(path, clock) as db:
             watch = IntegrityWatch(db, clock)
             told = asyncio.Event()
-            db.faults.when_damaged(told.set)
+            db.faults.on_damage(told.set)
             if not life:
                 clock.now += timedelta(hours=49)
             await watch.turn()
