@@ -44,8 +44,11 @@ class State:
         return max(0, elapsed) + self.blocks_ahead
 
     def resume(self, processed: int, now: datetime) -> None:
-        """Let the time since the last processed block pass in one block, instead of in a block a second."""
-        last = max(processed, self.newest)
+        """Let the time since the last processed block pass in one block, instead of in a block a second.
+
+        No block up to there is mined again, even if the clock was set back: the watcher would never look at it.
+        """
+        self.newest = last = max(processed, self.newest)
         missed = self.due(now) - last
         if missed > _SHORT_PAUSE_BLOCKS:
             self.pause(last + 1, missed - 1)

@@ -223,6 +223,15 @@ async def test_a_short_stop_changes_no_block() -> None:
     assert await chain.head() == Head(160)
 
 
+async def test_no_processed_block_is_mined_again_after_a_stop_with_the_clock_set_back() -> None:
+    chain, clock = chain_at(100)
+    state = State.from_json(chain.state.to_json())
+    clock.seconds -= 50
+    state.newest = 40  # as it was last stored
+    state.resume(100, clock())
+    assert pay(SandboxChain(state, clock), RECEIVER, 1, ENTROPY).block_number == 101
+
+
 async def test_what_was_mined_ahead_stays_ahead_over_a_stop() -> None:
     chain, clock = chain_at(100)
     mine(chain, 30)

@@ -233,7 +233,11 @@ class Life(RuleBasedStateMachine):
             await self.db.write(lambda unit: chain.save(unit, state.to_json()))
         text, transactions = await self.db.read(_stored)
         assert text is not None
-        self.chain = Wayward(State.from_json(text), self.clock, transactions)
+        loaded = State.from_json(text)
+        cursor = await self.db.read(lambda unit: cursors.cursor(unit, CHAIN_ID))
+        if cursor is not None:
+            loaded.resume(cursor.number, self.now)
+        self.chain = Wayward(loaded, self.clock, transactions)
         self.chain.befall = self.befall
         self.chain.forgets = self.forgets
         events = Outbox()
