@@ -143,11 +143,11 @@ async def _source(source: Source, coin: str) -> Check:
     name = f"price {source.name}"
     try:
         async with asyncio.timeout(_SECONDS):
-            seen = await source.observe(coin, "USD")
+            observation = await source.observe(coin, "USD")
     except (SourceFailed, RecoverableError, TimeoutError) as error:
         reason = str(error) or f"no answer within {_SECONDS:g} s"
         return warn(name, reason, "The others go on without it; if that stays so, take it out of [prices] sources.")
-    return ok(name, f"{seen.value:f} USD for one {coin}")
+    return ok(name, f"{observation.value:f} USD for one {coin}")
 
 
 def _quorum(config: Config, found: Sequence[Check]) -> list[Check]:

@@ -47,7 +47,7 @@ class Payers:
         self._sandbox = sandbox
         self._visibility = visibility
 
-    async def look(self, session_id: str) -> PayerView:
+    async def view(self, session_id: str) -> PayerView:
         """Return a session of either mode. Raises ResourceNotFound."""
         session, taken_back = await self._reader.for_payer(session_id)
         return PayerView(session, taken_back, self._visibility.sees(session["chainId"]))

@@ -104,7 +104,7 @@ class Draft:
         self.state.pause(first, seconds - 1)
         self._reach(first)
 
-    def go_out(self, seconds: int) -> None:
+    def begin_outage(self, seconds: int) -> None:
         """Begin an outage of the chain: reads fail for this long."""
         self.state.outage_until = self._now + timedelta(seconds=seconds)
 

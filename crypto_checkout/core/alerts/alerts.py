@@ -22,12 +22,12 @@ _CALM = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An issue, first found at `seen_at` and gone since `gone_at`; `told` has the channels that it was sent on."""
+    """An issue, first found at `seen_at` and gone since `gone_at`; `notified` has the channels that it was sent on."""
 
     issue: Issue
     seen_at: datetime
     gone_at: datetime | None = None
-    told: frozenset[str] = frozenset()
+    notified: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def observe(
             after[cause] = replace(alert, issue=replace(seen[cause], since=alert.issue.since), gone_at=None)
         elif alert.issue.kind in unknown:
             after[cause] = alert
-        elif alert.told & frozenset(channels):
+        elif alert.notified & frozenset(channels):
             after[cause] = replace(alert, gone_at=alert.gone_at or now)
     return after
 
@@ -80,8 +80,8 @@ def due(alerts: Iterable[Alert], channel: str, now: datetime) -> Digest:
     """Return the alerts to send on a channel, oldest first."""
     ordered = sorted(alerts, key=lambda alert: (alert.seen_at, alert.issue.cause))
     return Digest(
-        raised=tuple(each for each in ordered if channel not in each.told and _is_ripe(each, now)),
-        cleared=tuple(each for each in ordered if channel in each.told and _is_over(each, now)),
+        raised=tuple(each for each in ordered if channel not in each.notified and _is_ripe(each, now)),
+        cleared=tuple(each for each in ordered if channel in each.notified and _is_over(each, now)),
     )
 
 
@@ -89,9 +89,9 @@ def mark_notified(alerts: Mapping[str, Alert], digest: Digest, channel: str) -> 
     """Return the alerts after a digest was sent on a channel."""
     after = dict(alerts)
     for alert in digest.raised:
-        after[alert.issue.cause] = replace(alert, told=alert.told | {channel})
+        after[alert.issue.cause] = replace(alert, notified=alert.notified | {channel})
     for alert in digest.cleared:
-        after[alert.issue.cause] = replace(alert, told=alert.told - {channel})
+        after[alert.issue.cause] = replace(alert, notified=alert.notified - {channel})
     return after
 
 

@@ -8,7 +8,7 @@ expires at once.
 from datetime import datetime, timedelta
 
 _NEAR = timedelta(minutes=15)
-"""The difference between a block's time and the clock that shows the clock to be right."""
+"""A clock that is this close to a block's time is right."""
 
 _MOST_BEHIND = timedelta(days=31)
 """The most that a clock is taken to be behind. A later time is the witness's error, or a clock that was once ahead."""

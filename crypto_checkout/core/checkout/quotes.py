@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 from crypto_checkout.core.errors import PriceJumped, PriceUnavailable
 
-# A source's clock may run ahead of this one by so much; beyond that, the age of its answer is unknown.
 FUTURE_TOLERANCE = timedelta(seconds=15)
+"""The lead of a source's clock that is tolerated; beyond that, the age of its answer is unknown."""
 
 # Amounts of a coin are rounded up to 10^-8 of it, so that a payer can type what a page shows.
 COIN_PLACES = 8
@@ -24,7 +24,7 @@ _MAX_DIGITS = 50
 _MAX_EXPONENT = 30
 _EXACT = Context(prec=4 * _MAX_DIGITS)
 
-# A lone source's rate may differ from the last one by so many times the spread that sources may have among them.
+# A lone source's rate may differ from the last one by this many times the spread allowed among sources.
 _JUMP_FACTOR = 5
 JUMP_WITHIN = timedelta(hours=1)
 """The age up to which the last rate is held against a lone source; markets move further in a longer time."""
@@ -124,7 +124,7 @@ def units_for(fiat_amount: Decimal, rate: Rate, decimals: int) -> int:
 
 
 def _newest_of_each_source(observations: Iterable[Observation]) -> list[Observation]:
-    """Keep one answer of each source: a source that counts twice could be its own quorum."""
+    """Keep the newest answer of each source: a source counted twice could form a quorum by itself."""
     newest: dict[str, Observation] = {}
     for each in observations:
         known = newest.get(each.source)

@@ -119,7 +119,7 @@ def payment(session: Session, recorded: RecordedPayment, context: ChainContext) 
             "If the transaction is mined again, it counts again by itself. Else ask the payer to pay again.",
         )
     if not recorded.is_asked_for:
-        return _unasked(session, recorded, coins, context)
+        return _unmatched(session, recorded, coins, context)
     if not counts(recorded.payment, session):
         return _late(session, recorded, coins)
     return _in_window(session, recorded, coins, context.tips.get(recorded.chain_id))
@@ -127,34 +127,36 @@ def payment(session: Session, recorded: RecordedPayment, context: ChainContext) 
 
 def _in_window(session: Session, recorded: RecordedPayment, coins: str, tip: Tip | None) -> Finding:
     transfer, terms = recorded.payment.transfer, session.terms
-    had = depth(tip, transfer.block_number, terms.required_confirmations)
+    reached = depth(tip, transfer.block_number, terms.required_confirmations)
     if tip is None or not tip.is_deep(transfer.block_number, terms.required_confirmations):
-        return Finding(PaymentOutcome.WAITING, Reason.CONFIRMATIONS, f"Waiting: {coins} has arrived; {had}.")
+        return Finding(PaymentOutcome.WAITING, Reason.CONFIRMATIONS, f"Waiting: {coins} has arrived; {reached}.")
     if session.accepted_units is not None:
-        return Finding(PaymentOutcome.COUNTED, Reason.ACCEPTED, f"Counted: {coins}, accepted by the merchant; {had}.")
+        return Finding(
+            PaymentOutcome.COUNTED, Reason.ACCEPTED, f"Counted: {coins}, accepted by the merchant; {reached}."
+        )
     if transfer.block_time <= terms.expires_at:
-        return Finding(PaymentOutcome.COUNTED, Reason.ON_TIME, f"Counted: {coins} on time, {had}.")
+        return Finding(PaymentOutcome.COUNTED, Reason.ON_TIME, f"Counted: {coins} on time, {reached}.")
     late = span(transfer.block_time - terms.expires_at)
     return Finding(
-        PaymentOutcome.COUNTED, Reason.IN_GRACE, f"Counted: {coins} in the time of grace, {late} late; {had}."
+        PaymentOutcome.COUNTED, Reason.IN_GRACE, f"Counted: {coins} in the time of grace, {late} late; {reached}."
     )
 
 
-def _unasked(session: Session, recorded: RecordedPayment, coins: str, context: ChainContext) -> Finding:
-    wanted = amount(session.asset, session.terms.amount_units)
+def _unmatched(session: Session, recorded: RecordedPayment, coins: str, context: ChainContext) -> Finding:
+    price = amount(session.asset, session.terms.amount_units)
     yours = f"The money is at {checksum(session.address)}, which is your wallet's: settle it with the payer yourself."
     if recorded.chain_id != session.asset.chain_id:
         return Finding(
             PaymentOutcome.NOT_COUNTED,
             Reason.WRONG_CHAIN,
-            f"Did not count: {coins} came on {context.chain(recorded.chain_id)}, and the session asks for {wanted} on "
+            f"Did not count: {coins} came on {context.chain(recorded.chain_id)}, and the session asks for {price} on "
             f"{context.chain(session.asset.chain_id)}.",
             yours,
         )
     return Finding(
         PaymentOutcome.NOT_COUNTED,
         Reason.WRONG_ASSET,
-        f"Did not count: {coins} came, and the session asks for {wanted}.",
+        f"Did not count: {coins} came, and the session asks for {price}.",
         yours,
     )
 
@@ -196,17 +198,17 @@ def _funded(session: Session, findings: Sequence[tuple[RecordedPayment, Finding]
     counted = [each.payment.transfer for each, finding in findings if finding.outcome is not PaymentOutcome.NOT_COUNTED]
     received = amount(session.asset, sum(each.units for each in counted))
     newest = max((each.block_number for each in counted), default=0)
-    had = depth(context.tips.get(session.asset.chain_id), newest, session.terms.required_confirmations)
+    reached = depth(context.tips.get(session.asset.chain_id), newest, session.terms.required_confirmations)
     price = amount(session.asset, session.terms.amount_units)
     match session.status:
         case Status.DETECTED:
-            return Finding(PaymentOutcome.WAITING, Reason.CONFIRMATIONS, f"Waiting: {received} has arrived; {had}.")
+            return Finding(PaymentOutcome.WAITING, Reason.CONFIRMATIONS, f"Waiting: {received} has arrived; {reached}.")
         case Status.UNDERPAID:
             missing = amount(session.asset, max(0, session.terms.amount_units - sum(each.units for each in counted)))
             return Finding(
                 PaymentOutcome.WAITING,
                 Reason.TOO_LITTLE,
-                f"Not enough: {received} of {price} has arrived, {missing} is missing; {had}.",
+                f"Not enough: {received} of {price} has arrived, {missing} is missing; {reached}.",
                 f"The payer can send the rest to the same address until {second(session.terms.grace_until)}. "
                 "Or accept what came",
                 _accept(session),
@@ -215,19 +217,19 @@ def _funded(session: Session, findings: Sequence[tuple[RecordedPayment, Finding]
             return Finding(
                 PaymentOutcome.COUNTED,
                 Reason.TOO_MUCH,
-                f"Counted: {received}, more than the price of {price} and its tolerance; {had}.",
+                f"Counted: {received}, more than the price of {price} and its tolerance; {reached}.",
                 "Give the rest back, or accept it",
                 _accept(session),
             )
         case Status.PAID_LATE:
             return Finding(
-                PaymentOutcome.COUNTED, Reason.IN_GRACE, f"Counted: {received}, some in the time of grace; {had}."
+                PaymentOutcome.COUNTED, Reason.IN_GRACE, f"Counted: {received}, some in the time of grace; {reached}."
             )
     if session.status_reason == ACCEPTED:
         return Finding(
-            PaymentOutcome.COUNTED, Reason.ACCEPTED, f"Counted: {received}, accepted by the merchant; {had}."
+            PaymentOutcome.COUNTED, Reason.ACCEPTED, f"Counted: {received}, accepted by the merchant; {reached}."
         )
-    return Finding(PaymentOutcome.COUNTED, Reason.ON_TIME, f"Counted: {received} on time, {had}.")
+    return Finding(PaymentOutcome.COUNTED, Reason.ON_TIME, f"Counted: {received} on time, {reached}.")
 
 
 def _nothing(session: Session) -> Finding:

@@ -72,7 +72,7 @@ def transaction(evidence: TransactionEvidence, context: ChainContext) -> Explana
     ]
     steps += [explain_unassigned.arrival(each, finding, context) for each, finding in without_session]
     steps.sort(key=lambda step: (step.at is None, step.at))
-    steps += [_unasked(chain_id, reason, context) for chain_id, reason in evidence.unreachable.items()]
+    steps += [_unreachable(chain_id, reason, context) for chain_id, reason in evidence.unreachable.items()]
     others = [finding for _, finding in without_session] or [*_to_unassigned(evidence, context)]
     verdict = _summary(findings) if findings else others[0] if others else _nothing(evidence, context)
     sessions = tuple(dict.fromkeys(session.id for session, _ in findings))
@@ -301,5 +301,5 @@ def _whose(transfer: Transfer, evidence: TransactionEvidence) -> str:
     return f"{checksum(transfer.to)}{note}"
 
 
-def _unasked(chain_id: int, reason: str, context: ChainContext) -> ExplanationStep:
+def _unreachable(chain_id: int, reason: str, context: ChainContext) -> ExplanationStep:
     return ExplanationStep(f"{context.chain(chain_id)} could not be asked.", (("reason", reason),))

@@ -58,8 +58,8 @@ def assess(session: Session, payments: Sequence[Payment], tip: Tip) -> Assessmen
     deep = [t for t in counted if tip.is_deep(t.block_number, session.terms.required_confirmations)]
     received = _sum(counted)
     # Money from a single reading keeps a session open: the next block confirms or refutes it.
-    may_come = any(p.canonical and p.is_provisional and is_in_window(p, session) for p in payments)
-    status, reason = _verdict(session, received, deep, tip, may_come=may_come)
+    has_provisional = any(p.canonical and p.is_provisional and is_in_window(p, session) for p in payments)
+    status, reason = _verdict(session, received, deep, tip, has_provisional=has_provisional)
     return Assessment(status, reason, received, _sum(deep), awaits_depth=len(deep) < len(counted))
 
 
@@ -74,7 +74,7 @@ def is_in_window(payment: Payment, session: Session) -> bool:
 
 
 def _verdict(
-    session: Session, received: int, deep: Sequence[Transfer], tip: Tip, *, may_come: bool
+    session: Session, received: int, deep: Sequence[Transfer], tip: Tip, *, has_provisional: bool
 ) -> tuple[Status, str | None]:
     if session.accepted_units is not None:
         return _accepted(session, session.accepted_units, received, deep)
@@ -82,7 +82,7 @@ def _verdict(
     is_closed = session.closed_at is not None and session.paid_at is None and session.status not in SETTLED
     if is_closed and received < session.terms.minimum_units:
         return Status.EXPIRED, CLOSED
-    status = _status(session, received, deep, tip, may_come=may_come)
+    status = _status(session, received, deep, tip, has_provisional=has_provisional)
     return status, PAYMENT_REORGED if status is Status.FAILED else None
 
 
@@ -102,7 +102,7 @@ def _accepted(
     return (Status.DETECTED, None) if received >= enough else (Status.FAILED, PAYMENT_REORGED)
 
 
-def _status(session: Session, received: int, deep: Sequence[Transfer], tip: Tip, *, may_come: bool) -> Status:
+def _status(session: Session, received: int, deep: Sequence[Transfer], tip: Tip, *, has_provisional: bool) -> Status:
     terms = session.terms
     if _sum(deep) >= terms.minimum_units:
         return _settled(terms, deep)
@@ -113,7 +113,7 @@ def _status(session: Session, received: int, deep: Sequence[Transfer], tip: Tip,
         return Status.FAILED
     if deep:
         return Status.UNDERPAID
-    is_over = received == 0 and tip.time > terms.expires_at and not may_come
+    is_over = received == 0 and tip.time > terms.expires_at and not has_provisional
     return Status.EXPIRED if is_over or session.status is Status.EXPIRED else Status.PENDING
 
 

@@ -39,10 +39,10 @@ class ExpectedBalances:
         return self.start[address] + sum(units for block, units in by_block.items() if block <= number)
 
 
-def net_rise(jumps: Sequence[UnexplainedChange]) -> list[UnexplainedChange]:
-    """Return the sum of all jumps, dated to the block of the last rise; empty unless it is a rise."""
-    units = sum(jump.units for jump in jumps)
-    last = next((jump.header for jump in reversed(jumps) if jump.units > 0), None)
+def net_rise(changes: Sequence[UnexplainedChange]) -> list[UnexplainedChange]:
+    """Return the sum of all changes, dated to the block of the last rise; empty unless it is a rise."""
+    units = sum(change.units for change in changes)
+    last = next((change.header for change in reversed(changes) if change.units > 0), None)
     return [UnexplainedChange(last, units)] if last is not None and units > 0 else []
 
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 IDLE = timedelta(hours=12)
-"""A login ends when it has not been used for so long."""
+"""The time without use after which a login ends."""
 
 LONGEST = timedelta(days=14)
-"""A login ends so long after it began, used or not."""
+"""The age at which a login ends, used or not."""
 
 CONFIRMED_FOR = timedelta(minutes=10)
-"""Pages of keys, secrets and the wallet ask for the password again after this time."""
+"""The time after which pages for keys, secrets and the wallet ask for the password again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Login:
     confirmed_at: datetime
 
     def is_valid(self, now: datetime) -> bool:
-        """Tell whether the login is still good."""
+        """Tell whether the login is still valid."""
         return now < self.ends_at
 
     @property

@@ -1,4 +1,4 @@
-"""The rows of an accounting export, one a payment, as CSV and JSON. Reading payments is `services.reporting.exports`.
+"""The rows of an accounting export, one per payment, as CSV and JSON. Reading payments is `services.reporting.exports`.
 
 CSV follows RFC 4180: CRLF between lines, every field in quotes, quotes doubled. A cell that a spreadsheet would read as
 a formula is prefixed with an apostrophe (OWASP, "CSV Injection"): emails and link ids come from payers and programs.

@@ -130,7 +130,7 @@ class ChoicePages:
         return _back(session["id"])
 
     async def _session(self, request: Request) -> SessionResource:
-        return (await self._payers.look(request.path_params["id"])).session
+        return (await self._payers.view(request.path_params["id"])).session
 
     def _name(self, words: Translations, choice: Choice) -> str:
         return words.text("choose_option", asset=choice.symbol[:20], network=self._chain_name(choice.chain_id))

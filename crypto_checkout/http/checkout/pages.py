@@ -180,7 +180,7 @@ class _CheckoutPages:
 
     async def session(self, request: Request) -> Response:
         """Show a session: the payment to make, or its outcome."""
-        payer_view = await self._checkout.sessions.look(request.path_params["id"])
+        payer_view = await self._checkout.sessions.view(request.path_params["id"])
         session = payer_view.session
         if self.choices.is_due(session):
             return await self.choices.ask(request, session)
@@ -213,7 +213,7 @@ class _CheckoutPages:
     async def status(self, request: Request) -> Response:
         """Answer with the session's public fields as JSON; errors are JSON, too."""
         self._checkout.limit(request)
-        payer_view = await self._checkout.sessions.look(request.path_params["id"])
+        payer_view = await self._checkout.sessions.view(request.path_params["id"])
         headers = {
             "Cache-Control": "no-cache",
             "X-Content-Type-Options": "nosniff",
@@ -227,7 +227,7 @@ class _CheckoutPages:
         page = _page_of(request)
         if origins.is_cross_site(request.headers):
             return refusals.render(self._renderer, translations_for(request), refusals.CROSS_SITE, page)
-        session = (await self._checkout.sessions.look(request.path_params["id"])).session
+        session = (await self._checkout.sessions.view(request.path_params["id"])).session
         if session["livemode"]:
             return refusals.render(self._renderer, translations_for(request), refusals.NOT_A_TEST, page)
         # After a second click, or on a page left open, the session's page tells what happened.

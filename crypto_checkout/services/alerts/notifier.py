@@ -183,4 +183,4 @@ def _stored(unit: ReadUnit) -> tuple[Mapping[str, Alert], Mapping[str, datetime]
 
 def _is_same(alert: Alert, stored: Alert | None) -> bool:
     """Tell whether an alert needs no storing: its words may change with each turn and don't count."""
-    return stored is not None and (alert.told, alert.gone_at) == (stored.told, stored.gone_at)
+    return stored is not None and (alert.notified, alert.gone_at) == (stored.notified, stored.gone_at)

@@ -60,10 +60,10 @@ class AssetChoices:
         """Return the obstacle to a choice, None where the payer may choose. Raises ResourceNotFound."""
         return await self._db.read(lambda unit: self._obstacle(unit, _found(unit, session_id)))
 
-    async def choose(self, session_id: str, choice: Choice, seen: Choice | None) -> ChoiceOutcome:
+    async def choose(self, session_id: str, choice: Choice, shown: Choice | None) -> ChoiceOutcome:
         """Quote the price in an asset and make it the session's, unless there is an obstacle.
 
-        `seen` is the choice that the payer's page showed, None for no choice. Repeating is safe: the asset already
+        `shown` is the choice on the payer's page, None for no choice. Repeating is safe: the asset already
         chosen keeps its price.
 
         Raises:
@@ -80,16 +80,16 @@ class AssetChoices:
             return ChoiceOutcome.CHOSEN
         price = QuoteRequest(session.livemode, session.fiat, is_from_link=session.link_id is not None)
         quote = await self._quotes.quote(price, choice.chain_id, choice.symbol)
-        return await self._db.write(lambda unit: self._store(unit, session_id, quote, seen))
+        return await self._db.write(lambda unit: self._store(unit, session_id, quote, shown))
 
-    def _store(self, unit: WriteUnit, session_id: str, quote: Quote, seen: Choice | None) -> ChoiceOutcome:
+    def _store(self, unit: WriteUnit, session_id: str, quote: Quote, shown: Choice | None) -> ChoiceOutcome:
         session = _found(unit, session_id)
         if _chosen(session) == quote.asset.choice:
             return ChoiceOutcome.CHOSEN
         obstacle = self._obstacle(unit, session)
         if obstacle is not None:
             return obstacle
-        if _chosen(session) != seen:
+        if _chosen(session) != shown:
             return ChoiceOutcome.OUTDATED
         tip = cursors.tip(unit, quote.chain.id)
         if tip is None:

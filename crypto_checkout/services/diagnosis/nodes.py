@@ -34,15 +34,15 @@ async def _check(url: str, chain_id: int, clock: Clock) -> NodeCheck:
 
     probe = Probe(chain_id, url)
     try:
-        seen = await probe.run()
+        result = await probe.run()
     finally:
         await probe.close()
-    if seen.head is None:
-        return NodeCheck(seen.name, problem=f"It is of no use now: {seen.problem}.")
+    if result.head is None:
+        return NodeCheck(result.name, problem=f"It is of no use now: {result.problem}.")
     problem = None
-    age = clock() - seen.head.time
-    if seen.lacks:
-        problem = f"It can't do what is needed: {'; '.join(seen.lacks)}."
+    age = clock() - result.head.time
+    if result.lacks:
+        problem = f"It can't do what is needed: {'; '.join(result.lacks)}."
     elif age > _OLD_HEAD:
         problem = f"Its newest block is {span(age)} old: it lags, or its chain stands still."
-    return NodeCheck(seen.name, seen.head.number, seen.milliseconds, problem)
+    return NodeCheck(result.name, result.head.number, result.milliseconds, problem)

@@ -13,7 +13,7 @@ The life of a payment, one turn of `watcher` after another:
 
 `check_now` takes a turn on request, and `health` reports how the watchers are doing. `wallet_check` and `token_check`
 compare the configuration with the chains at the start (`startup_check` repeats them until they pass). A chain that
-shares no remembered block with the ledger is stopped (`ancestor`) until its owner has it anchored anew (`reanchor`).
+shares no remembered block with the ledger is stopped (`ancestor`) until the owner reanchors it (`reanchor`).
 
 All network I/O happens before the unit of work, and nothing of a turn that failed is kept. Nothing here speaks a
 chain's protocol: a new kind of chain implements the protocols `BlockSource`, `TransferEvidence` and `BalanceReader`, as

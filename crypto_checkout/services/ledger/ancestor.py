@@ -32,7 +32,7 @@ async def newest_shared(chain: HeaderReader, kept: Mapping[int, str], head_numbe
 
 
 async def newest_of_one_chain(chain: HeaderReader, kept: Mapping[int, str], head_number: int) -> int | None:
-    """Return the same with few questions, for blocks of one chain: if a block is shared, so are all before it."""
+    """Return the same as `newest_shared`, by bisection: on one chain, all blocks before a shared one are shared."""
     numbers = sorted(number for number in kept if number <= head_number)
     low, high = 0, len(numbers)
     while low < high:

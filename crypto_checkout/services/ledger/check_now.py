@@ -1,4 +1,4 @@
-"""Check a chain now, for a caller that waits: it takes turns of the chain's own watcher."""
+"""Check a chain on request, by taking turns of its own watcher while the caller waits."""
 
 import time
 from collections.abc import Mapping, Sequence

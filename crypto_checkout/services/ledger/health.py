@@ -71,7 +71,7 @@ class Readiness:
         except Exception as error:  # noqa: BLE001 - whatever it is, it isn't ready  # a loop's boundary
             problem = "can't be written"
             log.warning("the database can't be written", error=str(error))
-        # On a full disk small writes pass still, as the log's own space is used again.
+        # On a full disk, small writes still succeed, because they reuse the space of the write-ahead log.
         if problem is None and (self._db.faults.refused_lately or await asyncio.to_thread(has_no_room, self._db.path)):
             problem = "can't be written"
         check = ReadinessCheck("database", problem)

@@ -190,7 +190,7 @@ class InternalTransfers:
         return {**held, **{address: credited[address] for address in from_ledger}}
 
     async def _read_again(self, start: Header, held: Mapping[Address, int]) -> None:
-        """Refuse a first balance above the ledger that a second reading doesn't show: it would hide a payment later."""
+        """Refuse a first balance above the ledger that a second reading doesn't confirm: it could hide a payment."""
         if held and await self._chain.agreed_balances(start, [*held]) != held:
             raise ProviderFailed(f"two readings of the balances at block {start.number} differ")
 
@@ -198,8 +198,8 @@ class InternalTransfers:
         """Return the transfers that explain the balances after the last block, and add them to the expected ones."""
         changes = {address: await _unexplained(readings, ledger, address, headers) for address in readings.addresses}
         self._check_start(changes, headers)
-        # An address loses money only by its own transactions, so without one a fall is no fact: expected balances stay
-        # as they are, and the next reading is compared with them. A net rise over all the blocks is money all the same.
+        # An address loses money only by its own transactions, so without one a fall proves nothing: expected balances
+        # stay as they are, and the next reading is compared with them. A net rise over all the blocks is still money.
         fallen = {
             a for a, found in changes.items() if a not in ledger.senders and any(change.units < 0 for change in found)
         }

@@ -76,7 +76,7 @@ class Judge:
         return len(touched)
 
     def _judge(self, unit: WriteUnit, session_id: str, tip: Tip) -> None:
-        # Read again in this unit, after the payments above were recorded and requests may have been written.
+        # Read again in this unit: payments were recorded above, and a request may have changed the session before.
         session = _existing(unit, session_id)
         verdict = assess(session, payments.of_session(unit, session), tip)
         if verdict.status is session.status:

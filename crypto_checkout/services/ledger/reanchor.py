@@ -101,7 +101,7 @@ class Reanchoring:
         )
 
     async def carry_out(self, plan: ReanchorPlan, actor: Actor) -> int:
-        """Do it in one unit; return the number of sessions that were judged again. Raises ChainNotStopped."""
+        """Carry out a plan in one unit; return the number of sessions judged again. Raises ChainNotStopped."""
         touched = await self._db.write(partial(self._move, plan=plan, actor=actor))
         log.warning("the chain was reanchored", chain=plan.chain_id, block=plan.anchor.number, sessions=touched)
         return touched

@@ -1,6 +1,6 @@
 """Repeat a check against a chain until it passes: once per start.
 
-Money is taken there only after that, unless an earlier start left enough to trust in the meantime.
+Until then no sessions are made there, unless an earlier start has left enough evidence to go on meanwhile.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class Contradiction(Exception):
 async def until_passed(
     unready: dict[Key, str], key: Key, check: Callable[[], Awaitable[object]], *, what: str, chain_id: int
 ) -> None:
-    """Check until it passes, then remove the key from `unready`; until then the reason stands there.
+    """Check until it passes, then remove the key from `unready`, which holds the reason until then.
 
     A key that isn't in `unready` is trusted: only a contradiction puts it there. `what` names the subject, as in "the
     wallet can't be compared with the chain".
@@ -48,7 +48,7 @@ async def until_passed(
             if key in unready:
                 unready[key] = f"its node doesn't answer, so {what} can't be compared with the chain."
             log.warning("can't be compared with the chain yet", chain=chain_id, error=f"{what}: {error}")
-        except Exception as error:  # a loop's boundary: a bug must not leave the shop closed without a word
+        except Exception as error:  # a loop's boundary: a bug must not close the shop silently
             if key in unready:
                 unready[key] = f"comparing {what} with the chain failed; the server's log has the reason."
             log.exception("comparing with the chain failed", chain=chain_id, error=f"{what}: {error}")

@@ -53,7 +53,7 @@ class BlockSource(evidence.TransferEvidence, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Prefetch:
-    """A fetch of the blocks from `first` on, begun before their turn."""
+    """A fetch of the blocks from `first` on, started before the turn that needs them."""
 
     first: int
     fetching: asyncio.Future[list[Block]]
@@ -128,7 +128,7 @@ class Watcher:
                 failures += 1
                 self._stop(error)
                 more = False
-            except Exception as error:  # noqa: BLE001 - nothing may end the watching of a chain  # a loop's boundary
+            except Exception as error:  # noqa: BLE001 - no error may end the loop of a chain  # a loop's boundary
                 failures += 1
                 self._note_failure(error, failures)
                 more = False
@@ -136,7 +136,7 @@ class Watcher:
                 await self._pause(failures)
 
     async def _pause(self, failures: int) -> None:
-        """Wait for the next turn; on a stopped chain no longer than until another process has anchored it anew."""
+        """Wait for the next turn; on a stopped chain, only until another process has reanchored it."""
         left = self._pause_seconds(failures)
         while self.status.stopped and left > _LOOK_FOR_ANCHOR_SECONDS and not self._woken.is_set():
             await pause(_LOOK_FOR_ANCHOR_SECONDS, self._woken)
@@ -153,7 +153,7 @@ class Watcher:
         return stored is not None and stored.hash != self._stored_hash
 
     def _stop(self, error: TooDeepReorg) -> None:
-        """Raise the alarm, and ask another provider after the pause: one node alone may be at fault.
+        """Stop the chain, and ask another provider after the pause: one node alone may be at fault.
 
         Nothing is written until a provider shows a chain that extends the ledger.
         """
@@ -179,7 +179,7 @@ class Watcher:
             return more
 
     def held(self) -> asyncio.Lock:
-        """Keep the watcher from taking a turn: `async with watcher.held(): …`."""
+        """Return the lock that keeps the watcher from taking a turn: `async with watcher.held(): …`."""
         return self._turn
 
     async def flush(self) -> None:
@@ -287,7 +287,7 @@ class Watcher:
         self._log_progress(len(blocks), head.number - newest.number, len(found.payments))
 
     async def _must_write(self, newest: Cursor) -> bool:
-        """Tell whether to write blocks without evidence: it is time to, or a session waits for depth or expiry."""
+        """Tell whether to write blocks without evidence: it is time, or a session waits for depth or expiry."""
         if not self._idle or self._clock() - self._written_at >= self._idle:
             return True
 

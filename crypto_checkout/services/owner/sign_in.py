@@ -135,10 +135,10 @@ def _visitor(browser: Browser) -> Actor:
     return Actor(ActorKind.VISITOR, None, browser.address)
 
 
-def _admits(unit: WriteUnit, seen: Admin | None, credentials: Credentials, *, is_right: bool, actor: Actor) -> bool:
+def _admits(unit: WriteUnit, checked: Admin | None, credentials: Credentials, *, is_right: bool, actor: Actor) -> bool:
     """Tell whether the password was right and still is, and use up the code."""
     account = store.get(unit)
-    if account is None or seen is None or account.password_hash != seen.password_hash or not is_right:
+    if account is None or checked is None or account.password_hash != checked.password_hash or not is_right:
         return False
     taken = second_factor.take(unit, account, credentials.code)
     if taken == "recovery code":

@@ -176,7 +176,7 @@ class SandboxControls:
     async def outage(self, seconds: int, request: str | None = None) -> int:
         """Make every read of the chain fail for some seconds, while blocks go on; return the newest block's number."""
         async with self._turn:
-            await self._change(await self._begin(request), lambda draft: draft.go_out(seconds))
+            await self._change(await self._begin(request), lambda draft: draft.begin_outage(seconds))
             # The watcher's pauses grow with failures; it should notice at once that the chain is back.
             asyncio.get_running_loop().call_later(seconds, self._watcher.wake)
         return self._chain.number

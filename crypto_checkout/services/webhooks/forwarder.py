@@ -67,8 +67,8 @@ class EventFeed:
         chosen = [event for event in found if self._types is None or event.type in self._types]
         return sorted(chosen, key=lambda event: (event.created_at, event.id))
 
-    async def _page(self, db: Database, livemode: bool, wanted: store.EventFilter, window: Window) -> ListPage[str]:
-        return await db.read(partial(store.bodies, livemode=livemode, filters=wanted, window=window))
+    async def _page(self, db: Database, livemode: bool, filters: store.EventFilter, window: Window) -> ListPage[str]:
+        return await db.read(partial(store.bodies, livemode=livemode, filters=filters, window=window))
 
 
 class Forwarder:

@@ -12,7 +12,10 @@ _ALERTS = Table(
     "alarms",
     Alert,
     flat=("issue",),
-    converters={"told": Converter("TEXT", lambda names: " ".join(sorted(names)), lambda text: frozenset(text.split()))},
+    names={"notified": "told"},
+    converters={
+        "notified": Converter("TEXT", lambda names: " ".join(sorted(names)), lambda text: frozenset(text.split()))
+    },
 )
 _SAVE = _ALERTS.upsert(["cause"], ["words", "gone_at", "told"])
 

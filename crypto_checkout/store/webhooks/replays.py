@@ -43,7 +43,7 @@ def replay_since(
     queued deliveries, at most `MOST_REPLAYED`, and whether there are more.
     """
     clear_all(unit, endpoint_id)
-    names, wanted = placeholders(sorted(types or ()))
+    names, type_parameters = placeholders(sorted(types or ()))
     missed = f"""
         FROM events
         LEFT JOIN deliveries ON deliveries.event_seq = events.seq AND deliveries.endpoint_id = :endpoint_id
@@ -62,7 +62,7 @@ def replay_since(
         "since": moments.to_text(since),
         "now": unit.now_text,
         "limit": MOST_REPLAYED,
-        **wanted,
+        **type_parameters,
     }
     queued = unit.run(
         f"""

@@ -328,7 +328,7 @@ async def test_a_transaction_that_is_taken_out_can_come_again() -> None:
 async def test_during_an_outage_every_look_fails_and_blocks_go_on() -> None:
     chain, clock = chain_at(10)
     header = await header_at(chain, 10)
-    change(chain, lambda draft: draft.go_out(60))
+    change(chain, lambda draft: draft.begin_outage(60))
     clock.seconds += 59
     looks = (chain.head, lambda: chain.headers([1]), lambda: chain.blocks(1, 1), lambda: chain.balances(header, []))
     for look in looks:

@@ -206,7 +206,7 @@ async def test_an_alert_is_sent_although_the_database_takes_nothing(db: Database
         assert [mail["Subject"] for mail in box.mails] == ["[Ada's books] The database needs you"]
         await db._writer.execute("PRAGMA query_only = OFF")
         await loop.turn()
-        assert [alert.told for alert in (await db.read(store.by_cause)).values()] == [{"mail"}]
+        assert [alert.notified for alert in (await db.read(store.by_cause)).values()] == [{"mail"}]
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
