@@ -117,7 +117,7 @@ async def _live(parts: Parts, records: Records) -> Mode | None:
         payment_methods,
         watchers,
         loops=(
-            *(check.run, check.keep_looking, token_check.run, usage.run, reconcile.run),
+            *(check.run, check.recheck, token_check.run, usage.run, reconcile.run),
             *(each.run for each in watchers),
         ),
         chains={each.id: ConfiguredChain(opened[each.id], each) for each in payment_methods.chains},
@@ -165,7 +165,7 @@ async def _records(parts: Parts) -> Records:
     """Take up the records of given-out addresses beside the database."""
     skip = Skip(parts.clock(), secrets.randbelow)
     folder = parts.config.database.path.resolve().parent
-    records = await wallet_start.take_up(parts.db, folder, skip, secrets.token_hex(8))
+    records = await wallet_start.apply_records(parts.db, folder, skip, secrets.token_hex(8))
     parts.stack.callback(records.given_out.close)
     return records
 

@@ -1,7 +1,7 @@
 """Wire services for commands that work on the data folder beside a running server, or without one.
 
 Commands make no sessions, because only the server gives out addresses and quotes prices. They wake no dispatcher
-either: the server notices their writes at its next look.
+either: the server notices their writes when it polls.
 """
 
 from collections.abc import AsyncIterator, Callable

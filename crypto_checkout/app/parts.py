@@ -1,4 +1,4 @@
-"""The parts that most wiring needs: passed along while wiring, and never further."""
+"""The parts that most wiring needs; they are passed along while wiring, and never into a service."""
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass

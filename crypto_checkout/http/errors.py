@@ -58,7 +58,7 @@ STATUS: Mapping[str, int] = {
 
 
 def status(cause: type[CheckoutError]) -> int:
-    """Return an error's status: its code's, except that storage that fails for the moment is no fault of the code."""
+    """Return an error's status: that of its code, or 503 for storage that fails, which has no code of its own."""
     return 503 if issubclass(cause, errors.DatabaseUnavailable) else STATUS[cause.code]
 
 
@@ -106,7 +106,7 @@ async def on_checkout_error(request: Request, error: Exception) -> Response:
 
 
 async def on_database_failed(request: Request, error: Exception) -> Response:
-    """Answer a request that the storage failed; the log has the reason, once a minute."""
+    """Answer a request that failed because the storage did; the log has the reason, once a minute."""
     assert isinstance(error, DatabaseFailed), "registered for these only"
     unavailable = errors.DatabaseUnavailable(
         "The server can't store or read its data for the moment. Nothing was changed; try again later."

@@ -100,7 +100,7 @@ class PriceBoard:
             await source.close()
 
     async def _ask(self, pair: Pair) -> Rate | PriceUnavailable:
-        """Ask the sources, and wait no longer than it takes to settle the rate well."""
+        """Ask the sources, and wait only until the rate is settled and the reliable ones have answered."""
         asked = [(source.is_trusted, task) for source in self._sources if (task := source.ask(pair)) is not None]
         pending = {task for _, task in asked}
         trusted = {task for is_trusted, task in asked if is_trusted}

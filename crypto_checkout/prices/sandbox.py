@@ -1,4 +1,4 @@
-"""The prices of test mode, which a test helper can take away. Never from the network."""
+"""The prices of test mode, which a test helper can withhold. Never from the network."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from crypto_checkout.prices.board import PriceBoard
 
 @dataclass(frozen=True, slots=True)
 class SandboxPrices:
-    """The prices of test mode; none while `is_out` reports an outage, which a test helper began."""
+    """The prices of test mode; none while `is_out` reports an outage, which a test helper started."""
 
     board: PriceBoard
     is_out: Callable[[], bool]

@@ -36,7 +36,7 @@ class SourceThrottled(SourceFailed):
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """The means that sources are opened with; each uses those it needs.
+    """The resources that sources are opened with; each uses those it needs.
 
     `read_contract` reads the chains of `chain_ids`. `timeout_seconds` limits one observation.
     """

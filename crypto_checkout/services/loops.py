@@ -34,7 +34,7 @@ async def every(seconds: float, turn: Turn, *, log: Logger, failure: str, woken:
 
 
 async def pause(seconds: float, woken: asyncio.Event) -> None:
-    """Wait until the event is set, but no longer than this."""
+    """Wait until the event is set, for at most this many seconds."""
     try:
         async with asyncio.timeout(seconds):
             await woken.wait()

@@ -33,7 +33,7 @@ _WAY_OUT = "set webhooks.allow_private_networks if this is meant"
 
 _LAST_PORT = 65_535
 
-# RFC 1123 letters, digits and hyphens; and the underscore, which is in use nevertheless.
+# Letters, digits and hyphens (RFC 1123), and the underscore, which is used all the same.
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _MAX_NAME_LENGTH = 253

@@ -16,9 +16,9 @@ _HEAD_END = b"\r\n\r\n"
 class Stream(httpcore.AsyncNetworkStream):
     """A connection that sends the head of a request together with its body: in one packet, by one system call.
 
-    An answer is read in small pieces, and its size is bounded: otherwise thousands of `100 Continue`, or of one-byte
-    chunks, would keep the whole process busy. The connection is also closed when its TLS handshake is cancelled, which
-    httpcore 1.0.9 forgets.
+    An answer is read in small pieces, and its size is bounded: otherwise thousands of `100 Continue` responses, or of
+    one-byte chunks, would keep the whole process busy. The connection is also closed when its TLS handshake is
+    cancelled, which httpcore 1.0.9 forgets.
     """
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:

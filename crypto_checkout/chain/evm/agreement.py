@@ -25,7 +25,7 @@ class TransferReader(Protocol):
 
 
 async def on_transfers(rpc: Rpc, transfers: Sequence[Transfer], providers: int, read: TransferReader) -> None:
-    """Require that many providers to show each of these transfers; internal ones pass, because few nodes trace."""
+    """Require `providers` of them to show each of these transfers; internal ones pass, because few nodes trace."""
     for number in sorted({transfer.block_number for transfer in transfers}):
         in_block = [t for t in transfers if t.block_number == number and t.kind is not TransferKind.INTERNAL]
         reports = await rpc.survey(partial(read, number=number)) if in_block else []
@@ -35,7 +35,7 @@ async def on_transfers(rpc: Rpc, transfers: Sequence[Transfer], providers: int, 
 
 
 async def on_balances(rpc: Rpc, header: Header, held: Mapping[Address, int], providers: int) -> None:
-    """Require that many providers to report exactly these balances at a block."""
+    """Require `providers` of them to report exactly these balances at a block."""
     addresses = [*held]
     reports = await rpc.survey(lambda ask: balances.at(ask, header, addresses))
     for address, units in held.items():
@@ -63,9 +63,9 @@ async def balances_of_all(rpc: Rpc, header: Header, addresses: Sequence[Address]
 async def no_contradiction(
     rpc: Rpc, header: Header, held: Mapping[Address, int], known: Mapping[Address, int], providers: int
 ) -> None:
-    """Require that many providers to report these balances, or all that answer where a balance is the one `known`.
+    """Require `providers` of them to report these balances; for a balance as `known`, fewer if fewer answer.
 
-    So a provider that can't be reached holds up no balance that is known without it, and one that answers can.
+    So an unreachable provider doesn't hold up a balance that the ledger knows, while one that contradicts it does.
     """
     addresses = [*held]
     reports = await rpc.survey(lambda ask: balances.at(ask, header, addresses))
@@ -76,9 +76,9 @@ async def no_contradiction(
 
 
 async def on_block(rpc: Rpc, header: Header, providers: int) -> None:
-    """Require that many providers to show this block, and with it all those below.
+    """Require `providers` of them to show this block, and with it all blocks below.
 
-    If more show another block in its place, the preferred provider rests: it follows a branch that others left.
+    If more show another block in its place, the preferred provider rests: it follows an abandoned branch.
     """
 
     async def shown(ask: Ask) -> str | None:

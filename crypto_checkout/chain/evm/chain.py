@@ -78,7 +78,7 @@ class EvmChain:
     async def head(self) -> Head:
         """Return the newest block number, and the final one where finality is a tag.
 
-        When a provider stands still, or falls behind an earlier answer, all are compared, and the laggards rest. A
+        When a provider makes no progress, or falls behind an earlier answer, all are compared, and laggards rest. A
         block is final once `confirm_with` providers report it: one alone can't make a payment final.
         """
         head = await self._head()

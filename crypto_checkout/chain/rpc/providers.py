@@ -161,9 +161,9 @@ class Rpc:
         return [answer for answers in found for answer in answers]
 
     async def newest(self) -> int | None:
-        """Ask every provider for its newest block, let those rest that lag, and return the highest number.
+        """Ask every provider for its newest block, let laggards rest, and return the highest number.
 
-        A provider that stands still goes on answering, with old blocks. Returns None if none answers.
+        A provider that has stopped following the chain still answers, with old blocks. Returns None if none answers.
         """
         found = await asyncio.gather(*(self._read_one(provider, _number) for provider in self.providers))
         numbers = [answers[0] if answers else None for answers in found]

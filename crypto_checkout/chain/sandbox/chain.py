@@ -50,7 +50,7 @@ class _Transactions:
         self.by_address.setdefault(transaction.to, []).append(transaction)
 
     def remove(self, transaction: SandboxTransaction) -> None:
-        """Drop a transaction. A missing one is no mistake: not all stored transactions are loaded."""
+        """Drop a transaction. A missing one is no error: not all stored transactions are loaded."""
         _drop(self.by_block, transaction.block_number, transaction)
         _drop(self.by_address, transaction.to, transaction)
 
@@ -64,7 +64,7 @@ def _drop(by: dict[K, list[SandboxTransaction]], key: K, transaction: SandboxTra
 
 
 class Draft:
-    """A change of the chain in the making: invisible until it is stored and applied."""
+    """A pending change of the chain: invisible until it is stored and applied."""
 
     def __init__(self, state: State, now: datetime, transactions: _Transactions) -> None:
         self.state = replace(state, pauses=[*state.pauses], branches=[*state.branches])

@@ -30,10 +30,10 @@ def window(list_name: str, livemode: bool, limit: int, starting_after: str | Non
 
 
 def list_answer(list_name: str, livemode: bool, page: ListPage[Any], requested: Window) -> dict[str, Any]:
-    """Return the API's answer with a part of a list.
+    """Return the API's answer with a page of a list.
 
     `nextCursor` continues in the direction of the request. Towards newer objects it is set even when there are none, so
-    that polling clients always have one.
+    that a polling client always has one.
     """
     if requested.before is not None:
         next_cursor = _newest_cursor(list_name, livemode, page, requested.before)

@@ -118,7 +118,7 @@ class Operation:
 
     @property
     def is_list(self) -> bool:
-        """True if the answer is part of a list with cursors."""
+        """True if the answer is a page of a list with cursors."""
         return issubclass(self.query, schemas.ListQuery)
 
     @property

@@ -49,7 +49,7 @@ class Api:
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     def routes(self, operations: Sequence[Operation]) -> list[Route]:
-        """Return one route per path; it takes every method, and answers a wrong one with the allowed ones."""
+        """Return one route per path; it takes every method, and answers an unsupported one with the supported ones."""
         by_path: dict[str, dict[str, Operation]] = {}
         for operation in operations:
             by_path.setdefault(operation.path, {})[operation.method] = operation

@@ -116,7 +116,7 @@ class ServerIssues:
             self._clock_watch.dismiss(subject_id)
 
     async def try_prices(self) -> None:
-        """Ask for the price of each coin, so that a dead source is known before a customer meets it."""
+        """Ask for the price of each coin, so that a dead source is noticed before a payer meets it."""
         payment_methods = self._watched.payment_methods
         if payment_methods is None:
             return
@@ -132,7 +132,7 @@ class ServerIssues:
             yield _ServerIssue(IssueKind.CLOCK, issue.id, issue.words)
 
     def _chains(self, problems: Mapping[str, str]) -> Iterator[_ServerIssue]:
-        """Yield the chains that stand still, with the last error of their watchers, such as disagreeing providers."""
+        """Yield the chains without progress, with the last error of their watchers, such as disagreeing providers."""
         for watcher in self._watched.watchers:
             status = watcher.status
             problem = problems.get(f"chain {status.chain_id}")

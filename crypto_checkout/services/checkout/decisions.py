@@ -37,7 +37,7 @@ def allowed_decisions(unit: ReadUnit, session: Session) -> AllowedDecisions:
 
 
 class Decisions:
-    """The merchant's decisions in both modes; `chain_time` turns our time into a mode's, by which sessions expire."""
+    """The merchant's decisions in both modes; `chain_time` converts our time to a mode's, by which sessions expire."""
 
     def __init__(self, reader: SessionReader, chain_time: Callable[[bool, datetime], datetime], events: Outbox) -> None:
         self._reader = reader

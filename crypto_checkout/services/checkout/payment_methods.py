@@ -129,11 +129,11 @@ class PaymentMethods(AcceptedChains):
     """Everything that a mode needs to take payments.
 
     `chain_time` turns our time into the chain's, which may run ahead in test mode.
-    `block_time` returns the time of a chain's newest block as its provider gives it, if one was read; a wrong clock is
-    known by it.
+    `block_time` returns the time of a chain's newest block as its provider gives it, if one was read, to detect a
+    wrong clock.
     `unready` gives the reason for each chain whose next address can't be given out yet; `services.ledger.wallet_check`
     shares it and empties it. `unready_tokens` does the same for tokens, by chain and contract, with
-    `services.ledger.token_check`. `stopped` tells whether a chain isn't followed any more (`services.ledger.ancestor`).
+    `services.ledger.token_check`. `stopped` tells whether a chain is no longer followed (`services.ledger.ancestor`).
     """
 
     wallet: Wallet

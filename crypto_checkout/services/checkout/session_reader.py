@@ -1,6 +1,6 @@
 """Read checkout sessions: one, a page, a search, a count. Needs neither a wallet nor prices.
 
-Making sessions is the matter of `services.checkout.sessions`.
+Making sessions is `services.checkout.sessions`' work.
 """
 
 from crypto_checkout.core.checkout.session import Session

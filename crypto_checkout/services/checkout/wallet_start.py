@@ -1,9 +1,9 @@
-"""Open the wallets at the start: past every address that may have been given out, whatever became of the database.
+"""Open the wallets at the start, past every address that may have been given out, whatever happened to the database.
 
-The files `given-out-WALLET` beside the database know how far addresses were given out. Where they are of another life
-than the database (`store.data_folder.life`), or missing, the database was copied here by hand, restored by another
-program, or moved without them: nothing tells what was given out since, so many addresses are passed over, as after a
-restore on a new machine. An earlier version's files and database carry no life, and belong together.
+The files `given-out-WALLET` beside the database record how far addresses were given out. If they name another life than
+the database does (`store.data_folder.life`), or are missing, the database was copied here by hand, restored by another
+program, or moved without them. Then nothing shows what was given out since, so many addresses are skipped, as after a
+restore on a new machine. An earlier version's files and database name no life, and belong together.
 """
 
 from collections.abc import Mapping
@@ -47,10 +47,10 @@ class _Start:
     passed_over: Mapping[str, int]
 
 
-async def take_up(db: Database, folder: Path, skip: Skip, new_life: str) -> Records:
-    """Move each wallet past the addresses that the files of a folder know of, or past many where they know nothing."""
+async def apply_records(db: Database, folder: Path, skip: Skip, new_life: str) -> Records:
+    """Move each wallet past the addresses recorded in a folder's files, or past many if nothing is recorded."""
     notes = given_out.notes(folder)
-    start = await db.write(lambda unit: _take_up(unit, notes, skip, new_life))
+    start = await db.write(lambda unit: _apply(unit, notes, skip, new_life))
     records = GivenOut(folder, start.life)
     for wallet_id, index in start.next_indexes.items():
         records.begin(wallet_id, index)
@@ -68,7 +68,7 @@ async def take_up(db: Database, folder: Path, skip: Skip, new_life: str) -> Reco
 
 
 async def open_wallet(db: Database, wallet: Wallet, records: Records, *, livemode: bool) -> Addresses:
-    """Open a wallet whose records were taken up, and have its unassigned addresses watched."""
+    """Open a wallet whose records were applied, and record its unassigned addresses, to be watched."""
     wallet_id = wallet.wallet_id
     own = await db.read(lambda unit: sessions.first_index(unit, wallet_id)) if records.is_first else 0
     await unassigned_addresses.record(db, wallet, livemode=livemode, used_before=own)
@@ -89,7 +89,7 @@ async def open_wallet(db: Database, wallet: Wallet, records: Records, *, livemod
     return addresses
 
 
-def _take_up(unit: WriteUnit, notes: Mapping[str, GivenOutNote], skip: Skip, new_life: str) -> _Start:
+def _apply(unit: WriteUnit, notes: Mapping[str, GivenOutNote], skip: Skip, new_life: str) -> _Start:
     current = life.current(unit)
     known = wallets.next_indexes(unit)
     next_indexes, passed_over = dict(known), {}

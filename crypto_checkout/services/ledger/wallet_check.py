@@ -1,4 +1,4 @@
-"""Check that no address can be given out twice, at the start and now and then.
+"""Check that no address can be given out twice, at the start and every ten minutes.
 
 After a restore from an old copy, the next index in the database may be one that was given out already. So the index
 moves past every address that a chain shows as used. The addresses that it passes are watched from then on
@@ -79,9 +79,9 @@ class WalletCheck:
             )
         )
 
-    async def keep_looking(self) -> None:
-        """Look ahead on every chain that has passed, now and then, until cancelled."""
-        await every(_EVERY_SECONDS, self._look_ahead_everywhere, log=log, failure="the wallet could not be checked")
+    async def recheck(self) -> None:
+        """Check the next addresses on every chain that has passed, every ten minutes, until cancelled."""
+        await every(_EVERY_SECONDS, self._check_ahead_everywhere, log=log, failure="the wallet could not be checked")
 
     async def check(self, chain: AddressUsage) -> int:
         """Move the next index past all addresses that a chain shows as used; return it. Raises RecoverableError."""
@@ -96,7 +96,7 @@ class WalletCheck:
                 return first
             first = await self._db.write(partial(self._pass, addresses=addresses, used=used))
 
-    async def look_ahead(self, chain: AddressUsage) -> None:
+    async def check_ahead(self, chain: AddressUsage) -> None:
         """Check the chain again if the coins at the next addresses show that one of them is used: one call.
 
         Raises RecoverableError.
@@ -108,11 +108,11 @@ class WalletCheck:
         if await chain.mismatches(newest, [group]):
             await self.check(chain)
 
-    async def _look_ahead_everywhere(self) -> None:
+    async def _check_ahead_everywhere(self) -> None:
         for chain_id, chain in self._chains.items():
             if chain_id not in self.unready:
                 try:
-                    await self.look_ahead(chain)
+                    await self.check_ahead(chain)
                 except RecoverableError as error:
                     log.info("the wallet could not be compared with the chain", chain=chain_id, error=str(error))
 

@@ -88,7 +88,7 @@ class Exports:
             part = await self._db.read(lambda unit: _read(unit, livemode, period, file_format, names, (after, until)))  # noqa: B023
             if not part.count:
                 break
-            # JSON objects need a comma between them; lines of CSV end themselves.
+            # JSON objects need a comma between them; lines of CSV have their own ends.
             comma = ",\n" if file_format is Format.JSON and not is_first else ""
             yield (comma + part.text).encode()
             after, is_first = part.last_seq, False

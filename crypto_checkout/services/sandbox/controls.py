@@ -73,7 +73,7 @@ class RequestSteps:
 
 
 class SandboxControls:
-    """The controls of the simulated chain.
+    """Controls the simulated chain.
 
     Each method takes the id of a repeatable `request`; the unit that stores its answer also deletes its steps
     (`store.sandbox.requests`). `wake` wakes this process's dispatcher of a mode.

@@ -1,7 +1,7 @@
 """Notice a wrong clock: one that jumps while the server runs, or is behind the database at the start.
 
 The wall clock is compared with a clock that nobody can set. A jump is logged and becomes an issue. When the clock is
-set back, retries that were scheduled by the time before are due at once: else they would wait as long as it was ahead.
+set back, retries scheduled by the earlier time are due at once: otherwise they would wait for as long as it was ahead.
 """
 
 import time

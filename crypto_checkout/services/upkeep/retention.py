@@ -48,6 +48,6 @@ class Retention:
 
 
 async def in_parts(db: Database, delete: Callable[[WriteUnit], int]) -> None:
-    """Delete, a part in each unit, until nothing is left; other writes go in between."""
+    """Delete in parts, each in a unit of its own, until nothing is left; other writes run between them."""
     while await db.write(delete):
         pass

@@ -143,7 +143,7 @@ class Dispatcher:
             self._woken.set()
 
     async def _record(self, delivery: DueDelivery, started_at: datetime, outcome: AttemptOutcome) -> None:
-        """Record an attempt. While the database takes nothing it is kept, for otherwise it would be sent again."""
+        """Record an attempt, and retry while the database fails: an unrecorded attempt would be sent again."""
         while True:
             try:
                 await self._db.write(lambda unit: self._recorder.record(unit, delivery, started_at, outcome))

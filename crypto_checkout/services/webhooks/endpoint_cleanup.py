@@ -1,6 +1,6 @@
 """Clean up after endpoints that were disabled or deleted, in small parts.
 
-The work to do is read from the database: after a kill it goes on at the next start.
+The remaining work is read from the database, so after a kill it continues at the next start.
 """
 
 from functools import partial
@@ -27,7 +27,7 @@ class EndpointCleanup:
         await every(_EVERY_SECONDS, self.turn, log=log, failure=failure)
 
     async def turn(self) -> None:
-        """Clean up after all of them."""
+        """Clean up after every endpoint that needs it."""
         for endpoint_id in await self._db.read(endpoint_cleanup.unfinished):
             while await self._db.write(partial(endpoint_cleanup.clear, endpoint_id=endpoint_id)):
                 pass

@@ -72,7 +72,7 @@ class EventFeed:
 
 
 class Forwarder:
-    """Sends events to one URL, one after the other, each until it is answered.
+    """Sends events to one URL, one after another, retrying each until it is answered.
 
     Args:
         sender: sends one attempt.

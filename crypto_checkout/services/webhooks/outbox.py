@@ -15,7 +15,7 @@ from crypto_checkout.store.webhooks import events as store
 
 
 def _no_wake(_: bool) -> None:
-    """Leave it to the dispatcher of another process to find the rows."""
+    """Wake nobody: the dispatcher of another process finds the rows when it polls."""
 
 
 class Outbox:

@@ -11,7 +11,7 @@ FIRST_PER_SECOND = 20.0
 """Attempts a second at first, and while all attempts fail."""
 
 FULL_PER_SECOND = 1000.0
-"""Attempts a second from which on the pace is no longer limited."""
+"""Attempts a second at which the limit is lifted."""
 
 _STEP_SECONDS = 1.0
 _BURST_SECONDS = 0.05

@@ -1,4 +1,7 @@
-"""Unassigned addresses: those below a wallet's next index that no session has. They are watched for good."""
+"""Unassigned addresses: those below a wallet's next index that no session has.
+
+They are watched for good, except those that the owner had used before the server gave out its first one.
+"""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass

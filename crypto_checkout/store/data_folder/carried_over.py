@@ -1,4 +1,4 @@
-"""Take what protects the server out of a replaced database: a restore must not bring back what was revoked since.
+"""Carry over what protects the server from a replaced database: a restore must not undo what was revoked since.
 
 That is API keys (revoked ones and new ones), the secrets and the state of webhook endpoints, the dashboard's password,
 second factor and recovery codes. Sessions, links and events stay those of the copy.
@@ -16,9 +16,9 @@ _OF_ENDPOINTS = ("secret", "old_secrets", "active", "disabled_reason", "deleted_
 
 
 def carry(database: Path, copy: Path, now: datetime) -> bool:
-    """Change `copy` to what `database`, a later state of the same, has of it; return False if that can't be read.
+    """Update `copy` from `database`, a later state of the same; return False if that can't be read.
 
-    Either may be of an earlier version: what one of them doesn't have stays as it is.
+    Either may be of an earlier version: tables and columns that one of them lacks stay as they are.
     """
     try:
         with closing(sqlite3.connect(copy)) as connection:

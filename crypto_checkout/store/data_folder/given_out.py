@@ -1,7 +1,7 @@
 """The number of addresses that each wallet has given out, in a small file beside the database.
 
-A database that is put back from an older copy has forgotten addresses that payers already hold. This file has not: it
-stays when only the database is replaced, and the next index is the larger of the two. It also names the database's life
+A database restored from an older copy lacks addresses that payers already have. This file stays when only the database
+is replaced, and the next index is the larger of the two. It also names the database's life
 (`store.data_folder.life`): a file of another life says nothing about the database beside it.
 """
 
@@ -37,12 +37,12 @@ class GivenOut:
     def note(self, wallet_id: str, index: int) -> None:
         """Note that an index was given out. One write of fixed width, so that a kill leaves the old text or the new.
 
-        It isn't forced to the disk: after a power cut the database, which is, knows better.
+        It isn't synced to disk: after a power cut the database, which is, has the later index.
         """
         self._write(wallet_id, index + 1)
 
     def begin(self, wallet_id: str, next_index: int) -> None:
-        """Write a file and force it to the disk, so that no power cut takes it away while the database stays."""
+        """Write a file and sync it to disk, so that no power cut loses it while the database stays."""
         length = self._write(wallet_id, next_index)
         os.ftruncate(self._descriptors[wallet_id], length)
         os.fsync(self._descriptors[wallet_id])

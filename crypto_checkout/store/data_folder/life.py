@@ -1,7 +1,7 @@
-"""The database's own name: random, and also in the files `given-out-WALLET` beside it.
+"""The life of a database: a random name, which the files `given-out-WALLET` beside it contain too.
 
-A copy carries the name of the database that it was made of. So a database that finds no file of its name beside it was
-copied here, and knows nothing of the addresses given out since; `restore` gives it a new name.
+A copy has the name of its original. So a database without a file of its name beside it was copied here, and lacks the
+addresses given out since; `restore` gives it a new name.
 """
 
 from crypto_checkout.store.database import ReadUnit, WriteUnit

@@ -1,4 +1,4 @@
-"""The number of addresses to pass over where nothing tells how many were given out since a copy was made."""
+"""The number of addresses to skip if it is unknown how many were given out since a copy was made."""
 
 import math
 from collections.abc import Callable
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 LEAST_SKIPPED = 1_000
-"""The least number of addresses that are passed over."""
+"""The least number of addresses to skip."""
 
 SPREAD = 10_000
-"""A random number below this is added, so that two machines with the same copy go on at different places."""
+"""A random number below this is added, so that two machines with the same copy continue at different places."""
 
 _MOST_SKIPPED = 1_000_000
 _SHORTEST_LIFE_SECONDS = 86_400
@@ -17,7 +17,7 @@ _SHORTEST_LIFE_SECONDS = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """The distance to move: so many `addresses`, or by the pace until `now`, and a random number from `draw` more.
+    """The number of addresses to skip: `addresses`, or derived from the pace until `now` plus a random number.
 
     `draw` returns a random number below its argument.
     """
@@ -27,7 +27,7 @@ class Skip:
     addresses: int | None = None
 
     def after(self, index: int, oldest: datetime | None, newest: datetime | None) -> int:
-        """Return how many addresses to pass over: twice what the pace until the newest event gives for the time since.
+        """Return the number of addresses to skip: twice what the pace until the newest event yields since then.
 
         `oldest` and `newest` are the times of the copy's events, `index` the number of addresses that it gave out.
         """

@@ -165,11 +165,11 @@ async def test_a_payment_to_an_address_that_another_server_gave_out_is_noticed(a
         check = WalletCheck(shop.db, KEY, {ANVIL_CHAIN_ID: shop.chain})
         await shop.ask()
         assert await check.check(shop.chain) == 1
-        await check.look_ahead(shop.chain)
+        await check.check_ahead(shop.chain)
         assert foreign(check) is None
         node.send(node.accounts[9], KEY.address(4), ONE_COIN)
         node.mine()
-        await check.look_ahead(shop.chain)
+        await check.check_ahead(shop.chain)
         assert foreign(check) == 4
         for _ in range(3):
             node.mine()

@@ -27,12 +27,12 @@ PREFIX = "/dashboard"
 TEST = "/test"
 
 ROWS = 25
-"""How many rows a page of a list has."""
+"""The number of rows on a page of a list."""
 
 
 @dataclass(slots=True)
 class DashboardRequest:
-    """A request with its login (None when signed out), its mode and its form, with all it takes to answer it."""
+    """A request with its login (None when signed out), mode and form, and everything needed to answer it."""
 
     services: DashboardServices
     renderer: Renderer

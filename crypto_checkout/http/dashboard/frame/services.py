@@ -61,7 +61,7 @@ class WebhookServices:
 
 @dataclass(frozen=True, slots=True)
 class OwnerServices:
-    """The owner's account, and the ways into it."""
+    """The owner's account, signing in to it, and its audit trail."""
 
     sign_in: SignIn
     set_up_link: SetUpLink
@@ -111,5 +111,5 @@ class DashboardServices:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names that a password must not be made of."""
+        """The names that a password must not consist of."""
         return (self.shop_name, self.public_url.partition("//")[2].replace(".", " "))
