@@ -26,7 +26,7 @@ class MailServer:
     timeout_seconds: float = TIMEOUT_SECONDS
 
     async def send(self, sender: str, to: Sequence[str], subject: str, text: str, now: datetime) -> None:
-        """Send one mail to all recipients. Raises AlertNotSent with the reason, which holds no password."""
+        """Send one mail to all recipients. Raises AlertNotSent with the reason, which never contains the password."""
         import aiosmtplib  # late: a shop without alerts by mail doesn't load it
 
         mail = EmailMessage()

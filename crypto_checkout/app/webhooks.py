@@ -1,4 +1,4 @@
-"""Wire webhooks: their endpoints, the dispatchers of each mode, and deliveries by hand."""
+"""Wire webhooks: their endpoints, the dispatcher of each mode, and the merchant's tests and replays."""
 
 import asyncio
 import secrets

@@ -10,14 +10,14 @@ from crypto_checkout.prices.board import PriceBoard
 
 @dataclass(frozen=True, slots=True)
 class SandboxPrices:
-    """The prices of test mode; none while `is_out` reports an outage, which a test helper started."""
+    """The prices of test mode; none while `has_outage` reports an outage, which a test helper started."""
 
     board: PriceBoard
-    is_out: Callable[[], bool]
+    has_outage: Callable[[], bool]
 
     async def rate(self, base: str, quote: str) -> Rate:
         """Return the price of one `base` in `quote`. Raises PriceUnavailable during an outage."""
-        if self.is_out():
+        if self.has_outage():
             raise PriceUnavailable("Test mode has an outage of prices: its test helper asked for that.")
         return await self.board.rate(base, quote)
 

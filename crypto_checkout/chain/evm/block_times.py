@@ -40,7 +40,7 @@ class BlockTimes:
         self._is_warned = False
         self.newest_time: datetime | None = None
 
-    async def checked(self, blocks: Sequence[Block]) -> list[Block]:
+    async def check(self, blocks: Sequence[Block]) -> list[Block]:
         """Return the blocks, oldest first, with trustworthy times. Raises ProviderFailed if providers disagree."""
         now = self._now()
         newest = blocks[-1].header

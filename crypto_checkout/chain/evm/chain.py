@@ -64,7 +64,7 @@ class EvmChain:
         self._token_events = [bloom.of_event(token, TRANSFER_TOPIC) for token in self._tokens]
         self._finality = finality
         self._agreed_final = _NOTHING_FINAL
-        self._dating = BlockTimes(rpc, now)
+        self._block_times = BlockTimes(rpc, now)
 
     def health(self) -> list[ProviderHealth]:
         """Return the health of each provider."""
@@ -73,7 +73,7 @@ class EvmChain:
     @property
     def newest_time(self) -> datetime | None:
         """The time of the newest block read, as its provider gives it: it may be doubted. None before the first."""
-        return self._dating.newest_time
+        return self._block_times.newest_time
 
     async def head(self) -> Head:
         """Return the newest block number, and the final one where finality is a tag.
@@ -133,7 +133,7 @@ class EvmChain:
             raise
         if len(numbers) >= self.batch_blocks:
             self.batch_blocks = min(_MOST_BATCH_BLOCKS, 2 * self.batch_blocks)
-        return await self._dating.checked(blocks)
+        return await self._block_times.check(blocks)
 
     async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
         """Keep the transfers whose transaction did not revert.

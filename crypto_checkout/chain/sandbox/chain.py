@@ -170,7 +170,7 @@ class SandboxChain:
 
     @property
     def number(self) -> int:
-        """The newest block's number. After the clock was set back, it stands still until the clock catches up."""
+        """The newest block's number. After the clock was set back, it stays the same until the clock catches up."""
         self.state.newest = max(self.state.newest, self.state.due(self._clock()))
         return self.state.newest
 
@@ -180,7 +180,7 @@ class SandboxChain:
         return self.state.time(self.number)
 
     @property
-    def is_out(self) -> bool:
+    def has_outage(self) -> bool:
         """True during an outage of the chain."""
         return self.state.outage_until is not None and self._clock() < self.state.outage_until
 
@@ -299,7 +299,7 @@ class SandboxChain:
         }
 
     def _check_reachable(self) -> None:
-        if self.is_out:
+        if self.has_outage:
             raise ProviderFailed("the sandbox has an outage")
 
     def _check_current(self, header: Header) -> None:
@@ -338,5 +338,5 @@ def _transfer(transaction: SandboxTransaction, header: Header) -> Transfer:
 
 @lru_cache(maxsize=64)
 def _nothing(addresses: int) -> bytes:
-    """Return the fingerprint of so many addresses that hold nothing."""
+    """Return the fingerprint of a number of addresses without coins."""
     return fingerprint([0] * addresses)

@@ -47,7 +47,7 @@ class Issues:
         self._chains = {chain.id: chain for chain in chains}
 
     async def gather(self, livemode: bool, most: int = MOST) -> IssueList:
-        """Return the issues of a mode, the server's own first; at most so many of each kind."""
+        """Return the issues of a mode, the server's own first, and at most `most` of each kind."""
         server = await self.of_server(livemode)
         recorded = await self._db.read(lambda unit: list(self._recorded(unit, livemode, most)))
         cut = {issues[0].kind for issues in recorded if len(issues) > most}

@@ -100,7 +100,7 @@ class Decisions:
         return accept
 
     def _store(self, unit: WriteUnit, event_type: EventType, session: Session) -> SessionResource:
-        store.settle(unit, session)
+        store.store_decision(unit, session)
         resource = self._reader.describe(unit, session)
         self._events.record(unit, event_type, resource)
         return resource

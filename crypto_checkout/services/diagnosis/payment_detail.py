@@ -32,7 +32,7 @@ MOST_DELIVERIES = 50
 class UnmatchedAmount:
     """An unmatched payment with its amount (`coins`) and the address it reached as texts."""
 
-    money: UnmatchedPayment
+    unmatched: UnmatchedPayment
     address: str
     coins: str
     chain_name: str
@@ -56,7 +56,7 @@ class PaymentDetail:
     link: Link | None
     customer: Customer | None
     unmatched: Sequence[UnmatchedAmount]
-    sent: Sequence[DeliveryDetail]
+    deliveries: Sequence[DeliveryDetail]
 
 
 class PaymentDetails:
@@ -91,12 +91,13 @@ class PaymentDetails:
             unmatched=[
                 self._described(each) for each in unmatched.of_session(unit, session.id) if each.payment.canonical
             ],
-            sent=[
+            deliveries=[
                 DeliveryDetail(render.delivery(each), urls[each.endpoint_id])
                 for each in deliveries.of_resource(unit, livemode, session.id, MOST_DELIVERIES)
             ],
         )
 
-    def _described(self, money: UnmatchedPayment) -> UnmatchedAmount:
-        coins = self._known.coins(money.payment.transfer, money.chain_id)
-        return UnmatchedAmount(money, checksum(money.payment.transfer.to), coins, self._known.chain(money.chain_id))
+    def _described(self, found: UnmatchedPayment) -> UnmatchedAmount:
+        transfer = found.payment.transfer
+        coins = self._known.coins(transfer, found.chain_id)
+        return UnmatchedAmount(found, checksum(transfer.to), coins, self._known.chain(found.chain_id))

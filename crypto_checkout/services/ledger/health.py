@@ -22,7 +22,7 @@ _MOST_LAG_BLOCKS = 100
 _DATABASE_SECONDS = 5.0
 _REMEMBERED_FOR = timedelta(seconds=2)
 DAMAGED = "is damaged; put the last backup back"
-"""The problem of a database in which SQLite met a broken page: restarting doesn't mend it."""
+"""The problem of a database in which SQLite met a broken page; restarting doesn't help."""
 
 _BLIND_AFTER = timedelta(seconds=15)
 

@@ -35,7 +35,7 @@ from crypto_checkout.store.sandbox import requests
 from crypto_checkout.store.sandbox.requests import SandboxRequest
 
 MOST_SECONDS_AHEAD = 20 * 366 * 86_400
-"""The most that the simulated clock can be put forward in all, far from the end of the calendar."""
+"""The most by which the simulated clock can be advanced in all, far from the end of the calendar."""
 
 
 class RequestSteps:
@@ -188,9 +188,9 @@ class SandboxControls:
         return self._chain.number
 
     async def advance(self, seconds: int, request: str | None = None) -> int:
-        """Put the time of test mode forward, in one block of the chain; return its number.
+        """Advance the clock of test mode, in one block of the chain; return its number.
 
-        Webhook retries come nearer by as much, and answers to idempotency keys age. Raises InvalidBody beyond
+        Webhook retries become due sooner by as much, and answers to idempotency keys age. Raises InvalidBody beyond
         `MOST_SECONDS_AHEAD` in all.
         """
         async with self._turn:
@@ -233,7 +233,7 @@ class SandboxControls:
                 pass
             await self._watcher.flush()
         except ProviderFailed:
-            if not self._chain.is_out:
+            if not self._chain.has_outage:
                 raise
 
     async def _oldest(self) -> int:
@@ -243,7 +243,7 @@ class SandboxControls:
         return oldest.number if oldest else 0
 
     def _check_reachable(self) -> None:
-        if self._chain.is_out:
+        if self._chain.has_outage:
             raise SessionNotOpen(
                 f"The simulated chain has an outage until {self._chain.state.outage_until}: nothing can be processed. "
                 "Try again then."

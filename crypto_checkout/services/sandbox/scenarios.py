@@ -100,7 +100,7 @@ class _Stage:
                 expires_at = min(over, session.terms.expires_at)
                 grace_until = expires_at if grace else max(session.terms.grace_until, over + _GRACE)
                 terms = replace(session.terms, expires_at=expires_at, grace_until=grace_until)
-                sessions.settle(unit, replace(session, terms=terms, updated_at=unit.now))
+                sessions.store_decision(unit, replace(session, terms=terms, updated_at=unit.now))
 
             return bring_forward
 

@@ -30,7 +30,7 @@ _SESSIONS = Table(
 )
 _INSERT = f"{_SESSIONS.insert} RETURNING seq"
 _STORE_VERDICT = _SESSIONS.update("status", "status_reason", "paid_at", "updated_at", "awaits_depth")
-_SETTLE = _SESSIONS.update(
+_STORE_DECISION = _SESSIONS.update(
     "status", "status_reason", "paid_at", "accepted_units", "closed_at", "expires_at", "grace_until", "updated_at"
 )
 _CHOOSE = _SESSIONS.update(
@@ -214,9 +214,9 @@ def store_verdict(unit: WriteUnit, session: Session, verdict: Assessment) -> Non
     totals.bring_up_to_date(unit, session)
 
 
-def settle(unit: WriteUnit, session: Session) -> None:
+def store_decision(unit: WriteUnit, session: Session) -> None:
     """Store the merchant's decision about a session: its status, the accepted amount, and the end of its time."""
-    unit.run(_SETTLE, _SESSIONS.values(session))
+    unit.run(_STORE_DECISION, _SESSIONS.values(session))
     totals.bring_up_to_date(unit, session)
 
 
