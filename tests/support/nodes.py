@@ -6,9 +6,11 @@ parameters that returns it, or an `Error`. The others alter the answers of anoth
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -101,6 +103,28 @@ async def running(behave: Behaviour, *, path: str = "", port: int = 0) -> AsyncI
         await server.wait_closed()
 
 
+@contextmanager
+def running_beside(behave: Behaviour) -> Iterator[str]:
+    """Run a node in a thread of its own, for tests that wait for processes; yield its URL."""
+    urls = SimpleQueue[str]()
+    loop = asyncio.new_event_loop()
+    is_over = asyncio.Event()
+
+    async def serve() -> None:
+        async with running(behave) as node:
+            urls.put(node.url)
+            await is_over.wait()
+
+    thread = Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    try:
+        yield urls.get(timeout=30)
+    finally:
+        loop.call_soon_threadsafe(is_over.set)
+        thread.join()
+        loop.close()
+
+
 def http(content: bytes | str, status: int = 200, headers: str = "") -> bytes:
     body = content.encode() if isinstance(content, str) else content
     return f"HTTP/1.1 {status} Status\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
@@ -144,7 +168,7 @@ def forwarding(url: str, results: Mapping[str, Any]) -> Behaviour:
     return behave
 
 
-def one_block_ahead(url: str, *, lies: Callable[[], bool] = lambda: True) -> Behaviour:
+def one_block_ahead(url: str, *, lies: Callable[[], bool] = lambda: True, traces: bool = True) -> Behaviour:
     """Pass calls on to a real node, and answer `eth_call` for the newest block with the state of the one after it.
 
     Nodes do that while they import a block (erigon's issue 2803). So the newest block that this one shows is the one
@@ -177,6 +201,9 @@ def one_block_ahead(url: str, *, lies: Callable[[], bool] = lambda: True) -> Beh
             for call, answer in zip(calls, answers, strict=True):
                 if call["method"] == "eth_blockNumber":
                     answer["result"] = hex(shown)
+                if call["method"] == "debug_traceBlockByHash" and not traces:
+                    del answer["result"]
+                    answer["error"] = {"code": -32601, "message": "the method is not available"}
         writer.write(http(json.dumps(answers if isinstance(body, list) else answers[0])))
 
     return behave

@@ -136,7 +136,7 @@ class InternalTransfers:
             transfers = await self._find(readings, ledger, headers)
         self._compared = headers[-1].hash if end is not None else None
         changed = {address: ledger.expected(address, headers[-1].number) for address in ledger.changes}
-        balances = tuple(self._watched.stage(headers[-1], start, changed))
+        balances = tuple(self._watched.stage(headers[-1], start, changed, corrects=bool(review.withdrawn)))
         # Without a transaction of its own, an address can hold less only if too much was credited or this reading is
         # wrong; the next turn finds out which.
         lower = {a for a in unexpected if (end or {})[a] < ledger.expected(a, headers[-1].number)} - ledger.senders

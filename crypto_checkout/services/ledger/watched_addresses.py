@@ -23,10 +23,14 @@ WATCHED_AFTER_GRACE = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class _PendingChanges:
-    """The changes to apply once the evidence up to a block is stored."""
+    """The changes to apply once the evidence up to a block is stored.
+
+    `corrects` tells that it takes back credits of earlier blocks: then an earlier state of this cache is wrong too.
+    """
 
     block_hash: str
     units: Mapping[Address, int]
+    corrects: bool
 
 
 class WatchedAddresses:
@@ -59,8 +63,8 @@ class WatchedAddresses:
             self.unsaved.clear()
             for address, units in pending.units.items():
                 self.holdings.set(address, units)
-        elif pending is not None or self._as_of != block.hash:
-            # Also where the cursor is back at our own block: credits that were taken back since stay taken back.
+        elif self._as_of != block.hash or (pending is not None and pending.corrects):
+            # Also where a reorg led back to our own block: credits that were taken back since stay taken back.
             self._forget()
         since = block.time - WATCHED_AFTER_GRACE
         rows, self._places = await self._db.read(lambda unit: self._rows(unit, since))
@@ -77,12 +81,14 @@ class WatchedAddresses:
             self.unsaved.add(address)
             self.holdings.set(address, units)
 
-    def stage(self, to: Header, since: Header, units: Mapping[Address, int]) -> Iterator[Balance]:
+    def stage(
+        self, to: Header, since: Header, units: Mapping[Address, int], *, corrects: bool = False
+    ) -> Iterator[Balance]:
         """Yield the balances to store with the evidence up to a block: the changed ones, and those read at `since`.
 
-        They hold here once the cursor is at that block.
+        They hold here once the cursor is at that block. `corrects` says that the evidence takes back earlier credits.
         """
-        self._pending = _PendingChanges(to.hash, units)
+        self._pending = _PendingChanges(to.hash, units, corrects)
         for address in self.unsaved - units.keys():
             yield Balance(address, since.number, self.holdings.units[address])
         for address, each in units.items():
