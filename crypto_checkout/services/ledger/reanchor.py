@@ -13,13 +13,16 @@ from typing import Protocol
 
 from crypto_checkout.core.errors import ChainNotStopped
 from crypto_checkout.core.ledger.follow import Head, Header
+from crypto_checkout.core.money import CoinUnits
 from crypto_checkout.core.owner.audit import Action, Actor
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.ledger.ancestor import HeaderReader, newest_of_one_chain, newest_shared
 from crypto_checkout.services.ledger.judge import Judge
+from crypto_checkout.services.ledger.watched_addresses import WATCHED_AFTER_GRACE
 from crypto_checkout.services.owner import audit
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
-from crypto_checkout.store.ledger import balances, cursors, payments, unmatched
+from crypto_checkout.store.ledger import balances, credits, cursors, payments, unmatched
+from crypto_checkout.store.ledger.balances import Balance
 from crypto_checkout.store.ledger.cursors import Cursor
 from crypto_checkout.store.ledger.payments import Orphans
 
@@ -118,9 +121,22 @@ class Reanchoring:
         cursors.remember(unit, plan.chain_id, plan.headers)
         cursors.move(unit, plan.chain_id, to)
         touched = self._judge.roll_back(unit, above, to.tip)
+        self._begin_unread(unit, plan)
         detail = f"from block {plan.before.number} to {anchor.number}; payments taken back: {plan.orphans.payments}"
         audit.record(unit, actor, Action.CHAIN_REANCHORED, livemode=True, subject=str(plan.chain_id), detail=detail)
         return touched
+
+    def _begin_unread(self, unit: WriteUnit, plan: ReanchorPlan) -> None:
+        """Let addresses that were never compared begin with the ledger's own sum.
+
+        Their sessions were made since the last processed block. A first reading at the anchor would take what was paid
+        in the skipped blocks for money that had always been there.
+        """
+        since = plan.before.time - WATCHED_AFTER_GRACE
+        watched = balances.watched(unit, plan.chain_id, livemode=True, since=since)
+        known = credits.coins(unit, plan.chain_id, [each.address for each in watched if each.units is None])
+        begun = [Balance(address, plan.anchor.number, CoinUnits(units)) for address, units in known.items()]
+        balances.save(unit, plan.chain_id, begun)
 
     def _known(self, unit: ReadUnit) -> tuple[Cursor | None, dict[int, str]]:
         return cursors.cursor(unit, self._chain_id), cursors.remembered(unit, self._chain_id)

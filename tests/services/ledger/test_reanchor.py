@@ -72,6 +72,29 @@ async def test_what_the_right_chain_has_stays_and_the_rest_is_taken_back(
             await service.carry_out(plan, COMMAND_LINE)
 
 
+async def test_a_session_made_after_the_last_processed_block_is_paid_in_the_skipped_ones(
+    anvil: Nodes, tmp_path: Path
+) -> None:
+    node = anvil(mining="manual")
+    async with open_shop(tmp_path, [node.url], xpub=FRESH_XPUB) as shop:
+        snapshot = node.rpc("evm_snapshot")
+        node.mine(KEPT_BLOCKS + 10)
+        await shop.process()
+        session = await shop.ask(expires_in_seconds=86_400)
+        node.rpc("evm_revert", snapshot)
+        node.rpc("evm_increaseTime", 7200)
+        pay(node, session)
+        node.mine(5)
+        service = reanchoring(shop)
+        await service.carry_out(await service.plan(), COMMAND_LINE)
+        shop.restart()
+        for _ in range(CONFIRMATIONS + 1):
+            node.mine()
+            await shop.process()
+        found = await shop.look(session)
+        assert (found["status"], found["amountReceived"]["units"]) == ("paid", str(ONE_COIN))
+
+
 async def test_a_node_that_is_still_synchronising_is_waited_for(anvil: Nodes, tmp_path: Path) -> None:
     node = anvil(mining="manual")
     snapshot = node.rpc("evm_snapshot")
