@@ -95,6 +95,11 @@ def as_failure(error: BaseException) -> BaseException:
     return error
 
 
+def is_damage(error: BaseException) -> bool:
+    """Tell whether SQLite found that a file is damaged, or no database at all."""
+    return _code(error) in _DAMAGE
+
+
 def advice(error: BaseException, path: Path) -> str:
     """Return advice about a fault at a path, as a sentence."""
     error = _cause(error)

@@ -21,7 +21,7 @@ from crypto_checkout.store.checkout.sessions import IssuedAddress
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors, differences, unnamed
 from crypto_checkout.store.ledger.cursors import Cursor
-from crypto_checkout.store.ledger.differences import Difference, Progress
+from crypto_checkout.store.ledger.differences import Difference, ReconcileProgress
 
 log = get_logger("reconcile")
 
@@ -47,7 +47,7 @@ class _Batch:
 
     cursor: Cursor
     addresses: tuple[IssuedAddress, ...]
-    progress: Progress
+    progress: ReconcileProgress
 
 
 class BackgroundReconcile:
@@ -109,7 +109,7 @@ def _next(unit: ReadUnit, chain_id: int) -> _Batch | None:
     cursor = cursors.cursor(unit, chain_id)
     if cursor is None:
         return None
-    before = differences.progress(unit, chain_id) or Progress(0, cursor.number)
+    before = differences.progress(unit, chain_id) or ReconcileProgress(0, cursor.number)
     first = [
         *differences.suspects(unit, chain_id, _MOST_SUSPECTS),
         *unnamed.sessions_between(unit, chain_id, before.block_number, cursor.number, _MOST_UNNAMED),
@@ -121,4 +121,4 @@ def _next(unit: ReadUnit, chain_id: int) -> _Batch | None:
     if not addresses and before.session_seq == 0:
         return None
     place = in_turn[-1].seq if len(in_turn) == _IN_TURN else 0
-    return _Batch(cursor, addresses, Progress(place, cursor.number))
+    return _Batch(cursor, addresses, ReconcileProgress(place, cursor.number))

@@ -18,7 +18,7 @@ from crypto_checkout.core.errors import FatalError
 from crypto_checkout.store import migrate
 from crypto_checkout.store.data_folder import carried_over, files, given_out
 from crypto_checkout.store.data_folder.skipping import Skip
-from crypto_checkout.store.faults import advice
+from crypto_checkout.store.faults import advice, is_damage
 
 _SEQUENCE_GAP = 1_000_000
 
@@ -129,7 +129,7 @@ def restore(copy: Path, database: Path, wallet_ids: Collection[str], skip: Skip,
         raise FatalError(f"{copy} is the database itself; name the copy that is to take its place.")
     files.remove_parts(database)
     with files.part_of(database) as part:
-        with _in_a_sentence(copy):
+        with _in_a_sentence(copy, if_damaged="Nothing was changed; use another copy."):
             _copy(copy, "ro", part)
             _check(part, copy)
             copied = _read_contents(part)
@@ -257,11 +257,13 @@ def _has_life(connection: sqlite3.Connection) -> bool:
 
 
 @contextmanager
-def _in_a_sentence(path: Path) -> Iterator[None]:
+def _in_a_sentence(path: Path, *, if_damaged: str | None = None) -> Iterator[None]:
+    """Turn SQLite's errors into FatalError; `if_damaged` is the advice for a file that is no intact database."""
     try:
         yield
     except sqlite3.Error as error:
-        raise FatalError(f"{path} can't be used as a database: {error}. {advice(error, path)}") from error
+        way_out = if_damaged if if_damaged and is_damage(error) else advice(error, path)
+        raise FatalError(f"{path} can't be used as a database: {error}. {way_out}") from error
 
 
 def _copy(path: Path, mode: str, to: Path) -> None:

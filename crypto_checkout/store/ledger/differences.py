@@ -30,7 +30,7 @@ class ConfirmedDifference:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ReconcileProgress:
     """The place of the last compared session, and the block up to which unnamed credits were compared."""
 
     session_seq: int
@@ -145,15 +145,15 @@ def confirmed(unit: ReadUnit, limit: int) -> list[ConfirmedDifference]:
     ]
 
 
-def progress(unit: ReadUnit, chain_id: int) -> Progress | None:
+def progress(unit: ReadUnit, chain_id: int) -> ReconcileProgress | None:
     """Return the progress of comparing a chain; None before the first comparison."""
     row = unit.one(
         "SELECT session_seq, block_number FROM comparisons WHERE chain_id = :chain_id", {"chain_id": chain_id}
     )
-    return None if row is None else Progress(row["session_seq"], row["block_number"])
+    return None if row is None else ReconcileProgress(row["session_seq"], row["block_number"])
 
 
-def save_progress(unit: WriteUnit, chain_id: int, to: Progress) -> None:
+def save_progress(unit: WriteUnit, chain_id: int, to: ReconcileProgress) -> None:
     """Store the progress of comparing a chain."""
     unit.run(
         """
