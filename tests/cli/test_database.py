@@ -305,6 +305,7 @@ def test_what_is_no_copy_is_refused_and_nothing_has_changed(shop: Shop, run: Run
     refused = run("restore", "copy.db")
     assert refused.exit_code == 1
     assert refused.stderr.startswith("Error: copy.db ")
+    assert "Nothing was changed" in refused.stderr
     assert files(shop.folder) == before
 
 
