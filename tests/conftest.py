@@ -5,8 +5,10 @@ program it is skipped with the reason; CHECKOUT_REQUIRE=anvil,browser,solc makes
 integration can't pass for want of a tool.
 """
 
+import logging
 import os
 import shutil
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any, TypeVar
 import httpx
 import hypothesis
 import pytest
+import structlog
 
 from crypto_checkout.http.rate_limit import RateLimit
 from tests.support import anvil as node
@@ -44,6 +47,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         rank = next((place for place, mark in enumerate(SLOWEST) if item.get_closest_marker(mark)), len(SLOWEST))
         ranks[item.path] = min(rank, ranks.get(item.path, rank))
     items.sort(key=lambda item: ranks[item.path])
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Undo what a command that ran in this process did to the logging: most silence it, and loggers remember that."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
+        logging.getLogger().handlers.clear()
+        logging.getLogger("crypto_checkout").setLevel(logging.NOTSET)
+        for name, module in list(sys.modules.items()):
+            if name.startswith("crypto_checkout.") and (log := getattr(module, "log", None)) is not None:
+                vars(log).pop("bind", None)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ def calls() -> Iterator[tuple[Path, ast.Call]]:
             match node:
                 case ast.Call(func=ast.Attribute(value=ast.Name(id="log"), attr=attr)) if attr in LEVELS:
                     yield file, node
-                case ast.Call(func=ast.Name(id="say")):
+                case ast.Call(func=ast.Name(id="log_line")):
                     yield file, node
 
 

@@ -647,7 +647,7 @@ async def test_closing_finishes_what_waits_and_refuses_what_comes_later(path: Pa
     read_gate.open()
     await closing
     assert await asyncio.gather(*running) == [0, 1, 2, 3]
-    assert await reading in {0, 4}
+    assert await reading in {0, 1, 4}, "it sees the groups that are committed by then, and no part of one"
     assert stored(path) == 4
 
 

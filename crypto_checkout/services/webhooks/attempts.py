@@ -115,8 +115,8 @@ def switched_off(unit: WriteUnit, endpoint: Endpoint, failing_since: datetime) -
 def _count_attempt(delivery: DueDelivery, outcome: AttemptOutcome, status: DeliveryStatus) -> None:
     metrics.WEBHOOK_ATTEMPTS.labels("succeeded" if outcome.is_success else "failed").inc()
     metrics.WEBHOOK_SECONDS.observe(outcome.duration_ms / 1000)
-    write = log.debug if outcome.is_success else log.warning
-    write(
+    log_line = log.debug if outcome.is_success else log.warning
+    log_line(
         "webhook delivered" if outcome.is_success else "webhook attempt failed",
         webhook_event=delivery.event_id,
         event_type=delivery.event_type,
