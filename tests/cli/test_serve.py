@@ -22,7 +22,6 @@ from tests.support.server import PROGRAM, Server, command, environment
 from tests.support.waiting import WAIT_SECONDS
 
 TEN_DOLLARS = {"amount": {"value": "10.00", "currency": "USD"}}
-ENDS_WITHIN_SECONDS = 20  # it takes 5; the rest is for a busy machine
 HEAVY = ("web3", "eth_account", "pydantic", "starlette", "uvicorn", "httpx", "httpcore", "aiosqlite", "jinja2", "rich")
 
 
@@ -168,13 +167,11 @@ def answer_on(connection: socket.socket) -> bytes:
 
 def test_a_request_under_way_at_sigterm_is_answered_before_the_end(tmp_path: Path) -> None:
     with Server(tmp_path) as server, half_a_request(server) as (connection, rest):
-        asked = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         wait_until_closed(server)
         connection.sendall(rest)
         answer = answer_on(connection)
         assert server.process.wait(WAIT_SECONDS) == 0
-        assert time.monotonic() - asked < ENDS_WITHIN_SECONDS
         assert answer.startswith(b"HTTP/1.1 201 ")
         key, session = server.key, json.loads(answer.partition(b"\r\n\r\n")[2])
     with Server(tmp_path) as again:
@@ -183,9 +180,7 @@ def test_a_request_under_way_at_sigterm_is_answered_before_the_end(tmp_path: Pat
 
 def test_a_request_that_never_comes_to_an_end_does_not_hold_up_the_server(tmp_path: Path) -> None:
     with Server(tmp_path) as server, half_a_request(server):
-        asked = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - asked < ENDS_WITHIN_SECONDS
         assert "Traceback" not in server.log
 
 
@@ -196,15 +191,13 @@ def test_a_thread_that_hangs_does_not_hold_up_the_end(tmp_path: Path) -> None:
         "make = uvloop.new_event_loop\n"
         "def make_with_a_hanging_thread():\n"
         "    loop = make()\n"
-        f"    loop.run_in_executor(None, time.sleep, {WAIT_SECONDS})\n"
+        f"    loop.run_in_executor(None, time.sleep, {10 * WAIT_SECONDS})\n"
         "    return loop\n"
         "uvloop.new_event_loop = make_with_a_hanging_thread\n",
         "utf-8",
     )
     with Server(tmp_path, environ={"PYTHONPATH": str(tmp_path)}) as server:
-        asked = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - asked < ENDS_WITHIN_SECONDS
 
 
 def test_a_second_sigterm_ends_it_at_once(tmp_path: Path) -> None:
@@ -218,9 +211,7 @@ def test_a_second_sigterm_ends_it_at_once(tmp_path: Path) -> None:
 def test_a_signal_ends_it_cleanly(tmp_path: Path, how: signal.Signals) -> None:
     with Server(tmp_path) as server:
         session = ask_for_session(server)
-        asked = time.monotonic()
         assert server.stop(how) == 0
-        assert time.monotonic() - asked < ENDS_WITHIN_SECONDS
         for said in (server.output, server.log):
             assert "Traceback" not in said
             assert "Aborted" not in said

@@ -28,13 +28,11 @@ from tests.support.exchanges import (
     ok,
     open_exchanges,
 )
+from tests.support.waiting import WAIT_SECONDS
 
 pytestmark = pytest.mark.anyio
 
 ALL = ("coinbase", "kraken", "coingecko")
-
-# Patience for what must happen at once; only a broken test waits that long.
-SOON_SECONDS = 5
 
 
 @dataclass
@@ -197,7 +195,7 @@ async def test_a_source_that_was_down_is_not_waited_for(market: Market) -> None:
     market.exchanges.answers["kraken"] = ok(kraken("3000.3", "3000.1"))
     market.exchanges.held.add("kraken")
     market.clock.advance(11)
-    async with asyncio.timeout(SOON_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         assert (await board.rate("ETH", "USD")).sources == ("coinbase", "coingecko")
         await market.exchanges.wait_for_requests(6)
     assert market.exchanges.count("kraken") == 2
@@ -208,7 +206,7 @@ async def test_a_slow_source_costs_a_moment_and_its_answer_is_kept(market: Marke
     board = market.board(patience_seconds=0.05)
     assert (await board.rate("ETH", "USD")).sources == ("coinbase", "coingecko")
     market.exchanges.released.set()
-    async with asyncio.timeout(SOON_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         while (await board.rate("ETH", "USD")).sources != ALL:
             pass
     assert len(market.exchanges.targets) == 3
@@ -314,7 +312,7 @@ async def test_closing_gives_up_the_questions_under_way(market: Market) -> None:
     board = market.board()
     waiting = asyncio.create_task(refused(board))
     await market.exchanges.wait_for_requests(3)
-    async with asyncio.timeout(SOON_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         await board.close()
         assert "No reliable ETH/USD price" in await waiting
 
@@ -355,5 +353,5 @@ async def test_where_a_lone_source_jumps_the_slow_other_one_is_waited_for(market
     await asyncio.sleep(0.05)
     assert not asked.done()
     market.exchanges.released.set()
-    async with asyncio.timeout(SOON_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         assert (await asked).value == Decimal("6000.5")

@@ -36,13 +36,12 @@ from tests.support.nodes import (
     running,
     saying,
 )
+from tests.support.waiting import WAIT_SECONDS
 
 CHAIN_ID = 1
 RESULTS: dict[str, Any] = {"eth_chainId": "0x1", "echo": lambda value: value, "who": "first"}
 SECOND = {**RESULTS, "who": "second"}
 SECRET = "abcdef0123456789SECRET"
-# Patience for what must happen at once; only a broken test waits that long.
-SOON_SECONDS = 5
 
 
 class Clock:
@@ -56,7 +55,7 @@ class Clock:
 
 
 @asynccontextmanager
-async def rpc_to(*urls: str, clock: Clock | None = None, timeout_seconds: float = SOON_SECONDS) -> AsyncIterator[Rpc]:
+async def rpc_to(*urls: str, clock: Clock | None = None, timeout_seconds: float = WAIT_SECONDS) -> AsyncIterator[Rpc]:
     rpc = Rpc(CHAIN_ID, urls, clock=clock or Clock(), timeout_seconds=timeout_seconds, jitter=lambda: 0)
     try:
         yield rpc
@@ -66,7 +65,7 @@ async def rpc_to(*urls: str, clock: Clock | None = None, timeout_seconds: float 
 
 @asynccontextmanager
 async def two(
-    first: Behaviour, *, timeout_seconds: float = SOON_SECONDS
+    first: Behaviour, *, timeout_seconds: float = WAIT_SECONDS
 ) -> AsyncIterator[tuple[Rpc, Node, Node, Clock]]:
     """An rpc to a first provider that behaves like this and to a second that is honest."""
     clock = Clock()

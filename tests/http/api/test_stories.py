@@ -283,7 +283,7 @@ async def test_what_failed_is_tried_again_and_signed_anew(tmp_path: Path) -> Non
         async with impatient(tmp_path) as app:
             endpoint = await made(app.api, ENDPOINTS, {"url": shop.url, "events": ["payment_link.created"]})
             await sell(app)
-            await until(lambda: shop.received, "the first attempt")
+            await until(lambda: attempts(app, endpoint), "the first attempt")
             shop.status = 200
 
             async def is_over() -> bool:
@@ -344,14 +344,21 @@ async def test_a_shop_that_is_gone_is_not_asked_again_and_that_is_an_event(tmp_p
 
 
 async def test_an_endpoint_that_is_deleted_between_two_attempts_is_not_asked_again(tmp_path: Path) -> None:
+    clock = Clock()
     with Receiver(500) as deleted, Receiver(500) as kept:
-        async with impatient(tmp_path) as app:
+        async with open_app(tmp_path, clock=clock) as app:
             endpoint = await made(app.api, ENDPOINTS, {"url": deleted.url, "events": ["payment_link.created"]})
-            await made(app.api, ENDPOINTS, {"url": kept.url, "events": ["payment_link.created"]})
+            other = await made(app.api, ENDPOINTS, {"url": kept.url, "events": ["payment_link.created"]})
             await sell(app)
-            await until(lambda: deleted.received and kept.received, "the first attempts")
+
+            async def are_recorded() -> bool:
+                return bool(await attempts(app, endpoint) and await attempts(app, other))
+
+            await until(are_recorded, "the first attempts")
             assert (await app.api.delete(f"{ENDPOINTS}/{endpoint['id']}")).status_code == 200
-            await until(lambda: len(kept.received) == 3, "all attempts of the other")
+            clock.move(hours=1)
+            await sell(app)
+            await until(lambda: len(kept.received) == 3, "the other's second attempt, and the next event")
             assert await attempts(app, endpoint) == []
     assert len(deleted.received) == 1
 
