@@ -12,6 +12,7 @@ from crypto_checkout.chain.rpc.providers import Ask, Call, Refused
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed, RecoverableError, StateUnavailable
 from crypto_checkout.core.ledger.balance_groups import ExpectedGroup
+from crypto_checkout.core.ledger.expected_balances import Cost
 from crypto_checkout.core.ledger.follow import Header
 
 Answer = TypeVar("Answer")
@@ -86,16 +87,16 @@ async def mismatches(ask: Ask, header: Header, groups: Sequence[ExpectedGroup]) 
     return [group for group, actual in zip(groups, found, strict=True) if actual != group.fingerprint]
 
 
-async def spent(ask: Ask, header: Header, addresses: Collection[Address]) -> dict[Address, int]:
+async def spent(ask: Ask, header: Header, addresses: Collection[Address]) -> dict[Address, Cost]:
     """Return the cost of a block's transactions to each of these senders."""
     (block,) = await ask([("eth_getBlockByHash", [header.hash, True])])
     if decoding.hash_(decoding.field(block, "hash")) != header.hash:
         raise ProviderFailed(f"asked for block {header.hash}, got another")
-    sent = [each for each in decoding.field(block, "transactions") if decoding.address(each["from"]) in addresses]
-    receipts = await ask([("eth_getTransactionReceipt", [decoding.hash_(each["hash"])]) for each in sent])
-    costs = dict.fromkeys(addresses, 0)
-    for transaction, receipt in zip(sent, receipts, strict=True):
-        costs[decoding.address(transaction["from"])] += decoding.spent(transaction, receipt, header)
+    sent = decoding.sent_by(block, header, addresses)
+    receipts = await ask([("eth_getTransactionReceipt", [decoding.hash_(each["hash"])]) for _, each in sent])
+    costs = dict.fromkeys(addresses, Cost())
+    for (sender, transaction), receipt in zip(sent, receipts, strict=True):
+        costs[sender] += decoding.cost(transaction, receipt, header)
     return costs
 
 

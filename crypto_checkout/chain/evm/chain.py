@@ -14,13 +14,16 @@ from typing import Any
 
 from crypto_checkout.chain.evm import agreement, balances, bloom, decoding, sweeps, tokens, traces, transactions
 from crypto_checkout.chain.evm.block_times import BlockTimes
-from crypto_checkout.chain.evm.decoding import TRANSFER_TOPIC
+from crypto_checkout.chain.evm.decoding import Strange
+from crypto_checkout.chain.evm.doubts import Doubts
+from crypto_checkout.chain.evm.token_logs import TokenLogs
 from crypto_checkout.chain.rpc.providers import Ask, Call, ProviderHealth, Rpc
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import TokenFacts
 from crypto_checkout.core.diagnosis.explain_transaction import ObservedTransaction
 from crypto_checkout.core.errors import ProviderFailed
 from crypto_checkout.core.ledger.balance_groups import ExpectedGroup
+from crypto_checkout.core.ledger.expected_balances import Cost
 from crypto_checkout.core.ledger.follow import Block, Head, Header
 from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 from crypto_checkout.core.moments import Clock
@@ -29,6 +32,7 @@ _FIRST_BATCH_BLOCKS = 10
 _MOST_BATCH_BLOCKS = 20
 _STALL_SECONDS = 30.0
 _NOTHING_FINAL = -1
+_RECEIPT_TIMES = 5  # near the head, receipts can be late
 
 
 def _now() -> datetime:
@@ -61,10 +65,11 @@ class EvmChain:
         self._newest = -1
         self._moved_at = clock()
         self._tokens = list(tokens)
-        self._token_events = [bloom.of_event(token, TRANSFER_TOPIC) for token in self._tokens]
         self._finality = finality
         self._agreed_final = _NOTHING_FINAL
         self._block_times = BlockTimes(rpc, now)
+        self._doubts = Doubts(rpc)
+        self._token_logs = TokenLogs(rpc, self._tokens, self._doubts)
 
     def health(self) -> list[ProviderHealth]:
         """Return the health of each provider."""
@@ -145,7 +150,7 @@ class EvmChain:
         """
         if all(transfer.kind is not TransferKind.NATIVE for transfer in transfers):
             return list(transfers)
-        kept = await self._rpc.with_failover(lambda ask: _succeeded(ask, transfers))
+        kept = await self._rpc.with_failover(lambda ask: self._succeeded(ask, transfers))
         await self._doubt_reverts([transfer for transfer in transfers if transfer not in kept])
         return kept
 
@@ -156,7 +161,7 @@ class EvmChain:
         """
         if not reverted or len(self._rpc.providers) == 1:
             return
-        reports = await self._rpc.survey(lambda ask: _succeeded(ask, reverted))
+        reports = await self._rpc.survey(lambda ask: self._succeeded(ask, reverted))
         for transfer in reverted:
             succeeded = sum(transfer in report for report in reports)
             if 2 * succeeded > len(reports):
@@ -171,7 +176,7 @@ class EvmChain:
 
             async def read(ask: Ask, *, number: int) -> frozenset[Transfer]:
                 (block,) = await self._blocks(ask, [number])
-                return frozenset(await _succeeded(ask, [t for t in block.transfers if t.to in receivers]))
+                return frozenset(await self._succeeded(ask, [t for t in block.transfers if t.to in receivers]))
 
             await agreement.on_transfers(self._rpc, transfers, self._confirm_with, read)
 
@@ -211,8 +216,8 @@ class EvmChain:
             return {}
         return await self._rpc.with_failover(lambda ask: balances.of_token(ask, header, token, addresses))
 
-    async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, int]:
-        """Return the cost of a block's transactions to their senders: the values sent, and the fees."""
+    async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, Cost]:
+        """Return the cost of a block's transactions to their senders."""
         return await self._rpc.with_failover(lambda ask: balances.spent(ask, header, addresses))
 
     async def nonces(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
@@ -292,48 +297,32 @@ class EvmChain:
         for before, after in pairwise(headers):
             if after.time < before.time:
                 raise ProviderFailed(f"block {after.number} is older than the one before it")
-        tokens = await self._token_transfers(ask, headers, [bloom.of_header(block) for block in found])
+        blooms = {header: bloom.of_header(block) for header, block in zip(headers, found, strict=True)}
+        tokens = await self._token_logs.transfers(ask, blooms)
         return [
-            Block(header, (*decoding.native_transfers(block, header), *of_tokens), decoding.senders(block, header))
+            Block(
+                header,
+                (*decoding.native_transfers(block, header, self._doubts.of(header)), *of_tokens),
+                decoding.senders(block, header),
+            )
             for block, header, of_tokens in zip(found, headers, tokens, strict=True)
         ]
 
-    async def _token_transfers(
-        self, ask: Ask, headers: Sequence[Header], blooms: Sequence[int]
-    ) -> list[list[Transfer]]:
-        """Return the token transfers of each block, requested by its hash, so that they can't be another block's."""
-        if not self._tokens:
-            return [[] for _ in headers]
-        criteria = {"address": self._tokens, "topics": [TRANSFER_TOPIC]}
-        logs = decoding.lists(await ask([_logs_call(header, **criteria) for header in headers]))
-        doubtful = [place for place, found in enumerate(logs) if not found and self._suspected(blooms[place])]
-        all_logs = decoding.lists(await ask([_logs_call(headers[place]) for place in doubtful]))
-        for place, found in zip(doubtful, all_logs, strict=True):
-            # A node that lags behind the one with the block answers "none" instead of "unknown block".
-            suspected = self._suspected(blooms[place])
-            if not bloom.may_hold(bloom.of_logs(found), suspected):
-                raise ProviderFailed(f"the logs of block {headers[place].number} are not all there")
-            logs[place] = found
-        return [
-            decoding.token_transfers(found, header, self._tokens) for found, header in zip(logs, headers, strict=True)
-        ]
+    async def _succeeded(self, ask: Ask, transfers: Sequence[Transfer]) -> list[Transfer]:
+        """Drop the transfers whose transaction reverted. Only native ones can: a reverted transaction leaves no logs.
 
-    def _suspected(self, in_header: int) -> int:
-        """Return the bloom bits of the tokens that may have moved in a block; 0 for none."""
-        suspected = 0
-        for event in self._token_events:
-            if bloom.may_hold(in_header, event):
-                suspected |= event
-        return suspected
-
-
-async def _succeeded(ask: Ask, transfers: Sequence[Transfer]) -> list[Transfer]:
-    """Drop the transfers whose transaction reverted. Only native ones can: a reverted transaction leaves no logs."""
-    natives = {t.tx_hash: t for t in transfers if t.kind is TransferKind.NATIVE and t.tx_hash is not None}
-    receipts = await ask([("eth_getTransactionReceipt", [tx_hash]) for tx_hash in natives])
-    pairs = zip(receipts, natives.values(), strict=True)
-    kept = {transfer.tx_hash for receipt, transfer in pairs if decoding.has_succeeded(receipt, transfer)}
-    return [t for t in transfers if t.kind is not TransferKind.NATIVE or t.tx_hash in kept]
+        Some chains have transactions in their blocks that were never executed, and have no receipt.
+        """
+        natives = {t.tx_hash: t for t in transfers if t.kind is TransferKind.NATIVE and t.tx_hash is not None}
+        receipts = await ask([("eth_getTransactionReceipt", [tx_hash]) for tx_hash in natives])
+        kept = set()
+        for receipt, transfer in zip(receipts, natives.values(), strict=True):
+            try:
+                kept |= {transfer.tx_hash} if decoding.has_succeeded(receipt, transfer) else set()
+            except Strange as error:
+                block = Header(transfer.block_number, transfer.block_hash, "", transfer.block_time)
+                self._doubts.raise_unless_settled({block: [error]}, times=_RECEIPT_TIMES)
+        return [t for t in transfers if t.kind is not TransferKind.NATIVE or t.tx_hash in kept]
 
 
 def _final_number(block: Any) -> int:
@@ -343,7 +332,3 @@ def _final_number(block: Any) -> int:
 
 def _block_call(number: int, *, full: bool) -> Call:
     return ("eth_getBlockByNumber", [hex(number), full])
-
-
-def _logs_call(header: Header, **criteria: Any) -> Call:
-    return ("eth_getLogs", [{"blockHash": header.hash, **criteria}])

@@ -1,16 +1,18 @@
 """Decode a node's JSON into headers, transfers and receipts.
 
-Nodes are distrusted: an answer that doesn't fit its question raises ProviderFailed. Nothing is requested here.
+Nodes are distrusted: an answer that doesn't fit its question raises ProviderFailed. What only one transaction or log of
+an answer lacks is `Strange`: the caller decides whether to skip it (`chain.evm.doubts`). Nothing is requested here.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from crypto_checkout.chain.rpc.providers import Refused, quantity
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed
+from crypto_checkout.core.ledger.expected_balances import Cost
 from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 
@@ -27,6 +29,30 @@ _BYTES = re.compile(r"0x([0-9a-fA-F]{2})*")
 
 _TRANSFER_TOPICS = 3  # the event, from, to
 _WORD_BYTES = 32
+_KNOWN_TYPES = range(5)  # legacy, and EIP-2930, 1559, 4844, 7702
+
+
+class Strange(ProviderFailed):
+    """One transaction or log that can't be read. `subject` is its hash, `reason` is the same for all of its kind.
+
+    It `is_foreign` if it is a transaction of a type that Ethereum doesn't know, which may lack anything.
+    """
+
+    def __init__(self, subject: str, reason: str, detail: str = "", *, is_foreign: bool = False) -> None:
+        super().__init__(f"{subject}: {reason}{detail and f' ({detail})'}")
+        self.subject = subject
+        self.reason = reason
+        self.is_foreign = is_foreign
+
+
+Skip = Callable[[Sequence[Strange]], None]
+"""Decides about what can't be read: returns to have it skipped, or raises."""
+
+
+def refuse(found: Sequence[Strange]) -> None:
+    """Raise the first of these."""
+    for each in found:
+        raise each
 
 
 def header(answer: Any, number: int) -> Header:
@@ -50,46 +76,93 @@ def block_number(answer: Any) -> int:
     return number
 
 
-def native_transfers(answer: Any, header: Header) -> list[Transfer]:
+def native_transfers(answer: Any, header: Header, skip: Skip = refuse) -> list[Transfer]:
     """Read the native transfers of a block; some may have reverted."""
-    transactions = field(answer, "transactions")
-    if not isinstance(transactions, list):
-        raise ProviderFailed(f"block {header.number} has no list of transactions")
-    found = [transfer for each in transactions if (transfer := native_transfer(each, header)) is not None]
+    found: list[Transfer] = []
+    strange: list[Strange] = []
+    for transaction in _transactions(answer, header):
+        try:
+            transfer = native_transfer(transaction, header)
+        except Strange as error:
+            strange.append(error)
+        else:
+            found += [transfer] if transfer is not None else []
     if len({transfer.tx_hash for transfer in found}) < len(found):
         raise ProviderFailed(f"block {header.number} holds a transaction twice")
+    skip(strange)
     return found
 
 
 def senders(answer: Any, header: Header) -> frozenset[Address]:
-    """Read the senders of a block's transactions."""
+    """Read the senders of a block's transactions, as far as they name one."""
+    return frozenset(sender for each in _transactions(answer, header) if (sender := _sender(each)) is not None)
+
+
+def sent_by(answer: Any, header: Header, addresses: Collection[Address]) -> list[tuple[Address, dict[str, Any]]]:
+    """Return the transactions of a block that these addresses sent, each with its sender."""
+    sent = [(_sender(each), each) for each in _transactions(answer, header)]
+    return [(sender, each) for sender, each in sent if sender is not None and sender in addresses]
+
+
+def _sender(transaction: dict[str, Any]) -> Address | None:
+    try:
+        return address(transaction.get("from"))
+    except ProviderFailed:
+        return None
+
+
+def _transactions(answer: Any, header: Header) -> list[dict[str, Any]]:
     transactions = field(answer, "transactions")
-    if not isinstance(transactions, list):
+    if not isinstance(transactions, list) or not all(isinstance(each, dict) for each in transactions):
         raise ProviderFailed(f"block {header.number} has no list of transactions")
-    return frozenset(address(field(each, "from")) for each in transactions)
+    return transactions
 
 
-def spent(answer: Any, receipt: Any, header: Header) -> int:
-    """Return the cost of a transaction to its sender: the value sent to others, and the fees."""
-    tx_hash = hash_(field(answer, "hash"))
-    if hash_(field(receipt, "transactionHash")) != tx_hash or hash_(field(receipt, "blockHash")) != header.hash:
-        raise ProviderFailed(f"asked for the receipt of {tx_hash}, got another")
-    has_moved = quantity(field(receipt, "status")) == 1 and answer.get("to") != answer.get("from")
-    fee = quantity(field(receipt, "gasUsed")) * quantity(receipt.get("effectiveGasPrice", "0x0"))
-    # Rollups add the cost of their data on L1; blobs have a price of their own (EIP-4844).
-    fee += quantity(receipt.get("l1Fee") or "0x0")
-    fee += quantity(receipt.get("blobGasUsed") or "0x0") * quantity(receipt.get("blobGasPrice") or "0x0")
-    return fee + (quantity(field(answer, "value")) if has_moved else 0)
+def token_transfers(
+    logs: Any, header: Header, tokens: Collection[Address] | None, skip: Skip = refuse
+) -> list[Transfer]:
+    """Read the transfers of these tokens, or of any if None, from the logs of a block.
 
-
-def token_transfers(logs: Any, header: Header, tokens: Collection[Address] | None) -> list[Transfer]:
-    """Read the transfers of these tokens, or of any if None, from the logs of a block."""
+    An index alone identifies no log: some chains number the logs of the system's own transactions anew. So a log is a
+    repetition only if its transaction and its content are the same too.
+    """
     if not isinstance(logs, list):
         raise ProviderFailed("expected a list of logs")
     found = [transfer for log in logs if (transfer := _token_transfer(log, header, tokens)) is not None]
-    if len({transfer.log_index for transfer in found}) < len(found):
-        raise ProviderFailed(f"block {header.number} holds a log twice")
-    return found
+    repeated = len(found) - len(set(found))
+    skip([Strange(f"block {header.number}", "it holds a log twice")] if repeated else [])
+    return [*dict.fromkeys(found)]
+
+
+def cost(transaction: Any, receipt: Any, header: Header) -> Cost:
+    """Return the cost of a transaction to its sender, at least as far as its fields and its receipt show it.
+
+    A field that can't be read counts as 0: a balance that is lower for it is believed of a sender, while one that is
+    higher than expected would seem to be a payment.
+    """
+    tx_hash = hash_(field(transaction, "hash"))
+    if receipt is None:
+        return Cost()
+    if hash_(field(receipt, "transactionHash")) != tx_hash or hash_(field(receipt, "blockHash")) != header.hash:
+        raise ProviderFailed(f"asked for the receipt of {tx_hash}, got another")
+    has_moved = _number(receipt, "status") == 1 and transaction.get("to") != transaction.get("from")
+    return Cost(_number(transaction, "value") if has_moved else 0, _fee(transaction, receipt))
+
+
+def _fee(transaction: dict[str, Any], receipt: dict[str, Any]) -> int:
+    sender = transaction.get("from")
+    if transaction.get("feeCurrency") or receipt.get("feeToken") or receipt.get("feePayer") not in {None, sender}:
+        return 0  # Celo's CIP-64 and Tempo take it in a token, or from another account
+    fee = _number(receipt, "gasUsed") * _number(receipt, "effectiveGasPrice")
+    # Rollups add the cost of their data on L1; blobs have a price of their own (EIP-4844).
+    return fee + _number(receipt, "l1Fee") + _number(receipt, "blobGasUsed") * _number(receipt, "blobGasPrice")
+
+
+def _number(value: dict[str, Any], name: str) -> int:
+    try:
+        return quantity(value.get(name))
+    except ProviderFailed:
+        return 0
 
 
 def has_succeeded(receipt: Any, transfer: Transfer) -> bool:
@@ -97,11 +170,12 @@ def has_succeeded(receipt: Any, transfer: Transfer) -> bool:
 
     Raises:
         ChainMoved: The transaction is in another block by now.
-        ProviderFailed: There is no receipt, or it belongs to another transaction.
+        Strange: There is no receipt.
+        ProviderFailed: It belongs to another transaction, or makes no sense.
 
     """
     if receipt is None:
-        raise ProviderFailed(f"no receipt yet for {transfer.tx_hash}")
+        raise Strange(f"no receipt yet for {transfer.tx_hash}", "a transaction without a receipt")
     if hash_(field(receipt, "transactionHash")) != transfer.tx_hash:
         raise ProviderFailed(f"asked for the receipt of {transfer.tx_hash}, got another")
     if hash_(field(receipt, "blockHash")) != transfer.block_hash:
@@ -137,18 +211,32 @@ def is_zero(value: Any) -> bool:
 
 
 def native_transfer(transaction: Any, header: Header) -> Transfer | None:
-    """Read the native transfer of a transaction; None if it moves no coins to another address."""
+    """Read the native transfer of a transaction; None if it moves no coins to another address. Raises Strange."""
     tx_hash = hash_(field(transaction, "hash"))
     if transaction.get("blockHash") is not None and hash_(transaction["blockHash"]) != header.hash:
         raise ProviderFailed(f"block {header.number} holds a transaction of another block")
-    units = quantity(field(transaction, "value"))
-    # A transaction without a receiver creates a contract.
-    if not units or transaction.get("to") is None:
-        return None
-    sender, to = address(field(transaction, "from")), address(transaction["to"])
+    try:
+        units = quantity(field(transaction, "value"))
+        # A transaction without a receiver creates a contract.
+        if not units or transaction.get("to") is None:
+            return None
+        sender, to = address(field(transaction, "from")), address(transaction["to"])
+    except ProviderFailed as error:
+        foreign = _is_foreign(transaction)
+        reason = "a transaction of a foreign type" if foreign else "a transaction whose fields can't be read"
+        raise Strange(tx_hash, reason, str(error), is_foreign=foreign) from error
     if to == sender:
         return None  # no balance grows
     return transfer_in(header, TransferKind.NATIVE, tx_hash, sender=sender, to=to, units=units)
+
+
+def _is_foreign(transaction: dict[str, Any]) -> bool:
+    kind = transaction.get("type")
+    return (
+        isinstance(kind, str)
+        and re.fullmatch("0x[0-9a-fA-F]{1,8}", kind) is not None
+        and int(kind, 16) not in _KNOWN_TYPES
+    )
 
 
 def transfer_in(

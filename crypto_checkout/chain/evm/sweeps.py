@@ -48,7 +48,7 @@ async def spent_between(ask: Ask, first: int, last: Header, address: Address) ->
     total = 0
     for number in await blocks(first, await sent(first), last.number, await sent(last.number)):
         (block,) = await ask([("eth_getBlockByNumber", [hex(number), False])])
-        total += (await balances.spent(ask, decoding.header(block, number), [address]))[address]
+        total += (await balances.spent(ask, decoding.header(block, number), [address]))[address].units
     return total
 
 

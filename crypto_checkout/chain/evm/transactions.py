@@ -40,8 +40,8 @@ async def look_up(ask: Ask, chain_id: int, tx_hash: str) -> ObservedTransaction 
         return ObservedTransaction(
             chain_id, header, has_succeeded=False, transfers=_intended(transaction, header), is_traced=True
         )
-    native = decoding.native_transfer(transaction, header)
-    tokens = decoding.token_transfers(decoding.field(receipt, "logs"), header, None)
+    native = _native(transaction, header)
+    tokens = decoding.token_transfers(receipt.get("logs") or [], header, None)
     try:
         inside, is_traced = await traces.of_transaction(ask, header, tx_hash), True
     except Unsupported:
@@ -59,9 +59,17 @@ async def _header(ask: Ask, receipt: Any) -> Header:
     return header
 
 
+def _native(transaction: Any, header: Header) -> Transfer | None:
+    """Return the coins that a transaction moves by its own fields; none if these can't be read."""
+    try:
+        return decoding.native_transfer(transaction, header)
+    except decoding.Strange:
+        return None
+
+
 def _intended(transaction: Any, header: Header) -> tuple[Transfer, ...]:
     """Return the transfers that a transaction intends by its own data: the native coin, or a token by `transfer`."""
-    native = decoding.native_transfer(transaction, header)
+    native = _native(transaction, header)
     data = str(transaction.get("input") or "").lower()
     if native is not None or not data.startswith(_TRANSFER) or len(data) != _TRANSFER_DIGITS:
         return () if native is None else (native,)

@@ -17,6 +17,7 @@ from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed
 from crypto_checkout.core.ledger.balance_groups import ExpectedGroup, fingerprint
+from crypto_checkout.core.ledger.expected_balances import Cost
 from crypto_checkout.core.ledger.follow import Block, Head, Header
 from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 from crypto_checkout.core.sandbox import SandboxTransaction
@@ -256,11 +257,13 @@ class SandboxChain:
             return _nothing(len(addresses))
         return fingerprint([*self._received(header, None, addresses).values()])
 
-    async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, int]:  # noqa: ARG002 - likewise
+    async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, Cost]:  # noqa: ARG002 - likewise
+        """Return no costs: nothing is ever sent."""
+        return dict.fromkeys(addresses, Cost())
+
+    async def nonces(self, header: Header, addresses: Collection[Address]) -> dict[Address, int]:  # noqa: ARG002 - likewise
         """Return zero: nothing is ever sent."""
         return dict.fromkeys(addresses, 0)
-
-    nonces = spent
 
     async def internal_transfers(self, header: Header, addresses: Collection[Address]) -> list[Transfer]:
         """Return the coins that contracts sent to addresses in a block, added up per transaction as in traces."""

@@ -22,6 +22,7 @@ from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ProviderFailed, RecoverableError, StateUnavailable
 from crypto_checkout.core.ledger.balance_groups import ExpectedGroup
 from crypto_checkout.core.ledger.expected_balances import (
+    Cost,
     ExpectedBalances,
     UnexplainedChange,
     internal_transfers,
@@ -51,8 +52,8 @@ class BalanceReader(BalanceAgreement, Protocol):
     async def mismatches(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
         """Return the groups whose balances after a block differ, or may differ, from the expected ones."""
 
-    async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, int]:
-        """Return the total cost, fees included, of each address's own transactions in a block."""
+    async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, Cost]:
+        """Return the cost of each address's own transactions in a block."""
 
     async def internal_transfers(self, header: Header, addresses: Collection[Address]) -> list[Transfer]:
         """Return the transfers by contracts to addresses in a block. Raises ProviderFailed if no node traces."""
@@ -139,7 +140,9 @@ class InternalTransfers:
         balances = tuple(self._watched.stage(headers[-1], start, changed, corrects=bool(review.withdrawn)))
         # Without a transaction of its own, an address can hold less only if too much was credited or this reading is
         # wrong; the next turn finds out which.
-        lower = {a for a in unexpected if (end or {})[a] < ledger.expected(a, headers[-1].number)} - ledger.senders
+        lower = {
+            a for a in unexpected if (end or {})[a] < ledger.expected(a, headers[-1].number)
+        } - ledger.senders.keys()
         self._second.remember_falls(headers[-1], lower)
         confirmed = tuple(each for each in review.confirmed(is_read=end is not None) if each.address not in lower)
         return BalanceComparison(tuple(transfers), balances, confirmed, review.withdrawn)
@@ -161,9 +164,8 @@ class InternalTransfers:
         for block in blocks:
             addresses = block.senders & ledger.start.keys()
             costs = await self._chain.spent(block.header, addresses) if addresses else {}
-            for address, units in costs.items():
-                ledger.add(address, block.header.number, -units)
-                ledger.senders.add(address)
+            for address, cost in costs.items():
+                ledger.spend(address, block.header.number, cost)
         return ledger
 
     async def _first_balances(self, start: Header, unread: Collection[Address]) -> Mapping[Address, int]:
@@ -209,7 +211,7 @@ class InternalTransfers:
         for address, found in changes.items():
             for change in found:
                 ledger.add(address, change.header.number, change.units)
-                if change.units > 0:
+                if ledger.is_payment(address, change):
                     by_block[change.header][address] = change.units
         transfers: list[Transfer] = []
         for header, arrived in by_block.items():
@@ -272,11 +274,11 @@ async def _unexplained(
         middle = (low + high) // 2
         found = await surplus(headers[middle]) if low < middle else None
         if found is None:
-            return [UnexplainedChange(headers[high], after - before)]
+            return [UnexplainedChange(headers[high], after - before, headers[low].number)]
         return [*await between(low, before, middle, found), *await between(middle, found, high, after)]
 
     last = len(headers) - 1
     before, after = await surplus(headers[0]) or 0, await surplus(headers[last])
     assert after is not None, "the caller has read the last block"
-    at_start = [UnexplainedChange(headers[0], before)] if before else []
+    at_start = [UnexplainedChange(headers[0], before, headers[0].number)] if before else []
     return [*at_start, *await between(0, before, last, after)]
