@@ -126,8 +126,8 @@ class InternalTransfers:
         if not self._watched.holdings.units:
             return BalanceComparison((), (), review.confirmed(is_read=True), review.withdrawn)
         ledger = await self._ledger(blocks, known)
-        for credit in review.withdrawn:
-            ledger.add(credit.address, start.number, -credit.units)
+        for address, units in review.corrections:
+            ledger.add(address, start.number, -units)
         headers = [start, *(block.header for block in blocks)]
         end = await self._suspects(headers[-1], ledger)
         unexpected = [a for a, units in (end or {}).items() if units != ledger.expected(a, headers[-1].number)]
@@ -137,7 +137,7 @@ class InternalTransfers:
             transfers = await self._find(readings, ledger, headers)
         self._compared = headers[-1].hash if end is not None else None
         changed = {address: ledger.expected(address, headers[-1].number) for address in ledger.changes}
-        balances = tuple(self._watched.stage(headers[-1], start, changed, corrects=bool(review.withdrawn)))
+        balances = tuple(self._watched.stage(headers[-1], start, changed, corrects=bool(review.corrections)))
         # Without a transaction of its own, an address can hold less only if too much was credited or this reading is
         # wrong; the next turn finds out which.
         lower = {

@@ -7,12 +7,15 @@ answer:
 
 - a credit whose balance is read the same counts from then on; one whose balance isn't is taken back;
 - a fall that is read the same takes back the newest unnamed credits of its address, if that can't have lost anything:
-  an address that never sent a transaction nor delegated to code (EIP-7702 raises the nonce too) has a nonce of 0.
+  an address that never sent a transaction nor delegated to code (EIP-7702 raises the nonce too) has a nonce of 0;
+- of any other address it is an outflow, as when a sponsor sweeps an account with code: less is expected from then on,
+  so that later payments show. Payments by contracts in the same turn as such an outflow are found only as far as they
+  exceed it.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from crypto_checkout.core.address import Address
@@ -42,12 +45,18 @@ class Review:
     """The outcome of a second reading.
 
     `agreed` credits were read the same again, `unreadable` ones are in blocks whose state no node has any more, and
-    `withdrawn` ones are contradicted by the chain.
+    `withdrawn` ones are contradicted by the chain. `outflows` are the amounts that addresses have lost.
     """
 
     agreed: tuple[UnnamedCredit, ...] = ()
     unreadable: tuple[UnnamedCredit, ...] = ()
     withdrawn: tuple[UnnamedCredit, ...] = ()
+    outflows: Mapping[Address, int] = field(default_factory=dict)
+
+    @property
+    def corrections(self) -> list[tuple[Address, int]]:
+        """The amounts by which less is expected at addresses than was before."""
+        return [*((credit.address, credit.units) for credit in self.withdrawn), *self.outflows.items()]
 
     def confirmed(self, *, is_read: bool) -> tuple[UnnamedCredit, ...]:
         """Return the credits that count from now on; unreadable ones do if the last block can be read."""
@@ -77,6 +86,7 @@ class SecondReading:
         agreed: list[UnnamedCredit] = []
         unreadable: list[UnnamedCredit] = []
         withdrawn: list[UnnamedCredit] = []
+        outflows: dict[Address, int] = {}
         for block, credits in _by_block(waiting).items():
             held = await self._held(block, [credit.address for credit in credits])
             for credit in credits:
@@ -85,37 +95,44 @@ class SecondReading:
                 elif credit.address in held:
                     is_same = held[credit.address] == credit.provisional_balance
                     (agreed if is_same else withdrawn).append(credit)
-        withdrawn += await self._contradicted(start, withdrawn)
+        for address, (units, can_have_left) in (await self._missing(start, withdrawn)).items():
+            # What was read the same again is there. Only if nothing can have left, any credit may be the wrong one.
+            unread = [each for each in unreadable if each.address == address]
+            credits = unread if can_have_left else await self._credits(address)
+            contradicted = _newest(credits, units, but=withdrawn)
+            withdrawn += contradicted
+            left = units - sum(credit.units for credit in contradicted)
+            if can_have_left and left > 0:
+                outflows[address] = left
         if withdrawn:
             log.warning("unnamed credits are taken back", chain=self._chain_id, payments=len(withdrawn))
+        if outflows:
+            log.info(
+                "coins left without a transaction", chain=self._chain_id, block=start.number, addresses=len(outflows)
+            )
         kept = [credit for credit in agreed if credit not in withdrawn]
-        return Review(tuple(kept), tuple(unreadable), tuple(withdrawn))
+        unreadable = [credit for credit in unreadable if credit not in withdrawn]
+        return Review(tuple(kept), tuple(unreadable), tuple(withdrawn), outflows)
 
-    async def _contradicted(self, start: Header, withdrawn: Sequence[UnnamedCredit]) -> list[UnnamedCredit]:
-        """Return further credits that falls contradict: the newest of each address, up to the missing amount."""
+    async def _credits(self, address: Address) -> list[UnnamedCredit]:
+        return await self._db.read(lambda unit: unnamed.at_addresses(unit, self._chain_id, [address]))
+
+    async def _missing(self, start: Header, withdrawn: Sequence[UnnamedCredit]) -> dict[Address, tuple[int, bool]]:
+        """Return the amount that is missing again at each address that fell, and whether it can have lost it."""
         block_hash, addresses = self._fallen
-        expected = self._watched.holdings.units
-        suspects = [address for address in addresses if address in expected]
-        if block_hash != start.hash or not suspects:
-            return []
-        held = await self._unspent(start, suspects)
-        credits = await self._db.read(lambda unit: unnamed.at_addresses(unit, self._chain_id, held))
-        found: list[UnnamedCredit] = []
-        for address, units in held.items():
-            missing = expected[address] - units - sum(each.units for each in withdrawn if each.address == address)
-            for credit in reversed(credits):
-                if credit.address == address and credit not in withdrawn and missing > 0:
-                    found.append(credit)
-                    missing -= credit.units
-        return found
-
-    async def _unspent(self, start: Header, addresses: Sequence[Address]) -> Mapping[Address, int]:
-        """Return the balances of the addresses that never sent a transaction, and so can't have lost anything."""
+        units = self._watched.holdings.units
+        expected = {each: units[each] for each in addresses if each in units}
+        if block_hash != start.hash or not expected:
+            return {}
         try:
-            nonces = await self._chain.nonces(start, addresses)
-            return await self._chain.agreed_balances(start, [each for each in addresses if not nonces[each]])
+            nonces = await self._chain.nonces(start, [*expected])
+            held = await self._chain.agreed_balances(start, [*expected])
         except StateUnavailable:
             return {}
+        taken = Counter[Address]()
+        for credit in withdrawn:
+            taken[credit.address] += credit.units
+        return {each: (expected[each] - now - taken[each], nonces[each] > 0) for each, now in held.items()}
 
     async def _held(self, block: Header, addresses: Sequence[Address]) -> Mapping[Address, int] | None:
         """Return the balances on which all providers agree; None if none has the state of that block any more."""
@@ -123,6 +140,16 @@ class SecondReading:
             return await self._chain.agreed_balances(block, addresses)
         except StateUnavailable:
             return None
+
+
+def _newest(credits: Sequence[UnnamedCredit], units: int, *, but: Collection[UnnamedCredit]) -> list[UnnamedCredit]:
+    """Return the newest of these credits, given oldest first, until they add up to an amount."""
+    found: list[UnnamedCredit] = []
+    for credit in reversed(credits):
+        if credit not in but and units > 0:
+            found.append(credit)
+            units -= credit.units
+    return found
 
 
 def _by_block(credits: Sequence[UnnamedCredit]) -> Mapping[Header, list[UnnamedCredit]]:
