@@ -20,8 +20,9 @@ class Customer:
 
 
 def email_key(email: str) -> str:
-    """Return the form in which emails are compared: in lower case and Unicode normalisation form C.
+    """Return the form in which emails are compared: in lower case and Unicode normalisation form KC.
 
-    `ß` stays different from `ss`.
+    Characters that stand for others, such as the Kelvin sign, the long s and full-width letters, count as those. `ß`
+    stays different from `ss`. The form of a form is the form itself.
     """
-    return normalize("NFC", normalize("NFC", email).lower())
+    return normalize("NFKC", normalize("NFKC", email).lower())

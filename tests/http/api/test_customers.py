@@ -4,8 +4,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crypto_checkout.core import ids
+from crypto_checkout.core.checkout.customer import email_key
 from tests.support.api import PRICE, App, Clock, error, listed, made, open_app
 
 CUSTOMERS, SESSIONS = "/customers", "/checkout_sessions"
@@ -79,6 +82,36 @@ async def test_a_customer_is_found_by_email_whatever_its_case(api: httpx.AsyncCl
     assert (emails(await numbered(api, email="ada@example.com", page=2)), 1) == ([], 1)
     nobody = await numbered(api, email="eve@example.com")
     assert (emails(nobody), nobody["total"]) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    "likeness",
+    [
+        "mike@example.com",
+        "MIKE@EXAMPLE.COM",
+        "mi\u212ae@example.com",  # the Kelvin sign
+        "\uff4dike@example.com",  # a full-width m
+        "\u2133ike@example.com",  # a script M
+    ],
+)
+async def test_a_look_alike_of_an_email_is_that_email_everywhere(app: App, likeness: str) -> None:
+    customer = await made(app.api, CUSTOMERS, {"email": "Mike@example.com"})
+    taken = await app.api.post(CUSTOMERS, json={"email": likeness})
+    assert (error(taken)["code"], error(taken)["param"]) == ("invalid_body", "email")
+    session_id = await pay(app, likeness)
+    assert (await numbered(app.api))["total"] == 1
+    (found,) = (await app.api.get(CUSTOMERS, params={"email": likeness})).json()["data"]
+    assert found["id"] == customer["id"]
+    page = await listed(app.api, SESSIONS, customerEmail="mike@example.com")
+    assert [each["id"] for each in page["data"]] == [session_id]
+
+
+@given(st.text(max_size=12))
+def test_an_email_is_folded_one_way(text: str) -> None:
+    folded = email_key(text)
+    assert email_key(folded) == folded
+    if text.isascii():
+        assert folded == text.lower()
 
 
 async def test_pages_have_a_number_and_a_total_newest_first(api: httpx.AsyncClient) -> None:
