@@ -1,17 +1,18 @@
 """Create, show, change and delete webhook endpoints. Sending to them is `services.webhooks.dispatcher`."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from crypto_checkout.core import ids, urls
-from crypto_checkout.core.errors import InvalidBody, ResourceNotFound
+from crypto_checkout.core.errors import InsufficientScope, InvalidBody, ResourceNotFound
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import DeletedResource, EndpointResource
-from crypto_checkout.core.webhooks.endpoint import Endpoint, FailureStreak
+from crypto_checkout.core.webhooks.endpoint import ALL_EVENTS, Endpoint, FailureStreak
 from crypto_checkout.core.webhooks.events import EventType
+from crypto_checkout.core.webhooks.subscription import lacking_scope
 from crypto_checkout.services.webhooks.attempts import switched_off
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store import paging
@@ -57,11 +58,16 @@ class Endpoints:
         self._events = events
         self._reach = reach
 
-    def create(self, livemode: bool, new: EndpointRequest) -> Callable[[WriteUnit], EndpointResource]:
+    def create(
+        self, livemode: bool, new: EndpointRequest, scopes: Collection[str] | None = None
+    ) -> Callable[[WriteUnit], EndpointResource]:
         """Return the unit that stores a new endpoint. Only its result ever holds the secret.
 
-        Raises InvalidBody for a URL that can't or mustn't be called; so does the unit at the limit of endpoints.
+        `scopes` are those of the asking key; None for the owner, who may receive everything. Raises InsufficientScope
+        for events that the key may not read, and InvalidBody for a URL that can't or mustn't be called; so does the
+        unit at the limit of endpoints.
         """
+        _check_scopes(new.events, scopes)
         self._check_url(new.url, livemode)
 
         def make(unit: WriteUnit) -> EndpointResource:
@@ -104,11 +110,12 @@ class Endpoints:
         )
 
     def update(
-        self, livemode: bool, endpoint_id: str, changes: Mapping[str, Any]
+        self, livemode: bool, endpoint_id: str, changes: Mapping[str, Any], scopes: Collection[str] | None = None
     ) -> Callable[[WriteUnit], EndpointResource]:
         """Return the unit that changes `url`, `events`, `description` or `active`; enabling clears `disabled_reason`.
 
-        Raises InvalidBody as `create` does; the unit raises ResourceNotFound.
+        Raises InvalidBody as `create` does; the unit raises ResourceNotFound, and InsufficientScope where the change
+        sends something elsewhere that the key with these `scopes` may not read.
         """
         if "url" in changes:
             self._check_url(changes["url"], livemode)
@@ -116,6 +123,8 @@ class Endpoints:
         def work(unit: WriteUnit) -> EndpointResource:
             before = find(unit, endpoint_id, livemode)
             endpoint = replace(before, **changes, updated_at=unit.now)
+            known = before.events if endpoint.url == before.url else ()
+            _check_scopes([each for each in endpoint.events if each not in known and ALL_EVENTS not in known], scopes)
             if endpoint.url != before.url:
                 endpoint = replace(endpoint, failing=None)
             if endpoint.active:
@@ -168,6 +177,15 @@ class Endpoints:
         resource = render.endpoint(endpoint)
         self._events.record(unit, event_type, resource)
         return resource
+
+
+def _check_scopes(events: Iterable[str], scopes: Collection[str] | None) -> None:
+    lacking = None if scopes is None else lacking_scope(events, scopes)
+    if lacking is not None:
+        raise InsufficientScope(
+            f"This key may not read what the endpoint would receive: it lacks the scope {lacking} (events:read covers "
+            "all events)."
+        )
 
 
 def _health(unit: ReadUnit, endpoint: Endpoint) -> EndpointHealth:

@@ -1,11 +1,13 @@
 """Webhook endpoints through the API: the secret is shown once, and no URL leads inside."""
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from crypto_checkout.core import ids
+from crypto_checkout.core.owner.api_key import Scope
 from crypto_checkout.core.webhooks.events import EventType
 from tests.support.api import ENDPOINT, LINK, App, error, listed, made, open_app
 
@@ -68,6 +70,49 @@ async def test_making_and_deleting_an_endpoint_are_events(api: httpx.AsyncClient
     events = (await listed(api, "/events", resourceId=endpoint["id"]))["data"]
     assert [event["type"] for event in events] == ["webhook_endpoint.deleted", "webhook_endpoint.created"]
     assert [event["data"] for event in events] == [endpoint, endpoint]
+
+
+READERS = {
+    "session.paid": Scope.SESSIONS_READ,
+    "payment_link.created": Scope.LINKS_READ,
+    "customer.created": Scope.CUSTOMERS_READ,
+    "webhook_endpoint.created": Scope.WEBHOOKS_READ,
+    "api_key.created": Scope.EVENTS_READ,
+    "*": Scope.EVENTS_READ,
+}
+
+
+@pytest.mark.parametrize("event", READERS)
+async def test_a_key_subscribes_only_to_what_it_may_read(app: App, event: str) -> None:
+    body = {**ENDPOINT, "events": [event]}
+    for scopes in ([], [scope for scope in Scope if scope not in {READERS[event], Scope.EVENTS_READ}]):
+        poor = await app.client(scopes=[Scope.WEBHOOKS_WRITE, *scopes])
+        refused = await poor.post(ENDPOINTS, json=body)
+        assert (refused.status_code, error(refused)["code"]) == (403, "insufficient_scope")
+        assert READERS[event] in error(refused)["message"]
+    for scope in {READERS[event], Scope.EVENTS_READ}:
+        await made(await app.client(scopes=[Scope.WEBHOOKS_WRITE, scope]), ENDPOINTS, body)
+    assert len((await listed(app.api, ENDPOINTS))["data"]) == len({READERS[event], Scope.EVENTS_READ})
+
+
+async def test_a_key_can_not_lead_what_it_may_not_read_elsewhere(app: App) -> None:
+    endpoint = await made(app.api, ENDPOINTS, {**ENDPOINT, "events": ["session.paid"]})
+    path = f"{ENDPOINTS}/{endpoint['id']}"
+    writer = await app.client(scopes=[Scope.WEBHOOKS_WRITE])
+    changes: list[dict[str, Any]] = [
+        {"url": "https://thief.example/"},
+        {"events": ["*"]},
+        {"events": ["session.paid", "session.failed"]},
+    ]
+    for number, change in enumerate(changes):
+        refused = await writer.patch(path, json=change, headers={"Idempotency-Key": str(number)})
+        assert error(refused)["code"] == "insufficient_scope"
+    assert (await app.api.get(path)).json() == {k: v for k, v in endpoint.items() if k != "secret"}
+    changes = [{"active": False}, {"description": "x"}, {"url": endpoint["url"]}, {"events": ["session.paid"]}]
+    for change in changes:
+        assert (await writer.patch(path, json=change)).is_success, "nothing goes anywhere that it did not before"
+    reader = await app.client(scopes=[Scope.WEBHOOKS_WRITE, Scope.SESSIONS_READ])
+    assert (await reader.patch(path, json={"url": "https://new.example/"})).is_success
 
 
 INSIDE = {

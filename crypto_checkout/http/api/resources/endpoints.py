@@ -22,7 +22,7 @@ async def create(call: Call) -> Unit:
     """Create an endpoint; only this answer has its secret."""
     body: schemas.NewEndpoint = call.body
     new = EndpointRequest(url=body.url, events=tuple(body.events), description=body.description, active=body.active)
-    return call.services.endpoints.create(call.livemode, new)
+    return call.services.endpoints.create(call.livemode, new, call.key.scopes)
 
 
 async def show(call: Call) -> Resource:
@@ -43,7 +43,7 @@ async def change(call: Call) -> Unit:
     given = values.changes(call.body)
     if "events" in given:
         given["events"] = tuple(given["events"])
-    return call.services.endpoints.update(call.livemode, call.path["id"], given)
+    return call.services.endpoints.update(call.livemode, call.path["id"], given, call.key.scopes)
 
 
 async def rotate(call: Call) -> Unit:
@@ -91,7 +91,8 @@ OPERATIONS = (
         path="/webhook_endpoints",
         scope=Scope.WEBHOOKS_WRITE,
         summary="Make a webhook endpoint",
-        description="The answer holds its `secret`, this once: deliveries are signed with it.",
+        description="The answer holds its `secret`, this once: deliveries are signed with it. The key needs the scope "
+        "to read what its `events` tell of, as `sessions:read` for `session.paid`; `events:read` covers all.",
         write=create,
         body=schemas.NewEndpoint,
         sent={"url": "https://shop.example.com/webhooks", "events": ["session.paid", "session.overpaid"]},
@@ -123,7 +124,8 @@ OPERATIONS = (
         path="/webhook_endpoints/{id}",
         scope=Scope.WEBHOOKS_WRITE,
         summary="Change a webhook endpoint",
-        description="With `active: true` one that was switched off is used again; a replay since its `missedSince` "
+        description="A new `url` or more `events` need the scopes to read them, as a new endpoint does. With "
+        "`active: true` one that was switched off is used again; a replay since its `missedSince` "
         "sends what it missed.",
         write=change,
         body=schemas.ChangedEndpoint,
