@@ -96,6 +96,9 @@ class RateLimit:
 _PAGES_PER_SECOND, _PAGES_BURST = 10, 100
 _VISITS_PER_SECOND, _VISITS_BURST = 0.5, 20
 
+# Wrong API keys of one client: a deployment with a revoked key may repeat it for a while, a guesser may not.
+_WRONG_KEYS_PER_SECOND, _WRONG_KEYS_BURST = 0.5, 100
+
 # Limits of all clients on the sessions of one link. Each session takes an address of the wallet forever, and is watched
 # for hours: a flood from many networks may exhaust one link, but neither the wallet nor the watcher.
 _SESSIONS_PER_SECOND, _SESSIONS_BURST = 1, 500
@@ -111,6 +114,11 @@ def page_limit() -> Callable[[Request], None]:
         pages.take(client_name(request.scope["client_address"])).check()
 
     return limit
+
+
+def wrong_key_limit() -> RateLimit:
+    """Return the buckets of wrong API keys, by the client's name."""
+    return RateLimit(per_second=_WRONG_KEYS_PER_SECOND, burst=_WRONG_KEYS_BURST)
 
 
 def link_limit() -> Callable[[Request, str], None]:

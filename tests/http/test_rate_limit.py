@@ -13,6 +13,7 @@ from crypto_checkout.core.errors import RateLimitExceeded
 from crypto_checkout.core.owner.api_key import Scope
 from crypto_checkout.http import rate_limit
 from crypto_checkout.http.rate_limit import Allowance, RateLimit
+from crypto_checkout.services.owner import api_keys
 from tests.support.api import open_app
 from tests.support.waiting import until
 
@@ -169,6 +170,23 @@ async def test_a_refusal_for_the_scope_costs_as_much_as_any_request(tmp_path: Pa
         poor = await app.client(scopes=[Scope.LINKS_READ])
         refused = await poor.get(EVENTS)
         assert (refused.status_code, left(refused)) == (403, 1)
+
+
+@pytest.mark.usefixtures("still_rate_limits")
+async def test_wrong_keys_in_a_row_are_refused_and_right_ones_work(tmp_path: Path) -> None:
+    async with open_app(tmp_path) as app:
+        key, revoked = await app.key()
+        await app.opened.db.write(lambda unit: api_keys.revoke(unit, app.opened.events, key.id))
+        for number, wrong in enumerate(("ck_test_" + "a" * 32, "nonsense", revoked)):
+            address = f"192.0.2.{number}"
+            guesser = await app.anybody(f"Bearer {wrong}", address=address)
+            statuses = [(await guesser.get(EVENTS)).status_code for _ in range(300)]
+            assert statuses == sorted(statuses), "once refused, refused"
+            assert set(statuses) == {401, 429}
+            assert int((await guesser.get(EVENTS)).headers["retry-after"]) >= 1
+            assert await allowed(await app.client(address=address))
+            nobody = await app.anybody(address=address)
+            assert (await nobody.get(EVENTS)).status_code == 401, "no key at all guesses nothing"
 
 
 async def test_the_payers_status_has_a_limit_per_address(tmp_path: Path) -> None:

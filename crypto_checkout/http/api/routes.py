@@ -16,17 +16,19 @@ from starlette.routing import Route
 from crypto_checkout.core.errors import (
     IdempotencyKeyReused,
     InsufficientScope,
+    InvalidApiKey,
     InvalidQuery,
     MethodNotAllowed,
     MissingApiKey,
     ResourceNotFound,
+    RevokedApiKey,
     SessionNotOpen,
 )
 from crypto_checkout.core.owner.api_key import ApiKey
 from crypto_checkout.http import body_limit, errors, etags
 from crypto_checkout.http.api import parsing
 from crypto_checkout.http.api.operations import PREFIX, ApiServices, Call, Operation, Unit
-from crypto_checkout.http.rate_limit import RateLimit
+from crypto_checkout.http.rate_limit import RateLimit, client_name, wrong_key_limit
 from crypto_checkout.services.owner.api_keys import ApiKeys
 from crypto_checkout.services.upkeep.retention import IDEMPOTENCY
 from crypto_checkout.services.webhooks.outbox import to_body
@@ -45,6 +47,7 @@ class Api:
         self._services = services
         self._keys = keys
         self._limit = limit
+        self._wrong_keys = wrong_key_limit()
         self._clock = clock
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -95,7 +98,15 @@ class Api:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise MissingApiKey("Send your API key in a header: Authorization: Bearer ck_test_…")
-        return await self._keys.check(token.strip(), self._clock())
+        try:
+            return await self._keys.check(token.strip(), self._clock())
+        except (InvalidApiKey, RevokedApiKey):
+            # A right key works meanwhile, from the same address too.
+            allowance = self._wrong_keys.take(client_name(request.scope["client_address"]))
+            if not allowance.is_allowed:
+                request.scope["answer_headers"].update(allowance.headers())
+                allowance.check()
+            raise
 
     async def _write(self, request: Request, operation: Operation, call: Call, raw: bytes) -> Response:
         assert operation.write is not None, "it reads or it writes"
