@@ -29,6 +29,7 @@ from crypto_checkout.services.upkeep.integrity_watch import IntegrityWatch
 from crypto_checkout.services.upkeep.retention import Retention
 from crypto_checkout.services.webhooks.endpoint_cleanup import EndpointCleanup
 from crypto_checkout.services.webhooks.outbox import Outbox
+from crypto_checkout.store.data_folder import untrusted_proxy
 from crypto_checkout.store.data_folder.files import remove_parts
 from crypto_checkout.store.data_folder.lock import FolderLock
 from crypto_checkout.store.database import Database
@@ -86,9 +87,10 @@ async def open_server(
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what killed backups, restores and downloads left beside the database."""
+    """Remove what killed backups, restores and downloads left beside the database, and what was noted of proxies."""
     remove_parts(path.resolve())
     remove_downloads(path.resolve().parent)
+    untrusted_proxy.forget(path.resolve().parent)
 
 
 def _upkeep(parts: Parts) -> Sequence[Loop]:

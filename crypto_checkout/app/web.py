@@ -1,8 +1,9 @@
 """Wire the web application: the services behind the API, the payer's pages and the dashboard, and their routes."""
 
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -13,6 +14,7 @@ from crypto_checkout.app import webhooks
 from crypto_checkout.app.modes import Mode, Modes
 from crypto_checkout.app.parts import Parts
 from crypto_checkout.config import Config
+from crypto_checkout.config.values import is_near
 from crypto_checkout.core.errors import CheckoutError, DatabaseFailed
 from crypto_checkout.http import errors, static, status
 from crypto_checkout.http.api import publication
@@ -22,6 +24,7 @@ from crypto_checkout.http.api.routes import Api
 from crypto_checkout.http.api.table import table
 from crypto_checkout.http.checkout import pages
 from crypto_checkout.http.checkout.view import PayerChain
+from crypto_checkout.http.client_address import ClientAddresses
 from crypto_checkout.http.compression import Compression
 from crypto_checkout.http.dashboard.frame.router import Dashboard
 from crypto_checkout.http.dashboard.frame.services import (
@@ -62,6 +65,7 @@ from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.services.sandbox.controls import SandboxControls
 from crypto_checkout.services.upkeep.backup_download import BackupDownloads
 from crypto_checkout.services.webhooks.dispatcher import AttemptSender
+from crypto_checkout.store.data_folder import untrusted_proxy
 
 
 def services(parts: Parts, modes: Modes, sender: AttemptSender) -> ApiServices:
@@ -126,7 +130,7 @@ def application(
             *checkout.routes,
             *Dashboard(dashboard, PAGES, MENUS).routes(),
             *static.routes(),
-            *status.routes(_readiness(parts, modes), metrics_token),
+            *status.routes(_readiness(parts, modes), metrics_token, is_public=_is_public(parts.config)),
         ],
         middleware=[*_middleware(parts)],
         exception_handlers={
@@ -163,9 +167,16 @@ def _settings(config: Config) -> Settings:
     )
 
 
+def _is_public(config: Config) -> bool:
+    return not is_near(urlsplit(config.server.public_url).hostname or "")
+
+
 def _middleware(parts: Parts) -> Iterator[Middleware]:
     """Yield the middleware around every request, the outermost first."""
-    yield Middleware(RequestMiddleware, clock=parts.clock, trusted_proxies=parts.config.server.trusted_proxies)
+    server, folder = parts.config.server, parts.config.database.path.resolve().parent
+    addresses = ClientAddresses(server.trusted_proxies, partial(untrusted_proxy.note, folder))
+    is_https = server.public_url.startswith("https:")
+    yield Middleware(RequestMiddleware, clock=parts.clock, addresses=addresses, is_https=is_https)
     yield Middleware(Compression)
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _FEW_BYTES = 10**9
 _TOO_FEW_BYTES = 10**8
 _OLD_BACKUP = timedelta(days=7)
+_OTHERS, _GROUP = 0o007, 0o070
 
 
 @click.command()
@@ -65,7 +66,8 @@ def _checks(options: Options) -> "list[Check]":
     except ConfigInvalid as error:
         return [fail("configuration", str(error), "Correct these lines; checkout.toml.example explains each key.")]
     where = "all defaults, only test mode" if config.path is None else str(config.path.absolute())
-    return [ok("configuration", where), *_check_folder(config), *asyncio.run(_check_with_database(config))]
+    here = [ok("configuration", where), *_check_folder(config), *_check_rights(config), *_check_proxies(config)]
+    return [*here, *asyncio.run(_check_with_database(config))]
 
 
 async def _check_with_database(config: "Config") -> "list[Check]":
@@ -124,6 +126,38 @@ def _check_folder(config: "Config") -> "list[Check]":
     if free < _FEW_BYTES:
         return [warn("data folder", f"{there}: {room}", "Make room before it is full: payments couldn't be recorded.")]
     return [ok("data folder", f"{there}, {room}")]
+
+
+def _check_rights(config: "Config") -> "list[Check]":
+    """Check that nobody else reads the folder: it holds secrets of webhooks, and who paid what."""
+    from crypto_checkout.core.diagnosis.checks import fail, ok, warn
+
+    name, folder = "data folder rights", config.database.path.absolute().parent
+    if not folder.exists():
+        return []
+    rights = folder.stat().st_mode & 0o777
+    advice = f"Keep it for the server's own user: chmod 700 {folder}"
+    if rights & _OTHERS:
+        return [fail(name, f"every user of this machine may read {folder} ({rights:o})", advice)]
+    if rights & _GROUP:
+        return [warn(name, f"its group may read {folder} ({rights:o})", advice)]
+    return [ok(name, f"nobody else may read it ({rights:o})")]
+
+
+def _check_proxies(config: "Config") -> "list[Check]":
+    from crypto_checkout.core.diagnosis.checks import ok, warn
+    from crypto_checkout.store.data_folder import untrusted_proxy
+
+    name, trusted = "trusted_proxies", config.server.trusted_proxies
+    met = untrusted_proxy.read(config.database.path.absolute().parent)
+    if met is not None:
+        what = f"{met} sends X-Forwarded-For and isn't trusted: all its visitors count as one, and share one rate limit"
+        advice = f'If that is your proxy, add "{met}" to [server] trusted_proxies, and start the server again.'
+        return [warn(name, what, advice)]
+    if not trusted and config.server.public_url.startswith("https:"):
+        what = "none, and public_url is https: the proxy with the certificate hides its visitors, who all count as one"
+        return [warn(name, what, 'Name the proxy under [server], for example: trusted_proxies = ["127.0.0.1"]')]
+    return [ok(name, ", ".join(map(str, trusted)) or "none")]
 
 
 def _check_database(config: "Config") -> "list[Check]":

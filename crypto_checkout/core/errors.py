@@ -101,6 +101,10 @@ class MethodNotAllowed(CheckoutError):
         self.allow = allow
 
 
+class MethodUnknown(MethodNotAllowed):
+    """No path takes such a method."""
+
+
 class BodyTooLarge(CheckoutError):
     """The body is over the limit."""
 

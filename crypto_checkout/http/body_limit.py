@@ -4,13 +4,16 @@ from typing import NoReturn
 
 from starlette.requests import Request
 
-from crypto_checkout.core.errors import BodyTooLarge
+from crypto_checkout.core.errors import BodyTooLarge, UnsupportedContentType
 
 MOST_BYTES = 64 * 1024
 
 
 async def read(request: Request) -> bytes:
-    """Return the body. Raises BodyTooLarge without reading the rest."""
+    """Return the body. Raises BodyTooLarge without reading the rest, and UnsupportedContentType if it is compressed."""
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in {"", "identity"}:
+        raise UnsupportedContentType("Send the body as it is, without Content-Encoding: this server unpacks nothing.")
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > MOST_BYTES:
         _refuse_size()

@@ -26,6 +26,7 @@ TYPES: Mapping[int, str] = {
     415: "invalid_request",
     429: "rate_limited",
     500: "server",
+    501: "invalid_request",
     503: "server",
 }
 
@@ -56,10 +57,15 @@ STATUS: Mapping[str, int] = {
 }
 """The status of each error code. The codes are public, and never change."""
 
+_STATUS_OF_CLASS: Mapping[type[CheckoutError], int] = {
+    errors.DatabaseUnavailable: 503,
+    errors.MethodUnknown: 501,
+}
+
 
 def status(cause: type[CheckoutError]) -> int:
-    """Return an error's status: that of its code, or 503 for storage that fails, which has no code of its own."""
-    return 503 if issubclass(cause, errors.DatabaseUnavailable) else STATUS[cause.code]
+    """Return an error's status: that of its code, or its own for those that share a code with others."""
+    return _STATUS_OF_CLASS.get(cause) or STATUS[cause.code]
 
 
 def body(error: CheckoutError, request_id: str) -> dict[str, dict[str, str]]:

@@ -10,11 +10,14 @@ from crypto_checkout import metrics
 from crypto_checkout.core.errors import RouteNotFound
 from crypto_checkout.services.ledger.health import Readiness
 
-from .middleware import is_local
+from .client_address import is_local
 
 
-def routes(health: Readiness, metrics_token: str | None) -> list[Route]:
-    """Return the three routes; without a token, metrics are for this machine only."""
+def routes(health: Readiness, metrics_token: str | None, *, is_public: bool) -> list[Route]:
+    """Return the three routes. Metrics need the token; this machine doesn't, unless the server `is_public`.
+
+    A public server has a proxy before it, and one that adds no header makes all its visitors look like this machine.
+    """
 
     async def healthz(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -28,7 +31,7 @@ def routes(health: Readiness, metrics_token: str | None) -> list[Route]:
         )
 
     async def show_metrics(request: Request) -> Response:
-        if not (_has_token(request, metrics_token) or is_local(request.scope)):
+        if not (_has_token(request, metrics_token) or (is_local(request.scope) and not is_public)):
             raise RouteNotFound(f"There is nothing at {request.method} {request.scope['path']}.")
         metrics.DELIVERIES_PENDING.set(await health.count_pending_deliveries())
         return Response(metrics.render(), media_type=None, headers={"Content-Type": metrics.CONTENT_TYPE})

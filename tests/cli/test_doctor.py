@@ -184,6 +184,36 @@ def test_a_folder_that_can_not_be_written_fails(tmp_path: Path) -> None:
     assert examine(tmp_path)[1]["data folder"]["mark"] == "fail"
 
 
+@pytest.mark.parametrize(
+    ("mode", "mark"), [(0o700, "ok"), (0o750, "warn"), (0o755, "fail"), (0o701, "fail"), (0o704, "fail")]
+)
+def test_a_folder_that_others_may_read_fails(tmp_path: Path, mode: int, mark: str) -> None:
+    folder = tmp_path / "checkout-data"
+    migrate(folder / "checkout.db")
+    folder.chmod(mode)
+    code, checks = examine(tmp_path)
+    rights = checks["data folder rights"]
+    assert (code, rights["mark"]) == (int(mark == "fail"), mark)
+    assert mark == "ok" or rights["advice"].endswith(f"chmod 700 {folder}")
+
+
+def test_a_proxy_that_is_not_trusted_is_named_until_a_start_with_it(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        client = server.client(None)
+        for _ in range(3):
+            client.get(f"{server.url}/healthz", headers={"X-Forwarded-For": "203.0.113.9:1234"})
+        check = examine(tmp_path)[1]["trusted_proxies"]
+        assert (check["mark"], "127.0.0.1 sends" in check["what"]) == ("warn", True)
+        assert server.log.count("trusted_proxies") == 1
+    with Server(tmp_path, '[server]\ntrusted_proxies = ["127.0.0.1"]\n') as server:
+        server.client(None).get(f"{server.url}/healthz", headers={"X-Forwarded-For": "203.0.113.9:1234"})
+        check = examine(tmp_path)[1]["trusted_proxies"]
+        assert (check["mark"], check["what"]) == ("ok", "127.0.0.1/32")
+        assert "trusted_proxies" not in server.log
+    (tmp_path / "checkout.toml").write_text('[server]\npublic_url = "https://pay.example.com"\n', "utf-8")
+    assert examine(tmp_path)[1]["trusted_proxies"]["mark"] == "warn", "whoever has the certificate hides the visitors"
+
+
 def test_the_age_of_the_last_backup_is_known(tmp_path: Path) -> None:
     path = tmp_path / "checkout-data" / "checkout.db"
     migrate(path)
@@ -198,7 +228,7 @@ def test_the_words_are_one_line_for_each_check(tmp_path: Path) -> None:
     assert done.returncode == 0
     head, *_, last = done.stdout.splitlines()
     assert head.startswith("ok    configuration: ")
-    assert last == "6 checks: 0 fail, 1 warn."
+    assert last == "7 checks: 0 fail, 1 warn."
     assert list(tmp_path.iterdir()) == [], "nothing was written"
 
 

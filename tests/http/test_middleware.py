@@ -4,7 +4,7 @@ import json
 import re
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
@@ -23,8 +23,9 @@ from structlog.testing import capture_logs
 
 from crypto_checkout import metrics
 from crypto_checkout.core import ids
-from crypto_checkout.http.middleware import RequestMiddleware, client_address, is_local
-from tests.support.api import LINK, App, error
+from crypto_checkout.http.client_address import ClientAddresses, client_address, is_local
+from crypto_checkout.http.middleware import RequestMiddleware
+from tests.support.api import LINK, App, error, open_app
 from tests.support.server import Server
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
@@ -69,8 +70,22 @@ TRUSTED = [ip_network(network) for network in ("127.0.0.1/32", "10.0.0.0/8", "fd
         ("127.0.0.1", ["203.0.113.9, nonsense, 10.0.0.2"], "10.0.0.2"),
         ("127.0.0.1", [""], "127.0.0.1"),
         ("127.0.0.1", [","], "127.0.0.1"),
-        ("127.0.0.1", ["203.0.113.9:1234"], "127.0.0.1"),
         ("127.0.0.1", ["203.0.113.009"], "127.0.0.1"),
+        # With a port, in brackets and in quotes, as some proxies write it.
+        ("127.0.0.1", ["203.0.113.9:1234"], "203.0.113.9"),
+        ("127.0.0.1", ["1.1.1.1, 203.0.113.9:1234, 10.0.0.2:80"], "203.0.113.9"),
+        ("127.0.0.1", ["[2001:db8::7]:1234"], "2001:db8::7"),
+        ("127.0.0.1", ["[2001:db8::7]"], "2001:db8::7"),
+        ("127.0.0.1", ['"[2001:db8::7]:1234"'], "2001:db8::7"),
+        ("127.0.0.1", ['"203.0.113.9:1234"'], "203.0.113.9"),
+        ("127.0.0.1", ['"203.0.113.9"'], "203.0.113.9"),
+        ("127.0.0.1", ["[::ffff:203.0.113.9]:1"], "203.0.113.9"),
+        ("127.0.0.1", ["203.0.113.9:"], "127.0.0.1"),
+        ("127.0.0.1", ["203.0.113.9:x"], "127.0.0.1"),
+        ("127.0.0.1", ["[203.0.113.9]:1"], "127.0.0.1"),
+        ("127.0.0.1", ["[2001:db8::7"], "2001:db8::7"),
+        ("127.0.0.1", ['"203.0.113.9'], "127.0.0.1"),
+        ("127.0.0.1", ['"'], "127.0.0.1"),
         # IPv6, also as IPv4 over an IPv6 socket.
         ("fd00::1", ["2001:db8::7"], "2001:db8::7"),
         ("fd00::1", ["2001:0DB8:0:0:0:0:0:7"], "2001:db8::7"),
@@ -93,6 +108,35 @@ def test_a_client_is_the_nearest_address_that_is_no_trusted_proxy(
 
 def test_without_trusted_proxies_nothing_is_believed() -> None:
     assert client_address(scope("127.0.0.1", [("X-Forwarded-For", "203.0.113.9")]), []) == "127.0.0.1"
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "10.1.2.3", "172.17.0.1", "::1", "fd12::1"])
+def test_a_nearby_proxy_that_is_not_trusted_is_named_once(peer: str) -> None:
+    met: list[str] = []
+    addresses = ClientAddresses([ip_network("192.168.0.0/16")], met.append)
+    with capture_logs() as logged:
+        for _ in range(3):
+            assert addresses.of(scope(peer, [("X-Forwarded-For", "203.0.113.9")])) == peer
+    assert met == [peer]
+    (line,) = logged
+    assert (line["log_level"], line["address"]) == ("warning", peer)
+    assert "trusted_proxies" in line["event"]
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers"),
+    [
+        ("127.0.0.1", []),
+        ("127.0.0.1", [("X-Forwarded-For", "nonsense")]),
+        ("192.168.1.1", [("X-Forwarded-For", "203.0.113.9")]),  # it is trusted
+        ("198.51.100.7", [("X-Forwarded-For", "203.0.113.9")]),  # anybody can write that
+        ("testclient", [("X-Forwarded-For", "203.0.113.9")]),
+    ],
+)
+def test_nobody_else_is_taken_for_a_forgotten_proxy(peer: str, headers: list[tuple[str, str]]) -> None:
+    met: list[str] = []
+    ClientAddresses([ip_network("192.168.0.0/16")], met.append).of(scope(peer, headers))
+    assert met == []
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
@@ -142,6 +186,7 @@ async def ignoring(_: Request) -> Response:
     return PlainTextResponse("not read")
 
 
+UNTRUSTED: list[str] = []
 WEB = Starlette(
     routes=[
         Route("/hello", hello),
@@ -150,7 +195,11 @@ WEB = Starlette(
         Route("/reading", reading, methods=["POST"]),
         Route("/ignoring/{id}", ignoring, methods=["POST"]),
     ],
-    middleware=[Middleware(RequestMiddleware, clock=lambda: NOW, trusted_proxies=[])],
+    middleware=[
+        Middleware(
+            RequestMiddleware, clock=lambda: NOW, addresses=ClientAddresses([], UNTRUSTED.append), is_https=False
+        )
+    ],
 )
 
 
@@ -181,7 +230,7 @@ async def test_every_answer_of_the_application_has_an_id_of_its_own_and_is_safe(
         ("BREW", "/coffee"),
     ):
         answer = await app.api.request(method, f"http://shop.example{path}")
-        assert answer.status_code < 500
+        assert answer.status_code < 500 or method == "BREW"
         assert ids.is_id(answer.headers["x-request-id"], ids.REQUEST)
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "default-src 'none'" in answer.headers["content-security-policy"]
@@ -189,6 +238,45 @@ async def test_every_answer_of_the_application_has_an_id_of_its_own_and_is_safe(
         assert "server" not in answer.headers
         seen.add(answer.headers["x-request-id"])
     assert len(seen) == 16
+
+
+@pytest.mark.parametrize("hosts", [[], ["a", "a"], ["a", "b"], [""], ["a, b"], ["a b"], ["a/b"], ["u@a"]])
+async def test_a_request_without_one_host_is_refused(hosts: list[str]) -> None:
+    sent, _ = await asked("GET", "/hello", [], hosts=hosts)
+    assert sent[0]["status"] == 400
+    found = json.loads(sent[1]["body"])["error"]
+    assert (found["code"], found["param"]) == ("invalid_query", "Host")
+
+
+@pytest.mark.parametrize("host", ["shop.example", "shop.example:8080", "127.0.0.1:1", "[::1]:4020", "münchen.example"])
+async def test_a_request_to_any_one_host_is_answered(host: str) -> None:
+    wanted = 200 if host.isascii() else 400
+    assert (await asked("GET", "/hello", [], hosts=[host]))[0][0]["status"] == wanted
+
+
+async def test_a_health_check_in_http_1_0_needs_no_host() -> None:
+    assert (await asked("GET", "/hello", [], hosts=[], http_version="1.0"))[0][0]["status"] == 200
+    assert (await asked("GET", "/hello", [], hosts=["a", "b"], http_version="1.0"))[0][0]["status"] == 400
+
+
+@pytest.mark.parametrize("method", ["PROPFIND", "BREW", "LOCK"])
+@pytest.mark.parametrize("path", ["/hello", "/nothing"])
+async def test_a_method_that_nothing_takes_is_not_implemented(web: httpx.AsyncClient, method: str, path: str) -> None:
+    answer = await web.request(method, path)
+    assert answer.status_code == 501
+    assert error(answer)["code"] == "method_not_allowed"
+    assert error(answer)["requestId"] == answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("public_url", "expected"),
+    [("https://pay.example.com", "max-age=31536000"), ("http://127.0.0.1:4020", None)],
+)
+async def test_browsers_that_came_by_https_stay_with_it(tmp_path: Path, public_url: str, expected: str | None) -> None:
+    async with open_app(tmp_path, server={"public_url": public_url}) as app:
+        for path in ("/", "/healthz", "/api/v1/events", "/nothing", "/static/checkout.css", "/dashboard"):
+            answer = await app.api.get(f"http://shop.example{path}")
+            assert answer.headers.get("strict-transport-security") == expected
 
 
 async def test_an_id_that_the_client_sends_is_not_taken_over(web: httpx.AsyncClient) -> None:
@@ -211,7 +299,9 @@ async def test_headers_for_the_answer_are_there_after_a_fault_too(web: httpx.Asy
     assert error(answer)["requestId"] == answer.headers["x-request-id"] == logged[0]["request"]
 
 
-async def asked(method: str, path: str, messages: list[Message]) -> tuple[list[Message], list[str]]:
+async def asked(
+    method: str, path: str, messages: list[Message], *, hosts: Sequence[str] = ("a",), http_version: str = "1.1"
+) -> tuple[list[Message], list[str]]:
     """Hand a request to the application as a server does; return what it sends, and what it logs but for debugging."""
     sent: list[Message] = []
 
@@ -222,7 +312,9 @@ async def asked(method: str, path: str, messages: list[Message]) -> tuple[list[M
         sent.append(message)
 
     with capture_logs() as logged:
-        await WEB({**scope("192.0.2.1"), "method": method, "path": path, "query_string": b""}, receive, send)
+        request = scope("192.0.2.1", [("Host", host) for host in hosts])
+        request |= {"method": method, "path": path, "query_string": b"", "http_version": http_version}
+        await WEB(request, receive, send)
     return sent, [line["event"] for line in logged if line["log_level"] != "debug"]
 
 

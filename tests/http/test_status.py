@@ -175,6 +175,15 @@ async def test_without_a_token_an_empty_one_opens_nothing(app: App) -> None:
         assert is_hidden(await metrics(app, "203.0.113.9", token))
 
 
+@pytest.mark.parametrize("public_url", ["https://pay.example.com", "https://203.0.113.5", "http://10.0.0.5:4020"])
+async def test_a_server_on_the_internet_shows_its_metrics_by_token_only(tmp_path: Path, public_url: str) -> None:
+    server, is_public = {"public_url": public_url}, public_url.startswith("https:")
+    async with open_app(tmp_path, server=server, metrics_token="s3cret", test_mode={"enabled": False}) as app:
+        answer = await metrics(app)
+        assert is_hidden(answer) if is_public else answer.is_success, "plain proxy_pass looks like this machine"
+        assert (await metrics(app, token="s3cret")).status_code == 200
+
+
 async def test_metrics_hold_no_secret(app: App) -> None:
     _, text = await app.key()
     api = await app.anybody(f"Bearer {text}")

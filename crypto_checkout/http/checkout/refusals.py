@@ -43,6 +43,7 @@ BY_CODE: Mapping[str, RefusalPage] = MappingProxyType(
         errors.AmountTooSmall.code: _UNPAYABLE,
         errors.SessionNotOpen.code: RefusalPage(409, "closed", "closed_note", "open_payment"),
         errors.BodyTooLarge.code: RefusalPage(413, "broken", "now_not_note", "open_payment"),
+        errors.UnsupportedContentType.code: RefusalPage(415, "broken", "now_not_note", "open_payment"),
         errors.PriceUnavailable.code: _LATER,
         errors.WalletNotConfigured.code: _LATER,
     }
