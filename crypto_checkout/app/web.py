@@ -24,8 +24,6 @@ from crypto_checkout.http.api.routes import Api
 from crypto_checkout.http.api.table import table
 from crypto_checkout.http.checkout import pages
 from crypto_checkout.http.checkout.view import PayerChain
-from crypto_checkout.http.client_address import ClientAddresses
-from crypto_checkout.http.compression import Compression
 from crypto_checkout.http.dashboard.frame.router import Dashboard
 from crypto_checkout.http.dashboard.frame.services import (
     CheckoutServices,
@@ -38,7 +36,9 @@ from crypto_checkout.http.dashboard.frame.services import (
 )
 from crypto_checkout.http.dashboard.table import MENUS, PAGES
 from crypto_checkout.http.docs import pages as docs
-from crypto_checkout.http.middleware import RequestMiddleware
+from crypto_checkout.http.entry.client_address import ClientAddresses
+from crypto_checkout.http.entry.compression import Compression
+from crypto_checkout.http.entry.middleware import RequestMiddleware
 from crypto_checkout.http.rate_limit import RateLimit, link_limit, page_limit
 from crypto_checkout.services.alerts.issues import Issues
 from crypto_checkout.services.checkout.asset_choice import AssetChoices

@@ -77,7 +77,7 @@ def _uvicorn(config: "Config") -> "uvicorn.Server":
     """Return a web server whose application is still to be set."""
     import uvicorn
 
-    from crypto_checkout.http.connection_limits import GuardedProtocol, most_connections
+    from crypto_checkout.http.entry.connection_limits import GuardedProtocol, most_connections
 
     GuardedProtocol.most_connections = most_connections()
     logging.getLogger("uvicorn.error").addFilter(_is_worth_logging)
@@ -98,7 +98,7 @@ def _uvicorn(config: "Config") -> "uvicorn.Server":
             lifespan="off",
             http=GuardedProtocol,
             ws="none",
-            proxy_headers=False,  # http.middleware decides which proxies to trust
+            proxy_headers=False,  # http.entry decides which proxies to trust
             server_header=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )

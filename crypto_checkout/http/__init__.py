@@ -2,5 +2,6 @@
 
 Each of the four has an area and knows none of the others; the flat modules serve all of them: errors, limits, ETags,
 assets, templates. Decisions belong to `services`: a handler parses a request, calls a service, and renders the answer.
-Errors become status codes in `errors` alone. Add a module here only if two areas need it.
+Every request comes in through `entry`. Errors become status codes in `errors` alone. Add a module here only if two
+areas need it.
 """

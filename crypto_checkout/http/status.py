@@ -10,7 +10,7 @@ from crypto_checkout import metrics
 from crypto_checkout.core.errors import RouteNotFound
 from crypto_checkout.services.ledger.health import Readiness
 
-from .client_address import is_local
+from .entry.client_address import is_local
 
 
 def routes(health: Readiness, metrics_token: str | None, *, is_public: bool) -> list[Route]:

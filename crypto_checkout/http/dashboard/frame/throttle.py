@@ -9,7 +9,7 @@ a new password.
 from starlette.types import Scope
 
 from crypto_checkout.core.errors import RateLimitExceeded
-from crypto_checkout.http.client_address import is_local
+from crypto_checkout.http.entry.client_address import is_local
 from crypto_checkout.http.rate_limit import RateLimit, client_name
 from crypto_checkout.services.owner.sign_in import SignIn
 

@@ -23,8 +23,8 @@ from structlog.testing import capture_logs
 
 from crypto_checkout import metrics
 from crypto_checkout.core import ids
-from crypto_checkout.http.client_address import ClientAddresses, client_address, is_local
-from crypto_checkout.http.middleware import RequestMiddleware
+from crypto_checkout.http.entry.client_address import ClientAddresses, client_address, is_local
+from crypto_checkout.http.entry.middleware import RequestMiddleware
 from tests.support.api import LINK, App, error, open_app
 from tests.support.server import Server
 

@@ -13,9 +13,9 @@ from crypto_checkout.core import ids
 from crypto_checkout.core.errors import CheckoutError, InvalidQuery, MethodUnknown, RouteNotFound
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.entropy import Entropy
+from crypto_checkout.http import errors
 from crypto_checkout.log import get_logger
 
-from . import errors
 from .client_address import ClientAddresses
 
 log = get_logger("http")

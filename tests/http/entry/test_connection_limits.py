@@ -10,7 +10,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from crypto_checkout.http import connection_limits
+from crypto_checkout.http.entry import connection_limits
 from tests.support.server import Server
 
 
