@@ -92,17 +92,26 @@ def test_the_presets_are_valid_once_switched_on(write: Write) -> None:
         (10, "ETH"),
         (137, "POL"),
         (56, "BNB"),
+        (100, "XDAI"),
+        (43114, "AVAX"),
+        (59144, "ETH"),
+        (534352, "ETH"),
+        (42220, "CELO"),
+        (11155111, "ETH"),
+        (84532, "ETH"),
     ]
     for chain in config.chains:
-        assert chain.tokens[0].symbol == "USDC"
-        assert all(token.usd_pegged for token in chain.tokens)
+        assert chain.tokens[0].symbol in {"USDC", "USDC.e"}
+        assert {token.decimals for token in chain.tokens} == {18 if chain.id == 56 else 6}
+        assert all(token.usd_pegged == token.symbol.startswith("USD") for token in chain.tokens)
         assert len(chain.rpc_urls) == 2
+        assert chain.explorer_url.startswith("https://")
 
 
 def test_the_presets_write_token_addresses_with_their_checksum() -> None:
     addresses = re.findall(r'address = "(0x.*)"', example())
 
-    assert len(addresses) == len(set(addresses)) == 10
+    assert len(addresses) == len(set(addresses)) == 28
     assert all(checksum(parse(address)) == address for address in addresses)
 
 

@@ -10,11 +10,15 @@ import shlex
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from crypto_checkout.cli.support.options import Options
 from crypto_checkout.cli.support.setup import this_program
+
+if TYPE_CHECKING:
+    from crypto_checkout.services.reporting.config_snippets import Preset
 
 _TRIES = 3
 _WARNING = """\
@@ -30,20 +34,30 @@ it. Don't photograph them, and don't keep them on this server.
 @click.command()
 @click.option("--wallet/--no-wallet", default=None, help="Make a new wallet, or none, without asking.")
 @click.option("--xpub", metavar="XPUB", help="Use the wallet with this extended public key (m/44'/60'/0').")
+@click.option(
+    "--chain",
+    "names",
+    multiple=True,
+    metavar="CHAIN",
+    help="Switch a chain on, by its name or id: base, 8453. Several are fine.",
+)
 @click.option("--force", is_flag=True, help="Replace an existing file; the old one is kept beside it.")
 @click.pass_obj
-def init(options: Options, *, wallet: bool | None, xpub: str | None, force: bool) -> None:
-    """Write a commented checkout.toml, with a new wallet if you want one."""
+def init(options: Options, *, wallet: bool | None, xpub: str | None, names: tuple[str, ...], force: bool) -> None:
+    """Write a commented checkout.toml, with a new wallet if you want one, and chains for real money."""
     if wallet is not None and xpub is not None:
         raise click.UsageError("--xpub already says which wallet; leave out --wallet and --no-wallet")
+    chains = _find_chains(names)
     target = options.config_path or Path(options.environ.get("CHECKOUT_CONFIG") or "checkout.toml")
     _check_target(target, force=force)
     key = _parse_xpub(xpub) if xpub is not None else _choose_xpub(wallet)
-    kept = _write(target, _text(key), force=force)
+    if chains and not key:
+        raise click.UsageError("A chain needs a wallet: add --wallet or --xpub, or leave out --chain.")
+    kept = _write(target, _text(key, chains), force=force)
     if kept:
         click.echo(f"The file that was there is now {kept}.")
     click.echo(f"Wrote {target}, readable by you alone.")
-    _show_next_step(options, key)
+    _show_next_step(options, key, chains)
 
 
 # --- the wallet ------------------------------------------------------------------------------------------------------
@@ -128,13 +142,32 @@ def _show_addresses(xpub: str) -> None:
         click.echo(f"  {index}  {checksum(key.address(index))}")
 
 
+# --- the chains ------------------------------------------------------------------------------------------------------
+
+
+def _find_chains(names: tuple[str, ...]) -> "list[Preset]":
+    """Return the presets of these names; loads them only where there are any."""
+    if not names:
+        return []
+    from crypto_checkout.services.reporting import config_snippets
+
+    try:
+        return [config_snippets.find_preset(name) for name in names]
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.", param_hint="--chain") from None
+
+
 # --- the file --------------------------------------------------------------------------------------------------------
 
 
-def _text(xpub: str) -> str:
+def _text(xpub: str, chains: "list[Preset]") -> str:
     from importlib.resources import files
 
     text = (files("crypto_checkout") / "checkout.toml.example").read_text(encoding="utf-8")
+    if chains:
+        from crypto_checkout.services.reporting import config_snippets
+
+        text = config_snippets.switched_on(text, chains)
     return text.replace('\nxpub = ""\n', f'\nxpub = "{xpub}"\n')
 
 
@@ -208,11 +241,16 @@ def _put_in_place(temporary: Path, target: Path, *, force: bool) -> Path | None:
 # --- the next step ---------------------------------------------------------------------------------------------------
 
 
-def _show_next_step(options: Options, xpub: str) -> None:
+def _show_next_step(options: Options, xpub: str, chains: "list[Preset]") -> None:
     command = this_program()
     if options.config_path:
         command += f" --config {shlex.quote(str(options.config_path))}"
-    if xpub:
+    if chains:
+        click.echo(
+            f"{', '.join(each.name for each in chains)}: switched on, with public nodes as a start. Put in nodes of "
+            "your own, compare the token addresses, and set [server] public_url."
+        )
+    elif xpub:
         click.echo("To take real money, switch on a [[chains]] block in it and set [server] public_url.")
     else:
         click.echo("It has no wallet yet, so only test mode works. To take real money, set [wallet] xpub in it.")

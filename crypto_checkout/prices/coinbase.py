@@ -13,7 +13,7 @@ from crypto_checkout.core.errors import SourceFailed
 from crypto_checkout.prices.http_source import HttpSource, Reply, member, number
 from crypto_checkout.prices.source import UnsupportedPair
 
-BASES = frozenset({"ETH", "POL", "BNB", "USD"})
+BASES = frozenset({"ETH", "POL", "BNB", "AVAX", "CELO", "EURC", "USD"})
 
 
 class CoinbaseSource(HttpSource):

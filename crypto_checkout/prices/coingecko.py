@@ -21,7 +21,15 @@ from crypto_checkout.prices.source import UnsupportedPair
 
 # `matic-network` is the old token; POL has its own entry.
 COIN_IDS: Mapping[str, str] = MappingProxyType(
-    {"ETH": "ethereum", "POL": "polygon-ecosystem-token", "BNB": "binancecoin"}
+    {
+        "ETH": "ethereum",
+        "POL": "polygon-ecosystem-token",
+        "BNB": "binancecoin",
+        "AVAX": "avalanche-2",
+        "CELO": "celo",
+        "XDAI": "xdai",
+        "EURC": "euro-coin",
+    }
 )
 _PIVOT = "ETH"
 

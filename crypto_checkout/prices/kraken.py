@@ -18,7 +18,7 @@ from crypto_checkout.prices.http_source import HttpSource, member, number, quoti
 from crypto_checkout.prices.source import SourceThrottled, UnsupportedPair
 
 # MATIC became POL here as well; XETHZUSD's altname is ETHUSD.
-COINS = frozenset({"ETH", "POL", "BNB"})
+COINS = frozenset({"ETH", "POL", "BNB", "AVAX", "EURC"})
 
 # Kraken's fiat markets, in its own order; where the dollar is the quote (half of them), the answer is inverted.
 FIAT_PAIRS: Mapping[str, tuple[str, str]] = MappingProxyType(

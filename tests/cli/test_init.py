@@ -92,6 +92,39 @@ def test_a_wrong_xpub_is_refused_without_being_repeated(run: Run, target: Path, 
     assert folder_of(target) == []
 
 
+def test_chains_are_switched_on_by_name_or_id_and_the_rest_stays_as_it_is(run: Run, target: Path) -> None:
+    result = run("--xpub", XPUB, "--chain", "base", "--chain", "1", "--chain", "Arb")
+
+    assert result.exit_code == 0
+    config = load(target, {})
+    assert [chain.id for chain in config.chains] == [1, 8453, 42161]
+    assert [token.symbol for token in config.chains[1].tokens] == ["USDC", "EURC"]
+    assert config.chains[0].confirmation_tiers == ()
+    assert "Base, Ethereum, Arbitrum One: switched on" in result.output.replace("\n", " ")
+    changed = zip(example().splitlines(), target.read_text().splitlines(), strict=True)
+    assert all(new in {old, old[1:], f'xpub = "{XPUB}"'} for old, new in changed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--xpub", XPUB, "--chain", "Dogecoin"), "no preset is named 'Dogecoin'; there are Ethereum (1)"),
+        (("--xpub", XPUB, "--chain", ""), "no preset is named ''"),
+        (("--xpub", XPUB, "--chain", "b"), "several presets begin 'b'"),
+        (("--chain", "base"), "A chain needs a wallet"),
+        (("--no-wallet", "--chain", "base"), "A chain needs a wallet"),
+    ],
+)
+def test_a_chain_that_cannot_be_switched_on_leaves_no_file(
+    run: Run, target: Path, arguments: tuple[str, ...], why: str
+) -> None:
+    result = run(*arguments)
+
+    assert result.exit_code == 2
+    assert why in " ".join(result.output.split())
+    assert folder_of(target) == []
+
+
 @pytest.mark.parametrize("flag", ["--wallet", "--no-wallet"])
 def test_two_answers_to_which_wallet_are_refused(run: Run, flag: str) -> None:
     result = run("--xpub", XPUB, flag)

@@ -5,7 +5,7 @@ The file is the only source: nothing here writes it, and no setting is stored el
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -17,6 +17,7 @@ from crypto_checkout.core.address import checksum
 FIRST_ADDRESSES = 5
 
 _BEGIN = "#[[chains]]"
+_TIER = "#[[chains.confirmation_tiers]]"
 _SETTING = re.compile(r"#(?=[a-z_]+ = |\[\[)")
 _NODES = "rpc_urls = "
 
@@ -99,10 +100,45 @@ def presets() -> tuple[Preset, ...]:
     return tuple(_preset(part) for part in text.split(f"\n{_BEGIN}\n")[1:])
 
 
+def find_preset(name: str) -> Preset:
+    """Return the preset with this id or name, or the only one whose name begins so. Raises ValueError."""
+    wanted = name.strip().casefold()
+    exact = [each for each in presets() if wanted in {str(each.id), each.name.casefold()}]
+    found = exact or [each for each in presets() if wanted and each.name.casefold().startswith(wanted)]
+    if len(found) != 1:
+        known = ", ".join(f"{each.name} ({each.id})" for each in presets())
+        raise ValueError(
+            f"{'several presets begin' if found else 'no preset is named'} {name[:40]!r}; there are {known}"
+        )
+    return found[0]
+
+
+def switched_on(text: str, chosen: Collection[Preset]) -> str:
+    """Return the text of `checkout.toml.example` with these presets switched on, without their example of a tier."""
+    before, *blocks = text.split(f"\n{_BEGIN}\n")
+    for place, preset in enumerate(presets()):
+        begin = _BEGIN
+        if preset in chosen:
+            begin = _BEGIN.removeprefix("#")
+            blocks[place] = "\n".join(
+                part if part.startswith(_TIER) else _switched_on(part) for part in _parts(blocks[place])
+            )
+        before += f"\n{begin}\n{blocks[place]}"
+    return before
+
+
+def _switched_on(part: str) -> str:
+    return "\n".join(line[1:] if _SETTING.match(line) else line for line in part.split("\n"))
+
+
+def _parts(commented: str) -> list[str]:
+    """Split a preset into its settings, its tiers and its tokens."""
+    return re.split(r"\n(?=#\[\[chains\.)", commented)
+
+
 def _preset(commented: str) -> Preset:
     """Read a preset: settings follow `#`, explanations follow `# `. Its tiers are an example, not a default."""
-    parts = re.split(r"\n(?=#\[\[chains\.)", commented)
-    kept = [part for part in parts if not part.startswith("#[[chains.confirmation_tiers]]")]
+    kept = [part for part in _parts(commented) if not part.startswith(_TIER)]
     sections = ["\n".join(line[1:] for line in part.split("\n") if _SETTING.match(line)) for part in kept]
     lines = "\n\n".join(["[[chains]]\n" + sections[0], *sections[1:]])
     settings = dict(line.split(" = ", 1) for line in sections[0].split("\n"))

@@ -94,14 +94,14 @@ async def test_the_public_test_wallet_is_warned_of(owner: httpx.AsyncClient) -> 
 
 def test_every_preset_makes_a_configuration_that_loads(tmp_path: Path) -> None:
     found = config_snippets.presets()
-    assert {preset.id for preset in found} == {1, 8453, 42161, 10, 137, 56}
+    assert len({preset.id for preset in found}) == 13
     wallet = config_snippets.wallet_lines(config_snippets.preview(XPUB))
     config = loaded(tmp_path, "\n".join([wallet, *(preset.with_nodes(["https://n.example/k"]) for preset in found)]))
     assert [chain.name for chain in config.chains] == [preset.name for preset in found]
     for chain in config.chains:
         assert chain.rpc_urls == ("https://n.example/k",)
         assert chain.explorer_url.startswith("https://")
-        assert "USDC" in {token.symbol for token in chain.tokens}
+        assert any(token.symbol.startswith("USDC") for token in chain.tokens)
         assert not chain.confirmation_tiers
 
 

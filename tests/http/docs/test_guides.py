@@ -13,11 +13,13 @@ import pytest
 from markdown_it import MarkdownIt
 
 from crypto_checkout.cli.demo.scenarios import ENDS
-from crypto_checkout.config import load
+from crypto_checkout.config import example, load
 from crypto_checkout.http.docs.pages import guide_text
+from crypto_checkout.services.reporting import config_snippets
 from tests.conftest import found
 from tests.http.docs.test_pages import STEP_BY_STEP, TEXTS
 from tests.support.server import Server
+from tests.support.shop import FRESH_XPUB
 
 SHOPS = {"python": "python shop.py", "javascript": "node shop.mjs"}
 SECONDS = 240
@@ -112,6 +114,28 @@ def test_the_configuration_in_the_guides_is_taken(tmp_path: Path) -> None:
         path = tmp_path / "checkout.toml"
         path.write_text(text, "utf-8")
         load(path, {})
+
+
+def test_the_table_of_chains_is_that_of_the_presets(tmp_path: Path) -> None:
+    path = tmp_path / "checkout.toml"
+    text = config_snippets.switched_on(example(), config_snippets.presets())
+    path.write_text(text.replace('xpub = ""', f'xpub = "{FRESH_XPUB}"'), "utf-8")
+    expected = [
+        (
+            chain.name,
+            str(chain.id),
+            chain.native_symbol,
+            ", ".join(token.symbol for token in chain.tokens),
+            f"`{chain.finality}`" if chain.finality != "depth" else f"{chain.confirmations} block",
+        )
+        for chain in load(path, {}).chains
+    ]
+    rows = re.findall(
+        r"^\| ([\w ]+) \| (\d+) \| (\w+) \| (.+) \| [\d. to]+ s \| (\d+ block|`\w+`)(?:s? deep)? \|",
+        guide_text("chains", ""),
+        re.MULTILINE,
+    )
+    assert rows == expected
 
 
 def test_the_table_of_scenarios_is_right() -> None:
