@@ -1,0 +1,190 @@
+"""The calls to RPC providers: what each chain of the presets costs a month, idle and with open sessions.
+
+    scripts/bench rpc [--chains 1 8453 …] [--sessions 1000] [--seconds 60] [--poll 2]
+
+A real `serve` process follows chains that make blocks at the pace and of the size of the real ones, all at once, for
+the given time; nothing is accelerated. Calls by method are counted by the nodes; calls and bytes by the server's own
+meter, which must agree. Nobody pays meanwhile. Units are those of the free plans in `_plans.py`.
+"""
+
+import argparse
+import re
+import sqlite3
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from crypto_checkout.services.reporting import config_snippets
+from scripts.benchmarks._figures import print_machine
+from scripts.benchmarks._paced_chain import Pace, PacedChain
+from scripts.benchmarks._plans import MONTH_SECONDS, PLANS
+from tests.support.nodes import running_beside
+from tests.support.server import Server, command
+from tests.support.shop import FRESH_XPUB
+
+# Seconds between blocks, transactions in a block, and transfers of each token in a block: rounded from what the
+# explorers showed in 2026.
+PACES = {
+    1: Pace(12, 180, 12),
+    8453: Pace(2, 220, 40),
+    42161: Pace(0.25, 10, 2),
+    10: Pace(2, 40, 4),
+    137: Pace(2, 110, 12),
+    56: Pace(0.45, 70, 10),
+    100: Pace(5, 20, 1),
+    43114: Pace(1.5, 30, 3),
+    59144: Pace(1, 4, 1),
+    534352: Pace(1, 4, 1),
+    42220: Pace(1, 10, 2),
+    11155111: Pace(12, 130, 2),
+    84532: Pace(2, 60, 2),
+}
+SETTINGS = f"""
+test_mode.enabled = false
+wallet.xpub = "{FRESH_XPUB}"
+
+[prices]
+sources = []
+fixed = {{ "ETH/USD" = "3", "POL/USD" = "3", "BNB/USD" = "3", "XDAI/USD" = "3", "AVAX/USD" = "3", "CELO/USD" = "3" }}
+"""
+TOKEN = re.compile(r'address = "(0x\w+)"\ndecimals = (\d+)')
+METERED = re.compile(r'^checkout_rpc_(calls|bytes)_total\{chain="(\d+)",.*\} (\S+)$', re.MULTILINE)
+SETTLING_SECONDS = 20
+"""The first readings after a start are no part of a month."""
+MILLION = 1_000_000
+GIGABYTE = 10**9
+MOST_APART = 0.02
+
+
+@dataclass(frozen=True)
+class Usage:
+    """A month at the measured pace: calls by method, and the bytes of all bodies, unpacked."""
+
+    calls: Mapping[str, float]
+    bytes: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure the calls to RPC providers.")
+    parser.add_argument("--chains", type=int, nargs="*", default=[*PACES], help="the ids of the chains")
+    parser.add_argument("--sessions", type=int, default=1000, help="how many sessions are open, on all chains together")
+    parser.add_argument("--seconds", type=int, default=60, help="how long each is watched")
+    parser.add_argument("--poll", type=float, help="poll_seconds of all chains; without it, that of the presets")
+    options = parser.parse_args()
+    presets = [preset for preset in config_snippets.presets() if preset.id in options.chains]
+    print_machine()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, ExitStack() as stack:
+        folder = Path(name)
+        nodes = []
+        text = SETTINGS
+        for preset in presets:
+            decimals = {contract.lower(): int(places) for contract, places in TOKEN.findall(preset.lines)}
+            nodes.append(PacedChain(preset.id, PACES[preset.id], decimals))
+            url = stack.enter_context(running_beside(nodes[-1].behaviour()))
+            text += with_poll(preset.with_nodes([url]), options.poll) + "\n\n"
+        (folder / "checkout.toml").write_text(text, "utf-8")
+        idle = measured(folder, nodes, options.seconds)
+        open_sessions(folder, [preset.id for preset in presets], options.sessions)
+        busy = measured(folder, nodes, options.seconds)
+    strange = {each for node in nodes for each in node.strange}
+    print(f"Calls that the chains don't know: {', '.join(sorted(strange)) or 'none'}")
+    names = [preset.name for preset in presets]
+    print_table("idle", names, idle)
+    print_table(f"with {options.sessions:,} open sessions", names, busy)
+
+
+def with_poll(lines: str, seconds: float | None) -> str:
+    return lines if seconds is None else re.sub(r"(?m)^poll_seconds = .*$", f"poll_seconds = {seconds:g}", lines)
+
+
+def measured(folder: Path, nodes: Sequence[PacedChain], seconds: int) -> list[Usage]:
+    """Return the usage of each chain by a server that runs for so long after it has settled."""
+    with Server(folder) as server:
+        time.sleep(SETTLING_SECONDS)
+        started = time.monotonic()
+        asked, metered = [Counter(node.asked) for node in nodes], meter(server)
+        time.sleep(seconds)
+        asked_now, metered_now = [Counter(node.asked) for node in nodes], meter(server)
+        elapsed = time.monotonic() - started
+    usage = []
+    for node, before, after in zip(nodes, asked, asked_now, strict=True):
+        counted = after - before
+        calls, size = (b - a for a, b in zip(metered[node.chain_id], metered_now[node.chain_id], strict=True))
+        if abs(calls - counted.total()) > max(5, MOST_APART * calls):
+            print(f"MISSED: the meter says {calls} calls on chain {node.chain_id}, the node {counted.total()}")
+        a_month = MONTH_SECONDS / elapsed
+        usage.append(Usage({method: count * a_month for method, count in counted.items()}, size * a_month))
+    return usage
+
+
+def meter(server: Server) -> dict[int, tuple[int, int]]:
+    """Return the calls and the bytes of each chain since the server started, as its metrics have them."""
+    text = httpx.get(f"{server.url}/metrics", trust_env=False).raise_for_status().text
+    counted = Counter[tuple[int, str]]()
+    for kind, chain_id, value in METERED.findall(text):
+        counted[int(chain_id), kind] += int(float(value))
+    return {chain_id: (counted[chain_id, "calls"], counted[chain_id, "bytes"]) for chain_id, _ in counted}
+
+
+def open_sessions(folder: Path, chain_ids: Sequence[int], count: int) -> None:
+    """Make a session on each chain by the API, and copy them with unused addresses until there are so many.
+
+    An address is watched on every chain: a payer can take the wrong one.
+    """
+    made = command(folder, "keys", "create", "--mode", "live", "--name", "bench", "--json")
+    key = re.search(r"ck_live_\w+", made.stdout)
+    assert key is not None, made.stderr
+    with Server(folder) as server:
+        api = server.client(key[0])
+        for chain_id in chain_ids:
+            body = {"amount": {"value": "10", "currency": "USD"}, "chainId": chain_id, "expiresInSeconds": 86_400}
+            server.wait_until(partial(is_made, api, body), "take sessions")
+    with closing(sqlite3.connect(folder / "checkout-data/checkout.db")) as db, db:
+        names = [row[0] for row in db.execute("SELECT name FROM pragma_table_info('checkout_sessions')")]
+        others = {
+            "seq": "NULL",
+            "id": "id || n",
+            "derivation_index": "-(chain_id * 1000000 + n)",
+            "address": "printf('0x%040x', chain_id * 1000000 + n)",
+        }
+        db.execute(
+            "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :count) "  # noqa: S608
+            f"INSERT INTO checkout_sessions ({', '.join(names)}) "
+            f"SELECT {', '.join(others.get(name, name) for name in names)} FROM checkout_sessions, numbers",
+            {"count": count // len(chain_ids) - 1},
+        )
+
+
+def is_made(api: httpx.Client, body: Mapping[str, object]) -> bool:
+    """Return True if a session could be made: the wallet and the tokens have been checked."""
+    return api.post("/checkout_sessions", json=body).is_success
+
+
+def print_table(title: str, names: Sequence[str], usage: Sequence[Usage]) -> None:
+    """Print what each chain costs, as the Markdown of the guide; a plan's share is bold where it is exceeded."""
+    print(f"\n{title[0].upper()}{title[1:]}:\n")
+    print(f"| chain | million calls | GB | {' | '.join(plan.name for plan in PLANS)} | calls |")
+    print("|---|" + "---|" * (len(PLANS) + 3))
+    for name, used in zip(names, usage, strict=True):
+        shares = [plan.units(used.calls) / plan.units_a_month for plan in PLANS]
+        total = sum(used.calls.values())
+        parts = ", ".join(
+            f"{method} {count / total:.0%}"
+            for method, count in Counter(used.calls).most_common()
+            if count > total / 100
+        )
+        print(
+            f"| {name} | {total / MILLION:.2f} | {used.bytes / GIGABYTE:.1f} | "
+            f"{' | '.join(f'{share:.0%}' if share <= 1 else f'**{share:.0%}**' for share in shares)} | {parts} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
