@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
+import argon2
 import httpx
 import hypothesis
 import pytest
@@ -21,7 +22,7 @@ import structlog
 
 from crypto_checkout.http.rate_limit import RateLimit
 from tests.support import anvil as node
-from tests.support import solidity
+from tests.support import economy, solidity
 from tests.support.api import App, open_app
 from tests.support.marks import marks
 
@@ -49,12 +50,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ranks[item.path])
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _economies() -> Iterator[None]:
+    with economy.economising():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _logging_as_before() -> Iterator[None]:
     """Undo what a command that ran in this process did to the logging: most silence it, and loggers remember that."""
     yield
-    if structlog.is_configured():
+    if structlog.get_config()["processors"] is not economy.LOG_PROCESSORS:
         structlog.reset_defaults()
+        economy.log_plainly()
         logging.getLogger().handlers.clear()
         logging.getLogger("crypto_checkout").setLevel(logging.NOTSET)
         for name, module in list(sys.modules.items()):
@@ -71,6 +79,12 @@ def anyio_backend() -> str:
 def still_rate_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have every rate limit give nothing back: a slow machine would take long enough for a few more requests."""
     monkeypatch.setattr(RateLimit.__init__, "__kwdefaults__", {"clock": lambda: 0.0})
+
+
+@pytest.fixture
+def full_cost_of_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash passwords as a server does."""
+    monkeypatch.setattr(argon2.PasswordHasher.__init__, "__defaults__", economy.FULL_COSTS)
 
 
 @pytest.fixture

@@ -155,6 +155,7 @@ async def test_without_a_password_the_door_says_how_to_set_one(app: App) -> None
 # --- signing in ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("full_cost_of_passwords")
 async def test_nothing_of_what_was_typed_is_stored(app: App, owner: httpx.AsyncClient, tmp_path: Path) -> None:
     await sign_in(owner, "a wrong password typed")
     token = dict(owner.cookies)["checkout_login"]

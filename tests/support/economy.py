@@ -1,0 +1,68 @@
+"""What all tests in a process share or do without, because a machine spends most of its time on it.
+
+Each test opens its own application, which in a server happens once: it reads a few hundred certificate authorities and
+compiles templates. None of it depends on the test.
+"""
+
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import argon2
+import httpcore
+import jinja2
+import pytest
+import structlog
+from jinja2.bccache import Bucket
+
+from crypto_checkout.http import templating
+
+FULL_COSTS = argon2.PasswordHasher.__init__.__defaults__ or ()
+"""The defaults of argon2-cffi: time, KiB of memory, lanes, and what follows."""
+
+LEAST_COSTS = (1, 8, 1, *FULL_COSTS[3:])
+"""The cheapest hash that argon2 makes. A hash names its own costs, so both kinds are read alike."""
+
+LOG_PROCESSORS: list[structlog.typing.Processor] = [
+    *structlog.get_config()["processors"][:-1],
+    structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+]
+"""Structlog's defaults with plain tracebacks: one in colours, with all variables, takes longer than most tests."""
+
+
+class CompiledTemplates(jinja2.BytecodeCache):
+    """Compiled templates, kept in memory by their name and text."""
+
+    def __init__(self) -> None:
+        self._code: dict[tuple[str, str], types.CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._code.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        assert bucket.code is not None
+        self._code[bucket.key, bucket.checksum] = bucket.code
+
+
+def log_plainly() -> None:
+    """Log as structlog does before anything configures it, with plain tracebacks."""
+    structlog.configure(processors=LOG_PROCESSORS)
+
+
+@contextmanager
+def economising() -> Iterator[None]:
+    """Share and save in this process."""
+    compiled, environment = CompiledTemplates(), templating.environment
+
+    def environment_with_compiled() -> jinja2.Environment:
+        made = environment()
+        made.bytecode_cache = compiled
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        log_plainly()
+        patch.setattr(argon2.PasswordHasher.__init__, "__defaults__", LEAST_COSTS)
+        patch.setattr(httpcore, "default_ssl_context", cache(httpcore.default_ssl_context))
+        patch.setattr(templating, "environment", environment_with_compiled)
+        yield
