@@ -1,14 +1,16 @@
 """A fast receiver of webhooks: it records the arrival of each request, and answers 200.
 
-    python -m scripts.benchmarks._receiver
+    python -m scripts.benchmarks._receiver [PERCENT]
 
 It prints its port. `GET /` returns the deliveries so far, as JSON: [[webhook-id, Unix seconds], …]; `GET /number`
-returns their number.
+returns their number. That percentage of requests, at random, gets a 500 instead and isn't recorded.
 """
 
 import asyncio
 import json
+import random
 import re
+import sys
 import time
 from typing import cast
 
@@ -18,8 +20,10 @@ _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
 _ID = re.compile(rb"\r\nwebhook-id: (\S+)\r\n", re.IGNORECASE)
 _HEAD_END = b"\r\n\r\n"
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+_FAILED = b"HTTP/1.1 500 Failed\r\nContent-Length: 0\r\n\r\n"
 
 received: list[tuple[str, float]] = []
+failing_percent = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
 
 
 class _Connection(asyncio.Protocol):
@@ -49,6 +53,8 @@ class _Connection(asyncio.Protocol):
         if self._received.startswith(b"GET "):
             body = json.dumps(len(received) if self._received.startswith(b"GET /number") else received).encode()
             return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        if random.random() * 100 < failing_percent:
+            return _FAILED
         found = _ID.search(self._received)
         received.append((found[1].decode() if found else "", self._began))
         return _OK

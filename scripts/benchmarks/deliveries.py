@@ -1,6 +1,6 @@
 """Webhook deliveries: the number per second of a real server, the delay after a commit, and the memory taken.
 
-    scripts/bench deliveries [--backlog 8000] [--endpoints 1] [--events 300]
+    scripts/bench deliveries [--backlog 8000] [--endpoints 1] [--events 300] [--failing 10]
 
 The backlog is written while the server is off, so that the server starts with all of it, as after an outage; the
 first seconds, in which the pace grows on purpose, don't count for the full speed. Each delivery is signed, sent over
@@ -39,7 +39,7 @@ from tests.support.server import Server, command
 SLOW_START_SECONDS = 7.0
 AT_ONCE = 500
 BETWEEN_EVENTS_SECONDS = 0.05
-CONFIG = '[webhooks]\nallow_private_networks = true\n[log]\nlevel = "{level}"\n'
+CONFIG = '[webhooks]\nallow_private_networks = true\nretry_seconds = [1, 1, 1, 1, 1, 1, 1, 1, 1]\n[log]\nlevel = "{level}"\n'
 SECRET = "whsec_" + "q5cVYbDvnTz0Kx2mWj8Rp4LsEg7uHfAo9iZt3yQdNkI="
 
 
@@ -48,10 +48,11 @@ def main() -> None:
     parser.add_argument("--backlog", type=int, default=8000, help="how many deliveries wait at the start")
     parser.add_argument("--endpoints", type=int, default=1, help="how many endpoints they are for")
     parser.add_argument("--events", type=int, default=300, help="how many events are made one at a time")
+    parser.add_argument("--failing", type=float, default=0, help="the percentage of attempts that the receiver refuses")
     parser.add_argument("--log-level", default="info", help="what the server logs")
     arguments = parser.parse_args()
     print_machine()
-    with tempfile.TemporaryDirectory() as name, receiver() as url:
+    with tempfile.TemporaryDirectory() as name, receiver(arguments.failing) as url:
         folder = Path(name)
         (folder / "checkout.toml").write_text(CONFIG.format(level=arguments.log_level), "utf-8")
         path = folder / "checkout-data" / "checkout.db"
@@ -67,9 +68,9 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def receiver() -> Iterator[str]:
+def receiver(failing_percent: float) -> Iterator[str]:
     """Run the receiver; yield its URL."""
-    command = [sys.executable, "-m", "scripts.benchmarks._receiver"]
+    command = [sys.executable, "-m", "scripts.benchmarks._receiver", str(failing_percent)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

@@ -15,13 +15,16 @@ FULL_PER_SECOND = 1000.0
 
 _STEP_SECONDS = 1.0
 _BURST_SECONDS = 0.05
+_GROWTH = 1.3
 
 
 class Pace:
     """The pace of one endpoint.
 
-    After a failure, attempts run one at a time until one succeeds. At first and after an outage their rate is limited
-    too, and doubles with each second of successes, so that the backlog doesn't run over a receiver that comes back.
+    Each failure halves the number of attempts that may run at once, down to one, and each success raises it by
+    30 %: an endpoint that fails once in a while keeps its pace, and one that mostly fails is asked one at a time.
+    At first and after an outage the rate is limited too, and doubles with each second in which most attempts succeed,
+    so that the backlog doesn't run over a receiver that comes back.
 
     Args:
         most: the attempts that may run at once at full speed.
@@ -31,8 +34,9 @@ class Pace:
 
     def __init__(self, most: int, now: float) -> None:
         self._most = most
+        self._at_once = 1.0
         self._failures = 0
-        self._slots = 1
+        self._lead = 0
         self._per_second: float | None = FIRST_PER_SECOND
         self._allowance = 1.0
         self._counted_at = now
@@ -41,20 +45,18 @@ class Pace:
     def failed(self, now: float) -> None:
         """Note a failed attempt."""
         self._failures += 1
-        self._slots = 1
+        self._lead -= 1
+        self._at_once = max(1.0, self._at_once / 2)
         if self._failures >= OUTAGE_FAILURES:
             self._set(FIRST_PER_SECOND, now)
 
     def succeeded(self, now: float) -> None:
         """Note a successful attempt."""
-        was_failing, self._failures = self._failures > 0, 0
-        if self._per_second is None:
-            self._slots = self._most
-        elif was_failing:
-            self._raised_at = now
-        elif now - self._raised_at >= _STEP_SECONDS:
-            self._slots = min(self._most, 2 * self._slots)
-            faster = 2 * self._per_second
+        self._failures = 0
+        self._lead += 1
+        self._at_once = min(float(self._most), self._at_once * _GROWTH)
+        if self._per_second is not None and now - self._raised_at >= _STEP_SECONDS:
+            faster = 2 * self._per_second if self._lead > 0 else self._per_second
             self._set(faster if faster < FULL_PER_SECOND else None, now)
 
     def started(self, now: float) -> None:
@@ -65,7 +67,7 @@ class Pace:
 
     def room(self, running: int, now: float) -> int:
         """Return the number of attempts that may start beside the running ones."""
-        free = max(0, self._slots - running)
+        free = max(0, int(self._at_once) - running)
         if self._per_second is None:
             return free
         self._count(now)
@@ -82,6 +84,7 @@ class Pace:
         self._count(now)
         self._per_second = per_second
         self._raised_at = now
+        self._lead = 0
 
     def _count(self, now: float) -> None:
         """Add the allowance for the time since the last call, up to a short burst."""

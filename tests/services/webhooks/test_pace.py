@@ -1,7 +1,11 @@
 """The pace of deliveries: slow at first and after an outage, full speed otherwise."""
 
+import random
+from collections import deque
 from collections.abc import Iterator
 from itertools import pairwise
+
+import pytest
 
 from crypto_checkout.services.webhooks.pace import FIRST_PER_SECOND, FULL_PER_SECOND, OUTAGE_FAILURES, Pace
 
@@ -40,12 +44,27 @@ def test_an_endpoint_that_answers_is_at_full_speed_after_a_few_seconds_and_not_a
     assert pace.wait_seconds(7.0) == 0
 
 
-def test_one_failure_among_successes_costs_no_pace() -> None:
+def test_a_failure_halves_the_attempts_that_run_at_once_and_successes_bring_them_back() -> None:
     pace = at_full_speed()
     pace.failed(10.0)
-    assert pace.room(0, 10.0) == 1
-    pace.succeeded(10.1)
+    assert pace.room(0, 10.0) == MOST / 2
+    for _ in range(3):
+        pace.succeeded(10.1)
     assert pace.room(0, 10.1) == MOST
+
+
+@pytest.mark.parametrize(("percent", "least_share"), [(5, 0.7), (10, 0.5)])
+def test_an_endpoint_that_fails_now_and_then_keeps_most_of_its_pace(percent: int, least_share: float) -> None:
+    perfect = delivered(Pace(16, 0.0), failing_percent=0)
+    assert delivered(Pace(16, 0.0), failing_percent=percent) >= least_share * perfect
+
+
+def test_an_endpoint_that_mostly_fails_is_asked_one_at_a_time() -> None:
+    pace = at_full_speed()
+    draw = random.Random(1)
+    for _ in range(100):
+        (pace.failed if draw.random() < 0.7 else pace.succeeded)(10.0)
+    assert pace.room(0, 20.0) == 1
 
 
 def test_an_endpoint_that_is_down_is_asked_a_few_times_a_second() -> None:
@@ -71,6 +90,23 @@ def test_the_wait_is_until_the_pace_allows_the_next() -> None:
     wait = pace.wait_seconds(0.0)
     assert 0 < wait <= 1 / FIRST_PER_SECOND
     assert pace.room(0, wait + STEP) == 1
+
+
+def delivered(pace: Pace, *, failing_percent: int) -> int:
+    """Return the successes of a minute in which each attempt takes 20 ms and some fail at random."""
+    draw = random.Random(failing_percent)
+    ends = deque[float]()
+    successes = 0
+    for now in moments(0.0, 60):
+        while ends and ends[0] <= now:
+            ends.popleft()
+            fails = draw.randrange(100) < failing_percent
+            successes += not fails
+            (pace.failed if fails else pace.succeeded)(now)
+        for _ in range(pace.room(len(ends), now)):
+            pace.started(now)
+            ends.append(now + 0.02)
+    return successes
 
 
 def at_full_speed() -> Pace:
