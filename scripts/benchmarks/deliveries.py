@@ -39,7 +39,9 @@ from tests.support.server import Server, command
 SLOW_START_SECONDS = 7.0
 AT_ONCE = 500
 BETWEEN_EVENTS_SECONDS = 0.05
-CONFIG = '[webhooks]\nallow_private_networks = true\nretry_seconds = [1, 1, 1, 1, 1, 1, 1, 1, 1]\n[log]\nlevel = "{level}"\n'
+CONFIG = (
+    '[webhooks]\nallow_private_networks = true\nretry_seconds = [1, 1, 1, 1, 1, 1, 1, 1, 1]\n[log]\nlevel = "{level}"\n'
+)
 SECRET = "whsec_" + "q5cVYbDvnTz0Kx2mWj8Rp4LsEg7uHfAo9iZt3yQdNkI="
 
 
