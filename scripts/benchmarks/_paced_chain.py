@@ -12,16 +12,10 @@ from functools import lru_cache
 from typing import Any
 
 from crypto_checkout.chain.evm.decoding import TRANSFER_TOPIC
-from crypto_checkout.core.address import keccak_256
+from tests.support import balance_calls
 from tests.support.nodes import Behaviour, Error, answering
 
 FIRST_BLOCK = 20_000_000
-# The beginnings of the codes that `chain.evm.balances` sends, and how many bytes each has before its addresses.
-FINGERPRINTS = ("0x603360205b", 51)
-BALANCES = ("0x602380380380", 35)
-OF_TOKEN = ("0x604c80380380", 76 + 32)
-WORD_BYTES = 32
-ADDRESS_BYTES = 20
 LOGS_OF_OTHERS = 3
 """Logs of other contracts for each transaction."""
 
@@ -168,15 +162,9 @@ class PacedChain:
         data = call["data"]
         if "to" in call:
             decimals = self._decimals.get(call["to"].lower(), 0)
-            return f"0x{decimals:064x}" if data == "0x313ce567" else "0x" + b"TOKEN".ljust(WORD_BYTES, b"\0").hex()
-        for (code, length), size in ((FINGERPRINTS, ADDRESS_BYTES), (BALANCES, WORD_BYTES), (OF_TOKEN, WORD_BYTES)):
-            if data.startswith(code):
-                return _of_unpaid((len(data) // 2 - 1 - length) // size, is_fingerprint=size == ADDRESS_BYTES)
+            return f"0x{decimals:064x}" if data == "0x313ce567" else "0x" + b"TOKEN".ljust(32, b"\0").hex()
+        found = balance_calls.answer(data, {}, {})
+        if found is not None:
+            return found
         self.strange.add("eth_call of an unknown code")
         return Error("execution reverted")
-
-
-def _of_unpaid(addresses: int, *, is_fingerprint: bool) -> str:
-    """Return the balances of so many addresses that hold nothing, or their fingerprint behind its zero byte."""
-    words = bytes(addresses * WORD_BYTES)
-    return "0x" + (b"\0" + keccak_256(words) if is_fingerprint else words).hex()

@@ -67,6 +67,7 @@ class Shop:
     reader: SessionReader
     make_watcher: Callable[[], Watcher]
     watcher: Watcher
+    chain_id: int = ANVIL_CHAIN_ID
 
     async def ask(
         self, value: str = "3000.00", expires_in_seconds: int = 900, asset: str | None = None
@@ -93,7 +94,7 @@ class Shop:
 
     async def processed(self) -> int:
         """Return the number of the last processed block."""
-        cursor = await self.db.read(lambda unit: cursors.cursor(unit, ANVIL_CHAIN_ID))
+        cursor = await self.db.read(lambda unit: cursors.cursor(unit, self.chain_id))
         assert cursor is not None
         return cursor.number
 
@@ -116,22 +117,25 @@ async def open_shop(
     agree_above_fiat: int = 0,
     chain_now: Clock | None = None,
     clock: Clock = now,
+    accepted: AcceptedChain | None = None,
 ) -> AsyncIterator[Shop]:
     """Open a shop on the chain behind these URLs; its first cursor is set. Blocks may be ahead, but for `chain_now`.
 
-    `clock` is the server's, except for prices.
+    `clock` is the server's, except for prices. `accepted` is the chain, if it isn't anvil's with these `tokens`; all of
+    its coins but the pegged ones are priced as ETH is.
     """
+    accepted = accepted or AcceptedChain(ANVIL_CHAIN_ID, "Anvil", "", CONFIRMATIONS, (ETH, *tokens))
     path = folder / "checkout.db"
     migrate(path)
     async with await Database.open(path, clock) as db:
-        contracts = [token.contract for token in tokens if token.contract is not None]
-        rpc = Rpc(ANVIL_CHAIN_ID, urls, timeout_seconds=timeout_seconds)
+        contracts = [token.contract for token in accepted.assets if token.contract is not None]
+        rpc = Rpc(accepted.id, urls, timeout_seconds=timeout_seconds)
         chain = EvmChain(
             rpc, tokens=contracts, finality=finality, confirm_with=confirm_with, now=chain_now or _far_ahead
         )
         events = Outbox()
         board = PriceBoard(
-            [FixedSource({"ETH/USD": Decimal(3000)}, clock=now)],
+            [FixedSource({f"{asset.symbol}/USD": Decimal(3000) for asset in accepted.assets}, clock=now)],
             quorum=1,
             max_age_seconds=60,
             max_spread_percent=Decimal(3),
@@ -140,7 +144,7 @@ async def open_shop(
         methods = PaymentMethods(
             livemode=True,
             wallet=ExtendedPublicKey.parse(xpub),
-            chains=(AcceptedChain(ANVIL_CHAIN_ID, "Anvil", "", CONFIRMATIONS, (ETH, *tokens)),),
+            chains=(accepted,),
             prices=board,
             policy=Policy(900, 3600, Decimal("0.1"), Decimal(5)),
             chain_time=lambda moment: moment,
@@ -151,10 +155,10 @@ async def open_shop(
             return Watcher(
                 db,
                 chain,
-                Judge(events, chain_id=ANVIL_CHAIN_ID, public_url="http://127.0.0.1:4020"),
-                chain_id=ANVIL_CHAIN_ID,
+                Judge(events, chain_id=accepted.id, public_url="http://127.0.0.1:4020"),
+                chain_id=accepted.id,
                 livemode=True,
-                name="Anvil",
+                name=accepted.name,
                 poll_seconds=0.1,
                 start_block="latest" if start_block is None else start_block,
                 clock=clock,
@@ -165,7 +169,7 @@ async def open_shop(
         payment_methods = PaymentMethodsByMode([methods])
         reader = SessionReader(db, public_url="http://x")
         sessions = Sessions(db, payment_methods, events, reader)
-        shop = Shop(path, db, chain, payment_methods, sessions, reader, make_watcher, watcher)
+        shop = Shop(path, db, chain, payment_methods, sessions, reader, make_watcher, watcher, accepted.id)
         try:
             await shop.process()
             yield shop
