@@ -209,6 +209,10 @@ class StateUnavailable(ProviderFailed):
     """No provider has the balances at a block: it is too old for any node but an archive."""
 
 
+class BalancesRefused(ProviderFailed):
+    """Every provider refuses to tell balances near its head for now: it is busy, say, or a block behind."""
+
+
 class ChainMoved(RecoverableError):
     """A node moved to another branch between two answers, so they must not be combined."""
 

@@ -88,7 +88,7 @@ CREATE TABLE chain_cursors (
     time TEXT NOT NULL,
     final_number INTEGER,
     updated_at TEXT NOT NULL
-) STRICT;
+, compared_time TEXT) STRICT;
 
 CREATE TABLE checkout_sessions (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from crypto_checkout.chain.evm import decoding
-from crypto_checkout.chain.rpc.providers import Ask, Call, Refused
+from crypto_checkout.chain.rpc.providers import Ask, Call, Refused, quantity
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed, RecoverableError, StateUnavailable
 from crypto_checkout.core.ledger.balance_groups import ExpectedGroup
@@ -46,14 +46,25 @@ class NoToken(RecoverableError):
 
 
 async def at(ask: Ask, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
-    """Return the native balance of each address at a block.
+    """Return the native balance of each address at a block, asked for one by one where `eth_call` is refused.
 
     Raises:
         ChainMoved: Another block is at that height by now.
-        StateUnavailable: The node has the block, but not its state.
+        StateUnavailable: The node says that it no longer has the block's state, or that it tells no balances at all.
+        Refused: It refuses for now: it is busy, say, or doesn't have the block yet.
 
     """
-    return await _at(ask, header, _CODE, addresses)
+    try:
+        return await _at(ask, header, _CODE, addresses)
+    except Refused:
+        pass
+    try:
+        return await _at_block(ask, header, lambda block: _one_by_one(ask, addresses, block))
+    except Refused as error:
+        _raise_if_old(error, header)
+        if decoding.lacks_method(error):
+            raise StateUnavailable(f"no balances at all: {error}") from error
+        raise
 
 
 async def of_token(ask: Ask, header: Header, token: Address, addresses: Sequence[Address]) -> dict[Address, int]:
@@ -105,7 +116,8 @@ async def _at(ask: Ask, header: Header, code: str, addresses: Sequence[Address])
         return await _at_block(ask, header, lambda block: _read(ask, code, addresses, block))
     except Refused as error:
         _raise_if_reverted(error)
-        raise StateUnavailable(f"no balances at block {header.number}: {error}") from error
+        _raise_if_old(error, header)
+        raise
 
 
 async def _at_block(ask: Ask, header: Header, read: Callable[[Any], Awaitable[Answer]]) -> Answer:
@@ -118,6 +130,11 @@ async def _at_block(ask: Ask, header: Header, read: Callable[[Any], Awaitable[An
     found = await read(hex(header.number))
     await _check_place(ask, header)
     return found
+
+
+def _raise_if_old(error: Refused, header: Header) -> None:
+    if decoding.lacks_state(error):
+        raise StateUnavailable(f"no balances at block {header.number}: {error}") from error
 
 
 def _raise_if_reverted(error: Refused) -> None:
@@ -138,6 +155,11 @@ async def _read(ask: Ask, code: str, addresses: Sequence[Address], block: Any) -
             units = [int.from_bytes(words[place : place + _WORD_BYTES]) for place in places]
             found.update(zip(part, units, strict=True))
     return found
+
+
+async def _one_by_one(ask: Ask, addresses: Sequence[Address], block: Any) -> dict[Address, int]:
+    found = await ask([("eth_getBalance", [address, block]) for address in addresses])
+    return {address: quantity(units) for address, units in zip(addresses, found, strict=True)}
 
 
 async def _fingerprints(ask: Ask, groups: Sequence[ExpectedGroup], block: Any) -> list[bytes]:

@@ -5,7 +5,7 @@ Answers are decoded in `chain.evm.decoding`.
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,11 +17,11 @@ from crypto_checkout.chain.evm.block_times import BlockTimes
 from crypto_checkout.chain.evm.decoding import Strange
 from crypto_checkout.chain.evm.doubts import Doubts
 from crypto_checkout.chain.evm.token_logs import TokenLogs
-from crypto_checkout.chain.rpc.providers import Ask, Call, ProviderHealth, Rpc
+from crypto_checkout.chain.rpc.providers import Ask, Call, ProviderHealth, Refused, Rpc
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import TokenFacts
 from crypto_checkout.core.diagnosis.explain_transaction import ObservedTransaction
-from crypto_checkout.core.errors import ProviderFailed
+from crypto_checkout.core.errors import BalancesRefused, ProviderFailed, StateUnavailable
 from crypto_checkout.core.ledger.balance_groups import ExpectedGroup
 from crypto_checkout.core.ledger.expected_balances import Cost
 from crypto_checkout.core.ledger.follow import Block, Head, Header
@@ -32,6 +32,7 @@ _FIRST_BATCH_BLOCKS = 10
 _MOST_BATCH_BLOCKS = 20
 _STALL_SECONDS = 30.0
 _NOTHING_FINAL = -1
+_STATE_BLOCKS = 64  # full nodes keep the states of 128 blocks at least
 _RECEIPT_TIMES = 5  # near the head, receipts can be late
 
 
@@ -196,15 +197,32 @@ class EvmChain:
             await agreement.on_block(self._rpc, header, self._confirm_with)
 
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
-        """Return the native balances of addresses at a block. Raises StateUnavailable for a block too old."""
-        return await self._rpc.with_failover(lambda ask: balances.at(ask, header, addresses)) if addresses else {}
+        """Return the native balances of addresses at a block.
+
+        Raises StateUnavailable for a block too old, and BalancesRefused near the head.
+        """
+        if not addresses:
+            return {}
+        return await self._told(header, self._rpc.with_failover(lambda ask: balances.at(ask, header, addresses)))
 
     async def agreed_balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return the balances at a block on which all providers that answer agree, `confirm_with` of them at least.
 
-        Addresses with differing answers are left out. Raises StateUnavailable for a block too old.
+        Addresses with differing answers are left out. Raises as `balances` does.
         """
-        return await agreement.balances_of_all(self._rpc, header, addresses, self._confirm_with) if addresses else {}
+        if not addresses:
+            return {}
+        agreed = agreement.balances_of_all(self._rpc, header, addresses, self._confirm_with)
+        return await self._told(header, agreed)
+
+    async def _told(self, header: Header, reading: Awaitable[dict[Address, int]]) -> dict[Address, int]:
+        """Return balances; where all providers refuse them, tell a busy node near its head from an old block."""
+        try:
+            return await reading
+        except Refused as error:
+            if header.number < self._newest - _STATE_BLOCKS:
+                raise StateUnavailable(str(error)) from error
+            raise BalancesRefused(str(error)) from error
 
     async def mismatches(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
         """Return the groups of addresses whose balances at a block differ from those expected, or may."""

@@ -27,6 +27,13 @@ _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 _PADDED_ADDRESS = re.compile(r"0x0{24}[0-9a-f]{40}")
 _BYTES = re.compile(r"0x([0-9a-fA-F]{2})*")
 
+# Words of geth, erigon, nethermind, besu, reth, nitro and of the services before them.
+_OLD_STATE = re.compile(
+    r"missing trie node|prun|archiv|histor|no state|missing state|too old|older than|state recreation"
+    r"|distance to target|(state|snapshot|root).{0,60}(not |un|in)(available|found|accessible)|out of range"
+)
+_NO_METHOD = re.compile(r"method.{0,60}(not|un)|not (supported|allowed|enabled|implemented)|unsupported|disabled")
+
 _TRANSFER_TOPICS = 3  # the event, from, to
 _WORD_BYTES = 32
 _KNOWN_TYPES = range(5)  # legacy, and EIP-2930, 1559, 4844, 7702
@@ -327,6 +334,16 @@ def _shown(value: Any) -> str:
 def has_reverted(error: Refused) -> bool:
     """Return True if the called contract refused the call, rather than the node."""
     return "revert" in str(error)
+
+
+def lacks_state(error: Refused) -> bool:
+    """Return True if the node says that it no longer has the state of so old a block."""
+    return _OLD_STATE.search(str(error).lower()) is not None
+
+
+def lacks_method(error: Refused) -> bool:
+    """Return True if the node doesn't serve the method at all."""
+    return _NO_METHOD.search(str(error).lower()) is not None
 
 
 def lists(answers: Sequence[Any]) -> list[list[Any]]:

@@ -130,10 +130,11 @@ class Rpc:
 
         Raises:
             StateUnavailable: All that answered lack the state of so old a block, which is no fault of theirs.
+            Refused: All that don't lack the state refused to serve it.
             ProviderFailed: No provider succeeded; the message gives the reason of each.
 
         """
-        reasons, lacking = [], 0
+        reasons, lacking, refused = [], 0, 0
         for provider in self._in_order():
             try:
                 await self._check_chain(provider)
@@ -143,11 +144,14 @@ class Rpc:
                 lacking += isinstance(error, StateUnavailable)
                 reasons.append(f"{provider.name}: {provider.transport.redacted(error)}")
             except (ProviderFailed, WrongChain) as error:
+                refused += isinstance(error, Refused)
                 reasons.append(f"{provider.name}: {self._failed(provider, error)}")
             else:
                 provider.succeeded()
                 return answer
-        failure = StateUnavailable if reasons and lacking == len(reasons) else ProviderFailed
+        failure: type[ProviderFailed] = ProviderFailed
+        if reasons and lacking + refused == len(reasons):
+            failure = Refused if refused else StateUnavailable
         raise failure("; ".join(reasons) or f"no provider is configured for chain {self.chain_id}")
 
     def health(self) -> list[ProviderHealth]:

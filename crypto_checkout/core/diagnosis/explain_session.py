@@ -338,6 +338,8 @@ def _present(session: Session, recorded: Sequence[RecordedPayment], context: Cha
         ("confirmed", amount(session.asset, verdict.confirmed_units)),
         ("processed", f"block {tip.number} of {second(tip.time)}"),
     ]
+    if tip.expiry_time < tip.time:
+        facts.append(("compared", f"balances up to {second(tip.expiry_time)}: nothing expires beyond"))
     if session.status not in SETTLED and tip.time <= session.terms.grace_until:
         facts.append(("time left", f"{span(session.terms.grace_until - tip.time)}, grace included"))
     return ExplanationStep("Now", tuple(facts))

@@ -16,11 +16,21 @@ class Tip:
     """The last processed block of a chain.
 
     `final_number` is the newest block that the chain itself calls `safe` or `finalized`; None where depth decides.
+    `compared_time` is the time of the last block whose balances were compared, None before the first.
     """
 
     number: int
     time: datetime
     final_number: int | None = None
+    compared_time: datetime | None = None
+
+    @property
+    def expiry_time(self) -> datetime:
+        """The time up to which all money is known that came, by contracts too: nothing expires beyond it.
+
+        Where no balances were ever compared, contracts' payments aren't found at all, and blocks alone decide.
+        """
+        return self.time if self.compared_time is None else min(self.time, self.compared_time)
 
     def confirmations(self, block_number: int) -> int:
         """Count the confirmations of a block; its own block is the first."""
@@ -113,7 +123,7 @@ def _status(session: Session, received: int, deep: Sequence[Transfer], tip: Tip,
         return Status.FAILED
     if deep:
         return Status.UNDERPAID
-    is_over = received == 0 and tip.time > terms.expires_at and not has_provisional
+    is_over = received == 0 and tip.expiry_time > terms.expires_at and not has_provisional
     return Status.EXPIRED if is_over or session.status is Status.EXPIRED else Status.PENDING
 
 

@@ -4,10 +4,11 @@ import asyncio
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from crypto_checkout.core import moments
 from crypto_checkout.core.alerts import issues
 from crypto_checkout.core.alerts.issues import Issue, IssueKind
 from crypto_checkout.core.checkout.unassigned_address import derivation_path
@@ -24,6 +25,11 @@ LEAST_FREE_BYTES = 256 * 1024 * 1024
 _DAMAGE_ADVICE = (
     "Stop the server and put the last backup back: crypto-checkout restore FILE. Keep what is there, and look at the "
     "disk's health before you go on with it."
+)
+_UNCOMPARED = timedelta(minutes=3)
+_UNCOMPARED_ADVICE = (
+    "A provider must serve eth_call or eth_getBalance near the newest block: see `crypto-checkout doctor` and the "
+    "limits of your plan, or name another one in rpc_urls."
 )
 _MOST_FAILURES = 3
 _CURRENCY = "USD"
@@ -102,6 +108,7 @@ class ServerIssues:
             *_storage(problems, free_bytes),
             *self._clocks(),
             *self._chains(problems),
+            *self._comparisons(moment),
             *self._providers(),
             *self._prices(),
             *self._wallet(),
@@ -141,6 +148,17 @@ class ServerIssues:
                 yield _ServerIssue(
                     IssueKind.CHAIN, str(status.chain_id), f"{status.name} stands still: {problem}.{reason}"
                 )
+
+    def _comparisons(self, now: datetime) -> Iterator[_ServerIssue]:
+        """Yield the chains whose balances nobody has told for some minutes."""
+        for watcher in self._watched.watchers:
+            since = watcher.status.uncompared_since
+            if since is not None and now - since >= _UNCOMPARED:
+                words = (
+                    f"{watcher.status.name}: no provider has told the balances of deposit addresses since "
+                    f"{moments.to_text(since)}. Until one does, contracts' payments aren't seen and no session expires."
+                )
+                yield _ServerIssue(IssueKind.PROVIDER, f"{watcher.status.chain_id} balances", words, _UNCOMPARED_ADVICE)
 
     def _providers(self) -> Iterator[_ServerIssue]:
         for chain_id, providers in self._watched.providers.items():

@@ -51,6 +51,7 @@ class Evidence:
     """The transfers that sessions ask for, the others that reached watched addresses, and the new expected balances.
 
     `confirmed` and `withdrawn` are unnamed credits of earlier blocks that count from now on, or no longer.
+    `is_compared` tells whether balances were compared after the last block; None where there were none to compare.
     """
 
     payments: tuple[tuple[Session, Transfer], ...] = ()
@@ -58,6 +59,7 @@ class Evidence:
     balances: tuple[Balance, ...] = ()
     confirmed: tuple[UnnamedCredit, ...] = ()
     withdrawn: tuple[UnnamedCredit, ...] = ()
+    is_compared: bool | None = None
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to store."""
@@ -151,7 +153,9 @@ class EvidenceReader:
         await self._confirm_depth(start, blocks, large)
         if others:
             log.warning("money came that nobody asked for", chain=self._chain_id, payments=len(others))
-        return Evidence(asked_for, others, compared.balances, compared.confirmed, compared.withdrawn)
+        return Evidence(
+            asked_for, others, compared.balances, compared.confirmed, compared.withdrawn, compared.is_compared
+        )
 
     async def _confirm_depth(
         self, start: Header, blocks: Sequence[Block], large: Sequence[tuple[Session, Transfer]]

@@ -15,11 +15,11 @@ transfers to it are found forever.
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.errors import ProviderFailed, RecoverableError, StateUnavailable
+from crypto_checkout.core.errors import BalancesRefused, ProviderFailed, RecoverableError, StateUnavailable
 from crypto_checkout.core.ledger.balance_groups import ExpectedGroup
 from crypto_checkout.core.ledger.expected_balances import (
     Cost,
@@ -34,13 +34,14 @@ from crypto_checkout.log import get_logger
 from crypto_checkout.services.ledger.second_reading import BalanceAgreement, SecondReading
 from crypto_checkout.services.ledger.watched_addresses import WatchedAddresses
 from crypto_checkout.store.database import Database
-from crypto_checkout.store.ledger import credits
+from crypto_checkout.store.ledger import credits, cursors
 from crypto_checkout.store.ledger.balances import Balance
 from crypto_checkout.store.ledger.unnamed import UnnamedCredit
 
 log = get_logger("balances")
 
 _NAMING_SECONDS = 10.0
+_MOST_REFUSALS = 3
 
 
 class BalanceReader(BalanceAgreement, Protocol):
@@ -70,12 +71,14 @@ class BalanceComparison:
     """The internal transfers that were found, and the expected balances to store.
 
     `confirmed` and `withdrawn` are unnamed credits of earlier blocks that count from now on, or no longer.
+    `is_compared` tells whether balances were read after the last block; None where none are watched.
     """
 
     transfers: tuple[Transfer, ...] = ()
     balances: tuple[Balance, ...] = ()
     confirmed: tuple[UnnamedCredit, ...] = ()
     withdrawn: tuple[UnnamedCredit, ...] = ()
+    is_compared: bool | None = None
 
 
 @dataclass(slots=True)
@@ -101,6 +104,10 @@ class InternalTransfers:
 
     A reading that can't be true is refused once: the turn fails, and balances are read again. If it comes again, it is
     believed, so that no node can stop the chain for good. `_compared` and `_doubted` remember that by block hash.
+
+    Where all providers refuse to tell balances, the turn fails too, a few times. Then the chain is followed without
+    them: no session expires meanwhile (`core.ledger.assess.Tip`), and what came is found once they are told again. It
+    is dated by the last comparison then, because it may have come in any block since: a payer loses no time by it.
     """
 
     def __init__(self, db: Database, chain: BalanceReader, chain_id: int, livemode: bool) -> None:
@@ -112,6 +119,7 @@ class InternalTransfers:
         self._compared: str | None = None
         self._doubted: str | None = None
         self._fallen: frozenset[Address] = frozenset()
+        self._refusals = 0
 
     async def compare(self, start: Header, blocks: Sequence[Block], known: Sequence[Transfer]) -> BalanceComparison:
         """Compare balances after the last of the blocks, which follow `start`.
@@ -128,7 +136,7 @@ class InternalTransfers:
         ledger = await self._ledger(blocks, known)
         for address, units in review.corrections:
             ledger.add(address, start.number, -units)
-        headers = [start, *(block.header for block in blocks)]
+        headers = [await self._dated(start), *(block.header for block in blocks)]
         end = await self._suspects(headers[-1], ledger)
         unexpected = [a for a, units in (end or {}).items() if units != ledger.expected(a, headers[-1].number)]
         transfers: list[Transfer] = []
@@ -145,15 +153,34 @@ class InternalTransfers:
         } - ledger.senders.keys()
         self._second.remember_falls(headers[-1], lower)
         confirmed = tuple(each for each in review.confirmed(is_read=end is not None) if each.address not in lower)
-        return BalanceComparison(tuple(transfers), balances, confirmed, review.withdrawn)
+        return BalanceComparison(tuple(transfers), balances, confirmed, review.withdrawn, end is not None)
+
+    async def _dated(self, start: Header) -> Header:
+        """Return the last processed block, dated by the last comparison if that is older: money may have come since."""
+        if self._compared == start.hash:
+            return start
+        cursor = await self._db.read(lambda unit: cursors.cursor(unit, self._chain_id))
+        return start if cursor is None else replace(start, time=cursor.tip.expiry_time)
+
+    def _check_patience(self, error: BalancesRefused) -> None:
+        """Raise it again, unless it came a few times already, one turn after another."""
+        self._refusals += 1
+        if self._refusals <= _MOST_REFUSALS:
+            raise error
+        log.warning("balances are refused", chain=self._chain_id, error=str(error))
 
     async def _suspects(self, last: Header, ledger: ExpectedBalances) -> Mapping[Address, int] | None:
         """Return the balances of the groups that may differ from the expected ones; None if no node has them now."""
         groups = await self._chain.mismatches(last, [*self._watched.holdings.expected(ledger, last.number)])
         try:
-            return await self._chain.balances(last, [address for group in groups for address in group.addresses])
+            found = await self._chain.balances(last, [address for group in groups for address in group.addresses])
         except StateUnavailable:
             return None
+        except BalancesRefused as error:
+            self._check_patience(error)
+            return None
+        self._refusals = 0
+        return found
 
     async def _ledger(self, blocks: Sequence[Block], known: Sequence[Transfer]) -> ExpectedBalances:
         """Return the expected balance of each address, block by block."""
@@ -183,6 +210,9 @@ class InternalTransfers:
             await self._read_again(start, {a: units for a, units in held.items() if units > credited[a]})
         except StateUnavailable:
             # A new address is unused (`services.ledger.wallet_check`): all it holds is in the ledger.
+            return credited
+        except BalancesRefused as error:
+            self._check_patience(error)
             return credited
         # After a reorg, balances are read again at an older block, when some addresses had been paid. They can hold
         # less than was credited only if they sent transactions. Otherwise the reading is wrong, and with it as the

@@ -46,7 +46,7 @@ class Judge:
                 late[session.id] = session
         for session_id in late:
             self._record(unit, EventType.SESSION_LATE_PAYMENT, _existing(unit, session_id), tip)
-        for session_id in dict.fromkeys((*touched, *store.to_judge(unit, self._chain_id, tip.time))):
+        for session_id in dict.fromkeys((*touched, *store.to_judge(unit, self._chain_id, tip.expiry_time))):
             self._judge(unit, session_id, tip)
 
     def _reviewed(self, unit: WriteUnit, evidence: Evidence, tip: Tip) -> dict[str, Session]:

@@ -114,7 +114,7 @@ class Reanchoring:
         if now is None or now.hash != plan.before.hash:
             raise ChainNotStopped("The chain has moved on meanwhile: it is not stopped any more. Nothing was changed.")
         anchor, above = plan.anchor, _above(plan.shared)
-        to = Cursor(anchor.number, anchor.hash, anchor.time, plan.final_number)
+        to = Cursor(anchor.number, anchor.hash, anchor.time, plan.final_number, plan.before.compared_time)
         balances.take_back(unit, plan.chain_id, above, anchor.number)
         unmatched.orphan_above(unit, plan.chain_id, above)
         cursors.forget_all(unit, plan.chain_id)

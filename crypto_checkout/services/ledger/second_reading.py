@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.errors import StateUnavailable
+from crypto_checkout.core.errors import BalancesRefused, StateUnavailable
 from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.ledger.watched_addresses import WatchedAddresses
@@ -127,7 +127,7 @@ class SecondReading:
         try:
             nonces = await self._chain.nonces(start, [*expected])
             held = await self._chain.agreed_balances(start, [*expected])
-        except StateUnavailable:
+        except (StateUnavailable, BalancesRefused):
             return {}
         taken = Counter[Address]()
         for credit in withdrawn:
@@ -140,6 +140,8 @@ class SecondReading:
             return await self._chain.agreed_balances(block, addresses)
         except StateUnavailable:
             return None
+        except BalancesRefused:
+            return {}  # the credits wait
 
 
 def _newest(credits: Sequence[UnnamedCredit], units: int, *, but: Collection[UnnamedCredit]) -> list[UnnamedCredit]:

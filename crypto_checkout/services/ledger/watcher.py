@@ -276,7 +276,11 @@ class Watcher:
 
     async def _advance(self, cursor: Cursor, blocks: Sequence[Block], head: Head) -> None:
         found = await self._evidence.of(cursor.header, blocks)
-        newest = _cursor(blocks[-1].header, head)
+        newest = _cursor(blocks[-1].header, head, cursor.compared_time)
+        if found.is_compared:
+            newest = replace(newest, compared_time=newest.time)
+        is_missing = found.is_compared is False and newest.compared_time is not None
+        self.status = self.status.with_comparison(self._clock(), is_missing=is_missing)
         headers = [*self._unwritten, *(block.header for block in blocks)][-cursors.KEPT_BLOCKS :]
         # Whatever fails from here on, the database's cursor is the truth: the next turn begins by reading it.
         self._cursor, self._unwritten = None, []
@@ -292,7 +296,7 @@ class Watcher:
             return True
 
         def is_awaited(unit: ReadUnit) -> bool:
-            return bool(sessions.to_judge(unit, self._chain_id, newest.time))
+            return bool(sessions.to_judge(unit, self._chain_id, newest.tip.expiry_time))
 
         return await self._db.read(is_awaited)
 
@@ -388,5 +392,5 @@ class Watcher:
         return min(_LONGEST_PAUSE_SECONDS, max(self._poll_seconds, 1.0) * 2.0 ** min(failures - 1, 10))
 
 
-def _cursor(header: Header, head: Head) -> Cursor:
-    return Cursor(header.number, header.hash, header.time, head.final_number)
+def _cursor(header: Header, head: Head, compared_time: datetime | None = None) -> Cursor:
+    return Cursor(header.number, header.hash, header.time, head.final_number, compared_time)

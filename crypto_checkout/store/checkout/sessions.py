@@ -185,7 +185,7 @@ def last_rates(unit: ReadUnit, since: datetime) -> list[Rate]:
     return [*{(each.rate.base, each.rate.quote): each.rate for each in reversed(found)}.values()]
 
 
-def to_judge(unit: ReadUnit, chain_id: int, tip_time: datetime) -> list[str]:
+def to_judge(unit: ReadUnit, chain_id: int, expiry_time: datetime) -> list[str]:
     """Return the ids of the sessions whose status a block with this time can change without a new payment.
 
     At most `MOST_TO_EXPIRE` expiring sessions are returned, oldest first: after an outage there may be many, and the
@@ -203,7 +203,7 @@ def to_judge(unit: ReadUnit, chain_id: int, tip_time: datetime) -> list[str]:
             LIMIT :most
         ) AS over
         """,
-        {"chain_id": chain_id, "time": moments.to_text(tip_time), "most": MOST_TO_EXPIRE},
+        {"chain_id": chain_id, "time": moments.to_text(expiry_time), "most": MOST_TO_EXPIRE},
     )
     return [row["id"] for row in rows]
 

@@ -16,12 +16,13 @@ KEPT_BLOCKS = 1024
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The last processed block of a chain; `final_number` as in `core.ledger.assess.Tip`."""
+    """The last processed block of a chain; `final_number` and `compared_time` as in `core.ledger.assess.Tip`."""
 
     number: int
     hash: str
     time: datetime
     final_number: int | None = None
+    compared_time: datetime | None = None
 
     @property
     def header(self) -> Header:
@@ -31,12 +32,15 @@ class Cursor:
     @property
     def tip(self) -> Tip:
         """The cursor as the tip that payments are judged against."""
-        return Tip(self.number, self.time, self.final_number)
+        return Tip(self.number, self.time, self.final_number, self.compared_time)
 
 
 _CURSORS = Table("chain_cursors", Cursor)
 _MOVE = _CURSORS.upsert(
-    ["chain_id"], ["number", "hash", "time", "final_number", "updated_at"], "chain_id", "updated_at"
+    ["chain_id"],
+    ["number", "hash", "time", "final_number", "compared_time", "updated_at"],
+    "chain_id",
+    "updated_at",
 )
 
 
@@ -47,8 +51,8 @@ def cursor(unit: ReadUnit, chain_id: int) -> Cursor | None:
 
 def tips(unit: ReadUnit) -> dict[int, Tip]:
     """Return the last processed block of every chain that was ever watched, by chain id."""
-    rows = unit.all("SELECT chain_id, number, time, final_number FROM chain_cursors ORDER BY chain_id")
-    return {row[0]: Tip(row[1], moments.from_text(row[2]), row[3]) for row in rows}
+    rows = unit.all("SELECT chain_id, number, time, final_number, compared_time FROM chain_cursors ORDER BY chain_id")
+    return {row[0]: Tip(row[1], moments.from_text(row[2]), row[3], moments.from_optional_text(row[4])) for row in rows}
 
 
 def tip(unit: ReadUnit, chain_id: int) -> Tip | None:
@@ -129,6 +133,8 @@ def forget_above(unit: WriteUnit, chain_id: int, number: int, final_number: int 
         {"chain_id": chain_id, "number": number},
     )
     assert row is not None, "the common ancestor is one of the kept blocks"
-    ancestor = Cursor(number, row["hash"], moments.from_text(row["time"]), final_number)
+    before, time = cursor(unit, chain_id), moments.from_text(row["time"])
+    compared = None if before is None or before.compared_time is None else min(before.compared_time, time)
+    ancestor = Cursor(number, row["hash"], time, final_number, compared)
     move(unit, chain_id, ancestor)
     return ancestor

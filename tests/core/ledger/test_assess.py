@@ -652,3 +652,12 @@ def test_an_accepted_session_that_failed_waits_for_depth_like_any_other() -> Non
     assert (again.status, again.status_reason) == (Status.PAID, ACCEPTED)
     gone = judged(payment(60, canonical=False), of=session(Status.DETECTED, paid_at=START, accepted=60))
     assert gone.status is Status.FAILED
+
+
+def test_nothing_expires_beyond_the_last_block_whose_balances_were_compared() -> None:
+    session = a_session()
+    over = session.terms.expires_at + SECOND
+    assert assess(session, [], Tip(10, over)).status is Status.EXPIRED, "where none are ever compared"
+    assert assess(session, [], Tip(10, over, compared_time=session.terms.expires_at)).status is Status.PENDING
+    assert assess(session, [], Tip(11, over + SECOND, compared_time=over)).status is Status.EXPIRED
+    assert assess(session, [], Tip(9, session.terms.expires_at, compared_time=over)).status is Status.PENDING

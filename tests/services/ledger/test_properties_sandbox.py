@@ -26,7 +26,7 @@ from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED, SETTLED, Session, Status
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed, RecoverableError, SessionNotOpen, StateUnavailable
-from crypto_checkout.core.ledger.assess import Tip, assess
+from crypto_checkout.core.ledger.assess import assess
 from crypto_checkout.core.ledger.balance_groups import ExpectedGroup, fingerprint
 from crypto_checkout.core.ledger.follow import Block, Head, Header
 from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
@@ -497,7 +497,7 @@ class Life(RuleBasedStateMachine):
         self.check_status(session, paid, in_window, deep, cursor)
 
     def check_status(self, session: Session, paid: list[Payment], in_window: int, deep: int, cursor: Cursor) -> None:
-        tip = Tip(cursor.number, cursor.time)
+        tip = cursor.tip
         verdict = assess(session, paid, tip)
         assert (verdict.status, verdict.status_reason) == (session.status, session.status_reason), "judged again"
         if self.forgets or any(payment.canonical and payment.is_provisional for payment in paid):
