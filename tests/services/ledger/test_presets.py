@@ -12,7 +12,7 @@ from crypto_checkout.core.errors import RecoverableError
 from crypto_checkout.services.reporting import config_snippets
 from tests.support.chain_shapes import FEES, ONE_COIN, SHAPES, Shape
 from tests.support.nodes import running
-from tests.support.played_chain import BLOCKS_TO_FINAL, ROUTER, PlayedChain, Sent, transfer
+from tests.support.played_chain import ROUTER, PlayedChain, Sent, transfer
 from tests.support.shop import FRESH_XPUB, Shop, open_shop
 
 pytestmark = pytest.mark.anyio
@@ -45,9 +45,7 @@ async def test_what_was_paid_on_the_chain_of_a_preset_is_found(chain: ChainConfi
     units = PRICE * 10**token.decimals
     async with (
         running(node.behaviour()) as served,
-        open_shop(
-            tmp_path, [served.url], xpub=FRESH_XPUB, finality=chain.finality, accepted=accepted_chain(chain)
-        ) as shop,
+        open_shop(tmp_path, [served.url], xpub=FRESH_XPUB, accepted=accepted_chain(chain)) as shop,
     ):
         coin, by_contract, reverted, bridged = [await shop.ask() for _ in range(4)]
         in_token, synced, in_false_token = [await shop.ask(asset=token.symbol) for _ in range(3)]
@@ -65,7 +63,7 @@ async def test_what_was_paid_on_the_chain_of_a_preset_is_found(chain: ChainConfi
             loose=[*shape.loose, *([transfer(token.address, synced["address"], units, index=1)] * shape.has_syncs)],
         )
         # What a contract paid counts once it was read again with a later block there.
-        for blocks in (chain.confirmations if chain.finality == "depth" else BLOCKS_TO_FINAL, 1):
+        for blocks in (chain.confirmations, 1):
             await process(shop)
             for _ in range(blocks):
                 node.add([])
