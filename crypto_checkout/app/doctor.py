@@ -61,7 +61,7 @@ async def _chain(config: Config, place: int, chain: ChainConfig, db: Database | 
     from crypto_checkout.chain.evm.probe import Probe
 
     async with AsyncExitStack() as stack:
-        probes = [Probe(chain.id, url) for url in chain.rpc_urls]
+        probes = [Probe(chain.id, url, chain.finality) for url in chain.rpc_urls]
         for probe in probes:
             stack.push_async_callback(probe.close)
         probed = await asyncio.gather(*(probe.run() for probe in probes))
@@ -73,6 +73,7 @@ async def _chain(config: Config, place: int, chain: ChainConfig, db: Database | 
         shown = {f"{number} {probe.name}": h for number, (probe, h) in enumerate(zip(probes, hashes, strict=True)) if h}
         found = [
             *checks.of_providers(chain.name, f"chains[{place}]", probed, shown),
+            *checks.of_finality(chain.name, f"chains[{place}]", chain.finality, chain.confirmations, probed),
             checks.of_clock(chain.name, newest, clock()),
         ]
     if db is not None:

@@ -97,16 +97,32 @@ async def test_a_provider_that_lacks_what_is_needed_fails_and_without_traces_it_
 ) -> None:
     node = anvil()
     for lacking, mark, words in (
-        ("eth_getLogs", "fail", "eth_getLogs by block hash"),
-        ("eth_call", "fail", "for balances"),
-        ("debug_traceBlockByHash", "ok", "without debug_traceBlockByHash"),
+        (["eth_getLogs"], "fail", "eth_getLogs by block hash"),
+        (["eth_call", "eth_getBalance"], "fail", "for balances"),
+        (["eth_call"], "ok", "without eth_call of code without a contract: each balance is a call of its own"),
+        (["debug_traceBlockByHash"], "ok", "without debug_traceBlockByHash"),
     ):
-        refusal = {lacking: Error("the method is not available on your plan", -32601)}
+        refusal = dict.fromkeys(lacking, Error("the method is not available on your plan", -32601))
         async with running(forwarding(node.url, refusal)) as front:
             (tmp_path / "checkout.toml").write_text(configuration(front.url), "utf-8")
             process = await _doctor(tmp_path)
             check = process[f"Anvil: 127.0.0.1:{front.port}"]
             assert (check["mark"], words in check["what"]) == (mark, True), check
+
+
+async def test_a_provider_that_does_not_know_the_configured_finality_is_named(anvil: Nodes, tmp_path: Path) -> None:
+    node = anvil()
+
+    def block(number: str, full: bool) -> Any:
+        tagless = Error("invalid argument 0: hex string without 0x prefix")
+        return tagless if number == "finalized" else node.rpc("eth_getBlockByNumber", number, full)
+
+    async with running(forwarding(node.url, {"eth_getBlockByNumber": block})) as front:
+        text = configuration(front.url).replace("poll_seconds", 'finality = "finalized"\npoll_seconds')
+        (tmp_path / "checkout.toml").write_text(text, "utf-8")
+        check = (await _doctor(tmp_path))["Anvil: finality"]
+    assert check["mark"] == "warn"
+    assert "doesn't know the block tag 'finalized': payments count by depth instead" in check["what"]
 
 
 async def _doctor(folder: Path) -> dict[str, dict[str, Any]]:

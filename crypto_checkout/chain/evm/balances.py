@@ -55,7 +55,7 @@ async def at(ask: Ask, header: Header, addresses: Sequence[Address]) -> dict[Add
 
     """
     try:
-        return await _at(ask, header, _CODE, addresses)
+        return await together(ask, header, addresses)
     except Refused:
         pass
     try:
@@ -65,6 +65,11 @@ async def at(ask: Ask, header: Header, addresses: Sequence[Address]) -> dict[Add
         if decoding.lacks_method(error):
             raise StateUnavailable(f"no balances at all: {error}") from error
         raise
+
+
+async def together(ask: Ask, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
+    """Return the same as `at`, from one `eth_call` for many addresses."""
+    return await _at(ask, header, _CODE, addresses)
 
 
 async def of_token(ask: Ask, header: Header, token: Address, addresses: Sequence[Address]) -> dict[Address, int]:

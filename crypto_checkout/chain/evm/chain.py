@@ -27,13 +27,17 @@ from crypto_checkout.core.ledger.expected_balances import Cost
 from crypto_checkout.core.ledger.follow import Block, Head, Header
 from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 from crypto_checkout.core.moments import Clock
+from crypto_checkout.log import get_logger
 
 _FIRST_BATCH_BLOCKS = 10
 _MOST_BATCH_BLOCKS = 20
 _STALL_SECONDS = 30.0
 _NOTHING_FINAL = -1
+_TAGLESS_SECONDS = 60.0
 _STATE_BLOCKS = 64  # full nodes keep the states of 128 blocks at least
 _RECEIPT_TIMES = 5  # near the head, receipts can be late
+
+log = get_logger("chain")
 
 
 def _now() -> datetime:
@@ -68,6 +72,8 @@ class EvmChain:
         self._tokens = list(tokens)
         self._finality = finality
         self._agreed_final = _NOTHING_FINAL
+        self._newest_final: int | None = None
+        self._tagless_until = clock()
         self._block_times = BlockTimes(rpc, now)
         self._doubts = Doubts(rpc)
         self._token_logs = TokenLogs(rpc, self._tokens, self._doubts)
@@ -85,7 +91,8 @@ class EvmChain:
         """Return the newest block number, and the final one where finality is a tag.
 
         When a provider makes no progress, or falls behind an earlier answer, all are compared, and laggards rest. A
-        block is final once `confirm_with` providers report it: one alone can't make a payment final.
+        block is final once `confirm_with` providers report it: one alone can't make a payment final. While the tag is
+        refused, nothing new is final; where no provider knows it at all, depth decides.
         """
         head = await self._head()
         is_still = head.number <= self._newest and self._clock() - self._moved_at > _STALL_SECONDS
@@ -112,13 +119,28 @@ class EvmChain:
 
     async def _head(self) -> Head:
         async def read(ask: Ask) -> Head:
-            if self._finality == "depth":
-                (number,) = await ask([("eth_blockNumber", [])])
-                return Head(decoding.block_number(number))
             number, final = await ask([("eth_blockNumber", []), self._final_call()])
             return Head(decoding.block_number(number), _final_number(final))
 
-        return await self._rpc.with_failover(read)
+        if self._finality == "depth" or self._clock() < self._tagless_until:
+            return await self._without_tag()
+        try:
+            head = await self._rpc.with_failover(read)
+        except Refused as error:
+            if self._newest_final is None and not decoding.lacks_tag(error):
+                raise
+            self._tagless_until = self._clock() + _TAGLESS_SECONDS
+            log.warning("no new block is final", chain=self._rpc.chain_id, error=str(error))
+            return await self._without_tag()
+        self._newest_final = head.final_number
+        return head
+
+    async def _without_tag(self) -> Head:
+        async def read(ask: Ask) -> int:
+            (number,) = await ask([("eth_blockNumber", [])])
+            return decoding.block_number(number)
+
+        return Head(await self._rpc.with_failover(read), self._newest_final)
 
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
         """Return the headers at these heights, from one node."""

@@ -33,6 +33,10 @@ _OLD_STATE = re.compile(
     r"|distance to target|(state|snapshot|root).{0,60}(not |un|in)(available|found|accessible)|out of range"
 )
 _NO_METHOD = re.compile(r"method.{0,60}(not|un)|not (supported|allowed|enabled|implemented)|unsupported|disabled")
+_NO_TAG = re.compile(
+    r"\btag|invalid (argument|param|block|hex|input)|hex string|unmarshal|pars|unsupported|not supported|expected"
+    r"|unknown block (number|param)"
+)
 
 _TRANSFER_TOPICS = 3  # the event, from, to
 _WORD_BYTES = 32
@@ -344,6 +348,12 @@ def lacks_state(error: Refused) -> bool:
 def lacks_method(error: Refused) -> bool:
     """Return True if the node doesn't serve the method at all."""
     return _NO_METHOD.search(str(error).lower()) is not None
+
+
+def lacks_tag(error: Refused) -> bool:
+    """Return True if the node doesn't know a block tag, as opposed to having no such block yet."""
+    words = str(error).lower()
+    return "not found" not in words and _NO_TAG.search(words) is not None
 
 
 def lists(answers: Sequence[Any]) -> list[list[Any]]:

@@ -22,7 +22,8 @@ _LACKING = re.compile(r"method|not (available|supported|allowed|enabled)|unsuppo
 class ProbeResult:
     """The result of probing one provider; its name is its host. `problem` is set if it is of no use.
 
-    `lacks` names the missing methods that the server needs, `lacks_optional` those it can do without.
+    `lacks` names the missing methods that the server needs, `lacks_optional` those it can do without. `lacks_tag` tells
+    that it doesn't know the block tag of the configured finality.
     """
 
     name: str
@@ -31,12 +32,14 @@ class ProbeResult:
     milliseconds: int = 0
     lacks: tuple[str, ...] = ()
     lacks_optional: tuple[str, ...] = ()
+    lacks_tag: bool = False
 
 
 class Probe:
-    """One provider to try out; call `close` afterwards."""
+    """One provider to try out; call `close` afterwards. `finality` is "depth", or the block tag to ask for."""
 
-    def __init__(self, chain_id: int, url: str) -> None:
+    def __init__(self, chain_id: int, url: str, finality: str = "depth") -> None:
+        self._finality = finality
         self._rpc = Rpc(chain_id, [url], timeout_seconds=_TIMEOUT_SECONDS)
         self.name = self._rpc.providers[0].name
 
@@ -47,9 +50,11 @@ class Probe:
             head = await self._rpc.with_failover(_head)
             milliseconds = round(1000 * (time.monotonic() - started))
             lacks, optional = await self._rpc.with_failover(lambda ask: _lacks(ask, head))
+            is_tagged = self._finality != "depth"
+            lacks_tag = is_tagged and await self._rpc.with_failover(lambda ask: _lacks_tag(ask, self._finality))
         except (RecoverableError, WrongChain) as error:
             return ProbeResult(self.name, str(error).removeprefix(f"{self.name}: "))
-        return ProbeResult(self.name, None, head, milliseconds, lacks, optional)
+        return ProbeResult(self.name, None, head, milliseconds, lacks, optional, lacks_tag)
 
     async def hash_at(self, number: int) -> str | None:
         """Return the hash of its block at a height; None if it gives none."""
@@ -61,6 +66,14 @@ class Probe:
     async def close(self) -> None:
         """Close the connections."""
         await self._rpc.close()
+
+
+async def _lacks_tag(ask: Ask, tag: str) -> bool:
+    try:
+        await ask([("eth_getBlockByNumber", [tag, False])])
+    except Refused as error:
+        return decoding.lacks_tag(error)
+    return False
 
 
 async def _head(ask: Ask) -> Header:
@@ -84,7 +97,12 @@ async def _lacks(ask: Ask, head: Header) -> tuple[tuple[str, ...], tuple[str, ..
     try:
         await balances.at(ask, head, [_NO_ADDRESS])
     except ProviderFailed as error:
-        lacks.append(f"eth_call of code without a contract, for balances ({error})")
+        lacks.append(f"eth_call of code without a contract, or eth_getBalance, for balances ({error})")
+    else:
+        try:
+            await balances.together(ask, head, [_NO_ADDRESS])
+        except Refused:
+            optional.append("eth_call of code without a contract: each balance is a call of its own")
     try:
         await ask([("debug_traceBlockByHash", [_NO_BLOCK, {"tracer": "callTracer"}])])
     except Refused as error:

@@ -52,6 +52,10 @@ class ProviderProbe(Protocol):
     def lacks_optional(self) -> tuple[str, ...]:
         """Optional abilities that it lacks."""
 
+    @property
+    def lacks_tag(self) -> bool:
+        """True if it doesn't know the block tag of the chain's finality."""
+
 
 def of_providers(chain: str, key: str, probed: Sequence[ProviderProbe], hashes: Mapping[str, str]) -> list[Check]:
     """Check each provider of a chain; `key` is the chain's key in the configuration.
@@ -87,6 +91,20 @@ def _of_provider(name: str, key: str, probed: ProviderProbe, newest: int) -> Che
         return warn(name, behind, f"Move it to the end of the list, or take it out: {key}.")
     lacking = f"; without {', '.join(probed.lacks_optional)}" if probed.lacks_optional else ""
     return ok(name, f"{state}{lacking}")
+
+
+def of_finality(
+    chain: str, key: str, finality: str, confirmations: int, probed: Sequence[ProviderProbe]
+) -> list[Check]:
+    """Check that the providers know the block tag by which payments become final."""
+    lacking = [each.name for each in probed if each.lacks_tag]
+    if not lacking:
+        return []
+    what = f"{', '.join(lacking)} doesn't know the block tag {finality!r}"
+    if len(lacking) == len(probed):
+        what += f": payments count by depth instead, after {confirmations} confirmations"
+    advice = f'Name a provider in {key}.rpc_urls that does, or say what holds: {key}.finality = "depth".'
+    return [warn(f"{chain}: finality", what, advice)]
 
 
 def of_clock(chain: str, head: Header, now: datetime) -> Check:

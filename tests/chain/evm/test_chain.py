@@ -1,5 +1,6 @@
 """A real chain: what is found in its blocks is what happened, and what a lying node says of it is refused."""
 
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -50,7 +51,13 @@ async def chain_at(
     clock: Clock | None = None,
 ) -> AsyncIterator[EvmChain]:
     rpc = Rpc(ANVIL_CHAIN_ID, urls, clock=clock or Clock(), jitter=lambda: 0)
-    chain = EvmChain(rpc, tokens=[Address(token) for token in tokens], finality=finality, confirm_with=confirm_with)
+    chain = EvmChain(
+        rpc,
+        tokens=[Address(token) for token in tokens],
+        finality=finality,
+        confirm_with=confirm_with,
+        clock=clock or time.monotonic,
+    )
     try:
         yield chain
     finally:
@@ -252,13 +259,52 @@ async def test_where_providers_have_to_agree_one_alone_calls_nothing_final(anvil
         assert await chain.head() == Head(120, final_number=78)  # neither the liar's word nor a step back
 
 
-async def test_a_node_that_does_not_know_the_tag_fails(anvil: StartAnvil) -> None:
-    refusing = {"eth_getBlockByNumber": Error("unknown block tag")}
+NO_TAG = {
+    "an old geth": "invalid argument 0: hex string without 0x prefix",
+    "geth before the merge": "'finalized' tag not supported on pre-merge network",
+    "another": "unknown block tag",
+}
+
+
+@pytest.mark.parametrize("words", NO_TAG.values(), ids=NO_TAG)
+async def test_where_no_provider_knows_the_tag_depth_decides(anvil: StartAnvil, words: str) -> None:
+    node = anvil(mining="manual")
+    node.mine(100)
     async with (
-        running(forwarding(anvil().url, refusing)) as old,
-        chain_at(old.url, finality="finalized") as chain,
+        running(forwarding(node.url, {"eth_getBlockByNumber": Error(words)})) as old,
+        running(forwarding(node.url, {"eth_getBlockByNumber": Error(words)})) as another,
     ):
-        with pytest.raises(ProviderFailed, match="unknown block tag"):
+        async with chain_at(old.url, another.url, finality="finalized") as chain:
+            assert await chain.head() == Head(100)
+        async with chain_at(old.url, node.url, finality="finalized") as chain:
+            assert await chain.head() == Head(100, final_number=36), "one that does is asked instead"
+
+
+@pytest.mark.parametrize("words", ["finalized block not found", "rate limited", *NO_TAG.values()])
+async def test_a_tag_that_is_refused_for_a_while_makes_nothing_new_final(anvil: StartAnvil, words: str) -> None:
+    clock = Clock()
+    node = anvil(mining="manual")
+    node.mine(100)
+    async with (
+        running(forwarding(node.url, {})) as front,
+        chain_at(front.url, finality="finalized", clock=clock) as chain,
+    ):
+        assert await chain.head() == Head(100, final_number=36)
+        front.behave = forwarding(node.url, {"eth_getBlockByNumber": Error(words)})
+        node.mine(100)
+        assert await chain.head() == Head(200, final_number=36)
+        front.behave = forwarding(node.url, {})
+        clock.now += 61
+        assert await chain.head() == Head(200, final_number=136)
+
+
+@pytest.mark.parametrize("words", ["finalized block not found", "rate limited"])
+async def test_before_a_tag_was_ever_known_a_busy_node_is_no_old_one(anvil: StartAnvil, words: str) -> None:
+    async with (
+        running(forwarding(anvil().url, {"eth_getBlockByNumber": Error(words)})) as busy,
+        chain_at(busy.url, finality="finalized") as chain,
+    ):
+        with pytest.raises(ProviderFailed, match=words):
             await chain.head()
 
 
