@@ -4,10 +4,12 @@
 
 A real `serve` process follows chains that make blocks at the pace and of the size of the real ones, all at once, for
 the given time; nothing is accelerated. Calls by method are counted by the nodes; calls and bytes by the server's own
-meter, which must agree. Nobody pays meanwhile. Units are those of the free plans in `_plans.py`.
+meter, which must agree. Nobody pays meanwhile; what a payment costs beyond that is measured on anvil (CHECKOUT_ANVIL,
+or brought by scripts/anvil). Units are those of the free plans in `_plans.py`.
 """
 
 import argparse
+import asyncio
 import re
 import sqlite3
 import tempfile
@@ -25,9 +27,10 @@ from crypto_checkout.services.reporting import config_snippets
 from scripts.benchmarks._figures import print_machine
 from scripts.benchmarks._paced_chain import Pace, PacedChain
 from scripts.benchmarks._plans import MONTH_SECONDS, PLANS
-from tests.support.nodes import running_beside
+from tests.support import anvil
+from tests.support.nodes import Node, forwarding, running, running_beside
 from tests.support.server import Server, command
-from tests.support.shop import FRESH_XPUB
+from tests.support.shop import CONFIRMATIONS, FRESH_XPUB, ONE_COIN, Shop, open_shop, pay
 
 # Seconds between blocks, transactions in a block, and transfers of each token in a block: rounded from what the
 # explorers showed in 2026.
@@ -61,6 +64,7 @@ SETTLING_SECONDS = 20
 MILLION = 1_000_000
 GIGABYTE = 10**9
 MOST_APART = 0.02
+PAYMENTS = 10
 
 
 @dataclass(frozen=True)
@@ -96,8 +100,12 @@ def main() -> None:
     strange = {each for node in nodes for each in node.strange}
     print(f"Calls that the chains don't know: {', '.join(sorted(strange)) or 'none'}")
     names = [preset.name for preset in presets]
-    print_table("idle", names, idle)
-    print_table(f"with {options.sessions:,} open sessions", names, busy)
+    print_table("Idle", names, idle)
+    print_table(f"With {options.sessions:,} open sessions", names, busy)
+    program = anvil.find()
+    if program is not None:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+            asyncio.run(measure_payments(program, Path(name)))
 
 
 def with_poll(lines: str, seconds: float | None) -> str:
@@ -167,23 +175,60 @@ def is_made(api: httpx.Client, body: Mapping[str, object]) -> bool:
     return api.post("/checkout_sessions", json=body).is_success
 
 
+async def measure_payments(program: Path, folder: Path) -> None:
+    """Print the calls that a payment takes beyond those of the blocks until it counts."""
+
+    async def calls(shop: Shop, served: Node, blocks: int) -> int:
+        served.forget()
+        for _ in range(blocks):
+            node.mine()
+            await shop.process()
+        return len(served.methods)
+
+    (node_folder := folder / "node").mkdir()
+    with anvil.Anvil(program, node_folder, mining="manual") as node:
+        async with (
+            running(forwarding(node.url, {})) as served,
+            open_shop(folder, [served.url], xpub=FRESH_XPUB) as shop,
+        ):
+            sessions = [await shop.ask() for _ in range(2 * PAYMENTS + 1)]
+            await calls(shop, served, CONFIRMATIONS)
+            quiet = await calls(shop, served, PAYMENTS * CONFIRMATIONS)
+            for kind in ("in a transaction", "by a contract"):
+                more = -quiet
+                for _ in range(PAYMENTS):
+                    session = sessions.pop()
+                    if kind == "in a transaction":
+                        pay(node, session)
+                    else:
+                        send_by_contract(node, session["address"])
+                    more += await calls(shop, served, CONFIRMATIONS)
+                    assert (await shop.look(session))["status"] == "paid", kind
+                print(f"A payment {kind} takes {more / PAYMENTS:.1f} calls more")
+
+
+def send_by_contract(node: anvil.Anvil, to: str) -> None:
+    """Make a contract that destroys itself at once, and leaves its coin to an address."""
+    code = f"0x73{to[2:].lower()}ff"  # PUSH20, SELFDESTRUCT (EIP-6780)
+    sent = {"from": node.accounts[9], "data": code, "value": hex(ONE_COIN), "gas": hex(10**6)}
+    node.rpc("eth_sendTransaction", sent)
+
+
 def print_table(title: str, names: Sequence[str], usage: Sequence[Usage]) -> None:
-    """Print what each chain costs, as the Markdown of the guide; a plan's share is bold where it is exceeded."""
-    print(f"\n{title[0].upper()}{title[1:]}:\n")
-    print(f"| chain | million calls | GB | {' | '.join(plan.name for plan in PLANS)} | calls |")
-    print("|---|" + "---|" * (len(PLANS) + 3))
+    """Print what each chain costs, as the guide has it: shares of free plans, bold where they exceed one."""
+    print(f"\n{title}:\n")
+    print(f"| chain | calls | bytes | {' | '.join(plan.name for plan in PLANS)} |")
+    print("|---|" + "---|" * (len(PLANS) + 2))
+    calls = Counter[str]()
     for name, used in zip(names, usage, strict=True):
         shares = [plan.units(used.calls) / plan.units_a_month for plan in PLANS]
         total = sum(used.calls.values())
-        parts = ", ".join(
-            f"{method} {count / total:.0%}"
-            for method, count in Counter(used.calls).most_common()
-            if count > total / 100
-        )
         print(
-            f"| {name} | {total / MILLION:.2f} | {used.bytes / GIGABYTE:.1f} | "
-            f"{' | '.join(f'{share:.0%}' if share <= 1 else f'**{share:.0%}**' for share in shares)} | {parts} |"
+            f"| {name} | {total / MILLION:.2f} M | {used.bytes / GIGABYTE:,.1f} GB | "
+            f"{' | '.join(f'{share:.0%}' if share <= 1 else f'**{share:.0%}**' for share in shares)} |"
         )
+        calls.update({method: int(count) for method, count in used.calls.items()})
+    print(f"\nOf all calls: {', '.join(f'{method} {n / calls.total():.1%}' for method, n in calls.most_common())}")
 
 
 if __name__ == "__main__":
