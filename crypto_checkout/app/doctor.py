@@ -32,6 +32,8 @@ from crypto_checkout.store.ledger.cursors import Cursor
 if TYPE_CHECKING:
     from crypto_checkout.chain.evm.chain import EvmChain
 
+_TEST_NETWORKS = frozenset({11155111, 84532})  # Sepolia, Base Sepolia: the presets
+
 _SHOWN_ADDRESSES = 3
 _SECONDS = 10.0
 _OK = 200
@@ -47,6 +49,15 @@ def wallet(config: Config) -> list[Check]:
         return [fail("wallet", what, "Make a wallet of your own: crypto-checkout init")]
     first = ", ".join(f"{number} {checksum(key.address(number))}" for number in range(_SHOWN_ADDRESSES))
     return [ok("wallet", f"its first addresses are {first}: your wallet's program must show the same")]
+
+
+def mixed_networks(config: Config) -> list[Check]:
+    """Warn about test networks beside chains for real money: what is paid there counts alike."""
+    free = [chain.name for chain in config.chains if chain.id in _TEST_NETWORKS]
+    if not free or len(free) == len(config.chains):
+        return []
+    what = f"{', '.join(free)} beside chains for real money: a session paid there counts as paid, with nothing"
+    return [warn("test networks", what, "Give test networks a server of their own.")]
 
 
 async def chains(config: Config, db: Database | None, clock: Clock) -> list[Check]:

@@ -90,7 +90,7 @@ async def _check_surroundings(config: "Config", db: "Database | None") -> "list[
     from crypto_checkout.app.urls import as_served
     from crypto_checkout.services.diagnosis import checks
 
-    found = doctor.wallet(config)
+    found = [*doctor.wallet(config), *doctor.mixed_networks(config)]
     surroundings = await asyncio.gather(
         doctor.chains(config, db, system_clock),
         doctor.price_sources(config, system_clock),

@@ -11,7 +11,9 @@ from typing import Any
 import anyio
 import pytest
 
+from crypto_checkout.app import doctor
 from crypto_checkout.chain.sandbox.chain import XPUB
+from crypto_checkout.config import ChainConfig, Config
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset, TokenFacts
 from crypto_checkout.core.diagnosis.checks import Severity
@@ -268,6 +270,15 @@ def test_each_mistake_of_a_configuration_has_a_line_of_its_own(tmp_path: Path) -
 def test_a_clock_that_the_chain_contradicts_is_named(ahead: int, mark: Severity) -> None:
     head = Header(5, "0x" + "00" * 32, "", NOW + timedelta(seconds=ahead))
     assert check_up.of_clock("Anvil", head, NOW).mark is mark
+
+
+@pytest.mark.parametrize(("ids", "warned"), [((1, 84532), 1), ((11155111, 84532), 0), ((1, 8453), 0), ((), 0)])
+def test_a_test_network_beside_real_money_is_a_warning(ids: tuple[int, ...], warned: int) -> None:
+    chains = tuple(ChainConfig(id=number, name=f"Chain {number}", rpc_urls=("https://a.example",)) for number in ids)
+    found = doctor.mixed_networks(Config(chains=chains))
+    assert len(found) == warned
+    for check in found:
+        assert (check.mark, "Chain 84532 beside" in check.what) == (Severity.WARN, True)
 
 
 def test_a_symbol_that_differs_is_a_warning() -> None:
