@@ -9,6 +9,8 @@ it in `CONTEXT_KEYS`.
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 from typing import Any, Literal
 
 import structlog
@@ -40,10 +42,13 @@ CONTEXT_KEYS = {
     "request": "a request's id",
     "sessions": "how many sessions",
     "status": "an HTTP status, or a delivery's",
+    "times": "how often it happened since the last line",
     "wallet": "a wallet's id",
     "webhook_event": "an event's id",
 }
 """The keys of log lines besides `event`, `level`, `logger` and `timestamp`; a test compares them with the code."""
+
+_REPEAT_SECONDS = 60.0
 
 Logger = structlog.stdlib.BoundLogger
 
@@ -99,3 +104,21 @@ def _renderers(style: Literal["auto", "console", "json"]) -> list[Any]:
     return [
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
     ]
+
+
+class RepeatedLine:
+    """A log line that strangers can provoke: it is due at most once a minute."""
+
+    def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
+        self._timer = timer
+        self._times = 0
+        self._at: float | None = None
+
+    def due(self) -> int | None:
+        """Count one more occasion; return how many there were since the last line, or None if it is too soon."""
+        now = self._timer()
+        self._times += 1
+        if self._at is not None and now - self._at < _REPEAT_SECONDS:
+            return None
+        times, self._times, self._at = self._times, 0, now
+        return times

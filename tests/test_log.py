@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from crypto_checkout.log import CONTEXT_KEYS
+from crypto_checkout.log import CONTEXT_KEYS, RepeatedLine
 
 PACKAGE = Path(__file__).parent.parent / "crypto_checkout"
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
@@ -31,6 +31,16 @@ def test_every_key_that_is_logged_stands_in_the_one_list_and_the_list_holds_no_o
 def test_messages_are_constant_so_that_they_can_be_searched_for() -> None:
     for file, call in calls():
         assert not isinstance(call.args[0], ast.JoinedStr), f"{file.name}:{call.lineno}"
+
+
+def test_a_line_that_strangers_provoke_comes_once_a_minute_and_says_how_often() -> None:
+    now = 5.0
+    line = RepeatedLine(timer=lambda: now)
+    assert [line.due() for _ in range(100)] == [1, *[None] * 99]
+    now += 59.9
+    assert line.due() is None
+    now += 0.1
+    assert [line.due(), line.due()] == [101, None]
 
 
 SCRIPT = """

@@ -80,6 +80,7 @@ def _uvicorn(config: "Config") -> "uvicorn.Server":
     from crypto_checkout.http.entry.connection_limits import GuardedProtocol, most_connections
 
     GuardedProtocol.most_connections = most_connections()
+    GuardedProtocol.trusted_proxies = config.server.trusted_proxies
     logging.getLogger("uvicorn.error").addFilter(_is_worth_logging)
 
     class Server(uvicorn.Server):

@@ -1,19 +1,46 @@
-"""Limits that uvicorn lacks: on the time of a request, the size of its head, and the number of connections.
+"""Limits of connections that uvicorn lacks, around its own protocol: see `GuardedProtocol`.
 
-Connections are refused early enough to keep file descriptors for the database, the chains and the webhooks.
+uvicorn can limit all connections and tasks together (`limit_concurrency`, answered with 503) and the time of an idle
+connection; it queues pipelined requests without end, waits for ever for clients that don't read, and knows no client's
+share. Hypercorn and Granian limit none of these by client either.
 """
 
 import asyncio
+import re
 import resource
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import ClassVar
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.utils import get_remote_addr
+
+from crypto_checkout.core import ids
+from crypto_checkout.core.errors import CheckoutError, InvalidQuery, MethodUnknown
+from crypto_checkout.entropy import Entropy
+from crypto_checkout.http import errors
+from crypto_checkout.http.rate_limit import client_name
+from crypto_checkout.log import RepeatedLine, get_logger
+
+from .client_address import Network, is_trusted
+from .middleware import METHODS
+
+log = get_logger("http")
 
 REQUEST_SECONDS = 30.0
+WRITE_SECONDS = 30.0
 MOST_HEAD_BYTES = 128 * 1024
+MOST_QUEUED = 8
+MOST_PER_CLIENT = 256
 KEPT_DESCRIPTORS = 256
 
-_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _TARGET_DESCRIPTORS = 8192
+_METHOD = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,40} ")
+_TOO_LARGE = Response(status_code=431)
 
 
 def most_connections() -> int:
@@ -27,48 +54,86 @@ def most_connections() -> int:
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """A connection with limits; `most_connections` is set once, at the start of the server."""
+    """A connection with limits. `most_connections` and `trusted_proxies` are set once, at the start of the server.
+
+    A connection is refused when there are too many, of all clients or of one; a trusted proxy may have as many as it
+    likes. Refusing early keeps file descriptors for the database, the chains and the webhooks. An open connection is
+    closed when a request takes too long to arrive, its head is too large, more than a few requests are queued, or the
+    client takes nothing of its answers for too long.
+    """
 
     most_connections = 512
+    most_per_client = MOST_PER_CLIENT
+    trusted_proxies: Sequence[Network] = ()
     request_seconds = REQUEST_SECONDS
+    write_seconds = WRITE_SECONDS
 
+    _open: ClassVar[Counter[str]] = Counter()
+    _entropy: ClassVar[Entropy] = Entropy()
+    _garbage: ClassVar[RepeatedLine] = RepeatedLine()
+    _crowd: ClassVar[RepeatedLine] = RepeatedLine()
+
+    _client_name: str | None = None
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
-    _has_head = False
+    _is_in_head = False
+    _watch: asyncio.TimerHandle | None = None
+    _unsent_bytes = 0
+    _has_progress = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept the connection, unless there are too many."""
-        if len(self.connections) >= self.most_connections:
+        if len(self.connections) >= self.most_connections or not self._admit(transport):
             transport.abort()
             return
         super().connection_made(transport)
         self._start_deadline()
+        self._watch = self.loop.call_later(self.write_seconds, self._check_progress)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel the deadline."""
+        """Cancel the timers, and give the client's place back."""
         self._cancel_deadline()
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._client_name is not None:
+            self._open[self._client_name] -= 1
+            if not self._open[self._client_name]:
+                del self._open[self._client_name]
         if self.transport is not None:
             super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse the data, unless the head is too large."""
-        if not self._has_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MOST_HEAD_BYTES:
-                self.transport.write(_TOO_LARGE)
-                self.transport.close()
-                return
-        super().data_received(data)
+        """Parse the data, and answer what is no request.
+
+        It replaces uvicorn's own method, which logs a line for each, and writes its refusal in the place of the answer
+        to an earlier request.
+        """
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # the request is answered as any other; there is nothing to upgrade to
+        except httptools.HttpParserError as error:
+            self._refuse(error, data)
+            return
+        self._head_bytes = self._head_bytes + len(data) if self._is_in_head else 0
+        if self._head_bytes > MOST_HEAD_BYTES:
+            self._close_with(_TOO_LARGE)
 
     def on_message_begin(self) -> None:
         """Start the deadline of the next request on a kept connection."""
+        self._is_in_head = True
         if self._deadline is None:
             self._start_deadline()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Stop counting the size of the head."""
-        self._has_head = True
+        """Start or queue the request, unless too many are queued."""
+        self._is_in_head = False
+        if self.parser.get_method() == b"CONNECT":  # its target is no URL, which uvicorn would stumble over
+            raise _UnknownMethod
+        if len(self.pipeline) >= MOST_QUEUED:
+            raise _TooManyQueued
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -76,17 +141,107 @@ class GuardedProtocol(HttpToolsProtocol):
         self._cancel_deadline()
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        """Note that the client takes its answers."""
+        self._has_progress = True
+        super().on_response_complete()
+
+    def resume_writing(self) -> None:
+        """Note that the client takes its answers."""
+        self._has_progress = True
+        super().resume_writing()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
+        """Run the application until the connection is closed.
+
+        uvloop closes a connection before it says so, and raises on writes in between, which would be logged as faults.
+        """
+
+        async def until_closed(scope: Scope, receive: Receive, send: Send) -> None:
+            async def send_while_open(message: Message) -> None:
+                if self.transport.is_closing():
+                    cycle.disconnected = True
+                await send(message)
+
+            await app(scope, receive, send_while_open)
+
+        super()._start_asgi_task(cycle, until_closed)  # type: ignore[arg-type]
+
+    def _admit(self, transport: asyncio.Transport) -> bool:
+        """Count the connection for its client; return False if that has too many."""
+        peer = get_remote_addr(transport)
+        if peer is None or is_trusted(peer[0], self.trusted_proxies):
+            return True
+        name = client_name(peer[0])
+        if self._open[name] >= min(self.most_per_client, max(16, self.most_connections // 4)):
+            if (times := self._crowd.due()) is not None:
+                log.warning("a client has too many connections", address=peer[0], times=times)
+            return False
+        self._client_name = name
+        self._open[name] += 1
+        return True
+
+    def _check_progress(self) -> None:
+        """Close the connection if nothing of an answer was taken since the last check."""
+        unsent = self.transport.get_write_buffer_size()
+        if unsent >= self._unsent_bytes > 0 and not self._has_progress:
+            self._watch = None
+            self.transport.abort()
+            return
+        self._unsent_bytes, self._has_progress = unsent, False
+        self._watch = self.loop.call_later(self.write_seconds, self._check_progress)
+
     def _start_deadline(self) -> None:
-        self._head_bytes, self._has_head = 0, False
         self._deadline = self.loop.call_later(self.request_seconds, self._time_out)
 
     def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        self._head_bytes, self._has_head = 0, False
 
     def _time_out(self) -> None:
         """Close a connection whose request didn't arrive in time, even while it is being answered."""
         self._deadline = None
         self.transport.close()
+
+    def _refuse(self, error: httptools.HttpParserError, data: bytes) -> None:
+        if isinstance(error.__context__, _TooManyQueued):
+            self.transport.abort()
+            return
+        refusal: CheckoutError = InvalidQuery("This is no HTTP request.")
+        if isinstance(error.__context__, _UnknownMethod) or (
+            isinstance(error, httptools.HttpParserInvalidMethodError) and _METHOD.match(data)
+        ):
+            known = ", ".join(sorted(METHODS))
+            refusal = MethodUnknown(f"This is no method of this server; it knows {known}.", allow=known)
+        elif (times := self._garbage.due()) is not None:
+            log.warning("what came is no HTTP", address=self.client[0] if self.client else "", times=times)
+        request_id = ids.make(ids.REQUEST, datetime.now(UTC), self._entropy.take(ids.ENTROPY_BYTES))
+        self._close_with(errors.answer(refusal, request_id), request_id)
+
+    def _close_with(self, response: Response, request_id: str | None = None) -> None:
+        """Close the connection with a response, unless that would be read as the answer to an earlier request."""
+        cycle: RequestResponseCycle | None = self.cycle
+        is_answering = cycle is not None and not cycle.response_complete
+        if cycle is not None and is_answering and (cycle.response_started or not cycle.more_body or self.pipeline):
+            self.transport.abort()
+            return
+        if request_id is None:
+            request_id = ids.make(ids.REQUEST, datetime.now(UTC), self._entropy.take(ids.ENTROPY_BYTES))
+        headers = [
+            *self.server_state.default_headers,
+            *response.raw_headers,
+            (b"x-request-id", request_id.encode()),
+            (b"connection", b"close"),
+        ]
+        head = b"".join(b"%b: %b\r\n" % header for header in headers)
+        self.transport.write(STATUS_LINE[response.status_code] + head + b"\r\n" + bytes(response.body))
+        self.transport.close()
+
+
+class _TooManyQueued(Exception):
+    """More requests are queued than are answered at once."""
+
+
+class _UnknownMethod(Exception):
+    """The method is one that no path takes."""

@@ -21,7 +21,7 @@ from .client_address import ClientAddresses
 log = get_logger("http")
 
 _QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 
 _GONE = 499
 """The status of a request whose client disconnected, in logs and metrics only; as in nginx."""
@@ -104,8 +104,8 @@ def _refusal(scope: Scope) -> CheckoutError | None:
     # HTTP/1.0 has no such header, and health checks of old load balancers speak it (RFC 9112, section 3.2).
     if len(hosts) > 1 or (not hosts and scope["http_version"] != "1.0") or not all(map(_HOST.fullmatch, hosts)):
         return InvalidQuery("Host: send this header once, with the server's name and port.", param="Host")
-    if scope["method"] not in _METHODS:
-        known = ", ".join(sorted(_METHODS))
+    if scope["method"] not in METHODS:
+        known = ", ".join(sorted(METHODS))
         return MethodUnknown(f"{scope['method'][:20]} is no method of this server; it knows {known}.", allow=known)
     return None
 
@@ -133,7 +133,7 @@ def _add_headers(message: Message, scope: Scope, *, is_https: bool) -> None:
 def _record(scope: Scope, status: int, seconds: float) -> None:
     # The labels must have few values, whatever clients send: known routes and standard methods.
     route = getattr(scope.get("route"), "path", "unknown")
-    method = scope["method"] if scope["method"] in _METHODS else "other"
+    method = scope["method"] if scope["method"] in METHODS else "other"
     metrics.REQUESTS.labels(method, route, status).inc()
     metrics.REQUEST_SECONDS.labels(route).observe(seconds)
     if scope["path"] in _QUIET_PATHS:

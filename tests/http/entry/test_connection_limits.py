@@ -1,17 +1,28 @@
 """Connections that want too much: a real server, raw sockets."""
 
 import asyncio
+import contextlib
+import json
+import re
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
-from starlette.types import Receive, Scope, Send
+import uvloop
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from crypto_checkout.core import ids
 from crypto_checkout.http.entry import connection_limits
+from crypto_checkout.http.entry.connection_limits import GuardedProtocol as Guarded
 from tests.support.server import Server
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -73,34 +84,280 @@ def test_many_requests_on_one_connection_each_have_their_own_time(server: Server
             assert received.startswith(b"HTTP/1.1 200 OK")
 
 
-async def test_a_request_that_never_ends_is_given_up_and_no_request_is_too() -> None:
-    class Hasty(connection_limits.GuardedProtocol):
-        request_seconds = 0.2
+# --- what is no request ----------------------------------------------------------------------------------------------
 
-    async def app(_: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "http.response.start", "status": 204, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
 
-    config = uvicorn.Config(app, http=Hasty, ws="none", lifespan="off", log_config=None)
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"BREW /coffee HTTP/1.1\r\nHost: x\r\n\r\n", 501),
+        (b"CONNECT shop.example:443 HTTP/1.1\r\nHost: x\r\n\r\n", 501),
+        (b"PROPFIND / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 501),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        (b"GET /healthz HTTP/1.1\r\nHost x\r\n\r\n", 400),
+        (b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", 400),
+        (b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\nHost: x\r\nConnection: close\r\n\r\n", 400),
+    ],
+)
+def test_what_is_no_request_of_ours_is_answered_with_an_id(server: Server, sent: bytes, status: int) -> None:
+    with connect(server) as connection:
+        connection.sendall(sent)
+        head, _, body = read_to_end(connection).decode().partition("\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ")
+    headers = dict(line.split(": ", 1) for line in head.splitlines()[1:])
+    assert ids.is_id(headers["x-request-id"], ids.REQUEST)
+    assert headers["connection"] == "close"
+    found = json.loads(body)["error"]
+    assert found["requestId"] == headers["x-request-id"]
+    assert found["code"] == ("method_not_allowed" if status == 501 else "invalid_query")
+
+
+def test_garbage_is_logged_once_a_minute(server: Server) -> None:
+    before = server.log.count("what came is no HTTP")
+    for _ in range(20):
+        with connect(server) as connection:
+            connection.sendall(b"garbage\r\n\r\n")
+            assert read_to_end(connection).startswith(b"HTTP/1.1 400 ")
+    assert before <= server.log.count("what came is no HTTP") <= before + 1
+    assert "Invalid HTTP" not in server.log
+
+
+def test_a_request_to_upgrade_is_answered_as_any_other_and_not_logged(server: Server) -> None:
+    before = server.log
+    with connect(server) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+    assert server.log == before
+
+
+def test_the_answer_to_a_request_is_never_that_to_the_garbage_behind_it(server: Server) -> None:
+    with connect(server) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\ngarbage\r\n\r\n")
+        assert b"HTTP/1.1 400" not in read_to_end(connection)
+
+
+# --- too many requests on one connection -----------------------------------------------------------------------------
+
+
+def test_a_connection_with_more_than_a_few_queued_requests_is_closed_and_few_are_answered(server: Server) -> None:
+    def answered() -> float:
+        text = server.client(None).get(f"{server.url}/metrics").text
+        label = 'checkout_http_requests_total{method="GET",route="/l/{slug}",status="404"}'
+        return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(label))
+
+    before = answered()
+    with connect(server) as connection:
+        try:
+            for _ in range(20):
+                connection.sendall(b"GET /l/nothing HTTP/1.1\r\nHost: x\r\n\r\n" * 5_000)
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+        read_to_end(connection)
+    assert answered() - before <= 1 + connection_limits.MOST_QUEUED
+
+
+def test_a_few_queued_requests_are_answered_in_their_order(server: Server) -> None:
+    paths = [f"/{number}" for number in range(connection_limits.MOST_QUEUED)]
+    heads = [f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n" for path in paths]
+    with connect(server) as connection:
+        connection.sendall("".join(heads).encode())
+        received = b""
+        while received.count(b"There is nothing at GET ") < len(paths):
+            received += connection.recv(65536)
+    assert re.findall(r"nothing at GET (/\d)", received.decode()) == paths
+
+
+# --- one connection at a time, on the event loop of the server -------------------------------------------------------
+
+
+async def empty(_: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@dataclass
+class Listening:
+    port: int
+    state: ServerState
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self.writers.append(writer)
+        return reader, writer
+
+    @property
+    def protocols(self) -> list[Guarded]:
+        return [each for each in self.state.connections if isinstance(each, Guarded)]
+
+
+@asynccontextmanager
+async def listening(protocol: type[Guarded], app: ASGIApp = empty) -> AsyncIterator[Listening]:
+    config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False)
     config.load()
     state = ServerState()
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Hasty(config=config, server_state=state, app_state={}), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server:
-        for sent in (b"", b"GET / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n1"):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(sent)
-            async with asyncio.timeout(10):
-                assert b"200" not in await reader.read()
+    made = await asyncio.get_running_loop().create_server(
+        lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+    )
+    async with made:
+        server = Listening(made.sockets[0].getsockname()[1], state)
+        yield server
+        for writer in server.writers:
             writer.close()
-            await writer.wait_closed()
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        assert (await reader.read()).startswith(b"HTTP/1.1 204")
-        writer.close()
-        await writer.wait_closed()
+        await until(lambda: not state.connections, "close all connections")
+
+
+def on_uvloop(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(test(), 60))
+
+
+def test_a_request_that_never_ends_is_given_up_and_no_request_is_too() -> None:
+    class Hasty(Guarded):
+        request_seconds = 0.2
+
+    async def test() -> None:
+        async with listening(Hasty) as server:
+            for sent in (b"", b"GET / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n1"):
+                reader, writer = await server.connect()
+                writer.write(sent)
+                assert b"200" not in await reader.read()
+                writer.close()
+            reader, writer = await server.connect()
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 204")
+            writer.close()
+
+    on_uvloop(test)
+
+
+@pytest.mark.parametrize("pieces", [1, 2_000], ids=["at once", "in pieces"])
+def test_who_does_not_read_an_answer_is_closed(pieces: int) -> None:
+    class Hasty(Guarded):
+        write_seconds = 0.05
+
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for number in range(pieces):
+            body = b"x" * (64_000_000 // pieces)
+            await send({"type": "http.response.body", "body": body, "more_body": number < pieces - 1})
+
+    async def test() -> None:
+        async with listening(Hasty, app) as server:
+            connection = socket.create_connection(("127.0.0.1", server.port))
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await until(lambda: server.state.total_requests or server.state.tasks, "begin to answer")
+            await until(lambda: not server.state.connections and not server.state.tasks, "close")
+            connection.close()
+
+    on_uvloop(test)
+
+
+class Buffer(asyncio.Transport):
+    """A transport whose client takes as much as the test says."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("192.0.2.1", 1), "sockname": ("192.0.2.2", 2)})
+        self.unsent = 0
+        self.is_aborted = False
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("sizes", "is_closed"),
+    [
+        ((0, 0, 0, 0), False),
+        ((500, 0, 500, 0, 500), False),
+        ((1_000_000, 900_000, 899_999, 100), False),
+        ((1_000_000, 1_000_000), True),
+        ((1_000_000, 900_000, 900_000), True),
+        ((0, 500, 501), True),
+    ],
+)
+async def test_who_takes_something_at_every_check_may_take_their_time(sizes: Sequence[int], is_closed: bool) -> None:
+    transport = Buffer()
+    protocol = Guarded(config=uvicorn.Config(empty), server_state=ServerState(), app_state={})
+    protocol.connection_made(transport)
+    for size in sizes:
+        transport.unsent = size
+        protocol._check_progress()
+    assert transport.is_aborted is is_closed
+    protocol.connection_lost(None if is_closed else ConnectionResetError())
+
+
+def test_a_client_has_so_many_connections_and_gets_a_place_back() -> None:
+    class Few(Guarded):
+        most_per_client = 3
+
+    async def is_open(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        try:
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            return bool(await reader.read(1))
+        except ConnectionResetError:
+            return False
+
+    async def test() -> None:
+        async with listening(Few) as server:
+            kept = [await server.connect() for _ in range(3)]
+            assert all([await is_open(*each) for each in kept])
+            assert not await is_open(*await server.connect())
+            kept[0][1].close()
+            await until(lambda: len(server.state.connections) == 2, "notice that one left")
+            assert await is_open(*await server.connect())
+
+    on_uvloop(test)
+
+
+def test_a_trusted_proxy_has_as_many_connections_as_it_likes() -> None:
+    class Few(Guarded):
+        most_per_client = 3
+        trusted_proxies = (ip_network("127.0.0.0/8"),)
+
+    async def test() -> None:
+        async with listening(Few) as server:
+            kept = [await server.connect() for _ in range(20)]
+            await until(lambda: len(server.state.connections) == 20, "accept all")
+            assert len(kept) == 20
+
+    on_uvloop(test)
+
+
+def test_a_connection_that_is_reset_while_it_is_answered_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    ended = []
+
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for protocol in servers[0].protocols:
+            protocol.transport.abort()  # as uvloop does with one that was reset, before it says so
+        for body in (b"x", b"y", b"z"):
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+        ended.append(True)
+
+    servers: list[Listening] = []
+
+    async def test() -> None:
+        async with listening(Guarded, app) as server:
+            servers.append(server)
+            reader, writer = await server.connect()
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                await reader.read()
+            await until(lambda: bool(ended) and not server.state.tasks, "end")
+
+    on_uvloop(test)
+    assert caplog.records == []
 
 
 def test_connections_leave_descriptors_for_everything_else() -> None:
