@@ -338,7 +338,7 @@ CREATE TABLE payments (
     -- 0 once its block was orphaned; the same transaction mined again is the same payment and turns it back to 1.
     canonical INTEGER NOT NULL CHECK (canonical IN (0, 1)),
     recorded_at TEXT NOT NULL
-, livemode INTEGER NOT NULL DEFAULT 0 CHECK (livemode IN (0, 1)), counted INTEGER CHECK (counted IN (0, 1)), counted_day TEXT, counted_units TEXT, counted_minor TEXT, provisional_balance TEXT) STRICT;
+, livemode INTEGER NOT NULL DEFAULT 0 CHECK (livemode IN (0, 1)), counted INTEGER CHECK (counted IN (0, 1)), counted_day TEXT, counted_units TEXT, counted_minor TEXT, provisional_balance TEXT, proof TEXT, agreeing INTEGER) STRICT;
 
 CREATE INDEX payments_by_block ON payments (chain_id, block_number);
 
@@ -448,7 +448,7 @@ CREATE TABLE unmatched_payments (
     canonical INTEGER NOT NULL CHECK (canonical IN (0, 1)),
     recorded_at TEXT NOT NULL,
     provisional_balance TEXT
-) STRICT;
+, proof TEXT, agreeing INTEGER) STRICT;
 
 CREATE INDEX unmatched_payments_by_address ON unmatched_payments (address, block_number);
 

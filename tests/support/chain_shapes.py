@@ -156,7 +156,6 @@ def _of_arbitrum(bridged: str) -> Sequence[Sent]:
         Sent(type=0x66, more={**UNSIGNED, "requestId": HASH, "nonce": None}),
         Sent(type=0x68, value=3, more=retryable),
         Sent(type=0x69, to="0x000000000000000000000000000000000000006e", more=submission),
-        Sent(type=0x78, more={"chainId": None}),  # of the time before Nitro
     ]
 
 

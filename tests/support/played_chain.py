@@ -1,4 +1,7 @@
-"""A node that shows the blocks a test makes up: their transactions of any type, receipts, logs and balances."""
+"""A node that shows the blocks a test makes up: their transactions of any type, receipts, logs and balances.
+
+Where this chain's blocks can be proven, hashes and roots are those of the content; elsewhere they are made up.
+"""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -8,6 +11,10 @@ from typing import Any
 
 from crypto_checkout.chain.evm import bloom
 from crypto_checkout.chain.evm.decoding import TRANSFER_TOPIC
+from crypto_checkout.chain.evm.proof import encoding
+from crypto_checkout.chain.evm.proof.prove import PROVABLE_CHAINS
+from crypto_checkout.chain.evm.proof.recompute import ordered_root
+from crypto_checkout.core.address import keccak_256
 from tests.support import balance_calls
 from tests.support.nodes import Behaviour, Error, answering
 
@@ -82,29 +89,28 @@ class PlayedChain:
         self._keep_balances(sent, credited or {}, logs)
         self._receipts.append(receipts)
         self._logs.append(logs)
-        self._blocks.append(
-            {
-                "number": hex(number),
-                "hash": block_hash,
-                "parentHash": self._blocks[-1]["hash"] if self._blocks else _hash("before"),
-                "timestamp": hex(int((self._began + timedelta(hours=1, seconds=2 * len(self._blocks))).timestamp())),
-                "logsBloom": f"0x{bloom.of_logs(logs):0512x}",
-                "transactions": transactions,
-                "gasLimit": "0x2255100",
-                "gasUsed": "0x5208",
-                "miner": NOWHERE,
-                "extraData": "0x",
-                "nonce": "0x0000000000000000",
-                "difficulty": "0x0",
-                "uncles": [],
-                "size": "0x400",
-                "baseFeePerGas": "0x7",
-                **dict.fromkeys(
-                    ("sha3Uncles", "stateRoot", "transactionsRoot", "receiptsRoot", "mixHash"), _hash("root")
-                ),
-                **self._header,
-            }
-        )
+        block = {
+            "number": hex(number),
+            "hash": block_hash,
+            "parentHash": self._blocks[-1]["hash"] if self._blocks else _hash("before"),
+            "timestamp": hex(int((self._began + timedelta(hours=1, seconds=2 * len(self._blocks))).timestamp())),
+            "logsBloom": f"0x{bloom.of_logs(logs):0512x}",
+            "transactions": transactions,
+            "gasLimit": "0x2255100",
+            "gasUsed": "0x5208",
+            "miner": NOWHERE,
+            "extraData": "0x",
+            "nonce": "0x0000000000000000",
+            "difficulty": "0x0",
+            "uncles": [],
+            "size": "0x400",
+            "baseFeePerGas": "0x7",
+            **dict.fromkeys(("sha3Uncles", "stateRoot", "transactionsRoot", "receiptsRoot", "mixHash"), _hash("root")),
+            **self._header,
+        }
+        if self._chain_id in PROVABLE_CHAINS:
+            self._seal(block, receipts, logs)
+        self._blocks.append(block)
 
     def behaviour(self) -> Behaviour:
         """Return the node's behaviour."""
@@ -137,12 +143,25 @@ class PlayedChain:
             "gas": "0x5208",
             "gasPrice": "0x3b9aca00",
             "input": "0x",
-            "nonce": "0x1",
+            "nonce": hex(place),
             "chainId": hex(self._chain_id),
             **dict.fromkeys(("v", "r", "s"), "0x1"),
             **sent.more,
         }
-        return {name: value for name, value in made.items() if name == "to" or value is not None}
+        made = {name: value for name, value in made.items() if name == "to" or value is not None}
+        if self._chain_id in PROVABLE_CHAINS:
+            made["from"] = encoding.sender(made)
+            made["hash"] = _keccak(encoding.transaction(made, self._chain_id))
+        return made
+
+    def _seal(self, block: Json, receipts: Sequence[Json], logs: Sequence[Json]) -> None:
+        """Give a block the roots and the hash of its content."""
+        encoded = [encoding.transaction(each, self._chain_id) for each in block["transactions"]]
+        block["transactionsRoot"] = f"0x{ordered_root(encoded).hex()}"
+        block["receiptsRoot"] = f"0x{ordered_root([encoding.receipt(each) for each in receipts]).hex()}"
+        block["hash"] = _keccak(encoding.header(block))
+        for each in (*block["transactions"], *receipts, *logs):
+            each["blockHash"] = block["hash"]
 
     def _keep_balances(self, sent: Sequence[Sent], credited: Mapping[str, int], logs: Sequence[Json]) -> None:
         coins = dict(self._coins[-1]) if self._coins else {}
@@ -239,6 +258,10 @@ def _fits(topics: Sequence[str], wanted: Sequence[Any]) -> bool:
         each is None or topic == each or (isinstance(each, list) and topic in each)
         for topic, each in zip(topics, wanted, strict=False)
     )
+
+
+def _keccak(content: bytes) -> str:
+    return "0x" + keccak_256(content).hex()
 
 
 def _hash(text: str) -> str:

@@ -40,6 +40,10 @@ class BlockTimes:
         self._is_warned = False
         self.newest_time: datetime | None = None
 
+    def is_ahead(self, time: datetime) -> bool:
+        """Tell whether a block's time needs a check."""
+        return time > self._now() + MOST_AHEAD
+
     async def check(self, blocks: Sequence[Block]) -> list[Block]:
         """Return the blocks, oldest first, with trustworthy times. Raises ProviderFailed if providers disagree."""
         now = self._now()

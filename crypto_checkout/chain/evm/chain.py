@@ -16,6 +16,7 @@ from crypto_checkout.chain.evm import agreement, balances, bloom, decoding, swee
 from crypto_checkout.chain.evm.block_times import BlockTimes
 from crypto_checkout.chain.evm.decoding import Strange
 from crypto_checkout.chain.evm.doubts import Doubts
+from crypto_checkout.chain.evm.proof import prove
 from crypto_checkout.chain.evm.token_logs import TokenLogs
 from crypto_checkout.chain.rpc.providers import Ask, Call, ProviderHealth, Refused, Rpc
 from crypto_checkout.core.address import Address
@@ -66,7 +67,7 @@ class EvmChain:
         self.batch_blocks = _FIRST_BATCH_BLOCKS
         self._rpc = rpc
         self._clock = clock
-        self._confirm_with = confirm_with
+        self.confirm_with = confirm_with
         self._newest = -1
         self._moved_at = clock()
         self._tokens = list(tokens)
@@ -102,12 +103,12 @@ class EvmChain:
             head = await self._head() if self._newest > head.number else head
         if head.number > self._newest:
             self._newest, self._moved_at = head.number, self._clock()
-        if self._confirm_with == 1 or head.final_number is None:
+        if self.confirm_with == 1 or head.final_number is None:
             return head
         if head.final_number > self._agreed_final:
             reported = sorted(await self._rpc.survey(self._final), reverse=True)
             # A final block stays final, also while a provider is away.
-            self._agreed_final = max([self._agreed_final, *reported[self._confirm_with - 1 : self._confirm_with]])
+            self._agreed_final = max([self._agreed_final, *reported[self.confirm_with - 1 : self.confirm_with]])
         return replace(head, final_number=self._agreed_final)
 
     async def _final(self, ask: Ask) -> int:
@@ -178,11 +179,19 @@ class EvmChain:
         return kept
 
     async def _doubt_reverts(self, reverted: Sequence[Transfer]) -> None:
-        """Ask all providers before dropping money as reverted: one that lies, or errs, would lose it for good.
+        """Have the block prove it before dropping money as reverted: a provider that errs would lose it for good.
 
-        Raises ProviderFailed unless most of them agree; if most disagree, the preferred one rests.
+        Where blocks can't be proven, most providers must agree. Raises ProviderFailed; if the others contradict the
+        preferred one, it rests.
         """
         if not reverted or len(self._rpc.providers) == 1:
+            return
+        held = await prove.as_held(self._rpc, reverted)
+        for transfer in (transfer for transfer, proven in held.items() if proven is not None):
+            self._rpc.doubt(f"it says that {transfer.tx_hash} reverted, and its block holds the payment")
+            raise ProviderFailed(f"{transfer.tx_hash} didn't revert: its block holds the payment")
+        reverted = [transfer for transfer in reverted if transfer not in held]
+        if not reverted:
             return
         reports = await self._rpc.survey(lambda ask: self._succeeded(ask, reverted))
         for transfer in reverted:
@@ -192,31 +201,39 @@ class EvmChain:
             if succeeded and 2 * succeeded >= len(reports):
                 raise ProviderFailed(f"{succeeded} of {len(reports)} providers say that {transfer.tx_hash} succeeded")
 
+    async def prove(self, transfers: Sequence[Transfer]) -> list[Transfer]:
+        """Check transfers against the hashes of their blocks; return them with their proof. See `chain.evm.proof`.
+
+        Raises ProviderFailed for a transfer that isn't in its block, or whose block no provider proves, unless the form
+        of this chain's blocks is not known. Balances alone show internal transfers; there is no proof of them.
+        """
+        proven = await prove.prove(self._rpc, transfers, self._shown, self._block_times.is_ahead)
+        return [replace(t, agreeing=self.confirm_with if t.kind is TransferKind.INTERNAL else 1) for t in proven]
+
     async def confirm(self, transfers: Sequence[Transfer]) -> None:
         """Require `confirm_with` providers to show these transfers. Raises ProviderFailed if fewer do."""
-        if self._confirm_with > 1 and transfers:
+        if self.confirm_with > 1 and transfers:
             receivers = {transfer.to for transfer in transfers}
 
             async def read(ask: Ask, *, number: int) -> frozenset[Transfer]:
-                (block,) = await self._blocks(ask, [number])
-                return frozenset(await self._succeeded(ask, [t for t in block.transfers if t.to in receivers]))
+                return await self._shown(ask, number, receivers)
 
-            await agreement.on_transfers(self._rpc, transfers, self._confirm_with, read)
+            await agreement.on_transfers(self._rpc, transfers, self.confirm_with, read)
 
     async def confirm_balances(self, header: Header, held: Mapping[Address, int]) -> None:
         """Require `confirm_with` providers to report exactly these balances. Raises as `confirm`."""
-        if self._confirm_with > 1:
-            await agreement.on_balances(self._rpc, header, held, self._confirm_with)
+        if self.confirm_with > 1:
+            await agreement.on_balances(self._rpc, header, held, self.confirm_with)
 
     async def compare_balances(self, header: Header, held: Mapping[Address, int], known: Mapping[Address, int]) -> None:
         """Require that no provider contradicts these balances, if `confirm_with` is above 1; see `agreement`."""
-        if self._confirm_with > 1:
-            await agreement.no_contradiction(self._rpc, header, held, known, self._confirm_with)
+        if self.confirm_with > 1:
+            await agreement.no_contradiction(self._rpc, header, held, known, self.confirm_with)
 
     async def confirm_block(self, header: Header) -> None:
         """Require `confirm_with` providers to show this block. Raises ProviderFailed if fewer do."""
-        if self._confirm_with > 1:
-            await agreement.on_block(self._rpc, header, self._confirm_with)
+        if self.confirm_with > 1:
+            await agreement.on_block(self._rpc, header, self.confirm_with)
 
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return the native balances of addresses at a block.
@@ -234,7 +251,7 @@ class EvmChain:
         """
         if not addresses:
             return {}
-        agreed = agreement.balances_of_all(self._rpc, header, addresses, self._confirm_with)
+        agreed = agreement.balances_of_all(self._rpc, header, addresses, self.confirm_with)
         return await self._told(header, agreed)
 
     async def _told(self, header: Header, reading: Awaitable[dict[Address, int]]) -> dict[Address, int]:
@@ -330,6 +347,11 @@ class EvmChain:
     async def close(self) -> None:
         """Close the connections."""
         await self._rpc.close()
+
+    async def _shown(self, ask: Ask, number: int, receivers: Collection[Address]) -> frozenset[Transfer]:
+        """Return the transfers to addresses in a block, as one provider shows them, without those that reverted."""
+        (block,) = await self._blocks(ask, [number])
+        return frozenset(await self._succeeded(ask, [t for t in block.transfers if t.to in receivers]))
 
     async def _blocks(self, ask: Ask, numbers: Sequence[int]) -> list[Block]:
         found = await ask([_block_call(number, full=True) for number in numbers])

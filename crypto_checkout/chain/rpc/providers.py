@@ -53,6 +53,10 @@ class Unsupported(ProviderFailed):
     """The provider lacks an optional method: the next one is asked, and this one is not blamed."""
 
 
+class Disproven(ProviderFailed):
+    """The provider's answer is proven wrong: it rests for a minute."""
+
+
 @dataclass(slots=True)
 class Provider:
     """One RPC URL and its health; `name` is its host only, since URLs carry access keys.
@@ -208,6 +212,8 @@ class Rpc:
         if isinstance(error, WrongChain) and provider.last_error != reason:
             log.error("a provider is refused", chain=self.chain_id, provider=provider.name, error=reason)
         pause = error.retry_after_seconds if isinstance(error, NoAnswer) else 0
+        if isinstance(error, Disproven):
+            pause = _LAGGARD_PAUSE_SECONDS
         provider.failed(reason, self._clock(), at_least_seconds=pause, jitter=self._jitter())
         return reason
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.ledger.assess import Tip
-from crypto_checkout.core.ledger.payment import Payment, Transfer
+from crypto_checkout.core.ledger.payment import Payment, Proof, Transfer, TransferKind
 from crypto_checkout.core.money import format_units
 
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
@@ -174,7 +174,20 @@ def of_transfer(transfer: Transfer) -> tuple[tuple[str, str], ...]:
         *((("token", checksum(transfer.contract)),) if transfer.contract else ()),
         ("block", f"{transfer.block_number} {transfer.block_hash}"),
         ("block time", second(transfer.block_time)),
+        *((("believed because", reason),) if (reason := _reason_to_believe(transfer)) else ()),
     )
+
+
+def _reason_to_believe(transfer: Transfer) -> str | None:
+    """Write why a transfer was credited: a proof, or the word of providers; None where that wasn't recorded."""
+    if transfer.proof is None or transfer.agreeing is None:
+        return None
+    word = "taken on one provider's word" if transfer.agreeing == 1 else f"{transfer.agreeing} providers agree"
+    if transfer.proof is Proof.PROVEN:
+        return "proven by the block's own receipts root" + (f", and {word}" if transfer.agreeing > 1 else "")
+    if transfer.kind is TransferKind.INTERNAL:
+        return f"{word}: only balances show what contracts send, so no block proves it"
+    return f"{word}: this chain's blocks can't be proven here"
 
 
 def _shown(address: Address | None) -> str:

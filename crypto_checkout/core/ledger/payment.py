@@ -1,6 +1,6 @@
 """Transfers to the addresses of sessions, as the chain shows them, and payments, as the ledger records them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -15,13 +15,21 @@ class TransferKind(StrEnum):
     TOKEN = "token"  # noqa: S105 - an ERC-20 token, not a secret
 
 
+class Proof(StrEnum):
+    """A check of a transfer against the hash of its block; `unprovable` if that can't be recomputed here."""
+
+    PROVEN = "proven"
+    UNPROVABLE = "unprovable"
+
+
 @dataclass(frozen=True, slots=True)
 class Transfer:
     """Money that arrived at an address in a block; `tx_hash` is None if no node could name the transaction.
 
     `contract` is the token's address, None for the native coin. `units` are the asset's smallest units. An internal
     transfer without a transaction is deduced from a balance: `provisional_balance` is that reading, until it has been
-    repeated with a later block present.
+    repeated with a later block present. `proof` and the number of providers `agreeing` say why it was believed, None
+    where that wasn't recorded; they don't make it another transfer.
     """
 
     to: Address
@@ -35,6 +43,8 @@ class Transfer:
     block_hash: str
     block_time: datetime
     provisional_balance: int | None = None
+    proof: Proof | None = field(default=None, compare=False)
+    agreeing: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,14 @@ Owner = Session | UnassignedAddress
 class TransferEvidence(internal_transfers.BalanceReader, Protocol):
     """A chain as evidence is read from it; `chain.evm.chain` and `chain.sandbox.chain` implement it."""
 
+    confirm_with: int
+    """The number of providers that `confirm` requires; 1 if it does nothing."""
+
     async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
         """Keep the transfers that did not revert."""
+
+    async def prove(self, transfers: Sequence[Transfer]) -> list[Transfer]:
+        """Return the transfers with their proof by the hash of their block. Raises ProviderFailed for invented ones."""
 
     def doubt(self, reason: str) -> None:
         """Rest the preferred provider, if there is another."""
@@ -141,15 +147,20 @@ class EvidenceReader:
         """
         transfers = [transfer for block in blocks for transfer in block.transfers]
         ours = await self._owners({transfer.to for transfer in transfers})
-        arrived = await self._chain.succeeded([transfer for transfer in transfers if transfer.to in ours])
+        succeeded = await self._chain.succeeded([transfer for transfer in transfers if transfer.to in ours])
+        arrived = await self._chain.prove(succeeded)
         compared = await self._balances.compare(start, blocks, arrived)
         ours = {**ours, **await self._owners({transfer.to for transfer in compared.transfers} - ours.keys())}
-        pairs = [(ours[transfer.to], transfer) for transfer in (*arrived, *compared.transfers)]
+        internal = await self._chain.prove(compared.transfers)
+        pairs = [(ours[transfer.to], transfer) for transfer in (*arrived, *internal)]
         asked_for, others = _sorted(pairs, self._chain_id)
         # Where the payer can still choose an asset, a transfer may be asked for by the time it is stored (`as_of`).
         may_count = [*asked_for, *((owner, t) for owner, t in others if _may_choose(owner))]
         large = [(session, t) for session, t in may_count if session.fiat.amount > self._agree_above_fiat]
         await self._chain.confirm([transfer for _, transfer in large])
+        if self._chain.confirm_with > 1:
+            agreed = {transfer: replace(transfer, agreeing=self._chain.confirm_with) for _, transfer in large}
+            asked_for, others = _sorted([(owner, agreed.get(t, t)) for owner, t in pairs], self._chain_id)
         await self._confirm_depth(start, blocks, large)
         if others:
             log.warning("money came that nobody asked for", chain=self._chain_id, payments=len(others))

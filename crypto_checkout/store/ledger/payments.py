@@ -11,20 +11,21 @@ from crypto_checkout.core.address import Address
 from crypto_checkout.core.checkout.session import SETTLED, Session
 from crypto_checkout.core.diagnosis.explanation import RecordedPayment
 from crypto_checkout.core.ledger.assess import deep_from
-from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
+from crypto_checkout.core.ledger.payment import Payment, Proof, Transfer, TransferKind
 from crypto_checkout.store.database import ReadUnit, Row, Value, WriteUnit, placeholders
 from crypto_checkout.store.ledger import unnamed
 from crypto_checkout.store.ledger.cursors import KEPT_BLOCKS
 
 _NAMES = (
     "tx_hash", "log_index", "kind", "sender", "contract", "units", "block_number", "block_hash", "block_time",
-    "canonical", "provisional_balance",
+    "canonical", "provisional_balance", "proof", "agreeing",
 )  # fmt: skip
 COLUMNS = ", ".join(_NAMES)
 """The columns of a payment, the same in this table and in that of unmatched payments."""
 
 _SETTLED = ", ".join(f"'{status}'" for status in sorted(SETTLED))
 _KINDS = {kind.value: kind for kind in TransferKind}
+_PROOFS: dict[str | None, Proof | None] = {None: None, **{proof.value: proof for proof in Proof}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +49,16 @@ def record(unit: WriteUnit, session: Session, transfer: Transfer) -> bool:
         """
         INSERT INTO payments (
             session_id, livemode, chain_id, tx_hash, log_index, kind, sender, contract, units, block_number,
-            block_hash, block_time, canonical, recorded_at, provisional_balance
+            block_hash, block_time, canonical, recorded_at, provisional_balance, proof, agreeing
         )
         VALUES (
             :session_id, :livemode, :chain_id, :tx_hash, :log_index, :kind, :sender, :contract, :units, :block_number,
-            :block_hash, :block_time, 1, :recorded_at, :provisional_balance
+            :block_hash, :block_time, 1, :recorded_at, :provisional_balance, :proof, :agreeing
         )
         ON CONFLICT (chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1)) DO UPDATE
         SET block_number = excluded.block_number, block_hash = excluded.block_hash, block_time = excluded.block_time,
             sender = excluded.sender, units = excluded.units, canonical = 1,
-            provisional_balance = excluded.provisional_balance
+            provisional_balance = excluded.provisional_balance, proof = excluded.proof, agreeing = excluded.agreeing
         WHERE payments.canonical = 0
         """,
         {
@@ -84,6 +85,8 @@ def columns(transfer: Transfer) -> dict[str, Value]:
         "block_hash": transfer.block_hash,
         "block_time": moments.to_text(transfer.block_time),
         "provisional_balance": None if transfer.provisional_balance is None else str(transfer.provisional_balance),
+        "proof": transfer.proof,
+        "agreeing": transfer.agreeing,
     }
 
 
@@ -253,12 +256,15 @@ def _payments(rows: Iterable[Row | Sequence[Any]], to: Address) -> list[Payment]
     """Read rows of the columns above. Speed matters: dust can make them many."""
     times: dict[str, datetime] = {}
     found = []
-    for tx_hash, log_index, kind, sender, contract, units, number, block_hash, time, canonical, balance in rows:
+    for (
+        tx_hash, log_index, kind, sender, contract, units, number, block_hash, time, canonical, balance,
+        proof, agreeing,
+    ) in rows:  # fmt: skip
         if time not in times:
             times[time] = moments.from_text(time)
         transfer = Transfer(
             to, sender, int(units), _KINDS[kind], contract, tx_hash, log_index, number, block_hash, times[time],
-            None if balance is None else int(balance),
+            None if balance is None else int(balance), _PROOFS[proof], agreeing,
         )  # fmt: skip
         found.append(Payment(transfer, canonical=canonical == 1))
     return found

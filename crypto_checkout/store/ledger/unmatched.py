@@ -52,16 +52,16 @@ def record(unit: WriteUnit, session_id: str | None, livemode: bool, chain_id: in
         """
         INSERT INTO unmatched_payments (
             address, session_id, livemode, chain_id, tx_hash, log_index, kind, sender, contract, units, block_number,
-            block_hash, block_time, canonical, recorded_at, provisional_balance
+            block_hash, block_time, canonical, recorded_at, provisional_balance, proof, agreeing
         )
         VALUES (
             :address, :session_id, :livemode, :chain_id, :tx_hash, :log_index, :kind, :sender, :contract, :units,
-            :block_number, :block_hash, :block_time, 1, :recorded_at, :provisional_balance
+            :block_number, :block_hash, :block_time, 1, :recorded_at, :provisional_balance, :proof, :agreeing
         )
         ON CONFLICT (chain_id, COALESCE(tx_hash, block_hash), address, kind, COALESCE(log_index, -1)) DO UPDATE
         SET block_number = excluded.block_number, block_hash = excluded.block_hash, block_time = excluded.block_time,
             sender = excluded.sender, contract = excluded.contract, units = excluded.units, canonical = 1,
-            provisional_balance = excluded.provisional_balance
+            provisional_balance = excluded.provisional_balance, proof = excluded.proof, agreeing = excluded.agreeing
         WHERE unmatched_payments.canonical = 0
         """,
         {

@@ -50,7 +50,7 @@ async def test_a_payment_that_one_provider_invents_waits_for_the_word_of_a_secon
         node.send(node.accounts[9], node.accounts[8], 1)
         node.mine(CONFIRMATIONS)
         before = await shop.processed()
-        with pytest.raises(ProviderFailed, match="1 of 2 providers agree on payment"):
+        with pytest.raises(ProviderFailed, match="a payment was invented"):
             await shop.process()
         assert await shop.processed() == before
         front.behave = forwarding(node.url, {})
