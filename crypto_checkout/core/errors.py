@@ -202,7 +202,9 @@ class RecoverableError(Exception):
 
 
 class ProviderFailed(RecoverableError):
-    """No RPC provider of a chain gave a usable answer."""
+    """No RPC provider of a chain gave a usable answer; `cause` says why, without a host or a provider's words."""
+
+    cause: str = "its nodes give no usable answer, or contradict each other"
 
 
 class StateUnavailable(ProviderFailed):

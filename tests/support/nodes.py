@@ -41,6 +41,8 @@ class Node:
     connections: int = 0
     asked: asyncio.Condition = field(default_factory=asyncio.Condition)
     running: set[asyncio.Task[None]] = field(default_factory=set)
+    heard: Callable[[str], None] = lambda _: None
+    """Gets the head of each request."""
 
     @property
     def url(self) -> str:
@@ -72,6 +74,7 @@ class Node:
         try:
             while not writer.is_closing():
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                self.heard(head)
                 length = next(
                     int(line[15:]) for line in head.lower().split("\r\n") if line.startswith("content-length:")
                 )

@@ -1,98 +1,51 @@
 """JSON-RPC to the providers of one chain: the choice of a provider, and failover to the next.
 
 Answers stay raw JSON, because decoding a block into web3's own types costs as much again as fetching it. One provider
-is reached through `chain.rpc.transport`; answers are decoded in `chain.evm.decoding`.
+is asked through `chain.rpc.provider`; answers are decoded in `chain.evm.decoding`.
 """
 
 import asyncio
-import functools
 import random
 import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from web3.types import RPCEndpoint, RPCResponse
-
+from crypto_checkout.chain.rpc.answers import Call
+from crypto_checkout.chain.rpc.failures import Disproven, Refused, TimedOut, Unsupported
 from crypto_checkout.chain.rpc.meter import Meter
-from crypto_checkout.chain.rpc.transport import NoAnswer, Transport
+from crypto_checkout.chain.rpc.pace import Pace
+from crypto_checkout.chain.rpc.provider import ALONE, BESIDE_OTHERS, MOST_CALLS, Ask, Conversation, Provider, Sleep
+from crypto_checkout.chain.rpc.transport import Endpoint, Transport
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed, StateUnavailable, WrongChain
 from crypto_checkout.log import get_logger
 
+__all__ = [
+    "MOST_CALLS",
+    "Ask",
+    "Call",
+    "Disproven",
+    "Endpoint",
+    "ProviderHealth",
+    "Refused",
+    "Rpc",
+    "Unsupported",
+    "quantity",
+]
+
 log = get_logger("rpc")
-
-Call = tuple[str, list[Any]]
-
-Ask = Callable[[Sequence[Call]], Awaitable[list[Any]]]
-"""Calls to one provider -> their results, in their order. Raises ProviderFailed."""
 
 Answer = TypeVar("Answer")
 
-MOST_CALLS = 100
-"""The most calls in one request."""
-
 _TIMEOUT_SECONDS = 20
-_FIRST_PAUSE_SECONDS = 1.0
-_LONGEST_PAUSE_SECONDS = 60.0
-_MOST_DOUBLINGS = 6
-_MOST_JITTER = 0.25
-_LONGEST_WAIT_SECONDS = 600.0
+_HEDGE_SECONDS = 2.0
 _LAGGARD_PAUSE_SECONDS = 60.0
 _LAG_BLOCKS = 2
 _TRUST_SECONDS = 60.0
+_WRONG_CHAIN = "its nodes serve another chain"
 
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
-
-
-class Refused(ProviderFailed):
-    """The provider answered a call with an error of its own: it can't, or won't, serve it."""
-
-
-class Unsupported(ProviderFailed):
-    """The provider lacks an optional method: the next one is asked, and this one is not blamed."""
-
-
-class Disproven(ProviderFailed):
-    """The provider's answer is proven wrong: it rests for a minute."""
-
-
-@dataclass(slots=True)
-class Provider:
-    """One RPC URL and its health; `name` is its host only, since URLs carry access keys.
-
-    Times are by the clock of its `Rpc`. Until `trusted_until` its chain ID needs no check; `batch_calls` is the most
-    calls that it takes in one request.
-    """
-
-    url: str = field(repr=False)
-    name: str
-    transport: Transport = field(repr=False)
-    failures: int = 0
-    paused_until: float = 0.0
-    last_error: str | None = None
-    trusted_until: float = 0.0
-    batch_calls: int = MOST_CALLS
-
-    def failed(self, reason: str, now: float, *, at_least_seconds: float = 0, jitter: float = 0) -> None:
-        """Record a failure; each one in a row doubles the pause before this provider is preferred again.
-
-        `jitter`, from 0 to 1, lengthens the pause by up to a quarter, so that many callers don't come back together.
-        """
-        self.failures += 1
-        self.last_error = reason
-        pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(self.failures - 1, _MOST_DOUBLINGS))
-        pause *= 1 + _MOST_JITTER * jitter
-        self.paused_until = now + max(pause, min(at_least_seconds, _LONGEST_WAIT_SECONDS))
-        # Another node may come back under this URL.
-        self.trusted_until = 0.0
-        self.batch_calls = MOST_CALLS
-
-    def succeeded(self) -> None:
-        """Record an answer."""
-        self.failures = 0
-        self.paused_until = 0.0
-        self.last_error = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,29 +61,36 @@ class ProviderHealth:
 class Rpc:
     """The providers of one chain, in the order of preference; each call goes to the first that answers.
 
-    `clock` is monotonic; `jitter` returns numbers from 0 to 1.
+    `endpoints` are URLs, or endpoints with headers. Once a provider has been silent for `hedge_seconds`, the next one
+    is asked as well. `clock` is monotonic; `jitter` returns numbers from 0 to 1.
     """
 
     def __init__(
         self,
         chain_id: int,
-        urls: Sequence[str],
+        endpoints: Sequence[str | Endpoint],
         *,
         timeout_seconds: float = _TIMEOUT_SECONDS,
+        hedge_seconds: float = _HEDGE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.chain_id = chain_id
         self.meter = Meter(chain_id)
-        transports = [Transport(url, timeout_seconds=timeout_seconds, meter=self.meter) for url in urls]
-        self.providers = [Provider(url, each.name, each) for url, each in zip(urls, transports, strict=True)]
+        named = [Endpoint(each) if isinstance(each, str) else each for each in endpoints]
+        transports = [Transport(each, timeout_seconds=timeout_seconds, meter=self.meter) for each in named]
+        self.providers = [Provider(each.name, each, Pace(clock)) for each in transports]
+        self._hedge_seconds = hedge_seconds
         self._clock = clock
         self._jitter = jitter
+        self._sleep = sleep
 
     async def with_failover(self, read: Callable[[Ask], Awaitable[Answer]]) -> Answer:
         """Return the result of `read` with one provider; if it raises ProviderFailed, try it with the next one.
 
-        So an answer that makes no sense counts as a failure, just as no answer does. Other errors pass through.
+        So an answer that makes no sense counts as a failure, just as no answer does. Other errors pass through. While a
+        provider is silent, the next one is tried beside it, and the first result is taken.
 
         Raises:
             StateUnavailable: All that answered lack the state of so old a block, which is no fault of theirs.
@@ -138,25 +98,86 @@ class Rpc:
             ProviderFailed: No provider succeeded; the message gives the reason of each.
 
         """
-        reasons, lacking, refused = [], 0, 0
+        failed = _Failures()
+        waiting = self._willing(failed)
+        talks: dict[asyncio.Task[Answer], Conversation] = {}
+        has_more = True
+        try:
+            while talks or self._begin(read, waiting, talks):
+                pause = self._until_hedge(talks) if has_more else None
+                done, _ = await asyncio.wait(talks, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+                if not done and self._until_hedge(talks) <= 0:
+                    has_more = self._begin(read, waiting, talks)
+                for task in done:
+                    talk = talks.pop(task)
+                    try:
+                        answer = task.result()
+                    except (ProviderFailed, WrongChain) as error:
+                        self._note(talk, error, failed)
+                    else:
+                        talk.provider.succeeded()
+                        self._rest_silent(talks.values())
+                        return answer
+        finally:
+            for task in talks:
+                task.cancel()
+            await asyncio.gather(*talks, return_exceptions=True)
+        raise failed.together(self.chain_id)
+
+    def _willing(self, failed: "_Failures") -> Iterator[Provider]:
+        """Yield the providers to ask, in order; one that asked to be left alone isn't asked."""
         for provider in self._in_order():
-            try:
-                await self._check_chain(provider)
-                answer = await read(functools.partial(_ask, provider))
-            except (StateUnavailable, Unsupported) as error:
-                provider.succeeded()
-                lacking += isinstance(error, StateUnavailable)
-                reasons.append(f"{provider.name}: {provider.transport.redacted(error)}")
-            except (ProviderFailed, WrongChain) as error:
-                refused += isinstance(error, Refused)
-                reasons.append(f"{provider.name}: {self._failed(provider, error)}")
+            left = provider.left_alone_until - self._clock()
+            if left > 0:
+                reason = f"{provider.last_error}; it asked to be left alone for another {left:.0f} s"
+                failed.add(provider.name, reason, provider.last_cause)
             else:
-                provider.succeeded()
-                return answer
-        failure: type[ProviderFailed] = ProviderFailed
-        if reasons and lacking + refused == len(reasons):
-            failure = Refused if refused else StateUnavailable
-        raise failure("; ".join(reasons) or f"no provider is configured for chain {self.chain_id}")
+                yield provider
+
+    def _begin(
+        self,
+        read: Callable[[Ask], Awaitable[Answer]],
+        waiting: Iterator[Provider],
+        talks: dict[asyncio.Task[Answer], Conversation],
+    ) -> bool:
+        """Begin to read from the next provider; return False if there is none."""
+        provider = next(waiting, None)
+        if provider is None:
+            return False
+        now = self._clock()
+        is_alone = all(each is provider or each.paused_until > now for each in self.providers)
+        talk = self._conversation(provider, is_alone=is_alone)
+        talks[asyncio.ensure_future(self._read(talk, read))] = talk
+        return True
+
+    def _conversation(self, provider: Provider, *, is_alone: bool) -> Conversation:
+        patience = ALONE if is_alone else BESIDE_OTHERS
+        return Conversation(provider, patience, clock=self._clock, sleep=self._sleep, jitter=self._jitter)
+
+    def _until_hedge(self, talks: dict[asyncio.Task[Answer], Conversation]) -> float:
+        """Return the seconds until every provider that is asked has been silent for too long."""
+        return max(self._hedge_seconds - min(talk.silent_seconds() for talk in talks.values()), 0)
+
+    def _rest_silent(self, talks: Iterable[Conversation]) -> None:
+        """Let those rest that kept silent until another one had answered."""
+        for talk in talks:
+            if talk.silent_seconds() >= self._hedge_seconds:
+                error = TimedOut(f"no answer within {self._hedge_seconds:g} s, while another provider gave one")
+                self._failed(talk, error)
+
+    async def _read(self, talk: Conversation, read: Callable[[Ask], Awaitable[Answer]]) -> Answer:
+        await self._check_chain(talk)
+        return await read(talk.ask)
+
+    def _note(self, talk: Conversation, error: ProviderFailed | WrongChain, failed: "_Failures") -> None:
+        provider = talk.provider
+        if isinstance(error, StateUnavailable | Unsupported):
+            provider.succeeded()
+            failed.add(provider.name, provider.transport.redacted(error), error.cause)
+            failed.lacking += isinstance(error, StateUnavailable)
+        else:
+            failed.add(provider.name, self._failed(talk, error), provider.last_cause)
+            failed.refused += isinstance(error, Refused)
 
     def health(self) -> list[ProviderHealth]:
         """Return the health of each provider, in the configured order."""
@@ -197,24 +218,26 @@ class Rpc:
 
     async def _read_one(self, provider: Provider, read: Callable[[Ask], Awaitable[Answer]]) -> list[Answer]:
         """Return a list of a provider's answer, empty if it fails."""
+        if provider.left_alone_until > self._clock():
+            return []
+        talk = self._conversation(provider, is_alone=True)
         try:
-            await self._check_chain(provider)
-            return [await read(functools.partial(_ask, provider))]
+            return [await self._read(talk, read)]
         except (StateUnavailable, Unsupported, ChainMoved):
             return []
         except (ProviderFailed, WrongChain) as error:
-            self._failed(provider, error)
+            self._failed(talk, error)
             return []
 
-    def _failed(self, provider: Provider, error: ProviderFailed | WrongChain) -> str:
-        """Record a failure; return its reason without secrets."""
+    def _failed(self, talk: Conversation, error: ProviderFailed | WrongChain) -> str:
+        """Record a failure, once for all that were under way when it happened; return its reason without secrets."""
+        provider = talk.provider
         reason = provider.transport.redacted(error)
         if isinstance(error, WrongChain) and provider.last_error != reason:
             log.error("a provider is refused", chain=self.chain_id, provider=provider.name, error=reason)
-        pause = error.retry_after_seconds if isinstance(error, NoAnswer) else 0
-        if isinstance(error, Disproven):
-            pause = _LAGGARD_PAUSE_SECONDS
-        provider.failed(reason, self._clock(), at_least_seconds=pause, jitter=self._jitter())
+        provider.last_cause = error.cause if isinstance(error, ProviderFailed) else _WRONG_CHAIN
+        if talk.began_at >= provider.failed_at:
+            provider.failed_with(error, reason, self._clock(), jitter=self._jitter())
         return reason
 
     def _in_order(self) -> list[Provider]:
@@ -222,16 +245,38 @@ class Rpc:
         now = self._clock()
         return sorted(self.providers, key=lambda provider: max(0.0, provider.paused_until - now))
 
-    async def _check_chain(self, provider: Provider) -> None:
+    async def _check_chain(self, talk: Conversation) -> None:
         """Verify a provider's chain ID once a minute: crediting another chain's money is the worst mistake."""
         now = self._clock()
-        if now < provider.trusted_until:
+        if now < talk.provider.trusted_until:
             return
-        (answer,) = await _ask(provider, [("eth_chainId", [])])
+        (answer,) = await talk.ask([("eth_chainId", [])])
         served = quantity(answer)
         if served != self.chain_id:
             raise WrongChain(f"it serves chain {served}, not {self.chain_id}: correct its URL in rpc_urls")
-        provider.trusted_until = now + _TRUST_SECONDS
+        talk.provider.trusted_until = now + _TRUST_SECONDS
+
+
+class _Failures:
+    """The failures of the providers that were asked."""
+
+    def __init__(self) -> None:
+        self.lacking = self.refused = 0
+        self._reasons: list[str] = []
+        self._causes: dict[str, None] = {}
+
+    def add(self, name: str, reason: str, cause: str) -> None:
+        self._reasons.append(f"{name}: {reason}")
+        self._causes[cause] = None
+
+    def together(self, chain_id: int) -> ProviderFailed:
+        """Return the error that tells them all."""
+        kind: type[ProviderFailed] = ProviderFailed
+        if self._reasons and self.lacking + self.refused == len(self._reasons):
+            kind = Refused if self.refused else StateUnavailable
+        failure = kind("; ".join(self._reasons) or f"no provider is configured for chain {chain_id}")
+        failure.cause = "; ".join(self._causes) or failure.cause
+        return failure
 
 
 def quantity(value: Any) -> int:
@@ -244,53 +289,3 @@ def quantity(value: Any) -> int:
 async def _number(ask: Ask) -> int:
     (number,) = await ask([("eth_blockNumber", [])])
     return quantity(number)
-
-
-async def _ask(provider: Provider, calls: Sequence[Call]) -> list[Any]:
-    """Return the results of any number of calls, in requests of a size that the provider accepts."""
-    results: list[Any] = []
-    while len(results) < len(calls):
-        some = calls[len(results) : len(results) + provider.batch_calls]
-        answered = await _ask_together(provider, some)
-        results += answered
-        if len(answered) < len(some):
-            # The next call failed within the batch: sent alone, it is answered, or the answer gives the reason.
-            results.append(await _ask_alone(provider, some[len(answered)]))
-    return results
-
-
-async def _ask_together(provider: Provider, calls: Sequence[Call]) -> list[Any]:
-    """Return the results of the calls up to the first that fails, from one request."""
-    if len(calls) == 1:
-        return []
-    requests = [(RPCEndpoint(method), params) for method, params in calls]
-    try:
-        answers = await provider.transport.make_batch_request(requests)
-    except NoAnswer:
-        raise
-    except ProviderFailed:
-        # Nodes limit the size of a batch, or of its answer, and report that in many ways. Some take no batch at all.
-        provider.batch_calls = max(1, len(calls) // 2)
-        return []
-    results = []
-    for answer in answers:
-        if not _has_result(answer):
-            break
-        results.append(answer["result"])
-    return results
-
-
-async def _ask_alone(provider: Provider, call: Call) -> Any:
-    method, params = call
-    answer = await provider.transport.make_request(RPCEndpoint(method), params)
-    if _has_result(answer):
-        return answer["result"]
-    error: Any = answer.get("error")
-    if error is None:
-        raise ProviderFailed("an answer with neither a result nor an error")
-    message = error.get("message") if isinstance(error, dict) else error
-    raise Refused(f"refused: {message}")
-
-
-def _has_result(answer: RPCResponse) -> bool:
-    return answer.get("error") is None and "result" in answer

@@ -1,14 +1,14 @@
 """One JSON-RPC endpoint over HTTP: send calls, match answers to them.
 
-`chain.rpc.providers` chooses the endpoint.
-
-This is a web3 provider with HTTP of its own: web3's closes the connection after each request, reads an answer of any
-size, follows redirects, trusts batch answers without ids, and logs URLs. URLs carry access keys, so nothing here logs,
-and no exception leaves with a URL in its message or its cause.
+`chain.rpc.provider` decides what to send. This is a web3 provider with HTTP of its own: web3's closes the connection
+after each request, reads an answer of any size, follows redirects, trusts batch answers without ids, and logs URLs.
+URLs and headers carry access keys, so nothing here logs, and no exception leaves with a key in its text or its cause.
 """
 
+import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
@@ -28,6 +28,19 @@ from web3.providers.async_base import AsyncJSONBaseProvider
 from web3.types import RPCEndpoint, RPCRequest, RPCResponse
 
 from crypto_checkout import __version__
+from crypto_checkout.chain.rpc import answers, failures
+from crypto_checkout.chain.rpc.answers import Call
+from crypto_checkout.chain.rpc.failures import (
+    Busy,
+    Denied,
+    Muddled,
+    NoAnswer,
+    Nonsense,
+    TimedOut,
+    TooLarge,
+    Unreachable,
+    is_busy,
+)
 from crypto_checkout.chain.rpc.meter import Meter
 from crypto_checkout.core import retry_after
 from crypto_checkout.core.diagnosis.rpc_usage import RpcUsage
@@ -37,62 +50,68 @@ from crypto_checkout.core.errors import ProviderFailed
 # refuse deeply nested JSON, from a node or a client: it overflows the stack, and the process dies.
 sys.setrecursionlimit(1000)
 
-MOST_BYTES = 32 * 2**20
-"""The largest answer that is read. Ten full blocks of Ethereum take a third of it."""
-
 _CONNECT_SECONDS = 5
 # Long enough for the requests of one poll, and shorter than any server waits before it closes an idle connection.
 _KEEP_ALIVE_SECONDS = 3
 _HEADERS = {"Content-Type": "application/json", "User-Agent": f"crypto-checkout/{__version__}"}
 
 _OK = 200
-_TOO_MANY_REQUESTS = 429
-_UNAVAILABLE = 503
+_BUSY_STATUSES = {429, 503}
+_DENYING_STATUSES = {401, 402, 403}
+_MISFIT_STATUSES = {400, 413, 422}
+# Request Timeout and Too Early (RFC 9110, RFC 8470): the next try may do.
+_PASSING_STATUSES = {408, 425}
+_FAILED = 400
+_SERVER_FAILED = 500
 _SHORTEST_SECRET = 6
 _SHOWN_CHARACTERS = 200
+_MOST_ERROR_BYTES = 64 * 2**10
 
 
-class NoAnswer(ProviderFailed):
-    """The provider can't be reached, is too slow, or throttles us: another request right now is of no use.
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An RPC URL, and headers that go with each request; both may hold access keys."""
 
-    `retry_after_seconds` is the pause that it demands, 0 if it names none.
-    """
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def __init__(self, message: str, retry_after_seconds: float = 0) -> None:
-        super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds
+
+@dataclass(frozen=True, slots=True)
+class _Response:
+    status: int
+    wait_seconds: float
+    content: bytes | None
+    """None if it exceeds the limit."""
 
 
 class Transport(AsyncJSONBaseProvider):
-    """One endpoint; `name` is its host.
+    """One endpoint; `name` is its host."""
 
-    Every method raises ProviderFailed if the exchange fails or the answer is not JSON-RPC.
-    """
-
-    def __init__(self, url: str, *, timeout_seconds: float, meter: Meter) -> None:
+    def __init__(self, endpoint: Endpoint, *, timeout_seconds: float, meter: Meter) -> None:
         super().__init__()
-        self.name = urlsplit(url).netloc.rpartition("@")[2]
+        self.name = urlsplit(endpoint.url).netloc.rpartition("@")[2]
         self._meter = meter
-        self._url = url
+        self._endpoint = endpoint
+        self._headers = {**_HEADERS, **endpoint.headers}
         self._timeout_seconds = timeout_seconds
         self._session: ClientSession | None = None
 
-    async def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        """Send one call; return its answer, which may be the endpoint's error."""
-        request = self.form_request(method, params)
-        answer = await self._exchange(self.encode_rpc_dict(request), calls=1)
-        # An error may come without an id (JSON-RPC 2.0, section 5): the endpoint couldn't read it.
-        if isinstance(answer, dict) and answer.get("error") is not None:
-            return cast("RPCResponse", answer)
-        return _of_requests([request], [answer])[0]
+    async def send(self, calls: Sequence[Call], *, heard: Callable[[], None] = lambda: None) -> list[RPCResponse]:
+        """Send calls in one request; return their answers in order, each of which may be an error of the endpoint.
 
-    async def make_batch_request(self, requests: list[tuple[RPCEndpoint, Any]]) -> list[RPCResponse]:
-        """Send several calls in one request; return their answers in the same order."""
-        formed = [self.form_request(method, params) for method, params in requests]
-        answers = await self._exchange(self.encode_batch_request_dicts(formed), calls=len(formed))
-        if not isinstance(answers, list):
-            raise ProviderFailed("no list of answers to a batch of calls")
-        return _of_requests(formed, answers)
+        One call goes without a batch. `heard` is called once the response begins. Raises ProviderFailed, as
+        `chain.rpc.failures` tells its kinds apart.
+        """
+        requests = [self.form_request(RPCEndpoint(method), params) for method, params in calls]
+        body = self.encode_rpc_dict(requests[0]) if len(calls) == 1 else self.encode_batch_request_dicts(requests)
+        limit = answers.most_bytes(calls)
+        answer = await self._answer(await self._exchange(body, len(calls), limit, heard), limit)
+        if len(calls) == 1:
+            # An error may come without an id (JSON-RPC 2.0, section 5): the endpoint couldn't read it.
+            if isinstance(answer, dict) and answer.get("error") is not None:
+                return [cast("RPCResponse", answer)]
+            return answers.matched(requests, [answer])
+        return _of_batch(requests, answer)
 
     async def disconnect(self) -> None:
         """Close the connections. Repeating is safe; the next request opens them again."""
@@ -101,63 +120,74 @@ class Transport(AsyncJSONBaseProvider):
             await session.close()
 
     def redacted(self, text: object) -> str:
-        """Return the beginning of an endpoint's message, without the secrets of its URL and without line breaks."""
+        """Return the beginning of an endpoint's message, without the secrets of its URL and headers, on one line."""
         message = str(text)
-        for secret in _secrets(self._url):
+        for secret in _secrets(self._endpoint):
             message = message.replace(secret, "…")
         return "".join(each if each.isprintable() else " " for each in message)[:_SHOWN_CHARACTERS]
 
-    async def _exchange(self, body: bytes, *, calls: int) -> Any:
-        # Raised outside the `except`: as the cause, an error of aiohttp would carry the URL.
-        reason = ""
-        try:
-            status, wait, content = await self._post(body, calls)
-        except TimeoutError:
-            reason = f"no answer in time ({_CONNECT_SECONDS} s to connect, {self._timeout_seconds:g} s in all)"
-        except (ClientError, OSError, ValueError):
-            reason = "can't connect, or the connection broke"
-        if reason:
-            raise NoAnswer(reason)
-        if status in {_TOO_MANY_REQUESTS, _UNAVAILABLE}:
-            raise NoAnswer(f"HTTP {status}", wait)
-        if status != _OK:
-            raise ProviderFailed(f"HTTP {status}")
-        return self._decoded(content)
+    async def _answer(self, response: _Response, limit: int) -> Any:
+        """Return the JSON of a response; with a status other than 200 only errors are taken from it."""
+        if response.status == _OK:
+            if response.content is None:
+                size = f"{limit // 2**20} MiB" if limit >= 2**20 else f"{limit // 2**10} KiB"
+                raise TooLarge(f"an answer of more than {size}")
+            return await answers.decoded(response.content)
+        told = _json(response.content)
+        words = answers.words_of(told)
+        problem = f"HTTP {response.status}" + (f": {words}" if words else "")
+        if response.status in _BUSY_STATUSES or is_busy(words):
+            raise Busy(problem, response.wait_seconds)
+        if answers.errors_only(told) and response.status not in _DENYING_STATUSES:
+            return told
+        if response.status in _MISFIT_STATUSES:
+            raise Muddled(problem)
+        is_denied = _FAILED <= response.status < _SERVER_FAILED and response.status not in _PASSING_STATUSES
+        raise Denied(problem) if is_denied else Nonsense(problem)
 
-    async def _post(self, body: bytes, calls: int) -> tuple[int, float, bytes | None]:
+    async def _exchange(self, body: bytes, calls: int, limit: int, heard: Callable[[], None]) -> _Response:
+        # Raised outside the `except`: as the cause, an error of aiohttp would carry the URL.
+        failure: ProviderFailed
         try:
-            return await self._post_once(body, calls)
+            return await self._post(body, calls, limit, heard)
+        except TimeoutError:
+            failure = TimedOut(
+                f"no answer in time ({_CONNECT_SECONDS} s to connect, {self._timeout_seconds:g} s in all)"
+            )
+        except ClientConnectorError:
+            failure = Unreachable("can't connect, or the connection broke")
+        except (ClientError, OSError, ValueError):
+            failure = NoAnswer("can't connect, or the connection broke")
+        raise failure
+
+    async def _post(self, body: bytes, calls: int, limit: int, heard: Callable[[], None]) -> _Response:
+        try:
+            return await self._post_once(body, calls, limit, heard)
         except ClientConnectorError:
             raise
         except (ServerDisconnectedError, ClientOSError):
             # The node may just have closed a connection that we kept open. Reading twice is harmless.
-            return await self._post_once(body, calls)
+            return await self._post_once(body, calls, limit, heard)
 
-    async def _post_once(self, body: bytes, calls: int) -> tuple[int, float, bytes | None]:
+    async def _post_once(self, body: bytes, calls: int, limit: int, heard: Callable[[], None]) -> _Response:
         self._meter.count(self.name, RpcUsage(calls=calls, bytes_sent=len(body)))
-        async with self._opened().post(self._url, data=body, headers=_HEADERS, allow_redirects=False) as response:
+        url, headers = self._endpoint.url, self._headers
+        async with self._opened().post(url, data=body, headers=headers, allow_redirects=False) as response:
+            heard()
             wait = retry_after.parse(response.headers.get("Retry-After", ""), datetime.now(UTC)) or 0
-            return response.status, wait, await self._read(response)
+            most = limit if response.status == _OK else _MOST_ERROR_BYTES
+            return _Response(response.status, wait, await self._read(response, most))
 
-    async def _read(self, response: ClientResponse) -> bytes | None:
+    async def _read(self, response: ClientResponse, most: int) -> bytes | None:
         """Return the whole body; None if it exceeds the limit, which bounds the memory taken."""
         content = bytearray()
         async for piece in response.content.iter_any():
             content += piece
             self._meter.count(self.name, RpcUsage(bytes_received=len(piece)))
-            if len(content) > MOST_BYTES:
+            if len(content) > most:
                 response.close()
                 return None
         return bytes(content)
-
-    def _decoded(self, content: bytes | None) -> Any:
-        if content is None:
-            raise ProviderFailed(f"an answer of more than {MOST_BYTES // 2**20} MiB")
-        try:
-            return self.decode_rpc_response(content)
-        except (ValueError, RecursionError):
-            pass
-        raise ProviderFailed("an answer that is not JSON")
 
     def _opened(self) -> ClientSession:
         if self._session is None:
@@ -169,21 +199,32 @@ class Transport(AsyncJSONBaseProvider):
         return self._session
 
 
-def _of_requests(requests: Sequence[RPCRequest], answers: Sequence[Any]) -> list[RPCResponse]:
-    """Put answers in the order of their requests; each request must have exactly one (JSON-RPC 2.0, section 6)."""
-    by_id = {}
-    for answer in answers:
-        if not isinstance(answer, dict) or not isinstance(answer.get("id"), int):
-            raise ProviderFailed("an answer without an id")
-        by_id[answer["id"]] = cast("RPCResponse", answer)
-    if len(answers) != len(requests) or by_id.keys() != {request["id"] for request in requests}:
-        raise ProviderFailed(f"{len(answers)} answers to {len(requests)} calls, not one to each")
-    return [by_id[request["id"]] for request in requests]
+def _of_batch(requests: Sequence[RPCRequest], answer: Any) -> list[RPCResponse]:
+    told = answer[0] if isinstance(answer, list) and len(answer) == 1 else answer
+    if isinstance(told, dict) and told.get("error") and told.get("id") is None:
+        refusal = failures.of_error(told["error"])
+        raise refusal if isinstance(refusal, Busy) else Muddled(str(refusal))
+    if not isinstance(answer, list):
+        raise Muddled("no list of answers to a batch of calls")
+    return answers.matched(requests, answer)
 
 
-def _secrets(url: str) -> Iterator[str]:
-    """Yield the parts of a URL that may be access keys, the longest first, so that no part of one remains."""
-    parts = urlsplit(url)
+def _json(content: bytes | None) -> Any:
+    """Return the JSON in the body of an error, or its text if it is short and no page."""
+    if not content:
+        return None
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        text = content.decode("utf-8", "replace").strip()
+        return None if text.startswith("<") else text
+
+
+def _secrets(endpoint: Endpoint) -> Iterator[str]:
+    """Yield the parts of a URL and its headers that may be keys, the longest first, so that no part of one remains."""
+    parts = urlsplit(endpoint.url)
     pieces = {parts.username, parts.password, *parts.path.split("/"), *parts.query.replace("=", "&").split("&")}
+    for value in endpoint.headers.values():
+        pieces |= {value, *value.split()}
     written = {form for each in pieces if each for form in (each, unquote(each))}
     yield from sorted((each for each in written if len(each) >= _SHORTEST_SECRET), key=len, reverse=True)

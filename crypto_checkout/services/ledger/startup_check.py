@@ -15,7 +15,8 @@ log = get_logger("start")
 Key = TypeVar("Key")
 
 _FIRST_PAUSE_SECONDS = 2.0
-_LONGEST_PAUSE_SECONDS = 60.0
+_LONGEST_PAUSE_SECONDS = 5.0
+_CONTRADICTED_PAUSE_SECONDS = 60.0
 
 
 class Contradiction(Exception):
@@ -43,7 +44,7 @@ async def until_passed(
                 log.critical("the configuration contradicts the chain", chain=chain_id, error=str(error))
             unready[key], logged = error.public, str(error)
             # A single node may be wrong: it is asked again, but not often.
-            pause = _LONGEST_PAUSE_SECONDS
+            pause = _CONTRADICTED_PAUSE_SECONDS
         except RecoverableError as error:
             if key in unready:
                 unready[key] = f"its node doesn't answer, so {what} can't be compared with the chain."
@@ -52,7 +53,7 @@ async def until_passed(
             if key in unready:
                 unready[key] = f"comparing {what} with the chain failed; the server's log has the reason."
             log.exception("comparing with the chain failed", chain=chain_id, error=f"{what}: {error}")
-            pause = _LONGEST_PAUSE_SECONDS
+            pause = _CONTRADICTED_PAUSE_SECONDS
         else:
             unready.pop(key, None)
             return

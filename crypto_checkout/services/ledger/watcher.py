@@ -30,7 +30,9 @@ from crypto_checkout.store.ledger.cursors import Cursor
 
 log = get_logger("watcher")
 
-_LONGEST_PAUSE_SECONDS = 60.0
+# An outage of any length is over within this time of its end.
+_LONGEST_PAUSE_SECONDS = 5.0
+_FIRST_PAUSE_SECONDS = 0.25
 _CATCHING_UP_BLOCKS = 50
 _PROGRESS_EVERY = timedelta(seconds=5)
 _LOOK_FOR_ANCHOR_SECONDS = 2.0
@@ -389,7 +391,8 @@ class Watcher:
     def _pause_seconds(self, failures: int) -> float:
         if not failures:
             return self._poll_seconds
-        return min(_LONGEST_PAUSE_SECONDS, max(self._poll_seconds, 1.0) * 2.0 ** min(failures - 1, 10))
+        longest = max(_LONGEST_PAUSE_SECONDS, self._poll_seconds)
+        return min(longest, max(self._poll_seconds, _FIRST_PAUSE_SECONDS) * 2.0 ** min(failures - 1, 10))
 
 
 def _cursor(header: Header, head: Head, compared_time: datetime | None = None) -> Cursor:

@@ -46,7 +46,7 @@ async def test_calls_and_bytes_are_counted_by_host_and_never_name_the_key_in_the
 
 
 async def test_what_failed_counts_too() -> None:
-    async with running(saying(http("slow down", 429))) as node:
+    async with running(saying(http("slow down", 404))) as node:
         rpc = Rpc(CHAIN, [node.url])
         with pytest.raises(ProviderFailed):
             await call(rpc, "eth_blockNumber", [])
