@@ -23,7 +23,7 @@ import structlog
 from crypto_checkout.http.rate_limit import RateLimit
 from tests.support import anvil as node
 from tests.support import economy, solidity
-from tests.support.api import App, open_app
+from tests.support.api import App, RateClock, open_app
 from tests.support.marks import marks
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -76,9 +76,11 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def still_rate_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+def still_rate_limits(monkeypatch: pytest.MonkeyPatch) -> RateClock:
     """Have every rate limit give nothing back: a slow machine would take long enough for a few more requests."""
-    monkeypatch.setattr(RateLimit.__init__, "__kwdefaults__", {"clock": lambda: 0.0})
+    clock = RateClock()
+    monkeypatch.setattr(RateLimit.__init__, "__kwdefaults__", {"clock": clock})
+    return clock
 
 
 @pytest.fixture

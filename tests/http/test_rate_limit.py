@@ -1,6 +1,5 @@
 """Token buckets: a burst at once, so many per second over time, each key for itself."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,24 +13,13 @@ from crypto_checkout.core.owner.api_key import Scope
 from crypto_checkout.http import rate_limit
 from crypto_checkout.http.rate_limit import Allowance, RateLimit
 from crypto_checkout.services.owner import api_keys
-from tests.support.api import open_app
-from tests.support.waiting import until
+from tests.support.api import RateClock, open_app
 
 EVENTS = "/events"
 
 
-class Seconds:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def limited(per_second: float, burst: int) -> tuple[RateLimit, Seconds]:
-    clock = Seconds()
+def limited(per_second: float, burst: int) -> tuple[RateLimit, RateClock]:
+    clock = RateClock()
     return RateLimit(per_second=per_second, burst=burst, clock=clock), clock
 
 
@@ -133,31 +121,37 @@ async def emptied(api: httpx.AsyncClient) -> httpx.Response:
     return answer
 
 
+@pytest.mark.usefixtures("still_rate_limits")
 async def test_every_answer_to_a_key_says_what_is_left(tmp_path: Path) -> None:
     async with open_app(tmp_path, rate_limit={"per_second": 1, "burst": 5}) as app:
-        began = time.monotonic()
         expected = 5
         for path in (EVENTS, f"{EVENTS}/evt_1", f"{EVENTS}?limit=0", "/payment_links/pl_1"):
             answer = await app.api.get(path)
             expected -= 1
             assert answer.headers["ratelimit-limit"] == "5"
             assert 1 <= int(answer.headers["ratelimit-reset"]) <= 5
-            assert expected <= left(answer) <= expected + (time.monotonic() - began)
+            assert left(answer) == expected
 
 
-async def test_the_429_says_when_to_come_again_and_waiting_that_long_helps(tmp_path: Path) -> None:
+async def test_the_429_says_when_to_come_again_and_waiting_that_long_helps(
+    tmp_path: Path, still_rate_limits: RateClock
+) -> None:
     async with open_app(tmp_path, rate_limit={"per_second": 1, "burst": 1}) as app:
         answer = await emptied(app.api)
         assert answer.status_code == 429
         assert answer.headers["retry-after"] == "1"
         assert (answer.headers["ratelimit-limit"], left(answer)) == ("1", 0)
-        await until(lambda: allowed(app.api), "the next token")
+        still_rate_limits.now += 0.5
+        assert not await allowed(app.api)
+        still_rate_limits.now += 0.5
+        assert await allowed(app.api)
 
 
 async def allowed(api: httpx.AsyncClient) -> bool:
     return (await api.get(EVENTS)).status_code == 200
 
 
+@pytest.mark.usefixtures("still_rate_limits")
 async def test_one_key_does_not_slow_another(tmp_path: Path) -> None:
     async with open_app(tmp_path, rate_limit={"per_second": 1, "burst": 1}) as app:
         other = await app.client()
@@ -165,6 +159,7 @@ async def test_one_key_does_not_slow_another(tmp_path: Path) -> None:
         assert await allowed(other)
 
 
+@pytest.mark.usefixtures("still_rate_limits")
 async def test_a_refusal_for_the_scope_costs_as_much_as_any_request(tmp_path: Path) -> None:
     async with open_app(tmp_path, rate_limit={"per_second": 1, "burst": 2}) as app:
         poor = await app.client(scopes=[Scope.LINKS_READ])
@@ -189,6 +184,7 @@ async def test_wrong_keys_in_a_row_are_refused_and_right_ones_work(tmp_path: Pat
             assert (await nobody.get(EVENTS)).status_code == 401, "no key at all guesses nothing"
 
 
+@pytest.mark.usefixtures("still_rate_limits")
 async def test_the_payers_status_has_a_limit_per_address(tmp_path: Path) -> None:
     async with open_app(tmp_path) as app:
         near, far = [await app.anybody(address=address) for address in ("192.0.2.1", "192.0.2.2")]

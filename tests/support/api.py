@@ -44,6 +44,16 @@ class Clock:
 
 
 @dataclass
+class RateClock:
+    """A monotonic clock that stands still until it is moved, in seconds."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
 class App:
     """A running application. `api` is a client with a test key that may do everything."""
 

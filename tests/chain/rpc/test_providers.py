@@ -320,7 +320,7 @@ async def test_a_node_that_knows_its_chain_and_then_talks_nonsense_is_no_better(
 
 @pytest.mark.parametrize("behave", [hanging, dripping])
 async def test_a_slow_answer_is_none(behave: Behaviour) -> None:
-    async with two(behave, timeout_seconds=0.2) as (rpc, first, _, _):
+    async with two(behave, timeout_seconds=1) as (rpc, first, _, _):
         assert await call(rpc, "who", []) == "second"
         assert first.sizes == [0]
         assert "no answer in time" in str(rpc.providers[0].last_error)

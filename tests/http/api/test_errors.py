@@ -647,6 +647,7 @@ def test_every_code_has_one_class_and_every_class_a_status() -> None:
         assert errors.body(some, "req_1")["error"]["type"] == EXPECTED[each.code][0]
 
 
+@pytest.mark.usefixtures("still_rate_limits")
 async def test_too_many_requests_are_told_when_to_come_again(tmp_path: Path) -> None:
     async with open_app(tmp_path, rate_limit={"per_second": 1, "burst": 1}) as app:
         while (await app.api.get(EVENTS)).status_code == 200:
