@@ -104,7 +104,7 @@ async def test_a_key_that_came_with_another_request_is_refused(api: httpx.AsyncC
 
 async def test_a_host_header_makes_no_other_request_of_it(api: httpx.AsyncClient) -> None:
     first = await api.post(LINKS, json=LINK, headers={**key("a"), "Host": "shop.example"})
-    again = await api.post(LINKS, json=LINK, headers={**key("a"), "Host": "[/?#"})
+    again = await api.post(LINKS, json=LINK, headers={**key("a"), "Host": "pay.example:8443"})
     assert again.content == first.content
 
 
