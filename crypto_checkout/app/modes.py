@@ -207,7 +207,13 @@ def _live_watcher(parts: Parts, chain: ChainConfig, opened: BlockSource) -> Watc
 
 
 def _judge(parts: Parts, chain_id: int) -> Judge:
-    return Judge(parts.events, chain_id=chain_id, public_url=parts.config.server.public_url)
+    config = parts.config
+    return Judge(
+        parts.events,
+        chain_id=chain_id,
+        public_url=config.server.public_url,
+        dust_floor=config.sessions.dust_below_fiat,
+    )
 
 
 def _policy(parts: Parts) -> Policy:

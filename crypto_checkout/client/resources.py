@@ -13,6 +13,7 @@ from crypto_checkout.core.public.types import (
     EndpointResource,
     EventResource,
     LinkResource,
+    PaymentResource,
     SessionResource,
 )
 
@@ -87,6 +88,11 @@ class CheckoutSessionsApi(Resource[C]):
     def list(self, **query: Unpack[arguments.SessionListParams]) -> ApiCall[Page[SessionResource]]:
         """List sessions, newest first."""
         return listed("/checkout_sessions", query)
+
+    @list_method
+    def payments(self, session_id: str, **query: Unpack[arguments.ListParams]) -> ApiCall[Page[PaymentResource]]:
+        """List all payments of a session, last recorded first; the session itself shows the newest 100."""
+        return listed(identified(f"{_SESSION}/payments", session_id), query)
 
     @method
     def expire(self, session_id: str, *, idempotency_key: str | None = None) -> ApiCall[SessionResource]:

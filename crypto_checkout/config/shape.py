@@ -56,6 +56,8 @@ class SessionsConfig(Section):
     late_grace_seconds: Annotated[int, between(0, 30 * _DAY)] = 3600
     underpayment_tolerance_percent: Annotated[Decimal, decimal_text("0", "50")] = Decimal("0.1")
     overpayment_tolerance_percent: Annotated[Decimal, decimal_text("0", "1000")] = Decimal(5)
+    dust_below_fiat: Annotated[Decimal, decimal_text("0", "1000")] = Decimal("0.01")
+    """In the session's own currency."""
 
 
 class PricesConfig(Section):

@@ -129,11 +129,13 @@ CREATE TABLE checkout_sessions (
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
     -- 1 while money for it lies in blocks that are not deep yet: the next block may change the verdict.
-    awaits_depth INTEGER NOT NULL DEFAULT 0 CHECK (awaits_depth IN (0, 1)), accepted_units TEXT, customer_email_key TEXT, closed_at TEXT, assets TEXT, asset_chosen INTEGER NOT NULL DEFAULT 1 CHECK (asset_chosen IN (0, 1)), counted_as_paid INTEGER NOT NULL DEFAULT 0 CHECK (counted_as_paid IN (0, 1)),
+    awaits_depth INTEGER NOT NULL DEFAULT 0 CHECK (awaits_depth IN (0, 1)), accepted_units TEXT, customer_email_key TEXT, closed_at TEXT, assets TEXT, asset_chosen INTEGER NOT NULL DEFAULT 1 CHECK (asset_chosen IN (0, 1)), counted_as_paid INTEGER NOT NULL DEFAULT 0 CHECK (counted_as_paid IN (0, 1)), on_time_units TEXT NOT NULL DEFAULT '0', grace_units TEXT NOT NULL DEFAULT '0', late_units TEXT NOT NULL DEFAULT '0', payment_count INTEGER NOT NULL DEFAULT 0, late_told_at TEXT, late_untold INTEGER NOT NULL DEFAULT 0 CHECK (late_untold IN (0, 1)),
     UNIQUE (wallet_id, derivation_index)
 ) STRICT;
 
 CREATE INDEX checkout_sessions_awaiting_depth ON checkout_sessions (chain_id) WHERE awaits_depth = 1;
+
+CREATE INDEX checkout_sessions_by_coin ON checkout_sessions (chain_id) WHERE asset_contract IS NULL;
 
 CREATE INDEX checkout_sessions_by_email ON checkout_sessions (livemode, customer_email_key, seq);
 
@@ -148,6 +150,8 @@ CREATE INDEX checkout_sessions_by_status ON checkout_sessions (livemode, status,
 CREATE INDEX checkout_sessions_by_time ON checkout_sessions (livemode, created_at);
 
 CREATE INDEX checkout_sessions_by_token ON checkout_sessions (chain_id, asset_contract) WHERE asset_contract IS NOT NULL;
+
+CREATE INDEX checkout_sessions_late_untold ON checkout_sessions (chain_id) WHERE late_untold = 1;
 
 CREATE INDEX checkout_sessions_to_expire ON checkout_sessions (chain_id, expires_at) WHERE status = 'pending';
 
@@ -338,7 +342,7 @@ CREATE TABLE payments (
     -- 0 once its block was orphaned; the same transaction mined again is the same payment and turns it back to 1.
     canonical INTEGER NOT NULL CHECK (canonical IN (0, 1)),
     recorded_at TEXT NOT NULL
-, livemode INTEGER NOT NULL DEFAULT 0 CHECK (livemode IN (0, 1)), counted INTEGER CHECK (counted IN (0, 1)), counted_day TEXT, counted_units TEXT, counted_minor TEXT, provisional_balance TEXT, proof TEXT, agreeing INTEGER) STRICT;
+, livemode INTEGER NOT NULL DEFAULT 0 CHECK (livemode IN (0, 1)), counted INTEGER CHECK (counted IN (0, 1)), counted_day TEXT, counted_units TEXT, counted_minor TEXT, provisional_balance TEXT, proof TEXT, agreeing INTEGER, tally TEXT CHECK (tally IN ('on_time', 'grace', 'late')), tallied INTEGER NOT NULL DEFAULT 0 CHECK (tallied IN (0, 1)), dust INTEGER CHECK (dust > 0), fingerprints TEXT) STRICT;
 
 CREATE INDEX payments_by_block ON payments (chain_id, block_number);
 
@@ -352,11 +356,17 @@ CREATE UNIQUE INDEX payments_by_transaction ON payments (
 
 CREATE INDEX payments_by_tx_hash ON payments (tx_hash);
 
-CREATE INDEX payments_late ON payments (livemode, seq) WHERE canonical = 1 AND counted = 0;
+CREATE INDEX payments_counted ON payments (session_id, block_number, log_index) WHERE counted = 1 AND dust IS NULL;
 
-CREATE INDEX payments_provisional ON payments (chain_id) WHERE provisional_balance IS NOT NULL;
+CREATE INDEX payments_late ON payments (livemode, seq) WHERE tally = 'late' AND dust IS NULL;
 
-CREATE INDEX payments_to_count ON payments (session_id) WHERE counted IS NULL;
+CREATE INDEX payments_of_session ON payments (session_id);
+
+CREATE INDEX payments_provisional ON payments (chain_id, session_id) WHERE provisional_balance IS NOT NULL;
+
+CREATE INDEX payments_single ON payments (session_id, canonical) WHERE canonical = 1 AND dust IS NULL;
+
+CREATE INDEX payments_to_tally ON payments (session_id, tallied) WHERE tallied = 0;
 
 CREATE TABLE recovery_codes (
     sha256 TEXT PRIMARY KEY,
@@ -448,7 +458,7 @@ CREATE TABLE unmatched_payments (
     canonical INTEGER NOT NULL CHECK (canonical IN (0, 1)),
     recorded_at TEXT NOT NULL,
     provisional_balance TEXT
-, proof TEXT, agreeing INTEGER) STRICT;
+, proof TEXT, agreeing INTEGER, dust INTEGER CHECK (dust > 0), fingerprints TEXT) STRICT;
 
 CREATE INDEX unmatched_payments_by_address ON unmatched_payments (address, block_number);
 
@@ -457,14 +467,20 @@ CREATE INDEX unmatched_payments_by_block ON unmatched_payments (chain_id, block_
 CREATE INDEX unmatched_payments_by_session ON unmatched_payments (session_id, block_number);
 
 CREATE UNIQUE INDEX unmatched_payments_by_transaction ON unmatched_payments (
-    chain_id, COALESCE(tx_hash, block_hash), address, kind, COALESCE(log_index, -1)
+    chain_id, COALESCE(tx_hash, block_hash), address, kind, COALESCE(log_index, -1), COALESCE(contract, '')
 );
 
 CREATE INDEX unmatched_payments_by_tx_hash ON unmatched_payments (tx_hash);
 
 CREATE INDEX unmatched_payments_here ON unmatched_payments (livemode, seq) WHERE canonical = 1;
 
+CREATE INDEX unmatched_payments_of_address ON unmatched_payments (address);
+
+CREATE INDEX unmatched_payments_of_session ON unmatched_payments (session_id) WHERE session_id IS NOT NULL;
+
 CREATE INDEX unmatched_payments_provisional ON unmatched_payments (chain_id) WHERE provisional_balance IS NOT NULL;
+
+CREATE INDEX unmatched_payments_single ON unmatched_payments (livemode, seq) WHERE canonical = 1 AND dust IS NULL;
 
 CREATE TABLE wallets (
     wallet_id TEXT PRIMARY KEY,

@@ -155,6 +155,9 @@ def _sessions(unit: WriteUnit, count: int) -> None:
         "derivation_index": "n",
         "address": "printf('0x%040x', n)",
         "status": _STATUS,
+        "on_time_units": "CASE WHEN n % 2000 <> 9 THEN '30000000' ELSE '0' END",
+        "late_units": "CASE WHEN n % 2000 <> 9 THEN '0' ELSE '30000000' END",
+        "payment_count": "1",
         "counted_as_paid": f"({_STATUS}) IN ('paid', 'overpaid')",
         "created_at": _TIME,
         "updated_at": _TIME,
@@ -175,12 +178,12 @@ def _payments(unit: WriteUnit, count: int) -> None:
         {_NUMBERS}
         INSERT INTO payments (
             session_id, livemode, chain_id, tx_hash, log_index, kind, sender, contract, units, block_number, block_hash,
-            block_time, canonical, recorded_at, counted, counted_day, counted_units, counted_minor
+            block_time, canonical, recorded_at, counted, counted_day, counted_units, counted_minor, tally, tallied
         )
         SELECT 'cs_' || printf('%026d', n), 1, 1, printf('0x%064x', n), 0, 'token', printf('0x%040x', n), :contract,
             '30000000', n, printf('0x%064x', n), {_TIME}, 1, {_TIME}, n % 2000 <> 9,
-            CASE WHEN n % 2000 <> 9 THEN SUBSTR({_TIME}, 1, 10) END, CASE WHEN n % 2000 <> 9 THEN '30000000' END,
-            CASE WHEN n % 2000 <> 9 THEN '3000' END
+            SUBSTR({_TIME}, 1, 10), '30000000',
+            CASE WHEN n % 2000 <> 9 THEN '3000' END, CASE WHEN n % 2000 <> 9 THEN 'on_time' ELSE 'late' END, 1
         FROM numbers
         """,  # noqa: S608
         {"count": count, "contract": _TOKEN},

@@ -108,6 +108,11 @@ CALLS: dict[str, tuple[Callable[[CheckoutClient], Any], str, Any]] = {
         "POST /webhook_endpoints/we_1/rotate_secret",
         {"overlapSeconds": 0},
     ),
+    "checkout_sessions.payments": (
+        lambda it: it.checkout_sessions.payments("cs_1", limit=5).page(),
+        "GET /checkout_sessions/cs_1/payments?limit=5",
+        None,
+    ),
     "webhook_endpoints.deliveries": (
         lambda it: it.webhook_endpoints.deliveries("we_1", status="abandoned").page(),
         "GET /webhook_endpoints/we_1/deliveries?status=abandoned",

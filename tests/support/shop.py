@@ -115,6 +115,7 @@ async def open_shop(
     timeout_seconds: float = 20,
     confirm_with: int = 1,
     agree_above_fiat: int = 0,
+    dust_floor: str = "0",
     chain_now: Clock | None = None,
     clock: Clock = now,
     accepted: AcceptedChain | None = None,
@@ -155,7 +156,12 @@ async def open_shop(
             return Watcher(
                 db,
                 chain,
-                Judge(events, chain_id=accepted.id, public_url="http://127.0.0.1:4020"),
+                Judge(
+                    events,
+                    chain_id=accepted.id,
+                    public_url="http://127.0.0.1:4020",
+                    dust_floor=Decimal(dust_floor),
+                ),
                 chain_id=accepted.id,
                 livemode=True,
                 name=accepted.name,

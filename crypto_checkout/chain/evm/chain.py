@@ -175,7 +175,7 @@ class EvmChain:
         if all(transfer.kind is not TransferKind.NATIVE for transfer in transfers):
             return list(transfers)
         kept = await self._rpc.with_failover(lambda ask: self._succeeded(ask, transfers))
-        await self._doubt_reverts([transfer for transfer in transfers if transfer not in kept])
+        await self._doubt_reverts([*set(transfers).difference(kept)])
         return kept
 
     async def _doubt_reverts(self, reverted: Sequence[Transfer]) -> None:

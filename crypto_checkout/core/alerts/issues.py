@@ -154,10 +154,10 @@ STATUS_KINDS: Mapping[Status, IssueKind] = one_row_each(
 """The kind of issue for each status that comes with advice."""
 
 
-def of_session(session: Session, received_units: int) -> Issue:
-    """Describe a session in a status with advice; `received_units` is the sum of its payments that count."""
+def of_session(session: Session) -> Issue:
+    """Describe a session in a status with advice."""
     asset = session.asset
-    got = f"{format_units(received_units, asset.decimals)} {asset.symbol}"
+    got = f"{format_units(session.sums.counted_units, asset.decimals)} {asset.symbol}"
     asked = f"{format_units(session.terms.amount_units, asset.decimals)} {asset.symbol}"
     price = f"{session.fiat} {session.fiat.currency}"
     words = (

@@ -185,6 +185,24 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentSums:
+    """The sums of a session's payments, in smallest units; orphaned and provisional ones are in none.
+
+    A payment is on time, in grace, or late (`core.ledger.assess.tally`); `payment_count` is the number of all three.
+    """
+
+    on_time_units: CoinUnits = 0
+    grace_units: CoinUnits = 0
+    late_units: CoinUnits = 0
+    payment_count: int = 0
+
+    @property
+    def counted_units(self) -> int:
+        """The sum of the payments that count."""
+        return self.on_time_units + self.grace_units
+
+
+@dataclass(frozen=True, slots=True)
 class SessionOptions:
     """Optional fields that the merchant sets on a session, stored and shown as they were sent.
 
@@ -209,6 +227,8 @@ class Session:
 
     `assets` are the payer's choices, empty if there is only one. Until one `is_chosen`, `asset`, `rate` and `terms` are
     those of the first that had a price, and no page shows them.
+
+    `sums` are those of all its payments, updated in the write that changes a payment (`store.checkout.totals`).
     """
 
     id: str
@@ -232,6 +252,7 @@ class Session:
     closed_at: datetime | None = None
     assets: tuple[Choice, ...] = ()
     is_chosen: bool = True
+    sums: PaymentSums = PaymentSums()
 
     @property
     def choices(self) -> tuple[Choice, ...]:

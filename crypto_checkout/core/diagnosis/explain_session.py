@@ -4,7 +4,7 @@ The input is the same rows and last processed block by which `core.ledger.assess
 chain but not in the ledger are `core.diagnosis.explain_transaction`'s.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -24,7 +24,7 @@ from crypto_checkout.core.diagnosis.explanation import (
     second,
     span,
 )
-from crypto_checkout.core.ledger.assess import Tip, assess, counts
+from crypto_checkout.core.ledger.assess import Received, Tip, counts
 from crypto_checkout.core.money import format_units
 from crypto_checkout.core.public.render import decimal_text
 
@@ -39,6 +39,19 @@ class SessionChange:
     status_reason: str | None
     received: str
     confirmations: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLedger:
+    """The newest payments of a session in the ledger, unmatched ones included, and what it received in all.
+
+    `received` is None before the first block was processed. `newest_block` is that of the newest single payment that
+    counts, None without one.
+    """
+
+    newest: Sequence[RecordedPayment]
+    received: Received | None
+    newest_block: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +91,20 @@ _LOOK_UP = "crypto-checkout explain TX"
 
 
 def session(
-    session: Session, recorded: Sequence[RecordedPayment], history: Sequence[SessionChange], context: ChainContext
+    session: Session, ledger: SessionLedger, history: Sequence[SessionChange], context: ChainContext
 ) -> Explanation:
-    """Explain a session: its price, its payments, and the reason for its status."""
-    findings = [(each, payment(session, each, context)) for each in recorded]
-    verdict = _verdict(session, findings, context)
+    """Explain a session: its price, its newest payments, and the reason for its status."""
+    findings = [(each, payment(session, each, context)) for each in ledger.newest]
+    verdict = _verdict(session, ledger, findings, context)
     steps = [
         _creation(session, context),
+        *_left_out(session, ledger),
         *(arrival(session, each, finding, context) for each, finding in findings),
         *(_change(session, each) for each in history),
     ]
     steps.sort(key=lambda step: step.at or session.created_at)
     return verdict.explanation(
-        f"session {session.id}", (*steps, _present(session, recorded, context)), sessions=(session.id,)
+        f"session {session.id}", (*steps, _present(session, ledger, context)), sessions=(session.id,)
     )
 
 
@@ -98,7 +112,7 @@ def payment(session: Session, recorded: RecordedPayment, context: ChainContext) 
     """Explain a payment in the ledger by the first rule that decides."""
     transfer = recorded.payment.transfer
     coins = context.coins(transfer, recorded.chain_id, session.asset)
-    if not recorded.payment.canonical and transfer.tx_hash is None:
+    if not recorded.payment.canonical and transfer.tx_hash is None and recorded.payment.dust is None:
         return Finding(
             PaymentOutcome.NOT_COUNTED,
             Reason.REORGED,
@@ -181,30 +195,36 @@ def _accept(session: Session) -> str:
 # --- the session as a whole ------------------------------------------------------------------------------------------
 
 
-def _verdict(session: Session, findings: Sequence[tuple[RecordedPayment, Finding]], context: ChainContext) -> Finding:
-    """Explain the session as a whole; if nothing counts, by the newest payment that didn't."""
-    if session.status not in FUNDED:
-        failed = [each for _, each in findings if each.outcome is PaymentOutcome.NOT_COUNTED]
-        waiting = [each for _, each in findings if each.outcome is PaymentOutcome.WAITING]
-        if session.status is Status.FAILED:
-            return _FAILED
-        if waiting:
-            return waiting[-1]
-        return failed[-1] if failed else _nothing(session)
-    return _funded(session, findings, context)
+def _verdict(
+    session: Session,
+    ledger: SessionLedger,
+    findings: Sequence[tuple[RecordedPayment, Finding]],
+    context: ChainContext,
+) -> Finding:
+    """Explain the session as a whole; if nothing counts, by the newest payment that didn't, rather than by dust."""
+    if session.status in FUNDED:
+        return _funded(session, ledger, context)
+    if session.status is Status.FAILED:
+        return _FAILED
+    for outcome in (PaymentOutcome.WAITING, PaymentOutcome.NOT_COUNTED):
+        found = [(each, finding) for each, finding in findings if finding.outcome is outcome]
+        if found:
+            single = [finding for each, finding in found if each.payment.dust is None]
+            return single[-1] if single else found[-1][1]
+    return _nothing(session)
 
 
-def _funded(session: Session, findings: Sequence[tuple[RecordedPayment, Finding]], context: ChainContext) -> Finding:
-    counted = [each.payment.transfer for each, finding in findings if finding.outcome is not PaymentOutcome.NOT_COUNTED]
-    received = amount(session.asset, sum(each.units for each in counted))
-    newest = max((each.block_number for each in counted), default=0)
-    reached = depth(context.tips.get(session.asset.chain_id), newest, session.terms.required_confirmations)
+def _funded(session: Session, ledger: SessionLedger, context: ChainContext) -> Finding:
+    units = session.sums.counted_units
+    received = amount(session.asset, units)
+    tip = context.tips.get(session.asset.chain_id)
+    reached = depth(tip, ledger.newest_block or 0, session.terms.required_confirmations)
     price = amount(session.asset, session.terms.amount_units)
     match session.status:
         case Status.DETECTED:
             return Finding(PaymentOutcome.WAITING, Reason.CONFIRMATIONS, f"Waiting: {received} has arrived; {reached}.")
         case Status.UNDERPAID:
-            missing = amount(session.asset, max(0, session.terms.amount_units - sum(each.units for each in counted)))
+            missing = amount(session.asset, max(0, session.terms.amount_units - units))
             return Finding(
                 PaymentOutcome.WAITING,
                 Reason.TOO_LITTLE,
@@ -281,11 +301,11 @@ def arrival(session: Session, recorded: RecordedPayment, finding: Finding, conte
     transfer = recorded.payment.transfer
     coins = context.coins(transfer, recorded.chain_id, session.asset)
     return ExplanationStep(
-        f"{coins} came ({transfer.kind.value}).",
+        f"{coins} came ({recorded.arrived}).",
         (
             ("verdict", finding.sentence),
             *((("chain", context.chain(recorded.chain_id)),) if recorded.chain_id != session.asset.chain_id else ()),
-            *of_transfer(transfer),
+            *of_transfer(transfer, recorded.payment.dust),
             ("window", window(session, transfer.block_time)),
             (
                 "depth",
@@ -326,16 +346,27 @@ def _change(session: Session, change: SessionChange) -> ExplanationStep:
     )
 
 
-def _present(session: Session, recorded: Sequence[RecordedPayment], context: ChainContext) -> ExplanationStep:
+def _left_out(session: Session, ledger: SessionLedger) -> Iterator[ExplanationStep]:
+    """Yield a step for the payments before the newest ones, if there are any."""
+    there = sum(each.is_asked_for and each.payment.canonical for each in ledger.newest)
+    left_out = session.sums.payment_count - there
+    if left_out > 0:
+        yield ExplanationStep(
+            f"{left_out:,} earlier payments came, which are not listed here.",
+            (("listed", "on the payment's page of the dashboard, and in exports"), ("counted", "in every sum here")),
+            session.created_at,
+        )
+
+
+def _present(session: Session, ledger: SessionLedger, context: ChainContext) -> ExplanationStep:
     tip = context.tips.get(session.asset.chain_id)
     status = f"{session.status.value}{f' ({session.status_reason})' if session.status_reason else ''}"
-    if tip is None:
+    if tip is None or ledger.received is None:
         return ExplanationStep("Now", (("status", status), ("processed", "no block yet: its node hasn't answered")))
-    verdict = assess(session, [each.payment for each in recorded if each.is_asked_for], tip)
     facts = [
         ("status", status),
-        ("received", amount(session.asset, verdict.received_units)),
-        ("confirmed", amount(session.asset, verdict.confirmed_units)),
+        ("received", amount(session.asset, ledger.received.units)),
+        ("confirmed", amount(session.asset, ledger.received.deep_units)),
         ("processed", f"block {tip.number} of {second(tip.time)}"),
     ]
     if tip.expiry_time < tip.time:

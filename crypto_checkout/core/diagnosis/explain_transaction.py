@@ -1,7 +1,8 @@
 """Explain a transaction: compare the chains' view of it with the ledger's."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.checkout.session import Session, Status
@@ -21,6 +22,9 @@ from crypto_checkout.core.diagnosis.explanation import (
 from crypto_checkout.core.ledger.assess import Tip
 from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.core.ledger.payment import Transfer, TransferKind
+
+MOST_FINDINGS = 100
+"""The number of payments of a transaction that are explained, each on its own."""
 
 _MOST_SHOWN = 10
 
@@ -47,6 +51,9 @@ class TransactionEvidence:
     transfers reached; `disagreeing` the transfers on which the providers differ, with the reason. `unnamed` are
     internal payments in the same block whose transaction no node could name. `unassigned` are the unassigned addresses
     that the transfers reached, `at_unassigned` the recorded payments to such addresses.
+
+    `dust` are the sums of dust that contain transfers of the transaction, `in_dust` these transfers. With `is_cut`
+    there are more payments than these.
     """
 
     tx_hash: str
@@ -58,13 +65,21 @@ class TransactionEvidence:
     unassigned: Mapping[Address, UnassignedAddress] = field(default_factory=dict)
     at_unassigned: Sequence[tuple[UnassignedAddress, RecordedPayment]] = ()
     disagreeing: Mapping[Transfer, str] = field(default_factory=dict)
+    dust: Sequence[tuple[Session, RecordedPayment]] = ()
+    in_dust: Collection[Transfer] = ()
+    is_cut: bool = False
+
+    @property
+    def known(self) -> Sequence[tuple[Session, RecordedPayment]]:
+        """The payments in the ledger that the transaction made, alone or with others."""
+        return (*self.recorded, *self.dust)
 
 
 def transaction(evidence: TransactionEvidence, context: ChainContext) -> Explanation:
     """Explain a transaction: its payments and their outcome, or the first reason why it paid nothing."""
-    of_ledger = [(session, each, payment(session, each, context)) for session, each in evidence.recorded]
+    of_ledger = [(session, each, payment(session, each, context)) for session, each in evidence.known]
     findings = [(session, finding) for session, _, finding in of_ledger]
-    findings += _unrecorded(evidence, context)
+    findings += islice(_unrecorded(evidence, context), MOST_FINDINGS - len(findings))
     steps = [step for each in evidence.observed for step in _on_chain(each, evidence, context)]
     steps += [arrival(session, each, finding, context) for session, each, finding in of_ledger]
     without_session = [
@@ -73,20 +88,23 @@ def transaction(evidence: TransactionEvidence, context: ChainContext) -> Explana
     steps += [explain_unassigned.arrival(each, finding, context) for each, finding in without_session]
     steps.sort(key=lambda step: (step.at is None, step.at))
     steps += [_unreachable(chain_id, reason, context) for chain_id, reason in evidence.unreachable.items()]
-    others = [finding for _, finding in without_session] or [*_to_unassigned(evidence, context)]
-    verdict = _summary(findings) if findings else others[0] if others else _nothing(evidence, context)
+    others = [finding for _, finding in without_session] or [*islice(_to_unassigned(evidence, context), 1)]
+    verdict = (
+        _summary(findings, is_cut=evidence.is_cut) if findings else others[0] if others else _nothing(evidence, context)
+    )
     sessions = tuple(dict.fromkeys(session.id for session, _ in findings))
     return verdict.explanation(f"transaction {evidence.tx_hash}", tuple(steps), sessions)
 
 
-def _summary(findings: Sequence[tuple[Session, Finding]]) -> Finding:
+def _summary(findings: Sequence[tuple[Session, Finding]], *, is_cut: bool) -> Finding:
     """Summarise: one payment by its own finding, several by their count and the first that didn't count."""
     first = next((each for each in findings if each[1].outcome is not PaymentOutcome.COUNTED), findings[0])
     session, finding = first
     sentence = finding.sentence
     if len(findings) > 1:
         counted = sum(each.outcome is PaymentOutcome.COUNTED for _, each in findings)
-        sentence = f"{counted} of {len(findings)} payments counted. {sentence} (session {session.id})"
+        which = f"the first {len(findings)}" if is_cut else f"{len(findings)}"
+        sentence = f"{counted} of {which} payments counted. {sentence} (session {session.id})"
     advice, command = finding.advice, finding.command
     if finding.outcome is PaymentOutcome.COUNTED and session.status is Status.UNDERPAID:
         advice, command = "It was not enough; see what is missing", f"crypto-checkout explain {session.id}"
@@ -97,6 +115,8 @@ def _summary(findings: Sequence[tuple[Session, Finding]]) -> Finding:
 
 
 def _unrecorded(evidence: TransactionEvidence, context: ChainContext) -> Iterator[tuple[Session, Finding]]:
+    if evidence.is_cut:
+        return  # the ledger has others that were not read
     have = {
         (session.id, each.chain_id, each.payment.transfer.kind, each.payment.transfer.log_index)
         for session, each in evidence.recorded
@@ -104,7 +124,8 @@ def _unrecorded(evidence: TransactionEvidence, context: ChainContext) -> Iterato
     for seen in evidence.observed:
         for transfer in seen.transfers:
             owner = evidence.owners.get(transfer.to)
-            if owner and (owner.id, seen.chain_id, transfer.kind, transfer.log_index) not in have:
+            key = owner and (owner.id, seen.chain_id, transfer.kind, transfer.log_index)
+            if owner and key not in have and transfer not in evidence.in_dust:
                 yield owner, _missing(owner, transfer, seen, evidence, context)
 
 
@@ -286,9 +307,10 @@ def _on_chain(
         ),
         seen.header.time,
     )
-    in_ledger = {session.id for session, _ in evidence.recorded}
-    for transfer in seen.transfers:
-        owner = evidence.owners.get(transfer.to)
+    in_ledger = {session.id for session, _ in evidence.known}
+    first = {transfer.to: transfer for transfer in reversed(seen.transfers)}
+    for address, transfer in islice(reversed(first.items()), MOST_FINDINGS):
+        owner = evidence.owners.get(address)
         if owner is not None and owner.id not in in_ledger:
             facts = (*of_transfer(transfer), ("window", window(owner, seen.header.time)))
             yield ExplanationStep(f"Its receiver is the address of session {owner.id}.", facts, seen.header.time)

@@ -23,7 +23,7 @@ _ADVICE = (
 
 
 def address(address: UnassignedAddress, recorded: Sequence[RecordedPayment], context: ChainContext) -> Explanation:
-    """Explain an unassigned address by the payments to it, oldest first."""
+    """Explain an unassigned address by the newest payments to it, oldest first."""
     findings = [payment(address, each, context) for each in recorded]
     there = [finding for each, finding in zip(recorded, findings, strict=True) if each.payment.canonical]
     verdict = there[-1] if there else _unpaid(address)
@@ -50,8 +50,12 @@ def arrival(recorded: RecordedPayment, finding: Finding, context: ChainContext) 
     """Return the evidence of a recorded payment to an unassigned address."""
     transfer = recorded.payment.transfer
     return ExplanationStep(
-        f"{context.coins(transfer, recorded.chain_id)} came ({transfer.kind.value}).",
-        (("verdict", finding.sentence), ("chain", context.chain(recorded.chain_id)), *of_transfer(transfer)),
+        f"{context.coins(transfer, recorded.chain_id)} came ({recorded.arrived}).",
+        (
+            ("verdict", finding.sentence),
+            ("chain", context.chain(recorded.chain_id)),
+            *of_transfer(transfer, recorded.payment.dust),
+        ),
         recorded.recorded_at,
     )
 

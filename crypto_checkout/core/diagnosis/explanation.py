@@ -98,6 +98,14 @@ class RecordedPayment:
     recorded_at: datetime
     is_asked_for: bool
 
+    @property
+    def arrived(self) -> str:
+        """The way in which it came: its kind, or dust with the number of its transfers."""
+        dust = self.payment.dust
+        return (
+            self.payment.transfer.kind.value if dust is None else f"dust in {dust:,} transfer{'s' if dust > 1 else ''}"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class NamedChain:
@@ -164,12 +172,18 @@ def depth(tip: Tip | None, block_number: int, required: int) -> str:
     )
 
 
-def of_transfer(transfer: Transfer) -> tuple[tuple[str, str], ...]:
-    """Return the evidence of a transfer: its place and time on the chain."""
+def of_transfer(transfer: Transfer, dust: int | None = None) -> tuple[tuple[str, str], ...]:
+    """Return the evidence of a transfer, or of the sum of a block's dust: its place and time on the chain."""
+    if dust is None:
+        origin = (
+            ("transaction", transfer.tx_hash or "not known: a contract, a block's reward or a withdrawal paid it"),
+            *((("log", str(transfer.log_index)),) if transfer.log_index is not None else ()),
+            ("from", _shown(transfer.sender)),
+        )
+    else:
+        origin = (("transfers", f"{dust:,}, each worth too little to be listed (dust_below_fiat)"),)
     return (
-        ("transaction", transfer.tx_hash or "not known: a contract, a block's reward or a withdrawal paid it"),
-        *((("log", str(transfer.log_index)),) if transfer.log_index is not None else ()),
-        ("from", _shown(transfer.sender)),
+        *origin,
         ("to", checksum(transfer.to)),
         *((("token", checksum(transfer.contract)),) if transfer.contract else ()),
         ("block", f"{transfer.block_number} {transfer.block_hash}"),

@@ -49,12 +49,34 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """A transfer recorded for a session; `canonical` turns False when its block is orphaned."""
+    """A transfer recorded for a session; `canonical` turns False when its block is orphaned.
+
+    `dust` is None for a single transfer. Otherwise the payment is the sum of that many transfers of one block, each
+    too small to be recorded on its own (`core.ledger.dust`); it has neither a transaction nor a sender.
+    """
 
     transfer: Transfer
     canonical: bool = True
+    dust: int | None = None
 
     @property
     def is_provisional(self) -> bool:
         """True while a single reading of a balance is its only evidence: it is shown, but doesn't count yet."""
         return self.transfer.provisional_balance is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPayments:
+    """The payments that a session shows, in chain order: in canonical blocks, the newest hundred, single ones first.
+
+    `tx_hash` is the transaction of the first single payment that counts, `newest_block` the block of the last one,
+    both None without any. Dust has no transaction, and doesn't make a session look less deep than its payments are.
+    """
+
+    newest: tuple[Payment, ...] = ()
+    tx_hash: str | None = None
+    newest_block: int | None = None
+
+
+MOST_SHOWN = 100
+"""The number of payments that a session shows. Its sums include all, and lists of payments go on to the others."""

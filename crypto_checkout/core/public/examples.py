@@ -10,9 +10,9 @@ from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.checkout.customer import Customer
 from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.checkout.quotes import Rate
-from crypto_checkout.core.checkout.session import CLOSED, Session, SessionOptions, Status, Terms
+from crypto_checkout.core.checkout.session import CLOSED, PaymentSums, Session, SessionOptions, Status, Terms
 from crypto_checkout.core.ledger.assess import Tip
-from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
+from crypto_checkout.core.ledger.payment import Payment, ShownPayments, Transfer, TransferKind
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.owner.api_key import ApiKey
 from crypto_checkout.core.public import render
@@ -89,9 +89,11 @@ def paid_session(at: datetime, public_url: str, entropy: bytes = bytes(ids.ENTRO
         block_hash="0x" + "a7" * 32,
         block_time=paid_at,
     )
-    paid = replace(session(at, entropy), status=Status.PAID, paid_at=paid_at, updated_at=paid_at)
+    sums = PaymentSums(on_time_units=_UNITS, payment_count=1)
+    paid = replace(session(at, entropy), status=Status.PAID, paid_at=paid_at, updated_at=paid_at, sums=sums)
     tip = Tip(transfer.block_number + _CONFIRMATIONS - 1, paid_at)
-    return render.session(paid, [Payment(transfer)], tip, public_url)
+    shown = ShownPayments((Payment(transfer),), transfer.tx_hash, transfer.block_number)
+    return render.session(paid, shown, tip, public_url)
 
 
 # Examples for the documentation, one of each resource as the API answers it. All take the server's public URL, needed
@@ -101,7 +103,7 @@ def paid_session(at: datetime, public_url: str, entropy: bytes = bytes(ids.ENTRO
 def shown_session(public_url: str) -> SessionResource:
     """Return a new session."""
     tip = Tip(_PAID_BLOCK - 1, MOMENT)
-    return render.session(session(MOMENT, _ENTROPY), [], tip, public_url)
+    return render.session(session(MOMENT, _ENTROPY), ShownPayments(), tip, public_url)
 
 
 def shown_paid_session(public_url: str) -> SessionResource:

@@ -1,6 +1,5 @@
 """Render domain objects as public resources (`core.public.types`), for the API and for the `data` of events."""
 
-from collections.abc import Sequence
 from decimal import Decimal
 
 from crypto_checkout.core import moments
@@ -12,7 +11,7 @@ from crypto_checkout.core.checkout.payment_uri import payment_uri
 from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.ledger.assess import Tip, counts
-from crypto_checkout.core.ledger.payment import Payment
+from crypto_checkout.core.ledger.payment import Payment, ShownPayments, TransferKind
 from crypto_checkout.core.money import format_fiat, format_units
 from crypto_checkout.core.owner.api_key import ApiKey
 from crypto_checkout.core.public.types import (
@@ -34,9 +33,6 @@ from crypto_checkout.core.webhooks.delivery import Attempt, Delivery
 from crypto_checkout.core.webhooks.endpoint import Endpoint
 from crypto_checkout.core.webhooks.events import Event
 
-MOST_PAYMENTS = 100
-"""The number of payments that a session shows, newest ones. Sums include all; dust must not swell every event."""
-
 
 def amount(asset: Asset, units: int) -> AmountResource:
     """Render an amount given in an asset's smallest units."""
@@ -51,12 +47,10 @@ def amount(asset: Asset, units: int) -> AmountResource:
     }
 
 
-def session(session: Session, payments: Sequence[Payment], tip: Tip | None, public_url: str) -> SessionResource:
+def session(session: Session, shown: ShownPayments, tip: Tip | None, public_url: str) -> SessionResource:
     """Render a session; `tip` is its chain's last processed block, None before the first."""
     asset, terms = session.asset, session.terms
-    canonical = [p for p in payments if p.canonical]
-    counted = [p for p in canonical if counts(p, session)]
-    received = sum(p.transfer.units for p in counted)
+    received = session.sums.counted_units
     remaining = max(0, terms.amount_units - received)
     return {
         "id": session.id,
@@ -76,10 +70,10 @@ def session(session: Session, payments: Sequence[Payment], tip: Tip | None, publ
         "fiat": {"amount": str(session.fiat), "currency": session.fiat.currency},
         "ethPriceUsd": session.eth_price_usd,
         "rate": rate(session.rate),
-        "confirmations": _depth(counted, tip),
+        "confirmations": 0 if tip is None or shown.newest_block is None else tip.confirmations(shown.newest_block),
         "requiredConfirmations": terms.required_confirmations,
-        "payments": [_payment(session, p, tip) for p in canonical[-MOST_PAYMENTS:]],
-        "txHash": next((p.transfer.tx_hash for p in counted), None),
+        "payments": [payment(session, each, tip) for each in shown.newest],
+        "txHash": shown.tx_hash,
         "paymentUri": payment_uri(asset, session.address, remaining or terms.amount_units),
         "checkoutUrl": f"{public_url}/checkout/{session.id}",
         "successUrl": session.options.success_url,
@@ -92,11 +86,6 @@ def session(session: Session, payments: Sequence[Payment], tip: Tip | None, publ
         "createdAt": moments.to_text(session.created_at),
         "updatedAt": moments.to_text(session.updated_at),
     }
-
-
-def _depth(counted: Sequence[Payment], tip: Tip | None) -> int:
-    """Return the smallest depth among payments, 0 if there are none."""
-    return min((tip.confirmations(p.transfer.block_number) for p in counted), default=0) if tip else 0
 
 
 def choice(choice: Choice) -> ChoiceResource:
@@ -121,7 +110,8 @@ def decimal_text(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _payment(session: Session, payment: Payment, tip: Tip | None) -> PaymentResource:
+def payment(session: Session, payment: Payment, tip: Tip | None) -> PaymentResource:
+    """Render a payment of a session."""
     transfer = payment.transfer
     return {
         "txHash": transfer.tx_hash,
@@ -134,7 +124,13 @@ def _payment(session: Session, payment: Payment, tip: Tip | None) -> PaymentReso
         "blockTime": moments.to_text(transfer.block_time),
         "confirmations": tip.confirmations(transfer.block_number) if tip else 0,
         "counted": counts(payment, session),
+        "transfers": payment.dust or 1,
     }
+
+
+def is_dust(payment: PaymentResource) -> bool:
+    """Tell whether a rendered payment is a sum of dust: only such ones and internal transfers have no transaction."""
+    return payment["txHash"] is None and payment["kind"] != TransferKind.INTERNAL
 
 
 def link(link: Link, public_url: str) -> LinkResource:

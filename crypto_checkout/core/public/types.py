@@ -73,7 +73,7 @@ class PaymentResource(_Sender, TypedDict):
     """A transfer to a session's address, in a block of the chain. `from` is the sender, null if it is unknown."""
 
     txHash: Hash | None
-    """The transaction; null for a transfer from a contract that the node could not trace."""
+    """The transaction; null for a transfer from a contract that the node could not trace, and for dust."""
     logIndex: int | None
     """The index of the transfer's log in its block; null for native coins."""
     kind: Annotated[str, TextFormat(enum=tuple(TransferKind))]
@@ -90,6 +90,9 @@ class PaymentResource(_Sender, TypedDict):
     """The number of confirmations: 1 in the newest block."""
     counted: bool
     """Whether it counts towards the price; false if it came too late."""
+    transfers: int
+    """The number of transfers that it sums up: 1, except for dust. Transfers worth too little to be listed are added up
+    block by block, with neither a transaction nor a sender."""
 
 
 class SessionResource(TypedDict):
@@ -135,9 +138,9 @@ class SessionResource(TypedDict):
     requiredConfirmations: int
     """The number of confirmations from which money counts as received."""
     payments: list[PaymentResource]
-    """The payments to the address."""
+    """The payments to the address, at most the newest 100; sums of dust only where there is room."""
     txHash: Hash | None
-    """The transaction of the first counted payment."""
+    """The transaction of the first counted payment; dust has none."""
     paymentUri: str
     """The URI for wallets to open or scan (EIP-681)."""
     checkoutUrl: Url

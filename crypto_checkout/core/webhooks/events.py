@@ -86,7 +86,9 @@ EVENTS: Mapping[EventType, EventInfo] = one_row_each(
             "Chain reorganised", "The chain dropped a block with a payment; the session was judged again."
         ),
         EventType.SESSION_LATE_PAYMENT: EventInfo(
-            "Money came too late", "Money came when it was too late to count. It is yours to accept or pay back."
+            "Money came too late",
+            "Money came when it was too late to count. It is yours to accept or pay back. Told once an hour for a "
+            "session, and not for dust.",
         ),
         EventType.LINK_CREATED: EventInfo("Link made", "A payment link was made."),
         EventType.LINK_UPDATED: EventInfo("Link changed", "A payment link was changed."),

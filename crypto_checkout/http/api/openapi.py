@@ -1,11 +1,12 @@
 """The table of operations as an OpenAPI 3.1 document, with this server's URL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 from crypto_checkout import __version__
 from crypto_checkout.core import errors
+from crypto_checkout.core.public import examples
 from crypto_checkout.http.api import webhook_docs
 from crypto_checkout.http.api.components import HEADERS, ErrorAnswer, Json, Schemas, by_status, headers
 
@@ -112,7 +113,7 @@ def _description(operation: Operation) -> str:
 def _parameters(operation: Operation, shapes: Schemas, public_url: str) -> list[Json]:
     found: list[Json] = []
     if "{id}" in operation.path:
-        example = _example_id(operation.example(public_url))
+        example = _example_id(operation, public_url)
         id_: Json = {"name": "id", "in": "path", "required": True, "description": "Its id."}
         found.append({**id_, "schema": _text(pattern=_ID), "example": example})
     query = shapes.inside(operation.query)
@@ -143,9 +144,13 @@ def _parameters(operation: Operation, shapes: Schemas, public_url: str) -> list[
     return found
 
 
-def _example_id(example: Mapping[str, Any]) -> str:
-    """Return the id of the object in an answer."""
-    found: str = example.get("id") or example.get("endpointId") or example["data"][0]["endpointId"]
+def _example_id(operation: Operation, public_url: str) -> str:
+    """Return the id of the object that an operation's path names."""
+    example = operation.example(public_url)
+    found: str | None = example.get("id") or example.get("endpointId")
+    if found is None:
+        (first,) = example["data"]
+        found = first.get("endpointId") or examples.shown_paid_session(public_url)["id"]
     return found
 
 

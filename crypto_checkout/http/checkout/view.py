@@ -11,6 +11,7 @@ from urllib.parse import quote
 from crypto_checkout.core import moments
 from crypto_checkout.core.checkout.payment_uri import TransactionRequest, transaction_request
 from crypto_checkout.core.checkout.session import SETTLED, STATUSES, SessionStage, Status
+from crypto_checkout.core.public.render import is_dust
 from crypto_checkout.core.public.types import AmountResource, FiatResource, SessionResource
 
 SESSION_ID_PLACEHOLDER = "{CHECKOUT_SESSION_ID}"
@@ -348,7 +349,8 @@ def _extra(session: SessionResource) -> AmountResource | None:
 
 
 def _is_late(session: SessionResource) -> bool:
-    return any(not each["counted"] and each["blockTime"] > session["expiresAt"] for each in session["payments"])
+    late = (each for each in session["payments"] if not each["counted"] and each["blockTime"] > session["expiresAt"])
+    return any(not is_dust(each) for each in late)
 
 
 def _transaction(session: SessionResource, explorer_url: str) -> PayingTransaction | None:

@@ -9,14 +9,13 @@ from crypto_checkout.core.alerts.issues import DISMISSIBLE, Issue, IssueKind
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.checkout.unassigned_address import UnassignedAddress
 from crypto_checkout.core.errors import InvalidBody
-from crypto_checkout.core.ledger.assess import counts
 from crypto_checkout.services.alerts.server_issues import ServerIssues
 from crypto_checkout.services.checkout.payment_methods import AcceptedChain
 from crypto_checkout.services.webhooks.endpoints import MOST_ENDPOINTS
 from crypto_checkout.store.alerts import issues as store
 from crypto_checkout.store.alerts.issues import UncountedPayment
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
-from crypto_checkout.store.ledger import differences, payments
+from crypto_checkout.store.ledger import differences
 from crypto_checkout.store.ledger.differences import ConfirmedDifference
 from crypto_checkout.store.paging import Window
 from crypto_checkout.store.webhooks import endpoints
@@ -78,7 +77,7 @@ class Issues:
     def _recorded(self, unit: ReadUnit, livemode: bool, most: int) -> Iterator[Sequence[Issue]]:
         """Yield the issues of each kind in the tables; one more than `most` shows that there are more."""
         for status in issues.STATUS_KINDS:
-            yield _sessions(unit, store.in_status(unit, livemode, status, most + 1))
+            yield [issues.of_session(each) for each in store.in_status(unit, livemode, status, most + 1)]
         yield [
             issues.of_late_payment(each.owner, each.seq, each.transfer)
             for each in store.late(unit, livemode, most + 1)
@@ -129,11 +128,3 @@ class Issues:
     def _name(self, chain_id: int) -> str:
         chain = self._chains.get(chain_id)
         return chain.name if chain is not None else f"chain {chain_id}"
-
-
-def _sessions(unit: ReadUnit, sessions: Sequence[Session]) -> list[Issue]:
-    paid = payments.of_sessions(unit, sessions)
-    return [
-        issues.of_session(each, sum(payment.transfer.units for payment in paid[each.id] if counts(payment, each)))
-        for each in sessions
-    ]

@@ -100,8 +100,7 @@ class Decisions:
         return accept
 
     def _store(self, unit: WriteUnit, event_type: EventType, session: Session) -> SessionResource:
-        store.store_decision(unit, session)
-        resource = self._reader.describe(unit, session)
+        resource = self._reader.describe(unit, store.store_decision(unit, session))
         self._events.record(unit, event_type, resource)
         return resource
 
@@ -115,8 +114,4 @@ def _check(session: Session, allowed: Sequence[Status], done: str) -> None:
 def _confirmed(unit: ReadUnit, session: Session) -> int:
     """Sum the payments in blocks that are deep enough, on time or late."""
     tip = cursors.tip(unit, session.asset.chain_id)
-    if tip is None:
-        return 0
-    required = session.terms.required_confirmations
-    transfers = [payment.transfer for payment in payments.of_session(unit, session) if payment.canonical]
-    return sum(t.units for t in transfers if tip.is_deep(t.block_number, required))
+    return 0 if tip is None else payments.confirmed_units(unit, session, tip)

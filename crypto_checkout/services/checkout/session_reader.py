@@ -5,8 +5,9 @@ Making sessions is `services.checkout.sessions`' work.
 
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.errors import ResourceNotFound
+from crypto_checkout.core.ledger.assess import Tip
 from crypto_checkout.core.public import render
-from crypto_checkout.core.public.types import SessionResource
+from crypto_checkout.core.public.types import PaymentResource, SessionResource
 from crypto_checkout.store import paging
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.checkout import totals
@@ -34,10 +35,21 @@ class SessionReader:
 
         def read(unit: ReadUnit) -> tuple[SessionResource, bool]:
             session = find(unit, session_id)
-            of_session = payments.of_session(unit, session)
-            taken_back = bool(of_session) and not any(payment.canonical for payment in of_session)
+            resource = self.describe(unit, session)
+            return resource, not resource["payments"] and payments.has_any(unit, session.id)
+
+        return await self._db.read(read)
+
+    async def payments(
+        self, session_id: str, livemode: bool, window: paging.Window
+    ) -> tuple[SessionResource, paging.ListPage[PaymentResource]]:
+        """Return a session of one mode, and a page of its payments, last recorded first. Raises ResourceNotFound."""
+
+        def read(unit: ReadUnit) -> tuple[SessionResource, paging.ListPage[PaymentResource]]:
+            session = find(unit, session_id, livemode)
             tip = cursors.tip(unit, session.asset.chain_id)
-            return render.session(session, of_session, tip, self._public_url), taken_back
+            page = payments.listed(unit, session, window).map(lambda each: render.payment(session, each, tip))
+            return self._describe(unit, session, tip), page
 
         return await self._db.read(read)
 
@@ -48,11 +60,8 @@ class SessionReader:
 
         def read(unit: ReadUnit) -> paging.ListPage[SessionResource]:
             page = search.find(unit, livemode, text, filters, window)
-            paid = payments.of_sessions(unit, page.items)
             tips = {chain_id: cursors.tip(unit, chain_id) for chain_id in {each.asset.chain_id for each in page.items}}
-            return page.map(
-                lambda each: render.session(each, paid[each.id], tips[each.asset.chain_id], self._public_url)
-            )
+            return page.map(lambda each: self._describe(unit, each, tips[each.asset.chain_id]))
 
         return await self._db.read(read)
 
@@ -68,8 +77,10 @@ class SessionReader:
 
     def describe(self, unit: ReadUnit, session: Session) -> SessionResource:
         """Render a session with its payments, as of now."""
-        of_session = payments.of_session(unit, session)
-        return render.session(session, of_session, cursors.tip(unit, session.asset.chain_id), self._public_url)
+        return self._describe(unit, session, cursors.tip(unit, session.asset.chain_id))
+
+    def _describe(self, unit: ReadUnit, session: Session, tip: Tip | None) -> SessionResource:
+        return render.session(session, payments.shown(unit, session), tip, self._public_url)
 
 
 def find(unit: ReadUnit, session_id: str, livemode: bool | None = None) -> Session:

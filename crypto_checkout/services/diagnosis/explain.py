@@ -16,8 +16,12 @@ from crypto_checkout.core.address import Address, checksum, parse
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.checkout.unassigned_address import UnassignedAddress
 from crypto_checkout.core.diagnosis import explain_session, explain_transaction, explain_unassigned
-from crypto_checkout.core.diagnosis.explain_session import SessionChange
-from crypto_checkout.core.diagnosis.explain_transaction import ObservedTransaction, TransactionEvidence
+from crypto_checkout.core.diagnosis.explain_session import SessionChange, SessionLedger
+from crypto_checkout.core.diagnosis.explain_transaction import (
+    MOST_FINDINGS,
+    ObservedTransaction,
+    TransactionEvidence,
+)
 from crypto_checkout.core.diagnosis.explanation import (
     ChainContext,
     Explanation,
@@ -32,7 +36,8 @@ from crypto_checkout.services.checkout.payment_methods import AcceptedChain
 from crypto_checkout.store import paging
 from crypto_checkout.store.checkout import sessions, unassigned
 from crypto_checkout.store.database import Database, ReadUnit
-from crypto_checkout.store.ledger import cursors, payments, unmatched
+from crypto_checkout.store.ledger import by_transaction, cursors, payments, unmatched
+from crypto_checkout.store.ledger.by_transaction import FoundPayment
 from crypto_checkout.store.webhooks import events
 
 _SECONDS = 20.0
@@ -161,12 +166,11 @@ class Explainer:
             tip = known.tips.get(seen.chain_id)
             if seen.header is None or (tip is not None and tip.number >= seen.header.number):
                 continue
-            for transfer in seen.transfers:
-                if transfer.to in evidence.owners:
-                    try:
-                        await self._configured[seen.chain_id].chain.confirm([transfer])
-                    except RecoverableError as error:
-                        found[transfer] = str(error)
+            for transfer in [each for each in seen.transfers if each.to in evidence.owners][:MOST_FINDINGS]:
+                try:
+                    await self._configured[seen.chain_id].chain.confirm([transfer])
+                except RecoverableError as error:
+                    found[transfer] = str(error)
         return found
 
     # --- the ledger ----------------------------------------------------------------------------------------------
@@ -180,53 +184,75 @@ class Explainer:
         livemode: bool | None,
     ) -> tuple[TransactionEvidence, ChainContext]:
         known = self._known(unit)
-        ids = [*dict.fromkeys(each for chain_id in known.tips for each in _paid_by(unit, chain_id, tx_hash))]
-        named = [
-            (session, each)
-            for session, each in self._recorded(unit, ids, livemode)
-            if each.payment.transfer.tx_hash == tx_hash
+        found = [
+            each for chain_id in known.tips for each in by_transaction.single(unit, chain_id, tx_hash, MOST_FINDINGS)
         ]
         receivers = {transfer.to for each in seen for transfer in each.transfers}
         owners = _of_mode(sessions.at_addresses(unit, receivers), livemode)
-        unnamed = [
-            (session, each)
+        others = _unassigned(unit, receivers - owners.keys(), livemode)
+        dust = [
+            each
+            for block in seen
+            if block.header is not None
+            for each in by_transaction.dust(
+                unit,
+                block.chain_id,
+                block.header.hash,
+                [transfer for transfer in block.transfers if transfer.to in owners or transfer.to in others],
+            )
+        ]
+        in_block = [
+            each
             for block in seen
             if block.header is not None and not block.is_traced
-            for session, each in self._recorded(unit, _paid_by(unit, block.chain_id, block.header.hash), livemode)
-            if each.payment.transfer.tx_hash is None and each.payment.transfer.block_hash == block.header.hash
-        ]
-        others = _unassigned(unit, receivers - owners.keys(), livemode)
-        paid = {each for chain_id in known.tips for each in unmatched.unassigned_of(unit, chain_id, tx_hash)}
-        recorded = [
-            (each, payment)
-            for each in _unassigned(unit, paid, livemode).values()
-            for payment in unmatched.recorded_at(unit, each.address)
-            if payment.payment.transfer.tx_hash == tx_hash
+            for each in by_transaction.single(unit, block.chain_id, block.header.hash, MOST_FINDINGS)
         ]
         return TransactionEvidence(
-            tx_hash, seen, silent, named, owners, unnamed, unassigned=others, at_unassigned=recorded
+            tx_hash,
+            seen,
+            silent,
+            recorded=_of_sessions(unit, found, livemode),
+            owners=owners,
+            unnamed=_of_sessions(unit, in_block, livemode),
+            unassigned=others,
+            at_unassigned=_of_unassigned(unit, [*found, *dust], livemode),
+            dust=_of_sessions(unit, dust, livemode),
+            in_dust=frozenset(transfer for each in dust for transfer in each.transfers),
+            is_cut=len(found) >= MOST_FINDINGS,
         ), known
 
-    def _recorded(
-        self, unit: ReadUnit, session_ids: list[str], livemode: bool | None
-    ) -> list[tuple[Session, RecordedPayment]]:
-        found = [session for each in session_ids if (session := sessions.get(unit, each, livemode)) is not None]
-        return [(session, each) for session in found for each in _ledger(unit, session)]
-
     def _session(self, unit: ReadUnit, session: Session) -> Explanation:
-        return explain_session.session(session, _ledger(unit, session), _changes(unit, session), self._known(unit))
+        known = self._known(unit)
+        tip = known.tips.get(session.asset.chain_id)
+        ledger = SessionLedger(
+            [*payments.recorded(unit, session), *unmatched.recorded(unit, session.id)],
+            received=None if tip is None else payments.received(unit, session, tip),
+            newest_block=payments.shown(unit, session).newest_block,
+        )
+        return explain_session.session(session, ledger, _changes(unit, session), known)
 
     def _known(self, unit: ReadUnit) -> ChainContext:
         return ChainContext(self._places, cursors.tips(unit))
 
 
-def _paid_by(unit: ReadUnit, chain_id: int, tx_or_block_hash: str) -> list[str]:
-    found = (payments.sessions_of, unmatched.sessions_of)
-    return [*dict.fromkeys(each for sessions_of in found for each in sessions_of(unit, chain_id, tx_or_block_hash))]
+def _of_sessions(
+    unit: ReadUnit, found: Sequence[FoundPayment], livemode: bool | None
+) -> list[tuple[Session, RecordedPayment]]:
+    """Return the payments to sessions of a mode, or of any, each with its session."""
+    owners = sessions.by_ids(unit, {each.session_id for each in found if each.session_id is not None})
+    return [
+        (owner, each.recorded)
+        for each in found
+        if (owner := owners.get(each.session_id or "")) is not None and livemode in {None, owner.livemode}
+    ]
 
 
-def _ledger(unit: ReadUnit, session: Session) -> list[RecordedPayment]:
-    return [*payments.recorded(unit, session), *unmatched.recorded(unit, session.id)]
+def _of_unassigned(
+    unit: ReadUnit, found: Sequence[FoundPayment], livemode: bool | None
+) -> list[tuple[UnassignedAddress, RecordedPayment]]:
+    """Return the payments to unassigned addresses of a mode, or of any, each with its address."""
+    others = _unassigned(unit, {each.address for each in found if each.session_id is None}, livemode)
+    return [(other, each.recorded) for each in found if (other := others.get(each.address)) is not None]
 
 
 def _of_mode(found: Mapping[Address, Session], livemode: bool | None) -> dict[Address, Session]:

@@ -27,6 +27,9 @@ from crypto_checkout.store.webhooks import deliveries, endpoints
 MOST_DELIVERIES = 50
 """The most deliveries shown, those of the newest events."""
 
+MOST_UNMATCHED = 20
+"""The most unmatched payments shown, the newest ones; a list of its own has them all."""
+
 
 @dataclass(frozen=True, slots=True)
 class UnmatchedAmount:
@@ -48,14 +51,20 @@ class DeliveryDetail:
 
 @dataclass(frozen=True, slots=True)
 class PaymentDetail:
-    """A session and all that belongs to it; `acceptable` is the amount that accepting it would take."""
+    """A session and all that belongs to it; `acceptable` is the amount that accepting it would take.
+
+    `payment_count` is the number of its payments, of which the session shows the newest. With `more_unmatched` there
+    are more unmatched ones.
+    """
 
     session: SessionResource
+    payment_count: int
     decisions: AllowedDecisions
     acceptable: AmountResource
     link: Link | None
     customer: Customer | None
     unmatched: Sequence[UnmatchedAmount]
+    more_unmatched: bool
     deliveries: Sequence[DeliveryDetail]
 
 
@@ -73,24 +82,27 @@ class PaymentDetails:
         """Return the details of a session. Raises ResourceNotFound."""
         return await self._db.read(lambda unit: self._detail(unit, find(unit, session_id, livemode)))
 
-    async def unmatched(self, livemode: bool, window: paging.Window) -> paging.ListPage[UnmatchedAmount]:
-        """Return a page of the unmatched payments of a mode, in canonical blocks."""
-        page = await self._db.read(lambda unit: unmatched.listed(unit, livemode, window))
+    async def unmatched(
+        self, livemode: bool, window: paging.Window, session_id: str | None = None
+    ) -> paging.ListPage[UnmatchedAmount]:
+        """Return a page of the unmatched payments in canonical blocks, of a mode or of one of its sessions."""
+        page = await self._db.read(lambda unit: unmatched.listed(unit, livemode, window, session_id=session_id))
         return page.map(self._described)
 
     def _detail(self, unit: ReadUnit, session: Session) -> PaymentDetail:
         livemode, email = session.livemode, session.options.customer_email
         urls = {each.id: each.url for each in endpoints.all_of(unit, livemode)}
         may = allowed_decisions(unit, session)
+        others = unmatched.newest(unit, session.id, MOST_UNMATCHED + 1)
         return PaymentDetail(
             session=self._reader.describe(unit, session),
+            payment_count=session.sums.payment_count,
             decisions=may,
             acceptable=render.amount(session.asset, may.accepted_units),
             link=None if session.link_id is None else links.get(unit, session.link_id, livemode),
             customer=None if email is None else customers.by_email(unit, livemode, email),
-            unmatched=[
-                self._described(each) for each in unmatched.of_session(unit, session.id) if each.payment.canonical
-            ],
+            unmatched=[self._described(each) for each in others[-MOST_UNMATCHED:]],
+            more_unmatched=len(others) > MOST_UNMATCHED,
             deliveries=[
                 DeliveryDetail(render.delivery(each), urls[each.endpoint_id])
                 for each in deliveries.of_resource(unit, livemode, session.id, MOST_DELIVERIES)

@@ -73,15 +73,17 @@ class Evidence:
 
     def as_of(self, unit: WriteUnit, chain_id: int) -> "Evidence":
         """Sort the transfers again by the sessions as they are now: a payer may have chosen an asset meanwhile."""
+        arrived = (*self.payments, *self.unmatched)
+        may_have_chosen = sessions.by_ids(unit, {found.id for found, _ in arrived if _may_choose(found)})
         current = [
-            ((sessions.get(unit, found.id) or found) if _may_choose(found) else found, transfer)
-            for found, transfer in (*self.payments, *self.unmatched)
+            (may_have_chosen.get(found.id, found) if _may_choose(found) else found, transfer)
+            for found, transfer in arrived
         ]
         payments, others = _sorted(current, chain_id)
         return replace(self, payments=payments, unmatched=others)
 
     def store(self, unit: WriteUnit, chain_id: int) -> None:
-        """Store all but the payments, which `services.ledger.judge` records.
+        """Store all but the payments and the unmatched ones, which `services.ledger.judge` records.
 
         Credits are taken back before new ones are stored: the same block may show another one by now.
         """
@@ -89,9 +91,6 @@ class Evidence:
             unnamed.take_back(unit, credit)
         for credit in self.confirmed:
             unnamed.confirm(unit, credit)
-        for owner, transfer in self.unmatched:
-            session_id = owner.id if isinstance(owner, Session) else None
-            unmatched.record(unit, session_id, owner.livemode, chain_id, transfer)
         balance_store.save(unit, chain_id, self.balances)
 
 

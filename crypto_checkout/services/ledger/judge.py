@@ -1,61 +1,101 @@
 """Judge sessions in the unit of work that stores the chain's evidence.
 
-`core.ledger.assess` gives the verdict; here it becomes rows and events. Judging twice changes nothing.
+`core.ledger.assess` gives the verdict; here it becomes rows and events. Judging twice changes nothing, and costs the
+same with one payment and with a hundred thousand. A stranger can send money in as many parts as they like, so late
+payments of a session are told of once an hour, and dust (`core.ledger.dust`) is only added up.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 
+from crypto_checkout.core.address import Address
 from crypto_checkout.core.checkout.session import SETTLED, STATUSES, Session
 from crypto_checkout.core.ledger.assess import Tip, assess
+from crypto_checkout.core.ledger.dust import dust_below, is_dust, units_worth
+from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.core.public import render
 from crypto_checkout.core.webhooks.events import EventType, of_status
 from crypto_checkout.services.checkout import customers
-from crypto_checkout.services.ledger.evidence import Evidence
+from crypto_checkout.services.ledger.evidence import Evidence, Owner
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import sessions as store
+from crypto_checkout.store.checkout import totals
 from crypto_checkout.store.database import WriteUnit
-from crypto_checkout.store.ledger import payments
+from crypto_checkout.store.ledger import payments, unmatched
 from crypto_checkout.store.ledger.unnamed import UnnamedCredit
 
 
 class Judge:
-    """Judges the sessions of one chain, and records their events."""
+    """Judges the sessions of one chain, and records their events.
 
-    def __init__(self, events: Outbox, *, chain_id: int, public_url: str) -> None:
+    Transfers that are worth less than `dust_floor`, in the currency of their session, are dust.
+    """
+
+    def __init__(self, events: Outbox, *, chain_id: int, public_url: str, dust_floor: Decimal = Decimal(0)) -> None:
         self._events = events
         self._chain_id = chain_id
         self._public_url = public_url
+        self._dust_floor = dust_floor
 
     def advance(self, unit: WriteUnit, evidence: Evidence, tip: Tip) -> None:
         """Record payments and judge every session that the evidence or the new tip can change.
 
         The rest of the evidence has to be stored before.
         """
+        self._record_unmatched(unit, evidence.unmatched)
         touched = self._reviewed(unit, evidence, tip)
-        late: dict[str, Session] = {}
-        for found, transfer in evidence.payments:
+        late: dict[str, None] = {}
+        for session_id, transfers in _by_session(evidence.payments).items():
             # Read again in this unit: a request may have changed the session since the evidence was gathered.
-            session = touched.get(found.id) or _existing(unit, found.id)
-            if not payments.record(unit, session, transfer):
-                continue
-            if session.id not in touched:
-                touched[session.id] = session
-                store.touch(unit, session.id)
-            if transfer.block_time > session.terms.grace_until:
-                late[session.id] = session
+            session = touched.get(session_id) or _existing(unit, session_id)
+            dust, single = _sorted(transfers, dust_below(session, self._dust_floor))
+            recorded = [each for each in single if payments.record(unit, session, each)]
+            has_new_dust = sum(payments.record_dust(unit, session, each) for each in dust) > 0
+            if recorded or has_new_dust:
+                touched[session_id] = session
+                store.touch(unit, session_id)
+            if any(each.block_time > session.terms.grace_until for each in recorded):
+                late[session_id] = None
         for session_id in late:
-            self._record(unit, EventType.SESSION_LATE_PAYMENT, _existing(unit, session_id), tip)
+            if store.may_tell_late(unit, session_id, tip.time):
+                self._record(unit, EventType.SESSION_LATE_PAYMENT, self._tallied(unit, session_id), tip)
+        for session_id in store.late_untold(unit, self._chain_id, tip.time):
+            store.may_tell_late(unit, session_id, tip.time)
+            self._record(unit, EventType.SESSION_LATE_PAYMENT, self._tallied(unit, session_id), tip)
         for session_id in dict.fromkeys((*touched, *store.to_judge(unit, self._chain_id, tip.expiry_time))):
             self._judge(unit, session_id, tip)
 
+    def _record_unmatched(self, unit: WriteUnit, arrived: Sequence[tuple[Owner, Transfer]]) -> None:
+        """Record unmatched payments. One is dust by what the newest session in its asset says that it is worth.
+
+        The amount is in that session's currency. Without such a session nothing is dust.
+        """
+        below: dict[Address | None, int] = {}
+        by_owner = defaultdict[Address, list[Transfer]](list)
+        owners = {owner.address: owner for owner, _ in arrived}
+        for owner, transfer in arrived:
+            by_owner[owner.address].append(transfer)
+            if transfer.contract not in below:
+                priced = store.newest_in(unit, self._chain_id, transfer.contract)
+                below[transfer.contract] = 0 if priced is None else units_worth(priced, self._dust_floor)
+        for address, transfers in by_owner.items():
+            owner = owners[address]
+            session_id = owner.id if isinstance(owner, Session) else None
+            for contract in {each.contract for each in transfers}:
+                dust, single = _sorted([each for each in transfers if each.contract == contract], below[contract])
+                for each in single:
+                    unmatched.record(unit, session_id, owner.livemode, self._chain_id, each)
+                for of_block in dust:
+                    unmatched.record_dust(unit, session_id, owner.livemode, self._chain_id, of_block)
+
     def _reviewed(self, unit: WriteUnit, evidence: Evidence, tip: Tip) -> dict[str, Session]:
         """Return the sessions whose unnamed credits were confirmed or taken back; record the loss of counted ones."""
-        ids = _paid_sessions([*evidence.confirmed, *evidence.withdrawn])
         touched: dict[str, Session] = {}
-        for session_id in ids:
+        for session_id in _paid_sessions([*evidence.confirmed, *evidence.withdrawn]):
             store.touch(unit, session_id)
-            touched[session_id] = _existing(unit, session_id)
+            touched[session_id] = self._tallied(unit, session_id)
         for session_id in _paid_sessions([each for each in evidence.withdrawn if each.has_counted]):
             self._record(unit, EventType.SESSION_REORGED, touched[session_id], tip)
         return touched
@@ -68,17 +108,15 @@ class Judge:
         touched = payments.orphan_above(unit, self._chain_id, above)
         for session_id in touched:
             store.touch(unit, session_id)
-            session = _existing(unit, session_id)
-            self._record(unit, EventType.SESSION_REORGED, session, tip)
+            self._record(unit, EventType.SESSION_REORGED, self._tallied(unit, session_id), tip)
             self._judge(unit, session_id, tip)
         for session_id in payments.no_longer_deep(unit, self._chain_id, above):
             self._judge(unit, session_id, tip)
         return len(touched)
 
     def _judge(self, unit: WriteUnit, session_id: str, tip: Tip) -> None:
-        # Read again in this unit: payments were recorded above, and a request may have changed the session before.
-        session = _existing(unit, session_id)
-        verdict = assess(session, payments.of_session(unit, session), tip)
+        session = self._tallied(unit, session_id)
+        verdict = assess(session, payments.received(unit, session, tip), tip)
         if verdict.status is session.status:
             store.store_verdict(unit, session, verdict)
             return
@@ -98,9 +136,32 @@ class Judge:
         if event_type is not None:
             self._record(unit, event_type, session, tip)
 
+    def _tallied(self, unit: WriteUnit, session_id: str) -> Session:
+        """Return a session as it is now, with the sums of its payments: both may have changed in this unit."""
+        return totals.tally(unit, _existing(unit, session_id))
+
     def _record(self, unit: WriteUnit, event_type: EventType, session: Session, tip: Tip) -> None:
-        of_session = payments.of_session(unit, session)
-        self._events.record(unit, event_type, render.session(session, of_session, tip, self._public_url))
+        shown = payments.shown(unit, session)
+        self._events.record(unit, event_type, render.session(session, shown, tip, self._public_url))
+
+
+def _by_session(arrived: Iterable[tuple[Session, Transfer]]) -> Mapping[str, list[Transfer]]:
+    found = defaultdict[str, list[Transfer]](list)
+    for session, transfer in arrived:
+        found[session.id].append(transfer)
+    return found
+
+
+def _sorted(transfers: Sequence[Transfer], dust_below: int) -> tuple[list[list[Transfer]], list[Transfer]]:
+    """Return the dust among transfers, block by block, and the others."""
+    dust = defaultdict[str, list[Transfer]](list)
+    single: list[Transfer] = []
+    for transfer in transfers:
+        if is_dust(transfer, dust_below):
+            dust[transfer.block_hash].append(transfer)
+        else:
+            single.append(transfer)
+    return [*dust.values()], single
 
 
 def _paid_sessions(credits: Sequence[UnnamedCredit]) -> Iterable[str]:

@@ -74,7 +74,7 @@ class Totals:
     async def catch_up(self) -> None:
         """Add payments recorded before totals existed, in small parts in the background."""
         counted = 0
-        while waiting := await self._db.read(partial(store.uncounted, limit=_SESSIONS_AT_ONCE)):
+        while waiting := await self._db.read(partial(store.untallied, limit=_SESSIONS_AT_ONCE)):
             await self._db.write(partial(_count, session_ids=waiting))
             counted += len(waiting)
         if counted:
@@ -85,4 +85,4 @@ def _count(unit: WriteUnit, session_ids: Sequence[str]) -> None:
     for session_id in session_ids:
         session = sessions.get(unit, session_id)
         assert session is not None, "sessions are never deleted"
-        store.bring_up_to_date(unit, session)
+        store.tally(unit, session)

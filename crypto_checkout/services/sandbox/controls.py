@@ -261,8 +261,7 @@ def _missing(unit: ReadUnit, session_id: str) -> tuple[Session, int]:
     session = store.get(unit, session_id, livemode=False)
     if session is None:
         raise ResourceNotFound(f"There is no checkout session {session_id[:40]} in test mode.")
-    arrived = sum(p.transfer.units for p in payments.of_session(unit, session) if p.canonical)
-    return session, session.terms.amount_units - arrived
+    return session, session.terms.amount_units - payments.arrived_units(unit, session)
 
 
 def _check_amount(session: Session, units: int, transfers: int) -> None:

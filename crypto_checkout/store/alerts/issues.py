@@ -38,15 +38,19 @@ def in_status(unit: ReadUnit, livemode: bool, status: Status, limit: int) -> lis
 
 
 def late(unit: ReadUnit, livemode: bool, limit: int) -> list[UncountedPayment]:
-    """Return the newest late payments, without accepted and dismissed ones."""
-    rows = _uncounted(unit, "payments", "session_id", "late_payment", "canonical = 1 AND counted = 0", livemode, limit)
+    """Return the newest late payments, without dust and without accepted and dismissed ones."""
+    rows = _uncounted(
+        unit, "payments", "session_id", "late_payment", "tally = 'late' AND dust IS NULL", livemode, limit
+    )
     owners = sessions.by_ids(unit, {row["session_id"] for row in rows})
     return [_payment(row, owners[row["session_id"]]) for row in rows]
 
 
 def unmatched(unit: ReadUnit, livemode: bool, limit: int) -> list[UncountedPayment]:
-    """Return the newest unmatched payments, without dismissed ones."""
-    rows = _uncounted(unit, "unmatched_payments", "address", "unmatched", "canonical = 1", livemode, limit)
+    """Return the newest unmatched payments, without dust and dismissed ones."""
+    rows = _uncounted(
+        unit, "unmatched_payments", "address", "unmatched", "canonical = 1 AND dust IS NULL", livemode, limit
+    )
     addresses = {Address(row["address"]) for row in rows}
     owners: dict[Address, Session | UnassignedAddress] = {**sessions.at_addresses(unit, addresses)}
     owners |= unassigned.at_addresses(unit, addresses - owners.keys())

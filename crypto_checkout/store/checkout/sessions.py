@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
@@ -17,12 +17,15 @@ from crypto_checkout.store.paging import LAST_SEQ, ListPage, Window, begins_afte
 from crypto_checkout.store.table import Table
 
 MOST_TO_EXPIRE = 2000
+LATE_EVERY = timedelta(hours=1)
+"""The time between two events that tell of late payments of one session."""
+
 _MOST_RECENT = 1000
 
 _SESSIONS = Table(
     "checkout_sessions",
     Session,
-    flat=("terms", "options"),
+    flat=("terms", "options", "sums"),
     unstored=("asset.usd_pegged",),
     names={"asset.chain_id": "chain_id", "asset.symbol": "asset", "is_chosen": "asset_chosen"},
     converters={"assets": choices.COLUMN},
@@ -179,6 +182,13 @@ def tokens(unit: ReadUnit, chain_id: int) -> list[Asset]:
     return [session.asset for session in newest if session is not None]
 
 
+def newest_in(unit: ReadUnit, chain_id: int, contract: Address | None) -> Session | None:
+    """Return the newest session that asks for a token, or for the coin of a chain; None if none ever did."""
+    which = "asset_contract IS NULL" if contract is None else "asset_contract = :contract"
+    clauses = f"WHERE chain_id = :chain_id AND {which} ORDER BY seq DESC LIMIT 1"
+    return _SESSIONS.one(unit, clauses, {"chain_id": chain_id, "contract": contract})
+
+
 def last_rates(unit: ReadUnit, since: datetime) -> list[Rate]:
     """Return the last rate of each pair among the live sessions made since a moment, the newest thousand of them."""
     found = listed(unit, True, SessionFilter(created_after=since), Window(_MOST_RECENT)).items
@@ -211,13 +221,54 @@ def to_judge(unit: ReadUnit, chain_id: int, expiry_time: datetime) -> list[str]:
 def store_verdict(unit: WriteUnit, session: Session, verdict: Assessment) -> None:
     """Store the verdict about a session; `session` has the new status, reason and times."""
     unit.run(_STORE_VERDICT, {**_SESSIONS.values(session), "awaits_depth": int(verdict.awaits_depth)})
-    totals.bring_up_to_date(unit, session)
+    totals.count_if_paid(unit, session)
 
 
-def store_decision(unit: WriteUnit, session: Session) -> None:
-    """Store the merchant's decision about a session: its status, the accepted amount, and the end of its time."""
+def store_decision(unit: WriteUnit, session: Session) -> Session:
+    """Store the merchant's decision about a session: its status, the accepted amount, and the end of its time.
+
+    Return it with the sums that its payments have now.
+    """
     unit.run(_STORE_DECISION, _SESSIONS.values(session))
-    totals.bring_up_to_date(unit, session)
+    totals.count_if_paid(unit, session)
+    totals.note_other_window(unit, session)
+    return totals.tally(unit, session)
+
+
+def may_tell_late(unit: WriteUnit, session_id: str, tip_time: datetime) -> bool:
+    """Note that late payments came, and return whether an event may tell of them now: one an hour may, by block times.
+
+    Otherwise they wait, and `late_untold` returns their session once the hour is over.
+    """
+    row = unit.one("SELECT late_told_at FROM checkout_sessions WHERE id = :id", {"id": session_id})
+    told_at = None if row is None else moments.from_optional_text(row["late_told_at"])
+    may_tell = told_at is None or abs(tip_time - told_at) >= LATE_EVERY
+    unit.run(
+        """
+        UPDATE checkout_sessions
+        SET late_untold = :untold, late_told_at = CASE WHEN :untold = 1 THEN late_told_at ELSE :time END
+        WHERE id = :id
+        """,
+        {"id": session_id, "untold": int(not may_tell), "time": moments.to_text(tip_time)},
+    )
+    return may_tell
+
+
+def late_untold(unit: ReadUnit, chain_id: int, tip_time: datetime) -> list[str]:
+    """Return the ids of sessions with late payments that may be told of by now, and were not before."""
+    rows = unit.all(
+        """
+        SELECT id FROM checkout_sessions
+        WHERE chain_id = :chain_id AND late_untold = 1
+            AND (late_told_at <= :before OR late_told_at >= :after)
+        """,
+        {
+            "chain_id": chain_id,
+            "before": moments.to_text(tip_time - LATE_EVERY),
+            "after": moments.to_text(tip_time + LATE_EVERY),
+        },
+    )
+    return [row["id"] for row in rows]
 
 
 def choose(unit: WriteUnit, session: Session) -> None:

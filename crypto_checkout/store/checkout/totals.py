@@ -1,17 +1,19 @@
-"""Totals per day (UTC) of payments and of sessions created and paid, updated in the write that changes them.
+"""Sums of each session's payments, and totals per day (UTC) of payments and of sessions created and paid.
 
-A payment counts here exactly while it counts for its session (`core.ledger.assess.counts`). Its row records its
-contribution, and updating a session adds the difference; so updating twice changes nothing, and the totals always equal
-the sum of the rows.
+Both are updated in the write that changes a payment. Its row records its contribution (`core.ledger.assess.tally`), and
+`tallied = 0` marks a row that has changed since; a tally adds the difference. So tallying twice changes nothing, the
+sums always equal those of the rows, and its cost doesn't depend on the number of payments. A payment is in the totals
+exactly while it counts for its session.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.checkout.session import SETTLED, Session
-from crypto_checkout.core.ledger.assess import counts
+from crypto_checkout.core.checkout.session import SETTLED, PaymentSums, Session
+from crypto_checkout.core.ledger import assess
+from crypto_checkout.core.ledger.assess import COUNTED, Tally
 from crypto_checkout.core.ledger.payment import Payment
 from crypto_checkout.core.money import CoinUnits
 from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
@@ -36,6 +38,8 @@ class MoneyIn:
 
 
 _MONEY_IN = Table("daily_payments", MoneyIn, converters={"fiat_minor": INTEGER_AS_TEXT})
+_SUMS = Table("checkout_sessions", PaymentSums)
+_STORE_SUMS = _SUMS.update("on_time_units", "grace_units", "late_units", "payment_count")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,17 @@ class SessionsPerDay:
 
 @dataclass(frozen=True, slots=True)
 class _Contribution:
-    """The part of a payment in the totals."""
+    """The part of a payment in the sums of its session, and while it counts, in the totals of a day."""
 
+    tally: Tally
     day: str
     units: int
     fiat_minor: int
+
+    @property
+    def counts(self) -> bool:
+        """True while it is in the totals."""
+        return self.tally in COUNTED
 
 
 def money_in(unit: ReadUnit, livemode: bool, first: date, last: date) -> list[MoneyIn]:
@@ -99,11 +109,11 @@ def count_new_session(unit: WriteUnit, session: Session) -> None:
         """,
         {"livemode": int(session.livemode), "day": _day(session.created_at)},
     )
-    bring_up_to_date(unit, session)
+    count_if_paid(unit, session)
 
 
-def bring_up_to_date(unit: WriteUnit, session: Session) -> None:
-    """Update the totals after a change of a session or its payments; without a change, write nothing."""
+def count_if_paid(unit: WriteUnit, session: Session) -> None:
+    """Count a session as paid or not, after a change of its status; without a change, write nothing."""
     is_paid = session.status in SETTLED
     if unit.run(
         "UPDATE checkout_sessions SET counted_as_paid = :paid WHERE id = :id AND counted_as_paid <> :paid",
@@ -117,71 +127,116 @@ def bring_up_to_date(unit: WriteUnit, session: Session) -> None:
                 "change": 1 if is_paid else -1,
             },
         )
-    for row in _changed(unit, session):
-        due = _due_contribution(session, payments.read(row, session.address))
-        if row["counted"] is None or due != _recorded_contribution(row):
-            _replace(unit, session, row, due)
 
 
-def uncounted(unit: ReadUnit, limit: int) -> Sequence[str]:
-    """Return the ids of sessions with payments from before there were totals."""
-    rows = unit.all(
-        "SELECT DISTINCT session_id FROM payments WHERE counted IS NULL ORDER BY session_id LIMIT :limit",
-        {"limit": limit},
-    )
-    return [row["session_id"] for row in rows]
+def tally(unit: WriteUnit, session: Session) -> Session:
+    """Bring the sums of a session and the totals up to date after its payments changed; return it with its sums.
 
-
-def _changed(unit: ReadUnit, session: Session) -> list[Row]:
-    """Return the payments whose contribution may have changed: a few, even if dust has added thousands."""
-    return unit.all(
+    Only the changed payments are read, however many there are.
+    """
+    changed = unit.all(
         f"""
-        SELECT seq, counted, counted_day, counted_units, counted_minor, {payments.COLUMNS} FROM payments
-        WHERE session_id = :session_id AND (
-            counted IS NULL
-            OR counted <> CASE WHEN canonical = 1 AND (block_time <= :grace_until OR :is_accepted = 1) THEN 1 ELSE 0 END
-            OR counted_units <> units
-            OR counted_day <> SUBSTR(block_time, 1, 10)
-        )
+        SELECT seq, tally, counted_day, counted_units, counted_minor, {payments.COLUMNS} FROM payments
+        WHERE session_id = :session_id AND tallied = 0
         """,  # noqa: S608 - the names of columns
+        {"session_id": session.id},
+    )
+    if not changed:
+        return session
+    sums = _sums(unit, session.id)
+    for row in changed:
+        due = _due_contribution(session, payments.read(row, session.address))
+        recorded = _recorded_contribution(row)
+        sums = _add(_add(sums, recorded, -1), due, 1)
+        if due != recorded:
+            _replace(unit, session, row["seq"], recorded, due)
+    unit.run("UPDATE payments SET tallied = 1 WHERE session_id = :id AND tallied = 0", {"id": session.id})
+    tallied = replace(session, sums=sums)
+    unit.run(_STORE_SUMS, {**_SUMS.values(sums), "id": session.id})
+    return tallied
+
+
+def note_other_window(unit: WriteUnit, session: Session) -> None:
+    """Mark the payments as changed that are in another sum since the session's window has changed."""
+    unit.run(
+        """
+        UPDATE payments SET tallied = 0
+        WHERE session_id = :session_id AND tally <> CASE
+            WHEN block_time <= :expires_at THEN 'on_time'
+            WHEN block_time <= :grace_until OR :is_accepted = 1 THEN 'grace'
+            ELSE 'late'
+        END
+        """,
         {
             "session_id": session.id,
+            "expires_at": moments.to_text(session.terms.expires_at),
             "grace_until": moments.to_text(session.terms.grace_until),
             "is_accepted": int(session.accepted_units is not None),
         },
     )
 
 
+def untallied(unit: ReadUnit, limit: int) -> Sequence[str]:
+    """Return the ids of sessions with payments from before there were totals."""
+    rows = unit.all(
+        "SELECT DISTINCT session_id FROM payments WHERE tallied = 0 ORDER BY session_id LIMIT :limit", {"limit": limit}
+    )
+    return [row["session_id"] for row in rows]
+
+
+def _sums(unit: ReadUnit, session_id: str) -> PaymentSums:
+    found = _SUMS.one(unit, "WHERE id = :id", {"id": session_id})
+    assert found is not None, "sessions are never deleted"
+    return found
+
+
+def _add(sums: PaymentSums, contribution: _Contribution | None, sign: int) -> PaymentSums:
+    """Return a session's sums with the contribution of a payment added, or taken away."""
+    if contribution is None:
+        return sums
+    units = {each: sign * contribution.units if each is contribution.tally else 0 for each in Tally}
+    return PaymentSums(
+        on_time_units=sums.on_time_units + units[Tally.ON_TIME],
+        grace_units=sums.grace_units + units[Tally.GRACE],
+        late_units=sums.late_units + units[Tally.LATE],
+        payment_count=sums.payment_count + sign,
+    )
+
+
 def _due_contribution(session: Session, payment: Payment) -> _Contribution | None:
-    """Return the contribution that a payment should make; None while it doesn't count."""
-    if not counts(payment, session):
+    """Return the contribution that a payment should make; None for one that is in no sum."""
+    found = assess.tally(payment, session)
+    if found is None:
         return None
     transfer = payment.transfer
-    return _Contribution(_day(transfer.block_time), transfer.units, session.fiat_minor(transfer.units))
+    return _Contribution(found, _day(transfer.block_time), transfer.units, session.fiat_minor(transfer.units))
 
 
 def _recorded_contribution(row: Row) -> _Contribution | None:
-    if not row["counted"]:
+    if row["tally"] is None:
         return None
-    return _Contribution(row["counted_day"], int(row["counted_units"]), int(row["counted_minor"]))
+    minor = int(row["counted_minor"] or 0)  # not known of payments that were late before sums were kept
+    return _Contribution(Tally(row["tally"]), row["counted_day"], int(row["counted_units"]), minor)
 
 
-def _replace(unit: WriteUnit, session: Session, row: Row, due: _Contribution | None) -> None:
+def _replace(
+    unit: WriteUnit, session: Session, seq: int, recorded: _Contribution | None, due: _Contribution | None
+) -> None:
     """Replace a payment's recorded contribution by the one that is due."""
-    recorded = _recorded_contribution(row)
-    if recorded is not None:
+    if recorded is not None and recorded.counts:
         _add_payment(unit, session, recorded, -1)
-    if due is not None:
+    if due is not None and due.counts:
         _add_payment(unit, session, due, 1)
     unit.run(
         """
         UPDATE payments
-        SET counted = :counted, counted_day = :day, counted_units = :units, counted_minor = :fiat_minor
+        SET tally = :tally, counted = :counted, counted_day = :day, counted_units = :units, counted_minor = :fiat_minor
         WHERE seq = :seq
         """,
         {
-            "seq": row["seq"],
-            "counted": int(due is not None),
+            "seq": seq,
+            "tally": due.tally if due else None,
+            "counted": int(due is not None and due.counts),
             "day": due.day if due else None,
             "units": str(due.units) if due else None,
             "fiat_minor": str(due.fiat_minor) if due else None,

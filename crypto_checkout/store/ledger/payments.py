@@ -1,4 +1,7 @@
-"""Payments: every transfer to a session's address that was ever in a canonical block. Never deleted."""
+"""Payments: every transfer to a session's address that was ever in a canonical block. Never deleted.
+
+Whatever changes a payment sets `tallied = 0`, and its session is tallied in the same unit (`store.checkout.totals`).
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,15 +13,16 @@ from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.checkout.session import SETTLED, Session
 from crypto_checkout.core.diagnosis.explanation import RecordedPayment
-from crypto_checkout.core.ledger.assess import deep_from
-from crypto_checkout.core.ledger.payment import Payment, Proof, Transfer, TransferKind
-from crypto_checkout.store.database import ReadUnit, Row, Value, WriteUnit, placeholders
-from crypto_checkout.store.ledger import unnamed
+from crypto_checkout.core.ledger.assess import Received, Tip, deep_from, is_in_window
+from crypto_checkout.core.ledger.payment import MOST_SHOWN, Payment, Proof, ShownPayments, Transfer, TransferKind
+from crypto_checkout.store.database import ReadUnit, Row, Value, WriteUnit
+from crypto_checkout.store.ledger import dust, unnamed
 from crypto_checkout.store.ledger.cursors import KEPT_BLOCKS
+from crypto_checkout.store.paging import ListPage, Window, select_rows
 
 _NAMES = (
     "tx_hash", "log_index", "kind", "sender", "contract", "units", "block_number", "block_hash", "block_time",
-    "canonical", "provisional_balance", "proof", "agreeing",
+    "canonical", "provisional_balance", "proof", "agreeing", "dust",
 )  # fmt: skip
 COLUMNS = ", ".join(_NAMES)
 """The columns of a payment, the same in this table and in that of unmatched payments."""
@@ -44,6 +48,8 @@ def record(unit: WriteUnit, session: Session, transfer: Transfer) -> bool:
     A transaction mined again after a reorg is the same payment in another block; recording it twice changes nothing. A
     transfer without a known transaction is identified by its block, and adds to the one already there.
     """
+    if dust.has(unit, "payments", session.asset.chain_id, session.id, transfer):
+        return False
     transfer = unnamed.absorb_earlier(unit, "payments", session.asset.chain_id, session.id, transfer)
     changed = unit.run(
         """
@@ -57,7 +63,7 @@ def record(unit: WriteUnit, session: Session, transfer: Transfer) -> bool:
         )
         ON CONFLICT (chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1)) DO UPDATE
         SET block_number = excluded.block_number, block_hash = excluded.block_hash, block_time = excluded.block_time,
-            sender = excluded.sender, units = excluded.units, canonical = 1,
+            sender = excluded.sender, units = excluded.units, canonical = 1, tallied = 0,
             provisional_balance = excluded.provisional_balance, proof = excluded.proof, agreeing = excluded.agreeing
         WHERE payments.canonical = 0
         """,
@@ -70,6 +76,17 @@ def record(unit: WriteUnit, session: Session, transfer: Transfer) -> bool:
         },
     )
     return changed > 0
+
+
+def record_dust(unit: WriteUnit, session: Session, transfers: Sequence[Transfer]) -> bool:
+    """Add transfers of one block to its dust (`store.ledger.dust`); return whether this changed anything."""
+    owner: dict[str, Value] = {"session_id": session.id, "livemode": int(session.livemode)}
+    return dust.add(unit, "payments", session.asset.chain_id, owner, transfers)
+
+
+def columns_of(table: str) -> str:
+    """Return the columns of a payment, qualified by a table."""
+    return ", ".join(f"{table}.{name}" for name in _NAMES)
 
 
 def columns(transfer: Transfer) -> dict[str, Value]:
@@ -90,57 +107,108 @@ def columns(transfer: Transfer) -> dict[str, Value]:
     }
 
 
-def of_session(unit: ReadUnit, session: Session) -> list[Payment]:
-    """Return the payments of a session in chain order, including those in orphaned blocks."""
+def received(unit: ReadUnit, session: Session, tip: Tip) -> Received:
+    """Return the sums by which a session is judged: its own, less its payments that are not deep yet."""
+    rows = _not_deep(unit, session, tip, "counted = 1")
+    on_time = sum(units for units, time in rows if time <= session.terms.expires_at)
+    provisional = [each for each in _provisional(unit, session) if is_in_window(each, session)]
+    units = session.sums.counted_units
+    return Received(
+        units=units,
+        deep_units=units - sum(units for units, _ in rows),
+        deep_on_time_units=session.sums.on_time_units - on_time,
+        awaits_depth=bool(rows),
+        has_provisional=bool(provisional),
+    )
+
+
+def confirmed_units(unit: ReadUnit, session: Session, tip: Tip) -> int:
+    """Return the sum of a session's payments in deep blocks, on time or late."""
+    shallow = _not_deep(unit, session, tip, "tally IS NOT NULL")
+    return session.sums.counted_units + session.sums.late_units - sum(units for units, _ in shallow)
+
+
+def arrived_units(unit: ReadUnit, session: Session) -> int:
+    """Return the sum of all payments of a session in canonical blocks, provisional ones too."""
+    provisional = sum(each.transfer.units for each in _provisional(unit, session))
+    return session.sums.counted_units + session.sums.late_units + provisional
+
+
+def _provisional(unit: ReadUnit, session: Session) -> list[Payment]:
     rows = unit.all(
         f"""
         SELECT {COLUMNS} FROM payments
-        WHERE session_id = :session_id
-        ORDER BY block_number, log_index, seq
+        WHERE chain_id = :chain_id AND session_id = :session_id AND provisional_balance IS NOT NULL AND canonical = 1
         """,  # noqa: S608 - the names above
-        {"session_id": session.id},
+        {"chain_id": session.asset.chain_id, "session_id": session.id},
     )
     return _payments(rows, session.address)
 
 
-def of_sessions(unit: ReadUnit, sessions: Sequence[Session]) -> dict[str, list[Payment]]:
-    """Return the payments of up to a page of sessions, by session id, each as `of_session` does."""
-    if not sessions:
-        return {}
-    names, parameters = placeholders(session.id for session in sessions)
+def _not_deep(unit: ReadUnit, session: Session, tip: Tip, condition: str) -> list[tuple[int, datetime]]:
+    """Return the amounts and block times of a session's payments that aren't deep yet."""
     rows = unit.all(
         f"""
-        SELECT session_id, {COLUMNS} FROM payments
-        WHERE session_id IN ({names})
-        ORDER BY session_id, block_number, log_index, seq
-        """,  # noqa: S608 - the names above, and parameter names
-        parameters,
+        SELECT units, block_time FROM payments
+        WHERE session_id = :session_id AND block_number > :deep_to AND {condition}
+        """,  # noqa: S608 - a condition of this module
+        {"session_id": session.id, "deep_to": tip.deep_to(session.terms.required_confirmations)},
     )
-    of: dict[str, list[Sequence[Any]]] = {session.id: [] for session in sessions}
-    for session_id, *row in rows:
-        of[session_id].append(row)
-    return {session.id: _payments(of[session.id], session.address) for session in sessions}
+    return [(int(units), moments.from_text(time)) for units, time in rows]
+
+
+def shown(unit: ReadUnit, session: Session) -> ShownPayments:
+    """Return the payments that a session shows: the last recorded hundred, single ones before dust."""
+    newest = _newest(unit, session.id, "AND canonical = 1")
+    if len(newest) == MOST_SHOWN and any(row["dust"] is not None for row in newest):
+        single = _newest(unit, session.id, "AND canonical = 1 AND dust IS NULL")
+        newest = [*single, *(row for row in newest if row["dust"] is not None)][:MOST_SHOWN]
+    newest.sort(key=lambda row: (row["block_number"], -1 if row["log_index"] is None else row["log_index"], row["seq"]))
+    if not session.sums.counted_units:
+        return ShownPayments(tuple(_payments(newest, session.address)))
+    first, last = (
+        unit.one(
+            f"""
+            SELECT tx_hash, block_number FROM payments
+            WHERE session_id = :session_id AND counted = 1 AND dust IS NULL
+            ORDER BY block_number {order}, log_index {order}
+            LIMIT 1
+            """,  # noqa: S608 - one of two orders
+            {"session_id": session.id},
+        )
+        for order in ("ASC", "DESC")
+    )
+    return ShownPayments(
+        tuple(_payments(newest, session.address)),
+        tx_hash=None if first is None else first["tx_hash"],
+        newest_block=None if last is None else last["block_number"],
+    )
+
+
+def _newest(unit: ReadUnit, session_id: str, condition: str) -> list[Row]:
+    return unit.all(
+        f"""
+        SELECT {COLUMNS}, chain_id, recorded_at, seq FROM payments
+        WHERE session_id = :session_id {condition}
+        ORDER BY seq DESC
+        LIMIT :most
+        """,  # noqa: S608 - the names above, and a condition of this module
+        {"session_id": session_id, "most": MOST_SHOWN},
+    )
+
+
+def listed(unit: ReadUnit, session: Session, window: Window) -> ListPage[Payment]:
+    """Return a page of a session's payments in canonical blocks, last recorded first."""
+    conditions, parameters = ["session_id = :session_id", "canonical = 1"], {"session_id": session.id}
+    page = select_rows(unit, "payments", COLUMNS, conditions, parameters, window)
+    return page.map(lambda row: read(row, session.address))
 
 
 def recorded(unit: ReadUnit, session: Session) -> list[RecordedPayment]:
-    """Return the payments of a session with their time of recording, oldest first, orphaned ones included."""
-    rows = unit.all(
-        f"SELECT {COLUMNS}, chain_id, recorded_at FROM payments WHERE session_id = :id ORDER BY seq",  # noqa: S608 - as above
-        {"id": session.id},
-    )
-    return [recorded_payment(row, session.address, is_asked_for=True) for row in rows]
-
-
-def sessions_of(unit: ReadUnit, chain_id: int, tx_or_block_hash: str) -> list[str]:
-    """Return the ids of the sessions paid by a transaction, or by untraced transfers in a block."""
-    rows = unit.all(
-        """
-        SELECT DISTINCT session_id FROM payments
-        WHERE chain_id = :chain_id AND COALESCE(tx_hash, block_hash) = :hash
-        """,
-        {"chain_id": chain_id, "hash": tx_or_block_hash},
-    )
-    return [row["session_id"] for row in rows]
+    """Return the last recorded payments of a session, oldest first: a hundred single ones and a hundred of any kind."""
+    rows = _newest(unit, session.id, "") + _newest(unit, session.id, "AND canonical = 1 AND dust IS NULL")
+    by_seq = {row["seq"]: row for row in rows}
+    return [recorded_payment(by_seq[seq], session.address, is_asked_for=True) for seq in sorted(by_seq)]
 
 
 def has_any(unit: ReadUnit, session_id: str) -> bool:
@@ -153,7 +221,7 @@ def orphan_above(unit: WriteUnit, chain_id: int, number: int) -> list[str]:
     rows = unit.all(
         """
         UPDATE payments
-        SET canonical = 0
+        SET canonical = 0, tallied = 0
         WHERE chain_id = :chain_id AND block_number > :number AND canonical = 1
         RETURNING session_id
         """,
@@ -231,7 +299,9 @@ def awaiting_depth(unit: ReadUnit, chain_id: int) -> list[tuple[Decimal, int]]:
         """
         SELECT DISTINCT fiat_amount, block_number, required_confirmations
         FROM checkout_sessions
+        JOIN chain_cursors ON chain_cursors.chain_id = checkout_sessions.chain_id
         JOIN payments ON payments.session_id = checkout_sessions.id
+            AND payments.block_number > chain_cursors.number - checkout_sessions.required_confirmations
         WHERE checkout_sessions.chain_id = :chain_id AND awaits_depth = 1 AND canonical = 1
         """,
         {"chain_id": chain_id},
@@ -253,18 +323,19 @@ def recorded_payment(row: Row, to: Address, *, is_asked_for: bool) -> RecordedPa
 
 
 def _payments(rows: Iterable[Row | Sequence[Any]], to: Address) -> list[Payment]:
-    """Read rows of the columns above. Speed matters: dust can make them many."""
+    """Read rows that begin with the columns above."""
     times: dict[str, datetime] = {}
     found = []
-    for (
-        tx_hash, log_index, kind, sender, contract, units, number, block_hash, time, canonical, balance,
-        proof, agreeing,
-    ) in rows:  # fmt: skip
+    for row in rows:
+        (
+            tx_hash, log_index, kind, sender, contract, units, number, block_hash, time, canonical, balance,
+            proof, agreeing, many,
+        ) = row[: len(_NAMES)]  # fmt: skip
         if time not in times:
             times[time] = moments.from_text(time)
         transfer = Transfer(
             to, sender, int(units), _KINDS[kind], contract, tx_hash, log_index, number, block_hash, times[time],
             None if balance is None else int(balance), _PROOFS[proof], agreeing,
         )  # fmt: skip
-        found.append(Payment(transfer, canonical=canonical == 1))
+        found.append(Payment(transfer, canonical == 1, many))
     return found

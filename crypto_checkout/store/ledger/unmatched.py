@@ -3,15 +3,16 @@
 Either the address has a session, which asks for another asset or on another chain, or it has none.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.checkout.unassigned_address import derivation_path
 from crypto_checkout.core.diagnosis.explanation import RecordedPayment
-from crypto_checkout.core.ledger.payment import Payment, Transfer
-from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
-from crypto_checkout.store.ledger import payments, unnamed
+from crypto_checkout.core.ledger.payment import MOST_SHOWN, Payment, Transfer
+from crypto_checkout.store.database import ReadUnit, Row, Value, WriteUnit
+from crypto_checkout.store.ledger import dust, payments, unnamed
 from crypto_checkout.store.paging import ListPage, Window, select_rows
 
 _COLUMNS = f"""
@@ -21,7 +22,7 @@ _COLUMNS = f"""
         WHERE unassigned_addresses.address = unmatched_payments.address
     ) AS derivation_index
 """  # noqa: S608 - the columns of a payment
-_FOUND = f"SELECT {_COLUMNS} FROM unmatched_payments"  # noqa: S608 - as above
+_SELECT = f"SELECT {_COLUMNS}, seq FROM unmatched_payments"  # noqa: S608 - as above
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ def record(unit: WriteUnit, session_id: str | None, livemode: bool, chain_id: in
 
     Transfers are identified and added up as in `payments.record`. `session_id` is None for an unassigned address.
     """
+    if dust.has(unit, "unmatched_payments", chain_id, transfer.to, transfer):
+        return False
     transfer = unnamed.absorb_earlier(unit, "unmatched_payments", chain_id, transfer.to, transfer)
     changed = unit.run(
         """
@@ -58,9 +61,11 @@ def record(unit: WriteUnit, session_id: str | None, livemode: bool, chain_id: in
             :address, :session_id, :livemode, :chain_id, :tx_hash, :log_index, :kind, :sender, :contract, :units,
             :block_number, :block_hash, :block_time, 1, :recorded_at, :provisional_balance, :proof, :agreeing
         )
-        ON CONFLICT (chain_id, COALESCE(tx_hash, block_hash), address, kind, COALESCE(log_index, -1)) DO UPDATE
+        ON CONFLICT (
+            chain_id, COALESCE(tx_hash, block_hash), address, kind, COALESCE(log_index, -1), COALESCE(contract, '')
+        ) DO UPDATE
         SET block_number = excluded.block_number, block_hash = excluded.block_hash, block_time = excluded.block_time,
-            sender = excluded.sender, contract = excluded.contract, units = excluded.units, canonical = 1,
+            sender = excluded.sender, units = excluded.units, canonical = 1,
             provisional_balance = excluded.provisional_balance, proof = excluded.proof, agreeing = excluded.agreeing
         WHERE unmatched_payments.canonical = 0
         """,
@@ -76,22 +81,28 @@ def record(unit: WriteUnit, session_id: str | None, livemode: bool, chain_id: in
     return changed > 0
 
 
-def of_session(unit: ReadUnit, session_id: str) -> list[UnmatchedPayment]:
-    """Return the unmatched payments of a session, oldest first, including those in orphaned blocks."""
-    rows = unit.all(f"{_FOUND} WHERE session_id = :session_id ORDER BY seq", {"session_id": session_id})
+def record_dust(
+    unit: WriteUnit, session_id: str | None, livemode: bool, chain_id: int, transfers: Sequence[Transfer]
+) -> bool:
+    """Add transfers of one block and asset to an address to its dust; return whether this changed anything."""
+    owner: dict[str, Value] = {"address": transfers[0].to, "session_id": session_id, "livemode": int(livemode)}
+    return dust.add(unit, "unmatched_payments", chain_id, owner, transfers)
+
+
+def newest(unit: ReadUnit, session_id: str, most: int) -> list[UnmatchedPayment]:
+    """Return the newest unmatched payments of a session in canonical blocks, single ones before dust, oldest first."""
+    rows = _newest(unit, "session_id", session_id, "AND canonical = 1", most)
     return [_unmatched(row) for row in rows]
 
 
-def at_addresses(unit: ReadUnit, addresses: Iterable[Address]) -> list[UnmatchedPayment]:
-    """Return the unmatched payments to addresses, oldest first per address, including those in orphaned blocks."""
-    query = f"{_FOUND} WHERE address = :address ORDER BY seq"
-    return [_unmatched(row) for address in addresses for row in unit.all(query, {"address": address})]
-
-
-def listed(unit: ReadUnit, livemode: bool, window: Window) -> ListPage[UnmatchedPayment]:
-    """Return a page of unmatched payments in canonical blocks, last recorded first."""
-    conditions = ["livemode = :livemode", "canonical = 1"]
-    return select_rows(unit, "unmatched_payments", _COLUMNS, conditions, {"livemode": int(livemode)}, window).map(
+def listed(
+    unit: ReadUnit, livemode: bool, window: Window, *, session_id: str | None = None
+) -> ListPage[UnmatchedPayment]:
+    """Return a page of unmatched payments in canonical blocks, last recorded first; of all sessions, or of one."""
+    conditions, parameters = ["livemode = :livemode", "canonical = 1"], {"livemode": int(livemode)}
+    of_session = {} if session_id is None else {"session_id": session_id}
+    conditions += [f"{name} = :{name}" for name in of_session]
+    return select_rows(unit, "unmatched_payments", _COLUMNS, conditions, {**parameters, **of_session}, window).map(
         _unmatched
     )
 
@@ -102,38 +113,13 @@ def has_any(unit: ReadUnit, session_id: str) -> bool:
 
 
 def recorded(unit: ReadUnit, session_id: str) -> list[RecordedPayment]:
-    """Return the unmatched payments of a session with their time of recording, oldest first."""
-    rows = unit.all(f"{_FOUND} WHERE session_id = :session_id ORDER BY seq", {"session_id": session_id})
-    return [_recorded(row) for row in rows]
+    """Return the newest unmatched payments of a session with their time of recording, oldest first."""
+    return [_recorded(row) for row in _newest(unit, "session_id", session_id, "", MOST_SHOWN)]
 
 
 def recorded_at(unit: ReadUnit, address: Address) -> list[RecordedPayment]:
-    """Return the unmatched payments to an address with their time of recording, oldest first."""
-    return [_recorded(row) for row in unit.all(f"{_FOUND} WHERE address = :address ORDER BY seq", {"address": address})]
-
-
-def sessions_of(unit: ReadUnit, chain_id: int, tx_or_block_hash: str) -> list[str]:
-    """Return the ids of the sessions with unmatched payments by a transaction, or by untraced transfers in a block."""
-    rows = unit.all(
-        """
-        SELECT DISTINCT session_id FROM unmatched_payments
-        WHERE chain_id = :chain_id AND COALESCE(tx_hash, block_hash) = :hash AND session_id IS NOT NULL
-        """,
-        {"chain_id": chain_id, "hash": tx_or_block_hash},
-    )
-    return [row["session_id"] for row in rows]
-
-
-def unassigned_of(unit: ReadUnit, chain_id: int, tx_or_block_hash: str) -> list[Address]:
-    """Return the unassigned addresses with payments by a transaction, or by untraced transfers in a block."""
-    rows = unit.all(
-        """
-        SELECT DISTINCT address FROM unmatched_payments
-        WHERE chain_id = :chain_id AND COALESCE(tx_hash, block_hash) = :hash AND session_id IS NULL
-        """,
-        {"chain_id": chain_id, "hash": tx_or_block_hash},
-    )
-    return [Address(row["address"]) for row in rows]
+    """Return the newest unmatched payments to an address with their time of recording, oldest first."""
+    return [_recorded(row) for row in _newest(unit, "address", address, "", MOST_SHOWN)]
 
 
 def orphan_above(unit: WriteUnit, chain_id: int, number: int) -> None:
@@ -146,6 +132,19 @@ def orphan_above(unit: WriteUnit, chain_id: int, number: int) -> None:
         """,
         {"chain_id": chain_id, "number": number},
     )
+
+
+def _newest(
+    unit: ReadUnit, receiver: Literal["session_id", "address"], value: str, condition: str, most: int
+) -> list[Row]:
+    """Return the newest rows of a receiver, oldest first; if there are more, single ones come before dust."""
+    parameters: dict[str, Value] = {"receiver": value, "most": most}
+    query = f"{_SELECT} WHERE {receiver} = :receiver {condition}"
+    rows = unit.all(f"{query} ORDER BY seq DESC LIMIT :most", parameters)
+    if len(rows) == most and any(row["dust"] is not None for row in rows):
+        single = unit.all(f"{query} AND dust IS NULL ORDER BY seq DESC LIMIT :most", parameters)
+        rows = [*single, *(row for row in rows if row["dust"] is not None)][:most]
+    return sorted(rows, key=lambda row: row["seq"])
 
 
 def _unmatched(row: Row) -> UnmatchedPayment:

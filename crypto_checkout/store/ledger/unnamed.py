@@ -20,6 +20,7 @@ _JOIN: Mapping[PaymentsTable, str] = {
     "payments": "JOIN checkout_sessions ON checkout_sessions.id = payment.session_id",
     "unmatched_payments": "",
 }
+_CHANGED: Mapping[PaymentsTable, str] = {"payments": ", tallied = 0", "unmatched_payments": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,10 @@ def sessions_between(unit: ReadUnit, chain_id: int, above: int, up_to: int, limi
 def confirm(unit: WriteUnit, credit: UnnamedCredit) -> None:
     """Make a provisional credit count."""
     unit.run(
-        f"UPDATE {credit.table} SET provisional_balance = NULL WHERE seq = :seq AND canonical = 1",  # noqa: S608 - of two tables
+        f"""
+        UPDATE {credit.table} SET provisional_balance = NULL{_CHANGED[credit.table]}
+        WHERE seq = :seq AND canonical = 1
+        """,  # noqa: S608 - of two tables
         {"seq": credit.seq},
     )
 
@@ -91,7 +95,10 @@ def confirm(unit: WriteUnit, credit: UnnamedCredit) -> None:
 def take_back(unit: WriteUnit, credit: UnnamedCredit) -> None:
     """Mark a credit as orphaned, as if its block had been."""
     unit.run(
-        f"UPDATE {credit.table} SET canonical = 0, provisional_balance = NULL WHERE seq = :seq",  # noqa: S608 - likewise
+        f"""
+        UPDATE {credit.table} SET canonical = 0, provisional_balance = NULL{_CHANGED[credit.table]}
+        WHERE seq = :seq
+        """,  # noqa: S608 - likewise
         {"seq": credit.seq},
     )
 
@@ -106,7 +113,7 @@ def absorb_earlier(unit: WriteUnit, table: PaymentsTable, chain_id: int, receive
         return transfer
     row = unit.one(
         f"""
-        UPDATE {table} SET canonical = 0
+        UPDATE {table} SET canonical = 0{_CHANGED[table]}
         WHERE {_RECEIVER[table]} = :receiver AND +chain_id = :chain_id AND block_hash = :block_hash
             AND kind = 'internal' AND tx_hash IS NULL AND canonical = 1
         RETURNING units

@@ -22,9 +22,10 @@ from crypto_checkout.core.checkout.session import (
     Status,
     Terms,
 )
-from crypto_checkout.core.ledger.assess import Assessment, Tip, assess, counts
+from crypto_checkout.core.ledger.assess import Assessment, Tip, counts
 from crypto_checkout.core.ledger.payment import Payment, TransferKind
 from tests.support.factories import a_payment, a_session
+from tests.support.sums import assess
 
 START = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -42,6 +42,7 @@ from crypto_checkout.http.checkout.view import (
 )
 from crypto_checkout.http.errors import STATUS
 from tests.support.factories import a_link, a_payment, a_session
+from tests.support.sums import with_payments
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 PRICE = 3_333_340_000_000_000
@@ -80,7 +81,8 @@ LATE = paid(PRICE, at=NOW + timedelta(days=1))
 def resource(
     status: Status = Status.PENDING, payments: Sequence[Payment] = (), *, tip: int = 10, session: Session = SESSION
 ) -> SessionResource:
-    return render.session(replace(session, status=status), payments, Tip(tip, NOW), "https://pay.example")
+    tallied, shown = with_payments(replace(session, status=status), payments)
+    return render.session(tallied, shown, Tip(tip, NOW), "https://pay.example")
 
 
 def seen(

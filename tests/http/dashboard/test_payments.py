@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.api import LINK, PRICE, App, made, open_app
+from tests.support.api import LINK, PRICE, App, listed, made, open_app
 from tests.support.dashboard import signed_in
 from tests.support.shop import XPUB
 
@@ -275,3 +275,20 @@ async def test_what_is_of_the_other_mode_is_not_there(tmp_path: Path) -> None:
             assert f"/{customer['id']}" not in page
         assert (await app.api.get(f"/checkout_sessions/{short['id']}")).json()["status"] == "underpaid"
         assert (await app.api.get(person)).json() == customer
+
+
+async def test_all_that_came_is_listed_page_by_page(app: App, owner: httpx.AsyncClient) -> None:
+    paid = await session(app.api)
+    for amount in ("0.001", "0.000001", "0.002"):
+        answer = await app.api.post(f"/test_helpers/checkout_sessions/{paid['id']}/pay", json={"amount": amount})
+        assert answer.status_code == 200
+    page = await text_of(owner, f"/payments/{paid['id']}/transfers")
+    assert page.index("0.002 ETH") < page.index("0.000001 ETH") < page.index("0.001 ETH")
+    assert page.count("1 transfer too small to be listed") == 1
+    found = await listed(app.api, f"/checkout_sessions/{paid['id']}/payments", limit=2)
+    assert [(each["amount"]["value"], each["transfers"]) for each in found["data"]] == [("0.002", 1), ("0.000001", 1)]
+    rest = await listed(app.api, f"/checkout_sessions/{paid['id']}/payments", starting_after=found["nextCursor"])
+    assert [each["amount"]["value"] for each in rest["data"]] == ["0.001"]
+    assert (await app.api.get(f"/checkout_sessions/{paid['id'][:-1]}0/payments")).status_code == 404
+    explained = await text_of(owner, f"/payments/{paid['id']}")
+    assert "dust in 1 transfer" in explained

@@ -12,11 +12,11 @@ import pytest
 
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.store.checkout import sessions as session_store
-from crypto_checkout.store.ledger import payments, unmatched
 from tests.support.anvil import Anvil
 from tests.support.api import App, Clock, error, listed, made, open_app
 from tests.support.shop import FRESH_XPUB, ONE_COIN
 from tests.support.solidity import Compiler, Contract, deploy
+from tests.support.sums import all_payments, all_unmatched
 from tests.support.waiting import until
 
 Nodes = Callable[..., Anvil]
@@ -73,9 +73,9 @@ class Chains:
         def count(unit: Any) -> tuple[int, int]:
             found = session_store.get(unit, session["id"])
             assert found is not None
-            of_session = payments.of_session(unit, found)
+            of_session = all_payments(unit, found)
             assert all(each.transfer.contract == found.asset.contract for each in of_session)
-            return len(of_session), len(unmatched.of_session(unit, session["id"]))
+            return len(of_session), len(all_unmatched(unit, session["id"]))
 
         return await self.app.opened.db.read(count)
 

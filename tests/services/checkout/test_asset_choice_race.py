@@ -16,10 +16,10 @@ from crypto_checkout.services.ledger import watcher
 from crypto_checkout.services.ledger.judge import Judge
 from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.webhooks.outbox import Outbox
-from crypto_checkout.store.ledger import unmatched
 from tests.support.anvil import Anvil
 from tests.support.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, ONE_COIN, Shop, now, open_shop, pay
 from tests.support.solidity import Compiler, deploy
+from tests.support.sums import all_unmatched
 
 ETH, USDC = (Choice(ANVIL_CHAIN_ID, symbol) for symbol in ("ETH", "USDC"))
 PRICE_UNITS = 3000 * 10**6
@@ -84,7 +84,7 @@ async def test_money_is_counted_by_the_choice_that_stands_when_it_is_stored(
 
         await processed_while(shop, choose)
         found = await shop.look(session)
-        others = await shop.db.read(lambda unit: unmatched.of_session(unit, session["id"]))
+        others = await shop.db.read(lambda unit: all_unmatched(unit, session["id"]))
         assert (found["asset"], found["assetChosen"]) == (after.symbol, True)
         if after == paid:
             assert (found["status"], len(found["payments"]), others) == ("paid", 1, [])

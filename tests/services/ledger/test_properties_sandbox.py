@@ -26,7 +26,6 @@ from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED, SETTLED, Session, Status
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed, RecoverableError, SessionNotOpen, StateUnavailable
-from crypto_checkout.core.ledger.assess import assess
 from crypto_checkout.core.ledger.balance_groups import ExpectedGroup, fingerprint
 from crypto_checkout.core.ledger.follow import Block, Head, Header
 from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
@@ -48,12 +47,13 @@ from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import sessions as session_store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
-from crypto_checkout.store.ledger import cursors, payments, unmatched
+from crypto_checkout.store.ledger import cursors, payments
 from crypto_checkout.store.ledger.cursors import Cursor
 from crypto_checkout.store.migrate import migrate
 from crypto_checkout.store.sandbox import chain
 from tests.support.profile import live
 from tests.support.shop import FRESH_XPUB
+from tests.support.sums import all_payments, all_unmatched, assess, received, sums
 
 START = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 GRACE_SECONDS = 120
@@ -75,6 +75,9 @@ FAULTS = {
 
 Change = Callable[[Draft], None]
 parts = st.sampled_from([1, 10, 333, 1000, 1001, 1100, 2500])  # in thousandths of the price
+DUST_FLOOR = Decimal("0.50")
+"""Of a price of 30.00: the two smallest parts are dust."""
+
 places = st.integers(0, 20)
 seeds = st.integers(0, 2**32)
 
@@ -258,7 +261,7 @@ class Life(RuleBasedStateMachine):
         reader = SessionReader(self.db, public_url="http://x")
         self.made = Sessions(self.db, payment_methods, events, reader)
         self.decisions = Decisions(reader, payment_methods.chain_time, events)
-        self.judge = Judge(events, chain_id=CHAIN_ID, public_url="http://x")
+        self.judge = Judge(events, chain_id=CHAIN_ID, public_url="http://x", dust_floor=DUST_FLOOR)
         self.renew()
 
     @rule()
@@ -467,8 +470,11 @@ class Life(RuleBasedStateMachine):
         for session_id in self.sessions:
             session = session_store.get(unit, session_id)
             assert session is not None
-            others = [each.payment for each in unmatched.of_session(unit, session_id)]
-            found.append((session, payments.of_session(unit, session), others))
+            others = [each.payment for each in all_unmatched(unit, session_id)]
+            paid = all_payments(unit, session)
+            assert session.sums == sums(session, paid), "the sums are those of the payments"
+            assert payments.received(unit, session, cursor.tip) == received(session, paid, cursor.tip)
+            found.append((session, paid, others))
         return cursor, found
 
     def check(self, session: Session, paid: list[Payment], others: list[Payment], cursor: Cursor) -> None:

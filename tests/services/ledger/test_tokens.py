@@ -8,14 +8,15 @@ from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.ledger.payment import TransferKind
 from crypto_checkout.core.public.types import SessionResource
+from crypto_checkout.services.diagnosis.explain import ConfiguredChain, Explainer
 from crypto_checkout.store.checkout import sessions as session_store
-from crypto_checkout.store.ledger import unmatched
 from crypto_checkout.store.ledger.unmatched import UnmatchedPayment
 from tests.support.anvil import Anvil
 from tests.support.api import open_app
 from tests.support.nodes import Error, forwarding, running
 from tests.support.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, FRESH_XPUB, ONE_COIN, Shop, open_shop, pay
 from tests.support.solidity import Compiler, Contract, deploy
+from tests.support.sums import all_unmatched
 from tests.support.waiting import until
 
 Nodes = Callable[..., Anvil]
@@ -33,7 +34,7 @@ def received(session: SessionResource) -> int:
 
 
 async def unmatched_of(shop: Shop, session: SessionResource) -> list[UnmatchedPayment]:
-    return await shop.db.read(lambda unit: unmatched.of_session(unit, session["id"]))
+    return await shop.db.read(lambda unit: all_unmatched(unit, session["id"]))
 
 
 async def test_a_tokens_transfers_in_one_transaction_count_each_by_its_log(
@@ -62,6 +63,44 @@ async def test_a_tokens_transfers_in_one_transaction_count_each_by_its_log(
         node.rpc("anvil_reorg", CONFIRMATIONS, [])
         await shop.process()
         assert [(await shop.look(each))["status"] for each in (first, second)] == ["failed", "failed"]
+
+
+async def test_a_contract_that_sends_the_smallest_unit_again_and_again_leaves_one_row_a_block(
+    anvil: Nodes, solc: Compiler, tmp_path: Path
+) -> None:
+    node = anvil(mining="manual")
+    usdc, payer = deploy(node, solc, "Token"), deploy(node, solc, "Payer")
+    async with open_shop(tmp_path, [node.url], tokens=[token(usdc)], dust_floor="0.01") as shop:
+        session, other = await shop.ask(PRICE, asset="USDC"), await shop.ask(PRICE)
+        usdc.send("transfer(address,uint256)", payer.address, 1000 * ONE)
+        node.mine()
+        hashes = [
+            payer.send(
+                "sendTokens(address,address[],uint256[])",
+                usdc.address,
+                [each["address"]] * 150,
+                [1] * 150,
+            )
+            for each in (session, session, other)
+        ]
+        usdc.send("transfer(address,uint256)", session["address"], 100 * ONE)
+        node.mine(CONFIRMATIONS)
+        await shop.process()
+        now = await shop.look(session)
+        assert (now["status"], received(now)) == ("paid", 100 * ONE + 300)
+        assert [(p["amount"]["units"], p["transfers"]) for p in now["payments"]] == [("300", 300), (str(100 * ONE), 1)]
+        (unasked,) = await unmatched_of(shop, other)
+        assert (unasked.payment.transfer.units, unasked.payment.dust) == (150, 150)
+        explainer = Explainer(
+            shop.db, {ANVIL_CHAIN_ID: ConfiguredChain(shop.chain, shop.payment_methods.all_chains()[ANVIL_CHAIN_ID])}
+        )
+        for tx_hash, words in zip(hashes, ("Counted: 0.0003 USDC", "Counted: 0.0003 USDC", "asks for"), strict=True):
+            explained = await explainer.transaction(tx_hash)
+            assert words in explained.headline
+            assert len(explained.steps) < 10
+        node.rpc("anvil_reorg", CONFIRMATIONS, [])
+        await shop.process()
+        assert received(await shop.look(session)) == 0
 
 
 async def test_of_a_token_that_keeps_a_fee_what_arrives_counts(anvil: Nodes, solc: Compiler, tmp_path: Path) -> None:

@@ -110,6 +110,7 @@ async def test_a_payment_is_exported_with_all_that_an_accountant_asks(timed: tup
         "counted": "yes",
         "canonical": "yes",
         "confirmations": str(payment["confirmations"]),
+        "transfers": "1",
     }
 
 

@@ -129,14 +129,19 @@ async def test_payments_from_before_there_were_totals_are_counted_once(timed: tu
     before = await totals(app).overview(False, FIRST, LAST)
 
     def forget(unit: Any) -> None:
-        unit.run("UPDATE payments SET counted = NULL, counted_day = NULL, counted_units = NULL, counted_minor = NULL")
+        unit.run(
+            "UPDATE payments SET counted = NULL, counted_day = NULL, counted_units = NULL, counted_minor = NULL,"
+            " tally = NULL, tallied = 0"
+        )
+        unit.run("UPDATE checkout_sessions SET on_time_units = '0', grace_units = '0', late_units = '0'")
+        unit.run("UPDATE checkout_sessions SET payment_count = 0")
         unit.run("DELETE FROM daily_payments")
 
     await app.opened.db.write(forget)
     await totals(app).catch_up()
     await totals(app).catch_up()
     assert await totals(app).overview(False, FIRST, LAST) == before
-    assert await app.opened.db.read(partial(store.uncounted, limit=10)) == []
+    assert await app.opened.db.read(partial(store.untallied, limit=10)) == []
 
 
 async def test_an_overview_adds_up_its_days(timed: tuple[App, Clock]) -> None:

@@ -9,7 +9,7 @@ from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.owner.api_key import Scope
 from crypto_checkout.core.public import examples
 from crypto_checkout.core.public.envelopes import ListResource
-from crypto_checkout.core.public.types import SessionResource
+from crypto_checkout.core.public.types import PaymentResource, SessionResource
 from crypto_checkout.http.api import cursors, schemas, values
 from crypto_checkout.http.api.operations import Call, Operation, Resource, Unit, list_example
 from crypto_checkout.services.checkout.sessions import SessionRequest
@@ -65,6 +65,16 @@ async def list_(call: Call) -> Resource:
     )
     page = await call.services.session_reader.listed(call.livemode, session_filter, window)
     return cursors.list_answer(_LIST, call.livemode, page, window)
+
+
+async def list_payments(call: Call) -> Resource:
+    """List the payments of a session."""
+    query: schemas.ListQuery = call.query
+    session_id = call.path["id"]
+    name = f"payments of {session_id}"
+    window = cursors.window(name, call.livemode, query.limit, query.starting_after, query.ending_before)
+    _, page = await call.services.session_reader.payments(session_id, call.livemode, window)
+    return cursors.list_answer(name, call.livemode, page, window)
 
 
 def _options(body: schemas.NewSession, *, livemode: bool) -> SessionOptions:
@@ -132,6 +142,17 @@ OPERATIONS = (
         read=show,
         answer=SessionResource,
         example=examples.shown_paid_session,
+    ),
+    Operation(
+        method="GET",
+        path="/checkout_sessions/{id}/payments",
+        scope=Scope.SESSIONS_READ,
+        summary="List the payments of a session",
+        description="A session shows the newest 100 of its payments; this lists them all, last recorded first.",
+        read=list_payments,
+        query=schemas.ListQuery,
+        answer=ListResource[PaymentResource],
+        example=list_example(lambda public_url: examples.shown_paid_session(public_url)["payments"][0]),
     ),
     Operation(
         method="POST",

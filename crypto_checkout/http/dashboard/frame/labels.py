@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED, SETTLED, STATUSES, Status
+from crypto_checkout.core.public.render import is_dust
 from crypto_checkout.core.public.types import DeliveryResource, PaymentResource, SessionResource
 from crypto_checkout.core.webhooks.delivery import DeliveryStatus
 from crypto_checkout.core.webhooks.events import EVENTS, EventType
@@ -37,8 +38,8 @@ def of_session(session: SessionResource) -> Label:
 
 
 def has_late_payment(session: SessionResource) -> bool:
-    """Tell whether a session received a payment too late to count."""
-    return any(not payment["counted"] for payment in session["payments"])
+    """Tell whether a session received a payment too late to count, dust apart."""
+    return any(not payment["counted"] and not is_dust(payment) for payment in session["payments"])
 
 
 def of_payment(session: SessionResource, payment: PaymentResource) -> Label:

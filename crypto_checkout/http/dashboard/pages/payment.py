@@ -10,6 +10,7 @@ from crypto_checkout.core.errors import SessionNotOpen
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.http.dashboard.frame import labels
+from crypto_checkout.http.dashboard.frame.pager import pager
 from crypto_checkout.http.dashboard.frame.request import DashboardRequest
 from crypto_checkout.http.dashboard.frame.router import DashboardPage
 from crypto_checkout.http.dashboard.pages.payments import PATH
@@ -30,6 +31,21 @@ async def show(request: DashboardRequest) -> Response:
         explained=await request.services.diagnosis.explainer.session(session["id"], request.livemode),
         labels=labels,
         chains=request.services.checkout.payment_methods.all_chains(),
+    )
+
+
+async def transfers(request: DashboardRequest) -> Response:
+    """List all payments to a session's address."""
+    window = request.window()
+    reader = request.services.checkout.session_reader
+    session, page = await reader.payments(request.path_params["id"], request.livemode, window)
+    return request.render(
+        "payments/transfers.html",
+        session=session,
+        payments=page.items,
+        labels=labels,
+        chains=request.services.checkout.payment_methods.all_chains(),
+        pager=pager(request, page, window),
     )
 
 
@@ -110,6 +126,7 @@ async def look_up(request: DashboardRequest) -> Response:
 
 PAGES = (
     DashboardPage("GET", _ONE, show),
+    DashboardPage("GET", f"{_ONE}/transfers", transfers),
     DashboardPage("POST", f"{_ONE}/accept", accept),
     DashboardPage("POST", f"{_ONE}/expire", expire),
     DashboardPage("POST", f"{_ONE}/check", check),

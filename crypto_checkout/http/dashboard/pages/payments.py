@@ -59,9 +59,10 @@ async def index(request: DashboardRequest) -> Response:
 
 
 async def unmatched(request: DashboardRequest) -> Response:
-    """List the unmatched payments."""
+    """List the unmatched payments, of all sessions or of one."""
     window = request.window()
-    page = await request.services.diagnosis.payment_details.unmatched(request.livemode, window)
+    session_id = request.query_params.get("payment") or None
+    page = await request.services.diagnosis.payment_details.unmatched(request.livemode, window, session_id)
     return request.render(
         "payments/unmatched.html",
         unmatched=page.items,
