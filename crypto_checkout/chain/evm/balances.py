@@ -29,6 +29,9 @@ _OF_CONTRACT = (
     "0x604c80380380916040396370a082316000525b602090038015603e578060400180516020526020816024601c6040515a"
     "fa1560203d1017604657506012565b606c38036060f35b60006000fd"
 )
+# Without it, nodes and providers give a call their own default, some of them too little. 768 balances of a token cost
+# about 10 million; 30 million is a node's smallest limit (Monad), geth and reth refuse or cut what exceeds 50 million.
+_GAS = hex(30_000_000)
 _WORD_BYTES = 32
 _CALLS_AT_ONCE = 20
 
@@ -180,11 +183,14 @@ async def _fingerprints(ask: Ask, groups: Sequence[ExpectedGroup], block: Any) -
 
 
 def _fingerprint_call(addresses: Sequence[Address], block: Any) -> Call:
-    return ("eth_call", [{"data": _FINGERPRINT_CODE + "".join([address[2:] for address in addresses])}, block])
+    return (
+        "eth_call",
+        [{"gas": _GAS, "data": _FINGERPRINT_CODE + "".join([address[2:] for address in addresses])}, block],
+    )
 
 
 def _balances_call(code: str, addresses: Sequence[Address], block: Any) -> Call:
-    return ("eth_call", [{"data": code + "".join(map(_word, addresses))}, block])
+    return ("eth_call", [{"gas": _GAS, "data": code + "".join(map(_word, addresses))}, block])
 
 
 def _word(address: Address) -> str:
