@@ -95,6 +95,7 @@ async def _live(parts: Parts, records: Records) -> Mode | None:
         opened, chains.configured_tokens(config.chains), [asset for of_chain in used for asset in of_chain]
     )
     watchers = tuple(_live_watcher(parts, chain, opened[chain.id]) for chain in config.chains)
+    by_chain = {each.status.chain_id: each for each in watchers}
     payment_methods = PaymentMethods(
         livemode=True,
         wallet=wallet,
@@ -105,7 +106,8 @@ async def _live(parts: Parts, records: Records) -> Mode | None:
         block_time=lambda chain_id: opened[chain_id].newest_time,
         unready=check.unready,
         unready_tokens=token_check.unready,
-        stopped=lambda chain_id: any(each.status.stopped for each in watchers if each.status.chain_id == chain_id),
+        stopped=lambda chain_id: by_chain[chain_id].status.stopped,
+        stuck=lambda chain_id: by_chain[chain_id].status.stuck_reason(parts.clock()),
     )
     reconciled = [
         ReconciledChain(opened[accepted.id], accepted, watcher)

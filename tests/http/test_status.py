@@ -12,8 +12,10 @@ from structlog.testing import capture_logs
 from crypto_checkout.services.ledger import health
 from tests.support.anvil import Anvil
 from tests.support.api import LINK, App, Clock, error, open_app
+from tests.support.live_server import PRICE
 from tests.support.server import Server
-from tests.support.shop import FRESH_XPUB
+from tests.support.shop import ANVIL_CHAIN_ID, FRESH_XPUB
+from tests.support.waiting import until
 
 HEALTHZ, READYZ, METRICS = (f"http://shop.example/{name}" for name in ("healthz", "readyz", "metrics"))
 
@@ -46,7 +48,7 @@ async def test_a_writer_that_is_stuck_makes_it_not_ready(
     assert (await app.api.get(HEALTHZ)).status_code == 200
 
 
-async def test_a_chain_whose_node_is_silent_makes_it_not_ready(tmp_path: Path) -> None:
+async def test_a_chain_that_cannot_be_read_makes_it_not_ready_and_the_cause_is_told(tmp_path: Path) -> None:
     clock = Clock()
     with capture_logs():
         async with open_app(
@@ -56,12 +58,49 @@ async def test_a_chain_whose_node_is_silent_makes_it_not_ready(tmp_path: Path) -
             wallet={"xpub": FRESH_XPUB},
             chains=[{"id": 1, "name": "Ethereum", "rpc_urls": ["http://127.0.0.1:1/"]}],
         ) as app:
-            clock.move(seconds=60)
+            (watcher,) = app.opened.watchers
+            await until(lambda: watcher.status.error, "try to read the chain")
+            clock.move(seconds=24)
             assert (await app.api.get(READYZ)).json()["checks"]["chain 1"] == "no block processed yet"
-            clock.move(seconds=1)
+            clock.move(seconds=2)
             answer = await app.api.get(READYZ)
     assert answer.status_code == 503
-    assert answer.json()["checks"] == {"database": "ok", "chain 1": "no answer from its node for 61 s"}
+    told = "no block could be read for 26 s: its nodes can't be reached"
+    assert answer.json()["checks"] == {"database": "ok", "chain 1": told}
+
+
+async def test_a_stuck_chain_takes_no_new_sessions_until_it_is_read_again(
+    anvil: Callable[..., Anvil], tmp_path: Path
+) -> None:
+    clock, node = Clock(), anvil()
+    with capture_logs():
+        async with open_app(
+            tmp_path,
+            clock=clock,
+            test_mode={"enabled": False},
+            wallet={"xpub": FRESH_XPUB},
+            prices={"sources": [], "fixed": {"ETH/USD": "3000"}},
+            chains=[{"id": ANVIL_CHAIN_ID, "name": "Anvil", "rpc_urls": [node.url], "poll_seconds": 0.05}],
+        ) as app:
+            api = await app.client(livemode=True)
+
+            async def asked() -> httpx.Response:
+                return await api.post("/checkout_sessions", json=PRICE)
+
+            async def sells() -> bool:
+                return (await asked()).status_code == 201
+
+            await until(sells, "take payments")
+            node.stop()
+            (watcher,) = app.opened.watchers
+            await until(lambda: watcher.status.error, "miss its node")
+            assert await sells(), "an outage may be short"
+            clock.move(seconds=30)
+            refused = await asked()
+            assert (refused.status_code, error(refused)["code"]) == (503, "wallet_not_configured")
+            assert "Anvil takes no payments now: no block could be read for 3" in error(refused)["message"]
+            node.start_again()
+            await until(sells, "take payments again")
 
 
 def test_a_full_disk_makes_it_not_ready_and_room_makes_it_ready_again(server: Server) -> None:

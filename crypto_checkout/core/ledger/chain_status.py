@@ -1,7 +1,12 @@
 """A watcher's progress on its chain."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+
+from crypto_checkout.core.errors import DatabaseFailed, ProviderFailed
+
+STUCK_AFTER = timedelta(seconds=25)
+"""The time without a successful look at a chain after which it is stuck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +15,8 @@ class ChainStatus:
 
     `stopped` means that it only retries, after a reorg that was too deep. `unwritten` means that the database refused
     its last write, so that the node is not to blame. `uncompared_since` is the time since which nobody tells balances,
-    on a chain where they were compared before: no session expires meanwhile.
+    on a chain where they were compared before: no session expires meanwhile. `looking_since` is when the first look
+    began after the last one that succeeded, None between two that did; `cause` says why they failed, to anyone.
     """
 
     chain_id: int
@@ -22,6 +28,29 @@ class ChainStatus:
     stopped: bool
     unwritten: bool = False
     uncompared_since: datetime | None = None
+    looking_since: datetime | None = None
+    cause: str = ProviderFailed.cause
+
+    def looking(self, now: datetime) -> "ChainStatus":
+        """Return the status at the begin of a look."""
+        return self if self.looking_since is not None else replace(self, looking_since=now)
+
+    def after_look(self, head: int, processed: int | None, now: datetime) -> "ChainStatus":
+        """Return the status after a look that succeeded."""
+        seen = replace(self, head=head, processed=processed, seen_at=now)
+        return replace(seen, error=None, looking_since=None, stopped=False, unwritten=False)
+
+    def after_failure(self, error: Exception, reason: str) -> "ChainStatus":
+        """Return the status after a look that failed."""
+        cause = error.cause if isinstance(error, ProviderFailed) else ProviderFailed.cause
+        return replace(self, error=reason, unwritten=isinstance(error, DatabaseFailed), cause=cause)
+
+    def stuck_reason(self, now: datetime) -> str | None:
+        """Return why a chain is stuck; None if it isn't. The words name no provider."""
+        since = self.looking_since
+        if since is None or now - since < STUCK_AFTER:
+            return None
+        return f"no block could be read for {(now - since).total_seconds():.0f} s: {self.cause}"
 
     def with_comparison(self, now: datetime, *, is_missing: bool) -> "ChainStatus":
         """Return the status after a turn in which balances were compared, or in which that `is_missing`."""

@@ -133,7 +133,8 @@ class PaymentMethods(AcceptedChains):
     wrong clock.
     `unready` gives the reason for each chain whose next address can't be given out yet; `services.ledger.wallet_check`
     shares it and empties it. `unready_tokens` does the same for tokens, by chain and contract, with
-    `services.ledger.token_check`. `stopped` tells whether a chain is no longer followed (`services.ledger.ancestor`).
+    `services.ledger.token_check`. `stopped` tells whether a chain is no longer followed (`services.ledger.ancestor`),
+    `stuck` why one can't be read now, None if it can (`core.ledger.chain_status`).
     """
 
     wallet: Wallet
@@ -144,13 +145,14 @@ class PaymentMethods(AcceptedChains):
     unready: Mapping[int, str] = field(default_factory=dict)
     unready_tokens: Mapping[tuple[int, Address], str] = field(default_factory=dict)
     stopped: Callable[[int], bool] = lambda _: False
+    stuck: Callable[[int], str | None] = lambda _: None
 
     def takes_payments(self, chain_id: int) -> bool:
         """Tell whether sessions can be made on a chain now."""
-        return chain_id not in self.unready and not self.stopped(chain_id)
+        return chain_id not in self.unready and not self.stopped(chain_id) and self.stuck(chain_id) is None
 
     def check_ready(self, chain: AcceptedChain, asset: Asset) -> None:
-        """Refuse while addresses of this chain can't be given out safely, it is stopped, or a token is still unchecked.
+        """Refuse while addresses of this chain can't be given out safely, it can't be read, or a token is unchecked.
 
         Raises WalletNotConfigured.
         """
@@ -159,6 +161,9 @@ class PaymentMethods(AcceptedChains):
                 f"{chain.name} takes no payments now: its node shows another chain than the one that was followed. "
                 f"The server's operator has to decide: crypto-checkout chains reanchor {chain.id} shows what to do."
             )
+        reason = self.stuck(chain.id)
+        if reason is not None:
+            raise WalletNotConfigured(f"{chain.name} takes no payments now: {reason}. Try again in a moment.")
         reason = self.unready.get(chain.id)
         if reason is not None:
             raise WalletNotConfigured(f"{chain.name} takes no payments yet: {reason} Try again in a moment.")

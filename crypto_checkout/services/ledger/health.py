@@ -89,15 +89,16 @@ class Readiness:
             )
         if status.unwritten:
             return "its blocks can't be stored: the database takes no writes"
+        stuck = status.stuck_reason(self._clock())
+        if stuck is not None:
+            return stuck
         seen_at = status.seen_at or self._started_at
         silent = self._clock() - seen_at
         if silent > _SILENT_AFTER:
             return f"no answer from its node for {silent.total_seconds():.0f} s"
         if status.lag is None:
             return "no block processed yet"
-        if status.lag > _MOST_LAG_BLOCKS:
-            return f"{status.lag} blocks behind"
-        return None
+        return f"{status.lag} blocks behind" if status.lag > _MOST_LAG_BLOCKS else None
 
 
 class ChainVisibility:

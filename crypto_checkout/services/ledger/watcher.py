@@ -170,6 +170,7 @@ class Watcher:
         Raises RecoverableError when the chain can't be read, and TooDeepReorg; no evidence was written then.
         """
         async with self._turn, self._dropping_prefetch():
+            self.status = self.status.looking(self._clock())
             head = await self._chain.head()
             # On a stopped chain the stored cursor may have been moved: `services.ledger.reanchor`.
             cursor = (None if self.status.stopped else self._cursor) or await self._load_cursor()
@@ -354,22 +355,14 @@ class Watcher:
 
     def _note_head(self, head: Head) -> None:
         processed = self._cursor.number if self._cursor else None
-        self.status = replace(
-            self.status,
-            head=head.number,
-            processed=processed,
-            seen_at=self._clock(),
-            error=None,
-            stopped=False,
-            unwritten=False,
-        )
+        self.status = self.status.after_look(head.number, processed, self._clock())
         metrics.CHAIN_HEAD.labels(self._chain_id).set(head.number)
         metrics.CHAIN_PROCESSED.labels(self._chain_id).set(processed or 0)
 
     def _note_failure(self, error: Exception, failures: int) -> None:
         is_expected = isinstance(error, RecoverableError)
         reason = str(error) if is_expected else f"{type(error).__name__}: {error}"
-        self.status = replace(self.status, error=reason, unwritten=isinstance(error, DatabaseFailed))
+        self.status = self.status.after_failure(error, reason)
         if isinstance(error, ChainMoved):
             log.info("asking again", chain=self._chain_id, error=reason)
             return
