@@ -39,7 +39,7 @@ from crypto_checkout.http.docs import pages as docs
 from crypto_checkout.http.entry.client_address import ClientAddresses
 from crypto_checkout.http.entry.compression import Compression
 from crypto_checkout.http.entry.middleware import RequestMiddleware
-from crypto_checkout.http.rate_limit import RateLimit, link_limit, page_limit
+from crypto_checkout.http.rate_limit import RateLimit, page_limit, poll_limit
 from crypto_checkout.services.alerts.issues import Issues
 from crypto_checkout.services.checkout.asset_choice import AssetChoices
 from crypto_checkout.services.checkout.customers import Customers
@@ -213,7 +213,7 @@ def _checkout(parts: Parts, modes: Modes, services: ApiServices) -> pages.PayerS
         public_url=config.server.public_url,
         allow_embedding_from=config.checkout.allow_embedding_from,
         limit=page_limit(),
-        limit_sessions=link_limit(),
+        limit_polls=poll_limit(),
         clock=lambda livemode: payment_methods.chain_time(livemode, parts.clock()),
     )
 

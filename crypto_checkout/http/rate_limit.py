@@ -75,6 +75,12 @@ class RateLimit:
             retry_after_seconds=max(1, math.ceil((1 - bucket.tokens) / self._per_second)),
         )
 
+    def put_back(self, name: str) -> None:
+        """Put a token back that was taken in vain."""
+        bucket = self._buckets.get(name)
+        if bucket is not None:
+            bucket.tokens = min(self._burst, bucket.tokens + 1)
+
     def refill(self, name: str) -> None:
         """Refill a bucket."""
         self._buckets.pop(name, None)
@@ -92,26 +98,41 @@ class RateLimit:
                 del self._buckets[name]
 
 
-# Limits of one client on the payer's pages; visits that create a session are limited further.
+# Limits of one client on the payer's pages, and on the status that open pages ask for every 2.5 s, 75 of them at once.
 _PAGES_PER_SECOND, _PAGES_BURST = 10, 100
-_VISITS_PER_SECOND, _VISITS_BURST = 0.5, 20
+_POLLS_PER_SECOND, _POLLS_BURST = 30, 300
+
+# Limits of visits that create a session, which takes an address of the wallet forever and is watched for hours: of one
+# client, such as the guests of one Wi-Fi, and of its network, all links together.
+_VISITS_PER_SECOND, _VISITS_BURST = 1 / 60, 60
+_NETWORK_PER_SECOND, _NETWORK_BURST = 1 / 10, 200
 
 # Wrong API keys of one client: a deployment with a revoked key may repeat it for a while, a guesser may not.
 _WRONG_KEYS_PER_SECOND, _WRONG_KEYS_BURST = 0.5, 100
 
-# Limits of all clients on the sessions of one link. Each session takes an address of the wallet forever, and is watched
-# for hours: a flood from many networks may exhaust one link, but neither the wallet nor the watcher.
-_SESSIONS_PER_SECOND, _SESSIONS_BURST = 1, 500
+# Limits of one link: a flood from many networks may crowd it, but exhausts neither the wallet nor the watcher. Of a
+# crowded link each network still gets a share, for visitors who press a button.
+_LINK_PER_SECOND, _LINK_BURST = 1, 500
+_RESERVE_PER_SECOND, _RESERVE_BURST = 0.5, 300
+_SHARE_PER_SECOND, _SHARE_BURST = 1 / 1200, 3
 
 _IPV6_CLIENT_BITS = 64
+_NETWORK_BITS = {4: 24, 6: 48}
 
 
 def page_limit() -> Callable[[Request], None]:
     """Return the limit of one client on public pages; it raises RateLimitExceeded."""
-    pages = RateLimit(per_second=_PAGES_PER_SECOND, burst=_PAGES_BURST)
+    return _limit_of_client(RateLimit(per_second=_PAGES_PER_SECOND, burst=_PAGES_BURST))
 
+
+def poll_limit() -> Callable[[Request], None]:
+    """Return the limit of one client on the status of sessions; it raises RateLimitExceeded."""
+    return _limit_of_client(RateLimit(per_second=_POLLS_PER_SECOND, burst=_POLLS_BURST))
+
+
+def _limit_of_client(buckets: RateLimit) -> Callable[[Request], None]:
     def limit(request: Request) -> None:
-        pages.take(client_name(request.scope["client_address"])).check()
+        buckets.take(client_name(request.scope["client_address"])).check()
 
     return limit
 
@@ -121,24 +142,48 @@ def wrong_key_limit() -> RateLimit:
     return RateLimit(per_second=_WRONG_KEYS_PER_SECOND, burst=_WRONG_KEYS_BURST)
 
 
-def link_limit() -> Callable[[Request, str], None]:
-    """Return the limit of sessions created by visits, called with a request and a link's id.
+class LinkLimit:
+    """The limit of sessions created by visits to payment links, of a client, its network and the link."""
 
-    It raises RateLimitExceeded when one client creates too many, and LinkCrowded when all clients of a link do. A
-    refused client takes nothing from the link's allowance.
-    """
-    visits = RateLimit(per_second=_VISITS_PER_SECOND, burst=_VISITS_BURST)
-    sessions = RateLimit(per_second=_SESSIONS_PER_SECOND, burst=_SESSIONS_BURST)
+    def __init__(self) -> None:
+        self._clients = RateLimit(per_second=_VISITS_PER_SECOND, burst=_VISITS_BURST)
+        self._networks = RateLimit(per_second=_NETWORK_PER_SECOND, burst=_NETWORK_BURST)
+        self._links = RateLimit(per_second=_LINK_PER_SECOND, burst=_LINK_BURST)
+        self._reserves = RateLimit(per_second=_RESERVE_PER_SECOND, burst=_RESERVE_BURST)
+        self._shares = RateLimit(per_second=_SHARE_PER_SECOND, burst=_SHARE_BURST)
 
-    def limit(request: Request, link_id: str) -> None:
-        visits.take(client_name(request.scope["client_address"])).check()
-        allowance = sessions.take(link_id)
-        if not allowance.is_allowed:
-            raise LinkCrowded(
-                "Too many sessions were made from this link.", retry_after_seconds=allowance.retry_after_seconds
-            )
+    def visit(self, address: str, link_id: str) -> None:
+        """Count a session that a visit from an address is about to create.
 
-    return limit
+        Raises RateLimitExceeded when a client or its network creates too many, and LinkCrowded when all clients of the
+        link do. Who is refused takes nothing from the others' allowance.
+        """
+        client, network = client_name(address), network_name(address)
+        self._clients.take(client).check()
+        of_network = self._networks.take(network)
+        of_link = self._links.take(link_id) if of_network.is_allowed else None
+        if of_link is not None and of_link.is_allowed:
+            return
+        self._clients.put_back(client)
+        of_network.check()
+        self._networks.put_back(network)
+        assert of_link is not None, "the network was allowed"
+        raise LinkCrowded(
+            "Too many sessions were made from this link.", retry_after_seconds=of_link.retry_after_seconds
+        )
+
+    def insist(self, address: str, link_id: str) -> None:
+        """Count a session for someone who pressed the button: of a crowded link, their network's share.
+
+        Raises as `visit` does.
+        """
+        try:
+            self.visit(address, link_id)
+        except LinkCrowded:
+            if not self._shares.take(f"{link_id} {network_name(address)}").is_allowed:
+                raise
+            if not self._reserves.take(link_id).is_allowed:
+                raise
 
 
 def client_name(address: str) -> str:
@@ -150,3 +195,12 @@ def client_name(address: str) -> str:
     if parsed.version == 4:  # noqa: PLR2004 - IPv4
         return address
     return str(ipaddress.ip_network((parsed, _IPV6_CLIENT_BITS), strict=False))
+
+
+def network_name(address: str) -> str:
+    """Return a name for the network around an address: /24 with IPv4, /48 with IPv6."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network((parsed, _NETWORK_BITS[parsed.version]), strict=False))

@@ -230,6 +230,24 @@ def test_looking_stops_once_it_is_paid_and_slows_down_when_nobody_sees_it(server
     assert len(asked) == after
 
 
+def test_a_server_that_asks_for_patience_gets_it_without_a_word_to_the_payer(server: Server, page: Page) -> None:
+    session = ask(server)
+    page.route("**/status", lambda route: route.fulfill(status=429, headers={"Retry-After": "3"}, body="{}"), times=3)
+    page.clock.install()
+    page.goto(url_of(server, session))
+    for longest in (2_500, 7_500, 15_000):
+        with page.expect_response(lambda response: response.url.endswith("/status")) as look:
+            page.clock.run_for(longest)
+        look.value.finished()
+        page.evaluate("new Promise(requestAnimationFrame)")
+        assert look.value.status == 429
+        expect(page.locator("#connection")).to_be_hidden()
+    server.api.post(f"/test_helpers/checkout_sessions/{session['id']}/pay").raise_for_status()
+    page.clock.run_for(30_000)
+    expect(page.get_by_role("main")).to_contain_text("Payment seen")
+    expect(page.locator("#connection")).to_be_hidden()
+
+
 def test_times_are_those_of_the_payers_own_clock(server: Server, browser: Browser) -> None:
     context = browser.new_context(locale="de-DE", timezone_id="Europe/Berlin")
     page = context.new_page()
@@ -320,6 +338,34 @@ def test_only_the_sites_of_the_configuration_may_frame_the_page(tmp_path: Path, 
             expect(frame.locator("#payment")).to_be_visible()
             frame.get_by_role("link", name="Cancel and go back").click()
             page.wait_for_url(f"{friend.url}/cart")
+            page.close()
+
+
+def test_a_link_in_a_frame_makes_a_session_only_where_it_may_be_shown(tmp_path: Path, browser: Browser) -> None:
+    with Shopfront() as friend, Shopfront() as stranger:
+        environ = {"CHECKOUT__CHECKOUT__ALLOW_EMBEDDING_FROM": f'["{friend.url}"]'}
+        with Server(tmp_path, environ=environ) as server:
+            link = server.api.post("/payment_links", json={"title": "Coffee", "fiatAmount": "3.50"}).json()
+            frame = f'<iframe src="{server.url}/l/{link["slug"]}" width="400" height="900"></iframe>'
+            friend.html = stranger.html = frame
+            hidden = f'<meta name="referrer" content="no-referrer">{frame}'
+
+            def made() -> int:
+                return len(server.api.get("/checkout_sessions").json()["data"])
+
+            page = browser.new_page()
+            page.goto(stranger.url, wait_until="networkidle")
+            assert made() == 0
+            page.goto(friend.url)
+            expect(page.frame_locator("iframe").locator("#payment")).to_be_visible()
+            assert made() == 1
+            page.close()
+            friend.html = hidden
+            page = browser.new_page()
+            page.goto(friend.url)
+            page.frame_locator("iframe").get_by_role("button", name="Continue to the payment").click()
+            expect(page.frame_locator("iframe").locator("#payment")).to_be_visible()
+            assert made() == 2
             page.close()
 
 

@@ -5,9 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
@@ -16,21 +15,20 @@ from starlette.routing import Route
 from crypto_checkout.core import moments
 from crypto_checkout.core.errors import (
     CheckoutError,
-    LinkInactive,
     RecoverableError,
-    ResourceNotFound,
     RouteNotFound,
     SessionNotOpen,
 )
 from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.http import body_limit, etags, origins
+from crypto_checkout.http.checkout.link_page import LinkPages, LinkSite
 from crypto_checkout.http.checkout.renderer import CheckoutRenderer
 from crypto_checkout.http.checkout.translations import LANGUAGES
 from crypto_checkout.http.checkout.view import Code, PayerChain, public_part, view
 from crypto_checkout.http.checkout.visitors import LANGUAGE, translations_for
 from crypto_checkout.services.payer import Payers, PayerView
 
-from . import choose, refusals, visitors, visits
+from . import choose, refusals
 
 _LOGO_TYPES = {
     ".svg": "image/svg+xml",
@@ -48,7 +46,6 @@ _LOGO_HEADERS = {
 }
 
 _PAY_PATH = "/test/pay"
-_INSIST = "open"
 _CODE = "qr"
 _REFRESH = "refresh"
 _A_YEAR_SECONDS = 366 * 86_400
@@ -73,9 +70,9 @@ def system_clock(livemode: bool) -> datetime:  # noqa: ARG001 - the same in both
 class PayerServices:
     """The services and settings of the payer's pages.
 
-    `limit` raises RateLimitExceeded. `limit_sessions`, called before a link's visit creates a session, raises that or
-    LinkCrowded. `clock` returns the time of live (True) or test mode (False), which can be moved ahead; it must be the
-    clock behind `expiresAt`. `public_url` tells whether cookies are restricted to https.
+    `limit` and `limit_polls` raise RateLimitExceeded. `clock` returns the time of live (True) or test mode (False),
+    which can be moved ahead; it must be the clock behind `expiresAt`. `public_url` tells whether cookies are restricted
+    to https.
     """
 
     sessions: Payers
@@ -83,7 +80,7 @@ class PayerServices:
     branding: PageBranding
     public_url: str
     limit: Callable[[Request], None]
-    limit_sessions: Callable[[Request, str], None]
+    limit_polls: Callable[[Request], None]
     allow_embedding_from: Sequence[str] = ()
     clock: Callable[[bool], datetime] = system_clock
 
@@ -101,7 +98,8 @@ def site(checkout: PayerServices) -> Site:
     pages = _CheckoutPages(checkout)
     routes = [
         Route("/", pages.for_people(pages.front)),
-        Route("/l/{slug}", pages.for_people(pages.link)),
+        Route("/l/{slug}", pages.for_people(pages.links.visit), methods=["GET"]),
+        Route("/l/{slug}", pages.for_people(pages.links.press), methods=["POST"]),
         Route("/checkout/{id}", pages.for_people(pages.session)),
         Route("/checkout/{id}/status", pages.status),
         Route("/checkout/{id}" + choose.PATH, pages.for_people(pages.choices.page), methods=["GET"]),
@@ -124,6 +122,8 @@ class _CheckoutPages:
             allow_embedding_from=checkout.allow_embedding_from,
         )
         self._is_https = checkout.public_url.startswith("https:")
+        site = LinkSite(self._is_https, urlsplit(checkout.public_url).netloc, frozenset(checkout.allow_embedding_from))
+        self.links = LinkPages(self._renderer, checkout.sessions, checkout.clock, site)
         self.choices = choose.ChoicePages(
             self._renderer, checkout.sessions, lambda chain_id: self._chain(chain_id).name, checkout.clock
         )
@@ -151,32 +151,6 @@ class _CheckoutPages:
         if request.scope["path"].startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
             return None
         return refusals.render_error(self._renderer, translations_for(request), RouteNotFound("no such page"), "/")
-
-    async def link(self, request: Request) -> Response:
-        """Create a session and redirect the payer to it; a preview creates none."""
-        slug = request.path_params["slug"]
-        insists = _INSIST in request.query_params
-        if visitors.is_preview(request.method, request.headers, insists=insists):
-            link = await self._checkout.sessions.link(slug)
-            if link is None:
-                return refusals.render(self._renderer, translations_for(request), refusals.LINK_GONE, _page_of(request))
-            if not link.active:
-                raise LinkInactive("the link is switched off")
-            path = _page_of(request)
-            return self._renderer.render(
-                "link.html", translations_for(request), path=path, link=link, url=f"{path}?{_INSIST}"
-            )
-        before = visits.recall(request, slug, is_secure=self._is_https)
-        try:
-            session = await self._checkout.sessions.visit_link(
-                slug, before, partial(self._checkout.limit_sessions, request)
-            )
-        except ResourceNotFound:
-            return refusals.render(self._renderer, translations_for(request), refusals.LINK_GONE, _page_of(request))
-        response = RedirectResponse(f"/checkout/{session['id']}", 303, {"Cache-Control": "no-store"})
-        now = self._checkout.clock(session["livemode"])
-        visits.remember(response, slug, session, now, is_secure=self._is_https)
-        return response
 
     async def session(self, request: Request) -> Response:
         """Show a session: the payment to make, or its outcome."""
@@ -212,7 +186,7 @@ class _CheckoutPages:
 
     async def status(self, request: Request) -> Response:
         """Answer with the session's public fields as JSON; errors are JSON, too."""
-        self._checkout.limit(request)
+        self._checkout.limit_polls(request)
         payer_view = await self._checkout.sessions.view(request.path_params["id"])
         headers = {
             "Cache-Control": "no-cache",

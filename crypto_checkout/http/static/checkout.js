@@ -81,6 +81,7 @@
   // --- Looking at the status ----------------------------------------------------------------------------------------
 
   let failures = 0;
+  let refusals = 0;
   let askedPause = 0;
   let looking = false;
   let timer;
@@ -93,7 +94,7 @@
       const response = await fetch(url, { headers, signal: abort.signal });
       if (!response.ok && response.status !== 304) {
         askedPause = 1000 * Number(response.headers.get("Retry-After")) || 0;
-        throw new Error(response.status);
+        throw Object.assign(new Error(response.status), { isBusy: response.status === 429 });
       }
       return { response, text: await response.text() };
     } finally {
@@ -109,9 +110,10 @@
       const { response } = await load(main.dataset.status, { "If-None-Match": main.dataset.version });
       setClock(response.headers.get("X-Server-Time"));
       if (response.status !== 304 || secondsLeft() === 0) await redraw();
-      failures = 0;
-    } catch {
-      failures += 1;
+      [failures, refusals] = [0, 0];
+    } catch (error) {
+      // Too many pages are open in this network: the server is there, and only asks for patience.
+      [failures, refusals] = error.isBusy ? [0, refusals + 1] : [failures + 1, 0];
     }
     looking = false;
     showConnection(failures <= SILENT_FAILURES);
@@ -122,7 +124,10 @@
     clearTimeout(timer);
     const usual = Number(main.dataset.poll);
     if (!usual || (usual > SLOW && Date.now() - newsAt > WATCH_FOR)) return;
-    const pause = failures ? Math.max(askedPause, Math.min(LONGEST_PAUSE, usual * 2 ** failures)) : usual;
+    const tries = failures + refusals;
+    const longer = Math.max(askedPause, Math.min(LONGEST_PAUSE, usual * 2 ** tries));
+    // Pages that were refused together don't come back together.
+    const pause = tries ? longer * (refusals ? 1 + Math.random() / 2 : 1) : usual;
     timer = setTimeout(look, document.hidden ? Math.max(HIDDEN_PAUSE, pause) : pause);
   }
 

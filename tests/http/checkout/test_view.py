@@ -598,21 +598,62 @@ PEOPLE = [
 ]
 
 
-@pytest.mark.parametrize("user_agent", BOTS)
-def test_a_preview_bot_only_looks(user_agent: str) -> None:
-    assert visitors.is_preview("GET", Headers({"User-Agent": user_agent}))
+SCANNERS = [
+    "Mozilla/4.0 (compatible; ms-office; MSOffice 16)",
+    "BarracudaCentral/1.0",
+    "Mimecast Email Security",
+    "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)",
+    "Zscaler/6.1",
+]
+
+
+@pytest.mark.parametrize("user_agent", [*BOTS, *SCANNERS])
+@pytest.mark.parametrize("is_https", [True, False])
+def test_a_preview_bot_only_looks(user_agent: str, is_https: bool) -> None:
+    assert visitors.is_preview("GET", Headers({"User-Agent": user_agent}), is_https=is_https)
 
 
 @pytest.mark.parametrize("user_agent", PEOPLE)
 def test_a_persons_browser_or_script_wants_a_session(user_agent: str) -> None:
-    assert not visitors.is_preview("GET", Headers({"User-Agent": user_agent}))
+    assert not visitors.is_preview("GET", Headers({"User-Agent": user_agent}), is_https=False)
+    sent = Headers({"User-Agent": user_agent, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"})
+    assert not visitors.is_preview("GET", sent, is_https=True)
+
+
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0"
+SAFARI = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Version/18.1 Mobile Safari/604.1"
+
+
+@pytest.mark.parametrize("user_agent", [CHROME, FIREFOX, SAFARI])
+def test_over_https_who_has_the_name_of_a_browser_and_does_not_behave_like_one_only_looks(user_agent: str) -> None:
+    assert visitors.is_preview("GET", Headers({"User-Agent": user_agent}), is_https=True)
+    assert not visitors.is_preview("GET", Headers({"User-Agent": user_agent}), is_https=False)
+
+
+def test_a_browser_without_a_window_only_looks_over_https_and_tests_a_shop_elsewhere() -> None:
+    headers = Headers({"User-Agent": CHROME.replace("Chrome", "HeadlessChrome"), "Sec-Fetch-Mode": "navigate"})
+    assert visitors.is_preview("GET", headers, is_https=True)
+    assert not visitors.is_preview("GET", headers, is_https=False)
+
+
+@pytest.mark.parametrize(
+    "user_agent",
+    [
+        "",
+        "curl/8.5.0",
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 15_8 like Mac OS X) AppleWebKit/605.1.15 Version/15.8 Safari/604.1",
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 CriOS/130.0 Safari/604.1",
+        "Mozilla/5.0 (Linux; Android 7.0) AppleWebKit/537.36 Chrome/70.0.3538.64 Mobile Safari/537.36",
+    ],
+)
+def test_over_https_old_browsers_and_scripts_want_a_session(user_agent: str) -> None:
+    assert not visitors.is_preview("GET", Headers({"User-Agent": user_agent}), is_https=True)
 
 
 def test_a_request_without_a_user_agent_wants_a_session() -> None:
-    assert not visitors.is_preview("GET", Headers({}))
+    assert not visitors.is_preview("GET", Headers({}), is_https=True)
 
 
-@pytest.mark.parametrize("insists", [True, False])
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -623,17 +664,36 @@ def test_a_request_without_a_user_agent_wants_a_session() -> None:
         ("X-Purpose", "preview"),
     ],
 )
-def test_a_prefetch_only_looks_whatever_it_prefetches(name: str, value: str, insists: bool) -> None:
-    assert visitors.is_preview("GET", Headers({"User-Agent": CHROME, name: value}), insists=insists)
+def test_a_prefetch_only_looks_whatever_it_prefetches(name: str, value: str) -> None:
+    headers = Headers({"User-Agent": CHROME, "Sec-Fetch-Mode": "navigate", name: value})
+    assert visitors.is_preview("GET", headers, is_https=False)
 
 
-@pytest.mark.parametrize("insists", [True, False])
-def test_head_only_looks(insists: bool) -> None:
-    assert visitors.is_preview("HEAD", Headers({"User-Agent": CHROME}), insists=insists)
+def test_head_only_looks() -> None:
+    assert visitors.is_preview("HEAD", Headers({"User-Agent": CHROME}), is_https=False)
 
 
-def test_a_person_who_was_taken_for_a_bot_can_go_on() -> None:
-    assert not visitors.is_preview("GET", Headers({"User-Agent": "RoBot Browser/1.0"}), insists=True)
+SHOP = "https://shop.example"
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_foreign"),
+    [
+        ({}, False),
+        ({"Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "same-origin"}, False),
+        ({"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "cross-site"}, True),
+        ({"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "same-site"}, True),
+        ({"Sec-Fetch-Dest": "frame", "Sec-Fetch-Site": "none"}, True),
+        ({"Sec-Fetch-Dest": "object", "Sec-Fetch-Site": "cross-site"}, True),
+        ({"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "cross-site", "Referer": f"{SHOP}/basket?x"}, False),
+        ({"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "cross-site", "Referer": f"{SHOP}.evil.example/"}, True),
+        ({"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "cross-site", "Referer": "http://shop.example/"}, True),
+        ({"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "cross-site", "Referer": "https://[x"}, True),
+    ],
+)
+def test_a_frame_of_a_site_that_is_not_named_is_foreign(headers: dict[str, str], is_foreign: bool) -> None:
+    assert visitors.is_foreign_frame(Headers(headers), {SHOP}) is is_foreign
 
 
 @pytest.mark.parametrize(
