@@ -151,6 +151,8 @@ CREATE INDEX checkout_sessions_by_time ON checkout_sessions (livemode, created_a
 
 CREATE INDEX checkout_sessions_by_token ON checkout_sessions (chain_id, asset_contract) WHERE asset_contract IS NOT NULL;
 
+CREATE INDEX checkout_sessions_late ON checkout_sessions (livemode, late_told_at) WHERE late_told_at IS NOT NULL;
+
 CREATE INDEX checkout_sessions_late_untold ON checkout_sessions (chain_id) WHERE late_untold = 1;
 
 CREATE INDEX checkout_sessions_to_expire ON checkout_sessions (chain_id, expires_at) WHERE status = 'pending';
@@ -358,7 +360,7 @@ CREATE INDEX payments_by_tx_hash ON payments (tx_hash);
 
 CREATE INDEX payments_counted ON payments (session_id, block_number, log_index) WHERE counted = 1 AND dust IS NULL;
 
-CREATE INDEX payments_late ON payments (livemode, seq) WHERE tally = 'late' AND dust IS NULL;
+CREATE INDEX payments_late ON payments (session_id, tally) WHERE tally = 'late' AND dust IS NULL;
 
 CREATE INDEX payments_of_session ON payments (session_id);
 

@@ -178,9 +178,9 @@ def of_session(session: Session) -> Issue:
     )
 
 
-def of_late_payment(session: Session, seq: int, transfer: Transfer) -> Issue:
-    """Describe a payment that came after the grace period and isn't accepted."""
-    amount = f"{format_units(transfer.units, session.asset.decimals)} {session.asset.symbol}"
+def of_late_payments(session: Session, seq: int, last: Transfer) -> Issue:
+    """Describe what came after the grace period and isn't accepted; `seq` is that of the last payment."""
+    amount = f"{format_units(session.sums.late_units, session.asset.decimals)} {session.asset.symbol}"
     return Issue(
         kind=IssueKind.LATE_PAYMENT,
         cause=f"{IssueKind.LATE_PAYMENT}:{seq}",
@@ -188,7 +188,7 @@ def of_late_payment(session: Session, seq: int, transfer: Transfer) -> Issue:
         livemode=session.livemode,
         words=f"{amount} came after the time of its session was over, and doesn't count.",
         advice="Accept the session if the price still suits you, or send the money back from your wallet.",
-        since=transfer.block_time,
+        since=last.block_time,
         path=f"/payments/{session.id}",
     )
 

@@ -79,7 +79,7 @@ class Issues:
         for status in issues.STATUS_KINDS:
             yield [issues.of_session(each) for each in store.in_status(unit, livemode, status, most + 1)]
         yield [
-            issues.of_late_payment(each.owner, each.seq, each.transfer)
+            issues.of_late_payments(each.owner, each.seq, each.transfer)
             for each in store.late(unit, livemode, most + 1)
             if isinstance(each.owner, Session)
         ]

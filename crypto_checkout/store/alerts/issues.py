@@ -38,9 +38,26 @@ def in_status(unit: ReadUnit, livemode: bool, status: Status, limit: int) -> lis
 
 
 def late(unit: ReadUnit, livemode: bool, limit: int) -> list[UncountedPayment]:
-    """Return the newest late payments, without dust and without accepted and dismissed ones."""
-    rows = _uncounted(
-        unit, "payments", "session_id", "late_payment", "tally = 'late' AND dust IS NULL", livemode, limit
+    """Return the last late payment of each session, newest first, without dust and without accepted and dismissed ones.
+
+    Dismissing it dismisses the late payments before it.
+    """
+    rows = unit.all(
+        f"""
+        SELECT payments.seq, session_id, payments.chain_id, {payments.columns_of("payments")}
+        FROM checkout_sessions
+        JOIN payments ON payments.seq = (
+            SELECT MAX(last.seq) FROM payments AS last
+            WHERE last.session_id = checkout_sessions.id AND last.tally = 'late' AND last.dust IS NULL
+        )
+        WHERE checkout_sessions.livemode = :livemode AND late_told_at IS NOT NULL
+          AND NOT EXISTS (
+            SELECT 1 FROM attention_dismissed WHERE cause = 'late_payment:' || CAST(payments.seq AS TEXT)
+          )
+        ORDER BY late_told_at DESC
+        LIMIT :limit
+        """,  # noqa: S608 - the columns of a payment
+        {"livemode": int(livemode), "limit": limit},
     )
     owners = sessions.by_ids(unit, {row["session_id"] for row in rows})
     return [_payment(row, owners[row["session_id"]]) for row in rows]
@@ -48,8 +65,17 @@ def late(unit: ReadUnit, livemode: bool, limit: int) -> list[UncountedPayment]:
 
 def unmatched(unit: ReadUnit, livemode: bool, limit: int) -> list[UncountedPayment]:
     """Return the newest unmatched payments, without dust and dismissed ones."""
-    rows = _uncounted(
-        unit, "unmatched_payments", "address", "unmatched", "canonical = 1 AND dust IS NULL", livemode, limit
+    rows = unit.all(
+        f"""
+        SELECT seq, address, chain_id, {payments.COLUMNS} FROM unmatched_payments
+        WHERE livemode = :livemode AND canonical = 1 AND dust IS NULL
+          AND NOT EXISTS (
+            SELECT 1 FROM attention_dismissed WHERE cause = 'unmatched:' || CAST(unmatched_payments.seq AS TEXT)
+          )
+        ORDER BY seq DESC
+        LIMIT :limit
+        """,  # noqa: S608 - the columns of a payment
+        {"livemode": int(livemode), "limit": limit},
     )
     addresses = {Address(row["address"]) for row in rows}
     owners: dict[Address, Session | UnassignedAddress] = {**sessions.at_addresses(unit, addresses)}
@@ -89,21 +115,6 @@ def dismiss(unit: WriteUnit, cause: str) -> None:
         ON CONFLICT (cause) DO NOTHING
         """,
         {"cause": cause, "now": unit.now_text},
-    )
-
-
-def _uncounted(
-    unit: ReadUnit, table: str, receiver: str, kind: str, condition: str, livemode: bool, limit: int
-) -> list[Row]:
-    return unit.all(
-        f"""
-        SELECT seq, {receiver}, chain_id, {payments.COLUMNS} FROM {table}
-        WHERE livemode = :livemode AND {condition}
-          AND NOT EXISTS (SELECT 1 FROM attention_dismissed WHERE cause = :kind || ':' || CAST({table}.seq AS TEXT))
-        ORDER BY seq DESC
-        LIMIT :limit
-        """,  # noqa: S608 - names and conditions of this room only
-        {"livemode": int(livemode), "kind": kind, "limit": limit},
     )
 
 

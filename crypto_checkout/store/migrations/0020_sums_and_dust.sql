@@ -85,14 +85,17 @@ SET on_time_units = COALESCE(
     late_units = COALESCE(
         (SELECT units FROM payment_sums WHERE session_id = checkout_sessions.id AND tally = 'late'), '0'
     ),
-    payment_count = (SELECT SUM(payments) FROM payment_sums WHERE session_id = checkout_sessions.id)
+    payment_count = (SELECT SUM(payments) FROM payment_sums WHERE session_id = checkout_sessions.id),
+    late_told_at = (SELECT MAX(block_time) FROM payments WHERE session_id = checkout_sessions.id AND tally = 'late')
 WHERE id IN (SELECT session_id FROM payment_sums);
 
 DROP TABLE payment_sums;
 
 CREATE INDEX checkout_sessions_late_untold ON checkout_sessions (chain_id) WHERE late_untold = 1;
 
--- The newest unmatched payments show what a coin was worth that a session doesn't ask for: the newest session in it.
+CREATE INDEX checkout_sessions_late ON checkout_sessions (livemode, late_told_at) WHERE late_told_at IS NOT NULL;
+
+-- What an unmatched coin is worth: the newest session that asks for it says so.
 CREATE INDEX checkout_sessions_by_coin ON checkout_sessions (chain_id) WHERE asset_contract IS NULL;
 
 CREATE INDEX payments_to_tally ON payments (session_id, tallied) WHERE tallied = 0;
@@ -103,7 +106,7 @@ CREATE INDEX payments_single ON payments (session_id, canonical) WHERE canonical
 
 CREATE INDEX payments_counted ON payments (session_id, block_number, log_index) WHERE counted = 1 AND dust IS NULL;
 
-CREATE INDEX payments_late ON payments (livemode, seq) WHERE tally = 'late' AND dust IS NULL;
+CREATE INDEX payments_late ON payments (session_id, tally) WHERE tally = 'late' AND dust IS NULL;
 
 CREATE INDEX payments_provisional ON payments (chain_id, session_id) WHERE provisional_balance IS NOT NULL;
 
