@@ -15,7 +15,7 @@ from crypto_checkout.http.api.table import table
 from crypto_checkout.services.sandbox import pruning
 from crypto_checkout.store import idempotency, paging
 from crypto_checkout.store.alerts import issues
-from crypto_checkout.store.checkout import links, totals
+from crypto_checkout.store.checkout import links, totals, unused_addresses
 from crypto_checkout.store.checkout.sessions import SessionFilter
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import unmatched
@@ -225,6 +225,7 @@ QUESTIONS: dict[str, Callable[[ReadUnit], Any]] = {
     "what of a resource was sent": lambda unit: deliveries.of_resource(unit, False, "cs_1", 10),
     "newest event": events.newest_at,
     "failing": lambda unit: issues.last_failure(unit, "we_1"),
+    "unused addresses": lambda unit: unused_addresses.longest(unit, False),
     "last payment": lambda unit: exports.last_seq(unit, False),
     **{
         f"export since {since} before {before}": partial(

@@ -41,6 +41,7 @@ class IssueKind(StrEnum):
     DISK = "disk"
     CLOCK = "clock"
     WALLET = "wallet"
+    UNUSED_ADDRESSES = "unused_addresses"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,8 @@ ISSUES: Mapping[IssueKind, IssueInfo] = one_row_each(
             "both. Give each an account of its own. Money there is among the unmatched payments.",
             path="/payments/unmatched",
         ),
+        # Some may be about to pay.
+        IssueKind.UNUSED_ADDRESSES: IssueInfo("Unused addresses", timedelta(hours=1), is_dismissible=True),
     },
 )
 
@@ -251,6 +254,26 @@ def of_unassigned(
         "before a restore: find the payer's order, and settle it.",
         since=transfer.block_time,
         path="/payments/unmatched",
+    )
+
+
+def of_unused_addresses(wallet_id: str, first: int, last: int, since: datetime, *, is_cut: bool) -> Issue:
+    """Describe a long row of the wallet's addresses that got nothing: wallet programs don't look beyond.
+
+    `is_cut` if the row begins even before `first`.
+    """
+    return Issue(
+        kind=IssueKind.UNUSED_ADDRESSES,
+        # The beginning tells rows apart; where it is unknown, it would move with each new address.
+        cause=f"{IssueKind.UNUSED_ADDRESSES}:{wallet_id}:{'many' if is_cut else first}",
+        subject_id=wallet_id,
+        livemode=True,
+        words=f"{'More than ' if is_cut else ''}{last - first + 1} addresses of your wallet in a row, up to number "
+        f"{last}, were given out and got nothing.",
+        advice="Set the gap limit of your wallet's program higher than that, or it won't show what comes to later "
+        "addresses. So many visits without a payment may be a flood: see which links they came by.",
+        since=since,
+        path="/payments",
     )
 
 

@@ -14,6 +14,7 @@ from crypto_checkout.services.checkout.payment_methods import AcceptedChain
 from crypto_checkout.services.webhooks.endpoints import MOST_ENDPOINTS
 from crypto_checkout.store.alerts import issues as store
 from crypto_checkout.store.alerts.issues import UncountedPayment
+from crypto_checkout.store.checkout import unused_addresses
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import differences
 from crypto_checkout.store.ledger.differences import ConfirmedDifference
@@ -22,6 +23,9 @@ from crypto_checkout.store.webhooks import endpoints
 
 MOST = 400
 """The most issues of a kind that are gathered, the newest ones."""
+
+MOST_UNUSED_ADDRESSES = 100
+"""The most unused addresses in a row that are no issue; wallets that can be told look as far as that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ class Issues:
         yield [self._unmatched(each) for each in store.unmatched(unit, livemode, most + 1)]
         if livemode:
             yield [self._difference(each) for each in differences.confirmed(unit, most + 1)]
+            yield _unused_addresses(unit)
         listed = endpoints.listed(unit, livemode, Window(MOST_ENDPOINTS)).items
         yield [
             issues.of_endpoint(e, e.updated_at, e.disabled_reason, disabled=True) for e in listed if e.disabled_reason
@@ -128,3 +133,11 @@ class Issues:
     def _name(self, chain_id: int) -> str:
         chain = self._chains.get(chain_id)
         return chain.name if chain is not None else f"chain {chain_id}"
+
+
+def _unused_addresses(unit: ReadUnit) -> list[Issue]:
+    found = unused_addresses.longest(unit, livemode=True)
+    if found is None or found.count <= MOST_UNUSED_ADDRESSES:
+        return []
+    issue = issues.of_unused_addresses(found.wallet_id, found.first, found.last, found.since, is_cut=found.is_cut)
+    return [] if store.is_dismissed(unit, issue.cause) else [issue]

@@ -106,6 +106,11 @@ def last_failure(unit: ReadUnit, endpoint_id: str) -> str | None:
     return attempt["detail"] if attempt else None
 
 
+def is_dismissed(unit: ReadUnit, cause: str) -> bool:
+    """Tell whether the issue with this cause was dismissed."""
+    return unit.one("SELECT 1 AS found FROM attention_dismissed WHERE cause = :cause", {"cause": cause}) is not None
+
+
 def dismiss(unit: WriteUnit, cause: str) -> None:
     """Dismiss the issue with this cause for good. Repeating is safe."""
     unit.run(
