@@ -98,11 +98,14 @@ async def test_a_provider_that_lacks_what_is_needed_fails_and_without_traces_it_
     anvil: Nodes, tmp_path: Path
 ) -> None:
     node = anvil()
+    node.send(node.accounts[0], node.accounts[1], 1)
     for lacking, mark, words in (
         (["eth_getLogs"], "fail", "eth_getLogs by block hash"),
         (["eth_call", "eth_getBalance"], "fail", "for balances"),
         (["eth_call"], "ok", "without eth_call of code without a contract: each balance is a call of its own"),
         (["debug_traceBlockByHash"], "ok", "without debug_traceBlockByHash"),
+        (["eth_getBlockReceipts"], "ok", "block 1 in"),
+        (["eth_getBlockReceipts", "eth_getTransactionReceipt"], "fail", "proofs of its blocks (refused"),
     ):
         refusal = dict.fromkeys(lacking, Error("the method is not available on your plan", -32601))
         async with running(forwarding(node.url, refusal)) as front:

@@ -5,6 +5,8 @@ import time
 from dataclasses import dataclass
 
 from crypto_checkout.chain.evm import balances, decoding
+from crypto_checkout.chain.evm.proof import prove
+from crypto_checkout.chain.evm.proof.recompute import NotProven
 from crypto_checkout.chain.rpc.providers import Ask, Refused, Rpc
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ProviderFailed, RecoverableError, WrongChain
@@ -49,7 +51,8 @@ class Probe:
         try:
             head = await self._rpc.with_failover(_head)
             milliseconds = round(1000 * (time.monotonic() - started))
-            lacks, optional = await self._rpc.with_failover(lambda ask: _lacks(ask, head))
+            chain_id = self._rpc.chain_id
+            lacks, optional = await self._rpc.with_failover(lambda ask: _lacks(ask, chain_id, head))
             is_tagged = self._finality != "depth"
             lacks_tag = is_tagged and await self._rpc.with_failover(lambda ask: _lacks_tag(ask, self._finality))
         except (RecoverableError, WrongChain) as error:
@@ -88,7 +91,7 @@ async def _hash_at(ask: Ask, number: int) -> str:
     return decoding.header(block, number).hash
 
 
-async def _lacks(ask: Ask, head: Header) -> tuple[tuple[str, ...], tuple[str, ...]]:
+async def _lacks(ask: Ask, chain_id: int, head: Header) -> tuple[tuple[str, ...], tuple[str, ...]]:
     lacks, optional = [], []
     try:
         decoding.lists(await ask([("eth_getLogs", [{"blockHash": head.hash, "address": _NO_ADDRESS}])]))
@@ -108,4 +111,18 @@ async def _lacks(ask: Ask, head: Header) -> tuple[tuple[str, ...], tuple[str, ..
     except Refused as error:
         if _LACKING.search(str(error).lower()):
             optional.append("debug_traceBlockByHash, which names the transactions of contracts' payments")
+    unproven = await _unproven(ask, chain_id, head)
+    if unproven is not None:
+        (lacks if chain_id in prove.PROVABLE_CHAINS else optional).append(f"proofs of its blocks ({unproven})")
     return tuple(lacks), tuple(optional)
+
+
+async def _unproven(ask: Ask, chain_id: int, head: Header) -> str | None:
+    """Return the reason for which it can't prove a block; None if it can, or if that isn't there any more."""
+    try:
+        await prove.from_provider(ask, chain_id, head.number, head.hash, ())
+    except (NotProven, Refused) as error:
+        return str(error)
+    except ProviderFailed:
+        return None
+    return None

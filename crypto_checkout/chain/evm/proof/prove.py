@@ -87,16 +87,7 @@ async def _held(rpc: Rpc, number: int, block_hash: str, receivers: Collection[Ad
 
     async def read(ask: Ask) -> AbstractSet[Transfer] | None:
         try:
-            block, receipts = await _with_receipts(ask, number, block_hash)
-            return await asyncio.to_thread(
-                proven_transfers,
-                block,
-                receipts,
-                number=number,
-                block_hash=block_hash,
-                chain_id=rpc.chain_id,
-                receivers=receivers,
-            )
+            return await from_provider(ask, rpc.chain_id, number, block_hash, receivers)
         except (NotProven, Refused):
             if is_provable:
                 raise
@@ -107,6 +98,22 @@ async def _held(rpc: Rpc, number: int, block_hash: str, receivers: Collection[Ad
     # A proof is one whoever sends its parts, so on other chains too one provider that can suffices.
     answers = await rpc.survey(read) or [await rpc.with_failover(read)]
     return next((answer for answer in answers if answer is not None), None)
+
+
+async def from_provider(
+    ask: Ask, chain_id: int, number: int, block_hash: str, receivers: Collection[Address]
+) -> AbstractSet[Transfer]:
+    """Return the transfers to `receivers` in a block, as this provider proves it. Raises NotProven, ProviderFailed."""
+    block, receipts = await _with_receipts(ask, number, block_hash)
+    return await asyncio.to_thread(
+        proven_transfers,
+        block,
+        receipts,
+        number=number,
+        block_hash=block_hash,
+        chain_id=chain_id,
+        receivers=receivers,
+    )
 
 
 async def _with_receipts(ask: Ask, number: int, block_hash: str) -> tuple[Any, list[Any]]:
