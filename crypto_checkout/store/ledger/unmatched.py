@@ -99,12 +99,13 @@ def listed(
     unit: ReadUnit, livemode: bool, window: Window, *, session_id: str | None = None
 ) -> ListPage[UnmatchedPayment]:
     """Return a page of unmatched payments in canonical blocks, last recorded first; of all sessions, or of one."""
-    conditions, parameters = ["livemode = :livemode", "canonical = 1"], {"livemode": int(livemode)}
-    of_session = {} if session_id is None else {"session_id": session_id}
-    conditions += [f"{name} = :{name}" for name in of_session]
-    return select_rows(unit, "unmatched_payments", _COLUMNS, conditions, {**parameters, **of_session}, window).map(
-        _unmatched
-    )
+    conditions = ["livemode = :livemode", "canonical = 1"]
+    parameters: dict[str, Value] = {"livemode": int(livemode)}
+    if session_id is not None:
+        # The plus keeps to the index by session.
+        conditions = ["session_id = :session_id", "+livemode = :livemode", "+canonical = 1"]
+        parameters["session_id"] = session_id
+    return select_rows(unit, "unmatched_payments", _COLUMNS, conditions, parameters, window).map(_unmatched)
 
 
 def has_any(unit: ReadUnit, session_id: str) -> bool:
