@@ -1,6 +1,6 @@
 """List deliveries, replay them, and send a test to an endpoint. Sending itself is `services.webhooks.dispatcher`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -15,7 +15,7 @@ from crypto_checkout.core.webhooks.endpoint import ALL_EVENTS, Endpoint
 from crypto_checkout.core.webhooks.events import Event, EventType
 from crypto_checkout.services.webhooks.attempts import attempt
 from crypto_checkout.services.webhooks.dispatcher import AttemptSender
-from crypto_checkout.services.webhooks.endpoints import find
+from crypto_checkout.services.webhooks.endpoints import check_scopes, find
 from crypto_checkout.services.webhooks.outbox import to_body
 from crypto_checkout.store import paging
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
@@ -94,13 +94,22 @@ class Deliveries:
             "attempt": render.attempt(attempt(1, started_at, outcome)),
         }
 
-    def replay_event(self, livemode: bool, endpoint_id: str, event_id: str) -> Callable[[WriteUnit], ReplayResource]:
-        """Return the unit that queues one event again. It raises ResourceNotFound."""
+    def replay_event(
+        self, livemode: bool, endpoint_id: str, event_id: str, scopes: Collection[str] | None = None
+    ) -> Callable[[WriteUnit], ReplayResource]:
+        """Return the unit that queues one event again.
+
+        `scopes` are those of the asking key; None for the owner. It raises ResourceNotFound, and InsufficientScope for
+        an event that the endpoint doesn't subscribe to and the key may not read.
+        """
 
         def work(unit: WriteUnit) -> ReplayResource:
             endpoint = find(unit, endpoint_id, livemode)
-            if event_store.body(unit, event_id, livemode) is None:
+            event_type = event_store.type_of(unit, event_id, livemode)
+            if event_type is None:
                 raise ResourceNotFound(f"There is no event {event_id[:40]} in this mode.", param="eventId")
+            if not endpoint.subscribes_to(event_type):
+                check_scopes([event_type], scopes)
             return self._queued(unit, endpoint, replays.replay_event(unit, endpoint.id, event_id))
 
         return work

@@ -10,7 +10,7 @@ from crypto_checkout.core import ids, urls
 from crypto_checkout.core.errors import InsufficientScope, InvalidBody, ResourceNotFound
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import DeletedResource, EndpointResource
-from crypto_checkout.core.webhooks.endpoint import ALL_EVENTS, Endpoint, FailureStreak
+from crypto_checkout.core.webhooks.endpoint import Endpoint, FailureStreak
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.core.webhooks.subscription import lacking_scope
 from crypto_checkout.services.webhooks.attempts import switched_off
@@ -67,7 +67,7 @@ class Endpoints:
         for events that the key may not read, and InvalidBody for a URL that can't or mustn't be called; so does the
         unit at the limit of endpoints.
         """
-        _check_scopes(new.events, scopes)
+        check_scopes(new.events, scopes)
         self._check_url(new.url, livemode)
 
         def make(unit: WriteUnit) -> EndpointResource:
@@ -115,7 +115,7 @@ class Endpoints:
         """Return the unit that changes `url`, `events`, `description` or `active`; enabling clears `disabled_reason`.
 
         Raises InvalidBody as `create` does; the unit raises ResourceNotFound, and InsufficientScope where the change
-        sends something elsewhere that the key with these `scopes` may not read.
+        sends something elsewhere that the key with these `scopes` may not read, what waits for an attempt included.
         """
         if "url" in changes:
             self._check_url(changes["url"], livemode)
@@ -123,8 +123,10 @@ class Endpoints:
         def work(unit: WriteUnit) -> EndpointResource:
             before = find(unit, endpoint_id, livemode)
             endpoint = replace(before, **changes, updated_at=unit.now)
-            known = before.events if endpoint.url == before.url else ()
-            _check_scopes([each for each in endpoint.events if each not in known and ALL_EVENTS not in known], scopes)
+            if endpoint.url == before.url:
+                check_scopes([each for each in endpoint.events if not before.subscribes_to(each)], scopes)
+            else:
+                check_scopes([*deliveries.waiting_types(unit, endpoint.id), *endpoint.events], scopes)
             if endpoint.url != before.url:
                 endpoint = replace(endpoint, failing=None)
             if endpoint.active:
@@ -179,7 +181,8 @@ class Endpoints:
         return resource
 
 
-def _check_scopes(events: Iterable[str], scopes: Collection[str] | None) -> None:
+def check_scopes(events: Iterable[str], scopes: Collection[str] | None) -> None:
+    """Raise InsufficientScope if a key with these scopes may not read such events; None for the owner, who may."""
     lacking = None if scopes is None else lacking_scope(events, scopes)
     if lacking is not None:
         raise InsufficientScope(

@@ -85,6 +85,21 @@ def waiting(unit: ReadUnit, endpoint_id: str, without: Collection[int], limit: i
     return [WaitingDelivery(row["seq"], endpoint_id, moments.from_text(row["next_attempt_at"])) for row in rows]
 
 
+def waiting_types(unit: ReadUnit, endpoint_id: str) -> list[str]:
+    """Return the types of the events whose deliveries to an endpoint wait for an attempt, each once, sorted."""
+    rows = unit.all(
+        """
+        SELECT DISTINCT events.type
+        FROM deliveries
+        JOIN events ON events.seq = deliveries.event_seq
+        WHERE endpoint_id = :endpoint_id AND status = 'pending'
+        ORDER BY events.type
+        """,
+        {"endpoint_id": endpoint_id},
+    )
+    return [row["type"] for row in rows]
+
+
 def make_due(unit: WriteUnit, endpoint_id: str, limit: int) -> int:
     """Make up to `limit` deliveries due that were scheduled in the future, by a clock ahead; return their number."""
     return unit.run(

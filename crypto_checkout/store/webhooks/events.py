@@ -47,6 +47,15 @@ def newest_at(unit: ReadUnit) -> datetime | None:
     return moments.from_text(max(found)) if found else None
 
 
+def type_of(unit: ReadUnit, event_id: str, livemode: bool) -> str | None:
+    """Return the type of an event of this mode."""
+    row = unit.one(
+        "SELECT type FROM events WHERE id = :id AND livemode = :livemode",
+        {"id": event_id, "livemode": int(livemode)},
+    )
+    return str(row["type"]) if row else None
+
+
 def body(unit: ReadUnit, event_id: str, livemode: bool) -> str | None:
     """Return the body of an event of this mode."""
     row = unit.one(

@@ -115,6 +115,39 @@ async def test_a_key_can_not_lead_what_it_may_not_read_elsewhere(app: App) -> No
     assert (await reader.patch(path, json={"url": "https://new.example/"})).is_success
 
 
+async def test_a_key_can_not_lead_what_waits_elsewhere(app: App) -> None:
+    endpoint = await made(app.api, ENDPOINTS, {**ENDPOINT, "events": ["customer.created", "payment_link.created"]})
+    path = f"{ENDPOINTS}/{endpoint['id']}"
+    await made(app.api, "/customers", {"email": "ada@example.com"})
+    thief = await app.client(scopes=[Scope.WEBHOOKS_WRITE, Scope.LINKS_READ])
+    narrowed = {"events": ["payment_link.created"]}
+    assert (await thief.patch(path, json=narrowed)).is_success
+    for change in ({"url": "https://thief.example/"}, {"url": "https://thief.example/", **narrowed}):
+        refused = await thief.patch(path, json=change)
+        assert error(refused)["code"] == "insufficient_scope"
+        assert "customers:read" in error(refused)["message"]
+    assert (await app.api.get(path)).json()["url"] == endpoint["url"]
+    assert (await app.api.patch(path, json={"url": "https://new.example/"})).is_success
+
+
+async def test_a_key_can_not_have_sent_again_what_it_may_not_read(app: App) -> None:
+    shop = await made(app.api, ENDPOINTS, {**ENDPOINT, "events": ["customer.created"]})
+    await made(app.api, "/customers", {"email": "ada@example.com"})
+    thief = await app.client(scopes=[Scope.WEBHOOKS_READ, Scope.WEBHOOKS_WRITE])
+    own = await made(thief, ENDPOINTS, {"url": "https://thief.example/", "events": ["webhook_endpoint.created"]})
+    (delivery,) = (await listed(thief, f"{ENDPOINTS}/{shop['id']}/deliveries"))["data"]
+    again = {"eventId": delivery["eventId"]}
+    refused = await thief.post(f"{ENDPOINTS}/{own['id']}/replay", json=again, headers={"Idempotency-Key": "1"})
+    assert (refused.status_code, error(refused)["code"]) == (403, "insufficient_scope")
+    assert "customers:read" in error(refused)["message"]
+    sent = (await listed(app.api, f"{ENDPOINTS}/{own['id']}/deliveries"))["data"]
+    assert delivery["eventId"] not in [each["eventId"] for each in sent]
+    assert (await thief.post(f"{ENDPOINTS}/{shop['id']}/replay", json=again)).is_success, (
+        "it goes to the shop as before"
+    )
+    assert (await app.api.post(f"{ENDPOINTS}/{own['id']}/replay", json=again)).is_success, "that key may read it"
+
+
 INSIDE = {
     "loopback": "https://127.0.0.1/",
     "loopback of IPv6": "https://[::1]/",
