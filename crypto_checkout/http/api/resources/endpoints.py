@@ -124,9 +124,9 @@ OPERATIONS = (
         path="/webhook_endpoints/{id}",
         scope=Scope.WEBHOOKS_WRITE,
         summary="Change a webhook endpoint",
-        description="A new `url` or more `events` need the scopes to read them, as a new endpoint does; a new `url` also "
-        "those to read what waits to be sent. With `active: true` one that was switched off is used again; a replay "
-        "since its `missedSince` sends what it missed.",
+        description="A new `url` or more `events` need the scopes to read them, as a new endpoint does; a new `url` "
+        "also those to read what waits to be sent. With `active: true` one that was switched off is used again; a "
+        "replay since its `missedSince` sends what it missed.",
         write=change,
         body=schemas.ChangedEndpoint,
         sent={"events": ["*"], "description": "everything"},
@@ -187,8 +187,8 @@ OPERATIONS = (
         scope=Scope.WEBHOOKS_WRITE,
         summary="Send events again",
         description="One event by its `eventId`, whatever came of it, or, with `since`, all that it wants and has "
-        "not taken, those from while it was switched off too. An event that the endpoint doesn't subscribe to needs the "
-        "scope to read it.",
+        "not taken, those from while it was switched off too. An event that the endpoint doesn't subscribe to needs "
+        "the scope to read it.",
         write=replay,
         body=schemas.NewReplay,
         sent={"since": "2026-01-31T12:00:00Z"},
