@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from crypto_checkout.chain.evm import balances, decoding
 from crypto_checkout.chain.evm.proof import prove
 from crypto_checkout.chain.evm.proof.recompute import NotProven
+from crypto_checkout.chain.rpc.failures import Throttled
 from crypto_checkout.chain.rpc.providers import Ask, Refused, Rpc
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ProviderFailed, RecoverableError, WrongChain
@@ -122,7 +123,7 @@ async def _unproven(ask: Ask, chain_id: int, head: Header) -> str | None:
     try:
         await prove.from_provider(ask, chain_id, head.number, head.hash, ())
     except (NotProven, Refused) as error:
-        return str(error)
+        return None if isinstance(error, Throttled) else str(error)
     except ProviderFailed:
         return None
     return None

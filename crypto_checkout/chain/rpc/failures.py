@@ -81,6 +81,8 @@ class Unsupported(ProviderFailed):
 class Disproven(ProviderFailed):
     """The provider's answer is proven wrong: it rests for a minute."""
 
+    cause = "its nodes show what the hash of a block contradicts"
+
 
 def of_error(error: Any, method: str | None = None) -> ProviderFailed:
     """Return what a JSON-RPC error means, whatever its shape: Throttled, or Refused, with the provider's words.

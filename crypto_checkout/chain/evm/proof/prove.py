@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from crypto_checkout.chain.evm import decoding
 from crypto_checkout.chain.evm.proof.recompute import NotProven, proven_transfers
+from crypto_checkout.chain.rpc.failures import Throttled
 from crypto_checkout.chain.rpc.providers import Ask, Disproven, Refused, Rpc
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ProviderFailed
@@ -88,8 +89,8 @@ async def _held(rpc: Rpc, number: int, block_hash: str, receivers: Collection[Ad
     async def read(ask: Ask) -> AbstractSet[Transfer] | None:
         try:
             return await from_provider(ask, rpc.chain_id, number, block_hash, receivers)
-        except (NotProven, Refused):
-            if is_provable:
+        except (NotProven, Refused) as error:
+            if is_provable or isinstance(error, Throttled):
                 raise
             return None
 
@@ -122,6 +123,8 @@ async def _with_receipts(ask: Ask, number: int, block_hash: str) -> tuple[Any, l
         raise ProviderFailed(f"block {number} is not there")
     try:
         (receipts,) = await ask([("eth_getBlockReceipts", [block_hash])])
+    except Throttled:
+        raise
     except Refused:
         receipts = None
     if not isinstance(receipts, list):
@@ -133,7 +136,7 @@ async def _with_receipts(ask: Ask, number: int, block_hash: str) -> tuple[Any, l
 
 
 async def _refuse(rpc: Rpc, invented: Transfer, read: ReadTransfers) -> NoReturn:
-    """Let every provider rest that shows this transfer, and raise ProviderFailed."""
+    """Let every provider rest that shows this transfer, and raise Disproven."""
     number, tx_hash = invented.block_number, invented.tx_hash
     reason = f"it shows a payment that block {number} doesn't hold: {tx_hash}"
 
@@ -144,4 +147,4 @@ async def _refuse(rpc: Rpc, invented: Transfer, read: ReadTransfers) -> NoReturn
 
     if len(await rpc.survey(is_honest)) == len(rpc.providers):
         rpc.doubt(reason)  # it tells another story by now
-    raise ProviderFailed(f"a payment was invented: block {number} doesn't hold {tx_hash}")
+    raise Disproven(f"a payment was invented: block {number} doesn't hold {tx_hash}")
