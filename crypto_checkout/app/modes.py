@@ -21,6 +21,7 @@ from crypto_checkout.services.checkout.wallet_start import Records
 from crypto_checkout.services.diagnosis.background_reconcile import BackgroundReconcile, ReconciledChain
 from crypto_checkout.services.diagnosis.explain import ConfiguredChain
 from crypto_checkout.services.ledger.judge import Judge
+from crypto_checkout.services.ledger.token_balances import TokenBalances
 from crypto_checkout.services.ledger.token_check import TokenCheck
 from crypto_checkout.services.ledger.wallet_check import WalletCheck
 from crypto_checkout.services.ledger.watcher import BlockSource, Watcher
@@ -114,12 +115,17 @@ async def _live(parts: Parts, records: Records) -> Mode | None:
         for accepted, watcher in zip(payment_methods.chains, watchers, strict=True)
     ]
     reconcile = BackgroundReconcile(parts.db, reconciled)
+    token_balances = [
+        TokenBalances(parts.db, opened[each.id], watcher, _judge(parts, each.id), chain_id=each.id, livemode=True)
+        for each, watcher in zip(payment_methods.chains, watchers, strict=True)
+    ]
     usage = UsageRecorder(parts.db, meters)
     return Mode(
         payment_methods,
         watchers,
         loops=(
             *(check.run, check.recheck, token_check.run, usage.run, reconcile.run),
+            *(each.run for each in token_balances),
             *(each.run for each in watchers),
         ),
         chains={each.id: ConfiguredChain(opened[each.id], each) for each in payment_methods.chains},

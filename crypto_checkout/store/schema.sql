@@ -353,7 +353,7 @@ CREATE INDEX payments_by_mode ON payments (livemode, seq, block_time);
 CREATE INDEX payments_by_session ON payments (session_id, block_number);
 
 CREATE UNIQUE INDEX payments_by_transaction ON payments (
-    chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1)
+    chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1), dust IS NULL
 );
 
 CREATE INDEX payments_by_tx_hash ON payments (tx_hash);
@@ -424,6 +424,11 @@ CREATE TABLE session_metadata (
     name TEXT NOT NULL,
     PRIMARY KEY (livemode, value, session_seq, name)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE token_corrections (
+    payment_seq INTEGER PRIMARY KEY REFERENCES payments (seq),
+    logged_units TEXT NOT NULL
+) STRICT;
 
 CREATE TABLE unassigned_addresses (
     seq INTEGER PRIMARY KEY,

@@ -43,7 +43,16 @@ async def on_balances(rpc: Rpc, header: Header, held: Mapping[Address, int], pro
         _check(same, providers, f"the balance of {address} at block {header.number}")
 
 
-async def balances_of_all(rpc: Rpc, header: Header, addresses: Sequence[Address], providers: int) -> dict[Address, int]:
+class BalanceReader(Protocol):
+    """Reads the balances of addresses at a block from one provider, of the coin or of a token."""
+
+    def __call__(self, ask: Ask, header: Header, addresses: Sequence[Address]) -> Awaitable[dict[Address, int]]:
+        """Return the balances. Raises ProviderFailed."""
+
+
+async def balances_of_all(
+    rpc: Rpc, header: Header, addresses: Sequence[Address], providers: int, read: BalanceReader = balances.at
+) -> dict[Address, int]:
     """Return the balances on which all providers that answer agree; none if fewer than `providers` answer.
 
     Raises:
@@ -51,9 +60,9 @@ async def balances_of_all(rpc: Rpc, header: Header, addresses: Sequence[Address]
         ProviderFailed: No provider answers.
 
     """
-    reports = await rpc.survey(lambda ask: balances.at(ask, header, addresses))
+    reports = await rpc.survey(lambda ask: read(ask, header, addresses))
     if not reports:
-        reports = [await rpc.with_failover(lambda ask: balances.at(ask, header, addresses))]
+        reports = [await rpc.with_failover(lambda ask: read(ask, header, addresses))]
     if len(reports) < providers:
         return {}
     first = reports[0]

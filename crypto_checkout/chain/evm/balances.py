@@ -5,6 +5,7 @@ fingerprint of them all.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from crypto_checkout.chain.evm import decoding
@@ -92,6 +93,19 @@ async def of_token_now(ask: Ask, token: Address, addresses: Sequence[Address]) -
     except Refused as error:
         _raise_if_reverted(error)
         raise
+
+
+async def used(ask: Ask, addresses: Sequence[Address], tokens: Sequence[Address]) -> set[Address]:
+    """Return the addresses that have a coin or a token at the newest block, or sent a transaction."""
+    used: set[Address] = set()
+    for method in ("eth_getBalance", "eth_getTransactionCount"):
+        found = await ask([(method, [address, "latest"]) for address in addresses])
+        used |= {each for each, number in zip(addresses, found, strict=True) if not decoding.is_zero(number)}
+    for token in tokens:
+        with suppress(NoToken):  # a misconfigured token; `services.ledger.token_check` reports it
+            held = await of_token_now(ask, token, addresses)
+            used |= {address for address, units in held.items() if units}
+    return used
 
 
 async def mismatches(ask: Ask, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:

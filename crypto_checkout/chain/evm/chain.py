@@ -6,7 +6,6 @@ Answers are decoded in `chain.evm.decoding`.
 
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -273,6 +272,17 @@ class EvmChain:
             return {}
         return await self._rpc.with_failover(lambda ask: balances.of_token(ask, header, token, addresses))
 
+    async def agreed_token_balances(
+        self, header: Header, token: Address, addresses: Sequence[Address]
+    ) -> dict[Address, int]:
+        """Return the token balances on which providers agree, as `agreed_balances` does for the coin."""
+
+        async def read(ask: Ask, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
+            return await balances.of_token(ask, header, token, addresses)
+
+        agreed = agreement.balances_of_all(self._rpc, header, addresses, self.confirm_with, read)
+        return await self._told(header, agreed)
+
     async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, Cost]:
         """Return the cost of a block's transactions to their senders."""
         return await self._rpc.with_failover(lambda ask: balances.spent(ask, header, addresses))
@@ -300,19 +310,9 @@ class EvmChain:
 
     async def used(self, addresses: Sequence[Address]) -> set[Address]:
         """Return the addresses with a trace on the chain: a balance, a token, or a transaction sent."""
-
-        async def read(ask: Ask) -> set[Address]:
-            used: set[Address] = set()
-            for method in ("eth_getBalance", "eth_getTransactionCount"):
-                found = await ask([(method, [address, "latest"]) for address in addresses])
-                used |= {each for each, number in zip(addresses, found, strict=True) if not decoding.is_zero(number)}
-            for token in self._tokens:
-                with suppress(balances.NoToken):  # a misconfigured token; `services.ledger.token_check` reports it
-                    held = await balances.of_token_now(ask, token, addresses)
-                    used |= {address for address, units in held.items() if units}
-            return used
-
-        return await self._rpc.with_failover(read) if addresses else set()
+        if not addresses:
+            return set()
+        return await self._rpc.with_failover(lambda ask: balances.used(ask, addresses, self._tokens))
 
     async def token_facts(self, contract: Address) -> TokenFacts:
         """Return the facts that a token's contract states about itself. Raises ProviderFailed."""

@@ -306,6 +306,7 @@ def arrival(session: Session, recorded: RecordedPayment, finding: Finding, conte
             ("verdict", finding.sentence),
             *((("chain", context.chain(recorded.chain_id)),) if recorded.chain_id != session.asset.chain_id else ()),
             *of_transfer(transfer, recorded.payment.dust),
+            *_logged(session, recorded),
             ("window", window(session, transfer.block_time)),
             (
                 "depth",
@@ -314,6 +315,16 @@ def arrival(session: Session, recorded: RecordedPayment, finding: Finding, conte
         ),
         recorded.recorded_at,
     )
+
+
+def _logged(session: Session, recorded: RecordedPayment) -> tuple[tuple[str, str], ...]:
+    """Return both figures of a payment whose log gives more than what arrived."""
+    if recorded.logged_units is None:
+        return ()
+    logged, arrived = (
+        amount(session.asset, units) for units in (recorded.logged_units, recorded.payment.transfer.units)
+    )
+    return (("amount", f"{logged} by its log; the balance rose by {arrived}, which counts: the token keeps a fee"),)
 
 
 def window(session: Session, block_time: datetime) -> str:

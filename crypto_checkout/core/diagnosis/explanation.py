@@ -91,12 +91,16 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class RecordedPayment:
-    """A payment in the ledger; `is_asked_for` is False for an unmatched one."""
+    """A payment in the ledger; `is_asked_for` is False for an unmatched one.
+
+    `logged_units` is the amount in a token's log if it is more than what arrived, which is the payment's.
+    """
 
     payment: Payment
     chain_id: int
     recorded_at: datetime
     is_asked_for: bool
+    logged_units: int | None = None
 
     @property
     def arrived(self) -> str:

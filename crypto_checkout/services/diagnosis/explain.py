@@ -36,7 +36,7 @@ from crypto_checkout.services.checkout.payment_methods import AcceptedChain
 from crypto_checkout.store import paging
 from crypto_checkout.store.checkout import sessions, unassigned
 from crypto_checkout.store.database import Database, ReadUnit
-from crypto_checkout.store.ledger import by_transaction, cursors, payments, unmatched
+from crypto_checkout.store.ledger import by_transaction, cursors, payments, tokens, unmatched
 from crypto_checkout.store.ledger.by_transaction import FoundPayment
 from crypto_checkout.store.webhooks import events
 
@@ -225,7 +225,10 @@ class Explainer:
         known = self._known(unit)
         tip = known.tips.get(session.asset.chain_id)
         ledger = SessionLedger(
-            [*payments.recorded(unit, session), *unmatched.recorded(unit, session.id)],
+            [
+                *tokens.with_logged(unit, session.id, payments.recorded(unit, session)),
+                *unmatched.recorded(unit, session.id),
+            ],
             received=None if tip is None else payments.received(unit, session, tip),
             newest_block=payments.shown(unit, session).newest_block,
         )
@@ -241,9 +244,10 @@ def _of_sessions(
     """Return the payments to sessions of a mode, or of any, each with its session."""
     owners = sessions.by_ids(unit, {each.session_id for each in found if each.session_id is not None})
     return [
-        (owner, each.recorded)
+        (owner, logged)
         for each in found
         if (owner := owners.get(each.session_id or "")) is not None and livemode in {None, owner.livemode}
+        for logged in tokens.with_logged(unit, owner.id, [each.recorded])
     ]
 
 

@@ -100,6 +100,11 @@ class Judge:
             self._record(unit, EventType.SESSION_REORGED, touched[session_id], tip)
         return touched
 
+    def judge_again(self, unit: WriteUnit, session_id: str, tip: Tip) -> None:
+        """Judge a session whose payments were corrected."""
+        store.touch(unit, session_id)
+        self._judge(unit, session_id, tip)
+
     def roll_back(self, unit: WriteUnit, above: int, tip: Tip) -> int:
         """Take back the payments above a block and judge their sessions again; return the number of these sessions.
 

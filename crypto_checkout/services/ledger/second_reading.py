@@ -99,7 +99,7 @@ class SecondReading:
             # What was read the same again is there. Only if nothing can have left, any credit may be the wrong one.
             unread = [each for each in unreadable if each.address == address]
             credits = unread if can_have_left else await self._credits(address)
-            contradicted = _newest(credits, units, but=withdrawn)
+            contradicted = newest_credits(credits, units, but=withdrawn)
             withdrawn += contradicted
             left = units - sum(credit.units for credit in contradicted)
             if can_have_left and left > 0:
@@ -144,7 +144,9 @@ class SecondReading:
             return {}  # the credits wait
 
 
-def _newest(credits: Sequence[UnnamedCredit], units: int, *, but: Collection[UnnamedCredit]) -> list[UnnamedCredit]:
+def newest_credits(
+    credits: Sequence[UnnamedCredit], units: int, *, but: Collection[UnnamedCredit] = ()
+) -> list[UnnamedCredit]:
     """Return the newest of these credits, given oldest first, until they add up to an amount."""
     found: list[UnnamedCredit] = []
     for credit in reversed(credits):

@@ -106,6 +106,20 @@ def oldest(unit: ReadUnit, chain_id: int) -> Cursor | None:
     return Cursor(row["number"], row["hash"], moments.from_text(row["time"])) if row else None
 
 
+def newest_before(unit: ReadUnit, chain_id: int, moment: datetime) -> Header | None:
+    """Return the newest kept block that isn't later than a moment; its parent's hash isn't stored."""
+    row = unit.one(
+        """
+        SELECT number, hash, time FROM blocks
+        WHERE chain_id = :chain_id AND time <= :moment
+        ORDER BY number DESC
+        LIMIT 1
+        """,
+        {"chain_id": chain_id, "moment": moments.to_text(moment)},
+    )
+    return Header(row["number"], row["hash"], "", moments.from_text(row["time"])) if row else None
+
+
 def is_canonical(unit: ReadUnit, chain_id: int, number: int, block_hash: str) -> bool:
     """Tell whether a processed block is still canonical; a block too old to be kept is taken to be."""
     row = unit.one(

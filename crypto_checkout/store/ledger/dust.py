@@ -76,7 +76,7 @@ def add(
 
 
 _KEY: Mapping[_Table, str] = {
-    "payments": "chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1)",
+    "payments": "chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1), dust IS NULL",
     "unmatched_payments": (
         "chain_id, COALESCE(tx_hash, block_hash), address, kind, COALESCE(log_index, -1), COALESCE(contract, '')"
     ),

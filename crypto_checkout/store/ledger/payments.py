@@ -16,7 +16,7 @@ from crypto_checkout.core.diagnosis.explanation import RecordedPayment
 from crypto_checkout.core.ledger.assess import Received, Tip, deep_from, is_in_window
 from crypto_checkout.core.ledger.payment import MOST_SHOWN, Payment, Proof, ShownPayments, Transfer, TransferKind
 from crypto_checkout.store.database import ReadUnit, Row, Value, WriteUnit
-from crypto_checkout.store.ledger import dust, unnamed
+from crypto_checkout.store.ledger import dust, tokens, unnamed
 from crypto_checkout.store.ledger.cursors import KEPT_BLOCKS
 from crypto_checkout.store.paging import ListPage, Window, select_rows
 
@@ -61,7 +61,9 @@ def record(unit: WriteUnit, session: Session, transfer: Transfer) -> bool:
             :session_id, :livemode, :chain_id, :tx_hash, :log_index, :kind, :sender, :contract, :units, :block_number,
             :block_hash, :block_time, 1, :recorded_at, :provisional_balance, :proof, :agreeing
         )
-        ON CONFLICT (chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1)) DO UPDATE
+        ON CONFLICT (
+            chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1), dust IS NULL
+        ) DO UPDATE
         SET block_number = excluded.block_number, block_hash = excluded.block_hash, block_time = excluded.block_time,
             sender = excluded.sender, units = excluded.units, canonical = 1, tallied = 0,
             provisional_balance = excluded.provisional_balance, proof = excluded.proof, agreeing = excluded.agreeing
@@ -75,6 +77,8 @@ def record(unit: WriteUnit, session: Session, transfer: Transfer) -> bool:
             **columns(transfer),
         },
     )
+    if changed and transfer.kind is TransferKind.TOKEN and transfer.tx_hash is not None:
+        tokens.replace_unnamed(unit, session.id, transfer)
     return changed > 0
 
 

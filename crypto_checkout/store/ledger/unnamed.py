@@ -115,28 +115,40 @@ def absorb_earlier(unit: WriteUnit, table: PaymentsTable, chain_id: int, receive
         f"""
         UPDATE {table} SET canonical = 0{_CHANGED[table]}
         WHERE {_RECEIVER[table]} = :receiver AND +chain_id = :chain_id AND block_hash = :block_hash
-            AND kind = 'internal' AND tx_hash IS NULL AND canonical = 1
+            AND kind = :kind AND tx_hash IS NULL AND dust IS NULL AND canonical = 1
         RETURNING units
         """,  # noqa: S608 - one of the two tables
-        {"receiver": receiver, "chain_id": chain_id, "block_hash": transfer.block_hash},
+        {"receiver": receiver, "chain_id": chain_id, "block_hash": transfer.block_hash, "kind": transfer.kind},
     )
     return transfer if row is None else replace(transfer, units=transfer.units + int(row["units"]))
 
 
 def _select(unit: ReadUnit, condition: str, parameters: dict[str, int | str]) -> list[UnnamedCredit]:
-    found = [
-        _credit(table, row)
-        for table in _TABLES
-        for row in unit.all(
-            f"""
-            SELECT payment.seq, session_id, address, units, block_number, block_hash, block_time, provisional_balance
-            FROM {table} AS payment {_JOIN[table]}
-            WHERE {condition} AND payment.kind = 'internal' AND payment.tx_hash IS NULL AND canonical = 1
-            """,  # noqa: S608 - names and conditions of this module
-            parameters,
-        )
-    ]
-    return sorted(found, key=lambda credit: (credit.block.number, credit.seq))
+    internal = f"{condition} AND payment.kind = 'internal' AND payment.tx_hash IS NULL"
+    return _sorted([credit for table in _TABLES for credit in _of_table(unit, table, internal, parameters)])
+
+
+def select_payments(unit: ReadUnit, condition: str, parameters: dict[str, int | str]) -> list[UnnamedCredit]:
+    """Return payments of sessions as unnamed credits, oldest first; the condition is that of `store.ledger.tokens`."""
+    return _sorted(_of_table(unit, "payments", condition, parameters))
+
+
+def _of_table(
+    unit: ReadUnit, table: PaymentsTable, condition: str, parameters: dict[str, int | str]
+) -> list[UnnamedCredit]:
+    rows = unit.all(
+        f"""
+        SELECT payment.seq, session_id, address, units, block_number, block_hash, block_time, provisional_balance
+        FROM {table} AS payment {_JOIN[table]}
+        WHERE {condition} AND canonical = 1
+        """,  # noqa: S608 - names and conditions of this room
+        parameters,
+    )
+    return [_credit(table, row) for row in rows]
+
+
+def _sorted(credits: list[UnnamedCredit]) -> list[UnnamedCredit]:
+    return sorted(credits, key=lambda credit: (credit.block.number, credit.seq))
 
 
 def _credit(table: PaymentsTable, row: Row) -> UnnamedCredit:

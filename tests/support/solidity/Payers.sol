@@ -86,6 +86,17 @@ contract TaxedToken is Token {
     }
 }
 
+/// A token that keeps 2 % of each transfer, and logs the whole.
+contract GrossToken is Token {
+    function transfer(address to, uint256 units) public override returns (bool) {
+        require(balanceOf[msg.sender] >= units, "too little");
+        balanceOf[msg.sender] -= units;
+        balanceOf[to] += units - units / 50;
+        emit Transfer(msg.sender, to, units);
+        return true;
+    }
+}
+
 /// A wallet of code that refuses every payment.
 contract Refusing {
     receive() external payable {
