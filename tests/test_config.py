@@ -121,7 +121,7 @@ def test_the_first_preset_says_every_key_and_the_defaults_of_the_optional_ones(w
 
     assert [*raw] == [*ChainConfig.model_fields]
     assert [*raw["tokens"][0]] == [*TokenConfig.model_fields]
-    told = {"explorer_url", "confirmation_tiers", "tokens", "id", "name", "rpc_urls"}  # no useful default
+    told = {"explorer_url", "confirmation_tiers", "tokens", "id", "name", "rpc_urls", "providers"}  # no useful default
     assert chain.model_dump(exclude=told) == ChainConfig(id=1, name="x", rpc_urls=("https://a",)).model_dump(
         exclude=told
     )
@@ -313,6 +313,8 @@ decimals = 6
 """
 MONEY = f'wallet.xpub = "{XPUB}"\n{CHAIN}'
 PEPE = '[[chains.tokens]]\nsymbol = "PEPE"\naddress = "0x6982508145454Ce325dDbE47a25d4ec3d2311933"\ndecimals = '
+PROVIDER = "\n[[chains.providers]]\n"
+KEYED = PROVIDER + 'url = "https://node.example/other"\nheaders = '
 REPEATED = MONEY.replace("urls = [", 'urls = ["https://node.example/key-that-is-secret", ')
 
 WRONG = [
@@ -419,8 +421,20 @@ WRONG = [
     (MONEY + CHAIN, "chains[1].id", "chains[0] has the id 1 already"),
     (MONEY.replace('"Ethereum"', '" "'), "chains[0].name", "not empty"),
     (MONEY.replace("rpc_urls = [", "rpc_urls = [] # ["), "chains[0].rpc_urls", "at least one entry"),
-    (MONEY.replace("https:", "file:"), "chains[0].rpc_urls[0]", "an absolute URL (https://… or http://… or wss"),
+    (MONEY.replace("https:", "file:"), "chains[0].rpc_urls[0]", "an absolute URL (https://… or http://…)"),
     (MONEY.replace("https://node.example/key-that-is-secret", "x"), "chains[0].rpc_urls[0]", "an absolute URL"),
+    (MONEY.replace("https:", "wss:"), "chains[0].rpc_urls[0]", "the provider's https:// URL"),
+    (MONEY.replace("https:", "ws:"), "chains[0].rpc_urls[0]", "the provider's https:// URL"),
+    (MONEY + PROVIDER + 'url = "wss://node.example/k"', "chains[0].providers[0].url", "the provider's https:// URL"),
+    (MONEY + PROVIDER + "headers = {}", "chains[0].providers[0].url", "this key is needed"),
+    (MONEY + KEYED + "{Host = 'x'}", "chains[0].providers[0].headers.Host", "this one is the server's own"),
+    (MONEY + KEYED + "{'a b' = 'x'}", "chains[0].providers[0].headers.a b", "the name of a header"),
+    (MONEY + KEYED + "{X-Key = 'a\tb'}", "chains[0].providers[0].headers.X-Key", "one line of ASCII"),
+    (MONEY + KEYED + "{X-Key = ''}", "chains[0].providers[0].headers.X-Key", "one line of ASCII"),
+    (MONEY + KEYED + "{X-Key = '${KEY}'}", "chains[0].providers[0].headers.X-Key", "$KEY is not set"),
+    (MONEY + KEYED + "'k'", "chains[0].providers[0].headers", "a table in braces"),
+    (MONEY + "confirm_with = 3" + KEYED + "{}", "chains[0].confirm_with", "rpc_urls and providers have 2"),
+    (MONEY + 'providers = "x"', "chains[0].providers", "write [[chains.providers]], two brackets"),
     (REPEATED, "chains[0].rpc_urls", "each entry once; numbers 1 and 2 are the same"),
     (MONEY + "confirmations = 0", "chains[0].confirmations", "a number from 1 to 1000"),
     (MONEY + 'finality = "fast"', "chains[0].finality", 'one of "depth", "safe", "finalized"'),
@@ -514,6 +528,10 @@ def test_every_mistake_comes_at_once_with_contradictions_between_wrong_values(wr
         f'xpub = "{PRIVATE}"',
         f'server.public_url = "https://me:{PRIVATE[8:22]}@pay.example.com"',
         f'chains = [{{id = 5, name = "x", rpc_urls = ["ftp://node.example/{PRIVATE}"]}}]\nwallet.xpub = "{XPUB}"',
+        f'chains = [{{id = 5, name = "x", rpc_urls = ["wss://node.example/{PRIVATE}"]}}]\nwallet.xpub = "{XPUB}"',
+        f'chains = [{{id = 5, name = "x", providers = [{{url = "ftp://node.example/{PRIVATE}"}}]}}]',
+        f'chains = [{{id = 5, name = "x", providers = [{{url = "https://a", headers = {{X-Key = "ä{PRIVATE}"}}}}]}}]',
+        f'chains = [{{id = 5, name = "x", providers = [{{url = "https://a", headers = "{PRIVATE}"}}]}}]',
     ],
 )
 def test_a_secret_in_the_wrong_place_is_not_repeated(write: Write, text: str) -> None:
@@ -521,6 +539,17 @@ def test_a_secret_in_the_wrong_place_is_not_repeated(write: Write, text: str) ->
         load(write(text), {})
 
     assert PRIVATE[10:20] not in str(caught.value)
+
+
+def test_a_provider_with_headers_needs_no_rpc_urls_and_takes_its_key_from_the_environment(write: Write) -> None:
+    text = MONEY.replace("rpc_urls", "# rpc_urls") + KEYED + '{Authorization = "Bearer ${NODE_KEY}", X-Other = "$5"}'
+
+    config = load(write(text), {"NODE_KEY": "k-123456"})
+
+    (provider,) = config.chains[0].providers
+    assert provider.headers == {"Authorization": "Bearer k-123456", "X-Other": "$5"}
+    assert "k-123456" not in repr(config)
+    assert "node.example" not in repr(config)
 
 
 # --- the environment -------------------------------------------------------------------------------------------------

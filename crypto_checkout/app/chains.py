@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
+from crypto_checkout.chain.rpc.endpoint import Endpoint
 from crypto_checkout.chain.sandbox import chain as sandbox
 from crypto_checkout.chain.sandbox.state import State
 from crypto_checkout.chain.sandbox.view import SandboxView
@@ -40,6 +41,12 @@ def accepted_chain(chain: ChainConfig) -> AcceptedChain:
         tiers,
         wallet_rpc_url=chain.wallet_rpc_url,
     )
+
+
+def endpoints(chain: ChainConfig) -> list[Endpoint]:
+    """Return the nodes of a chain in the order of preference: those with headers come first."""
+    with_headers = [Endpoint(each.url, each.headers) for each in chain.providers]
+    return [*with_headers, *(Endpoint(url) for url in chain.rpc_urls)]
 
 
 def accepted_chains(config: Config) -> ChainsByMode[AcceptedChains]:
@@ -85,7 +92,7 @@ async def _open(chain: ChainConfig, db: Database, clock: Clock) -> "tuple[EvmCha
     used = await db.read(lambda unit: sessions.tokens(unit, chain.id))
     configured = {Address(token.address) for token in chain.tokens}
     tokens = sorted(configured | {asset.contract for asset in used if asset.contract is not None})
-    rpc = Rpc(chain.id, chain.rpc_urls)
+    rpc = Rpc(chain.id, endpoints(chain))
     opened = EvmChain(rpc, tokens=tokens, finality=chain.finality, confirm_with=chain.confirm_with, now=clock)
     return opened, rpc.meter
 

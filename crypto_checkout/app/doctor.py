@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from crypto_checkout.app import prices
-from crypto_checkout.app.chains import configured_tokens
+from crypto_checkout.app.chains import configured_tokens, endpoints
 from crypto_checkout.chain.sandbox import chain as sandbox
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.config import ChainConfig, Config
@@ -72,18 +72,22 @@ async def _chain(config: Config, place: int, chain: ChainConfig, db: Database | 
     from crypto_checkout.chain.evm.probe import Probe
 
     async with AsyncExitStack() as stack:
-        probes = [Probe(chain.id, url, chain.finality) for url in chain.rpc_urls]
+        keys = [
+            *(f"chains[{place}].providers[{number}]" for number in range(len(chain.providers))),
+            *(f"chains[{place}].rpc_urls[{number}]" for number in range(len(chain.rpc_urls))),
+        ]
+        probes = [Probe(chain.id, each, chain.finality) for each in endpoints(chain)]
         for probe in probes:
             stack.push_async_callback(probe.close)
         probed = await asyncio.gather(*(probe.run() for probe in probes))
         heads = [each.head for each in probed if each.head is not None]
         if not heads:
-            return checks.of_providers(chain.name, f"chains[{place}]", probed, {})
+            return checks.of_providers(chain.name, keys, probed, {})
         newest, common = max(heads, key=lambda head: head.number), min(head.number for head in heads)
         hashes = await asyncio.gather(*(probe.hash_at(common) for probe in probes))
         shown = {f"{number} {probe.name}": h for number, (probe, h) in enumerate(zip(probes, hashes, strict=True)) if h}
         found = [
-            *checks.of_providers(chain.name, f"chains[{place}]", probed, shown),
+            *checks.of_providers(chain.name, keys, probed, shown),
             *checks.of_finality(chain.name, f"chains[{place}]", chain.finality, chain.confirmations, probed),
             checks.of_clock(chain.name, newest, clock()),
         ]
@@ -130,7 +134,7 @@ def _open(chain: ChainConfig) -> "EvmChain":
     from crypto_checkout.chain.evm.chain import EvmChain
     from crypto_checkout.chain.rpc.providers import Rpc
 
-    return EvmChain(Rpc(chain.id, chain.rpc_urls, timeout_seconds=_SECONDS))
+    return EvmChain(Rpc(chain.id, endpoints(chain), timeout_seconds=_SECONDS))
 
 
 async def price_sources(config: Config, clock: Clock) -> list[Check]:

@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from crypto_checkout.app import webhooks
+from crypto_checkout.app.chains import endpoints
 from crypto_checkout.app.modes import Mode, Modes
 from crypto_checkout.app.parts import Parts
 from crypto_checkout.config import Config
@@ -161,7 +162,7 @@ def _settings(config: Config) -> Settings:
         file=None if config.path is None else str(config.path.absolute()),
         logo=None if config.branding.logo is None else str(config.branding.logo),
         xpub=config.wallet.xpub,
-        nodes={chain.id: chain.rpc_urls for chain in config.chains},
+        nodes={chain.id: endpoints(chain) for chain in config.chains},
         price_sources=config.prices.sources,
         quorum=config.prices.quorum,
     )

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from crypto_checkout.config.contradictions import contradictions
-from crypto_checkout.config.environment import attribute, overlay
+from crypto_checkout.config.environment import attribute, fill_headers, overlay
 from crypto_checkout.config.mistakes import ConfigInvalid, Mistake, from_validation
 from crypto_checkout.config.shape import ChainConfig, Config, TokenConfig
 
@@ -45,6 +45,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     """
     values = _read(path) if path else {}
     places, mistakes = overlay(values, environ)
+    mistakes += fill_headers(values, environ)
     if path:
         _resolve(values, path.parent)
     mistakes += contradictions(values, has_file=path is not None)

@@ -20,6 +20,7 @@ def contradictions(values: Mapping[str, Any], *, has_file: bool) -> list[Mistake
         *_quorum(values),
         *_alerts(_table(values.get("alerts"))),
         *_chain_ids(chains),
+        *_nodes(chains),
         *_agreement(chains),
         *_all_symbols(chains),
     ]
@@ -80,14 +81,23 @@ def _chain_ids(chains: list[Mapping[str, Any]]) -> Iterator[Mistake]:
         seen.setdefault(number, position)
 
 
+def _nodes(chains: list[Mapping[str, Any]]) -> Iterator[Mistake]:
+    for position, chain in enumerate(chains):
+        if "rpc_urls" not in chain and not chain.get("providers"):
+            place = f"chains[{position}].rpc_urls"
+            yield Mistake(place, "wanted is a value: this key is needed, or [[chains.providers]] with a url each")
+
+
 def _agreement(chains: list[Mapping[str, Any]]) -> Iterator[Mistake]:
     for position, chain in enumerate(chains):
         urls, wanted = (
             chain.get("rpc_urls"),
             chain.get("confirm_with", ChainConfig.model_fields["confirm_with"].default),
         )
-        if isinstance(urls, list) and urls and type(wanted) is int and wanted > len(urls):
-            yield Mistake(f"chains[{position}].confirm_with", f"{wanted} nodes must agree and rpc_urls has {len(urls)}")
+        count = sum(len(each) for each in (urls, chain.get("providers")) if isinstance(each, list))
+        if count and type(wanted) is int and wanted > count:
+            names = "rpc_urls and providers have" if chain.get("providers") else "rpc_urls has"
+            yield Mistake(f"chains[{position}].confirm_with", f"{wanted} nodes must agree and {names} {count}")
 
 
 def _all_symbols(chains: list[Mapping[str, Any]]) -> Iterator[Mistake]:

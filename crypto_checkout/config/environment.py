@@ -1,12 +1,15 @@
 """Overrides from the environment: `$CHECKOUT__SECTION__KEY`, and `$CHECKOUT__CHAINS` for all chains at once.
 
+The headers of RPC providers may name variables themselves, as in `Bearer ${NODE_KEY}`.
+
 A value is read as TOML if its key takes a number, a boolean, a list or a table, and literally if its key takes text.
 The environment is an argument; this module never reads the process's own.
 """
 
 import json
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -17,6 +20,7 @@ from crypto_checkout.config.shape import Config
 
 PREFIX = "CHECKOUT__"
 _LISTS = ("chains",)
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def overlay(values: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[str, str], list[Mistake]]:
@@ -34,6 +38,30 @@ def overlay(values: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[st
         places[".".join(steps)] = name
         _put(values, steps, _read(environ[name], field))
     return places, mistakes
+
+
+def fill_headers(values: dict[str, Any], environ: Mapping[str, str]) -> list[Mistake]:
+    """Replace `${NAME}` in the headers of RPC providers by that variable; return mistakes for unset ones."""
+    mistakes = []
+    for place, headers in _headers(values):
+        for header, text in [*headers.items()]:
+            if not isinstance(text, str):
+                continue
+            missing = [name for name in _VARIABLE.findall(text) if not environ.get(name)]
+            if missing:
+                mistakes.append(Mistake(f"{place}.headers.{header}", f"${missing[0]} is not set in the environment"))
+            headers[header] = _VARIABLE.sub(lambda found: environ.get(found[1]) or "unset", text)
+    return mistakes
+
+
+def _headers(values: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    chains = values.get("chains")
+    for number, chain in enumerate(chains if isinstance(chains, list) else []):
+        providers = chain.get("providers") if isinstance(chain, dict) else None
+        for place, provider in enumerate(providers if isinstance(providers, list) else []):
+            headers = provider.get("headers") if isinstance(provider, dict) else None
+            if isinstance(headers, dict):
+                yield f"chains[{number}].providers[{place}]", headers
 
 
 def attribute(mistakes: list[Mistake], places: Mapping[str, str]) -> list[Mistake]:

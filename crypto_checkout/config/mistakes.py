@@ -72,7 +72,9 @@ def shown(value: Any, where: tuple[int | str, ...]) -> str:
     """Return a value, shortened, or nothing for one that may be secret. API keys in URLs are cut off."""
     if where[:1] == _NEVER_SHOWN or where[-1] in _SECRETS:
         return ""
-    if "rpc_urls" in where:
+    if "headers" in where:
+        return ""
+    if "rpc_urls" in where or "providers" in where:
         return _shown_url(value) if isinstance(value, str) else ""
     if isinstance(value, str) and "@" in value:
         return ""  # A URL with a password in it.
@@ -104,8 +106,8 @@ def _expected(detail: ErrorDetails, where: tuple[int | str, ...], model: type[Ba
             return "a value: this key is needed"
         case "extra_forbidden":
             return "another name: there is no such key" + _meant(where, model)
-        case "tuple_type" if where[-1] in ("chains", "tokens"):
-            return f"a list of tables: write [[{'chains.' if where[-1] == 'tokens' else ''}{where[-1]}]], two brackets"
+        case "tuple_type" if where[-1] in ("chains", "tokens", "providers"):
+            return f"a list of tables: write [[{'' if where[-1] == 'chains' else 'chains.'}{where[-1]}]], two brackets"
         case kind:
             return _EXPECTED.get(kind, detail["msg"])
 

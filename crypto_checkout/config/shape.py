@@ -158,6 +158,14 @@ class TokenConfig(Section):
     usd_pegged: bool = False
 
 
+class ProviderConfig(Section):
+    """An RPC provider that takes headers, such as an access key."""
+
+    url: values.RpcUrl = Field(repr=False)
+    headers: Annotated[dict[values.HeaderName, values.HeaderValue], Field(repr=False)] = Field(default={})
+    """Must not be changed, though Python would allow it."""
+
+
 class ConfirmationTier(Section):
     """The confirmations needed by sessions above a price."""
 
@@ -176,8 +184,8 @@ class ChainConfig(Section):
         Field(strict=False, repr=False),
         AfterValidator(not_empty),
         AfterValidator(without_repeats),
-    ]
-    """The first is preferred. They may contain API keys: never log them whole."""
+    ] = ()
+    """The first is preferred, after `providers`. They may contain API keys: never log them whole."""
     confirmations: Annotated[int, between(1, 1000)] = 3
     confirm_with: Annotated[int, between(1, 10)] = 1
     agree_above_fiat: Annotated[Decimal, decimal_text("0", "1000000000000")] = Decimal(0)
@@ -189,6 +197,7 @@ class ChainConfig(Section):
     """Public to every payer, so never one with an API key. If empty, wallets aren't offered to add the chain."""
     native_symbol: values.Symbol = "ETH"
     start_block: values.StartBlock = "latest"
+    providers: Annotated[tuple[ProviderConfig, ...], Field(strict=False, repr=False)] = ()
     confirmation_tiers: Annotated[tuple[ConfirmationTier, ...], Field(strict=False)] = ()
     tokens: Annotated[tuple[TokenConfig, ...], Field(strict=False)] = ()
 

@@ -23,6 +23,8 @@ IMAGE_SUFFIXES = (".svg", ".png", ".jpg", ".jpeg", ".webp")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?")
 _MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _LEAST_SECRET_BYTES = 24
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # RFC 9110, section 5.1
+_OUR_HEADERS = {"content-type", "content-length", "content-encoding", "host", "connection", "transfer-encoding"}
 _SYMBOL = r"[A-Za-z0-9][A-Za-z0-9._-]{0,15}"
 _PRIVATE_NETWORKS = [ip_network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")]
 
@@ -184,8 +186,24 @@ def _wallet_rpc_url(text: str) -> str:
 
 
 def _rpc_url(text: str) -> str:
-    _split(text, ("https", "http", "wss", "ws"))
+    if text.partition(":")[0].lower() in {"wss", "ws"}:
+        raise ValueError("the provider's https:// URL: the server asks over HTTP, and providers offer both")
+    _split(text, ("https", "http"))
     return text
+
+
+def _header_name(text: str) -> str:
+    if not _HEADER_NAME.fullmatch(text):
+        raise ValueError("the name of a header, like Authorization")
+    if text.lower() in _OUR_HEADERS:
+        raise ValueError("another header: this one is the server's own")
+    return text
+
+
+def _header_value(text: str) -> str:
+    if not text.strip() or not text.isascii() or not text.isprintable():
+        raise ValueError("the value of a header: one line of ASCII characters")
+    return text.strip()
 
 
 def _explorer_url(text: str) -> str:
@@ -298,6 +316,8 @@ Label = Annotated[str, label(80)]
 Name = Annotated[str, label(80), AfterValidator(not_blank)]
 BindHost = Annotated[str, AfterValidator(_bind_host)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
+HeaderName = Annotated[str, AfterValidator(_header_name)]
+HeaderValue = Annotated[str, AfterValidator(_header_value)]
 RpcUrl = Annotated[str, AfterValidator(_rpc_url)]
 Origin = Annotated[str, AfterValidator(_origin)]
 WalletRpcUrl = Annotated[str, AfterValidator(_wallet_rpc_url)]

@@ -27,7 +27,7 @@ from crypto_checkout.store.database import Database
 from crypto_checkout.store.migrate import migrate
 from crypto_checkout.store.rpc_usage import DailyUsage
 from tests.support.anvil import Anvil
-from tests.support.nodes import Error, forwarding, running
+from tests.support.nodes import Error, answering, forwarding, running, running_beside
 from tests.support.server import PROGRAM, Server, command, environment
 from tests.support.shop import ANVIL_CHAIN_ID, FRESH_XPUB
 from tests.support.solidity import Compiler, deploy
@@ -92,6 +92,20 @@ def test_each_provider_is_tried_by_itself_and_its_key_stays_secret(anvil: Nodes,
     assert (dead["mark"], "can't connect" in dead["what"]) == ("fail", True)
     assert (wrong["mark"], "serves chain 5, not 31337" in wrong["what"]) == ("fail", True)
     assert "chains[0].rpc_urls[1]" in wrong["advice"]
+
+
+def test_a_provider_gets_the_key_that_its_header_takes_from_the_environment(tmp_path: Path) -> None:
+    provider = '[[chains.providers]]\nurl = "{url}"\nheaders = {{ Authorization = "Bearer ${{NODE_KEY}}" }}\n'
+    heads: list[str] = []
+    results = {"eth_chainId": Error(f"the key {SECRET} is over")}
+    with running_beside(answering(results), heard=heads.append) as url:
+        text = configuration("http://127.0.0.1:1", token=provider.format(url=url))
+        (tmp_path / "checkout.toml").write_text(text, "utf-8")
+        _, checks = examine(tmp_path, NODE_KEY=SECRET)
+    assert f"Bearer {SECRET}" in heads[0]
+    told = checks[f"Anvil: {url.removeprefix('http://')}"]
+    assert told["what"] == "refused: the key … is over"
+    assert "chains[0].providers[0]" in told["advice"]
 
 
 async def test_a_provider_that_lacks_what_is_needed_fails_and_without_traces_it_does_not(

@@ -107,7 +107,7 @@ async def running(behave: Behaviour, *, path: str = "", port: int = 0) -> AsyncI
 
 
 @contextmanager
-def running_beside(behave: Behaviour) -> Iterator[str]:
+def running_beside(behave: Behaviour, *, heard: Callable[[str], None] = lambda _: None) -> Iterator[str]:
     """Run a node in a thread of its own, for tests that wait for processes; yield its URL."""
     urls = SimpleQueue[str]()
     loop = asyncio.new_event_loop()
@@ -115,6 +115,7 @@ def running_beside(behave: Behaviour) -> Iterator[str]:
 
     async def serve() -> None:
         async with running(behave) as node:
+            node.heard = heard
             urls.put(node.url)
             await is_over.wait()
 

@@ -49,7 +49,7 @@ _MOST_GROW_AFTER_BATCHES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How often in a row a request may fail, and the longest pause that a busy provider may demand between tries."""
+    """The most tries in a row for one request, and the longest pause that a busy provider may demand between them."""
 
     tries: int
     longest_wait_seconds: float

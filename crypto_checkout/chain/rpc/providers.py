@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from crypto_checkout.chain.rpc.answers import Call
+from crypto_checkout.chain.rpc.endpoint import Endpoint
 from crypto_checkout.chain.rpc.failures import Disproven, Refused, TimedOut, Unsupported
 from crypto_checkout.chain.rpc.meter import Meter
 from crypto_checkout.chain.rpc.pace import Pace
 from crypto_checkout.chain.rpc.provider import ALONE, BESIDE_OTHERS, MOST_CALLS, Ask, Conversation, Provider, Sleep
-from crypto_checkout.chain.rpc.transport import Endpoint, Transport
+from crypto_checkout.chain.rpc.transport import Transport
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed, StateUnavailable, WrongChain
 from crypto_checkout.log import get_logger
 

@@ -7,11 +7,10 @@ URLs and headers carry access keys, so nothing here logs, and no exception leave
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
-from urllib.parse import unquote, urlsplit
 
 from aiohttp import (
     ClientConnectorError,
@@ -30,6 +29,7 @@ from web3.types import RPCEndpoint, RPCRequest, RPCResponse
 from crypto_checkout import __version__
 from crypto_checkout.chain.rpc import answers, failures
 from crypto_checkout.chain.rpc.answers import Call
+from crypto_checkout.chain.rpc.endpoint import Endpoint
 from crypto_checkout.chain.rpc.failures import (
     Busy,
     Denied,
@@ -63,17 +63,8 @@ _MISFIT_STATUSES = {400, 413, 422}
 _PASSING_STATUSES = {408, 425}
 _FAILED = 400
 _SERVER_FAILED = 500
-_SHORTEST_SECRET = 6
 _SHOWN_CHARACTERS = 200
 _MOST_ERROR_BYTES = 64 * 2**10
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """An RPC URL, and headers that go with each request; both may hold access keys."""
-
-    url: str = field(repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +80,7 @@ class Transport(AsyncJSONBaseProvider):
 
     def __init__(self, endpoint: Endpoint, *, timeout_seconds: float, meter: Meter) -> None:
         super().__init__()
-        self.name = urlsplit(endpoint.url).netloc.rpartition("@")[2]
+        self.name = endpoint.name
         self._meter = meter
         self._endpoint = endpoint
         self._headers = {**_HEADERS, **endpoint.headers}
@@ -122,7 +113,7 @@ class Transport(AsyncJSONBaseProvider):
     def redacted(self, text: object) -> str:
         """Return the beginning of an endpoint's message, without the secrets of its URL and headers, on one line."""
         message = str(text)
-        for secret in _secrets(self._endpoint):
+        for secret in self._endpoint.secrets():
             message = message.replace(secret, "…")
         return "".join(each if each.isprintable() else " " for each in message)[:_SHOWN_CHARACTERS]
 
@@ -218,13 +209,3 @@ def _json(content: bytes | None) -> Any:
     except (ValueError, RecursionError):
         text = content.decode("utf-8", "replace").strip()
         return None if text.startswith("<") else text
-
-
-def _secrets(endpoint: Endpoint) -> Iterator[str]:
-    """Yield the parts of a URL and its headers that may be keys, the longest first, so that no part of one remains."""
-    parts = urlsplit(endpoint.url)
-    pieces = {parts.username, parts.password, *parts.path.split("/"), *parts.query.replace("=", "&").split("&")}
-    for value in endpoint.headers.values():
-        pieces |= {value, *value.split()}
-    written = {form for each in pieces if each for form in (each, unquote(each))}
-    yield from sorted((each for each in written if len(each) >= _SHORTEST_SECRET), key=len, reverse=True)

@@ -57,16 +57,15 @@ class ProviderProbe(Protocol):
         """True if it doesn't know the block tag of the chain's finality."""
 
 
-def of_providers(chain: str, key: str, probed: Sequence[ProviderProbe], hashes: Mapping[str, str]) -> list[Check]:
-    """Check each provider of a chain; `key` is the chain's key in the configuration.
+def of_providers(
+    chain: str, keys: Sequence[str], probed: Sequence[ProviderProbe], hashes: Mapping[str, str]
+) -> list[Check]:
+    """Check each provider of a chain; `keys` are theirs in the configuration.
 
     `hashes` has the block that each provider shows at the same height, by `place host`, to detect a fork.
     """
     newest = max((each.head.number for each in probed if each.head), default=0)
-    found = [
-        _of_provider(f"{chain}: {each.name}", f"{key}.rpc_urls[{place}]", each, newest)
-        for place, each in enumerate(probed)
-    ]
+    found = [_of_provider(f"{chain}: {each.name}", key, each, newest) for key, each in zip(keys, probed, strict=True)]
     if len(set(hashes.values())) > 1:
         groups = "; ".join(f"{name} shows {block_hash}" for name, block_hash in sorted(hashes.items()))
         found.append(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
+from crypto_checkout.chain.rpc.endpoint import Endpoint
 from crypto_checkout.chain.sandbox import chain
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey, InvalidChild
 from crypto_checkout.core.address import checksum
@@ -17,19 +18,20 @@ from crypto_checkout.core.address import checksum
 FIRST_ADDRESSES = 5
 
 _BEGIN = "#[[chains]]"
-_TIER = "#[[chains.confirmation_tiers]]"
+_EXAMPLES = ("#[[chains.providers]]", "#[[chains.confirmation_tiers]]")
+"""Tables of a preset that show what is possible, and are no default."""
 _SETTING = re.compile(r"#(?=[a-z_]+ = |\[\[)")
 _NODES = "rpc_urls = "
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings that the server was started with. Node URLs may contain access keys: only hosts are shown."""
+    """The settings that the server was started with. Nodes may contain access keys: only hosts are shown."""
 
     file: str | None
     logo: str | None
     xpub: str = field(repr=False)
-    nodes: Mapping[int, Sequence[str]] = field(repr=False)
+    nodes: Mapping[int, Sequence[Endpoint]] = field(repr=False)
     price_sources: Sequence[str]
     quorum: int
 
@@ -121,7 +123,7 @@ def switched_on(text: str, chosen: Collection[Preset]) -> str:
         if preset in chosen:
             begin = _BEGIN.removeprefix("#")
             blocks[place] = "\n".join(
-                part if part.startswith(_TIER) else _switched_on(part) for part in _parts(blocks[place])
+                part if part.startswith(_EXAMPLES) else _switched_on(part) for part in _parts(blocks[place])
             )
         before += f"\n{begin}\n{blocks[place]}"
     return before
@@ -137,8 +139,8 @@ def _parts(commented: str) -> list[str]:
 
 
 def _preset(commented: str) -> Preset:
-    """Read a preset: settings follow `#`, explanations follow `# `. Its tiers are an example, not a default."""
-    kept = [part for part in _parts(commented) if not part.startswith(_TIER)]
+    """Read a preset: settings follow `#`, explanations follow `# `. `_EXAMPLES` are left out."""
+    kept = [part for part in _parts(commented) if not part.startswith(_EXAMPLES)]
     sections = ["\n".join(line[1:] for line in part.split("\n") if _SETTING.match(line)) for part in kept]
     lines = "\n\n".join(["[[chains]]\n" + sections[0], *sections[1:]])
     settings = dict(line.split(" = ", 1) for line in sections[0].split("\n"))
