@@ -28,11 +28,12 @@ from crypto_checkout.services.upkeep.clock_watch import ClockWatch
 from crypto_checkout.services.upkeep.integrity_watch import IntegrityWatch
 from crypto_checkout.services.upkeep.retention import Retention
 from crypto_checkout.services.webhooks.endpoint_cleanup import EndpointCleanup
+from crypto_checkout.services.webhooks.lost_secrets import switch_off_unreadable
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.data_folder import untrusted_proxy
-from crypto_checkout.store.data_folder.files import remove_parts
 from crypto_checkout.store.data_folder.lock import FolderLock
 from crypto_checkout.store.database import Database
+from crypto_checkout.store.files import remove_parts
 from crypto_checkout.store.migrate import migrate
 
 log = get_logger("app")
@@ -66,6 +67,7 @@ async def open_server(
         await asyncio.to_thread(_remove_leftovers, config.database.path)
         await asyncio.to_thread(migrate, config.database.path)
         db = await stack.enter_async_context(await Database.open(config.database.path, clock))
+        await switch_off_unreadable(db)
         sender = await stack.enter_async_context(webhooks.sender(config))
         signals = {livemode: asyncio.Event() for livemode in (True, False)}
         parts = Parts(config, stack, db, Outbox(lambda livemode: signals[livemode].set()), clock)

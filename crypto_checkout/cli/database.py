@@ -49,14 +49,17 @@ def migrate(options: Options) -> None:
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
+@click.option("--with-key", is_flag=True, help="Copy secret.key too, as FILE.secret.key.")
 @click.pass_obj
-def backup(options: Options, *, file: Path, force: bool) -> None:
+def backup(options: Options, *, file: Path, force: bool, with_key: bool) -> None:
     """Copy the database into FILE; the server may run meanwhile.
 
-    It holds webhook secrets and your customers' addresses: keep it as safe as the database. The configuration is not
-    in it.
+    It holds your customers' addresses: keep it as safe as the database. Its webhook secrets, and the second factor's,
+    are encrypted with the file secret.key beside the database: keep a copy of that elsewhere. The configuration is not
+    in it either.
     """
     from crypto_checkout.app.clock import system_clock
+    from crypto_checkout.store import secret_key
     from crypto_checkout.store.data_folder import backup as store
     from crypto_checkout.store.data_folder import last_backup
 
@@ -72,9 +75,14 @@ def backup(options: Options, *, file: Path, force: bool) -> None:
         except FileExistsError:
             fail(f"{file} is there already and stays as it is. Choose another name, or replace it with --force.")
 
+        if with_key:
+            secret_key.copy_to_backup(config.database.path.parent, file)
+
     or_fail(config, work)
     size = file.stat().st_size / 1e6
     click.echo(f"Wrote {file} ({size:.1f} MB), checked and readable by you alone.")
+    if with_key:
+        click.echo(f"Wrote {secret_key.of_backup(file)}, which its secrets are encrypted with: keep the two apart.")
     try:
         last_backup.note(config.database.path.parent, system_clock(), file)
     except OSError as error:
@@ -94,7 +102,9 @@ def backup(options: Options, *, file: Path, force: bool) -> None:
 def restore(options: Options, *, file: Path, skip: int | None) -> None:
     """Put the copy FILE in the place of the database, which is kept beside it.
 
-    The server must be stopped. No address is given out again that was given out after the copy.
+    The server must be stopped. No address is given out again that was given out after the copy. A FILE.secret.key
+    beside it is taken along (backup --with-key). Without the key of the copy some secrets have to be made anew: you
+    are told which.
     """
     from crypto_checkout.app.clock import system_clock
     from crypto_checkout.core.errors import FolderInUse
@@ -120,6 +130,7 @@ def restore(options: Options, *, file: Path, skip: int | None) -> None:
         click.echo(f"What was there before is kept as {restored.kept}.")
     _show_next_addresses(restored, wallets)
     _show_access(restored)
+    _show_lost_secrets(restored)
     click.echo("Webhooks that waited when the copy was made are sent again; receivers tell by webhook-id.")
 
 
@@ -139,6 +150,26 @@ def _show_access(restored: "RestoreResult") -> None:
         click.echo("These API keys work again, also if you revoked them since (crypto-checkout keys revoke):")
         for key in restored.active_keys:
             click.echo(f"  {key}")
+
+
+def _show_lost_secrets(restored: "RestoreResult") -> None:
+    """Say what has to be made anew because the key that it is encrypted with isn't here."""
+    lost = restored.lost_secrets
+    if not lost.endpoints and not lost.second_factor:
+        return
+    click.echo("The key of this copy isn't here (secret.key), so some of its secrets can't be read any more:")
+    for url in lost.endpoints:
+        click.echo(
+            f"  Webhook endpoint {url}: it is switched off. Rotate its secret, enable it, and replay what it missed."
+        )
+    if lost.second_factor:
+        click.echo(
+            "  The second factor: sign in with a recovery code, or run crypto-checkout admin reset-password. Then set "
+            "your app up again."
+        )
+    click.echo(
+        "If you have the key, restore again with it beside the copy, as FILE.secret.key, before you start the server."
+    )
 
 
 def _wallets(config: "Config") -> dict[str, str]:

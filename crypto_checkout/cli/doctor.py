@@ -81,7 +81,7 @@ async def _check_with_database(config: "Config") -> "list[Check]":
     if not path.exists() or any(each.advice for each in found if each.name == "database") or migrate.pending(path):
         return [*found, *await _check_surroundings(config, None)]
     async with await Database.open(path, system_clock) as db:
-        return [*found, *await _check_surroundings(config, db)]
+        return [*found, *_check_secret_key(config), *await _check_surroundings(config, db)]
 
 
 async def _check_surroundings(config: "Config", db: "Database | None") -> "list[Check]":
@@ -142,6 +142,29 @@ def _check_rights(config: "Config") -> "list[Check]":
     if rights & _GROUP:
         return [warn(name, f"its group may read {folder} ({rights:o})", advice)]
     return [ok(name, f"nobody else may read it ({rights:o})")]
+
+
+def _check_secret_key(config: "Config") -> "list[Check]":
+    """Check that the key of the stored secrets is there, and that nobody else reads it."""
+    from crypto_checkout.core.diagnosis.checks import fail, ok, warn
+    from crypto_checkout.core.errors import FatalError
+    from crypto_checkout.store import secret_key
+
+    path = config.database.path.absolute()
+    file = secret_key.path(path.parent)
+    if not path.exists():
+        return []
+    try:
+        secret_key.read(file)
+    except FileNotFoundError:
+        advice = "Put it back before you start the server; without it webhook secrets and the second factor are lost."
+        return [warn(secret_key.NAME, f"{file} is missing", advice)]
+    except (OSError, FatalError) as error:
+        return [fail(secret_key.NAME, str(error), "")]
+    rights = file.stat().st_mode & 0o777
+    if rights & (_OTHERS | _GROUP):
+        return [fail(secret_key.NAME, f"others may read {file} ({rights:o})", f"Keep it to yourself: chmod 600 {file}")]
+    return [ok(secret_key.NAME, "there, and nobody else may read it; keep a copy apart from the backups")]
 
 
 def _check_proxies(config: "Config") -> "list[Check]":

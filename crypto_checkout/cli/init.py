@@ -207,7 +207,7 @@ def _old_path(target: Path) -> Path:
 
 def _write(target: Path, text: str, *, force: bool) -> Path | None:
     """Put the file in place completely or not at all; return the path under which an old one was kept."""
-    from crypto_checkout.store.data_folder import files
+    from crypto_checkout.store import files
 
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # mode 0600
     temporary = Path(name)
@@ -227,7 +227,7 @@ def _write(target: Path, text: str, *, force: bool) -> Path | None:
 
 
 def _put_in_place(temporary: Path, target: Path, *, force: bool) -> Path | None:
-    from crypto_checkout.store.data_folder import files
+    from crypto_checkout.store import files
 
     if force and target.exists():
         # A second name for the old file, so that at no moment is there no file.

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
@@ -21,8 +22,10 @@ import aiosqlite
 from crypto_checkout.core import ids, moments
 from crypto_checkout.core.errors import DatabaseDamaged, DatabaseFailed
 from crypto_checkout.core.moments import Clock
+from crypto_checkout.encryption import Cipher
 from crypto_checkout.entropy import Entropy
 from crypto_checkout.store.faults import Faults, as_failure
+from crypto_checkout.store.secret_key import open_cipher
 
 T = TypeVar("T")
 U = TypeVar("U", bound="ReadUnit")
@@ -225,6 +228,11 @@ class Database:
             except sqlite3.Error as error:
                 raise as_failure(error) from error
             return cls(writer, readers, clock, connections.pop_all(), path)
+
+    @cached_property
+    def cipher(self) -> Cipher:
+        """The cipher of the secrets in it; the key is in a file beside it (`store.secret_key`), made on first use."""
+        return open_cipher(self.path.parent)
 
     async def close(self) -> None:
         """Finish the queued units, then close the connections, even if the caller is cancelled meanwhile.

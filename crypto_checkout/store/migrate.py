@@ -4,17 +4,23 @@ import fcntl
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from crypto_checkout.core.errors import DatabaseTooNew, FatalError
+from crypto_checkout.encryption import Cipher
+from crypto_checkout.store.encrypt_secrets import encrypt_secrets
 from crypto_checkout.store.faults import advice
+from crypto_checkout.store.secret_key import open_cipher
 
 _NAME = re.compile(r"(\d{4})_\w+\.sql")
 _BUSY_TIMEOUT_SECONDS = 30
+
+_STEPS: Mapping[int, Callable[[sqlite3.Connection, Cipher], None]] = {19: encrypt_secrets}
+"""The parts of migrations that SQL can't do, by their numbers; each runs in the transaction of its migration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +150,13 @@ def _bring_up_to_date(path: Path) -> list[Migration]:
         missing = _missing(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        # What a step replaces must not stay in free pages, nor in the write-ahead log.
+        connection.execute("PRAGMA secure_delete = ON")
+        cipher = open_cipher(path.parent)
         for migration in missing:
-            _apply(connection, migration, copy_of=path if migration is missing[0] else None)
+            _apply(connection, migration, cipher, copy_of=path if migration is missing[0] else None)
+        if not _STEPS.keys().isdisjoint(migration.number for migration in missing):
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return missing
 
 
@@ -160,7 +171,7 @@ def _missing(connection: sqlite3.Connection, path: Path) -> list[Migration]:
     return [migration for migration in known if migration.number > version]
 
 
-def _apply(connection: sqlite3.Connection, migration: Migration, *, copy_of: Path | None) -> None:
+def _apply(connection: sqlite3.Connection, migration: Migration, cipher: Cipher, *, copy_of: Path | None) -> None:
     """Apply a migration, after a copy if `copy_of` is given; no other process can write between the two.
 
     It runs statement by statement, because `executescript` would commit the transaction that makes it atomic.
@@ -171,6 +182,8 @@ def _apply(connection: sqlite3.Connection, migration: Migration, *, copy_of: Pat
             _copy(copy_of, copy_before(copy_of, migration))
         for statement in _statements(migration.sql):
             connection.execute(statement)
+        if migration.number in _STEPS:
+            _STEPS[migration.number](connection, cipher)
         connection.execute(f"PRAGMA user_version = {migration.number}")
         connection.execute("COMMIT")
     finally:

@@ -506,6 +506,6 @@ CREATE TABLE webhook_endpoints (
     secret TEXT NOT NULL,
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL
-, failing_since TEXT, failing_counted_at TEXT, failing_days INTEGER, missed_since TEXT, old_secrets TEXT NOT NULL DEFAULT '[]', given_up_to INTEGER, deleted_at TEXT) STRICT;
+, failing_since TEXT, failing_counted_at TEXT, failing_days INTEGER, missed_since TEXT, old_secrets TEXT NOT NULL DEFAULT '[]', given_up_to INTEGER, deleted_at TEXT, secret_prefix TEXT NOT NULL DEFAULT '') STRICT;
 
 CREATE INDEX webhook_endpoints_by_mode ON webhook_endpoints (livemode, seq);

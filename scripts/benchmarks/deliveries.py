@@ -25,10 +25,12 @@ from pathlib import Path
 
 import httpx
 
+from crypto_checkout import encryption
 from crypto_checkout.core import ids
 from crypto_checkout.core.public import examples, render
-from crypto_checkout.core.webhooks.endpoint import Endpoint
+from crypto_checkout.core.webhooks.endpoint import PREFIX_CHARACTERS, Endpoint
 from crypto_checkout.core.webhooks.events import Event, EventType
+from crypto_checkout.encryption import Cipher
 from crypto_checkout.services.webhooks.outbox import to_body
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.migrate import migrate
@@ -84,7 +86,7 @@ def receiver(failing_percent: float) -> Iterator[str]:
 async def fill(path: Path, url: str, backlog: int, number: int) -> None:
     """Store the endpoints, and events that are pending for one of them each."""
     async with await Database.open(path, lambda: datetime.now(UTC)) as db:
-        made = [await db.write(lambda unit: inactive_endpoint(unit, url)) for _ in range(number)]
+        made = [await db.write(lambda unit: inactive_endpoint(unit, url, db.cipher)) for _ in range(number)]
         for first in range(0, backlog, AT_ONCE):
             places = range(first, min(first + AT_ONCE, backlog))
             await db.write(partial(wait, to=[made[place % number] for place in places]))
@@ -92,16 +94,18 @@ async def fill(path: Path, url: str, backlog: int, number: int) -> None:
             await db.write(partial(endpoints.update, endpoint=replace(each, active=True)))
 
 
-def inactive_endpoint(unit: WriteUnit, url: str) -> Endpoint:
+def inactive_endpoint(unit: WriteUnit, url: str, cipher: Cipher) -> Endpoint:
+    endpoint_id = unit.new_id(ids.ENDPOINT)
     made = Endpoint(
-        id=unit.new_id(ids.ENDPOINT),
+        id=endpoint_id,
         livemode=True,
         url=url,
         events=(EventType.SESSION_PAID, EventType.CUSTOMER_CREATED),
         description=None,
         active=False,
         disabled_reason=None,
-        secret=SECRET,
+        secret=cipher.encrypt(SECRET, encryption.of_endpoint(endpoint_id)),
+        secret_prefix=SECRET[:PREFIX_CHARACTERS],
         created_at=unit.now,
         updated_at=unit.now,
     )

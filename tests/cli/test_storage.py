@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from crypto_checkout.store.data_folder import files, last_backup
+from crypto_checkout.store import files
+from crypto_checkout.store.data_folder import last_backup
 from tests.support.disks import Disk, small_disk, write_protected
 from tests.support.server import Server, command
 
@@ -106,7 +107,7 @@ def test_a_small_file_that_can_not_be_written_stays_as_it_was(disk: Disk) -> Non
 WRITER = """
 import sys, time
 from pathlib import Path
-from crypto_checkout.store.data_folder import files
+from crypto_checkout.store import files
 with files.part_of(Path(sys.argv[1])) as part:
     part.write_bytes(b"half of it")
     print("writing", flush=True)

@@ -76,7 +76,7 @@ def test_a_missing_database_is_made_in_a_missing_folder(tmp_path: Path) -> None:
     assert ask(path, "PRAGMA user_version") == NEWEST
     assert ask(path, "PRAGMA journal_mode") == "wal"
     assert ask(path, "PRAGMA integrity_check") == "ok"
-    assert names(path.parent) == ["checkout.db"]
+    assert names(path.parent) == ["checkout.db", "secret.key"]
 
 
 def test_only_the_owner_may_read_what_is_made(tmp_path: Path) -> None:

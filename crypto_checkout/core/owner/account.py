@@ -15,7 +15,7 @@ CONFIRMED_FOR = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Admin:
-    """The account. `totp_secret` (base32) is None without a second factor."""
+    """The account. `totp_secret` is None without a second factor; it is encrypted."""
 
     password_hash: str = field(repr=False)
     password_set_at: datetime

@@ -29,7 +29,7 @@ from crypto_checkout.core.public.types import (
     SessionResource,
 )
 from crypto_checkout.core.webhooks.delivery import Attempt, Delivery, DeliveryStatus
-from crypto_checkout.core.webhooks.endpoint import Endpoint
+from crypto_checkout.core.webhooks.endpoint import PREFIX_CHARACTERS, Endpoint
 from crypto_checkout.core.webhooks.events import Event, EventType
 
 MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -147,7 +147,8 @@ def shown_endpoint(_: str) -> EndpointResource:
         description=None,
         active=True,
         disabled_reason=None,
-        secret=_SECRET,
+        secret="",
+        secret_prefix=_SECRET[:PREFIX_CHARACTERS],
         created_at=MOMENT,
         updated_at=MOMENT,
     )

@@ -169,7 +169,7 @@ def endpoint(endpoint: Endpoint) -> EndpointResource:
         "active": endpoint.active,
         "disabledReason": endpoint.disabled_reason,
         "missedSince": moments.to_optional_text(endpoint.missed_since),
-        "secretPrefix": endpoint.secret[:12],
+        "secretPrefix": endpoint.secret_prefix,
         "createdAt": moments.to_text(endpoint.created_at),
         "updatedAt": moments.to_text(endpoint.updated_at),
     }

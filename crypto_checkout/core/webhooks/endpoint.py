@@ -1,6 +1,6 @@
 """Webhook endpoints: their subscriptions, their signing secrets, and the failures after which one is disabled."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 ALL_EVENTS = "*"
@@ -8,15 +8,18 @@ ALL_EVENTS = "*"
 MOST_OLD_SECRETS = 5
 """The number of secrets that may sign besides the newest."""
 
+PREFIX_CHARACTERS = 12
+"""The length of the beginning of a secret that is shown, `whsec_` included."""
+
 _DAY = timedelta(days=1)
 _HOPELESS_DAYS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class OldSecret:
-    """A rotated secret, which still signs until a moment."""
+    """A rotated secret, encrypted, which still signs until a moment."""
 
-    text: str
+    text: str = field(repr=False)
     until: datetime
 
 
@@ -49,6 +52,7 @@ class FailureStreak:
 class Endpoint:
     """A webhook endpoint as stored; `events` holds event types, or only `"*"`.
 
+    Its secrets are encrypted (`crypto_checkout.encryption`); `secret_prefix`, the beginning of the newest, is shown.
     Since `missed_since` it may have missed events because it was switched off; a replay from then on clears it.
     """
 
@@ -59,7 +63,8 @@ class Endpoint:
     description: str | None
     active: bool
     disabled_reason: str | None
-    secret: str
+    secret: str = field(repr=False)
+    secret_prefix: str
     created_at: datetime
     updated_at: datetime
     old_secrets: tuple[OldSecret, ...] = ()
@@ -67,14 +72,14 @@ class Endpoint:
     failing: FailureStreak | None = None
 
     def secrets(self, now: datetime) -> list[str]:
-        """Return the secrets that sign now, newest first."""
+        """Return the secrets that sign now, encrypted, newest first."""
         return [self.secret, *(old.text for old in self.old_secrets if now < old.until)]
 
-    def rotated(self, secret: str, now: datetime, overlap: timedelta) -> "Endpoint":
-        """Return it with a new secret. Old ones sign during the overlap; without one only the new secret does."""
+    def rotated(self, secret: str, prefix: str, now: datetime, overlap: timedelta) -> "Endpoint":
+        """Return it with a new, encrypted secret. Old ones sign during the overlap; without one only the new does."""
         still = [old for old in (OldSecret(self.secret, now + overlap), *self.old_secrets) if now < old.until]
         kept = tuple(still[:MOST_OLD_SECRETS]) if overlap else ()
-        return replace(self, secret=secret, old_secrets=kept, updated_at=now)
+        return replace(self, secret=secret, secret_prefix=prefix, old_secrets=kept, updated_at=now)
 
     def receives(self, event_type: str) -> bool:
         """Tell whether to send it events of this type."""

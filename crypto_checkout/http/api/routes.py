@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from crypto_checkout import encryption
 from crypto_checkout.core.errors import (
     IdempotencyKeyReused,
     InsufficientScope,
@@ -117,29 +118,46 @@ class Api:
         async with self._lock(call.key.id, name):
             stored = await self._services.db.read(lambda unit: _stored(unit, call.key.id, name, digest))
             if stored is not None:
-                return _replayed(stored)
+                return self._replayed(stored, call.key.id, name)
             return await self._run_once(request, operation, call, name, digest)
 
     async def _run_once(self, request: Request, operation: Operation, call: Call, name: str, digest: str) -> Response:
         """Run an operation, and store its answer in the same transaction."""
         assert operation.write is not None, "it reads or it writes"
 
-        def record(unit: WriteUnit, status: int, text: str) -> StoredAnswer:
-            answer = StoredAnswer(digest, status, text)
+        def record(unit: WriteUnit, status: int, text: str, *, is_secret: bool = False) -> StoredAnswer:
+            place = encryption.of_answer(call.key.id, name)
+            answer = StoredAnswer(digest, status, self._services.db.cipher.encrypt(text, place) if is_secret else text)
             is_first = idempotency.record(unit, call.key.id, name, answer, unit.now - IDEMPOTENCY)
             assert is_first, "requests with the same idempotency key run one at a time, in the one process that serves"
-            return answer
+            return replace(answer, body=text)
+
+        def work_and_record(unit: WriteUnit, work: Unit) -> StoredAnswer:
+            resource = work(unit)
+            return record(unit, operation.status, to_body(resource), is_secret="secret" in resource)
 
         repeatable = replace(call, request=f"{call.key.id}/{name}/{digest}")
         try:
             work: Unit = await operation.write(repeatable)
-            done = await self._services.db.write(lambda unit: record(unit, operation.status, to_body(work(unit))))
+            done = await self._services.db.write(lambda unit: work_and_record(unit, work))
         except (ResourceNotFound, SessionNotOpen) as error:
             # The operation was refused, without an effect: store that as its answer.
             refusal = json.dumps(errors.body(error, request.scope["request_id"]), ensure_ascii=False)
             status = errors.status(type(error))
             done = await self._services.db.write(lambda unit: record(unit, status, refusal))
         return _json(done.body, done.status_code)
+
+    def _replayed(self, answer: StoredAnswer, api_key_id: str, name: str) -> Response:
+        body: str | None = answer.body
+        if encryption.is_encrypted(answer.body):
+            body = self._services.db.cipher.decrypt(answer.body, encryption.of_answer(api_key_id, name))
+        if body is None:
+            raise IdempotencyKeyReused(
+                "The answer to this request held a secret and can't be read any more, since secret.key was lost."
+            )
+        response = _json(body, answer.status_code)
+        response.headers["Idempotent-Replayed"] = "true"
+        return response
 
     @contextlib.asynccontextmanager
     async def _lock(self, api_key_id: str, name: str) -> AsyncIterator[None]:
@@ -193,12 +211,6 @@ def _stored(unit: ReadUnit, api_key_id: str, name: str, digest: str) -> StoredAn
     if answer is not None and answer.request_sha256 != digest:
         raise IdempotencyKeyReused("This Idempotency-Key came with another request within the last 24 hours.")
     return answer
-
-
-def _replayed(answer: StoredAnswer) -> Response:
-    response = _json(answer.body, answer.status_code)
-    response.headers["Idempotent-Replayed"] = "true"
-    return response
 
 
 def _json(text: str, status: int) -> Response:

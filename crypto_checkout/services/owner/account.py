@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from crypto_checkout.core.errors import ResourceNotFound
 from crypto_checkout.core.owner.account import Admin, Login
 from crypto_checkout.core.owner.audit import COMMAND_LINE, Action, Actor
+from crypto_checkout.encryption import SECOND_FACTOR
 from crypto_checkout.services.owner import second_factor
 from crypto_checkout.services.owner.audit import record
 from crypto_checkout.services.owner.passwords import Passwords
@@ -83,7 +84,7 @@ class Account:
             step = second_factor.step_of(secret, code, unit.now)
             if step is None:
                 return None
-            store.set_totp(unit, secret, step)
+            store.set_totp(unit, self._db.cipher.encrypt(secret, SECOND_FACTOR), step)
             record(unit, actor, Action.TOTP_SWITCHED_ON)
             return second_factor.new_recovery_codes(unit)
 

@@ -7,6 +7,7 @@ import secrets
 from datetime import datetime
 
 from crypto_checkout.core.owner.account import Admin
+from crypto_checkout.encryption import SECOND_FACTOR, Cipher
 from crypto_checkout.store.database import WriteUnit
 from crypto_checkout.store.owner import account as store
 
@@ -54,14 +55,16 @@ def step_of(secret: str, code: str, now: datetime) -> int | None:
     return matching
 
 
-def take(unit: WriteUnit, account: Admin, code: str) -> str | None:
+def take(unit: WriteUnit, cipher: Cipher, account: Admin, code: str) -> str | None:
     """Use up a code and return its kind, "code" or "recovery code"; None for a wrong one.
 
-    Without a second factor any code passes, as "none".
+    Without a second factor any code passes, as "none". If its secret can't be read, only recovery codes do: whoever can
+    delete a file must not get in by that.
     """
     if account.totp_secret is None:
         return "none"
-    step = step_of(account.totp_secret, code, unit.now)
+    secret = cipher.decrypt(account.totp_secret, SECOND_FACTOR)
+    step = None if secret is None else step_of(secret, code, unit.now)
     if step is not None:
         return "code" if store.use_step(unit, step) else None
     return "recovery code" if store.use_recovery_code(unit, _digest(code)) else None

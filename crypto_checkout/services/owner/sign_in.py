@@ -12,6 +12,7 @@ from crypto_checkout.core import ids
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.owner.account import LONGEST, Admin, Browser, Login
 from crypto_checkout.core.owner.audit import Action, Actor, ActorKind
+from crypto_checkout.encryption import SECOND_FACTOR, Cipher
 from crypto_checkout.services.owner import second_factor
 from crypto_checkout.services.owner.audit import record
 from crypto_checkout.services.owner.passwords import Passwords
@@ -61,6 +62,11 @@ class SignIn:
         """Return the account, None before the first password."""
         return await self._db.read(store.get)
 
+    def reads_codes(self, account: Admin) -> bool:
+        """Tell whether the codes of the owner's app can be checked: not without the key that its secret needs."""
+        secret = account.totp_secret
+        return secret is None or self._db.cipher.decrypt(secret, SECOND_FACTOR) is not None
+
     async def set_up(self, password: str, browser: Browser) -> NewLogin:
         """Set the first password and begin a login. Raises AlreadySetUp."""
         password_hash = await self._passwords.hash(password)
@@ -79,7 +85,7 @@ class SignIn:
         is_right = account is not None and await self._passwords.matches(account.password_hash, credentials.password)
 
         def work(unit: WriteUnit) -> NewLogin | None:
-            if _admits(unit, account, credentials, is_right=is_right, actor=_visitor(browser)):
+            if _admits(unit, self._db.cipher, account, credentials, is_right=is_right, actor=_visitor(browser)):
                 return _start(unit, browser, Action.SIGNED_IN)
             record(unit, _visitor(browser), Action.SIGN_IN_REFUSED)
             return None
@@ -93,7 +99,7 @@ class SignIn:
 
         def work(unit: WriteUnit) -> bool:
             actor = owner(login, login.browser.address)
-            if not _admits(unit, account, credentials, is_right=is_right, actor=actor):
+            if not _admits(unit, self._db.cipher, account, credentials, is_right=is_right, actor=actor):
                 record(unit, actor, Action.SIGN_IN_REFUSED, detail="when asked for the password again")
                 return False
             logins.mark_confirmed(unit, login.id)
@@ -135,12 +141,14 @@ def _visitor(browser: Browser) -> Actor:
     return Actor(ActorKind.VISITOR, None, browser.address)
 
 
-def _admits(unit: WriteUnit, checked: Admin | None, credentials: Credentials, *, is_right: bool, actor: Actor) -> bool:
+def _admits(
+    unit: WriteUnit, cipher: Cipher, checked: Admin | None, credentials: Credentials, *, is_right: bool, actor: Actor
+) -> bool:
     """Tell whether the password was right and still is, and use up the code."""
     account = store.get(unit)
     if account is None or checked is None or account.password_hash != checked.password_hash or not is_right:
         return False
-    taken = second_factor.take(unit, account, credentials.code)
+    taken = second_factor.take(unit, cipher, account, credentials.code)
     if taken == "recovery code":
         left = store.count_recovery_codes(unit)
         record(unit, actor, Action.RECOVERY_CODE_USED, detail=f"{left} left")

@@ -5,8 +5,9 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
+from crypto_checkout import encryption
 from crypto_checkout.core import ids
-from crypto_checkout.core.errors import ResourceNotFound
+from crypto_checkout.core.errors import InvalidBody, ResourceNotFound
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import AttemptedResource, DeliveryResource, ReplayResource, SessionResource
@@ -85,7 +86,12 @@ class Deliveries:
         event_id = session["id"].replace(ids.SESSION, ids.EVENT, 1)
         event = Event(event_id, False, EventType.SESSION_PAID, started_at, session)
         body = to_body(render.event(event)).encode()
-        headers = signing.headers(event.id, body, endpoint.secrets(started_at), int(started_at.timestamp()))
+        secrets = self._db.cipher.decrypt_all(endpoint.secrets(started_at), encryption.of_endpoint(endpoint.id))
+        if not secrets:
+            raise InvalidBody(
+                "The endpoint's signing secret can't be read any more, since secret.key was lost: rotate it."
+            )
+        headers = signing.headers(event.id, body, secrets, int(started_at.timestamp()))
         outcome = await self._sender.send(endpoint.url, headers, body)
         return {
             "object": "webhook_attempt",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from crypto_checkout import encryption
 from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
@@ -131,7 +132,9 @@ class Dispatcher:
         try:
             started_at = self._clock()
             body = delivery.body.encode()
-            headers = signing.headers(delivery.event_id, body, delivery.secrets, int(started_at.timestamp()))
+            place = encryption.of_endpoint(delivery.endpoint_id)
+            secrets = self._db.cipher.decrypt_all(delivery.secrets, place)
+            headers = signing.headers(delivery.event_id, body, secrets, int(started_at.timestamp()))
             outcome = await self._sender.send(delivery.url, headers, body)
             self._adjust_pace(delivery.endpoint_id, outcome)
             await self._record(delivery, started_at, outcome)

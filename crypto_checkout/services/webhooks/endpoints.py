@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from crypto_checkout import encryption
 from crypto_checkout.core import ids, urls
 from crypto_checkout.core.errors import InsufficientScope, InvalidBody, ResourceNotFound
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import DeletedResource, EndpointResource
-from crypto_checkout.core.webhooks.endpoint import Endpoint, FailureStreak
+from crypto_checkout.core.webhooks.endpoint import PREFIX_CHARACTERS, Endpoint, FailureStreak
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.core.webhooks.subscription import lacking_scope
 from crypto_checkout.services.webhooks.attempts import switched_off
@@ -73,21 +74,23 @@ class Endpoints:
         def make(unit: WriteUnit) -> EndpointResource:
             if store.count(unit, livemode) >= MOST_ENDPOINTS:
                 raise InvalidBody(f"There are {MOST_ENDPOINTS} webhook endpoints in this mode; delete one first.")
+            secret, endpoint_id = _new_secret(), unit.new_id(ids.ENDPOINT)
             endpoint = Endpoint(
-                id=unit.new_id(ids.ENDPOINT),
+                id=endpoint_id,
                 livemode=livemode,
                 url=new.url,
                 events=new.events,
                 description=new.description,
                 active=new.active,
                 disabled_reason=None,
-                secret=signing.new_secret(secrets.token_bytes(signing.ENTROPY_BYTES)),
+                secret=self._encrypted(secret, endpoint_id),
+                secret_prefix=secret[:PREFIX_CHARACTERS],
                 created_at=unit.now,
                 updated_at=unit.now,
             )
             store.insert(unit, endpoint)
             resource = self._recorded(unit, EventType.ENDPOINT_CREATED, endpoint)
-            return {**resource, "secret": endpoint.secret}
+            return {**resource, "secret": secret}
 
         return make
 
@@ -130,6 +133,7 @@ class Endpoints:
             if endpoint.url != before.url:
                 endpoint = replace(endpoint, failing=None)
             if endpoint.active:
+                self._check_secret(endpoint)
                 endpoint = replace(endpoint, disabled_reason=None)
             elif before.active:
                 endpoint = switched_off(unit, endpoint, unit.now)
@@ -148,11 +152,12 @@ class Endpoints:
 
         def work(unit: WriteUnit) -> EndpointResource:
             before = find(unit, endpoint_id, livemode)
-            new = signing.new_secret(secrets.token_bytes(signing.ENTROPY_BYTES))
-            endpoint = before.rotated(new, unit.now, timedelta(seconds=overlap_seconds))
+            secret, overlap = _new_secret(), timedelta(seconds=overlap_seconds)
+            encrypted = self._encrypted(secret, endpoint_id)
+            endpoint = before.rotated(encrypted, secret[:PREFIX_CHARACTERS], unit.now, overlap)
             store.update(unit, endpoint)
             resource = self._recorded(unit, EventType.ENDPOINT_UPDATED, endpoint)
-            return {**resource, "secret": endpoint.secret}
+            return {**resource, "secret": secret}
 
         return work
 
@@ -167,6 +172,18 @@ class Endpoints:
 
         return remove
 
+    def _check_secret(self, endpoint: Endpoint) -> None:
+        """Refuse to switch on an endpoint whose secret can't be read. Raises InvalidBody."""
+        if self._db.cipher.decrypt(endpoint.secret, encryption.of_endpoint(endpoint.id)) is None:
+            raise InvalidBody(
+                "active: this endpoint's signing secret can't be read any more, since secret.key was lost. Rotate the "
+                "secret first.",
+                param="active",
+            )
+
+    def _encrypted(self, secret: str, endpoint_id: str) -> str:
+        return self._db.cipher.encrypt(secret, encryption.of_endpoint(endpoint_id))
+
     def _check_url(self, url: str, livemode: bool) -> None:
         if urls.has_unsafe_characters(url):
             raise InvalidBody("url: must have no spaces, line breaks or backslashes.", param="url")
@@ -179,6 +196,10 @@ class Endpoints:
         resource = render.endpoint(endpoint)
         self._events.record(unit, event_type, resource)
         return resource
+
+
+def _new_secret() -> str:
+    return signing.new_secret(secrets.token_bytes(signing.ENTROPY_BYTES))
 
 
 def check_scopes(events: Iterable[str], scopes: Collection[str] | None) -> None:

@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from crypto_checkout import encryption
 from crypto_checkout.core import moments
 from crypto_checkout.core.errors import FatalError
-from crypto_checkout.store import migrate
-from crypto_checkout.store.data_folder import carried_over, files, given_out
+from crypto_checkout.encryption import Cipher
+from crypto_checkout.store import files, migrate, secret_key
+from crypto_checkout.store.data_folder import carried_over, given_out
 from crypto_checkout.store.data_folder.skipping import Skip
 from crypto_checkout.store.faults import advice, is_damage
 
@@ -29,7 +31,7 @@ class RestoreResult:
 
     `kept` is the replaced database, if there was one; `newest` the time of the backup's newest event. `is_carried`
     tells whether what was revoked or changed since was taken from the replaced database (`carried_over`). `active_keys`
-    are the API keys that are good now.
+    are the API keys that are good now, `lost_secrets` the secrets that need a key that isn't here.
     """
 
     kept: Path | None
@@ -37,6 +39,15 @@ class RestoreResult:
     wallets: tuple["WalletMove", ...]
     is_carried: bool
     active_keys: tuple[str, ...]
+    lost_secrets: "LostSecrets"
+
+
+@dataclass(frozen=True, slots=True)
+class LostSecrets:
+    """The secrets that can't be read with the keys of the data folder: URLs of endpoints, and the second factor's."""
+
+    endpoints: tuple[str, ...]
+    second_factor: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +152,14 @@ def restore(copy: Path, database: Path, wallet_ids: Collection[str], skip: Skip,
         is_carried = before.is_later and carried_over.carry(database, part, skip.now)
         named = _begin_life(part, life)
         active_keys = _active_keys(part)
+        secret_key.bring(copy, database.parent)
+        lost_secrets = _lost_secrets(part, secret_key.open_cipher(database.parent))
         kept = _replace(part, database, skip.now)
     records = given_out.GivenOut(database.parent, life if named else None)
     for each in moved:
         records.begin(each.wallet_id, each.next_index)
     records.close()
-    return RestoreResult(kept, copied.newest, moved, is_carried, active_keys)
+    return RestoreResult(kept, copied.newest, moved, is_carried, active_keys, lost_secrets)
 
 
 def _moved_wallets(
@@ -246,6 +259,20 @@ def _active_keys(path: Path) -> tuple[str, ...]:
     with closing(_connect(path, "ro")) as connection:
         rows = connection.execute("SELECT prefix, name FROM api_keys WHERE revoked_at IS NULL ORDER BY seq").fetchall()
     return tuple(f"{prefix}… ({name})" for prefix, name in rows)
+
+
+def _lost_secrets(path: Path, cipher: Cipher) -> LostSecrets:
+    def is_lost(secret: str, place: str) -> bool:
+        return encryption.is_encrypted(secret) and cipher.decrypt(secret, place) is None
+
+    with closing(_connect(path, "ro")) as connection:
+        endpoints = connection.execute("SELECT id, url, secret FROM webhook_endpoints ORDER BY seq").fetchall()
+        has_account = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'admin'").fetchone()
+        account = connection.execute("SELECT totp_secret FROM admin").fetchone() if has_account else None
+    return LostSecrets(
+        tuple(url for endpoint_id, url, secret in endpoints if is_lost(secret, encryption.of_endpoint(endpoint_id))),
+        bool(account and account[0] and is_lost(account[0], encryption.SECOND_FACTOR)),
+    )
 
 
 def _has_life(connection: sqlite3.Connection) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from crypto_checkout.core import moments
 
-_OF_ENDPOINTS = ("secret", "old_secrets", "active", "disabled_reason", "deleted_at")
+_OF_ENDPOINTS = ("secret", "secret_prefix", "old_secrets", "active", "disabled_reason", "deleted_at")
 
 
 def carry(database: Path, copy: Path, now: datetime) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from crypto_checkout.store.data_folder import files
+from crypto_checkout.store import files
 
 _PREFIX = "given-out-"
 

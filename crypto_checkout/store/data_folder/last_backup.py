@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 
 from crypto_checkout.core import moments
-from crypto_checkout.store.data_folder import files
+from crypto_checkout.store import files
 
 _NAME = "last-backup"
 

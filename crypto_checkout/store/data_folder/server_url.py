@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from crypto_checkout.store.data_folder import files
+from crypto_checkout.store import files
 
 _NAME = "url"
 

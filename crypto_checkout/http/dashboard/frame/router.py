@@ -209,8 +209,11 @@ async def _confirm(request: DashboardRequest) -> Response | None:
         kept = [("next", full_path(request.http))]
     account = await request.services.owner.sign_in.account()
     has_totp = account is not None and account.totp_secret is not None
+    reads_codes = account is None or request.services.owner.sign_in.reads_codes(account)
     kept = [(name, value) for name, value in kept if name not in _NOT_REPEATED]
-    return request.render("confirm.html", status=403, action=action, kept=kept, has_totp=has_totp)
+    return request.render(
+        "confirm.html", status=403, action=action, kept=kept, has_totp=has_totp, reads_codes=reads_codes
+    )
 
 
 async def check_password(request: DashboardRequest, login: Login) -> bool:

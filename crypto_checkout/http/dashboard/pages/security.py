@@ -13,7 +13,9 @@ PATH = "/settings"
 
 async def show(request: DashboardRequest) -> Response:
     """Show the security settings."""
-    return request.render("settings/security.html", security=await request.services.owner.account.security())
+    security = await request.services.owner.account.security()
+    reads_codes = request.services.owner.sign_in.reads_codes(security.account)
+    return request.render("settings/security.html", security=security, reads_codes=reads_codes)
 
 
 async def edit_password(request: DashboardRequest) -> Response:

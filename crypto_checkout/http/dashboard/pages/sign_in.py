@@ -96,7 +96,13 @@ async def _sign_in_page(request: DashboardRequest, target: str, status: int = 20
     account = await request.services.owner.sign_in.account()
     if account is None:
         return request.render("not_set_up.html", status=status)
-    return request.render("sign_in.html", status=status, next=target, has_totp=account.totp_secret is not None)
+    return request.render(
+        "sign_in.html",
+        status=status,
+        next=target,
+        has_totp=account.totp_secret is not None,
+        reads_codes=request.services.owner.sign_in.reads_codes(account),
+    )
 
 
 def _start_login(request: DashboardRequest, started: NewLogin, response: Response) -> Response:
