@@ -19,7 +19,7 @@ from crypto_checkout.store.secret_key import open_cipher
 _NAME = re.compile(r"(\d{4})_\w+\.sql")
 _BUSY_TIMEOUT_SECONDS = 30
 
-_STEPS: Mapping[int, Callable[[sqlite3.Connection, Cipher], None]] = {19: encrypt_secrets}
+STEPS: Mapping[int, Callable[[sqlite3.Connection, Cipher], None]] = {21: encrypt_secrets}
 """The parts of migrations that SQL can't do, by their numbers; each runs in the transaction of its migration."""
 
 
@@ -155,7 +155,7 @@ def _bring_up_to_date(path: Path) -> list[Migration]:
         cipher = open_cipher(path.parent)
         for migration in missing:
             _apply(connection, migration, cipher, copy_of=path if migration is missing[0] else None)
-        if not _STEPS.keys().isdisjoint(migration.number for migration in missing):
+        if not STEPS.keys().isdisjoint(migration.number for migration in missing):
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return missing
 
@@ -182,8 +182,8 @@ def _apply(connection: sqlite3.Connection, migration: Migration, cipher: Cipher,
             _copy(copy_of, copy_before(copy_of, migration))
         for statement in _statements(migration.sql):
             connection.execute(statement)
-        if migration.number in _STEPS:
-            _STEPS[migration.number](connection, cipher)
+        if migration.number in STEPS:
+            STEPS[migration.number](connection, cipher)
         connection.execute(f"PRAGMA user_version = {migration.number}")
         connection.execute("COMMIT")
     finally:

@@ -212,6 +212,25 @@ def test_on_a_new_machine_many_addresses_are_passed_over(shop: Shop, run: Run, h
     assert f"address number {begins_at + 3}: where the records" in done(run("restore", "copy.db"))
 
 
+@pytest.mark.parametrize("with_key", [False, True], ids=["without its key", "with its key"])
+def test_on_a_new_machine_a_restore_says_which_secrets_are_lost(shop: Shop, run: Run, with_key: bool) -> None:
+    body = {"url": "https://shop.example/hooks", "events": ["*"]}
+    with Server(shop.folder) as server:
+        endpoint = server.client(shop.key).post("/webhook_endpoints", json=body).json()
+    said = done(run("backup", "new.db", *(["--with-key"] if with_key else [])))
+    assert ("new.db.secret.key" in said) == with_key
+    assert endpoint["secret"].encode() not in (shop.folder / "new.db").read_bytes()
+    shutil.rmtree(shop.data)
+    said = done(run("restore", "new.db"))
+    assert ("https://shop.example/hooks" in said) != with_key
+    assert ("Rotate its secret" in said) != with_key
+    assert "second factor:" not in said
+    with Server(shop.folder) as server:
+        restored = server.client(shop.key).get(f"/webhook_endpoints/{endpoint['id']}").json()
+        assert restored["active"] == with_key
+        assert restored["secretPrefix"] == endpoint["secretPrefix"]
+
+
 def test_how_many_are_passed_over_can_be_said(shop: Shop, run: Run) -> None:
     shutil.rmtree(shop.data)
     assert f"address number {BEFORE + 50}:" in done(run("restore", "copy.db", "--skip", "50"))

@@ -1,5 +1,6 @@
 """From no file, or an older one, to today's tables: whole or not at all, once, and never without a copy."""
 
+import json
 import os
 import sqlite3
 import stat
@@ -12,9 +13,13 @@ from typing import Any
 
 import pytest
 
+from crypto_checkout import encryption
 from crypto_checkout.core.errors import DatabaseTooNew, FatalError
+from crypto_checkout.encryption import Cipher
 from crypto_checkout.store import migrate as room
+from crypto_checkout.store.encrypt_secrets import encrypt_secrets
 from crypto_checkout.store.migrate import Migration, migrate, migrations, schema
+from crypto_checkout.store.secret_key import open_cipher
 
 NEWEST = migrations()[-1].number
 NEXT_SQL = """-- A later version.
@@ -100,7 +105,7 @@ def test_migrating_again_changes_nothing(path: Path) -> None:
     before = path.read_bytes()
     assert migrate(path) == []
     assert path.read_bytes() == before
-    assert names(path.parent) == ["checkout.db"]
+    assert names(path.parent) == ["checkout.db", "secret.key"]
 
 
 @pytest.mark.parametrize("attempt", range(3))
@@ -146,7 +151,7 @@ def test_a_copy_of_the_data_is_taken_before(path: Path, monkeypatch: pytest.Monk
     assert ask(copy, "PRAGMA user_version") == NEWEST
     assert tables(copy) == before
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
-    assert names(path.parent) == ["checkout.db", copy.name]
+    assert names(path.parent) == ["checkout.db", copy.name, "secret.key"]
 
 
 def test_a_copy_brings_the_version_before_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +167,7 @@ def test_one_copy_is_taken_however_many_migrations_follow(path: Path, monkeypatc
     after_next = Migration(NEXT.number + 1, "last.sql", "DROP TABLE notes;\n")
     add(monkeypatch, NEXT, after_next)
     assert migrate(path) == [NEXT, after_next]
-    assert names(path.parent) == ["checkout.db", f"checkout.db.before-{NEXT.number:04}"]
+    assert names(path.parent) == ["checkout.db", f"checkout.db.before-{NEXT.number:04}", "secret.key"]
 
 
 def test_a_migration_that_fails_half_way_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +205,7 @@ def test_without_a_copy_nothing_is_migrated(path: Path, monkeypatch: pytest.Monk
     with pytest.raises(IsADirectoryError):
         migrate(path)
     assert ask(path, "PRAGMA user_version") == NEWEST
-    assert names(path.parent) == ["checkout.db", copy.name]
+    assert names(path.parent) == ["checkout.db", copy.name, "secret.key"]
 
 
 def test_a_newer_database_is_refused_and_left_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,3 +243,84 @@ def test_the_schema_for_readers_makes_the_same_tables_by_itself(tmp_path: Path) 
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(shipped)
     assert tables(path) == shipped
+
+
+# --- secrets ---------------------------------------------------------------------------------------------------------
+
+
+SECRETS = ("whsec_newest-of-all", "whsec_older-than-that", "JBSWY3DPEHPK3PXP", "whsec_in-an-answer")
+IN_CLEAR = """
+    INSERT INTO webhook_endpoints (id, livemode, url, events, active, secret, old_secrets, created_at, updated_at)
+    VALUES ('we_1', 0, 'https://shop.example', '["*"]', 1, 'SECRET-0', '[["SECRET-1", "2026-01-01"]]', '', '');
+    INSERT INTO admin (only_row, password_hash, password_set_at, created_at, totp_secret)
+    VALUES (1, 'hash', '', '', 'SECRET-2');
+    INSERT INTO api_keys (id, livemode, name, prefix, sha256, scopes, created_at)
+    VALUES ('key_1', 0, '', '', '', '[]', '');
+    INSERT INTO idempotency_keys (api_key_id, idempotency_key, request_sha256, status_code, body, created_at)
+    VALUES ('key_1', 'once', '', 201, '{"secret":"SECRET-3"}', '');
+"""
+
+
+@pytest.fixture
+def in_clear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A database whose secrets an earlier version stored as they are."""
+    earlier = [each for each in migrations() if each.number < min(room.STEPS)]
+    with monkeypatch.context() as patch:
+        patch.setattr(room, "migrations", lambda: earlier)
+        migrate(tmp_path / "checkout.db")
+    with closing(sqlite3.connect(tmp_path / "checkout.db")) as connection:
+        script = IN_CLEAR
+        for number, secret in enumerate(SECRETS):
+            script = script.replace(f"SECRET-{number}", secret)
+        connection.executescript(script)
+    return tmp_path / "checkout.db"
+
+
+def stored(path: Path) -> bytes:
+    """Return the bytes of a database and its logs, without the copy that a migration makes."""
+    return b"".join(path.with_name(path.name + ending).read_bytes() for ending in ("", "-wal") if exists(path, ending))
+
+
+def exists(path: Path, ending: str) -> bool:
+    return path.with_name(path.name + ending).exists()
+
+
+def test_secrets_that_were_stored_as_they_are_become_encrypted_and_leave_no_trace(in_clear: Path) -> None:
+    assert all(secret.encode() in stored(in_clear) for secret in SECRETS)
+    migrate(in_clear)
+    assert not [secret for secret in SECRETS if secret.encode() in stored(in_clear)]
+    cipher = open_cipher(in_clear.parent)
+    endpoint = encryption.of_endpoint("we_1")
+    assert cipher.decrypt(ask(in_clear, "SELECT secret FROM webhook_endpoints"), endpoint) == SECRETS[0]
+    assert ask(in_clear, "SELECT secret_prefix FROM webhook_endpoints") == SECRETS[0][:12]
+    ((old, until),) = json.loads(ask(in_clear, "SELECT old_secrets FROM webhook_endpoints"))
+    assert (cipher.decrypt(old, endpoint), until) == (SECRETS[1], "2026-01-01")
+    assert cipher.decrypt(ask(in_clear, "SELECT totp_secret FROM admin"), encryption.SECOND_FACTOR) == SECRETS[2]
+    answer = ask(in_clear, "SELECT body FROM idempotency_keys")
+    place = encryption.of_answer("key_1", "once")
+    assert json.loads(cipher.decrypt(answer, place) or "null") == {"secret": SECRETS[3]}
+
+
+def test_secrets_are_encrypted_whole_or_not_at_all(in_clear: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail_half_way(connection: sqlite3.Connection, cipher: Cipher) -> None:
+        encrypt_secrets(connection, cipher)
+        raise sqlite3.OperationalError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(room, "STEPS", dict.fromkeys(room.STEPS, fail_half_way))
+        with pytest.raises(FatalError):
+            migrate(in_clear)
+    assert ask(in_clear, "SELECT secret FROM webhook_endpoints") == SECRETS[0]
+    migrate(in_clear)
+    encrypted = ask(in_clear, "SELECT secret FROM webhook_endpoints")
+    assert open_cipher(in_clear.parent).decrypt(encrypted, encryption.of_endpoint("we_1")) == SECRETS[0]
+
+
+def test_what_is_encrypted_already_stays(in_clear: Path) -> None:
+    """A restore carries over encrypted secrets into a copy by an earlier version."""
+    encrypted = open_cipher(in_clear.parent).encrypt(SECRETS[0], encryption.of_endpoint("we_1"))
+    with closing(sqlite3.connect(in_clear)) as connection, connection:
+        connection.execute("UPDATE webhook_endpoints SET secret = ?", (encrypted,))
+    migrate(in_clear)
+    assert ask(in_clear, "SELECT secret FROM webhook_endpoints") == encrypted
+    assert ask(in_clear, "SELECT secret_prefix FROM webhook_endpoints") == SECRETS[0][:12]

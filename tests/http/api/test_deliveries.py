@@ -10,6 +10,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from crypto_checkout.client import InvalidSignature, verify_webhook
 from crypto_checkout.core.webhooks.endpoint import MOST_OLD_SECRETS
+from crypto_checkout.store import secret_key
 from tests.support.api import LINK, PRICE, App, Clock, error, listed, made, open_app
 from tests.support.receiver import Received, Receiver
 from tests.support.waiting import until
@@ -119,6 +120,52 @@ async def test_the_new_secret_is_shown_once(api: httpx.AsyncClient) -> None:
         text = (await api.get(path)).text
         assert endpoint["id"] in text
         assert secret not in text
+
+
+def everything_in(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.glob("checkout.db*"))
+
+
+async def test_no_secret_is_in_the_files_of_the_database(tmp_path: Path) -> None:
+    async with open_app(tmp_path) as app:
+        once = {"Idempotency-Key": "once", "Authorization": app.api.headers["Authorization"]}
+        body = {"url": "https://shop.example/hooks", "events": ["*"]}
+        created = await app.api.post(ENDPOINTS, json=body, headers=once)
+        path = f"{ENDPOINTS}/{created.json()['id']}/rotate_secret"
+        rotated = await app.api.post(path, json={"overlapSeconds": 60}, headers={"Idempotency-Key": "again"})
+        for answer in (created, rotated):
+            assert answer.json()["secret"].encode() not in everything_in(tmp_path)
+        repeated = await app.api.post(ENDPOINTS, json=body, headers=once)
+        assert repeated.headers["Idempotent-Replayed"] == "true"
+        assert repeated.json() == created.json()
+    secret_key.path(tmp_path).unlink()
+    async with open_app(tmp_path) as app:
+        assert error(await app.api.post(ENDPOINTS, json=body, headers=once))["code"] == "idempotency_key_reused"
+
+
+async def test_without_its_key_an_endpoint_is_switched_off_until_its_secret_is_rotated(tmp_path: Path) -> None:
+    with Receiver() as receiver:
+        async with open_app(tmp_path) as app:
+            endpoint = await endpoint_to(app, receiver)
+            path = f"{ENDPOINTS}/{endpoint['id']}"
+        secret_key.path(tmp_path).unlink()
+        async with open_app(tmp_path) as app:
+            off = (await app.api.get(path)).json()
+            assert not off["active"]
+            assert "secret.key was lost" in off["disabledReason"]
+            assert off["secretPrefix"] == endpoint["secretPrefix"]
+            missed = await made(app.api, LINKS, LINK)
+            assert (await app.api.post(f"{path}/test")).status_code == 400
+            refused = await app.api.patch(path, json={"active": True})
+            assert error(refused)["param"] == "active"
+            new = (await app.api.post(f"{path}/rotate_secret", json={"overlapSeconds": 3600})).json()["secret"]
+            assert (await app.api.patch(path, json={"active": True})).json()["active"]
+            assert (await app.api.post(f"{path}/replay", json={"since": off["missedSince"]})).is_success
+            await until(lambda: receiver.received, "what was missed")
+            assert takes(receiver.received[0], new)
+            assert receiver.received[0].event["data"]["id"] == missed["id"]
+        async with open_app(tmp_path) as app:
+            assert (await app.api.get(path)).json()["active"]
 
 
 @pytest.mark.parametrize("seconds", [-1, 604_801, "60", 1.5, None])

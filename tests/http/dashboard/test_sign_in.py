@@ -15,7 +15,7 @@ from crypto_checkout.services.owner import second_factor
 from crypto_checkout.services.owner.account import Account
 from crypto_checkout.services.owner.passwords import Passwords
 from crypto_checkout.services.owner.sign_in import LoginEnded
-from crypto_checkout.store import paging
+from crypto_checkout.store import paging, secret_key
 from tests.support.api import App, Clock, open_app
 from tests.support.dashboard import PASSWORD, hidden, signed_in, visitor
 
@@ -434,6 +434,25 @@ async def test_a_recovery_code_lets_in_once_and_the_owner_is_told_how_many_are_l
     assert (await sign_in(await visitor(app), code=codes[0])).status_code == 403
     assert "<strong>9</strong>" in (await owner.get("/test/settings")).text
     assert Action.RECOVERY_CODE_USED in await actions(app)
+
+
+async def test_without_the_key_of_its_secret_only_recovery_codes_pass_and_the_page_says_so(
+    tmp_path: Path, clock: Clock
+) -> None:
+    async with open_app(tmp_path, clock=clock) as app:
+        authenticator, codes = await switch_totp_on(await signed_in(app), clock)
+    secret_key.path(tmp_path).unlink()
+    async with open_app(tmp_path, clock=clock) as app:
+        page = (await (await visitor(app)).get("/sign-in")).text
+        assert "secret.key was lost" in page
+        clock.move(minutes=1)
+        assert (await sign_in(await visitor(app), code=authenticator.at(clock.now))).status_code == 403
+        assert (await sign_in(await visitor(app))).status_code == 403
+        owner = await visitor(app)
+        assert (await sign_in(owner, code=codes[0])).status_code == 303
+        assert "secret.key was lost" in (await owner.get("/test/settings")).text
+        await switch_totp_on(owner, clock)
+        assert "secret.key was lost" not in (await owner.get("/test/settings")).text
 
 
 async def test_a_wrong_password_uses_no_recovery_code_up(app: App, owner: httpx.AsyncClient, clock: Clock) -> None:

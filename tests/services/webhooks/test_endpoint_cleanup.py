@@ -36,7 +36,9 @@ TIMES = {"now": "2026-11-23T12:00:00.000Z", "later": "2030-01-01T00:00:00.000Z"}
 
 
 def endpoint_called(endpoint_id: str, *, active: bool = True) -> Endpoint:
-    return Endpoint(endpoint_id, False, "https://shop.example/", ("*",), None, active, None, "whsec_1", "whsec_1", NOW, NOW)
+    return Endpoint(
+        endpoint_id, False, "https://shop.example/", ("*",), None, active, None, "whsec_1", "whsec_1", NOW, NOW
+    )
 
 
 @pytest.fixture
