@@ -33,5 +33,5 @@ async def switch_off_unreadable(db: Database) -> int:
 
     number = await db.write(work)
     if number:
-        log.error("signing secrets can't be read, since secret.key was lost", endpoints=number)
+        log.error("endpoints are switched off: without secret.key their secrets can't be read", times=number)
     return number
