@@ -17,10 +17,10 @@ log = get_logger("webhooks")
 _REASON = "Its signing secret can't be read any more, since secret.key was lost. Rotate the secret, then enable it."
 
 
-async def switch_off_unreadable(db: Database) -> int:
-    """Switch off the active endpoints whose secret can't be read, and return their number."""
+async def switch_off_unreadable(db: Database) -> None:
+    """Switch off the active endpoints whose secret can't be read."""
 
-    def work(unit: WriteUnit) -> int:
+    def work(unit: WriteUnit) -> list[str]:
         lost = [
             endpoint
             for livemode in (True, False)
@@ -29,9 +29,7 @@ async def switch_off_unreadable(db: Database) -> int:
         ]
         for endpoint in lost:
             endpoints.update(unit, switched_off(unit, replace(endpoint, disabled_reason=_REASON), unit.now))
-        return len(lost)
+        return [endpoint.id for endpoint in lost]
 
-    number = await db.write(work)
-    if number:
-        log.error("endpoints are switched off: without secret.key their secrets can't be read", times=number)
-    return number
+    for endpoint_id in await db.write(work):
+        log.error("an endpoint is switched off: without secret.key its secret can't be read", endpoint=endpoint_id)
