@@ -102,7 +102,7 @@ class MethodNotAllowed(CheckoutError):
 
 
 class MethodUnknown(MethodNotAllowed):
-    """No path takes such a method."""
+    """The method is none that HTTP knows, or opens tunnels (CONNECT)."""
 
 
 class BodyTooLarge(CheckoutError):

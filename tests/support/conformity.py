@@ -19,7 +19,7 @@ from crypto_checkout.http.api.table import table
 
 Json = Mapping[str, Any]
 
-OUTSIDE = {405, 404, 501}
+OUTSIDE = {405, 404}
 """Statuses of paths and methods that aren't there."""
 
 

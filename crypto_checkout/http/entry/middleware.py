@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crypto_checkout import metrics
 from crypto_checkout.core import ids
-from crypto_checkout.core.errors import CheckoutError, InvalidQuery, MethodUnknown, RouteNotFound
+from crypto_checkout.core.errors import CheckoutError, InvalidQuery, RouteNotFound
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.entropy import Entropy
 from crypto_checkout.http import errors
@@ -104,9 +104,6 @@ def _refusal(scope: Scope) -> CheckoutError | None:
     # HTTP/1.0 has no such header, and health checks of old load balancers speak it (RFC 9112, section 3.2).
     if len(hosts) > 1 or (not hosts and scope["http_version"] != "1.0") or not all(map(_HOST.fullmatch, hosts)):
         return InvalidQuery("Host: send this header once, with the server's name and port.", param="Host")
-    if scope["method"] not in METHODS:
-        known = ", ".join(sorted(METHODS))
-        return MethodUnknown(f"{scope['method'][:20]} is no method of this server; it knows {known}.", allow=known)
     return None
 
 

@@ -386,7 +386,7 @@ PLACES = (
     )),
     *(Case(f"no such method: {method} {path}", f"{method} {path}", "method_not_allowed") for method, path in (
         ("PUT", SESSIONS), ("PATCH", SESSIONS), ("DELETE", SESSIONS), ("TRACE", SESSIONS),
-        ("POST", EVENTS), ("POST", f"{LINKS}/pl_1"),
+        ("PROPFIND", SESSIONS), ("QUERY", SESSIONS), ("POST", EVENTS), ("POST", f"{LINKS}/pl_1"),
         ("GET", "/test_helpers/chain/mine"), ("HEAD", "/test_helpers/chain/mine"),
     )),
 )  # fmt: skip
@@ -464,7 +464,7 @@ async def test_the_message_says_what_came_and_what_is_wanted(shop: App) -> None:
         ("/test_helpers/chain/mine", "OPTIONS, POST"),
     ],
 )
-@pytest.mark.parametrize("method", ["PUT", "TRACE"])
+@pytest.mark.parametrize("method", ["PUT", "QUERY"])
 async def test_a_405_says_which_methods_there_are(shop: App, path: str, allow: str, method: str) -> None:
     answer = await shop.api.request(method, path)
     check(answer, "method_not_allowed")

@@ -92,7 +92,7 @@ def test_many_requests_on_one_connection_each_have_their_own_time(server: Server
     [
         (b"BREW /coffee HTTP/1.1\r\nHost: x\r\n\r\n", 501),
         (b"CONNECT shop.example:443 HTTP/1.1\r\nHost: x\r\n\r\n", 501),
-        (b"PROPFIND / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 501),
+        (b"PROPFIND /api/v1/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 405),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
         (b"GET /healthz HTTP/1.1\r\nHost x\r\n\r\n", 400),
         (b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n", 400),
@@ -112,7 +112,7 @@ def test_what_is_no_request_of_ours_is_answered_with_an_id(server: Server, sent:
     assert headers["connection"] == "close"
     found = json.loads(body)["error"]
     assert found["requestId"] == headers["x-request-id"]
-    assert found["code"] == ("method_not_allowed" if status == 501 else "invalid_query")
+    assert found["code"] == ("invalid_query" if status == 400 else "method_not_allowed")
 
 
 def test_garbage_is_logged_once_a_minute(server: Server) -> None:
