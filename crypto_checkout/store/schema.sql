@@ -291,6 +291,13 @@ CREATE TABLE known_browsers (
 
 CREATE INDEX known_browsers_by_age ON known_browsers (created_at);
 
+CREATE TABLE late_pages (
+    chain_id INTEGER NOT NULL,
+    page INTEGER NOT NULL,
+    block_number INTEGER NOT NULL,
+    PRIMARY KEY (chain_id, page)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE logins (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,

@@ -49,7 +49,8 @@ class Faults:
         elif kind == "too many":
             writer.write(http("slow down", 429, "Retry-After: 1\r\n"))
         else:
-            answers = (await self._client.post(self._url, json=calls)).json()
+            asked = await self._behind(calls) if kind == "lag" else calls
+            answers = (await self._client.post(self._url, json=asked)).json()
             by_id = {answer["id"]: answer for answer in answers}
             changed = [self._changed(kind, call, by_id[call["id"]]) for call in calls]
             if kind == "missing answers" and len(changed) > 1:
@@ -58,6 +59,13 @@ class Faults:
             writer.write(content[: len(content) // 2] if kind == "half-way" else content)
             if kind == "half-way":
                 writer.close()
+
+    async def _behind(self, calls: list[Any]) -> list[Any]:
+        """Return the calls, asking for an older block where they ask for the newest."""
+        ask = {"jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber", "params": []}
+        number = int((await self._client.post(self._url, json=ask)).json()["result"], 16)
+        older = hex(max(0, number - self._random.randrange(1, 4)))
+        return [{**call, "params": [older if each == "latest" else each for each in call["params"]]} for call in calls]
 
     def _changed(self, kind: str, call: Any, answer: Any) -> Any:
         if kind == "refusal":
@@ -71,7 +79,6 @@ class Faults:
         false = "0x" + self._random.randbytes(32).hex()
         is_block = isinstance(result, dict) and "parentHash" in result
         lies: dict[str, tuple[bool, Any]] = {
-            "lag": (method == "eth_blockNumber", lambda: hex(max(0, int(result, 16) - self._random.randrange(1, 4)))),
             "null": (method != "eth_chainId", lambda: None),
             "null block": (is_block, lambda: None),
             "no logs": (method == "eth_getLogs", list),

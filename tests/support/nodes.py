@@ -197,6 +197,8 @@ def one_block_ahead(url: str, *, lies: Callable[[], bool] = lambda: True, traces
             head = block["result"]["hash"]
 
             def changed(call: Any) -> Any:
+                if call["method"] == "eth_getBlockByNumber" and call["params"][0] == "latest":
+                    return {**call, "params": [hex(shown), call["params"][1]]}
                 if call["method"] == "eth_call" and call["params"][1] == {"blockHash": head} and lies():
                     return {**call, "params": [call["params"][0], hex(newest)]}
                 return call

@@ -1,5 +1,6 @@
 """A shop on a real chain, wired by hand, whose watcher moves only when a test says so."""
 
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -119,11 +120,12 @@ async def open_shop(
     chain_now: Clock | None = None,
     clock: Clock = now,
     accepted: AcceptedChain | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Shop]:
     """Open a shop on the chain behind these URLs; its first cursor is set. Blocks may be ahead, but for `chain_now`.
 
-    `clock` is the server's, except for prices. `accepted` is the chain, if it isn't anvil's with these `tokens`; all of
-    its coins but the pegged ones are priced as ETH is.
+    `clock` is the server's, except for prices; `monotonic` is the chain's, in seconds. `accepted` is the chain, if it
+    isn't anvil's with these `tokens`; all of its coins but the pegged ones are priced as ETH is.
     """
     accepted = accepted or AcceptedChain(ANVIL_CHAIN_ID, "Anvil", "", CONFIRMATIONS, (ETH, *tokens))
     path = folder / "checkout.db"
@@ -132,7 +134,12 @@ async def open_shop(
         contracts = [token.contract for token in accepted.assets if token.contract is not None]
         rpc = Rpc(accepted.id, urls, timeout_seconds=timeout_seconds)
         chain = EvmChain(
-            rpc, tokens=contracts, finality=finality, confirm_with=confirm_with, now=chain_now or _far_ahead
+            rpc,
+            tokens=contracts,
+            finality=finality,
+            confirm_with=confirm_with,
+            clock=monotonic,
+            now=chain_now or _far_ahead,
         )
         events = Outbox()
         board = PriceBoard(

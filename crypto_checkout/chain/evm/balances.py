@@ -188,15 +188,20 @@ async def _fingerprints(ask: Ask, groups: Sequence[ExpectedGroup], block: Any) -
     found: list[bytes] = []
     for start in range(0, len(groups), _FINGERPRINTS_AT_ONCE):
         some = groups[start : start + _FINGERPRINTS_AT_ONCE]
-        for answer in await ask([_fingerprint_call(group.addresses, block) for group in some]):
-            content = decoding.hexadecimal(answer)
-            if len(content) != _FINGERPRINT_BYTES:
-                raise ProviderFailed(f"asked for a fingerprint of balances, got {len(content)} bytes")
-            found.append(content[1:])
+        found += map(fingerprint, await ask([fingerprint_call(group.addresses, block) for group in some]))
     return found
 
 
-def _fingerprint_call(addresses: Sequence[Address], block: Any) -> Call:
+def fingerprint(answer: Any) -> bytes:
+    """Read the answer to a `fingerprint_call`."""
+    content = decoding.hexadecimal(answer)
+    if len(content) != _FINGERPRINT_BYTES:
+        raise ProviderFailed(f"asked for a fingerprint of balances, got {len(content)} bytes")
+    return content[1:]
+
+
+def fingerprint_call(addresses: Sequence[Address], block: Any) -> Call:
+    """Return the call for one fingerprint of the balances of addresses at a block."""
     return (
         "eth_call",
         [{"gas": _GAS, "data": _FINGERPRINT_CODE + "".join([address[2:] for address in addresses])}, block],

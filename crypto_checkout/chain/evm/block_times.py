@@ -13,6 +13,7 @@ Each case begins with a critical log line. Times in the past need no such care: 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from crypto_checkout.chain.evm import decoding
@@ -46,12 +47,23 @@ class BlockTimes:
 
     async def check(self, blocks: Sequence[Block]) -> list[Block]:
         """Return the blocks, oldest first, with trustworthy times. Raises ProviderFailed if providers disagree."""
+        limit = await self._limit(blocks[-1].header)
+        if limit is None:
+            return [*blocks]
+        return [b.dated(limit) if b.header.time > limit + MOST_AHEAD else b for b in blocks]
+
+    async def dated(self, newest: Header) -> Header:
+        """Return the header of the newest block with a trustworthy time. Raises as `check` does."""
+        limit = await self._limit(newest)
+        return newest if limit is None else replace(newest, time=limit)
+
+    async def _limit(self, newest: Header) -> datetime | None:
+        """Return the time to give to blocks from the future; None if the newest one's is to be believed."""
         now = self._now()
-        newest = blocks[-1].header
         if newest.time <= now + MOST_AHEAD:
             self._is_warned = False
             self.newest_time = newest.time
-            return [*blocks]
+            return None
         reports = await self._rpc.survey(lambda ask: _read(ask, newest.number))
         headers = [header for header in reports if header is not None]
         same = headers.count(newest)
@@ -61,7 +73,7 @@ class BlockTimes:
         self.newest_time = newest.time
         is_confirmed = same > 1
         self._warn(newest, is_confirmed)
-        return [*blocks] if is_confirmed else [b.dated(now) if b.header.time > now + MOST_AHEAD else b for b in blocks]
+        return None if is_confirmed else now
 
     def _warn(self, newest: Header, is_confirmed: bool) -> None:
         """Log it once, until times are plausible again."""

@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any
 
 from crypto_checkout.chain.evm import agreement, balances, bloom, decoding, sweeps, tokens, traces, transactions
 from crypto_checkout.chain.evm.block_times import BlockTimes
 from crypto_checkout.chain.evm.decoding import Strange
 from crypto_checkout.chain.evm.doubts import Doubts
+from crypto_checkout.chain.evm.following.heads import Heads
+from crypto_checkout.chain.evm.following.ranges import Ranges
 from crypto_checkout.chain.evm.proof import prove
 from crypto_checkout.chain.evm.token_logs import TokenLogs
 from crypto_checkout.chain.rpc.providers import Ask, Call, ProviderHealth, Refused, Rpc
@@ -26,16 +27,15 @@ from crypto_checkout.core.ledger.balance_groups import ExpectedGroup
 from crypto_checkout.core.ledger.expected_balances import Cost
 from crypto_checkout.core.ledger.follow import Block, Head, Header
 from crypto_checkout.core.ledger.payment import Transfer, TransferKind
+from crypto_checkout.core.ledger.range_reading import RangeReading
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
 
 _FIRST_BATCH_BLOCKS = 10
 _MOST_BATCH_BLOCKS = 20
-_STALL_SECONDS = 30.0
-_NOTHING_FINAL = -1
-_TAGLESS_SECONDS = 60.0
 _STATE_BLOCKS = 64  # full nodes keep the states of 128 blocks at least
 _RECEIPT_TIMES = 5  # near the head, receipts can be late
+_REFUSED_SECONDS = 600.0
 
 log = get_logger("chain")
 
@@ -49,8 +49,8 @@ class EvmChain:
 
     `finality` is "depth", or the block tag "safe" or "finalized". `tokens` are the contracts whose transfers count.
     `confirm_with` providers must agree before money is believed. `clock` is monotonic; `now` is the time that no block
-    may be far ahead of. `batch_blocks` is the recommended size of a range: it halves after a failure, and grows again
-    with each success.
+    may be far ahead of. `batch_blocks` is the recommended number of whole blocks at once: it halves after a failure,
+    and grows again with each success.
     """
 
     def __init__(
@@ -67,16 +67,13 @@ class EvmChain:
         self._rpc = rpc
         self._clock = clock
         self.confirm_with = confirm_with
-        self._newest = -1
-        self._moved_at = clock()
         self._tokens = list(tokens)
-        self._finality = finality
-        self._agreed_final = _NOTHING_FINAL
-        self._newest_final: int | None = None
-        self._tagless_until = clock()
+        self._heads = Heads(rpc, finality, confirm_with, clock)
         self._block_times = BlockTimes(rpc, now)
         self._doubts = Doubts(rpc)
         self._token_logs = TokenLogs(rpc, self._tokens, self._doubts)
+        self._ranges = Ranges(self._tokens, clock)
+        self._refused_until = 0.0
 
     def health(self) -> list[ProviderHealth]:
         """Return the health of each provider."""
@@ -94,53 +91,40 @@ class EvmChain:
         block is final once `confirm_with` providers report it: one alone can't make a payment final. While the tag is
         refused, nothing new is final; where no provider knows it at all, depth decides.
         """
-        head = await self._head()
-        is_still = head.number <= self._newest and self._clock() - self._moved_at > _STALL_SECONDS
-        if len(self._rpc.providers) > 1 and (is_still or head.number < self._newest - 1):
-            self._moved_at = self._clock()
-            self._newest = await self._rpc.newest() or head.number
-            head = await self._head() if self._newest > head.number else head
-        if head.number > self._newest:
-            self._newest, self._moved_at = head.number, self._clock()
-        if self.confirm_with == 1 or head.final_number is None:
-            return head
-        if head.final_number > self._agreed_final:
-            reported = sorted(await self._rpc.survey(self._final), reverse=True)
-            # A final block stays final, also while a provider is away.
-            self._agreed_final = max([self._agreed_final, *reported[self.confirm_with - 1 : self.confirm_with]])
-        return replace(head, final_number=self._agreed_final)
+        return await self._heads.newest()
 
-    async def _final(self, ask: Ask) -> int:
-        (block,) = await ask([self._final_call()])
-        return _final_number(block)
+    @property
+    def reads_ranges(self) -> bool:
+        """False where the providers lately refused logs of ranges, or all balances."""
+        return self._clock() >= self._refused_until
 
-    def _final_call(self) -> Call:
-        return ("eth_getBlockByNumber", [self._finality, False])
+    @property
+    def range_blocks(self) -> int:
+        """The recommended number of blocks for `read_range`."""
+        return self._ranges.blocks
 
-    async def _head(self) -> Head:
-        async def read(ask: Ask) -> Head:
-            number, final = await ask([("eth_blockNumber", []), self._final_call()])
-            return Head(decoding.block_number(number), _final_number(final))
+    def stop_reading_ranges(self, reason: str) -> None:
+        """Have blocks read whole for some minutes."""
+        log.warning("blocks are read whole", chain=self._rpc.chain_id, error=reason)
+        self._refused_until = self._clock() + _REFUSED_SECONDS
 
-        if self._finality == "depth" or self._clock() < self._tagless_until:
-            return await self._without_tag()
+    async def read_range(
+        self, start: Header, last: Header, since: int, addresses: Sequence[Address], groups: Sequence[ExpectedGroup]
+    ) -> RangeReading:
+        """Read what the blocks after `start` did to addresses, from their logs and from balances after the last one.
+
+        Logs are asked for from block `since` on, if that costs no further call. Raises ChainMoved and ProviderFailed;
+        after a refusal, `reads_ranges` may be False.
+        """
+        last = await self._block_times.dated(last)
         try:
-            head = await self._rpc.with_failover(read)
-        except Refused as error:
-            if self._newest_final is None and not decoding.lacks_tag(error):
-                raise
-            self._tagless_until = self._clock() + _TAGLESS_SECONDS
-            log.warning("no new block is final", chain=self._rpc.chain_id, error=str(error))
-            return await self._without_tag()
-        self._newest_final = head.final_number
-        return head
-
-    async def _without_tag(self) -> Head:
-        async def read(ask: Ask) -> int:
-            (number,) = await ask([("eth_blockNumber", [])])
-            return decoding.block_number(number)
-
-        return Head(await self._rpc.with_failover(read), self._newest_final)
+            return await self._rpc.with_failover(
+                lambda ask: self._ranges.read(ask, start, last, since, addresses, groups)
+            )
+        except ProviderFailed:
+            if self._ranges.is_refused:
+                self.stop_reading_ranges("no provider gives the logs of a range")
+            raise
 
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
         """Return the headers at these heights, from one node."""
@@ -258,7 +242,7 @@ class EvmChain:
         try:
             return await reading
         except Refused as error:
-            if header.number < self._newest - _STATE_BLOCKS:
+            if header.number < self._heads.highest - _STATE_BLOCKS:
                 raise StateUnavailable(str(error)) from error
             raise BalancesRefused(str(error)) from error
 
@@ -385,11 +369,6 @@ class EvmChain:
                 block = Header(transfer.block_number, transfer.block_hash, "", transfer.block_time)
                 self._doubts.raise_unless_settled({block: [error]}, times=_RECEIPT_TIMES)
         return [t for t in transfers if t.kind is not TransferKind.NATIVE or t.tx_hash in kept]
-
-
-def _final_number(block: Any) -> int:
-    """Read the number of the final block; -1 while a young chain has none."""
-    return _NOTHING_FINAL if block is None else decoding.block_number(decoding.field(block, "number"))
 
 
 def _block_call(number: int, *, full: bool) -> Call:

@@ -20,6 +20,7 @@ from crypto_checkout.core.ledger.balance_groups import ExpectedGroup, fingerprin
 from crypto_checkout.core.ledger.expected_balances import Cost
 from crypto_checkout.core.ledger.follow import Block, Head, Header
 from crypto_checkout.core.ledger.payment import Transfer, TransferKind
+from crypto_checkout.core.ledger.range_reading import RangeReading
 from crypto_checkout.core.sandbox import SandboxTransaction
 
 K = TypeVar("K")
@@ -162,6 +163,9 @@ class SandboxChain:
 
     batch_blocks = 2_000
     confirm_with = 1
+    range_blocks = batch_blocks
+    reads_ranges = False
+    """Blocks are at hand: there is nothing to save."""
 
     def __init__(
         self, state: State, clock: Callable[[], datetime], transactions: Iterable[SandboxTransaction] = ()
@@ -225,6 +229,23 @@ class SandboxChain:
         """Return the blocks of a range, oldest first; internal transfers show in balances only, as on a real chain."""
         headers = await self.headers(range(first, last + 1))
         return [Block(header, _transfers(self.transactions_in(header.number), header)) for header in headers]
+
+    async def read_range(
+        self, start: Header, last: Header, since: int, addresses: Sequence[Address], groups: Sequence[ExpectedGroup]
+    ) -> RangeReading:
+        """Read what the blocks after `start` did to addresses, and logs from block `since` on."""
+        (shown,) = await self.headers([start.number])
+        found = [
+            transfer
+            for number in range(max(0, min(since, start.number + 1)), last.number + 1)
+            for transfer in _transfers(self.transactions_in(number), self._header(number))
+            if transfer.contract is not None and transfer.to in addresses
+        ]
+        different = await self.mismatches(last, groups)
+        return RangeReading(last, (shown, last), tuple(found), [each for each in groups if each not in different])
+
+    def stop_reading_ranges(self, reason: str) -> None:
+        """Do nothing: blocks are read whole anyway."""
 
     async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
         """Keep all: no transaction reverts here."""

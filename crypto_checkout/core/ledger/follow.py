@@ -4,7 +4,7 @@ There are three outcomes, as in electrumx: go on, go back, or ask again. Nothing
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from crypto_checkout.core.address import Address
@@ -41,15 +41,16 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A node's newest block number; `final_number` as in `core.ledger.assess.Tip`."""
+    """A node's newest block number, with its header if known; `final_number` as in `core.ledger.assess.Tip`."""
 
     number: int
     final_number: int | None = None
+    header: Header | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """The headers extend the processed blocks without a gap."""
+    """The headers are on the chain of the last processed block, above it."""
 
     headers: tuple[Header, ...]
 
@@ -69,19 +70,28 @@ class Refetch:
 
 
 def follow(cursor_number: int, cursor_hash: str, headers: Sequence[Header]) -> Advance | Rollback | Refetch:
-    """Compare the last processed block with the headers that should follow it, oldest first."""
+    """Compare the last processed block with headers above it, oldest first.
+
+    They link up if the first has that block as its parent, and each has the one before it. Where blocks between them
+    weren't read, the first has to be the processed block itself, as the node shows it now.
+    """
     if not headers:
         return Refetch("no header came")
+    is_cursor = headers[0].number == cursor_number
     expected_number, expected_parent = cursor_number + 1, cursor_hash
-    for header in headers:
-        if header.number != expected_number:
+    if is_cursor and headers[0].hash != cursor_hash:
+        return Rollback(above=cursor_number)
+    above = headers[1:] if is_cursor else headers
+    for header in above or headers:
+        is_next = header.number == expected_number
+        if not is_next and not (is_cursor and header.number > expected_number):
             return Refetch(f"asked for block {expected_number}, got {header.number}")
-        if header.parent_hash != expected_parent:
+        if is_next and header.parent_hash != expected_parent:
             if header is headers[0]:
                 return Rollback(above=cursor_number)
             return Refetch(f"block {header.number} does not follow the block fetched before it")
         expected_number, expected_parent = header.number + 1, header.hash
-    return Advance(tuple(headers))
+    return Advance(tuple(above))
 
 
 def common_ancestor(kept: Mapping[int, str], canonical: Mapping[int, str]) -> int | None:

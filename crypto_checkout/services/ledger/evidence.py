@@ -12,15 +12,16 @@ from crypto_checkout.core.address import Address
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.checkout.unassigned_address import UnassignedAddress
 from crypto_checkout.core.ledger.assess import deep_from
-from crypto_checkout.core.ledger.follow import Block, Header
+from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.ledger import internal_transfers
 from crypto_checkout.services.ledger.internal_transfers import InternalTransfers
+from crypto_checkout.services.ledger.reading.stretch import Stretch
 from crypto_checkout.store.checkout import sessions, unassigned
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import balances as balance_store
-from crypto_checkout.store.ledger import payments, unmatched, unnamed
+from crypto_checkout.store.ledger import late_pages, payments, unmatched, unnamed
 from crypto_checkout.store.ledger.balances import Balance
 from crypto_checkout.store.ledger.unnamed import UnnamedCredit
 
@@ -35,9 +36,6 @@ class TransferEvidence(internal_transfers.BalanceReader, Protocol):
 
     confirm_with: int
     """The number of providers that `confirm` requires; 1 if it does nothing."""
-
-    async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
-        """Keep the transfers that did not revert."""
 
     async def prove(self, transfers: Sequence[Transfer]) -> list[Transfer]:
         """Return the transfers with their proof by the hash of their block. Raises ProviderFailed for invented ones."""
@@ -111,6 +109,11 @@ def _sorted(
     return tuple(asked_for), tuple(others)
 
 
+def _identity(transfer: Transfer) -> tuple[str, str | None, int | None, Address]:
+    """Return the features of a transfer that two readings of it share."""
+    return (transfer.block_hash, transfer.tx_hash, transfer.log_index, transfer.to)
+
+
 def _may_choose(owner: Owner) -> TypeGuard[Session]:
     """Tell whether an address has a session whose payer has a choice of assets."""
     return isinstance(owner, Session) and bool(owner.assets)
@@ -120,6 +123,7 @@ def take_back(unit: WriteUnit, chain_id: int, above: int) -> None:
     """Take back the evidence of the blocks above a number, all but the payments."""
     unmatched.orphan_above(unit, chain_id, above)
     balance_store.forget_above(unit, chain_id, above)
+    late_pages.take_back(unit, chain_id, above)
 
 
 class EvidenceReader:
@@ -130,28 +134,35 @@ class EvidenceReader:
     """
 
     def __init__(
-        self, db: Database, chain: TransferEvidence, chain_id: int, *, livemode: bool, agree_above_fiat: Decimal
+        self,
+        db: Database,
+        chain: TransferEvidence,
+        chain_id: int,
+        balances: InternalTransfers,
+        *,
+        agree_above_fiat: Decimal,
     ) -> None:
         self._db = db
         self._chain = chain
         self._chain_id = chain_id
         self._agree_above_fiat = agree_above_fiat
-        self._balances = InternalTransfers(db, chain, chain_id, livemode)
+        self._balances = balances
 
-    async def of(self, start: Header, blocks: Sequence[Block]) -> Evidence:
-        """Return the evidence in the blocks that follow `start`, without the transfers that reverted.
+    async def of(self, stretch: Stretch) -> Evidence:
+        """Return the evidence in a stretch of blocks, without the transfers that reverted.
 
         The owners of addresses are read after the blocks were fetched. That misses no payment: an address is stored
         before it is given out, so no block can pay it earlier. Raises RecoverableError when a node can't answer.
         """
-        transfers = [transfer for block in blocks for transfer in block.transfers]
+        transfers = await stretch.transfers()
         ours = await self._owners({transfer.to for transfer in transfers})
         succeeded = await self._chain.succeeded([transfer for transfer in transfers if transfer.to in ours])
         arrived = await self._chain.prove(succeeded)
-        compared = await self._balances.compare(start, blocks, arrived)
+        compared = await self._balances.compare(stretch, arrived)
         ours = {**ours, **await self._owners({transfer.to for transfer in compared.transfers} - ours.keys())}
-        internal = await self._chain.prove(compared.transfers)
-        pairs = [(ours[transfer.to], transfer) for transfer in (*arrived, *internal)]
+        known = {_identity(transfer) for transfer in arrived}
+        more = await self._chain.prove([each for each in compared.transfers if _identity(each) not in known])
+        pairs = [(ours[transfer.to], transfer) for transfer in (*arrived, *more)]
         asked_for, others = _sorted(pairs, self._chain_id)
         # Where the payer can still choose an asset, a transfer may be asked for by the time it is stored (`as_of`).
         may_count = [*asked_for, *((owner, t) for owner, t in others if _may_choose(owner))]
@@ -160,27 +171,27 @@ class EvidenceReader:
         if self._chain.confirm_with > 1:
             agreed = {transfer: replace(transfer, agreeing=self._chain.confirm_with) for _, transfer in large}
             asked_for, others = _sorted([(owner, agreed.get(t, t)) for owner, t in pairs], self._chain_id)
-        await self._confirm_depth(start, blocks, large)
+        await self._confirm_depth(stretch, large)
+        await stretch.verify()
         if others:
             log.warning("money came that nobody asked for", chain=self._chain_id, payments=len(others))
         return Evidence(
             asked_for, others, compared.balances, compared.confirmed, compared.withdrawn, compared.is_compared
         )
 
-    async def _confirm_depth(
-        self, start: Header, blocks: Sequence[Block], large: Sequence[tuple[Session, Transfer]]
-    ) -> None:
+    async def _confirm_depth(self, stretch: Stretch, large: Sequence[tuple[Session, Transfer]]) -> None:
         """Have several providers confirm the newest of these blocks that makes a large payment deep, if one does.
 
         They agreed on the payment when it was found. Since then the chain may have dropped it, and a single provider
         may go on with blocks that the others don't have: those must not make it deep.
         """
-        found = [deep_from(t.block_number, session.terms.required_confirmations) for session, t in large]
+        first, last = stretch.start.number + 1, stretch.last.number
+        found = [max(first, deep_from(t.block_number, session.terms.required_confirmations)) for session, t in large]
         stored = await self._db.read(lambda unit: payments.awaiting_depth(unit, self._chain_id))
         numbers = [*found, *(number for amount, number in stored if amount > self._agree_above_fiat)]
-        newest = max((number for number in numbers if start.number < number <= blocks[-1].header.number), default=None)
+        newest = max((number for number in numbers if first <= number <= last), default=None)
         if newest is not None:
-            await self._chain.confirm_block(blocks[newest - blocks[0].header.number].header)
+            await self._chain.confirm_block(await stretch.header(newest))
 
     async def _owners(self, addresses: set[Address]) -> Mapping[Address, Owner]:
         """Return the sessions that own any of these addresses, on any chain, and the unassigned ones among them."""

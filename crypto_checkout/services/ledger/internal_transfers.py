@@ -31,8 +31,9 @@ from crypto_checkout.core.ledger.expected_balances import (
 from crypto_checkout.core.ledger.follow import Block, Header
 from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.log import get_logger
-from crypto_checkout.services.ledger.second_reading import BalanceAgreement, SecondReading
-from crypto_checkout.services.ledger.watched_addresses import WatchedAddresses
+from crypto_checkout.services.ledger.reading.stretch import Stretch
+from crypto_checkout.services.ledger.second_reading import BalanceAgreement, Review, SecondReading
+from crypto_checkout.services.ledger.watched_addresses import AddressBalances
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.ledger import credits, cursors
 from crypto_checkout.store.ledger.balances import Balance
@@ -42,6 +43,9 @@ log = get_logger("balances")
 
 _NAMING_SECONDS = 10.0
 _MOST_REFUSALS = 3
+_MOST_UNREADABLE = 64
+_PROCESSED_BLOCKS = 3
+"""The processed blocks that are read again where a balance at the last of them was read too late."""
 
 
 class BalanceReader(BalanceAgreement, Protocol):
@@ -52,6 +56,9 @@ class BalanceReader(BalanceAgreement, Protocol):
 
     async def mismatches(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
         """Return the groups whose balances after a block differ, or may differ, from the expected ones."""
+
+    async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
+        """Keep the transfers that did not revert."""
 
     async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, Cost]:
         """Return the cost of each address's own transactions in a block."""
@@ -108,56 +115,61 @@ class InternalTransfers:
     Where all providers refuse to tell balances, the turn fails too, a few times. Then the chain is followed without
     them: no session expires meanwhile (`core.ledger.assess.Tip`), and what came is found once they are told again. It
     is dated by the last comparison then, because it may have come in any block since: a payer loses no time by it.
+
+    Without a `second` reading these are addresses that are looked at seldom: merchants empty them meanwhile.
     """
 
-    def __init__(self, db: Database, chain: BalanceReader, chain_id: int, livemode: bool) -> None:
+    def __init__(
+        self, db: Database, chain: BalanceReader, chain_id: int, watched: AddressBalances, second: SecondReading | None
+    ) -> None:
         self._db = db
         self._chain = chain
         self._chain_id = chain_id
-        self._watched = WatchedAddresses(db, chain_id, livemode)
-        self._second = SecondReading(db, chain, chain_id, self._watched)
+        self._watched = watched
+        self._second = second
         self._compared: str | None = None
         self._doubted: str | None = None
         self._fallen: frozenset[Address] = frozenset()
         self._refusals = 0
 
-    async def compare(self, start: Header, blocks: Sequence[Block], known: Sequence[Transfer]) -> BalanceComparison:
-        """Compare balances after the last of the blocks, which follow `start`.
+    async def compare(self, stretch: Stretch, known: Sequence[Transfer]) -> BalanceComparison:
+        """Compare balances after the last block of a stretch, at whose start the addresses are up to date.
 
-        `known` are the transfers already found in them. Raises ProviderFailed and ChainMoved when balances can't be
+        `known` are the transfers already found in it. Raises ProviderFailed and ChainMoved when balances can't be
         read or contradict each other.
         """
-        await self._watched.catch_up(start)
+        start, last = stretch.start, stretch.last
         if self._watched.unread:
             self._watched.add_balances(await self._first_balances(start, self._watched.unread))
-        review = await self._second.review(start)
+        review = Review() if self._second is None else await self._second.review(start)
         if not self._watched.holdings.units:
             return BalanceComparison((), (), review.confirmed(is_read=True), review.withdrawn)
-        ledger = await self._ledger(blocks, known)
+        ledger = ExpectedBalances(self._watched.holdings.units)
+        await self._add(ledger, stretch.blocks, known)
         for address, units in review.corrections:
             ledger.add(address, start.number, -units)
-        headers = [await self._dated(start), *(block.header for block in blocks)]
-        end = await self._suspects(headers[-1], ledger)
-        unexpected = [a for a, units in (end or {}).items() if units != ledger.expected(a, headers[-1].number)]
-        transfers: list[Transfer] = []
-        if unexpected:
-            readings = _Readings(self._chain, unexpected, {headers[-1].hash: end})
-            transfers = await self._find(readings, ledger, headers)
-        self._compared = headers[-1].hash if end is not None else None
-        changed = {address: ledger.expected(address, headers[-1].number) for address in ledger.changes}
-        balances = tuple(self._watched.stage(headers[-1], start, changed, corrects=bool(review.corrections)))
+        dated = await self._dated(start)
+        end = await self._suspects(stretch, ledger)
+        if end and self._second is None:
+            await self._note_senders(ledger, last, end)
+        transfers = await self._in_blocks(stretch, ledger, end)
+        unexpected = _unexpected(ledger, last, end)
+        if end is not None and unexpected:
+            transfers += await self._find(_Readings(self._chain, unexpected, {last.hash: end}), ledger, stretch, dated)
+        self._compared = last.hash if end is not None else None
+        changed = {address: ledger.expected(address, last.number) for address in ledger.changes}
+        balances = tuple(self._watched.stage(last, start, changed, corrects=bool(review.corrections)))
         # Without a transaction of its own, an address can hold less only if too much was credited or this reading is
         # wrong; the next turn finds out which.
-        lower = {
-            a for a in unexpected if (end or {})[a] < ledger.expected(a, headers[-1].number)
-        } - ledger.senders.keys()
-        self._second.remember_falls(headers[-1], lower)
+        lower = {a for a in unexpected if (end or {})[a] < ledger.expected(a, last.number)} - ledger.senders.keys()
+        if self._second is not None:
+            self._second.remember_falls(last, lower)
         confirmed = tuple(each for each in review.confirmed(is_read=end is not None) if each.address not in lower)
         return BalanceComparison(tuple(transfers), balances, confirmed, review.withdrawn, end is not None)
 
     async def _dated(self, start: Header) -> Header:
         """Return the last processed block, dated by the last comparison if that is older: money may have come since."""
-        if self._compared == start.hash:
+        if self._compared == start.hash or self._second is None:
             return start
         cursor = await self._db.read(lambda unit: cursors.cursor(unit, self._chain_id))
         return start if cursor is None else replace(start, time=cursor.tip.expiry_time)
@@ -169,9 +181,12 @@ class InternalTransfers:
             raise error
         log.warning("balances are refused", chain=self._chain_id, error=str(error))
 
-    async def _suspects(self, last: Header, ledger: ExpectedBalances) -> Mapping[Address, int] | None:
+    async def _suspects(self, stretch: Stretch, ledger: ExpectedBalances) -> dict[Address, int] | None:
         """Return the balances of the groups that may differ from the expected ones; None if no node has them now."""
-        groups = await self._chain.mismatches(last, [*self._watched.holdings.expected(ledger, last.number)])
+        last = stretch.last
+        groups = [each for each in self._watched.holdings.expected(ledger, last.number) if each not in stretch.matching]
+        if groups:
+            groups = await self._chain.mismatches(last, groups)
         try:
             found = await self._chain.balances(last, [address for group in groups for address in group.addresses])
         except StateUnavailable:
@@ -182,9 +197,16 @@ class InternalTransfers:
         self._refusals = 0
         return found
 
-    async def _ledger(self, blocks: Sequence[Block], known: Sequence[Transfer]) -> ExpectedBalances:
-        """Return the expected balance of each address, block by block."""
-        ledger = ExpectedBalances(self._watched.holdings.units)
+    async def _note_senders(self, ledger: ExpectedBalances, last: Header, end: Mapping[Address, int]) -> None:
+        """Take the addresses that ever sent a transaction for ones whose balances can have fallen."""
+        unexpected = _unexpected(ledger, last, end)
+        sent = await self._chain.nonces(last, unexpected) if unexpected else {}
+        for address in unexpected:
+            if sent[address]:
+                ledger.senders.setdefault(address, {})
+
+    async def _add(self, ledger: ExpectedBalances, blocks: Sequence[Block], known: Sequence[Transfer]) -> None:
+        """Add to the expected balances, block by block, what the transactions of blocks brought and cost."""
         for transfer in known:
             if transfer.contract is None:
                 ledger.add(transfer.to, transfer.block_number, transfer.units)
@@ -193,7 +215,49 @@ class InternalTransfers:
             costs = await self._chain.spent(block.header, addresses) if addresses else {}
             for address, cost in costs.items():
                 ledger.spend(address, block.header.number, cost)
-        return ledger
+
+    async def _in_blocks(
+        self, stretch: Stretch, ledger: ExpectedBalances, end: dict[Address, int] | None
+    ) -> list[Transfer]:
+        """Read the blocks in which balances changed; return the transfers in them, and add them to the expected ones.
+
+        Where states are missing, all blocks between two that have them are read. A block can show that an address was
+        paid whose balance is the expected one: then the block in which the coins left again is read too.
+        """
+        if stretch.is_whole or (end is None and self._second is None):
+            return []
+        start, last = stretch.start, stretch.last
+        found: list[Transfer] = []
+        numbers = set(range(start.number + 1, last.number + 1)) if end is None else set()
+        most = None if self._second is not None else _MOST_UNREADABLE
+        while True:
+            unexpected = _unexpected(ledger, last, end)
+            readings = _Readings(self._chain, unexpected, {last.hash: end})
+            for address in unexpected:
+                first = self._watched.first_block(address, start)
+                for change in await _unexplained(readings, ledger, address, stretch, first, start):
+                    numbers.update(range(change.after + 1, change.header.number + 1)[:most])
+            blocks = await stretch.read(numbers)
+            if not blocks:
+                return found
+            arrived = await self._chain.succeeded(await self._ours(start, blocks, ledger))
+            if end is not None:
+                touched = {t.to for t in arrived}.union(*(block.senders for block in blocks)) & ledger.start.keys()
+                end.update({each: ledger.expected(each, last.number) for each in touched - end.keys()})
+            await self._add(ledger, [block for block in blocks if block.header.number > start.number], arrived)
+            # The cost of what was sent in a processed block was counted already, or is what is missing at its balance.
+            for address in ledger.start.keys() & frozenset[Address]().union(*(block.senders for block in blocks)):
+                ledger.senders.setdefault(address, {})
+            found += arrived
+
+    async def _ours(self, start: Header, blocks: Sequence[Block], ledger: ExpectedBalances) -> list[Transfer]:
+        """Return the transfers to watched addresses in blocks, without recorded ones in blocks processed before."""
+        found = [transfer for block in blocks for transfer in block.transfers if transfer.to in ledger.start]
+        earlier = {transfer.to for transfer in found if transfer.block_number <= start.number}
+        if not earlier:
+            return found
+        recorded = await self._db.read(lambda unit: credits.transactions(unit, self._chain_id, [*earlier]))
+        return [t for t in found if t.block_number > start.number or (t.tx_hash, t.to) not in recorded]
 
     async def _first_balances(self, start: Header, unread: Collection[Address]) -> Mapping[Address, int]:
         """Return the balances that addresses had before the first payment of their session.
@@ -226,16 +290,23 @@ class InternalTransfers:
         if held and await self._chain.agreed_balances(start, [*held]) != held:
             raise ProviderFailed(f"two readings of the balances at block {start.number} differ")
 
-    async def _find(self, readings: _Readings, ledger: ExpectedBalances, headers: Sequence[Header]) -> list[Transfer]:
+    async def _find(
+        self, readings: _Readings, ledger: ExpectedBalances, stretch: Stretch, dated: Header
+    ) -> list[Transfer]:
         """Return the transfers that explain the balances after the last block, and add them to the expected ones."""
-        changes = {address: await _unexplained(readings, ledger, address, headers) for address in readings.addresses}
-        self._check_start(changes, headers)
+        changes = {
+            address: await _unexplained(
+                readings, ledger, address, stretch, self._watched.first_block(address, dated), dated
+            )
+            for address in readings.addresses
+        }
+        self._check_start(changes, dated)
         # An address loses money only by its own transactions, so without one a fall proves nothing: expected balances
         # stay as they are, and the next reading is compared with them. A net rise over all the blocks is still money.
         fallen = {
             a for a, found in changes.items() if a not in ledger.senders and any(change.units < 0 for change in found)
         }
-        self._check_falls({address: changes[address] for address in fallen}, headers[-1])
+        self._check_falls({address: changes[address] for address in fallen}, stretch.last)
         changes.update({address: net_rise(changes[address]) for address in fallen})
         by_block = defaultdict[Header, dict[Address, int]](dict)
         for address, found in changes.items():
@@ -252,18 +323,18 @@ class InternalTransfers:
             transfers += internal_transfers(header, arrived, traced, held or {})
         return transfers
 
-    def _check_start(self, changes: Mapping[Address, Sequence[UnexplainedChange]], headers: Sequence[Header]) -> None:
+    def _check_start(self, changes: Mapping[Address, Sequence[UnexplainedChange]], start: Header) -> None:
         """Refuse, once, a higher balance at the first block than the last turn read at the same block."""
         more = [
             change
             for address, found in changes.items()
             if address not in self._watched.unsaved  # read at this block for the first time
             for change in found
-            if change.header is headers[0] and change.units > 0
+            if change.header is start and change.units > 0
         ]
-        if more and self._compared == headers[0].hash:
+        if more and self._compared == start.hash:
             self._compared = None
-            raise ProviderFailed(f"other balances at block {headers[0].number} than before")
+            raise ProviderFailed(f"other balances at block {start.number} than before")
 
     def _check_falls(self, changes: Mapping[Address, Sequence[UnexplainedChange]], last: Header) -> None:
         """Refuse, once, readings in which balances fall without a transaction and rise again."""
@@ -285,30 +356,35 @@ class InternalTransfers:
             return []
 
 
+def _unexpected(ledger: ExpectedBalances, last: Header, end: Mapping[Address, int] | None) -> list[Address]:
+    return [address for address, units in (end or {}).items() if units != ledger.expected(address, last.number)]
+
+
 async def _unexplained(
-    readings: _Readings, ledger: ExpectedBalances, address: Address, headers: Sequence[Header]
+    readings: _Readings, ledger: ExpectedBalances, address: Address, stretch: Stretch, first: int, start: Header
 ) -> list[UnexplainedChange]:
-    """Return the blocks in which a balance changed otherwise than expected, found by bisection.
+    """Return the blocks from `first` on in which a balance changed otherwise than expected, found by bisection.
 
     Changes that cancel out between two readings aren't found, and where states are missing, a change is dated to the
     next block that can be read.
     """
 
-    async def surplus(header: Header) -> int | None:
-        found = await readings.at(header)
-        return None if found is None else found[address] - ledger.expected(address, header.number)
+    async def surplus(number: int) -> int | None:
+        found = await readings.at(await stretch.header(number))
+        return None if found is None else found[address] - ledger.expected(address, number)
 
     async def between(low: int, before: int, high: int, after: int) -> list[UnexplainedChange]:
         if before == after:
             return []
         middle = (low + high) // 2
-        found = await surplus(headers[middle]) if low < middle else None
+        found = await surplus(middle) if low < middle else None
         if found is None:
-            return [UnexplainedChange(headers[high], after - before, headers[low].number)]
+            return [UnexplainedChange(await stretch.header(high), after - before, low)]
         return [*await between(low, before, middle, found), *await between(middle, found, high, after)]
 
-    last = len(headers) - 1
-    before, after = await surplus(headers[0]) or 0, await surplus(headers[last])
+    last = stretch.last.number
+    before, after = await surplus(first) or 0, await surplus(last)
     assert after is not None, "the caller has read the last block"
-    at_start = [UnexplainedChange(headers[0], before, headers[0].number)] if before else []
-    return [*at_start, *await between(0, before, last, after)]
+    header = start if first == start.number else await stretch.header(first)
+    at_start = [UnexplainedChange(header, before, max(-1, first - _PROCESSED_BLOCKS))] if before else []
+    return [*at_start, *await between(first, before, last, after)]

@@ -21,7 +21,7 @@ from crypto_checkout.services.ledger.judge import Judge
 from crypto_checkout.services.ledger.watched_addresses import WATCHED_AFTER_GRACE
 from crypto_checkout.services.owner import audit
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
-from crypto_checkout.store.ledger import balances, credits, cursors, payments, unmatched
+from crypto_checkout.store.ledger import balances, credits, cursors, late_pages, payments, unmatched
 from crypto_checkout.store.ledger.balances import Balance
 from crypto_checkout.store.ledger.cursors import Cursor
 from crypto_checkout.store.ledger.payments import Orphans
@@ -117,6 +117,7 @@ class Reanchoring:
         to = Cursor(anchor.number, anchor.hash, anchor.time, plan.final_number, plan.before.compared_time)
         balances.take_back(unit, plan.chain_id, above, anchor.number)
         unmatched.orphan_above(unit, plan.chain_id, above)
+        late_pages.take_back(unit, plan.chain_id, anchor.number)
         cursors.forget_all(unit, plan.chain_id)
         cursors.remember(unit, plan.chain_id, plan.headers)
         cursors.move(unit, plan.chain_id, to)

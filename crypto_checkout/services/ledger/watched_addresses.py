@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.ledger.balance_groups import BalanceGroups
+from crypto_checkout.core.ledger.balance_groups import BalanceGroups, ExpectedGroup
+from crypto_checkout.core.ledger.expected_balances import ExpectedBalances
 from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.store.database import Database, ReadUnit
 from crypto_checkout.store.ledger import balances
@@ -33,17 +34,14 @@ class _PendingChanges:
     corrects: bool
 
 
-class WatchedAddresses:
-    """The addresses of a mode's sessions, up to an hour after their grace period, and its unassigned ones for good.
+class AddressBalances:
+    """Addresses with the balances that they should have.
 
     `holdings` has their expected balances. `unread` are the ones whose balance was never read, `unassigned` those that
     no session has, and `unsaved` those read whose first balance isn't stored yet.
     """
 
-    def __init__(self, db: Database, chain_id: int, livemode: bool) -> None:
-        self._db = db
-        self._chain_id = chain_id
-        self._livemode = livemode
+    def __init__(self) -> None:
         self._forget()
 
     def _forget(self) -> None:
@@ -51,28 +49,20 @@ class WatchedAddresses:
         self.unread: set[Address] = set()
         self.unassigned: set[Address] = set()
         self.unsaved: set[Address] = set()
-        self._ends: list[tuple[datetime, Address]] = []
-        self._as_of: str | None = None
         self._pending: _PendingChanges | None = None
-        self._places = Places()
 
-    async def catch_up(self, block: Header) -> None:
-        """Bring this up to date with the database, whose cursor is at a block, and add the sessions made meanwhile."""
-        pending, self._pending = self._pending, None
-        if pending is not None and pending.block_hash == block.hash:
-            self.unsaved.clear()
-            for address, units in pending.units.items():
-                self.holdings.set(address, units)
-        elif self._as_of != block.hash or (pending is not None and pending.corrects):
-            # Also where a reorg led back to our own block: credits that were taken back since stay taken back.
-            self._forget()
-        since = block.time - WATCHED_AFTER_GRACE
-        rows, self._places = await self._db.read(lambda unit: self._rows(unit, since))
-        self._as_of = block.hash
-        for row in rows:
-            self._add(row)
-        while self._ends and self._ends[0][0] <= since:
-            self._drop(heapq.heappop(self._ends)[1])
+    @property
+    def addresses(self) -> list[Address]:
+        """All addresses."""
+        return [*self.holdings.units, *self.unread]
+
+    def as_they_are(self, block: Header) -> list[ExpectedGroup]:
+        """Return the groups of addresses with their expected balances, as they are after a block."""
+        return [*self.holdings.expected(ExpectedBalances(self.holdings.units), block.number)]
+
+    def first_block(self, address: Address, start: Header) -> int:  # noqa: ARG002 - some have a block of their own
+        """Return the block from which an address's expected balance holds, `start` or a later one."""
+        return start.number
 
     def add_balances(self, balances: Mapping[Address, int]) -> None:
         """Take the balances of unread addresses, to be stored with the next evidence."""
@@ -93,6 +83,40 @@ class WatchedAddresses:
             yield Balance(address, since.number, self.holdings.units[address])
         for address, each in units.items():
             yield Balance(address, to.number, each)
+
+
+class WatchedAddresses(AddressBalances):
+    """The addresses of a mode's sessions, up to an hour after their grace period, and its unassigned ones for good."""
+
+    def __init__(self, db: Database, chain_id: int, livemode: bool) -> None:
+        self._db = db
+        self._chain_id = chain_id
+        self._livemode = livemode
+        super().__init__()
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._ends: list[tuple[datetime, Address]] = []
+        self._as_of: str | None = None
+        self._places = Places()
+
+    async def catch_up(self, block: Header) -> None:
+        """Bring this up to date with the database, whose cursor is at a block, and add the sessions made meanwhile."""
+        pending, self._pending = self._pending, None
+        if pending is not None and pending.block_hash == block.hash:
+            self.unsaved.clear()
+            for address, units in pending.units.items():
+                self.holdings.set(address, units)
+        elif self._as_of != block.hash or (pending is not None and pending.corrects):
+            # Also where a reorg led back to our own block: credits that were taken back since stay taken back.
+            self._forget()
+        since = block.time - WATCHED_AFTER_GRACE
+        rows, self._places = await self._db.read(lambda unit: self._rows(unit, since))
+        self._as_of = block.hash
+        for row in rows:
+            self._add(row)
+        while self._ends and self._ends[0][0] <= since:
+            self._drop(heapq.heappop(self._ends)[1])
 
     def _rows(self, unit: ReadUnit, since: datetime) -> tuple[Iterable[WatchedBalance], Places]:
         """Return the addresses that are not here yet, and the places of the newest ones."""

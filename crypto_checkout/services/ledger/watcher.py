@@ -1,31 +1,40 @@
 """Follow one chain and store the evidence in its blocks: the loop at the heart of the product.
 
-Each turn fetches the blocks after the cursor, has `core.ledger.follow` compare them with the ones already processed,
-and writes blocks, payments, verdicts, events and the new cursor in one unit of work. The cursor never passes a block
-that couldn't be read.
+Each turn reads the stretch of blocks after the cursor (`services.ledger.reading`), has `core.ledger.follow` compare it
+with the blocks already processed, and writes blocks, payments, verdicts, events and the new cursor in one unit of work.
+The cursor never passes a block that couldn't be read.
+
+While no session is open, nobody waits for a payment, and the chain is looked at seldom; `wake` ends that at once.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal, Protocol, assert_never
 
 from crypto_checkout import metrics
-from crypto_checkout.core.errors import ChainMoved, DatabaseFailed, RecoverableError
+from crypto_checkout.core.errors import ChainMoved, RecoverableError
 from crypto_checkout.core.ledger.chain_status import ChainStatus
-from crypto_checkout.core.ledger.follow import Advance, Block, Head, Header, Refetch, Rollback, follow
+from crypto_checkout.core.ledger.follow import Advance, Head, Header, Refetch, Rollback, follow
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.ledger import evidence
 from crypto_checkout.services.ledger.ancestor import TooDeepReorg, check_lower_head, rollback_target
 from crypto_checkout.services.ledger.evidence import NOTHING, Evidence, EvidenceReader
+from crypto_checkout.services.ledger.internal_transfers import InternalTransfers
 from crypto_checkout.services.ledger.judge import Judge
+from crypto_checkout.services.ledger.reading.late_round import LateChain, LateRound
+from crypto_checkout.services.ledger.reading.progress import Progress
+from crypto_checkout.services.ledger.reading.reader import StretchReader
+from crypto_checkout.services.ledger.reading.stretch import Stretch
+from crypto_checkout.services.ledger.second_reading import SecondReading
+from crypto_checkout.services.ledger.watched_addresses import WatchedAddresses
 from crypto_checkout.services.loops import pause
 from crypto_checkout.store.checkout import sessions
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
-from crypto_checkout.store.ledger import cursors
+from crypto_checkout.store.ledger import cursors, late_pages
 from crypto_checkout.store.ledger.cursors import Cursor
 
 log = get_logger("watcher")
@@ -33,32 +42,16 @@ log = get_logger("watcher")
 # An outage of any length is over within this time of its end.
 _LONGEST_PAUSE_SECONDS = 5.0
 _FIRST_PAUSE_SECONDS = 0.25
-_CATCHING_UP_BLOCKS = 50
-_PROGRESS_EVERY = timedelta(seconds=5)
 _LOOK_FOR_ANCHOR_SECONDS = 2.0
+_MOST_UNCOMPARED = 2
+_MOST_MOVED = 2
 
 
-class BlockSource(evidence.TransferEvidence, Protocol):
+class BlockSource(LateChain, Protocol):
     """A chain as its watcher reads it; `chain.evm.chain` and `chain.sandbox.chain` implement it."""
-
-    batch_blocks: int
 
     async def head(self) -> Head:
         """Return the newest block number, and the newest final one."""
-
-    async def headers(self, numbers: Sequence[int]) -> list[Header]:
-        """Return the headers at these heights."""
-
-    async def blocks(self, first: int, last: int) -> list[Block]:
-        """Return the blocks of a range, both ends included."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Prefetch:
-    """A fetch of the blocks from `first` on, started before the turn that needs them."""
-
-    first: int
-    fetching: asyncio.Future[list[Block]]
 
 
 class Watcher:
@@ -73,7 +66,7 @@ class Watcher:
         name: the chain's name, for people.
         poll_seconds: the pause once the head is processed.
         start_block: the first block to process on the very first start.
-        clock: the time.
+        clock: the time; `monotonic` the time since some moment, in seconds.
         idle_seconds: 0 writes every processed block. Otherwise blocks without any evidence are written at least this
             often: the sandbox chain has one every second, and an idle shop should not wear out its disk.
         agree_above_fiat: the price above which several providers have to agree, where the chain is set up for that.
@@ -94,12 +87,20 @@ class Watcher:
         clock: Callable[[], datetime],
         idle_seconds: float = 0,
         agree_above_fiat: Decimal = Decimal(0),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._db = db
         self._chain = chain
         self._judge = judge
         self._chain_id = chain_id
-        self._evidence = EvidenceReader(db, chain, chain_id, livemode=livemode, agree_above_fiat=agree_above_fiat)
+        self._watched = WatchedAddresses(db, chain_id, livemode)
+        balances = InternalTransfers(
+            db, chain, chain_id, self._watched, SecondReading(db, chain, chain_id, self._watched)
+        )
+        self._evidence = EvidenceReader(db, chain, chain_id, balances, agree_above_fiat=agree_above_fiat)
+        self._late = LateRound(
+            db, chain, chain_id, livemode=livemode, agree_above_fiat=agree_above_fiat, clock=monotonic
+        )
         self._poll_seconds = poll_seconds
         self._start_block = start_block
         self._clock = clock
@@ -109,10 +110,17 @@ class Watcher:
         self._cursor: Cursor | None = None
         self._stored_hash: str | None = None
         self._unwritten: list[Header] = []
-        self._ahead: _Prefetch | None = None
+        self._reader = StretchReader(chain)
+        self._oldest = -1
+        self._uncompared = 0
+        self._moved = 0
         self._written_at = clock()
-        self._progress_at = clock()
-        self.status = ChainStatus(chain_id, name, None, None, None, None, stopped=False)
+        self._progress = Progress(chain_id, name, clock)
+
+    @property
+    def status(self) -> ChainStatus:
+        """The progress so far."""
+        return self._progress.status
 
     def wake(self) -> None:
         """End the pause: take the next turn now."""
@@ -126,16 +134,25 @@ class Watcher:
             try:
                 more = await self.turn()
                 failures = 0
+                if not more:
+                    await self._turn_late()
             except TooDeepReorg as error:
                 failures += 1
                 self._stop(error)
                 more = False
             except Exception as error:  # noqa: BLE001 - no error may end the loop of a chain  # a loop's boundary
                 failures += 1
-                self._note_failure(error, failures)
+                self._progress.failed(error, failures)
                 more = False
             if not more:
                 await self._pause(failures)
+
+    async def _turn_late(self) -> None:
+        """Look at old addresses. If that fails, the chain itself is still followed."""
+        try:
+            await self.turn_late()
+        except RecoverableError as error:
+            log.info("old addresses have to wait", chain=self._chain_id, error=str(error))
 
     async def _pause(self, failures: int) -> None:
         """Wait for the next turn; on a stopped chain, only until another process has reanchored it."""
@@ -159,9 +176,7 @@ class Watcher:
 
         Nothing is written until a provider shows a chain that extends the ledger.
         """
-        if not self.status.stopped:
-            log.critical("chain stopped", chain=self._chain_id, error=str(error))
-        self.status = replace(self.status, error=str(error), stopped=True)
+        self._progress.stopped(error)
         self._chain.doubt("it shows another chain than the one that was followed")
 
     async def turn(self) -> bool:
@@ -169,17 +184,43 @@ class Watcher:
 
         Raises RecoverableError when the chain can't be read, and TooDeepReorg; no evidence was written then.
         """
-        async with self._turn, self._dropping_prefetch():
-            self.status = self.status.looking(self._clock())
+        async with self._turn:
+            self._progress.looking()
             head = await self._chain.head()
             # On a stopped chain the stored cursor may have been moved: `services.ledger.reanchor`.
             cursor = (None if self.status.stopped else self._cursor) or await self._load_cursor()
             if cursor is None:
                 cursor = await self._begin(head)
             self._cursor = cursor
-            more = await self._follow(cursor, head)
-            self._note_head(head)
+            more = await self._doubting(cursor, head)
+            self._progress.turn_ended(head.number, self._processed())
             return more
+
+    async def _doubting(self, cursor: Cursor, head: Head) -> bool:
+        """Follow the chain. A node whose blocks contradict each other again and again rests, if there is another."""
+        try:
+            more = await self._follow(cursor, head)
+        except ChainMoved:
+            self._moved += 1
+            if self._moved >= _MOST_MOVED:
+                self._moved = 0
+                self._chain.doubt("its blocks contradict each other")
+            raise
+        self._moved = 0
+        return more
+
+    def _processed(self) -> int | None:
+        return None if self._cursor is None else self._cursor.number
+
+    async def turn_late(self) -> bool:
+        """Look at old addresses, if it is time for that; return whether it was.
+
+        Raises RecoverableError when the chain can't be read; nothing was written then.
+        """
+        async with self._turn:
+            if self._cursor is None or self._unwritten or self.status.stopped:
+                return False
+            return await self._late.turn(self._cursor, self._judge, self._check_stored)
 
     def held(self) -> asyncio.Lock:
         """Return the lock that keeps the watcher from taking a turn: `async with watcher.held(): …`."""
@@ -188,13 +229,16 @@ class Watcher:
     async def flush(self) -> None:
         """Write the blocks that an idle watcher has held back."""
         async with self._turn:
-            await self._stop_fetching()
             if self._unwritten and self._cursor is not None:
                 await self._write(NOTHING, self._cursor, self._unwritten)
 
     async def _load_cursor(self) -> Cursor | None:
-        stored = await self._db.read(lambda unit: cursors.cursor(unit, self._chain_id))
+        def read(unit: ReadUnit) -> tuple[Cursor | None, Cursor | None]:
+            return cursors.cursor(unit, self._chain_id), cursors.oldest(unit, self._chain_id)
+
+        stored, oldest = await self._db.read(read)
         self._stored_hash = None if stored is None else stored.hash
+        self._oldest = -1 if oldest is None else oldest.number
         self._unwritten = []
         return stored
 
@@ -222,13 +266,13 @@ class Watcher:
                 kept = await self._db.read(lambda unit: cursors.remembered(unit, self._chain_id))
                 await check_lower_head(self._chain, self._chain_id, kept, cursor, head)
             return False
-        blocks = await self._next_blocks(cursor.number + 1, head.number)
-        last = blocks[-1].header.number
-        outcome = follow(cursor.number, cursor.hash, [block.header for block in blocks])
+        await self._watched.catch_up(cursor.header)
+        groups = self._watched.as_they_are(cursor.header)
+        stretch = await self._reader.next(cursor.header, head, self._oldest, self._watched.addresses, groups)
+        outcome = follow(cursor.number, cursor.hash, stretch.links)
         match outcome:
             case Advance():
-                self._fetch_ahead(last + 1, head.number)
-                await self._advance(cursor, blocks, head)
+                await self._advance(cursor, stretch, head)
             case Rollback():
                 await self._roll_back(cursor, head)
             case Refetch():
@@ -236,62 +280,38 @@ class Watcher:
                 return False
             case _:
                 assert_never(outcome)
-        return last < head.number or isinstance(outcome, Rollback)
-
-    async def _next_blocks(self, first: int, head_number: int) -> list[Block]:
-        """Return the blocks from one on, from the prefetch where it has them."""
-        ahead, self._ahead = self._ahead, None
-        if ahead is not None and ahead.first == first:
-            return await ahead.fetching
-        if ahead is not None:
-            ahead.fetching.cancel()
-        return await self._chain.blocks(first, min(head_number, first + self._chain.batch_blocks - 1))
-
-    def _fetch_ahead(self, first: int, head_number: int) -> None:
-        """Begin to fetch the next blocks while the current ones are written."""
-        if first <= head_number:
-            last = min(head_number, first + self._chain.batch_blocks - 1)
-            self._ahead = _Prefetch(first, asyncio.ensure_future(self._chain.blocks(first, last)))
-
-    @asynccontextmanager
-    async def _dropping_prefetch(self) -> AsyncIterator[None]:
-        """Cancel the prefetch if the turn fails or is cancelled, so that no fetch outlives it."""
-        is_complete = False
-        try:
-            yield
-            is_complete = True
-        finally:
-            if not is_complete:
-                await self._stop_fetching()
-
-    async def _stop_fetching(self) -> None:
-        ahead, self._ahead = self._ahead, None
-        if ahead is not None:
-            ahead.fetching.cancel()
-            await asyncio.gather(ahead.fetching, return_exceptions=True)
+        return stretch.last.number < head.number or isinstance(outcome, Rollback)
 
     async def _compare_tip(self, cursor: Cursor, head: Head) -> None:
-        (header,) = await self._chain.headers([cursor.number])
+        (header,) = [head.header] if head.header else await self._chain.headers([cursor.number])
         if header.hash != cursor.hash:
             await self._roll_back(cursor, head)
         elif head.final_number != cursor.final_number:
             await self._write(NOTHING, replace(cursor, final_number=head.final_number), self._unwritten)
 
-    async def _advance(self, cursor: Cursor, blocks: Sequence[Block], head: Head) -> None:
-        found = await self._evidence.of(cursor.header, blocks)
-        newest = _cursor(blocks[-1].header, head, cursor.compared_time)
+    async def _advance(self, cursor: Cursor, stretch: Stretch, head: Head) -> None:
+        found = await self._evidence.of(stretch)
+        newest = _cursor(stretch.last, head, cursor.compared_time)
         if found.is_compared:
             newest = replace(newest, compared_time=newest.time)
-        is_missing = found.is_compared is False and newest.compared_time is not None
-        self.status = self.status.with_comparison(self._clock(), is_missing=is_missing)
-        headers = [*self._unwritten, *(block.header for block in blocks)][-cursors.KEPT_BLOCKS :]
+        self._note_comparison(found, newest)
+        headers = [*self._unwritten, *stretch.headers][-cursors.KEPT_BLOCKS :]
         # Whatever fails from here on, the database's cursor is the truth: the next turn begins by reading it.
         self._cursor, self._unwritten = None, []
         if found or await self._must_write(newest):
             await self._write(found, newest, headers)
         else:
             self._cursor, self._unwritten = newest, headers
-        self._log_progress(len(blocks), head.number - newest.number, len(found.payments))
+        self._reader.processed(stretch)
+        self._progress.advanced(newest.number - cursor.number, head.number - newest.number, len(found.payments))
+
+    def _note_comparison(self, found: Evidence, newest: Cursor) -> None:
+        """Note whether balances were compared. Where they can't be, only whole blocks show coins."""
+        is_missing = found.is_compared is False
+        self._progress.compared(is_missing=is_missing and newest.compared_time is not None)
+        self._uncompared = self._uncompared + 1 if is_missing else 0
+        if self._uncompared >= _MOST_UNCOMPARED and self._chain.reads_ranges:
+            self._chain.stop_reading_ranges("balances can't be compared")
 
     async def _must_write(self, newest: Cursor) -> bool:
         """Tell whether to write blocks without evidence: it is time, or a session waits for depth or expiry."""
@@ -305,8 +325,10 @@ class Watcher:
 
     async def _write(self, found: Evidence, to: Cursor, headers: Sequence[Header]) -> None:
         def advance(unit: WriteUnit) -> None:
-            self._check_stored(unit)
+            before = self._check_stored(unit)
             # One unit of work: a cursor that was stored without its evidence would lose payments for good.
+            if self._chain.reads_ranges:
+                late_pages.begin(unit, self._chain_id, before.number)
             cursors.remember(unit, self._chain_id, headers)
             cursors.move(unit, self._chain_id, to)
             current = found.as_of(unit, self._chain_id)
@@ -336,6 +358,7 @@ class Watcher:
             return back, self._judge.roll_back(unit, ancestor, back.tip)
 
         back, touched = await self._db.write(go_back)
+        self._reader.forget()
         self._cursor, self._stored_hash = back, back.hash
         metrics.CHAIN_REORGS.labels(self._chain_id).inc()
         log.warning(
@@ -346,40 +369,14 @@ class Watcher:
             sessions=touched,
         )
 
-    def _check_stored(self, unit: WriteUnit) -> None:
-        """Refuse to write over a cursor that another process has moved meanwhile."""
+    def _check_stored(self, unit: WriteUnit) -> Cursor:
+        """Return the stored cursor; refuse to write over one that another process has moved meanwhile."""
         stored = cursors.cursor(unit, self._chain_id)
-        if stored is not None and stored.hash != self._stored_hash:
+        assert stored is not None, "the first turn stored one"
+        if stored.hash != self._stored_hash:
             self._cursor = None
             raise ChainMoved("another process has moved the last processed block")
-
-    def _note_head(self, head: Head) -> None:
-        processed = self._cursor.number if self._cursor else None
-        self.status = self.status.after_look(head.number, processed, self._clock())
-        metrics.CHAIN_HEAD.labels(self._chain_id).set(head.number)
-        metrics.CHAIN_PROCESSED.labels(self._chain_id).set(processed or 0)
-
-    def _note_failure(self, error: Exception, failures: int) -> None:
-        is_expected = isinstance(error, RecoverableError)
-        reason = str(error) if is_expected else f"{type(error).__name__}: {error}"
-        self.status = self.status.after_failure(error, reason)
-        if isinstance(error, ChainMoved):
-            log.info("asking again", chain=self._chain_id, error=reason)
-            return
-        if isinstance(error, DatabaseFailed):
-            return  # the database has logged it, and the node is not to blame
-        metrics.CHAIN_FAILURES.labels(self._chain_id).inc()
-        if failures == 1 or failures % 10 == 0 or not is_expected:
-            log.warning("the chain can't be read", chain=self._chain_id, error=reason, exc_info=not is_expected)
-
-    def _log_progress(self, blocks: int, left: int, payments: int) -> None:
-        """Log the payments that were found, and while catching up, a line every few seconds."""
-        now = self._clock()
-        if payments:
-            log.info("payments found", chain=self._chain_id, payments=payments)
-        if left > _CATCHING_UP_BLOCKS and now - self._progress_at >= _PROGRESS_EVERY:
-            self._progress_at = now
-            log.info("catching up", chain=self._chain_id, blocks=blocks, left=left)
+        return stored
 
     def _pause_seconds(self, failures: int) -> float:
         if not failures:

@@ -7,12 +7,14 @@ from crypto_checkout.core.address import Address
 from crypto_checkout.store.database import ReadUnit, Value, batched, placeholders
 
 _PAYMENTS = """
-    SELECT checkout_sessions.address, contract, units, block_number
+    SELECT checkout_sessions.address, contract, units, block_number, tx_hash
     FROM checkout_sessions
     JOIN payments ON payments.session_id = checkout_sessions.id
     WHERE checkout_sessions.address IN ({names})
 """
-_UNMATCHED = "SELECT address, contract, units, block_number FROM unmatched_payments WHERE address IN ({names})"
+_UNMATCHED = """
+    SELECT address, contract, units, block_number, tx_hash FROM unmatched_payments WHERE address IN ({names})
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,20 @@ def coins(unit: ReadUnit, chain_id: int, addresses: Sequence[Address]) -> dict[A
     for credit in _found(unit, "AND contract IS NULL", chain_id, addresses, {}):
         sums[credit.address] += credit.units
     return sums
+
+
+def transactions(unit: ReadUnit, chain_id: int, addresses: Sequence[Address]) -> set[tuple[str, Address]]:
+    """Return the hashes of the transactions whose transfers to these addresses are recorded, with their receivers."""
+    found: set[tuple[str, Address]] = set()
+    for part in batched(addresses):
+        names, among = placeholders(part)
+        for query, chain in ((_PAYMENTS, "payments.chain_id"), (_UNMATCHED, "chain_id")):
+            rows = unit.all(
+                f"{query.format(names=names)} AND +{chain} = :chain_id AND canonical = 1 AND tx_hash IS NOT NULL",
+                {**among, "chain_id": chain_id},
+            )
+            found |= {(row["tx_hash"], Address(row["address"])) for row in rows}
+    return found
 
 
 def _found(

@@ -11,7 +11,7 @@ from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.table import Table
 
 KEPT_BLOCKS = 1024
-"""The number of processed blocks that are kept: a deeper reorg can't be rolled back."""
+"""The depth in blocks to which processed ones are kept, some or all: a deeper reorg can't be rolled back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def move(unit: WriteUnit, chain_id: int, to: Cursor) -> None:
 
 
 def remember(unit: WriteUnit, chain_id: int, headers: Sequence[Header]) -> None:
-    """Add processed blocks, oldest first, and delete those older than the newest `KEPT_BLOCKS`."""
+    """Add processed blocks, oldest first, and delete those that are `KEPT_BLOCKS` below."""
     for header in headers[-KEPT_BLOCKS:]:
         unit.run(
             """

@@ -1,6 +1,6 @@
 """A real chain: what is found in its blocks is what happened, and what a lying node says of it is refused."""
 
-import time
+import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,7 +18,7 @@ from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 from crypto_checkout.core.moments import from_unix
 from tests.support import contracts
 from tests.support.anvil import Anvil
-from tests.support.nodes import Error, answering, forwarding, running
+from tests.support.nodes import Behaviour, Error, answering, forwarding, running
 from tests.support.solidity import Compiler, deploy
 
 ETHER = 10**18
@@ -56,7 +56,7 @@ async def chain_at(
         tokens=[Address(token) for token in tokens],
         finality=finality,
         confirm_with=confirm_with,
-        clock=clock or time.monotonic,
+        clock=clock or itertools.count(0, 60).__next__,
     )
     try:
         yield chain
@@ -232,8 +232,12 @@ async def test_the_final_block_is_the_one_that_the_chain_calls_so(anvil: StartAn
 
 async def test_before_the_first_final_block_nothing_is_final(anvil: StartAnvil) -> None:
     node = anvil(mining="manual")
+
+    def block(number: str, full: bool) -> Any:
+        return None if number == "finalized" else node.rpc("eth_getBlockByNumber", number, full)
+
     async with (
-        running(forwarding(node.url, {"eth_getBlockByNumber": None})) as young,
+        running(forwarding(node.url, {"eth_getBlockByNumber": block})) as young,
         chain_at(young.url, finality="finalized") as chain,
     ):
         assert await chain.head() == Head(0, final_number=-1)
@@ -266,13 +270,22 @@ NO_TAG = {
 }
 
 
+def without_tag(node: Anvil, words: str) -> Behaviour:
+    """Stand before a node, and refuse the block that a tag of finality names."""
+
+    def block(number: str, full: bool) -> Any:
+        return Error(words) if number == "finalized" else node.rpc("eth_getBlockByNumber", number, full)
+
+    return forwarding(node.url, {"eth_getBlockByNumber": block})
+
+
 @pytest.mark.parametrize("words", NO_TAG.values(), ids=NO_TAG)
 async def test_where_no_provider_knows_the_tag_depth_decides(anvil: StartAnvil, words: str) -> None:
     node = anvil(mining="manual")
     node.mine(100)
     async with (
-        running(forwarding(node.url, {"eth_getBlockByNumber": Error(words)})) as old,
-        running(forwarding(node.url, {"eth_getBlockByNumber": Error(words)})) as another,
+        running(without_tag(node, words)) as old,
+        running(without_tag(node, words)) as another,
     ):
         async with chain_at(old.url, another.url, finality="finalized") as chain:
             assert await chain.head() == Head(100)
@@ -290,7 +303,8 @@ async def test_a_tag_that_is_refused_for_a_while_makes_nothing_new_final(anvil: 
         chain_at(front.url, finality="finalized", clock=clock) as chain,
     ):
         assert await chain.head() == Head(100, final_number=36)
-        front.behave = forwarding(node.url, {"eth_getBlockByNumber": Error(words)})
+        front.behave = without_tag(node, words)
+        clock.now += 10
         node.mine(100)
         assert await chain.head() == Head(200, final_number=36)
         front.behave = forwarding(node.url, {})
@@ -301,7 +315,7 @@ async def test_a_tag_that_is_refused_for_a_while_makes_nothing_new_final(anvil: 
 @pytest.mark.parametrize("words", ["finalized block not found", "rate limited"])
 async def test_before_a_tag_was_ever_known_a_busy_node_is_no_old_one(anvil: StartAnvil, words: str) -> None:
     async with (
-        running(forwarding(anvil().url, {"eth_getBlockByNumber": Error(words)})) as busy,
+        running(without_tag(anvil(), words)) as busy,
         chain_at(busy.url, finality="finalized") as chain,
     ):
         with pytest.raises(ProviderFailed, match=words):

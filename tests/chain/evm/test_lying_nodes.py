@@ -24,7 +24,6 @@ PAYER = "0x" + "e1" * 20
 def honest() -> dict[str, Any]:
     return {
         "eth_chainId": hex(ANVIL_CHAIN_ID),
-        "eth_blockNumber": "0x7",
         "eth_getBlockByNumber": {
             "number": "0x7",
             "hash": BLOCK_HASH,
@@ -208,7 +207,7 @@ async def test_a_receipt_of_another_block_means_that_the_chain_moved() -> None:
 
 @pytest.mark.parametrize("number", [None, ..., [], {}, 5, "", "7", "0x" + "f" * 65])
 async def test_a_head_that_is_no_number_is_refused(number: Any) -> None:
-    async with running(answering(lie("eth_blockNumber", number))) as node, chain_at(node.url) as chain:
+    async with running(answering(lie(f"{BLOCK}.number", number))) as node, chain_at(node.url) as chain:
         with pytest.raises(ProviderFailed):
             await chain.head()
 

@@ -5,10 +5,11 @@ says how to have it run for long; `tests.services.ledger.test_properties_anvil` 
 """
 
 import asyncio
+import itertools
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,7 @@ from crypto_checkout.core.errors import ChainMoved, ProviderFailed, RecoverableE
 from crypto_checkout.core.ledger.balance_groups import ExpectedGroup, fingerprint
 from crypto_checkout.core.ledger.follow import Block, Head, Header
 from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
+from crypto_checkout.core.ledger.range_reading import RangeReading
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.sandbox import SandboxTransaction
 from crypto_checkout.prices.board import PriceBoard
@@ -43,6 +45,7 @@ from crypto_checkout.services.checkout.payment_methods import (
 from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.checkout.sessions import SessionRequest, Sessions
 from crypto_checkout.services.ledger.judge import Judge
+from crypto_checkout.services.ledger.watched_addresses import WATCHED_AFTER_GRACE
 from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import sessions as session_store
@@ -65,6 +68,8 @@ FAULTS = {
     "head": ("fail", "kill", "lag", "ahead", "ahead", "ahead", "reorg", "mine"),
     "headers": ("fail", "kill", "reorg", "same height"),
     "blocks": ("fail", "kill", "lie", "reorg", "same height", "mine"),
+    "read_range": ("fail", "kill", "reorg", "same height", "mine", "leave out", "leave out", "reorg halfway"),
+    "nonces": ("fail", "kill", "old", "reorg"),
     "succeeded": ("fail", "kill", "moved", "reorg"),
     "mismatches": ("fail", "kill", "old", "reorg", "same height"),
     "balances": ("fail", "kill", "old", "moved", "reorg", "same height"),
@@ -90,6 +95,7 @@ class Wayward(SandboxChain):
     """The sandbox chain with providers that fail, and which changes while it is read.
 
     One fault is `ahead`: while the node shows a block as its newest, it answers for it with the next one's state.
+    Another is that a node behind a load balancer lags, and leaves out the logs of the newest blocks (`has_left_out`).
     """
 
     made: ClassVar[Counter[str]] = Counter()
@@ -99,6 +105,8 @@ class Wayward(SandboxChain):
         self.chance = random.Random(0)
         self.faults = 0.0
         self.forgets = False
+        self.reads_ranges = False
+        self.has_left_out = False
         self.is_ahead_next = False
         self.is_ahead_at: int | None = None
         self.befall: Callable[[str], None] = lambda _: None
@@ -123,7 +131,7 @@ class Wayward(SandboxChain):
         behind = {"lag": self.chance.randrange(1, 5), "ahead": 1}.get(fault, 0)
         newest = max(0, found.number - behind)
         self.is_ahead_at = newest if fault == "ahead" else None
-        return Head(newest)
+        return Head(newest, header=self._header(newest))
 
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
         self.happen("headers")
@@ -141,6 +149,32 @@ class Wayward(SandboxChain):
             lied = self.chance.choice([replace(header, hash=false), replace(header, parent_hash=false)])
             found[place] = replace(found[place], header=lied)
         return found
+
+    async def read_range(
+        self, start: Header, last: Header, since: int, addresses: Sequence[Address], groups: Sequence[ExpectedGroup]
+    ) -> RangeReading:
+        fault = self.happen("read_range")
+        (shown,) = await super().headers([start.number])
+        numbers = range(max(0, min(since, start.number + 1)), last.number + 1)
+        if numbers[-1] > self.number:
+            raise ProviderFailed("block range extends beyond the head")
+        if fault == "reorg halfway":
+            self.befall("reorg")
+        logs = [t for n in numbers for t in _of(self.transactions_in(n), self._header(n)) if t.contract]
+        if fault == "leave out":
+            first = last.number - self.chance.randrange(4)
+            self.has_left_out |= any(each.block_number >= first for each in logs)
+            logs = [each for each in logs if each.block_number < first]
+        different = await self.mismatches(last, groups)
+        matching = [group for group in groups if group not in different]
+        found = [replace(each, block_time=last.time) for each in logs if each.to in addresses]
+        return RangeReading(last, (shown, last), tuple(found), matching)
+
+    async def nonces(self, header: Header, addresses: Any) -> dict[Address, int]:
+        fault = self.happen("nonces")
+        if fault == "old" and self.forgets:
+            raise StateUnavailable("missing trie node")
+        return await super().nonces(header, addresses)
 
     async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
         if transfers:
@@ -211,6 +245,7 @@ class Life(RuleBasedStateMachine):
         self.latest = START
         self.compared = 0
         self.is_over = False
+        self.chain: Wayward
 
     def clock(self) -> datetime:
         return self.now
@@ -218,9 +253,15 @@ class Life(RuleBasedStateMachine):
     def run(self, work: Any) -> Any:
         return self.runner.run(work)
 
-    @initialize(idle=st.sampled_from([0, 86_400]), seed=seeds, forgets=st.sampled_from([False, False, True]))
-    def open(self, idle: int, seed: int, forgets: bool) -> None:
+    @initialize(
+        idle=st.sampled_from([0, 86_400]),
+        seed=seeds,
+        forgets=st.sampled_from([False, False, True]),
+        ranges=st.sampled_from([False, True, True]),
+    )
+    def open(self, idle: int, seed: int, forgets: bool, ranges: bool) -> None:
         """Begin; where nodes forget what was held, contracts' money may be found later, in a later block."""
+        self.ranges = ranges
         self.idle = idle
         self.forgets = forgets
         self.random = random.Random(seed)
@@ -240,9 +281,12 @@ class Life(RuleBasedStateMachine):
         cursor = await self.db.read(lambda unit: cursors.cursor(unit, CHAIN_ID))
         if cursor is not None:
             loaded.resume(cursor.number, self.now)
+        has_left_out = state is None and self.chain.has_left_out
         self.chain = Wayward(loaded, self.clock, transactions)
         self.chain.befall = self.befall
         self.chain.forgets = self.forgets
+        self.chain.reads_ranges = self.ranges
+        self.chain.has_left_out = has_left_out
         events = Outbox()
         board = PriceBoard(
             [FixedSource({"ETH/USD": Decimal(3000)}, clock=self.clock)],
@@ -270,6 +314,7 @@ class Life(RuleBasedStateMachine):
         self.watcher = Watcher(
             self.db, self.chain, self.judge, chain_id=CHAIN_ID, livemode=False, name="Sandbox", poll_seconds=1,
             start_block="latest", clock=self.clock, idle_seconds=self.idle,
+            monotonic=itertools.count(0, 3600).__next__,
         )  # fmt: skip
 
     @rule()
@@ -422,6 +467,7 @@ class Life(RuleBasedStateMachine):
         for _ in range(6):
             self.turn()
             self.the_ledger_is_what_the_chain_says()
+        self.look_at_old()
         self.chain.faults = 0
 
     @rule(place=places, part=parts)
@@ -432,10 +478,13 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def turn(self) -> None:
+        self.take(self.watcher.turn)
+
+    def take(self, turn: Callable[[], Awaitable[bool]]) -> None:
         self.unstored: list[Draft] = []
         is_killed = False
         try:
-            self.run(self.watcher.turn())
+            self.run(turn())
         except RecoverableError:
             pass
         except Killed:
@@ -444,6 +493,10 @@ class Life(RuleBasedStateMachine):
             self.run(self.db.write(partial(_save, draft=draft)))
         if is_killed:
             self.restart()
+
+    @rule()
+    def look_at_old(self) -> None:
+        self.take(self.watcher.turn_late)
 
     @rule()
     def process(self) -> None:
@@ -491,7 +544,9 @@ class Life(RuleBasedStateMachine):
                     in_window += each.units
                     deep += each.units if cursor.number - number + 1 >= CONFIRMATIONS else 0
         for come, of, what in ((paid, wanted, "payments"), (others, elsewhere, "unmatched payments")):
-            if self.forgets:
+            if self.may_lack(session, cursor):
+                assert _sums(come) <= of, f"{what} of {session.id}"
+            elif self.forgets:
                 assert _sums(come).total() <= of.total(), f"{what} of {session.id}"
             elif any(payment.canonical and payment.is_provisional for payment in come):
                 assert _sums(come) <= of, f"{what} of {session.id}"
@@ -502,11 +557,18 @@ class Life(RuleBasedStateMachine):
             assert _sums(others).total() == elsewhere.total()
         self.check_status(session, paid, in_window, deep, cursor)
 
+    def may_lack(self, session: Session, cursor: Cursor) -> bool:
+        """Tell whether payments may still be missing: logs were left out, or the session is old."""
+        is_old = cursor.time >= session.terms.grace_until + WATCHED_AFTER_GRACE
+        return not self.is_over and (self.chain.has_left_out or (self.ranges and is_old))
+
     def check_status(self, session: Session, paid: list[Payment], in_window: int, deep: int, cursor: Cursor) -> None:
         tip = cursor.tip
         verdict = assess(session, paid, tip)
         assert (verdict.status, verdict.status_reason) == (session.status, session.status_reason), "judged again"
         if self.forgets or any(payment.canonical and payment.is_provisional for payment in paid):
+            return
+        if self.may_lack(session, cursor):
             return
         if session.accepted_units is not None:
             assert session.status_reason == ACCEPTED or session.status in {Status.FAILED, Status.DETECTED}
@@ -552,6 +614,7 @@ class Life(RuleBasedStateMachine):
                 self.mine(CONFIRMATIONS)
                 self.process()
                 self.run(self.watcher.flush())
+                self.look_at_old()
                 self.is_over = True
                 before = self.compared
                 self.the_ledger_is_what_the_chain_says()

@@ -56,6 +56,7 @@ async def test_what_a_contract_sent_is_seen_at_once_and_counts_with_the_next_blo
 async def test_a_credit_of_before_that_the_chain_contradicts_is_taken_back(anvil: Nodes, tmp_path: Path) -> None:
     node = anvil(mining="manual")
     async with running(one_block_ahead(node.url)) as ahead, open_shop(tmp_path, [ahead.url], xpub=FRESH_XPUB) as shop:
+        shop.chain.stop_reading_ranges("the transaction is to be found in its block")
         session = await shop.ask()
         node.mine(2)
         await shop.process()

@@ -1,6 +1,7 @@
 """Follow a real chain: payments found once and only once, whatever node and process do."""
 
 import asyncio
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -331,7 +332,8 @@ async def test_a_chain_that_shares_nothing_with_ours_stops_the_watcher_and_chang
 
 async def test_with_a_finality_tag_depth_alone_settles_nothing(anvil: Nodes, tmp_path: Path) -> None:
     node = anvil(mining="manual", arguments=["--slots-in-an-epoch", "4"])
-    async with open_shop(tmp_path, [node.url], finality="finalized") as shop:
+    hurried = itertools.count(0, 60).__next__  # a minute passes between two questions
+    async with open_shop(tmp_path, [node.url], finality="finalized", monotonic=hurried) as shop:
         session = await shop.ask()
         pay(node, session)
         node.mine(CONFIRMATIONS)
@@ -494,7 +496,7 @@ async def test_a_false_word_that_a_payment_reverted_loses_no_payment(anvil: Node
             node.mine(CONFIRMATIONS)
             lies.append(lambda call: call["method"] == "eth_getTransactionReceipt")
             with telling(lies, fail):
-                with pytest.raises(ProviderFailed, match=f"{honest} of {honest + 1} providers say"):
+                with pytest.raises(ProviderFailed, match="didn't revert"):
                     await shop.process()
                 assert (await shop.look(session))["status"] == "pending"
                 if honest > 1:
@@ -512,13 +514,13 @@ async def test_a_wrong_parent_hash_is_no_reorg(anvil: Nodes, tmp_path: Path) -> 
     with liar(node.url) as (url, lies):
         async with open_shop(tmp_path, [url, node.url]) as shop:
             session = await shop.ask()
-            before = await shop.processed()
             pay(node, session)
-            node.mine(CONFIRMATIONS)
-            lies.append(lambda call: call["method"] == "eth_getBlockByNumber" and call["params"][0] == hex(before + 1))
+            node.mine()
+            lies.append(lambda call: call["method"] == "eth_getBlockByNumber" and call["params"][0] == "latest")
             with telling(lies, change_parent):
                 with pytest.raises(ChainMoved):
                     await shop.process()
+                node.mine(CONFIRMATIONS)
                 await shop.process()
             assert (await shop.look(session))["status"] == "paid"
             assert await shop.events(session) == ["session.paid"]

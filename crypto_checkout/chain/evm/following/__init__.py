@@ -1,0 +1,1 @@
+"""Following a chain: its newest block, and ranges of blocks behind it."""

@@ -1,0 +1,132 @@
+"""The slow round: money that comes late, to addresses of sessions that ended long ago.
+
+Each turn of the watcher reads what reached the addresses of open and of lately closed sessions. All sessions ever made
+are looked at page by page: the logs that pay them since the last look, as a second look also at open ones, and the
+balances of the old ones. Each page has its own place in the database, so a restart skips nothing.
+
+An old address may be emptied between two looks. Coins that come and leave again between them stay unseen if they leave
+the balance as it was; tokens don't, since their logs stay.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Protocol
+
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.services.ledger.evidence import NOTHING, Evidence, EvidenceReader, TransferEvidence
+from crypto_checkout.services.ledger.internal_transfers import InternalTransfers
+from crypto_checkout.services.ledger.judge import Judge
+from crypto_checkout.services.ledger.reading.reader import RangeReader
+from crypto_checkout.services.ledger.reading.stretch import Stretch
+from crypto_checkout.services.ledger.watched_addresses import WATCHED_AFTER_GRACE, AddressBalances
+from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+from crypto_checkout.store.ledger import late_pages
+from crypto_checkout.store.ledger.cursors import Cursor
+from crypto_checkout.store.ledger.late_pages import LateAddress, LatePage
+
+_PAGE_SECONDS = 600.0
+_PAUSE_SECONDS = 60.0
+
+
+class LateChain(TransferEvidence, RangeReader, Protocol):
+    """A chain as its old addresses are read; `chain.evm.chain` and `chain.sandbox.chain` implement it."""
+
+
+class _OldAddresses(AddressBalances):
+    """The addresses of a page that no turn of the watcher compares any more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._since: dict[Address, int] = {}
+
+    def take(self, found: list[LateAddress]) -> None:
+        self._forget()
+        self._since = {each.address: each.since or 0 for each in found}
+        for each in found:
+            if each.units is None:
+                self.unread.add(each.address)
+            else:
+                self.holdings.set(each.address, each.units)
+
+    def first_block(self, address: Address, start: Header) -> int:
+        return max(start.number, self._since[address])
+
+
+class LateRound:
+    """Looks at the old addresses of one chain. `clock` is monotonic."""
+
+    def __init__(
+        self,
+        db: Database,
+        chain: LateChain,
+        chain_id: int,
+        *,
+        livemode: bool,
+        agree_above_fiat: Decimal,
+        clock: Callable[[], float],
+    ) -> None:
+        self._db = db
+        self._chain = chain
+        self._chain_id = chain_id
+        self._livemode = livemode
+        self._clock = clock
+        self._addresses = _OldAddresses()
+        balances = InternalTransfers(db, chain, chain_id, self._addresses, second=None)
+        self._evidence = EvidenceReader(db, chain, chain_id, balances, agree_above_fiat=agree_above_fiat)
+        self._next = 0.0
+        self._looked_at: dict[int, float] = {}
+
+    async def turn(self, cursor: Cursor, judge: Judge, check: Callable[[WriteUnit], object]) -> bool:
+        """Look at a page, if it is time for that, and store what was found; return whether it was time.
+
+        `check` raises where `cursor` is no longer the last processed block. Raises RecoverableError when a node can't
+        answer; nothing was written then.
+        """
+        page = await self._due(cursor)
+        if page is None:
+            return False
+        number, found = await self._look(page, cursor)
+
+        def store(unit: WriteUnit) -> None:
+            check(unit)
+            current = found.as_of(unit, self._chain_id)
+            current.store(unit, self._chain_id)
+            judge.advance(unit, current, cursor.tip)
+            late_pages.move(unit, self._chain_id, page.page, number)
+
+        await self._db.write(store)
+        return True
+
+    async def _due(self, cursor: Cursor) -> LatePage | None:
+        """Return the page to look at now: one a minute, and none twice within ten minutes."""
+        now = self._clock()
+        if now < self._next or not self._chain.reads_ranges:
+            return None
+        self._next = now + _PAUSE_SECONDS
+        pages = await self._db.read(lambda unit: late_pages.furthest_behind(unit, self._chain_id, cursor.number))
+        waiting = (page for page in pages if now - self._looked_at.get(page.page, -_PAGE_SECONDS) >= _PAGE_SECONDS)
+        found = next(waiting, None)
+        if found is not None:
+            self._looked_at[found.page] = now
+        return found
+
+    async def _look(self, page: LatePage, cursor: Cursor) -> tuple[int, Evidence]:
+        """Look at a page up to the last processed block, unless that is too far; return the number reached."""
+
+        def read(unit: ReadUnit) -> list[LateAddress]:
+            since = cursor.time - WATCHED_AFTER_GRACE
+            return late_pages.addresses(unit, self._chain_id, self._livemode, page.page, since)
+
+        found = await self._db.read(read)
+        number = min(cursor.number, page.number + self._chain.range_blocks)
+        if not found:
+            return cursor.number, NOTHING
+        (start,) = await self._chain.headers([page.number])
+        last = cursor.header if number == cursor.number else (await self._chain.headers([number]))[0]
+        self._addresses.take([each for each in found if not each.is_watched] if number == cursor.number else [])
+        groups = self._addresses.as_they_are(start)
+        addresses = [each.address for each in found]
+        read_range = await self._chain.read_range(start, last, start.number + 1, addresses, groups)
+        stretch = Stretch(self._chain, start, last, read_range.links, read_range.transfers, read_range.matching)
+        return number, await self._evidence.of(stretch)
