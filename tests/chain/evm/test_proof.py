@@ -1,7 +1,10 @@
 """Proofs: a real node's blocks are recomputed whole, and a change anywhere in what it shows proves nothing new."""
 
 import copy
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +20,7 @@ from crypto_checkout.core.ledger.payment import Proof, Transfer, TransferKind
 from tests.chain.evm.test_chain import ANVIL_CHAIN_ID, ETHER, OTHER, RECEIVER, Clock, chain_at, transact, transfer_call
 from tests.support import contracts
 from tests.support.anvil import Anvil
+from tests.support.factories import NOW, a_transfer
 from tests.support.nodes import Error, forwarding, running
 
 StartAnvil = Callable[..., Anvil]
@@ -239,3 +243,24 @@ async def test_the_provider_that_invents_a_payment_rests_for_a_minute_and_the_ot
         assert "doesn't hold" in (lying.last_error or "")
         (block,) = await chain.blocks(number, number)
         assert [each for each in block.transfers if each.to == RECEIVER] == []
+
+
+def test_the_work_of_finding_transfers_in_a_block_grows_no_faster_than_their_number() -> None:
+    def calls(count: int) -> int:
+        held = {a_transfer(log_index=index, block_time=NOW) for index in range(count)}
+        claimed = [a_transfer(log_index=index, block_time=NOW + timedelta(hours=1)) for index in range(count + 1)]
+        made = 0
+
+        def count_call(_: object, kind: str, __: object) -> None:
+            nonlocal made
+            made += kind in {"call", "c_call"}
+
+        sys.setprofile(count_call)
+        try:
+            found = prove.matched(claimed, held)
+        finally:
+            sys.setprofile(None)
+        assert [found[each] for each in claimed] == [*(replace(each, block_time=NOW) for each in claimed[:-1]), None]
+        return made
+
+    assert calls(400) < 5 * calls(100)

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from crypto_checkout.chain.evm import decoding
@@ -34,6 +34,8 @@ PROVABLE_CHAINS = frozenset(
     }
 )
 """Chains whose blocks are all of known forms: there, a block that can't be proven is not believed."""
+
+_NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 ReadTransfers = Callable[[Ask, int, Collection[Address]], Awaitable[AbstractSet[Transfer]]]
 """Provider, block number, receivers -> the transfers to them in the block, as that provider shows it."""
@@ -76,10 +78,18 @@ async def as_held(rpc: Rpc, transfers: Sequence[Transfer]) -> dict[Transfer, Tra
     found: dict[Transfer, Transfer | None] = {}
     for (number, block_hash), claimed in by_block.items():
         held = await _held(rpc, number, block_hash, {transfer.to for transfer in claimed})
-        for transfer in claimed if held is not None else ():
-            same = (each for each in held or () if replace(each, block_time=transfer.block_time) == transfer)
-            found[transfer] = next(same, None)
+        if held is not None:
+            found |= matched(claimed, held)
     return found
+
+
+def matched(claimed: Sequence[Transfer], held: AbstractSet[Transfer]) -> dict[Transfer, Transfer | None]:
+    """Return each claimed transfer with the one that its block holds, which may be dated otherwise; None without one.
+
+    A stranger can fill a block with transfers, so the work grows with their number and no faster.
+    """
+    undated = {replace(each, block_time=_NO_TIME): each for each in held}
+    return {each: undated.get(replace(each, block_time=_NO_TIME)) for each in claimed}
 
 
 async def _held(rpc: Rpc, number: int, block_hash: str, receivers: Collection[Address]) -> AbstractSet[Transfer] | None:
