@@ -19,7 +19,7 @@ from crypto_checkout.store.secret_key import open_cipher
 _NAME = re.compile(r"(\d{4})_\w+\.sql")
 _BUSY_TIMEOUT_SECONDS = 30
 
-STEPS: Mapping[int, Callable[[sqlite3.Connection, Cipher], None]] = {21: encrypt_secrets}
+STEPS: Mapping[int, Callable[[sqlite3.Connection, Cipher], None]] = {23: encrypt_secrets}
 """The parts of migrations that SQL can't do, by their numbers; each runs in the transaction of its migration."""
 
 
