@@ -6,7 +6,7 @@ memory than its size is refused before it is decoded.
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from web3.types import RPCRequest, RPCResponse
@@ -49,14 +49,18 @@ def _most_of(method: str, params: Sequence[Any]) -> int:
 
 async def decoded(content: bytes) -> Any:
     """Decode an answer, a large one in a thread. Raises Nonsense for what is not JSON, and TooLarge for a trap."""
-    commas, containers = content.count(b","), content.count(b"[") + content.count(b"{")
-    size = len(content)
-    if commas > _FREE_ITEMS + size // _BYTES_PER_ITEM or containers > _FREE_CONTAINERS + size // _BYTES_PER_CONTAINER:
+    if len(content) < _LARGE_BYTES:
+        return _decode(content, None)
+    return await asyncio.to_thread(_decode, content, _unchanged)
+
+
+def _decode(content: bytes, hook: Callable[[dict[str, Any]], Any] | None) -> Any:
+    free_items = _FREE_ITEMS + len(content) // _BYTES_PER_ITEM
+    free_containers = _FREE_CONTAINERS + len(content) // _BYTES_PER_CONTAINER
+    if content.count(b"[") + content.count(b"{") > free_containers or content.count(b",") > free_items:
         raise TooLarge("an answer of too many parts for its size")
     try:
-        if size < _LARGE_BYTES:
-            return json.loads(content)
-        return await asyncio.to_thread(json.loads, content, object_hook=_unchanged)
+        return json.loads(content, object_hook=hook)
     except (ValueError, RecursionError):
         pass
     raise Nonsense("an answer that is not JSON")
