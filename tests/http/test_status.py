@@ -17,7 +17,8 @@ from tests.support.server import Server
 from tests.support.shop import ANVIL_CHAIN_ID, FRESH_XPUB
 from tests.support.waiting import until
 
-HEALTHZ, READYZ, METRICS = (f"http://shop.example/{name}" for name in ("healthz", "readyz", "metrics"))
+HEALTHZ, READYZ = (f"http://shop.example/{name}" for name in ("healthz", "readyz"))
+METRICS = "http://localhost:4020/metrics"
 
 
 async def test_a_server_that_runs_is_alive(app: App) -> None:
@@ -179,6 +180,16 @@ async def test_metrics_are_in_the_format_of_prometheus(app: App) -> None:
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.53", "::1", "::ffff:127.0.0.1"])
 async def test_this_machine_sees_the_metrics(app: App, address: str) -> None:
     assert (await metrics(app, address)).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:4020", "[::1]:4020", "LOCALHOST:80"])
+async def test_this_machine_names_itself_as_it_likes(app: App, host: str) -> None:
+    assert (await metrics(app, Host=host)).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["rebound.example", "rebound.example:4020", "localhost.example", "127.0.0.1.nip.io"])
+async def test_a_name_that_somebody_pointed_at_this_machine_shows_no_metrics(app: App, host: str) -> None:
+    assert is_hidden(await metrics(app, Host=host))
 
 
 @pytest.mark.parametrize("address", ["203.0.113.9", "10.0.0.1", "192.168.1.1", "2001:db8::7", "fe80::1"])

@@ -23,12 +23,12 @@ _logins: WeakKeyDictionary[Server, StorageState] = WeakKeyDictionary()
 SET_UP_LINK = re.compile(r"http\S+/dashboard/set-up\?token=(\S+)")
 
 
-async def visitor(app: App, *, address: str = "127.0.0.1") -> httpx.AsyncClient:
+async def visitor(app: App, *, address: str = "127.0.0.1", site: str = SITE) -> httpx.AsyncClient:
     """Return a client of the dashboard that isn't signed in; like a browser it keeps cookies and says its origin."""
     client = httpx.AsyncClient(
         transport=httpx.ASGITransport(app=app.opened.web, client=(address, 50_000)),
-        base_url=f"{SITE}/dashboard",
-        headers={"Origin": SITE, "Accept": "text/html", "User-Agent": "Test browser"},
+        base_url=f"{site}/dashboard",
+        headers={"Origin": site, "Accept": "text/html", "User-Agent": "Test browser"},
     )
     return await app.clients.enter_async_context(client)
 

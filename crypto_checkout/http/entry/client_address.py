@@ -67,9 +67,13 @@ def client_address(scope: Scope, trusted_proxies: Sequence[Network]) -> str:
 
 
 def is_local(scope: Scope) -> bool:
-    """Tell whether a request comes from this machine, and not through a proxy on it."""
+    """Tell whether a request comes from this machine, not through a proxy on it, and knows that it goes there.
+
+    A web page in a browser here can send requests too, under a name that its owner pointed at 127.0.0.1 (DNS
+    rebinding); that name is their `Host`.
+    """
     address = _address(scope["client_address"])
-    if address is None or not address.is_loopback:
+    if address is None or not address.is_loopback or not _is_own_host(Headers(scope=scope).get("host", "localhost")):
         return False
     return not any(name in _FORWARDED or name.startswith("x-forwarded-") for name in Headers(scope=scope))
 
@@ -78,6 +82,11 @@ def is_trusted(peer: str, trusted_proxies: Sequence[Network]) -> bool:
     """Tell whether a peer is a trusted proxy."""
     address = _address(peer)
     return address is not None and _is_in(address, trusted_proxies)
+
+
+def _is_own_host(host: str) -> bool:
+    name = host.lower()
+    return name.partition(":")[0] == "localhost" or _forwarded_address(name) is not None
 
 
 def _is_of_untrusted_proxy(scope: Scope, trusted_proxies: Sequence[Network]) -> bool:

@@ -199,7 +199,9 @@ async def test_an_attack_from_everywhere_is_stopped_and_does_not_lock_the_owner_
     ]
     assert statuses == [403] * 60 + [429] * 10
     assert (await sign_in(await visitor(app, address="198.51.100.1"))).status_code == 429
-    assert (await sign_in(await visitor(app, address="127.0.0.1"))).status_code == 303
+    rebound = await visitor(app, address="127.0.0.1", site="http://rebound.example:4020")
+    assert (await sign_in(rebound)).status_code == 429, "a page in a browser here is not this machine"
+    assert (await sign_in(await visitor(app, site="http://localhost:4020"))).status_code == 303
     assert (await sign_in(owner)).status_code == 303
 
 
