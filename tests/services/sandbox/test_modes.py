@@ -113,6 +113,14 @@ async def test_no_body_can_name_what_is_of_the_other_mode(both: Both, livemode: 
     assert error(await api.post("/checkout_sessions", json={**PRICE, "chainId": chain}))["code"] == "unsupported_chain"
 
 
+async def test_no_live_session_is_paid_with_test_money(both: Both) -> None:
+    session_id = both.objects[True]["checkout_sessions"]["id"]
+    for form in ({}, {"scenario": "exact"}):
+        answer = await both.clients[False].post(f"http://shop.example/checkout/{session_id}/test/pay", data=form)
+        assert answer.status_code == 403
+    assert (await both.clients[True].get(f"/checkout_sessions/{session_id}")).json()["status"] == "pending"
+
+
 async def test_the_same_email_and_the_same_idempotency_key_are_others_in_the_other_mode(both: Both) -> None:
     emails = {both.objects[livemode]["customers"]["email"] for livemode in (True, False)}
     assert len(emails) == 1
