@@ -42,7 +42,9 @@ def deliveries(
     """Wire test deliveries and replays."""
 
     def example() -> SessionResource:
-        return examples.paid_session(clock(), config.server.public_url, secrets.token_bytes(ids.ENTROPY_BYTES))
+        entropy = secrets.token_bytes(ids.ENTROPY_BYTES)
+        # A number could be that of a real order, and a shop that overlooks `livemode` would take it as paid.
+        return {**examples.paid_session(clock(), config.server.public_url, entropy), "metadata": {"order": "test"}}
 
     return Deliveries(db, sender, wake, clock, example)
 

@@ -348,6 +348,7 @@ async def test_a_try_sends_a_made_up_payment_that_is_signed_and_stored_nowhere(a
     (received,) = receiver.received
     event = verify_webhook(received.body, received.headers, endpoint["secret"])
     assert (event["type"], event["livemode"], event["data"]["status"]) == ("session.paid", False, "paid")
+    assert event["data"]["metadata"] == {"order": "test"}, "never the number of an order"
     assert (answer["succeeded"], answer["attempt"]["statusCode"], answer["attempt"]["number"]) == (True, 200, 1)
     assert (await app.api.get(f"/events/{event['id']}")).status_code == 404
     assert await deliveries(app, endpoint["id"]) == []
