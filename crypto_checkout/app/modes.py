@@ -37,6 +37,8 @@ Loop = Callable[[], Coroutine[Any, Any, None]]
 # Skipping blocks without transactions loses nothing: after a restart, one block spans the time that they took.
 _SANDBOX_IDLE_SECONDS = 86_400
 
+_REST_SECONDS = 30.0
+
 
 @dataclass(frozen=True, slots=True)
 class Mode:
@@ -208,6 +210,7 @@ def _live_watcher(parts: Parts, chain: ChainConfig, opened: BlockSource) -> Watc
         livemode=True,
         name=chain.name,
         poll_seconds=chain.poll_seconds,
+        rest_seconds=_REST_SECONDS,
         start_block=chain.start_block,
         clock=parts.clock,
         agree_above_fiat=chain.agree_above_fiat,

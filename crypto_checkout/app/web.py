@@ -76,7 +76,7 @@ def services(parts: Parts, modes: Modes, sender: AttemptSender) -> ApiServices:
     reader = SessionReader(db, public_url=public_url)
     return ApiServices(
         db=db,
-        sessions=Sessions(db, payment_methods, events, reader),
+        sessions=Sessions(db, payment_methods, events, reader, partial(_look_soon, modes)),
         session_reader=reader,
         decisions=Decisions(reader, payment_methods.chain_time, events),
         links=Links(db, payment_methods, events, public_url=public_url),
@@ -85,6 +85,13 @@ def services(parts: Parts, modes: Modes, sender: AttemptSender) -> ApiServices:
         customers=Customers(db, events),
         sandbox=_sandbox(parts, modes.test, reader),
     )
+
+
+def _look_soon(modes: Modes, livemode: bool) -> None:
+    """Have the chains of a mode looked at, because a session was made."""
+    mode = modes.live if livemode else modes.test
+    for watcher in () if mode is None else mode.watchers:
+        watcher.session_made()
 
 
 def dashboard_services(parts: Parts, modes: Modes, services: ApiServices, issues: Issues) -> DashboardServices:

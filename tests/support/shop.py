@@ -121,6 +121,7 @@ async def open_shop(
     clock: Clock = now,
     accepted: AcceptedChain | None = None,
     monotonic: Callable[[], float] = time.monotonic,
+    rest_seconds: float = 0,
 ) -> AsyncIterator[Shop]:
     """Open a shop on the chain behind these URLs; its first cursor is set. Blocks may be ahead, but for `chain_now`.
 
@@ -176,12 +177,14 @@ async def open_shop(
                 start_block="latest" if start_block is None else start_block,
                 clock=clock,
                 agree_above_fiat=Decimal(agree_above_fiat),
+                rest_seconds=rest_seconds,
+                monotonic=monotonic,
             )
 
         watcher = make_watcher()
         payment_methods = PaymentMethodsByMode([methods])
         reader = SessionReader(db, public_url="http://x")
-        sessions = Sessions(db, payment_methods, events, reader)
+        sessions = Sessions(db, payment_methods, events, reader, made=lambda _: watcher.session_made())
         shop = Shop(path, db, chain, payment_methods, sessions, reader, make_watcher, watcher, accepted.id)
         try:
             await shop.process()

@@ -10,6 +10,7 @@ A session with a choice of assets has the terms of the first asset that could be
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from crypto_checkout.core import ids
 from crypto_checkout.core.address import Address
@@ -53,16 +54,22 @@ class SessionRequest:
 
 
 class Sessions:
-    """Makes sessions in both modes."""
+    """Makes sessions in both modes; `made` is told the mode of each, once it is stored."""
 
     def __init__(
-        self, db: Database, payment_methods: PaymentMethodsByMode, events: Outbox, reader: SessionReader
+        self,
+        db: Database,
+        payment_methods: PaymentMethodsByMode,
+        events: Outbox,
+        reader: SessionReader,
+        made: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._db = db
         self._payment_methods = payment_methods
         self._quotes = Quotes(payment_methods)
         self._events = events
         self._reader = reader
+        self._made = made
 
     async def prepare(self, livemode: bool, request: SessionRequest) -> Callable[[WriteUnit], SessionResource]:
         """Quote a price, and return the unit that stores a session at it.
@@ -139,6 +146,7 @@ class Sessions:
         store.insert(unit, session)
         resource = self._reader.describe(unit, session)
         self._events.record(unit, EventType.SESSION_CREATED, resource)
+        unit.after_commit(partial(self._made, session.livemode))
         return resource
 
 

@@ -4,7 +4,7 @@ Each turn reads the stretch of blocks after the cursor (`services.ledger.reading
 with the blocks already processed, and writes blocks, payments, verdicts, events and the new cursor in one unit of work.
 The cursor never passes a block that couldn't be read.
 
-While no session is open, nobody waits for a payment, and the chain is looked at seldom; `wake` ends that at once.
+While no session is open, nobody waits for a payment, and the chain is looked at seldom; a new one ends that at once.
 """
 
 import asyncio
@@ -26,12 +26,12 @@ from crypto_checkout.services.ledger.evidence import NOTHING, Evidence, Evidence
 from crypto_checkout.services.ledger.internal_transfers import InternalTransfers
 from crypto_checkout.services.ledger.judge import Judge
 from crypto_checkout.services.ledger.reading.late_round import LateChain, LateRound
+from crypto_checkout.services.ledger.reading.pace import Pace
 from crypto_checkout.services.ledger.reading.progress import Progress
 from crypto_checkout.services.ledger.reading.reader import StretchReader
 from crypto_checkout.services.ledger.reading.stretch import Stretch
 from crypto_checkout.services.ledger.second_reading import SecondReading
 from crypto_checkout.services.ledger.watched_addresses import WatchedAddresses
-from crypto_checkout.services.loops import pause
 from crypto_checkout.store.checkout import sessions
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors, late_pages
@@ -39,9 +39,6 @@ from crypto_checkout.store.ledger.cursors import Cursor
 
 log = get_logger("watcher")
 
-# An outage of any length is over within this time of its end.
-_LONGEST_PAUSE_SECONDS = 5.0
-_FIRST_PAUSE_SECONDS = 0.25
 _LOOK_FOR_ANCHOR_SECONDS = 2.0
 _MOST_UNCOMPARED = 2
 _MOST_MOVED = 2
@@ -64,7 +61,7 @@ class Watcher:
         chain_id: the chain's id.
         livemode: the mode of the sessions whose addresses are watched.
         name: the chain's name, for people.
-        poll_seconds: the pause once the head is processed.
+        poll_seconds: the pause once the head is processed; `rest_seconds` the one while no session is open.
         start_block: the first block to process on the very first start.
         clock: the time; `monotonic` the time since some moment, in seconds.
         idle_seconds: 0 writes every processed block. Otherwise blocks without any evidence are written at least this
@@ -86,6 +83,7 @@ class Watcher:
         start_block: int | Literal["latest"],
         clock: Callable[[], datetime],
         idle_seconds: float = 0,
+        rest_seconds: float = 0,
         agree_above_fiat: Decimal = Decimal(0),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -101,11 +99,10 @@ class Watcher:
         self._late = LateRound(
             db, chain, chain_id, livemode=livemode, agree_above_fiat=agree_above_fiat, clock=monotonic
         )
-        self._poll_seconds = poll_seconds
+        self._pace = Pace(db, chain_id, livemode=livemode, poll_seconds=poll_seconds, rest_seconds=rest_seconds)
         self._start_block = start_block
         self._clock = clock
         self._idle = timedelta(seconds=idle_seconds)
-        self._woken = asyncio.Event()
         self._turn = asyncio.Lock()
         self._cursor: Cursor | None = None
         self._stored_hash: str | None = None
@@ -124,13 +121,17 @@ class Watcher:
 
     def wake(self) -> None:
         """End the pause: take the next turn now."""
-        self._woken.set()
+        self._pace.woken.set()
+
+    def session_made(self) -> None:
+        """Look soon: a session was made, and while none was open, the chain was looked at seldom."""
+        self._pace.session_made()
 
     async def run(self) -> None:
         """Follow the chain until cancelled. After a reorg that is too deep it only retries (`status.stopped`)."""
         failures = 0
         while True:
-            self._woken.clear()
+            self._pace.woken.clear()
             try:
                 more = await self.turn()
                 failures = 0
@@ -156,13 +157,13 @@ class Watcher:
 
     async def _pause(self, failures: int) -> None:
         """Wait for the next turn; on a stopped chain, only until another process has reanchored it."""
-        left = self._pause_seconds(failures)
-        while self.status.stopped and left > _LOOK_FOR_ANCHOR_SECONDS and not self._woken.is_set():
-            await pause(_LOOK_FOR_ANCHOR_SECONDS, self._woken)
+        left = await self._pace.seconds(failures)
+        while self.status.stopped and left > _LOOK_FOR_ANCHOR_SECONDS and not self._pace.woken.is_set():
+            await self._pace.wait(_LOOK_FOR_ANCHOR_SECONDS)
             left -= _LOOK_FOR_ANCHOR_SECONDS
             if await self._has_been_moved():
                 return
-        await pause(left, self._woken)
+        await self._pace.wait(left)
 
     async def _has_been_moved(self) -> bool:
         try:
@@ -377,12 +378,6 @@ class Watcher:
             self._cursor = None
             raise ChainMoved("another process has moved the last processed block")
         return stored
-
-    def _pause_seconds(self, failures: int) -> float:
-        if not failures:
-            return self._poll_seconds
-        longest = max(_LONGEST_PAUSE_SECONDS, self._poll_seconds)
-        return min(longest, max(self._poll_seconds, _FIRST_PAUSE_SECONDS) * 2.0 ** min(failures - 1, 10))
 
 
 def _cursor(header: Header, head: Head, compared_time: datetime | None = None) -> Cursor:

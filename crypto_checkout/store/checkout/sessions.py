@@ -218,6 +218,25 @@ def to_judge(unit: ReadUnit, chain_id: int, expiry_time: datetime) -> list[str]:
     return [row["id"] for row in rows]
 
 
+def is_any_open(unit: ReadUnit, chain_id: int, livemode: bool) -> bool:
+    """Tell whether a payment on a chain is awaited: of an open session, or one in its grace period, or for depth."""
+    row = unit.one(
+        """
+        SELECT 1 FROM checkout_sessions
+        WHERE livemode = :livemode AND grace_until > :now
+            AND status IN ('pending', 'detected', 'underpaid', 'expired')
+            AND (chain_id = :chain_id OR assets IS NOT NULL)
+        UNION ALL
+        SELECT 1 FROM checkout_sessions WHERE chain_id = :chain_id AND status = 'pending'
+        UNION ALL
+        SELECT 1 FROM checkout_sessions WHERE chain_id = :chain_id AND awaits_depth = 1
+        LIMIT 1
+        """,
+        {"livemode": int(livemode), "chain_id": chain_id, "now": moments.to_text(unit.now)},
+    )
+    return row is not None
+
+
 def store_verdict(unit: WriteUnit, session: Session, verdict: Assessment) -> None:
     """Store the verdict about a session; `session` has the new status, reason and times."""
     unit.run(_STORE_VERDICT, {**_SESSIONS.values(session), "awaits_depth": int(verdict.awaits_depth)})

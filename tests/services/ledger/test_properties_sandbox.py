@@ -615,6 +615,9 @@ class Life(RuleBasedStateMachine):
                 self.process()
                 self.run(self.watcher.flush())
                 self.look_at_old()
+                self.mine(1)  # what only a balance shows counts with the next block
+                self.process()
+                self.run(self.watcher.flush())
                 self.is_over = True
                 before = self.compared
                 self.the_ledger_is_what_the_chain_says()

@@ -386,6 +386,22 @@ async def test_the_loop_detects_a_mined_payment_within_a_poll_and_lives_through_
             await asyncio.gather(loop, return_exceptions=True)
 
 
+async def test_with_no_session_open_the_chain_rests_until_one_is_made(anvil: Nodes, tmp_path: Path) -> None:
+    node = anvil(mining="manual")
+    async with open_shop(tmp_path, [node.url], rest_seconds=3600) as shop:
+        loop = asyncio.create_task(shop.watcher.run())
+        try:
+            await until(lambda: shop.watcher._pace._is_resting, "rest")
+            session = await shop.ask()
+            pay(node, session)
+            node.mine(CONFIRMATIONS)
+            await until(partial(is_paid, shop, session), "see the payment of a session made meanwhile")
+            await until(lambda: shop.watcher._pace._is_resting, "rest again")
+        finally:
+            loop.cancel()
+            await asyncio.gather(loop, return_exceptions=True)
+
+
 async def is_paid_once_woken(shop: Shop, session: SessionResource) -> bool:
     shop.watcher.wake()
     return await is_paid(shop, session)
