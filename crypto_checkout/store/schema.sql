@@ -377,6 +377,8 @@ CREATE INDEX payments_single ON payments (session_id, canonical) WHERE canonical
 
 CREATE INDEX payments_to_tally ON payments (session_id, tallied) WHERE tallied = 0;
 
+CREATE INDEX payments_unnamed ON payments (session_id, kind, dust, canonical) WHERE tx_hash IS NULL;
+
 CREATE TABLE recovery_codes (
     sha256 TEXT PRIMARY KEY,
     used_at TEXT

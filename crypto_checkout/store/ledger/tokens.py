@@ -117,7 +117,9 @@ def replace_unnamed(unit: WriteUnit, session_id: str, transfer: Transfer) -> Non
         """
         DELETE FROM token_corrections WHERE payment_seq IN (
             SELECT seq FROM payments
-            WHERE session_id = :id AND tx_hash = :tx_hash AND kind = 'token' AND log_index = :log_index
+            WHERE chain_id = (SELECT chain_id FROM checkout_sessions WHERE id = :id)
+                AND COALESCE(tx_hash, block_hash) = :tx_hash AND session_id = :id AND kind = 'token'
+                AND COALESCE(log_index, -1) = :log_index
         )
         """,
         {"id": session_id, "tx_hash": transfer.tx_hash, "log_index": transfer.log_index},
@@ -140,9 +142,10 @@ def replace_unnamed(unit: WriteUnit, session_id: str, transfer: Transfer) -> Non
 def with_logged(unit: ReadUnit, session_id: str, recorded: Sequence[RecordedPayment]) -> list[RecordedPayment]:
     """Return a session's recorded payments with the amounts in their logs, where these were corrected."""
     rows = unit.all(
+        # The corrections are few: a CROSS JOIN keeps to reading them first.
         """
-        SELECT tx_hash, log_index, logged_units FROM payments
-        JOIN token_corrections ON payment_seq = seq
+        SELECT tx_hash, log_index, logged_units FROM token_corrections
+        CROSS JOIN payments ON seq = payment_seq
         WHERE session_id = :id
         """,
         {"id": session_id},
