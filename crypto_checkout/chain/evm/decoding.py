@@ -6,6 +6,7 @@ an answer lacks is `Strange`: the caller decides whether to skip it (`chain.evm.
 
 import re
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from crypto_checkout.chain.rpc.providers import Refused, quantity
@@ -135,14 +136,20 @@ def token_transfers(
     """Read the transfers of these tokens, or of any if None, from the logs of a block.
 
     An index alone identifies no log: some chains number the logs of the system's own transactions anew. So a log is a
-    repetition only if its transaction and its content are the same too.
+    repetition only if its transaction and its content are the same too. Logs of one transaction that share an index and
+    a receiver are one transfer of their sum, because a payment is known by its transaction and index.
     """
     if not isinstance(logs, list):
         raise ProviderFailed("expected a list of logs")
     found = [transfer for log in logs if (transfer := _token_transfer(log, header, tokens)) is not None]
     repeated = len(found) - len(set(found))
     skip([Strange(f"block {header.number}", "it holds a log twice")] if repeated else [])
-    return [*dict.fromkeys(found)]
+    merged: dict[tuple[Any, ...], Transfer] = {}
+    for each in dict.fromkeys(found):
+        key = (each.tx_hash, each.log_index, each.to, each.contract)
+        earlier = merged.get(key)
+        merged[key] = each if earlier is None else replace(earlier, units=earlier.units + each.units)
+    return [*merged.values()]
 
 
 def cost(transaction: Any, receipt: Any, header: Header) -> Cost:
