@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from crypto_checkout.chain.evm import decoding
+from crypto_checkout.chain.rpc.failures import Throttled
 from crypto_checkout.chain.rpc.providers import Ask, Call, Refused, quantity
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed, RecoverableError, StateUnavailable
@@ -60,6 +61,8 @@ async def at(ask: Ask, header: Header, addresses: Sequence[Address]) -> dict[Add
     """
     try:
         return await together(ask, header, addresses)
+    except Throttled:
+        raise
     except Refused:
         pass
     try:
@@ -111,10 +114,12 @@ async def used(ask: Ask, addresses: Sequence[Address], tokens: Sequence[Address]
 async def mismatches(ask: Ask, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
     """Return the groups whose balances at a block differ from those expected; all groups if the node can't say.
 
-    Raises ChainMoved if another block is at that height by now.
+    Raises ChainMoved if another block is at that height by now, and Refused if the node is busy.
     """
     try:
         found = await _at_block(ask, header, lambda block: _fingerprints(ask, groups, block))
+    except Throttled:
+        raise
     except Refused:
         return [*groups]  # it lacks the state, or refuses calls as large as these: `at` will show which
     return [group for group, actual in zip(groups, found, strict=True) if actual != group.fingerprint]
@@ -146,6 +151,8 @@ async def _at_block(ask: Ask, header: Header, read: Callable[[Any], Awaitable[An
     """Read at a block by its hash, or else by its number, checking before and after that it is still the same block."""
     try:
         return await read({"blockHash": header.hash})  # EIP-1898
+    except Throttled:
+        raise  # it was asked often enough
     except Refused:
         pass  # it doesn't know that form, or lacks the block or its state
     await _check_place(ask, header)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import TypeVar
 
 from crypto_checkout.chain.evm import agreement, balances, bloom, decoding, sweeps, tokens, traces, transactions
 from crypto_checkout.chain.evm.block_times import BlockTimes
@@ -38,6 +39,8 @@ _RECEIPT_TIMES = 5  # near the head, receipts can be late
 _REFUSED_SECONDS = 600.0
 
 log = get_logger("chain")
+
+Answer = TypeVar("Answer")
 
 
 def _now() -> datetime:
@@ -237,8 +240,8 @@ class EvmChain:
         agreed = agreement.balances_of_all(self._rpc, header, addresses, self.confirm_with)
         return await self._told(header, agreed)
 
-    async def _told(self, header: Header, reading: Awaitable[dict[Address, int]]) -> dict[Address, int]:
-        """Return balances; where all providers refuse them, tell a busy node near its head from an old block."""
+    async def _told(self, header: Header, reading: Awaitable[Answer]) -> Answer:
+        """Return an answer about balances; where all refuse it, tell a busy node near its head from an old block."""
         try:
             return await reading
         except Refused as error:
@@ -248,7 +251,7 @@ class EvmChain:
 
     async def mismatches(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
         """Return the groups of addresses whose balances at a block differ from those expected, or may."""
-        return await self._rpc.with_failover(lambda ask: balances.mismatches(ask, header, groups))
+        return await self._told(header, self._rpc.with_failover(lambda ask: balances.mismatches(ask, header, groups)))
 
     async def token_balances(self, header: Header, token: Address, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return the token balances of addresses at a block. Raises NoToken, and as `balances` does."""

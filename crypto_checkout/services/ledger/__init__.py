@@ -11,7 +11,7 @@ The life of a payment, one turn of `watcher` after another:
 3. In one unit of work, blocks, evidence and cursor are stored and `judge` moves the sessions: `core.ledger.assess`
    gives the verdict, `services.webhooks.outbox` takes the events. A killed process has done all of a turn or none.
 
-Beside that, `token_balances` compares the tokens of open sessions in a slow round: logs may be missing, or say too much.
+Beside that, `token_balances` compares the tokens of open sessions in a slow round: logs may be missing or say too much.
 `check_now` takes a turn on request, and `health` reports how the watchers are doing. `wallet_check` and `token_check`
 compare the configuration with the chains at the start (`startup_check` repeats them until they pass). A chain that
 shares no remembered block with the ledger is stopped (`ancestor`) until the owner reanchors it (`reanchor`).

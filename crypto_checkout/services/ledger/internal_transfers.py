@@ -185,9 +185,9 @@ class InternalTransfers:
         """Return the balances of the groups that may differ from the expected ones; None if no node has them now."""
         last = stretch.last
         groups = [each for each in self._watched.holdings.expected(ledger, last.number) if each not in stretch.matching]
-        if groups:
-            groups = await self._chain.mismatches(last, groups)
         try:
+            if groups:
+                groups = await self._chain.mismatches(last, groups)
             found = await self._chain.balances(last, [address for group in groups for address in group.addresses])
         except StateUnavailable:
             return None

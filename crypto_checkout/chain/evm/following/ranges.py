@@ -4,6 +4,7 @@ Providers limit the blocks of a range, the addresses of a filter and the logs of
 ways, so the sizes are learned: they halve when a request is refused, and grow again after a while.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -91,7 +92,7 @@ class Ranges:
                 return found
         size = self._blocks.now
         logs, shown = await self._apart(ask, start, last, first, addresses)
-        different = await balances.mismatches(ask, last, groups) if groups else []
+        different = await _mismatches(ask, last, groups) if groups else []
         if size == self._blocks.now:
             self._apart_until = self._clock() + _AGAIN_SECONDS
         return _reading(start, last, logs, shown, [group for group in groups if group not in different])
@@ -155,16 +156,18 @@ class Ranges:
         self, answers: Sequence[Any], first: int, last: Header, addresses: Sequence[Address]
     ) -> list[Transfer]:
         ours = set(addresses)
-        found: dict[tuple[str, str, int], Transfer] = {}
+        by_block = defaultdict[Header, list[Any]](list)
         for log in (log for logs in decoding.lists(answers) for log in logs):
             number = decoding.block_number(decoding.field(log, "blockNumber"))
             if not first <= number <= last.number:
                 raise ProviderFailed(f"asked for logs up to block {last.number}, got one of block {number}")
-            block_hash = decoding.hash_(decoding.field(log, "blockHash"))
-            for each in decoding.token_transfers([log], Header(number, block_hash, "", last.time), self._tokens):
-                if each.to in ours and each.tx_hash is not None and each.log_index is not None:
-                    found[block_hash, each.tx_hash, each.log_index] = each
-        return [*found.values()]
+            by_block[Header(number, decoding.hash_(decoding.field(log, "blockHash")), "", last.time)].append(log)
+        return [
+            transfer
+            for header, logs in by_block.items()
+            for transfer in decoding.token_transfers(logs, header, self._tokens, skip=lambda _: None)
+            if transfer.to in ours
+        ]
 
     def _shrink(self, error: Refused, blocks: int, addresses: int) -> None:
         """Ask for less next time; raise the error if there is no less."""
@@ -185,6 +188,14 @@ class Ranges:
         now = self._clock()
         self._blocks.grow(blocks, now)
         self._addresses.grow(addresses, now)
+
+
+async def _mismatches(ask: Ask, last: Header, groups: Sequence[ExpectedGroup]) -> Sequence[ExpectedGroup]:
+    """Return the groups that aren't known to match: where fingerprints are refused, all."""
+    try:
+        return await balances.mismatches(ask, last, groups)
+    except Refused:
+        return groups
 
 
 def _reading(
