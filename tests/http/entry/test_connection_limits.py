@@ -5,11 +5,12 @@ import contextlib
 import json
 import re
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import pytest
@@ -300,6 +301,7 @@ async def test_who_takes_something_at_every_check_may_take_their_time(sizes: Seq
 def test_a_client_has_so_many_connections_and_gets_a_place_back() -> None:
     class Few(Guarded):
         most_per_client = 3
+        _open: ClassVar[Counter[str]] = Counter()  # of this test alone
 
     async def is_open(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         try:
@@ -323,6 +325,7 @@ def test_a_client_has_so_many_connections_and_gets_a_place_back() -> None:
 def test_a_trusted_proxy_has_as_many_connections_as_it_likes() -> None:
     class Few(Guarded):
         most_per_client = 3
+        _open: ClassVar[Counter[str]] = Counter()  # of this test alone
         trusted_proxies = (ip_network("127.0.0.0/8"),)
 
     async def test() -> None:
