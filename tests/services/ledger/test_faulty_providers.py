@@ -1,5 +1,6 @@
 """Providers that fail in every way: nothing is missed, nothing is invented, and those that work are found."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -143,7 +144,7 @@ async def test_a_range_shrinks_with_each_failure_and_grows_again(anvil: Nodes) -
     node = anvil(mining="manual")
     node.mine(100)
     async with faulty(node.url, 1, 0) as (front, faults):
-        chain = EvmChain(Rpc(ANVIL_CHAIN_ID, [front.url], timeout_seconds=5))
+        chain = EvmChain(Rpc(ANVIL_CHAIN_ID, [front.url], timeout_seconds=5, sleep=lambda _: asyncio.sleep(0)))
         first = chain.batch_blocks
         node.stop()
         sizes = []
