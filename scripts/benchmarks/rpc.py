@@ -78,7 +78,9 @@ class Usage:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the calls to RPC providers.")
     parser.add_argument("--chains", type=int, nargs="*", default=[*PACES], help="the ids of the chains")
-    parser.add_argument("--sessions", type=int, default=1000, help="how many sessions are open, on all chains together")
+    parser.add_argument(
+        "--sessions", type=int, default=1000, help="how many are open, on all chains together; 0 for idle only"
+    )
     parser.add_argument("--seconds", type=int, default=60, help="how long each is watched")
     parser.add_argument("--poll", type=float, help="poll_seconds of all chains; without it, that of the presets")
     options = parser.parse_args()
@@ -95,13 +97,16 @@ def main() -> None:
             text += with_poll(preset.with_nodes([url]), options.poll) + "\n\n"
         (folder / "checkout.toml").write_text(text, "utf-8")
         idle = measured(folder, nodes, options.seconds)
-        open_sessions(folder, [preset.id for preset in presets], options.sessions)
-        busy = measured(folder, nodes, options.seconds)
+        busy = None
+        if options.sessions:
+            open_sessions(folder, [preset.id for preset in presets], options.sessions)
+            busy = measured(folder, nodes, options.seconds)
     strange = {each for node in nodes for each in node.strange}
     print(f"Calls that the chains don't know: {', '.join(sorted(strange)) or 'none'}")
     names = [preset.name for preset in presets]
     print_table("Idle", names, idle)
-    print_table(f"With {options.sessions:,} open sessions", names, busy)
+    if busy is not None:
+        print_table(f"With {options.sessions:,} open sessions", names, busy)
     program = anvil.find()
     if program is not None:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
