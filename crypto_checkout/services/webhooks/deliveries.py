@@ -1,5 +1,6 @@
 """List deliveries, replay them, and send a test to an endpoint. Sending itself is `services.webhooks.dispatcher`."""
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
@@ -7,7 +8,7 @@ from functools import partial
 
 from crypto_checkout import encryption
 from crypto_checkout.core import ids
-from crypto_checkout.core.errors import InvalidBody, ResourceNotFound
+from crypto_checkout.core.errors import InvalidBody, RateLimitExceeded, ResourceNotFound
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import AttemptedResource, DeliveryResource, ReplayResource, SessionResource
@@ -23,6 +24,9 @@ from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.webhooks import deliveries, endpoints, replays
 from crypto_checkout.store.webhooks import events as event_store
 from crypto_checkout.webhooks import signing
+
+MOST_TESTS = 8
+"""The most tests under way in a mode: each holds a connection, for as long as the endpoint takes to answer."""
 
 
 class Deliveries:
@@ -50,6 +54,7 @@ class Deliveries:
         self._wake = wake
         self._clock = clock
         self._example = example
+        self._tests: Counter[bool] = Counter()
 
     async def listed(
         self, livemode: bool, endpoint_id: str, status: DeliveryStatus | None, window: paging.Window
@@ -78,8 +83,18 @@ class Deliveries:
     async def test(self, livemode: bool, endpoint_id: str) -> AttemptedResource:
         """Send a made-up `session.paid` to an endpoint once, and return the result. Nothing is stored.
 
-        Its event has `livemode: false`, even for a live endpoint. Raises ResourceNotFound.
+        Its event has `livemode: false`, even for a live endpoint. Raises ResourceNotFound, and RateLimitExceeded while
+        others of the mode are under way.
         """
+        if self._tests[livemode] >= MOST_TESTS:
+            raise RateLimitExceeded(f"{MOST_TESTS} tests of endpoints are under way.", retry_after_seconds=1)
+        self._tests[livemode] += 1
+        try:
+            return await self._test(livemode, endpoint_id)
+        finally:
+            self._tests[livemode] -= 1
+
+    async def _test(self, livemode: bool, endpoint_id: str) -> AttemptedResource:
         endpoint = await self._db.read(lambda unit: find(unit, endpoint_id, livemode))
         session = self._example()
         started_at = self._clock()

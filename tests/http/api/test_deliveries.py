@@ -1,5 +1,6 @@
 """Deliveries through the API: secrets rotate while both sign, deliveries are listed, what was missed is sent again."""
 
+import asyncio
 import socket
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from crypto_checkout.client import InvalidSignature, verify_webhook
 from crypto_checkout.core.webhooks.endpoint import MOST_OLD_SECRETS
+from crypto_checkout.services.webhooks.deliveries import MOST_TESTS
 from crypto_checkout.store import secret_key
 from tests.support.api import LINK, PRICE, App, Clock, error, listed, made, open_app
 from tests.support.receiver import Received, Receiver
@@ -361,6 +363,25 @@ async def test_a_try_tells_what_the_endpoint_said_and_changes_nothing(app: App, 
         answer = (await app.api.post(f"{ENDPOINTS}/{endpoint['id']}/test")).json()
     assert (answer["succeeded"], answer["attempt"]["statusCode"]) == (False, status)
     assert (await app.api.get(f"{ENDPOINTS}/{endpoint['id']}")).json()["active"] is True
+
+
+async def test_few_tries_wait_for_their_answers_at_once(app: App) -> None:
+    with Receiver() as receiver:
+        endpoint, live = await endpoint_to(app, receiver), await app.client(livemode=True)
+        live_endpoint = await made(live, ENDPOINTS, {"url": receiver.url, "events": ["session.paid"]})
+        receiver.answers.clear()
+        path = f"{ENDPOINTS}/{endpoint['id']}/test"
+        waiting = [asyncio.create_task(app.api.post(path)) for _ in range(MOST_TESTS)]
+        await until(lambda: len(receiver.received) == MOST_TESTS, "the tries")
+        for _ in range(3):
+            refused = await app.api.post(path)
+            assert (error(refused)["code"], refused.headers["retry-after"]) == ("rate_limit_exceeded", "1")
+        assert len(receiver.received) == MOST_TESTS
+        waiting.append(asyncio.create_task(live.post(f"{ENDPOINTS}/{live_endpoint['id']}/test")))
+        await until(lambda: len(receiver.received) == MOST_TESTS + 1, "the other mode's own")
+        receiver.answers.set()
+        assert [answer.status_code for answer in await asyncio.gather(*waiting)] == [200] * (MOST_TESTS + 1)
+        assert (await app.api.post(path)).status_code == 200
 
 
 async def test_a_try_of_an_endpoint_that_is_not_there_tells_so(app: App) -> None:
