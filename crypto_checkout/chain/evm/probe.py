@@ -99,6 +99,11 @@ async def _lacks(ask: Ask, chain_id: int, head: Header) -> tuple[tuple[str, ...]
     except Refused as error:
         lacks.append(f"eth_getLogs by block hash ({error})")
     try:
+        span = {"fromBlock": hex(max(0, head.number - 1)), "toBlock": hex(head.number)}
+        await ask([("eth_getLogs", [{**span, "address": _NO_ADDRESS, "topics": [decoding.TRANSFER_TOPIC]}])])
+    except Refused:
+        optional.append("eth_getLogs of several blocks: each block is read whole, at ten times the calls or more")
+    try:
         await balances.at(ask, head, [_NO_ADDRESS])
     except ProviderFailed as error:
         lacks.append(f"eth_call of code without a contract, or eth_getBalance, for balances ({error})")

@@ -2,9 +2,10 @@
 
 The life of a payment, one turn of `watcher` after another:
 
-1. `watcher` reads the head, fetches the blocks after its cursor, and asks `core.ledger.follow` whether they extend
-   what was processed. If they don't, it rolls back or fetches them again.
-2. `evidence` sorts the transfers of these blocks by session: payments, and unmatched payments in another asset or on
+1. `watcher` reads the head and the stretch of blocks after its cursor (`reading`: logs of the whole range, and single
+   blocks where balances moved), and asks `core.ledger.follow` whether it extends what was processed. If it doesn't, it
+   rolls back or reads it again.
+2. `evidence` sorts the transfers of the stretch by session: payments, and unmatched payments in another asset or on
    another chain. `internal_transfers` adds the money that no transaction's own fields show, by comparing balances of
    the addresses that `watched_addresses` keeps in memory; without a known transaction it counts only once
    `second_reading` has read the balance again.

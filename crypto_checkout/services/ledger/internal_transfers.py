@@ -1,15 +1,16 @@
 """Find the money that no transaction's own fields show: coins sent by contracts, block rewards, withdrawals.
 
-At each processed block, the balances of watched addresses are compared with the expected ones. A higher balance is a
-payment: the unexplained difference between two blocks, as one node reads them, is an internal transfer. A node that
+After each stretch of blocks, the balances of watched addresses are compared with the expected ones. Where one differs,
+bisection finds the blocks in which it changed; these are read whole, and name plain transfers and what was sent. What
+is left is an internal transfer: the unexplained difference between two blocks, as one node reads them. A node that
 traces blocks gives it the hash of its transaction.
 
 The addresses of all sessions of the mode are compared, also of those that ask for a token or for another chain's coin:
 coins there are unmatched payments. So are coins at the wallet's unassigned addresses, which no session has. A node
 answers with one fingerprint for thousands of addresses, and balances are read one by one only where it differs
 (`core.ledger.balance_groups`). A session's address is compared until an hour after its grace period
-(`services.ledger.watched_addresses`), so the work at a block doesn't grow with the number of sessions ever made; plain
-transfers to it are found forever.
+(`services.ledger.watched_addresses`), so the work of a turn doesn't grow with the number of sessions ever made; after
+that it is looked at in the slow round, for ever (`services.ledger.reading.late_round`).
 """
 
 import asyncio
