@@ -32,7 +32,7 @@ from crypto_checkout.core.ledger.expected_balances import (
 from crypto_checkout.core.ledger.follow import Block, Header
 from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.log import get_logger
-from crypto_checkout.services.ledger.reading.stretch import Stretch
+from crypto_checkout.services.ledger.reading.stretch import Stretch, together
 from crypto_checkout.services.ledger.second_reading import BalanceAgreement, Review, SecondReading
 from crypto_checkout.services.ledger.watched_addresses import AddressBalances
 from crypto_checkout.store.database import Database
@@ -370,22 +370,29 @@ async def _unexplained(
     next block that can be read.
     """
 
-    async def surplus(number: int) -> int | None:
-        found = await readings.at(await stretch.header(number))
-        return None if found is None else found[address] - ledger.expected(address, number)
-
-    async def between(low: int, before: int, high: int, after: int) -> list[UnexplainedChange]:
-        if before == after:
-            return []
-        middle = (low + high) // 2
-        found = await surplus(middle) if low < middle else None
-        if found is None:
-            return [UnexplainedChange(await stretch.header(high), after - before, low)]
-        return [*await between(low, before, middle, found), *await between(middle, found, high, after)]
+    async def surpluses(numbers: Sequence[int]) -> list[int | None]:
+        found = await together([readings.at(header) for header in await stretch.read_headers(numbers)])
+        return [
+            None if held is None else held[address] - ledger.expected(address, number)
+            for held, number in zip(found, numbers, strict=True)
+        ]
 
     last = stretch.last.number
-    before, after = await surplus(first) or 0, await surplus(last)
+    before, after = await surpluses([first, last])
+    before = before or 0
     assert after is not None, "the caller has read the last block"
     header = start if first == start.number else await stretch.header(first)
-    at_start = [UnexplainedChange(header, before, max(-1, first - _PROCESSED_BLOCKS))] if before else []
-    return [*at_start, *await between(first, before, last, after)]
+    changes = [UnexplainedChange(header, before, max(-1, first - _PROCESSED_BLOCKS))] if before else []
+    spans = [(first, before, last, after)]
+    while spans := [each for each in spans if each[1] != each[3]]:
+        # All spans are halved at once, so that a node is asked a few times and not once for each.
+        found = await surpluses([(low + high) // 2 for low, _, high, _ in spans])
+        halves = []
+        for (low, before, high, after), middle in zip(spans, found, strict=True):
+            if high - low <= 1 or middle is None:
+                changes.append(UnexplainedChange(await stretch.header(high), after - before, low))
+            else:
+                place = (low + high) // 2
+                halves += [(low, before, place, middle), (place, middle, high, after)]
+        spans = halves
+    return sorted(changes, key=lambda change: (change.header.number, change.after))

@@ -4,14 +4,19 @@ Where the chain is read block by block, all of them are there from the start. Ot
 stretch, and headers and whole blocks are read when they are asked for.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import asyncio
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from crypto_checkout.core.errors import ChainMoved
 from crypto_checkout.core.ledger.balance_groups import ExpectedGroup
 from crypto_checkout.core.ledger.follow import Block, Header
 from crypto_checkout.core.ledger.payment import Transfer
+
+Answer = TypeVar("Answer")
+
+_AT_ONCE = 8
 
 
 class BlockReader(Protocol):
@@ -66,15 +71,21 @@ class Stretch:
 
     async def header(self, number: int) -> Header:
         """Return a header of the stretch, or of a block before it. Raises ProviderFailed."""
-        for known in (self.start, self.last):
-            if known.number == number:
-                return known
-        if number in self._blocks:
-            return self._blocks[number].header
-        if number not in self._headers:
-            (found,) = await self.chain.headers([number])
-            self._headers[number] = replace(found, time=min(found.time, self.last.time))
-        return self._headers[number]
+        (found,) = await self.read_headers([number])
+        return found
+
+    async def read_headers(self, numbers: Sequence[int]) -> list[Header]:
+        """Return several headers, as `header` does."""
+        known = {
+            **self._headers,
+            **{number: block.header for number, block in self._blocks.items()},
+            self.start.number: self.start,
+            self.last.number: self.last,
+        }
+        missing = sorted(set(numbers) - known.keys())
+        for found in await self.chain.headers(missing) if missing else []:
+            known[found.number] = self._headers[found.number] = replace(found, time=min(found.time, self.last.time))
+        return [known[number] for number in numbers]
 
     async def read(self, numbers: Iterable[int]) -> list[Block]:
         """Read the blocks with these numbers that weren't read yet; return them, oldest first.
@@ -82,8 +93,9 @@ class Stretch:
         Raises ChainMoved if one is another block than its header, and ProviderFailed.
         """
         found: list[Block] = []
-        for first, last in _runs(sorted(set(numbers) - self._blocks.keys()), self.chain.batch_blocks):
-            for block in await self.chain.blocks(first, last):
+        runs = _runs(sorted(set(numbers) - self._blocks.keys()), self.chain.batch_blocks)
+        for blocks in await together([self.chain.blocks(first, last) for first, last in runs]):
+            for block in blocks:
                 known = {each.number: each for each in (self.start, self.last, *self._headers.values())}
                 number = block.header.number
                 header = known.get(number, block.header)
@@ -118,6 +130,22 @@ class Stretch:
         for header in await self.chain.headers(sorted(known)):
             if header.hash != known[header.number].hash:
                 raise ChainMoved(f"block {header.number} is another one by now")
+
+
+async def together(questions: Sequence[Coroutine[Any, Any, Answer]]) -> list[Answer]:
+    """Return the answers to some questions, a few of them asked at a time. Raises the first error, after all ended."""
+    found: list[Answer] = []
+    try:
+        for place in range(0, len(questions), _AT_ONCE):
+            answers = await asyncio.gather(*questions[place : place + _AT_ONCE], return_exceptions=True)
+            for answer in answers:
+                if isinstance(answer, BaseException):
+                    raise answer
+                found.append(answer)
+    finally:
+        for question in questions:
+            question.close()  # one that was never asked
+    return found
 
 
 def _runs(numbers: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
