@@ -50,7 +50,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         node_folder = Path(tempfile.mkdtemp(dir=folder))
         with anvil.Anvil(program, node_folder, mining="manual") as node:
-            asyncio.run(catch_up(node, Path(tempfile.mkdtemp(dir=folder)), options.blocks))
+            for paid in (False, True):
+                asyncio.run(catch_up(node, Path(tempfile.mkdtemp(dir=folder)), options.blocks, paid=paid))
             asyncio.run(from_block_to_status(node, Path(tempfile.mkdtemp(dir=folder))))
             if options.unassigned:
                 asyncio.run(cost_of_unassigned(node, Path(tempfile.mkdtemp(dir=folder)), options.unassigned))
@@ -62,20 +63,22 @@ def main() -> None:
                 )
 
 
-async def catch_up(node: anvil.Anvil, folder: Path, blocks: int) -> None:
+async def catch_up(node: anvil.Anvil, folder: Path, blocks: int, *, paid: bool) -> None:
     async with open_shop(folder, [node.url], xpub=FRESH_XPUB) as shop:
         session = await shop.ask()
         start = await shop.processed()
         for _ in range(0, blocks, BLOCKS_PER_PAYMENT):
-            pay(node, session, 1)
+            if paid:
+                pay(node, session, 1)
             node.mine(BLOCKS_PER_PAYMENT)
         bare = await bare_seconds(node, start + 1, start + blocks)
         started = time.perf_counter()
         await shop.process()
         seconds = time.perf_counter() - started
         assert await shop.processed() == start + blocks
-        assert len((await shop.look(session))["payments"]) == blocks // BLOCKS_PER_PAYMENT
-    print(f"{'catching up':<48} {blocks / seconds:>10,.0f} blocks/s of {blocks / bare:,.0f} that the node alone gives")
+        assert len((await shop.look(session))["payments"]) == (blocks // BLOCKS_PER_PAYMENT if paid else 0)
+    name = f"catching up, {f'a payment every {BLOCKS_PER_PAYMENT} blocks' if paid else 'nobody paid'}"
+    print(f"{name:<48} {blocks / seconds:>10,.0f} blocks/s of {blocks / bare:,.0f} that the node alone gives")
 
 
 async def bare_seconds(node: anvil.Anvil, first: int, last: int) -> float:
