@@ -14,7 +14,7 @@ log = get_logger("chain")
 _STALL_SECONDS = 30.0
 _NOTHING_FINAL = -1
 _TAGLESS_SECONDS = 60.0
-_FINAL_SECONDS = 5.0
+_FINAL_SECONDS = 10.0
 _NEWEST: Call = ("eth_getBlockByNumber", ["latest", False])
 
 
