@@ -107,16 +107,16 @@ def _renderers(style: Literal["auto", "console", "json"]) -> list[Any]:
 
 
 class RepeatedLine:
-    """A log line that strangers can provoke: it is due at most once a minute."""
+    """A log line that strangers can provoke: it is due at most once a minute. `clock` is monotonic."""
 
-    def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
-        self._timer = timer
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._times = 0
         self._at: float | None = None
 
     def due(self) -> int | None:
         """Count one more occasion; return how many there were since the last line, or None if it is too soon."""
-        now = self._timer()
+        now = self._clock()
         self._times += 1
         if self._at is not None and now - self._at < _REPEAT_SECONDS:
             return None

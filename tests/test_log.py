@@ -35,7 +35,7 @@ def test_messages_are_constant_so_that_they_can_be_searched_for() -> None:
 
 def test_a_line_that_strangers_provoke_comes_once_a_minute_and_says_how_often() -> None:
     now = 5.0
-    line = RepeatedLine(timer=lambda: now)
+    line = RepeatedLine(clock=lambda: now)
     assert [line.due() for _ in range(100)] == [1, *[None] * 99]
     now += 59.9
     assert line.due() is None

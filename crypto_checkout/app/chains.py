@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from crypto_checkout.chain.rpc.endpoint import Endpoint
+from crypto_checkout.chain.rpc.endpoint import NodeEndpoint
 from crypto_checkout.chain.sandbox import chain as sandbox
 from crypto_checkout.chain.sandbox.state import State
 from crypto_checkout.chain.sandbox.view import SandboxView
@@ -43,10 +43,10 @@ def accepted_chain(chain: ChainConfig) -> AcceptedChain:
     )
 
 
-def endpoints(chain: ChainConfig) -> list[Endpoint]:
+def endpoints(chain: ChainConfig) -> list[NodeEndpoint]:
     """Return the nodes of a chain in the order of preference: those with headers come first."""
-    with_headers = [Endpoint(each.url, each.headers) for each in chain.providers]
-    return [*with_headers, *(Endpoint(url) for url in chain.rpc_urls)]
+    with_headers = [NodeEndpoint(each.url, each.headers) for each in chain.providers]
+    return [*with_headers, *(NodeEndpoint(url) for url in chain.rpc_urls)]
 
 
 def accepted_chains(config: Config) -> ChainsByMode[AcceptedChains]:

@@ -4,7 +4,7 @@ Where too few providers agree, these functions raise ProviderFailed; only `balan
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Protocol
@@ -43,15 +43,12 @@ async def on_balances(rpc: Rpc, header: Header, held: Mapping[Address, int], pro
         _check(same, providers, f"the balance of {address} at block {header.number}")
 
 
-class BalanceReader(Protocol):
-    """Reads the balances of addresses at a block from one provider, of the coin or of a token."""
-
-    def __call__(self, ask: Ask, header: Header, addresses: Sequence[Address]) -> Awaitable[dict[Address, int]]:
-        """Return the balances. Raises ProviderFailed."""
+ReadBalances = Callable[[Ask, Header, Sequence[Address]], Awaitable[dict[Address, int]]]
+"""Provider, block, addresses -> their balances there, of the coin or of a token. Raises ProviderFailed."""
 
 
 async def balances_of_all(
-    rpc: Rpc, header: Header, addresses: Sequence[Address], providers: int, read: BalanceReader = balances.at
+    rpc: Rpc, header: Header, addresses: Sequence[Address], providers: int, read: ReadBalances = balances.at
 ) -> dict[Address, int]:
     """Return the balances on which all providers that answer agree; none if fewer than `providers` answer.
 

@@ -8,7 +8,7 @@ from crypto_checkout.chain.evm import balances, decoding
 from crypto_checkout.chain.evm.proof import prove
 from crypto_checkout.chain.evm.proof.recompute import NotProven
 from crypto_checkout.chain.rpc.failures import Throttled
-from crypto_checkout.chain.rpc.providers import Ask, Endpoint, Refused, Rpc
+from crypto_checkout.chain.rpc.providers import Ask, NodeEndpoint, Refused, Rpc
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ProviderFailed, RecoverableError, WrongChain
 from crypto_checkout.core.ledger.follow import Header
@@ -41,7 +41,7 @@ class ProbeResult:
 class Probe:
     """One provider to try out; call `close` afterwards. `finality` is "depth", or the block tag to ask for."""
 
-    def __init__(self, chain_id: int, endpoint: str | Endpoint, finality: str = "depth") -> None:
+    def __init__(self, chain_id: int, endpoint: str | NodeEndpoint, finality: str = "depth") -> None:
         self._finality = finality
         self._rpc = Rpc(chain_id, [endpoint], timeout_seconds=_TIMEOUT_SECONDS)
         self.name = self._rpc.providers[0].name

@@ -8,7 +8,7 @@ _SHORTEST_SECRET = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class NodeEndpoint:
     """A URL and headers; never show more of them than `name`, the host."""
 
     url: str = field(repr=False)

@@ -15,7 +15,7 @@ _WINDOW_SECONDS = 1.05
 _GROWTH = 1.1
 
 
-class Pace:
+class ProviderPace:
     """The pace of one provider; `per_second` is None while no limit is known. `clock` is monotonic."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

@@ -21,7 +21,7 @@ from crypto_checkout.chain.rpc.failures import (
     TooLarge,
     Unreachable,
 )
-from crypto_checkout.chain.rpc.pace import Pace
+from crypto_checkout.chain.rpc.pace import ProviderPace
 from crypto_checkout.chain.rpc.transport import Transport
 from crypto_checkout.core.errors import ProviderFailed
 
@@ -70,7 +70,7 @@ class Provider:
 
     name: str
     transport: Transport = field(repr=False)
-    pace: Pace = field(repr=False)
+    pace: ProviderPace = field(repr=False)
     failures: int = 0
     paused_until: float = 0.0
     left_alone_until: float = 0.0

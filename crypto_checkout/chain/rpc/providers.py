@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from crypto_checkout.chain.rpc.answers import Call
-from crypto_checkout.chain.rpc.endpoint import Endpoint
+from crypto_checkout.chain.rpc.endpoint import NodeEndpoint
 from crypto_checkout.chain.rpc.failures import Disproven, Refused, TimedOut, Unsupported
 from crypto_checkout.chain.rpc.meter import Meter
-from crypto_checkout.chain.rpc.pace import Pace
+from crypto_checkout.chain.rpc.pace import ProviderPace
 from crypto_checkout.chain.rpc.provider import ALONE, BESIDE_OTHERS, MOST_CALLS, Ask, Conversation, Provider, Sleep
 from crypto_checkout.chain.rpc.transport import Transport
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed, StateUnavailable, WrongChain
@@ -27,7 +27,7 @@ __all__ = [
     "Ask",
     "Call",
     "Disproven",
-    "Endpoint",
+    "NodeEndpoint",
     "ProviderHealth",
     "Refused",
     "Rpc",
@@ -69,7 +69,7 @@ class Rpc:
     def __init__(
         self,
         chain_id: int,
-        endpoints: Sequence[str | Endpoint],
+        endpoints: Sequence[str | NodeEndpoint],
         *,
         timeout_seconds: float = _TIMEOUT_SECONDS,
         hedge_seconds: float = _HEDGE_SECONDS,
@@ -79,9 +79,9 @@ class Rpc:
     ) -> None:
         self.chain_id = chain_id
         self.meter = Meter(chain_id)
-        named = [Endpoint(each) if isinstance(each, str) else each for each in endpoints]
+        named = [NodeEndpoint(each) if isinstance(each, str) else each for each in endpoints]
         transports = [Transport(each, timeout_seconds=timeout_seconds, meter=self.meter) for each in named]
-        self.providers = [Provider(each.name, each, Pace(clock)) for each in transports]
+        self.providers = [Provider(each.name, each, ProviderPace(clock)) for each in transports]
         self._hedge_seconds = hedge_seconds
         self._clock = clock
         self._jitter = jitter

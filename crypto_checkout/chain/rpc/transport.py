@@ -29,7 +29,7 @@ from web3.types import RPCEndpoint, RPCRequest, RPCResponse
 from crypto_checkout import __version__
 from crypto_checkout.chain.rpc import answers, failures
 from crypto_checkout.chain.rpc.answers import Call
-from crypto_checkout.chain.rpc.endpoint import Endpoint
+from crypto_checkout.chain.rpc.endpoint import NodeEndpoint
 from crypto_checkout.chain.rpc.failures import (
     Busy,
     Denied,
@@ -78,7 +78,7 @@ class _Response:
 class Transport(AsyncJSONBaseProvider):
     """One endpoint; `name` is its host."""
 
-    def __init__(self, endpoint: Endpoint, *, timeout_seconds: float, meter: Meter) -> None:
+    def __init__(self, endpoint: NodeEndpoint, *, timeout_seconds: float, meter: Meter) -> None:
         super().__init__()
         self.name = endpoint.name
         self._meter = meter

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from importlib import import_module
 
-from crypto_checkout.chain.rpc.endpoint import Endpoint
+from crypto_checkout.chain.rpc.endpoint import NodeEndpoint
 from crypto_checkout.core.diagnosis.explanation import span
 from crypto_checkout.core.moments import Clock
 
@@ -23,14 +23,14 @@ class NodeCheck:
     problem: str | None = None
 
 
-async def check(nodes: Sequence[str | Endpoint], chain_id: int, clock: Clock) -> list[NodeCheck]:
+async def check(nodes: Sequence[str | NodeEndpoint], chain_id: int, clock: Clock) -> list[NodeCheck]:
     """Try all nodes at once, by URL or endpoint: their chain, their newest block, and what the server needs of them."""
     # In a thread: the first import of web3 takes a second.
     await asyncio.to_thread(import_module, "crypto_checkout.chain.evm.probe")
     return list(await asyncio.gather(*(_check(node, chain_id, clock) for node in nodes)))
 
 
-async def _check(node: str | Endpoint, chain_id: int, clock: Clock) -> NodeCheck:
+async def _check(node: str | NodeEndpoint, chain_id: int, clock: Clock) -> NodeCheck:
     from crypto_checkout.chain.evm.probe import Probe
 
     probe = Probe(chain_id, node)

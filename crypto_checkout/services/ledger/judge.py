@@ -59,10 +59,10 @@ class Judge:
             if any(each.block_time > session.terms.grace_until for each in recorded):
                 late[session_id] = None
         for session_id in late:
-            if store.may_tell_late(unit, session_id, tip.time):
+            if store.note_late(unit, session_id, tip.time):
                 self._record(unit, EventType.SESSION_LATE_PAYMENT, self._tallied(unit, session_id), tip)
         for session_id in store.late_untold(unit, self._chain_id, tip.time):
-            store.may_tell_late(unit, session_id, tip.time)
+            store.note_late(unit, session_id, tip.time)
             self._record(unit, EventType.SESSION_LATE_PAYMENT, self._tallied(unit, session_id), tip)
         for session_id in dict.fromkeys((*touched, *store.to_judge(unit, self._chain_id, tip.expiry_time))):
             self._judge(unit, session_id, tip)

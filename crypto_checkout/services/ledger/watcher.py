@@ -26,8 +26,8 @@ from crypto_checkout.services.ledger.evidence import NOTHING, Evidence, Evidence
 from crypto_checkout.services.ledger.internal_transfers import InternalTransfers
 from crypto_checkout.services.ledger.judge import Judge
 from crypto_checkout.services.ledger.reading.late_round import LateChain, LateRound
-from crypto_checkout.services.ledger.reading.pace import Pace
-from crypto_checkout.services.ledger.reading.progress import Progress
+from crypto_checkout.services.ledger.reading.pauses import Pauses
+from crypto_checkout.services.ledger.reading.progress import WatcherProgress
 from crypto_checkout.services.ledger.reading.reader import StretchReader
 from crypto_checkout.services.ledger.reading.stretch import Stretch
 from crypto_checkout.services.ledger.second_reading import SecondReading
@@ -99,7 +99,7 @@ class Watcher:
         self._late = LateRound(
             db, chain, chain_id, livemode=livemode, agree_above_fiat=agree_above_fiat, clock=monotonic
         )
-        self._pace = Pace(db, chain_id, livemode=livemode, poll_seconds=poll_seconds, rest_seconds=rest_seconds)
+        self._pauses = Pauses(db, chain_id, livemode=livemode, poll_seconds=poll_seconds, rest_seconds=rest_seconds)
         self._start_block = start_block
         self._clock = clock
         self._idle = timedelta(seconds=idle_seconds)
@@ -112,7 +112,7 @@ class Watcher:
         self._uncompared = 0
         self._moved = 0
         self._written_at = clock()
-        self._progress = Progress(chain_id, name, clock)
+        self._progress = WatcherProgress(chain_id, name, clock)
 
     @property
     def status(self) -> ChainStatus:
@@ -121,17 +121,17 @@ class Watcher:
 
     def wake(self) -> None:
         """End the pause: take the next turn now."""
-        self._pace.woken.set()
+        self._pauses.woken.set()
 
     def session_made(self) -> None:
         """Look soon: a session was made, and while none was open, the chain was looked at seldom."""
-        self._pace.session_made()
+        self._pauses.session_made()
 
     async def run(self) -> None:
         """Follow the chain until cancelled. After a reorg that is too deep it only retries (`status.stopped`)."""
         failures = 0
         while True:
-            self._pace.woken.clear()
+            self._pauses.woken.clear()
             try:
                 more = await self.turn()
                 failures = 0
@@ -157,13 +157,13 @@ class Watcher:
 
     async def _pause(self, failures: int) -> None:
         """Wait for the next turn; on a stopped chain, only until another process has reanchored it."""
-        left = await self._pace.seconds(failures)
-        while self.status.stopped and left > _LOOK_FOR_ANCHOR_SECONDS and not self._pace.woken.is_set():
-            await self._pace.wait(_LOOK_FOR_ANCHOR_SECONDS)
+        left = await self._pauses.seconds(failures)
+        while self.status.stopped and left > _LOOK_FOR_ANCHOR_SECONDS and not self._pauses.woken.is_set():
+            await self._pauses.wait(_LOOK_FOR_ANCHOR_SECONDS)
             left -= _LOOK_FOR_ANCHOR_SECONDS
             if await self._has_been_moved():
                 return
-        await self._pace.wait(left)
+        await self._pauses.wait(left)
 
     async def _has_been_moved(self) -> bool:
         try:

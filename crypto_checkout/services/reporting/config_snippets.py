@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
-from crypto_checkout.chain.rpc.endpoint import Endpoint
+from crypto_checkout.chain.rpc.endpoint import NodeEndpoint
 from crypto_checkout.chain.sandbox import chain
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey, InvalidChild
 from crypto_checkout.core.address import checksum
@@ -31,7 +31,7 @@ class Settings:
     file: str | None
     logo: str | None
     xpub: str = field(repr=False)
-    nodes: Mapping[int, Sequence[Endpoint]] = field(repr=False)
+    nodes: Mapping[int, Sequence[NodeEndpoint]] = field(repr=False)
     price_sources: Sequence[str]
     quorum: int
 

@@ -254,7 +254,7 @@ def store_decision(unit: WriteUnit, session: Session) -> Session:
     return totals.tally(unit, session)
 
 
-def may_tell_late(unit: WriteUnit, session_id: str, tip_time: datetime) -> bool:
+def note_late(unit: WriteUnit, session_id: str, tip_time: datetime) -> bool:
     """Note that late payments came, and return whether an event may tell of them now: one an hour may, by block times.
 
     Otherwise they wait, and `late_untold` returns their session once the hour is over.

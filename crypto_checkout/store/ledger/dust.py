@@ -4,33 +4,29 @@ The row keeps the fingerprint of each transfer (`core.ledger.dust`), so that one
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.ledger.dust import fingerprint, split_fingerprints, without_repeats
 from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 from crypto_checkout.store.database import ReadUnit, Row, Value, WriteUnit
-
-_Table = Literal["payments", "unmatched_payments"]
-_RECEIVER: Mapping[_Table, str] = {"payments": "session_id", "unmatched_payments": "address"}
-_CHANGED: Mapping[_Table, str] = {"payments": ", tallied = 0", "unmatched_payments": ""}
+from crypto_checkout.store.ledger.unnamed import CHANGED, RECEIVER, PaymentsTable
 
 
-def has(unit: ReadUnit, table: _Table, chain_id: int, receiver: str, transfer: Transfer) -> bool:
+def has(unit: ReadUnit, table: PaymentsTable, chain_id: int, receiver: str, transfer: Transfer) -> bool:
     """Tell whether a transfer is in the dust of its block: a higher floor may have been configured then."""
     row = _dust(unit, table, chain_id, receiver, transfer)
     return row is not None and fingerprint(transfer) in split_fingerprints(row["fingerprints"])
 
 
 def add(
-    unit: WriteUnit, table: _Table, chain_id: int, owner: Mapping[str, Value], transfers: Sequence[Transfer]
+    unit: WriteUnit, table: PaymentsTable, chain_id: int, owner: Mapping[str, Value], transfers: Sequence[Transfer]
 ) -> bool:
     """Add transfers of one token, or of the coin, in one block to its dust; return whether this changed anything.
 
     `owner` has the columns that name the receiver, its session and its mode. If the block's dust was orphaned, it
     begins anew with these.
     """
-    receiver, first = str(owner[_RECEIVER[table]]), transfers[0]
+    receiver, first = str(owner[RECEIVER[table]]), transfers[0]
     row = _dust(unit, table, chain_id, receiver, first)
     known = split_fingerprints(row["fingerprints"]) if row is not None else frozenset()
     single = _single(unit, table, chain_id, receiver, first)
@@ -56,7 +52,7 @@ def add(
         )
         ON CONFLICT ({_KEY[table]}) DO UPDATE
         SET units = excluded.units, dust = excluded.dust, fingerprints = excluded.fingerprints, canonical = 1
-            {_CHANGED[table]}
+            {CHANGED[table]}
         """,  # noqa: S608 - names of this module
         {
             **owner,
@@ -75,7 +71,7 @@ def add(
     return True
 
 
-_KEY: Mapping[_Table, str] = {
+_KEY: Mapping[PaymentsTable, str] = {
     "payments": "chain_id, COALESCE(tx_hash, block_hash), session_id, kind, COALESCE(log_index, -1), dust IS NULL",
     "unmatched_payments": (
         "chain_id, COALESCE(tx_hash, block_hash), address, kind, COALESCE(log_index, -1), COALESCE(contract, '')"
@@ -84,24 +80,26 @@ _KEY: Mapping[_Table, str] = {
 """What identifies a payment in each table."""
 
 
-def _dust(unit: ReadUnit, table: _Table, chain_id: int, receiver: str, transfer: Transfer) -> Row | None:
+def _dust(unit: ReadUnit, table: PaymentsTable, chain_id: int, receiver: str, transfer: Transfer) -> Row | None:
     """Return the dust of a transfer's block and asset, unless it was orphaned."""
     return unit.one(
         f"""
         SELECT units, fingerprints FROM {table}
-        WHERE {_RECEIVER[table]} = :receiver AND block_number = :number AND block_hash = :block_hash
+        WHERE {RECEIVER[table]} = :receiver AND block_number = :number AND block_hash = :block_hash
             AND +chain_id = :chain_id AND contract IS :contract AND dust IS NOT NULL AND canonical = 1
         """,  # noqa: S608 - names of this module
         _place(chain_id, receiver, transfer),
     )
 
 
-def _single(unit: ReadUnit, table: _Table, chain_id: int, receiver: str, transfer: Transfer) -> set[tuple[Value, ...]]:
+def _single(
+    unit: ReadUnit, table: PaymentsTable, chain_id: int, receiver: str, transfer: Transfer
+) -> set[tuple[Value, ...]]:
     """Return what identifies the single payments of a transfer's block."""
     rows = unit.all(
         f"""
         SELECT tx_hash, kind, log_index FROM {table}
-        WHERE {_RECEIVER[table]} = :receiver AND block_number = :number AND block_hash = :block_hash
+        WHERE {RECEIVER[table]} = :receiver AND block_number = :number AND block_hash = :block_hash
             AND +chain_id = :chain_id AND contract IS :contract AND dust IS NULL AND canonical = 1
         """,  # noqa: S608 - names of this module
         _place(chain_id, receiver, transfer),

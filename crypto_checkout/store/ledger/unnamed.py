@@ -15,12 +15,15 @@ from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
 
 PaymentsTable = Literal["payments", "unmatched_payments"]
 _TABLES: tuple[PaymentsTable, PaymentsTable] = ("payments", "unmatched_payments")
-_RECEIVER: Mapping[PaymentsTable, str] = {"payments": "session_id", "unmatched_payments": "address"}
+RECEIVER: Mapping[PaymentsTable, str] = {"payments": "session_id", "unmatched_payments": "address"}
+"""The column that says whom a row pays."""
+
 _JOIN: Mapping[PaymentsTable, str] = {
     "payments": "JOIN checkout_sessions ON checkout_sessions.id = payment.session_id",
     "unmatched_payments": "",
 }
-_CHANGED: Mapping[PaymentsTable, str] = {"payments": ", tallied = 0", "unmatched_payments": ""}
+CHANGED: Mapping[PaymentsTable, str] = {"payments": ", tallied = 0", "unmatched_payments": ""}
+"""What an UPDATE of a row's amount or place sets besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ def confirm(unit: WriteUnit, credit: UnnamedCredit) -> None:
     """Make a provisional credit count."""
     unit.run(
         f"""
-        UPDATE {credit.table} SET provisional_balance = NULL{_CHANGED[credit.table]}
+        UPDATE {credit.table} SET provisional_balance = NULL{CHANGED[credit.table]}
         WHERE seq = :seq AND canonical = 1
         """,  # noqa: S608 - of two tables
         {"seq": credit.seq},
@@ -96,7 +99,7 @@ def take_back(unit: WriteUnit, credit: UnnamedCredit) -> None:
     """Mark a credit as orphaned, as if its block had been."""
     unit.run(
         f"""
-        UPDATE {credit.table} SET canonical = 0, provisional_balance = NULL{_CHANGED[credit.table]}
+        UPDATE {credit.table} SET canonical = 0, provisional_balance = NULL{CHANGED[credit.table]}
         WHERE seq = :seq
         """,  # noqa: S608 - likewise
         {"seq": credit.seq},
@@ -113,8 +116,8 @@ def absorb_earlier(unit: WriteUnit, table: PaymentsTable, chain_id: int, receive
         return transfer
     row = unit.one(
         f"""
-        UPDATE {table} SET canonical = 0{_CHANGED[table]}
-        WHERE {_RECEIVER[table]} = :receiver AND +chain_id = :chain_id AND block_hash = :block_hash
+        UPDATE {table} SET canonical = 0{CHANGED[table]}
+        WHERE {RECEIVER[table]} = :receiver AND +chain_id = :chain_id AND block_hash = :block_hash
             AND kind = :kind AND tx_hash IS NULL AND dust IS NULL AND canonical = 1
         RETURNING units
         """,  # noqa: S608 - one of the two tables

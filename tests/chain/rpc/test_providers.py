@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto_checkout.chain.rpc.answers import MOST_BYTES
-from crypto_checkout.chain.rpc.providers import MOST_CALLS, Ask, Endpoint, Rpc, quantity
+from crypto_checkout.chain.rpc.providers import MOST_CALLS, Ask, NodeEndpoint, Rpc, quantity
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed
 from tests.support.nodes import (
     Behaviour,
@@ -61,7 +61,7 @@ class Clock:
 
 @asynccontextmanager
 async def rpc_to(
-    *endpoints: str | Endpoint, clock: Clock | None = None, timeout_seconds: float = WAIT_SECONDS
+    *endpoints: str | NodeEndpoint, clock: Clock | None = None, timeout_seconds: float = WAIT_SECONDS
 ) -> AsyncIterator[Rpc]:
     clock = clock or Clock()
     rpc = Rpc(CHAIN_ID, endpoints, clock=clock, timeout_seconds=timeout_seconds, jitter=lambda: 0, sleep=clock.sleep)

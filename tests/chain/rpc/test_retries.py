@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from crypto_checkout.chain.rpc.providers import Ask, Endpoint, Rpc
+from crypto_checkout.chain.rpc.providers import Ask, NodeEndpoint, Rpc
 from crypto_checkout.core.errors import ProviderFailed
 from tests.chain.rpc.test_providers import CHAIN_ID, RESULTS, SECOND, SECRET, Clock, echoes, failure_of, rpc_to
 from tests.support.nodes import Behaviour, Error, Node, answering, batch, call, hanging, http, running, saying
@@ -340,7 +340,7 @@ async def test_headers_go_with_each_request_and_are_told_to_nobody() -> None:
     heads: list[str] = []
     async with running(answering({"eth_chainId": Error(f"unknown key {SECRET}")})) as node:
         node.heard = heads.append
-        async with rpc_to(Endpoint(node.url, {"Authorization": f"Bearer {SECRET}"})) as rpc:
+        async with rpc_to(NodeEndpoint(node.url, {"Authorization": f"Bearer {SECRET}"})) as rpc:
             error = await failure_of(rpc)
             assert f"Bearer {SECRET}" in heads[0]
             for text in (str(error), repr(rpc.providers), str(rpc.providers[0].last_error)):

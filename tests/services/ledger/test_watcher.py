@@ -391,12 +391,12 @@ async def test_with_no_session_open_the_chain_rests_until_one_is_made(anvil: Nod
     async with open_shop(tmp_path, [node.url], rest_seconds=3600) as shop:
         loop = asyncio.create_task(shop.watcher.run())
         try:
-            await until(lambda: shop.watcher._pace._is_resting, "rest")
+            await until(lambda: shop.watcher._pauses._is_resting, "rest")
             session = await shop.ask()
             pay(node, session)
             node.mine(CONFIRMATIONS)
             await until(partial(is_paid, shop, session), "see the payment of a session made meanwhile")
-            await until(lambda: shop.watcher._pace._is_resting, "rest again")
+            await until(lambda: shop.watcher._pauses._is_resting, "rest again")
         finally:
             loop.cancel()
             await asyncio.gather(loop, return_exceptions=True)

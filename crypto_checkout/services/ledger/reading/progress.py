@@ -15,7 +15,7 @@ _CATCHING_UP_BLOCKS = 50
 _PROGRESS_EVERY = timedelta(seconds=5)
 
 
-class Progress:
+class WatcherProgress:
     """The progress on one chain. `clock` is the time."""
 
     def __init__(self, chain_id: int, name: str, clock: Callable[[], datetime]) -> None:

@@ -12,7 +12,7 @@ _LONGEST_SECONDS = 5.0
 _FIRST_SECONDS = 0.25
 
 
-class Pace:
+class Pauses:
     """The pauses of one chain.
 
     Args:
