@@ -144,7 +144,7 @@ class InternalTransfers:
             self._watched.add_balances(await self._first_balances(start, self._watched.unread))
         review = Review() if self._second is None else await self._second.review(start)
         if not self._watched.holdings.units:
-            return BalanceComparison((), (), review.confirmed(is_read=True), review.withdrawn)
+            return BalanceComparison((), review.balances, review.confirmed(is_read=True), review.withdrawn)
         ledger = ExpectedBalances(self._watched.holdings.units)
         await self._add(ledger, stretch.blocks, known)
         for address, units in review.corrections:
@@ -159,7 +159,7 @@ class InternalTransfers:
             transfers += await self._find(_Readings(self._chain, unexpected, {last.hash: end}), ledger, stretch, dated)
         self._compared = last.hash if end is not None else None
         changed = {address: ledger.expected(address, last.number) for address in ledger.changes}
-        balances = tuple(self._watched.stage(last, start, changed, corrects=bool(review.corrections)))
+        balances = (*review.balances, *self._watched.stage(last, start, changed, corrects=bool(review.corrections)))
         # Without a transaction of its own, an address can hold less only if too much was credited or this reading is
         # wrong; the next turn finds out which.
         lower = {a for a in unexpected if (end or {})[a] < ledger.expected(a, last.number)} - ledger.senders.keys()

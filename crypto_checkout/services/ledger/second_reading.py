@@ -15,16 +15,18 @@ answer:
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import BalancesRefused, StateUnavailable
 from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.core.money import CoinUnits
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.ledger.watched_addresses import WatchedAddresses
-from crypto_checkout.store.database import Database
-from crypto_checkout.store.ledger import unnamed
+from crypto_checkout.store.database import Database, ReadUnit
+from crypto_checkout.store.ledger import balances, unnamed
+from crypto_checkout.store.ledger.balances import Balance
 from crypto_checkout.store.ledger.unnamed import UnnamedCredit
 
 log = get_logger("balances")
@@ -45,13 +47,15 @@ class Review:
     """The outcome of a second reading.
 
     `agreed` credits were read the same again, `unreadable` ones are in blocks whose state no node has any more, and
-    `withdrawn` ones are contradicted by the chain. `outflows` are the amounts that addresses have lost.
+    `withdrawn` ones are contradicted by the chain. `outflows` are the amounts that addresses have lost. `balances` are
+    the lower expected balances of addresses with withdrawn credits that are no longer watched.
     """
 
     agreed: tuple[UnnamedCredit, ...] = ()
     unreadable: tuple[UnnamedCredit, ...] = ()
     withdrawn: tuple[UnnamedCredit, ...] = ()
     outflows: Mapping[Address, int] = field(default_factory=dict)
+    balances: tuple[Balance, ...] = ()
 
     @property
     def corrections(self) -> list[tuple[Address, int]]:
@@ -112,7 +116,20 @@ class SecondReading:
             )
         kept = [credit for credit in agreed if credit not in withdrawn]
         unreadable = [credit for credit in unreadable if credit not in withdrawn]
-        return Review(tuple(kept), tuple(unreadable), tuple(withdrawn), outflows)
+        return Review(tuple(kept), tuple(unreadable), tuple(withdrawn), outflows, await self._unwatched(withdrawn))
+
+    async def _unwatched(self, withdrawn: Sequence[UnnamedCredit]) -> tuple[Balance, ...]:
+        """Return the expected balances without these credits at addresses that only the slow round looks at."""
+        taken = Counter[Address]()
+        for credit in withdrawn:
+            if credit.address not in self._watched.holdings.units:
+                taken[credit.address] += credit.units
+
+        def read(unit: ReadUnit) -> list[Balance]:
+            return [each for address in taken if (each := balances.stored(unit, self._chain_id, address)) is not None]
+
+        found = await self._db.read(read) if taken else []
+        return tuple(replace(each, units=CoinUnits(max(0, each.units - taken[each.address]))) for each in found)
 
     async def _credits(self, address: Address) -> list[UnnamedCredit]:
         return await self._db.read(lambda unit: unnamed.at_addresses(unit, self._chain_id, [address]))

@@ -95,6 +95,12 @@ def _watched(
         yield WatchedBalance(Address(row[0]), moments.from_optional_text(row[1]), units)
 
 
+def stored(unit: ReadUnit, chain_id: int, address: Address) -> Balance | None:
+    """Return the expected balance of an address; None if it was never read."""
+    clauses = "WHERE chain_id = :chain_id AND address = :address"
+    return _BALANCES.one(unit, clauses, {"chain_id": chain_id, "address": address})
+
+
 def save(unit: WriteUnit, chain_id: int, balances: Iterable[Balance]) -> None:
     """Store expected balances."""
     for balance in balances:
@@ -128,13 +134,10 @@ def take_back(unit: WriteUnit, chain_id: int, above: int, anchor: int) -> None:
         for row in rows:
             taken[Address(row["address"])] += int(row["units"])
     for address, units in taken.items():
-        expected = unit.one(
-            "SELECT units FROM balances WHERE chain_id = :chain_id AND address = :address",
-            {"chain_id": chain_id, "address": address},
-        )
+        expected = stored(unit, chain_id, address)
         if expected is not None:
             # Money that was swept meanwhile is no longer in the balance.
-            left = max(0, int(expected["units"]) - units)
+            left = max(0, expected.units - units)
             save(unit, chain_id, [Balance(address, anchor, CoinUnits(left))])
     unit.run(
         "UPDATE balances SET block_number = :anchor WHERE chain_id = :chain_id AND block_number > :number",

@@ -145,3 +145,43 @@ class Steps:
 
     def __call__(self) -> float:
         return self.now
+
+
+async def test_a_false_credit_at_an_old_address_hides_no_later_payment(
+    anvil: Nodes, solc: Compiler, tmp_path: Path
+) -> None:
+    node = anvil(mining="manual")
+    payer, clock = deploy(node, solc, "Payer", wei=ONE_COIN), Steps()
+    is_lying, address = False, ""
+
+    def more(transaction: dict[str, str], block: object) -> object:
+        answer: str = node.rpc("eth_call", transaction, block)
+        is_ours = is_lying and transaction.get("data", "").endswith(address)
+        return f"0x{int(answer, 16) + ONE_COIN:0{len(answer) - 2}x}" if is_ours else answer
+
+    front = forwarding(node.url, {"eth_call": more})
+    async with (
+        running(front) as liar,
+        open_shop(tmp_path, [liar.url], xpub=FRESH_XPUB, monotonic=clock) as shop,
+    ):
+        session = await shop.ask(expires_in_seconds=60)
+        address = session["address"][2:].lower()
+        await shop.process()
+        node.rpc("evm_increaseTime", 86_400)
+        node.mine(2)
+        await shop.process()
+        is_lying = True
+        assert await shop.watcher.turn_late()
+        is_lying = False
+        node.mine()
+        await shop.process()
+        payer.send("payAll(address[],uint256[])", [session["address"]], [7])
+        node.mine(2)
+        await shop.process()
+        for _ in range(3):
+            clock.now += 3600
+            with suppress(ProviderFailed):  # a reading that can't be true is refused once
+                await shop.watcher.turn_late()
+        node.mine()
+        await shop.process()
+        assert [each["amount"]["units"] for each in (await shop.look(session))["payments"]] == ["7"]

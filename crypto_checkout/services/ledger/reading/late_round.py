@@ -21,7 +21,7 @@ from crypto_checkout.services.ledger.reading.reader import RangeReader
 from crypto_checkout.services.ledger.reading.stretch import Stretch
 from crypto_checkout.services.ledger.watched_addresses import WATCHED_AFTER_GRACE, AddressBalances
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
-from crypto_checkout.store.ledger import late_pages
+from crypto_checkout.store.ledger import late_pages, unnamed
 from crypto_checkout.store.ledger.cursors import Cursor
 from crypto_checkout.store.ledger.late_pages import LateAddress, LatePage
 
@@ -114,19 +114,22 @@ class LateRound:
     async def _look(self, page: LatePage, cursor: Cursor) -> tuple[int, Evidence]:
         """Look at a page up to the last processed block, unless that is too far; return the number reached."""
 
-        def read(unit: ReadUnit) -> list[LateAddress]:
+        def read(unit: ReadUnit) -> tuple[list[LateAddress], set[Address]]:
             since = cursor.time - WATCHED_AFTER_GRACE
-            return late_pages.addresses(unit, self._chain_id, self._livemode, page.page, since)
+            found = late_pages.addresses(unit, self._chain_id, self._livemode, page.page, since)
+            return found, {credit.address for credit in unnamed.provisional(unit, self._chain_id)}
 
-        found = await self._db.read(read)
-        number = min(cursor.number, page.number + self._chain.range_blocks)
+        found, provisional = await self._db.read(read)
         if not found:
             return cursor.number, NOTHING
+        number = min(cursor.number, page.number + self._chain.range_blocks)
         (start,) = await self._chain.headers([page.number])
         last = cursor.header if number == cursor.number else (await self._chain.headers([number]))[0]
-        self._addresses.take([each for each in found if not each.is_watched] if number == cursor.number else [])
+        # Until a provisional credit was read again, nobody knows which balance its address should have.
+        old = [each for each in found if not each.is_watched and each.address not in provisional]
+        self._addresses.take(old if number == cursor.number else [])
         groups = self._addresses.as_they_are(start)
         addresses = [each.address for each in found]
-        read_range = await self._chain.read_range(start, last, start.number + 1, addresses, groups)
-        stretch = Stretch(self._chain, start, last, read_range.links, read_range.transfers, read_range.matching)
+        reading = await self._chain.read_range(start, last, start.number + 1, addresses, groups)
+        stretch = Stretch(self._chain, start, last, reading.links, reading.transfers, reading.matching)
         return number, await self._evidence.of(stretch)
