@@ -8,8 +8,8 @@ The rooms of this package, from the top down; each imports only from those below
 - `store` (SQLite), `chain` (EVM chains and the sandbox), `prices`, `webhooks` and `mail`: the outside world.
 - `core`: the domain, pure.
 
-Beside them: `config` (read by `cli` and `app` only), `log`, `metrics`, `entropy`, and `client`, the API's client for
-shops.
+Beside them: `config` (read by `cli` and `app` only), `log`, `metrics`, `entropy`, `encryption`, and `client`, the API's
+client for shops.
 """
 
 __version__ = "0.1.0"

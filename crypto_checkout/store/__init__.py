@@ -6,10 +6,10 @@ commit), and `write` returns once they are durable. So a unit is short, synchron
 together are made in one unit. Each unit has one frozen `now`.
 
 To change a table, add the next numbered file to `migrations/`, never edit an old one, and run `scripts/schema`, which
-updates `schema.sql` for readers. To add a field to a stored dataclass, add its column: `table.Table` derives the
-statements, and a test compares every `Table` with the migrations. To add a noun, add a module to its area, with a
-`Table` and functions named `insert`, `get`, `listed` and `update`; give each query an index, and add the query to
-`tests/store/test_queries.py`, which reads SQLite's plans.
+updates `schema.sql` for readers; what SQL can't do is a step in `migrate.STEPS`. To add a field to a stored dataclass,
+add its column: `table.Table` derives the statements, and a test compares every `Table` with the migrations. To add a
+noun, add a module to its area, with a `Table` and functions named `insert`, `get`, `listed` and `update`; give each
+query an index, and add the query to `tests/store/test_queries.py`, which reads SQLite's plans.
 
 Statements name their columns and parameters, and keep close to SQL that PostgreSQL accepts too: see ARCHITECTURE.md.
 """

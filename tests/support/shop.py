@@ -184,7 +184,7 @@ async def open_shop(
         watcher = make_watcher()
         payment_methods = PaymentMethodsByMode([methods])
         reader = SessionReader(db, public_url="http://x")
-        sessions = Sessions(db, payment_methods, events, reader, made=lambda _: watcher.session_made())
+        sessions = Sessions(db, payment_methods, events, reader, on_made=lambda _: watcher.session_made())
         shop = Shop(path, db, chain, payment_methods, sessions, reader, make_watcher, watcher, accepted.id)
         try:
             await shop.process()

@@ -197,7 +197,7 @@ def of_transfer(transfer: Transfer, dust: int | None = None) -> tuple[tuple[str,
 
 
 def _reason_to_believe(transfer: Transfer) -> str | None:
-    """Write why a transfer was credited: a proof, or the word of providers; None where that wasn't recorded."""
+    """Return why a transfer was credited: a proof, or the word of providers; None where that wasn't recorded."""
     if transfer.proof is None or transfer.agreeing is None:
         return None
     word = "taken on one provider's word" if transfer.agreeing == 1 else f"{transfer.agreeing} providers agree"

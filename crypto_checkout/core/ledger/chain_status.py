@@ -32,7 +32,7 @@ class ChainStatus:
     cause: str = ProviderFailed.cause
 
     def looking(self, now: datetime) -> "ChainStatus":
-        """Return the status at the begin of a look."""
+        """Return the status at the beginning of a look."""
         return self if self.looking_since is not None else replace(self, looking_since=now)
 
     def after_look(self, head: int, processed: int | None, now: datetime) -> "ChainStatus":

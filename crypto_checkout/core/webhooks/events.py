@@ -87,8 +87,8 @@ EVENTS: Mapping[EventType, EventInfo] = one_row_each(
         ),
         EventType.SESSION_LATE_PAYMENT: EventInfo(
             "Money came too late",
-            "Money came when it was too late to count. It is yours to accept or pay back. Told once an hour for a "
-            "session, and not for dust.",
+            "Money came when it was too late to count. It is yours to accept or pay back. At most once an "
+            "hour for a session, and not for dust.",
         ),
         EventType.LINK_CREATED: EventInfo("Link made", "A payment link was made."),
         EventType.LINK_UPDATED: EventInfo("Link changed", "A payment link was changed."),

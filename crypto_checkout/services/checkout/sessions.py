@@ -54,7 +54,7 @@ class SessionRequest:
 
 
 class Sessions:
-    """Makes sessions in both modes; `made` is told the mode of each, once it is stored."""
+    """Makes sessions in both modes; `on_made` is called with the mode of each, once it is stored."""
 
     def __init__(
         self,
@@ -62,14 +62,14 @@ class Sessions:
         payment_methods: PaymentMethodsByMode,
         events: Outbox,
         reader: SessionReader,
-        made: Callable[[bool], None] = lambda _: None,
+        on_made: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._db = db
         self._payment_methods = payment_methods
         self._quotes = Quotes(payment_methods)
         self._events = events
         self._reader = reader
-        self._made = made
+        self._on_made = on_made
 
     async def prepare(self, livemode: bool, request: SessionRequest) -> Callable[[WriteUnit], SessionResource]:
         """Quote a price, and return the unit that stores a session at it.
@@ -146,7 +146,7 @@ class Sessions:
         store.insert(unit, session)
         resource = self._reader.describe(unit, session)
         self._events.record(unit, EventType.SESSION_CREATED, resource)
-        unit.after_commit(partial(self._made, session.livemode))
+        unit.after_commit(partial(self._on_made, session.livemode))
         return resource
 
 

@@ -19,7 +19,7 @@ from crypto_checkout.store.ledger import balances
 from crypto_checkout.store.ledger.balances import Balance, Places, WatchedBalance
 
 WATCHED_AFTER_GRACE = timedelta(hours=1)
-"""The time after a session's grace period in which internal transfers are still noticed."""
+"""The time after a session's grace period in which each turn still compares its balance; then the slow round does."""
 
 
 @dataclass(frozen=True, slots=True)

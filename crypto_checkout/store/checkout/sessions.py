@@ -196,7 +196,7 @@ def last_rates(unit: ReadUnit, since: datetime) -> list[Rate]:
 
 
 def to_judge(unit: ReadUnit, chain_id: int, expiry_time: datetime) -> list[str]:
-    """Return the ids of the sessions whose status a block with this time can change without a new payment.
+    """Return the ids of the sessions whose status a tip with this expiry time can change without a new payment.
 
     At most `MOST_TO_EXPIRE` expiring sessions are returned, oldest first: after an outage there may be many, and the
     others wait for the next block.

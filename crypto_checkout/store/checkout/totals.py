@@ -177,7 +177,7 @@ def note_other_window(unit: WriteUnit, session: Session) -> None:
 
 
 def untallied(unit: ReadUnit, limit: int) -> Sequence[str]:
-    """Return the ids of sessions with payments from before there were totals."""
+    """Return the ids of sessions with changed payments, as after an upgrade from before there were totals."""
     rows = unit.all(
         "SELECT DISTINCT session_id FROM payments WHERE tallied = 0 ORDER BY session_id LIMIT :limit", {"limit": limit}
     )

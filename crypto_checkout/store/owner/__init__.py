@@ -1,1 +1,4 @@
-"""The owner's account, logins, API keys and audit trail. Secrets are stored as digests only, except the TOTP secret."""
+"""The owner's account, logins, API keys and audit trail.
+
+Secrets are stored as digests only; the second factor's, which the server must read again, is encrypted.
+"""

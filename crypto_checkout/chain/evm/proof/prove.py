@@ -1,6 +1,6 @@
 """Have a provider prove that blocks hold the transfers that it, or another one, shows.
 
-A proof is one whoever sends its parts. Where the form of a chain's blocks is known, a block without a proof is a lie or
+A proof holds whoever sends its parts. Where the form of a chain's blocks is known, a block without a proof is a lie or
 an error, so junk can't switch proofs off; on other chains it leaves a transfer to the word of the providers.
 """
 
@@ -106,7 +106,7 @@ async def _held(rpc: Rpc, number: int, block_hash: str, receivers: Collection[Ad
 
     if is_provable:
         return await rpc.with_failover(read)
-    # A proof is one whoever sends its parts, so on other chains too one provider that can suffices.
+    # A proof holds whoever sends its parts, so on other chains too one provider that can suffices.
     answers = await rpc.survey(read) or [await rpc.with_failover(read)]
     return next((answer for answer in answers if answer is not None), None)
 

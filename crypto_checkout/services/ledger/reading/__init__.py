@@ -1,1 +1,5 @@
-"""Reading the chain after its last processed block, no more of it than the evidence needs."""
+"""Reading the chain after its last processed block, no more of it than the evidence needs.
+
+`reader` reads the next `stretch` of blocks, `late_round` looks at the addresses of sessions that ended long ago.
+`pauses` and `progress` are parts of the watcher's loop.
+"""

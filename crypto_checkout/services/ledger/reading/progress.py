@@ -25,7 +25,7 @@ class WatcherProgress:
         self.status = ChainStatus(chain_id, name, None, None, None, None, stopped=False)
 
     def looking(self) -> None:
-        """Note the begin of a look."""
+        """Note that a look begins."""
         self.status = self.status.looking(self._clock())
 
     def turn_ended(self, head: int, processed: int | None) -> None:
