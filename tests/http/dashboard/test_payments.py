@@ -292,3 +292,17 @@ async def test_all_that_came_is_listed_page_by_page(app: App, owner: httpx.Async
     assert (await app.api.get(f"/checkout_sessions/{paid['id'][:-1]}0/payments")).status_code == 404
     explained = await text_of(owner, f"/payments/{paid['id']}")
     assert "dust in 1 transfer" in explained
+
+
+async def test_a_payment_in_many_parts_keeps_its_page_short(app: App, owner: httpx.AsyncClient) -> None:
+    paid = await session(app.api)
+    pages = {}
+    for number in range(1, 32):
+        answer = await app.api.post(f"/test_helpers/checkout_sessions/{paid['id']}/pay", json={"amount": "0.00001"})
+        assert answer.status_code == 200, answer.text
+        if number in (20, 21, 31):
+            pages[number] = await text_of(owner, f"/payments/{paid['id']}")
+    assert [page.count("0.00001 ETH</th>") for page in pages.values()] == [20, 20, 20]
+    assert ["These are the newest 20." in page for page in pages.values()] == [False, True, True]
+    assert ">All 31</a>" in pages[31]
+    assert ["<summary>Show" in page for page in pages.values()] == [False, False, True]
