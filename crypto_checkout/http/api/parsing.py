@@ -86,7 +86,7 @@ def _json(raw: bytes) -> Any:
     except json.JSONDecodeError as error:
         if raw.startswith(b"\xef\xbb\xbf"):
             raise InvalidJson("The body is not JSON: it begins with a byte order mark.") from None
-        raise InvalidJson(f"The body is not JSON: {error.msg} at character {error.pos}.") from None
+        raise InvalidJson(f"The body is not JSON: {error.msg.removesuffix(' at')} at character {error.pos}.") from None
     except ValueError as error:
         raise InvalidJson(f"The body is not JSON: {error}.") from None
 

@@ -448,6 +448,8 @@ async def test_the_message_says_what_came_and_what_is_wanted(shop: App) -> None:
         '{"cancel_url": "https://a.b"}': "cancel_url: there is no such field; did you mean cancelUrl?",
         "[1]": "The body must be a JSON object; got an array.",
         '{"a": 1, "a": 1}': 'The body is not JSON: the key "a" stands twice in one object.',
+        '{"amount': "The body is not JSON: Unterminated string starting at character 1.",
+        '{"a": "\n"}': "The body is not JSON: Invalid control character at character 7.",
         '{"customerEmail": "ada"}': 'customerEmail: must be an email address like "ada@example.com"; got "ada".',
     }
     for raw, message in wanted.items():
