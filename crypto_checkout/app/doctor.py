@@ -162,7 +162,7 @@ async def _source(source: Source, coin: str) -> Check:
             observation = await source.observe(coin, "USD")
     except (SourceFailed, RecoverableError, TimeoutError) as error:
         reason = str(error) or f"no answer within {_SECONDS:g} s"
-        return warn(name, reason, "The others go on without it; if that stays so, take it out of [prices] sources.")
+        return warn(name, reason, "Those that answer go on; if that stays so, take it out of [prices] sources.")
     return ok(name, f"{observation.value:f} USD for one {coin}")
 
 

@@ -289,7 +289,7 @@ def of_endpoint(endpoint: Endpoint, since: datetime, reason: str, *, disabled: b
         livemode=endpoint.livemode,
         words=words,
         advice=(
-            "Mend the endpoint, switch it on, and replay what it missed."
+            "Put that right, switch it on, and replay what it missed."
             if disabled
             else "Look at its attempts, and mend the endpoint; they are repeated for a day."
         ),

@@ -80,7 +80,8 @@ def of_providers(
 
 def _of_provider(name: str, key: str, probed: ProviderProbe, newest: int) -> Check:
     if probed.problem is not None or probed.head is None:
-        return fail(name, probed.problem or "it shows no block", f"Check {key}: the URL, its key, and its plan.")
+        advice = f"Check {key} (the URL, its key, its plan), and that this machine can reach it."
+        return fail(name, probed.problem or "it shows no block", advice)
     state = f"block {probed.head.number:,} in {probed.milliseconds} ms"
     if probed.lacks:
         what = f"{state}, and it can't do {'; '.join(probed.lacks)}"
@@ -177,9 +178,7 @@ def of_endpoints(unit: ReadUnit) -> list[Check]:
             name = f"webhook {endpoint.id}"
             failing = deliveries.failing(unit, endpoint.id)
             if endpoint.disabled_reason:
-                advice = (
-                    f"Mend the receiver, then switch it on again and: crypto-checkout webhooks replay {endpoint.id}"
-                )
+                advice = f"Put that right, switch it on again, and: crypto-checkout webhooks replay {endpoint.id}"
                 found.append(warn(name, f"{endpoint.url} was switched off: {endpoint.disabled_reason}", advice))
             elif failing:
                 advice = f"Try it: crypto-checkout webhooks test {endpoint.id}"

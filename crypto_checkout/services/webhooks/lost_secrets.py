@@ -14,7 +14,7 @@ from crypto_checkout.store.webhooks import endpoints
 
 log = get_logger("webhooks")
 
-_REASON = "Its signing secret can't be read any more, since secret.key was lost. Rotate the secret, then enable it."
+_REASON = "The signing secret can't be read any more, since secret.key was lost. Rotate the secret, then enable it."
 
 
 async def switch_off_unreadable(db: Database) -> None:
