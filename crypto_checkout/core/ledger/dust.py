@@ -13,7 +13,9 @@ from math import ceil
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.ledger.payment import Transfer
 
-_SHARE_OF_PRICE = 10
+SHARE_OF_PRICE = 10
+"""Dust is worth less than the price divided by this."""
+
 _FINGERPRINT_BYTES = 8
 
 
@@ -23,7 +25,7 @@ def dust_below(session: Session, floor: Decimal) -> int:
     It is worth less than `floor` in the session's currency and at its rate, and less than a tenth of the price: a
     payment of a small price is no dust.
     """
-    return min(units_worth(session, floor), session.terms.amount_units // _SHARE_OF_PRICE)
+    return min(units_worth(session, floor), session.terms.amount_units // SHARE_OF_PRICE)
 
 
 def units_worth(session: Session, fiat: Decimal) -> int:

@@ -11,6 +11,7 @@ from crypto_checkout.core.checkout.payment_uri import payment_uri
 from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.ledger.assess import Tip, counts
+from crypto_checkout.core.ledger.dust import SHARE_OF_PRICE
 from crypto_checkout.core.ledger.payment import Payment, ShownPayments, TransferKind
 from crypto_checkout.core.money import format_fiat, format_units
 from crypto_checkout.core.owner.api_key import ApiKey
@@ -128,9 +129,16 @@ def payment(session: Session, payment: Payment, tip: Tip | None) -> PaymentResou
     }
 
 
-def is_dust(payment: PaymentResource) -> bool:
-    """Tell whether a rendered payment is a sum of dust: only such ones and internal transfers have no transaction."""
-    return payment["txHash"] is None and payment["kind"] != TransferKind.INTERNAL
+def is_dust(session: SessionResource, payment: PaymentResource) -> bool:
+    """Tell whether a rendered payment of a session is a sum of dust.
+
+    Without a transaction there are also internal transfers, and token payments that only a balance shows; these are
+    told apart by their amount.
+    """
+    if payment["txHash"] is not None or payment["kind"] == TransferKind.INTERNAL:
+        return False
+    is_small = int(payment["amount"]["units"]) * SHARE_OF_PRICE < int(session["amount"]["units"])
+    return payment["transfers"] > 1 or is_small
 
 
 def link(link: Link, public_url: str) -> LinkResource:

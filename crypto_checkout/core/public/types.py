@@ -73,7 +73,8 @@ class PaymentResource(_Sender, TypedDict):
     """A transfer to a session's address, in a block of the chain. `from` is the sender, null if it is unknown."""
 
     txHash: Hash | None
-    """The transaction; null for a transfer from a contract that the node could not trace, and for dust."""
+    """The transaction; null for a transfer from a contract that the node could not trace, for a token payment without a
+    log, and for dust."""
     logIndex: int | None
     """The index of the transfer's log in its block; null for native coins."""
     kind: Annotated[str, TextFormat(enum=tuple(TransferKind))]

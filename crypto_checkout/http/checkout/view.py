@@ -350,7 +350,7 @@ def _extra(session: SessionResource) -> AmountResource | None:
 
 def _is_late(session: SessionResource) -> bool:
     late = (each for each in session["payments"] if not each["counted"] and each["blockTime"] > session["expiresAt"])
-    return any(not is_dust(each) for each in late)
+    return any(not is_dust(session, each) for each in late)
 
 
 def _transaction(session: SessionResource, explorer_url: str) -> PayingTransaction | None:

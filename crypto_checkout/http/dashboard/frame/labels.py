@@ -39,7 +39,7 @@ def of_session(session: SessionResource) -> Label:
 
 def has_late_payment(session: SessionResource) -> bool:
     """Tell whether a session received a payment too late to count, dust apart."""
-    return any(not payment["counted"] and not is_dust(payment) for payment in session["payments"])
+    return any(not payment["counted"] and not is_dust(session, payment) for payment in session["payments"])
 
 
 def of_payment(session: SessionResource, payment: PaymentResource) -> Label:

@@ -1,0 +1,28 @@
+"""Resources as they are rendered."""
+
+import pytest
+
+from crypto_checkout.core.ledger.payment import Payment, ShownPayments, TransferKind
+from crypto_checkout.core.public import render
+from tests.support.factories import COIN, a_session, a_transfer
+
+TENTH = COIN // 10
+
+
+@pytest.mark.parametrize(
+    ("kind", "units", "dust", "is_dust"),
+    [
+        (TransferKind.NATIVE, TENTH - 1, 1, True),
+        (TransferKind.NATIVE, COIN, 1000, True),
+        (TransferKind.TOKEN, TENTH - 1, 1, True),
+        (TransferKind.TOKEN, COIN, None, False),
+        (TransferKind.TOKEN, TENTH, None, False),
+        (TransferKind.INTERNAL, 1, None, False),
+    ],
+)
+def test_a_token_payment_without_a_log_is_no_dust(
+    kind: TransferKind, units: int, dust: int | None, is_dust: bool
+) -> None:
+    payment = Payment(a_transfer(tx_hash=None, kind=kind, units=units), dust=dust)
+    session = render.session(a_session(), ShownPayments((payment,)), None, "http://localhost")
+    assert render.is_dust(session, session["payments"][0]) is is_dust
