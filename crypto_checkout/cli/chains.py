@@ -23,7 +23,7 @@ def chains() -> None:
     """Get a stopped chain going again."""
 
 
-@chains.command()
+@chains.command(short_help="Go on from the present head of a chain that began anew.")
 @click.argument("chain", metavar="CHAIN")
 @click.option(
     "--from", "first_block", type=click.IntRange(min=1), metavar="BLOCK", help="Process blocks from this one."

@@ -90,7 +90,7 @@ def backup(options: Options, *, file: Path, force: bool, with_key: bool) -> None
         click.echo(f"The copy is good, but its date can't be noted for `doctor`: {why}", err=True)
 
 
-@click.command()
+@click.command(short_help="Put a copy back in the place of the database.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--skip",

@@ -28,7 +28,7 @@ _OLD_BACKUP = timedelta(days=7)
 _OTHERS, _GROUP = 0o007, 0o070
 
 
-@click.command()
+@click.command(short_help="Check everything that can be wrong, and say what to do.")
 @json_option
 @click.pass_obj
 def doctor(options: Options, *, as_json: bool) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from crypto_checkout.store.database import Database
 
 
-@click.command()
+@click.command(short_help="Say why a payment counted, or why it did not.")
 @click.argument("subject", metavar="TX|ADDRESS|SESSION")
 @json_option
 @click.pass_obj

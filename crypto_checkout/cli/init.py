@@ -31,7 +31,7 @@ it. Don't photograph them, and don't keep them on this server.
 """
 
 
-@click.command()
+@click.command(short_help="Write a commented checkout.toml, with a new wallet if wanted.")
 @click.option("--wallet/--no-wallet", default=None, help="Make a new wallet, or none, without asking.")
 @click.option("--xpub", metavar="XPUB", help="Use the wallet with this extended public key (m/44'/60'/0').")
 @click.option(

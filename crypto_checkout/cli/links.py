@@ -25,7 +25,7 @@ def links() -> None:
     """Make and list payment links."""
 
 
-@links.command()
+@links.command(short_help="Make a link, and print the URL that payers open.")
 @click.option("--title", required=True, help="What is sold.")
 @click.option("--amount", required=True, help="The price, like 10.00.")
 @click.option("--currency", default="USD", show_default=True, help="The price's currency (ISO 4217).")

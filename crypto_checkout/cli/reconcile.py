@@ -20,7 +20,7 @@ DIFFERENT = 1
 INCOMPLETE = 2
 
 
-@click.command()
+@click.command(short_help="Compare what was credited with what the chains show.")
 @click.option(
     "--mode", type=click.Choice(["live", "test"]), default="live", show_default=True, help="Real money or none."
 )

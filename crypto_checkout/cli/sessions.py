@@ -84,7 +84,7 @@ def show(options: Options, *, session_id: str, as_json: bool) -> None:
     click.echo("\n".join(_summary(session)))
 
 
-@sessions.command()
+@sessions.command(short_help="Take what has arrived as the whole payment.")
 @click.argument("session_id", metavar="ID")
 @json_option
 @click.pass_obj
@@ -93,7 +93,7 @@ def accept(options: Options, *, session_id: str, as_json: bool) -> None:
     _decide(options, session_id, "accept", as_json=as_json)
 
 
-@sessions.command()
+@sessions.command(short_help="Close a session that is pending or underpaid.")
 @click.argument("session_id", metavar="ID")
 @json_option
 @click.pass_obj

@@ -19,7 +19,7 @@ _HEADINGS = ("id", "mode", "state", "url")
 _LONGEST_EXCERPT = 500
 
 
-@click.group()
+@click.group(short_help="List, try, enable and replay webhook endpoints.")
 def webhooks() -> None:
     """List and try webhook endpoints, switch one on again, and send events again."""
 
@@ -58,7 +58,7 @@ def list_endpoints(options: Options, *, mode: str | None, as_json: bool) -> None
         _show_missed(endpoint)
 
 
-@webhooks.command()
+@webhooks.command(short_help="Send a made-up event to an endpoint, and show its answer.")
 @click.argument("endpoint_id", metavar="ID")
 @json_option
 @click.pass_obj
@@ -94,7 +94,7 @@ def test(options: Options, *, endpoint_id: str, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@webhooks.command()
+@webhooks.command(short_help="Switch an endpoint on again.")
 @click.argument("endpoint_id", metavar="ID")
 @json_option
 @click.pass_obj

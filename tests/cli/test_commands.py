@@ -48,6 +48,13 @@ def test_the_commands_are_those_of_the_contract() -> None:
         assert wanted in names
 
 
+def test_no_line_about_a_command_is_cut_short() -> None:
+    for command in commands():
+        if isinstance(command, click.Group):
+            text = command.get_help(click.Context(command, info_name=command.name, max_content_width=80))
+            assert "..." not in text.partition("Commands:")[2], text
+
+
 def test_every_command_that_lists_takes_json() -> None:
     lists = [command for command in commands() if command.name == "list"]
     assert lists
