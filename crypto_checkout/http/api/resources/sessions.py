@@ -148,7 +148,10 @@ OPERATIONS = (
         path="/checkout_sessions/{id}/payments",
         scope=Scope.SESSIONS_READ,
         summary="List the payments of a session",
-        description="A session shows the newest 100 of its payments; this lists them all, last recorded first.",
+        description=(
+            "A session shows the newest 100 of its payments; this lists them all, last recorded first. A payment has "
+            "no id: go on with `nextCursor`."
+        ),
         read=list_payments,
         query=schemas.ListQuery,
         answer=ListResource[PaymentResource],
