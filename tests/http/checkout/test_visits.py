@@ -206,6 +206,7 @@ async def test_a_flood_from_many_networks_crowds_one_link_and_shuts_nobody_out(a
     crowded = answers[-1]
     assert (crowded.status_code, crowded.headers.get("set-cookie")) == (200, None)
     assert "Very many people are opening this link" in crowded.text
+    assert "no real money" in crowded.text
     pressed = [await press(app, address, link) for address in attackers[: 60 * 4]]
     assert [answer.status_code for answer in pressed].count(303) == 60 * 3, "each network has a share"
     assert pressed[-1].status_code == 429
