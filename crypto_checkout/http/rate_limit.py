@@ -180,9 +180,11 @@ class LinkLimit:
         try:
             self.visit(address, link_id)
         except LinkCrowded:
-            if not self._shares.take(f"{link_id} {network_name(address)}").is_allowed:
+            share = f"{link_id} {network_name(address)}"
+            if not self._shares.take(share).is_allowed:
                 raise
             if not self._reserves.take(link_id).is_allowed:
+                self._shares.put_back(share)
                 raise
 
 

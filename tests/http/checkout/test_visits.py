@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from crypto_checkout.core.errors import RateLimitExceeded
+from crypto_checkout.core.errors import LinkCrowded, RateLimitExceeded
 from crypto_checkout.http import rate_limit
 from crypto_checkout.http.rate_limit import RateLimit
-from tests.support.api import LINK, App, Clock, listed, made, open_app
+from tests.support.api import LINK, App, Clock, RateClock, listed, made, open_app
 
 SESSIONS, LINKS = "/checkout_sessions", "/payment_links"
 TTL = 900
@@ -274,6 +274,21 @@ def test_a_network_has_a_limit_of_its_own(addresses: Sequence[str], most: int) -
     limit.visit("198.51.100.1", "pl_1")
     with pytest.raises(RateLimitExceeded):
         limit.insist(addresses[-1], "pl_1")
+
+
+def test_who_presses_in_vain_keeps_the_share_of_their_network(still_rate_limits: RateClock) -> None:
+    limit = rate_limit.LinkLimit()
+    networks = [f"10.{number // 256}.{number % 256}.1" for number in range(900)]
+    for address in networks:
+        with contextlib.suppress(LinkCrowded):
+            limit.insist(address, "pl_1")
+    for _ in range(5):
+        with pytest.raises(LinkCrowded):
+            limit.insist("192.0.2.7", "pl_1")
+    still_rate_limits.now += 3
+    for address in networks[:3]:  # the allowance of the link itself comes back, too
+        limit.visit(address, "pl_1")
+    limit.insist("192.0.2.7", "pl_1")
 
 
 FRAME = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "cross-site"}
