@@ -1,7 +1,8 @@
 """What all tests in a process share or do without, because a machine spends most of its time on it.
 
 Each test opens its own application, which in a server happens once: it reads a few hundred certificate authorities and
-compiles templates. None of it depends on the test.
+compiles templates. Clients of HTTP read the authorities as well, and some tests make hundreds of clients. None of it
+depends on the test.
 """
 
 import types
@@ -11,6 +12,7 @@ from functools import cache
 
 import argon2
 import httpcore
+import httpx
 import jinja2
 import pytest
 import structlog
@@ -64,5 +66,6 @@ def economising() -> Iterator[None]:
         log_plainly()
         patch.setattr(argon2.PasswordHasher.__init__, "__defaults__", LEAST_COSTS)
         patch.setattr(httpcore, "default_ssl_context", cache(httpcore.default_ssl_context))
+        patch.setattr("httpx._transports.default.create_ssl_context", cache(httpx.create_ssl_context))
         patch.setattr(templating, "environment", environment_with_compiled)
         yield

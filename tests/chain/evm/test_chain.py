@@ -18,7 +18,7 @@ from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 from crypto_checkout.core.moments import from_unix
 from tests.support import contracts
 from tests.support.anvil import Anvil
-from tests.support.nodes import Behaviour, Error, answering, forwarding, running
+from tests.support.nodes import Behaviour, Error, answering, forwarding, no_pause, running
 from tests.support.solidity import Compiler, deploy
 
 ETHER = 10**18
@@ -50,7 +50,7 @@ async def chain_at(
     confirm_with: int = 1,
     clock: Clock | None = None,
 ) -> AsyncIterator[EvmChain]:
-    rpc = Rpc(ANVIL_CHAIN_ID, urls, clock=clock or Clock(), jitter=lambda: 0)
+    rpc = Rpc(ANVIL_CHAIN_ID, urls, clock=clock or Clock(), jitter=lambda: 0, sleep=no_pause)
     chain = EvmChain(
         rpc,
         tokens=[Address(token) for token in tokens],

@@ -1,6 +1,5 @@
 """While nobody tells balances, no session expires: a contract may have paid it. Its money is found afterwards."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -54,18 +53,6 @@ async def moody(node: Anvil) -> AsyncIterator[tuple[str, Mood]]:
         yield url.url, mood
 
 
-@asynccontextmanager
-async def shop_at(folder: Path, url: str) -> AsyncIterator[Shop]:
-    """Open a shop whose provider isn't waited for when it is busy."""
-
-    async def no_pause(_: float) -> None:
-        await asyncio.sleep(0)
-
-    async with open_shop(folder, [url], xpub=FRESH_XPUB) as shop:
-        shop.chain._rpc._sleep = no_pause
-        yield shop
-
-
 async def follow(node: Anvil, shop: Shop, blocks: int = CONFIRMATIONS) -> None:
     """Make blocks; a turn that fails is repeated, as by the watcher's loop."""
     for _ in range(blocks):
@@ -94,7 +81,7 @@ async def test_a_contracts_payment_on_time_does_not_expire_while_balances_are_re
 ) -> None:
     node = anvil(mining="manual")
     payer = deploy(node, solc, "Payer", wei=ONE_COIN)
-    async with moody(node) as (url, mood), shop_at(tmp_path, url) as shop:
+    async with moody(node) as (url, mood), open_shop(tmp_path, [url], xpub=FRESH_XPUB) as shop:
         session = await shop.ask(expires_in_seconds=60)
         await follow(node, shop)
         mood.refuse_all(words)
@@ -115,7 +102,7 @@ async def test_a_contracts_payment_on_time_does_not_expire_while_balances_are_re
 
 async def test_what_was_not_paid_expires_once_balances_are_compared_again(anvil: Nodes, tmp_path: Path) -> None:
     node = anvil(mining="manual")
-    async with moody(node) as (url, mood), shop_at(tmp_path, url) as shop:
+    async with moody(node) as (url, mood), open_shop(tmp_path, [url], xpub=FRESH_XPUB) as shop:
         session = await shop.ask(expires_in_seconds=60)
         await follow(node, shop)
         mood.refuse_all(REFUSALS["limited"])
@@ -132,7 +119,7 @@ async def test_a_short_refusal_leaves_each_payment_in_its_own_block(
 ) -> None:
     node = anvil(mining="manual")
     payer = deploy(node, solc, "Payer", wei=ONE_COIN)
-    async with moody(node) as (url, mood), shop_at(tmp_path, url) as shop:
+    async with moody(node) as (url, mood), open_shop(tmp_path, [url], xpub=FRESH_XPUB) as shop:
         session = await shop.ask()
         await follow(node, shop)
         mood.refuse_all(REFUSALS["one block behind"])
@@ -152,7 +139,7 @@ async def test_where_calls_are_refused_balances_are_asked_for_one_by_one(
 ) -> None:
     node = anvil(mining="manual")
     payer = deploy(node, solc, "Payer", wei=2 * ONE_COIN)
-    async with moody(node) as (url, mood), shop_at(tmp_path, url) as shop:
+    async with moody(node) as (url, mood), open_shop(tmp_path, [url], xpub=FRESH_XPUB) as shop:
         mood.words = {"eth_call": NO_METHOD}
         sessions = [await shop.ask() for _ in range(2)]
         await follow(node, shop, 1)
@@ -164,7 +151,7 @@ async def test_where_calls_are_refused_balances_are_asked_for_one_by_one(
 
 async def test_where_balances_are_never_told_sessions_expire_by_the_blocks(anvil: Nodes, tmp_path: Path) -> None:
     node = anvil(mining="manual")
-    async with moody(node) as (url, mood), shop_at(tmp_path, url) as shop:
+    async with moody(node) as (url, mood), open_shop(tmp_path, [url], xpub=FRESH_XPUB) as shop:
         mood.refuse_all(NO_METHOD)
         unpaid, paid = await shop.ask(expires_in_seconds=60), await shop.ask(expires_in_seconds=60)
         pay(node, paid)
@@ -177,7 +164,7 @@ async def test_where_balances_are_never_told_sessions_expire_by_the_blocks(anvil
 
 async def test_a_busy_node_makes_no_payment_of_what_an_address_had_before(anvil: Nodes, tmp_path: Path) -> None:
     node = anvil(mining="manual")
-    async with moody(node) as (url, mood), shop_at(tmp_path, url) as shop:
+    async with moody(node) as (url, mood), open_shop(tmp_path, [url], xpub=FRESH_XPUB) as shop:
         wallet = shop.sessions._payment_methods.of(livemode=True).wallet
         node.rpc("anvil_setBalance", wallet.address(0), hex(5 * ONE_COIN))
         await follow(node, shop, 1)
@@ -193,7 +180,7 @@ async def test_a_busy_node_makes_no_payment_of_what_an_address_had_before(anvil:
 
 async def test_balances_that_stay_refused_are_an_issue_after_some_minutes(anvil: Nodes, tmp_path: Path) -> None:
     node = anvil(mining="manual")
-    async with moody(node) as (url, mood), shop_at(tmp_path, url) as shop:
+    async with moody(node) as (url, mood), open_shop(tmp_path, [url], xpub=FRESH_XPUB) as shop:
         await shop.ask()
         await follow(node, shop)
         mood.refuse_all(REFUSALS["limited"])

@@ -1,6 +1,5 @@
 """Providers that fail in every way: nothing is missed, nothing is invented, and those that work are found."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -17,7 +16,7 @@ from crypto_checkout.services.ledger.ancestor import TooDeepReorg
 from tests.services.ledger.test_tokens import token
 from tests.support.anvil import Anvil
 from tests.support.faulty_provider import KINDS, faulty
-from tests.support.nodes import answering, call, forwarding, http, running, saying
+from tests.support.nodes import answering, call, forwarding, http, no_pause, running, saying
 from tests.support.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, FRESH_XPUB, ONE_COIN, open_shop, pay
 from tests.support.solidity import Compiler, deploy
 from tests.support.truth import Truth
@@ -77,7 +76,7 @@ def at_block(number: int) -> dict[str, Any]:
 async def test_a_provider_that_stands_still_while_others_go_on_rests() -> None:
     clock = Clock()
     async with running(answering(at_block(100))) as still, running(answering(at_block(107))) as moving:
-        rpc = Rpc(ANVIL_CHAIN_ID, [still.url, moving.url], clock=clock, jitter=lambda: 0)
+        rpc = Rpc(ANVIL_CHAIN_ID, [still.url, moving.url], clock=clock, jitter=lambda: 0, sleep=no_pause)
         chain = EvmChain(rpc, clock=clock)
         assert (await chain.head()).number == 100
         clock.now += 29
@@ -99,7 +98,7 @@ async def test_a_provider_that_stands_still_while_others_go_on_rests() -> None:
 async def test_when_the_chain_stands_still_nobody_is_blamed() -> None:
     clock = Clock()
     async with running(answering(at_block(100))) as one, running(answering(at_block(101))) as other:
-        rpc = Rpc(ANVIL_CHAIN_ID, [one.url, other.url], clock=clock, jitter=lambda: 0)
+        rpc = Rpc(ANVIL_CHAIN_ID, [one.url, other.url], clock=clock, jitter=lambda: 0, sleep=no_pause)
         chain = EvmChain(rpc, clock=clock)
         await chain.head()
         clock.now += 3600
@@ -112,7 +111,7 @@ async def test_how_long_a_provider_wants_to_be_left_alone_is_respected() -> None
     clock = Clock()
     busy = saying(http("", 429, "Retry-After: 45\r\n"))
     async with running(busy) as first, running(answering(at_block(5))) as second:
-        rpc = Rpc(ANVIL_CHAIN_ID, [first.url, second.url], clock=clock, jitter=lambda: 0)
+        rpc = Rpc(ANVIL_CHAIN_ID, [first.url, second.url], clock=clock, jitter=lambda: 0, sleep=no_pause)
         assert await call(rpc, "eth_blockNumber", []) == "0x5"
         assert rpc.providers[0].paused_until - clock.now == 45
         await rpc.close()
@@ -123,7 +122,7 @@ async def test_a_date_on_which_a_provider_wants_to_be_asked_again_is_respected_u
         clock = Clock()
         date = format_datetime(datetime.now(UTC) + ahead, usegmt=True)
         async with running(saying(http("", 503, f"Retry-After: {date}\r\n"))) as busy:
-            rpc = Rpc(ANVIL_CHAIN_ID, [busy.url], clock=clock, jitter=lambda: 0)
+            rpc = Rpc(ANVIL_CHAIN_ID, [busy.url], clock=clock, jitter=lambda: 0, sleep=no_pause)
             with pytest.raises(ProviderFailed, match="HTTP 503"):
                 await call(rpc, "eth_blockNumber", [])
             assert rpc.providers[0].paused_until - clock.now == pytest.approx(pause, abs=2)
@@ -133,7 +132,7 @@ async def test_a_date_on_which_a_provider_wants_to_be_asked_again_is_respected_u
 @pytest.mark.parametrize(("jitter", "pause"), [(0, 1), (1, 1.25)])
 async def test_the_pause_is_lengthened_by_up_to_a_quarter(jitter: float, pause: float) -> None:
     clock = Clock()
-    rpc = Rpc(ANVIL_CHAIN_ID, ["http://127.0.0.1:1"], clock=clock, jitter=lambda: jitter)
+    rpc = Rpc(ANVIL_CHAIN_ID, ["http://127.0.0.1:1"], clock=clock, jitter=lambda: jitter, sleep=no_pause)
     with pytest.raises(ProviderFailed):
         await call(rpc, "eth_blockNumber", [])
     assert rpc.providers[0].paused_until - clock.now == pause
@@ -144,7 +143,7 @@ async def test_a_range_shrinks_with_each_failure_and_grows_again(anvil: Nodes) -
     node = anvil(mining="manual")
     node.mine(100)
     async with faulty(node.url, 1, 0) as (front, faults):
-        chain = EvmChain(Rpc(ANVIL_CHAIN_ID, [front.url], timeout_seconds=5, sleep=lambda _: asyncio.sleep(0)))
+        chain = EvmChain(Rpc(ANVIL_CHAIN_ID, [front.url], timeout_seconds=5, sleep=no_pause))
         first = chain.batch_blocks
         node.stop()
         sizes = []
@@ -164,7 +163,7 @@ async def test_a_range_shrinks_with_each_failure_and_grows_again(anvil: Nodes) -
 async def test_a_provider_of_another_chain_is_named_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:
     wrong = {"eth_chainId": "0x1", "eth_blockNumber": "0x9"}
     async with running(answering(wrong)) as first, running(answering(at_block(5))) as second:
-        rpc = Rpc(ANVIL_CHAIN_ID, [first.url, second.url], jitter=lambda: 0)
+        rpc = Rpc(ANVIL_CHAIN_ID, [first.url, second.url], jitter=lambda: 0, sleep=no_pause)
         assert await call(rpc, "eth_blockNumber", []) == "0x5"
         said = capsys.readouterr().out
         assert "a provider is refused" in said

@@ -15,6 +15,7 @@ from crypto_checkout.store.checkout import wallets
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.migrate import migrate
 from tests.support.anvil import Anvil
+from tests.support.nodes import no_pause
 from tests.support.shop import ANVIL_CHAIN_ID, FRESH_XPUB, ONE_COIN, XPUB, now, open_shop, pay
 from tests.support.waiting import WAIT_SECONDS, until
 
@@ -77,7 +78,7 @@ async def test_live_sessions_wait_for_the_check(anvil: Nodes, tmp_path: Path) ->
     migrate(path)
     node.stop()
     async with await Database.open(path, now) as db:
-        chain = EvmChain(Rpc(ANVIL_CHAIN_ID, [node.url]))
+        chain = EvmChain(Rpc(ANVIL_CHAIN_ID, [node.url], sleep=no_pause))
         checking = WalletCheck(db, ExtendedPublicKey.parse(FRESH_XPUB), {ANVIL_CHAIN_ID: chain})
         running = asyncio.create_task(checking.run())
         try:
