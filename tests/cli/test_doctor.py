@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -113,20 +114,24 @@ async def test_a_provider_that_lacks_what_is_needed_fails_and_without_traces_it_
 ) -> None:
     node = anvil()
     node.send(node.accounts[0], node.accounts[1], 1)
-    for lacking, mark, words in (
+    cases = (
         (["eth_getLogs"], "fail", "eth_getLogs by block hash"),
         (["eth_call", "eth_getBalance"], "fail", "for balances"),
         (["eth_call"], "ok", "without eth_call of code without a contract: each balance is a call of its own"),
         (["debug_traceBlockByHash"], "ok", "without debug_traceBlockByHash"),
         (["eth_getBlockReceipts"], "ok", "block 1 in"),
         (["eth_getBlockReceipts", "eth_getTransactionReceipt"], "fail", "proofs of its blocks (refused"),
-    ):
-        refusal = dict.fromkeys(lacking, Error("the method is not available on your plan", -32601))
-        async with running(forwarding(node.url, refusal)) as front:
-            (tmp_path / "checkout.toml").write_text(configuration(front.url), "utf-8")
-            process = await _doctor(tmp_path)
-            check = process[f"Anvil: 127.0.0.1:{front.port}"]
-            assert (check["mark"], words in check["what"]) == (mark, True), check
+    )
+    async with AsyncExitStack() as stack:
+        fronts = []
+        for lacking, _, _ in cases:
+            refusal = dict.fromkeys(lacking, Error("the method is not available on your plan", -32601))
+            fronts.append(await stack.enter_async_context(running(forwarding(node.url, refusal))))
+        (tmp_path / "checkout.toml").write_text(configuration(*(front.url for front in fronts)), "utf-8")
+        checks = await _doctor(tmp_path)
+    for front, (_, mark, words) in zip(fronts, cases, strict=True):
+        check = checks[f"Anvil: 127.0.0.1:{front.port}"]
+        assert (check["mark"], words in check["what"]) == (mark, True), check
 
 
 async def test_a_provider_that_does_not_know_the_configured_finality_is_named(anvil: Nodes, tmp_path: Path) -> None:
