@@ -2,7 +2,7 @@
 
 `core.ledger.assess` gives the verdict; here it becomes rows and events. Judging twice changes nothing, and costs the
 same with one payment and with a hundred thousand. A stranger can send money in as many parts as they like, so late
-payments of a session are told of once an hour, and dust (`core.ledger.dust`) is only added up.
+payments of a session are announced once an hour, and dust (`core.ledger.dust`) is only added up.
 """
 
 from collections import defaultdict

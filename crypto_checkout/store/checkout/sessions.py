@@ -274,7 +274,7 @@ def note_late(unit: WriteUnit, session_id: str, tip_time: datetime) -> bool:
 
 
 def late_untold(unit: ReadUnit, chain_id: int, tip_time: datetime) -> list[str]:
-    """Return the ids of sessions with late payments that may be told of by now, and were not before."""
+    """Return the ids of sessions with late payments that waited for the end of the hour, and may be announced now."""
     rows = unit.all(
         """
         SELECT id FROM checkout_sessions
