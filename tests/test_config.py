@@ -552,6 +552,17 @@ def test_a_provider_with_headers_needs_no_rpc_urls_and_takes_its_key_from_the_en
     assert "node.example" not in repr(config)
 
 
+@pytest.mark.parametrize("name", ["NODE_KEY", "NODE-KEY", ""])
+def test_a_header_is_never_sent_with_a_variable_that_is_not_set(write: Write, name: str) -> None:
+    text = MONEY + KEYED + f'{{Authorization = "Bearer ${{{name}}}"}}'
+
+    with pytest.raises(ConfigInvalid) as caught:
+        load(write(text), {})
+
+    place = "chains[0].providers[0].headers.Authorization"
+    assert f"{place}: ${name} is not set in the environment" in str(caught.value)
+
+
 # --- the environment -------------------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from crypto_checkout.config.shape import Config
 
 PREFIX = "CHECKOUT__"
 _LISTS = ("chains",)
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
 def overlay(values: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[str, str], list[Mistake]]:
