@@ -120,7 +120,7 @@ STATUSES: Mapping[Status, StatusInfo] = one_row_each(
         ),
         Status.PAID_LATE: StatusInfo(
             title="Paid late",
-            meaning="The whole price has arrived, some of it in the time of grace.",
+            meaning="The whole price has arrived, some of it in the grace period.",
             stage=SessionStage.SETTLED,
             may_become=frozenset({Status.OVERPAID, Status.PAID, Status.FAILED}),
             event="session.paid_late",

@@ -152,7 +152,7 @@ def _in_window(session: Session, recorded: RecordedPayment, coins: str, tip: Tip
         return Finding(PaymentOutcome.COUNTED, Reason.ON_TIME, f"Counted: {coins} on time, {reached}.")
     late = span(transfer.block_time - terms.expires_at)
     return Finding(
-        PaymentOutcome.COUNTED, Reason.IN_GRACE, f"Counted: {coins} in the time of grace, {late} late; {reached}."
+        PaymentOutcome.COUNTED, Reason.IN_GRACE, f"Counted: {coins} in the grace period, {late} late; {reached}."
     )
 
 
@@ -243,7 +243,7 @@ def _funded(session: Session, ledger: SessionLedger, context: ChainContext) -> F
             )
         case Status.PAID_LATE:
             return Finding(
-                PaymentOutcome.COUNTED, Reason.IN_GRACE, f"Counted: {received}, some in the time of grace; {reached}."
+                PaymentOutcome.COUNTED, Reason.IN_GRACE, f"Counted: {received}, some in the grace period; {reached}."
             )
     if session.status_reason == ACCEPTED:
         return Finding(

@@ -213,7 +213,7 @@ def _not_processed(coins: str, header: Header, tip: Tip | None, disagreement: st
 
 def _not_watched(session: Session, transfer: Transfer, coins: str, header: Header) -> Finding:
     if transfer.kind is TransferKind.INTERNAL:
-        why = "a contract sent it, and that is noticed until an hour after a session's time of grace"
+        why = "a contract sent it, which only a balance shows: that was not compared yet, or the money had left again"
     else:
         why = "the server did not look at that block, or not for this coin, when it passed"
     return Finding(

@@ -56,8 +56,8 @@ def reason(account: AddressBalance) -> str:
     """Return the most likely explanation of a difference, or the reason why one can't be ruled out."""
     if account.difference > 0 and account.asset.is_native:
         return (
-            "Money came that the server did not see: most likely a contract sent it later than an hour after the "
-            "session's time of grace, or it came in a block before start_block."
+            "Money came that the server did not see: most likely in a block before start_block, or at the address of "
+            "an old session, which is looked at every ten minutes or so."
         )
     if account.difference > 0:
         return (

@@ -95,7 +95,7 @@ async def test_a_tampered_ledger_and_money_that_nobody_saw_are_listed_with_both_
         pay(node, fine)
         node.mine(CONFIRMATIONS)
         await shop.process()
-        # What contracts send is noticed until an hour after the time of grace.
+        # What contracts send to the address of an old session is noticed in the slower round only.
         node.rpc("evm_increaseTime", 900 + 3 * 3600)
         node.mine()
         await shop.process()
