@@ -46,7 +46,7 @@ def _prompt(names: list[str]) -> str:
 
     wrong: str | None = ""
     for _ in range(_TRIES):
-        password: str = click.prompt("New password", hide_input=True, confirmation_prompt="The same once more")
+        password: str = click.prompt("New password", hide_input=True, confirmation_prompt="Repeat the password")
         wrong = objection(password, names)
         if wrong is None:
             break

@@ -99,7 +99,7 @@ def set_a_password(server: Server, page: Page) -> None:
     assert link is not None
     page.goto(link[0])
     page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_label("The same once more").fill(PASSWORD)
+    page.get_by_label("Repeat the password").fill(PASSWORD)
     page.get_by_role("button", name="Set the password").click()
 
 

@@ -81,7 +81,7 @@ def _sign_in(server: Server, page: Page) -> None:
         assert link is not None, server.output
         page.goto(link[0])
         page.get_by_label("Password", exact=True).fill(PASSWORD)
-        page.get_by_label("The same once more").fill(PASSWORD)
+        page.get_by_label("Repeat the password").fill(PASSWORD)
         page.get_by_role("button", name="Set the password").click()
     else:
         page.get_by_label("Password", exact=True).fill(PASSWORD)

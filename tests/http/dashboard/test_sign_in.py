@@ -132,7 +132,7 @@ async def test_the_link_is_good_for_thirty_minutes_and_a_new_one_ends_it(app: Ap
     [
         ("password1234", "password1234", "words that everybody tries"),
         ("short", "short", "at least 12"),
-        (PASSWORD, PASSWORD + "x", "not the same"),
+        (PASSWORD, PASSWORD + "x", "passwords don&#39;t match"),
     ],
 )
 async def test_an_obvious_or_mistyped_password_is_not_set(app: App, password: str, again: str, said: str) -> None:

@@ -84,7 +84,7 @@ def check_new_password(request: DashboardRequest) -> None:
     if objection is not None:
         request.form.errors["password"] = objection
     elif request.form.value("again") != password:
-        request.form.errors["again"] = "The two are not the same."
+        request.form.errors["again"] = "The passwords don't match."
 
 
 def next_path(request: DashboardRequest, target: str) -> str:
