@@ -549,7 +549,7 @@ async def test_the_key_in_a_url_is_told_to_nobody_but_its_provider(
     async with running(hanging_up, path=where) as node:
         node.behave = make(node)
         with_user = node.url.replace("http://", f"http://user:{SECRET}@")
-        async with rpc_to(with_user, timeout_seconds=0.1) as rpc:
+        async with rpc_to(with_user, timeout_seconds=1 if node.behave is hanging else WAIT_SECONDS) as rpc:
             error = await failure_of(rpc)
             told = [
                 "".join(traceback.format_exception(error)),

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import random
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from crypto_checkout.chain.rpc.providers import Ask, NodeEndpoint, Rpc
 from crypto_checkout.core.errors import ProviderFailed
 from tests.chain.rpc.test_providers import CHAIN_ID, RESULTS, SECOND, SECRET, Clock, echoes, failure_of, rpc_to
 from tests.support.nodes import Behaviour, Error, Node, answering, batch, call, hanging, http, running, saying
+from tests.support.waiting import WAIT_SECONDS
 
 
 class MovingClock(Clock):
@@ -111,7 +111,7 @@ async def test_what_stays_is_not_asked_again(failing: Behaviour) -> None:
 async def test_an_answer_that_does_not_come_in_time_is_not_asked_for_again() -> None:
     async with running(hanging) as node, rpc_to(node.url, timeout_seconds=0.1) as rpc:
         assert "no answer in time" in str(await failure_of(rpc))
-        assert len(node.bodies) == 1
+        assert len(node.bodies) <= 1  # none, if the machine took longer to send it
         assert rpc.providers[0].paused_until - 1000 == 60
 
 
@@ -250,22 +250,37 @@ async def test_a_short_pause_that_a_provider_asks_for_is_waited_out() -> None:
 # Silence
 
 
+HEDGE_SECONDS = 0.02
+
+
 @asynccontextmanager
-async def hedged(first: Behaviour, second: Behaviour) -> AsyncIterator[tuple[Rpc, Node, Node]]:
+async def hedged(first: Behaviour, second: Behaviour) -> AsyncIterator[tuple[Rpc, Node, Node, Clock]]:
+    """Two providers, of which the second is asked only when the clock is moved by as long as one may be silent."""
     async with running(first) as one, running(second) as other:
-        rpc = Rpc(CHAIN_ID, [one.url, other.url], hedge_seconds=0.05, timeout_seconds=30)
+        clock, urls = Clock(), [one.url, other.url]
+        rpc = Rpc(
+            CHAIN_ID, urls, clock=clock, hedge_seconds=HEDGE_SECONDS, timeout_seconds=WAIT_SECONDS, jitter=lambda: 0
+        )
         try:
-            yield rpc, one, other
+            yield rpc, one, other, clock
         finally:
             await rpc.close()
 
 
+async def second_answer(rpc: Rpc, first: Node, clock: Clock) -> Any:
+    """Return what is answered when the first provider keeps silent."""
+    asking = asyncio.ensure_future(call(rpc, "who", []))
+    await first.wait_for_requests(1)
+    clock.now += 1
+    return await asking
+
+
 async def test_beside_a_silent_provider_the_next_one_is_asked_and_the_silent_one_rests_a_minute() -> None:
-    async with hedged(hanging, answering(SECOND)) as (rpc, first, _):
-        assert await call(rpc, "who", []) == "second"
+    async with hedged(hanging, answering(SECOND)) as (rpc, first, _, clock):
+        assert await second_answer(rpc, first, clock) == "second"
         provider = rpc.providers[0]
         assert provider.failures == 1
-        assert 50 < provider.paused_until - time.monotonic() <= 75
+        assert provider.paused_until - clock.now == 60
         assert "while another provider gave one" in str(provider.last_error)
         first.forget()
         assert await call(rpc, "who", []) == "second"
@@ -273,8 +288,11 @@ async def test_beside_a_silent_provider_the_next_one_is_asked_and_the_silent_one
 
 
 async def test_many_reads_that_a_silence_holds_up_blame_it_once() -> None:
-    async with hedged(hanging, answering(SECOND)) as (rpc, _, _):
-        assert await asyncio.gather(*(call(rpc, "who", []) for _ in range(10))) == ["second"] * 10
+    async with hedged(hanging, answering(SECOND)) as (rpc, first, _, clock):
+        asking = asyncio.gather(*(call(rpc, "who", []) for _ in range(10)))
+        await first.wait_for_requests(10)
+        clock.now += 1
+        assert await asking == ["second"] * 10
         assert rpc.providers[0].failures == 1
         assert rpc.providers[1].failures == 0
 
@@ -290,15 +308,16 @@ async def test_a_slow_provider_whose_answer_comes_first_after_all_is_not_blamed(
         is_asked.set()
         await hanging(body, writer)
 
-    async with hedged(slow, later) as (rpc, _, _):
-        assert await call(rpc, "who", []) == "first"
+    async with hedged(slow, later) as (rpc, first, _, clock):
+        assert await second_answer(rpc, first, clock) == "first"
         assert [each.failures for each in rpc.providers] == [0, 0]
 
 
 async def test_while_both_are_silent_the_first_answer_counts() -> None:
-    async with hedged(hanging, hanging) as (rpc, first, second):
+    async with hedged(hanging, hanging) as (rpc, first, second, clock):
         asking = asyncio.create_task(call(rpc, "who", []))
         await first.wait_for_requests(1)
+        clock.now += 1
         await second.wait_for_requests(1)
         assert not asking.done()
         asking.cancel()
@@ -310,10 +329,11 @@ async def test_while_both_are_silent_the_first_answer_counts() -> None:
 async def test_a_reader_that_takes_its_time_is_no_silence() -> None:
     async def read(ask: Ask) -> str:
         (answer,) = await ask([("who", [])])
-        await asyncio.sleep(0.3)
+        clock.now += 60
+        await asyncio.sleep(3 * HEDGE_SECONDS)  # so that silence would be noticed
         return str(answer)
 
-    async with hedged(honest, answering(SECOND)) as (rpc, _, second):
+    async with hedged(honest, answering(SECOND)) as (rpc, _, second, clock):
         assert await rpc.with_failover(read) == "first"
         assert second.bodies == []
 
@@ -373,7 +393,7 @@ CAUSES = {
 async def test_the_cause_of_a_failure_names_no_host(cause: str, behave: Behaviour | None) -> None:
     async with running(behave or honest) as node:
         url = node.url if behave else "http://127.0.0.1:1"
-        async with rpc_to(url, timeout_seconds=0.2) as rpc:
+        async with rpc_to(url, timeout_seconds=0.2 if behave is hanging else WAIT_SECONDS) as rpc:
             with pytest.raises(ProviderFailed) as caught:
                 await call(rpc, "who", [])
     assert caught.value.cause == cause
