@@ -150,6 +150,7 @@ async def test_a_credit_goes_with_its_block_and_comes_again(anvil: Nodes, solc: 
         made.send(session, 100 * ONE, hide=True)
         await made.follow(2)
         node.rpc("anvil_reorg", 2, [])
+        node.rpc("evm_increaseTime", 60)  # later than the session, however fast the machine is
         await made.follow(5)
         assert await made.look(session) == ("pending", 0)
         made.send(session, 100 * ONE, hide=True)

@@ -97,6 +97,7 @@ async def test_a_token_waits_for_its_node_and_is_asked_for_again_where_the_node_
 ) -> None:
     monkeypatch.setattr(startup_check, "_FIRST_PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(startup_check, "_LONGEST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(startup_check, "_CONTRADICTED_PAUSE_SECONDS", 0.05)
     node = anvil()
     contract = deploy(node, solc, "Token").address
     wrong: dict[str, Any] = {"eth_getCode": "0x"}
