@@ -287,6 +287,20 @@ async def no_pause(_: float) -> None:
     await asyncio.sleep(0)
 
 
+class PausedClock:
+    """A monotonic clock, in seconds, that stands still until it is moved; sleeping by it moves it and takes no time."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
 async def call(rpc: Rpc, method: str, params: list[Any]) -> Any:
     """Return the result of one call."""
     (result,) = await batch(rpc, [(method, params)])

@@ -34,7 +34,7 @@ from crypto_checkout.store.ledger import cursors
 from crypto_checkout.store.migrate import migrate
 from crypto_checkout.store.webhooks import events as event_store
 from tests.support.anvil import Anvil
-from tests.support.nodes import no_pause
+from tests.support.nodes import PausedClock, no_pause
 
 ANVIL_CHAIN_ID = 31337
 CONFIRMATIONS = 3
@@ -123,19 +123,26 @@ async def open_shop(
     accepted: AcceptedChain | None = None,
     monotonic: Callable[[], float] = time.monotonic,
     rest_seconds: float = 0,
+    provider_clock: PausedClock | None = None,
 ) -> AsyncIterator[Shop]:
     """Open a shop on the chain behind these URLs; its first cursor is set. Blocks may be ahead, but for `chain_now`.
 
     `clock` is the server's, except for prices; `monotonic` is the chain's, in seconds. `accepted` is the chain, if it
     isn't anvil's with these `tokens`; all of its coins but the pegged ones are priced as ETH is. Between two tries of a
-    provider no time passes.
+    provider no time passes; `provider_clock` is the one by which providers rest.
     """
     accepted = accepted or AcceptedChain(ANVIL_CHAIN_ID, "Anvil", "", CONFIRMATIONS, (ETH, *tokens))
     path = folder / "checkout.db"
     migrate(path)
     async with await Database.open(path, clock) as db:
         contracts = [token.contract for token in accepted.assets if token.contract is not None]
-        rpc = Rpc(accepted.id, urls, timeout_seconds=timeout_seconds, sleep=no_pause)
+        rpc = Rpc(
+            accepted.id,
+            urls,
+            timeout_seconds=timeout_seconds,
+            clock=provider_clock or time.monotonic,
+            sleep=provider_clock.sleep if provider_clock else no_pause,
+        )
         chain = EvmChain(
             rpc,
             tokens=contracts,
