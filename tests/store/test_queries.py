@@ -42,15 +42,27 @@ PLACES = ("starting_after", "ending_before")
 LISTS = [operation for operation in table() if issubclass(operation.query, ListQuery | CustomersQuery)]
 
 
+class Asked(list[tuple[str, Any]]):
+    """The queries that were run, and beside each the unit that ran it: loops of the server ask meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_unit: list[tuple[Any, str, Any]] = []
+
+    def of(self, unit: ReadUnit) -> list[tuple[str, Any]]:
+        return [(sql, parameters) for by, sql, parameters in self.by_unit if by is unit]
+
+
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, Any]]]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
     """Note every query that is run."""
-    queries: list[tuple[str, Any]] = []
+    queries = Asked()
     for kind, name in ((ReadUnit, "one"), (ReadUnit, "all"), (WriteUnit, "run")):
         original = getattr(kind, name)
 
         def noting(unit: Any, sql: str, parameters: Any = None, *, run: Any = original) -> Any:
             queries.append((sql, parameters))
+            queries.by_unit.append((unit, sql, parameters))
             return run(unit, sql, parameters)
 
         monkeypatch.setattr(kind, name, noting)
@@ -180,11 +192,14 @@ WANTED = (
 )
 
 
-async def steps_of(app: App, asked: list[tuple[str, Any]], work: Callable[[ReadUnit], Any]) -> dict[str, list[str]]:
+async def steps_of(app: App, asked: Asked, work: Callable[[ReadUnit], Any]) -> dict[str, list[str]]:
     """Return the plan of each query that a reading unit asks."""
-    asked.clear()
-    await app.opened.db.read(work)
-    queries = list(asked)
+
+    def noted(unit: ReadUnit) -> list[tuple[str, Any]]:
+        work(unit)
+        return asked.of(unit)
+
+    queries = await app.opened.db.read(noted)
     assert queries
     return {sql: await plan(app, sql, parameters) for sql, parameters in queries}
 
@@ -201,7 +216,7 @@ def reads_no_table(step: str) -> bool:
 
 
 @pytest.mark.parametrize("text", SEARCHES)
-async def test_a_search_reads_by_an_index(app: App, asked: list[tuple[str, Any]], text: str) -> None:
+async def test_a_search_reads_by_an_index(app: App, asked: Asked, text: str) -> None:
     for wanted, window in product(WANTED, WINDOWS):
         meant: dict[str, Any] = {"livemode": False, "text": text, "filters": wanted}
         found = await steps_of(app, asked, partial(search.find, window=window, **meant))
@@ -238,7 +253,7 @@ QUESTIONS: dict[str, Callable[[ReadUnit], Any]] = {
 }
 
 
-async def test_what_the_dashboard_asks_is_read_by_an_index(app: App, asked: list[tuple[str, Any]]) -> None:
+async def test_what_the_dashboard_asks_is_read_by_an_index(app: App, asked: Asked) -> None:
     for scenario in ("underpaid", "after_grace", "wrong_token"):
         session = await made(app.api, "/checkout_sessions", PRICE)
         await app.api.post(f"/test_helpers/checkout_sessions/{session['id']}/pay", json={"scenario": scenario})

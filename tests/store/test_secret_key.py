@@ -1,7 +1,8 @@
 """The key beside the database: made once, for its owner only, and never replaced."""
 
+import multiprocessing
 import stat
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,14 @@ def test_a_missing_key_is_made_for_its_owner_only_and_used_from_then_on(tmp_path
 
 
 def test_all_who_begin_at_once_use_one_key(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(8) as threads:
-        ciphers = list(threads.map(lambda _: open_cipher(tmp_path), range(8)))
-    encrypted = ciphers[0].encrypt("secret", "here")
-    assert {cipher.decrypt(encrypted, "here") for cipher in ciphers} == {"secret"}
+    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as processes:
+        encrypted = list(processes.map(_encrypt, [tmp_path] * 8))
+    cipher = open_cipher(tmp_path)
+    assert {cipher.decrypt(each, "here") for each in encrypted} == {"secret"}
+
+
+def _encrypt(folder: Path) -> str:
+    return open_cipher(folder).encrypt("secret", "here")
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"short\n", b"\xff\xfe", b"=\n", b"A" * 43 + b"\n"])

@@ -85,6 +85,7 @@ class Chains:
             node = self.nodes.get(watcher.status.chain_id)
             if node is not None:
                 goal = node.block_number()
+                watcher.wake()  # it may rest, as long as no session is open
                 await until(lambda w=watcher, g=goal: (w.status.processed or 0) >= g, "process the blocks")  # type: ignore[misc]
 
 
