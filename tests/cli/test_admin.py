@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 import subprocess
 from pathlib import Path
 
@@ -99,8 +100,11 @@ def test_on_a_terminal_it_asks_twice_and_shows_nothing_of_it(tmp_path: Path) -> 
     ) as process:
         os.close(theirs)
         shown = ""
-        for prompt in ("New password", "once more"):
+        for prompt in ("New password", "Repeat the password"):
             while not shown.rpartition("\n")[2].strip().endswith(":") or prompt not in shown:
+                if not select.select([ours], [], [], 60)[0]:
+                    process.kill()
+                    pytest.fail(f"it never asks {prompt!r}: {shown}")
                 shown += os.read(ours, 1000).decode()
             os.write(ours, f"{OTHER_PASSWORD}\n".encode())
         while chunk := read(ours):
