@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from crypto_checkout import encryption
+from crypto_checkout.store.secret_key import open_cipher
 from tests.support.anvil import Anvil
 from tests.support.server import Server, command
 from tests.support.shop import ANVIL_CHAIN_ID, FRESH_XPUB, ONE_COIN
@@ -164,7 +166,9 @@ def test_what_was_revoked_and_changed_since_the_copy_stays_so(tmp_path: Path) ->
     assert "What was revoked or changed since the copy stays so" in " ".join(said.split())
     assert rows(tmp_path, "SELECT password_hash FROM admin") == [("changed",)]
     assert rows(tmp_path, "SELECT sha256, used_at FROM recovery_codes") == [("used", at["at"])]
-    assert rows(tmp_path, "SELECT secret FROM webhook_endpoints WHERE active = 1") == [(rotated,)]
+    ((encrypted,),) = rows(tmp_path, "SELECT secret FROM webhook_endpoints WHERE active = 1")
+    cipher = open_cipher(tmp_path / "checkout-data")
+    assert cipher.decrypt(encrypted, encryption.of_endpoint(endpoints[0])) == rotated
     with Server(tmp_path) as server:
         assert server.client(old_key).get("/checkout_sessions").status_code == 401
         api = server.client(new_key)

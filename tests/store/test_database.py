@@ -607,7 +607,7 @@ async def test_opening_and_closing_fifty_times_leaks_no_descriptor_and_no_thread
         async with await Database.open(path, now) as db:
             await asyncio.gather(db.write(take_index), db.read(count), db.read(count))
     assert (descriptors(), threading.active_count()) == before
-    assert sorted(each.name for each in path.parent.iterdir()) == ["checkout.db"]
+    assert sorted(each.name for each in path.parent.iterdir()) == ["checkout.db", "secret.key"]
 
 
 async def test_a_database_that_cannot_be_opened_leaves_nothing_open(tmp_path: Path) -> None:

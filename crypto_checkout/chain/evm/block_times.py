@@ -39,6 +39,7 @@ class BlockTimes:
         self._rpc = rpc
         self._now = now
         self._is_warned = False
+        self._newest_number = -1
         self.newest_time: datetime | None = None
 
     def is_ahead(self, time: datetime) -> bool:
@@ -62,7 +63,7 @@ class BlockTimes:
         now = self._now()
         if newest.time <= now + MOST_AHEAD:
             self._is_warned = False
-            self.newest_time = newest.time
+            self._note(newest)
             return None
         reports = await self._rpc.survey(lambda ask: _read(ask, newest.number))
         headers = [header for header in reports if header is not None]
@@ -70,10 +71,15 @@ class BlockTimes:
         if len(headers) > 1 and 2 * same <= len(headers):
             self._rpc.doubt(f"it dates block {newest.number} at {newest.time:%Y-%m-%d %H:%M:%S}, and others don't")
             raise ProviderFailed(f"{same} of {len(headers)} providers date block {newest.number} at {newest.time}")
-        self.newest_time = newest.time
+        self._note(newest)
         is_confirmed = same > 1
         self._warn(newest, is_confirmed)
         return None if is_confirmed else now
+
+    def _note(self, newest: Header) -> None:
+        """Note the time of a new block. One that is read again may come with the time that it was given here."""
+        if newest.number > self._newest_number:
+            self._newest_number, self.newest_time = newest.number, newest.time
 
     def _warn(self, newest: Header, is_confirmed: bool) -> None:
         """Log it once, until times are plausible again."""

@@ -84,3 +84,20 @@ async def test_what_several_providers_say_is_believed_against_our_own_clock(
         await shop.process()
         assert (await shop.look(session))["status"] == "expired"
         assert "the clock of this machine is wrong" in capsys.readouterr().out
+
+
+async def test_a_block_that_was_dated_here_is_no_witness_of_the_time_when_it_is_read_again(
+    anvil: Nodes, tmp_path: Path
+) -> None:
+    """A session counts its time from what the provider said: our own clock may be behind."""
+    node = anvil(mining="manual")
+    async with running(forwarding(node.url, {})) as front, open_shop(tmp_path, [front.url], chain_now=utc_now) as shop:
+        await shop.ask()
+        front.behave = ahead(node)
+        node.mine()
+        await shop.process()
+        said = shop.chain.newest_time
+        assert said is not None
+        assert said > utc_now() + timedelta(hours=12)
+        assert await shop.watcher.turn_late(), "a look at old addresses, which ends at the same block"
+        assert shop.chain.newest_time == said
