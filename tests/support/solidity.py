@@ -58,13 +58,20 @@ def find() -> Compiler | None:
     return Compiler(node, program) if node.exists() and program.exists() else None
 
 
-@cache
 def compiled(compiler: Compiler) -> dict[str, str]:
-    """Return the code that makes each contract, by its name."""
+    """Return the code that makes each contract of the payers, by its name."""
+    made = compile_source(compiler, SOURCE, '{"evmVersion": "shanghai"}')
+    return {name: each["bytecode"]["object"] for name, each in made.items()}
+
+
+@cache
+def compile_source(compiler: Compiler, source: Path, settings: str) -> dict[str, Any]:
+    """Compile a file with settings in JSON. Return `bytecode` and `deployedBytecode` of each contract, by its name."""
+    outputs = ["evm.bytecode.object", "evm.deployedBytecode.object", "evm.deployedBytecode.immutableReferences"]
     wanted = {
         "language": "Solidity",
-        "sources": {SOURCE.name: {"content": SOURCE.read_text("utf-8")}},
-        "settings": {"evmVersion": "shanghai", "outputSelection": {"*": {"*": ["evm.bytecode.object"]}}},
+        "sources": {source.name: {"content": source.read_text("utf-8")}},
+        "settings": {**json.loads(settings), "outputSelection": {"*": {"*": outputs}}},
     }
     said = subprocess.run(
         [compiler.node, compiler.program, "--standard-json"],
@@ -76,7 +83,7 @@ def compiled(compiler: Compiler) -> dict[str, str]:
     answer = json.loads(said[said.index("{") :])  # a line about a missing solver may come first
     wrong = [each["formattedMessage"] for each in answer.get("errors", []) if each["severity"] == "error"]
     assert not wrong, "\n".join(wrong)
-    return {name: made["evm"]["bytecode"]["object"] for name, made in answer["contracts"][SOURCE.name].items()}
+    return {name: made["evm"] for name, made in answer["contracts"][source.name].items()}
 
 
 def deploy(node: Anvil, compiler: Compiler, name: str, *, wei: int = 0) -> Contract:
