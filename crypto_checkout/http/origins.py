@@ -1,25 +1,47 @@
 """The guard of every form against writes from other sites. A pure decision over headers."""
 
-from collections.abc import Collection, Mapping
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from urllib.parse import SplitResult, urlsplit
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def is_cross_site(headers: Mapping[str, str], hosts: Collection[str] = ()) -> bool:
+def is_cross_site(headers: Mapping[str, str], public_url: str) -> bool:
     """Tell whether a write was sent by another site's page, as Go's CrossOriginProtection does.
 
     Browsers send `Sec-Fetch-Site`; older ones, and all over plain HTTP, send `Origin` only. A request with neither
-    isn't from a browser, and abuses no cookies or network access. `hosts` are this site's names besides the `Host`
-    header, which a proxy may have rewritten.
+    isn't from a browser, and abuses no cookies or network access. This site has two names: the host of `public_url`,
+    and the `Host` header, which a proxy may have rewritten.
     """
     site = headers.get("sec-fetch-site")
     if site:
         return site not in {"same-origin", "none"}
-    origin = headers.get("origin")
-    return bool(origin) and _host(origin or "") not in {headers.get("host", "").lower(), *hosts}
+    text = headers.get("origin")
+    if not text:
+        return False
+    origin = _split(text)
+    if origin is None:
+        return True
+    own = (urlsplit(public_url), _split(f"{origin.scheme}://{headers.get('host', '')}"))
+    return _place(origin) not in {_place(each) for each in own if each is not None}
 
 
-def _host(origin: str) -> str | None:
+def scheme(headers: Mapping[str, str]) -> str:
+    """Return the scheme by which a browser opened the page that sent a write; an empty text if it doesn't say."""
+    origin = _split(headers.get("origin", ""))
+    return "" if origin is None else origin.scheme
+
+
+def _split(url: str) -> SplitResult | None:
+    """Split an origin; None unless it has a host, as `null` and what is malformed haven't."""
     try:
-        return urlsplit(origin).netloc.lower() or None
+        parts = urlsplit(url)
+        is_whole = bool(parts.hostname) and parts.port != 0
     except ValueError:
         return None
+    return parts if is_whole else None
+
+
+def _place(url: SplitResult) -> tuple[str | None, int | None]:
+    """Return the host and the port, the scheme's own if the URL has none."""
+    return url.hostname, url.port or _DEFAULT_PORTS.get(url.scheme)

@@ -49,7 +49,7 @@ class Option:
 
 
 class ChoicePages:
-    """Handlers of the choice; `chain_name` and `clock` are those of the other pages."""
+    """Handlers of the choice; `chain_name`, `clock` and `public_url` are those of the other pages."""
 
     def __init__(
         self,
@@ -57,11 +57,13 @@ class ChoicePages:
         payers: Payers,
         chain_name: Callable[[int], str],
         clock: Callable[[bool], datetime],
+        public_url: str,
     ) -> None:
         self._renderer = renderer
         self._payers = payers
         self._chain_name = chain_name
         self._clock = clock
+        self._public_url = public_url
 
     def is_due(self, session: SessionResource) -> bool:
         """Tell whether the payer has to choose before the session can be shown."""
@@ -111,7 +113,7 @@ class ChoicePages:
     async def choose(self, request: Request) -> Response:
         """Store a choice, and show the session."""
         session = await self._session(request)
-        if origins.is_cross_site(request.headers):
+        if origins.is_cross_site(request.headers, self._public_url):
             return refusals.render(
                 self._renderer, visitors.translations_for(request), refusals.CROSS_SITE, _page(session["id"])
             )

@@ -23,11 +23,15 @@ from . import refusals, visitors, visits
 
 @dataclass(frozen=True, slots=True)
 class LinkSite:
-    """This site as browsers see it: by https or not, its own host, and the origins that may show it in a frame."""
+    """This site as browsers see it: its URL, and the origins that may show it in a frame."""
 
-    is_https: bool
-    host: str
+    public_url: str
     framed_by: Collection[str]
+
+    @property
+    def is_https(self) -> bool:
+        """True if browsers reach it by https."""
+        return self.public_url.startswith("https:")
 
 
 class LinkPages:
@@ -54,7 +58,7 @@ class LinkPages:
 
     async def press(self, request: Request) -> Response:
         """Create a session for someone who pressed the button, of a crowded link too, and redirect them to it."""
-        if origins.is_cross_site(request.headers, {self._site.host}):
+        if origins.is_cross_site(request.headers, self._site.public_url):
             return self._refuse(request, refusals.CROSS_SITE)
         return await self._lead_to_session(request, self._limit.insist)
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
@@ -72,7 +72,7 @@ class PayerServices:
 
     `limit` and `limit_polls` raise RateLimitExceeded. `clock` returns the time of live (True) or test mode (False),
     which can be moved ahead; it must be the clock behind `expiresAt`. `public_url` tells whether cookies are restricted
-    to https.
+    to https, and from where forms may come.
     """
 
     sessions: Payers
@@ -122,10 +122,14 @@ class _CheckoutPages:
             allow_embedding_from=checkout.allow_embedding_from,
         )
         self._is_https = checkout.public_url.startswith("https:")
-        site = LinkSite(self._is_https, urlsplit(checkout.public_url).netloc, frozenset(checkout.allow_embedding_from))
+        site = LinkSite(checkout.public_url, frozenset(checkout.allow_embedding_from))
         self.links = LinkPages(self._renderer, checkout.sessions, checkout.clock, site)
         self.choices = choose.ChoicePages(
-            self._renderer, checkout.sessions, lambda chain_id: self._chain(chain_id).name, checkout.clock
+            self._renderer,
+            checkout.sessions,
+            lambda chain_id: self._chain(chain_id).name,
+            checkout.clock,
+            checkout.public_url,
         )
 
     def for_people(self, handler: Handler) -> Handler:
@@ -199,7 +203,7 @@ class _CheckoutPages:
     async def pay_in_test_mode(self, request: Request) -> Response:
         """Pay with test money, by the scenario of the button pressed, and show the session again."""
         page = _page_of(request)
-        if origins.is_cross_site(request.headers):
+        if origins.is_cross_site(request.headers, self._checkout.public_url):
             return refusals.render(self._renderer, translations_for(request), refusals.CROSS_SITE, page)
         session = (await self._checkout.sessions.view(request.path_params["id"])).session
         if session["livemode"]:

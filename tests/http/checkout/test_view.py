@@ -26,7 +26,7 @@ from crypto_checkout.core.ledger.payment import Payment, TransferKind
 from crypto_checkout.core.money import Fiat, parse_units
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import SessionResource
-from crypto_checkout.http import assets, origins
+from crypto_checkout.http import assets
 from crypto_checkout.http.checkout import refusals, translations, visitors
 from crypto_checkout.http.checkout.renderer import CheckoutRenderer, headers
 from crypto_checkout.http.checkout.view import (
@@ -694,28 +694,6 @@ SHOP = "https://shop.example"
 )
 def test_a_frame_of_a_site_that_is_not_named_is_foreign(headers: dict[str, str], is_foreign: bool) -> None:
     assert visitors.is_foreign_frame(Headers(headers), {SHOP}) is is_foreign
-
-
-@pytest.mark.parametrize(
-    ("headers", "crosses"),
-    [
-        ({}, False),
-        ({"Sec-Fetch-Site": "same-origin"}, False),
-        ({"Sec-Fetch-Site": "none"}, False),
-        ({"Sec-Fetch-Site": "same-site"}, True),
-        ({"Sec-Fetch-Site": "cross-site"}, True),
-        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://pay.example"}, True),
-        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://behind-a-proxy"}, False),
-        ({"Origin": "https://pay.example"}, False),
-        ({"Origin": "https://Pay.Example"}, False),
-        ({"Origin": "https://pay.example:8443"}, True),
-        ({"Origin": "https://evil.example"}, True),
-        ({"Origin": "null"}, True),
-        ({"Origin": "https://["}, True),
-    ],
-)
-def test_another_sites_form_is_told_from_ones_own(headers: dict[str, str], crosses: bool) -> None:
-    assert origins.is_cross_site(Headers({"Host": "pay.example", **headers})) is crosses
 
 
 # What is said when there is nothing to show

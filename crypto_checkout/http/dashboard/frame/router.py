@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -69,9 +69,7 @@ class Dashboard:
         self._renderer = Renderer(
             {name: [entry for entry in menu if entry[1] in paths] for name, menu in menus.items()}
         )
-        site = urlsplit(services.public_url)
-        self._cookies = Cookies(is_https=site.scheme == "https")
-        self._hosts = frozenset({site.netloc.lower()})
+        self._cookies = Cookies(is_https=services.public_url.startswith("https:"))
         self._throttle = Throttle(services.owner.sign_in)
         self._limit = page_limit()
 
@@ -105,7 +103,9 @@ class Dashboard:
         return route
 
     async def _answer(self, request: DashboardRequest, page: DashboardPage | None) -> Response:
-        if request.http.method not in {"GET", "HEAD"} and origins.is_cross_site(request.http.headers, self._hosts):
+        if request.http.method not in {"GET", "HEAD"} and origins.is_cross_site(
+            request.http.headers, self._services.public_url
+        ):
             return request.render(
                 "problem.html",
                 status=403,
