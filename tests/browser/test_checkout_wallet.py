@@ -14,6 +14,7 @@ from tests.support.scenes import CHAIN_ID, Json, Shop
 ELSEWHERE = 8453
 REFUSED = {"code": 4001, "message": "User rejected the request."}
 PENDING = {"code": -32002, "message": "Request already pending."}
+INTERNAL = {"code": -32603, "message": "Internal JSON-RPC error."}
 TOO_POOR = {"code": -32000, "message": "insufficient funds <b>for gas</b>"}
 
 
@@ -111,7 +112,14 @@ def test_after_a_refusal_nothing_is_sent_and_the_button_works_again(shop: Shop, 
 
 @pytest.mark.parametrize(
     ("error", "said"),
-    [(PENDING, "still waiting for an answer"), (REFUSED, "You declined"), (TOO_POOR, "funds <b>for gas</b>")],
+    [
+        (PENDING, "still waiting for an answer"),
+        (REFUSED, "You declined"),
+        (TOO_POOR, "funds <b>for gas</b>"),
+        ({**INTERNAL, "data": {"code": -32000, "message": "gas required exceeds allowance"}}, "exceeds allowance"),
+        ({**INTERNAL, "data": {"originalError": REFUSED}}, "You declined"),
+        ({**INTERNAL, "data": "0x08c379a0"}, "Internal JSON-RPC error."),
+    ],
 )
 def test_what_went_wrong_is_said_in_words(shop: Shop, page: Page, wallet: FakeWallet, error: Json, said: str) -> None:
     page.goto(shop.url(shop.ask()))
@@ -132,8 +140,14 @@ def test_a_wallet_on_another_network_is_switched_first(shop: Shop, page: Page, w
 
 @pytest.mark.parametrize(
     "unknown",
-    [None, {"code": -32603, "message": "Internal", "data": {"originalError": {"code": 4902}}}],
-    ids=["as in EIP-3326", "as some wallets say it"],
+    [
+        None,
+        {**INTERNAL, "data": {"originalError": {"code": 4902}}},
+        {"code": 4901, "message": "The provider is not connected to the requested chain."},
+        {"code": 4200, "message": "The method is not supported."},
+        {"code": -32601, "message": "The method does not exist."},
+    ],
+    ids=["as in EIP-3326", "as some wallets say it", "not connected", "not supported", "no such method"],
 )
 def test_a_network_that_the_wallet_does_not_know_is_added(
     shop: Shop, page: Page, wallet: FakeWallet, unknown: Json | None
@@ -152,6 +166,17 @@ def test_a_network_that_the_wallet_does_not_know_is_added(
             "blockExplorerUrls": ["https://etherscan.io"],
         }
     ]
+
+
+def test_a_wallet_that_can_neither_switch_nor_move_is_asked_for_the_network_and_sends_nothing(
+    shop: Shop, page: Page, wallet: FakeWallet
+) -> None:
+    wallet.chain_id = ELSEWHERE
+    wallet.fails["wallet_switchEthereumChain"] = [{"code": 4200, "message": "The method is not supported."}] * 2
+    page.goto(shop.url(shop.ask()))
+    press(page)
+    expect(page.locator("#wallet-state")).to_contain_text("did not switch to")
+    assert "eth_sendTransaction" not in wallet.methods()
 
 
 def test_nothing_is_sent_on_another_network_whatever_the_wallet_promised(
@@ -204,6 +229,20 @@ def test_a_wallet_that_announces_nothing_is_found_too(shop: Shop, browser: Brows
     page = browser.new_page()
     page.add_init_script("window.ethereum = { request: async () => { throw { code: 4001 } } }")
     page.goto(shop.url(shop.ask()))
+    page.get_by_role("button", name="your browser’s wallet").click()
+    expect(page.locator("#wallet-state")).to_contain_text("You declined")
+    page.close()
+
+
+def test_a_wallet_that_comes_after_the_page_is_found_too(shop: Shop, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto(shop.url(shop.ask()))
+    expect(page.locator("html.js")).to_be_attached()
+    expect(page.locator("#wallets")).to_be_hidden()
+    page.evaluate("""() => {
+        window.ethereum = { request: async () => { throw { code: 4001 } } };
+        dispatchEvent(new Event("ethereum#initialized"));
+    }""")
     page.get_by_role("button", name="your browser’s wallet").click()
     expect(page.locator("#wallet-state")).to_contain_text("You declined")
     page.close()

@@ -223,7 +223,8 @@
 
   const REFUSED = 4001;
   const PENDING = -32002;
-  const UNKNOWN_CHAIN = 4902;
+  // Not known (EIP-3085), not connected to, or no way to switch to it (EIP-1193, JSON-RPC): adding the chain may help.
+  const MAY_BE_ADDED = new Set([4902, 4901, 4200, -32601]);
   const wallets = new Map();
   let paying = false;
 
@@ -307,21 +308,28 @@
     try {
       await provider.request({ method: "wallet_switchEthereumChain", params: [{ chainId }] });
     } catch (error) {
-      const code = error?.data?.originalError?.code ?? error?.code;
       const { add } = byId("wallets").dataset;
-      if (code !== UNKNOWN_CHAIN) throw error;
+      if (!MAY_BE_ADDED.has(codeOf(error))) throw error;
       if (!add) return false;
       await provider.request({ method: "wallet_addEthereumChain", params: [JSON.parse(add)] });
       if (await isThere()) return true;
-      await provider.request({ method: "wallet_switchEthereumChain", params: [{ chainId }] });
+      try {
+        await provider.request({ method: "wallet_switchEthereumChain", params: [{ chainId }] });
+      } catch (again) {
+        if (!MAY_BE_ADDED.has(codeOf(again))) throw again;
+      }
     }
     return isThere();
   }
 
+  // Some wallets wrap the node's error, or another one of theirs, in one that only says "Internal error".
+  const codeOf = (error) => error?.data?.originalError?.code ?? error?.code;
+
   function whatWentWrong(error) {
-    if (error?.code === REFUSED) return words.walletRefused;
-    if (error?.code === PENDING) return words.walletPending;
-    return fill(words.walletFailed, "reason", String(error?.message ?? error).slice(0, LONGEST_REASON));
+    if (codeOf(error) === REFUSED) return words.walletRefused;
+    if (codeOf(error) === PENDING) return words.walletPending;
+    const reason = error?.data?.originalError?.message || error?.data?.message || error?.message || error?.code || error;
+    return fill(words.walletFailed, "reason", String(reason).slice(0, LONGEST_REASON));
   }
 
   addEventListener("eip6963:announceProvider", ({ detail }) => {
@@ -331,6 +339,8 @@
     detail.provider.on?.("accountsChanged", () => paying || announce(""));
     showWallets();
   });
+  // Wallets from before EIP-6963 may put themselves there only after the page (MetaMask's detect-provider waits for it).
+  addEventListener("ethereum#initialized", showWallets);
 
   // --- Events -------------------------------------------------------------------------------------------------------
 
