@@ -321,6 +321,31 @@ def test_without_javascript_everything_can_be_done_in_any_language(server: Serve
     context.close()
 
 
+@pytest.mark.parametrize(
+    "broken", [None, "throw new Error('too old')", "const = 1"], ids=["blocked", "fails at once", "not understood"]
+)
+def test_where_its_script_does_not_run_the_page_shows_a_link_and_reloads_itself(
+    server: Server, page: Page, broken: str | None
+) -> None:
+    page.route("**/checkout.js*", lambda route: route.abort() if broken is None else route.fulfill(body=broken))
+    page.clock.install()
+    session = ask(server)
+    page.goto(url_of(server, session))
+    expect(page.get_by_role("link", name="Refresh this page")).to_be_visible()
+    server.api.post(f"/test_helpers/checkout_sessions/{session['id']}/pay").raise_for_status()
+    page.clock.fast_forward(11_000)
+    expect(page.get_by_role("heading", level=1)).not_to_contain_text("Pay 49.90 USD")
+    page.goto(url_of(server, ask(server)))
+    page.get_by_role("link", name="Don’t refresh").click()
+    expect(page.locator("#payment")).to_have_attribute("data-refresh", "0")
+
+
+def test_a_page_whose_script_runs_shows_no_link_to_refresh_it(server: Server, page: Page) -> None:
+    page.goto(url_of(server, ask(server)))
+    expect(page.locator("html.js")).to_be_attached()
+    expect(page.get_by_role("link", name="Refresh this page")).to_be_hidden()
+
+
 # Frames
 
 

@@ -1,6 +1,8 @@
 """Render the payer's templates into responses, in the payer's language."""
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
@@ -10,16 +12,21 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
-from crypto_checkout.http import templating
+from crypto_checkout.http import assets, templating
 from crypto_checkout.http.checkout.translations import LANGUAGES, Translations
 
+UNSCRIPTED = Markup((assets.FOLDER / "unscripted.js").read_text("utf-8"))  # noqa: S704 - our own file
+"""The script that reloads a page whose script was blocked; in the page itself, where no filter or proxy loses it."""
+
+_OWN_SCRIPTS = "script-src 'self'"
 _NO_FRAMES = "frame-ancestors 'none'"
 _NO_QUERY: Mapping[str, str] = MappingProxyType({})
 
 
 def headers(allow_embedding_from: Sequence[str] = ()) -> dict[str, str]:
     """Return the headers of every page; only the sites named may show one in a frame."""
-    policy = templating.HEADERS["Content-Security-Policy"]
+    digest = b64encode(sha256(UNSCRIPTED.encode()).digest()).decode()
+    policy = templating.HEADERS["Content-Security-Policy"].replace(_OWN_SCRIPTS, f"{_OWN_SCRIPTS} 'sha256-{digest}'")
     if allow_embedding_from:
         policy = policy.replace(_NO_FRAMES, f"frame-ancestors {' '.join(allow_embedding_from)}")
     return {**templating.HEADERS, "Content-Security-Policy": policy}
@@ -37,6 +44,7 @@ class CheckoutRenderer:
             "has_logo": has_logo,
             "languages": LANGUAGES,
             "href": _href,
+            "unscripted": UNSCRIPTED,
         }
 
     def render(

@@ -1,5 +1,5 @@
 // The payer's page, made livelier: copy buttons, a countdown, the wallet of the browser, a look at the status every few
-// seconds. Without this script the page reloads itself and says the same. All words come from the page.
+// seconds. Without this script (blocked, too old a browser) the page reloads itself and says the same. All words come from the page.
 "use strict";
 
 (() => {
@@ -16,8 +16,6 @@
   const byId = (id) => document.getElementById(id);
   const words = byId("words").dataset;
   let main = byId("payment");
-
-  document.documentElement.classList.add("js");
 
   function say(text) {
     byId("announcer").textContent = text;
@@ -371,5 +369,7 @@
 
   begin();
   plan();
+  // Last, so that a script that fails in an old browser leaves the page to reload itself.
+  document.documentElement.classList.add("js");
   dispatchEvent(new Event("eip6963:requestProvider"));
 })();
