@@ -1,18 +1,19 @@
 """The texts of the payer's pages, and the formats of numbers and dates (CLDR, by Babel), in the payer's language.
 
 Catalogues are the files of `languages/`, each read at its first use. The language is the one chosen on the page, else
-the one chosen before, else the one that the browser prefers.
+the one chosen before, else the one that the browser prefers. Numbers and dates are those of the browser's region, where
+it names one of that language (`de-CH`, `es-419`).
 """
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from babel import Locale
+from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
 from babel.numbers import format_decimal
 from markupsafe import Markup, escape
@@ -36,7 +37,7 @@ LANGUAGES: Mapping[str, str] = {
     "ru": "Русский",
     "tr": "Türkçe",
     "uk": "Українська",
-    "zh": "中文",
+    "zh": "简体中文",
 }
 """The languages by code, each with its own name for itself; the first is the fallback."""
 
@@ -45,6 +46,8 @@ FOLDER = Path(__file__).parent / "languages"
 _FALLBACK = "en"
 _LONGEST_HEADER = 400
 _OLD_CODES = {"iw": "he"}
+_TAGS = {"zh": "zh-Hans"}
+_TRADITIONAL_CHINESE = {"tw", "hk", "mo"}
 _ISOLATE, _END_OF_ISOLATE = "\u2068", "\u2069"
 
 Message = str | Mapping[str, str]
@@ -52,11 +55,15 @@ Message = str | Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Translations:
-    """The messages of one language. Calling it with a key returns HTML that isolates each value's writing direction."""
+    """The messages of one language. Calling it with a key returns HTML that isolates each value's writing direction.
+
+    `formats` is the region of the payer, for numbers and dates; `locale` is the language's own.
+    """
 
     code: str
     locale: Locale
     messages: Mapping[str, Message]
+    formats: Locale
 
     def __call__(self, key: str, **values: object) -> Markup:
         """Return a message as HTML; `count` selects the plural form."""
@@ -74,6 +81,16 @@ class Translations:
         return self._form(key, {})
 
     @property
+    def tag(self) -> str:
+        """The language of the text, as HTML names it (BCP 47): that of the catalogue, whatever the browser's region."""
+        return _TAGS.get(self.code, self.code)
+
+    @property
+    def formats_tag(self) -> str:
+        """The region of the formats (BCP 47), for the script."""
+        return str(self.formats).replace("_", "-")
+
+    @property
     def direction(self) -> str:
         """`ltr` or `rtl`."""
         return str(self.locale.text_direction)
@@ -86,14 +103,15 @@ class Translations:
         if "currency" not in amount:
             return f"{amount['value']} {amount['asset']}"
         places = len(amount["amount"].partition(".")[2])
-        pattern = "#,##0" + ("." + "0" * places if places else "")
-        number = format_decimal(Decimal(amount["amount"]), format=pattern, locale=self.locale)
+        grouping = self.formats.decimal_formats[None].pattern.partition(".")[0]
+        pattern = grouping + ("." + "0" * places if places else "")
+        number = format_decimal(Decimal(amount["amount"]), format=pattern, locale=self.formats)
         return f"{number} {amount['currency']}"
 
     def moment(self, text: str) -> str:
         """Format a moment of the API in UTC; the script turns it into the payer's own time."""
         at = moments.from_text(text)
-        return f"{format_date(at, 'medium', locale=self.locale)}, {at:%H:%M} UTC"
+        return f"{format_date(at, 'medium', locale=self.formats)}, {at:%H:%M} UTC"
 
     def _form(self, key: str, values: Mapping[str, object]) -> str:
         message = self.messages[key]
@@ -106,27 +124,44 @@ class Translations:
 def load(code: str) -> Translations:
     """Load a language of `LANGUAGES`."""
     messages: Mapping[str, Message] = tomllib.loads((FOLDER / f"{code}.toml").read_text("utf-8"))
-    return Translations(code, Locale.parse(code), messages)
+    locale = Locale.parse(code)
+    return Translations(code, locale, messages, locale)
 
 
 def negotiate(asked: str | None, kept: str | None, accept_language: str) -> Translations:
     """Return the language chosen on the page, else the one kept in the cookie, else the browser's preference."""
-    for code in (asked, kept, *_accepted_languages(accept_language)):
-        if code in LANGUAGES:
-            return load(code)
-    return load(_FALLBACK)
+    accepted = _accepted_tags(accept_language)
+    code = next((code for code in (asked, kept, *map(_code, accepted)) if code in LANGUAGES), _FALLBACK)
+    words = load(str(code))
+    formats = next((_locale(tag) for tag in accepted if _code(tag) == code), None)
+    return words if formats is None else replace(words, formats=formats)
 
 
-def _accepted_languages(header: str) -> list[str]:
-    """Parse an Accept-Language header (RFC 9110, section 12.5.4) into language codes, the preferred ones first."""
+def _accepted_tags(header: str) -> list[str]:
+    """Parse an Accept-Language header (RFC 9110, section 12.5.4) into language tags, the preferred ones first."""
     weighted: list[tuple[float, str]] = []
     for part in header[:_LONGEST_HEADER].split(","):
         tag, _, weight = part.partition(";")
-        code = tag.strip().lower().partition("-")[0]
         try:
             quality = float(weight.partition("=")[2]) if weight else 1.0
         except ValueError:
             continue
         if quality > 0:
-            weighted.append((-quality, _OLD_CODES.get(code, code)))
-    return [code for _, code in sorted(weighted, key=lambda each: each[0])]
+            weighted.append((-quality, tag.strip().lower()))
+    return [tag for _, tag in sorted(weighted, key=lambda each: each[0])]
+
+
+def _code(tag: str) -> str | None:
+    """Return the code of a tag's language; None for Traditional Chinese, which isn't what our Chinese is written in."""
+    code, *subtags = tag.split("-")
+    is_traditional = "hant" in subtags or ("hans" not in subtags and not _TRADITIONAL_CHINESE.isdisjoint(subtags))
+    return None if code == "zh" and is_traditional else _OLD_CODES.get(code, code)
+
+
+@lru_cache(maxsize=512)
+def _locale(tag: str) -> Locale | None:
+    """Return the formats of a tag; None if CLDR has none."""
+    try:
+        return Locale.parse(tag, sep="-")
+    except (ValueError, UnknownLocaleError):
+        return None

@@ -69,7 +69,7 @@
   }
 
   function writeLocalTimes() {
-    const language = `${document.documentElement.lang}-u-ca-gregory-nu-latn`;
+    const language = `${document.documentElement.dataset.formats}-u-ca-gregory-nu-latn`;
     const style = { year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short" };
     for (const time of main.querySelectorAll("time")) {
       time.textContent = new Intl.DateTimeFormat(language, style).format(new Date(time.dateTime));

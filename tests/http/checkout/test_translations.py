@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from babel import Locale
+from babel import Locale, localedata
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -126,7 +126,14 @@ def test_the_script_asks_for_words_that_the_page_gives() -> None:
         (None, None, "de-AT,de;q=0.9,en;q=0.8", "de"),
         (None, None, "nb, da;q=0.9, fr;q=0.4, it;q=0.5", "it"),
         (None, None, "en;q=0.1, iw", "he"),
-        (None, None, "zh-Hant-TW", "zh"),
+        (None, None, "zh-Hant-TW", "en"),
+        (None, None, "zh-TW,zh-Hant;q=0.9,ja;q=0.8", "ja"),
+        (None, None, "zh-HK, zh;q=0.9, en;q=0.8", "zh"),
+        (None, None, "zh-MO", "en"),
+        (None, None, "zh-Hans-HK", "zh"),
+        (None, None, "zh-CN", "zh"),
+        (None, None, "zh-SG;q=0.5", "zh"),
+        ("zh", None, "zh-TW", "zh"),
         (None, None, "de;q=0, fr;q=x, es", "es"),
         (None, None, "*", "en"),
         (None, "ja", "de", "ja"),
@@ -157,6 +164,51 @@ def test_what_is_filled_in_is_text_and_keeps_its_own_direction() -> None:
 def test_fiat_is_written_as_the_language_does_and_coins_as_wallets_take_them(code: str, text: str) -> None:
     assert translations.load(code).money({"amount": "1234.50", "currency": "EUR"}) == text
     assert translations.load(code).money({"value": "1234.5", "asset": "ETH"}) == "1234.5 ETH"
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        ("de-CH,de;q=0.9", "1’234’567.50 CHF"),
+        ("de,de-CH;q=0.9", "1.234.567,50 CHF"),
+        ("en-US,de-CH;q=0.9", "1,234,567.50 CHF"),
+        ("es-419", "1,234,567.50 CHF"),
+        ("es-MX", "1,234,567.50 CHF"),
+        ("es-AR", "1.234.567,50 CHF"),
+        ("es-ES", "1.234.567,50 CHF"),
+        ("it-CH", "1’234’567.50 CHF"),
+        ("en-IN", "12,34,567.50 CHF"),
+        ("pt-PT", "1\xa0234\xa0567,50 CHF"),
+        ("ar-EG", "1,234,567.50 CHF"),
+        ("de-XX-nonsense-", "1.234.567,50 CHF"),
+    ],
+)
+def test_numbers_are_written_as_in_the_browsers_region(header: str, text: str) -> None:
+    words = translations.negotiate(None, None, header)
+    assert words.money({"amount": "1234567.50", "currency": "CHF"}) == text
+    assert words.tag == header[:2]
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_every_language_is_found_by_its_code_and_tagged_as_itself_in_every_region(code: str) -> None:
+    regions = [each for each in localedata.locale_identifiers() if each.split("_")[0] == code]
+    assert regions
+    for region in regions:
+        words = translations.negotiate(None, None, region.replace("_", "-"))
+        if code == "zh" and "Hant" in region:
+            assert words.code == "en"
+            continue
+        assert (words.code, words.tag) == (code, "zh-Hans" if code == "zh" else code)
+        assert words.locale == Locale.parse(code), "its plural forms are those of the catalogue"
+        assert re.fullmatch(rf"{code}(-[A-Za-z0-9]+)*", words.formats_tag)
+        assert re.search(r"[0-9]", words.money({"amount": "1234.50", "currency": "EUR"}))
+        assert "2026" in words.moment("2026-11-23T09:30:00.000Z") or code == "fa"
+
+
+def test_who_chose_a_language_keeps_the_formats_of_the_own_region() -> None:
+    assert translations.negotiate("de", None, "en-US,de-CH;q=0.1").formats_tag == "de-CH"
+    assert translations.negotiate("de", None, "en-US").formats_tag == "de"
+    assert translations.negotiate("zh", None, "zh-TW").formats_tag == "zh"
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
