@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal, Required, TypedDict
 
+from crypto_checkout.core.public.names import DeliveryState, EventName, SessionStatus, TransferName
 from crypto_checkout.core.public.types import ChoiceResource
 
 Money = str | Decimal
@@ -125,7 +126,7 @@ class TestPayment(TypedDict, total=False):
     """A payment in test mode. `amount` defaults to the amount due; a `scenario` excludes all other arguments."""
 
     amount: Money
-    kind: Literal["native", "internal", "token"]
+    kind: TransferName
     transfers: int
     scenario: Scenario
 
@@ -147,7 +148,7 @@ class LinkListParams(ListParams, total=False):
 class SessionListParams(ListParams, total=False):
     """Filters for checkout sessions."""
 
-    status: str | None
+    status: SessionStatus | None
     link_id: str | None
     customer_email: str | None
     created_after: Moment | None
@@ -157,7 +158,7 @@ class SessionListParams(ListParams, total=False):
 class EventListParams(ListParams, total=False):
     """Filters for events."""
 
-    type: str | None
+    type: EventName | None
     resource_id: str | None
     created_after: Moment | None
 
@@ -165,7 +166,7 @@ class EventListParams(ListParams, total=False):
 class DeliveryListParams(ListParams, total=False):
     """Filters for deliveries."""
 
-    status: str | None
+    status: DeliveryState | None
 
 
 class CustomerListParams(TypedDict, total=False):

@@ -141,6 +141,12 @@ class SessionNotOpen(CheckoutError):
     code = "session_not_open"
 
 
+class CustomerExists(CheckoutError):
+    """Another customer of this mode has the email address; the message names that customer's id."""
+
+    code = "customer_exists"
+
+
 class RateLimitExceeded(CheckoutError):
     """Too many requests; `retry_after_seconds` says when to come again."""
 

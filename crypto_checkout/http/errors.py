@@ -50,6 +50,7 @@ STATUS: Mapping[str, int] = {
     "route_not_found": 404,
     "idempotency_key_reused": 409,
     "session_not_open": 409,
+    "customer_exists": 409,
     "rate_limit_exceeded": 429,
     INTERNAL: 500,
     "price_unavailable": 503,

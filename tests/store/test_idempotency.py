@@ -23,6 +23,7 @@ from tests.support.api import ENDPOINT, LINK, PRICE, App, Clock, RateClock, erro
 from tests.support.server import Server
 
 SESSIONS, LINKS, ENDPOINTS = "/checkout_sessions", "/payment_links", "/webhook_endpoints"
+CUSTOMERS = "/customers"
 REPLAYED = "idempotent-replayed"
 
 
@@ -140,13 +141,16 @@ async def test_what_ran_and_was_refused_is_refused_again_in_the_same_words(api: 
     session = await made(api, SESSIONS, PRICE)
     pay = f"/test_helpers{SESSIONS}/{session['id']}/pay"
     await api.post(pay)
+    await made(api, CUSTOMERS, {"email": "ada@example.com"})
     for method, path, code in (
         ("DELETE", f"{LINKS}/pl_1", "resource_not_found"),
         ("POST", f"/test_helpers{SESSIONS}/cs_1/pay", "resource_not_found"),
         ("POST", pay, "session_not_open"),
+        ("POST", CUSTOMERS, "customer_exists"),
     ):
-        first = await api.request(method, path, headers=key(path))
-        again = await api.request(method, path, headers=key(path))
+        body = {"email": "Ada@example.com"} if path == CUSTOMERS else {}
+        first = await api.request(method, path, json=body, headers=key(path))
+        again = await api.request(method, path, json=body, headers=key(path))
         assert error(first)["code"] == code
         assert (again.status_code, again.content) == (first.status_code, first.content)
         assert again.headers[REPLAYED] == "true"

@@ -22,7 +22,6 @@ _WORDS: dict[str | None, tuple[str, ...]] = {
     "fiatAmount": ("more decimals than",),
     "amount": ("more than zero", "finer than"),
     "scenario": ("A scenario pays by itself",),
-    "email": ("there is a customer with",),
     "successUrl": ("plain http",),
     "cancelUrl": ("plain http",),
     "returnUrl": ("plain http",),

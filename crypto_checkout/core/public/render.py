@@ -1,6 +1,7 @@
 """Render domain objects as public resources (`core.public.types`), for the API and for the `data` of events."""
 
 from decimal import Decimal
+from typing import cast
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import checksum
@@ -15,6 +16,7 @@ from crypto_checkout.core.ledger.dust import SHARE_OF_PRICE
 from crypto_checkout.core.ledger.payment import Payment, ShownPayments, TransferKind
 from crypto_checkout.core.money import format_fiat, format_units
 from crypto_checkout.core.owner.api_key import ApiKey
+from crypto_checkout.core.public.names import EventName
 from crypto_checkout.core.public.types import (
     AmountResource,
     ApiKeyResource,
@@ -135,7 +137,7 @@ def is_dust(session: SessionResource, payment: PaymentResource) -> bool:
     Without a transaction there are also internal transfers, and token payments that only a balance shows; these are
     told apart by their amount.
     """
-    if payment["txHash"] is not None or payment["kind"] == TransferKind.INTERNAL:
+    if payment["txHash"] is not None or payment["kind"] == TransferKind.INTERNAL.value:
         return False
     is_small = int(payment["amount"]["units"]) * SHARE_OF_PRICE < int(session["amount"]["units"])
     return payment["transfers"] > 1 or is_small
@@ -217,7 +219,7 @@ def event(event: Event) -> EventResource:
     return {
         "id": event.id,
         "object": "event",
-        "type": event.type,
+        "type": cast("EventName", event.type),
         "livemode": event.livemode,
         "data": event.data,
         "createdAt": moments.to_text(event.created_at),
@@ -247,7 +249,7 @@ def delivery(delivery: Delivery) -> DeliveryResource:
     return {
         "object": "webhook_delivery",
         "eventId": delivery.event_id,
-        "eventType": delivery.event_type,
+        "eventType": cast("EventName", delivery.event_type),
         "endpointId": delivery.endpoint_id,
         "status": delivery.status.value,
         "nextAttemptAt": moments.to_optional_text(delivery.next_attempt_at),

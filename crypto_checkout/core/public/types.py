@@ -9,11 +9,9 @@ from typing import Annotated, Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from crypto_checkout.core.checkout.session import Status
-from crypto_checkout.core.ledger.payment import TransferKind
 from crypto_checkout.core.owner.api_key import Scope
 from crypto_checkout.core.public.formats import Address, Currency, Decimal, Hash, Moment, TextFormat, Units, Url
-from crypto_checkout.core.webhooks.delivery import DeliveryStatus
+from crypto_checkout.core.public.names import DeliveryState, EventName, SessionStatus, TransferName
 from crypto_checkout.core.webhooks.events import EventType
 
 
@@ -77,7 +75,7 @@ class PaymentResource(_Sender, TypedDict):
     log, and for dust."""
     logIndex: int | None
     """The index of the transfer's log in its block; null for native coins."""
-    kind: Annotated[str, TextFormat(enum=tuple(TransferKind))]
+    kind: TransferName
     """The kind of transfer: a plain transfer, one from inside a contract, or a token transfer."""
     amount: AmountResource
     """The amount transferred."""
@@ -107,7 +105,7 @@ class SessionResource(TypedDict):
     """Whether it takes real money; false on the sandbox chain of test mode."""
     linkId: str | None
     """The payment link that it was created from."""
-    status: Annotated[str, TextFormat(enum=tuple(Status))]
+    status: SessionStatus
     """The status of the payment; ship once it is `paid`."""
     statusReason: str | None
     """The reason, if the status alone doesn't tell: `closed`, `accepted`, `payment_reorged`."""
@@ -289,7 +287,7 @@ class EventResource(TypedDict):
     """`evt_…`; sortable by time. Handle each id only once: a webhook may be delivered twice."""
     object: Literal["event"]
     """The type of this object."""
-    type: Annotated[str, TextFormat(enum=tuple(EventType))]
+    type: EventName
     """The type of the event."""
     livemode: bool
     """Whether it belongs to live mode; false in test mode."""
@@ -336,11 +334,11 @@ class DeliveryResource(TypedDict):
     """The type of this object."""
     eventId: str
     """The delivered event."""
-    eventType: Annotated[str, TextFormat(enum=tuple(EventType))]
+    eventType: EventName
     """The type of the event."""
     endpointId: str
     """The receiving endpoint."""
-    status: Annotated[str, TextFormat(enum=tuple(DeliveryStatus))]
+    status: DeliveryState
     """The status of the delivery."""
     nextAttemptAt: Moment | None
     """The time of the next attempt; null if none follows."""

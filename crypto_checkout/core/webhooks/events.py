@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 
 from crypto_checkout.core.checkout.session import STATUSES, Status
 from crypto_checkout.core.rows import one_row_each
@@ -48,6 +49,10 @@ class EventType(StrEnum):
     def occurrence(self) -> str:
         """The part after the resource."""
         return self.partition(".")[2]
+
+
+ALIASES: Mapping[str, EventType] = MappingProxyType({"session.pending": EventType.SESSION_CREATED})
+"""Other names that requests may use for a type; events and answers never do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from crypto_checkout.core.checkout.session import Status
 from crypto_checkout.core.money import DECIMALS
 from crypto_checkout.core.webhooks.delivery import DeliveryStatus
 from crypto_checkout.core.webhooks.endpoint import ALL_EVENTS
-from crypto_checkout.core.webhooks.events import EventType
+from crypto_checkout.core.webhooks.events import ALIASES, EventType
 
 _LINE_BREAK = re.compile(r"[\t\n\r]")
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f-\x9f]{1,64}@[^@\s.\x00-\x1f\x7f-\x9f]+(\.[^@\s.\x00-\x1f\x7f-\x9f]+)+")
@@ -20,6 +20,7 @@ _ID = re.compile(r"[a-z]{2,8}_[0-9A-Za-z]{1,64}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})", re.ASCII)
 _MOST_DIGITS = 20
 _EVENT_TYPES = tuple(each.value for each in EventType)
+_EVENT_NAMES = (*_EVENT_TYPES, *ALIASES)
 
 
 def _text(text: str) -> str:
@@ -56,11 +57,11 @@ def _events(types: list[str]) -> list[str]:
     if ALL_EVENTS in types and len(types) > 1:
         raise ValueError('"*" means all events and must stand alone')
     for index, event_type in enumerate(types):
-        if event_type != ALL_EVENTS and event_type not in _EVENT_TYPES:
+        if event_type != ALL_EVENTS and event_type not in _EVENT_NAMES:
             raise ValueError(f'"{event_type[:40]}" is no event type; use "*" or some of {", ".join(_EVENT_TYPES)}')
         if event_type in types[:index]:
             raise ValueError(f'"{event_type}" stands twice')
-    return types
+    return list(dict.fromkeys(ALIASES.get(event_type, event_type) for event_type in types))
 
 
 def _limit(text: str) -> int:
@@ -118,9 +119,9 @@ def _status(text: str) -> Status:
 
 
 def _event_type(text: str) -> str:
-    if text not in _EVENT_TYPES:
+    if text not in _EVENT_NAMES:
         raise ValueError(f'"{text[:40]}" is no event type; use one of {", ".join(_EVENT_TYPES)}')
-    return text
+    return ALIASES.get(text, text)
 
 
 def _schema(**schema: Any) -> Any:
@@ -168,12 +169,7 @@ EventTypes = Annotated[
     list[str],
     Field(min_length=1, max_length=50),
     AfterValidator(_events),
-    _schema(
-        anyOf=[
-            {"items": {"enum": [*_EVENT_TYPES]}, "uniqueItems": True},
-            {"items": {"enum": [ALL_EVENTS]}, "maxItems": 1},
-        ]
-    ),
+    _schema(items={"type": "string", "enum": [ALL_EVENTS, *_EVENT_NAMES]}, uniqueItems=True),
 ]
 Metadata = Annotated[
     dict[
@@ -195,4 +191,4 @@ SessionStatus = Annotated[Status, BeforeValidator(_status), WithJsonSchema({"typ
 DeliveryState = Annotated[
     DeliveryStatus, BeforeValidator(_delivery_status), WithJsonSchema({"type": "string", "enum": [*DeliveryStatus]})
 ]
-TypeOfEvent = Annotated[str, AfterValidator(_event_type), _schema(enum=[*_EVENT_TYPES])]
+TypeOfEvent = Annotated[str, AfterValidator(_event_type), _schema(enum=[*_EVENT_NAMES])]

@@ -5,12 +5,11 @@ from http import HTTPStatus
 from typing import Any
 
 from crypto_checkout import __version__
-from crypto_checkout.core import errors
 from crypto_checkout.core.public import examples
 from crypto_checkout.http.api import webhook_docs
 from crypto_checkout.http.api.components import HEADERS, ErrorAnswer, Json, Schemas, by_status, headers
 
-from .operations import PREFIX, Operation
+from .operations import PREFIX, STORED, Operation
 from .schemas import Nothing
 
 _ABOUT = (
@@ -18,7 +17,6 @@ _ABOUT = (
     "beside them; prices are decimal texts; times are ISO 8601 in UTC. A key sees the objects of its own mode only."
 )
 _ID = "^[a-z]{2,8}_[0-9A-Za-z]{1,64}$"
-_STORED = (errors.ResourceNotFound, errors.SessionNotOpen)
 
 
 def document(operations: Sequence[Operation], public_url: str) -> Json:
@@ -192,7 +190,7 @@ def _responses(operation: Operation, operations: Sequence[Operation], shapes: Sc
 def _failures(operation: Operation) -> list[ErrorAnswer]:
     may_be_stored = operation.write is not None
     return [
-        ErrorAnswer(status, tuple(causes), is_stored=may_be_stored and not set(causes).isdisjoint(_STORED))
+        ErrorAnswer(status, tuple(causes), is_stored=may_be_stored and not set(causes).isdisjoint(STORED))
         for status, causes in by_status(operation.errors()).items()
     ]
 

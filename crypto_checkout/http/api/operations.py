@@ -43,6 +43,9 @@ _OF_WRITES = (
 _OF_LISTS = (errors.InvalidCursor,)
 _OF_PATHS = (errors.ResourceNotFound,)
 
+STORED = (errors.ResourceNotFound, errors.SessionNotOpen, errors.CustomerExists)
+"""The refusals of an operation that ran without an effect: they are stored as its answer to an idempotency key."""
+
 Resource = Mapping[str, Any]
 Unit = Callable[[WriteUnit], Resource]
 

@@ -21,14 +21,12 @@ from crypto_checkout.core.errors import (
     InvalidQuery,
     MethodNotAllowed,
     MissingApiKey,
-    ResourceNotFound,
     RevokedApiKey,
-    SessionNotOpen,
 )
 from crypto_checkout.core.owner.api_key import ApiKey
 from crypto_checkout.http import body_limit, errors, etags
 from crypto_checkout.http.api import parsing
-from crypto_checkout.http.api.operations import PREFIX, ApiServices, Call, Operation, Unit
+from crypto_checkout.http.api.operations import PREFIX, STORED, ApiServices, Call, Operation, Unit
 from crypto_checkout.http.rate_limit import RateLimit, client_name, wrong_key_limit
 from crypto_checkout.services.owner.api_keys import ApiKeys
 from crypto_checkout.services.upkeep.retention import IDEMPOTENCY
@@ -140,8 +138,7 @@ class Api:
         try:
             work: Unit = await operation.write(repeatable)
             done = await self._services.db.write(lambda unit: work_and_record(unit, work))
-        except (ResourceNotFound, SessionNotOpen) as error:
-            # The operation was refused, without an effect: store that as its answer.
+        except STORED as error:
             refusal = json.dumps(errors.body(error, request.scope["request_id"]), ensure_ascii=False)
             status = errors.status(type(error))
             done = await self._services.db.write(lambda unit: record(unit, status, refusal))

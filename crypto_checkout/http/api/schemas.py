@@ -191,7 +191,7 @@ class NewEndpoint(Request):
     """The URL that receives events: https, or http in test mode. No private addresses, unless the configuration allows
     them."""
     events: EventTypes
-    """The types of events to send; `["*"]` means all."""
+    """The types of events to send; `["*"]` means all. `session.pending` is another name for `session.created`."""
     description: Description | None = None
     """Your own description."""
     active: bool = True
@@ -204,7 +204,7 @@ class ChangedEndpoint(Request):
     url: WebhookUrl = ""
     """The URL that receives events."""
     events: EventTypes = []
-    """The types of events to send; `["*"]` means all."""
+    """The types of events to send; `["*"]` means all. `session.pending` is another name for `session.created`."""
     description: Description | None = None
     """Your own description."""
     active: bool = True
@@ -354,7 +354,7 @@ class EventsQuery(ListQuery):
     """The filters of `GET /events`."""
 
     type: TypeOfEvent | None = None
-    """Only those of this type."""
+    """Only those of this type; `session.pending` is another name for `session.created`."""
     resourceId: Id | None = None  # noqa: N815
     """Only those about the object with this id."""
     createdAfter: Moment | None = None  # noqa: N815

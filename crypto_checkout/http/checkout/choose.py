@@ -67,7 +67,7 @@ class ChoicePages:
 
     def is_due(self, session: SessionResource) -> bool:
         """Tell whether the payer has to choose before the session can be shown."""
-        is_open = session["status"] == Status.PENDING and self._clock(session["livemode"]) < moments.from_text(
+        is_open = session["status"] == Status.PENDING.value and self._clock(session["livemode"]) < moments.from_text(
             session["expiresAt"]
         )
         return is_open and not session["assetChosen"]

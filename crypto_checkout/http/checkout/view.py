@@ -340,7 +340,7 @@ def _ways_out(session: SessionResource, phase: Phase) -> dict[str, str | None]:
 
 def _extra(session: SessionResource) -> AmountResource | None:
     """Return the surplus over the price; None within the shop's tolerance."""
-    if session["status"] != Status.OVERPAID:
+    if session["status"] != Status.OVERPAID.value:
         return None
     received, price = session["amountReceived"], session["amount"]
     value = _WIDE.subtract(Decimal(received["value"]), Decimal(price["value"]))

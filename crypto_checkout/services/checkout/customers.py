@@ -6,7 +6,7 @@ from typing import Any
 
 from crypto_checkout.core import ids
 from crypto_checkout.core.checkout.customer import Customer
-from crypto_checkout.core.errors import InvalidBody, ResourceNotFound
+from crypto_checkout.core.errors import CustomerExists, ResourceNotFound
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import CustomerResource
 from crypto_checkout.core.webhooks.events import EventType
@@ -32,7 +32,7 @@ class Customers:
         self._events = events
 
     def create(self, livemode: bool, new: CustomerRequest) -> Callable[[WriteUnit], CustomerResource]:
-        """Return the unit that stores a new customer. The unit raises InvalidBody for an email already in use."""
+        """Return the unit that stores a new customer. The unit raises CustomerExists."""
 
         def make(unit: WriteUnit) -> CustomerResource:
             customer = Customer(
@@ -45,7 +45,7 @@ class Customers:
                 metadata=new.metadata,
             )
             if not store.insert(unit, customer):
-                raise _taken(new.email)
+                raise _taken(unit, customer)
             return _recorded(unit, self._events, EventType.CUSTOMER_CREATED, customer)
 
         return make
@@ -59,14 +59,14 @@ class Customers:
     ) -> Callable[[WriteUnit], CustomerResource]:
         """Return the unit that changes a customer's `email`, `name` or `metadata`.
 
-        The unit raises ResourceNotFound, and InvalidBody for an email address already in use.
+        The unit raises ResourceNotFound and CustomerExists.
         """
 
         def change(unit: WriteUnit) -> CustomerResource:
             before = _found(unit, customer_id, livemode)
             customer = replace(before, **changes, updated_at=unit.now)
             if not store.update(unit, customer):
-                raise _taken(customer.email)
+                raise _taken(unit, customer)
             return _recorded(unit, self._events, EventType.CUSTOMER_UPDATED, customer)
 
         return change
@@ -107,5 +107,7 @@ def _found(unit: ReadUnit, customer_id: str, livemode: bool) -> Customer:
     return customer
 
 
-def _taken(email: str) -> InvalidBody:
-    return InvalidBody(f"email: there is a customer with {email} already.", param="email")
+def _taken(unit: ReadUnit, customer: Customer) -> CustomerExists:
+    other = store.by_email(unit, customer.livemode, customer.email)
+    assert other is not None, "it stood in the way"
+    return CustomerExists(f"email: {other.id} has this address already; change that customer instead.", param="email")

@@ -179,7 +179,8 @@ async def test_two_customers_never_share_an_email(api: httpx.AsyncClient) -> Non
         await api.post(CUSTOMERS, json={"email": "Ada@Example.COM"}),
         await api.patch(f"{CUSTOMERS}/{bob['id']}", json={"email": "ADA@example.com"}),
     ):
-        assert (error(answer)["code"], error(answer)["param"]) == ("invalid_body", "email")
+        assert (answer.status_code, error(answer)["code"], error(answer)["param"]) == (409, "customer_exists", "email")
+        assert ada["id"] in error(answer)["message"]
     assert (await api.get(f"{CUSTOMERS}/{ada['id']}")).json() == ada
     assert (await api.get(f"{CUSTOMERS}/{bob['id']}")).json() == bob
 

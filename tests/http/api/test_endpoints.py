@@ -9,7 +9,7 @@ import pytest
 from crypto_checkout.core import ids
 from crypto_checkout.core.owner.api_key import Scope
 from crypto_checkout.core.webhooks.events import EventType
-from tests.support.api import ENDPOINT, LINK, App, error, listed, made, open_app
+from tests.support.api import ENDPOINT, LINK, PRICE, App, error, listed, made, open_app
 
 FIELDS = """
     id object livemode url events description active disabledReason missedSince secretPrefix createdAt updatedAt
@@ -51,6 +51,19 @@ async def test_every_type_of_event_can_be_asked_for(api: httpx.AsyncClient) -> N
     types = [event_type.value for event_type in EventType]
     endpoint = await made(api, ENDPOINTS, {**ENDPOINT, "events": types, "description": "All", "active": False})
     assert (endpoint["events"], endpoint["description"], endpoint["active"]) == (types, "All", False)
+
+
+@pytest.mark.parametrize("asked", [["session.pending"], ["session.created", "session.pending"]])
+async def test_the_creation_event_may_be_asked_for_as_session_pending(api: httpx.AsyncClient, asked: list[str]) -> None:
+    endpoint = await made(api, ENDPOINTS, {**ENDPOINT, "events": asked})
+    assert endpoint["events"] == ["session.created"]
+    changed = await api.patch(f"{ENDPOINTS}/{endpoint['id']}", json={"events": [*asked, "session.paid"]})
+    assert changed.json()["events"] == ["session.created", "session.paid"]
+    session = await made(api, "/checkout_sessions", PRICE)
+    (told,) = (await listed(api, f"{ENDPOINTS}/{endpoint['id']}/deliveries"))["data"]
+    assert told["eventType"] == "session.created"
+    (found,) = (await listed(api, "/events", type="session.pending"))["data"]
+    assert (found["type"], found["data"]["id"]) == ("session.created", session["id"])
 
 
 async def test_a_deleted_endpoint_is_gone(api: httpx.AsyncClient) -> None:

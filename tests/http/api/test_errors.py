@@ -33,7 +33,7 @@ CONTRACT = {
     ("invalid_request", 413): "body_too_large",
     ("invalid_request", 415): "unsupported_content_type",
     ("not_found", 404): "resource_not_found route_not_found",
-    ("conflict", 409): "idempotency_key_reused session_not_open",
+    ("conflict", 409): "idempotency_key_reused session_not_open customer_exists",
     ("rate_limited", 429): "rate_limit_exceeded",
     ("server", 500): "internal_error",
     ("server", 503): "price_unavailable wallet_not_configured",
@@ -44,6 +44,7 @@ INSIDE = ("Traceback", "sqlite", "SELECT", "pydantic", "Input should", ".py", "c
 
 JSON = {"Content-Type": "application/json"}
 SESSIONS, LINKS, ENDPOINTS, EVENTS = "/checkout_sessions", "/payment_links", "/webhook_endpoints", "/events"
+CUSTOMERS = "/customers"
 
 
 @pytest.fixture(scope="module")
@@ -610,6 +611,12 @@ async def paid_session(shop: App) -> httpx.Response:
     return answer
 
 
+async def known_customer(shop: App) -> httpx.Response:
+    for _ in range(2):
+        answer = await shop.api.post(CUSTOMERS, json={"email": "known@example.com"})
+    return answer
+
+
 async def no_wallet(shop: App) -> httpx.Response:
     return await (await shop.client(livemode=True)).post(SESSIONS, json=PRICE)
 
@@ -622,9 +629,10 @@ PROVOKED: Mapping[str, Callable[[App], Awaitable[httpx.Response]]] = {
     "link_inactive": inactive_link,
     "idempotency_key_reused": reused_key,
     "session_not_open": paid_session,
+    "customer_exists": known_customer,
     "wallet_not_configured": no_wallet,
 }
-PARAMS = {"link_inactive": "linkId"}
+PARAMS = {"link_inactive": "linkId", "customer_exists": "email"}
 OF_THEIR_OWN = {"rate_limit_exceeded", "internal_error", "price_unavailable"}
 """Codes that need an application of their own; see the three tests below."""
 

@@ -1,5 +1,6 @@
 """Operations on customers."""
 
+from crypto_checkout.core import errors
 from crypto_checkout.core.owner.api_key import Scope
 from crypto_checkout.core.public import examples, render
 from crypto_checkout.core.public.envelopes import NumberedPageResource
@@ -52,6 +53,7 @@ OPERATIONS = (
         status=201,
         answer=CustomerResource,
         example=examples.shown_customer,
+        raises=(errors.CustomerExists,),
     ),
     Operation(
         method="GET",
@@ -88,5 +90,6 @@ OPERATIONS = (
         sent={"name": "Ada, Countess of Lovelace"},
         answer=CustomerResource,
         example=lambda public_url: {**examples.shown_customer(public_url), "name": "Ada, Countess of Lovelace"},
+        raises=(errors.CustomerExists,),
     ),
 )

@@ -58,7 +58,7 @@ def of_event(event_type: str) -> str:
 
 def of_delivery(delivery: DeliveryResource) -> Label:
     """Return the label of a delivery's status."""
-    is_retried = delivery["status"] == DeliveryStatus.PENDING and delivery["attempts"]
+    is_retried = delivery["status"] == DeliveryStatus.PENDING.value and delivery["attempts"]
     return Label("Trying again", "warn") if is_retried else _DELIVERIES[delivery["status"]]
 
 
