@@ -13,7 +13,9 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from crypto_checkout.app import webhooks
+from crypto_checkout.chain.sandbox import chain as sandbox
 from crypto_checkout.config import ChainConfig, Config, ConfigInvalid, TokenConfig, example, find_file, load
+from crypto_checkout.config.own_prices import SANDBOX_SYMBOLS
 from crypto_checkout.core.address import checksum, parse
 from crypto_checkout.webhooks.networks import Reach
 
@@ -248,7 +250,7 @@ def test_values_arrive_in_the_types_the_program_uses(write: Write) -> None:
             server.port = 0
             wallet.xpub = " {XPUB} "
             sessions.underpayment_tolerance_percent = "0.25"
-            prices.fixed = {{ "ETH/USD" = "3000.00", "USDC.e/EUR" = "0.92" }}
+            prices.fixed = {{ "ETH/USD" = "3000.00", "USDC/EUR" = "0.92" }}
             {CHAIN}
             poll_seconds = 0.5
             start_block = 12345
@@ -266,7 +268,7 @@ def test_values_arrive_in_the_types_the_program_uses(write: Write) -> None:
     assert config.server.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("::1/128"))
     assert config.wallet.xpub == XPUB
     assert config.sessions.underpayment_tolerance_percent == Decimal("0.25")
-    assert config.prices.fixed == {"ETH/USD": Decimal("3000.00"), "USDC.e/EUR": Decimal("0.92")}
+    assert config.prices.fixed == {"ETH/USD": Decimal("3000.00"), "USDC/EUR": Decimal("0.92")}
     (chain,) = config.chains
     assert (chain.poll_seconds, chain.start_block, chain.explorer_url) == (0.5, 12345, "https://etherscan.io")
     assert chain.tokens[0].address == "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48"
@@ -385,14 +387,34 @@ WRONG = [
     ('prices.sources = ["binance"]', "prices.sources[0]", 'one of "chainlink", "coinbase", "kraken", "coingecko"'),
     ('prices.sources = ["kraken", "kraken"]', "prices.sources", "each entry once"),
     ("prices.quorum = 0", "prices.quorum", "a number from 1"),
-    ("prices.quorum = 5", "prices.quorum", "5 sources must agree but only 4 can answer"),
+    ("prices.quorum = 5", "prices.quorum", "5 sources must agree but only 3 can answer"),
     ("prices.sources = []", "prices.quorum", "1 sources must agree but only 0 can answer"),
-    ('prices.quorum = 3\nprices.sources = ["kraken"]\nprices.fixed = {"A/USD" = "1"}', "prices.quorum", "only 1 can"),
+    ('prices.quorum = 3\nprices.sources = ["kraken"]\nprices.fixed = {"ETH/USD" = "1"}', "prices.quorum", "only 1 can"),
     ('prices.fixed = {"ETH" = "1"}', "prices.fixed.ETH", "a pair"),
     ('prices.fixed = {"ETH/usd" = "1"}', 'prices.fixed."ETH/usd"', "a pair"),
     ('prices.fixed = {"ETH/USD" = 3000.0}', 'prices.fixed."ETH/USD"', "in quotes"),
     ('prices.fixed = {"ETH/USD" = "0"}', 'prices.fixed."ETH/USD"', "a number from 0.000"),
     ("prices.fixed = []", "prices.fixed", "a table in braces"),
+    ('prices.fixed = {"eth/USD" = "1"}', 'prices.fixed."eth/USD"', 'written ETH here, so write "ETH/USD"'),
+    ('prices.fixed = {"USD/ETH" = "1"}', 'prices.fixed."USD/ETH"', 'the coin comes first, as in "ETH/USD"'),
+    (
+        'prices.fixed = {"WETH/USD" = "1"}',
+        'prices.fixed."WETH/USD"',
+        "no chain here takes WETH; the coins are ETH, USDC",
+    ),
+    ('prices.fixed = {"ETH/QQQ" = "1"}', 'prices.fixed."ETH/QQQ"', "QQQ is no currency of ISO 4217"),
+    ('prices.fixed = {"USD/USD" = "1"}', 'prices.fixed."USD/USD"', "one USD is one USD"),
+    (
+        f'prices.fixed = {{"USD/EUR" = "1"}}\ntest_mode.enabled = false\nwallet.xpub = "{XPUB}"\n{CHAIN}',
+        'prices.fixed."USD/EUR"',
+        "tokens with usd_pegged = true, and there is none",
+    ),
+    ('prices.coingecko_api_key = "CG-1"', "prices.sources", 'so wanted is "coingecko" among them'),
+    (
+        'prices.sources = ["coingecko"]\nprices.coingecko_api_key = "CG-1\\nHost: x"',
+        "prices.coingecko_api_key",
+        "one line of ASCII",
+    ),
     ('prices.max_spread_percent = "0"', "prices.max_spread_percent", "a number from 0.01"),
     ("prices.max_age_seconds = 0", "prices.max_age_seconds", "a number from 1"),
     # the rest
@@ -649,3 +671,27 @@ def test_a_wrong_value_names_its_variable(name: str, value: str, why: str) -> No
 
 def test_an_override_of_a_section_that_is_no_table_is_no_crash(write: Write) -> None:
     assert mistakes(write("server = 1"), {"CHECKOUT__SERVER__PORT": "1"}) == {"server": "wanted is a table of keys"}
+
+
+def test_own_prices_of_the_coins_of_test_mode_are_used() -> None:
+    assert {asset.symbol: asset.usd_pegged for asset in sandbox.ASSETS} == SANDBOX_SYMBOLS
+
+
+def test_own_prices_of_what_the_chains_take_are_used(write: Write) -> None:
+    prices = '{ "POL/EUR" = "1", "axlUSDC/EUR" = "1", "USDC/USD" = "1", "USD/EUR" = "1", "ETH/USD" = "1" }'
+    config = load(
+        write(
+            f"""
+            prices.fixed = {prices}
+            wallet.xpub = "{XPUB}"
+            {CHAIN}
+            native_symbol = "POL"
+            [[chains.tokens]]
+            symbol = "axlUSDC"
+            address = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"
+            decimals = 6
+            """
+        ),
+        {},
+    )
+    assert len(config.prices.fixed) == 5

@@ -49,7 +49,8 @@ def sources(config: Config, client: httpx.AsyncClient, chains: Mapping[int, Chai
     async def read(chain_id: int, contract: str, data: str) -> bytes:
         return await chains[chain_id].read_contract(contract, data)
 
-    connections = Connections(client, read, chain_ids=chains, clock=clock)
+    key = config.prices.coingecko_api_key
+    connections = Connections(client, read, chain_ids=chains, clock=clock, coingecko_api_key=key)
     return [SOURCES[name](connections) for name in config.prices.sources]
 
 
@@ -57,7 +58,7 @@ def of_test_mode(parts: Parts, chain: SandboxChain) -> SandboxPrices:
     """Open the prices of test mode: a built-in table under the operator's own; never the network."""
     table = {**TEST_PRICES, **parts.config.prices.fixed}
     board = _board(parts.config, [FixedSource(table, clock=parts.clock)], 1, parts.clock)
-    return SandboxPrices(board, lambda: not chain.has_prices)
+    return SandboxPrices(board, lambda: not chain.has_prices, parts.config.prices.fixed)
 
 
 def _board(config: Config, sources: list[Source], quorum: int, clock: Clock, last: Sequence[Rate] = ()) -> PriceBoard:

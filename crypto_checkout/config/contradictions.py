@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from crypto_checkout.config.mistakes import Mistake
+from crypto_checkout.config.own_prices import never_used
 from crypto_checkout.config.shape import AlertsConfig, ChainConfig, PricesConfig
 from crypto_checkout.config.values import is_near
 
@@ -18,6 +19,8 @@ def contradictions(values: Mapping[str, Any], *, has_file: bool) -> list[Mistake
     return [
         *_wallet(values, chains, has_file=has_file),
         *_quorum(values),
+        *_price_key(values),
+        *never_used(values, chains),
         *_alerts(_table(values.get("alerts"))),
         *_chain_ids(chains),
         *_nodes(chains),
@@ -50,6 +53,13 @@ def _quorum(values: Mapping[str, Any]) -> Iterator[Mistake]:
     usable = len(set(sources))
     if quorum > usable and (sources or not prices.get("fixed")):
         yield Mistake("prices.quorum", f"{quorum} sources must agree but only {usable} can answer")
+
+
+def _price_key(values: Mapping[str, Any]) -> Iterator[Mistake]:
+    prices = _table(values.get("prices"))
+    sources = prices.get("sources", list(PricesConfig().sources))
+    if prices.get("coingecko_api_key") and isinstance(sources, list) and "coingecko" not in sources:
+        yield Mistake("prices.sources", 'there is a key in coingecko_api_key, so wanted is "coingecko" among them')
 
 
 def _alerts(alerts: Mapping[str, Any]) -> Iterator[Mistake]:

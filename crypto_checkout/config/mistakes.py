@@ -13,7 +13,7 @@ from crypto_checkout.core.errors import FatalError
 
 _LONGEST_SHOWN = 60
 _NEVER_SHOWN = ("wallet",)  # A private key pasted there must not reach a terminal's history or a log.
-_SECRETS = frozenset({"smtp_password", "webhook_secret", "webhook_url"})
+_SECRETS = frozenset({"coingecko_api_key", "smtp_password", "webhook_secret", "webhook_url"})
 _EXPECTED = {
     "int_type": "a whole number without quotes",
     "float_type": "a number without quotes",

@@ -63,17 +63,17 @@ class SessionsConfig(Section):
 class PricesConfig(Section):
     """The sources of exchange rates, and the conditions for using them."""
 
-    # Not all sources: the others are asked only if the operator names them.
+    # Not all sources: the others want a key.
     sources: Annotated[tuple[_PriceSource, ...], Field(strict=False), AfterValidator(without_repeats)] = (
         "chainlink",
         "coinbase",
         "kraken",
-        "coingecko",
     )
     quorum: Annotated[int, at_least(1)] = 1
     """At most the number of `sources`; see `contradictions`."""
     max_age_seconds: Annotated[int, between(1, _DAY)] = 120
     max_spread_percent: Annotated[Decimal, decimal_text("0.01", "50")] = Decimal(3)
+    coingecko_api_key: values.ApiKey = Field(default="", repr=False)
     fixed: dict[values.Pair, values.Price] = Field(default={})
     """Must not be changed, though Python would allow it."""
 

@@ -17,7 +17,8 @@ class Choice:
 class Asset:
     """A coin or token on one chain; `contract` is None for the native coin.
 
-    A `usd_pegged` token is priced at one dollar. One coin is 10^`decimals` smallest units.
+    A `usd_pegged` token is priced at one dollar, unless the operator set its price. One coin is 10^`decimals` smallest
+    units.
     """
 
     chain_id: int

@@ -15,7 +15,7 @@ from crypto_checkout.core.moments import Clock
 from crypto_checkout.prices.source import TIMEOUT_SECONDS, Source
 from crypto_checkout.prices.source_state import Pair, SourceState
 
-# CoinGecko allows 5 to 15 requests a minute without a key.
+# CoinGecko allows 5 to 15 requests a minute without a key, and 100 with a free one.
 REUSE_SECONDS = 10.0
 
 # Longer than the sources' own time limit, so that their reason is reported rather than ours.
@@ -24,7 +24,7 @@ DEADLINE_SECONDS = TIMEOUT_SECONDS + 1
 # The wait for further sources once a rate is settled; only sources that usually answer are worth it.
 PATIENCE_SECONDS = 1.0
 
-_SYMBOL = re.compile(r"[A-Z][A-Z0-9]{1,9}", re.ASCII)
+_SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,15}", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
 
@@ -67,7 +67,8 @@ class PriceBoard:
 
         Concurrent callers share the requests; cancelling one does not disturb the others. A source that failed last
         time is asked again, but waited for only if there is no rate without it. A currency in itself costs 1, by the
-        source `par`. Raises PriceUnavailable, or UnsupportedAsset when no source quotes the pair at all.
+        source `par`. Raises PriceUnavailable, or UnsupportedAsset when so few sources quote the pair that waiting is
+        of no use.
         """
         if not (_SYMBOL.fullmatch(base) and _CURRENCY.fullmatch(quote)):
             raise UnsupportedAsset("There is no such pair of coin and currency: write them like ETH and USD.")
@@ -81,9 +82,7 @@ class PriceBoard:
             return outcome
         if isinstance(outcome, PriceJumped):
             self._jumps[pair] = outcome
-        if self._sources and all(source.lacks(pair) for source in self._sources):
-            raise UnsupportedAsset(f"No price source quotes {pair}; use another currency.")
-        raise outcome
+        raise self._hopeless(pair) or outcome
 
     def jumps(self) -> Mapping[str, str]:
         """Return the pairs whose price was refused because one source alone moved it too far, with the reason."""
@@ -98,6 +97,18 @@ class PriceBoard:
         """Cancel the pending requests; call it before closing the HTTP client."""
         for source in self._sources:
             await source.close()
+
+    def _hopeless(self, pair: Pair) -> UnsupportedAsset | None:
+        """Return an error if fewer sources than the quorum quote a pair, so that a later try can't succeed either."""
+        quoting = [source.name for source in self._sources if not source.lacks(pair)]
+        if not quoting:
+            return UnsupportedAsset(f"No price source quotes {pair}: use another coin or currency.")
+        if len(quoting) < self._quorum:
+            return UnsupportedAsset(
+                f"Only {', '.join(quoting)} may quote {pair}, and {self._quorum} price sources must agree: use another "
+                "coin or currency."
+            )
+        return None
 
     async def _ask(self, pair: Pair) -> Rate | PriceUnavailable:
         """Ask the sources, and wait only until the rate is settled and the reliable ones have answered."""

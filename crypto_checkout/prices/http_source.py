@@ -72,20 +72,32 @@ class HttpSource:
         self._clock = connections.clock
         self._timeout_seconds = connections.timeout_seconds
 
-    async def _get(self, path: str, params: Mapping[str, str] | None = None) -> Reply:
-        """GET a path, bounded in size and in total time (also when bytes drip); redirects are not followed.
+    async def _get(
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        base_url: str = "",
+    ) -> Reply:
+        """GET a path, of another `base_url` if given, bounded in size and in total time (also when bytes drip).
 
-        Raises SourceFailed without a complete answer, SourceThrottled on 429.
+        Redirects are not followed. Raises SourceFailed without a complete answer, SourceThrottled on 429.
         """
         # Imported late: the configuration reads the table of sources, and most commands need no HTTP client.
         import httpx
 
-        seconds, url = self._timeout_seconds, f"{self.base_url}{path}"
+        seconds, url = self._timeout_seconds, f"{base_url or self.base_url}{path}"
         try:
             async with (
                 asyncio.timeout(seconds),
                 self._client.stream(
-                    "GET", url, params=params, headers=_HEADERS, timeout=seconds, follow_redirects=False
+                    "GET",
+                    url,
+                    params=params,
+                    headers={**_HEADERS, **(headers or {})},
+                    timeout=seconds,
+                    follow_redirects=False,
                 ) as response,
             ):
                 return await _receive(response)

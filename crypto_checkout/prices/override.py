@@ -16,8 +16,12 @@ class Override:
 
     async def rate(self, base: str, quote: str) -> Rate:
         """Return the price of one `base` in `quote`; raises as `PriceBoard.rate` does."""
-        board = self._fixed if f"{base}/{quote}" in self._pairs else self._market
+        board = self._fixed if self.has_own(base, quote) else self._market
         return await board.rate(base, quote)
+
+    def has_own(self, base: str, quote: str) -> bool:
+        """Tell whether the operator set the price of a pair."""
+        return f"{base}/{quote}" in self._pairs
 
     def jumps(self) -> Mapping[str, str]:
         """Return the market's refused jumps: the operator's own prices may move as they like."""

@@ -6,7 +6,7 @@ chose.
 """
 
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from crypto_checkout.core.checkout.quotes import Observation
@@ -46,6 +46,7 @@ class Connections:
     chain_ids: Collection[int]
     clock: Clock
     timeout_seconds: float = TIMEOUT_SECONDS
+    coingecko_api_key: str = field(default="", repr=False)
 
 
 class Source(Protocol):

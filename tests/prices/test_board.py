@@ -282,8 +282,23 @@ async def test_without_usable_answers_the_price_is_unavailable_for_reasons(marke
     )
 
 
-async def test_no_sources_are_no_price(market: Market) -> None:
-    assert "no source was asked" in await refused(market.board_of([]))
+async def test_without_sources_no_pair_is_quoted(market: Market) -> None:
+    with pytest.raises(UnsupportedAsset, match="No price source quotes ETH/USD"):
+        await market.board_of([]).rate("ETH", "USD")
+
+
+async def test_a_pair_with_fewer_sources_than_the_quorum_is_unsupported_rather_than_unavailable(market: Market) -> None:
+    board = market.board("coinbase", "kraken", quorum=2)
+    market.exchanges.answers["kraken"] = ok({"error": ["EQuery:Unknown asset pair"]})
+    with pytest.raises(UnsupportedAsset, match="Only coinbase may quote ETH/USD, and 2 price sources must agree"):
+        await board.rate("ETH", "USD")
+
+
+async def test_a_token_is_called_as_its_contract_calls_it(market: Market) -> None:
+    board = market.board_of([FixedSource({"USDC.e/EUR": Decimal("0.92")}, clock=market.clock)])
+    assert (await board.rate("USDC.e", "EUR")).value == Decimal("0.92")
+    with pytest.raises(UnsupportedAsset, match=r"No price source quotes axlUSDC/EUR"):
+        await board.rate("axlUSDC", "EUR")
 
 
 async def test_zero_stale_and_outlying_answers_do_not_spoil_the_rate(market: Market) -> None:

@@ -1,6 +1,8 @@
 """The peculiarities of each price source; `test_every_source` has the properties that all share."""
 
+import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from decimal import Decimal
 
 import httpx
@@ -134,6 +136,39 @@ async def test_coingeckos_dollar_is_a_quotient_of_two_prices(exchanges: Exchange
     exchanges.answers["coingecko"] = ok(coingecko(0, eur=2760))
     with pytest.raises(SourceFailed, match="zero"):
         await source("coingecko").observe("USD", "EUR")
+
+
+@pytest.mark.parametrize(
+    ("paid", "roots"),
+    [
+        (False, ["api.coingecko.com demo", "api.coingecko.com demo"]),
+        (True, ["api.coingecko.com demo", "pro-api.coingecko.com pro", "pro-api.coingecko.com pro"]),
+    ],
+)
+async def test_coingecko_is_given_the_key_in_the_way_of_its_plan(paid: bool, roots: list[str]) -> None:
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        plan = "pro" if "x-cg-pro-api-key" in request.headers else "demo"
+        assert request.headers[f"x-cg-{plan}-api-key"] == "CG-key"
+        asked.append(f"{request.url.host} {plan}")
+        if paid and plan == "demo":
+            return httpx.Response(400, stream=httpx.ByteStream(b'{"error_code": 10010, "status": {}}'))
+        return httpx.Response(200, stream=httpx.ByteStream(json.dumps(coingecko(3000)).encode()))
+
+    async with connections_to("http://unused.example", clock=Clock()) as usual:
+        client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+        opened = SOURCES["coingecko"](replace(usual, client=client, coingecko_api_key="CG-key"))
+        for _ in range(2):
+            assert (await opened.observe("ETH", "USD")).value == Decimal(3000)
+    assert asked == roots
+    assert "CG-key" not in repr(replace(usual, coingecko_api_key="CG-key"))
+
+
+async def test_coingecko_says_which_setting_it_misses(exchanges: Exchanges, source: Sources) -> None:
+    exchanges.answers["coingecko"] = http(401, '{"status":{"error_code":10002}}')
+    with pytest.raises(SourceFailed, match=r"status 401: set \[prices\] coingecko_api_key"):
+        await source("coingecko").observe("ETH", "USD")
 
 
 async def test_a_price_keeps_every_digit_it_was_sent_with(exchanges: Exchanges, source: Sources) -> None:

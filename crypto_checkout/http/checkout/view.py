@@ -11,6 +11,7 @@ from urllib.parse import quote
 from crypto_checkout.core import moments
 from crypto_checkout.core.checkout.payment_uri import TransactionRequest, transaction_request
 from crypto_checkout.core.checkout.session import SETTLED, STATUSES, SessionStage, Status
+from crypto_checkout.core.money import DECIMALS
 from crypto_checkout.core.public.render import is_dust
 from crypto_checkout.core.public.types import AmountResource, FiatResource, SessionResource
 
@@ -29,7 +30,7 @@ _ADDRESS_GROUP = 5
 _LONG_AMOUNT = 13
 # Wider than any rate; those go up to 10^30.
 _WIDE = Context(prec=100)
-_RATE_DECIMALS = 2
+_FEWEST_RATE_DIGITS = 3
 _SMALL_RATE_DIGITS = 4
 
 
@@ -368,11 +369,12 @@ def _explorer_url(explorer_url: str, kind: str, name: str) -> str | None:
 
 def _rate(session: SessionResource) -> FiatResource:
     rate = session["rate"]
-    return {"amount": _short_rate(rate["value"]), "currency": rate["quote"]}
+    return {"amount": _short_rate(rate["value"], DECIMALS[rate["quote"]]), "currency": rate["quote"]}
 
 
-def _short_rate(text: str) -> str:
-    """Round a rate to cents; one below 1 to four significant digits."""
+def _short_rate(text: str, places: int) -> str:
+    """Round a rate to its currency's decimals; to four significant digits where those leave fewer than three."""
     rate = Decimal(text)
-    places = _RATE_DECIMALS if rate >= 1 else _SMALL_RATE_DIGITS - 1 - rate.adjusted()
+    if rate.adjusted() + 1 + places < _FEWEST_RATE_DIGITS:
+        places = _SMALL_RATE_DIGITS - 1 - rate.adjusted()
     return f"{rate.quantize(Decimal(1).scaleb(-places), context=_WIDE):f}"

@@ -33,6 +33,9 @@ class Prices(Protocol):
     async def rate(self, base: str, quote: str) -> Rate:
         """Return the price of one `base` in `quote`."""
 
+    def has_own(self, base: str, quote: str) -> bool:
+        """Tell whether the operator set the price of a pair, which then goes before a token's peg."""
+
     def jumps(self) -> Mapping[str, str]:
         """Return the pairs, like `ETH/USD`, refused because one source alone moved the price, with the reason."""
 

@@ -119,15 +119,20 @@ class Quotes:
 
 
 async def _usd(methods: PaymentMethods, asset: Asset, rate: Rate) -> Decimal | None:
-    """Return the price of the native coin in dollars; None for tokens."""
+    """Return the price of the native coin in dollars; None for tokens, and where nothing quotes it in dollars."""
     if not asset.is_native:
         return None
-    return (rate if rate.quote == "USD" else await methods.prices.rate(asset.symbol, "USD")).value
+    try:
+        return (rate if rate.quote == "USD" else await methods.prices.rate(asset.symbol, "USD")).value
+    except UnsupportedAsset:
+        return None
 
 
 async def _rate(methods: PaymentMethods, asset: Asset, request: QuoteRequest) -> Rate:
+    currency = request.fiat.currency
+    is_pegged = asset.usd_pegged and not methods.prices.has_own(asset.symbol, currency)
     try:
-        rate = await methods.prices.rate("USD" if asset.usd_pegged else asset.symbol, request.fiat.currency)
+        rate = await methods.prices.rate("USD" if is_pegged else asset.symbol, currency)
     except UnsupportedAsset as error:
         raise UnsupportedAsset(error.message, param=request.param("amount.currency")) from error
     return replace(rate, base=asset.symbol)

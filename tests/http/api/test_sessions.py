@@ -61,6 +61,14 @@ async def test_a_session_in_a_token_has_neither_wei_nor_a_price_of_eth(api: http
     assert session["rate"]["base"] == "USDC"
 
 
+async def test_an_own_price_of_a_pegged_token_goes_before_its_peg(tmp_path: Path) -> None:
+    async with open_app(tmp_path, prices={"fixed": {"USDC/USD": "0.96", "USD/EUR": "0.5"}}) as app:
+        session = await made(app.api, SESSIONS, {**PRICE, "asset": "USDC"})
+        assert (session["amount"]["value"], session["rate"]["value"]) == ("31.25", "0.96")
+        euros = await made(app.api, SESSIONS, {"amount": {"value": "30.00", "currency": "EUR"}, "asset": "USDC"})
+        assert (euros["amount"]["value"], euros["rate"]["value"]) == ("60", "0.5")
+
+
 def test_each_option_of_a_session_can_be_set_and_is_shown() -> None:
     options = {field.name for field in fields(SessionOptions)}
     assert options <= NewSession.model_fields.keys()

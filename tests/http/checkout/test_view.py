@@ -491,19 +491,25 @@ def test_a_moment_is_written_in_utc() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "text"),
+    ("rate", "currency", "text"),
     [
-        ("2999.987", "2999.99"),
-        ("1", "1.00"),
-        ("0.92", "0.9200"),
-        ("0.0000123456", "0.00001235"),
-        ("150000", "150000.00"),
-        ("1" + "0" * 30, "1" + "0" * 30 + ".00"),
+        ("2999.987", "USD", "2999.99"),
+        ("1", "USD", "1.00"),
+        ("0.92", "USD", "0.9200"),
+        ("0.0000123456", "USD", "0.00001235"),
+        ("150000", "USD", "150000.00"),
+        ("1" + "0" * 30, "USD", "1" + "0" * 30 + ".00"),
+        ("450123.7", "JPY", "450124"),
+        ("150.2", "JPY", "150"),
+        ("75.4", "JPY", "75.40"),
+        ("921.2345", "KWD", "921.234"),
+        ("0.3071", "KWD", "0.307"),
     ],
 )
-def test_a_rate_is_rounded_for_reading(rate: str, text: str) -> None:
+def test_a_rate_is_rounded_for_reading_to_the_decimals_of_its_currency(rate: str, currency: str, text: str) -> None:
     shown = resource()
-    assert seen({**shown, "rate": {**shown["rate"], "value": rate}}).rate["amount"] == text
+    shown["rate"]["value"], shown["rate"]["quote"] = rate, currency
+    assert seen(shown).rate["amount"] == text
 
 
 # What no page holds

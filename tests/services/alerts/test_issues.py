@@ -191,6 +191,9 @@ class Prices:
         )
         return await board.rate(base, quote)
 
+    def has_own(self, _base: str, _quote: str) -> bool:
+        return False
+
     def jumps(self) -> dict[str, str]:
         return self.refused
 

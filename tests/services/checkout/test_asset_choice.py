@@ -342,18 +342,22 @@ async def test_after_its_end_nothing_can_be_chosen(anvil: Nodes, solc: Compiler,
 async def test_an_asset_without_a_price_is_said_kindly_and_the_others_stay(
     anvil: Nodes, solc: Compiler, tmp_path: Path
 ) -> None:
-    async with two_chains(anvil, solc, tmp_path, prices={"sources": [], "fixed": {"BTC/USD": "1.00"}}) as shop:
+    async with two_chains(anvil, solc, tmp_path, prices={"sources": []}) as shop:
         session = await shop.ask()
         assert (session["asset"], session["chainId"]) == ("USDC", NEAR)  # the first that has a price
         assert session["assets"] == ALL
         answer = await shop.choose(session, FAR_ETH)
-        assert answer.status_code == 503
+        assert answer.status_code == 400
         assert "ETH on Far can’t be paid right now" in answer.text
         assert "USDC on Far</button>" in answer.text
         assert (await shop.look(session)) == session
         assert (await shop.choose(session, FAR_USDC)).status_code == 303
         alone = await shop.api.post(SESSIONS, json={"amount": PRICE, "assets": [ETH, FAR_ETH]})
-        assert error(alone)["code"] == "price_unavailable"
+        assert alone.status_code == 400
+        assert (error(alone)["code"], error(alone)["message"].split(":")[0]) == (
+            "unsupported_asset",
+            "No price source quotes ETH/USD",
+        )
 
 
 async def test_a_chain_that_nobody_could_read_yet_is_not_offered(anvil: Nodes, tmp_path: Path) -> None:

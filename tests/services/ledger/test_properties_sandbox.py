@@ -35,6 +35,7 @@ from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.sandbox import SandboxTransaction
 from crypto_checkout.prices.board import PriceBoard
 from crypto_checkout.prices.fixed import FixedSource
+from crypto_checkout.prices.sandbox import SandboxPrices
 from crypto_checkout.services.checkout.decisions import Decisions
 from crypto_checkout.services.checkout.payment_methods import (
     AcceptedChain,
@@ -297,7 +298,7 @@ class Life(RuleBasedStateMachine):
             livemode=False,
             wallet=ExtendedPublicKey.parse(FRESH_XPUB),
             chains=(AcceptedChain(CHAIN_ID, "Sandbox", "", CONFIRMATIONS, ASSETS),),
-            prices=board,
+            prices=SandboxPrices(board, lambda: False, own=()),
             policy=Policy(900, GRACE_SECONDS, Decimal("0.1"), Decimal(5)),
             chain_time=lambda now: max(now, self.chain.time),
         )
