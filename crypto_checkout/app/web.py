@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from crypto_checkout.app import webhooks
@@ -17,7 +19,7 @@ from crypto_checkout.app.parts import Parts
 from crypto_checkout.config import Config
 from crypto_checkout.config.values import is_near
 from crypto_checkout.core.errors import CheckoutError, DatabaseFailed
-from crypto_checkout.http import errors, static, status
+from crypto_checkout.http import errors, slashes, static, status
 from crypto_checkout.http.api import publication
 from crypto_checkout.http.api.openapi import document
 from crypto_checkout.http.api.operations import ApiServices
@@ -131,6 +133,10 @@ def application(
 ) -> Starlette:
     """Make the web application: the API, its documentation, the payer's pages, the dashboard, and the status pages."""
     checkout = pages.site(_checkout(parts, modes, services))
+
+    def page_not_found(request: Request) -> Response | None:
+        return slashes.redirect(request, web.routes) or checkout.page_not_found(request)
+
     web = Starlette(
         routes=[
             *_api(parts, services).routes(table()),
@@ -142,12 +148,12 @@ def application(
         ],
         middleware=[*_middleware(parts)],
         exception_handlers={
-            CheckoutError: errors.on_checkout_error,
+            CheckoutError: errors.on_checkout_error(page_not_found),
             DatabaseFailed: errors.on_database_failed,
-            HTTPException: errors.on_http_exception(checkout.page_not_found),
+            HTTPException: errors.on_http_exception(page_not_found),
         },
     )
-    # A redirect to the path with a slash would be made of the Host header, and lose https behind a proxy.
+    # It would be made of the Host header, and lose https behind a proxy; `slashes` does it for pages.
     web.router.redirect_slashes = False
     return web
 

@@ -106,10 +106,16 @@ def internal(request_id: str) -> Response:
     return answer(fault, request_id)
 
 
-async def on_checkout_error(request: Request, error: Exception) -> Response:
-    """Answer an error that a handler raised on purpose."""
-    assert isinstance(error, CheckoutError), "registered for these only"
-    return answer(error, request.scope["request_id"])
+def on_checkout_error(page_not_found: PageNotFound) -> Handler:
+    """Return the handler of errors that a handler raised on purpose; `page_not_found` as in `on_http_exception`."""
+
+    async def handler(request: Request, error: Exception) -> Response:
+        assert isinstance(error, CheckoutError), "registered for these only"
+        if isinstance(error, errors.RouteNotFound) and (page := page_not_found(request)) is not None:
+            return page
+        return answer(error, request.scope["request_id"])
+
+    return handler
 
 
 async def on_database_failed(request: Request, error: Exception) -> Response:

@@ -1,16 +1,20 @@
-"""The route of the pages' assets, under `/static`."""
+"""The routes of the pages' assets, under `/static`, and of the icons that browsers ask for by themselves."""
 
 from os import PathLike, stat_result
 from pathlib import Path
 
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 FOLDER = Path(__file__).parent / "static"
 
+_ICONS = ("favicon.ico", "apple-touch-icon.png")
+
 _FOREVER = "public, max-age=31536000, immutable"
+_FOR_A_DAY = "public, max-age=86400"
 _FOR_MINUTES = "public, max-age=300"
 
 
@@ -26,5 +30,13 @@ class _Assets(StaticFiles):
 
 
 def routes() -> list[BaseRoute]:
-    """Return the route of the assets."""
-    return [Mount("/static", _Assets(directory=FOLDER), name="static")]
+    """Return the routes of the assets and the icons."""
+    icons = [_icon(name) for name in _ICONS]
+    return [*icons, Mount("/static", _Assets(directory=FOLDER), name="static")]
+
+
+def _icon(name: str) -> Route:
+    async def icon(_: Request) -> Response:
+        return FileResponse(FOLDER / name, headers={"Cache-Control": _FOR_A_DAY})
+
+    return Route(f"/{name}", icon)

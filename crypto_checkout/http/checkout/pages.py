@@ -105,6 +105,7 @@ def site(checkout: PayerServices) -> Site:
         Route("/checkout/{id}" + choose.PATH, pages.for_people(pages.choices.page), methods=["GET"]),
         Route("/checkout/{id}" + choose.PATH, pages.for_people(pages.choices.choose), methods=["POST"]),
         Route("/checkout/{id}" + _PAY_PATH, pages.for_people(pages.pay_in_test_mode), methods=["POST"]),
+        Route("/checkout/{id}" + _PAY_PATH, pages.to_session, methods=["GET"]),
     ]
     if checkout.branding.logo is not None:
         routes.append(Route("/branding/logo", pages.logo))
@@ -212,6 +213,10 @@ class _CheckoutPages:
         with suppress(SessionNotOpen):
             await self._checkout.sessions.pay_in_test_mode(session["id"], _scenario(await body_limit.read(request)))
         return RedirectResponse(page, 303, {"Cache-Control": "no-store"})
+
+    async def to_session(self, request: Request) -> Response:
+        """Lead whoever opens a form's address, as on a page that was refused, back to the session."""
+        return RedirectResponse(_page_of(request), 303, {"Cache-Control": "no-store"})
 
     def _keep_language(self, request: Request, response: Response) -> None:
         """Keep the chosen language in a cookie, and in redirects, for frames without cookies."""

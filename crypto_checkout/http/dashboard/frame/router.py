@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from crypto_checkout.core.errors import CheckoutError, RecoverableError
 from crypto_checkout.core.owner.account import Login
-from crypto_checkout.http import body_limit, errors, origins
+from crypto_checkout.http import body_limit, errors, origins, slashes
 from crypto_checkout.http.dashboard.frame import forms
 from crypto_checkout.http.dashboard.frame.cookies import Cookies
 from crypto_checkout.http.dashboard.frame.renderer import Renderer
@@ -87,6 +87,8 @@ class Dashboard:
 
     def _route(self, path: str, by_method: Mapping[str, DashboardPage], *, livemode: bool) -> Route:
         async def handle(http: Request) -> Response:
+            if http.method in {"GET", "HEAD"} and http.scope["path"].endswith("/"):
+                return slashes.without(http)
             page = by_method.get("GET" if http.method == "HEAD" else http.method)
             request = DashboardRequest(
                 self._services, self._renderer, self._cookies, self._throttle, http, None, livemode
@@ -183,9 +185,6 @@ def problem(request: DashboardRequest, error: Exception) -> Response:
 
 
 def _not_found(request: DashboardRequest) -> Response:
-    path = request.http.scope["path"]
-    if path.endswith("/"):
-        return RedirectResponse(quote(path.rstrip("/")), 303)
     return request.render(
         "problem.html",
         status=404 if request.http.method in {"GET", "HEAD"} else 405,
