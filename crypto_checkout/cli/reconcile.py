@@ -104,7 +104,7 @@ def _account(account: "AddressBalance") -> Iterator[str]:
     more = account.difference
     what = f"{amount(account.asset, abs(more))} {'more' if more > 0 else 'less'} than credited" if more else "unproven"
     yield f"  {checksum(account.address)} ({account.owner}): {what}"
-    for words in (core.figures(account), core.reason(account), core.advice(account)):
+    for words in (account.place, core.figures(account), core.reason(account), core.advice(account)):
         yield from _wrapped(words)
 
 
@@ -146,7 +146,8 @@ def _account_object(account: "AddressBalance") -> dict[str, Any]:
     return {
         "address": checksum(account.address),
         "sessionId": account.session_id,
-        "derivationIndex": account.derivation_index,
+        "addressIndex": account.derivation_index,
+        "addressPath": account.address_path,
         "asset": account.asset.symbol,
         "contract": None if account.asset.contract is None else checksum(account.asset.contract),
         "decimals": account.asset.decimals,

@@ -168,6 +168,7 @@ def _summary(session: "SessionResource") -> list[str]:
         ("choice", _choice(session)),
         ("rate", f"{rate['value']} {rate['quote']} for one {rate['base']} ({', '.join(rate['sources'])})"),
         ("address", session["address"]),
+        ("number", _place(session)),
         ("received", _coins(session["amountReceived"])),
         ("missing", None if missing["units"] == "0" else _coins(missing)),
         ("link", session["linkId"]),
@@ -180,6 +181,12 @@ def _summary(session: "SessionResource") -> list[str]:
     ]
     head = f"{session['id']}  {tables.mode(session['livemode'])}  {session['status']}{reason}"
     return [head, "", *tables.fields(pairs), "", *_payments(session)]
+
+
+def _place(session: "SessionResource") -> str:
+    """Return the number of the session's address in the wallet, and its path where that is known."""
+    index, path = session["addressIndex"], session["addressPath"]
+    return f"{index} of the wallet" + (f", {path}" if path else "")
 
 
 def _choice(session: "SessionResource") -> str | None:

@@ -99,6 +99,16 @@ class ExtendedPublicKey:
         """
         return of_public_key(_derive(_receiving(self), index)[0])
 
+    @property
+    def branch(self) -> str:
+        """The derivation path of the node above all addresses (BIP-44), as far as this key tells.
+
+        An account's key knows the account's number; its receiving chain's key doesn't, and `?` stands for it.
+        """
+        if self.depth == ACCOUNT_DEPTH:
+            return f"m/44'/60'/{self.child_number - HARDENED}'/0"
+        return f"m/44'/60'/?'/{self.child_number}"
+
     def child(self, index: int) -> Self:
         """Derive the node below this one. Raises InvalidChild."""
         point, chain_code = _derive(self, index)

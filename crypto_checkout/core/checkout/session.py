@@ -229,6 +229,8 @@ class Session:
     those of the first that had a price, and no page shows them.
 
     `sums` are those of all its payments, updated in the write that changes a payment (`store.checkout.totals`).
+
+    `address_path` is the derivation path of its address, as far as the wallet's key tells; None if it isn't known.
     """
 
     id: str
@@ -253,6 +255,7 @@ class Session:
     assets: tuple[Choice, ...] = ()
     is_chosen: bool = True
     sums: PaymentSums = PaymentSums()
+    address_path: str | None = None
 
     @property
     def choices(self) -> tuple[Choice, ...]:

@@ -11,6 +11,7 @@ from datetime import datetime
 from crypto_checkout.core.address import checksum
 from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED, FUNDED, SETTLED, STATUSES, Session, Status
 from crypto_checkout.core.checkout.session import PAYMENT_REORGED as REORGED
+from crypto_checkout.core.checkout.unassigned_address import place_in_wallet
 from crypto_checkout.core.diagnosis.explanation import (
     ChainContext,
     Explanation,
@@ -287,7 +288,10 @@ def _creation(session: Session, context: ChainContext) -> ExplanationStep:
                 "tolerance",
                 f"{format_units(terms.minimum_units, asset.decimals)} to {amount(asset, terms.maximum_units)} is paid",
             ),
-            ("address", f"{checksum(session.address)} (number {session.derivation_index} of the wallet)"),
+            (
+                "address",
+                f"{checksum(session.address)}, {place_in_wallet(session.derivation_index, session.address_path)}",
+            ),
             ("on time until", second(terms.expires_at)),
             ("grace until", second(terms.grace_until)),
             ("confirmations", f"{terms.required_confirmations} needed"),

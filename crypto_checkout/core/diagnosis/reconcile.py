@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.checkout.unassigned_address import derivation_path
+from crypto_checkout.core.checkout.unassigned_address import place_in_wallet
 from crypto_checkout.core.diagnosis.explanation import amount
 
 
@@ -16,15 +16,17 @@ from crypto_checkout.core.diagnosis.explanation import amount
 class AddressBalance:
     """The figures of one asset at one address at one block, in smallest units.
 
-    `session_id` is its session; an unassigned address has none, and a `derivation_index`. `has_sent` if the address has
-    sent transactions by then; `swept` is None if no node can tell how much left it.
+    `session_id` is its session; an unassigned address has none. `derivation_index` and `address_path` are its place in
+    the wallet; the path is None if it isn't known. `has_sent` if the address has sent transactions by then; `swept` is
+    None if no node can tell how much left it.
     """
 
     chain_id: int
     chain: str
     address: Address
     session_id: str | None
-    derivation_index: int | None
+    derivation_index: int
+    address_path: str | None
     asset: Asset
     credited: int
     balance: int
@@ -33,11 +35,13 @@ class AddressBalance:
 
     @property
     def owner(self) -> str:
-        """Its session, or its number and place in the wallet."""
-        if self.session_id is not None:
-            return self.session_id
-        assert self.derivation_index is not None, "an address without a session has an index"
-        return f"address number {self.derivation_index}, {derivation_path(self.derivation_index)}, without a session"
+        """Its session, or that it has none."""
+        return self.session_id or "without a session"
+
+    @property
+    def place(self) -> str:
+        """Its number and place in the wallet."""
+        return place_in_wallet(self.derivation_index, self.address_path)
 
     @property
     def difference(self) -> int:

@@ -56,7 +56,7 @@ def session(at: datetime, entropy: bytes = bytes(ids.ENTROPY_BYTES)) -> Session:
         status=Status.PENDING,
         status_reason=None,
         wallet_id="example",
-        derivation_index=0,
+        derivation_index=41,
         address=_ADDRESS,
         asset=_ETH,
         fiat=Fiat(Decimal("10.00"), "USD"),
@@ -65,6 +65,7 @@ def session(at: datetime, entropy: bytes = bytes(ids.ENTROPY_BYTES)) -> Session:
         terms=Terms(_UNITS, _UNITS, _UNITS, expires_at, expires_at + timedelta(hours=1), _CONFIRMATIONS),
         created_at=at,
         updated_at=at,
+        address_path="m/44'/60'/0'/0/41",
         options=SessionOptions(
             success_url="https://shop.example.com/thanks?session={CHECKOUT_SESSION_ID}",
             cancel_url="https://shop.example.com/cart",

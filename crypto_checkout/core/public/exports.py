@@ -27,7 +27,7 @@ COLUMNS = (
     "time", "local_time", "time_zone", "session_id", "link_id", "customer_email", "session_status", "chain_id",
     "chain", "asset", "amount", "amount_units", "fiat_amount", "fiat_currency", "fee", "rate", "rate_pair",
     "rate_sources", "rate_observed_at", "transaction", "log_index", "block_number", "block_hash", "from_address",
-    "to_address", "kind", "counted", "canonical", "confirmations", "transfers",
+    "to_address", "kind", "counted", "canonical", "confirmations", "transfers", "address_index", "address_path",
 )  # fmt: skip
 """The columns in order. New ones go last: imports may refer to columns by position."""
 
@@ -82,6 +82,8 @@ def row(entry: ExportEntry, zone: tzinfo, zone_name: str) -> Row:
         "canonical": entry.payment.canonical,
         "confirmations": tip.confirmations(transfer.block_number) if tip and entry.payment.canonical else 0,
         "transfers": entry.payment.dust or 1,
+        "address_index": session.derivation_index,
+        "address_path": session.address_path,
     }
 
 

@@ -63,6 +63,8 @@ def session(session: Session, shown: ShownPayments, tip: Tip | None, public_url:
         "status": session.status.value,
         "statusReason": session.status_reason,
         "address": checksum(session.address),
+        "addressIndex": session.derivation_index,
+        "addressPath": session.address_path,
         "chainId": asset.chain_id,
         "asset": asset.symbol,
         "assets": [choice(each) for each in session.choices],

@@ -111,6 +111,11 @@ class SessionResource(TypedDict):
     """The reason, if the status alone doesn't tell: `closed`, `accepted`, `payment_reorged`."""
     address: Address
     """The address to pay to (EIP-55), used for this session only."""
+    addressIndex: int
+    """The number of the address in your wallet, from 0. No two sessions of a wallet share one."""
+    addressPath: str | None
+    """The derivation path of the address (BIP-44), as far as the wallet's extended public key tells: `?` stands for an
+    account that it doesn't name. Null if the address is derived from no key, or its path isn't known."""
     chainId: int
     """The chain to pay on (EIP-155)."""
     asset: str

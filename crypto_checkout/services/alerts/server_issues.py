@@ -11,7 +11,6 @@ from typing import Protocol
 from crypto_checkout.core import moments
 from crypto_checkout.core.alerts import issues
 from crypto_checkout.core.alerts.issues import Issue, IssueKind
-from crypto_checkout.core.checkout.unassigned_address import derivation_path
 from crypto_checkout.core.errors import PriceUnavailable, UnsupportedAsset
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.services.checkout.payment_methods import PaymentMethods
@@ -179,8 +178,8 @@ class ServerIssues:
         index = self._watched.foreign_index()
         if index is not None:
             words = (
-                f"Address number {index} of your wallet ({derivation_path(index)}) is used, and this server never gave "
-                "it out: another server seems to use the same xpub, or this database was put back from an older copy."
+                f"Address number {index} of your wallet is used, and this server never gave it out: another server "
+                "seems to use the same xpub, or this database was put back from an older copy."
             )
             yield _ServerIssue(IssueKind.WALLET, "wallet", words)
 

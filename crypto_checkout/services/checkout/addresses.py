@@ -35,6 +35,11 @@ class Addresses:
         """The wallet's name in the database."""
         return self._wallet.wallet_id
 
+    @property
+    def branch(self) -> str | None:
+        """The derivation path above all addresses, None if they are derived from no key."""
+        return self._wallet.branch
+
     def address(self, index: int) -> Address:
         """Give out the address at an index, and derive the next ones. Raises ValueError for an index without a key.
 

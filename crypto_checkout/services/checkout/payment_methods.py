@@ -26,6 +26,10 @@ class Wallet(Protocol):
     def address(self, index: int) -> Address:
         """Return the address at an index. Raises ValueError for one of the few indices without a key."""
 
+    @property
+    def branch(self) -> str | None:
+        """The derivation path above all addresses (BIP-44), None if they are derived from no key."""
+
 
 class Prices(Protocol):
     """Quotes rates; see `prices.board.PriceBoard`."""

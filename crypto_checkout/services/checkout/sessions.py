@@ -18,6 +18,7 @@ from crypto_checkout.core.assets import Choice
 from crypto_checkout.core.checkout.expiry import counts_from
 from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.checkout.session import STATUSES, Session, SessionOptions, SessionStage, Status
+from crypto_checkout.core.checkout.unassigned_address import derivation_path
 from crypto_checkout.core.errors import LinkInactive, ResourceNotFound, UnsupportedAsset, WalletNotConfigured
 from crypto_checkout.core.ledger.assess import Tip
 from crypto_checkout.core.money import Fiat
@@ -142,6 +143,7 @@ class Sessions:
             updated_at=unit.now,
             assets=request.assets if len(request.assets) > 1 else (),
             is_chosen=len(request.assets) <= 1,
+            address_path=derivation_path(quote.methods.wallet.branch, index),
         )
         store.insert(unit, session)
         resource = self._reader.describe(unit, session)

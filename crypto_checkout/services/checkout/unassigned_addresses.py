@@ -7,7 +7,7 @@ their newest sessions, as with a `-wal` file that was deleted.
 import asyncio
 from collections.abc import Collection, Sequence
 
-from crypto_checkout.core.checkout.unassigned_address import UnassignedAddress
+from crypto_checkout.core.checkout.unassigned_address import UnassignedAddress, derivation_path
 from crypto_checkout.services.checkout.payment_methods import Wallet
 from crypto_checkout.store.checkout import unassigned
 from crypto_checkout.store.database import Database
@@ -37,5 +37,6 @@ def derive(wallet: Wallet, indexes: Collection[int], livemode: bool, used_before
             address = wallet.address(index)
         except ValueError:
             continue
-        derived.append(UnassignedAddress(wallet.wallet_id, index, address, livemode, index < used_before))
+        path = derivation_path(wallet.branch, index)
+        derived.append(UnassignedAddress(wallet.wallet_id, index, address, livemode, index < used_before, path))
     return derived

@@ -14,7 +14,7 @@ from crypto_checkout.log import get_logger
 from crypto_checkout.services.checkout import unassigned_addresses
 from crypto_checkout.services.checkout.addresses import Addresses
 from crypto_checkout.services.checkout.payment_methods import Wallet
-from crypto_checkout.store.checkout import sessions, unassigned, wallets
+from crypto_checkout.store.checkout import paths, sessions, unassigned, wallets
 from crypto_checkout.store.data_folder import given_out, life
 from crypto_checkout.store.data_folder.given_out import GivenOut, GivenOutNote
 from crypto_checkout.store.data_folder.skipping import Skip
@@ -82,11 +82,21 @@ async def open_wallet(db: Database, wallet: Wallet, records: Records, *, livemod
             index=lost[0],
             last=lost[-1],
         )
+    await _fill_paths(db, wallet)
     next_index = await db.read(lambda unit: wallets.next_index(unit, wallet_id))
     records.given_out.begin(wallet_id, next_index)
     addresses = Addresses(wallet, records.given_out)
     addresses.prepare(next_index)
     return addresses
+
+
+async def _fill_paths(db: Database, wallet: Wallet) -> None:
+    """Add the derivation paths of addresses that were given out before paths were recorded."""
+    branch = wallet.branch
+    if branch is None:
+        return
+    while await db.write(lambda unit: paths.fill(unit, wallet.wallet_id, branch)):
+        pass
 
 
 def _apply(unit: WriteUnit, notes: Mapping[str, GivenOutNote], skip: Skip, new_life: str) -> _Start:

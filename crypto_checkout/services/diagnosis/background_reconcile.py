@@ -117,7 +117,7 @@ def _next(unit: ReadUnit, chain_id: int) -> _Batch | None:
     in_turn = sessions.issued_addresses(unit, True, before.session_seq, _IN_TURN)
     known = {each.session_id for each in in_turn}
     found = sessions.by_ids(unit, set(first) - known).values()
-    addresses = (*in_turn, *(IssuedAddress(0, each.id, each.address) for each in found))
+    addresses = (*in_turn, *map(sessions.issued, found))
     if not addresses and before.session_seq == 0:
         return None
     place = in_turn[-1].seq if len(in_turn) == _IN_TURN else 0

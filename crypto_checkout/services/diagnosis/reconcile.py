@@ -88,12 +88,13 @@ class _CreditedSide:
 
 @dataclass(frozen=True, slots=True)
 class _ComparedAddress:
-    """An address with its place among those of its kind, and its session, or its index where it has none."""
+    """An address with its place among those of its kind, its session if it has one, and its place in the wallet."""
 
     seq: int
     address: Address
     session_id: str | None
-    derivation_index: int | None
+    derivation_index: int
+    address_path: str | None
 
 
 class _Reorganised(Exception):
@@ -145,7 +146,7 @@ class Reconciliation:
         The outflow of an address isn't searched: what such an address holds less isn't known to be a difference.
         Raises RecoverableError.
         """
-        compared = [_ComparedAddress(each.seq, each.address, each.session_id, None) for each in some]
+        compared = [_compared(each) for each in some]
         page = _Page(self._db, chain, accepted, cursor, compared, is_thorough=False)
         found = await page.compare(await self._assets(accepted))
         if not await self._db.read(lambda unit: cursors.is_canonical(unit, accepted.id, cursor.number, cursor.hash)):
@@ -179,17 +180,26 @@ class Reconciliation:
 
     def _issued(self, unit: ReadUnit, after: int) -> list[_ComparedAddress]:
         page = sessions.issued_addresses(unit, self._livemode, after, PAGE, self._since)
-        return [_ComparedAddress(each.seq, each.address, each.session_id, None) for each in page]
+        return [_compared(each) for each in page]
 
     def _unassigned(self, unit: ReadUnit, after: int) -> list[_ComparedAddress]:
         page = unassigned.watched(unit, self._livemode, after, PAGE)
-        return [_ComparedAddress(each.seq, each.address.address, None, each.address.derivation_index) for each in page]
+        return [
+            _ComparedAddress(
+                place.seq, place.address.address, None, place.address.derivation_index, place.address.address_path
+            )
+            for place in page
+        ]
 
     async def _assets(self, accepted: AcceptedChain) -> list[Asset]:
         """Return the assets of a chain: the configured ones, and all that sessions ever asked for."""
         used = await self._db.read(lambda unit: sessions.tokens(unit, accepted.id))
         configured = {asset.contract for asset in accepted.assets}
         return [*accepted.assets, *(asset for asset in used if asset.contract not in configured)]
+
+
+def _compared(issued: IssuedAddress) -> _ComparedAddress:
+    return _ComparedAddress(issued.seq, issued.address, issued.session_id, issued.derivation_index, issued.address_path)
 
 
 class _Page:
@@ -253,6 +263,7 @@ class _Page:
                 address=address,
                 session_id=self._owners[address].session_id,
                 derivation_index=self._owners[address].derivation_index,
+                address_path=self._owners[address].address_path,
                 asset=asset,
                 credited=side.units.get(address, 0),
                 balance=units,

@@ -56,11 +56,16 @@ class SessionFilter:
 
 @dataclass(frozen=True, slots=True)
 class IssuedAddress:
-    """An address given out to a session; `seq` is the session's place in the order of all."""
+    """An address given out to a session; `seq` is the session's place in the order of all.
+
+    Its `address_path` in the wallet is None if it isn't known.
+    """
 
     seq: int
     session_id: str
     address: Address
+    derivation_index: int
+    address_path: str | None
 
 
 def insert(unit: WriteUnit, session: Session) -> None:
@@ -135,7 +140,7 @@ def issued_addresses(
     """
     rows = unit.all(
         """
-        SELECT seq, id, address
+        SELECT seq, id, address, derivation_index, address_path
         FROM checkout_sessions
         WHERE livemode = :livemode AND seq > :after AND +grace_until > :ending_after
         ORDER BY seq
@@ -148,7 +153,12 @@ def issued_addresses(
             "ending_after": moments.to_optional_text(ending_after) or "",
         },
     )
-    return [IssuedAddress(row["seq"], row["id"], Address(row["address"])) for row in rows]
+    return [IssuedAddress(row[0], row[1], Address(row[2]), row[3], row[4]) for row in rows]
+
+
+def issued(session: Session) -> IssuedAddress:
+    """Return the address of a session on its own, without a place in the order."""
+    return IssuedAddress(0, session.id, session.address, session.derivation_index, session.address_path)
 
 
 def count(unit: ReadUnit, livemode: bool) -> int:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.checkout.unassigned_address import derivation_path
 from crypto_checkout.core.diagnosis.explanation import RecordedPayment
 from crypto_checkout.core.ledger.payment import MOST_SHOWN, Payment, Transfer
 from crypto_checkout.store.database import ReadUnit, Row, Value, WriteUnit
@@ -20,7 +19,11 @@ _COLUMNS = f"""
         SELECT derivation_index
         FROM unassigned_addresses
         WHERE unassigned_addresses.address = unmatched_payments.address
-    ) AS derivation_index
+    ) AS derivation_index, (
+        SELECT address_path
+        FROM unassigned_addresses
+        WHERE unassigned_addresses.address = unmatched_payments.address
+    ) AS address_path
 """  # noqa: S608 - the columns of a payment
 _SELECT = f"SELECT {_COLUMNS}, seq FROM unmatched_payments"  # noqa: S608 - as above
 
@@ -29,18 +32,15 @@ _SELECT = f"SELECT {_COLUMNS}, seq FROM unmatched_payments"  # noqa: S608 - as a
 class UnmatchedPayment:
     """A payment that matches no session's terms, on `chain_id`.
 
-    `session_id` is the session that has its address; None for an unassigned one, which has a `derivation_index`.
+    `session_id` is the session that has its address; None for an unassigned one, which has a `derivation_index` and,
+    where that is known, a derivation `path`.
     """
 
     session_id: str | None
     derivation_index: int | None
+    path: str | None
     chain_id: int
     payment: Payment
-
-    @property
-    def path(self) -> str | None:
-        """The place of an unassigned address in the wallet."""
-        return None if self.derivation_index is None else derivation_path(self.derivation_index)
 
 
 def record(unit: WriteUnit, session_id: str | None, livemode: bool, chain_id: int, transfer: Transfer) -> bool:
@@ -150,7 +150,7 @@ def _newest(
 
 def _unmatched(row: Row) -> UnmatchedPayment:
     payment = payments.read(row, Address(row["address"]))
-    return UnmatchedPayment(row["session_id"], row["derivation_index"], row["chain_id"], payment)
+    return UnmatchedPayment(row["session_id"], row["derivation_index"], row["address_path"], row["chain_id"], payment)
 
 
 def _recorded(row: Row) -> RecordedPayment:

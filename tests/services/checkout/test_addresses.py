@@ -14,6 +14,7 @@ class Watched:
     """A wallet that notes which thread derived which index."""
 
     wallet_id = KEY.wallet_id
+    branch = KEY.branch
 
     def __init__(self) -> None:
         self.derived: dict[int, str] = {}

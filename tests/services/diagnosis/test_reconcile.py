@@ -194,6 +194,7 @@ def test_the_command_compares_beside_the_running_server_and_its_exit_code_tells(
         assert bad.returncode == 1
         assert "2 ETH less than credited" not in bad.stdout
         assert f"{session['address']} ({session['id']}): 20 ETH less than credited" in bad.stdout
+        assert f"address number {session['addressIndex']} ({session['addressPath']})" in bad.stdout
         assert "credited 21 ETH, on the chain 1 ETH, swept 0 ETH" in bad.stdout
         told = json.loads(command(tmp_path, "reconcile", "--json").stdout)
         (difference,) = told["chains"][0]["differences"]

@@ -188,5 +188,8 @@ async def test_each_index_is_recorded_once_and_never_one_that_a_session_has(anvi
         assert await unassigned_addresses.record(shop.db, KEY, livemode=True) == []
         found = await shop.db.read(lambda unit: unassigned.watched(unit, True, 0, 10))
         assert [each.address for each in found] == [
-            UnassignedAddress(KEY.wallet_id, index, KEY.address(index), livemode=True) for index in (0, 1, 2, 4, 5)
+            UnassignedAddress(
+                KEY.wallet_id, index, KEY.address(index), livemode=True, address_path=f"{KEY.branch}/{index}"
+            )
+            for index in (0, 1, 2, 4, 5)
         ]

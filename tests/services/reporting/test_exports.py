@@ -111,6 +111,8 @@ async def test_a_payment_is_exported_with_all_that_an_accountant_asks(timed: tup
         "canonical": "yes",
         "confirmations": str(payment["confirmations"]),
         "transfers": "1",
+        "address_index": str(session["addressIndex"]),
+        "address_path": session["addressPath"],
     }
 
 
