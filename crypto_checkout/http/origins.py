@@ -26,10 +26,18 @@ def is_cross_site(headers: Mapping[str, str], public_url: str) -> bool:
     return _place(origin) not in {_place(each) for each in own if each is not None}
 
 
-def scheme(headers: Mapping[str, str]) -> str:
-    """Return the scheme by which a browser opened the page that sent a write; an empty text if it doesn't say."""
+def is_plain_http(headers: Mapping[str, str], public_url: str) -> bool:
+    """Tell whether a browser uses http where `public_url` is https, so that it will keep none of our cookies.
+
+    Browsers that send `Sec-Fetch-Site` do so exactly where they keep them: over https, and to their own machine (as
+    through `ssh -L`). Of the others a form says it in its `Origin`, and a proxy in `X-Forwarded-Proto`.
+    """
+    if not public_url.startswith("https:") or "sec-fetch-site" in headers:
+        return False
     origin = _split(headers.get("origin", ""))
-    return "" if origin is None else origin.scheme
+    if origin is not None:
+        return origin.scheme == "http"
+    return headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower() == "http"
 
 
 def _split(url: str) -> SplitResult | None:
@@ -43,5 +51,5 @@ def _split(url: str) -> SplitResult | None:
 
 
 def _place(url: SplitResult) -> tuple[str | None, int | None]:
-    """Return the host and the port, the scheme's own if the URL has none."""
-    return url.hostname, url.port or _DEFAULT_PORTS.get(url.scheme)
+    """Return the host and the port, None for the scheme's own."""
+    return url.hostname, None if url.port == _DEFAULT_PORTS.get(url.scheme) else url.port

@@ -304,3 +304,34 @@ def test_the_second_factor_is_set_up_from_the_page(tmp_path: Path, browser: Brow
         page.get_by_role("button", name="Sign in").click()
         page.wait_for_url("**/dashboard/test")
         page.context.close()
+
+
+def test_with_an_https_address_a_browser_signs_in_through_a_tunnel_and_is_led_there_from_http(
+    tmp_path: Path, browser: Browser
+) -> None:
+    with Server(tmp_path, environ={"CHECKOUT__SERVER__PUBLIC_URL": "https://pay.example"}) as server:
+        port = server.url.rpartition(":")[2]
+        link = re.search(r"/dashboard/set-up\?token=\S+", server.output)
+        assert link is not None
+        page = browser.new_page()
+        page.route(
+            "http://pay.example/**",
+            lambda route: route.fulfill(
+                response=route.fetch(url=route.request.url.replace("pay.example", f"127.0.0.1:{port}"))
+            ),
+        )
+        page.goto(f"http://pay.example{link[0]}")
+        page.get_by_label("Password", exact=True).fill(PASSWORD)
+        page.get_by_label("Repeat the password").fill(PASSWORD)
+        page.get_by_role("button", name="Set the password").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Open this page over https")
+        expect(page.get_by_role("link", name="Go to pay.example")).to_have_attribute(
+            "href", "https://pay.example/dashboard/set-up"
+        )
+        page.goto(f"{server.url}{link[0]}")
+        page.get_by_label("Password", exact=True).fill(PASSWORD)
+        page.get_by_label("Repeat the password").fill(PASSWORD)
+        page.get_by_role("button", name="Set the password").click()
+        page.wait_for_url("**/dashboard/test/guide")
+        expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+        page.close()

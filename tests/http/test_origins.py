@@ -50,12 +50,38 @@ def test_another_sites_form_is_told_from_ones_own(headers: dict[str, str], cross
         ("https://pay.example:443", "upstream", "https://pay.example"),
         ("https://pay.example", "shop.internal:80", "http://shop.internal"),
         ("https://pay.example:8443", "upstream", "https://pay.example:8443"),
+        ("https://pay.example", "upstream", "http://pay.example"),
     ],
 )
 def test_the_host_that_was_asked_and_the_public_one_are_our_own_names(public_url: str, host: str, origin: str) -> None:
     headers = Headers({"Host": host, "Origin": origin})
     assert not origins.is_cross_site(headers, public_url)
     assert origins.is_cross_site(headers, "https://other.example") == (host == "upstream")
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_plain"),
+    [
+        ({}, False),
+        ({"Origin": PUBLIC}, False),
+        ({"Origin": "http://pay.example"}, True),
+        ({"Origin": "http://192.168.1.5:4020"}, True),
+        ({"Origin": "http://127.0.0.1:4020", "Sec-Fetch-Site": "same-origin"}, False),
+        ({"Origin": "null"}, False),
+        ({"Origin": "http://127.0.0.1:4020"}, True),  # Safari, which keeps no such cookie there
+        ({"X-Forwarded-Proto": "http"}, True),
+        ({"X-Forwarded-Proto": "HTTP, https"}, True),
+        ({"X-Forwarded-Proto": "https"}, False),
+        # A proxy behind another one, which took off the TLS.
+        ({"X-Forwarded-Proto": "http", "Origin": PUBLIC}, False),
+        ({"X-Forwarded-Proto": "http", "Sec-Fetch-Site": "none"}, False),
+    ],
+)
+def test_a_browser_that_came_by_http_is_told_from_one_that_came_by_https(
+    headers: dict[str, str], is_plain: bool
+) -> None:
+    assert origins.is_plain_http(Headers(headers), PUBLIC) is is_plain
+    assert not origins.is_plain_http(Headers(headers), "http://127.0.0.1:4020")
 
 
 async def forms_of_payers(app: App) -> dict[str, tuple[str, dict[str, str]]]:

@@ -542,3 +542,22 @@ async def test_under_https_cookies_are_bound_to_the_host_and_to_tls(tmp_path: Pa
             for part in ("Secure", "HttpOnly", "SameSite=lax", "Path=/"):
                 assert part in cookie
             assert "Domain" not in cookie
+
+
+async def test_over_http_with_an_https_address_nobody_signs_in_and_is_told_where(tmp_path: Path) -> None:
+    async with open_app(tmp_path, server={"public_url": "https://pay.example.com"}) as app:
+        token = app.opened.owner.set_up_link.make()
+        client = await visitor(app, site="http://pay.example.com")
+        answer = await client.post("/set-up", data={"token": token, "password": PASSWORD, "again": PASSWORD})
+        assert answer.status_code == 403
+        assert "Open this page over https" in answer.text
+        assert "set-cookie" not in answer.headers
+        for origin in ("http://pay.example.com", "http://192.168.1.5:4020"):
+            answer = await client.post("/sign-in", data={"password": PASSWORD}, headers={"Origin": origin})
+            assert answer.status_code == 403
+            assert 'href="https://pay.example.com/dashboard/sign-in"' in answer.text
+        proxied = {"X-Forwarded-Proto": "http", "Origin": ""}
+        answer = await client.get("/set-up", params={"token": token}, headers=proxied)
+        assert answer.status_code == 403
+        assert f'href="https://pay.example.com/dashboard/set-up?token={token}"' in answer.text
+        assert app.opened.owner.set_up_link.is_good(token), "the link is as good as before"

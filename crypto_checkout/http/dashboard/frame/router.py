@@ -105,6 +105,12 @@ class Dashboard:
         return route
 
     async def _answer(self, request: DashboardRequest, page: DashboardPage | None) -> Response:
+        is_door = page is not None and page.access is Access.ANYBODY
+        if is_door and origins.is_plain_http(request.http.headers, self._services.public_url):
+            return _over_https(request)
+        return await self._checked(request, page)
+
+    async def _checked(self, request: DashboardRequest, page: DashboardPage | None) -> Response:
         if request.http.method not in {"GET", "HEAD"} and origins.is_cross_site(
             request.http.headers, self._services.public_url
         ):
@@ -190,6 +196,18 @@ def _not_found(request: DashboardRequest) -> Response:
         status=404 if request.http.method in {"GET", "HEAD"} else 405,
         title="There is nothing here",
         text="Check the address, or go on with the navigation.",
+    )
+
+
+def _over_https(request: DashboardRequest) -> Response:
+    """Lead a browser that came by http, and would lose its login at once, to the public address."""
+    public_url, (_, port) = request.services.public_url, request.http.scope["server"]
+    return request.render(
+        "plain_http.html",
+        status=403,
+        address=public_url + full_path(request.http),
+        host=public_url.partition("//")[2],
+        port=port,
     )
 
 
