@@ -7,7 +7,8 @@ or logged. Used by `init` only: the server itself knows only the xpub.
 import hmac
 from dataclasses import dataclass, field
 
-from crypto_checkout.chain.wallet.xpub import HARDENED, ExtendedPublicKey
+from crypto_checkout.chain.wallet.spelling import HARDENED
+from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 
 ENTROPY_BYTES = 16
 _ACCOUNT = (44 + HARDENED, 60 + HARDENED, 0 + HARDENED)  # m/44'/60'/0'

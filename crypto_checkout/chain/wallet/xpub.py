@@ -15,6 +15,8 @@ from typing import Self
 import base58
 from Crypto.Hash import RIPEMD160
 
+from crypto_checkout.chain.wallet import spelling
+from crypto_checkout.chain.wallet.spelling import HARDENED, LEDGER_LIVE, WANTED
 from crypto_checkout.core.address import Address, of_public_key
 
 try:
@@ -26,11 +28,9 @@ else:
 
 ACCOUNT_DEPTH = 3  # m/44'/60'/0': addresses are 0/i
 RECEIVING_DEPTH = 4  # m/44'/60'/0'/0: addresses are i
-HARDENED = 2**31
 
 _VERSION = bytes.fromhex("0488b21e")
 _PAYLOAD_BYTES = 78
-_WANTED = "Wanted is the account's extended public key (xpub…) at m/44'/60'/0' or m/44'/60'/0'/0."
 
 
 class InvalidChild(ValueError):
@@ -49,13 +49,16 @@ class ExtendedPublicKey:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read an `xpub…` of an account (depth 3) or of its receiving chain (depth 4).
+        """Read the key of an account (depth 3) or of its receiving chain (depth 4), in any spelling of `spelling`.
 
         Raises:
             ValueError: with a sentence that names the mistake; the text itself is never repeated.
         """
-        key = cls.decode(text.strip())
+        found = spelling.read(text)
+        key = cls.decode(found.key)
+        spelling.check_origin(found.origin, key.depth, key.child_number)
         _check_place(key)
+        spelling.check_rest(found.rest, RECEIVING_DEPTH - key.depth)
         _receiving(key)  # Derive the parent of all addresses now, so that a failure shows now.
         return key
 
@@ -65,7 +68,7 @@ class ExtendedPublicKey:
         _refuse_other_input(text)
         payload = _payload(text)
         if len(payload) != _PAYLOAD_BYTES or payload[:4] != _VERSION:
-            raise ValueError(f"this is not an extended public key of version xpub. {_WANTED}")
+            raise ValueError(f"this is not an extended public key of version xpub. {WANTED}")
         key = cls(
             depth=payload[4],
             parent_fingerprint=payload[5:9],
@@ -189,7 +192,6 @@ add_to_point: AddToPoint = _add_with_coincurve if HAS_COINCURVE else _add_in_pyt
 _HEX = re.compile(r"(0[xX])?[0-9a-fA-F]+")
 _PRIVATE_KEY_DIGITS = 64
 _ADDRESS_DIGITS = 40
-_PRIVATE = re.compile(r"[a-zA-Z]prv")
 _KINDS = {
     "tpub": "the key of a test network",
     "upub": "the key of a Bitcoin test network",
@@ -201,30 +203,26 @@ _PLACES = {
     0: "the wallet's master key",
     1: "a key of depth 1, above the account",
     2: "a key of depth 2, above the account",
-    5: "the key of a single address",
+    5: f"the key of a single address, {LEDGER_LIVE}",
 }
 
 
 def _refuse_other_input(text: str) -> None:
     if not text:
-        raise ValueError(f"it is empty. {_WANTED}")
-    if _PRIVATE.match(text):
-        raise ValueError(f"this is a private key; never put it on a server. {_WANTED}")
-    if re.search(r"\s", text):
-        raise ValueError(f"this looks like a recovery phrase; never put it on a server. {_WANTED}")
+        raise ValueError(f"it is empty. {WANTED}")
     if _HEX.fullmatch(text):
         raise ValueError(_hex_mistake(text))
     if kind := _KINDS.get(text[:4].lower()):
-        raise ValueError(f"this is {text[:4]}…, {kind}. {_WANTED}")
+        raise ValueError(f"this is {text[:4]}…, {kind}. {WANTED}")
 
 
 def _hex_mistake(text: str) -> str:
     digits = text.lower().removeprefix("0x")
     if len(digits) == _PRIVATE_KEY_DIGITS:
-        return f"this looks like a private key; never put it on a server. {_WANTED}"
+        return f"this looks like a private key; never put it on a server. {WANTED}"
     if len(digits) == _ADDRESS_DIGITS:
-        return f"this is a single address. {_WANTED}"
-    return f"this is hexadecimal text, which no extended key is. {_WANTED}"
+        return f"this is a single address. {WANTED}"
+    return f"this is hexadecimal text, which no extended key is. {WANTED}"
 
 
 def _payload(text: str) -> bytes:
@@ -235,14 +233,16 @@ def _payload(text: str) -> bytes:
         problem = "the checksum of this key does not fit: a character was lost or changed in copying"
         if not text.startswith("xpub"):
             problem = "this is not an extended public key"
-        raise ValueError(f"{problem}. {_WANTED}") from None
+        raise ValueError(f"{problem}. {WANTED}") from None
 
 
 def _check_place(key: ExtendedPublicKey) -> None:
     hardened = key.child_number >= HARDENED
     if key.depth not in (ACCOUNT_DEPTH, RECEIVING_DEPTH):
-        raise ValueError(f"this is {_PLACES.get(key.depth, f'a key of depth {key.depth}')}. {_WANTED}")
+        raise ValueError(f"this is {_PLACES.get(key.depth, f'a key of depth {key.depth}')}. {WANTED}")
     if key.depth == ACCOUNT_DEPTH and not hardened:
-        raise ValueError(f"this key lies at depth 3 but is no account (its last step is not hardened). {_WANTED}")
+        raise ValueError(f"this key lies at depth 3 but is no account (its last step is not hardened). {WANTED}")
+    if key.depth == RECEIVING_DEPTH and key.child_number == 1:
+        raise ValueError(spelling.change_chain())
     if key.depth == RECEIVING_DEPTH and hardened:
-        raise ValueError(f"this key lies at depth 4 behind a hardened step, where no address is. {_WANTED}")
+        raise ValueError(f"this key lies at depth 4 behind a hardened step, where no address is. {WANTED}")

@@ -20,7 +20,7 @@ from crypto_checkout.services.reporting import config_snippets
 from crypto_checkout.services.reporting.config_snippets import Preset
 
 _MOST_NODES = 5
-_MOST_XPUB = 200
+_MOST_XPUB = 4000
 
 
 async def show_name(request: DashboardRequest) -> Response:
