@@ -188,5 +188,3 @@ def _show_next_addresses(restored: "RestoreResult", names: dict[str, str]) -> No
         name = names.get(wallet.wallet_id, f"Wallet {wallet.wallet_id}")
         why = "where the records here end" if wallet.is_known else "well past what may have been given out since"
         click.echo(f"{name} goes on with address number {wallet.next_index}: {why}.")
-    if not all(wallet.is_known for wallet in restored.wallets):
-        click.echo("If your wallet doesn't look that far, raise its gap limit.")

@@ -16,7 +16,7 @@ import base58
 from Crypto.Hash import RIPEMD160
 
 from crypto_checkout.chain.wallet import spelling
-from crypto_checkout.chain.wallet.spelling import HARDENED, LEDGER_LIVE, WANTED
+from crypto_checkout.chain.wallet.spelling import LEDGER_LIVE, WANTED
 from crypto_checkout.core.address import Address, of_public_key
 
 try:
@@ -27,6 +27,7 @@ else:
     HAS_COINCURVE = True
 
 ACCOUNT_DEPTH = 3  # m/44'/60'/0': addresses are 0/i
+HARDENED = spelling.HARDENED
 RECEIVING_DEPTH = 4  # m/44'/60'/0'/0: addresses are i
 
 _VERSION = bytes.fromhex("0488b21e")

@@ -258,7 +258,7 @@ def of_unassigned(
 
 
 def of_unused_addresses(wallet_id: str, first: int, last: int, since: datetime, *, is_cut: bool) -> Issue:
-    """Describe a long row of the wallet's addresses that got nothing: wallet programs don't look beyond.
+    """Describe a long row of the wallet's addresses that got nothing.
 
     `is_cut` if the row begins even before `first`.
     """
@@ -270,8 +270,8 @@ def of_unused_addresses(wallet_id: str, first: int, last: int, since: datetime, 
         livemode=True,
         words=f"{'More than ' if is_cut else ''}{last - first + 1} addresses of your wallet in a row, up to number "
         f"{last}, were given out and got nothing.",
-        advice="Set the gap limit of your wallet's program higher than that, or it won't show what comes to later "
-        "addresses. So many visits without a payment may be a flood: see which links they came by.",
+        advice="So many visits without a payment may be a flood, or something keeps payers from paying: see which "
+        "links they came by, and try one.",
         since=since,
         path="/payments",
     )

@@ -17,7 +17,10 @@ from crypto_checkout.http import etags, templating
 from . import markdown
 from .reference import Reference
 
-GUIDES = ("integrate", "payment-pages", "webhooks", "errors", "lists", "test-mode", "chains", "costs", "threat-model")
+GUIDES = (
+    *("integrate", "payment-pages", "webhooks", "errors", "lists", "test-mode"),
+    *("wallets", "chains", "costs", "threat-model"),
+)
 FOLDER = Path(__file__).parent / "guides"
 WRITTEN_FOR = "http://127.0.0.1:4020"
 """The URL written in the guides; pages show this server's instead."""

@@ -25,7 +25,7 @@ MOST = 400
 """The most issues of a kind that are gathered, the newest ones."""
 
 MOST_UNUSED_ADDRESSES = 100
-"""The most unused addresses in a row that are no issue: a gap limit that wallet programs can be set to."""
+"""The most unused addresses in a row that are no issue."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
+from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.cli.demo.scenarios import ENDS
 from crypto_checkout.config import example, load
 from crypto_checkout.http.docs.pages import guide_text
@@ -104,7 +105,29 @@ def test_no_block_of_a_guide_is_left_out() -> None:
     for name in TEXTS:
         kinds = {info for info, _ in blocks(guide_text(name, ""))}
         by_guide = {"webhooks": {"javascript"}, "errors": {"json"}, "payment-pages": {"html", "toml"}}
+        by_guide["wallets"] = {"javascript ledger.cjs", "javascript keystone.cjs"}
         assert kinds <= (run_here if name in STEP_BY_STEP else {"sh", "python"} | by_guide.get(name, set())), name
+
+
+@pytest.mark.parametrize("file", ["ledger.cjs", "keystone.cjs"])
+def test_the_scripts_for_hardware_wallets_are_javascript(tmp_path: Path, file: str) -> None:
+    node = found("node", shutil.which("node"), "there is no Node.js")
+    (tmp_path / file).write_text(dict(blocks(guide_text("wallets", "")))[f"javascript {file}"], "utf-8")
+    subprocess.run([node, "--check", tmp_path / file], check=True)
+
+
+def test_each_spelling_of_a_key_in_the_guide_is_treated_as_told() -> None:
+    account = ExtendedPublicKey.parse(FRESH_XPUB)
+    taken, refused = guide_text("wallets", "").partition("Taken are")[2].partition("## ")[0].split("Refused, ")
+    verdicts = {text: group is taken for group in (taken, refused) for text in re.findall("`([^`]+)`", group)}
+    assert len(verdicts) == 12
+    for text, is_told in verdicts.items():
+        pasted = text.replace("[…", "[1a2b3c4d").replace("xpub6…", "…").replace("xpub…", "…").replace("…", str(account))
+        try:
+            is_taken = ExtendedPublicKey.parse(pasted).wallet_id == account.wallet_id
+        except ValueError:
+            is_taken = False
+        assert is_taken == is_told, text
 
 
 def test_the_configuration_in_the_guides_is_taken(tmp_path: Path) -> None:
