@@ -127,7 +127,7 @@ def _parameters(operation: Operation, shapes: Schemas, public_url: str) -> list[
                 "in": "header",
                 "description": "Makes repeating safe: the same key and request get the stored answer, for 24 hours.",
                 "schema": _text(minLength=1, maxLength=255, pattern="^[!-~]+$"),
-                "example": "order-1042",
+                "example": "order-1042-1",
             }
         )
     if operation.has_tag:

@@ -61,6 +61,25 @@ async def test_a_session_in_a_token_has_neither_wei_nor_a_price_of_eth(api: http
     assert session["rate"]["base"] == "USDC"
 
 
+async def test_an_order_and_its_attempt_make_a_key_where_the_orders_number_alone_locks_the_payer_out(
+    api: httpx.AsyncClient,
+) -> None:
+    def key(text: str) -> dict[str, str]:
+        return {"Idempotency-Key": text}
+
+    cart = {"amount": {"value": "40.00", "currency": "USD"}}
+    first = await made(api, SESSIONS, PRICE, headers=key("order-1042-1"))
+    assert await made(api, SESSIONS, PRICE, headers=key("order-1042-1")) == first  # a double click
+    assert (await api.post(f"{SESSIONS}/{first['id']}/expire")).json()["status"] == "expired"
+    again = await api.post(SESSIONS, json=PRICE, headers=key("order-1042-1"))
+    assert (again.json()["id"], again.headers["Idempotent-Replayed"]) == (first["id"], "true")
+    second = await made(api, SESSIONS, PRICE, headers=key("order-1042-2"))
+    assert (second["id"] != first["id"], second["status"]) == (True, "pending")
+    changed = await api.post(SESSIONS, json=cart, headers=key("order-1042-2"))
+    assert (changed.status_code, error(changed)["code"]) == (409, "idempotency_key_reused")
+    assert (await made(api, SESSIONS, cart, headers=key("order-1042-3")))["amount"] != second["amount"]
+
+
 async def test_an_own_price_of_a_pegged_token_goes_before_its_peg(tmp_path: Path) -> None:
     async with open_app(tmp_path, prices={"fixed": {"USDC/USD": "0.96", "USD/EUR": "0.5"}}) as app:
         session = await made(app.api, SESSIONS, {**PRICE, "asset": "USDC"})
