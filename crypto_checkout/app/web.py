@@ -62,6 +62,8 @@ from crypto_checkout.services.owner.passwords import Passwords
 from crypto_checkout.services.owner.set_up_link import SetUpLink
 from crypto_checkout.services.owner.sign_in import SignIn
 from crypto_checkout.services.payer import Payers
+from crypto_checkout.services.refunds.records import RefundRecords
+from crypto_checkout.services.refunds.refunds import Refunds
 from crypto_checkout.services.reporting.config_snippets import Settings
 from crypto_checkout.services.reporting.exports import Exports
 from crypto_checkout.services.reporting.totals import Totals
@@ -76,6 +78,8 @@ def services(parts: Parts, modes: Modes, sender: AttemptSender) -> ApiServices:
     config, db, events = parts.config, parts.db, parts.events
     payment_methods, public_url = modes.payment_methods, config.server.public_url
     reader = SessionReader(db, public_url=public_url)
+    records = RefundRecords(reader, events, public_url=public_url)
+    chains = {chain_id: configured.chain for chain_id, configured in modes.chains.items()}
     return ApiServices(
         db=db,
         sessions=Sessions(db, payment_methods, events, reader, partial(_look_soon, modes)),
@@ -85,6 +89,7 @@ def services(parts: Parts, modes: Modes, sender: AttemptSender) -> ApiServices:
         endpoints=webhooks.endpoints(config, db, events),
         deliveries=webhooks.deliveries(config, db, sender, events.wake, parts.clock),
         customers=Customers(db, events),
+        refunds=Refunds(db, records, payment_methods, chains),
         sandbox=_sandbox(parts, modes.test, reader),
     )
 

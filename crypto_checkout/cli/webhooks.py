@@ -11,7 +11,8 @@ from crypto_checkout.cli.support.options import MODES, Options, json_option, mod
 from crypto_checkout.cli.support.setup import load_config, print_json, with_database
 
 if TYPE_CHECKING:
-    from crypto_checkout.core.public.types import AttemptedResource, EndpointResource, ReplayResource
+    from crypto_checkout.core.public.types import EndpointResource
+    from crypto_checkout.core.public.webhook_types import AttemptedResource, ReplayResource
     from crypto_checkout.core.webhooks.endpoint import Endpoint
     from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 

@@ -16,6 +16,7 @@ For maintainers: of the server, this package imports only the shapes of resource
 A new operation is one method in `resources`, which serves both clients.
 """
 
+from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import (
     AmountResource,
     CustomerResource,
@@ -72,6 +73,7 @@ __all__ = [
     "PermissionDenied",
     "RateLimited",
     "RateResource",
+    "RefundResource",
     "ServerError",
     "SessionResource",
     "verify_webhook",

@@ -122,6 +122,17 @@ class CustomerChanges(_CustomerOptions, total=False):
     email: str
 
 
+class RefundParams(TypedDict, total=False):
+    """A new refund; `amount` is in whole coins, by default all that is refundable."""
+
+    session_id: Required[str]
+    amount: Money | None
+    chain_id: int | None
+    asset: str | None
+    reason: str | None
+    destination: str | None
+
+
 class TestPayment(TypedDict, total=False):
     """A payment in test mode. `amount` defaults to the amount due; a `scenario` excludes all other arguments."""
 
@@ -161,6 +172,13 @@ class EventListParams(ListParams, total=False):
     type: EventName | None
     resource_id: str | None
     created_after: Moment | None
+
+
+class RefundListParams(ListParams, total=False):
+    """Filters for refunds."""
+
+    status: str | None
+    session_id: str | None
 
 
 class DeliveryListParams(ListParams, total=False):

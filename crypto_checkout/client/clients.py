@@ -24,6 +24,7 @@ class _Resources(Generic[C]):
         self.webhook_endpoints = resources.WebhookEndpointsApi(connection)
         self.events = resources.EventsApi(connection)
         self.customers = resources.CustomersApi(connection)
+        self.refunds = resources.RefundsApi(connection)
         self.test_helpers = resources.TestHelpersApi(connection)
 
 

@@ -7,6 +7,7 @@ safe. Pass one of your own, such as `f"order-{order_id}"`, to make yours safe to
 from typing import Any, TypeVar, Unpack
 
 from crypto_checkout.client.calls import ApiCall, identified
+from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import (
     CustomerResource,
     DeletedResource,
@@ -30,6 +31,7 @@ _LINK = "/payment_links/{id}"
 _SESSION = "/checkout_sessions/{id}"
 _ENDPOINT = "/webhook_endpoints/{id}"
 _CUSTOMER = "/customers/{id}"
+_REFUND = "/refunds/{id}"
 
 
 class PaymentLinksApi(Resource[C]):
@@ -224,6 +226,42 @@ class CustomersApi(Resource[C]):
     def list(self, **query: Unpack[arguments.CustomerListParams]) -> ApiCall[Page[CustomerResource]]:
         """List customers, newest first."""
         return listed("/customers", query)
+
+
+class RefundsApi(Resource[C]):
+    """Refunds: money that goes back to payers from your own wallet. The owner approves them in the dashboard."""
+
+    @method
+    def create(
+        self, *, idempotency_key: str | None = None, **fields: Unpack[arguments.RefundParams]
+    ) -> ApiCall[RefundResource]:
+        """Create a refund; without a `destination`, send the payer to its `claimUrl`."""
+        return ApiCall("POST", "/refunds", body=fields, idempotency_key=idempotency_key)
+
+    @method
+    def retrieve(self, refund_id: str) -> ApiCall[RefundResource]:
+        """Return a refund."""
+        return ApiCall("GET", identified(_REFUND, refund_id))
+
+    @list_method
+    def list(self, **query: Unpack[arguments.RefundListParams]) -> ApiCall[Page[RefundResource]]:
+        """List refunds, newest first."""
+        return listed("/refunds", query)
+
+    @method
+    def cancel(self, refund_id: str, *, idempotency_key: str | None = None) -> ApiCall[RefundResource]:
+        """Cancel a refund that no transaction pays."""
+        return ApiCall("POST", identified(f"{_REFUND}/cancel", refund_id), idempotency_key=idempotency_key)
+
+    @method
+    def paid(self, refund_id: str, *, tx_hash: str, idempotency_key: str | None = None) -> ApiCall[RefundResource]:
+        """Say which transaction pays a refund. It becomes `paid` once the chain shows that."""
+        return ApiCall(
+            "POST",
+            identified(f"{_REFUND}/paid", refund_id),
+            body={"tx_hash": tx_hash},
+            idempotency_key=idempotency_key,
+        )
 
 
 class TestHelpersApi(Resource[C]):

@@ -147,6 +147,12 @@ class CustomerExists(CheckoutError):
     code = "customer_exists"
 
 
+class RefundNotOpen(CheckoutError):
+    """The refund's status does not allow what was asked."""
+
+    code = "refund_not_open"
+
+
 class RateLimitExceeded(CheckoutError):
     """Too many requests; `retry_after_seconds` says when to come again."""
 

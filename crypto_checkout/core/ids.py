@@ -20,6 +20,8 @@ REQUEST = "req"
 API_KEY = "ak"
 ALERT = "alr"
 LOGIN = "lg"
+REFUND = "ref"
+CLAIM = "rc"
 
 
 def make(prefix: str, at: datetime, entropy: bytes) -> str:

@@ -51,6 +51,7 @@ STATUS: Mapping[str, int] = {
     "idempotency_key_reused": 409,
     "session_not_open": 409,
     "customer_exists": 409,
+    "refund_not_open": 409,
     "rate_limit_exceeded": 429,
     INTERNAL: 500,
     "price_unavailable": 503,

@@ -129,7 +129,7 @@ CREATE TABLE checkout_sessions (
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
     -- 1 while money for it lies in blocks that are not deep yet: the next block may change the verdict.
-    awaits_depth INTEGER NOT NULL DEFAULT 0 CHECK (awaits_depth IN (0, 1)), accepted_units TEXT, customer_email_key TEXT, closed_at TEXT, assets TEXT, asset_chosen INTEGER NOT NULL DEFAULT 1 CHECK (asset_chosen IN (0, 1)), counted_as_paid INTEGER NOT NULL DEFAULT 0 CHECK (counted_as_paid IN (0, 1)), on_time_units TEXT NOT NULL DEFAULT '0', grace_units TEXT NOT NULL DEFAULT '0', late_units TEXT NOT NULL DEFAULT '0', payment_count INTEGER NOT NULL DEFAULT 0, late_told_at TEXT, late_untold INTEGER NOT NULL DEFAULT 0 CHECK (late_untold IN (0, 1)), address_path TEXT,
+    awaits_depth INTEGER NOT NULL DEFAULT 0 CHECK (awaits_depth IN (0, 1)), accepted_units TEXT, customer_email_key TEXT, closed_at TEXT, assets TEXT, asset_chosen INTEGER NOT NULL DEFAULT 1 CHECK (asset_chosen IN (0, 1)), counted_as_paid INTEGER NOT NULL DEFAULT 0 CHECK (counted_as_paid IN (0, 1)), on_time_units TEXT NOT NULL DEFAULT '0', grace_units TEXT NOT NULL DEFAULT '0', late_units TEXT NOT NULL DEFAULT '0', payment_count INTEGER NOT NULL DEFAULT 0, late_told_at TEXT, late_untold INTEGER NOT NULL DEFAULT 0 CHECK (late_untold IN (0, 1)), address_path TEXT, refunded_units TEXT NOT NULL DEFAULT '0', promised_units TEXT NOT NULL DEFAULT '0',
     UNIQUE (wallet_id, derivation_index)
 ) STRICT;
 
@@ -383,6 +383,81 @@ CREATE TABLE recovery_codes (
     sha256 TEXT PRIMARY KEY,
     used_at TEXT
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE refund_claims (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    refund_id TEXT NOT NULL REFERENCES refunds (id),
+    session_id TEXT NOT NULL REFERENCES checkout_sessions (id),
+    destination TEXT NOT NULL,
+    proof TEXT NOT NULL,
+    signer TEXT,
+    created_at TEXT NOT NULL,
+    UNIQUE (refund_id, destination, proof)
+) STRICT;
+
+CREATE INDEX refund_claims_by_session ON refund_claims (session_id, proof);
+
+CREATE TABLE refund_codes (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    refund_id TEXT NOT NULL REFERENCES refunds (id),
+    session_id TEXT NOT NULL REFERENCES checkout_sessions (id),
+    destination TEXT NOT NULL,
+    code_sha256 TEXT NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    sent_at TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX refund_codes_by_session ON refund_codes (session_id, sent_at);
+
+CREATE TABLE refund_searches (
+    chain_id INTEGER PRIMARY KEY,
+    number INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE refunds (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
+    session_id TEXT NOT NULL REFERENCES checkout_sessions (id),
+    chain_id INTEGER NOT NULL,
+    asset TEXT NOT NULL,
+    asset_decimals INTEGER NOT NULL,
+    asset_contract TEXT,
+    units TEXT NOT NULL,
+    required_confirmations INTEGER NOT NULL,
+    reason TEXT,
+    destination TEXT,
+    proof TEXT NOT NULL,
+    status TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    approved_at TEXT,
+    -- The last processed block before the approval: a payment without a hash is looked for after it.
+    searched_from INTEGER,
+    tx_hash TEXT,
+    -- The transfer that pays it, null until it is seen on the chain.
+    payment_log_index INTEGER,
+    payment_block_number INTEGER,
+    payment_block_hash TEXT,
+    paid_at TEXT,
+    -- The part of a paid refund that had counted as revenue.
+    counted_units TEXT NOT NULL DEFAULT '0'
+) STRICT;
+
+CREATE INDEX refunds_by_mode ON refunds (livemode, seq);
+
+CREATE INDEX refunds_by_session ON refunds (session_id, seq);
+
+CREATE INDEX refunds_by_status ON refunds (livemode, status, seq);
+
+CREATE INDEX refunds_by_time ON refunds (livemode, paid_at) WHERE paid_at IS NOT NULL;
+
+CREATE UNIQUE INDEX refunds_by_transfer ON refunds (
+    chain_id, tx_hash, COALESCE(payment_log_index, -1), COALESCE(destination, '')
+) WHERE payment_block_number IS NOT NULL;
+
+CREATE INDEX refunds_to_recognize ON refunds (chain_id, status);
 
 CREATE TABLE rpc_usage (
     day TEXT NOT NULL,

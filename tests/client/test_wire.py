@@ -154,6 +154,23 @@ CALLS: dict[str, tuple[Callable[[CheckoutClient], Any], str, Any]] = {
         "POST /test_helpers/prices/outage",
         {"seconds": 5},
     ),
+    "refunds.create": (
+        lambda it: it.refunds.create(session_id="cs_1", amount=Decimal("0.5"), reason="Broken", destination=None),
+        "POST /refunds",
+        {"sessionId": "cs_1", "amount": "0.5", "reason": "Broken", "destination": None},
+    ),
+    "refunds.retrieve": (lambda it: it.refunds.retrieve("ref_1"), "GET /refunds/ref_1", None),
+    "refunds.list": (
+        lambda it: it.refunds.list(status="to_pay", session_id="cs_1").page(),
+        "GET /refunds?status=to_pay&sessionId=cs_1",
+        None,
+    ),
+    "refunds.cancel": (lambda it: it.refunds.cancel("ref_1"), "POST /refunds/ref_1/cancel", None),
+    "refunds.paid": (
+        lambda it: it.refunds.paid("ref_1", tx_hash="0x" + "7e" * 32),
+        "POST /refunds/ref_1/paid",
+        {"txHash": "0x" + "7e" * 32},
+    ),
     "test_helpers.advance_clock": (
         lambda it: it.test_helpers.advance_clock(seconds=900),
         "POST /test_helpers/clock/advance",

@@ -203,6 +203,14 @@ class PaymentSums:
 
 
 @dataclass(frozen=True, slots=True)
+class RefundSums:
+    """The sums of a session's refunds in its own asset: those that are paid, and all that aren't canceled."""
+
+    refunded_units: CoinUnits = 0
+    promised_units: CoinUnits = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SessionOptions:
     """Optional fields that the merchant sets on a session, stored and shown as they were sent.
 
@@ -228,7 +236,8 @@ class Session:
     `assets` are the payer's choices, empty if there is only one. Until one `is_chosen`, `asset`, `rate` and `terms` are
     those of the first that had a price, and no page shows them.
 
-    `sums` are those of all its payments, updated in the write that changes a payment (`store.checkout.totals`).
+    `sums` are those of all its payments, updated in the write that changes a payment (`store.checkout.totals`), and
+    `refunds` those of its refunds (`store.refunds.refunds`).
 
     `address_path` is the derivation path of its address, as far as the wallet's key tells; None if it isn't known.
     """
@@ -256,6 +265,7 @@ class Session:
     is_chosen: bool = True
     sums: PaymentSums = PaymentSums()
     address_path: str | None = None
+    refunds: RefundSums = RefundSums()
 
     @property
     def choices(self) -> tuple[Choice, ...]:

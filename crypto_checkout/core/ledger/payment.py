@@ -71,11 +71,13 @@ class ShownPayments:
 
     `tx_hash` is the transaction of the first single payment that counts, `newest_block` the block of the last one,
     both None without any. Dust has no transaction, and doesn't make a session look less deep than its payments are.
+    `confirmed_units` is the sum of all payments in deep blocks, on time or late.
     """
 
     newest: tuple[Payment, ...] = ()
     tx_hash: str | None = None
     newest_block: int | None = None
+    confirmed_units: int = 0
 
 
 MOST_SHOWN = 100

@@ -26,6 +26,8 @@ class Scope(StrEnum):
     EVENTS_READ = "events:read"
     CUSTOMERS_READ = "customers:read"
     CUSTOMERS_WRITE = "customers:write"
+    REFUNDS_READ = "refunds:read"
+    REFUNDS_WRITE = "refunds:write"
 
 
 @dataclass(frozen=True, slots=True)

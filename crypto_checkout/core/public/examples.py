@@ -16,18 +16,18 @@ from crypto_checkout.core.ledger.payment import Payment, ShownPayments, Transfer
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.owner.api_key import ApiKey
 from crypto_checkout.core.public import render
+from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import (
     ApiKeyResource,
-    AttemptedResource,
     CustomerResource,
-    DeliveryResource,
     EndpointResource,
     EventResource,
     LinkResource,
-    ReplayResource,
     SandboxChainResource,
     SessionResource,
 )
+from crypto_checkout.core.public.webhook_types import AttemptedResource, DeliveryResource, ReplayResource
+from crypto_checkout.core.refunds.refund import DestinationProof, Refund, RefundPayment, RefundStatus
 from crypto_checkout.core.webhooks.delivery import Attempt, Delivery, DeliveryStatus
 from crypto_checkout.core.webhooks.endpoint import PREFIX_CHARACTERS, Endpoint
 from crypto_checkout.core.webhooks.events import Event, EventType
@@ -93,7 +93,7 @@ def paid_session(at: datetime, public_url: str, entropy: bytes = bytes(ids.ENTRO
     sums = PaymentSums(on_time_units=_UNITS, payment_count=1)
     paid = replace(session(at, entropy), status=Status.PAID, paid_at=paid_at, updated_at=paid_at, sums=sums)
     tip = Tip(transfer.block_number + _CONFIRMATIONS - 1, paid_at)
-    shown = ShownPayments((Payment(transfer),), transfer.tx_hash, transfer.block_number)
+    shown = ShownPayments((Payment(transfer),), transfer.tx_hash, transfer.block_number, confirmed_units=_UNITS)
     return render.session(paid, shown, tip, public_url)
 
 
@@ -201,6 +201,31 @@ def shown_customer(_: str) -> CustomerResource:
     return render.customer(example)
 
 
+def shown_refund(public_url: str) -> RefundResource:
+    """Return a refund whose address the payer has still to give."""
+    return render.refund(_REFUND, public_url)
+
+
+def shown_canceled_refund(public_url: str) -> RefundResource:
+    """Return the same refund, canceled."""
+    return render.refund(replace(_REFUND, status=RefundStatus.CANCELED), public_url)
+
+
+def shown_paid_refund(public_url: str) -> RefundResource:
+    """Return the same refund, paid."""
+    paid = replace(
+        _REFUND,
+        status=RefundStatus.PAID,
+        destination=_PAYER,
+        proof=DestinationProof.SIGNATURE,
+        approved_at=MOMENT,
+        tx_hash="0x" + "7e" * 32,
+        payment=RefundPayment(None, _PAID_BLOCK + 99, "0x" + "a8" * 32),
+        paid_at=MOMENT,
+    )
+    return render.refund(paid, public_url)
+
+
 def shown_key(_: str) -> ApiKeyResource:
     """Return an API key."""
     scopes = ("sessions:read", "sessions:write")
@@ -220,3 +245,19 @@ def shown_chain(_: str) -> SandboxChainResource:
 
 def _id(prefix: str) -> str:
     return ids.make(prefix, MOMENT, _ENTROPY)
+
+
+_REFUND = Refund(
+    id=_id(ids.REFUND),
+    livemode=False,
+    session_id=_id(ids.SESSION),
+    asset=_ETH,
+    units=_UNITS,
+    required_confirmations=_CONFIRMATIONS,
+    reason="The book is out of print.",
+    destination=None,
+    proof=DestinationProof.NONE,
+    status=RefundStatus.AWAITING_ADDRESS,
+    created_at=MOMENT,
+    updated_at=MOMENT,
+)

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from crypto_checkout.core.checkout.session import Status
 from crypto_checkout.core.ledger.payment import TransferKind
+from crypto_checkout.core.refunds.refund import DestinationProof, RefundStatus
 from crypto_checkout.core.webhooks.delivery import DeliveryStatus
 from crypto_checkout.core.webhooks.events import EventType
 
@@ -25,6 +26,7 @@ EventName = Literal[
     "session.failed",
     "session.reorged",
     "session.late_payment",
+    "session.refunded",
     "payment_link.created",
     "payment_link.updated",
     "payment_link.deleted",
@@ -34,6 +36,12 @@ EventName = Literal[
     "webhook_endpoint.disabled",
     "customer.created",
     "customer.updated",
+    "refund.created",
+    "refund.address_given",
+    "refund.approved",
+    "refund.paid",
+    "refund.reorged",
+    "refund.canceled",
     "api_key.created",
     "api_key.revoked",
 ]
@@ -41,6 +49,12 @@ EventName = Literal[
 
 DeliveryState = Literal["pending", "succeeded", "abandoned"]
 """The status of a delivery, as `core.webhooks.delivery.DeliveryStatus` has them."""
+
+RefundState = Literal["awaiting_address", "awaiting_approval", "to_pay", "seen", "paid", "canceled"]
+"""The status of a refund, as `core.refunds.refund.RefundStatus` has them."""
+
+DestinationProofName = Literal["none", "email", "signature", "merchant"]
+"""The proof of a refund's address, as `core.refunds.refund.DestinationProof` has them."""
 
 TransferName = Literal["native", "internal", "token"]
 """The kind of a transfer, as `core.ledger.payment.TransferKind` has them."""
@@ -56,3 +70,5 @@ check_same(SessionStatus, Status)
 check_same(EventName, EventType)
 check_same(DeliveryState, DeliveryStatus)
 check_same(TransferName, TransferKind)
+check_same(RefundState, RefundStatus)
+check_same(DestinationProofName, DestinationProof)

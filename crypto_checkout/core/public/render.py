@@ -17,14 +17,13 @@ from crypto_checkout.core.ledger.payment import Payment, ShownPayments, Transfer
 from crypto_checkout.core.money import format_fiat, format_units
 from crypto_checkout.core.owner.api_key import ApiKey
 from crypto_checkout.core.public.names import EventName
+from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import (
     AmountResource,
     ApiKeyResource,
-    AttemptResource,
     ChoiceResource,
     CustomerResource,
     DeletedResource,
-    DeliveryResource,
     EndpointResource,
     EventResource,
     LinkResource,
@@ -32,6 +31,8 @@ from crypto_checkout.core.public.types import (
     RateResource,
     SessionResource,
 )
+from crypto_checkout.core.public.webhook_types import AttemptResource, DeliveryResource
+from crypto_checkout.core.refunds.refund import Refund, RefundStatus
 from crypto_checkout.core.webhooks.delivery import Attempt, Delivery
 from crypto_checkout.core.webhooks.endpoint import Endpoint
 from crypto_checkout.core.webhooks.events import Event
@@ -72,6 +73,8 @@ def session(session: Session, shown: ShownPayments, tip: Tip | None, public_url:
         "amount": amount(asset, terms.amount_units),
         "amountReceived": amount(asset, received),
         "amountRemaining": amount(asset, remaining),
+        "amountRefunded": amount(asset, session.refunds.refunded_units),
+        "refundable": amount(asset, max(0, shown.confirmed_units - session.refunds.promised_units)),
         "fiat": {"amount": str(session.fiat), "currency": session.fiat.currency},
         "ethPriceUsd": session.eth_price_usd,
         "rate": rate(session.rate),
@@ -198,6 +201,32 @@ def customer(customer: Customer) -> CustomerResource:
         "metadata": customer.metadata,
         "createdAt": moments.to_text(customer.created_at),
         "updatedAt": moments.to_text(customer.updated_at),
+    }
+
+
+def refund(refund: Refund, public_url: str) -> RefundResource:
+    """Render a refund."""
+    payable = refund.destination if refund.status is RefundStatus.TO_PAY else None
+    return {
+        "id": refund.id,
+        "object": "refund",
+        "livemode": refund.livemode,
+        "sessionId": refund.session_id,
+        "chainId": refund.asset.chain_id,
+        "asset": refund.asset.symbol,
+        "amount": amount(refund.asset, refund.units),
+        "reason": refund.reason,
+        "destination": checksum(refund.destination) if refund.destination else None,
+        "proof": refund.proof.value,
+        "status": refund.status.value,
+        "txHash": refund.tx_hash,
+        "logIndex": refund.payment.log_index if refund.payment else None,
+        "claimUrl": f"{public_url}/checkout/{refund.session_id}/refund",
+        "paymentUri": payment_uri(refund.asset, payable, refund.units) if payable else None,
+        "approvedAt": moments.to_optional_text(refund.approved_at),
+        "paidAt": moments.to_optional_text(refund.paid_at),
+        "createdAt": moments.to_text(refund.created_at),
+        "updatedAt": moments.to_text(refund.updated_at),
     }
 
 

@@ -11,7 +11,11 @@ from typing_extensions import TypedDict
 
 from crypto_checkout.core.owner.api_key import Scope
 from crypto_checkout.core.public.formats import Address, Currency, Decimal, Hash, Moment, TextFormat, Units, Url
-from crypto_checkout.core.public.names import DeliveryState, EventName, SessionStatus, TransferName
+from crypto_checkout.core.public.names import (
+    EventName,
+    SessionStatus,
+    TransferName,
+)
 from crypto_checkout.core.webhooks.events import EventType
 
 
@@ -131,6 +135,11 @@ class SessionResource(TypedDict):
     """The amount received on time, confirmed or not."""
     amountRemaining: AmountResource
     """The amount still missing."""
+    amountRefunded: AmountResource
+    """The amount paid back by refunds in this session's asset; those on their way are not in it."""
+    refundable: AmountResource
+    """The amount that a refund can still be made for: what has arrived and is confirmed, on time or late, less all
+    refunds that aren't canceled."""
     fiat: FiatResource
     """The price."""
     ethPriceUsd: Decimal | None
@@ -311,74 +320,6 @@ class DeletedResource(TypedDict):
     """The type of the deleted resource."""
     deleted: Literal[True]
     """Always true."""
-
-
-class AttemptResource(TypedDict):
-    """One attempt to deliver an event, and its outcome."""
-
-    number: int
-    """The number of the attempt, from 1."""
-    startedAt: Moment
-    """The time at which it began."""
-    durationMs: int
-    """Its duration in milliseconds."""
-    statusCode: int | None
-    """The HTTP status of the answer; null if there was none."""
-    error: str | None
-    """The cause of a failure without a usable answer: `refused`, `timeout`, `tls` and so on."""
-    detail: str | None
-    """The cause as a sentence for people; null if the endpoint accepted the event."""
-    responseExcerpt: str
-    """The beginning of the answer, up to 4 KiB, without secrets and control characters."""
-
-
-class DeliveryResource(TypedDict):
-    """The delivery of an event to an endpoint."""
-
-    object: Literal["webhook_delivery"]
-    """The type of this object."""
-    eventId: str
-    """The delivered event."""
-    eventType: EventName
-    """The type of the event."""
-    endpointId: str
-    """The receiving endpoint."""
-    status: DeliveryState
-    """The status of the delivery."""
-    nextAttemptAt: Moment | None
-    """The time of the next attempt; null if none follows."""
-    attempts: list[AttemptResource]
-    """The attempts, oldest first: the newest 20, for as long as attempts are kept."""
-    createdAt: Moment
-    """The time at which it was first due."""
-    updatedAt: Moment
-    """The time of the last attempt."""
-
-
-class ReplayResource(TypedDict):
-    """The answer to a replay."""
-
-    object: Literal["webhook_replay"]
-    """The type of this object."""
-    endpointId: str
-    """The receiving endpoint."""
-    queued: int
-    """The number of deliveries queued again, at most 5000 per replay."""
-    hasMore: bool
-    """Whether more events were missed: repeat the request to replay the rest."""
-
-
-class AttemptedResource(TypedDict):
-    """The answer to a test of an endpoint: its single attempt."""
-
-    object: Literal["webhook_attempt"]
-    """The type of this object."""
-    endpointId: str
-    """The tested endpoint."""
-    succeeded: bool
-    """Whether the endpoint accepted the event."""
-    attempt: AttemptResource
-    """The attempt."""
 
 
 class SandboxChainResource(TypedDict):

@@ -28,6 +28,7 @@ class EventType(StrEnum):
     SESSION_FAILED = "session.failed"
     SESSION_REORGED = "session.reorged"
     SESSION_LATE_PAYMENT = "session.late_payment"
+    SESSION_REFUNDED = "session.refunded"
     LINK_CREATED = "payment_link.created"
     LINK_UPDATED = "payment_link.updated"
     LINK_DELETED = "payment_link.deleted"
@@ -37,6 +38,12 @@ class EventType(StrEnum):
     ENDPOINT_DISABLED = "webhook_endpoint.disabled"
     CUSTOMER_CREATED = "customer.created"
     CUSTOMER_UPDATED = "customer.updated"
+    REFUND_CREATED = "refund.created"
+    REFUND_ADDRESS_GIVEN = "refund.address_given"
+    REFUND_APPROVED = "refund.approved"
+    REFUND_PAID = "refund.paid"
+    REFUND_REORGED = "refund.reorged"
+    REFUND_CANCELED = "refund.canceled"
     API_KEY_CREATED = "api_key.created"
     API_KEY_REVOKED = "api_key.revoked"
 
@@ -95,6 +102,10 @@ EVENTS: Mapping[EventType, EventInfo] = one_row_each(
             "Money came when it was too late to count. It is yours to accept or pay back. At most once an "
             "hour for a session, and not for dust.",
         ),
+        EventType.SESSION_REFUNDED: EventInfo(
+            "Money paid back",
+            "A refund of this session is paid, in whole or in part: `amountRefunded` says how much in all.",
+        ),
         EventType.LINK_CREATED: EventInfo("Link made", "A payment link was made."),
         EventType.LINK_UPDATED: EventInfo("Link changed", "A payment link was changed."),
         EventType.LINK_DELETED: EventInfo("Link deleted", "A payment link was deleted."),
@@ -106,6 +117,18 @@ EVENTS: Mapping[EventType, EventInfo] = one_row_each(
         EventType.ENDPOINT_DISABLED: EventInfo("Webhook switched off", "The server gave a webhook endpoint up."),
         EventType.CUSTOMER_CREATED: EventInfo("Customer made", "A customer was made, by you or by paying."),
         EventType.CUSTOMER_UPDATED: EventInfo("Customer changed", "A customer was changed."),
+        EventType.REFUND_CREATED: EventInfo("Refund made", "A refund was made, by you or by a payer who asked for it."),
+        EventType.REFUND_ADDRESS_GIVEN: EventInfo(
+            "Refund address given", "An address for a refund was given. The owner has to approve it in the dashboard."
+        ),
+        EventType.REFUND_APPROVED: EventInfo(
+            "Refund approved", "The owner approved a refund and its address: it is to be paid from your wallet."
+        ),
+        EventType.REFUND_PAID: EventInfo("Refund paid", "The payment of a refund is on the chain, and deep enough."),
+        EventType.REFUND_REORGED: EventInfo(
+            "Refund taken back by the chain", "The chain dropped the block with a refund's payment; it is to pay again."
+        ),
+        EventType.REFUND_CANCELED: EventInfo("Refund canceled", "A refund was canceled."),
         EventType.API_KEY_CREATED: EventInfo("API key made", "An API key was made."),
         EventType.API_KEY_REVOKED: EventInfo("API key revoked", "An API key was taken out of use."),
     },

@@ -15,6 +15,7 @@ _SCOPES: Mapping[str, Scope] = one_row_each(
         "payment_link": Scope.LINKS_READ,
         "webhook_endpoint": Scope.WEBHOOKS_READ,
         "customer": Scope.CUSTOMERS_READ,
+        "refund": Scope.REFUNDS_READ,
         "api_key": Scope.EVENTS_READ,  # the API shows keys in events only
     },
 )

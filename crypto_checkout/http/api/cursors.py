@@ -17,6 +17,7 @@ _PREFIXES = {
     "payment_links": ids.LINK,
     "webhook_endpoints": ids.ENDPOINT,
     "events": ids.EVENT,
+    "refunds": ids.REFUND,
 }
 
 

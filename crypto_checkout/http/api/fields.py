@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from crypto_checkout.core import metadata, moments, urls
 from crypto_checkout.core.checkout.session import Status
 from crypto_checkout.core.money import DECIMALS
+from crypto_checkout.core.refunds.refund import RefundStatus
 from crypto_checkout.core.webhooks.delivery import DeliveryStatus
 from crypto_checkout.core.webhooks.endpoint import ALL_EVENTS
 from crypto_checkout.core.webhooks.events import ALIASES, EventType
@@ -18,6 +19,7 @@ _LINE_BREAK = re.compile(r"[\t\n\r]")
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f-\x9f]{1,64}@[^@\s.\x00-\x1f\x7f-\x9f]+(\.[^@\s.\x00-\x1f\x7f-\x9f]+)+")
 _ID = re.compile(r"[a-z]{2,8}_[0-9A-Za-z]{1,64}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})", re.ASCII)
+_HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 _MOST_DIGITS = 20
 _EVENT_TYPES = tuple(each.value for each in EventType)
 _EVENT_NAMES = (*_EVENT_TYPES, *ALIASES)
@@ -105,6 +107,19 @@ def _delivery_status(text: str) -> DeliveryStatus:
         raise ValueError(f'"{text[:20]}" is no status; use one of {", ".join(DeliveryStatus)}') from None
 
 
+def _refund_status(text: str) -> RefundStatus:
+    try:
+        return RefundStatus(text)
+    except ValueError:
+        raise ValueError(f'"{text[:20]}" is no status; use one of {", ".join(RefundStatus)}') from None
+
+
+def _hash(text: str) -> str:
+    if not _HASH.fullmatch(text):
+        raise ValueError(f'must be the hash of a transaction, 0x and 64 hexadecimal digits; got "{text[:70]}"')
+    return text.lower()
+
+
 def _flag(text: str) -> bool:
     if text not in {"true", "false"}:
         raise ValueError(f'must be true or false; got "{text[:20]}"')
@@ -161,6 +176,8 @@ CurrencyCode = Annotated[str, StringConstraints(max_length=10), _schema(enum=sor
 Symbol = Annotated[str, StringConstraints(min_length=1, max_length=20), _schema(pattern=f"^{_IN_LINES}$")]
 Id = Annotated[str, AfterValidator(_id), _schema(pattern=f"^{_ID.pattern}$")]
 LinkId = Annotated[str, StringConstraints(max_length=60), _schema(pattern=f"^{_ID.pattern}$")]
+AddressText = Annotated[str, StringConstraints(max_length=100), _schema(pattern="^0x[0-9a-fA-F]{40}$")]
+HashText = Annotated[str, AfterValidator(_hash), _schema(pattern=f"^{_HASH.pattern}$")]
 Whole = BeforeValidator(_whole)
 """Comes last in the annotation of a number, so that its bounds apply."""
 
@@ -190,5 +207,8 @@ Flag = Annotated[bool, BeforeValidator(_flag)]
 SessionStatus = Annotated[Status, BeforeValidator(_status), WithJsonSchema({"type": "string", "enum": [*Status]})]
 DeliveryState = Annotated[
     DeliveryStatus, BeforeValidator(_delivery_status), WithJsonSchema({"type": "string", "enum": [*DeliveryStatus]})
+]
+RefundState = Annotated[
+    RefundStatus, BeforeValidator(_refund_status), WithJsonSchema({"type": "string", "enum": [*RefundStatus]})
 ]
 TypeOfEvent = Annotated[str, AfterValidator(_event_type), _schema(enum=[*_EVENT_NAMES])]

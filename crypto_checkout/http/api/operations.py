@@ -14,6 +14,7 @@ from crypto_checkout.services.checkout.decisions import Decisions
 from crypto_checkout.services.checkout.links import Links
 from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.checkout.sessions import Sessions
+from crypto_checkout.services.refunds.refunds import Refunds
 from crypto_checkout.services.sandbox.controls import SandboxControls
 from crypto_checkout.services.webhooks.deliveries import Deliveries
 from crypto_checkout.services.webhooks.endpoints import Endpoints
@@ -43,7 +44,7 @@ _OF_WRITES = (
 _OF_LISTS = (errors.InvalidCursor,)
 _OF_PATHS = (errors.ResourceNotFound,)
 
-STORED = (errors.ResourceNotFound, errors.SessionNotOpen, errors.CustomerExists)
+STORED = (errors.ResourceNotFound, errors.SessionNotOpen, errors.RefundNotOpen, errors.CustomerExists)
 """The refusals of an operation that ran without an effect: they are stored as its answer to an idempotency key."""
 
 Resource = Mapping[str, Any]
@@ -62,6 +63,7 @@ class ApiServices:
     endpoints: Endpoints
     deliveries: Deliveries
     customers: Customers
+    refunds: Refunds
     sandbox: SandboxControls | None
 
 

@@ -1,6 +1,6 @@
 """Every operation of the API, in the order of the documentation."""
 
-from crypto_checkout.http.api.resources import customers, endpoints, events, links, sandbox, sessions
+from crypto_checkout.http.api.resources import customers, endpoints, events, links, refunds, sandbox, sessions
 
 from .operations import Operation
 
@@ -13,5 +13,6 @@ def table() -> list[Operation]:
         *endpoints.OPERATIONS,
         *events.OPERATIONS,
         *customers.OPERATIONS,
+        *refunds.OPERATIONS,
         *sandbox.OPERATIONS,
     ]

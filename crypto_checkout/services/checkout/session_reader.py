@@ -80,7 +80,7 @@ class SessionReader:
         return self._describe(unit, session, cursors.tip(unit, session.asset.chain_id))
 
     def _describe(self, unit: ReadUnit, session: Session, tip: Tip | None) -> SessionResource:
-        return render.session(session, payments.shown(unit, session), tip, self._public_url)
+        return render.session(session, payments.shown(unit, session, tip), tip, self._public_url)
 
 
 def find(unit: ReadUnit, session_id: str, livemode: bool | None = None) -> Session:

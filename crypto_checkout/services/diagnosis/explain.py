@@ -230,7 +230,7 @@ class Explainer:
                 *unmatched.recorded(unit, session.id),
             ],
             received=None if tip is None else payments.received(unit, session, tip),
-            newest_block=payments.shown(unit, session).newest_block,
+            newest_block=payments.shown(unit, session, tip).newest_block,
         )
         return explain_session.session(session, ledger, _changes(unit, session), known)
 

@@ -13,7 +13,8 @@ from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.diagnosis.explanation import ChainContext, NamedChain
 from crypto_checkout.core.public import render
-from crypto_checkout.core.public.types import AmountResource, DeliveryResource, SessionResource
+from crypto_checkout.core.public.types import AmountResource, SessionResource
+from crypto_checkout.core.public.webhook_types import DeliveryResource
 from crypto_checkout.services.checkout.decisions import AllowedDecisions, allowed_decisions
 from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
 from crypto_checkout.services.checkout.session_reader import SessionReader, find

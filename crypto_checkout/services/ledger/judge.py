@@ -146,7 +146,7 @@ class Judge:
         return totals.tally(unit, _existing(unit, session_id))
 
     def _record(self, unit: WriteUnit, event_type: EventType, session: Session, tip: Tip) -> None:
-        shown = payments.shown(unit, session)
+        shown = payments.shown(unit, session, tip)
         self._events.record(unit, event_type, render.session(session, shown, tip, self._public_url))
 
 

@@ -11,7 +11,8 @@ from crypto_checkout.core import ids
 from crypto_checkout.core.errors import InvalidBody, RateLimitExceeded, ResourceNotFound
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.public import render
-from crypto_checkout.core.public.types import AttemptedResource, DeliveryResource, ReplayResource, SessionResource
+from crypto_checkout.core.public.types import SessionResource
+from crypto_checkout.core.public.webhook_types import AttemptedResource, DeliveryResource, ReplayResource
 from crypto_checkout.core.webhooks.delivery import DeliveryStatus
 from crypto_checkout.core.webhooks.endpoint import ALL_EVENTS, Endpoint
 from crypto_checkout.core.webhooks.events import Event, EventType

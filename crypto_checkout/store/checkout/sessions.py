@@ -25,7 +25,7 @@ _MOST_RECENT = 1000
 _SESSIONS = Table(
     "checkout_sessions",
     Session,
-    flat=("terms", "options", "sums"),
+    flat=("terms", "options", "sums", "refunds"),
     unstored=("asset.usd_pegged",),
     names={"asset.chain_id": "chain_id", "asset.symbol": "asset", "is_chosen": "asset_chosen"},
     converters={"assets": choices.COLUMN},

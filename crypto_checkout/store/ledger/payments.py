@@ -161,15 +161,16 @@ def _not_deep(unit: ReadUnit, session: Session, tip: Tip, condition: str) -> lis
     return [(int(units), moments.from_text(time)) for units, time in rows]
 
 
-def shown(unit: ReadUnit, session: Session) -> ShownPayments:
+def shown(unit: ReadUnit, session: Session, tip: Tip | None) -> ShownPayments:
     """Return the payments that a session shows: the last recorded hundred, single ones before dust."""
+    confirmed = 0 if tip is None or not session.sums.payment_count else confirmed_units(unit, session, tip)
     newest = _newest(unit, session.id, "AND canonical = 1")
     if len(newest) == MOST_SHOWN and any(row["dust"] is not None for row in newest):
         single = _newest(unit, session.id, "AND canonical = 1 AND dust IS NULL")
         newest = [*single, *(row for row in newest if row["dust"] is not None)][:MOST_SHOWN]
     newest.sort(key=lambda row: (row["block_number"], -1 if row["log_index"] is None else row["log_index"], row["seq"]))
     if not session.sums.counted_units:
-        return ShownPayments(tuple(_payments(newest, session.address)))
+        return ShownPayments(tuple(_payments(newest, session.address)), confirmed_units=confirmed)
     first, last = (
         unit.one(
             f"""
@@ -186,6 +187,7 @@ def shown(unit: ReadUnit, session: Session) -> ShownPayments:
         tuple(_payments(newest, session.address)),
         tx_hash=None if first is None else first["tx_hash"],
         newest_block=None if last is None else last["block_number"],
+        confirmed_units=confirmed,
     )
 
 

@@ -89,6 +89,7 @@ READERS = {
     "session.paid": Scope.SESSIONS_READ,
     "payment_link.created": Scope.LINKS_READ,
     "customer.created": Scope.CUSTOMERS_READ,
+    "refund.created": Scope.REFUNDS_READ,
     "webhook_endpoint.created": Scope.WEBHOOKS_READ,
     "api_key.created": Scope.EVENTS_READ,
     "*": Scope.EVENTS_READ,

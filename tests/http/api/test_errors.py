@@ -33,7 +33,7 @@ CONTRACT = {
     ("invalid_request", 413): "body_too_large",
     ("invalid_request", 415): "unsupported_content_type",
     ("not_found", 404): "resource_not_found route_not_found",
-    ("conflict", 409): "idempotency_key_reused session_not_open customer_exists",
+    ("conflict", 409): "idempotency_key_reused session_not_open refund_not_open customer_exists",
     ("rate_limited", 429): "rate_limit_exceeded",
     ("server", 500): "internal_error",
     ("server", 503): "price_unavailable wallet_not_configured",
@@ -611,6 +611,16 @@ async def paid_session(shop: App) -> httpx.Response:
     return answer
 
 
+async def canceled_refund(shop: App) -> httpx.Response:
+    session = await made(shop.api, SESSIONS, PRICE)
+    await shop.api.post(f"/test_helpers{SESSIONS}/{session['id']}/pay")
+    await shop.api.post("/test_helpers/chain/mine", json={"blocks": 3})
+    refund = await made(shop.api, "/refunds", {"sessionId": session["id"]})
+    for _ in range(2):
+        answer = await shop.api.post(f"/refunds/{refund['id']}/cancel")
+    return answer
+
+
 async def known_customer(shop: App) -> httpx.Response:
     for _ in range(2):
         answer = await shop.api.post(CUSTOMERS, json={"email": "known@example.com"})
@@ -629,6 +639,7 @@ PROVOKED: Mapping[str, Callable[[App], Awaitable[httpx.Response]]] = {
     "link_inactive": inactive_link,
     "idempotency_key_reused": reused_key,
     "session_not_open": paid_session,
+    "refund_not_open": canceled_refund,
     "customer_exists": known_customer,
     "wallet_not_configured": no_wallet,
 }

@@ -23,6 +23,7 @@ from tests.support.receiver import Receiver
 from tests.support.server import command
 
 OPERATIONS = table()
+PAYER = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 NAMES = [f"{operation.method} {operation.path}" for operation in OPERATIONS]
 
 
@@ -154,6 +155,13 @@ async def test_each_operation_answers_as_it_says(app: App) -> None:
         await ask("POST /test_helpers/chain/mine", {"blocks": 5})
         await ask("POST /checkout_sessions/{id}/accept", id=short["id"])
         await ask("POST /checkout_sessions/{id}/expire", id=closed["id"])
+        refund = await ask("POST /refunds", {"sessionId": session["id"], "amount": "0.001"})
+        await ask("POST /refunds/{id}/cancel", id=refund["id"])
+        to_pay = await made(api, "/refunds", {"sessionId": session["id"], "destination": PAYER})
+        await app.opened.db.write(
+            lambda unit: unit.run("UPDATE refunds SET status = 'to_pay' WHERE proof = 'merchant'")
+        )
+        await ask("POST /refunds/{id}/paid", {"txHash": "0x" + "7e" * 32}, id=to_pay["id"])
         customer = await ask("POST /customers", {"email": "bob@example.com"})
         await ask("PATCH /customers/{id}", {"name": "Bob"}, id=customer["id"])
         await ask("PATCH /payment_links/{id}", {"title": "Another book"}, id=link["id"])
@@ -164,7 +172,7 @@ async def test_each_operation_answers_as_it_says(app: App) -> None:
         event = (await ask("GET /events"))["data"][0]
         for kind, resource in (
             ("checkout_sessions", session), ("payment_links", link), ("webhook_endpoints", endpoint),
-            ("customers", customer), ("events", event),
+            ("customers", customer), ("events", event), ("refunds", refund),
         ):  # fmt: skip
             await ask(f"GET /{kind}")
             await ask(f"GET /{kind}/{{id}}", id=resource["id"])

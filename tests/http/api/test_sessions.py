@@ -21,9 +21,10 @@ from crypto_checkout.http.api.schemas import NewSession
 from tests.support.api import LINK, PRICE, App, Clock, error, listed, made, open_app
 
 FIELDS = """
-    id object livemode linkId status statusReason address chainId asset assets assetChosen amount amountReceived
-    amountRemaining fiat ethPriceUsd rate confirmations requiredConfirmations payments txHash
-    paymentUri checkoutUrl successUrl cancelUrl returnUrl customerEmail metadata expiresAt paidAt createdAt updatedAt
+    id object livemode linkId status statusReason address addressIndex addressPath chainId asset assets assetChosen
+    amount amountReceived amountRemaining amountRefunded refundable fiat ethPriceUsd rate confirmations
+    requiredConfirmations payments txHash paymentUri checkoutUrl successUrl cancelUrl returnUrl customerEmail metadata
+    expiresAt paidAt createdAt updatedAt
 """
 SESSIONS = "/checkout_sessions"
 

@@ -128,7 +128,7 @@ class Ledger:
 
     def shown(self) -> SessionResource:
         tip = cursors.tip(self.unit, 1)
-        return render.session(self.stored, payments.shown(self.unit, self.stored), tip, "https://x")
+        return render.session(self.stored, payments.shown(self.unit, self.stored, tip), tip, "https://x")
 
     def explained(self) -> Explanation:
         return Explainer(None, {})._session(self.unit, self.stored)  # type: ignore[arg-type]  # it reads in this unit

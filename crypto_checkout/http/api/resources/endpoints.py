@@ -4,13 +4,8 @@ from crypto_checkout.core.errors import InvalidBody
 from crypto_checkout.core.owner.api_key import Scope
 from crypto_checkout.core.public import examples, render
 from crypto_checkout.core.public.envelopes import ListResource
-from crypto_checkout.core.public.types import (
-    AttemptedResource,
-    DeletedResource,
-    DeliveryResource,
-    EndpointResource,
-    ReplayResource,
-)
+from crypto_checkout.core.public.types import DeletedResource, EndpointResource
+from crypto_checkout.core.public.webhook_types import AttemptedResource, DeliveryResource, ReplayResource
 from crypto_checkout.http.api import cursors, schemas, values
 from crypto_checkout.http.api.operations import Call, Operation, Resource, Unit, list_example
 from crypto_checkout.services.webhooks.endpoints import EndpointRequest

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED, SETTLED, STATUSES, Status
 from crypto_checkout.core.public.render import is_dust
-from crypto_checkout.core.public.types import DeliveryResource, PaymentResource, SessionResource
+from crypto_checkout.core.public.types import PaymentResource, SessionResource
+from crypto_checkout.core.public.webhook_types import DeliveryResource
 from crypto_checkout.core.webhooks.delivery import DeliveryStatus
 from crypto_checkout.core.webhooks.events import EVENTS, EventType
 

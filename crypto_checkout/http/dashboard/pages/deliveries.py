@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from crypto_checkout.core.errors import ResourceNotFound
 from crypto_checkout.core.owner.audit import Action
-from crypto_checkout.core.public.types import ReplayResource
+from crypto_checkout.core.public.webhook_types import ReplayResource
 from crypto_checkout.http.dashboard.frame.request import DashboardRequest
 from crypto_checkout.http.dashboard.frame.router import DashboardPage
 from crypto_checkout.http.dashboard.pages import webhooks
