@@ -81,6 +81,8 @@ def _sentence(details: ErrorDetails, model: type[BaseModel], steps: list[str], n
         return f"{details['ctx']['error']}."
     if code == "string_too_short":
         return "must not be empty."
+    if code == "too_long" and isinstance(got, str):  # pydantic's word for a length that follows another check
+        code = "string_too_long"
     expected = _EXPECTED.get(code, "is not valid").format_map(details.get("ctx", {}))
     hint = f'; write it in quotes: "{_number(got)}"' if code == "string_type" and kind(got) == "a number" else ""
     return f"{expected}; got {_shown_value(got, code)}{hint}."

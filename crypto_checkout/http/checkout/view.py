@@ -1,5 +1,6 @@
 """The payer's view of a session: pure functions of its public resource and the time. No texts, HTML or HTTP here."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,8 @@ from crypto_checkout.core.money import DECIMALS
 from crypto_checkout.core.public.render import is_dust
 from crypto_checkout.core.public.types import AmountResource, FiatResource, SessionResource
 
-SESSION_ID_PLACEHOLDER = "{CHECKOUT_SESSION_ID}"
+_SESSION_ID = re.compile(r"(?:\{|%7[Bb])CHECKOUT_SESSION_ID(?:\}|%7[Dd])")
+"""The place for the session's id in a merchant's URL; URL builders of many languages encode its braces."""
 
 _PUBLIC = (
     "id object livemode status statusReason address chainId asset assets assetChosen amount amountReceived "
@@ -281,7 +283,7 @@ def web_url(url: str | None, session_id: str) -> str | None:
     """Fill the session's id into a merchant's URL; None unless it is http or https."""
     if url is None or not url.lower().startswith(("https://", "http://")):
         return None
-    return url.replace(SESSION_ID_PLACEHOLDER, quote(session_id, safe=""))
+    return _SESSION_ID.sub(quote(session_id, safe=""), url)
 
 
 def address_groups(address: str) -> tuple[str, ...]:

@@ -752,3 +752,20 @@ async def test_no_bytes_make_a_fault(shop: App, path: str, raw: bytes) -> None:
 async def test_no_query_makes_a_fault(shop: App, path: str, name: str, value: str) -> None:
     answer = await shop.api.get(path, params=[(name, value.encode("utf-8", "replace").decode())])
     assert answer.status_code in {200, 400}
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"title": "x" * 201}, "title: must have at most 200 characters; got 201."),
+        ({"metadata": {"k" * 41: ""}}, "must have at most 40 characters; got 41."),
+        ({"metadata": {"k": "v" * 501}}, "metadata.k: must have at most 500 characters; got 501."),
+        ({"metadata": {f"k{number}": "" for number in range(51)}}, "metadata: must have at most 50 entries; got 51."),
+        ({"assets": [{"chainId": 1, "asset": "x"}] * 21}, "assets: must have at most 20 entries; got 21."),
+    ],
+)
+async def test_the_length_of_a_text_is_told_in_characters_and_of_a_list_in_entries(
+    api: httpx.AsyncClient, fields: dict[str, Any], words: str
+) -> None:
+    answer = await api.post("/payment_links", json={"title": "x", "fiatAmount": "1.00", **fields})
+    assert words in answer.json()["error"]["message"]

@@ -412,6 +412,11 @@ def test_a_settled_payer_is_never_sent_to_the_cancel_url() -> None:
     assert seen({**resource(Status.PAID), "successUrl": None}).back_url is None
 
 
+@pytest.mark.parametrize("place", ["{CHECKOUT_SESSION_ID}", "%7BCHECKOUT_SESSION_ID%7D", "%7bCHECKOUT_SESSION_ID%7d"])
+def test_the_sessions_id_is_filled_in_however_a_url_builder_writes_its_place(place: str) -> None:
+    assert web_url(f"https://shop.example/{place}?a={place}", "cs_1") == "https://shop.example/cs_1?a=cs_1"
+
+
 @given(st.text(max_size=40))
 def test_the_sessions_id_is_encoded_in_a_url(session_id: str) -> None:
     url = web_url("https://shop.example/?a={CHECKOUT_SESSION_ID}&b=1", session_id)
