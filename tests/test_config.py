@@ -26,6 +26,7 @@ XPUB = "xpub6Ce9NcJvTk36xtLSrJLZqE7wtgA5deCeYs7rSQtreh4cj6ByPtrg9sD7V2FNFLPnf8he
 PRIVATE = (
     "xprv9z4pot5VBttmtdRTWfWQmoH1taj2axGVzFqSb8C9xaxKymcFzXBDptWmT7FwuEzG3ryjH4ktypQSAewRiNMjANTtpgP4mLTj34bhnZX7UiM"
 )
+COLD = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 CHAIN = """
 [[chains]]
 id = 1
@@ -368,6 +369,8 @@ WRONG = [
     ('database.path = "data/"', "database.path", "the path of a file"),
     ("database.path = 1", "database.path", "the path of a file"),
     (f'wallet.xpub = "{PRIVATE}"', "wallet.xpub", "never put it on a server"),
+    (f'wallet.cold_address = "{COLD.lower()}"', "wallet.cold_address", "EIP-55"),
+    (f'wallet.cold_address = "{"ab" * 32}"', "wallet.cold_address", "never put it on a server"),
     (f'wallet.xpub = "{XPUB[:-1]}"', "wallet.xpub", "checksum"),
     ('wallet.xpub = "test test junk"', "wallet.xpub", "recovery phrase"),
     ('wallet.mnemonic = "test test junk"', "wallet.mnemonic", "no such key"),
@@ -436,6 +439,12 @@ WRONG = [
     ('log.format = "xml"', "log.format", 'one of "auto", "console", "json"'),
     # chains
     (CHAIN, "wallet.xpub", "the extended public key of the wallet"),
+    ('wallet.cold_label = "shop"', "wallet.cold_address", "the address that it belongs to"),
+    (
+        f'wallet.cold_address = "{COLD}"\n{CHAIN}tokens = [{{symbol = "T", address = "{COLD}", decimals = 6}}]',
+        "wallet.cold_address",
+        "the contract of a token",
+    ),
     (f'wallet.xpub = "{XPUB}"\n[[chains]]\nid = 5\nname = "X"', "chains[0].rpc_urls", "this key is needed"),
     (MONEY.replace("id = 1", "id = 1337"), "chains[0].id", "1337 is the simulated chain"),
     (MONEY.replace("id = 1", "id = 0"), "chains[0].id", "from 1 up"),
@@ -545,6 +554,7 @@ def test_every_mistake_comes_at_once_with_contradictions_between_wrong_values(wr
     [
         f'wallet.xpub = "{PRIVATE}"',
         f'wallet.xpub = ["{PRIVATE}"]',
+        f'wallet.cold_address = "{PRIVATE}"',
         f'wallet = "{PRIVATE}"',
         f'wallet.key = "{PRIVATE}"',
         f'xpub = "{PRIVATE}"',

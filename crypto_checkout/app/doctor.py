@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from crypto_checkout.app import prices
+from crypto_checkout.app import prices, wallets
 from crypto_checkout.app.chains import configured_tokens, endpoints
-from crypto_checkout.chain.sandbox import chain as sandbox
-from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.config import ChainConfig, Config
 from crypto_checkout.config.values import is_near
 from crypto_checkout.core.address import Address, checksum
+from crypto_checkout.core.collect.deposits import Deposits
+from crypto_checkout.core.collect.readiness import DepositFacts
 from crypto_checkout.core.diagnosis.checks import Check, fail, ok, warn
 from crypto_checkout.core.errors import RecoverableError, SourceFailed
 from crypto_checkout.core.ledger.follow import Header
@@ -41,14 +41,21 @@ _OK = 200
 
 def wallet(config: Config) -> list[Check]:
     """Show the first addresses of the wallet, for comparison with the owner's wallet program."""
-    if not config.wallet.xpub:
+    key = wallets.live(config)
+    if key is None:
         return [ok("wallet", "none: only test mode works")]
-    key = ExtendedPublicKey.parse(config.wallet.xpub)
-    if key.wallet_id == ExtendedPublicKey.parse(sandbox.XPUB).wallet_id:
+    if isinstance(key, Deposits):
+        return [_cold_address(key)]
+    if wallets.is_public(config):
         what = "[wallet] xpub is the public test wallet: everybody can take the money it gets"
         return [fail("wallet", what, "Make a wallet of your own: crypto-checkout init")]
     first = ", ".join(f"{number} {checksum(key.address(number))}" for number in range(_SHOWN_ADDRESSES))
     return [ok("wallet", f"its first addresses are {first}: your wallet's program must show the same")]
+
+
+def _cold_address(deposits: Deposits) -> Check:
+    label = f", with the label {deposits.label!r}: keep it on paper with the address" if deposits.label else ""
+    return ok("wallet", f"everything goes to {checksum(deposits.destination)}{label}")
 
 
 def mixed_networks(config: Config) -> list[Check]:
@@ -95,6 +102,37 @@ async def _chain(config: Config, place: int, chain: ChainConfig, db: Database | 
         cursor = await db.read(lambda unit: chain_store.cursor(unit, chain.id))
         found += [checks.of_cursor(chain.name, newest, cursor), *await _followed(chain, db, cursor, newest)]
     return [*found, *await _tokens(config, chain)]
+
+
+async def deposits(config: Config) -> list[Check]:
+    """Check on each chain that money can be collected from deposits, where cold-address mode is on."""
+    wallet = wallets.deposits(config)
+    if wallet is None:
+        return []
+    read = await asyncio.gather(*(_deposit_facts(chain, wallet) for chain in config.chains))
+    elsewhere = [chain.name for chain, facts in zip(config.chains, read, strict=True) if _has_code(facts)]
+    found = []
+    for chain, facts in zip(config.chains, read, strict=True):
+        name = f"{chain.name}: collecting"
+        if isinstance(facts, RecoverableError):
+            found.append(warn(name, f"can't be asked: {facts}", "Try again when a provider answers."))
+        else:
+            found.append(checks.of_deposits(name, wallet.destination, facts, elsewhere))
+    return found
+
+
+async def _deposit_facts(chain: ChainConfig, wallet: Deposits) -> DepositFacts | RecoverableError:
+    opened = _open(chain)
+    try:
+        return await opened.deposit_facts(wallet)
+    except RecoverableError as error:
+        return error
+    finally:
+        await opened.close()
+
+
+def _has_code(facts: DepositFacts | RecoverableError) -> bool:
+    return isinstance(facts, DepositFacts) and facts.has_code
 
 
 async def _followed(chain: ChainConfig, db: Database, cursor: Cursor | None, newest: Header) -> list[Check]:

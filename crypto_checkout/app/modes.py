@@ -1,23 +1,25 @@
 """Open each mode: its wallet, its chains with their watchers, and its prices."""
 
 import secrets
+from collections import ChainMap
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from crypto_checkout.app import chains, prices
+from crypto_checkout.app import chains, prices, wallets
 from crypto_checkout.app.parts import Parts
 from crypto_checkout.chain.sandbox import chain as sandbox
 from crypto_checkout.chain.sandbox.chain import SandboxChain
 from crypto_checkout.chain.sandbox.state import State
-from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.config import ChainConfig
+from crypto_checkout.core.collect.deposits import Deposits
 from crypto_checkout.services.alerts.server_issues import ProviderStatus
 from crypto_checkout.services.checkout import wallet_start
 from crypto_checkout.services.checkout.addresses import Addresses
-from crypto_checkout.services.checkout.payment_methods import PaymentMethods, PaymentMethodsByMode, Policy
+from crypto_checkout.services.checkout.payment_methods import PaymentMethods, PaymentMethodsByMode, Policy, Wallet
 from crypto_checkout.services.checkout.wallet_start import Records
+from crypto_checkout.services.collect.deposit_check import DepositCheck, DepositReader
 from crypto_checkout.services.diagnosis.background_reconcile import BackgroundReconcile, ReconciledChain
 from crypto_checkout.services.diagnosis.explain import ConfiguredChain
 from crypto_checkout.services.ledger.judge import Judge
@@ -28,6 +30,7 @@ from crypto_checkout.services.ledger.watcher import BlockSource, Watcher
 from crypto_checkout.services.sandbox.pruning import Pruner
 from crypto_checkout.services.upkeep.rpc_usage import UsageRecorder
 from crypto_checkout.store.checkout import sessions
+from crypto_checkout.store.collect import deposits
 from crypto_checkout.store.data_folder.skipping import Skip
 from crypto_checkout.store.ledger import cursors
 from crypto_checkout.store.sandbox import chain as sandbox_store
@@ -90,9 +93,11 @@ async def _live(parts: Parts, records: Records) -> Mode | None:
     if not config.chains:
         return None
     opened, meters = await chains.open_live(config, parts.db, parts.clock, parts.stack)
-    key = ExtendedPublicKey.parse(config.wallet.xpub)
-    wallet = await _wallet(parts, key, records, livemode=True)
-    check = WalletCheck(parts.db, key, opened, is_recorded=key.wallet_id in records.known)
+    new = wallets.live(config)
+    assert new is not None, "config.contradictions refuses chains without a wallet"
+    wallet = await _wallet(parts, new, records, livemode=True)
+    check = WalletCheck(parts.db, new, opened, is_recorded=new.wallet_id in records.known)
+    deposit_check = await _deposit_check(parts, opened)
     used = [await parts.db.read(partial(sessions.tokens, chain_id=chain.id)) for chain in config.chains]
     token_check = TokenCheck(
         opened, chains.configured_tokens(config.chains), [asset for of_chain in used for asset in of_chain]
@@ -107,7 +112,7 @@ async def _live(parts: Parts, records: Records) -> Mode | None:
         policy=_policy(parts),
         chain_time=lambda now: now,
         block_time=lambda chain_id: opened[chain_id].newest_time,
-        unready=check.unready,
+        unready=check.unready if deposit_check is None else ChainMap(deposit_check.unready, check.unready),
         unready_tokens=token_check.unready,
         stopped=lambda chain_id: by_chain[chain_id].status.stopped,
         stuck=lambda chain_id: by_chain[chain_id].status.stuck_reason(parts.clock()),
@@ -127,6 +132,7 @@ async def _live(parts: Parts, records: Records) -> Mode | None:
         watchers,
         loops=(
             *(check.run, check.recheck, token_check.run, usage.run, reconcile.run),
+            *([] if deposit_check is None else [deposit_check.run]),
             *(each.run for each in token_balances),
             *(each.run for each in watchers),
         ),
@@ -153,7 +159,7 @@ async def _test(parts: Parts, records: Records) -> Mode | None:
         clock=parts.clock,
         idle_seconds=_SANDBOX_IDLE_SECONDS,
     )
-    wallet = await _wallet(parts, ExtendedPublicKey.parse(sandbox.XPUB), records, livemode=False)
+    wallet = await _wallet(parts, wallets.of_test_mode(parts.config), records, livemode=False)
     payment_methods = PaymentMethods(
         livemode=False,
         wallet=wallet,
@@ -180,11 +186,25 @@ async def _records(parts: Parts) -> Records:
     return records
 
 
-async def _wallet(parts: Parts, key: ExtendedPublicKey, records: Records, *, livemode: bool) -> Addresses:
-    """Open a wallet."""
-    addresses = await wallet_start.open_wallet(parts.db, key, records, livemode=livemode)
+async def _wallet(parts: Parts, wallet: Wallet, records: Records, *, livemode: bool) -> Addresses:
+    """Open a mode's wallet, after those whose addresses it gave out before."""
+    if isinstance(wallet, Deposits):
+        await parts.db.write(lambda unit: deposits.record(unit, wallet))
+    for each in await wallets.earlier(parts.config, parts.db, wallet, livemode=livemode):
+        await wallet_start.watch_unassigned(parts.db, each, records, livemode=livemode)
+    addresses = await wallet_start.open_wallet(parts.db, wallet, records, livemode=livemode)
     parts.stack.callback(addresses.close)
     return addresses
+
+
+async def _deposit_check(parts: Parts, opened: Mapping[int, DepositReader]) -> DepositCheck | None:
+    """Make the check of deposits; None for a wallet of keys."""
+    wallet = wallets.deposits(parts.config)
+    if wallet is None:
+        return None
+    names = {chain.id: chain.name for chain in parts.config.chains}
+    earlier = await parts.db.read(lambda unit: deposits.chains(unit, wallet.wallet_id))
+    return DepositCheck(parts.db, wallet, opened, names, earlier)
 
 
 async def _sandbox_state(parts: Parts) -> State:

@@ -162,14 +162,14 @@ async def _open_chains(config: Config, db: Database) -> AsyncIterator[_OpenChain
 
 async def _record_unassigned(config: Config, db: Database) -> None:
     """Record the addresses without a session, as the server does at its start: a restore may have come since."""
-    from crypto_checkout.chain.sandbox import chain
-    from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
+    from crypto_checkout.app import wallets
 
     if await db.read(life.current) is None:
         return  # no server of this version has run yet, which tells the owner's own addresses apart
-    for xpub, livemode in ((config.wallet.xpub, True), (chain.XPUB, False)):
-        if xpub:
-            await unassigned_addresses.record(db, ExtendedPublicKey.parse(xpub), livemode=livemode)
+    for wallet, livemode in ((wallets.live(config), True), (wallets.of_test_mode(config), False)):
+        if wallet is not None:
+            for each in (wallet, *await wallets.earlier(config, db, wallet, livemode=livemode)):
+                await unassigned_addresses.record(db, each, livemode=livemode)
 
 
 async def _sandbox_state(db: Database) -> State | None:

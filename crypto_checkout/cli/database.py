@@ -19,7 +19,6 @@ from crypto_checkout.cli.support.setup import (
 )
 
 if TYPE_CHECKING:
-    from crypto_checkout.config import Config
     from crypto_checkout.store.data_folder.backup import RestoreResult
 
 
@@ -107,13 +106,14 @@ def restore(options: Options, *, file: Path, skip: int | None) -> None:
     are told which.
     """
     from crypto_checkout.app.clock import system_clock
+    from crypto_checkout.app.wallets import names
     from crypto_checkout.core.errors import FolderInUse
     from crypto_checkout.store.data_folder import backup as store
     from crypto_checkout.store.data_folder.lock import FolderLock
     from crypto_checkout.store.data_folder.skipping import Skip
 
     config = load_config(options)
-    wallets = _wallets(config)
+    wallets = names(config)
 
     def work() -> "RestoreResult":
         try:
@@ -170,17 +170,6 @@ def _show_lost_secrets(restored: "RestoreResult") -> None:
     click.echo(
         "If you have the key, restore again with it beside the copy, as FILE.secret.key, before you start the server."
     )
-
-
-def _wallets(config: "Config") -> dict[str, str]:
-    """Return names for the wallets whose addresses this server gives out, by their ids."""
-    from crypto_checkout.chain.sandbox import chain
-    from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
-
-    named = {ExtendedPublicKey.parse(chain.XPUB).wallet_id: "Test mode's wallet"}
-    if config.wallet.xpub:
-        named[ExtendedPublicKey.parse(config.wallet.xpub).wallet_id] = "Your wallet"
-    return named
 
 
 def _show_next_addresses(restored: "RestoreResult", names: dict[str, str]) -> None:

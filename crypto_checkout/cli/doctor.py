@@ -93,6 +93,7 @@ async def _check_surroundings(config: "Config", db: "Database | None") -> "list[
     found = [*doctor.wallet(config), *doctor.mixed_networks(config)]
     surroundings = await asyncio.gather(
         doctor.chains(config, db, system_clock),
+        doctor.deposits(config),
         doctor.price_sources(config, system_clock),
         doctor.public_url(config, as_served(config).server.public_url, is_served=_server_process(config) is not None),
     )

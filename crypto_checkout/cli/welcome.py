@@ -111,12 +111,14 @@ async def _wait_for_chains(server: "RunningServer", serving: "asyncio.Task[None]
 
 
 def _modes(config: "Config", server: "RunningServer") -> list[str]:
+    from crypto_checkout.app import wallets
+
     live = "live and test" if config.test_mode.enabled else "live"
     without = (
         "test only: no real money" if config.test_mode.enabled else "none: [test_mode] is off, and no [[chains]] is set"
     )
     lines = [f"  mode     {live if config.chains else without}"]
-    if config.chains and _is_test_wallet(config.wallet.xpub):
+    if config.chains and wallets.is_public(config):
         lines.append("  WARNING  [wallet] xpub is the public test wallet: everybody can take the money it gets")
     for watcher in server.watchers:
         status = watcher.status
@@ -138,13 +140,6 @@ async def _has_key(server: "RunningServer") -> bool:
 
     keys = await server.db.read(store.all_keys)
     return any(key.revoked_at is None and key.livemode == (_mode(server) == "live") for key in keys)
-
-
-def _is_test_wallet(xpub: str) -> bool:
-    from crypto_checkout.chain.sandbox import chain
-    from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
-
-    return ExtendedPublicKey.parse(xpub).wallet_id == ExtendedPublicKey.parse(chain.XPUB).wallet_id
 
 
 def _next_step(config: "Config", server: "RunningServer", url: str, key: str | None, *, has_key: bool) -> list[str]:

@@ -30,17 +30,28 @@ def contradictions(values: Mapping[str, Any], *, has_file: bool) -> list[Mistake
 
 
 def _wallet(values: Mapping[str, Any], chains: list[Mapping[str, Any]], *, has_file: bool) -> Iterator[Mistake]:
-    xpub = _table(values.get("wallet")).get("xpub", "")
-    if not has_file and (chains or xpub):
-        place = "chains" if chains else "wallet.xpub"
+    wallet = _table(values.get("wallet"))
+    xpub, cold_address = wallet.get("xpub", ""), wallet.get("cold_address", "")
+    if not has_file and (chains or xpub or cold_address):
+        place = "chains" if chains else "wallet.xpub" if xpub else "wallet.cold_address"
         yield Mistake(
             place, "real money needs a configuration file, and there is none: `crypto-checkout init` writes one"
         )
-    if chains and isinstance(xpub, str) and not xpub.strip():
+    if chains and _is_blank(xpub) and _is_blank(cold_address):
         yield Mistake(
             "wallet.xpub",
-            "chains for real money are configured, so wanted is the extended public key of the wallet that gets it",
+            "chains for real money are configured, so wanted is the extended public key of the wallet that gets it, "
+            "or one address of it in wallet.cold_address",
         )
+    if wallet.get("cold_label") and _is_blank(cold_address):
+        yield Mistake("wallet.cold_address", "there is a cold_label, so wanted is the address that it belongs to")
+    tokens = {str(token.get("address", "")).lower() for chain in chains for token in _tables(chain.get("tokens"))}
+    if isinstance(cold_address, str) and cold_address.strip().lower() in tokens - {""}:
+        yield Mistake("wallet.cold_address", "an address of your own: this is the contract of a token")
+
+
+def _is_blank(value: Any) -> bool:
+    return isinstance(value, str) and not value.strip()
 
 
 def _quorum(values: Mapping[str, Any]) -> Iterator[Mistake]:

@@ -44,8 +44,11 @@ class DatabaseConfig(Section):
 
 
 class WalletConfig(Section):
-    """The wallet whose addresses are given out. If empty, only test mode works."""
+    """The wallet that gets the money: one address, or a key that derives many. If empty, only test mode works."""
 
+    cold_address: values.ColdAddress = ""
+    """In lower case, though the file must have the spelling of EIP-55. New sessions prefer it to `xpub`."""
+    cold_label: values.ColdLabel = ""
     xpub: values.Xpub = Field(default="", repr=False)
 
 

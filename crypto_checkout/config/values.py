@@ -281,6 +281,17 @@ def _token_address(text: str) -> str:
         raise ValueError(f"the token's contract address: {error}") from None
 
 
+def _cold_address(text: str) -> str:
+    if not text.strip():
+        return ""
+    from crypto_checkout.core.collect.destination import parse_destination
+
+    try:
+        return parse_destination(text)
+    except ValueError as error:
+        raise ValueError(f"an address of your own: {error}") from None
+
+
 def _chain_id(number: int) -> int:
     if number == SANDBOX_CHAIN_ID:
         raise ValueError(f"another chain: {SANDBOX_CHAIN_ID} is the simulated chain of test mode")
@@ -330,6 +341,8 @@ WebhookSecret = Annotated[str, AfterValidator(_webhook_secret)]
 ExplorerUrl = Annotated[str, AfterValidator(_explorer_url)]
 Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
 Xpub = Annotated[str, AfterValidator(_xpub)]
+ColdAddress = Annotated[str, AfterValidator(_cold_address)]
+ColdLabel = Annotated[str, label(80)]
 TokenAddress = Annotated[str, AfterValidator(_token_address)]
 Symbol = Annotated[str, pattern(_SYMBOL, "a symbol like USDC: up to 16 letters, digits, dots and dashes")]
 Pair = Annotated[str, pattern(_SYMBOL + "/[A-Z]{3}", 'a pair like "ETH/USD"')]

@@ -239,6 +239,14 @@ CREATE TABLE delivery_attempts (
 
 CREATE INDEX delivery_attempts_by_age ON delivery_attempts (started_at);
 
+CREATE TABLE deposit_chains (
+    wallet_id TEXT NOT NULL,
+    chain_id INTEGER NOT NULL,
+    has_code INTEGER NOT NULL CHECK (has_code IN (0, 1)),
+    passed INTEGER NOT NULL CHECK (passed IN (0, 1)),
+    PRIMARY KEY (wallet_id, chain_id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE differences (
     chain_id INTEGER NOT NULL,
     session_id TEXT NOT NULL REFERENCES checkout_sessions (id),
@@ -576,7 +584,7 @@ CREATE INDEX unmatched_payments_single ON unmatched_payments (livemode, seq) WHE
 CREATE TABLE wallets (
     wallet_id TEXT PRIMARY KEY,
     next_index INTEGER NOT NULL CHECK (next_index >= 0)
-) STRICT;
+, system INTEGER, destination TEXT, label TEXT) STRICT;
 
 CREATE TABLE webhook_endpoints (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -15,7 +15,7 @@ import pytest
 from crypto_checkout.app import doctor
 from crypto_checkout.chain.sandbox.chain import XPUB
 from crypto_checkout.config import ChainConfig, Config
-from crypto_checkout.core.address import Address
+from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import Asset, TokenFacts
 from crypto_checkout.core.diagnosis.checks import Severity
 from crypto_checkout.core.diagnosis.rpc_usage import RpcUsage
@@ -28,6 +28,7 @@ from crypto_checkout.store.database import Database
 from crypto_checkout.store.migrate import migrate
 from crypto_checkout.store.rpc_usage import DailyUsage
 from tests.support.anvil import Anvil
+from tests.support.collecting import COLD, deploy_contracts
 from tests.support.nodes import Error, answering, forwarding, running, running_beside
 from tests.support.server import PROGRAM, Server, command, environment
 from tests.support.shop import ANVIL_CHAIN_ID, FRESH_XPUB
@@ -178,6 +179,19 @@ def test_a_token_with_wrong_decimals_and_the_public_test_wallet_fail(
     assert code == 1
     assert (checks["Anvil: USDC"]["mark"], checks["wallet"]["mark"]) == ("fail", "fail")
     assert "chains[0].tokens[0].decimals is 18" in checks["Anvil: USDC"]["what"]
+
+
+def test_collecting_is_checked_on_each_chain_where_there_is_a_cold_address(anvil: Nodes, tmp_path: Path) -> None:
+    node = anvil()
+    text = configuration(node.url, xpub="").replace("[wallet]", f'[wallet]\ncold_address = "{checksum(COLD)}"')
+    (tmp_path / "checkout.toml").write_text(text, "utf-8")
+    code, checks = examine(tmp_path)
+    assert code == 1
+    assert "crypto-checkout collect setup" in checks["Anvil: collecting"]["what"]
+    assert checks["wallet"]["what"] == f"everything goes to {checksum(COLD)}"
+    deploy_contracts(node)
+    _, checks = examine(tmp_path)
+    assert checks["Anvil: collecting"]["mark"] == "ok"
 
 
 def test_the_first_addresses_are_shown_to_be_compared(tmp_path: Path) -> None:

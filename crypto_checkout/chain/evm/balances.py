@@ -98,10 +98,13 @@ async def of_token_now(ask: Ask, token: Address, addresses: Sequence[Address]) -
         raise
 
 
-async def used(ask: Ask, addresses: Sequence[Address], tokens: Sequence[Address]) -> set[Address]:
-    """Return the addresses that have a coin or a token at the newest block, or sent a transaction."""
+async def used(ask: Ask, addresses: Sequence[Address], tokens: Sequence[Address], *, sends: bool) -> set[Address]:
+    """Return the addresses that have a coin or a token at the newest block, or sent a transaction.
+
+    The transaction count of addresses that send none (deposits) is 1 once somebody placed their code.
+    """
     used: set[Address] = set()
-    for method in ("eth_getBalance", "eth_getTransactionCount"):
+    for method in ("eth_getBalance", "eth_getTransactionCount") if sends else ("eth_getBalance",):
         found = await ask([(method, [address, "latest"]) for address in addresses])
         used |= {each for each, number in zip(addresses, found, strict=True) if not decoding.is_zero(number)}
     for token in tokens:

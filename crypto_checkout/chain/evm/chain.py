@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from crypto_checkout.chain.evm import agreement, balances, bloom, decoding, sweeps, tokens, traces, transactions
 from crypto_checkout.chain.evm.block_times import BlockTimes
+from crypto_checkout.chain.evm.collect import facts
 from crypto_checkout.chain.evm.decoding import Strange
 from crypto_checkout.chain.evm.doubts import Doubts
 from crypto_checkout.chain.evm.following.heads import Heads
@@ -22,6 +23,8 @@ from crypto_checkout.chain.evm.token_logs import TokenLogs
 from crypto_checkout.chain.rpc.providers import Ask, Call, ProviderHealth, Refused, Rpc
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import TokenFacts
+from crypto_checkout.core.collect.deposits import Deposits
+from crypto_checkout.core.collect.readiness import DepositFacts
 from crypto_checkout.core.diagnosis.explain_transaction import ObservedTransaction
 from crypto_checkout.core.errors import BalancesRefused, ProviderFailed, StateUnavailable
 from crypto_checkout.core.ledger.balance_groups import ExpectedGroup
@@ -295,11 +298,15 @@ class EvmChain:
         """
         return await self._rpc.with_failover(lambda ask: traces.internal_transfers(ask, header, addresses))
 
-    async def used(self, addresses: Sequence[Address]) -> set[Address]:
-        """Return the addresses with a trace on the chain: a balance, a token, or a transaction sent."""
+    async def used(self, addresses: Sequence[Address], *, sends: bool = True) -> set[Address]:
+        """Return the addresses with a trace on the chain: a balance, a token, or a transaction, if they send any."""
         if not addresses:
             return set()
-        return await self._rpc.with_failover(lambda ask: balances.used(ask, addresses, self._tokens))
+        return await self._rpc.with_failover(lambda ask: balances.used(ask, addresses, self._tokens, sends=sends))
+
+    async def deposit_facts(self, deposits: Deposits) -> DepositFacts:
+        """Return what the chain shows of the contracts that collect. Raises ProviderFailed."""
+        return await self._rpc.with_failover(lambda ask: facts.deposit_facts(ask, deposits))
 
     async def token_facts(self, contract: Address) -> TokenFacts:
         """Return the facts that a token's contract states about itself. Raises ProviderFailed."""

@@ -115,8 +115,9 @@ ISSUES: Mapping[IssueKind, IssueInfo] = one_row_each(
         IssueKind.WALLET: IssueInfo(
             "The wallet",
             is_of_server=True,
-            advice="Two servers must not share an xpub: both give out the same addresses, and one payment counts on "
-            "both. Give each an account of its own. Money there is among the unmatched payments.",
+            advice="Two servers must not share an xpub, or a cold address without labels: both give out the same "
+            "addresses, and one payment counts on both. Give each an account, or a label, of its own. Money there is "
+            "among the unmatched payments.",
             path="/payments/unmatched",
         ),
         # Some may be about to pay.

@@ -5,11 +5,20 @@ put there is a clone (ERC-1167) of the Forwarder that takes plain coin for 15 ga
 """
 
 from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import ClassVar
 
 from crypto_checkout.core.address import Address, keccak_256
 from crypto_checkout.core.collect.contracts import FORWARDER, address_bytes, create2_address_of_hash
 
 CODE_BYTES = 71
+
+SYSTEM = 1
+"""The number of these contracts among all that this program ever used; a wallet keeps the one that it began with."""
+
+TEST_LABEL = "\ntest mode"
+"""The label of test mode's deposits. No configured label has a line break, so they are never those of real sessions,
+and real money that is sent to one by mistake still goes to the owner."""
 
 _RETURN_THE_REST = bytes.fromhex("3d604780600a3d3981f3")
 _STOP_WITHOUT_CALLDATA = bytes.fromhex("36600557005b")
@@ -47,8 +56,22 @@ class Deposits:
     label: str = ""
     _init_code_hash: bytes = field(init=False, repr=False, compare=False)
 
+    branch: ClassVar = None
+    """There is no key, so no derivation path either."""
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "_init_code_hash", keccak_256(init_code(self.destination)))
+
+    @property
+    def wallet_id(self) -> str:
+        """A short stable name of these addresses, under which the counter of given-out addresses is kept."""
+        text = f"deposits {SYSTEM} {self.destination} {self.label}"
+        return sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def livemode(self) -> bool:
+        """False for the deposits of test mode."""
+        return self.label != TEST_LABEL
 
     def address(self, index: int) -> Address:
         """Return deposit address number `index`, from 0 to 2^256 - 1."""

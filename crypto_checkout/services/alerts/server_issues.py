@@ -179,7 +179,7 @@ class ServerIssues:
         if index is not None:
             words = (
                 f"Address number {index} of your wallet is used, and this server never gave it out: another server "
-                "seems to use the same xpub, or this database was put back from an older copy."
+                "seems to use the same wallet, or this database was put back from an older copy."
             )
             yield _ServerIssue(IssueKind.WALLET, "wallet", words)
 

@@ -17,7 +17,7 @@ from crypto_checkout.core.money import Fiat
 
 
 class Wallet(Protocol):
-    """Derives deposit addresses; see `chain.wallet.xpub.ExtendedPublicKey`."""
+    """Derives deposit addresses; see `chain.wallet.xpub.ExtendedPublicKey` and `core.collect.deposits.Deposits`."""
 
     @property
     def wallet_id(self) -> str:
@@ -28,7 +28,7 @@ class Wallet(Protocol):
 
     @property
     def branch(self) -> str | None:
-        """The derivation path above all addresses (BIP-44), None if they are derived from no key."""
+        """The derivation path above all addresses (BIP-44), None for deposits, which no key controls."""
 
 
 class Prices(Protocol):
@@ -194,7 +194,8 @@ class ChainsByMode(Generic[M_co]):
             return found
         if livemode:
             raise WalletNotConfigured(
-                "This server takes no real money yet: set [wallet] xpub and at least one [[chains]] in checkout.toml."
+                "This server takes no real money yet: set [wallet] cold_address or xpub, and at least one [[chains]], "
+                "in checkout.toml."
             )
         raise WalletNotConfigured("Test mode is switched off on this server: set [test_mode] enabled = true.")
 

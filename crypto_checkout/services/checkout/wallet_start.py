@@ -69,8 +69,23 @@ async def apply_records(db: Database, folder: Path, skip: Skip, new_life: str) -
 
 async def open_wallet(db: Database, wallet: Wallet, records: Records, *, livemode: bool) -> Addresses:
     """Open a wallet whose records were applied, and record its unassigned addresses, to be watched."""
+    await watch_unassigned(db, wallet, records, livemode=livemode)
     wallet_id = wallet.wallet_id
-    own = await db.read(lambda unit: sessions.first_index(unit, wallet_id)) if records.is_first else 0
+    next_index = await db.read(lambda unit: wallets.next_index(unit, wallet_id))
+    records.given_out.begin(wallet_id, next_index)
+    addresses = Addresses(wallet, records.given_out)
+    addresses.prepare(next_index)
+    return addresses
+
+
+async def watch_unassigned(db: Database, wallet: Wallet, records: Records, *, livemode: bool) -> None:
+    """Record the addresses of a wallet that no session has, to be watched; the log names those that were lost."""
+    wallet_id = wallet.wallet_id
+    own = (
+        await db.read(lambda unit: sessions.first_index(unit, wallet_id))
+        if records.is_first and wallet.branch is not None
+        else 0
+    )
     await unassigned_addresses.record(db, wallet, livemode=livemode, used_before=own)
     lost = await db.write(lambda unit: unassigned.report(unit, wallet_id))
     if lost:
@@ -83,11 +98,6 @@ async def open_wallet(db: Database, wallet: Wallet, records: Records, *, livemod
             last=lost[-1],
         )
     await _fill_paths(db, wallet)
-    next_index = await db.read(lambda unit: wallets.next_index(unit, wallet_id))
-    records.given_out.begin(wallet_id, next_index)
-    addresses = Addresses(wallet, records.given_out)
-    addresses.prepare(next_index)
-    return addresses
 
 
 async def _fill_paths(db: Database, wallet: Wallet) -> None:

@@ -5,7 +5,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import TokenFacts
+from crypto_checkout.core.collect import readiness
+from crypto_checkout.core.collect.readiness import DepositFacts
 from crypto_checkout.core.diagnosis.checks import Check, fail, ok, warn
 from crypto_checkout.core.diagnosis.explanation import span
 from crypto_checkout.core.diagnosis.rpc_usage import RpcUsage
@@ -123,6 +126,16 @@ def of_clock(chain: str, head: Header, now: datetime) -> Check:
             "Compare with an explorer, and see that this machine's clock is kept by NTP.",
         )
     return ok(name, f"the newest block is {span(ahead)} old")
+
+
+def of_deposits(name: str, destination: Address, facts: DepositFacts, elsewhere: Sequence[str]) -> Check:
+    """Check that money can be collected from deposits; `elsewhere` are the chains where the destination has code."""
+    problem = readiness.problem(facts, destination)
+    if problem is None and elsewhere and not facts.has_code:
+        problem = readiness.only_elsewhere(destination, elsewhere[0])
+    if problem is not None:
+        return fail(name, problem, "Until then no session is made on this chain, and its money stays where it is.")
+    return ok(name, f"money goes from deposits to {checksum(destination)}, and nowhere else")
 
 
 def of_cursor(chain: str, head: Header, cursor: Cursor | None) -> Check:

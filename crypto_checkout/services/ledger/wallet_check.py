@@ -38,8 +38,8 @@ WINDOW = 100
 class AddressUsage(Protocol):
     """A chain that shows which addresses are used; `chain.evm.chain` implements it."""
 
-    async def used(self, addresses: Sequence[Address]) -> set[Address]:
-        """Return those of the addresses that the chain has seen."""
+    async def used(self, addresses: Sequence[Address], *, sends: bool = True) -> set[Address]:
+        """Return those of the addresses that the chain has seen; deposits send nothing."""
 
     async def head(self) -> Head:
         """Return the newest block number."""
@@ -91,7 +91,7 @@ class WalletCheck:
             indices = range(first, first + WINDOW)
             # In a thread: without a native library, deriving a hundred addresses takes half a second.
             addresses = await asyncio.to_thread(derive, self._wallet, indices, True)
-            used = await chain.used([each.address for each in addresses])
+            used = await chain.used([each.address for each in addresses], sends=self._wallet.branch is not None)
             if not used:
                 return first
             first = await self._db.write(partial(self._pass, addresses=addresses, used=used))
@@ -120,7 +120,7 @@ class WalletCheck:
         """Move the next index past the used ones, and record the passed addresses; return the next index.
 
         Those below it were given out by this server meanwhile. As long as the wallet has given out nothing here, used
-        addresses are the owner's own.
+        addresses are the owner's own; deposits never are.
         """
         wallet_id = self._wallet.wallet_id
         first = wallets.next_index(unit, wallet_id)
@@ -128,14 +128,14 @@ class WalletCheck:
         if last < first:
             return first
         wallets.move_past(unit, wallet_id, last)
-        is_own = unassigned.is_unused(unit, wallet_id)
+        is_own = self._wallet.branch is not None and unassigned.is_unused(unit, wallet_id)
         passed = [each for each in addresses if first <= each.derivation_index <= last]
         unassigned.insert(unit, [replace(each, used_before=is_own) for each in passed])
         if not is_own:
             self.foreign = last
             log.critical(
                 "addresses are used that this database never gave out: it was put back from an older copy, or another "
-                "server uses the same xpub; going on behind them",
+                "server uses the same wallet without a label of its own; going on behind them",
                 index=last + 1,
             )
         return last + 1

@@ -1,0 +1,1 @@
+"""Questions to a node about the contracts that collect; see `core.collect`."""

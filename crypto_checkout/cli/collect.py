@@ -1,0 +1,229 @@
+"""`crypto-checkout collect`: move money on from the addresses that payers paid. No command here takes a key."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crypto_checkout.cli.support import tables
+from crypto_checkout.cli.support.options import Options, json_option
+from crypto_checkout.cli.support.setup import fail, load_config, print_json
+
+if TYPE_CHECKING:
+    from crypto_checkout.config import ChainConfig, Config
+    from crypto_checkout.core.collect.contracts import Contract
+    from crypto_checkout.core.collect.deposits import Deposits
+    from crypto_checkout.services.collect.deployment import ChainSetup
+    from crypto_checkout.services.collect.recovery import Collection
+
+_EMPTY = 1000
+
+
+@click.group()
+def collect() -> None:
+    """Move money on from the addresses that payers paid."""
+
+
+# --- the contracts ---------------------------------------------------------------------------------------------------
+
+
+@collect.command(short_help="Show how to put the contracts that collect on a chain.")
+@json_option
+@click.pass_obj
+def setup(options: Options, *, as_json: bool) -> None:
+    """Show the transactions that put the contracts that collect on your chains, where they are missing.
+
+    Two transactions for each chain, once and for everybody. Any account may send them, and nobody owns what they make:
+    the addresses and the bytes are the same everywhere. Nothing is sent by this command.
+    """
+    from crypto_checkout import log
+    from crypto_checkout.app import collecting
+
+    log.silence()
+    found = asyncio.run(collecting.setups(load_config(options)))
+    if as_json:
+        print_json({"object": "collect_setup", "chains": [_setup_object(each) for each in found]})
+    else:
+        click.echo("\n".join(_setup_lines(found)))
+
+
+def _setup_object(setup: "ChainSetup") -> dict[str, Any]:
+    return {
+        "chainId": setup.chain_id,
+        "name": setup.name,
+        "problem": setup.problem,
+        "transactions": [_deployment(each) for each in setup.missing],
+    }
+
+
+def _deployment(contract: "Contract") -> dict[str, Any]:
+    from crypto_checkout.core.address import checksum
+    from crypto_checkout.core.collect.contracts import CREATE2_PROXY
+    from crypto_checkout.services.collect.deployment import GAS
+
+    return {
+        "contract": contract.name,
+        "address": checksum(contract.address),
+        "to": checksum(CREATE2_PROXY),
+        "value": "0",
+        "data": "0x" + contract.deployment.hex(),
+        "gas": GAS[contract],
+    }
+
+
+def _setup_lines(found: "list[ChainSetup]") -> list[str]:
+    if not found:
+        return ["No chain is configured: switch one on in checkout.toml first."]
+    lines, contracts = [], {contract for each in found for contract in each.missing}
+    for each in found:
+        if each.missing:
+            state = f"lacks {' and '.join(contract.name for contract in each.missing)}"
+        else:
+            state = each.problem or "has all that collecting needs"
+        lines.append(f"{each.name} ({each.chain_id}) {state}" if each.problem is None else f"{each.name}: {state}")
+    if not contracts:
+        return lines
+    lines += [
+        "",
+        "Send these on each chain that lacks them, in this order, from any account that has some of the chain's coin",
+        "for fees. With cast (Foundry) and a hardware wallet:",
+    ]
+    for contract in sorted(contracts, key=lambda each: each.name, reverse=True):
+        lines += ["", *_deployment_lines(contract)]
+    return [*lines, "", "Then look again: crypto-checkout doctor"]
+
+
+def _deployment_lines(contract: "Contract") -> list[str]:
+    made = _deployment(contract)
+    return [
+        f"{contract.name}, {made['gas']:,} gas, will be at {made['address']}:",
+        *tables.fields([("to", made["to"]), ("value", "0"), ("data", made["data"])]),
+        f"  cast send --rpc-url NODE --ledger {made['to']} {made['data']}",
+    ]
+
+
+# --- a lost database -------------------------------------------------------------------------------------------------
+
+
+@collect.command(short_help="Find and collect money at deposits without the database.")
+@click.option("--destination", metavar="ADDRESS", help="The cold address; without it the one in checkout.toml.")
+@click.option("--label", metavar="TEXT", help="Its label; without it the one in checkout.toml.")
+@click.option(
+    "--count",
+    type=click.IntRange(1, 10_000_000),
+    default=_EMPTY,
+    show_default=True,
+    metavar="N",
+    help="Look at this many deposits at least.",
+)
+@json_option
+@click.pass_obj
+def recover(options: Options, *, destination: str | None, label: str | None, count: int, as_json: bool) -> None:
+    """Find money at deposits of a cold address without the database, and show the transactions that collect it.
+
+    For the day the database is lost: the destination, its label and the chains are enough. It looks on until a
+    thousand deposits in a row are empty. Anybody may send the transactions; the money goes to the cold address.
+    Nothing is sent by this command.
+    """
+    from crypto_checkout import log
+
+    log.silence()
+    config = load_config(options)
+    deposits = _deposits(config, destination, label)
+    if not config.chains:
+        fail("No chain is configured: switch on those that were used, with their tokens, in checkout.toml.")
+    found = [(chain, asyncio.run(_recovered(config, chain, deposits, count))) for chain in config.chains]
+    if as_json:
+        print_json(
+            {"object": "recovery", "transactions": [_as_object(chain, each) for chain, some in found for each in some]}
+        )
+        return
+    for chain, some in found:
+        click.echo("\n".join(_recovery_lines(chain, some)))
+
+
+def _deposits(config: "Config", destination: str | None, label: str | None) -> "Deposits":
+    from crypto_checkout.core.address import Address
+    from crypto_checkout.core.collect.deposits import Deposits
+    from crypto_checkout.core.collect.destination import parse_destination
+
+    if destination is None:
+        if not config.wallet.cold_address:
+            fail("[wallet] cold_address is not set: name it with --destination.")
+        address = Address(config.wallet.cold_address)
+    else:
+        try:
+            address = parse_destination(destination)
+        except ValueError as error:
+            raise click.BadParameter(f"{error}.", param_hint="--destination") from None
+    return Deposits(address, config.wallet.cold_label if label is None else label)
+
+
+async def _recovered(config: "Config", chain: "ChainConfig", deposits: "Deposits", count: int) -> "list[Collection]":
+    from crypto_checkout.app import chains, collecting
+    from crypto_checkout.core.errors import RecoverableError
+    from crypto_checkout.services.collect import deployment, recovery
+
+    least = max(count, collecting.noted_index(config, deposits))
+    assets = chains.accepted_chain(chain).assets
+    async with collecting.opened(chain) as reader:
+        setup = await deployment.look(reader, deposits, chain.id, chain.name)
+        if setup.missing:
+            fail(f"{chain.name} lacks the contracts that collect. First: crypto-checkout collect setup")
+        try:
+            found = await recovery.find(reader, deposits, assets, least=least, empty=_EMPTY)
+            return await recovery.collections(reader, deposits, found)
+        except RecoverableError as error:
+            fail(f"{chain.name} can't be read: {error}. Nothing was changed.")
+
+
+def _as_object(chain: "ChainConfig", collection: "Collection") -> dict[str, Any]:
+    from crypto_checkout.core.address import checksum
+    from crypto_checkout.core.collect.contracts import COLLECTOR
+
+    return {
+        "chainId": chain.id,
+        "to": checksum(COLLECTOR.address),
+        "value": "0",
+        "data": "0x" + collection.data.hex(),
+        "moves": collection.moves,
+        "items": [
+            {
+                "index": each.index,
+                "address": checksum(each.address),
+                "asset": each.asset.symbol,
+                "units": str(each.units),
+            }
+            for each in collection.items
+        ],
+    }
+
+
+def _recovery_lines(chain: "ChainConfig", collections: "list[Collection]") -> list[str]:
+    from crypto_checkout.core.address import checksum
+    from crypto_checkout.core.money import format_units
+
+    items = [each for collection in collections for each in collection.items]
+    if not items:
+        return [f"{chain.name}: nothing lies at these deposits."]
+    rows = [
+        (
+            str(each.index),
+            checksum(each.address),
+            f"{format_units(each.units, each.asset.decimals)} {each.asset.symbol}",
+        )
+        for each in items
+    ]
+    lines = [f"{chain.name} ({chain.id}):", *tables.table(("number", "address", "amount"), rows, flexible=1)]
+    for number, collection in enumerate(collections, 1):
+        made = _as_object(chain, collection)
+        stay = len(collection.items) - collection.moves
+        lines += [
+            "",
+            f"Transaction {number} of {len(collections)} moves {collection.moves} of {len(collection.items)} amounts"
+            + (f"; {tables.count(stay, 'token')} can't be moved now" if stay else "")
+            + ":",
+            *tables.fields([("to", made["to"]), ("value", "0"), ("data", made["data"])]),
+            f"  cast send --rpc-url NODE --ledger {made['to']} {made['data']}",
+        ]
+    return [*lines, ""]

@@ -1,0 +1,35 @@
+"""The contracts that collect, on a real node, and what anybody does with them there."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.collect import calls, contracts
+from tests.support.anvil import Anvil
+
+COLD = Address("0xc01dc01dc01dc01dc01dc01dc01dc01dc01dc01d")
+"""An ordinary account that has nothing and never sends."""
+
+ENOUGH_GAS = hex(10_000_000)
+
+
+def deploy_contracts(node: Anvil) -> None:
+    """Put Forwarder and Collector on the chain; anvil has the deployment proxy from the start."""
+    for contract in (contracts.FORWARDER, contracts.COLLECTOR):
+        receipt = transact(node, contracts.CREATE2_PROXY, contract.deployment)
+        assert receipt["status"] == "0x1", f"{contract.name} was not deployed"
+
+
+def collect(
+    node: Anvil, destination: Address, salts: Mapping[Address, Sequence[bytes]], sender: str | None = None
+) -> Any:
+    """Collect in one transaction, by anybody; return its receipt."""
+    return transact(node, contracts.COLLECTOR.address, calls.collect(destination, salts), sender)
+
+
+def transact(node: Anvil, to: str, data: bytes, sender: str | None = None) -> Any:
+    """Send a call from an account of the node, the last but one unless another is named; return its receipt."""
+    transaction = {"from": sender or node.accounts[8], "to": to, "data": "0x" + data.hex(), "gas": ENOUGH_GAS}
+    tx_hash = node.rpc("eth_sendTransaction", transaction)
+    node.mine()
+    return node.rpc("eth_getTransactionReceipt", tx_hash)
