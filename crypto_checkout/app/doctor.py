@@ -18,13 +18,16 @@ from crypto_checkout.config.values import is_near
 from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.collect.deposits import Deposits
 from crypto_checkout.core.collect.readiness import DepositFacts
-from crypto_checkout.core.diagnosis.checks import Check, fail, ok, warn
+from crypto_checkout.core.diagnosis.checks import Check, Severity, fail, ok, warn
 from crypto_checkout.core.errors import RecoverableError, SourceFailed
 from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.core.moments import Clock
+from crypto_checkout.http.checkout import renderer
+from crypto_checkout.http.entry.client_address import is_trusted
 from crypto_checkout.prices.source import Source
-from crypto_checkout.services.diagnosis import checks
+from crypto_checkout.services.diagnosis import checks, proxy
 from crypto_checkout.services.ledger.ancestor import newest_shared
+from crypto_checkout.store.data_folder import doctor_token, server_url
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.ledger import cursors as chain_store
 from crypto_checkout.store.ledger.cursors import Cursor
@@ -37,6 +40,9 @@ _TEST_NETWORKS = frozenset({11155111, 84532})  # Sepolia, Base Sepolia: the pres
 _SHOWN_ADDRESSES = 3
 _SECONDS = 10.0
 _OK = 200
+_LONG_BODY = 60_000
+_JSON = {"Content-Type": "application/json"}
+_POLICY = "Content-Security-Policy"
 
 
 def wallet(config: Config) -> list[Check]:
@@ -220,13 +226,90 @@ async def public_url(config: Config, url: str, *, is_served: bool) -> list[Check
         return [warn(name, what, 'Set [server] public_url = "https://…", and put a reverse proxy with TLS before it.')]
     if not is_served:
         return [ok(name, f"{url} (not tried: the server isn't running)")]
-    try:
-        async with httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=_SECONDS) as client:
-            answer = await client.get(f"{url}/healthz")
-    except httpx.HTTPError as error:
-        what = f"{url}/healthz can't be reached from here ({type(error).__name__})"
-        return [warn(name, what, "See that its name resolves and its proxy runs; some routers don't lead back inside.")]
+    folder = config.database.path.absolute().parent
+    token = doctor_token.read(folder)
+    headers = {"Authorization": f"Bearer {token}", "X-Forwarded-For": proxy.FORGED} if token else {}
+    async with httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=_SECONDS) as client:
+        try:
+            answer = await client.get(f"{url}/healthz", headers=headers)
+        except httpx.HTTPError as error:
+            return [_unreachable(url, error)]
+        found = _of_health(url, answer)
+        is_known = token is not None and not _is_direct(url, server_url.read(folder))
+        if not is_known or any(each.mark is Severity.FAIL for each in found):
+            return found
+        return [*found, *await _of_proxy(config, client, url, answer)]
+
+
+def _is_direct(url: str, listening: str | None) -> bool:
+    """Tell whether a URL leads to the server itself, which speaks no TLS."""
+    return url.startswith("http:") and urlsplit(url).port == urlsplit(listening or "").port
+
+
+def _unreachable(url: str, error: httpx.HTTPError) -> Check:
+    if "CERTIFICATE" in str(error).upper():
+        what = f"browsers refuse the certificate of {url}: {error}"
+        return fail(
+            "public_url", what, "Get one for this very name, for example from Let's Encrypt, with its whole chain."
+        )
+    what = f"{url}/healthz can't be reached from here ({type(error).__name__})"
+    advice = "See that its name resolves and its proxy runs; some routers don't lead back inside."
+    return warn("public_url", what, advice)
+
+
+def _of_health(url: str, answer: httpx.Response) -> list[Check]:
+    name = "public_url"
     if answer.status_code != _OK or answer.headers.get("content-type", "").partition(";")[0] != "application/json":
         what = f"{url}/healthz answers {answer.status_code}, and not as this server does"
         return [fail(name, what, "Lead the proxy to this server's [server] host and port.")]
     return [ok(name, f"{url} leads here")]
+
+
+async def _of_proxy(config: Config, client: httpx.AsyncClient, url: str, answer: httpx.Response) -> list[Check]:
+    """Check what the proxy does to requests and answers, given the answer to one with the server's own token."""
+    arrived = answer.json().get("request")
+    if arrived is None:
+        what = f"{url} leads to another such server than that of this folder, or its proxy drops Authorization"
+        return [
+            fail("proxy", what, "Lead it to this server's [server] host and port, with all headers: keys come in one.")
+        ]
+    request = proxy.ArrivedRequest(arrived["peer"], arrived["host"], arrived["forwardedFor"])
+    found = proxy.of_request(url, request, is_trusted=is_trusted(request.peer, config.server.trusted_proxies))
+    try:
+        script = await client.get(f"{url}/static/checkout.js")
+        write = await client.patch(f"{url}/api/v1/payment_links/pl_doctor", content=b" " * _LONG_BODY, headers=_JSON)
+        page = await client.get(url)
+    except httpx.HTTPError as error:
+        return [*found, _unreachable(url, error)]
+    wanted = renderer.headers(config.checkout.allow_embedding_from)[_POLICY]
+    return [
+        *found,
+        *proxy.of_script(script.status_code, is_ours=script.status_code == _OK and "X-Request-Id" in script.headers),
+        *proxy.of_write(write.status_code, _code(write)),
+        *proxy.of_policy(page.headers.get_list(_POLICY), wanted),
+        *(await _plain_http(client, url)),
+    ]
+
+
+async def _plain_http(client: httpx.AsyncClient, url: str) -> list[Check]:
+    host = urlsplit(url).netloc
+    if not url.startswith("https:") or ":" in host:
+        return []
+    return await plain_http(client, host)
+
+
+async def plain_http(client: httpx.AsyncClient, host: str) -> list[Check]:
+    """Check that a host doesn't serve pages over http as well."""
+    try:
+        answer = await client.get(f"http://{host}/healthz")
+    except httpx.HTTPError:
+        return []
+    return proxy.of_plain_http(host, is_served=answer.status_code == _OK)
+
+
+def _code(answer: httpx.Response) -> str | None:
+    """Return the code of an error of the API; None for anything else."""
+    try:
+        return str(answer.json()["error"]["code"])
+    except (ValueError, KeyError, TypeError):
+        return None

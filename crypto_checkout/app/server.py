@@ -19,6 +19,7 @@ from crypto_checkout.config import Config
 from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.http.dashboard.frame.services import OwnerServices
+from crypto_checkout.http.status import Tokens
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
 from crypto_checkout.services.ledger.watcher import Watcher
@@ -30,7 +31,7 @@ from crypto_checkout.services.upkeep.retention import Retention
 from crypto_checkout.services.webhooks.endpoint_cleanup import EndpointCleanup
 from crypto_checkout.services.webhooks.lost_secrets import switch_off_unreadable
 from crypto_checkout.services.webhooks.outbox import Outbox
-from crypto_checkout.store.data_folder import untrusted_proxy
+from crypto_checkout.store.data_folder import doctor_token, untrusted_proxy
 from crypto_checkout.store.data_folder.lock import FolderLock
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.files import remove_parts
@@ -83,7 +84,8 @@ async def open_server(
             alerts.notifier(parts, issues, sender).run,
             *modes.loops,
         ]
-        site = web.application(parts, modes, services, dashboard, metrics_token)
+        tokens = Tokens(metrics_token, doctor_token.renew(config.database.path.resolve().parent))
+        site = web.application(parts, modes, services, dashboard, tokens)
         await stack.enter_async_context(_running(loops, modes.watchers))
         yield RunningServer(site, db, parts.events, modes.payment_methods, modes.watchers, dashboard.owner)
 

@@ -134,7 +134,7 @@ def dashboard_services(parts: Parts, modes: Modes, services: ApiServices, issues
 
 
 def application(
-    parts: Parts, modes: Modes, services: ApiServices, dashboard: DashboardServices, metrics_token: str | None
+    parts: Parts, modes: Modes, services: ApiServices, dashboard: DashboardServices, tokens: status.Tokens
 ) -> Starlette:
     """Make the web application: the API, its documentation, the payer's pages, the dashboard, and the status pages."""
     checkout = pages.site(_checkout(parts, modes, services))
@@ -149,7 +149,7 @@ def application(
             *checkout.routes,
             *Dashboard(dashboard, PAGES, MENUS).routes(),
             *static.routes(),
-            *status.routes(_readiness(parts, modes), metrics_token, is_public=_is_public(parts.config)),
+            *status.routes(_readiness(parts, modes), tokens, is_public=_is_public(parts.config)),
         ],
         middleware=[*_middleware(parts)],
         exception_handlers={

@@ -1,6 +1,7 @@
 """Routes for monitoring: `/healthz`, `/readyz`, `/metrics`."""
 
 import hmac
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -13,14 +14,24 @@ from crypto_checkout.services.ledger.health import Readiness
 from .entry.client_address import is_local
 
 
-def routes(health: Readiness, metrics_token: str | None, *, is_public: bool) -> list[Route]:
-    """Return the three routes. Metrics need the token; this machine doesn't, unless the server `is_public`.
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The bearer tokens of these routes: who may read the metrics, and by which `doctor` shows that it is doctor."""
+
+    metrics: str | None
+    doctor: str
+
+
+def routes(health: Readiness, tokens: Tokens, *, is_public: bool) -> list[Route]:
+    """Return the three routes. Metrics need their token; this machine doesn't, unless the server `is_public`.
 
     A public server has a proxy before it, and one that adds no header makes all its visitors look like this machine.
+    `/healthz` shows `doctor` its own request as it arrived.
     """
 
-    async def healthz(_: Request) -> Response:
-        return JSONResponse({"status": "ok"})
+    async def healthz(request: Request) -> Response:
+        arrived = {"request": _arrived(request)} if _has_token(request, tokens.doctor) else {}
+        return JSONResponse({"status": "ok", **arrived})
 
     async def readyz(_: Request) -> Response:
         checks = await health.checks()
@@ -31,12 +42,22 @@ def routes(health: Readiness, metrics_token: str | None, *, is_public: bool) -> 
         )
 
     async def show_metrics(request: Request) -> Response:
-        if not (_has_token(request, metrics_token) or (is_local(request.scope) and not is_public)):
+        if not (_has_token(request, tokens.metrics) or (is_local(request.scope) and not is_public)):
             raise RouteNotFound(f"There is nothing at {request.method} {request.scope['path']}.")
         metrics.DELIVERIES_PENDING.set(await health.count_pending_deliveries())
         return Response(metrics.render(), media_type=None, headers={"Content-Type": metrics.CONTENT_TYPE})
 
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", show_metrics)]
+
+
+def _arrived(request: Request) -> dict[str, object]:
+    peer = request.scope.get("client")
+    forwarded = [part.strip() for value in request.headers.getlist("x-forwarded-for") for part in value.split(",")]
+    return {
+        "peer": peer[0] if peer else "",
+        "host": request.headers.get("host", ""),
+        "forwardedFor": [part for part in forwarded if part],
+    }
 
 
 def _has_token(request: Request, token: str | None) -> bool:
