@@ -44,6 +44,7 @@ async def check(answer: httpx.Response) -> None:
         return
     if "content" in resolved(described[status]):
         of_status(method, path_of(answer.request.url.path) or "", status).validate(answer.json())
+        _check_code(answer, resolved(described[status]))
     else:
         assert not answer.content
 
@@ -104,6 +105,12 @@ def resolved(part: Json) -> Json:
             found = found[step]
         part = found
     return part
+
+
+def _check_code(answer: httpx.Response, described: Json) -> None:
+    """Check that an error's code is one of those that the operation is said to answer with, each with an example."""
+    if answer.is_error:
+        assert answer.json()["error"]["code"] in described["content"]["application/json"]["examples"], answer.text
 
 
 def _check_headers(answer: httpx.Response, described: Json) -> None:

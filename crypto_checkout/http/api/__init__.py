@@ -9,7 +9,6 @@ How to add an endpoint:
    `core.public.examples`.
 2. Add the request's model to `schemas`: the text under a field is its documentation.
 3. Write the handler in the resource's module of `resources`: a `read` returns the answer, a `write` returns the unit of
-   work that makes it. Its name becomes part of the `operationId`. Add an `Operation` to the module's `OPERATIONS`, and
-   a new module to `table`.
+   work that makes it. Add an `Operation` to the module's `OPERATIONS`, and a new module to `table`.
 4. Test it in `tests/http/api`: every answer there is checked against the OpenAPI document.
 """

@@ -1,10 +1,12 @@
 """The table of operations as an OpenAPI 3.1 document, with this server's URL."""
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 from crypto_checkout import __version__
+from crypto_checkout.core.owner.api_key import Scope
 from crypto_checkout.core.public import examples
 from crypto_checkout.http.api import webhook_docs
 from crypto_checkout.http.api.components import HEADERS, ErrorAnswer, Json, Schemas, by_status, headers
@@ -35,7 +37,13 @@ def document(operations: Sequence[Operation], public_url: str) -> Json:
         paths.setdefault(PREFIX + operation.path, {})[operation.method.lower()] = described
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Crypto Checkout", "version": __version__, "description": _ABOUT},
+        "info": {
+            "title": "Crypto Checkout",
+            "version": __version__,
+            "description": _ABOUT,
+            "contact": {"name": "The documentation of this server", "url": f"{public_url}/docs"},
+            "license": {"name": "Proprietary", "url": f"{public_url}/docs"},
+        },
         "servers": [{"url": public_url, "description": "This server"}],
         "tags": [{"name": tag, "description": title(tag)} for tag in dict.fromkeys(_tag(o) for o in operations)],
         "security": [{"apiKey": []}],
@@ -50,6 +58,7 @@ def document(operations: Sequence[Operation], public_url: str) -> Json:
                     "type": "http",
                     "scheme": "bearer",
                     "description": "A key of this server: `ck_live_…` or `ck_test_…`. What it may do are its scopes.",
+                    "x-scopes": {scope.value: _scope_info(scope) for scope in Scope},
                 }
             },
         },
@@ -81,11 +90,12 @@ def _without_defaults(schema: Json) -> Json:
 
 def _operation(operation: Operation, operations: Sequence[Operation], shapes: Schemas, public_url: str) -> Json:
     described = {
-        "operationId": _operation_id(operation),
+        "operationId": operation.id,
         "summary": operation.summary,
         "description": _description(operation),
         "tags": [_tag(operation)],
-        "security": [{"apiKey": [operation.scope.value]}],
+        "security": [{"apiKey": []}],
+        "x-required-scopes": [operation.scope.value],
         "parameters": _parameters(operation, shapes, public_url),
         "responses": _responses(operation, operations, shapes, public_url),
     }
@@ -99,8 +109,7 @@ def _operation(operation: Operation, operations: Sequence[Operation], shapes: Sc
 
 
 def _needs_body(operation: Operation, shapes: Schemas) -> bool:
-    schema = shapes.inside(operation.body)
-    return "required" in schema or "oneOf" in schema
+    return not {"required", "minProperties"}.isdisjoint(shapes.inside(operation.body))
 
 
 def _description(operation: Operation) -> str:
@@ -127,7 +136,7 @@ def _parameters(operation: Operation, shapes: Schemas, public_url: str) -> list[
                 "in": "header",
                 "description": "Makes repeating safe: the same key and request get the stored answer, for 24 hours.",
                 "schema": _text(minLength=1, maxLength=255, pattern="^[!-~]+$"),
-                "example": "order-1042-1",
+                "example": _example_key(operation),
             }
         )
     if operation.has_tag:
@@ -150,6 +159,17 @@ def _example_id(operation: Operation, public_url: str) -> str:
         (first,) = example["data"]
         found = first.get("endpointId") or examples.shown_paid_session(public_url)["id"]
     return found
+
+
+def _example_key(operation: Operation) -> str:
+    """Return a key of the operation's own: the same key for two of them would be refused."""
+    words = re.sub("([A-Z])", r"-\1", operation.id).lower()
+    return f"{words}-1042-1"
+
+
+def _scope_info(scope: Scope) -> str:
+    objects, _, access = scope.partition(":")
+    return f"{access.capitalize()} {objects}"
 
 
 def _text(**more: Any) -> Json:
@@ -200,7 +220,7 @@ def _links(operation: Operation, operations: Sequence[Operation]) -> Json:
     if operation.status != HTTPStatus.CREATED:
         return {}
     return {
-        _operation_id(other): {"operationId": _operation_id(other), "parameters": {"id": "$response.body#/id"}}
+        other.id: {"operationId": other.id, "parameters": {"id": "$response.body#/id"}}
         for other in operations
         if other.path.removeprefix("/test_helpers").startswith(operation.path + "/{id}")
     }
@@ -208,10 +228,3 @@ def _links(operation: Operation, operations: Sequence[Operation]) -> Json:
 
 def _tag(operation: Operation) -> str:
     return operation.path.split("/")[1]
-
-
-def _operation_id(operation: Operation) -> str:
-    handler = operation.read or operation.write
-    assert handler is not None, "it reads or it writes"
-    name: str = getattr(handler, "__name__")  # noqa: B009 - of a function, which the type doesn't say
-    return f"{_tag(operation)}_{name.rstrip('_')}"

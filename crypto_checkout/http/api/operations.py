@@ -98,13 +98,15 @@ Write = Callable[[Call], Awaitable[Unit]]
 class Operation:
     """One endpoint of the API.
 
-    Exactly one of `read` and `write` is given. `read` returns a resource, or its stored JSON. `write` returns the unit
-    of work, which is committed together with the idempotency record.
+    `id` names it in the OpenAPI document, and so in generated clients. Exactly one of `read` and `write` is given.
+    `read` returns a resource, or its stored JSON. `write` returns the unit of work, which is committed together with
+    the idempotency record.
 
     `answer` is the type of the answer, from `core.public.types` or `core.public.envelopes`; `example` builds one, and
     `sent` is an example of the body. `raises` has the errors that don't follow from the other fields: see `errors`.
     """
 
+    id: str
     method: Literal["GET", "POST", "PATCH", "DELETE"]
     path: str
     scope: Scope

@@ -4,7 +4,7 @@ The docstrings of models and fields are their descriptions in the API's document
 """
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -34,7 +34,6 @@ from .fields import (
     Title,
     TypeOfEvent,
     Url,
-    WebhookUrl,
     Whole,
 )
 
@@ -53,24 +52,11 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-def _exactly_one(first: str, second: str) -> dict[str, Any]:
-    """Express in a schema that exactly one of two fields is given, and not null."""
-    nothing: dict[str, Any] = {"type": "null"}
-    return {
-        "oneOf": [
-            {"required": [one], "properties": {one: {"not": nothing}, other: nothing}}
-            for one, other in ((first, second), (second, first))
-        ]
-    }
+_SOMETHING = ConfigDict(json_schema_extra={"minProperties": 1})
+"""For a body that must have fields, though none in particular: which ones, its description says and the handler checks.
 
-
-def _alone(alone: str, *others: str) -> dict[str, Any]:
-    """Express in a schema that a field excludes others; null counts as absent.
-
-    Used inside `allOf`, where generators of clients keep the rest of the schema.
-    """
-    nothing: dict[str, Any] = {"type": "null"}
-    return {"anyOf": [{"properties": {alone: nothing}}, {"properties": dict.fromkeys(others, nothing)}]}
+Alternatives in the schema would say it to machines, and cost generated clients the other fields.
+"""
 
 
 class Price(Request):
@@ -94,12 +80,10 @@ class AssetChoice(Request):
 Assets = Annotated[list[AssetChoice], Field(min_length=1, max_length=20, json_schema_extra={"uniqueItems": True})]
 
 
-class NewSession(Request):
-    """A new session, with its own price or a payment link's."""
+class SessionCreate(Request):
+    """A new session: give either `amount` or `linkId`, and either `assets` or `chainId` and `asset`."""
 
-    model_config = ConfigDict(
-        json_schema_extra={**_exactly_one("amount", "linkId"), "allOf": [_alone("assets", "chainId", "asset")]}
-    )
+    model_config = _SOMETHING
 
     link_id: LinkId | None = None
     """The payment link that provides all fields not given here. Give this or `amount`."""
@@ -127,10 +111,8 @@ class NewSession(Request):
     """The lifetime of the price; by default `[sessions] ttl_seconds` of the configuration."""
 
 
-class NewLink(Request):
-    """A new payment link."""
-
-    model_config = ConfigDict(json_schema_extra={"allOf": [_alone("assets", "chainId", "asset")]})
+class LinkCreate(Request):
+    """A new payment link: give either `assets` or `chainId` and `asset`, or none of them."""
 
     title: Title
     """The product's name."""
@@ -157,7 +139,7 @@ class NewLink(Request):
     """Whether the link takes payments."""
 
 
-class ChangedLink(Request):
+class LinkUpdate(Request):
     """Changes to a payment link: fields not given stay as they are; null removes optional ones."""
 
     title: Title = ""
@@ -184,10 +166,10 @@ class ChangedLink(Request):
     """Whether the link takes payments."""
 
 
-class NewEndpoint(Request):
+class EndpointCreate(Request):
     """A new webhook endpoint."""
 
-    url: WebhookUrl
+    url: Url
     """The URL that receives events: https, or http in test mode. No private addresses, unless the configuration allows
     them."""
     events: EventTypes
@@ -198,10 +180,10 @@ class NewEndpoint(Request):
     """Whether events are sent."""
 
 
-class ChangedEndpoint(Request):
+class EndpointUpdate(Request):
     """Changes to a webhook endpoint: fields not given stay as they are."""
 
-    url: WebhookUrl = ""
+    url: Url = ""
     """The URL that receives events."""
     events: EventTypes = []
     """The types of events to send; `["*"]` means all. `session.pending` is another name for `session.created`."""
@@ -211,17 +193,17 @@ class ChangedEndpoint(Request):
     """Whether events are sent; `true` also enables an endpoint that the server has disabled."""
 
 
-class Rotation(Request):
+class SecretRotation(Request):
     """The rotation of a secret."""
 
     overlap_seconds: Annotated[int, Field(ge=0, le=604_800), Whole] = 86_400
     """The time for which the old secret still signs; 0 ends it, and all older ones, at once."""
 
 
-class NewReplay(Request):
-    """Events to send again: one of them, or all that were not delivered."""
+class ReplayCreate(Request):
+    """Events to send again: give either `eventId`, for one of them, or `since`, for all that were not delivered."""
 
-    model_config = ConfigDict(json_schema_extra=_exactly_one("eventId", "since"))
+    model_config = _SOMETHING
 
     event_id: Id | None = None
     """The event to send, even if it was delivered. Give this or `since`."""
@@ -229,7 +211,7 @@ class NewReplay(Request):
     """Send all events since this time that were not delivered. Give this or `eventId`."""
 
 
-class NewCustomer(Request):
+class CustomerCreate(Request):
     """A new customer."""
 
     email: Email
@@ -240,7 +222,7 @@ class NewCustomer(Request):
     """Your own data."""
 
 
-class ChangedCustomer(Request):
+class CustomerUpdate(Request):
     """Changes to a customer: fields not given stay as they are; null removes optional ones."""
 
     email: Email = ""
@@ -266,10 +248,8 @@ _KindName = Annotated[str, _one_of(TransferKind), Field(json_schema_extra={"enum
 _ScenarioName = Annotated[str, _one_of(Scenario), Field(json_schema_extra={"enum": [*Scenario]})]
 
 
-class NewPayment(Request):
-    """A test payment, or a scenario."""
-
-    model_config = ConfigDict(json_schema_extra=_alone("scenario", "amount", "kind", "transfers"))
+class TestPayment(Request):
+    """A payment in test mode, or a scenario: give a `scenario` alone, or any of the other fields."""
 
     amount: CoinText | None = None
     """The amount in whole coins; by default the amount still due."""

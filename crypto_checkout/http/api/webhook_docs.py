@@ -45,22 +45,19 @@ _HEADERS = {
 
 
 def events(shapes: Schemas) -> Json:
-    """Return the schema of each kind of event: `Event` with its type of `data`."""
+    """Return the schema of each kind of event: `Event` with its own types and its type of `data`."""
+    return {name: _event(shapes, kind, shape) for kind, (name, shape, _) in _DATA.items()}
+
+
+def _event(shapes: Schemas, kind: str, shape: Any) -> Json:
+    event: Json = shapes.schemas["Event"]
+    fields = event["properties"]
+    types = {**fields["type"], "enum": [each.value for each in EventType if each.resource == kind]}
+    data = {**shapes.ref(shape), "description": fields["data"]["description"]}
     return {
-        name: {
-            "description": f"An event whose `data` is a {kind.replace('_', ' ')}.",
-            "allOf": [
-                shapes.ref(EventResource),
-                {
-                    "type": "object",
-                    "properties": {
-                        "type": {"type": "string", "enum": [each for each in EventType if each.resource == kind]},
-                        "data": shapes.ref(shape),
-                    },
-                },
-            ],
-        }
-        for kind, (name, shape, _) in _DATA.items()
+        **event,
+        "description": f"An event whose `data` is a {kind.replace('_', ' ')}.",
+        "properties": {**fields, "type": types, "data": data},
     }
 
 
@@ -73,7 +70,7 @@ def _webhook(event_type: EventType, public_url: str) -> Json:
     name, _, example = _DATA[event_type.resource]
     event = {**examples.shown_event(public_url), "type": event_type.value, "data": example(public_url)}
     return {
-        "operationId": f"on_{event_type.replace('.', '_')}",
+        "operationId": "on" + event_type.replace(".", "_").title().replace("_", ""),
         "summary": event_type.value,
         "description": EVENTS[event_type].description,
         "tags": ["webhooks"],

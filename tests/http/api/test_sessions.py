@@ -17,7 +17,7 @@ from crypto_checkout.core.checkout.session import SessionOptions
 from crypto_checkout.core.errors import InvalidBody
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.http.api import values
-from crypto_checkout.http.api.schemas import NewSession
+from crypto_checkout.http.api.schemas import SessionCreate
 from tests.support.api import LINK, PRICE, App, Clock, error, listed, made, open_app
 
 FIELDS = """
@@ -91,7 +91,7 @@ async def test_an_own_price_of_a_pegged_token_goes_before_its_peg(tmp_path: Path
 
 def test_each_option_of_a_session_can_be_set_and_is_shown() -> None:
     options = {field.name for field in fields(SessionOptions)}
-    assert options <= NewSession.model_fields.keys()
+    assert options <= SessionCreate.model_fields.keys()
     assert options <= SessionParams.__annotations__.keys()
     assert {to_camel(name) for name in options} <= SessionResource.__annotations__.keys()
 

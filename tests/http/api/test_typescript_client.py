@@ -75,7 +75,6 @@ import type { paths } from "./api.js";
 const api = createClient<paths>({ baseUrl: "" });
 await api.POST("/api/v1/checkout_sessions", { body: { amount: { value: 10, currency: "USD" } } });
 await api.POST("/api/v1/checkout_sessions", { body: { amount: { value: "10", currency: "XTS" } } });
-await api.POST("/api/v1/checkout_sessions", { body: {} });
 await api.POST("/api/v1/payment_links", { body: { title: "A book" } });
 await api.GET("/api/v1/checkout_session");
 """
@@ -113,7 +112,7 @@ def test_a_generated_client_compiles_and_works(tools: tuple[Path, Path], tmp_pat
     }
     (project / "program.ts").write_text(WRONG, "utf-8")
     refused = run(node, modules / COMPILER, ["--project", "tsconfig.json"], project, code=2)
-    for line in range(6, 11):
+    for line in range(6, 10):
         assert f"program.ts({line}," in refused
 
 

@@ -12,7 +12,7 @@ from crypto_checkout.services.checkout.customers import CustomerRequest
 
 async def create(call: Call) -> Unit:
     """Create a customer."""
-    body: schemas.NewCustomer = call.body
+    body: schemas.CustomerCreate = call.body
     return call.services.customers.create(call.livemode, CustomerRequest(body.email, body.name, body.metadata))
 
 
@@ -42,13 +42,14 @@ async def list_(call: Call) -> Resource:
 
 OPERATIONS = (
     Operation(
+        id="createCustomer",
         method="POST",
         path="/customers",
         scope=Scope.CUSTOMERS_WRITE,
         summary="Make a customer",
         description="A paid session with a `customerEmail` makes one by itself.",
         write=create,
-        body=schemas.NewCustomer,
+        body=schemas.CustomerCreate,
         sent={"email": "ada@example.com", "name": "Ada Lovelace"},
         status=201,
         answer=CustomerResource,
@@ -56,6 +57,7 @@ OPERATIONS = (
         raises=(errors.CustomerExists,),
     ),
     Operation(
+        id="listCustomers",
         method="GET",
         path="/customers",
         scope=Scope.CUSTOMERS_READ,
@@ -72,6 +74,7 @@ OPERATIONS = (
         },
     ),
     Operation(
+        id="getCustomer",
         method="GET",
         path="/customers/{id}",
         scope=Scope.CUSTOMERS_READ,
@@ -81,12 +84,13 @@ OPERATIONS = (
         example=examples.shown_customer,
     ),
     Operation(
+        id="updateCustomer",
         method="PATCH",
         path="/customers/{id}",
         scope=Scope.CUSTOMERS_WRITE,
         summary="Change a customer",
         write=change,
-        body=schemas.ChangedCustomer,
+        body=schemas.CustomerUpdate,
         sent={"name": "Ada, Countess of Lovelace"},
         answer=CustomerResource,
         example=lambda public_url: {**examples.shown_customer(public_url), "name": "Ada, Countess of Lovelace"},

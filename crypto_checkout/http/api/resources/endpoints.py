@@ -15,7 +15,7 @@ _LIST = "webhook_endpoints"
 
 async def create(call: Call) -> Unit:
     """Create an endpoint; only this answer has its secret."""
-    body: schemas.NewEndpoint = call.body
+    body: schemas.EndpointCreate = call.body
     new = EndpointRequest(url=body.url, events=tuple(body.events), description=body.description, active=body.active)
     return call.services.endpoints.create(call.livemode, new, call.key.scopes)
 
@@ -43,7 +43,7 @@ async def change(call: Call) -> Unit:
 
 async def rotate(call: Call) -> Unit:
     """Create a new secret; the old one keeps signing for a while."""
-    body: schemas.Rotation = call.body
+    body: schemas.SecretRotation = call.body
     return call.services.endpoints.rotate_secret(call.livemode, call.path["id"], body.overlap_seconds)
 
 
@@ -55,7 +55,7 @@ async def test(call: Call) -> Unit:
 
 async def replay(call: Call) -> Unit:
     """Send one event again, or all that were not delivered since a moment."""
-    body: schemas.NewReplay = call.body
+    body: schemas.ReplayCreate = call.body
     if (body.event_id is None) is (body.since is None):
         raise InvalidBody("Give exactly one of eventId and since.", param="eventId")
     deliveries, endpoint_id = call.services.deliveries, call.path["id"]
@@ -82,6 +82,7 @@ async def delete(call: Call) -> Unit:
 
 OPERATIONS = (
     Operation(
+        id="createWebhookEndpoint",
         method="POST",
         path="/webhook_endpoints",
         scope=Scope.WEBHOOKS_WRITE,
@@ -89,13 +90,14 @@ OPERATIONS = (
         description="The answer holds its `secret`, this once: deliveries are signed with it. The key needs the scope "
         "to read what its `events` tell of, as `sessions:read` for `session.paid`; `events:read` covers all.",
         write=create,
-        body=schemas.NewEndpoint,
+        body=schemas.EndpointCreate,
         sent={"url": "https://shop.example.com/webhooks", "events": ["session.paid", "session.overpaid"]},
         status=201,
         answer=EndpointResource,
         example=examples.shown_new_endpoint,
     ),
     Operation(
+        id="listWebhookEndpoints",
         method="GET",
         path="/webhook_endpoints",
         scope=Scope.WEBHOOKS_READ,
@@ -106,6 +108,7 @@ OPERATIONS = (
         example=list_example(examples.shown_endpoint),
     ),
     Operation(
+        id="getWebhookEndpoint",
         method="GET",
         path="/webhook_endpoints/{id}",
         scope=Scope.WEBHOOKS_READ,
@@ -115,6 +118,7 @@ OPERATIONS = (
         example=examples.shown_endpoint,
     ),
     Operation(
+        id="updateWebhookEndpoint",
         method="PATCH",
         path="/webhook_endpoints/{id}",
         scope=Scope.WEBHOOKS_WRITE,
@@ -123,7 +127,7 @@ OPERATIONS = (
         "also those to read what waits to be sent. With `active: true` one that was switched off is used again; a "
         "replay since its `missedSince` sends what it missed.",
         write=change,
-        body=schemas.ChangedEndpoint,
+        body=schemas.EndpointUpdate,
         sent={"events": ["*"], "description": "everything"},
         answer=EndpointResource,
         example=lambda public_url: {
@@ -133,6 +137,7 @@ OPERATIONS = (
         },
     ),
     Operation(
+        id="deleteWebhookEndpoint",
         method="DELETE",
         path="/webhook_endpoints/{id}",
         scope=Scope.WEBHOOKS_WRITE,
@@ -143,6 +148,7 @@ OPERATIONS = (
         example=lambda public_url: render.deleted(examples.shown_endpoint(public_url)["id"], "webhook_endpoint"),
     ),
     Operation(
+        id="testWebhookEndpoint",
         method="POST",
         path="/webhook_endpoints/{id}/test",
         scope=Scope.WEBHOOKS_WRITE,
@@ -153,6 +159,7 @@ OPERATIONS = (
         example=examples.shown_attempted,
     ),
     Operation(
+        id="rotateWebhookEndpointSecret",
         method="POST",
         path="/webhook_endpoints/{id}/rotate_secret",
         scope=Scope.WEBHOOKS_WRITE,
@@ -160,12 +167,13 @@ OPERATIONS = (
         description="The answer holds the new `secret`, this once. Meanwhile deliveries carry a signature of each, up "
         "to five old ones. Without an overlap nothing but the new one signs.",
         write=rotate,
-        body=schemas.Rotation,
+        body=schemas.SecretRotation,
         sent={"overlapSeconds": 3600},
         answer=EndpointResource,
         example=examples.shown_new_endpoint,
     ),
     Operation(
+        id="listWebhookEndpointDeliveries",
         method="GET",
         path="/webhook_endpoints/{id}/deliveries",
         scope=Scope.WEBHOOKS_READ,
@@ -177,6 +185,7 @@ OPERATIONS = (
         example=list_example(examples.shown_delivery),
     ),
     Operation(
+        id="replayEvents",
         method="POST",
         path="/webhook_endpoints/{id}/replay",
         scope=Scope.WEBHOOKS_WRITE,
@@ -185,7 +194,7 @@ OPERATIONS = (
         "not taken, those from while it was switched off too. An event that the endpoint doesn't subscribe to needs "
         "the scope to read it.",
         write=replay,
-        body=schemas.NewReplay,
+        body=schemas.ReplayCreate,
         sent={"since": "2026-01-31T12:00:00Z"},
         answer=ReplayResource,
         example=examples.shown_replay,

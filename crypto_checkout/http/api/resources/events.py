@@ -36,6 +36,7 @@ async def show(call: Call) -> str:
 
 OPERATIONS = (
     Operation(
+        id="listEvents",
         method="GET",
         path="/events",
         scope=Scope.EVENTS_READ,
@@ -46,6 +47,7 @@ OPERATIONS = (
         example=list_example(examples.shown_event),
     ),
     Operation(
+        id="getEvent",
         method="GET",
         path="/events/{id}",
         scope=Scope.EVENTS_READ,

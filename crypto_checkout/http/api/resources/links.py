@@ -17,7 +17,7 @@ _LIST = "payment_links"
 
 async def create(call: Call) -> Unit:
     """Create a link."""
-    body: schemas.NewLink = call.body
+    body: schemas.LinkCreate = call.body
     livemode = call.livemode
     new = LinkRequest(
         title=body.title,
@@ -49,7 +49,7 @@ async def list_(call: Call) -> Resource:
 
 async def change(call: Call) -> Unit:
     """Update a link; existing sessions keep their price."""
-    body: schemas.ChangedLink = call.body
+    body: schemas.LinkUpdate = call.body
     given = values.changes(body)
     for name, param in (("success_url", "successUrl"), ("cancel_url", "cancelUrl")):
         values.redirect_url(given.get(name), livemode=call.livemode, param=param)
@@ -78,13 +78,14 @@ _SELLABLE = (errors.UnsupportedChain, errors.UnsupportedAsset, errors.WalletNotC
 
 OPERATIONS = (
     Operation(
+        id="createPaymentLink",
         method="POST",
         path="/payment_links",
         scope=Scope.LINKS_WRITE,
         summary="Make a payment link",
         description="Its `checkoutUrl` can be shared with anyone: each visit makes a session at the link's price.",
         write=create,
-        body=schemas.NewLink,
+        body=schemas.LinkCreate,
         sent={
             "title": "A book",
             "fiatAmount": "30.00",
@@ -98,6 +99,7 @@ OPERATIONS = (
         raises=_SELLABLE,
     ),
     Operation(
+        id="listPaymentLinks",
         method="GET",
         path="/payment_links",
         scope=Scope.LINKS_READ,
@@ -108,6 +110,7 @@ OPERATIONS = (
         example=list_example(examples.shown_link),
     ),
     Operation(
+        id="getPaymentLink",
         method="GET",
         path="/payment_links/{id}",
         scope=Scope.LINKS_READ,
@@ -117,13 +120,14 @@ OPERATIONS = (
         example=examples.shown_link,
     ),
     Operation(
+        id="updatePaymentLink",
         method="PATCH",
         path="/payment_links/{id}",
         scope=Scope.LINKS_WRITE,
         summary="Change a payment link",
         description="Sessions already made keep their price.",
         write=change,
-        body=schemas.ChangedLink,
+        body=schemas.LinkUpdate,
         sent={"fiatAmount": "25.00", "description": None},
         answer=LinkResource,
         example=lambda public_url: {
@@ -134,6 +138,7 @@ OPERATIONS = (
         raises=_SELLABLE,
     ),
     Operation(
+        id="deletePaymentLink",
         method="DELETE",
         path="/payment_links/{id}",
         scope=Scope.LINKS_WRITE,

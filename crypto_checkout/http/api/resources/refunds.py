@@ -23,7 +23,7 @@ from crypto_checkout.store.refunds.refunds import RefundFilter
 _LIST = "refunds"
 
 
-class NewRefund(schemas.Request):
+class RefundCreate(schemas.Request):
     """A new refund."""
 
     session_id: Id
@@ -40,7 +40,7 @@ class NewRefund(schemas.Request):
     """The address that gets the money, if you know it: with a correct checksum (EIP-55), or in one case throughout."""
 
 
-class RefundTransaction(schemas.Request):
+class RefundMarkPaid(schemas.Request):
     """The transaction that pays a refund."""
 
     tx_hash: HashText
@@ -58,7 +58,7 @@ class RefundsQuery(schemas.ListQuery):
 
 async def create(call: Call) -> Unit:
     """Create a refund."""
-    body: NewRefund = call.body
+    body: RefundCreate = call.body
     request = RefundRequest(
         session_id=body.session_id,
         amount=body.amount,
@@ -90,12 +90,13 @@ async def cancel(call: Call) -> Unit:
 
 async def paid(call: Call) -> Unit:
     """Note the transaction that pays a refund."""
-    body: RefundTransaction = call.body
+    body: RefundMarkPaid = call.body
     return await call.services.refunds.paid(call.livemode, call.path["id"], body.tx_hash)
 
 
 OPERATIONS = (
     Operation(
+        id="createRefund",
         method="POST",
         path="/refunds",
         scope=Scope.REFUNDS_WRITE,
@@ -103,7 +104,7 @@ OPERATIONS = (
         description="Without a `destination` the payer gives one at the refund's `claimUrl`. The owner approves the "
         "address in the dashboard, and pays from the shop's own wallet: no call of this API moves money.",
         write=create,
-        body=NewRefund,
+        body=RefundCreate,
         sent={"sessionId": "cs_01KG9YS7G0929A8CYZ6W9BHVT8", "amount": "0.001", "reason": "The book is out of print."},
         status=201,
         answer=RefundResource,
@@ -111,6 +112,7 @@ OPERATIONS = (
         raises=(errors.UnsupportedChain, errors.UnsupportedAsset, errors.ResourceNotFound, errors.WalletNotConfigured),
     ),
     Operation(
+        id="listRefunds",
         method="GET",
         path="/refunds",
         scope=Scope.REFUNDS_READ,
@@ -121,6 +123,7 @@ OPERATIONS = (
         example=list_example(examples.shown_paid_refund),
     ),
     Operation(
+        id="getRefund",
         method="GET",
         path="/refunds/{id}",
         scope=Scope.REFUNDS_READ,
@@ -130,6 +133,7 @@ OPERATIONS = (
         example=examples.shown_paid_refund,
     ),
     Operation(
+        id="cancelRefund",
         method="POST",
         path="/refunds/{id}/cancel",
         scope=Scope.REFUNDS_WRITE,
@@ -141,6 +145,7 @@ OPERATIONS = (
         raises=(errors.RefundNotOpen,),
     ),
     Operation(
+        id="markRefundPaid",
         method="POST",
         path="/refunds/{id}/paid",
         scope=Scope.REFUNDS_WRITE,
@@ -148,7 +153,7 @@ OPERATIONS = (
         description="The refund becomes `seen` and `paid` once the chain shows that this transaction sends at least "
         "the amount to the approved address. One transaction may pay several refunds, each by a transfer of its own.",
         write=paid,
-        body=RefundTransaction,
+        body=RefundMarkPaid,
         sent={"txHash": "0x" + "7e" * 32},
         answer=RefundResource,
         example=examples.shown_paid_refund,

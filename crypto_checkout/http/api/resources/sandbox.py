@@ -21,7 +21,7 @@ _MOST_UNITS = 2**256
 
 async def pay(call: Call) -> Unit:
     """Pay a session or play a scenario, and return the session once the blocks are processed."""
-    body: schemas.NewPayment = call.body
+    body: schemas.TestPayment = call.body
     sandbox, id_ = _sandbox(call), call.path["id"]
     if body.scenario is not None:
         if (body.amount, body.kind, body.transfers) != (None, None, None):
@@ -94,10 +94,11 @@ def _units(text: str, decimals: int) -> int:
 
 
 def _control(
-    path: str, summary: str, write: Write, body: type[BaseModel], sent: Resource, description: str = ""
+    id_: str, path: str, summary: str, write: Write, body: type[BaseModel], sent: Resource, description: str = ""
 ) -> Operation:
     """Return an operation that moves the chain, and answers with its state."""
     return Operation(
+        id=id_,
         method="POST",
         path=path,
         scope=Scope.SESSIONS_WRITE,
@@ -115,6 +116,7 @@ def _control(
 
 OPERATIONS = (
     Operation(
+        id="payTestSession",
         method="POST",
         path="/test_helpers/checkout_sessions/{id}/pay",
         scope=Scope.SESSIONS_WRITE,
@@ -124,7 +126,7 @@ OPERATIONS = (
             "`scenario` the session, to which nothing was paid yet, goes through all of it, and no other notices."
         ),
         write=pay,
-        body=schemas.NewPayment,
+        body=schemas.TestPayment,
         sent={"amount": "0.001"},
         answer=SessionResource,
         example=examples.shown_paid_session,
@@ -132,6 +134,7 @@ OPERATIONS = (
         test_mode_only=True,
     ),
     _control(
+        id_="mineTestBlocks",
         path="/test_helpers/chain/mine",
         summary="Mine blocks of the simulated chain",
         write=mine,
@@ -139,6 +142,7 @@ OPERATIONS = (
         sent={"blocks": 3},
     ),
     _control(
+        id_="reorgTestChain",
         path="/test_helpers/chain/reorg",
         summary="Reorganise the simulated chain",
         description=(
@@ -150,6 +154,7 @@ OPERATIONS = (
         sent={"depth": 3},
     ),
     _control(
+        id_="interruptTestChain",
         path="/test_helpers/chain/outage",
         summary="Take the simulated chain offline",
         description="No block is processed meanwhile, and nothing expires; what was paid is found afterwards.",
@@ -158,6 +163,7 @@ OPERATIONS = (
         sent={"seconds": 5},
     ),
     _control(
+        id_="interruptTestPrices",
         path="/test_helpers/prices/outage",
         summary="Take the prices of test mode offline",
         description="Making a session is a 503 `price_unavailable` meanwhile, and so is opening a payment link.",
@@ -166,6 +172,7 @@ OPERATIONS = (
         sent={"seconds": 1},
     ),
     _control(
+        id_="advanceTestClock",
         path="/test_helpers/clock/advance",
         summary="Put the simulated chain's clock forward",
         description=(

@@ -21,7 +21,7 @@ _OPTIONS = {field.name for field in fields(SessionOptions)}
 
 async def create(call: Call) -> Unit:
     """Create a session with a price or from a link."""
-    body: schemas.NewSession = call.body
+    body: schemas.SessionCreate = call.body
     if (body.amount is None) is (body.link_id is None):
         raise InvalidBody("Give exactly one of amount and linkId.", param="amount")
     livemode = call.livemode
@@ -77,7 +77,7 @@ async def list_payments(call: Call) -> Resource:
     return cursors.list_answer(name, call.livemode, page, window)
 
 
-def _options(body: schemas.NewSession, *, livemode: bool) -> SessionOptions:
+def _options(body: schemas.SessionCreate, *, livemode: bool) -> SessionOptions:
     """Read the fields that are stored as they are. Raises InvalidBody for a URL that payers can't be sent to."""
     for param, url in (
         ("successUrl", body.success_url),
@@ -104,6 +104,7 @@ _SELLING = (
 
 OPERATIONS = (
     Operation(
+        id="createCheckoutSession",
         method="POST",
         path="/checkout_sessions",
         scope=Scope.SESSIONS_WRITE,
@@ -111,7 +112,7 @@ OPERATIONS = (
         description="Fixes the price for a while and gives the session an address of its own. "
         "Send the payer to its `checkoutUrl`.",
         write=create,
-        body=schemas.NewSession,
+        body=schemas.SessionCreate,
         sent={
             "amount": {"value": "10.00", "currency": "USD"},
             "successUrl": "https://shop.example.com/thanks?session={CHECKOUT_SESSION_ID}",
@@ -125,6 +126,7 @@ OPERATIONS = (
         raises=_SELLING,
     ),
     Operation(
+        id="listCheckoutSessions",
         method="GET",
         path="/checkout_sessions",
         scope=Scope.SESSIONS_READ,
@@ -135,6 +137,7 @@ OPERATIONS = (
         example=list_example(examples.shown_paid_session),
     ),
     Operation(
+        id="getCheckoutSession",
         method="GET",
         path="/checkout_sessions/{id}",
         scope=Scope.SESSIONS_READ,
@@ -144,6 +147,7 @@ OPERATIONS = (
         example=examples.shown_paid_session,
     ),
     Operation(
+        id="listCheckoutSessionPayments",
         method="GET",
         path="/checkout_sessions/{id}/payments",
         scope=Scope.SESSIONS_READ,
@@ -158,6 +162,7 @@ OPERATIONS = (
         example=list_example(lambda public_url: examples.shown_paid_session(public_url)["payments"][0]),
     ),
     Operation(
+        id="expireCheckoutSession",
         method="POST",
         path="/checkout_sessions/{id}/expire",
         scope=Scope.SESSIONS_WRITE,
@@ -169,6 +174,7 @@ OPERATIONS = (
         raises=(errors.SessionNotOpen,),
     ),
     Operation(
+        id="acceptCheckoutSession",
         method="POST",
         path="/checkout_sessions/{id}/accept",
         scope=Scope.SESSIONS_WRITE,
