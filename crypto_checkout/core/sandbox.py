@@ -26,7 +26,10 @@ class Scenario(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SandboxTransaction:
-    """One transfer of a transaction; transfers of one transaction share its hash and differ in `place`."""
+    """One transfer of a transaction; transfers of one transaction share its hash and differ in `place`.
+
+    `sender` is the address from which it was collected, None for a payment.
+    """
 
     hash: str
     block_number: int
@@ -35,3 +38,4 @@ class SandboxTransaction:
     kind: TransferKind
     contract: Address | None
     place: int = 0
+    sender: Address | None = None

@@ -320,6 +320,34 @@ CREATE TABLE logins (
 
 CREATE INDEX logins_by_age ON logins (created_at);
 
+CREATE TABLE outflows (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
+    chain_id INTEGER NOT NULL,
+    address TEXT NOT NULL,
+    session_id TEXT REFERENCES checkout_sessions (id),
+    contract TEXT,
+    units TEXT NOT NULL,
+    destination TEXT,
+    tx_hash TEXT,
+    -- Below zero for what has no log: the value or the fee of the address's own transaction, or coins that left unseen.
+    log_index INTEGER NOT NULL,
+    block_number INTEGER NOT NULL,
+    block_hash TEXT NOT NULL,
+    block_time TEXT NOT NULL,
+    collected INTEGER NOT NULL CHECK (collected IN (0, 1)),
+    canonical INTEGER NOT NULL CHECK (canonical IN (0, 1)),
+    recorded_at TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX outflows_by_address ON outflows (address);
+
+CREATE INDEX outflows_by_block ON outflows (chain_id, block_number);
+
+CREATE UNIQUE INDEX outflows_by_log ON outflows (
+    chain_id, COALESCE(tx_hash, block_hash), address, COALESCE(contract, ''), log_index
+);
+
 CREATE TABLE payment_links (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -501,13 +529,15 @@ CREATE TABLE sandbox_transactions (
     units TEXT NOT NULL,
     kind TEXT NOT NULL CHECK (kind IN ('native', 'internal', 'token')),
     contract TEXT
-) STRICT;
+, sender TEXT) STRICT;
 
 CREATE INDEX sandbox_transactions_by_block ON sandbox_transactions (block_number);
 
 CREATE UNIQUE INDEX sandbox_transactions_by_hash ON sandbox_transactions (hash, place);
 
 CREATE INDEX sandbox_transactions_by_recipient ON sandbox_transactions (recipient);
+
+CREATE INDEX sandbox_transactions_by_sender ON sandbox_transactions (sender) WHERE sender IS NOT NULL;
 
 CREATE TABLE session_metadata (
     livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),

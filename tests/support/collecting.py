@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.collect import calls, contracts
+from crypto_checkout.core.collect import calls, contracts, deposits
+from crypto_checkout.core.public.types import SessionResource
 from tests.support.anvil import Anvil
 
 COLD = Address("0xc01dc01dc01dc01dc01dc01dc01dc01dc01dc01d")
@@ -33,3 +34,21 @@ def transact(node: Anvil, to: str, data: bytes, sender: str | None = None) -> An
     tx_hash = node.rpc("eth_sendTransaction", transaction)
     node.mine()
     return node.rpc("eth_getTransactionReceipt", tx_hash)
+
+
+def collect_sessions(node: Anvil, sessions: Sequence[SessionResource], token: str = calls.COIN) -> str:
+    """Send the transaction that collects from sessions' deposits of `COLD`; return its hash. It waits for a block."""
+    salts = [deposits.salt(session["addressIndex"]) for session in sessions]
+    return _send(node, calls.collect(COLD, {Address(token.lower()): salts}))
+
+
+def collect_accounts(node: Anvil, sessions: Sequence[SessionResource], token: str = calls.COIN) -> str:
+    """Send the transaction that empties sessions' addresses with code; return its hash. It waits for a block."""
+    accounts = [Address(session["address"].lower()) for session in sessions]
+    return _send(node, calls.collect_from({Address(token.lower()): accounts}))
+
+
+def _send(node: Anvil, data: bytes) -> str:
+    transaction = {"from": node.accounts[8], "to": contracts.COLLECTOR.address, "data": "0x" + data.hex()}
+    sent: str = node.rpc("eth_sendTransaction", {**transaction, "gas": ENOUGH_GAS})
+    return sent

@@ -23,6 +23,7 @@ from crypto_checkout.services.checkout.payment_methods import (
     PaymentMethods,
     PaymentMethodsByMode,
     Policy,
+    Wallet,
 )
 from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.checkout.sessions import SessionRequest, Sessions
@@ -113,6 +114,7 @@ async def open_shop(
     *,
     finality: str = "depth",
     xpub: str = XPUB,
+    wallet: Wallet | None = None,
     start_block: int | None = None,
     tokens: Sequence[Asset] = (),
     timeout_seconds: float = 20,
@@ -162,7 +164,7 @@ async def open_shop(
         )
         methods = PaymentMethods(
             livemode=True,
-            wallet=ExtendedPublicKey.parse(xpub),
+            wallet=wallet or ExtendedPublicKey.parse(xpub),
             chains=(accepted,),
             prices=SandboxPrices(board, lambda: False, own=()),
             policy=Policy(900, 3600, Decimal("0.1"), Decimal(5)),

@@ -14,7 +14,7 @@ from crypto_checkout.chain.rpc.providers import Ask, Rpc
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ProviderFailed
 from crypto_checkout.core.ledger.follow import Header
-from crypto_checkout.core.ledger.payment import Transfer, TransferKind
+from crypto_checkout.core.ledger.payment import Transfer
 
 
 class TransferReader(Protocol):
@@ -25,9 +25,9 @@ class TransferReader(Protocol):
 
 
 async def on_transfers(rpc: Rpc, transfers: Sequence[Transfer], providers: int, read: TransferReader) -> None:
-    """Require `providers` of them to show each of these transfers; internal ones pass, because few nodes trace."""
+    """Require `providers` of them to show each of these transfers; traced ones pass, because few nodes trace."""
     for number in sorted({transfer.block_number for transfer in transfers}):
-        in_block = [t for t in transfers if t.block_number == number and t.kind is not TransferKind.INTERNAL]
+        in_block = [t for t in transfers if t.block_number == number and t.is_in_block]
         reports = await rpc.survey(partial(read, number=number)) if in_block else []
         shown = Counter(transfer for report in reports for transfer in report)
         for transfer in in_block:

@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from crypto_checkout.chain.evm import decoding
+from crypto_checkout.chain.evm import decoding, receipts
 from crypto_checkout.chain.rpc.failures import Throttled
 from crypto_checkout.chain.rpc.providers import Ask, Call, Refused, quantity
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed, RecoverableError, StateUnavailable
 from crypto_checkout.core.ledger.balance_groups import ExpectedGroup
-from crypto_checkout.core.ledger.expected_balances import Cost
 from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.core.ledger.outflow import OwnTransaction
 
 Answer = TypeVar("Answer")
 
@@ -128,17 +128,18 @@ async def mismatches(ask: Ask, header: Header, groups: Sequence[ExpectedGroup]) 
     return [group for group, actual in zip(groups, found, strict=True) if actual != group.fingerprint]
 
 
-async def spent(ask: Ask, header: Header, addresses: Collection[Address]) -> dict[Address, Cost]:
-    """Return the cost of a block's transactions to each of these senders."""
+async def spent(ask: Ask, header: Header, addresses: Collection[Address]) -> list[OwnTransaction]:
+    """Return the transactions of these senders in a block, with their cost."""
     (block,) = await ask([("eth_getBlockByHash", [header.hash, True])])
     if decoding.hash_(decoding.field(block, "hash")) != header.hash:
         raise ProviderFailed(f"asked for block {header.hash}, got another")
     sent = decoding.sent_by(block, header, addresses)
-    receipts = await ask([("eth_getTransactionReceipt", [decoding.hash_(each["hash"])]) for _, each in sent])
-    costs = dict.fromkeys(addresses, Cost())
-    for (sender, transaction), receipt in zip(sent, receipts, strict=True):
-        costs[sender] += decoding.cost(transaction, receipt, header)
-    return costs
+    found = await ask([("eth_getTransactionReceipt", [decoding.hash_(each["hash"])]) for _, each in sent])
+    read = (
+        receipts.own_transaction(transaction, receipt, header, sender)
+        for (sender, transaction), receipt in zip(sent, found, strict=True)
+    )
+    return [each for each in read if each is not None]
 
 
 async def _at(ask: Ask, header: Header, code: str, addresses: Sequence[Address]) -> dict[Address, int]:

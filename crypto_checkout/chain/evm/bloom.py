@@ -28,6 +28,11 @@ def of_event(contract: str, topic: str) -> int:
     return _bits(contract) | _bits(topic)
 
 
+def of_topic(topic: str) -> int:
+    """Return the bits that are set in each block where some contract logs this event."""
+    return _bits(topic)
+
+
 def may_hold(bloom: int, event: int) -> bool:
     """Return True if the logs of a block may hold an event; always True if they do, seldom if they don't."""
     return bloom & event == event

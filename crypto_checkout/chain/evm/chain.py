@@ -11,10 +11,19 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TypeVar
 
-from crypto_checkout.chain.evm import agreement, balances, bloom, decoding, sweeps, tokens, traces, transactions
+from crypto_checkout.chain.evm import (
+    agreement,
+    balances,
+    bloom,
+    decoding,
+    receipts,
+    sweeps,
+    tokens,
+    traces,
+    transactions,
+)
 from crypto_checkout.chain.evm.block_times import BlockTimes
 from crypto_checkout.chain.evm.collect import facts
-from crypto_checkout.chain.evm.decoding import Strange
 from crypto_checkout.chain.evm.doubts import Doubts
 from crypto_checkout.chain.evm.following.heads import Heads
 from crypto_checkout.chain.evm.following.ranges import Ranges
@@ -28,8 +37,8 @@ from crypto_checkout.core.collect.readiness import DepositFacts
 from crypto_checkout.core.diagnosis.explain_transaction import ObservedTransaction
 from crypto_checkout.core.errors import BalancesRefused, ProviderFailed, StateUnavailable
 from crypto_checkout.core.ledger.balance_groups import ExpectedGroup
-from crypto_checkout.core.ledger.expected_balances import Cost
 from crypto_checkout.core.ledger.follow import Block, Head, Header
+from crypto_checkout.core.ledger.outflow import OwnTransaction
 from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 from crypto_checkout.core.ledger.range_reading import RangeReading
 from crypto_checkout.core.moments import Clock
@@ -38,7 +47,6 @@ from crypto_checkout.log import get_logger
 _FIRST_BATCH_BLOCKS = 10
 _MOST_BATCH_BLOCKS = 20
 _STATE_BLOCKS = 64  # full nodes keep the states of 128 blocks at least
-_RECEIPT_TIMES = 5  # near the head, receipts can be late
 _REFUSED_SECONDS = 600.0
 
 log = get_logger("chain")
@@ -163,7 +171,7 @@ class EvmChain:
         """
         if all(transfer.kind is not TransferKind.NATIVE for transfer in transfers):
             return list(transfers)
-        kept = await self._rpc.with_failover(lambda ask: self._succeeded(ask, transfers))
+        kept = await self._rpc.with_failover(lambda ask: receipts.succeeded(ask, transfers, self._doubts))
         await self._doubt_reverts([*set(transfers).difference(kept)])
         return kept
 
@@ -182,7 +190,7 @@ class EvmChain:
         reverted = [transfer for transfer in reverted if transfer not in held]
         if not reverted:
             return
-        reports = await self._rpc.survey(lambda ask: self._succeeded(ask, reverted))
+        reports = await self._rpc.survey(lambda ask: receipts.succeeded(ask, reverted, self._doubts))
         for transfer in reverted:
             succeeded = sum(transfer in report for report in reports)
             if 2 * succeeded > len(reports):
@@ -273,8 +281,8 @@ class EvmChain:
         agreed = agreement.balances_of_all(self._rpc, header, addresses, self.confirm_with, read)
         return await self._told(header, agreed)
 
-    async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, Cost]:
-        """Return the cost of a block's transactions to their senders."""
+    async def spent(self, header: Header, addresses: Collection[Address]) -> list[OwnTransaction]:
+        """Return the transactions of these senders in a block, with their cost."""
         return await self._rpc.with_failover(lambda ask: balances.spent(ask, header, addresses))
 
     async def nonces(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
@@ -286,10 +294,21 @@ class EvmChain:
         return await self._rpc.with_failover(lambda ask: sweeps.spent_between(ask, first, last, address))
 
     async def tokens_sent(
-        self, token: Address, first: int, last: Header, addresses: Sequence[Address]
-    ) -> dict[Address, int]:
-        """Return the amounts of a token that addresses sent in a range of blocks."""
-        return await self._rpc.with_failover(lambda ask: sweeps.tokens_sent(ask, token, first, last, addresses))
+        self, first: int, last: Header, addresses: Sequence[Address], tokens: Sequence[Address] | None = None
+    ) -> list[Transfer]:
+        """Return the transfers of tokens, by default all accepted ones, that addresses sent, from block `first` on.
+
+        Each is dated as the last block.
+        """
+        wanted = self._tokens if tokens is None else tokens
+        if not wanted or not addresses:
+            return []
+        return await self._rpc.with_failover(lambda ask: sweeps.tokens_sent(ask, wanted, first, last, addresses))
+
+    async def collected(self, headers: Sequence[Header]) -> list[Transfer]:
+        """Return what addresses, whoever's, say was collected from them in these blocks."""
+        found = await self._rpc.with_failover(lambda ask: self._token_logs.collected(ask, headers))
+        return [each for each in found if each.contract in {None, *self._tokens}]
 
     async def internal_transfers(self, header: Header, addresses: Collection[Address]) -> list[Transfer]:
         """Return the coins that contracts sent to addresses in a block: one transfer per transaction and receiver.
@@ -345,7 +364,8 @@ class EvmChain:
     async def _shown(self, ask: Ask, number: int, receivers: Collection[Address]) -> frozenset[Transfer]:
         """Return the transfers to addresses in a block, as one provider shows them, without those that reverted."""
         (block,) = await self._blocks(ask, [number])
-        return frozenset(await self._succeeded(ask, [t for t in block.transfers if t.to in receivers]))
+        shown = [t for t in (*block.transfers, *block.collected) if t.to in receivers]
+        return frozenset(await receipts.succeeded(ask, shown, self._doubts))
 
     async def _blocks(self, ask: Ask, numbers: Sequence[int]) -> list[Block]:
         found = await ask([_block_call(number, full=True) for number in numbers])
@@ -354,31 +374,16 @@ class EvmChain:
             if after.time < before.time:
                 raise ProviderFailed(f"block {after.number} is older than the one before it")
         blooms = {header: bloom.of_header(block) for header, block in zip(headers, found, strict=True)}
-        tokens = await self._token_logs.transfers(ask, blooms)
+        logs = await self._token_logs.of_blocks(ask, blooms)
         return [
             Block(
                 header,
-                (*decoding.native_transfers(block, header, self._doubts.of(header)), *of_tokens),
+                (*decoding.native_transfers(block, header, self._doubts.of(header)), *of_block.transfers),
                 decoding.senders(block, header),
+                tuple(each for each in of_block.collected if each.contract in {None, *self._tokens}),
             )
-            for block, header, of_tokens in zip(found, headers, tokens, strict=True)
+            for block, header, of_block in zip(found, headers, logs, strict=True)
         ]
-
-    async def _succeeded(self, ask: Ask, transfers: Sequence[Transfer]) -> list[Transfer]:
-        """Drop the transfers whose transaction reverted. Only native ones can: a reverted transaction leaves no logs.
-
-        Some chains have transactions in their blocks that were never executed, and have no receipt.
-        """
-        natives = {t.tx_hash: t for t in transfers if t.kind is TransferKind.NATIVE and t.tx_hash is not None}
-        receipts = await ask([("eth_getTransactionReceipt", [tx_hash]) for tx_hash in natives])
-        kept = set()
-        for receipt, transfer in zip(receipts, natives.values(), strict=True):
-            try:
-                kept |= {transfer.tx_hash} if decoding.has_succeeded(receipt, transfer) else set()
-            except Strange as error:
-                block = Header(transfer.block_number, transfer.block_hash, "", transfer.block_time)
-                self._doubts.raise_unless_settled({block: [error]}, times=_RECEIPT_TIMES)
-        return [t for t in transfers if t.kind is not TransferKind.NATIVE or t.tx_hash in kept]
 
 
 def _block_call(number: int, *, full: bool) -> Call:

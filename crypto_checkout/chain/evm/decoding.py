@@ -5,6 +5,7 @@ an answer lacks is `Strange`: the caller decides whether to skip it (`chain.evm.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,8 +13,9 @@ from typing import Any
 from crypto_checkout.chain.rpc.providers import Refused, quantity
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.errors import ChainMoved, ProviderFailed
-from crypto_checkout.core.ledger.expected_balances import Cost
+from crypto_checkout.core.collect.calls import COIN
+from crypto_checkout.core.collect.contracts import COLLECTED_TOPIC
+from crypto_checkout.core.errors import ProviderFailed
 from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 
@@ -40,6 +42,7 @@ _NO_TAG = re.compile(
 )
 
 _TRANSFER_TOPICS = 3  # the event, from, to
+_COLLECTED_TOPICS = 3  # the event, destination, token
 _WORD_BYTES = 32
 _KNOWN_TYPES = range(5)  # legacy, and EIP-2930, 1559, 4844, 7702
 
@@ -152,58 +155,6 @@ def token_transfers(
     return [*merged.values()]
 
 
-def cost(transaction: Any, receipt: Any, header: Header) -> Cost:
-    """Return the cost of a transaction to its sender, at least as far as its fields and its receipt show it.
-
-    A field that can't be read counts as 0: a balance that is lower for it is believed of a sender, while one that is
-    higher than expected would seem to be a payment.
-    """
-    tx_hash = hash_(field(transaction, "hash"))
-    if receipt is None:
-        return Cost()
-    if hash_(field(receipt, "transactionHash")) != tx_hash or hash_(field(receipt, "blockHash")) != header.hash:
-        raise ProviderFailed(f"asked for the receipt of {tx_hash}, got another")
-    has_moved = _number(receipt, "status") == 1 and transaction.get("to") != transaction.get("from")
-    return Cost(_number(transaction, "value") if has_moved else 0, _fee(transaction, receipt))
-
-
-def _fee(transaction: dict[str, Any], receipt: dict[str, Any]) -> int:
-    sender = transaction.get("from")
-    if transaction.get("feeCurrency") or receipt.get("feeToken") or receipt.get("feePayer") not in {None, sender}:
-        return 0  # Celo's CIP-64 and Tempo take it in a token, or from another account
-    fee = _number(receipt, "gasUsed") * _number(receipt, "effectiveGasPrice")
-    # Rollups add the cost of their data on L1; blobs have a price of their own (EIP-4844).
-    return fee + _number(receipt, "l1Fee") + _number(receipt, "blobGasUsed") * _number(receipt, "blobGasPrice")
-
-
-def _number(value: dict[str, Any], name: str) -> int:
-    try:
-        return quantity(value.get(name))
-    except ProviderFailed:
-        return 0
-
-
-def has_succeeded(receipt: Any, transfer: Transfer) -> bool:
-    """Return True if the receipt of a transfer's transaction reports success.
-
-    Raises:
-        ChainMoved: The transaction is in another block by now.
-        Strange: There is no receipt.
-        ProviderFailed: It belongs to another transaction, or makes no sense.
-
-    """
-    if receipt is None:
-        raise Strange(f"no receipt yet for {transfer.tx_hash}", "a transaction without a receipt")
-    if hash_(field(receipt, "transactionHash")) != transfer.tx_hash:
-        raise ProviderFailed(f"asked for the receipt of {transfer.tx_hash}, got another")
-    if hash_(field(receipt, "blockHash")) != transfer.block_hash:
-        raise ChainMoved(f"{transfer.tx_hash} moved to another block")
-    status = quantity(field(receipt, "status"))
-    if status not in {0, 1}:
-        raise ProviderFailed(f"the receipt of {transfer.tx_hash} has status {status}")
-    return status == 1
-
-
 def field(value: Any, name: str) -> Any:
     """Return a member of a JSON object that must have it."""
     if not isinstance(value, dict) or name not in value:
@@ -286,7 +237,7 @@ def transfer_in(
 def _token_transfer(log: Any, header: Header, tokens: Collection[Address] | None) -> Transfer | None:
     if hash_(field(log, "blockHash")) != header.hash or log.get("removed"):
         raise ProviderFailed(f"asked for the logs of block {header.number}, got one of another block")
-    contract, parties = address(field(log, "address")), _parties(field(log, "topics"))
+    contract, parties = address(field(log, "address")), _parties(_topics(log))
     data = hexadecimal(field(log, "data"))
     if (tokens is not None and contract not in tokens) or parties is None or len(data) != _WORD_BYTES:
         return None
@@ -299,24 +250,48 @@ def _token_transfer(log: Any, header: Header, tokens: Collection[Address] | None
     )
 
 
-def sent(log: Any, token: Address) -> tuple[Address, int] | None:
-    """Read sender and amount of a token transfer from its log; None for any other event."""
-    if address(field(log, "address")) != token or log.get("removed"):
-        raise ProviderFailed("asked for a token's logs, got another's")
-    parties, data = _parties(field(log, "topics")), hexadecimal(field(log, "data"))
-    if parties is None or len(data) != _WORD_BYTES or parties[0] == parties[1]:
+def collected(logs: Any, header: Header) -> list[Transfer]:
+    """Read what addresses say was collected from them, from the logs of a block: `Transfer.is_in_block` explains them.
+
+    Anybody can log this event, so what it says counts only of the address that logs it.
+    """
+    if not isinstance(logs, list):
+        raise ProviderFailed("expected a list of logs")
+    return [*dict.fromkeys(found for log in logs if (found := _collected(log, header)) is not None)]
+
+
+def _collected(log: Any, header: Header) -> Transfer | None:
+    if hash_(field(log, "blockHash")) != header.hash or log.get("removed"):
+        raise ProviderFailed(f"asked for the logs of block {header.number}, got one of another block")
+    topics = _topics(log)
+    data = hexadecimal(field(log, "data"))
+    if len(topics) != _COLLECTED_TOPICS or topics[0] != COLLECTED_TOPIC or len(data) != _WORD_BYTES:
         return None
-    return parties[0], int.from_bytes(data)
+    if not all(map(_PADDED_ADDRESS.fullmatch, topics[1:])):
+        return None
+    sender, (to, token), units = address(field(log, "address")), map(_of_topic, topics[1:]), int.from_bytes(data)
+    if not units or to == sender:
+        return None
+    tx_hash, index = hash_(field(log, "transactionHash")), block_number(field(log, "logIndex"))
+    contract = None if token == COIN else token
+    return transfer_in(
+        header, TransferKind.INTERNAL, tx_hash, sender=sender, to=to, units=units, contract=contract, log_index=index
+    )
 
 
-def _parties(topics: Any) -> tuple[Address, Address] | None:
+def _topics(log: Any) -> list[str]:
+    topics = field(log, "topics")
+    if not isinstance(topics, list):
+        raise ProviderFailed("a log without topics")
+    return [*map(hash_, topics)]
+
+
+def _parties(topics: Sequence[str]) -> tuple[Address, Address] | None:
     """Return sender and receiver of an ERC-20 transfer; None for any other event.
 
     ERC-721's event has the same signature and a fourth topic: its third argument is a token ID, not an amount.
     """
-    if not isinstance(topics, list):
-        raise ProviderFailed("a log without topics")
-    event, *parties = map(hash_, topics) if topics else [""]
+    event, *parties = topics or [""]
     if event != TRANSFER_TOPIC or len(topics) != _TRANSFER_TOPICS or not all(map(_PADDED_ADDRESS.fullmatch, parties)):
         return None
     return _of_topic(parties[0]), _of_topic(parties[1])
@@ -361,6 +336,20 @@ def lacks_tag(error: Refused) -> bool:
     """Return True if the node doesn't know a block tag, as opposed to having no such block yet."""
     words = str(error).lower()
     return "not found" not in words and _NO_TAG.search(words) is not None
+
+
+def by_block(answers: Sequence[Any], first: int, last: Header) -> dict[Header, list[Any]]:
+    """Sort the logs of a range by their blocks, each dated as the last one, whose hash isn't looked at.
+
+    Raises ProviderFailed for a log of a block that isn't in the range.
+    """
+    found = defaultdict[Header, list[Any]](list)
+    for log in (log for logs in lists(answers) for log in logs):
+        number = block_number(field(log, "blockNumber"))
+        if not first <= number <= last.number:
+            raise ProviderFailed(f"asked for logs up to block {last.number}, got one of block {number}")
+        found[Header(number, hash_(field(log, "blockHash")), "", last.time)].append(log)
+    return found
 
 
 def lists(answers: Sequence[Any]) -> list[list[Any]]:

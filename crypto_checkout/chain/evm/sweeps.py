@@ -3,8 +3,8 @@
 The server holds no key: only the merchant's wallet sends from a deposit address.
 """
 
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from crypto_checkout.chain.evm import balances, decoding
 from crypto_checkout.chain.evm.decoding import TRANSFER_TOPIC
@@ -12,6 +12,7 @@ from crypto_checkout.chain.rpc.providers import Ask, Refused
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ProviderFailed, StateUnavailable
 from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.core.ledger.payment import Transfer
 
 _FIRST_RANGE_BLOCKS = 10_000
 _LEAST_RANGE_BLOCKS = 10
@@ -48,32 +49,34 @@ async def spent_between(ask: Ask, first: int, last: Header, address: Address) ->
     total = 0
     for number in await blocks(first, await sent(first), last.number, await sent(last.number)):
         (block,) = await ask([("eth_getBlockByNumber", [hex(number), False])])
-        total += (await balances.spent(ask, decoding.header(block, number), [address]))[address].units
+        total += sum(each.units for each in await balances.spent(ask, decoding.header(block, number), [address]))
     return total
 
 
 async def tokens_sent(
-    ask: Ask, token: Address, first: int, last: Header, addresses: Sequence[Address]
-) -> dict[Address, int]:
-    """Return the amount of a token that each address sent, by its logs from block `first` up to block `last`.
+    ask: Ask, tokens: Sequence[Address], first: int, last: Header, addresses: Sequence[Address]
+) -> list[Transfer]:
+    """Return the transfers of tokens that addresses sent, by their logs from block `first` up to block `last`.
 
-    Ranges shrink if the node refuses larger ones. Raises ProviderFailed if it refuses all.
+    Each has the time of the last block. Ranges shrink if the node refuses larger ones. Raises ProviderFailed if it
+    refuses all.
     """
-    found = Counter[Address](dict.fromkeys(addresses, 0))
+    senders = frozenset(addresses)
+    found: list[Transfer] = []
     topics = [TRANSFER_TOPIC, ["0x" + address[2:].rjust(64, "0") for address in addresses]]
     start, size = first, _FIRST_RANGE_BLOCKS
     while start <= last.number:
         end = min(last.number, start + size - 1)
-        criteria = {"address": token, "topics": topics, "fromBlock": hex(start), "toBlock": hex(end)}
+        criteria = {"address": [*tokens], "topics": topics, "fromBlock": hex(start), "toBlock": hex(end)}
         try:
-            (logs,) = decoding.lists(await ask([("eth_getLogs", [criteria])]))
+            answers = await ask([("eth_getLogs", [criteria])])
         except Refused as error:
             if size <= _LEAST_RANGE_BLOCKS:
                 raise ProviderFailed(f"no logs from block {start} on: {error}") from error
             size = max(_LEAST_RANGE_BLOCKS, size // 4)
             continue
-        for sender, units in filter(None, (decoding.sent(log, token) for log in logs)):
-            if sender in found:
-                found[sender] += units
+        for header, logs in decoding.by_block(answers, start, replace(last, number=end)).items():
+            of_block = decoding.token_transfers(logs, header, tokens, skip=lambda _: None)
+            found += [each for each in of_block if each.sender in senders]
         start = end + 1
-    return dict(found)
+    return found

@@ -1,6 +1,10 @@
-"""The transfers of tokens in blocks, from their logs, held against the bloom filters in the blocks' headers."""
+"""The transfers of tokens in blocks, and what was collected there, by their logs.
+
+They are held against the bloom filters in the blocks' headers.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -9,15 +13,25 @@ from crypto_checkout.chain.evm.decoding import TRANSFER_TOPIC, Strange
 from crypto_checkout.chain.evm.doubts import Doubts
 from crypto_checkout.chain.rpc.providers import Ask, Call, Rpc
 from crypto_checkout.core.address import Address
+from crypto_checkout.core.collect.contracts import COLLECTED_TOPIC
 from crypto_checkout.core.errors import ProviderFailed
 from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.core.ledger.payment import Transfer
 
+_COLLECTED = bloom.of_topic(COLLECTED_TOPIC)
 _VAGUE = "the filter in its header covers more than its logs"
 
 
+@dataclass(frozen=True, slots=True)
+class BlockLogs:
+    """The transfers of tokens in a block, and what addresses say was collected from them."""
+
+    transfers: Sequence[Transfer]
+    collected: Sequence[Transfer]
+
+
 class TokenLogs:
-    """Reads the transfers of some tokens on one chain."""
+    """Reads the transfers of some tokens on one chain, and what was collected."""
 
     def __init__(self, rpc: Rpc, tokens: Sequence[Address], doubts: Doubts) -> None:
         self._rpc = rpc
@@ -25,22 +39,39 @@ class TokenLogs:
         self._events = [bloom.of_event(token, TRANSFER_TOPIC) for token in tokens]
         self._doubts = doubts
 
-    async def transfers(self, ask: Ask, blocks: Mapping[Header, int]) -> list[list[Transfer]]:
-        """Return the token transfers of each block, given with its bloom filter.
+    async def of_blocks(self, ask: Ask, blocks: Mapping[Header, int]) -> list[BlockLogs]:
+        """Return the logs that matter of each block, given with its bloom filter.
 
         They are requested by the block's hash, so that they can't be another block's. Raises ProviderFailed.
         """
-        if not self._tokens:
-            return [[] for _ in blocks]
-        headers = [*blocks]
+        headers = [*blocks] if self._tokens else []
+        hinted = [header for header, bits in blocks.items() if not bits or bloom.may_hold(bits, _COLLECTED)]
         criteria = {"address": self._tokens, "topics": [TRANSFER_TOPIC]}
-        logs = decoding.lists(await ask([_call(header, **criteria) for header in headers]))
-        found = dict(zip(headers, logs, strict=True))
-        suspected = {header: self._suspected(bits) for header, bits in blocks.items() if not found[header]}
+        # A backend that lacks a block answers "none": asked together, it is found out by the transfers, below.
+        calls = [_call(header, **criteria) for header in headers]
+        calls += [_call(header, topics=[COLLECTED_TOPIC]) for header in hinted]
+        logs = decoding.lists(await ask(calls)) if calls else []
+        found = dict(zip(headers, logs[: len(headers)], strict=True))
+        collected = dict(zip(hinted, logs[len(headers) :], strict=True))
+        suspected = {header: self._suspected(blocks[header]) for header in headers if not found[header]}
         doubtful = {header: bits for header, bits in suspected.items() if bits}
-        found |= await self._all_logs(ask, doubtful)
+        every = await self._all_logs(ask, doubtful)
+        found, collected = found | every, collected | {each: every[each] for each in hinted if each in every}
         return [
-            decoding.token_transfers(found[header], header, self._tokens, self._doubts.of(header)) for header in headers
+            BlockLogs(
+                decoding.token_transfers(found.get(header, []), header, self._tokens, self._doubts.of(header)),
+                decoding.collected(collected.get(header, []), header),
+            )
+            for header in blocks
+        ]
+
+    async def collected(self, ask: Ask, headers: Sequence[Header]) -> list[Transfer]:
+        """Return what addresses say was collected from them in blocks, given by their hashes."""
+        logs = decoding.lists(await ask([_call(header, topics=[COLLECTED_TOPIC]) for header in headers]))
+        return [
+            each
+            for header, of_block in zip(headers, logs, strict=True)
+            for each in decoding.collected(of_block, header)
         ]
 
     async def _all_logs(self, ask: Ask, doubtful: Mapping[Header, int]) -> dict[Header, list[Any]]:
@@ -49,7 +80,7 @@ class TokenLogs:
         A node that lags behind the one with the block answers "none" instead of "unknown block". But some chains'
         filters cover more than the logs: also those of transactions without a receipt, or of the system's own.
         """
-        logs = decoding.lists(await ask([_call(header) for header in doubtful]))
+        logs = decoding.lists(await ask([_call(header) for header in doubtful])) if doubtful else []
         found = dict(zip(doubtful, logs, strict=True))
         vague = [each for each, bits in doubtful.items() if not bloom.may_hold(bloom.of_logs(found[each]), bits)]
         if vague and self._doubts.is_usual(_VAGUE):

@@ -8,22 +8,20 @@ writes nothing.
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
-from typing import TypeVar
 
+from crypto_checkout.chain.sandbox.draft import Draft, Transactions
 from crypto_checkout.chain.sandbox.state import State
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed
 from crypto_checkout.core.ledger.balance_groups import ExpectedGroup, fingerprint
-from crypto_checkout.core.ledger.expected_balances import Cost
 from crypto_checkout.core.ledger.follow import Block, Head, Header
+from crypto_checkout.core.ledger.outflow import OwnTransaction
 from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 from crypto_checkout.core.ledger.range_reading import RangeReading
 from crypto_checkout.core.sandbox import SandboxTransaction
-
-K = TypeVar("K")
 
 CHAIN_ID = 1337
 NAME = "Sandbox"
@@ -36,123 +34,6 @@ PAYER = Address("0x00000000000000000000000000000000005a9d80")
 
 # Account m/44'/60'/0' of the phrase that all test tools share ("test test … junk"): its addresses are public.
 XPUB = "xpub6Ce9NcJvTk36xtLSrJLZqE7wtgA5deCeYs7rSQtreh4cj6ByPtrg9sD7V2FNFLPnf8heNP3FGkeV9qwfzvZNSd54JoNXVsXFYSYwHsnJxqP"
-
-
-class _Transactions:
-    """Transactions by block and by receiver."""
-
-    def __init__(self, transactions: Iterable[SandboxTransaction]) -> None:
-        self.by_block: dict[int, list[SandboxTransaction]] = {}
-        self.by_address: dict[Address, list[SandboxTransaction]] = {}
-        for transaction in transactions:
-            self.add(transaction)
-
-    def add(self, transaction: SandboxTransaction) -> None:
-        self.by_block.setdefault(transaction.block_number, []).append(transaction)
-        self.by_address.setdefault(transaction.to, []).append(transaction)
-
-    def remove(self, transaction: SandboxTransaction) -> None:
-        """Drop a transaction. A missing one is no error: not all stored transactions are loaded."""
-        _drop(self.by_block, transaction.block_number, transaction)
-        _drop(self.by_address, transaction.to, transaction)
-
-
-def _drop(by: dict[K, list[SandboxTransaction]], key: K, transaction: SandboxTransaction) -> None:
-    found = by.get(key, [])
-    if transaction in found:
-        found.remove(transaction)
-    if not found:
-        by.pop(key, None)
-
-
-class Draft:
-    """A pending change of the chain: invisible until it is stored and applied."""
-
-    def __init__(self, state: State, now: datetime, transactions: _Transactions) -> None:
-        self.state = replace(state, pauses=[*state.pauses], branches=[*state.branches])
-        self.added: list[SandboxTransaction] = []
-        self.removed: list[SandboxTransaction] = []
-        self.replaced_from: int | None = None
-        self.touched: set[Address] = set()
-        self._transactions = transactions
-        self._now = now
-
-    @property
-    def number(self) -> int:
-        """The newest block's number."""
-        self.state.newest = max(self.state.newest, self.state.due(self._now))
-        return self.state.newest
-
-    @property
-    def time(self) -> datetime:
-        """The newest block's time."""
-        return self.state.time(self.number)
-
-    def mine(self, blocks: int) -> None:
-        """Mine blocks, each a second later than the one before: chain time moves ahead of the clock."""
-        # From the newest block on, not from the clock: a payment must be in an unprocessed block.
-        self._reach(self.number + blocks)
-
-    def mine_at_once(self, blocks: int) -> None:
-        """Mine blocks that take no time, as on chains with several a second, so that no session expires."""
-        for first in range(self.number + 1, self.number + 1 + blocks):
-            self.state.pause(first, -1)
-            self._reach(first)
-
-    def advance(self, seconds: int) -> None:
-        """Let time pass before one new block."""
-        first = self.number + 1
-        self.state.seconds_ahead += seconds
-        self.state.pause(first, seconds - 1)
-        self._reach(first)
-
-    def begin_outage(self, seconds: int) -> None:
-        """Begin an outage of the chain: reads fail for this long."""
-        self.state.outage_until = self._now + timedelta(seconds=seconds)
-
-    def withhold_prices(self, seconds: int) -> None:
-        """Begin an outage of prices: test mode has none for this long."""
-        self.state.prices_out_until = self._now + timedelta(seconds=seconds)
-
-    def transfer(
-        self, to: Address, units: int, kind: TransferKind, contract: Address | None, tx_hash: str
-    ) -> SandboxTransaction:
-        """Add a transfer to the newest block, which must be new; transfers with the same hash share a transaction."""
-        place = sum(1 for each in self.added if each.hash == tx_hash)
-        transaction = SandboxTransaction(tx_hash, self.number, to, units, kind, contract, place)
-        self.added.append(transaction)
-        return transaction
-
-    def pay(
-        self, to: Address, units: int, tx_hash: str, contract: Address | None = None, *, internal: bool = False
-    ) -> SandboxTransaction:
-        """Mine a block with a payment, sent by a contract if `internal`."""
-        self.mine(1)
-        kind = (
-            TransferKind.TOKEN if contract is not None else TransferKind.INTERNAL if internal else TransferKind.NATIVE
-        )
-        return self.transfer(to, units, kind, contract, tx_hash)
-
-    def fork(self, first: int, salt: str) -> None:
-        """Replace all blocks from `first` on, keeping their transactions."""
-        self.replaced_from = first
-        self.state.fork(first, salt)
-
-    def take_back(self, to: Address, salt: str) -> None:
-        """Reverse all payments to an address, by replacing the blocks since the first of them.
-
-        `touched` is set to the other addresses paid in those blocks.
-        """
-        paid = self._transactions.by_address.get(to, ())
-        first = min((each.block_number for each in paid), default=self.number)
-        replaced = [self._transactions.by_block.get(number, ()) for number in range(first, self.number + 1)]
-        self.touched = {each.to for block in replaced for each in block} - {to}
-        self.removed.extend(paid)
-        self.fork(first, salt)
-
-    def _reach(self, number: int) -> None:
-        self.state.blocks_ahead += number - self.state.due(self._now)
-        self.state.newest = number
 
 
 class SandboxChain:
@@ -172,7 +53,7 @@ class SandboxChain:
     ) -> None:
         self.state = state
         self._clock = clock
-        self._transactions = _Transactions(transactions)
+        self._transactions = Transactions(transactions)
 
     @property
     def number(self) -> int:
@@ -228,21 +109,40 @@ class SandboxChain:
     async def blocks(self, first: int, last: int) -> list[Block]:
         """Return the blocks of a range, oldest first; internal transfers show in balances only, as on a real chain."""
         headers = await self.headers(range(first, last + 1))
-        return [Block(header, _transfers(self.transactions_in(header.number), header)) for header in headers]
+        return [
+            Block(header, _transfers(found, header), collected=_collected(found, header))
+            for header, found in ((each, self.transactions_in(each.number)) for each in headers)
+        ]
 
     async def read_range(
         self, start: Header, last: Header, since: int, addresses: Sequence[Address], groups: Sequence[ExpectedGroup]
     ) -> RangeReading:
         """Read what the blocks after `start` did to addresses, and logs from block `since` on."""
         (shown,) = await self.headers([start.number])
-        found = [
-            transfer
-            for number in range(max(0, min(since, start.number + 1)), last.number + 1)
-            for transfer in _transfers(self.transactions_in(number), self._header(number))
-            if transfer.contract is not None and transfer.to in addresses
-        ]
+        headers = [self._header(n) for n in range(max(0, min(since, start.number + 1)), last.number + 1)]
+        paid = (t for h in headers for t in _transfers(self.transactions_in(h.number), h) if t.to in addresses)
+        left = tuple(each for each in await self.collected(headers) if each.sender in addresses)
         different = await self.mismatches(last, groups)
-        return RangeReading(last, (shown, last), tuple(found), [each for each in groups if each not in different])
+        matching = [each for each in groups if each not in different]
+        return RangeReading(last, (shown, last), tuple(t for t in paid if t.contract is not None), matching, left)
+
+    async def collected(self, headers: Sequence[Header]) -> list[Transfer]:
+        """Return what addresses, whoever's, say was collected from them in these blocks."""
+        for header in headers:
+            self._check_current(header)
+        return [each for header in headers for each in _collected(self.transactions_in(header.number), header)]
+
+    async def tokens_sent(
+        self, first: int, last: Header, addresses: Sequence[Address], tokens: Sequence[Address] | None = None
+    ) -> list[Transfer]:
+        """Return the transfers of tokens, by default of any, that addresses sent, from block `first` on."""
+        return [
+            _transfer(each, self._header(each.block_number))
+            for address in addresses
+            for each in self._transactions.by_sender.get(address, ())
+            if each.contract is not None and first <= each.block_number <= last.number
+            if tokens is None or each.contract in tokens
+        ]
 
     def stop_reading_ranges(self, reason: str) -> None:
         """Do nothing: blocks are read whole anyway."""
@@ -267,8 +167,8 @@ class SandboxChain:
     confirm_block = confirm_balances
 
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
-        """Return the native balances of addresses at a block: all payments to them, because nothing is ever sent."""
-        return self._received(header, None, addresses)
+        """Return the native balances of addresses at a block."""
+        return self._held(header, None, addresses)
 
     agreed_balances = balances
 
@@ -281,15 +181,16 @@ class SandboxChain:
         if self._transactions.by_address.keys().isdisjoint(addresses):
             self._check_current(header)
             return _nothing(len(addresses))
-        return fingerprint([*self._received(header, None, addresses).values()])
+        return fingerprint([*self._held(header, None, addresses).values()])
 
-    async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, Cost]:  # noqa: ARG002 - likewise
-        """Return no costs: nothing is ever sent."""
-        return dict.fromkeys(addresses, Cost())
+    async def spent(self, header: Header, addresses: Collection[Address]) -> list[OwnTransaction]:  # noqa: ARG002 - likewise
+        """Return none: no address sends a transaction, it is collected from."""
+        return []
 
-    async def nonces(self, header: Header, addresses: Collection[Address]) -> dict[Address, int]:  # noqa: ARG002 - likewise
-        """Return zero: nothing is ever sent."""
-        return dict.fromkeys(addresses, 0)
+    async def nonces(self, header: Header, addresses: Collection[Address]) -> dict[Address, int]:
+        """Return 1 for an address with code, as contracts have (EIP-161): one that was ever collected from."""
+        sent = self._transactions.by_sender
+        return {a: int(any(each.block_number <= header.number for each in sent.get(a, ()))) for a in addresses}
 
     async def internal_transfers(self, header: Header, addresses: Collection[Address]) -> list[Transfer]:
         """Return the coins that contracts sent to addresses in a block, added up per transaction as in traces."""
@@ -316,12 +217,13 @@ class SandboxChain:
         """Return the transactions of a block."""
         return self._transactions.by_block.get(number, ())
 
-    def _received(self, header: Header, token: Address | None, addresses: Sequence[Address]) -> dict[Address, int]:
+    def _held(self, header: Header, token: Address | None, addresses: Sequence[Address]) -> dict[Address, int]:
         self._check_current(header)
+        come, left = self._transactions.by_address, self._transactions.by_sender
         return {
             address: sum(
-                each.units
-                for each in self._transactions.by_address.get(address, ())
+                each.units if each.to == address else -each.units
+                for each in (*come.get(address, ()), *left.get(address, ()))
                 if each.contract == token and each.block_number <= header.number
             )
             for address in addresses
@@ -353,7 +255,7 @@ def _transfers(transactions: Sequence[SandboxTransaction], header: Header) -> tu
 def _transfer(transaction: SandboxTransaction, header: Header) -> Transfer:
     return Transfer(
         to=transaction.to,
-        sender=PAYER,
+        sender=transaction.sender or PAYER,
         units=transaction.units,
         kind=transaction.kind,
         contract=transaction.contract,
@@ -362,6 +264,15 @@ def _transfer(transaction: SandboxTransaction, header: Header) -> Transfer:
         block_number=header.number,
         block_hash=header.hash,
         block_time=header.time,
+    )
+
+
+def _collected(transactions: Sequence[SandboxTransaction], header: Header) -> tuple[Transfer, ...]:
+    """Return what the deposits of a block log of themselves, as on a real chain (`core.collect`)."""
+    return tuple(
+        replace(_transfer(each, header), kind=TransferKind.INTERNAL, log_index=each.place)
+        for each in transactions
+        if each.sender is not None
     )
 
 

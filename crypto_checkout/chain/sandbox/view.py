@@ -24,18 +24,8 @@ class SandboxView(SandboxChain):
 
     async def token_balances(self, header: Header, token: Address, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return the token balances of addresses at a block."""
-        return self._received(header, token, addresses)
+        return self._held(header, token, addresses)
 
     async def spent_between(self, first: int, last: Header, address: Address) -> int:  # noqa: ARG002
-        """Return zero: nothing is ever sent."""
+        """Return zero: no address sends a transaction, it is collected from."""
         return 0
-
-    async def tokens_sent(
-        self,
-        token: Address,  # noqa: ARG002
-        first: int,  # noqa: ARG002
-        last: Header,  # noqa: ARG002
-        addresses: Sequence[Address],
-    ) -> dict[Address, int]:
-        """Return zero for each: nothing is ever sent."""
-        return dict.fromkeys(addresses, 0)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.core.ledger.outflow import FEE, Outflow, OwnTransaction, lowered, unseen
 from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 
 
@@ -21,35 +22,17 @@ class UnexplainedChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """The cost of transactions to their sender: the value sent to others, and the fee.
-
-    The fee is what it should be. Where it can be paid in a token, or by somebody else, it may not have been taken.
-    """
-
-    value: int = 0
-    fee: int = 0
-
-    def __add__(self, other: "Cost") -> "Cost":
-        """Add up two costs of one sender."""
-        return Cost(self.value + other.value, self.fee + other.fee)
-
-    @property
-    def units(self) -> int:
-        """The value and the fee together."""
-        return self.value + self.fee
-
-
-@dataclass(frozen=True, slots=True)
 class ExpectedBalances:
     """Balances at a block, `start`, and their known changes in later ones, by address and block number.
 
-    `senders` are the addresses that sent transactions, with the fees by block: only their balances can fall.
+    `senders` are the addresses that sent transactions, with the fees by block: only their balances can fall unseen.
+    `outflows` are the reasons of all that falls here.
     """
 
     start: Mapping[Address, int]
     changes: dict[Address, dict[int, int]] = field(default_factory=dict)
     senders: dict[Address, dict[int, int]] = field(default_factory=dict)
+    outflows: list[Outflow] = field(default_factory=list)
 
     def add(self, address: Address, number: int, units: int) -> None:
         """Record a change in a block, positive or negative; an address that isn't watched is ignored."""
@@ -57,10 +40,33 @@ class ExpectedBalances:
             by_block = self.changes.setdefault(address, {})
             by_block[number] = by_block.get(number, 0) + units
 
-    def spend(self, address: Address, number: int, cost: Cost) -> None:
-        """Record the cost of an address's own transactions in a block."""
-        self.add(address, number, -cost.units)
-        self.senders.setdefault(address, {})[number] = cost.fee
+    def leave(self, outflow: Outflow) -> None:
+        """Record coins that left an address."""
+        if outflow.address in self.start:
+            self.add(outflow.address, outflow.block_number, -outflow.units)
+            self.outflows.append(outflow)
+
+    def spend(self, header: Header, transaction: OwnTransaction) -> None:
+        """Record the cost of an address's own transaction in a block."""
+        for outflow in transaction.outflows(header):
+            self.leave(outflow)
+        fees = self.senders.setdefault(transaction.sender, {})
+        fees[header.number] = fees.get(header.number, 0) + transaction.fee
+
+    def explain(self, address: Address, change: UnexplainedChange) -> None:
+        """Record a change that nothing explains: coins that left unseen, or fees that weren't taken, or money."""
+        if change.units < 0:
+            self.leave(unseen(change.header, address, -change.units))
+            return
+        self.add(address, change.header.number, change.units)
+        if self.is_payment(address, change):
+            return
+        left = change.units
+        for place, each in enumerate(self.outflows):
+            is_in_time = change.after < each.block_number <= change.header.number
+            if each.address == address and each.log_index == FEE and is_in_time:
+                untaken = min(left, each.units)
+                self.outflows[place], left = lowered(each, untaken), left - untaken
 
     def is_payment(self, address: Address, change: UnexplainedChange) -> bool:
         """Tell whether a change is money that came: a rise, and more than fees that may not have been taken."""

@@ -25,18 +25,22 @@ class Header:
 class Block:
     """A header and the transfers in its block, whose success is not checked yet.
 
-    `senders` are the senders of all its transactions: their balances may have fallen.
+    `senders` are the senders of all its transactions: their balances may have fallen. `collected` is what addresses
+    with code say was collected from them (`core.ledger.outflow`), whoever's they are.
     """
 
     header: Header
     transfers: tuple[Transfer, ...] = ()
     senders: frozenset[Address] = frozenset()
+    collected: tuple[Transfer, ...] = ()
 
     def dated(self, time: datetime) -> "Block":
         """Return the block with another time, its transfers included."""
         header = replace(self.header, time=time)
-        transfers = tuple(replace(transfer, block_time=time) for transfer in self.transfers)
-        return Block(header, transfers, self.senders)
+        transfers, collected = (
+            tuple(replace(transfer, block_time=time) for transfer in some) for some in (self.transfers, self.collected)
+        )
+        return Block(header, transfers, self.senders, collected)
 
 
 @dataclass(frozen=True, slots=True)

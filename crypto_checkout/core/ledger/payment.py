@@ -28,7 +28,8 @@ class Transfer:
 
     `contract` is the token's address, None for the native coin. `units` are the asset's smallest units. An internal
     transfer without a transaction is deduced from a balance: `provisional_balance` is that reading, until it has been
-    repeated with a later block present. `proof` and the number of providers `agreeing` say why it was believed, None
+    repeated with a later block present; one with a log is what an address says was collected from it, of the coin or of
+    a token, and only ever read as that. `proof` and the number of providers `agreeing` say why it was believed, None
     where that wasn't recorded; they don't make it another transfer.
     """
 
@@ -45,6 +46,11 @@ class Transfer:
     provisional_balance: int | None = None
     proof: Proof | None = field(default=None, compare=False)
     agreeing: int | None = field(default=None, compare=False)
+
+    @property
+    def is_in_block(self) -> bool:
+        """True if the block's transactions and logs show it; other internal ones show in balances and traces only."""
+        return self.kind is not TransferKind.INTERNAL or self.log_index is not None
 
 
 @dataclass(frozen=True, slots=True)

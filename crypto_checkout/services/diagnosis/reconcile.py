@@ -4,12 +4,13 @@ Both sides are read at one block of each chain, the last that its watcher has pr
 
 - credited: all payments in canonical blocks up to it, unmatched ones included;
 - balance: the address's balance after that block, of the native coin and of each known token;
-- swept: the outflow of the address. For a token, by its Transfer logs. For the native coin, by the address's own
-  transactions, fees included: their blocks are found by asking for its nonce at earlier blocks.
+- swept: the recorded outflows of the address (`core.ledger.outflow`), whoever moved the money. Where these don't make
+  it add up, as for sweeps before they were recorded, the chain is asked: a token's logs, and for the native coin the
+  address's own transactions, fees included, whose blocks are found by asking for its nonce at earlier blocks.
 
-Limits: a node that is no archive has no earlier states, so the outflow of a swept address is unknown there; it is
-listed as unproven, and is no difference. Tokens that were never configured are not compared. An account with code
-(EIP-7702) can lose money without a transaction of its own, which shows as a difference.
+Limits: a node that is no archive has no earlier states, so the outflow of an address swept before outflows were
+recorded is unknown there; it is listed as unproven, and is no difference. Tokens that were never configured are not
+compared.
 """
 
 from collections import defaultdict
@@ -25,11 +26,14 @@ from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.diagnosis.reconcile import AddressBalance
 from crypto_checkout.core.errors import RecoverableError, StateUnavailable
 from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.core.ledger.outflow import FEE, VALUE, Outflow
+from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.services.checkout.payment_methods import AcceptedChain
 from crypto_checkout.store.checkout import sessions, unassigned
 from crypto_checkout.store.checkout.sessions import IssuedAddress
 from crypto_checkout.store.database import Database, ReadUnit
-from crypto_checkout.store.ledger import credits, cursors
+from crypto_checkout.store.ledger import credits, cursors, outflows
+from crypto_checkout.store.ledger.credits import Credit
 from crypto_checkout.store.ledger.cursors import Cursor
 
 PAGE = 3_072
@@ -55,9 +59,9 @@ class HistoricBalances(Protocol):
         """Return the total cost of an address's own transactions in the blocks after `first`, up to `last`."""
 
     async def tokens_sent(
-        self, token: Address, first: int, last: Header, addresses: Sequence[Address]
-    ) -> dict[Address, int]:
-        """Return the amounts of a token that addresses sent from `first` to `last`."""
+        self, first: int, last: Header, addresses: Sequence[Address], tokens: Sequence[Address] | None = None
+    ) -> list[Transfer]:
+        """Return the transfers of tokens that addresses sent from block `first` to `last`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +84,19 @@ class ChainComparison:
 
 @dataclass(slots=True)
 class _CreditedSide:
-    """The credited amounts of one asset by address, and the block of the first credit."""
+    """The credited amounts of one asset by address, the recorded outflows, and the block of the first credit."""
 
     units: dict[Address, int] = field(default_factory=lambda: defaultdict(int))
+    left: dict[Address, list[Outflow]] = field(default_factory=lambda: defaultdict(list))
     first: dict[Address, int] = field(default_factory=dict)
+
+    def swept(self, address: Address) -> int:
+        """Return the sum of what left an address."""
+        return sum(each.units for each in self.left.get(address, ()))
+
+    def expected(self, address: Address) -> int:
+        """Return the balance that an address should have."""
+        return self.units.get(address, 0) - self.swept(address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,14 +246,23 @@ class _Page:
                 held = await self._chain.balances(block, addresses)
             else:
                 held = await self._chain.token_balances(block, asset.contract, addresses)
-            differing = [each for each in addresses if held[each] != side.units.get(each, 0)]
+            differing = [each for each in addresses if held[each] != side.expected(each)]
             found += await self._accounts(asset, side, {each: held[each] for each in differing})
         return found
 
     async def _credited(self) -> dict[Address | None, _CreditedSide]:
         addresses = [*self._owners]
-        rows = await self._db.read(lambda unit: credits.up_to(unit, self._accepted.id, self._cursor.number, addresses))
+        number = self._cursor.number
+
+        def read(unit: ReadUnit) -> tuple[list[Credit], list[Outflow]]:
+            left = outflows.at_addresses(unit, self._accepted.id, addresses)
+            return credits.up_to(unit, self._accepted.id, number, addresses), left
+
+        rows, left = await self._db.read(read)
         sides: dict[Address | None, _CreditedSide] = defaultdict(_CreditedSide)
+        for outflow in left:
+            if outflow.block_number <= number:
+                sides[outflow.contract].left[outflow.address].append(outflow)
         for row in rows:
             side, address = sides[row.contract], row.address
             side.units[address] += row.units
@@ -255,7 +277,7 @@ class _Page:
         if self._is_thorough:
             swept = await self._swept(asset, side, [*held], nonces)
         else:
-            swept = {each: None if nonces[each] else 0 for each in held}
+            swept = {each: None if nonces[each] else side.swept(each) for each in held}
         return [
             AddressBalance(
                 chain_id=self._accepted.id,
@@ -281,7 +303,7 @@ class _Page:
         """
         if self._is_thorough:
             return await self._chain.nonces(self._cursor.header, [*held])
-        lower = [each for each in held if held[each] < side.units.get(each, 0)]
+        lower = [each for each in held if held[each] < side.expected(each)]
         lower.sort(key=lambda address: crc32(f"{self._cursor.hash}{address}".encode()))
         known = await self._chain.nonces(self._cursor.header, lower[:_MOST_NONCES])
         return {each: known.get(each, 1) for each in held}
@@ -289,19 +311,24 @@ class _Page:
     async def _swept(
         self, asset: Asset, side: _CreditedSide, addresses: Sequence[Address], nonces: Mapping[Address, int]
     ) -> dict[Address, int | None]:
-        """Return the outflow of each address, None if no node knows it; 0 for an address that was never credited."""
+        """Return the outflow of each address by the chain, None if no node knows it; 0 for one never credited."""
         block = self._cursor.header
         swept: dict[Address, int | None] = dict.fromkeys(addresses, 0)
+        some = [each for each in addresses if each in side.first]
         if asset.contract is not None:
-            some = [each for each in addresses if each in side.first]
-            if some:
-                first = min(side.first[each] for each in some)
-                swept.update(await self._chain.tokens_sent(asset.contract, first, block, some))
+            first = min((side.first[each] for each in some), default=0)
+            sent = await self._chain.tokens_sent(first, block, some, [asset.contract]) if some else []
+            for address in some:
+                swept[address] = sum(each.units for each in sent if each.sender == address)
             return swept
-        for address in addresses:
-            if nonces[address] and address in side.first:
+        for address in some:
+            # Own transactions are counted by the chain; what left otherwise is only known from the record.
+            others = sum(each.units for each in side.left.get(address, ()) if each.log_index not in {VALUE, FEE})
+            swept[address] = others
+            if nonces[address]:
                 try:
-                    swept[address] = await self._chain.spent_between(side.first[address] - 1, block, address)
+                    spent = await self._chain.spent_between(side.first[address] - 1, block, address)
+                    swept[address] = spent + others
                 except StateUnavailable:
                     swept[address] = None
         return swept

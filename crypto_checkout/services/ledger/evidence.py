@@ -1,34 +1,33 @@
-"""Gather the evidence in blocks: payments, unmatched payments, and balances.
+"""Gather the evidence in blocks: payments, unmatched payments, outflows, and balances.
 
 The chain is asked before the unit of work that stores the evidence, never within it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Protocol, TypeGuard
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.checkout.session import Session
-from crypto_checkout.core.checkout.unassigned_address import UnassignedAddress
 from crypto_checkout.core.ledger.assess import deep_from
 from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.core.ledger.outflow import Outflow
 from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.ledger import internal_transfers
 from crypto_checkout.services.ledger.internal_transfers import InternalTransfers
+from crypto_checkout.services.ledger.reading.owners import Owner, owners
 from crypto_checkout.services.ledger.reading.stretch import Stretch
-from crypto_checkout.store.checkout import sessions, unassigned
-from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+from crypto_checkout.store.checkout import sessions
+from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.ledger import balances as balance_store
 from crypto_checkout.store.ledger import late_pages, payments, unmatched, unnamed
+from crypto_checkout.store.ledger import outflows as outflow_store
 from crypto_checkout.store.ledger.balances import Balance
 from crypto_checkout.store.ledger.unnamed import UnnamedCredit
 
 log = get_logger("evidence")
-
-Owner = Session | UnassignedAddress
-"""The owner of an address to which money can come: its session, or the address itself where no session has it."""
 
 
 class TransferEvidence(internal_transfers.BalanceReader, Protocol):
@@ -37,14 +36,8 @@ class TransferEvidence(internal_transfers.BalanceReader, Protocol):
     confirm_with: int
     """The number of providers that `confirm` requires; 1 if it does nothing."""
 
-    async def prove(self, transfers: Sequence[Transfer]) -> list[Transfer]:
-        """Return the transfers with their proof by the hash of their block. Raises ProviderFailed for invented ones."""
-
     def doubt(self, reason: str) -> None:
         """Rest the preferred provider, if there is another."""
-
-    async def confirm(self, transfers: Sequence[Transfer]) -> None:
-        """Return once enough providers have shown these transfers. Raises ProviderFailed."""
 
     async def confirm_block(self, header: Header) -> None:
         """Return once enough providers have shown this block. Raises ProviderFailed."""
@@ -52,7 +45,7 @@ class TransferEvidence(internal_transfers.BalanceReader, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The transfers that sessions ask for, the others that reached watched addresses, and the new expected balances.
+    """The transfers that sessions ask for, the others that reached our addresses, the new expected balances, outflows.
 
     `confirmed` and `withdrawn` are unnamed credits of earlier blocks that count from now on, or no longer.
     `is_compared` tells whether balances were compared after the last block; None where there were none to compare.
@@ -64,10 +57,12 @@ class Evidence:
     confirmed: tuple[UnnamedCredit, ...] = ()
     withdrawn: tuple[UnnamedCredit, ...] = ()
     is_compared: bool | None = None
+    outflows: tuple[tuple[Owner, Outflow], ...] = ()
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to store."""
-        return bool(self.payments or self.unmatched or self.balances or self.confirmed or self.withdrawn)
+        found = self.payments or self.unmatched or self.balances or self.confirmed or self.withdrawn or self.outflows
+        return bool(found)
 
     def as_of(self, unit: WriteUnit, chain_id: int) -> "Evidence":
         """Sort the transfers again by the sessions as they are now: a payer may have chosen an asset meanwhile."""
@@ -90,6 +85,9 @@ class Evidence:
         for credit in self.confirmed:
             unnamed.confirm(unit, credit)
         balance_store.save(unit, chain_id, self.balances)
+        for owner, outflow in self.outflows:
+            session_id = owner.id if isinstance(owner, Session) else None
+            outflow_store.record(unit, chain_id, session_id, owner.livemode, outflow)
 
 
 NOTHING = Evidence()
@@ -122,6 +120,7 @@ def _may_choose(owner: Owner) -> TypeGuard[Session]:
 def take_back(unit: WriteUnit, chain_id: int, above: int) -> None:
     """Take back the evidence of the blocks above a number, all but the payments."""
     unmatched.orphan_above(unit, chain_id, above)
+    outflow_store.orphan_above(unit, chain_id, above)
     balance_store.forget_above(unit, chain_id, above)
     late_pages.take_back(unit, chain_id, above)
 
@@ -155,11 +154,12 @@ class EvidenceReader:
         before it is given out, so no block can pay it earlier. Raises RecoverableError when a node can't answer.
         """
         transfers = await stretch.transfers()
-        ours = await self._owners({transfer.to for transfer in transfers})
+        ours = await owners(self._db, {transfer.to for transfer in transfers})
         succeeded = await self._chain.succeeded([transfer for transfer in transfers if transfer.to in ours])
         arrived = await self._chain.prove(succeeded)
         compared = await self._balances.compare(stretch, arrived)
-        ours = {**ours, **await self._owners({transfer.to for transfer in compared.transfers} - ours.keys())}
+        left = {transfer.to for transfer in compared.transfers}.union(each.address for each in compared.outflows)
+        ours = {**ours, **await owners(self._db, left - ours.keys())}
         known = {_identity(transfer) for transfer in arrived}
         more = await self._chain.prove([each for each in compared.transfers if _identity(each) not in known])
         pairs = [(ours[transfer.to], transfer) for transfer in (*arrived, *more)]
@@ -175,8 +175,9 @@ class EvidenceReader:
         await stretch.verify()
         if others:
             log.warning("money came that nobody asked for", chain=self._chain_id, payments=len(others))
+        outflows = tuple((ours[each.address], each) for each in compared.outflows)
         return Evidence(
-            asked_for, others, compared.balances, compared.confirmed, compared.withdrawn, compared.is_compared
+            asked_for, others, compared.balances, compared.confirmed, compared.withdrawn, compared.is_compared, outflows
         )
 
     async def _confirm_depth(self, stretch: Stretch, large: Sequence[tuple[Session, Transfer]]) -> None:
@@ -192,15 +193,3 @@ class EvidenceReader:
         newest = max((number for number in numbers if first <= number <= last), default=None)
         if newest is not None:
             await self._chain.confirm_block(await stretch.header(newest))
-
-    async def _owners(self, addresses: set[Address]) -> Mapping[Address, Owner]:
-        """Return the sessions that own any of these addresses, on any chain, and the unassigned ones among them."""
-        if not addresses:
-            return {}
-
-        def read(unit: ReadUnit) -> Mapping[Address, Owner]:
-            found: dict[Address, Owner] = {**sessions.at_addresses(unit, addresses)}
-            others = unassigned.at_addresses(unit, addresses - found.keys())
-            return found | {each.address: each for each in others.values() if not each.used_before}
-
-        return await self._db.read(read)

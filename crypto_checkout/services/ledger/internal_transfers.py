@@ -14,29 +14,32 @@ that it is looked at in the slow round, for ever (`services.ledger.reading.late_
 """
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import BalancesRefused, ProviderFailed, RecoverableError, StateUnavailable
 from crypto_checkout.core.ledger.balance_groups import ExpectedGroup
 from crypto_checkout.core.ledger.expected_balances import (
-    Cost,
     ExpectedBalances,
     UnexplainedChange,
     internal_transfers,
     net_rise,
 )
 from crypto_checkout.core.ledger.follow import Block, Header
+from crypto_checkout.core.ledger.outflow import Outflow, OwnTransaction, unseen, without_repetitions
 from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.log import get_logger
-from crypto_checkout.services.ledger.reading.stretch import Stretch, together
+from crypto_checkout.services.ledger.reading.bisection import HistoricCoins, Readings, surprising, unexplained
+from crypto_checkout.services.ledger.reading.outflows import OutflowEvidence, OutflowReader
+from crypto_checkout.services.ledger.reading.stretch import Stretch
 from crypto_checkout.services.ledger.second_reading import BalanceAgreement, Review, SecondReading
 from crypto_checkout.services.ledger.watched_addresses import AddressBalances
-from crypto_checkout.store.database import Database
+from crypto_checkout.store.database import Database, ReadUnit
 from crypto_checkout.store.ledger import credits, cursors
+from crypto_checkout.store.ledger import outflows as outflow_store
 from crypto_checkout.store.ledger.balances import Balance
 from crypto_checkout.store.ledger.unnamed import UnnamedCredit
 
@@ -45,15 +48,10 @@ log = get_logger("balances")
 _NAMING_SECONDS = 10.0
 _MOST_REFUSALS = 3
 _MOST_UNREADABLE = 64
-_PROCESSED_BLOCKS = 3
-"""The processed blocks that are read again where a balance at the last of them was read too late."""
 
 
-class BalanceReader(BalanceAgreement, Protocol):
+class BalanceReader(BalanceAgreement, OutflowEvidence, HistoricCoins, Protocol):
     """A chain as balances are read from it; `chain.evm.chain` and `chain.sandbox.chain` implement it."""
-
-    async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
-        """Return the balances after a block. Raises StateUnavailable for a block that is too old."""
 
     async def mismatches(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
         """Return the groups whose balances after a block differ, or may differ, from the expected ones."""
@@ -61,8 +59,8 @@ class BalanceReader(BalanceAgreement, Protocol):
     async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
         """Keep the transfers that did not revert."""
 
-    async def spent(self, header: Header, addresses: Collection[Address]) -> dict[Address, Cost]:
-        """Return the cost of each address's own transactions in a block."""
+    async def spent(self, header: Header, addresses: Collection[Address]) -> list[OwnTransaction]:
+        """Return the transactions of these senders in a block, with their cost."""
 
     async def internal_transfers(self, header: Header, addresses: Collection[Address]) -> list[Transfer]:
         """Return the transfers by contracts to addresses in a block. Raises ProviderFailed if no node traces."""
@@ -76,7 +74,7 @@ class BalanceReader(BalanceAgreement, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BalanceComparison:
-    """The internal transfers that were found, and the expected balances to store.
+    """The internal transfers and the outflows that were found, and the expected balances to store.
 
     `confirmed` and `withdrawn` are unnamed credits of earlier blocks that count from now on, or no longer.
     `is_compared` tells whether balances were read after the last block; None where none are watched.
@@ -87,24 +85,7 @@ class BalanceComparison:
     confirmed: tuple[UnnamedCredit, ...] = ()
     withdrawn: tuple[UnnamedCredit, ...] = ()
     is_compared: bool | None = None
-
-
-@dataclass(slots=True)
-class _Readings:
-    """The balances of some addresses at any block, read on first use."""
-
-    chain: BalanceReader
-    addresses: Sequence[Address]
-    known: dict[str, Mapping[Address, int] | None] = field(default_factory=dict)
-
-    async def at(self, header: Header) -> Mapping[Address, int] | None:
-        """Return the balances after a block; None if no node has them any more."""
-        if header.hash not in self.known:
-            try:
-                self.known[header.hash] = await self.chain.balances(header, self.addresses)
-            except StateUnavailable:
-                self.known[header.hash] = None
-        return self.known[header.hash]
+    outflows: tuple[Outflow, ...] = ()
 
 
 class InternalTransfers:
@@ -128,6 +109,7 @@ class InternalTransfers:
         self._chain_id = chain_id
         self._watched = watched
         self._second = second
+        self._outflows = OutflowReader(db, chain, chain_id)
         self._compared: str | None = None
         self._doubted: str | None = None
         self._fallen: frozenset[Address] = frozenset()
@@ -140,33 +122,70 @@ class InternalTransfers:
         read or contradict each other.
         """
         start, last = stretch.start, stretch.last
+        found = await self._outflows.in_stretch(stretch)
         if self._watched.unread:
-            self._watched.add_balances(await self._first_balances(start, self._watched.unread))
-        review = Review() if self._second is None else await self._second.review(start)
+            first, unseen_before = await self._first_balances(start, self._watched.unread)
+            self._watched.add_balances(first)
+            found += unseen_before
+        late = await self._late(found, start)
+        review = Review() if self._second is None else await self._second.review(start, late)
         if not self._watched.holdings.units:
-            return BalanceComparison((), review.balances, review.confirmed(is_read=True), review.withdrawn)
+            return BalanceComparison(
+                (), review.balances, review.confirmed(is_read=True), review.withdrawn, outflows=tuple(found)
+            )
         ledger = ExpectedBalances(self._watched.holdings.units)
-        await self._add(ledger, stretch.blocks, known)
-        for address, units in review.corrections:
-            ledger.add(address, start.number, -units)
+        await self._add(ledger, start, stretch.blocks, known)
+        self._leave(ledger, start, found, late)
+        for credit in review.withdrawn:
+            ledger.add(credit.address, start.number, -credit.units)
+        for address, units in review.outflows.items():
+            ledger.leave(unseen(start, address, units))
         dated = await self._dated(start)
         end = await self._suspects(stretch, ledger)
         if end and self._second is None:
             await self._note_senders(ledger, last, end)
-        transfers = await self._in_blocks(stretch, ledger, end)
-        unexpected = _unexpected(ledger, last, end)
+        transfers = await self._in_blocks(stretch, ledger, end, found)
+        unexpected = surprising(ledger, last, end)
         if end is not None and unexpected:
-            transfers += await self._find(_Readings(self._chain, unexpected, {last.hash: end}), ledger, stretch, dated)
+            transfers += await self._find(Readings(self._chain, unexpected, {last.hash: end}), ledger, stretch, dated)
         self._compared = last.hash if end is not None else None
         changed = {address: ledger.expected(address, last.number) for address in ledger.changes}
-        balances = (*review.balances, *self._watched.stage(last, start, changed, corrects=bool(review.corrections)))
+        corrects = bool(review.withdrawn or review.outflows)
+        balances = (*review.balances, *self._watched.stage(last, start, changed, corrects=corrects))
         # Without a transaction of its own, an address can hold less only if too much was credited or this reading is
         # wrong; the next turn finds out which.
         lower = {a for a in unexpected if (end or {})[a] < ledger.expected(a, last.number)} - ledger.senders.keys()
         if self._second is not None:
             self._second.remember_falls(last, lower)
         confirmed = tuple(each for each in review.confirmed(is_read=end is not None) if each.address not in lower)
-        return BalanceComparison(tuple(transfers), balances, confirmed, review.withdrawn, end is not None)
+        outflows = tuple(each for each in without_repetitions([*found, *ledger.outflows]) if each.units)
+        return BalanceComparison(tuple(transfers), balances, confirmed, review.withdrawn, end is not None, outflows)
+
+    async def _late(self, outflows: Sequence[Outflow], start: Header) -> Mapping[Address, int]:
+        """Return the coins that left watched addresses in blocks processed before, as far as nobody knew of it."""
+        watched = self._watched.holdings.units
+        late = [
+            each
+            for each in outflows
+            if each.address in watched and self._is_before(each, start) and each.contract is None
+        ]
+        units = Counter[Address]()
+        for outflow, unknown in await self._outflows.unaccounted(late) if late else []:
+            units[outflow.address] += unknown
+        return units
+
+    def _is_before(self, outflow: Outflow, start: Header) -> bool:
+        return outflow.block_number <= self._watched.first_block(outflow.address, start)
+
+    def _leave(
+        self, ledger: ExpectedBalances, start: Header, outflows: Sequence[Outflow], late: Mapping[Address, int]
+    ) -> None:
+        """Subtract coins that left: in their block, or where that was processed before, what nobody knew of."""
+        for outflow in outflows:
+            if outflow.contract is None and not self._is_before(outflow, start):
+                ledger.leave(outflow)
+        for address, units in late.items():
+            ledger.add(address, self._watched.first_block(address, start), -units)
 
     async def _dated(self, start: Header) -> Header:
         """Return the last processed block, dated by the last comparison if that is older: money may have come since."""
@@ -200,27 +219,31 @@ class InternalTransfers:
 
     async def _note_senders(self, ledger: ExpectedBalances, last: Header, end: Mapping[Address, int]) -> None:
         """Take the addresses that ever sent a transaction for ones whose balances can have fallen."""
-        unexpected = _unexpected(ledger, last, end)
+        unexpected = surprising(ledger, last, end)
         sent = await self._chain.nonces(last, unexpected) if unexpected else {}
         for address in unexpected:
             if sent[address]:
                 ledger.senders.setdefault(address, {})
 
-    async def _add(self, ledger: ExpectedBalances, blocks: Sequence[Block], known: Sequence[Transfer]) -> None:
+    async def _add(
+        self, ledger: ExpectedBalances, start: Header, blocks: Sequence[Block], known: Sequence[Transfer]
+    ) -> None:
         """Add to the expected balances, block by block, what the transactions of blocks brought and cost."""
         for transfer in known:
             if transfer.contract is None:
                 ledger.add(transfer.to, transfer.block_number, transfer.units)
         for block in blocks:
             addresses = block.senders & ledger.start.keys()
-            costs = await self._chain.spent(block.header, addresses) if addresses else {}
-            for address, cost in costs.items():
-                ledger.spend(address, block.header.number, cost)
+            for each in await self._chain.spent(block.header, addresses) if addresses else []:
+                if block.header.number > self._watched.first_block(each.sender, start):
+                    ledger.spend(block.header, each)
 
     async def _in_blocks(
-        self, stretch: Stretch, ledger: ExpectedBalances, end: dict[Address, int] | None
+        self, stretch: Stretch, ledger: ExpectedBalances, end: dict[Address, int] | None, outflows: list[Outflow]
     ) -> list[Transfer]:
         """Read the blocks in which balances changed; return the transfers in them, and add them to the expected ones.
+
+        What left by their logs is added to `outflows`.
 
         Where states are missing, all blocks between two that have them are read. A block can show that an address was
         paid whose balance is the expected one: then the block in which the coins left again is read too.
@@ -232,20 +255,25 @@ class InternalTransfers:
         numbers = set(range(start.number + 1, last.number + 1)) if end is None else set()
         most = None if self._second is not None else _MOST_UNREADABLE
         while True:
-            unexpected = _unexpected(ledger, last, end)
-            readings = _Readings(self._chain, unexpected, {last.hash: end})
+            unexpected = surprising(ledger, last, end)
+            readings = Readings(self._chain, unexpected, {last.hash: end})
             for address in unexpected:
                 first = self._watched.first_block(address, start)
-                for change in await _unexplained(readings, ledger, address, stretch, first, start):
+                for change in await unexplained(readings, ledger, address, stretch, first, start):
                     numbers.update(range(change.after + 1, change.header.number + 1)[:most])
             blocks = await stretch.read(numbers)
             if not blocks:
                 return found
             arrived = await self._chain.succeeded(await self._ours(start, blocks, ledger))
+            known = {each.key for each in outflows}
+            left = [each for each in await self._outflows.in_blocks(blocks) if each.key not in known]
             if end is not None:
-                touched = {t.to for t in arrived}.union(*(block.senders for block in blocks)) & ledger.start.keys()
+                touched = {t.to for t in arrived}.union(*(block.senders for block in blocks), (o.address for o in left))
+                touched &= ledger.start.keys()
                 end.update({each: ledger.expected(each, last.number) for each in touched - end.keys()})
-            await self._add(ledger, [block for block in blocks if block.header.number > start.number], arrived)
+            await self._add(ledger, start, [block for block in blocks if block.header.number > start.number], arrived)
+            self._leave(ledger, start, left, await self._late(left, start))
+            outflows += left
             # The cost of what was sent in a processed block was counted already, or is what is missing at its balance.
             for address in ledger.start.keys() & frozenset[Address]().union(*(block.senders for block in blocks)):
                 ledger.senders.setdefault(address, {})
@@ -254,49 +282,59 @@ class InternalTransfers:
     async def _ours(self, start: Header, blocks: Sequence[Block], ledger: ExpectedBalances) -> list[Transfer]:
         """Return the transfers to watched addresses in blocks, without recorded ones in blocks processed before."""
         found = [transfer for block in blocks for transfer in block.transfers if transfer.to in ledger.start]
-        earlier = {transfer.to for transfer in found if transfer.block_number <= start.number}
+        first = {each.to: self._watched.first_block(each.to, start) for each in found}
+        earlier = {each.to for each in found if each.block_number <= first[each.to]}
         if not earlier:
             return found
         recorded = await self._db.read(lambda unit: credits.transactions(unit, self._chain_id, [*earlier]))
-        return [t for t in found if t.block_number > start.number or (t.tx_hash, t.to) not in recorded]
+        return [t for t in found if t.block_number > first[t.to] or (t.tx_hash, t.to) not in recorded]
 
-    async def _first_balances(self, start: Header, unread: Collection[Address]) -> Mapping[Address, int]:
-        """Return the balances that addresses had before the first payment of their session.
+    async def _first_balances(
+        self, start: Header, unread: Collection[Address]
+    ) -> tuple[Mapping[Address, int], list[Outflow]]:
+        """Return the balances that addresses had before the first payment of their session, and what left them unseen.
 
         Nothing else is expected at an unassigned address than what is credited to it: all the rest is found next.
         """
-        credited = await self._db.read(lambda unit: credits.coins(unit, self._chain_id, [*unread]))
+        known = await self._db.read(lambda unit: self._known_coins(unit, [*unread]))
         try:
             held = await self._chain.balances(start, [*unread])
             # A balance read too high here would hide a payment later; one read too low would make up a payment.
-            await self._chain.compare_balances(start, held, credited)
-            lower = [address for address in unread if held[address] < credited[address]]
+            await self._chain.compare_balances(start, held, known)
+            lower = [address for address in unread if held[address] < known[address]]
             sent = await self._chain.nonces(start, lower) if lower else {}
-            await self._read_again(start, {a: units for a, units in held.items() if units > credited[a]})
+            await self._read_again(start, {a: units for a, units in held.items() if units > known[a] or sent.get(a)})
         except StateUnavailable:
             # A new address is unused (`services.ledger.wallet_check`): all it holds is in the ledger.
-            return credited
+            return known, []
         except BalancesRefused as error:
             self._check_patience(error)
-            return credited
+            return known, []
         # After a reorg, balances are read again at an older block, when some addresses had been paid. They can hold
         # less than was credited only if they sent transactions. Otherwise the reading is wrong, and with it as the
         # start, the credited money would seem to arrive again.
         from_ledger = [address for address in lower if not sent[address]]
-        from_ledger += [a for a in unread if a in self._watched.unassigned and held[a] > credited[a]]
-        return {**held, **{address: credited[address] for address in from_ledger}}
+        from_ledger += [a for a in unread if a in self._watched.unassigned and held[a] > known[a]]
+        left = [unseen(start, a, known[a] - held[a]) for a in lower if sent[a]]
+        return {**held, **{address: known[address] for address in from_ledger}}, left
+
+    def _known_coins(self, unit: ReadUnit, addresses: Sequence[Address]) -> dict[Address, int]:
+        """Return what was credited to each address, less what left it."""
+        left = outflow_store.coins(unit, self._chain_id, addresses)
+        come = credits.coins(unit, self._chain_id, addresses)
+        return {address: max(0, units - left[address]) for address, units in come.items()}
 
     async def _read_again(self, start: Header, held: Mapping[Address, int]) -> None:
-        """Refuse a first balance above the ledger that a second reading doesn't confirm: it could hide a payment."""
+        """Refuse first balances off the ledger that a second reading doesn't confirm: they hide or make up payments."""
         if held and await self._chain.agreed_balances(start, [*held]) != held:
             raise ProviderFailed(f"two readings of the balances at block {start.number} differ")
 
     async def _find(
-        self, readings: _Readings, ledger: ExpectedBalances, stretch: Stretch, dated: Header
+        self, readings: Readings, ledger: ExpectedBalances, stretch: Stretch, dated: Header
     ) -> list[Transfer]:
         """Return the transfers that explain the balances after the last block, and add them to the expected ones."""
         changes = {
-            address: await _unexplained(
+            address: await unexplained(
                 readings, ledger, address, stretch, self._watched.first_block(address, dated), dated
             )
             for address in readings.addresses
@@ -312,7 +350,7 @@ class InternalTransfers:
         by_block = defaultdict[Header, dict[Address, int]](dict)
         for address, found in changes.items():
             for change in found:
-                ledger.add(address, change.header.number, change.units)
+                ledger.explain(address, change)
                 if ledger.is_payment(address, change):
                     by_block[change.header][address] = change.units
         transfers: list[Transfer] = []
@@ -355,44 +393,3 @@ class InternalTransfers:
         except (RecoverableError, TimeoutError) as error:
             log.info("an internal transfer stays unnamed", chain=self._chain_id, block=header.number, error=str(error))
             return []
-
-
-def _unexpected(ledger: ExpectedBalances, last: Header, end: Mapping[Address, int] | None) -> list[Address]:
-    return [address for address, units in (end or {}).items() if units != ledger.expected(address, last.number)]
-
-
-async def _unexplained(
-    readings: _Readings, ledger: ExpectedBalances, address: Address, stretch: Stretch, first: int, start: Header
-) -> list[UnexplainedChange]:
-    """Return the blocks from `first` on in which a balance changed otherwise than expected, found by bisection.
-
-    Changes that cancel out between two readings aren't found, and where states are missing, a change is dated to the
-    next block that can be read.
-    """
-
-    async def surpluses(numbers: Sequence[int]) -> list[int | None]:
-        found = await together([readings.at(header) for header in await stretch.read_headers(numbers)])
-        return [
-            None if held is None else held[address] - ledger.expected(address, number)
-            for held, number in zip(found, numbers, strict=True)
-        ]
-
-    last = stretch.last.number
-    before, after = await surpluses([first, last])
-    before = before or 0
-    assert after is not None, "the caller has read the last block"
-    header = start if first == start.number else await stretch.header(first)
-    changes = [UnexplainedChange(header, before, max(-1, first - _PROCESSED_BLOCKS))] if before else []
-    spans = [(first, before, last, after)]
-    while spans := [each for each in spans if each[1] != each[3]]:
-        # All spans are halved at once, so that a node is asked a few times and not once for each.
-        found = await surpluses([(low + high) // 2 for low, _, high, _ in spans])
-        halves = []
-        for (low, before, high, after), middle in zip(spans, found, strict=True):
-            if high - low <= 1 or middle is None:
-                changes.append(UnexplainedChange(await stretch.header(high), after - before, low))
-            else:
-                place = (low + high) // 2
-                halves += [(low, before, place, middle), (place, middle, high, after)]
-        spans = halves
-    return sorted(changes, key=lambda change: (change.header.number, change.after))

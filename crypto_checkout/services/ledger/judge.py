@@ -18,7 +18,8 @@ from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.core.public import render
 from crypto_checkout.core.webhooks.events import EventType, of_status
 from crypto_checkout.services.checkout import customers
-from crypto_checkout.services.ledger.evidence import Evidence, Owner
+from crypto_checkout.services.ledger.evidence import Evidence
+from crypto_checkout.services.ledger.reading.owners import Owner
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.checkout import totals

@@ -21,7 +21,7 @@ from crypto_checkout.services.ledger.judge import Judge
 from crypto_checkout.services.ledger.watched_addresses import WATCHED_AFTER_GRACE
 from crypto_checkout.services.owner import audit
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
-from crypto_checkout.store.ledger import balances, credits, cursors, late_pages, payments, unmatched
+from crypto_checkout.store.ledger import balances, credits, cursors, late_pages, outflows, payments, unmatched
 from crypto_checkout.store.ledger.balances import Balance
 from crypto_checkout.store.ledger.cursors import Cursor
 from crypto_checkout.store.ledger.payments import Orphans
@@ -116,6 +116,7 @@ class Reanchoring:
         anchor, above = plan.anchor, _above(plan.shared)
         to = Cursor(anchor.number, anchor.hash, anchor.time, plan.final_number, plan.before.compared_time)
         balances.take_back(unit, plan.chain_id, above, anchor.number)
+        outflows.orphan_above(unit, plan.chain_id, above)
         unmatched.orphan_above(unit, plan.chain_id, above)
         late_pages.take_back(unit, plan.chain_id, anchor.number)
         cursors.forget_all(unit, plan.chain_id)
@@ -135,8 +136,12 @@ class Reanchoring:
         """
         since = plan.before.time - WATCHED_AFTER_GRACE
         watched = balances.watched(unit, plan.chain_id, livemode=True, since=since)
-        known = credits.coins(unit, plan.chain_id, [each.address for each in watched if each.units is None])
-        begun = [Balance(address, plan.anchor.number, CoinUnits(units)) for address, units in known.items()]
+        unread = [each.address for each in watched if each.units is None]
+        left = outflows.coins(unit, plan.chain_id, unread)
+        begun = [
+            Balance(address, plan.anchor.number, CoinUnits(max(0, units - left[address])))
+            for address, units in credits.coins(unit, plan.chain_id, unread).items()
+        ]
         balances.save(unit, plan.chain_id, begun)
 
     def _known(self, unit: ReadUnit) -> tuple[Cursor | None, dict[int, str]]:

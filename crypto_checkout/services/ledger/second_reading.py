@@ -8,9 +8,9 @@ answer:
 - a credit whose balance is read the same counts from then on; one whose balance isn't is taken back;
 - a fall that is read the same takes back the newest unnamed credits of its address, if that can't have lost anything:
   an address that never sent a transaction nor delegated to code (EIP-7702 raises the nonce too) has a nonce of 0;
-- of any other address it is an outflow, as when a sponsor sweeps an account with code: less is expected from then on,
-  so that later payments show. Payments by contracts in the same turn as such an outflow are found only as far as they
-  exceed it.
+- of any other address the coins left unseen (`core.ledger.outflow`), as when a sponsor sweeps an account with foreign
+  code: less is expected from then on, so that later payments show. Payments by contracts in the same turn as such an
+  outflow are found only as far as they exceed it.
 """
 
 from collections import Counter, defaultdict
@@ -57,11 +57,6 @@ class Review:
     outflows: Mapping[Address, int] = field(default_factory=dict)
     balances: tuple[Balance, ...] = ()
 
-    @property
-    def corrections(self) -> list[tuple[Address, int]]:
-        """The amounts by which less is expected at addresses than was before."""
-        return [*((credit.address, credit.units) for credit in self.withdrawn), *self.outflows.items()]
-
     def confirmed(self, *, is_read: bool) -> tuple[UnnamedCredit, ...]:
         """Return the credits that count from now on; unreadable ones do if the last block can be read."""
         return (*self.agreed, *self.unreadable) if is_read else self.agreed
@@ -81,8 +76,10 @@ class SecondReading:
         """Note the addresses whose balance is too low at a block, to be read again in the next turn."""
         self._fallen = (block.hash, frozenset(addresses))
 
-    async def review(self, start: Header) -> Review:
+    async def review(self, start: Header, late: Mapping[Address, int]) -> Review:
         """Read again all that rests on one reading; `start` is the last processed block, and has a successor by now.
+
+        `late` are the coins of which this turn has found out how they left earlier.
 
         Raises ChainMoved and ProviderFailed when a balance can't be read.
         """
@@ -99,7 +96,7 @@ class SecondReading:
                 elif credit.address in held:
                     is_same = held[credit.address] == credit.provisional_balance
                     (agreed if is_same else withdrawn).append(credit)
-        for address, (units, can_have_left) in (await self._missing(start, withdrawn)).items():
+        for address, (units, can_have_left) in (await self._missing(start, withdrawn, late)).items():
             # What was read the same again is there. Only if nothing can have left, any credit may be the wrong one.
             unread = [each for each in unreadable if each.address == address]
             credits = unread if can_have_left else await self._credits(address)
@@ -134,7 +131,9 @@ class SecondReading:
     async def _credits(self, address: Address) -> list[UnnamedCredit]:
         return await self._db.read(lambda unit: unnamed.at_addresses(unit, self._chain_id, [address]))
 
-    async def _missing(self, start: Header, withdrawn: Sequence[UnnamedCredit]) -> dict[Address, tuple[int, bool]]:
+    async def _missing(
+        self, start: Header, withdrawn: Sequence[UnnamedCredit], late: Mapping[Address, int]
+    ) -> dict[Address, tuple[int, bool]]:
         """Return the amount that is missing again at each address that fell, and whether it can have lost it."""
         block_hash, addresses = self._fallen
         units = self._watched.holdings.units
@@ -146,7 +145,7 @@ class SecondReading:
             held = await self._chain.agreed_balances(start, [*expected])
         except (StateUnavailable, BalancesRefused):
             return {}
-        taken = Counter[Address]()
+        taken = Counter[Address](late)
         for credit in withdrawn:
             taken[credit.address] += credit.units
         return {each: (expected[each] - now - taken[each], nonces[each] > 0) for each, now in held.items()}

@@ -6,8 +6,8 @@ read at the last processed block, many in one call: new payments first, and each
 
 - A balance above the ledger's, at two blocks, becomes an unnamed credit. It is provisional until it was read again, by
   hash and from every provider that answers, and is replaced once a log explains it (`store.ledger.tokens`).
-- Where a balance is below it, at two blocks, and no log of a sweep explains that, each payment is held against the rise
-  of the balance in its block, and credited by what arrived. Credits that only a balance showed are taken back.
+- Where a balance is below it, at two blocks, the logs of what left are read. Without any, each payment is held against
+  the rise of the balance in its block, and credited by what arrived. Credits that only a balance showed are taken back.
 
 What an address held before its session is no payment.
 """
@@ -26,12 +26,15 @@ from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.ledger.evidence import Evidence
 from crypto_checkout.services.ledger.judge import Judge
+from crypto_checkout.services.ledger.reading.outflows import OutflowEvidence, OutflowReader
+from crypto_checkout.services.ledger.reading.stretch import BlockReader, Stretch
 from crypto_checkout.services.ledger.second_reading import newest_credits
 from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.loops import every
 from crypto_checkout.store.checkout import sessions
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import credits, cursors, tokens
+from crypto_checkout.store.ledger import outflows as outflow_store
 from crypto_checkout.store.ledger.cursors import Cursor
 from crypto_checkout.store.ledger.tokens import LoggedPayment, TokenSession
 from crypto_checkout.store.ledger.unnamed import UnnamedCredit
@@ -44,11 +47,8 @@ _MOST_TOGETHER = 768
 _MOST_LAG_BLOCKS = 5
 
 
-class TokenBalanceReader(Protocol):
+class TokenBalanceReader(BlockReader, OutflowEvidence, Protocol):
     """A chain as token balances are read from it; `chain.evm.chain` implements it."""
-
-    async def headers(self, numbers: Sequence[int]) -> list[Header]:
-        """Return the headers at these heights."""
 
     async def token_balances(self, header: Header, token: Address, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return the balances after a block. Raises StateUnavailable."""
@@ -59,21 +59,21 @@ class TokenBalanceReader(Protocol):
         """Return the balances after a block, without those on which providers differ. Raises StateUnavailable."""
 
     async def tokens_sent(
-        self, token: Address, first: int, last: Header, addresses: Sequence[Address]
-    ) -> dict[Address, int]:
-        """Return the amounts of a token that addresses sent from block `first` to block `last`, by its logs."""
+        self, first: int, last: Header, addresses: Sequence[Address], tokens: Sequence[Address] | None = None
+    ) -> list[Transfer]:
+        """Return the transfers of tokens that addresses sent, from block `first` on, each dated as the last block."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """The last comparison of a session: what a block has beyond the `credited` units; negative if less.
+    """The last comparison of a session: what a block has beyond the `expected` units; negative if less.
 
     `before` is the last block at which nothing was beyond them.
     """
 
     at: float
     block: Header
-    credited: int
+    expected: int
     difference: int
     before: Header | None
 
@@ -81,9 +81,9 @@ class _Look:
 class TokenBalances:
     """The loop of one chain. `clock` is monotonic.
 
-    `_held_before` and `_sent` are the amounts at an address that no comparison should find again, by session; `_acted`
-    is the time of the last attempt to explain a difference, `_failed` that of a token's last failure, and `_paid` are
-    the sessions with payments since their last look.
+    `_held_before` are the amounts at an address that no comparison should find again, by session; `_acted` is the time
+    of the last attempt to explain a difference, `_failed` that of a token's last failure, and `_paid` are the sessions
+    with payments since their last look.
     """
 
     def __init__(
@@ -104,9 +104,9 @@ class TokenBalances:
         self._chain_id = chain_id
         self._livemode = livemode
         self._clock = clock
+        self._outflows = OutflowReader(db, chain, chain_id)
         self._looks: dict[str, _Look] = {}
         self._held_before: dict[str, int] = {}
-        self._sent: dict[str, int] = {}
         self._acted: dict[str, float] = {}
         self._failed: dict[Address, float] = {}
         self._paid: set[str] = set()
@@ -143,7 +143,7 @@ class TokenBalances:
     # Comparing
 
     async def _compare(self, cursor: Cursor, found: Mapping[str, TokenSession]) -> None:
-        for known in (self._looks, self._held_before, self._sent, self._acted):
+        for known in (self._looks, self._held_before, self._acted):
             for gone in known.keys() - found.keys():
                 del known[gone]
         self._paid &= found.keys()
@@ -154,13 +154,13 @@ class TokenBalances:
         self._failed[token] = self._clock()
         held = await self._chain.token_balances(block, token, [session.address for session in some])
         del self._failed[token]
-        ledger = await self._db.read(lambda unit: self._credited(unit, block, some))
+        ledger = await self._db.read(lambda unit: self._expected(unit, block, some))
         if not await self._db.read(lambda unit: self._is_on_chain(unit, block)):
             return  # a reorganisation came between
         for session in some:
-            credited = ledger[session.address]
-            expected = credited + self._held_before.get(session.id, 0) - self._sent.get(session.id, 0)
-            await self._note(session, block, credited, held[session.address] - expected)
+            expected = ledger[session.address]
+            beyond = held[session.address] - expected - self._held_before.get(session.id, 0)
+            await self._note(session, block, expected, beyond)
 
     def _due(self, cursor: Cursor, found: Sequence[TokenSession]) -> list[TokenSession]:
         """Return the sessions to compare now, in one token: doubtful ones and new payments first, then the stalest."""
@@ -190,11 +190,11 @@ class TokenBalances:
         same = [session for _, session in ranked if session.contract == ranked[0][1].contract]
         return same[:_MOST_TOGETHER]
 
-    async def _note(self, session: TokenSession, block: Header, credited: int, difference: int) -> None:
+    async def _note(self, session: TokenSession, block: Header, expected: int, difference: int) -> None:
         """Remember a comparison; act on a difference that an earlier block showed too."""
         look = self._looks.get(session.id)
         before = block if difference <= 0 else (look.before if look is not None else None)
-        self._looks[session.id] = now = _Look(self._clock(), block, credited, difference, before)
+        self._looks[session.id] = now = _Look(self._clock(), block, expected, difference, before)
         self._paid.discard(session.id)
         if look is None or look.difference * difference <= 0:
             return
@@ -271,7 +271,7 @@ class TokenBalances:
     async def _beyond(self, session: TokenSession, block: Header) -> int:
         """Return what an address held beyond its credits at a block."""
         held = await self._chain.token_balances(block, session.contract, [session.address])
-        found = await self._db.read(lambda unit: self._credited(unit, block, [session]))
+        found = await self._db.read(lambda unit: self._expected(unit, block, [session]))
         return held[session.address] - found[session.address] - self._held_before.get(session.id, 0)
 
     # Less than the ledger has
@@ -284,26 +284,23 @@ class TokenBalances:
         numbers = [*(each.block_number for each in payments), *(each.block.number for each in unnamed)]
         if not numbers:
             return
-        address = session.address
-        sent = await self._chain.tokens_sent(session.contract, min(numbers), now.block, [address])
-        known = self._sent.get(session.id, 0)
-        self._sent[session.id] = sent[address]
-        missing = -now.difference - (sent[address] - known)
-        if missing <= 0:
-            return  # swept
-        corrected = await self._arrived(session, payments) if not sent[address] else []
+        sent = await self._chain.tokens_sent(min(numbers), now.block, [session.address], [session.contract])
+        stretch = Stretch(self._chain, now.block, now.block, (), left=tuple(sent))
+        left = await self._outflows.unknown(await self._outflows.in_stretch(stretch))
+        missing = -now.difference - sum(each.units for each in left)
+        corrected = await self._arrived(session, payments) if missing > 0 and not sent else []
         missing -= sum(payment.units - units for payment, units in corrected)
-        wrong = newest_credits(unnamed, missing) if not sent[address] else []
+        wrong = newest_credits(unnamed, missing) if missing > 0 and not sent else []
 
         def record(unit: WriteUnit, current: Session, tip: Tip) -> None:
             for payment, units in corrected:
                 tokens.correct(unit, payment, units)
-            evidence = Evidence(withdrawn=tuple(wrong))
+            evidence = Evidence(withdrawn=tuple(wrong), outflows=tuple((current, each) for each in left))
             evidence.store(unit, self._chain_id)
             self._judge.advance(unit, evidence, tip)
             self._judge.judge_again(unit, current.id, tip)
 
-        if corrected or wrong:
+        if corrected or wrong or left:
             await self._write(session, now, record)
 
     async def _arrived(
@@ -383,7 +380,7 @@ class TokenBalances:
             cursor, current = cursors.cursor(unit, self._chain_id), sessions.get(unit, session.id)
             if cursor is None or current is None or current.asset.contract != session.contract:
                 return
-            is_same = self._credited(unit, now.block, [session])[session.address] == now.credited
+            is_same = self._expected(unit, now.block, [session])[session.address] == now.expected
             if is_same and self._is_on_chain(unit, now.block):
                 record(unit, current, cursor.tip)
 
@@ -392,9 +389,12 @@ class TokenBalances:
     def _is_on_chain(self, unit: ReadUnit, block: Header) -> bool:
         return cursors.is_canonical(unit, self._chain_id, block.number, block.hash)
 
-    def _credited(self, unit: ReadUnit, block: Header, some: Sequence[TokenSession]) -> dict[Address, int]:
-        """Return the sum of the credits up to a block in the token of these sessions, by address."""
+    def _expected(self, unit: ReadUnit, block: Header, some: Sequence[TokenSession]) -> dict[Address, int]:
+        """Return the credits up to a block in the token of these sessions, less what left, by address."""
         sums = {session.address: 0 for session in some}
         for credit in credits.up_to(unit, self._chain_id, block.number, [*sums]):
             sums[credit.address] += credit.units if credit.contract == some[0].contract else 0
+        for outflow in outflow_store.at_addresses(unit, self._chain_id, sums):
+            if outflow.contract == some[0].contract and outflow.block_number <= block.number:
+                sums[outflow.address] -= outflow.units
         return sums

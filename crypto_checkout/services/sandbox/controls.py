@@ -10,7 +10,8 @@ import secrets
 from collections.abc import Callable
 from datetime import timedelta
 
-from crypto_checkout.chain.sandbox.chain import CHAIN_ID, Draft, SandboxChain
+from crypto_checkout.chain.sandbox.chain import CHAIN_ID, SandboxChain
+from crypto_checkout.chain.sandbox.draft import Draft
 from crypto_checkout.core.checkout.session import Session, Status
 from crypto_checkout.core.errors import (
     InvalidBody,

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from crypto_checkout.chain.sandbox.chain import ASSETS, Draft
+from crypto_checkout.chain.sandbox.chain import ASSETS
+from crypto_checkout.chain.sandbox.draft import Draft
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.ledger.payment import TransferKind

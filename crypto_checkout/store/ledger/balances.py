@@ -9,6 +9,7 @@ from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.money import CoinUnits
 from crypto_checkout.store.database import ReadUnit, WriteUnit
+from crypto_checkout.store.ledger import outflows
 from crypto_checkout.store.table import Table
 
 _WATCHED = """
@@ -116,9 +117,9 @@ def forget_above(unit: WriteUnit, chain_id: int, number: int) -> None:
 
 
 def take_back(unit: WriteUnit, chain_id: int, above: int, anchor: int) -> None:
-    """Subtract native payments in blocks above a number from the expected balances, which then hold at block `anchor`.
+    """Take native payments and outflows in blocks above a number out of the expected balances, as of block `anchor`.
 
-    Call it before these payments are marked as orphaned.
+    Call it before these are marked as orphaned.
     """
     parameters = {"chain_id": chain_id, "number": above}
     taken: dict[Address, int] = defaultdict(int)
@@ -133,6 +134,8 @@ def take_back(unit: WriteUnit, chain_id: int, above: int, anchor: int) -> None:
         )
         for row in rows:
             taken[Address(row["address"])] += int(row["units"])
+    for outflow in outflows.above(unit, chain_id, above):
+        taken[outflow.address] -= outflow.units if outflow.contract is None else 0
     for address, units in taken.items():
         expected = stored(unit, chain_id, address)
         if expected is not None:

@@ -21,6 +21,8 @@ _WATCHED = """
     WHERE livemode = 0
 """
 
+_OF_WATCHED = f"(sender IS NULL AND recipient IN ({_WATCHED}) OR sender IN ({_WATCHED}))"
+
 
 def load(unit: ReadUnit) -> str | None:
     """Return the stored state; None before the first `save`."""
@@ -36,7 +38,7 @@ def transactions(unit: ReadUnit, above: int, since: datetime) -> list[SandboxTra
     """
     newest = unit.all(f"SELECT {_COLUMNS} FROM sandbox_transactions WHERE block_number > :above", {"above": above})  # noqa: S608 - as above
     watched = unit.all(
-        f"SELECT {_COLUMNS} FROM sandbox_transactions WHERE block_number <= :above AND recipient IN ({_WATCHED})",  # noqa: S608
+        f"SELECT {_COLUMNS} FROM sandbox_transactions WHERE block_number <= :above AND {_OF_WATCHED}",  # noqa: S608
         {"above": above, "since": moments.to_text(since)},
     )
     return [_TRANSACTIONS.read(row) for row in sorted((*watched, *newest), key=lambda row: int(row["seq"]))]
@@ -50,7 +52,7 @@ def forget(unit: WriteUnit, above: int, since: datetime, most: int) -> list[Sand
         WHERE seq IN (
             SELECT seq
             FROM sandbox_transactions
-            WHERE block_number <= :above AND recipient NOT IN ({_WATCHED})
+            WHERE block_number <= :above AND COALESCE(sender, recipient) NOT IN ({_WATCHED})
             ORDER BY block_number
             LIMIT :most
         )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crypto_checkout.chain.evm import bloom, decoding
+from crypto_checkout.chain.evm import bloom, decoding, receipts
 from crypto_checkout.chain.evm.chain import EvmChain
 from crypto_checkout.chain.evm.decoding import TRANSFER_TOPIC
 from crypto_checkout.core.address import Address
@@ -163,7 +163,7 @@ def test_whatever_json_comes_it_is_read_or_refused_and_nothing_else(changes: lis
             assert transfer.contract in {None, TOKEN}
         bloom.of_logs(logs)
         for transfer in found:
-            decoding.has_succeeded(receipt, transfer)
+            receipts.has_succeeded(receipt, transfer)
 
 
 HARMLESS: list[tuple[str, Any, list[int]]] = [

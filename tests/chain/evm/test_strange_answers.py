@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from crypto_checkout.chain.evm import bloom, decoding
+from crypto_checkout.chain.evm import bloom, decoding, receipts
 from crypto_checkout.chain.evm.decoding import TRANSFER_TOPIC
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ProviderFailed
-from crypto_checkout.core.ledger.expected_balances import Cost
 from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.core.moments import from_unix
 from tests.chain.evm.test_chain import OTHER, RECEIVER, chain_at, word
@@ -90,31 +89,33 @@ async def test_a_payment_whose_transaction_never_gets_a_receipt_is_left_to_the_b
     assert (units, refusals) == ([8], 5)
 
 
-COSTS: list[tuple[dict[str, Any], dict[str, Any] | None, Cost]] = [
-    ({}, {}, Cost(5, 21_000 * 7)),
-    ({}, {"l1Fee": "0x3"}, Cost(5, 21_000 * 7 + 3)),
-    ({}, {"status": "0x0"}, Cost(0, 21_000 * 7)),
-    ({}, {"status": None}, Cost(0, 21_000 * 7)),
-    ({}, {"gasUsed": None}, Cost(5, 0)),
-    ({"value": None}, {}, Cost(0, 21_000 * 7)),
-    ({}, None, Cost(0, 0)),
-    ({"type": "0x7b", "feeCurrency": TOKEN}, {}, Cost(5, 0)),
-    ({"type": "0x7b", "feeCurrency": None}, {}, Cost(5, 21_000 * 7)),
-    ({"type": "0x76"}, {"feePayer": OTHER, "feeToken": None}, Cost(5, 0)),
-    ({"type": "0x76"}, {"feePayer": PAYER, "feeToken": TOKEN}, Cost(5, 0)),
+COSTS: list[tuple[dict[str, Any], dict[str, Any] | None, tuple[int, int] | None]] = [
+    ({}, {}, (5, 21_000 * 7)),
+    ({}, {"l1Fee": "0x3"}, (5, 21_000 * 7 + 3)),
+    ({}, {"status": "0x0"}, (0, 21_000 * 7)),
+    ({}, {"status": None}, (0, 21_000 * 7)),
+    ({}, {"gasUsed": None}, (5, 0)),
+    ({"value": None}, {}, (0, 21_000 * 7)),
+    ({}, None, None),
+    ({"type": "0x7b", "feeCurrency": TOKEN}, {}, (5, 0)),
+    ({"type": "0x7b", "feeCurrency": None}, {}, (5, 21_000 * 7)),
+    ({"type": "0x76"}, {"feePayer": OTHER, "feeToken": None}, (5, 0)),
+    ({"type": "0x76"}, {"feePayer": PAYER, "feeToken": TOKEN}, (5, 0)),
 ]
 
 
 @pytest.mark.parametrize(("transaction", "receipt", "cost"), COSTS)
 def test_a_senders_cost_is_what_certainly_left_in_the_coin(
-    transaction: dict[str, Any], receipt: dict[str, Any] | None, cost: Cost
+    transaction: dict[str, Any], receipt: dict[str, Any] | None, cost: tuple[int, int] | None
 ) -> None:
     sent = {"hash": TX_HASH, "from": PAYER, "to": OTHER, "value": "0x5", **transaction}
     usual = {
         "transactionHash": TX_HASH, "blockHash": BLOCK_HASH, "status": "0x1",
         "gasUsed": hex(21_000), "effectiveGasPrice": "0x7",
     }  # fmt: skip
-    assert decoding.cost(sent, None if receipt is None else {**usual, **receipt}, HEADER) == cost
+    whole = None if receipt is None else {**usual, **receipt}
+    read = receipts.own_transaction(sent, whole, HEADER, Address(PAYER))
+    assert (None if read is None else (read.value, read.fee)) == cost
 
 
 async def test_a_transaction_without_logs_or_value_can_be_explained() -> None:
@@ -205,9 +206,7 @@ async def test_a_bloom_that_covers_too_little_hides_nothing() -> None:
         assert await credited(chain) == [5, 8]
 
 
-def test_the_costs_of_several_transactions_add_up() -> None:
-    assert Cost(1, 2) + Cost(3, 4) == Cost(4, 6)
-    assert Cost(4, 6).units == 10
+def test_the_transactions_of_a_sender_are_those_that_name_it() -> None:
     assert decoding.sent_by({"transactions": [{"from": PAYER}, {}, {"from": OTHER}]}, HEADER, {Address(PAYER)}) == [
         (PAYER, {"from": PAYER})
     ]

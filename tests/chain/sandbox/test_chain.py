@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_checkout.chain.sandbox.chain import PAYER, Draft, SandboxChain
+from crypto_checkout.chain.sandbox.chain import PAYER, SandboxChain
+from crypto_checkout.chain.sandbox.draft import Draft
 from crypto_checkout.chain.sandbox.state import State
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed
@@ -369,7 +370,7 @@ def test_the_transactions_of_an_older_version_are_kept_to_the_last_digit(tmp_pat
         rows = connection.execute("SELECT * FROM sandbox_transactions ORDER BY seq").fetchall()
         (kept,) = connection.execute("SELECT state FROM sandbox").fetchone()
     same = (0, 7, RECEIVER, str(2**255 + 1), "token")
-    assert rows == [(1, "0x01", *same, TOKEN), (2, "0x02", *same, None)]
+    assert rows == [(1, "0x01", *same, TOKEN, None), (2, "0x02", *same, None, None)]
     assert json.loads(kept) == {"seed": "seed"}
 
 

@@ -117,7 +117,9 @@ async def test_a_tampered_ledger_and_money_that_nobody_saw_are_listed_with_both_
         assert (account.credited, account.balance, account.swept) == (0, ONE_COIN // 4, 0)
 
 
-async def test_what_a_node_has_forgotten_is_unproven_and_no_difference(anvil: Nodes, tmp_path: Path) -> None:
+async def test_a_sweep_before_outflows_were_recorded_is_unproven_where_a_node_has_forgotten_it(
+    anvil: Nodes, tmp_path: Path
+) -> None:
     node = anvil(mining="manual")
     forgotten: dict[str, Any] = {}
     async with (
@@ -132,6 +134,9 @@ async def test_what_a_node_has_forgotten_is_unproven_and_no_difference(anvil: No
         await shop.process()
         newest = hex(await shop.processed())
         forgotten["eth_getTransactionCount"] = lambda _, block: "0x1" if block == newest else Error("missing trie node")
+        found = await compare(shop)
+        assert (differences(found), found.unproven) == ([], ()), "its outflow is recorded"
+        await shop.db.write(lambda unit: unit.run("DELETE FROM outflows"))
         found = await compare(shop)
         assert differences(found) == []
         (account,) = found.unproven

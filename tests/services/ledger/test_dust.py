@@ -22,8 +22,9 @@ from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.services.diagnosis.explain import Explainer
 from crypto_checkout.services.ledger import evidence
-from crypto_checkout.services.ledger.evidence import Evidence, Owner
+from crypto_checkout.services.ledger.evidence import Evidence
 from crypto_checkout.services.ledger.judge import Judge
+from crypto_checkout.services.ledger.reading.owners import Owner
 from crypto_checkout.services.webhooks.outbox import Outbox, to_body
 from crypto_checkout.store.alerts import issues
 from crypto_checkout.store.checkout import sessions

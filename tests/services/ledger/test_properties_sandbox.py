@@ -21,7 +21,8 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from crypto_checkout.chain.sandbox.chain import ASSETS, CHAIN_ID, CONFIRMATIONS, Draft, SandboxChain
+from crypto_checkout.chain.sandbox.chain import ASSETS, CHAIN_ID, CONFIRMATIONS, SandboxChain, _collected
+from crypto_checkout.chain.sandbox.draft import Draft
 from crypto_checkout.chain.sandbox.state import State
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.core.address import Address
@@ -51,7 +52,7 @@ from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import sessions as session_store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
-from crypto_checkout.store.ledger import cursors, payments
+from crypto_checkout.store.ledger import cursors, outflows, payments
 from crypto_checkout.store.ledger.cursors import Cursor
 from crypto_checkout.store.migrate import migrate
 from crypto_checkout.store.sandbox import chain
@@ -65,12 +66,14 @@ WATCHED = timedelta(minutes=30)
 """How long after grace internal transfers are made here; they are noticed for an hour."""
 
 FAKE = Address("0x" + "fa" * 20)
+COLD = Address("0x" + "c01d" * 10)
 FAULTS = {
     "head": ("fail", "kill", "lag", "ahead", "ahead", "ahead", "reorg", "mine"),
     "headers": ("fail", "kill", "reorg", "same height"),
     "blocks": ("fail", "kill", "lie", "reorg", "same height", "mine"),
     "read_range": ("fail", "kill", "reorg", "same height", "mine", "leave out", "leave out", "reorg halfway"),
     "nonces": ("fail", "kill", "old", "reorg"),
+    "collected": ("fail", "kill", "reorg", "same height"),
     "succeeded": ("fail", "kill", "moved", "reorg"),
     "mismatches": ("fail", "kill", "old", "reorg", "same height"),
     "balances": ("fail", "kill", "old", "moved", "reorg", "same height"),
@@ -141,7 +144,8 @@ class Wayward(SandboxChain):
     async def blocks(self, first: int, last: int) -> list[Block]:
         fault = self.happen("blocks")
         found = [
-            Block(h, _of(self.transactions_in(h.number), h)) for h in await super().headers(range(first, last + 1))
+            Block(h, _of(self.transactions_in(h.number), h), collected=_collected(self.transactions_in(h.number), h))
+            for h in await super().headers(range(first, last + 1))
         ]
         if fault == "lie":
             place = self.chance.randrange(len(found))
@@ -162,14 +166,20 @@ class Wayward(SandboxChain):
         if fault == "reorg halfway":
             self.befall("reorg")
         logs = [t for n in numbers for t in _of(self.transactions_in(n), self._header(n)) if t.contract]
+        left = [t for n in numbers for t in _collected(self.transactions_in(n), self._header(n))]
         if fault == "leave out":
             first = last.number - self.chance.randrange(4)
-            self.has_left_out |= any(each.block_number >= first for each in logs)
-            logs = [each for each in logs if each.block_number < first]
+            self.has_left_out |= any(each.block_number >= first for each in (*logs, *left))
+            logs, left = ([each for each in some if each.block_number < first] for some in (logs, left))
         different = await self.mismatches(last, groups)
         matching = [group for group in groups if group not in different]
         found = [replace(each, block_time=last.time) for each in logs if each.to in addresses]
-        return RangeReading(last, (shown, last), tuple(found), matching)
+        collected = [replace(each, block_time=last.time) for each in left if each.sender in addresses]
+        return RangeReading(last, (shown, last), tuple(found), matching, tuple(collected))
+
+    async def collected(self, headers: Sequence[Header]) -> list[Transfer]:
+        self.happen("collected")
+        return await super().collected(headers)
 
     async def nonces(self, header: Header, addresses: Any) -> dict[Address, int]:
         fault = self.happen("nonces")
@@ -218,7 +228,7 @@ class Wayward(SandboxChain):
 def _of(transactions: Sequence[SandboxTransaction], header: Header) -> tuple[Transfer, ...]:
     return tuple(
         Transfer(
-            each.to, FAKE, each.units, each.kind, each.contract, each.hash,
+            each.to, each.sender or FAKE, each.units, each.kind, each.contract, each.hash,
             each.place if each.kind is TransferKind.TOKEN else None, header.number, header.hash, header.time,
         )
         for each in transactions
@@ -404,6 +414,38 @@ class Life(RuleBasedStateMachine):
         else:
             self.pay_with([(session, self.units(session, part), TransferKind.NATIVE, None)], 1)
 
+    @rule(wanted=st.lists(places, min_size=1, max_size=4), coin=st.booleans(), apart=st.booleans())
+    def collect(self, wanted: list[int], coin: bool, apart: bool) -> None:
+        """Move all that some addresses hold to the merchant, as anybody can, in one transaction or in two."""
+        contract = None if coin else ASSETS[1].contract
+        addresses = list(dict.fromkeys(self.session(place).address for place in wanted))
+        half = len(addresses) // 2 if apart else 0
+        for part in (addresses[:half], addresses[half:]):
+            self.collect_from(part, contract)
+
+    def collect_from(self, addresses: Sequence[Address], contract: Address | None) -> None:
+        held = self.chain._held(self.chain._header(self.chain.number), contract, addresses)
+        moved = {address: units for address, units in held.items() if units}
+        tx_hash = "0x" + self.random.randbytes(32).hex()
+        self.change(lambda draft: draft.collect(moved, COLD, contract, tx_hash))
+
+    @rule(place=places, part=parts, blocks=st.integers(0, 2))
+    def pay_by_contract_and_collect(self, place: int, part: int, blocks: int) -> None:
+        """Pay, and collect what came at once: in the same block, or a few later."""
+        session = self.session(place)
+        if not self.is_watched(session):
+            return
+        units = self.units(session, part)
+        paid, taken = ("0x" + self.random.randbytes(32).hex() for _ in range(2))
+
+        def send(draft: Draft) -> None:
+            draft.mine(1)
+            draft.transfer(session.address, units, TransferKind.INTERNAL, None, paid)
+            draft.mine(blocks)
+            draft.transfer(COLD, units, TransferKind.INTERNAL, None, taken, session.address)
+
+        self.change(send)
+
     @rule(blocks=st.sampled_from([1, 1, 2, 3, 3, 10, 40]))
     def mine(self, blocks: int) -> None:
         self.change(lambda draft: draft.mine(blocks))
@@ -440,9 +482,31 @@ class Life(RuleBasedStateMachine):
                     draft.removed.append(each)
                 if fate == "moves" and self.may_move(each):
                     draft.added.append(replace(each, block_number=draft.number))
+        self._drop_overdrawn(draft)
+
+    def _drop_overdrawn(self, draft: Draft) -> None:
+        """Drop the collections for which too little is left, as a chain would."""
+        kept = [
+            each
+            for number in range(draft.number + 1)
+            for each in self.chain.transactions_in(number)
+            if each not in draft.removed
+        ]
+        held = Counter[tuple[Address, Address | None]]()
+        for each in sorted([*kept, *draft.added], key=lambda each: (each.block_number, each.sender is not None)):
+            if each.sender is None:
+                held[each.to, each.contract] += each.units
+            elif held[each.sender, each.contract] >= each.units:
+                held[each.sender, each.contract] -= each.units
+            else:
+                (draft.added.remove if each in draft.added else draft.removed.append)(each)
 
     def may_move(self, transaction: SandboxTransaction) -> bool:
-        return transaction.kind is not TransferKind.INTERNAL or self.latest < START + timedelta(seconds=60)
+        return (
+            transaction.sender is not None
+            or transaction.kind is not TransferKind.INTERNAL
+            or self.latest < START + timedelta(seconds=60)
+        )
 
     @rule(place=places)
     def close(self, place: int) -> None:
@@ -529,7 +593,34 @@ class Life(RuleBasedStateMachine):
             assert session.sums == sums(session, paid), "the sums are those of the payments"
             assert payments.received(unit, session, cursor.tip) == received(session, paid, cursor.tip)
             found.append((session, paid, others))
+        self.check_outflows(unit, cursor)
         return cursor, found
+
+    def check_outflows(self, unit: ReadUnit, cursor: Cursor) -> None:
+        """Whatever is recorded left in that block; and in the end it is all that left, as the balances know."""
+        if cursor.number > self.chain.number or self.chain._hash(cursor.number) != cursor.hash:
+            return
+        sessions = [session_store.get(unit, session_id) for session_id in self.sessions]
+        addresses = [session.address for session in sessions if session is not None]
+        left = Counter[tuple[str, Address, Address | None]]()
+        for number in range(cursor.number + 1):
+            for each in self.chain.transactions_in(number):
+                if each.sender is not None:
+                    left[each.hash, each.sender, each.contract] += each.units
+        recorded = Counter[tuple[str, Address, Address | None]]()
+        unseen = Counter[Address]()
+        for outflow in outflows.at_addresses(unit, CHAIN_ID, addresses):
+            if outflow.tx_hash is None:
+                unseen[outflow.address] += outflow.units
+            else:
+                recorded[outflow.tx_hash, outflow.address, outflow.contract] += outflow.units
+        assert recorded <= left
+        if self.is_over:
+            missing = Counter[Address]()
+            for (_, address, contract), units in (left - recorded).items():
+                assert contract is None, "tokens never leave unseen"
+                missing[address] += units
+            assert unseen == missing
 
     def check(self, session: Session, paid: list[Payment], others: list[Payment], cursor: Cursor) -> None:
         wanted, elsewhere = Counter[tuple[str, str]](), Counter[tuple[str, str]]()

@@ -1,11 +1,10 @@
-"""Ranges of blocks read at once: the logs that pay given addresses, and fingerprints of balances at the last block.
+"""Ranges of blocks read at once: the logs of given addresses, and fingerprints of their balances at the last block.
 
 Providers limit the blocks of a range, the addresses of a filter and the logs of an answer, and report that in many
 ways, so the sizes are learned: they halve when a request is refused, and grow again after a while.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +12,9 @@ from crypto_checkout.chain.evm import balances, decoding
 from crypto_checkout.chain.evm.decoding import TRANSFER_TOPIC
 from crypto_checkout.chain.rpc.providers import Ask, Call, Refused
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.errors import ChainMoved, ProviderFailed
+from crypto_checkout.core.collect.calls import COIN
+from crypto_checkout.core.collect.contracts import COLLECTED_TOPIC
+from crypto_checkout.core.errors import ChainMoved
 from crypto_checkout.core.ledger.balance_groups import ExpectedGroup
 from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.core.ledger.payment import Transfer
@@ -22,7 +23,7 @@ from crypto_checkout.core.ledger.range_reading import RangeReading
 MOST_BLOCKS = 512
 """The most blocks in one range, less than a reorg can be deep: the end of the last one is always still known."""
 
-_MOST_ADDRESSES = 1024
+_MOST_ADDRESSES = 960  # with our tokens no more than 1000, which geth takes in one place of a filter
 _LEAST_ADDRESSES = 16
 _PIECES = 16
 _CALLS_TOGETHER = 20
@@ -43,6 +44,14 @@ class _Size:
     def grow(self, used: int, now: float) -> None:
         if used >= self.now and now >= self.fixed_until:
             self.now = min(self.most, 2 * self.now)
+
+
+@dataclass(slots=True)
+class _Logs:
+    """The transfers of tokens to our addresses, and what these say was collected."""
+
+    transfers: list[Transfer]
+    collected: list[Transfer]
 
 
 class Ranges:
@@ -119,9 +128,9 @@ class Ranges:
 
     async def _apart(
         self, ask: Ask, start: Header, last: Header, first: int, addresses: Sequence[Address]
-    ) -> tuple[list[Transfer], list[Header]]:
+    ) -> tuple[_Logs, list[Header]]:
         """Return the logs, asked for in pieces that the provider takes, and both blocks as it shows them afterwards."""
-        found: list[Transfer] = []
+        found = _Logs([], [])
         while first <= last.number:
             end = min(last.number, first + _PIECES * self._blocks.now - 1)
             headers = [_header_call(start.number), _header_call(last.number)] if end == last.number else []
@@ -131,43 +140,49 @@ class Ranges:
                 self._shrink(error, end - first + 1, len(addresses))
                 continue
             logs = answers[: len(answers) - len(headers)]
-            found += self._decoded(logs, first, replace(last, number=end), addresses)
+            decoded = self._decoded(logs, first, replace(last, number=end), addresses)
+            found.transfers += decoded.transfers
+            found.collected += decoded.collected
             self._grow(end - first + 1, len(addresses))
             first = end + 1
         numbers = (start.number, last.number)
         return found, [decoding.header(each, number) for each, number in zip(answers[-2:], numbers, strict=True)]
 
     def _log_calls(self, first: int, last: int, addresses: Sequence[Address]) -> Iterator[Call]:
-        """Yield the calls for the transfers of our tokens to these addresses, in pieces of the learned sizes."""
-        if not self._tokens or not addresses:
+        """Yield the calls for the logs that concern these addresses, in pieces of the learned sizes.
+
+        One filter asks for the transfers of our tokens to them, and for what they say was collected: the third topic
+        is the receiver of the one, and the token of the other. So it finds what tokens burn as well, which is little.
+        """
+        if not addresses:
             return
         size = self._addresses.now
-        topics: list[list[Any]] = [[TRANSFER_TOPIC]]
+        filters: list[tuple[Sequence[Address] | None, list[list[str] | None]]] = []
         if self._is_filtered:
-            parts = [addresses[place : place + size] for place in range(0, len(addresses), size)]
-            topics = [[TRANSFER_TOPIC, None, ["0x" + each[2:].rjust(64, "0") for each in part]] for part in parts]
+            for part in (addresses[place : place + size] for place in range(0, len(addresses), size)):
+                third = [*part, COIN, *self._tokens] if self._tokens else [COIN]
+                events = [TRANSFER_TOPIC, COLLECTED_TOPIC] if self._tokens else [COLLECTED_TOPIC]
+                filters.append(([*self._tokens, *part], [events, None, [_topic(each) for each in third]]))
+        else:
+            filters = [(self._tokens, [[TRANSFER_TOPIC]])] if self._tokens else []
+            filters.append((None, [[COLLECTED_TOPIC]]))
         for number in range(first, last + 1, self._blocks.now):
             end = min(last, number + self._blocks.now - 1)
-            for some in topics:
-                criteria = {"address": self._tokens, "topics": some, "fromBlock": hex(number), "toBlock": hex(end)}
-                yield ("eth_getLogs", [criteria])
+            for emitters, topics in filters:
+                among = {} if emitters is None else {"address": [*emitters]}
+                yield ("eth_getLogs", [{**among, "topics": topics, "fromBlock": hex(number), "toBlock": hex(end)}])
 
-    def _decoded(
-        self, answers: Sequence[Any], first: int, last: Header, addresses: Sequence[Address]
-    ) -> list[Transfer]:
+    def _decoded(self, answers: Sequence[Any], first: int, last: Header, addresses: Sequence[Address]) -> _Logs:
         ours = set(addresses)
-        by_block = defaultdict[Header, list[Any]](list)
-        for log in (log for logs in decoding.lists(answers) for log in logs):
-            number = decoding.block_number(decoding.field(log, "blockNumber"))
-            if not first <= number <= last.number:
-                raise ProviderFailed(f"asked for logs up to block {last.number}, got one of block {number}")
-            by_block[Header(number, decoding.hash_(decoding.field(log, "blockHash")), "", last.time)].append(log)
-        return [
-            transfer
-            for header, logs in by_block.items()
-            for transfer in decoding.token_transfers(logs, header, self._tokens, skip=lambda _: None)
-            if transfer.to in ours
-        ]
+        found = _Logs([], [])
+        for header, logs in decoding.by_block(answers, first, last).items():
+            transfers = decoding.token_transfers(logs, header, self._tokens, skip=lambda _: None)
+            found.transfers += [each for each in transfers if each.to in ours]
+            found.collected += [each for each in decoding.collected(logs, header) if self._is_known(each, ours)]
+        return found
+
+    def _is_known(self, collected: Transfer, ours: Collection[Address]) -> bool:
+        return collected.sender in ours and (collected.contract is None or collected.contract in self._tokens)
 
     def _shrink(self, error: Refused, blocks: int, addresses: int) -> None:
         """Ask for less next time; raise the error if there is no less."""
@@ -199,13 +214,17 @@ async def _mismatches(ask: Ask, last: Header, groups: Sequence[ExpectedGroup]) -
 
 
 def _reading(
-    start: Header, last: Header, logs: Sequence[Transfer], shown: Sequence[Header], matching: Sequence[ExpectedGroup]
+    start: Header, last: Header, logs: _Logs, shown: Sequence[Header], matching: Sequence[ExpectedGroup]
 ) -> RangeReading:
     """Raises ChainMoved if a node shows another last block after the logs than before."""
     if any(header.number == last.number and header.hash != last.hash for header in shown):
         raise ChainMoved(f"block {last.number} is another one by now")
     links = [*(header for header in shown if header.number == start.number), last]
-    return RangeReading(last, tuple(links), tuple(logs), matching)
+    return RangeReading(last, tuple(links), tuple(logs.transfers), matching, tuple(logs.collected))
+
+
+def _topic(address: Address) -> str:
+    return "0x" + address[2:].rjust(64, "0")
 
 
 def _header_call(number: int) -> Call:

@@ -18,7 +18,7 @@ from crypto_checkout.chain.rpc.failures import Throttled
 from crypto_checkout.chain.rpc.providers import Ask, Disproven, Refused, Rpc
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ProviderFailed
-from crypto_checkout.core.ledger.payment import Proof, Transfer, TransferKind
+from crypto_checkout.core.ledger.payment import Proof, Transfer
 
 PROVABLE_CHAINS = frozenset(
     {
@@ -52,7 +52,7 @@ async def prove(
         ProviderFailed: No provider proves a block of a provable chain, or a proven block lacks the transfer.
 
     """
-    held = await as_held(rpc, [each for each in transfers if each.kind is not TransferKind.INTERNAL])
+    held = await as_held(rpc, [each for each in transfers if each.is_in_block])
     invented = [transfer for transfer, proven in held.items() if proven is None]
     if invented:
         await _refuse(rpc, invented[0], read)

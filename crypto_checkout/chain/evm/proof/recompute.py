@@ -27,7 +27,7 @@ class NotProven(Disproven):
 def proven_transfers(
     block: Any, receipts: Any, *, number: int, block_hash: str, chain_id: int, receivers: Collection[Address]
 ) -> frozenset[Transfer]:
-    """Return the transfers to `receivers` that a block holds: of the native coin, and of every ERC-20 token.
+    """Return the transfers to `receivers` in a block: of the coin, of every ERC-20 token, and what was collected.
 
     `block` has its transactions whole; `receipts` are theirs, in their order. For hundreds of them that takes tens of
     milliseconds: not for the event loop.
@@ -46,7 +46,7 @@ def proven_transfers(
             place = {"blockHash": header.hash, "transactionHash": tx_hash}
             logs = [{**log, **place, "logIndex": hex(logs_before + i)} for i, log in enumerate(receipt["logs"])]
             logs_before += len(logs)
-            found += decoding.token_transfers(logs, header, None)
+            found += [*decoding.token_transfers(logs, header, None), *decoding.collected(logs, header)]
             if _paid(transaction, receipt) in receivers:
                 own = {**transaction, "hash": tx_hash, "blockHash": header.hash, "from": encoding.sender(transaction)}
                 native = decoding.native_transfer(own, header)

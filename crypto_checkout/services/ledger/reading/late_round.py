@@ -1,19 +1,21 @@
 """The slow round: money that comes late, to addresses of sessions that ended long ago.
 
 Each turn of the watcher reads what reached the addresses of open and of lately closed sessions. All sessions ever made
-are looked at page by page: the logs that pay them since the last look, as a second look also at open ones, and the
-balances of the old ones. Each page has its own place in the database, so a restart skips nothing.
+are looked at page by page: the logs that pay them since the last look, as a second look also at open ones, those of
+tokens that left them, and the balances of the old ones. Each page has its own place in the database, so a restart
+skips nothing.
 
 An old address may be emptied between two looks. Coins that come and leave again between them stay unseen if they leave
 the balance as it was; tokens don't, since their logs stay.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Protocol
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.services.ledger.evidence import NOTHING, Evidence, EvidenceReader, TransferEvidence
 from crypto_checkout.services.ledger.internal_transfers import InternalTransfers
 from crypto_checkout.services.ledger.judge import Judge
@@ -31,6 +33,11 @@ _PAUSE_SECONDS = 60.0
 
 class LateChain(TransferEvidence, RangeReader, Protocol):
     """A chain as its old addresses are read; `chain.evm.chain` and `chain.sandbox.chain` implement it."""
+
+    async def tokens_sent(
+        self, first: int, last: Header, addresses: Sequence[Address], tokens: Sequence[Address] | None = None
+    ) -> list[Transfer]:
+        """Return the transfers of tokens, by default all accepted ones, that addresses sent, from block `first` on."""
 
 
 class _OldAddresses(AddressBalances):
@@ -131,5 +138,8 @@ class LateRound:
         groups = self._addresses.as_they_are(start)
         addresses = [each.address for each in found]
         reading = await self._chain.read_range(start, last, start.number + 1, addresses, groups)
-        stretch = Stretch(self._chain, start, last, reading.links, reading.transfers, reading.matching)
+        # Whoever may move a token, by an allowance or a signature, needs no transaction of the address.
+        sent = await self._chain.tokens_sent(start.number + 1, last, addresses)
+        left = (*reading.collected, *sent)
+        stretch = Stretch(self._chain, start, last, reading.links, reading.transfers, reading.matching, left=left)
         return number, await self._evidence.of(stretch)

@@ -74,15 +74,17 @@ class StretchReader:
             return await self._whole(start, head)
         since = max(oldest + 1, min(self._ends, default=start.number - _BLOCKS_READ_AGAIN))
         read = await self._chain.read_range(start, last, since, addresses, groups)
-        logged = tuple(transfer for transfer in read.transfers if _key(transfer) not in self._known)
-        return Stretch(self._chain, start, read.last, read.links, logged, read.matching)
+        logged, left = (
+            tuple(each for each in some if _key(each) not in self._known) for some in (read.transfers, read.collected)
+        )
+        return Stretch(self._chain, start, read.last, read.links, logged, read.matching, left=left)
 
     def processed(self, stretch: Stretch) -> None:
         """Note that the evidence of a stretch is stored."""
         self._ends.append(stretch.start.number + 1)
         if len(self._known) > _MOST_KNOWN:
             self._known.clear()  # what is recorded again changes nothing
-        self._known.update(map(_key, stretch.logged))
+        self._known.update(map(_key, (*stretch.logged, *stretch.left)))
 
     def forget(self) -> None:
         """Forget everything: the processed blocks are others by now."""

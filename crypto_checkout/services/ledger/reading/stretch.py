@@ -36,7 +36,8 @@ class Stretch:
     """The blocks after `start` up to `last`.
 
     `links` are the headers that show whether they follow `start` (`core.ledger.follow.follow`), `logged` the token
-    transfers in their logs, some of them in blocks before `start`, which may be recorded already. `matching` are groups
+    transfers in their logs, and `left` what their logs say left our addresses, some of them in blocks before `start`,
+    which may be recorded already. `matching` are groups
     whose balances after the last block are the expected ones. `is_whole` tells that all blocks are read.
     """
 
@@ -47,6 +48,7 @@ class Stretch:
     logged: tuple[Transfer, ...] = ()
     matching: Sequence[ExpectedGroup] = ()
     is_whole: bool = False
+    left: tuple[Transfer, ...] = ()
     _blocks: dict[int, Block] = field(default_factory=dict)
     _headers: dict[int, Header] = field(default_factory=dict)
 
@@ -111,7 +113,15 @@ class Stretch:
         Raises ChainMoved if a log is from another branch.
         """
         found = [transfer for block in self.blocks for transfer in block.transfers]
-        for transfer in self.logged:
+        return [*found, *await self._dated(self.logged)]
+
+    async def outgoing(self) -> list[Transfer]:
+        """Return what its logs say left our addresses. Raises ChainMoved if a log is from another branch."""
+        return await self._dated(self.left)
+
+    async def _dated(self, logs: Sequence[Transfer]) -> list[Transfer]:
+        found: list[Transfer] = []
+        for transfer in logs:
             header = await self.header(transfer.block_number)
             if header.hash != transfer.block_hash:
                 raise ChainMoved(f"the logs of block {header.number} are another branch's")
