@@ -21,6 +21,7 @@ from crypto_checkout.store.database import Database
 if TYPE_CHECKING:
     from crypto_checkout.chain.evm.chain import EvmChain
     from crypto_checkout.chain.rpc.meter import Meter
+    from crypto_checkout.chain.rpc.providers import Rpc
 
 SANDBOX = AcceptedChain(sandbox.CHAIN_ID, sandbox.NAME, "", sandbox.CONFIRMATIONS, sandbox.ASSETS)
 
@@ -87,14 +88,20 @@ async def open_live(
 
 async def _open(chain: ChainConfig, db: Database, clock: Clock) -> "tuple[EvmChain, Meter]":
     from crypto_checkout.chain.evm.chain import EvmChain
-    from crypto_checkout.chain.rpc.providers import Rpc
 
     used = await db.read(lambda unit: sessions.tokens(unit, chain.id))
     configured = {Address(token.address) for token in chain.tokens}
     tokens = sorted(configured | {asset.contract for asset in used if asset.contract is not None})
-    rpc = Rpc(chain.id, endpoints(chain))
+    rpc = open_rpc(chain)
     opened = EvmChain(rpc, tokens=tokens, finality=chain.finality, confirm_with=chain.confirm_with, now=clock)
     return opened, rpc.meter
+
+
+def open_rpc(chain: ChainConfig) -> "Rpc":
+    """Open the providers of a chain; who opens them closes them."""
+    from crypto_checkout.chain.rpc.providers import Rpc
+
+    return Rpc(chain.id, endpoints(chain))
 
 
 async def open_sandbox(state: State, db: Database, clock: Clock) -> SandboxView:

@@ -1,22 +1,37 @@
-"""Wire what commands ask chains about collecting. No database is needed: it may be the one that was lost."""
+"""Wire the commands that collect.
+
+Deposits need no database: it may be the one that was lost. Plans are made beside the server, and sent from anywhere.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from crypto_checkout.app import chains, wallets
+from crypto_checkout import log
+from crypto_checkout.app import chains, prices, wallets
+from crypto_checkout.app.clock import system_clock
+from crypto_checkout.app.parts import Parts
+from crypto_checkout.chain.wallet import signing
+from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.config import ChainConfig, Config
 from crypto_checkout.core.collect.calls import COIN
 from crypto_checkout.core.collect.deposits import Deposits
 from crypto_checkout.services.collect import deployment
 from crypto_checkout.services.collect.deployment import ChainSetup
+from crypto_checkout.services.collect.planner import Planner, WalletAddresses
+from crypto_checkout.services.collect.sender import Sender
+from crypto_checkout.services.webhooks.outbox import Outbox
+from crypto_checkout.store.checkout import wallets as wallet_store
 from crypto_checkout.store.data_folder import given_out
+from crypto_checkout.store.database import Database
 
 if TYPE_CHECKING:
     from crypto_checkout.chain.evm.chain import EvmChain
 
 _SECONDS = 10.0
+_PRIVATE_KEY_BYTES = 32
 
 
 async def setups(config: Config) -> list[ChainSetup]:
@@ -47,3 +62,36 @@ async def opened(chain: ChainConfig) -> "AsyncIterator[EvmChain]":
         yield found
     finally:
         await found.close()
+
+
+@asynccontextmanager
+async def planner(
+    config: Config, db: Database, chain: ChainConfig, key: ExtendedPublicKey, progress: Callable[[int, int], None]
+) -> AsyncIterator[Planner]:
+    """Open a chain and the price sources, to plan what leaves the addresses of a wallet."""
+    from crypto_checkout.chain.evm.collect.survey import Survey
+
+    log.silence()
+    async with AsyncExitStack() as stack:
+        opened, _ = await chains.open_live(config, db, system_clock, stack)
+        rpc = chains.open_rpc(chain)
+        stack.push_async_callback(rpc.close)
+        market = await prices.market(Parts(config, stack, db, Outbox(), system_clock), opened)
+        addresses = await db.read(lambda unit: wallet_store.given_out(unit, key.wallet_id))
+        branch = key.branch.replace("?", "0")  # a receiving chain's key doesn't tell the account: mostly the first
+        wallet = WalletAddresses(key.wallet_id, branch, addresses, signing.fuel_address(key))
+        throwaway = secrets.token_bytes(_PRIVATE_KEY_BYTES)
+        yield Planner(opened[chain.id], Survey(rpc), chains.accepted_chain(chain), wallet, market, throwaway, progress)
+
+
+@asynccontextmanager
+async def sender(chain: ChainConfig, report: Callable[[str], None]) -> AsyncIterator[Sender]:
+    """Open the providers of a chain, to send what was signed."""
+    from crypto_checkout.chain.evm.collect.sending import Sending
+
+    log.silence()
+    rpc = chains.open_rpc(chain)
+    try:
+        yield Sender(Sending(rpc), system_clock, report)
+    finally:
+        await rpc.close()

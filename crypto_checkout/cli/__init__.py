@@ -70,6 +70,7 @@ for command in (
     trigger.trigger,
     explain.explain,
     reconcile.reconcile,
+    collect.collect,
     chains.chains,
     collect.collect,
     doctor.doctor,

@@ -15,9 +15,9 @@ COIN = ONE_COIN // 100
 """What such a session asks for."""
 
 
-def configuration(url: str) -> str:
+def configuration(url: str, xpub: str = FRESH_XPUB) -> str:
     return (
-        f'[wallet]\nxpub = "{FRESH_XPUB}"\n[prices]\nsources = []\nfixed = {{"ETH/USD" = "3000"}}\n'
+        f'[wallet]\nxpub = "{xpub}"\n[prices]\nsources = []\nfixed = {{"ETH/USD" = "3000"}}\n'
         f'[[chains]]\nid = {ANVIL_CHAIN_ID}\nname = "Anvil"\nrpc_urls = ["{url}"]\npoll_seconds = 0.05\n'
         "confirmations = 2\n"
     )
@@ -26,9 +26,9 @@ def configuration(url: str) -> str:
 class LiveServer:
     """A server on a node, and what its chain looks like from outside."""
 
-    def __init__(self, folder: Path, node: Anvil) -> None:
+    def __init__(self, folder: Path, node: Anvil, xpub: str = FRESH_XPUB) -> None:
         self.folder, self.node = folder, node
-        self.server = Server(folder, configuration(node.url))
+        self.server = Server(folder, configuration(node.url, xpub))
         made = command(folder, "keys", "create", "--mode", "live", "--name", "test", "--json")
         self.key = json.loads(made.stdout)["key"]
         self.api = self.server.client(self.key)

@@ -82,7 +82,7 @@ DELEGATE = bytes.fromhex(
     "6020828403121561022f57600080fd5b81356001600160a01b038116811461024657600080fd5b939250505056"
 )
 DELEGATE_CODE_BYTES = 589
-"""How many bytes at the end of DELEGATE become the contract's code."""
+"""The number of bytes at the end of DELEGATE that become the contract's code."""
 
 DELEGATE_DESTINATION_AT = (126, 192)
-"""Where the constructor writes the destination's word into that code."""
+"""The places in that code where the constructor writes the destination's word."""

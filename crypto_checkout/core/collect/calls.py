@@ -13,7 +13,7 @@ _WORD = 32
 
 def collect_one(token: Address) -> bytes:
     """Call a deposit, or an account that delegates: it sends all it has of a token, or of the coin (`COIN`)."""
-    return _selector("collect(address)") + word(token)
+    return selector("collect(address)") + word(token)
 
 
 def collect(destination: Address, salts: Mapping[Address, Sequence[bytes]]) -> bytes:
@@ -22,25 +22,23 @@ def collect(destination: Address, salts: Mapping[Address, Sequence[bytes]]) -> b
     It answers how many amounts moved (uint256). Only logs say which: one that fails stops no other.
     """
     groups = [(word(token), list(each)) for token, each in salts.items()]
-    return (
-        _selector("collect(address,(address,bytes32[])[])") + word(destination) + _number(2 * _WORD) + _groups(groups)
-    )
+    return selector("collect(address,(address,bytes32[])[])") + word(destination) + _number(2 * _WORD) + _groups(groups)
 
 
 def collect_from(accounts: Mapping[Address, Sequence[Address]]) -> bytes:
     """Call the Collector for accounts with code: ones that delegate (EIP-7702), and deposits; else as `collect`."""
     groups = [(word(token), [word(account) for account in each]) for token, each in accounts.items()]
-    return _selector("collectFrom((address,address[])[])") + _number(_WORD) + _groups(groups)
+    return selector("collectFrom((address,address[])[])") + _number(_WORD) + _groups(groups)
 
 
 def address_of(destination: Address, salt: bytes) -> bytes:
     """Call the Collector: it answers the deposit address of a salt."""
-    return _selector("addressOf(address,bytes32)") + word(destination) + salt
+    return selector("addressOf(address,bytes32)") + word(destination) + salt
 
 
 def destination_of_delegate() -> bytes:
     """Call a delegate, or an account that delegates to it: it answers where money goes."""
-    return _selector("destination()")
+    return selector("destination()")
 
 
 def _groups(groups: Sequence[tuple[bytes, Sequence[bytes]]]) -> bytes:
@@ -53,7 +51,8 @@ def _groups(groups: Sequence[tuple[bytes, Sequence[bytes]]]) -> bytes:
     return _number(len(bodies)) + b"".join(offsets) + b"".join(bodies)
 
 
-def _selector(signature: str) -> bytes:
+def selector(signature: str) -> bytes:
+    """Return the four bytes by which calldata names a function, such as `collect(address)`."""
     return keccak_256(signature.encode())[:4]
 
 

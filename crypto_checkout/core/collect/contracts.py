@@ -89,10 +89,16 @@ def delegate(destination: Address) -> Contract:
     if not any(address_bytes(destination)):
         raise ValueError("money can't be collected to the zero address")
     init_code = bytecode.DELEGATE + word(destination)
+    code_hash = "0x" + keccak_256(delegate_code(destination)).hex()
+    return Contract("Delegate", create2_address(_NO_SALT, init_code), init_code, code_hash)
+
+
+def delegate_code(destination: Address) -> bytes:
+    """Return the code of a destination's delegate, as the constructor leaves it."""
     code = bytearray(bytecode.DELEGATE[-bytecode.DELEGATE_CODE_BYTES :])
     for position in bytecode.DELEGATE_DESTINATION_AT:
         code[position : position + _WORD] = word(destination)
-    return Contract("Delegate", create2_address(_NO_SALT, init_code), init_code, "0x" + keccak_256(bytes(code)).hex())
+    return bytes(code)
 
 
 def delegation(delegate_address: Address) -> str:

@@ -1,5 +1,6 @@
 """The next derivation index of each wallet. No index is given out twice."""
 
+from crypto_checkout.core.address import Address
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 
 
@@ -27,6 +28,20 @@ def next_index(unit: ReadUnit, wallet_id: str) -> int:
 def next_indexes(unit: ReadUnit) -> dict[str, int]:
     """Return the next index of each wallet that has given out addresses."""
     return {row["wallet_id"]: row["next_index"] for row in unit.all("SELECT wallet_id, next_index FROM wallets")}
+
+
+def given_out(unit: ReadUnit, wallet_id: str) -> list[tuple[int, Address]]:
+    """Return all addresses that a wallet has given out, by index; the owner's own ones of before are left out."""
+    rows = unit.all(
+        """
+        SELECT derivation_index, address FROM checkout_sessions WHERE wallet_id = :wallet_id
+        UNION ALL
+        SELECT derivation_index, address FROM unassigned_addresses WHERE wallet_id = :wallet_id AND used_before = 0
+        ORDER BY derivation_index
+        """,
+        {"wallet_id": wallet_id},
+    )
+    return [(row["derivation_index"], Address(row["address"])) for row in rows]
 
 
 def move_past(unit: WriteUnit, wallet_id: str, index: int) -> None:

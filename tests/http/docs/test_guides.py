@@ -99,13 +99,25 @@ def test_every_helper_of_test_mode_does_what_the_guide_says(tmp_path: Path) -> N
 def test_no_block_of_a_guide_is_left_out() -> None:
     """`tests.http.docs.test_pages` runs the rest: shell and Python block by block, and the webhook guide's JavaScript.
 
-    `tests.core.checkout.test_pay_button` compares the HTML with what the product prints.
+    `tests.core.checkout.test_pay_button` compares the HTML with what the product prints, and `tests.cli.collect`
+    runs the commands that collect.
     """
+    by_guide = {
+        "webhooks": {"javascript"},
+        "errors": {"json"},
+        "payment-pages": {"html", "toml"},
+        "collect": {"console"},
+    }
     run_here = {"python shop.py", "javascript shop.mjs", "text", "sh", "python"}
     for name in TEXTS:
         kinds = {info for info, _ in blocks(guide_text(name, ""))}
-        by_guide = {"webhooks": {"javascript"}, "errors": {"json"}, "payment-pages": {"html", "toml"}}
-        by_guide["wallets"] = {"javascript ledger.cjs", "javascript keystone.cjs"}
+        by_guide = {
+            "webhooks": {"javascript"},
+            "errors": {"json"},
+            "payment-pages": {"html", "toml"},
+            "collect": {"console"},
+            "wallets": {"javascript ledger.cjs", "javascript keystone.cjs"},
+        }
         assert kinds <= (run_here if name in STEP_BY_STEP else {"sh", "python"} | by_guide.get(name, set())), name
 
 

@@ -1,1 +1,4 @@
-"""Questions to a node about the contracts that collect; see `core.collect`."""
+"""Collecting on an EVM chain: what deposits and plans need to know of it, and signed transactions sent. Never a key.
+
+See `core.collect`.
+"""

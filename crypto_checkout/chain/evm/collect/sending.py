@@ -1,0 +1,141 @@
+"""Send signed transactions that collect, and look up what became of them. Nothing here can sign."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from crypto_checkout.chain.evm import decoding
+from crypto_checkout.chain.evm.collect.survey import Survey
+from crypto_checkout.chain.rpc.failures import Throttled
+from crypto_checkout.chain.rpc.providers import Ask, Refused, Rpc, quantity
+from crypto_checkout.chain.wallet import signing
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.collect.chain_state import CurrentFees, NotAccepted, SentReceipt
+from crypto_checkout.core.collect.contracts import COLLECTED_TOPIC
+from crypto_checkout.core.collect.plan import Transaction
+from crypto_checkout.core.collect.plan_file import SignedTransaction
+
+# The words with which nodes say that they have this transaction, or one in its place.
+_KNOWN = re.compile(r"already known|already imported|known transaction|nonce too low|nonce is too low", re.IGNORECASE)
+_REVERTED = re.compile(r"revert|insufficient|exceeds allowance|out of gas|invalid opcode", re.IGNORECASE)
+
+
+class Sending:
+    """Sends through the providers of one chain."""
+
+    def __init__(self, rpc: Rpc) -> None:
+        self._rpc = rpc
+
+    async def block_time(self, block_hash: str) -> datetime | None:
+        """Return the time of a block; None if it isn't on the chain."""
+
+        async def read(ask: Ask) -> datetime | None:
+            (block,) = await ask([("eth_getBlockByHash", [block_hash, False])])
+            if block is None:
+                return None
+            return datetime.fromtimestamp(quantity(decoding.field(block, "timestamp")), UTC)
+
+        return await self._rpc.with_failover(read)
+
+    async def fees(self) -> CurrentFees:
+        """Return the current fees."""
+        return await Survey(self._rpc).fees()
+
+    async def nonces(self, addresses: Sequence[Address]) -> dict[Address, int]:
+        """Return transaction counts at the newest block."""
+
+        async def read(ask: Ask) -> dict[Address, int]:
+            found = await ask([("eth_getTransactionCount", [each, "latest"]) for each in addresses])
+            return dict(zip(addresses, map(quantity, found), strict=True))
+
+        return await self._rpc.with_failover(read)
+
+    async def balance(self, address: Address) -> int:
+        """Return the coin of an account at the newest block."""
+
+        async def read(ask: Ask) -> int:
+            (found,) = await ask([("eth_getBalance", [address, "latest"])])
+            return quantity(found)
+
+        return await self._rpc.with_failover(read)
+
+    async def receipts(self, hashes: Sequence[str]) -> dict[str, SentReceipt]:
+        """Return the receipts of those transactions that are in a block."""
+
+        async def read(ask: Ask) -> dict[str, SentReceipt]:
+            found = await ask([("eth_getTransactionReceipt", [each]) for each in hashes])
+            return {
+                tx_hash: _receipt(answer) for tx_hash, answer in zip(hashes, found, strict=True) if answer is not None
+            }
+
+        return await self._rpc.with_failover(read) if hashes else {}
+
+    async def would_move(self, transaction: Transaction, signed: SignedTransaction) -> int:
+        """Try a transaction at the newest block without sending it; return how many of its items it would move."""
+        fields: dict[str, Any] = {
+            "from": transaction.sender,
+            "to": transaction.to,
+            "value": hex(transaction.value),
+            "data": "0x" + transaction.data.hex(),
+            "gas": hex(transaction.gas),
+        }
+        is_batch = transaction.index is None
+        if consents := signing.authorizations(signed):
+            fields["authorizationList"] = consents
+
+        async def read(ask: Ask) -> int:
+            try:
+                (answer,) = await ask([("eth_call", [fields, "latest"])])
+            except Throttled:
+                raise
+            except Refused as error:
+                if _REVERTED.search(str(error)):
+                    return 0
+                raise
+            word = int.from_bytes(decoding.hexadecimal(answer))
+            if is_batch:
+                return word
+            return 1 if word or answer == "0x" else 0  # a token may answer nothing (USDT), but never false
+
+        return await self._rpc.with_failover(read)
+
+    async def broadcast(self, signed: SignedTransaction) -> None:
+        """Give a transaction to the nodes; one that they have already is no error. Raises NotAccepted."""
+
+        async def read(ask: Ask) -> None:
+            try:
+                await ask([("eth_sendRawTransaction", [signed.raw])])
+            except Throttled:
+                raise
+            except Refused as error:
+                if not _KNOWN.search(str(error)):
+                    raise
+
+        try:
+            await self._rpc.with_failover(read)
+        except Refused as error:
+            raise NotAccepted(str(error)) from error
+
+
+def _receipt(answer: Any) -> SentReceipt:
+    logs = decoding.field(answer, "logs") or []
+    fee = quantity(decoding.field(answer, "gasUsed")) * quantity(decoding.field(answer, "effectiveGasPrice"))
+    if answer.get("l1Fee") is not None:
+        fee += quantity(answer["l1Fee"])
+    return SentReceipt(
+        quantity(decoding.field(answer, "blockNumber")),
+        quantity(decoding.field(answer, "status")) == 1,
+        fee,
+        frozenset(pair for log in logs if (pair := _emptied(log)) is not None),
+    )
+
+
+def _emptied(log: Any) -> tuple[Address, Address] | None:
+    """Read which address lost which token: from `Collected`, or from a token's Transfer."""
+    topics = decoding.field(log, "topics")
+    emitter = decoding.address(decoding.field(log, "address"))
+    if len(topics) == 3 and topics[0] == COLLECTED_TOPIC:  # noqa: PLR2004
+        return emitter, Address("0x" + topics[2][-40:].lower())
+    sent = decoding.sent(log, emitter)
+    return None if sent is None else (sent[0], emitter)

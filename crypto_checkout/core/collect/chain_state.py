@@ -1,0 +1,51 @@
+"""A chain as plans to collect need it: accounts, fees, calls to be estimated, and transactions in blocks."""
+
+from dataclasses import dataclass
+
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.errors import ProviderFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account at the newest block: its transaction count, and its code in lower-case hexadecimal with 0x."""
+
+    nonce: int
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentFees:
+    """The newest block's base fee, and the median tip of late, in wei for a unit of gas (EIP-1559)."""
+
+    base: int
+    tip: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A call to be estimated."""
+
+    sender: Address
+    to: Address
+    value: int = 0
+    data: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class SentReceipt:
+    """A transaction in a block, with its fee in wei.
+
+    `emptied` are the (address, token) pairs that it moved, with `calls.COIN` for the coin.
+    """
+
+    block_number: int
+    has_succeeded: bool
+    fee: int
+    emptied: frozenset[tuple[Address, Address]]
+
+
+class NotAccepted(ProviderFailed):
+    """The nodes don't take a transaction; the message has their words."""
+
+    cause = "its nodes don't take the transaction"
