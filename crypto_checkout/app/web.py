@@ -105,7 +105,12 @@ def dashboard_services(parts: Parts, modes: Modes, services: ApiServices, issues
     """Wire the services behind the dashboard: those of the API, and the owner's."""
     config, db, clock = parts.config, parts.db, parts.clock
     payment_methods, passwords = modes.payment_methods, Passwords()
-    chain_names = {chain.id: chain.name for chain in payment_methods.all_chains().values()}
+    all_chains = payment_methods.all_chains().values()
+    exports = Exports(
+        db,
+        {chain.id: chain.name for chain in all_chains},
+        [asset for chain in all_chains for asset in chain.assets],
+    )
     return DashboardServices(
         db=db,
         clock=clock,
@@ -124,7 +129,7 @@ def dashboard_services(parts: Parts, modes: Modes, services: ApiServices, issues
         diagnosis=DiagnosisServices(
             PaymentDetails(db, services.session_reader, payment_methods), Explainer(db, modes.chains)
         ),
-        reporting=ReportingServices(Totals(db, clock), Exports(db, chain_names)),
+        reporting=ReportingServices(Totals(db, clock), exports),
         backups=BackupDownloads(db, config.database.path.absolute()),
         sandbox=services.sandbox,
         settings=_settings(config),

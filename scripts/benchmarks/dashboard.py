@@ -24,7 +24,7 @@ from crypto_checkout.core.checkout.session import Session, Status, Terms
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.services.alerts.issues import Issues
 from crypto_checkout.services.checkout.session_reader import SessionReader
-from crypto_checkout.services.reporting.exports import Exports, Format, Period
+from crypto_checkout.services.reporting.exports import Exports, Format, Layout, Period
 from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.checkout.sessions import SessionFilter
@@ -113,10 +113,10 @@ async def timed(name: str, ask: Callable[[], Awaitable[Any]], most_ms: float) ->
 
 async def export(db: Database) -> None:
     """Print the duration of a full export, and the memory that it adds."""
-    exports = Exports(db, {})
+    exports = Exports(db, {}, [])
     for each in Format:
         before, started, cpu, size = peak_mib(), time.perf_counter(), time.process_time(), 0
-        async for part in exports.payments(True, Period(), each):
+        async for part in exports.payments(True, Period(), Layout(each)):
             size += len(part)
         print(
             f"export of everything, {each.value:<4} {time.perf_counter() - started:>10,.1f} s "

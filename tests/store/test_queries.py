@@ -250,10 +250,12 @@ QUESTIONS: dict[str, Callable[[ReadUnit], Any]] = {
     "failing": lambda unit: issues.last_failure(unit, "we_1"),
     "unused addresses": lambda unit: unused_addresses.longest(unit, False),
     "last payment": lambda unit: exports.last_seq(unit, False),
+    "last unmatched payment": exports.last_unmatched_seq,
     **{
-        f"export since {since} before {before}": partial(
-            exports.part, livemode=False, after=3, until=9, since=since, before=before, limit=10
+        f"export of {part.__name__} since {since} before {before}": partial(
+            part, livemode=False, stretch=exports.Stretch(after=3, until=9, since=since, before=before, limit=10)
         )
+        for part in (exports.part, exports.unmatched_part)
         for since, before in product(TIMES, TIMES)
     },
 }

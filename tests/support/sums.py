@@ -64,8 +64,8 @@ def all_payments(unit: ReadUnit, session: Session) -> list[Payment]:
 
 def all_unmatched(unit: ReadUnit, session_id: str) -> list[UnmatchedPayment]:
     """Return the unmatched payments of a session, oldest first, including those in orphaned blocks."""
-    rows = unit.all(f"{unmatched._SELECT} WHERE session_id = :id ORDER BY seq", {"id": session_id})
-    return [unmatched._unmatched(row) for row in rows]
+    rows = unit.all(f"{unmatched.SELECT} WHERE session_id = :id ORDER BY seq", {"id": session_id})
+    return [unmatched.read(row) for row in rows]
 
 
 def _sum(payments: Sequence[Payment]) -> int:

@@ -1,4 +1,6 @@
-"""The rows of an accounting export, one per payment, as CSV and JSON. Reading payments is `services.reporting.exports`.
+"""The rows of accounting exports, one per payment or unmatched payment, as CSV and JSON.
+
+Reading payments is `services.reporting.exports`.
 
 CSV follows RFC 4180: CRLF between lines, every field in quotes, quotes doubled. A cell that a spreadsheet would read as
 a formula is prefixed with an apostrophe (OWASP, "CSV Injection"): emails and link ids come from payers and programs.
@@ -11,13 +13,14 @@ from datetime import datetime, tzinfo
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import checksum
+from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.ledger.assess import Tip, counts
 from crypto_checkout.core.ledger.payment import Payment
 from crypto_checkout.core.money import format_minor, format_units
 from crypto_checkout.core.public.render import decimal_text
 
-Value = str | int | bool | Sequence[str] | None
+Value = str | int | bool | Sequence[str] | Mapping[str, str] | None
 Row = Mapping[str, Value]
 
 BOM = "\ufeff"
@@ -29,7 +32,14 @@ COLUMNS = (
     "rate_sources", "rate_observed_at", "transaction", "log_index", "block_number", "block_hash", "from_address",
     "to_address", "kind", "counted", "canonical", "confirmations", "transfers", "address_index", "address_path",
 )  # fmt: skip
-"""The columns in order. New ones go last: imports may refer to columns by position."""
+"""The columns in order, before those of chosen metadata. New ones go last: imports may refer to columns by position."""
+
+UNMATCHED_COLUMNS = (
+    "time", "local_time", "time_zone", "session_id", "chain_id", "chain", "asset", "token_contract", "amount",
+    "amount_units", "transaction", "log_index", "block_number", "block_hash", "from_address", "to_address", "kind",
+    "canonical", "transfers", "address_index", "address_path",
+)  # fmt: skip
+"""Likewise for unmatched payments."""
 
 # The last four are the full-width forms of the first four.
 _FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
@@ -45,6 +55,22 @@ class ExportEntry:
     payment: Payment
     tip: Tip | None
     chain_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnmatchedEntry:
+    """An unmatched payment; `session` is the one that has its address, if any has.
+
+    `asset` is None for one that isn't configured, whose decimals aren't known.
+    """
+
+    session: Session | None
+    payment: Payment
+    chain_id: int
+    chain_name: str
+    asset: Asset | None
+    address_index: int | None
+    address_path: str | None
 
 
 def row(entry: ExportEntry, zone: tzinfo, zone_name: str) -> Row:
@@ -84,7 +110,49 @@ def row(entry: ExportEntry, zone: tzinfo, zone_name: str) -> Row:
         "transfers": entry.payment.dust or 1,
         "address_index": session.derivation_index,
         "address_path": session.address_path,
+        "metadata": session.options.metadata,
     }
+
+
+def unmatched_row(entry: UnmatchedEntry, zone: tzinfo, zone_name: str) -> Row:
+    """Return an unmatched payment's row, with local times in `zone`. It has no fiat amount: it is part of no price."""
+    session, transfer, asset = entry.session, entry.payment.transfer, entry.asset
+    return {
+        "time": moments.to_text(transfer.block_time),
+        "local_time": _local(transfer.block_time, zone),
+        "time_zone": zone_name,
+        "session_id": session.id if session else None,
+        "chain_id": entry.chain_id,
+        "chain": entry.chain_name,
+        "asset": asset.symbol if asset else None,
+        "token_contract": checksum(transfer.contract) if transfer.contract else None,
+        "amount": format_units(transfer.units, asset.decimals) if asset else None,
+        "amount_units": str(transfer.units),
+        "transaction": transfer.tx_hash,
+        "log_index": transfer.log_index,
+        "block_number": transfer.block_number,
+        "block_hash": transfer.block_hash,
+        "from_address": checksum(transfer.sender) if transfer.sender else None,
+        "to_address": checksum(transfer.to),
+        "kind": transfer.kind.value,
+        "canonical": entry.payment.canonical,
+        "transfers": entry.payment.dust or 1,
+        "address_index": entry.address_index,
+        "address_path": entry.address_path,
+        "metadata": session.options.metadata if session else None,
+    }
+
+
+def csv_head(columns: Sequence[str], metadata_keys: Sequence[str]) -> str:
+    """Write the first line of a CSV file; the column of a metadata key is called `metadata.order`."""
+    return csv_line([*columns, *(f"metadata.{key}" for key in metadata_keys)])
+
+
+def csv_row(values: Row, columns: Sequence[str], metadata_keys: Sequence[str]) -> str:
+    """Write a row as a line of CSV, with the chosen keys of its metadata in columns of their own."""
+    metadata = values["metadata"]
+    notes = metadata if isinstance(metadata, Mapping) else {}
+    return csv_line([*(values[column] for column in columns), *(notes.get(key) for key in metadata_keys)])
 
 
 def csv_line(values: Sequence[Value]) -> str:
@@ -93,8 +161,11 @@ def csv_line(values: Sequence[Value]) -> str:
 
 
 def json_object(row: Row) -> str:
-    """Write a row as a JSON object with names in camelCase, as in the API: `fiat_amount` is `fiatAmount`."""
-    return json.dumps({_camel(name): value for name, value in row.items()}, ensure_ascii=False)
+    """Write a row as a JSON object with names in camelCase, as in the API: `fiat_amount` is `fiatAmount`.
+
+    Its metadata is an object of its own, complete.
+    """
+    return json.dumps({_camel(name): value for name, value in row.items()}, ensure_ascii=False, default=dict)
 
 
 def _cell(value: Value) -> str:

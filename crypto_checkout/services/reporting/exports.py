@@ -1,21 +1,24 @@
-"""Payments for accounting, as a stream of CSV or JSON: any size, in constant memory, while the server goes on writing.
+"""Payments and unmatched payments for accounting, as a stream of CSV or JSON.
 
-An export contains every payment recorded before it began. It is read in small parts, each in a snapshot of its own, so
-a payment that the chain takes back meanwhile appears in the state it has when its part is read.
+An export is of any size, in constant memory, and has every payment recorded before it began. It is read in small parts,
+each in a snapshot of its own: a payment that the chain takes back meanwhile appears in the state it has when its part
+is read.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
+from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.public import exports
-from crypto_checkout.core.public.exports import BOM, COLUMNS, ExportEntry
+from crypto_checkout.core.public.exports import BOM, COLUMNS, UNMATCHED_COLUMNS, ExportEntry, Row, UnmatchedEntry
 from crypto_checkout.store.database import Database, ReadUnit
 from crypto_checkout.store.ledger import cursors
 from crypto_checkout.store.reporting import exports as store
+from crypto_checkout.store.reporting.exports import ExportedUnmatched, Stretch
 
 _AT_ONCE = 250
 """The number of payments in a part: about 30 ms of work, so that no other reader waits long."""
@@ -57,42 +60,102 @@ class Period:
             raise ValueError("a day within the years 2 to 9998 is wanted") from None
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The look of an export: `bom` puts a byte order mark in front of CSV, `metadata_keys` are columns of it."""
+
+    format: Format
+    bom: bool = False
+    metadata_keys: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class _ExportPart:
-    """Some payments as text, with their number and the `seq` of the last."""
+    """Some rows with the `seq` of the last."""
 
-    text: str
-    count: int
+    rows: list[Row]
     last_seq: int
 
 
 class Exports:
-    """The exports of both modes; `chain_names` are the chains' names by their ids."""
+    """The exports of both modes; `chain_names` are the chains' names by their ids, `assets` those configured."""
 
-    def __init__(self, db: Database, chain_names: Mapping[int, str]) -> None:
+    def __init__(self, db: Database, chain_names: Mapping[int, str], assets: Iterable[Asset]) -> None:
         self._db = db
         self._chain_names = chain_names
+        self._assets = {(asset.chain_id, asset.contract): asset for asset in assets}
 
-    async def payments(
-        self, livemode: bool, period: Period, file_format: Format, *, bom: bool = False
-    ) -> AsyncIterator[bytes]:
+    async def payments(self, livemode: bool, period: Period, layout: Layout) -> AsyncIterator[bytes]:
         """Yield the payments of a mode in the order in which they were recorded, UTF-8, in parts.
 
-        `bom` puts a byte order mark in front of CSV. A reader that stops early leaves nothing behind.
+        A reader that stops early leaves nothing behind.
         """
         until = await self._db.read(lambda unit: store.last_seq(unit, livemode))
-        names = self._chain_names
-        yield _head(file_format, bom=bom).encode()
+
+        def read(unit: ReadUnit, after: int) -> _ExportPart:
+            return self._payments(unit, livemode, period, _stretch(period, after, until))
+
+        async for text in self._stream(COLUMNS, layout, until, read):
+            yield text
+
+    async def unmatched(self, livemode: bool, period: Period, layout: Layout) -> AsyncIterator[bytes]:
+        """Yield the unmatched payments of a mode as `payments` does."""
+        until = await self._db.read(store.last_unmatched_seq)
+
+        def read(unit: ReadUnit, after: int) -> _ExportPart:
+            return self._unmatched(unit, livemode, period, _stretch(period, after, until))
+
+        async for text in self._stream(UNMATCHED_COLUMNS, layout, until, read):
+            yield text
+
+    async def _stream(
+        self, columns: Sequence[str], layout: Layout, until: int, read: Callable[[ReadUnit, int], _ExportPart]
+    ) -> AsyncIterator[bytes]:
+        is_json = layout.format is Format.JSON
+        head = "[\n" if is_json else exports.csv_head(columns, layout.metadata_keys)
+        yield ((BOM if layout.bom and not is_json else "") + head).encode()
         after, is_first = 0, True
         while after < until:
-            part = await self._db.read(lambda unit: _read(unit, livemode, period, file_format, names, (after, until)))  # noqa: B023
-            if not part.count:
+            # Formatted on the reader's thread too, so that the event loop only passes it on.
+            text, after = await self._db.read(lambda unit: _formatted(read(unit, after), columns, layout))  # noqa: B023
+            if not text:
                 break
             # JSON objects need a comma between them; lines of CSV have their own ends.
-            comma = ",\n" if file_format is Format.JSON and not is_first else ""
-            yield (comma + part.text).encode()
-            after, is_first = part.last_seq, False
-        yield ("\n]\n" if file_format is Format.JSON else "").encode()
+            comma = ",\n" if is_json and not is_first else ""
+            yield (comma + text).encode()
+            is_first = False
+        yield ("\n]\n" if is_json else "").encode()
+
+    def _payments(self, unit: ReadUnit, livemode: bool, period: Period, stretch: Stretch) -> _ExportPart:
+        found = store.part(unit, livemode, stretch)
+        tips = {chain_id: cursors.tip(unit, chain_id) for chain_id in {each.session.asset.chain_id for each in found}}
+        rows = [
+            exports.row(
+                ExportEntry(each.session, each.payment, tips[chain_id], self._chain_names.get(chain_id, "")),
+                period.zone,
+                period.zone_name,
+            )
+            for each in found
+            for chain_id in (each.session.asset.chain_id,)
+        ]
+        return _ExportPart(rows, found[-1].seq if found else stretch.until)
+
+    def _unmatched(self, unit: ReadUnit, livemode: bool, period: Period, stretch: Stretch) -> _ExportPart:
+        found = store.unmatched_part(unit, livemode, stretch)
+        rows = [exports.unmatched_row(self._unmatched_entry(each), period.zone, period.zone_name) for each in found]
+        return _ExportPart(rows, found[-1].seq if found else stretch.until)
+
+    def _unmatched_entry(self, each: ExportedUnmatched) -> UnmatchedEntry:
+        owner, found = each.session, each.unmatched
+        return UnmatchedEntry(
+            session=owner,
+            payment=found.payment,
+            chain_id=found.chain_id,
+            chain_name=self._chain_names.get(found.chain_id, ""),
+            asset=self._assets.get((found.chain_id, found.payment.transfer.contract)),
+            address_index=found.derivation_index if owner is None else owner.derivation_index,
+            address_path=found.path if owner is None else owner.address_path,
+        )
 
 
 @cache
@@ -101,40 +164,16 @@ def zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def _head(file_format: Format, *, bom: bool) -> str:
-    if file_format is Format.JSON:
-        return "[\n"
-    return (BOM if bom else "") + exports.csv_line(COLUMNS)
+def _stretch(period: Period, after: int, until: int) -> Stretch:
+    return Stretch(after, until, period.since, period.before, _AT_ONCE)
 
 
-def _read(
-    unit: ReadUnit,
-    livemode: bool,
-    period: Period,
-    file_format: Format,
-    names: Mapping[int, str],
-    between: tuple[int, int],
-) -> _ExportPart:
-    """Read a part and format it, both on the reader's thread, so that the event loop only passes it on."""
-    after, until = between
-    found = store.part(
-        unit, livemode, after=after, until=until, since=period.since, before=period.before, limit=_AT_ONCE
-    )
-    tips = {chain_id: cursors.tip(unit, chain_id) for chain_id in {each.session.asset.chain_id for each in found}}
-    rows = [
-        exports.row(
-            ExportEntry(each.session, each.payment, tips[chain_id], names.get(chain_id, "")),
-            period.zone,
-            period.zone_name,
-        )
-        for each in found
-        for chain_id in (each.session.asset.chain_id,)
-    ]
-    if file_format is Format.JSON:
-        text = ",\n".join(exports.json_object(row) for row in rows)
+def _formatted(part: _ExportPart, columns: Sequence[str], layout: Layout) -> tuple[str, int]:
+    if layout.format is Format.JSON:
+        text = ",\n".join(exports.json_object(row) for row in part.rows)
     else:
-        text = "".join(exports.csv_line([row[column] for column in COLUMNS]) for row in rows)
-    return _ExportPart(text, len(found), found[-1].seq if found else until)
+        text = "".join(exports.csv_row(row, columns, layout.metadata_keys) for row in part.rows)
+    return text, part.last_seq
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:

@@ -25,7 +25,7 @@ _COLUMNS = f"""
         WHERE unassigned_addresses.address = unmatched_payments.address
     ) AS address_path
 """  # noqa: S608 - the columns of a payment
-_SELECT = f"SELECT {_COLUMNS}, seq FROM unmatched_payments"  # noqa: S608 - as above
+SELECT = f"SELECT {_COLUMNS}, seq FROM unmatched_payments"  # noqa: S608 - as above
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def record_dust(
 def newest(unit: ReadUnit, session_id: str, most: int) -> list[UnmatchedPayment]:
     """Return the newest unmatched payments of a session in canonical blocks, single ones before dust, oldest first."""
     rows = _newest(unit, "session_id", session_id, "AND canonical = 1", most)
-    return [_unmatched(row) for row in rows]
+    return [read(row) for row in rows]
 
 
 def listed(
@@ -105,7 +105,7 @@ def listed(
         # The plus keeps to the index by session.
         conditions = ["session_id = :session_id", "+livemode = :livemode", "+canonical = 1"]
         parameters["session_id"] = session_id
-    return select_rows(unit, "unmatched_payments", _COLUMNS, conditions, parameters, window).map(_unmatched)
+    return select_rows(unit, "unmatched_payments", _COLUMNS, conditions, parameters, window).map(read)
 
 
 def has_any(unit: ReadUnit, session_id: str) -> bool:
@@ -140,7 +140,7 @@ def _newest(
 ) -> list[Row]:
     """Return the newest rows of a receiver, oldest first; if there are more, single ones come before dust."""
     parameters: dict[str, Value] = {"receiver": value, "most": most}
-    query = f"{_SELECT} WHERE {receiver} = :receiver {condition}"
+    query = f"{SELECT} WHERE {receiver} = :receiver {condition}"
     rows = unit.all(f"{query} ORDER BY seq DESC LIMIT :most", parameters)
     if len(rows) == most and any(row["dust"] is not None for row in rows):
         single = unit.all(f"{query} AND dust IS NULL ORDER BY seq DESC LIMIT :most", parameters)
@@ -148,7 +148,8 @@ def _newest(
     return sorted(rows, key=lambda row: row["seq"])
 
 
-def _unmatched(row: Row) -> UnmatchedPayment:
+def read(row: Row) -> UnmatchedPayment:
+    """Return the unmatched payment of a row of `SELECT`."""
     payment = payments.read(row, Address(row["address"]))
     return UnmatchedPayment(row["session_id"], row["derivation_index"], row["address_path"], row["chain_id"], payment)
 

@@ -1,4 +1,4 @@
-"""Payments with their sessions, read in parts for exports of any size."""
+"""Payments and unmatched payments with their sessions, read in parts for exports of any size."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,8 @@ from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.ledger.payment import Payment
 from crypto_checkout.store.checkout import sessions
 from crypto_checkout.store.database import ReadUnit, Row
-from crypto_checkout.store.ledger import payments
+from crypto_checkout.store.ledger import payments, unmatched
+from crypto_checkout.store.ledger.unmatched import UnmatchedPayment
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,48 +21,69 @@ class ExportedPayment:
     payment: Payment
 
 
+@dataclass(frozen=True, slots=True)
+class ExportedUnmatched:
+    """An unmatched payment with its `seq`, and the session that has its address, if any has."""
+
+    seq: int
+    session: Session | None
+    unmatched: UnmatchedPayment
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """At most `limit` rows with a `seq` beyond `after` up to `until`, in blocks from `since` on and before `before`."""
+
+    after: int
+    until: int
+    since: datetime | None
+    before: datetime | None
+    limit: int
+
+
 def last_seq(unit: ReadUnit, livemode: bool) -> int:
     """Return the `seq` of a mode's newest payment, 0 if there is none."""
     row = unit.one("SELECT MAX(seq) AS last FROM payments WHERE livemode = :livemode", {"livemode": int(livemode)})
     return int(row["last"] or 0) if row else 0
 
 
-def part(
-    unit: ReadUnit,
-    livemode: bool,
-    *,
-    after: int,
-    until: int,
-    since: datetime | None,
-    before: datetime | None,
-    limit: int,
-) -> list[ExportedPayment]:
-    """Return payments of a mode in the order of their recording.
+def last_unmatched_seq(unit: ReadUnit) -> int:
+    """Return the `seq` of the newest unmatched payment of both modes, 0 if there is none."""
+    row = unit.one("SELECT MAX(seq) AS last FROM unmatched_payments", {})
+    return int(row["last"] or 0) if row else 0
 
-    Args:
-        unit: the unit to read in.
-        livemode: the mode.
-        after: the `seq` of the last payment of the part before.
-        until: the largest `seq` to return.
-        since: the earliest block time, inclusive.
-        before: the latest block time, exclusive.
-        limit: the maximum number of payments.
 
-    """
-    bounds = {"since": moments.to_optional_text(since), "before": moments.to_optional_text(before)}
-    conditions = {"since": "AND block_time >= :since", "before": "AND block_time < :before"}
-    clauses = " ".join(conditions[name] for name, value in bounds.items() if value is not None)
-    rows = unit.all(
-        f"""
-        SELECT seq, session_id, {payments.COLUMNS} FROM payments
-        WHERE livemode = :livemode AND seq > :after AND seq <= :until {clauses}
-        ORDER BY seq
-        LIMIT :limit
-        """,  # noqa: S608 - the conditions above
-        {"livemode": int(livemode), "after": after, "until": until, "limit": limit, **bounds},
-    )
+def part(unit: ReadUnit, livemode: bool, stretch: Stretch) -> list[ExportedPayment]:
+    """Return payments of a mode in the order of their recording."""
+    rows = _rows(unit, livemode, stretch, f"SELECT seq, session_id, {payments.COLUMNS} FROM payments")  # noqa: S608 - constants
     owners = sessions.by_ids(unit, {row["session_id"] for row in rows})
     return [_recorded(row, owners[row["session_id"]]) for row in rows]
+
+
+def unmatched_part(unit: ReadUnit, livemode: bool, stretch: Stretch) -> list[ExportedUnmatched]:
+    """Return unmatched payments of a mode in the order of their recording."""
+    rows = _rows(unit, livemode, stretch, unmatched.SELECT)
+    owners = sessions.by_ids(unit, {row["session_id"] for row in rows if row["session_id"]})
+    return [ExportedUnmatched(row["seq"], owners.get(row["session_id"]), unmatched.read(row)) for row in rows]
+
+
+def _rows(unit: ReadUnit, livemode: bool, stretch: Stretch, select: str) -> list[Row]:
+    bounds = {
+        "since": moments.to_optional_text(stretch.since),
+        "before": moments.to_optional_text(stretch.before),
+    }
+    conditions = {"since": "AND block_time >= :since", "before": "AND block_time < :before"}
+    clauses = " ".join(conditions[name] for name, value in bounds.items() if value is not None)
+    return unit.all(
+        f"{select} WHERE livemode = :livemode AND seq > :after AND seq <= :until {clauses} ORDER BY seq LIMIT :limit",
+        {
+            "livemode": int(livemode),
+            "after": stretch.after,
+            "until": stretch.until,
+            "limit": stretch.limit,
+            **bounds,
+        },
+    )
 
 
 def _recorded(row: Row, owner: Session) -> ExportedPayment:

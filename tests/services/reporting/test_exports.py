@@ -6,6 +6,7 @@ import json
 import tracemalloc
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from crypto_checkout.chain.sandbox.chain import ASSETS
+from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.errors import CheckoutError
 from crypto_checkout.core.public import exports as core
 from crypto_checkout.http import errors
 from crypto_checkout.http.dashboard.pages import exports as http
-from crypto_checkout.services.reporting.exports import Exports, Format, Period
+from crypto_checkout.services.reporting.exports import Exports, Format, Layout, Period
 from tests.support.api import App, Clock, made, open_app
 
 SESSIONS, HELPERS = "/checkout_sessions", "/test_helpers"
@@ -38,7 +41,7 @@ async def timed(tmp_path: Path) -> AsyncIterator[tuple[App, Clock]]:
 
 
 def service(app: App) -> Exports:
-    return Exports(app.opened.db, {1337: "Test chain"})
+    return Exports(app.opened.db, {1337: "Test chain"}, ASSETS)
 
 
 async def files(app: App) -> httpx.AsyncClient:
@@ -46,13 +49,17 @@ async def files(app: App) -> httpx.AsyncClient:
 
     async def payments(request: Request) -> Response:
         livemode = request.path_params["mode"] == "live"
-        return http.payments(request, service(app), lambda: START, livemode=livemode)
+        download = http.unmatched if request.path_params.get("what") else http.payments
+        return download(request, service(app), lambda: START, livemode=livemode)
 
     async def refused(_: Request, error: Exception) -> Response:
         assert isinstance(error, CheckoutError)
         return errors.answer(error, "req_1")
 
-    site = Starlette(routes=[Route("/{mode}", payments)], exception_handlers={CheckoutError: refused})
+    site = Starlette(
+        routes=[Route("/{mode}", payments), Route("/{mode}/{what}", payments)],
+        exception_handlers={CheckoutError: refused},
+    )
     client = httpx.AsyncClient(transport=httpx.ASGITransport(site), base_url="http://shop.example")
     return await app.clients.enter_async_context(client)
 
@@ -114,6 +121,55 @@ async def test_a_payment_is_exported_with_all_that_an_accountant_asks(timed: tup
         "address_index": str(session["addressIndex"]),
         "address_path": session["addressPath"],
     }
+
+
+async def test_chosen_keys_of_metadata_are_columns_and_json_has_them_all(timed: tuple[App, Clock]) -> None:
+    app, _ = timed
+    notes = {"order": "1042", "sku": "=1+1", "größe": "XL"}
+    await paid(app, metadata=notes)
+    await paid(app)
+    client = await files(app)
+    for query in ("metadata=sku&metadata=order", "metadata=sku%0D%0A%0D%0Aorder%0D%0Asku", "metadata= sku %0Aorder"):
+        rows = table((await client.get(f"/test?{query}")).text)
+        assert tuple(rows[0]) == (*core.COLUMNS, "metadata.sku", "metadata.order")
+        assert [(row["metadata.sku"], row["metadata.order"]) for row in rows] == [("'=1+1", "1042"), ("", "")]
+    assert [each["metadata"] for each in (await client.get("/test?format=json")).json()] == [notes, None]
+
+
+async def test_unmatched_payments_are_a_file_of_their_own(timed: tuple[App, Clock]) -> None:
+    app, _ = timed
+    session = await paid(app, "wrong_token", metadata={"order": "1042"})
+    await paid(app)
+    client = await files(app)
+    answer = await client.get("/test/unmatched?zone=Europe/Berlin&metadata=order")
+    assert answer.headers["content-disposition"] == 'attachment; filename="unmatched-test-2026-03-28.csv"'
+    (row,) = table(answer.text)
+    assert tuple(row) == (*core.UNMATCHED_COLUMNS, "metadata.order")
+    told = {"session_id", "chain", "asset", "amount", "to_address", "kind", "canonical", "metadata.order"}
+    assert {name: row[name] for name in told} == {
+        "session_id": session["id"],
+        "chain": "Test chain",
+        "asset": "USDC",
+        "amount": row["amount"],
+        "to_address": session["address"],
+        "kind": "token",
+        "canonical": "yes",
+        "metadata.order": "1042",
+    }
+    assert Decimal(row["amount"]) * 10**6 == int(row["amount_units"]) > 0
+    assert row["address_index"] == str(session["addressIndex"])
+    assert (await client.get("/live/unmatched?format=json")).json() == []
+    assert (await client.get("/test/unmatched?from=2027-01-01&format=json")).json() == []
+
+
+async def test_of_an_unknown_token_the_smallest_units_are_exported(timed: tuple[App, Clock]) -> None:
+    app, _ = timed
+    await paid(app, "wrong_token")
+    exports = Exports(app.opened.db, {}, [])
+    (found,) = json.loads(b"".join([part async for part in exports.unmatched(False, Period(), Layout(Format.JSON))]))
+    assert (found["asset"], found["amount"], found["chain"]) == (None, None, "")
+    assert found["tokenContract"] == checksum(ASSETS[1].contract or Address(""))
+    assert int(found["amountUnits"]) > 0
 
 
 async def test_json_says_the_same_with_its_own_types(timed: tuple[App, Clock]) -> None:
@@ -180,6 +236,8 @@ async def test_days_are_those_of_the_zone_and_both_are_included(timed: tuple[App
         ("to=9999-12-31", "to"),
         ("from=0001-01-01&zone=Asia/Tokyo", "to"),
         ("form=csv", "form"),
+        ("metadata=" + "x" * 41, "metadata"),
+        ("&".join(f"metadata=k{number}" for number in range(51)), "metadata"),
     ],
 )
 async def test_what_can_not_be_exported_is_refused_in_words(timed: tuple[App, Clock], query: str, param: str) -> None:
@@ -195,7 +253,7 @@ async def test_payments_that_come_meanwhile_are_left_out_and_reorged_ones_shown_
     monkeypatch.setattr("crypto_checkout.services.reporting.exports._AT_ONCE", 2)
     for _ in range(5):
         await paid(app)
-    stream = service(app).payments(False, Period(), Format.JSON)
+    stream = service(app).payments(False, Period(), Layout(Format.JSON))
     parts = [await anext(stream), await anext(stream)]
     await paid(app)
     assert (await app.api.post(f"{HELPERS}/chain/reorg", json={"depth": 60})).status_code == 200
@@ -271,7 +329,7 @@ async def test_memory_does_not_grow_with_the_export(timed: tuple[App, Clock]) ->
     period = Period.of_days(date(2026, 3, 28), date(2026, 3, 28) + timedelta(days=3650), "UTC")
     lines = 0
     tracemalloc.start()
-    async for part in service(app).payments(False, period, Format.CSV):
+    async for part in service(app).payments(False, period, Layout(Format.CSV)):
         lines += part.count(b"\r\n")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -1,18 +1,23 @@
-"""Payments as a file: `/exports/payments?format=csv|json&from=2026-01-01&to=2026-01-31&zone=Europe/Berlin&bom=1`."""
+"""Payments and unmatched payments as files.
 
+`/exports/payments?format=csv|json&from=2026-01-01&to=2026-01-31&zone=Europe/Berlin&bom=1&metadata=order`.
+"""
+
+from collections.abc import AsyncIterator
 from datetime import date
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from crypto_checkout.core.errors import InvalidQuery
+from crypto_checkout.core.metadata import LONGEST_KEY, MOST_KEYS
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.http.dashboard.frame.request import DashboardRequest
 from crypto_checkout.http.dashboard.frame.router import DashboardPage
-from crypto_checkout.services.reporting.exports import Exports, Format, Period, zones
+from crypto_checkout.services.reporting.exports import Exports, Format, Layout, Period, zones
 
 _TYPES = {Format.CSV: "text/csv; charset=utf-8; header=present", Format.JSON: "application/json"}
-_KNOWN = frozenset({"format", "from", "to", "zone", "bom"})
+_KNOWN = frozenset({"format", "from", "to", "zone", "bom", "metadata"})
 
 
 def payments(request: Request, exports: Exports, clock: Clock, *, livemode: bool) -> Response:
@@ -20,24 +25,48 @@ def payments(request: Request, exports: Exports, clock: Clock, *, livemode: bool
 
     `from` and `to` are days of the zone, both included; by default all payments are exported. Raises InvalidQuery.
     """
-    for name in request.query_params:
-        if name not in _KNOWN:
-            raise InvalidQuery(
-                f"{name[:40]} is not a parameter here; there is {', '.join(sorted(_KNOWN))}.", param=name
-            )
-    file_format = _format(request)
-    period = _period(request)
-    mode = "live" if livemode else "test"
-    name = f"payments-{mode}-{clock().date()}.{file_format}"
+    period, layout = _period(request), _layout(request)
+    return _download("payments", exports.payments(livemode, period, layout), layout, clock, livemode=livemode)
+
+
+def unmatched(request: Request, exports: Exports, clock: Clock, *, livemode: bool) -> Response:
+    """Stream the unmatched payments of a mode as a download, as `payments` does."""
+    period, layout = _period(request), _layout(request)
+    return _download("unmatched", exports.unmatched(livemode, period, layout), layout, clock, livemode=livemode)
+
+
+def _download(what: str, stream: AsyncIterator[bytes], layout: Layout, clock: Clock, *, livemode: bool) -> Response:
+    name = f"{what}-{'live' if livemode else 'test'}-{clock().date()}.{layout.format}"
     return StreamingResponse(
-        exports.payments(livemode, period, file_format, bom=request.query_params.get("bom") == "1"),
-        media_type=_TYPES[file_format],
+        stream,
+        media_type=_TYPES[layout.format],
         headers={
             "Content-Disposition": f'attachment; filename="{name}"',
             "Cache-Control": "no-store",
             "X-Content-Type-Options": "nosniff",
         },
     )
+
+
+def _layout(request: Request) -> Layout:
+    for name in request.query_params:
+        if name not in _KNOWN:
+            raise InvalidQuery(
+                f"{name[:40]} is not a parameter here; there is {', '.join(sorted(_KNOWN))}.", param=name
+            )
+    return Layout(_format(request), request.query_params.get("bom") == "1", _metadata_keys(request))
+
+
+def _metadata_keys(request: Request) -> tuple[str, ...]:
+    """Read the keys of metadata, one a line or one a parameter, each once."""
+    lines = (line.strip() for text in request.query_params.getlist("metadata") for line in text.splitlines())
+    keys = tuple(dict.fromkeys(line for line in lines if line))
+    if len(keys) > MOST_KEYS or any(len(key) > LONGEST_KEY for key in keys):
+        raise InvalidQuery(
+            f"Choose at most {MOST_KEYS} keys of metadata, one a line, of at most {LONGEST_KEY} characters each.",
+            param="metadata",
+        )
+    return keys
 
 
 def _format(request: Request) -> Format:
@@ -78,4 +107,14 @@ async def download(request: DashboardRequest) -> Response:
     return payments(request.http, request.services.reporting.exports, request.services.clock, livemode=request.livemode)
 
 
-PAGES = (DashboardPage("GET", "/exports", new), DashboardPage("GET", "/exports/payments", download))
+async def download_unmatched(request: DashboardRequest) -> Response:
+    """Download the unmatched payments of this mode."""
+    services = request.services
+    return unmatched(request.http, services.reporting.exports, services.clock, livemode=request.livemode)
+
+
+PAGES = (
+    DashboardPage("GET", "/exports", new),
+    DashboardPage("GET", "/exports/payments", download),
+    DashboardPage("GET", "/exports/unmatched", download_unmatched),
+)
