@@ -11,10 +11,13 @@ from crypto_checkout.chain.rpc.failures import Throttled
 from crypto_checkout.chain.rpc.providers import Ask, Refused, Rpc, quantity
 from crypto_checkout.chain.wallet import signing
 from crypto_checkout.core.address import Address
+from crypto_checkout.core.collect import calls
 from crypto_checkout.core.collect.chain_state import CurrentFees, NotAccepted, SentReceipt
-from crypto_checkout.core.collect.contracts import COLLECTED_TOPIC
 from crypto_checkout.core.collect.plan import Transaction
 from crypto_checkout.core.collect.plan_file import SignedTransaction
+from crypto_checkout.core.ledger.follow import Header
+
+_NO_TIME = datetime.fromtimestamp(0, UTC)
 
 # The words with which nodes say that they have this transaction, or one in its place.
 _KNOWN = re.compile(r"already known|already imported|known transaction|nonce too low|nonce is too low", re.IGNORECASE)
@@ -119,23 +122,16 @@ class Sending:
 
 
 def _receipt(answer: Any) -> SentReceipt:
+    number = decoding.block_number(decoding.field(answer, "blockNumber"))
+    block = Header(number, decoding.hash_(decoding.field(answer, "blockHash")), "", _NO_TIME)
     logs = decoding.field(answer, "logs") or []
+    moved = [*decoding.token_transfers(logs, block, None), *decoding.collected(logs, block)]
     fee = quantity(decoding.field(answer, "gasUsed")) * quantity(decoding.field(answer, "effectiveGasPrice"))
     if answer.get("l1Fee") is not None:
         fee += quantity(answer["l1Fee"])
     return SentReceipt(
-        quantity(decoding.field(answer, "blockNumber")),
+        number,
         quantity(decoding.field(answer, "status")) == 1,
         fee,
-        frozenset(pair for log in logs if (pair := _emptied(log)) is not None),
+        frozenset((each.sender, each.contract or calls.COIN) for each in moved if each.sender is not None),
     )
-
-
-def _emptied(log: Any) -> tuple[Address, Address] | None:
-    """Read which address lost which token: from `Collected`, or from a token's Transfer."""
-    topics = decoding.field(log, "topics")
-    emitter = decoding.address(decoding.field(log, "address"))
-    if len(topics) == 3 and topics[0] == COLLECTED_TOPIC:  # noqa: PLR2004
-        return emitter, Address("0x" + topics[2][-40:].lower())
-    sent = decoding.sent(log, emitter)
-    return None if sent is None else (sent[0], emitter)
