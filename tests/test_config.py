@@ -683,6 +683,11 @@ def test_an_override_of_a_section_that_is_no_table_is_no_crash(write: Write) -> 
     assert mistakes(write("server = 1"), {"CHECKOUT__SERVER__PORT": "1"}) == {"server": "wanted is a table of keys"}
 
 
+def test_a_descriptor_becomes_the_bare_key(write: Write) -> None:
+    text = f"wallet.xpub = \"[1a2b3c4d/44'/60'/0']{XPUB}/0/*\"\n{CHAIN}"
+    assert load(write(text), {}).wallet.xpub == XPUB
+
+
 def test_own_prices_of_the_coins_of_test_mode_are_used() -> None:
     assert {asset.symbol: asset.usd_pegged for asset in sandbox.ASSETS} == SANDBOX_SYMBOLS
 

@@ -140,6 +140,7 @@ def _show_addresses(xpub: str) -> None:
     click.echo("The first addresses. Compare them with those that your wallet shows:")
     for index in range(3):
         click.echo(f"  {index}  {checksum(key.address(index))}")
+    click.echo("If the first alone is the same, see /docs/wallets: Ledger Live shows one address of each account.")
 
 
 # --- the chains ------------------------------------------------------------------------------------------------------

@@ -143,7 +143,7 @@ class SessionResource(TypedDict):
     fiat: FiatResource
     """The price."""
     ethPriceUsd: Decimal | None
-    """The price of one native coin in USD; null for tokens."""
+    """The price of one native coin in USD; null for tokens, and where no source quotes it in USD."""
     rate: RateResource
     """The rate at which the price was converted."""
     confirmations: int

@@ -38,7 +38,10 @@ class QuoteRequest:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A price in a coin, and its ingredients. `eth_price_usd` is the native coin's price, None for tokens."""
+    """A price in a coin, and its ingredients.
+
+    `eth_price_usd` is the native coin's price; None for tokens, and where nothing quotes it in dollars.
+    """
 
     methods: PaymentMethods
     chain: AcceptedChain

@@ -360,6 +360,19 @@ async def test_an_asset_without_a_price_is_said_kindly_and_the_others_stay(
         )
 
 
+async def test_a_coin_with_an_own_price_in_one_currency_needs_none_in_dollars(anvil: Nodes, tmp_path: Path) -> None:
+    chain = {"id": NEAR, "name": "Near", "rpc_urls": [anvil().url], "poll_seconds": 0.05}
+    prices = {"sources": [], "fixed": {"ETH/EUR": "2000"}}
+    async with open_app(tmp_path, wallet={"xpub": FRESH_XPUB}, chains=[chain], prices=prices) as app:
+        api = await app.client(livemode=True)
+        await until(lambda: not app.opened.payment_methods.of(livemode=True).unready, "check the wallet")
+        session = await made(api, SESSIONS, {"amount": {"value": "30.00", "currency": "EUR"}})
+        assert (session["amount"]["value"], session["ethPriceUsd"]) == ("0.015", None)
+        refused = await api.post(SESSIONS, json={"amount": PRICE})
+        assert (refused.status_code, error(refused)["code"]) == (400, "unsupported_asset")
+        assert "No price source quotes ETH/USD" in error(refused)["message"]
+
+
 async def test_a_chain_that_nobody_could_read_yet_is_not_offered(anvil: Nodes, tmp_path: Path) -> None:
     alive, dead = anvil(), anvil(arguments=["--chain-id", str(FAR)])
     dead.stop()
