@@ -19,6 +19,7 @@ from crypto_checkout.services.checkout import wallet_start
 from crypto_checkout.services.checkout.addresses import Addresses
 from crypto_checkout.services.checkout.payment_methods import PaymentMethods, PaymentMethodsByMode, Policy, Wallet
 from crypto_checkout.services.checkout.wallet_start import Records
+from crypto_checkout.services.collect.balances import BalanceReader
 from crypto_checkout.services.collect.deposit_check import DepositCheck, DepositReader
 from crypto_checkout.services.diagnosis.background_reconcile import BackgroundReconcile, ReconciledChain
 from crypto_checkout.services.diagnosis.explain import ConfiguredChain
@@ -55,6 +56,7 @@ class Mode:
     watchers: tuple[Watcher, ...]
     loops: tuple[Loop, ...]
     chains: Mapping[int, ConfiguredChain]
+    balance_readers: Mapping[int, BalanceReader]
     sandbox: SandboxChain | None = None
     providers: Mapping[int, Callable[[], Sequence[ProviderStatus]]] = field(default_factory=dict)
     foreign_index: Callable[[], int | None] = lambda: None
@@ -70,6 +72,7 @@ class Modes:
     watchers: tuple[Watcher, ...]
     loops: tuple[Loop, ...]
     chains: Mapping[int, ConfiguredChain]
+    balance_readers: Mapping[int, BalanceReader]
 
 
 async def open_modes(parts: Parts) -> Modes:
@@ -84,6 +87,7 @@ async def open_modes(parts: Parts) -> Modes:
         watchers=tuple(watcher for mode in configured for watcher in mode.watchers),
         loops=tuple(loop for mode in configured for loop in mode.loops),
         chains={chain_id: chain for mode in configured for chain_id, chain in mode.chains.items()},
+        balance_readers={chain_id: each for mode in configured for chain_id, each in mode.balance_readers.items()},
     )
 
 
@@ -137,6 +141,7 @@ async def _live(parts: Parts, records: Records) -> Mode | None:
             *(each.run for each in watchers),
         ),
         chains={each.id: ConfiguredChain(opened[each.id], each) for each in payment_methods.chains},
+        balance_readers=opened,
         providers={chain_id: chain.health for chain_id, chain in opened.items()},
         foreign_index=lambda: check.foreign,
     )
@@ -173,6 +178,7 @@ async def _test(parts: Parts, records: Records) -> Mode | None:
         (watcher,),
         loops=(watcher.run, Pruner(parts.db, chain, parts.clock).run),
         chains={sandbox.CHAIN_ID: ConfiguredChain(chain, chains.SANDBOX)},
+        balance_readers={sandbox.CHAIN_ID: chain},
         sandbox=chain,
     )
 

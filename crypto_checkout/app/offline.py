@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING
 from crypto_checkout import log
 from crypto_checkout.app import chains
 from crypto_checkout.app.clock import system_clock
+from crypto_checkout.app.parts import Parts
 from crypto_checkout.app.urls import as_served
-from crypto_checkout.chain.sandbox.chain import SandboxChain
+from crypto_checkout.chain.sandbox.chain import CHAIN_ID, SandboxChain
 from crypto_checkout.chain.sandbox.state import State
 from crypto_checkout.chain.sandbox.view import SandboxView
 from crypto_checkout.config import Config
 from crypto_checkout.services.checkout import unassigned_addresses
 from crypto_checkout.services.checkout.decisions import Decisions
 from crypto_checkout.services.checkout.links import Links
-from crypto_checkout.services.checkout.payment_methods import AcceptedChain
+from crypto_checkout.services.checkout.payment_methods import AcceptedChain, ChainsByMode, PricedChains
 from crypto_checkout.services.checkout.session_reader import SessionReader
+from crypto_checkout.services.collect.balances import BalanceReader, BalanceReports
 from crypto_checkout.services.diagnosis.explain import ConfiguredChain, Explainer
 from crypto_checkout.services.diagnosis.reconcile import Reconciliation
 from crypto_checkout.services.ledger.judge import Judge
@@ -142,6 +144,26 @@ async def reconciliation(
         since = None if livemode else await db.read(pruning.remembered_since)
         of_mode = opened.live if livemode else opened.test
         yield Reconciliation(db, of_mode, livemode=livemode, since=since, progress=progress)
+
+
+@asynccontextmanager
+async def balances(config: Config, db: Database) -> AsyncIterator[BalanceReports]:
+    """Open the chains of both modes and their prices, to report what the addresses hold."""
+    from crypto_checkout.app import prices
+
+    async with _open_chains(config, db) as opened, AsyncExitStack() as stack:
+        parts = Parts(config, stack, db, Outbox(), system_clock)
+        live = {accepted.id: chain for chain, accepted in opened.live}
+        accepted = tuple(accepted for _, accepted in opened.live)
+        priced = []
+        if accepted:
+            quoted = await prices.market(parts, live)
+            priced.append(PricedChains(livemode=True, chains=accepted, prices=quoted))
+        for sandbox, described in opened.test:
+            of_test_mode = prices.of_test_mode(parts, sandbox)
+            priced.append(PricedChains(livemode=False, chains=(described,), prices=of_test_mode))
+        readers: dict[int, BalanceReader] = {**live, **{each.id: sandbox for sandbox, each in opened.test}}
+        yield BalanceReports(db, ChainsByMode(priced), readers, forgetful={CHAIN_ID})
 
 
 @asynccontextmanager

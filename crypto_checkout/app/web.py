@@ -16,6 +16,7 @@ from crypto_checkout.app import webhooks
 from crypto_checkout.app.chains import endpoints
 from crypto_checkout.app.modes import Mode, Modes
 from crypto_checkout.app.parts import Parts
+from crypto_checkout.chain.sandbox.chain import CHAIN_ID
 from crypto_checkout.config import Config
 from crypto_checkout.config.values import is_near
 from crypto_checkout.core.errors import CheckoutError, DatabaseFailed
@@ -51,6 +52,7 @@ from crypto_checkout.services.checkout.links import Links
 from crypto_checkout.services.checkout.payment_methods import AcceptedChain
 from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.checkout.sessions import Sessions
+from crypto_checkout.services.collect.balances import BalanceReports
 from crypto_checkout.services.diagnosis.explain import Explainer
 from crypto_checkout.services.diagnosis.payment_detail import PaymentDetails
 from crypto_checkout.services.ledger.check_now import CheckNow
@@ -90,6 +92,7 @@ def services(parts: Parts, modes: Modes, sender: AttemptSender) -> ApiServices:
         deliveries=webhooks.deliveries(config, db, sender, events.wake, parts.clock),
         customers=Customers(db, events),
         refunds=Refunds(db, records, payment_methods, chains),
+        balances=BalanceReports(db, payment_methods, modes.balance_readers, forgetful={CHAIN_ID}),
         sandbox=_sandbox(parts, modes.test, reader),
     )
 
@@ -129,6 +132,7 @@ def dashboard_services(parts: Parts, modes: Modes, services: ApiServices, issues
         diagnosis=DiagnosisServices(
             PaymentDetails(db, services.session_reader, payment_methods), Explainer(db, modes.chains)
         ),
+        balances=services.balances,
         reporting=ReportingServices(Totals(db, clock), exports),
         backups=BackupDownloads(db, config.database.path.absolute()),
         sandbox=services.sandbox,

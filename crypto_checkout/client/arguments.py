@@ -187,6 +187,18 @@ class DeliveryListParams(ListParams, total=False):
     status: DeliveryState | None
 
 
+class BalanceParams(TypedDict, total=False):
+    """Filters for balances; `held` selects those that hold something now, or those that hold nothing any more."""
+
+    chain_id: int | None
+    asset: str | None
+    held: bool | None
+
+
+class BalanceListParams(ListParams, BalanceParams, total=False):
+    """Filters for a list of balances."""
+
+
 class CustomerListParams(TypedDict, total=False):
     """Filters for customers, with a page number, from 1, in place of cursors; `limit` is the page size."""
 

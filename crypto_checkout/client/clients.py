@@ -25,6 +25,7 @@ class _Resources(Generic[C]):
         self.events = resources.EventsApi(connection)
         self.customers = resources.CustomersApi(connection)
         self.refunds = resources.RefundsApi(connection)
+        self.balances = resources.BalancesApi(connection)
         self.test_helpers = resources.TestHelpersApi(connection)
 
 

@@ -4,9 +4,11 @@ Every method that writes takes an `idempotency_key`. The default is a random one
 safe. Pass one of your own, such as `f"order-{order_id}"`, to make yours safe too, even from another process.
 """
 
+from collections.abc import Sequence
 from typing import Any, TypeVar, Unpack
 
 from crypto_checkout.client.calls import ApiCall, identified
+from crypto_checkout.core.public.balances import BalanceResource, BalanceTotalResource
 from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import (
     CustomerResource,
@@ -262,6 +264,20 @@ class RefundsApi(Resource[C]):
             body={"tx_hash": tx_hash},
             idempotency_key=idempotency_key,
         )
+
+
+class BalancesApi(Resource[C]):
+    """Balances: where your money is. It never moves by this API."""
+
+    @list_method
+    def list(self, **query: Unpack[arguments.BalanceListParams]) -> ApiCall[Page[BalanceResource]]:
+        """List the balances of addresses, newest address first."""
+        return listed("/balances", query)
+
+    @method
+    def totals(self, **query: Unpack[arguments.BalanceParams]) -> ApiCall[Sequence[BalanceTotalResource]]:
+        """Return the sums of all balances: one for each asset of each chain."""
+        return ApiCall("GET", "/balances", query={**query, "limit": 1}, read=lambda answer: answer["totals"])
 
 
 class TestHelpersApi(Resource[C]):

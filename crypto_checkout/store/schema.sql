@@ -151,6 +151,8 @@ CREATE INDEX checkout_sessions_by_time ON checkout_sessions (livemode, created_a
 
 CREATE INDEX checkout_sessions_by_token ON checkout_sessions (chain_id, asset_contract) WHERE asset_contract IS NOT NULL;
 
+CREATE INDEX checkout_sessions_funded ON checkout_sessions (livemode, seq) WHERE payment_count > 0;
+
 CREATE INDEX checkout_sessions_late ON checkout_sessions (livemode, late_told_at) WHERE late_told_at IS NOT NULL;
 
 CREATE INDEX checkout_sessions_late_untold ON checkout_sessions (chain_id) WHERE late_untold = 1;
@@ -347,6 +349,8 @@ CREATE INDEX outflows_by_block ON outflows (chain_id, block_number);
 CREATE UNIQUE INDEX outflows_by_log ON outflows (
     chain_id, COALESCE(tx_hash, block_hash), address, COALESCE(contract, ''), log_index
 );
+
+CREATE INDEX outflows_here ON outflows (livemode, seq) WHERE canonical = 1;
 
 CREATE TABLE payment_links (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -615,6 +619,8 @@ CREATE TABLE wallets (
     wallet_id TEXT PRIMARY KEY,
     next_index INTEGER NOT NULL CHECK (next_index >= 0)
 , system INTEGER, destination TEXT, label TEXT) STRICT;
+
+CREATE INDEX wallets_of_deposits ON wallets (system) WHERE system IS NOT NULL;
 
 CREATE TABLE webhook_endpoints (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,

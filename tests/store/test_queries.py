@@ -36,6 +36,9 @@ FILTERS: dict[str, str] = {
     "type": "session.paid",
     "resourceId": "cs_1",
     "sessionId": "cs_1",
+    "chainId": "1337",
+    "asset": "ETH",
+    "held": "true",
     "page": "1000",
     "limit": "100",
 }
@@ -84,6 +87,7 @@ async def test_a_list_is_read_by_an_index_whatever_it_is_filtered_by(
         await made(app.api, "/payment_links", LINK)
         session = await made(app.api, "/checkout_sessions", PRICE)
         await made(app.api, "/webhook_endpoints", ENDPOINT)
+        await app.api.post(f"/test_helpers/checkout_sessions/{session['id']}/pay", json={"amount": "0.001"})
     await app.api.post(f"/test_helpers/checkout_sessions/{session['id']}/pay", json={"transfers": 2})
     await app.api.post("/test_helpers/chain/mine", json={"blocks": 3})
     for _ in range(2):

@@ -29,7 +29,7 @@ from crypto_checkout.chain.evm.following.heads import Heads
 from crypto_checkout.chain.evm.following.ranges import Ranges
 from crypto_checkout.chain.evm.proof import prove
 from crypto_checkout.chain.evm.token_logs import TokenLogs
-from crypto_checkout.chain.rpc.providers import Ask, Call, ProviderHealth, Refused, Rpc
+from crypto_checkout.chain.rpc.providers import Ask, Call, ProviderHealth, Refused, Rpc, quantity
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import TokenFacts
 from crypto_checkout.core.collect.deposits import Deposits
@@ -337,6 +337,15 @@ class EvmChain:
         async def read(ask: Ask) -> bytes:
             (answer,) = await ask([("eth_call", [{"to": contract, "data": data}, "latest"])])
             return decoding.hexadecimal(answer)
+
+        return await self._rpc.with_failover(read)
+
+    async def gas_price(self) -> int:
+        """Return what a unit of gas costs now, in wei, as a provider suggests it. Raises ProviderFailed."""
+
+        async def read(ask: Ask) -> int:
+            (answer,) = await ask([("eth_gasPrice", [])])
+            return quantity(answer)
 
         return await self._rpc.with_failover(read)
 

@@ -26,6 +26,10 @@ class SandboxView(SandboxChain):
         """Return the token balances of addresses at a block."""
         return self._held(header, token, addresses)
 
+    async def gas_price(self) -> int:
+        """Return 1 gwei: nobody pays it."""
+        return 10**9
+
     async def spent_between(self, first: int, last: Header, address: Address) -> int:  # noqa: ARG002
         """Return zero: no address sends a transaction, it is collected from."""
         return 0

@@ -75,7 +75,11 @@ class Deposits:
 
     def address(self, index: int) -> Address:
         """Return deposit address number `index`, from 0 to 2^256 - 1."""
-        return self.address_of(salt(index, self.label))
+        return self.address_of(self.salt(index))
+
+    def salt(self, index: int) -> bytes:
+        """Return the salt of deposit address number `index`."""
+        return salt(index, self.label)
 
     def address_of(self, salt_bytes: bytes) -> Address:
         """Return the deposit address of a salt."""

@@ -28,6 +28,7 @@ class Scope(StrEnum):
     CUSTOMERS_WRITE = "customers:write"
     REFUNDS_READ = "refunds:read"
     REFUNDS_WRITE = "refunds:write"
+    BALANCES_READ = "balances:read"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,14 @@ from crypto_checkout.core.checkout.customer import Customer
 from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import CLOSED, PaymentSums, Session, SessionOptions, Status, Terms
+from crypto_checkout.core.collect.holdings import Holding, Market, totals
 from crypto_checkout.core.ledger.assess import Tip
+from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.core.ledger.payment import Payment, ShownPayments, Transfer, TransferKind
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.owner.api_key import ApiKey
-from crypto_checkout.core.public import render
+from crypto_checkout.core.public import balances, render
+from crypto_checkout.core.public.balances import BalanceListResource
 from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import (
     ApiKeyResource,
@@ -185,6 +188,22 @@ def shown_attempted(_: str) -> AttemptedResource:
 def shown_replay(_: str) -> ReplayResource:
     """Return the answer to a replay."""
     return {"object": "webhook_replay", "endpointId": _id(ids.ENDPOINT), "queued": 3, "hasMore": False}
+
+
+def shown_balances(public_url: str) -> BalanceListResource:
+    """Return a page of balances: the paid session's."""
+    paid = shown_paid_session(public_url)
+    holding = Holding(1, _ADDRESS, paid["id"], paid["addressIndex"], paid["addressPath"], None, _ETH, _UNITS, 0)
+    market = Market("USD", {_ETH.chain_id: 10**9}, {_ETH.chain_id: _ETH}, {_ETH: Decimal(3000)})
+    (total,) = totals([holding], market)
+    block = Header(_PAID_BLOCK + 2, "0x" + "b3" * 32, "", MOMENT)
+    return {
+        "object": "list",
+        "data": [balances.balance(holding, market, livemode=False, on_chain=None)],
+        "hasMore": False,
+        "nextCursor": None,
+        "totals": [balances.total(total, market, {_ETH.chain_id: block}, livemode=False)],
+    }
 
 
 def shown_customer(_: str) -> CustomerResource:

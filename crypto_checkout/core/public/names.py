@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Literal, get_args
 
 from crypto_checkout.core.checkout.session import Status
+from crypto_checkout.core.collect.holdings import NotWorthMoving
 from crypto_checkout.core.ledger.payment import TransferKind
 from crypto_checkout.core.refunds.refund import DestinationProof, RefundStatus
 from crypto_checkout.core.webhooks.delivery import DeliveryStatus
@@ -59,6 +60,9 @@ DestinationProofName = Literal["none", "email", "signature", "merchant"]
 TransferName = Literal["native", "internal", "token"]
 """The kind of a transfer, as `core.ledger.payment.TransferKind` has them."""
 
+ReasonToLeave = Literal["fee_too_high", "unknown_fee", "unknown_price"]
+"""The reason to leave money where it is, as `core.collect.holdings.NotWorthMoving` has them."""
+
 
 def check_same(names: Any, members: type[StrEnum]) -> None:
     """Raise ValueError unless a Literal has exactly the values of an enum, which type checkers can't derive."""
@@ -72,3 +76,4 @@ check_same(DeliveryState, DeliveryStatus)
 check_same(TransferName, TransferKind)
 check_same(RefundState, RefundStatus)
 check_same(DestinationProofName, DestinationProof)
+check_same(ReasonToLeave, NotWorthMoving)

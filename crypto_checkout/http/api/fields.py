@@ -100,6 +100,12 @@ def _page(text: str) -> int:
     return int(text)
 
 
+def _chain_number(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,14}", text):
+        raise ValueError(f'must be the number of a chain, like "1"; got "{text[:20]}"')
+    return int(text)
+
+
 def _delivery_status(text: str) -> DeliveryStatus:
     try:
         return DeliveryStatus(text)
@@ -199,6 +205,9 @@ MomentField = Annotated[datetime, BeforeValidator(_moment_field), _MOMENT_SCHEMA
 Limit = Annotated[int, BeforeValidator(_limit), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 100})]
 PageNumber = Annotated[
     int, BeforeValidator(_page), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 999_999_999})
+]
+ChainNumber = Annotated[
+    int, BeforeValidator(_chain_number), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 10**15 - 1})
 ]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 SessionStatus = Annotated[Status, BeforeValidator(_status), WithJsonSchema({"type": "string", "enum": [*Status]})]

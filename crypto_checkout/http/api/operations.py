@@ -14,6 +14,7 @@ from crypto_checkout.services.checkout.decisions import Decisions
 from crypto_checkout.services.checkout.links import Links
 from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.checkout.sessions import Sessions
+from crypto_checkout.services.collect.balances import BalanceReports
 from crypto_checkout.services.refunds.refunds import Refunds
 from crypto_checkout.services.sandbox.controls import SandboxControls
 from crypto_checkout.services.webhooks.deliveries import Deliveries
@@ -64,6 +65,7 @@ class ApiServices:
     deliveries: Deliveries
     customers: Customers
     refunds: Refunds
+    balances: BalanceReports
     sandbox: SandboxControls | None
 
 

@@ -15,6 +15,7 @@ from crypto_checkout.core.sandbox import Scenario
 from .fields import (
     AmountText,
     ChainId,
+    ChainNumber,
     CoinText,
     CurrencyCode,
     DeliveryState,
@@ -346,6 +347,17 @@ class DeliveriesQuery(ListQuery):
 
     status: DeliveryState | None = None
     """Only those with this status."""
+
+
+class BalancesQuery(ListQuery):
+    """The filters of `GET /balances`."""
+
+    chainId: ChainNumber | None = None  # noqa: N815
+    """Only those on this chain (EIP-155)."""
+    asset: Symbol | None = None
+    """Only those of the asset with this symbol."""
+    held: Flag | None = None
+    """Only those that hold something now (`true`), or only those that hold nothing any more (`false`)."""
 
 
 class CustomersQuery(Query):

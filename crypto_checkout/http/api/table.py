@@ -1,6 +1,15 @@
 """Every operation of the API, in the order of the documentation."""
 
-from crypto_checkout.http.api.resources import customers, endpoints, events, links, refunds, sandbox, sessions
+from crypto_checkout.http.api.resources import (
+    balances,
+    customers,
+    endpoints,
+    events,
+    links,
+    refunds,
+    sandbox,
+    sessions,
+)
 
 from .operations import Operation
 
@@ -14,5 +23,6 @@ def table() -> list[Operation]:
         *events.OPERATIONS,
         *customers.OPERATIONS,
         *refunds.OPERATIONS,
+        *balances.OPERATIONS,
         *sandbox.OPERATIONS,
     ]

@@ -5,6 +5,7 @@ from crypto_checkout.http.dashboard.pages import (
     api_keys,
     audit_trail,
     backup,
+    balances,
     customers,
     deliveries,
     events,
@@ -26,6 +27,7 @@ PAGES: tuple[DashboardPage, ...] = (
     *guide.PAGES,
     *payments.PAGES,
     *payment.PAGES,
+    *balances.PAGES,
     *customers.PAGES,
     *events.PAGES,
     *exports.PAGES,
@@ -43,6 +45,7 @@ MENUS = {
     "navigation": (
         ("Overview", "/"),
         ("Payments", "/payments"),
+        ("Balances", "/balances"),
         ("Links", "/links"),
         ("Customers", "/customers"),
         ("Events", "/events"),

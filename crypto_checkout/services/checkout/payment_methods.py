@@ -132,7 +132,14 @@ class AcceptedChains:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PaymentMethods(AcceptedChains):
+class PricedChains(AcceptedChains):
+    """The chains of a mode, and the prices of their coins."""
+
+    prices: Prices
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentMethods(PricedChains):
     """Everything that a mode needs to take payments.
 
     `chain_time` turns our time into the chain's, which may run ahead in test mode.
@@ -145,7 +152,6 @@ class PaymentMethods(AcceptedChains):
     """
 
     wallet: Wallet
-    prices: Prices
     policy: Policy
     chain_time: Callable[[datetime], datetime]
     block_time: Callable[[int], datetime | None] = lambda _: None

@@ -180,6 +180,7 @@ async def test_each_operation_answers_as_it_says(app: App) -> None:
             await ask(f"GET /{kind}/{{id}}", id=resource["id"])
         await ask("GET /webhook_endpoints/{id}/deliveries", id=endpoint["id"])
         await ask("GET /checkout_sessions/{id}/payments", id=session["id"])
+        await ask("GET /balances")
         await ask("DELETE /payment_links/{id}", id=link["id"])
         await ask("DELETE /webhook_endpoints/{id}", id=endpoint["id"])
         for operation in OPERATIONS:

@@ -11,6 +11,7 @@ from crypto_checkout.services.checkout.links import Links
 from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
 from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.checkout.sessions import Sessions
+from crypto_checkout.services.collect.balances import BalanceReports
 from crypto_checkout.services.diagnosis.explain import Explainer
 from crypto_checkout.services.diagnosis.payment_detail import PaymentDetails
 from crypto_checkout.services.ledger.check_now import CheckNow
@@ -97,6 +98,7 @@ class DashboardServices:
     owner: OwnerServices
     issues: Issues
     diagnosis: DiagnosisServices
+    balances: BalanceReports
     reporting: ReportingServices
     backups: BackupDownloads
     sandbox: SandboxControls | None

@@ -1,0 +1,31 @@
+"""`crypto-checkout collect status`: where the money is, beside a running server."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from crypto_checkout.cli import main
+from tests.support.server import Server
+
+
+def test_the_status_names_totals_and_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    cli = CliRunner()
+    with Server(tmp_path) as server:
+        empty = cli.invoke(main, ["collect", "status", "--mode", "test"])
+        assert (empty.exit_code, empty.stdout) == (0, "No address of test mode holds any money.\n")
+        session = server.api.post("/checkout_sessions", json={"amount": {"value": "30.00", "currency": "USD"}}).json()
+        assert server.api.post(f"/test_helpers/checkout_sessions/{session['id']}/pay", json={}).is_success
+        shown = cli.invoke(main, ["collect", "status", "--mode", "test"])
+        assert shown.exit_code == 0, shown.output
+        for text in ("0.01 ETH on chain 1337", "30.00 USD", session["address"], session["id"][:20]):
+            assert text in shown.stdout
+        found = json.loads(cli.invoke(main, ["collect", "status", "--mode", "test", "--json"]).stdout)
+        assert [each["addressPath"] for each in found["data"]] == [session["addressPath"]]
+        assert found["totals"][0]["amount"] == session["amount"]
+        assert found["totals"][0]["amount"] == server.api.get("/balances").json()["totals"][0]["amount"]
+    live = cli.invoke(main, ["collect", "status"])
+    assert live.exit_code == 1
+    assert "takes no real money yet" in live.output
