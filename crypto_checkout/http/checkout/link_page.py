@@ -19,6 +19,7 @@ from crypto_checkout.http.rate_limit import LinkLimit
 from crypto_checkout.services.payer import Payers
 
 from . import refusals, visitors, visits
+from .preview_pages import price_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class LinkPages:
             path=_path(request),
             query={visitors.LANGUAGE: chosen} if chosen in LANGUAGES else {},
             link=link,
+            price=price_of(link),
             note=note,
         )
         # With no-referrer, browsers send `Origin: null` with the page's own form; see `http.checkout.pages`.

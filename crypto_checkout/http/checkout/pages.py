@@ -28,7 +28,7 @@ from crypto_checkout.http.checkout.view import Code, PayerChain, public_part, vi
 from crypto_checkout.http.checkout.visitors import LANGUAGE, translations_for
 from crypto_checkout.services.payer import Payers, PayerView
 
-from . import choose, refusals
+from . import choose, preview_pages, refusals
 
 _LOGO_TYPES = {
     ".svg": "image/svg+xml",
@@ -100,7 +100,9 @@ def site(checkout: PayerServices) -> Site:
         Route("/", pages.for_people(pages.front)),
         Route("/l/{slug}", pages.for_people(pages.links.visit), methods=["GET"]),
         Route("/l/{slug}", pages.for_people(pages.links.press), methods=["POST"]),
+        Route("/l/{slug}" + preview_pages.PATH, pages.for_people(pages.previews.of_link)),
         Route("/checkout/{id}", pages.for_people(pages.session)),
+        Route("/checkout/{id}" + preview_pages.PATH, pages.for_people(pages.previews.of_session)),
         Route("/checkout/{id}/status", pages.status),
         Route("/checkout/{id}" + choose.PATH, pages.for_people(pages.choices.page), methods=["GET"]),
         Route("/checkout/{id}" + choose.PATH, pages.for_people(pages.choices.choose), methods=["POST"]),
@@ -120,11 +122,13 @@ class _CheckoutPages:
         self._renderer = CheckoutRenderer(
             shop_name=checkout.branding.name,
             has_logo=checkout.branding.logo is not None,
+            public_url=checkout.public_url,
             allow_embedding_from=checkout.allow_embedding_from,
         )
         self._is_https = checkout.public_url.startswith("https:")
         site = LinkSite(checkout.public_url, frozenset(checkout.allow_embedding_from))
         self.links = LinkPages(self._renderer, checkout.sessions, checkout.clock, site)
+        self.previews = preview_pages.PreviewPages(checkout.sessions, checkout.branding.name, checkout.branding.logo)
         self.choices = choose.ChoicePages(
             self._renderer,
             checkout.sessions,

@@ -33,15 +33,18 @@ def headers(allow_embedding_from: Sequence[str] = ()) -> dict[str, str]:
 
 
 class CheckoutRenderer:
-    """Renders pages with the shop's name and logo."""
+    """Renders pages with the shop's name and logo; previews of them name the picture by `public_url`."""
 
-    def __init__(self, *, shop_name: str, has_logo: bool, allow_embedding_from: Sequence[str] = ()) -> None:
+    def __init__(
+        self, *, shop_name: str, has_logo: bool, public_url: str, allow_embedding_from: Sequence[str] = ()
+    ) -> None:
         self._headers = headers(allow_embedding_from)
         self._templates = templating.environment()
         self._templates.filters |= {"money": _money, "moment": _moment}
         self._templates.globals |= {
             "shop_name": shop_name,
             "has_logo": has_logo,
+            "public_url": public_url,
             "languages": LANGUAGES,
             "href": _href,
             "unscripted": UNSCRIPTED,

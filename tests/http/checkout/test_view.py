@@ -93,7 +93,7 @@ def seen(
 
 @cache
 def renderer_of(shop: str) -> CheckoutRenderer:
-    return CheckoutRenderer(shop_name=shop, has_logo=True)
+    return CheckoutRenderer(shop_name=shop, has_logo=True, public_url="https://pay.example")
 
 
 def printed(
@@ -728,7 +728,9 @@ def test_a_frame_of_a_site_that_is_not_named_is_foreign(headers: dict[str, str],
 def test_an_error_is_a_page_for_a_person(
     error: errors.CheckoutError | errors.RecoverableError, status: int, offers_retry: bool
 ) -> None:
-    answer = refusals.render_error(CheckoutRenderer(shop_name="Acme", has_logo=False), ENGLISH, error, "/l/abc")
+    answer = refusals.render_error(
+        CheckoutRenderer(shop_name="Acme", has_logo=False, public_url="https://pay.example"), ENGLISH, error, "/l/abc"
+    )
     page = bytes(answer.body).decode()
     assert answer.status_code == status
     assert answer.media_type == "text/html"
@@ -745,6 +747,8 @@ def test_a_page_has_the_status_that_the_api_answers_with(code: str) -> None:
 
 def test_who_comes_too_often_is_told_when_to_come_again() -> None:
     error = errors.RateLimitExceeded("slow down", retry_after_seconds=7)
-    answer = refusals.render_error(CheckoutRenderer(shop_name="", has_logo=False), ENGLISH, error, "/l/abc")
+    answer = refusals.render_error(
+        CheckoutRenderer(shop_name="", has_logo=False, public_url="https://pay.example"), ENGLISH, error, "/l/abc"
+    )
     assert answer.headers["Retry-After"] == "7"
     assert "Wait 7 seconds" in text_of(bytes(answer.body).decode())

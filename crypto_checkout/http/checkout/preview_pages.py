@@ -1,0 +1,57 @@
+"""The addresses of preview pictures: of a payment link, and of a session."""
+
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from crypto_checkout.core.checkout.link import Link
+from crypto_checkout.core.errors import LinkInactive, ResourceNotFound
+from crypto_checkout.core.money import format_fiat
+from crypto_checkout.core.public.types import FiatResource
+from crypto_checkout.http import etags
+from crypto_checkout.services.payer import Payers
+
+from . import preview, visitors
+
+PATH = "/preview.png"
+
+_HEADERS = {"Cache-Control": "public, max-age=600", "X-Content-Type-Options": "nosniff"}
+
+
+class PreviewPages:
+    """Handlers of the pictures, with the shop's name and logo."""
+
+    def __init__(self, payers: Payers, shop_name: str, logo: Path | None) -> None:
+        self._payers = payers
+        self._shop_name = shop_name
+        self._logo = logo
+
+    async def of_link(self, request: Request) -> Response:
+        """Draw a link's picture."""
+        link = await self._payers.link(request.path_params["slug"])
+        if link is None:
+            raise ResourceNotFound("There is no such payment link.")
+        if not link.active:
+            raise LinkInactive("the link is switched off")
+        return await self._answer(request, link.title, price_of(link), livemode=link.livemode)
+
+    async def of_session(self, request: Request) -> Response:
+        """Draw a session's picture."""
+        session = (await self._payers.view(request.path_params["id"])).session
+        link = await self._payers.link_of(session)
+        title = "" if link is None else link.title
+        return await self._answer(request, title, session["fiat"], livemode=session["livemode"])
+
+    async def _answer(self, request: Request, title: str, price: FiatResource, *, livemode: bool) -> Response:
+        amount = visitors.translations_for(request).money(price)
+        wanted = preview.Preview(self._shop_name, title, amount, is_test=not livemode)
+        version = preview.logo_version(self._logo)
+        picture = await run_in_threadpool(preview.draw, wanted, self._logo, version)
+        return etags.answer(request, picture, _HEADERS, media_type="image/png")
+
+
+def price_of(link: Link) -> FiatResource:
+    """Return a link's price as the API writes it."""
+    return {"amount": format_fiat(link.fiat.amount, link.fiat.currency), "currency": link.fiat.currency}
