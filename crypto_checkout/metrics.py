@@ -1,10 +1,30 @@
 """The one list of metrics, with their help and unit, as `/metrics` shows them. Every room but `core` may count here."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+import platform
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from crypto_checkout import __version__
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+# Else each counter and histogram has a second series with the time of its making, which Prometheus has no use for.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
 REGISTRY = CollectorRegistry(auto_describe=True)
+
+ProcessCollector(registry=REGISTRY)  # process_*: memory, CPU, file descriptors, start time
+BUILD = Info("checkout_build", "The running version, and the Python that runs it.", registry=REGISTRY)
+BUILD.info({"version": __version__, "python": platform.python_version()})
 
 REQUESTS = Counter(
     "checkout_http_requests", "HTTP requests answered.", ["method", "route", "status"], registry=REGISTRY

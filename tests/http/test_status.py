@@ -1,5 +1,6 @@
 """For those who watch the server: alive, ready, and the metrics for nobody but them."""
 
+import platform
 import resource
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from crypto_checkout import __version__
 from crypto_checkout.services.ledger import health
 from tests.support.anvil import Anvil
 from tests.support.api import LINK, App, Clock, error, open_app
@@ -175,6 +177,9 @@ async def test_metrics_are_in_the_format_of_prometheus(app: App) -> None:
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert 'checkout_http_requests_total{method="GET",route="/api/v1/events",status="200"}' in answer.text
     assert 'checkout_chain_processed_block{chain="1337"}' in answer.text
+    assert "\nprocess_resident_memory_bytes " in answer.text
+    assert f'checkout_build_info{{python="{platform.python_version()}",version="{__version__}"}} 1.0' in answer.text
+    assert "_created" not in answer.text
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.53", "::1", "::ffff:127.0.0.1"])
