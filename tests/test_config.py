@@ -595,6 +595,24 @@ def test_a_header_is_never_sent_with_a_variable_that_is_not_set(write: Write, na
     assert f"{place}: ${name} is not set in the environment" in str(caught.value)
 
 
+@pytest.mark.parametrize("variable", ["$NODE_KEY", "${NODE_KEY}"])
+def test_a_variable_in_an_url_is_refused_because_it_would_be_sent_as_it_stands(write: Write, variable: str) -> None:
+    for text in (
+        MONEY.replace("https://", f"https://{variable}."),
+        MONEY + PROVIDER + f'url = "https://n.example/{variable}"',
+    ):
+        with pytest.raises(ConfigInvalid) as caught:
+            load(write(text), {"NODE_KEY": "k-123456"})
+        assert "variables are filled in headers only" in str(caught.value)
+
+
+def test_a_variable_without_braces_in_a_header_is_refused(write: Write) -> None:
+    text = MONEY + KEYED + '{Authorization = "Bearer $NODE_KEY"}'
+    with pytest.raises(ConfigInvalid) as caught:
+        load(write(text), {"NODE_KEY": "k-123456"})
+    assert "headers.Authorization: wanted is ${NODE_KEY}, with braces" in str(caught.value)
+
+
 # --- the environment -------------------------------------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ from crypto_checkout.config.shape import Config
 PREFIX = "CHECKOUT__"
 _LISTS = ("chains",)
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
+_BARE = re.compile(r"(?:^|(?<=[\s:=,;]))\$([A-Z][A-Z0-9_]+)\b")
 
 
 def overlay(values: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[str, str], list[Mistake]]:
@@ -47,6 +48,10 @@ def fill_headers(values: dict[str, Any], environ: Mapping[str, str]) -> list[Mis
         for header, text in [*headers.items()]:
             if not isinstance(text, str):
                 continue
+            if bare := _BARE.search(text):
+                mistakes.append(
+                    Mistake(f"{place}.headers.{header}", f"wanted is ${{{bare[1]}}}, with braces, for a variable")
+                )
             missing = [name for name in _VARIABLE.findall(text) if not environ.get(name)]
             if missing:
                 mistakes.append(Mistake(f"{place}.headers.{header}", f"${missing[0]} is not set in the environment"))

@@ -23,6 +23,7 @@ IMAGE_SUFFIXES = (".svg", ".png", ".jpg", ".jpeg", ".webp")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?")
 _MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _LEAST_SECRET_BYTES = 24
+_VARIABLE = re.compile(r"\$(\{|[A-Za-z_])")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # RFC 9110, section 5.1
 _OUR_HEADERS = {"content-type", "content-length", "content-encoding", "host", "connection", "transfer-encoding"}
 _SYMBOL = r"[A-Za-z0-9][A-Za-z0-9._-]{0,15}"
@@ -188,6 +189,11 @@ def _wallet_rpc_url(text: str) -> str:
 def _rpc_url(text: str) -> str:
     if text.partition(":")[0].lower() in {"wss", "ws"}:
         raise ValueError("the provider's https:// URL: the server asks over HTTP, and providers offer both")
+    if _VARIABLE.search(text):
+        raise ValueError(
+            "the URL as it is sent: variables are filled in headers only. Write the key itself, or name the node under "
+            "[[chains.providers]] with the key in a header"
+        )
     _split(text, ("https", "http"))
     return text
 
