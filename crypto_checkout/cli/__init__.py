@@ -10,6 +10,7 @@ output, end with a sentence through `support.setup.fail`, and list the command b
 
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -37,9 +38,22 @@ from crypto_checkout.cli import (
     webhooks,
 )
 from crypto_checkout.cli.support.options import Options
+from crypto_checkout.cli.support.setup import fail, permission_advice
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Program(click.Group):
+    """The commands; where a file is closed to the user who runs one, it ends with a sentence."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except PermissionError as error:
+            path = Path(error.filename or ".").absolute()
+            fail(f"{path} can't be used: {error.strerror}. {permission_advice(path)}")
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--config",
     "config_path",

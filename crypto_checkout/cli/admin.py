@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from crypto_checkout.cli.support.options import Options
-from crypto_checkout.cli.support.setup import fail, load_config, with_database
+from crypto_checkout.cli.support.setup import fail, load_config, require_database, with_database
 
 if TYPE_CHECKING:
     from crypto_checkout.store.database import Database
@@ -30,12 +30,13 @@ def reset_password(options: Options) -> None:
     from crypto_checkout.app import offline
 
     config = load_config(options)
+    require_database(config)
     password = _prompt([config.branding.name]) if sys.stdin.isatty() else _read([config.branding.name])
 
     async def work(db: "Database") -> int:
         return await offline.account(db).reset_password(password)
 
-    ended = with_database(options, work, make=True)
+    ended = with_database(options, work)
     click.echo(f"The dashboard's password is set, for the data in {config.database.path.absolute()}.")
     click.echo(f"Logins ended: {ended}. No second factor is asked for any more, and recovery codes are void.")
     click.echo(f"Sign in at {config.server.public_url}/dashboard")

@@ -1,6 +1,7 @@
 """`crypto-checkout alerts`: test that alerts arrive."""
 
 import asyncio
+from pathlib import Path
 
 import click
 
@@ -25,7 +26,13 @@ def test(options: Options, *, as_json: bool) -> None:
 
     config = load_config(options)
     if not (config.alerts.email_to or config.alerts.webhook_url):
-        fail("Nobody would be alerted: set email_to with smtp_host and email_from, or webhook_url, in [alerts].")
+        place = (
+            config.path.absolute() if config.path else f"{Path.cwd()} has no checkout.toml (or name it: --config FILE)"
+        )
+        fail(
+            "Nobody would be alerted: set email_to with smtp_host and email_from, or webhook_url, in [alerts]. "
+            f"Looked at: {place}."
+        )
     outcomes = asyncio.run(offline.try_alerts(config))
     if as_json:
         print_json([{"channel": name, "to": to, "error": error} for name, to, error in outcomes])

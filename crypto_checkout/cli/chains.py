@@ -8,7 +8,7 @@ import click
 
 from crypto_checkout.cli.support import tables
 from crypto_checkout.cli.support.options import Options, json_option
-from crypto_checkout.cli.support.setup import fail, load_config, print_json, with_database
+from crypto_checkout.cli.support.setup import fail, load_config, print_json, require_database, with_database
 
 if TYPE_CHECKING:
     from crypto_checkout.config import ChainConfig, Config
@@ -43,6 +43,7 @@ def reanchor(options: Options, *, chain: str, first_block: int | None, yes: bool
     The effects are shown first. The server may run; it goes on by itself.
     """
     config = load_config(options)
+    require_database(config)
     found = _chain(config, chain)
     if not yes and (as_json or not sys.stdin.isatty()):
         fail("This asks before it changes anything. Add --yes to go on without a question.")

@@ -12,10 +12,11 @@ from crypto_checkout.cli.support.setup import (
     apply_migrations,
     fail,
     fail_while_served,
-    fail_without_database,
     load_config,
     or_fail,
+    require_database,
     storage_failure,
+    this_program,
 )
 
 if TYPE_CHECKING:
@@ -32,13 +33,13 @@ def migrate(options: Options) -> None:
     from crypto_checkout.store import migrate as store
 
     config = load_config(options)
+    require_database(config)
     path = config.database.path
-    was_there = path.exists()
     applied = or_fail(config, lambda: apply_migrations(config))
     if not applied:
         click.echo(f"{path.absolute()} is up to date.")
         return
-    click.echo(f"{'Brought up to date' if was_there else 'Made'}: {path.absolute()}")
+    click.echo(f"Brought up to date: {path.absolute()}")
     for migration in applied:
         click.echo(f"  {migration.name}")
     if applied[0].number > 1:
@@ -63,12 +64,11 @@ def backup(options: Options, *, file: Path, force: bool, with_key: bool) -> None
     from crypto_checkout.store.data_folder import last_backup
 
     config = load_config(options)
-    if not config.database.path.exists():
-        fail_without_database(config)
+    require_database(config)
     if not file.absolute().parent.is_dir():
         fail(f"There is no folder {file.absolute().parent}; make it first.")
 
-    def work() -> None:
+    def work() -> bool:
         try:
             store.back_up(config.database.path, file, overwrite=force)
         except FileExistsError:
@@ -76,10 +76,16 @@ def backup(options: Options, *, file: Path, force: bool, with_key: bool) -> None
 
         if with_key:
             secret_key.copy_to_backup(config.database.path.parent, file)
+        return store.is_empty(file)
 
-    or_fail(config, work)
+    is_empty = or_fail(config, work)
     size = file.stat().st_size / 1e6
     click.echo(f"Wrote {file} ({size:.1f} MB), checked and readable by you alone.")
+    if is_empty:
+        click.echo(
+            f"The ledger in it is empty: {config.database.path.absolute()} has never had a session. If your shop has, "
+            f"this is another folder: name its configuration, {this_program()} --config FILE backup {file}"
+        )
     if with_key:
         click.echo(f"Wrote {secret_key.of_backup(file)}, which its secrets are encrypted with: keep the two apart.")
     try:
@@ -108,6 +114,7 @@ def restore(options: Options, *, file: Path, skip: int | None) -> None:
     from crypto_checkout.app.clock import system_clock
     from crypto_checkout.app.wallets import names
     from crypto_checkout.core.errors import FolderInUse
+    from crypto_checkout.store import secret_key
     from crypto_checkout.store.data_folder import backup as store
     from crypto_checkout.store.data_folder.lock import FolderLock
     from crypto_checkout.store.data_folder.skipping import Skip
@@ -130,7 +137,9 @@ def restore(options: Options, *, file: Path, skip: int | None) -> None:
         click.echo(f"What was there before is kept as {restored.kept}.")
     _show_next_addresses(restored, wallets)
     _show_access(restored)
-    _show_lost_secrets(restored)
+    if secret_key.of_backup(file).exists():
+        click.echo(f"Its key, {secret_key.of_backup(file)}, was taken along.")
+    _show_lost_secrets(restored, secret_key.of_backup(file))
     click.echo("Webhooks that waited when the copy was made are sent again; receivers tell by webhook-id.")
 
 
@@ -152,7 +161,7 @@ def _show_access(restored: "RestoreResult") -> None:
             click.echo(f"  {key}")
 
 
-def _show_lost_secrets(restored: "RestoreResult") -> None:
+def _show_lost_secrets(restored: "RestoreResult", key: Path) -> None:
     """Say what has to be made anew because the key that it is encrypted with isn't here."""
     lost = restored.lost_secrets
     if not lost.endpoints and not lost.second_factor:
@@ -167,9 +176,7 @@ def _show_lost_secrets(restored: "RestoreResult") -> None:
             "  The second factor: sign in with a recovery code, or run crypto-checkout admin reset-password. Then set "
             "your app up again."
         )
-    click.echo(
-        "If you have the key, restore again with it beside the copy, as FILE.secret.key, before you start the server."
-    )
+    click.echo(f"If you have the key, restore again with it beside the copy, as {key}, before you start the server.")
 
 
 def _show_next_addresses(restored: "RestoreResult", names: dict[str, str]) -> None:

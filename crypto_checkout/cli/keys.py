@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crypto_checkout.cli.support import tables
 from crypto_checkout.cli.support.options import Options
-from crypto_checkout.cli.support.setup import load_config, print_json, with_database
+from crypto_checkout.cli.support.setup import load_config, print_json, show_place, with_database
 from crypto_checkout.core.owner.api_key import Scope
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def create(
     async def work(db: "Database") -> "tuple[ApiKey, str]":
         return await db.write(make)
 
-    key, text = with_database(options, work, make=True)
+    key, text = with_database(options, work)
     if as_json:
         print_json({"id": key.id, "key": text, "mode": mode, "scopes": list(key.scopes)})
         return
@@ -86,18 +87,18 @@ def list_keys(options: Options, *, as_json: bool) -> None:
     async def work(db: "Database") -> "list[ApiKey]":
         return await db.read(store.all_keys)
 
-    nothing: list[ApiKey] = []
-    found = with_database(options, work, otherwise=nothing)
+    found = with_database(options, work)
     if as_json:
         print_json([render.api_key(key) for key in found])
         return
     if not found:
         click.echo("There is no key yet: crypto-checkout keys create --name NAME")
     for key in found:
-        state = f"revoked {key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else "active"
-        used = f"last used {key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "never used"
+        state = f"revoked {tables.moment(key.revoked_at)}" if key.revoked_at else "active"
+        used = f"last used {tables.moment(key.last_used_at)}" if key.last_used_at else "never used"
         click.echo(f"{key.id}  {key.prefix}…  {state}, {used}  {key.name}")
         click.echo(f"    {' '.join(key.scopes)}")
+    show_place(load_config(options))
 
 
 @keys.command()

@@ -7,7 +7,7 @@ import click
 
 from crypto_checkout.cli.support import tables
 from crypto_checkout.cli.support.options import MODES, Options, json_option, limit_option, mode_filter, mode_option
-from crypto_checkout.cli.support.setup import load_config, print_json, with_database
+from crypto_checkout.cli.support.setup import load_config, print_json, show_place, with_database
 
 if TYPE_CHECKING:
     from crypto_checkout.core.assets import Choice
@@ -78,7 +78,7 @@ def create(
 
         return await db.write(unit_of_work)
 
-    link = with_database(options, work, make=True)
+    link = with_database(options, work)
     if as_json:
         print_json(link)
         return
@@ -99,7 +99,8 @@ def list_links(options: Options, *, mode: str | None, limit: int, as_json: bool)
     from crypto_checkout.store import paging
     from crypto_checkout.store.checkout import links as store
 
-    url = as_served(load_config(options)).server.public_url
+    config = load_config(options)
+    url = as_served(config).server.public_url
 
     async def work(db: "Database") -> "list[LinkResource]":
         window = paging.Window(limit)
@@ -108,18 +109,19 @@ def list_links(options: Options, *, mode: str | None, limit: int, as_json: bool)
         found = sorted((link for page in pages for link in page.items), key=lambda link: link.id, reverse=True)
         return [render.link(link, url) for link in found[:limit]]
 
-    nothing: list[LinkResource] = []
-    found = with_database(options, work, otherwise=nothing)
+    found = with_database(options, work)
     if as_json:
         print_json(found)
         return
     if not found:
         click.echo("There is no link yet: crypto-checkout links create --title TITLE --amount 10.00")
+        show_place(config)
         return
     head, *rows = tables.table(_HEADINGS, [_row(link) for link in found], flexible=5)
     click.echo(head)
     for row, link in zip(rows, found, strict=True):
         click.echo(f"{row}\n    {link['checkoutUrl']}")
+    show_place(config)
 
 
 def _row(link: "LinkResource") -> list[str]:

@@ -18,7 +18,7 @@ import click
 from crypto_checkout.app.clock import system_clock
 from crypto_checkout.cli.support import tables
 from crypto_checkout.cli.support.options import MODES, Options, event_types, mode_filter, since_option
-from crypto_checkout.cli.support.setup import fail_without_database, load_config, or_fail
+from crypto_checkout.cli.support.setup import is_served, load_config, or_fail, require_database, this_program
 
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
@@ -47,8 +47,7 @@ def listen(options: Options, *, url: str, types: tuple[str, ...], mode: str | No
     config = load_config(options)
     url = _parse_url(url)
     feed = EventFeed(MODES[mode], _types(types))
-    if not config.database.path.exists():
-        fail_without_database(config)
+    require_database(config)
     or_fail(config, lambda: asyncio.run(_until_stopped(_listen(config, feed, url, since))))
 
 
@@ -67,6 +66,8 @@ async def _listen(config: "Config", feed: "EventFeed", url: str, since: datetime
         async with await Database.open(path, system_clock) as db:
             await feed.begin(db, since)
         screen.greet(secret)
+        if not is_served(config):
+            screen.miss_server(path)
         while True:
             await _follow(path, feed, forwarder)
 
@@ -119,12 +120,19 @@ class _Screen:
             "That stays the same; give it to your server. Ctrl-C ends this.\n"
         )
 
+    def miss_server(self, path: Path) -> None:
+        """Say that no server runs: in a wrong folder none ever will."""
+        click.echo(
+            f"No server is running on {path.absolute()}. Start it: {this_program()} serve. Or name the configuration "
+            f"of the one you mean: {this_program()} --config FILE listen …\n"
+        )
+
     def show(self, event: "ForwardedEvent", outcome: "AttemptOutcome", again: bool) -> None:
         """Show an attempt in a line; of attempts without an answer, only the first."""
         if again and self._waits_for == event.id:
             return
         self._waits_for = event.id if again else None
-        line = f"{system_clock().astimezone():%H:%M:%S}  {tables.mode(event.livemode)}  {event.type:<25}  {event.id}"
+        line = f"{system_clock().astimezone():%H:%M:%S %Z}  {tables.mode(event.livemode)}  {event.type:<25}  {event.id}"
         click.echo(f"{line}  {_result(outcome, again=again)}")
 
 

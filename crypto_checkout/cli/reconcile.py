@@ -48,9 +48,8 @@ def reconcile(options: Options, *, mode: str, as_json: bool) -> None:
             ) as service:
                 return await service.run()
 
-    nothing: list[ChainComparison] = []
     try:
-        found = with_database(options, work, otherwise=nothing)
+        found = with_database(options, work)
     except click.ClickException as error:
         error.show()
         sys.exit(INCOMPLETE)
@@ -69,7 +68,7 @@ def reconcile(options: Options, *, mode: str, as_json: bool) -> None:
 
 def _nothing(mode: str) -> list[str]:
     other = "; --mode test compares the simulated chain" if mode == "live" else ""
-    why = f"no chain of {mode} mode is switched on, or there is no database yet{other}"
+    why = f"no chain of {mode} mode is switched on{other}"
     return [f"There is nothing to compare: {why}."]
 
 

@@ -14,7 +14,7 @@ from crypto_checkout.cli.support.options import (
     mode_filter,
     statuses,
 )
-from crypto_checkout.cli.support.setup import load_config, print_json, with_database
+from crypto_checkout.cli.support.setup import load_config, print_json, show_place, with_database
 
 if TYPE_CHECKING:
     from crypto_checkout.core.checkout.session import Session
@@ -52,15 +52,15 @@ def list_sessions(options: Options, *, status: str | None, mode: str | None, lim
         found = [session for page in pages for session in page.items]
         return sorted(found, key=lambda session: (session["createdAt"], session["id"]), reverse=True)[:limit]
 
-    nothing: list[SessionResource] = []
-    found = with_database(options, work, otherwise=nothing)
+    found = with_database(options, work)
     if as_json:
         print_json(found)
         return
     if not found:
         click.echo("There is no such session." if status or mode else "There is no session yet.")
-        return
-    click.echo("\n".join(tables.table(_HEADINGS, [_row(session) for session in found], flexible=5)))
+    else:
+        click.echo("\n".join(tables.table(_HEADINGS, [_row(session) for session in found], flexible=5)))
+    show_place(config)
 
 
 @sessions.command()

@@ -8,7 +8,7 @@ import click
 
 from crypto_checkout.cli.support import tables
 from crypto_checkout.cli.support.options import MODES, Options, json_option, mode_filter, since_option
-from crypto_checkout.cli.support.setup import load_config, print_json, with_database
+from crypto_checkout.cli.support.setup import load_config, print_json, show_place, with_database
 
 if TYPE_CHECKING:
     from crypto_checkout.core.public.types import EndpointResource
@@ -42,13 +42,13 @@ def list_endpoints(options: Options, *, mode: str | None, as_json: bool) -> None
         found = sorted((endpoint for page in pages for endpoint in page.items), key=lambda one: one.id, reverse=True)
         return [render.endpoint(endpoint) for endpoint in found]
 
-    nothing: list[EndpointResource] = []
-    found = with_database(options, work, otherwise=nothing)
+    found = with_database(options, work)
     if as_json:
         print_json(found)
         return
     if not found:
         click.echo("There is no webhook endpoint yet; POST /api/v1/webhook_endpoints makes one.")
+        show_place(load_config(options))
         return
     head, *rows = tables.table(_HEADINGS, [_row(endpoint) for endpoint in found], flexible=3)
     click.echo(head)
@@ -57,6 +57,7 @@ def list_endpoints(options: Options, *, mode: str | None, as_json: bool) -> None
         if endpoint["disabledReason"]:
             click.echo(f"    Switched off. {tables.plain(endpoint['disabledReason'])}")
         _show_missed(endpoint)
+    show_place(load_config(options))
 
 
 @webhooks.command(short_help="Send a made-up event to an endpoint, and show its answer.")

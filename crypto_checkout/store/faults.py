@@ -6,6 +6,7 @@ units of work fail.
 
 import errno
 import os
+import pwd
 import shutil
 import sqlite3
 import time
@@ -103,9 +104,13 @@ def is_damage(error: BaseException) -> bool:
 def advice(error: BaseException, path: Path) -> str:
     """Return advice about a fault at a path, as a sentence."""
     error = _cause(error)
-    if isinstance(error, OSError):
-        return _MAKE_ROOM if error.errno in _FULL else _ADVICE_BY_ERRNO.get(error.errno or 0, _CHECK)
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return _MAKE_ROOM
     code = _code(error)
+    if (getattr(error, "errno", None) in _FORBIDDEN or code in _FORBIDDEN_CODES) and (owner := _other_owner(path)):
+        return f"It belongs to user {owner}: run this as that user (sudo -u {owner} …)."
+    if isinstance(error, OSError):
+        return _ADVICE_BY_ERRNO.get(error.errno or 0, _CHECK)
     if code in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN} and has_no_room(path):
         return _MAKE_ROOM
     return _ADVICE_BY_CODE.get(code or 0, _CHECK)
@@ -122,6 +127,8 @@ _CHECK = (
     "Check that it is a database of crypto-checkout, that this user may read and write it and its folder, and that the "
     "disk has room (`df`) and is sound (`dmesg`); then start again."
 )
+_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
+_FORBIDDEN_CODES = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY})
 _ADVICE_BY_ERRNO = {
     errno.EACCES: _RIGHTS,
     errno.EPERM: _PROTECTED,
@@ -139,6 +146,22 @@ _ADVICE_BY_CODE = {
     sqlite3.SQLITE_BUSY: "Another program holds it: try again when that is done.",
     sqlite3.SQLITE_LOCKED: "Another program holds it: try again when that is done.",
 }
+
+
+def _other_owner(path: Path) -> str | None:
+    """Return the user to whom a path belongs, or the nearest folder above it that can be seen; None if it is ours.
+
+    Nobody is told to become root, and root's own trouble is another.
+    """
+    for each in (path, *path.parents):
+        try:
+            uid = each.stat().st_uid
+            return None if uid in {0, os.geteuid()} or os.geteuid() == 0 else pwd.getpwuid(uid).pw_name
+        except OSError:
+            continue
+        except KeyError:  # a user without a name, as in containers
+            return f"#{uid}"
+    return None
 
 
 def _failure(kind: type[DatabaseFailed], error: BaseException) -> DatabaseFailed:

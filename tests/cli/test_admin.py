@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.support.dashboard import PASSWORD, SET_UP_LINK
-from tests.support.server import PROGRAM, Server, environment
+from tests.support.server import PROGRAM, Server, environment, new_database
 
 OTHER_PASSWORD = "seven lamps over gdansk"
 
@@ -76,7 +76,8 @@ def test_the_command_sets_the_password_beside_the_running_server_and_ends_all_lo
         assert "command line" in client.get("/test/settings/trail").text
 
 
-def test_it_works_before_the_first_start(tmp_path: Path) -> None:
+def test_it_works_while_no_server_runs(tmp_path: Path) -> None:
+    new_database(tmp_path)
     assert reset(tmp_path, OTHER_PASSWORD).returncode == 0
     with Server(tmp_path) as server, browser(server) as client:
         assert link(server) is None
@@ -85,6 +86,7 @@ def test_it_works_before_the_first_start(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("said", ["password1234\n", "short\n", "", "\n"])
 def test_an_obvious_password_changes_nothing(tmp_path: Path, said: str) -> None:
+    new_database(tmp_path)
     done = reset(tmp_path, said)
     assert done.returncode == 1
     assert "Nothing was changed." in done.stderr
@@ -93,6 +95,7 @@ def test_an_obvious_password_changes_nothing(tmp_path: Path, said: str) -> None:
 
 
 def test_on_a_terminal_it_asks_twice_and_shows_nothing_of_it(tmp_path: Path) -> None:
+    new_database(tmp_path)
     ours, theirs = pty.openpty()
     command = [*PROGRAM, "admin", "reset-password"]
     with subprocess.Popen(

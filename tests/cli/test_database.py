@@ -362,13 +362,6 @@ def test_migrate_says_what_it_applied_and_where_the_copy_is(
     assert "is up to date" in done(run("migrate"))
 
 
-def test_migrate_makes_a_database_where_there_is_none(tmp_path: Path, run: Run) -> None:
-    said = done(run("migrate"))
-    assert said.startswith("Made: ")
-    assert "As it was before" not in said
-    assert (tmp_path / "checkout-data" / "checkout.db").exists()
-
-
 def test_migrate_leaves_the_tables_of_a_running_server_alone(
     tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ from tests.support.server import PROGRAM, Server, command, environment
 from tests.support.waiting import WAIT_SECONDS, wait_until
 
 SECRET = re.compile(r"whsec_[0-9A-Za-z+/]+=*")
-LINE = re.compile(r"\d\d:\d\d:\d\d  (live|test)  (\S+) +(evt_\w+)  (.+)")
+LINE = re.compile(r"\d\d:\d\d:\d\d [A-Z0-9+-]+  (live|test)  (\S+) +(evt_\w+)  (.+)")
 
 LOCAL_SERVER = """
 import http.server, json, pathlib, sys

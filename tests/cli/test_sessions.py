@@ -282,26 +282,3 @@ def test_a_link_that_could_not_be_paid_is_refused_with_what_is_wrong(
     assert refused.exit_code == code
     assert named in refused.stderr
     assert server.api.get("/payment_links").json() == before
-
-
-# --- without a server ------------------------------------------------------------------------------------------------
-
-
-def test_without_a_database_lists_are_empty_and_the_rest_says_where_to_run_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for kind in ("sessions", "links", "webhooks"):
-        assert read(CliRunner().invoke(main, [kind, "list", "--json"])) == []
-    others = (
-        ("sessions", "show", "cs_1"),
-        ("sessions", "expire", "cs_1"),
-        ("webhooks", "test", "we_1"),
-        ("backup", "copy.db"),
-        ("listen", "--forward-to", "localhost:1"),
-    )
-    for arguments in others:
-        refused = CliRunner().invoke(main, arguments)
-        assert refused.exit_code == 1
-        assert "There is no database at" in refused.stderr
-    assert list(tmp_path.iterdir()) == []

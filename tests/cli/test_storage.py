@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from crypto_checkout.store import files
+from crypto_checkout.store import files, migrate
 from crypto_checkout.store.data_folder import last_backup
 from tests.support.disks import Disk, small_disk, write_protected
-from tests.support.server import Server, command
+from tests.support.server import Server, command, new_database
 
 KEY = ("keys", "create", "--mode", "test", "--name", "a", "--scope", "links:read")
 COMMANDS = (("serve",), KEY, ("migrate",), ("init", "--no-wallet"), ("restore", "../copy.db"), ("backup", "new.db"))
@@ -28,7 +28,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 @pytest.fixture
 def shop(disk: Disk, tmp_path: Path) -> Disk:
     """A disk with a database, and a copy of it elsewhere."""
-    assert command(disk.folder, "migrate").returncode == 0
+    new_database(disk.folder)
     assert command(disk.folder, "backup", str(tmp_path / "copy.db")).returncode == 0
     return disk
 
@@ -43,12 +43,16 @@ def refused(folder: Path, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=[each[0] for each in COMMANDS])
-def test_on_a_full_disk_a_command_ends_with_what_to_do(shop: Disk, arguments: tuple[str, ...]) -> None:
-    shop.fill()
+def test_on_a_full_disk_a_command_ends_with_what_to_do(
+    shop: Disk, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     if arguments == ("migrate",):
-        for name in ("checkout.db", "lock"):
-            (shop.folder / "checkout-data" / name).unlink()
-        shop.fill()
+        (shop.folder / "checkout-data" / "checkout.db").unlink()
+        first = migrate.migrations()[:1]
+        with monkeypatch.context() as earlier:
+            earlier.setattr(migrate, "migrations", lambda: first)
+            new_database(shop.folder)
+    shop.fill()
     said = refused(shop.folder, *arguments)
     assert "make room" in said or arguments[0] == "init"
 
@@ -66,7 +70,7 @@ def test_on_a_read_only_disk_a_command_ends_with_what_to_do(shop: Disk) -> None:
 
 
 def test_beside_an_immutable_database_a_command_ends_with_what_to_do_and_loses_nothing(tmp_path: Path) -> None:
-    assert command(tmp_path, "migrate").returncode == 0
+    new_database(tmp_path)
     assert command(tmp_path, "backup", "copy.db").returncode == 0
     database = tmp_path / "checkout-data" / "checkout.db"
     before = database.read_bytes()
@@ -107,7 +111,7 @@ def test_a_small_file_that_can_not_be_written_stays_as_it_was(disk: Disk) -> Non
 WRITER = """
 import sys, time
 from pathlib import Path
-from crypto_checkout.store import files
+from crypto_checkout.store import files, migrate
 with files.part_of(Path(sys.argv[1])) as part:
     part.write_bytes(b"half of it")
     print("writing", flush=True)
@@ -124,7 +128,7 @@ def writing(to: Path) -> "subprocess.Popen[str]":
 
 
 def test_what_killed_copies_leave_goes_at_the_next_run_and_what_is_being_written_stays(tmp_path: Path) -> None:
-    assert command(tmp_path, "migrate").returncode == 0
+    new_database(tmp_path)
     killed, alive = writing(tmp_path / "monday.db"), writing(tmp_path / "tuesday.db")
     killed.kill()
     killed.communicate()
@@ -142,7 +146,7 @@ def test_what_killed_copies_leave_goes_at_the_next_run_and_what_is_being_written
 
 
 def test_a_start_removes_what_a_killed_restore_left(tmp_path: Path) -> None:
-    assert command(tmp_path, "migrate").returncode == 0
+    new_database(tmp_path)
     data = tmp_path / "checkout-data"
     killed = writing(data / "checkout.db")
     killed.kill()
@@ -159,7 +163,7 @@ def test_a_start_removes_what_a_killed_restore_left(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_missing", [True, False], ids=["missing", "empty"])
 def test_a_lost_database_beside_its_log_is_not_taken_for_a_new_one(tmp_path: Path, *, is_missing: bool) -> None:
-    assert command(tmp_path, "migrate").returncode == 0
+    new_database(tmp_path)
     assert command(tmp_path, "backup", "copy.db").returncode == 0
     database = tmp_path / "checkout-data" / "checkout.db"
     log = database.with_name("checkout.db-wal")

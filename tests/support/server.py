@@ -20,6 +20,7 @@ from typing import Self
 
 import httpx
 
+from crypto_checkout.store.migrate import migrate
 from tests.support.waiting import WAIT_SECONDS, wait_until
 
 LISTENING = re.compile(r"listens on (http://\S+)")
@@ -132,6 +133,13 @@ def command(
         timeout=seconds,
         check=False,
     )
+
+
+def new_database(folder: Path) -> Path:
+    """Make the database that a first start in a folder would make, and return its path."""
+    path = folder / "checkout-data" / "checkout.db"
+    migrate(path)
+    return path
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:

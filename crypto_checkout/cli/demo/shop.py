@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from crypto_checkout.chain.wallet.mnemonic import ENTROPY_BYTES, new_wallet
 from crypto_checkout.client import CheckoutClient, EndpointResource, LinkResource, ServerError, SessionResource
+from crypto_checkout.config import Config
+from crypto_checkout.store.migrate import migrate
 
 from .node import CHAIN_ID
 from .stage import Stage
@@ -50,6 +52,7 @@ class DemoShop:
         configuration.write_text(
             _CONFIGURATION.format(xpub=xpub, rpc_url=rpc_url, chain_id=CHAIN_ID, confirmations=CONFIRMATIONS), "utf-8"
         )
+        migrate(stage.folder / Config().database.path)  # so that the key is made while the server starts
         program = [sys.executable, "-m", "crypto_checkout", "--config", str(configuration)]
         keys = stage.start("keys", [*program, *_MAKE_KEY])
         server = stage.start("server", [*program, "serve"])

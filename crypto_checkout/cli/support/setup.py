@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import errno
 import json
+import os
 import shlex
 import shutil
 import sqlite3
@@ -30,20 +32,18 @@ def load_config(options: Options) -> "Config":
     """Read the configuration, or print every mistake and end with exit code 2."""
     from crypto_checkout.config import ConfigInvalid, find_file, load
 
+    file = find_file(options.config_path, options.environ)
     try:
-        return load(find_file(options.config_path, options.environ), options.environ)
+        return load(file, options.environ)
     except ConfigInvalid as error:
         click.echo(str(error), err=True)
+        if file is not None and file.exists() and not os.access(file, os.R_OK):
+            click.echo(permission_advice(file), err=True)
         sys.exit(INVALID_CONFIGURATION)
 
 
-def with_database(
-    options: Options, work: "Callable[[Database], Awaitable[T]]", *, make: bool = False, otherwise: "T | None" = None
-) -> T:
-    """Run work on the database of the configuration, which a server may be using.
-
-    Without a database, `make` creates one; else `otherwise` is returned, or the command fails with a sentence.
-    """
+def with_database(options: Options, work: "Callable[[Database], Awaitable[T]]") -> T:
+    """Run work on the database of the configuration, which a server may be using; fail with a sentence without one."""
     from crypto_checkout import log
     from crypto_checkout.store.database import Database
 
@@ -54,10 +54,7 @@ def with_database(
         async with await Database.open(config.database.path, system_clock) as db:
             return await work(db)
 
-    if not make and not config.database.path.exists():
-        if otherwise is not None:
-            return otherwise
-        fail_without_database(config)
+    require_database(config)
 
     def migrate_and_run() -> T:
         apply_migrations(config)
@@ -93,6 +90,18 @@ def fail_while_served(config: "Config", then: str) -> NoReturn:
     fail(f"{config.database.path} is being served. Stop {process} first, then {then}.")
 
 
+def is_served(config: "Config") -> bool:
+    """Tell whether a server runs on the configured database."""
+    from crypto_checkout.core.errors import FolderInUse
+    from crypto_checkout.store.data_folder.lock import FolderLock
+
+    try:
+        with FolderLock(config.database.path.resolve().parent):
+            return False
+    except FolderInUse:
+        return True
+
+
 def or_fail(config: "Config", work: Callable[[], T]) -> T:
     """Return the result of the work, or turn its error into a sentence."""
     from crypto_checkout.core.errors import CheckoutError, DatabaseFailed, FatalError
@@ -115,12 +124,33 @@ def storage_failure(config: "Config", error: Exception) -> str:
     return f"{path} can't be used: {error.__cause__ or error}. {advice(error, path.absolute())}"
 
 
-def fail_without_database(config: "Config") -> NoReturn:
-    """Fail because the configured database doesn't exist."""
+def permission_advice(path: Path) -> str:
+    """Return what to do where this user may not read or write a path."""
+    from crypto_checkout.store.faults import advice
+
+    return advice(PermissionError(errno.EACCES, ""), path.absolute())
+
+
+def require_database(config: "Config") -> None:
+    """Fail where the configured database doesn't exist: in a wrong folder, a new one would only look like success.
+
+    What remains of a lost one is left to whoever opens it, and says so.
+    """
+    from crypto_checkout.store.migrate import log_of_emptied
+
+    path = config.database.path
+    if path.exists() or log_of_emptied(path) is not None:
+        return
+    command = " ".join(click.get_current_context().command_path.split()[1:])
     fail(
-        f"There is no database at {config.database.path.absolute()}. Run this in the server's folder, or name its "
-        "configuration with --config FILE."
+        f"There is no database at {path.absolute()}. Run this in the folder of your server, or name its configuration: "
+        f"{this_program()} --config FILE {command}. A server that starts makes one: {this_program()} serve."
     )
+
+
+def show_place(config: "Config") -> None:
+    """Name the database that a list is from: in a wrong folder it is another one."""
+    click.echo(f"In {config.database.path.absolute()}.")
 
 
 def this_program() -> str:

@@ -104,6 +104,12 @@ def back_up(database: Path, to: Path, *, overwrite: bool) -> None:
         _put(part, to, overwrite=overwrite)
 
 
+def is_empty(backup: Path) -> bool:
+    """Tell whether a backup has no session at all."""
+    with closing(_connect(backup, "ro")) as connection:
+        return connection.execute("SELECT 1 FROM checkout_sessions LIMIT 1").fetchone() is None
+
+
 def _put(part: Path, to: Path, *, overwrite: bool) -> None:
     if overwrite:
         part.replace(to)

@@ -12,7 +12,7 @@ from typing import Any
 from tests.support.anvil import Anvil
 from tests.support.nodes import one_block_ahead, running_beside
 from tests.support.receiver import Receiver
-from tests.support.server import Server, command
+from tests.support.server import Server, command, new_database
 from tests.support.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, FRESH_XPUB, ONE_COIN
 from tests.support.solidity import Compiler, Contract, deploy
 
@@ -51,6 +51,7 @@ def test_a_server_killed_at_random_moments_misses_nothing_and_counts_nothing_twi
     with running_beside(ahead) as url, Receiver() as receiver:
         config = CONFIG.format(xpub=FRESH_XPUB, chain_id=ANVIL_CHAIN_ID, url=url, confirmations=CONFIRMATIONS)
         (tmp_path / "checkout.toml").write_text(config, "utf-8")
+        new_database(tmp_path)
         made = json.loads(command(tmp_path, "keys", "create", "--mode", "live", "--name", "shop", "--json").stdout)
         waiting: list[dict[str, Any]] = []
         sessions: list[dict[str, Any]] = []

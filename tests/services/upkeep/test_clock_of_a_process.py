@@ -10,7 +10,7 @@ import pytest
 
 from crypto_checkout.core import moments
 from tests.support.anvil import Anvil
-from tests.support.server import Server, command
+from tests.support.server import Server, command, new_database
 from tests.support.shop import ANVIL_CHAIN_ID, FRESH_XPUB
 
 FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
@@ -43,6 +43,7 @@ def test_a_clock_set_back_while_it_runs_and_wrong_at_the_next_start_takes_no_tim
     node = anvil(mining=1)
     config = CONFIG.format(xpub=FRESH_XPUB, chain_id=ANVIL_CHAIN_ID, url=node.url)
     (tmp_path / "checkout.toml").write_text(config, "utf-8")
+    new_database(tmp_path)
     key = json.loads(command(tmp_path, "keys", "create", "--mode", "live", "--name", "shop", "--json").stdout)["key"]
     file = tmp_path / "clock"
     environ = {

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.support.receiver import Receiver
-from tests.support.server import Server, command
+from tests.support.server import Server, command, new_database
 from tests.support.waiting import WAIT_SECONDS
 
 KILLS = 12
@@ -32,6 +32,7 @@ retry_seconds = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
 def key(tmp_path: Path) -> str:
     """Make a live key in a folder with a configuration: live endpoints share more attempts at once."""
     (tmp_path / "checkout.toml").write_text(CONFIG, "utf-8")
+    new_database(tmp_path)
     made = json.loads(command(tmp_path, "keys", "create", "--mode", "live", "--name", "shop", "--json").stdout)
     text: str = made["key"]
     return text
