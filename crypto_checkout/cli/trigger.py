@@ -1,19 +1,21 @@
 """`crypto-checkout trigger`: cause a real event in test mode, through the running server."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from crypto_checkout.cli.support.options import LazyChoice, Options, event_types, json_option
-from crypto_checkout.cli.support.setup import fail, fail_without_database, load_config, print_json, with_database
+from crypto_checkout.cli.support.setup import fail, load_config, print_json, require_database, with_database
 
 if TYPE_CHECKING:
     from crypto_checkout.core.owner.api_key import ApiKey
     from crypto_checkout.core.webhooks.events import EventType
     from crypto_checkout.store.database import Database, WriteUnit
+
+T = TypeVar("T")
 
 _KEY_NAME = "crypto-checkout trigger"
 _MOST_SECONDS = 60.0
@@ -42,7 +44,8 @@ def trigger(options: Options, *, event: str, api_key: str | None, url: str | Non
     """Make an EVENT happen, like session.paid, in test mode.
 
     The server makes a session, a link, an endpoint or a customer for it and does with it what leads to the event;
-    other events come on the way. Without a key one is made, used and revoked.
+    other events come on the way. What can be deleted is deleted again, and without a key one
+    exists for the moment only.
 
     """
     from crypto_checkout.core.webhooks.events import EventType
@@ -66,7 +69,10 @@ def _trigger_by_api(options: Options, event_type: "EventType", api_key: str | No
     story = story_of(event_type)
     if story is None:
         fail(f"{event_type} can't be triggered: no call of the API and no scenario of test mode leads to it.")
-    url = url or known_url(load_config(options))
+    config = load_config(options)
+    if api_key is None or url is None:
+        require_database(config)
+    url = url or known_url(config)
     if api_key is not None and not api_key.startswith("ck_test_"):
         fail("That is no test key: trigger works in test mode only, with a key that begins with ck_test_.")
     _check_that_it_answers(url)
@@ -96,23 +102,32 @@ def _check_that_it_answers(url: str) -> None:
 
 @contextmanager
 def _key(options: Options, given: str | None) -> Iterator[str]:
-    """Yield the given key, or a new one that is revoked at the end."""
+    """Yield the given key, or one that exists for this moment only."""
+    from crypto_checkout.services.owner import api_keys
+
     if given is not None:
         yield given
         return
-    if not load_config(options).database.path.exists():
-        fail_without_database(load_config(options))
-    made, text = _make_key(options)
+    made, text = _in_one_write(options, lambda unit: api_keys.lend(unit, _KEY_NAME))
     try:
         yield text
     finally:
-        _revoke_key(options, made)
+        _in_one_write(options, lambda unit: api_keys.remove(unit, made.id))
 
 
 def _trigger_by_key(options: Options, event_type: "EventType") -> dict[str, str]:
-    """Make a key and revoke it, in the database, because the API can't do that."""
-    made, _ = _make_key(options)
-    _revoke_key(options, made)
+    """Make a key, revoke it and delete it, in the database, because the API can't do that."""
+    from crypto_checkout.core.owner.api_key import Scope
+    from crypto_checkout.services.owner import api_keys
+    from crypto_checkout.services.webhooks.outbox import Outbox
+
+    def make(unit: "WriteUnit") -> "ApiKey":
+        made, _ = api_keys.create(unit, Outbox(), livemode=False, name=_KEY_NAME, scopes=list(Scope))
+        api_keys.revoke(unit, Outbox(), made.id)
+        api_keys.remove(unit, made.id)
+        return made
+
+    made = _in_one_write(options, make)
 
     async def work(db: "Database") -> str:
         from crypto_checkout.store import paging
@@ -126,33 +141,8 @@ def _trigger_by_key(options: Options, event_type: "EventType") -> dict[str, str]
     return {"type": event_type, "eventId": with_database(options, work), "resourceId": made.id}
 
 
-def _make_key(options: Options) -> "tuple[ApiKey, str]":
-    from crypto_checkout.core.owner.api_key import Scope
-    from crypto_checkout.core.webhooks.events import EventType
-    from crypto_checkout.services.owner import api_keys, audit
-    from crypto_checkout.services.webhooks.outbox import Outbox
-
-    def make(unit: "WriteUnit") -> "tuple[ApiKey, str]":
-        made, text = api_keys.create(unit, Outbox(), livemode=False, name=_KEY_NAME, scopes=list(Scope))
-        audit.record_command(unit, EventType.API_KEY_CREATED, livemode=False, subject=made.id, detail=_KEY_NAME)
-        return made, text
-
-    async def work(db: "Database") -> "tuple[ApiKey, str]":
-        return await db.write(make)
+def _in_one_write(options: Options, unit_of_work: "Callable[[WriteUnit], T]") -> T:
+    async def work(db: "Database") -> T:
+        return await db.write(unit_of_work)
 
     return with_database(options, work)
-
-
-def _revoke_key(options: Options, key: "ApiKey") -> None:
-    from crypto_checkout.core.webhooks.events import EventType
-    from crypto_checkout.services.owner import api_keys, audit
-    from crypto_checkout.services.webhooks.outbox import Outbox
-
-    def revoke(unit: "WriteUnit") -> None:
-        api_keys.revoke(unit, Outbox(), key.id)
-        audit.record_command(unit, EventType.API_KEY_REVOKED, livemode=False, subject=key.id, detail=_KEY_NAME)
-
-    async def work(db: "Database") -> None:
-        await db.write(revoke)
-
-    with_database(options, work)

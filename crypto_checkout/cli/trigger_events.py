@@ -64,26 +64,26 @@ def _play(client: "CheckoutClient", scenario: Scenario) -> str:
     return session["id"]
 
 
-# --- links -----------------------------------------------------------------------------------------------------------
+# --- links and webhook endpoints: they are deleted again --------------------------------------------------------------
 
 
-def _new_link(client: "CheckoutClient") -> "LinkResource":
-    return client.payment_links.create(title=_NAME, fiat_amount=_PRICE)
+@contextmanager
+def _link(client: "CheckoutClient") -> "Iterator[LinkResource]":
+    made = client.payment_links.create(title=_NAME, fiat_amount=_PRICE)
+    try:
+        yield made
+    finally:
+        client.payment_links.delete(made["id"])
 
 
 def _create_link(client: "CheckoutClient") -> str:
-    return _new_link(client)["id"]
+    with _link(client) as link:
+        return link["id"]
 
 
 def _update_link(client: "CheckoutClient") -> str:
-    return client.payment_links.update(_create_link(client), active=False)["id"]
-
-
-def _delete_link(client: "CheckoutClient") -> str:
-    return client.payment_links.delete(_create_link(client))["id"]
-
-
-# --- webhook endpoints: they are deleted again, because a mode has room for only so many ------------------------------
+    with _link(client) as link:
+        return client.payment_links.update(link["id"], active=False)["id"]
 
 
 @contextmanager
@@ -158,7 +158,7 @@ _STORIES: Mapping[EventType, Story] = {
     EventType.SESSION_EXPIRED: _expire,
     EventType.LINK_CREATED: _create_link,
     EventType.LINK_UPDATED: _update_link,
-    EventType.LINK_DELETED: _delete_link,
+    EventType.LINK_DELETED: _create_link,
     EventType.ENDPOINT_CREATED: _create_endpoint,
     EventType.ENDPOINT_UPDATED: _update_endpoint,
     EventType.ENDPOINT_DELETED: _create_endpoint,

@@ -59,11 +59,21 @@ def test_the_help_names_every_event(trigger: Run) -> None:
     assert named == {*EventType}
 
 
-def test_no_key_and_no_endpoint_stays_behind(server: Server, trigger: Run) -> None:
-    assert trigger("webhook_endpoint.updated").exit_code == 0
-    assert server.api.get("/webhook_endpoints").json()["data"] == []
+def test_no_key_no_link_and_no_endpoint_stays_behind_and_no_event_of_a_lent_key(server: Server, trigger: Run) -> None:
+    def key_events() -> list[str]:
+        events = server.api.get("/events", params={"limit": 100}).json()["data"]
+        return [event["id"] for event in events if event["type"].startswith("api_key.")]
+
+    before = key_events()
+    for event in ("webhook_endpoint.updated", "payment_link.created", "payment_link.updated", "payment_link.deleted"):
+        assert trigger(event).exit_code == 0
+    assert key_events() == before
+    assert trigger("api_key.revoked").exit_code == 0
+    assert len(key_events()) == len(before) + 2
+    for kind in ("webhook_endpoints", "payment_links"):
+        assert server.api.get(f"/{kind}").json()["data"] == []
     keys = json.loads(CliRunner().invoke(main, ["keys", "list", "--json"]).stdout)
-    assert [key["name"] for key in keys if key["revokedAt"] is None] == ["First start"]
+    assert [key["name"] for key in keys] == ["First start"]
 
 
 def test_with_a_key_none_is_made(server: Server, trigger: Run) -> None:

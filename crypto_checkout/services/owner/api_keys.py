@@ -27,6 +27,22 @@ def create(
     unit: WriteUnit, events: Outbox, *, livemode: bool, name: str, scopes: Sequence[Scope]
 ) -> tuple[ApiKey, str]:
     """Store a new key; return it with its text, which can't be read again."""
+    key, text = _store(unit, livemode=livemode, name=name, scopes=scopes)
+    events.record(unit, EventType.API_KEY_CREATED, render.api_key(key))
+    return key, text
+
+
+def lend(unit: WriteUnit, name: str) -> tuple[ApiKey, str]:
+    """Store a test key for a command of this machine, without an event; `remove` ends it, and leaves nothing."""
+    return _store(unit, livemode=False, name=name, scopes=list(Scope))
+
+
+def remove(unit: WriteUnit, key_id: str) -> None:
+    """Delete a key that was made for a moment. All others are revoked, and stay listed."""
+    store.delete(unit, key_id)
+
+
+def _store(unit: WriteUnit, *, livemode: bool, name: str, scopes: Sequence[Scope]) -> tuple[ApiKey, str]:
     text = core.make(livemode, secrets.token_bytes(core.ENTROPY_BYTES))
     key = ApiKey(
         id=unit.new_id(ids.API_KEY),
@@ -39,7 +55,6 @@ def create(
         revoked_at=None,
     )
     store.insert(unit, key, _sha256(text))
-    events.record(unit, EventType.API_KEY_CREATED, render.api_key(key))
     return key, text
 
 

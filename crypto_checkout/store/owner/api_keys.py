@@ -39,6 +39,11 @@ def revoke(unit: WriteUnit, key_id: str) -> None:
     )
 
 
+def delete(unit: WriteUnit, key_id: str) -> None:
+    """Delete a key."""
+    unit.run("DELETE FROM api_keys WHERE id = :id", {"id": key_id})
+
+
 def mark_used(unit: WriteUnit, key_id: str, at: datetime) -> None:
     """Store the time of a key's last use."""
     unit.run("UPDATE api_keys SET last_used_at = :at WHERE id = :id", {"id": key_id, "at": moments.to_text(at)})
