@@ -69,7 +69,7 @@ class BlockTimes:
         headers = [header for header in reports if header is not None]
         same = headers.count(newest)
         if len(headers) > 1 and 2 * same <= len(headers):
-            self._rpc.doubt(f"it dates block {newest.number} at {newest.time:%Y-%m-%d %H:%M:%S}, and others don't")
+            self._rpc.doubt(f"it dates block {newest.number} at {newest.time:%Y-%m-%d %H:%M:%S} UTC, and others don't")
             raise ProviderFailed(f"{same} of {len(headers)} providers date block {newest.number} at {newest.time}")
         self._note(newest)
         is_confirmed = same > 1

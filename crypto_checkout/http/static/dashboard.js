@@ -8,7 +8,8 @@ document.addEventListener("DOMContentLoaded", () => {
     const at = new Date(time.dateTime);
     if (Number.isNaN(at.getTime())) continue;
     time.title = time.textContent;
-    time.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+    const style = { year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short" };
+    time.textContent = at.toLocaleString(undefined, style);
   }
 });
 
