@@ -6,6 +6,7 @@ Problems become checks and are never raised; nothing is written, and no address 
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -24,13 +25,17 @@ from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.http.checkout import renderer
 from crypto_checkout.http.entry.client_address import is_trusted
+from crypto_checkout.core.urls import is_ip
+from crypto_checkout.prices.http_source import connection_failure
 from crypto_checkout.prices.source import Source
 from crypto_checkout.services.diagnosis import checks, proxy
 from crypto_checkout.services.ledger.ancestor import newest_shared
 from crypto_checkout.store.data_folder import doctor_token, server_url
+from crypto_checkout.services.reporting.setup_progress import is_wallet_compared
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.ledger import cursors as chain_store
 from crypto_checkout.store.ledger.cursors import Cursor
+from crypto_checkout.store.owner import account
 
 if TYPE_CHECKING:
     from crypto_checkout.chain.evm.chain import EvmChain
@@ -45,7 +50,7 @@ _JSON = {"Content-Type": "application/json"}
 _POLICY = "Content-Security-Policy"
 
 
-def wallet(config: Config) -> list[Check]:
+async def wallet(config: Config, db: Database | None) -> list[Check]:
     """Show the first addresses of the wallet, for comparison with the owner's wallet program."""
     key = wallets.live(config)
     if key is None:
@@ -56,7 +61,29 @@ def wallet(config: Config) -> list[Check]:
         what = "[wallet] xpub is the public test wallet: everybody can take the money it gets"
         return [fail("wallet", what, "Make a wallet of your own: crypto-checkout init")]
     first = ", ".join(f"{number} {checksum(key.address(number))}" for number in range(_SHOWN_ADDRESSES))
-    return [ok("wallet", f"its first addresses are {first}: your wallet's program must show the same")]
+    what = f"its first addresses are {first}: your wallet's program must show the same"
+    is_compared = db is not None and await db.read(lambda unit: is_wallet_compared(unit, key.wallet_id))
+    if config.chains and not is_compared:
+        advice = (
+            "Compare them, and say so in the dashboard, under Settings, Wallet. Another wallet would get the money."
+        )
+        return [warn("wallet", f"{what}, and nobody has said so yet", advice)]
+    return [ok("wallet", what)]
+
+
+async def dashboard(config: Config, url: str, db: Database) -> list[Check]:
+    """Warn of a dashboard that others can reach and that has no password yet; `url` is the public one."""
+    if await db.read(account.get) is not None:
+        return [ok("dashboard", "it has a password")]
+    host = config.server.host
+    is_open = host != "localhost" and not (is_ip(host) and ip_address(host).is_loopback)
+    if not is_open and is_near(urlsplit(url).hostname or ""):
+        return [ok("dashboard", "it has no password yet; only this machine reaches it")]
+    where = f"[server] host is {host}" if is_open else f"public_url is {url}"
+    what = f"it has no password yet, and others can reach it ({where})"
+    return [
+        warn("dashboard", what, "Set one: crypto-checkout admin reset-password, or the link that the start prints.")
+    ]
 
 
 def _cold_address(deposits: Deposits) -> Check:
@@ -252,7 +279,7 @@ def _unreachable(url: str, error: httpx.HTTPError) -> Check:
         return fail(
             "public_url", what, "Get one for this very name, for example from Let's Encrypt, with its whole chain."
         )
-    what = f"{url}/healthz can't be reached from here ({type(error).__name__})"
+    what = f"{url}/healthz can't be reached from here: {connection_failure(error)}"
     advice = "See that its name resolves and its proxy runs; some routers don't lead back inside."
     return warn("public_url", what, advice)
 

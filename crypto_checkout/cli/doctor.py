@@ -15,7 +15,7 @@ import click
 
 from crypto_checkout.cli.support import tables
 from crypto_checkout.cli.support.options import Options, json_option
-from crypto_checkout.cli.support.setup import print_json
+from crypto_checkout.cli.support.setup import permission_advice, print_json
 
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
@@ -61,9 +61,12 @@ def _checks(options: Options) -> "list[Check]":
     from crypto_checkout.core.diagnosis.checks import fail, ok
 
     log.silence()
+    file = find_file(options.config_path, options.environ)
     try:
-        config = load(find_file(options.config_path, options.environ), options.environ)
+        config = load(file, options.environ)
     except ConfigInvalid as error:
+        if file is not None and file.exists() and not os.access(file, os.R_OK):
+            return [fail("configuration", str(error), permission_advice(file))]
         return [fail("configuration", str(error), "Correct these lines; checkout.toml.example explains each key.")]
     where = "all defaults, only test mode" if config.path is None else str(config.path.absolute())
     here = [ok("configuration", where), *_check_folder(config), *_check_rights(config), *_check_proxies(config)]
@@ -89,18 +92,22 @@ async def _check_surroundings(config: "Config", db: "Database | None") -> "list[
     from crypto_checkout.app.clock import system_clock
     from crypto_checkout.app.urls import as_served
     from crypto_checkout.services.diagnosis import checks
+    from crypto_checkout.store import secret_key
 
-    found = [*doctor.wallet(config), *doctor.mixed_networks(config)]
+    public_url = as_served(config).server.public_url
+    found = [*await doctor.wallet(config, db), *doctor.mixed_networks(config)]
     surroundings = await asyncio.gather(
         doctor.chains(config, db, system_clock),
         doctor.deposits(config),
         doctor.price_sources(config, system_clock),
-        doctor.public_url(config, as_served(config).server.public_url, is_served=_server_process(config) is not None),
+        doctor.public_url(config, public_url, is_served=_server_process(config) is not None),
     )
     found += [each for some in surroundings for each in some]
     if db is not None:
         names = {chain.id: chain.name for chain in config.chains}
-        found += await db.read(lambda unit: [*checks.of_endpoints(unit), *checks.of_usage(unit, names)])
+        cipher = None if secret_key.is_missing(db.path.parent) else db.cipher
+        found += await doctor.dashboard(config, public_url, db)
+        found += await db.read(lambda unit: [*checks.of_endpoints(unit, cipher), *checks.of_usage(unit, names)])
     return found
 
 

@@ -50,7 +50,7 @@ def init(options: Options, *, wallet: bool | None, xpub: str | None, names: tupl
     chains = _find_chains(names)
     target = options.config_path or Path(options.environ.get("CHECKOUT_CONFIG") or "checkout.toml")
     _check_target(target, force=force)
-    key = _parse_xpub(xpub) if xpub is not None else _choose_xpub(wallet)
+    key = _given_xpub(xpub) if xpub is not None else _choose_xpub(wallet)
     if chains and not key:
         raise click.UsageError("A chain needs a wallet: add --wallet or --xpub, or leave out --chain.")
     kept = _write(target, _text(key, chains), force=force)
@@ -84,6 +84,13 @@ def _prompt_xpub() -> str:
     key: str = click.prompt("xpub (Enter: later)", default="", show_default=False, value_proc=read)
     if key:
         _show_addresses(key)
+    return key
+
+
+def _given_xpub(text: str) -> str:
+    """Return the key of `--xpub`, and show what it leads to."""
+    key = _parse_xpub(text)
+    _show_addresses(key)
     return key
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import shlex
+import socket
+from getpass import getuser
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -24,16 +26,19 @@ async def welcome(config: "Config", server: "RunningServer", url: str, serving: 
     if serving.done():
         return
     key = await _first_key(server)
+    dashboard = _dashboard(config, url)
     lines = [
         "",
         f"Crypto Checkout listens on {url}",
+        *_network(config, url),
         *_public(config, url),
         *_modes(config, server),
-        f"  owner    {_dashboard(config, url)}",
+        *await _wallet(config, server, dashboard),
+        f"  owner    {dashboard}",
         f"  data     {config.database.path.absolute()}",
         f"  settings {_settings(config)}",
         "",
-        *await _set_up(config, server, url),
+        *await _set_up(config, server, url, dashboard),
         *_next_step(config, server, url, key, has_key=await _has_key(server)),
     ]
     click.echo("\n".join(lines))
@@ -57,22 +62,65 @@ def _public(config: "Config", url: str) -> list[str]:
     return lines
 
 
+def _network(config: "Config", url: str) -> list[str]:
+    """Say that other machines reach the port too, where it isn't open to this one alone."""
+    host = config.server.host
+    if host in _HERE or host.startswith("127."):
+        return []
+    where = f"every address of this machine ({host})" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared
+    return [f"  network  {where}, port {urlsplit(url).port}: open to other machines, unless a firewall is before it"]
+
+
+async def _wallet(config: "Config", server: "RunningServer", dashboard: str) -> list[str]:
+    """Warn of a wallet that takes real money, and that nobody has compared with a wallet program yet."""
+    from crypto_checkout.app import wallets
+    from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
+    from crypto_checkout.services.reporting.setup_progress import is_wallet_compared
+
+    wallet = wallets.live(config)
+    if not config.chains or not isinstance(wallet, ExtendedPublicKey):
+        return []
+    if wallets.is_public(config):
+        return ["  WARNING  [wallet] xpub is the public test wallet: everybody can take the money it gets"]
+    if await server.db.read(lambda unit: is_wallet_compared(unit, wallet.wallet_id)):
+        return []
+    return [
+        "  WARNING  nobody has compared the first addresses with those that your wallet shows; do so before you sell:",
+        f"           {dashboard}/settings/wallet",
+    ]
+
+
 def _dashboard(config: "Config", url: str) -> str:
     """Return the URL of the dashboard: under the public URL, unless that is on this machine."""
     public_url = config.server.public_url
     return f"{url if urlsplit(public_url).hostname in _HERE else public_url}/dashboard"
 
 
-async def _set_up(config: "Config", server: "RunningServer", url: str) -> list[str]:
-    """Show the one-time link if the dashboard has no password yet."""
+async def _set_up(config: "Config", server: "RunningServer", url: str, dashboard: str) -> list[str]:
+    """Show the one-time link if the dashboard has no password yet, and how to open it from elsewhere."""
     if await server.owner.sign_in.account() is not None:
         return []
     return [
         "The dashboard has no password yet. Set it within 30 minutes, here (this link works once):",
         "",
-        f"  {_dashboard(config, url)}/set-up?token={server.owner.set_up_link.make()}",
+        f"  {dashboard}/set-up?token={server.owner.set_up_link.make()}",
         "",
+        *_tunnel(url, dashboard),
         f"or on the command line: {this_program()}{_config_option(config)} admin reset-password",
+        "",
+    ]
+
+
+def _tunnel(url: str, dashboard: str) -> list[str]:
+    """Show how a browser on another computer gets to a link that leads to this one."""
+    if not dashboard.startswith(url):
+        return []
+    here = urlsplit(url)
+    there = f"{getuser()}@{socket.gethostname()}"
+    return [
+        "If your browser is on another computer, run this there first, and leave it open:",
+        "",
+        f"  ssh -L {here.port}:{here.netloc} {there}",
         "",
     ]
 
@@ -111,15 +159,11 @@ async def _wait_for_chains(server: "RunningServer", serving: "asyncio.Task[None]
 
 
 def _modes(config: "Config", server: "RunningServer") -> list[str]:
-    from crypto_checkout.app import wallets
-
     live = "live and test" if config.test_mode.enabled else "live"
     without = (
         "test only: no real money" if config.test_mode.enabled else "none: [test_mode] is off, and no [[chains]] is set"
     )
     lines = [f"  mode     {live if config.chains else without}"]
-    if config.chains and wallets.is_public(config):
-        lines.append("  WARNING  [wallet] xpub is the public test wallet: everybody can take the money it gets")
     for watcher in server.watchers:
         status = watcher.status
         if status.head is None:

@@ -7,7 +7,8 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Context, Decimal
@@ -104,7 +105,36 @@ class HttpSource:
         except (TimeoutError, httpx.TimeoutException):
             raise SourceFailed(f"no answer within {seconds:g} s") from None
         except httpx.HTTPError as error:
-            raise SourceFailed(f"can't be reached ({type(error).__name__})") from error
+            raise SourceFailed(f"can't be reached: {connection_failure(error)}") from error
+
+
+def connection_failure(error: BaseException) -> str:
+    """Return in words why a request over HTTP had no answer: the cause, however deep the libraries have wrapped it."""
+    import ssl
+
+    import httpx
+
+    kinds: tuple[tuple[type[BaseException], str], ...] = (
+        (socket.gaierror, "its name leads to no address (a typing error, or no name server from here)"),
+        (ssl.SSLCertVerificationError, "its certificate is not valid for this name and day, or not trusted here"),
+        (ssl.SSLError, "it doesn't speak TLS as https:// needs"),
+        (ConnectionRefusedError, "nothing listens there"),
+        (TimeoutError, "no answer came in time"),
+        (httpx.TimeoutException, "no answer came in time"),
+        (httpx.ProtocolError, "what answers there doesn't speak HTTP"),
+    )
+    found = (words for each in _causes(error) for kind, words in kinds if isinstance(each, kind))
+    return next(found, "the connection failed, or broke")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error's causes, the deepest first, and the error itself."""
+    if (cause := error.__cause__ or error.__context__) is not None:
+        yield from _causes(cause)
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _causes(each)
+    yield error
 
 
 def number(value: Any) -> Decimal:

@@ -24,6 +24,11 @@ def path(folder: Path) -> Path:
     return folder / NAME
 
 
+def is_missing(folder: Path) -> bool:
+    """Tell whether a data folder has no key; opening its cipher would make one."""
+    return not path(folder).exists()
+
+
 def of_backup(backup: Path) -> Path:
     """Return the path of the key that belongs to a backup made with it."""
     return backup.with_name(f"{backup.name}.{NAME}")

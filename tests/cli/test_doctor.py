@@ -74,6 +74,7 @@ def test_a_server_without_anything_wrong_passes_beside_it(anvil: Nodes, solc: Co
         assert {name: each["mark"] for name, each in checks.items() if each["mark"] != "ok"} == {
             "price chainlink": "warn",  # it is not on this chain
             "public_url": "warn",  # it leads to this machine only
+            "wallet": "warn",  # nobody has compared its addresses
         }
         host = f"127.0.0.1:{node.port}"
         assert {"database", "server", "backup", "Anvil: USDC", f"Anvil: {host}", "Anvil: processed"} <= checks.keys()
@@ -338,3 +339,37 @@ async def test_the_budget_of_a_provider_is_shown_for_today_and_for_a_month(tmp_p
     assert found.what == (
         "today 5 calls, 5.0 MB; at most 300 calls a day; 6,000 calls, 6,000.0 MB a month: compare that with your plan"
     )
+
+
+def test_a_lost_key_and_a_dashboard_without_a_password_that_others_reach_are_found_before_a_start(
+    tmp_path: Path,
+) -> None:
+    with Server(tmp_path) as server:
+        body = {"url": "https://shop.example/hooks", "events": ["session.paid"]}
+        endpoint = server.api.post("/webhook_endpoints", json=body).json()
+    name = f"webhook {endpoint['id']}"
+    _, checks = examine(tmp_path)
+    assert {each: checks[each]["mark"] for each in (name, "dashboard")} == {name: "ok", "dashboard": "ok"}
+    (tmp_path / "checkout-data" / "secret.key").unlink()
+    code, checks = examine(tmp_path, CHECKOUT__SERVER__HOST="0.0.0.0")  # noqa: S104 - nothing is bound
+    assert (code, checks[name]["mark"]) == (1, "fail")
+    assert "can't be read without its secret.key" in checks[name]["what"]
+    assert not (tmp_path / "checkout-data" / "secret.key").exists(), "nothing is changed"
+    assert checks["dashboard"]["mark"] == "warn"
+    assert "[server] host is 0.0" in checks["dashboard"]["what"]
+    _, checks = examine(tmp_path, CHECKOUT__SERVER__PUBLIC_URL="https://pay.example.com")
+    assert "https://pay.example.com" in checks["dashboard"]["what"]
+    done = command(tmp_path, "doctor")
+    assert "Error" not in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+async def test_why_an_address_can_not_be_reached_is_said_in_words() -> None:
+    config = Config()
+    (refused,) = await doctor.public_url(config, "http://127.0.0.1:1", is_served=True)
+    assert "nothing listens there" in refused.what
+    (nowhere,) = await doctor.public_url(config, "http://shop.invalid", is_served=True)
+    assert "its name leads to no address" in nowhere.what
+    async with running(answering({})) as node:
+        (untrusted,) = await doctor.public_url(config, node.url.replace("http:", "https:"), is_served=True)
+    assert "doesn't speak TLS" in untrusted.what

@@ -77,6 +77,8 @@ def test_a_known_xpub_is_written_and_the_file_loads(run: Run, target: Path) -> N
 
     assert result.exit_code == 0
     assert load(target, {}).wallet.xpub == XPUB
+    assert "Compare them" in result.output
+    assert "  0  0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266\n" in result.output  # anvil's own first account
     assert "switch on a [[chains]] block" in result.output
 
 

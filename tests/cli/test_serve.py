@@ -18,7 +18,13 @@ from typing import Any
 import httpx
 import pytest
 
+from crypto_checkout.app.clock import system_clock
+from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
+from crypto_checkout.core.owner.audit import COMMAND_LINE, Action
+from crypto_checkout.services.owner import audit
+from crypto_checkout.store.database import Database
 from tests.support.server import PROGRAM, Server, command, environment
+from tests.support.shop import FRESH_XPUB
 from tests.support.waiting import WAIT_SECONDS
 
 TEN_DOLLARS = {"amount": {"value": "10.00", "currency": "USD"}}
@@ -51,6 +57,46 @@ def test_the_pages_of_a_first_session_are_where_the_server_listens(tmp_path: Pat
         checkout_url = ask_for_session(server)["checkoutUrl"]
         assert checkout_url.startswith(server.url)
         assert httpx.get(checkout_url, trust_env=False).status_code == 200
+
+
+SOLD_ON_A_CHAIN = f"""
+[server]
+host = "0.0.0.0"
+public_url = "https://pay.example.com"
+[wallet]
+xpub = "{FRESH_XPUB}"
+[prices]
+fixed = {{ "ETH/USD" = "3000" }}
+[[chains]]
+id = 1
+name = "Ethereum"
+rpc_urls = ["http://127.0.0.1:1"]
+"""
+
+
+def test_the_first_words_lead_a_browser_on_another_computer_to_the_dashboard(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        port = httpx.URL(server.url).port
+        assert f"{server.url}/dashboard/set-up?token=" in server.output
+        assert f"  ssh -L {port}:127.0.0.1:{port} " in server.output
+        assert "  network  " not in server.output
+
+
+async def test_a_live_start_warns_of_an_open_port_and_of_a_wallet_that_nobody_has_compared(tmp_path: Path) -> None:
+    with Server(tmp_path, SOLD_ON_A_CHAIN) as server:
+        first, port = server.output, httpx.URL(server.url).port
+    assert "https://pay.example.com/dashboard/set-up?token=" in first
+    assert "ssh -L" not in first
+    assert f"  network  every address of this machine (0.0.0.0), port {port}: open to other machines" in first
+    assert "nobody has compared the first addresses" in first
+    assert "https://pay.example.com/dashboard/settings/wallet" in first
+    async with await Database.open(tmp_path / "checkout-data" / "checkout.db", system_clock) as db:
+        wallet = ExtendedPublicKey.parse(FRESH_XPUB).wallet_id
+        await db.write(
+            lambda unit: audit.record(unit, COMMAND_LINE, Action.WALLET_COMPARED, livemode=True, subject=wallet)
+        )
+    with Server(tmp_path) as server:
+        assert "nobody has compared" not in server.output
 
 
 def test_a_public_url_that_was_set_is_kept(tmp_path: Path) -> None:

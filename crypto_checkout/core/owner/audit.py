@@ -30,6 +30,7 @@ class Action(StrEnum):
     BACKUP_DOWNLOADED = "backup.downloaded"
     ENDPOINT_TESTED = "webhook_endpoint.tested"
     ENDPOINT_REPLAYED = "webhook_endpoint.replayed"
+    WALLET_COMPARED = "wallet.compared"
     CHAIN_REANCHORED = "chain.reanchored"
     SECRET_ROTATED = "webhook_endpoint.secret_rotated"  # noqa: S105 - the name of an action
 

@@ -13,6 +13,8 @@ from crypto_checkout.core.diagnosis.checks import Check, fail, ok, warn
 from crypto_checkout.core.diagnosis.explanation import span
 from crypto_checkout.core.diagnosis.rpc_usage import RpcUsage
 from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.core.webhooks.endpoint import Endpoint
+from crypto_checkout.encryption import Cipher, is_encrypted, of_endpoint
 from crypto_checkout.services.ledger.token_check import ConfiguredToken, contradiction
 from crypto_checkout.services.upkeep.rpc_usage import KEPT_DAYS
 from crypto_checkout.store import rpc_usage
@@ -183,8 +185,8 @@ def of_token(chain: str, token: ConfiguredToken, facts: TokenFacts) -> Check:
 # --- the ledger ------------------------------------------------------------------------------------------------------
 
 
-def of_endpoints(unit: ReadUnit) -> list[Check]:
-    """Check the webhook endpoints of both modes."""
+def of_endpoints(unit: ReadUnit, cipher: Cipher | None) -> list[Check]:
+    """Check the webhook endpoints of both modes; `cipher` reads their secrets, and is None without the key."""
     found = []
     for livemode in (True, False):
         for endpoint in endpoints.all_of(unit, livemode):
@@ -193,12 +195,25 @@ def of_endpoints(unit: ReadUnit) -> list[Check]:
             if endpoint.disabled_reason:
                 advice = f"Put that right, switch it on again, and: crypto-checkout webhooks replay {endpoint.id}"
                 found.append(warn(name, f"{endpoint.url} was switched off: {endpoint.disabled_reason}", advice))
+            elif not _is_readable(endpoint, cipher):
+                what = f"{endpoint.url}: its secret can't be read without its secret.key; a start switches it off"
+                advice = (
+                    "Put the secret.key back that belongs to this database. If it is lost, rotate the secret, and give "
+                    "your shop the new one."
+                )
+                found.append(fail(name, what, advice))
             elif failing:
                 advice = f"Try it: crypto-checkout webhooks test {endpoint.id}"
                 found.append(warn(name, f"{endpoint.url}: {failing} deliveries failed and are tried again", advice))
             else:
                 found.append(ok(name, f"{endpoint.url}{'' if endpoint.active else ' (switched off)'}"))
     return found or [ok("webhooks", "there is no endpoint")]
+
+
+def _is_readable(endpoint: Endpoint, cipher: Cipher | None) -> bool:
+    if not is_encrypted(endpoint.secret):
+        return True
+    return cipher is not None and cipher.decrypt(endpoint.secret, of_endpoint(endpoint.id)) is not None
 
 
 def of_usage(unit: ReadUnit, names: Mapping[int, str]) -> list[Check]:

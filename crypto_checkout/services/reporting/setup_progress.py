@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from crypto_checkout.core.checkout.session import Status
+from crypto_checkout.core.owner.audit import Action
 from crypto_checkout.store import paging
 from crypto_checkout.store.checkout import links, sessions
 from crypto_checkout.store.database import ReadUnit
-from crypto_checkout.store.owner import api_keys
+from crypto_checkout.store.owner import api_keys, audit
 from crypto_checkout.store.webhooks import endpoints
 
 
@@ -29,3 +30,8 @@ def progress(unit: ReadUnit, livemode: bool) -> Progress:
         has_endpoint=endpoints.count(unit, livemode) > 0,
         paid_session_id=paid[0].id if paid else None,
     )
+
+
+def is_wallet_compared(unit: ReadUnit, wallet_id: str) -> bool:
+    """Tell whether the owner has confirmed that a wallet's first addresses are those of their wallet program."""
+    return audit.has(unit, Action.WALLET_COMPARED, wallet_id)

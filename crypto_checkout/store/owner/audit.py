@@ -39,6 +39,12 @@ def listed(unit: ReadUnit, livemode: bool, window: Window) -> ListPage[AuditEntr
     return select(unit, _AUDIT, [mode], {"livemode": int(livemode)}, window)
 
 
+def has(unit: ReadUnit, action: str, subject: str) -> bool:
+    """Tell whether an action on an object is in the trail."""
+    parameters = {"action": action, "subject": subject}
+    return unit.one("SELECT 1 FROM audit WHERE action = :action AND subject = :subject LIMIT 1", parameters) is not None
+
+
 def forget(unit: WriteUnit, action: str, before: datetime) -> None:
     """Delete the entries of an action from before a moment."""
     unit.run(

@@ -17,9 +17,9 @@ from crypto_checkout.config import load
 from crypto_checkout.services.reporting import config_snippets
 from tests.support.anvil import Anvil
 from tests.support.api import App, open_app
-from tests.support.dashboard import signed_in
+from tests.support.dashboard import hidden, signed_in
 from tests.support.receiver import Receiver
-from tests.support.shop import XPUB
+from tests.support.shop import FRESH_XPUB, XPUB
 from tests.support.waiting import until
 
 ANVIL_CHAIN = {"id": 31337, "name": "Anvil", "poll_seconds": 0.1}
@@ -87,6 +87,22 @@ async def test_what_is_no_extended_public_key_is_refused_in_words_and_a_secret_i
 async def test_the_public_test_wallet_is_warned_of(owner: httpx.AsyncClient) -> None:
     answer = await owner.post("/test/settings/wallet", data={"xpub": sandbox.XPUB})
     assert "everybody can take the money" in answer.text
+
+
+async def test_the_addresses_of_the_wallet_that_is_paid_to_can_be_confirmed_and_no_others(tmp_path: Path) -> None:
+    async with open_app(tmp_path, wallet={"xpub": FRESH_XPUB}) as app:
+        owner = await signed_in(app)
+        page = (await owner.get("/test/settings/wallet")).text
+        assert "They are the same" in page
+        stale = await owner.post("/test/settings/wallet/compared", data={"wallet": "another"}, follow_redirects=True)
+        assert "another one by now" in stale.text
+        assert "They are the same" in stale.text
+        noted = await owner.post(
+            "/test/settings/wallet/compared", data={"wallet": hidden(page, "wallet")}, follow_redirects=True
+        )
+        assert "You have compared them" in noted.text
+        assert "They are the same" not in noted.text
+        assert "wallet.compared" in (await owner.get("/test/settings/trail")).text
 
 
 # --- chains ----------------------------------------------------------------------------------------------------------

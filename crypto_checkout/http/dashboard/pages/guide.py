@@ -1,5 +1,6 @@
 """The set-up guide: from the password to a first test payment."""
 
+import asyncio
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -13,7 +14,8 @@ from crypto_checkout.http.dashboard.frame.request import DashboardRequest
 from crypto_checkout.http.dashboard.frame.router import Access, DashboardPage
 from crypto_checkout.services.checkout.links import LinkRequest
 from crypto_checkout.services.checkout.sessions import SessionRequest
-from crypto_checkout.services.reporting.setup_progress import Progress, progress
+from crypto_checkout.services.reporting import config_snippets
+from crypto_checkout.services.reporting.setup_progress import Progress, is_wallet_compared, progress
 from crypto_checkout.services.webhooks.endpoints import EndpointRequest
 from crypto_checkout.store.paging import Window
 
@@ -39,6 +41,7 @@ async def steps(request: DashboardRequest) -> list[GuideStep]:
     services = request.services
     livemode = not services.checkout.payment_methods.has(livemode=False)
     done = await services.db.read(lambda unit: progress(unit, livemode))
+    is_compared = await _is_wallet_compared(request)
     is_live = services.checkout.payment_methods.has(livemode=True)
     return [
         GuideStep(
@@ -48,7 +51,7 @@ async def steps(request: DashboardRequest) -> list[GuideStep]:
             "Connect your wallet",
             "Payments go straight to addresses of your own wallet. This server can't spend from it.",
             "/settings/wallet",
-            bool(services.settings.xpub),
+            is_compared,
             is_live,
         ),
         GuideStep(
@@ -67,6 +70,15 @@ async def steps(request: DashboardRequest) -> list[GuideStep]:
         ),
         *_test_mode_steps(done, livemode),
     ]
+
+
+async def _is_wallet_compared(request: DashboardRequest) -> bool:
+    """Tell whether a wallet is configured and its addresses were compared."""
+    xpub = request.services.settings.xpub
+    if not xpub:
+        return False
+    wallet_id = (await asyncio.to_thread(config_snippets.preview, xpub)).wallet_id
+    return await request.services.db.read(lambda unit: is_wallet_compared(unit, wallet_id))
 
 
 def _test_mode_steps(done: Progress, livemode: bool) -> list[GuideStep]:

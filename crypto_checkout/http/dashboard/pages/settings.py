@@ -12,12 +12,14 @@ from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.errors import PriceUnavailable, UnsupportedAsset
 from crypto_checkout.core.ledger.chain_status import ChainStatus
 from crypto_checkout.core.money import parse_currency
+from crypto_checkout.core.owner.audit import Action
 from crypto_checkout.http.dashboard.frame.forms import sentence
 from crypto_checkout.http.dashboard.frame.request import DashboardRequest
 from crypto_checkout.http.dashboard.frame.router import Access, DashboardPage
 from crypto_checkout.services.diagnosis import checks, nodes
 from crypto_checkout.services.reporting import config_snippets
 from crypto_checkout.services.reporting.config_snippets import Preset
+from crypto_checkout.services.reporting.setup_progress import is_wallet_compared
 
 _MOST_NODES = 5
 _MOST_XPUB = 4000
@@ -52,6 +54,17 @@ async def preview_wallet(request: DashboardRequest) -> Response:
             request.form.forget("xpub")
             request.form.errors["xpub"] = sentence(str(error))
     return await _wallet_page(request, offered)
+
+
+async def confirm_wallet(request: DashboardRequest) -> Response:
+    """Record that the addresses on the page are those of the owner's wallet program."""
+    wallet_id = request.form.value("wallet")
+    xpub = request.services.settings.xpub
+    now = await asyncio.to_thread(config_snippets.preview, xpub) if xpub else None
+    if now is None or now.wallet_id != wallet_id:
+        return request.redirect("/settings/wallet", "The wallet is another one by now. Compare its addresses.")
+    await request.write(lambda _: None, Action.WALLET_COMPARED, subject=lambda _: wallet_id)
+    return request.redirect("/settings/wallet", "Noted: these are the addresses of your wallet.")
 
 
 async def show_chains(request: DashboardRequest) -> Response:
@@ -110,6 +123,8 @@ async def _wallet_page(request: DashboardRequest, offered: config_snippets.Walle
         "settings/wallet.html",
         status=200 if request.form.is_valid else 400,
         now=now,
+        is_compared=now is not None
+        and await request.services.db.read(lambda unit: is_wallet_compared(unit, now.wallet_id)),
         offered=offered,
         lines=config_snippets.wallet_lines(offered) if offered else None,
     )
@@ -172,6 +187,7 @@ PAGES = (
     DashboardPage("POST", "/settings/shop", preview_name),
     DashboardPage("GET", "/settings/wallet", show_wallet, Access.CONFIRMED),
     DashboardPage("POST", "/settings/wallet", preview_wallet, Access.CONFIRMED),
+    DashboardPage("POST", "/settings/wallet/compared", confirm_wallet, Access.CONFIRMED),
     DashboardPage("GET", "/settings/chains", show_chains),
     DashboardPage("POST", "/settings/chains", preview_chain, Access.CONFIRMED),
     DashboardPage("POST", "/settings/chains/check", check_nodes),
