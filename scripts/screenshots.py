@@ -5,6 +5,7 @@
 They are FOLDER/STATE-WIDTH-SCHEME.png; FOLDER/index.html shows them all. Needs anvil and chromium.
 """
 
+import argparse
 import os
 import shutil
 import sys
@@ -27,7 +28,7 @@ LANGUAGES = ("de", "ar", "ja")
 DASHBOARD = {
     "overview": "",
     "payments": "/payments",
-    "payment": "/payments?status=paid",
+    "payment": "/payments?status=paid_late",
     "links": "/links",
     "customers": "/customers",
     "webhooks": "/webhooks",
@@ -43,16 +44,21 @@ DASHBOARD = {
 
 def main() -> int:
     """Take the screenshots; return the exit code."""
-    folder, chosen = Path(sys.argv[1]), set(sys.argv[2:])
+    parser = argparse.ArgumentParser(
+        prog="scripts/screens", description="Take screenshots of the pages in every state."
+    )
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="where they go")
+    parser.add_argument("states", metavar="STATE", nargs="*", help="only these, such as waiting or dashboard-links")
+    arguments = parser.parse_args()
+    folder, chosen = arguments.folder, set(arguments.states)
     folder.mkdir(parents=True, exist_ok=True)
     node, chromium = anvil.find(), shutil.which(os.environ.get("CHECKOUT_CHROMIUM", "chromium"))
     if node is None or chromium is None:
         print("scripts/screens needs anvil (scripts/anvil brings it) and chromium.", file=sys.stderr)
         return 1
-    arguments = ["--chain-id", str(CHAIN_ID)]
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch,
-        anvil.Anvil(node, Path(scratch), mining="manual", arguments=arguments) as chain,
+        anvil.Anvil(node, Path(scratch), mining="manual", arguments=["--chain-id", str(CHAIN_ID)]) as chain,
         sync_playwright() as playwright,
     ):
         shop = Shop(Path(scratch), chain)
@@ -69,8 +75,12 @@ def main() -> int:
                 browser.new_page().wait_for_timeout(BLIND_AFTER_MILLISECONDS)
                 take(browser, folder, {"blind": hidden["blind"]}, chosen)
             browser.close()
-    index(folder, sorted(path.name for path in folder.glob("*.png")))
-    return 0
+    names = sorted(path.name for path in folder.glob("*.png"))
+    index(folder, names)
+    unknown = {state for state in chosen if not any(name.startswith(f"{state}-") for name in names)}
+    if unknown:
+        print(f"There is no state {', '.join(sorted(unknown))}: without any, all are taken.", file=sys.stderr)
+    return 1 if unknown else 0
 
 
 def take(browser: Browser, folder: Path, pages: dict[str, str], chosen: set[str]) -> None:
