@@ -118,12 +118,15 @@ def _key(options: Options, given: str | None) -> Iterator[str]:
 def _trigger_by_key(options: Options, event_type: "EventType") -> dict[str, str]:
     """Make a key, revoke it and delete it, in the database, because the API can't do that."""
     from crypto_checkout.core.owner.api_key import Scope
-    from crypto_checkout.services.owner import api_keys
+    from crypto_checkout.core.webhooks.events import EventType
+    from crypto_checkout.services.owner import api_keys, audit
     from crypto_checkout.services.webhooks.outbox import Outbox
 
     def make(unit: "WriteUnit") -> "ApiKey":
         made, _ = api_keys.create(unit, Outbox(), livemode=False, name=_KEY_NAME, scopes=list(Scope))
         api_keys.revoke(unit, Outbox(), made.id)
+        for action in (EventType.API_KEY_CREATED, EventType.API_KEY_REVOKED):
+            audit.record_command(unit, action, livemode=False, subject=made.id, detail=_KEY_NAME)
         api_keys.remove(unit, made.id)
         return made
 

@@ -137,9 +137,9 @@ def test_a_wrong_configuration_ends_it_with_the_mistakes(run: Run, tmp_path: Pat
 
 def test_without_keys_the_list_says_how_to_make_one(run: Run) -> None:
     assert listed(run) == []
-    for_people = run("list").stdout
-    assert "crypto-checkout keys create" in for_people
-    assert for_people.endswith(f"In {Path.cwd() / 'checkout-data' / 'checkout.db'}.\n")
+    for_people = run("list")
+    assert "crypto-checkout keys create" in for_people.stdout
+    assert for_people.stderr == f"In {Path.cwd() / 'checkout-data' / 'checkout.db'}.\n"
 
 
 def test_the_list_shows_every_key_of_both_modes_newest_first(run: Run) -> None:

@@ -69,9 +69,9 @@ def test_a_list_names_its_database_and_a_copy_of_an_empty_ledger_says_so(
     path = new_database(tmp_path)
     monkeypatch.chdir(tmp_path)
     for kind in ("keys", "links", "sessions", "webhooks"):
-        said = CliRunner().invoke(main, [kind, "list"]).stdout
-        assert said.startswith("There is no ")
-        assert said.endswith(f"In {path}.\n")
+        said = CliRunner().invoke(main, [kind, "list"])
+        assert said.stdout.startswith("There is no ")
+        assert said.stderr == f"In {path}.\n"
         assert CliRunner().invoke(main, [kind, "list", "--json"]).stdout == "[]\n"
     said = CliRunner().invoke(main, ["backup", "copy.db"]).stdout
     assert f"empty: {path} has never had a session" in said

@@ -149,8 +149,8 @@ def require_database(config: "Config") -> None:
 
 
 def show_place(config: "Config") -> None:
-    """Name the database that a list is from: in a wrong folder it is another one."""
-    click.echo(f"In {config.database.path.absolute()}.")
+    """Name the database that a list is from, beside the list: in a wrong folder it is another one."""
+    click.echo(f"In {config.database.path.absolute()}.", err=True)
 
 
 def this_program() -> str:
