@@ -23,15 +23,15 @@ from crypto_checkout.core.diagnosis.checks import Check, Severity, fail, ok, war
 from crypto_checkout.core.errors import RecoverableError, SourceFailed
 from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.core.moments import Clock
+from crypto_checkout.core.urls import is_ip
 from crypto_checkout.http.checkout import renderer
 from crypto_checkout.http.entry.client_address import is_trusted
-from crypto_checkout.core.urls import is_ip
 from crypto_checkout.prices.http_source import connection_failure
 from crypto_checkout.prices.source import Source
 from crypto_checkout.services.diagnosis import checks, proxy
 from crypto_checkout.services.ledger.ancestor import newest_shared
-from crypto_checkout.store.data_folder import doctor_token, server_url
 from crypto_checkout.services.reporting.setup_progress import is_wallet_compared
+from crypto_checkout.store.data_folder import doctor_token, server_url
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.ledger import cursors as chain_store
 from crypto_checkout.store.ledger.cursors import Cursor

@@ -39,7 +39,7 @@ ARGUMENTS = {
     "migrate": (),
     "admin reset-password": (),
 }
-ELSEWHERE = {"init", "serve", "restore", "demo", "doctor", "alerts test", "openapi"}
+ELSEWHERE = {"init", "serve", "restore", "demo", "doctor", "alerts test", "openapi", "collect setup", "collect recover"}
 """The commands that make a database, need none, or look for themselves."""
 
 
@@ -69,9 +69,9 @@ def test_a_list_names_its_database_and_a_copy_of_an_empty_ledger_says_so(
     path = new_database(tmp_path)
     monkeypatch.chdir(tmp_path)
     for kind in ("keys", "links", "sessions", "webhooks"):
-        said = CliRunner().invoke(main, [kind, "list"])
-        assert said.stdout.startswith("There is no ")
-        assert said.stderr == f"In {path}.\n"
+        listed = CliRunner().invoke(main, [kind, "list"])
+        assert listed.stdout.startswith("There is no ")
+        assert listed.stderr == f"In {path}.\n"
         assert CliRunner().invoke(main, [kind, "list", "--json"]).stdout == "[]\n"
     said = CliRunner().invoke(main, ["backup", "copy.db"]).stdout
     assert f"empty: {path} has never had a session" in said
