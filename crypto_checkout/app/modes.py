@@ -13,6 +13,7 @@ from crypto_checkout.chain.sandbox import chain as sandbox
 from crypto_checkout.chain.sandbox.chain import SandboxChain
 from crypto_checkout.chain.sandbox.state import State
 from crypto_checkout.config import ChainConfig
+from crypto_checkout.core.address import Address
 from crypto_checkout.core.collect.deposits import Deposits
 from crypto_checkout.services.alerts.server_issues import ProviderStatus
 from crypto_checkout.services.checkout import wallet_start
@@ -28,6 +29,7 @@ from crypto_checkout.services.ledger.token_balances import TokenBalances
 from crypto_checkout.services.ledger.token_check import TokenCheck
 from crypto_checkout.services.ledger.wallet_check import WalletCheck
 from crypto_checkout.services.ledger.watcher import BlockSource, Watcher
+from crypto_checkout.services.refunds.loops import OpenRefunds
 from crypto_checkout.services.sandbox.pruning import Pruner
 from crypto_checkout.services.upkeep.rpc_usage import UsageRecorder
 from crypto_checkout.store.checkout import sessions
@@ -73,12 +75,14 @@ class Modes:
     loops: tuple[Loop, ...]
     chains: Mapping[int, ConfiguredChain]
     balance_readers: Mapping[int, BalanceReader]
+    refunds: OpenRefunds
 
 
 async def open_modes(parts: Parts) -> Modes:
     """Open the modes that are configured."""
     records = await _records(parts)
-    live, test = await _live(parts, records), await _test(parts, records)
+    refunds = OpenRefunds(parts.db, parts.events, public_url=parts.config.server.public_url)
+    live, test = await _live(parts, records, refunds), await _test(parts, records, refunds)
     configured = [mode for mode in (live, test) if mode is not None]
     return Modes(
         live,
@@ -88,10 +92,11 @@ async def open_modes(parts: Parts) -> Modes:
         loops=tuple(loop for mode in configured for loop in mode.loops),
         chains={chain_id: chain for mode in configured for chain_id, chain in mode.chains.items()},
         balance_readers={chain_id: each for mode in configured for chain_id, each in mode.balance_readers.items()},
+        refunds=refunds,
     )
 
 
-async def _live(parts: Parts, records: Records) -> Mode | None:
+async def _live(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | None:
     """Open the real chains."""
     config = parts.config
     if not config.chains:
@@ -106,7 +111,7 @@ async def _live(parts: Parts, records: Records) -> Mode | None:
     token_check = TokenCheck(
         opened, chains.configured_tokens(config.chains), [asset for of_chain in used for asset in of_chain]
     )
-    watchers = tuple(_live_watcher(parts, chain, opened[chain.id]) for chain in config.chains)
+    watchers = tuple(_live_watcher(parts, chain, opened[chain.id], refunds) for chain in config.chains)
     by_chain = {each.status.chain_id: each for each in watchers}
     payment_methods = PaymentMethods(
         livemode=True,
@@ -127,9 +132,13 @@ async def _live(parts: Parts, records: Records) -> Mode | None:
     ]
     reconcile = BackgroundReconcile(parts.db, reconciled)
     token_balances = [
-        TokenBalances(parts.db, opened[each.id], watcher, _judge(parts, each.id), chain_id=each.id, livemode=True)
+        TokenBalances(
+            parts.db, opened[each.id], watcher, _judge(parts, each.id, refunds), chain_id=each.id, livemode=True
+        )
         for each, watcher in zip(payment_methods.chains, watchers, strict=True)
     ]
+    owners = {Address(each) for each in (*config.refunds.senders, config.wallet.cold_address) if each}
+    refund_payments = [refunds.follow(each.id, opened[each.id], owners) for each in config.chains]
     usage = UsageRecorder(parts.db, meters)
     return Mode(
         payment_methods,
@@ -138,6 +147,7 @@ async def _live(parts: Parts, records: Records) -> Mode | None:
             *(check.run, check.recheck, token_check.run, usage.run, reconcile.run),
             *([] if deposit_check is None else [deposit_check.run]),
             *(each.run for each in token_balances),
+            *(each.run for each in refund_payments),
             *(each.run for each in watchers),
         ),
         chains={each.id: ConfiguredChain(opened[each.id], each) for each in payment_methods.chains},
@@ -147,7 +157,7 @@ async def _live(parts: Parts, records: Records) -> Mode | None:
     )
 
 
-async def _test(parts: Parts, records: Records) -> Mode | None:
+async def _test(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | None:
     """Open the sandbox in the state that it was left in."""
     if not parts.config.test_mode.enabled:
         return None
@@ -155,7 +165,7 @@ async def _test(parts: Parts, records: Records) -> Mode | None:
     watcher = Watcher(
         parts.db,
         chain,
-        _judge(parts, sandbox.CHAIN_ID),
+        _judge(parts, sandbox.CHAIN_ID, refunds),
         chain_id=sandbox.CHAIN_ID,
         livemode=False,
         name=sandbox.NAME,
@@ -176,7 +186,11 @@ async def _test(parts: Parts, records: Records) -> Mode | None:
     return Mode(
         payment_methods,
         (watcher,),
-        loops=(watcher.run, Pruner(parts.db, chain, parts.clock).run),
+        loops=(
+            watcher.run,
+            Pruner(parts.db, chain, parts.clock).run,
+            refunds.follow(sandbox.CHAIN_ID, chain, []).run,
+        ),
         chains={sandbox.CHAIN_ID: ConfiguredChain(chain, chains.SANDBOX)},
         balance_readers={sandbox.CHAIN_ID: chain},
         sandbox=chain,
@@ -227,11 +241,11 @@ async def _sandbox_state(parts: Parts) -> State:
     return state
 
 
-def _live_watcher(parts: Parts, chain: ChainConfig, opened: BlockSource) -> Watcher:
+def _live_watcher(parts: Parts, chain: ChainConfig, opened: BlockSource, refunds: OpenRefunds) -> Watcher:
     return Watcher(
         parts.db,
         opened,
-        _judge(parts, chain.id),
+        _judge(parts, chain.id, refunds),
         chain_id=chain.id,
         livemode=True,
         name=chain.name,
@@ -243,13 +257,14 @@ def _live_watcher(parts: Parts, chain: ChainConfig, opened: BlockSource) -> Watc
     )
 
 
-def _judge(parts: Parts, chain_id: int) -> Judge:
+def _judge(parts: Parts, chain_id: int, refunds: OpenRefunds) -> Judge:
     config = parts.config
     return Judge(
         parts.events,
         chain_id=chain_id,
         public_url=config.server.public_url,
         dust_floor=config.sessions.dust_below_fiat,
+        also_take_back=refunds.take_back(chain_id),
     )
 
 

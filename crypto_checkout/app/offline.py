@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from crypto_checkout import log
@@ -31,6 +32,7 @@ from crypto_checkout.services.ledger.judge import Judge
 from crypto_checkout.services.ledger.reanchor import Reanchoring
 from crypto_checkout.services.owner.account import Account
 from crypto_checkout.services.owner.passwords import Passwords
+from crypto_checkout.services.refunds.records import RefundRecords
 from crypto_checkout.services.sandbox import pruning
 from crypto_checkout.services.upkeep.rpc_usage import UsageRecorder
 from crypto_checkout.services.webhooks.endpoints import Endpoints
@@ -130,7 +132,10 @@ async def reanchoring(config: Config, db: Database, chain_id: int) -> AsyncItera
     """Open a chain with real money, to reanchor it."""
     async with _open_chains(config, db) as opened:
         (chain,) = [chain for chain, accepted in opened.live if accepted.id == chain_id]
-        judge = Judge(Outbox(), chain_id=chain_id, public_url=as_served(config).server.public_url)
+        url = as_served(config).server.public_url
+        refunds = RefundRecords(session_reader(config, db), Outbox(), public_url=url)
+        take_back = partial(refunds.take_back, chain_id=chain_id)
+        judge = Judge(Outbox(), chain_id=chain_id, public_url=url, also_take_back=take_back)
         yield Reanchoring(db, chain, judge, chain_id)
 
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from crypto_checkout.app import webhooks
 from crypto_checkout.app.chains import endpoints
-from crypto_checkout.app.modes import Mode, Modes
+from crypto_checkout.app.modes import Modes
 from crypto_checkout.app.parts import Parts
 from crypto_checkout.chain.sandbox.chain import CHAIN_ID
 from crypto_checkout.config import Config
@@ -64,12 +64,12 @@ from crypto_checkout.services.owner.passwords import Passwords
 from crypto_checkout.services.owner.set_up_link import SetUpLink
 from crypto_checkout.services.owner.sign_in import SignIn
 from crypto_checkout.services.payer import Payers
-from crypto_checkout.services.refunds.records import RefundRecords
 from crypto_checkout.services.refunds.refunds import Refunds
 from crypto_checkout.services.reporting.config_snippets import Settings
 from crypto_checkout.services.reporting.exports import Exports
 from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.services.sandbox.controls import SandboxControls
+from crypto_checkout.services.sandbox.refunds import RefundPayer
 from crypto_checkout.services.upkeep.backup_download import BackupDownloads
 from crypto_checkout.services.webhooks.dispatcher import AttemptSender
 from crypto_checkout.store.data_folder import untrusted_proxy
@@ -80,8 +80,8 @@ def services(parts: Parts, modes: Modes, sender: AttemptSender) -> ApiServices:
     config, db, events = parts.config, parts.db, parts.events
     payment_methods, public_url = modes.payment_methods, config.server.public_url
     reader = SessionReader(db, public_url=public_url)
-    records = RefundRecords(reader, events, public_url=public_url)
     chains = {chain_id: configured.chain for chain_id, configured in modes.chains.items()}
+    refunds = Refunds(db, modes.refunds.records, payment_methods, chains)
     return ApiServices(
         db=db,
         sessions=Sessions(db, payment_methods, events, reader, partial(_look_soon, modes)),
@@ -91,9 +91,9 @@ def services(parts: Parts, modes: Modes, sender: AttemptSender) -> ApiServices:
         endpoints=webhooks.endpoints(config, db, events),
         deliveries=webhooks.deliveries(config, db, sender, events.wake, parts.clock),
         customers=Customers(db, events),
-        refunds=Refunds(db, records, payment_methods, chains),
         balances=BalanceReports(db, payment_methods, modes.balance_readers, forgetful={CHAIN_ID}),
-        sandbox=_sandbox(parts, modes.test, reader),
+        refunds=refunds,
+        sandbox=_sandbox(parts, modes, reader, refunds),
     )
 
 
@@ -178,10 +178,12 @@ def _readiness(parts: Parts, modes: Modes) -> Readiness:
     return Readiness(parts.db, watchers, parts.clock)
 
 
-def _sandbox(parts: Parts, test: Mode | None, reader: SessionReader) -> SandboxControls | None:
+def _sandbox(parts: Parts, modes: Modes, reader: SessionReader, refunds: Refunds) -> SandboxControls | None:
+    test = modes.test
     if test is None or test.sandbox is None:
         return None
-    return SandboxControls(parts.db, test.sandbox, test.watchers[0], reader, parts.events.wake)
+    refund_payer = RefundPayer(refunds, modes.refunds.payments[CHAIN_ID])
+    return SandboxControls(parts.db, test.sandbox, test.watchers[0], reader, parts.events.wake, refund_payer)
 
 
 def _settings(config: Config) -> Settings:

@@ -16,7 +16,13 @@ from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.core.webhooks.events import EventType
 
 if TYPE_CHECKING:
-    from crypto_checkout.client import CheckoutClient, EndpointResource, LinkResource, SessionResource
+    from crypto_checkout.client import (
+        CheckoutClient,
+        EndpointResource,
+        LinkResource,
+        RefundResource,
+        SessionResource,
+    )
 
 Story = Callable[["CheckoutClient"], str]
 """Causes an event and returns the id of its resource. Raises the client's errors and NotYet."""
@@ -25,6 +31,8 @@ _PRICE = Decimal("10.00")
 _NAME = "Made by crypto-checkout trigger"
 _WAIT_SECONDS = 20.0
 _POLL_SECONDS = 0.1
+_REORG_BLOCKS = 4
+_NOBODY = "0x00000000000000000000000000000000000decaf"
 _NOWHERE = "https://example.com/webhooks"
 
 
@@ -150,6 +158,41 @@ def _update_customer(client: "CheckoutClient") -> str:
     return client.customers.update(_create_customer(client), name="Ada Lovelace")["id"]
 
 
+# --- refunds ---------------------------------------------------------------------------------------------------------
+
+
+def _new_refund(client: "CheckoutClient", *, destination: str | None = None) -> "RefundResource":
+    session = client.test_helpers.pay(_create_session(client))
+    client.test_helpers.mine(blocks=session["requiredConfirmations"])
+    return client.refunds.create(session_id=session["id"], reason=_NAME, destination=destination)
+
+
+def _create_refund(client: "CheckoutClient") -> str:
+    return _new_refund(client)["id"]
+
+
+def _address_refund(client: "CheckoutClient") -> str:
+    return _new_refund(client, destination=_NOBODY)["id"]
+
+
+def _cancel_refund(client: "CheckoutClient") -> str:
+    return client.refunds.cancel(_create_refund(client))["id"]
+
+
+def _pay_refund(client: "CheckoutClient") -> str:
+    return client.test_helpers.pay_refund(_create_refund(client))["id"]
+
+
+def _refund_session(client: "CheckoutClient") -> str:
+    return client.test_helpers.pay_refund(_create_refund(client))["sessionId"]
+
+
+def _reorg_refund(client: "CheckoutClient") -> str:
+    refund_id = _pay_refund(client)
+    client.test_helpers.reorg(depth=_REORG_BLOCKS)
+    return refund_id
+
+
 # --- all of them -----------------------------------------------------------------------------------------------------
 
 _STORIES: Mapping[EventType, Story] = {
@@ -165,6 +208,13 @@ _STORIES: Mapping[EventType, Story] = {
     EventType.ENDPOINT_DISABLED: _disable_endpoint,
     EventType.CUSTOMER_CREATED: _create_customer,
     EventType.CUSTOMER_UPDATED: _update_customer,
+    EventType.SESSION_REFUNDED: _refund_session,
+    EventType.REFUND_CREATED: _create_refund,
+    EventType.REFUND_ADDRESS_GIVEN: _address_refund,
+    EventType.REFUND_APPROVED: _pay_refund,
+    EventType.REFUND_PAID: _pay_refund,
+    EventType.REFUND_REORGED: _reorg_refund,
+    EventType.REFUND_CANCELED: _cancel_refund,
 }
 
 

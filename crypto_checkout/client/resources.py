@@ -314,6 +314,11 @@ class TestHelpersApi(Resource[C]):
         )
 
     @method
+    def pay_refund(self, refund_id: str, *, idempotency_key: str | None = None) -> ApiCall[RefundResource]:
+        """Pay a test refund, and approve it first if need be."""
+        return ApiCall("POST", identified(f"/test_helpers{_REFUND}/pay", refund_id), idempotency_key=idempotency_key)
+
+    @method
     def advance_clock(self, *, seconds: int, idempotency_key: str | None = None) -> ApiCall[Json]:
         """Put the clock of test mode forward, by up to 30 days: sessions expire, and webhook retries come due."""
         return ApiCall(

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, create_model
 
 from crypto_checkout.config import values
 from crypto_checkout.config.values import at_least, between, decimal_text, not_empty, one_of, without_repeats
@@ -128,6 +128,23 @@ class EventsConfig(Section):
     retention_days: Annotated[int, between(0, 36_500)] = 0
 
 
+# `from` is a keyword of Python: a field of that name can't be written in a class.
+_REFUND_KEYS: Any = {
+    "from": (Annotated[tuple[values.OwnAddress, ...], Field(strict=False), AfterValidator(without_repeats)], ())
+}
+_RefundKeys = create_model("_RefundKeys", __base__=Section, **_REFUND_KEYS)
+
+
+class RefundsConfig(_RefundKeys):  # type: ignore[misc,valid-type]  # made by a call
+    """The addresses that the owner pays refunds from, in lower case: their payments are recognized without a hash."""
+
+    @property
+    def senders(self) -> tuple[str, ...]:
+        """The addresses of the key `from`."""
+        found: tuple[str, ...] = getattr(self, "from")
+        return found
+
+
 class AlertsConfig(Section):
     """The receivers of alerts. Without `email_to` and `webhook_url` none are sent."""
 
@@ -219,6 +236,7 @@ class Config(Section):
     branding: BrandingConfig = BrandingConfig()
     checkout: CheckoutConfig = CheckoutConfig()
     events: EventsConfig = EventsConfig()
+    refunds: RefundsConfig = RefundsConfig()
     alerts: AlertsConfig = AlertsConfig()
     log: LogConfig = LogConfig()
     chains: Annotated[tuple[ChainConfig, ...], Field(strict=False)] = ()

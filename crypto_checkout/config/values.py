@@ -298,6 +298,15 @@ def _cold_address(text: str) -> str:
         raise ValueError(f"an address of your own: {error}") from None
 
 
+def _own_address(text: str) -> str:
+    from crypto_checkout.core.address import parse
+
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise ValueError(f"an address of your own wallet: {error}") from None
+
+
 def _chain_id(number: int) -> int:
     if number == SANDBOX_CHAIN_ID:
         raise ValueError(f"another chain: {SANDBOX_CHAIN_ID} is the simulated chain of test mode")
@@ -349,6 +358,7 @@ Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
 Xpub = Annotated[str, AfterValidator(_xpub)]
 ColdAddress = Annotated[str, AfterValidator(_cold_address)]
 ColdLabel = Annotated[str, label(80)]
+OwnAddress = Annotated[str, AfterValidator(_own_address)]
 TokenAddress = Annotated[str, AfterValidator(_token_address)]
 Symbol = Annotated[str, pattern(_SYMBOL, "a symbol like USDC: up to 16 letters, digits, dots and dashes")]
 Pair = Annotated[str, pattern(_SYMBOL + "/[A-Z]{3}", 'a pair like "ETH/USD"')]

@@ -171,6 +171,11 @@ CALLS: dict[str, tuple[Callable[[CheckoutClient], Any], str, Any]] = {
         "POST /refunds/ref_1/paid",
         {"txHash": "0x" + "7e" * 32},
     ),
+    "test_helpers.pay_refund": (
+        lambda it: it.test_helpers.pay_refund("ref_1"),
+        "POST /test_helpers/refunds/ref_1/pay",
+        None,
+    ),
     "test_helpers.advance_clock": (
         lambda it: it.test_helpers.advance_clock(seconds=900),
         "POST /test_helpers/clock/advance",

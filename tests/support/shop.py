@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 from crypto_checkout.chain.evm.chain import EvmChain
@@ -29,6 +30,7 @@ from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.checkout.sessions import SessionRequest, Sessions
 from crypto_checkout.services.ledger.judge import Judge
 from crypto_checkout.services.ledger.watcher import Watcher
+from crypto_checkout.services.refunds.records import RefundRecords
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store import paging
 from crypto_checkout.store.database import Database
@@ -69,6 +71,7 @@ class Shop:
     payment_methods: PaymentMethodsByMode
     sessions: Sessions
     reader: SessionReader
+    refund_records: RefundRecords
     make_watcher: Callable[[], Watcher]
     watcher: Watcher
     chain_id: int = ANVIL_CHAIN_ID
@@ -172,6 +175,9 @@ async def open_shop(
             block_time=lambda _: chain.newest_time,
         )
 
+        reader = SessionReader(db, public_url="http://x")
+        records = RefundRecords(reader, events, public_url="http://x")
+
         def make_watcher() -> Watcher:
             return Watcher(
                 db,
@@ -181,6 +187,7 @@ async def open_shop(
                     chain_id=accepted.id,
                     public_url="http://127.0.0.1:4020",
                     dust_floor=Decimal(dust_floor),
+                    also_take_back=partial(records.take_back, chain_id=accepted.id),
                 ),
                 chain_id=accepted.id,
                 livemode=True,
@@ -195,9 +202,8 @@ async def open_shop(
 
         watcher = make_watcher()
         payment_methods = PaymentMethodsByMode([methods])
-        reader = SessionReader(db, public_url="http://x")
         sessions = Sessions(db, payment_methods, events, reader, on_made=lambda _: watcher.session_made())
-        shop = Shop(path, db, chain, payment_methods, sessions, reader, make_watcher, watcher, accepted.id)
+        shop = Shop(path, db, chain, payment_methods, sessions, reader, records, make_watcher, watcher, accepted.id)
         try:
             await shop.process()
             yield shop

@@ -239,7 +239,7 @@ def shown_paid_refund(public_url: str) -> RefundResource:
         proof=DestinationProof.SIGNATURE,
         approved_at=MOMENT,
         tx_hash="0x" + "7e" * 32,
-        payment=RefundPayment(None, _PAID_BLOCK + 99, "0x" + "a8" * 32),
+        payment=RefundPayment(_PAID_BLOCK + 99, "0x" + "a8" * 32, log_index=None),
         paid_at=MOMENT,
     )
     return render.refund(paid, public_url)

@@ -76,9 +76,9 @@ REFUND_STATUSES: Mapping[RefundStatus, RefundStatusInfo] = one_row_each(
 class RefundPayment:
     """The transfer that pays a refund: its block, and its log for a token."""
 
-    log_index: int | None
     block_number: int
     block_hash: str
+    log_index: int | None
 
 
 @dataclass(frozen=True, slots=True)

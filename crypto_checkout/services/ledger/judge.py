@@ -6,7 +6,7 @@ payments of a session are announced once an hour, and dust (`core.ledger.dust`) 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -28,14 +28,28 @@ from crypto_checkout.store.ledger import payments, unmatched
 from crypto_checkout.store.ledger.unnamed import UnnamedCredit
 
 
+def _nothing(_: WriteUnit, __: int) -> None:
+    """Take back nothing else."""
+
+
 class Judge:
     """Judges the sessions of one chain, and records their events.
 
-    Transfers that are worth less than `dust_floor`, in the currency of their session, are dust.
+    Transfers that are worth less than `dust_floor`, in the currency of their session, are dust. A rollback also calls
+    `also_take_back` with the number of the block above which all is taken back.
     """
 
-    def __init__(self, events: Outbox, *, chain_id: int, public_url: str, dust_floor: Decimal = Decimal(0)) -> None:
+    def __init__(
+        self,
+        events: Outbox,
+        *,
+        chain_id: int,
+        public_url: str,
+        dust_floor: Decimal = Decimal(0),
+        also_take_back: Callable[[WriteUnit, int], None] = _nothing,
+    ) -> None:
         self._events = events
+        self._also_take_back = also_take_back
         self._chain_id = chain_id
         self._public_url = public_url
         self._dust_floor = dust_floor
@@ -111,6 +125,7 @@ class Judge:
 
         Sessions with payments in blocks that are no longer deep below the lower tip are judged again too.
         """
+        self._also_take_back(unit, above)
         touched = payments.orphan_above(unit, self._chain_id, above)
         for session_id in touched:
             store.touch(unit, session_id)

@@ -1,13 +1,14 @@
 """Store a change of a refund together with its events, and read what a refund needs to know about its session."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.errors import ResourceNotFound
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.refund_types import RefundResource
-from crypto_checkout.core.refunds.refund import Refund
+from crypto_checkout.core.refunds.refund import Refund, RefundStatus
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.services.checkout.session_reader import SessionReader, find
 from crypto_checkout.services.webhooks.outbox import Outbox
@@ -29,12 +30,12 @@ class RefundRecords:
     ) -> None:
         self._reader = reader
         self._events = events
-        self._public_url = public_url
+        self.public_url = public_url
         self._changed = changed
 
     def describe(self, refund: Refund) -> RefundResource:
         """Render a refund."""
-        return render.refund(refund, self._public_url)
+        return render.refund(refund, self.public_url)
 
     def insert(self, unit: WriteUnit, session: Session, refund: Refund, *more: EventType) -> RefundResource:
         """Store a new refund, and record `refund.created` and further events about it."""
@@ -50,6 +51,24 @@ class RefundRecords:
             session = self._reader.describe(unit, session_of(unit, refund))
             self._events.record(unit, EventType.SESSION_REFUNDED, session)
         return resource
+
+    def take_back(self, unit: WriteUnit, above: int, *, chain_id: int) -> None:
+        """Take back what paid refunds in the blocks of a chain above a number, as the watcher does with payments."""
+        for refund in store.paid_above(unit, chain_id, above):
+            reopened = replace(
+                refund,
+                status=RefundStatus.TO_PAY,
+                # One that was found without a hash may have been sent anew, in another transaction.
+                tx_hash=refund.tx_hash if refund.searched_from is None else None,
+                payment=None,
+                paid_at=None,
+                counted_units=0,
+                updated_at=unit.now,
+            )
+            self.update(unit, reopened, EventType.REFUND_REORGED)
+        searched = store.searched_to(unit, chain_id)
+        if searched is not None and searched > above:
+            store.set_searched_to(unit, chain_id, above)
 
     def _record(self, unit: WriteUnit, refund: Refund, *events: EventType) -> RefundResource:
         resource = self.describe(refund)

@@ -78,7 +78,7 @@ class Refunds:
     ) -> None:
         self._db = db
         self._records = records
-        self._accepted = accepted
+        self.accepted = accepted
         self._chains = chains
 
     def create(self, livemode: bool, new: RefundRequest) -> Callable[[WriteUnit], RefundResource]:
@@ -133,7 +133,7 @@ class Refunds:
 
         def approve(unit: WriteUnit) -> RefundResource:
             refund = find_refund(unit, refund_id, livemode)
-            _check(refund, [RefundStatus.AWAITING_APPROVAL], "approved")
+            _check(refund, [RefundStatus.AWAITING_ADDRESS, RefundStatus.AWAITING_APPROVAL], "approved")
             session = session_of(unit, refund)
             if refundable_units(unit, session, refund.asset, refund.required_confirmations) < 0:
                 raise RefundNotOpen(
@@ -190,9 +190,20 @@ class Refunds:
         def note(unit: WriteUnit) -> RefundResource:
             current = find_refund(unit, refund_id, livemode)
             _check_payable(current)
-            return self._records.update(unit, replace(current, tx_hash=tx_hash, updated_at=unit.now))
+            return self._records.update(
+                unit, replace(current, tx_hash=tx_hash, searched_from=None, updated_at=unit.now)
+            )
 
         return note
+
+    async def name(self, livemode: bool, refund_id: str, tx_hash: str) -> None:
+        """Note which transaction pays a refund, as `paid` does; one that was found to be paid already stays so."""
+        try:
+            await self._db.write(await self.paid(livemode, refund_id, tx_hash))
+        except RefundNotOpen:
+            current = await self._db.read(lambda unit: find_refund(unit, refund_id, livemode))
+            if current.tx_hash != tx_hash:
+                raise
 
     def confirmations(self, session: Session, asset: Asset) -> int:
         """Return the confirmations that money in an asset needs: as many as the session's price asks for there."""
@@ -203,7 +214,7 @@ class Refunds:
 
     def chain(self, chain_id: int) -> AcceptedChain | None:
         """Return a chain of either mode; None where it is no longer configured."""
-        return self._accepted.all_chains().get(chain_id)
+        return self.accepted.all_chains().get(chain_id)
 
     async def _may_pay(self, refund: Refund, tx_hash: str) -> bool:
         """Tell whether a transaction can pay a refund, or already does; True where the chain can't be asked."""
@@ -239,7 +250,7 @@ class Refunds:
         chain_id = new.chain_id or session.asset.chain_id
         if chain_id == session.asset.chain_id and new.asset in {None, session.asset.symbol}:
             return session.asset
-        accepted = self._accepted.of(session.livemode)
+        accepted = self.accepted.of(session.livemode)
         if new.asset is None:
             return accepted.chain(chain_id).asset(None)
         return accepted.asset(Choice(chain_id, new.asset))
@@ -249,7 +260,7 @@ class Refunds:
             return None
         try:
             address = destinations.read(text)
-            destinations.check(unit, self._accepted, asset.chain_id, address)
+            destinations.check(unit, self.accepted, asset.chain_id, address)
         except WrongDestination as error:
             raise InvalidBody(f"destination: {error}.", param="destination") from None
         return address

@@ -21,11 +21,14 @@ from crypto_checkout.core.errors import (
     UnsupportedAsset,
 )
 from crypto_checkout.core.ledger.payment import TransferKind
+from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.ledger.watcher import Watcher
+from crypto_checkout.services.refunds.records import find_refund
 from crypto_checkout.services.sandbox import scenarios
+from crypto_checkout.services.sandbox.refunds import RefundPayer
 from crypto_checkout.services.upkeep.retention import IDEMPOTENCY
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
@@ -87,12 +90,14 @@ class SandboxControls:
         watcher: Watcher,
         reader: SessionReader,
         wake: Callable[[bool], None],
+        refunds: RefundPayer,
     ) -> None:
         self._db = db
         self._chain = chain
         self._watcher = watcher
         self._reader = reader
         self._wake = wake
+        self._refunds = refunds
         # One request at a time, until its blocks are processed: two clicks at once must not both pay in full. A
         # scenario is one turn, so that its reorgs can't reach transactions of other sessions.
         self._turn = asyncio.Lock()
@@ -147,6 +152,26 @@ class SandboxControls:
             self._check_reachable()
             await scenarios.play(scenario, session, steps.new_hash, lambda change: self._change(steps, change))
         return await self._reader.get(session_id, livemode=False)
+
+    async def pay_refund(self, refund_id: str, request: str | None = None) -> RefundResource:
+        """Pay a test refund from the owner's wallet, and return it once that is deep enough.
+
+        One that is not approved is approved first, to a made-up address if the payer gave none. Raises ResourceNotFound
+        and RefundNotOpen.
+        """
+        async with self._turn:
+            steps = await self._begin(request)
+            refund = await self._db.read(lambda unit: find_refund(unit, refund_id, livemode=False))
+            destination = await self._db.write(lambda unit: self._refunds.approved(unit, refund_id))
+            tx_hash = steps.new_hash()
+            contract = refund.asset.contract
+
+            def send(draft: Draft) -> None:
+                draft.pay(destination, refund.units, tx_hash, contract)
+
+            await self._change(steps, send)
+            await self._change(steps, lambda draft: draft.mine(refund.required_confirmations))
+        return await self._refunds.paid(refund_id, tx_hash)
 
     async def decimals(self, session_id: str) -> int:
         """Return the decimals of a test session's asset. Raises ResourceNotFound."""

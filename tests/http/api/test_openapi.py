@@ -159,6 +159,8 @@ async def test_each_operation_answers_as_it_says(app: App) -> None:
         await ask("POST /checkout_sessions/{id}/expire", id=closed["id"])
         refund = await ask("POST /refunds", {"sessionId": session["id"], "amount": "0.001"})
         await ask("POST /refunds/{id}/cancel", id=refund["id"])
+        paid = await made(api, "/refunds", {"sessionId": session["id"], "amount": "0.001"})
+        await ask("POST /test_helpers/refunds/{id}/pay", id=paid["id"])
         to_pay = await made(api, "/refunds", {"sessionId": session["id"], "destination": PAYER})
         await app.opened.db.write(
             lambda unit: unit.run("UPDATE refunds SET status = 'to_pay' WHERE proof = 'merchant'")

@@ -211,3 +211,29 @@ async def test_a_repeated_request_makes_one_refund(app: App) -> None:
     assert first.json() == second.json()
     assert second.headers["idempotent-replayed"] == "true"
     assert len((await listed(app.api, REFUNDS))["data"]) == 1
+
+
+async def test_the_sandbox_pays_a_refund_and_a_reorg_takes_it_back_until_it_is_mined_again(app: App) -> None:
+    session_id = await paid_session(app)
+    made_one = await made(app.api, REFUNDS, {"sessionId": session_id, "amount": "0.004"})
+    paid = await app.api.post(f"{HELPERS}{REFUNDS}/{made_one['id']}/pay", headers={"Idempotency-Key": "pay"})
+    assert paid.status_code == 200, paid.text
+    refund = paid.json()
+    assert (refund["status"], refund["proof"]) == ("paid", "merchant")
+    assert refund["txHash"] is not None
+    assert refund["paymentUri"] is None
+    again = await app.api.post(f"{HELPERS}{REFUNDS}/{made_one['id']}/pay")
+    assert refused(again) == (409, "refund_not_open", None)
+    session = await show(app, f"{SESSIONS}/{session_id}")
+    assert (session["amountRefunded"]["value"], session["refundable"]["value"]) == ("0.004", "0.006")
+    assert (await types(app, session_id))[-1] == "session.refunded"
+    (event,) = (await listed(app.api, "/events", type="session.refunded"))["data"]
+    assert event["data"]["amountRefunded"]["value"] == "0.004"
+    assert await types(app, refund["id"]) == ["refund.created", "refund.approved", "refund.paid"]
+    assert (await app.api.post(f"{HELPERS}/chain/reorg", json={"depth": 5})).status_code == 200
+    assert "refund.reorged" in await types(app, refund["id"])
+
+
+async def test_a_live_key_pays_no_refund(app: App) -> None:
+    live = await app.client(livemode=True)
+    assert (await live.post(f"{HELPERS}{REFUNDS}/ref_1/pay")).status_code == 403

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anvil
 OPERATIONS = table()
 ON_ONE = [operation for operation in OPERATIONS if "{id}" in operation.path]
 LISTS = [operation for operation in OPERATIONS if operation.method == "GET" and "{id}" not in operation.path]
-KINDS = ("checkout_sessions", "payment_links", "webhook_endpoints", "customers", "events")
+KINDS = ("checkout_sessions", "payment_links", "webhook_endpoints", "customers", "events", "refunds")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,10 @@ async def both(anvil_path: Path, tmp_path_factory: pytest.TempPathFactory) -> As
         ) as app:
             clients = {livemode: await app.client(livemode=livemode) for livemode in (True, False)}
             await until(lambda: _sells(clients[True]), "the wallet's check")
-            yield Both(app, clients, {livemode: await _objects(client) for livemode, client in clients.items()})
+            objects = {livemode: await _objects(client) for livemode, client in clients.items()}
+            for livemode, client in clients.items():
+                objects[livemode]["refunds"] = await _refund(client, None if not livemode else node)
+            yield Both(app, clients, objects)
 
 
 async def _sells(client: httpx.AsyncClient) -> bool:
@@ -64,6 +67,23 @@ async def _objects(client: httpx.AsyncClient) -> dict[str, dict[str, Any]]:
     }
     del made_here["webhook_endpoints"]["secret"]
     return {**made_here, "events": (await client.get("/events", params={"limit": 1})).json()["data"][0]}
+
+
+async def _refund(client: httpx.AsyncClient, node: Anvil | None) -> dict[str, Any]:
+    """Make a refund of a paid session, on the node where money is real."""
+    session = await made(client, "/checkout_sessions", PRICE)
+    if node is None:
+        await client.post(f"/test_helpers/checkout_sessions/{session['id']}/pay")
+        await client.post("/test_helpers/chain/mine", json={"blocks": 3})
+    else:
+        node.send(node.accounts[9], session["address"], int(session["amount"]["wei"]))
+        node.mine(5)
+
+    async def is_paid() -> bool:
+        return bool((await client.get(f"/checkout_sessions/{session['id']}")).json()["status"] == "paid")
+
+    await until(is_paid, "the payment")
+    return await made(client, "/refunds", {"sessionId": session["id"], "amount": "0.001"})
 
 
 @pytest.mark.parametrize("livemode", [True, False], ids=["live key", "test key"])

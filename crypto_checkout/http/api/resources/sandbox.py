@@ -8,6 +8,7 @@ from crypto_checkout.core.ledger.payment import TransferKind
 from crypto_checkout.core.money import parse_units
 from crypto_checkout.core.owner.api_key import Scope
 from crypto_checkout.core.public import examples
+from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import SandboxChainResource, SessionResource
 from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.http.api import schemas
@@ -30,6 +31,11 @@ async def pay(call: Call) -> Unit:
     units = None if body.amount is None else _units(body.amount, await sandbox.decimals(id_))
     kind = None if body.kind is None else TransferKind(body.kind)
     return _end_request(call, await sandbox.pay(id_, units, kind, body.transfers or 1, call.request))
+
+
+async def pay_refund(call: Call) -> Unit:
+    """Pay a refund, and return it."""
+    return _end_request(call, await _sandbox(call).pay_refund(call.path["id"], call.request))
 
 
 async def mine(call: Call) -> Unit:
@@ -131,6 +137,22 @@ OPERATIONS = (
         answer=SessionResource,
         example=examples.shown_paid_session,
         raises=(errors.SessionNotOpen, errors.UnsupportedAsset, errors.WalletNotConfigured),
+        test_mode_only=True,
+    ),
+    Operation(
+        id="payTestRefund",
+        method="POST",
+        path="/test_helpers/refunds/{id}/pay",
+        scope=Scope.REFUNDS_WRITE,
+        summary="Pay a test refund",
+        description=(
+            "Approves it if need be, pays it on the simulated chain from the shop's wallet, and answers once that is "
+            "deep enough. Real refunds are approved in the dashboard only."
+        ),
+        write=pay_refund,
+        answer=RefundResource,
+        example=examples.shown_paid_refund,
+        raises=(errors.RefundNotOpen, errors.WalletNotConfigured),
         test_mode_only=True,
     ),
     _control(

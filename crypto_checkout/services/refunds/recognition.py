@@ -1,0 +1,238 @@
+"""Notice the payments of refunds on one chain: the owner sends them from a wallet that the server doesn't know.
+
+A refund whose transaction was named is looked up; one without is looked for among what the owner's addresses sent
+since its approval. What is found must be in a block that the watcher has processed, is proven like a payment, and is
+looked up again once it is deep enough: only then is the refund paid. Without refunds to pay a chain isn't asked.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Never, Protocol
+
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.diagnosis.explain_transaction import ObservedTransaction
+from crypto_checkout.core.errors import RecoverableError, StateUnavailable
+from crypto_checkout.core.ledger.follow import Block, Header
+from crypto_checkout.core.ledger.payment import Transfer
+from crypto_checkout.core.refunds.recognition import paying_transfer, unambiguous
+from crypto_checkout.core.refunds.refund import Refund, RefundPayment, RefundStatus
+from crypto_checkout.core.webhooks.events import EventType
+from crypto_checkout.log import get_logger
+from crypto_checkout.services.loops import every
+from crypto_checkout.services.refunds.records import RefundRecords, session_of
+from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+from crypto_checkout.store.ledger import cursors
+from crypto_checkout.store.ledger.cursors import Cursor
+from crypto_checkout.store.refunds import refunds as store
+
+log = get_logger("refunds")
+
+_EVERY_SECONDS = 15.0
+_MOST_BLOCKS = 5_000
+"""The most blocks to search at once."""
+_STATE_BLOCKS = 64
+_ANY_TIME = datetime.fromtimestamp(0, UTC)
+
+
+class RefundChain(Protocol):
+    """A chain as payments of refunds are read from it; `chain.evm.chain` and `chain.sandbox.view` implement it."""
+
+    async def transaction(self, tx_hash: str) -> ObservedTransaction | None:
+        """Return a transaction's effects; None if no node knows it. Raises RecoverableError."""
+
+    async def prove(self, transfers: Sequence[Transfer]) -> list[Transfer]:
+        """Return the transfers with their proof by the hash of their block. Raises ProviderFailed for invented ones."""
+
+    async def confirm(self, transfers: Sequence[Transfer]) -> None:
+        """Return once enough providers have shown these transfers. Raises ProviderFailed."""
+
+    async def nonces(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
+        """Return the transaction counts of addresses at a block. Raises StateUnavailable for a block too old."""
+
+    async def blocks(self, first: int, last: int) -> list[Block]:
+        """Return the blocks of a range, with their transfers of coins."""
+
+    async def tokens_sent(
+        self, first: int, last: Header, addresses: Sequence[Address], tokens: Sequence[Address]
+    ) -> list[Transfer]:
+        """Return the transfers of tokens that addresses sent in a range of blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """The refunds of a chain that a look at it can change, as of its last processed block."""
+
+    cursor: Cursor
+    named: tuple[Refund, ...]
+    unnamed: tuple[Refund, ...]
+    searched_to: int | None
+
+
+class RefundPayments:
+    """The loop of one chain; `owners` are the addresses that refunds are paid from, known from the configuration."""
+
+    def __init__(
+        self, db: Database, chain: RefundChain, records: RefundRecords, *, chain_id: int, owners: Collection[Address]
+    ) -> None:
+        self._db = db
+        self._chain = chain
+        self._records = records
+        self._chain_id = chain_id
+        self._owners = frozenset(owners)
+        self._turn = asyncio.Lock()
+        self.woken = asyncio.Event()
+
+    async def run(self) -> Never:
+        """Look now and then, until cancelled."""
+        await every(_EVERY_SECONDS, self._careful_turn, log=log, failure="refunds weren't looked at", woken=self.woken)
+
+    async def _careful_turn(self) -> None:
+        try:
+            await self.turn()
+        except RecoverableError as error:
+            log.info("refunds have to wait", chain=self._chain_id, error=str(error))
+
+    async def turn(self) -> None:
+        """Look at every refund that a look can change. Raises RecoverableError when the chain can't be read."""
+        async with self._turn:
+            found = await self._db.read(self._open)
+            if found is None:
+                return
+            for tx_hash in dict.fromkeys(each.tx_hash for each in found.named if each.tx_hash is not None):
+                await self._look_up(tx_hash, found.cursor)
+            if found.unnamed and self._owners:
+                await self._search(found)
+
+    def _open(self, unit: ReadUnit) -> _Open | None:
+        cursor = cursors.cursor(unit, self._chain_id)
+        waiting = store.on_chain(unit, self._chain_id, [RefundStatus.TO_PAY, RefundStatus.SEEN])
+        if cursor is None or not waiting:
+            return None
+        named = [each for each in waiting if each.tx_hash is not None and not _is_shallow(each, cursor)]
+        unnamed = [each for each in waiting if each.tx_hash is None]
+        return _Open(cursor, tuple(named), tuple(unnamed), store.searched_to(unit, self._chain_id))
+
+    async def _search(self, found: _Open) -> None:
+        """Look for payments of refunds whose transaction nobody named."""
+        begin = min(each.searched_from or 0 for each in found.unnamed)
+        first = max(begin, found.searched_to or 0) + 1
+        while first <= found.cursor.number:
+            number = min(found.cursor.number, first + _MOST_BLOCKS - 1)
+            last = found.cursor.header if number == found.cursor.number else Header(number, "", "", found.cursor.time)
+            await self._search_range(first, last, found)
+            first = number + 1
+
+    async def _search_range(self, first: int, last: Header, found: _Open) -> None:
+        receivers = {each.destination for each in found.unnamed}
+        sent = [*await self._tokens_sent(first, last, found), *await self._coins_sent(first, last, found)]
+        hashes = dict.fromkeys(each.tx_hash for each in sent if each.to in receivers)
+        observed = [await self._chain.transaction(tx_hash) for tx_hash in hashes if tx_hash is not None]
+        shown = [each for each in observed if each is not None and each.header is not None and each.has_succeeded]
+        transfers = [transfer for each in shown for transfer in each.transfers]
+        paying = await self._chain.prove([t for _, t in unambiguous(found.unnamed, transfers, self._owners)])
+        await self._chain.confirm(paying)
+
+        def note(unit: WriteUnit) -> None:
+            waiting = [
+                each for each in store.on_chain(unit, self._chain_id, [RefundStatus.TO_PAY]) if each.tx_hash is None
+            ]
+            for refund, transfer in unambiguous(waiting, transfers, self._owners):
+                self._see(unit, refund, [transfer] if transfer in paying else [])
+            store.set_searched_to(unit, self._chain_id, last.number)
+
+        await self._db.write(note)
+
+    async def _tokens_sent(self, first: int, last: Header, found: _Open) -> Sequence[Transfer]:
+        tokens = {each.asset.contract for each in found.unnamed if each.asset.contract is not None}
+        return await self._chain.tokens_sent(first, last, sorted(self._owners), sorted(tokens)) if tokens else ()
+
+    async def _coins_sent(self, first: int, last: Header, found: _Open) -> Sequence[Transfer]:
+        """Return the coins that the owner's accounts sent, by their transaction counts; contracts have none.
+
+        In blocks whose states no node has any more nothing is found: there the owner has to name the transaction.
+        """
+        if all(each.asset.contract is not None for each in found.unnamed):
+            return ()
+        try:
+            numbers = [
+                n for owner in sorted(self._owners) for n in await self._blocks_of(owner, first - 1, last.number)
+            ]
+        except StateUnavailable:
+            if first > found.cursor.number - _STATE_BLOCKS:
+                raise
+            return ()
+        blocks = [block for number in sorted(numbers) for block in await self._chain.blocks(number, number)]
+        return [each for block in blocks for each in block.transfers if each.sender in self._owners]
+
+    async def _blocks_of(self, owner: Address, low: int, high: int) -> list[int]:
+        """Return the blocks after `low`, up to `high`, in which an account's transaction count rose."""
+        before, after = await self._count(owner, low), await self._count(owner, high)
+        if before == after:
+            return []
+        if high - low == 1:
+            return [high]
+        middle = (low + high) // 2
+        return [*await self._blocks_of(owner, low, middle), *await self._blocks_of(owner, middle, high)]
+
+    async def _count(self, owner: Address, number: int) -> int:
+        return (await self._chain.nonces(Header(number, "", "", _ANY_TIME), [owner]))[owner]
+
+    async def _look_up(self, tx_hash: str, cursor: Cursor) -> None:
+        """Compare a transaction with the refunds that it is said to pay."""
+        observed = await self._chain.transaction(tx_hash)
+        header = None if observed is None else observed.header
+        if observed is None or header is None or not observed.has_succeeded or header.number > cursor.number:
+            return
+        refunds = await self._db.read(lambda unit: self._of_transaction(unit, tx_hash))
+        candidates = [t for t in observed.transfers if any(paying_transfer(each, [t]) for each in refunds)]
+        proven = await self._chain.prove(candidates)
+        await self._chain.confirm(proven)
+
+        def note(unit: WriteUnit) -> None:
+            for refund in self._of_transaction(unit, tx_hash):
+                self._see(unit, refund, proven)
+
+        await self._db.write(note)
+
+    def _of_transaction(self, unit: ReadUnit, tx_hash: str) -> list[Refund]:
+        waiting = store.on_chain(unit, self._chain_id, [RefundStatus.TO_PAY, RefundStatus.SEEN])
+        return [each for each in waiting if each.tx_hash == tx_hash]
+
+    def _see(self, unit: WriteUnit, refund: Refund, transfers: Sequence[Transfer]) -> None:
+        """Store that one of these transfers pays a refund, if one does, and its block is the chain's."""
+        cursor = cursors.cursor(unit, self._chain_id)
+        own = None if refund.payment is None else (refund.payment.log_index, refund.destination)
+        taken = {
+            each for transfer in transfers[:1] for each in store.taken(unit, self._chain_id, transfer.tx_hash or "")
+        } - {own}
+        transfer = paying_transfer(refund, transfers, taken)
+        if transfer is None or cursor is None or transfer.tx_hash is None:
+            return
+        if not cursors.is_canonical(unit, self._chain_id, transfer.block_number, transfer.block_hash):
+            return
+        payment = RefundPayment(transfer.block_number, transfer.block_hash, transfer.log_index)
+        seen = replace(refund, status=RefundStatus.SEEN, tx_hash=transfer.tx_hash, payment=payment)
+        if cursor.tip.is_deep(transfer.block_number, refund.required_confirmations) and refund.payment == payment:
+            counted = _counted_units(unit, refund)
+            paid = replace(seen, status=RefundStatus.PAID, paid_at=unit.now, counted_units=counted, updated_at=unit.now)
+            self._records.update(unit, paid, EventType.REFUND_PAID)
+        elif seen != refund:
+            self._records.update(unit, replace(seen, updated_at=unit.now))
+            unit.after_commit(self.woken.set)
+
+
+def _is_shallow(refund: Refund, cursor: Cursor) -> bool:
+    """Tell whether a refund was seen in a block that is not deep enough yet: nothing about it can change."""
+    payment = refund.payment
+    return payment is not None and not cursor.tip.is_deep(payment.block_number, refund.required_confirmations)
+
+
+def _counted_units(unit: ReadUnit, refund: Refund) -> int:
+    """Return the part of a refund that takes back revenue; what came too late to count is paid back first."""
+    session = session_of(unit, refund)
+    if (session.asset.chain_id, session.asset.contract) != (refund.asset.chain_id, refund.asset.contract):
+        return 0
+    uncounted, before = session.sums.late_units, session.refunds.refunded_units
+    return max(0, before + refund.units - uncounted) - max(0, before - uncounted)
