@@ -24,6 +24,7 @@ from crypto_checkout.core.errors import RecoverableError, SourceFailed
 from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.urls import is_ip
+from crypto_checkout.encryption import SECOND_FACTOR, Cipher, is_encrypted
 from crypto_checkout.http.checkout import renderer
 from crypto_checkout.http.entry.client_address import is_trusted
 from crypto_checkout.prices.http_source import connection_failure
@@ -71,9 +72,19 @@ async def wallet(config: Config, db: Database | None) -> list[Check]:
     return [ok("wallet", what)]
 
 
-async def dashboard(config: Config, url: str, db: Database) -> list[Check]:
-    """Warn of a dashboard that others can reach and that has no password yet; `url` is the public one."""
-    if await db.read(account.get) is not None:
+async def dashboard(config: Config, url: str, db: Database, cipher: Cipher | None) -> list[Check]:
+    """Warn of a dashboard that others can reach and that has no password yet; `url` is the public one.
+
+    `cipher` reads the second factor's secret, and is None without the key.
+    """
+    owner = await db.read(account.get)
+    if owner is not None and owner.totp_secret and not _is_readable(owner.totp_secret, cipher):
+        advice = (
+            "Put the secret.key back that belongs to this database. If it is lost, sign in with a recovery code, or "
+            "run crypto-checkout admin reset-password, and set your app up again."
+        )
+        return [fail("dashboard", "its second factor can't be checked without its secret.key", advice)]
+    if owner is not None:
         return [ok("dashboard", "it has a password")]
     host = config.server.host
     is_open = host != "localhost" and not (is_ip(host) and ip_address(host).is_loopback)
@@ -84,6 +95,12 @@ async def dashboard(config: Config, url: str, db: Database) -> list[Check]:
     return [
         warn("dashboard", what, "Set one: crypto-checkout admin reset-password, or the link that the start prints.")
     ]
+
+
+def _is_readable(secret: str, cipher: Cipher | None) -> bool:
+    if not is_encrypted(secret):
+        return True
+    return cipher is not None and cipher.decrypt(secret, SECOND_FACTOR) is not None
 
 
 def _cold_address(deposits: Deposits) -> Check:

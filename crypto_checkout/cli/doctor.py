@@ -106,7 +106,7 @@ async def _check_surroundings(config: "Config", db: "Database | None") -> "list[
     if db is not None:
         names = {chain.id: chain.name for chain in config.chains}
         cipher = None if secret_key.is_missing(db.path.parent) else db.cipher
-        found += await doctor.dashboard(config, public_url, db)
+        found += await doctor.dashboard(config, public_url, db, cipher)
         found += await db.read(lambda unit: [*checks.of_endpoints(unit, cipher), *checks.of_usage(unit, names)])
     return found
 

@@ -29,7 +29,7 @@ from scripts.benchmarks._paced_chain import Pace, PacedChain
 from scripts.benchmarks._plans import MONTH_SECONDS, PLANS
 from tests.support import anvil
 from tests.support.nodes import Node, forwarding, running, running_beside
-from tests.support.server import Server, command
+from tests.support.server import Server, command, new_database
 from tests.support.shop import CONFIRMATIONS, FRESH_XPUB, ONE_COIN, Shop, open_shop, pay
 
 # Seconds between blocks, transactions in a block, and transfers of each token in a block: rounded from what the
@@ -151,6 +151,7 @@ def open_sessions(folder: Path, chain_ids: Sequence[int], count: int) -> None:
 
     An address is watched on every chain: a payer can take the wrong one.
     """
+    new_database(folder)
     made = command(folder, "keys", "create", "--mode", "live", "--name", "bench", "--json")
     key = re.search(r"ck_live_\w+", made.stdout)
     assert key is not None, made.stderr

@@ -223,6 +223,7 @@ def test_on_a_new_machine_a_restore_says_which_secrets_are_lost(shop: Shop, run:
     said = done(run("restore", "new.db"))
     assert ("https://shop.example/hooks" in said) != with_key
     assert ("Rotate its secret" in said) != with_key
+    assert ("new.db.secret.key, was taken along" in said) == with_key
     assert "second factor:" not in said
     with Server(shop.folder) as server:
         restored = server.client(shop.key).get(f"/webhook_endpoints/{endpoint['id']}").json()

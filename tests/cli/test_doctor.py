@@ -4,7 +4,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ import pytest
 from crypto_checkout.app import doctor
 from crypto_checkout.chain.sandbox.chain import XPUB
 from crypto_checkout.config import ChainConfig, Config
+from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import Asset, TokenFacts
 from crypto_checkout.core.diagnosis.checks import Severity
 from crypto_checkout.core.diagnosis.rpc_usage import RpcUsage
 from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.encryption import KEY_BYTES, SECOND_FACTOR, Cipher
 from crypto_checkout.services.diagnosis import checks as check_up
 from crypto_checkout.services.ledger.token_check import ConfiguredToken
 from crypto_checkout.store import rpc_usage
@@ -359,9 +361,15 @@ def test_a_lost_key_and_a_dashboard_without_a_password_that_others_reach_are_fou
     assert "[server] host is 0.0" in checks["dashboard"]["what"]
     _, checks = examine(tmp_path, CHECKOUT__SERVER__PUBLIC_URL="https://pay.example.com")
     assert "https://pay.example.com" in checks["dashboard"]["what"]
-    done = command(tmp_path, "doctor")
-    assert "Error" not in done.stdout
-    assert "Traceback" not in done.stderr
+    with closing(sqlite3.connect(tmp_path / "checkout-data" / "checkout.db")) as connection, connection:
+        connection.execute(
+            "INSERT INTO admin (only_row, password_hash, totp_secret, password_set_at, created_at)"
+            " VALUES (1, 'x', ?, ?, ?)",
+            (Cipher([b"k" * KEY_BYTES]).encrypt("secret", SECOND_FACTOR), *[moments.to_text(NOW)] * 2),
+        )
+    _, checks = examine(tmp_path)
+    assert checks["dashboard"]["mark"] == "fail"
+    assert "second factor" in checks["dashboard"]["what"]
 
 
 async def test_why_an_address_can_not_be_reached_is_said_in_words() -> None:
