@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -202,11 +202,15 @@ def _not_found(request: DashboardRequest) -> Response:
 def _over_https(request: DashboardRequest) -> Response:
     """Lead a browser that came by http, and would lose its login at once, to the public address."""
     public_url, (_, port) = request.services.public_url, request.http.scope["server"]
+    form = urlsplit(request.http.headers.get("referer", ""))
+    # The page of the form, whose query may have the token of the set-up link.
+    is_form = request.http.method == "POST" and form.path.startswith(f"{PREFIX}/")
+    path = f"{form.path}?{form.query}" if is_form and form.query else full_path(request.http)
     return request.render(
         "plain_http.html",
         status=403,
-        address=public_url + full_path(request.http),
-        host=public_url.partition("//")[2],
+        address=public_url + path,
+        public_url=public_url,
         port=port,
     )
 
