@@ -107,17 +107,12 @@ def test_no_block_of_a_guide_is_left_out() -> None:
         "errors": {"json"},
         "payment-pages": {"html", "toml"},
         "collect": {"console"},
+        "proxies": {"", "nginx", "toml"},
+        "wallets": {"javascript ledger.cjs", "javascript keystone.cjs"},
     }
     run_here = {"python shop.py", "javascript shop.mjs", "text", "sh", "python"}
     for name in TEXTS:
         kinds = {info for info, _ in blocks(guide_text(name, ""))}
-        by_guide = {
-            "webhooks": {"javascript"},
-            "errors": {"json"},
-            "payment-pages": {"html", "toml"},
-            "collect": {"console"},
-            "wallets": {"javascript ledger.cjs", "javascript keystone.cjs"},
-        }
         assert kinds <= (run_here if name in STEP_BY_STEP else {"sh", "python"} | by_guide.get(name, set())), name
 
 
