@@ -11,6 +11,8 @@ from crypto_checkout.app import doctor
 from crypto_checkout.config import Config
 from crypto_checkout.core.diagnosis.checks import Check
 from crypto_checkout.http.docs.pages import FOLDER, guide_text
+from crypto_checkout.http.entry.client_address import ClientAddresses
+from crypto_checkout.services.diagnosis.proxy import FORGED
 from crypto_checkout.store.data_folder import doctor_token
 from tests.conftest import found
 from tests.http.test_origins import TWO_COINS
@@ -112,6 +114,16 @@ async def test_doctor_finds_nothing_wrong_with_the_block_of_the_guide(folder: Pa
 
 async def test_doctor_sees_that_no_proxy_stands_between(folder: Path, server: Server) -> None:
     assert (await examined(folder, server.url)).keys() == {"public_url"}
+
+
+def test_what_doctor_claims_is_no_sign_of_a_proxy() -> None:
+    met: list[str] = []
+    addresses = ClientAddresses([], met.append)
+    for forwarded in (FORGED, f"{FORGED}, 203.0.113.9"):
+        assert met == []
+        headers = [(b"x-forwarded-for", forwarded.encode())]
+        assert addresses.of({"type": "http", "client": ("172.17.0.1", 50_000), "headers": headers}) == "172.17.0.1"
+    assert met == ["172.17.0.1"]
 
 
 @pytest.mark.parametrize("site", WRONG)

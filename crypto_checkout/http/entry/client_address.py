@@ -7,6 +7,7 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from crypto_checkout.log import get_logger
+from crypto_checkout.services.diagnosis.proxy import FORGED
 
 log = get_logger("http")
 
@@ -93,7 +94,8 @@ def _is_of_untrusted_proxy(scope: Scope, trusted_proxies: Sequence[Network]) -> 
     address = _address(scope["client"][0]) if scope.get("client") else None
     if address is None or not _is_in(address, _NEAR) or _is_in(address, trusted_proxies):
         return False
-    return any(_forwarded_address(text) is not None for text in _chain(scope))
+    # What `doctor` writes itself, and no proxy added to, is no sign of one.
+    return any(_forwarded_address(text) is not None for text in _chain(scope) if text != FORGED)
 
 
 def _chain(scope: Scope) -> list[str]:
