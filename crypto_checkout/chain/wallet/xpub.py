@@ -245,5 +245,7 @@ def _check_place(key: ExtendedPublicKey) -> None:
         raise ValueError(f"this key lies at depth 3 but is no account (its last step is not hardened). {WANTED}")
     if key.depth == RECEIVING_DEPTH and key.child_number == 1:
         raise ValueError(spelling.change_chain())
+    if key.depth == RECEIVING_DEPTH and 1 < key.child_number < HARDENED:
+        raise ValueError(f"this key lies at …/{key.child_number}, whose addresses no wallet shows. {WANTED}")
     if key.depth == RECEIVING_DEPTH and hardened:
         raise ValueError(f"this key lies at depth 4 behind a hardened step, where no address is. {WANTED}")

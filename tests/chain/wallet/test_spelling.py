@@ -97,6 +97,7 @@ REFUSED = {
     "the origin of another account": (f"[{FINGERPRINT}/44'/60'/5']{ACCOUNT}", "not that of the path beside it"),
     "the origin of another depth": (f"[{FINGERPRINT}/44'/60'/0'/0]{ACCOUNT}", "not that of the path beside it"),
     "the change chain": (CHANGE, "the change chain of the account (…/1)"),
+    "another chain": (TREE.get_xpub_from_path("m/44'/60'/0'/7"), "at …/7, whose addresses no wallet shows"),
     "the change chain behind the account": (f"{ACCOUNT}/1/*", "the change chain of the account (…/1)"),
     "addresses below the account": (f"{ACCOUNT}/*", "directly below the account"),
     "one address behind the account": (f"{ACCOUNT}/0/0", "a single address, as Ledger Live makes one"),
