@@ -22,7 +22,7 @@ from tests.support.shop import XPUB
 log = logging.getLogger(__name__)
 
 DOOR = ("/sign-in", "/set-up")
-DOWNLOADS = ("/exports/payments",)
+DOWNLOADS = ("/exports/payments", "/exports/unmatched")
 
 
 def is_plain(route: Route) -> bool:

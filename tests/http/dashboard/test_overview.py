@@ -93,12 +93,16 @@ async def test_payments_are_downloaded_as_they_were_asked_for(timed: tuple[App, 
     assert answer.headers["content-disposition"].startswith('attachment; filename="payments-test-')
     (row,) = csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"), newline=""))
     assert (row["session_id"], row["chain"], row["time_zone"]) == (session_id, "Sandbox", "Europe/Berlin")
+    assert 'formaction="/dashboard/test/exports/unmatched"' in page
+    answer = await client.get("/test/exports/unmatched?from=&to=&zone=UTC&format=json&metadata=order%0D%0Asku")
+    assert answer.headers["content-disposition"].startswith('attachment; filename="unmatched-test-')
+    assert answer.json() == []
     refused = await client.get("/test/exports/payments?zone=Nowhere")
     assert refused.status_code == 400
     assert "no time zone" in refused.text
 
 
-@pytest.mark.parametrize("path", ["/test/exports", "/test/exports/payments", "/test"])
+@pytest.mark.parametrize("path", ["/test/exports", "/test/exports/payments", "/test/exports/unmatched", "/test"])
 async def test_nobody_else_sees_any_of_it(timed: tuple[App, Clock], path: str) -> None:
     app, _ = timed
     await signed_in(app)
