@@ -88,6 +88,8 @@ class FakeWallet:
                 self._switch(int(given[0]["chainId"], 16))
             case "wallet_addEthereumChain":
                 self.known_chains.add(int(given[0]["chainId"], 16))
+            case "eth_call" | "eth_estimateGas" | "eth_gasPrice":
+                result = self.node.rpc(method, *given)
             case "eth_sendTransaction":
                 result = self.node.rpc("eth_sendTransaction", given[0])
                 self.hashes.append(result)

@@ -22,7 +22,7 @@ COINS = [{"chainId": 1337, "asset": "ETH"}, {"chainId": 1337, "asset": "USDC"}]
 Json = dict[str, Any]
 
 
-def configuration(node: Anvil, token: str | None = None) -> str:
+def configuration(node: Anvil, token: str | None = None, *, wallet: str = f'xpub = "{FRESH_XPUB}"') -> str:
     """Return a checkout.toml for real money on a node with `--chain-id 1`, manual mining, and perhaps a token."""
     tokens = (
         f"""
@@ -37,7 +37,7 @@ usd_pegged = true
     )
     return f"""
 [wallet]
-xpub = "{FRESH_XPUB}"
+{wallet}
 [prices]
 sources = []
 fixed = {{ "ETH/USD" = "3000.00" }}
@@ -58,10 +58,16 @@ class Shop:
     """A server with both modes; `live` is a client with a live key, `test` one with a test key."""
 
     def __init__(
-        self, folder: Path, node: Anvil, *, token: str | None = None, environ: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        node: Anvil,
+        *,
+        token: str | None = None,
+        environ: Mapping[str, str] | None = None,
+        wallet: str = f'xpub = "{FRESH_XPUB}"',
     ) -> None:
         self.node = node
-        self.server = Server(folder, configuration(node, token), environ=environ)
+        self.server = Server(folder, configuration(node, token, wallet=wallet), environ=environ)
         self.live = self.server.client(_key(folder, "live"))
         self.test = self.server.client(_key(folder, "test"))
         self.server.wait_until(self._is_ready, "see the chain")

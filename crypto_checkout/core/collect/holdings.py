@@ -34,7 +34,7 @@ class Holding:
     """An asset at one address: what came, matched or not, and what left. `key` is its place in the list of all.
 
     `session_id` is the address's session, None for an unassigned one; `index` and `path` are its place in the wallet,
-    and `salt` that of a deposit of cold-address mode, None for others.
+    and `salt` that of a deposit of cold-address mode, whose money can only go to `destination`; None for others.
     """
 
     key: int
@@ -46,6 +46,7 @@ class Holding:
     asset: Asset
     received: int
     left: int
+    destination: Address | None = None
 
     @property
     def units(self) -> int:

@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.collect import holdings as core
+from crypto_checkout.core.collect.batches import CollectBatch, batches
 from crypto_checkout.core.collect.holdings import Holding, Market
 from crypto_checkout.core.errors import CheckoutError, RecoverableError
 from crypto_checkout.core.ledger.follow import Header
@@ -136,6 +137,17 @@ class BalanceReports:
             page.map(lambda each: public.balance(each, market, livemode=livemode, on_chain=self._on_chain(each))),
             [public.total(each, market, ledger.blocks, livemode=livemode) for each in core.totals(found, market)],
         )
+
+    async def to_collect(self, livemode: bool) -> tuple[Sequence[CollectBatch], Market]:
+        """Return the transactions that collect what lies at deposits of a cold address, and the market they go by.
+
+        Raises WalletNotConfigured where the mode isn't configured.
+        """
+        priced = self._priced.of(livemode)
+        ledger = await self._db.read(partial(_read, priced=priced))
+        found = [each for each in ledger.holdings if each.destination is not None and each.units]
+        market = await self._market(priced, {each.asset for each in found}, ledger.currency)
+        return batches(found, market), market
 
     def _on_chain(self, holding: Holding) -> CheckedBalanceResource | None:
         last = self._checked.get((holding.asset, holding.address))

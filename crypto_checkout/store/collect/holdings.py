@@ -61,6 +61,7 @@ def read(unit: ReadUnit, livemode: bool, known: Mapping[tuple[int, Address | Non
             asset=assets.get((account.chain_id, account.contract)) or _unknown(account),
             received=units,
             left=left.get(account, 0),
+            destination=wallets[place.wallet_id].destination if place.wallet_id in wallets else None,
         )
         for account, units in received.items()
         for place in (places[account.address],)

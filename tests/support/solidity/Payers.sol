@@ -97,6 +97,20 @@ contract GrossToken is Token {
     }
 }
 
+/// A token whose issuer freezes accounts.
+contract FreezingToken is Token {
+    mapping(address => bool) public isFrozen;
+
+    function freeze(address account) external {
+        isFrozen[account] = true;
+    }
+
+    function transfer(address to, uint256 units) public override returns (bool) {
+        require(!isFrozen[msg.sender], "frozen");
+        return super.transfer(to, units);
+    }
+}
+
 /// A wallet of code that refuses every payment.
 contract Refusing {
     receive() external payable {

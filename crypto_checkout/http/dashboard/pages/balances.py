@@ -1,7 +1,18 @@
 """Balances: the money at each address, and at all of them together."""
 
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from starlette.responses import Response
 
+from crypto_checkout.core.address import checksum
+from crypto_checkout.core.collect import safe_file
+from crypto_checkout.core.collect.batches import CollectBatch
+from crypto_checkout.core.collect.contracts import COLLECTOR
+from crypto_checkout.core.errors import ResourceNotFound
+from crypto_checkout.core.public import render
+from crypto_checkout.core.public.types import AmountResource
 from crypto_checkout.http.dashboard.frame.pager import pager
 from crypto_checkout.http.dashboard.frame.request import DashboardRequest
 from crypto_checkout.http.dashboard.frame.router import DashboardPage
@@ -16,6 +27,21 @@ _REASONS = {
 }
 _CHOICES = (("held", "With money"), ("all", "All that ever got money"))
 _MOST_DIGITS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Collecting:
+    """The next transaction that collects on a chain: its call, and what it moves where; `later` are left for others."""
+
+    chain_id: int
+    destination: str
+    to: str
+    data: str
+    amounts: Sequence[AmountResource]
+    moves: int
+    addresses: int
+    coin: str
+    later: int
 
 
 async def index(request: DashboardRequest) -> Response:
@@ -33,7 +59,59 @@ async def index(request: DashboardRequest) -> Response:
         chains=methods.all_chains(),
         own_chains=methods.of(request.livemode).chains,
         pager=pager(request, found.page, window),
+        collecting=await _collecting(request) if request.livemode else (),
     )
+
+
+async def safe(request: DashboardRequest) -> Response:
+    """Send the next transaction of a chain as a file for Safe's Transaction Builder."""
+    batches, _ = await request.services.balances.to_collect(request.livemode)
+    chain, destination = request.path_params["chain"], request.path_params["destination"]
+    for batch in _first(batches):
+        if (str(batch.chain_id), checksum(batch.destination)) == (chain, destination):
+            name = f"Collect for {request.services.title}"
+            content = safe_file.file([batch], batch.chain_id, name, request.services.clock())
+            return Response(
+                json.dumps(content, ensure_ascii=False, indent=2),
+                media_type="application/json",
+                headers={
+                    "Content-Disposition": f'attachment; filename="collect-{chain}.json"',
+                    "Cache-Control": "no-store",
+                },
+            )
+    raise ResourceNotFound("There is nothing to collect there at the moment.")
+
+
+async def _collecting(request: DashboardRequest) -> list[Collecting]:
+    """Return the next transaction of each chain and cold address."""
+    batches, market = await request.services.balances.to_collect(request.livemode)
+    return [
+        Collecting(
+            chain_id=batch.chain_id,
+            destination=checksum(batch.destination),
+            to=checksum(COLLECTOR.address),
+            data="0x" + batch.data.hex(),
+            amounts=[render.amount(asset, units) for asset, units in batch.sums.items()],
+            moves=len(batch.items),
+            addresses=batch.addresses,
+            coin=market.coins[batch.chain_id].symbol,
+            later=sum(len(each.items) for each in batches if _goes_there(each, batch)) - len(batch.items),
+        )
+        for batch in _first(batches)
+        if batch.chain_id in market.coins
+    ]
+
+
+def _first(batches: Sequence[CollectBatch]) -> list[CollectBatch]:
+    """Return the first of the transactions of each chain and cold address."""
+    first: dict[tuple[int, str], CollectBatch] = {}
+    for each in batches:
+        first.setdefault((each.chain_id, each.destination), each)
+    return [*first.values()]
+
+
+def _goes_there(batch: CollectBatch, other: CollectBatch) -> bool:
+    return (batch.chain_id, batch.destination) == (other.chain_id, other.destination)
 
 
 def _shows_all(request: DashboardRequest) -> bool:
@@ -46,4 +124,7 @@ def _chain_id(request: DashboardRequest) -> int | None:
     return int(text) if is_number else None
 
 
-PAGES = (DashboardPage("GET", PATH, index),)
+PAGES = (
+    DashboardPage("GET", PATH, index),
+    DashboardPage("GET", f"{PATH}/safe/{{chain}}/{{destination}}", safe),
+)
