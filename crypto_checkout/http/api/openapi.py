@@ -130,13 +130,14 @@ def _parameters(operation: Operation, shapes: Schemas, public_url: str) -> list[
             {"name": name, "in": "query", "description": field["description"], "schema": _without_null(schema)}
         )
     if operation.write is not None:
+        example = _example_key(operation)
         found.append(
             {
                 "name": "Idempotency-Key",
                 "in": "header",
                 "description": "Makes repeating safe: the same key and request get the stored answer, for 24 hours.",
-                "schema": _text(minLength=1, maxLength=255, pattern="^[!-~]+$"),
-                "example": _example_key(operation),
+                "schema": _text(minLength=1, maxLength=255, pattern="^[!-~]+$", examples=[example]),
+                "example": example,
             }
         )
     if operation.has_tag:
