@@ -51,7 +51,8 @@ class Mode:
     """One mode: its payment methods, watchers and loops, and its chains by their ids, for questions about payments.
 
     `sandbox` is the simulated chain, None in live mode; `providers` report the state of each chain's RPC providers,
-    `foreign_index` the newest address of the wallet that another server seems to have given out.
+    `foreign_index` the newest address of the wallet that another server seems to have given out. `uncollectable` holds
+    the chains without deposits now, with the reason.
     """
 
     payment_methods: PaymentMethods
@@ -62,6 +63,7 @@ class Mode:
     sandbox: SandboxChain | None = None
     providers: Mapping[int, Callable[[], Sequence[ProviderStatus]]] = field(default_factory=dict)
     foreign_index: Callable[[], int | None] = lambda: None
+    uncollectable: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,7 @@ async def _live(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | 
         balance_readers=opened,
         providers={chain_id: chain.health for chain_id, chain in opened.items()},
         foreign_index=lambda: check.foreign,
+        uncollectable={} if deposit_check is None else deposit_check.reasons,
     )
 
 

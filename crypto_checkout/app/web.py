@@ -14,11 +14,12 @@ from starlette.routing import Route
 
 from crypto_checkout.app import webhooks
 from crypto_checkout.app.chains import endpoints
-from crypto_checkout.app.modes import Modes
+from crypto_checkout.app.modes import Mode, Modes
 from crypto_checkout.app.parts import Parts
 from crypto_checkout.chain.sandbox.chain import CHAIN_ID
 from crypto_checkout.config import Config
 from crypto_checkout.config.values import is_near
+from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import CheckoutError, DatabaseFailed
 from crypto_checkout.http import errors, slashes, static, status
 from crypto_checkout.http.api import publication
@@ -136,7 +137,7 @@ def dashboard_services(parts: Parts, modes: Modes, services: ApiServices, issues
         reporting=ReportingServices(Totals(db, clock), exports),
         backups=BackupDownloads(db, config.database.path.absolute()),
         sandbox=services.sandbox,
-        settings=_settings(config),
+        settings=_settings(config, modes.live),
         shop_name=config.branding.name,
         public_url=config.server.public_url,
     )
@@ -186,11 +187,15 @@ def _sandbox(parts: Parts, modes: Modes, reader: SessionReader, refunds: Refunds
     return SandboxControls(parts.db, test.sandbox, test.watchers[0], reader, parts.events.wake, refund_payer)
 
 
-def _settings(config: Config) -> Settings:
+def _settings(config: Config, live: Mode | None) -> Settings:
+    names = {chain.id: chain.name for chain in config.chains}
+    reasons: Mapping[int, str] = {} if live is None else live.uncollectable
     return Settings(
         file=None if config.path is None else str(config.path.absolute()),
         logo=None if config.branding.logo is None else str(config.branding.logo),
+        cold_address=Address(config.wallet.cold_address) if config.wallet.cold_address else None,
         xpub=config.wallet.xpub,
+        uncollectable=lambda: {names[chain_id]: reason for chain_id, reason in reasons.items()},
         nodes={chain.id: endpoints(chain) for chain in config.chains},
         price_sources=config.prices.sources,
         quorum=config.prices.quorum,

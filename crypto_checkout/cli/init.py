@@ -1,4 +1,4 @@
-"""`crypto-checkout init`: write a commented checkout.toml, with a new wallet on request.
+"""`crypto-checkout init`: write a commented checkout.toml, with a cold address, a key, or a new wallet on request.
 
 The recovery phrase of a new wallet is printed once and stored nowhere; the file gets the extended public key only.
 Nothing heavy is imported before the command runs.
@@ -9,6 +9,7 @@ import secrets
 import shlex
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,10 +30,28 @@ These 12 words are your wallet. Write them on paper, in this order, now.
 They are not stored anywhere and can't be shown again. Whoever has them has your money. Whoever loses them has lost
 it. Don't photograph them, and don't keep them on this server.
 """
+_COLD = """\
+Everything will go to {address}
+Compare it with the one that your wallet shows, and be sure that you can spend from it on each chain: for payments that
+were asked for it can't be changed. Each payment gets a small contract that can pay nothing but this address; you
+collect whenever you like. What that means, and what to know before: /docs/cold-address
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wallet:
+    """The wallet for the file: an address in the spelling of EIP-55 or an extended public key; neither for none."""
+
+    cold_address: str = ""
+    xpub: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.cold_address or self.xpub)
 
 
 @click.command(short_help="Write a commented checkout.toml, with a new wallet if wanted.")
 @click.option("--wallet/--no-wallet", default=None, help="Make a new wallet, or none, without asking.")
+@click.option("--cold-address", metavar="ADDRESS", help="Have all money go to this one address of yours.")
 @click.option("--xpub", metavar="XPUB", help="Use the wallet with this extended public key (m/44'/60'/0').")
 @click.option(
     "--chain",
@@ -43,48 +62,78 @@ it. Don't photograph them, and don't keep them on this server.
 )
 @click.option("--force", is_flag=True, help="Replace an existing file; the old one is kept beside it.")
 @click.pass_obj
-def init(options: Options, *, wallet: bool | None, xpub: str | None, names: tuple[str, ...], force: bool) -> None:
-    """Write a commented checkout.toml, with a new wallet if you want one, and chains for real money."""
-    if wallet is not None and xpub is not None:
-        raise click.UsageError("--xpub already says which wallet; leave out --wallet and --no-wallet")
+def init(
+    options: Options,
+    *,
+    wallet: bool | None,
+    cold_address: str | None,
+    xpub: str | None,
+    names: tuple[str, ...],
+    force: bool,
+) -> None:
+    """Write a commented checkout.toml, with a wallet and chains for real money if you want."""
+    given = [name for name, value in (("--cold-address", cold_address), ("--xpub", xpub)) if value is not None]
+    if given and (wallet is not None or len(given) > 1):
+        raise click.UsageError(f"{given[0]} already says which wallet; leave out --wallet, --no-wallet and any other")
     chains = _find_chains(names)
     target = options.config_path or Path(options.environ.get("CHECKOUT_CONFIG") or "checkout.toml")
     _check_target(target, force=force)
-    key = _given_xpub(xpub) if xpub is not None else _choose_xpub(wallet)
-    if chains and not key:
-        raise click.UsageError("A chain needs a wallet: add --wallet or --xpub, or leave out --chain.")
-    kept = _write(target, _text(key, chains), force=force)
+    if cold_address is not None:
+        chosen = _Wallet(cold_address=_parse_cold_address(cold_address))
+        click.echo(_COLD.format(address=chosen.cold_address))
+    else:
+        chosen = _Wallet(xpub=_given_xpub(xpub)) if xpub is not None else _choose(wallet)
+    if chains and not chosen:
+        raise click.UsageError("A chain needs a wallet: add --cold-address, --wallet or --xpub, or leave out --chain.")
+    kept = _write(target, _text(chosen, chains), force=force)
     if kept:
         click.echo(f"The file that was there is now {kept}.")
     click.echo(f"Wrote {target}, readable by you alone.")
-    _show_next_step(options, key, chains)
+    _show_next_step(options, chosen, chains)
 
 
 # --- the wallet ------------------------------------------------------------------------------------------------------
 
 
-def _choose_xpub(wallet: bool | None) -> str:
-    """Return the xpub for the file, empty for no wallet; asks on a terminal only."""
+def _choose(wallet: bool | None) -> _Wallet:
+    """Return the wallet for the file; asks on a terminal only."""
     if wallet is None and _on_terminal():
         wallet = click.confirm("Make a new wallet for the money now?", default=False)
         if not wallet:
-            return _prompt_xpub()
-    return _new_wallet() if wallet else ""
+            return _prompt()
+    return _Wallet(xpub=_new_wallet()) if wallet else _Wallet()
 
 
-def _prompt_xpub() -> str:
-    click.echo("Then paste the extended public key (xpub…) of your wallet's account, m/44'/60'/0'.")
+def _prompt() -> _Wallet:
+    click.echo(
+        "Then paste where the money shall go: one ordinary address of yours (0x…; see /docs/cold-address), or the "
+        "extended public key (xpub…) of your wallet's account, m/44'/60'/0' (see /docs/wallets)."
+    )
 
-    def read(text: str) -> str:
+    def read(text: str) -> _Wallet:
         try:
-            return _parse_xpub(text) if text.strip() else ""
+            if text.strip()[:2].lower() == "0x":
+                return _Wallet(cold_address=_parse_cold_address(text))
+            return _Wallet(xpub=_parse_xpub(text)) if text.strip() else _Wallet()
         except click.BadParameter as error:
             raise click.UsageError(error.message) from None
 
-    key: str = click.prompt("xpub (Enter: later)", default="", show_default=False, value_proc=read)
-    if key:
-        _show_addresses(key)
-    return key
+    chosen: _Wallet = click.prompt("Address or xpub (Enter: later)", default="", show_default=False, value_proc=read)
+    if chosen.cold_address:
+        click.echo(_COLD.format(address=chosen.cold_address))
+    elif chosen.xpub:
+        _show_addresses(chosen.xpub)
+    return chosen
+
+
+def _parse_cold_address(text: str) -> str:
+    from crypto_checkout.core.address import checksum
+    from crypto_checkout.core.collect.destination import parse_destination
+
+    try:
+        return checksum(parse_destination(text))
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.", param_hint="--cold-address") from None
 
 
 def _given_xpub(text: str) -> str:
@@ -168,7 +217,7 @@ def _find_chains(names: tuple[str, ...]) -> "list[Preset]":
 # --- the file --------------------------------------------------------------------------------------------------------
 
 
-def _text(xpub: str, chains: "list[Preset]") -> str:
+def _text(wallet: _Wallet, chains: "list[Preset]") -> str:
     from importlib.resources import files
 
     text = (files("crypto_checkout") / "checkout.toml.example").read_text(encoding="utf-8")
@@ -176,7 +225,8 @@ def _text(xpub: str, chains: "list[Preset]") -> str:
         from crypto_checkout.services.reporting import config_snippets
 
         text = config_snippets.switched_on(text, chains)
-    return text.replace('\nxpub = ""\n', f'\nxpub = "{xpub}"\n')
+    text = text.replace('\ncold_address = ""\n', f'\ncold_address = "{wallet.cold_address}"\n')
+    return text.replace('\nxpub = ""\n', f'\nxpub = "{wallet.xpub}"\n')
 
 
 def _check_target(target: Path, *, force: bool) -> None:
@@ -249,7 +299,7 @@ def _put_in_place(temporary: Path, target: Path, *, force: bool) -> Path | None:
 # --- the next step ---------------------------------------------------------------------------------------------------
 
 
-def _show_next_step(options: Options, xpub: str, chains: "list[Preset]") -> None:
+def _show_next_step(options: Options, wallet: _Wallet, chains: "list[Preset]") -> None:
     command = this_program()
     if options.config_path:
         command += f" --config {shlex.quote(str(options.config_path))}"
@@ -258,10 +308,15 @@ def _show_next_step(options: Options, xpub: str, chains: "list[Preset]") -> None
             f"{', '.join(each.name for each in chains)}: switched on, with public nodes as a start. Put in nodes of "
             "your own, compare the token addresses, and set [server] public_url."
         )
-    elif xpub:
+    elif wallet:
         click.echo("To take real money, switch on a [[chains]] block in it and set [server] public_url.")
     else:
-        click.echo("It has no wallet yet, so only test mode works. To take real money, set [wallet] xpub in it.")
+        click.echo(
+            "It has no wallet yet, so only test mode works. To take real money, set [wallet] cold_address or xpub in "
+            "it."
+        )
+    if wallet.cold_address:
+        click.echo("Once for each chain, before the first payment: crypto-checkout collect setup")
     click.echo(f"Next: {command} serve")
 
 

@@ -25,6 +25,7 @@ from crypto_checkout.config import example, load
 from crypto_checkout.core.address import checksum
 from tests.support.wallets import xpub_of
 
+COLD = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 XPUB = xpub_of("test test test test test test test test test test test junk")
 PRIVATE = (
     "xprv9z4pot5VBttmtdRTWfWQmoH1taj2axGVzFqSb8C9xaxKymcFzXBDptWmT7FwuEzG3ryjH4ktypQSAewRiNMjANTtpgP4mLTj34bhnZX7UiM"
@@ -61,7 +62,7 @@ def test_without_a_terminal_and_without_flags_the_plain_example_is_written(
 
     assert result.exit_code == 0
     assert target.read_text() == example()
-    assert "set [wallet] xpub" in result.output
+    assert "set [wallet] cold_address or xpub" in result.output
     assert f"--config {target} serve" in result.output
     assert folder_of(target) == ["checkout.toml"]
 
@@ -125,6 +126,21 @@ def test_a_chain_that_cannot_be_switched_on_leaves_no_file(
     assert result.exit_code == 2
     assert why in " ".join(result.output.split())
     assert folder_of(target) == []
+
+
+def test_a_cold_address_is_written_with_the_chains(run: Run, target: Path) -> None:
+    result = run("--cold-address", COLD, "--chain", "base")
+    assert result.exit_code == 0, result.output
+    config = load(target, {})
+    assert (config.wallet.cold_address, config.wallet.xpub) == (COLD.lower(), "")
+    assert [chain.id for chain in config.chains] == [8453]
+
+
+@pytest.mark.parametrize("other", [("--wallet",), ("--no-wallet",), ("--xpub", XPUB)])
+def test_a_cold_address_says_which_wallet_already(run: Run, other: tuple[str, ...]) -> None:
+    result = run("--cold-address", COLD, *other)
+    assert result.exit_code == 2
+    assert "--cold-address already says which wallet" in result.output
 
 
 @pytest.mark.parametrize("flag", ["--wallet", "--no-wallet"])
@@ -373,10 +389,10 @@ def test_an_own_wallet_is_asked_for_until_its_key_is_right(target: Path) -> None
     with on_terminal(target) as terminal:
         terminal.read_until("[y/N]: ")
         terminal.type("\n")
-        terminal.read_until("xpub (Enter: later): ")
+        terminal.read_until("Address or xpub (Enter: later): ")
         terminal.type(f"{XPUB[:-1]}\n")
         terminal.read_until("checksum")
-        terminal.read_until("xpub (Enter: later): ")
+        terminal.read_until("Address or xpub (Enter: later): ")
         terminal.type(f"{XPUB}\n")
         terminal.read_until("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
         terminal.read_until("serve")
@@ -385,13 +401,29 @@ def test_an_own_wallet_is_asked_for_until_its_key_is_right(target: Path) -> None
     assert load(target, {}).wallet.xpub == XPUB
 
 
+def test_one_address_is_taken_in_the_place_of_a_key(target: Path) -> None:
+    with on_terminal(target) as terminal:
+        terminal.read_until("[y/N]: ")
+        terminal.type("\n")
+        terminal.read_until("Address or xpub (Enter: later): ")
+        terminal.type(f"{COLD.lower()}\n")
+        terminal.read_until("EIP-55")
+        terminal.read_until("Address or xpub (Enter: later): ")
+        terminal.type(f"{COLD}\n")
+        terminal.read_until(f"Everything will go to {COLD}")
+        terminal.read_until("collect setup")
+        assert terminal.process.wait(timeout=30) == 0
+
+    assert load(target, {}).wallet.cold_address == COLD.lower()
+
+
 def test_the_wallet_can_come_later(target: Path) -> None:
     with on_terminal(target) as terminal:
         terminal.read_until("[y/N]: ")
         terminal.type("n\n")
-        terminal.read_until("xpub (Enter: later): ")
+        terminal.read_until("Address or xpub (Enter: later): ")
         terminal.type("\n")
-        terminal.read_until("set [wallet] xpub")
+        terminal.read_until("set [wallet] cold_address or xpub")
         assert terminal.process.wait(timeout=30) == 0
 
     assert target.read_text() == example()

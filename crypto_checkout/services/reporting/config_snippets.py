@@ -5,7 +5,7 @@ The file is the only source: nothing here writes it, and no setting is stored el
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -13,7 +13,7 @@ from importlib.resources import files
 from crypto_checkout.chain.rpc.endpoint import NodeEndpoint
 from crypto_checkout.chain.sandbox import chain
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey, InvalidChild
-from crypto_checkout.core.address import checksum
+from crypto_checkout.core.address import Address, checksum
 
 FIRST_ADDRESSES = 5
 
@@ -30,7 +30,10 @@ class Settings:
 
     file: str | None
     logo: str | None
+    cold_address: Address | None
     xpub: str = field(repr=False)
+    uncollectable: Callable[[], Mapping[str, str]]
+    """The chains without deposits now, by name, with the reason."""
     nodes: Mapping[int, Sequence[NodeEndpoint]] = field(repr=False)
     price_sources: Sequence[str]
     quorum: int
@@ -74,6 +77,11 @@ def _first_addresses(key: ExtendedPublicKey) -> Iterator[str]:
 def wallet_lines(preview: WalletPreview) -> str:
     """Return the `[wallet]` section for a wallet."""
     return f"[wallet]\nxpub = {_text(preview.xpub)}"
+
+
+def cold_address_lines(destination: Address) -> str:
+    """Return the line of the `[wallet]` section for a cold address; an xpub beside it stays, for older payments."""
+    return f"[wallet]\ncold_address = {_text(checksum(destination))}"
 
 
 def name_lines(name: str) -> str:

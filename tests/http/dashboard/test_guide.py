@@ -4,7 +4,7 @@ import html
 import re
 import threading
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tests.support.receiver import Receiver
 from tests.support.shop import FRESH_XPUB, XPUB
 from tests.support.waiting import until
 
+COLD = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 ANVIL_CHAIN = {"id": 31337, "name": "Anvil", "poll_seconds": 0.1}
 
 
@@ -45,6 +46,34 @@ def loaded(folder: Path, lines: str) -> Any:
 
 
 # --- the wallet ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_cold_address_is_checked_and_offered_as_a_line(owner: httpx.AsyncClient, tmp_path: Path) -> None:
+    answer = await owner.post("/test/settings/wallet/cold-address", data={"cold_address": f" {COLD}\n"})
+    assert answer.status_code == 200
+    lines = text_of(answer.text, "toml")
+    assert loaded(tmp_path, lines).wallet.cold_address == COLD.lower()
+
+
+@pytest.mark.parametrize("text", [COLD.lower(), "ab" * 32, "test test test junk", ""])
+async def test_what_is_no_cold_address_is_refused_and_not_repeated(owner: httpx.AsyncClient, text: str) -> None:
+    answer = await owner.post("/test/settings/wallet/cold-address", data={"cold_address": text})
+    assert answer.status_code == 400
+    assert not text or text not in answer.text
+
+
+async def test_the_reason_for_a_chain_without_deposits_is_shown(anvil: Callable[..., Anvil], tmp_path: Path) -> None:
+    chain = {**ANVIL_CHAIN, "rpc_urls": [anvil().url]}
+    async with open_app(tmp_path, wallet={"cold_address": COLD, "xpub": XPUB}, chains=[chain]) as app:
+        owner = await signed_in(app)
+
+        async def is_shown() -> bool:
+            return "crypto-checkout collect setup prints" in (await owner.get("/settings/wallet")).text
+
+        await until(is_shown, "say why")
+        page = (await owner.get("/settings/wallet")).text
+        assert COLD in page
+        assert "The wallet of older payments" in page
 
 
 async def test_a_wallet_is_shown_by_its_first_addresses_and_offered_as_lines_and_kept_nowhere(

@@ -28,7 +28,15 @@ from tests.support.server import Server
 
 PAGES = ("/docs", *(f"/docs/{name}" for name in GUIDES))
 TEXTS = tuple(path.stem for path in sorted(FOLDER.glob("*.md")))
-FOR_OPERATORS = ("chains", "costs", "collect", "proxies", "threat-model", "wallets")  # who run no code and call no API
+FOR_OPERATORS = (
+    "chains",
+    "cold-address",
+    "costs",
+    "collect",
+    "proxies",
+    "threat-model",
+    "wallets",
+)  # who run no code and call no API
 STEP_BY_STEP = ("integrate", "test-mode")  # whose shell blocks go on from one another: see tests.http.docs.test_guides
 SECRET = signing.new_secret(bytes(range(32)))
 BODY = json.dumps({"id": "evt_1", "type": "session.paid", "data": {"id": "cs_1"}}).encode()

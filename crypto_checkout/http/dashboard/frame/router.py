@@ -50,8 +50,8 @@ class DashboardPage:
 PASSWORD, CODE = "current_password", "current_code"
 """Form fields that confirm the password, and the code of the second factor."""
 
-# Never sent back in a hidden field: passwords, and `xpub`, into which a wallet's seed phrase may be pasted by mistake.
-_NOT_REPEATED = {PASSWORD, CODE, "password", "again", "xpub"}
+# Never sent back in a hidden field: passwords, and fields into which a wallet's seed phrase may be pasted by mistake.
+_NOT_REPEATED = {PASSWORD, CODE, "password", "again", "xpub", "cold_address"}
 
 
 class Dashboard:

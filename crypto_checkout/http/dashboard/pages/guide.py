@@ -49,9 +49,9 @@ async def steps(request: DashboardRequest) -> list[GuideStep]:
         ),
         GuideStep(
             "Connect your wallet",
-            "Payments go straight to addresses of your own wallet. This server can't spend from it.",
+            "One address of yours, or a key that makes many. This server can't spend from either.",
             "/settings/wallet",
-            is_compared,
+            bool(services.settings.cold_address) or is_compared,
             is_live,
         ),
         GuideStep(

@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
+from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.checkout.quotes import Rate
+from crypto_checkout.core.collect.destination import parse_destination
 from crypto_checkout.core.errors import PriceUnavailable, UnsupportedAsset
 from crypto_checkout.core.ledger.chain_status import ChainStatus
 from crypto_checkout.core.money import parse_currency
@@ -40,6 +42,20 @@ async def preview_name(request: DashboardRequest) -> Response:
 async def show_wallet(request: DashboardRequest) -> Response:
     """Show the first addresses of the configured wallet."""
     return await _wallet_page(request, None)
+
+
+async def preview_cold_address(request: DashboardRequest) -> Response:
+    """Check a cold address, and show the lines for it."""
+    text = request.form.text("cold_address", _MOST_XPUB)
+    destination = None
+    if request.form.is_valid:
+        try:
+            destination = parse_destination(text)
+        except ValueError as error:
+            # As below.
+            request.form.forget("cold_address")
+            request.form.errors["cold_address"] = sentence(str(error))
+    return await _wallet_page(request, None, destination)
 
 
 async def preview_wallet(request: DashboardRequest) -> Response:
@@ -116,7 +132,11 @@ async def check_prices(request: DashboardRequest) -> Response:
     return request.render("settings/prices.html", rates=rates, assets=_priced_assets(request))
 
 
-async def _wallet_page(request: DashboardRequest, offered: config_snippets.WalletPreview | None) -> Response:
+async def _wallet_page(
+    request: DashboardRequest, offered: config_snippets.WalletPreview | None, destination: Address | None = None
+) -> Response:
+    lines = config_snippets.wallet_lines(offered) if offered else None
+    configured = request.services.settings.cold_address
     xpub = request.services.settings.xpub
     now = await asyncio.to_thread(config_snippets.preview, xpub) if xpub else None
     return request.render(
@@ -126,7 +146,10 @@ async def _wallet_page(request: DashboardRequest, offered: config_snippets.Walle
         is_compared=now is not None
         and await request.services.db.read(lambda unit: is_wallet_compared(unit, now.wallet_id)),
         offered=offered,
-        lines=config_snippets.wallet_lines(offered) if offered else None,
+        configured=checksum(configured) if configured else None,
+        uncollectable=request.services.settings.uncollectable(),
+        destination=checksum(destination) if destination else None,
+        lines=config_snippets.cold_address_lines(destination) if destination else lines,
     )
 
 
@@ -188,6 +211,7 @@ PAGES = (
     DashboardPage("GET", "/settings/wallet", show_wallet, Access.CONFIRMED),
     DashboardPage("POST", "/settings/wallet", preview_wallet, Access.CONFIRMED),
     DashboardPage("POST", "/settings/wallet/compared", confirm_wallet, Access.CONFIRMED),
+    DashboardPage("POST", "/settings/wallet/cold-address", preview_cold_address, Access.CONFIRMED),
     DashboardPage("GET", "/settings/chains", show_chains),
     DashboardPage("POST", "/settings/chains", preview_chain, Access.CONFIRMED),
     DashboardPage("POST", "/settings/chains/check", check_nodes),
