@@ -89,7 +89,7 @@ def test_axe_finds_nothing_wrong_in_any_state(
 def test_axe_finds_nothing_wrong_in_other_languages(page: Page, pages: dict[str, str], language: str) -> None:
     for name in ("waiting", "paid"):
         page.goto(f"{pages[name]}?lang={language}")
-        assert page.evaluate("document.documentElement.lang") == language
+        assert page.evaluate("document.documentElement.lang").split("-")[0] == language
         assert wrong(page) == []
 
 
