@@ -45,13 +45,20 @@ def channels(config: Config, sender: AttemptSender, clock: Clock) -> Sequence[Ch
     alerts = config.alerts
     found: list[Channel] = []
     if alerts.email_to:
-        server = MailServer(
-            alerts.smtp_host, alerts.smtp_port, alerts.smtp_security, alerts.smtp_user, alerts.smtp_password
-        )
+        server = mail_server(config)
+        assert server is not None, "there is one wherever mails are sent"
         found.append(MailChannel(server, sender=alerts.email_from, to=alerts.email_to, clock=clock))
     if alerts.webhook_url:
         found.append(WebhookChannel(sender, url=alerts.webhook_url, secret=alerts.webhook_secret, clock=clock))
     return found
+
+
+def mail_server(config: Config) -> MailServer | None:
+    """Return the server that takes mail; None where none is configured."""
+    alerts = config.alerts
+    if not alerts.smtp_host or not alerts.email_from:
+        return None
+    return MailServer(alerts.smtp_host, alerts.smtp_port, alerts.smtp_security, alerts.smtp_user, alerts.smtp_password)
 
 
 def shop(config: Config) -> Shop:

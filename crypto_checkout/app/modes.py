@@ -12,6 +12,7 @@ from crypto_checkout.app.parts import Parts
 from crypto_checkout.chain.sandbox import chain as sandbox
 from crypto_checkout.chain.sandbox.chain import SandboxChain
 from crypto_checkout.chain.sandbox.state import State
+from crypto_checkout.chain.wallet.signatures import ReadContract
 from crypto_checkout.config import ChainConfig
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.collect.deposits import Deposits
@@ -52,7 +53,7 @@ class Mode:
 
     `sandbox` is the simulated chain, None in live mode; `providers` report the state of each chain's RPC providers,
     `foreign_index` the newest address of the wallet that another server seems to have given out. `uncollectable` holds
-    the chains without deposits now, with the reason.
+    the chains without deposits now, with the reason; `contracts` read contracts.
     """
 
     payment_methods: PaymentMethods
@@ -64,6 +65,7 @@ class Mode:
     providers: Mapping[int, Callable[[], Sequence[ProviderStatus]]] = field(default_factory=dict)
     foreign_index: Callable[[], int | None] = lambda: None
     uncollectable: Mapping[int, str] = field(default_factory=dict)
+    contracts: Mapping[int, ReadContract] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,7 @@ async def _live(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | 
         providers={chain_id: chain.health for chain_id, chain in opened.items()},
         foreign_index=lambda: check.foreign,
         uncollectable={} if deposit_check is None else deposit_check.reasons,
+        contracts={chain_id: chain.read_contract for chain_id, chain in opened.items()},
     )
 
 

@@ -12,11 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from crypto_checkout.app import webhooks
+from crypto_checkout.app import alerts, webhooks
 from crypto_checkout.app.chains import endpoints
 from crypto_checkout.app.modes import Mode, Modes
 from crypto_checkout.app.parts import Parts
 from crypto_checkout.chain.sandbox.chain import CHAIN_ID
+from crypto_checkout.chain.wallet import signatures
 from crypto_checkout.config import Config
 from crypto_checkout.config.values import is_near
 from crypto_checkout.core.address import Address
@@ -65,6 +66,8 @@ from crypto_checkout.services.owner.passwords import Passwords
 from crypto_checkout.services.owner.set_up_link import SetUpLink
 from crypto_checkout.services.owner.sign_in import SignIn
 from crypto_checkout.services.payer import Payers
+from crypto_checkout.services.refunds.claims import Claims
+from crypto_checkout.services.refunds.mail import PayerMail
 from crypto_checkout.services.refunds.refunds import Refunds
 from crypto_checkout.services.reporting.config_snippets import Settings
 from crypto_checkout.services.reporting.exports import Exports
@@ -94,6 +97,7 @@ def services(parts: Parts, modes: Modes, sender: AttemptSender) -> ApiServices:
         customers=Customers(db, events),
         balances=BalanceReports(db, payment_methods, modes.balance_readers, forgetful={CHAIN_ID}),
         refunds=refunds,
+        claims=_claims(parts, modes, refunds),
         sandbox=_sandbox(parts, modes, reader, refunds),
     )
 
@@ -179,6 +183,20 @@ def _readiness(parts: Parts, modes: Modes) -> Readiness:
     return Readiness(parts.db, watchers, parts.clock)
 
 
+def _claims(parts: Parts, modes: Modes, refunds: Refunds) -> Claims:
+    contracts = {} if modes.live is None else modes.live.contracts
+
+    async def is_signed(chain_id: int, account: Address, text: str, signature: str) -> bool:
+        return await signatures.is_signed(text, signature, account, contracts.get(chain_id))
+
+    server = alerts.mail_server(parts.config)
+    mail = None
+    if server is not None:
+        name = alerts.shop(parts.config).name
+        mail = PayerMail(server, sender=parts.config.alerts.email_from, shop_name=name, clock=parts.clock)
+    return Claims(parts.db, modes.refunds.records, refunds, is_signed, mail)
+
+
 def _sandbox(parts: Parts, modes: Modes, reader: SessionReader, refunds: Refunds) -> SandboxControls | None:
     test = modes.test
     if test is None or test.sandbox is None:
@@ -243,6 +261,7 @@ def _checkout(parts: Parts, modes: Modes, services: ApiServices) -> pages.PayerS
     )
     return pages.PayerServices(
         sessions=payers,
+        claims=services.claims,
         chains={chain.id: _payer_chain(chain) for chain in payment_methods.all_chains().values()},
         branding=pages.PageBranding(config.branding.name, config.branding.logo),
         public_url=config.server.public_url,

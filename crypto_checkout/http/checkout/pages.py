@@ -27,8 +27,9 @@ from crypto_checkout.http.checkout.translations import LANGUAGES
 from crypto_checkout.http.checkout.view import Code, PayerChain, public_part, view
 from crypto_checkout.http.checkout.visitors import LANGUAGE, translations_for
 from crypto_checkout.services.payer import Payers, PayerView
+from crypto_checkout.services.refunds.claims import Claims
 
-from . import choose, preview_pages, refusals
+from . import choose, preview_pages, refund, refusals
 
 _LOGO_TYPES = {
     ".svg": "image/svg+xml",
@@ -76,6 +77,7 @@ class PayerServices:
     """
 
     sessions: Payers
+    claims: Claims
     chains: Mapping[int, PayerChain]
     branding: PageBranding
     public_url: str
@@ -106,6 +108,8 @@ def site(checkout: PayerServices) -> Site:
         Route("/checkout/{id}/status", pages.status),
         Route("/checkout/{id}" + choose.PATH, pages.for_people(pages.choices.page), methods=["GET"]),
         Route("/checkout/{id}" + choose.PATH, pages.for_people(pages.choices.choose), methods=["POST"]),
+        Route("/checkout/{id}" + refund.PATH, pages.for_people(pages.refunds.page), methods=["GET"]),
+        Route("/checkout/{id}" + refund.PATH, pages.for_people(pages.refunds.act), methods=["POST"]),
         Route("/checkout/{id}" + _PAY_PATH, pages.for_people(pages.pay_in_test_mode), methods=["POST"]),
         Route("/checkout/{id}" + _PAY_PATH, pages.to_session, methods=["GET"]),
     ]
@@ -135,6 +139,9 @@ class _CheckoutPages:
             lambda chain_id: self._chain(chain_id).name,
             checkout.clock,
             checkout.public_url,
+        )
+        self.refunds = refund.RefundPages(
+            self._renderer, checkout.claims, lambda chain_id: self._chain(chain_id).name, checkout.public_url
         )
 
     def for_people(self, handler: Handler) -> Handler:
@@ -182,6 +189,7 @@ class _CheckoutPages:
             query=_query(request),
             view=shown,
             link=await self._checkout.sessions.link_of(session),
+            offers_refund=not shown.asks and await self.refunds.is_offered(session["id"]),
             version=etags.tag(_json(payer_view)),
         )
         if not session["livemode"]:

@@ -1,0 +1,160 @@
+"""The page on which a payer says where a refund shall go, and proves it. Only signing needs JavaScript."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from crypto_checkout.core.address import checksum
+from crypto_checkout.core.public import render
+from crypto_checkout.core.public.types import AmountResource
+from crypto_checkout.core.refunds.refund import DestinationProof, RefundStatus
+from crypto_checkout.http import body_limit, origins
+from crypto_checkout.http.checkout.renderer import CheckoutRenderer
+from crypto_checkout.services.refunds.claims import Claimable, ClaimRefused, Claims
+
+from . import refusals, visitors
+
+PATH = "/refund"
+
+_PROBLEMS: Mapping[str, str] = {
+    "malformed": "refund_bad_address",
+    "reserved": "refund_lost_address",
+    "token": "refund_lost_address",
+    "ours": "refund_lost_address",
+    "bad_account": "refund_bad_account",
+    "bad_signature": "refund_bad_account",
+    "bad_code": "refund_bad_code",
+    "too_many": "refund_too_many",
+    "mail_failed": "refund_mail_failed",
+    "gone": "refund_gone",
+}
+"""The sentence for each cause for which a claim is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenAddress:
+    """An address that was given for a refund, and whether it is proven."""
+
+    address: str
+    is_proven: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RefundItem:
+    """A refund on the page. `state` is `ask`, `given`, `approved`, or `paid`; `unproven` is an address to prove."""
+
+    key: str
+    state: str
+    amount: AmountResource
+    chain_id: int
+    chain_name: str
+    reason: str | None
+    destination: str | None
+    given: tuple[GivenAddress, ...]
+    unproven: str | None
+    message: str
+    accounts: tuple[str, ...]
+
+
+class RefundPages:
+    """Handlers of refunds; `chain_name` and `public_url` are those of the other pages."""
+
+    def __init__(
+        self, renderer: CheckoutRenderer, claims: Claims, chain_name: Callable[[int], str], public_url: str
+    ) -> None:
+        self._renderer = renderer
+        self._claims = claims
+        self._chain_name = chain_name
+        self._public_url = public_url
+
+    async def is_offered(self, session_id: str) -> bool:
+        """Tell whether a payer has something to claim, or a refund under way."""
+        return bool((await self._claims.page(session_id)).items)
+
+    async def page(self, request: Request) -> Response:
+        """Show what can be claimed, and what was."""
+        return await self._show(request)
+
+    async def act(self, request: Request) -> Response:
+        """Take an address, a signature, or a code; mail a code."""
+        session_id = request.path_params["id"]
+        if origins.is_cross_site(request.headers, self._public_url):
+            words = visitors.translations_for(request)
+            return refusals.render(self._renderer, words, refusals.CROSS_SITE, f"/checkout/{session_id}{PATH}")
+        form = dict(parse_qsl((await body_limit.read(request)).decode("utf-8", "replace")))
+        key, address = form.get("item", ""), form.get("address", "")
+        work: Mapping[str, Callable[[], Awaitable[object]]] = {
+            "give": lambda: self._claims.give(
+                session_id, key, address, account=form.get("account", ""), signature=form.get("signature", "")
+            ),
+            "mail": lambda: self._claims.send_code(session_id, key, address),
+            "code": lambda: self._claims.confirm_code(session_id, key, form.get("code", "")),
+        }
+        action = form.get("action", "give")
+        try:
+            await work.get(action, work["give"])()
+        except ClaimRefused as error:
+            return await self._show(request, status=400, problem=_PROBLEMS[error.cause], form=form)
+        if action == "mail":
+            return await self._show(request, mailed=key)
+        return RedirectResponse(f"/checkout/{session_id}{PATH}", 303, {"Cache-Control": "no-store"})
+
+    async def _show(
+        self,
+        request: Request,
+        *,
+        status: int = 200,
+        problem: str | None = None,
+        mailed: str | None = None,
+        form: Mapping[str, str] | None = None,
+    ) -> Response:
+        page = await self._claims.page(request.path_params["id"])
+        sent = form or {}
+        response = self._renderer.render(
+            "refund.html",
+            visitors.translations_for(request),
+            path=f"/checkout/{page.session.id}{PATH}",
+            status=status,
+            session_id=page.session.id,
+            livemode=page.session.livemode,
+            items=[self._item(each) for each in page.items],
+            can_mail=page.can_mail,
+            problem=problem,
+            mailed=mailed or (sent.get("item") if sent.get("action") == "code" else None),
+            sent=sent,
+        )
+        # With no-referrer, browsers send `Origin: null` with the page's own form; see `http.checkout.pages`.
+        response.headers["Referrer-Policy"] = "same-origin"
+        return response
+
+    def _item(self, item: Claimable) -> RefundItem:
+        refund = item.refund
+        destination = None if refund is None or refund.destination is None else checksum(refund.destination)
+        is_unproven = refund is not None and item.is_open and refund.proof is DestinationProof.NONE
+        return RefundItem(
+            key=item.key,
+            state=_state(item),
+            amount=render.amount(item.asset, item.units),
+            chain_id=item.asset.chain_id,
+            chain_name=self._chain_name(item.asset.chain_id),
+            reason=None if refund is None else refund.reason,
+            destination=destination,
+            given=tuple(
+                GivenAddress(checksum(each.destination), each.proof is not DestinationProof.NONE)
+                for each in item.claims
+            ),
+            unproven=destination if is_unproven else None,
+            message=item.message,
+            accounts=tuple(checksum(each) for each in item.accounts),
+        )
+
+
+def _state(item: Claimable) -> str:
+    if item.refund is None or item.refund.status is RefundStatus.AWAITING_ADDRESS:
+        return "ask"
+    if item.refund.status is RefundStatus.AWAITING_APPROVAL:
+        return "given"
+    return "paid" if item.refund.status is RefundStatus.PAID else "approved"

@@ -1,0 +1,165 @@
+"""The payer's refund page: it works by forms alone, says what happened, and shows nobody's secrets."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.api import PRICE, App, listed, made, open_app
+from tests.support.mailbox import mailbox
+
+SESSIONS, HELPERS = "/checkout_sessions", "/test_helpers"
+MINE = "0x00000000000000000000000000000000000deCAf"
+THEIRS = "0x000000000000000000000000000000000BaD0BAD"
+
+
+async def overpaid(app: App, **fields: Any) -> str:
+    session = await made(app.api, SESSIONS, {**PRICE, **fields})
+    await app.api.post(f"{HELPERS}{SESSIONS}/{session['id']}/pay", json={"amount": "0.02"})
+    await app.api.post(f"{HELPERS}/chain/mine", json={"blocks": 3})
+    return str(session["id"])
+
+
+async def browser(app: App) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app=app.opened.web, client=("127.0.0.1", 50_000))
+    client = httpx.AsyncClient(
+        transport=transport, base_url="http://127.0.0.1:4020", headers={"Origin": "http://127.0.0.1:4020"}
+    )
+    return await app.clients.enter_async_context(client)
+
+
+def item(page: str) -> str:
+    found = re.search(r'name="item" value="([^"]*)"', page)
+    assert found is not None, page
+    return found[1]
+
+
+async def test_a_payer_gives_an_address_by_a_form_and_reads_that_it_is_not_proven(app: App) -> None:
+    session_id, client = await overpaid(app), await browser(app)
+    path = f"/checkout/{session_id}"
+    assert f'href="{path}/refund"' in (await client.get(path)).text
+    page = (await client.get(f"{path}/refund")).text
+    assert "0.01 ETH" in page
+    assert "can go back to you" in page
+    given = await client.post(f"{path}/refund", data={"item": item(page), "action": "give", "address": MINE.lower()})
+    assert (given.status_code, given.headers["location"]) == (303, f"{path}/refund")
+    page = (await client.get(f"{path}/refund")).text
+    assert MINE.lower() in page.lower()
+    assert "not proven" in page
+    (refund,) = (await listed(app.api, "/refunds"))["data"]
+    assert (refund["status"], refund["proof"], refund["amount"]["value"]) == ("awaiting_approval", "none", "0.01")
+    events = [each["type"] for each in (await listed(app.api, "/events", resourceId=refund["id"]))["data"]]
+    assert events == ["refund.address_given", "refund.created"]
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("", "That is no address"),
+        (MINE.swapcase().replace("X", "x"), "That is no address"),
+        ("0x" + "00" * 20, "would be lost"),
+        ("<script>", "That is no address"),
+    ],
+)
+async def test_an_address_that_loses_money_is_refused_with_a_sentence(app: App, address: str, says: str) -> None:
+    session_id, client = await overpaid(app), await browser(app)
+    path = f"/checkout/{session_id}/refund"
+    form = {"item": item((await client.get(path)).text), "action": "give", "address": address}
+    refused = await client.post(path, data=form)
+    assert refused.status_code == 400
+    assert says in refused.text
+    assert "<script>" not in refused.text
+    assert (await listed(app.api, "/refunds"))["data"] == []
+
+
+async def test_another_site_gives_no_address(app: App) -> None:
+    session_id, client = await overpaid(app), await browser(app)
+    path = f"/checkout/{session_id}/refund"
+    form = {"item": item((await client.get(path)).text), "action": "give", "address": THEIRS}
+    assert (await client.post(path, data=form, headers={"Origin": "https://evil.example"})).status_code == 403
+    assert (await listed(app.api, "/refunds"))["data"] == []
+
+
+async def test_a_refund_of_the_merchant_asks_the_payer_for_the_address(app: App) -> None:
+    session = await made(app.api, SESSIONS, PRICE)
+    await app.api.post(f"{HELPERS}{SESSIONS}/{session['id']}/pay")
+    await app.api.post(f"{HELPERS}/chain/mine", json={"blocks": 3})
+    client, path = await browser(app), f"/checkout/{session['id']}/refund"
+    assert "nothing to give back" in (await client.get(path)).text
+    refund = await made(app.api, "/refunds", {"sessionId": session["id"], "amount": "0.003", "reason": "Out of print"})
+    page = (await client.get(path)).text
+    assert "0.003 ETH" in page
+    assert "Out of print" in page
+    await client.post(path, data={"item": refund["id"], "action": "give", "address": MINE})
+    shown = (await app.api.get(f"/refunds/{refund['id']}")).json()
+    assert (shown["status"], shown["destination"].lower()) == ("awaiting_approval", MINE.lower())
+    await app.api.post(f"{HELPERS}/refunds/{refund['id']}/pay")
+    page = (await client.get(path)).text
+    assert "The money was sent to this address" in page
+    gone = await client.post(path, data={"item": refund["id"], "action": "give", "address": THEIRS})
+    assert gone.status_code == 400
+
+
+async def test_a_code_in_the_customers_mail_proves_the_address_that_the_mail_names(tmp_path: Path) -> None:
+    with mailbox() as box:
+        mail = {
+            "email_to": ["owner@shop.example"],
+            "email_from": "shop@shop.example",
+            "smtp_host": "127.0.0.1",
+            "smtp_port": box.port,
+            "smtp_security": "none",
+        }
+        async with open_app(tmp_path, alerts=mail) as app:
+            nobody, session_id = await overpaid(app), await overpaid(app, customerEmail="ada@example.com")
+            client = await browser(app)
+            path = f"/checkout/{session_id}/refund"
+
+            async def act(action: str, **form: str) -> httpx.Response:
+                key = item((await client.get(path)).text)
+                return await client.post(path, data={"item": key, "action": action, **form})
+
+            await act("give", address=THEIRS)
+            await act("give", address=MINE)
+            # A stranger's address came first: the customer is mailed it, and doesn't confirm it.
+            assert (await act("mail", address=THEIRS)).status_code == 200
+            assert THEIRS.lower() in box.text().lower()
+            assert (await act("mail", address=MINE)).status_code == 200
+            assert box.recipients[-1] == ["ada@example.com"]
+            assert MINE.lower() in box.text().lower()
+            (code,) = re.findall(r"\b\d{6}\b", box.text())
+            wrong = await act("code", code=f"{(int(code) + 1) % 10**6:06d}")
+            assert (wrong.status_code, "That is not the code" in wrong.text) == (400, True)
+            assert (await act("code", code=code)).status_code == 303
+            (refund,) = (await listed(app.api, "/refunds", sessionId=session_id))["data"]
+            assert (refund["proof"], refund["destination"].lower()) == ("email", MINE.lower())
+            again = await act("code", code=code)
+            assert again.status_code == 400
+            await client.post(f"/checkout/{nobody}/refund", data={"item": "1337:", "address": MINE})
+            page = (await client.get(f"/checkout/{nobody}/refund")).text
+            assert 'value="mail"' not in page, "nobody's address is known there"
+
+
+async def test_five_wrong_codes_are_one_code_less_and_five_codes_a_day_are_all(tmp_path: Path) -> None:
+    with mailbox() as box:
+        mail = {
+            "email_to": ["owner@shop.example"],
+            "email_from": "shop@shop.example",
+            "smtp_host": "127.0.0.1",
+            "smtp_port": box.port,
+            "smtp_security": "none",
+        }
+        async with open_app(tmp_path, alerts=mail) as app:
+            session_id = await overpaid(app, customerEmail="ada@example.com")
+            client, path = await browser(app), f"/checkout/{session_id}/refund"
+            await client.post(path, data={"item": "1337:", "address": MINE})
+            key = item((await client.get(path)).text)
+            await client.post(path, data={"item": key, "action": "mail", "address": MINE})
+            (code,) = re.findall(r"\b\d{6}\b", box.text())
+            for _ in range(5):
+                await client.post(path, data={"item": key, "action": "code", "code": "no"})
+            assert (await client.post(path, data={"item": key, "action": "code", "code": code})).status_code == 400
+            answers = [await client.post(path, data={"item": key, "action": "mail", "address": MINE}) for _ in range(5)]
+            assert [each.status_code for each in answers] == [200, 200, 200, 200, 400]
+            assert len(box.mails) == 5
