@@ -80,7 +80,7 @@ async def test_every_icon_that_a_page_names_is_there(app: App) -> None:
             for line in page.splitlines()
             if line.startswith("<link") and "icon" in line
         ]
-        assert len(named) == 3, path
+        assert len(named) == 2, path
         for each in named:
             assert (await anybody.get(f"{SITE}{each}")).status_code == 200
 
