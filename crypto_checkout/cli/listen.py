@@ -18,7 +18,7 @@ import click
 from crypto_checkout.app.clock import system_clock
 from crypto_checkout.cli.support import tables
 from crypto_checkout.cli.support.options import MODES, Options, event_types, mode_filter, since_option
-from crypto_checkout.cli.support.setup import is_served, load_config, or_fail, require_database, this_program
+from crypto_checkout.cli.support.setup import load_config, or_fail, require_database, this_program
 
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
@@ -53,6 +53,7 @@ def listen(options: Options, *, url: str, types: tuple[str, ...], mode: str | No
 
 async def _listen(config: "Config", feed: "EventFeed", url: str, since: datetime | None) -> None:
     from crypto_checkout.services.webhooks.forwarder import Forwarder
+    from crypto_checkout.store.data_folder import server_url
     from crypto_checkout.store.database import Database
     from crypto_checkout.webhooks.networks import Reach
     from crypto_checkout.webhooks.send import Sender
@@ -66,7 +67,7 @@ async def _listen(config: "Config", feed: "EventFeed", url: str, since: datetime
         async with await Database.open(path, system_clock) as db:
             await feed.begin(db, since)
         screen.greet(secret)
-        if not is_served(config):
+        if server_url.read(path.parent) is None:
             screen.miss_server(path)
         while True:
             await _follow(path, feed, forwarder)

@@ -3,7 +3,6 @@
 import asyncio
 import shlex
 import socket
-from getpass import getuser
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -116,11 +115,10 @@ def _tunnel(url: str, dashboard: str) -> list[str]:
     if not dashboard.startswith(url):
         return []
     here = urlsplit(url)
-    there = f"{getuser()}@{socket.gethostname()}"
     return [
         "If your browser is on another computer, run this there first, and leave it open:",
         "",
-        f"  ssh -L {here.port}:{here.netloc} {there}",
+        f"  ssh -L {here.port}:{here.netloc} you@{socket.gethostname()}",
         "",
     ]
 

@@ -107,8 +107,9 @@ def advice(error: BaseException, path: Path) -> str:
     if isinstance(error, OSError) and error.errno in _FULL:
         return _MAKE_ROOM
     code = _code(error)
-    if (getattr(error, "errno", None) in _FORBIDDEN or code in _FORBIDDEN_CODES) and (owner := _other_owner(path)):
-        return f"It belongs to user {owner}: run this as that user (sudo -u {owner} …)."
+    is_forbidden = getattr(error, "errno", None) in _FORBIDDEN or code in _FORBIDDEN_CODES
+    if is_forbidden and (way := way_of_the_owner(path)):
+        return way
     if isinstance(error, OSError):
         return _ADVICE_BY_ERRNO.get(error.errno or 0, _CHECK)
     if code in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN} and has_no_room(path):
@@ -148,11 +149,17 @@ _ADVICE_BY_CODE = {
 }
 
 
-def _other_owner(path: Path) -> str | None:
-    """Return the user to whom a path belongs, or the nearest folder above it that can be seen; None if it is ours.
+def way_of_the_owner(path: Path) -> str | None:
+    """Return how to use a path that belongs to another user, as a sentence; None if it doesn't.
 
-    Nobody is told to become root, and root's own trouble is another.
+    What is in a closed folder belongs to whom that belongs to. Nobody is told to become root, and root's own trouble
+    is another.
     """
+    owner = _other_owner(path)
+    return owner and f"It belongs to user {owner}: run this as that user (sudo -u {owner} …)."
+
+
+def _other_owner(path: Path) -> str | None:
     for each in (path, *path.parents):
         try:
             uid = each.stat().st_uid

@@ -16,7 +16,7 @@ from standardwebhooks import Webhook
 
 from crypto_checkout.client import verify_webhook
 from tests.support.receiver import Receiver
-from tests.support.server import PROGRAM, Server, command, environment
+from tests.support.server import PROGRAM, Server, command, environment, new_database
 from tests.support.waiting import WAIT_SECONDS, wait_until
 
 SECRET = re.compile(r"whsec_[0-9A-Za-z+/]+=*")
@@ -164,6 +164,13 @@ def test_a_local_server_that_is_down_or_ends_gets_each_event_in_order_once_it_is
         links += sell(server, server.key, 2)
         with local_server(port, heard):
             listener.wait_until(lambda: heard.read_text().split() == links, "go on")
+
+
+def test_without_a_server_it_says_which_one_it_waits_for(tmp_path: Path) -> None:
+    path = new_database(tmp_path)
+    with listening(tmp_path, "localhost:1") as listener:
+        listener.wait_until(lambda: f"No server is running on {path}." in listener.output, "say so")
+        assert listener.stop() == 0
 
 
 def test_it_survives_the_end_of_the_server_and_misses_nothing(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import json
 import os
 import shlex
@@ -90,18 +89,6 @@ def fail_while_served(config: "Config", then: str) -> NoReturn:
     fail(f"{config.database.path} is being served. Stop {process} first, then {then}.")
 
 
-def is_served(config: "Config") -> bool:
-    """Tell whether a server runs on the configured database."""
-    from crypto_checkout.core.errors import FolderInUse
-    from crypto_checkout.store.data_folder.lock import FolderLock
-
-    try:
-        with FolderLock(config.database.path.resolve().parent):
-            return False
-    except FolderInUse:
-        return True
-
-
 def or_fail(config: "Config", work: Callable[[], T]) -> T:
     """Return the result of the work, or turn its error into a sentence."""
     from crypto_checkout.core.errors import CheckoutError, DatabaseFailed, FatalError
@@ -126,9 +113,9 @@ def storage_failure(config: "Config", error: Exception) -> str:
 
 def permission_advice(path: Path) -> str:
     """Return what to do where this user may not read or write a path."""
-    from crypto_checkout.store.faults import advice
+    from crypto_checkout.store.faults import way_of_the_owner
 
-    return advice(PermissionError(errno.EACCES, ""), path.absolute())
+    return way_of_the_owner(path.absolute()) or f"Give user {os.geteuid()} the right to read and write it."
 
 
 def require_database(config: "Config") -> None:
