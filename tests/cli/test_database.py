@@ -241,7 +241,7 @@ def test_a_busy_shop_passes_over_as_many_as_its_pace_and_the_time_since_the_copy
     migrations.migrate(copy)
     now = datetime(2026, 11, 23, tzinfo=UTC)
     with closing(sqlite3.connect(copy)) as connection, connection:
-        connection.execute("INSERT INTO wallets VALUES ('busy', 100000)")
+        connection.execute("INSERT INTO wallets (wallet_id, next_index) VALUES ('busy', 100000)")
         for number, days in enumerate((20, 10)):
             connection.execute(
                 "INSERT INTO events (id, livemode, type, resource_id, body, created_at) VALUES (?, 1, 't', 'r', '', ?)",
