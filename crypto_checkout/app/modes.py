@@ -23,6 +23,7 @@ from crypto_checkout.services.checkout.payment_methods import PaymentMethods, Pa
 from crypto_checkout.services.checkout.wallet_start import Records
 from crypto_checkout.services.collect.balances import BalanceReader
 from crypto_checkout.services.collect.deposit_check import DepositCheck, DepositReader
+from crypto_checkout.services.collect.records import CollectionRecords
 from crypto_checkout.services.diagnosis.background_reconcile import BackgroundReconcile, ReconciledChain
 from crypto_checkout.services.diagnosis.explain import ConfiguredChain
 from crypto_checkout.services.ledger.judge import Judge
@@ -51,9 +52,12 @@ _REST_SECONDS = 30.0
 class Mode:
     """One mode: its payment methods, watchers and loops, and its chains by their ids, for questions about payments.
 
-    `sandbox` is the simulated chain, None in live mode; `providers` report the state of each chain's RPC providers,
+        `sandbox` is the simulated chain, None in live mode; `providers` report the state of each chain's RPC providers,
     `foreign_index` the newest address of the wallet that another server seems to have given out. `uncollectable` holds
     the chains without deposits now, with the reason; `contracts` read contracts.
+        `sandbox` is the simulated chain, and `sandbox_records` keeps its collections; both are None in live mode.
+    `providers` report the state of each chain's RPC providers, `foreign_index` the newest address of the wallet that
+    another server seems to have given out.
     """
 
     payment_methods: PaymentMethods
@@ -62,6 +66,7 @@ class Mode:
     chains: Mapping[int, ConfiguredChain]
     balance_readers: Mapping[int, BalanceReader]
     sandbox: SandboxChain | None = None
+    sandbox_records: CollectionRecords | None = None
     providers: Mapping[int, Callable[[], Sequence[ProviderStatus]]] = field(default_factory=dict)
     foreign_index: Callable[[], int | None] = lambda: None
     uncollectable: Mapping[int, str] = field(default_factory=dict)
@@ -143,6 +148,10 @@ async def _live(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | 
     ]
     owners = {Address(each) for each in (*config.refunds.senders, config.wallet.cold_address) if each}
     refund_payments = [refunds.follow(each.id, opened[each.id], owners) for each in config.chains]
+    collections = [
+        CollectionRecords(parts.db, opened[each.id], each, payment_methods.prices, parts.events, livemode=True)
+        for each in payment_methods.chains
+    ]
     usage = UsageRecorder(parts.db, meters)
     return Mode(
         payment_methods,
@@ -152,6 +161,7 @@ async def _live(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | 
             *([] if deposit_check is None else [deposit_check.run]),
             *(each.run for each in token_balances),
             *(each.run for each in refund_payments),
+            *(each.run for each in collections),
             *(each.run for each in watchers),
         ),
         chains={each.id: ConfiguredChain(opened[each.id], each) for each in payment_methods.chains},
@@ -189,17 +199,22 @@ async def _test(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | 
         policy=_policy(parts),
         chain_time=lambda now: max(now, chain.time),
     )
+    collections = CollectionRecords(
+        parts.db, chain, chains.SANDBOX, payment_methods.prices, parts.events, livemode=False
+    )
     return Mode(
         payment_methods,
         (watcher,),
         loops=(
             watcher.run,
+            collections.run,
             Pruner(parts.db, chain, parts.clock).run,
             refunds.follow(sandbox.CHAIN_ID, chain, []).run,
         ),
         chains={sandbox.CHAIN_ID: ConfiguredChain(chain, chains.SANDBOX)},
         balance_readers={sandbox.CHAIN_ID: chain},
         sandbox=chain,
+        sandbox_records=collections,
     )
 
 

@@ -55,6 +55,7 @@ from crypto_checkout.services.checkout.payment_methods import AcceptedChain
 from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.checkout.sessions import Sessions
 from crypto_checkout.services.collect.balances import BalanceReports
+from crypto_checkout.services.collect.records import Collections
 from crypto_checkout.services.diagnosis.explain import Explainer
 from crypto_checkout.services.diagnosis.payment_detail import PaymentDetails
 from crypto_checkout.services.ledger.check_now import CheckNow
@@ -99,6 +100,7 @@ def services(parts: Parts, modes: Modes, sender: AttemptSender) -> ApiServices:
         refunds=refunds,
         claims=_claims(parts, modes, refunds),
         sandbox=_sandbox(parts, modes, reader, refunds),
+        collections=Collections(db),
     )
 
 
@@ -199,10 +201,12 @@ def _claims(parts: Parts, modes: Modes, refunds: Refunds) -> Claims:
 
 def _sandbox(parts: Parts, modes: Modes, reader: SessionReader, refunds: Refunds) -> SandboxControls | None:
     test = modes.test
-    if test is None or test.sandbox is None:
+    if test is None or test.sandbox is None or test.sandbox_records is None:
         return None
     refund_payer = RefundPayer(refunds, modes.refunds.payments[CHAIN_ID])
-    return SandboxControls(parts.db, test.sandbox, test.watchers[0], reader, parts.events.wake, refund_payer)
+    return SandboxControls(
+        parts.db, test.sandbox, test.watchers[0], reader, test.sandbox_records, parts.events.wake, refund_payer
+    )
 
 
 def _settings(config: Config, live: Mode | None) -> Settings:

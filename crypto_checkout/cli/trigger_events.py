@@ -193,6 +193,19 @@ def _reorg_refund(client: "CheckoutClient") -> str:
     return refund_id
 
 
+# --- collections -----------------------------------------------------------------------------------------------------
+
+
+def _collect(client: "CheckoutClient") -> str:
+    return client.test_helpers.collect(_detect(client))["id"]
+
+
+def _confirm_collection(client: "CheckoutClient") -> str:
+    collection_id = _collect(client)
+    client.test_helpers.mine(blocks=3)
+    return collection_id
+
+
 # --- all of them -----------------------------------------------------------------------------------------------------
 
 _STORIES: Mapping[EventType, Story] = {
@@ -215,6 +228,8 @@ _STORIES: Mapping[EventType, Story] = {
     EventType.REFUND_PAID: _pay_refund,
     EventType.REFUND_REORGED: _reorg_refund,
     EventType.REFUND_CANCELED: _cancel_refund,
+    EventType.COLLECTION_CREATED: _collect,
+    EventType.COLLECTION_CONFIRMED: _confirm_collection,
 }
 
 

@@ -181,6 +181,12 @@ class RefundListParams(ListParams, total=False):
     session_id: str | None
 
 
+class CollectionListParams(ListParams, total=False):
+    """Filters for collections."""
+
+    status: str | None
+
+
 class DeliveryListParams(ListParams, total=False):
     """Filters for deliveries."""
 

@@ -26,6 +26,7 @@ class _Resources(Generic[C]):
         self.customers = resources.CustomersApi(connection)
         self.refunds = resources.RefundsApi(connection)
         self.balances = resources.BalancesApi(connection)
+        self.collections = resources.CollectionsApi(connection)
         self.test_helpers = resources.TestHelpersApi(connection)
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, Unpack
 
 from crypto_checkout.client.calls import ApiCall, identified
 from crypto_checkout.core.public.balances import BalanceResource, BalanceTotalResource
+from crypto_checkout.core.public.collection_types import CollectionResource
 from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import (
     CustomerResource,
@@ -34,6 +35,7 @@ _SESSION = "/checkout_sessions/{id}"
 _ENDPOINT = "/webhook_endpoints/{id}"
 _CUSTOMER = "/customers/{id}"
 _REFUND = "/refunds/{id}"
+_COLLECTION = "/collections/{id}"
 
 
 class PaymentLinksApi(Resource[C]):
@@ -280,6 +282,20 @@ class BalancesApi(Resource[C]):
         return ApiCall("GET", "/balances", query={**query, "limit": 1}, read=lambda answer: answer["totals"])
 
 
+class CollectionsApi(Resource[C]):
+    """Collections: transactions by which money left your payment addresses. None of these calls makes one."""
+
+    @method
+    def retrieve(self, collection_id: str) -> ApiCall[CollectionResource]:
+        """Return a collection."""
+        return ApiCall("GET", identified(_COLLECTION, collection_id))
+
+    @list_method
+    def list(self, **query: Unpack[arguments.CollectionListParams]) -> ApiCall[Page[CollectionResource]]:
+        """List collections, newest first."""
+        return listed("/collections", query)
+
+
 class TestHelpersApi(Resource[C]):
     """Test helpers: control the sandbox, the simulated chain of test mode. Live keys raise PermissionDenied."""
 
@@ -290,6 +306,12 @@ class TestHelpersApi(Resource[C]):
         """Pay a session, by default with the amount due, and return it once the payment is processed."""
         path = identified(f"/test_helpers{_SESSION}/pay", session_id)
         return ApiCall("POST", path, body=payment, idempotency_key=idempotency_key)
+
+    @method
+    def collect(self, session_id: str, *, idempotency_key: str | None = None) -> ApiCall[CollectionResource]:
+        """Collect everything that a session's address holds, and return the collection."""
+        path = identified(f"/test_helpers{_SESSION}/collect", session_id)
+        return ApiCall("POST", path, idempotency_key=idempotency_key)
 
     @method
     def mine(self, *, blocks: int = 1, idempotency_key: str | None = None) -> ApiCall[Json]:

@@ -21,6 +21,7 @@ API_KEY = "ak"
 ALERT = "alr"
 LOGIN = "lg"
 REFUND = "ref"
+COLLECTION = "col"
 CLAIM = "rc"
 
 

@@ -142,6 +142,11 @@ CALLS: dict[str, tuple[Callable[[CheckoutClient], Any], str, Any]] = {
         "POST /test_helpers/checkout_sessions/cs_1/pay",
         {"scenario": "reorged_after_paid"},
     ),
+    "test_helpers.collect": (
+        lambda it: it.test_helpers.collect("cs_1"),
+        "POST /test_helpers/checkout_sessions/cs_1/collect",
+        None,
+    ),
     "test_helpers.mine": (lambda it: it.test_helpers.mine(blocks=3), "POST /test_helpers/chain/mine", {"blocks": 3}),
     "test_helpers.reorg": (lambda it: it.test_helpers.reorg(depth=2), "POST /test_helpers/chain/reorg", {"depth": 2}),
     "test_helpers.outage": (
@@ -174,6 +179,12 @@ CALLS: dict[str, tuple[Callable[[CheckoutClient], Any], str, Any]] = {
     "test_helpers.pay_refund": (
         lambda it: it.test_helpers.pay_refund("ref_1"),
         "POST /test_helpers/refunds/ref_1/pay",
+        None,
+    ),
+    "collections.retrieve": (lambda it: it.collections.retrieve("col_1"), "GET /collections/col_1", None),
+    "collections.list": (
+        lambda it: it.collections.list(status="confirmed").page(),
+        "GET /collections?status=confirmed",
         None,
     ),
     "test_helpers.advance_clock": (

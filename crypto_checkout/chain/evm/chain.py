@@ -285,6 +285,10 @@ class EvmChain:
         """Return the transactions of these senders in a block, with their cost."""
         return await self._rpc.with_failover(lambda ask: balances.spent(ask, header, addresses))
 
+    async def fee(self, tx_hash: str) -> int | None:
+        """Return the fee of a transaction, in the chain's coin; None if no block has it."""
+        return await self._rpc.with_failover(lambda ask: receipts.fee(ask, tx_hash))
+
     async def nonces(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return the transaction counts of addresses at a block. Raises StateUnavailable for a block too old."""
         return await self._rpc.with_failover(lambda ask: sweeps.nonces(ask, header, addresses)) if addresses else {}
@@ -296,10 +300,7 @@ class EvmChain:
     async def tokens_sent(
         self, first: int, last: Header, addresses: Sequence[Address], tokens: Sequence[Address] | None = None
     ) -> list[Transfer]:
-        """Return the transfers of tokens, by default all accepted ones, that addresses sent, from block `first` on.
-
-        Each is dated as the last block.
-        """
+        """Return the transfers of accepted tokens, or of others, that addresses sent, each dated as the last block."""
         wanted = self._tokens if tokens is None else tokens
         if not wanted or not addresses:
             return []
@@ -307,8 +308,7 @@ class EvmChain:
 
     async def collected(self, headers: Sequence[Header]) -> list[Transfer]:
         """Return what addresses, whoever's, say was collected from them in these blocks."""
-        found = await self._rpc.with_failover(lambda ask: self._token_logs.collected(ask, headers))
-        return [each for each in found if each.contract in {None, *self._tokens}]
+        return await self._rpc.with_failover(lambda ask: self._token_logs.collected(ask, headers))
 
     async def internal_transfers(self, header: Header, addresses: Collection[Address]) -> list[Transfer]:
         """Return the coins that contracts sent to addresses in a block: one transfer per transaction and receiver.
@@ -389,7 +389,7 @@ class EvmChain:
                 header,
                 (*decoding.native_transfers(block, header, self._doubts.of(header)), *of_block.transfers),
                 decoding.senders(block, header),
-                tuple(each for each in of_block.collected if each.contract in {None, *self._tokens}),
+                tuple(of_block.collected),
             )
             for block, header, of_block in zip(found, headers, logs, strict=True)
         ]

@@ -79,6 +79,18 @@ def has_succeeded(receipt: Any, transfer: Transfer) -> bool:
     return status == 1
 
 
+async def fee(ask: Ask, tx_hash: str) -> int | None:
+    """Return the fee of a transaction in the chain's coin, 0 if it was paid otherwise; None if it isn't in a block."""
+    transaction, receipt = await ask(
+        [("eth_getTransactionByHash", [tx_hash]), ("eth_getTransactionReceipt", [tx_hash])]
+    )
+    if transaction is None or receipt is None:
+        return None
+    if decoding.hash_(decoding.field(receipt, "transactionHash")) != tx_hash:
+        raise ProviderFailed(f"asked for the receipt of {tx_hash}, got another")
+    return _fee(transaction, receipt)
+
+
 async def succeeded(ask: Ask, transfers: Sequence[Transfer], doubts: Doubts) -> list[Transfer]:
     """Drop the transfers whose transaction reverted. Only native ones can: a reverted transaction leaves no logs.
 

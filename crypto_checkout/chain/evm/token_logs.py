@@ -60,7 +60,7 @@ class TokenLogs:
         return [
             BlockLogs(
                 decoding.token_transfers(found.get(header, []), header, self._tokens, self._doubts.of(header)),
-                decoding.collected(collected.get(header, []), header),
+                self._collected(collected.get(header, []), header),
             )
             for header in blocks
         ]
@@ -68,11 +68,11 @@ class TokenLogs:
     async def collected(self, ask: Ask, headers: Sequence[Header]) -> list[Transfer]:
         """Return what addresses say was collected from them in blocks, given by their hashes."""
         logs = decoding.lists(await ask([_call(header, topics=[COLLECTED_TOPIC]) for header in headers]))
-        return [
-            each
-            for header, of_block in zip(headers, logs, strict=True)
-            for each in decoding.collected(of_block, header)
-        ]
+        return [each for header, found in zip(headers, logs, strict=True) for each in self._collected(found, header)]
+
+    def _collected(self, logs: Sequence[Any], header: Header) -> list[Transfer]:
+        """Return what was collected of the coin, and of these tokens."""
+        return [each for each in decoding.collected(logs, header) if each.contract in {None, *self._tokens}]
 
     async def _all_logs(self, ask: Ask, doubtful: Mapping[Header, int]) -> dict[Header, list[Any]]:
         """Return all logs of blocks whose filters show events that the node didn't. They must explain these bits.

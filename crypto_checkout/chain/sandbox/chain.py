@@ -30,7 +30,12 @@ ASSETS = (
     Asset(CHAIN_ID, "ETH", 18),
     Asset(CHAIN_ID, "USDC", 6, Address("0x00000000000000000000000000000000000005dc"), usd_pegged=True),
 )
+DESTINATION = Address("0x00000000000000000000000000000000000c01d0")
+"""The address to which test helpers collect."""
 PAYER = Address("0x00000000000000000000000000000000005a9d80")
+
+_GAS = 40_000
+_GAS_EACH = 60_000
 
 # Account m/44'/60'/0' of the phrase that all test tools share ("test test … junk"): its addresses are public.
 XPUB = "xpub6Ce9NcJvTk36xtLSrJLZqE7wtgA5deCeYs7rSQtreh4cj6ByPtrg9sD7V2FNFLPnf8heNP3FGkeV9qwfzvZNSd54JoNXVsXFYSYwHsnJxqP"
@@ -187,6 +192,11 @@ class SandboxChain:
         """Return none: no address sends a transaction, it is collected from."""
         return []
 
+    async def fee(self, tx_hash: str) -> int | None:
+        """Return the fee of a transaction: what collecting takes on a real chain, at one gwei for a unit of gas."""
+        moved = sum(each.hash == tx_hash for block in self._transactions.by_block.values() for each in block)
+        return (_GAS + moved * _GAS_EACH) * 10**9 if moved else None
+
     async def nonces(self, header: Header, addresses: Collection[Address]) -> dict[Address, int]:
         """Return 1 for an address with code, as contracts have (EIP-161): one that was ever collected from."""
         sent = self._transactions.by_sender
@@ -212,6 +222,13 @@ class SandboxChain:
 
     async def close(self) -> None:
         """Do nothing: there are no connections."""
+
+    def held_by(self, address: Address) -> list[tuple[Address, Address | None, int]]:
+        """Return what an address holds by now: itself, the contract of each asset, and the units."""
+        contracts = dict.fromkeys(each.contract for each in self._transactions.by_address.get(address, ()))
+        header = self._header(self.number)
+        held = ((address, each, self._held(header, each, [address])[address]) for each in contracts)
+        return [each for each in held if each[2]]
 
     def transactions_in(self, number: int) -> Sequence[SandboxTransaction]:
         """Return the transactions of a block."""

@@ -1,6 +1,6 @@
 """Changes of the simulated chain that are not stored yet, and its transactions as they are looked up."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -109,13 +109,11 @@ class Draft:
         self.added.append(transaction)
         return transaction
 
-    def collect(
-        self, held: Mapping[Address, int], destination: Address, contract: Address | None, tx_hash: str
-    ) -> None:
-        """Mine a block with a transaction that moves these amounts of one asset from deposits to their destination."""
+    def collect(self, moved: Sequence[tuple[Address, Address | None, int]], destination: Address, tx_hash: str) -> None:
+        """Mine a block with a transaction that moves amounts, each of an address and a contract, to a destination."""
         self.mine(1)
-        kind = TransferKind.INTERNAL if contract is None else TransferKind.TOKEN
-        for address, units in held.items():
+        for address, contract, units in moved:
+            kind = TransferKind.INTERNAL if contract is None else TransferKind.TOKEN
             self.transfer(destination, units, kind, contract, tx_hash, address)
 
     def pay(

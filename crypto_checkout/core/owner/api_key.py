@@ -26,6 +26,7 @@ class Scope(StrEnum):
     EVENTS_READ = "events:read"
     CUSTOMERS_READ = "customers:read"
     CUSTOMERS_WRITE = "customers:write"
+    COLLECTIONS_READ = "collections:read"
     REFUNDS_READ = "refunds:read"
     REFUNDS_WRITE = "refunds:write"
     BALANCES_READ = "balances:read"

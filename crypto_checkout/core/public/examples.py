@@ -11,6 +11,13 @@ from crypto_checkout.core.checkout.customer import Customer
 from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import CLOSED, PaymentSums, Session, SessionOptions, Status, Terms
+from crypto_checkout.core.collect.collection import (
+    CollectedItem,
+    Collection,
+    CollectionFee,
+    CollectionStatus,
+    CollectionWay,
+)
 from crypto_checkout.core.collect.holdings import Holding, Market, totals
 from crypto_checkout.core.ledger.assess import Tip
 from crypto_checkout.core.ledger.follow import Header
@@ -19,6 +26,7 @@ from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.owner.api_key import ApiKey
 from crypto_checkout.core.public import balances, render
 from crypto_checkout.core.public.balances import BalanceListResource
+from crypto_checkout.core.public.collection_types import CollectionResource
 from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import (
     ApiKeyResource,
@@ -245,6 +253,16 @@ def shown_paid_refund(public_url: str) -> RefundResource:
     return render.refund(paid, public_url)
 
 
+def shown_collection(_: str) -> CollectionResource:
+    """Return a confirmed collection."""
+    return render.collection(replace(_COLLECTION, status=CollectionStatus.CONFIRMED, confirmed_at=MOMENT))
+
+
+def shown_seen_collection(_: str) -> CollectionResource:
+    """Return the same collection, in a block that isn't deep yet."""
+    return render.collection(_COLLECTION)
+
+
 def shown_key(_: str) -> ApiKeyResource:
     """Return an API key."""
     scopes = ("sessions:read", "sessions:write")
@@ -277,6 +295,21 @@ _REFUND = Refund(
     destination=None,
     proof=DestinationProof.NONE,
     status=RefundStatus.AWAITING_ADDRESS,
+    created_at=MOMENT,
+    updated_at=MOMENT,
+)
+_COLLECTION = Collection(
+    id=_id(ids.COLLECTION),
+    livemode=False,
+    chain_id=_ETH.chain_id,
+    tx_hash="0x" + "c0" * 32,
+    status=CollectionStatus.SEEN,
+    way=CollectionWay.CONTRACT,
+    destination=_PAYER,
+    items=(CollectedItem(_id(ids.SESSION), _PAYER, _ETH, _UNITS),),
+    fee=CollectionFee(_ETH.symbol, 64_700 * 10**9, Decimal(2000)),
+    block_number=_PAID_BLOCK + 99,
+    block_time=MOMENT,
     created_at=MOMENT,
     updated_at=MOMENT,
 )

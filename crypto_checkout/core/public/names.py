@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Literal, get_args
 
 from crypto_checkout.core.checkout.session import Status
+from crypto_checkout.core.collect.collection import CollectionStatus, CollectionWay
 from crypto_checkout.core.collect.holdings import NotWorthMoving
 from crypto_checkout.core.ledger.payment import TransferKind
 from crypto_checkout.core.refunds.refund import DestinationProof, RefundStatus
@@ -43,6 +44,9 @@ EventName = Literal[
     "refund.paid",
     "refund.reorged",
     "refund.canceled",
+    "collection.created",
+    "collection.confirmed",
+    "collection.reorged",
     "api_key.created",
     "api_key.revoked",
 ]
@@ -56,6 +60,12 @@ RefundState = Literal["awaiting_address", "awaiting_approval", "to_pay", "seen",
 
 DestinationProofName = Literal["none", "email", "signature", "merchant"]
 """The proof of a refund's address, as `core.refunds.refund.DestinationProof` has them."""
+
+CollectionState = Literal["seen", "confirmed", "reorged"]
+"""The status of a collection, as `core.collect.collection.CollectionStatus` has them."""
+
+CollectionWayName = Literal["contract", "transfer"]
+"""The way out of a collection, as `core.collect.collection.CollectionWay` has them."""
 
 TransferName = Literal["native", "internal", "token"]
 """The kind of a transfer, as `core.ledger.payment.TransferKind` has them."""
@@ -77,3 +87,5 @@ check_same(TransferName, TransferKind)
 check_same(RefundState, RefundStatus)
 check_same(DestinationProofName, DestinationProof)
 check_same(ReasonToLeave, NotWorthMoving)
+check_same(CollectionState, CollectionStatus)
+check_same(CollectionWayName, CollectionWay)

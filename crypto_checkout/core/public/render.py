@@ -11,11 +11,13 @@ from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.checkout.payment_uri import payment_uri
 from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import Session
+from crypto_checkout.core.collect.collection import Collection, CollectionFee
 from crypto_checkout.core.ledger.assess import Tip, counts
 from crypto_checkout.core.ledger.dust import SHARE_OF_PRICE
 from crypto_checkout.core.ledger.payment import Payment, ShownPayments, TransferKind
 from crypto_checkout.core.money import format_fiat, format_units
 from crypto_checkout.core.owner.api_key import ApiKey
+from crypto_checkout.core.public.collection_types import CollectionFeeResource, CollectionResource
 from crypto_checkout.core.public.names import EventName
 from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import (
@@ -227,6 +229,45 @@ def refund(refund: Refund, public_url: str) -> RefundResource:
         "paidAt": moments.to_optional_text(refund.paid_at),
         "createdAt": moments.to_text(refund.created_at),
         "updatedAt": moments.to_text(refund.updated_at),
+    }
+
+
+def collection(collection: Collection) -> CollectionResource:
+    """Render a collection."""
+    return {
+        "id": collection.id,
+        "object": "collection",
+        "livemode": collection.livemode,
+        "chainId": collection.chain_id,
+        "txHash": collection.tx_hash,
+        "status": collection.status.value,
+        "way": collection.way.value,
+        "destination": checksum(collection.destination) if collection.destination else None,
+        "items": [
+            {
+                "sessionId": item.session_id,
+                "address": checksum(item.address),
+                "asset": item.asset.symbol,
+                "amount": amount(item.asset, item.units),
+            }
+            for item in collection.items
+        ],
+        "totals": [amount(asset, units) for asset, units in collection.totals],
+        "fee": collection_fee(collection.chain_id, collection.fee) if collection.fee else None,
+        "blockNumber": collection.block_number,
+        "collectedAt": moments.to_text(collection.block_time),
+        "confirmedAt": moments.to_optional_text(collection.confirmed_at),
+        "createdAt": moments.to_text(collection.created_at),
+        "updatedAt": moments.to_text(collection.updated_at),
+    }
+
+
+def collection_fee(chain_id: int, fee: CollectionFee) -> CollectionFeeResource:
+    """Render the fee of a collection."""
+    worth = fee.worth
+    return {
+        "amount": amount(Asset(chain_id, fee.asset, 18), fee.units),
+        "fiat": None if worth is None else {"amount": str(worth), "currency": worth.currency},
     }
 
 

@@ -44,6 +44,9 @@ class EventType(StrEnum):
     REFUND_PAID = "refund.paid"
     REFUND_REORGED = "refund.reorged"
     REFUND_CANCELED = "refund.canceled"
+    COLLECTION_CREATED = "collection.created"
+    COLLECTION_CONFIRMED = "collection.confirmed"
+    COLLECTION_REORGED = "collection.reorged"
     API_KEY_CREATED = "api_key.created"
     API_KEY_REVOKED = "api_key.revoked"
 
@@ -129,6 +132,16 @@ EVENTS: Mapping[EventType, EventInfo] = one_row_each(
             "Refund taken back by the chain", "The chain dropped the block with a refund's payment; it is to pay again."
         ),
         EventType.REFUND_CANCELED: EventInfo("Refund canceled", "A refund was canceled."),
+        EventType.COLLECTION_CREATED: EventInfo(
+            "Money collected", "Money left your payment addresses, in a block that isn't deep enough yet."
+        ),
+        EventType.COLLECTION_CONFIRMED: EventInfo(
+            "Collection confirmed", "The transaction of a collection is deep enough in the chain."
+        ),
+        EventType.COLLECTION_REORGED: EventInfo(
+            "Collection taken back by the chain",
+            "The chain dropped the block of a collection: the money is back where it was, unless it is moved again.",
+        ),
         EventType.API_KEY_CREATED: EventInfo("API key made", "An API key was made."),
         EventType.API_KEY_REVOKED: EventInfo("API key revoked", "An API key was taken out of use."),
     },

@@ -16,6 +16,7 @@ _SCOPES: Mapping[str, Scope] = one_row_each(
         "webhook_endpoint": Scope.WEBHOOKS_READ,
         "customer": Scope.CUSTOMERS_READ,
         "refund": Scope.REFUNDS_READ,
+        "collection": Scope.COLLECTIONS_READ,
         "api_key": Scope.EVENTS_READ,  # the API shows keys in events only
     },
 )

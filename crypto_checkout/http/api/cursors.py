@@ -18,6 +18,7 @@ _PREFIXES = {
     "webhook_endpoints": ids.ENDPOINT,
     "events": ids.EVENT,
     "refunds": ids.REFUND,
+    "collections": ids.COLLECTION,
 }
 
 

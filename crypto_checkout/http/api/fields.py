@@ -3,17 +3,21 @@
 import re
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from crypto_checkout.core import metadata, moments, urls
 from crypto_checkout.core.checkout.session import Status
+from crypto_checkout.core.collect.collection import CollectionStatus
 from crypto_checkout.core.money import DECIMALS
 from crypto_checkout.core.refunds.refund import RefundStatus
 from crypto_checkout.core.webhooks.delivery import DeliveryStatus
 from crypto_checkout.core.webhooks.endpoint import ALL_EVENTS
 from crypto_checkout.core.webhooks.events import ALIASES, EventType
+
+E = TypeVar("E", bound=StrEnum)
 
 _LINE_BREAK = re.compile(r"[\t\n\r]")
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f-\x9f]{1,64}@[^@\s.\x00-\x1f\x7f-\x9f]+(\.[^@\s.\x00-\x1f\x7f-\x9f]+)+")
@@ -114,10 +118,18 @@ def _delivery_status(text: str) -> DeliveryStatus:
 
 
 def _refund_status(text: str) -> RefundStatus:
+    return _member(RefundStatus, text)
+
+
+def _collection_status(text: str) -> CollectionStatus:
+    return _member(CollectionStatus, text)
+
+
+def _member(statuses: type[E], text: str) -> E:
     try:
-        return RefundStatus(text)
+        return statuses(text)
     except ValueError:
-        raise ValueError(f'"{text[:20]}" is no status; use one of {", ".join(RefundStatus)}') from None
+        raise ValueError(f'"{text[:20]}" is no status; use one of {", ".join(statuses)}') from None
 
 
 def _hash(text: str) -> str:
@@ -216,5 +228,10 @@ DeliveryState = Annotated[
 ]
 RefundState = Annotated[
     RefundStatus, BeforeValidator(_refund_status), WithJsonSchema({"type": "string", "enum": [*RefundStatus]})
+]
+CollectionState = Annotated[
+    CollectionStatus,
+    BeforeValidator(_collection_status),
+    WithJsonSchema({"type": "string", "enum": [*CollectionStatus]}),
 ]
 TypeOfEvent = Annotated[str, AfterValidator(_event_type), _schema(enum=[*_EVENT_NAMES])]

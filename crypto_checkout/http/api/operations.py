@@ -15,6 +15,7 @@ from crypto_checkout.services.checkout.links import Links
 from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.checkout.sessions import Sessions
 from crypto_checkout.services.collect.balances import BalanceReports
+from crypto_checkout.services.collect.records import Collections
 from crypto_checkout.services.refunds.claims import Claims
 from crypto_checkout.services.refunds.refunds import Refunds
 from crypto_checkout.services.sandbox.controls import SandboxControls
@@ -68,6 +69,7 @@ class ApiServices:
     refunds: Refunds
     claims: Claims
     balances: BalanceReports
+    collections: Collections
     sandbox: SandboxControls | None
 
 

@@ -2,6 +2,7 @@
 
 from crypto_checkout.http.api.resources import (
     balances,
+    collections,
     customers,
     endpoints,
     events,
@@ -24,5 +25,6 @@ def table() -> list[Operation]:
         *customers.OPERATIONS,
         *refunds.OPERATIONS,
         *balances.OPERATIONS,
+        *collections.OPERATIONS,
         *sandbox.OPERATIONS,
     ]

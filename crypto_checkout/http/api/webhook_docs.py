@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from crypto_checkout.core.public import examples
+from crypto_checkout.core.public.collection_types import CollectionResource
 from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import (
     ApiKeyResource,
@@ -27,6 +28,7 @@ _DATA: Mapping[str, tuple[str, Any, Example]] = one_row_each(
         "webhook_endpoint": ("EndpointEvent", EndpointResource, examples.shown_endpoint),
         "customer": ("CustomerEvent", CustomerResource, examples.shown_customer),
         "refund": ("RefundEvent", RefundResource, examples.shown_paid_refund),
+        "collection": ("CollectionEvent", CollectionResource, examples.shown_collection),
         "api_key": ("ApiKeyEvent", ApiKeyResource, examples.shown_key),
     },
 )

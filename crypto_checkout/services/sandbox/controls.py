@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable
 from datetime import timedelta
 
-from crypto_checkout.chain.sandbox.chain import CHAIN_ID, SandboxChain
+from crypto_checkout.chain.sandbox.chain import CHAIN_ID, DESTINATION, SandboxChain
 from crypto_checkout.chain.sandbox.draft import Draft
 from crypto_checkout.core.checkout.session import Session, Status
 from crypto_checkout.core.errors import (
@@ -21,10 +21,12 @@ from crypto_checkout.core.errors import (
     UnsupportedAsset,
 )
 from crypto_checkout.core.ledger.payment import TransferKind
+from crypto_checkout.core.public.collection_types import CollectionResource
 from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.services.checkout.session_reader import SessionReader
+from crypto_checkout.services.collect.records import CollectionRecords
 from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.refunds.records import find_refund
 from crypto_checkout.services.sandbox import scenarios
@@ -89,6 +91,7 @@ class SandboxControls:
         chain: SandboxChain,
         watcher: Watcher,
         reader: SessionReader,
+        records: CollectionRecords,
         wake: Callable[[bool], None],
         refunds: RefundPayer,
     ) -> None:
@@ -96,6 +99,7 @@ class SandboxControls:
         self._chain = chain
         self._watcher = watcher
         self._reader = reader
+        self._records = records
         self._wake = wake
         self._refunds = refunds
         # One request at a time, until its blocks are processed: two clicks at once must not both pay in full. A
@@ -133,6 +137,26 @@ class SandboxControls:
 
             await self._change(steps, send)
         return await self._reader.get(session_id, livemode=False)
+
+    async def collect(self, session_id: str, request: str | None = None) -> CollectionResource:
+        """Collect all that a test session's address holds, as anybody can, and return the record of that.
+
+        Raises:
+            ResourceNotFound: There is no such test session.
+            SessionNotOpen: The address holds nothing, or the chain has an outage.
+
+        """
+        async with self._turn:
+            steps = await self._begin(request)
+            session, _ = await self._db.read(lambda unit: _missing(unit, session_id))
+            self._check_reachable()
+            held = self._chain.held_by(session.address)
+            if not steps.is_begun and not held:
+                raise SessionNotOpen(f"The address of session {session.id} holds nothing to collect.")
+            tx_hash = steps.new_hash()
+            await self._change(steps, lambda draft: draft.collect(held, DESTINATION, tx_hash))
+            await self._records.turn()
+        return await self._records.of_transaction(tx_hash)
 
     async def play(self, session_id: str, scenario: Scenario, request: str | None = None) -> SessionResource:
         """Drive a test session through a scenario, to its end, without touching other sessions.

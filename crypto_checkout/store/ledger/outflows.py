@@ -165,6 +165,26 @@ def above(unit: ReadUnit, chain_id: int, number: int) -> list[Outflow]:
     return [_read(row) for row in rows]
 
 
+def transactions_after(unit: ReadUnit, chain_id: int, seq: int) -> tuple[int, list[str]]:
+    """Return the newest place of an outflow, and the hashes of a chain's transactions with one after a place."""
+    rows = unit.all("SELECT seq, chain_id, tx_hash FROM outflows WHERE seq > :seq ORDER BY seq", {"seq": seq})
+    hashes = [row["tx_hash"] for row in rows if row["chain_id"] == chain_id and row["tx_hash"] is not None]
+    return (rows[-1]["seq"] if rows else seq), [*dict.fromkeys(hashes)]
+
+
+def of_transaction(unit: ReadUnit, chain_id: int, tx_hash: str) -> list[tuple[str | None, Outflow]]:
+    """Return the outflows of a transaction in a canonical block, each with the session of its address."""
+    rows = unit.all(
+        f"""
+        SELECT {_COLUMNS}, session_id FROM outflows
+        WHERE chain_id = :chain_id AND COALESCE(tx_hash, block_hash) = :tx_hash AND canonical = 1
+        ORDER BY log_index, seq
+        """,  # noqa: S608 - the names above
+        {"chain_id": chain_id, "tx_hash": tx_hash},
+    )
+    return [(row["session_id"], _read(row)) for row in rows]
+
+
 def coins(unit: ReadUnit, chain_id: int, addresses: Sequence[Address]) -> dict[Address, int]:
     """Return the sum of coins that left each address."""
     sums = dict.fromkeys(addresses, 0)

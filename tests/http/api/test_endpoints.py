@@ -90,6 +90,7 @@ READERS = {
     "payment_link.created": Scope.LINKS_READ,
     "customer.created": Scope.CUSTOMERS_READ,
     "refund.created": Scope.REFUNDS_READ,
+    "collection.created": Scope.COLLECTIONS_READ,
     "webhook_endpoint.created": Scope.WEBHOOKS_READ,
     "api_key.created": Scope.EVENTS_READ,
     "*": Scope.EVENTS_READ,

@@ -154,6 +154,7 @@ async def test_each_operation_answers_as_it_says(app: App) -> None:
         closed = await made(api, "/checkout_sessions", PRICE)
         await ask("POST /test_helpers/checkout_sessions/{id}/pay", id=session["id"])
         await ask("POST /test_helpers/checkout_sessions/{id}/pay", {"amount": "0.001"}, id=short["id"])
+        collection = await ask("POST /test_helpers/checkout_sessions/{id}/collect", id=short["id"])
         await ask("POST /test_helpers/chain/mine", {"blocks": 5})
         await ask("POST /checkout_sessions/{id}/accept", id=short["id"])
         await ask("POST /checkout_sessions/{id}/expire", id=closed["id"])
@@ -177,6 +178,7 @@ async def test_each_operation_answers_as_it_says(app: App) -> None:
         for kind, resource in (
             ("checkout_sessions", session), ("payment_links", link), ("webhook_endpoints", endpoint),
             ("customers", customer), ("events", event), ("refunds", refund),
+            ("collections", collection),
         ):  # fmt: skip
             await ask(f"GET /{kind}")
             await ask(f"GET /{kind}/{{id}}", id=resource["id"])

@@ -173,7 +173,7 @@ def test_the_curl_of_every_operation_is_taken(server: Server) -> None:
     for subject in Reference(document(table(), server.url)).subjects():
         for operation in subject.operations:
             kind = operation.path.removeprefix("/api/v1/").removeprefix("test_helpers/").partition("/")[0]
-            text = re.sub(r"/(cs|pl|we|cus|evt|ref)_\w+", f"/{made.get(kind)}", operation.curl)
+            text = re.sub(r"/(cs|pl|we|cus|evt|ref|col)_\w+", f"/{made.get(kind)}", operation.curl)
             text = re.sub(r"cs_01KG\w+", str(made["paid"]), text)
             answer = json.loads(shell(server, text, check=False))
             # A session can't be closed and accepted too: being told so is enough.
@@ -195,7 +195,8 @@ def made_objects(server: Server) -> dict[str, str]:
     server.api.post(f"/test_helpers/checkout_sessions/{paid}/pay")
     server.api.post("/test_helpers/chain/mine", json={"blocks": 3})
     refund = server.api.post("/refunds", json={"sessionId": paid, "amount": "0.001"}).json()["id"]
-    made |= {"paid": paid, "refunds": refund}
+    collection = server.api.post(f"/test_helpers/checkout_sessions/{paid}/collect").json()["id"]
+    made |= {"paid": paid, "refunds": refund, "collections": collection}
     return {**made, "events": server.api.get("/events").json()["data"][0]["id"]}
 
 

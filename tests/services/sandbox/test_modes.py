@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anvil
 OPERATIONS = table()
 ON_ONE = [operation for operation in OPERATIONS if "{id}" in operation.path]
 LISTS = [operation for operation in OPERATIONS if operation.method == "GET" and "{id}" not in operation.path]
-KINDS = ("checkout_sessions", "payment_links", "webhook_endpoints", "customers", "events", "refunds")
+KINDS = ("checkout_sessions", "payment_links", "webhook_endpoints", "customers", "events", "refunds", "collections")
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ async def both(anvil_path: Path, tmp_path_factory: pytest.TempPathFactory) -> As
             objects = {livemode: await _objects(client) for livemode, client in clients.items()}
             for livemode, client in clients.items():
                 objects[livemode]["refunds"] = await _refund(client, None if not livemode else node)
+                session_id = objects[livemode]["refunds"]["sessionId"]
+                objects[livemode]["collections"] = await _collection(client, session_id, node if livemode else None)
             yield Both(app, clients, objects)
 
 
@@ -84,6 +86,26 @@ async def _refund(client: httpx.AsyncClient, node: Anvil | None) -> dict[str, An
 
     await until(is_paid, "the payment")
     return await made(client, "/refunds", {"sessionId": session["id"], "amount": "0.001"})
+
+
+async def _collection(client: httpx.AsyncClient, session_id: str, node: Anvil | None) -> dict[str, Any]:
+    """Have money moved away from a session's address, on the node where it is real."""
+    if node is None:
+        await client.post(f"/test_helpers/checkout_sessions/{session_id}/collect")
+        await client.post("/test_helpers/chain/mine", json={"blocks": 3})
+    else:
+        session = (await client.get(f"/checkout_sessions/{session_id}")).json()
+        node.rpc("anvil_impersonateAccount", session["address"])
+        node.send(session["address"], node.accounts[8], int(session["amount"]["wei"]) // 2)
+        node.mine(5)
+    found: list[dict[str, Any]] = []
+
+    async def is_confirmed() -> bool:
+        found[:] = (await client.get("/collections")).json()["data"]
+        return [each["status"] for each in found] == ["confirmed"]
+
+    await until(is_confirmed, "the collection")
+    return found[0]
 
 
 @pytest.mark.parametrize("livemode", [True, False], ids=["live key", "test key"])

@@ -8,6 +8,7 @@ from crypto_checkout.core.ledger.payment import TransferKind
 from crypto_checkout.core.money import parse_units
 from crypto_checkout.core.owner.api_key import Scope
 from crypto_checkout.core.public import examples
+from crypto_checkout.core.public.collection_types import CollectionResource
 from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import SandboxChainResource, SessionResource
 from crypto_checkout.core.sandbox import Scenario
@@ -36,6 +37,11 @@ async def pay(call: Call) -> Unit:
 async def pay_refund(call: Call) -> Unit:
     """Pay a refund, and return it."""
     return _end_request(call, await _sandbox(call).pay_refund(call.path["id"], call.request))
+
+
+async def collect(call: Call) -> Unit:
+    """Collect from a session's address, and return the collection."""
+    return _end_request(call, await _sandbox(call).collect(call.path["id"], call.request))
 
 
 async def mine(call: Call) -> Unit:
@@ -153,6 +159,19 @@ OPERATIONS = (
         answer=RefundResource,
         example=examples.shown_paid_refund,
         raises=(errors.RefundNotOpen, errors.WalletNotConfigured),
+        test_mode_only=True,
+    ),
+    Operation(
+        id="collectTestSession",
+        method="POST",
+        path="/test_helpers/checkout_sessions/{id}/collect",
+        scope=Scope.SESSIONS_WRITE,
+        summary="Collect from a test session's address",
+        description="Everything that the address holds leaves it in one transaction, as anybody could have it.",
+        write=collect,
+        answer=CollectionResource,
+        example=examples.shown_seen_collection,
+        raises=(errors.SessionNotOpen, errors.WalletNotConfigured),
         test_mode_only=True,
     ),
     _control(

@@ -1,0 +1,87 @@
+"""Collections, one for each transaction of a chain."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from crypto_checkout.core.address import Address
+from crypto_checkout.core.assets import Asset
+from crypto_checkout.core.collect.collection import CollectedItem, Collection, CollectionStatus
+from crypto_checkout.store.database import ReadUnit, WriteUnit
+from crypto_checkout.store.paging import ListPage, Window, present, select
+from crypto_checkout.store.table import Converter, Table
+
+
+def _to_json(items: tuple[CollectedItem, ...]) -> str:
+    return json.dumps(
+        [
+            {
+                "session_id": each.session_id,
+                "address": each.address,
+                "chain_id": each.asset.chain_id,
+                "asset": each.asset.symbol,
+                "decimals": each.asset.decimals,
+                "contract": each.asset.contract,
+                "units": str(each.units),
+            }
+            for each in items
+        ]
+    )
+
+
+def _from_json(text: str) -> tuple[CollectedItem, ...]:
+    return tuple(map(_item, json.loads(text)))
+
+
+def _item(found: dict[str, Any]) -> CollectedItem:
+    contract = None if found["contract"] is None else Address(found["contract"])
+    asset = Asset(found["chain_id"], found["asset"], found["decimals"], contract)
+    return CollectedItem(found["session_id"], Address(found["address"]), asset, int(found["units"]))
+
+
+_COLLECTIONS = Table("collections", Collection, converters={"items": Converter("TEXT", _to_json, _from_json)})
+_UPDATE = _COLLECTIONS.update_all_but("livemode", "chain_id", "tx_hash", "created_at")
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionFilter:
+    """A filter of collections; None matches any."""
+
+    status: CollectionStatus | None = None
+
+
+def insert(unit: WriteUnit, collection: Collection) -> None:
+    """Store a new collection."""
+    unit.run(_COLLECTIONS.insert, _COLLECTIONS.values(collection))
+
+
+def update(unit: WriteUnit, collection: Collection) -> None:
+    """Store a changed collection."""
+    unit.run(_UPDATE, _COLLECTIONS.values(collection))
+
+
+def get(unit: ReadUnit, collection_id: str, livemode: bool) -> Collection | None:
+    """Return a collection of a mode."""
+    found = _COLLECTIONS.one(unit, "WHERE id = :id", {"id": collection_id})
+    return None if found is None or found.livemode is not livemode else found
+
+
+def of_transaction(unit: ReadUnit, chain_id: int, tx_hash: str) -> Collection | None:
+    """Return the collection of a transaction."""
+    clauses = "WHERE chain_id = :chain_id AND tx_hash = :tx_hash"
+    return _COLLECTIONS.one(unit, clauses, {"chain_id": chain_id, "tx_hash": tx_hash})
+
+
+def listed(unit: ReadUnit, livemode: bool, filters: CollectionFilter, window: Window) -> ListPage[Collection]:
+    """Return a page of collections."""
+    conditions, parameters = present({"livemode = :livemode": int(livemode), "status = :status": filters.status})
+    return select(unit, _COLLECTIONS, conditions, parameters, window)
+
+
+def transactions_above(unit: ReadUnit, chain_id: int, number: int) -> list[str]:
+    """Return the transactions of collections that are, or were, in blocks above a number."""
+    rows = unit.all(
+        "SELECT tx_hash FROM collections WHERE chain_id = :chain_id AND block_number > :number ORDER BY seq",
+        {"chain_id": chain_id, "number": number},
+    )
+    return [row["tx_hash"] for row in rows]
