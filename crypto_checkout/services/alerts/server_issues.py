@@ -26,6 +26,7 @@ _DAMAGE_ADVICE = (
     "disk's health before you go on with it."
 )
 _UNCOMPARED = timedelta(minutes=3)
+_UNCOLLECTABLE_ADVICE = "Put that right, or take the chain out of checkout.toml; it is looked at again every minute."
 _UNCOMPARED_ADVICE = (
     "A provider must serve eth_call or eth_getBalance near the newest block: see `crypto-checkout doctor` and the "
     "limits of your plan, or name another one in rpc_urls."
@@ -66,6 +67,7 @@ class WatchedMode:
     providers: Mapping[int, Callable[[], Sequence[ProviderStatus]]] = field(default_factory=dict)
     payment_methods: PaymentMethods | None = None
     foreign_index: Callable[[], int | None] = lambda: None
+    uncollectable: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ class ServerIssues:
             *self._providers(),
             *self._prices(),
             *self._wallet(),
+            *self._uncollectable(),
         ]
         self._since = {each: known.get((each.kind, each.subject_id), moment) for each in found}
         return [self._described(each, since) for each, since in self._since.items()]
@@ -182,6 +185,14 @@ class ServerIssues:
                 "seems to use the same wallet, or this database was put back from an older copy."
             )
             yield _ServerIssue(IssueKind.WALLET, "wallet", words)
+
+    def _uncollectable(self) -> Iterator[_ServerIssue]:
+        """Yield the chains that can't have deposits of cold-address mode."""
+        for watcher in self._watched.watchers:
+            reason = self._watched.uncollectable.get(watcher.status.chain_id)
+            if reason is not None:
+                words = f"{watcher.status.name} isn't offered to payers: {reason}"
+                yield _ServerIssue(IssueKind.CHAIN, f"{watcher.status.chain_id} deposits", words, _UNCOLLECTABLE_ADVICE)
 
     def _described(self, issue: _ServerIssue, since: datetime) -> Issue:
         is_server_wide = issue.kind in {IssueKind.DATABASE, IssueKind.DISK, IssueKind.CLOCK}

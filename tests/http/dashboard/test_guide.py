@@ -74,6 +74,9 @@ async def test_the_reason_for_a_chain_without_deposits_is_shown(anvil: Callable[
         page = (await owner.get("/settings/wallet")).text
         assert COLD in page
         assert "The wallet of older payments" in page
+        assert "Anvil isn’t offered to payers" in page
+        overview = (await owner.get("", follow_redirects=True)).text
+        assert "offered to payers: the contracts that collect" in overview, "it needs attention"
 
 
 async def test_a_wallet_is_shown_by_its_first_addresses_and_offered_as_lines_and_kept_nowhere(
