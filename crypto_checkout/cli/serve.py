@@ -45,6 +45,8 @@ def serve(options: Options) -> None:
             runner.run(_serve(config, options, listening))
             click.echo("Stopped. Everything is saved.")
             _end_process()
+    except BrokenPipeError:
+        raise  # who reads the output has heard enough: no fault of the storage
     except FatalError as error:
         fail(str(error))
     except (DatabaseFailed, sqlite3.Error, OSError) as error:

@@ -153,6 +153,26 @@ def test_a_host_that_is_not_of_this_machine_is_named_with_the_way_out(tmp_path: 
     assert "[server] host or CHECKOUT__SERVER__HOST" in refused.stderr
 
 
+def test_who_stops_reading_its_first_words_is_told_nothing_of_the_database(tmp_path: Path) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run(
+        [*PROGRAM, "serve"],
+        cwd=tmp_path,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=WAIT_SECONDS,
+        check=False,
+    )
+    os.close(theirs)
+    assert done.returncode == 1
+    assert "can't be used" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_can_not_be_written_is_named_with_the_way_out(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)

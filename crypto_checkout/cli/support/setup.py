@@ -95,6 +95,8 @@ def or_fail(config: "Config", work: Callable[[], T]) -> T:
 
     try:
         return work()
+    except BrokenPipeError:
+        raise  # who reads the output has heard enough: no fault of the storage
     except (FatalError, CheckoutError) as error:
         fail(str(error))
     except (DatabaseFailed, sqlite3.Error, OSError) as error:
