@@ -131,6 +131,8 @@ def dashboard_services(parts: Parts, modes: Modes, services: ApiServices, issues
             services.decisions,
             services.links,
             services.customers,
+            services.refunds,
+            services.claims,
         ),
         ledger=LedgerServices(modes.watchers, CheckNow(modes.watchers)),
         webhooks=WebhookServices(parts.events, services.endpoints, services.deliveries),

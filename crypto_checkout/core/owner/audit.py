@@ -31,6 +31,7 @@ class Action(StrEnum):
     ENDPOINT_TESTED = "webhook_endpoint.tested"
     ENDPOINT_REPLAYED = "webhook_endpoint.replayed"
     WALLET_COMPARED = "wallet.compared"
+    REFUND_TRANSACTION_NAMED = "refund.transaction_named"
     CHAIN_REANCHORED = "chain.reanchored"
     SECRET_ROTATED = "webhook_endpoint.secret_rotated"  # noqa: S105 - the name of an action
 

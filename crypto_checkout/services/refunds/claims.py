@@ -26,7 +26,7 @@ from crypto_checkout.log import get_logger
 from crypto_checkout.services.checkout.session_reader import find
 from crypto_checkout.services.refunds import destinations
 from crypto_checkout.services.refunds.destinations import WrongDestination
-from crypto_checkout.services.refunds.records import RefundRecords, is_own_asset, received_units
+from crypto_checkout.services.refunds.records import RefundRecords, find_refund, is_own_asset, received_units
 from crypto_checkout.services.refunds.refunds import Refunds
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors, unmatched
@@ -120,6 +120,14 @@ class Claims:
         def read(unit: ReadUnit) -> ClaimPage:
             session = find(unit, session_id)
             return ClaimPage(session, tuple(self._items(unit, session)), self._can_mail(session))
+
+        return await self._db.read(read)
+
+    async def of_refund(self, livemode: bool, refund_id: str) -> list[Claim]:
+        """Return the claims to a refund, oldest first. Raises ResourceNotFound."""
+
+        def read(unit: ReadUnit) -> list[Claim]:
+            return store.of_refund(unit, find_refund(unit, refund_id, livemode).id)
 
         return await self._db.read(read)
 

@@ -41,6 +41,7 @@ from crypto_checkout.store.ledger import cursors
 from crypto_checkout.store.paging import ListPage, Window
 from crypto_checkout.store.refunds import refunds as store
 
+_MOST_TO_PAY = 1000
 _LOST_AFTER = timedelta(minutes=10)
 
 
@@ -121,6 +122,11 @@ class Refunds:
         """Return a page of refunds."""
         page = await self._db.read(lambda unit: store.listed(unit, livemode, filters, window))
         return page.map(self._records.describe)
+
+    async def to_pay(self, livemode: bool) -> list[Refund]:
+        """Return the approved refunds for which no transaction was named, oldest first, at most a thousand."""
+        waiting = await self._db.read(lambda unit: store.with_status(unit, livemode, RefundStatus.TO_PAY, _MOST_TO_PAY))
+        return [each for each in waiting if each.tx_hash is None]
 
     def approve(
         self, livemode: bool, refund_id: str, destination: str, proof: DestinationProof

@@ -163,8 +163,12 @@ def test_the_shell_commands_of_a_guide_run(server: Server, name: str) -> None:
     session = server.api.post("/checkout_sessions", json={"amount": {"value": "10.00", "currency": "USD"}}).json()
     endpoint = {"url": "https://shop.example.com/webhooks", "events": ["session.paid"]}
     endpoint_id = server.api.post("/webhook_endpoints", json=endpoint).json()["id"]
+    variables = {"SESSION_ID": session["id"], "ENDPOINT_ID": endpoint_id}
+    if name == "refunds":
+        made = made_objects(server)
+        variables |= {"SESSION_ID": made["paid"], "REFUND_ID": made["refunds"]}
     for block in code_blocks(guide_text(name, server.url), "sh"):
-        shell(server, block.replace("export API_KEY=ck_test_…", ""), SESSION_ID=session["id"], ENDPOINT_ID=endpoint_id)
+        shell(server, block.replace("export API_KEY=ck_test_…", ""), **variables)
 
 
 def test_the_curl_of_every_operation_is_taken(server: Server) -> None:

@@ -20,6 +20,8 @@ from crypto_checkout.services.owner.account import Account
 from crypto_checkout.services.owner.audit import AuditTrail
 from crypto_checkout.services.owner.set_up_link import SetUpLink
 from crypto_checkout.services.owner.sign_in import SignIn
+from crypto_checkout.services.refunds.claims import Claims
+from crypto_checkout.services.refunds.refunds import Refunds
 from crypto_checkout.services.reporting.config_snippets import Settings
 from crypto_checkout.services.reporting.exports import Exports
 from crypto_checkout.services.reporting.totals import Totals
@@ -33,7 +35,7 @@ from crypto_checkout.store.database import Database
 
 @dataclass(frozen=True, slots=True)
 class CheckoutServices:
-    """Payments, links and customers."""
+    """Payments, refunds, links and customers."""
 
     payment_methods: PaymentMethodsByMode
     sessions: Sessions
@@ -41,6 +43,8 @@ class CheckoutServices:
     decisions: Decisions
     links: Links
     customers: Customers
+    refunds: Refunds
+    claims: Claims
 
 
 @dataclass(frozen=True, slots=True)
