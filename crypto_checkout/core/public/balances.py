@@ -128,7 +128,7 @@ def balance(
         "livemode": livemode,
         "chainId": holding.asset.chain_id,
         "address": checksum(holding.address),
-        "addressIndex": holding.index,
+        "addressIndex": holding.number,
         "addressPath": holding.path,
         "salt": None if holding.salt is None else f"0x{holding.salt.hex()}",
         "sessionId": holding.session_id,

@@ -80,10 +80,16 @@ class CheckedBalance:
 
 @dataclass(frozen=True, slots=True)
 class Balances:
-    """A page of balances, and the sums of all that match."""
+    """A page of balances, and the sums of all that match; `holdings` and `market` are those of the whole mode."""
 
     page: ListPage[BalanceResource]
     totals: Sequence[BalanceTotalResource]
+    holdings: Sequence[Holding]
+    market: Market
+
+    def to_collect(self) -> Sequence[CollectBatch]:
+        """Return the transactions that collect what lies at deposits of a cold address, whether it matched or not."""
+        return batches(self.holdings, self.market)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,24 +136,16 @@ class BalanceReports:
         found = [each for each in ledger.holdings if filters.matches(each)]
         page = _page(found, window)
         market, _ = await asyncio.gather(
-            self._market(priced, {each.asset for each in found}, ledger.currency),
+            self._market(priced, {each.asset for each in ledger.holdings}, ledger.currency),
             self._check(page.items, ledger.blocks),
         )
+        totals = await asyncio.to_thread(core.totals, found, market)  # it takes a while with many addresses
         return Balances(
             page.map(lambda each: public.balance(each, market, livemode=livemode, on_chain=self._on_chain(each))),
-            [public.total(each, market, ledger.blocks, livemode=livemode) for each in core.totals(found, market)],
+            [public.total(each, market, ledger.blocks, livemode=livemode) for each in totals],
+            ledger.holdings,
+            market,
         )
-
-    async def to_collect(self, livemode: bool) -> tuple[Sequence[CollectBatch], Market]:
-        """Return the transactions that collect what lies at deposits of a cold address, and the market they go by.
-
-        Raises WalletNotConfigured where the mode isn't configured.
-        """
-        priced = self._priced.of(livemode)
-        ledger = await self._db.read(partial(_read, priced=priced))
-        found = [each for each in ledger.holdings if each.destination is not None and each.units]
-        market = await self._market(priced, {each.asset for each in found}, ledger.currency)
-        return batches(found, market), market
 
     def _on_chain(self, holding: Holding) -> CheckedBalanceResource | None:
         last = self._checked.get((holding.asset, holding.address))

@@ -11,12 +11,10 @@ from typing import Protocol
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.collect import calls
+from crypto_checkout.core.collect.batches import MOST_IN_ONE
 from crypto_checkout.core.collect.contracts import COLLECTOR
 from crypto_checkout.core.collect.deposits import Deposits, salt
 from crypto_checkout.core.ledger.follow import Head, Header
-
-MOST_IN_ONE = 100
-"""Deposits in one transaction: EIP-7825 caps its gas, and 200 came near."""
 
 _AT_ONCE = 500
 

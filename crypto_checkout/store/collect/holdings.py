@@ -6,7 +6,6 @@ added up here. Provisional and orphaned payments are in none.
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 from zlib import crc32
 
@@ -28,14 +27,13 @@ class _Account(NamedTuple):
     contract: Address | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """An address's session and its place in the wallet; `first_key` is the lowest key of its holdings."""
 
     first_key: int
     session_id: str | None
     wallet_id: str
-    index: int
+    number: int
     path: str | None
 
 
@@ -55,9 +53,9 @@ def read(unit: ReadUnit, livemode: bool, known: Mapping[tuple[int, Address | Non
             key=place.first_key + crc32(f"{account.chain_id} {account.contract}".encode()) % (1 << _KEY_BITS),
             address=Address(account.address),
             session_id=place.session_id,
-            index=place.index,
+            number=place.number,
             path=place.path,
-            salt=wallets[place.wallet_id].salt(place.index) if place.wallet_id in wallets else None,
+            salt=wallets[place.wallet_id].salt(place.number) if place.wallet_id in wallets else None,
             asset=assets.get((account.chain_id, account.contract)) or _unknown(account),
             received=units,
             left=left.get(account, 0),

@@ -30,7 +30,7 @@ USDC = replace(ETH, symbol="USDC", decimals=6, contract=Address("0x" + "cc" * 20
 
 
 def a_holding(**changes: Any) -> Holding:
-    return replace(Holding(1, ADDRESS, "cs_1", 7, "m/44'/60'/0'/0/7", None, ETH, ONE_COIN, 0), **changes)
+    return Holding(1, ADDRESS, "cs_1", 7, "m/44'/60'/0'/0/7", None, ETH, ONE_COIN, 0)._replace(**changes)
 
 
 def a_market(**changes: Any) -> Market:

@@ -16,7 +16,8 @@ from crypto_checkout.core.public.types import AmountResource
 from crypto_checkout.http.dashboard.frame.pager import pager
 from crypto_checkout.http.dashboard.frame.request import DashboardRequest
 from crypto_checkout.http.dashboard.frame.router import DashboardPage
-from crypto_checkout.services.collect.balances import BalanceFilter
+from crypto_checkout.services.collect.balances import BalanceFilter, Balances
+from crypto_checkout.store.paging import Window
 
 PATH = "/balances"
 
@@ -59,15 +60,15 @@ async def index(request: DashboardRequest) -> Response:
         chains=methods.all_chains(),
         own_chains=methods.of(request.livemode).chains,
         pager=pager(request, found.page, window),
-        collecting=await _collecting(request) if request.livemode else (),
+        collecting=_collecting(found) if request.livemode else (),
     )
 
 
 async def safe(request: DashboardRequest) -> Response:
     """Send the next transaction of a chain as a file for Safe's Transaction Builder."""
-    batches, _ = await request.services.balances.to_collect(request.livemode)
+    found = await request.services.balances.of(request.livemode, BalanceFilter(), Window(1))
     chain, destination = request.path_params["chain"], request.path_params["destination"]
-    for batch in _first(batches):
+    for batch in _first(found.to_collect()):
         if (str(batch.chain_id), checksum(batch.destination)) == (chain, destination):
             name = f"Collect for {request.services.title}"
             content = safe_file.file([batch], batch.chain_id, name, request.services.clock())
@@ -82,9 +83,9 @@ async def safe(request: DashboardRequest) -> Response:
     raise ResourceNotFound("There is nothing to collect there at the moment.")
 
 
-async def _collecting(request: DashboardRequest) -> list[Collecting]:
+def _collecting(found: Balances) -> list[Collecting]:
     """Return the next transaction of each chain and cold address."""
-    batches, market = await request.services.balances.to_collect(request.livemode)
+    batches, market = found.to_collect(), found.market
     return [
         Collecting(
             chain_id=batch.chain_id,
