@@ -56,6 +56,7 @@ def paths(server: Server) -> Iterator[dict[str, str]]:
             **{each: f"/payments/{made['id']}" for each, made in played.items()},
             "looked up": f"/payments/{waiting['id']}/look-up?transaction={paid['txHash']}",
             "customers": "/customers",
+            "balances": "/balances",
             "customer": f"/customers/{customer}",
             "events": "/events",
             "event": f"/events/{event}",
