@@ -84,7 +84,8 @@ async def open_server(
             alerts.notifier(parts, issues, sender).run,
             *modes.loops,
         ]
-        tokens = Tokens(metrics_token, doctor_token.renew(config.database.path.resolve().parent))
+        token = stack.enter_context(doctor_token.published(config.database.path.resolve().parent))
+        tokens = Tokens(metrics_token, token)
         site = web.application(parts, modes, services, dashboard, tokens)
         await stack.enter_async_context(_running(loops, modes.watchers))
         yield RunningServer(site, db, parts.events, modes.payment_methods, modes.watchers, dashboard.owner)

@@ -140,8 +140,8 @@ async def test_doctor_names_a_proxy_that_is_not_trusted(folder: Path, front: Ngi
 
 async def test_doctor_tells_another_server_behind_the_address_from_this_one(tmp_path: Path, front: Nginx) -> None:
     (tmp_path / "checkout-data").mkdir()
-    doctor_token.renew(tmp_path / "checkout-data")
-    checks = await examined(tmp_path, front.urls["guide"])
+    with doctor_token.published(tmp_path / "checkout-data"):
+        checks = await examined(tmp_path, front.urls["guide"])
     assert checks["proxy"].mark == "fail"
     assert "another such server" in checks["proxy"].what
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 from crypto_checkout.store import files
@@ -10,12 +11,17 @@ _NAME = "doctor-token"
 _BYTES = 24
 
 
-def renew(folder: Path) -> str:
-    """Return a new token, at the start of a server. A disk that takes no writes only keeps it from `doctor`."""
-    token = secrets.token_urlsafe(_BYTES)
+@contextlib.contextmanager
+def published(folder: Path) -> Iterator[str]:
+    """Yield a new token, published while the context lasts; a disk that takes no writes keeps it from `doctor`."""
+    path, token = folder / _NAME, secrets.token_urlsafe(_BYTES)
     with contextlib.suppress(OSError):
-        files.write(folder / _NAME, f"{token}\n")
-    return token
+        files.write(path, f"{token}\n")
+    try:
+        yield token
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def read(folder: Path) -> str | None:
