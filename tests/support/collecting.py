@@ -11,7 +11,7 @@ from tests.support.anvil import Anvil
 COLD = Address("0xc01dc01dc01dc01dc01dc01dc01dc01dc01dc01d")
 """An ordinary account that has nothing and never sends."""
 
-ENOUGH_GAS = hex(10_000_000)
+ENOUGH_GAS = hex(16_000_000)
 
 
 def deploy_contracts(node: Anvil) -> None:

@@ -118,36 +118,44 @@ contract Heavy is Plain {
     }
 }
 
-/// A token behind an upgradeable proxy, with a blacklist, as USDC is.
+/// A token behind an upgradeable proxy, with a pause and a blacklist in each balance's highest bit, as USDC has them.
 contract FiatImpl {
+    uint256 private constant BLACKLISTED = 1 << 255;
+
     address private implementation; // the proxy's
-    mapping(address => uint256) public balanceOf;
-    mapping(address => bool) public isBlacklisted;
+    address private admin; // the proxy's
+    bool public paused;
+    mapping(address => uint256) private states;
 
     event Transfer(address indexed from, address indexed to, uint256 amount);
 
+    function balanceOf(address who) public view returns (uint256) {
+        return states[who] & ~BLACKLISTED;
+    }
+
     function mint(address to, uint256 amount) external {
-        balanceOf[to] += amount;
+        states[to] += amount;
     }
 
     function blacklist(address who) external {
-        isBlacklisted[who] = true;
+        states[who] |= BLACKLISTED;
     }
 
     function transfer(address to, uint256 amount) external returns (bool) {
-        require(!isBlacklisted[msg.sender] && !isBlacklisted[to], "blacklisted");
+        require(!paused, "paused");
+        require(states[msg.sender] & BLACKLISTED == 0 && states[to] & BLACKLISTED == 0, "blacklisted");
         require(to != address(0), "zero");
-        balanceOf[msg.sender] -= amount;
-        balanceOf[to] += amount;
+        states[msg.sender] -= amount;
+        states[to] += amount;
         emit Transfer(msg.sender, to, amount);
         return true;
     }
 }
 
-/// Delegates to its implementation; its admin (0xad) is not let through, as with USDC's first proxy.
+/// Delegates to its implementation, but not for its admin, as USDC's proxy does.
 contract FiatProxy {
     address private implementation;
-    address private immutable admin;
+    address private admin;
 
     constructor(address to) {
         implementation = to;
