@@ -74,6 +74,7 @@ def _server_issues(parts: Parts, mode: Mode | None, clock_watch: ClockWatch, *, 
         providers={} if mode is None else mode.providers,
         foreign_index=(lambda: None) if mode is None else mode.foreign_index,
         uncollectable={} if mode is None else mode.uncollectable,
+        collecting=dict if mode is None else mode.collecting,
         # The prices of test mode come from a table and need no trying.
         payment_methods=mode.payment_methods if mode is not None and livemode else None,
     )

@@ -7,6 +7,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from crypto_checkout import log
@@ -18,7 +19,10 @@ from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.config import ChainConfig, Config
 from crypto_checkout.core.collect.calls import COIN
 from crypto_checkout.core.collect.deposits import Deposits
+from crypto_checkout.core.errors import FatalError
+from crypto_checkout.services.checkout.payment_methods import PaymentMethods
 from crypto_checkout.services.collect import deployment
+from crypto_checkout.services.collect.collector import Collector, CollectorLimits
 from crypto_checkout.services.collect.deployment import ChainSetup
 from crypto_checkout.services.collect.planner import Planner, WalletAddresses
 from crypto_checkout.services.collect.sender import Sender
@@ -95,3 +99,32 @@ async def sender(chain: ChainConfig, report: Callable[[str], None]) -> AsyncIter
         yield Sender(Sending(rpc), system_clock, report)
     finally:
         await rpc.close()
+
+
+def collectors(parts: Parts, payment_methods: PaymentMethods) -> list[Collector]:
+    """Wire automatic collection on each chain where it is on.
+
+    Raises:
+        FatalError: The key's file can't be used.
+    """
+    from crypto_checkout.chain.evm.collect.sending import Sending
+    from crypto_checkout.chain.wallet.fuel_key import FuelKey, FuelKeyUnusable
+
+    config = parts.config.collector
+    if config.key_file is None:
+        return []
+    try:
+        key = FuelKey.read(config.key_file)
+    except FuelKeyUnusable as error:
+        raise FatalError(f"[collector] key_file: {error}.") from None
+    limits = CollectorLimits(
+        config.min_fiat, timedelta(hours=config.every_hours), config.max_fee_percent, config.max_fiat_per_day
+    )
+    made = []
+    for chain, accepted in zip(parts.config.chains, payment_methods.chains, strict=True):
+        if not config.chains or chain.id in config.chains:
+            rpc = chains.open_rpc(chain)
+            parts.stack.push_async_callback(rpc.close)
+            market = payment_methods.prices
+            made.append(Collector(parts.db, Sending(rpc), accepted, market, key, limits, parts.clock))
+    return made

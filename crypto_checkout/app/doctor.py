@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from crypto_checkout.app import prices, wallets
-from crypto_checkout.app.chains import configured_tokens, endpoints
+from crypto_checkout.app.chains import configured_tokens, endpoints, open_rpc
 from crypto_checkout.config import ChainConfig, Config
 from crypto_checkout.config.values import is_near
 from crypto_checkout.core.address import Address, checksum
@@ -23,6 +23,7 @@ from crypto_checkout.core.diagnosis.checks import Check, Severity, fail, ok, war
 from crypto_checkout.core.errors import RecoverableError, SourceFailed
 from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.core.moments import Clock
+from crypto_checkout.core.money import format_units
 from crypto_checkout.core.urls import is_ip
 from crypto_checkout.encryption import SECOND_FACTOR, Cipher, is_encrypted
 from crypto_checkout.http.checkout import renderer
@@ -169,6 +170,34 @@ async def deposits(config: Config) -> list[Check]:
         else:
             found.append(checks.of_deposits(name, wallet.destination, facts, elsewhere))
     return found
+
+
+async def fuel(config: Config) -> list[Check]:
+    """Check the key of automatic collection, where that is on, and the fuel that it has on each chain."""
+    if config.collector.key_file is None:
+        return []
+    from crypto_checkout.chain.evm.collect.sending import Sending
+    from crypto_checkout.chain.wallet.fuel_key import FuelKey, FuelKeyUnusable
+
+    try:
+        key = FuelKey.read(config.collector.key_file)
+    except FuelKeyUnusable as error:
+        return [fail("collector", str(error), "The server doesn't start with such a key.")]
+
+    async def look(chain: ChainConfig) -> Check:
+        name = f"{chain.name}: fuel"
+        rpc = open_rpc(chain)
+        try:
+            held = await Sending(rpc).balance(key.address)
+        except RecoverableError as error:
+            return warn(name, f"can't be asked: {error}", "Try again when a provider answers.")
+        finally:
+            await rpc.close()
+        holds = f"{checksum(key.address)} holds {format_units(held, 18)} {chain.native_symbol} for collecting"
+        return ok(name, holds) if held else warn(name, holds, "Send it some; nothing is collected before.")
+
+    on = [chain for chain in config.chains if not config.collector.chains or chain.id in config.collector.chains]
+    return [*await asyncio.gather(*(look(chain) for chain in on))]
 
 
 async def _deposit_facts(chain: ChainConfig, wallet: Deposits) -> DepositFacts | RecoverableError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from crypto_checkout.app import chains, prices, wallets
+from crypto_checkout.app import chains, collecting, prices, wallets
 from crypto_checkout.app.parts import Parts
 from crypto_checkout.chain.sandbox import chain as sandbox
 from crypto_checkout.chain.sandbox.chain import SandboxChain
@@ -52,12 +52,10 @@ _REST_SECONDS = 30.0
 class Mode:
     """One mode: its payment methods, watchers and loops, and its chains by their ids, for questions about payments.
 
-        `sandbox` is the simulated chain, None in live mode; `providers` report the state of each chain's RPC providers,
-    `foreign_index` the newest address of the wallet that another server seems to have given out. `uncollectable` holds
-    the chains without deposits now, with the reason; `contracts` read contracts.
-        `sandbox` is the simulated chain, and `sandbox_records` keeps its collections; both are None in live mode.
+    `sandbox` is the simulated chain, and `sandbox_records` keeps its collections; both are None in live mode.
     `providers` report the state of each chain's RPC providers, `foreign_index` the newest address of the wallet that
-    another server seems to have given out.
+    another server seems to have given out. `uncollectable` holds the chains without deposits now, with the reason,
+    `collecting` what keeps from collecting by itself; `contracts` read contracts.
     """
 
     payment_methods: PaymentMethods
@@ -71,6 +69,7 @@ class Mode:
     foreign_index: Callable[[], int | None] = lambda: None
     uncollectable: Mapping[int, str] = field(default_factory=dict)
     contracts: Mapping[int, ReadContract] = field(default_factory=dict)
+    collecting: Callable[[], Mapping[int, str]] = dict
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +152,7 @@ async def _live(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | 
         for each in payment_methods.chains
     ]
     usage = UsageRecorder(parts.db, meters)
+    collectors = collecting.collectors(parts, payment_methods)
     return Mode(
         payment_methods,
         watchers,
@@ -163,6 +163,7 @@ async def _live(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | 
             *(each.run for each in refund_payments),
             *(each.run for each in collections),
             *(each.run for each in watchers),
+            *(each.run for each in collectors),
         ),
         chains={each.id: ConfiguredChain(opened[each.id], each) for each in payment_methods.chains},
         balance_readers=opened,
@@ -170,6 +171,7 @@ async def _live(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | 
         foreign_index=lambda: check.foreign,
         uncollectable={} if deposit_check is None else deposit_check.reasons,
         contracts={chain_id: chain.read_contract for chain_id, chain in opened.items()},
+        collecting=lambda: {each.chain_id: each.problem for each in collectors if each.problem is not None},
     )
 
 

@@ -99,6 +99,7 @@ async def _check_surroundings(config: "Config", db: "Database | None") -> "list[
     surroundings = await asyncio.gather(
         doctor.chains(config, db, system_clock),
         doctor.deposits(config),
+        doctor.fuel(config),
         doctor.price_sources(config, system_clock),
         doctor.public_url(config, public_url, is_served=_server_process(config) is not None),
     )

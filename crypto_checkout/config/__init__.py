@@ -22,7 +22,7 @@ from crypto_checkout.config.shape import ChainConfig, Config, TokenConfig
 __all__ = ["ChainConfig", "Config", "ConfigInvalid", "Mistake", "TokenConfig", "example", "find_file", "load"]
 
 DEFAULT_FILE = "checkout.toml"
-_PATHS = (("database", "path"), ("branding", "logo"))
+_PATHS = (("database", "path"), ("branding", "logo"), ("collector", "key_file"))
 
 
 def find_file(named: Path | None, environ: Mapping[str, str]) -> Path | None:

@@ -18,6 +18,7 @@ def contradictions(values: Mapping[str, Any], *, has_file: bool) -> list[Mistake
     chains = _tables(values.get("chains"))
     return [
         *_wallet(values, chains, has_file=has_file),
+        *_collector(_table(values.get("collector")), chains),
         *_quorum(values),
         *_price_key(values),
         *never_used(values, chains),
@@ -48,6 +49,14 @@ def _wallet(values: Mapping[str, Any], chains: list[Mapping[str, Any]], *, has_f
     tokens = {str(token.get("address", "")).lower() for chain in chains for token in _tables(chain.get("tokens"))}
     if isinstance(cold_address, str) and cold_address.strip().lower() in tokens - {""}:
         yield Mistake("wallet.cold_address", "an address of your own: this is the contract of a token")
+
+
+def _collector(collector: Mapping[str, Any], chains: list[Mapping[str, Any]]) -> Iterator[Mistake]:
+    wanted = collector.get("chains", [])
+    known = {chain.get("id") for chain in chains}
+    for number in wanted if isinstance(wanted, list) else ():
+        if number not in known:
+            yield Mistake("collector.chains", f"chain {number} is not configured; wanted are ids of [[chains]]")
 
 
 def _is_blank(value: Any) -> bool:

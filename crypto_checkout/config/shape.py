@@ -52,6 +52,19 @@ class WalletConfig(Section):
     xpub: values.Xpub = Field(default="", repr=False)
 
 
+class CollectorConfig(Section):
+    """Automatic collection. Without `key_file` it is off. A relative path starts at the configuration file's folder."""
+
+    key_file: values.KeyFile = None
+    chains: Annotated[tuple[int, ...], Field(strict=False), AfterValidator(without_repeats)] = ()
+    """The ids of the chains to collect on; none names all."""
+    min_fiat: Annotated[Decimal, decimal_text("0", "1000000000")] = Decimal(50)
+    """In US dollars, as is `max_fiat_per_day`."""
+    every_hours: Annotated[int, between(1, 8760)] = 24
+    max_fee_percent: Annotated[Decimal, decimal_text("0.01", "100")] = Decimal(2)
+    max_fiat_per_day: Annotated[Decimal, decimal_text("0", "1000000")] = Decimal(20)
+
+
 class SessionsConfig(Section):
     """The time to pay, and the tolerances of the amount."""
 
@@ -228,6 +241,7 @@ class Config(Section):
     server: ServerConfig = ServerConfig()
     database: DatabaseConfig = DatabaseConfig()
     wallet: WalletConfig = WalletConfig()
+    collector: CollectorConfig = CollectorConfig()
     sessions: SessionsConfig = SessionsConfig()
     prices: PricesConfig = PricesConfig()
     webhooks: WebhooksConfig = WebhooksConfig()

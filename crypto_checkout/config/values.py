@@ -332,6 +332,10 @@ def _logo(value: Any) -> Any:
     return Path(value)
 
 
+def _key_file(value: Any) -> Any:
+    return None if value == "" or value is None else _file(value)
+
+
 def _file(value: Any) -> Any:
     if not isinstance(value, str | Path) or not str(value).strip() or str(value).endswith("/"):
         raise ValueError("the path of a file, in quotes")
@@ -366,4 +370,5 @@ Price = Annotated[Decimal, decimal_text("0.000000000000000001", "1000000000000")
 ChainId = Annotated[int, AfterValidator(_chain_id)]
 StartBlock = Annotated[int | Literal["latest"], PlainValidator(_start_block)]
 LogoFile = Annotated[Path | None, BeforeValidator(_logo)]
+KeyFile = Annotated[Path | None, BeforeValidator(_key_file)]
 DatabaseFile = Annotated[Path, BeforeValidator(_file)]

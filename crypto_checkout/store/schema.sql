@@ -309,6 +309,26 @@ CREATE INDEX events_by_time ON events (livemode, created_at);
 
 CREATE INDEX events_by_type ON events (livemode, type, seq);
 
+CREATE TABLE fuel_transactions (
+    seq INTEGER PRIMARY KEY,
+    chain_id INTEGER NOT NULL,
+    sender TEXT NOT NULL,
+    nonce INTEGER NOT NULL,
+    tx_hash TEXT NOT NULL UNIQUE,
+    raw TEXT NOT NULL,
+    data TEXT NOT NULL,
+    gas INTEGER NOT NULL,
+    max_fee_per_gas TEXT NOT NULL,
+    max_priority_fee_per_gas TEXT NOT NULL,
+    cost_fiat TEXT NOT NULL,
+    signed_at TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'sent' CHECK (state IN ('sent', 'mined', 'replaced'))
+) STRICT;
+
+CREATE INDEX fuel_transactions_by_time ON fuel_transactions (chain_id, signed_at);
+
+CREATE INDEX fuel_transactions_waiting ON fuel_transactions (chain_id) WHERE state = 'sent';
+
 CREATE TABLE idempotency_keys (
     api_key_id TEXT NOT NULL,
     idempotency_key TEXT NOT NULL,

@@ -1,12 +1,13 @@
-"""`crypto-checkout collect`: see where the money is, and move it on. Only `sign` takes a key, offline.
+"""`crypto-checkout collect`: see where the money is, and move it on. Only `sign` takes the keys of a wallet, offline.
 
-`setup` and `recover` are for deposits of a cold address; `plan`, `sign` and `send` for a wallet with an xpub.
+`setup` and `recover` are for deposits of a cold address; `plan`, `sign` and `send` for a wallet with an xpub; `key` for
+a server that collects by itself.
 """
 
 import click
 
 # The modules, not the commands in them: those have the same names and would hide them.
-from crypto_checkout.cli.collect import plan, recover, send, setup, sign, status
+from crypto_checkout.cli.collect import key, plan, recover, send, setup, sign, status
 
 
 @click.group()
@@ -14,5 +15,5 @@ def collect() -> None:
     """See where your money is, and move it on."""
 
 
-for command in (status.status, plan.plan, sign.sign, send.send, setup.setup, recover.recover):
+for command in (status.status, plan.plan, sign.sign, send.send, setup.setup, recover.recover, key.key):
     collect.add_command(command)

@@ -42,6 +42,7 @@ class IssueKind(StrEnum):
     CLOCK = "clock"
     WALLET = "wallet"
     UNUSED_ADDRESSES = "unused_addresses"
+    COLLECTOR = "collector"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,13 @@ ISSUES: Mapping[IssueKind, IssueInfo] = one_row_each(
             "addresses, and one payment counts on both. Give each an account, or a label, of its own. Money there is "
             "among the unmatched payments.",
             path="/payments/unmatched",
+        ),
+        IssueKind.COLLECTOR: IssueInfo(
+            "Automatic collection",
+            timedelta(minutes=10),
+            is_of_server=True,
+            advice="No money is lost: it stays on its addresses until the next collection. See the guide Collect.",
+            path="/balances",
         ),
         # Some may be about to pay.
         IssueKind.UNUSED_ADDRESSES: IssueInfo("Unused addresses", timedelta(hours=1), is_dismissible=True),

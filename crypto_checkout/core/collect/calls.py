@@ -8,6 +8,10 @@ from crypto_checkout.core.collect.contracts import word
 COIN = Address("0x" + "00" * 20)
 """Stands for the chain's own coin where a call names a token."""
 
+COLLECT = "collect(address,(address,bytes32[])[])"
+COLLECT_FROM = "collectFrom((address,address[])[])"
+"""The two functions of the Collector that move money."""
+
 _WORD = 32
 
 
@@ -22,13 +26,13 @@ def collect(destination: Address, salts: Mapping[Address, Sequence[bytes]]) -> b
     It answers how many amounts moved (uint256). Only logs say which: one that fails stops no other.
     """
     groups = [(word(token), list(each)) for token, each in salts.items()]
-    return selector("collect(address,(address,bytes32[])[])") + word(destination) + _number(2 * _WORD) + _groups(groups)
+    return selector(COLLECT) + word(destination) + _number(2 * _WORD) + _groups(groups)
 
 
 def collect_from(accounts: Mapping[Address, Sequence[Address]]) -> bytes:
     """Call the Collector for accounts with code: ones that delegate (EIP-7702), and deposits; else as `collect`."""
     groups = [(word(token), [word(account) for account in each]) for token, each in accounts.items()]
-    return selector("collectFrom((address,address[])[])") + _number(_WORD) + _groups(groups)
+    return selector(COLLECT_FROM) + _number(_WORD) + _groups(groups)
 
 
 def address_of(destination: Address, salt: bytes) -> bytes:

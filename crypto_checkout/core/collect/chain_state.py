@@ -33,6 +33,18 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class FuelCall:
+    """A call of the Collector that the server's fuel key may sign; fees as in EIP-1559, in wei for a unit of gas."""
+
+    chain_id: int
+    nonce: int
+    data: bytes
+    gas: int
+    max_fee_per_gas: int
+    max_priority_fee_per_gas: int
+
+
+@dataclass(frozen=True, slots=True)
 class SentReceipt:
     """A transaction in a block, with its fee in wei.
 

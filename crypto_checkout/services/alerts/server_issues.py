@@ -59,7 +59,7 @@ class ProviderStatus(Protocol):
 class WatchedMode:
     """The watched parts of a mode: readiness, chains, their providers by chain id, and prices.
 
-    `payment_methods` is None where prices needn't be tried.
+    `payment_methods` is None where prices needn't be tried. `collecting` tells what keeps from collecting, by chain id.
     """
 
     health: Readiness
@@ -68,6 +68,7 @@ class WatchedMode:
     payment_methods: PaymentMethods | None = None
     foreign_index: Callable[[], int | None] = lambda: None
     uncollectable: Mapping[int, str] = field(default_factory=dict)
+    collecting: Callable[[], Mapping[int, str]] = dict
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ class ServerIssues:
             *self._prices(),
             *self._wallet(),
             *self._uncollectable(),
+            *self._collecting(),
         ]
         self._since = {each: known.get((each.kind, each.subject_id), moment) for each in found}
         return [self._described(each, since) for each, since in self._since.items()]
@@ -193,6 +195,10 @@ class ServerIssues:
             if reason is not None:
                 words = f"{watcher.status.name} isn't offered to payers: {reason}"
                 yield _ServerIssue(IssueKind.CHAIN, f"{watcher.status.chain_id} deposits", words, _UNCOLLECTABLE_ADVICE)
+
+    def _collecting(self) -> Iterator[_ServerIssue]:
+        for chain_id, words in self._watched.collecting().items():
+            yield _ServerIssue(IssueKind.COLLECTOR, str(chain_id), words)
 
     def _described(self, issue: _ServerIssue, since: datetime) -> Issue:
         is_server_wide = issue.kind in {IssueKind.DATABASE, IssueKind.DISK, IssueKind.CLOCK}

@@ -156,6 +156,15 @@ def at_addresses(unit: ReadUnit, chain_id: int, addresses: Collection[Address]) 
     return found
 
 
+def collected_addresses(unit: ReadUnit, chain_id: int) -> frozenset[Address]:
+    """Return the addresses from which something was collected on a chain: their code can be called again."""
+    rows = unit.all(
+        "SELECT DISTINCT address FROM outflows WHERE chain_id = :chain_id AND collected = 1 AND canonical = 1",
+        {"chain_id": chain_id},
+    )
+    return frozenset(Address(row["address"]) for row in rows)
+
+
 def above(unit: ReadUnit, chain_id: int, number: int) -> list[Outflow]:
     """Return the outflows in canonical blocks above a number."""
     rows = unit.all(

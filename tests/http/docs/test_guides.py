@@ -107,7 +107,7 @@ def test_no_block_of_a_guide_is_left_out() -> None:
         "errors": {"json"},
         "payment-pages": {"html", "toml"},
         "cold-address": {"console", "toml"},
-        "collect": {"console"},
+        "collect": {"console", "toml"},
         "proxies": {"", "nginx", "toml"},
         "wallets": {"javascript ledger.cjs", "javascript keystone.cjs"},
     }

@@ -8,11 +8,12 @@ from typing import Any
 from crypto_checkout.chain.evm import decoding
 from crypto_checkout.chain.evm.collect.survey import Survey
 from crypto_checkout.chain.rpc.failures import Throttled
-from crypto_checkout.chain.rpc.providers import Ask, Refused, Rpc, quantity
+from crypto_checkout.chain.rpc.providers import Ask, Refused, quantity
 from crypto_checkout.chain.wallet import signing
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.collect import calls
-from crypto_checkout.core.collect.chain_state import CurrentFees, NotAccepted, SentReceipt
+from crypto_checkout.core.collect.chain_state import NotAccepted, SentReceipt
+from crypto_checkout.core.collect.contracts import COLLECTOR
 from crypto_checkout.core.collect.plan import Transaction
 from crypto_checkout.core.collect.plan_file import SignedTransaction
 from crypto_checkout.core.ledger.follow import Header
@@ -24,11 +25,8 @@ _KNOWN = re.compile(r"already known|already imported|known transaction|nonce too
 _REVERTED = re.compile(r"revert|insufficient|exceeds allowance|out of gas|invalid opcode", re.IGNORECASE)
 
 
-class Sending:
+class Sending(Survey):
     """Sends through the providers of one chain."""
-
-    def __init__(self, rpc: Rpc) -> None:
-        self._rpc = rpc
 
     async def block_time(self, block_hash: str) -> datetime | None:
         """Return the time of a block; None if it isn't on the chain."""
@@ -40,10 +38,6 @@ class Sending:
             return datetime.fromtimestamp(quantity(decoding.field(block, "timestamp")), UTC)
 
         return await self._rpc.with_failover(read)
-
-    async def fees(self) -> CurrentFees:
-        """Return the current fees."""
-        return await Survey(self._rpc).fees()
 
     async def nonces(self, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return transaction counts at the newest block."""
@@ -76,32 +70,18 @@ class Sending:
 
     async def would_move(self, transaction: Transaction, signed: SignedTransaction) -> int:
         """Try a transaction at the newest block without sending it; return how many of its items it would move."""
-        fields: dict[str, Any] = {
-            "from": transaction.sender,
-            "to": transaction.to,
-            "value": hex(transaction.value),
-            "data": "0x" + transaction.data.hex(),
-            "gas": hex(transaction.gas),
-        }
-        is_batch = transaction.index is None
+        fields = _call(transaction.sender, transaction.to, transaction.data)
+        fields |= {"gas": hex(transaction.gas)}
         if consents := signing.authorizations(signed):
             fields["authorizationList"] = consents
+        if transaction.index is None:
+            return await self._rpc.with_failover(lambda ask: _tried(ask, fields))
+        # A token may answer nothing (USDT), but never false.
+        return await self._rpc.with_failover(lambda ask: _tried(ask, fields, nothing=1))
 
-        async def read(ask: Ask) -> int:
-            try:
-                (answer,) = await ask([("eth_call", [fields, "latest"])])
-            except Throttled:
-                raise
-            except Refused as error:
-                if _REVERTED.search(str(error)):
-                    return 0
-                raise
-            word = int.from_bytes(decoding.hexadecimal(answer))
-            if is_batch:
-                return word
-            return 1 if word or answer == "0x" else 0  # a token may answer nothing (USDT), but never false
-
-        return await self._rpc.with_failover(read)
+    async def collects(self, sender: Address, data: bytes) -> int:
+        """Try a call of the Collector at the newest block; return how many amounts it would move, 0 if it reverts."""
+        return await self._rpc.with_failover(lambda ask: _tried(ask, _call(sender, COLLECTOR.address, data)))
 
     async def broadcast(self, signed: SignedTransaction) -> None:
         """Give a transaction to the nodes; one that they have already is no error. Raises NotAccepted."""
@@ -119,6 +99,24 @@ class Sending:
             await self._rpc.with_failover(read)
         except Refused as error:
             raise NotAccepted(str(error)) from error
+
+
+def _call(sender: Address, to: Address, data: bytes) -> dict[str, Any]:
+    return {"from": sender, "to": to, "data": "0x" + data.hex()}
+
+
+async def _tried(ask: Ask, fields: dict[str, Any], nothing: int = 0) -> int:
+    """Return the number that a call answers: `nothing` for an empty answer, 0 if it reverts."""
+    try:
+        (answer,) = await ask([("eth_call", [fields, "latest"])])
+    except Throttled:
+        raise
+    except Refused as error:
+        if _REVERTED.search(str(error)):
+            return 0
+        raise
+    word = decoding.hexadecimal(answer)
+    return int.from_bytes(word) if word else nothing
 
 
 def _receipt(answer: Any) -> SentReceipt:
