@@ -22,7 +22,7 @@ from tests.support.shop import XPUB
 log = logging.getLogger(__name__)
 
 DOOR = ("/sign-in", "/set-up")
-DOWNLOADS = ("/exports/payments", "/exports/unmatched")
+DOWNLOADS = ("/exports/payments", "/exports/unmatched", "/exports/collected")
 
 
 def is_plain(route: Route) -> bool:

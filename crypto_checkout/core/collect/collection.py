@@ -14,7 +14,7 @@ from crypto_checkout.core.money import CoinUnits, Fiat
 CURRENCY = "USD"
 """The currency in which fees are recorded, besides the coin."""
 
-_COIN_DECIMALS = 18
+COIN_DECIMALS = 18
 _CENT = Decimal("0.01")
 
 
@@ -59,7 +59,7 @@ class CollectionFee:
         """The fee in US dollars at the time."""
         if self.price is None:
             return None
-        return Fiat((Decimal(self.units).scaleb(-_COIN_DECIMALS) * self.price).quantize(_CENT), CURRENCY)
+        return Fiat((Decimal(self.units).scaleb(-COIN_DECIMALS) * self.price).quantize(_CENT), CURRENCY)
 
 
 @dataclass(frozen=True, slots=True)

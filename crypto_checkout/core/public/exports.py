@@ -1,4 +1,4 @@
-"""The rows of accounting exports, one per payment or unmatched payment, as CSV and JSON.
+"""The rows of accounting exports, one per payment, unmatched payment or collected amount, as CSV and JSON.
 
 Reading payments is `services.reporting.exports`.
 
@@ -15,6 +15,7 @@ from crypto_checkout.core import moments
 from crypto_checkout.core.address import checksum
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.checkout.session import Session
+from crypto_checkout.core.collect.collection import COIN_DECIMALS, CollectedItem, Collection
 from crypto_checkout.core.ledger.assess import Tip, counts
 from crypto_checkout.core.ledger.payment import Payment
 from crypto_checkout.core.money import format_minor, format_units
@@ -31,6 +32,7 @@ COLUMNS = (
     "chain", "asset", "amount", "amount_units", "fiat_amount", "fiat_currency", "fee", "rate", "rate_pair",
     "rate_sources", "rate_observed_at", "transaction", "log_index", "block_number", "block_hash", "from_address",
     "to_address", "kind", "counted", "canonical", "confirmations", "transfers", "address_index", "address_path",
+    "collection_id",
 )  # fmt: skip
 """The columns in order, before those of chosen metadata. New ones go last: imports may refer to columns by position."""
 
@@ -41,6 +43,13 @@ UNMATCHED_COLUMNS = (
 )  # fmt: skip
 """Likewise for unmatched payments."""
 
+COLLECTED_COLUMNS = (
+    "time", "local_time", "time_zone", "collection_id", "status", "way", "session_id", "chain_id", "chain", "asset",
+    "token_contract", "amount", "amount_units", "fiat_amount", "fiat_currency", "transaction", "block_number",
+    "from_address", "to_address", "fee_asset", "fee_amount", "fee_units", "fee_fiat_amount", "fee_fiat_currency",
+)  # fmt: skip
+"""Likewise for what was collected."""
+
 # The last four are the full-width forms of the first four.
 _FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 # Spreadsheets trim these first, so a formula after them is still a formula.
@@ -49,12 +58,16 @@ _TRIMMED = " \u00a0\u200b\u2060\ufeff\u3000"
 
 @dataclass(frozen=True, slots=True)
 class ExportEntry:
-    """A payment and its session in their current state, with the chain's last processed block and its name."""
+    """A payment and its session in their current state, with the chain's last processed block and its name.
+
+    `collection_id` is the first collection of its asset from its address since; None before there is one.
+    """
 
     session: Session
     payment: Payment
     tip: Tip | None
     chain_name: str
+    collection_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +123,7 @@ def row(entry: ExportEntry, zone: tzinfo, zone_name: str) -> Row:
         "transfers": entry.payment.dust or 1,
         "address_index": session.derivation_index,
         "address_path": session.address_path,
+        "collection_id": entry.collection_id,
         "metadata": session.options.metadata,
     }
 
@@ -139,6 +153,62 @@ def unmatched_row(entry: UnmatchedEntry, zone: tzinfo, zone_name: str) -> Row:
         "transfers": entry.payment.dust or 1,
         "address_index": entry.address_index,
         "address_path": entry.address_path,
+        "metadata": session.options.metadata if session else None,
+    }
+
+
+def collected_rows(
+    collection: Collection, owners: Mapping[str, Session], chain_name: str, zone: tzinfo, zone_name: str
+) -> list[Row]:
+    """Return the rows of a collection, one for each amount; the fee is in the first, so that it adds up once.
+
+    What an amount was worth is told by the price of its session, if that asked for this asset.
+    """
+    fee = collection.fee
+    no_fee: Row = dict.fromkeys(COLLECTED_COLUMNS[-5:])
+    of_fee: Row = no_fee
+    if fee is not None:
+        of_fee = {
+            "fee_asset": fee.asset,
+            "fee_amount": format_units(fee.units, COIN_DECIMALS),
+            "fee_units": str(fee.units),
+            "fee_fiat_amount": str(fee.worth) if fee.worth else None,
+            "fee_fiat_currency": fee.worth.currency if fee.worth else None,
+        }
+    return [
+        {
+            "time": moments.to_text(collection.block_time),
+            "local_time": _local(collection.block_time, zone),
+            "time_zone": zone_name,
+            "collection_id": collection.id,
+            "status": collection.status.value,
+            "way": collection.way.value,
+            **_collected(item, owners),
+            "chain_id": collection.chain_id,
+            "chain": chain_name,
+            "transaction": collection.tx_hash,
+            "block_number": collection.block_number,
+            "to_address": checksum(collection.destination) if collection.destination else None,
+            **(of_fee if place == 0 else no_fee),
+        }
+        for place, item in enumerate(collection.items)
+    ]
+
+
+def _collected(item: CollectedItem, owners: Mapping[str, Session]) -> Row:
+    session = owners.get(item.session_id or "")
+    is_priced = session is not None and session.asset == item.asset
+    return {
+        "session_id": item.session_id,
+        "asset": item.asset.symbol,
+        "token_contract": checksum(item.asset.contract) if item.asset.contract else None,
+        "amount": format_units(item.units, item.asset.decimals),
+        "amount_units": str(item.units),
+        "fiat_amount": format_minor(session.fiat_minor(item.units), session.fiat.currency)
+        if session is not None and is_priced
+        else None,
+        "fiat_currency": session.fiat.currency if session is not None and is_priced else None,
+        "from_address": checksum(item.address),
         "metadata": session.options.metadata if session else None,
     }
 

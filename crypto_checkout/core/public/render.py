@@ -11,7 +11,7 @@ from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.checkout.payment_uri import payment_uri
 from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import Session
-from crypto_checkout.core.collect.collection import Collection, CollectionFee
+from crypto_checkout.core.collect.collection import COIN_DECIMALS, Collection, CollectionFee
 from crypto_checkout.core.ledger.assess import Tip, counts
 from crypto_checkout.core.ledger.dust import SHARE_OF_PRICE
 from crypto_checkout.core.ledger.payment import Payment, ShownPayments, TransferKind
@@ -266,7 +266,7 @@ def collection_fee(chain_id: int, fee: CollectionFee) -> CollectionFeeResource:
     """Render the fee of a collection."""
     worth = fee.worth
     return {
-        "amount": amount(Asset(chain_id, fee.asset, 18), fee.units),
+        "amount": amount(Asset(chain_id, fee.asset, COIN_DECIMALS), fee.units),
         "fiat": None if worth is None else {"amount": str(worth), "currency": worth.currency},
     }
 

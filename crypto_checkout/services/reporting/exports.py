@@ -1,4 +1,4 @@
-"""Payments and unmatched payments for accounting, as a stream of CSV or JSON.
+"""Payments, unmatched payments and collected amounts for accounting, as a stream of CSV or JSON.
 
 An export is of any size, in constant memory, and has every payment recorded before it began. It is read in small parts,
 each in a snapshot of its own: a payment that the chain takes back meanwhile appears in the state it has when its part
@@ -6,7 +6,7 @@ is read.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from functools import cache
@@ -14,14 +14,27 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.public import exports
-from crypto_checkout.core.public.exports import BOM, COLUMNS, UNMATCHED_COLUMNS, ExportEntry, Row, UnmatchedEntry
+from crypto_checkout.core.public.exports import (
+    BOM,
+    COLLECTED_COLUMNS,
+    COLUMNS,
+    UNMATCHED_COLUMNS,
+    ExportEntry,
+    Row,
+    UnmatchedEntry,
+)
+from crypto_checkout.store.collect import collections
+from crypto_checkout.store.collect.collections import CollectedFrom
 from crypto_checkout.store.database import Database, ReadUnit
 from crypto_checkout.store.ledger import cursors
 from crypto_checkout.store.reporting import exports as store
-from crypto_checkout.store.reporting.exports import ExportedUnmatched, Stretch
+from crypto_checkout.store.reporting.exports import ExportedPayment, ExportedUnmatched, Stretch
 
 _AT_ONCE = 250
 """The number of payments in a part: about 30 ms of work, so that no other reader waits long."""
+
+_COLLECTIONS_AT_ONCE = 10
+"""Likewise for collections, each of a hundred amounts perhaps."""
 
 
 class Format(StrEnum):
@@ -108,6 +121,29 @@ class Exports:
         async for text in self._stream(UNMATCHED_COLUMNS, layout, until, read):
             yield text
 
+    async def collected(self, livemode: bool, period: Period, layout: Layout) -> AsyncIterator[bytes]:
+        """Yield the amounts that were collected in a mode, as `payments` does."""
+        until = await self._db.read(lambda unit: collections.last_seq(unit, livemode))
+
+        def read(unit: ReadUnit, after: int) -> _ExportPart:
+            stretch = replace(_stretch(period, after, until), limit=_COLLECTIONS_AT_ONCE)
+            found = store.collected_part(unit, livemode, stretch)
+            rows = [
+                row
+                for each in found
+                for row in exports.collected_rows(
+                    each.collection,
+                    each.sessions,
+                    self._chain_names.get(each.collection.chain_id, ""),
+                    period.zone,
+                    period.zone_name,
+                )
+            ]
+            return _ExportPart(rows, found[-1].seq if found else until)
+
+        async for text in self._stream(COLLECTED_COLUMNS, layout, until, read):
+            yield text
+
     async def _stream(
         self, columns: Sequence[str], layout: Layout, until: int, read: Callable[[ReadUnit, int], _ExportPart]
     ) -> AsyncIterator[bytes]:
@@ -129,9 +165,16 @@ class Exports:
     def _payments(self, unit: ReadUnit, livemode: bool, period: Period, stretch: Stretch) -> _ExportPart:
         found = store.part(unit, livemode, stretch)
         tips = {chain_id: cursors.tip(unit, chain_id) for chain_id in {each.session.asset.chain_id for each in found}}
+        taken = collections.from_addresses(unit, {each.session.address for each in found})
         rows = [
             exports.row(
-                ExportEntry(each.session, each.payment, tips[chain_id], self._chain_names.get(chain_id, "")),
+                ExportEntry(
+                    each.session,
+                    each.payment,
+                    tips[chain_id],
+                    self._chain_names.get(chain_id, ""),
+                    _collection_of(each, taken),
+                ),
                 period.zone,
                 period.zone_name,
             )
@@ -156,6 +199,18 @@ class Exports:
             address_index=found.derivation_index if owner is None else owner.derivation_index,
             address_path=found.path if owner is None else owner.address_path,
         )
+
+
+def _collection_of(exported: ExportedPayment, taken: Sequence[CollectedFrom]) -> str | None:
+    """Return the first collection of a payment's asset from its address since; None for a payment taken back."""
+    transfer, chain_id = exported.payment.transfer, exported.session.asset.chain_id
+    since = (
+        each.collection_id
+        for each in taken
+        if (each.address, each.chain_id, each.contract) == (transfer.to, chain_id, transfer.contract)
+        and each.block_number >= transfer.block_number
+    )
+    return next(since, None) if exported.payment.canonical else None
 
 
 @cache

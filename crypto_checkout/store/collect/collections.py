@@ -1,13 +1,15 @@
 """Collections, one for each transaction of a chain."""
 
 import json
+from collections.abc import Collection as Many
 from dataclasses import dataclass
 from typing import Any
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.collect.collection import CollectedItem, Collection, CollectionStatus
-from crypto_checkout.store.database import ReadUnit, WriteUnit
+from crypto_checkout.core.ledger.outflow import FEE
+from crypto_checkout.store.database import ReadUnit, Row, WriteUnit, batched, placeholders
 from crypto_checkout.store.paging import ListPage, Window, present, select
 from crypto_checkout.store.table import Converter, Table
 
@@ -44,6 +46,17 @@ _UPDATE = _COLLECTIONS.update_all_but("livemode", "chain_id", "tx_hash", "create
 
 
 @dataclass(frozen=True, slots=True)
+class CollectedFrom:
+    """An amount that a collection took from an address."""
+
+    address: Address
+    chain_id: int
+    contract: str | None
+    block_number: int
+    collection_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class CollectionFilter:
     """A filter of collections; None matches any."""
 
@@ -76,6 +89,37 @@ def listed(unit: ReadUnit, livemode: bool, filters: CollectionFilter, window: Wi
     """Return a page of collections."""
     conditions, parameters = present({"livemode = :livemode": int(livemode), "status = :status": filters.status})
     return select(unit, _COLLECTIONS, conditions, parameters, window)
+
+
+def last_seq(unit: ReadUnit, livemode: bool) -> int:
+    """Return the `seq` of a mode's newest collection, 0 if there is none."""
+    row = unit.one("SELECT MAX(seq) AS last FROM collections WHERE livemode = :livemode", {"livemode": int(livemode)})
+    return int(row["last"] or 0) if row else 0
+
+
+SELECT = f"SELECT {_COLLECTIONS.listed}, seq FROM collections"  # noqa: S608 - the columns of the table
+
+
+def read(row: Row) -> Collection:
+    """Return the collection in a row of `SELECT`."""
+    return _COLLECTIONS.read(row)
+
+
+def from_addresses(unit: ReadUnit, addresses: Many[Address]) -> list[CollectedFrom]:
+    """Return what was collected from these addresses, in canonical blocks, oldest first."""
+    found: list[CollectedFrom] = []
+    for part in batched([*addresses]):
+        names, among = placeholders(part)
+        rows = unit.all(
+            f"""
+            SELECT address, outflows.chain_id, contract, outflows.block_number, id FROM outflows
+            JOIN collections ON collections.chain_id = outflows.chain_id AND collections.tx_hash = outflows.tx_hash
+            WHERE address IN ({names}) AND canonical = 1 AND log_index <> {FEE}
+            """,  # noqa: S608 - names of parameters, and a number
+            among,
+        )
+        found += [CollectedFrom(Address(row[0]), row[1], row[2], row[3], row[4]) for row in rows]
+    return sorted(found, key=lambda each: each.block_number)
 
 
 def transactions_above(unit: ReadUnit, chain_id: int, number: int) -> list[str]:

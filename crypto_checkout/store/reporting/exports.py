@@ -1,12 +1,15 @@
 """Payments and unmatched payments with their sessions, read in parts for exports of any size."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.checkout.session import Session
+from crypto_checkout.core.collect.collection import Collection
 from crypto_checkout.core.ledger.payment import Payment
 from crypto_checkout.store.checkout import sessions
+from crypto_checkout.store.collect import collections
 from crypto_checkout.store.database import ReadUnit, Row
 from crypto_checkout.store.ledger import payments, unmatched
 from crypto_checkout.store.ledger.unmatched import UnmatchedPayment
@@ -28,6 +31,15 @@ class ExportedUnmatched:
     seq: int
     session: Session | None
     unmatched: UnmatchedPayment
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedCollection:
+    """A collection with its `seq`, and sessions by their ids, those of its addresses among them."""
+
+    seq: int
+    collection: Collection
+    sessions: Mapping[str, Session]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +77,14 @@ def unmatched_part(unit: ReadUnit, livemode: bool, stretch: Stretch) -> list[Exp
     rows = _rows(unit, livemode, stretch, unmatched.SELECT)
     owners = sessions.by_ids(unit, {row["session_id"] for row in rows if row["session_id"]})
     return [ExportedUnmatched(row["seq"], owners.get(row["session_id"]), unmatched.read(row)) for row in rows]
+
+
+def collected_part(unit: ReadUnit, livemode: bool, stretch: Stretch) -> list[ExportedCollection]:
+    """Return collections of a mode in the order of their recording."""
+    rows = _rows(unit, livemode, stretch, collections.SELECT)
+    found = [(row["seq"], collections.read(row)) for row in rows]
+    owners = sessions.by_ids(unit, {item.session_id for _, each in found for item in each.items if item.session_id})
+    return [ExportedCollection(seq, each, owners) for seq, each in found]
 
 
 def _rows(unit: ReadUnit, livemode: bool, stretch: Stretch, select: str) -> list[Row]:

@@ -102,7 +102,9 @@ async def test_payments_are_downloaded_as_they_were_asked_for(timed: tuple[App, 
     assert "no time zone" in refused.text
 
 
-@pytest.mark.parametrize("path", ["/test/exports", "/test/exports/payments", "/test/exports/unmatched", "/test"])
+@pytest.mark.parametrize(
+    "path", ["/test/exports", "/test/exports/payments", "/test/exports/unmatched", "/test/exports/collected", "/test"]
+)
 async def test_nobody_else_sees_any_of_it(timed: tuple[App, Clock], path: str) -> None:
     app, _ = timed
     await signed_in(app)

@@ -16,10 +16,13 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from crypto_checkout.core.collect.calls import COIN
+from crypto_checkout.core.collect.deposits import Deposits
 from crypto_checkout.core.errors import RecoverableError
 from crypto_checkout.core.public.types import SessionResource
 from tests.services.ledger.test_tokens import token
 from tests.support.anvil import Anvil
+from tests.support.collecting import COLD, collect_sessions, deploy_contracts
 from tests.support.faulty_provider import faulty
 from tests.support.profile import live
 from tests.support.shop import FRESH_XPUB, Shop, open_shop
@@ -55,9 +58,12 @@ class Life(RuleBasedStateMachine):
         self.seconds = 0
         self.mined = 0
 
-    @initialize(seed=st.integers(0, 2**16), confirm_with=st.sampled_from([1, 2]))
-    def open(self, seed: int, confirm_with: int) -> None:
+    @initialize(seed=st.integers(0, 2**16), confirm_with=st.sampled_from([1, 2]), has_keys=st.booleans())
+    def open(self, seed: int, confirm_with: int, has_keys: bool) -> None:
+        """Begin, with addresses of keys, or with deposits of a cold address."""
         self.confirm_with = confirm_with
+        self.has_keys = has_keys
+        deploy_contracts(self.node)
         self.usdc: Contract = deploy(self.node, self.solc, "Token")
         self.taxed: Contract = deploy(self.node, self.solc, "TaxedToken")
         self.fake: Contract = deploy(self.node, self.solc, "Token")
@@ -84,6 +90,7 @@ class Life(RuleBasedStateMachine):
                     self.folder,
                     self.urls,
                     xpub=FRESH_XPUB,
+                    wallet=None if self.has_keys else Deposits(COLD),
                     tokens=[token(self.usdc), token(self.taxed, "TAX")],
                     timeout_seconds=1,
                     confirm_with=self.confirm_with,
@@ -145,6 +152,14 @@ class Life(RuleBasedStateMachine):
         self.mined += 1
         self.node.rpc("anvil_setCoinbase", "0x" + "00" * 20)
 
+    @precondition(lambda self: not self.has_keys)
+    @rule(places=st.lists(places, min_size=1, max_size=4), which=st.sampled_from(["coin", "coin", "usdc", "taxed"]))
+    def collect(self, places: list[int], which: str) -> None:
+        """Let a stranger collect from some addresses, from one of them perhaps twice."""
+        token = COIN if which == "coin" else getattr(self, which).address
+        collect_sessions(self.node, [self.session(place) for place in places], token)
+
+    @precondition(lambda self: self.has_keys)
     @rule(place=places)
     def sweep(self, place: int) -> None:
         """Let the merchant send half of it away."""

@@ -49,7 +49,8 @@ async def files(app: App) -> httpx.AsyncClient:
 
     async def payments(request: Request) -> Response:
         livemode = request.path_params["mode"] == "live"
-        download = http.unmatched if request.path_params.get("what") else http.payments
+        what = request.path_params.get("what")
+        download = {None: http.payments, "unmatched": http.unmatched, "collected": http.collected}[what]
         return download(request, service(app), lambda: START, livemode=livemode)
 
     async def refused(_: Request, error: Exception) -> Response:
@@ -120,6 +121,7 @@ async def test_a_payment_is_exported_with_all_that_an_accountant_asks(timed: tup
         "transfers": "1",
         "address_index": str(session["addressIndex"]),
         "address_path": session["addressPath"],
+        "collection_id": "",
     }
 
 
@@ -170,6 +172,44 @@ async def test_of_an_unknown_token_the_smallest_units_are_exported(timed: tuple[
     assert (found["asset"], found["amount"], found["chain"]) == (None, None, "")
     assert found["tokenContract"] == checksum(ASSETS[1].contract or Address(""))
     assert int(found["amountUnits"]) > 0
+
+
+async def test_what_was_collected_is_exported_with_its_fee_once_and_payments_name_it(
+    timed: tuple[App, Clock],
+) -> None:
+    app, _ = timed
+    client = await files(app)
+    session = await paid(app)
+    assert table((await client.get("/test")).text)[0]["collection_id"] == ""
+    collection = (await app.api.post(f"{HELPERS}{SESSIONS}/{session['id']}/collect")).json()
+    (row,) = table((await client.get("/test/collected?zone=Europe/Berlin")).text)
+    assert tuple(row) == core.COLLECTED_COLUMNS
+    fee = collection["fee"]
+    assert (
+        row.items()
+        >= {
+            "collection_id": collection["id"],
+            "status": "seen",
+            "way": "contract",
+            "session_id": session["id"],
+            "chain": "Test chain",
+            "asset": "ETH",
+            "amount": "0.01",
+            "fiat_amount": "30.00",
+            "fiat_currency": "USD",
+            "transaction": collection["txHash"],
+            "from_address": session["address"],
+            "to_address": collection["destination"],
+            "fee_amount": fee["amount"]["value"],
+            "fee_fiat_amount": fee["fiat"]["amount"],
+            "fee_fiat_currency": "USD",
+        }.items()
+    )
+    (payment,) = table((await client.get("/test")).text)
+    assert payment["collection_id"] == collection["id"]
+    (as_json,) = (await client.get("/test/collected?format=json")).json()
+    assert (as_json["collectionId"], as_json["feeUnits"]) == (collection["id"], fee["amount"]["units"])
+    assert (await client.get("/live/collected?format=json")).json() == []
 
 
 async def test_json_says_the_same_with_its_own_types(timed: tuple[App, Clock]) -> None:

@@ -1,4 +1,4 @@
-"""Payments and unmatched payments as files.
+"""Payments, unmatched payments and collected amounts as files.
 
 `/exports/payments?format=csv|json&from=2026-01-01&to=2026-01-31&zone=Europe/Berlin&bom=1&metadata=order`.
 """
@@ -33,6 +33,12 @@ def unmatched(request: Request, exports: Exports, clock: Clock, *, livemode: boo
     """Stream the unmatched payments of a mode as a download, as `payments` does."""
     period, layout = _period(request), _layout(request)
     return _download("unmatched", exports.unmatched(livemode, period, layout), layout, clock, livemode=livemode)
+
+
+def collected(request: Request, exports: Exports, clock: Clock, *, livemode: bool) -> Response:
+    """Stream what was collected in a mode as a download, as `payments` does."""
+    period, layout = _period(request), _layout(request)
+    return _download("collected", exports.collected(livemode, period, layout), layout, clock, livemode=livemode)
 
 
 def _download(what: str, stream: AsyncIterator[bytes], layout: Layout, clock: Clock, *, livemode: bool) -> Response:
@@ -113,8 +119,15 @@ async def download_unmatched(request: DashboardRequest) -> Response:
     return unmatched(request.http, services.reporting.exports, services.clock, livemode=request.livemode)
 
 
+async def download_collected(request: DashboardRequest) -> Response:
+    """Download what was collected in this mode."""
+    services = request.services
+    return collected(request.http, services.reporting.exports, services.clock, livemode=request.livemode)
+
+
 PAGES = (
     DashboardPage("GET", "/exports", new),
     DashboardPage("GET", "/exports/payments", download),
     DashboardPage("GET", "/exports/unmatched", download_unmatched),
+    DashboardPage("GET", "/exports/collected", download_collected),
 )
