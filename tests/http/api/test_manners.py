@@ -40,6 +40,7 @@ async def test_no_answer_allows_another_site(api: httpx.AsyncClient) -> None:
 )
 async def test_what_is_known_is_not_sent_again(api: httpx.AsyncClient, path: str, body: dict[str, object]) -> None:
     one = f"{path}/{(await made(api, path, body))['id']}"
+    api.headers["Accept-Encoding"] = "identity"  # compression makes tags weak
     first = await api.get(one)
     tag = first.headers["etag"]
     assert tag.startswith('"')
