@@ -57,11 +57,12 @@ async def wallet(config: Config, db: Database | None) -> list[Check]:
     key = wallets.live(config)
     if key is None:
         return [ok("wallet", "none: only test mode works")]
+    public = wallets.public_key_of(config)
+    if public is not None:
+        what = f"[wallet] {public} is the public test wallet: everybody can take the money it gets"
+        return [fail("wallet", what, "Make a wallet of your own: crypto-checkout init")]
     if isinstance(key, Deposits):
         return [_cold_address(key)]
-    if wallets.is_public(config):
-        what = "[wallet] xpub is the public test wallet: everybody can take the money it gets"
-        return [fail("wallet", what, "Make a wallet of your own: crypto-checkout init")]
     first = ", ".join(f"{number} {checksum(key.address(number))}" for number in range(_SHOWN_ADDRESSES))
     what = f"its first addresses are {first}: your wallet's program must show the same"
     is_compared = db is not None and await db.read(lambda unit: is_wallet_compared(unit, key.wallet_id))

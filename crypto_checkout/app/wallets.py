@@ -9,6 +9,8 @@ from crypto_checkout.services.checkout.payment_methods import Wallet
 from crypto_checkout.store.collect import deposits as store
 from crypto_checkout.store.database import Database
 
+_KNOWN_ADDRESSES = 20
+
 
 def deposits(config: Config) -> Deposits | None:
     """Return the wallet of cold-address mode, if it is on."""
@@ -42,10 +44,13 @@ async def earlier(config: Config, db: Database, present: Wallet, *, livemode: bo
     return [each for each in found if each.wallet_id != present.wallet_id]
 
 
-def is_public(config: Config) -> bool:
-    """Tell whether real money goes to the public test wallet, from which everybody can take it."""
-    wallet = live(config)
-    return wallet is not None and wallet.wallet_id == ExtendedPublicKey.parse(sandbox.XPUB).wallet_id
+def public_key_of(config: Config) -> str | None:
+    """Return the key of `[wallet]` by which real money goes to the public test wallet, whose words everybody knows."""
+    public, wallet = ExtendedPublicKey.parse(sandbox.XPUB), live(config)
+    if isinstance(wallet, Deposits):
+        known = {public.address(index) for index in range(_KNOWN_ADDRESSES)}
+        return "cold_address" if wallet.destination in known else None
+    return "xpub" if wallet is not None and wallet.wallet_id == public.wallet_id else None
 
 
 def names(config: Config) -> dict[str, str]:

@@ -76,11 +76,11 @@ async def _wallet(config: "Config", server: "RunningServer", dashboard: str) -> 
     from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
     from crypto_checkout.services.reporting.setup_progress import is_wallet_compared
 
-    wallet = wallets.live(config)
+    wallet, public = wallets.live(config), wallets.public_key_of(config)
+    if config.chains and public is not None:
+        return [f"  WARNING  [wallet] {public} is the public test wallet: everybody can take the money it gets"]
     if not config.chains or not isinstance(wallet, ExtendedPublicKey):
         return []
-    if wallets.is_public(config):
-        return ["  WARNING  [wallet] xpub is the public test wallet: everybody can take the money it gets"]
     if await server.db.read(lambda unit: is_wallet_compared(unit, wallet.wallet_id)):
         return []
     return [

@@ -195,6 +195,10 @@ def test_collecting_is_checked_on_each_chain_where_there_is_a_cold_address(anvil
     deploy_contracts(node)
     _, checks = examine(tmp_path)
     assert checks["Anvil: collecting"]["mark"] == "ok"
+    (tmp_path / "checkout.toml").write_text(text.replace(checksum(COLD), checksum(Address(node.accounts[3]))), "utf-8")
+    _, checks = examine(tmp_path)
+    assert checks["wallet"]["mark"] == "fail"
+    assert "[wallet] cold_address is the public test wallet" in checks["wallet"]["what"]
 
 
 def test_the_first_addresses_are_shown_to_be_compared(tmp_path: Path) -> None:

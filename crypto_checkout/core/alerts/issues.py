@@ -118,7 +118,7 @@ ISSUES: Mapping[IssueKind, IssueInfo] = one_row_each(
             is_of_server=True,
             advice="Two servers must not share an xpub, or a cold address without labels: both give out the same "
             "addresses, and one payment counts on both. Give each an account, or a label, of its own. Money there is "
-            "among the unmatched payments.",
+            "among the unmatched payments. With a cold address without a label, a stranger may have paid it ahead.",
             path="/payments/unmatched",
         ),
         IssueKind.COLLECTOR: IssueInfo(
