@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from crypto_checkout.cli import main
 from crypto_checkout.core.checkout.pay_button import pay_button
 from crypto_checkout.http.docs.pages import FOLDER
+from crypto_checkout.store.migrate import migrate
 
 
 class Reader(HTMLParser):
@@ -38,6 +39,7 @@ def test_whatever_stands_on_it_is_text(label: str) -> None:
 
 
 def test_making_a_link_shows_its_button(tmp_path: Path) -> None:
+    migrate(tmp_path / "checkout.db")
     runner = CliRunner(env={"CHECKOUT__DATABASE__PATH": str(tmp_path / "checkout.db")})
     made = runner.invoke(main, ["links", "create", "--title", "Tea", "--amount", "3.50"])
     assert made.exit_code == 0, made.output
