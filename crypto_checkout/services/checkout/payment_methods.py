@@ -4,7 +4,7 @@ Wired in `app`. `AcceptedChains` is the part that needs neither wallet nor price
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Generic, Protocol, TypeVar
@@ -42,6 +42,16 @@ class Prices(Protocol):
 
     def jumps(self) -> Mapping[str, str]:
         """Return the pairs, like `ETH/USD`, refused because one source alone moved the price, with the reason."""
+
+
+async def rate_of(prices: Prices, asset: Asset, currency: str) -> Rate:
+    """Return the price of an asset: a pegged token's is the dollar's, unless the operator set another.
+
+    Raises as `Prices.rate` does: PriceUnavailable, UnsupportedAsset.
+    """
+    is_pegged = asset.usd_pegged and not prices.has_own(asset.symbol, currency)
+    rate = await prices.rate("USD" if is_pegged else asset.symbol, currency)
+    return replace(rate, base=asset.symbol)
 
 
 @dataclass(frozen=True, slots=True)

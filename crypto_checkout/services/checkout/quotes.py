@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -16,7 +16,12 @@ from crypto_checkout.core.errors import AmountTooSmall, CheckoutError, PriceUnav
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.public import render
 from crypto_checkout.log import get_logger
-from crypto_checkout.services.checkout.payment_methods import AcceptedChain, PaymentMethods, PaymentMethodsByMode
+from crypto_checkout.services.checkout.payment_methods import (
+    AcceptedChain,
+    PaymentMethods,
+    PaymentMethodsByMode,
+    rate_of,
+)
 
 log = get_logger("quotes")
 
@@ -132,13 +137,10 @@ async def _usd(methods: PaymentMethods, asset: Asset, rate: Rate) -> Decimal | N
 
 
 async def _rate(methods: PaymentMethods, asset: Asset, request: QuoteRequest) -> Rate:
-    currency = request.fiat.currency
-    is_pegged = asset.usd_pegged and not methods.prices.has_own(asset.symbol, currency)
     try:
-        rate = await methods.prices.rate("USD" if is_pegged else asset.symbol, currency)
+        return await rate_of(methods.prices, asset, request.fiat.currency)
     except UnsupportedAsset as error:
         raise UnsupportedAsset(error.message, param=request.param("amount.currency")) from error
-    return replace(rate, base=asset.symbol)
 
 
 def _units(request: QuoteRequest, rate: Rate, asset: Asset) -> int:

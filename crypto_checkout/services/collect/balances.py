@@ -23,7 +23,7 @@ from crypto_checkout.core.ledger.follow import Header
 from crypto_checkout.core.public import balances as public
 from crypto_checkout.core.public.balances import BalanceResource, BalanceTotalResource, CheckedBalanceResource
 from crypto_checkout.log import get_logger
-from crypto_checkout.services.checkout.payment_methods import ChainsByMode, PricedChains
+from crypto_checkout.services.checkout.payment_methods import ChainsByMode, PricedChains, rate_of
 from crypto_checkout.store.checkout import sessions
 from crypto_checkout.store.collect import holdings as store
 from crypto_checkout.store.database import Database, ReadUnit
@@ -169,8 +169,7 @@ class BalanceReports:
         )
 
     async def _price(self, priced: PricedChains, asset: Asset, currency: str) -> Decimal:
-        is_pegged = asset.usd_pegged and not priced.prices.has_own(asset.symbol, currency)
-        return (await priced.prices.rate("USD" if is_pegged else asset.symbol, currency)).value
+        return (await rate_of(priced.prices, asset, currency)).value
 
     async def _gas_price(self, chain_id: int) -> int | None:
         known = self._gas_prices.get(chain_id)

@@ -14,7 +14,6 @@ from typing import Never, Protocol
 
 from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.collect import calls
 from crypto_checkout.core.collect.chain_state import CurrentFees, FuelCall, Message, SentReceipt
 from crypto_checkout.core.collect.contracts import COLLECTOR
@@ -25,7 +24,7 @@ from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.money import format_units
 from crypto_checkout.log import get_logger
 from crypto_checkout.services import loops
-from crypto_checkout.services.checkout.payment_methods import AcceptedChain
+from crypto_checkout.services.checkout.payment_methods import AcceptedChain, Prices, rate_of
 from crypto_checkout.store.collect import deposits, fuel, holdings
 from crypto_checkout.store.collect.fuel import FuelTransaction
 from crypto_checkout.store.database import Database, ReadUnit
@@ -80,13 +79,6 @@ class Signer(Protocol):
 
     def sign(self, call: FuelCall) -> SignedTransaction:
         """Sign a call of the Collector."""
-
-
-class Prices(Protocol):
-    """Quotes rates; see `prices.board.PriceBoard`."""
-
-    async def rate(self, base: str, quote: str) -> Rate:
-        """Return the price of one `base` in `quote`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,10 +269,8 @@ class Collector:
         return Market(_CURRENCY, {self.chain_id: fees.base + fees.tip}, {self.chain_id: coin}, prices)
 
     async def _price(self, token: Asset) -> Decimal | None:
-        if token.usd_pegged:
-            return Decimal(1)
         try:
-            return (await self._prices.rate(token.symbol, _CURRENCY)).value
+            return (await rate_of(self._prices, token, _CURRENCY)).value
         except CheckoutError:
             return None
 

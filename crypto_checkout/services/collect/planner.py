@@ -10,15 +10,14 @@ from typing import Protocol
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.collect import plan as plans
 from crypto_checkout.core.collect.chain_state import Account, CurrentFees, Message
 from crypto_checkout.core.collect.contracts import COLLECTOR, Contract, delegate
 from crypto_checkout.core.collect.draft import Draft, FoundAmount, Terms, draft
 from crypto_checkout.core.collect.plan import BlockRef, Fees, Fuel, LeftBehind, Plan, Way
-from crypto_checkout.core.errors import PriceUnavailable
+from crypto_checkout.core.errors import CheckoutError
 from crypto_checkout.core.ledger.follow import Head, Header
-from crypto_checkout.services.checkout.payment_methods import AcceptedChain
+from crypto_checkout.services.checkout.payment_methods import AcceptedChain, Prices, rate_of
 
 _PAGE = 3_072
 _CONSENT_BYTES = 110  # of an authorization in a transaction, at most
@@ -66,13 +65,6 @@ class ChainSurvey(Protocol):
 
     async def can_delegate(self, destination: Address, throwaway_key: bytes, *, is_there: bool) -> bool:
         """Return True if the chain has EIP-7702."""
-
-
-class Prices(Protocol):
-    """Quotes rates; see `prices.board.PriceBoard`."""
-
-    async def rate(self, base: str, quote: str) -> Rate:
-        """Return the price of one `base` in `quote`. Raises PriceUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,9 +237,9 @@ class Planner:
         if asset.is_native:
             return Decimal(1)
         try:
-            usd = Decimal(1) if asset.usd_pegged else (await self._prices.rate(asset.symbol, _USD)).value
-            return usd / (await self._prices.rate(self._accepted.assets[0].symbol, _USD)).value
-        except PriceUnavailable:
+            price = (await rate_of(self._prices, asset, _USD)).value
+            return price / (await rate_of(self._prices, self._accepted.assets[0], _USD)).value
+        except CheckoutError:
             return None
 
     # --- the plan ------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Transactions that the fuel key signed; a row comes before its transaction is sent, so a kill sends none twice."""
+"""Transactions that the fuel key signed. A row is there before it is sent, so a killed process sends none twice."""
 
 from dataclasses import dataclass
 from datetime import datetime

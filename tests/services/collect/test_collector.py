@@ -14,13 +14,12 @@ from crypto_checkout.chain.rpc.providers import Rpc
 from crypto_checkout.chain.wallet.fuel_key import FuelKey, FuelKeyUnusable
 from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.collect import calls
 from crypto_checkout.core.collect.calls import COIN
 from crypto_checkout.core.collect.chain_state import FuelCall
 from crypto_checkout.core.collect.deposits import Deposits
 from crypto_checkout.core.collect.plan_file import SignedTransaction
-from crypto_checkout.core.errors import FatalError, PriceUnavailable
+from crypto_checkout.core.errors import FatalError
 from crypto_checkout.services.checkout.payment_methods import AcceptedChain
 from crypto_checkout.services.collect import collector as room
 from crypto_checkout.services.collect.collector import Collector, CollectorLimits
@@ -28,6 +27,7 @@ from crypto_checkout.store.collect import fuel
 from tests.support.anvil import Anvil
 from tests.support.api import App, open_app
 from tests.support.collecting import COLD, collect, deploy_contracts
+from tests.support.fixed_prices import FixedPrices
 from tests.support.shop import ANVIL_CHAIN_ID, ONE_COIN
 from tests.support.waiting import until
 
@@ -37,15 +37,6 @@ DEPOSITS = Deposits(COLD)
 PRICE = {"amount": {"value": "3000.00", "currency": "USD"}}
 
 Nodes = Callable[..., Anvil]
-
-
-class FixedPrices:
-    """One ETH is 3,000 dollars."""
-
-    async def rate(self, base: str, quote: str) -> Rate:
-        if base != "ETH":
-            raise PriceUnavailable(f"no price of {base}")
-        return Rate(base, quote, Decimal(3000), ("test",), datetime.now(UTC))
 
 
 @dataclass
@@ -61,7 +52,7 @@ class Shop:
         accepted = AcceptedChain(ANVIL_CHAIN_ID, "Anvil", "", 1, (Asset(ANVIL_CHAIN_ID, "ETH", 18),))
         sending = chain or Sending(self.rpc)
         changed = replace(LIMITS, **limits)
-        return Collector(self.app.opened.db, sending, accepted, FixedPrices(), KEY, changed, lambda: self.now)
+        return Collector(self.app.opened.db, sending, accepted, FixedPrices(ETH=3000), KEY, changed, lambda: self.now)
 
     async def paid(self, count: int = 1) -> list[str]:
         """Sell; return the addresses that were paid."""

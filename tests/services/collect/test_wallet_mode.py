@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,17 @@ from crypto_checkout.chain.wallet import signing
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.collect import draft, plan_file
 from crypto_checkout.core.collect.contracts import COLLECTOR, delegate, delegation
 from crypto_checkout.core.collect.plan import Plan, Way
 from crypto_checkout.core.collect.plan_file import SignedPlan, SignedTransaction
-from crypto_checkout.core.errors import PriceUnavailable
 from crypto_checkout.services.checkout.payment_methods import AcceptedChain
 from crypto_checkout.services.collect.planner import CannotCollect, Planned, Planner, PlanRequest, WalletAddresses
 from crypto_checkout.services.collect.sender import CannotSend, Sender, SentPlan
 from tests.support import solidity
 from tests.support.anvil import Anvil
 from tests.support.collecting import deploy_contracts
+from tests.support.fixed_prices import FixedPrices
 from tests.support.plans import COIN, DESTINATION, WORDS
 from tests.support.shop import ANVIL_CHAIN_ID
 from tests.support.wallets import xpub_of
@@ -39,15 +37,6 @@ MUCH = ETHER // 100
 DOLLARS = 10**7
 CONFIRMATIONS = 3
 THROWAWAY = b"\x07" * 32
-
-
-class FixedPrices:
-    """One ETH is 3,000 dollars; nothing else has a price."""
-
-    async def rate(self, base: str, quote: str) -> Rate:
-        if base != "ETH":
-            raise PriceUnavailable(f"no price of {base}")
-        return Rate(base, quote, Decimal(3000), ("test",), datetime.now(UTC))
 
 
 class Owner:
@@ -87,7 +76,7 @@ class Owner:
         accepted = AcceptedChain(ANVIL_CHAIN_ID, "Anvil", "", CONFIRMATIONS, (COIN, self.token))
         addresses = [(index, self.address(index)) for index in range(count)]
         wallet = WalletAddresses(self.key.wallet_id, self.key.branch, addresses, self.fuel)
-        planner = Planner(chain, Survey(self.rpc), accepted, wallet, FixedPrices(), THROWAWAY)
+        planner = Planner(chain, Survey(self.rpc), accepted, wallet, FixedPrices(ETH=3000), THROWAWAY)
         return await planner.plan(PlanRequest(DESTINATION, asset, way))
 
     async def plan(
