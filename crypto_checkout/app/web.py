@@ -142,6 +142,7 @@ def dashboard_services(parts: Parts, modes: Modes, services: ApiServices, issues
             PaymentDetails(db, services.session_reader, payment_methods), Explainer(db, modes.chains)
         ),
         balances=services.balances,
+        collections=services.collections,
         reporting=ReportingServices(Totals(db, clock), exports),
         backups=BackupDownloads(db, config.database.path.absolute()),
         sandbox=services.sandbox,

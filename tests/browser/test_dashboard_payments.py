@@ -48,6 +48,7 @@ def paths(server: Server) -> Iterator[dict[str, str]]:
         customer = server.api.get("/customers").json()["data"][0]["id"]
         event = server.api.get("/events", params={"type": "session.paid"}).json()["data"][0]["id"]
         paid = server.api.get(f"/checkout_sessions/{played['exact']['id']}").json()
+        assert server.api.post(f"/test_helpers/checkout_sessions/{paid['id']}/collect").is_success
         yield {
             "list": "/payments",
             "nothing found": "/payments?q=nothing",
@@ -57,6 +58,7 @@ def paths(server: Server) -> Iterator[dict[str, str]]:
             "looked up": f"/payments/{waiting['id']}/look-up?transaction={paid['txHash']}",
             "customers": "/customers",
             "balances": "/balances",
+            "collections": "/balances/collections",
             "customer": f"/customers/{customer}",
             "events": "/events",
             "event": f"/events/{event}",

@@ -118,6 +118,26 @@ async def test_what_a_reorg_takes_back_is_in_no_balance(api: httpx.AsyncClient) 
     assert (await balances(api))["totals"] == []
 
 
+async def test_in_test_mode_a_press_collects_and_the_balance_is_gone(app: App, api: httpx.AsyncClient) -> None:
+    session = await made(api, "/checkout_sessions", PRICE)
+    await pay(api, session)
+    await api.post("/test_helpers/chain/mine", json={"blocks": 5})
+    owner = await signed_in(app)
+    assert session["id"] in (await owner.get("/test/balances")).text
+    pressed = await owner.post("/test/balances/collect", data={"session": session["id"]})
+    assert (pressed.status_code, pressed.headers["location"]) == (303, "/dashboard/test/balances/collections")
+    assert "0.01 ETH" in (await owner.get("/test/balances/collections")).text
+    (found,) = (await balances(api, held="false"))["data"]
+    assert (found["amount"]["units"], found["collected"]) == ("0", session["amount"])
+    assert (found["worthMoving"], found["reason"]) == (None, None)
+    assert (await balances(api, held="true"))["data"] == []
+    assert session["id"] not in (await owner.get("/test/balances")).text
+    assert (await api.get(f"/checkout_sessions/{session['id']}")).json()["status"] == "paid"
+    assert (await owner.post("/balances/collect", data={"session": session["id"]})).status_code == 404
+    again = await owner.post("/test/balances/collect", data={"session": session["id"]})
+    assert "holds nothing to collect" in again.text
+
+
 async def test_pages_follow_each_other_with_the_totals_of_all(api: httpx.AsyncClient) -> None:
     for _ in range(3):
         await pay(api, await made(api, "/checkout_sessions", PRICE))

@@ -12,6 +12,7 @@ from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMo
 from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.checkout.sessions import Sessions
 from crypto_checkout.services.collect.balances import BalanceReports
+from crypto_checkout.services.collect.records import Collections
 from crypto_checkout.services.diagnosis.explain import Explainer
 from crypto_checkout.services.diagnosis.payment_detail import PaymentDetails
 from crypto_checkout.services.ledger.check_now import CheckNow
@@ -103,6 +104,7 @@ class DashboardServices:
     issues: Issues
     diagnosis: DiagnosisServices
     balances: BalanceReports
+    collections: Collections
     reporting: ReportingServices
     backups: BackupDownloads
     sandbox: SandboxControls | None

@@ -60,6 +60,7 @@ async def index(request: DashboardRequest) -> Response:
         chains=methods.all_chains(),
         own_chains=methods.of(request.livemode).chains,
         pager=pager(request, found.page, window),
+        simulates=request.services.sandbox is not None and not request.livemode,
         collecting=_collecting(found) if request.livemode else (),
     )
 
