@@ -90,6 +90,8 @@ class FakeWallet:
                 self.known_chains.add(int(given[0]["chainId"], 16))
             case "eth_call" | "eth_estimateGas" | "eth_gasPrice":
                 result = self.node.rpc(method, *given)
+            case "personal_sign":
+                result = self.node.rpc("personal_sign", *given)
             case "eth_sendTransaction":
                 result = self.node.rpc("eth_sendTransaction", given[0])
                 self.hashes.append(result)

@@ -20,6 +20,7 @@ from crypto_checkout.core.ledger.assess import Tip, counts
 from crypto_checkout.core.ledger.payment import Payment
 from crypto_checkout.core.money import format_minor, format_units
 from crypto_checkout.core.public.render import decimal_text
+from crypto_checkout.core.refunds.refund import Refund
 
 Value = str | int | bool | Sequence[str] | Mapping[str, str] | None
 Row = Mapping[str, Value]
@@ -49,6 +50,12 @@ COLLECTED_COLUMNS = (
     "from_address", "to_address", "fee_asset", "fee_amount", "fee_units", "fee_fiat_amount", "fee_fiat_currency",
 )  # fmt: skip
 """Likewise for what was collected."""
+REFUND_COLUMNS = (
+    "time", "local_time", "time_zone", "refund_id", "session_id", "customer_email", "chain_id", "chain", "asset",
+    "amount", "amount_units", "fiat_amount", "net_fiat_amount", "fiat_currency", "transaction", "log_index",
+    "block_number", "to_address", "proof", "reason",
+)  # fmt: skip
+"""Likewise for paid refunds."""
 
 # The last four are the full-width forms of the first four.
 _FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
@@ -210,6 +217,41 @@ def _collected(item: CollectedItem, owners: Mapping[str, Session]) -> Row:
         "fiat_currency": session.fiat.currency if session is not None and is_priced else None,
         "from_address": checksum(item.address),
         "metadata": session.options.metadata if session else None,
+    }
+
+
+def refund_row(refund: Refund, session: Session, chain_name: str, zone: tzinfo, zone_name: str) -> Row:
+    """Return a paid refund's row, with local times in `zone`.
+
+    Its fiat amount is its share of the session's price; null for another asset than the session's, which has no price.
+    `net_fiat_amount` is what to add to the counted payments: negative, without what had come too late to count.
+    """
+    asset, payment = refund.asset, refund.payment
+    is_own = (asset.chain_id, asset.contract) == (session.asset.chain_id, session.asset.contract)
+    currency, at = session.fiat.currency, refund.paid_at or refund.updated_at
+    net = session.fiat_minor(refund.counted_units)
+    return {
+        "time": moments.to_text(at),
+        "local_time": _local(at, zone),
+        "time_zone": zone_name,
+        "refund_id": refund.id,
+        "session_id": session.id,
+        "customer_email": session.options.customer_email,
+        "chain_id": asset.chain_id,
+        "chain": chain_name,
+        "asset": asset.symbol,
+        "amount": format_units(refund.units, asset.decimals),
+        "amount_units": str(refund.units),
+        "fiat_amount": format_minor(session.fiat_minor(refund.units), currency) if is_own else None,
+        "net_fiat_amount": ("-" if net else "") + format_minor(net, currency),
+        "fiat_currency": currency,
+        "transaction": refund.tx_hash,
+        "log_index": payment.log_index if payment else None,
+        "block_number": payment.block_number if payment else None,
+        "to_address": checksum(refund.destination) if refund.destination else None,
+        "proof": refund.proof.value,
+        "reason": refund.reason,
+        "metadata": session.options.metadata,
     }
 
 

@@ -1,4 +1,4 @@
-"""Payments, unmatched payments and collected amounts for accounting, as a stream of CSV or JSON.
+"""Payments, unmatched payments, collected amounts and refunds for accounting, as a stream of CSV or JSON.
 
 An export is of any size, in constant memory, and has every payment recorded before it began. It is read in small parts,
 each in a snapshot of its own: a payment that the chain takes back meanwhile appears in the state it has when its part
@@ -18,15 +18,18 @@ from crypto_checkout.core.public.exports import (
     BOM,
     COLLECTED_COLUMNS,
     COLUMNS,
+    REFUND_COLUMNS,
     UNMATCHED_COLUMNS,
     ExportEntry,
     Row,
     UnmatchedEntry,
 )
+from crypto_checkout.store.checkout import sessions
 from crypto_checkout.store.collect import collections
 from crypto_checkout.store.collect.collections import CollectedFrom
 from crypto_checkout.store.database import Database, ReadUnit
 from crypto_checkout.store.ledger import cursors
+from crypto_checkout.store.refunds import refunds as refund_store
 from crypto_checkout.store.reporting import exports as store
 from crypto_checkout.store.reporting.exports import ExportedPayment, ExportedUnmatched, Stretch
 
@@ -144,6 +147,16 @@ class Exports:
         async for text in self._stream(COLLECTED_COLUMNS, layout, until, read):
             yield text
 
+    async def refunds(self, livemode: bool, period: Period, layout: Layout) -> AsyncIterator[bytes]:
+        """Yield the paid refunds of a mode as `payments` does; the period is that of their payment."""
+        until = await self._db.read(lambda unit: refund_store.last_seq(unit, livemode))
+
+        def read(unit: ReadUnit, after: int) -> _ExportPart:
+            return self._refunds(unit, livemode, period, (after, until))
+
+        async for text in self._stream(REFUND_COLUMNS, layout, until, read):
+            yield text
+
     async def _stream(
         self, columns: Sequence[str], layout: Layout, until: int, read: Callable[[ReadUnit, int], _ExportPart]
     ) -> AsyncIterator[bytes]:
@@ -187,6 +200,21 @@ class Exports:
         found = store.unmatched_part(unit, livemode, stretch)
         rows = [exports.unmatched_row(self._unmatched_entry(each), period.zone, period.zone_name) for each in found]
         return _ExportPart(rows, found[-1].seq if found else stretch.until)
+
+    def _refunds(self, unit: ReadUnit, livemode: bool, period: Period, between: tuple[int, int]) -> _ExportPart:
+        found = refund_store.paid_part(unit, livemode, between, (period.since, period.before), _AT_ONCE)
+        owners = sessions.by_ids(unit, {refund.session_id for _, refund in found})
+        rows = [
+            exports.refund_row(
+                refund,
+                owners[refund.session_id],
+                self._chain_names.get(refund.asset.chain_id, ""),
+                period.zone,
+                period.zone_name,
+            )
+            for _, refund in found
+        ]
+        return _ExportPart(rows, found[-1][0] if found else between[1])
 
     def _unmatched_entry(self, each: ExportedUnmatched) -> UnmatchedEntry:
         owner, found = each.session, each.unmatched

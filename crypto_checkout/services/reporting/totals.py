@@ -5,7 +5,7 @@ share of the session's price (`Session.fiat_minor`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 
@@ -15,6 +15,7 @@ from crypto_checkout.store.checkout import sessions
 from crypto_checkout.store.checkout import totals as store
 from crypto_checkout.store.checkout.totals import MoneyIn, SessionsPerDay
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+from crypto_checkout.store.refunds import refunds as refund_store
 
 log = get_logger("totals")
 
@@ -32,6 +33,8 @@ class Overview:
     last: date
     money_in: tuple[MoneyIn, ...]
     made: tuple[SessionsPerDay, ...]
+    refunded: Mapping[str, int] = field(default_factory=dict)
+    """The part of the paid refunds that had counted as revenue, by currency, in its smallest unit."""
 
     @property
     def created(self) -> int:
@@ -67,7 +70,8 @@ class Totals:
 
         def read(unit: ReadUnit) -> Overview:
             money = store.money_in(unit, livemode, first, last)
-            return Overview(first, last, tuple(money), tuple(store.sessions_per_day(unit, livemode, first, last)))
+            made = tuple(store.sessions_per_day(unit, livemode, first, last))
+            return Overview(first, last, tuple(money), made, _refunded(unit, livemode, first, last))
 
         return await self._db.read(read)
 
@@ -79,6 +83,17 @@ class Totals:
             counted += len(waiting)
         if counted:
             log.info("old payments were added to the totals", sessions=counted)
+
+
+def _refunded(unit: ReadUnit, livemode: bool, first: date, last: date) -> Mapping[str, int]:
+    refunds = refund_store.paid_between(unit, livemode, first, last)
+    owners = sessions.by_ids(unit, {each.session_id for each in refunds})
+    found: dict[str, int] = {}
+    for refund in refunds:
+        session = owners[refund.session_id]
+        currency = session.fiat.currency
+        found[currency] = found.get(currency, 0) + session.fiat_minor(refund.counted_units)
+    return found
 
 
 def _count(unit: WriteUnit, session_ids: Sequence[str]) -> None:

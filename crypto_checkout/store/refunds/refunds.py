@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 
+from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.checkout.session import RefundSums, Session
@@ -114,6 +116,60 @@ def paid_above(unit: ReadUnit, chain_id: int, number: int) -> list[Refund]:
         "WHERE chain_id = :chain_id AND status IN ('seen', 'paid') AND payment_block_number > :number ORDER BY seq"
     )
     return _REFUNDS.all(unit, clauses, {"chain_id": chain_id, "number": number})
+
+
+def paid_between(unit: ReadUnit, livemode: bool, first: date, last: date) -> list[Refund]:
+    """Return the refunds paid on the days from `first` to `last` (UTC), oldest first."""
+    return _REFUNDS.all(
+        unit,
+        """
+        WHERE livemode = :livemode AND paid_at >= :first AND paid_at < :after
+        ORDER BY paid_at
+        """,
+        {
+            "livemode": int(livemode),
+            "first": first.isoformat(),
+            "after": (last + timedelta(days=1)).isoformat(),
+        },
+    )
+
+
+def last_seq(unit: ReadUnit, livemode: bool) -> int:
+    """Return the `seq` of a mode's newest refund, 0 if there is none."""
+    row = unit.one("SELECT MAX(seq) AS last FROM refunds WHERE livemode = :livemode", {"livemode": int(livemode)})
+    return int(row["last"] or 0) if row else 0
+
+
+def paid_part(
+    unit: ReadUnit,
+    livemode: bool,
+    between: tuple[int, int],
+    period: tuple[datetime | None, datetime | None],
+    limit: int,
+) -> list[tuple[int, Refund]]:
+    """Return paid refunds of a mode with their `seq`, in the order in which they were made.
+
+    Those beyond the first `seq` of `between` up to the second, paid from the period's beginning on and before its end.
+    """
+    since, before = (moments.to_optional_text(each) for each in period)
+    rows = unit.all(
+        f"""
+        SELECT {_REFUNDS.listed}, seq FROM refunds
+        WHERE livemode = :livemode AND seq > :after AND seq <= :until AND status = 'paid'
+            AND paid_at >= :since AND paid_at < :before
+        ORDER BY seq
+        LIMIT :limit
+        """,  # noqa: S608 - the columns of the record
+        {
+            "livemode": int(livemode),
+            "after": between[0],
+            "until": between[1],
+            "since": since or "",
+            "before": before or "~",
+            "limit": limit,
+        },
+    )
+    return [(row["seq"], _REFUNDS.read(row)) for row in rows]
 
 
 def taken(unit: ReadUnit, chain_id: int, tx_hash: str) -> set[tuple[int | None, Address]]:

@@ -126,3 +126,42 @@ async def test_nobody_else_sees_refunds(app: App) -> None:
         answer = await client.get(path)
         assert answer.status_code == 303
         assert re.search("sign-in", answer.headers["location"])
+
+
+async def test_what_was_paid_back_is_taken_off_the_revenue_and_has_a_file(app: App) -> None:
+    client = await signed_in(app)
+    session = await made(app.api, SESSIONS, {**PRICE, "customerEmail": "ada@example.com"})
+    await app.api.post(f"{HELPERS}{SESSIONS}/{session['id']}/pay")
+    await app.api.post(f"{HELPERS}/chain/mine", json={"blocks": 3})
+    refund = await made(app.api, "/refunds", {"sessionId": session["id"], "amount": "0.004", "reason": "=1+1"})
+    await made(app.api, "/refunds", {"sessionId": session["id"], "amount": "0.001"})
+    assert "was paid back" not in (await client.get("/test")).text
+    assert (await client.get("/test/exports/refunds")).text.count("\n") == 1, "only paid ones are money"
+    paid = (await app.api.post(f"{HELPERS}/refunds/{refund['id']}/pay")).json()
+    assert "12.00 USD of it was paid back: 18.00 USD is left." in (await client.get("/test")).text
+    (row,) = (await client.get("/test/exports/refunds", params={"format": "json"})).json()
+    assert {name: row[name] for name in ("refundId", "sessionId", "amount", "fiatAmount", "netFiatAmount")} == {
+        "refundId": refund["id"],
+        "sessionId": session["id"],
+        "amount": "0.004",
+        "fiatAmount": "12.00",
+        "netFiatAmount": "-12.00",
+    }
+    assert (row["transaction"], row["time"]) == (paid["txHash"], paid["paidAt"])
+    assert '"\'=1+1"' in (await client.get("/test/exports/refunds")).text
+    assert (await client.get("/test/exports/refunds", params={"format": "json", "to": "2020-01-01"})).json() == []
+
+
+async def test_what_never_counted_is_not_taken_off_the_revenue(tmp_path: Path) -> None:
+    clock = Clock()
+    async with open_app(tmp_path, clock=clock) as app:
+        client = await signed_in(app)
+        session = await made(app.api, SESSIONS, PRICE)
+        await app.api.post(f"{SESSIONS}/{session['id']}/expire")
+        clock.move(seconds=5)
+        await app.api.post(f"{HELPERS}{SESSIONS}/{session['id']}/pay")
+        await app.api.post(f"{HELPERS}/chain/mine", json={"blocks": 3})
+        refund = await made(app.api, "/refunds", {"sessionId": session["id"]})
+        await app.api.post(f"{HELPERS}/refunds/{refund['id']}/pay")
+        (row,) = (await client.get("/test/exports/refunds", params={"format": "json"})).json()
+        assert (row["fiatAmount"], row["netFiatAmount"]) == ("30.00", "0.00")

@@ -1,4 +1,4 @@
-"""Payments, unmatched payments and collected amounts as files.
+"""Payments, unmatched payments, collected amounts and refunds as files.
 
 `/exports/payments?format=csv|json&from=2026-01-01&to=2026-01-31&zone=Europe/Berlin&bom=1&metadata=order`.
 """
@@ -39,6 +39,12 @@ def collected(request: Request, exports: Exports, clock: Clock, *, livemode: boo
     """Stream what was collected in a mode as a download, as `payments` does."""
     period, layout = _period(request), _layout(request)
     return _download("collected", exports.collected(livemode, period, layout), layout, clock, livemode=livemode)
+
+
+def refunds(request: Request, exports: Exports, clock: Clock, *, livemode: bool) -> Response:
+    """Stream the paid refunds of a mode as a download, as `payments` does."""
+    period, layout = _period(request), _layout(request)
+    return _download("refunds", exports.refunds(livemode, period, layout), layout, clock, livemode=livemode)
 
 
 def _download(what: str, stream: AsyncIterator[bytes], layout: Layout, clock: Clock, *, livemode: bool) -> Response:
@@ -125,9 +131,15 @@ async def download_collected(request: DashboardRequest) -> Response:
     return collected(request.http, services.reporting.exports, services.clock, livemode=request.livemode)
 
 
+async def download_refunds(request: DashboardRequest) -> Response:
+    """Download the paid refunds of this mode."""
+    return refunds(request.http, request.services.reporting.exports, request.services.clock, livemode=request.livemode)
+
+
 PAGES = (
     DashboardPage("GET", "/exports", new),
     DashboardPage("GET", "/exports/payments", download),
     DashboardPage("GET", "/exports/unmatched", download_unmatched),
     DashboardPage("GET", "/exports/collected", download_collected),
+    DashboardPage("GET", "/exports/refunds", download_refunds),
 )

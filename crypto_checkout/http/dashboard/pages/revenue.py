@@ -34,11 +34,15 @@ class Row:
 class CurrencyPart:
     """The revenue at prices in one currency: total, chart with scale and legend, and rows.
 
+    `refunded` is what was paid back of it, None for nothing, and `net` the rest.
+
     The legend has the numbers of the colours and the names of the assets, the same in each currency.
     """
 
     currency: str
     total: str
+    refunded: str | None
+    net: str
     chart: Chart
     top: str
     legend: tuple[tuple[int, str], ...]
@@ -52,7 +56,7 @@ def parts(overview: Overview) -> list[CurrencyPart]:
         by_currency[each.currency].append(each)
     order = sorted(by_currency, key=lambda currency: (-sum(each.payments for each in by_currency[currency]), currency))
     names = _names(overview.money_in)
-    return [_part(currency, by_currency[currency], names, overview.first, overview.last) for currency in order]
+    return [_part(currency, by_currency[currency], names, overview) for currency in order]
 
 
 def conversion(overview: Overview) -> str | None:
@@ -75,10 +79,12 @@ def _names(money: Sequence[MoneyIn]) -> list[str]:
     return assets if len(assets) <= MOST_SERIES else [*assets[: MOST_SERIES - 1], OTHERS]
 
 
-def _part(currency: str, money: Sequence[MoneyIn], names: Sequence[str], first: date, last: date) -> CurrencyPart:
+def _part(currency: str, money: Sequence[MoneyIn], names: Sequence[str], overview: Overview) -> CurrencyPart:
+    first, last = overview.first, overview.last
     periods = _periods(first, last)
     series = _series(currency, money, names, periods)
-    total = _format_fiat(sum(each.fiat_minor for each in money), currency)
+    received, refunded = sum(each.fiat_minor for each in money), overview.refunded.get(currency, 0)
+    total = _format_fiat(received, currency)
     chart = bars(
         f"chart-{currency.lower()}",
         [_format_period(period) for period in periods],
@@ -89,7 +95,16 @@ def _part(currency: str, money: Sequence[MoneyIn], names: Sequence[str], first: 
     )
     top = with_commas(f"{chart.top.normalize():f}")
     legend = tuple((number, each.name) for number, each in enumerate(series, 1) if any(each.values))
-    return CurrencyPart(currency, total, chart, f"{top} {currency}", legend, _rows(currency, money, first, last))
+    return CurrencyPart(
+        currency,
+        total,
+        _format_fiat(refunded, currency) if refunded else None,
+        _format_net(received - refunded, currency),
+        chart,
+        f"{top} {currency}",
+        legend,
+        _rows(currency, money, first, last),
+    )
 
 
 def _series(currency: str, money: Sequence[MoneyIn], names: Sequence[str], periods: Sequence[str]) -> list[Series]:
@@ -126,6 +141,10 @@ def _rows(currency: str, money: Sequence[MoneyIn], first: date, last: date) -> t
 
 def _format_fiat(fiat_minor: int, currency: str) -> str:
     return f"{with_commas(format_minor(fiat_minor, currency))} {currency}"
+
+
+def _format_net(fiat_minor: int, currency: str) -> str:
+    return ("\u2212" if fiat_minor < 0 else "") + _format_fiat(abs(fiat_minor), currency)
 
 
 def _is_daily(first: date, last: date) -> bool:
