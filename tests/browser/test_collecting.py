@@ -118,6 +118,20 @@ def test_one_of_twenty_that_the_token_has_frozen_stays_and_the_others_move(page:
     assert shop.statuses(sessions) == {"paid"}
 
 
+def test_what_the_wallet_declines_or_does_not_know_is_said_and_nothing_is_sent(page: Page, shop: Deposits) -> None:
+    shop.paid(1)
+    wallet = FakeWallet(page, shop.node, chain_id=CHAIN_ID)
+    wallet.fails["eth_sendTransaction"] = [{"code": 4001, "message": "User rejected the request."}]
+    page.goto(f"{shop.server.url}/dashboard/balances")
+    button, state = page.get_by_role("button", name="Collect with Fake Wallet"), page.locator(".state")
+    button.click()
+    expect(state).to_have_text("You declined in your wallet. Nothing was sent.")
+    wallet.chain_id, wallet.known_chains = 8453, {8453}
+    button.click()
+    expect(state).to_have_text("Your wallet does not know this network. Add it there, and try again.")
+    assert wallet.hashes == []
+
+
 def test_without_a_wallet_there_is_the_file_for_a_safe(page: Page, shop: Deposits) -> None:
     shop.paid(1)
     page.goto(f"{shop.server.url}/dashboard/balances")
