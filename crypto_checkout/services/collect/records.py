@@ -110,7 +110,7 @@ class CollectionRecords:
         place = (cursor.hash, cursor.final_number or 0)
         if place == self._looked_at and not hashes:
             return newest, place, []
-        recent = store.transactions_above(unit, self._accepted.id, cursor.number - KEPT_BLOCKS)
+        recent = store.to_judge(unit, self._livemode, self._accepted.id, cursor.number - KEPT_BLOCKS)
         read = [self._read(unit, tx_hash) for tx_hash in dict.fromkeys([*hashes, *recent])]
         return newest, place, [each for each in read if self._differs(unit, each, cursor.tip)]
 

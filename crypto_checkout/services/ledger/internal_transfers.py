@@ -182,7 +182,8 @@ class InternalTransfers:
     ) -> None:
         """Subtract coins that left: in their block, or where that was processed before, what nobody knew of."""
         for outflow in outflows:
-            if outflow.contract is None and not self._is_before(outflow, start):
+            is_compared = outflow.contract is None and outflow.address in ledger.start
+            if is_compared and not self._is_before(outflow, start):
                 ledger.leave(outflow)
         for address, units in late.items():
             ledger.add(address, self._watched.first_block(address, start), -units)

@@ -122,10 +122,15 @@ def from_addresses(unit: ReadUnit, addresses: Many[Address]) -> list[CollectedFr
     return sorted(found, key=lambda each: each.block_number)
 
 
-def transactions_above(unit: ReadUnit, chain_id: int, number: int) -> list[str]:
-    """Return the transactions of collections that are, or were, in blocks above a number."""
+def to_judge(unit: ReadUnit, livemode: bool, chain_id: int, number: int) -> list[str]:
+    """Return the transactions of a chain's collections that aren't confirmed, and of those in blocks above a number."""
     rows = unit.all(
-        "SELECT tx_hash FROM collections WHERE chain_id = :chain_id AND block_number > :number ORDER BY seq",
-        {"chain_id": chain_id, "number": number},
+        """
+        SELECT tx_hash FROM collections WHERE chain_id = :chain_id AND block_number > :number
+        UNION
+        SELECT tx_hash FROM collections
+        WHERE livemode = :livemode AND status = 'seen' AND +chain_id = :chain_id
+        """,
+        {"livemode": int(livemode), "chain_id": chain_id, "number": number},
     )
     return [row["tx_hash"] for row in rows]

@@ -210,3 +210,53 @@ async def test_a_late_payment_to_a_deposit_is_noticed_and_collected(
         assert int(late["amount"]["units"]) == ONE_COIN // 2
         found = await compare(shop)
         assert (differences(found), found.unproven) == ([], ())
+
+
+@pytest.mark.heavy
+async def test_a_thousand_addresses_are_collected_in_ten_transactions_while_payments_arrive(
+    anvil: Nodes, solc: Compiler, tmp_path: Path
+) -> None:
+    node = anvil(mining="manual")
+    deploy_contracts(node)
+    payer = deploy(node, solc, "Payer", wei=2000 * ONE_COIN)
+    async with open_shop(tmp_path, [node.url], wallet=Deposits(COLD)) as shop:
+        sessions = [await shop.ask() for _ in range(1000)]
+        hundreds = [sessions[first : first + 100] for first in range(0, 1000, 100)]
+        for some in hundreds:
+            payer.send("payAll(address[],uint256[])", [each["address"] for each in some], [ONE_COIN] * 100)
+            await follow(node, shop, 1)
+        await follow(node, shop)
+        for place, some in enumerate(hundreds):
+            collect_sessions(node, some)
+            late = hundreds[place - 1][0]  # of the hundred that was collected before, or will be last
+            payer.send("payAll(address[],uint256[])", [late["address"]], [ONE_COIN // 10])
+            if some is not hundreds[-1]:  # with the 21,000 of gas of this sender, only where no code is yet
+                pay(node, hundreds[-1][place], ONE_COIN // 10)
+            await follow(node, shop, 1)
+            found = await compare(shop)
+            assert (differences(found), found.unproven) == ([], ())
+        await follow(node, shop)
+        assert len(outflows(shop, "units")) == 1000
+        assert len({tx_hash for (tx_hash,) in outflows(shop, "tx_hash")}) == 10
+        statuses = [(await shop.look(each))["status"] for each in sessions]
+        assert {status: statuses.count(status) for status in set(statuses)} == {"paid": 982, "overpaid": 18}
+
+
+async def test_the_slow_round_takes_a_collection_from_an_address_that_each_turn_compares(
+    anvil: Nodes, tmp_path: Path
+) -> None:
+    node = anvil(mining="manual")
+    deploy_contracts(node)
+    seconds = 0.0
+    async with open_shop(tmp_path, [node.url], wallet=Deposits(COLD), monotonic=lambda: seconds) as shop:
+        old, watched = await shop.ask(), await shop.ask(expires_in_seconds=86_400)
+        pay(node, old)
+        pay(node, watched)
+        await follow(node, shop)
+        node.rpc("evm_increaseTime", 3 * 3600)
+        await follow(node, shop, 2)
+        collect_sessions(node, [watched])
+        await follow(node, shop)
+        seconds += 3600
+        assert await shop.watcher.turn_late()
+        assert outflows(shop, "session_id", "units") == [(watched["id"], str(ONE_COIN))]
