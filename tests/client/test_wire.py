@@ -187,6 +187,12 @@ CALLS: dict[str, tuple[Callable[[CheckoutClient], Any], str, Any]] = {
         "GET /collections?status=confirmed",
         None,
     ),
+    "balances.list": (
+        lambda it: it.balances.list(chain_id=1, asset="USDC", held=True).page(),
+        "GET /balances?chainId=1&asset=USDC&held=true",
+        None,
+    ),
+    "balances.totals": (lambda it: it.balances.totals(chain_id=1), "GET /balances?chainId=1&limit=1", None),
     "test_helpers.advance_clock": (
         lambda it: it.test_helpers.advance_clock(seconds=900),
         "POST /test_helpers/clock/advance",
@@ -198,7 +204,7 @@ CALLS: dict[str, tuple[Callable[[CheckoutClient], Any], str, Any]] = {
 @pytest.mark.parametrize("name", CALLS)
 def test_a_method_sends_what_the_contract_says(name: str) -> None:
     call, target, body = CALLS[name]
-    empty = Reply(200, body=b'{"object": "list", "data": [], "hasMore": false, "nextCursor": null}')
+    empty = Reply(200, body=b'{"object": "list", "data": [], "hasMore": false, "nextCursor": null, "totals": []}')
     with Moody(empty) as server, CheckoutClient(server.url, KEY) as client:
         call(client)
     (request,) = server.requests
