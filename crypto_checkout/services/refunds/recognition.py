@@ -15,7 +15,7 @@ from crypto_checkout.core.address import Address
 from crypto_checkout.core.diagnosis.explain_transaction import ObservedTransaction
 from crypto_checkout.core.errors import RecoverableError, StateUnavailable
 from crypto_checkout.core.ledger.follow import Block, Header
-from crypto_checkout.core.ledger.payment import Transfer
+from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 from crypto_checkout.core.refunds.recognition import paying_transfer, unambiguous
 from crypto_checkout.core.refunds.refund import Refund, RefundPayment, RefundStatus
 from crypto_checkout.core.webhooks.events import EventType
@@ -48,6 +48,9 @@ class RefundChain(Protocol):
     async def confirm(self, transfers: Sequence[Transfer]) -> None:
         """Return once enough providers have shown these transfers. Raises ProviderFailed."""
 
+    async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
+        """Return the native balances of addresses at a block. Raises StateUnavailable for a block too old."""
+
     async def nonces(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return the transaction counts of addresses at a block. Raises StateUnavailable for a block too old."""
 
@@ -66,7 +69,7 @@ class _Open:
 
     cursor: Cursor
     named: tuple[Refund, ...]
-    unnamed: tuple[Refund, ...]
+    searched: tuple[Refund, ...]
     searched_to: int | None
 
 
@@ -102,7 +105,7 @@ class RefundPayments:
                 return
             for tx_hash in dict.fromkeys(each.tx_hash for each in found.named if each.tx_hash is not None):
                 await self._look_up(tx_hash, found.cursor)
-            if found.unnamed and self._owners:
+            if found.searched and self._owners:
                 await self._search(found)
 
     def _open(self, unit: ReadUnit) -> _Open | None:
@@ -111,12 +114,13 @@ class RefundPayments:
         if cursor is None or not waiting:
             return None
         named = [each for each in waiting if each.tx_hash is not None and not _is_shallow(each, cursor)]
-        unnamed = [each for each in waiting if each.tx_hash is None]
-        return _Open(cursor, tuple(named), tuple(unnamed), store.searched_to(unit, self._chain_id))
+        # One whose transaction was named is looked for as well: wallets replace transactions to speed them up.
+        searched = [each for each in waiting if each.status is RefundStatus.TO_PAY]
+        return _Open(cursor, tuple(named), tuple(searched), store.searched_to(unit, self._chain_id))
 
     async def _search(self, found: _Open) -> None:
         """Look for payments of refunds whose transaction nobody named."""
-        begin = min(each.searched_from or 0 for each in found.unnamed)
+        begin = min(each.searched_from or 0 for each in found.searched)
         first = max(begin, found.searched_to or 0) + 1
         while first <= found.cursor.number:
             number = min(found.cursor.number, first + _MOST_BLOCKS - 1)
@@ -125,19 +129,17 @@ class RefundPayments:
             first = number + 1
 
     async def _search_range(self, first: int, last: Header, found: _Open) -> None:
-        receivers = {each.destination for each in found.unnamed}
+        receivers = {each.destination for each in found.searched}
         sent = [*await self._tokens_sent(first, last, found), *await self._coins_sent(first, last, found)]
         hashes = dict.fromkeys(each.tx_hash for each in sent if each.to in receivers)
         observed = [await self._chain.transaction(tx_hash) for tx_hash in hashes if tx_hash is not None]
         shown = [each for each in observed if each is not None and each.header is not None and each.has_succeeded]
         transfers = [transfer for each in shown for transfer in each.transfers]
-        paying = await self._chain.prove([t for _, t in unambiguous(found.unnamed, transfers, self._owners)])
+        paying = await self._chain.prove([t for _, t in unambiguous(found.searched, transfers, self._owners)])
         await self._chain.confirm(paying)
 
         def note(unit: WriteUnit) -> None:
-            waiting = [
-                each for each in store.on_chain(unit, self._chain_id, [RefundStatus.TO_PAY]) if each.tx_hash is None
-            ]
+            waiting = store.on_chain(unit, self._chain_id, [RefundStatus.TO_PAY])
             for refund, transfer in unambiguous(waiting, transfers, self._owners):
                 self._see(unit, refund, [transfer] if transfer in paying else [])
             store.set_searched_to(unit, self._chain_id, last.number)
@@ -145,7 +147,7 @@ class RefundPayments:
         await self._db.write(note)
 
     async def _tokens_sent(self, first: int, last: Header, found: _Open) -> Sequence[Transfer]:
-        tokens = {each.asset.contract for each in found.unnamed if each.asset.contract is not None}
+        tokens = {each.asset.contract for each in found.searched if each.asset.contract is not None}
         return await self._chain.tokens_sent(first, last, sorted(self._owners), sorted(tokens)) if tokens else ()
 
     async def _coins_sent(self, first: int, last: Header, found: _Open) -> Sequence[Transfer]:
@@ -153,7 +155,7 @@ class RefundPayments:
 
         In blocks whose states no node has any more nothing is found: there the owner has to name the transaction.
         """
-        if all(each.asset.contract is not None for each in found.unnamed):
+        if all(each.asset.contract is not None for each in found.searched):
             return ()
         try:
             numbers = [
@@ -186,7 +188,9 @@ class RefundPayments:
         if observed is None or header is None or not observed.has_succeeded or header.number > cursor.number:
             return
         refunds = await self._db.read(lambda unit: self._of_transaction(unit, tx_hash))
-        candidates = [t for t in observed.transfers if any(paying_transfer(each, [t]) for each in refunds)]
+        inside = [] if observed.is_traced else await self._moved_inside(header, refunds, tx_hash)
+        shown = [*observed.transfers, *inside]
+        candidates = [each for each in shown if any(paying_transfer(refund, [each]) for refund in refunds)]
         proven = await self._chain.prove(candidates)
         await self._chain.confirm(proven)
 
@@ -195,6 +199,41 @@ class RefundPayments:
                 self._see(unit, refund, proven)
 
         await self._db.write(note)
+
+    async def _moved_inside(self, header: Header, refunds: Sequence[Refund], tx_hash: str) -> list[Transfer]:
+        """Return what contracts sent to refunds' addresses, by the rise of their balances, where no node traces.
+
+        A Safe sends coins like that. What else the block brought to an address can't be told apart; a rise by at least
+        the amount is taken for the refund, because the owner named the transaction.
+        """
+        found = []
+        for refund in (each for each in refunds if each.asset.is_native and each.destination is not None):
+            to = refund.destination
+            assert to is not None, "chosen above"
+            is_known = refund.payment is not None and refund.payment.block_hash == header.hash
+            units = refund.units if is_known else await self._rise(header, to)
+            if units >= refund.units:
+                found.append(
+                    Transfer(
+                        to=to,
+                        sender=None,
+                        units=units,
+                        kind=TransferKind.INTERNAL,
+                        contract=None,
+                        tx_hash=tx_hash,
+                        log_index=None,
+                        block_number=header.number,
+                        block_hash=header.hash,
+                        block_time=header.time,
+                    )
+                )
+        return found
+
+    async def _rise(self, header: Header, address: Address) -> int:
+        """Return by how much a balance rose in a block. Raises StateUnavailable for a block too old."""
+        before = Header(header.number - 1, header.parent_hash, "", header.time)
+        then, now = [(await self._chain.balances(each, [address]))[address] for each in (before, header)]
+        return now - then
 
     def _of_transaction(self, unit: ReadUnit, tx_hash: str) -> list[Refund]:
         waiting = store.on_chain(unit, self._chain_id, [RefundStatus.TO_PAY, RefundStatus.SEEN])

@@ -58,8 +58,6 @@ class RefundRecords:
             reopened = replace(
                 refund,
                 status=RefundStatus.TO_PAY,
-                # One that was found without a hash may have been sent anew, in another transaction.
-                tx_hash=refund.tx_hash if refund.searched_from is None else None,
                 payment=None,
                 paid_at=None,
                 counted_units=0,

@@ -196,9 +196,7 @@ class Refunds:
         def note(unit: WriteUnit) -> RefundResource:
             current = find_refund(unit, refund_id, livemode)
             _check_payable(current)
-            return self._records.update(
-                unit, replace(current, tx_hash=tx_hash, searched_from=None, updated_at=unit.now)
-            )
+            return self._records.update(unit, replace(current, tx_hash=tx_hash, updated_at=unit.now))
 
         return note
 

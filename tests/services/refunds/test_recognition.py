@@ -15,6 +15,7 @@ from crypto_checkout.core.refunds.refund import DestinationProof
 from crypto_checkout.services.refunds.recognition import RefundPayments
 from crypto_checkout.services.refunds.refunds import RefundRequest, Refunds
 from tests.support.anvil import Anvil
+from tests.support.nodes import Error, forwarding, running
 from tests.support.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, FRESH_XPUB, ONE_COIN, Shop, open_shop, pay
 from tests.support.solidity import Compiler, Contract, deploy
 
@@ -74,8 +75,8 @@ class Refunding:
 
 
 @asynccontextmanager
-async def refunding(node: Anvil, folder: Path, *tokens: Asset) -> AsyncIterator[Refunding]:
-    async with open_shop(folder, [node.url], xpub=FRESH_XPUB, tokens=tokens) as shop:
+async def refunding(node: Anvil, folder: Path, *tokens: Asset, url: str = "") -> AsyncIterator[Refunding]:
+    async with open_shop(folder, [url or node.url], xpub=FRESH_XPUB, tokens=tokens) as shop:
         yield Refunding(node, shop)
 
 
@@ -214,12 +215,45 @@ async def test_a_reorg_takes_a_paid_refund_back_and_the_transaction_pays_it_agai
         node.rpc("evm_increaseTime", 5)  # other blocks than before
         await it.follow(CONFIRMATIONS + 3)
         refund = await it.look(refund_id)
-        assert (refund["status"], refund["txHash"], refund["paidAt"]) == ("to_pay", None, None)
+        assert (refund["status"], refund["paidAt"]) == ("to_pay", None)
         assert (await it.shop.look(session))["amountRefunded"]["units"] == "0"
         again = node.send(it.owner, PAYER, HALF)
         await it.follow(CONFIRMATIONS + 1)
         refund = await it.look(refund_id)
         assert (refund["status"], refund["txHash"]) == ("paid", again)
+
+
+async def test_a_transaction_that_a_wallet_replaced_is_found_too(anvil: Nodes, tmp_path: Path) -> None:
+    node = anvil(mining="manual")
+    async with refunding(node, tmp_path) as it:
+        session = await it.paid_session()
+        refund_id = await it.approved(session)
+        await it.name(refund_id, "0x" + "7e" * 32)
+        await it.follow()
+        assert await it.status(refund_id) == "to_pay"
+        replacing = node.send(it.owner, PAYER, HALF)
+        await it.follow(CONFIRMATIONS + 1)
+        refund = await it.look(refund_id)
+        assert (refund["status"], refund["txHash"]) == ("paid", replacing)
+
+
+async def test_coins_that_a_contract_sends_pay_a_refund_without_traces_too(
+    anvil: Nodes, solc: Compiler, tmp_path: Path
+) -> None:
+    node = anvil(mining="manual")
+    safe = deploy(node, solc, "Payer", wei=3 * ONE_COIN)
+    missing = dict.fromkeys(["debug_traceBlockByHash", "debug_traceTransaction"], Error("not available", -32601))
+    async with running(forwarding(node.url, missing)) as url, refunding(node, tmp_path, url=url.url) as it:
+        session = await it.paid_session()
+        refund_id, other = await it.approved(session, "0.5"), await it.approved(session, "0.5", OTHER)
+        tx_hash = safe.send("payAll(address[],uint256[])", [PAYER, OTHER], [HALF, HALF - 1])
+        await it.follow(1)
+        for each in (refund_id, other):
+            await it.name(each, tx_hash)
+        await it.follow(1)
+        assert [await it.status(each) for each in (refund_id, other)] == ["seen", "to_pay"]
+        await it.follow()
+        assert [await it.status(each) for each in (refund_id, other)] == ["paid", "to_pay"]
 
 
 async def test_a_refund_can_not_be_canceled_while_its_transaction_may_still_pay_it(
