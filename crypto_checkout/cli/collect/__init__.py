@@ -7,7 +7,7 @@ a server that collects by itself.
 import click
 
 # The modules, not the commands in them: those have the same names and would hide them.
-from crypto_checkout.cli.collect import key, plan, recover, send, setup, sign, status
+from crypto_checkout.cli.collect import key, past, plan, recover, send, setup, sign, status
 
 
 @click.group()
@@ -15,5 +15,14 @@ def collect() -> None:
     """See where your money is, and move it on."""
 
 
-for command in (status.status, plan.plan, sign.sign, send.send, setup.setup, recover.recover, key.key):
+for command in (
+    status.status,
+    plan.plan,
+    sign.sign,
+    send.send,
+    past.list_collections,
+    setup.setup,
+    recover.recover,
+    key.key,
+):
     collect.add_command(command)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crypto_checkout.cli.collect import files, words
+from crypto_checkout.cli.collect import files, safe, words
 from crypto_checkout.cli.support import progress
 from crypto_checkout.cli.support.options import Options, json_option
 from crypto_checkout.cli.support.setup import fail, load_config, print_json, with_database
@@ -23,7 +23,12 @@ _MOST_LISTED = 20
 @click.command(short_help="Decide what moves, and write it to a file to be signed.")
 @click.option("--chain", "chain_id", type=int, required=True, metavar="ID", help="The chain, by its id.")
 @click.option("--asset", metavar="SYMBOL", help="Only this coin or token.")
-@click.option("--to", "destination", required=True, metavar="ADDRESS", help="Where everything goes.")
+@click.option(
+    "--to",
+    "destination",
+    metavar="ADDRESS",
+    help="Where everything goes. Deposits of a cold address know it themselves.",
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The plan's file.")
 @click.option(
     "--way",
@@ -38,7 +43,7 @@ def plan(
     *,
     chain_id: int,
     asset: str | None,
-    destination: str,
+    destination: str | None,
     out: Path,
     way: str | None,
     older_xpub: str | None,
@@ -48,6 +53,8 @@ def plan(
 
     Only what is final on the chain and worth twice its fee is planned; the rest is listed with the reason. Nothing
     moves yet. The server may run meanwhile.
+
+    Without --to, FILE is for Safe's Transaction Builder: it collects from the deposits of your cold address.
     """
     from crypto_checkout.core import address as addresses
     from crypto_checkout.core.collect import plan_file
@@ -56,13 +63,16 @@ def plan(
 
     config = load_config(options)
     chain = _chain(config, chain_id)
+    if out.exists():
+        fail(f"{out} is there already. Name another file with --out, or move this one away.")
+    if destination is None:
+        safe.plan(options, config, chain, asset, out, as_json=as_json)
+        return
     key = _key(config, older_xpub)
     try:
         to = addresses.parse(destination)
     except ValueError as error:
         fail(f"--to: {error}.")
-    if out.exists():
-        fail(f"{out} is there already. Name another file with --out, or move this one away.")
     request = PlanRequest(to, asset, None if way is None else Way(way))
     planned = _planned(options, config, chain, key, request)
     if planned.plan is not None:
@@ -90,7 +100,10 @@ def _key(config: "Config", older_xpub: str | None) -> "ExtendedPublicKey":
         except ValueError as error:
             fail(f"--xpub: {error}")
     if not config.wallet.xpub:
-        fail("There is no [wallet] xpub in the configuration, so there is no wallet to collect from.")
+        cold = (
+            " Leave --to out to collect from the deposits of your cold address." if config.wallet.cold_address else ""
+        )
+        fail(f"There is no [wallet] xpub in the configuration, so there is no wallet to collect from.{cold}")
     return ExtendedPublicKey.parse(config.wallet.xpub)
 
 

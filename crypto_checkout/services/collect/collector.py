@@ -15,6 +15,7 @@ from typing import Never, Protocol
 from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.collect import calls
+from crypto_checkout.core.collect.batches import MOST_IN_ONE, CollectBatch
 from crypto_checkout.core.collect.chain_state import CurrentFees, FuelCall, Message, SentReceipt
 from crypto_checkout.core.collect.contracts import COLLECTOR
 from crypto_checkout.core.collect.holdings import Holding, Market
@@ -25,7 +26,7 @@ from crypto_checkout.core.money import format_units
 from crypto_checkout.log import get_logger
 from crypto_checkout.services import loops
 from crypto_checkout.services.checkout.payment_methods import AcceptedChain, Prices, rate_of
-from crypto_checkout.store.collect import deposits, fuel, holdings
+from crypto_checkout.store.collect import fuel, holdings
 from crypto_checkout.store.collect.fuel import FuelTransaction
 from crypto_checkout.store.database import Database, ReadUnit
 from crypto_checkout.store.ledger import outflows
@@ -37,7 +38,6 @@ _WAITING_SECONDS = 15.0
 _DAY = timedelta(days=1)
 _RAISE_AFTER = timedelta(minutes=10)
 _LOOKS_AT_TAKEN_NONCE = 3
-_MOST_AT_ONCE = 100
 _LEAST_GAS = 700_000  # ten deposits' worth
 _CURRENCY = "USD"
 
@@ -174,7 +174,7 @@ class Collector:
         await self._check_fuel(fees)
         found = [each for each in await self._db.read(self._held) if market.reason_to_leave(each) is None]
         found.sort(key=lambda each: -_fiat(market, [each]))
-        batch = await self._movable(found[:_MOST_AT_ONCE])
+        batch = await self._movable(found[:MOST_IN_ONE])
         if batch is None or _fiat(market, batch.items) < self._limits.min_fiat:
             return False
         (gas,) = await self._chain.gas([Message(self._key.address, COLLECTOR.address, data=batch.data)])
@@ -225,38 +225,19 @@ class Collector:
             for each in holdings.read(unit, True, known)
             if each.asset.chain_id == self.chain_id
             and each.units
-            and (each.salt is not None or each.address in delegating)
+            and (each.destination is not None or each.address in delegating)
         ]
 
     async def _movable(self, found: Sequence[Holding]) -> _Batch | None:
         """Return the call that moves what can be moved now, to one destination; None for nothing."""
-        batch = await self._batch(found)
+        batch = _batch(found)
         if batch is None or await self._chain.collects(self._key.address, batch.data) == len(batch.items):
             return batch
-        alone = [await self._batch([each]) for each in batch.items]
+        alone = [_batch([each]) for each in batch.items]
         moved = [
             each.items[0] for each in alone if each and await self._chain.collects(self._key.address, each.data) == 1
         ]
-        return await self._batch(moved)
-
-    async def _batch(self, found: Sequence[Holding]) -> _Batch | None:
-        if not found:
-            return None
-        wallets = (await self._db.read(deposits.recorded)).values()
-        first = found[0]
-        if first.salt is None:
-            items = [each for each in found if each.salt is None]
-            accounts: dict[Address, list[Address]] = defaultdict(list)
-            for each in items:
-                accounts[each.asset.contract or calls.COIN].append(each.address)
-            return _Batch(tuple(items), calls.collect_from(accounts))
-        owner = next(each for each in wallets if each.address_of(first.salt) == first.address)
-        items = [each for each in found if each.salt is not None and owner.address_of(each.salt) == each.address]
-        salts: dict[Address, list[bytes]] = defaultdict(list)
-        for each in items:
-            if each.salt is not None:
-                salts[each.asset.contract or calls.COIN].append(each.salt)
-        return _Batch(tuple(items), calls.collect(owner.destination, salts))
+        return _batch(moved)
 
     async def _market(self, fees: CurrentFees) -> Market:
         """Return prices in dollars. Raises PriceUnavailable for the coin; tokens without a price wait."""
@@ -326,6 +307,19 @@ class Collector:
     async def _settle(self, tx_hash: str | None) -> None:
         self._looks_at_taken_nonce = 0
         await self._db.write(partial(fuel.settle, chain_id=self.chain_id, mined_hash=tx_hash))
+
+
+def _batch(found: Sequence[Holding]) -> _Batch | None:
+    """Return the call for those that go where the first one does: deposits of one destination, or accounts."""
+    if not found:
+        return None
+    items = tuple(each for each in found if each.destination == found[0].destination)
+    if found[0].destination is not None:
+        return _Batch(items, CollectBatch(found[0].asset.chain_id, found[0].destination, items).data)
+    accounts: dict[Address, list[Address]] = defaultdict(list)
+    for each in items:
+        accounts[each.asset.contract or calls.COIN].append(each.address)
+    return _Batch(items, calls.collect_from(accounts))
 
 
 def _raised(fee: int) -> int:
