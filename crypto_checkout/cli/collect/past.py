@@ -36,7 +36,7 @@ def list_collections(options: Options, *, mode: str, limit: int, as_json: bool) 
         print_json({"object": "list", "data": found})
         return
     if found:
-        click.echo("\n".join(tables.table(_HEADINGS, [_row(each) for each in found], flexible=3)))
+        click.echo("\n".join(tables.table(_HEADINGS, [_row(each) for each in found], flexible=5)))
     else:
         click.echo(f"There is no collection in {mode} mode yet.")
     show_place(load_config(options))
