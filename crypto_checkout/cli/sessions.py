@@ -170,6 +170,7 @@ def _summary(session: "SessionResource") -> list[str]:
         ("address", session["address"]),
         ("number", _place(session)),
         ("received", _coins(session["amountReceived"])),
+        ("refunded", None if session["amountRefunded"]["units"] == "0" else _coins(session["amountRefunded"])),
         ("missing", None if missing["units"] == "0" else _coins(missing)),
         ("link", session["linkId"]),
         ("customer", session["customerEmail"]),

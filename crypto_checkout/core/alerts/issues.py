@@ -16,6 +16,7 @@ from crypto_checkout.core.checkout.session import STATUSES, Session, Status
 from crypto_checkout.core.checkout.unassigned_address import UnassignedAddress
 from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.core.money import format_units
+from crypto_checkout.core.refunds.refund import Refund, RefundStatus
 from crypto_checkout.core.rows import one_row_each
 from crypto_checkout.core.webhooks.endpoint import Endpoint
 
@@ -31,6 +32,7 @@ class IssueKind(StrEnum):
     FAILED = "failed"
     LATE_PAYMENT = "late_payment"
     UNMATCHED = "unmatched"
+    REFUND = "refund"
     DIFFERENCE = "difference"
     WEBHOOK_FAILING = "webhook_failing"
     WEBHOOK_DISABLED = "webhook_disabled"
@@ -72,6 +74,7 @@ ISSUES: Mapping[IssueKind, IssueInfo] = one_row_each(
         IssueKind.FAILED: IssueInfo("A payment that was taken back", is_dismissible=True),
         IssueKind.LATE_PAYMENT: IssueInfo("A late payment", is_dismissible=True),
         IssueKind.UNMATCHED: IssueInfo("Unmatched money", is_dismissible=True),
+        IssueKind.REFUND: IssueInfo("A refund"),
         IssueKind.DIFFERENCE: IssueInfo("A balance that differs from the chain"),
         IssueKind.WEBHOOK_FAILING: IssueInfo("A failing webhook", timedelta(minutes=10)),
         IssueKind.WEBHOOK_DISABLED: IssueInfo("A disabled webhook"),
@@ -222,6 +225,26 @@ def of_unmatched(
         advice="Find it in your wallet, and settle it with the payer: it never counts by itself.",
         since=transfer.block_time,
         path=f"/payments/{session.id}",
+    )
+
+
+def of_refund(refund: Refund) -> Issue:
+    """Describe a refund that the owner has to approve, or to pay."""
+    amount = f"{format_units(refund.units, refund.asset.decimals)} {refund.asset.symbol}"
+    is_approved = refund.status is RefundStatus.TO_PAY
+    return Issue(
+        kind=IssueKind.REFUND,
+        cause=f"{IssueKind.REFUND}:{refund.id}:{refund.status}",
+        subject_id=refund.id,
+        livemode=refund.livemode,
+        words=f"A refund of {amount} is approved and to be paid." if is_approved else f"{amount} are asked back.",
+        advice=(
+            "Send it from your wallet to the approved address."
+            if is_approved
+            else "Check the address and what proves it, then approve or cancel the refund."
+        ),
+        since=refund.updated_at,
+        path=f"/refunds/{refund.id}",
     )
 
 

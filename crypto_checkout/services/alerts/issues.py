@@ -9,6 +9,7 @@ from crypto_checkout.core.alerts.issues import DISMISSIBLE, Issue, IssueKind
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.checkout.unassigned_address import UnassignedAddress
 from crypto_checkout.core.errors import InvalidBody
+from crypto_checkout.core.refunds.refund import RefundStatus
 from crypto_checkout.services.alerts.server_issues import ServerIssues
 from crypto_checkout.services.checkout.payment_methods import AcceptedChain
 from crypto_checkout.services.webhooks.endpoints import MOST_ENDPOINTS
@@ -19,6 +20,7 @@ from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import differences
 from crypto_checkout.store.ledger.differences import ConfirmedDifference
 from crypto_checkout.store.paging import Window
+from crypto_checkout.store.refunds import refunds
 from crypto_checkout.store.webhooks import endpoints
 
 MOST = 400
@@ -88,6 +90,9 @@ class Issues:
             if isinstance(each.owner, Session)
         ]
         yield [self._unmatched(each) for each in store.unmatched(unit, livemode, most + 1)]
+        for step in (RefundStatus.AWAITING_APPROVAL, RefundStatus.TO_PAY):
+            waiting = refunds.with_status(unit, livemode, step, most + 1)
+            yield [issues.of_refund(each) for each in waiting if each.tx_hash is None]
         if livemode:
             yield [self._difference(each) for each in differences.confirmed(unit, most + 1)]
             yield _unused_addresses(unit)

@@ -276,3 +276,17 @@ async def test_a_database_that_can_not_be_written_is_told(timed: tuple[App, Cloc
     finally:
         await writer.execute("PRAGMA query_only = OFF")
     assert (issue.kind, issue.livemode) == (IssueKind.DATABASE, None)
+
+
+async def test_a_refund_needs_the_owner_until_it_is_paid(app: App) -> None:
+    session_id = await story(app, "overpaid")
+    refund = await made(app.api, "/refunds", {"sessionId": session_id, "amount": "0.01"})
+    assert ("refund", refund["id"]) not in await kinds(app)
+    await app.api.post(f"/refunds/{refund['id']}/cancel")
+    given = {"sessionId": session_id, "amount": "0.01", "destination": "0x00000000000000000000000000000000000decaf"}
+    refund = await made(app.api, "/refunds", given)
+    (issue,) = [each for each in (await issues(app).gather(False)).issues if each.kind is IssueKind.REFUND]
+    assert (issue.subject_id, issue.words) == (refund["id"], "0.01 ETH are asked back.")
+    assert (await (await signed_in(app)).get(f"/test{issue.path}")).status_code == 200
+    await app.api.post(f"{HELPERS}/refunds/{refund['id']}/pay")
+    assert ("refund", refund["id"]) not in await kinds(app)
