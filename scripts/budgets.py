@@ -3,7 +3,7 @@
 A folder has at most 14 modules, not counting `__init__`; a folder whose modules are a flat list of one kind (the
 commands, the dashboard's pages) may have more, and is named here. A module has at most 400 lines, a function at most
 35 statements, those of inner functions included: a long call or mapping is one statement, because listing is not
-complexity; a docstring is not counted.
+complexity; a docstring is not counted. No two modules have a class of the same name.
 
 `except:`, `except Exception`, `except BaseException` and `suppress()` of those are allowed only at a loop's boundary,
 where one failed turn must not end the loop. The line must be marked: `except Exception:  # a loop's boundary`.
@@ -14,7 +14,7 @@ where one failed turn must not end the loop. The line must be marked: `except Ex
 import argparse
 import ast
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def main() -> int:
     folders: list[Path] = parser.parse_args().folders
     files = sorted(file for folder in folders for file in folder.rglob("*.py"))
     broken = [f"{file}:{complaint}" for file in files for complaint in complaints(file.read_text("utf-8"))]
-    broken += crowded(files)
+    broken += crowded(files) + ambiguous(files)
     print("\n".join(broken) if broken else f"{len(files)} modules are within their budgets.")
     return 1 if broken else 0
 
@@ -58,6 +58,20 @@ def crowded(files: Iterable[Path]) -> list[str]:
         f"{folder}: the folder has {count} modules; {FOLDER_MODULES} are allowed"
         for folder, count in sorted(modules.items())
         if count > FOLDER_MODULES and not folder.as_posix().endswith(tuple(FLAT_FOLDERS))
+    ]
+
+
+def ambiguous(files: Iterable[Path]) -> list[str]:
+    """Return "file: the problem" for each class that is named like one of another module."""
+    places: dict[str, list[Path]] = defaultdict(list)
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(file)
+    return [
+        f"{found[-1]}: {name} is the name of a class in {found[0]} too"
+        for name, found in places.items()
+        if len(set(found)) > 1
     ]
 
 

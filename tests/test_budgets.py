@@ -75,3 +75,12 @@ def test_the_command_names_file_and_line_and_fails(tmp_path: Path) -> None:
     failed = subprocess.run(command, cwd=root, capture_output=True, check=False, text=True)
     assert failed.returncode == 1
     assert failed.stdout == f"{tmp_path}/bad.py:1: long() has 36 statements; 35 are allowed\n"
+
+
+def test_two_modules_may_not_name_a_class_alike(tmp_path: Path) -> None:
+    files = [tmp_path / "one.py", tmp_path / "two.py"]
+    for file in files:
+        file.write_text("class Sender:\n    pass\n", "utf-8")
+    assert budgets.ambiguous(files) == [f"{files[1]}: Sender is the name of a class in {files[0]} too"]
+    files[1].write_text("class PlanSender:\n    pass\n", "utf-8")
+    assert budgets.ambiguous(files) == []

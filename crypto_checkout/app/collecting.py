@@ -25,7 +25,7 @@ from crypto_checkout.services.collect import deployment
 from crypto_checkout.services.collect.collector import Collector, CollectorLimits
 from crypto_checkout.services.collect.deployment import ChainSetup
 from crypto_checkout.services.collect.planner import Planner, WalletAddresses
-from crypto_checkout.services.collect.sender import Sender
+from crypto_checkout.services.collect.sender import PlanSender
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import wallets as wallet_store
 from crypto_checkout.store.data_folder import given_out
@@ -89,14 +89,14 @@ async def planner(
 
 
 @asynccontextmanager
-async def sender(chain: ChainConfig, report: Callable[[str], None]) -> AsyncIterator[Sender]:
+async def sender(chain: ChainConfig, report: Callable[[str], None]) -> AsyncIterator[PlanSender]:
     """Open the providers of a chain, to send what was signed."""
     from crypto_checkout.chain.evm.collect.sending import Sending
 
     log.silence()
     rpc = chains.open_rpc(chain)
     try:
-        yield Sender(Sending(rpc), system_clock, report)
+        yield PlanSender(Sending(rpc), system_clock, report)
     finally:
         await rpc.close()
 

@@ -21,7 +21,7 @@ from crypto_checkout.services.checkout import wallet_start
 from crypto_checkout.services.checkout.addresses import Addresses
 from crypto_checkout.services.checkout.payment_methods import PaymentMethods, PaymentMethodsByMode, Policy, Wallet
 from crypto_checkout.services.checkout.wallet_start import Records
-from crypto_checkout.services.collect.balances import BalanceReader
+from crypto_checkout.services.collect.balances import BalanceSource
 from crypto_checkout.services.collect.deposit_check import DepositCheck, DepositReader
 from crypto_checkout.services.collect.records import CollectionRecords
 from crypto_checkout.services.diagnosis.background_reconcile import BackgroundReconcile, ReconciledChain
@@ -62,7 +62,7 @@ class Mode:
     watchers: tuple[Watcher, ...]
     loops: tuple[Loop, ...]
     chains: Mapping[int, ConfiguredChain]
-    balance_readers: Mapping[int, BalanceReader]
+    balance_sources: Mapping[int, BalanceSource]
     sandbox: SandboxChain | None = None
     sandbox_records: CollectionRecords | None = None
     providers: Mapping[int, Callable[[], Sequence[ProviderStatus]]] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Modes:
     watchers: tuple[Watcher, ...]
     loops: tuple[Loop, ...]
     chains: Mapping[int, ConfiguredChain]
-    balance_readers: Mapping[int, BalanceReader]
+    balance_sources: Mapping[int, BalanceSource]
     refunds: OpenRefunds
 
 
@@ -99,7 +99,7 @@ async def open_modes(parts: Parts) -> Modes:
         watchers=tuple(watcher for mode in configured for watcher in mode.watchers),
         loops=tuple(loop for mode in configured for loop in mode.loops),
         chains={chain_id: chain for mode in configured for chain_id, chain in mode.chains.items()},
-        balance_readers={chain_id: each for mode in configured for chain_id, each in mode.balance_readers.items()},
+        balance_sources={chain_id: each for mode in configured for chain_id, each in mode.balance_sources.items()},
         refunds=refunds,
     )
 
@@ -166,7 +166,7 @@ async def _live(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | 
             *(each.run for each in collectors),
         ),
         chains={each.id: ConfiguredChain(opened[each.id], each) for each in payment_methods.chains},
-        balance_readers=opened,
+        balance_sources=opened,
         providers={chain_id: chain.health for chain_id, chain in opened.items()},
         foreign_index=lambda: check.foreign,
         uncollectable={} if deposit_check is None else deposit_check.reasons,
@@ -214,7 +214,7 @@ async def _test(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | 
             refunds.follow(sandbox.CHAIN_ID, chain, []).run,
         ),
         chains={sandbox.CHAIN_ID: ConfiguredChain(chain, chains.SANDBOX)},
-        balance_readers={sandbox.CHAIN_ID: chain},
+        balance_sources={sandbox.CHAIN_ID: chain},
         sandbox=chain,
         sandbox_records=collections,
     )

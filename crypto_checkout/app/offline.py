@@ -25,7 +25,7 @@ from crypto_checkout.services.checkout.decisions import Decisions
 from crypto_checkout.services.checkout.links import Links
 from crypto_checkout.services.checkout.payment_methods import AcceptedChain, ChainsByMode, PricedChains
 from crypto_checkout.services.checkout.session_reader import SessionReader
-from crypto_checkout.services.collect.balances import BalanceReader, BalanceReports
+from crypto_checkout.services.collect.balances import BalanceReports, BalanceSource
 from crypto_checkout.services.diagnosis.explain import ConfiguredChain, Explainer
 from crypto_checkout.services.diagnosis.reconcile import Reconciliation
 from crypto_checkout.services.ledger.judge import Judge
@@ -167,7 +167,7 @@ async def balances(config: Config, db: Database) -> AsyncIterator[BalanceReports
         for sandbox, described in opened.test:
             of_test_mode = prices.of_test_mode(parts, sandbox)
             priced.append(PricedChains(livemode=False, chains=(described,), prices=of_test_mode))
-        readers: dict[int, BalanceReader] = {**live, **{each.id: sandbox for sandbox, each in opened.test}}
+        readers: dict[int, BalanceSource] = {**live, **{each.id: sandbox for sandbox, each in opened.test}}
         yield BalanceReports(db, ChainsByMode(priced), readers, forgetful={CHAIN_ID})
 
 

@@ -96,7 +96,7 @@ def services(parts: Parts, modes: Modes, sender: AttemptSender) -> ApiServices:
         endpoints=webhooks.endpoints(config, db, events),
         deliveries=webhooks.deliveries(config, db, sender, events.wake, parts.clock),
         customers=Customers(db, events),
-        balances=BalanceReports(db, payment_methods, modes.balance_readers, forgetful={CHAIN_ID}),
+        balances=BalanceReports(db, payment_methods, modes.balance_sources, forgetful={CHAIN_ID}),
         refunds=refunds,
         claims=_claims(parts, modes, refunds),
         sandbox=_sandbox(parts, modes, reader, refunds),

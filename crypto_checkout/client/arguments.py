@@ -133,7 +133,7 @@ class RefundParams(TypedDict, total=False):
     destination: str | None
 
 
-class TestPayment(TypedDict, total=False):
+class TestPaymentParams(TypedDict, total=False):
     """A payment in test mode. `amount` defaults to the amount due; a `scenario` excludes all other arguments."""
 
     amount: Money

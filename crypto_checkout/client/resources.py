@@ -301,7 +301,7 @@ class TestHelpersApi(Resource[C]):
 
     @method
     def pay(
-        self, session_id: str, *, idempotency_key: str | None = None, **payment: Unpack[arguments.TestPayment]
+        self, session_id: str, *, idempotency_key: str | None = None, **payment: Unpack[arguments.TestPaymentParams]
     ) -> ApiCall[SessionResource]:
         """Pay a session, by default with the amount due, and return it once the payment is processed."""
         path = identified(f"/test_helpers{_SESSION}/pay", session_id)

@@ -259,7 +259,7 @@ QUESTIONS: dict[str, Callable[[ReadUnit], Any]] = {
     "last unmatched payment": exports.last_unmatched_seq,
     **{
         f"export of {part.__name__} since {since} before {before}": partial(
-            part, livemode=False, stretch=exports.Stretch(after=3, until=9, since=since, before=before, limit=10)
+            part, livemode=False, stretch=exports.ExportStretch(after=3, until=9, since=since, before=before, limit=10)
         )
         for part in (exports.part, exports.unmatched_part)
         for since, before in product(TIMES, TIMES)

@@ -12,7 +12,7 @@ from crypto_checkout.cli.support.setup import fail, load_config, print_json
 if TYPE_CHECKING:
     from crypto_checkout.config import ChainConfig, Config
     from crypto_checkout.core.collect.deposits import Deposits
-    from crypto_checkout.services.collect.recovery import Collection
+    from crypto_checkout.services.collect.recovery import RecoveryTransaction
 
 _EMPTY = 1000
 
@@ -71,7 +71,9 @@ def _deposits(config: "Config", destination: str | None, label: str | None) -> "
     return Deposits(address, config.wallet.cold_label if label is None else label)
 
 
-async def _recovered(config: "Config", chain: "ChainConfig", deposits: "Deposits", count: int) -> "list[Collection]":
+async def _recovered(
+    config: "Config", chain: "ChainConfig", deposits: "Deposits", count: int
+) -> "list[RecoveryTransaction]":
     from crypto_checkout.app import chains, collecting
     from crypto_checkout.core.errors import RecoverableError
     from crypto_checkout.services.collect import deployment, recovery
@@ -84,12 +86,12 @@ async def _recovered(config: "Config", chain: "ChainConfig", deposits: "Deposits
             fail(f"{chain.name} lacks the contracts that collect. First: crypto-checkout collect setup")
         try:
             found = await recovery.find(reader, deposits, assets, least=least, empty=_EMPTY)
-            return await recovery.collections(reader, deposits, found)
+            return await recovery.transactions(reader, deposits, found)
         except RecoverableError as error:
             fail(f"{chain.name} can't be read: {error}. Nothing was changed.")
 
 
-def _as_object(chain: "ChainConfig", collection: "Collection") -> dict[str, Any]:
+def _as_object(chain: "ChainConfig", transaction: "RecoveryTransaction") -> dict[str, Any]:
     from crypto_checkout.core.address import checksum
     from crypto_checkout.core.collect.contracts import COLLECTOR
 
@@ -97,8 +99,8 @@ def _as_object(chain: "ChainConfig", collection: "Collection") -> dict[str, Any]
         "chainId": chain.id,
         "to": checksum(COLLECTOR.address),
         "value": "0",
-        "data": "0x" + collection.data.hex(),
-        "moves": collection.moves,
+        "data": "0x" + transaction.data.hex(),
+        "moves": transaction.moves,
         "items": [
             {
                 "index": each.index,
@@ -106,16 +108,16 @@ def _as_object(chain: "ChainConfig", collection: "Collection") -> dict[str, Any]
                 "asset": each.asset.symbol,
                 "units": str(each.units),
             }
-            for each in collection.items
+            for each in transaction.items
         ],
     }
 
 
-def _recovery_lines(chain: "ChainConfig", collections: "list[Collection]") -> list[str]:
+def _recovery_lines(chain: "ChainConfig", transactions: "list[RecoveryTransaction]") -> list[str]:
     from crypto_checkout.core.address import checksum
     from crypto_checkout.core.money import format_units
 
-    items = [each for collection in collections for each in collection.items]
+    items = [each for transaction in transactions for each in transaction.items]
     if not items:
         return [f"{chain.name}: nothing lies at these deposits."]
     rows = [
@@ -127,12 +129,12 @@ def _recovery_lines(chain: "ChainConfig", collections: "list[Collection]") -> li
         for each in items
     ]
     lines = [f"{chain.name} ({chain.id}):", *tables.table(("number", "address", "amount"), rows, flexible=1)]
-    for number, collection in enumerate(collections, 1):
-        made = _as_object(chain, collection)
-        stay = len(collection.items) - collection.moves
+    for number, transaction in enumerate(transactions, 1):
+        made = _as_object(chain, transaction)
+        stay = len(transaction.items) - transaction.moves
         lines += [
             "",
-            f"Transaction {number} of {len(collections)} moves {collection.moves} of {len(collection.items)} amounts"
+            f"Transaction {number} of {len(transactions)} moves {transaction.moves} of {len(transaction.items)} amounts"
             + (f"; {tables.count(stay, 'token')} can't be moved now" if stay else "")
             + ":",
             *tables.fields([("to", made["to"]), ("value", "0"), ("data", made["data"])]),

@@ -7,7 +7,7 @@ from crypto_checkout.core.errors import ProviderFailed
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class ChainAccount:
     """An account at the newest block: its transaction count, and its code in lower-case hexadecimal with 0x."""
 
     nonce: int
@@ -23,7 +23,7 @@ class CurrentFees:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class CallMessage:
     """A call to be estimated."""
 
     sender: Address

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.collect.chain_state import Account
+from crypto_checkout.core.collect.chain_state import ChainAccount
 from crypto_checkout.core.collect.contracts import delegation
 from crypto_checkout.core.collect.plan import AUTHORIZATION_GAS, Fees, Funding, Item, LeftBehind, Way
 
@@ -41,7 +41,7 @@ class FoundAmount:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class PlanTerms:
     """The facts that decide.
 
     Attributes:
@@ -52,7 +52,7 @@ class Terms:
 
     way: Way
     delegate: Address
-    accounts: Mapping[Address, Account]
+    accounts: Mapping[Address, ChainAccount]
     fees: Fees
     likely_fee: int
     funding_gas: int
@@ -68,7 +68,7 @@ class Terms:
 
 
 @dataclass(slots=True)
-class Draft:
+class PlanDraft:
     """The lists of a plan."""
 
     items: list[Item] = field(default_factory=list)
@@ -76,9 +76,9 @@ class Draft:
     left: list[LeftBehind] = field(default_factory=list)
 
 
-def draft(found: Sequence[FoundAmount], terms: Terms) -> Draft:
+def draft(found: Sequence[FoundAmount], terms: PlanTerms) -> PlanDraft:
     """Decide about amounts, which are in the order of their indexes."""
-    made = Draft()
+    made = PlanDraft()
     for _, group in groupby(found, key=lambda each: each.index):
         amounts = [*group]
         made.left += [each.left(WOULD_FAIL) for each in amounts if each.gas is None]
@@ -88,7 +88,7 @@ def draft(found: Sequence[FoundAmount], terms: Terms) -> Draft:
     return made
 
 
-def _batched(amounts: Sequence[FoundAmount], terms: Terms, made: Draft) -> None:
+def _batched(amounts: Sequence[FoundAmount], terms: PlanTerms, made: PlanDraft) -> None:
     """Have a batch empty the address, once it delegates."""
     account = terms.accounts[amounts[0].address]
     if account.code not in (_NO_CODE, delegation(terms.delegate)):
@@ -106,7 +106,7 @@ def _batched(amounts: Sequence[FoundAmount], terms: Terms, made: Draft) -> None:
             made.left.append(each.left(TOO_LITTLE))
 
 
-def _transferred(amounts: Sequence[FoundAmount], terms: Terms, made: Draft) -> None:
+def _transferred(amounts: Sequence[FoundAmount], terms: PlanTerms, made: PlanDraft) -> None:
     """Have the address send its tokens, then its coin, which pays for all; without enough coin it is funded."""
     tokens = [each for each in amounts if not each.asset.is_native]
     coin = next((each for each in amounts if each.asset.is_native), None)
@@ -129,7 +129,7 @@ def _transferred(amounts: Sequence[FoundAmount], terms: Terms, made: Draft) -> N
             nonce += 1
 
 
-def _cost(found: FoundAmount, terms: Terms) -> int:
+def _cost(found: FoundAmount, terms: PlanTerms) -> int:
     return _with_margin(found) * terms.fees.per_gas + terms.fees.data
 
 

@@ -39,7 +39,7 @@ _REUSE_SECONDS = 30.0
 _MOST_REMEMBERED = 20_000
 
 
-class BalanceReader(Protocol):
+class BalanceSource(Protocol):
     """Reads balances and the price of gas; `chain.evm.chain` and `chain.sandbox.view` implement it."""
 
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
@@ -111,7 +111,7 @@ class BalanceReports:
         self,
         db: Database,
         priced: ChainsByMode[PricedChains],
-        readers: Mapping[int, BalanceReader],
+        readers: Mapping[int, BalanceSource],
         *,
         forgetful: Collection[int] = (),
         monotonic: Callable[[], float] = time.monotonic,

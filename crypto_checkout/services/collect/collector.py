@@ -16,7 +16,7 @@ from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.collect import calls
 from crypto_checkout.core.collect.batches import MOST_IN_ONE, CollectBatch
-from crypto_checkout.core.collect.chain_state import CurrentFees, FuelCall, Message, SentReceipt
+from crypto_checkout.core.collect.chain_state import CallMessage, CurrentFees, FuelCall, SentReceipt
 from crypto_checkout.core.collect.contracts import COLLECTOR
 from crypto_checkout.core.collect.holdings import Holding, Market
 from crypto_checkout.core.collect.plan_file import SignedTransaction
@@ -51,7 +51,7 @@ class CollectingChain(Protocol):
     async def data_fee(self, transaction_bytes: int) -> int:
         """Return the most that the data of a transaction costs apart from gas."""
 
-    async def gas(self, messages: Sequence[Message]) -> list[int | None]:
+    async def gas(self, messages: Sequence[CallMessage]) -> list[int | None]:
         """Estimate the gas of calls; None for one that would fail."""
 
     async def collects(self, sender: Address, data: bytes) -> int:
@@ -99,7 +99,7 @@ class CollectorLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
+class _MovableBatch:
     """The amounts that one call of the Collector would move, and its calldata."""
 
     items: tuple[Holding, ...]
@@ -177,7 +177,7 @@ class Collector:
         batch = await self._movable(found[:MOST_IN_ONE])
         if batch is None or _fiat(market, batch.items) < self._limits.min_fiat:
             return False
-        (gas,) = await self._chain.gas([Message(self._key.address, COLLECTOR.address, data=batch.data)])
+        (gas,) = await self._chain.gas([CallMessage(self._key.address, COLLECTOR.address, data=batch.data)])
         if gas is None:
             raise RecoverableError("a call that works can't be estimated")
         data_fee = await self._chain.data_fee(len(batch.data))
@@ -228,7 +228,7 @@ class Collector:
             and (each.destination is not None or each.address in delegating)
         ]
 
-    async def _movable(self, found: Sequence[Holding]) -> _Batch | None:
+    async def _movable(self, found: Sequence[Holding]) -> _MovableBatch | None:
         """Return the call that moves what can be moved now, to one destination; None for nothing."""
         batch = _batch(found)
         if batch is None or await self._chain.collects(self._key.address, batch.data) == len(batch.items):
@@ -309,17 +309,17 @@ class Collector:
         await self._db.write(partial(fuel.settle, chain_id=self.chain_id, mined_hash=tx_hash))
 
 
-def _batch(found: Sequence[Holding]) -> _Batch | None:
+def _batch(found: Sequence[Holding]) -> _MovableBatch | None:
     """Return the call for those that go where the first one does: deposits of one destination, or accounts."""
     if not found:
         return None
     items = tuple(each for each in found if each.destination == found[0].destination)
     if found[0].destination is not None:
-        return _Batch(items, CollectBatch(found[0].asset.chain_id, found[0].destination, items).data)
+        return _MovableBatch(items, CollectBatch(found[0].asset.chain_id, found[0].destination, items).data)
     accounts: dict[Address, list[Address]] = defaultdict(list)
     for each in items:
         accounts[each.asset.contract or calls.COIN].append(each.address)
-    return _Batch(items, calls.collect_from(accounts))
+    return _MovableBatch(items, calls.collect_from(accounts))
 
 
 def _raised(fee: int) -> int:

@@ -11,9 +11,9 @@ from typing import Protocol
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.collect import plan as plans
-from crypto_checkout.core.collect.chain_state import Account, CurrentFees, Message
+from crypto_checkout.core.collect.chain_state import CallMessage, ChainAccount, CurrentFees
 from crypto_checkout.core.collect.contracts import COLLECTOR, Contract, delegate
-from crypto_checkout.core.collect.draft import Draft, FoundAmount, Terms, draft
+from crypto_checkout.core.collect.draft import FoundAmount, PlanDraft, PlanTerms, draft
 from crypto_checkout.core.collect.plan import BlockRef, Fees, Fuel, LeftBehind, Plan, Way
 from crypto_checkout.core.errors import CheckoutError
 from crypto_checkout.core.ledger.follow import Head, Header
@@ -45,7 +45,7 @@ class ChainToPlan(Protocol):
 class ChainSurvey(Protocol):
     """A chain's accounts, fees and gas; see `chain.evm.collect.survey.Survey`."""
 
-    async def accounts(self, addresses: Sequence[Address]) -> dict[Address, Account]:
+    async def accounts(self, addresses: Sequence[Address]) -> dict[Address, ChainAccount]:
         """Return accounts."""
 
     async def fees(self) -> CurrentFees:
@@ -54,7 +54,7 @@ class ChainSurvey(Protocol):
     async def data_fee(self, transaction_bytes: int) -> int:
         """Return the most that the data of a transaction costs apart from gas."""
 
-    async def gas(self, messages: Sequence[Message]) -> list[int | None]:
+    async def gas(self, messages: Sequence[CallMessage]) -> list[int | None]:
         """Estimate the gas of calls; None for one that would fail."""
 
     async def has(self, contract: Contract) -> bool:
@@ -189,9 +189,9 @@ class Planner:
     async def _with_gas(self, request: PlanRequest, found: Sequence[FoundAmount]) -> list[FoundAmount]:
         to = request.destination
         messages = [
-            Message(each.address, to, each.units)
+            CallMessage(each.address, to, each.units)
             if each.asset.contract is None
-            else Message(each.address, each.asset.contract, data=plans.transfer_call(to, each.units))
+            else CallMessage(each.address, each.asset.contract, data=plans.transfer_call(to, each.units))
             for each in found
         ]
         estimates = await self._survey.gas(messages)
@@ -218,11 +218,13 @@ class Planner:
             raise CannotCollect(f"{self._accepted.name} can't be collected in batches: {why_not}")
         return _ChosenWay(Way.TRANSFERS, without_batches=why_not)
 
-    async def _terms(self, request: PlanRequest, way: Way, found: Sequence[FoundAmount], current: CurrentFees) -> Terms:
+    async def _terms(
+        self, request: PlanRequest, way: Way, found: Sequence[FoundAmount], current: CurrentFees
+    ) -> PlanTerms:
         addresses = list(dict.fromkeys([self._wallet.fuel, *(each.address for each in found)]))
         data = await self._survey.data_fee(_TRANSFER_BYTES) if way is Way.TRANSFERS else 0
-        (funding_gas,) = await self._survey.gas([Message(self._wallet.fuel, self._wallet.fuel)])
-        return Terms(
+        (funding_gas,) = await self._survey.gas([CallMessage(self._wallet.fuel, self._wallet.fuel)])
+        return PlanTerms(
             way=way,
             delegate=delegate(request.destination).address,
             accounts=await self._survey.accounts(addresses),
@@ -245,7 +247,7 @@ class Planner:
     # --- the plan ------------------------------------------------------------------------------------------------
 
     async def _assembled(
-        self, request: PlanRequest, way: "_ChosenWay", terms: Terms, made: Draft, deep: Header
+        self, request: PlanRequest, way: "_ChosenWay", terms: PlanTerms, made: PlanDraft, deep: Header
     ) -> Plan:
         wallet = self._wallet
         plan = Plan(

@@ -52,7 +52,7 @@ class FeeReader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Transaction:
+class _CollectingTransaction:
     """A transaction with what left by it, by session, and the record of it so far."""
 
     tx_hash: str
@@ -101,7 +101,7 @@ class CollectionRecords:
             raise ResourceNotFound(f"There is no collection by {tx_hash[:80]}.")
         return render.collection(found)
 
-    def _changed(self, unit: ReadUnit) -> tuple[int, tuple[str, int] | None, list[_Transaction]]:
+    def _changed(self, unit: ReadUnit) -> tuple[int, tuple[str, int] | None, list[_CollectingTransaction]]:
         """Return the newest outflow's place, the chain's place, and the transactions whose record may be another."""
         cursor = cursors.cursor(unit, self._accepted.id)
         newest, hashes = outflows.transactions_after(unit, self._accepted.id, self._newest)
@@ -114,17 +114,17 @@ class CollectionRecords:
         read = [self._read(unit, tx_hash) for tx_hash in dict.fromkeys([*hashes, *recent])]
         return newest, place, [each for each in read if self._differs(unit, each, cursor.tip)]
 
-    def _read(self, unit: ReadUnit, tx_hash: str) -> _Transaction:
+    def _read(self, unit: ReadUnit, tx_hash: str) -> _CollectingTransaction:
         found = outflows.of_transaction(unit, self._accepted.id, tx_hash)
         known = store.of_transaction(unit, self._accepted.id, tx_hash)
-        return _Transaction(tx_hash, [each for each in found if moved([each[1]])], known)
+        return _CollectingTransaction(tx_hash, [each for each in found if moved([each[1]])], known)
 
-    def _differs(self, unit: ReadUnit, found: _Transaction, tip: Tip) -> bool:
+    def _differs(self, unit: ReadUnit, found: _CollectingTransaction, tip: Tip) -> bool:
         if found.known is None:
             return bool(found.outflows)
         return self._judged(unit, found, tip, found.known) != found.known
 
-    def _judged(self, unit: ReadUnit, found: _Transaction, tip: Tip, known: Collection) -> Collection:
+    def _judged(self, unit: ReadUnit, found: _CollectingTransaction, tip: Tip, known: Collection) -> Collection:
         """Return a collection as the chain shows it now."""
         if not found.outflows:
             return replace(known, status=CollectionStatus.REORGED, confirmed_at=None)
@@ -188,7 +188,7 @@ class CollectionRecords:
         for event_type in events:
             self._events.record(unit, event_type, render.collection(judged))
 
-    def _begun(self, unit: WriteUnit, found: _Transaction) -> Collection:
+    def _begun(self, unit: WriteUnit, found: _CollectingTransaction) -> Collection:
         left = [each for _, each in found.outflows]
         return Collection(
             id=unit.new_id(ids.COLLECTION),

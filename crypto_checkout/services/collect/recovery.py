@@ -49,7 +49,7 @@ class DepositFound:
 
 
 @dataclass(frozen=True, slots=True)
-class Collection:
+class RecoveryTransaction:
     """A transaction that collects: `data` is its calldata for the Collector, `moves` how many amounts it would move."""
 
     data: bytes
@@ -79,13 +79,15 @@ async def find(
     return sorted(found, key=lambda each: (each.index, each.asset.symbol))
 
 
-async def collections(chain: DepositBalances, deposits: Deposits, found: Sequence[DepositFound]) -> list[Collection]:
+async def transactions(
+    chain: DepositBalances, deposits: Deposits, found: Sequence[DepositFound]
+) -> list[RecoveryTransaction]:
     """Make the transactions that collect what was found, and try each without sending it. Raises RecoverableError."""
     made = []
     for part in _parts(found):
         data = calls.collect(deposits.destination, _salts(part, deposits.label))
         answer = await chain.read_contract(COLLECTOR.address, "0x" + data.hex())
-        made.append(Collection(data, tuple(part), int.from_bytes(answer)))
+        made.append(RecoveryTransaction(data, tuple(part), int.from_bytes(answer)))
     return made
 
 

@@ -88,7 +88,7 @@ class _Pair:
         return self.signed.hash
 
 
-class Sender:
+class PlanSender:
     """Sends signed plans. `report` is called with a sentence for people now and then."""
 
     def __init__(

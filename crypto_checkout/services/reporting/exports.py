@@ -31,7 +31,7 @@ from crypto_checkout.store.database import Database, ReadUnit
 from crypto_checkout.store.ledger import cursors
 from crypto_checkout.store.refunds import refunds as refund_store
 from crypto_checkout.store.reporting import exports as store
-from crypto_checkout.store.reporting.exports import ExportedPayment, ExportedUnmatched, Stretch
+from crypto_checkout.store.reporting.exports import ExportedPayment, ExportedUnmatched, ExportStretch
 
 _AT_ONCE = 250
 """The number of payments in a part: about 30 ms of work, so that no other reader waits long."""
@@ -175,7 +175,7 @@ class Exports:
             is_first = False
         yield ("\n]\n" if is_json else "").encode()
 
-    def _payments(self, unit: ReadUnit, livemode: bool, period: Period, stretch: Stretch) -> _ExportPart:
+    def _payments(self, unit: ReadUnit, livemode: bool, period: Period, stretch: ExportStretch) -> _ExportPart:
         found = store.part(unit, livemode, stretch)
         tips = {chain_id: cursors.tip(unit, chain_id) for chain_id in {each.session.asset.chain_id for each in found}}
         taken = collections.from_addresses(unit, {each.session.address for each in found})
@@ -196,7 +196,7 @@ class Exports:
         ]
         return _ExportPart(rows, found[-1].seq if found else stretch.until)
 
-    def _unmatched(self, unit: ReadUnit, livemode: bool, period: Period, stretch: Stretch) -> _ExportPart:
+    def _unmatched(self, unit: ReadUnit, livemode: bool, period: Period, stretch: ExportStretch) -> _ExportPart:
         found = store.unmatched_part(unit, livemode, stretch)
         rows = [exports.unmatched_row(self._unmatched_entry(each), period.zone, period.zone_name) for each in found]
         return _ExportPart(rows, found[-1].seq if found else stretch.until)
@@ -247,8 +247,8 @@ def zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def _stretch(period: Period, after: int, until: int) -> Stretch:
-    return Stretch(after, until, period.since, period.before, _AT_ONCE)
+def _stretch(period: Period, after: int, until: int) -> ExportStretch:
+    return ExportStretch(after, until, period.since, period.before, _AT_ONCE)
 
 
 def _formatted(part: _ExportPart, columns: Sequence[str], layout: Layout) -> tuple[str, int]:

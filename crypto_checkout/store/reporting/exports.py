@@ -43,7 +43,7 @@ class ExportedCollection:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class ExportStretch:
     """At most `limit` rows with a `seq` beyond `after` up to `until`, in blocks from `since` on and before `before`."""
 
     after: int
@@ -65,21 +65,21 @@ def last_unmatched_seq(unit: ReadUnit) -> int:
     return int(row["last"] or 0) if row else 0
 
 
-def part(unit: ReadUnit, livemode: bool, stretch: Stretch) -> list[ExportedPayment]:
+def part(unit: ReadUnit, livemode: bool, stretch: ExportStretch) -> list[ExportedPayment]:
     """Return payments of a mode in the order of their recording."""
     rows = _rows(unit, livemode, stretch, f"SELECT seq, session_id, {payments.COLUMNS} FROM payments")  # noqa: S608 - constants
     owners = sessions.by_ids(unit, {row["session_id"] for row in rows})
     return [_recorded(row, owners[row["session_id"]]) for row in rows]
 
 
-def unmatched_part(unit: ReadUnit, livemode: bool, stretch: Stretch) -> list[ExportedUnmatched]:
+def unmatched_part(unit: ReadUnit, livemode: bool, stretch: ExportStretch) -> list[ExportedUnmatched]:
     """Return unmatched payments of a mode in the order of their recording."""
     rows = _rows(unit, livemode, stretch, unmatched.SELECT)
     owners = sessions.by_ids(unit, {row["session_id"] for row in rows if row["session_id"]})
     return [ExportedUnmatched(row["seq"], owners.get(row["session_id"]), unmatched.read(row)) for row in rows]
 
 
-def collected_part(unit: ReadUnit, livemode: bool, stretch: Stretch) -> list[ExportedCollection]:
+def collected_part(unit: ReadUnit, livemode: bool, stretch: ExportStretch) -> list[ExportedCollection]:
     """Return collections of a mode in the order of their recording."""
     rows = _rows(unit, livemode, stretch, collections.SELECT)
     found = [(row["seq"], collections.read(row)) for row in rows]
@@ -87,7 +87,7 @@ def collected_part(unit: ReadUnit, livemode: bool, stretch: Stretch) -> list[Exp
     return [ExportedCollection(seq, each, owners) for seq, each in found]
 
 
-def _rows(unit: ReadUnit, livemode: bool, stretch: Stretch, select: str) -> list[Row]:
+def _rows(unit: ReadUnit, livemode: bool, stretch: ExportStretch, select: str) -> list[Row]:
     bounds = {
         "since": moments.to_optional_text(stretch.since),
         "before": moments.to_optional_text(stretch.before),

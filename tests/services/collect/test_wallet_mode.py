@@ -21,7 +21,7 @@ from crypto_checkout.core.collect.plan import Plan, Way
 from crypto_checkout.core.collect.plan_file import SignedPlan, SignedTransaction
 from crypto_checkout.services.checkout.payment_methods import AcceptedChain
 from crypto_checkout.services.collect.planner import CannotCollect, Planned, Planner, PlanRequest, WalletAddresses
-from crypto_checkout.services.collect.sender import CannotSend, Sender, SentPlan
+from crypto_checkout.services.collect.sender import CannotSend, PlanSender, SentPlan
 from tests.support import solidity
 from tests.support.anvil import Anvil
 from tests.support.collecting import deploy_contracts
@@ -89,8 +89,8 @@ class Owner:
     async def send(self, plan: Plan, chain: Sending | None = None) -> SentPlan:
         return await self.sender(chain).send(signed(plan))
 
-    def sender(self, chain: Sending | None = None) -> Sender:
-        return Sender(chain or Sending(self.rpc), lambda: self.now, self.said.append, self.sleep)
+    def sender(self, chain: Sending | None = None) -> PlanSender:
+        return PlanSender(chain or Sending(self.rpc), lambda: self.now, self.said.append, self.sleep)
 
     async def sleep(self, _seconds: float) -> None:
         """Instead of waiting, have the node make a block."""

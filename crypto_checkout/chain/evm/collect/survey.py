@@ -10,7 +10,7 @@ from crypto_checkout.chain.rpc.failures import Throttled
 from crypto_checkout.chain.rpc.providers import Ask, Call, Refused, Rpc, quantity
 from crypto_checkout.core.address import Address, keccak_256
 from crypto_checkout.core.collect import calls
-from crypto_checkout.core.collect.chain_state import Account, CurrentFees, Message
+from crypto_checkout.core.collect.chain_state import CallMessage, ChainAccount, CurrentFees
 from crypto_checkout.core.collect.contracts import CREATE2_PROXY, Contract, delegate, delegate_code, word
 from crypto_checkout.core.errors import ProviderFailed
 
@@ -37,14 +37,14 @@ class Survey:
     def __init__(self, rpc: Rpc) -> None:
         self._rpc = rpc
 
-    async def accounts(self, addresses: Sequence[Address]) -> dict[Address, Account]:
+    async def accounts(self, addresses: Sequence[Address]) -> dict[Address, ChainAccount]:
         """Return accounts at the newest block. Raises ProviderFailed."""
 
-        async def read(ask: Ask) -> dict[Address, Account]:
+        async def read(ask: Ask) -> dict[Address, ChainAccount]:
             nonces = await ask([("eth_getTransactionCount", [each, "latest"]) for each in addresses])
             codes = await ask([("eth_getCode", [each, "latest"]) for each in addresses])
             return {
-                address: Account(quantity(nonce), "0x" + decoding.hexadecimal(code).hex())
+                address: ChainAccount(quantity(nonce), "0x" + decoding.hexadecimal(code).hex())
                 for address, nonce, code in zip(addresses, nonces, codes, strict=True)
             }
 
@@ -68,18 +68,18 @@ class Survey:
         data = _UPPER_BOUND + transaction_bytes.to_bytes(32)
 
         async def read(ask: Ask) -> int:
-            answer = await _call(ask, Message(_GAS_PRICE_ORACLE, _GAS_PRICE_ORACLE, data=data))
+            answer = await _call(ask, CallMessage(_GAS_PRICE_ORACLE, _GAS_PRICE_ORACLE, data=data))
             return int.from_bytes(answer) if len(answer) == len(word(_GAS_PRICE_ORACLE)) else 0
 
         return await self._rpc.with_failover(read)
 
-    async def gas(self, messages: Sequence[Message]) -> list[int | None]:
+    async def gas(self, messages: Sequence[CallMessage]) -> list[int | None]:
         """Estimate the gas of each message at the newest block; None for one that would revert."""
         found: list[int | None] = []
         for start in range(0, len(messages), _AT_ONCE):
             some = messages[start : start + _AT_ONCE]
 
-            async def read(ask: Ask, some: Sequence[Message] = some) -> list[int | None]:
+            async def read(ask: Ask, some: Sequence[CallMessage] = some) -> list[int | None]:
                 return await _estimates(ask, some)
 
             found += await self._rpc.with_failover(read)
@@ -94,7 +94,7 @@ class Survey:
         """Estimate the gas to create a contract; None where the deployment proxy is missing, or it would revert."""
         if (await self.accounts([CREATE2_PROXY]))[CREATE2_PROXY].code == "0x":
             return None
-        (gas,) = await self.gas([Message(CREATE2_PROXY, CREATE2_PROXY, data=contract.deployment)])
+        (gas,) = await self.gas([CallMessage(CREATE2_PROXY, CREATE2_PROXY, data=contract.deployment)])
         return gas
 
     async def can_delegate(self, destination: Address, throwaway_key: bytes, *, is_there: bool) -> bool:
@@ -106,7 +106,7 @@ class Survey:
         contract = delegate(destination)
         account, authorization = _authorization(self._rpc.chain_id, contract.address, throwaway_key)
         # Were the account the sender too, its nonce would be another by the time of the authorization.
-        fields = _fields(Message(calls.COIN, account, data=calls.destination_of_delegate()))
+        fields = _fields(CallMessage(calls.COIN, account, data=calls.destination_of_delegate()))
         params: list[Any] = [{**fields, "authorizationList": [authorization]}, "latest"]
         if not is_there:
             params.append({contract.address: {"code": "0x" + delegate_code(destination).hex()}})
@@ -139,7 +139,7 @@ def _authorization(chain_id: int, delegate_address: Address, key: bytes) -> tupl
     return Address(Signer.from_key(key).address.lower()), fields
 
 
-async def _estimates(ask: Ask, messages: Sequence[Message]) -> list[int | None]:
+async def _estimates(ask: Ask, messages: Sequence[CallMessage]) -> list[int | None]:
     wanted: list[Call] = [("eth_estimateGas", [_fields(each)]) for each in messages]
     try:
         return [quantity(each) for each in await ask(wanted)]
@@ -161,7 +161,7 @@ async def _estimates(ask: Ask, messages: Sequence[Message]) -> list[int | None]:
     return found
 
 
-def _fields(message: Message) -> dict[str, str]:
+def _fields(message: CallMessage) -> dict[str, str]:
     return {
         "from": message.sender,
         "to": message.to,
@@ -174,7 +174,7 @@ def _is_about_the_call(error: Refused) -> bool:
     return _CALL_FAILED.search(str(error)) is not None
 
 
-async def _call(ask: Ask, message: Message) -> bytes:
+async def _call(ask: Ask, message: CallMessage) -> bytes:
     try:
         (answer,) = await ask([("eth_call", [_fields(message), "latest"])])
     except Refused as error:

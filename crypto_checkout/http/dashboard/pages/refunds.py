@@ -27,7 +27,7 @@ _TX_HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class GivenAddress:
+class ClaimedAddress:
     """An address that was given for a refund, as the form names it and as it is shown."""
 
     value: str
@@ -209,8 +209,8 @@ async def _form(request: DashboardRequest, session_id: str, *, status: int = 200
     return request.render("refunds/new.html", status=status, session=session, assets=assets)
 
 
-def _given(claim: Claim) -> GivenAddress:
-    return GivenAddress(
+def _given(claim: Claim) -> ClaimedAddress:
+    return ClaimedAddress(
         f"{claim.proof} {claim.destination}",
         checksum(claim.destination),
         claim.proof,
