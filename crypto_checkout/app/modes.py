@@ -170,7 +170,7 @@ async def _live(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | 
         providers={chain_id: chain.health for chain_id, chain in opened.items()},
         foreign_index=lambda: check.foreign,
         uncollectable={} if deposit_check is None else deposit_check.reasons,
-        contracts={chain_id: chain.read_contract for chain_id, chain in opened.items()},
+        contracts={chain_id: chain.ask_stranger for chain_id, chain in opened.items()},
         collecting=lambda: {each.chain_id: each.problem for each in collectors if each.problem is not None},
     )
 

@@ -333,12 +333,11 @@ class EvmChain:
 
     async def read_contract(self, contract: str, data: str) -> bytes:
         """Return a contract's answer to a call. Raises ProviderFailed."""
+        return await self._rpc.with_failover(lambda ask: tokens.ask_contract(ask, contract, data))
 
-        async def read(ask: Ask) -> bytes:
-            (answer,) = await ask([("eth_call", [{"to": contract, "data": data}, "latest"])])
-            return decoding.hexadecimal(answer)
-
-        return await self._rpc.with_failover(read)
+    async def ask_stranger(self, contract: str, data: str) -> bytes:
+        """Return the answer of a contract that may be anybody's; nothing if it fails. Raises ProviderFailed."""
+        return await self._rpc.with_failover(lambda ask: tokens.ask_stranger(ask, contract, data))
 
     async def gas_price(self) -> int:
         """Return what a unit of gas costs now, in wei, as a provider suggests it. Raises ProviderFailed."""

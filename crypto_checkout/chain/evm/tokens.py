@@ -1,6 +1,7 @@
-"""Facts from a token's contract (ERC-20): its existence, its decimals and its symbol."""
+"""Calls of others' contracts: the facts of a token (ERC-20), and the answers of contracts that may be anybody's."""
 
 from crypto_checkout.chain.evm import decoding
+from crypto_checkout.chain.rpc.failures import Throttled, TooLarge
 from crypto_checkout.chain.rpc.providers import Ask, Refused
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import TokenFacts
@@ -10,6 +11,7 @@ _SYMBOL = "0x95d89b41"
 _WORD_BYTES = 32
 _MOST_DECIMALS = 255
 _LONGEST_SYMBOL = 64
+_STRANGERS_GAS = 5_000_000  # many signatures' worth, and milliseconds of a node's time
 
 
 async def facts(ask: Ask, contract: Address) -> TokenFacts:
@@ -22,15 +24,33 @@ async def facts(ask: Ask, contract: Address) -> TokenFacts:
     )
 
 
+async def ask_contract(ask: Ask, contract: str, data: str, **limits: str) -> bytes:
+    """Return a contract's answer to a call at the newest block; `limits` are more fields of the call."""
+    (answer,) = await ask([("eth_call", [{"to": contract, "data": data, **limits}, "latest"])])
+    return decoding.hexadecimal(answer)
+
+
+async def ask_stranger(ask: Ask, contract: str, data: str) -> bytes:
+    """Return the answer of a contract that may be anybody's, empty if it fails, however it does.
+
+    Else whoever makes a contract fail could have all providers rest, which are not to blame.
+    """
+    try:
+        return await ask_contract(ask, contract, data, gas=hex(_STRANGERS_GAS))
+    except Throttled:
+        raise
+    except (Refused, TooLarge):
+        return b""
+
+
 async def _call(ask: Ask, contract: Address, data: str) -> bytes:
     """Return a contract's answer, empty if it reverts. Any other refusal is the node's own, and raised."""
     try:
-        (answer,) = await ask([("eth_call", [{"to": contract, "data": data}, "latest"])])
+        return await ask_contract(ask, contract, data)
     except Refused as error:
         if decoding.has_reverted(error):
             return b""
         raise
-    return decoding.hexadecimal(answer)
 
 
 def _decimals(answer: bytes) -> int | None:

@@ -3,10 +3,9 @@
 from collections.abc import Awaitable, Callable
 
 from crypto_checkout.core.address import Address, keccak_256
-from crypto_checkout.core.errors import ProviderFailed
 
 ReadContract = Callable[[str, str], Awaitable[bytes]]
-"""Return a contract's answer to a call, given its address and the call's data. Raises ProviderFailed."""
+"""Return a contract's answer to a call, given its address and the data; nothing if it fails. Raises ProviderFailed."""
 
 _SIGNATURE_BYTES = 65
 _MOST_BYTES = 4096
@@ -54,13 +53,7 @@ async def _ask(read_contract: ReadContract, account: Address, digest: bytes, sig
     padded = signature + bytes(-len(signature) % _WORD)
     offset, length = (number.to_bytes(_WORD) for number in (2 * _WORD, len(signature)))
     data = "0x" + _IS_VALID + (digest + offset + length + padded).hex()
-    try:
-        return await read_contract(account, data)
-    except ProviderFailed as error:
-        # A contract that reverts says no; a node that fails says nothing.
-        if "revert" in str(error).lower():
-            return b""
-        raise
+    return await read_contract(account, data)
 
 
 def _parse(signature: str) -> bytes | None:

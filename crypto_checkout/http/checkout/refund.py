@@ -13,7 +13,7 @@ from crypto_checkout.core.public.types import AmountResource
 from crypto_checkout.core.refunds.refund import DestinationProof, RefundStatus
 from crypto_checkout.http import body_limit, origins
 from crypto_checkout.http.checkout.renderer import CheckoutRenderer
-from crypto_checkout.services.refunds.claims import Claimable, ClaimRefused, Claims
+from crypto_checkout.services.refunds.claims import Claimable, ClaimRefused, Claims, MailedTo
 
 from . import refusals, visitors
 
@@ -28,6 +28,7 @@ _PROBLEMS: Mapping[str, str] = {
     "bad_signature": "refund_bad_account",
     "bad_code": "refund_bad_code",
     "too_many": "refund_too_many",
+    "too_many_codes": "refund_too_many",
     "mail_failed": "refund_mail_failed",
     "gone": "refund_gone",
 }
@@ -44,7 +45,7 @@ class GivenAddress:
 
 @dataclass(frozen=True, slots=True)
 class RefundItem:
-    """A refund on the page. `state` is `ask`, `given`, `approved`, or `paid`; `unproven` is an address to prove."""
+    """A refund on the page; `state` is `ask`, `given`, `approved`, or `paid`."""
 
     key: str
     state: str
@@ -54,7 +55,6 @@ class RefundItem:
     reason: str | None
     destination: str | None
     given: tuple[GivenAddress, ...]
-    unproven: str | None
     message: str
     accounts: tuple[str, ...]
 
@@ -91,15 +91,15 @@ class RefundPages:
                 session_id, key, address, account=form.get("account", ""), signature=form.get("signature", "")
             ),
             "mail": lambda: self._claims.send_code(session_id, key, address),
-            "code": lambda: self._claims.confirm_code(session_id, key, form.get("code", "")),
+            "code": lambda: self._claims.confirm_code(session_id, key, address, form.get("code", "")),
         }
         action = form.get("action", "give")
         try:
-            await work.get(action, work["give"])()
+            done = await work.get(action, work["give"])()
         except ClaimRefused as error:
-            return await self._show(request, status=400, problem=_PROBLEMS[error.cause], form=form)
-        if action == "mail":
-            return await self._show(request, mailed=key)
+            return await self._show(request, status=400, problem=error.cause, form=form)
+        if isinstance(done, MailedTo):
+            return await self._show(request, mailed=done)
         return RedirectResponse(f"/checkout/{session_id}{PATH}", 303, {"Cache-Control": "no-store"})
 
     async def _show(
@@ -108,11 +108,12 @@ class RefundPages:
         *,
         status: int = 200,
         problem: str | None = None,
-        mailed: str | None = None,
+        mailed: MailedTo | None = None,
         form: Mapping[str, str] | None = None,
     ) -> Response:
         page = await self._claims.page(request.path_params["id"])
         sent = form or {}
+        asked = {"item": mailed.refund_id, "address": checksum(mailed.destination)} if mailed else sent
         response = self._renderer.render(
             "refund.html",
             visitors.translations_for(request),
@@ -122,8 +123,9 @@ class RefundPages:
             livemode=page.session.livemode,
             items=[self._item(each) for each in page.items],
             can_mail=page.can_mail,
-            problem=problem,
-            mailed=mailed or (sent.get("item") if sent.get("action") == "code" else None),
+            problem=None if problem is None else _PROBLEMS[problem],
+            asked=asked if mailed or sent.get("action") == "code" else None,
+            refused=sent if problem == "too_many" else None,
             sent=sent,
         )
         # With no-referrer, browsers send `Origin: null` with the page's own form; see `http.checkout.pages`.
@@ -133,7 +135,6 @@ class RefundPages:
     def _item(self, item: Claimable) -> RefundItem:
         refund = item.refund
         destination = None if refund is None or refund.destination is None else checksum(refund.destination)
-        is_unproven = refund is not None and item.is_open and refund.proof is DestinationProof.NONE
         return RefundItem(
             key=item.key,
             state=_state(item),
@@ -146,7 +147,6 @@ class RefundPages:
                 GivenAddress(checksum(each.destination), each.proof is not DestinationProof.NONE)
                 for each in item.claims
             ),
-            unproven=destination if is_unproven else None,
             message=item.message,
             accounts=tuple(checksum(each) for each in item.accounts),
         )

@@ -8,7 +8,8 @@ contradict each other stand side by side. Nothing here approves anything.
 import hashlib
 import hmac
 import secrets
-from collections.abc import Awaitable, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
@@ -102,6 +103,14 @@ class ClaimPage:
     can_mail: bool
 
 
+@dataclass(frozen=True, slots=True)
+class MailedTo:
+    """A refund, and the address for which a code was mailed."""
+
+    refund_id: str
+    destination: Address
+
+
 class Claims:
     """The claims of both modes; `mail` is None unless a mail server is configured."""
 
@@ -152,8 +161,11 @@ class Claims:
 
         return await self._db.write(store_claim)
 
-    async def send_code(self, session_id: str, key: str, address: str) -> None:
-        """Mail a code for an address that was given to the session's customer. Raises as `give` does."""
+    async def send_code(self, session_id: str, key: str, address: str) -> MailedTo:
+        """Mail the session's customer a code that proves an address, given before or not. Raises as `give` does.
+
+        Strangers may have used up the claims that need no proof: the payer can prove an address without one.
+        """
         try:
             destination = destinations.read(address)
         except WrongDestination as error:
@@ -163,13 +175,14 @@ class Claims:
         def prepare(unit: WriteUnit) -> tuple[str, Refund]:
             session = find(unit, session_id)
             item = self._open_item(unit, session, key)
-            given = any(each.destination == destination for each in item.claims)
-            if item.refund is None or not given or not self._can_mail(session):
+            if not self._can_mail(session):
                 raise ClaimRefused("gone")
+            self._check_destination(unit, item, destination)
             if store.count_codes(unit, session_id, unit.now - _CODES_SINCE) >= _MOST_CODES:
-                raise ClaimRefused("too_many")
-            store.insert_code(unit, item.refund.id, session_id, destination, _hashed(session_id, code))
-            return session.options.customer_email or "", item.refund
+                raise ClaimRefused("too_many_codes")
+            refund = item.refund or self._new_refund(unit, session, item)
+            store.insert_code(unit, refund.id, session_id, destination, _hashed(session_id, code))
+            return session.options.customer_email or "", refund
 
         to, refund = await self._db.write(prepare)
         assert self._mail is not None, "else there are no codes"
@@ -178,21 +191,29 @@ class Claims:
         except AlertNotSent as error:
             log.warning("a code wasn't mailed", refund=refund.id, error=str(error))
             raise ClaimRefused("mail_failed") from None
+        return MailedTo(refund.id, destination)
 
-    async def confirm_code(self, session_id: str, key: str, code: str) -> RefundStatus:
-        """Take the code of a mail as proof of the address for which it was mailed. Raises as `give` does."""
+    async def confirm_code(self, session_id: str, key: str, address: str, code: str) -> RefundStatus:
+        """Take the code of a mail as proof of an address, if it was mailed for that one. Raises as `give` does.
+
+        The page says which address is meant: a code for a stranger's proves nothing beside the payer's own.
+        """
+        try:
+            destination = destinations.read(address)
+        except WrongDestination as error:
+            raise ClaimRefused(error.cause) from None
 
         def confirm(unit: WriteUnit) -> RefundStatus | None:
             session = find(unit, session_id)
             item = self._open_item(unit, session, key)
-            mailed = store.newest_code(unit, session_id, key, unit.now - _CODE_LIFETIME)
+            mailed = store.newest_code(unit, session_id, key, destination, unit.now - _CODE_LIFETIME)
             if item.refund is None or mailed is None or mailed.tries >= _MOST_TRIES:
                 return None
             if not hmac.compare_digest(mailed.code_sha256, _hashed(session_id, code.strip())):
                 store.note_wrong_code(unit, mailed.seq)
                 return None
             store.use_up(unit, mailed.seq)
-            return self._claim(unit, session_id, key, mailed.destination, DestinationProof.EMAIL, None)
+            return self._claim(unit, session_id, key, destination, DestinationProof.EMAIL, None)
 
         status = await self._db.write(confirm)
         if status is None:
@@ -243,10 +264,7 @@ class Claims:
         item = self._open_item(unit, session, key)
         if signer is not None and signer not in item.accounts:
             raise ClaimRefused("bad_account")
-        try:
-            destinations.check(unit, self._refunds.accepted, item.asset.chain_id, destination)
-        except WrongDestination as error:
-            raise ClaimRefused(error.cause) from None
+        self._check_destination(unit, item, destination)
         is_known = any((each.destination, each.proof) == (destination, proof) for each in item.claims)
         if not is_known and store.count(unit, session_id, proof) >= MOST_CLAIMS:
             raise ClaimRefused("too_many")
@@ -265,6 +283,12 @@ class Claims:
         )
         self._records.update(unit, given, EventType.REFUND_ADDRESS_GIVEN)
         return given.status
+
+    def _check_destination(self, unit: ReadUnit, item: Claimable, destination: Address) -> None:
+        try:
+            destinations.check(unit, self._refunds.accepted, item.asset.chain_id, destination)
+        except WrongDestination as error:
+            raise ClaimRefused(error.cause) from None
 
     def _new_refund(self, unit: WriteUnit, session: Session, item: Claimable) -> Refund:
         refund = Refund(
@@ -326,6 +350,7 @@ class Claims:
         tip = cursors.tip(unit, asset.chain_id)
         deep_to = -1 if tip is None else tip.deep_to(confirmations)
         paid = refund_store.received_by_sender(unit, session.id, asset, deep_to)
+        used = self._signed_units(unit, session, asset, refund)
         key = f"{asset.chain_id}:{asset.contract or ''}" if refund is None else refund.id
         return Claimable(
             key=key,
@@ -335,8 +360,22 @@ class Claims:
             claims=() if refund is None else tuple(store.of_refund(unit, refund.id)),
             message=rules.message(session.id, asset, units, "{destination}", self._records.public_url),
             # Who paid less than what goes back may be a stranger who sent dust to sign for it.
-            accounts=tuple(sorted(sender for sender, total in paid.items() if total >= units)),
+            accounts=tuple(sorted(sender for sender, total in paid.items() if total - used[sender] >= units)),
         )
+
+    def _signed_units(
+        self, unit: ReadUnit, session: Session, asset: Asset, but: Refund | None
+    ) -> Mapping[Address, int]:
+        """Return what goes back to each account already, by its signature to other refunds of a session."""
+        used: dict[Address, int] = defaultdict(int)
+        for refund in refund_store.of_session(unit, session.id):
+            is_other = but is None or refund.id != but.id
+            is_same = (refund.asset.chain_id, refund.asset.contract) == (asset.chain_id, asset.contract)
+            if is_other and is_same and refund.status is not RefundStatus.CANCELED:
+                signed = [each for each in store.of_refund(unit, refund.id) if each.destination == refund.destination]
+                for signer in {each.signer for each in signed if each.signer is not None}:
+                    used[signer] += refund.units
+        return used
 
 
 def _hashed(session_id: str, code: str) -> str:

@@ -16,10 +16,9 @@ _INSERT = f"{_CLAIMS.insert} ON CONFLICT (refund_id, destination, proof) DO NOTH
 
 @dataclass(frozen=True, slots=True)
 class MailedCode:
-    """A code that was mailed for one address, as its SHA-256; `tries` is the number of wrong ones since."""
+    """A code that was mailed, as its SHA-256; `tries` is the number of wrong ones since."""
 
     seq: int
-    destination: Address
     code_sha256: str
     tries: int
 
@@ -71,20 +70,25 @@ def count_codes(unit: ReadUnit, session_id: str, since: datetime) -> int:
     return int(row["found"])
 
 
-def newest_code(unit: ReadUnit, session_id: str, refund_id: str, since: datetime) -> MailedCode | None:
-    """Return the last code mailed for a refund since a moment; None without one."""
+def newest_code(
+    unit: ReadUnit, session_id: str, refund_id: str, destination: Address, since: datetime
+) -> MailedCode | None:
+    """Return the last code mailed for a refund to an address since a moment; None without one."""
     row = unit.one(
         """
-        SELECT seq, destination, code_sha256, tries FROM refund_codes
-        WHERE session_id = :session_id AND sent_at > :since AND refund_id = :refund_id
+        SELECT seq, code_sha256, tries FROM refund_codes
+        WHERE session_id = :session_id AND sent_at > :since AND refund_id = :refund_id AND destination = :destination
         ORDER BY sent_at DESC, seq DESC
         LIMIT 1
         """,
-        {"session_id": session_id, "refund_id": refund_id, "since": moments.to_text(since)},
+        {
+            "session_id": session_id,
+            "refund_id": refund_id,
+            "destination": destination,
+            "since": moments.to_text(since),
+        },
     )
-    if row is None:
-        return None
-    return MailedCode(row["seq"], Address(row["destination"]), row["code_sha256"], row["tries"])
+    return None if row is None else MailedCode(row["seq"], row["code_sha256"], row["tries"])
 
 
 def note_wrong_code(unit: WriteUnit, seq: int) -> None:

@@ -1,14 +1,18 @@
 """The payer's refund page: it works by forms alone, says what happened, and shows nobody's secrets."""
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from crypto_checkout.core.address import Address, checksum
+from crypto_checkout.core.refunds.claims import MOST_CLAIMS
 from tests.support.api import PRICE, App, listed, made, open_app
-from tests.support.mailbox import mailbox
+from tests.support.mailbox import Mailbox, mailbox
 
 SESSIONS, HELPERS = "/checkout_sessions", "/test_helpers"
 MINE = "0x00000000000000000000000000000000000deCAf"
@@ -102,7 +106,9 @@ async def test_a_refund_of_the_merchant_asks_the_payer_for_the_address(app: App)
     assert gone.status_code == 400
 
 
-async def test_a_code_in_the_customers_mail_proves_the_address_that_the_mail_names(tmp_path: Path) -> None:
+@asynccontextmanager
+async def mailing(tmp_path: Path) -> AsyncIterator[tuple[Mailbox, App]]:
+    """Run a shop that can mail to its payers."""
     with mailbox() as box:
         mail = {
             "email_to": ["owner@shop.example"],
@@ -112,54 +118,89 @@ async def test_a_code_in_the_customers_mail_proves_the_address_that_the_mail_nam
             "smtp_security": "none",
         }
         async with open_app(tmp_path, alerts=mail) as app:
-            nobody, session_id = await overpaid(app), await overpaid(app, customerEmail="ada@example.com")
-            client = await browser(app)
-            path = f"/checkout/{session_id}/refund"
+            yield box, app
 
-            async def act(action: str, **form: str) -> httpx.Response:
-                key = item((await client.get(path)).text)
-                return await client.post(path, data={"item": key, "action": action, **form})
 
-            await act("give", address=THEIRS)
-            await act("give", address=MINE)
-            # A stranger's address came first: the customer is mailed it, and doesn't confirm it.
-            assert (await act("mail", address=THEIRS)).status_code == 200
-            assert THEIRS.lower() in box.text().lower()
-            assert (await act("mail", address=MINE)).status_code == 200
-            assert box.recipients[-1] == ["ada@example.com"]
-            assert MINE.lower() in box.text().lower()
-            (code,) = re.findall(r"\b\d{6}\b", box.text())
-            wrong = await act("code", code=f"{(int(code) + 1) % 10**6:06d}")
+def code_in(box: Mailbox) -> str:
+    (code,) = re.findall(r"\b\d{6}\b", box.text())
+    return str(code)
+
+
+def forms(page: str, action: str) -> list[str]:
+    """Return the addresses of a page's forms with an action."""
+    return [
+        address
+        for form in re.findall(r"<form.*?</form>", page, re.DOTALL)
+        if f'name="action" value="{action}"' in form
+        for address in re.findall(r'name="address" value="([^"]*)"', form)
+    ]
+
+
+async def test_a_code_in_the_customers_mail_proves_the_address_beside_which_it_was_asked_for(tmp_path: Path) -> None:
+    async with mailing(tmp_path) as (box, app):
+        nobody, session_id = await overpaid(app), await overpaid(app, customerEmail="ada@example.com")
+        client = await browser(app)
+        path = f"/checkout/{session_id}/refund"
+
+        async def act(action: str, **form: str) -> httpx.Response:
+            key = item((await client.get(path)).text)
+            return await client.post(path, data={"item": key, "action": action, **form})
+
+        await act("give", address=THEIRS)
+        await act("give", address=MINE)
+        page = (await client.get(path)).text
+        assert forms(page, "mail") == [checksum(Address(each.lower())) for each in (THEIRS, MINE)]
+        # A stranger asks for a code at the same time: each mail names its address, and proves no other.
+        mailed = await act("mail", address=MINE)
+        assert (mailed.status_code, forms(mailed.text, "code")) == (200, [checksum(Address(MINE.lower()))])
+        assert MINE.lower() in box.text().lower()
+        assert box.recipients[-1] == ["ada@example.com"]
+        code = code_in(box)
+        await act("mail", address=THEIRS)
+        assert THEIRS.lower() in box.text().lower()
+        theirs = code_in(box)
+        for guess in (f"{(int(code) + 1) % 10**6:06d}", theirs):
+            wrong = await act("code", address=MINE, code=guess)
             assert (wrong.status_code, "That is not the code" in wrong.text) == (400, True)
-            assert (await act("code", code=code)).status_code == 303
-            (refund,) = (await listed(app.api, "/refunds", sessionId=session_id))["data"]
-            assert (refund["proof"], refund["destination"].lower()) == ("email", MINE.lower())
-            again = await act("code", code=code)
-            assert again.status_code == 400
-            await client.post(f"/checkout/{nobody}/refund", data={"item": "1337:", "address": MINE})
-            page = (await client.get(f"/checkout/{nobody}/refund")).text
-            assert 'value="mail"' not in page, "nobody's address is known there"
+            assert forms(wrong.text, "code") == [checksum(Address(MINE.lower()))]
+        assert (await act("code", address=THEIRS, code=code)).status_code == 400
+        assert (await act("code", address=MINE, code=code)).status_code == 303
+        (refund,) = (await listed(app.api, "/refunds", sessionId=session_id))["data"]
+        assert (refund["proof"], refund["destination"].lower()) == ("email", MINE.lower())
+        assert (await act("code", address=MINE, code=code)).status_code == 400
+        await client.post(f"/checkout/{nobody}/refund", data={"item": "1337:", "address": MINE})
+        page = (await client.get(f"/checkout/{nobody}/refund")).text
+        assert forms(page, "mail") == [], "nobody's address is known there"
+
+
+async def test_strangers_who_used_up_the_claims_keep_no_payer_from_a_code(tmp_path: Path) -> None:
+    async with mailing(tmp_path) as (box, app):
+        session_id = await overpaid(app, customerEmail="ada@example.com")
+        client, path = await browser(app), f"/checkout/{session_id}/refund"
+        for number in range(MOST_CLAIMS):
+            key = item((await client.get(path)).text)
+            await client.post(path, data={"item": key, "address": f"0x{0xBAD0BAD0 + number:040x}"})
+        form = {"item": item((await client.get(path)).text), "address": MINE.lower()}
+        refused = await client.post(path, data=form)
+        assert (refused.status_code, MINE.lower() in forms(refused.text, "mail")) == (400, True)
+        mailed = await client.post(path, data={**form, "action": "mail"})
+        (address,) = forms(mailed.text, "code")
+        await client.post(path, data={**form, "action": "code", "address": address, "code": code_in(box)})
+        (refund,) = (await listed(app.api, "/refunds", sessionId=session_id))["data"]
+        assert (refund["proof"], refund["destination"].lower()) == ("email", MINE.lower())
 
 
 async def test_five_wrong_codes_are_one_code_less_and_five_codes_a_day_are_all(tmp_path: Path) -> None:
-    with mailbox() as box:
-        mail = {
-            "email_to": ["owner@shop.example"],
-            "email_from": "shop@shop.example",
-            "smtp_host": "127.0.0.1",
-            "smtp_port": box.port,
-            "smtp_security": "none",
-        }
-        async with open_app(tmp_path, alerts=mail) as app:
-            session_id = await overpaid(app, customerEmail="ada@example.com")
-            client, path = await browser(app), f"/checkout/{session_id}/refund"
-            await client.post(path, data={"item": "1337:", "address": MINE})
-            key = item((await client.get(path)).text)
-            await client.post(path, data={"item": key, "action": "mail", "address": MINE})
-            (code,) = re.findall(r"\b\d{6}\b", box.text())
-            for _ in range(5):
-                await client.post(path, data={"item": key, "action": "code", "code": "no"})
-            assert (await client.post(path, data={"item": key, "action": "code", "code": code})).status_code == 400
-            answers = [await client.post(path, data={"item": key, "action": "mail", "address": MINE}) for _ in range(5)]
-            assert [each.status_code for each in answers] == [200, 200, 200, 200, 400]
-            assert len(box.mails) == 5
+    async with mailing(tmp_path) as (box, app):
+        session_id = await overpaid(app, customerEmail="ada@example.com")
+        client, path = await browser(app), f"/checkout/{session_id}/refund"
+        await client.post(path, data={"item": "1337:", "address": MINE})
+        form = {"item": item((await client.get(path)).text), "address": MINE}
+        await client.post(path, data={**form, "action": "mail"})
+        code = code_in(box)
+        for _ in range(5):
+            await client.post(path, data={**form, "action": "code", "code": "no"})
+        assert (await client.post(path, data={**form, "action": "code", "code": code})).status_code == 400
+        answers = [await client.post(path, data={**form, "action": "mail"}) for _ in range(5)]
+        assert [each.status_code for each in answers] == [200, 200, 200, 200, 400]
+        assert len(box.mails) == 5

@@ -13,6 +13,7 @@ from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.refunds.claims import MOST_CLAIMS
 from crypto_checkout.services.refunds.claims import ClaimRefused, Claims
+from crypto_checkout.services.refunds.refunds import RefundRequest
 from tests.services.refunds.test_recognition import Refunding, refunding
 from tests.support.anvil import Anvil
 from tests.support.shop import ANVIL_CHAIN_ID, ONE_COIN, pay
@@ -41,7 +42,7 @@ class Claiming:
 
         async def is_signed(chain_id: int, account: Address, text: str, signature: str) -> bool:
             assert chain_id == ANVIL_CHAIN_ID
-            return await signatures.is_signed(text, signature, account, it.shop.chain.read_contract)
+            return await signatures.is_signed(text, signature, account, it.shop.chain.ask_stranger)
 
         self.claims = Claims(it.shop.db, it.shop.refund_records, it.refunds, is_signed, None)
 
@@ -133,6 +134,35 @@ async def test_a_stranger_who_paid_a_little_can_not_sign_for_the_rest(anvil: Nod
         await shop.give(session, MINE, 9)
 
 
+async def test_what_an_account_paid_proves_one_refund_and_not_the_next(anvil: Nodes, tmp_path: Path) -> None:
+    node = anvil(mining="manual")
+    async with refunding(node, tmp_path) as it:
+        shop = Claiming(it)
+        session = await it.shop.ask()
+        pay(node, session, ONE_COIN)
+        node.send(node.accounts[8], session["address"], ONE_COIN)
+        await it.follow()
+        part = RefundRequest(session["id"], amount="1")
+        first, second = [(await it.shop.db.write(it.refunds.create(True, part)))["id"] for _ in range(2)]
+
+        async def sign(refund_id: str, number: int, address: str) -> None:
+            page = await shop.claims.page(session["id"])
+            (item,) = (each for each in page.items if each.key == refund_id)
+            text = item.message.replace("{destination}", address)
+            signature = wallet(number).sign_message(encode_defunct(text=text)).signature.hex()
+            await shop.claims.give(
+                session["id"], refund_id, address, account=wallet(number).address, signature=signature
+            )
+
+        await sign(first, 8, THEIRS)
+        with pytest.raises(ClaimRefused, match="bad_account"):
+            await sign(second, 8, THEIRS)
+        await sign(second, 9, MINE)
+        await it.shop.db.write(await it.refunds.cancel(True, first))
+        third = (await it.shop.db.write(it.refunds.create(True, part)))["id"]
+        await sign(third, 8, THEIRS)
+
+
 async def test_five_claims_of_strangers_leave_room_for_the_payers_proof(anvil: Nodes, tmp_path: Path) -> None:
     node = anvil(mining="manual")
     async with refunding(node, tmp_path) as it:
@@ -163,6 +193,31 @@ async def test_a_contract_that_paid_vouches_for_its_address(anvil: Nodes, tmp_pa
                 with pytest.raises(ClaimRefused, match="bad_signature"):
                     await shop.claims.give(session["id"], item.key, MINE, **signed)
         assert (await shop.shown(session))[1] == "signature"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param("0x5b600056", id="burns all gas"),
+        pytest.param("0xfe", id="is invalid"),
+        pytest.param("0x01", id="underflows"),
+        pytest.param("0x7f" + b"too many requests".ljust(32).hex() + "60005260206000fd", id="reverts with words"),
+        pytest.param("0x6210000060003660003760006000f3", id="answers nothing"),
+        pytest.param("0x62100000" + "6000f3", id="answers much"),
+    ],
+)
+async def test_a_contract_that_fails_is_no_signature_and_blames_no_provider(
+    anvil: Nodes, tmp_path: Path, code: str
+) -> None:
+    node = anvil(mining="manual")
+    async with refunding(node, tmp_path) as it:
+        shop = Claiming(it)
+        session = await shop.overpaid()
+        key = await shop.key(session)
+        node.rpc("anvil_setCode", node.accounts[9], code)
+        with pytest.raises(ClaimRefused, match="bad_signature"):
+            await shop.claims.give(session["id"], key, MINE, account=node.accounts[9], signature="0x" + "ab" * 65)
+        assert [(each.failures, each.is_resting) for each in it.shop.chain.health()] == [(0, False)]
 
 
 async def test_an_approved_address_is_fixed(anvil: Nodes, tmp_path: Path) -> None:
