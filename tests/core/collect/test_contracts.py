@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import crypto_checkout.core.collect
-from crypto_checkout.core.address import Address, keccak_256, parse
+from crypto_checkout.core.address import Address, checksum, keccak_256, parse
 from crypto_checkout.core.collect import bytecode, calls, contracts
+from crypto_checkout.core.collect.contracts import COLLECTOR, FORWARDER
 from crypto_checkout.core.collect.deposits import CODE_BYTES, Deposits, code, init_code, salt
+from crypto_checkout.http.docs.pages import guide_text
 from tests.support import solidity
 
 SOURCE = Path(crypto_checkout.core.collect.__file__).with_name("Collect.sol")
@@ -95,3 +97,10 @@ def test_a_collection_is_encoded_as_the_abi_says(destination: Address, salts: di
 @given(st.dictionaries(ADDRESSES, st.lists(ADDRESSES, max_size=4), max_size=4))
 def test_a_collection_from_accounts_is_encoded_as_the_abi_says(accounts: dict[Address, list[Address]]) -> None:
     assert calls.collect_from(accounts)[4:] == encode(["(address,address[])[]"], [list(accounts.items())])
+
+
+def test_the_guide_names_the_contracts_and_the_hashes_of_their_code() -> None:
+    text = guide_text("cold-address", "")
+    proxy = (contracts.CREATE2_PROXY, contracts.CREATE2_PROXY_CODE_HASH)
+    for address, code_hash in (proxy, *((each.address, each.code_hash) for each in (FORWARDER, COLLECTOR))):
+        assert f"`{checksum(address)}` | `{code_hash}`" in text
