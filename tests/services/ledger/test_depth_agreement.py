@@ -40,7 +40,11 @@ def staying_behind(node: Anvil, blocks: int) -> Behaviour:
     def call(transaction: dict[str, str], _: Any) -> Any:
         return held("eth_call", transaction, "latest")
 
-    return forwarding(node.url, {"eth_getBlockByNumber": block, "eth_call": call})
+    def logs(criteria: dict[str, Any]) -> Any:
+        is_own = criteria.get("blockHash") in {each["hash"] for each in chain.values()}
+        return [] if is_own else held("eth_getLogs", criteria)
+
+    return forwarding(node.url, {"eth_getBlockByNumber": block, "eth_call": call, "eth_getLogs": logs})
 
 
 async def test_a_payment_that_the_chain_took_back_gets_no_deeper_by_one_providers_word(
