@@ -22,11 +22,12 @@ from tests.support.shop import XPUB
 log = logging.getLogger(__name__)
 
 DOOR = ("/sign-in", "/set-up")
-DOWNLOADS = ("/exports/payments", "/exports/unmatched", "/exports/collected")
+OF_A_PAYMENT = ("/refunds/new",)
+DOWNLOADS = ("/exports/payments", "/exports/unmatched", "/exports/collected", "/exports/refunds")
 
 
 def is_plain(route: Route) -> bool:
-    return route.method == "GET" and "{" not in route.path and route.path not in {*DOOR, *DOWNLOADS}
+    return route.method == "GET" and "{" not in route.path and route.path not in {*DOOR, *DOWNLOADS, *OF_A_PAYMENT}
 
 
 PATHS = tuple(f"/test{'' if route.path == '/' else route.path}" for route in PAGES if is_plain(route))
