@@ -29,11 +29,8 @@ WORDS = st.binary(min_size=32, max_size=32)
 
 
 @pytest.fixture(scope="module")
-def compiled() -> dict[str, Any]:
-    compiler = solidity.find()
-    if compiler is None:
-        pytest.skip("there is no Solidity compiler: scripts/anvil brings it")
-    return solidity.compile_source(compiler, SOURCE, json.dumps(SETTINGS))
+def compiled(solc: solidity.Compiler) -> dict[str, Any]:
+    return solidity.compile_source(solc, SOURCE, json.dumps(SETTINGS))
 
 
 def test_the_bytes_in_the_package_are_what_the_source_compiles_to(compiled: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import found
 from tests.support import solidity, solidity_tools
 from tests.support.solidity_tools import Project
 
@@ -33,20 +34,15 @@ EXPECTED_OF_SLITHER = {"incorrect-equality", "assembly", "too-many-digits"}
 
 
 @pytest.fixture(scope="module")
-def tools() -> tuple[Path, solidity.Compiler]:
-    forge, compiler = solidity_tools.find_forge(), solidity.find()
-    if forge is None or compiler is None:
-        pytest.skip("there is no forge, or no Solidity compiler: scripts/anvil brings both")
-    return forge, compiler
+def tools(solc: solidity.Compiler) -> tuple[Path, solidity.Compiler]:
+    return found("forge", solidity_tools.find_forge(), "there is no forge: scripts/anvil brings it"), solc
 
 
 @pytest.fixture
 def proofs() -> Path:
     """Return the folder of the programs that `scripts/proofs` brings."""
     named = os.environ.get("CHECKOUT_PROOFS")
-    if not named:
-        pytest.skip("there is no halmos and no slither: scripts/test --all brings them")
-    return Path(named)
+    return found("proofs", Path(named) if named else None, "there is no halmos: scripts/test --all brings it")
 
 
 def outcomes(project: Project) -> Iterator[tuple[str, str]]:
@@ -60,10 +56,10 @@ def outcomes(project: Project) -> Iterator[tuple[str, str]]:
 
 
 def test_the_contracts_pass_their_own_tests(tools: tuple[Path, solidity.Compiler], tmp_path: Path) -> None:
-    found = dict(outcomes(solidity_tools.project(tmp_path, *tools)))
+    passed = dict(outcomes(solidity_tools.project(tmp_path, *tools)))
 
-    assert {name for name, outcome in found.items() if outcome != "Success"} == set()
-    assert len(found) == 16
+    assert {name for name, outcome in passed.items() if outcome != "Success"} == set()
+    assert len(passed) == 16
 
 
 @pytest.mark.heavy
@@ -99,5 +95,5 @@ def test_slither_finds_nothing_new(tools: tuple[Path, solidity.Compiler], proofs
     done = project.run(proofs / "slither", ".", "--filter-paths", "test", "--json", str(report), seconds=600)
 
     assert report.exists(), done.stdout + done.stderr
-    found = json.loads(report.read_text("utf-8"))["results"].get("detectors", [])
-    assert {each["check"] for each in found} <= EXPECTED_OF_SLITHER
+    detected = json.loads(report.read_text("utf-8"))["results"].get("detectors", [])
+    assert {each["check"] for each in detected} <= EXPECTED_OF_SLITHER
