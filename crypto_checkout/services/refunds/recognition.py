@@ -23,7 +23,7 @@ from crypto_checkout.log import get_logger
 from crypto_checkout.services.loops import every
 from crypto_checkout.services.refunds.records import RefundRecords, session_of
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
-from crypto_checkout.store.ledger import cursors
+from crypto_checkout.store.ledger import cursors, tokens
 from crypto_checkout.store.ledger.cursors import Cursor
 from crypto_checkout.store.refunds import refunds as store
 
@@ -50,6 +50,9 @@ class RefundChain(Protocol):
 
     async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return the native balances of addresses at a block. Raises StateUnavailable for a block too old."""
+
+    async def token_balances(self, header: Header, token: Address, addresses: Sequence[Address]) -> dict[Address, int]:
+        """Return the token balances of addresses at a block. Raises StateUnavailable for a block too old."""
 
     async def nonces(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return the transaction counts of addresses at a block. Raises StateUnavailable for a block too old."""
@@ -147,8 +150,10 @@ class RefundPayments:
         await self._db.write(note)
 
     async def _tokens_sent(self, first: int, last: Header, found: _Open) -> Sequence[Transfer]:
-        tokens = {each.asset.contract for each in found.searched if each.asset.contract is not None}
-        return await self._chain.tokens_sent(first, last, sorted(self._owners), sorted(tokens)) if tokens else ()
+        contracts = {each.asset.contract for each in found.searched if each.asset.contract is not None}
+        # Where logs say too much, the owner names the transaction, and what arrived is measured.
+        contracts -= await self._db.read(lambda unit: tokens.overstating(unit, self._chain_id))
+        return await self._chain.tokens_sent(first, last, sorted(self._owners), sorted(contracts)) if contracts else ()
 
     async def _coins_sent(self, first: int, last: Header, found: _Open) -> Sequence[Transfer]:
         """Return the coins that the owner's accounts sent, by their transaction counts; contracts have none.
@@ -193,6 +198,7 @@ class RefundPayments:
         candidates = [each for each in shown if any(paying_transfer(refund, [each]) for refund in refunds)]
         proven = await self._chain.prove(candidates)
         await self._chain.confirm(proven)
+        proven = await self._as_arrived(proven, header, refunds)
 
         def note(unit: WriteUnit) -> None:
             for refund in self._of_transaction(unit, tx_hash):
@@ -229,11 +235,34 @@ class RefundPayments:
                 )
         return found
 
-    async def _rise(self, header: Header, address: Address) -> int:
+    async def _as_arrived(
+        self, transfers: Sequence[Transfer], header: Header, refunds: Sequence[Refund]
+    ) -> list[Transfer]:
+        """Return transfers with what arrived, where the token is known to log more than that.
+
+        What was seen in this very block before isn't measured again: its state may be gone.
+        """
+        overstating = await self._db.read(lambda unit: tokens.overstating(unit, self._chain_id))
+        is_known = any(each.payment is not None and each.payment.block_hash == header.hash for each in refunds)
+        if is_known or not overstating:
+            return list(transfers)
+        return [
+            replace(each, units=min(each.units, await self._rise(header, each.to, each.contract)))
+            if each.contract in overstating
+            else each
+            for each in transfers
+        ]
+
+    async def _rise(self, header: Header, address: Address, token: Address | None = None) -> int:
         """Return by how much a balance rose in a block. Raises StateUnavailable for a block too old."""
         before = Header(header.number - 1, header.parent_hash, "", header.time)
-        then, now = [(await self._chain.balances(each, [address]))[address] for each in (before, header)]
-        return now - then
+        if token is None:
+            then, now = [(await self._chain.balances(each, [address]))[address] for each in (before, header)]
+        else:
+            then, now = [
+                (await self._chain.token_balances(each, token, [address]))[address] for each in (before, header)
+            ]
+        return max(0, now - then)
 
     def _of_transaction(self, unit: ReadUnit, tx_hash: str) -> list[Refund]:
         waiting = store.on_chain(unit, self._chain_id, [RefundStatus.TO_PAY, RefundStatus.SEEN])

@@ -108,6 +108,19 @@ def correct(unit: WriteUnit, payment: LoggedPayment, arrived_units: int) -> None
     )
 
 
+def overstating(unit: ReadUnit, chain_id: int) -> set[Address]:
+    """Return the tokens of a chain whose logs gave more than what arrived at least once."""
+    rows = unit.all(
+        """
+        SELECT DISTINCT contract FROM token_corrections
+        JOIN payments ON payments.seq = payment_seq
+        WHERE chain_id = :chain_id AND contract IS NOT NULL
+        """,
+        {"chain_id": chain_id},
+    )
+    return {Address(row["contract"]) for row in rows}
+
+
 def replace_unnamed(unit: WriteUnit, session_id: str, transfer: Transfer) -> None:
     """Let a payment that a log shows take the place of unnamed credits, in its block or later ones, up to its amount.
 

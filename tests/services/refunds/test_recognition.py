@@ -14,6 +14,8 @@ from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.refunds.refund import DestinationProof
 from crypto_checkout.services.refunds.recognition import RefundPayments
 from crypto_checkout.services.refunds.refunds import RefundRequest, Refunds
+from crypto_checkout.store.database import WriteUnit
+from crypto_checkout.store.ledger import tokens
 from tests.support.anvil import Anvil
 from tests.support.nodes import Error, forwarding, running
 from tests.support.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, FRESH_XPUB, ONE_COIN, Shop, open_shop, pay
@@ -254,6 +256,34 @@ async def test_coins_that_a_contract_sends_pay_a_refund_without_traces_too(
         assert [await it.status(each) for each in (refund_id, other)] == ["seen", "to_pay"]
         await it.follow()
         assert [await it.status(each) for each in (refund_id, other)] == ["paid", "to_pay"]
+
+
+async def test_a_token_that_logs_more_than_arrives_pays_only_what_arrives(
+    anvil: Nodes, solc: Compiler, tmp_path: Path
+) -> None:
+    node = anvil(mining="manual")
+    gross = deploy(node, solc, "GrossToken")
+    async with refunding(node, tmp_path, token(gross)) as it:
+        session = await it.shop.ask("98.00", asset="USDC")
+        gross.send("transfer(address,uint256)", session["address"], 100 * ONE)
+        await it.follow(CONFIRMATIONS + 1)
+        await it.shop.db.write(lambda unit: note_correction(unit, session["id"]))
+        refund_id = await it.approved(session, "50")
+        little = gross.send("transfer(address,uint256)", PAYER, 50 * ONE)
+        await it.name(refund_id, little)
+        await it.follow(CONFIRMATIONS + 1)
+        assert await it.status(refund_id) == "to_pay"
+        enough = gross.send("transfer(address,uint256)", PAYER, 52 * ONE)
+        await it.name(refund_id, enough)
+        await it.follow(1)
+        await it.follow()
+        assert await it.status(refund_id) == "paid"
+
+
+def note_correction(unit: WriteUnit, session_id: str) -> None:
+    """Note what the comparison of token balances finds out beside the watcher's turns."""
+    (logged,) = tokens.logged(unit, session_id)
+    tokens.correct(unit, logged, 98 * ONE)
 
 
 async def test_a_refund_can_not_be_canceled_while_its_transaction_may_still_pay_it(
