@@ -1,1 +1,1 @@
-"""Rows about moving money on: holdings, wallets of cold-address mode, and what their chains showed."""
+"""Rows about moving money on: holdings, collections, wallets of cold-address mode, and what their chains showed."""
