@@ -43,6 +43,10 @@ class FuelCall:
     max_fee_per_gas: int
     max_priority_fee_per_gas: int
 
+    def tip_at(self, base: int) -> int:
+        """Return what it leaves to a block's maker at a base fee; negative if it can't be in that block."""
+        return min(self.max_priority_fee_per_gas, self.max_fee_per_gas - base)
+
 
 @dataclass(frozen=True, slots=True)
 class SentReceipt:

@@ -171,11 +171,11 @@ class Collector:
         fees = await self._chain.fees()
         market = await self._market(fees)
         coin = market.prices[self._accepted.assets[0]]
-        await self._check_fuel(fees)
+        await self._check_fuel(fees, coin)
         found = [each for each in await self._db.read(self._held) if market.reason_to_leave(each) is None]
         found.sort(key=lambda each: -_fiat(market, [each]))
-        batch = await self._movable(found[:MOST_IN_ONE])
-        if batch is None or _fiat(market, batch.items) < self._limits.min_fiat:
+        batch = await self._worthwhile(found, market)
+        if batch is None:
             return False
         (gas,) = await self._chain.gas([CallMessage(self._key.address, COLLECTOR.address, data=batch.data)])
         if gas is None:
@@ -228,6 +228,21 @@ class Collector:
             and (each.destination is not None or each.address in delegating)
         ]
 
+    async def _worthwhile(self, found: Sequence[Holding], market: Market) -> _MovableBatch | None:
+        """Return the first call that is worth it: what can't be moved, however much it is, keeps nothing else back."""
+        groups: dict[Address | None, list[Holding]] = defaultdict(list)
+        for each in found:
+            groups[each.destination].append(each)
+        for items in groups.values():
+            for start in range(0, len(items), MOST_IN_ONE):
+                some = items[start : start + MOST_IN_ONE]
+                if _fiat(market, some) < self._limits.min_fiat:
+                    break  # those that follow are worth less
+                batch = await self._movable(some)
+                if batch is not None and _fiat(market, batch.items) >= self._limits.min_fiat:
+                    return batch
+        return None
+
     async def _movable(self, found: Sequence[Holding]) -> _MovableBatch | None:
         """Return the call that moves what can be moved now, to one destination; None for nothing."""
         batch = _batch(found)
@@ -257,9 +272,13 @@ class Collector:
 
     # --- fuel ----------------------------------------------------------------------------------------------------
 
-    async def _check_fuel(self, fees: CurrentFees) -> None:
-        """Notice low fuel before it is needed: it should pay for some collections at twice today's fees."""
-        least = _LEAST_GAS * 2 * (fees.base + fees.tip)
+    async def _check_fuel(self, fees: CurrentFees, coin: Decimal) -> None:
+        """Notice low fuel before it is needed: it should pay for some collections at twice today's fees.
+
+        More than the day's cap is never spent, nor asked for, whatever fees a node names.
+        """
+        cap = int((self._limits.max_fiat_per_day / coin).scaleb(18))
+        least = min(_LEAST_GAS * 2 * (fees.base + fees.tip), cap)
         if await self._chain.balance(self._key.address) < least:
             self._report_low_fuel(least)
         else:
@@ -290,7 +309,13 @@ class Collector:
                 await self._settle(None)
             return
         fees, now = await self._chain.fees(), self._clock()
-        is_stuck = now - newest.signed_at >= _RAISE_AFTER and fees.base > newest.call.max_fee_per_gas
+        is_old = now - newest.signed_at >= _RAISE_AFTER
+        if is_old and nonce < newest.call.nonce:
+            # A node erred when it was signed. Should its turn ever come, it moves nothing twice.
+            log.warning("a collection waits for a nonce that isn't next", chain=self.chain_id, nonce=nonce)
+            await self._settle(None)
+            return
+        is_stuck = is_old and newest.call.tip_at(fees.base) < fees.tip
         if not is_stuck or newest.sender != self._key.address or not await self._raise(newest.call, fees, now):
             await self._chain.broadcast(newest.signed)
 

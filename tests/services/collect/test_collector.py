@@ -1,6 +1,6 @@
 """Collecting by itself on a real node: when it is worth it, once, within its limits, whenever the process dies."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,7 +16,7 @@ from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.collect import calls
 from crypto_checkout.core.collect.calls import COIN
-from crypto_checkout.core.collect.chain_state import FuelCall
+from crypto_checkout.core.collect.chain_state import CurrentFees, FuelCall
 from crypto_checkout.core.collect.deposits import Deposits
 from crypto_checkout.core.collect.plan_file import SignedTransaction
 from crypto_checkout.core.errors import FatalError
@@ -245,6 +245,97 @@ async def test_fees_are_raised_once_they_rose_above_those_of_what_waits(shop: Sh
     assert shop.node.balance(COLD) == ONE_COIN
     assert shop.node.rpc("eth_getTransactionReceipt", before.signed.hash) is None
     assert await shop.waiting() == []
+
+
+class Lying(Sending):
+    """Says what it likes of the key's transactions and of tips."""
+
+    nonce: int | None = None
+    tip: int | None = None
+
+    async def nonces(self, addresses: Sequence[Address]) -> dict[Address, int]:
+        return dict.fromkeys(addresses, self.nonce) if self.nonce is not None else await super().nonces(addresses)
+
+    async def fees(self) -> CurrentFees:
+        found = await super().fees()
+        return found if self.tip is None else replace(found, tip=self.tip)
+
+
+async def test_a_nonce_that_a_node_made_up_is_waited_for_ten_minutes_and_not_for_ever(shop: Shop) -> None:
+    shop.fund()
+    await shop.paid()
+    chain = Lying(shop.rpc)
+    chain.nonce = 9
+    collector = shop.collector(chain)
+    await collector.turn()
+    chain.nonce = None
+    await collector.turn()
+    assert [each.call.nonce for each in await shop.waiting()] == [9]
+    shop.now += timedelta(minutes=11)
+
+    await shop.collects(shop.collector())
+    shop.now += timedelta(hours=24)
+    await shop.collects(shop.collector())
+
+    assert shop.node.balance(COLD) == ONE_COIN
+    assert int(shop.node.rpc("eth_getTransactionCount", KEY.address, "latest"), 16) == 1
+
+
+async def test_a_tip_that_no_block_takes_is_raised(shop: Shop) -> None:
+    shop.fund()
+    await shop.paid()
+    chain = Lying(shop.rpc)
+    chain.tip = 0
+    shop.node.rpc("evm_setAutomine", False)
+    collector = shop.collector(chain)
+    await collector.turn()
+    chain.tip = 2 * 10**9
+    await collector.turn()
+    assert [each.call.max_priority_fee_per_gas for each in await shop.waiting()] == [0]
+    shop.now += timedelta(minutes=11)
+    await collector.turn()
+    await collector.turn()
+
+    assert [each.call.max_priority_fee_per_gas for each in await shop.waiting()] == [0, chain.tip]
+    shop.node.mine()
+    await shop.collects(collector)
+    assert shop.node.balance(COLD) == ONE_COIN
+
+
+async def test_absurd_fees_that_a_node_names_are_neither_paid_nor_asked_for(shop: Shop) -> None:
+    shop.fund(2 * 10**15)
+    await shop.paid()
+    chain = Lying(shop.rpc)
+    chain.tip = 10**15
+    collector = shop.collector(chain, max_fee_percent=Decimal(100))
+    await collector.turn()
+    assert await shop.waiting() == []
+    assert "send at least 0.00666666" in str(collector.problem), "20 dollars, the day's cap"
+    shop.fund()
+    await collector.turn()
+    assert await shop.waiting() == []
+
+    chain.tip = None
+    shop.node.rpc("evm_setAutomine", False)
+    await collector.turn()
+    chain.tip = 10**15
+    shop.now += timedelta(minutes=11)
+    await collector.turn()
+    assert len(await shop.waiting()) == 1
+    assert "of the 20 allowed a day" in str(collector.problem)
+
+
+async def test_what_can_not_be_moved_keeps_nothing_else_back(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.fund()
+    stuck, other = await shop.paid(2)
+    shop.node.send(shop.node.accounts[9], stuck, ONE_COIN)
+    shop.node.mine(2)
+    shop.node.rpc("anvil_setCode", stuck, "0xfe")  # as a blacklist would have it
+    monkeypatch.setattr(room, "MOST_IN_ONE", 1)
+
+    await shop.collects(shop.collector())
+
+    assert (shop.node.balance(COLD), shop.node.balance(other)) == (ONE_COIN, 0)
 
 
 async def test_another_transaction_of_the_key_ends_the_waiting(shop: Shop) -> None:
