@@ -195,7 +195,7 @@ async def fuel(config: Config) -> list[Check]:
         finally:
             await rpc.close()
         holds = f"{checksum(key.address)} holds {format_units(held, 18)} {chain.native_symbol} for collecting"
-        return ok(name, holds) if held else warn(name, holds, "Send it some; nothing is collected before.")
+        return ok(name, holds) if held else warn(name, holds, "Send it some; until then nothing is collected.")
 
     on = [chain for chain in config.chains if not config.collector.chains or chain.id in config.collector.chains]
     return [*await asyncio.gather(*(look(chain) for chain in on))]

@@ -33,5 +33,5 @@ def key(out: Path) -> None:
         fail(f"{out} can't be written: {error.strerror or error}.")
     click.echo(f"The key is in {out}, which only you can read. Its account, the same on every chain:")
     click.echo(f"  {checksum(made.address)}")
-    click.echo("Send it some coin for gas on each chain, and switch it on in checkout.toml:")
+    click.echo("Send it some coin for gas on each chain, name the file in checkout.toml, and start the server again:")
     click.echo(f'  [collector]\n  key_file = "{out}"')

@@ -1,12 +1,13 @@
 """`crypto-checkout collect list`: the collections so far."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
 
 from crypto_checkout.cli.support import tables
 from crypto_checkout.cli.support.options import Options, json_option, limit_option
-from crypto_checkout.cli.support.setup import load_config, print_json, show_place, with_database
+from crypto_checkout.cli.support.setup import chain_names, load_config, print_json, show_place, with_database
 
 if TYPE_CHECKING:
     from crypto_checkout.core.public.collection_types import CollectionResource
@@ -35,19 +36,21 @@ def list_collections(options: Options, *, mode: str, limit: int, as_json: bool) 
     if as_json:
         print_json({"object": "list", "data": found})
         return
+    config = load_config(options)
     if found:
-        click.echo("\n".join(tables.table(_HEADINGS, [_row(each) for each in found], flexible=5)))
+        names = chain_names(config)
+        click.echo("\n".join(tables.table(_HEADINGS, [_row(each, names) for each in found], flexible=5)))
     else:
         click.echo(f"There is no collection in {mode} mode yet.")
-    show_place(load_config(options))
+    show_place(config)
 
 
-def _row(collection: "CollectionResource") -> tuple[str, ...]:
+def _row(collection: "CollectionResource", names: Mapping[int, str]) -> tuple[str, ...]:
     amounts = ", ".join(f"{each['value']} {each['asset']}" for each in collection["totals"])
     addresses = len({item["address"] for item in collection["items"]})
     return (
         tables.minute(collection["collectedAt"]),
-        str(collection["chainId"]),
+        tables.chain(names, collection["chainId"]),
         collection["status"],
         amounts,
         tables.count(addresses, "address", "addresses"),

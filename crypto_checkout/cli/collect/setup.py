@@ -72,12 +72,13 @@ def _setup_lines(found: "list[ChainSetup]") -> list[str]:
         return lines
     lines += [
         "",
-        "Send these on each chain that lacks them, in this order, from any account that has some of the chain's coin",
-        "for fees. With cast (Foundry) and a hardware wallet:",
+        "Send these on each chain that lacks them, in this order, from any account that has some of its coin for the",
+        "fee: paste them into a wallet that takes data, or use Foundry's cast. There, NODE is an RPC URL of the chain,",
+        "and --ledger may be --trezor, or --account with a keystore's name.",
     ]
     for contract in sorted(contracts, key=lambda each: each.name, reverse=True):
         lines += ["", *_deployment_lines(contract)]
-    return [*lines, "", "Then look again: crypto-checkout doctor"]
+    return [*lines, "", "Then check: crypto-checkout doctor. A server that runs notices within a minute."]
 
 
 def _deployment_lines(contract: "Contract") -> list[str]:

@@ -1,12 +1,13 @@
 """`crypto-checkout collect status`: where the money is."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
 
 from crypto_checkout.cli.support import tables
 from crypto_checkout.cli.support.options import Options, json_option
-from crypto_checkout.cli.support.setup import load_config, print_json, with_database
+from crypto_checkout.cli.support.setup import chain_names, fail, load_config, print_json, with_database
 
 if TYPE_CHECKING:
     from crypto_checkout.core.public.balances import BalanceResource, BalanceTotalResource
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _HEADINGS = ("amount", "worth", "number", "address", "payment", "")
 _MOST = 1_000_000
 _MOST_SHOWN = 50
+_TEST_MODE = " For the money of test payments: --mode test."
 _REASONS = {"fee_too_high": "fee too high", "unknown_fee": "fee not known", "unknown_price": "no price"}
 
 
@@ -37,6 +39,7 @@ def status(
     the last block that the server has processed. --json lists every address.
     """
     from crypto_checkout.app import offline
+    from crypto_checkout.core.errors import WalletNotConfigured
     from crypto_checkout.services.collect.balances import BalanceFilter
     from crypto_checkout.store.paging import Window
 
@@ -45,7 +48,10 @@ def status(
 
     async def work(db: "Database") -> "Balances":
         async with offline.balances(config, db) as reports:
-            return await reports.of(mode == "live", filters, Window(_MOST))
+            try:
+                return await reports.of(mode == "live", filters, Window(_MOST))
+            except WalletNotConfigured as error:
+                fail(f"{error}{_TEST_MODE if mode == 'live' else ''}")
 
     found = with_database(options, work)
     if as_json:
@@ -54,15 +60,16 @@ def status(
     if not found.totals:
         click.echo(f"No address of {mode} mode holds any money.")
         return
+    names = chain_names(config)
     for total in found.totals:
-        click.echo("\n".join(_total(total)))
+        click.echo("\n".join(_total(total, names)))
     shown = found.page.items[:_MOST_SHOWN]
     click.echo("\n".join(tables.table(_HEADINGS, [_row(each) for each in shown], flexible=4)))
     if len(shown) < len(found.page.items):
         click.echo(f"\nThese are the newest {len(shown)} of {len(found.page.items):,}; --json lists all.")
 
 
-def _total(total: "BalanceTotalResource") -> list[str]:
+def _total(total: "BalanceTotalResource", names: Mapping[int, str]) -> list[str]:
     left, block = total["notWorthMoving"], total["block"]
     amount = total["amount"]
     pairs = [
@@ -80,7 +87,8 @@ def _total(total: "BalanceTotalResource") -> list[str]:
         ),
         ("as of", None if block is None else f"block {block['number']}, {tables.second(block['time'])}"),
     ]
-    return [f"{amount['value']} {amount['asset']} on chain {total['chainId']}", "", *tables.fields(pairs), ""]
+    chain = tables.chain(names, total["chainId"])
+    return [f"{amount['value']} {amount['asset']} on {chain}", "", *tables.fields(pairs), ""]
 
 
 def _row(balance: "BalanceResource") -> list[str]:

@@ -137,6 +137,13 @@ def require_database(config: "Config") -> None:
     )
 
 
+def chain_names(config: "Config") -> dict[int, str]:
+    """Return the names of the configured chains and of the sandbox, by id."""
+    from crypto_checkout.chain.sandbox.chain import CHAIN_ID, NAME
+
+    return {CHAIN_ID: NAME, **{each.id: each.name for each in config.chains}}
+
+
 def show_place(config: "Config") -> None:
     """Name the database that a list is from, beside the list: in a wrong folder it is another one."""
     click.echo(f"In {config.database.path.absolute()}.", err=True)

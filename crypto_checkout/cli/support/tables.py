@@ -1,6 +1,6 @@
 """Tables for people: plain aligned text within 100 columns. Programs use `--json`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 WIDTH = 100
@@ -46,6 +46,11 @@ def second(text: str | None) -> str | None:
 def moment(at: datetime) -> str:
     """Write a time for people, in UTC."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def chain(names: Mapping[int, str], chain_id: int) -> str:
+    """Name a chain with its id; one without a name by its id alone."""
+    return f"{names[chain_id]} ({chain_id})" if chain_id in names else f"chain {chain_id}"
 
 
 def mode(livemode: bool) -> str:

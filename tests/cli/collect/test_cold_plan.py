@@ -64,7 +64,7 @@ async def test_the_file_for_a_safe_collects_from_deposits(
         transact(node, transaction["to"], bytes.fromhex(transaction["data"][2:]))
 
         async def is_listed() -> bool:
-            return "1 ETH" in (await run("collect", "list")).stdout
+            return "Anvil (31337)" in (await run("collect", "list")).stdout
 
         await until(is_listed, "list the collection")
 

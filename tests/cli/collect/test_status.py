@@ -20,7 +20,7 @@ def test_the_status_names_totals_and_addresses(tmp_path: Path, monkeypatch: pyte
         assert server.api.post(f"/test_helpers/checkout_sessions/{session['id']}/pay", json={}).is_success
         shown = cli.invoke(main, ["collect", "status", "--mode", "test"])
         assert shown.exit_code == 0, shown.output
-        for text in ("0.01 ETH on chain 1337", "30.00 USD", session["address"], session["id"][:20]):
+        for text in ("0.01 ETH on Sandbox (1337)", "30.00 USD", session["address"], session["id"][:20]):
             assert text in shown.stdout
         found = json.loads(cli.invoke(main, ["collect", "status", "--mode", "test", "--json"]).stdout)
         assert [each["addressPath"] for each in found["data"]] == [session["addressPath"]]
@@ -34,3 +34,4 @@ def test_the_status_names_totals_and_addresses(tmp_path: Path, monkeypatch: pyte
     live = cli.invoke(main, ["collect", "status"])
     assert live.exit_code == 1
     assert "takes no real money yet" in live.output
+    assert "--mode test" in live.output
