@@ -99,8 +99,8 @@ def test_every_helper_of_test_mode_does_what_the_guide_says(tmp_path: Path) -> N
 def test_no_block_of_a_guide_is_left_out() -> None:
     """`tests.http.docs.test_pages` runs the rest: shell and Python block by block, and the webhook guide's JavaScript.
 
-    `tests.core.checkout.test_pay_button` compares the HTML with what the product prints, and `tests.cli.collect`
-    runs the commands that collect.
+    `tests.core.checkout.test_pay_button` compares the HTML with what the product prints, `tests.cli.collect` runs the
+    commands that collect, and `tests.http.api.test_refunds` makes the request that names a refund's transaction.
     """
     by_guide = {
         "webhooks": {"javascript"},
@@ -108,6 +108,7 @@ def test_no_block_of_a_guide_is_left_out() -> None:
         "payment-pages": {"html", "toml"},
         "cold-address": {"console", "toml"},
         "collect": {"console", "toml"},
+        "refunds": {"console", "toml"},
         "proxies": {"", "nginx", "toml"},
         "wallets": {"javascript ledger.cjs", "javascript keystone.cjs"},
     }
