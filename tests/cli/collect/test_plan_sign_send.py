@@ -58,7 +58,7 @@ def test_paid_sessions_are_planned_signed_and_sent(anvil: Callable[..., Anvil], 
         for session in sessions:
             live.wait_for(session, "paid")
 
-        plan, sign, send = guide_commands()
+        plan, sign, send, _ = guide_commands()
         planned = command(tmp_path, *plan)
         assert planned.returncode == 0, planned.stderr
         fuel = json.loads((tmp_path / "plan.json").read_text())["fuel"]
