@@ -16,7 +16,6 @@ from crypto_checkout.core.collect.contracts import delegate
 from crypto_checkout.core.collect.plan import FUEL_INDEX, Authorization, Fees, Plan, PlanInvalid, Transaction
 from crypto_checkout.core.collect.plan_file import SignedPlan, SignedTransaction
 
-_AUTHORIZATION_MAGIC = b"\x05"  # EIP-7702
 _DYNAMIC_FEE = 2  # EIP-1559
 _SET_CODE = 4  # EIP-7702
 

@@ -15,11 +15,6 @@ COLLECT_FROM = "collectFrom((address,address[])[])"
 _WORD = 32
 
 
-def collect_one(token: Address) -> bytes:
-    """Call a deposit, or an account that delegates: it sends all it has of a token, or of the coin (`COIN`)."""
-    return selector("collect(address)") + word(token)
-
-
 def collect(destination: Address, salts: Mapping[Address, Sequence[bytes]]) -> bytes:
     """Call the Collector: deploy what is missing and collect, for each token the deposits with these salts.
 

@@ -15,9 +15,6 @@ CREATE2_PROXY_CODE_HASH = "0x2fa86add0aed31f33a762c9d88e807c475bd51d0f52bd095575
 COLLECTED_TOPIC = "0x484decdc1e9549e1866295f6f86c889ded3f7de410e7488a7a415978589dc8fd"
 """keccak256("Collected(address,address,uint256)"): destination and token (zero: the coin) indexed, then the amount."""
 
-NOT_COLLECTED_TOPIC = "0x" + keccak_256(b"NotCollected(address,address)").hex()
-"""Logged by the Collector, deposit and token indexed: this item was left where it is, the others went on."""
-
 DELEGATION_PREFIX = "0xef0100"
 """Code of an account that delegates (EIP-7702) begins with it; the delegate's address follows."""
 

@@ -11,8 +11,6 @@ from typing import ClassVar
 from crypto_checkout.core.address import Address, keccak_256
 from crypto_checkout.core.collect.contracts import FORWARDER, address_bytes, create2_address_of_hash
 
-CODE_BYTES = 71
-
 SYSTEM = 1
 """The number of these contracts among all that this program ever used; a wallet keeps the one that it began with."""
 

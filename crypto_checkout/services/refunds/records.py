@@ -12,7 +12,6 @@ from crypto_checkout.core.refunds.refund import Refund, RefundStatus
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.services.checkout.session_reader import SessionReader, find
 from crypto_checkout.services.webhooks.outbox import Outbox
-from crypto_checkout.store.checkout import sessions
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors, payments
 from crypto_checkout.store.refunds import refunds as store
@@ -109,10 +108,3 @@ def refundable_units(unit: ReadUnit, session: Session, asset: Asset, confirmatio
 def is_own_asset(session: Session, asset: Asset) -> bool:
     """Tell whether an asset is the one that a session asks for."""
     return (session.asset.chain_id, session.asset.contract) == (asset.chain_id, asset.contract)
-
-
-def fresh_session(unit: ReadUnit, session_id: str) -> Session:
-    """Return a session as it is in this unit."""
-    session = sessions.get(unit, session_id)
-    assert session is not None, "sessions are never deleted"
-    return session

@@ -50,7 +50,7 @@ async def test_the_file_for_a_safe_collects_from_deposits(
             return bool(made)
 
         await until(is_made, "make a session")
-        await is_made()  # one stays open, so the chain is looked at all the time
+        await is_made()  # one stays open: the chain is looked at all the time
         empty = await run(*PLAN)
         node.send(node.accounts[9], made[0]["address"], ONE_COIN)
         node.mine()

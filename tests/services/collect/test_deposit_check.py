@@ -79,7 +79,7 @@ async def test_several_sessions_are_paid_and_anybody_collects_them_with_one_call
     deploy_contracts(node)
     with capture_logs() as said:
         async with shop(tmp_path, node.url) as (app, client):
-            *made, _ = [await session(client) for _ in range(4)]  # one stays open, so the chain is looked at all the time
+            *made, _ = [await session(client) for _ in range(4)]  # one stays open: the chain is looked at all the time
             known = [checksum(Deposits(COLD).address(index)) for index in range(6)]
             for each in made:
                 node.send(node.accounts[9], each["address"], ONE_COIN)
