@@ -184,7 +184,7 @@ def export(page: Page) -> list[dict[str, str]]:
     """Download the payments; return the rows of the file."""
     follow(page, "Exports")
     with page.expect_download() as waiting:
-        page.get_by_role("button", name="Download").click()
+        page.get_by_role("button", name="Download payments").click()
     assert re.fullmatch(r"payments-test-\d{4}-\d\d-\d\d\.csv", waiting.value.suggested_filename)
     return list(csv.DictReader(waiting.value.path().read_text("utf-8").splitlines()))
 
