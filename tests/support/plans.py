@@ -1,12 +1,13 @@
 """Plans to collect from the wallet of a well-known recovery phrase."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from crypto_checkout.chain.wallet import signing
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.collect import plan as plans
+from crypto_checkout.core.collect import plan as core
 from crypto_checkout.core.collect.plan import BlockRef, Fees, Fuel, Funding, Item, Plan, Way
 from tests.support.wallets import xpub_of
 
@@ -39,4 +40,18 @@ def a_plan(way: Way, addresses: int = 2) -> Plan:
         deploy_gas=250_000 if batched else None,
         left_behind=(),
     )
-    return replace(plan, fuel=replace(plan.fuel, units=plans.fuel_needed(plan)))
+    return replace(plan, fuel=replace(plan.fuel, units=core.fuel_needed(plan)))
+
+
+class Addresses:
+    """The addresses of that wallet, and batches that empty them where they delegate."""
+
+    def __init__(self) -> None:
+        self._key = ExtendedPublicKey.parse(xpub_of(WORDS))
+        self.address = self._key.address
+        self.fuel = signing.fuel_address(self._key)
+
+    def batch(self, indexes: Iterable[int], asset: Asset, nonce: int | None) -> Plan:
+        """Return a plan of one batch; `nonce` is that of each address, None if it delegates already."""
+        items = tuple(Item(index, self.address(index), asset, 1, nonce, 70_000) for index in indexes)
+        return replace(a_plan(Way.EIP_7702), items=items, deploy_gas=None)

@@ -2,16 +2,20 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from eth_abi.abi import encode
 
+from crypto_checkout.chain.wallet import signing
 from crypto_checkout.core.address import Address
+from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.collect import calls
-from crypto_checkout.core.collect.contracts import COLLECTOR
+from crypto_checkout.core.collect.contracts import COLLECTOR, CREATE2_PROXY, delegate
 from crypto_checkout.core.collect.deposits import Deposits, salt
+from crypto_checkout.core.collect.plan import Plan
 from tests.core.collect.test_contracts import SETTINGS
-from tests.support import solidity
+from tests.support import plans, solidity
 from tests.support.anvil import Anvil
 from tests.support.collecting import COLD, collect, deploy_contracts, transact
 from tests.support.solidity import Compiler
@@ -44,6 +48,48 @@ def test_an_amount_takes_the_promised_gas(anvil: Callable[..., Anvil], solc: Com
         used["the coin, first"][count] = gas(node, calls.COIN, salts)
 
     assert used == {name: pytest.approx(promised, rel=0.05) for name, promised in PROMISED.items()}
+
+
+BATCHED = {
+    "a token, first": {1: 65_205, 10: 35_400, 50: 32_700, 100: 32_400},
+    "a token, again": {1: 54_206, 10: 17_400, 50: 14_700, 100: 14_400},
+    "the coin, first": {1: 51_837, 10: 31_400, 50: 29_600, 100: 29_400},
+}
+
+
+def test_an_amount_of_a_wallets_addresses_takes_the_promised_gas(anvil: Callable[..., Anvil], solc: Compiler) -> None:
+    node = anvil(arguments=["--hardfork", "prague"])
+    deploy_contracts(node)
+    token = Asset(plans.CHAIN_ID, "USDC", 6, Address(usdc(node, solc)))
+    transact(node, CREATE2_PROXY, delegate(plans.DESTINATION).deployment)
+    mint(node, token.contract or COLD, plans.DESTINATION, 1)
+    node.rpc("anvil_setBalance", plans.DESTINATION, "0x1")
+    wallet = plans.Addresses()
+    node.rpc("anvil_setBalance", wallet.fuel, hex(10**21))
+    used: dict[str, dict[int, int]] = {name: {} for name in BATCHED}
+    for place, count in enumerate((1, 10, 50, 100)):
+        some = range(1000 * place, 1000 * place + count)
+        for name, nonce in (("a token, first", 0), ("a token, again", None)):
+            for index in some:
+                mint(node, token.contract or COLD, wallet.address(index), 5_000_000)
+            used[name][count] = batch_gas(node, wallet.batch(some, token, nonce)) // count
+        others = range(1000 * place + 500, 1000 * place + 500 + count)
+        for index in others:
+            node.rpc("anvil_setBalance", wallet.address(index), hex(10**18))
+        used["the coin, first"][count] = batch_gas(node, wallet.batch(others, plans.COIN, 0)) // count
+
+    assert used == {name: pytest.approx(promised, rel=0.05) for name, promised in BATCHED.items()}
+
+
+def batch_gas(node: Anvil, plan: Plan) -> int:
+    """Sign and send a plan of one batch, and return the gas that it took."""
+    nonce = int(node.rpc("eth_getTransactionCount", plan.fuel.address, "latest"), 16)
+    (signed,) = signing.sign(replace(plan, fuel=replace(plan.fuel, nonce=nonce)), plans.WORDS, "").transactions
+    tx_hash = node.rpc("eth_sendRawTransaction", signed.raw)
+    node.mine()
+    receipt = node.rpc("eth_getTransactionReceipt", tx_hash)
+    assert sum(log["address"] != COLLECTOR.address for log in receipt["logs"]) >= len(plan.items)
+    return int(receipt["gasUsed"], 16)
 
 
 def gas(node: Anvil, token: Address, salts: list[bytes]) -> int:
