@@ -56,10 +56,10 @@ REFUND_STATUSES: Mapping[RefundStatus, RefundStatusInfo] = one_row_each(
     RefundStatus,
     {
         RefundStatus.AWAITING_ADDRESS: RefundStatusInfo(
-            "Awaiting address", "The payer has not said yet where the money shall go.", can_cancel=True
+            "Awaiting address", "The payer has not given an address yet.", can_cancel=True
         ),
         RefundStatus.AWAITING_APPROVAL: RefundStatusInfo(
-            "Awaiting approval", "An address is there. Approve it, or cancel the refund.", "warn", can_cancel=True
+            "Awaiting approval", "An address was given. Approve it, or cancel the refund.", "warn", can_cancel=True
         ),
         RefundStatus.TO_PAY: RefundStatusInfo(
             "To pay", "The address is approved. Send the money from your wallet.", "warn", can_cancel=True

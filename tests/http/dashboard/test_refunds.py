@@ -106,6 +106,7 @@ async def test_a_refund_is_made_paid_and_canceled_by_forms(app: App) -> None:
     assert (refund["amount"]["value"], refund["reason"], refund["status"]) == ("0.004", "Broken", "awaiting_address")
     path = f"/test/refunds/{refund['id']}"
     assert refund["claimUrl"] in (await client.get(path)).text
+    assert f'href="/dashboard{path}"' in (await client.get(f"/test/payments/{session_id}")).text
     assert (await client.post(f"{path}/cancel")).status_code == 303
     assert (await app.api.get(f"/refunds/{refund['id']}")).json()["status"] == "canceled"
     other = await made(app.api, "/refunds", {"sessionId": session_id, "destination": MINE})
@@ -113,7 +114,7 @@ async def test_a_refund_is_made_paid_and_canceled_by_forms(app: App) -> None:
     await client.post(f"{path}/approve", data={"choice": "own", "destination": MINE, "current_password": PASSWORD})
     assert (await client.post(f"{path}/paid", data={"tx_hash": "0x12"})).status_code == 400
     assert (await client.post(f"{path}/paid", data={"tx_hash": "0x" + "7e" * 32})).status_code == 303
-    assert "waited for" in (await client.get(path)).text
+    assert "waits for the transaction" in (await client.get(path)).text
     canceled = await client.post(f"{path}/cancel")
     assert canceled.status_code == 303
     assert (await app.api.get(f"/refunds/{other['id']}")).json()["status"] == "to_pay", "it may still be paid"

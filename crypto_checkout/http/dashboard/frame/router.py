@@ -195,7 +195,7 @@ def _not_found(request: DashboardRequest) -> Response:
         "problem.html",
         status=404 if request.http.method in {"GET", "HEAD"} else 405,
         title="There is nothing here",
-        text="Check the address, or go on with the navigation.",
+        text="Check the address, or use the menu.",
     )
 
 

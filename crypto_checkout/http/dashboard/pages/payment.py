@@ -8,6 +8,7 @@ from starlette.responses import Response
 from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED, Status
 from crypto_checkout.core.errors import SessionNotOpen
 from crypto_checkout.core.public.types import SessionResource
+from crypto_checkout.core.refunds.refund import REFUND_STATUSES
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.http.dashboard.frame import labels
 from crypto_checkout.http.dashboard.frame.pager import pager
@@ -16,17 +17,24 @@ from crypto_checkout.http.dashboard.frame.router import DashboardPage
 from crypto_checkout.http.dashboard.pages.payments import PATH
 from crypto_checkout.services.diagnosis.explain import UnknownSubject
 from crypto_checkout.services.ledger.check_now import ChainCheck
+from crypto_checkout.store.paging import Window
+from crypto_checkout.store.refunds.refunds import RefundFilter
 
 _ONE = f"{PATH}/{{id}}"
+_MOST_REFUNDS = 20
 
 
 async def show(request: DashboardRequest) -> Response:
     """Show a session with everything about it."""
     detail = await request.services.diagnosis.payment_details.of(request.livemode, request.path_params["id"])
     session = detail.session
+    refunds = request.services.checkout.refunds
+    refunded = await refunds.listed(request.livemode, RefundFilter(session_id=session["id"]), Window(_MOST_REFUNDS))
     return request.render(
         "payments/detail.html",
         session=session,
+        refunds=refunded.items,
+        refund_statuses=REFUND_STATUSES,
         detail=detail,
         explained=await request.services.diagnosis.explainer.session(session["id"], request.livemode),
         labels=labels,
