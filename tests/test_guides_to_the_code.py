@@ -39,9 +39,11 @@ def test_the_places_that_are_named_exist(name: str) -> None:
         assert is_there(name), name
 
 
-def test_every_room_is_in_the_table_of_floors() -> None:
+def test_every_room_and_every_module_beside_them_is_on_a_floor() -> None:
     floors = ARCHITECTURE.partition("\n## Floors\n")[2].partition("\n## ")[0]
     assert ROOMS - set(re.findall(r"`(\w+)/`", floors)) == set()
+    modules = {path.name for path in PACKAGE.glob("*.py") if not path.name.startswith("__")}
+    assert modules - set(re.findall(r"`(\w+\.py)`", floors)) == set()
 
 
 def test_every_area_that_rooms_share_is_explained() -> None:

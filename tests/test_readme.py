@@ -1,4 +1,4 @@
-"""The README is true: what it names is there."""
+"""The README and the guide to operating are true: the commands, files and packages that they name are there."""
 
 import re
 import tomllib
@@ -9,18 +9,10 @@ import pytest
 
 from crypto_checkout.cli import main
 from crypto_checkout.core.checkout.session import Status
+from crypto_checkout.http.docs.pages import guide_text
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
-
-
-def test_every_room_of_the_package_has_its_line() -> None:
-    package = ROOT / "crypto_checkout"
-    rooms = {f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").exists()}
-    modules = {path.name for path in package.glob("*.py") if not path.name.startswith("__")}
-    named = set(re.findall(r"`([a-z_]+(?:/|\.py))`", README))
-    assert rooms | modules <= named
-    assert {name for name in named if name.endswith("/")} <= rooms
 
 
 def test_every_dependency_has_its_reason_and_nothing_else_is_named() -> None:
@@ -44,7 +36,7 @@ def test_the_files_and_scripts_that_it_names_exist() -> None:
         assert (ROOT / target).exists(), target
 
 
-@pytest.mark.parametrize("line", re.findall(r"crypto-checkout ([a-z][a-z -]*)", README))
+@pytest.mark.parametrize("line", re.findall(r"crypto-checkout ([a-z][a-z -]*)", README + guide_text("operate", "")))
 def test_the_commands_that_it_names_exist(line: str) -> None:
     command: click.Command = main
     for word in line.split():

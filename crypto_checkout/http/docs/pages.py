@@ -19,7 +19,7 @@ from .reference import Reference
 
 GUIDES = (
     *("integrate", "payment-pages", "webhooks", "errors", "lists", "test-mode"),
-    *("proxies", "wallets", "cold-address", "chains", "costs", "collect", "refunds", "threat-model"),
+    *("proxies", "wallets", "cold-address", "chains", "costs", "collect", "refunds", "operate", "threat-model"),
 )
 FOLDER = Path(__file__).parent / "guides"
 WRITTEN_FOR = "http://127.0.0.1:4020"

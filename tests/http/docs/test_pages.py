@@ -33,6 +33,7 @@ FOR_OPERATORS = (
     "cold-address",
     "costs",
     "collect",
+    "operate",
     "proxies",
     "threat-model",
     "wallets",
