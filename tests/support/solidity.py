@@ -103,3 +103,17 @@ def calldata(signature: str, *arguments: Any) -> str:
     kinds = signature.partition("(")[2].removesuffix(")")
     selector = keccak.new(data=signature.encode(), digest_bits=256).digest()[:4]
     return "0x" + (selector + encode(kinds.split(",") if kinds else [], arguments)).hex()
+
+
+def move_tokens(token: Contract, holder: str, to: str, units: int) -> str:
+    """Have an address send tokens on, as one whose code anybody may call (EIP-7702); return the transaction's hash.
+
+    An impersonated account would do, but that its transactions aren't signed, so that no block can be proven.
+    """
+    passes_on = f"0x363d3d373d3d363d3d73{token.address[2:].lower()}5af100"
+    token.node.rpc("anvil_setCode", holder, passes_on)
+    data = calldata("transfer(address,uint256)", to, units)
+    moved: str = token.node.rpc(
+        "eth_sendTransaction", {"from": token.node.accounts[8], "to": holder, "data": data, "gas": GAS}
+    )
+    return moved

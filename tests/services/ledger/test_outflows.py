@@ -15,7 +15,7 @@ from tests.support.anvil import Anvil
 from tests.support.collecting import COLD, collect_sessions, deploy_contracts
 from tests.support.nodes import forwarding, running
 from tests.support.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, FRESH_XPUB, ONE_COIN, Shop, open_shop, pay
-from tests.support.solidity import Compiler, calldata, deploy
+from tests.support.solidity import Compiler, deploy, move_tokens
 
 Nodes = Callable[..., Anvil]
 
@@ -203,12 +203,7 @@ async def test_a_token_that_an_allowance_moved_is_found_in_the_slow_round(
         session = await shop.ask("100.00", asset="USDC")
         usdc.send("transfer(address,uint256)", session["address"], 100 * 10**6)
         await follow(node, shop)
-        # Gas that costs nothing, as for one who signs and has another send it: only the token's log shows it.
-        node.rpc("anvil_impersonateAccount", session["address"])
-        node.rpc("anvil_setNextBlockBaseFeePerGas", "0x0")
-        data = calldata("transfer(address,uint256)", node.accounts[8], 60 * 10**6)
-        sent = {"from": session["address"], "to": usdc.address, "data": data, "gasPrice": "0x0", "gas": hex(10**5)}
-        node.rpc("eth_sendTransaction", sent)
+        move_tokens(usdc, session["address"], node.accounts[8], 60 * 10**6)
         node.mine()
         await shop.process()
         assert await left(shop, session) == []

@@ -1,12 +1,13 @@
 """Tokens whose logs are left out, or say too much: credited by what arrived, once, and taken back with it."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from crypto_checkout.core.diagnosis.explanation import RecordedPayment
+from crypto_checkout.core.errors import ProviderFailed
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.services.ledger.judge import Judge
 from crypto_checkout.services.ledger.token_balances import TokenBalances
@@ -17,16 +18,17 @@ from tests.services.ledger.test_tokens import ONE, PRICE, token
 from tests.support.anvil import Anvil
 from tests.support.nodes import Node, forwarding, running
 from tests.support.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, FRESH_XPUB, Shop, open_shop
-from tests.support.solidity import Compiler, Contract, deploy
+from tests.support.solidity import Compiler, Contract, deploy, move_tokens
 
 Nodes = Callable[..., Anvil]
 
 
 @dataclass
 class Hiding:
-    """What a node leaves out of `eth_getLogs`: the transactions whose logs it doesn't show."""
+    """What a node leaves out of `eth_getLogs`: the transactions whose logs it doesn't show. It adds `invented` ones."""
 
     hidden: set[str] = field(default_factory=set)
+    invented: list[Any] = field(default_factory=list)
 
 
 @dataclass
@@ -79,7 +81,8 @@ async def comparison(node: Anvil, folder: Path, contract: Contract) -> AsyncIter
     hiding = Hiding()
 
     def logs(criteria: Any) -> Any:
-        return [each for each in node.rpc("eth_getLogs", criteria) if each["transactionHash"] not in hiding.hidden]
+        shown = [each for each in node.rpc("eth_getLogs", criteria) if each["transactionHash"] not in hiding.hidden]
+        return shown + [each for each in hiding.invented if each["blockHash"] == criteria.get("blockHash")]
 
     def block(number: str, full: bool) -> Any:
         """Show a block without its bloom filter, as chains do that leave logs out."""
@@ -92,6 +95,38 @@ async def comparison(node: Anvil, folder: Path, contract: Contract) -> AsyncIter
         open_shop(folder, [front.url], xpub=FRESH_XPUB, tokens=[token(contract)]) as shop,
     ):
         yield Comparison(node, front, shop, contract, hiding)
+
+
+async def test_a_way_out_that_a_node_invents_makes_no_payment_of_what_is_still_there(
+    anvil: Nodes, solc: Compiler, tmp_path: Path
+) -> None:
+    node = anvil(mining="manual")
+    async with comparison(node, tmp_path, deploy(node, solc, "Token")) as made:
+        session = await made.shop.ask("250.00", asset="USDC")
+        paid = made.send(session, 125 * ONE)
+        await made.follow(CONFIRMATIONS)
+        made.shop.chain.stop_reading_ranges("it wants whole blocks")
+        sent = node.send(node.accounts[1], node.accounts[2], 1)
+        node.mine()
+        (true,) = node.rpc("eth_getTransactionReceipt", paid)["logs"]
+        block = node.rpc("eth_getBlockByNumber", "latest", False)
+        signature, sender, receiver = true["topics"]
+        made.hiding.invented = [
+            {
+                **true,
+                "topics": [signature, receiver, sender],
+                "transactionHash": sent,
+                "blockHash": block["hash"],
+                "blockNumber": block["number"],
+                "logIndex": "0x0",
+            }
+        ]
+        with suppress(ProviderFailed):
+            await made.shop.process()
+        made.hiding.invented = []
+        await made.follow(CONFIRMATIONS + 2)
+        assert await made.counted(session) == [(125 * ONE, True, True)]
+        assert await made.look(session) == ("underpaid", 125 * ONE)
 
 
 async def test_a_tokens_payment_without_a_log_is_found_by_the_balance(
@@ -204,10 +239,7 @@ async def test_a_sweep_is_no_fee_and_hides_no_later_payment(anvil: Nodes, solc: 
         await made.follow(2)
         made.send(session, 100 * ONE)
         await made.follow(CONFIRMATIONS)
-        node.send(node.accounts[9], session["address"], 10**17)  # for the gas
-        await made.follow()
-        node.rpc("anvil_impersonateAccount", session["address"])
-        made.token.send("transfer(address,uint256)", node.accounts[8], 70 * ONE, sender=session["address"])
+        move_tokens(made.token, session["address"], node.accounts[8], 70 * ONE)
         await made.follow(3)
         assert await made.look(session) == ("underpaid", 100 * ONE)
         made.send(session, 50 * ONE, hide=True)

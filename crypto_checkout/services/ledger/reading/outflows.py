@@ -1,7 +1,8 @@
 """Read what left our addresses, by the logs of blocks: what they say was collected, and tokens that they sent.
 
 Anybody may collect from an address with code, and anybody may log that event, so that log counts only of the address
-it comes from, once the hash of its block proves it. What left without a log is found by `internal_transfers`.
+it comes from. Every log counts only once the hash of its block proves it. What left without a log is found by
+`internal_transfers`.
 """
 
 from collections.abc import Sequence
@@ -56,10 +57,8 @@ class OutflowReader:
     async def _of(self, logs: Sequence[Transfer]) -> list[Outflow]:
         ours = await owners(self._db, {each.sender for each in logs if each.sender is not None})
         sent = [*dict.fromkeys(each for each in logs if each.sender in ours)]
-        # Less is expected for what was collected, so that an invented log would make up a payment.
-        collected = [each for each in sent if each.kind is TransferKind.INTERNAL]
-        proven = await self._chain.prove(collected) if collected else []
-        found = [*proven, *(each for each in sent if each.kind is TransferKind.TOKEN)]
+        # Less is expected for what left, so that an invented log would make up a payment.
+        found = await self._chain.prove(sent) if sent else []
         await self._chain.confirm(found)
         return without_repetitions([of_log(each) for each in found])
 
