@@ -1,19 +1,14 @@
-// Collecting from deposits with a wallet in the browser: EIP-6963 finds it, EIP-1193 talks to it. The wallet tries the
-// call first; the page says what would move, where to and for what fee; then the wallet asks its owner.
+// Collecting from deposits with a wallet in the browser (`browser_wallets.js`). The wallet tries the call first; the page
+// says what would move, where to and for what fee; then the wallet asks its owner.
 "use strict";
 
 (() => {
-  const REFUSED = 4001;
-  const PENDING = -32002;
-  const UNKNOWN_CHAIN = 4902;
-  const LONGEST_REASON = 160;
   const COIN_DECIMALS = 18;
   const SPARE_GAS = 10n;
   // collect(address,(address,bytes32[])[]) of the Collector.
   const SELECTOR = "6351ee22";
   const NO_TOKEN = "0".repeat(40);
 
-  const wallets = new Map();
   const cards = () => document.querySelectorAll(".collect");
   let busy = false;
 
@@ -22,30 +17,21 @@
   }
 
   function show() {
-    const found = [...wallets.values()];
-    if (!found.length && window.ethereum?.request) found.push({ info: { name: "your wallet" }, provider: window.ethereum });
     for (const card of cards()) {
-      card.querySelector(".wallets").replaceChildren(...found.map((wallet) => button(card, wallet)));
-      card.querySelector(".no-wallet").hidden = found.length > 0;
+      const buttons = browserWallets.buttons("Collect", busy || card.dataset.sent, (ask) => collect(card, ask));
+      card.querySelector(".wallets").replaceChildren(...buttons);
+      card.querySelector(".no-wallet").hidden = buttons.length > 0;
     }
   }
 
-  function button(card, { info, provider }) {
-    const made = document.createElement("button");
-    const name = `Collect with ${String(info.name).slice(0, 40)}`;
-    Object.assign(made, { type: "button", className: "button", textContent: name, disabled: busy || card.dataset.sent });
-    made.addEventListener("click", () => collect(card, provider));
-    return made;
-  }
-
-  async function collect(card, provider) {
+  async function collect(card, ask) {
     if (busy) return;
     busy = true;
     show();
     try {
-      await send(card, (method, ...params) => provider.request({ method, params }));
+      await send(card, ask);
     } catch (error) {
-      say(card, whatWentWrong(error));
+      say(card, browserWallets.whatWentWrong(error));
     } finally {
       busy = false;
       show();
@@ -56,10 +42,7 @@
     const { chain, to, call, destination, moves, coin } = card.dataset;
     say(card, "Your wallet asks which account to use.");
     await ask("eth_requestAccounts");
-    if (!(await chooseChain(card, ask, `0x${BigInt(chain).toString(16)}`))) {
-      say(card, "Your wallet does not know this network. Add it there, and try again.");
-      return;
-    }
+    if (!(await browserWallets.chooseChain(ask, chain, (text) => say(card, text)))) return;
     // Asked anew: the owner may have changed the account meanwhile.
     const [from] = await ask("eth_accounts");
     const transaction = { from, to, data: call };
@@ -84,20 +67,6 @@
     const hash = await ask("eth_sendTransaction", { ...transaction, gas: `0x${gas.toString(16)}` });
     card.dataset.sent = String(hash);
     say(card, `Sent: ${hash}. ${said} This page shows it once the network has it: reload in a minute.`);
-  }
-
-  // True only once the wallet itself says that it is there.
-  async function chooseChain(card, ask, chainId) {
-    const isThere = async () => BigInt(await ask("eth_chainId")) === BigInt(chainId);
-    if (await isThere()) return true;
-    say(card, "Your wallet asks to switch the network.");
-    try {
-      await ask("wallet_switchEthereumChain", { chainId });
-    } catch (error) {
-      if ((error?.data?.originalError?.code ?? error?.code) !== UNKNOWN_CHAIN) throw error;
-      return false;
-    }
-    return isThere();
   }
 
   // Read the very bytes that are sent, and refuse any other call or destination than the page shows.
@@ -130,19 +99,5 @@
     return `${digits.slice(0, -COIN_DECIMALS)}${fraction && `.${fraction}`}`;
   }
 
-  function whatWentWrong(error) {
-    if (error?.code === REFUSED) return "You declined in your wallet. Nothing was sent.";
-    if (error?.code === PENDING) return "Your wallet has a question open already: look at it.";
-    return `It did not work: ${String(error?.data?.message ?? error?.message ?? error).slice(0, LONGEST_REASON)}. Nothing was sent.`;
-  }
-
-  addEventListener("eip6963:announceProvider", ({ detail }) => {
-    if (!detail?.info?.uuid || typeof detail.provider?.request !== "function" || wallets.has(detail.info.uuid)) return;
-    wallets.set(detail.info.uuid, detail);
-    show();
-  });
-  addEventListener("ethereum#initialized", show);
-
-  show();
-  dispatchEvent(new Event("eip6963:requestProvider"));
+  browserWallets.watch(show);
 })();
