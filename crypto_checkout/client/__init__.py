@@ -16,6 +16,7 @@ For maintainers: of the server, this package imports only the shapes of resource
 A new operation is one method in `resources`, which serves both clients.
 """
 
+from crypto_checkout.core.public.balances import BalanceResource, BalanceTotalResource
 from crypto_checkout.core.public.collection_types import CollectionResource
 from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import (
@@ -54,6 +55,8 @@ __all__ = [
     "AsyncCheckoutClient",
     "AsyncListing",
     "AuthenticationError",
+    "BalanceResource",
+    "BalanceTotalResource",
     "CheckoutApiError",
     "CheckoutClient",
     "CheckoutClientError",
