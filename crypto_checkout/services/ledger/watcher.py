@@ -19,6 +19,7 @@ from crypto_checkout import metrics
 from crypto_checkout.core.errors import ChainMoved, RecoverableError
 from crypto_checkout.core.ledger.chain_status import ChainStatus
 from crypto_checkout.core.ledger.follow import Advance, Head, Header, Refetch, Rollback, follow
+from crypto_checkout.core.refunds.refund import RefundStatus
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.ledger import evidence
 from crypto_checkout.services.ledger.ancestor import TooDeepReorg, check_lower_head, rollback_target
@@ -33,9 +34,11 @@ from crypto_checkout.services.ledger.reading.stretch import Stretch
 from crypto_checkout.services.ledger.second_reading import SecondReading
 from crypto_checkout.services.ledger.watched_addresses import WatchedAddresses
 from crypto_checkout.store.checkout import sessions
+from crypto_checkout.store.collect import collections
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors, late_pages
 from crypto_checkout.store.ledger.cursors import Cursor
+from crypto_checkout.store.refunds import refunds
 
 log = get_logger("watcher")
 
@@ -315,12 +318,16 @@ class Watcher:
             self._chain.stop_reading_ranges("balances can't be compared")
 
     async def _must_write(self, newest: Cursor) -> bool:
-        """Tell whether to write blocks without evidence: it is time, or a session waits for depth or expiry."""
+        """Tell whether to write blocks without evidence: it is time, or something waits for depth or expiry."""
         if not self._idle or self._clock() - self._written_at >= self._idle:
             return True
 
         def is_awaited(unit: ReadUnit) -> bool:
-            return bool(sessions.to_judge(unit, self._chain_id, newest.tip.expiry_time))
+            return (
+                bool(sessions.to_judge(unit, self._chain_id, newest.tip.expiry_time))
+                or collections.is_any_seen(unit, self._chain_id, newest.number - cursors.KEPT_BLOCKS)
+                or bool(refunds.on_chain(unit, self._chain_id, [RefundStatus.SEEN]))
+            )
 
         return await self._db.read(is_awaited)
 

@@ -122,6 +122,15 @@ def from_addresses(unit: ReadUnit, addresses: Many[Address]) -> list[CollectedFr
     return sorted(found, key=lambda each: each.block_number)
 
 
+def is_any_seen(unit: ReadUnit, chain_id: int, number: int) -> bool:
+    """Tell whether a collection in a chain's blocks above a number isn't confirmed yet."""
+    row = unit.one(
+        "SELECT 1 FROM collections WHERE chain_id = :chain_id AND block_number > :number AND status = 'seen' LIMIT 1",
+        {"chain_id": chain_id, "number": number},
+    )
+    return row is not None
+
+
 def to_judge(unit: ReadUnit, livemode: bool, chain_id: int, number: int) -> list[str]:
     """Return the transactions of a chain's collections that aren't confirmed, and of those in blocks above a number."""
     rows = unit.all(

@@ -1,6 +1,9 @@
 """Collections over the API, in test mode: recorded, listed, announced, and none of them made there."""
 
-from tests.support.api import PRICE, App, made
+from pathlib import Path
+
+from tests.support.api import PRICE, App, Clock, listed, made, open_app
+from tests.support.waiting import until
 
 
 async def paid_session(app: App) -> str:
@@ -20,6 +23,24 @@ async def test_a_collection_is_seen_then_confirmed_and_the_session_stays_paid(ap
     assert (await app.api.get(f"/checkout_sessions/{session_id}")).json()["status"] == "paid"
     refused = await app.api.post(f"/test_helpers/checkout_sessions/{session_id}/collect")
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "session_not_open")
+
+
+async def test_a_collection_is_confirmed_as_time_goes_by_though_no_session_waits(tmp_path: Path) -> None:
+    clock = Clock()
+    async with open_app(tmp_path, clock=clock) as app:
+        collection = (await app.api.post(f"/test_helpers/checkout_sessions/{await paid_session(app)}/collect")).json()
+        clock.move(seconds=5)
+
+        async def is_confirmed() -> bool:
+            found = (await app.api.get(f"/collections/{collection['id']}")).json()
+            return bool(found["status"] == "confirmed" and found["confirmedAt"])
+
+        await until(is_confirmed, "be confirmed")
+        events = (await listed(app.api, "/events"))["data"]
+        assert [each["type"] for each in events if each["data"]["id"] == collection["id"]] == [
+            "collection.confirmed",
+            "collection.created",
+        ]
 
 
 async def test_collections_are_filtered_by_status_and_unknown_ones_are_not_found(app: App) -> None:
