@@ -92,7 +92,8 @@ async def test_a_refund_of_the_merchant_asks_the_payer_for_the_address(app: App)
     await app.api.post(f"{HELPERS}/chain/mine", json={"blocks": 3})
     client, path = await browser(app), f"/checkout/{session['id']}/refund"
     assert "nothing to give back" in (await client.get(path)).text
-    refund = await made(app.api, "/refunds", {"sessionId": session["id"], "amount": "0.003", "reason": "Out of <b>print</b>"})
+    fields = {"sessionId": session["id"], "amount": "0.003", "reason": "Out of <b>print</b>"}
+    refund = await made(app.api, "/refunds", fields)
     page = (await client.get(path)).text
     assert "0.003 ETH" in page
     assert "Out of &lt;b&gt;print&lt;/b&gt;" in page
