@@ -65,6 +65,7 @@ def shop(anvil_path: Path, solc: Compiler, tmp_path_factory: pytest.TempPathFact
         node.mine()
         shop = Deposits(tmp_path_factory.mktemp("shop"), node, payer, token)
         with shop.server:
+            shop.ask()  # stays open: the chain is looked at all the time
             yield shop
 
 

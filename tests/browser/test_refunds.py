@@ -21,6 +21,7 @@ def shop(anvil_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with Anvil(anvil_path, tmp_path_factory.mktemp("anvil"), mining="manual", arguments=arguments) as node:
         shop = Shop(tmp_path_factory.mktemp("shop"), node)
         with shop.server:
+            shop.ask()  # stays open: the chain is looked at all the time
             yield shop
 
 
