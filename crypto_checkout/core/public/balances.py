@@ -95,7 +95,7 @@ class BalanceTotalResource(TypedDict):
     fiat: FiatResource | None
     """The worth of the amount now, in the currency of your newest session; null without a price."""
     notWorthMoving: LeftBehindResource
-    """The part of it that is not worth moving, or that nobody knows whether it is."""
+    """The part of it that isn't worth moving, or of which that can't be told."""
     collected: AmountResource
     """The amount that has left the addresses, fees that they paid included."""
     block: BlockResource | None

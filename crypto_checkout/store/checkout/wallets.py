@@ -31,7 +31,7 @@ def next_indexes(unit: ReadUnit) -> dict[str, int]:
 
 
 def given_out(unit: ReadUnit, wallet_id: str) -> list[tuple[int, Address]]:
-    """Return all addresses that a wallet has given out, by index; the owner's own ones of before are left out."""
+    """Return all addresses that a wallet has given out, by index; those that the owner used before are left out."""
     rows = unit.all(
         """
         SELECT derivation_index, address FROM checkout_sessions WHERE wallet_id = :wallet_id

@@ -127,7 +127,7 @@ def _left(unit: ReadUnit, livemode: bool) -> Mapping[_Account, int]:
 
 
 def _unknown(account: _Account) -> Asset:
-    """Return an asset that the configuration has no more: a token is named by its contract, in smallest units."""
+    """Return an asset that is no longer configured: a token is named by its contract, in smallest units."""
     if account.contract is None:
         return Asset(account.chain_id, "coin", 18)
     contract = Address(account.contract)
