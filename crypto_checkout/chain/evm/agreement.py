@@ -4,8 +4,9 @@ Where too few providers agree, these functions raise ProviderFailed; only `balan
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from crypto_checkout.chain.rpc.providers import Ask, Rpc
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.errors import ProviderFailed
 from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.core.ledger.outflow import OwnTransaction
 from crypto_checkout.core.ledger.payment import Transfer
 
 
@@ -79,6 +81,25 @@ async def no_contradiction(
         same = sum(report[address] == units for report in reports)
         needed = min(providers, len(reports)) if units == known[address] else providers
         _check(same, needed, f"the balance of {address} at block {header.number}")
+
+
+async def spent(rpc: Rpc, header: Header, addresses: Collection[Address]) -> list[OwnTransaction]:
+    """Return the transactions of senders in a block that all providers show which answer, each with its lowest fee.
+
+    Less is expected for them, so that one which a single provider invents would make up a payment. One that is left out
+    shows by a lower balance. Raises ProviderFailed if no provider answers.
+    """
+
+    async def read(ask: Ask) -> list[OwnTransaction]:
+        return await balances.spent(ask, header, addresses)
+
+    first, *others = await rpc.survey(read) or [await rpc.with_failover(read)]
+    found = []
+    for each in first:
+        same = [[other for other in report if replace(other, fee=each.fee) == each] for report in others]
+        if all(same):
+            found.append(replace(each, fee=min([each.fee, *(other.fee for report in same for other in report)])))
+    return found
 
 
 async def on_block(rpc: Rpc, header: Header, providers: int) -> None:

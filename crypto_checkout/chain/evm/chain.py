@@ -282,8 +282,8 @@ class EvmChain:
         return await self._told(header, agreed)
 
     async def spent(self, header: Header, addresses: Collection[Address]) -> list[OwnTransaction]:
-        """Return the transactions of these senders in a block, with their cost."""
-        return await self._rpc.with_failover(lambda ask: balances.spent(ask, header, addresses))
+        """Return the transactions of these senders in a block, with their cost; see `agreement`."""
+        return await agreement.spent(self._rpc, header, addresses)
 
     async def fee(self, tx_hash: str) -> int | None:
         """Return the fee of a transaction, in the chain's coin; None if no block has it."""

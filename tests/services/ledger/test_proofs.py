@@ -176,6 +176,39 @@ async def test_beside_a_lying_provider_an_honest_one_brings_the_true_payment(
         assert await shop.processed() == node.block_number()
 
 
+async def test_a_transaction_of_our_address_that_one_node_invents_makes_no_payment(
+    anvil: Nodes, solc: Compiler, tmp_path: Path
+) -> None:
+    """Less would be expected for it, and what is still there would seem to have come anew, to every node."""
+    node = anvil(mining="manual")
+    async with (
+        running(forwarding(node.url, {})) as front,
+        open_shop(tmp_path, [front.url, node.url], xpub=FRESH_XPUB) as shop,
+    ):
+        stage = Stage(node, deploy(node, solc, "Token"), await shop.ask())
+        pay(node, stage.session, ONE_COIN // 2)
+        node.mine(CONFIRMATIONS)
+        assert await credited(shop, stage.session) == [str(ONE_COIN // 2)]
+        shop.chain.stop_reading_ranges("the node wants whole blocks")
+        node.send(node.accounts[1], node.accounts[2], 1)
+        node.mine()
+        ours = {"from": stage.session["address"].lower()}
+
+        def change(block: Any) -> None:
+            for each in block["transactions"]:
+                if isinstance(each, dict):
+                    each.update({**ours, "value": hex(ONE_COIN // 2)})
+
+        blocks = {by: stage.of_block(by, change) for by in ("eth_getBlockByNumber", "eth_getBlockByHash")}
+        receipts = {"eth_getTransactionReceipt": lambda each: {**node.rpc("eth_getTransactionReceipt", each), **ours}}
+        front.behave = forwarding(node.url, {**blocks, **receipts})
+        await credited(shop, stage.session)
+        front.behave = forwarding(node.url, {})
+        node.mine(CONFIRMATIONS)
+        assert await credited(shop, stage.session) == [str(ONE_COIN // 2)]
+        assert await shop.processed() == node.block_number()
+
+
 async def test_a_payment_that_failed_is_not_credited_whatever_its_receipt_says(anvil: Nodes, tmp_path: Path) -> None:
     node = anvil(mining="manual")
 
