@@ -25,6 +25,7 @@ from crypto_checkout.services.collect import deployment
 from crypto_checkout.services.collect.collector import Collector, CollectorLimits
 from crypto_checkout.services.collect.deployment import ChainSetup
 from crypto_checkout.services.collect.planner import Planner, WalletAddresses
+from crypto_checkout.services.collect.records import SentCollections
 from crypto_checkout.services.collect.sender import PlanSender
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import wallets as wallet_store
@@ -126,5 +127,6 @@ def collectors(parts: Parts, payment_methods: PaymentMethods) -> list[Collector]
             rpc = chains.open_rpc(chain)
             parts.stack.push_async_callback(rpc.close)
             market = payment_methods.prices
-            made.append(Collector(parts.db, Sending(rpc), accepted, market, key, limits, parts.clock))
+            records = SentCollections(parts.events, chain.id)
+            made.append(Collector(parts.db, Sending(rpc), accepted, market, key, limits, records, parts.clock))
     return made

@@ -49,7 +49,7 @@ def _row(collection: "CollectionResource", names: Mapping[int, str]) -> tuple[st
     amounts = ", ".join(f"{each['value']} {each['asset']}" for each in collection["totals"])
     addresses = len({item["address"] for item in collection["items"]})
     return (
-        tables.minute(collection["collectedAt"]),
+        tables.minute(collection["collectedAt"] or collection["createdAt"]),
         tables.chain(names, collection["chainId"]),
         collection["status"],
         amounts,

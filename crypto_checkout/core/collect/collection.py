@@ -19,10 +19,12 @@ _CENT = Decimal("0.01")
 
 
 class CollectionStatus(StrEnum):
-    """The course of a collection: in a block, deep enough in the chain, or in a block that the chain has dropped."""
+    """The course of a collection: sent by this server, in a block, deep in the chain; failed, or its block dropped."""
 
+    SENT = "sent"
     SEEN = "seen"
     CONFIRMED = "confirmed"
+    FAILED = "failed"
     REORGED = "reorged"
 
 
@@ -64,7 +66,10 @@ class CollectionFee:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A collection. `destination` is None if it went to several addresses, `fee` until a node has told it."""
+    """A collection. `destination` is None if it went to several addresses, `fee` until a node has told it.
+
+    One that was sent, and is in no block yet, has neither `block_number` nor `block_time`.
+    """
 
     id: str
     livemode: bool
@@ -75,8 +80,8 @@ class Collection:
     destination: Address | None
     items: tuple[CollectedItem, ...]
     fee: CollectionFee | None
-    block_number: int
-    block_time: datetime
+    block_number: int | None
+    block_time: datetime | None
     created_at: datetime
     updated_at: datetime
     confirmed_at: datetime | None = None

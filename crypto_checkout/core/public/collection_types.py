@@ -45,7 +45,8 @@ class CollectionResource(TypedDict):
     txHash: Hash
     """The transaction."""
     status: CollectionState
-    """The status: `seen` in a block, `confirmed` once that is deep enough, `reorged` if the chain dropped it."""
+    """The status: `seen` in a block, `confirmed` once that is deep enough, `reorged` if the chain dropped it. What the
+    server sends itself is `sent` before, and `failed` if it moved nothing."""
     way: CollectionWayName
     """The way out: by the addresses' own `contract`, which anybody may call and which pays one destination only; or by
     a `transfer` that the address's key allowed."""
@@ -57,10 +58,10 @@ class CollectionResource(TypedDict):
     """The sum of each coin."""
     fee: CollectionFeeResource | None
     """The transaction's fee; null until a node has told it."""
-    blockNumber: int
-    """The block that it is in, or was in last."""
-    collectedAt: Moment
-    """The time of that block."""
+    blockNumber: int | None
+    """The block that it is in, or was in last; null before there is one."""
+    collectedAt: Moment | None
+    """The time of that block; null before there is one."""
     confirmedAt: Moment | None
     """The time at which it was deep enough."""
     createdAt: Moment

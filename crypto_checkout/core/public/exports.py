@@ -169,8 +169,11 @@ def collected_rows(
 ) -> list[Row]:
     """Return the rows of a collection, one for each amount; the fee is in the first, so that it adds up once.
 
-    What an amount was worth is told by the price of its session, if that asked for this asset.
+    One that is in no block yet has none. What an amount was worth is told by the price of its session, if that asked
+    for this asset.
     """
+    if collection.block_time is None:
+        return []
     fee = collection.fee
     no_fee: Row = dict.fromkeys(COLLECTED_COLUMNS[-5:])
     of_fee: Row = no_fee

@@ -46,6 +46,7 @@ EventName = Literal[
     "refund.canceled",
     "collection.created",
     "collection.confirmed",
+    "collection.failed",
     "collection.reorged",
     "api_key.created",
     "api_key.revoked",
@@ -61,7 +62,7 @@ RefundState = Literal["awaiting_address", "awaiting_approval", "to_pay", "seen",
 DestinationProofName = Literal["none", "email", "signature", "merchant"]
 """The proof of a refund's address, as `core.refunds.refund.DestinationProof` has them."""
 
-CollectionState = Literal["seen", "confirmed", "reorged"]
+CollectionState = Literal["sent", "seen", "confirmed", "failed", "reorged"]
 """The status of a collection, as `core.collect.collection.CollectionStatus` has them."""
 
 CollectionWayName = Literal["contract", "transfer"]

@@ -255,7 +255,7 @@ def collection(collection: Collection) -> CollectionResource:
         "totals": [amount(asset, units) for asset, units in collection.totals],
         "fee": collection_fee(collection.chain_id, collection.fee) if collection.fee else None,
         "blockNumber": collection.block_number,
-        "collectedAt": moments.to_text(collection.block_time),
+        "collectedAt": moments.to_optional_text(collection.block_time),
         "confirmedAt": moments.to_optional_text(collection.confirmed_at),
         "createdAt": moments.to_text(collection.created_at),
         "updatedAt": moments.to_text(collection.updated_at),

@@ -46,6 +46,7 @@ class EventType(StrEnum):
     REFUND_CANCELED = "refund.canceled"
     COLLECTION_CREATED = "collection.created"
     COLLECTION_CONFIRMED = "collection.confirmed"
+    COLLECTION_FAILED = "collection.failed"
     COLLECTION_REORGED = "collection.reorged"
     API_KEY_CREATED = "api_key.created"
     API_KEY_REVOKED = "api_key.revoked"
@@ -133,10 +134,14 @@ EVENTS: Mapping[EventType, EventInfo] = one_row_each(
         ),
         EventType.REFUND_CANCELED: EventInfo("Refund canceled", "A refund was canceled."),
         EventType.COLLECTION_CREATED: EventInfo(
-            "Money collected", "Money left your payment addresses, in a block that isn't deep enough yet."
+            "Money collected",
+            "Money left your payment addresses, in a block that isn't deep enough yet, or the server has just sent it.",
         ),
         EventType.COLLECTION_CONFIRMED: EventInfo(
             "Collection confirmed", "The transaction of a collection is deep enough in the chain."
+        ),
+        EventType.COLLECTION_FAILED: EventInfo(
+            "Collection failed", "A transaction that the server sent moved nothing: the money is where it was."
         ),
         EventType.COLLECTION_REORGED: EventInfo(
             "Collection taken back by the chain",

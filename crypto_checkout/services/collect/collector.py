@@ -17,6 +17,7 @@ from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.collect import calls
 from crypto_checkout.core.collect.batches import MOST_IN_ONE, CollectBatch
 from crypto_checkout.core.collect.chain_state import CallMessage, CurrentFees, FuelCall, SentReceipt
+from crypto_checkout.core.collect.collection import CollectedItem
 from crypto_checkout.core.collect.contracts import COLLECTOR
 from crypto_checkout.core.collect.holdings import Holding, Market
 from crypto_checkout.core.collect.plan_file import SignedTransaction
@@ -26,9 +27,10 @@ from crypto_checkout.core.money import format_units
 from crypto_checkout.log import get_logger
 from crypto_checkout.services import loops
 from crypto_checkout.services.checkout.payment_methods import AcceptedChain, Prices, rate_of
+from crypto_checkout.services.collect.records import SentCollections, Shipment
 from crypto_checkout.store.collect import fuel, holdings
 from crypto_checkout.store.collect.fuel import FuelTransaction
-from crypto_checkout.store.database import Database, ReadUnit
+from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import outflows
 
 log = get_logger("collector")
@@ -117,6 +119,7 @@ class Collector:
         prices: Prices,
         key: Signer,
         limits: CollectorLimits,
+        records: SentCollections,
         clock: Clock,
     ) -> None:
         self.problem: str | None = None
@@ -126,6 +129,7 @@ class Collector:
         self._prices = prices
         self._key = key
         self._limits = limits
+        self._records = records
         self._clock = clock
         self._has_more = False
         self._looks_at_taken_nonce = 0
@@ -188,12 +192,13 @@ class Collector:
         (nonce,) = (await self._chain.nonces([self._key.address])).values()
         limit = gas + gas // 5
         call = FuelCall(self.chain_id, nonce, batch.data, limit, 2 * fees.base + fees.tip, fees.tip)
-        if not await self._send(call, data_fee, coin, now):
+        items = tuple(CollectedItem(each.session_id, each.address, each.asset, each.units) for each in batch.items)
+        if not await self._send(call, Shipment(batch.items[0].destination, items), data_fee, coin, now):
             return False
         self._has_more = len(found) > len(batch.items)
         return True
 
-    async def _send(self, call: FuelCall, data_fee: int, coin: Decimal, now: datetime) -> bool:
+    async def _send(self, call: FuelCall, shipment: Shipment, data_fee: int, coin: Decimal, now: datetime) -> bool:
         """Sign, store and send a call, unless it could exceed the day's cap or the fuel."""
         most = call.gas * call.max_fee_per_gas + data_fee
         cost = Decimal(most).scaleb(-18) * coin
@@ -210,7 +215,12 @@ class Collector:
             return False
         signed = self._key.sign(call)
         row = FuelTransaction(self._key.address, call, signed, cost, now)
-        await self._db.write(partial(fuel.record, transaction=row))
+
+        def record(unit: WriteUnit) -> None:
+            fuel.record(unit, row)
+            self._records.sent(unit, signed.hash, shipment)
+
+        await self._db.write(record)
         await self._chain.broadcast(signed)
         log.info("sent a collection", chain=self.chain_id, tx=signed.hash)
         self.problem = None
@@ -299,39 +309,49 @@ class Collector:
         receipts = await self._chain.receipts([each.signed.hash for each in waiting])
         for tx_hash, receipt in receipts.items():
             log.info("collected", chain=self.chain_id, tx=tx_hash, block=receipt.block_number)
-            await self._settle(tx_hash)
+            await self._settle(waiting, tx_hash if receipt.has_succeeded else None)
             return
         (nonce,) = (await self._chain.nonces([newest.sender])).values()
         if nonce > newest.call.nonce:
             self._looks_at_taken_nonce += 1
             if self._looks_at_taken_nonce >= _LOOKS_AT_TAKEN_NONCE:
                 log.warning("another transaction of the fuel key took its nonce", chain=self.chain_id, nonce=nonce)
-                await self._settle(None)
+                await self._settle(waiting, None)
             return
         fees, now = await self._chain.fees(), self._clock()
         is_old = now - newest.signed_at >= _RAISE_AFTER
         if is_old and nonce < newest.call.nonce:
             # A node erred when it was signed. Should its turn ever come, it moves nothing twice.
             log.warning("a collection waits for a nonce that isn't next", chain=self.chain_id, nonce=nonce)
-            await self._settle(None)
+            await self._settle(waiting, None)
             return
         is_stuck = is_old and newest.call.tip_at(fees.base) < fees.tip
-        if not is_stuck or newest.sender != self._key.address or not await self._raise(newest.call, fees, now):
+        if not is_stuck or newest.sender != self._key.address or not await self._raise(newest, fees, now):
             await self._chain.broadcast(newest.signed)
 
-    async def _raise(self, call: FuelCall, fees: CurrentFees, now: datetime) -> bool:
+    async def _raise(self, waiting: FuelTransaction, fees: CurrentFees, now: datetime) -> bool:
         """Send a call again with higher fees; return False if the cap or the fuel doesn't allow it."""
+        call = waiting.call
         raised = replace(
             call,
             max_fee_per_gas=max(2 * fees.base + fees.tip, _raised(call.max_fee_per_gas)),
             max_priority_fee_per_gas=max(fees.tip, _raised(call.max_priority_fee_per_gas)),
         )
         coin = (await self._prices.rate(self._accepted.assets[0].symbol, _CURRENCY)).value
-        return await self._send(raised, await self._chain.data_fee(len(call.data)), coin, now)
+        shipment = await self._db.read(partial(self._records.shipment, tx_hash=waiting.signed.hash))
+        return await self._send(raised, shipment, await self._chain.data_fee(len(call.data)), coin, now)
 
-    async def _settle(self, tx_hash: str | None) -> None:
+    async def _settle(self, waiting: Sequence[FuelTransaction], succeeded: str | None) -> None:
+        """End the waiting: one of the transactions has succeeded, or none has."""
         self._looks_at_taken_nonce = 0
-        await self._db.write(partial(fuel.settle, chain_id=self.chain_id, mined_hash=tx_hash))
+
+        def settle(unit: WriteUnit) -> None:
+            fuel.settle(unit, self.chain_id, succeeded)
+            for each in waiting:
+                if each.signed.hash != succeeded:
+                    self._records.failed(unit, each.signed.hash)
+
+        await self._db.write(settle)
 
 
 def _batch(found: Sequence[Holding]) -> _MovableBatch | None:

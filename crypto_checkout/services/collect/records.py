@@ -17,6 +17,7 @@ from crypto_checkout.core.collect.collection import (
     Collection,
     CollectionFee,
     CollectionStatus,
+    CollectionWay,
     destination_of,
     moved,
     way_of,
@@ -127,6 +128,8 @@ class CollectionRecords:
     def _judged(self, unit: ReadUnit, found: _CollectingTransaction, tip: Tip, known: Collection) -> Collection:
         """Return a collection as the chain shows it now."""
         if not found.outflows:
+            if known.status in {CollectionStatus.SENT, CollectionStatus.FAILED}:
+                return known
             return replace(known, status=CollectionStatus.REORGED, confirmed_at=None)
         left = [each for _, each in found.outflows]
         first = left[0]
@@ -205,6 +208,56 @@ class CollectionRecords:
             created_at=unit.now,
             updated_at=unit.now,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """The amounts that a transaction should move, and its destination, None where only the accounts know it."""
+
+    destination: Address | None
+    items: tuple[CollectedItem, ...]
+
+
+class SentCollections:
+    """Records what the server itself sends on one chain with real money, before it is in a block."""
+
+    def __init__(self, events: Outbox, chain_id: int) -> None:
+        self._events = events
+        self._chain_id = chain_id
+
+    def shipment(self, unit: ReadUnit, tx_hash: str) -> Shipment:
+        """Return what a recorded transaction should move."""
+        known = store.of_transaction(unit, self._chain_id, tx_hash)
+        return Shipment(None, ()) if known is None else Shipment(known.destination, known.items)
+
+    def sent(self, unit: WriteUnit, tx_hash: str, shipment: Shipment) -> None:
+        """Record a transaction that is about to be sent."""
+        collection = Collection(
+            id=unit.new_id(ids.COLLECTION),
+            livemode=True,
+            chain_id=self._chain_id,
+            tx_hash=tx_hash,
+            status=CollectionStatus.SENT,
+            way=CollectionWay.CONTRACT,
+            destination=shipment.destination,
+            items=shipment.items,
+            fee=None,
+            block_number=None,
+            block_time=None,
+            created_at=unit.now,
+            updated_at=unit.now,
+        )
+        store.insert(unit, collection)
+        self._events.record(unit, EventType.COLLECTION_CREATED, render.collection(collection))
+
+    def failed(self, unit: WriteUnit, tx_hash: str) -> None:
+        """Record that a transaction moved nothing: it was reverted, or another one took its place."""
+        known = store.of_transaction(unit, self._chain_id, tx_hash)
+        if known is None or known.status is not CollectionStatus.SENT:
+            return
+        changed = replace(known, status=CollectionStatus.FAILED, updated_at=unit.now)
+        store.update(unit, changed)
+        self._events.record(unit, EventType.COLLECTION_FAILED, render.collection(changed))
 
 
 class Collections:

@@ -1,12 +1,13 @@
 """Collecting by itself on a real node: when it is worth it, once, within its limits, whenever the process dies."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from crypto_checkout.chain.evm.collect.sending import Sending
@@ -23,6 +24,7 @@ from crypto_checkout.core.errors import FatalError
 from crypto_checkout.services.checkout.payment_methods import AcceptedChain
 from crypto_checkout.services.collect import collector as room
 from crypto_checkout.services.collect.collector import Collector, CollectorLimits
+from crypto_checkout.services.collect.records import SentCollections
 from crypto_checkout.store.collect import fuel
 from tests.support.anvil import Anvil
 from tests.support.api import App, open_app
@@ -47,16 +49,36 @@ class Shop:
     app: App
     rpc: Rpc
     now: datetime
+    _clients: list[httpx.AsyncClient] = field(default_factory=list)
+
+    async def client(self) -> httpx.AsyncClient:
+        """Return the client of a live key."""
+        if not self._clients:
+            self._clients.append(await self.app.client(livemode=True))
+        return self._clients[0]
 
     def collector(self, chain: Sending | None = None, **limits: Any) -> Collector:
         accepted = AcceptedChain(ANVIL_CHAIN_ID, "Anvil", "", 1, (Asset(ANVIL_CHAIN_ID, "ETH", 18),))
         sending = chain or Sending(self.rpc)
         changed = replace(LIMITS, **limits)
-        return Collector(self.app.opened.db, sending, accepted, FixedPrices(ETH=3000), KEY, changed, lambda: self.now)
+        db, records = self.app.opened.db, SentCollections(self.app.opened.events, ANVIL_CHAIN_ID)
+        prices = FixedPrices(ETH=3000)
+        return Collector(db, sending, accepted, prices, KEY, changed, records, lambda: self.now)
+
+    async def collections(self) -> list[str]:
+        """Return the statuses of the collections, newest first."""
+        client = await self.client()
+        return [each["status"] for each in (await client.get("/collections")).json()["data"]]
+
+    async def events(self) -> list[str]:
+        """Return the types of the events about collections, oldest first."""
+        client = await self.client()
+        found = (await client.get("/events", params={"limit": 100})).json()["data"]
+        return [each["type"] for each in reversed(found) if each["type"].startswith("collection.")]
 
     async def paid(self, count: int = 1) -> list[str]:
         """Sell; return the addresses that were paid."""
-        client = await self.app.client(livemode=True)
+        client = await self.client()
         made: list[dict[str, Any]] = []
 
         async def is_made() -> bool:
@@ -124,6 +146,23 @@ async def test_paid_sessions_are_collected_in_one_transaction(shop: Shop) -> Non
     assert shop.node.balance(COLD) == 2 * ONE_COIN
     assert await shop.waiting() == []
     assert collector.problem is None
+
+
+async def test_a_collection_is_recorded_before_it_is_sent_and_confirmed_by_the_chain(shop: Shop) -> None:
+    shop.fund()
+    await shop.paid()
+    with pytest.raises(Killed):
+        await shop.collector(Dying(shop.rpc)).turn()
+    assert await shop.collections() == ["sent"]
+
+    await shop.collects(shop.collector())
+    shop.node.mine(3)
+
+    async def is_confirmed() -> bool:
+        return await shop.collections() == ["confirmed"]
+
+    await until(is_confirmed, "be confirmed")
+    assert await shop.events() == ["collection.created", "collection.confirmed"]
 
 
 async def test_no_more_often_than_it_may(shop: Shop) -> None:
@@ -245,6 +284,7 @@ async def test_fees_are_raised_once_they_rose_above_those_of_what_waits(shop: Sh
     assert shop.node.balance(COLD) == ONE_COIN
     assert shop.node.rpc("eth_getTransactionReceipt", before.signed.hash) is None
     assert await shop.waiting() == []
+    assert (await shop.collections())[1] == "failed"
 
 
 class Lying(Sending):
