@@ -60,7 +60,8 @@ async def wallet(config: Config, db: Database | None) -> list[Check]:
     public = wallets.public_key_of(config)
     if public is not None:
         what = f"[wallet] {public} is the public test wallet: everybody can take the money it gets"
-        return [fail("wallet", what, "Make a wallet of your own: crypto-checkout init")]
+        own = "Put an address of your own there" if public == "cold_address" else "Make a wallet of your own"
+        return [fail("wallet", what, f"{own}; crypto-checkout init shows how.")]
     if isinstance(key, Deposits):
         return [_cold_address(key)]
     first = ", ".join(f"{number} {checksum(key.address(number))}" for number in range(_SHOWN_ADDRESSES))

@@ -46,11 +46,17 @@ async def earlier(config: Config, db: Database, present: Wallet, *, livemode: bo
 
 def public_key_of(config: Config) -> str | None:
     """Return the key of `[wallet]` by which real money goes to the public test wallet, whose words everybody knows."""
-    public, wallet = ExtendedPublicKey.parse(sandbox.XPUB), live(config)
+    wallet = live(config)
     if isinstance(wallet, Deposits):
-        known = {public.address(index) for index in range(_KNOWN_ADDRESSES)}
-        return "cold_address" if wallet.destination in known else None
+        return "cold_address" if is_public(wallet.destination) else None
+    public = ExtendedPublicKey.parse(sandbox.XPUB)
     return "xpub" if wallet is not None and wallet.wallet_id == public.wallet_id else None
+
+
+def is_public(address: Address) -> bool:
+    """Tell whether an address is one of the first of the public test wallet."""
+    public = ExtendedPublicKey.parse(sandbox.XPUB)
+    return address in {public.address(index) for index in range(_KNOWN_ADDRESSES)}
 
 
 def names(config: Config) -> dict[str, str]:

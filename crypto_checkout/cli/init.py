@@ -32,9 +32,12 @@ it. Don't photograph them, and don't keep them on this server.
 """
 _COLD = """\
 Everything will go to {address}
-Compare it with the one that your wallet shows, and be sure that you can spend from it on each chain: for payments that
-were asked for it can't be changed. Each payment gets a small contract that can pay nothing but this address; you
-collect whenever you like. What that means, and what to know before: /docs/cold-address
+Compare it with the one that your wallet shows, and make sure that you can spend from it on every chain: once a payment
+is asked for, its destination can't be changed. Each payment gets an address whose small contract can pay nothing but
+this one; you collect whenever you like. What to know before is on your server: /docs/cold-address
+"""
+_PUBLIC = """\
+WARNING: this address belongs to the public test wallet, whose words everybody knows: anybody can take the money it gets.
 """
 
 
@@ -80,7 +83,7 @@ def init(
     _check_target(target, force=force)
     if cold_address is not None:
         chosen = _Wallet(cold_address=_parse_cold_address(cold_address))
-        click.echo(_COLD.format(address=chosen.cold_address))
+        _show_cold_address(chosen.cold_address)
     else:
         chosen = _Wallet(xpub=_given_xpub(xpub)) if xpub is not None else _choose(wallet)
     if chains and not chosen:
@@ -120,7 +123,7 @@ def _prompt() -> _Wallet:
 
     chosen: _Wallet = click.prompt("Address or xpub (Enter: later)", default="", show_default=False, value_proc=read)
     if chosen.cold_address:
-        click.echo(_COLD.format(address=chosen.cold_address))
+        _show_cold_address(chosen.cold_address)
     elif chosen.xpub:
         _show_addresses(chosen.xpub)
     return chosen
@@ -134,6 +137,15 @@ def _parse_cold_address(text: str) -> str:
         return checksum(parse_destination(text))
     except ValueError as error:
         raise click.BadParameter(f"{error}.", param_hint="--cold-address") from None
+
+
+def _show_cold_address(address: str) -> None:
+    from crypto_checkout.app import wallets
+    from crypto_checkout.core.address import Address
+
+    click.echo(_COLD.format(address=address))
+    if wallets.is_public(Address(address.lower())):
+        click.echo(_PUBLIC, err=True)
 
 
 def _given_xpub(text: str) -> str:

@@ -136,6 +136,11 @@ def test_a_cold_address_is_written_with_the_chains(run: Run, target: Path) -> No
     assert [chain.id for chain in config.chains] == [8453]
 
 
+def test_a_cold_address_whose_words_everybody_knows_is_warned_of(run: Run) -> None:
+    assert "public test wallet" in run("--cold-address", "0x70997970C51812dc3A010C7d01b50e0d17dc79C8").output
+    assert "public test wallet" not in run("--cold-address", COLD, "--force").output
+
+
 @pytest.mark.parametrize("other", [("--wallet",), ("--no-wallet",), ("--xpub", XPUB)])
 def test_a_cold_address_says_which_wallet_already(run: Run, other: tuple[str, ...]) -> None:
     result = run("--cold-address", COLD, *other)
