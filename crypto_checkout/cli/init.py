@@ -37,7 +37,7 @@ is asked for, its destination can't be changed. Each payment gets an address who
 this one; you collect whenever you like. What to know before is on your server: /docs/cold-address
 """
 _PUBLIC = """\
-WARNING: this address belongs to the public test wallet, whose words everybody knows: anybody can take the money it gets.
+WARNING: this address is the public test wallet's, whose words everybody knows: anybody can take the money it gets.
 """
 
 
