@@ -1,5 +1,6 @@
 """Forms from another site are told from our own, whatever proxy stands between and however old a browser is."""
 
+import re
 from pathlib import Path
 
 import httpx
@@ -91,7 +92,17 @@ async def forms_of_payers(app: App) -> dict[str, tuple[str, dict[str, str]]]:
     chosen = await made(
         app.api, "/checkout_sessions", {"amount": {"value": "3.00", "currency": "USD"}, "assets": TWO_COINS}
     )
+    overpaid = await made(app.api, "/checkout_sessions", {"amount": {"value": "3.00", "currency": "USD"}})
+    await app.api.post(f"/test_helpers/checkout_sessions/{overpaid['id']}/pay", json={"amount": "1"})
+    await app.api.post("/test_helpers/chain/mine", json={"blocks": 3})
+    page = await (await app.anybody()).get(f"http://{UPSTREAM}/checkout/{overpaid['id']}/refund")
+    item = re.search(r'name="item" value="([^"]*)"', page.text)
+    assert item is not None
     return {
+        "/checkout/{id}/refund": (
+            f"/checkout/{overpaid['id']}/refund",
+            {"item": item[1], "action": "give", "address": "0x00000000000000000000000000000000000decaf"},
+        ),
         "/l/{slug}": (f"/l/{link['slug']}", {}),
         "/checkout/{id}/choose": (f"/checkout/{chosen['id']}/choose", {"choice": "1337:USDC"}),
         "/checkout/{id}/test/pay": (f"/checkout/{session['id']}/test/pay", {}),
