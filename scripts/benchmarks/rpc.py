@@ -55,8 +55,8 @@ wallet.xpub = "{FRESH_XPUB}"
 
 [prices]
 sources = []
-fixed = {{ "ETH/USD" = "3", "POL/USD" = "3", "BNB/USD" = "3", "XDAI/USD" = "3", "AVAX/USD" = "3", "CELO/USD" = "3" }}
 """
+COIN = re.compile(r'^native_symbol = "(\w+)"', re.MULTILINE)
 TOKEN = re.compile(r'address = "(0x\w+)"\ndecimals = (\d+)')
 METERED = re.compile(r'^checkout_rpc_(calls|bytes)_total\{chain="(\d+)",.*\} (\S+)$', re.MULTILINE)
 SETTLING_SECONDS = 20
@@ -89,7 +89,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, ExitStack() as stack:
         folder = Path(name)
         nodes = []
-        text = SETTINGS
+        coins = sorted({coin for preset in presets for coin in COIN.findall(preset.lines)})
+        text = SETTINGS + "".join(f'fixed."{coin}/USD" = "3"\n' for coin in coins)
         for preset in presets:
             decimals = {contract.lower(): int(places) for contract, places in TOKEN.findall(preset.lines)}
             nodes.append(PacedChain(preset.id, PACES[preset.id], decimals))
