@@ -162,7 +162,7 @@ class Reconciliation:
         compared = [_compared(each) for each in some]
         page = _Page(self._db, chain, accepted, cursor, compared, is_thorough=False)
         found = await page.compare(await self._assets(accepted))
-        if not await self._db.read(lambda unit: cursors.is_canonical(unit, accepted.id, cursor.number, cursor.hash)):
+        if not await self._db.read(lambda unit: cursors.is_unreverted(unit, accepted.id, cursor)):
             return None
         return [each for each in found if each.difference]
 
@@ -182,7 +182,7 @@ class Reconciliation:
                 compared += len(page) * len(assets)
                 after, done = page[-1].seq, done + len(page)
                 self._progress(accepted, done, max(done, total))
-        if not await self._db.read(lambda unit: cursors.is_canonical(unit, accepted.id, cursor.number, cursor.hash)):
+        if not await self._db.read(lambda unit: cursors.is_unreverted(unit, accepted.id, cursor)):
             raise _Reorganised
         differing = tuple(each for each in accounts if each.difference)
         unproven = tuple(each for each in accounts if not each.difference and not each.is_proven)

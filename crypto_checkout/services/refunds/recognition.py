@@ -13,7 +13,7 @@ from typing import Never, Protocol
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.diagnosis.explain_transaction import ObservedTransaction
-from crypto_checkout.core.errors import RecoverableError, StateUnavailable
+from crypto_checkout.core.errors import ChainMoved, ProviderFailed, RecoverableError, StateUnavailable
 from crypto_checkout.core.ledger.follow import Block, Header
 from crypto_checkout.core.ledger.payment import Transfer, TransferKind
 from crypto_checkout.core.refunds.recognition import paying_transfer, unambiguous
@@ -135,19 +135,36 @@ class RefundPayments:
         receivers = {each.destination for each in found.searched}
         sent = [*await self._tokens_sent(first, last, found), *await self._coins_sent(first, last, found)]
         hashes = dict.fromkeys(each.tx_hash for each in sent if each.to in receivers)
-        observed = [await self._chain.transaction(tx_hash) for tx_hash in hashes if tx_hash is not None]
-        shown = [each for each in observed if each is not None and each.header is not None and each.has_succeeded]
-        transfers = [transfer for each in shown for transfer in each.transfers]
+        observed = [await self._mined(tx_hash) for tx_hash in hashes if tx_hash is not None]
+        transfers = [transfer for each, _ in observed if each.has_succeeded for transfer in each.transfers]
         paying = await self._chain.prove([t for _, t in unambiguous(found.searched, transfers, self._owners)])
         await self._chain.confirm(paying)
 
         def note(unit: WriteUnit) -> None:
+            # What is noted as searched is never searched again.
+            self._check_unmoved(unit, found.cursor, [header for _, header in observed])
             waiting = store.on_chain(unit, self._chain_id, [RefundStatus.TO_PAY])
             for refund, transfer in unambiguous(waiting, transfers, self._owners):
                 self._see(unit, refund, [transfer] if transfer in paying else [])
             store.set_searched_to(unit, self._chain_id, last.number)
 
         await self._db.write(note)
+
+    async def _mined(self, tx_hash: str) -> tuple[ObservedTransaction, Header]:
+        """Return a transaction that blocks or logs showed, with its block. Raises ProviderFailed if none knows it."""
+        observed = await self._chain.transaction(tx_hash)
+        if observed is None or observed.header is None:
+            raise ProviderFailed(f"no node knows the block of transaction {tx_hash}, which was in one just now")
+        return observed, observed.header
+
+    def _check_unmoved(self, unit: ReadUnit, cursor: Cursor, read: Sequence[Header]) -> None:
+        """Refuse what was read of blocks that the watcher has rolled back since, or doesn't have."""
+        is_processed = all(
+            each.number <= cursor.number and cursors.is_canonical(unit, self._chain_id, each.number, each.hash)
+            for each in read
+        )
+        if not is_processed or not cursors.is_unreverted(unit, self._chain_id, cursor):
+            raise ChainMoved(f"the blocks up to {cursor.number} are not those that were read")
 
     async def _tokens_sent(self, first: int, last: Header, found: _Open) -> Sequence[Transfer]:
         contracts = {each.asset.contract for each in found.searched if each.asset.contract is not None}
@@ -191,6 +208,7 @@ class RefundPayments:
         observed = await self._chain.transaction(tx_hash)
         header = None if observed is None else observed.header
         if observed is None or header is None or not observed.has_succeeded or header.number > cursor.number:
+            await self._db.write(lambda unit: self._take_back_unseen(unit, tx_hash, cursor))
             return
         refunds = await self._db.read(lambda unit: self._of_transaction(unit, tx_hash))
         inside = [] if observed.is_traced else await self._moved_inside(header, refunds, tx_hash)
@@ -201,8 +219,10 @@ class RefundPayments:
         proven = await self._as_arrived(proven, header, refunds)
 
         def note(unit: WriteUnit) -> None:
+            self._check_unmoved(unit, cursor, [])
             for refund in self._of_transaction(unit, tx_hash):
                 self._see(unit, refund, proven)
+            self._take_back_unseen(unit, tx_hash, cursor, header.hash)
 
         await self._db.write(note)
 
@@ -267,6 +287,18 @@ class RefundPayments:
     def _of_transaction(self, unit: ReadUnit, tx_hash: str) -> list[Refund]:
         waiting = store.on_chain(unit, self._chain_id, [RefundStatus.TO_PAY, RefundStatus.SEEN])
         return [each for each in waiting if each.tx_hash == tx_hash]
+
+    def _take_back_unseen(self, unit: WriteUnit, tx_hash: str, cursor: Cursor, shown_in: str | None = None) -> None:
+        """Reopen the refunds that a transaction was seen to pay in a block, deep by now, which doesn't have it.
+
+        A node that was on a dead branch had shown it there: no rollback of ours will tell.
+        """
+        for refund in self._of_transaction(unit, tx_hash):
+            payment = refund.payment
+            if payment is None or payment.block_hash == shown_in or _is_shallow(refund, cursor):
+                continue
+            reopened = replace(refund, status=RefundStatus.TO_PAY, payment=None, updated_at=unit.now)
+            self._records.update(unit, reopened)
 
     def _see(self, unit: WriteUnit, refund: Refund, transfers: Sequence[Transfer]) -> None:
         """Store that one of these transfers pays a refund, if one does, and its block is the chain's."""

@@ -121,7 +121,7 @@ def newest_before(unit: ReadUnit, chain_id: int, moment: datetime) -> Header | N
 
 
 def is_canonical(unit: ReadUnit, chain_id: int, number: int, block_hash: str) -> bool:
-    """Tell whether a processed block is still canonical; a block too old to be kept is taken to be."""
+    """Tell whether a processed block is still canonical; one that isn't kept, as most aren't, is taken to be."""
     row = unit.one(
         "SELECT hash FROM blocks WHERE chain_id = :chain_id AND number = :number",
         {"chain_id": chain_id, "number": number},
@@ -130,6 +130,21 @@ def is_canonical(unit: ReadUnit, chain_id: int, number: int, block_hash: str) ->
         return str(row["hash"]) == block_hash
     stored = cursor(unit, chain_id)
     return stored is not None and stored.number > number
+
+
+def is_unreverted(unit: ReadUnit, chain_id: int, earlier: Cursor) -> bool:
+    """Tell whether no rollback went below an earlier cursor since it was read: what was read up to it still holds.
+
+    The last processed block is always kept, so it is missing only after a rollback, or once it is too old.
+    """
+    row = unit.one(
+        "SELECT hash FROM blocks WHERE chain_id = :chain_id AND number = :number",
+        {"chain_id": chain_id, "number": earlier.number},
+    )
+    if row is not None:
+        return str(row["hash"]) == earlier.hash
+    kept = oldest(unit, chain_id)
+    return kept is not None and earlier.number < kept.number
 
 
 def forget_all(unit: WriteUnit, chain_id: int) -> None:

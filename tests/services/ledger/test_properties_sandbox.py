@@ -1,7 +1,8 @@
 """Whatever happens on the simulated chain, in between any two questions of the watcher: the ledger is what it says.
 
-Everything real but the chain: database, watcher, judge, sessions, the merchant's decisions. `tests.support.profile`
-says how to have it run for long; `tests.services.ledger.test_properties_anvil` is the same before a real node.
+Everything real but the chain: database, watcher, judge, sessions, refunds, the merchant's decisions.
+`tests.support.profile` says how to have it run for long; `tests.services.ledger.test_properties_anvil` is the same
+before a real node.
 """
 
 import asyncio
@@ -9,8 +10,8 @@ import itertools
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -21,18 +22,16 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from crypto_checkout.chain.sandbox.chain import ASSETS, CHAIN_ID, CONFIRMATIONS, SandboxChain, _collected
+from crypto_checkout.chain.sandbox.chain import ASSETS, CHAIN_ID, CONFIRMATIONS
 from crypto_checkout.chain.sandbox.draft import Draft
 from crypto_checkout.chain.sandbox.state import State
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED, SETTLED, Session, Status
-from crypto_checkout.core.errors import ChainMoved, ProviderFailed, RecoverableError, SessionNotOpen, StateUnavailable
-from crypto_checkout.core.ledger.balance_groups import ExpectedGroup, fingerprint
-from crypto_checkout.core.ledger.follow import Block, Head, Header
-from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
-from crypto_checkout.core.ledger.range_reading import RangeReading
-from crypto_checkout.core.money import Fiat
+from crypto_checkout.core.errors import InvalidBody, RecoverableError, RefundNotOpen, SessionNotOpen
+from crypto_checkout.core.ledger.payment import Payment, TransferKind
+from crypto_checkout.core.money import Fiat, format_units
+from crypto_checkout.core.refunds.refund import DestinationProof, Refund, RefundStatus
 from crypto_checkout.core.sandbox import SandboxTransaction
 from crypto_checkout.prices.board import PriceBoard
 from crypto_checkout.prices.fixed import FixedSource
@@ -49,203 +48,45 @@ from crypto_checkout.services.checkout.sessions import SessionRequest, Sessions
 from crypto_checkout.services.ledger.judge import Judge
 from crypto_checkout.services.ledger.watched_addresses import WATCHED_AFTER_GRACE
 from crypto_checkout.services.ledger.watcher import Watcher
+from crypto_checkout.services.refunds.recognition import RefundPayments
+from crypto_checkout.services.refunds.records import RefundRecords
+from crypto_checkout.services.refunds.refunds import RefundRequest, Refunds
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import sessions as session_store
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors, outflows, payments
 from crypto_checkout.store.ledger.cursors import Cursor
 from crypto_checkout.store.migrate import migrate
+from crypto_checkout.store.refunds import refunds as refund_store
 from crypto_checkout.store.sandbox import chain
 from tests.support.profile import live
 from tests.support.shop import FRESH_XPUB
 from tests.support.sums import all_payments, all_unmatched, assess, received, sums
+from tests.support.wayward import FAKE, OWNER, Killed, Wayward
 
 START = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 GRACE_SECONDS = 120
 WATCHED = timedelta(minutes=30)
 """How long after grace internal transfers are made here; they are noticed for an hour."""
 
-FAKE = Address("0x" + "fa" * 20)
 COLD = Address("0x" + "c01d" * 10)
-FAULTS = {
-    "head": ("fail", "kill", "lag", "ahead", "ahead", "ahead", "reorg", "mine"),
-    "headers": ("fail", "kill", "reorg", "same height"),
-    "blocks": ("fail", "kill", "lie", "reorg", "same height", "mine"),
-    "read_range": ("fail", "kill", "reorg", "same height", "mine", "leave out", "leave out", "reorg halfway"),
-    "nonces": ("fail", "kill", "old", "reorg"),
-    "collected": ("fail", "kill", "reorg", "same height"),
-    "succeeded": ("fail", "kill", "moved", "reorg"),
-    "mismatches": ("fail", "kill", "old", "reorg", "same height"),
-    "balances": ("fail", "kill", "old", "moved", "reorg", "same height"),
-    "agreed_balances": ("fail", "kill", "old", "moved", "reorg", "same height"),
-    "internal_transfers": ("fail", "kill", "moved", "reorg"),
-}
-"""What can go wrong with each question, and happen before it is answered."""
-
+REGULAR = Address("0x" + "4e9a" * 10)
+"""A payer to whom several refunds go."""
 Change = Callable[[Draft], None]
 parts = st.sampled_from([1, 10, 333, 1000, 1001, 1100, 2500])  # in thousandths of the price
 DUST_FLOOR = Decimal("0.50")
 """Of a price of 30.00: the two smallest parts are dust."""
 
 places = st.integers(0, 20)
+namings = st.sampled_from(["no", "no", "before", "after"])
 seeds = st.integers(0, 2**32)
-
-
-class Killed(Exception):
-    """The process ends here, whatever it was doing."""
-
-
-class Wayward(SandboxChain):
-    """The sandbox chain with providers that fail, and which changes while it is read.
-
-    One fault is `ahead`: while the node shows a block as its newest, it answers for it with the next one's state. If
-    that is one with a collection, it hides what came before: that is found in the next turn, and dated later
-    (`has_hidden`). Another is that a node behind a load balancer lags, and leaves out the logs of the newest blocks
-    (`has_left_out`).
-    """
-
-    made: ClassVar[Counter[str]] = Counter()
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.chance = random.Random(0)
-        self.faults = 0.0
-        self.forgets = False
-        self.reads_ranges = False
-        self.has_left_out = False
-        self.has_hidden = False
-        self.is_ahead_next = False
-        self.is_ahead_at: int | None = None
-        self.befall: Callable[[str], None] = lambda _: None
-
-    def happen(self, call: str) -> str:
-        """Let something happen before a question is answered."""
-        fault = self.chance.choice(FAULTS[call]) if self.chance.random() < self.faults else "none"
-        self.made[f"{call}: {fault}"] += 1
-        if fault == "fail":
-            raise ProviderFailed("timed out half-way")
-        if fault == "kill":
-            raise Killed
-        if fault == "moved":
-            raise ChainMoved("another block by now")
-        self.befall(fault)
-        return fault
-
-    async def head(self) -> Head:
-        fault = "ahead" if self.is_ahead_next else self.happen("head")
-        self.is_ahead_next = False
-        found = await super().head()
-        behind = {"lag": self.chance.randrange(1, 5), "ahead": 1}.get(fault, 0)
-        newest = max(0, found.number - behind)
-        self.is_ahead_at = newest if fault == "ahead" else None
-        return Head(newest, header=self._header(newest))
-
-    async def headers(self, numbers: Sequence[int]) -> list[Header]:
-        self.happen("headers")
-        return await super().headers(numbers)
-
-    async def blocks(self, first: int, last: int) -> list[Block]:
-        fault = self.happen("blocks")
-        found = [
-            Block(h, _of(self.transactions_in(h.number), h), collected=_collected(self.transactions_in(h.number), h))
-            for h in await super().headers(range(first, last + 1))
-        ]
-        if fault == "lie":
-            place = self.chance.randrange(len(found))
-            header = found[place].header
-            false = "0x" + self.chance.randbytes(32).hex()
-            lied = self.chance.choice([replace(header, hash=false), replace(header, parent_hash=false)])
-            found[place] = replace(found[place], header=lied)
-        return found
-
-    async def read_range(
-        self, start: Header, last: Header, since: int, addresses: Sequence[Address], groups: Sequence[ExpectedGroup]
-    ) -> RangeReading:
-        fault = self.happen("read_range")
-        (shown,) = await super().headers([start.number])
-        numbers = range(max(0, min(since, start.number + 1)), last.number + 1)
-        if numbers[-1] > self.number:
-            raise ProviderFailed("block range extends beyond the head")
-        if fault == "reorg halfway":
-            self.befall("reorg")
-        logs = [t for n in numbers for t in _of(self.transactions_in(n), self._header(n)) if t.contract]
-        left = [t for n in numbers for t in _collected(self.transactions_in(n), self._header(n))]
-        if fault == "leave out":
-            first = last.number - self.chance.randrange(4)
-            self.has_left_out |= any(each.block_number >= first for each in (*logs, *left))
-            logs, left = ([each for each in some if each.block_number < first] for some in (logs, left))
-        different = await self.mismatches(last, groups)
-        matching = [group for group in groups if group not in different]
-        found = [replace(each, block_time=last.time) for each in logs if each.to in addresses]
-        collected = [replace(each, block_time=last.time) for each in left if each.sender in addresses]
-        return RangeReading(last, (shown, last), tuple(found), matching, tuple(collected))
-
-    async def collected(self, headers: Sequence[Header]) -> list[Transfer]:
-        self.happen("collected")
-        return await super().collected(headers)
-
-    async def nonces(self, header: Header, addresses: Any) -> dict[Address, int]:
-        fault = self.happen("nonces")
-        if fault == "old" and self.forgets:
-            raise StateUnavailable("missing trie node")
-        return await super().nonces(header, addresses)
-
-    async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
-        if transfers:
-            self.happen("succeeded")
-        return list(transfers)
-
-    async def balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
-        fault = self.happen("balances")
-        if fault == "old" and self.forgets:
-            raise StateUnavailable("missing trie node")
-        return await super().balances(self.state_of(header), addresses)
-
-    async def agreed_balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
-        fault = self.happen("agreed_balances") if addresses else "none"
-        if fault == "old" and self.forgets:
-            raise StateUnavailable("missing trie node")
-        return await super().agreed_balances(self.state_of(header), addresses)
-
-    async def mismatches(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
-        # A node that lacks the state, or takes no such calls, has all read one by one.
-        fault = self.happen("mismatches")
-        asked = self.state_of(header)
-        return [
-            group
-            for group in groups
-            if fault == "old"
-            or fingerprint([*(await SandboxChain.balances(self, asked, group.addresses)).values()]) != group.fingerprint
-        ]
-
-    def state_of(self, header: Header) -> Header:
-        """Return the block whose state a question about this one is answered with."""
-        is_ahead = header.number == self.is_ahead_at and self._hash(header.number) == header.hash
-        if not is_ahead or header.number >= self.number:
-            return header
-        self.has_hidden |= any(each.sender is not None for each in self.transactions_in(header.number + 1))
-        return self._header(header.number + 1)
-
-    async def internal_transfers(self, header: Header, addresses: Any) -> list[Transfer]:
-        self.happen("internal_transfers")
-        return await super().internal_transfers(header, addresses)
-
-
-def _of(transactions: Sequence[SandboxTransaction], header: Header) -> tuple[Transfer, ...]:
-    return tuple(
-        Transfer(
-            each.to, each.sender or FAKE, each.units, each.kind, each.contract, each.hash,
-            each.place if each.kind is TransferKind.TOKEN else None, header.number, header.hash, header.time,
-        )
-        for each in transactions
-        if each.kind is not TransferKind.INTERNAL
-    )  # fmt: skip
 
 
 class Life(RuleBasedStateMachine):
     """A shop on the simulated chain, and everything that can happen to both."""
 
-    steps: ClassVar[Counter[str]] = Counter()
+    steps: ClassVar[int] = 0
+    refunding: ClassVar[Counter[str]] = Counter()
 
     def __init__(self) -> None:
         super().__init__()
@@ -262,6 +103,11 @@ class Life(RuleBasedStateMachine):
         self.latest = START
         self.compared = 0
         self.is_over = False
+        self.refund_ids: list[str] = []
+        self.sent_hashes: list[str] = []
+        self.sent_to = Counter[Address]()
+        self.deep_at: dict[str, Counter[tuple[Address, Address | None]]] = {}
+        self.promised = Counter[tuple[str, Address | None]]()
         self.chain: Wayward
 
     def clock(self) -> datetime:
@@ -323,8 +169,14 @@ class Life(RuleBasedStateMachine):
         payment_methods = PaymentMethodsByMode([methods])
         reader = SessionReader(self.db, public_url="http://x")
         self.made = Sessions(self.db, payment_methods, events, reader)
+        self.reader = reader
         self.decisions = Decisions(reader, payment_methods.chain_time, events)
-        self.judge = Judge(events, chain_id=CHAIN_ID, public_url="http://x", dust_floor=DUST_FLOOR)
+        self.records = RefundRecords(reader, events, public_url="http://x")
+        self.refunds = Refunds(self.db, self.records, payment_methods, {CHAIN_ID: self.chain})
+        self.judge = Judge(
+            events, chain_id=CHAIN_ID, public_url="http://x", dust_floor=DUST_FLOOR,
+            also_take_back=partial(self.records.take_back, chain_id=CHAIN_ID),
+        )  # fmt: skip
         self.renew()
 
     @rule()
@@ -335,6 +187,7 @@ class Life(RuleBasedStateMachine):
             start_block="latest", clock=self.clock, idle_seconds=self.idle,
             monotonic=itertools.count(0, 3600).__next__,
         )  # fmt: skip
+        self.refund_payments = RefundPayments(self.db, self.chain, self.records, chain_id=CHAIN_ID, owners=[OWNER])
 
     @rule()
     def restart(self) -> None:
@@ -484,11 +337,14 @@ class Life(RuleBasedStateMachine):
         there = [each for number in range(first, newest + 1) for each in self.chain.transactions_in(number)]
         for tx_hash in sorted({each.hash for each in there}):
             fate = self.random.choice(["stays", "goes", "moves"])
+            anywhere = self.random.randrange(first, draft.number + 1)
             for each in [each for each in there if each.hash == tx_hash]:
                 if fate != "stays":
                     draft.removed.append(each)
                 if fate == "moves" and self.may_move(each):
-                    draft.added.append(replace(each, block_number=draft.number))
+                    # What pays a refund may be in an earlier block than before, too.
+                    number = anywhere if each.sender == OWNER else draft.number
+                    draft.added.append(replace(each, block_number=number))
         self._drop_overdrawn(draft)
 
     def _drop_overdrawn(self, draft: Draft) -> None:
@@ -501,6 +357,8 @@ class Life(RuleBasedStateMachine):
         ]
         held = Counter[tuple[Address, Address | None]]()
         for each in sorted([*kept, *draft.added], key=lambda each: (each.block_number, each.sender is not None)):
+            if each.sender == OWNER:
+                continue
             if each.sender is None:
                 held[each.to, each.contract] += each.units
             elif held[each.sender, each.contract] >= each.units:
@@ -531,6 +389,240 @@ class Life(RuleBasedStateMachine):
         except SessionNotOpen:
             pass
 
+    def destination(self, is_regular: bool) -> Address:
+        return REGULAR if is_regular else Address("0x" + self.random.randbytes(20).hex())
+
+    def refund(self, place: int) -> Refund:
+        refund_id = self.refund_ids[place % len(self.refund_ids)]
+        found: Refund | None = self.run(self.db.read(lambda unit: refund_store.get(unit, refund_id)))
+        assert found is not None
+        return found
+
+    @contextmanager
+    def statuses_stay(self) -> Iterator[None]:
+        """Hold that no session's status depends on refunds."""
+
+        def statuses(unit: ReadUnit) -> list[Any]:
+            query = "SELECT id, status, status_reason, paid_at, accepted_units FROM checkout_sessions"
+            return [tuple(row) for row in unit.all(query)]
+
+        before = self.run(self.db.read(statuses))
+        yield
+        assert self.run(self.db.read(statuses)) == before
+
+    def try_refund(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        """Do something that the state of a refund or of the money may forbid; None if it does."""
+        with self.statuses_stay():
+            try:
+                return self.run(work())
+            except (InvalidBody, RefundNotOpen):
+                return None
+
+    @rule(
+        place=places,
+        share=st.sampled_from([1, 333, 500, 1000, 1001]),
+        coin=st.booleans(),
+        regular=st.booleans(),
+        settle=st.booleans(),
+    )
+    def make_refund(self, place: int, share: int, coin: bool, regular: bool, settle: bool) -> None:
+        """Make a refund of a share of what is there by now, of all that is left, or of more; approve some at once."""
+        if settle:
+            self.mine(CONFIRMATIONS)
+            self.process()
+        session, asset = self.session(place), ASSETS[0 if coin else 1]
+        units = self.deep(self.chain.number)[session.address, asset.contract] * share // 1000
+        request = RefundRequest(
+            session.id,
+            None if share == 1000 or not units else format_units(units, asset.decimals),
+            asset=asset.symbol,
+            destination=self.destination(regular) if share == 333 else None,
+        )
+        made = self.try_refund(lambda: self.db.write(self.refunds.create(False, request)))
+        if made is not None:
+            self.refund_ids.append(made["id"])
+            self.refunding["made"] += 1
+            self.check_promise(session, asset.contract)
+            if settle:
+                self.approve(len(self.refund_ids) - 1, regular)
+
+    @rule(
+        place=places,
+        part=st.sampled_from([1000, 1100, 2500]),
+        share=st.sampled_from([333, 500, 1000]),
+        how=st.sampled_from(["right", "right", "right", "twice", "less", "by a stranger"]),
+        named=namings,
+        blocks=st.sampled_from([0, 1, CONFIRMATIONS]),
+    )
+    def pay_and_refund(self, place: int, part: int, share: int, how: str, named: str, blocks: int) -> None:
+        """Have a payment come, and send a part of it back."""
+        self.pay(place, part, 1)
+        self.make_refund(place, share, self.session(place).asset.is_native, regular=False, settle=True)
+        if self.refund_ids:
+            self.pay_refund([len(self.refund_ids) - 1], how, named, blocks)
+
+    @precondition(lambda self: self.refund_ids)
+    @rule(place=places, regular=st.booleans())
+    def approve_refund(self, place: int, regular: bool) -> None:
+        self.approve(place, regular)
+
+    def approve(self, place: int, regular: bool) -> None:
+        refund, to = self.refund(place), self.destination(regular)
+        approval = self.refunds.approve(False, refund.id, to, DestinationProof.MERCHANT)
+        if self.try_refund(lambda: self.db.write(approval)) is not None:
+            self.refunding["approved"] += 1
+            self.check_promise(self.run(self.db.read(partial(_session_of, refund=refund))), refund.asset.contract)
+
+    def check_promise(self, session: Session, contract: Address | None) -> None:
+        """Hold that refunds made or approved just now are covered, where the chain at the cursor is known."""
+        cursor, refunds = self.run(
+            self.db.read(lambda unit: (cursors.cursor(unit, CHAIN_ID), refund_store.of_session(unit, session.id)))
+        )
+        promised = _promised(refunds)[contract]
+        if self.is_current(cursor):
+            self.deep_at[cursor.hash] = self.deep(cursor.number)
+        if cursor.hash in self.deep_at:
+            assert promised <= self.deep_at[cursor.hash][session.address, contract]
+        self.promised[session.id, contract] = promised
+
+    def is_current(self, cursor: Cursor) -> bool:
+        return cursor.number <= self.chain.number and self.chain._hash(cursor.number) == cursor.hash
+
+    def deep(self, number: int) -> Counter[tuple[Address, Address | None]]:
+        """Return all that came in blocks that are deep below a number, by receiver and asset."""
+        come = Counter[tuple[Address, Address | None]]()
+        for address, transactions in self.chain._transactions.by_address.items():
+            for each in transactions:
+                if each.block_number <= number - CONFIRMATIONS + 1:
+                    come[address, each.contract] += each.units
+        return come
+
+    @precondition(lambda self: self.refund_ids)
+    @rule(
+        wanted=st.lists(places, min_size=1, max_size=3),
+        how=st.sampled_from(["right", "right", "right", "twice", "less", "more", "by a stranger", "elsewhere"]),
+        named=namings,
+        blocks=st.sampled_from([0, 0, 1, CONFIRMATIONS]),
+    )
+    def pay_refund(self, wanted: list[int], how: str, named: str, blocks: int) -> None:
+        """Send what refunds ask for, several in one transaction; or something that looks like it."""
+        chosen = {refund.id: refund for refund in map(self.refund, wanted) if refund.destination is not None}
+        tx_hash = "0x" + self.random.randbytes(32).hex()
+        if named == "before":
+            self.name(chosen, tx_hash)
+        for _ in range(2 if how == "twice" else 1):
+            self.change(partial(self._send_refunds, refunds=[*chosen.values()], how=how, tx_hash=tx_hash))
+            self.sent_hashes.append(tx_hash)
+            if named == "after":
+                self.name(chosen, tx_hash)
+            tx_hash = "0x" + self.random.randbytes(32).hex()
+        if blocks:
+            self.mine(blocks)
+            self.process()
+            self.look_at_refunds()
+            self.look_at_refunds()
+
+    def _send_refunds(self, draft: Draft, refunds: Sequence[Refund], how: str, tx_hash: str) -> None:
+        draft.mine(1)
+        for refund in refunds:
+            assert refund.destination is not None
+            coins = TransferKind.NATIVE if len(refunds) == 1 else TransferKind.INTERNAL
+            draft.transfer(
+                FAKE if how == "elsewhere" else refund.destination,
+                max(1, refund.units + {"less": -1, "more": 1}.get(how, 0)),
+                coins if refund.asset.is_native else TransferKind.TOKEN,
+                refund.asset.contract,
+                tx_hash,
+                None if how == "by a stranger" else OWNER,
+            )
+            self.sent_to[refund.destination] += 1
+
+    def name(self, refund_ids: Sequence[str] | dict[str, Refund], tx_hash: str) -> None:
+        for refund_id in refund_ids:
+            self.try_refund(partial(self._name, refund_id, tx_hash))
+
+    async def _name(self, refund_id: str, tx_hash: str) -> None:
+        await self.db.write(await self.refunds.paid(False, refund_id, tx_hash))
+
+    @precondition(lambda self: self.refund_ids and self.sent_hashes)
+    @rule(place=places, sent=places)
+    def name_a_payment(self, place: int, sent: int) -> None:
+        """Say of some transaction that it pays some refund."""
+        self.name([self.refund(place).id], self.sent_hashes[-1 - sent % len(self.sent_hashes)])
+
+    @precondition(lambda self: self.refund_ids)
+    @rule(place=places, later=st.booleans())
+    def cancel_refund(self, place: int, later: bool) -> None:
+        """Cancel a refund, perhaps after the time in which a named transaction may still appear."""
+        refund = self.refund(place)
+        wait = timedelta(minutes=11 if later else 0)
+
+        async def cancel() -> Any:
+            self.now += wait
+            try:
+                return await self.db.write(await self.refunds.cancel(False, refund.id))
+            finally:
+                self.now -= wait
+
+        self.refunding["canceled"] += self.try_refund(cancel) is not None
+
+    @precondition(lambda self: self.sent_hashes)
+    @rule(
+        sent=places,
+        fate=st.sampled_from(["goes", "moves", "moves to the first", "stays"]),
+        deeper=st.integers(0, 4),
+        notice=st.booleans(),
+    )
+    def take_a_refund_back(self, sent: int, fate: str, deeper: int, notice: bool) -> None:
+        """Replace the blocks since a payment of a refund."""
+        tx_hash = self.sent_hashes[-1 - sent % len(self.sent_hashes)]
+        there = [each for block in self.chain._transactions.by_block.values() for each in block if each.hash == tx_hash]
+        if not there or self.chain.number - there[0].block_number > 50:
+            return
+
+        first = max(1, there[0].block_number - deeper)
+
+        def fork(draft: Draft) -> None:
+            draft.fork(first, str(self.random.random()))
+            draft.mine(1)
+            if fate != "stays":
+                draft.removed += there
+            if fate.startswith("moves"):
+                number = first if fate == "moves to the first" else draft.number
+                draft.added += [replace(each, block_number=number) for each in there]
+            self._drop_overdrawn(draft)
+
+        self.change(fork)
+        if notice:
+            self.process()
+            self.look_at_refunds()
+
+    @rule()
+    def look_at_refunds(self) -> None:
+        """Have a turn of the refunds' loop; with faults, the watcher may have turns within."""
+
+        async def watch() -> None:
+            with suppress(RecoverableError):
+                await self.watcher.turn()
+
+        self.chain.meanwhile = watch if self.refund_ids else None
+        if self.chain.faults:
+            self.take(self.refund_payments.turn)
+        else:
+            with self.statuses_stay():
+                self.take(self.refund_payments.turn)
+        self.chain.meanwhile = None
+
+    @precondition(lambda self: self.refund_ids)
+    @rule(faults=st.sampled_from([0.1, 0.2, 0.4]), seed=seeds)
+    def look_at_refunds_with_faults(self, faults: float, seed: int) -> None:
+        self.chain.faults = faults
+        self.chain.chance = random.Random(seed)
+        for _ in range(4):
+            self.look_at_refunds()
+            self.the_ledger_is_what_the_chain_says()
+        self.chain.faults = 0
+
     @rule(faults=st.sampled_from([0.1, 0.2, 0.4]), seed=seeds)
     def process_with_faults(self, faults: float, seed: int) -> None:
         """Have some turns of the watcher, in which things go wrong so often."""
@@ -538,6 +630,7 @@ class Life(RuleBasedStateMachine):
         self.chain.chance = random.Random(seed)
         for _ in range(6):
             self.turn()
+            self.look_at_refunds()
             self.the_ledger_is_what_the_chain_says()
         self.look_at_old()
         self.chain.faults = 0
@@ -552,7 +645,7 @@ class Life(RuleBasedStateMachine):
     def turn(self) -> None:
         self.take(self.watcher.turn)
 
-    def take(self, turn: Callable[[], Awaitable[bool]]) -> None:
+    def take(self, turn: Callable[[], Awaitable[object]]) -> None:
         self.unstored: list[Draft] = []
         is_killed = False
         try:
@@ -576,7 +669,7 @@ class Life(RuleBasedStateMachine):
             pass
 
     def check_invariants(self, *arguments: Any, **named: Any) -> None:
-        self.steps["all"] += 1
+        Life.steps += 1
         super().check_invariants(*arguments, **named)
 
     @invariant()
@@ -601,6 +694,7 @@ class Life(RuleBasedStateMachine):
             assert payments.received(unit, session, cursor.tip) == received(session, paid, cursor.tip)
             found.append((session, paid, others))
         self.check_outflows(unit, cursor)
+        self.check_refunds(unit, cursor)
         return cursor, found
 
     def check_outflows(self, unit: ReadUnit, cursor: Cursor) -> None:
@@ -612,7 +706,8 @@ class Life(RuleBasedStateMachine):
         left = Counter[tuple[str, Address, Address | None]]()
         for number in range(cursor.number + 1):
             for each in self.chain.transactions_in(number):
-                if each.sender is not None:
+                if each.sender not in {None, OWNER}:
+                    assert each.sender is not None
                     left[each.hash, each.sender, each.contract] += each.units
         recorded = Counter[tuple[str, Address, Address | None]]()
         unseen = Counter[Address]()
@@ -628,6 +723,74 @@ class Life(RuleBasedStateMachine):
                 assert contract is None, "tokens never leave unseen"
                 missing[address] += units
             assert unseen == missing
+
+    def check_refunds(self, unit: ReadUnit, cursor: Cursor) -> None:
+        """Compare refunds with what is on the chain in that block, and later, when they are paid."""
+        if not self.is_current(cursor):
+            return
+        come = self.deep_at[cursor.hash] = self.deep(cursor.number)
+        serving = Counter[tuple[str | None, int | None, Address | None]]()
+        everything: list[Refund] = []
+        for session_id in self.sessions:
+            session = session_store.get(unit, session_id)
+            assert session is not None
+            refunds = refund_store.of_session(unit, session_id)
+            for contract, units in _promised(refunds).items():
+                before = self.promised[session_id, contract]
+                assert units <= max(come[session.address, contract], before), "no more than came, or than there was"
+                self.promised[session_id, contract] = units
+            for refund in refunds:
+                is_paid = refund.status is RefundStatus.PAID
+                assert (refund.payment is not None) == (is_paid or refund.status is RefundStatus.SEEN)
+                assert (refund.paid_at is not None) == is_paid
+                if refund.payment is not None:
+                    serving[refund.tx_hash, refund.payment.log_index, refund.destination] += 1
+                    self.check_its_payment(refund)
+            paid = sum(
+                each.units
+                for each in refunds
+                if each.status is RefundStatus.PAID and each.asset.contract == session.asset.contract
+            )
+            assert self.reader.describe(unit, session)["amountRefunded"]["units"] == str(paid)
+            everything += refunds
+        assert all(count == 1 for count in serving.values()), "a transfer pays one refund"
+        if self.is_over:
+            for refund in everything:
+                self.check_nothing_was_missed(refund, everything, {*serving})
+
+    def check_its_payment(self, refund: Refund) -> None:
+        payment = refund.payment
+        assert payment is not None
+        assert self.chain._hash(payment.block_number) == payment.block_hash, "the chain has its block"
+        assert any(
+            each.hash == refund.tx_hash
+            and _serves(each, refund)
+            and payment.log_index == (None if each.contract is None else each.place)
+            for each in self.chain.transactions_in(payment.block_number)
+        ), "its transfer is in that block"
+        if refund.status is RefundStatus.PAID:
+            self.refunding["compared while paid"] += 1
+            assert self.chain.number - payment.block_number + 1 >= CONFIRMATIONS
+
+    def check_nothing_was_missed(self, refund: Refund, refunds: Sequence[Refund], serving: set[Any]) -> None:
+        """Hold that in the end a refund is paid if a transfer that is still there pays it beyond doubt."""
+        assert refund.status is not RefundStatus.SEEN, "all is deep in the end"
+        if refund.status is not RefundStatus.TO_PAY:
+            return
+        for each in self.chain._transactions.by_address.get(_existing(refund.destination), ()):
+            key = (each.hash, None if each.contract is None else each.place, each.to)
+            if each.hash == refund.tx_hash and _serves(each, refund):
+                assert key in serving, "the transaction named"
+        if self.sent_to[_existing(refund.destination)] > 1 or len([r for r in refunds if _alike(r, refund)]) > 1:
+            return
+        assert not any(
+            each.sender == OWNER
+            and each.kind is not TransferKind.INTERNAL
+            and each.block_number > (refund.searched_from or 0)
+            and _serves(each, refund)
+            and each.units == refund.units
+            for each in self.chain._transactions.by_address.get(_existing(refund.destination), ())
+        ), "the owner's only transfer to a payer of one refund"
 
     def check(self, session: Session, paid: list[Payment], others: list[Payment], cursor: Cursor) -> None:
         wanted, elsewhere = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
@@ -721,6 +884,8 @@ class Life(RuleBasedStateMachine):
                 self.mine(1)  # what only a balance shows counts with the next block
                 self.process()
                 self.run(self.watcher.flush())
+                for _ in range(3):  # sent, seen, and paid
+                    self.look_at_refunds()
                 self.is_over = True
                 before = self.compared
                 self.the_ledger_is_what_the_chain_says()
@@ -754,6 +919,35 @@ def _save(unit: WriteUnit, draft: Draft) -> None:
     chain.save(unit, draft.state.to_json(), draft.added, draft.removed)
 
 
+def _session_of(unit: ReadUnit, refund: Refund) -> Session | None:
+    return session_store.get(unit, refund.session_id)
+
+
+def _promised(refunds: Sequence[Refund]) -> Counter[Address | None]:
+    promised = Counter[Address | None]()
+    for each in refunds:
+        if each.status is not RefundStatus.CANCELED:
+            promised[each.asset.contract] += each.units
+    return promised
+
+
+def _serves(transaction: SandboxTransaction, refund: Refund) -> bool:
+    return (
+        transaction.to == refund.destination
+        and transaction.contract == refund.asset.contract
+        and transaction.units >= refund.units
+    )
+
+
+def _alike(one: Refund, other: Refund) -> bool:
+    return one.destination == other.destination
+
+
+def _existing(address: Address | None) -> Address:
+    assert address is not None
+    return address
+
+
 def _sums(found: Sequence[Payment]) -> Counter[tuple[str, str]]:
     """Sum what is in canonical blocks and believed, by block and asset."""
     sums = Counter[tuple[str, str]]()
@@ -766,4 +960,4 @@ def _sums(found: Sequence[Payment]) -> Counter[tuple[str, str]]:
 def test_the_ledger_says_what_the_simulated_chain_says_whatever_happens_in_between() -> None:
     Wayward.made.clear()
     live(Life, examples=40, steps=40)
-    print(f"{sum(Life.steps.values())} steps: {dict(Life.steps)}; {dict(Wayward.made)}")  # noqa: T201
+    print(f"{Life.steps} steps; refunds: {dict(Life.refunding)}; {dict(Wayward.made)}")  # noqa: T201

@@ -1,14 +1,17 @@
 """Refunds paid on a real chain: recognized by their hash or by the owner's address, and never by anything else."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.errors import InvalidBody, RefundNotOpen
+from crypto_checkout.core.errors import InvalidBody, ProviderFailed, RecoverableError, RefundNotOpen
 from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.refunds.refund import DestinationProof
@@ -17,7 +20,7 @@ from crypto_checkout.services.refunds.refunds import RefundRequest, Refunds
 from crypto_checkout.store.database import WriteUnit
 from crypto_checkout.store.ledger import tokens
 from tests.support.anvil import Anvil
-from tests.support.nodes import Error, forwarding, running
+from tests.support.nodes import Error, forwarding, http, running
 from tests.support.shop import ANVIL_CHAIN_ID, CONFIRMATIONS, FRESH_XPUB, ONE_COIN, Shop, open_shop, pay
 from tests.support.solidity import Compiler, Contract, deploy
 
@@ -237,6 +240,108 @@ async def test_a_transaction_that_a_wallet_replaced_is_found_too(anvil: Nodes, t
         await it.follow(CONFIRMATIONS + 1)
         refund = await it.look(refund_id)
         assert (refund["status"], refund["txHash"]) == ("paid", replacing)
+
+
+async def test_a_payment_that_a_lagging_node_does_not_know_yet_is_found_later(anvil: Nodes, tmp_path: Path) -> None:
+    node = anvil(mining="manual")
+    lagging: dict[str, Any] = {}
+    async with running(forwarding(node.url, lagging)) as url, refunding(node, tmp_path, url=url.url) as it:
+        session = await it.paid_session()
+        refund_id = await it.approved(session)
+        tx_hash = node.send(it.owner, PAYER, HALF)
+        node.mine(CONFIRMATIONS)
+        await it.shop.process()
+        lagging["eth_getTransactionByHash"] = None
+        with pytest.raises(ProviderFailed, match="no node knows"):
+            await it.payments.turn()
+        lagging.clear()
+        await it.follow()
+        refund = await it.look(refund_id)
+        assert (refund["status"], refund["txHash"]) == ("paid", tx_hash)
+
+
+class Answers(bytearray):
+    """A stream that keeps what a node says until it is let through."""
+
+    def write(self, said: bytes) -> None:
+        self += said
+
+
+async def test_a_payment_in_blocks_replaced_during_the_search_is_found(anvil: Nodes, tmp_path: Path) -> None:
+    node = anvil(mining="manual")
+    asked, may_go_on = asyncio.Semaphore(0), asyncio.Event()
+    is_slow = False
+
+    async def slowly(body: Any, writer: Any) -> None:
+        said = Answers()
+        await forwarding(node.url, {})(body, said)  # type: ignore[arg-type]
+        if is_slow and "eth_getTransactionCount" in json.dumps(body) and it.owner.lower() in json.dumps(body).lower():
+            asked.release()
+            await may_go_on.wait()
+        writer.write(bytes(said))
+
+    async with running(slowly) as url, refunding(node, tmp_path, url=url.url) as it:
+        session = await it.paid_session()
+        refund_id = await it.approved(session)
+        before = node.rpc("evm_snapshot")
+        node.mine(4)
+        await it.shop.process()
+        is_slow = True
+        searching = asyncio.create_task(it.payments.turn())
+        await asked.acquire()
+        may_go_on.set()  # the count before these blocks
+        may_go_on = asyncio.Event()
+        await asked.acquire()  # the count after them
+        is_slow = False
+        node.rpc("evm_revert", before)
+        node.rpc("evm_increaseTime", 5)  # other blocks than before
+        tx_hash = node.send(it.owner, PAYER, HALF)
+        node.mine(6)
+        await it.shop.process()
+        may_go_on.set()
+        with suppress(RecoverableError):
+            await searching
+        await it.follow()
+        refund = await it.look(refund_id)
+        assert (refund["status"], refund["txHash"]) == ("paid", tx_hash)
+
+
+async def test_a_payment_that_only_a_dead_branch_has_is_not_waited_for(anvil: Nodes, tmp_path: Path) -> None:
+    node = anvil(mining="manual")
+    remembered: dict[str, Any] = {}
+    is_on_dead_branch = False
+
+    async def remembering(body: Any, writer: Any) -> None:
+        said = Answers()
+        await forwarding(node.url, {})(body, said)  # type: ignore[arg-type]
+        answers = json.loads(bytes(said).partition(b"\r\n\r\n")[2])
+        calls = {each["id"]: each for each in (body if isinstance(body, list) else [body])}
+        for each in answers if isinstance(answers, list) else [answers]:
+            call = json.dumps([calls[each["id"]][part] for part in ("method", "params")])
+            if each.get("result") is not None:
+                remembered[call] = each["result"]
+            elif is_on_dead_branch and call in remembered:
+                each["result"] = remembered[call]
+        writer.write(http(json.dumps(answers)))
+
+    async with running(remembering) as url, refunding(node, tmp_path, url=url.url) as it:
+        session = await it.paid_session()
+        refund_id = await it.approved(session)
+        before = node.rpc("evm_snapshot")
+        await it.name(refund_id, node.send(node.accounts[7], PAYER, HALF))
+        await it.follow(1)
+        assert await it.status(refund_id) == "seen"
+        node.rpc("evm_revert", before)
+        node.rpc("evm_increaseTime", 5)  # other blocks than before
+        node.mine(6)
+        await it.shop.process()
+        assert await it.status(refund_id) == "to_pay"
+        is_on_dead_branch = True
+        await it.payments.turn()
+        assert await it.status(refund_id) == "seen", "shown by the node in a block that the watcher passed over"
+        is_on_dead_branch = False
+        await it.payments.turn()
+        assert await it.status(refund_id) == "to_pay"
 
 
 async def test_coins_that_a_contract_sends_pay_a_refund_without_traces_too(
