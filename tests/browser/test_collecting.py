@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from crypto_checkout.core.address import checksum
+from crypto_checkout.core.address import Address, checksum
+from crypto_checkout.core.collect import contracts
 from tests.support.anvil import Anvil
-from tests.support.collecting import COLD, deploy_contracts
+from tests.support.collecting import COLD, collect_accounts, deploy_contracts, transact
 from tests.support.dashboard import signed_in_page
 from tests.support.fake_wallet import FakeWallet
 from tests.support.scenes import CHAIN_ID, ETHER, Json, Shop
@@ -140,3 +141,44 @@ def test_without_a_wallet_there_is_the_file_for_a_safe(page: Page, shop: Deposit
     with page.expect_download() as download:
         page.get_by_role("link", name="File for Safe’s Transaction Builder").click()
     assert download.value.suggested_filename == f"collect-{CHAIN_ID}.json"
+
+
+def test_addresses_that_delegate_are_collected_again_to_the_same_place(
+    browser: Browser, shop: Deposits, tmp_path: Path
+) -> None:
+    node, destination = shop.node, Address("0x" + "d1" * 20)
+    delegate = contracts.delegate(destination)
+    transact(node, contracts.CREATE2_PROXY, delegate.deployment)
+    other = Shop(tmp_path, node)
+    with other.server:
+        other.ask()  # stays open: the chain is looked at all the time
+        first, second = other.ask(value="30.00"), other.ask(value="30.00")
+        for each in (first, second):
+            node.rpc("anvil_setCode", each["address"], contracts.delegation(delegate.address))
+            node.send(node.accounts[9], each["address"], PRICE)
+        node.mine(4)
+        other.wait_for(second, "paid")
+        collect_accounts(node, [first, second])  # type: ignore[list-item]
+        node.mine(4)
+        other.server.wait_until(lambda: not held(other), "see the collection")
+        for each in (first, second):
+            node.send(node.accounts[9], each["address"], PRICE)
+        node.mine(4)
+        other.server.wait_until(lambda: len(held(other)) == 2, "see the payments")
+        page = signed_in_page(other.server, browser)
+        FakeWallet(page, node, chain_id=CHAIN_ID)
+        page.goto(f"{other.server.url}/dashboard/balances")
+        expect(page.locator(".collect")).to_contain_text("the address that you collected them to before")
+        page.get_by_role("button", name="Collect with Fake Wallet").click()
+        expect(page.locator(".state")).to_contain_text("Sent: 0x")
+        node.mine()
+        assert f"2 of 2 amounts go to {checksum(destination)}" in page.locator(".state").inner_text()
+        page.locator(".call summary").click()
+        expect(page.locator(".call pre")).to_contain_text(first["address"].lower())
+        page.context.close()
+    assert int(node.rpc("eth_getBalance", destination, "latest"), 16) == 4 * PRICE
+
+
+def held(shop: Shop) -> list[Json]:
+    found: list[Json] = shop.live.get("/balances", params={"held": "true"}).json()["data"]
+    return found

@@ -1,4 +1,7 @@
-"""Transactions that collect from deposits of a cold address: anybody may send them, and pays only the fee. Pure."""
+"""Transactions that collect from addresses with code: anybody may send them, and pays only the fee. Pure.
+
+These are deposits of a cold address, and addresses of a wallet that delegate (EIP-7702).
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,10 +28,19 @@ class CollectBatch:
     def data(self) -> bytes:
         """The calldata."""
         salts: dict[Address, list[bytes]] = defaultdict(list)
+        accounts: dict[Address, list[Address]] = defaultdict(list)
         for each in self.items:
-            assert each.salt is not None, "deposits have salts"
-            salts[each.asset.contract or calls.COIN].append(each.salt)
-        return calls.collect(self.destination, salts)
+            if each.salt is None:
+                accounts[each.asset.contract or calls.COIN].append(each.address)
+            else:
+                salts[each.asset.contract or calls.COIN].append(each.salt)
+        assert not (salts and accounts), "deposits and accounts take different calls"
+        return calls.collect(self.destination, salts) if salts else calls.collect_from(accounts)
+
+    @property
+    def is_of_deposits(self) -> bool:
+        """True for deposits; accounts that delegate are called by their addresses."""
+        return self.items[0].salt is not None
 
     @property
     def sums(self) -> Mapping[Asset, int]:
@@ -49,15 +61,15 @@ def batches(holdings: Iterable[Holding], market: Market) -> list[CollectBatch]:
 
     Amounts whose fee or price isn't known are collected too.
     """
-    groups: dict[tuple[int, Address], list[Holding]] = defaultdict(list)
+    groups: dict[tuple[int, Address, bool], list[Holding]] = defaultdict(list)
     for each in holdings:
         if each.destination is None or not each.units:
             continue
         if market.reason_to_leave(each) is not NotWorthMoving.FEE_TOO_HIGH:
-            groups[each.asset.chain_id, each.destination].append(each)
+            groups[each.asset.chain_id, each.destination, each.salt is None].append(each)
     return [
         CollectBatch(chain_id, destination, tuple(part))
-        for (chain_id, destination), items in sorted(groups.items())
+        for (chain_id, destination, _), items in sorted(groups.items())
         for part in _parts(sorted(items, key=lambda each: _value(each, market), reverse=True))
     ]
 

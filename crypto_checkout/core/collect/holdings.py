@@ -34,7 +34,8 @@ class Holding(NamedTuple):
     """An asset at one address: what came, matched or not, and what left. `key` is its place in the list of all.
 
     `session_id` is the address's session, None for an unassigned one; `number` and `path` are its place in the wallet,
-    and `salt` that of a deposit of cold-address mode, whose money can only go to `destination`; None for others.
+    and `salt` that of a deposit of cold-address mode. `destination` is where the address's code sends its money, of an
+    address too that delegates (EIP-7702) since something was collected from it; None for others.
 
     A tuple, because ten thousand of them are made for a page.
     """
@@ -80,11 +81,11 @@ class Market:
         if gas_price is None:
             return None
         of_wallet = GAS_OF_COIN if holding.asset.is_native else GAS_OF_TOKEN
-        return gas_price * (of_wallet if holding.salt is None else GAS_OF_DEPOSIT)
+        return gas_price * (of_wallet if holding.destination is None else GAS_OF_DEPOSIT)
 
     def reason_to_leave(self, holding: Holding) -> NotWorthMoving | None:
         """Return why a holding isn't worth moving, or why nobody knows; None if it is: worth twice its fee."""
-        key = holding.asset, holding.salt is None
+        key = holding.asset, holding.destination is None
         least = self._least.get(key)
         if least is None:
             least = self._least[key] = self._least_units(holding)

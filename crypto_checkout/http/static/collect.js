@@ -1,12 +1,14 @@
-// Collecting from deposits with a wallet in the browser (`browser_wallets.js`). The wallet tries the call first; the page
-// says what would move, where to and for what fee; then the wallet asks its owner.
+// Collecting from deposits, and from addresses that delegate, with a wallet in the browser (`browser_wallets.js`). The
+// wallet tries the call first; the page says what would move, where to and for what fee; then the wallet asks its owner.
 "use strict";
 
 (() => {
   const COIN_DECIMALS = 18;
   const SPARE_GAS = 10n;
-  // collect(address,(address,bytes32[])[]) of the Collector.
-  const SELECTOR = "6351ee22";
+  // Of the Collector: collect(address,(address,bytes32[])[]) for deposits, collectFrom((address,address[])[]) for accounts.
+  const COLLECT = "6351ee22";
+  const COLLECT_FROM = "431adf10";
+  const DESTINATION = "0xb269681d"; // destination() of an account that delegates
   const NO_TOKEN = "0".repeat(40);
 
   const cards = () => document.querySelectorAll(".collect");
@@ -46,7 +48,8 @@
     // Asked anew: the owner may have changed the account meanwhile.
     const [from] = await ask("eth_accounts");
     const transaction = { from, to, data: call };
-    const groups = decoded(card, call);
+    const { groups, accounts } = decoded(card, call);
+    await checkDestinations(ask, accounts, destination);
     say(card, "The call is tried, without sending it.");
     const answer = await ask("eth_call", transaction, "latest");
     if (answer === "0x") {
@@ -69,28 +72,41 @@
     say(card, `Sent: ${hash}. ${said} This page shows it once the network has it: reload in a minute.`);
   }
 
+  // An account that delegates names its destination itself: compare each with the one that the page shows.
+  async function checkDestinations(ask, accounts, destination) {
+    const answers = await Promise.all(accounts.map((to) => ask("eth_call", { to, data: DESTINATION }, "latest")));
+    if (answers.some((answer) => `0x${String(answer).slice(-40)}`.toLowerCase() !== destination.toLowerCase())) {
+      throw new Error("an address would send its money elsewhere than the page shows; nothing was sent");
+    }
+  }
+
   // Read the very bytes that are sent, and refuse any other call or destination than the page shows.
   function decoded(card, call) {
     const { to, destination } = card.dataset;
     const words = call.slice(10).match(/.{64}/g) ?? [];
     const number = (place) => Number(BigInt(`0x${words[place]}`));
     const address = (place) => words[place].slice(24);
-    if (call.slice(2, 10) !== SELECTOR || address(0) !== destination.slice(2).toLowerCase()) {
+    const ofDeposits = call.slice(2, 10) === COLLECT;
+    if (ofDeposits ? address(0) !== destination.slice(2).toLowerCase() : call.slice(2, 10) !== COLLECT_FROM) {
       throw new Error("the page’s call is not the one that it shows; nothing was sent");
     }
-    const start = number(1) / 32 + 1;
+    const start = number(ofDeposits ? 1 : 0) / 32 + 1;
     const groups = Array.from({ length: number(start - 1) }, (_, each) => start + number(start + each) / 32);
-    const found = groups.map((at) => ({ token: address(at), salts: words.slice(at + 3, at + 3 + number(at + 2)) }));
-    const lines = found.flatMap(({ token, salts }) => [
-      token === NO_TOKEN ? `  the network’s coin, ${salts.length} deposits:` : `  token 0x${token}, ${salts.length} deposits:`,
-      ...salts.map((salt) => `    salt 0x${salt}`),
+    const found = groups.map((at) => ({ token: address(at), items: words.slice(at + 3, at + 3 + number(at + 2)) }));
+    const kind = ofDeposits ? "deposits" : "addresses";
+    const lines = found.flatMap(({ token, items }) => [
+      token === NO_TOKEN ? `  the network’s coin, ${items.length} ${kind}:` : `  token 0x${token}, ${items.length} ${kind}:`,
+      ...items.map((item) => (ofDeposits ? `    salt 0x${item}` : `    0x${item.slice(24)}`)),
     ]);
     const details = card.querySelector(".call");
     details.querySelector("pre").textContent = [`to ${to} (Collector)`, `collect to ${destination}:`, ...lines].join("\n");
     details.hidden = false;
-    return found
-      .map(({ token, salts }) => `${salts.length} × ${token === NO_TOKEN ? "the network’s coin" : `token 0x${token.slice(0, 6)}…${token.slice(-4)}`}`)
-      .join(", ");
+    const said = found.map(({ token, items }) => {
+      const asset = token === NO_TOKEN ? "the network’s coin" : `token 0x${token.slice(0, 6)}…${token.slice(-4)}`;
+      return `${items.length} × ${asset}`;
+    });
+    const accounts = ofDeposits ? [] : found.flatMap(({ items }) => items.map((item) => `0x${item.slice(24)}`));
+    return { groups: said.join(", "), accounts: [...new Set(accounts)] };
   }
 
   function shortened(units) {

@@ -14,7 +14,6 @@ from typing import Never, Protocol
 
 from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.collect import calls
 from crypto_checkout.core.collect.batches import MOST_IN_ONE, CollectBatch
 from crypto_checkout.core.collect.chain_state import CallMessage, CurrentFees, FuelCall, SentReceipt
 from crypto_checkout.core.collect.collection import CollectedItem
@@ -31,7 +30,6 @@ from crypto_checkout.services.collect.records import SentCollections, Shipment
 from crypto_checkout.store.collect import fuel, holdings
 from crypto_checkout.store.collect.fuel import FuelTransaction
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
-from crypto_checkout.store.ledger import outflows
 
 log = get_logger("collector")
 
@@ -98,14 +96,6 @@ class CollectorLimits:
     every: timedelta
     max_fee_percent: Decimal
     max_fiat_per_day: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class _MovableBatch:
-    """The amounts that one call of the Collector would move, and its calldata."""
-
-    items: tuple[Holding, ...]
-    data: bytes
 
 
 class Collector:
@@ -227,22 +217,19 @@ class Collector:
         return True
 
     def _held(self, unit: ReadUnit) -> list[Holding]:
-        """Return what deposits hold on this chain, and accounts from which was collected before: these delegate."""
+        """Return what deposits hold on this chain, and accounts that delegate."""
         known = {(self.chain_id, asset.contract): asset for asset in self._accepted.assets}
-        delegating = outflows.collected_addresses(unit, self.chain_id)
         return [
             each
             for each in holdings.read(unit, True, known)
-            if each.asset.chain_id == self.chain_id
-            and each.units
-            and (each.destination is not None or each.address in delegating)
+            if each.asset.chain_id == self.chain_id and each.units and each.destination is not None
         ]
 
-    async def _worthwhile(self, found: Sequence[Holding], market: Market) -> _MovableBatch | None:
+    async def _worthwhile(self, found: Sequence[Holding], market: Market) -> CollectBatch | None:
         """Return the first call that is worth it: what can't be moved, however much it is, keeps nothing else back."""
-        groups: dict[Address | None, list[Holding]] = defaultdict(list)
+        groups: dict[tuple[Address | None, bool], list[Holding]] = defaultdict(list)
         for each in found:
-            groups[each.destination].append(each)
+            groups[_kind(each)].append(each)
         for items in groups.values():
             for start in range(0, len(items), MOST_IN_ONE):
                 some = items[start : start + MOST_IN_ONE]
@@ -253,7 +240,7 @@ class Collector:
                     return batch
         return None
 
-    async def _movable(self, found: Sequence[Holding]) -> _MovableBatch | None:
+    async def _movable(self, found: Sequence[Holding]) -> CollectBatch | None:
         """Return the call that moves what can be moved now, to one destination; None for nothing."""
         batch = _batch(found)
         if batch is None or await self._chain.collects(self._key.address, batch.data) == len(batch.items):
@@ -354,17 +341,18 @@ class Collector:
         await self._db.write(settle)
 
 
-def _batch(found: Sequence[Holding]) -> _MovableBatch | None:
-    """Return the call for those that go where the first one does: deposits of one destination, or accounts."""
-    if not found:
+def _batch(found: Sequence[Holding]) -> CollectBatch | None:
+    """Return the call for those that go where the first one does, in the same way."""
+    if not found or found[0].destination is None:
         return None
-    items = tuple(each for each in found if each.destination == found[0].destination)
-    if found[0].destination is not None:
-        return _MovableBatch(items, CollectBatch(found[0].asset.chain_id, found[0].destination, items).data)
-    accounts: dict[Address, list[Address]] = defaultdict(list)
-    for each in items:
-        accounts[each.asset.contract or calls.COIN].append(each.address)
-    return _MovableBatch(items, calls.collect_from(accounts))
+    kind = _kind(found[0])
+    items = tuple(each for each in found if _kind(each) == kind)
+    return CollectBatch(found[0].asset.chain_id, found[0].destination, items)
+
+
+def _kind(holding: Holding) -> tuple[Address | None, bool]:
+    """Return the destination, and whether it is a deposit: one call takes either deposits or accounts."""
+    return holding.destination, holding.salt is not None
 
 
 def _raised(fee: int) -> int:

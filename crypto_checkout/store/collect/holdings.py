@@ -14,6 +14,7 @@ from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.collect.holdings import Holding
 from crypto_checkout.store.collect import deposits
 from crypto_checkout.store.database import ReadUnit
+from crypto_checkout.store.ledger import outflows
 
 _KEY_BITS = 20
 _OF_SESSIONS = 1 << 61
@@ -48,6 +49,7 @@ def read(unit: ReadUnit, livemode: bool, known: Mapping[tuple[int, Address | Non
     _add_sessions(unit, livemode, places, received, assets)
     _add_unmatched(unit, livemode, places, received)
     left, wallets = _left(unit, livemode), deposits.recorded(unit)
+    delegated = outflows.last_destinations(unit, livemode)
     found = [
         Holding(
             key=place.first_key + crc32(f"{account.chain_id} {account.contract}".encode()) % (1 << _KEY_BITS),
@@ -59,7 +61,9 @@ def read(unit: ReadUnit, livemode: bool, known: Mapping[tuple[int, Address | Non
             asset=assets.get((account.chain_id, account.contract)) or _unknown(account),
             received=units,
             left=left.get(account, 0),
-            destination=wallets[place.wallet_id].destination if place.wallet_id in wallets else None,
+            destination=wallets[place.wallet_id].destination
+            if place.wallet_id in wallets
+            else delegated.get((account.chain_id, Address(account.address))),
         )
         for account, units in received.items()
         for place in (places[account.address],)

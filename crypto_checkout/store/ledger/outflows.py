@@ -156,13 +156,17 @@ def at_addresses(unit: ReadUnit, chain_id: int, addresses: Collection[Address]) 
     return found
 
 
-def collected_addresses(unit: ReadUnit, chain_id: int) -> frozenset[Address]:
-    """Return the addresses from which something was collected on a chain: their code can be called again."""
+def last_destinations(unit: ReadUnit, livemode: bool) -> dict[tuple[int, Address], Address]:
+    """Return where the code of addresses last sent what was collected, by chain: it can be called again."""
     rows = unit.all(
-        "SELECT DISTINCT address FROM outflows WHERE chain_id = :chain_id AND collected = 1 AND canonical = 1",
-        {"chain_id": chain_id},
+        """
+        SELECT chain_id, address, destination FROM outflows
+        WHERE livemode = :livemode AND collected = 1 AND canonical = 1 AND destination IS NOT NULL
+        ORDER BY block_number
+        """,
+        {"livemode": int(livemode)},
     )
-    return frozenset(Address(row["address"]) for row in rows)
+    return {(row["chain_id"], Address(row["address"])): Address(row["destination"]) for row in rows}
 
 
 def above(unit: ReadUnit, chain_id: int, number: int) -> list[Outflow]:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from crypto_checkout.core.address import Address, checksum
+from crypto_checkout.core.collect import calls
 from crypto_checkout.core.collect.batches import batches
 from crypto_checkout.core.collect.contracts import COLLECTOR
 from crypto_checkout.core.collect.holdings import Holding, Market
@@ -64,3 +65,11 @@ def test_a_file_has_a_call_of_the_collector_for_each_hundred_amounts() -> None:
     assert file_checksum({**content, "meta": {**content["meta"], "name": "Another"}}) != content["meta"]["checksum"]
     meta = {name: value for name, value in content["meta"].items() if name != "checksum"}
     assert file_checksum({**content, "meta": meta}) == content["meta"]["checksum"]
+
+
+def test_deposits_and_addresses_that_delegate_take_calls_of_their_own() -> None:
+    deposit = a_deposit(0)
+    delegating = deposit._replace(key=2, number=7, salt=None)
+    made = batches([deposit, delegating, delegating._replace(destination=None)], MARKET)
+    assert [(each.is_of_deposits, len(each.items)) for each in made] == [(True, 1), (False, 1)]
+    assert made[1].data == calls.collect_from({calls.COIN: [deposit.address]})

@@ -57,8 +57,12 @@ async def balances(api: httpx.AsyncClient, **query: Any) -> dict[str, Any]:
     [
         (a_holding(received=42_000 * GWEI), a_market(), None),
         (a_holding(received=42_000 * GWEI - 1), a_market(), NotWorthMoving.FEE_TOO_HIGH),
-        (a_holding(received=42_000 * GWEI, salt=bytes(32)), a_market(), NotWorthMoving.FEE_TOO_HIGH),
-        (a_holding(received=124_000 * GWEI, salt=bytes(32)), a_market(), None),
+        (
+            a_holding(received=42_000 * GWEI, salt=bytes(32), destination=ADDRESS),
+            a_market(),
+            NotWorthMoving.FEE_TOO_HIGH,
+        ),
+        (a_holding(received=124_000 * GWEI, salt=bytes(32), destination=ADDRESS), a_market(), None),
         (a_holding(asset=USDC, received=360_000), a_market(), None),  # 60,000 gas of a gwei are 0.18 USD
         (a_holding(asset=USDC, received=359_999), a_market(), NotWorthMoving.FEE_TOO_HIGH),
         (a_holding(), a_market(gas_prices={}), NotWorthMoving.UNKNOWN_FEE),

@@ -43,6 +43,7 @@ class Collecting:
     addresses: int
     coin: str
     later: int
+    is_of_deposits: bool
 
 
 async def index(request: DashboardRequest) -> Response:
@@ -85,7 +86,7 @@ async def safe(request: DashboardRequest) -> Response:
 
 
 def _collecting(found: Balances) -> list[Collecting]:
-    """Return the next transaction of each chain and cold address."""
+    """Return the next transaction of each chain and destination."""
     batches, market = found.to_collect(), found.market
     return [
         Collecting(
@@ -98,6 +99,7 @@ def _collecting(found: Balances) -> list[Collecting]:
             addresses=batch.addresses,
             coin=market.coins[batch.chain_id].symbol,
             later=sum(len(each.items) for each in batches if _goes_there(each, batch)) - len(batch.items),
+            is_of_deposits=batch.is_of_deposits,
         )
         for batch in _first(batches)
         if batch.chain_id in market.coins
@@ -105,7 +107,7 @@ def _collecting(found: Balances) -> list[Collecting]:
 
 
 def _first(batches: Sequence[CollectBatch]) -> list[CollectBatch]:
-    """Return the first of the transactions of each chain and cold address."""
+    """Return the first of the transactions of each chain and destination."""
     first: dict[tuple[int, str], CollectBatch] = {}
     for each in batches:
         first.setdefault((each.chain_id, each.destination), each)
