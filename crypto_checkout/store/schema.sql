@@ -397,6 +397,8 @@ CREATE UNIQUE INDEX outflows_by_log ON outflows (
     chain_id, COALESCE(tx_hash, block_hash), address, COALESCE(contract, ''), log_index
 );
 
+CREATE INDEX outflows_collected ON outflows (livemode, block_number) WHERE collected = 1 AND canonical = 1;
+
 CREATE INDEX outflows_here ON outflows (livemode, seq) WHERE canonical = 1;
 
 CREATE TABLE payment_links (

@@ -18,3 +18,5 @@ CREATE TABLE fuel_transactions (
 CREATE INDEX fuel_transactions_waiting ON fuel_transactions (chain_id) WHERE state = 'sent';
 
 CREATE INDEX fuel_transactions_by_time ON fuel_transactions (chain_id, signed_at);
+
+CREATE INDEX outflows_collected ON outflows (livemode, block_number) WHERE collected = 1 AND canonical = 1;

@@ -33,6 +33,10 @@ def a_holding(**changes: Any) -> Holding:
     return Holding(1, ADDRESS, "cs_1", 7, "m/44'/60'/0'/0/7", None, ETH, ONE_COIN, 0)._replace(**changes)
 
 
+def a_deposit(units: int) -> Holding:
+    return a_holding(received=units, salt=bytes(32), destination=ADDRESS)
+
+
 def a_market(**changes: Any) -> Market:
     market = Market("USD", {1: GWEI}, {1: ETH}, {ETH: Decimal(3000), USDC: Decimal(1)})
     return replace(market, **changes)
@@ -58,11 +62,11 @@ async def balances(api: httpx.AsyncClient, **query: Any) -> dict[str, Any]:
         (a_holding(received=42_000 * GWEI), a_market(), None),
         (a_holding(received=42_000 * GWEI - 1), a_market(), NotWorthMoving.FEE_TOO_HIGH),
         (
-            a_holding(received=42_000 * GWEI, salt=bytes(32), destination=ADDRESS),
+            a_deposit(42_000 * GWEI),
             a_market(),
             NotWorthMoving.FEE_TOO_HIGH,
         ),
-        (a_holding(received=124_000 * GWEI, salt=bytes(32), destination=ADDRESS), a_market(), None),
+        (a_deposit(124_000 * GWEI), a_market(), None),
         (a_holding(asset=USDC, received=360_000), a_market(), None),  # 60,000 gas of a gwei are 0.18 USD
         (a_holding(asset=USDC, received=359_999), a_market(), NotWorthMoving.FEE_TOO_HIGH),
         (a_holding(), a_market(gas_prices={}), NotWorthMoving.UNKNOWN_FEE),
