@@ -305,25 +305,29 @@ class InternalTransfers:
             lower = [address for address in unread if held[address] < known[address]]
             sent = await self._chain.nonces(start, lower) if lower else {}
             await self._read_again(start, {a: units for a, units in held.items() if units > known[a] or sent.get(a)})
-        except StateUnavailable:
+        except (StateUnavailable, BalancesRefused) as error:
+            if isinstance(error, BalancesRefused):
+                self._check_patience(error)
             # A new address is unused (`services.ledger.wallet_check`): all it holds is in the ledger.
-            return known, []
-        except BalancesRefused as error:
-            self._check_patience(error)
+            self._watched.take_from_ledger(unread)
             return known, []
         # After a reorg, balances are read again at an older block, when some addresses had been paid. They can hold
         # less than was credited only if they sent transactions. Otherwise the reading is wrong, and with it as the
         # start, the credited money would seem to arrive again.
         from_ledger = [address for address in lower if not sent[address]]
+        self._watched.take_from_ledger(from_ledger)
         from_ledger += [a for a in unread if a in self._watched.unassigned and held[a] > known[a]]
-        left = [unseen(start, a, known[a] - held[a]) for a in lower if sent[a]]
+        were = await self._db.read(lambda unit: self._known_coins(unit, [*sent], up_to=start.number))
+        left = [unseen(start, a, were[a] - held[a]) for a in lower if sent[a] and held[a] < were[a]]
         return {**held, **{address: known[address] for address in from_ledger}}, left
 
-    def _known_coins(self, unit: ReadUnit, addresses: Sequence[Address]) -> dict[Address, int]:
-        """Return what was credited to each address, less what left it."""
-        left = outflow_store.coins(unit, self._chain_id, addresses)
-        come = credits.coins(unit, self._chain_id, addresses)
-        return {address: max(0, units - left[address]) for address, units in come.items()}
+    def _known_coins(
+        self, unit: ReadUnit, addresses: Sequence[Address], up_to: int | None = None
+    ) -> dict[Address, int]:
+        """Return what was credited to each address, less what left it, up to a block if one is named."""
+        left = outflow_store.coins(unit, self._chain_id, addresses, up_to=up_to)
+        come = credits.coins(unit, self._chain_id, addresses, up_to=up_to).items()
+        return {address: max(0, units - left[address]) for address, units in come}
 
     async def _read_again(self, start: Header, held: Mapping[Address, int]) -> None:
         """Refuse first balances off the ledger that a second reading doesn't confirm: they hide or make up payments."""

@@ -64,6 +64,9 @@ class AddressBalances:
         """Return the block from which an address's expected balance holds, `start` or a later one."""
         return start.number
 
+    def take_from_ledger(self, addresses: Iterable[Address]) -> None:
+        """Note that the expected balances of addresses are what the ledger says now, not what a block showed."""
+
     def add_balances(self, balances: Mapping[Address, int]) -> None:
         """Take the balances of unread addresses, to be stored with the next evidence."""
         for address, units in balances.items():

@@ -32,11 +32,14 @@ def up_to(unit: ReadUnit, chain_id: int, number: int, addresses: Sequence[Addres
     return _found(unit, "AND +block_number <= :number", chain_id, addresses, {"number": number})
 
 
-def coins(unit: ReadUnit, chain_id: int, addresses: Sequence[Address]) -> dict[Address, int]:
-    """Return the sum of each address's credits in a chain's native coin, counted for a session or not."""
+def coins(
+    unit: ReadUnit, chain_id: int, addresses: Sequence[Address], *, up_to: int | None = None
+) -> dict[Address, int]:
+    """Return the sum of each address's credits in a chain's native coin, counted for a session or not, to a block."""
     sums = dict.fromkeys(addresses, 0)
     for credit in _found(unit, "AND contract IS NULL", chain_id, addresses, {}):
-        sums[credit.address] += credit.units
+        if up_to is None or credit.block_number <= up_to:
+            sums[credit.address] += credit.units
     return sums
 
 

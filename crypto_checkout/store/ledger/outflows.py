@@ -198,11 +198,14 @@ def of_transaction(unit: ReadUnit, chain_id: int, tx_hash: str) -> list[tuple[st
     return [(row["session_id"], _read(row)) for row in rows]
 
 
-def coins(unit: ReadUnit, chain_id: int, addresses: Sequence[Address]) -> dict[Address, int]:
-    """Return the sum of coins that left each address."""
+def coins(
+    unit: ReadUnit, chain_id: int, addresses: Sequence[Address], *, up_to: int | None = None
+) -> dict[Address, int]:
+    """Return the sum of coins that left each address, up to a block if one is named."""
     sums = dict.fromkeys(addresses, 0)
     for each in at_addresses(unit, chain_id, addresses):
-        sums[each.address] += each.units if each.contract is None else 0
+        if each.contract is None and (up_to is None or each.block_number <= up_to):
+            sums[each.address] += each.units
     return sums
 
 

@@ -9,7 +9,7 @@ An old address may be emptied between two looks. Coins that come and leave again
 the balance as it was; tokens don't, since their logs stay.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Protocol
 
@@ -46,15 +46,21 @@ class _OldAddresses(AddressBalances):
     def __init__(self) -> None:
         super().__init__()
         self._since: dict[Address, int] = {}
+        self._recorded_to = 0
 
-    def take(self, found: list[LateAddress]) -> None:
+    def take(self, found: list[LateAddress], recorded_to: int) -> None:
+        """Take a page; the ledger is complete up to a block, where the page may begin before it."""
         self._forget()
+        self._recorded_to = recorded_to
         self._since = {each.address: each.since or 0 for each in found}
         for each in found:
             if each.units is None:
                 self.unread.add(each.address)
             else:
                 self.holdings.set(each.address, each.units)
+
+    def take_from_ledger(self, addresses: Iterable[Address]) -> None:
+        self._since |= dict.fromkeys(addresses, self._recorded_to)
 
     def first_block(self, address: Address, start: Header) -> int:
         return max(start.number, self._since[address])
@@ -134,7 +140,7 @@ class LateRound:
         last = cursor.header if number == cursor.number else (await self._chain.headers([number]))[0]
         # Until a provisional credit was read again, nobody knows which balance its address should have.
         old = [each for each in found if not each.is_watched and each.address not in provisional]
-        self._addresses.take(old if number == cursor.number else [])
+        self._addresses.take(old if number == cursor.number else [], cursor.number)
         groups = self._addresses.as_they_are(start)
         addresses = [each.address for each in found]
         reading = await self._chain.read_range(start, last, start.number + 1, addresses, groups)
