@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from crypto_checkout.chain.evm import decoding
-from crypto_checkout.chain.evm.collect.survey import Survey
+from crypto_checkout.chain.evm.collect.survey import CALL_FAILED, Survey
 from crypto_checkout.chain.rpc.failures import Throttled
 from crypto_checkout.chain.rpc.providers import Ask, Refused, quantity
 from crypto_checkout.chain.wallet import signing
@@ -22,7 +22,6 @@ _NO_TIME = datetime.fromtimestamp(0, UTC)
 
 # The words with which nodes say that they have this transaction, or one in its place.
 _KNOWN = re.compile(r"already known|already imported|known transaction|nonce too low|nonce is too low", re.IGNORECASE)
-_REVERTED = re.compile(r"revert|insufficient|exceeds allowance|out of gas|invalid opcode", re.IGNORECASE)
 
 
 class Sending(Survey):
@@ -112,7 +111,7 @@ async def _tried(ask: Ask, fields: dict[str, Any], nothing: int = 0) -> int:
     except Throttled:
         raise
     except Refused as error:
-        if _REVERTED.search(str(error)):
+        if CALL_FAILED.search(str(error)):
             return 0
         raise
     word = decoding.hexadecimal(answer)

@@ -17,7 +17,7 @@ from crypto_checkout.core.errors import ProviderFailed
 _FEE_BLOCKS = 20
 _TIP_PERCENTILE = 50
 _AT_ONCE = 50
-_CALL_FAILED = re.compile(r"revert|insufficient|exceeds allowance|out of gas|invalid opcode", re.IGNORECASE)
+CALL_FAILED = re.compile(r"revert|insufficient|exceeds allowance|out of gas|invalid opcode", re.IGNORECASE)
 
 # OP Stack chains charge for a transaction's data apart from gas; this contract of theirs says how much, at most
 # (https://specs.optimism.io/protocol/fjord/predeploys.html).
@@ -171,7 +171,7 @@ def _fields(message: CallMessage) -> dict[str, str]:
 
 
 def _is_about_the_call(error: Refused) -> bool:
-    return _CALL_FAILED.search(str(error)) is not None
+    return CALL_FAILED.search(str(error)) is not None
 
 
 async def _call(ask: Ask, message: CallMessage) -> bytes:
