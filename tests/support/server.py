@@ -13,7 +13,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,12 +37,19 @@ class Server:
         config_text: its checkout.toml; None leaves the folder as it is, and an empty one means all defaults.
         environ: added to its environment, as in `{"CHECKOUT__BRANDING__NAME": "Ada's"}`. Unless it says otherwise, the
             port is a free one and the API's rate is unlimited: a fast machine must not fail a test.
+        under: a program that runs it, such as strace, with its options.
 
     `url` is where it answers, and `key` the test key of a first start (None at later ones).
 
     """
 
-    def __init__(self, folder: Path, config_text: str | None = None, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config_text: str | None = None,
+        environ: Mapping[str, str] | None = None,
+        under: Sequence[str] = (),
+    ) -> None:
         if config_text is not None:
             (folder / "checkout.toml").write_text(config_text, "utf-8")
         name = next(path for number in itertools.count(1) if not (path := folder / f"serve-{number}.out").exists())
@@ -50,7 +57,7 @@ class Server:
         self._clients: list[httpx.Client] = []
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
-                [*PROGRAM, "serve"],
+                [*under, *PROGRAM, "serve"],
                 cwd=folder,
                 env=environment({**UNLIMITED, **(environ or {})}),
                 stdin=subprocess.DEVNULL,
