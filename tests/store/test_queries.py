@@ -133,6 +133,7 @@ LATER = datetime(2030, 1, 1, tzinfo=UTC)
 WORK: dict[str, Callable[[WriteUnit, str], object]] = {
     "which endpoints take deliveries": lambda unit, _: deliveries.targets(unit, livemode=False),
     "what waits": lambda unit, endpoint_id: deliveries.waiting(unit, endpoint_id, [1, 2], 4),
+    "whether it answered lately": lambda unit, endpoint_id: deliveries.answered_since(unit, endpoint_id, LATER),
     "what an attempt takes": lambda unit, _: deliveries.due(unit, 1, LATER),
     "since when events were missed": lambda unit, endpoint_id: endpoint_cleanup.first_missed_at(
         unit, endpoint_id, LATER

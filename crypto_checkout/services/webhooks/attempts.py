@@ -1,11 +1,11 @@
-"""Record an attempt: its result, the next one, and the disabling of an endpoint that only fails.
+"""Record attempts: their results, the next ones, and the disabling of an endpoint that only fails.
 
-All of it is one unit of work. Sending is `services.webhooks.dispatcher`.
+Attempts that ended together are one unit of work. Sending is `services.webhooks.dispatcher`.
 """
 
 import random
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from crypto_checkout import metrics
@@ -28,6 +28,15 @@ GONE = "The endpoint answered 410 Gone."
 HOPELESS = "Nothing but failures for 5 days. The last one: {last}"
 
 
+@dataclass(frozen=True, slots=True)
+class EndedAttempt:
+    """An attempt that isn't recorded yet."""
+
+    delivery: DueDelivery
+    started_at: datetime
+    outcome: AttemptOutcome
+
+
 class AttemptRecorder:
     """Records the attempts of one mode, by that mode's clock."""
 
@@ -36,8 +45,12 @@ class AttemptRecorder:
         self._retry_seconds = retry_seconds
         self._clock = clock
 
-    def record(self, unit: WriteUnit, delivery: DueDelivery, started_at: datetime, outcome: AttemptOutcome) -> None:
-        """Store an attempt and its delivery's new status; nothing if the delivery was deleted or replayed meanwhile."""
+    def record(self, unit: WriteUnit, ended: Iterable[EndedAttempt]) -> None:
+        """Store attempts, and the new status of each delivery that wasn't deleted or replayed meanwhile."""
+        for each in ended:
+            self._record(unit, each.delivery, each.started_at, each.outcome)
+
+    def _record(self, unit: WriteUnit, delivery: DueDelivery, started_at: datetime, outcome: AttemptOutcome) -> None:
         now = self._clock()
         made = attempt(delivery.attempts + 1, started_at, outcome)
         endpoint = None if outcome.is_success else endpoints.get(unit, delivery.endpoint_id)

@@ -6,10 +6,10 @@ recognise repetitions by `webhook-id`.
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from crypto_checkout import encryption
@@ -17,7 +17,7 @@ from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.loops import every
-from crypto_checkout.services.webhooks.attempts import AttemptRecorder
+from crypto_checkout.services.webhooks.attempts import AttemptRecorder, EndedAttempt
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.services.webhooks.pace import Pace
 from crypto_checkout.store.database import Database, ReadUnit
@@ -31,6 +31,11 @@ log = get_logger("dispatcher")
 _POLL_SECONDS = 5.0
 """The longest wait for rows of another process; rows of this one wake the loop."""
 
+_NOT_RECORDED = "an attempt could not be recorded"
+
+_LATELY = timedelta(hours=1)
+"""How long ago an endpoint may have accepted a delivery for its pace to grow fast after a restart."""
+
 
 class AttemptSender(Protocol):
     """A sender of attempts; `webhooks.send.Sender` implements it."""
@@ -41,19 +46,33 @@ class AttemptSender(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Agenda:
-    """The enabled endpoints, the deliveries to start, and the time until the next turn."""
+    """The enabled endpoints, the deliveries to start, and the time until the next turn.
+
+    `answered_lately` are those of the endpoints without a pace so far that were up a while ago.
+    """
 
     targets: list[str]
+    answered_lately: set[str]
     chosen: list[DueDelivery]
     wait_seconds: float
+
+
+@dataclass(slots=True)
+class _InFlight:
+    """A delivery from its start until its attempt is recorded; `is_accepted` once the endpoint is done with it."""
+
+    endpoint_id: str
+    task: asyncio.Task[None]
+    is_accepted: bool = False
 
 
 class Dispatcher:
     """The loop that delivers one mode's events: test mode never takes a slot from live mode.
 
     Each endpoint always has one slot of its own, so a slow or dead endpoint delays no other. Beside these,
-    `concurrency` attempts run at once, at most a quarter of them for one endpoint. `services.webhooks.pace` sets how
-    fast they follow each other. Setting `woken` starts the next turn at once; `clock` decides what is due.
+    `concurrency` deliveries are in flight, at most a quarter of them on their way to one endpoint: the others were
+    accepted and wait for their record. `services.webhooks.pace` sets how fast they follow each other. Setting `woken`
+    starts the next turn at once; `clock` decides what is due.
     """
 
     def __init__(
@@ -75,9 +94,12 @@ class Dispatcher:
         self._livemode = livemode
         self._per_endpoint = max(1, concurrency // 4)
         self._paces: dict[str, Pace] = {}
+        self._secrets: dict[str, tuple[Sequence[str], Sequence[str]]] = {}
         self._clock = clock
         self._woken = woken
-        self._in_flight: dict[int, tuple[str, asyncio.Task[None]]] = {}
+        self._in_flight: dict[int, _InFlight] = {}
+        self._ended: list[EndedAttempt] = []
+        self._recording: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Deliver until cancelled. Attempts in flight are cancelled too, and are due again at the next start."""
@@ -85,71 +107,119 @@ class Dispatcher:
             failure = "deliveries could not be read"
             await every(_POLL_SECONDS, self.turn, log=log, failure=failure, woken=self._woken)
         finally:
-            tasks = [task for _, task in self._in_flight.values()]
+            tasks = [each.task for each in self._in_flight.values()]
+            if self._recording is not None:
+                tasks.append(self._recording)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def turn(self) -> float:
         """Start the deliveries that are due and fit; return the seconds until the next turn."""
-        running = Counter(endpoint_id for endpoint_id, _ in self._in_flight.values())
-        in_flight = set(self._in_flight)
+        under_way = Counter(each.endpoint_id for each in self._in_flight.values() if not each.is_accepted)
+        in_flight: defaultdict[str, set[int]] = defaultdict(set)
+        for seq, each in self._in_flight.items():
+            in_flight[each.endpoint_id].add(seq)
         at = time.monotonic()
-        rooms = {endpoint_id: pace.room(running[endpoint_id], at) for endpoint_id, pace in self._paces.items()}
+        rooms = {endpoint_id: pace.room(under_way[endpoint_id], at) for endpoint_id, pace in self._paces.items()}
         paused = [pace.wait_seconds(at) for endpoint_id, pace in self._paces.items() if not rooms[endpoint_id]]
         now = self._clock()
-        agenda = await self._db.read(lambda unit: self._agenda(unit, now, running, in_flight, rooms))
-        new = set(agenda.targets) - set(self._paces)
-        self._paces = {each: self._paces.get(each) or Pace(self._per_endpoint, at) for each in agenda.targets}
+        agenda = await self._db.read(lambda unit: self._agenda(unit, now, in_flight, rooms))
+        has_new = self._keep(agenda, at)
         for delivery in agenda.chosen:
             self._paces[delivery.endpoint_id].started(at)
             task = asyncio.create_task(self._deliver(delivery), name=f"delivery {delivery.seq}")
-            self._in_flight[delivery.seq] = (delivery.endpoint_id, task)
-        return 0.0 if new else min([agenda.wait_seconds, *(seconds for seconds in paused if seconds)])
+            self._in_flight[delivery.seq] = _InFlight(delivery.endpoint_id, task)
+        return 0.0 if has_new else min([agenda.wait_seconds, *(seconds for seconds in paused if seconds)])
 
     def _agenda(
-        self,
-        unit: ReadUnit,
-        now: datetime,
-        running: Mapping[str, int],
-        in_flight: set[int],
-        rooms: Mapping[str, int],
+        self, unit: ReadUnit, now: datetime, in_flight: Mapping[str, Collection[int]], rooms: Mapping[str, int]
     ) -> _Agenda:
         """Choose the deliveries to start. Runs in a thread of the database: it reads arguments, and changes nothing."""
         targets = deliveries.targets(unit, self._livemode)
+        new = (each for each in targets if each not in rooms)
+        answered_lately = {each for each in new if deliveries.answered_since(unit, each, now - _LATELY)}
         waiting = [
             each
             for endpoint_id in targets
             if rooms.get(endpoint_id)
-            for each in deliveries.waiting(unit, endpoint_id, in_flight, rooms[endpoint_id])
+            for each in deliveries.waiting(unit, endpoint_id, in_flight.get(endpoint_id, ()), rooms[endpoint_id])
         ]
         due = sorted((each for each in waiting if each.next_attempt_at <= now), key=_by_time)
         later = ((each.next_attempt_at - now).total_seconds() for each in waiting if each.next_attempt_at > now)
+        running = {endpoint_id: len(seqs) for endpoint_id, seqs in in_flight.items()}
         chosen = [deliveries.due(unit, each.seq, now) for each in _fitting(due, running, self._concurrency)]
-        return _Agenda(targets, chosen, min([_POLL_SECONDS, *later]))
+        return _Agenda(targets, answered_lately, chosen, min([_POLL_SECONDS, *later]))
+
+    def _keep(self, agenda: _Agenda, at: float) -> bool:
+        """Keep paces and secrets for the endpoints on the agenda only; tell whether one of them has no pace so far."""
+        new = [each for each in agenda.targets if each not in self._paces]
+        for each in new:
+            self._paces[each] = Pace(self._per_endpoint, at, answered_lately=each in agenda.answered_lately)
+        for gone in self._paces.keys() - set(agenda.targets):
+            del self._paces[gone]
+            self._secrets.pop(gone, None)
+        return bool(new)
 
     async def _deliver(self, delivery: DueDelivery) -> None:
         try:
             started_at = self._clock()
             body = delivery.body.encode()
-            place = encryption.of_endpoint(delivery.endpoint_id)
-            secrets = self._db.cipher.decrypt_all(delivery.secrets, place)
-            headers = signing.headers(delivery.event_id, body, secrets, int(started_at.timestamp()))
+            headers = signing.headers(delivery.event_id, body, self._secrets_of(delivery), int(started_at.timestamp()))
             outcome = await self._sender.send(delivery.url, headers, body)
-            self._adjust_pace(delivery.endpoint_id, outcome)
-            await self._record(delivery, started_at, outcome)
         except Exception as error:  # a loop's boundary: one failure must not end the others; the delivery stays due
-            log.exception("an attempt could not be recorded", delivery=delivery.seq, error=str(error))
-            await asyncio.sleep(_POLL_SECONDS)
-        finally:
-            del self._in_flight[delivery.seq]
-            self._woken.set()
+            log.exception(_NOT_RECORDED, delivery=delivery.seq, error=str(error))
+            self._put_off(delivery)
+            return
+        self._adjust_pace(delivery.endpoint_id, outcome)
+        self._in_flight[delivery.seq].is_accepted = outcome.is_success
+        self._ended.append(EndedAttempt(delivery, started_at, outcome))
+        if self._recording is None or self._recording.done():
+            self._recording = asyncio.create_task(self._record_ended(), name=f"attempts, livemode {self._livemode}")
+        self._woken.set()
 
-    async def _record(self, delivery: DueDelivery, started_at: datetime, outcome: AttemptOutcome) -> None:
-        """Record an attempt, and retry while the database fails: an unrecorded attempt would be sent again."""
+    def _secrets_of(self, delivery: DueDelivery) -> Sequence[str]:
+        """Return the secrets that sign a delivery, decrypted again only if they changed."""
+        encrypted, secrets = self._secrets.get(delivery.endpoint_id, ((), ()))
+        if encrypted != delivery.secrets:
+            secrets = self._db.cipher.decrypt_all(delivery.secrets, encryption.of_endpoint(delivery.endpoint_id))
+            self._secrets[delivery.endpoint_id] = (delivery.secrets, secrets)
+        return secrets
+
+    def _put_off(self, delivery: DueDelivery) -> None:
+        """Leave a delivery to a later turn, after a fault of ours."""
+        asyncio.get_running_loop().call_later(_POLL_SECONDS, self._release, delivery)
+
+    def _release(self, *recorded: DueDelivery) -> None:
+        for each in recorded:
+            del self._in_flight[each.seq]
+        self._woken.set()
+
+    async def _record_ended(self) -> None:
+        """Record all attempts that have ended, and those that end meanwhile."""
+        while self._ended:
+            ended, self._ended = self._ended, []
+            await self._record(ended)
+
+    async def _record(self, ended: Sequence[EndedAttempt]) -> None:
+        """Record attempts in one unit; if it fails by a fault of ours, each alone."""
+        try:
+            await self._write(ended)
+        except Exception as error:  # a loop's boundary: one failure must not end the others
+            log.exception(_NOT_RECORDED, delivery=[each.delivery.seq for each in ended], error=str(error))
+            if len(ended) == 1:
+                self._put_off(ended[0].delivery)
+                return
+            for each in ended:
+                await self._record([each])
+        else:
+            self._release(*(each.delivery for each in ended))
+
+    async def _write(self, ended: Sequence[EndedAttempt]) -> None:
+        """Write attempts, and retry while the database fails: an unrecorded attempt would be sent again."""
         while True:
             try:
-                await self._db.write(lambda unit: self._recorder.record(unit, delivery, started_at, outcome))
+                await self._db.write(lambda unit: self._recorder.record(unit, ended))
             except DatabaseFailed:
                 await asyncio.sleep(_POLL_SECONDS)
             else:

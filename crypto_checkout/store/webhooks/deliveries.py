@@ -71,18 +71,34 @@ def targets(unit: ReadUnit, livemode: bool) -> list[str]:
 
 def waiting(unit: ReadUnit, endpoint_id: str, without: Collection[int], limit: int) -> list[WaitingDelivery]:
     """Return an endpoint's waiting deliveries in order of their next attempt, at most `limit`, except `without`."""
-    excluded = ", ".join(str(int(seq)) for seq in without) or "0"
     rows = unit.all(
-        f"""
+        """
         SELECT seq, next_attempt_at
         FROM deliveries
-        WHERE endpoint_id = :endpoint_id AND status = 'pending' AND seq NOT IN ({excluded})
+        WHERE endpoint_id = :endpoint_id AND status = 'pending'
         ORDER BY next_attempt_at, seq
         LIMIT :limit
-        """,  # noqa: S608 - integers only
-        {"endpoint_id": endpoint_id, "limit": limit},
+        """,
+        {"endpoint_id": endpoint_id, "limit": limit + len(without)},
     )
-    return [WaitingDelivery(row["seq"], endpoint_id, moments.from_text(row["next_attempt_at"])) for row in rows]
+    found = [row for row in rows if row["seq"] not in without][:limit]
+    return [WaitingDelivery(row["seq"], endpoint_id, moments.from_text(row["next_attempt_at"])) for row in found]
+
+
+def answered_since(unit: ReadUnit, endpoint_id: str, moment: datetime) -> bool:
+    """Tell whether an endpoint's newest accepted delivery is no older than a moment, and nothing has failed since."""
+    row = unit.one(
+        """
+        SELECT updated_at
+        FROM deliveries
+        WHERE endpoint_id = :endpoint_id AND status = 'succeeded'
+            AND EXISTS (SELECT 1 FROM webhook_endpoints WHERE id = :endpoint_id AND failing_since IS NULL)
+        ORDER BY seq DESC
+        LIMIT 1
+        """,
+        {"endpoint_id": endpoint_id},
+    )
+    return row is not None and row["updated_at"] >= moments.to_text(moment)
 
 
 def waiting_types(unit: ReadUnit, endpoint_id: str) -> list[str]:

@@ -44,6 +44,23 @@ def test_an_endpoint_that_answers_is_at_full_speed_after_a_few_seconds_and_not_a
     assert pace.wait_seconds(7.0) == 0
 
 
+def test_an_endpoint_that_answered_lately_is_at_full_speed_within_a_second_and_not_at_once() -> None:
+    pace = Pace(MOST, 0.0, answered_lately=True)
+    assert attempts(pace, 0.0, 0.125, succeed=True) <= FIRST_PER_SECOND / 8 + 1
+    attempts(pace, 0.125, 0.875, succeed=True)
+    assert pace.room(0, 1.0) == MOST
+    assert pace.wait_seconds(1.0) == 0
+
+
+def test_after_an_outage_an_endpoint_that_answered_lately_comes_back_as_any_other() -> None:
+    pace = Pace(MOST, 0.0, answered_lately=True)
+    attempts(pace, 0.0, 1.0, succeed=True)
+    for _ in range(OUTAGE_FAILURES):
+        pace.failed(1.0)
+    assert attempts(pace, 1.0, 1, succeed=True) <= FIRST_PER_SECOND + 1
+    assert pace.wait_seconds(2.0) > 0
+
+
 def test_a_failure_halves_the_attempts_that_run_at_once_and_successes_bring_them_back() -> None:
     pace = at_full_speed()
     pace.failed(10.0)

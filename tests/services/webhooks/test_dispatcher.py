@@ -1,0 +1,168 @@
+"""The dispatcher, beside a database that is slow to take records or refuses some, and at an endpoint that is fast."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, closing, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from crypto_checkout import encryption
+from crypto_checkout.core.webhooks.endpoint import Endpoint
+from crypto_checkout.services.webhooks.dispatcher import Dispatcher
+from crypto_checkout.services.webhooks.outbox import Outbox
+from crypto_checkout.store.database import Database, WriteUnit
+from crypto_checkout.store.migrate import migrate
+from crypto_checkout.store.webhooks import deliveries, endpoints
+from crypto_checkout.webhooks.send import AttemptOutcome
+from tests.support.waiting import until
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+SHOP = "we_shop"
+SECRET = "whsec_" + "q5cVYbDvnTz0Kx2mWj8Rp4LsEg7uHfAo9iZt3yQdNkI="
+WAITING = 12
+CONCURRENCY = 4
+UNSTORABLE = "\ud800"  # SQLite takes no lone surrogate
+
+
+class Endpoints:
+    """Sends nothing: every endpoint accepts at once, and answers the events in `garbled` with what can't be stored."""
+
+    def __init__(self, *garbled: str) -> None:
+        self.sent: list[str] = []
+        self.garbled = set(garbled)
+
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> AttemptOutcome:
+        """Accept a delivery."""
+        del url, body
+        event_id = headers["webhook-id"]
+        self.sent.append(event_id)
+        excerpt = UNSTORABLE if event_id in self.garbled else "ok"
+        return AttemptOutcome(200, None, None, 1, excerpt, None)
+
+
+def endpoint(secret: str) -> Endpoint:
+    return Endpoint(SHOP, False, "https://shop.example/", ("*",), None, True, None, secret, "whsec_1", NOW, NOW)
+
+
+def fill(unit: WriteUnit, secret: str) -> None:
+    """Store an endpoint, and deliveries to it that are due."""
+    endpoints.insert(unit, endpoint(secret))
+    for number in range(WAITING):
+        row = unit.one(
+            """
+            INSERT INTO events (id, livemode, type, resource_id, body, created_at)
+            VALUES (:id, 0, 'customer.created', 'cus_1', '{}', :now)
+            RETURNING seq
+            """,
+            {"id": f"evt_{number}", "now": unit.now_text},
+        )
+        assert row is not None
+        deliveries.enqueue(unit, row["seq"], SHOP)
+
+
+@pytest.fixture
+async def db(tmp_path: Path) -> AsyncIterator[Database]:
+    migrate(tmp_path / "checkout.db")
+    async with await Database.open(tmp_path / "checkout.db", lambda: NOW) as opened:
+        secret = opened.cipher.encrypt(SECRET, encryption.of_endpoint(SHOP))
+        await opened.write(lambda unit: fill(unit, secret))
+        yield opened
+
+
+@asynccontextmanager
+async def dispatching(db: Database, sender: Endpoints) -> AsyncIterator[None]:
+    """Deliver meanwhile."""
+    dispatcher = Dispatcher(
+        db,
+        sender,
+        Outbox(),
+        asyncio.Event(),
+        livemode=False,
+        retry_seconds=[60],
+        concurrency=CONCURRENCY,
+        clock=lambda: NOW,
+    )
+    task = asyncio.create_task(dispatcher.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def recorded(db: Database) -> list[str]:
+    """Return the events whose deliveries are recorded as accepted."""
+    rows = await db.read(
+        lambda unit: unit.all(
+            """
+            SELECT events.id FROM deliveries
+            JOIN events ON events.seq = deliveries.event_seq
+            JOIN delivery_attempts ON delivery_attempts.delivery_seq = deliveries.seq
+            WHERE deliveries.status = 'succeeded' AND attempts = 1 AND number = 1
+            ORDER BY events.seq
+            """
+        )
+    )
+    return [row["id"] for row in rows]
+
+
+async def test_an_endpoint_gets_the_next_while_the_last_one_waits_for_its_record_and_no_more_than_fit(
+    db: Database, tmp_path: Path
+) -> None:
+    sender = Endpoints()
+    with closing(sqlite3.connect(tmp_path / "checkout.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        async with dispatching(db, sender):
+            await until(lambda: len(sender.sent) >= CONCURRENCY + 1, "start what fits")
+            assert await recorded(db) == []
+            assert len(sender.sent) == CONCURRENCY + 1, "a kill now repeats no more than these"
+            other.execute("ROLLBACK")
+
+            async def is_done() -> bool:
+                return len(await recorded(db)) == WAITING
+
+            await until(is_done, "record all")
+    assert sender.sent == [f"evt_{number}" for number in range(WAITING)], "each once, in their order"
+
+
+async def test_an_attempt_that_can_not_be_recorded_keeps_no_other_from_it(db: Database, tmp_path: Path) -> None:
+    sender = Endpoints("evt_1")
+    with closing(sqlite3.connect(tmp_path / "checkout.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # so that several end before the next record
+        async with dispatching(db, sender):
+            await until(lambda: len(sender.sent) >= CONCURRENCY + 1, "start what fits")
+            other.execute("ROLLBACK")
+
+            async def is_done() -> bool:
+                return len(await recorded(db)) == WAITING - 1
+
+            await until(is_done, "record the others")
+    assert [each for each in sender.sent if each != "evt_1"] == await recorded(db)
+
+
+@pytest.mark.parametrize(
+    ("ago", "status", "failing", "is_lately"),
+    [
+        (timedelta(minutes=59), "succeeded", False, True),
+        (timedelta(minutes=61), "succeeded", False, False),
+        (timedelta(minutes=1), "succeeded", True, False),
+        (timedelta(minutes=1), "abandoned", False, False),
+    ],
+)
+async def test_an_endpoint_answered_lately_if_it_accepted_a_delivery_and_failed_none_since(
+    db: Database, ago: timedelta, status: str, *, failing: bool, is_lately: bool
+) -> None:
+    def set_up(unit: WriteUnit) -> bool:
+        at = (NOW - ago).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        unit.run(
+            "UPDATE deliveries SET status = :status, updated_at = :at, next_attempt_at = NULL WHERE seq = 3",
+            {"status": status, "at": at},
+        )
+        unit.run("UPDATE webhook_endpoints SET failing_since = :since", {"since": at if failing else None})
+        return deliveries.answered_since(unit, SHOP, NOW - timedelta(hours=1))
+
+    assert await db.write(set_up) is is_lately
