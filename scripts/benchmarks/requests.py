@@ -135,9 +135,9 @@ class Shop:
             thread.join()
 
     @contextlib.contextmanager
-    def endpoint(self, url: str) -> Iterator[None]:
-        """Have a webhook endpoint for the event of each new session."""
-        made = self.server.api.post("/webhook_endpoints", json={"url": url, "events": ["session.created"]})
+    def endpoint(self, url: str, events: Sequence[str] = ("session.created",)) -> Iterator[None]:
+        """Have a webhook endpoint for these events of each session."""
+        made = self.server.api.post("/webhook_endpoints", json={"url": url, "events": list(events)})
         yield
         self.server.api.delete(f"/webhook_endpoints/{made.raise_for_status().json()['id']}").raise_for_status()
 
