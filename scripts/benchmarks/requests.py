@@ -18,6 +18,7 @@ while four connections create others, whose CPU is in the figure; `poll` is what
 import argparse
 import contextlib
 import functools
+import ipaddress
 import shutil
 import sqlite3
 import subprocess
@@ -61,6 +62,11 @@ def request(method: str, path: str, *headers: str, body: bytes = b"") -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
+def address(number: int) -> str:
+    """Return a visitor's address."""
+    return str(ipaddress.IPv4Address("10.0.0.0") + number)
+
+
 class Shop:
     """A server of one checkout of the project, with 1,000 sessions."""
 
@@ -100,7 +106,7 @@ class Shop:
         requests = []
         with httpx.Client(base_url=self.server.url, trust_env=False) as payer:
             for number, session_id in enumerate(self.ids):
-                path, visitor = f"/checkout/{session_id}/status", f"10.0.{number >> 8}.{number & 255}"
+                path, visitor = f"/checkout/{session_id}/status", address(number)
                 answer = payer.get(path, headers={"X-Forwarded-For": visitor}).raise_for_status()
                 headers = (f"X-Forwarded-For: {visitor}", f"If-None-Match: {answer.headers['etag']}")
                 requests.append(request("GET", path, *headers))
@@ -108,9 +114,10 @@ class Shop:
 
     def first_views(self) -> list[bytes]:
         """The requests of pages that nobody has seen yet."""
-        ids = enumerate(self.new_sessions(VIEWS))
-        encoding = "Accept-Encoding: gzip"
-        return [request("GET", f"/checkout/{one}", encoding, f"X-Forwarded-For: 10.1.0.{place}") for place, one in ids]
+        return [
+            request("GET", f"/checkout/{one}", "Accept-Encoding: gzip", f"X-Forwarded-For: {address(place)}")
+            for place, one in enumerate(self.new_sessions(VIEWS))
+        ]
 
     @contextlib.contextmanager
     def changing(self, pause_seconds: float) -> Iterator[None]:
