@@ -7,8 +7,6 @@ size. DejaVu's licence lets pictures of its letters go anywhere.
 """
 
 import json
-import os
-import shutil
 import unicodedata
 from collections.abc import Iterable
 
@@ -16,6 +14,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from crypto_checkout.http.checkout import png
 from crypto_checkout.http.checkout.lettering import FOLDER
+from tests.support import chromium
 
 FONT = "DejaVu Sans"
 # Signs of currencies and punctuation, each as it looks.
@@ -59,8 +58,9 @@ def main() -> None:
     everything = [chr(each) for start, end in RANGES for each in range(start, end)] + list(MORE)
     drawable = [each for each in everything if unicodedata.category(each)[0] in "LNPSZ"]
     with sync_playwright() as playwright:
-        chromium = os.environ.get("CHECKOUT_CHROMIUM") or shutil.which("chromium")
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        program = chromium.find()
+        assert program is not None, "there is no chromium"
+        browser = chromium.launch(playwright, program)
         page = browser.new_page()
         for name, (size, only) in SIZES.items():
             _draw(page, name, size, only or drawable)

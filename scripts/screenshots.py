@@ -6,8 +6,6 @@ They are FOLDER/STATE-WIDTH-SCHEME.png; FOLDER/index.html shows them all. Needs 
 """
 
 import argparse
-import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -15,7 +13,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.support import anvil
+from tests.support import anvil, chromium
 from tests.support.dashboard import signed_in_page
 from tests.support.scenes import CHAIN_ID, Shop, out_of_sight, scenes
 from tests.support.server import Server
@@ -55,8 +53,8 @@ def main() -> int:
     arguments = parser.parse_args()
     folder, chosen = arguments.folder, set(arguments.states)
     folder.mkdir(parents=True, exist_ok=True)
-    node, chromium = anvil.find(), shutil.which(os.environ.get("CHECKOUT_CHROMIUM", "chromium"))
-    if node is None or chromium is None:
+    node, program = anvil.find(), chromium.find()
+    if node is None or program is None:
         print("scripts/screens needs anvil (scripts/anvil brings it) and chromium.", file=sys.stderr)
         return 1
     with (
@@ -66,7 +64,7 @@ def main() -> int:
     ):
         shop = Shop(Path(scratch), chain)
         with shop.server:
-            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            browser = chromium.launch(playwright, program)
             pages = scenes(shop)
             for language in LANGUAGES:
                 pages |= {f"{name}-{language}": f"{pages[name]}?lang={language}" for name in ("waiting", "paid")}

@@ -7,7 +7,6 @@ integration can't pass for want of a tool.
 
 import logging
 import os
-import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
@@ -22,11 +21,10 @@ import structlog
 
 from crypto_checkout.http.rate_limit import RateLimit
 from tests.support import anvil as node
-from tests.support import economy, solidity
+from tests.support import chromium, economy, solidity
 from tests.support.api import App, RateClock, open_app
 from tests.support.marks import marks
 
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 Tool = TypeVar("Tool")
 
 # An example's time says something about the machine, and nothing about the code.
@@ -114,10 +112,8 @@ def solc() -> solidity.Compiler:
 
 @pytest.fixture(scope="session")
 def chromium_path() -> Path:
-    named = os.environ.get("CHECKOUT_CHROMIUM")
-    on_path = named or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
-    reason = "there is no chromium: apt-get install chromium, or name it in CHECKOUT_CHROMIUM"
-    return found("browser", Path(on_path) if on_path else None, reason)
+    reason = "there is no chromium: apt-get install chromium-headless-shell, or name it in CHECKOUT_CHROMIUM"
+    return found("browser", chromium.find(), reason)
 
 
 @pytest.fixture

@@ -1,21 +1,31 @@
-"""One browser for all tests of pages."""
+"""One browser for the tests of a module."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
-QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
+from tests.support import chromium
 
 # A page that takes longer than this is broken, not slow.
 expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="package")
-def browser(chromium_path: Path) -> Iterator[Browser]:
-    """Start a browser that asks for nothing by itself."""
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox", *QUIET])
-        yield chromium
-        chromium.close()
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright, chromium_path: Path) -> Iterator[Browser]:
+    running = chromium.launch(playwright, chromium_path)
+    yield running
+    running.close()
+
+
+@pytest.fixture(autouse=True)
+def _hangs_are_told(request: pytest.FixtureRequest) -> Iterator[None]:
+    with chromium.ended_when_it_hangs(request.node.nodeid):
+        yield
