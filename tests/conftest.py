@@ -62,7 +62,6 @@ def _logging_as_before() -> Iterator[None]:
         structlog.reset_defaults()
         economy.log_plainly()
         logging.getLogger().handlers.clear()
-        logging.getLogger("crypto_checkout").setLevel(logging.NOTSET)
         for name, module in list(sys.modules.items()):
             if name.startswith("crypto_checkout.") and (log := getattr(module, "log", None)) is not None:
                 vars(log).pop("bind", None)

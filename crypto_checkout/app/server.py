@@ -9,8 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from starlette.applications import Starlette
-
 from crypto_checkout.app import alerts, web, webhooks
 from crypto_checkout.app.clock import system_clock
 from crypto_checkout.app.modes import Loop, open_modes
@@ -19,6 +17,7 @@ from crypto_checkout.config import Config
 from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.http.dashboard.frame.services import OwnerServices
+from crypto_checkout.http.entry.application import Application
 from crypto_checkout.http.status import Tokens
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
@@ -44,7 +43,7 @@ log = get_logger("app")
 class RunningServer:
     """A server with its loops running: the web application, and the services that its welcome message reads."""
 
-    web: Starlette
+    web: Application
     db: Database
     events: Outbox
     payment_methods: PaymentMethodsByMode

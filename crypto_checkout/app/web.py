@@ -1,13 +1,10 @@
 """Wire the web application: the services behind the API, the payer's pages and the dashboard, and their routes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache, partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -21,8 +18,7 @@ from crypto_checkout.chain.wallet import signatures
 from crypto_checkout.config import Config
 from crypto_checkout.config.values import is_near
 from crypto_checkout.core.address import Address
-from crypto_checkout.core.errors import CheckoutError, DatabaseFailed
-from crypto_checkout.http import errors, slashes, static, status
+from crypto_checkout.http import slashes, static, status
 from crypto_checkout.http.api import publication
 from crypto_checkout.http.api.openapi import document
 from crypto_checkout.http.api.operations import ApiServices
@@ -42,9 +38,8 @@ from crypto_checkout.http.dashboard.frame.services import (
 )
 from crypto_checkout.http.dashboard.table import MENUS, PAGES
 from crypto_checkout.http.docs import pages as docs
+from crypto_checkout.http.entry.application import Application
 from crypto_checkout.http.entry.client_address import ClientAddresses
-from crypto_checkout.http.entry.compression import Compression
-from crypto_checkout.http.entry.middleware import RequestMiddleware
 from crypto_checkout.http.rate_limit import RateLimit, page_limit, poll_limit
 from crypto_checkout.services.alerts.issues import Issues
 from crypto_checkout.services.checkout.asset_choice import AssetChoices
@@ -154,31 +149,28 @@ def dashboard_services(parts: Parts, modes: Modes, services: ApiServices, issues
 
 def application(
     parts: Parts, modes: Modes, services: ApiServices, dashboard: DashboardServices, tokens: status.Tokens
-) -> Starlette:
+) -> Application:
     """Make the web application: the API, its documentation, the payer's pages, the dashboard, and the status pages."""
     checkout = pages.site(_checkout(parts, modes, services))
 
     def page_not_found(request: Request) -> Response | None:
         return slashes.redirect(request, web.routes) or checkout.page_not_found(request)
 
-    web = Starlette(
-        routes=[
+    server, folder = parts.config.server, parts.config.database.path.resolve().parent
+    web = Application(
+        [
             *_api(parts, services).routes(table()),
-            *_documentation(parts.config.server.public_url),
+            *_documentation(server.public_url),
             *checkout.routes,
             *Dashboard(dashboard, PAGES, MENUS).routes(),
             *static.routes(),
             *status.routes(_readiness(parts, modes), tokens, is_public=_is_public(parts.config)),
         ],
-        middleware=[*_middleware(parts)],
-        exception_handlers={
-            CheckoutError: errors.on_checkout_error(page_not_found),
-            DatabaseFailed: errors.on_database_failed,
-            HTTPException: errors.on_http_exception(page_not_found),
-        },
+        clock=parts.clock,
+        addresses=ClientAddresses(server.trusted_proxies, partial(untrusted_proxy.note, folder)),
+        is_https=server.public_url.startswith("https:"),
+        page_not_found=page_not_found,
     )
-    # It would be made of the Host header, and lose https behind a proxy; `slashes` does it for pages.
-    web.router.redirect_slashes = False
     return web
 
 
@@ -229,15 +221,6 @@ def _settings(config: Config, live: Mode | None) -> Settings:
 
 def _is_public(config: Config) -> bool:
     return not is_near(urlsplit(config.server.public_url).hostname or "")
-
-
-def _middleware(parts: Parts) -> Iterator[Middleware]:
-    """Yield the middleware around every request, the outermost first."""
-    server, folder = parts.config.server, parts.config.database.path.resolve().parent
-    addresses = ClientAddresses(server.trusted_proxies, partial(untrusted_proxy.note, folder))
-    is_https = server.public_url.startswith("https:")
-    yield Middleware(RequestMiddleware, clock=parts.clock, addresses=addresses, is_https=is_https)
-    yield Middleware(Compression)
 
 
 def _documentation(public_url: str) -> list[Route]:

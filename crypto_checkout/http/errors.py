@@ -1,6 +1,6 @@
 """Errors as responses: the one place that maps error codes to status codes."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
@@ -10,7 +10,6 @@ from starlette.responses import JSONResponse, Response
 from crypto_checkout.core import errors
 from crypto_checkout.core.errors import CheckoutError, DatabaseFailed
 
-Handler = Callable[[Request, Exception], Awaitable[Response]]
 PageNotFound = Callable[[Request], Response | None]
 
 INTERNAL = "internal_error"
@@ -107,42 +106,23 @@ def internal(request_id: str) -> Response:
     return answer(fault, request_id)
 
 
-def on_checkout_error(page_not_found: PageNotFound) -> Handler:
-    """Return the handler of errors that a handler raised on purpose; `page_not_found` as in `on_http_exception`."""
+def answer_to(request: Request, error: Exception, page_not_found: PageNotFound) -> Response:
+    """Return the response to a CheckoutError, a DatabaseFailed or an HTTPException of Starlette that a handler raised.
 
-    async def handler(request: Request, error: Exception) -> Response:
-        assert isinstance(error, CheckoutError), "registered for these only"
-        if isinstance(error, errors.RouteNotFound) and (page := page_not_found(request)) is not None:
-            return page
-        return answer(error, request.scope["request_id"])
-
-    return handler
-
-
-async def on_database_failed(request: Request, error: Exception) -> Response:
-    """Answer a request that failed because the storage did; the log has the reason, once a minute."""
-    assert isinstance(error, DatabaseFailed), "registered for these only"
-    unavailable = errors.DatabaseUnavailable(
-        "The server can't store or read its data for the moment. Nothing was changed; try again later."
-    )
-    return answer(unavailable, request.scope["request_id"])
-
-
-def on_http_exception(page_not_found: PageNotFound) -> Handler:
-    """Return the handler of Starlette's own errors, such as unknown routes and methods.
-
-    `page_not_found` answers browsers, and returns None for programs.
+    `page_not_found` answers browsers where nothing is at a path, and returns None for programs.
     """
-
-    async def handler(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException), "registered for these only"
-        if error.status_code == HTTPStatus.NOT_FOUND and (page := page_not_found(request)) is not None:
-            return page
-        # Not `request.url`, which includes the Host header and the query, and fails when those can't be decoded.
-        target = f"{request.method[:20]} {request.scope['path'][:200]}"
-        return answer(_from_starlette(error, target), request.scope["request_id"])
-
-    return handler
+    # Not `request.url`, which includes the Host header and the query, and fails when those can't be decoded.
+    target = f"{request.method[:20]} {request.scope['path'][:200]}"
+    if isinstance(error, HTTPException):
+        error = _from_starlette(error, target)
+    elif isinstance(error, DatabaseFailed):  # the log has the reason, once a minute
+        error = errors.DatabaseUnavailable(
+            "The server can't store or read its data for the moment. Nothing was changed; try again later."
+        )
+    assert isinstance(error, CheckoutError), "called for these only"
+    if isinstance(error, errors.RouteNotFound) and (page := page_not_found(request)) is not None:
+        return page
+    return answer(error, request.scope["request_id"])
 
 
 def _from_starlette(error: HTTPException, target: str) -> CheckoutError:

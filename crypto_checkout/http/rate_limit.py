@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from starlette.requests import Request
 
@@ -29,13 +30,13 @@ class Allowance:
     reset_seconds: int
     retry_after_seconds: int
 
-    def headers(self) -> dict[str, str]:
-        """Return the `RateLimit-*` headers."""
-        return {
-            "RateLimit-Limit": str(self.limit),
-            "RateLimit-Remaining": str(self.remaining),
-            "RateLimit-Reset": str(self.reset_seconds),
-        }
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the `RateLimit-*` headers as they are sent."""
+        return [
+            (b"ratelimit-limit", b"%d" % self.limit),
+            (b"ratelimit-remaining", b"%d" % self.remaining),
+            (b"ratelimit-reset", b"%d" % self.reset_seconds),
+        ]
 
     def check(self) -> None:
         """Raise RateLimitExceeded if the bucket was empty."""
@@ -188,6 +189,7 @@ class LinkLimit:
                 raise
 
 
+@lru_cache(maxsize=4096)
 def client_name(address: str) -> str:
     """Return a name for one client's addresses: the address, or its /64 network with IPv6."""
     try:

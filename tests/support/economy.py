@@ -5,6 +5,7 @@ compiles templates. Clients of HTTP read the authorities as well, and some tests
 depends on the test.
 """
 
+import logging
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,8 +49,9 @@ class CompiledTemplates(jinja2.BytecodeCache):
 
 
 def log_plainly() -> None:
-    """Log as structlog does before anything configures it, with plain tracebacks."""
+    """Log as structlog does before anything configures it, every line of ours and with plain tracebacks."""
     structlog.configure(processors=LOG_PROCESSORS)
+    logging.getLogger("crypto_checkout").setLevel(logging.DEBUG)
 
 
 @contextmanager

@@ -78,7 +78,7 @@ class Api:
     async def _handle(self, request: Request, operation: Operation) -> Response:
         key = await self._authenticate(request)
         allowance = self._limit.take(key.id)
-        request.scope["answer_headers"].update(allowance.headers())
+        request.scope["answer_headers"] += allowance.headers()
         _check_scope(key, operation)
         allowance.check()
         query = parsing.parse_query(request, operation.query)
@@ -103,7 +103,7 @@ class Api:
             # A right key works meanwhile, from the same address too.
             allowance = self._wrong_keys.take(client_name(request.scope["client_address"]))
             if not allowance.is_allowed:
-                request.scope["answer_headers"].update(allowance.headers())
+                request.scope["answer_headers"] += allowance.headers()
                 allowance.check()
             raise
 

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
@@ -91,6 +92,8 @@ def _is_own_host(host: str) -> bool:
 
 
 def _is_of_untrusted_proxy(scope: Scope, trusted_proxies: Sequence[Network]) -> bool:
+    if all(name != b"x-forwarded-for" for name, _ in scope["headers"]):
+        return False
     address = _address(scope["client"][0]) if scope.get("client") else None
     if address is None or not _is_in(address, _NEAR) or _is_in(address, trusted_proxies):
         return False
@@ -117,6 +120,7 @@ def _is_port(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
 
+@lru_cache(maxsize=4096)  # connections are kept, and send many requests
 def _address(text: str) -> Address | None:
     """Parse an address without its zone; an IPv4-mapped IPv6 address becomes IPv4."""
     try:

@@ -1,9 +1,11 @@
-"""Compress responses that are long enough to gain from it."""
+"""Compress responses that are long enough to gain from it, for clients that accept gzip."""
 
 import re
+from collections.abc import Sequence
+from functools import lru_cache
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # A response that fits into one packet arrives as fast without it.
@@ -11,22 +13,26 @@ _LEAST_BYTES = 1400
 _LEVEL = 6
 # A weight of 0 refuses a coding (RFC 9110, section 12.5.3); Starlette's middleware checks the name alone.
 _REFUSED = re.compile(r"\bgzip\s*;\s*q=0(\.0*)?\s*(,|$)", re.IGNORECASE)
+Header = tuple[bytes, bytes]
+
+_VARY: Header = (b"vary", b"Accept-Encoding")
 
 
-class Compression:
-    """Gzip for clients that accept it. The ETag of a compressed response becomes weak, because its bytes differ."""
+def headers_of_plain(scope: Scope, headers: Sequence[Header], body: bytes | memoryview) -> Sequence[Header] | None:
+    """Return the headers of a whole body that is sent as it is; None where `compressed` has to decide."""
+    if len(body) < _LEAST_BYTES:
+        return headers
+    fields = dict(headers)
+    if b"vary" in fields or b"content-encoding" in fields or _accepts_gzip(scope):
+        return None
+    return [*headers, _VARY] if _is_compressible(fields.get(b"content-type", b"")) else headers
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = GZipMiddleware(app, minimum_size=_LEAST_BYTES, compresslevel=_LEVEL)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        if _REFUSED.search(Headers(scope=scope).get("accept-encoding", "")):
-            scope = {**scope, "headers": [each for each in scope["headers"] if each[0] != b"accept-encoding"]}
+def compressed(app: ASGIApp) -> ASGIApp:
+    """Return an application that compresses; a compressed response has a weak ETag, because its bytes differ."""
+    gzip = GZipMiddleware(app, minimum_size=_LEAST_BYTES, compresslevel=_LEVEL)
 
+    async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_weak(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
@@ -35,4 +41,19 @@ class Compression:
                     headers["ETag"] = f"W/{tag}"
             await send(message)
 
-        await self._app(scope, receive, send_weak)
+        if _REFUSED.search(Headers(scope=scope).get("accept-encoding", "")):
+            scope = {**scope, "headers": [each for each in scope["headers"] if each[0] != b"accept-encoding"]}
+        await gzip(scope, receive, send_weak)
+
+    return handle
+
+
+def _accepts_gzip(scope: Scope) -> bool:
+    """Tell whether a client may accept it; `compressed` looks closer."""
+    return any(name == b"accept-encoding" and b"gzip" in value for name, value in scope["headers"])
+
+
+@lru_cache(maxsize=64)
+def _is_compressible(content_type: bytes) -> bool:
+    media_type = content_type.decode("latin-1").partition(";")[0].strip().lower()
+    return not {media_type, media_type.partition("/")[0] + "/*"} & {*DEFAULT_EXCLUDED_CONTENT_TYPES}

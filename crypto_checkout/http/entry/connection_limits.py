@@ -26,8 +26,8 @@ from crypto_checkout.http import errors
 from crypto_checkout.http.rate_limit import client_name
 from crypto_checkout.log import RepeatedLine, get_logger
 
+from .application import METHODS
 from .client_address import Network, is_trusted
-from .middleware import METHODS
 
 log = get_logger("http")
 

@@ -1,4 +1,4 @@
-"""The middleware around every request: the caller's address, headers of every answer and defence against abuse."""
+"""The layer around every request: the caller's address, headers of every answer and defence against abuse."""
 
 import json
 import re
@@ -13,8 +13,6 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -23,8 +21,8 @@ from structlog.testing import capture_logs
 
 from crypto_checkout import metrics
 from crypto_checkout.core import ids
+from crypto_checkout.http.entry.application import Application
 from crypto_checkout.http.entry.client_address import ClientAddresses, client_address, is_local
-from crypto_checkout.http.entry.middleware import RequestMiddleware
 from tests.support.api import LINK, App, error, open_app
 from tests.support.server import Server
 
@@ -164,7 +162,7 @@ async def hello(_: Request) -> Response:
 
 
 async def limited(request: Request) -> Response:
-    request.scope["answer_headers"]["RateLimit-Limit"] = "5"
+    request.scope["answer_headers"].append((b"ratelimit-limit", b"5"))
     if "fail" in request.query_params:
         raise RuntimeError("the secret of the inside")
     return PlainTextResponse("hello")
@@ -187,19 +185,17 @@ async def ignoring(_: Request) -> Response:
 
 
 UNTRUSTED: list[str] = []
-WEB = Starlette(
-    routes=[
+WEB = Application(
+    [
         Route("/hello", hello),
         Route("/limited", limited),
         Route("/half", half),
         Route("/reading", reading, methods=["POST"]),
         Route("/ignoring/{id}", ignoring, methods=["POST"]),
     ],
-    middleware=[
-        Middleware(
-            RequestMiddleware, clock=lambda: NOW, addresses=ClientAddresses([], UNTRUSTED.append), is_https=False
-        )
-    ],
+    clock=lambda: NOW,
+    addresses=ClientAddresses([], UNTRUSTED.append),
+    is_https=False,
 )
 
 

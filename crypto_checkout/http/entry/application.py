@@ -1,0 +1,230 @@
+"""The one layer between the server and the handlers: routing, errors, headers, compression, metrics and log lines."""
+
+import logging
+import re
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from urllib.parse import quote
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from crypto_checkout import metrics
+from crypto_checkout.core import ids
+from crypto_checkout.core.errors import CheckoutError, DatabaseFailed, InvalidQuery, RouteNotFound
+from crypto_checkout.core.moments import Clock
+from crypto_checkout.entropy import Entropy
+from crypto_checkout.http import errors
+from crypto_checkout.http.errors import PageNotFound
+from crypto_checkout.log import get_logger
+
+from . import compression
+from .client_address import ClientAddresses
+from .compression import Header
+from .routing import RouteTable
+
+log = get_logger("http")
+
+_QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
+
+_GONE = 499
+"""The status of a request whose client disconnected, in logs and metrics only; as in nginx."""
+
+_MOST_UNREAD_BYTES = 64 * 1024
+_MOST_PATH_CHARACTERS = 200
+
+_HOST = re.compile(rb"[^\x00-\x20\x7f-\xff,/?#@\\]+")
+
+_DEFAULTS: Sequence[Header] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+_HSTS: Header = (b"strict-transport-security", b"max-age=31536000")
+"""A year of https only (RFC 6797) for this host: other names of its domain are not this server's to decide about."""
+
+_CLOSE: Header = (b"connection", b"close")
+
+
+class Application:
+    """The web application: gives each request an id and a client address, and makes sure that it is answered.
+
+    `is_https` tells whether browsers reach the server by https. Handlers read `scope["request_id"]` and
+    `scope["client_address"]`; headers that they add to `scope["answer_headers"]` are part of every response, including
+    errors. `page_not_found` as in `errors.answer_to`.
+    """
+
+    def __init__(
+        self,
+        routes: Sequence[BaseRoute],
+        *,
+        clock: Clock,
+        addresses: ClientAddresses,
+        is_https: bool,
+        page_not_found: PageNotFound = lambda _: None,
+    ) -> None:
+        self.routes = routes
+        self._table = RouteTable(routes)
+        self._clock = clock
+        self._entropy = Entropy()
+        self._addresses = addresses
+        self._own_headers = [_HSTS] if is_https else []
+        self._page_not_found = page_not_found
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        started = time.perf_counter()
+        request_id = ids.make(ids.REQUEST, self._clock(), self._entropy.take(ids.ENTROPY_BYTES))
+        scope["request_id"] = request_id
+        scope["client_address"] = self._addresses.of(scope)
+        scope["answer_headers"] = []
+        exchange = _Exchange(scope, receive, send, self._own_headers)
+        try:
+            await self._answer(Request(scope, exchange.receive), exchange)
+        except ClientDisconnect:
+            exchange.status = exchange.status or _GONE
+        except Exception:  # a loop's boundary: the server continues with the next request
+            log.exception("a request failed", request=request_id, method=scope["method"], path=_path(scope))
+            if exchange.status == 0:
+                await exchange.send(errors.internal(request_id))
+        finally:
+            _record(scope, exchange.status, time.perf_counter() - started)
+
+    async def _answer(self, request: Request, exchange: "_Exchange") -> None:
+        try:
+            await exchange.send(await self._response(request))
+        except (CheckoutError, DatabaseFailed, HTTPException) as error:
+            if exchange.status:
+                raise
+            await exchange.send(errors.answer_to(request, error, self._page_not_found))
+
+    async def _response(self, request: Request) -> ASGIApp:
+        """Return the handler's response, or the application that is mounted at the path."""
+        scope = request.scope
+        refusal = _refusal(scope)
+        if refusal is not None:
+            return errors.answer(refusal, scope["request_id"])
+        route = self._table.find(scope)
+        if route is None:
+            raise HTTPException(404)
+        if not isinstance(route, Route):
+            mounted: ASGIApp = route.app  # type: ignore[attr-defined]  # the only other kind in use
+            return mounted
+        if route.methods is not None and scope["method"] not in route.methods:
+            raise HTTPException(405, headers={"Allow": ", ".join(route.methods)})
+        response: Response = await route.endpoint(request)
+        return response
+
+
+class _Exchange:
+    """One request as it arrives, and its answer as it leaves; `status` is 0 until that begins."""
+
+    __slots__ = ("_own_headers", "_receive", "_send", "_unread", "receive", "scope", "status")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, own_headers: Sequence[Header]) -> None:
+        self.scope = scope
+        self.status = 0
+        self._send = send
+        self._receive = receive
+        self._own_headers = own_headers
+        self._unread = _is_long(scope)
+        self.receive: Receive = self._receive_long if self._unread else receive
+
+    async def send(self, answer: ASGIApp) -> None:
+        """Send a response; one that is whole goes out in one step, any other as it sends itself."""
+        body = getattr(answer, "body", None)
+        if isinstance(answer, Response) and body is not None and answer.background is None:
+            headers = compression.headers_of_plain(self.scope, answer.raw_headers, body)
+            if headers is not None:
+                start = {"type": "http.response.start", "status": answer.status_code, "headers": headers}
+                await self._send_complete(start)
+                await self._send({"type": "http.response.body", "body": body})
+                return
+        await compression.compressed(answer)(self.scope, self.receive, self._send_complete)
+
+    async def _send_complete(self, message: Message) -> None:
+        """Send a message; complete the headers of the one that begins the answer."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = self._complete(message["headers"])
+        await self._send(message)
+
+    def _complete(self, headers: Sequence[Header]) -> list[Header]:
+        present = {name for name, _ in headers}
+        found = [*headers, (b"x-request-id", self.scope["request_id"].encode())]
+        found += [header for header in _DEFAULTS if header[0] not in present]
+        found += self._own_headers
+        found += self.scope["answer_headers"]
+        if self._unread:
+            # Otherwise the server would read the whole body before it reuses the connection.
+            found.append(_CLOSE)
+        return found
+
+    async def _receive_long(self) -> Message:
+        message = await self._receive()
+        self._unread = self._unread and bool(message.get("more_body"))
+        return message
+
+
+def _refusal(scope: Scope) -> CheckoutError | None:
+    """Return the error of a request that no route should see."""
+    # The patterns of Starlette's routes end with `$`, which also matches before a final line break: `/metrics%0A`
+    # would reach the route, and pass a proxy's rule against `/metrics`.
+    if scope["path"].endswith("\n"):
+        return RouteNotFound("There is nothing at a path with a line break.")
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    # HTTP/1.0 has no such header, and health checks of old load balancers speak it (RFC 9112, section 3.2).
+    if len(hosts) > 1 or (not hosts and scope["http_version"] != "1.0") or not all(map(_HOST.fullmatch, hosts)):
+        return InvalidQuery("Host: send this header once, with the server's name and port.", param="Host")
+    return None
+
+
+def _is_long(scope: Scope) -> bool:
+    """Tell whether the announced body is too long, or of unknown length, to be read only to be discarded."""
+    for name, value in scope["headers"]:
+        if name == b"transfer-encoding":
+            return True
+        if name == b"content-length" and (not value.isdigit() or int(value[:20]) > _MOST_UNREAD_BYTES):
+            return True
+    return False
+
+
+def _record(scope: Scope, status: int, seconds: float) -> None:
+    # The labels must have few values, whatever clients send: known routes and standard methods.
+    route = getattr(scope.get("route"), "path", "unknown")
+    method = scope["method"] if scope["method"] in METHODS else "other"
+    _counter(method, route, status)()
+    _timer(route)(seconds)
+    if scope["path"] in _QUIET_PATHS or not logging.getLogger("crypto_checkout.http").isEnabledFor(logging.DEBUG):
+        return
+    log.debug(
+        "request",
+        request=scope["request_id"],
+        method=method,
+        path=_path(scope),
+        status=status,
+        duration_ms=round(seconds * 1000),
+        address=scope["client_address"],
+    )
+
+
+@cache
+def _counter(method: str, route: str, status: int) -> Callable[[], None]:
+    """Return what counts a request; the library looks the labels up at every call."""
+    return metrics.REQUESTS.labels(method, route, status).inc
+
+
+@cache
+def _timer(route: str) -> Callable[[float], None]:
+    return metrics.REQUEST_SECONDS.labels(route).observe
+
+
+def _path(scope: Scope) -> str:
+    """Return the path, quoted because it may contain escape sequences for terminals."""
+    return quote(scope["path"])[:_MOST_PATH_CHARACTERS]
