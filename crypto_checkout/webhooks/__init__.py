@@ -2,7 +2,8 @@
 
 - `signing` signs and verifies; `schedule` computes retry delays. Both are pure, and the client uses `signing` too.
 - `networks` lists forbidden addresses; `guard` enforces that list where connections are opened.
-- `send` makes one attempt and reports its outcome; `stream` bounds the connection below it.
+- `send` makes one attempt and reports its outcome. Below it `connections` keeps those that are open, and bounds what
+  comes over them; `stream` is the socket.
 
 Never here: the database, the queue of deliveries, or the decision to try again (`services.webhooks` has them).
 

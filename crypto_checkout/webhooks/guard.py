@@ -14,13 +14,12 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-import anyio
 import httpcore
 import httpx
 
 from crypto_checkout.core.errors import RecoverableError
 from crypto_checkout.webhooks.networks import Address, Reach, is_web_port, refusal_within
-from crypto_checkout.webhooks.stream import Stream
+from crypto_checkout.webhooks.stream import Dialer
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -158,7 +157,7 @@ def _look_up(host: str, port: int) -> list[str] | None:
 
 
 class GuardedBackend(httpcore.AsyncNetworkBackend):
-    """Opens TCP connections for httpcore to public addresses only.
+    """Opens TCP connections to public addresses only.
 
     Args:
         reach: the allowed networks.
@@ -175,7 +174,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
     ) -> None:
         self._reach = reach
         self._resolver = resolver
-        self._dialer = httpcore.AnyIOBackend() if dialer is None else dialer
+        self._dialer = Dialer() if dialer is None else dialer
 
     async def connect_tcp(
         self,
@@ -201,8 +200,8 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         for address in others:
             seconds = CONNECT_SECONDS_PER_ADDRESS if timeout is None else min(timeout, CONNECT_SECONDS_PER_ADDRESS)
             with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
-                return Stream(await self._dialer.connect_tcp(address, port, seconds, local_address, socket_options))
-        return Stream(await self._dialer.connect_tcp(last, port, timeout, local_address, socket_options))
+                return await self._dialer.connect_tcp(address, port, seconds, local_address, socket_options)
+        return await self._dialer.connect_tcp(last, port, timeout, local_address, socket_options)
 
     async def connect_unix_socket(
         self,
@@ -212,10 +211,6 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         """Refuse: no receiver of webhooks is behind a Unix socket."""
         raise BlockedAddress("webhooks are not sent to Unix sockets")
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait, for httpcore."""
-        await anyio.sleep(seconds)
 
     async def _checked_addresses(self, host: str, port: int) -> list[str]:
         addresses = [host] if _literal(host) else list(await self._resolver(host, port))

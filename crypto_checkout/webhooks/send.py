@@ -1,26 +1,29 @@
 """One attempt to deliver: a POST to an endpoint, and its outcome. Retries are decided elsewhere.
 
-This uses httpcore rather than httpx: the guard must sit where connections are opened, and there are no redirects,
-cookies, proxies or decoders to turn off. The endpoint is presumed hostile: nothing it does can raise, exceed the
-deadline, or fill the memory.
+This uses `webhooks.connections` rather than httpx: the guard must sit where connections are opened, and there are no
+redirects, cookies, proxies or decoders to turn off. The endpoint is presumed hostile: nothing it does can raise, exceed
+the deadline, or fill the memory.
 """
 
+import asyncio
 import errno
 import re
 import ssl
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
-import anyio
+import h11
 import httpcore
 
 from crypto_checkout import __version__
 from crypto_checkout.core import retry_after
+from crypto_checkout.webhooks.connections import EndpointAnswer, EndpointConnections, Origin
 from crypto_checkout.webhooks.guard import (
     BlockedAddress,
     GuardedBackend,
@@ -32,17 +35,13 @@ from crypto_checkout.webhooks.guard import (
 from crypto_checkout.webhooks.networks import Reach
 
 DEFAULT_TIMEOUT_SECONDS = 15.0
-MAX_ANSWER_BYTES = 64 * 1024
-MAX_ANSWER_PIECES = 1024  # chunks: a thousand of a byte each cost as much as a thousand of a kilobyte
 MAX_EXCERPT_BYTES = 4 * 1024
-
-# Shorter than the usual 5 s after which servers hang up: a connection that closes just as it is reused is a failure.
-_KEEPALIVE_SECONDS = 3.0
-_MAX_IDLE_CONNECTIONS = 32
 
 _SUCCESS = range(200, 300)
 _REDIRECT = range(300, 400)
 _GONE = 410
+
+_HTTP_PORT, _HTTPS_PORT = 80, 443
 
 # Signing secrets and API keys, with all characters that may belong to them.
 _SECRET = re.compile(r"(whsec_|ck_live_|ck_test_)[A-Za-z0-9+/=_-]+")
@@ -53,6 +52,7 @@ _FIXED_HEADERS = {
     "Accept": "*/*",
     "Accept-Encoding": "identity",  # nothing is ever decompressed, so a compressed bomb stays small
 }
+_FIXED_LINES = "".join(f"{name}: {value}\r\n" for name, value in _FIXED_HEADERS.items())
 
 
 class Failure(StrEnum):
@@ -101,15 +101,6 @@ class AttemptOutcome:
         return self.error is None and self.status_code == _GONE
 
 
-@dataclass(slots=True)
-class _PartialAnswer:
-    """The part of an answer received so far; it is reported even if the deadline cuts the answer off."""
-
-    status_code: int | None = None
-    retry_after_seconds: float | None = None
-    body: bytearray = field(default_factory=bytearray)
-
-
 class Sender:
     """Sends attempts, any number at once, over one pool of connections. Use it as `async with Sender(...)`.
 
@@ -132,13 +123,10 @@ class Sender:
         resolver: Resolver = resolve,
     ) -> None:
         self._timeout_seconds = timeout_seconds
-        self._pool = httpcore.AsyncConnectionPool(
+        self._pool = EndpointConnections(
+            GuardedBackend(reach=reach, resolver=resolver),
             # Made once: loading the authorities takes longer than most deliveries.
-            ssl_context=httpcore.default_ssl_context() if ssl_context is None else ssl_context,
-            max_connections=None,
-            max_keepalive_connections=_MAX_IDLE_CONNECTIONS,
-            keepalive_expiry=_KEEPALIVE_SECONDS,
-            network_backend=GuardedBackend(reach=reach, resolver=resolver),
+            httpcore.default_ssl_context() if ssl_context is None else ssl_context,
         )
 
     async def __aenter__(self) -> Self:
@@ -156,11 +144,12 @@ class Sender:
         cancellation passes through and closes the connection.
         """
         started = time.perf_counter()
-        answer = _PartialAnswer()
+        answer = EndpointAnswer()
         broken: Exception | None = None
         try:
-            with anyio.fail_after(self._timeout_seconds):
-                await self._exchange(_request(url, headers, body), answer)
+            async with asyncio.timeout(self._timeout_seconds):
+                target = _target(url)
+                await self._pool.exchange(target.origin, target.request(headers, body), answer)
         except _REMOTE_FAILURES as exc:
             broken = exc
         failure, detail = _judge(answer, broken, self._timeout_seconds)
@@ -170,24 +159,8 @@ class Sender:
             detail=detail,
             duration_ms=round((time.perf_counter() - started) * 1000),
             excerpt=_excerpt(bytes(answer.body)),
-            retry_after_seconds=answer.retry_after_seconds,
+            retry_after_seconds=_seconds(answer.retry_after),
         )
-
-    async def _exchange(self, request: httpcore.Request, answer: _PartialAnswer) -> None:
-        response = await self._pool.handle_async_request(request)
-        try:
-            answer.status_code = response.status
-            answer.retry_after_seconds = _retry_after(response)
-            pieces = 0
-            async for chunk in response.aiter_stream():
-                pieces += 1
-                if pieces > MAX_ANSWER_PIECES:
-                    raise httpcore.RemoteProtocolError(f"an answer of more than {MAX_ANSWER_PIECES} pieces")
-                answer.body += chunk[: MAX_ANSWER_BYTES - len(answer.body)]
-                if len(answer.body) >= MAX_ANSWER_BYTES:
-                    break  # closing an unfinished answer closes its connection
-        finally:
-            await response.aclose()
 
 
 class _InvalidUrl(ValueError):
@@ -206,6 +179,7 @@ _FAILURES: tuple[tuple[type[Exception], Failure | None], ...] = (
     (httpcore.TimeoutException, Failure.TIMEOUT),
     (ConnectionRefusedError, Failure.REFUSED),
     (httpcore.ProtocolError, Failure.INVALID_RESPONSE),
+    (h11.RemoteProtocolError, Failure.INVALID_RESPONSE),
     (ValueError, Failure.INVALID_RESPONSE),
     (httpcore.NetworkError, None),
     (OSError, None),
@@ -223,32 +197,37 @@ _SENTENCES = {
 }
 
 
-def _request(url: str, headers: Mapping[str, str], body: bytes) -> httpcore.Request:
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """An endpoint's URL, taken apart; `first_lines` begin each request to it."""
+
+    origin: Origin
+    first_lines: str
+
+    def request(self, headers: Mapping[str, str], body: bytes) -> bytes:
+        """Return a whole request."""
+        signed = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        return f"{self.first_lines}{signed}{_FIXED_LINES}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
+
+
+@lru_cache(maxsize=256)
+def _target(url: str) -> _Target:
+    """Take a URL apart, exactly as `guard` checks it."""
     try:
-        target = parse_url(url)
+        parsed = parse_url(url)
     except ValueError as exc:
         raise _InvalidUrl(str(exc)) from exc
-    sent = {
-        "Host": target.netloc.decode("ascii"),  # with the brackets of an IPv6 address
-        **headers,
-        **_FIXED_HEADERS,
-        "Content-Length": str(len(body)),
-    }
-    return httpcore.Request(
-        method=b"POST",
-        url=httpcore.URL(scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path),
-        headers=list(sent.items()),
-        content=body,
-        # Certificates name hosts without the root's dot.
-        extensions={"sni_hostname": target.raw_host.decode("ascii").removesuffix(".")},
+    is_tls = parsed.scheme == "https"
+    port = parsed.port if parsed.port is not None else _HTTPS_PORT if is_tls else _HTTP_PORT
+    netloc = parsed.netloc.decode("ascii")  # with the brackets of an IPv6 address
+    return _Target(
+        Origin(is_tls, parsed.raw_host.decode("ascii"), port),
+        f"POST {parsed.raw_path.decode('ascii')} HTTP/1.1\r\nHost: {netloc}\r\n",
     )
 
 
-def _retry_after(response: httpcore.Response) -> float | None:
-    for name, value in response.headers:
-        if name.lower() == b"retry-after":
-            return retry_after.parse(value.decode("latin-1"), datetime.now(UTC))
-    return None
+def _seconds(value: str | None) -> float | None:
+    return None if value is None else retry_after.parse(value, datetime.now(UTC))
 
 
 def _excerpt(body: bytes) -> str:
@@ -263,7 +242,7 @@ def _excerpt(body: bytes) -> str:
 
 
 def _judge(
-    answer: _PartialAnswer, broken: Exception | None, timeout_seconds: float
+    answer: EndpointAnswer, broken: Exception | None, timeout_seconds: float
 ) -> tuple[Failure | None, str | None]:
     """Return the failure, if any, with a sentence for the merchant."""
     if broken is None:

@@ -17,9 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crypto_checkout import __version__
+from crypto_checkout.webhooks import connections
+from crypto_checkout.webhooks.connections import MAX_ANSWER_BYTES
 from crypto_checkout.webhooks.guard import NameNotResolved
 from crypto_checkout.webhooks.networks import Reach
-from crypto_checkout.webhooks.send import MAX_ANSWER_BYTES, MAX_EXCERPT_BYTES, AttemptOutcome, Failure, Sender
+from crypto_checkout.webhooks.send import MAX_EXCERPT_BYTES, AttemptOutcome, Failure, Sender
 from tests.support.hostile_endpoints import (
     OK,
     Behaviour,
@@ -46,7 +48,7 @@ def sender(*, timeout_seconds: float = WAIT_SECONDS) -> Sender:
 async def attempt(behaviour: Behaviour, *, timeout_seconds: float = WAIT_SECONDS) -> AttemptOutcome:
     async with serving(behaviour) as endpoint, sender(timeout_seconds=timeout_seconds) as sending:
         outcome = await sending.send(endpoint.url, HEADERS, BODY)
-        assert not sending._pool._requests
+        assert sending._pool.connections == sending._pool.idle
         return outcome
 
 
@@ -101,6 +103,45 @@ async def test_an_idle_connection_that_the_endpoint_closed_costs_no_attempt() ->
             assert (await sending.send(endpoint.url, HEADERS, BODY)).is_success
             await endpoint.left.wait()
         assert endpoint.connections == 3
+
+
+@pytest.mark.anyio
+async def test_an_idle_connection_is_not_used_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_KEEPALIVE_SECONDS", 0.0)
+    async with serving(answering(OK)) as endpoint, sender() as sending:
+        for _ in range(3):
+            assert (await sending.send(endpoint.url, HEADERS, BODY)).is_success
+        assert endpoint.connections == 3
+        assert len(sending._pool.connections) == 1
+
+
+@pytest.mark.anyio
+async def test_few_idle_connections_are_kept() -> None:
+    gate = asyncio.Event()
+
+    async def together(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await gate.wait()
+        writer.write(OK)
+        await writer.drain()
+
+    many = connections._MAX_IDLE + 5
+    async with serving(together) as endpoint, sender() as sending:
+        attempts = [asyncio.create_task(sending.send(endpoint.url, HEADERS, BODY)) for _ in range(many)]
+        with anyio.fail_after(WAIT_SECONDS):
+            for _ in attempts:
+                await endpoint.arrived.acquire()
+            gate.set()
+            assert all([(await each).is_success for each in attempts])
+        assert endpoint.connections == many
+        assert len(sending._pool.connections) == connections._MAX_IDLE
+
+
+@pytest.mark.anyio
+async def test_what_follows_an_answer_is_not_taken_for_the_next_one() -> None:
+    async with serving(answering(OK + answer("410 Gone"))) as endpoint, sender() as sending:
+        for _ in range(2):
+            assert (await sending.send(endpoint.url, HEADERS, BODY)).status_code == 200
+        assert endpoint.connections == 2
 
 
 @pytest.mark.anyio
@@ -457,7 +498,7 @@ async def test_slow_endpoints_do_not_delay_another_and_cancelling_closes_theirs(
             task.cancel()
         results = await asyncio.gather(*waiting, return_exceptions=True)
         assert all(isinstance(result, asyncio.CancelledError) for result in results)
-        assert sending._pool._requests == []
+        assert sending._pool.connections == sending._pool.idle
         assert len(sending._pool.connections) <= 1  # the quick one, idle
 
 
