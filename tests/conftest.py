@@ -20,6 +20,7 @@ import pytest
 import structlog
 
 from crypto_checkout.http.rate_limit import RateLimit
+from crypto_checkout.store import migrate
 from tests.support import anvil as node
 from tests.support import chromium, economy, solidity
 from tests.support.api import App, RateClock, open_app
@@ -84,6 +85,12 @@ def still_rate_limits(monkeypatch: pytest.MonkeyPatch) -> RateClock:
 def full_cost_of_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hash passwords as a server does."""
     monkeypatch.setattr(argon2.PasswordHasher.__init__, "__defaults__", economy.FULL_COSTS)
+
+
+@pytest.fixture
+def every_migration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make each new database by its migrations, as a server does."""
+    monkeypatch.setattr(migrate, "_bring_up_to_date", economy.BRING_UP_TO_DATE)
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from crypto_checkout.store.encrypt_secrets import encrypt_secrets
 from crypto_checkout.store.migrate import Migration, migrate, migrations, schema
 from crypto_checkout.store.secret_key import open_cipher
 
+pytestmark = pytest.mark.usefixtures("every_migration")
+
 NEWEST = migrations()[-1].number
 NEXT_SQL = """-- A later version.
 CREATE TABLE notes (
