@@ -23,7 +23,7 @@ from tests.support import anvil
 from tests.support.server import PROGRAM, environment
 
 IDLE_SECONDS = 5
-HELP_TARGET_SECONDS, START_TARGET_SECONDS, MEMORY_TARGET_MB = 0.5, 3, 130
+HELP_TARGET_SECONDS, START_TARGET_SECONDS, MEMORY_TARGET_MB = 0.25, 2, 100
 WITH_CHAIN = """\
 [wallet]
 xpub = "xpub6Ce9NcJvTk36xtLSrJLZqE7wtgA5deCeYs7rSQtreh4cj6ByPtrg9sD7V2FNFLPnf8heNP3FGkeV9qwfzvZNSd54JoNXVsXFYSYwHsnJxqP"
