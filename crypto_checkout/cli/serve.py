@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import logging
 import os
 import signal
@@ -69,6 +70,7 @@ async def _serve(config: "Config", options: Options, listening: socket.socket) -
         try:
             with server_url.published(config.database.path.parent, url):
                 await welcome(config, server, url, serving)
+                _spare_the_collector()
                 await serving
         finally:
             web.should_exit = True
@@ -123,6 +125,13 @@ def _stop_at_a_signal(web: "uvicorn.Server") -> None:
 
     for each in _SIGNALS:
         signal.signal(each, stop)
+
+
+def _spare_the_collector() -> None:
+    """Keep what the start has made out of the garbage collector's rounds: it stays, and each round would walk it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 def _end_process() -> NoReturn:
