@@ -14,7 +14,9 @@ def to_text(moment: datetime) -> str:
     """Write a moment as ISO 8601 in UTC with milliseconds and a `Z`, cutting off finer parts."""
     if moment.tzinfo is None:
         raise ValueError(f"moment without a zone: {moment!r}")
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def from_text(text: str) -> datetime:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from fractions import Fraction
 
 from crypto_checkout import metrics
 from crypto_checkout.core.assets import Asset, Choice
@@ -145,11 +144,12 @@ async def _rate(methods: PaymentMethods, asset: Asset, request: QuoteRequest) ->
 
 def _units(request: QuoteRequest, rate: Rate, asset: Asset) -> int:
     fiat = request.fiat
-    step = Fraction(1, 10 ** min(COIN_PLACES, asset.decimals))
-    if Fraction(fiat.amount) / Fraction(rate.value) < step:
+    (above, below), (price, per) = fiat.amount.as_integer_ratio(), rate.value.as_integer_ratio()
+    steps = 10 ** min(COIN_PLACES, asset.decimals)
+    if above * per * steps < below * price:
         raise AmountTooSmall(
             f"{fiat} {fiat.currency} is less than the smallest amount of {asset.symbol} that can be asked for "
-            f"({render.decimal_text(Decimal(step.numerator) / Decimal(step.denominator))} {asset.symbol}).",
+            f"({render.decimal_text(Decimal(1) / steps)} {asset.symbol}).",
             param=request.param("amount.value"),
         )
     return units_for(fiat.amount, rate, asset.decimals)
@@ -157,4 +157,5 @@ def _units(request: QuoteRequest, rate: Rate, asset: Asset) -> int:
 
 def _share(units: int, percent: Decimal) -> int:
     """Return a percentage of an amount, rounded down."""
-    return int(units * Fraction(percent) / 100)
+    above, below = percent.as_integer_ratio()
+    return units * above // (below * 100)
