@@ -17,7 +17,7 @@ from typing import Any, Generic, NewType, TypeVar, Union, get_args, get_origin, 
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.money import CoinUnits
-from crypto_checkout.store.database import Parameters, ReadUnit, Row, Value
+from crypto_checkout.store.database import Parameters, ReadUnit, Row, Value, WriteUnit
 
 T = TypeVar("T")
 _Read = Callable[[Any], Any]
@@ -98,6 +98,8 @@ class Table(Generic[T]):
         self.listed = ", ".join(column.name for column in self.columns)
         self.select = f"SELECT {self.listed} FROM {name}"  # noqa: S608 - names of this room only
         self.insert = self.insert_with()
+        written = ", ".join(column for column, _ in self._takes)
+        self._insert_by_position = f"INSERT INTO {name} ({written}) VALUES ({', '.join('?' * len(self._takes))})"  # noqa: S608 - as above
 
     def insert_with(self, *others: str) -> str:
         """Return the INSERT statement with further columns beside the record's own."""
@@ -121,6 +123,10 @@ class Table(Generic[T]):
     def values(self, record: T) -> dict[str, Value]:
         """Return a record's columns as parameters of a statement."""
         return {name: take(record) for name, take in self._takes}
+
+    def add(self, unit: WriteUnit, record: T) -> int:
+        """Insert a record into a table with a `seq`; return it."""
+        return unit.insert(self._insert_by_position, [take(record) for _, take in self._takes])
 
     def read(self, row: Row) -> T:
         """Return the record in a row that begins with the columns in `listed`, in that order."""

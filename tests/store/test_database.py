@@ -18,7 +18,7 @@ import pytest
 
 from crypto_checkout.core import ids, moments
 from crypto_checkout.core.errors import DatabaseDamaged, DatabaseFailed
-from crypto_checkout.store import database
+from crypto_checkout.store import database, group_commit
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.migrate import migrate
 from tests.support.kill_writer import WALLET, stored, take_index
@@ -564,8 +564,10 @@ async def test_a_unit_waits_for_the_write_of_another_process(db: Database, path:
     assert stored(path) == 1
 
 
-async def test_another_process_that_never_lets_go_is_told_and_the_database_works_on(db: Database, path: Path) -> None:
-    await on_writer(db, "PRAGMA busy_timeout = 1")
+async def test_another_process_that_never_lets_go_is_told_and_the_database_works_on(
+    db: Database, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "BUSY_TIMEOUT_MS", 1)
     with other_process(path) as tool:
         tool.execute("BEGIN IMMEDIATE")
         outcomes = await outcomes_of(db.write(take_index), db.write(take_index))

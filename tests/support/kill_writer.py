@@ -20,6 +20,8 @@ from crypto_checkout.store.database import Database, WriteUnit
 
 WALLET = "0123456789abcdef"
 WRITERS = 16
+OTHERS = (3,)
+"""Those of the writers whose units aren't quick: so groups are of either kind."""
 
 
 def take_index(unit: WriteUnit) -> int:
@@ -56,17 +58,17 @@ def stored(path: Path) -> int:
 
 
 async def write_until_killed(path: Path) -> None:
-    async def write_on() -> None:
+    async def write_on(*, quick: bool) -> None:
         while True:
-            index = await db.write(take_index)
+            index = await db.write(take_index, quick=quick)
             sys.stdout.write(f"{index}\n")
             sys.stdout.flush()
 
     async with await Database.open(path, lambda: datetime.now(UTC)) as db, asyncio.TaskGroup() as writers:
         sys.stdout.write("open\n")
         sys.stdout.flush()
-        for _ in range(WRITERS):
-            writers.create_task(write_on())
+        for number in range(WRITERS):
+            writers.create_task(write_on(quick=number not in OTHERS))
 
 
 if __name__ == "__main__":

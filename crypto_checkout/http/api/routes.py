@@ -111,10 +111,12 @@ class Api:
         assert operation.write is not None, "it reads or it writes"
         name = _idempotency_key(request)
         if name is None:
-            return _json(to_body(await self._services.db.write(await operation.write(call))), operation.status)
+            return _json(
+                to_body(await self._services.db.write(await operation.write(call), quick=True)), operation.status
+            )
         digest = _digest(request, raw)
         async with self._lock(call.key.id, name):
-            stored = await self._services.db.read(lambda unit: _stored(unit, call.key.id, name, digest))
+            stored = await self._services.db.read(lambda unit: _stored(unit, call.key.id, name, digest), quick=True)
             if stored is not None:
                 return self._replayed(stored, call.key.id, name)
             return await self._run_once(request, operation, call, name, digest)
@@ -137,11 +139,11 @@ class Api:
         repeatable = replace(call, request=f"{call.key.id}/{name}/{digest}")
         try:
             work: Unit = await operation.write(repeatable)
-            done = await self._services.db.write(lambda unit: work_and_record(unit, work))
+            done = await self._services.db.write(lambda unit: work_and_record(unit, work), quick=True)
         except STORED as error:
             refusal = json.dumps(errors.body(error, request.scope["request_id"]), ensure_ascii=False)
             status = errors.status(type(error))
-            done = await self._services.db.write(lambda unit: record(unit, status, refusal))
+            done = await self._services.db.write(lambda unit: record(unit, status, refusal), quick=True)
         return _json(done.body, done.status_code)
 
     def _replayed(self, answer: StoredAnswer, api_key_id: str, name: str) -> Response:

@@ -6,6 +6,7 @@ Making sessions is `services.checkout.sessions`' work.
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.errors import ResourceNotFound
 from crypto_checkout.core.ledger.assess import Tip
+from crypto_checkout.core.ledger.payment import ShownPayments
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import PaymentResource, SessionResource
 from crypto_checkout.store import paging
@@ -25,7 +26,7 @@ class SessionReader:
 
     async def get(self, session_id: str, livemode: bool) -> SessionResource:
         """Return a session of one mode. Raises ResourceNotFound."""
-        return await self._db.read(lambda unit: self.describe(unit, find(unit, session_id, livemode)))
+        return await self._db.read(lambda unit: self.describe(unit, find(unit, session_id, livemode)), quick=True)
 
     async def for_payer(self, session_id: str) -> tuple[SessionResource, bool]:
         """Return a session of either mode, and whether the chain took back all of its payments.
@@ -38,7 +39,7 @@ class SessionReader:
             resource = self.describe(unit, session)
             return resource, not resource["payments"] and payments.has_any(unit, session.id)
 
-        return await self._db.read(read)
+        return await self._db.read(read, quick=True)
 
     async def payments(
         self, session_id: str, livemode: bool, window: paging.Window
@@ -51,7 +52,7 @@ class SessionReader:
             page = payments.listed(unit, session, window).map(lambda each: render.payment(session, each, tip))
             return self._describe(unit, session, tip), page
 
-        return await self._db.read(read)
+        return await self._db.read(read, quick=True)
 
     async def listed(
         self, livemode: bool, filters: store.SessionFilter, window: paging.Window, *, text: str = ""
@@ -63,7 +64,7 @@ class SessionReader:
             tips = {chain_id: cursors.tip(unit, chain_id) for chain_id in {each.asset.chain_id for each in page.items}}
             return page.map(lambda each: self._describe(unit, each, tips[each.asset.chain_id]))
 
-        return await self._db.read(read)
+        return await self._db.read(read, quick=True)
 
     async def count(self, livemode: bool, filters: store.SessionFilter, *, text: str = "") -> search.Count:
         """Count sessions: exactly for all of a mode, otherwise up to the limit at which counting gets slow."""
@@ -78,6 +79,10 @@ class SessionReader:
     def describe(self, unit: ReadUnit, session: Session) -> SessionResource:
         """Render a session with its payments, as of now."""
         return self._describe(unit, session, cursors.tip(unit, session.asset.chain_id))
+
+    def describe_new(self, session: Session) -> SessionResource:
+        """Render a session that is being made: nothing was paid yet, whatever the tip."""
+        return render.session(session, ShownPayments(), None, self._public_url)
 
     def _describe(self, unit: ReadUnit, session: Session, tip: Tip | None) -> SessionResource:
         return render.session(session, payments.shown(unit, session, tip), tip, self._public_url)

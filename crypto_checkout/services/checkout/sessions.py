@@ -85,11 +85,11 @@ class Sessions:
         methods = self._payment_methods.of(livemode)
         methods.check(request.assets)
         if request.link_id is not None:
-            request = await self._db.read(lambda unit: _from_link(unit, request, methods))
+            request = await self._db.read(lambda unit: _from_link(unit, request, methods), quick=True)
         assert request.fiat is not None, "a session has a price of its own or its link's"
         price = QuoteRequest(livemode, request.fiat, is_from_link=request.link_id is not None)
         if request.assets:
-            usable = await self._db.read(lambda unit: _usable(unit, request.assets, methods))
+            usable = await self._db.read(lambda unit: _usable(unit, request.assets, methods), quick=True)
             request = replace(request, assets=usable or request.assets)
             quote = await self._quotes.first(price, request.assets)
         else:
@@ -98,7 +98,7 @@ class Sessions:
 
     async def create(self, livemode: bool, request: SessionRequest) -> SessionResource:
         """Make a session. Raises as `prepare` does."""
-        return await self._db.write(await self.prepare(livemode, request))
+        return await self._db.write(await self.prepare(livemode, request), quick=True)
 
     async def ongoing(self, session_id: str, link: Link) -> SessionResource | None:
         """Return a link's session while it can be paid on the link's present terms; None for any other session."""
@@ -111,7 +111,7 @@ class Sessions:
             is_ongoing = STATUSES[session.status].stage in _ONGOING and not is_over
             return self._reader.describe(unit, session) if is_ongoing else None
 
-        return await self._db.read(read)
+        return await self._db.read(read, quick=True)
 
     def _make(self, unit: WriteUnit, request: SessionRequest, quote: Quote) -> SessionResource:
         if request.link_id is not None:
@@ -146,7 +146,7 @@ class Sessions:
             address_path=derivation_path(quote.methods.wallet.branch, index),
         )
         store.insert(unit, session)
-        resource = self._reader.describe(unit, session)
+        resource = self._reader.describe_new(session)
         self._events.record(unit, EventType.SESSION_CREATED, resource)
         unit.after_commit(partial(self._on_made, session.livemode))
         return resource

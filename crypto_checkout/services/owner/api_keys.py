@@ -109,7 +109,7 @@ class ApiKeys:
         return key
 
     async def _look_up(self, sha256: str, now: datetime) -> ApiKey:
-        key = await self._db.read(lambda unit: store.by_sha256(unit, sha256))
+        key = await self._db.read(lambda unit: store.by_sha256(unit, sha256), quick=True)
         if key is None:
             raise InvalidApiKey("No such API key on this server; `crypto-checkout keys create` makes one.")
         if key.revoked_at is None and (key.last_used_at is None or now - key.last_used_at >= _USED_EVERY):
@@ -121,7 +121,7 @@ class ApiKeys:
 
     def _mark_used(self, key_id: str, now: datetime) -> None:
         """Record the use in the background: the request neither waits for this nor fails with it."""
-        task = asyncio.create_task(self._db.write(lambda unit: store.mark_used(unit, key_id, now)))
+        task = asyncio.create_task(self._db.write(lambda unit: store.mark_used(unit, key_id, now), quick=True))
         self._marking.add(task)
         task.add_done_callback(self._marked)
 

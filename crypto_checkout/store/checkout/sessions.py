@@ -31,7 +31,6 @@ _SESSIONS = Table(
     converters={"assets": choices.COLUMN},
     computed={"customer_email_key": lambda session: _email_key(session.options.customer_email)},
 )
-_INSERT = f"{_SESSIONS.insert} RETURNING seq"
 _STORE_VERDICT = _SESSIONS.update("status", "status_reason", "paid_at", "updated_at", "awaits_depth")
 _STORE_DECISION = _SESSIONS.update(
     "status", "status_reason", "paid_at", "accepted_units", "closed_at", "expires_at", "grace_until", "updated_at"
@@ -70,10 +69,9 @@ class IssuedAddress:
 
 def insert(unit: WriteUnit, session: Session) -> None:
     """Store a new session."""
-    row = unit.one(_INSERT, _SESSIONS.values(session))
-    assert row is not None, "RETURNING returns the row"
+    seq = _SESSIONS.add(unit, session)
     totals.count_new_session(unit, session)
-    search_terms.record(unit, session, row["seq"])
+    search_terms.record(unit, session, seq)
 
 
 def get(unit: ReadUnit, session_id: str, livemode: bool | None = None) -> Session | None:

@@ -100,7 +100,7 @@ def count_sessions(unit: ReadUnit, livemode: bool) -> int:
 
 
 def count_new_session(unit: WriteUnit, session: Session) -> None:
-    """Count a new session."""
+    """Count a new session, which isn't paid yet."""
     unit.run(
         """
         INSERT INTO daily_sessions (livemode, day, created, paid)
@@ -109,7 +109,6 @@ def count_new_session(unit: WriteUnit, session: Session) -> None:
         """,
         {"livemode": int(session.livemode), "day": _day(session.created_at)},
     )
-    count_if_paid(unit, session)
 
 
 def count_if_paid(unit: WriteUnit, session: Session) -> None:

@@ -20,31 +20,24 @@ class EventFilter:
 
 def insert(unit: WriteUnit, event: Event, resource_id: str, body: str) -> int:
     """Store an event with its body; return its `seq`."""
-    row = unit.one(
-        """
-        INSERT INTO events (id, livemode, type, resource_id, body, created_at)
-        VALUES (:id, :livemode, :type, :resource_id, :body, :created_at)
-        RETURNING seq
-        """,
-        {
-            "id": event.id,
-            "livemode": int(event.livemode),
-            "type": event.type,
-            "resource_id": resource_id,
-            "body": body,
-            "created_at": moments.to_text(event.created_at),
-        },
+    return unit.insert(
+        "INSERT INTO events (id, livemode, type, resource_id, body, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+        (event.id, int(event.livemode), event.type, resource_id, body, moments.to_text(event.created_at)),
     )
-    assert row is not None, "RETURNING returns the row"
-    return int(row["seq"])
 
 
 def newest_at(unit: ReadUnit) -> datetime | None:
     """Return the latest time at which an event of either mode was recorded; a correct clock is never behind it."""
-    sql = "SELECT MAX(created_at) AS newest FROM events WHERE livemode = :livemode"
-    rows = [unit.one(sql, {"livemode": int(livemode)}) for livemode in (True, False)]
-    found = [row["newest"] for row in rows if row is not None and row["newest"] is not None]
-    return moments.from_text(max(found)) if found else None
+    row = unit.one(
+        """
+        SELECT MAX(newest) FROM (
+            SELECT MAX(created_at) AS newest FROM events WHERE livemode = 1
+            UNION ALL
+            SELECT MAX(created_at) FROM events WHERE livemode = 0
+        ) AS of_each_mode
+        """
+    )
+    return None if row is None else moments.from_optional_text(row[0])
 
 
 def type_of(unit: ReadUnit, event_id: str, livemode: bool) -> str | None:

@@ -1,0 +1,178 @@
+"""Group commit: units that wait together run in one transaction, each in its own savepoint, and share one fsync.
+
+A group of quick units runs on the event loop, where nothing else contends for the interpreter, and only its commit,
+which waits for the disk, goes to the writer's thread. Every other group runs on that thread from begin to end.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from crypto_checkout.core.errors import DatabaseDamaged, DatabaseFailed
+from crypto_checkout.core.moments import Clock
+from crypto_checkout.store.faults import as_failure
+from crypto_checkout.store.units import WriteUnit, call
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_MS = 5_000
+"""The time for which a group on the writer's thread waits for another process that writes."""
+
+_STEPS_COUNTED = 1_000
+_MOST_STEPS = 20 * _STEPS_COUNTED
+_IN_THE_WAY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT})
+
+
+class StepLimit:
+    """Interrupts a connection on the event loop after as many of SQLite's steps as take about a millisecond.
+
+    Call `reset` before each unit. A unit that was interrupted is undone and run again on a thread.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._left = 0
+
+    def reset(self) -> None:
+        """Allow the next unit as many steps as any."""
+        self._left = _MOST_STEPS // _STEPS_COUNTED
+
+    def __enter__(self) -> None:
+        self._connection.set_progress_handler(self._count, _STEPS_COUNTED)
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.set_progress_handler(None, 0)
+
+    def _count(self) -> bool:
+        """Count steps; SQLite counts them by statement and over its calls, so a few of them come too early."""
+        self._left -= 1
+        return self._left < 0
+
+
+def belongs_on_a_thread(error: BaseException) -> bool:
+    """Tell whether a unit failed only because nothing may wait, or take long, on the event loop."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in _IN_THE_WAY
+
+
+@dataclass(slots=True)
+class QueuedUnit(Generic[T]):
+    """A write unit in the queue, and the future that its caller awaits."""
+
+    work: Callable[[WriteUnit], T]
+    future: asyncio.Future[T]
+    is_quick: bool
+    context: Context = field(default_factory=copy_context)
+
+
+@dataclass(slots=True)
+class _Outcome(Generic[T]):
+    """The outcome of a unit: its result and callbacks, or its error."""
+
+    result: T | None = None
+    error: BaseException | None = None
+    callbacks: list[Callable[[], None]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Group:
+    """Units that share a transaction, and their outcomes once it is over."""
+
+    units: Sequence[QueuedUnit[Any]]
+    clock: Clock
+    outcomes: list[_Outcome[Any]] | None = None
+    _uncommitted: list[_Outcome[Any]] | None = None
+
+    def begin(self, connection: sqlite3.Connection) -> None:
+        """Run quick units on the event loop, up to the commit.
+
+        Where another process writes, or they take long after all, nothing stays of it, and `finish` runs them.
+        """
+        try:
+            limit = StepLimit(connection)
+            with limit:
+                connection.execute("BEGIN IMMEDIATE")
+                self._uncommitted = [_run_unit(connection, unit, self.clock(), limit) for unit in self.units]
+        except BaseException as error:  # noqa: BLE001  # passed to each caller  # a loop's boundary
+            _roll_back(connection)
+            if not belongs_on_a_thread(error):
+                self.fail(error)
+
+    def finish(self, connection: sqlite3.Connection) -> None:
+        """Commit what `begin` ran, or run the units, once. If the transaction fails, no unit has any effect."""
+        if self.outcomes is None:
+            try:
+                if self._uncommitted is None:
+                    self.outcomes = _run_units(connection, self.units, self.clock)
+                else:
+                    connection.execute("COMMIT")
+                    self.outcomes = self._uncommitted
+            except BaseException as error:  # noqa: BLE001  # passed to each caller  # a loop's boundary
+                _roll_back(connection)
+                self.fail(error)
+
+    def fail(self, error: BaseException) -> None:
+        """Give each unit its own error: tasks that raise a shared one would all extend its traceback."""
+        self.outcomes = []
+        for _ in self.units:
+            kind = DatabaseDamaged if isinstance(as_failure(error), DatabaseDamaged) else DatabaseFailed
+            failure = kind(f"the database took nothing of it: {error}")
+            failure.__cause__ = error
+            self.outcomes.append(_Outcome(error=failure))
+
+    def answer(self) -> None:
+        """Resume the callers. The callbacks of a stored unit run even if its caller was cancelled."""
+        loop = asyncio.get_running_loop()
+        for unit, outcome in zip(self.units, self.outcomes or (), strict=True):
+            for callback in outcome.callbacks:
+                loop.call_soon(callback, context=unit.context)
+            if unit.future.done():
+                continue
+            if outcome.error is not None:
+                unit.future.set_exception(outcome.error)
+            else:
+                unit.future.set_result(outcome.result)
+
+
+def _run_units(connection: sqlite3.Connection, units: Sequence[QueuedUnit[Any]], clock: Clock) -> list[_Outcome[Any]]:
+    """Run units in one transaction on the writer's thread, which may wait for another process."""
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        outcomes = [_run_unit(connection, waiting, clock()) for waiting in units]
+        connection.execute("COMMIT")
+    finally:
+        _roll_back(connection)
+        connection.execute("PRAGMA busy_timeout = 0")
+    return outcomes
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+def _run_unit(
+    connection: sqlite3.Connection, waiting: QueuedUnit[Any], now: datetime, limit: StepLimit | None = None
+) -> _Outcome[Any]:
+    """Run a unit in a savepoint. Raise if SQLite rolled back the whole transaction, earlier units included."""
+    if waiting.future.cancelled():
+        return _Outcome()
+    if limit is not None:
+        limit.reset()
+    connection.execute("SAVEPOINT unit")
+    unit = WriteUnit(connection, now)
+    try:
+        result = call(waiting.work, unit)
+    except BaseException as error:  # passed to the caller  # a loop's boundary
+        if not connection.in_transaction or (limit is not None and belongs_on_a_thread(error)):
+            raise
+        connection.execute("ROLLBACK TO unit")
+        connection.execute("RELEASE unit")
+        return _Outcome(error=as_failure(error))
+    connection.execute("RELEASE unit")
+    return _Outcome(result=result, callbacks=unit.callbacks)

@@ -1,0 +1,109 @@
+"""Units of work: the view that a function has of the database while it runs, which `store.database` gives it."""
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import TypeVar
+
+from crypto_checkout.core import ids, moments
+from crypto_checkout.entropy import Entropy
+
+T = TypeVar("T")
+U = TypeVar("U", bound="ReadUnit")
+Row = sqlite3.Row
+Value = str | int | None
+Parameters = Mapping[str, Value]
+_ENTROPY = Entropy()
+
+_MOST_PLACEHOLDERS = 500
+_TRANSACTION_CONTROL = re.compile(r"\s*(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
+
+
+@lru_cache(maxsize=1024)
+def _controls_transaction(sql: str) -> bool:
+    return _TRANSACTION_CONTROL.match(sql) is not None
+
+
+def placeholders(values: Iterable[str]) -> tuple[str, dict[str, str]]:
+    """Return the names of parameters for `IN (…)`, separated by commas, and the parameters themselves."""
+    parameters = {f"v{place}": value for place, value in enumerate(values)}
+    return ", ".join(f":{name}" for name in parameters), parameters
+
+
+def batched(values: Iterable[str]) -> Iterator[Sequence[str]]:
+    """Yield the values, sorted, in batches small enough for one `IN (…)`."""
+    values = sorted(values)
+    for start in range(0, len(values), _MOST_PLACEHOLDERS):
+        yield values[start : start + _MOST_PLACEHOLDERS]
+
+
+class ReadUnit:
+    """A unit of work that reads: one snapshot of the database, and one frozen `now`."""
+
+    def __init__(self, connection: sqlite3.Connection, now: datetime) -> None:
+        self._connection = connection
+        self.now = now
+
+    @property
+    def now_text(self) -> str:
+        """`now` as tables store it."""
+        return moments.to_text(self.now)
+
+    def one(self, sql: str, parameters: Parameters | None = None) -> sqlite3.Row | None:
+        """Return the first row, or None."""
+        row: sqlite3.Row | None = self._execute(sql, parameters).fetchone()
+        return row
+
+    def all(self, sql: str, parameters: Parameters | None = None) -> list[sqlite3.Row]:
+        """Return all rows."""
+        return self._execute(sql, parameters).fetchall()
+
+    def _execute(self, sql: str, parameters: Parameters | Sequence[Value] | None) -> sqlite3.Cursor:
+        """Run a statement inside the unit's transaction only."""
+        if _controls_transaction(sql):
+            raise sqlite3.ProgrammingError(f"a unit of work doesn't control its transaction: {sql.strip()}")
+        # On a full disk SQLite rolls back the whole transaction. A unit that caught the error and went on would
+        # commit each further statement on its own.
+        if not self._connection.in_transaction:
+            raise sqlite3.OperationalError("the unit's transaction has ended")
+        return self._connection.execute(sql, parameters or {})
+
+
+class WriteUnit(ReadUnit):
+    """A unit of work that writes: its own savepoint in a transaction that commits after the unit returns."""
+
+    def __init__(self, connection: sqlite3.Connection, now: datetime) -> None:
+        super().__init__(connection, now)
+        self.callbacks: list[Callable[[], None]] = []
+
+    def run(self, sql: str, parameters: Parameters | None = None) -> int:
+        """Run a statement that changes rows; return the number of changed rows."""
+        return self._execute(sql, parameters).rowcount
+
+    def insert(self, sql: str, values: Sequence[Value]) -> int:
+        """Insert a row, whose values are by position, into a table with a `seq`; return it."""
+        seq = self._execute(sql, values).lastrowid
+        assert seq is not None, "a row was inserted"
+        return seq
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Register a callback for when the unit is durable; if it fails, the callback is never called.
+
+        It runs on the event loop in the caller's context, before the caller resumes. Its exceptions go to the loop's
+        handler.
+        """
+        self.callbacks.append(callback)
+
+    def new_id(self, prefix: str) -> str:
+        """Return a new public id with the unit's time."""
+        return ids.make(prefix, self.now, _ENTROPY.take(ids.ENTROPY_BYTES))
+
+
+def call(work: Callable[[U], T], unit: U) -> T:
+    """Run a unit of work."""
+    try:
+        return work(unit)
+    except StopIteration as error:  # a future can't hold one (PEP 479): the caller would wait for ever
+        raise RuntimeError("a unit of work raised StopIteration") from error
