@@ -58,10 +58,13 @@ class EndpointConnection:
         self._read_bytes = 0
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD_BYTES)
 
-    def is_stale(self) -> bool:
-        """Tell whether it was idle for long, or has ended meanwhile."""
-        is_old = time.monotonic() >= self._idle_since + _KEEPALIVE_SECONDS
-        return is_old or bool(self.stream.get_extra_info("is_readable"))
+    def is_old(self) -> bool:
+        """Tell whether it has been idle for so long that the endpoint may hang up."""
+        return time.monotonic() >= self._idle_since + _KEEPALIVE_SECONDS
+
+    def has_ended(self) -> bool:
+        """Tell whether the endpoint has hung up, or said something without being asked."""
+        return bool(self.stream.get_extra_info("is_readable"))
 
     async def exchange(self, request: bytes, answer: EndpointAnswer) -> None:
         """Send a request, and read into `answer` what comes of it.
@@ -142,11 +145,11 @@ class EndpointConnections:
 
     async def _idle_one(self, origin: Origin) -> EndpointConnection | None:
         """Return an idle connection to an origin, the last used first, after closing those that have been idle long."""
-        while self.idle and self.idle[0].is_stale():
+        while self.idle and self.idle[0].is_old():
             await self._close(self.idle.pop(0))
         while (connection := next((each for each in reversed(self.idle) if each.origin == origin), None)) is not None:
             self.idle.remove(connection)
-            if not connection.is_stale():
+            if not connection.has_ended():
                 return connection
             await self._close(connection)
         return None

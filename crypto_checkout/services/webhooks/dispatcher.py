@@ -31,6 +31,9 @@ log = get_logger("dispatcher")
 _POLL_SECONDS = 5.0
 """The longest wait for rows of another process; rows of this one wake the loop."""
 
+_FEW_ENDPOINTS = 16
+"""The most endpoints for which deliveries are chosen on the event loop."""
+
 _NOT_RECORDED = "an attempt could not be recorded"
 
 _LATELY = timedelta(hours=1)
@@ -124,7 +127,8 @@ class Dispatcher:
         rooms = {endpoint_id: pace.room(under_way[endpoint_id], at) for endpoint_id, pace in self._paces.items()}
         paused = [pace.wait_seconds(at) for endpoint_id, pace in self._paces.items() if not rooms[endpoint_id]]
         now = self._clock()
-        agenda = await self._db.read(lambda unit: self._agenda(unit, now, in_flight, rooms))
+        is_quick = len(rooms) <= _FEW_ENDPOINTS  # each costs a look
+        agenda = await self._db.read(lambda unit: self._agenda(unit, now, in_flight, rooms), quick=is_quick)
         has_new = self._keep(agenda, at)
         for delivery in agenda.chosen:
             self._paces[delivery.endpoint_id].started(at)
@@ -135,7 +139,7 @@ class Dispatcher:
     def _agenda(
         self, unit: ReadUnit, now: datetime, in_flight: Mapping[str, Collection[int]], rooms: Mapping[str, int]
     ) -> _Agenda:
-        """Choose the deliveries to start. Runs in a thread of the database: it reads arguments, and changes nothing."""
+        """Choose the deliveries to start. It may run in a thread: it reads arguments, and changes nothing."""
         targets = deliveries.targets(unit, self._livemode)
         new = (each for each in targets if each not in rooms)
         answered_lately = {each for each in new if deliveries.answered_since(unit, each, now - _LATELY)}
@@ -206,8 +210,8 @@ class Dispatcher:
         try:
             await self._write(ended)
         except Exception as error:  # a loop's boundary: one failure must not end the others
-            log.exception(_NOT_RECORDED, delivery=[each.delivery.seq for each in ended], error=str(error))
             if len(ended) == 1:
+                log.exception(_NOT_RECORDED, delivery=ended[0].delivery.seq, error=str(error))
                 self._put_off(ended[0].delivery)
                 return
             for each in ended:
@@ -217,9 +221,10 @@ class Dispatcher:
 
     async def _write(self, ended: Sequence[EndedAttempt]) -> None:
         """Write attempts, and retry while the database fails: an unrecorded attempt would be sent again."""
+        is_quick = all(each.outcome.is_success for each in ended)  # a failure may abandon all that waits
         while True:
             try:
-                await self._db.write(lambda unit: self._recorder.record(unit, ended))
+                await self._db.write(lambda unit: self._recorder.record(unit, ended), quick=is_quick)
             except DatabaseFailed:
                 await asyncio.sleep(_POLL_SECONDS)
             else:
