@@ -5,11 +5,13 @@ The text sorts by time: `2026-11-23T09:30:00.000Z`. The clock is never read here
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 Clock = Callable[[], datetime]
 """Returns the current time. Always passed as an argument, so that tests and test mode can use their own."""
 
 
+@lru_cache(maxsize=1024)  # most are written several times: into columns, an answer and an event
 def to_text(moment: datetime) -> str:
     """Write a moment as ISO 8601 in UTC with milliseconds and a `Z`, cutting off finer parts."""
     if moment.tzinfo is None:

@@ -7,9 +7,11 @@ pair is kept, because one source alone may not move it far; `last` brings those 
 import asyncio
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 
-from crypto_checkout.core.checkout.quotes import JUMP_WITHIN, Rate, agreed_rate
+from crypto_checkout.core.checkout.quotes import JUMP_WITHIN, Observation, Rate, agreed_rate
 from crypto_checkout.core.errors import PriceJumped, PriceUnavailable, UnsupportedAsset
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.prices.source import TIMEOUT_SECONDS, Source
@@ -26,6 +28,16 @@ PATIENCE_SECONDS = 1.0
 
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,15}", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class _SettledRate:
+    """A rate, the answers of all sources that it was settled from, and the times between which these give it again."""
+
+    rate: Rate
+    observations: Sequence[Observation]
+    since: datetime
+    until: datetime
 
 
 class PriceBoard:
@@ -55,6 +67,7 @@ class PriceBoard:
         self._deadline_seconds = deadline_seconds
         self._patience_seconds = patience_seconds
         self._last = {Pair(rate.base, rate.quote): rate for rate in last}
+        self._settled: dict[Pair, _SettledRate] = {}
         self._jumps: dict[Pair, PriceJumped] = {}
         reuse = min(reuse_seconds, max_age_seconds / 4)
         self._sources = [
@@ -113,6 +126,8 @@ class PriceBoard:
     async def _ask(self, pair: Pair) -> Rate | PriceUnavailable:
         """Ask the sources, and wait only until the rate is settled and the reliable ones have answered."""
         asked = [(source.is_trusted, task) for source in self._sources if (task := source.ask(pair)) is not None]
+        if not asked and (rate := self._still_settled(pair)) is not None:
+            return rate
         pending = {task for _, task in asked}
         trusted = {task for is_trusted, task in asked if is_trusted}
         waited_since = asyncio.get_running_loop().time()
@@ -126,15 +141,25 @@ class PriceBoard:
                 return outcome
             _, pending = await asyncio.wait(pending, timeout=left, return_when=asyncio.FIRST_COMPLETED)
 
+    def _still_settled(self, pair: Pair) -> Rate | None:
+        """Return the last rate while settling would give it again: from the same answers, none of them too old yet."""
+        last = self._settled.get(pair)
+        is_same = last is not None and last.observations == self._observations(pair)
+        return last.rate if last is not None and is_same and last.since <= self._clock() <= last.until else None
+
+    def _observations(self, pair: Pair) -> list[Observation]:
+        return [found for source in self._sources if (found := source.observation(pair)) is not None]
+
     def _settle(self, pair: Pair) -> Rate | PriceUnavailable:
-        observations = [found for source in self._sources if (found := source.observation(pair)) is not None]
+        observations = self._observations(pair)
+        now = self._clock()
         failures = {source.name: reason for source in self._sources if (reason := source.failure(pair)) is not None}
         try:
-            return agreed_rate(
+            rate = agreed_rate(
                 pair.base,
                 pair.quote,
                 observations,
-                now=self._clock(),
+                now=now,
                 quorum=self._quorum,
                 max_age_seconds=self._max_age_seconds,
                 max_spread_percent=self._max_spread_percent,
@@ -143,3 +168,8 @@ class PriceBoard:
             )
         except PriceUnavailable as error:
             return error
+        # An answer that was refused may be taken at another time: then the rate is settled anew each time.
+        if len(rate.sources) == len(observations):
+            until = rate.observed_at + timedelta(seconds=self._max_age_seconds)
+            self._settled[pair] = _SettledRate(rate, observations, now, until)
+        return rate

@@ -238,6 +238,25 @@ async def test_the_last_answer_of_a_down_source_stands_in_while_it_is_fresh(mark
     assert "coinbase: answered with status 500" in await refused(board)
 
 
+async def test_a_rate_is_settled_once_for_the_same_answers(market: Market) -> None:
+    board = market.board()
+    rate = await board.rate("ETH", "USD")
+    market.clock.advance(9)
+    assert await board.rate("ETH", "USD") is rate
+    market.clock.advance(2)
+    market.exchanges.answers["coinbase"] = ok(coinbase("3000.30"))
+    assert (await board.rate("ETH", "USD")).value > rate.value
+
+
+async def test_a_rate_is_settled_anew_while_an_answer_is_refused_that_could_be_taken_later(market: Market) -> None:
+    board = market.board("kraken", "coingecko", reuse_seconds=30)
+    market.exchanges.answers["coingecko"] = ok(coingecko(3000, age_seconds=-20))
+    assert (await board.rate("ETH", "USD")).sources == ("kraken",)
+    market.clock.advance(6)
+    assert (await board.rate("ETH", "USD")).sources == ("kraken", "coingecko")
+    assert market.exchanges.count("coingecko") == 1
+
+
 async def test_an_unsupported_pair_is_remembered_and_harms_no_other(market: Market) -> None:
     market.exchanges.answers["coinbase"] = http(404, '{"errors":[{"message":"Invalid currency"}]}')
     board = market.board("coinbase", "coingecko", reuse_seconds=0)

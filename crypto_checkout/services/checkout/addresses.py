@@ -25,6 +25,7 @@ class Addresses:
 
     def __init__(self, wallet: Wallet, given_out: GivenOutRecord) -> None:
         self._wallet = wallet
+        self._wallet_id = wallet.wallet_id  # a hash
         self._given_out = given_out
         self._ready: dict[int, Address] = {}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="addresses")
@@ -33,7 +34,7 @@ class Addresses:
     @property
     def wallet_id(self) -> str:
         """The wallet's name in the database."""
-        return self._wallet.wallet_id
+        return self._wallet_id
 
     @property
     def branch(self) -> str | None:
