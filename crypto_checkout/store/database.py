@@ -37,6 +37,7 @@ T = TypeVar("T")
 _READERS = 3
 _MOST_UNITS_PER_COMMIT = 500
 _MOST_QUICK_UNITS = 64
+_QUIET_TURNS = 3
 _KEPT_WAL_BYTES = 16 * 1024 * 1024
 
 
@@ -207,6 +208,7 @@ class Database:
 
     async def _drain_queue(self) -> None:
         while self._queue:
+            await self._gather()
             is_quick = all(unit.is_quick for unit in islice(self._queue, _MOST_QUICK_UNITS))
             most = min(len(self._queue), _MOST_QUICK_UNITS if is_quick else _MOST_UNITS_PER_COMMIT)
             units = [self._queue.popleft() for _ in range(most)]
@@ -214,6 +216,18 @@ class Database:
             if is_quick and group.units:
                 group.begin(self._writer._conn)  # noqa: SLF001 - as in `_on_thread`
             await self._run_group(group)
+
+    async def _gather(self) -> None:
+        """Let units join that are on their way, as those of requests that have arrived: a commit costs all the same.
+
+        This lasts until none has come for some turns of the loop, so a unit on its own hardly waits.
+        """
+        seen = quiet = 0
+        while quiet < _QUIET_TURNS and len(self._queue) < _MOST_QUICK_UNITS:
+            quiet = quiet + 1 if len(self._queue) == seen else 0
+            seen = len(self._queue)
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
 
     async def _run_group(self, group: Group) -> None:
         """Finish a group on the writer's thread, and resume its callers.
