@@ -1,9 +1,10 @@
 """Webhook deliveries: the number per second of a real server, the delay after a commit, and the memory taken.
 
-    scripts/bench deliveries [--backlog 8000] [--endpoints 1] [--events 300] [--failing 10]
+    scripts/bench deliveries [--backlog 8000] [--endpoints 1] [--new] [--events 300] [--failing 10]
 
-The backlog is written while the server is off, so that the server starts with all of it, as after an outage; the
-first seconds, in which the pace grows on purpose, don't count for the full speed. Each delivery is signed, sent over
+The backlog is written while the server is off, so that the server starts with all of it. The endpoints took a delivery
+before, so their pace grows within a second; with --new they didn't, and it grows for seven. That time doesn't count for
+the full speed, nor for the processor time at full speed. Each delivery is signed, sent over
 HTTP to a receiver in its own process, and recorded on disk. Then events are created one at a time over the API, and
 the delay is measured from the event's time, which is before its commit, to the first byte at the receiver.
 """
@@ -38,7 +39,7 @@ from crypto_checkout.store.webhooks import deliveries, endpoints, events
 from scripts.benchmarks._figures import print_machine
 from tests.support.server import Server, command
 
-SLOW_START_SECONDS = 7.0
+SHORT_START_SECONDS, SLOW_START_SECONDS = 1.0, 7.0
 AT_ONCE = 500
 BETWEEN_EVENTS_SECONDS = 0.05
 CONFIG = (
@@ -51,6 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure deliveries.")
     parser.add_argument("--backlog", type=int, default=8000, help="how many deliveries wait at the start")
     parser.add_argument("--endpoints", type=int, default=1, help="how many endpoints they are for")
+    parser.add_argument("--new", action="store_true", help="endpoints that never took a delivery: they begin slowly")
     parser.add_argument("--events", type=int, default=300, help="how many events are made one at a time")
     parser.add_argument("--failing", type=float, default=0, help="the percentage of attempts that the receiver refuses")
     parser.add_argument("--log-level", default="info", help="what the server logs")
@@ -62,12 +64,12 @@ def main() -> None:
         path = folder / "checkout-data" / "checkout.db"
         path.parent.mkdir()
         migrate(path)
-        asyncio.run(fill(path, url, arguments.backlog, arguments.endpoints))
+        asyncio.run(fill(path, url, arguments.backlog, arguments.endpoints, is_new=arguments.new))
         made = command(
             folder, *("keys", "create", "--mode", "live", "--name", "bench", "--scope", "customers:write", "--json")
         )
         with Server(folder) as server:
-            drain(server, path, url, arguments.backlog)
+            drain(server, path, url, arguments.backlog, SLOW_START_SECONDS if arguments.new else SHORT_START_SECONDS)
             latency(server, path, url, json.loads(made.stdout)["key"], arguments.events)
 
 
@@ -83,10 +85,13 @@ def receiver(failing_percent: float) -> Iterator[str]:
             process.terminate()
 
 
-async def fill(path: Path, url: str, backlog: int, number: int) -> None:
-    """Store the endpoints, and events that are pending for one of them each."""
+async def fill(path: Path, url: str, backlog: int, number: int, *, is_new: bool = False) -> None:
+    """Store the endpoints, and events that are pending for one of them each; one more was taken before, unless new."""
     async with await Database.open(path, lambda: datetime.now(UTC)) as db:
         made = [await db.write(lambda unit: inactive_endpoint(unit, url, db.cipher)) for _ in range(number)]
+        if not is_new:
+            await db.write(partial(wait, to=made))
+            await db.write(lambda unit: unit.run("UPDATE deliveries SET status = 'succeeded', next_attempt_at = NULL"))
         for first in range(0, backlog, AT_ONCE):
             places = range(first, min(first + AT_ONCE, backlog))
             await db.write(partial(wait, to=[made[place % number] for place in places]))
@@ -122,20 +127,25 @@ def wait(unit: WriteUnit, to: Sequence[Endpoint]) -> None:
         deliveries.enqueue(unit, seq, each.id)
 
 
-def drain(server: Server, path: Path, url: str, backlog: int) -> None:
+def drain(server: Server, path: Path, url: str, backlog: int, start_seconds: float) -> None:
     """Wait for the whole backlog, and print its speed."""
+    begun, started = (0, 0.0), time.monotonic()
+    used = used_cpu_seconds(server.process.pid)
+    while (number := number_of(url)) < backlog:
+        if not begun[0] and time.monotonic() >= started + start_seconds:
+            begun = number, used_cpu_seconds(server.process.pid)
+        time.sleep(0.1)
     cpu_seconds = used_cpu_seconds(server.process.pid)
-    while number_of(url) < backlog:
-        time.sleep(0.5)
-    cpu_seconds = used_cpu_seconds(server.process.pid) - cpu_seconds
     times = sorted(at for _, at in received(url))
     assert len({event_id for event_id, _ in received(url)}) == backlog, "each event came"
     seconds = times[-1] - times[0]
     print(f"Backlog of {backlog:,}: delivered in {seconds:.1f} s, {backlog / seconds:,.0f} per second in all")
-    full = [at for at in times if at >= times[0] + SLOW_START_SECONDS]
+    full = [at for at in times if at >= times[0] + start_seconds]
     if len(full) > 1:
         print(f"At full speed: {len(full) / (full[-1] - full[0]):,.0f} per second ({len(full):,} deliveries)")
-    print(f"Processor time of the server: {1000 * cpu_seconds / backlog:.2f} ms for each")
+    print(f"Processor time of the server: {1000 * (cpu_seconds - used) / backlog:.2f} ms for each")
+    if begun[0]:
+        print(f"At full speed: {1000 * (cpu_seconds - begun[1]) / (backlog - begun[0]):.2f} ms for each")
     print(f"Memory of the server at most: {peak_mib(server.process.pid):.0f} MiB")
     asyncio.run(check(path, backlog))
 
