@@ -1,20 +1,33 @@
 """Responses with an ETag, without a body if the client has the content already (RFC 9110, section 13)."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+Header = tuple[bytes, bytes]
+
 
 def answer(
-    request: Request, body: bytes, headers: Mapping[str, str], *, media_type: str = "application/json"
+    request: Request, body: bytes, headers: Sequence[Header], *, media_type: bytes = b"application/json"
 ) -> Response:
-    """Return content with its tag, or an empty 304 if the client sent that tag."""
-    tagged = {**headers, "ETag": tag(body)}
-    if matches(tagged["ETag"], request.headers.get("if-none-match", "")):
-        return Response(status_code=304, headers=tagged)
-    return Response(body, media_type=media_type, headers=tagged)
+    """Return content with its tag, or an empty 304 if the client sent that tag; `headers` are named in lower case."""
+    found = tag(body)
+    tagged = [*headers, (b"etag", found.encode())]
+    if matches(found, request.headers.get("if-none-match", "")):
+        return WholeResponse(b"", 304, tagged)
+    return WholeResponse(body, 200, [*tagged, (b"content-length", b"%d" % len(body)), (b"content-type", media_type)])
+
+
+class WholeResponse(Response):
+    """A response whose headers are complete, and given as they are sent."""
+
+    def __init__(self, body: bytes, status_code: int, raw_headers: list[Header]) -> None:
+        self.body = body
+        self.status_code = status_code
+        self.raw_headers = raw_headers
+        self.background = None
 
 
 def tag(body: bytes) -> str:

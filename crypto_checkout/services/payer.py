@@ -9,6 +9,7 @@ from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.services.checkout.asset_choice import AssetChoices
 from crypto_checkout.services.checkout.links import Links
+from crypto_checkout.services.checkout.rendered import RenderedSession
 from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.checkout.sessions import SessionRequest, Sessions
 from crypto_checkout.services.ledger.health import ChainVisibility
@@ -23,9 +24,14 @@ class PayerView:
     chain are being noticed.
     """
 
-    session: SessionResource
+    rendered: RenderedSession
     taken_back: bool
     chain_visible: bool
+
+    @property
+    def session(self) -> SessionResource:
+        """The session's resource."""
+        return self.rendered.resource
 
 
 class Payers:
@@ -49,8 +55,8 @@ class Payers:
 
     async def view(self, session_id: str) -> PayerView:
         """Return a session of either mode. Raises ResourceNotFound."""
-        session, taken_back = await self._reader.for_payer(session_id)
-        return PayerView(session, taken_back, self._visibility.sees(session["chainId"]))
+        rendered, taken_back = await self._reader.for_payer(session_id)
+        return PayerView(rendered, taken_back, self._visibility.sees(rendered.resource["chainId"]))
 
     async def link_of(self, session: SessionResource) -> Link | None:
         """Return the link that a session came from, as it is now; None for a session without one, or a deleted link."""

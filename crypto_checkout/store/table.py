@@ -6,7 +6,7 @@ themselves are created by `store/migrations`; a test compares them with every `T
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -17,7 +17,7 @@ from typing import Any, Generic, NewType, TypeVar, Union, get_args, get_origin, 
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.money import CoinUnits
-from crypto_checkout.store.database import Parameters, ReadUnit, Row, Value, WriteUnit
+from crypto_checkout.store.database import Parameters, ReadUnit, Value, WriteUnit
 
 T = TypeVar("T")
 _Read = Callable[[Any], Any]
@@ -128,7 +128,7 @@ class Table(Generic[T]):
         """Insert a record into a table with a `seq`; return it."""
         return unit.insert(self._insert_by_position, [take(record) for _, take in self._takes])
 
-    def read(self, row: Row) -> T:
+    def read(self, row: Sequence[Any]) -> T:
         """Return the record in a row that begins with the columns in `listed`, in that order."""
         record: T = self._read(row)
         return record

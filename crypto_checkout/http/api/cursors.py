@@ -10,6 +10,7 @@ from typing import Any
 
 from crypto_checkout.core import ids
 from crypto_checkout.core.errors import InvalidCursor
+from crypto_checkout.services.webhooks.outbox import to_body
 from crypto_checkout.store.paging import ListPage, Window
 
 _PREFIXES = {
@@ -37,12 +38,22 @@ def list_answer(list_name: str, livemode: bool, page: ListPage[Any], requested: 
     `nextCursor` continues in the direction of the request. Towards newer objects it is set even when there are none, so
     that a polling client always has one.
     """
+    items: Sequence[Mapping[str, Any]] = page.items
+    return {"object": "list", "data": list(items), **_ends(list_name, livemode, page, requested)}
+
+
+def list_body(list_name: str, livemode: bool, page: ListPage[bytes], requested: Window) -> bytes:
+    """Return what `list_answer` does as JSON, for items that are JSON already."""
+    ends = to_body(_ends(list_name, livemode, page, requested)).encode()
+    return b'{"object":"list","data":[%b],%b' % (b",".join(page.items), ends[1:])
+
+
+def _ends(list_name: str, livemode: bool, page: ListPage[Any], requested: Window) -> dict[str, Any]:
     if requested.before is not None:
         next_cursor = _newest_cursor(list_name, livemode, page, requested.before)
     else:
         next_cursor = _encode(list_name, livemode, page.last_seq) if page.has_more and page.last_seq else None
-    items: Sequence[Mapping[str, Any]] = page.items
-    return {"object": "list", "data": list(items), "hasMore": page.has_more, "nextCursor": next_cursor}
+    return {"hasMore": page.has_more, "nextCursor": next_cursor}
 
 
 def _newest_cursor(list_name: str, livemode: bool, page: ListPage[Any], before: int | str) -> str | None:

@@ -96,7 +96,7 @@ class Call:
 Example = Callable[[str], Resource]
 """Builds an example for the public URL of the server that shows it."""
 
-Read = Callable[[Call], Awaitable[Resource | str]]
+Read = Callable[[Call], Awaitable[Resource | str | bytes]]
 Write = Callable[[Call], Awaitable[Unit]]
 
 
@@ -105,8 +105,8 @@ class Operation:
     """One endpoint of the API.
 
     `id` names it in the OpenAPI document, and so in generated clients. Exactly one of `read` and `write` is given.
-    `read` returns a resource, or its stored JSON. `write` returns the unit of work, which is committed together with
-    the idempotency record.
+    `read` returns a resource, or its JSON where that is kept. `write` returns the unit of work, which is committed
+    together with the idempotency record.
 
     `answer` is the type of the answer, from `core.public.types` or `core.public.envelopes`; `example` builds one, and
     `sent` is an example of the body. `raises` has the errors that don't follow from the other fields: see `errors`.

@@ -27,6 +27,6 @@ def routes(document: Callable[[], Mapping[str, Any]], limit: Callable[[Request],
     async def show(request: Request) -> Response:
         limit(request)
         # Building it takes a quarter of a second.
-        return etags.answer(request, await asyncio.to_thread(text), {"Cache-Control": "no-cache"})
+        return etags.answer(request, await asyncio.to_thread(text), [(b"cache-control", b"no-cache")])
 
     return [Route(path, show) for path in PATHS]

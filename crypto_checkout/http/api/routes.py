@@ -26,7 +26,7 @@ from crypto_checkout.core.errors import (
 from crypto_checkout.core.owner.api_key import ApiKey
 from crypto_checkout.http import body_limit, errors, etags
 from crypto_checkout.http.api import parsing
-from crypto_checkout.http.api.operations import PREFIX, STORED, ApiServices, Call, Operation, Unit
+from crypto_checkout.http.api.operations import PREFIX, STORED, ApiServices, Call, Operation, Resource, Unit
 from crypto_checkout.http.rate_limit import RateLimit, client_name, wrong_key_limit
 from crypto_checkout.services.owner.api_keys import ApiKeys
 from crypto_checkout.services.upkeep.retention import IDEMPOTENCY
@@ -35,7 +35,7 @@ from crypto_checkout.store import idempotency
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.idempotency import StoredAnswer
 
-_PRIVATE = {"Cache-Control": "private, no-cache"}
+_PRIVATE = [(b"cache-control", b"private, no-cache")]
 _MOST_KEY_CHARACTERS = 255
 
 
@@ -81,13 +81,11 @@ class Api:
         request.scope["answer_headers"] += allowance.headers()
         _check_scope(key, operation)
         allowance.check()
-        query = parsing.parse_query(request, operation.query)
+        query = parsing.parse_query(request.scope["query_string"], operation.query)
         if operation.read is not None:
             answer = await operation.read(Call(self._services, key, request.path_params, query, None))
-            text = answer if isinstance(answer, str) else to_body(answer)
-            return (
-                etags.answer(request, text.encode(), _PRIVATE) if operation.has_tag else _json(text, operation.status)
-            )
+            body = answer if isinstance(answer, bytes) else _written(answer).encode()
+            return etags.answer(request, body, _PRIVATE) if operation.has_tag else _json(body, operation.status)
         raw = await body_limit.read(request)
         parsed = parsing.parse(raw, request.headers.get("content-type", ""), operation.body)
         call = Call(self._services, key, request.path_params, query, parsed)
@@ -212,5 +210,9 @@ def _stored(unit: ReadUnit, api_key_id: str, name: str, digest: str) -> StoredAn
     return answer
 
 
-def _json(text: str, status: int) -> Response:
-    return Response(text, status, media_type="application/json")
+def _written(answer: Resource | str) -> str:
+    return answer if isinstance(answer, str) else to_body(answer)
+
+
+def _json(body: str | bytes, status: int) -> Response:
+    return Response(body, status, media_type="application/json")

@@ -17,7 +17,7 @@ from . import preview, visitors
 
 PATH = "/preview.png"
 
-_HEADERS = {"Cache-Control": "public, max-age=600", "X-Content-Type-Options": "nosniff"}
+_HEADERS = ((b"cache-control", b"public, max-age=600"), (b"x-content-type-options", b"nosniff"))
 
 
 class PreviewPages:
@@ -49,7 +49,7 @@ class PreviewPages:
         wanted = preview.Preview(self._shop_name, title, amount, is_test=not livemode)
         version = preview.logo_version(self._logo)
         picture = await run_in_threadpool(preview.draw, wanted, self._logo, version)
-        return etags.answer(request, picture, _HEADERS, media_type="image/png")
+        return etags.answer(request, picture, _HEADERS, media_type=b"image/png")
 
 
 def price_of(link: Link) -> FiatResource:

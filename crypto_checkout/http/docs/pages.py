@@ -25,14 +25,17 @@ FOLDER = Path(__file__).parent / "guides"
 WRITTEN_FOR = "http://127.0.0.1:4020"
 """The URL written in the guides; pages show this server's instead."""
 
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
+_HEADERS = (
+    (
+        b"content-security-policy",
+        (
+            b"default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+            b"frame-ancestors 'none'"
+        ),
     ),
-    "Cache-Control": "no-cache",
-    "X-Robots-Tag": "noindex",
-}
+    (b"cache-control", b"no-cache"),
+    (b"x-robots-tag", b"noindex"),
+)
 
 Json = Mapping[str, Any]
 
@@ -56,7 +59,7 @@ def routes(document: Callable[[], Json], limit: Callable[[Request], None]) -> li
 
 
 def _page(request: Request, html: str) -> Response:
-    return etags.answer(request, html.encode(), _HEADERS, media_type="text/html")
+    return etags.answer(request, html.encode(), _HEADERS, media_type=b"text/html; charset=utf-8")
 
 
 def guide_text(name: str, url: str) -> str:

@@ -28,6 +28,8 @@ from .compression import Header
 from .routing import RouteTable
 
 log = get_logger("http")
+_lines = logging.getLogger("crypto_checkout.http")
+"""Of the same name; it tells at once whether a line is shown."""
 
 _QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
@@ -201,7 +203,7 @@ def _record(scope: Scope, status: int, seconds: float) -> None:
     method = scope["method"] if scope["method"] in METHODS else "other"
     _counter(method, route, status)()
     _timer(route)(seconds)
-    if scope["path"] in _QUIET_PATHS or not logging.getLogger("crypto_checkout.http").isEnabledFor(logging.DEBUG):
+    if scope["path"] in _QUIET_PATHS or not _lines.isEnabledFor(logging.DEBUG):
         return
     log.debug(
         "request",

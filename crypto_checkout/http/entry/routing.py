@@ -26,8 +26,8 @@ class RouteTable:
                 continue
             segments = route.path.split("/")
             positions = tuple(place for place, segment in enumerate(segments) if segment.startswith("{"))
-            paths = self._by_shape.setdefault(len(segments), {}).setdefault(positions, {})
-            (paths if positions else self._by_path).setdefault(_without(segments, positions), []).append(route)
+            by_path = self._by_shape.setdefault(len(segments), {}).setdefault(positions, {})
+            (by_path if positions else self._by_path).setdefault(_without(segments, positions), []).append(route)
 
     def find(self, scope: Scope) -> BaseRoute | None:
         """Return the route of a request, or None, and put what Starlette would into the scope."""
@@ -36,12 +36,10 @@ class RouteTable:
         if found is not None:
             return _chosen(found, scope, {})
         segments = path.split("/")
-        for positions, paths in self._by_shape.get(len(segments), {}).items():
-            found = paths.get(_without(segments, positions))
-            if found is not None and all(segments[place] for place in positions):
-                names = (name[1:-1] for name in found[0].path.split("/") if name.startswith("{"))
-                values = (segments[place] for place in positions)
-                return _chosen(found, scope, dict(zip(names, values, strict=True)))
+        for positions, by_path in self._by_shape.get(len(segments), {}).items():
+            found = by_path.get(_without(segments, positions))
+            if found is not None and "" not in (values := [segments[place] for place in positions]):
+                return _chosen(found, scope, dict(zip(found[0].param_convertors, values, strict=True)))
         for route in self._others:
             match, matched = route.matches(scope)
             if match is Match.FULL:
@@ -53,12 +51,16 @@ class RouteTable:
 
 def _without(segments: Sequence[str], positions: Positions) -> str:
     """Return a path without its parameters."""
-    return "/".join("" if place in positions else segment for place, segment in enumerate(segments))
+    literal = [*segments]
+    for place in positions:
+        literal[place] = ""
+    return "/".join(literal)
 
 
 def _chosen(found: Sequence[Route], scope: Scope, parameters: dict[str, str]) -> Route:
-    method = scope["method"]
-    route = next((each for each in found if each.methods is None or method in each.methods), found[0])
+    route = found[0]
+    if len(found) > 1:
+        route = next((each for each in found if scope["method"] in (each.methods or ())), route)
     scope["route"] = route
     scope["path_params"] = parameters
     return route

@@ -9,6 +9,8 @@ from crypto_checkout.core.ledger.assess import Tip
 from crypto_checkout.core.ledger.payment import ShownPayments
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import PaymentResource, SessionResource
+from crypto_checkout.services.checkout.rendered import RenderedSession, SessionRenderer
+from crypto_checkout.services.kept import Kept
 from crypto_checkout.store import paging
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.checkout import totals
@@ -22,24 +24,33 @@ class SessionReader:
 
     def __init__(self, db: Database, *, public_url: str) -> None:
         self._db = db
-        self._public_url = public_url
+        self._renderer = SessionRenderer(public_url)
+        self._kept = Kept[RenderedSession](db, most=2_000)
+        self._kept_for_payers = Kept[tuple[RenderedSession, bool]](db, most=2_000)
+        self._kept_pages = Kept[paging.ListPage[RenderedSession]](db, most=50)
 
     async def get(self, session_id: str, livemode: bool) -> SessionResource:
         """Return a session of one mode. Raises ResourceNotFound."""
-        return await self._db.read(lambda unit: self.describe(unit, find(unit, session_id, livemode)), quick=True)
+        return (await self.rendered(session_id, livemode)).resource
 
-    async def for_payer(self, session_id: str) -> tuple[SessionResource, bool]:
+    async def rendered(self, session_id: str, livemode: bool) -> RenderedSession:
+        """Return a session of one mode, with its JSON. Raises ResourceNotFound."""
+        return await self._kept.read(
+            (session_id, livemode), lambda unit: self._rendered(unit, find(unit, session_id, livemode))
+        )
+
+    async def for_payer(self, session_id: str) -> tuple[RenderedSession, bool]:
         """Return a session of either mode, and whether the chain took back all of its payments.
 
         Raises ResourceNotFound.
         """
 
-        def read(unit: ReadUnit) -> tuple[SessionResource, bool]:
+        def read(unit: ReadUnit) -> tuple[RenderedSession, bool]:
             session = find(unit, session_id)
-            resource = self.describe(unit, session)
-            return resource, not resource["payments"] and payments.has_any(unit, session.id)
+            rendered = self._rendered(unit, session)
+            return rendered, not rendered.resource["payments"] and payments.has_any(unit, session.id)
 
-        return await self._db.read(read, quick=True)
+        return await self._kept_for_payers.read(session_id, read)
 
     async def payments(
         self, session_id: str, livemode: bool, window: paging.Window
@@ -50,7 +61,7 @@ class SessionReader:
             session = find(unit, session_id, livemode)
             tip = cursors.tip(unit, session.asset.chain_id)
             page = payments.listed(unit, session, window).map(lambda each: render.payment(session, each, tip))
-            return self._describe(unit, session, tip), page
+            return self._as_of(unit, session, tip).resource, page
 
         return await self._db.read(read, quick=True)
 
@@ -58,13 +69,20 @@ class SessionReader:
         self, livemode: bool, filters: store.SessionFilter, window: paging.Window, *, text: str = ""
     ) -> paging.ListPage[SessionResource]:
         """Return a page of sessions; `text` narrows it to the sessions that it refers to (`store.reporting.search`)."""
+        page = await self.page(livemode, filters, window, text=text)
+        return page.map(lambda each: each.resource)
 
-        def read(unit: ReadUnit) -> paging.ListPage[SessionResource]:
+    async def page(
+        self, livemode: bool, filters: store.SessionFilter, window: paging.Window, *, text: str = ""
+    ) -> paging.ListPage[RenderedSession]:
+        """Return a page of sessions as `listed` does, with their JSON."""
+
+        def read(unit: ReadUnit) -> paging.ListPage[RenderedSession]:
             page = search.find(unit, livemode, text, filters, window)
             tips = {chain_id: cursors.tip(unit, chain_id) for chain_id in {each.asset.chain_id for each in page.items}}
-            return page.map(lambda each: self._describe(unit, each, tips[each.asset.chain_id]))
+            return page.map(lambda each: self._as_of(unit, each, tips[each.asset.chain_id]))
 
-        return await self._db.read(read, quick=True)
+        return await self._kept_pages.read((livemode, filters, window, text), read)
 
     async def count(self, livemode: bool, filters: store.SessionFilter, *, text: str = "") -> search.Count:
         """Count sessions: exactly for all of a mode, otherwise up to the limit at which counting gets slow."""
@@ -78,14 +96,17 @@ class SessionReader:
 
     def describe(self, unit: ReadUnit, session: Session) -> SessionResource:
         """Render a session with its payments, as of now."""
-        return self._describe(unit, session, cursors.tip(unit, session.asset.chain_id))
+        return self._rendered(unit, session).resource
 
     def describe_new(self, session: Session) -> SessionResource:
         """Render a session that is being made: nothing was paid yet, whatever the tip."""
-        return render.session(session, ShownPayments(), None, self._public_url)
+        return self._renderer.render(session, ShownPayments(), None).resource
 
-    def _describe(self, unit: ReadUnit, session: Session, tip: Tip | None) -> SessionResource:
-        return render.session(session, payments.shown(unit, session, tip), tip, self._public_url)
+    def _rendered(self, unit: ReadUnit, session: Session) -> RenderedSession:
+        return self._as_of(unit, session, cursors.tip(unit, session.asset.chain_id))
+
+    def _as_of(self, unit: ReadUnit, session: Session, tip: Tip | None) -> RenderedSession:
+        return self._renderer.render(session, payments.shown(unit, session, tip), tip)
 
 
 def find(unit: ReadUnit, session_id: str, livemode: bool | None = None) -> Session:

@@ -13,6 +13,7 @@ from crypto_checkout.store.database import WriteUnit
 from tests.support.anvil import Anvil
 from tests.support.api import ENDPOINT, LINK, PRICE, App, error, listed, made, open_app
 from tests.support.shop import ANVIL_CHAIN_ID, FRESH_XPUB
+from tests.support.waiting import until
 
 Make = Callable[[httpx.AsyncClient], Awaitable[str]]
 
@@ -245,8 +246,11 @@ async def both(anvil: Callable[..., Anvil], tmp_path: Path) -> AsyncIterator[App
 
 async def test_no_key_sees_anything_of_the_other_mode(both: App) -> None:
     live = await both.client(livemode=True)
-    while (await live.post("/checkout_sessions", json=PRICE)).status_code != 201:
-        pass  # until the wallet was compared with the chain
+
+    async def is_compared() -> bool:
+        return (await live.post("/checkout_sessions", json=PRICE)).status_code == 201
+
+    await until(is_compared, "the wallet was compared with the chain")
     own: dict[bool, dict[str, str]] = {}
     for livemode, api in ((True, live), (False, both.api)):
         own[livemode] = {path: await make(api) for path, make in LISTS.items()}

@@ -37,9 +37,9 @@ async def create(call: Call) -> Unit:
     return await call.services.sessions.prepare(livemode, session_request)
 
 
-async def show(call: Call) -> Resource:
+async def show(call: Call) -> bytes:
     """Show one session."""
-    return await call.services.session_reader.get(call.path["id"], call.livemode)
+    return (await call.services.session_reader.rendered(call.path["id"], call.livemode)).body
 
 
 async def expire(call: Call) -> Unit:
@@ -52,7 +52,7 @@ async def accept(call: Call) -> Unit:
     return call.services.decisions.accept(call.livemode, call.path["id"])
 
 
-async def list_(call: Call) -> Resource:
+async def list_(call: Call) -> bytes:
     """List sessions."""
     query: schemas.SessionsQuery = call.query
     window = cursors.window(_LIST, call.livemode, query.limit, query.starting_after, query.ending_before)
@@ -63,8 +63,8 @@ async def list_(call: Call) -> Resource:
         created_after=query.createdAfter,
         created_before=query.createdBefore,
     )
-    page = await call.services.session_reader.listed(call.livemode, session_filter, window)
-    return cursors.list_answer(_LIST, call.livemode, page, window)
+    page = await call.services.session_reader.page(call.livemode, session_filter, window)
+    return cursors.list_body(_LIST, call.livemode, page.map(lambda each: each.body), window)
 
 
 async def list_payments(call: Call) -> Resource:
