@@ -69,8 +69,7 @@ class _QuickReader:
 
     def run(self, work: Callable[[ReadUnit], T], clock: Clock) -> T:
         """Run a unit in one snapshot. Raises errors of SQLite as they are."""
-        self._limit.reset()
-        return _run(self._connection, work, clock)
+        return _run(self._connection, work, clock, self._limit.call)
 
     def version(self) -> int:
         """Return SQLite's counter of other connections' commits."""
@@ -305,11 +304,16 @@ async def _on_thread(connection: aiosqlite.Connection, work: Callable[..., T], *
     return result
 
 
-def _run(connection: sqlite3.Connection, work: Callable[[ReadUnit], T], clock: Clock) -> T:
+def _run(
+    connection: sqlite3.Connection,
+    work: Callable[[ReadUnit], T],
+    clock: Clock,
+    run: Callable[[Callable[[ReadUnit], T], ReadUnit], T] = call,
+) -> T:
     """Run a unit that reads in one snapshot."""
     try:
         connection.execute("BEGIN")
-        return call(work, ReadUnit(connection, clock()))
+        return run(work, ReadUnit(connection, clock()))
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

@@ -6,18 +6,20 @@ which waits for the disk, goes to the writer's thread. Every other group runs on
 
 import asyncio
 import sqlite3
+import sys
 from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from crypto_checkout.core.errors import DatabaseDamaged, DatabaseFailed
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.store.faults import as_failure
-from crypto_checkout.store.units import WriteUnit, call
+from crypto_checkout.store.units import ReadUnit, WriteUnit, call
 
 T = TypeVar("T")
+U = TypeVar("U", bound=ReadUnit)
 
 BUSY_TIMEOUT_MS = 5_000
 """The time for which a group on the writer's thread waits for another process that writes."""
@@ -28,21 +30,27 @@ _IN_THE_WAY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQL
 
 
 class StepLimit:
-    """Interrupts a connection on the event loop after as many of SQLite's steps as take about a millisecond.
+    """Interrupts a unit on the event loop after as many of SQLite's steps as take about a millisecond.
 
-    Call `reset` before each unit. A unit that was interrupted is undone and run again on a thread.
+    It is in force within `with`. Only the unit is interrupted, never the statements around it that begin and end its
+    transaction. What was interrupted is undone and run again on a thread.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._left = 0
+        self._left = sys.maxsize
 
-    def reset(self) -> None:
-        """Allow the next unit as many steps as any."""
+    def call(self, work: Callable[[U], T], unit: U) -> T:
+        """Run a unit within the limit."""
         self._left = _MOST_STEPS // _STEPS_COUNTED
+        try:
+            return call(work, unit)
+        finally:
+            self._left = sys.maxsize
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self._connection.set_progress_handler(self._count, _STEPS_COUNTED)
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._connection.set_progress_handler(None, 0)
@@ -93,8 +101,7 @@ class Group:
         Where another process writes, or they take long after all, nothing stays of it, and `finish` runs them.
         """
         try:
-            limit = StepLimit(connection)
-            with limit:
+            with StepLimit(connection) as limit:
                 connection.execute("BEGIN IMMEDIATE")
                 self._uncommitted = [_run_unit(connection, unit, self.clock(), limit) for unit in self.units]
         except BaseException as error:  # noqa: BLE001  # passed to each caller  # a loop's boundary
@@ -162,12 +169,10 @@ def _run_unit(
     """Run a unit in a savepoint. Raise if SQLite rolled back the whole transaction, earlier units included."""
     if waiting.future.cancelled():
         return _Outcome()
-    if limit is not None:
-        limit.reset()
     connection.execute("SAVEPOINT unit")
     unit = WriteUnit(connection, now)
     try:
-        result = call(waiting.work, unit)
+        result = call(waiting.work, unit) if limit is None else limit.call(waiting.work, unit)
     except BaseException as error:  # passed to the caller  # a loop's boundary
         if not connection.in_transaction or (limit is not None and belongs_on_a_thread(error)):
             raise

@@ -106,6 +106,17 @@ async def test_a_quick_read_that_is_long_after_all_runs_on_a_thread(db: Database
     assert await db.read(count, quick=True) == 0
 
 
+async def test_an_interrupted_read_leaves_the_connection_as_it_was(db: Database) -> None:
+    def read(unit: ReadUnit) -> threading.Thread:
+        if threading.current_thread() is threading.main_thread():
+            unit.all(MANY)
+        return threading.current_thread()
+
+    for _ in range(1500):
+        assert await db.read(read, quick=True) is not threading.main_thread()
+        assert await db.read(lambda _: threading.current_thread(), quick=True) is threading.main_thread()
+
+
 async def test_many_quick_reads_one_after_the_other_are_each_quick(db: Database) -> None:
     threads = {
         await db.read(lambda unit: (count(unit), threading.current_thread())[1], quick=True) for _ in range(30_000)
