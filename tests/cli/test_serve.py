@@ -31,6 +31,23 @@ TEN_DOLLARS = {"amount": {"value": "10.00", "currency": "USD"}}
 HEAVY = ("web3", "eth_account", "pydantic", "starlette", "uvicorn", "httpx", "httpcore", "aiosqlite", "jinja2", "rich")
 
 
+CYCLES = """
+import gc
+from crypto_checkout.app import server
+from crypto_checkout.cli import serve
+
+class Cycle:
+    def __init__(self):
+        self.itself = self
+
+serve._spare_the_collector()
+walked = len(gc.get_objects())
+for _ in range(300_000):
+    Cycle()
+print(walked, sum(isinstance(each, Cycle) for each in gc.get_objects()))
+"""
+
+
 def ask_for_session(server: Server) -> dict[str, Any]:
     answer = server.api.post("/checkout_sessions", json=TEN_DOLLARS)
     assert answer.status_code == 201, answer.text
@@ -360,6 +377,13 @@ def test_nothing_heavy_is_imported_to_print_help(arguments: str) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=WAIT_SECONDS, check=True
     )
     assert re.search(r"^imported:$", done.stdout, re.MULTILINE), done.stdout
+
+
+def test_what_the_start_made_costs_the_garbage_collector_nothing_and_later_cycles_are_still_freed() -> None:
+    done = subprocess.run([sys.executable, "-c", CYCLES], capture_output=True, text=True, check=True)
+    walked, left = (int(number) for number in done.stdout.split())
+    assert walked < 1_000
+    assert left < 30_000
 
 
 def test_a_database_put_back_from_a_copy_gives_no_address_out_again(tmp_path: Path) -> None:
