@@ -15,12 +15,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
 import httpx
 
 from crypto_checkout.store.migrate import migrate
+from tests.support.forks import Fork
 from tests.support.waiting import WAIT_SECONDS, wait_until
 
 LISTENING = re.compile(r"listens on (http://\S+)")
@@ -55,15 +57,9 @@ class Server:
         name = next(path for number in itertools.count(1) if not (path := folder / f"serve-{number}.out").exists())
         self._out, self._err = name, name.with_suffix(".err")
         self._clients: list[httpx.Client] = []
-        with self._out.open("wb") as out, self._err.open("wb") as err:
-            self.process = subprocess.Popen(
-                [*under, *PROGRAM, "serve"],
-                cwd=folder,
-                env=environment({**UNLIMITED, **(environ or {})}),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-            )
+        self.process = started(
+            folder, "serve", environ={**UNLIMITED, **(environ or {})}, out=self._out, err=self._err, under=under
+        )
         try:
             self.wait_until(lambda: LISTENING.search(self.output) is not None and self.output.endswith("\n\n"), "start")
             self.url = LISTENING.findall(self.output)[0]
@@ -130,16 +126,42 @@ def command(
     folder: Path, *arguments: str, environ: Mapping[str, str] | None = None, seconds: float = WAIT_SECONDS
 ) -> subprocess.CompletedProcess[str]:
     """Run `crypto-checkout` with these arguments in a folder, to its end."""
-    return subprocess.run(
-        [*PROGRAM, *arguments],
-        cwd=folder,
-        env=environment(environ),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        check=False,
-    )
+    with TemporaryDirectory() as printed:
+        out, err = Path(printed, "out"), Path(printed, "err")
+        process = started(folder, *arguments, environ=environ, out=out, err=err)
+        try:
+            code = process.wait(seconds)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        return subprocess.CompletedProcess(arguments, code, out.read_text("utf-8"), err.read_text("utf-8"))
+
+
+def started(
+    folder: Path,
+    *arguments: str,
+    environ: Mapping[str, str] | None = None,
+    out: Path,
+    err: Path,
+    under: Sequence[str] = (),
+) -> Fork | subprocess.Popen[bytes]:
+    """Start `crypto-checkout` in a folder, its output into two files.
+
+    It is a fork of a process that has imported it. Under another program, or with a variable that Python itself may
+    read, it starts from nothing, as it does where tests say `python -m crypto_checkout` themselves.
+    """
+    if not under and all(name.startswith("CHECKOUT") for name in environ or {}):
+        return Fork(arguments, folder=folder, environ=environment(environ), out=out, err=err)
+    with out.open("wb") as to, err.open("wb") as errors_to:
+        return subprocess.Popen(
+            [*under, *PROGRAM, *arguments],
+            cwd=folder,
+            env=environment(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=to,
+            stderr=errors_to,
+        )
 
 
 def new_database(folder: Path) -> Path:
