@@ -31,8 +31,8 @@ log = get_logger("dispatcher")
 _POLL_SECONDS = 5.0
 """The longest wait for rows of another process; rows of this one wake the loop."""
 
-_FEW_ENDPOINTS = 16
-"""The most endpoints for which deliveries are chosen on the event loop."""
+_FEW = 32
+"""The most endpoints for which deliveries are chosen, and attempts that are recorded, on the event loop."""
 
 _NOT_RECORDED = "an attempt could not be recorded"
 
@@ -127,7 +127,7 @@ class Dispatcher:
         rooms = {endpoint_id: pace.room(under_way[endpoint_id], at) for endpoint_id, pace in self._paces.items()}
         paused = [pace.wait_seconds(at) for endpoint_id, pace in self._paces.items() if not rooms[endpoint_id]]
         now = self._clock()
-        is_quick = len(rooms) <= _FEW_ENDPOINTS  # each costs a look
+        is_quick = len(rooms) <= _FEW
         agenda = await self._db.read(lambda unit: self._agenda(unit, now, in_flight, rooms), quick=is_quick)
         has_new = self._keep(agenda, at)
         for delivery in agenda.chosen:
@@ -221,7 +221,7 @@ class Dispatcher:
 
     async def _write(self, ended: Sequence[EndedAttempt]) -> None:
         """Write attempts, and retry while the database fails: an unrecorded attempt would be sent again."""
-        is_quick = all(each.outcome.is_success for each in ended)  # a failure may abandon all that waits
+        is_quick = len(ended) <= _FEW and all(each.outcome.is_success for each in ended)  # a failure may abandon many
         while True:
             try:
                 await self._db.write(lambda unit: self._recorder.record(unit, ended), quick=is_quick)
