@@ -14,7 +14,7 @@ from crypto_checkout import __version__
 from crypto_checkout.services.ledger import health
 from tests.support.anvil import Anvil
 from tests.support.api import LINK, App, Clock, error, open_app
-from tests.support.live_server import PRICE
+from tests.support.live_server import PRICE, LiveServer
 from tests.support.server import Server
 from tests.support.shop import ANVIL_CHAIN_ID, FRESH_XPUB
 from tests.support.waiting import until
@@ -132,17 +132,17 @@ def test_a_full_disk_makes_it_not_ready_and_room_makes_it_ready_again(server: Se
 
 def test_a_full_disk_is_not_blamed_on_the_node(anvil: Callable[..., Anvil], tmp_path: Path) -> None:
     node = anvil()
-    chain = f'[[chains]]\nid = 31337\nname = "Anvil"\nrpc_urls = ["{node.url}"]\npoll_seconds = 0.05\n'
-    with Server(tmp_path, f'[wallet]\nxpub = "{FRESH_XPUB}"\n{chain}') as server:
+    shop = LiveServer(tmp_path, node)
+    with shop.server as server:
 
         def checks() -> dict[str, str]:
-            answer: dict[str, str] = server.client(None).get(f"{server.url}/readyz").json()["checks"]
+            answer: dict[str, str] = shop.ready().json()["checks"]
             return answer
 
-        server.wait_until(lambda: checks()["chain 31337"] == "ok", "process the first block")
+        session = shop.sell()
         _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (0, hard))
-        node.mine()
+        shop.pay(session)  # a block without a payment may wait half a minute to be stored
         words = {
             "database": "can't be written",
             "chain 31337": "its blocks can't be stored: the database takes no writes",
