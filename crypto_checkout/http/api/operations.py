@@ -51,7 +51,7 @@ STORED = (errors.ResourceNotFound, errors.SessionNotOpen, errors.RefundNotOpen, 
 """The refusals of an operation that ran without an effect: they are stored as its answer to an idempotency key."""
 
 Resource = Mapping[str, Any]
-Unit = Callable[[WriteUnit], Resource]
+Unit = Callable[[WriteUnit], Resource | bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,8 @@ class Operation:
     """One endpoint of the API.
 
     `id` names it in the OpenAPI document, and so in generated clients. Exactly one of `read` and `write` is given.
-    `read` returns a resource, or its JSON where that is kept. `write` returns the unit of work, which is committed
-    together with the idempotency record.
+    `read` returns a resource, or its JSON where that is kept. `write` returns the unit of work, which does too, and
+    is committed together with the idempotency record.
 
     `answer` is the type of the answer, from `core.public.types` or `core.public.envelopes`; `example` builds one, and
     `sent` is an example of the body. `raises` has the errors that don't follow from the other fields: see `errors`.

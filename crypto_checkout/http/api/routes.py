@@ -109,9 +109,8 @@ class Api:
         assert operation.write is not None, "it reads or it writes"
         name = _idempotency_key(request)
         if name is None:
-            return _json(
-                to_body(await self._services.db.write(await operation.write(call), quick=True)), operation.status
-            )
+            answer = await self._services.db.write(await operation.write(call), quick=True)
+            return _json(answer if isinstance(answer, bytes) else to_body(answer), operation.status)
         digest = _digest(request, raw)
         async with self._lock(call.key.id, name):
             stored = await self._services.db.read(lambda unit: _stored(unit, call.key.id, name, digest), quick=True)
@@ -131,8 +130,10 @@ class Api:
             return replace(answer, body=text)
 
         def work_and_record(unit: WriteUnit, work: Unit) -> StoredAnswer:
-            resource = work(unit)
-            return record(unit, operation.status, to_body(resource), is_secret="secret" in resource)
+            answer = work(unit)
+            if isinstance(answer, bytes):
+                return record(unit, operation.status, answer.decode())
+            return record(unit, operation.status, to_body(answer), is_secret="secret" in answer)
 
         repeatable = replace(call, request=f"{call.key.id}/{name}/{digest}")
         try:

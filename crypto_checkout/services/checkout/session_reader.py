@@ -98,9 +98,9 @@ class SessionReader:
         """Render a session with its payments, as of now."""
         return self._rendered(unit, session).resource
 
-    def describe_new(self, session: Session) -> SessionResource:
+    def render_new(self, session: Session) -> RenderedSession:
         """Render a session that is being made: nothing was paid yet, whatever the tip."""
-        return self._renderer.render(session, ShownPayments(), None).resource
+        return self._renderer.render(session, ShownPayments(), None)
 
     def _rendered(self, unit: ReadUnit, session: Session) -> RenderedSession:
         return self._as_of(unit, session, cursors.tip(unit, session.asset.chain_id))

@@ -26,6 +26,7 @@ from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.services.checkout.payment_methods import PaymentMethods, PaymentMethodsByMode, Wallet
 from crypto_checkout.services.checkout.quotes import Quote, QuoteRequest, Quotes
+from crypto_checkout.services.checkout.rendered import RenderedSession
 from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import links, wallets
@@ -72,7 +73,7 @@ class Sessions:
         self._reader = reader
         self._on_made = on_made
 
-    async def prepare(self, livemode: bool, request: SessionRequest) -> Callable[[WriteUnit], SessionResource]:
+    async def prepare(self, livemode: bool, request: SessionRequest) -> Callable[[WriteUnit], RenderedSession]:
         """Quote a price, and return the unit that stores a session at it.
 
         Raises:
@@ -98,7 +99,7 @@ class Sessions:
 
     async def create(self, livemode: bool, request: SessionRequest) -> SessionResource:
         """Make a session. Raises as `prepare` does."""
-        return await self._db.write(await self.prepare(livemode, request), quick=True)
+        return (await self._db.write(await self.prepare(livemode, request), quick=True)).resource
 
     async def ongoing(self, session_id: str, link: Link) -> SessionResource | None:
         """Return a link's session while it can be paid on the link's present terms; None for any other session."""
@@ -113,7 +114,7 @@ class Sessions:
 
         return await self._db.read(read, quick=True)
 
-    def _make(self, unit: WriteUnit, request: SessionRequest, quote: Quote) -> SessionResource:
+    def _make(self, unit: WriteUnit, request: SessionRequest, quote: Quote) -> RenderedSession:
         if request.link_id is not None:
             _open_link(unit, request.link_id, quote.methods.livemode)  # it may have been switched off since the quote
         tip = cursors.tip(unit, quote.chain.id)
@@ -146,10 +147,10 @@ class Sessions:
             address_path=derivation_path(quote.methods.wallet.branch, index),
         )
         store.insert(unit, session)
-        resource = self._reader.describe_new(session)
-        self._events.record(unit, EventType.SESSION_CREATED, resource)
+        rendered = self._reader.render_new(session)
+        self._events.record(unit, EventType.SESSION_CREATED, rendered.resource, rendered.body.decode())
         unit.after_commit(partial(self._on_made, session.livemode))
-        return resource
+        return rendered
 
 
 def _expires_at(unit: ReadUnit, request: SessionRequest, quote: Quote, tip: Tip) -> datetime:

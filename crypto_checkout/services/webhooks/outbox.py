@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,8 @@ from crypto_checkout.core.webhooks.events import Event, EventType
 from crypto_checkout.store.database import WriteUnit
 from crypto_checkout.store.webhooks import deliveries, endpoints
 from crypto_checkout.store.webhooks import events as store
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 def _no_wake(_: bool) -> None:
@@ -24,13 +27,15 @@ class Outbox:
     def __init__(self, wake: Callable[[bool], None] = _no_wake) -> None:
         self.wake = wake
 
-    def record(self, unit: WriteUnit, event_type: EventType, resource: Mapping[str, Any]) -> None:
+    def record(
+        self, unit: WriteUnit, event_type: EventType, resource: Mapping[str, Any], text: str | None = None
+    ) -> None:
         """Store an event with the resource as it is now, and a delivery for each endpoint subscribed to it.
 
-        The event has the resource's mode.
+        The event has the resource's mode. `text` is the resource's JSON, where that was written already.
         """
         event = Event(unit.new_id(ids.EVENT), resource["livemode"], event_type, unit.now, resource)
-        seq = store.insert(unit, event, resource["id"], to_body(render.event(event)))
+        seq = store.insert(unit, event, resource["id"], _event_body(event, text))
         subscribed = [each for each in endpoints.active(unit, event.livemode) if each.receives(event.type)]
         for endpoint in subscribed:
             deliveries.enqueue(unit, seq, endpoint.id)
@@ -38,6 +43,13 @@ class Outbox:
             unit.after_commit(partial(self.wake, event.livemode))
         mode = "live" if event.livemode else "test"
         unit.after_commit(metrics.EVENTS.labels(event_type, mode).inc)
+
+
+def _event_body(event: Event, text: str | None) -> str:
+    if text is None:
+        return to_body(render.event(event))
+    around = to_body(render.event(replace(event, data=_NOTHING)))
+    return around.replace('"data":{}', f'"data":{text}', 1)
 
 
 def to_body(resource: Mapping[str, Any]) -> str:

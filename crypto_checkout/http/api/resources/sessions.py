@@ -34,7 +34,8 @@ async def create(call: Call) -> Unit:
         options=_options(body, livemode=livemode),
         expires_in_seconds=body.expires_in_seconds,
     )
-    return await call.services.sessions.prepare(livemode, session_request)
+    unit = await call.services.sessions.prepare(livemode, session_request)
+    return lambda write_unit: unit(write_unit).body
 
 
 async def show(call: Call) -> bytes:
