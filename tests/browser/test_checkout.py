@@ -244,7 +244,8 @@ def test_a_server_that_asks_for_patience_gets_it_without_a_word_to_the_payer(ser
         expect(page.locator("#connection")).to_be_hidden()
     server.api.post(f"/test_helpers/checkout_sessions/{session['id']}/pay").raise_for_status()
     page.clock.run_for(30_000)
-    expect(page.get_by_role("main")).to_contain_text("Payment seen")
+    # On a slow machine the sandbox has made further blocks meanwhile.
+    expect(page.get_by_role("main")).to_contain_text(re.compile("Payment seen|Thank you"))
     expect(page.locator("#connection")).to_be_hidden()
 
 
