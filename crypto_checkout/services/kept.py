@@ -11,12 +11,13 @@ T = TypeVar("T")
 class Kept(Generic[T]):
     """Results that follow from the database alone: until the next commit, of any process, a read gives them again.
 
-    At most `most` of them; they are shared, so nobody may change one.
+    At most `most` of them, and only those that are small; they are shared, so nobody may change one.
     """
 
-    def __init__(self, db: Database, *, most: int) -> None:
+    def __init__(self, db: Database, *, most: int, is_small: Callable[[T], bool] = lambda _: True) -> None:
         self._db = db
         self._most = most
+        self._is_small = is_small
         self._version: int | None = None
         self._known: dict[Hashable, Any] = {}
 
@@ -31,6 +32,6 @@ class Kept(Generic[T]):
             return kept
         # What is committed meanwhile changes the version, and another dictionary takes the place of this one.
         result = await self._db.read(work, quick=True)
-        if version is not None and len(known) < self._most:
+        if version is not None and len(known) < self._most and self._is_small(result):
             known[name] = result
         return result

@@ -70,6 +70,13 @@ async def test_a_name_has_a_result_of_its_own_and_there_are_so_many_at_most(db: 
     assert reads.times == 4
 
 
+async def test_only_small_results_are_kept(db: Database) -> None:
+    kept, reads = Kept[int](db, most=2, is_small=lambda result: result > 0), Reads()
+    for _ in range(2):
+        await kept.read("a", reads.count)
+    assert reads.times == 2
+
+
 async def test_what_fails_is_not_kept(db: Database) -> None:
     kept = Kept[int](db, most=2)
 

@@ -283,11 +283,18 @@ def _query(request: Request) -> dict[str, str]:
     return {name: given[name] for name, is_known in known.items() if is_known}
 
 
-@lru_cache(maxsize=512)  # open pages ask every 2.5 s for what rarely changes
 def _json(current: PayerView) -> bytes:
+    return _kept_json(current) if current.rendered.is_small else _written(current)
+
+
+def _written(current: PayerView) -> bytes:
     body = {
         **public_part(current.session),
         "takenBack": current.taken_back,
         "chainVisible": current.chain_visible,
     }
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+# Open pages ask every 2.5 s for what rarely changes.
+_kept_json = lru_cache(maxsize=512)(_written)

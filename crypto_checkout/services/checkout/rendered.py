@@ -10,7 +10,7 @@ from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.services.webhooks.outbox import to_body
 
 _MOST_KEPT = 2_000
-_MOST_KEPT_PAYMENTS = 8
+_FEW_PAYMENTS = 8
 
 
 class RenderedSession:
@@ -18,6 +18,11 @@ class RenderedSession:
 
     def __init__(self, resource: SessionResource) -> None:
         self.resource = resource
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it may be kept in memory: one with a hundred payments takes as much as fifty without."""
+        return len(self.resource["payments"]) <= _FEW_PAYMENTS
 
     @cached_property
     def body(self) -> bytes:
@@ -39,7 +44,7 @@ class SessionRenderer:
         if known is not None and known[0] == state:
             return known[1]
         rendered = RenderedSession(render.session(session, shown, tip, self._public_url))
-        if len(shown.newest) <= _MOST_KEPT_PAYMENTS:
+        if rendered.is_small:
             if len(self._known) >= _MOST_KEPT:
                 self._known.clear()
             self._known[session.id] = (state, rendered)

@@ -25,9 +25,13 @@ class SessionReader:
     def __init__(self, db: Database, *, public_url: str) -> None:
         self._db = db
         self._renderer = SessionRenderer(public_url)
-        self._kept = Kept[RenderedSession](db, most=2_000)
-        self._kept_for_payers = Kept[tuple[RenderedSession, bool]](db, most=2_000)
-        self._kept_pages = Kept[paging.ListPage[RenderedSession]](db, most=50)
+        self._kept = Kept[RenderedSession](db, most=2_000, is_small=lambda each: each.is_small)
+        self._kept_for_payers = Kept[tuple[RenderedSession, bool]](
+            db, most=2_000, is_small=lambda pair: pair[0].is_small
+        )
+        self._kept_pages = Kept[paging.ListPage[RenderedSession]](
+            db, most=50, is_small=lambda page: all(each.is_small for each in page.items)
+        )
 
     async def get(self, session_id: str, livemode: bool) -> SessionResource:
         """Return a session of one mode. Raises ResourceNotFound."""
