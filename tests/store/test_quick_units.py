@@ -134,6 +134,21 @@ async def test_quick_units_with_one_that_is_long_after_all_run_on_the_thread_and
     assert threads[-1] is threading.main_thread()
 
 
+async def test_interrupted_writes_leave_the_writer_as_it_was(db: Database, path: Path) -> None:
+    def work(unit: WriteUnit) -> int:
+        index = take_index(unit)
+        if threading.current_thread() is threading.main_thread():
+            unit.all(MANY)
+        return index
+
+    for number in range(100):
+        assert await asyncio.gather(*(db.write(unit, quick=True) for unit in (take_index, work))) == [
+            2 * number,
+            2 * number + 1,
+        ]
+    assert stored(path) == 200
+
+
 @pytest.mark.parametrize("sql", ["DELETE FROM events", "PRAGMA user_version = 7"])
 async def test_a_quick_reader_cannot_write(db: Database, path: Path, sql: str) -> None:
     await db.write(take_index)
