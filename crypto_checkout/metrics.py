@@ -64,6 +64,11 @@ WEBHOOK_SECONDS = Histogram(
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30),
     registry=REGISTRY,
 )
+LOOP_STALL = Gauge(
+    "checkout_loop_stall_seconds",
+    "The longest time in the last minute for which one step kept all others, and so all answers, waiting, in seconds.",
+    registry=REGISTRY,
+)
 DELIVERIES_PENDING = Gauge("checkout_deliveries_pending", "Deliveries that wait, due or not.", registry=REGISTRY)
 
 

@@ -42,8 +42,6 @@ from crypto_checkout.store.owner import account
 if TYPE_CHECKING:
     from crypto_checkout.chain.evm.chain import EvmChain
 
-_TEST_NETWORKS = frozenset({11155111, 84532})  # Sepolia, Base Sepolia: the presets
-
 _SHOWN_ADDRESSES = 3
 _SECONDS = 10.0
 _OK = 200
@@ -109,15 +107,6 @@ def _is_readable(secret: str, cipher: Cipher | None) -> bool:
 def _cold_address(deposits: Deposits) -> Check:
     label = f", with the label {deposits.label!r}: keep it on paper with the address" if deposits.label else ""
     return ok("wallet", f"everything goes to {checksum(deposits.destination)}{label}")
-
-
-def mixed_networks(config: Config) -> list[Check]:
-    """Warn about test networks beside chains for real money: what is paid there counts alike."""
-    free = [chain.name for chain in config.chains if chain.id in _TEST_NETWORKS]
-    if not free or len(free) == len(config.chains):
-        return []
-    what = f"{', '.join(free)} beside chains for real money: a session paid there counts as paid, with nothing"
-    return [warn("test networks", what, "Give test networks a server of their own.")]
 
 
 async def chains(config: Config, db: Database | None, clock: Clock) -> list[Check]:
@@ -291,6 +280,20 @@ def _quorum(config: Config, found: Sequence[Check]) -> list[Check]:
         return []
     what = f"{answering} sources answer, and [prices] quorum wants {config.prices.quorum}: no session can be priced"
     return [fail("prices", what, "Name more sources, or see why these don't answer (a firewall, perhaps).")]
+
+
+async def event_loop(config: Config) -> list[Check]:
+    """Ask the running server how long it kept everybody waiting of late."""
+    folder = config.database.path.absolute().parent
+    url, token = server_url.read(folder), doctor_token.read(folder)
+    if url is None or token is None:
+        return []
+    async with httpx.AsyncClient(trust_env=False, timeout=_SECONDS) as client:
+        try:
+            answer = await client.get(f"{url}/healthz", headers={"Authorization": f"Bearer {token}"})
+            return [checks.of_stall(answer.json()["loopStallSeconds"])]
+        except (httpx.HTTPError, ValueError, KeyError):
+            return []
 
 
 async def public_url(config: Config, url: str, *, is_served: bool) -> list[Check]:

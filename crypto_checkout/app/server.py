@@ -26,6 +26,7 @@ from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.services.upkeep.backup_download import remove_downloads
 from crypto_checkout.services.upkeep.clock_watch import ClockWatch
 from crypto_checkout.services.upkeep.integrity_watch import IntegrityWatch
+from crypto_checkout.services.upkeep.loop_watch import LoopWatch
 from crypto_checkout.services.upkeep.retention import Retention
 from crypto_checkout.services.webhooks.endpoint_cleanup import EndpointCleanup
 from crypto_checkout.services.webhooks.lost_secrets import switch_off_unreadable
@@ -74,18 +75,20 @@ async def open_server(
         modes = await open_modes(parts)
         clock_watch = ClockWatch(db, [woken.set for woken in signals.values()], clock=clock)
         issues = alerts.issues(parts, modes, clock_watch)
+        loop_watch = LoopWatch()
         services = web.services(parts, modes, sender)
         dashboard = web.dashboard_services(parts, modes, services, issues)
         loops = [
             *(webhooks.dispatcher(parts, sender, livemode, woken).run for livemode, woken in signals.items()),
             *_upkeep(parts),
             clock_watch.run,
+            loop_watch.run,
             alerts.notifier(parts, issues, sender).run,
             *modes.loops,
         ]
         token = stack.enter_context(doctor_token.published(config.database.path.resolve().parent))
         tokens = Tokens(metrics_token, token)
-        site = web.application(parts, modes, services, dashboard, tokens)
+        site = web.application(parts, modes, services, dashboard, tokens, loop_watch.longest_seconds)
         await stack.enter_async_context(_running(loops, modes.watchers))
         yield RunningServer(site, db, parts.events, modes.payment_methods, modes.watchers, dashboard.owner)
 

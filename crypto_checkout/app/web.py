@@ -1,6 +1,6 @@
 """Wire the web application: the services behind the API, the payer's pages and the dashboard, and their routes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -148,9 +148,17 @@ def dashboard_services(parts: Parts, modes: Modes, services: ApiServices, issues
 
 
 def application(
-    parts: Parts, modes: Modes, services: ApiServices, dashboard: DashboardServices, tokens: status.Tokens
+    parts: Parts,
+    modes: Modes,
+    services: ApiServices,
+    dashboard: DashboardServices,
+    tokens: status.Tokens,
+    loop_stall: Callable[[], float],
 ) -> Application:
-    """Make the web application: the API, its documentation, the payer's pages, the dashboard, and the status pages."""
+    """Make the web application: the API, its documentation, the payer's pages, the dashboard, and the status pages.
+
+    `loop_stall` returns the longest stall of late, in seconds.
+    """
     checkout = pages.site(_checkout(parts, modes, services))
 
     def page_not_found(request: Request) -> Response | None:
@@ -164,7 +172,7 @@ def application(
             *checkout.routes,
             *Dashboard(dashboard, PAGES, MENUS).routes(),
             *static.routes(),
-            *status.routes(_readiness(parts, modes), tokens, is_public=_is_public(parts.config)),
+            *status.routes(_readiness(parts, modes), tokens, is_public=_is_public(parts.config), loop_stall=loop_stall),
         ],
         clock=parts.clock,
         addresses=ClientAddresses(server.trusted_proxies, partial(untrusted_proxy.note, folder)),

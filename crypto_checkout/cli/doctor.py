@@ -95,7 +95,8 @@ async def _check_surroundings(config: "Config", db: "Database | None") -> "list[
     from crypto_checkout.store import secret_key
 
     public_url = as_served(config).server.public_url
-    found = [*await doctor.wallet(config, db), *doctor.mixed_networks(config)]
+    names = {chain.id: chain.name for chain in config.chains}
+    found = [*await doctor.event_loop(config), *await doctor.wallet(config, db), *checks.of_networks(names)]
     surroundings = await asyncio.gather(
         doctor.chains(config, db, system_clock),
         doctor.deposits(config),
@@ -105,7 +106,6 @@ async def _check_surroundings(config: "Config", db: "Database | None") -> "list[
     )
     found += [each for some in surroundings for each in some]
     if db is not None:
-        names = {chain.id: chain.name for chain in config.chains}
         cipher = None if secret_key.is_missing(db.path.parent) else db.cipher
         found += await doctor.dashboard(config, public_url, db, cipher)
         found += await db.read(lambda unit: [*checks.of_endpoints(unit, cipher), *checks.of_usage(unit, names)])

@@ -1,6 +1,7 @@
 """Routes for monitoring: `/healthz`, `/readyz`, `/metrics`."""
 
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -22,16 +23,18 @@ class Tokens:
     doctor: str
 
 
-def routes(health: Readiness, tokens: Tokens, *, is_public: bool) -> list[Route]:
+def routes(health: Readiness, tokens: Tokens, *, is_public: bool, loop_stall: Callable[[], float]) -> list[Route]:
     """Return the three routes. Metrics need their token; this machine doesn't, unless the server `is_public`.
 
     A public server has a proxy before it, and one that adds no header makes all its visitors look like this machine.
-    `/healthz` shows `doctor` its own request as it arrived.
+    `/healthz` shows `doctor` its own request as it arrived, and `loop_stall`: the longest of late, in seconds.
     """
 
     async def healthz(request: Request) -> Response:
-        arrived = {"request": _arrived(request)} if _has_token(request, tokens.doctor) else {}
-        return JSONResponse({"status": "ok", **arrived})
+        told = {}
+        if _has_token(request, tokens.doctor):
+            told = {"request": _arrived(request), "loopStallSeconds": round(loop_stall(), 3)}
+        return JSONResponse({"status": "ok", **told})
 
     async def readyz(_: Request) -> Response:
         checks = await health.checks()
@@ -44,6 +47,7 @@ def routes(health: Readiness, tokens: Tokens, *, is_public: bool) -> list[Route]
     async def show_metrics(request: Request) -> Response:
         if not (_has_token(request, tokens.metrics) or (is_local(request.scope) and not is_public)):
             raise RouteNotFound(f"There is nothing at {request.method} {request.scope['path']}.")
+        metrics.LOOP_STALL.set(loop_stall())
         metrics.DELIVERIES_PENDING.set(await health.count_pending_deliveries())
         return Response(metrics.render(), media_type=None, headers={"Content-Type": metrics.CONTENT_TYPE})
 

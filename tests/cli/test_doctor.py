@@ -14,7 +14,7 @@ import pytest
 
 from crypto_checkout.app import doctor
 from crypto_checkout.chain.sandbox.chain import XPUB
-from crypto_checkout.config import ChainConfig, Config
+from crypto_checkout.config import Config
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import Asset, TokenFacts
@@ -73,6 +73,7 @@ def test_a_server_without_anything_wrong_passes_beside_it(anvil: Nodes, solc: Co
         )
         code, checks = examine(tmp_path)
         assert code == 0
+        assert "in the last minute" in checks.pop("event loop")["what"], "how long it was depends on this machine"
         assert {name: each["mark"] for name, each in checks.items() if each["mark"] != "ok"} == {
             "price chainlink": "warn",  # it is not on this chain
             "public_url": "warn",  # it leads to this machine only
@@ -318,8 +319,7 @@ def test_a_clock_that_the_chain_contradicts_is_named(ahead: int, mark: Severity)
 
 @pytest.mark.parametrize(("ids", "warned"), [((1, 84532), 1), ((11155111, 84532), 0), ((1, 8453), 0), ((), 0)])
 def test_a_test_network_beside_real_money_is_a_warning(ids: tuple[int, ...], warned: int) -> None:
-    chains = tuple(ChainConfig(id=number, name=f"Chain {number}", rpc_urls=("https://a.example",)) for number in ids)
-    found = doctor.mixed_networks(Config(chains=chains))
+    found = check_up.of_networks({chain_id: f"Chain {chain_id}" for chain_id in ids})
     assert len(found) == warned
     for check in found:
         assert (check.mark, "Chain 84532 beside" in check.what) == (Severity.WARN, True)
@@ -375,6 +375,11 @@ def test_a_lost_key_and_a_dashboard_without_a_password_that_others_reach_are_fou
     _, checks = examine(tmp_path)
     assert checks["dashboard"]["mark"] == "fail"
     assert "second factor" in checks["dashboard"]["what"]
+
+
+@pytest.mark.parametrize(("seconds", "mark"), [(0.004, Severity.OK), (0.9, Severity.OK), (2.5, Severity.WARN)])
+def test_a_server_that_keeps_everybody_waiting_is_a_warning(seconds: float, mark: Severity) -> None:
+    assert check_up.of_stall(seconds).mark is mark
 
 
 async def test_why_an_address_can_not_be_reached_is_said_in_words() -> None:

@@ -28,6 +28,8 @@ _MOST_BEHIND_BLOCKS = 100
 _CLOCK_BEHIND = timedelta(seconds=15)
 _OLD_HEAD = timedelta(minutes=5)
 _MONTH_DAYS = 30
+_LONG_STALL_SECONDS = 1.0
+_TEST_NETWORKS = frozenset({11155111, 84532})  # Sepolia, Base Sepolia: the presets
 
 
 class ProviderProbe(Protocol):
@@ -247,3 +249,22 @@ def _used(days: Sequence[DailyUsage], now: datetime) -> str:
 
 def _amount(usage: RpcUsage) -> str:
     return f"{usage.calls:,} calls, {(usage.bytes_sent + usage.bytes_received) / 1e6:,.1f} MB"
+
+
+def of_networks(names: Mapping[int, str]) -> list[Check]:
+    """Warn about test networks beside chains for real money, by id: what is paid there counts alike."""
+    free = [name for chain_id, name in names.items() if chain_id in _TEST_NETWORKS]
+    if not free or len(free) == len(names):
+        return []
+    what = f"{', '.join(free)} beside chains for real money: a session paid there counts as paid, with nothing"
+    return [warn("test networks", what, "Give test networks a server of their own.")]
+
+
+def of_stall(seconds: float) -> Check:
+    """Check the longest time for which the server's event loop kept everything waiting in the last minute."""
+    name = "event loop"
+    what = f"nobody waited longer than {seconds * 1000:,.0f} ms for the server's own computing in the last minute"
+    if seconds < _LONG_STALL_SECONDS:
+        return ok(name, what)
+    what = f"everybody waited for {seconds:,.1f} s in the last minute: payers, the API and webhooks"
+    return warn(name, what, "See whether this machine has too little processor time or memory for what runs on it.")
