@@ -4,11 +4,13 @@ No contract is needed: each call runs code that reads the addresses appended to 
 fingerprint of them all.
 """
 
+import json
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from crypto_checkout.chain.evm import decoding, receipts
+from crypto_checkout.chain.evm import address_texts, decoding, receipts
+from crypto_checkout.chain.rpc.answers import Json
 from crypto_checkout.chain.rpc.failures import Throttled
 from crypto_checkout.chain.rpc.providers import Ask, Call, Refused, quantity
 from crypto_checkout.core.address import Address
@@ -211,12 +213,10 @@ def fingerprint(answer: Any) -> bytes:
     return content[1:]
 
 
-def fingerprint_call(addresses: Sequence[Address], block: Any) -> Call:
+def fingerprint_call(addresses: tuple[Address, ...], block: Any) -> Call:
     """Return the call for one fingerprint of the balances of addresses at a block."""
-    return (
-        "eth_call",
-        [{"gas": _GAS, "data": _FINGERPRINT_CODE + "".join([address[2:] for address in addresses])}, block],
-    )
+    digits = address_texts.of(addresses).digits
+    return ("eth_call", Json(f'[{{"gas":"{_GAS}","data":"{_FINGERPRINT_CODE}{digits}"}},{json.dumps(block)}]'))
 
 
 def _balances_call(code: str, addresses: Sequence[Address], block: Any) -> Call:

@@ -123,18 +123,16 @@ class EvmChain:
         self._refused_until = self._clock() + _REFUSED_SECONDS
 
     async def read_range(
-        self, start: Header, last: Header, since: int, addresses: Sequence[Address], groups: Sequence[ExpectedGroup]
+        self, start: Header, last: Header, since: int, groups: Sequence[ExpectedGroup], others: Sequence[Address]
     ) -> RangeReading:
         """Read what the blocks after `start` did to addresses, from their logs and from balances after the last one.
 
-        Logs are asked for from block `since` on, if that costs no further call. Raises ChainMoved and ProviderFailed;
-        after a refusal, `reads_ranges` may be False.
+        Of `others`, which are in no group, only the logs are read. Logs are asked for from block `since` on, if that
+        costs no further call. Raises ChainMoved and ProviderFailed; after a refusal, `reads_ranges` may be False.
         """
         last = await self._block_times.dated(last)
         try:
-            return await self._rpc.with_failover(
-                lambda ask: self._ranges.read(ask, start, last, since, addresses, groups)
-            )
+            return await self._rpc.with_failover(lambda ask: self._ranges.read(ask, start, last, since, groups, others))
         except ProviderFailed:
             if self._ranges.is_refused:
                 self.stop_reading_ranges("no provider gives the logs of a range")

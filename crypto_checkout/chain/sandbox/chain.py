@@ -120,9 +120,10 @@ class SandboxChain:
         ]
 
     async def read_range(
-        self, start: Header, last: Header, since: int, addresses: Sequence[Address], groups: Sequence[ExpectedGroup]
+        self, start: Header, last: Header, since: int, groups: Sequence[ExpectedGroup], others: Sequence[Address]
     ) -> RangeReading:
         """Read what the blocks after `start` did to addresses, and logs from block `since` on."""
+        addresses = {address for group in groups for address in group.addresses}.union(others)
         (shown,) = await self.headers([start.number])
         headers = [self._header(n) for n in range(max(0, min(since, start.number + 1)), last.number + 1)]
         paid = (t for h in headers for t in _transfers(self.transactions_in(h.number), h) if t.to in addresses)

@@ -21,7 +21,7 @@ _WORD = 2**256
 class ExpectedGroup:
     """A group of addresses, and the fingerprint of their expected balances at some block."""
 
-    addresses: Sequence[Address]
+    addresses: tuple[Address, ...]
     fingerprint: bytes
 
 
@@ -35,10 +35,17 @@ def fingerprint(units: Sequence[int]) -> bytes:
 
 @dataclass(slots=True)
 class _AddressGroup:
-    """Addresses that are compared together; `fingerprint` is None until it is computed again."""
+    """Addresses that are compared together; what was made of them is None until it is made again."""
 
     addresses: dict[Address, None] = field(default_factory=dict)
-    fingerprint: bytes | None = None
+    listed: tuple[Address, ...] | None = None
+    expected: ExpectedGroup | None = None
+
+    def members(self) -> tuple[Address, ...]:
+        """Return the addresses: the same object until one comes or goes."""
+        if self.listed is None:
+            self.listed = tuple(self.addresses)
+        return self.listed
 
 
 class BalanceGroups:
@@ -54,15 +61,15 @@ class BalanceGroups:
         group = self._group_of.get(address)
         if group is None:
             group = self._group_of[address] = self._roomy()
-            group.addresses[address] = None
-        group.fingerprint = None
+            group.addresses[address] = group.listed = None
+        group.expected = None
         self.units[address] = units
 
     def drop(self, address: Address) -> None:
         """Forget an address."""
         group = self._group_of.pop(address)
         del group.addresses[address], self.units[address]
-        group.fingerprint = None
+        group.listed = group.expected = None
         if MOST_TOGETHER * len(self._groups) > 2 * (len(self.units) + MOST_TOGETHER):
             self._group_again()
 
@@ -70,13 +77,13 @@ class BalanceGroups:
         """Yield each group with the fingerprint of its expected balances after a block."""
         moved = {id(self._group_of[address]) for address in ledger.changes}
         for group in self._groups:
-            addresses = [*group.addresses]
+            addresses = group.members()
             if id(group) in moved:
                 yield ExpectedGroup(addresses, fingerprint([ledger.expected(address, number) for address in addresses]))
                 continue
-            if group.fingerprint is None:
-                group.fingerprint = fingerprint([self.units[address] for address in addresses])
-            yield ExpectedGroup(addresses, group.fingerprint)
+            if group.expected is None:
+                group.expected = ExpectedGroup(addresses, fingerprint([self.units[each] for each in addresses]))
+            yield group.expected
 
     def _group_again(self) -> None:
         """Merge half-empty groups."""

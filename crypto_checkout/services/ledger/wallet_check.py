@@ -104,7 +104,7 @@ class WalletCheck:
         first = await self._db.read(lambda unit: wallets.next_index(unit, self._wallet.wallet_id))
         addresses = await asyncio.to_thread(derive, self._wallet, range(first, first + WINDOW), True)
         (newest,) = await chain.headers([(await chain.head()).number])
-        group = ExpectedGroup([each.address for each in addresses], fingerprint([0] * len(addresses)))
+        group = ExpectedGroup(tuple(each.address for each in addresses), fingerprint([0] * len(addresses)))
         if await chain.mismatches(newest, [group]):
             await self.check(chain)
 

@@ -51,11 +51,6 @@ class AddressBalances:
         self.unsaved: set[Address] = set()
         self._pending: _PendingChanges | None = None
 
-    @property
-    def addresses(self) -> list[Address]:
-        """All addresses."""
-        return [*self.holdings.units, *self.unread]
-
     def as_they_are(self, block: Header) -> list[ExpectedGroup]:
         """Return the groups of addresses with their expected balances, as they are after a block."""
         return [*self.holdings.expected(ExpectedBalances(self.holdings.units), block.number)]

@@ -272,7 +272,7 @@ class Watcher:
             return False
         await self._watched.catch_up(cursor.header)
         groups = self._watched.as_they_are(cursor.header)
-        stretch = await self._reader.next(cursor.header, head, self._oldest, self._watched.addresses, groups)
+        stretch = await self._reader.next(cursor.header, head, self._oldest, groups, [*self._watched.unread])
         outcome = follow(cursor.number, cursor.hash, stretch.links)
         match outcome:
             case Advance():

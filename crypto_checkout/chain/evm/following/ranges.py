@@ -4,12 +4,15 @@ Providers limit the blocks of a range, the addresses of a filter and the logs of
 ways, so the sizes are learned: they halve when a request is refused, and grow again after a while.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
-from crypto_checkout.chain.evm import balances, decoding
+from crypto_checkout.chain.evm import address_texts, balances, decoding
+from crypto_checkout.chain.evm.address_texts import AddressTexts
 from crypto_checkout.chain.evm.decoding import TRANSFER_TOPIC
+from crypto_checkout.chain.rpc.answers import Json
 from crypto_checkout.chain.rpc.providers import Ask, Call, Refused
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.collect.calls import COIN
@@ -54,6 +57,24 @@ class _Logs:
     collected: list[Transfer]
 
 
+class _Addresses:
+    """The addresses that a range is read for: those of groups, and others."""
+
+    def __init__(self, groups: Sequence[ExpectedGroup], others: Sequence[Address]) -> None:
+        self.groups = groups
+        self.texts = [
+            *(address_texts.of(group.addresses) for group in groups),
+            *([AddressTexts(others)] if others else []),
+        ]
+
+    def __len__(self) -> int:
+        return sum(len(each.addresses) for each in self.texts)
+
+    def among(self, found: set[Address | None]) -> set[Address | None]:
+        """Return those of some addresses that are among these."""
+        return found and found.intersection(chain.from_iterable(each.addresses for each in self.texts))
+
+
 class Ranges:
     """Reads the ranges of one chain. `clock` is monotonic.
 
@@ -79,10 +100,12 @@ class Ranges:
         return self._clock() >= self._unfiltered_until
 
     async def read(
-        self, ask: Ask, start: Header, last: Header, since: int, addresses: Sequence[Address],
-        groups: Sequence[ExpectedGroup],
+        self, ask: Ask, start: Header, last: Header, since: int, groups: Sequence[ExpectedGroup],
+        others: Sequence[Address],
     ) -> RangeReading:  # fmt: skip
         """Read the blocks after `start` up to `last`, and the logs from block `since` on as far as they cost no call.
+
+        Of `others`, which are in no group, only the logs are read.
 
         All is asked in one request, so that one node answers: it has to show one of the two blocks after the logs, and
         the fingerprints prove that it has the last one.
@@ -95,8 +118,9 @@ class Ranges:
         self.is_refused = False
         first = max(since, last.number - self._blocks.now * -(-(last.number - start.number) // self._blocks.now) + 1)
         first = max(0, min(first, start.number + 1))
+        addresses = _Addresses(groups, others)
         if self._clock() >= self._apart_until and len(groups) <= _CALLS_TOGETHER:
-            found = await self._together(ask, start, last, first, addresses, groups)
+            found = await self._together(ask, start, last, first, addresses)
             if found is not None:
                 return found
         size = self._blocks.now
@@ -107,13 +131,13 @@ class Ranges:
         return _reading(start, last, logs, shown, [group for group in groups if group not in different])
 
     async def _together(
-        self, ask: Ask, start: Header, last: Header, first: int, addresses: Sequence[Address],
-        groups: Sequence[ExpectedGroup],
-    ) -> RangeReading | None:  # fmt: skip
+        self, ask: Ask, start: Header, last: Header, first: int, addresses: "_Addresses"
+    ) -> RangeReading | None:
         """Ask for everything at once; return None if the provider refuses a part of it."""
         logs = [*self._log_calls(first, last.number, addresses)]
         if len(logs) > _PIECES:
             return None
+        groups = addresses.groups
         shown = last.number if start.number + 1 == last.number else start.number
         prints = [balances.fingerprint_call(group.addresses, {"blockHash": last.hash}) for group in groups]
         try:
@@ -127,7 +151,7 @@ class Ranges:
         return _reading(start, last, found, [decoding.header(answers[len(logs)], shown)], matching)
 
     async def _apart(
-        self, ask: Ask, start: Header, last: Header, first: int, addresses: Sequence[Address]
+        self, ask: Ask, start: Header, last: Header, first: int, addresses: "_Addresses"
     ) -> tuple[_Logs, list[Header]]:
         """Return the logs, asked for in pieces that the provider takes, and both blocks as it shows them afterwards."""
         found = _Logs([], [])
@@ -148,41 +172,46 @@ class Ranges:
         numbers = (start.number, last.number)
         return found, [decoding.header(each, number) for each, number in zip(answers[-2:], numbers, strict=True)]
 
-    def _log_calls(self, first: int, last: int, addresses: Sequence[Address]) -> Iterator[Call]:
+    def _log_calls(self, first: int, last: int, addresses: "_Addresses") -> Iterator[Call]:
         """Yield the calls for the logs that concern these addresses, in pieces of the learned sizes.
 
         One filter asks for the transfers of our tokens to them, and for what they say was collected: the third topic
         is the receiver of the one, and the token of the other. So it finds what tokens burn as well, which is little.
         """
-        if not addresses:
+        if not len(addresses):
             return
-        size = self._addresses.now
-        filters: list[tuple[Sequence[Address] | None, list[list[str] | None]]] = []
-        if self._is_filtered:
-            for part in (addresses[place : place + size] for place in range(0, len(addresses), size)):
-                third = [*part, COIN, *self._tokens] if self._tokens else [COIN]
-                events = [TRANSFER_TOPIC, COLLECTED_TOPIC] if self._tokens else [COLLECTED_TOPIC]
-                filters.append(([*self._tokens, *part], [events, None, [_topic(each) for each in third]]))
-        else:
-            filters = [(self._tokens, [[TRANSFER_TOPIC]])] if self._tokens else []
-            filters.append((None, [[COLLECTED_TOPIC]]))
+        filters = [*self._filters(addresses)]
         for number in range(first, last + 1, self._blocks.now):
             end = min(last, number + self._blocks.now - 1)
-            for emitters, topics in filters:
-                among = {} if emitters is None else {"address": [*emitters]}
-                yield ("eth_getLogs", [{**among, "topics": topics, "fromBlock": hex(number), "toBlock": hex(end)}])
+            for each in filters:
+                yield ("eth_getLogs", Json(f'[{{{each},"fromBlock":"{hex(number)}","toBlock":"{hex(end)}"}}]'))
 
-    def _decoded(self, answers: Sequence[Any], first: int, last: Header, addresses: Sequence[Address]) -> _Logs:
-        ours = set(addresses)
+    def _filters(self, addresses: "_Addresses") -> Iterator[str]:
+        """Yield the filters of emitters and topics, as members of a JSON object."""
+        tokens = address_texts.of(tuple(self._tokens))
+        if not self._is_filtered:
+            if self._tokens:
+                yield f'"address":[{tokens.strings[:-1]}],"topics":[["{TRANSFER_TOPIC}"]]'
+            yield f'"topics":[["{COLLECTED_TOPIC}"]]'
+            return
+        for strings, topics in address_texts.parts(
+            addresses.texts, self._addresses.now, with_topics=bool(self._tokens)
+        ):
+            events = f'"{TRANSFER_TOPIC}","{COLLECTED_TOPIC}"' if self._tokens else f'"{COLLECTED_TOPIC}"'
+            third = f'{topics}{tokens.topics}"{_topic(COIN)}"'
+            yield f'"address":[{(tokens.strings + strings)[:-1]}],"topics":[[{events}],null,[{third}]]'
+
+    def _decoded(self, answers: Sequence[Any], first: int, last: Header, addresses: "_Addresses") -> _Logs:
         found = _Logs([], [])
         for header, logs in decoding.by_block(answers, first, last).items():
-            transfers = decoding.token_transfers(logs, header, self._tokens, skip=lambda _: None)
-            found.transfers += [each for each in transfers if each.to in ours]
-            found.collected += [each for each in decoding.collected(logs, header) if self._is_known(each, ours)]
+            found.transfers += decoding.token_transfers(logs, header, self._tokens, skip=lambda _: None)
+            found.collected += decoding.collected(logs, header)
+        ours = addresses.among({*(each.to for each in found.transfers), *(each.sender for each in found.collected)})
+        found.transfers = [each for each in found.transfers if each.to in ours]
+        found.collected = [
+            each for each in found.collected if each.sender in ours and each.contract in {None, *self._tokens}
+        ]
         return found
-
-    def _is_known(self, collected: Transfer, ours: Collection[Address]) -> bool:
-        return collected.sender in ours and (collected.contract is None or collected.contract in self._tokens)
 
     def _shrink(self, error: Refused, blocks: int, addresses: int) -> None:
         """Ask for less next time; raise the error if there is no less."""

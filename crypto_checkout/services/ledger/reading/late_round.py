@@ -143,7 +143,8 @@ class LateRound:
         self._addresses.take(old if number == cursor.number else [], cursor.number)
         groups = self._addresses.as_they_are(start)
         addresses = [each.address for each in found]
-        reading = await self._chain.read_range(start, last, start.number + 1, addresses, groups)
+        others = [each for each in addresses if each not in self._addresses.holdings.units]
+        reading = await self._chain.read_range(start, last, start.number + 1, groups, others)
         # Whoever may move a token, by an allowance or a signature, needs no transaction of the address.
         sent = await self._chain.tokens_sent(start.number + 1, last, addresses)
         left = (*reading.collected, *sent)

@@ -31,9 +31,12 @@ class RangeReader(BlockReader, Protocol):
         """The recommended number of blocks in a range."""
 
     async def read_range(
-        self, start: Header, last: Header, since: int, addresses: Sequence[Address], groups: Sequence[ExpectedGroup]
+        self, start: Header, last: Header, since: int, groups: Sequence[ExpectedGroup], others: Sequence[Address]
     ) -> RangeReading:
-        """Read the blocks after `start` up to `last`, and logs from block `since` on if that costs nothing."""
+        """Read the blocks after `start` up to `last`, and logs from block `since` on if that costs nothing.
+
+        `others` are addresses in no group, of which only the logs are read.
+        """
 
     def stop_reading_ranges(self, reason: str) -> None:
         """Have blocks read whole for some minutes."""
@@ -60,20 +63,22 @@ class StretchReader:
         self._senders: tuple[int, Mapping[Address, int]] = (-1, {})
 
     async def next(
-        self, start: Header, head: Head, oldest: int, addresses: Sequence[Address], groups: Sequence[ExpectedGroup]
+        self, start: Header, head: Head, oldest: int, groups: Sequence[ExpectedGroup], others: Sequence[Address]
     ) -> Stretch:
         """Read the stretch after a processed block. `oldest` is the oldest block that is kept.
+
+        `groups` are the addresses whose balances are compared, `others` the ones whose balance was never read.
 
         Raises ProviderFailed, and ChainMoved where nodes contradict each other.
         """
         if not self._chain.reads_ranges:
             return await self._whole(start, head)
         try:
-            last = await self._last(start, head, addresses)
+            last = await self._last(start, head, groups, others)
         except StateUnavailable:
             return await self._whole(start, head)
         since = max(oldest + 1, min(self._ends, default=start.number - _BLOCKS_READ_AGAIN))
-        read = await self._chain.read_range(start, last, since, addresses, groups)
+        read = await self._chain.read_range(start, last, since, groups, others)
         logged, left = (
             tuple(each for each in some if _key(each) not in self._known) for some in (read.transfers, read.collected)
         )
@@ -96,11 +101,14 @@ class StretchReader:
         last = min(head.number, start.number + self._chain.batch_blocks)
         return Stretch.whole(self._chain, start, await self._chain.blocks(start.number + 1, last))
 
-    async def _last(self, start: Header, head: Head, addresses: Sequence[Address]) -> Header:
+    async def _last(
+        self, start: Header, head: Head, groups: Sequence[ExpectedGroup], others: Sequence[Address]
+    ) -> Header:
         """Return the last block of the stretch: in a long one, that before an address sends its first transaction."""
         last = await self._header(min(head.number, start.number + self._chain.range_blocks), head)
         if last.time - start.time < _LONG or last.number == start.number + 1:
             return last
+        addresses = [*(address for group in groups for address in group.addresses), *others]
         sent = await self._sent(start, head, last, addresses)
         number = last.number
         for address in sent:
