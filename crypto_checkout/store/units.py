@@ -61,14 +61,17 @@ class ReadUnit:
         return self._execute(sql, parameters).fetchall()
 
     def _execute(self, sql: str, parameters: Parameters | Sequence[Value] | None) -> sqlite3.Cursor:
-        """Run a statement inside the unit's transaction only."""
+        self._check(sql)
+        return self._connection.execute(sql, parameters or {})
+
+    def _check(self, sql: str) -> None:
+        """Refuse a statement outside the unit's transaction, or one that would end it."""
         if _controls_transaction(sql):
             raise sqlite3.ProgrammingError(f"a unit of work doesn't control its transaction: {sql.strip()}")
         # On a full disk SQLite rolls back the whole transaction. A unit that caught the error and went on would
         # commit each further statement on its own.
         if not self._connection.in_transaction:
             raise sqlite3.OperationalError("the unit's transaction has ended")
-        return self._connection.execute(sql, parameters or {})
 
 
 class WriteUnit(ReadUnit):
@@ -81,6 +84,11 @@ class WriteUnit(ReadUnit):
     def run(self, sql: str, parameters: Parameters | None = None) -> int:
         """Run a statement that changes rows; return the number of changed rows."""
         return self._execute(sql, parameters).rowcount
+
+    def run_many(self, sql: str, parameters: Iterable[Parameters]) -> None:
+        """Run a statement that changes rows once for each set of parameters, faster than one after another."""
+        self._check(sql)
+        self._connection.executemany(sql, parameters)
 
     def insert(self, sql: str, values: Sequence[Value]) -> int:
         """Insert a row, whose values are by position, into a table with a `seq`; return it."""

@@ -4,6 +4,7 @@ The same addresses are asked for at every block; only a few come and go between 
 each address, so that a part of it can be cut out.
 """
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -20,6 +21,11 @@ class AddressTexts:
     """The texts of a list of addresses."""
 
     addresses: Sequence[Address]
+
+    @property
+    def is_written(self) -> bool:
+        """False before the first use of `strings`."""
+        return "strings" in self.__dict__
 
     @cached_property
     def digits(self) -> str:
@@ -41,6 +47,14 @@ class AddressTexts:
 def of(addresses: tuple[Address, ...]) -> AddressTexts:
     """Return the texts of a list of addresses."""
     return AddressTexts(addresses)
+
+
+async def write(lists: Sequence[AddressTexts], *, with_topics: bool) -> None:
+    """Write what isn't written yet, one list at a time: all at once would keep others waiting."""
+    for each in lists:
+        if not each.is_written:
+            _ = each.strings, with_topics and each.topics
+            await asyncio.sleep(0)
 
 
 def parts(lists: Sequence[AddressTexts], size: int, *, with_topics: bool) -> Iterator[tuple[str, str]]:

@@ -5,8 +5,10 @@ an answer lacks is `Strange`: the caller decides whether to skip it (`chain.evm.
 """
 
 import re
+from binascii import unhexlify
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +30,6 @@ MOST = 2**53 - 1
 _HASH = re.compile(r"0x[0-9a-f]{64}")
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 _PADDED_ADDRESS = re.compile(r"0x0{24}[0-9a-f]{40}")
-_BYTES = re.compile(r"0x([0-9a-fA-F]{2})*")
 
 # Words of geth, erigon, nethermind, besu, reth, nitro and of the services before them.
 _OLD_STATE = re.compile(
@@ -169,7 +170,10 @@ def hash_(value: Any) -> str:
 
 def hexadecimal(value: Any) -> bytes:
     """Read bytes of any length."""
-    return bytes.fromhex(_matching(_BYTES, value, "bytes")[2:])
+    if isinstance(value, str) and value[:2] in {"0x", "0X"}:
+        with suppress(ValueError):  # of binascii, or of characters beyond ASCII
+            return unhexlify(value[2:])
+    raise ProviderFailed(f"expected bytes, got {_shown(value)}")
 
 
 def is_zero(value: Any) -> bool:

@@ -32,14 +32,14 @@ from crypto_checkout.core.ledger.follow import Block, Header
 from crypto_checkout.core.ledger.outflow import Outflow, OwnTransaction, unseen, without_repetitions
 from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.log import get_logger
-from crypto_checkout.services.ledger.reading.bisection import HistoricCoins, Readings, surprising, unexplained
+from crypto_checkout.services.ledger.reading.bisection import Readings, surprising, unexplained
+from crypto_checkout.services.ledger.reading.first_balances import FirstBalances, FirstReader
 from crypto_checkout.services.ledger.reading.outflows import OutflowEvidence, OutflowReader
 from crypto_checkout.services.ledger.reading.stretch import Stretch
-from crypto_checkout.services.ledger.second_reading import BalanceAgreement, Review, SecondReading
+from crypto_checkout.services.ledger.second_reading import Review, SecondReading
 from crypto_checkout.services.ledger.watched_addresses import AddressBalances
-from crypto_checkout.store.database import Database, ReadUnit
+from crypto_checkout.store.database import Database
 from crypto_checkout.store.ledger import credits, cursors
-from crypto_checkout.store.ledger import outflows as outflow_store
 from crypto_checkout.store.ledger.balances import Balance
 from crypto_checkout.store.ledger.unnamed import UnnamedCredit
 
@@ -50,7 +50,7 @@ _MOST_REFUSALS = 3
 _MOST_UNREADABLE = 64
 
 
-class BalanceReader(BalanceAgreement, OutflowEvidence, HistoricCoins, Protocol):
+class BalanceReader(OutflowEvidence, FirstReader, Protocol):
     """A chain as balances are read from it; `chain.evm.chain` and `chain.sandbox.chain` implement it."""
 
     async def mismatches(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
@@ -67,9 +67,6 @@ class BalanceReader(BalanceAgreement, OutflowEvidence, HistoricCoins, Protocol):
 
     async def confirm_balances(self, header: Header, held: Mapping[Address, int]) -> None:
         """Return once enough providers have shown exactly these balances. Raises ProviderFailed."""
-
-    async def compare_balances(self, header: Header, held: Mapping[Address, int], known: Mapping[Address, int]) -> None:
-        """Raise ProviderFailed if providers contradict each other, or too few show money that isn't in `known`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +107,7 @@ class InternalTransfers:
         self._watched = watched
         self._second = second
         self._outflows = OutflowReader(db, chain, chain_id)
+        self._first = FirstBalances(db, chain, chain_id, watched, self._check_patience)
         self._compared: str | None = None
         self._doubted: str | None = None
         self._fallen: frozenset[Address] = frozenset()
@@ -123,10 +121,7 @@ class InternalTransfers:
         """
         start, last = stretch.start, stretch.last
         found = await self._outflows.in_stretch(stretch)
-        if self._watched.unread:
-            first, unseen_before = await self._first_balances(start, self._watched.unread)
-            self._watched.add_balances(first)
-            found += unseen_before
+        found += await self._first.read(start)
         late = await self._late(found, start)
         review = Review() if self._second is None else await self._second.review(start, late)
         if not self._watched.holdings.units:
@@ -290,50 +285,6 @@ class InternalTransfers:
         recorded = await self._db.read(lambda unit: credits.transactions(unit, self._chain_id, [*earlier]))
         return [t for t in found if t.block_number > first[t.to] or (t.tx_hash, t.to) not in recorded]
 
-    async def _first_balances(
-        self, start: Header, unread: Collection[Address]
-    ) -> tuple[Mapping[Address, int], list[Outflow]]:
-        """Return the balances that addresses had before the first payment of their session, and what left them unseen.
-
-        Nothing else is expected at an unassigned address than what is credited to it: all the rest is found next.
-        """
-        known = await self._db.read(lambda unit: self._known_coins(unit, [*unread]))
-        try:
-            held = await self._chain.balances(start, [*unread])
-            # A balance read too high here would hide a payment later; one read too low would make up a payment.
-            await self._chain.compare_balances(start, held, known)
-            lower = [address for address in unread if held[address] < known[address]]
-            sent = await self._chain.nonces(start, lower) if lower else {}
-            await self._read_again(start, {a: units for a, units in held.items() if units > known[a] or sent.get(a)})
-        except (StateUnavailable, BalancesRefused) as error:
-            if isinstance(error, BalancesRefused):
-                self._check_patience(error)
-            # A new address is unused (`services.ledger.wallet_check`): all it holds is in the ledger.
-            self._watched.take_from_ledger(unread)
-            return known, []
-        # After a reorg, balances are read again at an older block, when some addresses had been paid. They can hold
-        # less than was credited only if they sent transactions. Otherwise the reading is wrong, and with it as the
-        # start, the credited money would seem to arrive again.
-        from_ledger = [address for address in lower if not sent[address]]
-        self._watched.take_from_ledger(from_ledger)
-        from_ledger += [a for a in unread if a in self._watched.unassigned and held[a] > known[a]]
-        were = await self._db.read(lambda unit: self._known_coins(unit, [*sent], up_to=start.number))
-        left = [unseen(start, a, were[a] - held[a]) for a in lower if sent[a] and held[a] < were[a]]
-        return {**held, **{address: known[address] for address in from_ledger}}, left
-
-    def _known_coins(
-        self, unit: ReadUnit, addresses: Sequence[Address], up_to: int | None = None
-    ) -> dict[Address, int]:
-        """Return what was credited to each address, less what left it, up to a block if one is named."""
-        left = outflow_store.coins(unit, self._chain_id, addresses, up_to=up_to)
-        come = credits.coins(unit, self._chain_id, addresses, up_to=up_to).items()
-        return {address: max(0, units - left[address]) for address, units in come}
-
-    async def _read_again(self, start: Header, held: Mapping[Address, int]) -> None:
-        """Refuse first balances off the ledger that a second reading doesn't confirm: they hide or make up payments."""
-        if held and await self._chain.agreed_balances(start, [*held]) != held:
-            raise ProviderFailed(f"two readings of the balances at block {start.number} differ")
-
     async def _find(
         self, readings: Readings, ledger: ExpectedBalances, stretch: Stretch, dated: Header
     ) -> list[Transfer]:
@@ -372,7 +323,8 @@ class InternalTransfers:
         more = [
             change
             for address, found in changes.items()
-            if address not in self._watched.unsaved  # read at this block for the first time
+            # read at this block for the first time
+            if address not in self._watched.unsaved and address not in self._watched.saved_early
             for change in found
             if change.header is start and change.units > 0
         ]

@@ -5,17 +5,19 @@ only after the watcher's cursor has, that is, after the result of the comparison
 else (after a reorg or another process's write), everything is read again. So a turn that fails leaves nothing behind.
 """
 
+import asyncio
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.ledger.balance_groups import BalanceGroups, ExpectedGroup
 from crypto_checkout.core.ledger.expected_balances import ExpectedBalances
 from crypto_checkout.core.ledger.follow import Header
-from crypto_checkout.store.database import Database, ReadUnit
-from crypto_checkout.store.ledger import balances
+from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+from crypto_checkout.store.ledger import balances, cursors
 from crypto_checkout.store.ledger.balances import Balance, Places, WatchedBalance
 
 WATCHED_AFTER_GRACE = timedelta(hours=1)
@@ -38,7 +40,8 @@ class AddressBalances:
     """Addresses with the balances that they should have.
 
     `holdings` has their expected balances. `unread` are the ones whose balance was never read, `unassigned` those that
-    no session has, and `unsaved` those read whose first balance isn't stored yet.
+    no session has, `unsaved` those read whose first balance isn't stored yet, and `saved_early` those of which it was
+    stored before the turn's evidence.
     """
 
     def __init__(self) -> None:
@@ -49,6 +52,7 @@ class AddressBalances:
         self.unread: set[Address] = set()
         self.unassigned: set[Address] = set()
         self.unsaved: set[Address] = set()
+        self.saved_early: set[Address] = set()
         self._pending: _PendingChanges | None = None
 
     def as_they_are(self, block: Header) -> list[ExpectedGroup]:
@@ -62,12 +66,20 @@ class AddressBalances:
     def take_from_ledger(self, addresses: Iterable[Address]) -> None:
         """Note that the expected balances of addresses are what the ledger says now, not what a block showed."""
 
+    async def take_fingerprints(self) -> None:
+        """Compute the fingerprints that are missing, one group at a time: all at once would keep others waiting."""
+        for _ in self.holdings.expected(ExpectedBalances(self.holdings.units), 0):
+            await asyncio.sleep(0)
+
     def add_balances(self, balances: Mapping[Address, int]) -> None:
         """Take the balances of unread addresses, to be stored with the next evidence."""
         for address, units in balances.items():
             self.unread.remove(address)
             self.unsaved.add(address)
             self.holdings.set(address, units)
+
+    async def save_early(self, start: Header, addresses: Sequence[Address]) -> None:
+        """Store first balances, as read at the last processed block, before the turn's evidence."""
 
     def stage(
         self, to: Header, since: Header, units: Mapping[Address, int], *, corrects: bool = False
@@ -103,27 +115,54 @@ class WatchedAddresses(AddressBalances):
         pending, self._pending = self._pending, None
         if pending is not None and pending.block_hash == block.hash:
             self.unsaved.clear()
+            self.saved_early.clear()
             for address, units in pending.units.items():
                 self.holdings.set(address, units)
         elif self._as_of != block.hash or (pending is not None and pending.corrects):
             # Also where a reorg led back to our own block: credits that were taken back since stay taken back.
             self._forget()
         since = block.time - WATCHED_AFTER_GRACE
-        rows, self._places = await self._db.read(lambda unit: self._rows(unit, since))
-        self._as_of = block.hash
-        for row in rows:
-            self._add(row)
+        is_new, self._as_of = self._as_of is None, block.hash
+        after, newest = await self._db.read(lambda unit: self._span(unit, since, is_new=is_new))
+        while after != newest:
+            rows, after = await self._db.read(partial(self._page, since=since, after=after, up_to=newest))
+            for row in rows:
+                self._add(row)
+            self._places = after
+        if is_new:
+            await self.take_fingerprints()
         while self._ends and self._ends[0][0] <= since:
             self._drop(heapq.heappop(self._ends)[1])
 
-    def _rows(self, unit: ReadUnit, since: datetime) -> tuple[Iterable[WatchedBalance], Places]:
-        """Return the addresses that are not here yet, and the places of the newest ones."""
-        newest = balances.newest(unit)
-        if self._as_of is None:
-            return balances.watched(unit, self._chain_id, self._livemode, since), newest
-        if newest == self._places:
-            return [], newest
-        return balances.watched_after(unit, self._chain_id, self._livemode, self._places), newest
+    def _span(self, unit: ReadUnit, since: datetime, *, is_new: bool) -> tuple[Places, Places]:
+        """Return the places after which addresses aren't here yet, and those of the newest ones."""
+        if is_new:
+            self._places = balances.before_oldest(unit, self._livemode, since)
+        return self._places, balances.newest(unit)
+
+    def _page(
+        self, unit: ReadUnit, since: datetime, after: Places, up_to: Places
+    ) -> tuple[list[WatchedBalance], Places]:
+        return balances.page(unit, self._chain_id, self._livemode, since, after, up_to)
+
+    async def save_early(self, start: Header, addresses: Sequence[Address]) -> None:
+        """Store first balances before the evidence: a hundred thousand with it would keep others from writing.
+
+        They hold at that block, whatever becomes of the turn. Nothing is stored while the stored cursor is elsewhere.
+        """
+
+        def save(unit: WriteUnit) -> bool:
+            stored = cursors.cursor(unit, self._chain_id)
+            if stored is None or stored.hash != start.hash:
+                return False
+            # Neighbours in the table share its pages.
+            found = (Balance(each, start.number, self.holdings.units[each]) for each in sorted(addresses))
+            balances.save(unit, self._chain_id, found)
+            return True
+
+        if await self._db.write(save):
+            self.unsaved.difference_update(addresses)
+            self.saved_early.update(addresses)
 
     def _add(self, row: WatchedBalance) -> None:
         if row.grace_until is None:
@@ -137,6 +176,7 @@ class WatchedAddresses(AddressBalances):
 
     def _drop(self, address: Address) -> None:
         self.unsaved.discard(address)
+        self.saved_early.discard(address)
         if address in self.unread:
             self.unread.remove(address)
         else:

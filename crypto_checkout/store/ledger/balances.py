@@ -8,31 +8,39 @@ from datetime import datetime
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.money import CoinUnits
-from crypto_checkout.store.database import ReadUnit, WriteUnit
+from crypto_checkout.store.database import ReadUnit, Value, WriteUnit
 from crypto_checkout.store.ledger import outflows
 from crypto_checkout.store.table import Table
 
 _WATCHED = """
-    SELECT checkout_sessions.address, grace_until, balances.units
+    SELECT seq, checkout_sessions.address, grace_until, balances.units
     FROM checkout_sessions
     LEFT JOIN balances ON balances.chain_id = :chain_id AND balances.address = checkout_sessions.address
-    WHERE livemode = :livemode AND
+    WHERE livemode = :livemode AND seq > :after AND seq <= :up_to AND +grace_until > :since
+    ORDER BY seq
+    LIMIT :most
 """
 _UNASSIGNED = """
-    SELECT unassigned_addresses.address, NULL, balances.units
+    SELECT seq, unassigned_addresses.address, NULL, balances.units
     FROM unassigned_addresses
     LEFT JOIN balances ON balances.chain_id = :chain_id AND balances.address = unassigned_addresses.address
-    WHERE livemode = :livemode AND seq > :unassigned AND used_before = 0
+    WHERE livemode = :livemode AND seq > :after AND seq <= :up_to AND used_before = 0
+    ORDER BY seq
+    LIMIT :most
 """
+PAGE = 1000
+"""The addresses of one kind that are read at once: more would keep everybody else waiting."""
 
 
 @dataclass(frozen=True, slots=True)
 class WatchedBalance:
     """An address whose balance is compared; `units` is its expected balance, None if it was never read.
 
-    `grace_until` is the end of its session's grace period; None for an unassigned address, which is watched for good.
+    `seq` is its place. `grace_until` is the end of its session's grace period; None for an unassigned address, which is
+    watched for good.
     """
 
+    seq: int
     address: Address
     grace_until: datetime | None
     units: int | None
@@ -59,20 +67,41 @@ _BALANCES = Table("balances", Balance)
 _SAVE = _BALANCES.upsert(["chain_id", "address"], ["block_number", "units"], "chain_id")
 
 
-def watched(unit: ReadUnit, chain_id: int, livemode: bool, since: datetime) -> list[WatchedBalance]:
-    """Return the unassigned addresses of a mode, and those of its sessions whose grace period ends after a moment."""
-    return [
-        *_watched(unit, f"{_WATCHED} grace_until > :since", chain_id, livemode, {"since": moments.to_text(since)}),
-        *_watched(unit, _UNASSIGNED, chain_id, livemode, {"unassigned": 0}),
-    ]
+def watched(unit: ReadUnit, chain_id: int, livemode: bool, since: datetime) -> Iterator[WatchedBalance]:
+    """Yield the unassigned addresses of a mode, and those of its sessions whose grace period ends after a moment."""
+    after, up_to = before_oldest(unit, livemode, since), newest(unit)
+    while after != up_to:
+        found, after = page(unit, chain_id, livemode, since, after, up_to)
+        yield from found
 
 
-def watched_after(unit: ReadUnit, chain_id: int, livemode: bool, places: Places) -> list[WatchedBalance]:
-    """Return the watched addresses of a mode that were added after these places."""
-    return [
-        *_watched(unit, f"{_WATCHED} seq > :place", chain_id, livemode, {"place": places.session}),
-        *_watched(unit, _UNASSIGNED, chain_id, livemode, {"unassigned": places.unassigned}),
-    ]
+def page(
+    unit: ReadUnit, chain_id: int, livemode: bool, since: datetime, after: Places, up_to: Places
+) -> tuple[list[WatchedBalance], Places]:
+    """Return the next of these addresses after some places, up to others; and the places reached.
+
+    A place never changes, unlike the end of a grace period: what is read page by page misses no address.
+    """
+    parameters: dict[str, Value] = {
+        "chain_id": chain_id, "livemode": int(livemode), "since": moments.to_text(since), "most": PAGE
+    }  # fmt: skip
+    sessions = _watched(unit, _WATCHED, {**parameters, "after": after.session, "up_to": up_to.session})
+    others = _watched(unit, _UNASSIGNED, {**parameters, "after": after.unassigned, "up_to": up_to.unassigned})
+    reached = Places(
+        sessions[-1].seq if len(sessions) == PAGE else up_to.session,
+        others[-1].seq if len(others) == PAGE else up_to.unassigned,
+    )
+    return [*sessions, *others], reached
+
+
+def before_oldest(unit: ReadUnit, livemode: bool, since: datetime) -> Places:
+    """Return the places before the oldest addresses that are watched."""
+    row = unit.one(
+        "SELECT MIN(seq) FROM checkout_sessions WHERE livemode = :livemode AND grace_until > :since",
+        {"livemode": int(livemode), "since": moments.to_text(since)},
+    )
+    assert row is not None, "it has an aggregate only"
+    return Places(newest(unit).session if row[0] is None else row[0] - 1)
 
 
 def newest(unit: ReadUnit) -> Places:
@@ -88,12 +117,13 @@ def newest(unit: ReadUnit) -> Places:
     return Places(*row)
 
 
-def _watched(
-    unit: ReadUnit, query: str, chain_id: int, livemode: bool, parameters: dict[str, int | str]
-) -> Iterator[WatchedBalance]:
-    for row in unit.all(query, {"chain_id": chain_id, "livemode": int(livemode), **parameters}):
-        units = None if row[2] is None else int(row[2])
-        yield WatchedBalance(Address(row[0]), moments.from_optional_text(row[1]), units)
+def _watched(unit: ReadUnit, query: str, parameters: dict[str, Value]) -> list[WatchedBalance]:
+    return [
+        WatchedBalance(
+            seq, Address(address), moments.from_optional_text(grace_until), None if units is None else int(units)
+        )
+        for seq, address, grace_until, units in unit.all(query, parameters)
+    ]
 
 
 def stored(unit: ReadUnit, chain_id: int, address: Address) -> Balance | None:
@@ -104,8 +134,13 @@ def stored(unit: ReadUnit, chain_id: int, address: Address) -> Balance | None:
 
 def save(unit: WriteUnit, chain_id: int, balances: Iterable[Balance]) -> None:
     """Store expected balances."""
-    for balance in balances:
-        unit.run(_SAVE, {**_BALANCES.values(balance), "chain_id": chain_id})
+    unit.run_many(
+        _SAVE,
+        (
+            {"chain_id": chain_id, "address": each.address, "block_number": each.block_number, "units": str(each.units)}
+            for each in balances
+        ),
+    )
 
 
 def forget_above(unit: WriteUnit, chain_id: int, number: int) -> None:

@@ -68,20 +68,17 @@ def move(unit: WriteUnit, chain_id: int, to: Cursor) -> None:
 
 def remember(unit: WriteUnit, chain_id: int, headers: Sequence[Header]) -> None:
     """Add processed blocks, oldest first, and delete those that are `KEPT_BLOCKS` below."""
-    for header in headers[-KEPT_BLOCKS:]:
-        unit.run(
-            """
-            INSERT INTO blocks (chain_id, number, hash, time)
-            VALUES (:chain_id, :number, :hash, :time)
-            ON CONFLICT (chain_id, number) DO UPDATE SET hash = excluded.hash, time = excluded.time
-            """,
-            {
-                "chain_id": chain_id,
-                "number": header.number,
-                "hash": header.hash,
-                "time": moments.to_text(header.time),
-            },
-        )
+    unit.run_many(
+        """
+        INSERT INTO blocks (chain_id, number, hash, time)
+        VALUES (:chain_id, :number, :hash, :time)
+        ON CONFLICT (chain_id, number) DO UPDATE SET hash = excluded.hash, time = excluded.time
+        """,
+        [
+            {"chain_id": chain_id, "number": each.number, "hash": each.hash, "time": moments.to_text(each.time)}
+            for each in headers[-KEPT_BLOCKS:]
+        ],
+    )
     if headers:
         unit.run(
             "DELETE FROM blocks WHERE chain_id = :chain_id AND number <= :number",

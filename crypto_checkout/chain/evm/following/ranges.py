@@ -6,7 +6,7 @@ ways, so the sizes are learned: they halve when a request is refused, and grow a
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from crypto_checkout.chain.evm import address_texts, balances, decoding
@@ -31,6 +31,7 @@ _LEAST_ADDRESSES = 16
 _PIECES = 16
 _CALLS_TOGETHER = 20
 _AGAIN_SECONDS = 120.0
+_WRITTEN_AT_ONCE = 2400
 
 
 @dataclass(slots=True)
@@ -64,7 +65,10 @@ class _Addresses:
         self.groups = groups
         self.texts = [
             *(address_texts.of(group.addresses) for group in groups),
-            *([AddressTexts(others)] if others else []),
+            *(
+                AddressTexts(others[place : place + _WRITTEN_AT_ONCE])
+                for place in range(0, len(others), _WRITTEN_AT_ONCE)
+            ),
         ]
 
     def __len__(self) -> int:
@@ -119,6 +123,7 @@ class Ranges:
         first = max(since, last.number - self._blocks.now * -(-(last.number - start.number) // self._blocks.now) + 1)
         first = max(0, min(first, start.number + 1))
         addresses = _Addresses(groups, others)
+        await address_texts.write(addresses.texts, with_topics=bool(self._tokens))
         if self._clock() >= self._apart_until and len(groups) <= _CALLS_TOGETHER:
             found = await self._together(ask, start, last, first, addresses)
             if found is not None:
@@ -134,7 +139,7 @@ class Ranges:
         self, ask: Ask, start: Header, last: Header, first: int, addresses: "_Addresses"
     ) -> RangeReading | None:
         """Ask for everything at once; return None if the provider refuses a part of it."""
-        logs = [*self._log_calls(first, last.number, addresses)]
+        logs = [*islice(self._log_calls(first, last.number, addresses), _PIECES + 1)]
         if len(logs) > _PIECES:
             return None
         groups = addresses.groups
@@ -180,10 +185,9 @@ class Ranges:
         """
         if not len(addresses):
             return
-        filters = [*self._filters(addresses)]
-        for number in range(first, last + 1, self._blocks.now):
-            end = min(last, number + self._blocks.now - 1)
-            for each in filters:
+        for each in self._filters(addresses):
+            for number in range(first, last + 1, self._blocks.now):
+                end = min(last, number + self._blocks.now - 1)
                 yield ("eth_getLogs", Json(f'[{{{each},"fromBlock":"{hex(number)}","toBlock":"{hex(end)}"}}]'))
 
     def _filters(self, addresses: "_Addresses") -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Reading the chain after its last processed block, no more of it than the evidence needs.
 
 `reader` reads the next `stretch` of blocks, `late_round` looks at the addresses of sessions that ended long ago.
-`outflows` finds what left by logs, `bisection` the blocks in which balances changed, `owners` whose an address is.
-`pauses` and `progress` are parts of the watcher's loop.
+`first_balances` reads what new addresses hold, `outflows` finds what left by logs, `bisection` the blocks in which
+balances changed, `owners` whose an address is. `pauses` and `progress` are parts of the watcher's loop.
 """
