@@ -64,6 +64,7 @@ class Wayward(SandboxView):
         self.faults = 0.0
         self.forgets = False
         self.reads_ranges = False
+        self.batch_blocks, self.batches_ahead = 3, 2
         self.has_left_out = False
         self.has_hidden = False
         self.is_ahead_next = False
@@ -130,13 +131,13 @@ class Wayward(SandboxView):
         self.happen("headers")
         return await super().headers(numbers)
 
-    async def blocks(self, first: int, last: int) -> list[Block]:
+    async def blocks(self, numbers: Sequence[int]) -> list[Block]:
         if self.meanwhile is not None:  # asked for refunds
-            return await self.amid("refund blocks", lambda: SandboxChain.blocks(self, first, last))
+            return await self.amid("refund blocks", lambda: SandboxChain.blocks(self, numbers))
         fault = self.happen("blocks")
         found = [
             Block(h, _of(self.transactions_in(h.number), h), collected=_collected(self.transactions_in(h.number), h))
-            for h in await super().headers(range(first, last + 1))
+            for h in await super().headers(numbers)
         ]
         if fault == "lie":
             place = self.chance.randrange(len(found))
@@ -147,8 +148,9 @@ class Wayward(SandboxView):
         return found
 
     async def read_range(
-        self, start: Header, last: Header, since: int, addresses: Sequence[Address], groups: Sequence[ExpectedGroup]
+        self, start: Header, last: Header, since: int, groups: Sequence[ExpectedGroup], others: Sequence[Address]
     ) -> RangeReading:
+        addresses = {address for group in groups for address in group.addresses}.union(others)
         fault = self.happen("read_range")
         (shown,) = await super().headers([start.number])
         numbers = range(max(0, min(since, start.number + 1)), last.number + 1)

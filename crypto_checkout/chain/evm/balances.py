@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from crypto_checkout.chain.evm import address_texts, decoding, receipts
+from crypto_checkout.chain.evm import decoding, receipts
+from crypto_checkout.chain.evm.following import address_texts
 from crypto_checkout.chain.rpc.answers import Json
 from crypto_checkout.chain.rpc.failures import Throttled
 from crypto_checkout.chain.rpc.providers import Ask, Call, Refused, quantity
@@ -74,6 +75,19 @@ async def at(ask: Ask, header: Header, addresses: Sequence[Address]) -> dict[Add
         if decoding.lacks_method(error):
             raise StateUnavailable(f"no balances at all: {error}") from error
         raise
+
+
+async def at_each(ask: Ask, headers: Sequence[Header], addresses: Sequence[Address]) -> list[dict[Address, int]] | None:
+    """Return the native balance of each address at several blocks, from one request; None where that is refused."""
+    if len(addresses) > MOST_ADDRESSES:
+        return None
+    try:
+        answers = await ask([_balances_call(_CODE, addresses, {"blockHash": header.hash}) for header in headers])
+    except Throttled:
+        raise
+    except Refused:
+        return None  # `at` finds out what is missing
+    return [dict(zip(addresses, _words(answer, len(addresses)), strict=True)) for answer in answers]
 
 
 async def together(ask: Ask, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
@@ -183,13 +197,15 @@ async def _read(ask: Ask, code: str, addresses: Sequence[Address], block: Any) -
     for start in range(0, len(parts), _CALLS_AT_ONCE):
         some = parts[start : start + _CALLS_AT_ONCE]
         for part, answer in zip(some, await ask([_balances_call(code, part, block) for part in some]), strict=True):
-            words = decoding.hexadecimal(answer)
-            if len(words) != len(part) * _WORD_BYTES:
-                raise ProviderFailed(f"asked for {len(part)} balances, got {len(words)} bytes")
-            places = range(0, len(words), _WORD_BYTES)
-            units = [int.from_bytes(words[place : place + _WORD_BYTES]) for place in places]
-            found.update(zip(part, units, strict=True))
+            found.update(zip(part, _words(answer, len(part)), strict=True))
     return found
+
+
+def _words(answer: Any, count: int) -> list[int]:
+    words = decoding.hexadecimal(answer)
+    if len(words) != count * _WORD_BYTES:
+        raise ProviderFailed(f"asked for {count} balances, got {len(words)} bytes")
+    return [int.from_bytes(words[place : place + _WORD_BYTES]) for place in range(0, len(words), _WORD_BYTES)]
 
 
 async def _one_by_one(ask: Ask, addresses: Sequence[Address], block: Any) -> dict[Address, int]:

@@ -45,7 +45,8 @@ from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
 
 _FIRST_BATCH_BLOCKS = 10
-_MOST_BATCH_BLOCKS = 20
+_MOST_BATCH_BLOCKS = 100
+_BATCH_TRANSACTIONS = 4_000  # twenty full blocks of Ethereum, two thirds of the largest answer
 _STATE_BLOCKS = 64  # full nodes keep the states of 128 blocks at least
 _REFUSED_SECONDS = 600.0
 
@@ -54,18 +55,16 @@ log = get_logger("chain")
 Answer = TypeVar("Answer")
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class EvmChain:
     """One chain as its providers show it.
 
     `finality` is "depth", or the block tag "safe" or "finalized". `tokens` are the contracts whose transfers count.
     `confirm_with` providers must agree before money is believed. `clock` is monotonic; `now` is the time that no block
     may be far ahead of. `batch_blocks` is the recommended number of whole blocks at once: it halves after a failure,
-    and grows again with each success.
+    and grows again with each success. `batches_ahead` is how many more may be read meanwhile.
     """
+
+    batches_ahead = 2
 
     def __init__(
         self,
@@ -75,9 +74,9 @@ class EvmChain:
         finality: str = "depth",
         confirm_with: int = 1,
         clock: Callable[[], float] = time.monotonic,
-        now: Clock = _now,
+        now: Clock = lambda: datetime.now(UTC),
     ) -> None:
-        self.batch_blocks = _FIRST_BATCH_BLOCKS
+        self.batch_blocks = self._most_blocks = _FIRST_BATCH_BLOCKS
         self._rpc = rpc
         self._clock = clock
         self.confirm_with = confirm_with
@@ -147,16 +146,16 @@ class EvmChain:
 
         return await self._rpc.with_failover(read)
 
-    async def blocks(self, first: int, last: int) -> list[Block]:
-        """Return a range of blocks, oldest first, all from one node. Transfers may have reverted: see `succeeded`."""
-        numbers = range(first, last + 1)
+    async def blocks(self, numbers: Sequence[int]) -> list[Block]:
+        """Return blocks, oldest first, all from one node. Transfers may have reverted: see `succeeded`."""
         try:
             blocks = await self._rpc.with_failover(lambda ask: self._blocks(ask, numbers))
         except ProviderFailed:
             self.batch_blocks = max(1, self.batch_blocks // 2)
             raise
         if len(numbers) >= self.batch_blocks:
-            self.batch_blocks = min(_MOST_BATCH_BLOCKS, 2 * self.batch_blocks)
+            self.batch_blocks *= 2
+        self.batch_blocks = max(1, min(self._most_blocks, self.batch_blocks))
         return await self._block_times.check(blocks)
 
     async def succeeded(self, transfers: Sequence[Transfer]) -> list[Transfer]:
@@ -238,6 +237,12 @@ class EvmChain:
         if not addresses:
             return {}
         return await self._told(header, self._rpc.with_failover(lambda ask: balances.at(ask, header, addresses)))
+
+    async def balances_at(
+        self, headers: Sequence[Header], addresses: Sequence[Address]
+    ) -> list[dict[Address, int]] | None:
+        """Return the native balances of addresses at several blocks by one request; None where that is refused."""
+        return await self._rpc.with_failover(lambda ask: balances.at_each(ask, headers, addresses))
 
     async def agreed_balances(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return the balances at a block on which all providers that answer agree, `confirm_with` of them at least.
@@ -351,13 +356,7 @@ class EvmChain:
 
         Raises ProviderFailed if no provider answers.
         """
-        chain_id = self._rpc.chain_id
-        found = await self._rpc.survey(lambda ask: transactions.look_up(ask, chain_id, tx_hash))
-        known = [each for each in found if each is not None]
-        mined = [each for each in known if each.header is not None]
-        if found:
-            return next(iter(mined or known), None)
-        return await self._rpc.with_failover(lambda ask: transactions.look_up(ask, chain_id, tx_hash))
+        return await transactions.first_known(self._rpc, tx_hash)
 
     def doubt(self, reason: str) -> None:
         """Let the preferred provider rest, if there is another."""
@@ -379,8 +378,11 @@ class EvmChain:
         for before, after in pairwise(headers):
             if after.time < before.time:
                 raise ProviderFailed(f"block {after.number} is older than the one before it")
-        blooms = {header: bloom.of_header(block) for header, block in zip(headers, found, strict=True)}
-        logs = await self._token_logs.of_blocks(ask, blooms)
+        read = dict(zip(headers, found, strict=True))
+        counts = {header: decoding.count_transactions(block, header) for header, block in read.items()}
+        self._most_blocks = min(_MOST_BATCH_BLOCKS, _BATCH_TRANSACTIONS * len(found) // max(1, sum(counts.values())))
+        blooms = {header: bloom.of_header(block) for header, block in read.items()}
+        logs = await self._token_logs.of_blocks(ask, blooms, {header for header, count in counts.items() if not count})
         return [
             Block(
                 header,
@@ -388,7 +390,7 @@ class EvmChain:
                 decoding.senders(block, header),
                 tuple(of_block.collected),
             )
-            for block, header, of_block in zip(found, headers, logs, strict=True)
+            for (header, block), of_block in zip(read.items(), logs, strict=True)
         ]
 
 

@@ -109,6 +109,11 @@ def native_transfers(answer: Any, header: Header, skip: Skip = refuse) -> list[T
     return found
 
 
+def count_transactions(answer: Any, header: Header) -> int:
+    """Return the number of a block's transactions."""
+    return len(_transactions(answer, header))
+
+
 def senders(answer: Any, header: Header) -> frozenset[Address]:
     """Read the senders of a block's transactions, as far as they name one."""
     return frozenset(sender for each in _transactions(answer, header) if (sender := _sender(each)) is not None)

@@ -3,7 +3,7 @@
 They are held against the bloom filters in the blocks' headers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -39,13 +39,15 @@ class TokenLogs:
         self._events = [bloom.of_event(token, TRANSFER_TOPIC) for token in tokens]
         self._doubts = doubts
 
-    async def of_blocks(self, ask: Ask, blocks: Mapping[Header, int]) -> list[BlockLogs]:
-        """Return the logs that matter of each block, given with its bloom filter.
+    async def of_blocks(self, ask: Ask, blocks: Mapping[Header, int], empty: Collection[Header]) -> list[BlockLogs]:
+        """Return the logs that matter of each block, given with its bloom filter; `empty` ones have no transactions.
 
         They are requested by the block's hash, so that they can't be another block's. Raises ProviderFailed.
         """
         headers = [*blocks] if self._tokens else []
-        hinted = [header for header, bits in blocks.items() if not bits or bloom.may_hold(bits, _COLLECTED)]
+        hinted = [each for each, bits in blocks.items() if bloom.may_hold(bits, _COLLECTED)]
+        # A chain without filters says nothing by a filter without bits; but who collects sends a transaction.
+        hinted += [each for each, bits in blocks.items() if not bits and each not in empty]
         criteria = {"address": self._tokens, "topics": [TRANSFER_TOPIC]}
         # A backend that lacks a block answers "none": asked together, it is found out by the transfers, below.
         calls = [_call(header, **criteria) for header in headers]

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from crypto_checkout.chain.evm import decoding, traces
-from crypto_checkout.chain.rpc.providers import Ask, Unsupported, quantity
+from crypto_checkout.chain.rpc.providers import Ask, Rpc, Unsupported, quantity
 from crypto_checkout.core.diagnosis.explain_transaction import ObservedTransaction
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed
 from crypto_checkout.core.ledger.follow import Header
@@ -83,3 +83,13 @@ def _intended(transaction: Any, header: Header) -> tuple[Transfer, ...]:
         contract=decoding.address(decoding.field(transaction, "to")),
     )
     return (transfer,)
+
+
+async def first_known(rpc: Rpc, tx_hash: str) -> ObservedTransaction | None:
+    """Return a transaction as the first provider shows it that knows it, in a block if one does; None if none does."""
+    found = await rpc.survey(lambda ask: look_up(ask, rpc.chain_id, tx_hash))
+    known = [each for each in found if each is not None]
+    mined = [each for each in known if each.header is not None]
+    if found:
+        return next(iter(mined or known), None)
+    return await rpc.with_failover(lambda ask: look_up(ask, rpc.chain_id, tx_hash))

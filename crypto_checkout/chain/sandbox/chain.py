@@ -48,6 +48,7 @@ class SandboxChain:
     """
 
     batch_blocks = 2_000
+    batches_ahead = 0
     confirm_with = 1
     range_blocks = batch_blocks
     reads_ranges = False
@@ -111,9 +112,9 @@ class SandboxChain:
             raise ProviderFailed(f"there are only blocks 0 to {newest}")
         return [self._header(number) for number in numbers]
 
-    async def blocks(self, first: int, last: int) -> list[Block]:
-        """Return the blocks of a range, oldest first; internal transfers show in balances only, as on a real chain."""
-        headers = await self.headers(range(first, last + 1))
+    async def blocks(self, numbers: Sequence[int]) -> list[Block]:
+        """Return the blocks at these heights; internal transfers show in balances only, as on a real chain."""
+        headers = await self.headers(numbers)
         return [
             Block(header, _transfers(found, header), collected=_collected(found, header))
             for header, found in ((each, self.transactions_in(each.number)) for each in headers)
@@ -177,6 +178,9 @@ class SandboxChain:
         return self._held(header, None, addresses)
 
     agreed_balances = balances
+
+    async def balances_at(self, headers: Sequence[Header], addresses: Sequence[Address]) -> None:
+        """Return None: `balances` has them at hand."""
 
     async def mismatches(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
         """Return the groups of addresses whose balances at a block differ from those expected."""

@@ -253,9 +253,9 @@ class InternalTransfers:
         while True:
             unexpected = surprising(ledger, last, end)
             readings = Readings(self._chain, unexpected, {last.hash: end})
-            for address in unexpected:
-                first = self._watched.first_block(address, start)
-                for change in await unexplained(readings, ledger, address, stretch, first, start):
+            firsts = {address: self._watched.first_block(address, start) for address in unexpected}
+            for changes in (await unexplained(readings, ledger, firsts, stretch, start)).values():
+                for change in changes:
                     numbers.update(range(change.after + 1, change.header.number + 1)[:most])
             blocks = await stretch.read(numbers)
             if not blocks:
@@ -289,12 +289,8 @@ class InternalTransfers:
         self, readings: Readings, ledger: ExpectedBalances, stretch: Stretch, dated: Header
     ) -> list[Transfer]:
         """Return the transfers that explain the balances after the last block, and add them to the expected ones."""
-        changes = {
-            address: await unexplained(
-                readings, ledger, address, stretch, self._watched.first_block(address, dated), dated
-            )
-            for address in readings.addresses
-        }
+        firsts = {address: self._watched.first_block(address, dated) for address in readings.addresses}
+        changes = await unexplained(readings, ledger, firsts, stretch, dated)
         self._check_start(changes, dated)
         # An address loses money only by its own transactions, so without one a fall proves nothing: expected balances
         # stay as they are, and the next reading is compared with them. A net rise over all the blocks is still money.

@@ -83,7 +83,7 @@ class SecondReading:
 
         Raises ChainMoved and ProviderFailed when a balance can't be read.
         """
-        waiting = await self._db.read(lambda unit: unnamed.provisional(unit, self._chain_id))
+        waiting = await self._db.read(lambda unit: unnamed.provisional(unit, self._chain_id), quick=True)
         agreed: list[UnnamedCredit] = []
         unreadable: list[UnnamedCredit] = []
         withdrawn: list[UnnamedCredit] = []

@@ -12,6 +12,7 @@ read at the last processed block, many in one call: new payments first, and each
 What an address held before its session is no payment.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -143,11 +144,7 @@ class TokenBalances:
     # Comparing
 
     async def _compare(self, cursor: Cursor, found: Mapping[str, TokenSession]) -> None:
-        for known in (self._looks, self._held_before, self._acted):
-            for gone in known.keys() - found.keys():
-                del known[gone]
-        self._paid &= found.keys()
-        some = self._due(cursor, [*found.values()])
+        some = await asyncio.to_thread(self._due, cursor, found)
         if not some:
             return
         token, block = some[0].contract, cursor.header
@@ -162,8 +159,12 @@ class TokenBalances:
             beyond = held[session.address] - expected - self._held_before.get(session.id, 0)
             await self._note(session, block, expected, beyond)
 
-    def _due(self, cursor: Cursor, found: Sequence[TokenSession]) -> list[TokenSession]:
+    def _due(self, cursor: Cursor, found: Mapping[str, TokenSession]) -> list[TokenSession]:
         """Return the sessions to compare now, in one token: doubtful ones and new payments first, then the stalest."""
+        for known in (self._looks, self._held_before, self._acted):
+            for gone in known.keys() - found.keys():
+                del known[gone]
+        self._paid &= found.keys()
         now = self._clock()
 
         def rank(session: TokenSession) -> tuple[int, float] | None:
@@ -184,9 +185,8 @@ class TokenBalances:
                 return 2, 0.0
             return (3, look.at) if now - look.at >= _AGAIN_SECONDS else None
 
-        ranked = sorted(
-            ((place, session) for session in found if (place := rank(session)) is not None), key=lambda each: each[0]
-        )
+        ranked = [(place, session) for session in found.values() if (place := rank(session)) is not None]
+        ranked.sort(key=lambda each: each[0])
         same = [session for _, session in ranked if session.contract == ranked[0][1].contract]
         return same[:_MOST_TOGETHER]
 

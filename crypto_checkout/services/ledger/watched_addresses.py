@@ -123,7 +123,7 @@ class WatchedAddresses(AddressBalances):
             self._forget()
         since = block.time - WATCHED_AFTER_GRACE
         is_new, self._as_of = self._as_of is None, block.hash
-        after, newest = await self._db.read(lambda unit: self._span(unit, since, is_new=is_new))
+        after, newest = await self._db.read(lambda unit: self._span(unit, since, is_new=is_new), quick=not is_new)
         while after != newest:
             rows, after = await self._db.read(partial(self._page, since=since, after=after, up_to=newest))
             for row in rows:

@@ -26,6 +26,7 @@ from crypto_checkout.services.ledger.ancestor import TooDeepReorg, check_lower_h
 from crypto_checkout.services.ledger.evidence import NOTHING, Evidence, EvidenceReader
 from crypto_checkout.services.ledger.internal_transfers import InternalTransfers
 from crypto_checkout.services.ledger.judge import Judge
+from crypto_checkout.services.ledger.reading.ahead import AheadReader
 from crypto_checkout.services.ledger.reading.late_round import LateChain, LateRound
 from crypto_checkout.services.ledger.reading.pauses import Pauses
 from crypto_checkout.services.ledger.reading.progress import WatcherProgress
@@ -47,11 +48,8 @@ _MOST_UNCOMPARED = 2
 _MOST_MOVED = 2
 
 
-class BlockSource(LateChain, Protocol):
+class BlockSource(LateChain, AheadReader, Protocol):
     """A chain as its watcher reads it; `chain.evm.chain` and `chain.sandbox.chain` implement it."""
-
-    async def head(self) -> Head:
-        """Return the newest block number, and the newest final one."""
 
 
 class Watcher:
@@ -110,7 +108,7 @@ class Watcher:
         self._cursor: Cursor | None = None
         self._stored_hash: str | None = None
         self._unwritten: list[Header] = []
-        self._reader = StretchReader(chain)
+        self._reader = StretchReader(chain, monotonic)
         self._oldest = -1
         self._uncompared = 0
         self._moved = 0
@@ -189,32 +187,37 @@ class Watcher:
         Raises RecoverableError when the chain can't be read, and TooDeepReorg; no evidence was written then.
         """
         async with self._turn:
-            self._progress.looking()
-            head = await self._chain.head()
-            # On a stopped chain the stored cursor may have been moved: `services.ledger.reanchor`.
-            cursor = (None if self.status.stopped else self._cursor) or await self._load_cursor()
-            if cursor is None:
-                cursor = await self._begin(head)
-            self._cursor = cursor
-            more = await self._doubting(cursor, head)
+            with self._reader.whole.kept():
+                self._progress.looking()
+                head = await self._reader.whole.newest_block(self._processed())
+                # On a stopped chain the stored cursor may have been moved: `services.ledger.reanchor`.
+                cursor = (None if self.status.stopped else self._cursor) or await self._load_cursor()
+                if cursor is None:
+                    cursor = await self._begin(head)
+                self._cursor = cursor
+                more = await self._doubting(cursor, head)
             self._progress.turn_ended(head.number, self._processed())
             return more
+
+    def _processed(self) -> int | None:
+        return None if self._cursor is None else self._cursor.number
 
     async def _doubting(self, cursor: Cursor, head: Head) -> bool:
         """Follow the chain. A node whose blocks contradict each other again and again rests, if there is another."""
         try:
             more = await self._follow(cursor, head)
-        except ChainMoved:
-            self._moved += 1
+        except RecoverableError as error:
+            if self._reader.whole.was_ahead:
+                log.info("asking again", chain=self._chain_id, error=str(error))
+                self._reader.whole.drop()
+                return True
+            self._moved += isinstance(error, ChainMoved)
             if self._moved >= _MOST_MOVED:
                 self._moved = 0
                 self._chain.doubt("its blocks contradict each other")
             raise
         self._moved = 0
         return more
-
-    def _processed(self) -> int | None:
-        return None if self._cursor is None else self._cursor.number
 
     async def turn_late(self) -> bool:
         """Look at old addresses, if it is time for that; return whether it was.
@@ -276,15 +279,19 @@ class Watcher:
         outcome = follow(cursor.number, cursor.hash, stretch.links)
         match outcome:
             case Advance():
+                if stretch.is_whole:
+                    self._reader.whole.begin(stretch.last.number, head.number, groups)
                 await self._advance(cursor, stretch, head)
             case Rollback():
                 await self._roll_back(cursor, head)
             case Refetch():
                 log.info("asking again", chain=self._chain_id, error=outcome.reason)
+                self._reader.whole.drop()
                 return False
             case _:
                 assert_never(outcome)
-        return stretch.last.number < head.number or isinstance(outcome, Rollback)
+        is_last = stretch.last.number >= head.number and not self._reader.whole.is_head_old
+        return not is_last or isinstance(outcome, Rollback)
 
     async def _compare_tip(self, cursor: Cursor, head: Head) -> None:
         (header,) = [head.header] if head.header else await self._chain.headers([cursor.number])

@@ -57,7 +57,7 @@ class RefundChain(Protocol):
     async def nonces(self, header: Header, addresses: Sequence[Address]) -> dict[Address, int]:
         """Return the transaction counts of addresses at a block. Raises StateUnavailable for a block too old."""
 
-    async def blocks(self, first: int, last: int) -> list[Block]:
+    async def blocks(self, numbers: Sequence[int]) -> list[Block]:
         """Return the blocks of a range, with their transfers of coins."""
 
     async def tokens_sent(
@@ -187,7 +187,7 @@ class RefundPayments:
             if first > found.cursor.number - _STATE_BLOCKS:
                 raise
             return ()
-        blocks = [block for number in sorted(numbers) for block in await self._chain.blocks(number, number)]
+        blocks = [block for number in sorted(numbers) for block in await self._chain.blocks([number])]
         return [each for block in blocks for each in block.transfers if each.sender in self._owners]
 
     async def _blocks_of(self, owner: Address, low: int, high: int) -> list[int]:

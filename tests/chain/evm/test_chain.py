@@ -80,7 +80,7 @@ def transfer_call(sender: str, to: str, units: int) -> str:
 
 
 async def transfers_at(chain: EvmChain, number: int) -> tuple[Transfer, ...]:
-    (block,) = await chain.blocks(number, number)
+    (block,) = await chain.blocks([number])
     return block.transfers
 
 
@@ -92,7 +92,7 @@ async def test_a_payment_is_found_with_all_that_the_chain_says_of_it(anvil: Star
     transaction_hash = node.send(node.accounts[0], RECEIVER, 3 * ETHER)
     shown = node.rpc("eth_getBlockByNumber", "0x1", False)
     async with chain_at(node.url) as chain:
-        (block,) = await chain.blocks(1, 1)
+        (block,) = await chain.blocks([1])
     time = from_unix(int(shown["timestamp"], 16))
     assert block == Block(
         Header(1, shown["hash"], shown["parentHash"], time),
@@ -168,7 +168,7 @@ async def test_a_range_of_blocks_is_a_chain(anvil: StartAnvil) -> None:
     async with chain_at(node.url) as chain:
         assert await chain.head() == Head(25)
         start = await header_at(chain, 0)
-        blocks = await chain.blocks(1, 25)
+        blocks = await chain.blocks(range(1, 26))
         headers = [block.header for block in blocks]
         assert follow(0, start.hash, headers) == Advance(tuple(headers))
         assert await chain.headers([7, 3, 25]) == [headers[6], headers[2], headers[24]]
@@ -181,7 +181,7 @@ async def test_a_block_that_is_not_there_yet_fails(anvil: StartAnvil) -> None:
         with pytest.raises(ProviderFailed, match="block 3 is not there yet"):
             await header_at(chain, 3)
         with pytest.raises(ProviderFailed, match="block 3 is not there yet"):
-            await chain.blocks(1, 3)
+            await chain.blocks(range(1, 4))
 
 
 async def test_a_reorg_changes_the_hashes_and_its_ancestor_is_found(anvil: StartAnvil) -> None:
@@ -190,8 +190,8 @@ async def test_a_reorg_changes_the_hashes_and_its_ancestor_is_found(anvil: Start
     node.send(node.accounts[0], RECEIVER, ETHER)
     node.mine(2)
     async with chain_at(node.url) as chain:
-        before = [block.header for block in await chain.blocks(1, 8)]
-        (paid,) = (await chain.blocks(7, 7))[0].transfers
+        before = [block.header for block in await chain.blocks(range(1, 9))]
+        (paid,) = (await chain.blocks([7]))[0].transfers
         node.rpc("anvil_reorg", 3, [])
         node.mine()
         assert follow(8, before[-1].hash, await chain.headers([9])) == Rollback(above=8)
@@ -333,7 +333,7 @@ async def test_a_tokens_transfer_is_found_with_all_that_the_chain_says_of_it(anv
     transaction_hash = transact(node, payer, token, data=transfer_call(payer, RECEIVER, 2**255), nonce="0x1")
     number = node.mine()
     async with chain_at(node.url, tokens=[token]) as chain:
-        (block,) = await chain.blocks(number, number)
+        (block,) = await chain.blocks([number])
         assert [transfer.units for transfer in block.transfers] == [7, 2**255]
         assert block.transfers[1] == Transfer(
             to=RECEIVER,
@@ -399,8 +399,8 @@ async def test_a_node_that_hides_a_tokens_transfers_is_found_out_by_the_blocks_b
     async with running(forwarding(node.url, {"eth_getLogs": []})) as lagging:
         async with chain_at(lagging.url, tokens=[token]) as chain:
             with pytest.raises(ProviderFailed, match=f"the logs of block {number} are not all there"):
-                await chain.blocks(number, number)
-            assert await chain.blocks(number - 1, number - 1), "where nothing can be hidden nothing is suspected"
+                await chain.blocks([number])
+            assert await chain.blocks([number - 1]), "where nothing can be hidden nothing is suspected"
         async with chain_at(lagging.url, node.url, tokens=[token]) as chain:
             assert [transfer.units for transfer in await transfers_at(chain, number)] == [7]
 

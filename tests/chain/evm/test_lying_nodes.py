@@ -52,7 +52,7 @@ def honest() -> dict[str, Any]:
 
 async def credited(chain: EvmChain) -> list[int]:
     """Return what a watcher would credit for block 7."""
-    (block,) = await chain.blocks(7, 7)
+    (block,) = await chain.blocks([7])
     return [transfer.units for transfer in await chain.succeeded(block.transfers)]
 
 

@@ -158,7 +158,7 @@ async def test_receipts_are_asked_for_one_by_one_where_a_node_does_not_give_a_bl
             running(forwarding(node.url, {"eth_getBlockReceipts": missing})) as front,
             chain_at(front.url) as chain,
         ):
-            (block,) = await chain.blocks(number, number)
+            (block,) = await chain.blocks([number])
             found = await chain.prove(block.transfers)
             assert [each.proof for each in found] == [Proof.PROVEN] * 3
             assert front.methods.count("eth_getTransactionReceipt") == 3
@@ -183,7 +183,7 @@ async def test_a_busy_node_is_waited_for_and_not_taken_at_its_word(
     async with running(forwarding(node.url, {"eth_getBlockReceipts": busy})) as front:
         clock = Hurried()
         chain = EvmChain(Rpc(ANVIL_CHAIN_ID, [front.url], clock=clock, sleep=clock.sleep))
-        (block,) = await chain.blocks(number, number)
+        (block,) = await chain.blocks([number])
         with pytest.raises(ProviderFailed, match="busy"):
             await chain.prove(block.transfers)
         assert "eth_getTransactionReceipt" not in front.methods
@@ -234,14 +234,14 @@ async def test_the_provider_that_invents_a_payment_rests_for_a_minute_and_the_ot
         running(forwarding(node.url, {"eth_getLogs": invented_log(node, token)})) as liar,
         chain_at(liar.url, node.url, tokens=[token]) as chain,
     ):
-        (block,) = await chain.blocks(number, number)
+        (block,) = await chain.blocks([number])
         invented = [each for each in block.transfers if each.to == RECEIVER]
         with pytest.raises(ProviderFailed, match="a payment was invented"):
             await chain.prove(invented)
         lying, honest = chain.health()
         assert (lying.is_resting, honest.is_resting) == (True, False)
         assert "doesn't hold" in (lying.last_error or "")
-        (block,) = await chain.blocks(number, number)
+        (block,) = await chain.blocks([number])
         assert [each for each in block.transfers if each.to == RECEIVER] == []
 
 

@@ -52,7 +52,7 @@ async def test_a_transaction_of_a_foreign_type_stops_no_block(kind: str, missing
         {"hash": "0x" + "5" * 64, "blockHash": BLOCK_HASH, "from": PAYER, "to": RECEIVER, "value": hex(6)}
     )
     async with running(answering(said)) as node, chain_at(node.url, tokens=[TOKEN]) as chain:
-        (block,) = await chain.blocks(7, 7)
+        (block,) = await chain.blocks([7])
     assert [transfer.units for transfer in block.transfers] == [6, 8]
 
 
@@ -67,10 +67,10 @@ async def test_a_common_transaction_that_no_provider_can_show_whole_is_skipped_i
         running(answering(said)) as other,
         chain_at(one.url, other.url, tokens=[TOKEN]) as chain,
     ):
-        (block,), refusals = await insist(lambda: chain.blocks(7, 7))
+        (block,), refusals = await insist(lambda: chain.blocks([7]))
         assert [transfer.units for transfer in block.transfers] == [8]
         assert refusals >= 2, "each provider was asked twice"
-        assert (await insist(lambda: chain.blocks(7, 7)))[1] == 0
+        assert (await insist(lambda: chain.blocks([7])))[1] == 0
 
 
 async def test_what_is_no_transaction_at_all_is_refused_for_good() -> None:
@@ -80,7 +80,7 @@ async def test_what_is_no_transaction_at_all_is_refused_for_good() -> None:
     ):
         for _ in range(20):
             with pytest.raises(ProviderFailed, match="no list of transactions"):
-                await chain.blocks(7, 7)
+                await chain.blocks([7])
 
 
 async def test_a_payment_whose_transaction_never_gets_a_receipt_is_left_to_the_balances() -> None:
@@ -189,14 +189,14 @@ async def test_where_blooms_are_always_vague_a_second_look_is_enough() -> None:
         refused = []
         for number in range(5):
             node.behave = answering(said(number))
-            (block,), refusals = await insist(lambda: chain.blocks(7, 7))
+            (block,), refusals = await insist(lambda: chain.blocks([7]))
             assert block.transfers == ()
             refused.append(refusals)
         assert refused == [2, 2, 2, 0, 0]
         node.behave = answering(said(5))
         logs += [[], [], [{**honest()["eth_getLogs"][0], "blockHash": "0x" + word(5)}]]
         with pytest.raises(ProviderFailed, match="not all there"):
-            await chain.blocks(7, 7)
+            await chain.blocks([7])
 
 
 async def test_a_bloom_that_covers_too_little_hides_nothing() -> None:

@@ -163,13 +163,13 @@ async def test_a_range_shrinks_with_each_failure_and_grows_again(anvil: Nodes) -
         sizes = []
         for _ in range(5):
             with pytest.raises(ProviderFailed):
-                await chain.blocks(1, chain.batch_blocks)
+                await chain.blocks(range(1, chain.batch_blocks + 1))
             sizes.append(chain.batch_blocks)
         assert sizes == [first // 2, first // 4, first // 8 or 1, 1, 1]
         node.start_again()
         assert not faults.chance
         for _ in range(6):
-            await chain.blocks(1, chain.batch_blocks)
+            await chain.blocks(range(1, chain.batch_blocks + 1))
         assert chain.batch_blocks > first
         await chain.close()
 

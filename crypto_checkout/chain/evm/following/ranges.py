@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
 
-from crypto_checkout.chain.evm import address_texts, balances, decoding
-from crypto_checkout.chain.evm.address_texts import AddressTexts
+from crypto_checkout.chain.evm import balances, decoding
 from crypto_checkout.chain.evm.decoding import TRANSFER_TOPIC
+from crypto_checkout.chain.evm.following import address_texts
+from crypto_checkout.chain.evm.following.address_texts import AddressTexts
 from crypto_checkout.chain.rpc.answers import Json
 from crypto_checkout.chain.rpc.providers import Ask, Call, Refused
 from crypto_checkout.core.address import Address

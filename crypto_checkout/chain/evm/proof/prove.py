@@ -35,6 +35,8 @@ PROVABLE_CHAINS = frozenset(
 )
 """Chains whose blocks are all of known forms: there, a block that can't be proven is not believed."""
 
+_AT_ONCE = 8
+
 _NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 ReadTransfers = Callable[[Ask, int, Collection[Address]], Awaitable[AbstractSet[Transfer]]]
@@ -76,10 +78,18 @@ async def as_held(rpc: Rpc, transfers: Sequence[Transfer]) -> dict[Transfer, Tra
     for transfer in transfers:
         by_block[transfer.block_number, transfer.block_hash].append(transfer)
     found: dict[Transfer, Transfer | None] = {}
-    for (number, block_hash), claimed in by_block.items():
-        held = await _held(rpc, number, block_hash, {transfer.to for transfer in claimed})
-        if held is not None:
-            found |= matched(claimed, held)
+    blocks = [*by_block.items()]
+    for place in range(0, len(blocks), _AT_ONCE):
+        some = blocks[place : place + _AT_ONCE]
+        answers = await asyncio.gather(
+            *(_held(rpc, *block, {transfer.to for transfer in claimed}) for block, claimed in some),
+            return_exceptions=True,
+        )
+        for (_, claimed), held in zip(some, answers, strict=True):
+            if isinstance(held, BaseException):
+                raise held
+            if held is not None:
+                found |= matched(claimed, held)
     return found
 
 

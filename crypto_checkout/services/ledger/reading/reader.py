@@ -1,7 +1,7 @@
 """Read the next stretch of a chain: as one range where its providers allow that, or else block by block."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -11,7 +11,8 @@ from crypto_checkout.core.ledger.balance_groups import ExpectedGroup
 from crypto_checkout.core.ledger.follow import Head, Header
 from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.core.ledger.range_reading import RangeReading
-from crypto_checkout.services.ledger.reading.stretch import BlockReader, Stretch
+from crypto_checkout.services.ledger.reading.ahead import AheadReader, WholeBlocks
+from crypto_checkout.services.ledger.reading.stretch import Stretch
 
 _LONG = timedelta(minutes=2)
 _TURNS_READ_AGAIN = 5
@@ -19,7 +20,7 @@ _BLOCKS_READ_AGAIN = 16
 _MOST_KNOWN = 10_000
 
 
-class RangeReader(BlockReader, Protocol):
+class RangeReader(AheadReader, Protocol):
     """A chain whose blocks can be read as a range; `chain.evm.chain` and `chain.sandbox.chain` implement it."""
 
     @property
@@ -46,7 +47,7 @@ class RangeReader(BlockReader, Protocol):
 
 
 class StretchReader:
-    """Reads the stretches of one chain.
+    """Reads the stretches of one chain. `clock` is monotonic.
 
     The logs of a stretch are asked for together with those of the turns before: a node behind a load balancer that
     lags answers "none" for a block that it doesn't have, and what it left out is found with the next turns.
@@ -56,11 +57,12 @@ class StretchReader:
     contracts take from an address that is itself a contract, or delegates to one, can leave unseen.
     """
 
-    def __init__(self, chain: RangeReader) -> None:
+    def __init__(self, chain: RangeReader, clock: Callable[[], float]) -> None:
         self._chain = chain
         self._ends: deque[int] = deque(maxlen=_TURNS_READ_AGAIN)
         self._known: set[tuple[str, str | None, int | None]] = set()
         self._senders: tuple[int, Mapping[Address, int]] = (-1, {})
+        self.whole = WholeBlocks(chain, clock)
 
     async def next(
         self, start: Header, head: Head, oldest: int, groups: Sequence[ExpectedGroup], others: Sequence[Address]
@@ -72,11 +74,11 @@ class StretchReader:
         Raises ProviderFailed, and ChainMoved where nodes contradict each other.
         """
         if not self._chain.reads_ranges:
-            return await self._whole(start, head)
+            return await self.whole.next(start, head.number, groups)
         try:
             last = await self._last(start, head, groups, others)
         except StateUnavailable:
-            return await self._whole(start, head)
+            return await self.whole.next(start, head.number, groups)
         since = max(oldest + 1, min(self._ends, default=start.number - _BLOCKS_READ_AGAIN))
         read = await self._chain.read_range(start, last, since, groups, others)
         logged, left = (
@@ -96,10 +98,7 @@ class StretchReader:
         self._ends.clear()
         self._known.clear()
         self._senders = (-1, {})
-
-    async def _whole(self, start: Header, head: Head) -> Stretch:
-        last = min(head.number, start.number + self._chain.batch_blocks)
-        return Stretch.whole(self._chain, start, await self._chain.blocks(start.number + 1, last))
+        self.whole.drop()
 
     async def _last(
         self, start: Header, head: Head, groups: Sequence[ExpectedGroup], others: Sequence[Address]

@@ -5,7 +5,7 @@ stretch, and headers and whole blocks are read when they are asked for.
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
@@ -27,8 +27,8 @@ class BlockReader(Protocol):
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
         """Return the headers at these heights."""
 
-    async def blocks(self, first: int, last: int) -> list[Block]:
-        """Return the blocks of a range, both ends included."""
+    async def blocks(self, numbers: Sequence[int]) -> list[Block]:
+        """Return the blocks at these heights, lowest first."""
 
 
 @dataclass(slots=True)
@@ -53,11 +53,13 @@ class Stretch:
     _headers: dict[int, Header] = field(default_factory=dict)
 
     @classmethod
-    def whole(cls, chain: BlockReader, start: Header, blocks: Sequence[Block]) -> "Stretch":
+    def whole(
+        cls, chain: BlockReader, start: Header, blocks: Sequence[Block], matching: Sequence[ExpectedGroup] = ()
+    ) -> "Stretch":
         """Make a stretch of blocks that are all read."""
         headers = tuple(block.header for block in blocks)
         known = {block.header.number: block for block in blocks}
-        return cls(chain, start, headers[-1], headers, is_whole=True, _blocks=known)
+        return cls(chain, start, headers[-1], headers, matching=matching, is_whole=True, _blocks=known)
 
     @property
     def blocks(self) -> list[Block]:
@@ -95,8 +97,9 @@ class Stretch:
         Raises ChainMoved if one is another block than its header, and ProviderFailed.
         """
         found: list[Block] = []
-        runs = _runs(sorted(set(numbers) - self._blocks.keys()), self.chain.batch_blocks)
-        for blocks in await together([self.chain.blocks(first, last) for first, last in runs]):
+        missing, size = sorted(set(numbers) - self._blocks.keys()), self.chain.batch_blocks
+        batches = [missing[place : place + size] for place in range(0, len(missing), size)]
+        for blocks in await together([self.chain.blocks(each) for each in batches]):
             for block in blocks:
                 known = {each.number: each for each in (self.start, self.last, *self._headers.values())}
                 number = block.header.number
@@ -156,15 +159,3 @@ async def together(questions: Sequence[Coroutine[Any, Any, Answer]]) -> list[Ans
         for question in questions:
             question.close()  # one that was never asked
     return found
-
-
-def _runs(numbers: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last of each run of consecutive numbers, of a length that one request can have."""
-    place = 0
-    while place < len(numbers):
-        first = last = numbers[place]
-        while place + 1 < len(numbers) and numbers[place + 1] == last + 1 and last - first + 1 < most:
-            place += 1
-            last = numbers[place]
-        yield first, last
-        place += 1
