@@ -19,7 +19,8 @@ from .reference import Reference
 
 GUIDES = (
     *("integrate", "payment-pages", "webhooks", "errors", "lists", "test-mode"),
-    *("proxies", "wallets", "cold-address", "chains", "costs", "collect", "refunds", "operate", "threat-model"),
+    *("proxies", "wallets", "cold-address", "chains", "collect", "refunds"),
+    *("operate", "costs", "speed", "threat-model"),
 )
 FOLDER = Path(__file__).parent / "guides"
 WRITTEN_FOR = "http://127.0.0.1:4020"

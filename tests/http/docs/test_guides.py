@@ -1,5 +1,6 @@
 """The guides that go step by step: their blocks are run in order, on a real server, and print what the guides say."""
 
+import inspect
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ from crypto_checkout.cli.demo.scenarios import ENDS
 from crypto_checkout.config import example, load
 from crypto_checkout.http.docs.pages import guide_text
 from crypto_checkout.services.reporting import config_snippets
+from scripts.benchmarks import orders, requests
 from tests.conftest import found
 from tests.http.docs.test_pages import STEP_BY_STEP, TEXTS
 from tests.support.server import Server
@@ -111,6 +113,7 @@ def test_no_block_of_a_guide_is_left_out() -> None:
         "collect": {"console", "toml"},
         "refunds": {"console", "toml"},
         "operate": {"console"},
+        "speed": {"console"},
         "proxies": {"", "nginx", "toml"},
         "wallets": {"javascript ledger.cjs", "javascript keystone.cjs"},
     }
@@ -170,6 +173,17 @@ def test_the_table_of_chains_is_that_of_the_presets(tmp_path: Path) -> None:
         re.MULTILINE,
     )
     assert rows == expected
+
+
+def test_the_guide_to_speed_names_what_the_benchmarks_measure() -> None:
+    text = guide_text("speed", "")
+    assert re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE) == list(requests.CASES)
+    days = re.findall(r"^\| \d \| (\d+) \| ([\d,]+) \|", text, re.MULTILINE)
+    assert [int(day.replace(",", "")) for _, day in days] == [orders.a_day(int(second)) for second, _ in days]
+    assert len(days) == 3
+    parsers = "".join(inspect.getsource(each) for each in (requests, orders))
+    assert {option for option in re.findall(r"--\w+", text) if f'"{option}"' not in parsers} == set()
+    assert set(re.findall(r"scripts/bench (\w+)", text)) == {"requests", "orders"}
 
 
 def test_the_table_of_scenarios_is_right() -> None:

@@ -35,6 +35,7 @@ FOR_OPERATORS = (
     "collect",
     "operate",
     "proxies",
+    "speed",
     "threat-model",
     "wallets",
 )  # who run no code and call no API
