@@ -7,6 +7,7 @@ integration can't pass for want of a tool.
 
 import logging
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
@@ -128,7 +129,9 @@ def anvil(anvil_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with ExitStack() as nodes:
 
         def start(**options: Any) -> node.Anvil:
-            return nodes.enter_context(node.Anvil(anvil_path, tmp_path_factory.mktemp("anvil"), **options))
+            folder = tmp_path_factory.mktemp("anvil")
+            nodes.callback(shutil.rmtree, folder, ignore_errors=True)  # hundreds of megabytes of chain, maybe in memory
+            return nodes.enter_context(node.Anvil(anvil_path, folder, **options))
 
         yield start
 
