@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from starlette.requests import Request
 
@@ -20,8 +21,7 @@ class _Bucket:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(NamedTuple):
     """The result of taking a token; `reset_seconds` is the time until the bucket is full again."""
 
     is_allowed: bool

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel
 
@@ -73,8 +73,7 @@ class ApiServices:
     sandbox: SandboxControls | None
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One checked request, with its key.
 
     `request` identifies it as long as it can be repeated; None without an idempotency key.

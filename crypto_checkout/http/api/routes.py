@@ -27,6 +27,7 @@ from crypto_checkout.core.owner.api_key import ApiKey
 from crypto_checkout.http import body_limit, errors, etags
 from crypto_checkout.http.api import parsing
 from crypto_checkout.http.api.operations import PREFIX, STORED, ApiServices, Call, Operation, Resource, Unit
+from crypto_checkout.http.headers import header
 from crypto_checkout.http.rate_limit import RateLimit, client_name, wrong_key_limit
 from crypto_checkout.services.owner.api_keys import ApiKeys
 from crypto_checkout.services.upkeep.retention import IDEMPOTENCY
@@ -92,11 +93,12 @@ class Api:
         return await self._write(request, operation, call, raw)
 
     async def _authenticate(self, request: Request) -> ApiKey:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        scheme, _, token = header(request.scope, b"authorization").partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token:
             raise MissingApiKey("Send your API key in a header: Authorization: Bearer ck_test_…")
         try:
-            return await self._keys.check(token.strip(), self._clock())
+            return await self._keys.check(token, self._clock())
         except (InvalidApiKey, RevokedApiKey):
             # A right key works meanwhile, from the same address too.
             allowance = self._wrong_keys.take(client_name(request.scope["client_address"]))
@@ -135,7 +137,7 @@ class Api:
                 return record(unit, operation.status, answer.decode())
             return record(unit, operation.status, to_body(answer), is_secret="secret" in answer)
 
-        repeatable = replace(call, request=f"{call.key.id}/{name}/{digest}")
+        repeatable = call._replace(request=f"{call.key.id}/{name}/{digest}")
         try:
             work: Unit = await operation.write(repeatable)
             done = await self._services.db.write(lambda unit: work_and_record(unit, work), quick=True)

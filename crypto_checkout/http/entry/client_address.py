@@ -19,6 +19,8 @@ _NEAR = [
     ipaddress.ip_network(network)
     for network in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7")
 ]
+_MOST_KNOWN = 4096
+_SHORT = 100
 _FORWARDED = frozenset({"forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip"})
 
 
@@ -33,9 +35,23 @@ class ClientAddresses:
         self._trusted_proxies = trusted_proxies
         self._on_untrusted_proxy = on_untrusted_proxy
         self._has_noticed = False
+        self._known: dict[tuple[str, bytes], str] = {}
 
     def of(self, scope: Scope) -> str:
         """Return the address of a request's client."""
+        peer = scope["client"][0] if scope.get("client") else ""
+        forwarded = b",".join([value for name, value in scope["headers"] if name == b"x-forwarded-for"])
+        known = self._known.get((peer, forwarded))  # connections are kept, and send many requests
+        if known is not None:
+            return known
+        found = self._find(scope)
+        if len(forwarded) <= _SHORT:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[peer, forwarded] = found
+        return found
+
+    def _find(self, scope: Scope) -> str:
         if not self._has_noticed and _is_of_untrusted_proxy(scope, self._trusted_proxies):
             self._has_noticed = True
             peer = str(scope["client"][0])

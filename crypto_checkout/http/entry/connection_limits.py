@@ -9,7 +9,7 @@ import asyncio
 import re
 import resource
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -77,6 +77,7 @@ class GuardedProtocol(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _is_in_head = False
+    _is_in_message = False
     _watch: asyncio.TimerHandle | None = None
     _unsent_bytes = 0
     _has_progress = False
@@ -116,15 +117,15 @@ class GuardedProtocol(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             self._refuse(error, data)
             return
+        if self._is_in_message and self._deadline is None:  # most requests arrive whole, and need none
+            self._start_deadline()
         self._head_bytes = self._head_bytes + len(data) if self._is_in_head else 0
         if self._head_bytes > MOST_HEAD_BYTES:
             self._close_with(_TOO_LARGE)
 
     def on_message_begin(self) -> None:
-        """Start the deadline of the next request on a kept connection."""
-        self._is_in_head = True
-        if self._deadline is None:
-            self._start_deadline()
+        """Note that a request has begun: its deadline starts unless the rest is there already."""
+        self._is_in_head = self._is_in_message = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -138,6 +139,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Cancel the deadline: the request is complete."""
+        self._is_in_message = False
         self._cancel_deadline()
         super().on_message_complete()
 
@@ -157,13 +159,13 @@ class GuardedProtocol(HttpToolsProtocol):
         uvloop closes a connection before it says so, and raises on writes in between, which would be logged as faults.
         """
 
-        async def until_closed(scope: Scope, receive: Receive, send: Send) -> None:
-            async def send_while_open(message: Message) -> None:
+        def until_closed(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+            def send_while_open(message: Message) -> Awaitable[None]:
                 if self.transport.is_closing():
                     cycle.disconnected = True
-                await send(message)
+                return send(message)
 
-            await app(scope, receive, send_while_open)
+            return app(scope, receive, send_while_open)
 
         super()._start_asgi_task(cycle, until_closed)  # type: ignore[arg-type]
 
