@@ -65,7 +65,6 @@ class _QuickReader:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._limit = StepLimit(connection)
-        self._limit.__enter__()  # for good
 
     def run(self, work: Callable[[ReadUnit], T], clock: Clock) -> T:
         """Run a unit in one snapshot. Raises errors of SQLite as they are."""

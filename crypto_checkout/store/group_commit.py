@@ -8,10 +8,11 @@ import asyncio
 import sqlite3
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 from crypto_checkout.core.errors import DatabaseDamaged, DatabaseFailed
 from crypto_checkout.core.moments import Clock
@@ -32,13 +33,14 @@ _IN_THE_WAY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQL
 class StepLimit:
     """Interrupts a unit on the event loop after as many of SQLite's steps as take about a millisecond.
 
-    It is in force within `with`. Only the unit is interrupted, never the statements around it that begin and end its
+    It is in force until `close`. Only the unit is interrupted, never the statements around it that begin and end its
     transaction. What was interrupted is undone and run again on a thread.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._left = sys.maxsize
+        connection.set_progress_handler(self._count, _STEPS_COUNTED)
 
     def call(self, work: Callable[[U], T], unit: U) -> T:
         """Run a unit within the limit."""
@@ -48,11 +50,8 @@ class StepLimit:
         finally:
             self._left = sys.maxsize
 
-    def __enter__(self) -> Self:
-        self._connection.set_progress_handler(self._count, _STEPS_COUNTED)
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End the limit: the connection's other units may take as long as they like."""
         self._connection.set_progress_handler(None, 0)
 
     def _count(self) -> bool:
@@ -101,7 +100,7 @@ class Group:
         Where another process writes, or they take long after all, nothing stays of it, and `finish` runs them.
         """
         try:
-            with StepLimit(connection) as limit:
+            with closing(StepLimit(connection)) as limit:
                 connection.execute("BEGIN IMMEDIATE")
                 self._uncommitted = [_run_unit(connection, unit, self.clock(), limit) for unit in self.units]
         except BaseException as error:  # noqa: BLE001  # passed to each caller  # a loop's boundary

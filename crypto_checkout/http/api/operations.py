@@ -95,7 +95,7 @@ class Call(NamedTuple):
 Example = Callable[[str], Resource]
 """Builds an example for the public URL of the server that shows it."""
 
-Read = Callable[[Call], Awaitable[Resource | str | bytes]]
+Read = Callable[[Call], Awaitable[Resource | bytes]]
 Write = Callable[[Call], Awaitable[Unit]]
 
 

@@ -85,7 +85,7 @@ class Api:
         query = parsing.parse_query(request.scope["query_string"], operation.query)
         if operation.read is not None:
             answer = await operation.read(Call(self._services, key, request.path_params, query, None))
-            body = answer if isinstance(answer, bytes) else _written(answer).encode()
+            body = _written(answer)
             return etags.answer(request, body, _PRIVATE) if operation.has_tag else _json(body, operation.status)
         raw = await body_limit.read(request)
         parsed = parsing.parse(raw, request.headers.get("content-type", ""), operation.body)
@@ -112,7 +112,7 @@ class Api:
         name = _idempotency_key(request)
         if name is None:
             answer = await self._services.db.write(await operation.write(call), quick=True)
-            return _json(answer if isinstance(answer, bytes) else to_body(answer), operation.status)
+            return _json(_written(answer), operation.status)
         digest = _digest(request, raw)
         async with self._lock(call.key.id, name):
             stored = await self._services.db.read(lambda unit: _stored(unit, call.key.id, name, digest), quick=True)
@@ -133,9 +133,8 @@ class Api:
 
         def work_and_record(unit: WriteUnit, work: Unit) -> StoredAnswer:
             answer = work(unit)
-            if isinstance(answer, bytes):
-                return record(unit, operation.status, answer.decode())
-            return record(unit, operation.status, to_body(answer), is_secret="secret" in answer)
+            is_secret = not isinstance(answer, bytes) and "secret" in answer
+            return record(unit, operation.status, _written(answer).decode(), is_secret=is_secret)
 
         repeatable = call._replace(request=f"{call.key.id}/{name}/{digest}")
         try:
@@ -213,8 +212,8 @@ def _stored(unit: ReadUnit, api_key_id: str, name: str, digest: str) -> StoredAn
     return answer
 
 
-def _written(answer: Resource | str) -> str:
-    return answer if isinstance(answer, str) else to_body(answer)
+def _written(answer: Resource | bytes) -> bytes:
+    return answer if isinstance(answer, bytes) else to_body(answer).encode()
 
 
 def _json(body: str | bytes, status: int) -> Response:

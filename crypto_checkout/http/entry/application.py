@@ -119,7 +119,7 @@ class Application:
             mounted: ASGIApp = route.app  # type: ignore[attr-defined]  # the only other kind in use
             return mounted
         if route.methods is not None and scope["method"] not in route.methods:
-            raise HTTPException(405, headers={"Allow": ", ".join(route.methods)})
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(route.methods))})
         response: Response = await route.endpoint(request)
         return response
 

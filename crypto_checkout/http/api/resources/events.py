@@ -1,6 +1,5 @@
 """Operations on events."""
 
-import json
 from functools import partial
 
 from crypto_checkout.core.errors import ResourceNotFound
@@ -9,13 +8,13 @@ from crypto_checkout.core.public import examples
 from crypto_checkout.core.public.envelopes import ListResource
 from crypto_checkout.core.public.types import EventResource
 from crypto_checkout.http.api import cursors, schemas
-from crypto_checkout.http.api.operations import Call, Operation, Resource, list_example
+from crypto_checkout.http.api.operations import Call, Operation, list_example
 from crypto_checkout.store.webhooks import events as store
 
 _LIST = "events"
 
 
-async def list_(call: Call) -> Resource:
+async def list_(call: Call) -> bytes:
     """List events."""
     query: schemas.EventsQuery = call.query
     window = cursors.window(_LIST, call.livemode, query.limit, query.starting_after, query.ending_before)
@@ -23,15 +22,15 @@ async def list_(call: Call) -> Resource:
     page = await call.services.db.read(
         partial(store.bodies, livemode=call.livemode, filters=filters, window=window),
     )
-    return cursors.list_answer(_LIST, call.livemode, page.map(json.loads), window)
+    return cursors.list_body(_LIST, call.livemode, page.map(str.encode), window)
 
 
-async def show(call: Call) -> str:
+async def show(call: Call) -> bytes:
     """Show one event, byte for byte as webhooks send it."""
     body = await call.services.db.read(partial(store.body, event_id=call.path["id"], livemode=call.livemode))
     if body is None:
         raise ResourceNotFound(f"There is no event {call.path['id'][:40]} in this mode.")
-    return body
+    return body.encode()
 
 
 OPERATIONS = (

@@ -16,6 +16,10 @@ from crypto_checkout.core.ledger.balance_groups import ExpectedGroup
 from crypto_checkout.core.ledger.follow import Block, Head, Header
 from crypto_checkout.services.ledger.reading.stretch import BlockReader, Stretch
 
+_HEAD_SECONDS = 5.0
+
+_Found = tuple[Sequence[Block], Sequence[ExpectedGroup]]
+
 
 class AheadReader(BlockReader, Protocol):
     """A chain whose blocks are read ahead; `chain.evm.chain` and `chain.sandbox.chain` implement it."""
@@ -28,11 +32,6 @@ class AheadReader(BlockReader, Protocol):
 
     async def mismatches(self, header: Header, groups: Sequence[ExpectedGroup]) -> list[ExpectedGroup]:
         """Return the groups whose balances after a block differ, or may differ, from the expected ones."""
-
-
-_HEAD_SECONDS = 5.0
-
-_Found = tuple[Sequence[Block], Sequence[ExpectedGroup]]
 
 
 @dataclass(frozen=True, slots=True)
