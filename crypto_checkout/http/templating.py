@@ -25,13 +25,17 @@ HEADERS = {
 
 
 def environment() -> jinja2.Environment:
-    """Return the environment of all pages; an undefined name in a template is an error."""
+    """Return the environment of all pages; an undefined name in a template is an error.
+
+    A template is read once, at its first use.
+    """
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     templates.filters |= {"money": money, "moment": moment}
     templates.globals |= {"asset_url": assets.urls(), "qr_svg": qr.svg}

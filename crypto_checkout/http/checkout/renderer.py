@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any
@@ -9,7 +10,7 @@ from urllib.parse import urlencode
 
 import jinja2
 from jinja2.runtime import Context
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
 from crypto_checkout.http import assets, templating
@@ -48,7 +49,9 @@ class CheckoutRenderer:
             "languages": LANGUAGES,
             "href": _href,
             "unscripted": UNSCRIPTED,
+            "language_links": self._language_links,
         }
+        self._kept_links = lru_cache(maxsize=512)(self._written_links)
 
     def render(
         self,
@@ -64,10 +67,22 @@ class CheckoutRenderer:
         text = self._templates.get_template(f"checkout/{template}").render(context, t=words, path=path, query=query)
         return HTMLResponse(text, status_code=status, headers=self._headers)
 
+    def _language_links(self, path: str, query: Mapping[str, str], current: str) -> Markup:
+        """Return a page's links to itself in each language; those of another page differ by its path only."""
+        links = self._kept_links(tuple(query.items()), current).replace('href="', f'href="{escape(path)}')
+        return Markup(links)  # noqa: S704 - a template's, and an escaped path
+
+    def _written_links(self, query: tuple[tuple[str, str], ...], current: str) -> str:
+        template = self._templates.get_template("checkout/languages.html")
+        return template.render(query=dict(query), current=current)
+
 
 def _href(path: str, query: Mapping[str, str], **changes: str) -> str:
     """Return a path with its query, some of its values changed."""
-    return f"{path}?{urlencode({**query, **changes})}"
+    return f"{path}?{_encoded(tuple({**query, **changes}.items()))}"
+
+
+_encoded = lru_cache(maxsize=1024)(urlencode)
 
 
 @jinja2.pass_context

@@ -67,8 +67,11 @@ class Translations:
 
     def __call__(self, key: str, **values: object) -> Markup:
         """Return a message as HTML; `count` selects the plural form."""
-        filled = {name: Markup("<bdi>{}</bdi>").format(value) for name, value in values.items()}
-        return escape(self._form(key, values)).format_map(filled)
+        message = _escaped(self._form(key, values))
+        if not values:
+            return message
+        filled = {name: f"<bdi>{escape(value)}</bdi>" for name, value in values.items()}
+        return Markup(str.format_map(message, filled))  # noqa: S704 - all of it is escaped
 
     def text(self, key: str, **values: object) -> str:
         """Return a message as plain text, for titles, attributes and the script."""
@@ -118,6 +121,10 @@ class Translations:
         if isinstance(message, str):
             return message
         return message[self.locale.plural_form(int(str(values["count"]).strip(_ISOLATE + _END_OF_ISOLATE)))]
+
+
+_escaped = cache(escape)
+"""Returns a message of the catalogues as HTML."""
 
 
 @cache
