@@ -105,7 +105,8 @@ class Operation:
 
     `id` names it in the OpenAPI document, and so in generated clients. Exactly one of `read` and `write` is given.
     `read` returns a resource, or its JSON where that is kept. `write` returns the unit of work, which does too, and
-    is committed together with the idempotency record.
+    is committed together with the idempotency record. What `follows_from_database` alone, and from the request, is
+    given again until somebody commits.
 
     `answer` is the type of the answer, from `core.public.types` or `core.public.envelopes`; `example` builds one, and
     `sent` is an example of the body. `raises` has the errors that don't follow from the other fields: see `errors`.
@@ -127,6 +128,7 @@ class Operation:
     raises: tuple[type[CheckoutError], ...] = ()
     description: str = ""
     test_mode_only: bool = False
+    follows_from_database: bool = False
 
     @property
     def is_list(self) -> bool:

@@ -29,6 +29,7 @@ from crypto_checkout.http.api import parsing
 from crypto_checkout.http.api.operations import PREFIX, STORED, ApiServices, Call, Operation, Resource, Unit
 from crypto_checkout.http.headers import header
 from crypto_checkout.http.rate_limit import RateLimit, client_name, wrong_key_limit
+from crypto_checkout.services.kept import Kept
 from crypto_checkout.services.owner.api_keys import ApiKeys
 from crypto_checkout.services.upkeep.retention import IDEMPOTENCY
 from crypto_checkout.services.webhooks.outbox import to_body
@@ -38,6 +39,10 @@ from crypto_checkout.store.idempotency import StoredAnswer
 
 _PRIVATE = [(b"cache-control", b"private, no-cache")]
 _MOST_KEY_CHARACTERS = 255
+_MOST_KEPT_BYTES = 16 * 1024 * 1024
+_NAME_BYTES = 1024
+"""More than the path and the query of an answer that is kept."""
+_LONG_QUERY = 256
 
 
 class Api:
@@ -49,6 +54,7 @@ class Api:
         self._limit = limit
         self._wrong_keys = wrong_key_limit()
         self._clock = clock
+        self._answers = Kept[bytes](services.db, most_bytes=_MOST_KEPT_BYTES, size=lambda body: _NAME_BYTES + len(body))
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     def routes(self, operations: Sequence[Operation]) -> list[Route]:
@@ -82,15 +88,27 @@ class Api:
         request.scope["answer_headers"] += allowance.headers()
         _check_scope(key, operation)
         allowance.check()
-        query = parsing.parse_query(request.scope["query_string"], operation.query)
         if operation.read is not None:
-            answer = await operation.read(Call(self._services, key, request.path_params, query, None))
-            body = _written(answer)
+            body = await self._read(request, operation, key)
             return etags.answer(request, body, _PRIVATE) if operation.has_tag else _json(body, operation.status)
+        query = parsing.parse_query(request.scope["query_string"], operation.query)
         raw = await body_limit.read(request)
         parsed = parsing.parse(raw, request.headers.get("content-type", ""), operation.body)
         call = Call(self._services, key, request.path_params, query, parsed)
         return await self._write(request, operation, call, raw)
+
+    async def _read(self, request: Request, operation: Operation, key: ApiKey) -> bytes:
+        """Return the answer of an operation that reads."""
+        read, path, query_string = operation.read, request.scope["path"], request.scope["query_string"]
+        assert read is not None, "it reads or it writes"
+
+        async def answer() -> bytes:
+            query = parsing.parse_query(query_string, operation.query)
+            return _written(await read(Call(self._services, key, request.path_params, query, None)))
+
+        if not operation.follows_from_database or len(query_string) > _LONG_QUERY:
+            return await answer()
+        return await self._answers.get((key.livemode, path, query_string), answer)
 
     async def _authenticate(self, request: Request) -> ApiKey:
         scheme, _, token = header(request.scope, b"authorization").partition(" ")

@@ -297,4 +297,4 @@ def _written(current: PayerView) -> bytes:
 
 
 # Open pages ask every 2.5 s for what rarely changes.
-_kept_json = lru_cache(maxsize=512)(_written)
+_kept_json = lru_cache(maxsize=2_000)(_written)

@@ -1,33 +1,48 @@
 """Find a request's route in a few look-ups, where Starlette's router tries one regular expression after another."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Any
 
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
-Positions = tuple[int, ...]
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Paths whose parameters are at the same places: routes by what stands at the others."""
+
+    literals_of: Callable[[Sequence[str]], Any]
+    places: Sequence[int]
+    routes: dict[Any, list[Route]] = field(default_factory=dict)
 
 
 class RouteTable:
     """The routes of an application: by their paths, and by their shapes where a path has parameters.
 
-    `/checkout/{id}/status` has the shape of three segments of which the second is a parameter. Routes of another kind,
+    `/checkout/{id}/status` has the shape of four segments of which the third is a parameter. Routes of another kind,
     such as mounted applications and paths of any length, are tried last, in their order. Where several routes have one
     path, the first that takes the method is found, or else the first.
     """
 
     def __init__(self, routes: Sequence[BaseRoute]) -> None:
         self._by_path: dict[str, list[Route]] = {}
-        self._by_shape: dict[int, dict[Positions, dict[str, list[Route]]]] = {}
+        self._shapes: dict[int, dict[Sequence[int], _Shape]] = {}
         self._others: list[BaseRoute] = []
         for route in routes:
             if not isinstance(route, Route) or ":" in route.path:
                 self._others.append(route)
                 continue
             segments = route.path.split("/")
-            positions = tuple(place for place, segment in enumerate(segments) if segment.startswith("{"))
-            by_path = self._by_shape.setdefault(len(segments), {}).setdefault(positions, {})
-            (by_path if positions else self._by_path).setdefault(_without(segments, positions), []).append(route)
+            places = tuple(place for place, segment in enumerate(segments) if segment.startswith("{"))
+            if not places:
+                self._by_path.setdefault(route.path, []).append(route)
+                continue
+            literals_of = itemgetter(*(place for place in range(len(segments)) if place not in places))
+            shapes = self._shapes.setdefault(len(segments), {})
+            shape = shapes.setdefault(places, _Shape(literals_of, places))
+            shape.routes.setdefault(literals_of(segments), []).append(route)
 
     def find(self, scope: Scope) -> BaseRoute | None:
         """Return the route of a request, or None, and put what Starlette would into the scope."""
@@ -36,9 +51,9 @@ class RouteTable:
         if found is not None:
             return _chosen(found, scope, {})
         segments = path.split("/")
-        for positions, by_path in self._by_shape.get(len(segments), {}).items():
-            found = by_path.get(_without(segments, positions))
-            if found is not None and "" not in (values := [segments[place] for place in positions]):
+        for shape in self._shapes.get(len(segments), {}).values():
+            found = shape.routes.get(shape.literals_of(segments))
+            if found is not None and "" not in (values := [segments[place] for place in shape.places]):
                 return _chosen(found, scope, dict(zip(found[0].param_convertors, values, strict=True)))
         for route in self._others:
             match, matched = route.matches(scope)
@@ -47,14 +62,6 @@ class RouteTable:
                 scope.update(matched)
                 return route
         return None
-
-
-def _without(segments: Sequence[str], positions: Positions) -> str:
-    """Return a path without its parameters."""
-    literal = [*segments]
-    for place in positions:
-        literal[place] = ""
-    return "/".join(literal)
 
 
 def _chosen(found: Sequence[Route], scope: Scope, parameters: dict[str, str]) -> Route:

@@ -11,6 +11,7 @@ from crypto_checkout.services.webhooks.outbox import to_body
 
 _MOST_KEPT = 2_000
 _FEW_PAYMENTS = 8
+_BYTES, _PAYMENT_BYTES = 4_000, 2_000
 
 
 class RenderedSession:
@@ -23,6 +24,11 @@ class RenderedSession:
     def is_small(self) -> bool:
         """Whether it may be kept in memory: one with a hundred payments takes as much as fifty without."""
         return len(self.resource["payments"]) <= _FEW_PAYMENTS
+
+    @property
+    def bytes_in_memory(self) -> int:
+        """About how many bytes of memory it takes."""
+        return _BYTES + _PAYMENT_BYTES * len(self.resource["payments"])
 
     @cached_property
     def body(self) -> bytes:

@@ -18,6 +18,8 @@ from crypto_checkout.store.database import Database, ReadUnit
 from crypto_checkout.store.ledger import cursors, payments
 from crypto_checkout.store.reporting import search
 
+_MOST_KEPT_BYTES = 16 * 1024 * 1024
+
 
 class SessionReader:
     """Reads the sessions of both modes, and renders them as the API shows them."""
@@ -25,12 +27,8 @@ class SessionReader:
     def __init__(self, db: Database, *, public_url: str) -> None:
         self._db = db
         self._renderer = SessionRenderer(public_url)
-        self._kept = Kept[RenderedSession](db, most=2_000, is_small=lambda each: each.is_small)
         self._kept_for_payers = Kept[tuple[RenderedSession, bool]](
-            db, most=2_000, is_small=lambda pair: pair[0].is_small
-        )
-        self._kept_pages = Kept[paging.ListPage[RenderedSession]](
-            db, most=50, is_small=lambda page: all(each.is_small for each in page.items)
+            db, most_bytes=_MOST_KEPT_BYTES, size=lambda pair: pair[0].bytes_in_memory
         )
 
     async def get(self, session_id: str, livemode: bool) -> SessionResource:
@@ -39,9 +37,7 @@ class SessionReader:
 
     async def rendered(self, session_id: str, livemode: bool) -> RenderedSession:
         """Return a session of one mode, with its JSON. Raises ResourceNotFound."""
-        return await self._kept.read(
-            (session_id, livemode), lambda unit: self._rendered(unit, find(unit, session_id, livemode))
-        )
+        return await self._db.read(lambda unit: self._rendered(unit, find(unit, session_id, livemode)), quick=True)
 
     async def for_payer(self, session_id: str) -> tuple[RenderedSession, bool]:
         """Return a session of either mode, and whether the chain took back all of its payments.
@@ -54,7 +50,7 @@ class SessionReader:
             rendered = self._rendered(unit, session)
             return rendered, not rendered.resource["payments"] and payments.has_any(unit, session.id)
 
-        return await self._kept_for_payers.read(session_id, read)
+        return await self._kept_for_payers.get(session_id, lambda: self._db.read(read, quick=True))
 
     async def payments(
         self, session_id: str, livemode: bool, window: paging.Window
@@ -86,7 +82,7 @@ class SessionReader:
             tips = {chain_id: cursors.tip(unit, chain_id) for chain_id in {each.asset.chain_id for each in page.items}}
             return page.map(lambda each: self._as_of(unit, each, tips[each.asset.chain_id]))
 
-        return await self._kept_pages.read((livemode, filters, window, text), read)
+        return await self._db.read(read, quick=True)
 
     async def count(self, livemode: bool, filters: store.SessionFilter, *, text: str = "") -> search.Count:
         """Count sessions: exactly for all of a mode, otherwise up to the limit at which counting gets slow."""
