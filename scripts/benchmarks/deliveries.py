@@ -32,7 +32,6 @@ from crypto_checkout.core.public import examples, render
 from crypto_checkout.core.webhooks.endpoint import PREFIX_CHARACTERS, Endpoint
 from crypto_checkout.core.webhooks.events import Event, EventType
 from crypto_checkout.encryption import Cipher
-from crypto_checkout.services.webhooks.outbox import to_body
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.migrate import migrate
 from crypto_checkout.store.webhooks import deliveries, endpoints, events
@@ -123,7 +122,7 @@ def wait(unit: WriteUnit, to: Sequence[Endpoint]) -> None:
     session = examples.paid_session(unit.now, "https://pay.example.com", bytes(ids.ENTROPY_BYTES))
     for each in to:
         event = Event(unit.new_id(ids.EVENT), True, EventType.SESSION_PAID, unit.now, {**session, "livemode": True})
-        seq = events.insert(unit, event, session["id"], to_body(render.event(event)))
+        seq = events.insert(unit, event, session["id"], render.json_text(render.event(event)))
         deliveries.enqueue(unit, seq, each.id)
 
 

@@ -1,7 +1,9 @@
 """Render domain objects as public resources (`core.public.types`), for the API and for the `data` of events."""
 
+import json
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import cast
+from typing import Any, cast
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import checksum
@@ -329,3 +331,8 @@ def delivery(delivery: Delivery) -> DeliveryResource:
         "createdAt": moments.to_text(delivery.created_at),
         "updatedAt": moments.to_text(delivery.updated_at),
     }
+
+
+def json_text(resource: Mapping[str, Any]) -> str:
+    """Write a resource as JSON, the exact text that is stored, signed and sent."""
+    return json.dumps(resource, ensure_ascii=False, separators=(",", ":"))

@@ -10,7 +10,7 @@ from typing import Any
 
 from crypto_checkout.core import ids
 from crypto_checkout.core.errors import InvalidCursor
-from crypto_checkout.services.webhooks.outbox import to_body
+from crypto_checkout.core.public import render
 from crypto_checkout.store.paging import ListPage, Window
 
 _PREFIXES = {
@@ -44,7 +44,7 @@ def list_answer(list_name: str, livemode: bool, page: ListPage[Any], requested: 
 
 def list_body(list_name: str, livemode: bool, page: ListPage[bytes], requested: Window) -> bytes:
     """Return what `list_answer` does as JSON, for items that are JSON already."""
-    ends = to_body(_ends(list_name, livemode, page, requested)).encode()
+    ends = render.json_text(_ends(list_name, livemode, page, requested)).encode()
     return b'{"object":"list","data":[%b],%b' % (b",".join(page.items), ends[1:])
 
 

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from crypto_checkout.core.public import render
 from crypto_checkout.http import etags
-from crypto_checkout.services.webhooks.outbox import to_body
 
 from .operations import PREFIX
 
@@ -22,7 +22,7 @@ def routes(document: Callable[[], Mapping[str, Any]], limit: Callable[[Request],
 
     @cache
     def text() -> bytes:
-        return to_body(document()).encode()
+        return render.json_text(document()).encode()
 
     async def show(request: Request) -> Response:
         limit(request)

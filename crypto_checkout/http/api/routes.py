@@ -24,6 +24,7 @@ from crypto_checkout.core.errors import (
     RevokedApiKey,
 )
 from crypto_checkout.core.owner.api_key import ApiKey
+from crypto_checkout.core.public import render
 from crypto_checkout.http import body_limit, errors, etags
 from crypto_checkout.http.api import parsing
 from crypto_checkout.http.api.operations import PREFIX, STORED, ApiServices, Call, Operation, Resource, Unit
@@ -32,7 +33,6 @@ from crypto_checkout.http.rate_limit import RateLimit, client_name, wrong_key_li
 from crypto_checkout.services.kept import Kept
 from crypto_checkout.services.owner.api_keys import ApiKeys
 from crypto_checkout.services.upkeep.retention import IDEMPOTENCY
-from crypto_checkout.services.webhooks.outbox import to_body
 from crypto_checkout.store import idempotency
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.idempotency import StoredAnswer
@@ -231,7 +231,7 @@ def _stored(unit: ReadUnit, api_key_id: str, name: str, digest: str) -> StoredAn
 
 
 def _written(answer: Resource | bytes) -> bytes:
-    return answer if isinstance(answer, bytes) else to_body(answer).encode()
+    return answer if isinstance(answer, bytes) else render.json_text(answer).encode()
 
 
 def _json(body: str | bytes, status: int) -> Response:

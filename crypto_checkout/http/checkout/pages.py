@@ -1,6 +1,5 @@
 """The routes of the payer's pages. `view` decides the content of a page, `visitors` tells payers from bots."""
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from crypto_checkout.core.errors import (
     RouteNotFound,
     SessionNotOpen,
 )
+from crypto_checkout.core.public.render import json_text
 from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.http import body_limit, etags, origins
 from crypto_checkout.http.checkout.link_page import LinkPages, LinkSite
@@ -293,7 +293,7 @@ def _written(current: PayerView) -> bytes:
         "takenBack": current.taken_back,
         "chainVisible": current.chain_visible,
     }
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    return json_text(body).encode()
 
 
 # Open pages ask every 2.5 s for what rarely changes.

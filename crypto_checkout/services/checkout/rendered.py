@@ -7,7 +7,6 @@ from crypto_checkout.core.ledger.assess import Tip
 from crypto_checkout.core.ledger.payment import ShownPayments
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import SessionResource
-from crypto_checkout.services.webhooks.outbox import to_body
 
 _MOST_KEPT = 2_000
 _FEW_PAYMENTS = 8
@@ -33,7 +32,7 @@ class RenderedSession:
     @cached_property
     def body(self) -> bytes:
         """The resource as JSON."""
-        return to_body(self.resource).encode()
+        return render.json_text(self.resource).encode()
 
 
 class SessionRenderer:

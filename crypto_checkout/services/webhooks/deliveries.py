@@ -19,7 +19,6 @@ from crypto_checkout.core.webhooks.events import Event, EventType
 from crypto_checkout.services.webhooks.attempts import attempt
 from crypto_checkout.services.webhooks.dispatcher import AttemptSender
 from crypto_checkout.services.webhooks.endpoints import check_scopes, find
-from crypto_checkout.services.webhooks.outbox import to_body
 from crypto_checkout.store import paging
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.webhooks import deliveries, endpoints, replays
@@ -101,7 +100,7 @@ class Deliveries:
         started_at = self._clock()
         event_id = session["id"].replace(ids.SESSION, ids.EVENT, 1)
         event = Event(event_id, False, EventType.SESSION_PAID, started_at, session)
-        body = to_body(render.event(event)).encode()
+        body = render.json_text(render.event(event)).encode()
         secrets = self._db.cipher.decrypt_all(endpoint.secrets(started_at), encryption.of_endpoint(endpoint.id))
         if not secrets:
             raise InvalidBody(

@@ -1,6 +1,5 @@
 """Record events and their deliveries, in the unit of work that makes the change."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -47,11 +46,6 @@ class Outbox:
 
 def _event_body(event: Event, text: str | None) -> str:
     if text is None:
-        return to_body(render.event(event))
-    around = to_body(render.event(replace(event, data=_NOTHING)))
+        return render.json_text(render.event(event))
+    around = render.json_text(render.event(replace(event, data=_NOTHING)))
     return around.replace('"data":{}', f'"data":{text}', 1)
-
-
-def to_body(resource: Mapping[str, Any]) -> str:
-    """Write a resource as JSON, the exact text that is stored, signed and sent."""
-    return json.dumps(resource, ensure_ascii=False, separators=(",", ":"))

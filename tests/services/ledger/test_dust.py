@@ -25,7 +25,7 @@ from crypto_checkout.services.ledger import evidence
 from crypto_checkout.services.ledger.evidence import Evidence
 from crypto_checkout.services.ledger.judge import Judge
 from crypto_checkout.services.ledger.reading.owners import Owner
-from crypto_checkout.services.webhooks.outbox import Outbox, to_body
+from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.alerts import issues
 from crypto_checkout.store.checkout import sessions
 from crypto_checkout.store.database import WriteUnit
@@ -197,7 +197,7 @@ def test_what_is_shown_is_bounded_and_the_pages_have_the_rest(ledger: Ledger) ->
     assert len(shown["payments"]) == MOST_SHOWN
     assert shown["payments"][0]["txHash"] == shown["txHash"] == paid[0].tx_hash, "dust hides no payment"
     assert shown["confirmations"] > MOST_SHOWN
-    assert len(to_body(dict(shown))) < 60_000
+    assert len(render.json_text(dict(shown))) < 60_000
     explained = ledger.explained()
     assert len(explained.steps) < 2 * MOST_SHOWN + 20
     assert "Counted: 30 USDC on time" in explained.headline
