@@ -83,6 +83,9 @@ class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         """Return the connection with TLS; it is closed if the handshake fails or is cancelled."""
         plain, secured = self._open_transport(), None
         try:
+            if self._held:
+                # Read after the handshake it would pass for an answer under TLS, whoever wrote it.
+                raise ssl.SSLError("the endpoint spoke before the handshake")
             secured = await asyncio.get_running_loop().start_tls(
                 plain, self, ssl_context, server_hostname=server_hostname
             )

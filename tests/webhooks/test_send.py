@@ -1,6 +1,7 @@
 """One attempt against real endpoints on this machine, most of them hostile."""
 
 import asyncio
+import contextlib
 import gc
 import shutil
 import socket
@@ -10,8 +11,10 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
+import httpcore
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,9 +22,10 @@ from hypothesis import strategies as st
 from crypto_checkout import __version__
 from crypto_checkout.webhooks import connections
 from crypto_checkout.webhooks.connections import MAX_ANSWER_BYTES
-from crypto_checkout.webhooks.guard import NameNotResolved
+from crypto_checkout.webhooks.guard import GuardedBackend, NameNotResolved
 from crypto_checkout.webhooks.networks import Reach
 from crypto_checkout.webhooks.send import MAX_EXCERPT_BYTES, AttemptOutcome, Failure, Sender
+from crypto_checkout.webhooks.stream import Dialer, Stream
 from tests.support.hostile_endpoints import (
     OK,
     Behaviour,
@@ -34,7 +38,7 @@ from tests.support.hostile_endpoints import (
     hanging,
     serving,
 )
-from tests.support.waiting import WAIT_SECONDS
+from tests.support.waiting import WAIT_SECONDS, until
 
 BODY = b'{"id":"evt_01"}'
 HEADERS = {"webhook-id": "evt_01", "X-Webhook-Timestamp": "1790000000"}
@@ -582,3 +586,28 @@ async def test_plain_http_behind_an_https_url_is_a_failure_of_tls() -> None:
         port = server.sockets[0].getsockname()[1]
         outcome = await sending.send(f"https://127.0.0.1:{port}/", HEADERS, BODY)
     assert outcome.error is Failure.TLS
+
+
+@pytest.mark.anyio
+async def test_what_was_said_in_the_clear_is_no_answer_under_tls(certificate: Certificate) -> None:
+    async def in_the_middle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK)
+        with contextlib.suppress(OSError):
+            await writer.start_tls(certificate.server)
+
+    class LateDialer(Dialer):
+        """A dialer on a busy event loop: what the other end says at once is there before the handshake begins."""
+
+        async def connect_tcp(self, *arguments: Any, **options: Any) -> httpcore.AsyncNetworkStream:
+            stream = await super().connect_tcp(*arguments, **options)
+            assert isinstance(stream, Stream)
+            await until(lambda: stream._held, "what the other end said at once")
+            return stream
+
+    server = await asyncio.start_server(in_the_middle, "127.0.0.1", 0)
+    async with server, Sender(reach=Reach.ANY, ssl_context=certificate.trusting) as sending:
+        sending._pool._backend = GuardedBackend(reach=Reach.ANY, resolver=to_this_machine, dialer=LateDialer())
+        port = server.sockets[0].getsockname()[1]
+        outcome = await sending.send(f"https://hooks.example.test:{port}/", HEADERS, BODY)
+        assert (outcome.error, outcome.status_code) == (Failure.TLS, None)
+        assert sending._pool.connections == []
