@@ -10,7 +10,8 @@ from crypto_checkout.core.public.types import SessionResource
 
 _MOST_KEPT = 2_000
 _FEW_PAYMENTS = 8
-_BYTES, _PAYMENT_BYTES = 4_000, 2_000
+_SMALL_BYTES = 6 * 1024
+_COPIES = 3  # of about as many bytes as the JSON: itself, the resource, and what it was rendered from
 
 
 class RenderedSession:
@@ -19,15 +20,15 @@ class RenderedSession:
     def __init__(self, resource: SessionResource) -> None:
         self.resource = resource
 
-    @property
+    @cached_property
     def is_small(self) -> bool:
-        """Whether it may be kept in memory: one with a hundred payments takes as much as fifty without."""
-        return len(self.resource["payments"]) <= _FEW_PAYMENTS
+        """Whether it may be kept in memory: a hundred payments, or long metadata, take as much as fifty others."""
+        return len(self.resource["payments"]) <= _FEW_PAYMENTS and len(self.body) <= _SMALL_BYTES
 
     @property
     def bytes_in_memory(self) -> int:
         """About how many bytes of memory it takes."""
-        return _BYTES + _PAYMENT_BYTES * len(self.resource["payments"])
+        return _COPIES * len(self.body)
 
     @cached_property
     def body(self) -> bytes:

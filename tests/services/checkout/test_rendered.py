@@ -51,3 +51,13 @@ def test_sessions_with_many_payments_take_no_memory() -> None:
     again = renderer.render(a_session(), shown(9), TIP)
     assert again is not first
     assert again.body == first.body
+
+
+def test_sessions_with_long_metadata_take_no_memory() -> None:
+    renderer = SessionRenderer("https://shop.example")
+    session = a_session()
+    long = replace(session, options=replace(session.options, metadata={f"{key}": "x" * 500 for key in range(50)}))
+    first = renderer.render(long, ShownPayments(), None)
+    again = renderer.render(long, ShownPayments(), None)
+    assert again is not first
+    assert again.body == first.body
