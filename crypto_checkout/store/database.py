@@ -212,7 +212,8 @@ class Database:
             units = [self._queue.popleft() for _ in range(most)]
             group = Group([unit for unit in units if not unit.future.done()], self._clock)
             if is_quick and group.units:
-                group.begin(self._writer._conn)  # noqa: SLF001 - as in `_on_thread`
+                left = group.begin(self._writer._conn)  # noqa: SLF001 - as in `_on_thread`
+                self._queue.extendleft(reversed(left))
             await self._run_group(group)
 
     async def _gather(self) -> None:

@@ -7,6 +7,7 @@ which waits for the disk, goes to the writer's thread. Every other group runs on
 import asyncio
 import sqlite3
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from contextvars import Context, copy_context
@@ -27,6 +28,7 @@ BUSY_TIMEOUT_MS = 5_000
 
 _STEPS_COUNTED = 1_000
 _MOST_STEPS = 20 * _STEPS_COUNTED
+_MOST_SECONDS = 0.02  # of processor time for a group: 64 units with long metadata take a quarter of a second
 _IN_THE_WAY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT})
 
 
@@ -94,19 +96,27 @@ class Group:
     outcomes: list[_Outcome[Any]] | None = None
     _uncommitted: list[_Outcome[Any]] | None = None
 
-    def begin(self, connection: sqlite3.Connection) -> None:
-        """Run quick units on the event loop, up to the commit.
+    def begin(self, connection: sqlite3.Connection) -> Sequence[QueuedUnit[Any]]:
+        """Run quick units on the event loop, up to the commit; return those that would keep it too long together.
 
         Where another process writes, or they take long after all, nothing stays of it, and `finish` runs them.
         """
+        left: Sequence[QueuedUnit[Any]] = ()
         try:
             with closing(StepLimit(connection)) as limit:
                 connection.execute("BEGIN IMMEDIATE")
-                self._uncommitted = [_run_unit(connection, unit, self.clock(), limit) for unit in self.units]
+                until, outcomes = time.thread_time() + _MOST_SECONDS, list[_Outcome[Any]]()
+                for unit in self.units:
+                    outcomes.append(_run_unit(connection, unit, self.clock(), limit))
+                    if time.thread_time() > until:
+                        break
+                self.units, left = self.units[: len(outcomes)], self.units[len(outcomes) :]
+                self._uncommitted = outcomes
         except BaseException as error:  # noqa: BLE001  # passed to each caller  # a loop's boundary
             _roll_back(connection)
             if not belongs_on_a_thread(error):
                 self.fail(error)
+        return left
 
     def finish(self, connection: sqlite3.Connection) -> None:
         """Commit what `begin` ran, or run the units, once. If the transaction fails, no unit has any effect."""

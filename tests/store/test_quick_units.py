@@ -4,6 +4,7 @@ import asyncio
 import random
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -223,6 +224,23 @@ async def test_quick_units_that_wait_together_share_a_commit(db: Database, path:
     assert await asyncio.gather(*(db.write(take_index, quick=True) for _ in range(50))) == list(range(50))
     assert statements.count("COMMIT") == 1
     assert stored(path) == 50
+
+
+async def test_quick_units_that_take_long_together_leave_the_loop_to_others_in_between(
+    db: Database, path: Path
+) -> None:
+    def busy(unit: WriteUnit) -> int:
+        until = time.thread_time() + group_commit._MOST_SECONDS
+        while time.thread_time() <= until:
+            pass
+        return take_index(unit)
+
+    statements: list[str] = []
+    await database._on_thread(db._writer, lambda raw: raw.set_trace_callback(statements.append))
+    units = [busy, take_index, take_index, busy, busy]
+    assert await asyncio.gather(*(db.write(unit, quick=True) for unit in units)) == list(range(5))
+    assert statements.count("COMMIT") == 3
+    assert stored(path) == 5
 
 
 # What stays
