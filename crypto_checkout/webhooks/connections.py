@@ -17,7 +17,7 @@ MAX_ANSWER_PIECES = 1024  # chunks: a thousand of a byte each cost as much as a 
 
 # Of one answer, including its head and all framing; at most MAX_ANSWER_BYTES of its body are kept.
 _MAX_READ_BYTES = 128 * 1024
-_MAX_HEAD_BYTES = 100 * 1024
+_MAX_HEAD_BYTES = 32 * 1024
 _PIECE_BYTES = 4 * 1024
 
 # Shorter than the usual 5 s after which servers hang up: a connection that closes just as it is reused is a failure.

@@ -374,6 +374,13 @@ async def test_a_huge_answer_is_read_to_64_kib_and_its_status_counts() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("line", [b"a:\r\n", b" a\r\n"])
+async def test_thousands_of_headers_are_not_read(line: bytes) -> None:
+    outcome = await attempt(answering(b"HTTP/1.1 200 OK\r\na: b\r\n" + line * 20_000 + b"\r\n"))
+    assert (outcome.status_code, outcome.error) == (None, Failure.INVALID_RESPONSE)
+
+
+@pytest.mark.anyio
 async def test_headers_without_end_are_an_invalid_answer() -> None:
     outcome = await attempt(dripping(b"HTTP/1.1 200 OK\r\n", b"X-Flood: " + b"z" * 60_000 + b"\r\n"))
     assert outcome.error is Failure.INVALID_RESPONSE
