@@ -1,6 +1,8 @@
 """Checkout sessions through the API: what is asked for is what is agreed on, and what is shown."""
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import fields
 from datetime import timedelta
 from decimal import Decimal
@@ -15,9 +17,11 @@ from crypto_checkout.client.arguments import SessionParams
 from crypto_checkout.core import ids, moments
 from crypto_checkout.core.checkout.session import SessionOptions
 from crypto_checkout.core.errors import InvalidBody
+from crypto_checkout.core.owner.api_key import Scope
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.http.api import values
 from crypto_checkout.http.api.schemas import SessionCreate
+from crypto_checkout.store.checkout import sessions
 from tests.support.api import LINK, PRICE, App, Clock, error, listed, made, open_app
 
 FIELDS = """
@@ -289,3 +293,33 @@ def test_payers_are_sent_to_https_or_in_tests_to_http(url: str, live: bool, test
             with pytest.raises(InvalidBody) as raised:
                 values.redirect_url(url, livemode=livemode, param="successUrl")
             assert raised.value.param == "successUrl"
+
+
+async def test_an_answer_that_is_kept_is_shown_to_nobody_else_and_no_longer_than_it_is_true(app: App) -> None:
+    live = await app.client(livemode=True)
+    blind = await app.client(scopes=[Scope.LINKS_READ])
+    session = await made(app.api, SESSIONS, {**PRICE, "metadata": {"order": "1"}})
+    one = f"{SESSIONS}/{session['id']}"
+    for _ in range(2):
+        first = await app.api.get(one)
+        assert first.json() == session
+        assert (await app.api.get(one, headers={"If-None-Match": first.headers["ETag"]})).status_code == 304
+        assert [each["id"] for each in (await app.api.get(SESSIONS)).json()["data"]] == [session["id"]]
+        assert (await live.get(one)).status_code == 404
+        assert (await live.get(SESSIONS)).json()["data"] == []
+        assert [(await blind.get(path)).status_code for path in (one, SESSIONS)] == [403, 403]
+    with closing(sqlite3.connect(app.opened.db.path, isolation_level=None)) as other:
+        other.execute("UPDATE checkout_sessions SET metadata = :metadata", {"metadata": '{"order":"2"}'})
+    after = await app.api.get(one, headers={"If-None-Match": first.headers["ETag"]})
+    assert (after.status_code, after.json()["metadata"]) == (200, {"order": "2"})
+    assert [each["metadata"] for each in (await app.api.get(SESSIONS)).json()["data"]] == [{"order": "2"}]
+    status = httpx.URL(session["checkoutUrl"]).path + "/status"
+    assert (await app.api.get(f"http://shop.example{status}")).json().get("metadata") is None
+
+
+async def test_sessions_with_long_metadata_are_not_kept(app: App) -> None:
+    long = await made(app.api, SESSIONS, {**PRICE, "metadata": {f"{key}": "x" * 500 for key in range(50)}})
+    before = sessions._read_small.cache_info().misses
+    for _ in range(2):
+        assert (await app.api.get(f"{SESSIONS}/{long['id']}")).json() == long
+    assert sessions._read_small.cache_info().misses == before
