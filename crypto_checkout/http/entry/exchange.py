@@ -52,6 +52,7 @@ class Exchange(RequestResponseCycle):
     def _write_whole(self, head: Message, body: Any) -> None:
         lines = [b"%b: %b\r\n" % header for header in (*self.default_headers, *head["headers"])]
         self.transport.write(b"".join([STATUS_LINE[head["status"]], *lines, b"\r\n", body]))
+        self.waiting_for_100_continue = False
         self.response_complete = True
         self.message_event.set()
         self.on_response()

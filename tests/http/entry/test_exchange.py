@@ -44,12 +44,14 @@ class Connection(asyncio.Transport):
         """Do nothing."""
 
 
-async def answered(kind: Callable[..., HttpToolsProtocol], app: ASGIApp, method: str, *, version: str) -> Connection:
+async def answered(
+    kind: Callable[..., HttpToolsProtocol], app: ASGIApp, method: str, *, version: str, more: str = ""
+) -> Connection:
     config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none", server_header=False)
     config.load()
     protocol, connection = kind(config=config, server_state=ServerState(), app_state={}), Connection()
     protocol.connection_made(connection)
-    protocol.data_received(f"{method} / HTTP/{version}\r\nHost: example.com\r\n\r\n".encode())
+    protocol.data_received(f"{method} / HTTP/{version}\r\nHost: example.com\r\n{more}\r\n".encode())
     await until(lambda: not protocol.tasks, "the answer")
     protocol.connection_lost(None)
     return connection
@@ -97,6 +99,18 @@ async def test_the_bytes_are_those_of_uvicorn(name: str, method: str, version: s
     assert ours.is_closed == theirs.is_closed
     if method == "GET" and version == "1.1":
         assert len(ours.writes) == writes
+
+
+async def test_a_body_that_is_refused_is_not_asked_for_after_the_answer() -> None:
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("no")(scope, receive, send)
+        await receive()
+
+    expecting = "Content-Length: 5\r\nExpect: 100-continue\r\n"
+    ours = await answered(GuardedProtocol, refuse, "POST", version="1.1", more=expecting)
+    theirs = await answered(HttpToolsProtocol, refuse, "POST", version="1.1", more=expecting)
+    assert ours.writes == [b"".join(theirs.writes)]
+    assert b"100 Continue" not in ours.writes[0]
 
 
 async def test_a_failure_between_head_and_body_closes_the_connection() -> None:
