@@ -1,5 +1,6 @@
 """Webhook endpoints: their subscriptions, their signing secrets, and the failures after which one is disabled."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -81,10 +82,11 @@ class Endpoint:
         kept = tuple(still[:MOST_OLD_SECRETS]) if overlap else ()
         return replace(self, secret=secret, secret_prefix=prefix, old_secrets=kept, updated_at=now)
 
-    def receives(self, event_type: str) -> bool:
-        """Tell whether to send it events of this type."""
-        return self.active and self.subscribes_to(event_type)
-
     def subscribes_to(self, event_type: str) -> bool:
         """Tell whether it subscribes to events of this type, switched on or not."""
-        return ALL_EVENTS in self.events or event_type in self.events
+        return includes(self.events, event_type)
+
+
+def includes(subscribed: Collection[str], event_type: str) -> bool:
+    """Tell whether a subscription to these events is one to this type."""
+    return ALL_EVENTS in subscribed or event_type in subscribed

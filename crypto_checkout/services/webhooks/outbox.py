@@ -35,9 +35,9 @@ class Outbox:
         """
         event = Event(unit.new_id(ids.EVENT), resource["livemode"], event_type, unit.now, resource)
         seq = store.insert(unit, event, resource["id"], _event_body(event, text))
-        subscribed = [each for each in endpoints.active(unit, event.livemode) if each.receives(event.type)]
-        for endpoint in subscribed:
-            deliveries.enqueue(unit, seq, endpoint.id)
+        subscribed = endpoints.subscribed(unit, event.livemode, event.type)
+        for endpoint_id in subscribed:
+            deliveries.enqueue(unit, seq, endpoint_id)
         if subscribed:
             unit.after_commit(partial(self.wake, event.livemode))
         mode = "live" if event.livemode else "test"

@@ -48,12 +48,13 @@ class DueDelivery:
 
 def enqueue(unit: WriteUnit, event_seq: int, endpoint_id: str) -> None:
     """Queue an event for an endpoint, due at once."""
-    unit.run(
+    now = unit.now_text
+    unit.insert(
         """
         INSERT INTO deliveries (event_seq, endpoint_id, status, next_attempt_at, created_at, updated_at)
-        VALUES (:event_seq, :endpoint_id, 'pending', :now, :now, :now)
+        VALUES (?, ?, 'pending', ?, ?, ?)
         """,
-        {"event_seq": event_seq, "endpoint_id": endpoint_id, "now": unit.now_text},
+        (event_seq, endpoint_id, now, now, now),
     )
 
 

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.webhooks.endpoint import Endpoint, FailureStreak, OldSecret
+from crypto_checkout.core.webhooks.endpoint import Endpoint, FailureStreak, OldSecret, includes
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.paging import ListPage, Window, select
 from crypto_checkout.store.table import Converter, Table
@@ -68,6 +69,20 @@ def listed(unit: ReadUnit, livemode: bool, window: Window) -> ListPage[Endpoint]
 def active(unit: ReadUnit, livemode: bool) -> list[Endpoint]:
     """Return the active endpoints of a mode."""
     return _ENDPOINTS.all(unit, "WHERE livemode = :livemode AND active = 1", {"livemode": int(livemode)})
+
+
+def subscribed(unit: ReadUnit, livemode: bool, event_type: str) -> list[str]:
+    """Return the ids of the active endpoints of a mode that receive events of a type."""
+    rows = unit.all(
+        "SELECT id, events FROM webhook_endpoints WHERE livemode = :livemode AND active = 1",
+        {"livemode": int(livemode)},
+    )
+    return [row["id"] for row in rows if includes(_events(row["events"]), event_type)]
+
+
+@lru_cache(maxsize=256)
+def _events(column: str) -> frozenset[str]:
+    return frozenset(json.loads(column))
 
 
 def all_of(unit: ReadUnit, livemode: bool) -> list[Endpoint]:
