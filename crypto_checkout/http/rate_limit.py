@@ -73,7 +73,7 @@ class RateLimit:
             limit=self._burst,
             remaining=int(bucket.tokens),
             reset_seconds=math.ceil((self._burst - bucket.tokens) / self._per_second),
-            retry_after_seconds=max(1, math.ceil((1 - bucket.tokens) / self._per_second)),
+            retry_after_seconds=1 if is_allowed else max(1, math.ceil((1 - bucket.tokens) / self._per_second)),
         )
 
     def put_back(self, name: str) -> None:

@@ -201,9 +201,10 @@ def _record(scope: Scope, status: int, seconds: float) -> None:
     # The labels must have few values, whatever clients send: known routes and standard methods.
     route = getattr(scope.get("route"), "path", "unknown")
     method = scope["method"] if scope["method"] in METHODS else "other"
-    _counter(method, route, status)()
-    _timer(route)(seconds)
-    if scope["path"] in _QUIET_PATHS or not _lines.isEnabledFor(logging.DEBUG):
+    count, observe = _meters(method, route, status)
+    count()
+    observe(seconds)
+    if not _lines.isEnabledFor(logging.DEBUG) or scope["path"] in _QUIET_PATHS:
         return
     log.debug(
         "request",
@@ -217,14 +218,9 @@ def _record(scope: Scope, status: int, seconds: float) -> None:
 
 
 @cache
-def _counter(method: str, route: str, status: int) -> Callable[[], None]:
-    """Return what counts a request; the library looks the labels up at every call."""
-    return metrics.REQUESTS.labels(method, route, status).inc
-
-
-@cache
-def _timer(route: str) -> Callable[[float], None]:
-    return metrics.REQUEST_SECONDS.labels(route).observe
+def _meters(method: str, route: str, status: int) -> tuple[Callable[[], None], Callable[[float], None]]:
+    """Return what counts a request, and its seconds; the library looks the labels up at every call."""
+    return metrics.REQUESTS.labels(method, route, status).inc, metrics.REQUEST_SECONDS.labels(route).observe
 
 
 def _path(scope: Scope) -> str:
