@@ -33,7 +33,8 @@ class Kept(Generic[T]):
             return kept
         # What is committed meanwhile changes the version, and another dictionary takes the place of this one.
         result = await make()
-        if version is not None and known is self._known and (size := self._size(result)) <= self._free_bytes:
+        is_new = version is not None and known is self._known and name not in known
+        if is_new and (size := self._size(result)) <= self._free_bytes:
             self._free_bytes -= size
             known[name] = result
         return result

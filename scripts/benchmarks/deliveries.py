@@ -36,7 +36,7 @@ from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.migrate import migrate
 from crypto_checkout.store.webhooks import deliveries, endpoints, events
 from scripts.benchmarks._figures import print_machine
-from tests.support.server import Server, command
+from tests.support.server import FROM_NOTHING, Server, command
 
 SHORT_START_SECONDS, SLOW_START_SECONDS = 1.0, 7.0
 AT_ONCE = 500
@@ -67,7 +67,7 @@ def main() -> None:
         made = command(
             folder, *("keys", "create", "--mode", "live", "--name", "bench", "--scope", "customers:write", "--json")
         )
-        with Server(folder) as server:
+        with Server(folder, under=FROM_NOTHING) as server:
             drain(server, path, url, arguments.backlog, SLOW_START_SECONDS if arguments.new else SHORT_START_SECONDS)
             latency(server, path, url, json.loads(made.stdout)["key"], arguments.events)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from scripts.benchmarks._figures import print_machine, spread
-from tests.support.server import Server
+from tests.support.server import FROM_NOTHING, Server
 
 ASSETS = re.compile(r'(?:href|src)="(/static/[^"]+)"')
 # Each view comes from its own address, to stay below the limit per client.
@@ -33,7 +33,10 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=200, help="how many views of each kind")
     views = parser.parse_args().views
     print_machine()
-    with tempfile.TemporaryDirectory() as folder, Server(Path(folder), environ=BEHIND_A_PROXY) as server:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Server(Path(folder), environ=BEHIND_A_PROXY, under=FROM_NOTHING) as server,
+    ):
         for asset in ("ETH", "USDC"):
             sessions = [made(server, asset) for _ in range(views)]
             with httpx.Client(trust_env=False) as client:

@@ -28,7 +28,7 @@ import httpx
 from scripts.benchmarks._figures import print_machine
 from tests.support import anvil
 from tests.support.nodes import Behaviour, http, running_beside
-from tests.support.server import Server, command
+from tests.support.server import FROM_NOTHING, Server, command
 from tests.support.shop import ANVIL_CHAIN_ID, FRESH_XPUB, ONE_COIN
 from tests.support.waiting import wait_until
 
@@ -115,7 +115,7 @@ class Shop:
     def __init__(self, folder: Path, node: anvil.Anvil, urls: list[str]) -> None:
         self._node = node
         self.started = time.monotonic()
-        self.server = Server(folder, configuration(urls))
+        self.server = Server(folder, configuration(urls), under=FROM_NOTHING)
         made = command(folder, "keys", "create", "--mode", "live", "--name", "bench", "--json")
         self._api = self.server.client(json.loads(made.stdout)["key"])
 

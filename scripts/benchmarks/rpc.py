@@ -29,7 +29,7 @@ from scripts.benchmarks._paced_chain import Pace, PacedChain
 from scripts.benchmarks._plans import MONTH_SECONDS, PLANS
 from tests.support import anvil
 from tests.support.nodes import Node, forwarding, running, running_beside
-from tests.support.server import Server, command, new_database
+from tests.support.server import FROM_NOTHING, Server, command, new_database
 from tests.support.shop import CONFIRMATIONS, FRESH_XPUB, ONE_COIN, Shop, open_shop, pay
 
 # Seconds between blocks, transactions in a block, and transfers of each token in a block: rounded from what the
@@ -120,7 +120,7 @@ def with_poll(lines: str, seconds: float | None) -> str:
 
 def measured(folder: Path, nodes: Sequence[PacedChain], seconds: int) -> list[Usage]:
     """Return the usage of each chain by a server that runs for so long after it has settled."""
-    with Server(folder) as server:
+    with Server(folder, under=FROM_NOTHING) as server:
         time.sleep(SETTLING_SECONDS)
         started = time.monotonic()
         asked, metered = [Counter(node.asked) for node in nodes], meter(server)
@@ -156,7 +156,7 @@ def open_sessions(folder: Path, chain_ids: Sequence[int], count: int) -> None:
     made = command(folder, "keys", "create", "--mode", "live", "--name", "bench", "--json")
     key = re.search(r"ck_live_\w+", made.stdout)
     assert key is not None, made.stderr
-    with Server(folder) as server:
+    with Server(folder, under=FROM_NOTHING) as server:
         api = server.client(key[0])
         for chain_id in chain_ids:
             body = {"amount": {"value": "10", "currency": "USD"}, "chainId": chain_id, "expiresInSeconds": 86_400}

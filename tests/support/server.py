@@ -28,6 +28,8 @@ from tests.support.waiting import WAIT_SECONDS, wait_until
 LISTENING = re.compile(r"listens on (http://\S+)")
 KEY = re.compile(r"ck_(?:live|test)_[0-9A-Za-z]{32}")
 PROGRAM = (sys.executable, "-m", "crypto_checkout")
+FROM_NOTHING = ("env",)
+"""Runs a server that is no fork, for those who measure it."""
 UNLIMITED = {"CHECKOUT__RATE_LIMIT__PER_SECOND": "10000", "CHECKOUT__RATE_LIMIT__BURST": "100000"}
 
 

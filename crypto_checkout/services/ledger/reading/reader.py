@@ -84,6 +84,7 @@ class StretchReader:
         logged, left = (
             tuple(each for each in some if _key(each) not in self._known) for some in (read.transfers, read.collected)
         )
+        self.whole.drop()  # what was read ahead isn't asked for where ranges can be read
         return Stretch(self._chain, start, read.last, read.links, logged, read.matching, left=left)
 
     def processed(self, stretch: Stretch) -> None:
