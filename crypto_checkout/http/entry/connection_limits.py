@@ -9,13 +9,13 @@ import asyncio
 import re
 import resource
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
 
 import httptools
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.utils import get_remote_addr
 
@@ -28,7 +28,6 @@ from crypto_checkout.log import RepeatedLine, get_logger
 
 from .application import METHODS
 from .client_address import Network, is_trusted
-from .exchange import Exchange
 
 log = get_logger("http")
 
@@ -155,9 +154,20 @@ class GuardedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
-        """Run the application on an exchange of our own kind; uvicorn has no setting for that."""
-        cycle.__class__ = Exchange
-        super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+        """Run the application until the connection is closed.
+
+        uvloop closes a connection before it says so, and raises on writes in between, which would be logged as faults.
+        """
+
+        def until_closed(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+            def send_while_open(message: Message) -> Awaitable[None]:
+                if self.transport.is_closing():
+                    cycle.disconnected = True
+                return send(message)
+
+            return app(scope, receive, send_while_open)
+
+        super()._start_asgi_task(cycle, until_closed)  # type: ignore[arg-type]
 
     def _admit(self, transport: asyncio.Transport) -> bool:
         """Count the connection for its client; return False if that has too many."""
