@@ -28,7 +28,7 @@ from tests.support.exchanges import (
     ok,
     open_exchanges,
 )
-from tests.support.waiting import WAIT_SECONDS
+from tests.support.waiting import WAIT_SECONDS, until
 
 pytestmark = pytest.mark.anyio
 
@@ -206,9 +206,11 @@ async def test_a_slow_source_costs_a_moment_and_its_answer_is_kept(market: Marke
     board = market.board(patience_seconds=1)  # time enough for the two others on any machine
     assert (await board.rate("ETH", "USD")).sources == ("coinbase", "coingecko")
     market.exchanges.released.set()
-    async with asyncio.timeout(WAIT_SECONDS):
-        while (await board.rate("ETH", "USD")).sources != ALL:
-            pass
+
+    async def is_whole() -> bool:
+        return (await board.rate("ETH", "USD")).sources == ALL
+
+    await until(is_whole, "the slow source's answer")
     assert len(market.exchanges.targets) == 3
 
 

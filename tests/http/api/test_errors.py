@@ -22,6 +22,7 @@ from crypto_checkout.services.owner import api_keys
 from tests.support.anvil import Anvil
 from tests.support.api import ENDPOINT, LINK, PRICE, App, error, listed, made, open_app
 from tests.support.shop import FRESH_XPUB
+from tests.support.waiting import until
 
 # The table of the contract, written out once more: whoever changes a status or a type has to say so here too.
 CONTRACT = {
@@ -705,10 +706,12 @@ async def test_without_a_usable_price_nothing_is_sold(anvil: Callable[..., Anvil
         chains=[{"id": 1, "name": "Ethereum", "rpc_urls": [node.url], "poll_seconds": 0.05}],
     ) as app:
         live = await app.client(livemode=True)
-        answer = await live.post(SESSIONS, json=PRICE)
-        while error(answer)["code"] == "wallet_not_configured":  # until the wallet was compared with the chain
-            answer = await live.post(SESSIONS, json=PRICE)
-        check(answer, "price_unavailable")
+
+        async def is_compared() -> bool:
+            return bool(error(await live.post(SESSIONS, json=PRICE))["code"] != "wallet_not_configured")
+
+        await until(is_compared, "comparing the wallet with the chain")
+        check(await live.post(SESSIONS, json=PRICE), "price_unavailable")
         assert await listed(live, SESSIONS) == {"object": "list", "data": [], "hasMore": False, "nextCursor": None}
 
 
