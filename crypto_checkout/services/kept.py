@@ -1,4 +1,4 @@
-"""What follows from the database alone, kept until anybody commits to it."""
+"""Results that follow from the database alone, kept until anybody commits to it."""
 
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Generic, TypeVar

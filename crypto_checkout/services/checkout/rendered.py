@@ -22,7 +22,7 @@ class RenderedSession:
 
     @cached_property
     def is_small(self) -> bool:
-        """Whether it may be kept in memory: a hundred payments, or long metadata, take as much as fifty others."""
+        """True if it may be kept in memory: a hundred payments, or long metadata, take as much as fifty others."""
         return len(self.resource["payments"]) <= _FEW_PAYMENTS and len(self.body) <= _SMALL_BYTES
 
     @property

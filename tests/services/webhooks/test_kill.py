@@ -189,6 +189,8 @@ def test_who_only_polls_with_a_cursor_misses_nothing_and_sees_nothing_twice(tmp_
             if turn == 0:
                 assert [event["type"] for event in pages(server.client(key), "/events")] == ["api_key.created"]
                 stack.enter_context(follower)
+                # Without a cursor it is shown the newest events only.
+                server.wait_until(lambda: bool(follower.seen), "show the first event")
             writers = [
                 threading.Thread(target=write_until, args=(server.client(key), f"{turn}-{number}", is_over))
                 for number in range(WRITERS)
