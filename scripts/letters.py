@@ -2,8 +2,8 @@
 
     .venv/bin/python -m scripts.letters
 
-They are rows of grey in `crypto_checkout/http/checkout/letters`, an image and the place of each letter in it for each
-size. DejaVu's licence lets pictures of its letters go anywhere.
+They are rows of grey in `crypto_checkout/http/checkout/preview/letters`, an image and the place of each letter in it
+for each size. DejaVu's licence lets pictures of its letters go anywhere.
 """
 
 import json
@@ -12,8 +12,8 @@ from collections.abc import Iterable
 
 from playwright.sync_api import Page, sync_playwright
 
-from crypto_checkout.http.checkout import png
-from crypto_checkout.http.checkout.lettering import FOLDER
+from crypto_checkout.http.checkout.preview import png
+from crypto_checkout.http.checkout.preview.lettering import FOLDER
 from tests.support import chromium
 
 FONT = "DejaVu Sans"

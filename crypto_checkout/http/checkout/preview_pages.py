@@ -13,7 +13,8 @@ from crypto_checkout.core.public.types import FiatResource
 from crypto_checkout.http import etags
 from crypto_checkout.services.payer import Payers
 
-from . import preview, visitors
+from . import visitors
+from .preview import picture
 
 PATH = "/preview.png"
 
@@ -46,10 +47,10 @@ class PreviewPages:
 
     async def _answer(self, request: Request, title: str, price: FiatResource, *, livemode: bool) -> Response:
         amount = visitors.translations_for(request).money(price)
-        wanted = preview.Preview(self._shop_name, title, amount, is_test=not livemode)
-        version = preview.logo_version(self._logo)
-        picture = await run_in_threadpool(preview.draw, wanted, self._logo, version)
-        return etags.answer(request, picture, _HEADERS, media_type=b"image/png")
+        wanted = picture.Preview(self._shop_name, title, amount, is_test=not livemode)
+        version = picture.logo_version(self._logo)
+        drawn = await run_in_threadpool(picture.draw, wanted, self._logo, version)
+        return etags.answer(request, drawn, _HEADERS, media_type=b"image/png")
 
 
 def price_of(link: Link) -> FiatResource:

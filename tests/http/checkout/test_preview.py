@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_checkout.http.checkout import lettering, png, preview
-from crypto_checkout.http.checkout.preview import Preview
+from crypto_checkout.http.checkout.preview import lettering, picture, png
+from crypto_checkout.http.checkout.preview.picture import Preview
 from tests.support.api import App, made, open_app
 
 PUBLIC = "https://pay.example"
@@ -57,15 +57,15 @@ async def test_a_shared_link_shows_its_title_amount_shop_and_logo(tmp_path: Path
     branding = {"name": "Ada's Bakery", "logo": str(logo)}
     async with open_app(tmp_path, server={"public_url": PUBLIC}, branding=branding) as app:
         link = await made(app.api, "/payment_links", LINK)
-        words, picture = await read(app, f"/l/{link['slug']}")
+        words, answer = await read(app, f"/l/{link['slug']}")
         assert words["og:title"] == LINK["title"]
         assert words["og:description"] == "1,234.50 EUR · Two loaves"
         assert words["og:site_name"] == "Ada's Bakery"
         assert words["og:image:alt"] == f"Ada's Bakery · {LINK['title']} · 1,234.50 EUR"
         assert words["twitter:card"] == "summary_large_image"
-        assert drawn(picture.content, RED) == 400 * 100, "the logo, pixel for pixel"
-        assert drawn(picture.content, preview._TEST) > 0, "a test link is marked"
-        tag = {"If-None-Match": picture.headers["etag"]}
+        assert drawn(answer.content, RED) == 400 * 100, "the logo, pixel for pixel"
+        assert drawn(answer.content, picture._TEST) > 0, "a test link is marked"
+        tag = {"If-None-Match": answer.headers["etag"]}
         assert (await (await app.anybody()).get(words["og:image"], headers=tag)).status_code == 304
         listed = await app.api.get("/checkout_sessions")
         assert listed.json()["data"] == [], "who only looks makes no session"
@@ -104,8 +104,8 @@ def drawn(picture: bytes, colour: tuple[int, int, int]) -> int:
 
 def ink(title: str = "", shop: str = "", amount: str = "1 USD", logo: Path | None = None) -> int:
     """Return how many pixels aren't paper."""
-    picture = preview.draw(Preview(shop, title, amount, is_test=False), logo, preview.logo_version(logo))
-    return preview.WIDTH * preview.HEIGHT - drawn(picture, preview._PAPER)
+    content = picture.draw(Preview(shop, title, amount, is_test=False), logo, picture.logo_version(logo))
+    return picture.WIDTH * picture.HEIGHT - drawn(content, picture._PAPER)
 
 
 @pytest.mark.parametrize("title", ["Čaj a káva", "Хлеб", "Ψωμί", "Crème brûlée – 5 €", "Bread\u00a0and butter"])
@@ -123,7 +123,7 @@ def test_what_the_letters_can_not_write_is_left_out_and_the_amount_is_not(title:
     "amount", ["0.01 USD", "1’234.50 CHF", "99,999,999,999.99 EUR", "1 234,50 KWD", "12,34,567 JPY"]
 )
 def test_every_amount_is_written(amount: str) -> None:
-    edges = 2 * preview._EDGE * preview.WIDTH
+    edges = 2 * picture._EDGE * picture.WIDTH
     assert ink(amount=amount) > edges
 
 
@@ -156,10 +156,10 @@ def test_a_logo_of_another_kind_is_left_out(tmp_path: Path, content: bytes) -> N
 def test_a_logo_is_shrunk_to_fit_and_drawn_anew_once_it_changed(tmp_path: Path) -> None:
     path = tmp_path / "wide.png"
     path.write_bytes(png.write(960, [bytes(RED) * 960] * 20))
-    first = preview.draw(Preview("", "", "1 USD", is_test=False), path, 1)
+    first = picture.draw(Preview("", "", "1 USD", is_test=False), path, 1)
     assert drawn(first, RED) == 480 * 10
     path.write_bytes(png.write(10, [bytes(RED) * 10] * 10))
-    assert drawn(preview.draw(Preview("", "", "1 USD", is_test=False), path, 2), RED) == 100
+    assert drawn(picture.draw(Preview("", "", "1 USD", is_test=False), path, 2), RED) == 100
 
 
 # --- PNG -------------------------------------------------------------------------------------------------------------
