@@ -3,20 +3,15 @@
 The docstrings of models and fields are their descriptions in the API's documentation.
 """
 
-from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
-
-from crypto_checkout.core.ledger.payment import TransferKind
-from crypto_checkout.core.sandbox import Scenario
 
 from .fields import (
     AmountText,
     ChainId,
     ChainNumber,
-    CoinText,
     CurrencyCode,
     DeliveryState,
     Description,
@@ -232,62 +227,6 @@ class CustomerUpdate(Request):
     """The customer's name."""
     metadata: Metadata | None = None
     """Your own data, replaced as a whole."""
-
-
-def _one_of(kinds: type[StrEnum]) -> AfterValidator:
-    """Accept the values of an enumeration."""
-
-    def check(text: str) -> str:
-        if text not in list(kinds):
-            raise ValueError(f'must be one of {", ".join(kinds)}; got "{text[:40]}"')
-        return text
-
-    return AfterValidator(check)
-
-
-_KindName = Annotated[str, _one_of(TransferKind), Field(json_schema_extra={"enum": [*TransferKind]})]
-_ScenarioName = Annotated[str, _one_of(Scenario), Field(json_schema_extra={"enum": [*Scenario]})]
-
-
-class TestPayment(Request):
-    """A payment in test mode, or a scenario: give a `scenario` alone, or any of the other fields."""
-
-    amount: CoinText | None = None
-    """The amount in whole coins; by default the amount still due."""
-    kind: _KindName | None = None
-    """The kind of transfer: `native` or `internal` (sent by a contract) for the chain's coin, `token` for others."""
-    transfers: Annotated[int, Field(ge=1, le=20), Whole] | None = None
-    """The number of transfers, each in a block of its own; by default one."""
-    scenario: _ScenarioName | None = None
-    """The scenario to play to its end, at once. Excludes the other fields."""
-
-
-class Mining(Request):
-    """Blocks to mine on the simulated chain."""
-
-    blocks: Annotated[int, Field(ge=1, le=10_000), Whole] = 1
-    """The number of blocks."""
-
-
-class Reorganisation(Request):
-    """A reorg of the simulated chain."""
-
-    depth: Annotated[int, Field(ge=1, le=1_000), Whole] = 1
-    """The number of newest blocks to replace."""
-
-
-class Outage(Request):
-    """An outage in test mode."""
-
-    seconds: Annotated[int, Field(ge=1, le=3_600), Whole]
-    """The duration of the outage."""
-
-
-class ClockAdvance(Request):
-    """A move of test mode's clock."""
-
-    seconds: Annotated[int, Field(ge=1, le=2_592_000), Whole]
-    """The time to move it ahead."""
 
 
 class Nothing(Request):

@@ -1,6 +1,9 @@
 """Operations that drive the sandbox: the simulated chain of test mode."""
 
-from pydantic import BaseModel
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, Field
 
 from crypto_checkout.core import errors
 from crypto_checkout.core.errors import InvalidBody, WalletNotConfigured
@@ -13,6 +16,7 @@ from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import SandboxChainResource, SessionResource
 from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.http.api import schemas
+from crypto_checkout.http.api.fields import CoinText, Whole
 from crypto_checkout.http.api.operations import Call, Operation, Resource, Unit, Write
 from crypto_checkout.services.sandbox.controls import SandboxControls
 from crypto_checkout.store.database import WriteUnit
@@ -21,9 +25,65 @@ from crypto_checkout.store.sandbox import requests
 _MOST_UNITS = 2**256
 
 
+def _one_of(kinds: type[StrEnum]) -> AfterValidator:
+    """Accept the values of an enumeration."""
+
+    def check(text: str) -> str:
+        if text not in list(kinds):
+            raise ValueError(f'must be one of {", ".join(kinds)}; got "{text[:40]}"')
+        return text
+
+    return AfterValidator(check)
+
+
+_KindName = Annotated[str, _one_of(TransferKind), Field(json_schema_extra={"enum": [*TransferKind]})]
+_ScenarioName = Annotated[str, _one_of(Scenario), Field(json_schema_extra={"enum": [*Scenario]})]
+
+
+class TestPayment(schemas.Request):
+    """A payment in test mode, or a scenario: give a `scenario` alone, or any of the other fields."""
+
+    amount: CoinText | None = None
+    """The amount in whole coins; by default the amount still due."""
+    kind: _KindName | None = None
+    """The kind of transfer: `native` or `internal` (sent by a contract) for the chain's coin, `token` for others."""
+    transfers: Annotated[int, Field(ge=1, le=20), Whole] | None = None
+    """The number of transfers, each in a block of its own; by default one."""
+    scenario: _ScenarioName | None = None
+    """The scenario to play to its end, at once. Excludes the other fields."""
+
+
+class Mining(schemas.Request):
+    """Blocks to mine on the simulated chain."""
+
+    blocks: Annotated[int, Field(ge=1, le=10_000), Whole] = 1
+    """The number of blocks."""
+
+
+class Reorganisation(schemas.Request):
+    """A reorg of the simulated chain."""
+
+    depth: Annotated[int, Field(ge=1, le=1_000), Whole] = 1
+    """The number of newest blocks to replace."""
+
+
+class Outage(schemas.Request):
+    """An outage in test mode."""
+
+    seconds: Annotated[int, Field(ge=1, le=3_600), Whole]
+    """The duration of the outage."""
+
+
+class ClockAdvance(schemas.Request):
+    """A move of test mode's clock."""
+
+    seconds: Annotated[int, Field(ge=1, le=2_592_000), Whole]
+    """The time to move it ahead."""
+
+
 async def pay(call: Call) -> Unit:
     """Pay a session or play a scenario, and return the session once the blocks are processed."""
-    body: schemas.TestPayment = call.body
+    body: TestPayment = call.body
     sandbox, id_ = _sandbox(call), call.path["id"]
     if body.scenario is not None:
         if (body.amount, body.kind, body.transfers) != (None, None, None):
@@ -46,31 +106,31 @@ async def collect(call: Call) -> Unit:
 
 async def mine(call: Call) -> Unit:
     """Mine blocks, and process them."""
-    body: schemas.Mining = call.body
+    body: Mining = call.body
     return _chain_answer(call, await _sandbox(call).mine(body.blocks, call.request))
 
 
 async def reorg(call: Call) -> Unit:
     """Replace the newest blocks."""
-    body: schemas.Reorganisation = call.body
+    body: Reorganisation = call.body
     return _chain_answer(call, await _sandbox(call).reorg(body.depth, call.request))
 
 
 async def outage(call: Call) -> Unit:
     """Take the chain offline for a while."""
-    body: schemas.Outage = call.body
+    body: Outage = call.body
     return _chain_answer(call, await _sandbox(call).outage(body.seconds, call.request))
 
 
 async def price_outage(call: Call) -> Unit:
     """Take prices offline for a while."""
-    body: schemas.Outage = call.body
+    body: Outage = call.body
     return _chain_answer(call, await _sandbox(call).price_outage(body.seconds, call.request))
 
 
 async def advance(call: Call) -> Unit:
     """Move the chain's clock ahead."""
-    body: schemas.ClockAdvance = call.body
+    body: ClockAdvance = call.body
     return _chain_answer(call, await _sandbox(call).advance(body.seconds, call.request))
 
 
@@ -138,7 +198,7 @@ OPERATIONS = (
             "`scenario` the session, to which nothing was paid yet, goes through all of it, and no other notices."
         ),
         write=pay,
-        body=schemas.TestPayment,
+        body=TestPayment,
         sent={"amount": "0.001"},
         answer=SessionResource,
         example=examples.shown_paid_session,
@@ -179,7 +239,7 @@ OPERATIONS = (
         path="/test_helpers/chain/mine",
         summary="Mine blocks of the simulated chain",
         write=mine,
-        body=schemas.Mining,
+        body=Mining,
         sent={"blocks": 3},
     ),
     _control(
@@ -191,7 +251,7 @@ OPERATIONS = (
             "again."
         ),
         write=reorg,
-        body=schemas.Reorganisation,
+        body=Reorganisation,
         sent={"depth": 3},
     ),
     _control(
@@ -200,7 +260,7 @@ OPERATIONS = (
         summary="Take the simulated chain offline",
         description="No block is processed meanwhile, and nothing expires; what was paid is found afterwards.",
         write=outage,
-        body=schemas.Outage,
+        body=Outage,
         sent={"seconds": 5},
     ),
     _control(
@@ -209,7 +269,7 @@ OPERATIONS = (
         summary="Take the prices of test mode offline",
         description="Making a session is a 503 `price_unavailable` meanwhile, and so is opening a payment link.",
         write=price_outage,
-        body=schemas.Outage,
+        body=Outage,
         sent={"seconds": 1},
     ),
     _control(
@@ -221,7 +281,7 @@ OPERATIONS = (
             "keys age. A scenario like `late` moves its own session only."
         ),
         write=advance,
-        body=schemas.ClockAdvance,
+        body=ClockAdvance,
         sent={"seconds": 900},
     ),
 )
