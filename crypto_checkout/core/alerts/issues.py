@@ -71,64 +71,65 @@ ISSUES: Mapping[IssueKind, IssueInfo] = one_row_each(
         # The payer may be sending the rest.
         IssueKind.UNDERPAID: IssueInfo("An underpaid session", timedelta(minutes=15), is_dismissible=True),
         IssueKind.OVERPAID: IssueInfo("An overpaid session", is_dismissible=True),
-        IssueKind.FAILED: IssueInfo("A payment that was taken back", is_dismissible=True),
+        IssueKind.FAILED: IssueInfo("A reversed payment", is_dismissible=True),
         IssueKind.LATE_PAYMENT: IssueInfo("A late payment", is_dismissible=True),
-        IssueKind.UNMATCHED: IssueInfo("Unmatched money", is_dismissible=True),
+        IssueKind.UNMATCHED: IssueInfo("An unmatched payment", is_dismissible=True),
         IssueKind.REFUND: IssueInfo("A refund"),
         IssueKind.DIFFERENCE: IssueInfo("A balance that differs from the chain"),
         IssueKind.WEBHOOK_FAILING: IssueInfo("A failing webhook", timedelta(minutes=10)),
         IssueKind.WEBHOOK_DISABLED: IssueInfo("A disabled webhook"),
         IssueKind.CHAIN: IssueInfo(
-            "A chain that stands still",
+            "A stalled chain",
             timedelta(minutes=2),
             is_of_server=True,
-            advice="Payments wait and none is lost. Check the chain's rpc_urls; a provider more makes it safer.",
+            advice="Payments are delayed; none is lost. Check the chain's rpc_urls; another provider makes it safer.",
             path="/settings/chains",
         ),
         IssueKind.PROVIDER: IssueInfo(
             "An RPC provider",
             timedelta(minutes=15),
             is_of_server=True,
-            advice="Others are asked instead. Check its URL and its plan, or replace it in rpc_urls.",
+            advice="Other providers are used instead. Check its URL and its plan, or replace it in rpc_urls.",
             path="/settings/chains",
         ),
         IssueKind.PRICE: IssueInfo(
             "A missing price",
             timedelta(minutes=6),  # long enough to be missing twice
             is_of_server=True,
-            advice="No session can be made meanwhile. Check the server's way out, or set a price in [prices] fixed.",
+            advice="No sessions can be created until it is back. Check the server's connection, or set a price in "
+            "[prices] fixed.",
             path="/settings/prices",
         ),
         IssueKind.DATABASE: IssueInfo(
             "The database",
             is_of_server=True,
-            advice="Nothing can be stored, so no payment is credited. Check the disk's space and permissions.",
+            advice="Nothing can be stored, so no payment is credited. Check the disk's free space and permissions.",
         ),
         IssueKind.DISK: IssueInfo(
-            "The disk", is_of_server=True, advice="Free space before the database can't be written any more."
+            "The disk", is_of_server=True, advice="Free up space before the database can no longer be written."
         ),
         IssueKind.CLOCK: IssueInfo(
             "The clock",
             is_dismissible=True,
             is_of_server=True,
             advice=(
-                "Check it and its synchronisation (timedatectl), and put this aside once it is right. "
-                "Payers lose no time by it."
+                "Check it and its synchronization (timedatectl), and dismiss this once it is right. "
+                "Payers lose no time to pay."
             ),
         ),
         IssueKind.WALLET: IssueInfo(
             "The wallet",
             is_of_server=True,
-            advice="Two servers must not share an xpub, or a cold address without labels: both give out the same "
-            "addresses, and one payment counts on both. Give each an account, or a label, of its own. Money there is "
-            "among the unmatched payments. With a cold address without a label, a stranger may have paid it ahead.",
+            advice="Two servers must not share an xpub, or a cold address without labels: both would give out the same "
+            "addresses, and one payment would count on both. Give each its own account or label. Money sent there is "
+            "listed under unmatched payments. Without a label, a stranger may have paid a cold address in advance.",
             path="/payments/unmatched",
         ),
         IssueKind.COLLECTOR: IssueInfo(
             "Automatic collection",
             timedelta(minutes=10),
             is_of_server=True,
-            advice="No money is lost: it stays on its addresses until the next collection. See the guide Collect.",
+            advice="No money is lost: it stays at its addresses until the next collection. See the guide Collect.",
             path="/balances",
         ),
         # Some may be about to pay.
@@ -176,9 +177,9 @@ def of_session(session: Session) -> Issue:
     asked = f"{format_units(session.terms.amount_units, asset.decimals)} {asset.symbol}"
     price = f"{session.fiat} {session.fiat.currency}"
     words = (
-        f"The chain took back a payment of {price} that was confirmed; {got} of {asked} is there now."
+        f"The network reversed a confirmed payment of {price}; {got} of {asked} remains."
         if session.status is Status.FAILED
-        else f"{got} arrived where {asked} ({price}) was asked."
+        else f"Received {got}, expected {asked} ({price})."
     )
     kind = STATUS_KINDS[session.status]
     return Issue(
@@ -194,15 +195,15 @@ def of_session(session: Session) -> Issue:
 
 
 def of_late_payments(session: Session, seq: int, last: Transfer) -> Issue:
-    """Describe what came after the grace period and isn't accepted; `seq` is that of the last payment."""
+    """Describe what arrived after the grace period and isn't accepted; `seq` is that of the last payment."""
     amount = f"{format_units(session.sums.late_units, session.asset.decimals)} {session.asset.symbol}"
     return Issue(
         kind=IssueKind.LATE_PAYMENT,
         cause=f"{IssueKind.LATE_PAYMENT}:{seq}",
         subject_id=session.id,
         livemode=session.livemode,
-        words=f"{amount} came after the time of its session was over, and doesn't count.",
-        advice="Accept the session if the price still suits you, or send the money back from your wallet.",
+        words=f"{amount} arrived too late to count.",
+        advice="Accept it if the price still suits you, or refund it.",
         since=last.block_time,
         path=f"/payments/{session.id}",
     )
@@ -221,8 +222,8 @@ def of_unmatched(
         cause=f"{IssueKind.UNMATCHED}:{seq}",
         subject_id=session.id,
         livemode=session.livemode,
-        words=f"{what} came on {came_on} where {session.asset.symbol} on {asked_on} was asked for.",
-        advice="Find it in your wallet, and settle it with the payer: it never counts by itself.",
+        words=f"Received {what} on {came_on}, expected {session.asset.symbol} on {asked_on}.",
+        advice="It is at the payment's address and never counts automatically. Settle it with the payer.",
         since=transfer.block_time,
         path=f"/payments/{session.id}",
     )
@@ -237,11 +238,13 @@ def of_refund(refund: Refund) -> Issue:
         cause=f"{IssueKind.REFUND}:{refund.id}:{refund.status}",
         subject_id=refund.id,
         livemode=refund.livemode,
-        words=f"A refund of {amount} is approved and to be paid." if is_approved else f"{amount} are asked back.",
+        words=f"A refund of {amount} is approved and waiting to be paid."
+        if is_approved
+        else f"A refund of {amount} needs your approval.",
         advice=(
             "Send it from your wallet to the approved address."
             if is_approved
-            else "Check the address and what proves it, then approve or cancel the refund."
+            else "Check the address and its proof, then approve or cancel the refund."
         ),
         since=refund.updated_at,
         path=f"/refunds/{refund.id}",
@@ -261,10 +264,10 @@ def of_difference(
         livemode=True,
         words=f"{chain} shows {amount} {'more' if is_more else 'less'} at {checksum(address)} than was credited.",
         advice=(
-            f"Compare `crypto-checkout explain {session_id}` with an explorer, and settle it with the payer."
+            f"Compare `crypto-checkout explain {session_id}` with a block explorer, and settle it with the payer."
             if is_more
-            else f"Compare each payment of `crypto-checkout explain {session_id}` with an explorer before you deliver; "
-            "a second provider and confirm_with = 2 make it safer."
+            else f"Compare each payment of `crypto-checkout explain {session_id}` with a block explorer before you "
+            "deliver. A second provider and confirm_with = 2 make this safer."
         ),
         since=since,
         path=f"/payments/{session_id}",
@@ -280,10 +283,10 @@ def of_unassigned(
         cause=f"{IssueKind.UNMATCHED}:{seq}",
         subject_id=address.address,
         livemode=address.livemode,
-        words=f"{_moved(transfer, asset)} came on {came_on} to {checksum(address.address)}, {address.name} "
-        "of the wallet, which no session here has.",
-        advice="The money is in your wallet. The address was given out by a server whose database isn't this one, as "
-        "before a restore: find the payer's order, and settle it.",
+        words=f"Received {_moved(transfer, asset)} on {came_on} at {checksum(address.address)}, {address.name} "
+        "of your wallet, which belongs to no session.",
+        advice="The money is in your wallet. The address was given out by a server with another database, for example "
+        "before a restore. Find the payer's order and settle it.",
         since=transfer.block_time,
         path="/payments/unmatched",
     )
@@ -301,9 +304,9 @@ def of_unused_addresses(wallet_id: str, first: int, last: int, since: datetime, 
         subject_id=wallet_id,
         livemode=True,
         words=f"{'More than ' if is_cut else ''}{last - first + 1} addresses of your wallet in a row, up to number "
-        f"{last}, were given out and got nothing.",
-        advice="So many visits without a payment may be a flood, or something keeps payers from paying: see which "
-        "links they came by, and try one.",
+        f"{last}, were given out and never paid.",
+        advice="So many visits without a payment can mean automated traffic, or that something keeps payers from "
+        "paying. See which links they came from, and try one.",
         since=since,
         path="/payments",
     )
@@ -313,7 +316,7 @@ def of_endpoint(endpoint: Endpoint, since: datetime, reason: str, *, disabled: b
     """Describe a webhook endpoint that is disabled, or whose deliveries fail. Only the host of its URL is shown."""
     kind = IssueKind.WEBHOOK_DISABLED if disabled else IssueKind.WEBHOOK_FAILING
     host = urlsplit(endpoint.url).hostname or endpoint.id
-    words = f"Webhooks to {host} are switched off: {reason}" if disabled else f"Webhooks to {host} fail: {reason}"
+    words = f"Webhooks to {host} are disabled: {reason}" if disabled else f"Webhooks to {host} are failing: {reason}"
     return Issue(
         kind=kind,
         cause=f"{kind}:{endpoint.id}",
@@ -321,9 +324,9 @@ def of_endpoint(endpoint: Endpoint, since: datetime, reason: str, *, disabled: b
         livemode=endpoint.livemode,
         words=words,
         advice=(
-            "Put that right, switch it on, and replay what it missed."
+            "Fix the endpoint, enable it, and resend what it missed."
             if disabled
-            else "Look at its attempts, and mend the endpoint; they are repeated for a day."
+            else "Check its attempts and fix the endpoint. Failed deliveries are retried for about a day."
         ),
         since=since,
         path=f"/webhooks/{endpoint.id}",

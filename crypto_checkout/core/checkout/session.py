@@ -72,15 +72,15 @@ STATUSES: Mapping[Status, StatusInfo] = one_row_each(
     Status,
     {
         Status.PENDING: StatusInfo(
-            title="Waiting",
-            meaning="Nothing that counts has arrived yet.",
+            title="Pending",
+            meaning="Waiting for the payer: nothing that counts has been received yet.",
             stage=SessionStage.OPEN,
             may_become=FUNDED | {Status.EXPIRED},
             can_close=True,
         ),
         Status.DETECTED: StatusInfo(
             title="Confirming",
-            meaning="The money was seen, and is not yet deep enough in the chain.",
+            meaning="The whole amount has been received and is being confirmed by the network.",
             stage=SessionStage.CONFIRMING,
             # A reorg can take back a payment that was only detected: then the session waits again, or has expired
             # meanwhile, or, where it was settled before, it has failed.
@@ -89,7 +89,7 @@ STATUSES: Mapping[Status, StatusInfo] = one_row_each(
         ),
         Status.UNDERPAID: StatusInfo(
             title="Underpaid",
-            meaning="Some money has arrived, less than the price.",
+            meaning="Less than the expected amount has been received.",
             stage=SessionStage.OPEN,
             may_become=(FUNDED - {Status.UNDERPAID}) | {Status.PENDING, Status.EXPIRED},
             event="session.underpaid",
@@ -101,18 +101,18 @@ STATUSES: Mapping[Status, StatusInfo] = one_row_each(
         # A settled session never merely waits again: without its money it has failed.
         Status.OVERPAID: StatusInfo(
             title="Overpaid",
-            meaning="More money has arrived than the price.",
+            meaning="More than the expected amount has been received.",
             stage=SessionStage.SETTLED,
             may_become=frozenset({Status.PAID, Status.PAID_LATE, Status.FAILED}),
             event="session.overpaid",
             tone="warn",
             remark="overpaid_note",
             can_accept=True,
-            advice="Accept it, and send back from your wallet what is too much.",
+            advice="Accept it and refund the excess.",
         ),
         Status.PAID: StatusInfo(
             title="Paid",
-            meaning="The whole price has arrived, and is safe.",
+            meaning="The whole amount has been received and confirmed.",
             stage=SessionStage.SETTLED,
             may_become=frozenset({Status.OVERPAID, Status.PAID_LATE, Status.FAILED}),
             event="session.paid",
@@ -120,7 +120,7 @@ STATUSES: Mapping[Status, StatusInfo] = one_row_each(
         ),
         Status.PAID_LATE: StatusInfo(
             title="Paid late",
-            meaning="The whole price has arrived, some of it in the grace period.",
+            meaning="The whole amount has been received, part of it during the grace period.",
             stage=SessionStage.SETTLED,
             may_become=frozenset({Status.OVERPAID, Status.PAID, Status.FAILED}),
             event="session.paid_late",
@@ -131,21 +131,21 @@ STATUSES: Mapping[Status, StatusInfo] = one_row_each(
         # An expired session takes payments in grace, and payments that a reorg moved to an earlier time.
         Status.EXPIRED: StatusInfo(
             title="Expired",
-            meaning="The time to pay is over, and the price has not arrived.",
+            meaning="The time to pay ran out before the whole amount was received.",
             stage=SessionStage.EXPIRED,
             may_become=FUNDED,
             event="session.expired",
             can_accept=True,
         ),
         Status.FAILED: StatusInfo(
-            title="Taken back",
-            meaning="It was paid, and then the chain took the money back.",
+            title="Reversed",
+            meaning="It was paid, and then the network reversed the payment.",
             stage=SessionStage.FAILED,
             may_become=frozenset({Status.DETECTED, Status.PAID, Status.PAID_LATE, Status.OVERPAID}),
             event="session.failed",
             tone="bad",
             can_accept=True,
-            advice="Hold the goods back. If the payment comes again, the session becomes paid by itself.",
+            advice="Don't deliver yet. If the payment is confirmed again, the session becomes paid automatically.",
         ),
     },
 )
@@ -159,7 +159,7 @@ SETTLED = frozenset(status for status, info in STATUSES.items() if info.stage is
 """Statuses in which the whole price has arrived and is deep enough."""
 
 PAYMENT_REORGED = "payment_reorged"
-"""The status reason of a settled session whose payment the chain took back."""
+"""The status reason of a settled session whose payment the chain reversed."""
 
 ACCEPTED = "accepted"
 """The status reason of a session that is paid because the merchant accepted it."""

@@ -59,14 +59,16 @@ REFUND_STATUSES: Mapping[RefundStatus, RefundStatusInfo] = one_row_each(
             "Awaiting address", "The payer has not given an address yet.", can_cancel=True
         ),
         RefundStatus.AWAITING_APPROVAL: RefundStatusInfo(
-            "Awaiting approval", "An address was given. Approve it, or cancel the refund.", "warn", can_cancel=True
+            "Awaiting approval", "The payer gave an address. Approve it, or cancel the refund.", "warn", can_cancel=True
         ),
         RefundStatus.TO_PAY: RefundStatusInfo(
             "To pay", "The address is approved. Send the money from your wallet.", "warn", can_cancel=True
         ),
-        RefundStatus.SEEN: RefundStatusInfo("Seen", "The payment is in a block that is not yet deep enough."),
-        RefundStatus.PAID: RefundStatusInfo("Paid", "The payer has the money back.", "good"),
-        RefundStatus.CANCELED: RefundStatusInfo("Canceled", "Nothing is paid back."),
+        RefundStatus.SEEN: RefundStatusInfo(
+            "Confirming", "The payment was seen and is being confirmed by the network."
+        ),
+        RefundStatus.PAID: RefundStatusInfo("Paid", "The money has been returned to the payer.", "good"),
+        RefundStatus.CANCELED: RefundStatusInfo("Canceled", "The refund was canceled."),
     },
 )
 """Every status with its words."""

@@ -78,9 +78,9 @@ EVENTS: Mapping[EventType, EventInfo] = one_row_each(
     "core.webhooks.events.EVENTS",
     EventType,
     {
-        EventType.SESSION_CREATED: EventInfo("Session made", "A session was made."),
+        EventType.SESSION_CREATED: EventInfo("Session created", "A session was created."),
         EventType.SESSION_DETECTED: EventInfo(
-            "Payment seen", "The whole amount is in blocks that aren't deep enough yet. Don't ship on it."
+            "Payment detected", "The whole amount has arrived but isn't confirmed yet. Don't ship on it."
         ),
         EventType.SESSION_PAID: EventInfo(
             "Paid", "The whole amount has arrived, confirmed and on time. Ship on this one."
@@ -92,63 +92,66 @@ EVENTS: Mapping[EventType, EventInfo] = one_row_each(
             "Underpaid", "Less than the amount has arrived and is confirmed. More may still come."
         ),
         EventType.SESSION_OVERPAID: EventInfo(
-            "Overpaid", "More than the amount has arrived. Accept it, or pay the difference back."
+            "Overpaid", "More than the amount has arrived. Accept it, or refund the excess."
         ),
-        EventType.SESSION_EXPIRED: EventInfo("Session expired", "The time to pay is over."),
+        EventType.SESSION_EXPIRED: EventInfo("Session expired", "The time to pay has run out."),
         EventType.SESSION_FAILED: EventInfo(
-            "Payment taken back for good", "The chain took back a payment that had counted as paid."
+            "Payment reversed", "The network reversed a payment that had counted as paid."
         ),
         EventType.SESSION_REORGED: EventInfo(
-            "Chain reorganised", "The chain dropped a block with a payment; the session was judged again."
+            "Chain reorganized",
+            "The network dropped a block with a payment; the session's status was determined again.",
         ),
         EventType.SESSION_LATE_PAYMENT: EventInfo(
-            "Money came too late",
-            "Money came when it was too late to count. It is yours to accept or pay back. At most once an "
-            "hour for a session, and not for dust.",
+            "Late payment",
+            "A payment arrived too late to count. Accept it or refund it. Sent at most once an hour for a "
+            "session, and not for dust.",
         ),
         EventType.SESSION_REFUNDED: EventInfo(
-            "Money paid back",
+            "Session refunded",
             "A refund of this session is paid, in whole or in part: `amountRefunded` says how much in all.",
         ),
-        EventType.LINK_CREATED: EventInfo("Link made", "A payment link was made."),
-        EventType.LINK_UPDATED: EventInfo("Link changed", "A payment link was changed."),
+        EventType.LINK_CREATED: EventInfo("Link created", "A payment link was created."),
+        EventType.LINK_UPDATED: EventInfo("Link updated", "A payment link was updated."),
         EventType.LINK_DELETED: EventInfo("Link deleted", "A payment link was deleted."),
-        EventType.ENDPOINT_CREATED: EventInfo("Webhook made", "A webhook endpoint was made."),
+        EventType.ENDPOINT_CREATED: EventInfo("Webhook created", "A webhook endpoint was created."),
         EventType.ENDPOINT_UPDATED: EventInfo(
-            "Webhook changed", "A webhook endpoint was changed, or its secret was rotated."
+            "Webhook updated", "A webhook endpoint was updated, or its secret was rotated."
         ),
         EventType.ENDPOINT_DELETED: EventInfo("Webhook deleted", "A webhook endpoint was deleted."),
-        EventType.ENDPOINT_DISABLED: EventInfo("Webhook switched off", "The server gave a webhook endpoint up."),
-        EventType.CUSTOMER_CREATED: EventInfo("Customer made", "A customer was made, by you or by paying."),
-        EventType.CUSTOMER_UPDATED: EventInfo("Customer changed", "A customer was changed."),
-        EventType.REFUND_CREATED: EventInfo("Refund made", "A refund was made, by you or by a payer who asked for it."),
+        EventType.ENDPOINT_DISABLED: EventInfo("Webhook disabled", "The server disabled a webhook endpoint."),
+        EventType.CUSTOMER_CREATED: EventInfo("Customer created", "A customer was created, by you or by a payment."),
+        EventType.CUSTOMER_UPDATED: EventInfo("Customer updated", "A customer was updated."),
+        EventType.REFUND_CREATED: EventInfo(
+            "Refund created", "A refund was created, by you or at the payer's request."
+        ),
         EventType.REFUND_ADDRESS_GIVEN: EventInfo(
             "Refund address given", "An address for a refund was given. The owner has to approve it in the dashboard."
         ),
         EventType.REFUND_APPROVED: EventInfo(
-            "Refund approved", "The owner approved a refund and its address: it is to be paid from your wallet."
+            "Refund approved", "The owner approved a refund and its address. Pay it from your wallet."
         ),
-        EventType.REFUND_PAID: EventInfo("Refund paid", "The payment of a refund is on the chain, and deep enough."),
+        EventType.REFUND_PAID: EventInfo("Refund paid", "The payment of a refund is confirmed on the chain."),
         EventType.REFUND_REORGED: EventInfo(
-            "Refund taken back by the chain", "The chain dropped the block with a refund's payment; it is to pay again."
+            "Refund reversed", "The network dropped the block with a refund's payment; it has to be paid again."
         ),
         EventType.REFUND_CANCELED: EventInfo("Refund canceled", "A refund was canceled."),
         EventType.COLLECTION_CREATED: EventInfo(
             "Money collected",
-            "Money left your payment addresses, in a block that isn't deep enough yet, or the server has just sent it.",
+            "Money left your payment addresses, in a block that isn't confirmed yet, or the server has just sent it.",
         ),
         EventType.COLLECTION_CONFIRMED: EventInfo(
-            "Collection confirmed", "The transaction of a collection is deep enough in the chain."
+            "Collection confirmed", "The transaction of a collection is confirmed on the chain."
         ),
         EventType.COLLECTION_FAILED: EventInfo(
             "Collection failed", "A transaction that the server sent moved nothing: the money is where it was."
         ),
         EventType.COLLECTION_REORGED: EventInfo(
-            "Collection taken back by the chain",
-            "The chain dropped the block of a collection: the money is back where it was, unless it is moved again.",
+            "Collection reversed",
+            "The network dropped the block of a collection: the money is back where it was, unless it is moved again.",
         ),
-        EventType.API_KEY_CREATED: EventInfo("API key made", "An API key was made."),
-        EventType.API_KEY_REVOKED: EventInfo("API key revoked", "An API key was taken out of use."),
+        EventType.API_KEY_CREATED: EventInfo("API key created", "An API key was created."),
+        EventType.API_KEY_REVOKED: EventInfo("API key revoked", "An API key was revoked."),
     },
 )
 

@@ -71,7 +71,7 @@ class Issues:
     def dismiss(self, cause: str) -> Callable[[WriteUnit], None]:
         """Return the unit that dismisses a cause for good. Raises InvalidBody for a kind that can't be dismissed."""
         if cause.partition(":")[0] not in DISMISSIBLE:
-            raise InvalidBody("This can't be put aside: it goes when what causes it does.", param="cause")
+            raise InvalidBody("This can't be dismissed: it goes away once its cause is fixed.", param="cause")
 
         def work(unit: WriteUnit) -> None:
             store.dismiss(unit, cause)

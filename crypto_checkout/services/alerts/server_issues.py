@@ -22,11 +22,11 @@ LEAST_FREE_BYTES = 256 * 1024 * 1024
 """The least free space on the database's disk; with less it is an issue, because a full disk takes no payments."""
 
 _DAMAGE_ADVICE = (
-    "Stop the server and put the last backup back: crypto-checkout restore FILE. Keep what is there, and look at the "
-    "disk's health before you go on with it."
+    "Stop the server and restore the last backup: crypto-checkout restore FILE. Keep the damaged file, and check the "
+    "disk's health before you continue."
 )
 _UNCOMPARED = timedelta(minutes=3)
-_UNCOLLECTABLE_ADVICE = "Put that right, or take the chain out of checkout.toml; it is looked at again every minute."
+_UNCOLLECTABLE_ADVICE = "Fix this, or remove the chain from checkout.toml. It is checked again every minute."
 _UNCOMPARED_ADVICE = (
     "A provider must serve eth_call or eth_getBalance near the newest block: see `crypto-checkout doctor` and the "
     "limits of your plan, or name another one in rpc_urls."
@@ -150,7 +150,7 @@ class ServerIssues:
             if problem is not None:
                 reason = f" {status.error}" if status.error and not status.stopped else ""
                 yield _ServerIssue(
-                    IssueKind.CHAIN, str(status.chain_id), f"{status.name} stands still: {problem}.{reason}"
+                    IssueKind.CHAIN, str(status.chain_id), f"{status.name} is stalled: {problem}.{reason}"
                 )
 
     def _comparisons(self, now: datetime) -> Iterator[_ServerIssue]:
@@ -159,8 +159,9 @@ class ServerIssues:
             since = watcher.status.uncompared_since
             if since is not None and now - since >= _UNCOMPARED:
                 words = (
-                    f"{watcher.status.name}: no provider has told the balances of deposit addresses since "
-                    f"{moments.to_text(since)}. Until one does, contracts' payments aren't seen and no session expires."
+                    f"{watcher.status.name}: no provider has returned the balances of deposit addresses since "
+                    f"{moments.to_text(since)}. Until one does, payments by contracts aren't seen, and no session "
+                    "expires."
                 )
                 yield _ServerIssue(IssueKind.PROVIDER, f"{watcher.status.chain_id} balances", words, _UNCOMPARED_ADVICE)
 
@@ -168,7 +169,7 @@ class ServerIssues:
         for chain_id, providers in self._watched.providers.items():
             for each in providers():
                 if each.last_error is not None and (each.is_resting or each.failures >= _MOST_FAILURES):
-                    words = f"The node at {each.name} fails for chain {chain_id}: {each.last_error}."
+                    words = f"The node at {each.name} is failing for chain {chain_id}: {each.last_error}."
                     yield _ServerIssue(IssueKind.PROVIDER, f"{chain_id} {each.name}", words)
 
     def _prices(self) -> Iterator[_ServerIssue]:
@@ -183,8 +184,8 @@ class ServerIssues:
         index = self._watched.foreign_index()
         if index is not None:
             words = (
-                f"Address number {index} of your wallet is used, and this server never gave it out: another server "
-                "seems to use the same wallet, or this database was put back from an older copy."
+                f"Address number {index} of your wallet has been used, but this server never gave it out: another "
+                "server seems to use the same wallet, or this database was restored from an older copy."
             )
             yield _ServerIssue(IssueKind.WALLET, "wallet", words)
 
@@ -216,7 +217,7 @@ def _storage(problems: Mapping[str, str], free_bytes: int) -> Iterator[_ServerIs
     if problems.get("database") == DAMAGED:
         yield _ServerIssue(IssueKind.DATABASE, "damage", "The database file is damaged.", _DAMAGE_ADVICE)
     elif "database" in problems:
-        yield _ServerIssue(IssueKind.DATABASE, "database", f"The database fails: {problems['database']}.")
+        yield _ServerIssue(IssueKind.DATABASE, "database", f"The database is failing: {problems['database']}.")
     if free_bytes < LEAST_FREE_BYTES:
         left = f"{free_bytes // 2**20} MiB are left"
         yield _ServerIssue(IssueKind.DISK, "disk", f"The disk of the database is almost full: {left}.")

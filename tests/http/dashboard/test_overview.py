@@ -66,7 +66,7 @@ async def test_what_needs_the_owner_is_shown_and_can_be_put_aside(timed: tuple[A
     assert "Nothing does." in await look(client)
     session_id = await story(app, "underpaid")
     page = await look(client)
-    assert "0.005 ETH arrived where 0.01 ETH (30.00 USD) was asked." in page
+    assert "Received 0.005 ETH, expected 0.01 ETH (30.00 USD)." in page
     assert f'href="/dashboard/test/payments/{session_id}"' in page
     answer = await client.post("/test/attention/dismiss", data={"cause": f"underpaid:{session_id}"})
     assert answer.status_code == 303

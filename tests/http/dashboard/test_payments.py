@@ -47,7 +47,7 @@ async def test_the_list_tells_what_a_shopkeeper_asks(app: App, owner: httpx.Asyn
     page = await text_of(owner, "/payments")
     assert "2 payments" in page
     assert f'href="/dashboard/test/payments/{paid["id"]}">30.00 USD' in page
-    for wanted in ("A <book>", "ada@example.com", "order: 1042", "Waiting", "Paid", paid["amount"]["value"]):
+    for wanted in ("A <book>", "ada@example.com", "order: 1042", "Pending", "Paid", paid["amount"]["value"]):
         assert wanted in page, wanted
     assert "A <book>" not in (await owner.get("/test/payments")).text
 
@@ -203,14 +203,14 @@ async def test_a_payment_tells_what_became_of_its_webhooks(app: App, owner: http
     told = await session(app.api)
     page = await text_of(owner, f"/payments/{told['id']}")
     assert "http://127.0.0.1:9/hook" in page
-    assert "Session made" in page
+    assert "Session created" in page
 
 
 async def test_events_are_found_by_type_and_resource_and_shown_whole(app: App, owner: httpx.AsyncClient) -> None:
     link = await made(app.api, "/payment_links", {**LINK, "title": "Tea & <cake>"})
     paid = await played(app.api, "exact")
     everything = await text_of(owner, "/events")
-    for wanted in ("Link made", "session.paid", "Tea & <cake>", paid["id"]):
+    for wanted in ("Link created", "session.paid", "Tea & <cake>", paid["id"]):
         assert wanted in everything, wanted
     of_link = await text_of(owner, "/events", resource=link["id"])
     assert "payment_link.created" in of_link.partition("<table")[2]

@@ -54,14 +54,14 @@ async def kinds(app: App) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("scenario", "kind", "words"),
     [
-        ("underpaid", "underpaid", "0.005 ETH arrived where 0.01 ETH (30.00 USD) was asked."),
-        ("overpaid", "overpaid", "0.02 ETH arrived where 0.01 ETH (30.00 USD) was asked."),
+        ("underpaid", "underpaid", "Received 0.005 ETH, expected 0.01 ETH (30.00 USD)."),
+        ("overpaid", "overpaid", "Received 0.02 ETH, expected 0.01 ETH (30.00 USD)."),
         (
             "reorged_after_paid",
             "failed",
-            "The chain took back a payment of 30.00 USD that was confirmed; 0 ETH of 0.01 ETH is there now.",
+            "The network reversed a confirmed payment of 30.00 USD; 0 ETH of 0.01 ETH remains.",
         ),
-        ("after_grace", "late_payment", "0.01 ETH came after the time of its session was over, and doesn't count."),
+        ("after_grace", "late_payment", "0.01 ETH arrived too late to count."),
     ],
 )
 async def test_a_session_that_is_not_simply_paid_needs_a_person(
@@ -83,9 +83,9 @@ async def test_money_that_nobody_asked_for_needs_a_person(timed: tuple[App, Cloc
     (issue,) = (await issues(app).gather(False)).issues
     assert (issue.kind, issue.subject_id) == (IssueKind.UNMATCHED, session_id)
     assert "smallest units of token 0x" in issue.words
-    assert issue.words.endswith("came on chain 1337 where ETH on chain 1337 was asked for.")
+    assert issue.words.endswith("on chain 1337, expected ETH on chain 1337.")
     shop = await (await signed_in(app)).get("/test", follow_redirects=True)
-    assert "1 USDC came on Sandbox where ETH on Sandbox was asked for." in shop.text
+    assert "Received 1 USDC on Sandbox, expected ETH on Sandbox." in shop.text
 
 
 @pytest.mark.parametrize("scenario", ["underpaid", "overpaid", "after_grace"])
@@ -134,7 +134,10 @@ async def test_a_webhook_that_fails_needs_a_person_until_it_succeeds(timed: tupl
 
         await until(fails, "the failure is told")
         (issue,) = (await issues(app).gather(False)).issues
-        assert issue.words == "Webhooks to 127.0.0.1 fail: The endpoint answered 500; only a 2xx counts as received."
+        assert (
+            issue.words
+            == "Webhooks to 127.0.0.1 are failing: The endpoint answered 500; only a 2xx counts as received."
+        )
         receiver.status = 200
         await made(app.api, "/payment_links", {"title": "A pen", "fiatAmount": "30.00"})
 
@@ -166,7 +169,7 @@ async def test_a_webhook_that_was_switched_off_by_itself_needs_a_person(timed: t
 
         await until(is_off, "the endpoint is switched off")
     (issue,) = (await issues(app).gather(False)).issues
-    assert issue.words == "Webhooks to 127.0.0.1 are switched off: The endpoint answered 410 Gone."
+    assert issue.words == "Webhooks to 127.0.0.1 are disabled: The endpoint answered 410 Gone."
     assert (await app.api.patch(f"/webhook_endpoints/{endpoint['id']}", json={"active": False})).status_code == 200
 
 
@@ -219,7 +222,7 @@ async def test_a_chain_that_stands_still_is_told_with_its_reason_and_since_when(
         clock.move(seconds=600)
         (later,) = await server.now()
     assert (issue.kind, issue.subject_id, issue.livemode) == (IssueKind.CHAIN, "1337", True)
-    assert issue.words == f"{chain.NAME} stands still: no answer from its node for 90 s."
+    assert issue.words == f"{chain.NAME} is stalled: no answer from its node for 90 s."
     assert (later.cause, later.since) == (issue.cause, since)
 
 
@@ -229,7 +232,7 @@ async def test_a_provider_that_rests_is_told_without_its_key(timed: tuple[App, C
     fares = [ProviderHealth("node.example", 1, True, said), ProviderHealth("good.example", 0, False, None)]
     (issue,) = await watched(app, clock, providers={1: lambda: fares}).now()
     assert issue.kind is IssueKind.PROVIDER
-    assert issue.words == "The node at node.example fails for chain 1: it is 9 blocks behind the others at [URL]"
+    assert issue.words == "The node at node.example is failing for chain 1: it is 9 blocks behind the others at [URL]"
 
 
 async def test_a_price_that_is_not_to_be_had_is_told_before_a_customer_asks(timed: tuple[App, Clock]) -> None:
@@ -286,7 +289,7 @@ async def test_a_refund_needs_the_owner_until_it_is_paid(app: App) -> None:
     given = {"sessionId": session_id, "amount": "0.01", "destination": "0x00000000000000000000000000000000000decaf"}
     refund = await made(app.api, "/refunds", given)
     (issue,) = [each for each in (await issues(app).gather(False)).issues if each.kind is IssueKind.REFUND]
-    assert (issue.subject_id, issue.words) == (refund["id"], "0.01 ETH are asked back.")
+    assert (issue.subject_id, issue.words) == (refund["id"], "A refund of 0.01 ETH needs your approval.")
     assert (await (await signed_in(app)).get(f"/test{issue.path}")).status_code == 200
     await app.api.post(f"{HELPERS}/refunds/{refund['id']}/pay")
     assert ("refund", refund["id"]) not in await kinds(app)

@@ -46,7 +46,7 @@ def issue(number: int = 1, kind: IssueKind = IssueKind.OVERPAID) -> Issue:
         cause=f"{kind}:cs_{number}",
         subject_id=f"cs_{number}",
         livemode=True,
-        words=f"0.02 ETH arrived where 0.01 ETH was asked ({number}).",
+        words=f"Received 0.02 ETH, expected 0.01 ETH ({number}).",
         advice="Accept it.",
         since=START,
         path=f"/payments/cs_{number}",
@@ -109,7 +109,7 @@ async def test_a_cause_is_mailed_once_and_once_more_when_it_is_over(db: Database
         assert (mail["From"], mail["To"], mail["Auto-Submitted"]) == (FROM, ", ".join(TO), "auto-generated")
         assert mail["Date"].datetime == START
         text = box.text()
-        assert "An overpaid session: 0.02 ETH arrived where 0.01 ETH was asked (1)." in text
+        assert "An overpaid session: Received 0.02 ETH, expected 0.01 ETH (1)." in text
         assert "Since 2026-11-23 09:00 UTC. https://pay.example/dashboard/payments/cs_1" in text
         assert "Accept it." in text
         needs.issues = []
@@ -274,7 +274,7 @@ async def test_a_webhook_gets_the_same_signed_in_both_ways() -> None:
             "kind": "overpaid",
             "subjectId": "cs_1",
             "livemode": True,
-            "words": "0.02 ETH arrived where 0.01 ETH was asked (1).",
+            "words": "Received 0.02 ETH, expected 0.01 ETH (1).",
             "advice": "Accept it.",
             "since": "2026-11-23T09:00:00.000Z",
             "url": "https://pay.example/dashboard/payments/cs_1",
@@ -377,7 +377,7 @@ async def test_an_underpaid_session_of_a_running_server_is_mailed(tmp_path: Path
             await until(lambda: box.mails, "the mail")
     (mail,) = box.mails
     assert mail["Subject"] == "[Crypto Checkout] An overpaid session needs you"
-    assert "(test mode): 0.02 ETH arrived where 0.01 ETH (30.00 USD) was asked." in box.text()
+    assert "(test mode): Received 0.02 ETH, expected 0.01 ETH (30.00 USD)." in box.text()
 
 
 async def settle(app: App, scenario: str) -> None:

@@ -21,14 +21,14 @@ class Label:
 
 
 _REASONS: Mapping[str, Label] = {
-    ACCEPTED: Label("Accepted", "good", "You took what had arrived as the whole payment."),
+    ACCEPTED: Label("Accepted", "good", "You accepted the amount received as full payment."),
     CLOSED: Label("Closed", "", "You closed it before it was paid."),
 }
 
 _DELIVERIES: Mapping[str, Label] = {
-    DeliveryStatus.PENDING: Label("Waiting"),
+    DeliveryStatus.PENDING: Label("Pending"),
     DeliveryStatus.SUCCEEDED: Label("Delivered", "good"),
-    DeliveryStatus.ABANDONED: Label("Given up", "bad"),
+    DeliveryStatus.ABANDONED: Label("Abandoned", "bad"),
 }
 
 
@@ -49,7 +49,7 @@ def of_payment(session: SessionResource, payment: PaymentResource) -> Label:
         return Label("Too late", "warn")
     had, needed = payment["confirmations"], session["requiredConfirmations"]
     is_deep = had >= needed or Status(session["status"]) in SETTLED
-    return Label("Counts", "good") if is_deep else Label(f"{had} of {needed} confirmations")
+    return Label("Confirmed", "good") if is_deep else Label(f"{had} of {needed} confirmations")
 
 
 def of_event(event_type: str) -> str:
@@ -60,13 +60,13 @@ def of_event(event_type: str) -> str:
 def of_delivery(delivery: DeliveryResource) -> Label:
     """Return the label of a delivery's status."""
     is_retried = delivery["status"] == DeliveryStatus.PENDING.value and delivery["attempts"]
-    return Label("Trying again", "warn") if is_retried else _DELIVERIES[delivery["status"]]
+    return Label("Retrying", "warn") if is_retried else _DELIVERIES[delivery["status"]]
 
 
 def outcome(delivery: DeliveryResource) -> str:
     """Describe the outcome of a delivery's last attempt."""
     if not delivery["attempts"]:
-        return "not tried yet"
+        return "not sent yet"
     last = delivery["attempts"][-1]
     code, count = last["statusCode"], len(delivery["attempts"])
     text = f"answered {code}" if code is not None else (last["detail"] or f"no answer ({last['error']})")

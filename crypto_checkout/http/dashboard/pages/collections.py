@@ -13,7 +13,7 @@ from crypto_checkout.store.collect.collections import CollectionFilter
 _STATUSES = {
     "seen": Label("Confirming"),
     "confirmed": Label("Confirmed", "good"),
-    "reorged": Label("Taken back", "bad"),
+    "reorged": Label("Reversed", "bad"),
 }
 
 
