@@ -25,6 +25,7 @@ from crypto_checkout.http.api.operations import ApiServices
 from crypto_checkout.http.api.routes import Api
 from crypto_checkout.http.api.table import table
 from crypto_checkout.http.checkout import pages
+from crypto_checkout.http.checkout.branding.shop import Branding
 from crypto_checkout.http.checkout.view import PayerChain
 from crypto_checkout.http.dashboard.frame.router import Dashboard
 from crypto_checkout.http.dashboard.frame.services import (
@@ -261,7 +262,7 @@ def _checkout(parts: Parts, modes: Modes, services: ApiServices) -> pages.PayerS
         sessions=payers,
         claims=services.claims,
         chains={chain.id: _payer_chain(chain) for chain in payment_methods.all_chains().values()},
-        branding=pages.PageBranding(config.branding.name, config.branding.logo),
+        branding=Branding(**config.branding.model_dump()),
         public_url=config.server.public_url,
         allow_embedding_from=config.checkout.allow_embedding_from,
         limit=page_limit(),

@@ -120,10 +120,15 @@ class TestModeConfig(Section):
 
 
 class BrandingConfig(Section):
-    """The shop's name and logo for payers. A relative path starts at the configuration file's folder."""
+    """The shop as payers see and reach it. A relative path starts at the configuration file's folder."""
 
     name: values.Label = ""
     logo: values.LogoFile = None
+    color: values.Color = ""
+    """`#rrggbb` in lower case, or empty."""
+    support_email: values.OptionalMailbox = ""
+    support_url: values.OptionalPageUrl = ""
+    terms_url: values.OptionalPageUrl = ""
 
 
 class CheckoutConfig(Section):

@@ -22,6 +22,7 @@ IMAGE_SUFFIXES = (".svg", ".png", ".jpg", ".jpeg", ".webp")
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?")
 _MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+_COLOR = re.compile(r"#[0-9A-Fa-f]{6}")
 _LEAST_SECRET_BYTES = 24
 _VARIABLE = re.compile(r"\$(\{|[A-Za-z_])")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # RFC 9110, section 5.1
@@ -224,6 +225,21 @@ def _optional_url(text: str) -> str:
     return text
 
 
+def _optional_page_url(text: str) -> str:
+    wanted = "the address of a web page, https://… for a public host"
+    if text:
+        parts = _split(text, ("https", "http"))
+        if parts.username is not None or (parts.scheme == "http" and not is_near(parts.hostname or "")):
+            raise ValueError(wanted)
+    return text
+
+
+def _color(text: str) -> str:
+    if text and not _COLOR.fullmatch(text):
+        raise ValueError('a color like "#1d55c9"')
+    return text.lower()
+
+
 def _optional_host(text: str) -> str:
     return _bind_host(text) if text else text
 
@@ -353,6 +369,8 @@ RpcUrl = Annotated[str, AfterValidator(_rpc_url)]
 Origin = Annotated[str, AfterValidator(_origin)]
 WalletRpcUrl = Annotated[str, AfterValidator(_wallet_rpc_url)]
 OptionalUrl = Annotated[str, AfterValidator(_optional_url)]
+OptionalPageUrl = Annotated[str, AfterValidator(_optional_page_url)]
+Color = Annotated[str, AfterValidator(_color)]
 OptionalHost = Annotated[str, AfterValidator(_optional_host)]
 Mailbox = Annotated[str, AfterValidator(_mailbox)]
 OptionalMailbox = Annotated[str, AfterValidator(lambda text: _mailbox(text) if text else text)]

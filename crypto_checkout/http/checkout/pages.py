@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import Path
 from urllib.parse import parse_qsl, quote
 
 from starlette.requests import Request
@@ -22,6 +21,7 @@ from crypto_checkout.core.errors import (
 from crypto_checkout.core.public.render import json_text
 from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.http import body_limit, etags, origins
+from crypto_checkout.http.checkout.branding.shop import Branding
 from crypto_checkout.http.checkout.link_page import LinkPages, LinkSite
 from crypto_checkout.http.checkout.renderer import CheckoutRenderer
 from crypto_checkout.http.checkout.translations import LANGUAGES
@@ -31,6 +31,7 @@ from crypto_checkout.services.payer import Payers, PayerView
 from crypto_checkout.services.refunds.claims import Claims
 
 from . import choose, preview_pages, refund, refusals
+from .branding import colors
 
 _LOGO_TYPES = {
     ".svg": "image/svg+xml",
@@ -47,6 +48,8 @@ _LOGO_HEADERS = {
     "Cache-Control": "public, max-age=600",
 }
 
+_COLORS_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "public, max-age=31536000, immutable"}
+
 _STATUS_HEADERS = ((b"cache-control", b"no-cache"), (b"x-content-type-options", b"nosniff"))
 
 _PAY_PATH = "/test/pay"
@@ -55,14 +58,6 @@ _REFRESH = "refresh"
 _A_YEAR_SECONDS = 366 * 86_400
 
 Handler = Callable[[Request], Awaitable[Response]]
-
-
-@dataclass(frozen=True, slots=True)
-class PageBranding:
-    """The shop's name and logo; without them pages show the amount alone."""
-
-    name: str
-    logo: Path | None
 
 
 def system_clock(livemode: bool) -> datetime:  # noqa: ARG001 - the same in both modes
@@ -82,7 +77,7 @@ class PayerServices:
     sessions: Payers
     claims: Claims
     chains: Mapping[int, PayerChain]
-    branding: PageBranding
+    branding: Branding
     public_url: str
     limit: Callable[[Request], None]
     limit_polls: Callable[[Request], None]
@@ -118,6 +113,8 @@ def site(checkout: PayerServices) -> Site:
     ]
     if checkout.branding.logo is not None:
         routes.append(Route("/branding/logo", pages.logo))
+    if checkout.branding.color:
+        routes.append(Route(colors.PATH, pages.colors))
     return Site(routes, pages.not_found)
 
 
@@ -127,15 +124,14 @@ class _CheckoutPages:
     def __init__(self, checkout: PayerServices) -> None:
         self._checkout = checkout
         self._renderer = CheckoutRenderer(
-            shop_name=checkout.branding.name,
-            has_logo=checkout.branding.logo is not None,
+            branding=checkout.branding,
             public_url=checkout.public_url,
             allow_embedding_from=checkout.allow_embedding_from,
         )
         self._is_https = checkout.public_url.startswith("https:")
         site = LinkSite(checkout.public_url, frozenset(checkout.allow_embedding_from))
         self.links = LinkPages(self._renderer, checkout.sessions, checkout.clock, site)
-        self.previews = preview_pages.PreviewPages(checkout.sessions, checkout.branding.name, checkout.branding.logo)
+        self.previews = preview_pages.PreviewPages(checkout.sessions, checkout.branding)
         self.choices = choose.ChoicePages(
             self._renderer,
             checkout.sessions,
@@ -250,6 +246,10 @@ class _CheckoutPages:
             )
         media_type = _LOGO_TYPES.get(logo.suffix.lower(), "application/octet-stream")
         return FileResponse(logo, media_type=media_type, headers=_LOGO_HEADERS)
+
+    async def colors(self, _: Request) -> Response:
+        """Send the stylesheet of the shop's color."""
+        return Response(self._checkout.branding.stylesheet, media_type="text/css", headers=_COLORS_HEADERS)
 
 
 def _scenario(form: bytes) -> Scenario | None:

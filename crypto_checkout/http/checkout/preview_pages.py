@@ -1,7 +1,5 @@
 """The addresses of preview pictures: of a payment link, and of a session."""
 
-from pathlib import Path
-
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +12,7 @@ from crypto_checkout.http import etags
 from crypto_checkout.services.payer import Payers
 
 from . import visitors
+from .branding.shop import Branding
 from .preview import picture
 
 PATH = "/preview.png"
@@ -22,12 +21,11 @@ _HEADERS = ((b"cache-control", b"public, max-age=600"), (b"x-content-type-option
 
 
 class PreviewPages:
-    """Handlers of the pictures, with the shop's name and logo."""
+    """Handlers of the pictures, with the shop's name, logo and color."""
 
-    def __init__(self, payers: Payers, shop_name: str, logo: Path | None) -> None:
+    def __init__(self, payers: Payers, branding: Branding) -> None:
         self._payers = payers
-        self._shop_name = shop_name
-        self._logo = logo
+        self._shop_name, self._color, self._logo = branding.name, branding.color, branding.logo
 
     async def of_link(self, request: Request) -> Response:
         """Draw a link's picture."""
@@ -47,7 +45,7 @@ class PreviewPages:
 
     async def _answer(self, request: Request, title: str, price: FiatResource, *, livemode: bool) -> Response:
         amount = visitors.translations_for(request).money(price)
-        wanted = picture.Preview(self._shop_name, title, amount, is_test=not livemode)
+        wanted = picture.Preview(self._shop_name, title, amount, is_test=not livemode, color=self._color)
         version = picture.logo_version(self._logo)
         drawn = await run_in_threadpool(picture.draw, wanted, self._logo, version)
         return etags.answer(request, drawn, _HEADERS, media_type=b"image/png")

@@ -1,5 +1,6 @@
 """Render the payer's templates into responses, in the payer's language."""
 
+import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -14,6 +15,7 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
 from crypto_checkout.http import assets, templating
+from crypto_checkout.http.checkout.branding.shop import Branding
 from crypto_checkout.http.checkout.translations import LANGUAGES, Translations
 
 UNSCRIPTED = Markup((assets.FOLDER / "unscripted.js").read_text("utf-8"))  # noqa: S704 - our own file
@@ -21,6 +23,8 @@ UNSCRIPTED = Markup((assets.FOLDER / "unscripted.js").read_text("utf-8"))  # noq
 
 _OWN_SCRIPTS = "script-src 'self'"
 _NO_FRAMES = "frame-ancestors 'none'"
+_ABOUT = re.compile(r"/(?:checkout/(?=cs_))?((?:cs_|l/)[0-9A-Za-z_-]{1,64})(?:/|$)")
+"""The part of a page's path that names it to the shop: a session's id, or a link."""
 _NO_QUERY: Mapping[str, str] = MappingProxyType({})
 
 
@@ -34,17 +38,18 @@ def headers(allow_embedding_from: Sequence[str] = ()) -> dict[str, str]:
 
 
 class CheckoutRenderer:
-    """Renders pages with the shop's name and logo; previews of them name the picture by `public_url`."""
+    """Renders pages with the shop's looks and contacts; previews of them name the picture by `public_url`."""
 
-    def __init__(
-        self, *, shop_name: str, has_logo: bool, public_url: str, allow_embedding_from: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, *, branding: Branding, public_url: str, allow_embedding_from: Sequence[str] = ()) -> None:
+        self._branding = branding
         self._headers = headers(allow_embedding_from)
         self._templates = templating.environment()
         self._templates.filters |= {"money": _money, "moment": _moment}
         self._templates.globals |= {
-            "shop_name": shop_name,
-            "has_logo": has_logo,
+            "shop_name": branding.name,
+            "has_logo": branding.logo is not None,
+            "colors_url": branding.stylesheet_url,
+            "branding": branding,
             "public_url": public_url,
             "languages": LANGUAGES,
             "href": _href,
@@ -64,8 +69,19 @@ class CheckoutRenderer:
         **context: object,
     ) -> HTMLResponse:
         """Render a page; `path` and `query` are its own URL, for the links to other languages."""
-        text = self._templates.get_template(f"checkout/{template}").render(context, t=words, path=path, query=query)
+        text = self._templates.get_template(f"checkout/{template}").render(
+            context, t=words, path=path, query=query, mail_url=self._mail_url(words, path)
+        )
         return HTMLResponse(text, status_code=status, headers=self._headers)
+
+    def _mail_url(self, words: Translations, path: str) -> str:
+        """Return the link that begins a mail to the shop about a page; empty without an address."""
+        if not self._branding.support_email:
+            return ""
+        found = _ABOUT.match(path)
+        return self._branding.mail_link(
+            words.pattern("mail_subject").format(reference=found[1]) if found else self._branding.name
+        )
 
     def _language_links(self, path: str, query: Mapping[str, str], current: str) -> Markup:
         """Return a page's links to itself in each language; those of another page differ by its path only."""

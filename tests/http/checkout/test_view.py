@@ -28,6 +28,7 @@ from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.http import assets
 from crypto_checkout.http.checkout import refusals, translations, visitors
+from crypto_checkout.http.checkout.branding.shop import Branding
 from crypto_checkout.http.checkout.renderer import UNSCRIPTED, CheckoutRenderer, headers
 from crypto_checkout.http.checkout.view import (
     PUBLIC_FIELDS,
@@ -93,7 +94,7 @@ def seen(
 
 @cache
 def renderer_of(shop: str) -> CheckoutRenderer:
-    return CheckoutRenderer(shop_name=shop, has_logo=True, public_url="https://pay.example")
+    return CheckoutRenderer(branding=Branding(shop, Path("logo.svg")), public_url="https://pay.example")
 
 
 def printed(
@@ -729,7 +730,7 @@ def test_an_error_is_a_page_for_a_person(
     error: errors.CheckoutError | errors.RecoverableError, status: int, offers_retry: bool
 ) -> None:
     answer = refusals.render_error(
-        CheckoutRenderer(shop_name="Acme", has_logo=False, public_url="https://pay.example"), ENGLISH, error, "/l/abc"
+        CheckoutRenderer(branding=Branding("Acme"), public_url="https://pay.example"), ENGLISH, error, "/l/abc"
     )
     page = bytes(answer.body).decode()
     assert answer.status_code == status
@@ -748,7 +749,7 @@ def test_a_page_has_the_status_that_the_api_answers_with(code: str) -> None:
 def test_who_comes_too_often_is_told_when_to_come_again() -> None:
     error = errors.RateLimitExceeded("slow down", retry_after_seconds=7)
     answer = refusals.render_error(
-        CheckoutRenderer(shop_name="", has_logo=False, public_url="https://pay.example"), ENGLISH, error, "/l/abc"
+        CheckoutRenderer(branding=Branding(), public_url="https://pay.example"), ENGLISH, error, "/l/abc"
     )
     assert answer.headers["Retry-After"] == "7"
     assert "Wait 7 seconds" in text_of(bytes(answer.body).decode())

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from crypto_checkout.http.checkout.branding import colors
+
 from . import lettering, png
 from .lettering import Lettering
 
@@ -28,12 +30,13 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The text of a picture; that of a test payment is marked as such."""
+    """The text of a picture, and the shop's color; that of a test payment is marked as such."""
 
     shop: str
     title: str
     amount: str
     is_test: bool
+    color: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,8 @@ def draw(preview: Preview, logo: Path | None, version: int) -> bytes:
         blocks.append(_joined(lines))
     fits = large.can_set(preview.amount) and large.width(preview.amount) <= width
     blocks.append(_set(large if fits else text, preview.amount, _INK))
-    return png.write(WIDTH, _page(blocks, _TEST if preview.is_test else _ACCENT))
+    accent = colors.parse(preview.color) if preview.color else _ACCENT
+    return png.write(WIDTH, _page(blocks, _TEST if preview.is_test else accent))
 
 
 def logo_version(logo: Path | None) -> int:
