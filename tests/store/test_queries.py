@@ -207,6 +207,8 @@ WANTED = (
     SessionFilter(),
     SessionFilter(status=Status.PAID),
     SessionFilter(created_after=TIMES[1], created_before=TIMES[1]),
+    SessionFilter(issue="underpaid"),
+    SessionFilter(issue="late_payment"),
 )
 
 
@@ -252,6 +254,7 @@ QUESTIONS: dict[str, Callable[[ReadUnit], Any]] = {
     "sessions made": lambda unit: totals.count_sessions(unit, False),
     "untallied": lambda unit: totals.untallied(unit, 10),
     "underpaid": lambda unit: issues.in_status(unit, False, Status.UNDERPAID, 10),
+    "money of underpaid": lambda unit: issues.money_in_status(unit, False, Status.UNDERPAID, 10),
     "late": lambda unit: issues.late(unit, False, 10),
     "unmatched": lambda unit: issues.unmatched(unit, False, 10),
     "all unmatched": lambda unit: unmatched.listed(unit, False, paging.Window(10)),

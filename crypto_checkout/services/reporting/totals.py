@@ -35,6 +35,16 @@ class Overview:
     made: tuple[SessionsPerDay, ...]
     refunded: Mapping[str, int] = field(default_factory=dict)
     """The part of the paid refunds that had counted as revenue, by currency, in its smallest unit."""
+    earlier: tuple[MoneyIn, ...] = ()
+    """The revenue of the days just before, where it was asked for."""
+
+    def taken(self, currency: str, first: date, last: date) -> int:
+        """Return the revenue in a currency of some days, in its smallest unit; those before the range count too."""
+        return sum(
+            each.fiat_minor
+            for each in (*self.earlier, *self.money_in)
+            if each.currency == currency and first <= each.day <= last
+        )
 
     @property
     def created(self) -> int:
@@ -65,13 +75,23 @@ class Totals:
         """Return today's date, in UTC."""
         return self._clock().date()
 
-    async def overview(self, livemode: bool, first: date, last: date) -> Overview:
-        """Return the totals of a range of days, the first and last included."""
+    async def overview(self, livemode: bool, first: date, last: date, *, since: date | None = None) -> Overview:
+        """Return the totals of a range of days, the first and last included.
+
+        With `since`, the revenue from that day on is read too, to compare with.
+        """
+        begin = first if since is None else min(first, since)
 
         def read(unit: ReadUnit) -> Overview:
-            money = store.money_in(unit, livemode, first, last)
-            made = tuple(store.sessions_per_day(unit, livemode, first, last))
-            return Overview(first, last, tuple(money), made, _refunded(unit, livemode, first, last))
+            money = store.money_in(unit, livemode, begin, last)
+            return Overview(
+                first,
+                last,
+                money_in=tuple(each for each in money if each.day >= first),
+                made=tuple(store.sessions_per_day(unit, livemode, first, last)),
+                refunded=_refunded(unit, livemode, first, last),
+                earlier=tuple(each for each in money if each.day < first),
+            )
 
         return await self._db.read(read)
 

@@ -6,6 +6,7 @@ from crypto_checkout.core.address import Address
 from crypto_checkout.core.checkout.session import Session, Status
 from crypto_checkout.core.checkout.unassigned_address import UnassignedAddress
 from crypto_checkout.core.ledger.payment import Transfer
+from crypto_checkout.core.money import minor_units, parse_fiat
 from crypto_checkout.store.checkout import sessions, unassigned
 from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
 from crypto_checkout.store.ledger import payments
@@ -35,6 +36,38 @@ def in_status(unit: ReadUnit, livemode: bool, status: Status, limit: int) -> lis
     )
     found = sessions.by_ids(unit, [row["id"] for row in rows])
     return [found[row["id"]] for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionMoney:
+    """The price of a session, and the worth of what counts for it, in the smallest unit of its currency."""
+
+    currency: str
+    price_minor: int
+    received_minor: int
+
+
+def money_in_status(unit: ReadUnit, livemode: bool, status: Status, limit: int) -> list[SessionMoney]:
+    """Return the money of the sessions that `in_status` lists, by few columns: there may be many."""
+    rows = unit.all(
+        """
+        SELECT fiat_amount, fiat_currency, amount_units, on_time_units, grace_units FROM checkout_sessions
+        WHERE livemode = :livemode AND status = :status
+          AND NOT EXISTS (SELECT 1 FROM attention_dismissed WHERE cause = :status || ':' || checkout_sessions.id)
+        ORDER BY seq DESC
+        LIMIT :limit
+        """,
+        {"livemode": int(livemode), "status": status, "limit": limit},
+    )
+    return [_money(row) for row in rows]
+
+
+def _money(row: Row) -> SessionMoney:
+    currency, amount = row["fiat_currency"], int(row["amount_units"])
+    price = minor_units(parse_fiat(row["fiat_amount"], currency))
+    came = int(row["on_time_units"]) + int(row["grace_units"])
+    # As Session.fiat_minor, without the rest of its row.
+    return SessionMoney(currency, price, (2 * price * came + amount) // (2 * amount))
 
 
 def late(unit: ReadUnit, livemode: bool, limit: int) -> list[UncountedPayment]:

@@ -48,13 +48,17 @@ _CHOOSE = _SESSIONS.update(
 
 @dataclass(frozen=True, slots=True)
 class SessionFilter:
-    """A filter of sessions; None matches any."""
+    """A filter of sessions; None matches any.
+
+    `issue` is a kind of issue about sessions that isn't dismissed: the status that causes it, or `late_payment`.
+    """
 
     status: Status | None = None
     link_id: str | None = None
     customer_email: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+    issue: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,28 @@ def where(livemode: bool, filters: SessionFilter) -> tuple[list[str], dict[str, 
         "created_at > :created_after": moments.to_optional_text(filters.created_after),
         "created_at < :created_before": moments.to_optional_text(filters.created_before),
     }
-    return present(conditions)
+    found, parameters = present(conditions)
+    if filters.issue is None:
+        return found, parameters
+    if filters.issue == "late_payment":
+        return [*found, *_LATE], parameters
+    return [*found, *_IN_TROUBLE], {**parameters, "issue": filters.issue}
+
+
+# As in `store.alerts.issues`, which lists the same sessions.
+_LATE = (
+    "late_told_at IS NOT NULL",
+    """NOT EXISTS (
+        SELECT 1 FROM attention_dismissed WHERE cause = (
+            SELECT 'late_payment:' || CAST(MAX(last.seq) AS TEXT) FROM payments AS last
+            WHERE last.session_id = checkout_sessions.id AND last.tally = 'late' AND last.dust IS NULL
+        )
+    )""",
+)
+_IN_TROUBLE = (
+    "status = :issue",
+    "NOT EXISTS (SELECT 1 FROM attention_dismissed WHERE cause = :issue || ':' || checkout_sessions.id)",
+)
 
 
 def bounds(unit: ReadUnit, livemode: bool, filters: SessionFilter) -> tuple[int, int]:

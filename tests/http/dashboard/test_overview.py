@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.support.api import App, Clock, made, open_app
-from tests.support.dashboard import signed_in
+from tests.support.dashboard import hidden, signed_in
 
 SESSIONS, HELPERS = "/checkout_sessions", "/test_helpers"
 
@@ -39,16 +39,19 @@ async def look(client: httpx.AsyncClient, path: str = "/test", **query: Any) -> 
 async def test_the_overview_tells_what_came_in_and_how_many_paid(timed: tuple[App, Clock]) -> None:
     app, _ = timed
     client = await signed_in(app)
-    assert "Nothing came in in the last 30 days." in await look(client)
+    assert "No payments yet." in await look(client)
     for scenario in ("exact", "exact", "underpaid"):
         await story(app, scenario)
     await story(app, "exact", asset="USDC")
     page = await look(client)
-    assert '<p class="figure">105.00 USD</p>' in page
-    assert '<p class="figure">75.0 %</p>' in page
-    assert "3 of 4 sessions" in page
+    assert re.findall(r'<dt>([^<]+)</dt>\s*<dd class="figure">([^<]+)<', page) == [
+        ("Today", "105.00 USD"),
+        ("Last 7 days", "105.00 USD"),
+        ("Last 30 days", "105.00 USD"),
+    ]
+    assert "<strong>75.0%</strong> of checkouts paid: 3 of 4 started in the last 30 days." in page
     assert len(re.findall("<g><title>", page)) == 30
-    rows = re.findall(r'data-label="(Asset|Payments|Amount|At payment time)">([^<]+)<', page)
+    rows = re.findall(r'data-label="(Coin|Payments|Amount|Value when paid)">([^<]+)<', page)
     assert [value for _, value in rows] == ["ETH", "3", "0.025 ETH", "75.00 USD", "USDC", "1", "30 USDC", "30.00 USD"]
 
 
@@ -60,24 +63,95 @@ async def test_the_range_can_be_chosen(timed: tuple[App, Clock], days: str, colu
     assert len(re.findall("<g><title>", page)) in (columns if isinstance(columns, tuple) else (columns,))
 
 
-async def test_what_needs_the_owner_is_shown_and_can_be_put_aside(timed: tuple[App, Clock]) -> None:
+async def test_one_currency_is_shown_at_a_time_and_the_chosen_one_is_remembered(timed: tuple[App, Clock]) -> None:
     app, _ = timed
     client = await signed_in(app)
-    assert "Nothing does." in await look(client)
+    await story(app, "exact")
+    assert 'aria-label="Currency"' not in await look(client), "there is nothing to choose"
+    for _ in range(2):
+        await story(app, "exact", amount={"value": "20.00", "currency": "EUR"})
+    assert "Revenue in EUR" in await look(client), "the most payments"
+    page = await look(client, currency="USD", days="7")
+    assert "Revenue in USD" in page
+    assert "40.00 EUR" not in page
+    assert page.count('<svg class="chart"') == 1
+    assert 'href="/dashboard/test?currency=EUR&amp;days=7"' in page
+    assert "Revenue in USD" in await look(client)
+    assert "Revenue in USD" in await look(client, currency="JPY"), "in which there is nothing"
+
+
+async def test_an_issue_is_shown_and_can_be_dismissed(timed: tuple[App, Clock]) -> None:
+    app, _ = timed
+    client = await signed_in(app)
+    assert "All clear" in await look(client)
     session_id = await story(app, "underpaid")
     page = await look(client)
+    assert "1 underpaid" in page
     assert "Received 0.005 ETH, expected 0.01 ETH (30.00 USD)." in page
     assert f'href="/dashboard/test/payments/{session_id}"' in page
     answer = await client.post("/test/attention/dismiss", data={"cause": f"underpaid:{session_id}"})
     assert answer.status_code == 303
     page = await look(client)
-    assert "Put aside." in page
-    assert "Nothing does." in page
+    assert "Dismissed." in page
+    assert "All clear" in page
     assert "attention.dismissed" in await look(client, "/test/settings/trail")
 
 
+def titles(page: str) -> list[str]:
+    """Return the titles of the groups with their sums."""
+    return [re.sub("<[^>]+>", " ", each).strip() for each in re.findall("<h3>(.*?)</h3>", page, re.DOTALL)]
+
+
+async def test_issues_of_a_kind_are_one_group_with_its_number_and_sum(timed: tuple[App, Clock]) -> None:
+    app, clock = timed
+    client = await signed_in(app)
+    for value, currency in (("30.00", "USD"), ("1000.00", "USD"), ("50.00", "EUR")):
+        await story(app, "underpaid", amount={"value": value, "currency": currency})
+    clock.move(minutes=1)
+    await story(app, "overpaid")
+    page = await look(client)
+    assert titles(page) == ["1 overpaid 30.00 USD", "3 underpaid 1,030.00 USD + 50.00 EUR"]
+    assert 'href="/dashboard/test/payments?issue=underpaid"' in page
+    listed = await look(client, "/test/payments", issue="underpaid")
+    assert set(re.findall(r"/payments/(cs_\w+)\"", listed)) == set(
+        re.findall(r"dismiss.*?underpaid:(cs_\w+)\"", page, re.DOTALL)
+    )
+    assert (await client.get("/test/payments", params={"issue": "nonsense"})).status_code == 400
+
+
+async def test_all_of_a_kind_are_dismissed_but_those_that_began_after_the_page(timed: tuple[App, Clock]) -> None:
+    app, clock = timed
+    client = await signed_in(app)
+    seen = [await story(app, "underpaid") for _ in range(2)]
+    form = {"kind": "underpaid", "until": hidden(await look(client), "until")}
+    clock.move(seconds=60)
+    later = await story(app, "underpaid")
+    answer = await client.post("/test/attention/dismiss-all", data=form, follow_redirects=True)
+    assert "2 dismissed." in answer.text
+    assert titles(answer.text) == ["1 underpaid 30.00 USD"]
+    listed = await look(client, "/test/payments", issue="underpaid")
+    assert later in listed
+    assert not any(each in listed for each in seen)
+    again = await client.post("/test/attention/dismiss-all", data=form, follow_redirects=True)
+    assert "0 dismissed." in again.text
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"kind": "chain", "until": "2026-11-23T00:00:00.000Z"},
+        {"kind": "nonsense", "until": "2026-11-23T00:00:00.000Z"},
+        {"kind": "underpaid", "until": "soon"},
+        {},
+    ],
+)
+async def test_what_can_not_be_dismissed_together_is_refused(timed: tuple[App, Clock], form: dict[str, str]) -> None:
+    app, _ = timed
+    assert (await (await signed_in(app)).post("/test/attention/dismiss-all", data=form)).status_code == 400
+
+
 @pytest.mark.parametrize("cause", ["", "chain:1", "nonsense"])
-async def test_what_can_not_be_put_aside_is_refused(timed: tuple[App, Clock], cause: str) -> None:
+async def test_what_can_not_be_dismissed_is_refused(timed: tuple[App, Clock], cause: str) -> None:
     app, _ = timed
     answer = await (await signed_in(app)).post("/test/attention/dismiss", data={"cause": cause})
     assert answer.status_code == 400

@@ -136,10 +136,10 @@ async def test_what_was_paid_back_is_taken_off_the_revenue_and_has_a_file(app: A
     await app.api.post(f"{HELPERS}/chain/mine", json={"blocks": 3})
     refund = await made(app.api, "/refunds", {"sessionId": session["id"], "amount": "0.004", "reason": "=1+1"})
     await made(app.api, "/refunds", {"sessionId": session["id"], "amount": "0.001"})
-    assert "was paid back" not in (await client.get("/test")).text
+    assert "refunded," not in (await client.get("/test")).text
     assert (await client.get("/test/exports/refunds")).text.count("\n") == 1, "only paid ones are money"
     paid = (await app.api.post(f"{HELPERS}/refunds/{refund['id']}/pay")).json()
-    assert "12.00 USD of it was paid back: 18.00 USD is left." in (await client.get("/test")).text
+    assert "12.00 USD refunded, 18.00 USD net." in (await client.get("/test")).text
     (row,) = (await client.get("/test/exports/refunds", params={"format": "json"})).json()
     assert {name: row[name] for name in ("refundId", "sessionId", "amount", "fiatAmount", "netFiatAmount")} == {
         "refundId": refund["id"],

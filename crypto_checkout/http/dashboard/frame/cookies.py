@@ -1,4 +1,7 @@
-"""The three cookies: the login's token, the browser's token, and a notice for the next page. All are HttpOnly."""
+"""The cookies: the login's token, the browser's token, a notice for the next page, and the currency of the overview.
+
+All are HttpOnly.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -49,6 +52,14 @@ class Cookies:
     def clear_notice(self, response: Response) -> None:
         """Delete the notice, which is shown once."""
         self._set(response, "notice", "", 0)
+
+    def currency(self, request: Request) -> str:
+        """Return the currency in which this browser last looked at the overview, or an empty text."""
+        return request.cookies.get(self._name("currency"), "")
+
+    def set_currency(self, response: Response, currency: str) -> None:
+        """Keep the currency of the overview in this browser."""
+        self._set(response, "currency", currency, int(_BROWSER_FOR.total_seconds()))
 
     def _set(self, response: Response, name: str, value: str, seconds: int) -> None:
         # Lax, so that a link in an alert's email opens its page without signing in; writes are guarded by their origin.

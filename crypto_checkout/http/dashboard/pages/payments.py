@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from starlette.responses import Response
 
+from crypto_checkout.core.alerts.groups import GROUPS, SESSION_KINDS
 from crypto_checkout.core.checkout.session import STATUSES, Status
 from crypto_checkout.core.errors import InvalidQuery
 from crypto_checkout.core.public.types import SessionResource
@@ -52,6 +53,7 @@ async def index(request: DashboardRequest) -> Response:
         search=search,
         statuses=[(status.value, info.title) for status, info in STATUSES.items()],
         links=await _link_choices(request, search.filter),
+        issues=[(kind.value, GROUPS[kind].many.capitalize()) for kind in GROUPS if kind in SESSION_KINDS],
         labels=labels,
         chains=request.services.checkout.payment_methods.all_chains(),
         pager=pager(request, page, window),
@@ -81,6 +83,7 @@ def _payment_query(request: DashboardRequest) -> PaymentQuery:
             link_id=query.get("link") or None,
             created_after=None if since is None else _midnight(since) - _INSTANT,
             created_before=None if until is None else _midnight(until) + timedelta(days=1),
+            issue=_issue(query),
         ),
     )
 
@@ -92,6 +95,15 @@ def _status(query: Mapping[str, str]) -> Status | None:
     if given not in set(Status):
         raise InvalidQuery(f'"{given[:20]}" is no status of a payment.', param="status")
     return Status(given)
+
+
+def _issue(query: Mapping[str, str]) -> str | None:
+    given = query.get("issue")
+    if not given:
+        return None
+    if given not in SESSION_KINDS:
+        raise InvalidQuery(f'"{given[:20]}" is no kind of issue.', param="issue")
+    return given
 
 
 def _day(query: Mapping[str, str], name: str) -> date | None:

@@ -1,4 +1,4 @@
-"""The revenue of a range as shown on pages: a chart and its rows for each currency."""
+"""Revenue as the overview shows it, in one currency: figures with their change, a chart, and its rows."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -31,8 +31,34 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """The revenue of the last days, today included, beside that of as many days before.
+
+    `change` is the difference in percent, such as `+22.4%`; None where there was nothing before. `tone` is `up`,
+    `down`, or empty: a day that isn't over yet is never down.
+    """
+
+    title: str
+    amount: str
+    change: str | None
+    tone: str
+    before: str
+
+
+FIGURES = (
+    ("Today", 1, "yesterday"),
+    ("Last 7 days", 7, "the 7 days before"),
+    ("Last 30 days", 30, "the 30 days before"),
+)
+"""The figures: their titles, their numbers of days, and the names of the same number of days before."""
+
+COMPARED_DAYS = 2 * max(days for _, days, _ in FIGURES)
+"""The number of days, today included, that the figures are made of."""
+
+
+@dataclass(frozen=True, slots=True)
 class CurrencyPart:
-    """The revenue at prices in one currency: total, chart with scale and legend, and rows.
+    """The revenue at prices in one currency: total, chart with scale, ends and legend, and rows, by day or by month.
 
     `refunded` is what was paid back of it, None for nothing, and `net` the rest.
 
@@ -47,21 +73,55 @@ class CurrencyPart:
     top: str
     legend: tuple[tuple[int, str], ...]
     rows: tuple[Row, ...]
+    begins: str
+    ends: str
+    is_monthly: bool
 
 
-def parts(overview: Overview) -> list[CurrencyPart]:
-    """Return a part for each currency, the most payments first; charts include days without any."""
-    by_currency: dict[str, list[MoneyIn]] = defaultdict(list)
-    for each in overview.money_in:
-        by_currency[each.currency].append(each)
-    order = sorted(by_currency, key=lambda currency: (-sum(each.payments for each in by_currency[currency]), currency))
-    names = _names(overview.money_in)
-    return [_part(currency, by_currency[currency], names, overview) for currency in order]
+def currencies(overview: Overview) -> list[str]:
+    """Return the currencies of the revenue, the most payments first."""
+    counts: dict[str, int] = defaultdict(int)
+    for each in (*overview.earlier, *overview.money_in):
+        counts[each.currency] += each.payments
+    return sorted(counts, key=lambda currency: (-counts[currency], currency))
+
+
+def figures(overview: Overview, currency: str) -> list[Figure]:
+    """Return the figures in a currency; an overview for them begins `COMPARED_DAYS` ago."""
+    return [_figure(overview, currency, *each) for each in FIGURES]
+
+
+def part(overview: Overview, currency: str) -> CurrencyPart:
+    """Return the revenue in a currency; the chart includes days without any."""
+    money = [each for each in overview.money_in if each.currency == currency]
+    return _part(currency, money, _names(overview.money_in), overview)
 
 
 def conversion(overview: Overview) -> str | None:
-    """Return the share of a range's sessions that are paid by now, in percent; None without sessions."""
-    return f"{Decimal(100 * overview.paid) / overview.created:.1f}" if overview.created else None
+    """Return the share of a range's sessions that are paid by now, such as `75.0%`; None without sessions."""
+    return f"{Decimal(100 * overview.paid) / overview.created:.1f}%" if overview.created else None
+
+
+def _figure(overview: Overview, currency: str, title: str, days: int, name: str) -> Figure:
+    first = overview.last - timedelta(days=days - 1)
+    now = overview.taken(currency, first, overview.last)
+    before = overview.taken(currency, first - timedelta(days=days), first - timedelta(days=1))
+    tone = "up" if now > before else "down" if now < before and days > 1 else ""
+    return Figure(
+        title,
+        _format_fiat(now, currency),
+        _change(now, before),
+        tone if before else "",
+        f"{_format_fiat(before, currency)} {name}" if before else f"nothing {name}",
+    )
+
+
+def _change(now: int, before: int) -> str | None:
+    if not before:
+        return None
+    percent = (Decimal(100 * (now - before)) / before).quantize(Decimal("0.1"))
+    sign = "+" if percent > 0 else "\u2212" if percent < 0 else ""
+    return f"{sign}{abs(percent):,}%"
 
 
 def with_commas(text: str) -> str:
@@ -89,8 +149,8 @@ def _part(currency: str, money: Sequence[MoneyIn], names: Sequence[str], overvie
         f"chart-{currency.lower()}",
         [_format_period(period) for period in periods],
         series,
-        title=f"Money in, {currency}",
-        description=f"{total} from {first} to {last}. The table beside it has the figures.",
+        title=f"Revenue in {currency}",
+        description=f"{total} from {first} to {last}. The table below has the figures.",
         write=lambda value: f"{with_commas(f'{value:.{DECIMALS[currency]}f}')} {currency}",
     )
     top = with_commas(f"{chart.top.normalize():f}")
@@ -104,6 +164,9 @@ def _part(currency: str, money: Sequence[MoneyIn], names: Sequence[str], overvie
         f"{top} {currency}",
         legend,
         _rows(currency, money, first, last),
+        begins=_format_period(periods[0]),
+        ends=_format_period(periods[-1]),
+        is_monthly=not _is_daily(first, last),
     )
 
 
