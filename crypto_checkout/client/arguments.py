@@ -5,7 +5,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal, Required, TypedDict
 
-from crypto_checkout.core.public.names import DeliveryState, EventName, SessionStatus, TransferName
+from crypto_checkout.core.public.names import (
+    AskedName,
+    DeliveryState,
+    EventName,
+    FieldKindName,
+    SessionStatus,
+    TransferName,
+)
 from crypto_checkout.core.public.types import ChoiceResource
 
 Money = str | Decimal
@@ -37,6 +44,25 @@ class Amount(TypedDict):
     currency: str
 
 
+class PayerFieldsParam(TypedDict, total=False):
+    """What a payer is asked for: each `required`, `optional`, or `no`, which is the default."""
+
+    email: AskedName
+    name: AskedName
+    note: AskedName
+
+
+class CustomFieldParam(TypedDict, total=False):
+    """A question of your own: `{"key": "size", "label": "Your size", "type": "choice", "options": ["S", "M"]}`."""
+
+    key: Required[str]
+    label: Required[str]
+    type: Required[FieldKindName]
+    required: bool
+    options: Sequence[str] | None
+    maxLength: int | None
+
+
 class _LinkOptions(TypedDict, total=False):
     fiat_currency: str
     description: str | None
@@ -46,6 +72,8 @@ class _LinkOptions(TypedDict, total=False):
     success_url: str | None
     cancel_url: str | None
     metadata: Mapping[str, str] | None
+    payer_fields: PayerFieldsParam | None
+    custom_fields: Sequence[CustomFieldParam] | None
     active: bool
 
 
@@ -83,6 +111,9 @@ class SessionParams(TypedDict, total=False):
     cancel_url: str | None
     return_url: str | None
     customer_email: str | None
+    customer_name: str | None
+    payer_fields: PayerFieldsParam | None
+    custom_fields: Sequence[CustomFieldParam] | None
     expires_in_seconds: int | None
 
 

@@ -1,9 +1,15 @@
 """Customers: payers with an email address, and the merchant's own entries."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from unicodedata import normalize
+
+LONGEST_EMAIL = 254
+"""The longest address that mail servers take, in characters (RFC 5321)."""
+
+_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f-\x9f]{1,64}@[^@\s.\x00-\x1f\x7f-\x9f]+(\.[^@\s.\x00-\x1f\x7f-\x9f]+)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +23,11 @@ class Customer:
     created_at: datetime
     updated_at: datetime
     metadata: Mapping[str, str] | None = field(default=None, hash=False)
+
+
+def is_email(text: str) -> bool:
+    """Tell whether a text has the form of an email address."""
+    return _EMAIL.fullmatch(text) is not None
 
 
 def email_key(email: str) -> str:

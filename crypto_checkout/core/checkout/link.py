@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from crypto_checkout.core.assets import Choice
+from crypto_checkout.core.checkout.questions import CustomField, PayerFields
 from crypto_checkout.core.money import Fiat
 
 
@@ -12,7 +13,8 @@ from crypto_checkout.core.money import Fiat
 class Link:
     """A payment link as stored; None as `chain_id` and `asset` stands for the mode's default.
 
-    With several `assets` the payer chooses among them, and `chain_id` and `asset` are None.
+    With several `assets` the payer chooses among them, and `chain_id` and `asset` are None. `payer_fields` and
+    `custom_fields` are asked of each payer.
     """
 
     id: str
@@ -30,6 +32,8 @@ class Link:
     updated_at: datetime
     metadata: Mapping[str, str] | None = field(default=None, hash=False)
     assets: tuple[Choice, ...] = ()
+    payer_fields: PayerFields | None = None
+    custom_fields: tuple[CustomField, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Literal
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset, Choice
+from crypto_checkout.core.checkout.questions import CustomField, PayerFields, Question, questions
 from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.money import CoinUnits, Fiat, minor_units
 from crypto_checkout.core.rows import one_row_each
@@ -217,13 +218,29 @@ class SessionOptions:
     A new field also needs a column (a migration), a request field in `http.api.schemas`, an argument in
     `client.arguments`, and a field in `core.public.types` with its line in `core.public.render`. Exports and pages show
     it if they name it.
+
+    `customer_email`, `customer_name` and entries of `metadata` may also be the payer's answers to `payer_fields` and
+    `custom_fields`.
     """
 
     success_url: str | None = None
     cancel_url: str | None = None
     return_url: str | None = None
     customer_email: str | None = None
+    customer_name: str | None = None
     metadata: Mapping[str, str] | None = field(default=None, hash=False)
+    payer_fields: PayerFields | None = None
+    custom_fields: tuple[CustomField, ...] | None = None
+
+    @property
+    def asks(self) -> bool:
+        """True if the payer is asked something."""
+        return bool(self.custom_fields) or self.payer_fields not in {None, PayerFields()}
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """The questions to the payer, in the order of the form."""
+        return questions(self.payer_fields, self.custom_fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +257,9 @@ class Session:
     `refunds` those of its refunds (`store.refunds.refunds`).
 
     `address_path` is the derivation path of its address, as far as the wallet's key tells; None if it isn't known.
+
+    The payer answered its questions at `answered_at`, from a browser whose secret has the hash `answer_key`; no other
+    may correct them. `customer_note` is one of the answers.
     """
 
     id: str
@@ -266,6 +286,14 @@ class Session:
     sums: PaymentSums = PaymentSums()
     address_path: str | None = None
     refunds: RefundSums = RefundSums()
+    customer_note: str | None = None
+    answered_at: datetime | None = None
+    answer_key: str | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        """True once the payer has answered, and where nothing is asked."""
+        return self.answered_at is not None or not self.options.asks
 
     @property
     def choices(self) -> tuple[Choice, ...]:

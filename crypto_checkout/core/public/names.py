@@ -6,6 +6,7 @@ Type checkers can't derive them, so they are listed again; the import fails wher
 from enum import StrEnum
 from typing import Any, Literal, get_args
 
+from crypto_checkout.core.checkout.questions import Asked, FieldKind
 from crypto_checkout.core.checkout.session import Status
 from crypto_checkout.core.collect.collection import CollectionStatus, CollectionWay
 from crypto_checkout.core.collect.holdings import NotWorthMoving
@@ -29,6 +30,7 @@ EventName = Literal[
     "session.reorged",
     "session.late_payment",
     "session.refunded",
+    "session.updated",
     "payment_link.created",
     "payment_link.updated",
     "payment_link.deleted",
@@ -71,6 +73,12 @@ CollectionWayName = Literal["contract", "transfer"]
 TransferName = Literal["native", "internal", "token"]
 """The kind of a transfer, as `core.ledger.payment.TransferKind` has them."""
 
+AskedName = Literal["no", "optional", "required"]
+"""Whether a payer is asked for something, as `core.checkout.questions.Asked` has it."""
+
+FieldKindName = Literal["text", "choice"]
+"""The kind of a custom field, as `core.checkout.questions.FieldKind` has them."""
+
 ReasonToLeave = Literal["fee_too_high", "unknown_fee", "unknown_price"]
 """The reason to leave money where it is, as `core.collect.holdings.NotWorthMoving` has them."""
 
@@ -90,3 +98,5 @@ check_same(DestinationProofName, DestinationProof)
 check_same(ReasonToLeave, NotWorthMoving)
 check_same(CollectionState, CollectionStatus)
 check_same(CollectionWayName, CollectionWay)
+check_same(AskedName, Asked)
+check_same(FieldKindName, FieldKind)

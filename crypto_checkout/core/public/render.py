@@ -1,7 +1,7 @@
 """Render domain objects as public resources (`core.public.types`), for the API and for the `data` of events."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, cast
 
@@ -11,6 +11,7 @@ from crypto_checkout.core.assets import Asset, Choice
 from crypto_checkout.core.checkout.customer import Customer
 from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.checkout.payment_uri import payment_uri
+from crypto_checkout.core.checkout.questions import CustomField, FieldKind, PayerFields
 from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.collect.collection import COIN_DECIMALS, Collection, CollectionFee
@@ -27,10 +28,12 @@ from crypto_checkout.core.public.types import (
     ApiKeyResource,
     ChoiceResource,
     CustomerResource,
+    CustomFieldResource,
     DeletedResource,
     EndpointResource,
     EventResource,
     LinkResource,
+    PayerFieldsResource,
     PaymentResource,
     RateResource,
     SessionResource,
@@ -92,7 +95,12 @@ def session(session: Session, shown: ShownPayments, tip: Tip | None, public_url:
         "cancelUrl": session.options.cancel_url,
         "returnUrl": session.options.return_url,
         "customerEmail": session.options.customer_email,
+        "customerName": session.options.customer_name,
+        "customerNote": session.customer_note,
         "metadata": session.options.metadata,
+        "payerFields": payer_fields(session.options.payer_fields),
+        "customFields": custom_fields(session.options.custom_fields),
+        "payerAnswered": session.is_answered,
         "expiresAt": moments.to_text(terms.expires_at),
         "paidAt": moments.to_optional_text(session.paid_at),
         "createdAt": moments.to_text(session.created_at),
@@ -103,6 +111,31 @@ def session(session: Session, shown: ShownPayments, tip: Tip | None, public_url:
 def choice(choice: Choice) -> ChoiceResource:
     """Render an asset that a payer may choose."""
     return {"chainId": choice.chain_id, "asset": choice.symbol}
+
+
+def payer_fields(fields: PayerFields | None) -> PayerFieldsResource | None:
+    """Render the usual questions to a payer."""
+    if fields is None:
+        return None
+    return {"email": fields.email.value, "name": fields.name.value, "note": fields.note.value}
+
+
+def custom_fields(fields: Sequence[CustomField] | None) -> list[CustomFieldResource] | None:
+    """Render a merchant's own questions to a payer."""
+    return None if fields is None else [custom_field(each) for each in fields]
+
+
+def custom_field(field: CustomField) -> CustomFieldResource:
+    """Render one of a merchant's own questions."""
+    is_choice = field.kind is FieldKind.CHOICE
+    return {
+        "key": field.key,
+        "label": field.label,
+        "type": field.kind.value,
+        "required": field.required,
+        "options": list(field.options) if is_choice else None,
+        "maxLength": None if is_choice else field.max_length,
+    }
 
 
 def rate(rate: Rate) -> RateResource:
@@ -169,6 +202,8 @@ def link(link: Link, public_url: str) -> LinkResource:
         "successUrl": link.success_url,
         "cancelUrl": link.cancel_url,
         "metadata": link.metadata,
+        "payerFields": payer_fields(link.payer_fields),
+        "customFields": custom_fields(link.custom_fields),
         "active": link.active,
         "checkoutUrl": f"{public_url}/l/{link.slug}",
         "createdAt": moments.to_text(link.created_at),

@@ -12,7 +12,9 @@ from typing_extensions import TypedDict
 from crypto_checkout.core.owner.api_key import Scope
 from crypto_checkout.core.public.formats import Address, Currency, Decimal, Hash, Moment, TextFormat, Units, Url
 from crypto_checkout.core.public.names import (
+    AskedName,
     EventName,
+    FieldKindName,
     SessionStatus,
     TransferName,
 )
@@ -65,6 +67,34 @@ class ChoiceResource(TypedDict):
     """The chain id (EIP-155)."""
     asset: str
     """The coin's symbol."""
+
+
+class PayerFieldsResource(TypedDict):
+    """The usual questions to a payer; each is `required`, `optional`, or `no`, which doesn't ask."""
+
+    email: AskedName
+    """The payer's email address."""
+    name: AskedName
+    """The payer's name."""
+    note: AskedName
+    """A note to the shop."""
+
+
+class CustomFieldResource(TypedDict):
+    """A question of your own to the payer; the answer becomes metadata."""
+
+    key: str
+    """The key of the answer in the session's `metadata`."""
+    label: str
+    """The question, as the payer reads it."""
+    type: FieldKindName
+    """`text` for a line of text, `choice` for one of `options`."""
+    required: bool
+    """Whether the payer must answer."""
+    options: list[str] | None
+    """The answers to choose from; null for a text."""
+    maxLength: int | None
+    """The most characters of a text; null for a choice."""
 
 
 _Sender = TypedDict("_Sender", {"from": Address | None})
@@ -166,8 +196,19 @@ class SessionResource(TypedDict):
     """Where payers go in all other cases."""
     customerEmail: str | None
     """The payer's email; once the session is paid, it becomes a customer."""
+    customerName: str | None
+    """The payer's name, which the customer gets too unless you named them."""
+    customerNote: str | None
+    """The payer's note to you."""
     metadata: Mapping[str, str] | None
-    """Your own key-value data."""
+    """Your own key-value data, and the payer's answers to `customFields`."""
+    payerFields: PayerFieldsResource | None
+    """What the payer is asked for, besides what you have given."""
+    customFields: list[CustomFieldResource] | None
+    """Questions of your own to the payer."""
+    payerAnswered: bool
+    """Whether the payer has answered what is asked; true if nothing is. While it is false, the payment page asks, and
+    shows neither address nor amount of coins."""
     expiresAt: Moment
     """The end of the fixed price, compared with the time of the paying block."""
     paidAt: Moment | None
@@ -209,6 +250,10 @@ class LinkResource(TypedDict):
     """Where payers go if they cancel."""
     metadata: Mapping[str, str] | None
     """Your own key-value data, copied to its sessions."""
+    payerFields: PayerFieldsResource | None
+    """What payers are asked for before they see an address; null for nothing."""
+    customFields: list[CustomFieldResource] | None
+    """Questions of your own to payers; null for none."""
     active: bool
     """Whether it accepts payments."""
     checkoutUrl: Url

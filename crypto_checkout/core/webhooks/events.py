@@ -29,6 +29,7 @@ class EventType(StrEnum):
     SESSION_REORGED = "session.reorged"
     SESSION_LATE_PAYMENT = "session.late_payment"
     SESSION_REFUNDED = "session.refunded"
+    SESSION_UPDATED = "session.updated"
     LINK_CREATED = "payment_link.created"
     LINK_UPDATED = "payment_link.updated"
     LINK_DELETED = "payment_link.deleted"
@@ -110,6 +111,10 @@ EVENTS: Mapping[EventType, EventInfo] = one_row_each(
         EventType.SESSION_REFUNDED: EventInfo(
             "Session refunded",
             "A refund of this session is paid, in whole or in part: `amountRefunded` says how much in all.",
+        ),
+        EventType.SESSION_UPDATED: EventInfo(
+            "Session updated",
+            "The payer filled in what `payerFields` and `customFields` ask for, or corrected it. This is no payment.",
         ),
         EventType.LINK_CREATED: EventInfo("Link created", "A payment link was created."),
         EventType.LINK_UPDATED: EventInfo("Link updated", "A payment link was updated."),

@@ -9,6 +9,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from crypto_checkout.core import metadata, moments, urls
+from crypto_checkout.core.checkout.customer import LONGEST_EMAIL, is_email
+from crypto_checkout.core.checkout.questions import LONGEST_LABEL, LONGEST_OPTION, MOST_OPTIONS, Asked, FieldKind
 from crypto_checkout.core.checkout.session import Status
 from crypto_checkout.core.collect.collection import CollectionStatus
 from crypto_checkout.core.money import DECIMALS
@@ -20,7 +22,6 @@ from crypto_checkout.core.webhooks.events import ALIASES, EventType
 E = TypeVar("E", bound=StrEnum)
 
 _LINE_BREAK = re.compile(r"[\t\n\r]")
-_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f-\x9f]{1,64}@[^@\s.\x00-\x1f\x7f-\x9f]+(\.[^@\s.\x00-\x1f\x7f-\x9f]+)+")
 _ID = re.compile(r"[a-z]{2,8}_[0-9A-Za-z]{1,64}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})", re.ASCII)
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
@@ -42,7 +43,7 @@ def _line(text: str) -> str:
 
 
 def _email(text: str) -> str:
-    if not _EMAIL.fullmatch(text):
+    if not is_email(text):
         raise ValueError(f'must be an email address like "ada@example.com"; got "{text[:40]}"')
     return text
 
@@ -157,6 +158,29 @@ def _event_type(text: str) -> str:
     return ALIASES.get(text, text)
 
 
+def _asked(text: str) -> Asked:
+    try:
+        return Asked(text)
+    except ValueError:
+        raise ValueError(f'must be one of {", ".join(Asked)}; got "{text[:40]}"') from None
+
+
+def _field_kind(text: str) -> FieldKind:
+    try:
+        return FieldKind(text)
+    except ValueError:
+        raise ValueError(f'must be one of {", ".join(FieldKind)}; got "{text[:40]}"') from None
+
+
+def _options(options: list[str]) -> list[str]:
+    for index, option in enumerate(options):
+        if option != option.strip():
+            raise ValueError(f'"{option[:40]}" has spaces at its ends')
+        if option in options[:index]:
+            raise ValueError(f'"{option[:40]}" stands twice')
+    return options
+
+
 def _schema(**schema: Any) -> Any:
     """Add to a field's schema the effect of checks that pydantic doesn't see.
 
@@ -183,7 +207,10 @@ Url = Annotated[
     _schema(pattern="^[Hh][Tt][Tt][Pp][Ss]?://"),
 ]
 Email = Annotated[
-    str, StringConstraints(max_length=254), AfterValidator(_email), _schema(pattern=r"^[^@ ]+@[^@ ]+\.[^@ ]+$")
+    str,
+    StringConstraints(max_length=LONGEST_EMAIL),
+    AfterValidator(_email),
+    _schema(pattern=r"^[^@ ]+@[^@ ]+\.[^@ ]+$"),
 ]
 AmountText = Annotated[str, StringConstraints(max_length=40), _schema(pattern=_PRICE, examples=["10.00"])]
 CoinText = Annotated[str, StringConstraints(max_length=40), _schema(pattern=r"^[0-9]{1,20}(\.[0-9]{1,18})?$")]
@@ -203,12 +230,22 @@ EventTypes = Annotated[
     AfterValidator(_events),
     _schema(items={"type": "string", "enum": [ALL_EVENTS, *_EVENT_NAMES]}, uniqueItems=True),
 ]
+MetadataKey = Annotated[Line, StringConstraints(min_length=1, max_length=metadata.LONGEST_KEY)]
 Metadata = Annotated[
     dict[
-        Annotated[Line, StringConstraints(min_length=1, max_length=metadata.LONGEST_KEY)],
+        MetadataKey,
         Annotated[str, StringConstraints(max_length=metadata.LONGEST_VALUE)],
     ],
     Field(max_length=metadata.MOST_KEYS),
+]
+AskedName = Annotated[str, AfterValidator(_asked), _schema(enum=[*Asked])]
+FieldKindName = Annotated[str, AfterValidator(_field_kind), _schema(enum=[*FieldKind])]
+Label = Annotated[Line, StringConstraints(min_length=1, max_length=LONGEST_LABEL)]
+Options = Annotated[
+    list[Annotated[Line, StringConstraints(min_length=1, max_length=LONGEST_OPTION)]],
+    Field(min_length=1, max_length=MOST_OPTIONS),
+    AfterValidator(_options),
+    _schema(uniqueItems=True),
 ]
 
 _MOMENT_SCHEMA = WithJsonSchema({"type": "string", "format": "date-time"})

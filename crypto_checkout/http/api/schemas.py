@@ -8,8 +8,12 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from crypto_checkout.core.checkout.questions import MOST_CUSTOM_FIELDS, Asked
+from crypto_checkout.core.metadata import LONGEST_VALUE
+
 from .fields import (
     AmountText,
+    AskedName,
     ChainId,
     ChainNumber,
     CurrencyCode,
@@ -17,13 +21,17 @@ from .fields import (
     Description,
     Email,
     EventTypes,
+    FieldKindName,
     Flag,
     Id,
+    Label,
     Limit,
     LinkId,
     Metadata,
+    MetadataKey,
     Moment,
     MomentField,
+    Options,
     PageNumber,
     SessionStatus,
     Symbol,
@@ -76,6 +84,37 @@ class AssetChoice(Request):
 Assets = Annotated[list[AssetChoice], Field(min_length=1, max_length=20, json_schema_extra={"uniqueItems": True})]
 
 
+class PayerFieldsCreate(Request):
+    """The usual questions to a payer: `required`, `optional`, or `no`, which doesn't ask."""
+
+    email: AskedName = Asked.NO
+    """The payer's email address, kept as `customerEmail`."""
+    name: AskedName = Asked.NO
+    """The payer's name, kept as `customerName`."""
+    note: AskedName = Asked.NO
+    """A note to you, kept as `customerNote`."""
+
+
+class CustomFieldCreate(Request):
+    """A question of your own to the payer."""
+
+    key: MetadataKey
+    """The key of the answer in the session's `metadata`; one that your own metadata doesn't use."""
+    label: Label
+    """The question, as the payer reads it."""
+    type: FieldKindName
+    """`text` for a line of text, `choice` for one of `options`."""
+    required: bool = False
+    """Whether the payer must answer."""
+    options: Options | None = None
+    """The answers to choose from; only for a `choice`, which needs them."""
+    max_length: Annotated[int, Field(ge=1, le=LONGEST_VALUE), Whole] | None = None
+    """The most characters of a `text`; by default 500."""
+
+
+CustomFields = Annotated[list[CustomFieldCreate], Field(max_length=MOST_CUSTOM_FIELDS)]
+
+
 class SessionCreate(Request):
     """A new session: give either `amount` or `linkId`, and either `assets` or `chainId` and `asset`."""
 
@@ -102,7 +141,13 @@ class SessionCreate(Request):
     return_url: Url | None = None
     """The page for payers in all other cases."""
     customer_email: Email | None = None
-    """The payer's email address."""
+    """The payer's email address; the payer isn't asked for it then."""
+    customer_name: Title | None = None
+    """The payer's name; the payer isn't asked for it then."""
+    payer_fields: PayerFieldsCreate | None = None
+    """What to ask the payer for before an address is shown; by default what the link asks for."""
+    custom_fields: CustomFields | None = None
+    """Your own questions to the payer; by default the link's. Give `[]` for none."""
     expires_in_seconds: Annotated[int, Field(ge=60, le=86_400), Whole] | None = None
     """The lifetime of the price; by default `[sessions] ttl_seconds` of the configuration."""
 
@@ -131,6 +176,10 @@ class LinkCreate(Request):
     """The page for payers who cancel."""
     metadata: Metadata | None = None
     """Your own data; the link's sessions get a copy."""
+    payer_fields: PayerFieldsCreate | None = None
+    """What to ask payers for before an address is shown; by default nothing."""
+    custom_fields: CustomFields | None = None
+    """Your own questions to payers; by default none."""
     active: bool = True
     """Whether the link takes payments."""
 
@@ -158,6 +207,10 @@ class LinkUpdate(Request):
     """The page for payers who cancel."""
     metadata: Metadata | None = None
     """Your own data, replaced as a whole."""
+    payer_fields: PayerFieldsCreate | None = None
+    """What to ask payers for, replaced as a whole; sessions already made ask what they did."""
+    custom_fields: CustomFields | None = None
+    """Your own questions to payers, replaced as a whole."""
     active: bool = True
     """Whether the link takes payments."""
 

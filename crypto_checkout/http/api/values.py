@@ -7,10 +7,12 @@ from pydantic import BaseModel
 
 from crypto_checkout.core import urls
 from crypto_checkout.core.assets import Choice
+from crypto_checkout.core.checkout.questions import Asked, CustomField, FieldKind, PayerFields
 from crypto_checkout.core.errors import InvalidBody
+from crypto_checkout.core.metadata import LONGEST_VALUE
 from crypto_checkout.core.money import Fiat, parse_currency, parse_fiat
 
-from .schemas import AssetChoice
+from . import schemas
 
 
 def fiat(value: str, currency: str, *, value_param: str, currency_param: str) -> Fiat:
@@ -39,7 +41,7 @@ def redirect_url(url: str | None, *, livemode: bool, param: str) -> str | None:
 
 
 def assets(
-    given: Sequence[AssetChoice] | None, *, chain_id: int | None = None, asset: str | None = None
+    given: Sequence[schemas.AssetChoice] | None, *, chain_id: int | None = None, asset: str | None = None
 ) -> tuple[Choice, ...]:
     """Check the payer's choices: each listed once, and none beside a chain or an asset. Raises InvalidBody."""
     if given is not None and (chain_id is not None or asset is not None):
@@ -50,6 +52,34 @@ def assets(
             param = f"assets[{index}]"
             raise InvalidBody(f"{param}: {choice.symbol} on chain {choice.chain_id} stands twice.", param=param)
     return tuple(choices)
+
+
+def payer_fields(given: schemas.PayerFieldsCreate | None) -> PayerFields | None:
+    """Return the usual questions to a payer."""
+    return None if given is None else PayerFields(Asked(given.email), Asked(given.name), Asked(given.note))
+
+
+def custom_fields(given: Sequence[schemas.CustomFieldCreate] | None) -> tuple[CustomField, ...] | None:
+    """Check a merchant's own questions: their keys, and what belongs to the type of each. Raises InvalidBody."""
+    if given is None:
+        return None
+    fields: list[CustomField] = []
+    for index, each in enumerate(given):
+        kind, place = FieldKind(each.type), f"customFields[{index}]"
+        if each.key in {field.key for field in fields}:
+            raise InvalidBody(f'{place}.key: "{each.key}" stands twice.', param=f"{place}.key")
+        if kind is FieldKind.CHOICE and each.options is None:
+            raise InvalidBody(f"{place}.options: a choice needs options.", param=f"{place}.options")
+        if kind is FieldKind.TEXT and each.options is not None:
+            raise InvalidBody(f"{place}.options: only a choice has options.", param=f"{place}.options")
+        if kind is FieldKind.CHOICE and each.max_length is not None:
+            raise InvalidBody(f"{place}.maxLength: only a text has a length.", param=f"{place}.maxLength")
+        fields.append(
+            CustomField(
+                each.key, each.label, kind, each.required, tuple(each.options or ()), each.max_length or LONGEST_VALUE
+            )
+        )
+    return tuple(fields)
 
 
 def changes(body: BaseModel) -> dict[str, Any]:

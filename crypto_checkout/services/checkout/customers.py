@@ -6,6 +6,7 @@ from typing import Any
 
 from crypto_checkout.core import ids
 from crypto_checkout.core.checkout.customer import Customer
+from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.errors import CustomerExists, ResourceNotFound
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import CustomerResource
@@ -76,17 +77,26 @@ class Customers:
         return await self._db.read(lambda unit: store.page(unit, livemode, email, number, limit))
 
 
-def touch(unit: WriteUnit, events: Outbox, livemode: bool, email: str) -> None:
-    """Record a payment by this email address: make the customer, or set the time of its last update."""
+def touch(unit: WriteUnit, events: Outbox, session: Session) -> None:
+    """Record a payment by a session's customer, if it names one: make the customer, or set the time of its last update.
+
+    A customer without a name gets the payer's; one that has a name keeps it.
+    """
+    livemode, email, name = session.livemode, session.options.customer_email, session.options.customer_name
+    if email is None:
+        return
     known = store.by_email(unit, livemode, email)
     if known is not None:
-        store.update(unit, replace(known, updated_at=unit.now))
+        customer = replace(known, name=known.name or name, updated_at=unit.now)
+        store.update(unit, customer)
+        if customer.name != known.name:
+            _recorded(unit, events, EventType.CUSTOMER_UPDATED, customer)
         return
     customer = Customer(
         id=unit.new_id(ids.CUSTOMER),
         livemode=livemode,
         email=email,
-        name=None,
+        name=name,
         created_at=unit.now,
         updated_at=unit.now,
     )

@@ -93,8 +93,7 @@ class Decisions:
                 paid_at=session.paid_at or unit.now,
                 updated_at=unit.now,
             )
-            if session.options.customer_email is not None:
-                customers.touch(unit, self._events, livemode, session.options.customer_email)
+            customers.touch(unit, self._events, session)
             return self._store(unit, EventType.SESSION_PAID, accepted)
 
         return accept

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from crypto_checkout.core import ids
 from crypto_checkout.core.assets import Choice
 from crypto_checkout.core.checkout.link import Link, LinkUsage
+from crypto_checkout.core.checkout.questions import CustomField, PayerFields, objection
 from crypto_checkout.core.errors import InvalidBody, ResourceNotFound
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.public import render
@@ -36,6 +37,8 @@ class LinkRequest:
     metadata: Mapping[str, str] | None = None
     active: bool = True
     assets: tuple[Choice, ...] = ()
+    payer_fields: PayerFields | None = None
+    custom_fields: tuple[CustomField, ...] | None = None
 
 
 class Links:
@@ -53,7 +56,8 @@ class Links:
         """Return the unit that stores a new link.
 
         Raises UnsupportedChain, UnsupportedAsset or WalletNotConfigured for a link that could never be paid, and
-        InvalidBody for one with both a choice of assets and an asset of its own.
+        InvalidBody for one with both a choice of assets and an asset of its own, or with custom fields that its
+        metadata has no room for.
         """
         self._check(livemode, new)
 
@@ -74,6 +78,8 @@ class Links:
                 updated_at=unit.now,
                 metadata=new.metadata,
                 assets=new.assets,
+                payer_fields=new.payer_fields,
+                custom_fields=new.custom_fields,
             )
             store.insert(unit, link)
             return self._recorded(unit, EventType.LINK_CREATED, link)
@@ -137,6 +143,9 @@ class Links:
             raise InvalidBody(
                 "assets: a link has either assets or chainId and asset; set the others to null.", param="assets"
             )
+        problem = objection(link.custom_fields or (), link.metadata)
+        if problem is not None:
+            raise InvalidBody(f"customFields: {problem}.", param="customFields")
         accepted.check(link.assets)
         accepted.chain(link.chain_id).asset(link.asset)
 

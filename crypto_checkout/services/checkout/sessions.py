@@ -17,9 +17,16 @@ from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Choice
 from crypto_checkout.core.checkout.expiry import counts_from
 from crypto_checkout.core.checkout.link import Link
+from crypto_checkout.core.checkout.questions import objection, open_fields
 from crypto_checkout.core.checkout.session import STATUSES, Session, SessionOptions, SessionStage, Status
 from crypto_checkout.core.checkout.unassigned_address import derivation_path
-from crypto_checkout.core.errors import LinkInactive, ResourceNotFound, UnsupportedAsset, WalletNotConfigured
+from crypto_checkout.core.errors import (
+    InvalidBody,
+    LinkInactive,
+    ResourceNotFound,
+    UnsupportedAsset,
+    WalletNotConfigured,
+)
 from crypto_checkout.core.ledger.assess import Tip
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.public.types import SessionResource
@@ -81,12 +88,14 @@ class Sessions:
             UnsupportedChain, UnsupportedAsset, AmountTooSmall: The request can't be paid.
             PriceUnavailable: Too few sources gave a usable price.
             WalletNotConfigured: This mode has no wallet, or its next address is not known yet.
+            InvalidBody: The metadata has no room for the answers to custom fields.
 
         """
         methods = self._payment_methods.of(livemode)
         methods.check(request.assets)
         if request.link_id is not None:
             request = await self._db.read(lambda unit: _from_link(unit, request, methods), quick=True)
+        request = replace(request, options=_asking(request.options))
         assert request.fiat is not None, "a session has a price of its own or its link's"
         price = QuoteRequest(livemode, request.fiat, is_from_link=request.link_id is not None)
         if request.assets:
@@ -188,9 +197,24 @@ def _from_link(unit: ReadUnit, request: SessionRequest, methods: PaymentMethods)
             metadata=link.metadata if options.metadata is None else options.metadata,
             success_url=options.success_url or link.success_url,
             cancel_url=options.cancel_url or link.cancel_url,
+            payer_fields=link.payer_fields if options.payer_fields is None else options.payer_fields,
+            custom_fields=link.custom_fields if options.custom_fields is None else options.custom_fields,
         ),
         assets=assets,
     )
+
+
+def _asking(options: SessionOptions) -> SessionOptions:
+    """Return the options with the fields that are left to ask for. Raises InvalidBody."""
+    problem = objection(options.custom_fields or (), options.metadata)
+    if problem is not None:
+        raise InvalidBody(f"customFields: {problem}.", param="customFields")
+    fields = open_fields(
+        options.payer_fields,
+        has_email=options.customer_email is not None,
+        has_name=options.customer_name is not None,
+    )
+    return replace(options, payer_fields=fields)
 
 
 def _fitting(link: Link, request: SessionRequest, methods: PaymentMethods) -> tuple[Choice, ...]:

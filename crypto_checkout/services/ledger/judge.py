@@ -151,8 +151,8 @@ class Judge:
             updated_at=unit.now,
         )
         store.store_verdict(unit, session, verdict)
-        if is_first_settled and session.options.customer_email is not None:
-            customers.touch(unit, self._events, session.livemode, session.options.customer_email)
+        if is_first_settled:
+            customers.touch(unit, self._events, session)
         event_type = of_status(verdict.status)
         if event_type is not None:
             self._record(unit, event_type, session, tip)

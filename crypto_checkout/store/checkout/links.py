@@ -2,12 +2,20 @@
 
 from crypto_checkout.core.checkout.link import Link, LinkUsage
 from crypto_checkout.core.checkout.session import SETTLED
-from crypto_checkout.store.checkout import choices
+from crypto_checkout.store.checkout import choices, questions
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.paging import ListPage, Window, present, select
 from crypto_checkout.store.table import Table
 
-_LINKS = Table("payment_links", Link, converters={"assets": choices.COLUMN})
+_LINKS = Table(
+    "payment_links",
+    Link,
+    converters={
+        "assets": choices.COLUMN,
+        "payer_fields": questions.PAYER_FIELDS,
+        "custom_fields": questions.CUSTOM_FIELDS,
+    },
+)
 _UPDATE = _LINKS.update_all_but("livemode", "slug", "created_at")
 
 

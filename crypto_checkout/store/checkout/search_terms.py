@@ -1,10 +1,22 @@
-"""Terms to find sessions by: the values of their metadata, in lower case and truncated."""
+"""Terms to find sessions by: the values of their metadata, and the payer's name and note, in lower case and truncated.
+
+A name and a note can be found as a whole and by their words.
+"""
+
+import re
+from collections.abc import Collection
 
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.store.database import WriteUnit
 
 LONGEST = 64
 """The length at which values are truncated, in characters."""
+
+_MOST_WORDS = 30
+_SHORTEST_WORD = 2
+_WORD = re.compile(r"\w+")
+
+_Term = tuple[str, str]
 
 
 def fold(text: str) -> str:
@@ -13,12 +25,40 @@ def fold(text: str) -> str:
 
 
 def record(unit: WriteUnit, session: Session, seq: int) -> None:
-    """Store the terms of a new session. Metadata never changes, so they don't either."""
-    for name, value in (session.options.metadata or {}).items():
+    """Store the terms of a new session."""
+    _store(unit, session, seq, _terms(session))
+
+
+def replace(unit: WriteUnit, before: Session, session: Session, seq: int) -> None:
+    """Store the terms of a session that has changed in place of those it had."""
+    old, new = _terms(before), _terms(session)
+    for value, name in old.keys() - new.keys():
+        unit.run(
+            """
+            DELETE FROM session_metadata
+            WHERE livemode = :livemode AND value = :value AND session_seq = :session_seq AND name = :name
+            """,
+            {"livemode": int(session.livemode), "value": value, "session_seq": seq, "name": name},
+        )
+    _store(unit, session, seq, [each for each in new if each not in old])
+
+
+def _terms(session: Session) -> dict[_Term, None]:
+    """Return the terms of a session, each with the name of what has it."""
+    terms = [(fold(value), name) for name, value in (session.options.metadata or {}).items()]
+    for name, text in (("customerName", session.options.customer_name), ("customerNote", session.customer_note)):
+        if text is not None:
+            words = [each for each in _WORD.findall(text) if len(each) >= _SHORTEST_WORD]
+            terms += [(fold(each), name) for each in (text, *words[:_MOST_WORDS])]
+    return dict.fromkeys(terms)
+
+
+def _store(unit: WriteUnit, session: Session, seq: int, terms: Collection[_Term]) -> None:
+    for value, name in terms:
         unit.run(
             """
             INSERT INTO session_metadata (livemode, value, session_seq, name)
             VALUES (:livemode, :value, :session_seq, :name)
             """,
-            {"livemode": int(session.livemode), "value": fold(value), "session_seq": seq, "name": name},
+            {"livemode": int(session.livemode), "value": value, "session_seq": seq, "name": name},
         )

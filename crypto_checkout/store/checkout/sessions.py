@@ -12,7 +12,7 @@ from crypto_checkout.core.checkout.customer import email_key
 from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import Session, Status
 from crypto_checkout.core.ledger.assess import Assessment
-from crypto_checkout.store.checkout import choices, search_terms, totals
+from crypto_checkout.store.checkout import choices, questions, search_terms, totals
 from crypto_checkout.store.database import Parameters, ReadUnit, Value, WriteUnit, batched, placeholders
 from crypto_checkout.store.paging import LAST_SEQ, ListPage, Window, begins_after, ends_before, present, select_rows
 from crypto_checkout.store.table import Table
@@ -31,7 +31,11 @@ _SESSIONS = Table(
     flat=("terms", "options", "sums", "refunds"),
     unstored=("asset.usd_pegged",),
     names={"asset.chain_id": "chain_id", "asset.symbol": "asset", "is_chosen": "asset_chosen"},
-    converters={"assets": choices.COLUMN},
+    converters={
+        "assets": choices.COLUMN,
+        "options.payer_fields": questions.PAYER_FIELDS,
+        "options.custom_fields": questions.CUSTOM_FIELDS,
+    },
     computed={"customer_email_key": lambda session: _email_key(session.options.customer_email)},
 )
 _METADATA = [column.name for column in _SESSIONS.columns].index("metadata")
@@ -43,6 +47,11 @@ _CHOOSE = _SESSIONS.update(
     "chain_id", "asset", "asset_decimals", "asset_contract", "amount_units", "minimum_units", "maximum_units",
     "rate_base", "rate_quote", "rate_value", "rate_sources", "rate_observed_at", "eth_price_usd",
     "required_confirmations", "asset_chosen", "updated_at",
+)  # fmt: skip
+
+_ANSWER = _SESSIONS.update(
+    "customer_email", "customer_email_key", "customer_name", "customer_note", "metadata", "answered_at", "answer_key",
+    "updated_at",
 )  # fmt: skip
 
 
@@ -342,6 +351,14 @@ def late_untold(unit: ReadUnit, chain_id: int, tip_time: datetime) -> list[str]:
 def choose(unit: WriteUnit, session: Session) -> None:
     """Store the asset chosen for a session, with its terms and rate."""
     unit.run(_CHOOSE, _SESSIONS.values(session))
+
+
+def answer(unit: WriteUnit, before: Session, session: Session) -> None:
+    """Store a payer's answers, with which the session can be found; `before` is the session as it was."""
+    unit.run(_ANSWER, _SESSIONS.values(session))
+    row = unit.one("SELECT seq FROM checkout_sessions WHERE id = :id", {"id": session.id})
+    assert row is not None, "sessions are never deleted"
+    search_terms.replace(unit, before, session, row["seq"])
 
 
 def touch(unit: WriteUnit, session_id: str) -> None:

@@ -29,6 +29,8 @@ async def create(call: Call) -> Unit:
         success_url=values.redirect_url(body.success_url, livemode=livemode, param="successUrl"),
         cancel_url=values.redirect_url(body.cancel_url, livemode=livemode, param="cancelUrl"),
         metadata=body.metadata,
+        payer_fields=values.payer_fields(body.payer_fields),
+        custom_fields=values.custom_fields(body.custom_fields),
         active=body.active,
     )
     return call.services.links.create(livemode, new)
@@ -55,6 +57,10 @@ async def change(call: Call) -> Unit:
         values.redirect_url(given.get(name), livemode=call.livemode, param=param)
     if "assets" in given:
         given["assets"] = values.assets(body.assets)
+    if "payer_fields" in given:
+        given["payer_fields"] = values.payer_fields(body.payer_fields)
+    if "custom_fields" in given:
+        given["custom_fields"] = values.custom_fields(body.custom_fields)
     amount, currency = given.pop("fiat_amount", None), given.pop("fiat_currency", None)
 
     def changed(link: Link) -> Link:

@@ -16,7 +16,7 @@ from crypto_checkout.services.checkout.sessions import SessionRequest
 from crypto_checkout.store.checkout.sessions import SessionFilter
 
 _LIST = "checkout_sessions"
-_OPTIONS = {field.name for field in fields(SessionOptions)}
+_OPTIONS = {field.name for field in fields(SessionOptions)} - {"payer_fields", "custom_fields"}
 
 
 async def create(call: Call) -> Unit:
@@ -86,7 +86,11 @@ def _options(body: schemas.SessionCreate, *, livemode: bool) -> SessionOptions:
         ("returnUrl", body.return_url),
     ):
         values.redirect_url(url, livemode=livemode, param=param)
-    return SessionOptions(**body.model_dump(include=_OPTIONS))
+    return SessionOptions(
+        **body.model_dump(include=_OPTIONS),
+        payer_fields=values.payer_fields(body.payer_fields),
+        custom_fields=values.custom_fields(body.custom_fields),
+    )
 
 
 def _fiat(amount: schemas.Price) -> Fiat:
