@@ -8,6 +8,7 @@ from tests.support.api import LINK, App, error, listed, made
 
 FIELDS = """
     id object livemode slug title description fiatAmount fiatCurrency chainId asset assets successUrl cancelUrl metadata
+    payerFields customFields
     active checkoutUrl createdAt updatedAt
 """
 LINKS = "/payment_links"
