@@ -168,7 +168,7 @@ def test_addresses_that_delegate_are_collected_again_to_the_same_place(
         page = signed_in_page(other.server, browser)
         FakeWallet(page, node, chain_id=CHAIN_ID)
         page.goto(f"{other.server.url}/dashboard/balances")
-        expect(page.locator(".collect")).to_contain_text("the address that you collected them to before")
+        expect(page.locator(".collect")).to_contain_text("the address you collected to before")
         page.get_by_role("button", name="Collect with Fake Wallet").click()
         expect(page.locator(".state")).to_contain_text("Sent: 0x")
         node.mine()

@@ -100,8 +100,8 @@ def set_a_password(server: Server, page: Page) -> None:
     assert link is not None
     page.goto(link[0])
     page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_label("Repeat the password").fill(PASSWORD)
-    page.get_by_role("button", name="Set the password").click()
+    page.get_by_label("Repeat password").fill(PASSWORD)
+    page.get_by_role("button", name="Set password").click()
 
 
 def name_the_shop_and_show_the_wallet(page: Page) -> None:
@@ -122,7 +122,7 @@ def name_the_shop_and_show_the_wallet(page: Page) -> None:
 def make_a_key(server: Server, page: Page) -> httpx.Client:
     step(page, "Make an API key")
     page.get_by_label("Name").fill("Till")
-    page.get_by_role("button", name="Make the key").click()
+    page.get_by_role("button", name="Create key").click()
     return server.client(page.locator("#key").inner_text())
 
 
@@ -245,7 +245,7 @@ def test_the_keyboard_reaches_the_content_the_menu_and_every_control(server: Ser
     page = signed_in_page(server, browser, width=320)
     page.goto(f"{server.url}/dashboard/test/api-keys/new")
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.innerText") == "Skip to the content"
+    assert page.evaluate("document.activeElement.innerText") == "Skip to content"
     reached = []
     for _ in range(30):
         page.keyboard.press("Tab")
@@ -254,7 +254,7 @@ def test_the_keyboard_reaches_the_content_the_menu_and_every_control(server: Ser
                 "(e => (e.innerText || e.name || e.value || '').trim().split('\\n')[0])(document.activeElement)"
             )
         )
-    for wanted in ("Test", "Live", "Menu", "name", "scope", "Make the key", "Cancel"):
+    for wanted in ("Test", "Live", "Menu", "name", "scope", "Create key", "Cancel"):
         assert wanted in reached, wanted
     page.goto(f"{server.url}/dashboard/test")
     page.get_by_text("Menu", exact=True).focus()
@@ -269,9 +269,9 @@ def test_a_key_is_revoked_only_after_it_was_asked_once_more(server: Server, brow
         page.goto(f"{server.url}/dashboard/test/api-keys/new")
         name = f"Key {javascript}"
         page.get_by_label("Name").fill(name)
-        page.get_by_role("button", name="Make the key").click()
+        page.get_by_role("button", name="Create key").click()
         key = server.client(page.locator("#key").inner_text())
-        page.get_by_role("link", name="I have it").click()
+        page.get_by_role("link", name="Done").click()
         row = page.get_by_role("row", name=name)
         row.get_by_text("Revoke", exact=True).click()
         assert key.get("/payment_links").is_success
@@ -300,7 +300,7 @@ def test_the_second_factor_is_set_up_from_the_page(tmp_path: Path, browser: Brow
         page.get_by_text("Menu", exact=True).click()
         page.get_by_role("button", name="Sign out", exact=True).click()
         page.get_by_label("Password", exact=True).fill(PASSWORD)
-        page.get_by_label("Code of your authenticator app").fill(codes[0])
+        page.get_by_label("Code from your authenticator app").fill(codes[0])
         assert not violations(page)
         page.get_by_role("button", name="Sign in").click()
         page.wait_for_url("**/dashboard/test")
@@ -323,16 +323,16 @@ def test_with_an_https_address_a_browser_signs_in_through_a_tunnel_and_is_led_th
         )
         page.goto(f"http://pay.example{link[0]}")
         page.get_by_label("Password", exact=True).fill(PASSWORD)
-        page.get_by_label("Repeat the password").fill(PASSWORD)
-        page.get_by_role("button", name="Set the password").click()
+        page.get_by_label("Repeat password").fill(PASSWORD)
+        page.get_by_role("button", name="Set password").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Open this page over https")
         expect(page.get_by_role("link", name="Go to https://pay.example")).to_have_attribute(
             "href", f"https://pay.example{link[0]}"
         )
         page.goto(f"{server.url}{link[0]}")
         page.get_by_label("Password", exact=True).fill(PASSWORD)
-        page.get_by_label("Repeat the password").fill(PASSWORD)
-        page.get_by_role("button", name="Set the password").click()
+        page.get_by_label("Repeat password").fill(PASSWORD)
+        page.get_by_role("button", name="Set password").click()
         page.wait_for_url("**/dashboard/test/guide")
         expect(page.get_by_role("button", name="Sign out")).to_be_visible()
         page.close()

@@ -65,7 +65,7 @@ def test_the_payer_signs_and_the_owner_approves_and_pays(shop: Shop, browser: Br
         owner.get_by_label("Your password").fill(PASSWORD)
         owner.get_by_role("button", name="Go on").click()
     owner.get_by_role("button", name="Pay with Fake Wallet").click()
-    expect(owner.get_by_text("The server waits for the transaction that you named")).to_be_visible()
+    expect(owner.get_by_text("Waiting for the transaction you entered")).to_be_visible()
     shop.node.mine(4)
 
     def is_paid() -> bool:

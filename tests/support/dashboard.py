@@ -76,13 +76,13 @@ def signed_in_page(
 
 def _sign_in(server: Server, page: Page) -> None:
     page.goto(f"{server.url}/dashboard/sign-in")
-    if page.get_by_role("heading", level=1).inner_text() == "There is no password yet":
+    if page.get_by_role("heading", level=1).inner_text() == "No password has been set":
         link = SET_UP_LINK.search(server.output)
         assert link is not None, server.output
         page.goto(link[0])
         page.get_by_label("Password", exact=True).fill(PASSWORD)
-        page.get_by_label("Repeat the password").fill(PASSWORD)
-        page.get_by_role("button", name="Set the password").click()
+        page.get_by_label("Repeat password").fill(PASSWORD)
+        page.get_by_role("button", name="Set password").click()
     else:
         page.get_by_label("Password", exact=True).fill(PASSWORD)
         page.get_by_role("button", name="Sign in").click()

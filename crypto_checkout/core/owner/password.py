@@ -40,17 +40,15 @@ def normalized(password: str) -> str:
 def objection(password: str, names: Iterable[str] = ()) -> str | None:
     """Return the objection to a new password, None for a good one; `names` are the shop's, which are easy to guess."""
     if len(password) < FEWEST_CHARACTERS:
-        return f"Take at least {FEWEST_CHARACTERS} characters; a few words that only you would put together are good."
+        return f"Use at least {FEWEST_CHARACTERS} characters, such as a few words only you would combine."
     if len(password) > MOST_CHARACTERS:
-        return f"Take at most {MOST_CHARACTERS} characters."
+        return f"Use at most {MOST_CHARACTERS} characters."
     plain = password.lower()
     objections = {
-        "It repeats itself: anybody would try that.": _repeats(plain),
-        "It only follows the alphabet or the keyboard: anybody would try that.": _is_little(_without_runs(plain)),
-        "It is made of words that everybody tries first; add some that only you would think of.": _is_little(
-            _without(plain, _COMMON)
-        ),
-        "It is little more than the shop's name; add something that has nothing to do with it.": _is_little(
+        "This repeats itself and is easy to guess.": _repeats(plain),
+        "This follows the alphabet or the keyboard and is easy to guess.": _is_little(_without_runs(plain)),
+        "This consists of common words. Add some that only you would think of.": _is_little(_without(plain, _COMMON)),
+        "This is little more than the shop's name. Add something unrelated to it.": _is_little(
             _without(plain, _words_of(names))
         ),
     }

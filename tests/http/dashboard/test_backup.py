@@ -75,7 +75,7 @@ async def test_a_disk_that_is_full_is_told_of_and_nothing_is_noted(
     monkeypatch.setattr(backup, "back_up", fail)
     answer = await owner.post(PATH)
     assert answer.status_code == 503
-    assert "That did not work just now" in answer.text
+    assert "Temporarily unavailable" in answer.text
     assert files(tmp_path) == before
     assert "backup.downloaded" not in (await owner.get("/test/settings/trail")).text
 

@@ -77,9 +77,9 @@ async def test_a_key_is_shown_once_and_works_until_it_is_revoked(app: App, owner
     answer = await owner.post(f"/test/api-keys/ak_{key_id}/revoke", data={})
     assert answer.status_code == 303
     said = (await owner.get("/test/api-keys")).text
-    assert "is revoked" in said
-    assert "Within a second" in said
-    assert "Within a second" not in (await owner.get("/test/api-keys")).text
+    assert "was revoked" in said
+    assert "within a second" in said
+    assert "within a second" not in (await owner.get("/test/api-keys")).text
     trail = (await owner.get("/test/settings/trail")).text
     assert "api_key.created" in trail
     assert "api_key.revoked" in trail
@@ -93,14 +93,14 @@ async def test_a_mistake_stands_at_its_field_and_nothing_typed_is_lost(
     answer = await owner.post("/test/api-keys", data={"name": "Till", "mode": "test"})
     assert answer.status_code == 400
     assert 'value="Till"' in answer.text
-    assert "Tick at least one." in answer.text
+    assert "Select at least one." in answer.text
 
 
 async def test_signing_out_ends_the_login(owner: httpx.AsyncClient) -> None:
     cookies = dict(owner.cookies)
     answer = await owner.post("/test/sign-out")
     assert answer.headers["location"] == "/dashboard/sign-in"
-    assert "You are signed out." in (await owner.get("/sign-in")).text
+    assert "You have signed out." in (await owner.get("/sign-in")).text
     owner.cookies.update(cookies)
     assert (await owner.get("/test")).status_code == 303
 
@@ -123,7 +123,7 @@ async def test_nobody_is_led_away_after_signing_in(app: App) -> None:
 async def test_an_unknown_page_and_a_wrong_cursor_are_answered_with_pages(owner: httpx.AsyncClient) -> None:
     answer = await owner.get("/test/nothing")
     assert answer.status_code == 404
-    assert "There is nothing here" in answer.text
+    assert "Page not found" in answer.text
     answer = await owner.get("/test/settings/trail", params={"after": "1", "before": "2"})
     assert answer.status_code == 400
     assert (await owner.get("/test/")).headers["location"] == "/dashboard/test"

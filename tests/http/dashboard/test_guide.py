@@ -97,7 +97,7 @@ async def test_a_wallet_is_shown_by_its_first_addresses_and_offered_as_lines_and
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "Fill this in."),
+        ("", "This field is required."),
         ("xpub-nonsense", "xpub"),
         (
             "xprv9s21ZrQH143K3QTDL4LXw2F7HEK3wJUD2nW2nRk4stbPy6cq3jPPqjiChkVvvNKmPGJxWUtg6LnF5kejMRNNU3TGtRBeJgk33yuGBxrMPHi",

@@ -102,10 +102,10 @@ async def test_a_changed_link_keeps_what_its_sessions_cost(app: App, owner: http
 
 
 MISTAKES = (
-    ("title", "", "Fill this in."),
-    ("title", "two\nlines", "one line"),
-    ("title", "x" * 201, "At most 200"),
-    ("description", "x" * 1_001, "At most 1000"),
+    ("title", "", "This field is required."),
+    ("title", "two\nlines", "a single line"),
+    ("title", "x" * 201, "Use at most 200"),
+    ("description", "x" * 1_001, "Use at most 1000"),
     ("amount", "ten", "ten"),
     ("amount", "1.001", "decimal"),
     ("amount", "0", "more than zero"),
@@ -144,7 +144,7 @@ async def test_a_link_is_switched_off_and_on(app: App, owner: httpx.AsyncClient)
     answer = await owner.post(f"/test/links/{link['id']}/off")
     assert answer.headers["location"] == f"/dashboard/test/links/{link['id']}"
     assert (await only(app))["active"] is False
-    assert "This link is off" in (await owner.get(f"/test/links/{link['id']}")).text
+    assert "This link is inactive" in (await owner.get(f"/test/links/{link['id']}")).text
     await owner.post(f"/test/links/{link['id']}/on")
     assert (await only(app))["active"] is True
     assert (await owner.get("/test/settings/trail")).text.count("payment_link.updated") == 2
@@ -154,7 +154,7 @@ async def test_a_deleted_link_is_gone(app: App, owner: httpx.AsyncClient) -> Non
     link = await made(app.api, "/payment_links", LINK)
     answer = await owner.post(f"/test/links/{link['id']}/delete")
     assert answer.headers["location"] == "/dashboard/test/links"
-    assert "is deleted" in (await owner.get("/test/links")).text
+    assert "was deleted" in (await owner.get("/test/links")).text
     assert (await listed(app.api, "/payment_links"))["data"] == []
     assert (await owner.get(f"/test/links/{link['id']}")).status_code == 404
     assert "payment_link.deleted" in (await owner.get("/test/settings/trail")).text
@@ -188,7 +188,7 @@ async def test_a_link_tells_what_became_of_its_sessions(app: App, owner: httpx.A
     assert answer.json()["status"] == "paid"
     for path in ("/test/links", f"/test/links/{link['id']}"):
         page = (await owner.get(path)).text
-        assert "3 made, 1 paid" in page
+        assert "1 of 3 paid" in page
     assert f'href="/dashboard/test/payments?link={link["id"]}"' in page
     assert sessions[0]["id"] in (await owner.get("/test/payments", params={"link": link["id"]})).text
 
@@ -249,13 +249,13 @@ async def test_a_link_in_a_coin_that_is_not_configured_any_more_can_be_switched_
         owner = await signed_in(app)
         page = (await owner.get(f"/links/{link['id']}/edit")).text
         assert 'value="5:ETH" checked' in page
-        assert "ETH on chain 5 (not configured any more)" in page
+        assert "ETH on chain 5 (no longer configured)" in page
         answer = await owner.post(f"/links/{link['id']}", data={**FORM, "coins": "5:ETH"})
         assert answer.status_code == 400
         assert "Chain 5 is not configured" in answer.text.partition('id="coins-wrong">')[2].partition("</p>")[0]
         assert (await owner.post(f"/links/{link['id']}/off")).status_code == 303
         page = (await owner.get(f"/links/{link['id']}")).text
-        assert "This link is off" in page
+        assert "This link is inactive" in page
         assert (await owner.post(f"/links/{link['id']}/on")).status_code == 400
         answer = await owner.post(f"/links/{link['id']}", data={**FORM, "coins": "1:ETH"})
         assert answer.status_code == 303

@@ -173,7 +173,7 @@ async def test_payments_are_downloaded_as_they_were_asked_for(timed: tuple[App, 
     assert answer.json() == []
     refused = await client.get("/test/exports/payments?zone=Nowhere")
     assert refused.status_code == 400
-    assert "no time zone" in refused.text
+    assert "not a time zone" in refused.text
 
 
 @pytest.mark.parametrize(

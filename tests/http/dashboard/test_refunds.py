@@ -43,11 +43,11 @@ async def approve_with_the_password(app: App, clock: Clock) -> None:
     path = f"/test/refunds/{refund['id']}"
     page = (await client.get(path)).text
     assert "Several addresses were given" in page
-    assert page.count("not proven") >= 2
+    assert page.count("unproven") >= 2
     form = {"choice": f"none {MINE.lower()}"}
     asked = await client.post(f"{path}/approve", data=form)
     assert asked.status_code == 403
-    assert "Your password" in asked.text
+    assert "Confirm your password" in asked.text
     assert (await app.api.get(f"/refunds/{refund['id']}")).json()["status"] == "awaiting_approval"
     done = await client.post(f"{path}/approve", data={**form, "current_password": PASSWORD})
     assert done.status_code == 303, done.text
@@ -114,7 +114,7 @@ async def test_a_refund_is_made_paid_and_canceled_by_forms(app: App) -> None:
     await client.post(f"{path}/approve", data={"choice": "own", "destination": MINE, "current_password": PASSWORD})
     assert (await client.post(f"{path}/paid", data={"tx_hash": "0x12"})).status_code == 400
     assert (await client.post(f"{path}/paid", data={"tx_hash": "0x" + "7e" * 32})).status_code == 303
-    assert "waits for the transaction" in (await client.get(path)).text
+    assert "Waiting for the transaction" in (await client.get(path)).text
     canceled = await client.post(f"{path}/cancel")
     assert canceled.status_code == 303
     assert (await app.api.get(f"/refunds/{other['id']}")).json()["status"] == "to_pay", "it may still be paid"

@@ -130,7 +130,7 @@ async def test_the_link_is_good_for_thirty_minutes_and_a_new_one_ends_it(app: Ap
 @pytest.mark.parametrize(
     ("password", "again", "said"),
     [
-        ("password1234", "password1234", "words that everybody tries"),
+        ("password1234", "password1234", "common words"),
         ("short", "short", "at least 12"),
         (PASSWORD, PASSWORD + "x", "passwords don&#39;t match"),
     ],
@@ -147,7 +147,7 @@ async def test_an_obvious_or_mistyped_password_is_not_set(app: App, password: st
 
 async def test_without_a_password_the_door_says_how_to_set_one(app: App) -> None:
     page = (await (await visitor(app)).get("/sign-in")).text
-    assert "set-up link" in page
+    assert "setup link" in page
     assert "crypto-checkout admin reset-password" in page
     assert (await sign_in(await visitor(app), "")).status_code == 403
 
@@ -171,7 +171,7 @@ async def test_a_wrong_password_is_refused_and_noted(app: App, owner: httpx.Asyn
     client = await visitor(app, address="203.0.113.7")
     answer = await sign_in(client, "three quiet herons at dawn")
     assert answer.status_code == 403
-    assert "That was not right" in answer.text
+    assert "Wrong password or code" in answer.text
     assert "set-cookie" not in answer.headers
     assert not await is_signed_in(client)
     assert (await actions(app))[-1] == Action.SIGN_IN_REFUSED
@@ -253,7 +253,7 @@ async def test_all_other_logins_end_at_once(app: App, owner: httpx.AsyncClient) 
     others = [await signed_in(app) for _ in range(3)]
     await owner.post("/test/settings/logins/end-others")
     assert [await is_signed_in(other) for other in others] == [False] * 3
-    assert "3 logins elsewhere ended." in (await owner.get("/test/settings")).text
+    assert "3 other browsers signed out." in (await owner.get("/test/settings")).text
 
 
 async def test_signing_in_again_ends_the_login_before(app: App, owner: httpx.AsyncClient) -> None:
@@ -272,7 +272,7 @@ async def test_a_form_of_a_login_that_has_ended_says_that_nothing_was_done(
     clock.move(hours=13)
     answer = await owner.post("/test/settings/logins/end-others")
     assert answer.headers["location"] == "/dashboard/sign-in"
-    assert "Nothing was done" in (await owner.get("/sign-in")).text
+    assert "Nothing was changed" in (await owner.get("/sign-in")).text
 
 
 async def test_a_clock_put_back_does_not_spare_anybody_the_password(owner: httpx.AsyncClient, clock: Clock) -> None:

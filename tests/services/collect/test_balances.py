@@ -116,7 +116,7 @@ async def test_matched_unmatched_and_late_money_is_listed_with_its_address_and_a
     assert (await balances(api, chainId="1"))["totals"] == []
     assert unpaid["id"] not in str(found)
     page = unescape((await (await signed_in(app)).get("/test/balances")).text)
-    for text in (first["address"], first["addressPath"], "30.00 USD", "Where your money is"):
+    for text in (first["address"], first["addressPath"], "30.00 USD", "Balances"):
         assert text in page
 
 

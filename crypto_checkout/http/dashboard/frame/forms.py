@@ -46,27 +46,27 @@ class Form:
         """
         text = self.value(name).strip()
         if not text and not optional:
-            self.errors[name] = "Fill this in."
+            self.errors[name] = "This field is required."
         elif len(text) > most:
-            self.errors[name] = f"At most {most} characters fit here; this has {len(text)}."
+            self.errors[name] = f"Use at most {most} characters; this has {len(text)}."
         elif not _CONTROL.isdisjoint(text):
-            self.errors[name] = "This holds a control character; type it anew."
+            self.errors[name] = "This contains a control character. Please type it again."
         elif not lines and not _LINE_BREAKS.isdisjoint(text):
-            self.errors[name] = "Write this in one line."
+            self.errors[name] = "This must be a single line."
         return text
 
     def one_of(self, name: str, choices: Collection[str]) -> str:
         """Return a field, adding an error if it is none of the choices."""
         text = self.value(name)
         if text not in choices:
-            self.errors[name] = "Choose one of these."
+            self.errors[name] = "Choose one of the options."
         return text
 
     def some_of(self, name: str, choices: Collection[str]) -> list[str]:
         """Return the ticked boxes, adding an error if there are none."""
         ticked = [value for value in self.values(name) if value in choices]
         if not ticked:
-            self.errors[name] = "Tick at least one."
+            self.errors[name] = "Select at least one."
         return ticked
 
     def price(self, amount: str = "amount", currency: str = "currency") -> Fiat | None:
@@ -104,11 +104,11 @@ def sentence(text: str) -> str:
 def parse(raw: bytes, content_type: str) -> Form:
     """Parse a form; an empty body has no fields. Raises UnsupportedContentType for any other encoding."""
     if raw and content_type.partition(";")[0].strip().lower() != _URLENCODED:
-        raise UnsupportedContentType(f"A form is sent as {_URLENCODED}.")
+        raise UnsupportedContentType(f"Forms must be sent as {_URLENCODED}.")
     try:
         pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
     except ValueError:
-        raise UnsupportedContentType("This form can't be read: it is no UTF-8, or too long.") from None
+        raise UnsupportedContentType("This form can't be read: it isn't UTF-8, or it is too long.") from None
     fields: dict[str, list[str]] = {}
     for name, value in pairs:
         fields.setdefault(name, []).append(value.replace("\r\n", "\n"))

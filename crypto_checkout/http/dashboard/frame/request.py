@@ -146,7 +146,7 @@ def _position(text: str | None) -> int | None:
     if not text:
         return None
     if not text.isascii() or not text.isdigit() or len(text) > 18:  # noqa: PLR2004 - fits 63 bits
-        raise InvalidCursor("This is no place in the list; go on with the links below it.")
+        raise InvalidCursor("That page of the list doesn't exist. Use the links below the list.")
     return int(text)
 
 

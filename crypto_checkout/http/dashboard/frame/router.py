@@ -117,8 +117,8 @@ class Dashboard:
             return request.render(
                 "problem.html",
                 status=403,
-                title="This came from another site",
-                text="Nothing was done. Use the form on the page itself.",
+                title="Request from another site",
+                text="Nothing was changed. Use the form on the page itself.",
             )
         request.login = await self._login(request)
         if request.login is None:
@@ -166,7 +166,9 @@ class Dashboard:
 
     def _to_sign_in(self, request: DashboardRequest) -> Response:
         if request.http.method not in {"GET", "HEAD"}:
-            return request.redirect("/sign-in", "Nothing was done: your login had ended. Sign in again.", livemode=True)
+            return request.redirect(
+                "/sign-in", "Nothing was changed: your session had ended. Please sign in again.", livemode=True
+            )
         target = full_path(request.http)
         return RedirectResponse(
             request.url("/sign-in", {"next": "" if target == PREFIX else target}, livemode=True), 303
@@ -179,12 +181,12 @@ def problem(request: DashboardRequest, error: Exception) -> Response:
         return request.render(
             "problem.html",
             status=503,
-            title="That did not work just now",
-            text="Something that this page needs gave no answer. Nothing was changed; try again in a moment.",
+            title="Temporarily unavailable",
+            text="A service this page needs did not respond. Nothing was changed. Try again in a moment.",
         )
     status = errors.status(type(error))
-    titles = {404: "There is nothing here", 429: "Too many attempts", 503: "That is not possible right now"}
-    title = titles.get(status, "That did not work")
+    titles = {404: "Page not found", 429: "Too many attempts", 503: "Not available right now"}
+    title = titles.get(status, "That didn't work")
     response = request.render("problem.html", status=status, title=title, text=error.message)
     response.headers.update(errors.headers(error))
     return response
@@ -194,7 +196,7 @@ def _not_found(request: DashboardRequest) -> Response:
     return request.render(
         "problem.html",
         status=404 if request.http.method in {"GET", "HEAD"} else 405,
-        title="There is nothing here",
+        title="Page not found",
         text="Check the address, or use the menu.",
     )
 
@@ -221,7 +223,7 @@ async def _confirm(request: DashboardRequest) -> Response | None:
     if request.form.has(PASSWORD):
         if await check_password(request, request.login):
             return None
-        request.form.errors[PASSWORD] = "This is not right."
+        request.form.errors[PASSWORD] = "Wrong password."
     if request.http.method == "POST":
         action = quote(request.http.scope["path"])
         kept = [(name, value) for name, values in request.form.fields.items() for value in values]

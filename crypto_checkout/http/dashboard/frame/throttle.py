@@ -49,8 +49,7 @@ def _take(limit: RateLimit, name: str) -> None:
     if not allowance.is_allowed:
         seconds = allowance.retry_after_seconds
         raise RateLimitExceeded(
-            f"Too many attempts with a password. Try again in {seconds} s. A browser that signed in before has "
-            "attempts of its own, and so has the server's own machine; there `crypto-checkout admin reset-password` "
-            "sets a new one.",
+            f"Too many password attempts. Try again in {seconds} s. Browsers that have signed in before have their own "
+            "limit, and so does the server itself. There, `crypto-checkout admin reset-password` sets a new password.",
             retry_after_seconds=seconds,
         )

@@ -47,7 +47,7 @@ async def revoke(request: DashboardRequest) -> Response:
     key_id = request.path_params["id"]
     work = partial(api_keys.revoke, events=request.services.webhooks.outbox, key_id=key_id, livemode=request.livemode)
     key = await request.write(work, EventType.API_KEY_REVOKED, subject=lambda revoked: revoked.id)
-    return request.redirect(PATH, f"{key.name} ({key.prefix}…) is revoked. Within a second nobody can use it any more.")
+    return request.redirect(PATH, f"{key.name} ({key.prefix}…) was revoked. It stops working within a second.")
 
 
 def _new_page(request: DashboardRequest, status: int = 200) -> Response:

@@ -22,11 +22,11 @@ from crypto_checkout.store.paging import Window
 PATH = "/balances"
 
 _REASONS = {
-    "fee_too_high": "worth less than twice its fee",
-    "unknown_fee": "the chain doesn\u2019t tell its fees now",
-    "unknown_price": "it has no price now",
+    "fee_too_high": "worth less than twice the fee",
+    "unknown_fee": "the chain\u2019s fees are unknown right now",
+    "unknown_price": "no price available right now",
 }
-_CHOICES = (("held", "With money"), ("all", "All that ever got money"))
+_CHOICES = (("held", "With a balance"), ("all", "All that ever received money"))
 _MOST_DIGITS = 15
 
 

@@ -34,9 +34,9 @@ async def collect(request: DashboardRequest) -> Response:
     """Collect from a payment's address on the simulated chain. Raises ResourceNotFound in live mode."""
     sandbox = request.services.sandbox
     if sandbox is None or request.livemode:
-        raise ResourceNotFound("Only test mode collects by itself: with real money your own wallet does.")
+        raise ResourceNotFound("Only test mode can collect from here. Live money is collected with your own wallet.")
     await sandbox.collect(request.form.value("session"))
-    return request.redirect(f"{PATH}/collections", "Collected, on the simulated chain.")
+    return request.redirect(f"{PATH}/collections", "Collected on the simulated chain.")
 
 
 PAGES = (

@@ -29,7 +29,7 @@ async def test(request: DashboardRequest) -> Response:
     """Send a made-up event to an endpoint, and show the outcome."""
     endpoint = await request.services.webhooks.endpoints.get(request.livemode, request.path_params["id"])
     attempted = await request.services.webhooks.deliveries.test(request.livemode, endpoint["id"])
-    outcome = "it was taken" if attempted["succeeded"] else "it was not taken"
+    outcome = "it succeeded" if attempted["succeeded"] else "it failed"
     await request.write(lambda _: attempted, Action.ENDPOINT_TESTED, subject=lambda _: endpoint["id"], detail=outcome)
     return request.render("webhooks/test_result.html", endpoint=endpoint, attempted=attempted)
 
@@ -50,7 +50,7 @@ async def replay_event(request: DashboardRequest) -> Response:
         request.form.add_error(error, {"eventId": "event"})
         return await webhooks.detail_page(request, 400)
     return request.redirect(
-        f"{webhooks.PATH}/{request.path_params['id']}/deliveries/{event_id}", "The event is on its way again."
+        f"{webhooks.PATH}/{request.path_params['id']}/deliveries/{event_id}", "The event is being sent again."
     )
 
 
@@ -76,7 +76,7 @@ def _moment(request: DashboardRequest, name: str) -> datetime | None:
         found = datetime.fromisoformat(text)
         moment = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        request.form.errors[name] = "Write a day and a time, like 2026-01-31T12:00."
+        request.form.errors[name] = "Enter a date and time, like 2026-01-31T12:00."
         return None
     if moment > request.services.clock():
         request.form.errors[name] = "This is in the future."
@@ -87,9 +87,9 @@ def _moment(request: DashboardRequest, name: str) -> datetime | None:
 def _replay_notice(replay: ReplayResource) -> str:
     queued = replay["queued"]
     if not queued:
-        return "Nothing is to be sent: the endpoint has taken all that it wants."
-    notice = f"{queued} {'delivery is' if queued == 1 else 'deliveries are'} on the way again."
-    return f"{notice} There are more: do the same again for the rest." if replay["hasMore"] else notice
+        return "Nothing to resend: the endpoint has received everything it subscribed to."
+    notice = f"{queued} {'delivery is' if queued == 1 else 'deliveries are'} being sent again."
+    return f"{notice} There are more: repeat this for the rest." if replay["hasMore"] else notice
 
 
 PAGES = (

@@ -60,7 +60,7 @@ def resource_path(resource_id: str) -> str | None:
 def _event_type(request: DashboardRequest) -> str | None:
     text = request.query_params.get("type") or None
     if text is not None and text not in set(EventType):
-        raise InvalidQuery(f'"{text[:40]}" is no type of event.', param="type")
+        raise InvalidQuery(f'"{text[:40]}" is not an event type.', param="type")
     return text
 
 

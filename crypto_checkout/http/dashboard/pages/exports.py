@@ -64,7 +64,7 @@ def _layout(request: Request) -> Layout:
     for name in request.query_params:
         if name not in _KNOWN:
             raise InvalidQuery(
-                f"{name[:40]} is not a parameter here; there is {', '.join(sorted(_KNOWN))}.", param=name
+                f"{name[:40]} is not a parameter of exports; these are: {', '.join(sorted(_KNOWN))}.", param=name
             )
     return Layout(_format(request), request.query_params.get("bom") == "1", _metadata_keys(request))
 
@@ -86,13 +86,13 @@ def _format(request: Request) -> Format:
     try:
         return Format(text)
     except ValueError:
-        raise InvalidQuery(f'"{text[:20]}" is no format of exports: csv or json.', param="format") from None
+        raise InvalidQuery(f'"{text[:20]}" is not an export format: use csv or json.', param="format") from None
 
 
 def _period(request: Request) -> Period:
     zone = request.query_params.get("zone") or "UTC"
     if zone not in zones():
-        raise InvalidQuery(f'"{zone[:40]}" is no time zone; write one like Europe/Berlin or UTC.', param="zone")
+        raise InvalidQuery(f'"{zone[:40]}" is not a time zone; use one like Europe/Berlin or UTC.', param="zone")
     try:
         return Period.of_days(_day(request, "from"), _day(request, "to"), zone)
     except ValueError as error:
@@ -106,7 +106,7 @@ def _day(request: Request, name: str) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise InvalidQuery(f'{name}: "{text[:20]}" is no day; write one like 2026-01-31.', param=name) from None
+        raise InvalidQuery(f'{name}: "{text[:20]}" is not a date; use one like 2026-01-31.', param=name) from None
 
 
 async def new(request: DashboardRequest) -> Response:

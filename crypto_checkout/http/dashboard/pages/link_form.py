@@ -79,7 +79,7 @@ def describe(methods: PaymentMethods, choice: Choice) -> str:
     """Return a choice like `ETH on Ethereum`, noting if it is no longer configured."""
     name = next((chain.name for chain in methods.chains if chain.id == choice.chain_id), f"chain {choice.chain_id}")
     is_known = bool(methods.configured([choice]))
-    return f"{choice.symbol or 'The coin'} on {name}" + ("" if is_known else " (not configured any more)")
+    return f"{choice.symbol or 'The coin'} on {name}" + ("" if is_known else " (no longer configured)")
 
 
 def _choices_by_value(methods: PaymentMethods, link: LinkResource | None) -> Mapping[str, Choice]:

@@ -64,7 +64,7 @@ async def create(request: DashboardRequest) -> Response:
         try:
             work = request.services.checkout.links.create(request.livemode, link_request)
             link = await request.write(work, EventType.LINK_CREATED, detail=link_request.title)
-            return request.redirect(f"{PATH}/{link['id']}", "The link is made. Whoever opens it can pay.")
+            return request.redirect(f"{PATH}/{link['id']}", "Link created. Anyone who opens it can pay.")
         except _REFUSALS as error:
             link_form.note_refusal(request, error)
     return request.render("links/form.html", status=400, **link_form.context(request))
@@ -86,9 +86,7 @@ async def update(request: DashboardRequest) -> Response:
                 request.livemode, link["id"], lambda before: replace(before, **fields)
             )
             await request.write(work, EventType.LINK_UPDATED, detail=link_request.title)
-            return request.redirect(
-                f"{PATH}/{link['id']}", "The link is changed. Sessions made before keep their price."
-            )
+            return request.redirect(f"{PATH}/{link['id']}", "Link updated. Existing payments keep their price.")
         except _REFUSALS as error:
             link_form.note_refusal(request, error)
     return request.render("links/form.html", status=400, **link_form.context(request, link))
@@ -96,12 +94,12 @@ async def update(request: DashboardRequest) -> Response:
 
 async def disable(request: DashboardRequest) -> Response:
     """Stop a link from taking payments."""
-    return await _set_active(request, "The link is off: who opens it is told so. Sessions under way can still be paid.")
+    return await _set_active(request, "Link disabled. Payments in progress can still be completed.")
 
 
 async def enable(request: DashboardRequest) -> Response:
     """Let a link take payments again."""
-    return await _set_active(request, "The link is on: it takes payments again.", active=True)
+    return await _set_active(request, "Link enabled. It accepts payments again.", active=True)
 
 
 async def delete(request: DashboardRequest) -> Response:
@@ -109,7 +107,7 @@ async def delete(request: DashboardRequest) -> Response:
     link = await _link(request)
     work = request.services.checkout.links.delete(request.livemode, link["id"])
     await request.write(work, EventType.LINK_DELETED, detail=link["title"])
-    return request.redirect(PATH, f"“{link['title']}” is deleted. Its payments stay.")
+    return request.redirect(PATH, f"“{link['title']}” was deleted. Its payments are kept.")
 
 
 async def _set_active(request: DashboardRequest, notice: str, *, active: bool = False) -> Response:
@@ -118,7 +116,7 @@ async def _set_active(request: DashboardRequest, notice: str, *, active: bool = 
 
     link_id = request.path_params["id"]
     work = request.services.checkout.links.update(request.livemode, link_id, switched)
-    await request.write(work, EventType.LINK_UPDATED, detail="switched on" if active else "switched off")
+    await request.write(work, EventType.LINK_UPDATED, detail="enabled" if active else "disabled")
     return request.redirect(f"{PATH}/{link_id}", notice)
 
 

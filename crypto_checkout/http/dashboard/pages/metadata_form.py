@@ -35,20 +35,20 @@ def read(form: Form, name: str, before: Mapping[str, str] | None = None) -> Mapp
             return None
         notes[key] = value
     if len(notes) > MOST_KEYS:
-        form.errors[name] = f"There may be {MOST_KEYS} notes; these are {len(notes)}."
+        form.errors[name] = f"At most {MOST_KEYS} entries are allowed; there are {len(notes)}."
     return notes or None
 
 
 def _error(line: str, key: str, value: str, others: Mapping[str, str]) -> str:
     shown = line[:LONGEST_KEY]
     if not key:
-        return f"“{shown}” is no note: write a name, =, and what it says."
+        return f"“{shown}” isn't an entry: write a name, = and a value."
     if len(key) > LONGEST_KEY or not key.isprintable():
-        return f"A name has at most {LONGEST_KEY} characters in one line, unlike “{shown}”."
+        return f"A name has at most {LONGEST_KEY} printable characters; “{shown}” doesn't fit."
     if len(value) > LONGEST_VALUE:
-        return f"A note has at most {LONGEST_VALUE} characters; “{key}” has {len(value)}."
+        return f"A value has at most {LONGEST_VALUE} characters; “{key}” has {len(value)}."
     if key in others:
-        return f"“{key}” stands twice."
+        return f"“{key}” is listed twice."
     return ""
 
 

@@ -69,8 +69,8 @@ async def expire(request: DashboardRequest) -> Response:
     return await _decide(request, request.write(work, EventType.SESSION_EXPIRED, detail=CLOSED), _CLOSED)
 
 
-_ACCEPTED = "Accepted: what has arrived is taken as the whole payment."
-_CLOSED = "Closed. What comes to its address from now on is shown as too late."
+_ACCEPTED = "Accepted. The amount received counts as full payment."
+_CLOSED = "Closed. Anything sent to its address from now on is shown as too late."
 
 
 async def _decide(request: DashboardRequest, writing: Awaitable[SessionResource], notice: str) -> Response:
@@ -79,7 +79,7 @@ async def _decide(request: DashboardRequest, writing: Awaitable[SessionResource]
         await writing
     except SessionNotOpen:
         # A payment or another decision came first; the reloaded page shows it.
-        return request.redirect(path, "Nothing was done: the payment has changed meanwhile. Look again.")
+        return request.redirect(path, "Nothing was changed: the payment has a new status. See below.")
     return request.redirect(path, notice)
 
 

@@ -38,10 +38,10 @@ class ClaimedAddress:
 
 
 _PROOFS = {
-    DestinationProof.NONE: "not proven: whoever knew the link gave it",
-    DestinationProof.EMAIL: "a code that was mailed to the customer came back",
-    DestinationProof.SIGNATURE: "the account that paid signed it",
-    DestinationProof.MERCHANT: "you gave it",
+    DestinationProof.NONE: "unproven: entered by someone who has the payment link",
+    DestinationProof.EMAIL: "confirmed with a code mailed to the customer",
+    DestinationProof.SIGNATURE: "signed by the account that paid",
+    DestinationProof.MERCHANT: "entered by you",
 }
 
 
@@ -94,7 +94,7 @@ async def create(request: DashboardRequest) -> Response:
         except CheckoutError as error:
             form.add_error(error)
         else:
-            return request.redirect(f"{PATH}/{made['id']}", "The refund is made.")
+            return request.redirect(f"{PATH}/{made['id']}", "Refund created.")
     return await _form(request, session_id, status=400)
 
 
@@ -109,7 +109,7 @@ async def approve(request: DashboardRequest) -> Response:
     elif choice == _OWN:
         destination, proof = request.form.text("destination", 100), DestinationProof.MERCHANT
     else:
-        request.form.errors["choice"] = "Choose one of these."
+        request.form.errors["choice"] = "Choose one of the options."
         return await _detail(request, status=400)
     try:
         work = services.refunds.approve(request.livemode, refund_id, destination, proof)
@@ -120,7 +120,7 @@ async def approve(request: DashboardRequest) -> Response:
         request.form.add_error(error)
         return await _detail(request, status=400)
     await services.claims.tell_approved(refund_id)
-    return request.redirect(f"{PATH}/{refund_id}", "Approved. Pay it from your wallet now.")
+    return request.redirect(f"{PATH}/{refund_id}", "Approved. Now pay it from your wallet.")
 
 
 async def cancel(request: DashboardRequest) -> Response:
@@ -150,14 +150,14 @@ async def paid(request: DashboardRequest) -> Response:
     except CheckoutError as error:
         request.form.add_error(error, {"txHash": "tx_hash"})
         return await _detail(request, status=400)
-    return request.redirect(f"{PATH}/{refund_id}", "Noted. The refund is paid once the transaction is deep enough.")
+    return request.redirect(f"{PATH}/{refund_id}", "Saved. The refund is paid once the transaction is confirmed.")
 
 
 async def pay_in_test_mode(request: DashboardRequest) -> Response:
     """Pay a test refund on the simulated chain."""
     refund_id, sandbox = request.path_params["id"], request.services.sandbox
     if request.livemode or sandbox is None:
-        raise ResourceNotFound("Only refunds of test mode are paid with test money.")
+        raise ResourceNotFound("Only test-mode refunds can be paid with test money.")
     try:
         await sandbox.pay_refund(refund_id)
     except RefundNotOpen as error:
@@ -171,7 +171,7 @@ async def safe(request: DashboardRequest) -> Response:
     to_pay = await request.services.checkout.refunds.to_pay(request.livemode)
     of_chain = [each for each in to_pay if str(each.asset.chain_id) == chain_id]
     if not of_chain:
-        raise ResourceNotFound("There is nothing to pay there at the moment.")
+        raise ResourceNotFound("There is nothing to pay on this chain at the moment.")
     headers = {
         "Content-Disposition": f'attachment; filename="refunds-{chain_id}.csv"',
         "Cache-Control": "no-store",
@@ -200,7 +200,7 @@ async def _detail(request: DashboardRequest, *, status: int = 200) -> Response:
 async def _form(request: DashboardRequest, session_id: str, *, status: int = 200) -> Response:
     services = request.services.checkout
     session = await services.session_reader.get(session_id, request.livemode)
-    assets = [(f"{session['asset']}@{session['chainId']}", f"{session['asset']}, as asked for")]
+    assets = [(f"{session['asset']}@{session['chainId']}", f"{session['asset']}, as requested")]
     for chain in services.payment_methods.of(request.livemode).chains:
         for asset in chain.assets:
             value = f"{asset.symbol}@{chain.id}"

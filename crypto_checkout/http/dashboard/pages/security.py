@@ -31,8 +31,8 @@ async def update_password(request: DashboardRequest) -> Response:
     login, password = _login(request), request.form.value("password")
     browser = request.cookies.browser(request.http)
     ended = await request.services.owner.account.change_password(login, request.actor, password, browser)
-    others = f" and {_count_logins(ended)} elsewhere ended" if ended else ""
-    return request.redirect(PATH, f"Your password is changed{others}.")
+    others = f" and {_count_logins(ended)} signed out" if ended else ""
+    return request.redirect(PATH, f"Password changed{others}.")
 
 
 async def new_second_factor(request: DashboardRequest) -> Response:
@@ -47,7 +47,7 @@ async def enable_second_factor(request: DashboardRequest) -> Response:
         return request.redirect(f"{PATH}/second-factor")
     codes = await request.services.owner.account.switch_totp_on(request.actor, secret, request.form.text("code"))
     if codes is None:
-        request.form.errors["code"] = "This is not the code of now. Is the clock of your phone right?"
+        request.form.errors["code"] = "Wrong code. Is your phone's clock set correctly?"
         return _authenticator(request, secret, status=400)
     return request.render("settings/recovery_codes.html", codes=codes, is_new=True)
 
@@ -55,7 +55,9 @@ async def enable_second_factor(request: DashboardRequest) -> Response:
 async def disable_second_factor(request: DashboardRequest) -> Response:
     """Require the password alone."""
     await request.services.owner.account.switch_totp_off(request.actor)
-    return request.redirect(PATH, "From now on the password alone lets you in. The recovery codes are void.")
+    return request.redirect(
+        PATH, "Second factor disabled. Your password alone signs you in, and the recovery codes no longer work."
+    )
 
 
 async def renew_recovery_codes(request: DashboardRequest) -> Response:
@@ -67,13 +69,13 @@ async def renew_recovery_codes(request: DashboardRequest) -> Response:
 async def end_login(request: DashboardRequest) -> Response:
     """End one login."""
     ended = await request.services.owner.account.end_login(request.actor, request.path_params["id"])
-    return request.redirect(PATH, "That login has ended." if ended else "That login had ended before.")
+    return request.redirect(PATH, "Signed out." if ended else "That browser had already been signed out.")
 
 
 async def end_other_logins(request: DashboardRequest) -> Response:
     """End every login but this one."""
     ended = await request.services.owner.account.end_other_logins(_login(request), request.actor)
-    return request.redirect(PATH, f"{_count_logins(ended)} elsewhere ended." if ended else "There was no other login.")
+    return request.redirect(PATH, f"{_count_logins(ended)} signed out." if ended else "No other browser was signed in.")
 
 
 def _login(request: DashboardRequest) -> Login:
@@ -82,7 +84,7 @@ def _login(request: DashboardRequest) -> Login:
 
 
 def _count_logins(number: int) -> str:
-    return "1 login" if number == 1 else f"{number} logins"
+    return "1 other browser" if number == 1 else f"{number} other browsers"
 
 
 def _authenticator(request: DashboardRequest, secret: str, status: int = 200) -> Response:

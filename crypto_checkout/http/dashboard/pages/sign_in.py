@@ -17,7 +17,7 @@ _OWN_PATH = re.compile(PREFIX + r"(?:[/?][!-\[\]-~]*)?")
 async def show_set_up(request: DashboardRequest) -> Response:
     """Show the form for the first password."""
     if await request.services.owner.sign_in.account() is not None:
-        return request.redirect("/sign-in", "The dashboard has its password already. Sign in with it.")
+        return request.redirect("/sign-in", "The password has already been set. Sign in with it.")
     token = request.query_params.get("token", "")
     if not request.services.owner.set_up_link.is_good(token):
         return request.render("set_up_expired.html", status=404)
@@ -35,9 +35,9 @@ async def set_up(request: DashboardRequest) -> Response:
     try:
         started = await request.services.owner.sign_in.set_up(password, request.browser)
     except AlreadySetUp:
-        return request.redirect("/sign-in", "The dashboard has its password already. Sign in with it.")
+        return request.redirect("/sign-in", "The password has already been set. Sign in with it.")
     request.services.owner.set_up_link.use_up()
-    return _start_login(request, started, request.redirect("/guide", "Your password is set, and you are signed in."))
+    return _start_login(request, started, request.redirect("/guide", "Your password is set and you are signed in."))
 
 
 async def show_sign_in(request: DashboardRequest) -> Response:
@@ -55,7 +55,7 @@ async def sign_in(request: DashboardRequest) -> Response:
     credentials = Credentials(request.form.value("password"), request.form.value("code"))
     started = await request.services.owner.sign_in.sign_in(credentials, request.browser)
     if started is None:
-        request.form.error = "That was not right. Check what you typed, and try again."
+        request.form.error = "Wrong password or code. Please try again."
         return await _sign_in_page(request, target, status=403)
     request.throttle.forgive(address, browser)
     if request.login is not None:
@@ -67,7 +67,7 @@ async def sign_out(request: DashboardRequest) -> Response:
     """End this login."""
     assert request.login is not None, "the page needs a login"
     await request.services.owner.account.end_login(request.actor, request.login.id)
-    response = request.redirect("/sign-in", "You are signed out.", livemode=True)
+    response = request.redirect("/sign-in", "You have signed out.", livemode=True)
     request.cookies.clear_login(response)
     return response
 

@@ -20,10 +20,10 @@ PATH = "/webhooks"
 _LONGEST_URL = 2_048
 _LONGEST_DESCRIPTION = 1_000
 _OVERLAPS = (
-    ("86400", "Another 24 hours"),
-    ("3600", "Another hour"),
-    ("604800", "Another 7 days"),
-    ("0", "No longer: it has leaked"),
+    ("86400", "For 24 hours"),
+    ("3600", "For 1 hour"),
+    ("604800", "For 7 days"),
+    ("0", "Not at all: it has leaked"),
 )
 _TYPES = ((ALL_EVENTS, "All events"), *((each.value, each.value) for each in EventType))
 
@@ -96,7 +96,7 @@ async def update(request: DashboardRequest) -> Response:
         try:
             work = request.services.webhooks.endpoints.update(request.livemode, endpoint["id"], changes)
             await request.write(work, EventType.ENDPOINT_UPDATED, detail=url)
-            return request.redirect(f"{PATH}/{endpoint['id']}", "The endpoint is changed.")
+            return request.redirect(f"{PATH}/{endpoint['id']}", "Endpoint updated.")
         except InvalidBody as error:
             request.form.add_error(error)
     return request.render("webhooks/form.html", status=400, endpoint=endpoint, types=_TYPES)
@@ -104,12 +104,12 @@ async def update(request: DashboardRequest) -> Response:
 
 async def disable(request: DashboardRequest) -> Response:
     """Disable an endpoint."""
-    return await _set_active(request, "The endpoint is off. What it misses can be sent later.")
+    return await _set_active(request, "Endpoint disabled. Events it misses can be resent later.")
 
 
 async def enable(request: DashboardRequest) -> Response:
     """Enable an endpoint; its page offers the missed events."""
-    return await _set_active(request, "The endpoint is on: new events are sent to it.", active=True)
+    return await _set_active(request, "Endpoint enabled. New events are sent to it.", active=True)
 
 
 async def rotate(request: DashboardRequest) -> Response:
@@ -119,7 +119,7 @@ async def rotate(request: DashboardRequest) -> Response:
         return await detail_page(request, 400)
     work = request.services.webhooks.endpoints.rotate_secret(request.livemode, request.path_params["id"], int(overlap))
     duration = dict(_OVERLAPS)[overlap].lower()
-    endpoint = await request.write(work, Action.SECRET_ROTATED, detail=f"the old one signs: {duration}")
+    endpoint = await request.write(work, Action.SECRET_ROTATED, detail=f"the old secret is valid: {duration}")
     return request.render("webhooks/secret.html", status=201, endpoint=endpoint, overlap=overlap)
 
 
@@ -128,13 +128,13 @@ async def delete(request: DashboardRequest) -> Response:
     endpoint = await request.services.webhooks.endpoints.get(request.livemode, request.path_params["id"])
     work = request.services.webhooks.endpoints.delete(request.livemode, endpoint["id"])
     await request.write(work, EventType.ENDPOINT_DELETED, detail=endpoint["url"])
-    return request.redirect(PATH, f"{endpoint['url'][:200]} is deleted: nothing is sent there any more.")
+    return request.redirect(PATH, f"{endpoint['url'][:200]} was deleted. Nothing more is sent there.")
 
 
 async def _set_active(request: DashboardRequest, notice: str, *, active: bool = False) -> Response:
     endpoint_id = request.path_params["id"]
     work = request.services.webhooks.endpoints.update(request.livemode, endpoint_id, {"active": active})
-    await request.write(work, EventType.ENDPOINT_UPDATED, detail="switched on" if active else "switched off")
+    await request.write(work, EventType.ENDPOINT_UPDATED, detail="enabled" if active else "disabled")
     return request.redirect(f"{PATH}/{endpoint_id}", notice)
 
 
