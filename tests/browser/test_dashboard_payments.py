@@ -132,7 +132,7 @@ def test_a_customers_name_and_notes_are_changed_without_javascript(
     page.get_by_label("Name").fill("Ada Lovelace")
     page.get_by_label("Notes").fill("no note")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("“no note” isn't an entry")).to_be_visible()
+    expect(page.get_by_text("“no note” is not an entry")).to_be_visible()
     assert page.get_by_label("Name").input_value() == "Ada Lovelace"
     page.get_by_label("Notes").fill("bread = dark")
     page.get_by_role("button", name="Save").click()

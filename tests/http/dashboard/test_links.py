@@ -114,7 +114,7 @@ MISTAKES = (
     ("success_url", "javascript:alert(1)", "must be an absolute URL"),
     ("cancel_url", "https://ada:pw@shop.example.com", "user name or password"),
     ("cancel_url", "https://shop.example.com/a b", "no spaces"),
-    ("metadata", "no note", "is no note"),
+    ("metadata", "no note", "is not an entry"),
     ("metadata", "a = 1\na = 2", "stands twice"),
     ("metadata", "x" * 41 + " = 1", "at most 40"),
     ("metadata", "a = " + "x" * 501, "at most 500"),

@@ -42,7 +42,7 @@ def read(form: Form, name: str, before: Mapping[str, str] | None = None) -> Mapp
 def _error(line: str, key: str, value: str, others: Mapping[str, str]) -> str:
     shown = line[:LONGEST_KEY]
     if not key:
-        return f"“{shown}” isn't an entry: write a name, = and a value."
+        return f"“{shown}” is not an entry: write a name, = and a value."
     if len(key) > LONGEST_KEY or not key.isprintable():
         return f"A name has at most {LONGEST_KEY} printable characters; “{shown}” doesn't fit."
     if len(value) > LONGEST_VALUE:
