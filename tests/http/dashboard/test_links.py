@@ -115,10 +115,10 @@ MISTAKES = (
     ("cancel_url", "https://ada:pw@shop.example.com", "user name or password"),
     ("cancel_url", "https://shop.example.com/a b", "no spaces"),
     ("metadata", "no note", "is not an entry"),
-    ("metadata", "a = 1\na = 2", "stands twice"),
+    ("metadata", "a = 1\na = 2", "is listed twice"),
     ("metadata", "x" * 41 + " = 1", "at most 40"),
     ("metadata", "a = " + "x" * 501, "at most 500"),
-    ("metadata", "\n".join(f"n{number} = 1" for number in range(51)), "may be 50"),
+    ("metadata", "\n".join(f"n{number} = 1" for number in range(51)), "At most 50"),
 )
 
 
