@@ -735,3 +735,76 @@ def test_own_prices_of_what_the_chains_take_are_used(write: Write) -> None:
         {},
     )
     assert len(config.prices.fixed) == 5
+
+
+# --- keys that moved -------------------------------------------------------------------------------------------------
+
+OLD_MAIL = """
+[alerts]
+email_to = ["ada@example.com"]
+email_from = "shop@example.com"
+smtp_host = "mail.example.com"
+smtp_port = 465
+smtp_security = "tls"
+smtp_user = "shop"
+"""
+
+
+def test_the_mail_servers_old_keys_work_and_a_note_says_where_they_are_now(write: Write) -> None:
+    config = load(write(OLD_MAIL), {"CHECKOUT__ALERTS__SMTP_PASSWORD": "secret word"})
+
+    mail = config.mail
+    assert (mail.sender, mail.smtp_host, mail.smtp_port, mail.smtp_security) == (
+        "shop@example.com",
+        "mail.example.com",
+        465,
+        "tls",
+    )
+    assert (mail.smtp_user, mail.smtp_password) == ("shop", "secret word")
+    assert [note.partition(" ")[0] for note in config.notes] == [
+        "alerts.email_from",
+        "alerts.smtp_host",
+        "alerts.smtp_port",
+        "alerts.smtp_security",
+        "alerts.smtp_user",
+        "alerts.smtp_password",
+    ]
+    assert not any("secret word" in note for note in config.notes)
+
+
+def test_the_old_keys_of_a_file_that_never_set_them_say_nothing(write: Write) -> None:
+    untouched = (
+        '[alerts]\nemail_from = ""\nsmtp_host = ""\nsmtp_port = 587\nsmtp_security = "starttls"\nsmtp_user = ""\n'
+    )
+    config = load(write(f"{untouched}[mail]\nsmtp_port = 465\n"), {})
+
+    assert (config.mail.smtp_port, config.notes) == (465, ())
+
+
+def test_an_old_key_may_repeat_the_new_one_and_not_contradict_it(write: Write) -> None:
+    moved = '[mail]\nfrom = "shop@example.com"\nsmtp_host = "mail.example.com"\nsmtp_port = 465\n'
+    assert load(write(OLD_MAIL + moved), {}).mail.smtp_host == "mail.example.com"
+
+    with pytest.raises(ConfigInvalid) as caught:
+        load(write(OLD_MAIL + moved.replace("mail.example", "other.example")), {})
+    assert [mistake.path for mistake in caught.value.mistakes] == ["mail.smtp_host"]
+    assert "alerts.smtp_host" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("toml", "places"),
+    [
+        ('[alerts]\nemail_to = ["ada@example.com"]', ["mail.from", "mail.smtp_host"]),
+        ("[mail]\nreceipts = true", ["mail.from", "mail.smtp_host"]),
+        ('[mail]\nnotify_paid = "each"\nfrom = "a@b.example"\nsmtp_host = "m.example"', ["mail.notify_to"]),
+        ('[mail]\nsmtp_host = "mail.example.com"\nsmtp_user = "u"\nsmtp_security = "none"', ["mail.smtp_security"]),
+        ('[mail]\ntime_zone = "Atlantis/Main"', ["mail.time_zone"]),
+        ('[mail]\ntime_zone = "../../etc/passwd"', ["mail.time_zone"]),
+        ('[mail]\nfrom = "a@b.example\\nBcc: x@y.example"', ["mail.from"]),
+        ('[branding]\naddress = "1\\n2\\n3\\n4\\n5\\n6\\n7\\n8\\n9"', ["branding.address"]),
+    ],
+)
+def test_mail_that_could_not_be_sent_is_a_mistake(toml: str, places: list[str], write: Write) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        load(write(toml), {})
+    assert [mistake.path for mistake in caught.value.mistakes] == places

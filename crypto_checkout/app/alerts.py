@@ -47,7 +47,7 @@ def channels(config: Config, sender: AttemptSender, clock: Clock) -> Sequence[Ch
     if alerts.email_to:
         server = mail_server(config)
         assert server is not None, "there is one wherever mails are sent"
-        found.append(MailChannel(server, sender=alerts.email_from, to=alerts.email_to, clock=clock))
+        found.append(MailChannel(server, sender=config.mail.sender, to=alerts.email_to, clock=clock))
     if alerts.webhook_url:
         found.append(WebhookChannel(sender, url=alerts.webhook_url, secret=alerts.webhook_secret, clock=clock))
     return found
@@ -55,10 +55,10 @@ def channels(config: Config, sender: AttemptSender, clock: Clock) -> Sequence[Ch
 
 def mail_server(config: Config) -> MailServer | None:
     """Return the server that takes mail; None where none is configured."""
-    alerts = config.alerts
-    if not alerts.smtp_host or not alerts.email_from:
+    mail = config.mail
+    if not mail.smtp_host or not mail.sender:
         return None
-    return MailServer(alerts.smtp_host, alerts.smtp_port, alerts.smtp_security, alerts.smtp_user, alerts.smtp_password)
+    return MailServer(mail.smtp_host, mail.smtp_port, mail.smtp_security, mail.smtp_user, mail.smtp_password)
 
 
 def shop(config: Config) -> Shop:

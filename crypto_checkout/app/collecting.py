@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from crypto_checkout import log
 from crypto_checkout.app import chains, prices, wallets
 from crypto_checkout.app.clock import system_clock
-from crypto_checkout.app.parts import Parts
+from crypto_checkout.app.parts import Parts, issuer
 from crypto_checkout.chain.wallet import signing
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.config import ChainConfig, Config
@@ -81,7 +81,7 @@ async def planner(
         opened, _ = await chains.open_live(config, db, system_clock, stack)
         rpc = chains.open_rpc(chain)
         stack.push_async_callback(rpc.close)
-        market = await prices.market(Parts(config, stack, db, Outbox(), system_clock), opened)
+        market = await prices.market(Parts(config, stack, db, Outbox(), system_clock, issuer(config)), opened)
         addresses = await db.read(lambda unit: wallet_store.given_out(unit, key.wallet_id))
         branch = key.branch.replace("?", "0")  # a receiving chain's key doesn't tell the account: mostly the first
         wallet = WalletAddresses(key.wallet_id, branch, addresses, signing.fuel_address(key))

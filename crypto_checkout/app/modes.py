@@ -287,6 +287,7 @@ def _judge(parts: Parts, chain_id: int, refunds: OpenRefunds) -> Judge:
         chain_id=chain_id,
         public_url=config.server.public_url,
         dust_floor=config.sessions.dust_below_fiat,
+        receipts=parts.receipts,
         also_take_back=refunds.take_back(chain_id),
     )
 

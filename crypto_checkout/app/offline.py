@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from crypto_checkout import log
 from crypto_checkout.app import chains
 from crypto_checkout.app.clock import system_clock
-from crypto_checkout.app.parts import Parts
+from crypto_checkout.app.parts import Parts, issuer
 from crypto_checkout.app.urls import as_served
 from crypto_checkout.chain.sandbox.chain import CHAIN_ID, SandboxChain
 from crypto_checkout.chain.sandbox.state import State
@@ -61,7 +61,7 @@ async def decisions(config: Config, db: Database) -> Decisions:
     def chain_time(livemode: bool, now: datetime) -> datetime:
         return now if livemode or sandbox is None else max(now, sandbox.time)
 
-    return Decisions(session_reader(config, db), chain_time, Outbox())
+    return Decisions(session_reader(config, db), chain_time, Outbox(), issuer(config))
 
 
 def links(config: Config, db: Database) -> Links:
@@ -135,7 +135,13 @@ async def reanchoring(config: Config, db: Database, chain_id: int) -> AsyncItera
         url = as_served(config).server.public_url
         refunds = RefundRecords(session_reader(config, db), Outbox(), public_url=url)
         take_back = partial(refunds.take_back, chain_id=chain_id)
-        judge = Judge(Outbox(), chain_id=chain_id, public_url=url, also_take_back=take_back)
+        judge = Judge(
+            Outbox(),
+            chain_id=chain_id,
+            public_url=url,
+            receipts=issuer(config),
+            also_take_back=take_back,
+        )
         yield Reanchoring(db, chain, judge, chain_id)
 
 
@@ -157,7 +163,7 @@ async def balances(config: Config, db: Database) -> AsyncIterator[BalanceReports
     from crypto_checkout.app import prices
 
     async with _open_chains(config, db) as opened, AsyncExitStack() as stack:
-        parts = Parts(config, stack, db, Outbox(), system_clock)
+        parts = Parts(config, stack, db, Outbox(), system_clock, issuer(config))
         live = {accepted.id: chain for chain, accepted in opened.live}
         accepted = tuple(accepted for _, accepted in opened.live)
         priced = []

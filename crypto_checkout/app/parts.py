@@ -1,10 +1,13 @@
 """The parts that most wiring needs; they are passed along while wiring, and never into a service."""
 
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from crypto_checkout.config import Config
 from crypto_checkout.core.moments import Clock
+from crypto_checkout.core.receipts.receipt import Seller
+from crypto_checkout.services.receipts.issuer import MailPolicy, ReceiptIssuer
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.database import Database
 
@@ -18,3 +21,20 @@ class Parts:
     db: Database
     events: Outbox
     clock: Clock
+    receipts: ReceiptIssuer
+
+
+def issuer(config: Config, wake: Callable[[], None] = lambda: None) -> ReceiptIssuer:
+    """Wire what writes receipts and their mails; `wake` wakes the sender."""
+    mail, branding = config.mail, config.branding
+    policy = MailPolicy(
+        to_payers=mail.receipts,
+        owners=owners(config) if mail.notify_paid == "each" else (),
+        test_mode=mail.test_mode,
+    )
+    return ReceiptIssuer(Seller(branding.name, branding.address, branding.tax_number), policy, wake)
+
+
+def owners(config: Config) -> Sequence[str]:
+    """Return the addresses that are told of payments."""
+    return config.mail.notify_to or config.alerts.email_to

@@ -12,7 +12,7 @@ from pathlib import Path
 from crypto_checkout.app import alerts, web, webhooks
 from crypto_checkout.app.clock import system_clock
 from crypto_checkout.app.modes import Loop, open_modes
-from crypto_checkout.app.parts import Parts
+from crypto_checkout.app.parts import Parts, issuer
 from crypto_checkout.config import Config
 from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.core.moments import Clock
@@ -71,7 +71,8 @@ async def open_server(
         await switch_off_unreadable(db)
         sender = await stack.enter_async_context(webhooks.sender(config))
         signals = {livemode: asyncio.Event() for livemode in (True, False)}
-        parts = Parts(config, stack, db, Outbox(lambda livemode: signals[livemode].set()), clock)
+        outbox, mail_due = Outbox(lambda livemode: signals[livemode].set()), asyncio.Event()
+        parts = Parts(config, stack, db, outbox, clock, issuer(config, mail_due.set))
         modes = await open_modes(parts)
         clock_watch = ClockWatch(db, [woken.set for woken in signals.values()], clock=clock)
         issues = alerts.issues(parts, modes, clock_watch)

@@ -87,7 +87,7 @@ def services(parts: Parts, modes: Modes, sender: AttemptSender) -> ApiServices:
         db=db,
         sessions=Sessions(db, payment_methods, events, reader, partial(_look_soon, modes)),
         session_reader=reader,
-        decisions=Decisions(reader, payment_methods.chain_time, events),
+        decisions=Decisions(reader, payment_methods.chain_time, events, parts.receipts),
         links=Links(db, payment_methods, events, public_url=public_url),
         endpoints=webhooks.endpoints(config, db, events),
         deliveries=webhooks.deliveries(config, db, sender, events.wake, parts.clock),
@@ -199,7 +199,7 @@ def _claims(parts: Parts, modes: Modes, refunds: Refunds) -> Claims:
     mail = None
     if server is not None:
         name = alerts.shop(parts.config).name
-        mail = PayerMail(server, sender=parts.config.alerts.email_from, shop_name=name, clock=parts.clock)
+        mail = PayerMail(server, sender=parts.config.mail.sender, shop_name=name, clock=parts.clock)
     return Claims(parts.db, modes.refunds.records, refunds, is_signed, mail)
 
 
@@ -262,7 +262,7 @@ def _checkout(parts: Parts, modes: Modes, services: ApiServices) -> pages.PayerS
         sessions=payers,
         claims=services.claims,
         chains={chain.id: _payer_chain(chain) for chain in payment_methods.all_chains().values()},
-        branding=Branding(**config.branding.model_dump()),
+        branding=Branding(**config.branding.model_dump(exclude={"address", "tax_number"})),
         public_url=config.server.public_url,
         allow_embedding_from=config.checkout.allow_embedding_from,
         limit=page_limit(),

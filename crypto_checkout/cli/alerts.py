@@ -30,7 +30,7 @@ def test(options: Options, *, as_json: bool) -> None:
             config.path.absolute() if config.path else f"{Path.cwd()} has no checkout.toml (or name it: --config FILE)"
         )
         fail(
-            "Nobody would be alerted: set email_to with smtp_host and email_from, or webhook_url, in [alerts]. "
+            "Nobody would be alerted: set email_to in [alerts], with smtp_host and from in [mail], or webhook_url. "
             f"Looked at: {place}."
         )
     outcomes = asyncio.run(offline.try_alerts(config))

@@ -40,6 +40,8 @@ def serve(options: Options) -> None:
 
     config = load_config(options)
     log.configure(config.log.level, config.log.format)
+    for note in config.notes:
+        log.get_logger("config").warning(note)
     try:
         listening = _listen(config)
         with listening, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

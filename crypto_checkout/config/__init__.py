@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from crypto_checkout.config.contradictions import contradictions
 from crypto_checkout.config.environment import attribute, fill_headers, overlay
 from crypto_checkout.config.mistakes import ConfigInvalid, Mistake, from_validation
+from crypto_checkout.config.moved import move
 from crypto_checkout.config.shape import ChainConfig, Config, TokenConfig
 
 __all__ = ["ChainConfig", "Config", "ConfigInvalid", "Mistake", "TokenConfig", "example", "find_file", "load"]
@@ -46,11 +47,13 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     values = _read(path) if path else {}
     places, mistakes = overlay(values, environ)
     mistakes += fill_headers(values, environ)
+    notes, apart = move(values)
+    mistakes += apart
     if path:
         _resolve(values, path.parent)
     mistakes += contradictions(values, has_file=path is not None)
     try:
-        config = Config.model_validate(values, context={"path": path})
+        config = Config.model_validate(values, context={"path": path, "notes": tuple(notes)})
     except ValidationError as error:
         mistakes += from_validation(error, Config)
     if mistakes:

@@ -9,7 +9,7 @@ from typing import Any
 
 from crypto_checkout.config.mistakes import Mistake
 from crypto_checkout.config.own_prices import never_used
-from crypto_checkout.config.shape import AlertsConfig, ChainConfig, PricesConfig
+from crypto_checkout.config.shape import ChainConfig, MailConfig, PricesConfig
 from crypto_checkout.config.values import is_near
 
 
@@ -23,6 +23,7 @@ def contradictions(values: Mapping[str, Any], *, has_file: bool) -> list[Mistake
         *_price_key(values),
         *never_used(values, chains),
         *_alerts(_table(values.get("alerts"))),
+        *_mail(_table(values.get("mail")), _table(values.get("alerts"))),
         *_chain_ids(chains),
         *_nodes(chains),
         *_agreement(chains),
@@ -83,21 +84,34 @@ def _price_key(values: Mapping[str, Any]) -> Iterator[Mistake]:
 
 
 def _alerts(alerts: Mapping[str, Any]) -> Iterator[Mistake]:
-    if alerts.get("email_to"):
-        for key, what in (("smtp_host", "the server that takes the mail"), ("email_from", "the sender's address")):
-            if not alerts.get(key, ""):
-                yield Mistake(f"alerts.{key}", f"alerts go to email_to, so wanted is {what}")
-    elif alerts.get("smtp_host"):
-        yield Mistake("alerts.email_to", "there is a mail server in smtp_host, so wanted is who gets the alerts")
     if alerts.get("webhook_url") and not alerts.get("webhook_secret"):
         yield Mistake(
             "alerts.webhook_secret",
             "alerts go to webhook_url, so wanted is the whsec_… secret that signs them; "
             "$CHECKOUT__ALERTS__WEBHOOK_SECRET keeps it out of the file",
         )
-    host, security = alerts.get("smtp_host"), alerts.get("smtp_security", AlertsConfig().smtp_security)
-    if alerts.get("smtp_user") and security == "none" and isinstance(host, str) and not is_near(host):
-        yield Mistake("alerts.smtp_security", "starttls or tls, because a password must not cross the net in the open")
+
+
+def _mail(mail: Mapping[str, Any], alerts: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Yield what mails need and is missing: a server and a sender, and somebody who gets those to the owner."""
+    notifies = mail.get("notify_paid", "off") != "off"
+    purpose = (
+        "alerts go to email_to"
+        if alerts.get("email_to")
+        else "payers get receipts"
+        if mail.get("receipts")
+        else "mails tell that you got paid"
+        if notifies
+        else None
+    )
+    for key, what in (("smtp_host", "the server that takes the mail"), ("from", "the sender's address")):
+        if purpose is not None and not mail.get(key):
+            yield Mistake(f"mail.{key}", f"{purpose}, so wanted is {what}")
+    if notifies and not mail.get("notify_to") and not alerts.get("email_to"):
+        yield Mistake("mail.notify_to", "mails tell that you got paid, so wanted is who gets them")
+    host, security = mail.get("smtp_host"), mail.get("smtp_security", MailConfig().smtp_security)
+    if mail.get("smtp_user") and security == "none" and isinstance(host, str) and not is_near(host):
+        yield Mistake("mail.smtp_security", "starttls or tls, because a password must not cross the net in the open")
 
 
 def _chain_ids(chains: list[Mapping[str, Any]]) -> Iterator[Mistake]:

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from crypto_checkout.config.mistakes import Mistake, fields_at
+from crypto_checkout.config.moved import MOVED
 from crypto_checkout.config.shape import Config
 
 PREFIX = "CHECKOUT__"
@@ -32,11 +33,12 @@ def overlay(values: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[st
         if not name.startswith(PREFIX):
             continue
         steps = tuple(name.removeprefix(PREFIX).lower().split("__"))
-        field = _field(steps)
+        moved = MOVED.get((steps[0], steps[-1]), steps) if len(steps) == 2 else steps  # noqa: PLR2004 - section and key
+        field = _field(moved)
         if field is None:
             mistakes.append(Mistake(f"${name}", "wanted is the name of a key, as in CHECKOUT__SERVER__PORT"))
             continue
-        places[".".join(steps)] = name
+        places[".".join(moved)] = name
         _put(values, steps, _read(environ[name], field))
     return places, mistakes
 

@@ -11,13 +11,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, create_model
 
-from crypto_checkout.config import values
+from crypto_checkout.config import texts, values
 from crypto_checkout.config.values import at_least, between, decimal_text, not_empty, one_of, without_repeats
 from crypto_checkout.prices.sources import SOURCES
 
 _DAY = 86_400
 _Seconds = Annotated[int, between(1, 30 * _DAY)]
 _PriceSource = Annotated[str, one_of(SOURCES)]
+_Mailboxes = Annotated[tuple[values.Mailbox, ...], Field(strict=False), AfterValidator(without_repeats)]
 
 
 class Section(BaseModel):
@@ -129,6 +130,9 @@ class BrandingConfig(Section):
     support_email: values.OptionalMailbox = ""
     support_url: values.OptionalPageUrl = ""
     terms_url: values.OptionalPageUrl = ""
+    address: texts.Paragraph = ""
+    """The shop's postal address on receipts, in lines."""
+    tax_number: values.Label = ""
 
 
 class CheckoutConfig(Section):
@@ -163,16 +167,39 @@ class RefundsConfig(_RefundKeys):  # type: ignore[misc,valid-type]  # made by a 
         return found
 
 
-class AlertsConfig(Section):
-    """The receivers of alerts. Without `email_to` and `webhook_url` none are sent."""
+_MAIL_KEYS: Any = {"from": (values.OptionalMailbox, "")}
+_MailKeys = create_model("_MailKeys", __base__=Section, **_MAIL_KEYS)
 
-    email_to: Annotated[tuple[values.Mailbox, ...], Field(strict=False), AfterValidator(without_repeats)] = ()
-    email_from: values.OptionalMailbox = ""
+
+class MailConfig(_MailKeys):  # type: ignore[misc,valid-type]  # made by a call
+    """The mail server, and the mails to payers and to the owner. Without `from` and `smtp_host` none are sent."""
+
     smtp_host: values.OptionalHost = ""
     smtp_port: Annotated[int, between(1, 65_535)] = 587
     smtp_security: Literal["starttls", "tls", "none"] = "starttls"
     smtp_user: str = ""
     smtp_password: str = Field(default="", repr=False)
+    receipts: bool = False
+    """Whether payers get their receipt by mail."""
+    notify_paid: Literal["off", "each", "daily"] = "off"
+    notify_to: _Mailboxes = ()
+    """Empty: the receivers of alerts."""
+    daily_at: Annotated[int, between(0, 23)] = 8
+    """The hour of the daily mail in `time_zone`."""
+    time_zone: texts.TimeZone = "UTC"
+    test_mode: bool = False
+
+    @property
+    def sender(self) -> str:
+        """The address of the key `from`."""
+        found: str = getattr(self, "from")
+        return found
+
+
+class AlertsConfig(Section):
+    """The receivers of alerts. Without `email_to` and `webhook_url` none are sent."""
+
+    email_to: _Mailboxes = ()
     webhook_url: values.OptionalUrl = Field(default="", repr=False)
     webhook_secret: values.WebhookSecret = Field(default="", repr=False)
     every_minutes: Annotated[int, between(1, 1440)] = 15
@@ -256,20 +283,28 @@ class Config(Section):
     checkout: CheckoutConfig = CheckoutConfig()
     events: EventsConfig = EventsConfig()
     refunds: RefundsConfig = RefundsConfig()
+    mail: MailConfig = MailConfig()
     alerts: AlertsConfig = AlertsConfig()
     log: LogConfig = LogConfig()
     chains: Annotated[tuple[ChainConfig, ...], Field(strict=False)] = ()
 
     _path: Path | None = PrivateAttr(default=None)
+    _notes: tuple[str, ...] = PrivateAttr(default=())
 
     def model_post_init(self, context: Mapping[str, Any] | None, /) -> None:
-        """Keep the path of the file, which `load` passes as context."""
+        """Keep the path of the file and the notes about it, which `load` passes as context."""
         self._path = context["path"] if context else None
+        self._notes = context.get("notes", ()) if context else ()
 
     @property
     def path(self) -> Path | None:
         """The file that was read; None without one."""
         return self._path
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the operator about keys that work, and should be written otherwise."""
+        return self._notes
 
     @property
     def local_only(self) -> bool:

@@ -129,7 +129,7 @@ CREATE TABLE checkout_sessions (
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
     -- 1 while money for it lies in blocks that are not deep yet: the next block may change the verdict.
-    awaits_depth INTEGER NOT NULL DEFAULT 0 CHECK (awaits_depth IN (0, 1)), accepted_units TEXT, customer_email_key TEXT, closed_at TEXT, assets TEXT, asset_chosen INTEGER NOT NULL DEFAULT 1 CHECK (asset_chosen IN (0, 1)), counted_as_paid INTEGER NOT NULL DEFAULT 0 CHECK (counted_as_paid IN (0, 1)), on_time_units TEXT NOT NULL DEFAULT '0', grace_units TEXT NOT NULL DEFAULT '0', late_units TEXT NOT NULL DEFAULT '0', payment_count INTEGER NOT NULL DEFAULT 0, late_told_at TEXT, late_untold INTEGER NOT NULL DEFAULT 0 CHECK (late_untold IN (0, 1)), address_path TEXT, refunded_units TEXT NOT NULL DEFAULT '0', promised_units TEXT NOT NULL DEFAULT '0', payer_fields TEXT, custom_fields TEXT, customer_name TEXT, customer_note TEXT, answered_at TEXT, answer_key TEXT,
+    awaits_depth INTEGER NOT NULL DEFAULT 0 CHECK (awaits_depth IN (0, 1)), accepted_units TEXT, customer_email_key TEXT, closed_at TEXT, assets TEXT, asset_chosen INTEGER NOT NULL DEFAULT 1 CHECK (asset_chosen IN (0, 1)), counted_as_paid INTEGER NOT NULL DEFAULT 0 CHECK (counted_as_paid IN (0, 1)), on_time_units TEXT NOT NULL DEFAULT '0', grace_units TEXT NOT NULL DEFAULT '0', late_units TEXT NOT NULL DEFAULT '0', payment_count INTEGER NOT NULL DEFAULT 0, late_told_at TEXT, late_untold INTEGER NOT NULL DEFAULT 0 CHECK (late_untold IN (0, 1)), address_path TEXT, refunded_units TEXT NOT NULL DEFAULT '0', promised_units TEXT NOT NULL DEFAULT '0', payer_fields TEXT, custom_fields TEXT, customer_name TEXT, customer_note TEXT, answered_at TEXT, answer_key TEXT, receipt_number TEXT, payer_language TEXT,
     UNIQUE (wallet_id, derivation_index)
 ) STRICT;
 
@@ -369,6 +369,28 @@ CREATE TABLE logins (
 
 CREATE INDEX logins_by_age ON logins (created_at);
 
+CREATE TABLE mails (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
+    kind TEXT NOT NULL,
+    -- The session, or the day.
+    subject_id TEXT NOT NULL,
+    recipients TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    next_attempt_at TEXT NOT NULL,
+    status TEXT NOT NULL,
+    -- How often the owner had it sent.
+    round INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    error TEXT,
+    sent_at TEXT,
+    UNIQUE (kind, livemode, subject_id)
+) STRICT;
+
+CREATE INDEX mails_due ON mails (next_attempt_at) WHERE status = 'pending';
+
+CREATE INDEX mails_undelivered ON mails (livemode, seq) WHERE status IN ('bounced', 'failed');
+
 CREATE TABLE outflows (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
@@ -467,6 +489,33 @@ CREATE INDEX payments_single ON payments (session_id, canonical) WHERE canonical
 CREATE INDEX payments_to_tally ON payments (session_id, tallied) WHERE tallied = 0;
 
 CREATE INDEX payments_unnamed ON payments (session_id, kind, dust, canonical) WHERE tx_hash IS NULL;
+
+CREATE TABLE receipt_keys (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    kid TEXT NOT NULL UNIQUE,
+    public_key TEXT NOT NULL,
+    private_key TEXT NOT NULL,
+    created_at TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE receipts (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
+    -- In UTC.
+    year INTEGER NOT NULL,
+    -- From 1, without gaps.
+    number INTEGER NOT NULL,
+    session_id TEXT NOT NULL UNIQUE REFERENCES checkout_sessions (id),
+    -- The title of the payment link, and the seller, as they were.
+    title TEXT,
+    seller_name TEXT NOT NULL,
+    seller_address TEXT NOT NULL,
+    seller_tax_number TEXT NOT NULL,
+    issued_at TEXT NOT NULL,
+    UNIQUE (livemode, year, number)
+) STRICT;
+
+CREATE INDEX receipts_by_time ON receipts (livemode, issued_at);
 
 CREATE TABLE recovery_codes (
     sha256 TEXT PRIMARY KEY,

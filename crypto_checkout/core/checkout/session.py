@@ -260,6 +260,9 @@ class Session:
 
     The payer answered its questions at `answered_at`, from a browser whose secret has the hash `answer_key`; no other
     may correct them. `customer_note` is one of the answers.
+
+    `receipt_number` is set when it is first settled, and stays. `payer_language` is that of the payer's page, noted
+    where a mail may follow, as a code of `http.checkout.translations`.
     """
 
     id: str
@@ -289,6 +292,8 @@ class Session:
     customer_note: str | None = None
     answered_at: datetime | None = None
     answer_key: str | None = None
+    receipt_number: str | None = None
+    payer_language: str | None = None
 
     @property
     def is_answered(self) -> bool:

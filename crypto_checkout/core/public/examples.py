@@ -102,7 +102,14 @@ def paid_session(at: datetime, public_url: str, entropy: bytes = bytes(ids.ENTRO
         block_time=paid_at,
     )
     sums = PaymentSums(on_time_units=_UNITS, payment_count=1)
-    paid = replace(session(at, entropy), status=Status.PAID, paid_at=paid_at, updated_at=paid_at, sums=sums)
+    paid = replace(
+        session(at, entropy),
+        status=Status.PAID,
+        paid_at=paid_at,
+        updated_at=paid_at,
+        sums=sums,
+        receipt_number=f"T{paid_at.year}-000042",
+    )
     tip = Tip(transfer.block_number + _CONFIRMATIONS - 1, paid_at)
     shown = ShownPayments((Payment(transfer),), transfer.tx_hash, transfer.block_number, confirmed_units=_UNITS)
     return render.session(paid, shown, tip, public_url)

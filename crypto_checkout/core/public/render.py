@@ -103,6 +103,8 @@ def session(session: Session, shown: ShownPayments, tip: Tip | None, public_url:
         "payerAnswered": session.is_answered,
         "expiresAt": moments.to_text(terms.expires_at),
         "paidAt": moments.to_optional_text(session.paid_at),
+        "receiptNumber": session.receipt_number,
+        "receiptUrl": f"{public_url}/checkout/{session.id}/receipt" if session.receipt_number else None,
         "createdAt": moments.to_text(session.created_at),
         "updatedAt": moments.to_text(session.updated_at),
     }

@@ -213,6 +213,11 @@ class SessionResource(TypedDict):
     """The end of the fixed price, compared with the time of the paying block."""
     paidAt: Moment | None
     """The time of payment."""
+    receiptNumber: str | None
+    """The number of the receipt, which it keeps: `2026-000123`, in test mode `T2026-000123`. Null until it is paid, and
+    for sessions that were paid before there were receipts."""
+    receiptUrl: Url | None
+    """The URL of the receipt, for the payer. It says so if the payment was taken back. Null without a receipt."""
     createdAt: Moment
     """The time of creation."""
     updatedAt: Moment

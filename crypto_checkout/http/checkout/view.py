@@ -22,7 +22,7 @@ _SESSION_ID = re.compile(r"(?:\{|%7[Bb])CHECKOUT_SESSION_ID(?:\}|%7[Dd])")
 _PUBLIC = (
     "id object livemode status statusReason address chainId asset assets assetChosen amount amountReceived "
     "amountRemaining fiat ethPriceUsd rate confirmations requiredConfirmations payments txHash paymentUri checkoutUrl "
-    "successUrl cancelUrl returnUrl expiresAt paidAt createdAt updatedAt"
+    "successUrl cancelUrl returnUrl expiresAt paidAt receiptNumber receiptUrl createdAt updatedAt"
 )
 
 PUBLIC_FIELDS = frozenset(_PUBLIC.split())

@@ -14,6 +14,7 @@ from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.services.checkout import customers
 from crypto_checkout.services.checkout.session_reader import SessionReader, find
+from crypto_checkout.services.receipts.issuer import ReceiptIssuer
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.database import ReadUnit, WriteUnit
@@ -39,10 +40,17 @@ def allowed_decisions(unit: ReadUnit, session: Session) -> AllowedDecisions:
 class Decisions:
     """The merchant's decisions in both modes; `chain_time` converts our time to a mode's, by which sessions expire."""
 
-    def __init__(self, reader: SessionReader, chain_time: Callable[[bool, datetime], datetime], events: Outbox) -> None:
+    def __init__(
+        self,
+        reader: SessionReader,
+        chain_time: Callable[[bool, datetime], datetime],
+        events: Outbox,
+        receipts: ReceiptIssuer | None = None,
+    ) -> None:
         self._reader = reader
         self._chain_time = chain_time
         self._events = events
+        self._receipts = receipts or ReceiptIssuer()
 
     def expire(self, livemode: bool, session_id: str) -> Callable[[WriteUnit], SessionResource]:
         """Return the unit that closes a pending or underpaid session; payments after that are late.
@@ -94,7 +102,8 @@ class Decisions:
                 updated_at=unit.now,
             )
             customers.touch(unit, self._events, session)
-            return self._store(unit, EventType.SESSION_PAID, accepted)
+            settled = self._receipts.settle(unit, accepted, is_first=session.paid_at is None)
+            return self._store(unit, EventType.SESSION_PAID, settled)
 
         return accept
 

@@ -20,6 +20,7 @@ from crypto_checkout.core.webhooks.events import EventType, of_status
 from crypto_checkout.services.checkout import customers
 from crypto_checkout.services.ledger.evidence import Evidence
 from crypto_checkout.services.ledger.reading.owners import Owner
+from crypto_checkout.services.receipts.issuer import ReceiptIssuer
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.checkout import totals
@@ -46,6 +47,7 @@ class Judge:
         chain_id: int,
         public_url: str,
         dust_floor: Decimal = Decimal(0),
+        receipts: ReceiptIssuer | None = None,
         also_take_back: Callable[[WriteUnit, int], None] = _nothing,
     ) -> None:
         self._events = events
@@ -53,6 +55,7 @@ class Judge:
         self._chain_id = chain_id
         self._public_url = public_url
         self._dust_floor = dust_floor
+        self._receipts = receipts or ReceiptIssuer()
 
     def advance(self, unit: WriteUnit, evidence: Evidence, tip: Tip) -> None:
         """Record payments and judge every session that the evidence or the new tip can change.
@@ -150,6 +153,8 @@ class Judge:
             paid_at=unit.now if is_first_settled else session.paid_at,
             updated_at=unit.now,
         )
+        if verdict.status in SETTLED:
+            session = self._receipts.settle(unit, session, is_first=is_first_settled)
         store.store_verdict(unit, session, verdict)
         if is_first_settled:
             customers.touch(unit, self._events, session)

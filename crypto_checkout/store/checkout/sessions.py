@@ -39,10 +39,11 @@ _SESSIONS = Table(
     computed={"customer_email_key": lambda session: _email_key(session.options.customer_email)},
 )
 _METADATA = [column.name for column in _SESSIONS.columns].index("metadata")
-_STORE_VERDICT = _SESSIONS.update("status", "status_reason", "paid_at", "updated_at", "awaits_depth")
+_STORE_VERDICT = _SESSIONS.update("status", "status_reason", "paid_at", "receipt_number", "updated_at", "awaits_depth")
 _STORE_DECISION = _SESSIONS.update(
-    "status", "status_reason", "paid_at", "accepted_units", "closed_at", "expires_at", "grace_until", "updated_at"
-)
+    "status", "status_reason", "paid_at", "receipt_number", "accepted_units", "closed_at", "expires_at", "grace_until",
+    "updated_at",
+)  # fmt: skip
 _CHOOSE = _SESSIONS.update(
     "chain_id", "asset", "asset_decimals", "asset_contract", "amount_units", "minimum_units", "maximum_units",
     "rate_base", "rate_quote", "rate_value", "rate_sources", "rate_observed_at", "eth_price_usd",
@@ -310,6 +311,14 @@ def store_decision(unit: WriteUnit, session: Session) -> Session:
     totals.count_if_paid(unit, session)
     totals.note_other_window(unit, session)
     return totals.tally(unit, session)
+
+
+def note_language(unit: WriteUnit, session_id: str, code: str) -> None:
+    """Store the language of the payer's page; without a change, write nothing."""
+    unit.run(
+        "UPDATE checkout_sessions SET payer_language = :code WHERE id = :id AND payer_language IS NOT :code",
+        {"id": session_id, "code": code},
+    )
 
 
 def note_late(unit: WriteUnit, session_id: str, tip_time: datetime) -> bool:

@@ -112,13 +112,12 @@ async def mailing(tmp_path: Path) -> AsyncIterator[tuple[Mailbox, App]]:
     """Run a shop that can mail to its payers."""
     with mailbox() as box:
         mail = {
-            "email_to": ["owner@shop.example"],
-            "email_from": "shop@shop.example",
+            "from": "shop@shop.example",
             "smtp_host": "127.0.0.1",
             "smtp_port": box.port,
             "smtp_security": "none",
         }
-        async with open_app(tmp_path, alerts=mail) as app:
+        async with open_app(tmp_path, mail=mail) as app:
             yield box, app
 
 

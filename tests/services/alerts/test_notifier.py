@@ -362,18 +362,15 @@ async def test_an_underpaid_session_of_a_running_server_is_mailed(tmp_path: Path
     with mailbox() as box:
         alerts = {
             "email_to": ["ada@example.com"],
-            "email_from": FROM,
-            "smtp_host": "127.0.0.1",
-            "smtp_port": box.port,
-            "smtp_security": "none",
             "test_mode": True,
         }
-        async with open_app(tmp_path, clock=clock, alerts=alerts) as app:
+        server = {"from": FROM, "smtp_host": "127.0.0.1", "smtp_port": box.port, "smtp_security": "none"}
+        async with open_app(tmp_path, clock=clock, alerts=alerts, mail=server) as app:
             await settle(app, "overpaid")
             (loop,) = [each for each in asyncio.all_tasks() if each.get_name() == "Notifier.run"]
             assert not loop.done()
         # Its first look came before there was anything: a restart looks at once.
-        async with open_app(tmp_path, clock=clock, alerts=alerts):
+        async with open_app(tmp_path, clock=clock, alerts=alerts, mail=server):
             await until(lambda: box.mails, "the mail")
     (mail,) = box.mails
     assert mail["Subject"] == "[Crypto Checkout] An overpaid session needs you"

@@ -1,0 +1,1 @@
+"""Receipts with their numbers, the keys that sign them, and the mails that wait to be sent."""
