@@ -1,4 +1,4 @@
-"""The README and the guide to operating are true: the commands, files and packages that they name are there."""
+"""The README and the guides to the program are true: the commands, files and packages that they name are there."""
 
 import re
 import tomllib
@@ -9,16 +9,24 @@ import pytest
 
 from crypto_checkout.cli import main
 from crypto_checkout.core.checkout.session import Status
-from crypto_checkout.http.docs.pages import guide_text
+from crypto_checkout.http.docs.contents import FOLDER, GUIDES, guide_text
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+EVERYTHING = README + "".join(guide_text(name, "") for name in GUIDES)
+MOST_WORDS = 1200
+
+
+def test_the_readme_is_short() -> None:
+    """All that is between spaces counts as a word, in code, tables and links too."""
+    assert len(README.split()) <= MOST_WORDS
 
 
 def test_every_dependency_has_its_reason_and_nothing_else_is_named() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     required = {re.split(r"[<>=;!\s]", line)[0] for line in project["dependencies"]}
-    table = README.partition("\n## Dependencies\n")[2]
+    table = CONTRIBUTING.partition("\n## Dependencies\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)[1:]
     named = set(re.findall(r"[a-z][a-z0-9-]+", " ".join(rows)))
     assert named - {"with"} == required
@@ -26,17 +34,23 @@ def test_every_dependency_has_its_reason_and_nothing_else_is_named() -> None:
 
 def test_every_status_is_explained() -> None:
     for status in Status:
-        assert f"| `{status}` |" in README
+        assert f"| `{status}` |" in guide_text("statuses", "")
+
+
+def test_every_guide_is_in_the_readme() -> None:
+    linked = re.findall(r"\]\(crypto_checkout/http/docs/guides/([\w-]+)\.md\)", README)
+    assert set(linked) == set(GUIDES)
+    assert all((FOLDER / f"{name}.md").exists() for name in linked)
 
 
 def test_the_files_and_scripts_that_it_names_exist() -> None:
-    for script in re.findall(r"^\$ (scripts/\w+)", README, re.MULTILINE):
+    for script in set(re.findall(r"(?:^\$ |`)(scripts/\w+)", EVERYTHING, re.MULTILINE)):
         assert (ROOT / script).stat().st_mode & 0o100, f"{script} can be run"
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
 
 
-@pytest.mark.parametrize("line", re.findall(r"crypto-checkout ([a-z][a-z -]*)", README + guide_text("operate", "")))
+@pytest.mark.parametrize("line", sorted(set(re.findall(r"(?:\$ |`)crypto-checkout ([a-z][a-z -]*)", EVERYTHING))))
 def test_the_commands_that_it_names_exist(line: str) -> None:
     command: click.Command = main
     for word in line.split():
@@ -45,3 +59,20 @@ def test_the_commands_that_it_names_exist(line: str) -> None:
         found = command.get_command(click.Context(command), word)
         assert found is not None, f"crypto-checkout {line}"
         command = found
+
+
+def commands(group: click.Group, before: str = "") -> set[str]:
+    """Return the names of all commands, as they are typed."""
+    return {
+        name
+        for each in group.commands.values()
+        for name in (
+            commands(each, f"{before}{each.name} ") if isinstance(each, click.Group) else {f"{before}{each.name}"}
+        )
+    }
+
+
+def test_the_guide_lists_every_command_once() -> None:
+    listed = re.findall(r"^\| `([a-z -]+)` \|", guide_text("commands", ""), re.MULTILINE)
+    assert len(listed) == len(set(listed))
+    assert set(listed) == commands(main)

@@ -1,10 +1,12 @@
-"""The unit for systemd: systemd takes it, rates it, and finds nothing in it that isn't in the README."""
+"""The unit for systemd: systemd takes it, rates it, and finds nothing in it that isn't in the guide."""
 
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from crypto_checkout.http.docs.contents import guide_text
 
 ROOT = Path(__file__).parent.parent
 UNIT = (ROOT / "scripts" / "crypto-checkout.service").read_text("utf-8")
@@ -42,9 +44,9 @@ def test_a_mistake_in_the_configuration_is_not_started_again() -> None:
     assert "\nRestartPreventExitStatus=2\n" in UNIT
 
 
-def test_the_readme_makes_its_user_and_its_folder() -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
-    lines = [line.removeprefix("$ sudo ") for line in readme.splitlines() if line.startswith("$ sudo ")]
+def test_the_guide_makes_its_user_and_its_folder() -> None:
+    guide = guide_text("go-live", "")
+    lines = [line.removeprefix("$ sudo ") for line in guide.splitlines() if line.startswith("$ sudo ")]
     assert [line.split()[0] for line in lines] == ["useradd", "cp", "chown", "cp", "systemctl", "journalctl"]
     assert lines[0].endswith(" checkout")
     assert "\nUser=checkout\n" in UNIT

@@ -5,7 +5,7 @@ from struct import unpack
 import httpx
 from starlette.routing import Route
 
-from crypto_checkout.http.docs.pages import GUIDES
+from crypto_checkout.http.docs.contents import GUIDES
 from tests.support.api import LINK, PRICE, App, made
 from tests.support.dashboard import signed_in, visitor
 

@@ -19,7 +19,7 @@ from crypto_checkout.core.rows import one_row_each
 
 
 class Status(StrEnum):
-    """The statuses of a session; their rules are in the README under "How a session moves"."""
+    """The statuses of a session; their rules are in the guide `statuses`."""
 
     PENDING = "pending"
     DETECTED = "detected"

@@ -1,8 +1,7 @@
 """The routes of the documentation. Each page is rendered at its first request, and cached."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -14,24 +13,18 @@ from starlette.routing import Route
 
 from crypto_checkout.http import etags, templating
 
-from . import markdown
+from . import markdown, search
+from .contents import GROUPS, GUIDES, guide_text
 from .reference import Reference
 
-GUIDES = (
-    *("integrate", "payment-pages", "webhooks", "errors", "lists", "test-mode"),
-    *("proxies", "wallets", "cold-address", "chains", "collect", "refunds"),
-    *("operate", "costs", "speed", "threat-model"),
-)
-FOLDER = Path(__file__).parent / "guides"
-WRITTEN_FOR = "http://127.0.0.1:4020"
-"""The URL written in the guides; pages show this server's instead."""
-
+_MOST_QUERY_CHARACTERS = 100
+_OUTLINED = 2
 _HEADERS = (
     (
         b"content-security-policy",
         (
-            b"default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
-            b"frame-ancestors 'none'"
+            b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+            b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
         ),
     ),
     (b"cache-control", b"no-cache"),
@@ -45,9 +38,21 @@ def routes(document: Callable[[], Json], limit: Callable[[Request], None]) -> li
     """Return the routes; `document` builds the OpenAPI document at the first request."""
     pages = _DocsPages(document)
 
-    async def reference(request: Request) -> Response:
+    def route(path: str, make: Callable[[], str]) -> Route:
+        async def page(request: Request) -> Response:
+            limit(request)
+            return _page(request, await run_in_threadpool(make))
+
+        return Route(path, page)
+
+    async def found(request: Request) -> Response:
         limit(request)
-        return _page(request, await run_in_threadpool(pages.reference))
+        query = request.query_params.get("q", "")[:_MOST_QUERY_CHARACTERS]
+        return _page(request, await run_in_threadpool(pages.found, query))
+
+    async def search_index(request: Request) -> Response:
+        limit(request)
+        return etags.answer(request, await run_in_threadpool(pages.search_index), _HEADERS)
 
     async def guide(request: Request) -> Response:
         limit(request)
@@ -56,16 +61,17 @@ def routes(document: Callable[[], Json], limit: Callable[[Request], None]) -> li
             raise HTTPException(404)
         return _page(request, await run_in_threadpool(pages.guide, name))
 
-    return [Route("/docs", reference), Route("/docs/{guide}", guide)]
+    return [
+        route("/docs", pages.contents),
+        route("/docs/api", pages.reference),
+        Route("/docs/search", found),
+        Route("/docs/search.json", search_index),
+        Route("/docs/{guide}", guide),
+    ]
 
 
 def _page(request: Request, html: str) -> Response:
     return etags.answer(request, html.encode(), _HEADERS, media_type=b"text/html; charset=utf-8")
-
-
-def guide_text(name: str, url: str) -> str:
-    """Return a guide's Markdown for a server's URL."""
-    return (FOLDER / f"{name}.md").read_text("utf-8").replace(WRITTEN_FOR, url)
 
 
 class _DocsPages:
@@ -73,15 +79,35 @@ class _DocsPages:
 
     def __init__(self, document: Callable[[], Json]) -> None:
         self._read_document = cache(lambda: Reference(document()))
+        self._sections = cache(lambda: tuple(self._all_sections()))
+        self._titles = cache(lambda: {name: markdown.title(guide_text(name, "")) for name in GUIDES})
+        self.contents = cache(self._contents)
         self.reference = cache(self._reference)
         self.guide = cache(self._guide)
+        self.search_index = cache(lambda: search.to_json(self._sections()))
+
+    def found(self, query: str) -> str:
+        """Return the page of results."""
+        results = search.search(self._sections(), query)
+        return self._render("search.html", title="Search", here="search", query=query, results=results)
+
+    def _contents(self) -> str:
+        reference = self._read_document()
+        return self._render(
+            "contents.html",
+            title="Documentation",
+            here="contents",
+            subjects=reference.subjects(),
+            objects=reference.objects(),
+            events=reference.events(),
+        )
 
     def _reference(self) -> str:
         reference = self._read_document()
         return self._render(
             "reference.html",
-            title="API",
-            here=None,
+            title="API reference",
+            here="api",
             about=reference.about,
             quick_start=markdown.render(guide_text("quick-start", reference.url)),
             subjects=reference.subjects(),
@@ -91,11 +117,32 @@ class _DocsPages:
 
     def _guide(self, name: str) -> str:
         text = guide_text(name, self._read_document().url)
-        return self._render("guide.html", title=markdown.title(text), text=markdown.render(text), here=name)
+        place = GUIDES.index(name)
+        return self._render(
+            "guide.html",
+            title=self._titles()[name],
+            text=markdown.render(text),
+            outline=[heading for heading in markdown.headings(text) if heading.level == _OUTLINED],
+            earlier=GUIDES[place - 1] if place else None,
+            later=GUIDES[place + 1] if place + 1 < len(GUIDES) else None,
+            here=name,
+        )
 
     def _render(self, template: str, **context: object) -> str:
-        titles = {name: markdown.title((FOLDER / f"{name}.md").read_text("utf-8")) for name in GUIDES}
-        return _environment().get_template(f"docs/{template}").render(guides=titles, **context)
+        page = _environment().get_template(f"docs/{template}")
+        return page.render({"groups": GROUPS, "titles": self._titles(), "query": "", **context})
+
+    def _all_sections(self) -> Iterator[search.Passage]:
+        reference = self._read_document()
+        for name in GUIDES:
+            page, url = self._titles()[name], f"/docs/{name}"
+            for heading in markdown.headings(guide_text(name, reference.url)):
+                place = url if heading.level == 1 else f"{url}#{heading.anchor}"
+                yield search.Passage(place, page, heading.title, heading.text)
+        for anchor, title, text in reference.sections():
+            yield search.Passage(f"/docs/api#{anchor}", "API reference", title, text)
+        for heading in markdown.headings(guide_text("quick-start", reference.url)):
+            yield search.Passage(f"/docs/api#{heading.anchor}", "API reference", heading.title, heading.text)
 
 
 @cache

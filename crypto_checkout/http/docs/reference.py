@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -112,6 +112,22 @@ class Reference:
             for name, hook in self._document["webhooks"].items()
         ]
 
+    def sections(self) -> Iterator[tuple[str, str, str]]:
+        """Return the anchor, heading and plain text of each part, for the search."""
+        for subject in self.subjects():
+            for each in subject.operations:
+                codes = " ".join(code for refusal in each.refusals for code in refusal.codes)
+                text = (
+                    f"{each.method} {each.path}. {each.description}",
+                    *_told((*each.parameters, *each.fields)),
+                    codes,
+                )
+                yield each.id, each.summary, _plain(text)
+        for event in self.events():
+            yield f"event-{event.type}", event.type, _plain((f"Event with a {event.object}.", event.description))
+        for thing in self.objects():
+            yield f"object-{thing.name}", thing.name, _plain((thing.description, *_told(thing.fields)))
+
     def _operations(self) -> list[Json]:
         return [methods[name] for methods in self._document["paths"].values() for name in methods]
 
@@ -184,6 +200,14 @@ class Reference:
                 found = found[step]
             schema = found
         return schema
+
+
+def _plain(sentences: Sequence[str]) -> str:
+    return " ".join(sentences).replace("`", "")
+
+
+def _told(fields: Sequence[Field]) -> list[str]:
+    return [f"{field.name}: {field.description}" for field in fields]
 
 
 def _json(holder: Json) -> Json:

@@ -12,7 +12,7 @@ import pytest
 from crypto_checkout.core.address import checksum
 from crypto_checkout.core.collect import plan_file
 from crypto_checkout.core.collect.plan import Way
-from crypto_checkout.http.docs.pages import guide_text
+from crypto_checkout.http.docs.contents import guide_text
 from tests.support.anvil import Anvil
 from tests.support.collecting import deploy_contracts
 from tests.support.live_server import COIN, LiveServer

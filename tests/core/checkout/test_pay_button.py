@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from crypto_checkout.cli import main
 from crypto_checkout.core.checkout.pay_button import pay_button
-from crypto_checkout.http.docs.pages import FOLDER
+from crypto_checkout.http.docs.contents import FOLDER
 from crypto_checkout.store.migrate import migrate
 
 

@@ -14,7 +14,7 @@ from crypto_checkout.core.address import Address, checksum, keccak_256, parse
 from crypto_checkout.core.collect import bytecode, calls, contracts
 from crypto_checkout.core.collect.contracts import COLLECTOR, FORWARDER
 from crypto_checkout.core.collect.deposits import Deposits, code, init_code, salt
-from crypto_checkout.http.docs.pages import guide_text
+from crypto_checkout.http.docs.contents import guide_text
 from tests.support import solidity
 
 SOURCE = Path(crypto_checkout.core.collect.__file__).with_name("Collect.sol")

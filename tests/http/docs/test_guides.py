@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.cli.demo.scenarios import ENDS
 from crypto_checkout.config import example, load
-from crypto_checkout.http.docs.pages import guide_text
+from crypto_checkout.http.docs.contents import guide_text
 from crypto_checkout.services.reporting import config_snippets
 from scripts.benchmarks import orders, requests
 from tests.conftest import found
@@ -106,6 +106,9 @@ def test_no_block_of_a_guide_is_left_out() -> None:
     request that names a refund's transaction.
     """
     by_guide = {
+        "first-payment": {"console", "text"},
+        "go-live": {"console", "toml"},
+        "commands": {"console"},
         "webhooks": {"javascript"},
         "errors": {"json"},
         "payment-pages": {"html", "toml"},

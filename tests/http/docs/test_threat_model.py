@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crypto_checkout.http.docs.pages import guide_text
+from crypto_checkout.http.docs.contents import guide_text
 
 TESTS = Path(__file__).parents[2]
 PARTIES = (
