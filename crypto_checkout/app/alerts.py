@@ -8,6 +8,7 @@ from crypto_checkout.app.parts import Parts
 from crypto_checkout.config import Config
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.mail import MailServer
+from crypto_checkout.services.alerts.alert_test import AlertTest
 from crypto_checkout.services.alerts.channels import Channel, MailChannel, WebhookChannel
 from crypto_checkout.services.alerts.issues import Issues
 from crypto_checkout.services.alerts.notifier import Notifier, Shop
@@ -38,6 +39,11 @@ def notifier(parts: Parts, issues: Issues, sender: AttemptSender) -> Notifier:
         shop=shop(parts.config),
         clock=parts.clock,
     )
+
+
+def tests(parts: Parts, sender: AttemptSender) -> AlertTest:
+    """Wire the test alerts."""
+    return AlertTest(channels(parts.config, sender, parts.clock), shop(parts.config), parts.clock)
 
 
 def channels(config: Config, sender: AttemptSender, clock: Clock) -> Sequence[Channel]:

@@ -78,7 +78,7 @@ async def open_server(
         issues = alerts.issues(parts, modes, clock_watch)
         loop_watch = LoopWatch()
         services = web.services(parts, modes, sender)
-        dashboard = web.dashboard_services(parts, modes, services, issues)
+        dashboard = web.dashboard_services(parts, modes, services, issues, alerts.tests(parts, sender))
         loops = [
             *(webhooks.dispatcher(parts, sender, livemode, woken).run for livemode, woken in signals.items()),
             *_upkeep(parts),

@@ -15,6 +15,7 @@ from crypto_checkout.app.modes import Mode, Modes
 from crypto_checkout.app.parts import Parts
 from crypto_checkout.chain.sandbox.chain import CHAIN_ID
 from crypto_checkout.chain.wallet import signatures
+from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.config import Config
 from crypto_checkout.config.values import is_near
 from crypto_checkout.core.address import Address
@@ -42,6 +43,7 @@ from crypto_checkout.http.docs import pages as docs
 from crypto_checkout.http.entry.application import Application
 from crypto_checkout.http.entry.client_address import ClientAddresses
 from crypto_checkout.http.rate_limit import RateLimit, page_limit, poll_limit
+from crypto_checkout.services.alerts.alert_test import AlertTest
 from crypto_checkout.services.alerts.issues import Issues
 from crypto_checkout.services.checkout.asset_choice import AssetChoices
 from crypto_checkout.services.checkout.customers import Customers
@@ -68,6 +70,7 @@ from crypto_checkout.services.refunds.mail import PayerMail
 from crypto_checkout.services.refunds.refunds import Refunds
 from crypto_checkout.services.reporting.config_snippets import Settings
 from crypto_checkout.services.reporting.exports import Exports
+from crypto_checkout.services.reporting.setup_progress import Setup, SetupFacts
 from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.services.sandbox.controls import SandboxControls
 from crypto_checkout.services.sandbox.refunds import RefundPayer
@@ -107,7 +110,9 @@ def _look_soon(modes: Modes, livemode: bool) -> None:
         watcher.session_made()
 
 
-def dashboard_services(parts: Parts, modes: Modes, services: ApiServices, issues: Issues) -> DashboardServices:
+def dashboard_services(
+    parts: Parts, modes: Modes, services: ApiServices, issues: Issues, alert_test: AlertTest
+) -> DashboardServices:
     """Wire the services behind the dashboard: those of the API, and the owner's."""
     config, db, clock = parts.config, parts.db, parts.clock
     payment_methods, passwords = modes.payment_methods, Passwords()
@@ -134,12 +139,13 @@ def dashboard_services(parts: Parts, modes: Modes, services: ApiServices, issues
         webhooks=WebhookServices(parts.events, services.endpoints, services.deliveries),
         owner=OwnerServices(SignIn(db, passwords, clock), SetUpLink(clock), Account(db, passwords), AuditTrail(db)),
         issues=issues,
+        alert_test=alert_test,
         diagnosis=DiagnosisServices(
             PaymentDetails(db, services.session_reader, payment_methods), Explainer(db, modes.chains)
         ),
         balances=services.balances,
         collections=services.collections,
-        reporting=ReportingServices(Totals(db, clock), exports),
+        reporting=ReportingServices(Totals(db, clock), exports, _setup(parts)),
         backups=BackupDownloads(db, config.database.path.absolute()),
         sandbox=services.sandbox,
         settings=_settings(config, modes.live),
@@ -226,6 +232,17 @@ def _settings(config: Config, live: Mode | None) -> Settings:
         price_sources=config.prices.sources,
         quorum=config.prices.quorum,
     )
+
+
+def _setup(parts: Parts) -> Setup:
+    config, xpub = parts.config, parts.config.wallet.xpub
+    facts = SetupFacts(
+        has_name=bool(config.branding.name),
+        has_cold_address=bool(config.wallet.cold_address),
+        wallet_id=ExtendedPublicKey.parse(xpub).wallet_id if xpub else None,
+        has_chain=bool(config.chains),
+    )
+    return Setup(parts.db, facts, config.database.path.resolve().parent)
 
 
 def _is_public(config: Config) -> bool:

@@ -649,6 +649,11 @@ CREATE TABLE session_metadata (
     PRIMARY KEY (livemode, value, session_seq, name)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE setup_marks (
+    name TEXT PRIMARY KEY,
+    at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE token_corrections (
     payment_seq INTEGER PRIMARY KEY REFERENCES payments (seq),
     logged_units TEXT NOT NULL

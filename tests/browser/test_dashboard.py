@@ -67,7 +67,7 @@ def test_the_whole_way_from_the_link_to_a_payment_in_the_books(
         page = context.new_page()
         took("start")
         set_a_password(server, page)
-        assert heading(page) == "Set-up guide"
+        assert heading(page) == "Setup"
         took("password")
         name_the_shop_and_show_the_wallet(page)
         took("guide")
@@ -92,7 +92,7 @@ def test_the_whole_way_from_the_link_to_a_payment_in_the_books(
 def step(page: Page, name: str) -> None:
     """Go to a step of the guide."""
     page.goto(f"{page.url.partition('/dashboard')[0]}/dashboard/guide")
-    page.get_by_role("link", name=name).click()
+    page.get_by_role("main").get_by_role("link", name=name).click()
 
 
 def set_a_password(server: Server, page: Page) -> None:
@@ -114,43 +114,46 @@ def name_the_shop_and_show_the_wallet(page: Page) -> None:
     page.get_by_role("button", name="Show its first addresses").click()
     expect(page.get_by_text("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")).to_be_visible()
     expect(page.locator("#toml")).to_contain_text(XPUB)
-    step(page, "Look at the prices")
+    step(page, "Check the prices")
     page.get_by_role("button", name="Ask for the prices now").click()
     expect(page.get_by_role("row", name="ETH")).to_contain_text("USD")
 
 
 def make_a_key(server: Server, page: Page) -> httpx.Client:
-    step(page, "Make an API key")
+    step(page, "Create an API key")
     page.get_by_label("Name").fill("Till")
     page.get_by_role("button", name="Create key").click()
     return server.client(page.locator("#key").inner_text())
 
 
 def make_a_link(page: Page, api: httpx.Client) -> None:
-    step(page, "Make a payment link")
+    step(page, "Create a link")
     page.get_by_label("What is it for?").fill("A cup of tea")
     page.get_by_label("Price").fill("4.50")
-    page.get_by_role("button", name="Make the link").click()
+    page.get_by_role("button", name="Create link").click()
     (link,) = api.get("/payment_links").json()["data"]
     assert link["checkoutUrl"] == page.locator("#link").inner_text()
 
 
 def connect_a_webhook(page: Page, shop: Receiver) -> None:
     step(page, "Connect a webhook")
-    page.get_by_label("Where does your shop listen?").fill(shop.url)
-    page.get_by_role("button", name="Connect it").click()
+    page.get_by_label("Endpoint URL").fill(shop.url)
+    page.get_by_role("button", name="Connect webhook").click()
     expect(page.locator("#secret")).to_contain_text("whsec_")
     page.get_by_role("button", name="Send a test event").click()
-    expect(page.get_by_role("main")).to_contain_text("Your shop took the test event")
+    expect(page.get_by_role("main")).to_contain_text("Your shop accepted the test event")
 
 
 def make_the_guides_payment(page: Page) -> None:
-    step(page, "Make a test payment")
+    step(page, "Try it")
     page.get_by_role("button", name="for me").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Your test payment has come in", timeout=30_000)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your test payment arrived", timeout=30_000)
     expect(page.get_by_role("main")).to_contain_text("4.50 USD")
-    page.get_by_role("link", name="Go on").click()
-    assert page.get_by_role("listitem").filter(has_text="done").count() == 4
+    page.get_by_role("link", name="Continue setup").click()
+    assert page.locator(".guide .done h2").all_text_contents() == [
+        "Make a test payment (done)",
+        "Create a payment link (done)",
+    ]
 
 
 def pay_as_a_payer(server: Server, page: Page, api: httpx.Client) -> str:

@@ -11,11 +11,15 @@ from crypto_checkout.core.rows import one_row_each
 
 @dataclass(frozen=True, slots=True)
 class GroupInfo:
-    """The words of a kind for one and for many, and the page with all of them, where there is one."""
+    """The words of a kind for one and for many, and the page with all of them, where there is one.
+
+    `about` follows the sum of their money, where it isn't their price.
+    """
 
     one: str
     many: str
     path: str | None = None
+    about: str = ""
 
 
 GROUPS: Mapping[IssueKind, GroupInfo] = one_row_each(
@@ -36,7 +40,7 @@ GROUPS: Mapping[IssueKind, GroupInfo] = one_row_each(
         IssueKind.UNMATCHED: GroupInfo("unmatched payment", "unmatched payments", "/payments/unmatched"),
         IssueKind.LATE_PAYMENT: GroupInfo("late payment", "late payments", "/payments?issue=late_payment"),
         IssueKind.UNDERPAID: GroupInfo("underpaid", "underpaid", "/payments?issue=underpaid"),
-        IssueKind.OVERPAID: GroupInfo("overpaid", "overpaid", "/payments?issue=overpaid"),
+        IssueKind.OVERPAID: GroupInfo("overpaid", "overpaid", "/payments?issue=overpaid", " too much"),
         IssueKind.WEBHOOK_FAILING: GroupInfo("failing webhook", "failing webhooks", "/webhooks"),
         IssueKind.PROVIDER: GroupInfo("RPC provider down", "RPC providers down"),
         IssueKind.UNUSED_ADDRESSES: GroupInfo("run of unused addresses", "runs of unused addresses"),
@@ -79,6 +83,11 @@ class IssueGroup:
         """The number with the words of the kind."""
         info = GROUPS[self.kind]
         return f"{self.count:,}{'+' if self.is_cut else ''} {info.one if self.count == 1 else info.many}"
+
+    @property
+    def about(self) -> str:
+        """The words after the sum."""
+        return GROUPS[self.kind].about
 
     @property
     def is_urgent(self) -> bool:

@@ -2,6 +2,7 @@
 
 from crypto_checkout.http.dashboard.frame.router import DashboardPage
 from crypto_checkout.http.dashboard.pages import (
+    alerts,
     api_keys,
     audit_trail,
     backup,
@@ -42,6 +43,7 @@ PAGES: tuple[DashboardPage, ...] = (
     *security.PAGES,
     *settings.PAGES,
     *backup.PAGES,
+    *alerts.PAGES,
     *audit_trail.PAGES,
 )
 
@@ -58,7 +60,7 @@ MENUS = {
         ("Exports", "/exports"),
         ("API keys", "/api-keys"),
         ("Settings", "/settings"),
-        ("Set-up guide", "/guide"),
+        ("Setup", "/guide"),
     ),
     "settings": (
         ("Security", "/settings"),
@@ -66,6 +68,7 @@ MENUS = {
         ("Wallet", "/settings/wallet"),
         ("Chains", "/settings/chains"),
         ("Prices", "/settings/prices"),
+        ("Alerts", "/settings/alerts"),
         ("Backup", "/settings/backup"),
         ("Audit trail", "/settings/trail"),
     ),

@@ -47,6 +47,11 @@ def listed(unit: ReadUnit, livemode: bool, active: bool | None, window: Window) 
     return select(unit, _LINKS, conditions, parameters, window)
 
 
+def has_any(unit: ReadUnit) -> bool:
+    """Tell whether there is a link, in either mode."""
+    return unit.one("SELECT 1 FROM payment_links LIMIT 1") is not None
+
+
 def delete(unit: WriteUnit, link_id: str) -> None:
     """Delete a link; its sessions stay."""
     unit.run("DELETE FROM payment_links WHERE id = :id", {"id": link_id})

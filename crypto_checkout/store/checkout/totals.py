@@ -99,6 +99,15 @@ def count_sessions(unit: ReadUnit, livemode: bool) -> int:
     return int(row["created"] or 0) if row else 0
 
 
+def has_sessions(unit: ReadUnit, *, livemode: bool, paid: bool) -> bool:
+    """Tell whether a mode has any session, or any that is paid."""
+    row = unit.one(
+        "SELECT 1 FROM daily_sessions WHERE livemode = :livemode AND (paid > 0 OR :paid = 0) LIMIT 1",
+        {"livemode": int(livemode), "paid": int(paid)},
+    )
+    return row is not None
+
+
 def count_new_session(unit: WriteUnit, session: Session) -> None:
     """Count a new session, which isn't paid yet."""
     unit.run(

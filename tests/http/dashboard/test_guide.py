@@ -1,10 +1,12 @@
-"""The set-up guide and the settings that it leads to: what is checked, and the lines that it offers."""
+"""The setup and the settings that it leads to: what is checked, and the lines that it offers."""
 
+import base64
 import html
 import re
 import threading
 import tomllib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ import pytest
 from crypto_checkout.chain.sandbox import chain as sandbox
 from crypto_checkout.config import load
 from crypto_checkout.services.reporting import config_snippets
+from crypto_checkout.store.data_folder import last_backup
+from crypto_checkout.store.owner import setup as store
 from tests.support.anvil import Anvil
 from tests.support.api import App, open_app
 from tests.support.dashboard import hidden, signed_in
@@ -22,6 +26,7 @@ from tests.support.receiver import Receiver
 from tests.support.shop import FRESH_XPUB, XPUB
 from tests.support.waiting import until
 
+ALERT_SECRET = "whsec_" + base64.b64encode(b"a" * 32).decode()
 COLD = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 ANVIL_CHAIN = {"id": 31337, "name": "Anvil", "poll_seconds": 0.1}
 
@@ -237,17 +242,35 @@ async def test_prices_are_asked_for_and_named_with_their_sources(owner: httpx.As
 # --- the steps -------------------------------------------------------------------------------------------------------
 
 
+STEPS = [
+    "Make a test payment",
+    "Name your shop",
+    "Connect your wallet",
+    "Add a chain",
+    "Check the prices",
+    "Create a payment link",
+    "Make a small real payment",
+    "Make a backup",
+    "Turn on alerts",
+    "Turn on the second factor",
+]
+
+
+def steps_on(page: str) -> dict[str, bool]:
+    """Return the steps on a page, and whether each is done."""
+    items = [part.partition("</li>")[0] for part in page.partition('class="guide"')[2].split("<li")[1:]]
+    return {re.findall(r"<h2>([^<]*)<", item)[0]: "(done)" in item for item in items[: len(STEPS)]}
+
+
 async def done(owner: httpx.AsyncClient) -> list[str]:
     """Return the titles of the steps that are done."""
-    page = (await owner.get("/test/guide")).text
-    items = [part.partition("</li>")[0] for part in page.partition('class="guide"')[2].split("<li")[1:]]
-    assert len(items) == 8
-    return [re.findall(r"<a [^>]*>([^<]*)<", item)[0] for item in items if ">done<" in item]
+    steps = steps_on((await owner.get("/test/guide")).text)
+    assert list(steps) == STEPS
+    return [title for title, is_done in steps.items() if is_done]
 
 
-async def test_the_guide_ends_with_a_test_payment_that_was_made_and_seen(owner: httpx.AsyncClient) -> None:
-    before = await done(owner)
-    assert "Make a test payment and see it come in" not in before
+async def test_each_step_is_done_by_what_it_is_about_and_stays_done(owner: httpx.AsyncClient) -> None:
+    assert await done(owner) == []
     link = await owner.post("/test/guide/link", data={"title": "Tea & cake", "amount": "4.50", "currency": "eur"})
     assert link.status_code == 200
     assert "/l/" in text_of(link.text, "link")
@@ -257,21 +280,129 @@ async def test_the_guide_ends_with_a_test_payment_that_was_made_and_seen(owner: 
         endpoint = re.search(r"/guide/webhook/(we_\w+)/test", made.text)
         assert endpoint is not None
         tried = await owner.post(f"/test/guide/webhook/{endpoint[1]}/test")
-        assert "took the test event" in tried.text
+        assert "accepted the test event" in tried.text
         paid = await owner.post("/test/guide/payment", data={"by": "server"})
         path = paid.headers["location"].removeprefix("/dashboard")
 
         async def has_come() -> bool:
-            return "Your test payment has come in" in (await owner.get(path)).text
+            return "Your test payment arrived" in (await owner.get(path)).text
 
         await until(has_come, "the test payment")
     assert "4.50 EUR" in (await owner.get(path)).text
-    assert {"Make a payment link", "Connect a webhook", "Make a test payment and see it come in"} <= set(
-        await done(owner)
-    )
+    assert await done(owner) == ["Make a test payment", "Create a payment link"]
+    (link_id,) = set(re.findall(r"/links/(pl_\w+)", (await owner.get("/test/links")).text))
+    assert (await owner.post(f"/test/links/{link_id}/delete")).status_code == 303
+    assert (await owner.post("/settings/backup")).status_code == 200
+    assert await done(owner) == ["Make a test payment", "Create a payment link", "Make a backup"]
     trail = (await owner.get("/test/settings/trail")).text
     assert "payment_link.created" in trail
     assert "webhook_endpoint.created" in trail
+
+
+async def test_the_command_lines_backup_counts_and_a_name_and_a_cold_address_are_facts(tmp_path: Path) -> None:
+    async with open_app(tmp_path, branding={"name": "Ada"}, wallet={"cold_address": COLD}) as app:
+        owner = await signed_in(app)
+        assert await done(owner) == ["Name your shop", "Connect your wallet"]
+        last_backup.note(tmp_path, datetime.now(UTC), tmp_path / "copy.db")
+        assert "Make a backup" in await done(owner)
+    async with open_app(tmp_path) as app:
+        found = await app.opened.db.read(store.progress)
+        assert [step.value for step in found.done] == ["shop", "wallet", "backup"], "what was done stays done"
+
+
+async def test_the_overview_shows_the_next_step_until_the_setup_is_dismissed_and_it_can_be_resumed(
+    owner: httpx.AsyncClient,
+) -> None:
+    page = (await owner.get("/test")).text
+    assert "0 of 10 done" in page
+    assert "Next: Make a test payment" in page
+    gone = await owner.post("/test/guide/dismiss", follow_redirects=True)
+    assert "Setup dismissed." in gone.text
+    assert "Next: " not in gone.text
+    assert list(steps_on((await owner.get("/test/guide")).text)) == STEPS
+    await owner.post("/test/guide/resume")
+    assert "Next: Make a test payment" in (await owner.get("/test")).text
+    trail = (await owner.get("/test/settings/trail")).text
+    assert "setup.dismissed" in trail
+    assert "setup.resumed" in trail
+
+
+async def test_a_test_alert_goes_to_everyone_and_is_the_proof_that_alerts_work(tmp_path: Path) -> None:
+    with Receiver() as shop:
+        url = shop.url.replace("/hook", "/secret-path")
+        async with open_app(
+            tmp_path,
+            alerts={"webhook_url": url, "webhook_secret": ALERT_SECRET},
+            webhooks={"allow_private_networks": True},
+        ) as app:
+            owner = await signed_in(app)
+            page = (await owner.get("/test/settings/alerts")).text
+            assert "127.0.0.1" in page
+            assert "secret-path" not in page
+            assert "Turn on alerts" not in await done(owner)
+            answer = await owner.post("/test/settings/alerts")
+            assert "Webhook: the test alert was sent." in answer.text
+            assert len(shop.received) == 1
+            assert "Turn on alerts" in await done(owner)
+            assert "alerts.tested" in (await owner.get("/test/settings/trail")).text
+
+
+async def test_a_test_alert_that_nobody_took_proves_nothing(tmp_path: Path) -> None:
+    alerts = {"webhook_url": "http://127.0.0.1:9/", "webhook_secret": ALERT_SECRET}
+    async with open_app(tmp_path, alerts=alerts, webhooks={"allow_private_networks": True}) as app:
+        owner = await signed_in(app)
+        assert "Webhook: the test alert was not sent: " in (await owner.post("/test/settings/alerts")).text
+        assert "Turn on alerts" not in await done(owner)
+        assert "alerts.tested" not in (await owner.get("/test/settings/trail")).text
+
+
+async def test_without_anybody_to_alert_the_lines_for_it_are_offered(owner: httpx.AsyncClient) -> None:
+    page = (await owner.get("/test/settings/alerts")).text
+    assert "Nobody gets alerts yet." in page
+    assert set(tomllib.loads(text_of(page, "toml"))["alerts"]) >= {"email_to", "email_from", "smtp_host"}
+
+
+async def test_a_small_real_payment_is_followed_until_it_arrives(tmp_path: Path, anvil: Any) -> None:
+    node: Anvil = anvil()
+    chain = {**ANVIL_CHAIN, "rpc_urls": [node.url], "confirmations": 1}
+    prices = {"fixed": {"ETH/USD": "3000"}}
+    async with open_app(tmp_path, wallet={"xpub": FRESH_XPUB}, chains=[chain], prices=prices) as app:
+        owner = await signed_in(app)
+        assert "needs your wallet" not in (await owner.get("/guide/real-payment")).text
+
+        async def is_made() -> bool:
+            answer = await owner.post("/guide/real-payment", data={"amount": "3.00", "currency": "usd"})
+            location = answer.headers.get("location")
+            if location:
+                made.append(location.removeprefix("/dashboard"))
+            return bool(location)
+
+        made: list[str] = []
+        await until(is_made, "make a session once the wallet was asked about")
+        page = (await owner.get(made[0])).text
+        assert "Nothing has arrived yet." in page
+        assert 'http-equiv="refresh"' in page
+        assert "QR code of the payment page" in page
+        address = re.search(r"<code>(0x[0-9a-fA-F]{40})</code>", page)
+        assert address is not None
+        node.send(node.accounts[9], address[1], 10**15)
+        node.mine(3)
+
+        async def has_come() -> bool:
+            return "Your payment arrived" in (await owner.get(made[0])).text
+
+        await until(has_come, "the payment")
+        assert "3.00 USD" in (await owner.get(made[0])).text
+        assert steps_on((await owner.get("/guide")).text)["Make a small real payment"]
+
+
+async def test_a_small_real_payment_needs_a_wallet_and_a_chain(owner: httpx.AsyncClient) -> None:
+    page = (await owner.get("/test/guide/real-payment")).text
+    assert "needs your wallet and a chain" in page
+    assert 'href="/dashboard/test/settings/wallet"' in page
+    data = {"amount": "1.00", "currency": "USD"}
+    assert (await owner.post("/guide/real-payment", data=data)).status_code == 404
+    assert (await owner.post("/test/guide/real-payment", data=data)).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -293,7 +424,7 @@ async def test_a_webhook_that_does_not_answer_is_said_so(owner: httpx.AsyncClien
     made = await owner.post("/test/guide/webhook", data={"url": "http://127.0.0.1:9/hook"})
     endpoint = re.search(r"/guide/webhook/(we_\w+)/test", made.text)
     assert endpoint is not None
-    assert "did not take it" in (await owner.post(f"/test/guide/webhook/{endpoint[1]}/test")).text
+    assert "did not accept the test event" in (await owner.post(f"/test/guide/webhook/{endpoint[1]}/test")).text
     wrong = await owner.post("/test/guide/webhook", data={"url": "nowhere"})
     assert wrong.status_code == 400
     assert 'id="url-wrong"' in wrong.text

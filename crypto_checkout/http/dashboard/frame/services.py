@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crypto_checkout.core.moments import Clock
+from crypto_checkout.services.alerts.alert_test import AlertTest
 from crypto_checkout.services.alerts.issues import Issues
 from crypto_checkout.services.checkout.customers import Customers
 from crypto_checkout.services.checkout.decisions import Decisions
@@ -25,6 +26,7 @@ from crypto_checkout.services.refunds.claims import Claims
 from crypto_checkout.services.refunds.refunds import Refunds
 from crypto_checkout.services.reporting.config_snippets import Settings
 from crypto_checkout.services.reporting.exports import Exports
+from crypto_checkout.services.reporting.setup_progress import Setup
 from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.services.sandbox.controls import SandboxControls
 from crypto_checkout.services.upkeep.backup_download import BackupDownloads
@@ -85,10 +87,11 @@ class DiagnosisServices:
 
 @dataclass(frozen=True, slots=True)
 class ReportingServices:
-    """Totals and exports."""
+    """Totals, exports, and the progress of the setup."""
 
     totals: Totals
     exports: Exports
+    setup: Setup
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ class DashboardServices:
     webhooks: WebhookServices
     owner: OwnerServices
     issues: Issues
+    alert_test: AlertTest
     diagnosis: DiagnosisServices
     balances: BalanceReports
     collections: Collections

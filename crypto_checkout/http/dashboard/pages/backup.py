@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 from starlette.responses import Response, StreamingResponse
 
+from crypto_checkout.core.owner.setup import SetupStep
 from crypto_checkout.http.dashboard.frame.request import DashboardRequest
 from crypto_checkout.http.dashboard.frame.router import Access, DashboardPage
 
@@ -21,6 +22,7 @@ async def show(request: DashboardRequest) -> Response:
 async def download(request: DashboardRequest) -> Response:
     """Make a copy of the database, and send it."""
     copy = await request.services.backups.make(request.actor)
+    await request.services.db.write(request.services.reporting.setup.mark(SetupStep.BACKUP))
     size = copy.seek(0, 2)
     copy.seek(0)
     return StreamingResponse(

@@ -1,7 +1,7 @@
-"""The set-up guide: from the password to a first test payment."""
+"""The setup: its steps in the order of a person, and the pages of those that have no page of their own."""
 
-import asyncio
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from starlette.responses import Response
@@ -9,13 +9,14 @@ from starlette.responses import Response
 from crypto_checkout.core.checkout.session import SETTLED, Status
 from crypto_checkout.core.errors import CheckoutError, ResourceNotFound
 from crypto_checkout.core.money import Fiat
+from crypto_checkout.core.owner.audit import Action
+from crypto_checkout.core.owner.setup import SetupStep
 from crypto_checkout.core.webhooks.events import EventType
+from crypto_checkout.http.dashboard.frame import labels
 from crypto_checkout.http.dashboard.frame.request import DashboardRequest
 from crypto_checkout.http.dashboard.frame.router import Access, DashboardPage
 from crypto_checkout.services.checkout.links import LinkRequest
 from crypto_checkout.services.checkout.sessions import SessionRequest
-from crypto_checkout.services.reporting import config_snippets
-from crypto_checkout.services.reporting.setup_progress import Progress, is_wallet_compared, progress
 from crypto_checkout.services.webhooks.endpoints import EndpointRequest
 from crypto_checkout.store.paging import Window
 
@@ -27,96 +28,144 @@ _LONGEST_TITLE = 200
 
 @dataclass(frozen=True, slots=True)
 class GuideStep:
-    """One step: its purpose, the page where it is done, and whether it is done."""
+    """One step: what and why in a sentence, the page where it is done, and since when it is."""
 
     title: str
     why: str
+    button: str
     path: str
-    is_done: bool
     livemode: bool
+    done_at: datetime | None
 
 
-async def steps(request: DashboardRequest) -> list[GuideStep]:
-    """Return the steps. Real money is configured in the file; the rest is tried in test mode, if there is one."""
-    services = request.services
-    livemode = not services.checkout.payment_methods.has(livemode=False)
-    done = await services.db.read(lambda unit: progress(unit, livemode))
-    is_compared = await _is_wallet_compared(request)
-    is_live = services.checkout.payment_methods.has(livemode=True)
-    return [
-        GuideStep(
-            "Name your shop", "Payers see it on every page.", "/settings/shop", bool(services.shop_name), is_live
-        ),
-        GuideStep(
-            "Connect your wallet",
-            "One address of yours, or a key that makes many. This server can't spend from either.",
-            "/settings/wallet",
-            bool(services.settings.cold_address) or is_compared,
-            is_live,
-        ),
-        GuideStep(
-            "Choose chains and nodes",
-            "A node tells this server what happens on its chain. Each is tried before you rely on it.",
-            "/settings/chains",
-            is_live,
-            is_live,
-        ),
-        GuideStep(
-            "Look at the prices",
-            "Amounts in your currency become amounts in coins.",
-            "/settings/prices",
-            is_live,
-            is_live,
-        ),
-        *_test_mode_steps(done, livemode),
-    ]
+@dataclass(frozen=True, slots=True)
+class SetupGuide:
+    """The steps; the overview shows them until all are done, or the owner dismisses the rest."""
+
+    steps: tuple[GuideStep, ...]
+    is_dismissed: bool
+
+    @property
+    def done(self) -> int:
+        """The number of steps that are done."""
+        return sum(step.done_at is not None for step in self.steps)
+
+    @property
+    def next(self) -> GuideStep | None:
+        """The first step that isn't done."""
+        return next((step for step in self.steps if step.done_at is None), None)
 
 
-async def _is_wallet_compared(request: DashboardRequest) -> bool:
-    """Tell whether a wallet is configured and its addresses were compared."""
-    xpub = request.services.settings.xpub
-    if not xpub:
-        return False
-    wallet_id = (await asyncio.to_thread(config_snippets.preview, xpub)).wallet_id
-    return await request.services.db.read(lambda unit: is_wallet_compared(unit, wallet_id))
+@dataclass(frozen=True, slots=True)
+class _Words:
+    title: str
+    why: str
+    button: str
+    path: str
 
 
-def _test_mode_steps(done: Progress, livemode: bool) -> list[GuideStep]:
-    return [
+_STEPS = {
+    SetupStep.TRY: _Words(
+        "Make a test payment",
+        "Watch a payment arrive on a simulated chain, just as a real one does, without real money.",
+        "Try it",
+        f"{PATH}/payment",
+    ),
+    SetupStep.SHOP: _Words(
+        "Name your shop",
+        "Payers see its name, logo and color on every page, so they know who they are paying.",
+        "Name your shop",
+        "/settings/shop",
+    ),
+    SetupStep.WALLET: _Words(
+        "Connect your wallet",
+        "Payments go to addresses that only you control; this server holds no key that could spend them.",
+        "Connect your wallet",
+        "/settings/wallet",
+    ),
+    SetupStep.CHAIN: _Words(
+        "Add a chain",
+        "Choose where customers can pay, and check the node that tells this server about payments.",
+        "Add a chain",
+        "/settings/chains",
+    ),
+    SetupStep.PRICE: _Words(
+        "Check the prices",
+        "You charge in dollars or euros; see which sources turn that into coins, and that they agree.",
+        "Check the prices",
+        "/settings/prices",
+    ),
+    SetupStep.LINK: _Words(
+        "Create a payment link",
+        "A page where anyone can pay you: put it in a message, on your site, or on a printed QR code.",
+        "Create a link",
+        f"{PATH}/link",
+    ),
+    SetupStep.REAL_PAYMENT: _Words(
+        "Make a small real payment",
+        "Pay yourself a dollar and watch it arrive in your wallet, before a customer does.",
+        "Make a small payment",
+        f"{PATH}/real-payment",
+    ),
+    SetupStep.BACKUP: _Words(
+        "Make a backup",
+        "One file holds everything this server knows; keep a copy elsewhere in case you lose the machine.",
+        "Make a backup",
+        "/settings/backup",
+    ),
+    SetupStep.ALERTS: _Words(
+        "Turn on alerts",
+        "Get an email when something needs you, such as an underpaid order, and check that it arrives.",
+        "Set up alerts",
+        "/settings/alerts",
+    ),
+    SetupStep.SECOND_FACTOR: _Words(
+        "Turn on the second factor",
+        "With a code from your phone at sign-in, a stolen password alone opens nothing.",
+        "Turn it on",
+        "/settings/second-factor",
+    ),
+}
+
+
+async def setup_guide(request: DashboardRequest, *, even_if_dismissed: bool = False) -> SetupGuide:
+    """Return the steps and their progress; without test mode there is nothing to try."""
+    methods = request.services.checkout.payment_methods
+    has_test, has_live = methods.has(livemode=False), methods.has(livemode=True)
+    progress = await request.services.reporting.setup.progress(even_if_dismissed=even_if_dismissed)
+    modes = {SetupStep.TRY: False, SetupStep.REAL_PAYMENT: True}
+    steps = (
         GuideStep(
-            "Make an API key",
-            "Your shop's software talks to this server with it.",
-            "/api-keys/new",
-            done.has_key,
-            livemode,
-        ),
-        GuideStep(
-            "Make a payment link",
-            "A page where anybody can pay, without any software of yours.",
-            f"{PATH}/link",
-            done.has_link,
-            livemode,
-        ),
-        GuideStep(
-            "Connect a webhook",
-            "Your shop is told of each payment. A shop that works with links alone needs none.",
-            f"{PATH}/webhook",
-            done.has_endpoint,
-            livemode,
-        ),
-        GuideStep(
-            "Make a test payment and see it come in",
-            "The whole way, with money that isn't real.",
-            f"{PATH}/payment",
-            done.paid_session_id is not None,
-            livemode,
-        ),
-    ]
+            words.title,
+            words.why,
+            words.button,
+            words.path,
+            modes.get(step, has_live or not has_test),
+            progress.done.get(step),
+        )
+        for step, words in _STEPS.items()
+        if step is not SetupStep.TRY or has_test
+    )
+    return SetupGuide(tuple(steps), progress.is_dismissed)
 
 
 async def show(request: DashboardRequest) -> Response:
     """Show the steps."""
-    return request.render("guide/steps.html", steps=await steps(request))
+    return request.render("guide/steps.html", guide=await setup_guide(request, even_if_dismissed=True))
+
+
+async def dismiss(request: DashboardRequest) -> Response:
+    """Take the steps off the overview; they stay under Setup."""
+    work = request.services.reporting.setup.set_dismissed(dismissed=True)
+    await request.write(work, Action.SETUP_DISMISSED, subject=lambda _: None)
+    return request.redirect("/", "Setup dismissed. You can continue it any time under Setup.")
+
+
+async def resume(request: DashboardRequest) -> Response:
+    """Put the steps back on the overview."""
+    work = request.services.reporting.setup.set_dismissed(dismissed=False)
+    await request.write(work, Action.SETUP_RESUMED, subject=lambda _: None)
+    return request.redirect(PATH)
 
 
 async def new_link(request: DashboardRequest) -> Response:
@@ -178,10 +227,47 @@ async def create_payment(request: DashboardRequest) -> Response:
     return request.redirect(f"{PATH}/payment/{session['id']}")
 
 
+async def new_real_payment(request: DashboardRequest) -> Response:
+    """Ask for the amount of a small real payment, or show what it needs first."""
+    return await _real_payment_page(request)
+
+
+async def create_real_payment(request: DashboardRequest) -> Response:
+    """Create a session with real money, and lead to its progress."""
+    if not _takes_real_money(request):
+        raise ResourceNotFound("Real payments need a wallet and a chain in the configuration.")
+    price = request.form.price()
+    if price is None or not request.form.is_valid:
+        return await _real_payment_page(request, status=400)
+    try:
+        session = await request.services.checkout.sessions.create(True, SessionRequest(fiat=price))
+    except CheckoutError as error:
+        request.form.add_error(error)
+        return await _real_payment_page(request, status=400)
+    return request.redirect(f"{PATH}/payment/{session['id']}")
+
+
 async def show_payment(request: DashboardRequest) -> Response:
-    """Show the progress of the test payment, until it is paid."""
+    """Show the progress of the payment, until it is paid."""
     session = await request.services.checkout.session_reader.get(request.path_params["id"], request.livemode)
-    return request.render("guide/payment_progress.html", session=session, is_paid=Status(session["status"]) in SETTLED)
+    is_paid = Status(session["status"]) in SETTLED
+    label = labels.of_session(session)
+    return request.render("guide/payment_progress.html", session=session, is_paid=is_paid, label=label)
+
+
+async def _real_payment_page(request: DashboardRequest, status: int = 200) -> Response:
+    guide = await setup_guide(request, even_if_dismissed=True)
+    missing = [step for step in guide.steps if step.path in {"/settings/wallet", "/settings/chains"}]
+    return request.render(
+        "guide/real_payment.html",
+        status=status,
+        can_pay=_takes_real_money(request),
+        missing=[step for step in missing if step.done_at is None] or missing,
+    )
+
+
+def _takes_real_money(request: DashboardRequest) -> bool:
+    return request.livemode and request.services.checkout.payment_methods.has(livemode=True)
 
 
 def _can_pay(request: DashboardRequest) -> bool:
@@ -190,6 +276,8 @@ def _can_pay(request: DashboardRequest) -> bool:
 
 PAGES = (
     DashboardPage("GET", PATH, show),
+    DashboardPage("POST", f"{PATH}/dismiss", dismiss),
+    DashboardPage("POST", f"{PATH}/resume", resume),
     DashboardPage("GET", f"{PATH}/link", new_link),
     DashboardPage("POST", f"{PATH}/link", create_link),
     DashboardPage("GET", f"{PATH}/webhook", new_webhook, Access.CONFIRMED),
@@ -198,4 +286,6 @@ PAGES = (
     DashboardPage("GET", f"{PATH}/payment", new_payment),
     DashboardPage("POST", f"{PATH}/payment", create_payment),
     DashboardPage("GET", f"{PATH}/payment/{{id}}", show_payment),
+    DashboardPage("GET", f"{PATH}/real-payment", new_real_payment),
+    DashboardPage("POST", f"{PATH}/real-payment", create_real_payment),
 )

@@ -11,7 +11,7 @@ from crypto_checkout.core.errors import InvalidBody
 from crypto_checkout.http.dashboard.frame.request import DashboardRequest
 from crypto_checkout.http.dashboard.frame.router import DashboardPage
 from crypto_checkout.http.dashboard.pages import revenue
-from crypto_checkout.http.dashboard.pages.guide import steps
+from crypto_checkout.http.dashboard.pages.guide import setup_guide
 
 RANGES = {7: "7 days", 30: "30 days", 90: "90 days", 365: "1 year"}
 """The ranges of the chart to choose from, in days."""
@@ -37,7 +37,7 @@ async def show(request: DashboardRequest) -> Response:
     currency = _currency(request, currencies)
     response = request.render(
         "overview.html",
-        steps=await steps(request),
+        guide=await setup_guide(request),
         groups=await services.issues.groups(request.livemode),
         dismissible=DISMISSIBLE,
         together=DISMISSIBLE & {*SESSION_KINDS, IssueKind.UNMATCHED},
