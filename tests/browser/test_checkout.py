@@ -58,7 +58,7 @@ def test_the_page_follows_the_payment_by_itself_and_leads_back_to_the_shop(serve
         page.goto(url_of(server, session))
         paid = server.api.post(f"/test_helpers/checkout_sessions/{session['id']}/pay").json()
         assert paid["status"] == "detected"
-        expect(page.get_by_role("main")).to_contain_text("Thank you", timeout=15_000)
+        expect(page.get_by_role("main")).to_contain_text("Payment complete", timeout=15_000)
         back = page.get_by_role("link", name="Back to the shop")
         assert back.get_attribute("href") == f"{shop.url}?order={session['id']}"
         page.wait_for_url(f"{shop.url}?order={session['id']}", timeout=15_000)
@@ -77,7 +77,7 @@ def test_a_visit_to_a_link_pays_without_javascript(server: Server, browser: Brow
         lambda: server.api.get(f"/checkout_sessions/{session_id}").json()["status"] == "paid", "see the payment"
     )
     page.reload()
-    expect(page.get_by_role("main")).to_contain_text("Thank you")
+    expect(page.get_by_role("main")).to_contain_text("Payment complete")
     context.close()
 
 
@@ -163,10 +163,10 @@ def test_what_is_copied_is_told_to_those_who_cannot_see_it(server: Server, brows
     page = context.new_page()
     session = ask(server)
     page.goto(url_of(server, session))
-    page.get_by_role("button", name="Copy the address").click()
+    page.get_by_role("button", name="Copy address").click()
     expect(page.locator("#announcer")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == session["address"]
-    page.get_by_role("button", name="Copy the amount").click()
+    page.get_by_role("button", name="Copy amount").click()
     expect(page.locator("#copy-amount")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == session["amount"]["value"]
     context.close()
@@ -178,8 +178,8 @@ def test_the_way_back_to_the_shop_can_be_stopped(server: Server, page: Page) -> 
         server.api.post(f"/test_helpers/checkout_sessions/{session['id']}/pay", json={"scenario": "exact"})
         page.clock.install()
         page.goto(url_of(server, session))
-        expect(page.locator("#leaving")).to_contain_text("You return to the shop in 00:")
-        page.get_by_role("button", name="Stay here").click()
+        expect(page.locator("#leaving")).to_contain_text("Returning to the shop in 00:")
+        page.get_by_role("button", name="Stay on this page").click()
         expect(page.locator("#leaving")).to_be_hidden()
         expect(page.get_by_role("link", name="Back to the shop")).to_be_focused()
         page.reload()
@@ -224,7 +224,7 @@ def test_looking_stops_once_it_is_paid_and_slows_down_when_nobody_sees_it(server
     look_after(page, 6_000)
     server.api.post(f"/test_helpers/checkout_sessions/{session['id']}/pay", json={"scenario": "exact"})
     page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Thank you")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Payment complete")
     after = len(asked)
     page.clock.run_for(60_000)
     assert len(asked) == after
@@ -245,7 +245,7 @@ def test_a_server_that_asks_for_patience_gets_it_without_a_word_to_the_payer(ser
     server.api.post(f"/test_helpers/checkout_sessions/{session['id']}/pay").raise_for_status()
     page.clock.run_for(30_000)
     # On a slow machine the sandbox has made further blocks meanwhile.
-    expect(page.get_by_role("main")).to_contain_text(re.compile("Payment seen|Thank you"))
+    expect(page.get_by_role("main")).to_contain_text(re.compile("Confirming your payment|Payment complete"))
     expect(page.locator("#connection")).to_be_hidden()
 
 
@@ -282,7 +282,7 @@ def test_a_receipt_stays_the_same_when_one_comes_back_to_it(server: Server, page
     shown = page.locator("dl").inner_text()
     page.goto("about:blank")
     page.go_back()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Thank you")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Payment complete")
     page.reload()
     assert page.locator("dl").inner_text() == shown
 
@@ -389,7 +389,7 @@ def test_a_link_in_a_frame_makes_a_session_only_where_it_may_be_shown(tmp_path: 
             friend.html = hidden
             page = browser.new_page()
             page.goto(friend.url)
-            page.frame_locator("iframe").get_by_role("button", name="Continue to the payment").click()
+            page.frame_locator("iframe").get_by_role("button", name="Continue to payment").click()
             expect(page.frame_locator("iframe").locator("#payment")).to_be_visible()
             assert made() == 2
             page.close()

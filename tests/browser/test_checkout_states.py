@@ -42,22 +42,22 @@ def page(browser: Browser) -> Iterator[Page]:
 HEADINGS = {
     "waiting": "Pay 49.90 USD",
     "partial": "Pay 49.90 USD",
-    "confirming": "Payment seen",
-    "paid": "Thank you",
-    "reorged": "The network took your payment back for now",
-    "overpaid": "Thank you",
-    "late": "Thank you",
-    "late_payment": "The time to pay is over",
-    "failed": "The network took the payment back",
-    "expired": "The time to pay is over",
+    "confirming": "Confirming your payment",
+    "paid": "Payment complete",
+    "reorged": "The network has reversed your payment for now",
+    "overpaid": "Payment complete",
+    "late": "Payment complete",
+    "late_payment": "This payment has expired",
+    "failed": "The network reversed this payment",
+    "expired": "This payment has expired",
     "test": "Pay 49.90 USD",
     "token": "Pay 49.90 USD",
     "token_request": "Pay 49.90 USD",
     "chooser": "Pay 49.90 USD",
     "changing": "Pay 49.90 USD",
     "front": "Payments",
-    "not_found": "There is no such page",
-    "inactive": "This link is switched off",
+    "not_found": "Page not found",
+    "inactive": "This link is inactive",
 }
 
 
@@ -118,7 +118,7 @@ def test_a_receipt_is_printed_with_all_that_matters_and_nothing_to_press(page: P
     main = page.get_by_role("main")
     for said in ("Ada's Bakery", "49.90 USD", "Ethereum", "Transaction", "Reference", "Paid on"):
         expect(main).to_contain_text(said)
-    for name in ("Print receipt", "Stay here"):
+    for name in ("Print receipt", "Stay on this page"):
         expect(page.get_by_text(name)).to_be_hidden()
     expect(page.locator(".foot")).to_be_hidden()
 
@@ -153,7 +153,7 @@ def test_a_chain_that_is_not_seen_is_told_of_as_is_its_return(shop: Shop, page: 
     assert pages, "what needs the simulated chain was brought about before"
     urls = out_of_sight(shop)
     page.goto(urls["time_up"])
-    expect(page.get_by_role("heading", level=1)).to_have_text("The time to pay is over")
+    expect(page.get_by_role("heading", level=1)).to_have_text("This payment has expired")
     expect(page.get_by_role("main")).to_contain_text("this page is still looking for it")
     assert wrong(page) == []
     page.goto(urls["blind"])

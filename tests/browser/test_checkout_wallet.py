@@ -68,7 +68,7 @@ def test_the_wallet_pays_exactly_what_is_asked_for(shop: Shop, page: Page, walle
         {"from": wallet.account, "to": session["address"], "value": hex(int(session["amount"]["units"]))}
     ]
     shop.node.mine(3)
-    expect(page.get_by_role("heading", level=1)).to_have_text("Thank you", timeout=15_000)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Payment complete", timeout=15_000)
     paid = received(shop, session)
     assert (paid["status"], paid["txHash"]) == ("paid", wallet.hashes[0])
     assert paid["amountReceived"] == session["amount"]
@@ -81,7 +81,7 @@ def test_a_token_is_paid_by_a_call_of_its_contract(shop: Shop, page: Page) -> No
     press(page)
     expect(page.locator("#wallet-state")).to_contain_text("Sent.")
     shop.node.mine(3)
-    expect(page.get_by_role("heading", level=1)).to_have_text("Thank you", timeout=15_000)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Payment complete", timeout=15_000)
     assert received(shop, session)["amountReceived"] == session["amount"]
 
 
@@ -103,7 +103,7 @@ def test_after_a_refusal_nothing_is_sent_and_the_button_works_again(shop: Shop, 
     page.goto(shop.url(shop.ask()))
     wallet.fails["eth_sendTransaction"] = [REFUSED]
     press(page)
-    expect(page.locator("#wallet-state")).to_have_text("You declined in your wallet. Nothing was sent.")
+    expect(page.locator("#wallet-state")).to_have_text("You declined the request in your wallet. Nothing was sent.")
     assert wallet.hashes == []
     press(page)
     expect(page.locator("#wallet-state")).to_contain_text("Sent.")
@@ -229,7 +229,7 @@ def test_a_wallet_that_announces_nothing_is_found_too(shop: Shop, browser: Brows
     page = browser.new_page()
     page.add_init_script("window.ethereum = { request: async () => { throw { code: 4001 } } }")
     page.goto(shop.url(shop.ask()))
-    page.get_by_role("button", name="your browser’s wallet").click()
+    page.get_by_role("button", name="your browser wallet").click()
     expect(page.locator("#wallet-state")).to_contain_text("You declined")
     page.close()
 
@@ -243,6 +243,6 @@ def test_a_wallet_that_comes_after_the_page_is_found_too(shop: Shop, browser: Br
         window.ethereum = { request: async () => { throw { code: 4001 } } };
         dispatchEvent(new Event("ethereum#initialized"));
     }""")
-    page.get_by_role("button", name="your browser’s wallet").click()
+    page.get_by_role("button", name="your browser wallet").click()
     expect(page.locator("#wallet-state")).to_contain_text("You declined")
     page.close()

@@ -165,7 +165,7 @@ def pay_as_a_payer(server: Server, page: Page, api: httpx.Client) -> str:
     session = f"/checkout_sessions/{session_id}"
     server.wait_until(lambda: bool(server.api.get(session).json()["status"] == "paid"), "see the payment")
     page.goto(f"{server.url}/checkout/{session_id}")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Thank you")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Payment complete")
     page.goto(f"{server.url}/dashboard/test")
     return session_id
 

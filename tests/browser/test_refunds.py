@@ -1,4 +1,4 @@
-"""Money back, from end to end: the payer signs in the browser, the owner approves and pays with a wallet."""
+"""Refunds, from end to end: the payer signs in the browser, the owner approves and pays with a wallet."""
 
 import re
 from collections.abc import Iterator
@@ -49,10 +49,10 @@ def test_the_payer_signs_and_the_owner_approves_and_pays(shop: Shop, browser: Br
     session = overpaid(shop)
     FakeWallet(payer, shop.node, chain_id=CHAIN_ID)
     payer.goto(shop.url(session))
-    payer.get_by_role("link", name="Get money back").click()
+    payer.get_by_role("link", name="Ask for a refund").click()
     payer.get_by_label(re.compile("Your address on")).fill(MINE)
-    payer.get_by_role("button", name=re.compile("Sign with the wallet that paid")).click()
-    expect(payer.get_by_text("(proven)")).to_be_visible()
+    payer.get_by_role("button", name=re.compile("Sign with the wallet you paid from")).click()
+    expect(payer.get_by_text("(verified)")).to_be_visible()
     refund = the_refund(shop, session)
     assert (refund["status"], refund["proof"], refund["destination"]) == ("awaiting_approval", "signature", MINE)
 
@@ -86,6 +86,6 @@ def test_a_payer_who_declines_in_the_wallet_reads_so_and_nothing_is_given(shop: 
     wallet.fails["personal_sign"].append({"code": 4001, "message": "User rejected the request."})
     payer.goto(f"{shop.url(session)}/refund")
     payer.get_by_label(re.compile("Your address on")).fill(MINE)
-    payer.get_by_role("button", name=re.compile("Sign with the wallet that paid")).click()
+    payer.get_by_role("button", name=re.compile("Sign with the wallet you paid from")).click()
     expect(payer.get_by_text("You declined in your wallet")).to_be_visible()
     assert shop.live.get("/refunds", params={"sessionId": session["id"]}).json()["data"] == []

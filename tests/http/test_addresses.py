@@ -90,7 +90,7 @@ async def test_a_browser_is_told_by_a_page_that_nothing_is_there_and_a_program_b
     for path in ("/nothing", "/docs/nothing", "/static/nothing.css", "/branding/logo", "/metrics", "/checkout/cs_x"):
         page = await anybody.get(f"{SITE}{path}", headers=BROWSER)
         assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8"), path
-        assert "There is no such page" in page.text
+        assert "Page not found" in page.text
         if not path.startswith("/checkout/"):
             answer = await anybody.get(f"{SITE}{path}", headers={"Accept": "application/json"})
             assert (answer.status_code, answer.json()["error"]["code"]) == (404, "route_not_found"), path

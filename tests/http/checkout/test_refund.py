@@ -46,12 +46,12 @@ async def test_a_payer_gives_an_address_by_a_form_and_reads_that_it_is_not_prove
     assert f'href="{path}/refund"' in (await client.get(path)).text
     page = (await client.get(f"{path}/refund")).text
     assert "0.01 ETH" in page
-    assert "can go back to you" in page
+    assert "ETH</bdi> on " in page
     given = await client.post(f"{path}/refund", data={"item": item(page), "action": "give", "address": MINE.lower()})
     assert (given.status_code, given.headers["location"]) == (303, f"{path}/refund")
     page = (await client.get(f"{path}/refund")).text
     assert MINE.lower() in page.lower()
-    assert "not proven" in page
+    assert "not verified" in page
     (refund,) = (await listed(app.api, "/refunds"))["data"]
     assert (refund["status"], refund["proof"], refund["amount"]["value"]) == ("awaiting_approval", "none", "0.01")
     events = [each["type"] for each in (await listed(app.api, "/events", resourceId=refund["id"]))["data"]]
@@ -61,10 +61,10 @@ async def test_a_payer_gives_an_address_by_a_form_and_reads_that_it_is_not_prove
 @pytest.mark.parametrize(
     ("address", "says"),
     [
-        ("", "That is no address"),
-        (MINE.swapcase().replace("X", "x"), "That is no address"),
+        ("", "That isn’t a valid address"),
+        (MINE.swapcase().replace("X", "x"), "That isn’t a valid address"),
         ("0x" + "00" * 20, "would be lost"),
-        ("<script>", "That is no address"),
+        ("<script>", "That isn’t a valid address"),
     ],
 )
 async def test_an_address_that_loses_money_is_refused_with_a_sentence(app: App, address: str, says: str) -> None:
@@ -91,7 +91,7 @@ async def test_a_refund_of_the_merchant_asks_the_payer_for_the_address(app: App)
     await app.api.post(f"{HELPERS}{SESSIONS}/{session['id']}/pay")
     await app.api.post(f"{HELPERS}/chain/mine", json={"blocks": 3})
     client, path = await browser(app), f"/checkout/{session['id']}/refund"
-    assert "nothing to give back" in (await client.get(path)).text
+    assert "nothing to refund" in (await client.get(path)).text
     fields = {"sessionId": session["id"], "amount": "0.003", "reason": "Out of <b>print</b>"}
     refund = await made(app.api, "/refunds", fields)
     page = (await client.get(path)).text
@@ -161,7 +161,7 @@ async def test_a_code_in_the_customers_mail_proves_the_address_beside_which_it_w
         theirs = code_in(box)
         for guess in (f"{(int(code) + 1) % 10**6:06d}", theirs):
             wrong = await act("code", address=MINE, code=guess)
-            assert (wrong.status_code, "That is not the code" in wrong.text) == (400, True)
+            assert (wrong.status_code, "That code is wrong or has expired" in wrong.text) == (400, True)
             assert forms(wrong.text, "code") == [checksum(Address(MINE.lower()))]
         assert (await act("code", address=THEIRS, code=code)).status_code == 400
         assert (await act("code", address=MINE, code=code)).status_code == 303

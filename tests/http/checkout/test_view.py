@@ -200,10 +200,10 @@ def test_each_phase_comes_out_of_its_example() -> None:
         (Phase.WAITING, "Waiting for your payment"),
         (Phase.PARTIAL, "Still to pay"),
         (Phase.CONFIRMING, "Confirmations: 1 of 3"),
-        (Phase.SETTLED, "Thank you"),
-        (Phase.TIME_UP, "send money any more"),
-        (Phase.EXPIRED, "it is not lost"),
-        (Phase.FAILED, "pay again"),
+        (Phase.SETTLED, "Payment complete"),
+        (Phase.TIME_UP, "Don’t send money to this address"),
+        (Phase.EXPIRED, "it isn’t lost"),
+        (Phase.FAILED, "before paying again"),
     ],
 )
 def test_each_phase_says_what_matters(phase: Phase, said: str) -> None:
@@ -214,16 +214,16 @@ def test_each_phase_says_what_matters(phase: Phase, said: str) -> None:
 def test_a_chain_that_calls_blocks_final_is_not_counted_beyond_what_is_required() -> None:
     shown = seen(resource(Status.DETECTED, [paid(PRICE)], tip=99))
     assert (shown.confirmations, shown.required_confirmations) == (3, 3)
-    assert "Waiting for the network to call it final" in printed(resource(Status.DETECTED, [paid(PRICE)], tip=99))
+    assert "Waiting for the network to finalize it" in printed(resource(Status.DETECTED, [paid(PRICE)], tip=99))
 
 
 @pytest.mark.parametrize(
     ("status", "said"),
-    [(Status.OVERPAID, "More arrived than was asked for"), (Status.PAID_LATE, "the shop may look at it first")],
+    [(Status.OVERPAID, "You sent more than the amount due"), (Status.PAID_LATE, "the shop may review it first")],
 )
 def test_too_much_and_too_late_are_thanked_for_and_explained(status: Status, said: str) -> None:
     page = printed(resource(status, [paid(PRICE)]))
-    assert "Thank you" in page
+    assert "Payment complete" in page
     assert said in page
     assert said not in printed(resource(Status.PAID, [paid(PRICE)]))
 
@@ -248,7 +248,7 @@ def test_a_payment_that_the_chain_took_back_is_not_asked_for_again() -> None:
 @pytest.mark.parametrize("phase", EVERY_PHASE)
 def test_who_waits_is_told_that_the_chain_is_not_seen(phase: Phase) -> None:
     shown, at = EVERY_PHASE[phase]
-    said = "your payment is not lost. It will be found"
+    said = "your payment isn’t lost. We’ll find it"
     assert (said in text_of(printed(shown, at=at, chain_visible=False))) == (phase is not Phase.SETTLED)
     assert said not in text_of(printed(shown, at=at))
 
@@ -312,11 +312,11 @@ def test_a_wallet_is_never_asked_in_test_mode() -> None:
 def test_a_payment_after_the_window_is_acknowledged() -> None:
     shown = resource(Status.EXPIRED, [LATE])
     assert seen(shown, at=AFTER).late_payment
-    assert "Your payment arrived after the time was over" in printed(shown, at=AFTER)
+    assert "Your payment arrived after the deadline" in printed(shown, at=AFTER)
 
 
 def test_a_part_that_came_in_time_is_acknowledged_when_the_time_is_up() -> None:
-    assert "Only a part arrived in time" in printed(resource(Status.UNDERPAID, [paid(PART)]), at=AFTER)
+    assert "Only part of the amount arrived in time" in printed(resource(Status.UNDERPAID, [paid(PART)]), at=AFTER)
 
 
 def test_an_accepted_late_payment_is_shown_with_its_transaction() -> None:

@@ -158,11 +158,11 @@ async def test_an_inactive_link_and_a_deleted_one_say_so_to_everybody(app: App, 
     await app.api.patch(f"{LINKS}/{link['id']}", json={"active": False})
     off = await browser.request(method, address_of(link), headers=headers)
     assert off.status_code == 400
-    assert "This link is switched off" in off.text
+    assert "This link is inactive" in off.text
     await app.api.delete(f"{LINKS}/{link['id']}")
     gone = await browser.request(method, address_of(link), headers=headers)
     assert gone.status_code == 404
-    assert "This payment link is gone" in gone.text
+    assert "This payment link no longer exists" in gone.text
     assert "Ask the shop for a new link" in gone.text
     assert (await browser.get(f"http://shop.example/checkout/{ongoing}")).status_code == 200
 
@@ -205,7 +205,7 @@ async def test_a_flood_from_many_networks_crowds_one_link_and_shuts_nobody_out(a
     assert [answer.status_code for answer in answers].count(303) == BURST - 1
     crowded = answers[-1]
     assert (crowded.status_code, crowded.headers.get("set-cookie")) == (200, None)
-    assert "Very many people are opening this link" in crowded.text
+    assert "A lot of people are opening this link" in crowded.text
     assert "no real money" in crowded.text
     pressed = [await press(app, address, link) for address in attackers[: 60 * 4]]
     assert [answer.status_code for answer in pressed].count(303) == 60 * 3, "each network has a share"

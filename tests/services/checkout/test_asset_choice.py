@@ -173,7 +173,7 @@ async def test_a_choice_may_be_changed_after_a_warning_until_anything_comes_anyw
     session = await shop.ask()
     await shop.choose(session, ETH)
     warning = await shop.page(session, "/choose")
-    assert "If you have already sent ETH, do not change." in warning.text
+    assert "If you’ve already sent ETH, don’t change this." in warning.text
     assert "ETH on Near</button>" not in warning.text
     await shop.choose(session, FAR_USDC, seen=ETH)
     assert (await shop.look(session))["chainId"] == FAR
@@ -335,7 +335,7 @@ async def test_after_its_end_nothing_can_be_chosen(anvil: Nodes, solc: Compiler,
         assert answer.status_code == 303
         assert (await shop.look(session))["assetChosen"] is False
         page = await shop.page(session)
-        assert "The time to pay is over" in page.text
+        assert "This payment has expired" in page.text
         assert session["address"][2:7] not in page.text
 
 
@@ -348,7 +348,7 @@ async def test_an_asset_without_a_price_is_said_kindly_and_the_others_stay(
         assert session["assets"] == ALL
         answer = await shop.choose(session, FAR_ETH)
         assert answer.status_code == 400
-        assert "ETH on Far can’t be paid right now" in answer.text
+        assert "ETH on Far isn’t available right now" in answer.text
         assert "USDC on Far</button>" in answer.text
         assert (await shop.look(session)) == session
         assert (await shop.choose(session, FAR_USDC)).status_code == 303
