@@ -31,6 +31,7 @@ GROUPS = (
             "cold-address": "Send all money to one ordinary address: how to set it up, and its limits.",
             "wallets": "Use an extended public key from a Ledger, a Trezor or another wallet.",
             "collect": "Move what you were paid to one place.",
+            "compare": "This server beside BTCPay Server, Bitcart, SHKeeper, BEpusdt, Coinbase and Stripe.",
         },
     ),
     GuideGroup(
