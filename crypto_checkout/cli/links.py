@@ -11,8 +11,8 @@ from crypto_checkout.cli.support.setup import load_config, print_json, show_plac
 
 if TYPE_CHECKING:
     from crypto_checkout.core.assets import Choice
-    from crypto_checkout.core.money import Fiat
-    from crypto_checkout.core.public.types import LinkResource
+    from crypto_checkout.core.checkout.link import LinkPrice
+    from crypto_checkout.core.public.link_types import LinkResource
     from crypto_checkout.store.database import Database, WriteUnit
 
 _HEADINGS = ("created (UTC)", "id", "mode", "state", "price", "title")
@@ -61,7 +61,7 @@ def create(
     choices = _choices(assets, chain_id)
     new = LinkRequest(
         title=_title(title),
-        fiat=_price(amount, currency),
+        price=_price(amount, currency),
         chain_id=chain_id,
         asset=assets[0] if assets and not choices else None,
         assets=choices,
@@ -95,19 +95,18 @@ def create(
 def list_links(options: Options, *, mode: str | None, limit: int, as_json: bool) -> None:
     """List the newest links, of both modes."""
     from crypto_checkout.app.urls import as_served
-    from crypto_checkout.core.public import render
+    from crypto_checkout.services.checkout.links import page
     from crypto_checkout.store import paging
-    from crypto_checkout.store.checkout import links as store
 
     config = load_config(options)
     url = as_served(config).server.public_url
 
     async def work(db: "Database") -> "list[LinkResource]":
         window = paging.Window(limit)
-        listed = [partial(store.listed, livemode=each, active=None, window=window) for each in MODES[mode]]
+        listed = [partial(page, livemode=each, active=None, window=window, public_url=url) for each in MODES[mode]]
         pages = [await db.read(each) for each in listed]
-        found = sorted((link for page in pages for link in page.items), key=lambda link: link.id, reverse=True)
-        return [render.link(link, url) for link in found[:limit]]
+        found = sorted((link for each in pages for link in each.items), key=lambda link: link["id"], reverse=True)
+        return found[:limit]
 
     found = with_database(options, work)
     if as_json:
@@ -164,7 +163,8 @@ def _choices(assets: tuple[str, ...], chain_id: int | None) -> "tuple[Choice, ..
     return tuple(found)
 
 
-def _price(amount: str, currency: str) -> "Fiat":
+def _price(amount: str, currency: str) -> "LinkPrice":
+    from crypto_checkout.core.checkout.link import LinkPrice
     from crypto_checkout.core.money import parse_currency, parse_fiat
 
     try:
@@ -172,6 +172,6 @@ def _price(amount: str, currency: str) -> "Fiat":
     except ValueError as error:
         raise click.UsageError(f"--currency: {error}") from None
     try:
-        return parse_fiat(amount, currency)
+        return LinkPrice.of(parse_fiat(amount, currency))
     except ValueError as error:
         raise click.UsageError(f"--amount: {error}") from None

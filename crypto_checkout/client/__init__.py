@@ -18,6 +18,7 @@ A new operation is one method in `resources`, which serves both clients.
 
 from crypto_checkout.core.public.balances import BalanceResource, BalanceTotalResource
 from crypto_checkout.core.public.collection_types import CollectionResource
+from crypto_checkout.core.public.link_types import LinkResource
 from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import (
     AmountResource,
@@ -26,7 +27,6 @@ from crypto_checkout.core.public.types import (
     EndpointResource,
     EventResource,
     FiatResource,
-    LinkResource,
     PaymentResource,
     RateResource,
     SessionResource,

@@ -63,8 +63,20 @@ class CustomFieldParam(TypedDict, total=False):
     maxLength: int | None
 
 
+class QuantityParams(TypedDict, total=False):
+    """The number of pieces that a link sells: to one payer from `min`, 1 by default, to `max`, and `stock` in all."""
+
+    min: int
+    max: int | None
+    stock: int | None
+
+
 class _LinkOptions(TypedDict, total=False):
     fiat_currency: str
+    min_fiat_amount: Money | None
+    max_fiat_amount: Money | None
+    suggested_amounts: Sequence[Money] | None
+    quantity: QuantityParams | None
     description: str | None
     chain_id: int | None
     asset: str | None
@@ -80,22 +92,23 @@ class _LinkOptions(TypedDict, total=False):
 class LinkParams(_LinkOptions, total=False):
     """A new payment link. `fiat_currency` defaults to USD, `chain_id` to the first configured chain.
 
-    `assets` lets payers choose, instead of `chain_id` and `asset`: `[{"chainId": 1, "asset": "USDC"}, …]`.
+    `assets` lets payers choose, instead of `chain_id` and `asset`: `[{"chainId": 1, "asset": "USDC"}, …]`. With
+    `fiat_amount=None` the payer names the amount; with a `quantity` they choose the number of pieces.
     """
 
     title: Required[str]
-    fiat_amount: Required[Money]
+    fiat_amount: Required[Money | None]
 
 
 class LinkChanges(_LinkOptions, total=False):
     """Changes to a payment link; None clears an optional field."""
 
     title: str
-    fiat_amount: Money
+    fiat_amount: Money | None
 
 
 class SessionParams(TypedDict, total=False):
-    """A new checkout session, with exactly one of `amount` and `link_id`.
+    """A new checkout session, with exactly one of `amount` and `link_id`; both for a link without a price.
 
     `assets` lets the payer choose, instead of `chain_id` and `asset`: `[{"chainId": 1, "asset": "USDC"}, …]`. The
     price holds for `expires_in_seconds`, from 60 to 86,400; the server's configuration has the default.
@@ -103,6 +116,7 @@ class SessionParams(TypedDict, total=False):
 
     amount: Amount
     link_id: str
+    quantity: int | None
     chain_id: int | None
     asset: str | None
     assets: Sequence[ChoiceResource] | None

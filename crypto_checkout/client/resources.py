@@ -10,13 +10,13 @@ from typing import Any, TypeVar, Unpack
 from crypto_checkout.client.calls import ApiCall, identified
 from crypto_checkout.core.public.balances import BalanceResource, BalanceTotalResource
 from crypto_checkout.core.public.collection_types import CollectionResource
+from crypto_checkout.core.public.link_types import LinkResource
 from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import (
     CustomerResource,
     DeletedResource,
     EndpointResource,
     EventResource,
-    LinkResource,
     PaymentResource,
     SessionResource,
 )

@@ -86,9 +86,25 @@ class UnsupportedAsset(CheckoutError):
 
 
 class AmountTooSmall(CheckoutError):
-    """The amount is less than the smallest unit of the asset."""
+    """The amount is less than the smallest unit of the asset, or than the payment link takes."""
 
     code = "amount_too_small"
+
+
+class AmountTooLarge(CheckoutError):
+    """The amount is more than the payment link takes, or than one payment can ask for."""
+
+    code = "amount_too_large"
+
+
+class LinkSoldOut(CheckoutError):
+    """The payment link has fewer pieces left than were ordered: `left` of them."""
+
+    code = "link_sold_out"
+
+    def __init__(self, message: str, *, left: int) -> None:
+        super().__init__(message, param="quantity")
+        self.left = left
 
 
 class MethodNotAllowed(CheckoutError):

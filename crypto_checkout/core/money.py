@@ -30,6 +30,9 @@ DECIMALS: dict[str, int] = {
 
 _AMOUNT = re.compile(r"(0|[1-9][0-9]{0,14})(\.[0-9]{1,8})?")
 
+MOST_AMOUNT = Decimal(10**15 - 1)
+"""The most that anything costs, in whole units of its currency."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fiat:

@@ -129,7 +129,7 @@ CREATE TABLE checkout_sessions (
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
     -- 1 while money for it lies in blocks that are not deep yet: the next block may change the verdict.
-    awaits_depth INTEGER NOT NULL DEFAULT 0 CHECK (awaits_depth IN (0, 1)), accepted_units TEXT, customer_email_key TEXT, closed_at TEXT, assets TEXT, asset_chosen INTEGER NOT NULL DEFAULT 1 CHECK (asset_chosen IN (0, 1)), counted_as_paid INTEGER NOT NULL DEFAULT 0 CHECK (counted_as_paid IN (0, 1)), on_time_units TEXT NOT NULL DEFAULT '0', grace_units TEXT NOT NULL DEFAULT '0', late_units TEXT NOT NULL DEFAULT '0', payment_count INTEGER NOT NULL DEFAULT 0, late_told_at TEXT, late_untold INTEGER NOT NULL DEFAULT 0 CHECK (late_untold IN (0, 1)), address_path TEXT, refunded_units TEXT NOT NULL DEFAULT '0', promised_units TEXT NOT NULL DEFAULT '0', payer_fields TEXT, custom_fields TEXT, customer_name TEXT, customer_note TEXT, answered_at TEXT, answer_key TEXT, receipt_number TEXT, payer_language TEXT,
+    awaits_depth INTEGER NOT NULL DEFAULT 0 CHECK (awaits_depth IN (0, 1)), accepted_units TEXT, customer_email_key TEXT, closed_at TEXT, assets TEXT, asset_chosen INTEGER NOT NULL DEFAULT 1 CHECK (asset_chosen IN (0, 1)), counted_as_paid INTEGER NOT NULL DEFAULT 0 CHECK (counted_as_paid IN (0, 1)), on_time_units TEXT NOT NULL DEFAULT '0', grace_units TEXT NOT NULL DEFAULT '0', late_units TEXT NOT NULL DEFAULT '0', payment_count INTEGER NOT NULL DEFAULT 0, late_told_at TEXT, late_untold INTEGER NOT NULL DEFAULT 0 CHECK (late_untold IN (0, 1)), address_path TEXT, refunded_units TEXT NOT NULL DEFAULT '0', promised_units TEXT NOT NULL DEFAULT '0', payer_fields TEXT, custom_fields TEXT, customer_name TEXT, customer_note TEXT, answered_at TEXT, answer_key TEXT, receipt_number TEXT, payer_language TEXT, quantity INTEGER CHECK (quantity > 0),
     UNIQUE (wallet_id, derivation_index)
 ) STRICT;
 
@@ -146,6 +146,8 @@ CREATE INDEX checkout_sessions_by_link ON checkout_sessions (livemode, link_id, 
 CREATE INDEX checkout_sessions_by_mode ON checkout_sessions (livemode, seq);
 
 CREATE INDEX checkout_sessions_by_status ON checkout_sessions (livemode, status, seq);
+
+CREATE INDEX checkout_sessions_by_stock ON checkout_sessions (link_id, status, quantity) WHERE quantity IS NOT NULL;
 
 CREATE INDEX checkout_sessions_by_time ON checkout_sessions (livemode, created_at);
 
@@ -430,7 +432,6 @@ CREATE TABLE payment_links (
     slug TEXT NOT NULL UNIQUE,
     title TEXT NOT NULL,
     description TEXT,
-    fiat_amount TEXT NOT NULL,
     fiat_currency TEXT NOT NULL,
     chain_id INTEGER,
     asset TEXT,
@@ -440,7 +441,7 @@ CREATE TABLE payment_links (
     active INTEGER NOT NULL CHECK (active IN (0, 1)),
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL
-, assets TEXT, payer_fields TEXT, custom_fields TEXT) STRICT;
+, assets TEXT, payer_fields TEXT, custom_fields TEXT, fiat_amount TEXT, fiat_minimum TEXT, fiat_maximum TEXT, fiat_suggested TEXT NOT NULL DEFAULT '[]', quantity_minimum INTEGER CHECK (quantity_minimum > 0), quantity_maximum INTEGER CHECK (quantity_maximum > 0), quantity_stock INTEGER CHECK (quantity_stock >= 0)) STRICT;
 
 CREATE INDEX payment_links_by_activity ON payment_links (livemode, active, seq);
 

@@ -59,6 +59,9 @@ _CONVERTERS: Mapping[object, Converter] = {
     Decimal: Converter("TEXT", str, Decimal),
     date: Converter("TEXT", date.isoformat, date.fromisoformat),
     datetime: Converter("TEXT", moments.to_text, moments.from_text),
+    tuple[Decimal, ...]: Converter(
+        "TEXT", lambda values: _json([str(each) for each in values]), lambda text: tuple(map(Decimal, json.loads(text)))
+    ),
     tuple[str, ...]: Converter("TEXT", _json, lambda text: tuple(json.loads(text))),
     Mapping[str, str]: Converter("TEXT", lambda entries: _json(dict(entries)), json.loads),
 }

@@ -13,7 +13,7 @@ from typing import Any
 
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.checkout.link import Link
+from crypto_checkout.core.checkout.link import Link, LinkPrice
 from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import Session, Status, Terms
 from crypto_checkout.core.ledger.payment import Payment, Transfer, TransferKind
@@ -55,7 +55,7 @@ def a_link(**changes: Any) -> Link:
         slug="abc",
         title="Tea",
         description=None,
-        fiat=Fiat(Decimal(10), "USD"),
+        price=LinkPrice(Decimal(10), "USD"),
         chain_id=None,
         asset=None,
         success_url=None,

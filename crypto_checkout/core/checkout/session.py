@@ -263,6 +263,9 @@ class Session:
 
     `receipt_number` is set when it is first settled, and stays. `payer_language` is that of the payer's page, noted
     where a mail may follow, as a code of `http.checkout.translations`.
+
+    `quantity` is the number of pieces that it sells, at the price of `fiat` for all of them; None where pieces aren't
+    counted.
     """
 
     id: str
@@ -294,6 +297,7 @@ class Session:
     answer_key: str | None = None
     receipt_number: str | None = None
     payer_language: str | None = None
+    quantity: int | None = None
 
     @property
     def is_answered(self) -> bool:

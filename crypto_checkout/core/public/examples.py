@@ -8,7 +8,7 @@ from crypto_checkout.core import ids
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.checkout.customer import Customer
-from crypto_checkout.core.checkout.link import Link
+from crypto_checkout.core.checkout.link import Link, LinkPrice, LinkSales
 from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import CLOSED, PaymentSums, Session, SessionOptions, Status, Terms
 from crypto_checkout.core.collect.collection import (
@@ -27,13 +27,13 @@ from crypto_checkout.core.owner.api_key import ApiKey
 from crypto_checkout.core.public import balances, render
 from crypto_checkout.core.public.balances import BalanceListResource
 from crypto_checkout.core.public.collection_types import CollectionResource
+from crypto_checkout.core.public.link_types import LinkResource
 from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import (
     ApiKeyResource,
     CustomerResource,
     EndpointResource,
     EventResource,
-    LinkResource,
     SandboxChainResource,
     SessionResource,
 )
@@ -143,7 +143,7 @@ def shown_link(public_url: str) -> LinkResource:
         slug="vY3nTq8w",
         title="A book",
         description="The one with the whale.",
-        fiat=Fiat(Decimal("30.00"), "USD"),
+        price=LinkPrice(Decimal("30.00"), "USD"),
         chain_id=None,
         asset=None,
         success_url="https://shop.example.com/thanks?session={CHECKOUT_SESSION_ID}",
@@ -153,7 +153,7 @@ def shown_link(public_url: str) -> LinkResource:
         updated_at=MOMENT,
         metadata={"sku": "moby-dick"},
     )
-    return render.link(example, public_url)
+    return render.link(example, LinkSales(), public_url)
 
 
 def shown_endpoint(_: str) -> EndpointResource:

@@ -9,7 +9,7 @@ from crypto_checkout.core import moments
 from crypto_checkout.core.address import checksum
 from crypto_checkout.core.assets import Asset, Choice
 from crypto_checkout.core.checkout.customer import Customer
-from crypto_checkout.core.checkout.link import Link
+from crypto_checkout.core.checkout.link import Link, LinkQuantity, LinkSales
 from crypto_checkout.core.checkout.payment_uri import payment_uri
 from crypto_checkout.core.checkout.questions import CustomField, FieldKind, PayerFields
 from crypto_checkout.core.checkout.quotes import Rate
@@ -18,9 +18,10 @@ from crypto_checkout.core.collect.collection import COIN_DECIMALS, Collection, C
 from crypto_checkout.core.ledger.assess import Tip, counts
 from crypto_checkout.core.ledger.dust import SHARE_OF_PRICE
 from crypto_checkout.core.ledger.payment import Payment, ShownPayments, TransferKind
-from crypto_checkout.core.money import format_fiat, format_units
+from crypto_checkout.core.money import format_units
 from crypto_checkout.core.owner.api_key import ApiKey
 from crypto_checkout.core.public.collection_types import CollectionFeeResource, CollectionResource
+from crypto_checkout.core.public.link_types import LinkResource, QuantityResource
 from crypto_checkout.core.public.names import EventName
 from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import (
@@ -32,7 +33,6 @@ from crypto_checkout.core.public.types import (
     DeletedResource,
     EndpointResource,
     EventResource,
-    LinkResource,
     PayerFieldsResource,
     PaymentResource,
     RateResource,
@@ -83,6 +83,7 @@ def session(session: Session, shown: ShownPayments, tip: Tip | None, public_url:
         "amountRefunded": amount(asset, session.refunds.refunded_units),
         "refundable": amount(asset, max(0, shown.confirmed_units - session.refunds.promised_units)),
         "fiat": {"amount": str(session.fiat), "currency": session.fiat.currency},
+        "quantity": session.quantity,
         "ethPriceUsd": session.eth_price_usd,
         "rate": rate(session.rate),
         "confirmations": 0 if tip is None or shown.newest_block is None else tip.confirmations(shown.newest_block),
@@ -187,8 +188,9 @@ def is_dust(session: SessionResource, payment: PaymentResource) -> bool:
     return payment["transfers"] > 1 or is_small
 
 
-def link(link: Link, public_url: str) -> LinkResource:
-    """Render a payment link."""
+def link(link: Link, sales: LinkSales, public_url: str) -> LinkResource:
+    """Render a payment link with the number of pieces that are sold and reserved."""
+    price = link.price
     return {
         "id": link.id,
         "object": "payment_link",
@@ -196,8 +198,12 @@ def link(link: Link, public_url: str) -> LinkResource:
         "slug": link.slug,
         "title": link.title,
         "description": link.description,
-        "fiatAmount": format_fiat(link.fiat.amount, link.fiat.currency),
-        "fiatCurrency": link.fiat.currency,
+        "fiatAmount": None if price.amount is None else price.text(price.amount),
+        "fiatCurrency": price.currency,
+        "minFiatAmount": None if price.minimum is None else price.text(price.minimum),
+        "maxFiatAmount": None if price.maximum is None else price.text(price.maximum),
+        "suggestedAmounts": [price.text(each) for each in price.suggested] or None,
+        "quantity": None if link.quantity is None else quantity(link.quantity, sales),
         "chainId": link.chain_id,
         "asset": link.asset,
         "assets": [choice(each) for each in link.assets] or None,
@@ -210,6 +216,18 @@ def link(link: Link, public_url: str) -> LinkResource:
         "checkoutUrl": f"{public_url}/l/{link.slug}",
         "createdAt": moments.to_text(link.created_at),
         "updatedAt": moments.to_text(link.updated_at),
+    }
+
+
+def quantity(quantity: LinkQuantity, sales: LinkSales) -> QuantityResource:
+    """Render the number of pieces that a link sells, and what is left of them."""
+    return {
+        "min": quantity.minimum,
+        "max": quantity.maximum,
+        "stock": quantity.stock,
+        "sold": sales.sold,
+        "reserved": sales.reserved,
+        "available": sales.left_of(quantity),
     }
 
 

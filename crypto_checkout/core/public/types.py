@@ -172,6 +172,8 @@ class SessionResource(TypedDict):
     refunds that aren't canceled."""
     fiat: FiatResource
     """The price."""
+    quantity: int | None
+    """The number of pieces that the price is for; null unless it came from a link that sells several."""
     ethPriceUsd: Decimal | None
     """The price of one native coin in USD; null for tokens, and where no source quotes it in USD."""
     rate: RateResource
@@ -218,51 +220,6 @@ class SessionResource(TypedDict):
     for sessions that were paid before there were receipts."""
     receiptUrl: Url | None
     """The URL of the receipt, for the payer. It says so if the payment was taken back. Null without a receipt."""
-    createdAt: Moment
-    """The time of creation."""
-    updatedAt: Moment
-    """The time of the last change."""
-
-
-class LinkResource(TypedDict):
-    """A payment link: a page that anyone may open, each visit for a new session at its price."""
-
-    id: str
-    """`pl_…`; sortable by time."""
-    object: Literal["payment_link"]
-    """The type of this object."""
-    livemode: bool
-    """Whether it belongs to live mode; false in test mode."""
-    slug: str
-    """The last part of its URL."""
-    title: str
-    """The item for sale."""
-    description: str | None
-    """Details about the item."""
-    fiatAmount: Decimal
-    """The price, with exactly as many decimals as its currency has."""
-    fiatCurrency: Currency
-    """The currency (ISO 4217)."""
-    chainId: int | None
-    """The chain that its sessions are paid on; null for the first configured one."""
-    asset: str | None
-    """The coin that its sessions are paid in; null for the chain's native coin."""
-    assets: list[ChoiceResource] | None
-    """The assets that payers may choose from; null if `chainId` and `asset` apply."""
-    successUrl: str | None
-    """Where payers go after the payment."""
-    cancelUrl: str | None
-    """Where payers go if they cancel."""
-    metadata: Mapping[str, str] | None
-    """Your own key-value data, copied to its sessions."""
-    payerFields: PayerFieldsResource | None
-    """What payers are asked for before they see an address; null for nothing."""
-    customFields: list[CustomFieldResource] | None
-    """Questions of your own to payers; null for none."""
-    active: bool
-    """Whether it accepts payments."""
-    checkoutUrl: Url
-    """The URL to give to payers."""
     createdAt: Moment
     """The time of creation."""
     updatedAt: Moment

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from crypto_checkout.core.checkout.link import MOST_PIECES
 from crypto_checkout.core.checkout.questions import MOST_CUSTOM_FIELDS, Asked
 from crypto_checkout.core.metadata import LONGEST_VALUE
 
@@ -116,14 +117,19 @@ CustomFields = Annotated[list[CustomFieldCreate], Field(max_length=MOST_CUSTOM_F
 
 
 class SessionCreate(Request):
-    """A new session: give either `amount` or `linkId`, and either `assets` or `chainId` and `asset`."""
+    """A new session: give either `amount` or `linkId`, and either `assets` or `chainId` and `asset`.
+
+    A link whose payers name the amount takes both `linkId` and `amount`.
+    """
 
     model_config = _SOMETHING
 
     link_id: LinkId | None = None
     """The payment link that provides all fields not given here. Give this or `amount`."""
     amount: Price | None = None
-    """The price. Give this or `linkId`."""
+    """The price. Give this or `linkId`; both if the link's `fiatAmount` is null."""
+    quantity: Annotated[int, Field(ge=1, le=MOST_PIECES), Whole] | None = None
+    """The number of pieces, for a link with a `quantity`; by default the least that it sells."""
     chain_id: ChainId | None = None
     """The chain to pay on; by default the first configured one."""
     asset: Symbol | None = None
@@ -150,69 +156,6 @@ class SessionCreate(Request):
     """Your own questions to the payer; by default the link's. Give `[]` for none."""
     expires_in_seconds: Annotated[int, Field(ge=60, le=86_400), Whole] | None = None
     """The lifetime of the price; by default `[sessions] ttl_seconds` of the configuration."""
-
-
-class LinkCreate(Request):
-    """A new payment link: give either `assets` or `chainId` and `asset`, or none of them."""
-
-    title: Title
-    """The product's name."""
-    fiat_amount: AmountText
-    """The price, with at most as many decimals as its currency has."""
-    fiat_currency: CurrencyCode = "USD"
-    """The currency (ISO 4217)."""
-    description: Description | None = None
-    """The product's description."""
-    chain_id: ChainId | None = None
-    """The chain to pay on; by default the first configured one."""
-    asset: Symbol | None = None
-    """The coin to pay in; by default the chain's native coin."""
-    assets: Assets | None = None
-    """The payer's choices, instead of `chainId` and `asset`."""
-    success_url: Url | None = None
-    """The page for payers who have paid; may contain `{CHECKOUT_SESSION_ID}`. https, or http for loopback hosts and in
-    test mode."""
-    cancel_url: Url | None = None
-    """The page for payers who cancel."""
-    metadata: Metadata | None = None
-    """Your own data; the link's sessions get a copy."""
-    payer_fields: PayerFieldsCreate | None = None
-    """What to ask payers for before an address is shown; by default nothing."""
-    custom_fields: CustomFields | None = None
-    """Your own questions to payers; by default none."""
-    active: bool = True
-    """Whether the link takes payments."""
-
-
-class LinkUpdate(Request):
-    """Changes to a payment link: fields not given stay as they are; null removes optional ones."""
-
-    title: Title = ""
-    """The product's name."""
-    fiat_amount: AmountText = ""
-    """The price, with at most as many decimals as its currency has."""
-    fiat_currency: CurrencyCode = ""
-    """The currency (ISO 4217)."""
-    description: Description | None = None
-    """The product's description."""
-    chain_id: ChainId | None = None
-    """The chain to pay on."""
-    asset: Symbol | None = None
-    """The coin to pay in."""
-    assets: Assets | None = None
-    """The payer's choices; for a link with a `chainId` or an `asset`, set those to null as well."""
-    success_url: Url | None = None
-    """The page for payers who have paid."""
-    cancel_url: Url | None = None
-    """The page for payers who cancel."""
-    metadata: Metadata | None = None
-    """Your own data, replaced as a whole."""
-    payer_fields: PayerFieldsCreate | None = None
-    """What to ask payers for, replaced as a whole; sessions already made ask what they did."""
-    custom_fields: CustomFields | None = None
-    """Your own questions to payers, replaced as a whole."""
-    active: bool = True
-    """Whether the link takes payments."""
 
 
 class EndpointCreate(Request):
@@ -314,13 +257,6 @@ class SessionsQuery(ListQuery):
     """Only those created after this time."""
     createdBefore: Moment | None = None  # noqa: N815
     """Only those created before this time."""
-
-
-class LinksQuery(ListQuery):
-    """The filters of `GET /payment_links`."""
-
-    active: Flag | None = None
-    """Only those that take payments (`true`), or only those that don't (`false`)."""
 
 
 class EventsQuery(ListQuery):

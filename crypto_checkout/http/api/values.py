@@ -1,12 +1,14 @@
 """Checks of values that depend on other values: an amount on its currency, a URL on the key's mode."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from pydantic import BaseModel
 
 from crypto_checkout.core import urls
 from crypto_checkout.core.assets import Choice
+from crypto_checkout.core.checkout.link import LinkPrice
 from crypto_checkout.core.checkout.questions import Asked, CustomField, FieldKind, PayerFields
 from crypto_checkout.core.errors import InvalidBody
 from crypto_checkout.core.metadata import LONGEST_VALUE
@@ -25,6 +27,27 @@ def fiat(value: str, currency: str, *, value_param: str, currency_param: str) ->
         return parse_fiat(value, currency)
     except ValueError as error:
         raise InvalidBody(f"{value_param}: {error}.", param=value_param) from None
+
+
+def link_price(
+    amount: str | None, currency: str, *, minimum: str | None, maximum: str | None, suggested: Sequence[str] | None
+) -> LinkPrice:
+    """Parse the price of a link. Raises InvalidBody that names the wrong field."""
+
+    def parsed(value: str, param: str) -> Decimal:
+        return fiat(value, currency, value_param=param, currency_param="fiatCurrency").amount
+
+    try:
+        parse_currency(currency)
+    except ValueError as error:
+        raise InvalidBody(f"fiatCurrency: {error}.", param="fiatCurrency") from None
+    return LinkPrice(
+        None if amount is None else parsed(amount, "fiatAmount"),
+        currency,
+        None if minimum is None else parsed(minimum, "minFiatAmount"),
+        None if maximum is None else parsed(maximum, "maxFiatAmount"),
+        tuple(parsed(each, f"suggestedAmounts[{index}]") for index, each in enumerate(suggested or ())),
+    )
 
 
 def redirect_url(url: str | None, *, livemode: bool, param: str) -> str | None:

@@ -5,13 +5,13 @@ from typing import Any
 
 from crypto_checkout.core.public import examples
 from crypto_checkout.core.public.collection_types import CollectionResource
+from crypto_checkout.core.public.link_types import LinkResource
 from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import (
     ApiKeyResource,
     CustomerResource,
     EndpointResource,
     EventResource,
-    LinkResource,
     SessionResource,
 )
 from crypto_checkout.core.rows import one_row_each

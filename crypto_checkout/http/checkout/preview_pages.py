@@ -6,7 +6,6 @@ from starlette.responses import Response
 
 from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.errors import LinkInactive, ResourceNotFound
-from crypto_checkout.core.money import format_fiat
 from crypto_checkout.core.public.types import FiatResource
 from crypto_checkout.http import etags
 from crypto_checkout.services.payer import Payers
@@ -43,14 +42,16 @@ class PreviewPages:
         title = "" if link is None else link.title
         return await self._answer(request, title, session["fiat"], livemode=session["livemode"])
 
-    async def _answer(self, request: Request, title: str, price: FiatResource, *, livemode: bool) -> Response:
-        amount = visitors.translations_for(request).money(price)
+    async def _answer(self, request: Request, title: str, price: FiatResource | None, *, livemode: bool) -> Response:
+        words = visitors.translations_for(request)
+        amount = words("any_amount") if price is None else words.money(price)
         wanted = picture.Preview(self._shop_name, title, amount, is_test=not livemode, color=self._color)
         version = picture.logo_version(self._logo)
         drawn = await run_in_threadpool(picture.draw, wanted, self._logo, version)
         return etags.answer(request, drawn, _HEADERS, media_type=b"image/png")
 
 
-def price_of(link: Link) -> FiatResource:
-    """Return a link's price as the API writes it."""
-    return {"amount": format_fiat(link.fiat.amount, link.fiat.currency), "currency": link.fiat.currency}
+def price_of(link: Link) -> FiatResource | None:
+    """Return a link's price as the API writes it; None if the payer names the amount."""
+    price = link.price
+    return None if price.amount is None else {"amount": price.text(price.amount), "currency": price.currency}

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 from crypto_checkout.core import ids
 from crypto_checkout.core.assets import Choice
-from crypto_checkout.core.checkout.link import Link, LinkUsage
+from crypto_checkout.core.checkout.link import Link, LinkPrice, LinkQuantity, LinkSales, LinkUsage, check_terms
 from crypto_checkout.core.checkout.questions import CustomField, PayerFields, objection
 from crypto_checkout.core.errors import InvalidBody, ResourceNotFound
-from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.public import render
-from crypto_checkout.core.public.types import DeletedResource, LinkResource
+from crypto_checkout.core.public.link_types import LinkResource
+from crypto_checkout.core.public.types import DeletedResource
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.services.checkout.payment_methods import AcceptedChains, ChainsByMode
 from crypto_checkout.services.webhooks.outbox import Outbox
@@ -28,7 +28,7 @@ class LinkRequest:
     """The merchant's data of a new link."""
 
     title: str
-    fiat: Fiat
+    price: LinkPrice
     description: str | None = None
     chain_id: int | None = None
     asset: str | None = None
@@ -39,6 +39,7 @@ class LinkRequest:
     assets: tuple[Choice, ...] = ()
     payer_fields: PayerFields | None = None
     custom_fields: tuple[CustomField, ...] | None = None
+    quantity: LinkQuantity | None = None
 
 
 class Links:
@@ -56,8 +57,8 @@ class Links:
         """Return the unit that stores a new link.
 
         Raises UnsupportedChain, UnsupportedAsset or WalletNotConfigured for a link that could never be paid, and
-        InvalidBody for one with both a choice of assets and an asset of its own, or with custom fields that its
-        metadata has no room for.
+        InvalidBody for one with both a choice of assets and an asset of its own, with custom fields that its metadata
+        has no room for, or with terms that contradict each other.
         """
         self._check(livemode, new)
 
@@ -68,7 +69,7 @@ class Links:
                 slug=_new_slug(),
                 title=new.title,
                 description=new.description,
-                fiat=new.fiat,
+                price=new.price,
                 chain_id=new.chain_id,
                 asset=new.asset,
                 success_url=new.success_url,
@@ -80,6 +81,7 @@ class Links:
                 assets=new.assets,
                 payer_fields=new.payer_fields,
                 custom_fields=new.custom_fields,
+                quantity=new.quantity,
             )
             store.insert(unit, link)
             return self._recorded(unit, EventType.LINK_CREATED, link)
@@ -88,12 +90,11 @@ class Links:
 
     async def get(self, livemode: bool, link_id: str) -> LinkResource:
         """Return a link. Raises ResourceNotFound."""
-        return render.link(await self._db.read(lambda unit: _found(unit, link_id, livemode)), self._public_url)
+        return await self._db.read(lambda unit: self._described(unit, _found(unit, link_id, livemode)))
 
     async def listed(self, livemode: bool, active: bool | None, window: paging.Window) -> paging.ListPage[LinkResource]:
         """Return a page of links."""
-        found = await self._db.read(lambda unit: store.listed(unit, livemode, active, window))
-        return found.map(lambda link: render.link(link, self._public_url))
+        return await self._db.read(lambda unit: page(unit, livemode, active, window, self._public_url))
 
     async def usage(self, livemode: bool, link_ids: Iterable[str]) -> dict[str, LinkUsage]:
         """Count the newest sessions of some links of a mode, and the settled ones among them, by the links' ids."""
@@ -133,12 +134,17 @@ class Links:
         """Return a link of this mode, or None."""
         return await self._db.read(lambda unit: store.get(unit, link_id, livemode))
 
+    async def sales(self, link: Link) -> LinkSales:
+        """Count the sold and reserved pieces of a link."""
+        return await self._db.read(lambda unit: store.sales_of(unit, link), quick=True)
+
     async def by_slug(self, slug: str) -> Link | None:
         """Return the link behind a public URL, of either mode."""
         return await self._db.read(lambda unit: store.by_slug(unit, slug))
 
     def _check(self, livemode: bool, link: Link | LinkRequest) -> None:
         accepted = self._accepted.of(livemode)
+        check_terms(link.price, link.quantity)
         if link.assets and (link.chain_id is not None or link.asset is not None):
             raise InvalidBody(
                 "assets: a link has either assets or chainId and asset; set the others to null.", param="assets"
@@ -149,10 +155,22 @@ class Links:
         accepted.check(link.assets)
         accepted.chain(link.chain_id).asset(link.asset)
 
+    def _described(self, unit: ReadUnit, link: Link) -> LinkResource:
+        return render.link(link, store.sales_of(unit, link), self._public_url)
+
     def _recorded(self, unit: WriteUnit, event_type: EventType, link: Link) -> LinkResource:
-        resource = render.link(link, self._public_url)
+        resource = self._described(unit, link)
         self._events.record(unit, event_type, resource)
         return resource
+
+
+def page(
+    unit: ReadUnit, livemode: bool, active: bool | None, window: paging.Window, public_url: str
+) -> paging.ListPage[LinkResource]:
+    """Return a page of a mode's links, as the API shows them."""
+    found = store.listed(unit, livemode, active, window)
+    sales = store.sales(unit, [link.id for link in found.items if link.quantity is not None])
+    return found.map(lambda link: render.link(link, sales.get(link.id, LinkSales()), public_url))
 
 
 def _found(unit: ReadUnit, link_id: str, livemode: bool) -> Link:

@@ -16,13 +16,14 @@ from crypto_checkout.core import ids
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Choice
 from crypto_checkout.core.checkout.expiry import counts_from
-from crypto_checkout.core.checkout.link import Link
+from crypto_checkout.core.checkout.link import Link, terms_of
 from crypto_checkout.core.checkout.questions import objection, open_fields
 from crypto_checkout.core.checkout.session import STATUSES, Session, SessionOptions, SessionStage, Status
 from crypto_checkout.core.checkout.unassigned_address import derivation_path
 from crypto_checkout.core.errors import (
     InvalidBody,
     LinkInactive,
+    LinkSoldOut,
     ResourceNotFound,
     UnsupportedAsset,
     WalletNotConfigured,
@@ -47,7 +48,10 @@ _ONGOING = frozenset({SessionStage.OPEN, SessionStage.CONFIRMING})
 
 @dataclass(frozen=True, slots=True)
 class SessionRequest:
-    """A request for a session, with exactly one of `link_id` and `fiat`; None means the link's value or the default.
+    """A request for a session; None means the link's value or the default.
+
+    It has exactly one of `link_id` and `fiat`; both for a link whose payers name the amount. `quantity` is for a link
+    that sells several pieces.
 
     With `assets` the payer chooses, and `chain_id` and `asset` are None. Assets on chains that take no payments yet are
     left out, as long as others remain.
@@ -60,6 +64,7 @@ class SessionRequest:
     options: SessionOptions = field(default_factory=SessionOptions)
     expires_in_seconds: int | None = None
     assets: tuple[Choice, ...] = ()
+    quantity: int | None = None
 
 
 class Sessions:
@@ -85,6 +90,8 @@ class Sessions:
 
         Raises:
             ResourceNotFound, LinkInactive: The link is gone, or takes no sessions.
+            InvalidBody, AmountTooSmall, AmountTooLarge: The request isn't one that its link takes.
+            LinkSoldOut: Fewer pieces are left, now or when the unit runs.
             UnsupportedChain, UnsupportedAsset, AmountTooSmall: The request can't be paid.
             PriceUnavailable: Too few sources gave a usable price.
             WalletNotConfigured: This mode has no wallet, or its next address is not known yet.
@@ -125,7 +132,8 @@ class Sessions:
 
     def _make(self, unit: WriteUnit, request: SessionRequest, quote: Quote) -> RenderedSession:
         if request.link_id is not None:
-            _open_link(unit, request.link_id, quote.methods.livemode)  # it may have been switched off since the quote
+            # It may have been switched off, or sold out, since the quote.
+            _check_stock(unit, _open_link(unit, request.link_id, quote.methods.livemode), request.quantity)
         tip = cursors.tip(unit, quote.chain.id)
         if tip is None:
             # Before the first processed block no watcher would see a payment.
@@ -154,6 +162,7 @@ class Sessions:
             assets=request.assets if len(request.assets) > 1 else (),
             is_chosen=len(request.assets) <= 1,
             address_path=derivation_path(quote.methods.wallet.branch, index),
+            quantity=request.quantity,
         )
         store.insert(unit, session)
         rendered = self._reader.render_new(session)
@@ -186,10 +195,13 @@ def _from_link(unit: ReadUnit, request: SessionRequest, methods: PaymentMethods)
     """
     assert request.link_id is not None, "called for a link only"
     link = _open_link(unit, request.link_id, methods.livemode)
+    fiat, quantity = terms_of(link, request.fiat, request.quantity)
+    _check_stock(unit, link, quantity)
     assets, options = request.assets or _fitting(link, request, methods), request.options
     return replace(
         request,
-        fiat=link.fiat,
+        fiat=fiat,
+        quantity=quantity,
         chain_id=None if assets else request.chain_id or link.chain_id,
         asset=None if assets else request.asset or link.asset,
         options=replace(
@@ -247,6 +259,16 @@ def _open_link(unit: ReadUnit, link_id: str, livemode: bool) -> Link:
     if not link.active:
         raise LinkInactive(f"Payment link {link_id} is switched off (active: false).", param="linkId")
     return link
+
+
+def _check_stock(unit: ReadUnit, link: Link, quantity: int | None) -> None:
+    """Raise LinkSoldOut if fewer pieces are left than are ordered."""
+    if quantity is None or link.quantity is None or link.quantity.stock is None:
+        return
+    left = links.sales_of(unit, link).left_of(link.quantity)
+    if left is not None and left < quantity:
+        message = f"Payment link {link.id} has {left} left." if left else f"Payment link {link.id} is sold out."
+        raise LinkSoldOut(message, left=left)
 
 
 def _take_address(unit: WriteUnit, wallet: Wallet) -> tuple[int, Address]:

@@ -1,15 +1,24 @@
 """Payment links."""
 
-from crypto_checkout.core.checkout.link import Link, LinkUsage
+from collections.abc import Collection
+
+from crypto_checkout.core.checkout.link import Link, LinkSales, LinkUsage
 from crypto_checkout.core.checkout.session import SETTLED
 from crypto_checkout.store.checkout import choices, questions
-from crypto_checkout.store.database import ReadUnit, WriteUnit
+from crypto_checkout.store.database import ReadUnit, WriteUnit, batched, placeholders
 from crypto_checkout.store.paging import ListPage, Window, present, select
 from crypto_checkout.store.table import Table
 
 _LINKS = Table(
     "payment_links",
     Link,
+    names={
+        "price.amount": "fiat_amount",
+        "price.currency": "fiat_currency",
+        "price.minimum": "fiat_minimum",
+        "price.maximum": "fiat_maximum",
+        "price.suggested": "fiat_suggested",
+    },
     converters={
         "assets": choices.COLUMN,
         "payer_fields": questions.PAYER_FIELDS,
@@ -75,3 +84,44 @@ def usage(unit: ReadUnit, link_id: str, livemode: bool) -> LinkUsage:
     )
     settled = sum(row["status"] in SETTLED for row in rows[:MOST_COUNTED])
     return LinkUsage(min(len(rows), MOST_COUNTED), settled, has_more=len(rows) > MOST_COUNTED)
+
+
+def sales(unit: ReadUnit, link_ids: Collection[str]) -> dict[str, LinkSales]:
+    """Count the sold and reserved pieces of links by their sessions; links without any are left out.
+
+    A session reserves its pieces until it is sold, expired or failed. An underpaid one, which waits for the merchant,
+    gives them back with the block that ends its grace period: what comes later doesn't count.
+    """
+    found: dict[str, LinkSales] = {}
+    for part in batched(link_ids):
+        names, parameters = placeholders(part)
+        rows = unit.all(
+            f"""
+            SELECT link_id, status, SUM(quantity) AS pieces
+            FROM checkout_sessions
+            WHERE link_id IN ({names}) AND quantity IS NOT NULL
+              AND status IN ('pending', 'detected', 'overpaid', 'paid', 'paid_late')
+            GROUP BY link_id, status
+            UNION ALL
+            SELECT link_id, status, SUM(quantity) AS pieces
+            FROM checkout_sessions
+            JOIN chain_cursors ON chain_cursors.chain_id = checkout_sessions.chain_id
+            WHERE link_id IN ({names}) AND quantity IS NOT NULL
+              AND status = 'underpaid' AND grace_until >= chain_cursors.time
+            GROUP BY link_id, status
+            """,  # noqa: S608 - names of parameters
+            parameters,
+        )
+        for row in rows:
+            before, pieces = found.get(row["link_id"], LinkSales()), int(row["pieces"])
+            found[row["link_id"]] = (
+                LinkSales(before.sold + pieces, before.reserved)
+                if row["status"] in SETTLED
+                else LinkSales(before.sold, before.reserved + pieces)
+            )
+    return found
+
+
+def sales_of(unit: ReadUnit, link: Link) -> LinkSales:
+    """Count the sold and reserved pieces of a link; none where pieces aren't counted."""
+    return LinkSales() if link.quantity is None else sales(unit, [link.id]).get(link.id, LinkSales())

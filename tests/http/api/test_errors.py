@@ -29,12 +29,12 @@ CONTRACT = {
     ("authentication", 401): "missing_api_key invalid_api_key revoked_api_key",
     ("permission", 403): "insufficient_scope",
     ("invalid_request", 400): "invalid_json invalid_body invalid_query invalid_cursor link_inactive unsupported_chain "
-    "unsupported_asset amount_too_small",
+    "unsupported_asset amount_too_small amount_too_large",
     ("invalid_request", 405): "method_not_allowed",
     ("invalid_request", 413): "body_too_large",
     ("invalid_request", 415): "unsupported_content_type",
     ("not_found", 404): "resource_not_found route_not_found",
-    ("conflict", 409): "idempotency_key_reused session_not_open refund_not_open customer_exists",
+    ("conflict", 409): "idempotency_key_reused session_not_open refund_not_open customer_exists link_sold_out",
     ("rate_limited", 429): "rate_limit_exceeded",
     ("server", 500): "internal_error",
     ("server", 503): "price_unavailable wallet_not_configured",
@@ -90,6 +90,10 @@ def link(name: str, param: str | None, code: str = "invalid_body", **fields: Any
 
 def endpoint(name: str, param: str | None, **fields: Any) -> Case:
     return Case(name, f"POST {ENDPOINTS}", "invalid_body", param, {**ENDPOINT, **fields})
+
+
+def free(name: str, param: str | None, code: str = "invalid_body", **fields: Any) -> Case:
+    return link(name, param, code, **{"fiatAmount": None, **fields})
 
 
 def amount(name: str, value: Any, currency: Any = "USD", param: str = "value", code: str = "invalid_body") -> Case:
@@ -151,6 +155,26 @@ AMOUNTS = (
     link("link: too many decimals", "fiatAmount", fiatAmount="10.001"),
     link("link: an unknown currency", "fiatCurrency", fiatCurrency="XTS"),
     link("link: a currency of null", "fiatCurrency", fiatCurrency=None),
+    link("link: a least amount beside a price", "minFiatAmount", minFiatAmount="1.00"),
+    link("link: a largest amount beside a price", "maxFiatAmount", maxFiatAmount="1.00"),
+    link("link: suggestions beside a price", "suggestedAmounts", suggestedAmounts=["1.00"]),
+    free("free: a bound with too many decimals", "minFiatAmount", minFiatAmount="1.001"),
+    free("free: a bound of zero", "minFiatAmount", minFiatAmount="0.00"),
+    free("free: bounds in the wrong order", "maxFiatAmount", minFiatAmount="2.00", maxFiatAmount="1.00"),
+    free("free: a suggestion below the bounds", "suggestedAmounts[1]", minFiatAmount="2", suggestedAmounts=["2", "1"]),
+    free("free: a suggestion above the bounds", "suggestedAmounts[0]", maxFiatAmount="2", suggestedAmounts=["3"]),
+    free("free: a suggestion twice", "suggestedAmounts[1]", suggestedAmounts=["3", "3.00"]),
+    free("free: no suggestion", "suggestedAmounts", suggestedAmounts=[]),
+    free("free: seven suggestions", "suggestedAmounts", suggestedAmounts=[str(each) for each in range(1, 8)]),
+    free("free: pieces of no price", "quantity", quantity={"max": 2}),
+    free("free: an unknown currency", "fiatCurrency", fiatCurrency="XTS"),
+    link("link: no piece", "quantity.min", quantity={"min": 0}),
+    link("link: a part of a piece", "quantity.max", quantity={"max": 1.5}),
+    link("link: fewer pieces than the least", "quantity.max", quantity={"min": 3, "max": 2}),
+    link("link: too many pieces", "quantity.max", quantity={"max": 10_001}),
+    link("link: a negative stock", "quantity.stock", quantity={"stock": -1}),
+    link("link: what is left", "quantity.available", quantity={"available": 1}),
+    link("link: pieces beyond any price", "quantity.min", fiatAmount="999999999999999", quantity={"min": 2}),
 )  # fmt: skip
 
 FIELDS = (
@@ -159,7 +183,8 @@ FIELDS = (
          {"x" * 1000: 1}),
     Case("session: neither a price nor a link", f"POST {SESSIONS}", "invalid_body", "amount", {}),
     Case("session: no body", f"POST {SESSIONS}", "invalid_body", "amount"),
-    session("session: both a price and a link", "amount", linkId="pl_1"),
+    session("session: pieces without a link", "quantity", quantity=2),
+    session("session: a price and a link of nobody", "linkId", "resource_not_found", linkId="pl_1"),
     Case("session: a link of nobody", f"POST {SESSIONS}", "resource_not_found", "linkId", {"linkId": "pl_1"}),
     session("session: another chain", "chainId", "unsupported_chain", chainId=1),
     session("session: a chain as text", "chainId", chainId="1337"),
@@ -632,19 +657,37 @@ async def no_wallet(shop: App) -> httpx.Response:
     return await (await shop.client(livemode=True)).post(SESSIONS, json=PRICE)
 
 
+async def too_generous(shop: App) -> httpx.Response:
+    link = await made(shop.api, LINKS, {**LINK, "fiatAmount": None, "maxFiatAmount": "50.00"})
+    return await shop.api.post(SESSIONS, json={"linkId": link["id"], "amount": {"value": "50.01", "currency": "USD"}})
+
+
+async def sold_out(shop: App) -> httpx.Response:
+    link = await made(shop.api, LINKS, {**LINK, "quantity": {"stock": 1}})
+    await made(shop.api, SESSIONS, {"linkId": link["id"]})
+    return await shop.api.post(SESSIONS, json={"linkId": link["id"]})
+
+
 PROVOKED: Mapping[str, Callable[[App], Awaitable[httpx.Response]]] = {
     "missing_api_key": missing_key,
     "invalid_api_key": invalid_key,
     "revoked_api_key": revoked_key,
     "insufficient_scope": missing_scope,
     "link_inactive": inactive_link,
+    "amount_too_large": too_generous,
+    "link_sold_out": sold_out,
     "idempotency_key_reused": reused_key,
     "session_not_open": paid_session,
     "refund_not_open": canceled_refund,
     "customer_exists": known_customer,
     "wallet_not_configured": no_wallet,
 }
-PARAMS = {"link_inactive": "linkId", "customer_exists": "email"}
+PARAMS = {
+    "link_inactive": "linkId",
+    "customer_exists": "email",
+    "amount_too_large": "amount.value",
+    "link_sold_out": "quantity",
+}
 OF_THEIR_OWN = {"rate_limit_exceeded", "internal_error", "price_unavailable"}
 """Codes that need an application of their own; see the three tests below."""
 

@@ -7,9 +7,9 @@ from crypto_checkout.core import ids
 from tests.support.api import LINK, App, error, listed, made
 
 FIELDS = """
-    id object livemode slug title description fiatAmount fiatCurrency chainId asset assets successUrl cancelUrl metadata
-    payerFields customFields
-    active checkoutUrl createdAt updatedAt
+    id object livemode slug title description fiatAmount fiatCurrency minFiatAmount maxFiatAmount suggestedAmounts
+    quantity chainId asset assets successUrl cancelUrl metadata payerFields customFields active checkoutUrl createdAt
+    updatedAt
 """
 LINKS = "/payment_links"
 
@@ -22,7 +22,8 @@ async def test_a_link_needs_a_title_and_an_amount_only(api: httpx.AsyncClient) -
     assert link["createdAt"] == link["updatedAt"]
     expected = {
         "object": "payment_link", "livemode": False, "title": "A book", "description": None, "fiatAmount": "30.00",
-        "fiatCurrency": "USD", "chainId": None, "asset": None, "successUrl": None, "cancelUrl": None,
+        "fiatCurrency": "USD", "minFiatAmount": None, "maxFiatAmount": None, "suggestedAmounts": None,
+        "quantity": None, "chainId": None, "asset": None, "successUrl": None, "cancelUrl": None,
         "metadata": None, "active": True,
     }  # fmt: skip
     assert {name: link[name] for name in expected} == expected

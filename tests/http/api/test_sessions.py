@@ -26,7 +26,7 @@ from tests.support.api import LINK, PRICE, App, Clock, error, listed, made, open
 
 FIELDS = """
     id object livemode linkId status statusReason address addressIndex addressPath chainId asset assets assetChosen
-    amount amountReceived amountRemaining amountRefunded refundable fiat ethPriceUsd rate confirmations
+    amount amountReceived amountRemaining amountRefunded refundable fiat quantity ethPriceUsd rate confirmations
     requiredConfirmations payments txHash paymentUri checkoutUrl successUrl cancelUrl returnUrl customerEmail
     customerName customerNote metadata payerFields customFields payerAnswered expiresAt paidAt createdAt updatedAt
 """

@@ -22,8 +22,10 @@ _OPTIONS = {field.name for field in fields(SessionOptions)} - {"payer_fields", "
 async def create(call: Call) -> Unit:
     """Create a session with a price or from a link."""
     body: schemas.SessionCreate = call.body
-    if (body.amount is None) is (body.link_id is None):
+    if body.amount is None and body.link_id is None:
         raise InvalidBody("Give exactly one of amount and linkId.", param="amount")
+    if body.quantity is not None and body.link_id is None:
+        raise InvalidBody("quantity: give it with the linkId of a link that sells several pieces.", param="quantity")
     livemode = call.livemode
     session_request = SessionRequest(
         link_id=body.link_id,
@@ -33,6 +35,7 @@ async def create(call: Call) -> Unit:
         assets=values.assets(body.assets, chain_id=body.chain_id, asset=body.asset),
         options=_options(body, livemode=livemode),
         expires_in_seconds=body.expires_in_seconds,
+        quantity=body.quantity,
     )
     unit = await call.services.sessions.prepare(livemode, session_request)
     return lambda write_unit: unit(write_unit).body
@@ -102,6 +105,8 @@ _SELLING = (
     errors.UnsupportedChain,
     errors.UnsupportedAsset,
     errors.AmountTooSmall,
+    errors.AmountTooLarge,
+    errors.LinkSoldOut,
     errors.ResourceNotFound,
     errors.PriceUnavailable,
     errors.WalletNotConfigured,

@@ -58,8 +58,10 @@ def draw(preview: Preview, logo: Path | None, version: int) -> bytes:
     if preview.title and text.can_set(preview.title):
         lines = [_set(text, line, _INK) for line in text.wrapped(preview.title, width, _MOST_TITLE_LINES)]
         blocks.append(_joined(lines))
-    fits = large.can_set(preview.amount) and large.width(preview.amount) <= width
-    blocks.append(_set(large if fits else text, preview.amount, _INK))
+    if large.can_set(preview.amount) and large.width(preview.amount) <= width:
+        blocks.append(_set(large, preview.amount, _INK))
+    elif text.can_set(preview.amount):
+        blocks += [_set(text, line, _INK) for line in text.wrapped(preview.amount, width, 1)]
     accent = colors.parse(preview.color) if preview.color else _ACCENT
     return png.write(WIDTH, _page(blocks, _TEST if preview.is_test else accent))
 

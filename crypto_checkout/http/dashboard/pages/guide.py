@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from starlette.responses import Response
 
+from crypto_checkout.core.checkout.link import LinkPrice
 from crypto_checkout.core.checkout.session import SETTLED, Status
 from crypto_checkout.core.errors import CheckoutError, ResourceNotFound
 from crypto_checkout.core.money import Fiat
@@ -179,7 +180,7 @@ async def create_link(request: DashboardRequest) -> Response:
     link = None
     if price is not None and request.form.is_valid:
         try:
-            work = request.services.checkout.links.create(request.livemode, LinkRequest(title, price))
+            work = request.services.checkout.links.create(request.livemode, LinkRequest(title, LinkPrice.of(price)))
             link = await request.write(work, EventType.LINK_CREATED, detail=title)
         except CheckoutError as error:
             request.form.add_error(error)

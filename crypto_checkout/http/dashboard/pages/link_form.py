@@ -5,8 +5,9 @@ from typing import Any
 
 from crypto_checkout.core import urls
 from crypto_checkout.core.assets import Choice
+from crypto_checkout.core.checkout.link import LinkPrice
 from crypto_checkout.core.errors import CheckoutError, UnsupportedAsset, UnsupportedChain
-from crypto_checkout.core.public.types import LinkResource
+from crypto_checkout.core.public.link_types import LinkResource
 from crypto_checkout.http.dashboard.frame.forms import sentence
 from crypto_checkout.http.dashboard.frame.request import DashboardRequest
 from crypto_checkout.http.dashboard.pages import metadata_form
@@ -31,7 +32,7 @@ def read(request: DashboardRequest, before: LinkResource | None = None) -> LinkR
     only = ticked[0] if len(ticked) == 1 else None
     return LinkRequest(
         title,
-        price,
+        LinkPrice.of(price),
         description=description or None,
         chain_id=only.chain_id if only else None,
         asset=only.symbol if only else None,

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.errors import InvalidBody, UnsupportedAsset, UnsupportedChain, WalletNotConfigured
-from crypto_checkout.core.public.types import LinkResource
+from crypto_checkout.core.public.link_types import LinkResource
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.http import qr
 from crypto_checkout.http.dashboard.frame.pager import pager
@@ -19,7 +19,7 @@ PATH = "/links"
 _REFUSALS = (InvalidBody, UnsupportedAsset, UnsupportedChain, WalletNotConfigured)
 _FILTER = {"yes": True, "no": False}
 _FORM_FIELDS = (
-    "title", "fiat", "description", "chain_id", "asset", "assets", "success_url", "cancel_url", "metadata",
+    "title", "price", "description", "chain_id", "asset", "assets", "success_url", "cancel_url", "metadata",
 )  # fmt: skip
 
 
