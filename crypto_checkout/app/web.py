@@ -45,6 +45,7 @@ from crypto_checkout.http.entry.client_address import ClientAddresses
 from crypto_checkout.http.rate_limit import RateLimit, page_limit, poll_limit
 from crypto_checkout.services.alerts.alert_test import AlertTest
 from crypto_checkout.services.alerts.issues import Issues
+from crypto_checkout.services.checkout.answers import PayerAnswers
 from crypto_checkout.services.checkout.asset_choice import AssetChoices
 from crypto_checkout.services.checkout.customers import Customers
 from crypto_checkout.services.checkout.decisions import Decisions
@@ -273,6 +274,7 @@ def _checkout(parts: Parts, modes: Modes, services: ApiServices) -> pages.PayerS
         services.links,
         services.sandbox,
         AssetChoices(parts.db, payment_methods),
+        PayerAnswers(parts.db, services.session_reader, payment_methods.chain_time, parts.events),
         ChainVisibility(modes.watchers, parts.clock),
     )
     return pages.PayerServices(

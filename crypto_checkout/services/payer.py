@@ -1,4 +1,4 @@
-"""The use cases of the payer's pages: view a session, visit a link, pay with test money. Knowing the id is enough."""
+"""The use cases of the payer's pages: view a session, answer it, visit a link, pay with test money. The id is enough."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.errors import LinkInactive, ResourceNotFound
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.sandbox import Scenario
+from crypto_checkout.services.checkout.answers import PayerAnswers
 from crypto_checkout.services.checkout.asset_choice import AssetChoices
 from crypto_checkout.services.checkout.links import Links
 from crypto_checkout.services.checkout.rendered import RenderedSession
@@ -44,9 +45,11 @@ class Payers:
         links: Links,
         sandbox: SandboxControls | None,
         asset_choices: AssetChoices,
+        answers: PayerAnswers,
         visibility: ChainVisibility,
     ) -> None:
         self.asset_choices = asset_choices
+        self.answers = answers
         self._sessions = sessions
         self._reader = reader
         self._links = links

@@ -30,7 +30,7 @@ from crypto_checkout.http.checkout.visitors import LANGUAGE, translations_for
 from crypto_checkout.services.payer import Payers, PayerView
 from crypto_checkout.services.refunds.claims import Claims
 
-from . import choose, preview_pages, refund, refusals
+from . import choose, details, preview_pages, refund, refusals
 from .branding import colors
 
 _LOGO_TYPES = {
@@ -104,6 +104,8 @@ def site(checkout: PayerServices) -> Site:
         Route("/checkout/{id}", pages.for_people(pages.session)),
         Route("/checkout/{id}" + preview_pages.PATH, pages.for_people(pages.previews.of_session)),
         Route("/checkout/{id}/status", pages.status),
+        Route("/checkout/{id}" + details.PATH, pages.for_people(pages.details.page), methods=["GET"]),
+        Route("/checkout/{id}" + details.PATH, pages.for_people(pages.details.fill_in), methods=["POST"]),
         Route("/checkout/{id}" + choose.PATH, pages.for_people(pages.choices.page), methods=["GET"]),
         Route("/checkout/{id}" + choose.PATH, pages.for_people(pages.choices.choose), methods=["POST"]),
         Route("/checkout/{id}" + refund.PATH, pages.for_people(pages.refunds.page), methods=["GET"]),
@@ -132,6 +134,7 @@ class _CheckoutPages:
         site = LinkSite(checkout.public_url, frozenset(checkout.allow_embedding_from))
         self.links = LinkPages(self._renderer, checkout.sessions, checkout.clock, site)
         self.previews = preview_pages.PreviewPages(checkout.sessions, checkout.branding)
+        self.details = details.DetailsPages(self._renderer, checkout.sessions, checkout.public_url)
         self.choices = choose.ChoicePages(
             self._renderer,
             checkout.sessions,
@@ -171,6 +174,9 @@ class _CheckoutPages:
         """Show a session: the payment to make, or its outcome."""
         payer_view = await self._checkout.sessions.view(request.path_params["id"])
         session = payer_view.session
+        asked = await self.details.ask(request, session)
+        if asked is not None:
+            return asked
         if self.choices.is_due(session):
             return await self.choices.ask(request, session)
         shown = view(
@@ -188,6 +194,7 @@ class _CheckoutPages:
             query=_query(request),
             view=shown,
             link=await self._checkout.sessions.link_of(session),
+            may_correct=self.details.may_correct(request, session),
             offers_refund=not shown.asks and await self.refunds.is_offered(session["id"]),
             version=etags.tag(_json(payer_view)),
         )

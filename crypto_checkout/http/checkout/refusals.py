@@ -26,6 +26,8 @@ NOT_A_TEST = RefusalPage(403, "no_test", "no_test_note", "open_payment")
 
 LOCKED = RefusalPage(409, "locked", "locked_note", "open_payment")
 LOCKED_UNCHOSEN = RefusalPage(409, "locked_unchosen", "locked_unchosen_note")
+ANSWERED_ELSEWHERE = RefusalPage(409, "details_elsewhere", "details_elsewhere_note", "open_payment")
+ANSWERS_LOCKED = RefusalPage(409, "details_locked", "details_locked_note", "open_payment")
 LINK_GONE = RefusalPage(404, "link_gone", "link_gone_note")
 
 _NOT_FOUND = RefusalPage(404, "not_found", "not_found_note")

@@ -22,7 +22,7 @@ _SESSION_ID = re.compile(r"(?:\{|%7[Bb])CHECKOUT_SESSION_ID(?:\}|%7[Dd])")
 _PUBLIC = (
     "id object livemode status statusReason address chainId asset assets assetChosen amount amountReceived "
     "amountRemaining fiat ethPriceUsd rate confirmations requiredConfirmations payments txHash paymentUri checkoutUrl "
-    "successUrl cancelUrl returnUrl expiresAt paidAt receiptNumber receiptUrl createdAt updatedAt"
+    "successUrl cancelUrl returnUrl payerAnswered expiresAt paidAt receiptNumber receiptUrl createdAt updatedAt"
 )
 
 PUBLIC_FIELDS = frozenset(_PUBLIC.split())
@@ -114,6 +114,7 @@ class View:
     extra: AmountResource | None
     late_payment: bool
     may_change_asset: bool
+    hides_address: bool
     taken_back: bool
     chain: PayerChain
     chain_visible: bool
@@ -155,7 +156,9 @@ class View:
 
     @property
     def explorer(self) -> str | None:
-        """The address on the chain's explorer."""
+        """The address on the chain's explorer; None before the payer may see it."""
+        if self.hides_address:
+            return None
         return _explorer_url(self.chain.explorer_url, "address", self.address)
 
     @property
@@ -238,6 +241,7 @@ def view(
         extra=_extra(session),
         late_payment=_is_late(session),
         may_change_asset=phase is Phase.WAITING and len(session["assets"]) > 1 and not session["payments"],
+        hides_address=_hides_address(session) and not taken_back,
         taken_back=taken_back,
         chain=chain,
         chain_visible=chain_visible,
@@ -270,13 +274,19 @@ def public_part(session: SessionResource) -> dict[str, object]:
     """Return the fields that the payer may read.
 
     `successUrl` is null until the session is settled, because some shops trust everyone who opens that page. `address`
-    and `paymentUri` are null until the payer has chosen an asset.
+    and `paymentUri` are null until the payer has answered what is asked and chosen an asset, or has paid all the same.
     """
     fields: Mapping[str, object] = session
     part = {name: value for name, value in fields.items() if name in PUBLIC_FIELDS}
-    if not session["assetChosen"]:
+    if _hides_address(session):
         part |= {"address": None, "paymentUri": None}
     return part if Status(session["status"]) in SETTLED else {**part, "successUrl": None}
+
+
+def _hides_address(session: SessionResource) -> bool:
+    """Tell whether the payer has still to do something before an address may be shown."""
+    is_asking = not session["payerAnswered"] and not session["payments"]
+    return is_asking or not session["assetChosen"]
 
 
 def web_url(url: str | None, session_id: str) -> str | None:

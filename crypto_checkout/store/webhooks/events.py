@@ -73,6 +73,19 @@ def bodies(unit: ReadUnit, livemode: bool, filters: EventFilter, window: Window)
     return rows.map(lambda row: str(row["body"]))
 
 
+def count_of(unit: ReadUnit, livemode: bool, resource_id: str, event_type: str) -> int:
+    """Return the number of events of a type about a resource."""
+    row = unit.one(
+        """
+        SELECT COUNT(*) AS number FROM events
+        WHERE livemode = :livemode AND resource_id = :resource_id AND +type = :type
+        """,
+        {"livemode": int(livemode), "resource_id": resource_id, "type": event_type},
+    )
+    assert row is not None, "COUNT always returns a row"
+    return int(row["number"])
+
+
 def delete_before(unit: WriteUnit, livemode: bool, moment: datetime, limit: int) -> int:
     """Delete up to `limit` events of a mode from before a moment without waiting deliveries; return their number."""
     return unit.run(
