@@ -1,4 +1,4 @@
-"""The use cases of the payer's pages: view a session, answer it, visit a link, pay with test money. The id is enough."""
+"""The use cases of the payer's pages: view and answer a session, visit a link, pay with test money. An id is enough."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
