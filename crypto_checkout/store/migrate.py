@@ -14,12 +14,16 @@ from crypto_checkout.core.errors import DatabaseTooNew, FatalError
 from crypto_checkout.encryption import Cipher
 from crypto_checkout.store.encrypt_secrets import encrypt_secrets
 from crypto_checkout.store.faults import advice
+from crypto_checkout.store.fill_customers import fill_customers
 from crypto_checkout.store.secret_key import open_cipher
 
 _NAME = re.compile(r"(\d{4})_\w+\.sql")
 _BUSY_TIMEOUT_SECONDS = 30
 
-STEPS: Mapping[int, Callable[[sqlite3.Connection, Cipher], None]] = {23: encrypt_secrets}
+STEPS: Mapping[int, Callable[[sqlite3.Connection, Cipher], None]] = {
+    23: encrypt_secrets,
+    36: fill_customers,
+}
 """The parts of migrations that SQL can't do, by their numbers; each runs in the transaction of its migration."""
 
 

@@ -194,6 +194,24 @@ CREATE TABLE comparisons (
     block_number INTEGER NOT NULL
 ) STRICT;
 
+CREATE TABLE customer_money (
+    livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
+    email_key TEXT NOT NULL,
+    currency TEXT NOT NULL,
+    fiat_minor TEXT NOT NULL,
+    PRIMARY KEY (livemode, email_key, currency)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE customer_payments (
+    livemode INTEGER NOT NULL CHECK (livemode IN (0, 1)),
+    email_key TEXT NOT NULL,
+    paid INTEGER NOT NULL,
+    last_paid_at TEXT,
+    PRIMARY KEY (livemode, email_key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX customer_payments_by_time ON customer_payments (livemode, last_paid_at);
+
 CREATE TABLE customers (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -204,7 +222,7 @@ CREATE TABLE customers (
     metadata TEXT,
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL
-) STRICT;
+, search_text TEXT NOT NULL DEFAULT '') STRICT;
 
 CREATE UNIQUE INDEX customers_by_email ON customers (livemode, email_key);
 

@@ -30,6 +30,11 @@ def is_email(text: str) -> bool:
     return _EMAIL.fullmatch(text) is not None
 
 
+def search_text(email: str, name: str | None, metadata: Mapping[str, str] | None) -> str:
+    """Return what a customer is searched by: email, name and values of the metadata, folded, one a line."""
+    return "\n".join(map(email_key, (email, name or "", *(metadata or {}).values())))
+
+
 def email_key(email: str) -> str:
     """Return the form in which emails are compared: in lower case and Unicode normalisation form KC.
 

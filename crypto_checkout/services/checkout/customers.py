@@ -1,18 +1,23 @@
 """Make, show and change customers. A paid session with an email address makes or touches its customer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from crypto_checkout.core import ids
-from crypto_checkout.core.checkout.customer import Customer
+from crypto_checkout.core.checkout.customer import Customer, email_key
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.errors import CustomerExists, ResourceNotFound
+from crypto_checkout.core.money import format_minor
 from crypto_checkout.core.public import render
-from crypto_checkout.core.public.types import CustomerResource
+from crypto_checkout.core.public.types import CustomerResource, FiatResource
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.services.webhooks.outbox import Outbox
+from crypto_checkout.store.checkout import customer_totals
 from crypto_checkout.store.checkout import customers as store
+from crypto_checkout.store.checkout.customer_totals import CustomerTotals
+from crypto_checkout.store.checkout.customers import CustomerOrder
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 
 
@@ -23,6 +28,16 @@ class CustomerRequest:
     email: str
     name: str | None = None
     metadata: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerWithTotals:
+    """A customer with the number of paid sessions, when the last was paid, and what was received by currency."""
+
+    customer: CustomerResource
+    paid: int
+    last_paid_at: datetime | None
+    received: Sequence[FiatResource]
 
 
 class Customers:
@@ -72,6 +87,25 @@ class Customers:
 
         return change
 
+    async def search(
+        self, livemode: bool, text: str, order: CustomerOrder, number: int, limit: int
+    ) -> tuple[list[CustomerWithTotals], int]:
+        """Return a numbered page of the customers that a text refers to, and the number of customers on all pages."""
+
+        def read(unit: ReadUnit) -> tuple[list[CustomerWithTotals], int]:
+            page = store.search(unit, livemode, text, order, number, limit)
+            return _with_totals(unit, livemode, page.customers), page.total
+
+        return await self._db.read(read)
+
+    async def with_totals(self, livemode: bool, customer_id: str) -> CustomerWithTotals:
+        """Return a customer with the totals of their payments. Raises ResourceNotFound."""
+
+        def read(unit: ReadUnit) -> CustomerWithTotals:
+            return _with_totals(unit, livemode, [_found(unit, customer_id, livemode)])[0]
+
+        return await self._db.read(read)
+
     async def page(self, livemode: bool, email: str | None, number: int, limit: int) -> store.NumberedPage:
         """Return a numbered page of customers."""
         return await self._db.read(lambda unit: store.page(unit, livemode, email, number, limit))
@@ -108,6 +142,19 @@ def _recorded(unit: WriteUnit, events: Outbox, event_type: EventType, customer: 
     resource = render.customer(customer)
     events.record(unit, event_type, resource)
     return resource
+
+
+def _with_totals(unit: ReadUnit, livemode: bool, customers: Sequence[Customer]) -> list[CustomerWithTotals]:
+    totals = customer_totals.of(unit, livemode, [each.email for each in customers])
+    return [_described(each, totals[email_key(each.email)]) for each in customers]
+
+
+def _described(customer: Customer, totals: CustomerTotals) -> CustomerWithTotals:
+    received: list[FiatResource] = [
+        {"amount": format_minor(minor, currency), "currency": currency}
+        for currency, minor in totals.received_minor.items()
+    ]
+    return CustomerWithTotals(render.customer(customer), totals.paid, totals.last_paid_at, received)
 
 
 def _found(unit: ReadUnit, customer_id: str, livemode: bool) -> Customer:

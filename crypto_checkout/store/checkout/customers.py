@@ -1,9 +1,10 @@
 """Customers."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from crypto_checkout.core.checkout.customer import Customer, email_key
-from crypto_checkout.store.database import ReadUnit, WriteUnit
+from crypto_checkout.core.checkout.customer import Customer, email_key, search_text
+from crypto_checkout.store.database import Parameters, ReadUnit, WriteUnit
 from crypto_checkout.store.table import Table
 
 
@@ -15,7 +16,14 @@ class NumberedPage:
     total: int
 
 
-_CUSTOMERS = Table("customers", Customer, computed={"email_key": lambda customer: email_key(customer.email)})
+_CUSTOMERS = Table(
+    "customers",
+    Customer,
+    computed={
+        "email_key": lambda customer: email_key(customer.email),
+        "search_text": lambda customer: search_text(customer.email, customer.name, customer.metadata),
+    },
+)
 _INSERT = f"{_CUSTOMERS.insert} ON CONFLICT (livemode, email_key) DO NOTHING"
 _UPDATE = _CUSTOMERS.update_all_but("livemode", "created_at")
 
@@ -65,5 +73,57 @@ def page(unit: ReadUnit, livemode: bool, email: str | None, number: int, limit: 
         LIMIT :limit OFFSET :offset
         """,
         {"livemode": int(livemode), "limit": limit, "offset": (number - 1) * limit},
+    )
+    return NumberedPage(customers, count["total"])
+
+
+class CustomerOrder(StrEnum):
+    """The orders of a search: the newest customers first, or those who paid last."""
+
+    NEWEST = "newest"
+    LAST_PAID = "last_paid"
+
+
+_LAST_PAID = """(
+    SELECT last_paid_at FROM customer_payments
+    WHERE customer_payments.livemode = customers.livemode AND customer_payments.email_key = customers.email_key
+)"""
+_SOURCES = {
+    CustomerOrder.NEWEST: "customers WHERE customers.livemode = :livemode",
+    # With CROSS JOIN, SQLite follows the first table's index, so that a page needs no sorting.
+    CustomerOrder.LAST_PAID: """
+        customer_payments CROSS JOIN customers
+            ON customers.livemode = customer_payments.livemode AND customers.email_key = customer_payments.email_key
+        WHERE customer_payments.livemode = :livemode AND customer_payments.last_paid_at IS NOT NULL
+    """,
+}
+_ENDS = {
+    CustomerOrder.NEWEST: "customers.seq DESC",
+    CustomerOrder.LAST_PAID: "customer_payments.last_paid_at DESC, customers.seq DESC",
+}
+_FINAL_ENDS = {CustomerOrder.NEWEST: "seq DESC", CustomerOrder.LAST_PAID: f"{_LAST_PAID} DESC, seq DESC"}
+
+
+def search(unit: ReadUnit, livemode: bool, text: str, order: CustomerOrder, number: int, limit: int) -> NumberedPage:
+    """Return a page, by its number, of the customers with a text in their email, name or metadata; empty matches all.
+
+    Ordered by the last payment, it has only those who have paid. The text may be anywhere in a word, which no index
+    finds: all customers of the mode are looked through.
+    """
+    parameters: Parameters = {"livemode": int(livemode), "text": email_key(text.strip())}
+    source = _SOURCES[order] + (" AND instr(customers.search_text, :text) > 0" if text.strip() else "")
+    count = unit.one(f"SELECT COUNT(*) AS total FROM {source}", parameters)  # noqa: S608 - of this module only
+    assert count is not None, "COUNT always returns a row"
+    customers = _CUSTOMERS.all(
+        unit,
+        f"""
+        WHERE seq IN (
+            SELECT customers.seq FROM {source}
+            ORDER BY {_ENDS[order]}
+            LIMIT :limit OFFSET :offset
+        )
+        ORDER BY {_FINAL_ENDS[order]}
+        """,  # noqa: S608 - as above
+        {**parameters, "limit": limit, "offset": (number - 1) * limit},
     )
     return NumberedPage(customers, count["total"])

@@ -1,9 +1,9 @@
 """Sums of each session's payments, and totals per day (UTC) of payments and of sessions created and paid.
 
-Both are updated in the write that changes a payment. Its row records its contribution (`core.ledger.assess.tally`), and
-`tallied = 0` marks a row that has changed since; a tally adds the difference. So tallying twice changes nothing, the
-sums always equal those of the rows, and its cost doesn't depend on the number of payments. A payment is in the totals
-exactly while it counts for its session.
+Both are updated in the write that changes a payment, and so are those of customers (`customer_totals`). The payment's
+row records its contribution (`core.ledger.assess.tally`), and `tallied = 0` marks a row that has changed since; a tally
+adds the difference. So tallying twice changes nothing, the sums always equal those of the rows, and its cost doesn't
+depend on the number of payments. A payment is in the totals exactly while it counts for its session.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from crypto_checkout.core.ledger import assess
 from crypto_checkout.core.ledger.assess import COUNTED, Tally
 from crypto_checkout.core.ledger.payment import Payment
 from crypto_checkout.core.money import CoinUnits
+from crypto_checkout.store.checkout import customer_totals
 from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
 from crypto_checkout.store.ledger import payments
 from crypto_checkout.store.table import INTEGER_AS_TEXT, Table
@@ -135,6 +136,7 @@ def count_if_paid(unit: WriteUnit, session: Session) -> None:
                 "change": 1 if is_paid else -1,
             },
         )
+        customer_totals.count_paid(unit, session, 1 if is_paid else -1)
 
 
 def tally(unit: WriteUnit, session: Session) -> Session:
@@ -287,6 +289,7 @@ def _add_payment(unit: WriteUnit, session: Session, contribution: _Contribution,
             "fiat_minor": str(fiat_minor + sign * contribution.fiat_minor),
         },
     )
+    customer_totals.add_received(unit, session, sign * contribution.fiat_minor)
 
 
 def _day(moment: datetime) -> str:

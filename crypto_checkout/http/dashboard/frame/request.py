@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from crypto_checkout.core.errors import InvalidCursor
 from crypto_checkout.core.owner.account import Browser, Login
 from crypto_checkout.core.owner.audit import Actor, ActorKind
+from crypto_checkout.http.dashboard.frame import way_back
 from crypto_checkout.http.dashboard.frame.cookies import Cookies
 from crypto_checkout.http.dashboard.frame.forms import Form
 from crypto_checkout.http.dashboard.frame.renderer import Renderer
@@ -89,6 +90,40 @@ class DashboardRequest:
         tail = f"?{urlencode(given)}" if given else ""
         return f"{PREFIX}{'' if is_live else TEST}{'' if path == '/' else path}{tail}"
 
+    @property
+    def here(self) -> str:
+        """This page's path with its query, without the mode: the way back to it."""
+        query = self.http.scope["query_string"].decode("ascii", "replace")
+        return self.path + (f"?{query}" if query else "")
+
+    def url_from_here(self, path: str) -> str:
+        """Return the URL of a page that leads back here, with all filters of this list and its place in it."""
+        is_plain = self.here == f"/{path.split('/')[1]}"
+        return self.url(path, None if is_plain or not way_back.is_path(self.here) else {way_back.PARAMETER: self.here})
+
+    @property
+    def back(self) -> str | None:
+        """The path within the dashboard that this page was opened from, None without one."""
+        path = self.query_params.get(way_back.PARAMETER, "")
+        return path if path and way_back.is_path(path) else None
+
+    def url_staying(self, path: str) -> str:
+        """Return the URL of another part of this page, or of its form, which keeps the way back."""
+        return self.url(path, {way_back.PARAMETER: self.back})
+
+    def way_back(self, default: str, name: str) -> tuple[str, str]:
+        """Return the URL and the words of the link back; by default to the list at a path, with its name."""
+        path, _, query = (self.back or default).partition("?")
+        url = self.url(path) + (f"?{query}" if query else "")
+        return url, way_back.title(self.back or default, default, name)
+
+    def url_in_mode(self, livemode: bool) -> str:
+        """Return the URL of this page in a mode: a list keeps its filters, a detail page gives way to its list."""
+        if self.path_params or self.http.method not in {"GET", "HEAD"} or self.path.endswith("/new"):
+            return self.url(self.section, livemode=livemode)
+        kept = {name: value for name, value in self.query_params.items() if name not in way_back.OF_ONE_MODE}
+        return self.url(self.path, kept, livemode=livemode)
+
     def window(self, limit: int = ROWS) -> Window:
         """Return the part of a list selected by the query's `after` or `before`. Raises InvalidCursor."""
         after, before = self.query_params.get("after"), self.query_params.get("before")
@@ -104,9 +139,15 @@ class DashboardRequest:
             self.cookies.clear_notice(response)
         return response
 
-    def redirect(self, path: str, notice: str = "", *, livemode: bool | None = None) -> Response:
+    def redirect_staying(self, path: str, notice: str) -> Response:
+        """Redirect to the page that a form was on, which keeps its way back."""
+        return self.redirect(path, notice, query={way_back.PARAMETER: self.back})
+
+    def redirect(
+        self, path: str, notice: str = "", *, query: Mapping[str, object] | None = None, livemode: bool | None = None
+    ) -> Response:
         """Redirect to a page (303), which shows the notice once."""
-        response = RedirectResponse(self.url(path, livemode=livemode), 303)
+        response = RedirectResponse(self.url(path, query, livemode=livemode), 303)
         if notice:
             self.cookies.set_notice(response, notice)
         return response

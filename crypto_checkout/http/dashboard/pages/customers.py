@@ -1,8 +1,7 @@
-"""Customers: the payers with an email address."""
+"""Customers: the payers with an email address, and what they have paid."""
 
 from starlette.responses import Response
 
-from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import CustomerResource
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.http.dashboard.frame import labels
@@ -11,23 +10,29 @@ from crypto_checkout.http.dashboard.frame.request import ROWS, DashboardRequest
 from crypto_checkout.http.dashboard.frame.router import DashboardPage
 from crypto_checkout.http.dashboard.pages import metadata_form
 from crypto_checkout.http.dashboard.pages.payments import link_titles
+from crypto_checkout.store.checkout.customers import CustomerOrder
 from crypto_checkout.store.checkout.sessions import SessionFilter
 
 PATH = "/customers"
 
 _MOST_PAGES = 1_000_000
+_MOST_TEXT = 500
+_BY_PAYMENT = "payment"
+_ORDERS = (("", "Newest first"), (_BY_PAYMENT, "Last payment first"))
 
 
 async def index(request: DashboardRequest) -> Response:
-    """List the customers, or the one with an email address."""
-    email, number = request.query_params.get("email", "").strip() or None, _page_number(request)
-    page = await request.services.checkout.customers.page(request.livemode, email, number, ROWS)
+    """List the customers, or those that a text refers to."""
+    text, number = request.query_params.get("q", "").strip()[:_MOST_TEXT], _page_number(request)
+    order = CustomerOrder.LAST_PAID if request.query_params.get("sort") == _BY_PAYMENT else CustomerOrder.NEWEST
+    rows, total = await request.services.checkout.customers.search(request.livemode, text, order, number, ROWS)
     return request.render(
         "customers/list.html",
-        customers=[render.customer(customer) for customer in page.customers],
-        total=page.total,
-        email=email,
-        pager=_pager(request, number, page.total),
+        rows=rows,
+        total=total,
+        text=text,
+        orders=_ORDERS,
+        pager=_pager(request, number, total),
     )
 
 
@@ -52,7 +57,7 @@ async def update(request: DashboardRequest) -> Response:
         request.services.checkout.customers.update(request.livemode, customer["id"], changes),
         EventType.CUSTOMER_UPDATED,
     )
-    return request.redirect(f"{PATH}/{customer['id']}", "Saved.")
+    return request.redirect_staying(f"{PATH}/{customer['id']}", "Saved.")
 
 
 async def _detail_page(request: DashboardRequest, customer: CustomerResource, status: int = 200) -> Response:
@@ -63,6 +68,7 @@ async def _detail_page(request: DashboardRequest, customer: CustomerResource, st
         "customers/detail.html",
         status=status,
         customer=customer,
+        totals=await request.services.checkout.customers.with_totals(request.livemode, customer["id"]),
         notes=metadata_form.to_lines(customer["metadata"]),
         sessions=page.items,
         titles=await link_titles(request, page.items),
