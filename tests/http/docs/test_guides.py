@@ -135,7 +135,7 @@ def test_the_scripts_for_hardware_wallets_are_javascript(tmp_path: Path, file: s
 
 def test_each_spelling_of_a_key_in_the_guide_is_treated_as_told() -> None:
     account = ExtendedPublicKey.parse(FRESH_XPUB)
-    taken, refused = guide_text("wallets", "").partition("Taken are")[2].partition("## ")[0].split("Refused, ")
+    taken, refused = guide_text("wallets", "").partition("Accepted are")[2].partition("## ")[0].split("Refused, ")
     verdicts = {text: group is taken for group in (taken, refused) for text in re.findall("`([^`]+)`", group)}
     assert len(verdicts) == 12
     for text, is_told in verdicts.items():
