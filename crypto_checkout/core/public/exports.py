@@ -3,7 +3,7 @@
 Reading payments is `services.reporting.exports`.
 
 CSV follows RFC 4180: CRLF between lines, every field in quotes, quotes doubled. A cell that a spreadsheet would read as
-a formula is prefixed with an apostrophe (OWASP, "CSV Injection"): emails and link ids come from payers and programs.
+a formula is prefixed with an apostrophe (OWASP, "CSV Injection"): emails, names and notes come from payers.
 """
 
 import json
@@ -33,7 +33,7 @@ COLUMNS = (
     "chain", "asset", "amount", "amount_units", "fiat_amount", "fiat_currency", "fee", "rate", "rate_pair",
     "rate_sources", "rate_observed_at", "transaction", "log_index", "block_number", "block_hash", "from_address",
     "to_address", "kind", "counted", "canonical", "confirmations", "transfers", "address_index", "address_path",
-    "collection_id",
+    "collection_id", "customer_name", "customer_note",
 )  # fmt: skip
 """The columns in order, before those of chosen metadata. New ones go last: imports may refer to columns by position."""
 
@@ -131,6 +131,8 @@ def row(entry: ExportEntry, zone: tzinfo, zone_name: str) -> Row:
         "address_index": session.derivation_index,
         "address_path": session.address_path,
         "collection_id": entry.collection_id,
+        "customer_name": session.options.customer_name,
+        "customer_note": session.customer_note,
         "metadata": session.options.metadata,
     }
 

@@ -80,7 +80,7 @@ async def paid(app: App, scenario: str = "exact", **fields: Any) -> dict[str, An
 
 async def test_a_payment_is_exported_with_all_that_an_accountant_asks(timed: tuple[App, Clock]) -> None:
     app, _ = timed
-    session = await paid(app, customerEmail="ada@example.com")
+    session = await paid(app, customerEmail="ada@example.com", customerName="=1+1")
     answer = await (await files(app)).get("/test?zone=Europe/Berlin")
     assert answer.headers["content-type"] == "text/csv; charset=utf-8; header=present"
     assert answer.headers["content-disposition"] == 'attachment; filename="payments-test-2026-03-28.csv"'
@@ -122,6 +122,8 @@ async def test_a_payment_is_exported_with_all_that_an_accountant_asks(timed: tup
         "address_index": str(session["addressIndex"]),
         "address_path": session["addressPath"],
         "collection_id": "",
+        "customer_name": "'=1+1",
+        "customer_note": "",
     }
 
 

@@ -10,7 +10,7 @@ from crypto_checkout.core.errors import CheckoutError, UnsupportedAsset, Unsuppo
 from crypto_checkout.core.public.link_types import LinkResource
 from crypto_checkout.http.dashboard.frame.forms import sentence
 from crypto_checkout.http.dashboard.frame.request import DashboardRequest
-from crypto_checkout.http.dashboard.pages import metadata_form
+from crypto_checkout.http.dashboard.pages import link_questions, metadata_form
 from crypto_checkout.services.checkout.links import LinkRequest
 from crypto_checkout.services.checkout.payment_methods import PaymentMethods
 
@@ -25,6 +25,7 @@ def read(request: DashboardRequest, before: LinkResource | None = None) -> LinkR
     description = form.text("description", _LONGEST_DESCRIPTION, optional=True, lines=True)
     success_url, cancel_url = _url(request, "success_url"), _url(request, "cancel_url")
     metadata = metadata_form.read(form, "metadata", before["metadata"] if before else None)
+    payer_fields, custom_fields = link_questions.read_usual(form), link_questions.read_own(form)
     named = _choices_by_value(methods, before)
     ticked = [named[each] for each in dict.fromkeys(form.values("coins")) if each in named]
     if price is None or not form.is_valid:
@@ -40,6 +41,8 @@ def read(request: DashboardRequest, before: LinkResource | None = None) -> LinkR
         success_url=success_url,
         cancel_url=cancel_url,
         metadata=metadata,
+        payer_fields=payer_fields,
+        custom_fields=custom_fields,
     )
 
 
@@ -48,7 +51,7 @@ def note_refusal(request: DashboardRequest, error: CheckoutError) -> None:
     if isinstance(error, UnsupportedChain | UnsupportedAsset):
         request.form.errors["coins"] = error.message
     else:
-        request.form.add_error(error)
+        request.form.add_error(error, {"customFields": "metadata"})
 
 
 def context(request: DashboardRequest, link: LinkResource | None = None) -> dict[str, Any]:
@@ -61,6 +64,8 @@ def context(request: DashboardRequest, link: LinkResource | None = None) -> dict
         "ticked": [_value(choice) for choice in link_choices(methods, link)] if link else [],
         "usual": describe(methods, first.asset(None).choice),
         "metadata": metadata_form.to_lines(link["metadata"]) if link else "",
+        "asked": link_questions.usual(link),
+        "questions": link_questions.blocks(link),
     }
 
 

@@ -20,6 +20,7 @@ _REFUSALS = (InvalidBody, UnsupportedAsset, UnsupportedChain, WalletNotConfigure
 _FILTER = {"yes": True, "no": False}
 _FORM_FIELDS = (
     "title", "price", "description", "chain_id", "asset", "assets", "success_url", "cancel_url", "metadata",
+    "payer_fields", "custom_fields",
 )  # fmt: skip
 
 
