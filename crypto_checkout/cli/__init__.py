@@ -35,6 +35,7 @@ from crypto_checkout.cli import (
     serve,
     sessions,
     trigger,
+    version,
     webhooks,
 )
 from crypto_checkout.cli.support.options import Options
@@ -93,5 +94,6 @@ for command in (
     database.migrate,
     admin.admin,
     openapi.openapi,
+    version.version,
 ):
     main.add_command(command)

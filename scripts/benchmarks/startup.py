@@ -1,6 +1,6 @@
 """The duration of --help and of a start of serve, and the memory of an idle server.
 
-    scripts/bench startup [--runs 10]
+    scripts/bench startup [--runs 10] [--program dist/crypto-checkout]
 
 A start ends with the first 200 of /healthz, measured from the start of the process. The operating system's caches are
 warm, so that only the program is measured. If anvil is available (CHECKOUT_ANVIL, or brought by scripts/anvil), the
@@ -15,7 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scripts.benchmarks._figures import print_machine, spread
@@ -37,26 +37,29 @@ rpc_urls = ["{url}"]
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure how fast it starts and how much memory it holds.")
     parser.add_argument("--runs", type=int, default=10, help="how often each is measured")
-    runs: int = parser.parse_args().runs
+    parser.add_argument("--program", type=Path, help="another program, such as the one file of scripts/build")
+    arguments = parser.parse_args()
+    runs: int = arguments.runs
+    program: Sequence[str | Path] = [arguments.program.resolve()] if arguments.program else PROGRAM
     print_machine()
-    show("--help", [help_seconds() for _ in range(runs)], 3, "s", HELP_TARGET_SECONDS)
-    measure_server("test mode only", "", runs)
-    program = anvil.find()
-    if program is None:
+    show("--help", [help_seconds(program) for _ in range(runs)], 3, "s", HELP_TARGET_SECONDS)
+    measure_server(program, "test mode only", "", runs)
+    anvil_path = anvil.find()
+    if anvil_path is None:
         print("There is no anvil, so nothing is measured with a real chain: scripts/anvil brings it.")
         return
-    with tempfile.TemporaryDirectory() as folder, anvil.Anvil(program, Path(folder), mining=1) as node:
-        measure_server("with a real chain", WITH_CHAIN.format(url=node.url), runs)
+    with tempfile.TemporaryDirectory() as folder, anvil.Anvil(anvil_path, Path(folder), mining=1) as node:
+        measure_server(program, "with a real chain", WITH_CHAIN.format(url=node.url), runs)
 
 
-def measure_server(name: str, configuration: str, runs: int) -> None:
+def measure_server(program: Sequence[str | Path], name: str, configuration: str, runs: int) -> None:
     first, later, memory = [], [], []
     for _ in range(runs):
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "checkout.toml").write_text(configuration, "utf-8")
-            with serving(Path(folder)) as (seconds, _):
+            with serving(program, Path(folder)) as (seconds, _):
                 first.append(seconds)
-            with serving(Path(folder)) as (seconds, pid):
+            with serving(program, Path(folder)) as (seconds, pid):
                 later.append(seconds)
                 time.sleep(IDLE_SECONDS)
                 memory.append(resident_mb(pid))
@@ -65,20 +68,20 @@ def measure_server(name: str, configuration: str, runs: int) -> None:
     show(f"idle for {IDLE_SECONDS} s, {name}", memory, 1, "MB", MEMORY_TARGET_MB)
 
 
-def help_seconds() -> float:
+def help_seconds(program: Sequence[str | Path]) -> float:
     started = time.perf_counter()
-    subprocess.run([*PROGRAM, "--help"], stdout=subprocess.DEVNULL, check=True)
+    subprocess.run([*program, "--help"], stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - started
 
 
 @contextlib.contextmanager
-def serving(folder: Path) -> Iterator[tuple[float, int]]:
+def serving(program: Sequence[str | Path], folder: Path) -> Iterator[tuple[float, int]]:
     """Run a server; yield the seconds until its first answer, and its process ID."""
     port = free_port()
     with (folder / "serve.log").open("wb") as log:
         started = time.perf_counter()
         process = subprocess.Popen(
-            [*PROGRAM, "serve"],
+            [*program, "serve"],
             cwd=folder,
             env=environment({"CHECKOUT__SERVER__PORT": str(port)}),
             stdout=log,
@@ -114,10 +117,11 @@ def free_port() -> int:
 
 
 def resident_mb(pid: int) -> float:
-    """Return VmRSS of a process; Linux only."""
+    """Return VmRSS of a process and of those that it started, as the one file does; Linux only."""
     found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text("utf-8"))
     assert found is not None
-    return int(found[1]) / 1024
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text("utf-8").split()
+    return int(found[1]) / 1024 + sum(resident_mb(int(child)) for child in children)
 
 
 def show(name: str, values: list[float], places: int, unit: str, target: float) -> None:

@@ -1,12 +1,12 @@
 """`crypto-checkout demo --sandbox`: every scenario of test mode on a server of its own, with its result."""
 
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from crypto_checkout.cli.support.setup import own_command
 from crypto_checkout.client import CheckoutClient
 from crypto_checkout.client.arguments import Amount
 from crypto_checkout.core.sandbox import Scenario
@@ -63,7 +63,7 @@ class ScenarioResult:
 
 def play_all(stage: Stage) -> list[ScenarioResult]:
     """Start a server without a configuration, and play every scenario with a session of its own."""
-    command = [sys.executable, "-m", "crypto_checkout", "serve"]
+    command = [*own_command(), "serve"]
     server = stage.start("server", command, {"CHECKOUT__SERVER__PORT": "0"})
     url = server.wait_for(_LISTENING)
     client = stage.enter(CheckoutClient(url, server.wait_for(_KEY), max_retries=0))

@@ -2,11 +2,11 @@
 
 import re
 import secrets
-import sys
 import time
 from collections.abc import Callable
 
 from crypto_checkout.chain.wallet.mnemonic import ENTROPY_BYTES, new_wallet
+from crypto_checkout.cli.support.setup import own_command
 from crypto_checkout.client import CheckoutClient, EndpointResource, LinkResource, ServerError, SessionResource
 from crypto_checkout.config import Config
 from crypto_checkout.store.migrate import migrate
@@ -53,7 +53,7 @@ class DemoShop:
             _CONFIGURATION.format(xpub=xpub, rpc_url=rpc_url, chain_id=CHAIN_ID, confirmations=CONFIRMATIONS), "utf-8"
         )
         migrate(stage.folder / Config().database.path)  # so that the key is made while the server starts
-        program = [sys.executable, "-m", "crypto_checkout", "--config", str(configuration)]
+        program = [*own_command(), "--config", str(configuration)]
         keys = stage.start("keys", [*program, *_MAKE_KEY])
         server = stage.start("server", [*program, "serve"])
         self.url = server.wait_for(_LISTENING)

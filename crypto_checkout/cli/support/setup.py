@@ -149,16 +149,26 @@ def show_place(config: "Config") -> None:
     click.echo(f"In {config.database.path.absolute()}.", err=True)
 
 
+def is_one_file() -> bool:
+    """Tell whether this is the one file that `scripts/build` makes."""
+    return bool(getattr(sys, "frozen", False))
+
+
+def own_command() -> list[str]:
+    """Return the command that starts this very program again, to add arguments to."""
+    return [sys.executable] if is_one_file() else [sys.executable, "-m", "crypto_checkout"]
+
+
 def this_program() -> str:
     """Return the command that starts this program from here: its name if the shell finds it, else its path."""
     if shutil.which("crypto-checkout"):
         return "crypto-checkout"
-    path = Path(sys.argv[0])
-    if path.name != "crypto-checkout":
+    path = Path(sys.executable if is_one_file() else sys.argv[0])
+    if path.name != "crypto-checkout" and not is_one_file():
         return f"{shlex.quote(sys.executable)} -m crypto_checkout"
     with contextlib.suppress(ValueError):
         path = path.absolute().relative_to(Path.cwd())
-    return shlex.quote(str(path))
+    return shlex.quote(str(path) if len(path.parts) > 1 else f"./{path}")
 
 
 def fail(sentence: str) -> NoReturn:
