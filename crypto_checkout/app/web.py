@@ -296,4 +296,5 @@ def _payer_chain(chain: AcceptedChain) -> PayerChain:
         chain.explorer_url,
         native_symbol=chain.assets[0].symbol,
         wallet_rpc_url=chain.wallet_rpc_url,
+        assets=chain.assets,
     )

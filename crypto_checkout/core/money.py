@@ -5,7 +5,7 @@ Prices of coins live in `core.checkout.quotes`.
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Annotated
 
 CoinUnits = Annotated[int, "smallest units of a coin"]
@@ -27,6 +27,11 @@ DECIMALS: dict[str, int] = {
     **dict.fromkeys(_THREE.split(), 3),
 }
 """Decimal places of each currency in circulation (ISO 4217 table A.1; funds and metals are left out)."""
+
+# Wider than any rate; those go up to 10^30.
+_WIDE = Context(prec=100)
+_FEWEST_RATE_DIGITS = 3
+_SMALL_RATE_DIGITS = 4
 
 _AMOUNT = re.compile(r"(0|[1-9][0-9]{0,14})(\.[0-9]{1,8})?")
 
@@ -112,3 +117,11 @@ def parse_units(text: str, decimals: int) -> int:
         raise ValueError(f'"{text}" is finer than the smallest unit: at most {decimals} decimals')
     # The digits without the point are the amount in the smallest unit: without a power, no float can slip in.
     return int(whole + fraction.rstrip("0").ljust(decimals, "0"))
+
+
+def short_rate(text: str, currency: str) -> str:
+    """Round a rate to its currency's decimals; to four significant digits where those leave fewer than three."""
+    rate, places = Decimal(text), DECIMALS[currency]
+    if rate.adjusted() + 1 + places < _FEWEST_RATE_DIGITS:
+        places = _SMALL_RATE_DIGITS - 1 - rate.adjusted()
+    return f"{rate.quantize(Decimal(1).scaleb(-places), context=_WIDE):f}"

@@ -11,7 +11,7 @@ from crypto_checkout.services.checkout.answers import PayerAnswers
 from crypto_checkout.services.checkout.asset_choice import AssetChoices
 from crypto_checkout.services.checkout.links import Links
 from crypto_checkout.services.checkout.rendered import RenderedSession
-from crypto_checkout.services.checkout.session_reader import SessionReader
+from crypto_checkout.services.checkout.session_reader import Receipts, SessionReader
 from crypto_checkout.services.checkout.sessions import SessionRequest, Sessions
 from crypto_checkout.services.ledger.health import ChainVisibility
 from crypto_checkout.services.sandbox.controls import SandboxControls
@@ -19,20 +19,25 @@ from crypto_checkout.services.sandbox.controls import SandboxControls
 
 @dataclass(frozen=True, slots=True)
 class PayerView:
-    """A session as its payer sees it.
+    """A session as its payer sees it; `chain_visible` while payments on its chain are being noticed."""
 
-    `taken_back` is set where the chain took back all of the session's payments; `chain_visible` while payments on its
-    chain are being noticed.
-    """
-
-    rendered: RenderedSession
-    taken_back: bool
+    receipts: Receipts
     chain_visible: bool
+
+    @property
+    def rendered(self) -> RenderedSession:
+        """The session with its JSON."""
+        return self.receipts.rendered
 
     @property
     def session(self) -> SessionResource:
         """The session's resource."""
         return self.rendered.resource
+
+    @property
+    def taken_back(self) -> bool:
+        """True where the chain took back all of the session's payments."""
+        return bool(self.receipts.taken_back)
 
 
 class Payers:
@@ -58,8 +63,8 @@ class Payers:
 
     async def view(self, session_id: str) -> PayerView:
         """Return a session of either mode. Raises ResourceNotFound."""
-        rendered, taken_back = await self._reader.for_payer(session_id)
-        return PayerView(rendered, taken_back, self._visibility.sees(rendered.resource["chainId"]))
+        receipts = await self._reader.for_payer(session_id)
+        return PayerView(receipts, self._visibility.sees(receipts.rendered.resource["chainId"]))
 
     async def link_of(self, session: SessionResource) -> Link | None:
         """Return the link that a session came from, as it is now; None for a session without one, or a deleted link."""

@@ -3,7 +3,7 @@
 The session's page shows the choice until it is made; afterwards it has a page of its own, with a warning.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import parse_qsl
@@ -49,7 +49,7 @@ class Option:
 
 
 class ChoicePages:
-    """Handlers of the choice; `chain_name`, `clock` and `public_url` are those of the other pages."""
+    """Handlers of the choice; `chain_name`, `clock`, `public_url` and `ways_out` are those of the other pages."""
 
     def __init__(
         self,
@@ -58,12 +58,14 @@ class ChoicePages:
         chain_name: Callable[[int], str],
         clock: Callable[[bool], datetime],
         public_url: str,
+        ways_out: Callable[[str], Awaitable[refusals.Ways]],
     ) -> None:
         self._renderer = renderer
         self._payers = payers
         self._chain_name = chain_name
         self._clock = clock
         self._public_url = public_url
+        self._ways_out = ways_out
 
     def is_due(self, session: SessionResource) -> bool:
         """Tell whether the payer has to choose before the session can be shown."""
@@ -78,7 +80,7 @@ class ChoicePages:
         """Show the options, unless the choice is closed; `refused` is one that is unavailable at the moment."""
         obstacle = await self._payers.asset_choices.obstacle(session["id"])
         if obstacle is not None:
-            return self._refuse(request, obstacle, session)
+            return await self._refuse(request, obstacle, session)
         current = _current_choice(session)
         options = [
             Option(_value(choice), choice.symbol, self._chain_name(choice.chain_id), choice.chain_id, choice == current)
@@ -128,7 +130,7 @@ class ChoicePages:
                 raise
             return await self.ask(request, session, status=_UNAVAILABLE[error.code], refused=choice)
         if outcome is ChoiceOutcome.LOCKED:
-            return self._refuse(request, outcome, await self._session(request))
+            return await self._refuse(request, outcome, await self._session(request))
         return _back(session["id"])
 
     async def _session(self, request: Request) -> SessionResource:
@@ -137,11 +139,14 @@ class ChoicePages:
     def _name(self, words: Translations, choice: Choice) -> str:
         return words.text("choose_option", asset=choice.symbol[:20], network=self._chain_name(choice.chain_id))
 
-    def _refuse(self, request: Request, obstacle: ChoiceOutcome, session: SessionResource) -> Response:
+    async def _refuse(self, request: Request, obstacle: ChoiceOutcome, session: SessionResource) -> Response:
         if obstacle is not ChoiceOutcome.LOCKED:
             return _back(session["id"])
-        refusal = refusals.LOCKED if session["assetChosen"] else refusals.LOCKED_UNCHOSEN
-        return refusals.render(self._renderer, visitors.translations_for(request), refusal, _page(session["id"]))
+        words, page = visitors.translations_for(request), _page(session["id"])
+        if session["assetChosen"]:
+            return refusals.render(self._renderer, words, refusals.LOCKED, page)
+        ways = await self._ways_out(session["id"])
+        return refusals.render(self._renderer, words, refusals.LOCKED_UNCHOSEN, page, ways)
 
 
 async def _form(request: Request) -> dict[str, str]:

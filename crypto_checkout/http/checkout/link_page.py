@@ -20,6 +20,7 @@ from crypto_checkout.services.payer import Payers
 
 from . import refusals, visitors, visits
 from .preview_pages import price_of
+from .view import web_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,12 @@ class LinkPages:
         if origins.is_cross_site(request.headers, self._site.public_url):
             return self._refuse(request, refusals.CROSS_SITE)
         return await self._lead_to_session(request, self._limit.insist)
+
+    async def way_back(self, request: Request) -> str | None:
+        """Return where a link's payers go who can't pay; None if the link names no such page."""
+        link = await self._payers.link(request.path_params["slug"])
+        url = None if link is None else web_url(link.cancel_url, "")
+        return url if link is not None and url == link.cancel_url else None  # not one that wants a session's id
 
     async def _lead_to_session(self, request: Request, count: Callable[[str, str], None]) -> Response:
         slug, address = request.path_params["slug"], request.scope["client_address"]

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from crypto_checkout.core import moments
 from crypto_checkout.core.errors import (
     CheckoutError,
+    LinkInactive,
     RecoverableError,
     RouteNotFound,
     SessionNotOpen,
@@ -25,12 +26,12 @@ from crypto_checkout.http.checkout.branding.shop import Branding
 from crypto_checkout.http.checkout.link_page import LinkPages, LinkSite
 from crypto_checkout.http.checkout.renderer import CheckoutRenderer
 from crypto_checkout.http.checkout.translations import LANGUAGES
-from crypto_checkout.http.checkout.view import Code, PayerChain, public_part, view
+from crypto_checkout.http.checkout.view import Code, PayerChain, public_part, view, web_url
 from crypto_checkout.http.checkout.visitors import LANGUAGE, translations_for
 from crypto_checkout.services.payer import Payers, PayerView
 from crypto_checkout.services.refunds.claims import Claims
 
-from . import choose, details, preview_pages, refund, refusals
+from . import arrivals, choose, details, preview_pages, refund, refusals
 from .branding import colors
 
 _LOGO_TYPES = {
@@ -141,6 +142,7 @@ class _CheckoutPages:
             lambda chain_id: self._chain(chain_id).name,
             checkout.clock,
             checkout.public_url,
+            self._ways_out,
         )
         self.refunds = refund.RefundPages(
             self._renderer, checkout.claims, lambda chain_id: self._chain(chain_id).name, checkout.public_url
@@ -154,7 +156,10 @@ class _CheckoutPages:
                 self._checkout.limit(request)
                 response = await handler(request)
             except (CheckoutError, RecoverableError) as error:
-                response = refusals.render_error(self._renderer, translations_for(request), error, _page_of(request))
+                back = await self.links.way_back(request) if isinstance(error, LinkInactive) else None
+                response = refusals.render_error(
+                    self._renderer, translations_for(request), error, _page_of(request), back
+                )
             self._keep_language(request, response)
             return response
 
@@ -187,6 +192,7 @@ class _CheckoutPages:
             taken_back=payer_view.taken_back,
             chain_visible=payer_view.chain_visible,
         )
+        came = arrivals.arrivals(payer_view.receipts, self._checkout.chains)
         response = self._renderer.render(
             "session.html",
             translations_for(request),
@@ -195,7 +201,8 @@ class _CheckoutPages:
             view=shown,
             link=await self._checkout.sessions.link_of(session),
             may_correct=self.details.may_correct(request, session),
-            offers_refund=not shown.asks and await self.refunds.is_offered(session["id"]),
+            arrivals=came,
+            refund=await self.refunds.offer(session["id"]) if came.has_wrong or not shown.asks else arrivals.NO_REFUND,
             version=etags.tag(_json(payer_view)),
         )
         if not session["livemode"]:
@@ -203,6 +210,16 @@ class _CheckoutPages:
             # distinguishes it from another site's (Fetch, "append a request Origin header").
             response.headers["Referrer-Policy"] = "same-origin"
         return response
+
+    async def _ways_out(self, session_id: str) -> refusals.Ways:
+        """Return what a payer who can't go on is told: what came, the refunds, and where the shop is."""
+        current = await self._checkout.sessions.view(session_id)
+        urls = (current.session["returnUrl"], current.session["cancelUrl"])
+        return refusals.Ways(
+            back_url=next(filter(None, (web_url(url, session_id) for url in urls)), None),
+            arrivals=arrivals.arrivals(current.receipts, self._checkout.chains),
+            refund=await self.refunds.offer(session_id),
+        )
 
     def _chain(self, chain_id: int) -> PayerChain:
         return self._checkout.chains.get(chain_id) or PayerChain(f"chain {chain_id}", "")
@@ -298,6 +315,7 @@ def _written(current: PayerView) -> bytes:
     body = {
         **public_part(current.session),
         "takenBack": current.taken_back,
+        "unmatched": len(current.receipts.unmatched),
         "chainVisible": current.chain_visible,
     }
     return json_text(body).encode()

@@ -16,6 +16,7 @@ from crypto_checkout.http.checkout.renderer import CheckoutRenderer
 from crypto_checkout.services.refunds.claims import Claimable, ClaimRefused, Claims, MailedTo
 
 from . import refusals, visitors
+from .arrivals import RefundOffer
 
 PATH = "/refund"
 
@@ -70,9 +71,15 @@ class RefundPages:
         self._chain_name = chain_name
         self._public_url = public_url
 
-    async def is_offered(self, session_id: str) -> bool:
-        """Tell whether a payer has something to claim, or a refund under way."""
-        return bool((await self._claims.page(session_id)).items)
+    async def offer(self, session_id: str) -> RefundOffer:
+        """Return what a session's page says of refunds."""
+        items = (await self._claims.page(session_id)).items
+        paid = [each for each in items if _state(each) == "paid"]
+        return RefundOffer(
+            can_ask=any(each.refund is None for each in items),
+            is_under_way=any(each.refund is not None for each in items),
+            refunded=tuple(render.amount(each.asset, each.units) for each in paid),
+        )
 
     async def page(self, request: Request) -> Response:
         """Show what can be claimed, and what was."""

@@ -10,11 +10,13 @@ from typing import assert_never
 from urllib.parse import quote
 
 from crypto_checkout.core import moments
+from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.checkout.payment_uri import TransactionRequest, transaction_request
-from crypto_checkout.core.checkout.session import SETTLED, STATUSES, SessionStage, Status
-from crypto_checkout.core.money import DECIMALS
+from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED, SETTLED, STATUSES, SessionStage, Status
+from crypto_checkout.core.money import short_rate
 from crypto_checkout.core.public.render import is_dust
 from crypto_checkout.core.public.types import AmountResource, FiatResource, SessionResource
+from crypto_checkout.http.explorers import address_url, transaction_url
 
 _SESSION_ID = re.compile(r"(?:\{|%7[Bb])CHECKOUT_SESSION_ID(?:\}|%7[Dd])")
 """The place for the session's id in a merchant's URL; URL builders of many languages encode its braces."""
@@ -32,8 +34,6 @@ _ADDRESS_GROUP = 5
 _LONG_AMOUNT = 13
 # Wider than any rate; those go up to 10^30.
 _WIDE = Context(prec=100)
-_FEWEST_RATE_DIGITS = 3
-_SMALL_RATE_DIGITS = 4
 
 
 class Phase(StrEnum):
@@ -83,6 +83,7 @@ class PayerChain:
     explorer_url: str
     native_symbol: str = "ETH"
     wallet_rpc_url: str = ""
+    assets: tuple[Asset, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +99,21 @@ class View:
     """The data of the session's page.
 
     `asked` is the amount still to send, `received` the amount that counts so far, `extra` the surplus of an overpaid
-    session. `may_change_asset` shows the link to the payer's other choices. `rate` is the price of one whole
-    `rate_base`. `call` is the transaction for a wallet in the browser. URLs are http or https with the session's id
-    filled in, or None; the page redirects to `leave_url` by itself, and links to `back_url`.
+    session, `missing` what an expired one lacks. `reason` is the session's `statusReason`. `may_change_asset` shows the
+    link to the payer's other choices. `rate` is the price of one whole `rate_base`. `call` is the transaction for a
+    wallet in the browser. URLs are http or https with the session's id filled in, or None; the page redirects to
+    `leave_url` by itself, and links to `back_url`.
     """
 
     session_id: str
     livemode: bool
     phase: Phase
+    reason: str | None
     remark: str | None
     fiat: FiatResource
     price: AmountResource
     asked: AmountResource
+    missing: AmountResource | None
     received: AmountResource
     extra: AmountResource | None
     late_payment: bool
@@ -152,14 +156,19 @@ class View:
     @property
     def headline(self) -> str:
         """The message key of the headline."""
+        if self.phase is Phase.EXPIRED and self.reason == CLOSED:
+            return "closed_by_shop"
         return Phase.TIME_UP if self.phase is Phase.EXPIRED else self.phase
+
+    @property
+    def is_accepted_short(self) -> bool:
+        """True if the shop accepted less than the price, or money that came too late to count."""
+        return self.reason == ACCEPTED and int(self.received["units"]) < int(self.price["units"])
 
     @property
     def explorer(self) -> str | None:
         """The address on the chain's explorer; None before the payer may see it."""
-        if self.hides_address:
-            return None
-        return _explorer_url(self.chain.explorer_url, "address", self.address)
+        return None if self.hides_address else address_url(self.chain.explorer_url, self.address)
 
     @property
     def received_something(self) -> bool:
@@ -233,10 +242,12 @@ def view(
         session_id=session["id"],
         livemode=session["livemode"],
         phase=phase,
+        reason=session["statusReason"],
         remark=STATUSES[Status(session["status"])].remark,
         fiat=session["fiat"],
         price=session["amount"],
         asked=session["amountRemaining"] if phase is Phase.PARTIAL else session["amount"],
+        missing=session["amountRemaining"] if _is_short(session, phase) else None,
         received=session["amountReceived"],
         extra=_extra(session),
         late_payment=_is_late(session),
@@ -361,6 +372,11 @@ def _extra(session: SessionResource) -> AmountResource | None:
     return {**price, "units": str(units), "value": f"{value.normalize(_WIDE):f}", "wei": None, "eth": None}
 
 
+def _is_short(session: SessionResource, phase: Phase) -> bool:
+    """Tell whether the time is up and only a part has come."""
+    return phase in (Phase.TIME_UP, Phase.EXPIRED) and int(session["amountReceived"]["units"]) > 0
+
+
 def _is_late(session: SessionResource) -> bool:
     late = (each for each in session["payments"] if not each["counted"] and each["blockTime"] > session["expiresAt"])
     return any(not is_dust(session, each) for each in late)
@@ -370,23 +386,9 @@ def _transaction(session: SessionResource, explorer_url: str) -> PayingTransacti
     # A late payment doesn't count, even if the merchant accepts it, but it is the payer's transaction nonetheless.
     hashes = (session["txHash"], *(payment["txHash"] for payment in session["payments"]))
     tx_hash = next((each for each in hashes if each), None)
-    return None if tx_hash is None else PayingTransaction(tx_hash, _explorer_url(explorer_url, "tx", tx_hash))
-
-
-def _explorer_url(explorer_url: str, kind: str, name: str) -> str | None:
-    """Return the URL of a transaction or an address on a block explorer."""
-    base = web_url(explorer_url, "")
-    return f"{base.rstrip('/')}/{kind}/{quote(name, safe='')}" if base else None
+    return None if tx_hash is None else PayingTransaction(tx_hash, transaction_url(explorer_url, tx_hash))
 
 
 def _rate(session: SessionResource) -> FiatResource:
     rate = session["rate"]
-    return {"amount": _short_rate(rate["value"], DECIMALS[rate["quote"]]), "currency": rate["quote"]}
-
-
-def _short_rate(text: str, places: int) -> str:
-    """Round a rate to its currency's decimals; to four significant digits where those leave fewer than three."""
-    rate = Decimal(text)
-    if rate.adjusted() + 1 + places < _FEWEST_RATE_DIGITS:
-        places = _SMALL_RATE_DIGITS - 1 - rate.adjusted()
-    return f"{rate.quantize(Decimal(1).scaleb(-places), context=_WIDE):f}"
+    return {"amount": short_rate(rate["value"], rate["quote"]), "currency": rate["quote"]}

@@ -3,10 +3,12 @@
 Making sessions is `services.checkout.sessions`' work.
 """
 
+from dataclasses import dataclass
+
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.errors import ResourceNotFound
 from crypto_checkout.core.ledger.assess import Tip
-from crypto_checkout.core.ledger.payment import ShownPayments
+from crypto_checkout.core.ledger.payment import Payment, ShownPayments
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import PaymentResource, SessionResource
 from crypto_checkout.services.checkout.rendered import RenderedSession, SessionRenderer
@@ -15,10 +17,25 @@ from crypto_checkout.store import paging
 from crypto_checkout.store.checkout import sessions as store
 from crypto_checkout.store.checkout import totals
 from crypto_checkout.store.database import Database, ReadUnit
-from crypto_checkout.store.ledger import cursors, payments
+from crypto_checkout.store.ledger import cursors, payments, unmatched
+from crypto_checkout.store.ledger.unmatched import UnmatchedPayment
 from crypto_checkout.store.reporting import search
 
+_MOST_UNMATCHED = 20
 _MOST_KEPT_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """A session with all that came to its address.
+
+    `taken_back` are its payments where the chain took back every one of them, `unmatched` the newest of what came
+    besides: in another coin, or on another chain.
+    """
+
+    rendered: RenderedSession
+    taken_back: tuple[Payment, ...] = ()
+    unmatched: tuple[UnmatchedPayment, ...] = ()
 
 
 class SessionReader:
@@ -27,8 +44,8 @@ class SessionReader:
     def __init__(self, db: Database, *, public_url: str) -> None:
         self._db = db
         self._renderer = SessionRenderer(public_url)
-        self._kept_for_payers = Kept[tuple[RenderedSession, bool]](
-            db, most_bytes=_MOST_KEPT_BYTES, size=lambda pair: pair[0].bytes_in_memory
+        self._kept_for_payers = Kept[Receipts](
+            db, most_bytes=_MOST_KEPT_BYTES, size=lambda each: each.rendered.bytes_in_memory
         )
 
     async def get(self, session_id: str, livemode: bool) -> SessionResource:
@@ -39,16 +56,15 @@ class SessionReader:
         """Return a session of one mode, with its JSON. Raises ResourceNotFound."""
         return await self._db.read(lambda unit: self._rendered(unit, find(unit, session_id, livemode)), quick=True)
 
-    async def for_payer(self, session_id: str) -> tuple[RenderedSession, bool]:
-        """Return a session of either mode, and whether the chain took back all of its payments.
+    async def for_payer(self, session_id: str) -> Receipts:
+        """Return a session of either mode with all that came to its address. Raises ResourceNotFound."""
 
-        Raises ResourceNotFound.
-        """
-
-        def read(unit: ReadUnit) -> tuple[RenderedSession, bool]:
+        def read(unit: ReadUnit) -> Receipts:
             session = find(unit, session_id)
             rendered = self._rendered(unit, session)
-            return rendered, not rendered.resource["payments"] and payments.has_any(unit, session.id)
+            taken_back = () if rendered.resource["payments"] else payments.orphaned(unit, session)
+            others = unmatched.newest(unit, session.id, _MOST_UNMATCHED)
+            return Receipts(rendered, tuple(taken_back), tuple(others))
 
         return await self._kept_for_payers.get(session_id, lambda: self._db.read(read, quick=True))
 

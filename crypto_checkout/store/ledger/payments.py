@@ -222,6 +222,11 @@ def has_any(unit: ReadUnit, session_id: str) -> bool:
     return unit.one("SELECT 1 FROM payments WHERE session_id = :id LIMIT 1", {"id": session_id}) is not None
 
 
+def orphaned(unit: ReadUnit, session: Session) -> list[Payment]:
+    """Return the last recorded payments of a session that the chain took back, oldest first."""
+    return _payments(reversed(_newest(unit, session.id, "AND canonical = 0")), session.address)
+
+
 def orphan_above(unit: WriteUnit, chain_id: int, number: int) -> list[str]:
     """Mark the payments in blocks above a number as orphaned; return the ids of their sessions."""
     rows = unit.all(

@@ -28,6 +28,7 @@ from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.http import assets
 from crypto_checkout.http.checkout import refusals, translations, visitors
+from crypto_checkout.http.checkout.arrivals import NO_REFUND, arrivals
 from crypto_checkout.http.checkout.branding.shop import Branding
 from crypto_checkout.http.checkout.renderer import UNSCRIPTED, CheckoutRenderer, headers
 from crypto_checkout.http.checkout.view import (
@@ -42,6 +43,8 @@ from crypto_checkout.http.checkout.view import (
     web_url,
 )
 from crypto_checkout.http.errors import STATUS
+from crypto_checkout.services.checkout.rendered import RenderedSession
+from crypto_checkout.services.checkout.session_reader import Receipts
 from tests.support.factories import a_link, a_payment, a_session
 from tests.support.sums import with_payments
 
@@ -112,6 +115,8 @@ def printed(
         path="/checkout/cs_1",
         view=seen(shown, at=at, **more),
         link=link,
+        arrivals=arrivals(Receipts(RenderedSession(shown)), {}),
+        refund=NO_REFUND,
         version='"v"',
     )
     return bytes(page.body).decode()
