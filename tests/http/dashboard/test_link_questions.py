@@ -96,7 +96,7 @@ async def test_the_form_sets_what_payers_are_asked_and_keeps_it_when_saved_again
         ({"field1_length": "5"}, "field1_length", "Only a line"),
         ({"field3_length": "0"}, "field3_length", "1 to 500"),
         ({"field3_length": "٣"}, "field3_length", "1 to 500"),
-        ({"field3_key": "your_size"}, "field3_key", "another field"),
+        ({"field3_key": "your_size"}, "field3_key", "another question"),
         ({"field3_label": ""}, "field3_label", ""),
         ({"metadata": "engraved = yes"}, "metadata", "key of metadata"),
     ],

@@ -84,7 +84,7 @@ def _read_block(form: Form, name: str, keys: set[str]) -> CustomField:
     label = form.text(f"{name}_label", LONGEST_LABEL)
     key = form.text(f"{name}_key", LONGEST_KEY, optional=True) or _key_of(label)
     if key in keys:
-        form.errors[f"{name}_key"] = f"“{key}” is the key of another field."
+        form.errors[f"{name}_key"] = f"“{key}” is the key of another question."
     kind = FieldKind.CHOICE if form.value(f"{name}_type") == FieldKind.CHOICE else FieldKind.TEXT
     return CustomField(
         key,
