@@ -1,8 +1,8 @@
 """The payer's side of refunds: say where the money shall go, and prove that it is the payer who says so.
 
 Knowing the link of a payment proves nothing. A signature of the account that paid does, or a code that was mailed to
-the customer whom the session named before any money came. What isn't proven is shown to the owner as such, and claims that
-contradict each other stand side by side. Nothing here approves anything.
+the customer whom the session named before any money came. What isn't proven is shown to the owner as such, and claims
+that contradict each other stand side by side. Nothing here approves anything.
 """
 
 import hashlib
