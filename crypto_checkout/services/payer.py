@@ -1,10 +1,11 @@
 """The use cases of the payer's pages: view and answer a session, visit a link, pay with test money. An id is enough."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from crypto_checkout.core.checkout.link import Link
+from crypto_checkout.core.checkout.link import Link, LinkSales
 from crypto_checkout.core.errors import LinkInactive, ResourceNotFound
+from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.services.checkout.answers import PayerAnswers
@@ -75,22 +76,38 @@ class Payers:
         """Return the link behind a public URL, active or not, without making a session."""
         return await self._links.by_slug(slug)
 
-    async def visit_link(self, slug: str, session_id: str | None, admit: Callable[[str], None]) -> SessionResource:
+    async def visit_link(self, link: Link, session_id: str | None, admit: Callable[[str], None]) -> SessionResource:
         """Return this visitor's session while it is open, or make one.
 
         `admit` is called with the link's id before a session is made, and may raise. Raises as
-        `services.checkout.sessions` does, and ResourceNotFound for an unknown link.
+        `services.checkout.sessions` does.
         """
-        link = await self._links.by_slug(slug)
-        if link is None:
-            raise ResourceNotFound("There is no such payment link.")
         if not link.active:
             raise LinkInactive(f"Payment link {link.id} is switched off.")
-        ongoing = None if session_id is None else await self._sessions.ongoing(session_id, link)
+        ongoing = await self.ongoing(link, session_id)
         if ongoing is not None:
             return ongoing
         admit(link.id)
         return await self._sessions.create(link.livemode, SessionRequest(link_id=link.id))
+
+    async def ongoing(self, link: Link, session_id: str | None) -> SessionResource | None:
+        """Return a visitor's session while it can be paid on the link's present terms."""
+        return None if session_id is None else await self._sessions.ongoing(session_id, link)
+
+    async def order(self, link: Link, fiat: Fiat | None, quantity: int | None) -> SessionResource:
+        """Make a session for the amount, or the number of pieces, that a payer decided on.
+
+        Raises as `services.checkout.sessions` does.
+        """
+        return await self._sessions.create(link.livemode, SessionRequest(link_id=link.id, fiat=fiat, quantity=quantity))
+
+    async def sales(self, link: Link) -> LinkSales:
+        """Count the pieces of a link that are sold and reserved."""
+        return await self._links.sales(link)
+
+    async def unpaid(self, session_ids: Collection[str]) -> list[str]:
+        """Return those of some sessions that nothing was paid for and that can still be paid."""
+        return await self._reader.unpaid(session_ids)
 
     async def pay_in_test_mode(self, session_id: str, scenario: Scenario | None = None) -> None:
         """Pay the missing amount in the sandbox, or play a scenario. Raises as `services.sandbox.controls` does."""

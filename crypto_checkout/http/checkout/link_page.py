@@ -1,6 +1,7 @@
 """The page of a payment link: a visit creates a session and leads to it; a preview, and a crowded link, show a button.
 
-The button sends a POST of this page's own, which neither a scanner nor another site's page can bring about.
+Where the payer has something to decide, the page is a form (`http.checkout.orders`). The button
+sends a POST of this page's own, which neither a scanner nor another site's page can bring about.
 """
 
 from collections.abc import Callable, Collection
@@ -11,8 +12,11 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.errors import LinkCrowded, LinkInactive, ResourceNotFound
+from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.http import origins
+from crypto_checkout.http.checkout.orders.page import OrderPages
 from crypto_checkout.http.checkout.renderer import CheckoutRenderer
 from crypto_checkout.http.checkout.translations import LANGUAGES
 from crypto_checkout.http.rate_limit import LinkLimit
@@ -47,22 +51,37 @@ class LinkPages:
         self._clock = clock
         self._site = site
         self._limit = LinkLimit()
+        self._orders = OrderPages(renderer, payers, self._limit, is_https=site.is_https)
 
     async def visit(self, request: Request) -> Response:
-        """Create a session and redirect the payer to it, unless this is no visit or the link is crowded."""
+        """Create a session and redirect the payer to it, unless this is no visit or the link is crowded.
+
+        A link that takes orders shows its form instead.
+        """
+        link = await self._payers.link(request.path_params["slug"])
+        if link is None:
+            return self._refuse(request, refusals.LINK_GONE)
+        if link.takes_orders:
+            return await self._orders.show(request, link)
         is_preview = visitors.is_preview(request.method, request.headers, is_https=self._site.is_https)
         if is_preview or visitors.is_foreign_frame(request.headers, self._site.framed_by):
-            return await self._button(request, "link_next")
+            return self._button(request, link, "link_next")
         try:
-            return await self._lead_to_session(request, self._limit.visit)
+            return await self._lead_to_session(request, link, self._limit.visit)
         except LinkCrowded:
-            return await self._button(request, "crowded_continue")
+            return self._button(request, link, "crowded_continue")
 
     async def press(self, request: Request) -> Response:
         """Create a session for someone who pressed the button, of a crowded link too, and redirect them to it."""
         if origins.is_cross_site(request.headers, self._site.public_url):
             return self._refuse(request, refusals.CROSS_SITE)
-        return await self._lead_to_session(request, self._limit.insist)
+        link = await self._payers.link(request.path_params["slug"])
+        if link is None:
+            return self._refuse(request, refusals.LINK_GONE)
+        if not link.takes_orders:
+            return await self._lead_to_session(request, link, self._limit.insist)
+        ordered = await self._orders.order(request, link)
+        return ordered if isinstance(ordered, Response) else self._to_session(link, ordered)
 
     async def way_back(self, request: Request) -> str | None:
         """Return where a link's payers go who can't pay; None if the link names no such page."""
@@ -70,23 +89,23 @@ class LinkPages:
         url = None if link is None else web_url(link.cancel_url, "")
         return url if link is not None and url == link.cancel_url else None  # not one that wants a session's id
 
-    async def _lead_to_session(self, request: Request, count: Callable[[str, str], None]) -> Response:
-        slug, address = request.path_params["slug"], request.scope["client_address"]
-        before = visits.recall(request, slug, is_secure=self._site.is_https)
+    async def _lead_to_session(self, request: Request, link: Link, count: Callable[[str, str], None]) -> Response:
+        address = request.scope["client_address"]
+        before = visits.recall(request, link.slug, is_secure=self._site.is_https)
         try:
-            session = await self._payers.visit_link(slug, before, lambda link_id: count(address, link_id))
-        except ResourceNotFound:
+            session = await self._payers.visit_link(link, before, lambda link_id: count(address, link_id))
+        except ResourceNotFound:  # it was deleted meanwhile
             return self._refuse(request, refusals.LINK_GONE)
+        return self._to_session(link, session)
+
+    def _to_session(self, link: Link, session: SessionResource) -> Response:
         response = RedirectResponse(f"/checkout/{session['id']}", 303, {"Cache-Control": "no-store"})
         now = self._clock(session["livemode"])
-        visits.remember(response, slug, session, now, is_secure=self._site.is_https)
+        visits.remember(response, link.slug, session, now, is_secure=self._site.is_https)
         return response
 
-    async def _button(self, request: Request, note: str) -> Response:
-        """Show the link with a button; `note` is the key of the sentence above it."""
-        link = await self._payers.link(request.path_params["slug"])
-        if link is None:
-            return self._refuse(request, refusals.LINK_GONE)
+    def _button(self, request: Request, link: Link, note: str) -> Response:
+        """Show a link with a button; `note` is the key of the sentence above it."""
         if not link.active:
             raise LinkInactive("the link is switched off")
         chosen = request.query_params.get(visitors.LANGUAGE, "")

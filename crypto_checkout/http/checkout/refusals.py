@@ -59,6 +59,8 @@ BY_CODE: Mapping[str, RefusalPage] = MappingProxyType(
         errors.UnsupportedChain.code: _UNPAYABLE,
         errors.UnsupportedAsset.code: _UNPAYABLE,
         errors.AmountTooSmall.code: _UNPAYABLE,
+        errors.AmountTooLarge.code: _UNPAYABLE,
+        errors.LinkSoldOut.code: RefusalPage(409, "order_sold_out", "order_sold_out_note", "retry"),
         errors.SessionNotOpen.code: RefusalPage(409, "closed", "closed_note", "open_payment"),
         errors.BodyTooLarge.code: RefusalPage(413, "broken", "now_not_note", "open_payment"),
         errors.UnsupportedContentType.code: RefusalPage(415, "broken", "now_not_note", "open_payment"),

@@ -23,8 +23,9 @@ _SESSION_ID = re.compile(r"(?:\{|%7[Bb])CHECKOUT_SESSION_ID(?:\}|%7[Dd])")
 
 _PUBLIC = (
     "id object livemode status statusReason address chainId asset assets assetChosen amount amountReceived "
-    "amountRemaining fiat ethPriceUsd rate confirmations requiredConfirmations payments txHash paymentUri checkoutUrl "
-    "successUrl cancelUrl returnUrl payerAnswered expiresAt paidAt receiptNumber receiptUrl createdAt updatedAt"
+    "amountRemaining fiat quantity ethPriceUsd rate confirmations requiredConfirmations payments txHash paymentUri "
+    "checkoutUrl successUrl cancelUrl returnUrl payerAnswered expiresAt paidAt receiptNumber receiptUrl createdAt "
+    "updatedAt"
 )
 
 PUBLIC_FIELDS = frozenset(_PUBLIC.split())
@@ -111,6 +112,7 @@ class View:
     reason: str | None
     remark: str | None
     fiat: FiatResource
+    quantity: int | None
     price: AmountResource
     asked: AmountResource
     missing: AmountResource | None
@@ -245,6 +247,7 @@ def view(
         reason=session["statusReason"],
         remark=STATUSES[Status(session["status"])].remark,
         fiat=session["fiat"],
+        quantity=session["quantity"],
         price=session["amount"],
         asked=session["amountRemaining"] if phase is Phase.PARTIAL else session["amount"],
         missing=session["amountRemaining"] if _is_short(session, phase) else None,

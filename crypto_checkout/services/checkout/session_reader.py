@@ -3,9 +3,10 @@
 Making sessions is `services.checkout.sessions`' work.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from crypto_checkout.core.checkout.session import Session
+from crypto_checkout.core.checkout.session import Session, Status
 from crypto_checkout.core.errors import ResourceNotFound
 from crypto_checkout.core.ledger.assess import Tip
 from crypto_checkout.core.ledger.payment import Payment, ShownPayments
@@ -109,6 +110,15 @@ class SessionReader:
             return search.count(unit, livemode, text, filters)
 
         return await self._db.read(read)
+
+    async def unpaid(self, session_ids: Collection[str]) -> list[str]:
+        """Return those of some sessions that are pending, in their order."""
+
+        def read(unit: ReadUnit) -> list[str]:
+            found = store.by_ids(unit, session_ids)
+            return [each for each in session_ids if each in found and found[each].status is Status.PENDING]
+
+        return await self._db.read(read, quick=True)
 
     def describe(self, unit: ReadUnit, session: Session) -> SessionResource:
         """Render a session with its payments, as of now."""

@@ -100,11 +100,12 @@ class Sessions:
         """
         methods = self._payment_methods.of(livemode)
         methods.check(request.assets)
+        is_priced_by_link = request.link_id is not None and request.fiat is None
         if request.link_id is not None:
             request = await self._db.read(lambda unit: _from_link(unit, request, methods), quick=True)
         request = replace(request, options=_asking(request.options))
         assert request.fiat is not None, "a session has a price of its own or its link's"
-        price = QuoteRequest(livemode, request.fiat, is_from_link=request.link_id is not None)
+        price = QuoteRequest(livemode, request.fiat, is_from_link=is_priced_by_link)
         if request.assets:
             usable = await self._db.read(lambda unit: _usable(unit, request.assets, methods), quick=True)
             request = replace(request, assets=usable or request.assets)

@@ -100,7 +100,7 @@ def test_nothing_was_left_in_english(code: str) -> None:
 
 
 def test_every_message_is_used_and_every_used_one_exists() -> None:
-    sources = [*TEMPLATES.glob("*.html"), *Path(translations.__file__).parent.glob("*.py")]
+    sources = [*TEMPLATES.glob("*.html"), *Path(translations.__file__).parent.rglob("*.py")]
     text = "\n".join(path.read_text("utf-8") for path in sources)
     composed = {"copy_", "qr_", "test_"}
     remarks = {info.remark for info in STATUSES.values() if info.remark is not None}

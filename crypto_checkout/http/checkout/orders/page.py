@@ -1,0 +1,142 @@
+"""The page of a link that takes orders: a form, and the session that it makes. It works without JavaScript.
+
+Opening the page makes no session and reserves nothing; that takes a POST of the page's own form.
+"""
+
+import secrets
+from collections.abc import Mapping
+from decimal import Decimal
+from urllib.parse import parse_qsl, quote
+
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import Response
+
+from crypto_checkout.core.checkout.link import Link
+from crypto_checkout.core.errors import AmountTooLarge, AmountTooSmall, InvalidBody, LinkInactive, LinkSoldOut
+from crypto_checkout.core.money import Fiat
+from crypto_checkout.core.public.types import SessionResource
+from crypto_checkout.http import body_limit
+from crypto_checkout.http.checkout import visitors, visits
+from crypto_checkout.http.checkout.renderer import CheckoutRenderer
+from crypto_checkout.http.checkout.translations import LANGUAGES
+from crypto_checkout.http.rate_limit import LinkLimit, client_name
+from crypto_checkout.services.payer import Payers
+
+from . import form
+from .presses import MOST_UNPAID, Presses
+
+_FORM = "form"
+_LONGEST_TOKEN = 40
+
+
+class OrderPages:
+    """Shows and takes orders; `limit` is that of all visits to links."""
+
+    def __init__(self, renderer: CheckoutRenderer, payers: Payers, limit: LinkLimit, *, is_https: bool) -> None:
+        self._renderer = renderer
+        self._payers = payers
+        self._limit = limit
+        self._is_https = is_https
+        self._presses = Presses()
+
+    async def show(self, request: Request, link: Link) -> Response:
+        """Show the form, filled in by the page's address or by the order that this browser made before."""
+        if not link.active:
+            raise LinkInactive("the link is switched off")
+        fields, problem = form.asked_for(link, request.query_params, visitors.translations_for(request))
+        return await self._render(request, link, fields, problem)
+
+    async def order(self, request: Request, link: Link) -> SessionResource | Response:
+        """Make the session that was ordered, or show the form with what is wrong. Raises as `Payers.visit_link` does.
+
+        A form that was sent before leads to its session.
+        """
+        words = visitors.translations_for(request)
+        fields = dict(parse_qsl((await body_limit.read(request)).decode("utf-8", "replace"), keep_blank_values=True))
+        if not link.active:
+            raise LinkInactive("the link is switched off")
+        try:
+            order = form.read(link, fields, words)
+        except form.OrderRefusedError as error:
+            return await self._render(request, link, fields, error.problem, status=400)
+        token = fields.get(_FORM, "")[:_LONGEST_TOKEN]
+        press = self._presses.of(f"{link.id} {token or secrets.token_hex()} {order}")
+        async with press.lock:
+            before = press.session_id or visits.recall(request, link.slug, is_secure=self._is_https)
+            try:
+                session = await self._make(request, link, order, before)
+            except LinkSoldOut as error:
+                problem = words("order_few", count=error.left) if error.left else None
+                return await self._render(request, link, fields, problem, status=409)
+            except (AmountTooSmall, AmountTooLarge, InvalidBody):  # for the coin, or the link was changed just now
+                return await self._render(request, link, fields, words("order_unpayable"), status=400)
+            except _TooManyUnpaidError:
+                return await self._render(request, link, fields, words("order_unpaid"), status=429)
+            press.session_id = session["id"]
+        return session
+
+    async def _make(self, request: Request, link: Link, order: form.Order, before: str | None) -> SessionResource:
+        """Return the session that this browser has for the same order, or make one."""
+        ongoing = await self._payers.ongoing(link, before)
+        if ongoing is not None and _order_of(ongoing) == order:
+            return ongoing
+        client = client_name(request.scope["client_address"])
+        is_counted = link.quantity is not None and link.quantity.stock is not None
+        unpaid = await self._payers.unpaid(self._presses.sessions(link.id, client)) if is_counted else []
+        if len(unpaid) >= MOST_UNPAID:
+            raise _TooManyUnpaidError
+        self._limit.insist(request.scope["client_address"], link.id)
+        session = await self._payers.order(link, order.fiat, order.quantity)
+        if is_counted:
+            self._presses.remember(link.id, client, [*unpaid, session["id"]])
+        return session
+
+    async def _render(
+        self,
+        request: Request,
+        link: Link,
+        fields: Mapping[str, str],
+        problem: Markup | None = None,
+        *,
+        status: int = 200,
+    ) -> Response:
+        words = visitors.translations_for(request)
+        ongoing = await self._payers.ongoing(link, visits.recall(request, link.slug, is_secure=self._is_https))
+        shown = form.shown(
+            link,
+            await self._payers.sales(link),
+            words,
+            fields,
+            problem,
+            None if ongoing is None or fields else _order_of(ongoing),
+        )
+        chosen = request.query_params.get(visitors.LANGUAGE, "")
+        query = {visitors.LANGUAGE: chosen} if chosen in LANGUAGES else {}
+        kept = {name: fields[name] for name in (form.AMOUNT, form.QUANTITY) if fields.get(name)}
+        response = self._renderer.render(
+            "order.html",
+            words,
+            path=quote(request.scope["path"]),
+            query={**query, **kept},
+            status=status,
+            link=link,
+            form=shown,
+            action=query,
+            token=secrets.token_hex(16),
+            ongoing=ongoing,
+        )
+        # With no-referrer, browsers send `Origin: null` with the page's own form; see `http.checkout.pages`.
+        response.headers["Referrer-Policy"] = "same-origin"
+        return response
+
+
+class _TooManyUnpaidError(Exception):
+    """One client reserves pieces of a link by too many unpaid sessions."""
+
+
+def _order_of(session: SessionResource) -> form.Order:
+    """Return the order that a session was made for."""
+    if session["quantity"] is not None:
+        return form.Order(quantity=session["quantity"])
+    return form.Order(fiat=Fiat(Decimal(session["fiat"]["amount"]), session["fiat"]["currency"]))

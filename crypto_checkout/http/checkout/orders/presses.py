@@ -1,0 +1,49 @@
+"""Presses of an order form's button: a form that is sent twice makes one session, and no client reserves a whole stock.
+
+In memory: after a restart a form sent again makes a session of its own, which expires like any other.
+"""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+MOST_UNPAID = 10
+"""The most unpaid sessions by which one client may reserve pieces of one link."""
+
+_MOST_FORMS = 10_000
+_MOST_CLIENTS = 10_000
+
+
+@dataclass(slots=True)
+class Press:
+    """The order of a form; `session_id` is the session that it made. `lock` is held while one is made."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    session_id: str | None = None
+
+
+class Presses:
+    """The newest orders, and the newest sessions of each client and link."""
+
+    def __init__(self) -> None:
+        self._forms: OrderedDict[str, Press] = OrderedDict()
+        self._clients: OrderedDict[tuple[str, str], list[str]] = OrderedDict()
+
+    def of(self, form: str) -> Press:
+        """Return the press of a form, by what identifies it and its order."""
+        press = self._forms.setdefault(form, Press())
+        self._forms.move_to_end(form)
+        if len(self._forms) > _MOST_FORMS:
+            self._forms.popitem(last=False)
+        return press
+
+    def sessions(self, link_id: str, client: str) -> list[str]:
+        """Return the ids of the sessions that a client made from a link, the newest last."""
+        return self._clients.get((link_id, client), [])
+
+    def remember(self, link_id: str, client: str, unpaid: list[str]) -> None:
+        """Remember the unpaid sessions of a client: others reserve nothing any more, or are paid for."""
+        self._clients[link_id, client] = unpaid[-MOST_UNPAID:]
+        self._clients.move_to_end((link_id, client))
+        if len(self._clients) > _MOST_CLIENTS:
+            self._clients.popitem(last=False)
