@@ -19,6 +19,7 @@ from crypto_checkout.core.collect.deposits import Deposits
 from crypto_checkout.services.alerts.server_issues import ProviderStatus
 from crypto_checkout.services.checkout import wallet_start
 from crypto_checkout.services.checkout.addresses import Addresses
+from crypto_checkout.services.checkout.network_costs import DataFee, NetworkCosts
 from crypto_checkout.services.checkout.payment_methods import PaymentMethods, PaymentMethodsByMode, Policy, Wallet
 from crypto_checkout.services.checkout.wallet_start import Records
 from crypto_checkout.services.collect.balances import BalanceSource
@@ -84,6 +85,7 @@ class Modes:
     chains: Mapping[int, ConfiguredChain]
     balance_sources: Mapping[int, BalanceSource]
     refunds: OpenRefunds
+    network_costs: NetworkCosts
 
 
 async def open_modes(parts: Parts) -> Modes:
@@ -92,16 +94,27 @@ async def open_modes(parts: Parts) -> Modes:
     refunds = OpenRefunds(parts.db, parts.events, public_url=parts.config.server.public_url)
     live, test = await _live(parts, records, refunds), await _test(parts, records, refunds)
     configured = [mode for mode in (live, test) if mode is not None]
+    payment_methods = PaymentMethodsByMode([mode.payment_methods for mode in configured])
+    balance_sources = {chain_id: each for mode in configured for chain_id, each in mode.balance_sources.items()}
+    network_costs = NetworkCosts(parts.db, payment_methods, balance_sources, {} if live is None else _data_fees(live))
     return Modes(
         live,
         test,
-        payment_methods=PaymentMethodsByMode([mode.payment_methods for mode in configured]),
+        payment_methods=payment_methods,
         watchers=tuple(watcher for mode in configured for watcher in mode.watchers),
-        loops=tuple(loop for mode in configured for loop in mode.loops),
+        loops=(network_costs.run, *(loop for mode in configured for loop in mode.loops)),
         chains={chain_id: chain for mode in configured for chain_id, chain in mode.chains.items()},
-        balance_sources={chain_id: each for mode in configured for chain_id, each in mode.balance_sources.items()},
+        balance_sources=balance_sources,
         refunds=refunds,
+        network_costs=network_costs,
     )
+
+
+def _data_fees(live: Mode) -> dict[int, DataFee]:
+    """Return what reads the fee for a transaction's data on each real chain."""
+    from crypto_checkout.chain.evm.collect.survey import data_fee
+
+    return {chain_id: partial(data_fee, read) for chain_id, read in live.contracts.items()}
 
 
 async def _live(parts: Parts, records: Records, refunds: OpenRefunds) -> Mode | None:

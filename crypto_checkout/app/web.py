@@ -89,7 +89,9 @@ def services(parts: Parts, modes: Modes, sender: AttemptSender) -> ApiServices:
     refunds = Refunds(db, modes.refunds.records, payment_methods, chains)
     return ApiServices(
         db=db,
-        sessions=Sessions(db, payment_methods, events, reader, partial(_look_soon, modes)),
+        sessions=Sessions(
+            db, payment_methods, events, reader, partial(_look_soon, modes), on_choices=modes.network_costs.want
+        ),
         session_reader=reader,
         decisions=Decisions(reader, payment_methods.chain_time, events, parts.receipts),
         links=Links(db, payment_methods, events, public_url=public_url),
@@ -246,6 +248,11 @@ def _setup(parts: Parts) -> Setup:
     return Setup(parts.db, facts, config.database.path.resolve().parent)
 
 
+def opens_on_phones(config: Config) -> bool:
+    """Tell whether a wallet app, which opens https only, can reach the server from anywhere."""
+    return config.server.public_url.startswith("https:") and _is_public(config)
+
+
 def _is_public(config: Config) -> bool:
     return not is_near(urlsplit(config.server.public_url).hostname or "")
 
@@ -276,6 +283,7 @@ def _checkout(parts: Parts, modes: Modes, services: ApiServices) -> pages.PayerS
         AssetChoices(parts.db, payment_methods),
         PayerAnswers(parts.db, services.session_reader, payment_methods.chain_time, parts.events),
         ChainVisibility(modes.watchers, parts.clock),
+        modes.network_costs,
     )
     return pages.PayerServices(
         sessions=payers,
@@ -283,6 +291,7 @@ def _checkout(parts: Parts, modes: Modes, services: ApiServices) -> pages.PayerS
         chains={chain.id: _payer_chain(chain) for chain in payment_methods.all_chains().values()},
         branding=Branding(**config.branding.model_dump(exclude={"address", "tax_number"})),
         public_url=config.server.public_url,
+        opens_on_phones=opens_on_phones(config),
         allow_embedding_from=config.checkout.allow_embedding_from,
         limit=page_limit(),
         limit_polls=poll_limit(),

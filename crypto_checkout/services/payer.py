@@ -1,9 +1,12 @@
 """The use cases of the payer's pages: view and answer a session, visit a link, pay with test money. An id is enough."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
+from crypto_checkout.core.assets import Choice
 from crypto_checkout.core.checkout.link import Link, LinkSales
+from crypto_checkout.core.checkout.network_costs import NetworkCost
 from crypto_checkout.core.errors import LinkInactive, ResourceNotFound
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.core.public.types import SessionResource
@@ -11,6 +14,7 @@ from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.services.checkout.answers import PayerAnswers
 from crypto_checkout.services.checkout.asset_choice import AssetChoices
 from crypto_checkout.services.checkout.links import Links
+from crypto_checkout.services.checkout.network_costs import NetworkCosts
 from crypto_checkout.services.checkout.rendered import RenderedSession
 from crypto_checkout.services.checkout.session_reader import Receipts, SessionReader
 from crypto_checkout.services.checkout.sessions import SessionRequest, Sessions
@@ -53,6 +57,7 @@ class Payers:
         asset_choices: AssetChoices,
         answers: PayerAnswers,
         visibility: ChainVisibility,
+        network_costs: NetworkCosts,
     ) -> None:
         self.asset_choices = asset_choices
         self.answers = answers
@@ -61,6 +66,7 @@ class Payers:
         self._links = links
         self._sandbox = sandbox
         self._visibility = visibility
+        self._network_costs = network_costs
 
     async def view(self, session_id: str) -> PayerView:
         """Return a session of either mode. Raises ResourceNotFound."""
@@ -108,6 +114,12 @@ class Payers:
     async def unpaid(self, session_ids: Collection[str]) -> list[str]:
         """Return those of some sessions that nothing was paid for and that can still be paid."""
         return await self._reader.unpaid(session_ids)
+
+    def network_costs(self, session: SessionResource, choices: Sequence[Choice]) -> Mapping[Choice, NetworkCost]:
+        """Return about what paying a session by each choice costs, as far as it is known without waiting."""
+        fiat = Fiat(Decimal(session["fiat"]["amount"]), session["fiat"]["currency"])
+        self._network_costs.want(session["livemode"], choices, fiat.currency)
+        return {choice: self._network_costs.of(session["livemode"], choice, fiat) for choice in choices}
 
     async def pay_in_test_mode(self, session_id: str, scenario: Scenario | None = None) -> None:
         """Pay the missing amount in the sandbox, or play a scenario. Raises as `services.sandbox.controls` does."""

@@ -1,8 +1,10 @@
 """The payer's choice of network and coin, for sessions with several assets. It works without JavaScript.
 
-The session's page shows the choice until it is made; afterwards it has a page of its own, with a warning.
+The session's page shows the choice until it is made; afterwards it has a page of its own, with a warning. A cookie
+keeps the last choice of this browser: the chain and the symbol, and nothing of the payer or the session.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,9 +15,11 @@ from starlette.responses import RedirectResponse, Response
 
 from crypto_checkout.core import errors, moments
 from crypto_checkout.core.assets import Choice
+from crypto_checkout.core.checkout.network_costs import NetworkCost
 from crypto_checkout.core.checkout.session import Status
 from crypto_checkout.core.errors import CheckoutError, UnsupportedAsset
-from crypto_checkout.core.public.types import SessionResource
+from crypto_checkout.core.money import format_fiat
+from crypto_checkout.core.public.types import FiatResource, SessionResource
 from crypto_checkout.http import body_limit, origins
 from crypto_checkout.http.checkout.renderer import CheckoutRenderer
 from crypto_checkout.http.checkout.translations import Translations
@@ -26,6 +30,10 @@ from . import refusals, visitors
 from .view import web_url
 
 PATH = "/choose"
+
+_LAST_CHOICE = "last-choice"
+_A_YEAR_SECONDS = 366 * 86_400
+_A_MINUTE_SECONDS = 60
 
 _UNAVAILABLE: Mapping[str, int] = {
     errors.PriceUnavailable.code: 503,
@@ -39,13 +47,21 @@ _UNAVAILABLE: Mapping[str, int] = {
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An asset to choose, with its value in the form."""
+    """An asset to choose, with its value in the form; `is_last` where this browser's payer chose it last time.
+
+    `fee` is about what its network takes, with `fee_is_less` more than that; None if not known. `minutes` are those
+    until a payment is complete, 0 for less than one, None if not known.
+    """
 
     value: str
     asset: str
     chain_name: str
     chain_id: int
     is_current: bool
+    is_last: bool
+    fee: FiatResource | None
+    fee_is_less: bool
+    minutes: int | None
 
 
 class ChoicePages:
@@ -66,6 +82,9 @@ class ChoicePages:
         self._clock = clock
         self._public_url = public_url
         self._ways_out = ways_out
+        self._is_https = public_url.startswith("https:")
+        # As in `http.checkout.visits`: no other host of the same domain can plant one.
+        self._cookie = f"__Host-{_LAST_CHOICE}" if self._is_https else _LAST_CHOICE
 
     def is_due(self, session: SessionResource) -> bool:
         """Tell whether the payer has to choose before the session can be shown."""
@@ -82,10 +101,7 @@ class ChoicePages:
         if obstacle is not None:
             return await self._refuse(request, obstacle, session)
         current = _current_choice(session)
-        options = [
-            Option(_value(choice), choice.symbol, self._chain_name(choice.chain_id), choice.chain_id, choice == current)
-            for choice in await self._payers.asset_choices.options(session["id"])
-        ]
+        options = await self._options(session, current, self._last_choice(request))
         if not options:
             raise UnsupportedAsset(f"Nothing that session {session['id']} takes is configured any more.")
         response = self._renderer.render(
@@ -104,6 +120,26 @@ class ChoicePages:
         # With no-referrer, browsers send `Origin: null` with the page's own form; see `http.checkout.pages`.
         response.headers["Referrer-Policy"] = "same-origin"
         return response
+
+    async def _options(self, session: SessionResource, current: Choice | None, last: Choice | None) -> list[Option]:
+        """Return the options in the shop's order, but what was chosen last time comes first."""
+        choices = await self._payers.asset_choices.options(session["id"])
+        costs = self._payers.network_costs(session, choices)
+        options = [
+            Option(
+                _value(choice),
+                choice.symbol,
+                self._chain_name(choice.chain_id),
+                choice.chain_id,
+                is_current=choice == current,
+                is_last=choice == last,
+                fee=_fiat(costs[choice]),
+                fee_is_less=_is_less(costs[choice]),
+                minutes=whole_minutes(costs[choice]),
+            )
+            for choice in choices
+        ]
+        return sorted(options, key=lambda option: not option.is_last)
 
     async def page(self, request: Request) -> Response:
         """Show the choice again, to change it."""
@@ -131,7 +167,20 @@ class ChoicePages:
             return await self.ask(request, session, status=_UNAVAILABLE[error.code], refused=choice)
         if outcome is ChoiceOutcome.LOCKED:
             return await self._refuse(request, outcome, await self._session(request))
-        return _back(session["id"])
+        response = _back(session["id"])
+        if outcome is ChoiceOutcome.CHOSEN:
+            response.set_cookie(
+                self._cookie,
+                _value(choice),
+                max_age=_A_YEAR_SECONDS,
+                secure=self._is_https,
+                httponly=True,
+                samesite="lax",
+            )
+        return response
+
+    def _last_choice(self, request: Request) -> Choice | None:
+        return _choice(request.cookies.get(self._cookie, ""))
 
     async def _session(self, request: Request) -> SessionResource:
         return (await self._payers.view(request.path_params["id"])).session
@@ -149,6 +198,13 @@ class ChoicePages:
         return refusals.render(self._renderer, words, refusals.LOCKED_UNCHOSEN, page, ways)
 
 
+def whole_minutes(cost: NetworkCost) -> int | None:
+    """Return whole minutes, rounded up; 0 for less than one."""
+    if cost.seconds is None:
+        return None
+    return 0 if cost.seconds < _A_MINUTE_SECONDS else math.ceil(cost.seconds / _A_MINUTE_SECONDS)
+
+
 async def _form(request: Request) -> dict[str, str]:
     return dict(parse_qsl((await body_limit.read(request)).decode("utf-8", "replace")))
 
@@ -163,6 +219,17 @@ def _page(session_id: str) -> str:
 
 def _current_choice(session: SessionResource) -> Choice | None:
     return Choice(session["chainId"], session["asset"]) if session["assetChosen"] else None
+
+
+def _fiat(cost: NetworkCost) -> FiatResource | None:
+    if cost.fee is None:
+        return None
+    fiat = cost.fee.fiat
+    return {"amount": format_fiat(fiat.amount, fiat.currency), "currency": fiat.currency}
+
+
+def _is_less(cost: NetworkCost) -> bool:
+    return cost.fee is not None and cost.fee.is_less
 
 
 def _value(choice: Choice) -> str:

@@ -12,6 +12,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from crypto_checkout.core import moments
+from crypto_checkout.core.checkout.wallet_apps import links_to
 from crypto_checkout.core.errors import (
     CheckoutError,
     LinkInactive,
@@ -20,13 +21,14 @@ from crypto_checkout.core.errors import (
     SessionNotOpen,
 )
 from crypto_checkout.core.public.render import json_text
+from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.http import body_limit, etags, origins
 from crypto_checkout.http.checkout.branding.shop import Branding
 from crypto_checkout.http.checkout.link_page import LinkPages, LinkSite
 from crypto_checkout.http.checkout.renderer import CheckoutRenderer
 from crypto_checkout.http.checkout.translations import LANGUAGES
-from crypto_checkout.http.checkout.view import Code, PayerChain, public_part, view, web_url
+from crypto_checkout.http.checkout.view import Code, PayerChain, View, public_part, view, web_url
 from crypto_checkout.http.checkout.visitors import LANGUAGE, translations_for
 from crypto_checkout.services.payer import Payers, PayerView
 from crypto_checkout.services.refunds.claims import Claims
@@ -72,7 +74,8 @@ class PayerServices:
 
     `limit` and `limit_polls` raise RateLimitExceeded. `clock` returns the time of live (True) or test mode (False),
     which can be moved ahead; it must be the clock behind `expiresAt`. `public_url` tells whether cookies are restricted
-    to https, and from where forms may come.
+    to https, and from where forms may come; `opens_on_phones` whether it is https and leads here from anywhere, so that
+    wallet apps can open it.
     """
 
     sessions: Payers
@@ -82,6 +85,7 @@ class PayerServices:
     public_url: str
     limit: Callable[[Request], None]
     limit_polls: Callable[[Request], None]
+    opens_on_phones: bool = False
     allow_embedding_from: Sequence[str] = ()
     clock: Callable[[bool], datetime] = system_clock
 
@@ -199,6 +203,7 @@ class _CheckoutPages:
             path=_page_of(request),
             query=_query(request),
             view=shown,
+            app_links=self._app_links(request, session, shown),
             link=await self._checkout.sessions.link_of(session),
             may_correct=self.details.may_correct(request, session),
             arrivals=came,
@@ -220,6 +225,13 @@ class _CheckoutPages:
             arrivals=arrivals.arrivals(current.receipts, self._checkout.chains),
             refund=await self.refunds.offer(session_id),
         )
+
+    def _app_links(self, request: Request, session: SessionResource, shown: View) -> Mapping[str, str]:
+        """Return links that open the page in wallet apps, in the language that the payer chose; none in test mode."""
+        if not self._checkout.opens_on_phones or not shown.livemode or not shown.asks:
+            return {}
+        code = request.query_params.get(LANGUAGE) or request.cookies.get(LANGUAGE)
+        return links_to(session["checkoutUrl"] + (f"?{LANGUAGE}={code}" if code in LANGUAGES else ""))
 
     def _chain(self, chain_id: int) -> PayerChain:
         return self._checkout.chains.get(chain_id) or PayerChain(f"chain {chain_id}", "")

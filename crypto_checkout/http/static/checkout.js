@@ -240,6 +240,8 @@
     if (!found.length && window.ethereum?.request) found.push({ info: { name: words.walletBrowser, icon: "" }, provider: window.ethereum });
     const sent = remember(sentKey());
     place.hidden = !found.length;
+    // With a wallet in the page there is no need for an app that has one; this may be its very browser.
+    if (byId("apps")) byId("apps").hidden = Boolean(found.length);
     place.replaceChildren(...(sent ? [againButton()] : found.map(walletButton)));
     if (sent) announce(words.walletSent);
   }
@@ -339,6 +341,8 @@
   });
   // Wallets from before EIP-6963 may put themselves there only after the page (MetaMask's detect-provider waits for it).
   addEventListener("ethereum#initialized", showWallets);
+  // Others come late and say nothing; once there is a button, it stays as it is, and keeps the focus.
+  const lookForWallet = () => byId("wallets")?.hidden && window.ethereum?.request && showWallets();
 
   // --- Events -------------------------------------------------------------------------------------------------------
 
@@ -365,7 +369,10 @@
     // Out of the browser's memory everything is as it was left, buttons too.
     if (event.persisted) redraw().then(plan, () => location.reload());
   });
-  setInterval(tick, 500);
+  setInterval(() => {
+    tick();
+    lookForWallet();
+  }, 500);
 
   begin();
   plan();

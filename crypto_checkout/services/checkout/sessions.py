@@ -68,7 +68,10 @@ class SessionRequest:
 
 
 class Sessions:
-    """Makes sessions in both modes; `on_made` is called with the mode of each, once it is stored."""
+    """Makes sessions in both modes; `on_made` is called with the mode of each, once it is stored.
+
+    `on_choices` is called before a session with several choices is made, with its mode, the choices, and the currency.
+    """
 
     def __init__(
         self,
@@ -77,6 +80,7 @@ class Sessions:
         events: Outbox,
         reader: SessionReader,
         on_made: Callable[[bool], None] = lambda _: None,
+        on_choices: Callable[[bool, Sequence[Choice], str], None] = lambda *_: None,
     ) -> None:
         self._db = db
         self._payment_methods = payment_methods
@@ -84,6 +88,7 @@ class Sessions:
         self._events = events
         self._reader = reader
         self._on_made = on_made
+        self._on_choices = on_choices
 
     async def prepare(self, livemode: bool, request: SessionRequest) -> Callable[[WriteUnit], RenderedSession]:
         """Quote a price, and return the unit that stores a session at it.
@@ -109,6 +114,8 @@ class Sessions:
         if request.assets:
             usable = await self._db.read(lambda unit: _usable(unit, request.assets, methods), quick=True)
             request = replace(request, assets=usable or request.assets)
+            if len(request.assets) > 1:
+                self._on_choices(livemode, request.assets, price.fiat.currency)
             quote = await self._quotes.first(price, request.assets)
         else:
             quote = await self._quotes.quote(price, request.chain_id, request.asset)

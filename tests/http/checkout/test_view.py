@@ -21,6 +21,7 @@ from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import SETTLED, Session, SessionOptions, Status, Terms
+from crypto_checkout.core.checkout.wallet_apps import WALLET_APPS, links_to
 from crypto_checkout.core.ledger.assess import Tip
 from crypto_checkout.core.ledger.payment import Payment, TransferKind
 from crypto_checkout.core.money import Fiat, parse_units
@@ -48,6 +49,7 @@ from crypto_checkout.services.checkout.session_reader import Receipts
 from tests.support.factories import a_link, a_payment, a_session
 from tests.support.sums import with_payments
 
+NO_LINKS: Mapping[str, str] = {}
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 PRICE = 3_333_340_000_000_000
 PART = 1_111_113_333_333_333
@@ -107,6 +109,7 @@ def printed(
     shop: str = "Acme",
     language: str = "en",
     link: Link | None = None,
+    app_links: Mapping[str, str] = NO_LINKS,
     **more: Any,
 ) -> str:
     page = renderer_of(shop).render(
@@ -114,6 +117,7 @@ def printed(
         translations.load(language),
         path="/checkout/cs_1",
         view=seen(shown, at=at, **more),
+        app_links=app_links,
         link=link,
         arrivals=arrivals(Receipts(RenderedSession(shown)), {}),
         refund=NO_REFUND,
@@ -288,12 +292,25 @@ def test_the_payer_may_choose_the_other_code(code: Code) -> None:
     assert seen(resource(), code=code).code is code
 
 
-def test_a_tokens_request_is_offered_with_a_warning_only() -> None:
+def test_a_tokens_request_is_offered_as_a_code_with_a_warning_and_never_as_a_link() -> None:
     token = resource(session=replace(SESSION, asset=USDC))
     assert "ethereum:" not in printed(token)
+    assert seen(token, code=Code.REQUEST).code_text == token["paymentUri"]
     chosen = printed(token, code=Code.REQUEST)
-    assert "ethereum:" in chosen
+    assert "ethereum:" not in chosen
     assert "Some wallets misread this code" in chosen
+
+
+# Wallet apps on a phone
+
+
+def test_wallet_apps_are_offered_for_a_coin_and_for_a_token() -> None:
+    for session in (SESSION, replace(SESSION, asset=USDC)):
+        shown = resource(session=session)
+        page = printed(shown, app_links=links_to(shown["checkoutUrl"]))
+        for app in WALLET_APPS:
+            assert f'href="{html.escape(app.link_to(shown["checkoutUrl"]))}" target="_top" rel="noreferrer"' in page
+        assert 'id="apps"' not in printed(shown)
 
 
 # The wallet in the browser

@@ -1,7 +1,7 @@
 """Read what a plan to collect needs of a chain: accounts, fees, gas, and whether it has EIP-7702."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from statistics import median_low
 from typing import Any
 
@@ -29,6 +29,12 @@ class NoDynamicFees(ProviderFailed):
     """The chain's blocks have no base fee: it doesn't know the transactions of EIP-1559."""
 
     cause = "its blocks have no base fee"
+
+
+async def data_fee(read: Callable[[str, str], Awaitable[bytes]], transaction_bytes: int) -> int:
+    """Return the same as `Survey.data_fee`, by what reads contracts as `chain.evm.chain.EvmChain.ask_stranger` does."""
+    answer = await read(_GAS_PRICE_ORACLE, "0x" + (_UPPER_BOUND + transaction_bytes.to_bytes(32)).hex())
+    return int.from_bytes(answer) if len(answer) == len(word(_GAS_PRICE_ORACLE)) else 0
 
 
 class Survey:
