@@ -337,7 +337,7 @@ def test_where_its_script_does_not_run_the_page_shows_a_link_and_reloads_itself(
     page.clock.fast_forward(11_000)
     expect(page.get_by_role("heading", level=1)).not_to_contain_text("Pay 49.90 USD")
     page.goto(url_of(server, ask(server)))
-    page.get_by_role("link", name="Don’t refresh").click()
+    page.get_by_role("link", name="Stop refreshing").click()
     expect(page.locator("#payment")).to_have_attribute("data-refresh", "0")
 
 

@@ -50,6 +50,9 @@ HEADINGS = {
     "late_payment": "This payment has expired",
     "failed": "The network reversed this payment",
     "expired": "This payment has expired",
+    "closed": "The shop closed this payment",
+    "accepted": "Payment complete",
+    "refunded": "Payment complete",
     "test": "Pay 49.90 USD",
     "token": "Pay 49.90 USD",
     "token_request": "Pay 49.90 USD",
@@ -126,7 +129,7 @@ def test_a_receipt_is_printed_with_all_that_matters_and_nothing_to_press(page: P
 def test_a_payment_taken_back_hides_how_to_pay_until_that_is_asked_for(page: Page, pages: dict[str, str]) -> None:
     page.goto(pages["reorged"])
     expect(page.locator("#address")).to_be_hidden()
-    page.get_by_text("My wallet says that the payment failed").click()
+    page.get_by_text("My wallet says the payment failed").click()
     expect(page.locator("#address")).to_be_visible()
     assert wrong(page) == []
 
@@ -158,6 +161,6 @@ def test_a_chain_that_is_not_seen_is_told_of_as_is_its_return(shop: Shop, page: 
     assert wrong(page) == []
     page.goto(urls["blind"])
     main = page.get_by_role("main")
-    expect(main).to_contain_text("your payment is not lost", timeout=NOTICED_WITHIN)
-    expect(page.locator("#announcer")).to_contain_text("We can’t see the network")
+    expect(main).to_contain_text("your payment isn’t lost", timeout=NOTICED_WITHIN)
+    expect(page.locator("#announcer")).to_contain_text("We can’t see the Sandbox network")
     assert wrong(page) == []

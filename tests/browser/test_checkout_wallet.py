@@ -113,7 +113,7 @@ def test_after_a_refusal_nothing_is_sent_and_the_button_works_again(shop: Shop, 
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (PENDING, "still waiting for an answer"),
+        (PENDING, "still waiting for your answer"),
         (REFUSED, "You declined"),
         (TOO_POOR, "funds <b>for gas</b>"),
         ({**INTERNAL, "data": {"code": -32000, "message": "gas required exceeds allowance"}}, "exceeds allowance"),
@@ -175,7 +175,7 @@ def test_a_wallet_that_can_neither_switch_nor_move_is_asked_for_the_network_and_
     wallet.fails["wallet_switchEthereumChain"] = [{"code": 4200, "message": "The method is not supported."}] * 2
     page.goto(shop.url(shop.ask()))
     press(page)
-    expect(page.locator("#wallet-state")).to_contain_text("did not switch to")
+    expect(page.locator("#wallet-state")).to_contain_text("didn’t switch to")
     assert "eth_sendTransaction" not in wallet.methods()
 
 
@@ -185,7 +185,7 @@ def test_nothing_is_sent_on_another_network_whatever_the_wallet_promised(
     wallet.chain_id, wallet.stubborn = ELSEWHERE, True
     page.goto(shop.url(shop.ask()))
     press(page)
-    expect(page.locator("#wallet-state")).to_contain_text("did not switch to")
+    expect(page.locator("#wallet-state")).to_contain_text("didn’t switch to")
     assert "eth_sendTransaction" not in wallet.methods()
 
 
@@ -208,7 +208,7 @@ def test_who_has_sent_is_not_asked_to_send_again_also_after_a_reload(shop: Shop,
     press(page)
     expect(page.locator("#wallet-state")).to_contain_text("Sent.")
     page.reload()
-    expect(page.locator("#wallet-state")).to_contain_text("Please don’t send it again.")
+    expect(page.locator("#wallet-state")).to_contain_text("Don’t send it again.")
     expect(page.get_by_role("button", name="Pay with Fake Wallet")).to_have_count(0)
     page.get_by_role("button", name="show the wallet button again").click()
     expect(page.get_by_role("button", name="Pay with Fake Wallet")).to_be_visible()

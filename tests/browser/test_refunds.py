@@ -87,5 +87,5 @@ def test_a_payer_who_declines_in_the_wallet_reads_so_and_nothing_is_given(shop: 
     payer.goto(f"{shop.url(session)}/refund")
     payer.get_by_label(re.compile("Your address on")).fill(MINE)
     payer.get_by_role("button", name=re.compile("Sign with the wallet you paid from")).click()
-    expect(payer.get_by_text("You declined in your wallet")).to_be_visible()
+    expect(payer.get_by_text("You declined the request in your wallet")).to_be_visible()
     assert shop.live.get("/refunds", params={"sessionId": session["id"]}).json()["data"] == []

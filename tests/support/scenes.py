@@ -17,6 +17,7 @@ FRESH_XPUB = (
 ETHER = 10**18
 CHAIN_ID = 1
 SHOP = "Ada's Bakery"
+REFUND_ADDRESS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 COINS = [{"chainId": 1337, "asset": "ETH"}, {"chainId": 1337, "asset": "USDC"}]
 
 Json = dict[str, Any]
@@ -43,6 +44,10 @@ sources = []
 fixed = {{ "ETH/USD" = "3000.00" }}
 [branding]
 name = "{SHOP}"
+color = "#ffb000"
+support_email = "help@bakery.example"
+support_url = "https://bakery.example/help"
+terms_url = "https://bakery.example/terms"
 [[chains]]
 id = {CHAIN_ID}
 name = "Ethereum"
@@ -104,6 +109,16 @@ class Shop:
         """Drive a test session through a scenario."""
         path = f"/test_helpers/checkout_sessions/{session['id']}/pay"
         self.test.post(path, json={"scenario": scenario}).raise_for_status()
+
+    def decide(self, session: Json, decision: str) -> None:
+        """Close or accept a test session."""
+        self.test.post(f"/checkout_sessions/{session['id']}/{decision}").raise_for_status()
+
+    def refund(self, session: Json, amount: str) -> None:
+        """Refund a part of a test session, and pay that."""
+        body = {"sessionId": session["id"], "amount": amount, "destination": REFUND_ADDRESS}
+        made: Json = self.test.post("/refunds", json=body).raise_for_status().json()
+        self.test.post(f"/test_helpers/refunds/{made['id']}/pay").raise_for_status()
 
     def wait_for(self, session: Json, status: str, *, confirmations: int = 0) -> None:
         """Return once a session has a status, and so many confirmations."""
@@ -174,6 +189,12 @@ def _of_test_mode(shop: Shop) -> dict[str, str]:
     for name, scenario in plays.items():
         shop.play(found[name], scenario)
     shop.wait_for(found["expired"], "expired")
+    found |= {"closed": shop.of_link(link), "accepted": shop.ask(live=False), "refunded": shop.ask(live=False)}
+    shop.play(found["accepted"], "underpaid")
+    shop.play(found["refunded"], "overpaid")
+    shop.decide(found["closed"], "expire")
+    shop.decide(found["accepted"], "accept")
+    shop.refund(found["refunded"], "0.001")
     token = shop.ask(live=False, asset="USDC")
     chooser, changing = (shop.ask(live=False, assets=COINS) for _ in range(2))
     pages = {name: shop.url(session) for name, session in found.items()}

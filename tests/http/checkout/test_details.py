@@ -86,7 +86,7 @@ async def test_a_session_that_ends_unanswered_never_shows_its_address(tmp_path: 
         payer = await a_payer(app)
         clock.move(hours=1)
         page = await payer.get(f"/checkout/{session['id']}")
-        assert "The time to pay is over" in plain(page) or "expired" in plain(page)
+        assert "This payment has expired" in plain(page) or "expired" in plain(page)
         assert session["address"] not in page.text
         assert (await payer.get(f"/checkout/{session['id']}/status")).json()["address"] is None
         answer = await fill_in(payer, session, FILLED)
