@@ -82,12 +82,12 @@ class Finding:
 _FAILED = Finding(
     PaymentOutcome.NOT_COUNTED,
     Reason.REORGED,
-    "Did not count: it was paid, and then the chain took the money back (a reorganisation).",
-    "If the transaction is mined again, it counts again by itself. Hold back what isn't delivered yet.",
+    "Reversed: this was paid, and then the network reversed the payment (a chain reorganization).",
+    "If the transaction is mined again, it counts again automatically. Don't deliver until then.",
 )
 
 
-_HAS_SENT = "Has the payer sent it? Look up what became of that transaction"
+_HAS_SENT = "If the payer says they have paid, look up their transaction"
 _LOOK_UP = "crypto-checkout explain TX"
 
 
@@ -117,8 +117,7 @@ def payment(session: Session, recorded: RecordedPayment, context: ChainContext) 
         return Finding(
             PaymentOutcome.NOT_COUNTED,
             Reason.REORGED,
-            f"Did not count: the address's balance showed {coins} more at block {transfer.block_number}, and the chain "
-            "doesn't have it any more.",
+            f"Did not count: the balance showed {coins} more at block {transfer.block_number}, and no longer does.",
         )
     if recorded.payment.is_provisional:
         return Finding(
@@ -130,8 +129,8 @@ def payment(session: Session, recorded: RecordedPayment, context: ChainContext) 
         return Finding(
             PaymentOutcome.NOT_COUNTED,
             Reason.REORGED,
-            f"Did not count: the chain took back block {transfer.block_number}, which had the {coins}.",
-            "If the transaction is mined again, it counts again by itself. Else ask the payer to pay again.",
+            f"Did not count: the network reversed block {transfer.block_number}, which had the {coins}.",
+            "If the transaction is mined again, it counts again automatically. Otherwise ask the payer to pay again.",
         )
     if not recorded.is_asked_for:
         return _unmatched(session, recorded, coins, context)
@@ -144,7 +143,7 @@ def _in_window(session: Session, recorded: RecordedPayment, coins: str, tip: Tip
     transfer, terms = recorded.payment.transfer, session.terms
     reached = depth(tip, transfer.block_number, terms.required_confirmations)
     if tip is None or not tip.is_deep(transfer.block_number, terms.required_confirmations):
-        return Finding(PaymentOutcome.WAITING, Reason.CONFIRMATIONS, f"Waiting: {coins} has arrived; {reached}.")
+        return Finding(PaymentOutcome.WAITING, Reason.CONFIRMATIONS, f"Confirming: {coins} received; {reached}.")
     if session.accepted_units is not None:
         return Finding(
             PaymentOutcome.COUNTED, Reason.ACCEPTED, f"Counted: {coins}, accepted by the merchant; {reached}."
@@ -159,19 +158,19 @@ def _in_window(session: Session, recorded: RecordedPayment, coins: str, tip: Tip
 
 def _unmatched(session: Session, recorded: RecordedPayment, coins: str, context: ChainContext) -> Finding:
     price = amount(session.asset, session.terms.amount_units)
-    yours = f"The money is at {checksum(session.address)}, which is your wallet's: settle it with the payer yourself."
+    yours = f"The money is at {checksum(session.address)}, an address of your wallet. Settle it with the payer."
     if recorded.chain_id != session.asset.chain_id:
         return Finding(
             PaymentOutcome.NOT_COUNTED,
             Reason.WRONG_CHAIN,
-            f"Did not count: {coins} came on {context.chain(recorded.chain_id)}, and the session asks for {price} on "
+            f"Did not count: {coins} arrived on {context.chain(recorded.chain_id)}, but the session expects {price} on "
             f"{context.chain(session.asset.chain_id)}.",
             yours,
         )
     return Finding(
         PaymentOutcome.NOT_COUNTED,
         Reason.WRONG_ASSET,
-        f"Did not count: {coins} came, and the session asks for {price}.",
+        f"Did not count: {coins} arrived, but the session expects {price}.",
         yours,
     )
 
@@ -211,8 +210,14 @@ def _verdict(
         found = [(each, finding) for each, finding in findings if finding.outcome is outcome]
         if found:
             single = [finding for each, finding in found if each.payment.dust is None]
-            return single[-1] if single else found[-1][1]
+            return _as_status(session, single[-1] if single else found[-1][1])
     return _nothing(session)
+
+
+def _as_status(session: Session, finding: Finding) -> Finding:
+    """Let a payment's finding speak for its session: the sentence begins with the session's status."""
+    title = "Closed" if session.status_reason == CLOSED else STATUSES[session.status].title
+    return replace(finding, sentence=f"{title}: {finding.sentence.partition(': ')[2]}")
 
 
 def _funded(session: Session, ledger: SessionLedger, context: ChainContext) -> Finding:
@@ -223,34 +228,35 @@ def _funded(session: Session, ledger: SessionLedger, context: ChainContext) -> F
     price = amount(session.asset, session.terms.amount_units)
     match session.status:
         case Status.DETECTED:
-            return Finding(PaymentOutcome.WAITING, Reason.CONFIRMATIONS, f"Waiting: {received} has arrived; {reached}.")
+            return Finding(PaymentOutcome.WAITING, Reason.CONFIRMATIONS, f"Confirming: {received} received; {reached}.")
         case Status.UNDERPAID:
             missing = amount(session.asset, max(0, session.terms.amount_units - units))
             return Finding(
                 PaymentOutcome.WAITING,
                 Reason.TOO_LITTLE,
-                f"Not enough: {received} of {price} has arrived, {missing} is missing; {reached}.",
+                f"Underpaid: {received} of {price} received, {missing} missing; {reached}.",
                 f"The payer can send the rest to the same address until {second(session.terms.grace_until)}. "
-                "Or accept what came",
+                "Or accept the amount received",
                 _accept(session),
             )
         case Status.OVERPAID:
+            excess = amount(session.asset, max(0, units - session.terms.amount_units))
             return Finding(
                 PaymentOutcome.COUNTED,
                 Reason.TOO_MUCH,
-                f"Counted: {received}, more than the price of {price} and its tolerance; {reached}.",
-                "Give the rest back, or accept it",
+                f"Overpaid: {received} received, {excess} more than expected; {reached}.",
+                "Accept it and refund the excess",
                 _accept(session),
             )
         case Status.PAID_LATE:
             return Finding(
-                PaymentOutcome.COUNTED, Reason.IN_GRACE, f"Counted: {received}, some in the grace period; {reached}."
+                PaymentOutcome.COUNTED,
+                Reason.IN_GRACE,
+                f"Paid late: {received} received, part of it in the grace period; {reached}.",
             )
     if session.status_reason == ACCEPTED:
-        return Finding(
-            PaymentOutcome.COUNTED, Reason.ACCEPTED, f"Counted: {received}, accepted by the merchant; {reached}."
-        )
-    return Finding(PaymentOutcome.COUNTED, Reason.ON_TIME, f"Counted: {received} on time, {reached}.")
+        return Finding(PaymentOutcome.COUNTED, Reason.ACCEPTED, f"Accepted: {received} of {price} received; {reached}.")
+    return Finding(PaymentOutcome.COUNTED, Reason.ON_TIME, f"Paid: {received} received on time; {reached}.")
 
 
 def _nothing(session: Session) -> Finding:
@@ -259,14 +265,14 @@ def _nothing(session: Session) -> Finding:
         return Finding(
             PaymentOutcome.WAITING,
             Reason.NOTHING_YET,
-            f"Nothing has arrived yet. {price} is asked for until {second(session.terms.expires_at)}.",
+            f"Pending: nothing received yet. {price} is expected by {second(session.terms.expires_at)}.",
             _HAS_SENT,
             _LOOK_UP,
         )
-    sentence = f"Did not count: nothing has arrived for {price}, neither in time nor later."
     if session.status_reason == CLOSED:
-        sentence = "Did not count: you closed the session before anything arrived."
+        sentence = "Closed: you closed this before anything was received."
         return Finding(PaymentOutcome.NOT_COUNTED, Reason.CLOSED, sentence)
+    sentence = f"Expired: nothing was received; {price} was expected."
     return Finding(PaymentOutcome.NOT_COUNTED, Reason.EXPIRED, sentence, _HAS_SENT, _LOOK_UP)
 
 
@@ -276,13 +282,13 @@ def _nothing(session: Session) -> Finding:
 def _creation(session: Session, context: ChainContext) -> ExplanationStep:
     terms, asset, rate = session.terms, session.asset, session.rate
     return ExplanationStep(
-        "The session was made.",
+        "Session created.",
         (
             ("mode", "live" if session.livemode else "test"),
             ("price", f"{session.fiat} {session.fiat.currency}"),
             ("rate", f"{decimal_text(rate.value)} {rate.quote} for one {rate.base}, from {', '.join(rate.sources)}"),
             ("rate of", second(rate.observed_at)),
-            ("asked for", f"{amount(asset, terms.amount_units)} on {context.chain(asset.chain_id)}"),
+            ("expected", f"{amount(asset, terms.amount_units)} on {context.chain(asset.chain_id)}"),
             *((("token", checksum(asset.contract)),) if asset.contract else ()),
             (
                 "tolerance",
@@ -305,7 +311,7 @@ def arrival(session: Session, recorded: RecordedPayment, finding: Finding, conte
     transfer = recorded.payment.transfer
     coins = context.coins(transfer, recorded.chain_id, session.asset)
     return ExplanationStep(
-        f"{coins} came ({recorded.arrived}).",
+        f"{coins} received ({recorded.arrived}).",
         (
             ("verdict", finding.sentence),
             *((("chain", context.chain(recorded.chain_id)),) if recorded.chain_id != session.asset.chain_id else ()),
@@ -325,9 +331,7 @@ def _logged(session: Session, recorded: RecordedPayment) -> tuple[tuple[str, str
     """Return both figures of a payment whose log gives more than what arrived."""
     if recorded.logged_units is None:
         return ()
-    logged, arrived = (
-        amount(session.asset, units) for units in (recorded.logged_units, recorded.payment.transfer.units)
-    )
+    logged, arrived = (amount(session.asset, each) for each in (recorded.logged_units, recorded.payment.transfer.units))
     return (("amount", f"{logged} by its log; the balance rose by {arrived}, which counts: the token keeps a fee"),)
 
 
@@ -343,11 +347,11 @@ def window(session: Session, block_time: datetime) -> str:
 
 def _change(session: Session, change: SessionChange) -> ExplanationStep:
     words = {
-        "session.reorged": "The chain was reorganised, and payments were taken back.",
-        "session.late_payment": "A payment came after the window.",
+        "session.reorged": "The chain was reorganized, and payments were reversed.",
+        "session.late_payment": "A payment arrived too late.",
     }
     by = {ACCEPTED: " because the merchant accepted it", CLOSED: " because the merchant closed it"}
-    by[REORGED] = " because the chain took its money back"
+    by[REORGED] = " because the network reversed its payment"
     required = session.terms.required_confirmations
     what = words.get(change.type, f"The session became {change.status}{by.get(change.status_reason or '', '')}.")
     return ExplanationStep(
@@ -367,7 +371,7 @@ def _left_out(session: Session, ledger: SessionLedger) -> Iterator[ExplanationSt
     left_out = session.sums.payment_count - there
     if left_out > 0:
         yield ExplanationStep(
-            f"{left_out:,} earlier payments came, which are not listed here.",
+            f"{left_out:,} earlier payments are not listed here.",
             (("listed", "on the payment's page of the dashboard, and in exports"), ("counted", "in every sum here")),
             session.created_at,
         )

@@ -36,7 +36,7 @@ def payment(address: UnassignedAddress, recorded: RecordedPayment, context: Chai
     transfer = recorded.payment.transfer
     coins = context.coins(transfer, recorded.chain_id)
     if not recorded.payment.canonical:
-        sentence = f"Did not count: the chain took back block {transfer.block_number}, which had the {coins}."
+        sentence = f"Did not count: the network reversed block {transfer.block_number}, which had the {coins}."
         return Finding(PaymentOutcome.NOT_COUNTED, Reason.REORGED, sentence)
     return _without_session(address, f"{coins} came on {context.chain(recorded.chain_id)}")
 

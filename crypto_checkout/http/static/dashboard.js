@@ -8,7 +8,11 @@ document.addEventListener("DOMContentLoaded", () => {
     const at = new Date(time.dateTime);
     if (Number.isNaN(at.getTime())) continue;
     time.title = time.textContent;
-    const style = { year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short" };
+    const style = { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" };
+    // Tables have no room for what is the same in most rows.
+    const isInTable = time.closest(".table") !== null;
+    if (!isInTable || at.getFullYear() !== new Date().getFullYear()) style.year = "numeric";
+    if (!isInTable) style.timeZoneName = "short";
     time.textContent = at.toLocaleString(undefined, style);
   }
 });

@@ -12,8 +12,9 @@ from crypto_checkout.core.checkout.customer import Customer
 from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.diagnosis.explanation import ChainContext, NamedChain
+from crypto_checkout.core.money import format_minor
 from crypto_checkout.core.public import render
-from crypto_checkout.core.public.types import AmountResource, SessionResource
+from crypto_checkout.core.public.types import AmountResource, FiatResource, SessionResource
 from crypto_checkout.core.public.webhook_types import DeliveryResource
 from crypto_checkout.services.checkout.decisions import AllowedDecisions, allowed_decisions
 from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
@@ -51,6 +52,32 @@ class DeliveryDetail:
 
 
 @dataclass(frozen=True, slots=True)
+class ValuedAmount:
+    """An amount of coins, and its worth at the session's rate."""
+
+    amount: AmountResource
+    fiat: FiatResource
+
+    @property
+    def is_zero(self) -> bool:
+        """True without any coins."""
+        return self.amount["units"] == "0"
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentAmounts:
+    """The amounts of a session, which add up: received is expected less missing, plus excess.
+
+    `too_late` arrived too late to count and is in none of the others.
+    """
+
+    received: ValuedAmount
+    missing: ValuedAmount
+    excess: ValuedAmount
+    too_late: ValuedAmount
+
+
+@dataclass(frozen=True, slots=True)
 class PaymentDetail:
     """A session and all that belongs to it; `acceptable` is the amount that accepting it would take.
 
@@ -60,6 +87,7 @@ class PaymentDetail:
 
     session: SessionResource
     payment_count: int
+    amounts: PaymentAmounts
     decisions: AllowedDecisions
     acceptable: AmountResource
     link: Link | None
@@ -98,6 +126,7 @@ class PaymentDetails:
         return PaymentDetail(
             session=self._reader.describe(unit, session),
             payment_count=session.sums.payment_count,
+            amounts=_amounts(session),
             decisions=may,
             acceptable=render.amount(session.asset, may.accepted_units),
             link=None if session.link_id is None else links.get(unit, session.link_id, livemode),
@@ -114,3 +143,19 @@ class PaymentDetails:
         transfer = found.payment.transfer
         coins = self._known.coins(transfer, found.chain_id)
         return UnmatchedAmount(found, checksum(transfer.to), coins, self._known.chain(found.chain_id))
+
+
+def _amounts(session: Session) -> PaymentAmounts:
+    received, expected = session.sums.counted_units, session.terms.amount_units
+    return PaymentAmounts(
+        received=_valued(session, received),
+        missing=_valued(session, max(0, expected - received)),
+        excess=_valued(session, max(0, received - expected)),
+        too_late=_valued(session, session.sums.late_units),
+    )
+
+
+def _valued(session: Session, units: int) -> ValuedAmount:
+    currency = session.fiat.currency
+    fiat: FiatResource = {"amount": format_minor(session.fiat_minor(units), currency), "currency": currency}
+    return ValuedAmount(render.amount(session.asset, units), fiat)

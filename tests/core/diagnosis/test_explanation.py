@@ -85,7 +85,7 @@ def recorded(
             recorded(contract=USDC.contract, asked=False),
             PaymentOutcome.NOT_COUNTED,
             Reason.WRONG_ASSET,
-            "0.000005 USDC came, and the session asks for 1 ETH",
+            "0.000005 USDC arrived, but the session expects 1 ETH",
         ),
         (
             SESSION,

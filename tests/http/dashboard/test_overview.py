@@ -114,7 +114,7 @@ async def test_issues_of_a_kind_are_one_group_with_its_number_and_sum(timed: tup
     assert titles(page) == ["1 overpaid 30.00 USD too much", "3 underpaid 1,030.00 USD + 50.00 EUR"]
     assert 'href="/dashboard/test/payments?issue=underpaid"' in page
     listed = await look(client, "/test/payments", issue="underpaid")
-    assert set(re.findall(r"/payments/(cs_\w+)\"", listed)) == set(
+    assert set(re.findall(r"/payments/(cs_\w+)\?", listed)) == set(
         re.findall(r"dismiss.*?underpaid:(cs_\w+)\"", page, re.DOTALL)
     )
     assert (await client.get("/test/payments", params={"issue": "nonsense"})).status_code == 400

@@ -51,14 +51,14 @@ async def test_a_payment_that_counted_is_explained_with_its_evidence_in_order(an
         for subject in (tx_hash, session["id"], session["address"]):
             explained = await explaining(shop).of(subject)
             assert verdict(explained) == (PaymentOutcome.COUNTED, Reason.ON_TIME), subject
-            assert explained.headline.startswith("Counted: 1 ETH on time, 3 of 3 confirmations.")
+            assert explained.headline.startswith(("Counted: 1 ETH on time, 3", "Paid: 1 ETH received on time; 3"))
             assert explained.sessions == (session["id"],)
             assert facts(explained)["block"] == f"1 {block['hash']}"
             assert facts(explained)["transaction"] == tx_hash
         whole = await explaining(shop).session(session["id"])
         assert [step.what for step in whole.steps] == [
-            "The session was made.",
-            "1 ETH came (native).",
+            "Session created.",
+            "1 ETH received (native).",
             "The session became detected.",
             "The session became paid.",
             "Now",
@@ -138,7 +138,7 @@ async def test_a_payment_that_a_reorg_took_back_says_so_and_counts_again_when_it
         assert gone.outcome is not PaymentOutcome.COUNTED
         failed = await explaining(shop).of(session["id"])
         assert verdict(failed) == (PaymentOutcome.NOT_COUNTED, Reason.REORGED)
-        assert "The session became failed because the chain took its money back." in [s.what for s in failed.steps]
+        assert "The session became failed because the network reversed its payment." in [s.what for s in failed.steps]
 
 
 async def test_tokens_that_nobody_asked_for_and_fake_ones_are_told_apart(
@@ -156,7 +156,7 @@ async def test_tokens_that_nobody_asked_for_and_fake_ones_are_told_apart(
         explain = explaining(shop, token(usdc))
         told = await explain.of(wrong)
         assert verdict(told) == (PaymentOutcome.NOT_COUNTED, Reason.WRONG_ASSET)
-        assert "5 USDC came, and the session asks for 1 ETH" in told.headline
+        assert "5 USDC arrived, but the session expects 1 ETH" in told.headline
         told = await explain.of(false)
         assert verdict(told) == (PaymentOutcome.NOT_COUNTED, Reason.UNKNOWN_TOKEN)
         assert told.sessions == (in_usdc["id"],)
@@ -293,7 +293,7 @@ def test_the_words_fit_and_begin_with_the_verdict(server: Server, folder: Path) 
     assert server.api.post(f"/test_helpers/checkout_sessions/{made['id']}/pay").is_success
     assert server.api.post("/test_helpers/chain/mine", json={"blocks": 3}).is_success
     head, *rest = command(folder, "explain", made["address"]).stdout.splitlines()
-    assert head == "Counted: 0.01 ETH on time, 3 of 3 confirmations."
+    assert head == "Paid: 0.01 ETH received on time; 3 of 3 confirmations."
     assert any("The session became paid." in line for line in rest)
     unknown = command(folder, "explain", "0x" + "ab" * 32)
     assert unknown.returncode == 1

@@ -200,7 +200,7 @@ def test_what_is_shown_is_bounded_and_the_pages_have_the_rest(ledger: Ledger) ->
     assert len(render.json_text(dict(shown))) < 60_000
     explained = ledger.explained()
     assert len(explained.steps) < 2 * MOST_SHOWN + 20
-    assert "Counted: 30 USDC on time" in explained.headline
+    assert "Paid: 30 USDC received on time" in explained.headline
     assert any("earlier payments" in step.what for step in explained.steps)
     found: list[Payment] = []
     after = None

@@ -94,7 +94,7 @@ async def test_a_contract_that_sends_the_smallest_unit_again_and_again_leaves_on
         explainer = Explainer(
             shop.db, {ANVIL_CHAIN_ID: ConfiguredChain(shop.chain, shop.payment_methods.all_chains()[ANVIL_CHAIN_ID])}
         )
-        for tx_hash, words in zip(hashes, ("Counted: 0.0003 USDC", "Counted: 0.0003 USDC", "asks for"), strict=True):
+        for tx_hash, words in zip(hashes, ("Counted: 0.0003 USDC", "Counted: 0.0003 USDC", "expects"), strict=True):
             explained = await explainer.transaction(tx_hash)
             assert words in explained.headline
             assert len(explained.steps) < 10

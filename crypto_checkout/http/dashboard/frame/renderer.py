@@ -1,5 +1,6 @@
 """Render the dashboard's templates into responses."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -9,6 +10,8 @@ from starlette.responses import HTMLResponse
 from crypto_checkout.core import moments
 from crypto_checkout.http import explorers, templating
 from crypto_checkout.http.dashboard.frame import browsers
+
+_PARTS = re.compile(r"[^@.+_-]*[@.+_-]+|[^@.+_-]+")
 
 _HEADERS = {
     **templating.HEADERS,
@@ -25,7 +28,7 @@ class Renderer:
 
     def __init__(self, menus: Mapping[str, Sequence[tuple[str, str]]]) -> None:
         self._templates = templating.environment()
-        self._templates.filters |= {"when": when, "groups": "{:,}".format}
+        self._templates.filters |= {"when": when, "groups": "{:,}".format, "breakable": breakable}
         self._templates.globals |= {
             "browser_name": browsers.describe,
             "transaction_url": explorers.transaction_url,
@@ -37,6 +40,11 @@ class Renderer:
         """Render a page."""
         text = self._templates.get_template(f"dashboard/{template}").render(context)
         return HTMLResponse(text, status_code=status, headers=_HEADERS)
+
+
+def breakable(text: str) -> Markup:
+    """Let a text break after its signs, such as the `@` and the dots of an email address."""
+    return Markup("<wbr>").join(_PARTS.findall(text))
 
 
 def when(moment: datetime | str) -> Markup:

@@ -14,6 +14,7 @@ from crypto_checkout.http.dashboard.frame import labels
 from crypto_checkout.http.dashboard.frame.pager import pager
 from crypto_checkout.http.dashboard.frame.request import DashboardRequest
 from crypto_checkout.http.dashboard.frame.router import DashboardPage
+from crypto_checkout.http.dashboard.pages import payment_state
 from crypto_checkout.http.dashboard.pages.payments import PATH
 from crypto_checkout.services.diagnosis.explain import UnknownSubject
 from crypto_checkout.services.ledger.check_now import ChainCheck
@@ -36,6 +37,9 @@ async def show(request: DashboardRequest) -> Response:
         refunds=refunded.items,
         refund_statuses=REFUND_STATUSES,
         detail=detail,
+        sums=payment_state.sums(detail),
+        actions=payment_state.actions(detail, has_refunds=bool(refunded.items)),
+        excess=payment_state.excess_to_refund(detail),
         explained=await request.services.diagnosis.explainer.session(session["id"], request.livemode),
         labels=labels,
         chains=request.services.checkout.payment_methods.all_chains(),
@@ -58,29 +62,40 @@ async def transfers(request: DashboardRequest) -> Response:
 
 
 async def accept(request: DashboardRequest) -> Response:
-    """Accept the amount received as the whole payment."""
-    work = request.services.checkout.decisions.accept(request.livemode, request.path_params["id"])
-    return await _decide(request, request.write(work, EventType.SESSION_PAID, detail=ACCEPTED), _ACCEPTED)
+    """Accept the amount received as the whole payment, and go on to refund its excess if that was chosen."""
+    session_id = request.path_params["id"]
+    detail = await request.services.diagnosis.payment_details.of(request.livemode, session_id)
+    work = request.services.checkout.decisions.accept(request.livemode, session_id)
+    response = await _decide(request, request.write(work, EventType.SESSION_PAID, detail=ACCEPTED))
+    if response is not None:
+        return response
+    excess = payment_state.excess_to_refund(detail) if request.form.value("then") == "refund" else None
+    if excess is None:
+        return request.redirect_staying(f"{PATH}/{session_id}", _ACCEPTED)
+    query = {"session": session_id, "amount": excess["value"]}
+    return request.redirect("/refunds/new", _ACCEPTED, query=query)
 
 
 async def expire(request: DashboardRequest) -> Response:
     """Close an unpaid session."""
-    work = request.services.checkout.decisions.expire(request.livemode, request.path_params["id"])
-    return await _decide(request, request.write(work, EventType.SESSION_EXPIRED, detail=CLOSED), _CLOSED)
+    session_id = request.path_params["id"]
+    work = request.services.checkout.decisions.expire(request.livemode, session_id)
+    response = await _decide(request, request.write(work, EventType.SESSION_EXPIRED, detail=CLOSED))
+    return response or request.redirect_staying(f"{PATH}/{session_id}", _CLOSED)
 
 
 _ACCEPTED = "Accepted. The amount received counts as full payment."
 _CLOSED = "Closed. Anything sent to its address from now on is shown as too late."
+_CHANGED = "Nothing was changed: the payment has a new status. See below."
 
 
-async def _decide(request: DashboardRequest, writing: Awaitable[SessionResource], notice: str) -> Response:
-    path = f"{PATH}/{request.path_params['id']}"
+async def _decide(request: DashboardRequest, writing: Awaitable[SessionResource]) -> Response | None:
+    """Carry out a decision; if a payment or another decision came first, return the page that shows it."""
     try:
         await writing
     except SessionNotOpen:
-        # A payment or another decision came first; the reloaded page shows it.
-        return request.redirect(path, "Nothing was changed: the payment has a new status. See below.")
-    return request.redirect(path, notice)
+        return request.redirect_staying(f"{PATH}/{request.path_params['id']}", _CHANGED)
+    return None
 
 
 async def check(request: DashboardRequest) -> Response:
@@ -88,32 +103,32 @@ async def check(request: DashboardRequest) -> Response:
     get = partial(request.services.checkout.session_reader.get, request.path_params["id"], request.livemode)
     before = await get()
     checked = await request.services.ledger.check_now.check(before["chainId"])
-    return request.redirect(f"{PATH}/{before['id']}", _check_notice(before, await get(), checked))
+    return request.redirect_staying(f"{PATH}/{before['id']}", _check_notice(before, await get(), checked))
 
 
 def _check_notice(before: SessionResource, after: SessionResource, checked: ChainCheck | None) -> str:
     if checked is None:
-        return f"Chain {before['chainId']} is not in the configuration any more, so nobody looks at it."
+        return f"Chain {before['chainId']} is no longer configured, so it can't be checked."
     name = checked.status.name
     if checked.problem is not None:
-        return f"{name} could not be looked at: {checked.problem}. Nothing is lost; it is tried again and again."
+        return f"{name} could not be checked: {checked.problem}. Nothing is lost; the server keeps trying."
     received = int(after["amountReceived"]["units"]) - int(before["amountReceived"]["units"])
     new_payments = len(after["payments"]) - len(before["payments"])
     if before["status"] != after["status"]:
-        news_text = f"The payment is now: {labels.of_session(after).text.lower()}."
+        news_text = f"The payment is now {labels.of_session(after).text.lower()}."
     elif received or new_payments:
-        news_text = "Something has come: see below."
+        news_text = "New payments arrived: see below."
     else:
         news_text = _NOTHING_NEW.get(Status(after["status"]), "Nothing has changed.")
     lag = checked.status.lag
-    behind = f" {lag:,} blocks are still to be read; look again in a moment." if lag else ""
-    return f"Looked at {name} just now, up to block {checked.status.processed:,}. {news_text}{behind}"
+    behind = f" {lag:,} blocks have yet to be read; check again in a moment." if lag else ""
+    return f"Checked {name} up to block {checked.status.processed:,}. {news_text}{behind}"
 
 
 _NOTHING_NEW = {
-    Status.PENDING: "Nothing new has come to the address.",
-    Status.UNDERPAID: "Nothing more has come to the address.",
-    Status.EXPIRED: "Nothing new has come to the address.",
+    Status.PENDING: "Nothing new has arrived.",
+    Status.UNDERPAID: "Nothing more has arrived.",
+    Status.EXPIRED: "Nothing new has arrived.",
 }
 
 
@@ -124,7 +139,7 @@ async def look_up(request: DashboardRequest) -> Response:
     try:
         explained = await request.services.diagnosis.explainer.of(text, request.livemode)
     except UnknownSubject:
-        request.form.error = "That is no transaction: its hash begins with 0x and has 64 digits after it."
+        request.form.error = "That is not a transaction hash: it begins with 0x, followed by 64 digits."
         explained = None
     except ValueError as error:
         request.form.error = str(error)
