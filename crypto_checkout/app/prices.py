@@ -1,12 +1,14 @@
 """Open the price sources of each mode."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 import httpx
 
 from crypto_checkout.app.parts import Parts
 from crypto_checkout.chain.sandbox.chain import SandboxChain
+from crypto_checkout.chain.wallet.signatures import ReadContract
 from crypto_checkout.config import Config
 from crypto_checkout.core.checkout.quotes import JUMP_WITHIN, Rate
 from crypto_checkout.core.moments import Clock
@@ -16,6 +18,7 @@ from crypto_checkout.prices.override import Override
 from crypto_checkout.prices.sandbox import SandboxPrices
 from crypto_checkout.prices.source import Connections, Source
 from crypto_checkout.prices.sources import SOURCES
+from crypto_checkout.prices.trial import PriceTrial
 from crypto_checkout.store.checkout import sessions
 
 
@@ -45,13 +48,39 @@ def http_client() -> httpx.AsyncClient:
 
 def sources(config: Config, client: httpx.AsyncClient, chains: Mapping[int, ChainReader], clock: Clock) -> list[Source]:
     """Return the sources that the configuration names."""
+    readers = {chain_id: chain.read_contract for chain_id, chain in chains.items()}
+    return _named(config, config.prices.sources, client, readers, clock)
 
+
+def trial(parts: Parts, readers: Mapping[int, ReadContract]) -> PriceTrial:
+    """Wire the trial of sources; `readers` read contracts of the configured chains."""
+
+    @asynccontextmanager
+    async def opened(names: Sequence[str]) -> AsyncIterator[Sequence[Source]]:
+        async with http_client() as client:
+            yield _named(parts.config, names, client, readers, parts.clock)
+
+    return PriceTrial(
+        opened,
+        max_age_seconds=parts.config.prices.max_age_seconds,
+        max_spread_percent=parts.config.prices.max_spread_percent,
+        clock=parts.clock,
+    )
+
+
+def _named(
+    config: Config,
+    names: Sequence[str],
+    client: httpx.AsyncClient,
+    readers: Mapping[int, ReadContract],
+    clock: Clock,
+) -> list[Source]:
     async def read(chain_id: int, contract: str, data: str) -> bytes:
-        return await chains[chain_id].read_contract(contract, data)
+        return await readers[chain_id](contract, data)
 
     key = config.prices.coingecko_api_key
-    connections = Connections(client, read, chain_ids=chains, clock=clock, coingecko_api_key=key)
-    return [SOURCES[name](connections) for name in config.prices.sources]
+    connections = Connections(client, read, chain_ids=readers, clock=clock, coingecko_api_key=key)
+    return [SOURCES[name](connections) for name in names]
 
 
 def of_test_mode(parts: Parts, chain: SandboxChain) -> SandboxPrices:

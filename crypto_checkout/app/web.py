@@ -2,21 +2,24 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from crypto_checkout.app import alerts, webhooks
+from crypto_checkout.app import alerts, prices, webhooks
 from crypto_checkout.app.chains import endpoints
 from crypto_checkout.app.modes import Mode, Modes
 from crypto_checkout.app.parts import Parts
 from crypto_checkout.chain.sandbox.chain import CHAIN_ID
 from crypto_checkout.chain.wallet import signatures
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
-from crypto_checkout.config import Config
+from crypto_checkout.config import BrandingConfig, Config
+from crypto_checkout.config.mistakes import from_validation
 from crypto_checkout.config.values import is_near
 from crypto_checkout.core.address import Address
 from crypto_checkout.http import slashes, static, status
@@ -26,6 +29,7 @@ from crypto_checkout.http.api.operations import ApiServices
 from crypto_checkout.http.api.routes import Api
 from crypto_checkout.http.api.table import table
 from crypto_checkout.http.checkout import pages
+from crypto_checkout.http.checkout.branding.sample import SamplePages
 from crypto_checkout.http.checkout.branding.shop import Branding
 from crypto_checkout.http.checkout.view import PayerChain
 from crypto_checkout.http.dashboard.frame.router import Dashboard
@@ -43,6 +47,7 @@ from crypto_checkout.http.docs import pages as docs
 from crypto_checkout.http.entry.application import Application
 from crypto_checkout.http.entry.client_address import ClientAddresses
 from crypto_checkout.http.rate_limit import RateLimit, page_limit, poll_limit
+from crypto_checkout.prices.sources import SOURCES
 from crypto_checkout.services.alerts.alert_test import AlertTest
 from crypto_checkout.services.alerts.issues import Issues
 from crypto_checkout.services.checkout.answers import PayerAnswers
@@ -56,6 +61,7 @@ from crypto_checkout.services.checkout.sessions import Sessions
 from crypto_checkout.services.collect.balances import BalanceReports
 from crypto_checkout.services.collect.records import Collections
 from crypto_checkout.services.diagnosis.explain import Explainer
+from crypto_checkout.services.diagnosis.nodes import NodeTrial
 from crypto_checkout.services.diagnosis.payment_detail import PaymentDetails
 from crypto_checkout.services.ledger.check_now import CheckNow
 from crypto_checkout.services.ledger.health import ChainVisibility, Readiness
@@ -78,6 +84,9 @@ from crypto_checkout.services.sandbox.refunds import RefundPayer
 from crypto_checkout.services.upkeep.backup_download import BackupDownloads
 from crypto_checkout.services.webhooks.dispatcher import AttemptSender
 from crypto_checkout.store.data_folder import untrusted_proxy
+
+_OF_RECEIPTS = {"address", "tax_number"}
+"""Keys of the shop's branding that only its receipts have."""
 
 
 def services(parts: Parts, modes: Modes, sender: AttemptSender) -> ApiServices:
@@ -151,6 +160,9 @@ def dashboard_services(
         reporting=ReportingServices(Totals(db, clock), exports, _setup(parts)),
         backups=BackupDownloads(db, config.database.path.absolute()),
         sandbox=services.sandbox,
+        price_trial=prices.trial(parts, {} if modes.live is None else modes.live.contracts),
+        node_trial=_node_trial(parts),
+        shop_sample=SamplePages(partial(_tried_branding, config), config.server.public_url, clock),
         settings=_settings(config, modes.live),
         shop_name=config.branding.name,
         public_url=config.server.public_url,
@@ -233,8 +245,45 @@ def _settings(config: Config, live: Mode | None) -> Settings:
         uncollectable=lambda: {names[chain_id]: reason for chain_id, reason in reasons.items()},
         nodes={chain.id: endpoints(chain) for chain in config.chains},
         price_sources=config.prices.sources,
+        all_price_sources=tuple(SOURCES),
         quorum=config.prices.quorum,
+        fixed_prices=config.prices.fixed,
+        has_mail=alerts.mail_server(config) is not None,
+        branding=_branding_values(config),
     )
+
+
+def _node_trial(parts: Parts) -> NodeTrial:
+    configured = [each for chain in parts.config.chains for each in endpoints(chain)]
+    return NodeTrial(parts.clock, webhooks.reach(parts.config), configured)
+
+
+def _branding_values(config: Config) -> Mapping[str, str]:
+    values = {name: "" if value is None else str(value) for name, value in config.branding.model_dump().items()}
+    folder = _folder(config)
+    if config.branding.logo is not None and config.branding.logo.is_relative_to(folder):
+        values["logo"] = str(config.branding.logo.relative_to(folder))
+    return values
+
+
+def _tried_branding(config: Config, values: Mapping[str, str]) -> Branding | Mapping[str, str]:
+    """Return branding that isn't configured, or its problems by key.
+
+    A logo is read from the folder of the configuration only: a page must not tell which other files there are.
+    """
+    folder, logo = _folder(config), values.get("logo", "")
+    file = (folder / logo).resolve() if logo else None
+    if file is not None and file != config.branding.logo and not file.is_relative_to(folder.resolve()):
+        return {"logo": "put the file into the folder of checkout.toml, and name it here"}
+    try:
+        tried = BrandingConfig.model_validate({**values, "logo": "" if file is None else str(file)})
+    except ValidationError as error:
+        return {each.path: each.expected for each in from_validation(error, BrandingConfig)}
+    return Branding(**tried.model_dump(exclude=_OF_RECEIPTS))
+
+
+def _folder(config: Config) -> Path:
+    return Path.cwd() if config.path is None else config.path.absolute().parent
 
 
 def _setup(parts: Parts) -> Setup:
@@ -289,7 +338,7 @@ def _checkout(parts: Parts, modes: Modes, services: ApiServices) -> pages.PayerS
         sessions=payers,
         claims=services.claims,
         chains={chain.id: _payer_chain(chain) for chain in payment_methods.all_chains().values()},
-        branding=Branding(**config.branding.model_dump(exclude={"address", "tax_number"})),
+        branding=Branding(**config.branding.model_dump(exclude=_OF_RECEIPTS)),
         public_url=config.server.public_url,
         opens_on_phones=opens_on_phones(config),
         allow_embedding_from=config.checkout.allow_embedding_from,

@@ -18,9 +18,19 @@ from crypto_checkout.config.contradictions import contradictions
 from crypto_checkout.config.environment import attribute, fill_headers, overlay
 from crypto_checkout.config.mistakes import ConfigInvalid, Mistake, from_validation
 from crypto_checkout.config.moved import move
-from crypto_checkout.config.shape import ChainConfig, Config, TokenConfig
+from crypto_checkout.config.shape import BrandingConfig, ChainConfig, Config, TokenConfig
 
-__all__ = ["ChainConfig", "Config", "ConfigInvalid", "Mistake", "TokenConfig", "example", "find_file", "load"]
+__all__ = [
+    "BrandingConfig",
+    "ChainConfig",
+    "Config",
+    "ConfigInvalid",
+    "Mistake",
+    "TokenConfig",
+    "example",
+    "find_file",
+    "load",
+]
 
 DEFAULT_FILE = "checkout.toml"
 _PATHS = (("database", "path"), ("branding", "logo"), ("collector", "key_file"))

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from crypto_checkout.chain.evm import balances, decoding
@@ -39,11 +40,20 @@ class ProbeResult:
 
 
 class Probe:
-    """One provider to try out; call `close` afterwards. `finality` is "depth", or the block tag to ask for."""
+    """One provider to try out; call `close` afterwards.
 
-    def __init__(self, chain_id: int, endpoint: str | NodeEndpoint, finality: str = "depth") -> None:
+    `finality` is "depth", or the block tag to ask for; `allows` limits the addresses that are connected to.
+    """
+
+    def __init__(
+        self,
+        chain_id: int,
+        endpoint: str | NodeEndpoint,
+        finality: str = "depth",
+        allows: Callable[[str], bool] | None = None,
+    ) -> None:
         self._finality = finality
-        self._rpc = Rpc(chain_id, [endpoint], timeout_seconds=_TIMEOUT_SECONDS)
+        self._rpc = Rpc(chain_id, [endpoint], timeout_seconds=_TIMEOUT_SECONDS, allows=allows)
         self.name = self._rpc.providers[0].name
 
     async def run(self) -> ProbeResult:

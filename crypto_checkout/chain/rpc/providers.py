@@ -18,7 +18,7 @@ from crypto_checkout.chain.rpc.failures import Disproven, Refused, TimedOut, Uns
 from crypto_checkout.chain.rpc.meter import Meter
 from crypto_checkout.chain.rpc.pace import ProviderPace
 from crypto_checkout.chain.rpc.provider import ALONE, BESIDE_OTHERS, MOST_CALLS, Ask, Conversation, Provider, Sleep
-from crypto_checkout.chain.rpc.transport import Transport
+from crypto_checkout.chain.rpc.transport import AllowsAddress, Transport
 from crypto_checkout.core.errors import ChainMoved, ProviderFailed, StateUnavailable, WrongChain
 from crypto_checkout.log import get_logger
 
@@ -63,7 +63,8 @@ class Rpc:
     """The providers of one chain, in the order of preference; each call goes to the first that answers.
 
     `endpoints` are URLs, or endpoints with headers. Once a provider has been silent for `hedge_seconds`, the next one
-    is asked as well. `clock` is monotonic; `jitter` returns numbers from 0 to 1.
+    is asked as well. `clock` is monotonic; `jitter` returns numbers from 0 to 1. `allows` limits the addresses that are
+    connected to.
     """
 
     def __init__(
@@ -76,11 +77,14 @@ class Rpc:
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
         sleep: Sleep = asyncio.sleep,
+        allows: AllowsAddress | None = None,
     ) -> None:
         self.chain_id = chain_id
         self.meter = Meter(chain_id)
         named = [NodeEndpoint(each) if isinstance(each, str) else each for each in endpoints]
-        transports = [Transport(each, timeout_seconds=timeout_seconds, meter=self.meter) for each in named]
+        transports = [
+            Transport(each, timeout_seconds=timeout_seconds, meter=self.meter, allows=allows) for each in named
+        ]
         self.providers = [Provider(each.name, each, ProviderPace(clock)) for each in transports]
         self._hedge_seconds = hedge_seconds
         self._clock = clock

@@ -6,6 +6,7 @@ URLs and headers carry access keys, so nothing here logs, and no exception leave
 """
 
 import json
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from aiohttp import (
+    AddrInfoType,
     ClientConnectorError,
     ClientError,
     ClientOSError,
@@ -67,6 +69,10 @@ _SHOWN_CHARACTERS = 200
 _MOST_ERROR_BYTES = 64 * 2**10
 
 
+AllowsAddress = Callable[[str], bool]
+"""Tells whether an IP address may be connected to."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Response:
     status: int
@@ -76,15 +82,18 @@ class _Response:
 
 
 class Transport(AsyncJSONBaseProvider):
-    """One endpoint; `name` is its host."""
+    """One endpoint; `name` is its host. Where `allows` is given, only addresses that it allows are connected to."""
 
-    def __init__(self, endpoint: NodeEndpoint, *, timeout_seconds: float, meter: Meter) -> None:
+    def __init__(
+        self, endpoint: NodeEndpoint, *, timeout_seconds: float, meter: Meter, allows: AllowsAddress | None = None
+    ) -> None:
         super().__init__()
         self.name = endpoint.name
         self._meter = meter
         self._endpoint = endpoint
         self._headers = {**_HEADERS, **endpoint.headers}
         self._timeout_seconds = timeout_seconds
+        self._allows = allows
         self._session: ClientSession | None = None
 
     async def send(self, calls: Sequence[Call], *, heard: Callable[[], None] = lambda: None) -> list[RPCResponse]:
@@ -184,11 +193,20 @@ class Transport(AsyncJSONBaseProvider):
     def _opened(self) -> ClientSession:
         if self._session is None:
             self._session = ClientSession(
-                connector=TCPConnector(keepalive_timeout=_KEEP_ALIVE_SECONDS),
+                connector=TCPConnector(
+                    keepalive_timeout=_KEEP_ALIVE_SECONDS, socket_factory=self._socket if self._allows else None
+                ),
                 cookie_jar=DummyCookieJar(),
                 timeout=ClientTimeout(total=self._timeout_seconds, sock_connect=_CONNECT_SECONDS),
             )
         return self._session
+
+    def _socket(self, address: AddrInfoType) -> socket.socket:
+        """Open a socket to an address, as aiohttp does, unless the address isn't allowed: the last look before it."""
+        family, kind, protocol, _, where = address
+        if self._allows is not None and not self._allows(str(where[0])):
+            raise ConnectionRefusedError("this address is not allowed")
+        return socket.socket(family, kind, protocol)
 
 
 def _text(request: RPCRequest) -> str:

@@ -24,7 +24,8 @@ from crypto_checkout.core.public.render import json_text
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.sandbox import Scenario
 from crypto_checkout.http import body_limit, etags, origins
-from crypto_checkout.http.checkout.branding.shop import Branding
+from crypto_checkout.http.checkout.branding import logos
+from crypto_checkout.http.checkout.branding.shop import LOGO_PATH, Branding
 from crypto_checkout.http.checkout.link_page import LinkPages, LinkSite
 from crypto_checkout.http.checkout.renderer import CheckoutRenderer
 from crypto_checkout.http.checkout.translations import LANGUAGES
@@ -35,21 +36,6 @@ from crypto_checkout.services.refunds.claims import Claims
 
 from . import arrivals, choose, details, preview_pages, refund, refusals
 from .branding import colors
-
-_LOGO_TYPES = {
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".webp": "image/webp",
-}
-
-_LOGO_HEADERS = {
-    # An SVG opened by itself is a document, which could contain scripts.
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "public, max-age=600",
-}
 
 _COLORS_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "public, max-age=31536000, immutable"}
 
@@ -119,7 +105,7 @@ def site(checkout: PayerServices) -> Site:
         Route("/checkout/{id}" + _PAY_PATH, pages.to_session, methods=["GET"]),
     ]
     if checkout.branding.logo is not None:
-        routes.append(Route("/branding/logo", pages.logo))
+        routes.append(Route(LOGO_PATH, pages.logo))
     if checkout.branding.color:
         routes.append(Route(colors.PATH, pages.colors))
     return Site(routes, pages.not_found)
@@ -280,8 +266,7 @@ class _CheckoutPages:
             return refusals.render_error(
                 self._renderer, translations_for(request), RouteNotFound("there is no logo"), "/"
             )
-        media_type = _LOGO_TYPES.get(logo.suffix.lower(), "application/octet-stream")
-        return FileResponse(logo, media_type=media_type, headers=_LOGO_HEADERS)
+        return FileResponse(logo, media_type=logos.media_type(logo), headers=logos.HEADERS)
 
     async def colors(self, _: Request) -> Response:
         """Send the stylesheet of the shop's color."""

@@ -47,7 +47,6 @@ class CheckoutRenderer:
         self._templates.filters |= {"money": _money, "moment": _moment}
         self._templates.globals |= {
             "shop_name": branding.name,
-            "has_logo": branding.logo is not None,
             "colors_url": branding.stylesheet_url,
             "branding": branding,
             "public_url": public_url,

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 
@@ -14,6 +15,7 @@ from crypto_checkout.chain.rpc.endpoint import NodeEndpoint
 from crypto_checkout.chain.sandbox import chain
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey, InvalidChild
 from crypto_checkout.core.address import Address, checksum
+from crypto_checkout.services.reporting.config_edit import SetChain, SetSections, SetValues
 
 FIRST_ADDRESSES = 5
 
@@ -36,7 +38,12 @@ class Settings:
     """The chains without deposits now, by name, with the reason."""
     nodes: Mapping[int, Sequence[NodeEndpoint]] = field(repr=False)
     price_sources: Sequence[str]
+    all_price_sources: Sequence[str]
     quorum: int
+    fixed_prices: Mapping[str, Decimal]
+    has_mail: bool
+    branding: Mapping[str, str]
+    """The shop as payers see it, by the keys of the configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +81,35 @@ def _first_addresses(key: ExtendedPublicKey) -> Iterator[str]:
 # --- lines for checkout.toml -----------------------------------------------------------------------------------------
 
 
-def wallet_lines(preview: WalletPreview) -> str:
-    """Return the `[wallet]` section for a wallet."""
-    return f"[wallet]\nxpub = {_text(preview.xpub)}"
+def wallet(preview: WalletPreview) -> SetValues:
+    """Return the edit of the `[wallet]` section for a wallet."""
+    return SetValues("wallet", {"xpub": literal(preview.xpub)})
 
 
-def cold_address_lines(destination: Address) -> str:
-    """Return the line of the `[wallet]` section for a cold address; an xpub beside it stays, for older payments."""
-    return f"[wallet]\ncold_address = {_text(checksum(destination))}"
+def cold_address(destination: Address) -> SetValues:
+    """Return the edit of the `[wallet]` section for a cold address; an xpub beside it stays, for older payments."""
+    return SetValues("wallet", {"cold_address": literal(checksum(destination))})
 
 
-def name_lines(name: str) -> str:
-    """Return the `[branding]` section for a shop's name."""
-    return f"[branding]\nname = {_text(name)}"
+def branding(values: Mapping[str, str]) -> SetValues:
+    """Return the edit of the `[branding]` section for some of its keys."""
+    return SetValues("branding", {key: literal(value) for key, value in values.items()})
+
+
+def mail_alerts(*, has_mail: bool) -> SetSections:
+    """Return the edit for alerts by mail, with values to be replaced; with `has_mail`, mail itself is left as it is."""
+    alerts = SetValues("alerts", {"email_to": _list(["you@example.com"])})
+    if has_mail:
+        return SetSections((alerts,))
+    mail = {"from": "shop@example.com", "smtp_host": "smtp.example.com", "smtp_user": "", "smtp_password": ""}
+    return SetSections((SetValues("mail", {key: literal(value) for key, value in mail.items()}), alerts))
+
+
+def prices(sources: Sequence[str], quorum: int, fixed: Mapping[str, str]) -> SetValues:
+    """Return the edit of the `[prices]` section for its sources, their quorum, and prices of one's own."""
+    own = ", ".join(f"{literal(pair)} = {literal(price)}" for pair, price in sorted(fixed.items()))
+    values = {"sources": _list(sources), "quorum": str(quorum)}
+    return SetValues("prices", {**values, "fixed": f"{{ {own} }}" if own else "{}"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +122,12 @@ class Preset:
 
     def with_nodes(self, urls: Sequence[str]) -> str:
         """Return the lines with these nodes."""
-        nodes = f"{_NODES}[{', '.join(map(_text, urls))}]"
+        nodes = f"{_NODES}{_list(urls)}"
         return "\n".join(nodes if line.startswith(_NODES) else line for line in self.lines.split("\n"))
+
+    def edit(self, urls: Sequence[str]) -> SetChain:
+        """Return the edit for the chain with these nodes."""
+        return SetChain(self.id, self.with_nodes(urls), _list(urls))
 
 
 @cache
@@ -155,6 +182,10 @@ def _preset(commented: str) -> Preset:
     return Preset(int(settings["id"]), json.loads(settings["name"]), lines)
 
 
-def _text(text: str) -> str:
+def _list(texts: Sequence[str]) -> str:
+    return f"[{', '.join(map(literal, texts))}]"
+
+
+def literal(text: str) -> str:
     """Write a basic string of TOML: a JSON string, except that TOML requires DEL to be escaped."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 from crypto_checkout.http.checkout.branding import colors
 
+LOGO_PATH = "/branding/logo"
+
 
 @dataclass(frozen=True, slots=True)
 class Branding:
@@ -29,6 +31,11 @@ class Branding:
         """The stylesheet's URL, which changes with it, so that it may be cached for good; empty without a color."""
         sheet = self.stylesheet
         return f"{colors.PATH}?v={hashlib.sha256(sheet.encode()).hexdigest()[:12]}" if sheet else ""
+
+    @property
+    def logo_url(self) -> str:
+        """The logo's URL; empty without one."""
+        return LOGO_PATH if self.logo else ""
 
     @property
     def can_be_asked(self) -> bool:

@@ -1,9 +1,12 @@
 """The services behind the pages, by area, and the facts that don't change while the server runs. Wired in `app`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 from crypto_checkout.core.moments import Clock
+from crypto_checkout.prices.trial import PriceTrial
 from crypto_checkout.services.alerts.alert_test import AlertTest
 from crypto_checkout.services.alerts.issues import Issues
 from crypto_checkout.services.checkout.customers import Customers
@@ -15,6 +18,7 @@ from crypto_checkout.services.checkout.sessions import Sessions
 from crypto_checkout.services.collect.balances import BalanceReports
 from crypto_checkout.services.collect.records import Collections
 from crypto_checkout.services.diagnosis.explain import Explainer
+from crypto_checkout.services.diagnosis.nodes import NodeTrial
 from crypto_checkout.services.diagnosis.payment_detail import PaymentDetails
 from crypto_checkout.services.ledger.check_now import CheckNow
 from crypto_checkout.services.ledger.watcher import Watcher
@@ -94,6 +98,22 @@ class ReportingServices:
     setup: Setup
 
 
+class ShopSample(Protocol):
+    """A sample payment page with branding that isn't configured, given by the keys of the configuration."""
+
+    def problems(self, values: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the problems of values by key; empty if they are fine."""
+
+    def page(self, values: Mapping[str, str], base: str, accept_language: str) -> str | None:
+        """Return the page as HTML, its files below the path `base`; None for values with problems."""
+
+    def stylesheet(self, values: Mapping[str, str]) -> str:
+        """Return the stylesheet of the color; empty without one."""
+
+    def logo(self, values: Mapping[str, str]) -> tuple[Path, str, Mapping[str, str]] | None:
+        """Return the file of the logo, its media type and its headers; None without one."""
+
+
 @dataclass(frozen=True, slots=True)
 class DashboardServices:
     """Everything a page may use; `sandbox` is None when test mode is switched off."""
@@ -112,6 +132,9 @@ class DashboardServices:
     reporting: ReportingServices
     backups: BackupDownloads
     sandbox: SandboxControls | None
+    price_trial: PriceTrial
+    node_trial: NodeTrial
+    shop_sample: ShopSample
     settings: Settings
     shop_name: str
     public_url: str

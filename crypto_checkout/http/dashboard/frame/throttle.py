@@ -1,4 +1,4 @@
-"""The limit on password attempts.
+"""The limits on password attempts, and on trials that ask servers elsewhere.
 
 Each address has a burst of attempts, then one every 30 seconds; all addresses together have a limit, too, because an
 attacker may have many. Neither can lock the owner out: a browser that signed in before has attempts of its own, and
@@ -16,6 +16,7 @@ from crypto_checkout.services.owner.sign_in import SignIn
 _ADDRESS_PER_SECOND, _ADDRESS_BURST = 1 / 30, 10
 _ACCOUNT_PER_SECOND, _ACCOUNT_BURST = 1 / 15, 60
 _BROWSER_PER_SECOND, _BROWSER_BURST = 1 / 15, 20
+_TRIALS_PER_SECOND, _TRIALS_BURST = 1 / 5, 12
 
 _ACCOUNT = "account"
 
@@ -27,6 +28,7 @@ class Throttle:
         self._sign_in = sign_in
         self._addresses = RateLimit(per_second=_ADDRESS_PER_SECOND, burst=_ADDRESS_BURST)
         self._account = RateLimit(per_second=_ACCOUNT_PER_SECOND, burst=_ACCOUNT_BURST)
+        self._trials = RateLimit(per_second=_TRIALS_PER_SECOND, burst=_TRIALS_BURST)
         self._browsers = RateLimit(per_second=_BROWSER_PER_SECOND, burst=_BROWSER_BURST)
 
     async def count(self, scope: Scope, browser: str) -> None:
@@ -37,6 +39,10 @@ class Throttle:
         _take(self._addresses, client_name(scope["client_address"]))
         if not is_local(scope):
             _take(self._account, _ACCOUNT)
+
+    def count_trial(self, address: str) -> None:
+        """Count a trial of prices or nodes, which asks servers elsewhere. Raises RateLimitExceeded."""
+        self._trials.take(client_name(address)).check()
 
     def forgive(self, address: str, browser: str) -> None:
         """Reset the attempts of an address and a browser, after a sign-in."""
