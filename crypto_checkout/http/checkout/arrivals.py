@@ -5,18 +5,20 @@ deploy a token that is called like another. Pure functions; no texts or HTTP her
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from crypto_checkout.core import moments
 from crypto_checkout.core.address import checksum
 from crypto_checkout.core.assets import Asset
+from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.ledger.payment import Payment, Transfer
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import AmountResource, SessionResource
 from crypto_checkout.http.explorers import transaction_url
 from crypto_checkout.services.checkout.session_reader import Receipts
 
-from .view import PayerChain, PayingTransaction
+from .view import PayerChain, PayingTransaction, View
 
 _MOST_LISTED = 10
 
@@ -56,6 +58,9 @@ class Arrivals:
         return len(self.listed) <= 1 and not self.more and all(each.remark is None for each in self.listed)
 
 
+NOTHING = Arrivals((), 0)
+
+
 @dataclass(frozen=True, slots=True)
 class RefundOffer:
     """The refunds of a session: whether its payer can ask for one, whether there are any, and the amounts paid back."""
@@ -66,6 +71,23 @@ class RefundOffer:
 
 
 NO_REFUND = RefundOffer()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPage:
+    """Everything that the template of a session's page shows: of the page itself, and of the dashboard's sample."""
+
+    view: View
+    app_links: Mapping[str, str] = field(default_factory=dict)
+    link: Link | None = None
+    may_correct: bool = False
+    arrivals: Arrivals = NOTHING
+    refund: RefundOffer = NO_REFUND
+    version: str = ""
+
+    def context(self) -> dict[str, Any]:
+        """Return it by the names of the template."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
 def arrivals(receipts: Receipts, chains: Mapping[int, PayerChain]) -> Arrivals:

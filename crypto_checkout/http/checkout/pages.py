@@ -183,11 +183,7 @@ class _CheckoutPages:
             chain_visible=payer_view.chain_visible,
         )
         came = arrivals.arrivals(payer_view.receipts, self._checkout.chains)
-        response = self._renderer.render(
-            "session.html",
-            translations_for(request),
-            path=_page_of(request),
-            query=_query(request),
+        page = arrivals.SessionPage(
             view=shown,
             app_links=self._app_links(request, session, shown),
             link=await self._checkout.sessions.link_of(session),
@@ -195,6 +191,13 @@ class _CheckoutPages:
             arrivals=came,
             refund=await self.refunds.offer(session["id"]) if came.has_wrong or not shown.asks else arrivals.NO_REFUND,
             version=etags.tag(_json(payer_view)),
+        )
+        response = self._renderer.render(
+            "session.html",
+            translations_for(request),
+            path=_page_of(request),
+            query=_query(request),
+            **page.context(),
         )
         if not session["livemode"]:
             # With no-referrer, browsers send `Origin: null` with the page's own form, and over plain HTTP nothing else

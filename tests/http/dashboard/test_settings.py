@@ -85,8 +85,8 @@ async def test_branding_that_the_configuration_would_refuse_is_refused_here(
     assert answer.status_code == 400
     assert f'id="{field}-wrong"' in answer.text
     assert 'id="toml"' not in answer.text
-    assert (await owner.get("/test/settings/shop/sample", params={field: value})).status_code in {200, 404}
-    assert value not in (await owner.get("/test/settings/shop/sample", params={field: value})).text
+    if field != "name":  # which is cut
+        assert (await owner.get("/test/settings/shop/sample", params={field: value})).status_code == 404
 
 
 async def test_a_logo_beside_the_configuration_is_shown_and_no_other_file(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from crypto_checkout.core.ledger.assess import Tip
 from crypto_checkout.core.ledger.payment import ShownPayments
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.public import examples, render
+from crypto_checkout.http.checkout.arrivals import SessionPage
 from crypto_checkout.http.checkout.branding import logos
 from crypto_checkout.http.checkout.branding.shop import Branding
 from crypto_checkout.http.checkout.renderer import CheckoutRenderer
@@ -80,10 +81,7 @@ class SamplePages:
             path=base,
             # A page that loads itself again would lose its place in the dashboard.
             query={"refresh": "0"},
-            view=shown,
-            link=None,
-            offers_refund=False,
-            version="",
+            **SessionPage(shown).context(),
         )
         return bytes(page.body).decode()
 
