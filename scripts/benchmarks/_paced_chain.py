@@ -48,6 +48,7 @@ class PacedChain:
         results: dict[str, Callable[..., Any]] = {
             "eth_chainId": lambda: hex(self.chain_id),
             "eth_blockNumber": lambda: hex(self.newest),
+            "eth_gasPrice": lambda: hex(10**9),
             "eth_getBlockByNumber": lambda at, full: self._block(self._number(at), full),
             "eth_getBlockByHash": lambda block_hash, full: self._block(self._number_of(block_hash), full),
             "eth_getLogs": self._logs,

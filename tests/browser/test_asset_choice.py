@@ -1,5 +1,6 @@
 """Choosing the network and the coin in a real browser, with scripts and without, on a real server."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,6 +67,24 @@ def test_a_payer_chooses_changes_the_choice_and_pays(server: Server, page: Page)
     assert page.url != url_of(server, session)
 
 
+def test_the_last_choice_on_this_device_comes_first(server: Server, page: Page) -> None:
+    choices = page.locator(".choices button")
+    page.goto(url_of(server, ask(server)))
+    expect(choices).to_have_text(["ETH on Sandbox", "USDC on Sandbox"])
+    expect(page.get_by_text("You chose this last time")).to_have_count(0)
+    page.get_by_role("button", name="USDC on Sandbox").click()
+    expect(page.get_by_role("main")).to_contain_text("49.9 USDC")
+    page.goto(url_of(server, ask(server)))
+    expect(choices).to_have_text(["USDC on Sandbox", "ETH on Sandbox"])
+    expect(choices.first).to_have_accessible_description(re.compile("^You chose this last time"))
+    # Network and fee are read beside the page, which is opened again here, not waited for.
+    page.reload()
+    expect(choices.last).to_have_accessible_description(re.compile("Network fee: about 0.06 USD"))
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_contain_text("49.9 USDC")
+
+
 def test_a_choice_that_is_locked_says_why(server: Server, page: Page) -> None:
     session = ask(server)
     page.goto(url_of(server, session))
@@ -75,7 +94,7 @@ def test_a_choice_that_is_locked_says_why(server: Server, page: Page) -> None:
     pay = f"/test_helpers/checkout_sessions/{session['id']}/pay"
     server.api.post(pay, json={"amount": "1"}).raise_for_status()
     page.get_by_role("button", name="ETH on Sandbox").click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("can’t be changed any more")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("can no longer be changed")
     page.get_by_role("link", name="Open the payment page").click()
     expect(page.get_by_role("main")).to_contain_text("48.9 USDC")
 

@@ -110,6 +110,22 @@ def test_no_app_is_offered_for_test_money_nor_once_all_is_paid(shop: Shop, phone
     expect(phone.locator("#apps")).to_have_count(0)
 
 
+def test_a_payer_whose_payment_was_reversed_finds_the_apps_where_it_says_how_to_pay_again(
+    shop: Shop, phone: Page
+) -> None:
+    session = shop.ask()
+    shop.pay(session)
+    shop.node.mine(1)
+    shop.wait_for(session, "detected")
+    shop.node.rpc("anvil_reorg", 1, [])
+    shop.wait_for(session, "pending")
+    phone.goto(shop.url(session))
+    expect(phone.locator("#apps")).to_be_hidden()
+    phone.locator(".again summary").tap()
+    expect(phone.locator("#apps")).to_be_visible()
+    assert links(phone) == expected(session)
+
+
 def test_the_page_loads_nothing_from_elsewhere_before_a_press(shop: Shop, phone: Page) -> None:
     hosts: set[str] = set()
     phone.on("request", lambda request: hosts.add(request.url.split("/")[2]))

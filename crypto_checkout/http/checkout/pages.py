@@ -29,7 +29,7 @@ from crypto_checkout.http.checkout.branding.shop import LOGO_PATH, Branding
 from crypto_checkout.http.checkout.link_page import LinkPages, LinkSite
 from crypto_checkout.http.checkout.renderer import CheckoutRenderer
 from crypto_checkout.http.checkout.translations import LANGUAGES
-from crypto_checkout.http.checkout.view import Code, PayerChain, View, public_part, view, web_url
+from crypto_checkout.http.checkout.view import Code, PayerChain, Phase, View, public_part, view, web_url
 from crypto_checkout.http.checkout.visitors import LANGUAGE, translations_for
 from crypto_checkout.services.payer import Payers, PayerView
 from crypto_checkout.services.refunds.claims import Claims
@@ -216,8 +216,12 @@ class _CheckoutPages:
         )
 
     def _app_links(self, request: Request, session: SessionResource, shown: View) -> Mapping[str, str]:
-        """Return links that open the page in wallet apps, in the language that the payer chose; none in test mode."""
-        if not self._checkout.opens_on_phones or not shown.livemode or not shown.asks:
+        """Return links that open the page in wallet apps, in the language that the payer chose; none in test mode.
+
+        After a reorg the page shows on request how to pay again.
+        """
+        may_pay = shown.asks or shown.phase is Phase.REORGED
+        if not self._checkout.opens_on_phones or not shown.livemode or not may_pay:
             return {}
         code = request.query_params.get(LANGUAGE) or request.cookies.get(LANGUAGE)
         return links_to(session["checkoutUrl"] + (f"?{LANGUAGE}={code}" if code in LANGUAGES else ""))

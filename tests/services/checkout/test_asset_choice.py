@@ -1,6 +1,7 @@
 """A payer who may choose the network and the coin: on two real chains, each with a token, through the real pages."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -140,6 +141,24 @@ async def test_until_the_payer_chooses_the_session_has_the_first_assets_terms_an
     status = (await shop.page(session, "/status")).json()
     assert (status["address"], status["paymentUri"], status["assetChosen"]) == (None, None, False)
     assert status["assets"] == ALL
+
+
+async def test_each_choice_shows_the_fee_of_its_own_network_as_its_node_has_it(shop: Chains) -> None:
+    shop.nodes[FAR].rpc("anvil_setNextBlockBaseFeePerGas", hex(40 * 10**9))
+    shop.nodes[FAR].mine()
+    wei = {chain_id: int(node.rpc("eth_gasPrice"), 16) for chain_id, node in shop.nodes.items()}
+    assert wei[FAR] > 10 * wei[NEAR]
+    fees = [
+        f"Network fee: about {gas * wei[chain_id] * 3000 / 10**18:.2f} USD"
+        for chain_id in (NEAR, FAR)
+        for gas in (21_000, 65_000)
+    ]
+
+    async def is_shown() -> bool:
+        text = re.sub(r"<[^>]*>", "", (await shop.page(await shop.ask())).text)
+        return re.findall(r"Network fee: about [0-9.]+ USD", text) == fees
+
+    await until(is_shown, "show the fees")
 
 
 async def test_a_choice_makes_the_quote_anew_keeps_address_and_end_and_is_paid_on_its_own_chain(shop: Chains) -> None:
