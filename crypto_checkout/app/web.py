@@ -103,6 +103,7 @@ def services(parts: Parts, modes: Modes, sender: AttemptSender) -> ApiServices:
         ),
         session_reader=reader,
         decisions=Decisions(reader, payment_methods.chain_time, events, parts.receipts),
+        answers=PayerAnswers(db, reader, payment_methods.chain_time, events),
         links=Links(db, payment_methods, events, public_url=public_url),
         endpoints=webhooks.endpoints(config, db, events),
         deliveries=webhooks.deliveries(config, db, sender, events.wake, parts.clock),
@@ -330,7 +331,7 @@ def _checkout(parts: Parts, modes: Modes, services: ApiServices) -> pages.PayerS
         services.links,
         services.sandbox,
         AssetChoices(parts.db, payment_methods),
-        PayerAnswers(parts.db, services.session_reader, payment_methods.chain_time, parts.events),
+        services.answers,
         ChainVisibility(modes.watchers, parts.clock),
         modes.network_costs,
     )

@@ -183,6 +183,13 @@ def _pay_refund(client: "CheckoutClient") -> str:
     return client.test_helpers.pay_refund(_create_refund(client))["id"]
 
 
+def _answer(client: "CheckoutClient") -> str:
+    asking = client.checkout_sessions.create(
+        amount={"value": _PRICE, "currency": "USD"}, payer_fields={"email": "required"}
+    )
+    return client.test_helpers.answer(asking["id"], email="ada@example.com")["id"]
+
+
 def _refund_session(client: "CheckoutClient") -> str:
     return client.test_helpers.pay_refund(_create_refund(client))["sessionId"]
 
@@ -222,6 +229,7 @@ _STORIES: Mapping[EventType, Story] = {
     EventType.CUSTOMER_CREATED: _create_customer,
     EventType.CUSTOMER_UPDATED: _update_customer,
     EventType.SESSION_REFUNDED: _refund_session,
+    EventType.SESSION_UPDATED: _answer,
     EventType.REFUND_CREATED: _create_refund,
     EventType.REFUND_ADDRESS_GIVEN: _address_refund,
     EventType.REFUND_APPROVED: _pay_refund,

@@ -187,6 +187,15 @@ class TestPaymentParams(TypedDict, total=False):
     scenario: Scenario
 
 
+class TestAnswerParams(TypedDict, total=False):
+    """A payer's answers in test mode; `custom_fields` has those to a session's `customFields`, by their keys."""
+
+    email: str
+    name: str
+    note: str
+    custom_fields: Mapping[str, str]
+
+
 class ListParams(TypedDict, total=False):
     """The start and page size of a list: `limit` is 1 to 100, by default 25; a cursor is a page's `next_cursor`."""
 

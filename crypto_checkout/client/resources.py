@@ -308,6 +308,14 @@ class TestHelpersApi(Resource[C]):
         return ApiCall("POST", path, body=payment, idempotency_key=idempotency_key)
 
     @method
+    def answer(
+        self, session_id: str, *, idempotency_key: str | None = None, **answers: Unpack[arguments.TestAnswerParams]
+    ) -> ApiCall[SessionResource]:
+        """Answer what a session asks of its payer, as its payment page does, and return it."""
+        path = identified(f"/test_helpers{_SESSION}/answer", session_id)
+        return ApiCall("POST", path, body=answers, idempotency_key=idempotency_key)
+
+    @method
     def collect(self, session_id: str, *, idempotency_key: str | None = None) -> ApiCall[CollectionResource]:
         """Collect everything that a session's address holds, and return the collection."""
         path = identified(f"/test_helpers{_SESSION}/collect", session_id)

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from crypto_checkout.core import errors
 from crypto_checkout.core.errors import CheckoutError
 from crypto_checkout.core.owner.api_key import ApiKey, Scope
+from crypto_checkout.services.checkout.answers import PayerAnswers
 from crypto_checkout.services.checkout.customers import Customers
 from crypto_checkout.services.checkout.decisions import Decisions
 from crypto_checkout.services.checkout.links import Links
@@ -62,6 +63,7 @@ class ApiServices:
     sessions: Sessions
     session_reader: SessionReader
     decisions: Decisions
+    answers: PayerAnswers
     links: Links
     endpoints: Endpoints
     deliveries: Deliveries

@@ -13,8 +13,17 @@ from datetime import datetime
 from enum import Enum, auto
 from hashlib import sha256
 
-from crypto_checkout.core.checkout.questions import Answers, Question, QuestionKind, WrongAnswers, read_answers
+from crypto_checkout.core.checkout.questions import (
+    AnswerProblem,
+    Answers,
+    Question,
+    QuestionKind,
+    WrongAnswers,
+    read_answers,
+)
 from crypto_checkout.core.checkout.session import Session, Status
+from crypto_checkout.core.errors import InvalidBody, SessionNotOpen
+from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.services.checkout.session_reader import SessionReader, find
 from crypto_checkout.services.webhooks.outbox import Outbox
@@ -37,6 +46,19 @@ class AnswerOutcome(Enum):
     """The address has received a transfer, or the answers were corrected too often."""
     CLOSED = auto()
     """The session is paid or has expired, or asks nothing."""
+
+
+_WORDS: Mapping[AnswerProblem | AnswerOutcome, str] = {
+    AnswerProblem.MISSING: "must be answered",
+    AnswerProblem.NO_EMAIL: 'must be an email address like "ada@example.com"',
+    AnswerProblem.TOO_LONG: "is too long",
+    AnswerProblem.CONTROL_CHARACTER: "has a control character",
+    AnswerProblem.NO_OPTION: "must be one of the options",
+    AnswerOutcome.ELSEWHERE: "its payer has answered",
+    AnswerOutcome.LOCKED: "its address has received a transfer, or it was answered too often",
+    AnswerOutcome.CLOSED: "it is over, or asks nothing",
+}
+"""The reasons for which a test session isn't answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +101,32 @@ class PayerAnswers:
         Repeating is safe: answers that are there already cause no second event. Raises ResourceNotFound.
         """
         return await self._db.write(lambda unit: self._store(unit, session_id, typed, secret), quick=True)
+
+    def in_test_mode(
+        self, session_id: str, usual: Mapping[str, str], custom: Mapping[str, str]
+    ) -> Callable[[WriteUnit], SessionResource]:
+        """Return the unit that answers a test session as its payer would; `custom` goes by the keys of the fields.
+
+        The unit raises ResourceNotFound, InvalidBody for a wrong answer, and SessionNotOpen for any obstacle.
+        """
+
+        def answer(unit: WriteUnit) -> SessionResource:
+            asked = find(unit, session_id, livemode=False).options.questions
+            params = {each.name: f"customFields.{each.key}" if each.key else each.name for each in asked}
+            given = {**usual, **{f"customFields.{key}": text for key, text in custom.items()}}
+            unknown = next((param for param in given if param not in params.values()), None)
+            if unknown is not None:
+                raise InvalidBody(f"{unknown}: this session doesn't ask for it.", param=unknown)
+            typed = {name: given[param] for name, param in params.items() if param in given}
+            outcome = self._store(unit, session_id, typed, f"test helper of {session_id}")
+            if isinstance(outcome, WrongAnswers):
+                name, problem = next(iter(outcome.problems.items()))
+                raise InvalidBody(f"{params[name]}: {_WORDS[problem]}.", param=params[name])
+            if outcome is not AnswerOutcome.STORED:
+                raise SessionNotOpen(f"Session {session_id} takes no answers: {_WORDS[outcome]}.")
+            return self._reader.describe(unit, find(unit, session_id))
+
+        return answer
 
     def _store(
         self, unit: WriteUnit, session_id: str, typed: Mapping[str, str], secret: str

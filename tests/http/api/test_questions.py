@@ -97,3 +97,31 @@ async def test_a_name_is_kept_with_the_session_and_its_customer(api: httpx.Async
     await api.post(f"/test_helpers{SESSIONS}/{session['id']}/pay", json={"scenario": "exact"})
     (customer,) = (await api.get("/customers", params={"email": "ada@example.com"})).json()["data"]
     assert customer["name"] == "Ada Lovelace"
+
+
+async def test_a_test_session_is_answered_for_its_payer(api: httpx.AsyncClient) -> None:
+    asks = {"payerFields": {"email": "required", "note": "optional"}, "customFields": [{**SIZE, "required": True}]}
+    session = await made(api, SESSIONS, {**PRICE, **asks})
+    path = f"/test_helpers{SESSIONS}/{session['id']}/answer"
+    for wrong, param in (
+        ({"email": "ada@example.com"}, "customFields.size"),
+        ({"email": "ada", "customFields": {"size": "M"}}, "email"),
+        ({"email": "ada@example.com", "customFields": {"size": "L"}}, "customFields.size"),
+        ({"email": "ada@example.com", "customFields": {"size": "M", "colour": "red"}}, "customFields.colour"),
+        ({"email": "ada@example.com", "name": "Ada", "customFields": {"size": "M"}}, "name"),
+    ):
+        answer = await api.post(path, json=wrong)
+        assert (answer.status_code, error(answer)["param"]) == (400, param)
+    answered = (await api.post(path, json={"email": "ada@example.com", "customFields": {"size": "M"}})).json()
+    assert (answered["customerEmail"], answered["metadata"], answered["payerAnswered"]) == (
+        "ada@example.com",
+        {"size": "M"},
+        True,
+    )
+    assert answered == (await api.get(f"{SESSIONS}/{session['id']}")).json()
+    await api.post(f"/test_helpers{SESSIONS}/{session['id']}/pay", json={})
+    refused = await api.post(path, json={"email": "eve@example.com", "customFields": {"size": "S"}})
+    assert (refused.status_code, error(refused)["code"]) == (409, "session_not_open")
+    asks_nothing = await made(api, SESSIONS, PRICE)
+    refused = await api.post(f"/test_helpers{SESSIONS}/{asks_nothing['id']}/answer", json={})
+    assert (refused.status_code, error(refused)["code"]) == (409, "session_not_open")

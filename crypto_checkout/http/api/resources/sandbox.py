@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, Field
 
 from crypto_checkout.core import errors
+from crypto_checkout.core.checkout.questions import MOST_CUSTOM_FIELDS
 from crypto_checkout.core.errors import InvalidBody, WalletNotConfigured
 from crypto_checkout.core.ledger.payment import TransferKind
 from crypto_checkout.core.money import parse_units
@@ -53,6 +54,22 @@ class TestPayment(schemas.Request):
     """The scenario to play to its end, at once. Excludes the other fields."""
 
 
+_Answer = Annotated[str, Field(max_length=2_000)]
+
+
+class TestAnswers(schemas.Request):
+    """The answers of a payer in test mode, to what the session asks."""
+
+    email: _Answer | None = None
+    """The payer's email address."""
+    name: _Answer | None = None
+    """The payer's name."""
+    note: _Answer | None = None
+    """The payer's note."""
+    custom_fields: Annotated[dict[str, _Answer], Field(max_length=MOST_CUSTOM_FIELDS)] | None = None
+    """The answers to the session's `customFields`, by their keys."""
+
+
 class Mining(schemas.Request):
     """Blocks to mine on the simulated chain."""
 
@@ -92,6 +109,14 @@ async def pay(call: Call) -> Unit:
     units = None if body.amount is None else _units(body.amount, await sandbox.decimals(id_))
     kind = None if body.kind is None else TransferKind(body.kind)
     return _end_request(call, await sandbox.pay(id_, units, kind, body.transfers or 1, call.request))
+
+
+async def answer(call: Call) -> Unit:
+    """Answer what a session asks of its payer, and return it."""
+    body: TestAnswers = call.body
+    _sandbox(call)
+    usual = {name: text for name, text in body.model_dump(exclude={"custom_fields"}).items() if text is not None}
+    return call.services.answers.in_test_mode(call.path["id"], usual, body.custom_fields or {})
 
 
 async def pay_refund(call: Call) -> Unit:
@@ -203,6 +228,24 @@ OPERATIONS = (
         answer=SessionResource,
         example=examples.shown_paid_session,
         raises=(errors.SessionNotOpen, errors.UnsupportedAsset, errors.WalletNotConfigured),
+        test_mode_only=True,
+    ),
+    Operation(
+        id="answerTestSession",
+        method="POST",
+        path="/test_helpers/checkout_sessions/{id}/answer",
+        scope=Scope.SESSIONS_WRITE,
+        summary="Answer for the payer of a test session",
+        description=(
+            "Does what the form on the payment page does for `payerFields` and `customFields`. Answers given here can "
+            "be replaced here, until money arrives."
+        ),
+        write=answer,
+        body=TestAnswers,
+        sent={"email": "ada@example.com", "customFields": {"size": "M"}},
+        answer=SessionResource,
+        example=examples.shown_session,
+        raises=(errors.SessionNotOpen, errors.WalletNotConfigured),
         test_mode_only=True,
     ),
     Operation(
