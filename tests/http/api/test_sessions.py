@@ -28,7 +28,8 @@ FIELDS = """
     id object livemode linkId status statusReason address addressIndex addressPath chainId asset assets assetChosen
     amount amountReceived amountRemaining amountRefunded refundable fiat quantity ethPriceUsd rate confirmations
     requiredConfirmations payments txHash paymentUri checkoutUrl successUrl cancelUrl returnUrl customerEmail
-    customerName customerNote metadata payerFields customFields payerAnswered expiresAt paidAt createdAt updatedAt
+    customerName customerNote metadata payerFields customFields payerAnswered expiresAt paidAt receiptNumber receiptUrl
+    createdAt updatedAt
 """
 SESSIONS = "/checkout_sessions"
 
