@@ -315,7 +315,7 @@ def test_without_javascript_everything_can_be_done_in_any_language(server: Serve
         lambda: server.api.get(f"/checkout_sessions/{session['id']}").json()["status"] == "paid", "see the payment"
     )
     page.goto(url_of(server, session))
-    expect(page.get_by_role("heading", level=1)).to_have_text("Grazie")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Pagamento completato")
     expect(page.get_by_role("main")).to_contain_text(session["id"])
     expect(page.get_by_role("link", name="Torna al negozio")).to_be_visible()
     assert page.locator("meta[http-equiv=refresh]").count() == 0

@@ -53,6 +53,11 @@ class Arrivals:
         return any(each.remark == "came_wrong" for each in self.listed)
 
     @property
+    def has_unchosen(self) -> bool:
+        """True if something came before its payer chose a coin."""
+        return any(each.remark == "came_unchosen" for each in self.listed)
+
+    @property
     def is_plain(self) -> bool:
         """True if there is nothing to tell but an ordinary payment, if any."""
         return len(self.listed) <= 1 and not self.more and all(each.remark is None for each in self.listed)
@@ -103,7 +108,8 @@ def _all(session: SessionResource, receipts: Receipts, chains: Mapping[int, Paye
         yield _arrival(each, session["chainId"], chains, "came_reversed")
     for unmatched in receipts.unmatched:
         for each in _single([unmatched.payment]):
-            yield _arrival(each, unmatched.chain_id, chains, "came_wrong")
+            remark = "came_wrong" if session["assetChosen"] else "came_unchosen"
+            yield _arrival(each, unmatched.chain_id, chains, remark)
 
 
 def _paid(session: SessionResource, chains: Mapping[int, PayerChain]) -> Iterator[Arrival]:

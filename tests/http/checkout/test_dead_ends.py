@@ -226,12 +226,19 @@ async def test_money_that_came_before_a_coin_was_chosen_can_be_asked_back(app: A
     await app.api.post(f"{HELPERS}/chain/mine", json={"blocks": 5})
     page = await page_of(app, session)
     assert "Money has already arrived" in said(page)
-    assert arrived(page) == ["12.5 USDC Not what was asked for Sandbox"]
+    assert arrived(page) == ["12.5 USDC Sent before a coin was chosen Sandbox"]
     assert ways(page) == {
         "refund": f"/checkout/{session['id']}/refund",
         "contact": f"mailto:help@shop.example?subject=Payment%20{session['id']}",
         "back": URLS["returnUrl"],
     }
+    await app.api.post(f"{HELPERS}/clock/advance", json={"seconds": 3600})
+    await app.api.post(f"{HELPERS}/chain/mine", json={"blocks": 2})
+    page = await page_of(app, session)
+    assert "This payment has expired" in said(page)
+    assert "Money arrived before a coin was chosen" in said(page)
+    assert "something else arrived" not in said(page)
+    assert set(ways(page)) == {"refund", "contact", "back"}
 
 
 # --- the way back ----------------------------------------------------------------------------------------------------
