@@ -10,8 +10,10 @@ from crypto_checkout.cli.support.options import MODES, Options, json_option, lim
 from crypto_checkout.cli.support.setup import load_config, print_json, show_place, with_database
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from crypto_checkout.core.assets import Choice
-    from crypto_checkout.core.checkout.link import LinkPrice
+    from crypto_checkout.core.checkout.link import LinkPrice, LinkQuantity
     from crypto_checkout.core.public.link_types import LinkResource
     from crypto_checkout.store.database import Database, WriteUnit
 
@@ -27,7 +29,13 @@ def links() -> None:
 
 @links.command(short_help="Make a link, and print the URL that payers open.")
 @click.option("--title", required=True, help="What is sold.")
-@click.option("--amount", required=True, help="The price, like 10.00.")
+@click.option("--amount", help="The price, like 10.00; of one piece with --quantity.")
+@click.option("--any-amount", is_flag=True, help="Let the payer name the amount, instead of --amount.")
+@click.option("--min", "minimum", help="With --any-amount: the least.")
+@click.option("--max", "maximum", help="With --any-amount: the most.")
+@click.option("--suggest", "suggested", multiple=True, help="With --any-amount: an amount to offer, up to six times.")
+@click.option("--quantity", help="How many pieces one payer may order: 10 for up to ten, or 2-10.")
+@click.option("--stock", type=click.IntRange(min=0), help="How many pieces are for sale in all.")
 @click.option("--currency", default="USD", show_default=True, help="The price's currency (ISO 4217).")
 @mode_option
 @click.option("--chain", "chain_id", type=int, help="The id of the chain to pay on; without it the first configured.")
@@ -43,14 +51,20 @@ def create(
     options: Options,
     *,
     title: str,
-    amount: str,
+    amount: str | None,
+    any_amount: bool,
+    minimum: str | None,
+    maximum: str | None,
+    suggested: tuple[str, ...],
+    quantity: str | None,
+    stock: int | None,
     currency: str,
     mode: str,
     chain_id: int | None,
     assets: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Make a link and print its URL, which anyone may open: each time for a new session at its price."""
+    """Make a link and print its URL, which anyone may open, each for a session of their own."""
     from crypto_checkout.app import offline
     from crypto_checkout.core.checkout.pay_button import pay_button
     from crypto_checkout.core.webhooks.events import EventType
@@ -61,7 +75,8 @@ def create(
     choices = _choices(assets, chain_id)
     new = LinkRequest(
         title=_title(title),
-        price=_price(amount, currency),
+        price=_price(currency, amount, any_amount=any_amount, minimum=minimum, maximum=maximum, suggested=suggested),
+        quantity=_quantity(quantity, stock),
         chain_id=chain_id,
         asset=assets[0] if assets and not choices else None,
         assets=choices,
@@ -84,7 +99,7 @@ def create(
         return
     test = "" if link["livemode"] else " It is for test mode: no real money; --mode live makes the other kind."
     click.echo(f"{link['checkoutUrl']}\n\nThis is link {link['id']}.{test}\n\nAs a button on a page of yours:\n")
-    click.echo(pay_button(link["checkoutUrl"], f"Pay {link['fiatAmount']} {link['fiatCurrency']}"))
+    click.echo(pay_button(link["checkoutUrl"], _button_text(link)))
 
 
 @links.command("list")
@@ -129,7 +144,7 @@ def _row(link: "LinkResource") -> list[str]:
         link["id"],
         tables.mode(link["livemode"]),
         "on" if link["active"] else "off",
-        f"{link['fiatAmount']} {link['fiatCurrency']}",
+        _price_text(link),
         link["title"],
     ]
 
@@ -163,15 +178,70 @@ def _choices(assets: tuple[str, ...], chain_id: int | None) -> "tuple[Choice, ..
     return tuple(found)
 
 
-def _price(amount: str, currency: str) -> "LinkPrice":
-    from crypto_checkout.core.checkout.link import LinkPrice
+def _price(
+    currency: str,
+    amount: str | None,
+    *,
+    any_amount: bool,
+    minimum: str | None,
+    maximum: str | None,
+    suggested: tuple[str, ...],
+) -> "LinkPrice":
+    """Return the price of the options, which say either --amount or --any-amount."""
+    from crypto_checkout.core.checkout.link import MOST_SUGGESTED, LinkPrice
     from crypto_checkout.core.money import parse_currency, parse_fiat
+
+    if (amount is None) is not any_amount:
+        raise click.UsageError("give either --amount, like --amount 10.00, or --any-amount")
+    if len(suggested) > MOST_SUGGESTED:
+        raise click.UsageError(f"--suggest can be given {MOST_SUGGESTED} times at most")
+    option = "--currency"
+
+    def parsed(name: str, text: str | None) -> "Decimal | None":
+        nonlocal option
+        option = name
+        return None if text is None else parse_fiat(text, currency).amount
 
     try:
         parse_currency(currency)
+        return LinkPrice(
+            parsed("--amount", amount),
+            currency,
+            parsed("--min", minimum),
+            parsed("--max", maximum),
+            tuple(each for text in suggested if (each := parsed("--suggest", text)) is not None),
+        )
     except ValueError as error:
-        raise click.UsageError(f"--currency: {error}") from None
-    try:
-        return LinkPrice.of(parse_fiat(amount, currency))
-    except ValueError as error:
-        raise click.UsageError(f"--amount: {error}") from None
+        raise click.UsageError(f"{option}: {error}") from None
+
+
+def _quantity(text: str | None, stock: int | None) -> "LinkQuantity | None":
+    """Return the pieces of the options: 10 for up to ten, 2-10 for two to ten; a stock alone sells one at a time."""
+    from crypto_checkout.core.checkout.link import MOST_PIECES, MOST_STOCK, LinkQuantity
+
+    if stock is not None and stock > MOST_STOCK:
+        raise click.UsageError(f"--stock takes {MOST_STOCK:,} at most")
+    if text is None:
+        return None if stock is None else LinkQuantity(1, 1, stock)
+    least, dash, most = text.partition("-")
+    numbers = (least, most) if dash else ("1", least)
+    if not all(each.isascii() and each.isdigit() and 1 <= int(each) <= MOST_PIECES for each in numbers):
+        raise click.UsageError(f'--quantity: "{text[:20]}" should be a number up to {MOST_PIECES}, or two, like 2-10')
+    return LinkQuantity(int(numbers[0]), int(numbers[1]), stock)
+
+
+def _button_text(link: "LinkResource") -> str:
+    is_fixed = link["fiatAmount"] is not None and link["quantity"] is None
+    return f"Pay {link['fiatAmount']} {link['fiatCurrency']}" if is_fixed else "Pay"
+
+
+def _price_text(link: "LinkResource") -> str:
+    """Return a link's price for the list, with the pieces that are left."""
+    quantity = link["quantity"]
+    if link["fiatAmount"] is None:
+        return f"any amount in {link['fiatCurrency']}"
+    price = f"{link['fiatAmount']} {link['fiatCurrency']}"
+    if quantity is None:
+        return price
+    stock = "" if quantity["stock"] is None else f", {quantity['available']} of {quantity['stock']} left"
+    return f"{price} each{stock}"

@@ -36,6 +36,7 @@ GROUPS: Mapping[IssueKind, GroupInfo] = one_row_each(
         IssueKind.WEBHOOK_DISABLED: GroupInfo("disabled webhook", "disabled webhooks", "/webhooks"),
         IssueKind.CLOCK: GroupInfo("clock problem", "clock problems"),
         IssueKind.COLLECTOR: GroupInfo("collection problem", "collection problems"),
+        IssueKind.OVERSOLD: GroupInfo("oversold link", "oversold links", "/links"),
         IssueKind.REFUND: GroupInfo("open refund", "open refunds", "/refunds"),
         IssueKind.UNMATCHED: GroupInfo("unmatched payment", "unmatched payments", "/payments/unmatched"),
         IssueKind.LATE_PAYMENT: GroupInfo("late payment", "late payments", "/payments?issue=late_payment"),

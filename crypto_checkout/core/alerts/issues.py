@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.assets import Asset
+from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.checkout.session import STATUSES, Session, Status
 from crypto_checkout.core.checkout.unassigned_address import UnassignedAddress
 from crypto_checkout.core.ledger.payment import Transfer
@@ -33,6 +34,7 @@ class IssueKind(StrEnum):
     LATE_PAYMENT = "late_payment"
     UNMATCHED = "unmatched"
     REFUND = "refund"
+    OVERSOLD = "oversold"
     DIFFERENCE = "difference"
     WEBHOOK_FAILING = "webhook_failing"
     WEBHOOK_DISABLED = "webhook_disabled"
@@ -74,6 +76,7 @@ ISSUES: Mapping[IssueKind, IssueInfo] = one_row_each(
         IssueKind.FAILED: IssueInfo("A reversed payment", is_dismissible=True),
         IssueKind.LATE_PAYMENT: IssueInfo("A late payment", is_dismissible=True),
         IssueKind.UNMATCHED: IssueInfo("An unmatched payment", is_dismissible=True),
+        IssueKind.OVERSOLD: IssueInfo("An oversold link", is_dismissible=True),
         IssueKind.REFUND: IssueInfo("A refund"),
         IssueKind.DIFFERENCE: IssueInfo("A balance that differs from the chain"),
         IssueKind.WEBHOOK_FAILING: IssueInfo("A failing webhook", timedelta(minutes=10)),
@@ -248,6 +251,21 @@ def of_refund(refund: Refund) -> Issue:
         ),
         since=refund.updated_at,
         path=f"/refunds/{refund.id}",
+    )
+
+
+def of_oversold(link: Link, stock: int, sold: int, since: datetime) -> Issue:
+    """Describe a link that sold more pieces than its stock has."""
+    return Issue(
+        kind=IssueKind.OVERSOLD,
+        cause=f"{IssueKind.OVERSOLD}:{link.id}:{sold}",
+        subject_id=link.id,
+        livemode=link.livemode,
+        words=f"“{link.title}” sold {sold:,} of {stock:,}.",
+        advice="A late payment took a place that was for sale again, or the stock was lowered. Raise the stock, or "
+        "refund a payment.",
+        since=since,
+        path=f"/links/{link.id}",
     )
 
 

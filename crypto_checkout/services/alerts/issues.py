@@ -18,7 +18,7 @@ from crypto_checkout.services.checkout.payment_methods import AcceptedChain
 from crypto_checkout.services.webhooks.endpoints import MOST_ENDPOINTS
 from crypto_checkout.store.alerts import issues as store
 from crypto_checkout.store.alerts.issues import UncountedPayment
-from crypto_checkout.store.checkout import unused_addresses
+from crypto_checkout.store.checkout import links, unused_addresses
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import differences
 from crypto_checkout.store.ledger.differences import ConfirmedDifference
@@ -159,6 +159,7 @@ class Issues:
 
     def _without_money(self, unit: ReadUnit, livemode: bool, most: int) -> Iterator[Sequence[Issue]]:
         """Yield the issues of each further kind."""
+        yield _oversold(unit, livemode, most + 1)
         if livemode:
             yield [self._difference(each) for each in differences.confirmed(unit, most + 1)]
             yield _unused_addresses(unit)
@@ -230,6 +231,14 @@ def _open_refunds(unit: ReadUnit, livemode: bool, most: int) -> list[Refund]:
         for each in refunds.with_status(unit, livemode, step, most)
         if each.tx_hash is None
     ]
+
+
+def _oversold(unit: ReadUnit, livemode: bool, most: int) -> list[Issue]:
+    found = [
+        issues.of_oversold(each.link, each.stock, each.sold, each.since)
+        for each in links.oversold(unit, livemode, most)
+    ]
+    return [each for each in found if not store.is_dismissed(unit, each.cause)]
 
 
 def _unused_addresses(unit: ReadUnit) -> list[Issue]:

@@ -1,7 +1,10 @@
 """Payment links."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
 
+from crypto_checkout.core import moments
 from crypto_checkout.core.checkout.link import Link, LinkSales, LinkUsage
 from crypto_checkout.core.checkout.session import SETTLED
 from crypto_checkout.store.checkout import choices, questions
@@ -26,6 +29,16 @@ _LINKS = Table(
     },
 )
 _UPDATE = _LINKS.update_all_but("livemode", "slug", "created_at")
+
+
+@dataclass(frozen=True, slots=True)
+class OversoldLink:
+    """A link that sold more pieces than its `stock`; `since` is the time of its last payment."""
+
+    link: Link
+    stock: int
+    sold: int
+    since: datetime
 
 
 def insert(unit: WriteUnit, link: Link) -> None:
@@ -119,6 +132,35 @@ def sales(unit: ReadUnit, link_ids: Collection[str]) -> dict[str, LinkSales]:
                 if row["status"] in SETTLED
                 else LinkSales(before.sold, before.reserved + pieces)
             )
+    return found
+
+
+def oversold(unit: ReadUnit, livemode: bool, limit: int) -> list[OversoldLink]:
+    """Return links that sold more pieces than their stock has, each with the time of its last payment."""
+    rows = unit.all(
+        """
+        SELECT payment_links.id, quantity_stock, SUM(checkout_sessions.quantity) AS sold
+        FROM payment_links
+        JOIN checkout_sessions ON checkout_sessions.link_id = payment_links.id
+        WHERE payment_links.livemode = :livemode AND quantity_stock IS NOT NULL
+          AND checkout_sessions.quantity IS NOT NULL AND checkout_sessions.status IN ('overpaid', 'paid', 'paid_late')
+        GROUP BY payment_links.id
+        HAVING SUM(checkout_sessions.quantity) > quantity_stock
+        ORDER BY payment_links.seq DESC
+        LIMIT :limit
+        """,
+        {"livemode": int(livemode), "limit": limit},
+    )
+    found = []
+    for row in rows:
+        link = get(unit, row["id"], livemode)
+        last = unit.one(
+            "SELECT MAX(paid_at) AS paid_at FROM checkout_sessions WHERE livemode = :livemode AND link_id = :id",
+            {"livemode": int(livemode), "id": row["id"]},
+        )
+        assert link is not None, "both are read from one snapshot"
+        since = None if last is None else moments.from_optional_text(last["paid_at"])
+        found.append(OversoldLink(link, row["quantity_stock"], int(row["sold"]), since or link.updated_at))
     return found
 
 

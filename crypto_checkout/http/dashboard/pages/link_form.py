@@ -5,12 +5,11 @@ from typing import Any
 
 from crypto_checkout.core import urls
 from crypto_checkout.core.assets import Choice
-from crypto_checkout.core.checkout.link import LinkPrice
 from crypto_checkout.core.errors import CheckoutError, UnsupportedAsset, UnsupportedChain
 from crypto_checkout.core.public.link_types import LinkResource
 from crypto_checkout.http.dashboard.frame.forms import sentence
 from crypto_checkout.http.dashboard.frame.request import DashboardRequest
-from crypto_checkout.http.dashboard.pages import link_questions, metadata_form
+from crypto_checkout.http.dashboard.pages import link_price, link_questions, metadata_form
 from crypto_checkout.services.checkout.links import LinkRequest
 from crypto_checkout.services.checkout.payment_methods import PaymentMethods
 
@@ -21,19 +20,19 @@ _LONGEST_URL = 2_048
 def read(request: DashboardRequest, before: LinkResource | None = None) -> LinkRequest | None:
     """Return the submitted form as a link request, or None with errors in the form."""
     form, methods = request.form, request.services.checkout.payment_methods.of(request.livemode)
-    title, price = form.text("title"), form.price()
+    title, terms = form.text("title"), link_price.read(form)
     description = form.text("description", _LONGEST_DESCRIPTION, optional=True, lines=True)
     success_url, cancel_url = _url(request, "success_url"), _url(request, "cancel_url")
     metadata = metadata_form.read(form, "metadata", before["metadata"] if before else None)
     payer_fields, custom_fields = link_questions.read_usual(form), link_questions.read_own(form)
     named = _choices_by_value(methods, before)
     ticked = [named[each] for each in dict.fromkeys(form.values("coins")) if each in named]
-    if price is None or not form.is_valid:
+    if terms is None or not form.is_valid:
         return None
     only = ticked[0] if len(ticked) == 1 else None
     return LinkRequest(
         title,
-        LinkPrice.of(price),
+        terms[0],
         description=description or None,
         chain_id=only.chain_id if only else None,
         asset=only.symbol if only else None,
@@ -43,6 +42,7 @@ def read(request: DashboardRequest, before: LinkResource | None = None) -> LinkR
         metadata=metadata,
         payer_fields=payer_fields,
         custom_fields=custom_fields,
+        quantity=terms[1],
     )
 
 
@@ -51,7 +51,7 @@ def note_refusal(request: DashboardRequest, error: CheckoutError) -> None:
     if isinstance(error, UnsupportedChain | UnsupportedAsset):
         request.form.errors["coins"] = error.message
     else:
-        request.form.add_error(error, {"customFields": "metadata"})
+        request.form.add_error(error, {error.param or "": link_price.field_of(error), "customFields": "metadata"})
 
 
 def context(request: DashboardRequest, link: LinkResource | None = None) -> dict[str, Any]:
@@ -66,6 +66,8 @@ def context(request: DashboardRequest, link: LinkResource | None = None) -> dict
         "metadata": metadata_form.to_lines(link["metadata"]) if link else "",
         "asked": link_questions.usual(link),
         "questions": link_questions.blocks(link),
+        "price": link_price.context(link),
+        "kinds": link_price.KINDS,
     }
 
 
