@@ -11,11 +11,17 @@ import pytest
 
 from crypto_checkout.chain.sandbox.chain import ASSETS, CHAIN_ID
 from crypto_checkout.core import moments
-from crypto_checkout.core.address import Address
-from crypto_checkout.core.ledger.payment import TransferKind
+from crypto_checkout.core.address import Address, checksum
+from crypto_checkout.core.ledger.payment import ShownPayments, TransferKind
+from crypto_checkout.core.public import render
+from crypto_checkout.http.checkout.arrivals import arrivals
+from crypto_checkout.http.checkout.view import PayerChain
+from crypto_checkout.services.checkout.rendered import RenderedSession
+from crypto_checkout.services.checkout.session_reader import Receipts
 from crypto_checkout.store.ledger import unmatched
+from crypto_checkout.store.ledger.unmatched import UnmatchedPayment
 from tests.support.api import PRICE, App, made, open_app
-from tests.support.factories import a_transfer
+from tests.support.factories import a_payment, a_session, a_transfer
 
 SESSIONS, HELPERS = "/checkout_sessions", "/test_helpers"
 URLS = {
@@ -210,6 +216,20 @@ async def test_a_token_that_is_not_configured_is_its_contract_whatever_it_calls_
     await come(app, session, contract=STRANGE)
     (row,) = arrived(await page_of(app, session))
     assert re.fullmatch(r"Token 0x(bad0){10} Not what was asked for Sandbox", row, re.IGNORECASE)
+
+
+@pytest.mark.parametrize(("explorer", "url"), [("https://basescan.org/", "https://basescan.org"), ("", None)])
+def test_a_transfer_is_linked_to_the_explorer_of_its_own_chain(explorer: str, url: str | None) -> None:
+    session = a_session()
+    payment = a_payment(to=session.address, kind=TransferKind.TOKEN, contract=STRANGE)
+    receipts = Receipts(
+        RenderedSession(render.session(session, ShownPayments(), None, "https://pay.example")),
+        unmatched=(UnmatchedPayment(session.id, None, None, 8453, payment),),
+    )
+    (found,) = arrivals(receipts, {8453: PayerChain("Base", explorer)}).listed
+    assert (found.chain_name, found.amount, found.contract) == ("Base", None, checksum(STRANGE))
+    assert found.transaction is not None
+    assert found.transaction.url == (f"{url}/tx/{payment.transfer.tx_hash}" if url else None)
 
 
 async def test_a_flood_of_transfers_is_summed_up(app: App) -> None:
