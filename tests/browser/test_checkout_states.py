@@ -57,6 +57,7 @@ HEADINGS = {
     "token": "Pay 49.90 USD",
     "token_request": "Pay 49.90 USD",
     "chooser": "Pay 49.90 USD",
+    "details": "Pay 49.90 USD",
     "changing": "Pay 49.90 USD",
     "front": "Payments",
     "not_found": "Page not found",

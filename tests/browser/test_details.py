@@ -8,15 +8,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.test_checkout import url_of
 from tests.support.accessibility import too_wide, violations
+from tests.support.scenes import QUESTIONS
 from tests.support.server import Server
-
-ASKS: dict[str, Any] = {
-    "payerFields": {"email": "required", "name": "optional", "note": "optional"},
-    "customFields": [
-        {"key": "size", "label": "Your size", "type": "choice", "required": True, "options": ["Small", "Medium"]},
-        {"key": "engraving", "label": "Text of the engraving", "type": "text", "maxLength": 20},
-    ],
-}
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +31,13 @@ def look(server: Server, session_id: str) -> dict[str, Any]:
 
 
 def ask(server: Server, **more: Any) -> dict[str, Any]:
-    body = {"amount": {"value": "49.90", "currency": "USD"}, **ASKS, **more}
+    body = {"amount": {"value": "49.90", "currency": "USD"}, **QUESTIONS, **more}
     made: dict[str, Any] = server.api.post("/checkout_sessions", json=body).raise_for_status().json()
     return made
 
 
 def test_a_payer_fills_in_the_form_corrects_it_and_pays(server: Server, page: Page) -> None:
-    link = {"title": "Ring", "fiatAmount": "49.90", **ASKS}
+    link = {"title": "Ring", "fiatAmount": "49.90", **QUESTIONS}
     made = server.api.post("/payment_links", json=link).raise_for_status().json()
     page.goto(f"{server.url}/l/{made['slug']}")
     session_id = page.url.rpartition("/")[2]

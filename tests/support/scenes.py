@@ -59,6 +59,15 @@ wallet_rpc_url = "https://rpc.example"
 {tokens}"""
 
 
+QUESTIONS: dict[str, Any] = {
+    "payerFields": {"email": "required", "name": "optional", "note": "optional"},
+    "customFields": [
+        {"key": "size", "label": "Your size", "type": "choice", "required": True, "options": ["Small", "Medium"]},
+        {"key": "engraving", "label": "Text of the engraving", "type": "text", "maxLength": 20},
+    ],
+}
+
+
 class Shop:
     """A server with both modes; `live` is a client with a live key, `test` one with a test key."""
 
@@ -203,6 +212,7 @@ def _of_test_mode(shop: Shop) -> dict[str, str]:
         "token": shop.url(token),
         "token_request": f"{shop.url(token)}?qr=request",
         "chooser": shop.url(chooser),
+        "details": shop.url(shop.ask(live=False, **QUESTIONS)),
         "changing": f"{shop.url(changing)}/choose",
     }
 

@@ -270,8 +270,7 @@ def _nothing(session: Session) -> Finding:
             _LOOK_UP,
         )
     if session.status_reason == CLOSED:
-        sentence = "Closed: you closed this before anything was received."
-        return Finding(PaymentOutcome.NOT_COUNTED, Reason.CLOSED, sentence)
+        return Finding(PaymentOutcome.NOT_COUNTED, Reason.CLOSED, "Closed: you closed it before anything arrived.")
     sentence = f"Expired: nothing was received; {price} was expected."
     return Finding(PaymentOutcome.NOT_COUNTED, Reason.EXPIRED, sentence, _HAS_SENT, _LOOK_UP)
 
@@ -349,6 +348,7 @@ def _change(session: Session, change: SessionChange) -> ExplanationStep:
     words = {
         "session.reorged": "The chain was reorganized, and payments were reversed.",
         "session.late_payment": "A payment arrived too late.",
+        "session.updated": "The payer filled in the form.",
     }
     by = {ACCEPTED: " because the merchant accepted it", CLOSED: " because the merchant closed it"}
     by[REORGED] = " because the network reversed its payment"

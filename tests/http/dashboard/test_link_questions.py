@@ -125,6 +125,8 @@ async def test_a_payment_shows_the_answers_and_is_found_by_them(app: App, owner:
     for told in ("ada@example.com", "Ada &lt;b&gt;Lovelace", "with the neighbour", "Your size", "For C."):
         assert told in page
     assert "Not answered yet" not in page
+    assert "The payer filled in the form." in page
+    assert page.count("became pending") <= 1, "an answer changes no status"
     for text in ("ada@example.com", "lovelace", "NEIGHBOUR", "size=M", "For C.", "customerName=Ada"):
         found = (await owner.get("/test/payments", params={"q": text})).text
         assert session["id"] in found, text
