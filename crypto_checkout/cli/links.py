@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from crypto_checkout.core.assets import Choice
     from crypto_checkout.core.checkout.link import LinkPrice, LinkQuantity
+    from crypto_checkout.core.checkout.questions import PayerFields
     from crypto_checkout.core.public.link_types import LinkResource
     from crypto_checkout.store.database import Database, WriteUnit
 
@@ -45,6 +46,13 @@ def links() -> None:
     multiple=True,
     help="The coin to pay in; without it the chain's own. Written as 1:USDC, once or several times, payers choose.",
 )
+@click.option(
+    "--ask",
+    "asked",
+    multiple=True,
+    metavar="FIELD",
+    help="What payers are asked for: email, name or note; email=optional for one that they may leave out.",
+)
 @json_option
 @click.pass_obj
 def create(
@@ -62,6 +70,7 @@ def create(
     mode: str,
     chain_id: int | None,
     assets: tuple[str, ...],
+    asked: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Make a link and print its URL, which anyone may open, each for a session of their own."""
@@ -80,6 +89,7 @@ def create(
         chain_id=chain_id,
         asset=assets[0] if assets and not choices else None,
         assets=choices,
+        payer_fields=_payer_fields(asked),
     )
 
     async def work(db: "Database") -> "LinkResource":
@@ -154,6 +164,21 @@ def _title(text: str) -> str:
     if not text.strip() or len(text) > _LONGEST_TITLE or not text.isprintable():
         raise click.UsageError(f"--title takes one line of 1 to {_LONGEST_TITLE} characters")
     return text
+
+
+def _payer_fields(asked: tuple[str, ...]) -> "PayerFields | None":
+    """Return what payers are asked for, given as email or email=optional."""
+    from crypto_checkout.core.checkout.questions import Asked, PayerFields
+
+    found: dict[str, Asked] = {}
+    for text in asked:
+        name, sign, how = text.partition("=")
+        if name not in PayerFields.__slots__ or (sign and how not in list(Asked)):
+            raise click.UsageError(f'--ask: "{text[:40]}" should be email, name or note, or like email=optional')
+        if name in found:
+            raise click.UsageError(f"--ask: {name} is given twice")
+        found[name] = Asked(how) if sign else Asked.REQUIRED
+    return PayerFields(**found) if found else None
 
 
 def _choices(assets: tuple[str, ...], chain_id: int | None) -> "tuple[Choice, ...]":

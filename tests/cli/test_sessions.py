@@ -255,6 +255,14 @@ def test_the_list_of_links_is_that_of_the_api(server: Server, run: Run) -> None:
     assert max(map(len, for_people.splitlines())) <= WIDTH
 
 
+def test_a_link_asks_what_it_is_told_to(server: Server, run: Run) -> None:
+    asked = ("--ask", "email", "--ask", "note=optional")
+    link = json.loads(run("links", "create", "--title", "Tea", "--amount", "3.50", *asked, "--json").stdout)
+    assert link["payerFields"] == {"email": "required", "name": "no", "note": "optional"}
+    session = server.api.post("/checkout_sessions", json={"linkId": link["id"]}).json()
+    assert "not given by the payer yet" in run("sessions", "show", session["id"]).stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "named"),
     [
@@ -272,6 +280,9 @@ def test_the_list_of_links_is_that_of_the_api(server: Server, run: Run) -> None:
         (("--title", "Tea", "--amount", "3.50", *("--asset", "1337:ETH") * 2), 2, "stands twice"),
         (("--title", "Tea", "--amount", "3.50", "--asset", "1337:ETH", "--chain", "1337"), 2, "--chain"),
         (("--title", "Tea", "--amount", "3.50", "--mode", "live"), 1, "[[chains]]"),
+        (("--title", "Tea", "--amount", "3.50", "--ask", "phone"), 2, "--ask"),
+        (("--title", "Tea", "--amount", "3.50", "--ask", "email=maybe"), 2, "--ask"),
+        (("--title", "Tea", "--amount", "3.50", "--ask", "email", "--ask", "email=no"), 2, "twice"),
     ],
 )
 def test_a_link_that_could_not_be_paid_is_refused_with_what_is_wrong(
