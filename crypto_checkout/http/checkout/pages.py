@@ -16,6 +16,7 @@ from crypto_checkout.core.checkout.wallet_apps import links_to
 from crypto_checkout.core.errors import (
     CheckoutError,
     LinkInactive,
+    LinkSoldOut,
     RecoverableError,
     RouteNotFound,
     SessionNotOpen,
@@ -146,7 +147,7 @@ class _CheckoutPages:
                 self._checkout.limit(request)
                 response = await handler(request)
             except (CheckoutError, RecoverableError) as error:
-                back = await self.links.way_back(request) if isinstance(error, LinkInactive) else None
+                back = await self.links.way_back(request) if isinstance(error, LinkInactive | LinkSoldOut) else None
                 response = refusals.render_error(
                     self._renderer, translations_for(request), error, _page_of(request), back
                 )

@@ -43,13 +43,13 @@ NOT_A_TEST = RefusalPage(403, "no_test", "no_test_note", "open_payment")
 LOCKED = RefusalPage(409, "locked", "locked_note", "open_payment")
 LOCKED_UNCHOSEN = RefusalPage(409, "locked_unchosen", "locked_unchosen_note", asks_shop=True)
 ANSWERED_ELSEWHERE = RefusalPage(409, "details_elsewhere", "details_elsewhere_note", "open_payment")
-ANSWERS_LOCKED = RefusalPage(409, "details_locked", "details_locked_note", "open_payment")
+ANSWERS_LOCKED = RefusalPage(409, "details_locked", "details_locked_note", "open_payment", asks_shop=True)
 LINK_GONE = RefusalPage(404, "link_gone", "link_gone_note", asks_shop=True)
 
 _NOT_FOUND = RefusalPage(404, "not_found", "not_found_note", asks_shop=True)
 _UNPAYABLE = RefusalPage(400, "unpayable", "unpayable_note", asks_shop=True)
-_INTERNAL = RefusalPage(500, "broken", "now_not_note", "retry")
-_LATER = RefusalPage(503, "unavailable", "now_not_note", "retry")
+_INTERNAL = RefusalPage(500, "broken", "now_not_note", "retry", asks_shop=True)
+_LATER = RefusalPage(503, "unavailable", "now_not_note", "retry", asks_shop=True)
 
 BY_CODE: Mapping[str, RefusalPage] = MappingProxyType(
     {
@@ -60,7 +60,7 @@ BY_CODE: Mapping[str, RefusalPage] = MappingProxyType(
         errors.UnsupportedAsset.code: _UNPAYABLE,
         errors.AmountTooSmall.code: _UNPAYABLE,
         errors.AmountTooLarge.code: _UNPAYABLE,
-        errors.LinkSoldOut.code: RefusalPage(409, "order_sold_out", "order_sold_out_note", "retry"),
+        errors.LinkSoldOut.code: RefusalPage(409, "order_sold_out", "order_sold_out_note", "retry", asks_shop=True),
         errors.SessionNotOpen.code: RefusalPage(409, "closed", "closed_note", "open_payment"),
         errors.BodyTooLarge.code: RefusalPage(413, "broken", "now_not_note", "open_payment"),
         errors.UnsupportedContentType.code: RefusalPage(415, "broken", "now_not_note", "open_payment"),
