@@ -73,7 +73,7 @@ async def test_where_the_chains_pace_is_known_the_time_is_shown_in_minutes(tmp_p
         browser = await app.anybody()
 
         async def is_shown() -> bool:
-            return "Complete in less than a minute" in text(await browser.get(await ask(app)))
+            return "Takes less than a minute" in text(await browser.get(await ask(app)))
 
         await until(is_shown, "show the time")
 

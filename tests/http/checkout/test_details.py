@@ -157,7 +157,7 @@ async def test_what_is_wrong_is_said_beside_its_field_and_what_was_typed_is_kept
     assert problems == {
         "email": "Enter an email address like name@example.com.",
         "field-1": "Choose one of these.",
-        "field-2": "This is too long. Most characters allowed: 20",
+        "field-2": "This is too long. Maximum number of characters: 20",
     }
     for name in problems:
         described = re.search(rf'<(?:input|select)[^>]* id="{name}"[^>]*>', page.text)
