@@ -1,6 +1,7 @@
-"""The dashboard with a million sessions: lists, searches, totals, issues, and an export.
+"""The dashboard with a million sessions: lists, searches, customers, totals, issues, and an export.
 
-The sessions are copies of one, spread over a year. `--keep FILE` keeps the database, and reuses it if it exists.
+The sessions are copies of one, spread over a year, by a tenth as many customers. `--keep FILE` keeps the
+database, and reuses it if it exists.
 
     scripts/bench dashboard --sessions 1000000
 """
@@ -23,10 +24,13 @@ from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import Session, Status, Terms
 from crypto_checkout.core.money import Fiat
 from crypto_checkout.services.alerts.issues import Issues
+from crypto_checkout.services.checkout.customers import Customers
 from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.reporting.exports import Exports, Format, Layout, Period
 from crypto_checkout.services.reporting.totals import Totals
+from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.checkout import sessions as store
+from crypto_checkout.store.checkout.customers import CustomerOrder
 from crypto_checkout.store.checkout.sessions import SessionFilter
 from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.migrate import migrate
@@ -37,6 +41,8 @@ from ._figures import print_machine, spread
 LIST_MS = 100
 TOTALS_MS = 50
 ROUNDS = 9
+_SESSIONS_OF_ONE = 10
+"""The number of sessions of each customer."""
 START = datetime(2026, 1, 1, tzinfo=UTC)
 _TOKEN = Address("0x" + "c" * 40)
 
@@ -65,6 +71,7 @@ async def measure(path: Path, count: int, *, is_seeded: bool) -> None:
         totals = Totals(db, lambda: START)
         first, last = START.date(), (START + timedelta(days=364)).date()
         await lists(sessions, count)
+        await customers(Customers(db, Outbox(lambda _: None)))
         await timed("totals of a year", lambda: totals.overview(True, first, last), TOTALS_MS)
         await timed("issues", lambda: Issues(db, {}).gather(True, 20), LIST_MS)
         await export(db)
@@ -98,6 +105,25 @@ async def lists(sessions: SessionReader, count: int) -> None:
             return page, await sessions.count(True, chosen, text=text)
 
         await timed(f"list: {name}", ask, LIST_MS)
+
+
+async def customers(customers: Customers) -> None:
+    """Measure the list of customers, plain, sorted and searched by parts."""
+    searches = {
+        "the newest": ("", CustomerOrder.NEWEST, 1),
+        "page 2,000": ("", CustomerOrder.NEWEST, 2_000),
+        "the last payment": ("", CustomerOrder.LAST_PAID, 1),
+        "part of an email": ("payer4711", CustomerOrder.NEWEST, 1),
+        "part of a name": ("lovelace 99", CustomerOrder.LAST_PAID, 1),
+        "part of all": ("@example", CustomerOrder.LAST_PAID, 1),
+        "nothing": ("no such thing", CustomerOrder.NEWEST, 1),
+    }
+    for name, (text, order, number) in searches.items():
+
+        async def ask(text: str = text, order: CustomerOrder = order, number: int = number) -> Any:
+            return await customers.search(True, text, order, number, 25)
+
+        await timed(f"customers: {name}", ask, LIST_MS)
 
 
 async def timed(name: str, ask: Callable[[], Awaitable[Any]], most_ms: float) -> None:
@@ -143,7 +169,7 @@ _STATUS = (
 async def seed(db: Database, count: int) -> None:
     """Fill the tables: 6 of 10 sessions are paid, one in a thousand is underpaid, a third has a plan."""
     await db.write(lambda unit: store.insert(unit, _template()))
-    for statements in (_sessions, _payments, _daily, _metadata):
+    for statements in (_sessions, _payments, _daily, _metadata, _customers):
         await db.write(lambda unit, run=statements: run(unit, count))  # type: ignore[misc]
 
 
@@ -161,8 +187,8 @@ def _sessions(unit: WriteUnit, count: int) -> None:
         "counted_as_paid": f"({_STATUS}) IN ('paid', 'overpaid')",
         "created_at": _TIME,
         "updated_at": _TIME,
-        "customer_email": "'payer' || (n % 50000) || '@example.com'",
-        "customer_email_key": "'payer' || (n % 50000) || '@example.com'",
+        "customer_email": f"'payer' || (n % {count // _SESSIONS_OF_ONE}) || '@example.com'",
+        "customer_email_key": f"'payer' || (n % {count // _SESSIONS_OF_ONE}) || '@example.com'",
         "metadata": "'{\"order\": \"' || n || '\"}'",
     }
     unit.run(
@@ -223,6 +249,32 @@ def _metadata(unit: WriteUnit, _: int) -> None:
     unit.run(
         "INSERT INTO session_metadata (livemode, value, session_seq, name) "
         "SELECT 1, 'pro', seq, 'plan' FROM checkout_sessions WHERE seq > 1 AND seq % 3 = 0"
+    )
+
+
+def _customers(unit: WriteUnit, count: int) -> None:
+    unit.run(
+        f"""
+        {_NUMBERS}
+        INSERT INTO customers (id, livemode, email, email_key, name, search_text, created_at, updated_at)
+        SELECT 'cus_' || printf('%026d', n), 1, 'payer' || n || '@example.com', 'payer' || n || '@example.com',
+            'Ada Lovelace ' || n, 'payer' || n || '@example.com' || char(10) || 'ada lovelace ' || n, {_TIME}, {_TIME}
+        FROM numbers
+        """,  # noqa: S608
+        {"count": count // _SESSIONS_OF_ONE},
+    )
+    unit.run(
+        """
+        INSERT INTO customer_payments (livemode, email_key, paid, last_paid_at)
+        SELECT 1, customer_email_key, SUM(counted_as_paid), MAX(updated_at) FROM checkout_sessions
+        WHERE customer_email_key IS NOT NULL GROUP BY customer_email_key
+        """
+    )
+    unit.run(
+        """
+        INSERT INTO customer_money (livemode, email_key, currency, fiat_minor)
+        SELECT 1, email_key, 'USD', CAST(3000 * paid AS TEXT) FROM customer_payments
+        """
     )
 
 

@@ -114,13 +114,102 @@ def test_the_keyboard_alone_finds_a_payment_and_closes_it(server: Server, browse
     page.wait_for_url("**q=cs_**")
     tab_to(page, "30.00 USD")
     page.keyboard.press("Enter")
-    page.wait_for_url(f"**/{waiting['id']}")
+    page.wait_for_url(f"**/{waiting['id']}?back=*")
     tab_to(page, "Close…")
     page.keyboard.press("Enter")
     tab_to(page, "Close payment")
     page.keyboard.press("Enter")
     expect(page.get_by_role("status").first).to_contain_text("Closed.")
     assert status_of(server, waiting) == "expired"
+    page.context.close()
+
+
+CUT = """() => [...document.querySelectorAll(".table tbody th, .table tbody td, .table .whole, .table .sum")]
+    .filter(each => getComputedStyle(each).display !== "inline" && each.scrollWidth > each.clientWidth + 1)
+    .map(each => each.innerText)"""
+WRAPPED = """() => [...document.querySelectorAll(".table tbody .whole, .table tbody .sum, .table tbody .short")]
+    .filter(each => each.getClientRects().length > 1 || each.offsetHeight > 40).map(each => each.innerText)"""
+
+
+@pytest.mark.parametrize("width", [1280, 390, 320])
+def test_amounts_and_email_addresses_are_whole_in_every_table(
+    server: Server, browser: Browser, paths: dict[str, str], width: int
+) -> None:
+    play(
+        server,
+        "exact",
+        amount={"value": "123456.78", "currency": "EUR"},
+        customerEmail="forty.characters.long@mail.example.co.uk",
+    )
+    server.api.post("/refunds", json={"sessionId": paths["exact"].rpartition("/")[2], "amount": "0.001"})
+    page = signed_in_page(server, browser, width=width)
+    lists = ("/links", "/webhooks", "/api-keys", "/refunds", "/balances?show=all", "/customers?sort=payment")
+    for name, path in {**paths, **{each: each for each in lists}}.items():
+        page.goto(f"{server.url}/dashboard/test{path}")
+        assert page.evaluate(CUT) == [], name
+        if width == 1280:
+            assert page.evaluate(WRAPPED) == [], name
+        assert too_wide(page) == [], name
+        page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"{server.url}/dashboard/test/customers")
+    expect(page.get_by_role("row", name="forty.characters.long@mail.example.co.uk")).to_contain_text("EUR")
+    page.context.close()
+
+
+@pytest.mark.usefixtures("paths")
+def test_a_shortened_address_is_copied_and_read_aloud_whole(server: Server, browser: Browser) -> None:
+    page = signed_in_page(server, browser)
+    page.goto(f"{server.url}/dashboard/test/balances")
+    short = page.locator(".short").first
+    whole = short.get_attribute("title") or ""
+    assert len(whole) == 42
+    assert short.bounding_box()["width"] < 160  # type: ignore[index]
+    assert short.evaluate("e => { getSelection().selectAllChildren(e); return getSelection().toString() }") == whole
+    assert page.get_by_role("code").filter(has_text=whole).count() >= 1
+    page.context.close()
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["with javascript", "without javascript"])
+def test_one_comes_back_to_the_filtered_list_after_accepting(
+    server: Server, browser: Browser, javascript: bool
+) -> None:
+    order = f"way back {javascript}"
+    over = play(server, "overpaid", metadata={"order": order})
+    page = signed_in_page(server, browser, javascript=javascript)
+    page.goto(f"{server.url}/dashboard/test/payments")
+    page.get_by_label("Search").fill(order)
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("link", name="30.00 USD").click()
+    page.get_by_text("Accept and refund the excess…").click()
+    page.get_by_role("button", name="Accept without refund").click()
+    assert status_of(server, over) == "paid"
+    page.get_by_role("link", name="← Payments (filtered)").click()
+    expect(page.get_by_label("Search")).to_have_value(order)
+    expect(page.get_by_text("1 payment.")).to_be_visible()
+    page.context.close()
+
+
+def test_accepting_and_refunding_takes_two_presses(server: Server, browser: Browser) -> None:
+    over = play(server, "overpaid")
+    page = signed_in_page(server, browser)
+    page.goto(f"{server.url}/dashboard/test/payments/{over['id']}")
+    page.get_by_text("Accept and refund the excess…").click()
+    page.get_by_role("button", name="Accept and refund 0.01 ETH").click()
+    expect(page.get_by_label("Amount")).to_have_value("0.01")
+    page.get_by_role("button", name="Create refund").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Refund of 0.01 ETH")
+    assert status_of(server, over) == "paid"
+    page.context.close()
+
+
+def test_the_link_of_a_pending_payment_is_copied_with_one_press(server: Server, browser: Browser) -> None:
+    waiting = make(server)
+    page = signed_in_page(server, browser)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{server.url}/dashboard/test/payments/{waiting['id']}")
+    page.get_by_role("button", name="Copy payment link").click()
+    expect(page.locator("#announcer")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == waiting["checkoutUrl"]
     page.context.close()
 
 

@@ -92,8 +92,8 @@ class DashboardRequest:
 
     @property
     def here(self) -> str:
-        """This page's path with its query, without the mode: the way back to it."""
-        query = self.http.scope["query_string"].decode("ascii", "replace")
+        """This page's path without the mode, with its query but for empty parameters: the way back to it."""
+        query = urlencode([(name, value) for name, value in self.http.query_params.multi_items() if value])
         return self.path + (f"?{query}" if query else "")
 
     def url_from_here(self, path: str) -> str:
@@ -119,6 +119,8 @@ class DashboardRequest:
 
     def url_in_mode(self, livemode: bool) -> str:
         """Return the URL of this page in a mode: a list keeps its filters, a detail page gives way to its list."""
+        if "rest" in self.path_params:  # there is no such page
+            return self.url("/", livemode=livemode)
         if self.path_params or self.http.method not in {"GET", "HEAD"} or self.path.endswith("/new"):
             return self.url(self.section, livemode=livemode)
         kept = {name: value for name, value in self.query_params.items() if name not in way_back.OF_ONE_MODE}
