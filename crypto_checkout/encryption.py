@@ -87,3 +87,8 @@ def of_endpoint(endpoint_id: str) -> str:
 def of_answer(api_key_id: str, idempotency_key: str) -> str:
     """Return the place of a stored answer that holds a secret."""
     return f"idempotency_keys/{api_key_id}/{idempotency_key}"
+
+
+def of_receipt_key(kid: str) -> str:
+    """Return the place of the private key that signs receipts."""
+    return f"receipt_keys/{kid}"

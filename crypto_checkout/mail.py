@@ -3,15 +3,37 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 from typing import Literal
 
-from crypto_checkout.core.errors import AlertNotSent
+from crypto_checkout.core.errors import AlertNotSent, MailRefused
 
 TIMEOUT_SECONDS = 20.0
 
+_PERMANENT = range(500, 600)
+
 Security = Literal["starttls", "tls", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail to be sent. `html` is an alternative to the text; an empty `message_id` makes a random one."""
+
+    sender: str
+    to: Sequence[str]
+    subject: str
+    text: str
+    html: str = ""
+    sender_name: str = ""
+    reply_to: str = ""
+    message_id: str = ""
+
+    @property
+    def domain(self) -> str:
+        """The domain of the sender."""
+        return self.sender.rpartition("@")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +47,18 @@ class MailServer:
     password: str = field(default="", repr=False)
     timeout_seconds: float = TIMEOUT_SECONDS
 
-    async def send(self, sender: str, to: Sequence[str], subject: str, text: str, now: datetime) -> None:
-        """Send one mail to all recipients. Raises AlertNotSent with the reason, which never contains the password."""
-        import aiosmtplib  # late: a shop without alerts by mail doesn't load it
+    async def send(self, letter: Letter, now: datetime) -> None:
+        """Send one mail to all recipients.
 
-        mail = EmailMessage()
-        mail["From"] = sender
-        mail["To"] = ", ".join(to)
-        mail["Subject"] = subject
-        mail["Date"] = format_datetime(now)
-        mail["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
-        mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
-        mail.set_content(text)
+        Raises AlertNotSent with the reason, which never contains the password, and MailRefused where another attempt
+        is in vain.
+        """
+        import aiosmtplib  # late: a shop without mail doesn't load it
+
+        try:
+            mail = _composed(letter, now)
+        except ValueError as error:
+            raise MailRefused(f"This can't be written into a mail: {_reason(error)}") from None
         try:
             refused, _ = await aiosmtplib.send(
                 mail,
@@ -48,13 +70,49 @@ class MailServer:
                 password=self.password if self.user else None,
                 timeout=self.timeout_seconds,
             )
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            raise self._refused([(each.recipient, each.code, each.message) for each in error.recipients]) from None
+        except aiosmtplib.SMTPDataError as error:
+            is_permanent = error.code in _PERMANENT
+            raise (MailRefused if is_permanent else AlertNotSent)(self._took_none(error)) from None
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            raise AlertNotSent(f"{self.host}:{self.port} took no mail: {_reason(error)}") from None
+            raise AlertNotSent(self._took_none(error)) from None
         if refused:
-            raise AlertNotSent(f"{self.host}:{self.port} refused {', '.join(sorted(refused))}")
+            raise self._refused([(address, code, message) for address, (code, message) in refused.items()])
+
+    def _refused(self, answers: Sequence[tuple[str, int, str]]) -> AlertNotSent:
+        """Return the error for refused recipients; it is permanent if all of them are refused for good."""
+        said = "; ".join(f"{address}: {code} {message}" for address, code, message in sorted(answers))
+        is_permanent = all(code in _PERMANENT for _, code, _ in answers)
+        return (MailRefused if is_permanent else AlertNotSent)(f"{self.host}:{self.port} refused {_short(said)}")
+
+    def _took_none(self, error: Exception) -> str:
+        return f"{self.host}:{self.port} took no mail: {_reason(error)}"
+
+
+def _composed(letter: Letter, now: datetime) -> EmailMessage:
+    """Write a mail. Raises ValueError for what fits no header: a line break, or an address that is none."""
+    mail = EmailMessage()
+    mail["From"] = Address(display_name=letter.sender_name, addr_spec=letter.sender)
+    mail["To"] = [Address(addr_spec=each) for each in letter.to]
+    if letter.reply_to:
+        mail["Reply-To"] = Address(addr_spec=letter.reply_to)
+    mail["Subject"] = letter.subject
+    mail["Date"] = format_datetime(now)
+    mail["Message-ID"] = letter.message_id or make_msgid(domain=letter.domain)
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
+    mail.set_content(letter.text)
+    if letter.html:
+        mail.add_alternative(letter.html, subtype="html")
+    return mail
 
 
 def _reason(error: Exception) -> str:
     """Return the error in one short line; a server's answer may be long and malformed."""
-    text = " ".join(str(error).split())[:200]
-    return text or type(error).__name__
+    code, message = getattr(error, "code", None), getattr(error, "message", "")
+    said = str(error) if code is None else f"{code} {message}"
+    return _short(said) or type(error).__name__
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:200]

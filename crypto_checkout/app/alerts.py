@@ -1,12 +1,17 @@
-"""Wire the issues that need a person, and the alerts that report them."""
+"""Wire the issues that need a person, the alerts that report them, and the mails about payments."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
-from crypto_checkout.app.modes import Mode, Modes
-from crypto_checkout.app.parts import Parts
-from crypto_checkout.config import Config
+from crypto_checkout.app.modes import Loop, Mode, Modes
+from crypto_checkout.app.parts import Parts, owners
+from crypto_checkout.config import BrandingConfig, Config
 from crypto_checkout.core.moments import Clock
+from crypto_checkout.core.receipts.mail import MailKind
+from crypto_checkout.core.receipts.notices import NoticeShop
+from crypto_checkout.http.checkout.branding.shop import Branding
+from crypto_checkout.http.checkout.receipt.mail import ReceiptMail
 from crypto_checkout.mail import MailServer
 from crypto_checkout.services.alerts.alert_test import AlertTest
 from crypto_checkout.services.alerts.channels import Channel, MailChannel, WebhookChannel
@@ -14,6 +19,11 @@ from crypto_checkout.services.alerts.issues import Issues
 from crypto_checkout.services.alerts.notifier import Notifier, Shop
 from crypto_checkout.services.alerts.server_issues import ServerIssues, WatchedMode
 from crypto_checkout.services.ledger.health import Readiness
+from crypto_checkout.services.receipts.days import DailyMail
+from crypto_checkout.services.receipts.mail_test import MailTest
+from crypto_checkout.services.receipts.reader import ReceiptReader
+from crypto_checkout.services.receipts.sender import MailSender, MailSenderName
+from crypto_checkout.services.receipts.writers import PaymentMails
 from crypto_checkout.services.upkeep.clock_watch import ClockWatch
 from crypto_checkout.services.webhooks.dispatcher import AttemptSender
 
@@ -65,6 +75,60 @@ def mail_server(config: Config) -> MailServer | None:
     if not mail.smtp_host or not mail.sender:
         return None
     return MailServer(mail.smtp_host, mail.smtp_port, mail.smtp_security, mail.smtp_user, mail.smtp_password)
+
+
+def mail_loops(parts: Parts, modes: Modes, issues: Issues, woken: asyncio.Event) -> tuple[Loop, ...]:
+    """Wire the loops that make and send mails to payers and to the owner."""
+    config, mail, db = parts.config, parts.config.mail, parts.db
+    named = NoticeShop(shop(config).name, config.server.public_url)
+    chains = {chain.id: chain.name for chain in modes.payment_methods.all_chains().values()}
+    receipt_text = ReceiptMail(payer_branding(config.branding), config.server.public_url).write
+    payments = PaymentMails(db, receipt_reader(parts), receipt_text, named, chains)
+
+    async def open_issues(livemode: bool) -> list[str]:
+        return [each.words for each in (await issues.gather(livemode)).issues]
+
+    days = DailyMail(
+        db,
+        recipients=owners(config) if mail.notify_paid == "daily" else (),
+        modes=(True, False) if mail.test_mode else (True,),
+        hour=mail.daily_at,
+        zone_name=mail.time_zone,
+        shop=named,
+        issues=open_issues,
+        wake=woken.set,
+        clock=parts.clock,
+    )
+    writers = {MailKind.RECEIPT: payments.receipt, MailKind.PAID: payments.paid, MailKind.DAY: days.write}
+    name = MailSenderName(mail.sender, named.name, config.branding.support_email)
+    return (days.run, MailSender(db, mail_server(config), name, writers, woken, parts.clock).run)
+
+
+def receipt_reader(parts: Parts) -> ReceiptReader:
+    """Wire the reader of receipts."""
+    return ReceiptReader(parts.db, public_url=parts.config.server.public_url)
+
+
+def payer_branding(branding: BrandingConfig) -> Branding:
+    """Return the shop as its payers see it; what only receipts show comes with each receipt."""
+    return Branding(**branding.model_dump(exclude={"address", "tax_number"}))
+
+
+def mail_test(config: Config, clock: Clock) -> MailTest:
+    """Wire the test mail."""
+    mail = config.mail
+    return MailTest(
+        mail_server(config),
+        sender=mail.sender,
+        shop_name=shop(config).name,
+        to_payers=mail.receipts,
+        notices=mail.notify_paid,
+        owners=owners(config),
+        daily_at=f"{mail.daily_at:02d}:00 {mail.time_zone}",
+        test_mode=mail.test_mode,
+        reply_to=config.branding.support_email,
+        clock=clock,
+    )
 
 
 def shop(config: Config) -> Shop:

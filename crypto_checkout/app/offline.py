@@ -4,7 +4,7 @@ Commands make no sessions, because only the server gives out addresses and quote
 either: the server notices their writes when it polls.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -97,6 +97,13 @@ async def try_alerts(config: Config) -> list[tuple[str, str, str | None]]:
         channels = alerts.channels(config, sender, system_clock)
         errors = await try_channels(channels, alerts.shop(config), system_clock)
     return [(each.name, each.target, errors[each.name]) for each in channels]
+
+
+async def try_mail(config: Config, to: Sequence[str]) -> str | None:
+    """Send a test mail; return what went wrong, None if the server took it."""
+    from crypto_checkout.app import alerts
+
+    return await alerts.mail_test(config, system_clock).send(to)
 
 
 # --- the owner -------------------------------------------------------------------------------------------------------

@@ -78,13 +78,14 @@ async def open_server(
         issues = alerts.issues(parts, modes, clock_watch)
         loop_watch = LoopWatch()
         services = web.services(parts, modes, sender)
-        dashboard = web.dashboard_services(parts, modes, services, issues, alerts.tests(parts, sender))
+        dashboard = web.dashboard_services(parts, modes, services, issues, alerts.tests(parts, sender), mail_due)
         loops = [
             *(webhooks.dispatcher(parts, sender, livemode, woken).run for livemode, woken in signals.items()),
             *_upkeep(parts),
             clock_watch.run,
             loop_watch.run,
             alerts.notifier(parts, issues, sender).run,
+            *alerts.mail_loops(parts, modes, issues, mail_due),
             *modes.loops,
         ]
         token = stack.enter_context(doctor_token.published(config.database.path.resolve().parent))

@@ -1,5 +1,6 @@
 """Wire the web application: the services behind the API, the payer's pages and the dashboard, and their routes."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
@@ -72,6 +73,9 @@ from crypto_checkout.services.owner.passwords import Passwords
 from crypto_checkout.services.owner.set_up_link import SetUpLink
 from crypto_checkout.services.owner.sign_in import SignIn
 from crypto_checkout.services.payer import Payers
+from crypto_checkout.services.receipts.payer import PayerReceipts
+from crypto_checkout.services.receipts.sender import Resending
+from crypto_checkout.services.receipts.signing_key import SigningKey
 from crypto_checkout.services.refunds.claims import Claims
 from crypto_checkout.services.refunds.mail import PayerMail
 from crypto_checkout.services.refunds.refunds import Refunds
@@ -85,7 +89,6 @@ from crypto_checkout.services.upkeep.backup_download import BackupDownloads
 from crypto_checkout.services.webhooks.dispatcher import AttemptSender
 from crypto_checkout.store.data_folder import untrusted_proxy
 
-_OF_RECEIPTS = {"address", "tax_number"}
 """Keys of the shop's branding that only its receipts have."""
 
 
@@ -124,7 +127,7 @@ def _look_soon(modes: Modes, livemode: bool) -> None:
 
 
 def dashboard_services(
-    parts: Parts, modes: Modes, services: ApiServices, issues: Issues, alert_test: AlertTest
+    parts: Parts, modes: Modes, services: ApiServices, issues: Issues, alert_test: AlertTest, mail_due: asyncio.Event
 ) -> DashboardServices:
     """Wire the services behind the dashboard: those of the API, and the owner's."""
     config, db, clock = parts.config, parts.db, parts.clock
@@ -153,6 +156,8 @@ def dashboard_services(
         owner=OwnerServices(SignIn(db, passwords, clock), SetUpLink(clock), Account(db, passwords), AuditTrail(db)),
         issues=issues,
         alert_test=alert_test,
+        mail_test=alerts.mail_test(config, clock),
+        receipts=Resending(db, has_server=alerts.mail_server(config) is not None, wake=mail_due.set),
         diagnosis=DiagnosisServices(
             PaymentDetails(db, services.session_reader, payment_methods), Explainer(db, modes.chains)
         ),
@@ -221,7 +226,9 @@ def _claims(parts: Parts, modes: Modes, refunds: Refunds) -> Claims:
     mail = None
     if server is not None:
         name = alerts.shop(parts.config).name
-        mail = PayerMail(server, sender=parts.config.mail.sender, shop_name=name, clock=parts.clock)
+        config = parts.config
+        reply_to = config.branding.support_email
+        mail = PayerMail(server, sender=config.mail.sender, shop_name=name, reply_to=reply_to, clock=parts.clock)
     return Claims(parts.db, modes.refunds.records, refunds, is_signed, mail)
 
 
@@ -280,7 +287,7 @@ def _tried_branding(config: Config, values: Mapping[str, str]) -> Branding | Map
         tried = BrandingConfig.model_validate({**values, "logo": "" if file is None else str(file)})
     except ValidationError as error:
         return {each.path: each.expected for each in from_validation(error, BrandingConfig)}
-    return Branding(**tried.model_dump(exclude=_OF_RECEIPTS))
+    return alerts.payer_branding(tried)
 
 
 def _folder(config: Config) -> Path:
@@ -335,11 +342,15 @@ def _checkout(parts: Parts, modes: Modes, services: ApiServices) -> pages.PayerS
         ChainVisibility(modes.watchers, parts.clock),
         modes.network_costs,
     )
+    receipts = PayerReceipts(
+        parts.db, alerts.receipt_reader(parts), SigningKey(parts.db), parts.receipts.policy, parts.clock
+    )
     return pages.PayerServices(
         sessions=payers,
         claims=services.claims,
+        receipts=receipts,
         chains={chain.id: _payer_chain(chain) for chain in payment_methods.all_chains().values()},
-        branding=Branding(**config.branding.model_dump(exclude=_OF_RECEIPTS)),
+        branding=alerts.payer_branding(config.branding),
         public_url=config.server.public_url,
         opens_on_phones=opens_on_phones(config),
         allow_embedding_from=config.checkout.allow_embedding_from,

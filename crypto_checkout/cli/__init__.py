@@ -30,11 +30,13 @@ from crypto_checkout.cli import (
     keys,
     links,
     listen,
+    mail,
     openapi,
     reconcile,
     serve,
     sessions,
     trigger,
+    verify_receipt,
     version,
     webhooks,
 )
@@ -81,6 +83,7 @@ for command in (
     sessions.sessions,
     webhooks.webhooks,
     alerts.alerts,
+    mail.mail,
     listen.listen,
     trigger.trigger,
     explain.explain,
@@ -95,5 +98,6 @@ for command in (
     admin.admin,
     openapi.openapi,
     version.version,
+    verify_receipt.verify_receipt,
 ):
     main.add_command(command)

@@ -37,7 +37,7 @@ _ALL = "*"
 @since_option("Begin with what happened after then")
 @click.pass_obj
 def listen(options: Options, *, url: str, types: tuple[str, ...], mode: str | None, since: datetime | None) -> None:
-    """Forward events to a server of yours, signed, as they happen.
+    """Forward events to a server of yours as they happen.
 
     For development: give your server the secret that is printed, which stays the same. An event is sent again until
     something answers there. Ctrl-C ends it.

@@ -251,6 +251,10 @@ class AlertNotSent(RecoverableError):
     """A mail server or webhook receiver did not accept an alert."""
 
 
+class MailRefused(AlertNotSent):
+    """A mail server refused a mail for good: there is no such address, say."""
+
+
 class DatabaseFailed(RecoverableError):
     """The database wrote nothing: its disk is full, say, or another process holds the lock."""
 

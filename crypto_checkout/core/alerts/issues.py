@@ -35,6 +35,7 @@ class IssueKind(StrEnum):
     UNMATCHED = "unmatched"
     REFUND = "refund"
     OVERSOLD = "oversold"
+    MAIL = "mail"
     DIFFERENCE = "difference"
     WEBHOOK_FAILING = "webhook_failing"
     WEBHOOK_DISABLED = "webhook_disabled"
@@ -78,6 +79,7 @@ ISSUES: Mapping[IssueKind, IssueInfo] = one_row_each(
         IssueKind.UNMATCHED: IssueInfo("An unmatched payment", is_dismissible=True),
         IssueKind.OVERSOLD: IssueInfo("An oversold link", is_dismissible=True),
         IssueKind.REFUND: IssueInfo("A refund"),
+        IssueKind.MAIL: IssueInfo("An undelivered email", is_dismissible=True),
         IssueKind.DIFFERENCE: IssueInfo("A balance that differs from the chain"),
         IssueKind.WEBHOOK_FAILING: IssueInfo("A failing webhook", timedelta(minutes=10)),
         IssueKind.WEBHOOK_DISABLED: IssueInfo("A disabled webhook"),

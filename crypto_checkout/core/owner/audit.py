@@ -28,6 +28,8 @@ class Action(StrEnum):
     RECOVERY_CODE_USED = "admin.recovery_code_used"
     RECOVERY_CODES_MADE = "admin.recovery_codes_made"
     ALERTS_TESTED = "alerts.tested"
+    MAIL_TESTED = "mail.tested"
+    RECEIPT_SENT = "receipt.sent"
     SETUP_DISMISSED = "setup.dismissed"
     SETUP_RESUMED = "setup.resumed"
     BACKUP_DOWNLOADED = "backup.downloaded"

@@ -81,6 +81,15 @@ class Mail:
         return f"<{self.kind}.{mode}.{self.subject_id}.{self.round}@{domain}>"
 
 
+@dataclass(frozen=True, slots=True)
+class MailText:
+    """The words of a mail; `html` is the same for programs that show it, empty for plain text only."""
+
+    subject: str
+    text: str
+    html: str = ""
+
+
 def after_sending(mail: Mail, now: datetime) -> Mail:
     """Return a mail that the server took."""
     return replace(mail, status=MailStatus.SENT, attempts=mail.attempts + 1, error=None, sent_at=now)

@@ -28,11 +28,13 @@ from crypto_checkout.http import body_limit, etags, origins
 from crypto_checkout.http.checkout.branding import logos
 from crypto_checkout.http.checkout.branding.shop import LOGO_PATH, Branding
 from crypto_checkout.http.checkout.link_page import LinkPages, LinkSite
+from crypto_checkout.http.checkout.receipt import pages as receipt
 from crypto_checkout.http.checkout.renderer import CheckoutRenderer
 from crypto_checkout.http.checkout.translations import LANGUAGES
 from crypto_checkout.http.checkout.view import Code, PayerChain, Phase, View, public_part, view, web_url
-from crypto_checkout.http.checkout.visitors import LANGUAGE, translations_for
+from crypto_checkout.http.checkout.visitors import LANGUAGE, is_bot, translations_for
 from crypto_checkout.services.payer import Payers, PayerView
+from crypto_checkout.services.receipts.payer import PayerReceipts
 from crypto_checkout.services.refunds.claims import Claims
 
 from . import arrivals, choose, details, preview_pages, refund, refusals
@@ -67,6 +69,7 @@ class PayerServices:
 
     sessions: Payers
     claims: Claims
+    receipts: PayerReceipts
     chains: Mapping[int, PayerChain]
     branding: Branding
     public_url: str
@@ -102,6 +105,9 @@ def site(checkout: PayerServices) -> Site:
         Route("/checkout/{id}" + choose.PATH, pages.for_people(pages.choices.choose), methods=["POST"]),
         Route("/checkout/{id}" + refund.PATH, pages.for_people(pages.refunds.page), methods=["GET"]),
         Route("/checkout/{id}" + refund.PATH, pages.for_people(pages.refunds.act), methods=["POST"]),
+        Route("/checkout/{id}" + receipt.PATH, pages.for_people(pages.receipts.page)),
+        Route("/checkout/{id}" + receipt.SIGNED_PATH, pages.for_people(pages.receipts.signed)),
+        Route(receipt.KEYS_PATH, pages.for_people(pages.receipts.keys)),
         Route("/checkout/{id}" + _PAY_PATH, pages.for_people(pages.pay_in_test_mode), methods=["POST"]),
         Route("/checkout/{id}" + _PAY_PATH, pages.to_session, methods=["GET"]),
     ]
@@ -138,6 +144,7 @@ class _CheckoutPages:
         self.refunds = refund.RefundPages(
             self._renderer, checkout.claims, lambda chain_id: self._chain(chain_id).name, checkout.public_url
         )
+        self.receipts = receipt.ReceiptPages(self._renderer, checkout.receipts, self._chain)
 
     def for_people(self, handler: Handler) -> Handler:
         """Apply the rate limit to a handler, and answer its errors with a page."""
@@ -169,10 +176,12 @@ class _CheckoutPages:
     async def session(self, request: Request) -> Response:
         """Show a session: the payment to make, or its outcome."""
         payer_view = await self._checkout.sessions.view(request.path_params["id"])
-        session = payer_view.session
+        session, words = payer_view.session, translations_for(request)
         asked = await self.details.ask(request, session)
         if asked is not None:
             return asked
+        if not is_bot(request.headers.get("user-agent", "")):
+            await self._checkout.receipts.note_language(session, words.code)
         if self.choices.is_due(session):
             return await self.choices.ask(request, session)
         shown = view(
@@ -195,7 +204,7 @@ class _CheckoutPages:
         )
         response = self._renderer.render(
             "session.html",
-            translations_for(request),
+            words,
             path=_page_of(request),
             query=_query(request),
             **page.context(),

@@ -135,6 +135,7 @@ class View:
     transaction: PayingTransaction | None
     expires_at: str
     paid_at: str | None
+    receipt_number: str | None
     now: str
     cancel_url: str | None
     leave_url: str | None
@@ -259,7 +260,7 @@ def view(
         taken_back=taken_back,
         chain=chain,
         chain_visible=chain_visible,
-        rate=_rate(session),
+        rate=shown_rate(session),
         rate_base=session["rate"]["base"],
         address=session["address"],
         payment_uri=session["paymentUri"],
@@ -270,6 +271,7 @@ def view(
         transaction=_transaction(session, chain.explorer_url),
         expires_at=session["expiresAt"],
         paid_at=session["paidAt"],
+        receipt_number=session["receiptNumber"],
         now=moments.to_text(now),
         **_ways_out(session, phase),
     )
@@ -392,6 +394,7 @@ def _transaction(session: SessionResource, explorer_url: str) -> PayingTransacti
     return None if tx_hash is None else PayingTransaction(tx_hash, transaction_url(explorer_url, tx_hash))
 
 
-def _rate(session: SessionResource) -> FiatResource:
+def shown_rate(session: SessionResource) -> FiatResource:
+    """Return the price of one whole coin, rounded for people."""
     rate = session["rate"]
     return {"amount": short_rate(rate["value"], rate["quote"]), "currency": rate["quote"]}

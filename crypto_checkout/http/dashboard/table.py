@@ -15,6 +15,7 @@ from crypto_checkout.http.dashboard.pages import (
     exports,
     guide,
     links,
+    mail,
     overview,
     payment,
     payments,
@@ -49,6 +50,7 @@ PAGES: tuple[DashboardPage, ...] = (
     *chain_settings.PAGES,
     *price_settings.PAGES,
     *backup.PAGES,
+    *mail.PAGES,
     *alerts.PAGES,
     *audit_trail.PAGES,
 )
@@ -74,6 +76,7 @@ MENUS = {
         ("Wallet", "/settings/wallet"),
         ("Chains", "/settings/chains"),
         ("Prices", "/settings/prices"),
+        ("Mail", "/settings/mail"),
         ("Alerts", "/settings/alerts"),
         ("Backup", "/settings/backup"),
         ("Audit trail", "/settings/trail"),

@@ -9,7 +9,7 @@ from crypto_checkout.core.alerts.alerts import Message
 from crypto_checkout.core.errors import AlertNotSent
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.entropy import Entropy
-from crypto_checkout.mail import MailServer
+from crypto_checkout.mail import Letter, MailServer
 from crypto_checkout.services.webhooks.dispatcher import AttemptSender
 from crypto_checkout.webhooks import signing
 
@@ -49,7 +49,7 @@ class MailChannel:
 
     async def send(self, message: Message) -> None:
         """Send a message."""
-        await self._server.send(self._sender, self._to, message.subject, message.text, self._clock())
+        await self._server.send(Letter(self._sender, self._to, message.subject, message.text), self._clock())
 
 
 class WebhookChannel:

@@ -8,6 +8,7 @@ from functools import partial
 from crypto_checkout.core.alerts import groups, issues
 from crypto_checkout.core.alerts.groups import IssueGroup
 from crypto_checkout.core.alerts.issues import DISMISSIBLE, STATUS_KINDS, Issue, IssueKind
+from crypto_checkout.core.alerts.mails import of_mail
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.checkout.session import Session, Status
 from crypto_checkout.core.checkout.unassigned_address import UnassignedAddress
@@ -23,6 +24,7 @@ from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import differences
 from crypto_checkout.store.ledger.differences import ConfirmedDifference
 from crypto_checkout.store.paging import Window
+from crypto_checkout.store.receipts import mails
 from crypto_checkout.store.refunds import refunds
 from crypto_checkout.store.webhooks import endpoints
 
@@ -163,6 +165,7 @@ class Issues:
         if livemode:
             yield [self._difference(each) for each in differences.confirmed(unit, most + 1)]
             yield _unused_addresses(unit)
+        yield [of_mail(each) for each in mails.undelivered(unit, livemode, most + 1)]
         listed = endpoints.listed(unit, livemode, Window(MOST_ENDPOINTS)).items
         yield [
             issues.of_endpoint(e, e.updated_at, e.disabled_reason, disabled=True) for e in listed if e.disabled_reason

@@ -35,7 +35,7 @@ class ReceiptIssuer:
         self, seller: Seller | None = None, policy: MailPolicy | None = None, wake: Callable[[], None] = _no_wake
     ) -> None:
         self._seller = seller or Seller()
-        self._policy = policy or MailPolicy()
+        self.policy = policy or MailPolicy()
         self._wake = wake
 
     def settle(self, unit: WriteUnit, session: Session, *, is_first: bool) -> Session:
@@ -53,12 +53,12 @@ class ReceiptIssuer:
         return replace(session, receipt_number=receipt.name)
 
     def _write_mails(self, unit: WriteUnit, session: Session) -> None:
-        if not self._policy.covers(session.livemode):
+        if not self.policy.covers(session.livemode):
             return
         email = session.options.customer_email
         wanted = {
-            MailKind.RECEIPT: email if self._policy.to_payers else None,
-            MailKind.PAID: ",".join(self._policy.owners),
+            MailKind.RECEIPT: email if self.policy.to_payers else None,
+            MailKind.PAID: ",".join(self.policy.owners),
         }
         for kind, recipients in wanted.items():
             if recipients:

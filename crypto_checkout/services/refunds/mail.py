@@ -4,16 +4,17 @@ from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.money import format_units
 from crypto_checkout.core.refunds.refund import Refund
-from crypto_checkout.mail import MailServer
+from crypto_checkout.mail import Letter, MailServer
 
 
 class PayerMail:
-    """Mails from the shop to its payers; `sender` is the address of the alerts' sender."""
+    """Mails from the shop to its payers; answers go to `reply_to`, unless it is empty."""
 
-    def __init__(self, server: MailServer, *, sender: str, shop_name: str, clock: Clock) -> None:
+    def __init__(self, server: MailServer, *, sender: str, shop_name: str, reply_to: str, clock: Clock) -> None:
         self._server = server
         self._sender = sender
         self._shop_name = shop_name
+        self._reply_to = reply_to
         self._clock = clock
 
     async def send_code(self, to: str, refund: Refund, destination: Address, code: str) -> None:
@@ -39,7 +40,8 @@ class PayerMail:
         )
 
     async def _send(self, to: str, subject: str, text: str) -> None:
-        await self._server.send(self._sender, [to], subject, text, self._clock())
+        letter = Letter(self._sender, [to], subject, text, sender_name=self._shop_name, reply_to=self._reply_to)
+        await self._server.send(letter, self._clock())
 
 
 def _amount(refund: Refund) -> str:

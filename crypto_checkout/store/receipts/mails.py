@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.receipts.mail import Mail, MailKind, MailStatus
+from crypto_checkout.core.receipts.mail import Mail, MailKind
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.table import Table
 
@@ -42,11 +42,11 @@ def due(unit: ReadUnit, now: datetime, limit: int) -> list[Mail]:
 
 
 def release(unit: WriteUnit, session_id: str, livemode: bool) -> None:
-    """Have the receipt of a session sent that was held back."""
+    """Have the mails about a session sent that were held back."""
     unit.run(
         """
         UPDATE mails SET status = 'pending', next_attempt_at = :now
-        WHERE kind = 'receipt' AND livemode = :livemode AND subject_id = :session_id AND status = 'held'
+        WHERE kind IN ('receipt', 'paid') AND livemode = :livemode AND subject_id = :session_id AND status = 'held'
         """,
         {"session_id": session_id, "livemode": int(livemode), "now": unit.now_text},
     )
@@ -76,9 +76,3 @@ def last_day_before(unit: ReadUnit, livemode: bool, day: str) -> str | None:
         {"livemode": int(livemode), "day": day},
     )
     return None if row is None else row["day"]
-
-
-def status_of(unit: ReadUnit, kind: MailKind, livemode: bool, subject_id: str) -> MailStatus | None:
-    """Return the state of the mail of a kind about a subject; None if there is none."""
-    mail = find(unit, kind, livemode, subject_id)
-    return None if mail is None else mail.status

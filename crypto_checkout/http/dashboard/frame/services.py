@@ -26,6 +26,8 @@ from crypto_checkout.services.owner.account import Account
 from crypto_checkout.services.owner.audit import AuditTrail
 from crypto_checkout.services.owner.set_up_link import SetUpLink
 from crypto_checkout.services.owner.sign_in import SignIn
+from crypto_checkout.services.receipts.mail_test import MailTest
+from crypto_checkout.services.receipts.sender import Resending
 from crypto_checkout.services.refunds.claims import Claims
 from crypto_checkout.services.refunds.refunds import Refunds
 from crypto_checkout.services.reporting.config_snippets import Settings
@@ -126,6 +128,8 @@ class DashboardServices:
     owner: OwnerServices
     issues: Issues
     alert_test: AlertTest
+    mail_test: MailTest
+    receipts: Resending
     diagnosis: DiagnosisServices
     balances: BalanceReports
     collections: Collections

@@ -7,7 +7,9 @@ from starlette.responses import Response
 
 from crypto_checkout.core.checkout.session import ACCEPTED, CLOSED, Status
 from crypto_checkout.core.errors import SessionNotOpen
+from crypto_checkout.core.owner.audit import Action
 from crypto_checkout.core.public.types import SessionResource
+from crypto_checkout.core.receipts.mail import MAIL_STATUSES
 from crypto_checkout.core.refunds.refund import REFUND_STATUSES
 from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.http.dashboard.frame import labels
@@ -18,6 +20,7 @@ from crypto_checkout.http.dashboard.pages import payment_state
 from crypto_checkout.http.dashboard.pages.payments import PATH
 from crypto_checkout.services.diagnosis.explain import UnknownSubject
 from crypto_checkout.services.ledger.check_now import ChainCheck
+from crypto_checkout.services.receipts.sender import ResendRefused
 from crypto_checkout.store.paging import Window
 from crypto_checkout.store.refunds.refunds import RefundFilter
 
@@ -43,6 +46,9 @@ async def show(request: DashboardRequest) -> Response:
         explained=await request.services.diagnosis.explainer.session(session["id"], request.livemode),
         labels=labels,
         chains=request.services.checkout.payment_methods.all_chains(),
+        receipt_mail=await request.services.receipts.mail_of(request.livemode, session["id"]),
+        can_mail=request.services.receipts.has_server,
+        mail_words=MAIL_STATUSES,
     )
 
 
@@ -96,6 +102,18 @@ async def _decide(request: DashboardRequest, writing: Awaitable[SessionResource]
     except SessionNotOpen:
         return request.redirect_staying(f"{PATH}/{request.path_params['id']}", _CHANGED)
     return None
+
+
+async def send_receipt(request: DashboardRequest) -> Response:
+    """Have the receipt mailed to the customer, again if it was before."""
+    session_id = request.path_params["id"]
+    work = request.services.receipts.send(request.livemode, session_id)
+    path = f"{PATH}/{session_id}"
+    try:
+        to = await request.write(work, Action.RECEIPT_SENT, subject=lambda _: session_id)
+    except ResendRefused as error:
+        return request.redirect(path, str(error))
+    return request.redirect(path, f"The receipt is on its way to {to}.")
 
 
 async def check(request: DashboardRequest) -> Response:
@@ -153,5 +171,6 @@ PAGES = (
     DashboardPage("POST", f"{_ONE}/accept", accept),
     DashboardPage("POST", f"{_ONE}/expire", expire),
     DashboardPage("POST", f"{_ONE}/check", check),
+    DashboardPage("POST", f"{_ONE}/receipt", send_receipt),
     DashboardPage("GET", f"{_ONE}/look-up", look_up),
 )

@@ -1,0 +1,129 @@
+"""`crypto-checkout verify-receipt`: tell whether a signed receipt is genuine, and what it states."""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from crypto_checkout.cli.support.options import json_option
+from crypto_checkout.cli.support.setup import fail, print_json
+
+_KEYS_PATH = "/.well-known/jwks.json"
+_SECONDS = 20
+_MOST_BYTES = 1_000_000
+_LATEST = 10**11
+
+
+@click.command("verify-receipt")
+@click.argument("receipt", metavar="FILE|URL")
+@click.option("--key", "key", metavar="FILE|URL", help="The shop's key set (jwks.json). With files nothing is fetched.")
+@json_option
+def verify_receipt(receipt: str, key: str | None, *, as_json: bool) -> None:
+    """Verify a signed receipt (receipt.jws).
+
+    Without --key the key is fetched from the server that the receipt names: then it proves what that server says, so
+    check that this is the shop's. The exit code is 0 if the signature is right and the receipt is valid.
+    """
+    from crypto_checkout import jws
+
+    text = _read(receipt).decode("utf-8", "replace")
+    try:
+        signed = jws.parse(text)
+        claims = _claims(signed)
+        issuer = claims["iss"].rstrip("/")
+        keys = jws.read_jwks(_json(_read(key or issuer + _KEYS_PATH), key or issuer + _KEYS_PATH))
+    except jws.JwsInvalid as error:
+        fail(f"{receipt} can't be verified: {error}.")
+    public = keys.get(signed.kid or "")
+    if public is None:
+        fail(f"{receipt} is signed with a key that isn't in {key or issuer + _KEYS_PATH}: it proves nothing.")
+    if not jws.is_signed_by(signed, public):
+        fail(f"{receipt} was changed, or never signed with this key: its signature is wrong.")
+    if _is_url(receipt) and not receipt.startswith(f"{issuer}/"):
+        fail(f"{receipt} isn't at the server that it names, {issuer}.")
+    if as_json:
+        print_json(claims)
+    else:
+        for line in _lines(claims, key is not None):
+            # The shop's words, and those of a payer: nothing in them may move the cursor.
+            click.echo("".join(each if each.isprintable() else " " for each in line))
+    if claims["status"] != "valid":
+        raise click.exceptions.Exit(1)
+
+
+def _read(place: str) -> bytes:
+    if not _is_url(place):
+        try:
+            return Path(place).read_bytes()
+        except OSError as error:
+            fail(f"{place} can't be read: {error.strerror}.")
+    import httpx
+
+    try:
+        answer = httpx.get(place, timeout=_SECONDS, follow_redirects=False)
+        answer.raise_for_status()
+    except httpx.HTTPError as error:
+        fail(f"{place} can't be fetched: {error}")
+    return answer.content[:_MOST_BYTES]
+
+
+def _is_url(place: str) -> bool:
+    return urlsplit(place).scheme in {"https", "http"}
+
+
+def _json(content: bytes, place: str) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError:
+        fail(f"{place} is no JSON.")
+
+
+def _claims(signed: Any) -> Mapping[str, Any]:
+    """Return the claims of a receipt. Raises JwsInvalid for something else that is signed."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from crypto_checkout import jws
+    from crypto_checkout.core.public.receipts import MEDIA_TYPE, ReceiptClaims
+
+    if signed.header.get("typ") != MEDIA_TYPE:
+        raise jws.JwsInvalid("it is signed, and no receipt")
+    try:
+        claims: Mapping[str, Any] = TypeAdapter(ReceiptClaims).validate_json(signed.payload, strict=True)
+    except ValidationError as error:
+        places = {".".join(map(str, each["loc"])) or "its content" for each in error.errors()}
+        raise jws.JwsInvalid(f"these are not as in a receipt: {', '.join(sorted(places)[:5])}") from None
+    if not _is_url(claims["iss"]) or not 0 <= claims["iat"] < _LATEST:
+        raise jws.JwsInvalid("it doesn't say who signed it, and when")
+    return claims
+
+
+def _lines(claims: Mapping[str, Any], is_offline: bool) -> Iterator[str]:
+    """Yield what holds, in words."""
+    signed_at = datetime.fromtimestamp(claims["iat"], UTC)
+    yield f"The signature is right: {claims['iss']} signed this on {signed_at:%Y-%m-%d %H:%M} UTC."
+    if not is_offline:
+        yield f"Its key was fetched from {claims['iss']} just now: check that this is the shop's server."
+    seller = claims["seller"]["name"] or claims["iss"]
+    if claims["status"] == "valid":
+        yield f"Receipt {claims['number']} of {seller} is valid."
+    else:
+        yield f"Receipt {claims['number']} of {seller} is VOID: the network reversed the payment."
+    if not claims["livemode"]:
+        yield "It is of test mode: no real money moved."
+    paid, price = claims["amountReceived"], claims["fiat"]
+    yield (
+        f"It states that {paid['value']} {paid['asset']} were paid for {price['amount']} {price['currency']}"
+        f"{' (' + claims['title'] + ')' if claims['title'] else ''} on {claims['paidAt']}, to {claims['address']} on "
+        f"chain {claims['chainId']}:"
+    )
+    for each in claims["transfers"]:
+        name = each["txHash"] or "a transfer without a transaction of its own"
+        coins = f"{each['amount']['value']} {each['amount']['asset']}"
+        yield f"  {coins}: {name}, in block {each['blockNumber']} ({each['blockHash']})"
+    for each in claims["refunds"]:
+        yield f"Of this {each['amount']['value']} {each['amount']['asset']} were paid back: {each['txHash']}."
+    yield "Whether these transactions are on the chain, an explorer of that chain tells."

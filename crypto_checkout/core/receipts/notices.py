@@ -1,0 +1,112 @@
+"""Mails to the owner about payments, in plain text: one for each payment, or one for all of a day."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from crypto_checkout.core.checkout.session import Session
+from crypto_checkout.core.money import format_fiat, format_units
+from crypto_checkout.core.receipts.mail import MailText
+from crypto_checkout.core.receipts.receipt import Receipt, is_valid
+
+MOST_LISTED = 50
+"""The most payments, and the most issues, that a mail lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeShop:
+    """The shop's name and URL, for notices."""
+
+    name: str
+    public_url: str
+
+    def page(self, livemode: bool, path: str) -> str:
+        """Return the URL of a page of the dashboard."""
+        return f"{self.public_url}/dashboard{'' if livemode else '/test'}{path}"
+
+
+@dataclass(frozen=True, slots=True)
+class DayReport:
+    """The content of a daily mail: the payments of the day, oldest first, and the sentences of all open issues.
+
+    With `more` there were more payments than these.
+    """
+
+    livemode: bool
+    since: datetime
+    until: datetime
+    zone: str
+    paid: Sequence[tuple[Receipt, Session]]
+    more: bool
+    issues: Sequence[str]
+
+    def __bool__(self) -> bool:
+        """Tell whether there is anything to tell."""
+        return bool(self.paid or self.issues)
+
+
+def paid(receipt: Receipt, session: Session, chain_name: str, shop: NoticeShop) -> MailText:
+    """Write that a session was paid."""
+    price = f"{session.fiat} {session.fiat.currency}"
+    asset = session.asset
+    coins = f"{format_units(session.sums.counted_units, asset.decimals)} {asset.symbol}"
+    customer = [each for each in (session.options.customer_name, session.options.customer_email) if each]
+    lines = [
+        f"{coins} on {chain_name} arrived for {price}.",
+        "",
+        *([f"For: {receipt.title}"] if receipt.title else []),
+        *([f"Quantity: {session.quantity}"] if session.quantity else []),
+        *([f"Customer: {', '.join(customer)}"] if customer else []),
+        f"Receipt: {receipt.name}",
+        f"Payment: {shop.page(session.livemode, f'/payments/{session.id}')}",
+        "",
+    ]
+    return MailText(f"[{shop.name}] {_mode(session.livemode)}You got paid {price}", _joined(lines))
+
+
+def day(report: DayReport, shop: NoticeShop) -> MailText:
+    """Write the mail of a day."""
+    count = len(report.paid)
+    named = f"{'More than ' if report.more else ''}{count} payment{'' if count == 1 else 's'}"
+    sums = ", ".join(_sums([session for _, session in report.paid]))
+    lines = [
+        f"From {_local(report.since)} to {_local(report.until)} ({report.zone}):",
+        "",
+        f"{named}: {sums}" if report.paid else "No payments.",
+    ]
+    for receipt, session in report.paid[:MOST_LISTED]:
+        what = f", {receipt.title}" if receipt.title else ""
+        void = "" if is_valid(session) else " (reversed since)"
+        lines.append(f"* {session.fiat} {session.fiat.currency}{what}, receipt {receipt.name}{void}")
+    if count > MOST_LISTED:
+        lines.append(f"* and {count - MOST_LISTED} more")
+    if report.issues:
+        lines += ["", "Needs attention:", *(f"* {each}" for each in report.issues[:MOST_LISTED])]
+        if len(report.issues) > MOST_LISTED:
+            lines.append(f"* and {len(report.issues) - MOST_LISTED} more")
+    lines += ["", f"Dashboard: {shop.page(report.livemode, '')}", ""]
+    subject = f"{named}, {sums}" if report.paid else "No payments, and something needs attention"
+    return MailText(f"[{shop.name}] {_mode(report.livemode)}{subject}", _joined(lines))
+
+
+def _sums(sessions: Sequence[Session]) -> list[str]:
+    """Return the sum of each currency; what was reversed isn't in it."""
+    sums = defaultdict[str, Decimal](Decimal)
+    for each in sessions:
+        sums[each.fiat.currency] += each.fiat.amount if is_valid(each) else 0
+    return [f"{format_fiat(amount, currency)} {currency}" for currency, amount in sorted(sums.items())]
+
+
+def _mode(livemode: bool) -> str:
+    return "" if livemode else "(test mode) "
+
+
+def _local(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M}"
+
+
+def _joined(lines: Sequence[str]) -> str:
+    # What payers write must not look like lines of ours.
+    return "\n".join(" ".join(line.split()) for line in lines)

@@ -1,0 +1,81 @@
+"""The mail with a receipt, as text and as HTML, in the payer's language."""
+
+from urllib.parse import urlsplit
+
+from crypto_checkout.core.receipts.mail import MailText
+from crypto_checkout.http import templating
+from crypto_checkout.http.checkout.branding.shop import Branding
+from crypto_checkout.http.checkout.translations import LANGUAGES, Translations, load
+from crypto_checkout.services.receipts.reader import ShownReceipt
+
+
+class ReceiptMail:
+    """Writes receipts for payers; a shop without a name is called by its host."""
+
+    def __init__(self, branding: Branding, public_url: str) -> None:
+        self._branding = branding
+        self._shop = branding.name or urlsplit(public_url).hostname or public_url
+        self._templates = templating.environment()
+
+    def write(self, shown: ShownReceipt, chain_name: str) -> MailText:
+        """Write the mail of a receipt."""
+        code = shown.language if shown.language in LANGUAGES else "en"
+        words = load(code)
+        session, number = shown.session, shown.receipt.name
+        facts = _facts(words, shown, chain_name)
+        thanks = words.text("receipt_mail_thanks", price=words.money(session["fiat"]), shop=self._shop)
+        url = f"{session['receiptUrl']}?lang={code}"
+        html = self._templates.get_template("checkout/receipt_mail.html").render(
+            t=words,
+            title=words.text("receipt", number=number),
+            thanks=thanks,
+            facts=facts,
+            url=url,
+            shop=self._shop,
+            branding=self._branding,
+            livemode=session["livemode"],
+        )
+        return MailText(
+            words.text("receipt_mail_subject", number=number, shop=self._shop),
+            self._text(words, shown, thanks, facts, url),
+            html,
+        )
+
+    def _text(
+        self, words: Translations, shown: ShownReceipt, thanks: str, facts: list[tuple[str, str]], url: str
+    ) -> str:
+        contacts = [each for each in (self._branding.support_email, self._branding.support_url) if each]
+        lines = [
+            *([words.text("test_banner"), ""] if not shown.session["livemode"] else []),
+            thanks,
+            "",
+            *(f"{name}: {_one_line(value)}" for name, value in facts),
+            "",
+            words.text("receipt_mail_keep"),
+            url,
+            "",
+            *([f"{words.text('questions')} {' '.join(contacts)}", ""] if contacts else []),
+            words.text("receipt_mail_why"),
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def _facts(words: Translations, shown: ShownReceipt, chain_name: str) -> list[tuple[str, str]]:
+    """Return what the mail lists, each with its name."""
+    session, receipt = shown.session, shown.receipt
+    quantity = session["quantity"]
+    found = [
+        (words.text("reference"), receipt.name),
+        (words.text("item"), receipt.title),
+        (words.text("receipt_quantity"), None if quantity is None else str(quantity)),
+        (words.text("price"), words.money(session["fiat"])),
+        (words.text("received"), words.money(session["amountReceived"])),
+        (words.text("network"), chain_name),
+        (words.text("paid_on"), words.moment(session["paidAt"]) if session["paidAt"] else None),
+        (words.text("transaction"), session["txHash"]),
+    ]
+    return [(name, value) for name, value in found if value is not None]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
