@@ -142,6 +142,11 @@ CALLS: dict[str, tuple[Callable[[CheckoutClient], Any], str, Any]] = {
         "POST /test_helpers/checkout_sessions/cs_1/pay",
         {"scenario": "reorged_after_paid"},
     ),
+    "test_helpers.answer": (
+        lambda it: it.test_helpers.answer("cs_1", email="ada@example.com", custom_fields={"your_size": "M"}),
+        "POST /test_helpers/checkout_sessions/cs_1/answer",
+        {"email": "ada@example.com", "customFields": {"your_size": "M"}},
+    ),
     "test_helpers.collect": (
         lambda it: it.test_helpers.collect("cs_1"),
         "POST /test_helpers/checkout_sessions/cs_1/collect",

@@ -111,19 +111,21 @@ class PayerAnswers:
         """
 
         def answer(unit: WriteUnit) -> SessionResource:
-            asked = find(unit, session_id, livemode=False).options.questions
+            session, secret = find(unit, session_id, livemode=False), f"test helper of {session_id}"
+            obstacle = self._obstacle(unit, session, secret)
+            if obstacle is not None:
+                raise SessionNotOpen(f"Session {session_id} takes no answers: {_WORDS[obstacle]}.")
+            asked = session.options.questions
             params = {each.name: f"customFields.{each.key}" if each.key else each.name for each in asked}
             given = {**usual, **{f"customFields.{key}": text for key, text in custom.items()}}
             unknown = next((param for param in given if param not in params.values()), None)
             if unknown is not None:
                 raise InvalidBody(f"{unknown}: this session doesn't ask for it.", param=unknown)
             typed = {name: given[param] for name, param in params.items() if param in given}
-            outcome = self._store(unit, session_id, typed, f"test helper of {session_id}")
+            outcome = self._store(unit, session_id, typed, secret)
             if isinstance(outcome, WrongAnswers):
                 name, problem = next(iter(outcome.problems.items()))
                 raise InvalidBody(f"{params[name]}: {_WORDS[problem]}.", param=params[name])
-            if outcome is not AnswerOutcome.STORED:
-                raise SessionNotOpen(f"Session {session_id} takes no answers: {_WORDS[outcome]}.")
             return self._reader.describe(unit, find(unit, session_id))
 
         return answer

@@ -152,6 +152,8 @@ async def test_each_operation_answers_as_it_says(app: App) -> None:
         session = await ask("POST /checkout_sessions", {**PRICE, "customerEmail": "ada@example.com"})
         short = await made(api, "/checkout_sessions", PRICE)
         closed = await made(api, "/checkout_sessions", PRICE)
+        asking = await made(api, "/checkout_sessions", {**PRICE, "payerFields": {"email": "required"}})
+        await ask("POST /test_helpers/checkout_sessions/{id}/answer", {"email": "bob@example.com"}, id=asking["id"])
         await ask("POST /test_helpers/checkout_sessions/{id}/pay", id=session["id"])
         await ask("POST /test_helpers/checkout_sessions/{id}/pay", {"amount": "0.001"}, id=short["id"])
         collection = await ask("POST /test_helpers/checkout_sessions/{id}/collect", id=short["id"])

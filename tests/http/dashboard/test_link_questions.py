@@ -118,13 +118,14 @@ async def test_a_mistake_is_said_at_its_field_and_nothing_is_lost(
 async def test_a_payment_shows_the_answers_and_is_found_by_them(app: App, owner: httpx.AsyncClient) -> None:
     session = await made(app.api, "/checkout_sessions", {**PRICE, **ASKS})
     path = f"/test/payments/{session['id']}"
-    assert "Not answered yet" in (await owner.get(path)).text
+    assert "has seen no address" in (await owner.get(path)).text
+    assert "form not filled in" in (await owner.get("/test/payments")).text
     answers = {**FILLED, "name": "Ada <b>Lovelace</b>", "note": "Leave it\nwith the neighbour"}
     await fill_in(await a_payer(app), session, answers, "mine")
     page = (await owner.get(path)).text
     for told in ("ada@example.com", "Ada &lt;b&gt;Lovelace", "with the neighbour", "Your size", "For C."):
         assert told in page
-    assert "Not answered yet" not in page
+    assert "filled in the form, and" not in page
     assert "The payer filled in the form." in page
     assert page.count("became pending") <= 1, "an answer changes no status"
     for text in ("ada@example.com", "lovelace", "NEIGHBOUR", "size=M", "For C.", "customerName=Ada"):
