@@ -263,9 +263,38 @@ def test_a_link_asks_what_it_is_told_to(server: Server, run: Run) -> None:
     assert "not given by the payer yet" in run("sessions", "show", session["id"]).stdout
 
 
+def test_links_whose_payer_decides_are_made_and_listed(server: Server, run: Run) -> None:
+    bounds = ("--min", "5", "--max", "100", "--suggest", "10", "--suggest", "25")
+    free = read(run("links", "create", "--title", "A gift", "--any-amount", *bounds, "--currency", "EUR", "--json"))
+    assert (free["fiatAmount"], free["minFiatAmount"], free["maxFiatAmount"]) == (None, "5.00", "100.00")
+    assert free["suggestedAmounts"] == ["10.00", "25.00"]
+    tickets = read(
+        run("links", "create", "--title", "Tickets", "--amount", "15", "--quantity", "2-4", "--stock", "9", "--json")
+    )
+    assert (tickets["quantity"]["min"], tickets["quantity"]["max"], tickets["quantity"]["stock"]) == (2, 4, 9)
+    single = read(run("links", "create", "--title", "A book", "--amount", "15", "--stock", "1", "--json"))
+    assert (single["quantity"]["min"], single["quantity"]["max"]) == (1, 1)
+    assert server.api.post("/checkout_sessions", json={"linkId": single["id"]}).status_code == 201
+    assert ">Pay</a>" in run("links", "create", "--title", "A gift", "--any-amount").stdout
+    listed = run("links", "list").stdout
+    for said in ("any amount in EUR", "15.00 USD each, 9 of 9 left", "15.00 USD each, 0 of 1 left"):
+        assert said in listed
+    assert max(map(len, listed.splitlines())) <= WIDTH
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "named"),
     [
+        (("--title", "Tea"), 2, "--any-amount"),
+        (("--title", "Tea", "--amount", "3.50", "--any-amount"), 2, "--any-amount"),
+        (("--title", "Tea", "--any-amount", "--min", "x"), 2, "--min"),
+        (("--title", "Tea", "--any-amount", *("--suggest", "1") * 7), 2, "--suggest"),
+        (("--title", "Tea", "--any-amount", "--min", "5", "--max", "4"), 1, "maxFiatAmount"),
+        (("--title", "Tea", "--any-amount", "--stock", "4"), 1, "quantity"),
+        (("--title", "Tea", "--amount", "3.50", "--max", "4"), 1, "maxFiatAmount"),
+        (("--title", "Tea", "--amount", "3.50", "--quantity", "0"), 2, "--quantity"),
+        (("--title", "Tea", "--amount", "3.50", "--quantity", "4-2"), 1, "quantity.max"),
+        (("--title", "Tea", "--amount", "3.50", "--stock", "-1"), 2, "--stock"),
         (("--title", "Tea", "--amount", "3,50"), 2, "--amount"),
         (("--title", "Tea", "--amount", "3.505"), 2, "--amount"),
         (("--title", "Tea", "--amount", "3.50", "--currency", "EURO"), 2, "--currency"),

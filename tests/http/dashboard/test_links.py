@@ -1,7 +1,7 @@
 """The dashboard's pages of payment links: each action, and what it refuses."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -260,3 +260,75 @@ async def test_a_link_in_a_coin_that_is_not_configured_any_more_can_be_switched_
         answer = await owner.post(f"/links/{link['id']}", data={**FORM, "coins": "1:ETH"})
         assert answer.status_code == 303
         assert (await owner.post(f"/links/{link['id']}/on")).status_code == 303
+
+
+FREE_FORM: Mapping[str, str] = {
+    "title": "A gift", "kind": "free", "currency": "eur", "minimum": "5", "maximum": "500.00",
+    "suggested": "10 25;50.00",
+}  # fmt: skip
+PIECES_FORM: Mapping[str, str] = {
+    **FORM, "kind": "pieces", "pieces_min": "1", "pieces_max": "4", "stock": "1200", "minimum": "ignored",
+}  # fmt: skip
+
+
+async def test_the_payer_may_decide_on_the_amount(app: App, owner: httpx.AsyncClient) -> None:
+    await owner.post("/test/links", data=FREE_FORM)
+    link = await only(app)
+    assert (link["fiatAmount"], link["fiatCurrency"], link["quantity"]) == (None, "EUR", None)
+    assert (link["minFiatAmount"], link["maxFiatAmount"]) == ("5.00", "500.00")
+    assert link["suggestedAmounts"] == ["10.00", "25.00", "50.00"]
+    page = (await owner.get(f"/test/links/{link['id']}")).text
+    assert "Any amount, 5.00 EUR to 500.00 EUR" in page
+    assert "Pay&lt;/a&gt;" in page  # the button names no price
+    assert "Any amount" in (await owner.get("/test/links")).text
+    form = (await owner.get(f"/test/links/{link['id']}/edit")).text
+    assert '<option value="free" selected>' in form
+    assert 'value="10.00 25.00 50.00"' in form
+    await owner.post(f"/test/links/{link['id']}", data=PIECES_FORM)
+    changed = await only(app)
+    assert (changed["fiatAmount"], changed["minFiatAmount"], changed["suggestedAmounts"]) == ("30.00", None, None)
+    assert changed["quantity"]["available"] == 1200
+
+
+async def test_a_link_shows_what_is_left(app: App, owner: httpx.AsyncClient) -> None:
+    await owner.post("/test/links", data={**PIECES_FORM, "stock": "5"})
+    link = await only(app)
+    path = f"/test/links/{link['id']}"
+    session = await made(app.api, "/checkout_sessions", {"linkId": link["id"], "quantity": 4})
+    await app.api.post(f"/test_helpers/checkout_sessions/{session['id']}/pay", json={"scenario": "exact"})
+    await made(app.api, "/checkout_sessions", {"linkId": link["id"]})
+    page = (await owner.get(path)).text
+    assert "all sold or reserved: 4 sold, 1 reserved" in page
+    assert "More was sold" not in page
+    assert "30.00 USD <span" in (await owner.get("/test/links")).text
+    form = (await owner.get(f"{path}/edit")).text
+    assert "including those already sold (4)" in form
+    await owner.post(path, data={**PIECES_FORM, "stock": "3"})
+    assert "More was sold than there was: 4 of 3." in (await owner.get(path)).text
+    assert "oversold link" in (await owner.get("/test")).text
+
+
+PRICE_MISTAKES: Sequence[tuple[Mapping[str, str], str, str, str]] = (
+    (FREE_FORM, "minimum", "1e9", "is not an amount"),
+    (FREE_FORM, "minimum", "600", "less than minFiatAmount"),
+    (FREE_FORM, "suggested", "1 2 3 4 5 6 7", "At most 6 amounts"),
+    (FREE_FORM, "suggested", "10 4.99", "not within"),
+    (FREE_FORM, "currency", "XXX", "is not a currency"),
+    (PIECES_FORM, "amount", "", "This field is required"),
+    (PIECES_FORM, "pieces_max", "0", "whole number from 1 to 10,000"),
+    (PIECES_FORM, "pieces_min", "5", "is less than"),
+    (PIECES_FORM, "stock", "-1", "whole number from 0"),
+    (PIECES_FORM, "stock", "٣", "whole number from 0"),
+    (FORM, "kind", "gift", "Choose one of the options"),
+)
+
+
+@pytest.mark.parametrize(("form", "field", "typed", "said"), PRICE_MISTAKES)
+async def test_a_wrong_price_is_told_at_its_field(
+    app: App, owner: httpx.AsyncClient, form: Mapping[str, str], field: str, typed: str, said: str
+) -> None:
+    answer = await owner.post("/test/links", data={**form, field: typed})
+    assert answer.status_code == 400
+    wrong = re.findall(r'id="(\w+)-wrong">(.*?)</p>', answer.text)
+    assert [said in words for _, words in wrong] == [True], wrong
+    assert (await listed(app.api, "/payment_links"))["data"] == []

@@ -19,7 +19,7 @@ PATH = "/links"
 _REFUSALS = (InvalidBody, UnsupportedAsset, UnsupportedChain, WalletNotConfigured)
 _FILTER = {"yes": True, "no": False}
 _FORM_FIELDS = (
-    "title", "price", "description", "chain_id", "asset", "assets", "success_url", "cancel_url", "metadata",
+    "title", "price", "quantity", "description", "chain_id", "asset", "assets", "success_url", "cancel_url", "metadata",
     "payer_fields", "custom_fields",
 )  # fmt: skip
 
