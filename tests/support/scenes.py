@@ -218,8 +218,14 @@ def _of_test_mode(shop: Shop) -> dict[str, str]:
 
 
 def _without_a_session(shop: Shop) -> dict[str, str]:
+    bounds = {"minFiatAmount": "5.00", "maxFiatAmount": "500.00", "suggestedAmounts": ["10.00", "25.00", "100.00"]}
+    any_amount = f"{shop.server.url}/l/{shop.link(fiatAmount=None, **bounds)['slug']}"
     return {
         "front": shop.server.url,
         "not_found": f"{shop.server.url}/checkout/cs_nothing",
         "inactive": f"{shop.server.url}/l/{shop.link(active=False)['slug']}",
+        "any_amount": any_amount,
+        "wrong_amount": f"{any_amount}?amount=3",
+        "pieces": f"{shop.server.url}/l/{shop.link(quantity={'max': 4, 'stock': 120})['slug']}?quantity=2",
+        "sold_out": f"{shop.server.url}/l/{shop.link(quantity={'stock': 0})['slug']}",
     }

@@ -11,8 +11,8 @@ from crypto_checkout.http.dashboard.frame.forms import Form, sentence
 FIXED, FREE, PIECES = "fixed", "free", "pieces"
 KINDS = (
     (FIXED, "Fixed price"),
-    (PIECES, "Price per piece, the payer chooses how many"),
-    (FREE, "The payer decides on the amount"),
+    (PIECES, "Price per piece"),
+    (FREE, "The payer decides"),
 )
 
 _FIELDS = {
