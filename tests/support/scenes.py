@@ -218,7 +218,11 @@ def _of_test_mode(shop: Shop) -> dict[str, str]:
 
 
 def _without_a_session(shop: Shop) -> dict[str, str]:
-    bounds = {"minFiatAmount": "5.00", "maxFiatAmount": "500.00", "suggestedAmounts": ["10.00", "25.00", "100.00"]}
+    bounds: Json = {
+        "minFiatAmount": "5.00",
+        "maxFiatAmount": "500.00",
+        "suggestedAmounts": ["10.00", "25.00", "100.00"],
+    }
     any_amount = f"{shop.server.url}/l/{shop.link(fiatAmount=None, **bounds)['slug']}"
     return {
         "front": shop.server.url,

@@ -33,7 +33,7 @@ COLUMNS = (
     "chain", "asset", "amount", "amount_units", "fiat_amount", "fiat_currency", "fee", "rate", "rate_pair",
     "rate_sources", "rate_observed_at", "transaction", "log_index", "block_number", "block_hash", "from_address",
     "to_address", "kind", "counted", "canonical", "confirmations", "transfers", "address_index", "address_path",
-    "collection_id", "customer_name", "customer_note", "receipt_number",
+    "collection_id", "customer_name", "customer_note", "receipt_number", "quantity",
 )  # fmt: skip
 """The columns in order, before those of chosen metadata. New ones go last: imports may refer to columns by position."""
 
@@ -134,6 +134,7 @@ def row(entry: ExportEntry, zone: tzinfo, zone_name: str) -> Row:
         "customer_name": session.options.customer_name,
         "customer_note": session.customer_note,
         "receipt_number": session.receipt_number,
+        "quantity": session.quantity,
         "metadata": session.options.metadata,
     }
 

@@ -125,6 +125,7 @@ async def test_a_payment_is_exported_with_all_that_an_accountant_asks(timed: tup
         "customer_name": "'=1+1",
         "customer_note": "",
         "receipt_number": session["receiptNumber"],
+        "quantity": "",
     }
 
 
