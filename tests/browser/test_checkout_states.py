@@ -53,6 +53,8 @@ HEADINGS = {
     "closed": "The shop closed this payment",
     "accepted": "Payment complete",
     "refunded": "Payment complete",
+    "wrong": "Pay 49.90 USD",
+    "wrong_before": "Money has already arrived",
     "test": "Pay 49.90 USD",
     "token": "Pay 49.90 USD",
     "token_request": "Pay 49.90 USD",

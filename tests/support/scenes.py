@@ -4,10 +4,13 @@ States that need a block to come slowly, or to vanish, are made on anvil with li
 """
 
 import json
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from crypto_checkout.chain.sandbox.chain import ASSETS
 from tests.support.anvil import Anvil
 from tests.support.server import Server, command
 
@@ -81,6 +84,7 @@ class Shop:
         wallet: str = f'xpub = "{FRESH_XPUB}"',
     ) -> None:
         self.node = node
+        self._folder = folder
         self.server = Server(folder, configuration(node, token, wallet=wallet), environ=environ)
         self.live = self.server.client(_key(folder, "live"))
         self.test = self.server.client(_key(folder, "test"))
@@ -118,6 +122,29 @@ class Shop:
         """Drive a test session through a scenario."""
         path = f"/test_helpers/checkout_sessions/{session['id']}/pay"
         self.test.post(path, json={"scenario": scenario}).raise_for_status()
+
+    def stray(self, session: Json) -> None:
+        """Record a test dollar that came for a session which waits for something else: the sandbox sends none."""
+        row = {
+            "address": session["address"].lower(),
+            "session_id": session["id"],
+            "livemode": 0,
+            "chain_id": COINS[1]["chainId"],
+            "tx_hash": f"0x{session['id'].encode().hex():0>64.64}",
+            "log_index": 0,
+            "kind": "token",
+            "contract": ASSETS[1].contract,
+            "units": str(10 ** ASSETS[1].decimals),
+            "block_number": 1,
+            "block_hash": "0x" + "01" * 32,
+            "block_time": session["createdAt"],
+            "canonical": 1,
+            "recorded_at": session["createdAt"],
+        }
+        database = self._folder / "checkout-data" / "checkout.db"
+        with closing(sqlite3.connect(database, timeout=10, isolation_level=None)) as connection:
+            names, places = ", ".join(row), ", ".join(f":{name}" for name in row)
+            connection.execute(f"INSERT INTO unmatched_payments ({names}) VALUES ({places})", row)  # noqa: S608
 
     def decide(self, session: Json, decision: str) -> None:
         """Close or accept a test session."""
@@ -204,6 +231,9 @@ def _of_test_mode(shop: Shop) -> dict[str, str]:
     shop.decide(found["closed"], "expire")
     shop.decide(found["accepted"], "accept")
     shop.refund(found["refunded"], "0.001")
+    found |= {"wrong": shop.ask(live=False), "wrong_before": shop.ask(live=False, assets=COINS)}
+    for name in ("wrong", "wrong_before"):
+        shop.stray(found[name])
     token = shop.ask(live=False, asset="USDC")
     chooser, changing = (shop.ask(live=False, assets=COINS) for _ in range(2))
     pages = {name: shop.url(session) for name, session in found.items()}
