@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from crypto_checkout.services.checkout.answers import AnswerOutcome, PayerAnswers
 from crypto_checkout.services.checkout.session_reader import SessionReader
 from crypto_checkout.services.webhooks.outbox import Outbox
 from tests.support.api import PRICE, App, Clock, listed, made, open_app
+from tests.support.server import Server
 
 ASKS: dict[str, Any] = {
     **PRICE,
@@ -78,3 +82,35 @@ async def test_answers_end_with_the_time_of_the_mode(tmp_path: Path) -> None:
         clock.move(seconds=1)
         assert (await answers.sheet(session["id"], "mine")).obstacle is AnswerOutcome.CLOSED
         assert await answers.answer(session["id"], TYPED, "mine") is AnswerOutcome.CLOSED
+
+
+def test_a_killed_server_has_every_answer_it_took_whole_and_none_by_halves(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        key = server.key
+        sessions = [server.api.post("/checkout_sessions", json=ASKS).json()["id"] for _ in range(40)]
+        taken: list[str] = []
+
+        def fill_in(session_id: str) -> None:
+            form = {**TYPED, "secret": session_id}
+            with suppress(httpx.TransportError):
+                answer = httpx.post(f"{server.url}/checkout/{session_id}/details", data=form, trust_env=False)
+                assert answer.status_code == 303
+                taken.append(session_id)
+
+        with ThreadPoolExecutor(4) as payers:
+            sent = [payers.submit(fill_in, each) for each in sessions]
+            server.wait_until(lambda: len(taken) >= 10, "take some answers")
+            server.kill()
+        for each in sent:
+            each.result()
+    with Server(tmp_path) as again:
+        api = again.client(key)
+        for session_id in sessions:
+            session = api.get(f"/checkout_sessions/{session_id}").json()
+            query = {"resourceId": session_id, "type": "session.updated"}
+            told = [each["data"] for each in api.get("/events", params=query).json()["data"]]
+            assert [each["metadata"] for each in told] == ([session["metadata"]] if session["payerAnswered"] else [])
+            whole = ("ada@example.com", "Ada Lovelace", {"size": "M"})
+            found = (session["customerEmail"], session["customerName"], session["metadata"])
+            assert found == (whole if session["payerAnswered"] else (None, None, None))
+            assert session["payerAnswered"] or session_id not in taken
