@@ -13,6 +13,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from crypto_checkout.app import webhooks
+from crypto_checkout.app.web import opens_on_phones
 from crypto_checkout.chain.sandbox import chain as sandbox
 from crypto_checkout.config import ChainConfig, Config, ConfigInvalid, TokenConfig, example, find_file, load
 from crypto_checkout.config.own_prices import SANDBOX_SYMBOLS
@@ -808,3 +809,22 @@ def test_mail_that_could_not_be_sent_is_a_mistake(toml: str, places: list[str], 
     with pytest.raises(ConfigInvalid) as caught:
         load(write(toml), {})
     assert [mistake.path for mistake in caught.value.mistakes] == places
+
+
+@pytest.mark.parametrize(
+    ("public_url", "is_so"),
+    [
+        ("https://pay.example.com", True),
+        ("https://xn--bcher-kva.example:8443", True),
+        ("https://203.0.113.7", True),
+        ("http://127.0.0.1:4020", False),
+        ("https://127.0.0.1:4020", False),
+        ("https://localhost", False),
+        ("https://shop.local", False),
+        ("http://192.168.1.5", False),
+        ("https://192.168.1.5", False),
+        ("https://[::1]", False),
+    ],
+)
+def test_wallet_apps_are_offered_where_a_phone_can_come_by_https(public_url: str, is_so: bool) -> None:
+    assert opens_on_phones(Config.model_validate({"server": {"public_url": public_url}})) is is_so
