@@ -313,7 +313,7 @@ PRICE_MISTAKES: Sequence[tuple[Mapping[str, str], str, str, str]] = (
     (FREE_FORM, "minimum", "600", "less than minFiatAmount"),
     (FREE_FORM, "suggested", "1 2 3 4 5 6 7", "At most 6 amounts"),
     (FREE_FORM, "suggested", "10 4.99", "not within"),
-    (FREE_FORM, "currency", "XXX", "is not a currency"),
+    (FREE_FORM, "currency", "ZZZ", "is not a currency"),
     (PIECES_FORM, "amount", "", "This field is required"),
     (PIECES_FORM, "pieces_max", "0", "whole number from 1 to 10,000"),
     (PIECES_FORM, "pieces_min", "5", "is less than"),
