@@ -1,6 +1,8 @@
 """`crypto-checkout migrate`, `backup` and `restore`: operations on the database as a whole."""
 
 import secrets
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,29 +23,62 @@ from crypto_checkout.cli.support.setup import (
 
 if TYPE_CHECKING:
     from crypto_checkout.store.data_folder.backup import RestoreResult
+    from crypto_checkout.store.migrate import Migration
+
+
+_PENDING = 3
 
 
 @click.command()
+@click.option("--check", is_flag=True, help="Only say what is to be done; the exit code is 3 if there is something.")
 @click.pass_obj
-def migrate(options: Options) -> None:
+def migrate(options: Options, *, check: bool) -> None:
     """Bring the database up to date; `serve` does that too.
 
-    A copy is written beside it first.
+    A copy is written beside it first. If it fails, the database stays as it was.
     """
     from crypto_checkout.store import migrate as store
 
     config = load_config(options)
     require_database(config)
-    path = config.database.path
+    path = config.database.path.absolute()
+    if check:
+        _check_migrations(path)
+        return
     applied = or_fail(config, lambda: apply_migrations(config))
     if not applied:
-        click.echo(f"{path.absolute()} is up to date.")
+        click.echo(f"{path} is up to date.")
         return
-    click.echo(f"Brought up to date: {path.absolute()}")
-    for migration in applied:
-        click.echo(f"  {migration.name}")
+    click.echo(f"Brought up to date: {path}")
+    _show_migrations(applied)
     if applied[0].number > 1:
-        click.echo(f"As it was before, it is in {store.copy_before(path.absolute(), applied[0])}.")
+        click.echo(f"As it was before, it is in {store.copy_before(path, applied[0])}. To go back to the version of")
+        click.echo("crypto-checkout before this one, install that, and have it restore this file.")
+
+
+def _check_migrations(path: Path) -> None:
+    """Say what `migrate` would do, and whether the disk has room for it."""
+    from crypto_checkout.core.errors import FatalError
+    from crypto_checkout.store import migrate as store
+
+    try:
+        missing = store.pending(path)
+    except FatalError as error:
+        fail(str(error))
+    if not missing:
+        click.echo(f"{path} is up to date.")
+        return
+    click.echo(f"To be brought up to date: {path}")
+    _show_migrations(missing)
+    needed, free = store.bytes_needed(path), shutil.disk_usage(path.parent).free
+    verdict = "enough" if free >= needed else "too little: free some first"
+    click.echo(f"It takes about {needed / 1e6:,.0f} MB of free disk; there are {free / 1e6:,.0f} MB, {verdict}.")
+    raise click.exceptions.Exit(_PENDING)
+
+
+def _show_migrations(migrations: "Sequence[Migration]") -> None:
+    for migration in migrations:
+        click.echo(f"  {migration.name}")
 
 
 @click.command()

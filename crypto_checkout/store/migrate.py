@@ -1,10 +1,15 @@
-"""Migrate a database file to the current schema. Each migration is a numbered file that applies whole or not at all."""
+"""Migrate a database file to the current schema.
+
+Each migration is a numbered file. All that are pending apply together, in one transaction: where one fails, the
+database stays as it was, and the version of the program that wrote it still works with it.
+"""
 
 import fcntl
 import os
 import re
+import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -19,6 +24,7 @@ from crypto_checkout.store.secret_key import open_cipher
 
 _NAME = re.compile(r"(\d{4})_\w+\.sql")
 _BUSY_TIMEOUT_SECONDS = 30
+_COPIES = 2
 
 STEPS: Mapping[int, Callable[[sqlite3.Connection, Cipher], None]] = {
     23: encrypt_secrets,
@@ -54,7 +60,7 @@ def migrate(path: Path) -> list[Migration]:
 
     Raises:
         DatabaseTooNew: A newer version of the program wrote this file.
-        FatalError: SQLite refused; the failed migration left no trace.
+        FatalError: SQLite refused, or the disk has too little room; nothing was changed.
         OSError: The file, its folder or the copy can't be made.
 
     """
@@ -69,8 +75,18 @@ def migrate(path: Path) -> list[Migration]:
             return _bring_up_to_date(path)
         except sqlite3.Error as error:
             raise FatalError(
-                f"{path} can't be brought up to date: {error}. It lost nothing. {advice(error, path)}"
+                f"{path} can't be brought up to date: {error}. Nothing in it was changed, so the version of "
+                f"crypto-checkout that wrote it still works with it. {advice(error, path)}"
             ) from error
+
+
+def bytes_needed(path: Path) -> int:
+    """Return about how much free disk a run of migrations takes: a copy, and the log of what it changes.
+
+    Beside an existing file only; a new one takes nothing worth mentioning.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    return _COPIES * sum(file.stat().st_size for file in (path, log) if file.exists())
 
 
 def pending(path: Path) -> list[Migration]:
@@ -157,8 +173,8 @@ def _bring_up_to_date(path: Path) -> list[Migration]:
         # What a step replaces must not stay in free pages, nor in the write-ahead log.
         connection.execute("PRAGMA secure_delete = ON")
         cipher = open_cipher(path.parent)
-        for migration in missing:
-            _apply(connection, migration, cipher, copy_of=path if migration is missing[0] else None)
+        if missing:
+            _apply(connection, missing, cipher, path)
         if not STEPS.keys().isdisjoint(migration.number for migration in missing):
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return missing
@@ -175,24 +191,36 @@ def _missing(connection: sqlite3.Connection, path: Path) -> list[Migration]:
     return [migration for migration in known if migration.number > version]
 
 
-def _apply(connection: sqlite3.Connection, migration: Migration, cipher: Cipher, *, copy_of: Path | None) -> None:
-    """Apply a migration, after a copy if `copy_of` is given; no other process can write between the two.
+def _apply(connection: sqlite3.Connection, missing: Sequence[Migration], cipher: Cipher, path: Path) -> None:
+    """Apply migrations, after a copy of an existing database; no other process can write between the two.
 
-    It runs statement by statement, because `executescript` would commit the transaction that makes it atomic.
+    They run statement by statement, because `executescript` would commit the transaction that makes them atomic.
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if copy_of is not None and migration.number > 1:
-            _copy(copy_of, copy_before(copy_of, migration))
-        for statement in _statements(migration.sql):
-            connection.execute(statement)
-        if migration.number in STEPS:
-            STEPS[migration.number](connection, cipher)
-        connection.execute(f"PRAGMA user_version = {migration.number}")
+        if missing[0].number > 1:
+            _refuse_without_room(path)
+            _copy(path, copy_before(path, missing[0]))
+        for migration in missing:
+            for statement in _statements(migration.sql):
+                connection.execute(statement)
+            if migration.number in STEPS:
+                STEPS[migration.number](connection, cipher)
+        connection.execute(f"PRAGMA user_version = {missing[-1].number}")
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+def _refuse_without_room(path: Path) -> None:
+    needed, free = bytes_needed(path), shutil.disk_usage(path.parent).free
+    if free < needed:
+        raise FatalError(
+            f"Bringing {path} up to date takes about {needed / 1e6:,.0f} MB of free disk, for a copy and for what it "
+            f"changes; there are {free / 1e6:,.0f} MB. Nothing was changed, so the version of crypto-checkout that "
+            "wrote it still works with it. Free some disk, then start again."
+        )
 
 
 def _statements(sql: str) -> Iterator[str]:

@@ -363,6 +363,55 @@ def test_migrate_says_what_it_applied_and_where_the_copy_is(
     assert "is up to date" in done(run("migrate"))
 
 
+def test_migrate_only_checks_when_asked_to(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "checkout-data" / "checkout.db"
+    known = migrations.migrations()
+    with monkeypatch.context() as earlier:
+        earlier.setattr(migrations, "migrations", lambda: known[:-1])
+        migrations.migrate(path)
+    before = path.read_bytes()
+    told = run("migrate", "--check")
+    assert told.exit_code == 3
+    assert known[-1].name in told.stdout
+    assert known[-2].name not in told.stdout
+    assert re.search(r"about \d+ MB of free disk; there are [\d,]+ MB, enough\.", told.stdout)
+    assert path.read_bytes() == before
+    assert not [*path.parent.glob("*before*")]
+    usage = shutil.disk_usage(tmp_path)
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+        assert "too little: free some first" in run("migrate", "--check").stdout
+        assert "Free some disk" in run("migrate").stderr
+    assert path.read_bytes() == before
+    done(run("migrate"))
+    assert "is up to date" in done(run("migrate", "--check"))
+
+
+def test_the_version_before_an_update_goes_on_with_the_copy_and_repeats_no_address(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Server(tmp_path) as server:
+        given = {server.api.post("/checkout_sessions", json=NEW).raise_for_status().json()["address"] for _ in range(2)}
+        key = server.key
+    known = migrations.migrations()
+    later = migrations.Migration(known[-1].number + 1, "later.sql", "CREATE TABLE notes (text TEXT) STRICT;")
+    path = tmp_path / "checkout-data" / "checkout.db"
+    with monkeypatch.context() as update:
+        update.setattr(migrations, "migrations", lambda: [*known, later])
+        copy = Path(re.findall(r"it is in (\S+)\. To go back", done(run("migrate")))[0])
+    with closing(sqlite3.connect(path)) as connection, connection:  # the new version sold something meanwhile
+        connection.execute("UPDATE wallets SET next_index = next_index + 7")
+    refused = command(tmp_path, "serve")
+    assert refused.returncode != 0
+    assert "was written by a newer version of crypto-checkout" in refused.stderr
+    done(run("restore", str(copy)))
+    with Server(tmp_path) as server:
+        server.api.headers["Authorization"] = f"Bearer {key}"
+        made = server.api.post("/checkout_sessions", json=NEW).raise_for_status().json()
+    assert made["address"] not in given
+    assert made["addressIndex"] >= 2 + 7
+
+
 def test_migrate_leaves_the_tables_of_a_running_server_alone(
     tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -185,12 +186,28 @@ def test_a_migration_that_fails_half_way_leaves_nothing(path: Path, monkeypatch:
     assert migrate(path) == [NEXT]
 
 
-def test_migrations_before_the_one_that_fails_stay(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_migrations_before_the_one_that_fails_leave_nothing_either(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = tables(path)
     add(monkeypatch, NEXT, Migration(NEXT.number + 1, "broken.sql", "DROP TABLE notes;\nDROP TABLE missing;\n"))
-    with pytest.raises(FatalError, match="no such table"):
+    with pytest.raises(FatalError, match=r"no such table: .* the version of crypto-checkout that wrote it still works"):
         migrate(path)
-    assert ask(path, "PRAGMA user_version") == NEXT.number
-    assert ask(path, "SELECT COUNT(*) FROM notes") == 0
+    assert ask(path, "PRAGMA user_version") == NEWEST
+    assert ask(path, "SELECT next_index FROM wallets") == 7
+    assert tables(path) == before
+
+
+def test_without_room_on_the_disk_nothing_is_touched(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(monkeypatch, NEXT)
+    needed = room.bytes_needed(path)
+    assert needed >= 2 * path.stat().st_size
+    usage = shutil.disk_usage(path.parent)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed - 1))
+    with pytest.raises(FatalError, match=r"takes about .* MB of free disk.* Free some disk, then start again"):
+        migrate(path)
+    assert names(path.parent) == ["checkout.db", "secret.key"]
+    assert ask(path, "PRAGMA user_version") == NEWEST
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed))
+    assert migrate(path) == [NEXT]
 
 
 def test_a_migration_that_ends_within_a_statement_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
