@@ -130,7 +130,7 @@ def test_what_the_wallet_declines_or_does_not_know_is_said_and_nothing_is_sent(p
     expect(state).to_have_text("You declined in your wallet. Nothing was sent.")
     wallet.chain_id, wallet.known_chains = 8453, {8453}
     button.click()
-    expect(state).to_have_text("Your wallet does not know this network. Add it there, and try again.")
+    expect(state).to_have_text("Your wallet doesn’t know this network. Add it there, then try again.")
     assert wallet.hashes == []
 
 

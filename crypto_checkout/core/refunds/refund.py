@@ -59,7 +59,7 @@ REFUND_STATUSES: Mapping[RefundStatus, RefundStatusInfo] = one_row_each(
             "Awaiting address", "The payer has not given an address yet.", can_cancel=True
         ),
         RefundStatus.AWAITING_APPROVAL: RefundStatusInfo(
-            "Awaiting approval", "The payer gave an address. Approve it, or cancel the refund.", "warn", can_cancel=True
+            "Awaiting approval", "An address was given. Approve it, or cancel the refund.", "warn", can_cancel=True
         ),
         RefundStatus.TO_PAY: RefundStatusInfo(
             "To pay", "The address is approved. Send the money from your wallet.", "warn", can_cancel=True

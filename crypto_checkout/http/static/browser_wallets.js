@@ -38,24 +38,24 @@ const browserWallets = (() => {
     const chainId = `0x${BigInt(chain).toString(16)}`;
     const isThere = async () => BigInt(await ask("eth_chainId")) === BigInt(chain);
     if (await isThere()) return true;
-    say("Your wallet asks to switch the network.");
+    say("Your wallet is asking to switch networks.");
     try {
       await ask("wallet_switchEthereumChain", { chainId });
     } catch (error) {
       if ((error?.data?.originalError?.code ?? error?.code) !== UNKNOWN_CHAIN) throw error;
-      say("Your wallet does not know this network. Add it there, and try again.");
+      say("Your wallet doesn’t know this network. Add it there, then try again.");
       return false;
     }
     if (await isThere()) return true;
-    say("Your wallet is on another network still. Switch it there, and try again.");
+    say("Your wallet is still on another network. Switch it there, then try again.");
     return false;
   }
 
   function whatWentWrong(error) {
     if (error?.code === REFUSED) return "You declined in your wallet. Nothing was sent.";
-    if (error?.code === PENDING) return "Your wallet has a question open already: look at it.";
+    if (error?.code === PENDING) return "Your wallet already has an open request. Check your wallet.";
     const reason = String(error?.data?.message ?? error?.message ?? error).slice(0, LONGEST_REASON);
-    return `It did not work: ${reason}. Look into your wallet before you try again.`;
+    return `That didn’t work: ${reason}. Check your wallet before you try again.`;
   }
 
   return { buttons, chooseChain, watch, whatWentWrong };

@@ -42,7 +42,7 @@
 
   async function send(card, ask) {
     const { chain, to, call, destination, moves, coin } = card.dataset;
-    say(card, "Your wallet asks which account to use.");
+    say(card, "Your wallet is asking which account to use.");
     await ask("eth_requestAccounts");
     if (!(await browserWallets.chooseChain(ask, chain, (text) => say(card, text)))) return;
     // Asked anew: the owner may have changed the account meanwhile.
@@ -50,15 +50,15 @@
     const transaction = { from, to, data: call };
     const { groups, accounts } = decoded(card, call);
     await checkDestinations(ask, accounts, destination);
-    say(card, "The call is tried, without sending it.");
+    say(card, "Trying the call without sending it.");
     const answer = await ask("eth_call", transaction, "latest");
     if (answer === "0x") {
-      say(card, "The contracts that collect are not on this network. “crypto-checkout collect setup” shows how to put them there.");
+      say(card, "The collecting contracts aren’t deployed on this network. “crypto-checkout collect setup” shows how to deploy them.");
       return;
     }
     const moved = BigInt(answer);
     if (moved === 0n) {
-      say(card, "Nothing would move now: it was collected meanwhile, or the tokens refuse. Nothing was sent.");
+      say(card, "Nothing would move: it has already been collected, or the tokens refuse. Nothing was sent.");
       return;
     }
     const gas = ((BigInt(await ask("eth_estimateGas", transaction)) * (100n + SPARE_GAS)) / 100n);
@@ -69,7 +69,7 @@
     say(card, `${said} Confirm it in your wallet.`);
     const hash = await ask("eth_sendTransaction", { ...transaction, gas: `0x${gas.toString(16)}` });
     card.dataset.sent = String(hash);
-    say(card, `Sent: ${hash}. ${said} This page shows it once the network has it: reload in a minute.`);
+    say(card, `Sent: ${hash}. ${said} Reload this page in a minute to see it.`);
   }
 
   // An account that delegates names its destination itself: compare each with the one that the page shows.

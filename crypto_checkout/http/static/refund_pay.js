@@ -39,7 +39,7 @@
     if (receiver.toLowerCase() !== destination.toLowerCase() || (call !== "0x" && !call.startsWith(TRANSFER))) {
       throw new Error("the page’s call is not the one that it shows");
     }
-    say("Your wallet asks which account to use.");
+    say("Your wallet is asking which account to use.");
     await ask("eth_requestAccounts");
     if (!(await browserWallets.chooseChain(ask, chain, say))) return;
     const [from] = await ask("eth_accounts");

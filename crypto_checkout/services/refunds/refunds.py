@@ -143,8 +143,8 @@ class Refunds:
             session = session_of(unit, refund)
             if refundable_units(unit, session, refund.asset, refund.required_confirmations) < 0:
                 raise RefundNotOpen(
-                    f"Refund {refund_id} can't be approved: the chain took money back, and the refunds of "
-                    f"{refund.session_id} are more than what is there. Cancel one."
+                    f"Refund {refund_id} can't be approved: the network reversed a payment, and the refunds of "
+                    f"{refund.session_id} now exceed what is left. Cancel one."
                 )
             tip = cursors.tip(unit, refund.asset.chain_id)
             approved = replace(
@@ -176,7 +176,7 @@ class Refunds:
             is_recent = unit.now - current.updated_at < _LOST_AFTER
             if current.tx_hash is not None and (may_pay or is_recent or current.tx_hash != refund.tx_hash):
                 raise RefundNotOpen(
-                    f"Refund {refund_id} can't be canceled now: transaction {current.tx_hash} is said to pay it."
+                    f"Refund {refund_id} can't be canceled now: transaction {current.tx_hash} was named as its payment."
                 )
             canceled = replace(current, status=RefundStatus.CANCELED, tx_hash=None, updated_at=unit.now)
             return self._records.update(unit, canceled, EventType.REFUND_CANCELED)
@@ -275,7 +275,7 @@ def _amount(text: str | None, asset: Asset, left: int) -> int:
     shown = f"{format_units(max(0, left), asset.decimals)} {asset.symbol}"
     if text is None:
         if left <= 0:
-            raise InvalidBody("amount: nothing of what came for this session is left to refund.", param="amount")
+            raise InvalidBody("amount: nothing received for this session is left to refund.", param="amount")
         return left
     try:
         units = parse_units(text, asset.decimals)

@@ -104,7 +104,7 @@ OVER = {
             {
                 "Expected": "0.01 ETH 30.00 USD",
                 "Received": "0 ETH (in time)",
-                "Too late": "0.01 ETH 30.00 USD (doesn't count)",
+                "Too late": "0.01 ETH 30.00 USD (doesn\u2019t count)",
             },
             "Accept…",
         ),
@@ -237,7 +237,7 @@ async def test_a_late_payment_beside_a_paid_one_asks_for_a_refund_until_there_is
     assert page.sums == {
         **FULL,
         "Received": "0.01 ETH 30.00 USD (in time)",
-        "Too late": "0.003 ETH 9.00 USD (doesn't count)",
+        "Too late": "0.003 ETH 9.00 USD (doesn\u2019t count)",
     }
     assert page.primary == ["Refund…"]
     await made(app.api, "/refunds", {"sessionId": paid["id"], "amount": "0.003"})

@@ -182,7 +182,7 @@ async def test_a_delivery_shows_what_was_sent_and_what_came_of_it(app: App, owne
         assert page.index("Attempt 2") < page.index("Attempt 1")
         assert "have failed" not in (await owner.get(path)).text
         assert "No deliveries match this filter." in (await owner.get(path, params={"status": "pending"})).text
-        assert "payment_link.created</a>" in (await owner.get(path, params={"status": "succeeded"})).text
+        assert "payment_link.created</span></a>" in (await owner.get(path, params={"status": "succeeded"})).text
         assert "webhook_endpoint.replayed" in (await owner.get("/test/settings/trail")).text
 
 

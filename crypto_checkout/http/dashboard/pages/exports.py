@@ -75,7 +75,7 @@ def _metadata_keys(request: Request) -> tuple[str, ...]:
     keys = tuple(dict.fromkeys(line for line in lines if line))
     if len(keys) > MOST_KEYS or any(len(key) > LONGEST_KEY for key in keys):
         raise InvalidQuery(
-            f"Choose at most {MOST_KEYS} keys of metadata, one a line, of at most {LONGEST_KEY} characters each.",
+            f"Choose at most {MOST_KEYS} metadata keys, one per line, of at most {LONGEST_KEY} characters each.",
             param="metadata",
         )
     return keys

@@ -88,7 +88,7 @@ def _sums(detail: PaymentDetail) -> Iterator[SumRow]:
         if not amounts.excess.is_zero:
             yield _row(Sum.EXCESS, amounts.excess, _tolerated(detail))
         if not amounts.too_late.is_zero:
-            yield _row(Sum.TOO_LATE, amounts.too_late, "doesn't count")
+            yield _row(Sum.TOO_LATE, amounts.too_late, "doesn\u2019t count")
     if detail.unmatched:
         coins = tuple(each.coins for each in detail.unmatched)
         yield SumRow(Sum.UNMATCHED, coins, note="another coin or chain, never counts")

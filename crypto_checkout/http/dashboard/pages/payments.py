@@ -93,7 +93,7 @@ def _status(query: Mapping[str, str]) -> Status | None:
     if not given:
         return None
     if given not in set(Status):
-        raise InvalidQuery(f'"{given[:20]}" is no status of a payment.', param="status")
+        raise InvalidQuery(f'"{given[:20]}" is not a payment status.', param="status")
     return Status(given)
 
 
@@ -102,7 +102,7 @@ def _issue(query: Mapping[str, str]) -> str | None:
     if not given:
         return None
     if given not in SESSION_KINDS:
-        raise InvalidQuery(f'"{given[:20]}" is no kind of issue.', param="issue")
+        raise InvalidQuery(f'"{given[:20]}" is not a kind of issue.', param="issue")
     return given
 
 
@@ -113,9 +113,9 @@ def _day(query: Mapping[str, str], name: str) -> date | None:
     try:
         day = date.fromisoformat(given)
     except ValueError:
-        raise InvalidQuery(f'"{given[:20]}" is no day; write one like 2026-01-31.', param=name) from None
+        raise InvalidQuery(f'"{given[:20]}" is not a date; use one like 2026-01-31.', param=name) from None
     if not date.min < day < date.max:
-        raise InvalidQuery(f'"{given}" is too far away.', param=name)
+        raise InvalidQuery(f'"{given}" is out of range.', param=name)
     return day
 
 
