@@ -400,7 +400,7 @@ async def test_a_refund_can_not_be_canceled_while_its_transaction_may_still_pay_
         refund_id = await it.approved(session)
         tx_hash = node.send(node.accounts[7], PAYER, HALF)
         await it.name(refund_id, tx_hash)
-        with pytest.raises(RefundNotOpen, match="said to pay it"):
+        with pytest.raises(RefundNotOpen, match="was named as its payment"):
             await it.shop.db.write(await it.refunds.cancel(True, refund_id))
         await it.follow(CONFIRMATIONS + 1)
         with pytest.raises(RefundNotOpen, match="is paid"):
@@ -419,7 +419,7 @@ async def test_refunds_that_the_chain_no_longer_covers_are_not_approved(anvil: N
         node.rpc("evm_revert", before)
         node.rpc("evm_increaseTime", 5)
         await it.follow(CONFIRMATIONS + 3)
-        with pytest.raises(RefundNotOpen, match="more than what is there"):
+        with pytest.raises(RefundNotOpen, match="exceed what is left"):
             await it.shop.db.write(it.refunds.approve(True, made["id"], PAYER, DestinationProof.MERCHANT))
 
 
