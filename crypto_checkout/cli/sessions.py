@@ -164,6 +164,7 @@ def _summary(session: "SessionResource") -> list[str]:
     missing = session["amountRemaining"]
     pairs = [
         ("price", f"{session['fiat']['amount']} {session['fiat']['currency']}"),
+        ("pieces", None if session["quantity"] is None else str(session["quantity"])),
         ("amount", f"{_coins(session['amount'])} on chain {session['chainId']}"),
         ("choice", _choice(session)),
         ("rate", f"{rate['value']} {rate['quote']} for one {rate['base']} ({', '.join(rate['sources'])})"),

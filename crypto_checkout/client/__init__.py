@@ -18,7 +18,7 @@ A new operation is one method in `resources`, which serves both clients.
 
 from crypto_checkout.core.public.balances import BalanceResource, BalanceTotalResource
 from crypto_checkout.core.public.collection_types import CollectionResource
-from crypto_checkout.core.public.link_types import LinkResource
+from crypto_checkout.core.public.link_types import LinkResource, QuantityResource
 from crypto_checkout.core.public.refund_types import RefundResource
 from crypto_checkout.core.public.types import (
     AmountResource,
@@ -76,6 +76,7 @@ __all__ = [
     "Page",
     "PaymentResource",
     "PermissionDenied",
+    "QuantityResource",
     "RateLimited",
     "RateResource",
     "RefundResource",

@@ -99,6 +99,26 @@ def make_sessions(client: CheckoutClient, count: int) -> tuple[LinkResource, lis
     return link, made[::-1]
 
 
+def test_links_whose_payer_decides_and_their_sessions(client: CheckoutClient) -> None:
+    free = client.payment_links.create(
+        title="A gift",
+        fiat_amount=None,
+        fiat_currency="EUR",
+        min_fiat_amount=Decimal("5.00"),
+        suggested_amounts=["10.00", Decimal("25.00")],
+    )
+    assert (free["fiatAmount"], free["suggestedAmounts"]) == (None, ["10.00", "25.00"])
+    gift = client.checkout_sessions.create(link_id=free["id"], amount={"value": "12.00", "currency": "EUR"})
+    assert gift["fiat"]["amount"] == "12.00"
+    tickets = client.payment_links.create(title="Ticket", fiat_amount="15.00", quantity={"max": 4, "stock": 3})
+    assert client.checkout_sessions.create(link_id=tickets["id"], quantity=2)["quantity"] == 2
+    with pytest.raises(Conflict) as refused:
+        client.checkout_sessions.create(link_id=tickets["id"], quantity=2)
+    assert refused.value.code == "link_sold_out"
+    more = client.payment_links.update(tickets["id"], quantity={"max": 4, "stock": 10})
+    assert more["quantity"] == {"min": 1, "max": 4, "stock": 10, "sold": 0, "reserved": 2, "available": 8}
+
+
 def test_a_session_is_made_from_plain_arguments_and_retrieved_as_it_was_made(client: CheckoutClient) -> None:
     made: SessionResource = client.checkout_sessions.create(
         amount={"value": Decimal("10.00"), "currency": "USD"},

@@ -142,6 +142,25 @@ def test_a_later_version_applies_what_is_missing_and_keeps_the_data(
     assert ask(path, "PRAGMA user_version") == NEXT.number
 
 
+def test_a_link_keeps_its_price_when_payers_may_name_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "checkout.db"
+    now = migrations()
+    before = next(index for index, each in enumerate(now) if each.name.endswith("amounts_and_stock.sql"))
+    monkeypatch.setattr(room, "migrations", lambda: now[:before])
+    migrate(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(
+            "INSERT INTO payment_links "
+            "(id, livemode, slug, title, fiat_amount, fiat_currency, active, created_at, updated_at) "
+            "VALUES ('pl_1', 0, 's', 'Tea', '3.50', 'USD', 1, '2026-01-01', '2026-01-01')"
+        )
+    monkeypatch.setattr(room, "migrations", lambda: now)
+    assert migrate(path)
+    assert ask(path, "SELECT fiat_amount FROM payment_links") == "3.50"
+    assert ask(path, "SELECT fiat_suggested FROM payment_links") == "[]"
+    assert ask(path, "SELECT quantity_minimum FROM payment_links") is None
+
+
 def test_a_copy_of_the_data_is_taken_before(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = tables(path)
     copy = path.with_name(f"checkout.db.before-{NEXT.number:04}")

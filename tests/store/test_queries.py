@@ -263,6 +263,8 @@ QUESTIONS: dict[str, Callable[[ReadUnit], Any]] = {
     "what of a resource was sent": lambda unit: deliveries.of_resource(unit, False, "cs_1", 10),
     "newest event": events.newest_at,
     "failing": lambda unit: issues.last_failure(unit, "we_1"),
+    "pieces of links": lambda unit: links.sales(unit, ["pl_1", "pl_2"]),
+    "oversold": lambda unit: links.oversold(unit, False, 10),
     "unused addresses": lambda unit: unused_addresses.longest(unit, False),
     "last payment": lambda unit: exports.last_seq(unit, False),
     "last unmatched payment": exports.last_unmatched_seq,

@@ -16,7 +16,7 @@ from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.errors import LinkCrowded, LinkInactive, ResourceNotFound
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.http import origins
-from crypto_checkout.http.checkout.orders.page import OrderPages
+from crypto_checkout.http.checkout.orders.page import OrderPages, way_back
 from crypto_checkout.http.checkout.renderer import CheckoutRenderer
 from crypto_checkout.http.checkout.translations import LANGUAGES
 from crypto_checkout.http.rate_limit import LinkLimit
@@ -24,7 +24,6 @@ from crypto_checkout.services.payer import Payers
 
 from . import refusals, visitors, visits
 from .preview_pages import price_of
-from .view import web_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +85,7 @@ class LinkPages:
     async def way_back(self, request: Request) -> str | None:
         """Return where a link's payers go who can't pay; None if the link names no such page."""
         link = await self._payers.link(request.path_params["slug"])
-        url = None if link is None else web_url(link.cancel_url, "")
-        return url if link is not None and url == link.cancel_url else None  # not one that wants a session's id
+        return None if link is None else way_back(link)
 
     async def _lead_to_session(self, request: Request, link: Link, count: Callable[[str, str], None]) -> Response:
         address = request.scope["client_address"]

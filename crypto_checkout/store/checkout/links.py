@@ -139,14 +139,19 @@ def oversold(unit: ReadUnit, livemode: bool, limit: int) -> list[OversoldLink]:
     """Return links that sold more pieces than their stock has, each with the time of its last payment."""
     rows = unit.all(
         """
-        SELECT payment_links.id, quantity_stock, SUM(checkout_sessions.quantity) AS sold
-        FROM payment_links
-        JOIN checkout_sessions ON checkout_sessions.link_id = payment_links.id
-        WHERE payment_links.livemode = :livemode AND quantity_stock IS NOT NULL
-          AND checkout_sessions.quantity IS NOT NULL AND checkout_sessions.status IN ('overpaid', 'paid', 'paid_late')
-        GROUP BY payment_links.id
-        HAVING SUM(checkout_sessions.quantity) > quantity_stock
-        ORDER BY payment_links.seq DESC
+        SELECT id, quantity_stock, sold
+        FROM (
+            SELECT id, seq, quantity_stock, (
+                SELECT SUM(quantity)
+                FROM checkout_sessions
+                WHERE link_id = payment_links.id AND quantity IS NOT NULL
+                  AND status IN ('overpaid', 'paid', 'paid_late')
+            ) AS sold
+            FROM payment_links
+            WHERE livemode = :livemode AND quantity_stock IS NOT NULL
+        ) AS stocked
+        WHERE sold > quantity_stock
+        ORDER BY seq DESC
         LIMIT :limit
         """,
         {"livemode": int(livemode), "limit": limit},

@@ -227,3 +227,14 @@ def _pages(api: httpx.Client, path: str) -> list[dict[str, Any]]:
     page = api.get(path).json()
     assert not page["hasMore"]
     return [page]
+
+
+async def test_a_receipt_names_the_number_of_pieces(timed: tuple[App, Clock]) -> None:
+    app, _ = timed
+    link_id = await a_link(app, max=3)
+    session_id = await order(app, link_id, 3)
+    await pay(app, session_id)
+    await mine(app)
+    receipt = (await (await app.anybody()).get(f"http://shop.example/checkout/{session_id}/receipt")).text
+    assert "3 × A ticket" in receipt
+    assert "90.00 USD" in receipt

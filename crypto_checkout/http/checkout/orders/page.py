@@ -20,6 +20,7 @@ from crypto_checkout.http import body_limit
 from crypto_checkout.http.checkout import visitors, visits
 from crypto_checkout.http.checkout.renderer import CheckoutRenderer
 from crypto_checkout.http.checkout.translations import LANGUAGES
+from crypto_checkout.http.checkout.view import web_url
 from crypto_checkout.http.rate_limit import LinkLimit, client_name
 from crypto_checkout.services.payer import Payers
 
@@ -125,6 +126,7 @@ class OrderPages:
             action=query,
             token=secrets.token_hex(16),
             ongoing=ongoing,
+            cancel_url=way_back(link),
         )
         # With no-referrer, browsers send `Origin: null` with the page's own form; see `http.checkout.pages`.
         response.headers["Referrer-Policy"] = "same-origin"
@@ -133,6 +135,12 @@ class OrderPages:
 
 class _TooManyUnpaidError(Exception):
     """One client reserves pieces of a link by too many unpaid sessions."""
+
+
+def way_back(link: Link) -> str | None:
+    """Return where a link's payers go who don't pay; None if that isn't http or https, or wants a session's id."""
+    url = link.cancel_url
+    return url if url is not None and web_url(url, "") == url else None
 
 
 def _order_of(session: SessionResource) -> form.Order:
