@@ -45,7 +45,7 @@ class Amount(TypedDict):
 
 
 class PayerFieldsParam(TypedDict, total=False):
-    """What a payer is asked for: each `required`, `optional`, or `no`, which is the default."""
+    """The fields of the payer's form: each `required`, `optional`, or `no`, which is the default."""
 
     email: AskedName
     name: AskedName

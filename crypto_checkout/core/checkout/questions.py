@@ -26,7 +26,7 @@ _REORDERING = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
 
 
 class Asked(StrEnum):
-    """Whether a payer is asked for something."""
+    """The place of a field in the payer's form: none, or one to fill in if they like, or always."""
 
     NO = "no"
     OPTIONAL = "optional"
@@ -62,7 +62,7 @@ class AnswerProblem(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PayerFields:
-    """Whether a payer is asked for each of the fields that every shop knows."""
+    """The places of the fields that every shop knows in the payer's form."""
 
     email: Asked = Asked.NO
     name: Asked = Asked.NO

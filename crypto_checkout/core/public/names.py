@@ -74,7 +74,7 @@ TransferName = Literal["native", "internal", "token"]
 """The kind of a transfer, as `core.ledger.payment.TransferKind` has them."""
 
 AskedName = Literal["no", "optional", "required"]
-"""Whether a payer is asked for something, as `core.checkout.questions.Asked` has it."""
+"""The place of a field in the payer's form, as `core.checkout.questions.Asked` has it."""
 
 FieldKindName = Literal["text", "choice"]
 """The kind of a custom field, as `core.checkout.questions.FieldKind` has them."""

@@ -23,7 +23,7 @@ class Sum(StrEnum):
 
 
 class ActionKind(StrEnum):
-    """What the owner can do about a payment."""
+    """The actions of the owner on a payment."""
 
     COPY_LINK = "copy_link"
     ACCEPT = "accept"
