@@ -27,6 +27,7 @@ GROUPS = (
             "statuses": "The statuses of a payment, what each means, and when it changes.",
             "dashboard": "A tour of the dashboard, and signing in safely.",
             "payment-pages": "What payers see, payment links, buttons, your name and logo.",
+            "receipts": "Numbered receipts, by email and signed, and an email when you are paid.",
             "refunds": "Send money back to a payer, and have the chain confirm it.",
             "cold-address": "Send all money to one ordinary address: how to set it up, and its limits.",
             "wallets": "Use an extended public key from a Ledger, a Trezor or another wallet.",

@@ -115,6 +115,7 @@ def test_no_block_of_a_guide_is_left_out() -> None:
         "cold-address": {"console", "toml"},
         "collect": {"console", "toml"},
         "refunds": {"console", "toml"},
+        "receipts": {"console", "toml"},
         "operate": {"console"},
         "speed": {"console"},
         "proxies": {"", "nginx", "toml"},

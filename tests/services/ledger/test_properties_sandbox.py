@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import random
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -57,6 +57,7 @@ from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors, outflows, payments
 from crypto_checkout.store.ledger.cursors import Cursor
 from crypto_checkout.store.migrate import migrate
+from crypto_checkout.store.receipts import receipts as receipt_store
 from crypto_checkout.store.refunds import refunds as refund_store
 from crypto_checkout.store.sandbox import chain
 from tests.support.profile import live
@@ -127,6 +128,7 @@ class Life(RuleBasedStateMachine):
         self.ranges = ranges
         self.idle = idle
         self.forgets = forgets
+        self.receipts: dict[str, str] = {}
         self.random = random.Random(seed)
         migrate(self.path)
         self.run(self.start(State("seed", START)))
@@ -695,7 +697,21 @@ class Life(RuleBasedStateMachine):
             found.append((session, paid, others))
         self.check_outflows(unit, cursor)
         self.check_refunds(unit, cursor)
+        self.check_receipts(unit, [session for session, _, _ in found])
         return cursor, found
+
+    def check_receipts(self, unit: ReadUnit, sessions: Sequence[Session]) -> None:
+        """Numbers have no gaps, and a session that was ever settled has one, the same for good."""
+        issued = [receipt for each in sessions if (receipt := receipt_store.of_session(unit, each.id)) is not None]
+        by_year = defaultdict[int, list[int]](list)
+        for receipt in issued:
+            by_year[receipt.year].append(receipt.number)
+        for numbers in by_year.values():
+            assert sorted(numbers) == [*range(1, len(numbers) + 1)]
+        names = {receipt.session_id: receipt.name for receipt in issued}
+        assert {each.id: each.receipt_number for each in sessions if each.paid_at is not None} == names
+        assert self.receipts.items() <= names.items()
+        self.receipts = names
 
     def check_outflows(self, unit: ReadUnit, cursor: Cursor) -> None:
         """Whatever is recorded left in that block; and in the end it is all that left, as the balances know."""

@@ -49,6 +49,7 @@ class ReceiptMail:
             *([words.text("test_banner"), ""] if not shown.session["livemode"] else []),
             thanks,
             "",
+            words.text("receipt", number=shown.receipt.name),
             *(f"{name}: {_one_line(value)}" for name, value in facts),
             "",
             words.text("receipt_mail_keep"),
@@ -65,7 +66,6 @@ def _facts(words: Translations, shown: ShownReceipt, chain_name: str) -> list[tu
     session, receipt = shown.session, shown.receipt
     quantity = session["quantity"]
     found = [
-        (words.text("reference"), receipt.name),
         (words.text("item"), receipt.title),
         (words.text("receipt_quantity"), None if quantity is None else str(quantity)),
         (words.text("price"), words.money(session["fiat"])),
