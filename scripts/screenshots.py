@@ -25,6 +25,7 @@ LANGUAGES = ("de", "ar", "ja")
 """A few besides English: long words, right to left, and another script."""
 DASHBOARD = {
     "overview": "",
+    "setup": "/guide",
     "payments": "/payments",
     "payment": "/payments?status=paid_late",
     "balances": "/balances",
@@ -36,6 +37,9 @@ DASHBOARD = {
     "exports": "/exports",
     "api-keys": "/api-keys",
     "settings": "/settings",
+    "shop": "/settings/shop",
+    "prices": "/settings/prices",
+    "alerts": "/settings/alerts",
     "wallet": "/settings/wallet",
     "chains": "/settings/chains",
     "backup": "/settings/backup",

@@ -38,7 +38,7 @@ from crypto_checkout.services.upkeep.rpc_usage import UsageRecorder
 from crypto_checkout.services.webhooks.endpoints import Endpoints
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.data_folder import life
-from crypto_checkout.store.database import Database
+from crypto_checkout.store.database import Database, WriteUnit
 from crypto_checkout.store.sandbox import chain as sandbox_store
 
 if TYPE_CHECKING:
@@ -104,6 +104,26 @@ async def try_mail(config: Config, to: Sequence[str]) -> str | None:
     from crypto_checkout.app import alerts
 
     return await alerts.mail_test(config, system_clock).send(to)
+
+
+async def note_alerts_tested(config: Config) -> None:
+    """Record in the database, if there is one, that test alerts went out: the dashboard's setup shows it."""
+    from crypto_checkout.core.owner.audit import COMMAND_LINE, Action
+    from crypto_checkout.core.owner.setup import SetupStep
+    from crypto_checkout.services.owner.audit import record
+    from crypto_checkout.store import migrate
+    from crypto_checkout.store.owner import setup
+
+    path = config.database.path
+    if not path.exists() or migrate.pending(path):
+        return
+
+    def note(unit: WriteUnit) -> None:
+        setup.mark_done(unit, [SetupStep.ALERTS])
+        record(unit, COMMAND_LINE, Action.ALERTS_TESTED)
+
+    async with await Database.open(path, system_clock) as db:
+        await db.write(note)
 
 
 # --- the owner -------------------------------------------------------------------------------------------------------

@@ -256,6 +256,7 @@ def _settings(config: Config, live: Mode | None) -> Settings:
         all_price_sources=tuple(SOURCES),
         quorum=config.prices.quorum,
         fixed_prices=config.prices.fixed,
+        has_coingecko_key=bool(config.prices.coingecko_api_key),
         has_mail=alerts.mail_server(config) is not None,
         branding=_branding_values(config),
     )

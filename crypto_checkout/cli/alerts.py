@@ -39,5 +39,7 @@ def test(options: Options, *, as_json: bool) -> None:
     else:
         for name, to, error in outcomes:
             click.echo(f"{name} to {to}: {error or 'sent'}")
+    if not all(error for _, _, error in outcomes):
+        asyncio.run(offline.note_alerts_tested(config))
     if any(error for _, _, error in outcomes):
         raise click.exceptions.Exit(1)

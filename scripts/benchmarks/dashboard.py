@@ -12,7 +12,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,14 @@ async def measure(path: Path, count: int, *, is_seeded: bool) -> None:
         await customers(Customers(db, Outbox(lambda _: None)))
         await timed("totals of a year", lambda: totals.overview(True, first, last), TOTALS_MS)
         await timed("issues", lambda: Issues(db, {}).gather(True, 20), LIST_MS)
+        await timed("issues by kind", lambda: Issues(db, {}).groups(True), LIST_MS)
+        await timed("the overview's money", lambda: overview(totals, last), TOTALS_MS)
         await export(db)
+
+
+async def overview(totals: Totals, last: date) -> Any:
+    """Ask for what the overview shows of 30 days, and of those before."""
+    return await totals.overview(True, last - timedelta(days=29), last, since=last - timedelta(days=59))
 
 
 async def lists(sessions: SessionReader, count: int) -> None:

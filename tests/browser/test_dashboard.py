@@ -106,8 +106,9 @@ def set_a_password(server: Server, page: Page) -> None:
 
 def name_the_shop_and_show_the_wallet(page: Page) -> None:
     step(page, "Name your shop")
-    page.get_by_label("Another name").fill("Ada's Bakery")
-    page.get_by_role("button", name="Show the lines for it").click()
+    page.get_by_label("Name").fill("Ada's Bakery")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.frame_locator("iframe").get_by_text("Ada's Bakery")).to_be_visible()
     expect(page.locator("#toml")).to_have_text('[branding]\nname = "Ada\'s Bakery"')
     step(page, "Connect your wallet")
     page.get_by_label("Extended public key").fill(XPUB)
@@ -115,7 +116,7 @@ def name_the_shop_and_show_the_wallet(page: Page) -> None:
     expect(page.get_by_text("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")).to_be_visible()
     expect(page.locator("#toml")).to_contain_text(XPUB)
     step(page, "Check the prices")
-    page.get_by_role("button", name="Ask for the prices now").click()
+    page.get_by_role("button", name="Show the prices now").click()
     expect(page.get_by_role("row", name="ETH")).to_contain_text("USD")
 
 
@@ -292,13 +293,13 @@ def test_the_second_factor_is_set_up_from_the_page(tmp_path: Path, browser: Brow
         page.goto(f"{server.url}/dashboard/test/settings")
         page.get_by_role("link", name="Set up an authenticator app").click()
         authenticator = pyotp.TOTP(page.locator("#secret-text").inner_text())
-        page.get_by_label("The code that it shows").fill(authenticator.now())
-        page.get_by_role("button", name="Switch it on").click()
+        page.get_by_label("Code shown in the app").fill(authenticator.now())
+        page.get_by_role("button", name="Turn on").click()
         codes = page.locator(".codes code").all_inner_texts()
         assert len(codes) == 10
         assert all(re.fullmatch(r"(?:[a-z2-7]{4}-){3}[a-z2-7]{4}", code) for code in codes)
         assert not violations(page)
-        page.get_by_role("link", name="I have them").click()
+        page.get_by_role("link", name="I saved them").click()
         expect(page.get_by_role("main")).to_contain_text("Recovery codes left: 10")
         page.get_by_text("Menu", exact=True).click()
         page.get_by_role("button", name="Sign out", exact=True).click()

@@ -258,6 +258,7 @@ QUESTIONS: dict[str, Callable[[ReadUnit], Any]] = {
     "late": lambda unit: issues.late(unit, False, 10),
     "unmatched": lambda unit: issues.unmatched(unit, False, 10),
     "all unmatched": lambda unit: unmatched.listed(unit, False, paging.Window(10)),
+    "open unmatched": lambda unit: unmatched.listed(unit, False, paging.Window(10), is_open=True),
     "unmatched of a session": lambda unit: unmatched.listed(unit, False, paging.Window(10), session_id="cs_1"),
     "newest unmatched of a session": lambda unit: unmatched.newest(unit, "cs_1", 10),
     "what of a resource was sent": lambda unit: deliveries.of_resource(unit, False, "cs_1", 10),

@@ -38,7 +38,9 @@ GROUPS: Mapping[IssueKind, GroupInfo] = one_row_each(
         IssueKind.COLLECTOR: GroupInfo("collection problem", "collection problems"),
         IssueKind.OVERSOLD: GroupInfo("oversold link", "oversold links", "/links"),
         IssueKind.REFUND: GroupInfo("open refund", "open refunds", "/refunds"),
-        IssueKind.UNMATCHED: GroupInfo("unmatched payment", "unmatched payments", "/payments/unmatched"),
+        IssueKind.UNMATCHED: GroupInfo(
+            "unmatched payment", "unmatched payments", "/payments/unmatched?issue=unmatched"
+        ),
         IssueKind.MAIL: GroupInfo("undelivered email", "undelivered emails"),
         IssueKind.LATE_PAYMENT: GroupInfo("late payment", "late payments", "/payments?issue=late_payment"),
         IssueKind.UNDERPAID: GroupInfo("underpaid", "underpaid", "/payments?issue=underpaid"),

@@ -112,10 +112,15 @@ class PaymentDetails:
         return await self._db.read(lambda unit: self._detail(unit, find(unit, session_id, livemode)))
 
     async def unmatched(
-        self, livemode: bool, window: paging.Window, session_id: str | None = None
+        self, livemode: bool, window: paging.Window, session_id: str | None = None, *, is_open: bool = False
     ) -> paging.ListPage[UnmatchedAmount]:
-        """Return a page of the unmatched payments in canonical blocks, of a mode or of one of its sessions."""
-        page = await self._db.read(lambda unit: unmatched.listed(unit, livemode, window, session_id=session_id))
+        """Return a page of the unmatched payments in canonical blocks, of a mode or of one of its sessions.
+
+        With `is_open`, return only those that need attention.
+        """
+        page = await self._db.read(
+            lambda unit: unmatched.listed(unit, livemode, window, session_id=session_id, is_open=is_open)
+        )
         return page.map(self._described)
 
     def _detail(self, unit: ReadUnit, session: Session) -> PaymentDetail:

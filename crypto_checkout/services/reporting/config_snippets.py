@@ -41,6 +41,7 @@ class Settings:
     all_price_sources: Sequence[str]
     quorum: int
     fixed_prices: Mapping[str, Decimal]
+    has_coingecko_key: bool
     has_mail: bool
     branding: Mapping[str, str]
     """The shop as payers see it, by the keys of the configuration."""
@@ -109,7 +110,7 @@ def prices(sources: Sequence[str], quorum: int, fixed: Mapping[str, str]) -> Set
     """Return the edit of the `[prices]` section for its sources, their quorum, and prices of one's own."""
     own = ", ".join(f"{literal(pair)} = {literal(price)}" for pair, price in sorted(fixed.items()))
     values = {"sources": _list(sources), "quorum": str(quorum)}
-    return SetValues("prices", {**values, "fixed": f"{{ {own} }}" if own else "{}"})
+    return SetValues("prices", {**values, "fixed": f"{{ {own} }}"} if own else values)
 
 
 @dataclass(frozen=True, slots=True)

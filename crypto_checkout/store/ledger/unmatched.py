@@ -96,15 +96,25 @@ def newest(unit: ReadUnit, session_id: str, most: int) -> list[UnmatchedPayment]
 
 
 def listed(
-    unit: ReadUnit, livemode: bool, window: Window, *, session_id: str | None = None
+    unit: ReadUnit, livemode: bool, window: Window, *, session_id: str | None = None, is_open: bool = False
 ) -> ListPage[UnmatchedPayment]:
-    """Return a page of unmatched payments in canonical blocks, last recorded first; of all sessions, or of one."""
+    """Return a page of unmatched payments in canonical blocks, last recorded first; of all sessions, or of one.
+
+    With `is_open`, return those that are issues: no dust, and not dismissed.
+    """
     conditions = ["livemode = :livemode", "canonical = 1"]
     parameters: dict[str, Value] = {"livemode": int(livemode)}
     if session_id is not None:
         # The plus keeps to the index by session.
         conditions = ["session_id = :session_id", "+livemode = :livemode", "+canonical = 1"]
         parameters["session_id"] = session_id
+    if is_open:
+        conditions += [
+            "dust IS NULL",
+            """NOT EXISTS (
+                SELECT 1 FROM attention_dismissed WHERE cause = 'unmatched:' || CAST(unmatched_payments.seq AS TEXT)
+            )""",
+        ]
     return select_rows(unit, "unmatched_payments", _COLUMNS, conditions, parameters, window).map(read)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from crypto_checkout.store.database import ReadUnit
 from tests.support.api import App, Clock, made, open_app
 from tests.support.dashboard import hidden, signed_in
 
@@ -135,6 +136,59 @@ async def test_all_of_a_kind_are_dismissed_but_those_that_began_after_the_page(t
     assert not any(each in listed for each in seen)
     again = await client.post("/test/attention/dismiss-all", data=form, follow_redirects=True)
     assert "0 dismissed." in again.text
+
+
+async def statements(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return how many statements the overview takes; loops of the server may add some to a single look."""
+    counts = []
+    with monkeypatch.context() as patched:
+        run: list[str] = []
+        for name in ("one", "all"):
+            original = getattr(ReadUnit, name)
+
+            def noting(unit: Any, sql: str, parameters: Any = None, *, original: Any = original) -> Any:
+                run.append(sql)
+                return original(unit, sql, parameters)
+
+            patched.setattr(ReadUnit, name, noting)
+        for _ in range(3):
+            run.clear()
+            await look(client)
+            counts.append(len(run))
+    return min(counts)
+
+
+async def test_the_overview_takes_few_statements_and_no_more_for_many_payments(
+    timed: tuple[App, Clock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, _ = timed
+    client = await signed_in(app)
+    await story(app, "exact")
+    assert await statements(client, monkeypatch) <= 30
+    for scenario in ("underpaid", "overpaid", "after_grace", "wrong_token"):
+        await story(app, scenario)
+    one_of_each = await statements(client, monkeypatch)
+    assert one_of_each <= 42
+    for scenario in ("underpaid", "overpaid", "after_grace", "wrong_token", "exact"):
+        for _ in range(3):
+            await story(app, scenario)
+    assert await statements(client, monkeypatch) <= one_of_each
+    await client.post("/test/guide/dismiss")
+    assert await statements(client, monkeypatch) < one_of_each
+
+
+async def test_the_link_to_unmatched_payments_leads_to_those_that_are_not_dismissed(timed: tuple[App, Clock]) -> None:
+    app, _ = timed
+    client = await signed_in(app)
+    first, second = [await story(app, "wrong_token") for _ in range(2)]
+    page = await look(client)
+    assert 'href="/dashboard/test/payments/unmatched?issue=unmatched"' in page
+    cause = re.findall(r'name="cause" value="(unmatched:\d+)"', page)[-1]
+    await client.post("/test/attention/dismiss", data={"cause": cause})
+    listed = await look(client, "/test/payments/unmatched", issue="unmatched")
+    assert second in listed
+    assert first not in listed
+    assert first in await look(client, "/test/payments/unmatched")
 
 
 @pytest.mark.parametrize(

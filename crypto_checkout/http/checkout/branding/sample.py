@@ -3,6 +3,7 @@
 Its address belongs to an example and its chain is simulated, so it has the banner of test mode and no scripts.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from crypto_checkout.http.checkout.branding.shop import Branding
 from crypto_checkout.http.checkout.renderer import CheckoutRenderer
 from crypto_checkout.http.checkout.translations import negotiate
 from crypto_checkout.http.checkout.view import Code, PayerChain, view
+
+_SCRIPT = re.compile(r"<script\b.*?</script>\s*", re.DOTALL)
 
 Problems = Mapping[str, str]
 
@@ -83,7 +86,8 @@ class SamplePages:
             query={"refresh": "0"},
             **SessionPage(shown).context(),
         )
-        return bytes(page.body).decode()
+        # It has no use for scripts, and a browser that blocks them says so in its console.
+        return _SCRIPT.sub("", bytes(page.body).decode())
 
     def stylesheet(self, values: Mapping[str, str]) -> str:
         """Return the stylesheet of the color; empty without one."""

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from starlette.responses import Response
 
 from crypto_checkout.core.alerts.groups import GROUPS, SESSION_KINDS
+from crypto_checkout.core.alerts.issues import IssueKind
 from crypto_checkout.core.checkout.session import STATUSES, Status
 from crypto_checkout.core.errors import InvalidQuery
 from crypto_checkout.core.public.types import SessionResource
@@ -64,10 +65,13 @@ async def unmatched(request: DashboardRequest) -> Response:
     """List the unmatched payments, of all sessions or of one."""
     window = request.window()
     session_id = request.query_params.get("payment") or None
-    page = await request.services.diagnosis.payment_details.unmatched(request.livemode, window, session_id)
+    is_open = request.query_params.get("issue") == IssueKind.UNMATCHED
+    details = request.services.diagnosis.payment_details
+    page = await details.unmatched(request.livemode, window, session_id, is_open=is_open)
     return request.render(
         "payments/unmatched.html",
         unmatched=page.items,
+        is_open=is_open,
         chains=request.services.checkout.payment_methods.all_chains(),
         pager=pager(request, page, window),
     )

@@ -18,6 +18,7 @@ from crypto_checkout.services.reporting import config_snippets
 
 PATH = "/settings/prices"
 
+_NAMES = {"coingecko": "CoinGecko"}
 _LONGEST_SYMBOL = 16
 _LONGEST_PRICE = 30
 _MOST = Decimal(10) ** 15
@@ -91,6 +92,8 @@ def _trial(request: DashboardRequest) -> _Trial | None:
         form.errors.setdefault("coin", "Write a coin’s symbol, such as ETH.")  # noqa: RUF001 - shown on a page
     chosen = form.some_of("source", request.services.settings.all_price_sources)
     sources = tuple(each for each in request.services.settings.all_price_sources if each in chosen)
+    if request.services.settings.has_coingecko_key and "coingecko" not in sources:
+        form.errors.setdefault("source", "The configuration has a CoinGecko key, so CoinGecko must be one of them.")
     quorum = form.text("quorum", 2)
     if not quorum.isascii() or not quorum.isdigit() or not 1 <= int(quorum) <= max(1, len(sources)):
         form.errors["quorum"] = "Between 1 and the number of sources."
@@ -133,7 +136,7 @@ def _priced_assets(request: DashboardRequest) -> list[str]:
 
 def _page(request: DashboardRequest, *, status: int = 200, **tried: object) -> Response:
     content = {"rates": None, "trial": None, "result": None, "away": None, "proposal": None, **tried}
-    sources = [(name, name.capitalize()) for name in request.services.settings.all_price_sources]
+    sources = [(name, _NAMES.get(name, name.capitalize())) for name in request.services.settings.all_price_sources]
     assets = _priced_assets(request)
     return request.render("settings/prices.html", status=status, assets=assets, sources=sources, **content)
 

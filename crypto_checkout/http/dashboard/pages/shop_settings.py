@@ -19,13 +19,16 @@ _FIELDS = {"name": 80, "color": 7, "logo": 500, "support_email": 254, "support_u
 _FRAMED = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'self'; sandbox"
+        "frame-ancestors 'self'; sandbox allow-same-origin"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-"""The headers of the sample page: it may be shown in a frame of the dashboard, runs no script, and sends no form."""
+"""The headers of the sample page: it may be shown in a frame of the dashboard, runs no script, and sends no form.
+
+It keeps its origin, so that browsers send the login for its stylesheet and logo.
+"""
 
 
 async def show(request: DashboardRequest) -> Response:
