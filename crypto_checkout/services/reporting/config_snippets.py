@@ -97,13 +97,23 @@ def branding(values: Mapping[str, str]) -> SetValues:
     return SetValues("branding", {key: literal(value) for key, value in values.items()})
 
 
+_MAIL = {"from": "shop@example.com", "smtp_host": "smtp.example.com", "smtp_user": "", "smtp_password": ""}
+"""A mail server, with values to be replaced."""
+
+
+def mail_notices() -> SetValues:
+    """Return the edit for receipts to payers and notices to the owner, with values to be replaced."""
+    server = {key: literal(value) for key, value in _MAIL.items()}
+    notices = {"receipts": "true", "notify_paid": literal("each"), "notify_to": _list(["you@example.com"])}
+    return SetValues("mail", {**server, **notices})
+
+
 def mail_alerts(*, has_mail: bool) -> SetSections:
     """Return the edit for alerts by mail, with values to be replaced; with `has_mail`, mail itself is left as it is."""
     alerts = SetValues("alerts", {"email_to": _list(["you@example.com"])})
     if has_mail:
         return SetSections((alerts,))
-    mail = {"from": "shop@example.com", "smtp_host": "smtp.example.com", "smtp_user": "", "smtp_password": ""}
-    return SetSections((SetValues("mail", {key: literal(value) for key, value in mail.items()}), alerts))
+    return SetSections((SetValues("mail", {key: literal(value) for key, value in _MAIL.items()}), alerts))
 
 
 def prices(sources: Sequence[str], quorum: int, fixed: Mapping[str, str]) -> SetValues:

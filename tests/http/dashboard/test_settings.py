@@ -222,3 +222,10 @@ async def test_a_stolen_login_can_not_look_around_in_a_private_network(tmp_path:
         text = shown((await owner.post("/test/settings/chains", data=body)).text)
     for why in ("its address is cloud metadata", "its address is private", "port 5432 belongs to another service"):
         assert why in text
+
+
+async def test_every_page_of_the_settings_can_be_opened(owner: httpx.AsyncClient) -> None:
+    pages = set(re.findall(r'href="(/dashboard/test/settings[^"?]*)"', (await owner.get("/test/settings")).text))
+    assert len(pages) >= 8
+    for page in sorted(pages):
+        assert (await owner.get(page.removeprefix("/dashboard"))).status_code == 200, page
