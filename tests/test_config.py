@@ -324,9 +324,9 @@ REPEATED = MONEY.replace("urls = [", 'urls = ["https://node.example/key-that-is-
 WRONG = [
     # the file's form
     ("port = 1", "port", "no such key"),
-    ("[serve]\nport = 1", "serve", "is server meant?"),
-    ("server.prot = 1", "server.prot", "is port meant?"),
-    ("server.zzz = 1", "server.zzz", "known are host, port, public_url, trusted_proxies"),
+    ("[serve]\nport = 1", "serve", "did you mean server?"),
+    ("server.prot = 1", "server.prot", "did you mean port?"),
+    ("server.zzz = 1", "server.zzz", "known keys are host, port, public_url, trusted_proxies"),
     ("server = 4", "server", "a table of keys"),
     ("has_file = true", "has_file", "no such key"),
     ("[chains]\nid = 1", "chains", "write [[chains]], two brackets"),
@@ -413,7 +413,7 @@ WRONG = [
         'prices.fixed."USD/EUR"',
         "tokens with usd_pegged = true, and there is none",
     ),
-    ('prices.coingecko_api_key = "CG-1"', "prices.sources", 'so wanted is "coingecko" among them'),
+    ('prices.coingecko_api_key = "CG-1"', "prices.sources", 'must include "coingecko"'),
     (
         'prices.sources = ["coingecko"]\nprices.coingecko_api_key = "CG-1\\nHost: x"',
         "prices.coingecko_api_key",
@@ -446,14 +446,14 @@ WRONG = [
     ('log.level = "INFO"', "log.level", 'one of "debug", "info", "warning", "error"'),
     ('log.format = "xml"', "log.format", 'one of "auto", "console", "json"'),
     # chains
-    (CHAIN, "wallet.xpub", "the extended public key of the wallet"),
-    ('wallet.cold_label = "shop"', "wallet.cold_address", "the address that it belongs to"),
+    (CHAIN, "wallet.xpub", "the extended public key of your wallet"),
+    ('wallet.cold_label = "shop"', "wallet.cold_address", "a cold_label that belongs to it"),
     (
         f'wallet.cold_address = "{COLD}"\n{CHAIN}tokens = [{{symbol = "T", address = "{COLD}", decimals = 6}}]',
         "wallet.cold_address",
         "the contract of a token",
     ),
-    (f'wallet.xpub = "{XPUB}"\n[[chains]]\nid = 5\nname = "X"', "chains[0].rpc_urls", "this key is needed"),
+    (f'wallet.xpub = "{XPUB}"\n[[chains]]\nid = 5\nname = "X"', "chains[0].rpc_urls", "is required"),
     (MONEY.replace("id = 1", "id = 1337"), "chains[0].id", "1337 is the simulated chain"),
     (MONEY.replace("id = 1", "id = 0"), "chains[0].id", "from 1 up"),
     (MONEY.replace("id = 1", "id = 1\nconfirm_with = 2"), "chains[0].confirm_with", "rpc_urls has 1"),
@@ -465,7 +465,7 @@ WRONG = [
     (MONEY.replace("https:", "wss:"), "chains[0].rpc_urls[0]", "the provider's https:// URL"),
     (MONEY.replace("https:", "ws:"), "chains[0].rpc_urls[0]", "the provider's https:// URL"),
     (MONEY + PROVIDER + 'url = "wss://node.example/k"', "chains[0].providers[0].url", "the provider's https:// URL"),
-    (MONEY + PROVIDER + "headers = {}", "chains[0].providers[0].url", "this key is needed"),
+    (MONEY + PROVIDER + "headers = {}", "chains[0].providers[0].url", "is required"),
     (MONEY + KEYED + "{Host = 'x'}", "chains[0].providers[0].headers.Host", "this one is the server's own"),
     (MONEY + KEYED + "{'a b' = 'x'}", "chains[0].providers[0].headers.a b", "the name of a header"),
     (MONEY + KEYED + "{X-Key = 'a\tb'}", "chains[0].providers[0].headers.X-Key", "one line of ASCII"),
@@ -554,7 +554,7 @@ def test_every_mistake_comes_at_once_with_contradictions_between_wrong_values(wr
     ]
     lines = str(caught.value).splitlines()
     assert lines[0] == f"{path} has 13 mistakes:"
-    assert '  server.port: wanted is a whole number without quotes (it says "4020")' in lines
+    assert '  server.port: expected a whole number without quotes (got "4020")' in lines
 
 
 @pytest.mark.parametrize(
@@ -618,7 +618,7 @@ def test_a_variable_without_braces_in_a_header_is_refused(write: Write) -> None:
     text = MONEY + KEYED + '{Authorization = "Bearer $NODE_KEY"}'
     with pytest.raises(ConfigInvalid) as caught:
         load(write(text), {"NODE_KEY": "k-123456"})
-    assert "headers.Authorization: wanted is ${NODE_KEY}, with braces" in str(caught.value)
+    assert "headers.Authorization: expected ${NODE_KEY}, with braces" in str(caught.value)
 
 
 # --- the environment -------------------------------------------------------------------------------------------------
@@ -706,7 +706,7 @@ def test_a_wrong_value_names_its_variable(name: str, value: str, why: str) -> No
 
 
 def test_an_override_of_a_section_that_is_no_table_is_no_crash(write: Write) -> None:
-    assert mistakes(write("server = 1"), {"CHECKOUT__SERVER__PORT": "1"}) == {"server": "wanted is a table of keys"}
+    assert mistakes(write("server = 1"), {"CHECKOUT__SERVER__PORT": "1"}) == {"server": "expected a table of keys"}
 
 
 def test_a_descriptor_becomes_the_bare_key(write: Write) -> None:

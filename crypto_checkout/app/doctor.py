@@ -57,19 +57,19 @@ async def wallet(config: Config, db: Database | None) -> list[Check]:
         return [ok("wallet", "none: only test mode works")]
     public = wallets.public_key_of(config)
     if public is not None:
-        what = f"[wallet] {public} is the public test wallet: everybody can take the money it gets"
-        own = "Put an address of your own there" if public == "cold_address" else "Make a wallet of your own"
+        what = f"[wallet] {public} is the public test wallet: anyone can take its money"
+        own = "Use your own address" if public == "cold_address" else "Create your own wallet"
         return [fail("wallet", what, f"{own}; crypto-checkout init shows how.")]
     if isinstance(key, Deposits):
         return [_cold_address(key)]
     first = ", ".join(f"{number} {checksum(key.address(number))}" for number in range(_SHOWN_ADDRESSES))
-    what = f"its first addresses are {first}: your wallet's program must show the same"
+    what = f"its first addresses are {first}: your wallet must show the same"
     is_compared = db is not None and await db.read(lambda unit: is_wallet_compared(unit, key.wallet_id))
     if config.chains and not is_compared:
         advice = (
-            "Compare them, and say so in the dashboard, under Settings, Wallet. Another wallet would get the money."
+            "Compare them, and confirm it in the dashboard under Settings, Wallet: a wrong wallet would get the money."
         )
-        return [warn("wallet", f"{what}, and nobody has said so yet", advice)]
+        return [warn("wallet", f"{what}, and nobody has confirmed that yet", advice)]
     return [ok("wallet", what)]
 
 
@@ -90,11 +90,15 @@ async def dashboard(config: Config, url: str, db: Database, cipher: Cipher | Non
     host = config.server.host
     is_open = host != "localhost" and not (is_ip(host) and ip_address(host).is_loopback)
     if not is_open and is_near(urlsplit(url).hostname or ""):
-        return [ok("dashboard", "it has no password yet; only this machine reaches it")]
+        return [ok("dashboard", "it has no password yet; only this machine can reach it")]
     where = f"[server] host is {host}" if is_open else f"public_url is {url}"
     what = f"it has no password yet, and others can reach it ({where})"
     return [
-        warn("dashboard", what, "Set one: crypto-checkout admin reset-password, or the link that the start prints.")
+        warn(
+            "dashboard",
+            what,
+            "Set one with crypto-checkout admin reset-password, or with the link printed at the start.",
+        )
     ]
 
 
@@ -157,7 +161,7 @@ async def deposits(config: Config) -> list[Check]:
     for chain, facts in zip(config.chains, read, strict=True):
         name = f"{chain.name}: collecting"
         if isinstance(facts, RecoverableError):
-            found.append(warn(name, f"can't be asked: {facts}", "Try again when a provider answers."))
+            found.append(warn(name, f"no answer: {facts}", "Try again when a provider answers."))
         else:
             found.append(checks.of_deposits(name, wallet.destination, facts, elsewhere))
     return found
@@ -173,7 +177,7 @@ async def fuel(config: Config) -> list[Check]:
     try:
         key = FuelKey.read(config.collector.key_file)
     except FuelKeyUnusable as error:
-        return [fail("collector", str(error), "The server doesn't start with such a key.")]
+        return [fail("collector", str(error), "The server doesn't start with this key.")]
 
     async def look(chain: ChainConfig) -> Check:
         name = f"{chain.name}: fuel"
@@ -181,11 +185,11 @@ async def fuel(config: Config) -> list[Check]:
         try:
             held = await Sending(rpc).balance(key.address)
         except RecoverableError as error:
-            return warn(name, f"can't be asked: {error}", "Try again when a provider answers.")
+            return warn(name, f"no answer: {error}", "Try again when a provider answers.")
         finally:
             await rpc.close()
         holds = f"{checksum(key.address)} holds {format_units(held, 18)} {chain.native_symbol} for collecting"
-        return ok(name, holds) if held else warn(name, holds, "Send it some; until then nothing is collected.")
+        return ok(name, holds) if held else warn(name, holds, "Send it some coin; until then nothing is collected.")
 
     on = [chain for chain in config.chains if not config.collector.chains or chain.id in config.collector.chains]
     return [*await asyncio.gather(*(look(chain) for chain in on))]
@@ -214,7 +218,7 @@ async def _followed(chain: ChainConfig, db: Database, cursor: Cursor | None, new
     try:
         shared = await newest_shared(opened, kept, newest.number)
     except RecoverableError as error:
-        return [warn(f"{chain.name}: followed", f"can't be asked: {error}", "Try again when a provider answers.")]
+        return [warn(f"{chain.name}: followed", f"no answer: {error}", "Try again when a provider answers.")]
     finally:
         await opened.close()
     return checks.of_shared(chain.name, chain.id, shared, is_newest_older=newest.time <= cursor.time)
@@ -230,7 +234,7 @@ async def _tokens(config: Config, chain: ChainConfig) -> list[Check]:
                 facts = await opened.token_facts(Address(str(token.asset.contract)))
             except RecoverableError as error:
                 name = f"{chain.name}: {token.asset.symbol}"
-                found.append(warn(name, f"can't be asked: {error}", "Try again when a provider answers."))
+                found.append(warn(name, f"no answer: {error}", "Try again when a provider answers."))
             else:
                 found.append(checks.of_token(chain.name, token, facts))
     finally:
@@ -259,7 +263,7 @@ async def price_sources(config: Config, clock: Clock) -> list[Check]:
         found = await asyncio.gather(*(_source(source, coin) for source in sources))
     fixed = config.prices.fixed.get(f"{coin}/USD")
     if fixed is not None:
-        return [*found, ok("price fixed", f"{fixed:f} USD for one {coin}, before all others")]
+        return [*found, ok("price fixed", f"{fixed:f} USD for one {coin}, overriding all sources")]
     return [*found, *_quorum(config, found)]
 
 
@@ -270,7 +274,7 @@ async def _source(source: Source, coin: str) -> Check:
             observation = await source.observe(coin, "USD")
     except (SourceFailed, RecoverableError, TimeoutError) as error:
         reason = str(error) or f"no answer within {_SECONDS:g} s"
-        return warn(name, reason, "Those that answer go on; if that stays so, take it out of [prices] sources.")
+        return warn(name, reason, "The other sources continue; if this lasts, remove it from [prices] sources.")
     return ok(name, f"{observation.value:f} USD for one {coin}")
 
 
@@ -278,8 +282,8 @@ def _quorum(config: Config, found: Sequence[Check]) -> list[Check]:
     answering = sum(each.advice is None for each in found)
     if answering >= config.prices.quorum:
         return []
-    what = f"{answering} sources answer, and [prices] quorum wants {config.prices.quorum}: no session can be priced"
-    return [fail("prices", what, "Name more sources, or see why these don't answer (a firewall, perhaps).")]
+    what = f"{answering} sources answer, but [prices] quorum requires {config.prices.quorum}: no session can be priced"
+    return [fail("prices", what, "Add sources, or find out why these don't answer (perhaps a firewall).")]
 
 
 async def event_loop(config: Config) -> list[Check]:
@@ -300,8 +304,8 @@ async def public_url(config: Config, url: str, *, is_served: bool) -> list[Check
     """Check the public URL: with real money it must be reachable from elsewhere, and it must lead to this server."""
     name, parts = "public_url", urlsplit(url)
     if config.chains and is_near(parts.hostname or ""):
-        what = f"{url} leads nowhere but to this machine or network: payers elsewhere can't open it"
-        return [warn(name, what, 'Set [server] public_url = "https://…", and put a reverse proxy with TLS before it.')]
+        what = f"{url} leads only to this machine or network: payers elsewhere can't open it"
+        return [warn(name, what, 'Set [server] public_url = "https://…", and put a reverse proxy with TLS in front.')]
     if not is_served:
         return [ok(name, f"{url} (not tried: the server isn't running)")]
     folder = config.database.path.absolute().parent
@@ -326,20 +330,20 @@ def _is_direct(url: str, listening: str | None) -> bool:
 
 def _unreachable(url: str, error: httpx.HTTPError) -> Check:
     if "CERTIFICATE" in str(error).upper():
-        what = f"browsers refuse the certificate of {url}: {error}"
+        what = f"browsers reject the certificate of {url}: {error}"
         return fail(
-            "public_url", what, "Get one for this very name, for example from Let's Encrypt, with its whole chain."
+            "public_url", what, "Get one for exactly this name, for example from Let's Encrypt, with its whole chain."
         )
     what = f"{url}/healthz can't be reached from here: {connection_failure(error)}"
-    advice = "See that its name resolves and its proxy runs; some routers don't lead back inside."
+    advice = "Check that its name resolves and its proxy runs; some routers don't route back inside."
     return warn("public_url", what, advice)
 
 
 def _of_health(url: str, answer: httpx.Response) -> list[Check]:
     name = "public_url"
     if answer.status_code != _OK or answer.headers.get("content-type", "").partition(";")[0] != "application/json":
-        what = f"{url}/healthz answers {answer.status_code}, and not as this server does"
-        return [fail(name, what, "Lead the proxy to this server's [server] host and port.")]
+        what = f"{url}/healthz answers {answer.status_code}, but not as this server does"
+        return [fail(name, what, "Point the proxy to this server's [server] host and port.")]
     return [ok(name, f"{url} leads here")]
 
 
@@ -347,9 +351,13 @@ async def _of_proxy(config: Config, client: httpx.AsyncClient, url: str, answer:
     """Check what the proxy does to requests and answers, given the answer to one with the server's own token."""
     arrived = answer.json().get("request")
     if arrived is None:
-        what = f"{url} leads to another such server than that of this folder, or its proxy drops Authorization"
+        what = f"{url} leads to a different server than the one in this folder, or its proxy drops Authorization"
         return [
-            fail("proxy", what, "Lead it to this server's [server] host and port, with all headers: keys come in one.")
+            fail(
+                "proxy",
+                what,
+                "Point it to this server's [server] host and port, with all headers: API keys are in one.",
+            )
         ]
     request = proxy.ArrivedRequest(arrived["peer"], arrived["host"], arrived["forwardedFor"])
     found = proxy.of_request(url, request, is_trusted=is_trusted(request.peer, config.server.trusted_proxies))

@@ -62,14 +62,14 @@ class _Program(click.Group):
     "config_path",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The configuration; without it $CHECKOUT_CONFIG, or ./checkout.toml where there is one.",
+    help="The configuration file. Default: $CHECKOUT_CONFIG, or ./checkout.toml if it exists.",
 )
 @click.version_option(__version__, prog_name="crypto-checkout")
 @click.pass_context
 def main(context: click.Context, config_path: Path | None) -> None:
-    """Take ETH and tokens, on a server of your own.
+    """Accept payments in ETH and tokens on your own server.
 
-    Begin with `crypto-checkout serve`: without a configuration it works in test mode, on this machine only.
+    Start with `crypto-checkout serve`: without a configuration it runs in test mode, on this machine only.
     """
     context.obj = Options(config_path, os.environ)
 

@@ -16,16 +16,16 @@ _TRIES = 3
 
 @click.group()
 def admin() -> None:
-    """Get into the dashboard again."""
+    """Recover access to the dashboard."""
 
 
 @admin.command("reset-password")
 @click.pass_obj
 def reset_password(options: Options) -> None:
-    """Set the dashboard's password, and end all its logins.
+    """Set the dashboard's password and end all logins.
 
-    It is asked for, or read from standard input. A second factor is switched off, its recovery codes are void. The
-    server may run meanwhile.
+    Prompts for it, or reads it from standard input. Removes the second factor and its recovery codes. The server
+    can keep running.
     """
     from crypto_checkout.app import offline
 
@@ -37,8 +37,8 @@ def reset_password(options: Options) -> None:
         return await offline.account(db).reset_password(password)
 
     ended = with_database(options, work)
-    click.echo(f"The dashboard's password is set, for the data in {config.database.path.absolute()}.")
-    click.echo(f"Logins ended: {ended}. No second factor is asked for any more, and recovery codes are void.")
+    click.echo(f"The dashboard's password is set for the data in {config.database.path.absolute()}.")
+    click.echo(f"Logins ended: {ended}. The second factor and its recovery codes are removed.")
     click.echo(f"Sign in at {config.server.public_url}/dashboard")
 
 

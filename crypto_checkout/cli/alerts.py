@@ -11,16 +11,16 @@ from crypto_checkout.cli.support.setup import fail, load_config, print_json
 
 @click.group()
 def alerts() -> None:
-    """Find out whether alerts arrive."""
+    """Test alerts."""
 
 
 @alerts.command()
 @json_option
 @click.pass_obj
 def test(options: Options, *, as_json: bool) -> None:
-    """Send a test to everyone whom [alerts] in checkout.toml names.
+    """Send a test message to every recipient in [alerts] of checkout.toml.
 
-    The exit code is 0 if all of them took it.
+    The exit code is 0 if all of them accepted it.
     """
     from crypto_checkout.app import offline
 
@@ -30,7 +30,7 @@ def test(options: Options, *, as_json: bool) -> None:
             config.path.absolute() if config.path else f"{Path.cwd()} has no checkout.toml (or name it: --config FILE)"
         )
         fail(
-            "Nobody would be alerted: set email_to in [alerts], with smtp_host and from in [mail], or webhook_url. "
+            "There is nobody to alert: set email_to in [alerts], with smtp_host and from in [mail], or webhook_url. "
             f"Looked at: {place}."
         )
     outcomes = asyncio.run(offline.try_alerts(config))

@@ -20,33 +20,33 @@ if TYPE_CHECKING:
 
 @click.group()
 def chains() -> None:
-    """Get a stopped chain going again."""
+    """Restart a stopped chain."""
 
 
-@chains.command(short_help="Go on from the present head of a chain that began anew.")
+@chains.command(short_help="Continue from the current head of a chain that was reset.")
 @click.argument("chain", metavar="CHAIN")
 @click.option(
-    "--from", "first_block", type=click.IntRange(min=1), metavar="BLOCK", help="Process blocks from this one."
+    "--from", "first_block", type=click.IntRange(min=1), metavar="BLOCK", help="Process blocks from this one on."
 )
-@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
 @json_option
 @click.pass_obj
 def reanchor(options: Options, *, chain: str, first_block: int | None, yes: bool, as_json: bool) -> None:
-    """Go on from the present head of a chain that is another than the one followed.
+    """Continue from the current head of a chain that differs from the one followed so far.
 
-    CHAIN is its id or name. A chain stops when its node has none of the last processed blocks any more: a test network
-    began anew, or the node was on a wrong fork. As after any reorganisation, what is still on the chain stays, and
-    payments that aren't are taken back: a paid session without its money becomes failed, and webhooks say so. Open
-    sessions are kept. Blocks in between are not searched, unless --from names the first of them; of native coins, the
-    balances show what came in them.
+    CHAIN is its ID or name. A chain stops when its node no longer has any of the last processed blocks: a test network
+    was reset, or the node was on a wrong fork. As after any reorganisation, what is still on the chain stays, and
+    other payments are taken back: a paid session without its money becomes failed, and webhooks report it. Open
+    sessions are kept. Blocks in between are not searched unless --from names the first of them; native coins in
+    them show in the balances.
 
-    The effects are shown first. The server may run; it goes on by itself.
+    The effects are shown first. The server can keep running; it continues automatically.
     """
     config = load_config(options)
     require_database(config)
     found = _chain(config, chain)
     if not yes and (as_json or not sys.stdin.isatty()):
-        fail("This asks before it changes anything. Add --yes to go on without a question.")
+        fail("This asks for confirmation. Add --yes to continue without it.")
 
     async def work(db: "Database") -> "tuple[ReanchorPlan, int | None]":
         from crypto_checkout.app import offline
@@ -64,7 +64,7 @@ def reanchor(options: Options, *, chain: str, first_block: int | None, yes: bool
     elif judged is None:
         click.echo("Nothing was changed.")
     else:
-        click.echo(f"{found.name} goes on after block {plan.anchor.number:,}. Sessions judged again: {judged}.")
+        click.echo(f"{found.name} continues after block {plan.anchor.number:,}. Sessions judged again: {judged}.")
 
 
 async def _decide(
@@ -76,7 +76,7 @@ async def _decide(
     plan = await service.plan(first_block)
     if not is_quiet:
         click.echo("\n".join(_lines(chain.name, plan)))
-    if not yes and not click.confirm("Go on?"):
+    if not yes and not click.confirm("Continue?"):
         return plan, None
     return plan, await service.carry_out(plan, COMMAND_LINE)
 
@@ -104,7 +104,7 @@ def _lines(name: str, plan: "ReanchorPlan") -> list[str]:
     )
     pairs = [
         ("processed so far", _block(plan.before)),
-        ("goes on after", _block(plan.anchor)),
+        ("continues after", _block(plan.anchor)),
         ("forgotten", tables.count(plan.forgotten_blocks, "remembered block")),
         ("taken back", taken),
         ("kept", tables.count(plan.open_sessions, "open session")),
@@ -114,10 +114,10 @@ def _lines(name: str, plan: "ReanchorPlan") -> list[str]:
 
 def _advice(plan: "ReanchorPlan") -> list[str]:
     if plan.shared is None or plan.anchor.number <= plan.shared:
-        return _wrapped("Compare the block it goes on after with an explorer, or with a second node.")
+        return _wrapped("Compare the block it continues after with an explorer, or with a second node.")
     return _wrapped(
         f"Blocks from {plan.shared + 1:,} to {plan.anchor.number:,} are not searched for payments. To search them too: "
-        f"--from {plan.shared + 1}. Compare the block it goes on after with an explorer first."
+        f"--from {plan.shared + 1}. Compare the block it continues after with an explorer first."
     )
 
 

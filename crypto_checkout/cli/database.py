@@ -30,12 +30,12 @@ _PENDING = 3
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Only say what is to be done; the exit code is 3 if there is something.")
+@click.option("--check", is_flag=True, help="Only show what would be done; the exit code is 3 if there is something to do.")
 @click.pass_obj
 def migrate(options: Options, *, check: bool) -> None:
-    """Bring the database up to date; `serve` does that too.
+    """Bring the database up to date; `serve` does this too.
 
-    A copy is written beside it first. If it fails, the database stays as it was.
+    A copy is made beside it first. If it fails, the database stays as it was.
     """
     from crypto_checkout.store import migrate as store
 
@@ -52,8 +52,8 @@ def migrate(options: Options, *, check: bool) -> None:
     click.echo(f"Brought up to date: {path}")
     _show_migrations(applied)
     if applied[0].number > 1:
-        click.echo(f"As it was before, it is in {store.copy_before(path, applied[0])}. To go back to the version of")
-        click.echo("crypto-checkout before this one, install that, and have it restore this file.")
+        click.echo(f"The database as it was before is in {store.copy_before(path, applied[0])}. To go back to the earlier")
+        click.echo("version of crypto-checkout, install that and restore this file with it.")
 
 
 def _check_migrations(path: Path) -> None:
@@ -83,15 +83,15 @@ def _show_migrations(migrations: "Sequence[Migration]") -> None:
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--force", is_flag=True, help="Replace the file if it is there.")
-@click.option("--with-key", is_flag=True, help="Copy secret.key too, as FILE.secret.key.")
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
+@click.option("--with-key", is_flag=True, help="Also copy secret.key, as FILE.secret.key.")
 @click.pass_obj
 def backup(options: Options, *, file: Path, force: bool, with_key: bool) -> None:
-    """Copy the database into FILE; the server may run meanwhile.
+    """Copy the database to FILE; the server can keep running.
 
-    It holds your customers' addresses: keep it as safe as the database. Its webhook secrets, and the second factor's,
-    are encrypted with the file secret.key beside the database: keep a copy of that elsewhere. The configuration is not
-    in it either.
+    It contains your customers' addresses: keep it as safe as the database. Its webhook secrets and the second
+    factor's secret are encrypted with the file secret.key beside the database: keep a copy of that elsewhere. The
+    configuration isn't included either.
     """
     from crypto_checkout.app.clock import system_clock
     from crypto_checkout.store import secret_key
@@ -101,13 +101,13 @@ def backup(options: Options, *, file: Path, force: bool, with_key: bool) -> None
     config = load_config(options)
     require_database(config)
     if not file.absolute().parent.is_dir():
-        fail(f"There is no folder {file.absolute().parent}; make it first.")
+        fail(f"There is no folder {file.absolute().parent}; create it first.")
 
     def work() -> bool:
         try:
             store.back_up(config.database.path, file, overwrite=force)
         except FileExistsError:
-            fail(f"{file} is there already and stays as it is. Choose another name, or replace it with --force.")
+            fail(f"{file} already exists and was not changed. Choose another name, or replace it with --force.")
 
         if with_key:
             secret_key.copy_to_backup(config.database.path.parent, file)
@@ -118,33 +118,33 @@ def backup(options: Options, *, file: Path, force: bool, with_key: bool) -> None
     click.echo(f"Wrote {file} ({size:.1f} MB), checked and readable by you alone.")
     if is_empty:
         click.echo(
-            f"The ledger in it is empty: {config.database.path.absolute()} has never had a session. If your shop has, "
+            f"It has no payments: {config.database.path.absolute()} never had a session. If your shop had some, "
             f"this is another folder: name its configuration, {this_program()} --config FILE backup {file}"
         )
     if with_key:
-        click.echo(f"Wrote {secret_key.of_backup(file)}, which its secrets are encrypted with: keep the two apart.")
+        click.echo(f"Wrote {secret_key.of_backup(file)}, which its secrets are encrypted with: keep them apart.")
     try:
         last_backup.note(config.database.path.parent, system_clock(), file)
     except OSError as error:
         why = storage_failure(config, error)
-        click.echo(f"The copy is good, but its date can't be noted for `doctor`: {why}", err=True)
+        click.echo(f"The copy is good, but its date can't be recorded for `doctor`: {why}", err=True)
 
 
-@click.command(short_help="Put a copy back in the place of the database.")
+@click.command(short_help="Restore the database from a backup.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--skip",
     type=click.IntRange(0, 1_000_000),
     metavar="N",
-    help="Pass over N addresses where nothing here tells how many were given out since; without it at least 1000.",
+    help="Skip N addresses if nothing here records how many were given out since the backup. Default: 1000 or more.",
 )
 @click.pass_obj
 def restore(options: Options, *, file: Path, skip: int | None) -> None:
-    """Put the copy FILE in the place of the database, which is kept beside it.
+    """Replace the database with the backup FILE; the replaced one is kept beside it.
 
-    The server must be stopped. No address is given out again that was given out after the copy. A FILE.secret.key
-    beside it is taken along (backup --with-key). Without the key of the copy some secrets have to be made anew: you
-    are told which.
+    The server must be stopped. Addresses given out after the backup are not given out again. A FILE.secret.key
+    beside it is restored too (backup --with-key). Without that key some secrets must be created anew: they are
+    listed.
     """
     from crypto_checkout.app.clock import system_clock
     from crypto_checkout.app.wallets import names
@@ -167,15 +167,17 @@ def restore(options: Options, *, file: Path, skip: int | None) -> None:
 
     restored = or_fail(config, work)
     newest = f", as of {tables.moment(restored.newest)}" if restored.newest else ""
-    click.echo(f"{config.database.path.absolute()} is now what was in {file}{newest}.")
+    click.echo(f"{config.database.path.absolute()} is now restored from {file}{newest}.")
     if restored.kept is not None:
-        click.echo(f"What was there before is kept as {restored.kept}.")
+        click.echo(f"The previous database is kept as {restored.kept}.")
     _show_next_addresses(restored, wallets)
     _show_access(restored)
     if secret_key.of_backup(file).exists():
-        click.echo(f"Its key, {secret_key.of_backup(file)}, was taken along.")
+        click.echo(f"Its key, {secret_key.of_backup(file)}, was restored too.")
     _show_lost_secrets(restored, secret_key.of_backup(file))
-    click.echo("Webhooks that waited when the copy was made are sent again; receivers tell by webhook-id.")
+    click.echo(
+        "Webhooks that were waiting at the time of the backup are sent again; receivers know them by webhook-id."
+    )
 
 
 def _show_access(restored: "RestoreResult") -> None:
@@ -191,7 +193,7 @@ def _show_access(restored: "RestoreResult") -> None:
         "so are the webhook secrets. Change what you have changed since."
     )
     if restored.active_keys:
-        click.echo("These API keys work again, also if you revoked them since (crypto-checkout keys revoke):")
+        click.echo("These API keys work again, even if you revoked them since (crypto-checkout keys revoke):")
         for key in restored.active_keys:
             click.echo(f"  {key}")
 
@@ -201,21 +203,21 @@ def _show_lost_secrets(restored: "RestoreResult", key: Path) -> None:
     lost = restored.lost_secrets
     if not lost.endpoints and not lost.second_factor:
         return
-    click.echo("The key of this copy isn't here (secret.key), so some of its secrets can't be read any more:")
+    click.echo("The key of this backup isn't here (secret.key), so some of its secrets can't be read:")
     for url in lost.endpoints:
         click.echo(
-            f"  Webhook endpoint {url}: it is switched off. Rotate its secret, enable it, and replay what it missed."
+            f"  Webhook endpoint {url}: it is disabled. Rotate its secret, enable it, and replay what it missed."
         )
     if lost.second_factor:
         click.echo(
             "  The second factor: sign in with a recovery code, or run crypto-checkout admin reset-password. Then set "
             "your app up again."
         )
-    click.echo(f"If you have the key, restore again with it beside the copy, as {key}, before you start the server.")
+    click.echo(f"If you have the key, restore again with it beside the backup, as {key}, before you start the server.")
 
 
 def _show_next_addresses(restored: "RestoreResult", names: dict[str, str]) -> None:
     for wallet in restored.wallets:
         name = names.get(wallet.wallet_id, f"Wallet {wallet.wallet_id}")
         why = "where the records here end" if wallet.is_known else "well past what may have been given out since"
-        click.echo(f"{name} goes on with address number {wallet.next_index}: {why}.")
+        click.echo(f"{name} continues with address number {wallet.next_index}: {why}.")

@@ -28,13 +28,13 @@ _OLD_BACKUP = timedelta(days=7)
 _OTHERS, _GROUP = 0o007, 0o070
 
 
-@click.command(short_help="Check everything that can be wrong, and say what to do.")
+@click.command(short_help="Check the whole setup, and say what to do.")
 @json_option
 @click.pass_obj
 def doctor(options: Options, *, as_json: bool) -> None:
-    """Check everything that an operator can get wrong, and say what to do.
+    """Check everything that can be wrong with a server, and say what to do.
 
-    The server may run meanwhile. Nothing is changed. Ends with exit code 1 where something fails.
+    The server can keep running. Nothing is changed. The exit code is 1 if a check fails.
     """
     from crypto_checkout.core.diagnosis.checks import Severity
 
@@ -131,9 +131,15 @@ def _check_folder(config: "Config") -> "list[Check]":
     free = shutil.disk_usage(there).free
     room = f"{free / 1e9:,.1f} GB free"
     if free < _TOO_FEW_BYTES:
-        return [fail("data folder", f"{there}: {room}", "Make room now: without it no payment can be recorded.")]
+        return [fail("data folder", f"{there}: {room}", "Free some space now: without it no payment can be recorded.")]
     if free < _FEW_BYTES:
-        return [warn("data folder", f"{there}: {room}", "Make room before it is full: payments couldn't be recorded.")]
+        return [
+            warn(
+                "data folder",
+                f"{there}: {room}",
+                "Free some space before the disk is full: payments couldn't be recorded.",
+            )
+        ]
     return [ok("data folder", f"{there}, {room}")]
 
 
@@ -141,16 +147,16 @@ def _check_rights(config: "Config") -> "list[Check]":
     """Check that nobody else reads the folder: it holds secrets of webhooks, and who paid what."""
     from crypto_checkout.core.diagnosis.checks import fail, ok, warn
 
-    name, folder = "data folder rights", config.database.path.absolute().parent
+    name, folder = "data folder permissions", config.database.path.absolute().parent
     if not folder.exists():
         return []
     rights = folder.stat().st_mode & 0o777
-    advice = f"Keep it for the server's own user: chmod 700 {folder}"
+    advice = f"Restrict it to the server's user: chmod 700 {folder}"
     if rights & _OTHERS:
-        return [fail(name, f"every user of this machine may read {folder} ({rights:o})", advice)]
+        return [fail(name, f"every user of this machine can read {folder} ({rights:o})", advice)]
     if rights & _GROUP:
-        return [warn(name, f"its group may read {folder} ({rights:o})", advice)]
-    return [ok(name, f"nobody else may read it ({rights:o})")]
+        return [warn(name, f"its group can read {folder} ({rights:o})", advice)]
+    return [ok(name, f"nobody else can read it ({rights:o})")]
 
 
 def _check_secret_key(config: "Config") -> "list[Check]":
@@ -172,8 +178,10 @@ def _check_secret_key(config: "Config") -> "list[Check]":
         return [fail(secret_key.NAME, str(error), "")]
     rights = file.stat().st_mode & 0o777
     if rights & (_OTHERS | _GROUP):
-        return [fail(secret_key.NAME, f"others may read {file} ({rights:o})", f"Keep it to yourself: chmod 600 {file}")]
-    return [ok(secret_key.NAME, "there, and nobody else may read it; keep a copy apart from the backups")]
+        return [
+            fail(secret_key.NAME, f"others can read {file} ({rights:o})", f"Restrict it to yourself: chmod 600 {file}")
+        ]
+    return [ok(secret_key.NAME, "there, and nobody else can read it; keep a copy apart from the backups")]
 
 
 def _check_proxies(config: "Config") -> "list[Check]":
@@ -184,10 +192,10 @@ def _check_proxies(config: "Config") -> "list[Check]":
     met = untrusted_proxy.read(config.database.path.absolute().parent)
     if met is not None:
         what = f"{met} sends X-Forwarded-For and isn't trusted: all its visitors count as one, and share one rate limit"
-        advice = f'If that is your proxy, add "{met}" to [server] trusted_proxies, and start the server again.'
+        advice = f'If that is your proxy, add "{met}" to [server] trusted_proxies, and restart the server.'
         return [warn(name, what, advice)]
     if not trusted and config.server.public_url.startswith("https:"):
-        what = "none, and public_url is https: the proxy with the certificate hides its visitors, who all count as one"
+        what = "none, and public_url is https: behind the proxy with the certificate all visitors count as one"
         return [warn(name, what, 'Name the proxy under [server], for example: trusted_proxies = ["127.0.0.1"]')]
     return [ok(name, ", ".join(map(str, trusted)) or "none")]
 
@@ -201,7 +209,7 @@ def _check_database(config: "Config") -> "list[Check]":
     path = config.database.path
     if not path.exists():
         return [warn("database", f"there is none yet at {path.absolute()}", "Start the server: crypto-checkout serve")]
-    restore = "Stop the server, and put a copy back: crypto-checkout restore FILE"
+    restore = "Stop the server, and restore a backup: crypto-checkout restore FILE"
     try:
         problem, lacking = integrity.integrity(path), migrate.pending(path)
     except (OSError, FatalError) as error:
@@ -211,7 +219,7 @@ def _check_database(config: "Config") -> "list[Check]":
     size = f"{path.absolute()}, {path.stat().st_size / 1e6:,.1f} MB, sound"
     found = [ok("database", size)]
     if lacking:
-        what = f"it lacks {len(lacking)} migrations"
+        what = f"{len(lacking)} migrations are pending"
         found = [warn("database", what, "Stop the server, then: crypto-checkout migrate")]
     return [*found, _check_server(config), _check_backup(config)]
 
@@ -221,8 +229,8 @@ def _check_server(config: "Config") -> "Check":
 
     process = _server_process(config)
     if process is None:
-        return warn("server", "no server runs here", "Start it: crypto-checkout serve")
-    return ok("server", f"process {process} runs" if process else "it runs")
+        return warn("server", "no server is running here", "Start it: crypto-checkout serve")
+    return ok("server", f"running as process {process}" if process else "running")
 
 
 def _server_process(config: "Config") -> str | None:
@@ -250,12 +258,12 @@ def _check_backup(config: "Config") -> "Check":
 
     known = last_backup.read(config.database.path.parent)
     if known is None:
-        return warn("backup", "none is known", "Make one, and keep it elsewhere: crypto-checkout backup FILE")
+        return warn("backup", "none found", "Create one, and keep it elsewhere: crypto-checkout backup FILE")
     at, file = known
     age = system_clock() - at
     what = f"{span(age)} old, {file}{'' if Path(file).exists() else ' (not there any more)'}"
     if age > _OLD_BACKUP:
-        return warn("backup", what, "Make a new one: crypto-checkout backup FILE")
+        return warn("backup", what, "Create a new one: crypto-checkout backup FILE")
     return ok("backup", what)
 
 

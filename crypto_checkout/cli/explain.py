@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from crypto_checkout.store.database import Database
 
 
-@click.command(short_help="Say why a payment counted, or why it did not.")
+@click.command(short_help="Say why a payment counted or didn't.")
 @click.argument("subject", metavar="TX|ADDRESS|SESSION")
 @json_option
 @click.pass_obj
 def explain(options: Options, *, subject: str, as_json: bool) -> None:
-    """Say why a payment counted, or the first reason why it did not, with the evidence.
+    """Say why a payment counted, or the first reason why it didn't, with the evidence.
 
-    A transaction is looked up on every configured chain; what can't be asked is said. Ends with exit code 1 where
-    nothing is known.
+    A transaction is looked up on every configured chain; chains that can't be asked are named. The exit code is 1
+    if nothing is known.
     """
     from crypto_checkout.app import offline
     from crypto_checkout.core.diagnosis.explanation import PaymentOutcome

@@ -27,17 +27,17 @@ These 12 words are your wallet. Write them on paper, in this order, now.
 
 {words}
 
-They are not stored anywhere and can't be shown again. Whoever has them has your money. Whoever loses them has lost
-it. Don't photograph them, and don't keep them on this server.
+They are not stored anywhere and can't be shown again. Anyone who has them has your money; if you lose them, your
+money is lost. Don't photograph them, and don't keep them on this server.
 """
 _COLD = """\
 Everything will go to {address}
-Compare it with the one that your wallet shows, and make sure that you can spend from it on every chain: once a payment
-is asked for, its destination can't be changed. Each payment gets an address whose small contract can pay nothing but
-this one; you collect whenever you like. What to know before is on your server: /docs/cold-address
+Compare it with the address that your wallet shows, and make sure that you can spend from it on every chain: once a
+payment is requested, its destination can't be changed. Each payment gets its own address, whose small contract can
+pay only this one; you collect whenever you like. Know its limits: /docs/cold-address on your server.
 """
 _PUBLIC = """\
-WARNING: this address is the public test wallet's, whose words everybody knows: anybody can take the money it gets.
+WARNING: this address belongs to the public test wallet, whose words everyone knows: anyone can take its money.
 """
 
 
@@ -52,16 +52,16 @@ class _Wallet:
         return bool(self.cold_address or self.xpub)
 
 
-@click.command(short_help="Write a commented checkout.toml, with a new wallet if wanted.")
-@click.option("--wallet/--no-wallet", default=None, help="Make a new wallet, or none, without asking.")
-@click.option("--cold-address", metavar="ADDRESS", help="Have all money go to this one address of yours.")
+@click.command(short_help="Write a commented checkout.toml, with a wallet if you want.")
+@click.option("--wallet/--no-wallet", default=None, help="Create a new wallet, or none, without asking.")
+@click.option("--cold-address", metavar="ADDRESS", help="Send all money to this address of yours.")
 @click.option("--xpub", metavar="XPUB", help="Use the wallet with this extended public key (m/44'/60'/0').")
 @click.option(
     "--chain",
     "names",
     multiple=True,
     metavar="CHAIN",
-    help="Switch a chain on, by its name or id: base, 8453. Several are fine.",
+    help="Enable a chain, by name or ID: base, 8453. Can be repeated.",
 )
 @click.option("--force", is_flag=True, help="Replace an existing file; the old one is kept beside it.")
 @click.pass_obj
@@ -77,7 +77,7 @@ def init(
     """Write a commented checkout.toml, with a wallet and chains for real money if you want."""
     given = [name for name, value in (("--cold-address", cold_address), ("--xpub", xpub)) if value is not None]
     if given and (wallet is not None or len(given) > 1):
-        raise click.UsageError(f"{given[0]} already says which wallet; leave out --wallet, --no-wallet and any other")
+        raise click.UsageError(f"{given[0]} already chooses the wallet; leave out --wallet, --no-wallet and the other")
     chains = _find_chains(names)
     target = options.config_path or Path(options.environ.get("CHECKOUT_CONFIG") or "checkout.toml")
     _check_target(target, force=force)
@@ -90,8 +90,8 @@ def init(
         raise click.UsageError("A chain needs a wallet: add --cold-address, --wallet or --xpub, or leave out --chain.")
     kept = _write(target, _text(chosen, chains), force=force)
     if kept:
-        click.echo(f"The file that was there is now {kept}.")
-    click.echo(f"Wrote {target}, readable by you alone.")
+        click.echo(f"The previous file is now {kept}.")
+    click.echo(f"Wrote {target}, readable only by you.")
     _show_next_step(options, chosen, chains)
 
 
@@ -101,7 +101,7 @@ def init(
 def _choose(wallet: bool | None) -> _Wallet:
     """Return the wallet for the file; asks on a terminal only."""
     if wallet is None and _on_terminal():
-        wallet = click.confirm("Make a new wallet for the money now?", default=False)
+        wallet = click.confirm("Create a new wallet for the money now?", default=False)
         if not wallet:
             return _prompt()
     return _Wallet(xpub=_new_wallet()) if wallet else _Wallet()
@@ -109,7 +109,7 @@ def _choose(wallet: bool | None) -> _Wallet:
 
 def _prompt() -> _Wallet:
     click.echo(
-        "Then paste where the money shall go: one ordinary address of yours (0x…; see /docs/cold-address), or the "
+        "Then paste where the money should go: an ordinary address of yours (0x…; see /docs/cold-address), or the "
         "extended public key (xpub…) of your wallet's account, m/44'/60'/0' (see /docs/wallets)."
     )
 
@@ -121,7 +121,7 @@ def _prompt() -> _Wallet:
         except click.BadParameter as error:
             raise click.UsageError(error.message) from None
 
-    chosen: _Wallet = click.prompt("Address or xpub (Enter: later)", default="", show_default=False, value_proc=read)
+    chosen: _Wallet = click.prompt("Address or xpub (Enter to skip)", default="", show_default=False, value_proc=read)
     if chosen.cold_address:
         _show_cold_address(chosen.cold_address)
     elif chosen.xpub:
@@ -183,12 +183,12 @@ def _in_rows(words: list[str]) -> str:
 
 def _confirm(words: list[str]) -> None:
     """Wait until the words are on paper, and ask for two of them. Fails after too many wrong answers."""
-    click.prompt("Press Enter when they are on paper", default="", show_default=False, prompt_suffix=": ")
+    click.prompt("Press Enter when you have written them down", default="", show_default=False, prompt_suffix=": ")
     click.clear()  # Scrolled lines stay in the terminal's memory, hence the advice to close the window.
     for number in sorted(secrets.SystemRandom().sample(range(1, len(words) + 1), 2)):
         if not _reads_back(number, words[number - 1]):
-            raise click.ClickException("The words were not confirmed. Nothing was written; begin again with `init`.")
-    click.echo("Right. Close this window when you are done: it may still remember the words.")
+            raise click.ClickException("The words were not confirmed. Nothing was written; start again with `init`.")
+    click.echo("Correct. Close this window when you are done: it may still remember the words.")
 
 
 def _reads_back(number: int, word: str) -> bool:
@@ -196,7 +196,7 @@ def _reads_back(number: int, word: str) -> bool:
         answer: str = click.prompt(f"Word number {number}", default="", show_default=False)
         if answer.strip().lower() == word:
             return True
-        click.echo(f"That is not word number {number}. Look at your paper.")
+        click.echo(f"That is not word number {number}. Check your paper.")
     return False
 
 
@@ -205,10 +205,10 @@ def _show_addresses(xpub: str) -> None:
     from crypto_checkout.core.address import checksum
 
     key = ExtendedPublicKey.parse(xpub)
-    click.echo("The first addresses. Compare them with those that your wallet shows:")
+    click.echo("The first addresses. Compare them with those in your wallet:")
     for index in range(3):
         click.echo(f"  {index}  {checksum(key.address(index))}")
-    click.echo("If the first alone is the same, see /docs/wallets: Ledger Live shows one address of each account.")
+    click.echo("If only the first is the same, see /docs/wallets: Ledger Live shows one address of each account.")
 
 
 # --- the chains ------------------------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ def _text(wallet: _Wallet, chains: "list[Preset]") -> str:
 def _check_target(target: Path, *, force: bool) -> None:
     """Refuse an unusable target before the owner has written twelve words on paper."""
     if not target.parent.is_dir():
-        raise click.ClickException(f"There is no folder {target.parent}; make it first.")
+        raise click.ClickException(f"There is no folder {target.parent}; create it first.")
     try:
         tempfile.TemporaryFile(dir=target.parent).close()  # os.access is always true for root, even on a read-only disk
     except OSError as error:
@@ -253,21 +253,21 @@ def _check_target(target: Path, *, force: bool) -> None:
         if not force:
             raise _exists_error(target)
         if target.is_symlink() or not target.is_file():
-            raise click.ClickException(f"{target} is no ordinary file; choose another name with --config.")
+            raise click.ClickException(f"{target} is not an ordinary file; choose another name with --config.")
         if _old_path(target).exists():
-            raise click.ClickException(f"{_old_path(target)} is there already; move it away first.")
+            raise click.ClickException(f"{_old_path(target)} already exists; move it away first.")
 
 
 def _exists_error(target: Path) -> click.ClickException:
     return click.ClickException(
-        f"{target} is there already and stays as it is. Edit it, choose another name with --config, "
+        f"{target} already exists and was not changed. Edit it, choose another name with --config, "
         f"or replace it with --force (the old one is kept as {_old_path(target).name})."
     )
 
 
 def _write_error(target: Path, error: OSError) -> click.ClickException:
     return click.ClickException(
-        f"{target} can't be written: {error.strerror}. Run this in a folder of yours, or name one with --config FILE."
+        f"{target} can't be written: {error.strerror}. Run this in a folder you own, or name one with --config FILE."
     )
 
 
@@ -317,18 +317,18 @@ def _show_next_step(options: Options, wallet: _Wallet, chains: "list[Preset]") -
         command += f" --config {shlex.quote(str(options.config_path))}"
     if chains:
         click.echo(
-            f"{', '.join(each.name for each in chains)}: switched on, with public nodes as a start. Put in nodes of "
+            f"{', '.join(each.name for each in chains)}: enabled, with public nodes as a start. Enter nodes of "
             "your own, compare the token addresses, and set [server] public_url."
         )
     elif wallet:
-        click.echo("To take real money, switch on a [[chains]] block in it and set [server] public_url.")
+        click.echo("To take real money, uncomment a [[chains]] block in it and set [server] public_url.")
     else:
         click.echo(
             "It has no wallet yet, so only test mode works. To take real money, set [wallet] cold_address or xpub in "
             "it."
         )
     if wallet.cold_address:
-        click.echo("Once for each chain, before the first payment: crypto-checkout collect setup")
+        click.echo("Once for each chain, before the first payment, run: crypto-checkout collect setup")
     click.echo(f"Next: {command} serve")
 
 

@@ -18,21 +18,25 @@ _SCOPES = [scope.value for scope in Scope]
 
 @click.group()
 def keys() -> None:
-    """Make, list and revoke API keys."""
+    """Create, list and revoke API keys."""
 
 
 @keys.command()
 @click.option(
-    "--mode", type=click.Choice(["live", "test"]), default="test", show_default=True, help="Real money or none."
+    "--mode",
+    type=click.Choice(["live", "test"]),
+    default="test",
+    show_default=True,
+    help="live takes real money, test doesn't.",
 )
-@click.option("--name", required=True, help="What the key is for, as you will recognise it.")
+@click.option("--name", required=True, help="A name by which you will recognise the key.")
 @click.option(
     "--scope",
     "scopes",
     type=click.Choice(_SCOPES),
     multiple=True,
     metavar="SCOPE",
-    help=f"What it may do; more may follow it. Without it: everything. One of {', '.join(_SCOPES)}.",
+    help=f"A permission; several can follow. Default: all. One of {', '.join(_SCOPES)}.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("more", type=click.Choice(_SCOPES), nargs=-1, metavar="")
@@ -40,7 +44,7 @@ def keys() -> None:
 def create(
     options: Options, *, mode: str, name: str, scopes: tuple[str, ...], as_json: bool, more: tuple[str, ...]
 ) -> None:
-    """Make a key; it is shown now and never again."""
+    """Create a key. It is shown only once."""
     from crypto_checkout.core.webhooks.events import EventType
     from crypto_checkout.services.owner import api_keys as service
     from crypto_checkout.services.owner import audit
@@ -64,7 +68,7 @@ def create(
     if as_json:
         print_json({"id": key.id, "key": text, "mode": mode, "scopes": list(key.scopes)})
         return
-    click.echo(f"{text}\n\nThis is key {key.id}. Keep it now: only its digest is stored, and it can't be shown again.")
+    click.echo(f"{text}\n\nThis is key {key.id}. Save it now: only its hash is stored, so it can't be shown again.")
     _show_server(options, mode)
 
 
@@ -73,14 +77,14 @@ def _show_server(options: Options, mode: str) -> None:
     config = load_config(options)
     click.echo(f"It is for the server whose data is in {config.database.path.absolute()}.")
     if mode == "live" and not config.chains:
-        click.echo("No chain is switched on there yet: the key works once the configuration has [[chains]].")
+        click.echo("No chain is enabled there yet: the key works once the configuration has [[chains]].")
 
 
 @keys.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def list_keys(options: Options, *, as_json: bool) -> None:
-    """List all keys, revoked ones too."""
+    """List all keys, including revoked ones."""
     from crypto_checkout.core.public import render
     from crypto_checkout.store.owner import api_keys as store
 
@@ -92,7 +96,7 @@ def list_keys(options: Options, *, as_json: bool) -> None:
         print_json([render.api_key(key) for key in found])
         return
     if not found:
-        click.echo("There is no key yet: crypto-checkout keys create --name NAME")
+        click.echo("There are no keys yet: crypto-checkout keys create --name NAME")
     for key in found:
         state = f"revoked {tables.moment(key.revoked_at)}" if key.revoked_at else "active"
         used = f"last used {tables.moment(key.last_used_at)}" if key.last_used_at else "never used"
@@ -106,7 +110,7 @@ def list_keys(options: Options, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def revoke(options: Options, *, key_id: str, as_json: bool) -> None:
-    """Take a key out of use, for good and within a second."""
+    """Revoke a key, permanently and within a second."""
     from crypto_checkout.core.public import render
     from crypto_checkout.core.webhooks.events import EventType
     from crypto_checkout.services.owner import api_keys as service

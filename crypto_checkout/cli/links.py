@@ -25,26 +25,26 @@ _MOST_CHOICES = 20
 
 @click.group()
 def links() -> None:
-    """Make and list payment links."""
+    """Create and list payment links."""
 
 
-@links.command(short_help="Make a link, and print the URL that payers open.")
-@click.option("--title", required=True, help="What is sold.")
-@click.option("--amount", help="The price, like 10.00; of one piece with --quantity.")
-@click.option("--any-amount", is_flag=True, help="Let the payer name the amount, instead of --amount.")
-@click.option("--min", "minimum", help="With --any-amount: the least.")
-@click.option("--max", "maximum", help="With --any-amount: the most.")
-@click.option("--suggest", "suggested", multiple=True, help="With --any-amount: an amount to offer, up to six times.")
-@click.option("--quantity", help="How many pieces one payer may order: 10 for up to ten, or 2-10.")
-@click.option("--stock", type=click.IntRange(min=0), help="How many pieces are for sale in all.")
+@links.command(short_help="Create a link and print its URL.")
+@click.option("--title", required=True, help="What you sell.")
+@click.option("--amount", help="The price, for example 10.00; with --quantity, of one piece.")
+@click.option("--any-amount", is_flag=True, help="Let the payer choose the amount, instead of --amount.")
+@click.option("--min", "minimum", help="With --any-amount: the minimum.")
+@click.option("--max", "maximum", help="With --any-amount: the maximum.")
+@click.option("--suggest", "suggested", multiple=True, help="With --any-amount: an amount to suggest, up to six times.")
+@click.option("--quantity", help="How many pieces a payer can order: 10 for up to ten, or 2-10.")
+@click.option("--stock", type=click.IntRange(min=0), help="How many pieces are for sale in total.")
 @click.option("--currency", default="USD", show_default=True, help="The price's currency (ISO 4217).")
 @mode_option
-@click.option("--chain", "chain_id", type=int, help="The id of the chain to pay on; without it the first configured.")
+@click.option("--chain", "chain_id", type=int, help="The ID of the chain to pay on. Default: the first configured.")
 @click.option(
     "--asset",
     "assets",
     multiple=True,
-    help="The coin to pay in; without it the chain's own. Written as 1:USDC, once or several times, payers choose.",
+    help="The coin to pay in. Default: the chain's own. As CHAIN:COIN (1:USDC), repeated, it lets payers choose.",
 )
 @click.option(
     "--ask",
@@ -73,7 +73,7 @@ def create(
     asked: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Make a link and print its URL, which anyone may open, each for a session of their own."""
+    """Create a link and print its URL. Anyone can open it; each visitor gets a session."""
     from crypto_checkout.app import offline
     from crypto_checkout.core.checkout.pay_button import pay_button
     from crypto_checkout.core.webhooks.events import EventType
@@ -107,8 +107,8 @@ def create(
     if as_json:
         print_json(link)
         return
-    test = "" if link["livemode"] else " It is for test mode: no real money; --mode live makes the other kind."
-    click.echo(f"{link['checkoutUrl']}\n\nThis is link {link['id']}.{test}\n\nAs a button on a page of yours:\n")
+    test = "" if link["livemode"] else " It is for test mode, without real money; --mode live creates a live one."
+    click.echo(f"{link['checkoutUrl']}\n\nThis is link {link['id']}.{test}\n\nAs a button on your website:\n")
     click.echo(pay_button(link["checkoutUrl"], _button_text(link)))
 
 
@@ -118,7 +118,7 @@ def create(
 @json_option
 @click.pass_obj
 def list_links(options: Options, *, mode: str | None, limit: int, as_json: bool) -> None:
-    """List the newest links, of both modes."""
+    """List the newest links of both modes."""
     from crypto_checkout.app.urls import as_served
     from crypto_checkout.services.checkout.links import page
     from crypto_checkout.store import paging
@@ -138,7 +138,7 @@ def list_links(options: Options, *, mode: str | None, limit: int, as_json: bool)
         print_json(found)
         return
     if not found:
-        click.echo("There is no link yet: crypto-checkout links create --title TITLE --amount 10.00")
+        click.echo("There are no links yet: crypto-checkout links create --title TITLE --amount 10.00")
         show_place(config)
         return
     head, *rows = tables.table(_HEADINGS, [_row(link) for link in found], flexible=5)
@@ -188,7 +188,9 @@ def _choices(assets: tuple[str, ...], chain_id: int | None) -> "tuple[Choice, ..
     if len(assets) <= 1 and not any(":" in asset for asset in assets):
         return ()
     if chain_id is not None:
-        raise click.UsageError("--chain stands in each --asset already, like --asset 1:USDC --asset 10:ETH")
+        raise click.UsageError(
+            "Each --asset already has its chain, as in --asset 1:USDC --asset 10:ETH; leave out --chain"
+        )
     found: list[Choice] = []
     for asset in assets:
         chain, _, symbol = asset.partition(":")
@@ -196,7 +198,7 @@ def _choices(assets: tuple[str, ...], chain_id: int | None) -> "tuple[Choice, ..
             raise click.UsageError(f'--asset: "{asset[:40]}" should name a chain and a coin, like 1:USDC')
         choice = Choice(int(chain), symbol)
         if choice in found:
-            raise click.UsageError(f"--asset: {asset} stands twice")
+            raise click.UsageError(f"--asset: {asset} is listed twice")
         found.append(choice)
     if len(found) > _MOST_CHOICES:
         raise click.UsageError(f"--asset can be given {_MOST_CHOICES} times at most")

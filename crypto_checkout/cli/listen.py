@@ -31,16 +31,18 @@ _ALL = "*"
 
 
 @click.command()
-@click.option("--forward-to", "url", required=True, metavar="URL", help="Where to, like localhost:3000/webhooks.")
+@click.option(
+    "--forward-to", "url", required=True, metavar="URL", help="The target, for example localhost:3000/webhooks."
+)
 @click.option("--events", "types", multiple=True, metavar="TYPES", help="Only these types, separated by commas.")
 @mode_filter
-@since_option("Begin with what happened after then")
+@since_option("Start with events after this time")
 @click.pass_obj
 def listen(options: Options, *, url: str, types: tuple[str, ...], mode: str | None, since: datetime | None) -> None:
-    """Forward events to a server of yours as they happen.
+    """Forward events to your own server as they happen.
 
-    For development: give your server the secret that is printed, which stays the same. An event is sent again until
-    something answers there. Ctrl-C ends it.
+    For development: configure your server with the printed secret, which stays the same. An event is sent again until
+    your server responds. Ctrl-C stops it.
     """
     from crypto_checkout.services.webhooks.forwarder import EventFeed
 
@@ -118,7 +120,7 @@ class _Screen:
         """Show the URL that events go to, and the secret that they are signed with."""
         click.echo(
             f"Events go to {self._url}, signed with\n\n  {secret}\n\n"
-            "That stays the same; give it to your server. Ctrl-C ends this.\n"
+            "The secret stays the same; configure your server with it. Ctrl-C stops this.\n"
         )
 
     def miss_server(self, path: Path) -> None:

@@ -20,18 +20,22 @@ DIFFERENT = 1
 INCOMPLETE = 2
 
 
-@click.command(short_help="Compare what was credited with what the chains show.")
+@click.command(short_help="Compare all recorded payments with the chains.")
 @click.option(
-    "--mode", type=click.Choice(["live", "test"]), default="live", show_default=True, help="Real money or none."
+    "--mode",
+    type=click.Choice(["live", "test"]),
+    default="live",
+    show_default=True,
+    help="live takes real money, test doesn't.",
 )
 @json_option
 @click.pass_obj
 def reconcile(options: Options, *, mode: str, as_json: bool) -> None:
     """Compare what was credited to every address ever given out with what the chains show.
 
-    For each chain and coin, what was credited is what the address holds, and what was swept from it. Both sides are
-    read at the last block that the server has processed; it may run meanwhile. Ends with exit code 1 on any
-    difference, and 2 where a chain could not be read.
+    For each chain and coin, the credited amount must equal what the address holds plus what was swept from it. Both
+    are read at the last block that the server has processed; it can keep running. The exit code is 1 on any
+    difference, and 2 if a chain could not be read.
     """
     from crypto_checkout.app import offline
     from crypto_checkout.cli.support import progress
@@ -68,7 +72,7 @@ def reconcile(options: Options, *, mode: str, as_json: bool) -> None:
 
 def _nothing(mode: str) -> list[str]:
     other = "; --mode test compares the simulated chain" if mode == "live" else ""
-    why = f"no chain of {mode} mode is switched on{other}"
+    why = f"no chain of {mode} mode is enabled{other}"
     return [f"There is nothing to compare: {why}."]
 
 

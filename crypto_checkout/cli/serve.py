@@ -32,7 +32,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 @click.command()
 @click.pass_obj
 def serve(options: Options) -> None:
-    """Run the server until it is stopped."""
+    """Run the server."""
     import uvloop
 
     from crypto_checkout import log
@@ -166,9 +166,9 @@ def _listen(config: "Config") -> socket.socket:
 def _advice(error: OSError) -> str:
     port = "with [server] port or CHECKOUT__SERVER__PORT."
     if error.errno == errno.EADDRINUSE:
-        return f"Stop what uses that port, or choose another {port}"
+        return f"Stop the program that uses that port, or choose another {port}"
     if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
-        return "Name an address of this machine with [server] host or CHECKOUT__SERVER__HOST; 0.0.0.0 is all of them."
+        return "Set [server] host or CHECKOUT__SERVER__HOST to an address of this machine; 0.0.0.0 means all of them."
     return f"Choose another {port}"
 
 

@@ -31,13 +31,13 @@ def sessions() -> None:
 
 
 @sessions.command("list")
-@click.option("--status", type=LazyChoice("status", statuses), help="Only those of this status, like paid.")
+@click.option("--status", type=LazyChoice("status", statuses), help="Only sessions with this status, for example paid.")
 @mode_filter
 @limit_option
 @json_option
 @click.pass_obj
 def list_sessions(options: Options, *, status: str | None, mode: str | None, limit: int, as_json: bool) -> None:
-    """List the newest sessions, of both modes."""
+    """List the newest sessions of both modes."""
     from crypto_checkout.app import offline
     from crypto_checkout.core.checkout.session import Status
     from crypto_checkout.store import paging
@@ -57,7 +57,7 @@ def list_sessions(options: Options, *, status: str | None, mode: str | None, lim
         print_json(found)
         return
     if not found:
-        click.echo("There is no such session." if status or mode else "There is no session yet.")
+        click.echo("No session matches." if status or mode else "There are no sessions yet.")
     else:
         click.echo("\n".join(tables.table(_HEADINGS, [_row(session) for session in found], flexible=5)))
     show_place(config)
@@ -84,12 +84,12 @@ def show(options: Options, *, session_id: str, as_json: bool) -> None:
     click.echo("\n".join(_summary(session)))
 
 
-@sessions.command(short_help="Take what has arrived as the whole payment.")
+@sessions.command(short_help="Accept what has arrived as the full payment.")
 @click.argument("session_id", metavar="ID")
 @json_option
 @click.pass_obj
 def accept(options: Options, *, session_id: str, as_json: bool) -> None:
-    """Take what has arrived as the whole payment: the session becomes paid."""
+    """Accept what has arrived as the full payment: the session becomes paid."""
     _decide(options, session_id, "accept", as_json=as_json)
 
 
@@ -98,7 +98,7 @@ def accept(options: Options, *, session_id: str, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def expire(options: Options, *, session_id: str, as_json: bool) -> None:
-    """Close a session that is pending or underpaid; what comes later is late."""
+    """Close a session that is pending or underpaid; later payments are late."""
     _decide(options, session_id, "expire", as_json=as_json)
 
 
@@ -199,13 +199,13 @@ def _choice(session: "SessionResource") -> str | None:
     if len(session["assets"]) == 1:
         return None
     names = ", ".join(f"{each['asset']} on chain {each['chainId']}" for each in session["assets"])
-    return names if session["assetChosen"] else f"{names}; nothing is chosen yet"
+    return names if session["assetChosen"] else f"{names}; not chosen yet"
 
 
 def _payments(session: "SessionResource") -> list[str]:
     payments = session["payments"]
     if not payments:
-        return ["  No payment has come."]
+        return ["  No payment has arrived."]
     shown = payments[-_MOST_SHOWN_PAYMENTS:]
     left_out = len(payments) - len(shown)
     head = f"  Payments (the newest {len(shown)} of {len(payments)}):" if left_out else "  Payments:"
@@ -213,7 +213,7 @@ def _payments(session: "SessionResource") -> list[str]:
 
 
 def _payment(session: "SessionResource", payment: "PaymentResource") -> list[str]:
-    counted = "" if payment["counted"] else ", not counted: it came too late"
+    counted = "" if payment["counted"] else ", not counted: too late"
     depth = f"{payment['confirmations']} confirmations ({session['requiredConfirmations']} needed)"
     return [
         f"    {_coins(payment['amount'])} ({payment['kind']}) in block {payment['blockNumber']}, {depth}{counted}",

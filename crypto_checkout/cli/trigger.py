@@ -36,16 +36,18 @@ class _TriggerCommand(click.Command):
 
 @click.command(cls=_TriggerCommand)
 @click.argument("event", metavar="EVENT", type=LazyChoice("event", event_types))
-@click.option("--api-key", envvar="CHECKOUT_API_KEY", show_envvar=True, help="A ck_test_ key; else one for a moment.")
-@click.option("--url", metavar="URL", help="The server, where it isn't the one of the configuration.")
+@click.option(
+    "--api-key", envvar="CHECKOUT_API_KEY", show_envvar=True, help="A ck_test_ key. Default: a temporary one."
+)
+@click.option("--url", metavar="URL", help="The server's URL, if it isn't the configured one.")
 @json_option
 @click.pass_obj
 def trigger(options: Options, *, event: str, api_key: str | None, url: str | None, as_json: bool) -> None:
     """Make an EVENT happen, like session.paid, in test mode.
 
-    The server makes a session, a link, an endpoint or a customer for it and does with it what leads to the event;
-    other events come on the way. What can be deleted is deleted again, and without a key one
-    exists for the moment only.
+    The server creates a session, a link, an endpoint or a customer and does what leads to the event; other events
+    happen on the way. Whatever can be deleted is deleted again. Without --api-key it uses a key that exists only for
+    this command.
 
     """
     from crypto_checkout.core.webhooks.events import EventType
@@ -68,13 +70,13 @@ def _trigger_by_api(options: Options, event_type: "EventType", api_key: str | No
 
     story = story_of(event_type)
     if story is None:
-        fail(f"{event_type} can't be triggered: no call of the API and no scenario of test mode leads to it.")
+        fail(f"{event_type} can't be triggered: no API call and no test-mode scenario leads to it.")
     config = load_config(options)
     if api_key is None or url is None:
         require_database(config)
     url = url or known_url(config)
     if api_key is not None and not api_key.startswith("ck_test_"):
-        fail("That is no test key: trigger works in test mode only, with a key that begins with ck_test_.")
+        fail("That is not a test key: trigger works only in test mode, with a key that begins with ck_test_.")
     _check_that_it_answers(url)
     with _key(options, api_key) as key:
         try:
@@ -82,7 +84,7 @@ def _trigger_by_api(options: Options, event_type: "EventType", api_key: str | No
                 resource_id = story(client)
                 event_id = wait_for_event(client, event_type, resource_id)
         except NotYet as error:
-            fail(f"This server can't make {event_type} happen yet: {error}.")
+            fail(f"This server can't trigger {event_type} yet: {error}.")
         except CheckoutClientError as error:
             fail(f"{event_type} did not happen: {error}")
         except ValueError as error:

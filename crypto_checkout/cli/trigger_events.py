@@ -262,4 +262,4 @@ def wait_for_event(client: "CheckoutClient", event_type: EventType, resource_id:
         if found:
             return found[0]["id"]
         time.sleep(_POLL_SECONDS)
-    raise NotYet(f"{resource_id} went its way, and {event_type} was not told within {_WAIT_SECONDS:g} s")
+    raise NotYet(f"{resource_id} finished, but {event_type} was not reported within {_WAIT_SECONDS:g} s")

@@ -25,7 +25,7 @@ _DESCRIBE = ["describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
 def version(as_json: bool) -> None:
     """Print the version and what it runs on.
 
-    Add its output to a report of a fault.
+    Include its output in bug reports.
     """
     known = {
         "version": __version__,

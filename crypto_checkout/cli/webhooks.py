@@ -20,9 +20,9 @@ _HEADINGS = ("id", "mode", "state", "url")
 _LONGEST_EXCERPT = 500
 
 
-@click.group(short_help="List, try, enable and replay webhook endpoints.")
+@click.group(short_help="List, test, enable and replay webhook endpoints.")
 def webhooks() -> None:
-    """List and try webhook endpoints, switch one on again, and send events again."""
+    """List, test and enable webhook endpoints, and replay events."""
 
 
 @webhooks.command("list")
@@ -30,7 +30,7 @@ def webhooks() -> None:
 @json_option
 @click.pass_obj
 def list_endpoints(options: Options, *, mode: str | None, as_json: bool) -> None:
-    """List all endpoints, of both modes."""
+    """List the endpoints of both modes."""
     from crypto_checkout.core.public import render
     from crypto_checkout.services.webhooks.endpoints import MOST_ENDPOINTS
     from crypto_checkout.store import paging
@@ -47,7 +47,7 @@ def list_endpoints(options: Options, *, mode: str | None, as_json: bool) -> None
         print_json(found)
         return
     if not found:
-        click.echo("There is no webhook endpoint yet; POST /api/v1/webhook_endpoints makes one.")
+        click.echo("There are no webhook endpoints yet; POST /api/v1/webhook_endpoints creates one.")
         show_place(load_config(options))
         return
     head, *rows = tables.table(_HEADINGS, [_row(endpoint) for endpoint in found], flexible=3)
@@ -55,19 +55,19 @@ def list_endpoints(options: Options, *, mode: str | None, as_json: bool) -> None
     for row, endpoint in zip(rows, found, strict=True):
         click.echo(f"{row}\n    {' '.join(endpoint['events'])}")
         if endpoint["disabledReason"]:
-            click.echo(f"    Switched off. {tables.plain(endpoint['disabledReason'])}")
+            click.echo(f"    Disabled. {tables.plain(endpoint['disabledReason'])}")
         _show_missed(endpoint)
     show_place(load_config(options))
 
 
-@webhooks.command(short_help="Send a made-up event to an endpoint, and show its answer.")
+@webhooks.command(short_help="Send a sample event to an endpoint, and show its response.")
 @click.argument("endpoint_id", metavar="ID")
 @json_option
 @click.pass_obj
 def test(options: Options, *, endpoint_id: str, as_json: bool) -> None:
-    """Send a made-up session.paid to an endpoint, and show what came back.
+    """Send a sample session.paid to an endpoint, and show its response.
 
-    It says livemode: false. The exit code is 0 if the endpoint took it.
+    It has livemode: false. The exit code is 0 if the endpoint accepted it.
     """
     from crypto_checkout.app import offline
     from crypto_checkout.core.owner.audit import Action
@@ -96,12 +96,12 @@ def test(options: Options, *, endpoint_id: str, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@webhooks.command(short_help="Switch an endpoint on again.")
+@webhooks.command(short_help="Enable a disabled endpoint.")
 @click.argument("endpoint_id", metavar="ID")
 @json_option
 @click.pass_obj
 def enable(options: Options, *, endpoint_id: str, as_json: bool) -> None:
-    """Switch an endpoint on again, and tell since when it has missed events."""
+    """Enable a disabled endpoint, and show since when it has missed events."""
     from crypto_checkout.app import offline
     from crypto_checkout.core.webhooks.events import EventType
     from crypto_checkout.services.owner import audit
@@ -125,25 +125,25 @@ def enable(options: Options, *, endpoint_id: str, as_json: bool) -> None:
     if as_json:
         print_json(endpoint)
         return
-    click.echo(f"{endpoint['id']} is on: events are sent to {endpoint['url']}.")
+    click.echo(f"{endpoint['id']} is enabled: events are sent to {endpoint['url']}.")
     _show_missed(endpoint)
 
 
 @webhooks.command()
 @click.argument("endpoint_id", metavar="ID")
-@click.option("--event", "event_id", metavar="EVENT", help="Send this event, whatever came of it before.")
-@since_option("Send all that was not delivered since then")
+@click.option("--event", "event_id", metavar="EVENT", help="Send this event, whatever its earlier deliveries.")
+@since_option("Send everything that was not delivered since this time")
 @json_option
 @click.pass_obj
 def replay(options: Options, *, endpoint_id: str, event_id: str | None, since: datetime | None, as_json: bool) -> None:
-    """Have events sent to an endpoint again."""
+    """Send events to an endpoint again."""
     from crypto_checkout.app import offline
     from crypto_checkout.core import moments
     from crypto_checkout.core.owner.audit import Action
     from crypto_checkout.services.owner import audit
 
     if (event_id is None) is (since is None):
-        raise click.UsageError("give one of --event and --since")
+        raise click.UsageError("Give either --event or --since")
     config = load_config(options)
 
     async def work(db: "Database") -> "tuple[ReplayResource, bool]":
@@ -171,9 +171,9 @@ def replay(options: Options, *, endpoint_id: str, event_id: str | None, since: d
         return
     click.echo(_replay_result(queued["queued"]))
     if queued["hasMore"]:
-        click.echo("There are more: run this again once these are sent.")
+        click.echo("There are more: run this again once these have been sent.")
     if queued["queued"] and not active:
-        click.echo("The endpoint is switched off: nothing is sent before it is switched on again.")
+        click.echo("The endpoint is disabled: nothing is sent until it is enabled.")
 
 
 def _found(unit: "ReadUnit", endpoint_id: str) -> "Endpoint":
@@ -214,7 +214,7 @@ def _show_missed(endpoint: "EndpointResource") -> None:
 def _show_attempt(attempted: "AttemptedResource") -> None:
     attempt = attempted["attempt"]
     status = attempt["statusCode"]
-    answered = "No answer" if status is None else f"It answered {status}"
+    answered = "No response" if status is None else f"Response {status}"
     detail = f" {tables.plain(attempt['detail'])}" if attempt["detail"] else ""
     click.echo(f"{answered} after {attempt['durationMs']} ms.{detail}")
     for line in attempt["responseExcerpt"][:_LONGEST_EXCERPT].splitlines():
@@ -223,6 +223,6 @@ def _show_attempt(attempted: "AttemptedResource") -> None:
 
 def _replay_result(number: int) -> str:
     if not number:
-        return "Nothing is to be sent: the endpoint has taken all that it wants."
-    deliveries = "1 delivery waits" if number == 1 else f"{number} deliveries wait"
-    return f"{deliveries} to be sent; the running server does so within 5 seconds."
+        return "Nothing to send: the endpoint has accepted all its events."
+    deliveries = "1 delivery is" if number == 1 else f"{number} deliveries are"
+    return f"{deliveries} queued; the running server sends within 5 seconds."

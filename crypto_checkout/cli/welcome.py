@@ -67,7 +67,7 @@ def _network(config: "Config", url: str) -> list[str]:
     if host in _HERE or host.startswith("127."):
         return []
     where = f"every address of this machine ({host})" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared
-    return [f"  network  {where}, port {urlsplit(url).port}: open to other machines, unless a firewall is before it"]
+    return [f"  network  {where}, port {urlsplit(url).port}: other machines can connect, unless a firewall stops them"]
 
 
 async def _wallet(config: "Config", server: "RunningServer", dashboard: str) -> list[str]:
@@ -78,13 +78,13 @@ async def _wallet(config: "Config", server: "RunningServer", dashboard: str) -> 
 
     wallet, public = wallets.live(config), wallets.public_key_of(config)
     if config.chains and public is not None:
-        return [f"  WARNING  [wallet] {public} is the public test wallet: everybody can take the money it gets"]
+        return [f"  WARNING  [wallet] {public} is the public test wallet: anyone can take its money"]
     if not config.chains or not isinstance(wallet, ExtendedPublicKey):
         return []
     if await server.db.read(lambda unit: is_wallet_compared(unit, wallet.wallet_id)):
         return []
     return [
-        "  WARNING  nobody has compared the first addresses with those that your wallet shows; do so before you sell:",
+        "  WARNING  the first addresses haven't been compared with those in your wallet; do so before you sell:",
         f"           {dashboard}/settings/wallet",
     ]
 
@@ -100,7 +100,7 @@ async def _set_up(config: "Config", server: "RunningServer", url: str, dashboard
     if await server.owner.sign_in.account() is not None:
         return []
     return [
-        "The dashboard has no password yet. Set it within 30 minutes, here (this link works once):",
+        "The dashboard has no password yet. Set it within 30 minutes with this link, which works once:",
         "",
         f"  {dashboard}/set-up?token={server.owner.set_up_link.make()}",
         "",
@@ -116,7 +116,7 @@ def _tunnel(url: str, dashboard: str) -> list[str]:
         return []
     here = urlsplit(url)
     return [
-        "If your browser is on another computer, run this there first, and leave it open:",
+        "If your browser is on another computer, first run this there, and leave it open:",
         "",
         f"  ssh -L {here.port}:{here.netloc} you@{socket.gethostname()}",
         "",
@@ -159,7 +159,7 @@ async def _wait_for_chains(server: "RunningServer", serving: "asyncio.Task[None]
 def _modes(config: "Config", server: "RunningServer") -> list[str]:
     live = "live and test" if config.test_mode.enabled else "live"
     without = (
-        "test only: no real money" if config.test_mode.enabled else "none: [test_mode] is off, and no [[chains]] is set"
+        "test only, no real money" if config.test_mode.enabled else "none: [test_mode] is off, and no [[chains]] is set"
     )
     lines = [f"  mode     {live if config.chains else without}"]
     for watcher in server.watchers:
@@ -191,13 +191,13 @@ def _next_step(config: "Config", server: "RunningServer", url: str, key: str | N
         return [] if has_key else [f"Next: {make_key}", ""]
     authorization = f'-H "Authorization: Bearer {key}" -H "Content-Type: application/json"'
     return [
-        "This is the first start. Here is a test key; it is shown only now:",
+        "This is the first start. Here is a test key; it is shown only once:",
         "",
         f"  {key}",
         "",
-        "Make a checkout session (paste this), then open its checkoutUrl in a browser:",
+        "Create a checkout session (paste this), then open its checkoutUrl in a browser:",
         "",
         f"  curl {url}/api/v1/checkout_sessions {authorization} {_FIRST_BODY}",
         "",
-        *([f"For real money, make another key: {make_key}", ""] if mode == "live" else []),
+        *([f"For real money, create another key: {make_key}", ""] if mode == "live" else []),
     ]

@@ -42,14 +42,14 @@ def _wallet(values: Mapping[str, Any], chains: list[Mapping[str, Any]], *, has_f
     if chains and _is_blank(xpub) and _is_blank(cold_address):
         yield Mistake(
             "wallet.xpub",
-            "chains for real money are configured, so wanted is the extended public key of the wallet that gets it, "
+            "is required, because chains for real money are configured: the extended public key of your wallet, "
             "or one address of it in wallet.cold_address",
         )
     if wallet.get("cold_label") and _is_blank(cold_address):
-        yield Mistake("wallet.cold_address", "there is a cold_label, so wanted is the address that it belongs to")
+        yield Mistake("wallet.cold_address", "is required, because there is a cold_label that belongs to it")
     tokens = {str(token.get("address", "")).lower() for chain in chains for token in _tables(chain.get("tokens"))}
     if isinstance(cold_address, str) and cold_address.strip().lower() in tokens - {""}:
-        yield Mistake("wallet.cold_address", "an address of your own: this is the contract of a token")
+        yield Mistake("wallet.cold_address", "expected an address of your own: this is the contract of a token")
 
 
 def _collector(collector: Mapping[str, Any], chains: list[Mapping[str, Any]]) -> Iterator[Mistake]:
@@ -57,7 +57,7 @@ def _collector(collector: Mapping[str, Any], chains: list[Mapping[str, Any]]) ->
     known = {chain.get("id") for chain in chains}
     for number in wanted if isinstance(wanted, list) else ():
         if number not in known:
-            yield Mistake("collector.chains", f"chain {number} is not configured; wanted are ids of [[chains]]")
+            yield Mistake("collector.chains", f"chain {number} is not configured; expected ids of [[chains]]")
 
 
 def _is_blank(value: Any) -> bool:
@@ -80,14 +80,14 @@ def _price_key(values: Mapping[str, Any]) -> Iterator[Mistake]:
     prices = _table(values.get("prices"))
     sources = prices.get("sources", list(PricesConfig().sources))
     if prices.get("coingecko_api_key") and isinstance(sources, list) and "coingecko" not in sources:
-        yield Mistake("prices.sources", 'there is a key in coingecko_api_key, so wanted is "coingecko" among them')
+        yield Mistake("prices.sources", 'must include "coingecko", because coingecko_api_key has a key')
 
 
 def _alerts(alerts: Mapping[str, Any]) -> Iterator[Mistake]:
     if alerts.get("webhook_url") and not alerts.get("webhook_secret"):
         yield Mistake(
             "alerts.webhook_secret",
-            "alerts go to webhook_url, so wanted is the whsec_… secret that signs them; "
+            "is required, because alerts go to webhook_url: the whsec_… secret that signs them; "
             "$CHECKOUT__ALERTS__WEBHOOK_SECRET keeps it out of the file",
         )
 
@@ -100,18 +100,20 @@ def _mail(mail: Mapping[str, Any], alerts: Mapping[str, Any]) -> Iterator[Mistak
         if alerts.get("email_to")
         else "payers get receipts"
         if mail.get("receipts")
-        else "mails tell that you got paid"
+        else "mails report payments"
         if notifies
         else None
     )
     for key, what in (("smtp_host", "the server that takes the mail"), ("from", "the sender's address")):
         if purpose is not None and not mail.get(key):
-            yield Mistake(f"mail.{key}", f"{purpose}, so wanted is {what}")
+            yield Mistake(f"mail.{key}", f"is required, because {purpose}: {what}")
     if notifies and not mail.get("notify_to") and not alerts.get("email_to"):
-        yield Mistake("mail.notify_to", "mails tell that you got paid, so wanted is who gets them")
+        yield Mistake("mail.notify_to", "is required, because notify_paid is on: the addresses that are notified")
     host, security = mail.get("smtp_host"), mail.get("smtp_security", MailConfig().smtp_security)
     if mail.get("smtp_user") and security == "none" and isinstance(host, str) and not is_near(host):
-        yield Mistake("mail.smtp_security", "starttls or tls, because a password must not cross the net in the open")
+        yield Mistake(
+            "mail.smtp_security", "expected starttls or tls, because a password must not cross the network unencrypted"
+        )
 
 
 def _chain_ids(chains: list[Mapping[str, Any]]) -> Iterator[Mistake]:
@@ -129,7 +131,7 @@ def _nodes(chains: list[Mapping[str, Any]]) -> Iterator[Mistake]:
     for position, chain in enumerate(chains):
         if "rpc_urls" not in chain and not chain.get("providers"):
             place = f"chains[{position}].rpc_urls"
-            yield Mistake(place, "wanted is a value: this key is needed, or [[chains.providers]] with a url each")
+            yield Mistake(place, "is required, unless there is a [[chains.providers]] with a url")
 
 
 def _agreement(chains: list[Mapping[str, Any]]) -> Iterator[Mistake]:

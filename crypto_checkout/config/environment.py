@@ -36,7 +36,7 @@ def overlay(values: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[st
         moved = MOVED.get((steps[0], steps[-1]), steps) if len(steps) == 2 else steps  # noqa: PLR2004 - section and key
         field = _field(moved)
         if field is None:
-            mistakes.append(Mistake(f"${name}", "wanted is the name of a key, as in CHECKOUT__SERVER__PORT"))
+            mistakes.append(Mistake(f"${name}", "expected the name of a key, as in CHECKOUT__SERVER__PORT"))
             continue
         places[".".join(moved)] = name
         _put(values, steps, _read(environ[name], field))
@@ -52,7 +52,7 @@ def fill_headers(values: dict[str, Any], environ: Mapping[str, str]) -> list[Mis
                 continue
             if bare := _BARE.search(text):
                 mistakes.append(
-                    Mistake(f"{place}.headers.{header}", f"wanted is ${{{bare[1]}}}, with braces, for a variable")
+                    Mistake(f"{place}.headers.{header}", f"expected ${{{bare[1]}}}, with braces, for a variable")
                 )
             missing = [name for name in _VARIABLE.findall(text) if not environ.get(name)]
             if missing:

@@ -35,7 +35,7 @@ class Mistake:
     given: str = ""
 
     def __str__(self) -> str:
-        given = f" (it says {self.given})" if self.given else ""
+        given = f" (got {self.given})" if self.given else ""
         return f"{self.path}: {self.expected}{given}"
 
 
@@ -55,7 +55,7 @@ def from_validation(error: ValidationError, model: type[BaseModel]) -> list[Mist
     found = []
     for detail in error.errors(include_url=False):
         where = tuple(step for step in detail["loc"] if step != "[key]")
-        found.append(Mistake(dotted(where), f"wanted is {_expected(detail, where, model)}", _given(detail, where)))
+        found.append(Mistake(dotted(where), _sentence(_expected(detail, where, model)), _given(detail, where)))
     return found
 
 
@@ -103,19 +103,24 @@ def _expected(detail: ErrorDetails, where: tuple[int | str, ...], model: type[Ba
         case "literal_error":
             return "one of " + str(detail["ctx"]["expected"]).replace(" or ", ", ").replace("'", '"')
         case "missing":
-            return "a value: this key is needed"
+            return "is required"
         case "extra_forbidden":
-            return "another name: there is no such key" + _meant(where, model)
+            return "there is no such key" + _meant(where, model)
         case "tuple_type" if where[-1] in ("chains", "tokens", "providers"):
             return f"a list of tables: write [[{'' if where[-1] == 'chains' else 'chains.'}{where[-1]}]], two brackets"
         case kind:
             return _EXPECTED.get(kind, detail["msg"])
 
 
+def _sentence(expected: str) -> str:
+    """Return a phrase of this module as it is, and one of a type as what was expected."""
+    return expected if expected.startswith(("is required", "there is no such key")) else f"expected {expected}"
+
+
 def _meant(where: tuple[int | str, ...], model: type[BaseModel]) -> str:
     names = [*fields_at(where[:-1], model)]
     close = get_close_matches(str(where[-1]), names, n=1)
-    return f"; is {close[0]} meant?" if close else f"; known are {', '.join(names)}"
+    return f"; did you mean {close[0]}?" if close else f"; known keys are {', '.join(names)}"
 
 
 def fields_at(where: tuple[int | str, ...], model: type[BaseModel]) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""The types of text in several lines, and of the names of time zones; each completes "wanted is …"."""
+"""The types of text in several lines, and of the names of time zones; each completes "expected …"."""
 
 from typing import Annotated
 from zoneinfo import ZoneInfo

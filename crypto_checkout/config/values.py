@@ -1,4 +1,4 @@
-"""The types of value in checkout.toml, each with a phrase for the operator that completes "wanted is …".
+"""The types of value in checkout.toml, each with a phrase for the operator that completes "expected …".
 
 A validator here checks one value by itself; `config.contradictions` compares keys. Nothing here opens a connection, and
 the disk is read only to see that the logo exists.

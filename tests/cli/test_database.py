@@ -155,7 +155,7 @@ def test_a_copy_does_not_go_over_the_database_itself(shop: Shop, run: Run) -> No
 def test_a_copy_into_a_missing_folder_says_so(shop: Shop, run: Run) -> None:
     refused = run("backup", "nowhere/copy.db")
     assert refused.exit_code == 1
-    assert f"There is no folder {shop.folder / 'nowhere'}; make it first." in refused.stderr
+    assert f"There is no folder {shop.folder / 'nowhere'}; create it first." in refused.stderr
 
 
 def test_a_damaged_database_is_not_copied_over_a_good_copy(shop: Shop, run: Run) -> None:

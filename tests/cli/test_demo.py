@@ -24,8 +24,8 @@ from tests.support.waiting import WAIT_SECONDS
 STEPS = [
     "chain started",
     "server started",
-    "webhook endpoint made",
-    "payment link made",
+    "webhook endpoint created",
+    "payment link created",
     "session created",
     "webhook received",
     "transaction sent",

@@ -255,7 +255,7 @@ def test_a_folder_that_others_may_read_fails(tmp_path: Path, mode: int, mark: st
     migrate(folder / "checkout.db")
     folder.chmod(mode)
     code, checks = examine(tmp_path)
-    rights = checks["data folder rights"]
+    rights = checks["data folder permissions"]
     assert (code, rights["mark"]) == (int(mark == "fail"), mark)
     assert mark == "ok" or rights["advice"].endswith(f"chmod 700 {folder}")
 
@@ -280,7 +280,7 @@ def test_a_proxy_that_is_not_trusted_is_named_until_a_start_with_it(tmp_path: Pa
 def test_the_age_of_the_last_backup_is_known(tmp_path: Path) -> None:
     path = tmp_path / "checkout-data" / "checkout.db"
     migrate(path)
-    assert examine(tmp_path)[1]["backup"]["what"] == "none is known"
+    assert examine(tmp_path)[1]["backup"]["what"] == "none found"
     last_backup.note(path.parent, datetime.now(UTC) - timedelta(days=30), tmp_path / "gone.db")
     backup = examine(tmp_path)[1]["backup"]
     assert (backup["mark"], "30 days" in backup["what"], "not there" in backup["what"]) == ("warn", True, True)

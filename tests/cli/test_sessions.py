@@ -88,7 +88,7 @@ def test_the_list_can_be_of_one_status_and_of_one_mode(server: Server, run: Run)
     assert closed in {session["id"] for session in expired}
     assert {session["status"] for session in expired} == {"expired"}
     assert read(run("sessions", "list", "--mode", "live", "--json")) == []
-    assert "There is no such session." in run("sessions", "list", "--mode", "live").stdout
+    assert "No session matches." in run("sessions", "list", "--mode", "live").stdout
 
 
 def test_the_table_for_people_is_aligned_and_fits_100_columns(server: Server, run: Run) -> None:
@@ -221,7 +221,7 @@ def test_a_link_made_beside_the_running_server_leads_to_a_session(server: Server
     assert made.exit_code == 0, made.output
     url = made.stdout.splitlines()[0]
     assert url.startswith(f"{server.url}/l/")
-    assert "It is for test mode: no real money; --mode live makes the other kind." in made.stdout
+    assert "It is for test mode, without real money; --mode live creates a live one." in made.stdout
     page = server.api.get(url)
     assert page.status_code == 303
     session = shown(server, page.headers["location"].rpartition("/")[2])
@@ -237,7 +237,7 @@ def test_a_link_with_a_choice_and_what_is_shown_of_its_session(server: Server, r
     page = server.client(None).get(link["checkoutUrl"])
     session_id = page.headers["location"].rpartition("/")[2]
     said = run("sessions", "show", session_id).stdout
-    assert "ETH on chain 1337, USDC on chain 1337; nothing is chosen yet" in said
+    assert "ETH on chain 1337, USDC on chain 1337; not chosen yet" in said
     url = f"{server.url}/checkout/{session_id}/choose"
     assert server.client(None).post(url, data={"choice": "1337:USDC"}).status_code == 303
     said = run("sessions", "show", session_id).stdout

@@ -13,7 +13,7 @@ HARDENED = 2**31
 PURPOSE = 44  # BIP-44
 ETHER_COIN_TYPE = 60  # SLIP-44; wallets use it on every EVM chain.
 WANTED = (
-    "Wanted is the account's extended public key (xpub…) at m/44'/60'/0' or m/44'/60'/0'/0: /docs/wallets says how to "
+    "Expected: the account's extended public key (xpub…) at m/44'/60'/0' or m/44'/60'/0'/0: /docs/wallets says how to "
     "get it from your wallet."
 )
 LEDGER_LIVE = "as Ledger Live makes one for each of its accounts (m/44'/60'/1'/0/0, m/44'/60'/2'/0/0, …)"

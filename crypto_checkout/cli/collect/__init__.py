@@ -12,7 +12,7 @@ from crypto_checkout.cli.collect import key, past, plan, recover, send, setup, s
 
 @click.group()
 def collect() -> None:
-    """See where your money is, and move it on."""
+    """Show where the money is, and collect it."""
 
 
 for command in (

@@ -15,7 +15,7 @@ def write(path: Path, text: str) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        fail(f"{path} is there already. Name another file with --out, or move this one away.")
+        fail(f"{path} already exists. Name another file with --out, or move this one away.")
     except OSError as error:
         fail(f"{path} can't be written: {error.strerror or error}.")
 

@@ -16,15 +16,19 @@ if TYPE_CHECKING:
 _HEADINGS = ("time (UTC)", "chain", "status", "amounts", "from", "transaction")
 
 
-@click.command(name="list", short_help="List what was collected.")
+@click.command(name="list", short_help="List collections.")
 @click.option(
-    "--mode", type=click.Choice(["live", "test"]), default="live", show_default=True, help="Real money or none."
+    "--mode",
+    type=click.Choice(["live", "test"]),
+    default="live",
+    show_default=True,
+    help="live takes real money, test doesn't.",
 )
 @limit_option
 @json_option
 @click.pass_obj
 def list_collections(options: Options, *, mode: str, limit: int, as_json: bool) -> None:
-    """List the transactions by which money left your addresses, newest first, whoever sent them."""
+    """List the transactions that moved money from your addresses, newest first, whoever sent them."""
     from crypto_checkout.services.collect.records import Collections
     from crypto_checkout.store.collect.collections import CollectionFilter
     from crypto_checkout.store.paging import Window
@@ -41,7 +45,7 @@ def list_collections(options: Options, *, mode: str, limit: int, as_json: bool) 
         names = chain_names(config)
         click.echo("\n".join(tables.table(_HEADINGS, [_row(each, names) for each in found], flexible=5)))
     else:
-        click.echo(f"There is no collection in {mode} mode yet.")
+        click.echo(f"There are no collections in {mode} mode yet.")
     show_place(config)
 
 

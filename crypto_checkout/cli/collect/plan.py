@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 _MOST_LISTED = 20
 
 
-@click.command(short_help="Decide what moves, and write it to a file to be signed.")
-@click.option("--chain", "chain_id", type=int, required=True, metavar="ID", help="The chain, by its id.")
+@click.command(short_help="Plan what moves, and write it to a file to be signed.")
+@click.option("--chain", "chain_id", type=int, required=True, metavar="ID", help="The chain's ID.")
 @click.option("--asset", metavar="SYMBOL", help="Only this coin or token.")
 @click.option(
     "--to",
     "destination",
     metavar="ADDRESS",
-    help="Where everything goes. Deposits of a cold address know it themselves.",
+    help="The address that receives everything. Deposits of a cold address don't need it.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The plan's file.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The file for the plan.")
 @click.option(
     "--way",
     type=click.Choice(["eip7702", "transfers"]),
-    help="Batches (EIP-7702), or one transfer after the other. Without it, batches where the chain takes them.",
+    help="Batches (EIP-7702) or single transfers. Default: batches if the chain supports them.",
 )
 @click.option("--xpub", "older_xpub", metavar="XPUB", help="An older wallet's key, instead of the configured one.")
 @json_option
@@ -49,12 +49,12 @@ def plan(
     older_xpub: str | None,
     as_json: bool,
 ) -> None:
-    """Decide what leaves the addresses of your wallet, and write it to FILE for `collect sign`.
+    """Plan what leaves the addresses of your wallet, and write it to FILE for `collect sign`.
 
-    Only what is final on the chain and worth twice its fee is planned; the rest is listed with the reason. Nothing
-    moves yet. The server may run meanwhile.
+    Only amounts that are final and worth twice their fee are included; the others are listed with the reason.
+    Nothing moves yet. The server can keep running.
 
-    Without --to, FILE is for Safe's Transaction Builder: it collects from the deposits of your cold address.
+    Without --to, FILE is for Safe's Transaction Builder, and collects from the deposits of your cold address.
     """
     from crypto_checkout.core import address as addresses
     from crypto_checkout.core.collect import plan_file
@@ -64,7 +64,7 @@ def plan(
     config = load_config(options)
     chain = _chain(config, chain_id)
     if out.exists():
-        fail(f"{out} is there already. Name another file with --out, or move this one away.")
+        fail(f"{out} already exists. Name another file with --out, or move this one away.")
     if destination is None:
         safe.plan(options, config, chain, asset, out, as_json=as_json)
         return
@@ -142,7 +142,7 @@ def _lines(planned: "Planned", chain: "ChainConfig", out: Path) -> Iterator[str]
     coin = chain.native_symbol
     yield from words.left_behind(planned.left_behind, _MOST_LISTED)
     if planned.plan is None:
-        yield f"There is nothing on {chain.name} that is final and worth moving: no plan was written."
+        yield f"Nothing on {chain.name} is final and worth moving: no plan was written."
         return
     plan = planned.plan
     yield from words.summary(plan, chain.name)
@@ -153,10 +153,10 @@ def _lines(planned: "Planned", chain: "ChainConfig", out: Path) -> Iterator[str]
     if planned.fuel_held < plan.fuel.units:
         missing = plan.fuel.units - planned.fuel_held
         yield ""
-        yield f"Gas is paid from {checksum(plan.fuel.address)} of the same wallet, which holds too little."
+        yield f"Gas is paid from {checksum(plan.fuel.address)} of the same wallet, which doesn't hold enough."
         yield f"Send it {words.coin(missing, coin)}; what isn't used stays there."
     yield ""
-    yield f"The plan is in {out} and good for 7 days (sha256 {plan_file.digest(plan)[:16]}…)."
+    yield f"The plan is in {out} and valid for 7 days (sha256 {plan_file.digest(plan)[:16]}…)."
     yield "Sign it on the machine where you type your recovery phrase, which needs no network:"
     yield f"  crypto-checkout collect sign {out} --out {out.with_suffix('.signed.json')}"
 

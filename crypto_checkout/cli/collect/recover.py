@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 _EMPTY = 1000
 
 
-@click.command(short_help="Find and collect money at deposits without the database.")
-@click.option("--destination", metavar="ADDRESS", help="The cold address; without it the one in checkout.toml.")
-@click.option("--label", metavar="TEXT", help="Its label; without it the one in checkout.toml.")
+@click.command(short_help="Find money at deposits without the database.")
+@click.option("--destination", metavar="ADDRESS", help="The cold address. Default: the one in checkout.toml.")
+@click.option("--label", metavar="TEXT", help="Its label. Default: the one in checkout.toml.")
 @click.option(
     "--count",
     type=click.IntRange(1, 10_000_000),
     default=_EMPTY,
     show_default=True,
     metavar="N",
-    help="Look at this many deposits at least.",
+    help="The minimum number of deposits to look at.",
 )
 @json_option
 @click.pass_obj
 def recover(options: Options, *, destination: str | None, label: str | None, count: int, as_json: bool) -> None:
-    """Find money at deposits of a cold address without the database, and show the transactions that collect it.
+    """Find money at deposits of a cold address without the database, and show transactions that collect it.
 
-    For the day the database is lost: the destination, its label and the chains are enough. It looks on until a
-    thousand deposits in a row are empty. Anybody may send the transactions; the money goes to the cold address.
-    Nothing is sent by this command.
+    For a lost database: the destination, its label and the chains are enough. It continues until a thousand
+    deposits in a row are empty. Anyone may send the transactions; the money goes to the cold address.
+    This command sends nothing.
     """
     from crypto_checkout import log
 
@@ -43,7 +43,7 @@ def recover(options: Options, *, destination: str | None, label: str | None, cou
     config = load_config(options)
     deposits = _deposits(config, destination, label)
     if not config.chains:
-        fail("No chain is configured: switch on those that were used, with their tokens, in checkout.toml.")
+        fail("No chain is configured: enable those that were used, with their tokens, in checkout.toml.")
     found = [(chain, asyncio.run(_recovered(config, chain, deposits, count))) for chain in config.chains]
     if as_json:
         print_json(
@@ -119,7 +119,7 @@ def _recovery_lines(chain: "ChainConfig", transactions: "list[RecoveryTransactio
 
     items = [each for transaction in transactions for each in transaction.items]
     if not items:
-        return [f"{chain.name}: nothing lies at these deposits."]
+        return [f"{chain.name}: these deposits are empty."]
     rows = [
         (
             str(each.index),

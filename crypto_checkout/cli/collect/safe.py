@@ -29,7 +29,7 @@ def plan(
     from crypto_checkout.store.paging import Window
 
     if not config.wallet.cold_address:
-        fail("Name with --to where everything goes. Only deposits of a cold address know it themselves.")
+        fail("Name the receiving address with --to. Only deposits of a cold address don't need it.")
 
     async def work(db: "Database") -> "Sequence[CollectBatch]":
         async with offline.balances(config, db) as reports:
@@ -52,7 +52,7 @@ def _lines(batches: "Sequence[CollectBatch]", chain: "ChainConfig", out: Path) -
     from crypto_checkout.core.money import format_units
 
     if not batches:
-        return [f"There is nothing at deposits on {chain.name} that is worth moving: no file was written."]
+        return [f"Nothing at deposits on {chain.name} is worth moving: no file was written."]
     lines = []
     for batch in batches:
         lines.append(f"To {checksum(batch.destination)}, from {tables.count(batch.addresses, 'address', 'addresses')}:")

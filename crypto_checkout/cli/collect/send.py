@@ -27,8 +27,8 @@ _NOT_ALL_MOVED = 1
 def send(options: Options, file: Path, *, as_json: bool) -> None:
     """Send the transactions in FILE, which `collect sign` wrote, and wait until they are in blocks.
 
-    No key is needed. Run it again after an interruption: what is in a block is not sent twice. Ends with exit code 1
-    if something planned didn't move.
+    It needs no key. Run it again after an interruption: what is in a block is not sent twice. The exit code is 1
+    if a planned amount didn't move.
     """
     signed = files.read_signed(file)
     config = load_config(options)
@@ -66,7 +66,7 @@ def _sent(chain: "ChainConfig", signed: "SignedPlan") -> "SentPlan":
 def _lines(sent: "SentPlan", chain: "ChainConfig") -> list[str]:
     lines = ["Moved:", *words.totals(sent.moved)] if sent.moved else ["Nothing moved."]
     if sent.not_moved:
-        lines += ["Not moved; plan anew to try again:"]
+        lines += ["Not moved; make a new plan to try again:"]
         lines += [f"  index {each.index}: {tables.plain(each.asset.symbol)}" for each in sent.not_moved]
     lines.append(f"Fees: {words.coin(sent.fee, chain.native_symbol)}.")
     return lines

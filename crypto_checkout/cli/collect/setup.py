@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from crypto_checkout.services.collect.deployment import ChainSetup
 
 
-@click.command(short_help="Show how to put the contracts that collect on a chain.")
+@click.command(short_help="Show how to deploy the contracts that collect.")
 @json_option
 @click.pass_obj
 def setup(options: Options, *, as_json: bool) -> None:
-    """Show the transactions that put the contracts that collect on your chains, where they are missing.
+    """Show the transactions that deploy the contracts that collect on your chains, where they are missing.
 
-    Two transactions for each chain, once and for everybody. Any account may send them, and nobody owns what they make:
-    the addresses and the bytes are the same everywhere. Nothing is sent by this command.
+    Two transactions for each chain, once and for everyone. Any account may send them, and nobody owns the contracts:
+    their addresses and bytes are the same everywhere. This command sends nothing.
     """
     from crypto_checkout import log
     from crypto_checkout.app import collecting
@@ -60,25 +60,25 @@ def _deployment(contract: "Contract") -> dict[str, Any]:
 
 def _setup_lines(found: "list[ChainSetup]") -> list[str]:
     if not found:
-        return ["No chain is configured: switch one on in checkout.toml first."]
+        return ["No chain is configured: enable one in checkout.toml first."]
     lines, contracts = [], {contract for each in found for contract in each.missing}
     for each in found:
         if each.missing:
             state = f"lacks {' and '.join(contract.name for contract in each.missing)}"
         else:
-            state = each.problem or "has all that collecting needs"
+            state = each.problem or "has everything that collecting needs"
         lines.append(f"{each.name} ({each.chain_id}) {state}" if each.problem is None else f"{each.name}: {state}")
     if not contracts:
         return lines
     lines += [
         "",
-        "Send these on each chain that lacks them, in this order, from any account that has some of its coin for the",
-        "fee: paste them into a wallet that takes data, or use Foundry's cast. There, NODE is an RPC URL of the chain,",
+        "Send these on each chain that lacks them, in this order, from any account with some of its coin for the",
+        "fee: paste them into a wallet that accepts data, or use Foundry's cast. NODE is an RPC URL of the chain,",
         "and --ledger may be --trezor, or --account with a keystore's name.",
     ]
     for contract in sorted(contracts, key=lambda each: each.name, reverse=True):
         lines += ["", *_deployment_lines(contract)]
-    return [*lines, "", "Then check: crypto-checkout doctor. A server that runs notices within a minute."]
+    return [*lines, "", "Then check: crypto-checkout doctor. A running server notices within a minute."]
 
 
 def _deployment_lines(contract: "Contract") -> list[str]:

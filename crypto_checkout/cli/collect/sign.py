@@ -19,13 +19,15 @@ _COIN_DECIMALS = 18
 
 @click.command(short_help="Sign a plan with your recovery phrase; needs no network.")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The signed plan's file.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The file for the signed plan."
+)
 @click.option("--max-fee", metavar="AMOUNT", help="Refuse a plan whose fees can exceed this much of the chain's coin.")
 def sign(file: Path, *, out: Path, max_fee: str | None) -> None:
     """Sign the plan in FILE with the recovery phrase of your wallet.
 
-    The chain and the destination are asked for, not taken from the file: take both from your own wallet. The words are
-    typed here, not shown, and kept nowhere. Best on a machine without a network; nothing is sent.
+    It asks for the chain and the destination instead of trusting the file: take both from your own wallet. The words
+    are typed here, not shown, and stored nowhere. Use a machine without a network; nothing is sent.
     """
     from crypto_checkout.core.collect import plan_file
     from crypto_checkout.core.collect.plan import PlanInvalid
@@ -35,7 +37,7 @@ def sign(file: Path, *, out: Path, max_fee: str | None) -> None:
     except PlanInvalid as error:
         fail(f"{file}: {error}.")
     if out.exists():
-        fail(f"{out} is there already. Name another file with --out, or move this one away.")
+        fail(f"{out} already exists. Name another file with --out, or move this one away.")
     _refuse_high_fees(plan, max_fee)
     click.echo("\n".join(words.summary(plan, f"chain {plan.chain_id}")))
     click.echo(f"Fees: never more than {words.coin(_most_fees(plan), _COIN)}.")
@@ -58,7 +60,7 @@ def _refuse_high_fees(plan: "Plan", max_fee: str | None) -> None:
     try:
         most = Decimal(max_fee).scaleb(_COIN_DECIMALS)
     except InvalidOperation:
-        fail(f'--max-fee "{max_fee[:40]}" is no amount: write it like 0.01.')
+        fail(f'--max-fee "{max_fee[:40]}" is not an amount: write it like 0.01.')
     if _most_fees(plan) > most:
         highest = words.coin(_most_fees(plan), _COIN)
         fail(f"Its fees can be {highest}, more than --max-fee {max_fee}. Nothing was signed.")
@@ -68,10 +70,10 @@ def _confirm(plan: "Plan") -> None:
     """Have chain and destination typed, and compare them with the plan's."""
     from crypto_checkout.core import address as addresses
 
-    chain = terminal.ask("Id of the chain on which you collect (1 is Ethereum): ")
+    chain = terminal.ask("ID of the chain on which you collect (1 is Ethereum): ")
     if chain != str(plan.chain_id):
         fail(f"The plan is for chain {plan.chain_id}, not {chain[:20] or 'none'}. Nothing was signed.")
-    typed = terminal.ask("The destination, whole, pasted from your own wallet: ")
+    typed = terminal.ask("The full destination address, pasted from your own wallet: ")
     try:
         destination = addresses.parse(typed)
     except ValueError as error:

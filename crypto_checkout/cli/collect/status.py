@@ -23,11 +23,15 @@ _REASONS = {"fee_too_high": "fee too high", "unknown_fee": "fee not known", "unk
 
 @click.command(short_help="Show what each address holds.")
 @click.option(
-    "--mode", type=click.Choice(["live", "test"]), default="live", show_default=True, help="Real money or none."
+    "--mode",
+    type=click.Choice(["live", "test"]),
+    default="live",
+    show_default=True,
+    help="live takes real money, test doesn't.",
 )
 @click.option("--chain", "chain_id", type=click.IntRange(1), metavar="ID", help="Only this chain.")
-@click.option("--asset", metavar="SYMBOL", help="Only this coin, like USDC.")
-@click.option("--all", "shows_all", is_flag=True, help="Also addresses that hold nothing any more.")
+@click.option("--asset", metavar="SYMBOL", help="Only this coin, for example USDC.")
+@click.option("--all", "shows_all", is_flag=True, help="Include addresses that are empty by now.")
 @json_option
 @click.pass_obj
 def status(
@@ -35,8 +39,8 @@ def status(
 ) -> None:
     """Show what your addresses hold, what that is worth now, and what isn't worth moving.
 
-    The figures are the ledger's, which the server may write meanwhile; each is compared with what the chain shows at
-    the last block that the server has processed. --json lists every address.
+    The figures come from the server's records; each is compared with what the chain shows at the last block that
+    the server has processed. --json lists every address.
     """
     from crypto_checkout.app import offline
     from crypto_checkout.core.errors import WalletNotConfigured
@@ -58,7 +62,7 @@ def status(
         print_json({"object": "list", "data": [*found.page.items], "totals": [*found.totals]})
         return
     if not found.totals:
-        click.echo(f"No address of {mode} mode holds any money.")
+        click.echo(f"No address in {mode} mode holds any money.")
         return
     names = chain_names(config)
     for total in found.totals:

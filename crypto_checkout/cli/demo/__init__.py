@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
 _DEADLINE_SECONDS = 60
 _RULE = {True: "─", False: "-"}
-_NEXT = "Now your own: `crypto-checkout init` writes a configuration, `crypto-checkout serve` starts the server."
+_NEXT = "Next: `crypto-checkout init` writes a configuration, `crypto-checkout serve` starts the server."
 
 
 @click.command()
-@click.option("--sandbox", is_flag=True, help="Every scenario of test mode instead, side by side; needs no node.")
-@click.option("--json", "as_json", is_flag=True, help="Print what happened as JSON, at the end.")
+@click.option("--sandbox", is_flag=True, help="Show every scenario of test mode side by side instead; needs no node.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON at the end.")
 @click.pass_obj
 def demo(options: Options, *, sandbox: bool, as_json: bool) -> None:
-    """Show a payment on a chain of its own.
+    """Show a payment on a private chain.
 
-    From the link to the signed webhook: a real node (anvil), a real server and a real transaction, in a folder that is
-    gone afterwards. Nothing of yours is read or changed.
+    From the link to the signed webhook: a real node (anvil), a real server and a real transaction, in a temporary
+    folder. Your own data is neither read nor changed.
 
-    With --sandbox: all that can become of a payment, on the simulated chain of test mode. The exit code is 1 where
-    something ended otherwise than it should.
+    With --sandbox: every outcome of a payment, on the simulated chain of test mode. The exit code is 1 if a
+    scenario ends in the wrong way.
     """
     if sandbox:
         _scenarios(options, as_json=as_json)
@@ -57,7 +57,7 @@ def _story(options: Options, *, as_json: bool) -> None:
     except StepFailed as error:
         fail(str(error))
     timeline = Timeline(say=_say_nothing if as_json else click.echo)
-    timeline.say("A payment on a chain of its own. Nothing of yours is read or changed.\n")
+    timeline.say("A payment on a private chain. Your own data is neither read nor changed.\n")
     log = _play(timeline, options, anvil)
     if as_json:
         print_json({**timeline.as_json(), "log": log})
@@ -95,7 +95,7 @@ def _scenarios(options: Options, *, as_json: bool) -> None:
         if problems:
             click.echo("\n".join([*problems, *log]), err=True)
         else:
-            click.echo(f"All {len(results)} ended as they should, after {time.monotonic() - started:.1f} s.")
+            click.echo(f"All {len(results)} ended as expected after {time.monotonic() - started:.1f} s.")
     sys.exit(1 if problems else 0)
 
 

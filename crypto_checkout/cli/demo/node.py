@@ -25,7 +25,7 @@ def find(environ: Mapping[str, str]) -> str:
     named = environ.get("CHECKOUT_ANVIL")
     found = shutil.which(named or "anvil", path=environ.get("PATH"))
     if found is None:
-        lack = f"CHECKOUT_ANVIL names {named}, and that can't be run" if named else "there is none on PATH"
+        lack = f"CHECKOUT_ANVIL names {named}, which can't be run" if named else "there is none on PATH"
         raise StepFailed(f"The demo needs anvil, a real EVM node, and {lack}: {_HOW_TO_GET_IT}")
     return str(Path(found).absolute())  # it is started in another folder
 

@@ -80,7 +80,7 @@ class Stage:
         ]
 
     def _end(self, number: int, _: FrameType | None) -> None:
-        late = StepFailed(f"It is not done after {self._deadline_seconds:g} s.")
+        late = StepFailed(f"It did not finish within {self._deadline_seconds:g} s.")
         reason = late if number == signal.SIGALRM else KeyboardInterrupt()
         if not self._is_starting:
             raise reason

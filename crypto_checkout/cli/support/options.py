@@ -32,7 +32,9 @@ def json_option(command: F) -> F:
 def mode_option(command: F) -> F:
     """Add `--mode` to a command that makes something."""
     mode = click.Choice(["live", "test"])
-    return click.option("--mode", type=mode, default="test", show_default=True, help="Real money or none.")(command)
+    return click.option(
+        "--mode", type=mode, default="test", show_default=True, help="live takes real money, test doesn't."
+    )(command)
 
 
 def mode_filter(command: F) -> F:
@@ -43,7 +45,7 @@ def mode_filter(command: F) -> F:
 def limit_option(command: F) -> F:
     """Add `--limit`."""
     limit = click.IntRange(1, 1000)
-    return click.option("--limit", type=limit, default=25, show_default=True, help="How many at most.")(command)
+    return click.option("--limit", type=limit, default=25, show_default=True, help="The maximum number.")(command)
 
 
 def since_option(meaning: str) -> Callable[[F], F]:
@@ -53,7 +55,7 @@ def since_option(meaning: str) -> Callable[[F], F]:
         try:
             return moments.from_optional_text(text)
         except ValueError:
-            raise click.BadParameter('wanted is a time with its zone, like "2026-01-31T12:00:00Z"') from None
+            raise click.BadParameter('expected a time with its zone, like "2026-01-31T12:00:00Z"') from None
 
     return click.option("--since", metavar="TIME", callback=read, help=f"{meaning}: 2026-01-31T12:00:00Z.")
 

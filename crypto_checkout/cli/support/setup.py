@@ -78,7 +78,7 @@ def apply_migrations(config: "Config") -> "list[Migration]":
         with FolderLock(path.resolve().parent):
             return migrate.migrate(path)
     except FolderInUse:
-        fail_while_served(config, "run this again: the database is to be brought up to date")
+        fail_while_served(config, "run this again: the database needs an update")
 
 
 def fail_while_served(config: "Config", then: str) -> NoReturn:
@@ -133,7 +133,7 @@ def require_database(config: "Config") -> None:
     command = " ".join(click.get_current_context().command_path.split()[1:])
     fail(
         f"There is no database at {path.absolute()}. Run this in the folder of your server, or name its configuration: "
-        f"{this_program()} --config FILE {command}. A server that starts makes one: {this_program()} serve."
+        f"{this_program()} --config FILE {command}. Starting a server creates one: {this_program()} serve."
     )
 
 

@@ -30,4 +30,4 @@ def ask_hidden(question: str) -> str:
 
 
 def _fail() -> NoReturn:
-    fail("This asks for secrets on a terminal, and there is none: run it in one, not from a script.")
+    fail("This asks for secrets on a terminal: run it in one, not from a script.")

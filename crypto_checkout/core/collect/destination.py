@@ -26,11 +26,11 @@ def parse_destination(text: str) -> Address:
     """
     text = text.strip()
     if _PRIVATE_KEY.fullmatch(text) or text[1:4] == "prv":
-        raise ValueError("this looks like a private key; never put it on a server. Wanted is an address")
+        raise ValueError("this looks like a private key; never put it on a server. Expected: an address")
     if len(text.split()) > 1:
-        raise ValueError("this looks like a recovery phrase; never put it on a server. Wanted is an address")
+        raise ValueError("this looks like a recovery phrase; never put it on a server. Expected: an address")
     if text[1:4] == "pub":
-        raise ValueError("this is an extended public key; it belongs in xpub. Wanted is one address: 0x… and 40 digits")
+        raise ValueError("this is an extended public key; it belongs in xpub. Expected: one address, 0x… and 40 digits")
     if not _ADDRESS.fullmatch(text):
         raise ValueError("an address is 0x and then 40 digits and letters from a to f")
     address = Address(text.lower())

@@ -55,7 +55,7 @@ def of_script(status: int, *, is_ours: bool) -> list[Check]:
     """Check that the page's script comes from the server, and not from a folder of the proxy's."""
     if is_ours:
         return []
-    what = f"/static/checkout.js answers {status}, and not as this server does: pages go without their script"
+    what = f"/static/checkout.js answers {status}, but not as this server does: pages go without their script"
     return [
         warn("proxy: files", what, "Lead every path to the server: no location of its own for .js, .css or images.")
     ]
