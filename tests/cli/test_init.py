@@ -80,7 +80,7 @@ def test_a_known_xpub_is_written_and_the_file_loads(run: Run, target: Path) -> N
     assert load(target, {}).wallet.xpub == XPUB
     assert "Compare them" in result.output
     assert "  0  0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266\n" in result.output  # anvil's own first account
-    assert "switch on a [[chains]] block" in result.output
+    assert "uncomment a [[chains]] block" in result.output
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_chains_are_switched_on_by_name_or_id_and_the_rest_stays_as_it_is(run: R
     assert [chain.id for chain in config.chains] == [1, 8453, 42161]
     assert [token.symbol for token in config.chains[1].tokens] == ["USDC", "EURC"]
     assert config.chains[0].confirmation_tiers == ()
-    assert "Base, Ethereum, Arbitrum One: switched on" in result.output.replace("\n", " ")
+    assert "Base, Ethereum, Arbitrum One: enabled" in result.output.replace("\n", " ")
     changed = zip(example().splitlines(), target.read_text().splitlines(), strict=True)
     assert all(new in {old, old[1:], f'xpub = "{XPUB}"'} for old, new in changed)
 
@@ -145,7 +145,7 @@ def test_a_cold_address_whose_words_everybody_knows_is_warned_of(run: Run) -> No
 def test_a_cold_address_says_which_wallet_already(run: Run, other: tuple[str, ...]) -> None:
     result = run("--cold-address", COLD, *other)
     assert result.exit_code == 2
-    assert "--cold-address already says which wallet" in result.output
+    assert "--cold-address already chooses the wallet" in result.output
 
 
 @pytest.mark.parametrize("flag", ["--wallet", "--no-wallet"])
@@ -153,7 +153,7 @@ def test_two_answers_to_which_wallet_are_refused(run: Run, flag: str) -> None:
     result = run("--xpub", XPUB, flag)
 
     assert result.exit_code == 2
-    assert "--xpub already says which wallet" in result.output
+    assert "--xpub already chooses the wallet" in result.output
 
 
 def words_in(output: str) -> list[str]:
@@ -173,7 +173,7 @@ def test_a_new_wallet_shows_its_words_once_and_the_file_has_only_the_xpub(run: R
     key = ExtendedPublicKey.parse(xpub)
     for index in range(3):
         assert checksum(key.address(index)) in result.stdout
-    for claim in ("Write them on paper", "not stored anywhere", "Whoever has them has your money"):
+    for claim in ("Write them on paper", "not stored anywhere", "Anyone who has them has your money"):
         assert claim in result.stdout
 
 
@@ -203,7 +203,7 @@ def test_an_existing_file_stays_as_it_is_and_no_wallet_is_shown(run: Run, target
 
     assert result.exit_code == 1
     assert target.read_text() == "mine"
-    assert "is there already and stays as it is" in result.output
+    assert "already exists and was not changed" in result.output
     assert "--force" in result.output
     assert "12 words" not in result.output
 
@@ -235,16 +235,16 @@ def test_force_never_loses_the_file_it_kept_before(run: Run, target: Path) -> No
 def test_a_link_and_a_folder_are_not_replaced(run: Run, target: Path) -> None:
     target.symlink_to("nowhere")
     assert run().exit_code == 1
-    assert "no ordinary file" in run("--force").output
+    assert "not an ordinary file" in run("--force").output
     target.unlink()
     target.mkdir()
-    assert "no ordinary file" in run("--force").output
+    assert "not an ordinary file" in run("--force").output
 
 
 def test_a_file_that_appears_meanwhile_is_not_overwritten(run: Run, target: Path) -> None:
     target.write_text("mine")
 
-    with pytest.raises(click.ClickException, match="is there already"):
+    with pytest.raises(click.ClickException, match="already exists"):
         room._write(target, "ours", force=False)
 
     assert target.read_text() == "mine"
@@ -264,7 +264,7 @@ def test_a_file_system_without_links_is_no_obstacle(run: Run, target: Path, monk
     assert load(target, {}).wallet.xpub == XPUB
     assert Path(f"{target}.old").read_text() == example()
     assert folder_of(target) == ["checkout.toml", "checkout.toml.old"]
-    with pytest.raises(click.ClickException, match="is there already"):
+    with pytest.raises(click.ClickException, match="already exists"):
         room._write(target, "ours", force=False)
 
 
@@ -272,7 +272,7 @@ def test_a_folder_that_is_not_there_is_named(run: Run, tmp_path: Path) -> None:
     result = run(config=tmp_path / "none" / "checkout.toml")
 
     assert result.exit_code == 1
-    assert "make it first" in result.output
+    assert "create it first" in result.output
 
 
 def test_the_environment_names_the_file_when_the_option_does_not(tmp_path: Path) -> None:
@@ -352,9 +352,9 @@ def answer(terminal: Terminal, words: list[str]) -> None:
 
 def test_on_a_terminal_the_file_comes_only_after_two_words_were_read_back(target: Path) -> None:
     with on_terminal(target) as terminal:
-        terminal.read_until("Make a new wallet for the money now? [y/N]: ")
+        terminal.read_until("Create a new wallet for the money now? [y/N]: ")
         terminal.type("y\n")
-        words = words_in(terminal.read_until("Press Enter when they are on paper: "))
+        words = words_in(terminal.read_until("Press Enter when you have written them down: "))
         assert not target.exists()
         terminal.type("\n")
         terminal.read_until("\x1b[2J")  # the words are wiped off the screen before they are asked for
@@ -369,7 +369,7 @@ def test_on_a_terminal_the_file_comes_only_after_two_words_were_read_back(target
 
 def test_wrong_words_write_nothing(target: Path) -> None:
     with on_terminal(target, "--wallet") as terminal:
-        terminal.read_until("on paper: ")
+        terminal.read_until("written them down: ")
         terminal.type("\n")
         for _ in range(3):
             terminal.read_until("Word number")
@@ -382,7 +382,7 @@ def test_wrong_words_write_nothing(target: Path) -> None:
 
 def test_an_interruption_writes_nothing(target: Path) -> None:
     with on_terminal(target, "--wallet") as terminal:
-        terminal.read_until("on paper: ")
+        terminal.read_until("written them down: ")
         terminal.type("\x04")
         terminal.read_until("Aborted!")
         assert terminal.process.wait(timeout=30) == 1
@@ -394,10 +394,10 @@ def test_an_own_wallet_is_asked_for_until_its_key_is_right(target: Path) -> None
     with on_terminal(target) as terminal:
         terminal.read_until("[y/N]: ")
         terminal.type("\n")
-        terminal.read_until("Address or xpub (Enter: later): ")
+        terminal.read_until("Address or xpub (Enter to skip): ")
         terminal.type(f"{XPUB[:-1]}\n")
         terminal.read_until("checksum")
-        terminal.read_until("Address or xpub (Enter: later): ")
+        terminal.read_until("Address or xpub (Enter to skip): ")
         terminal.type(f"{XPUB}\n")
         terminal.read_until("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
         terminal.read_until("serve")
@@ -410,10 +410,10 @@ def test_one_address_is_taken_in_the_place_of_a_key(target: Path) -> None:
     with on_terminal(target) as terminal:
         terminal.read_until("[y/N]: ")
         terminal.type("\n")
-        terminal.read_until("Address or xpub (Enter: later): ")
+        terminal.read_until("Address or xpub (Enter to skip): ")
         terminal.type(f"{COLD.lower()}\n")
         terminal.read_until("EIP-55")
-        terminal.read_until("Address or xpub (Enter: later): ")
+        terminal.read_until("Address or xpub (Enter to skip): ")
         terminal.type(f"{COLD}\n")
         terminal.read_until(f"Everything will go to {COLD}")
         terminal.read_until("collect setup")
@@ -426,7 +426,7 @@ def test_the_wallet_can_come_later(target: Path) -> None:
     with on_terminal(target) as terminal:
         terminal.read_until("[y/N]: ")
         terminal.type("n\n")
-        terminal.read_until("Address or xpub (Enter: later): ")
+        terminal.read_until("Address or xpub (Enter to skip): ")
         terminal.type("\n")
         terminal.read_until("set [wallet] cold_address or xpub")
         assert terminal.process.wait(timeout=30) == 0

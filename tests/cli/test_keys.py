@@ -88,7 +88,7 @@ def test_for_people_the_key_stands_alone_on_a_line(run: Run) -> None:
 
 
 def test_a_live_key_without_a_live_chain_is_made_with_a_word_about_that(run: Run) -> None:
-    assert "No chain is switched on" in run("create", "--name", "shop", "--mode", "live").stdout
+    assert "No chain is enabled" in run("create", "--name", "shop", "--mode", "live").stdout
 
 
 def test_the_key_itself_is_kept_nowhere(run: Run, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ class Listener:
                 stdout=out,
                 stderr=subprocess.STDOUT,
             )
-        self.wait_until(lambda: "Ctrl-C ends this.\n\n" in self.output, "begin")
+        self.wait_until(lambda: "Ctrl-C stops this.\n\n" in self.output, "begin")
         self.secret = SECRET.findall(self.output)[0]
 
     @property

@@ -140,7 +140,7 @@ async def test_doctor_tells_another_server_behind_the_address_from_this_one(tmp_
     with doctor_token.published(tmp_path / "checkout-data"):
         checks = await examined(tmp_path, front.urls["guide"])
     assert checks["proxy"].mark == "fail"
-    assert "another such server" in checks["proxy"].what
+    assert "a different server" in checks["proxy"].what
 
 
 async def test_doctor_names_http_that_is_not_redirected(front: Nginx) -> None:

@@ -104,8 +104,8 @@ async def test_a_live_start_warns_of_an_open_port_and_of_a_wallet_that_nobody_ha
         first, port = server.output, httpx.URL(server.url).port
     assert "https://pay.example.com/dashboard/set-up?token=" in first
     assert "ssh -L" not in first
-    assert f"  network  every address of this machine (0.0.0.0), port {port}: open to other machines" in first
-    assert "nobody has compared the first addresses" in first
+    assert f"  network  every address of this machine (0.0.0.0), port {port}: other machines can connect" in first
+    assert "the first addresses haven't been compared" in first
     assert "https://pay.example.com/dashboard/settings/wallet" in first
     async with await Database.open(tmp_path / "checkout-data" / "checkout.db", system_clock) as db:
         wallet = ExtendedPublicKey.parse(FRESH_XPUB).wallet_id

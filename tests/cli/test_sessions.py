@@ -242,7 +242,7 @@ def test_a_link_with_a_choice_and_what_is_shown_of_its_session(server: Server, r
     assert server.client(None).post(url, data={"choice": "1337:USDC"}).status_code == 303
     said = run("sessions", "show", session_id).stdout
     assert "3.5 USDC on chain 1337" in said
-    assert "nothing is chosen yet" not in said
+    assert "not chosen yet" not in said
 
 
 def test_the_list_of_links_is_that_of_the_api(server: Server, run: Run) -> None:
@@ -306,7 +306,7 @@ def test_links_whose_payer_decides_are_made_and_listed(server: Server, run: Run)
         (("--title", "Tea", "--amount", "3.50", "--asset", "1337:ETH", "--asset", "1:ETH"), 1, "Chain 1 is not"),
         (("--title", "Tea", "--amount", "3.50", "--asset", "ETH", "--asset", "USDC"), 2, "like 1:USDC"),
         (("--title", "Tea", "--amount", "3.50", "--asset", "1337:"), 2, "like 1:USDC"),
-        (("--title", "Tea", "--amount", "3.50", *("--asset", "1337:ETH") * 2), 2, "stands twice"),
+        (("--title", "Tea", "--amount", "3.50", *("--asset", "1337:ETH") * 2), 2, "listed twice"),
         (("--title", "Tea", "--amount", "3.50", "--asset", "1337:ETH", "--chain", "1337"), 2, "--chain"),
         (("--title", "Tea", "--amount", "3.50", "--mode", "live"), 1, "[[chains]]"),
         (("--title", "Tea", "--amount", "3.50", "--ask", "phone"), 2, "--ask"),

@@ -92,7 +92,7 @@ def test_a_backup_to_another_disk_succeeds_though_its_date_can_not_be_noted(shop
         result = command(shop.folder, "backup", str(tmp_path / "second.db"))
     assert result.returncode == 0
     assert "checked and readable by you alone" in result.stdout
-    assert "can't be noted" in result.stderr
+    assert "can't be recorded" in result.stderr
     assert last_backup.read(shop.folder / "checkout-data") == known
 
 

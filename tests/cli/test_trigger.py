@@ -90,7 +90,7 @@ def test_with_a_key_none_is_made(server: Server, trigger: Run) -> None:
 def test_a_live_key_is_refused(trigger: Run) -> None:
     refused = trigger("session.created", "--api-key", "ck_live_" + "a" * 32)
     assert refused.exit_code == 1
-    assert "test mode only" in refused.stderr
+    assert "only in test mode" in refused.stderr
 
 
 def test_a_key_of_another_server_is_refused_in_a_sentence(trigger: Run) -> None:

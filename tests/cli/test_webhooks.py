@@ -66,7 +66,7 @@ def test_trying_an_endpoint_sends_it_a_signed_event_and_shows_what_came_back(ser
         endpoint = make(server, receiver.url)
         result = run("test", endpoint["id"])
         assert result.exit_code == 0
-        assert "It answered 202 after" in result.stdout
+        assert "Response 202 after" in result.stdout
         (received,) = receiver.received
         event = verify_webhook(received.body, received.headers, endpoint["secret"])
         assert (event["type"], event["livemode"]) == ("session.paid", False)
@@ -85,17 +85,17 @@ def test_a_replay_sends_one_event_again_or_all_that_was_missed(server: Server, r
         off = make(server, receiver.url, "payment_link.created", active=False)
         missed = [sell(server) for _ in range(2)]
         queued = run("replay", off["id"], "--since", began)
-        assert "2 deliveries wait" in queued.stdout
-        assert "switched off" in queued.stdout
+        assert "2 deliveries are queued" in queued.stdout
+        assert "is disabled" in queued.stdout
         assert server.api.patch(f"/webhook_endpoints/{off['id']}", json={"active": True}).is_success
         assert json.loads(run("replay", off["id"], "--since", began, "--json").stdout)["queued"] == 0, (
             "they wait already"
         )
         server.wait_until(lambda: len(receiver.received) == 2, "deliver what was missed")
         assert {event["data"]["id"] for event in receiver.events("payment_link.created")} == {*missed}
-        assert "Nothing is to be sent" in run("replay", off["id"], "--since", began).stdout
+        assert "Nothing to send" in run("replay", off["id"], "--since", began).stdout
         again = receiver.received[0].event["id"]
-        assert "1 delivery waits" in run("replay", off["id"], "--event", again).stdout
+        assert "1 delivery is queued" in run("replay", off["id"], "--event", again).stdout
         deliveries = server.api.get(f"/webhook_endpoints/{off['id']}/deliveries").json()["data"]
         assert {each["eventId"]: each["status"] for each in deliveries}[again] == "pending"
 
@@ -105,8 +105,8 @@ def test_a_replay_sends_one_event_again_or_all_that_was_missed(server: Server, r
     [
         (("replay", "we_nonsense", "--event", "evt_1"), 1, "`crypto-checkout webhooks list` shows them"),
         (("test", "we_nonsense"), 1, "`crypto-checkout webhooks list` shows them"),
-        (("replay", "we_1"), 2, "one of --event and --since"),
-        (("replay", "we_1", "--event", "evt_1", "--since", "2026-01-31T12:00:00Z"), 2, "one of --event and --since"),
+        (("replay", "we_1"), 2, "either --event or --since"),
+        (("replay", "we_1", "--event", "evt_1", "--since", "2026-01-31T12:00:00Z"), 2, "either --event or --since"),
         (("replay", "we_1", "--since", "yesterday"), 2, "2026-01-31T12:00:00Z"),
         (("replay", "we_1", "--since", "2026-01-31T12:00:00"), 2, "with its zone"),
     ],
@@ -137,7 +137,7 @@ def test_an_endpoint_that_was_switched_off_is_switched_on_with_an_offer_of_what_
         told = run("enable", endpoint["id"]).stdout
         since = server.api.get(f"/webhook_endpoints/{endpoint['id']}").json()["missedSince"]
         assert f"crypto-checkout webhooks replay {endpoint['id']} --since {since}" in told
-        assert "1 delivery waits" in run("replay", endpoint["id"], "--since", since).stdout
+        assert "1 delivery is queued" in run("replay", endpoint["id"], "--since", since).stdout
         server.wait_until(lambda: bool(receiver.received), "send what was missed")
         assert receiver.received[0].event["data"]["id"] == link
         assert "missed" not in run("enable", endpoint["id"]).stdout

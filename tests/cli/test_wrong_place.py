@@ -75,11 +75,11 @@ def test_a_list_names_its_database_and_a_copy_of_an_empty_ledger_says_so(
     monkeypatch.chdir(tmp_path)
     for kind in ("keys", "links", "sessions", "webhooks"):
         listed = CliRunner().invoke(main, [kind, "list"])
-        assert listed.stdout.startswith("There is no ")
+        assert listed.stdout.startswith("There are no ")
         assert listed.stderr == f"In {path}.\n"
         assert CliRunner().invoke(main, [kind, "list", "--json"]).stdout == "[]\n"
     said = CliRunner().invoke(main, ["backup", "copy.db"]).stdout
-    assert f"empty: {path} has never had a session" in said
+    assert f"empty: {path} never had a session" in said
     assert "--config FILE backup copy.db" in said
 
 

@@ -80,7 +80,7 @@ def _confirm(plan: "Plan") -> None:
         fail(f"{error}. Nothing was signed.")
     if destination != plan.destination:
         fail(
-            f"The plan sends everything to {addresses.checksum(plan.destination)}, which is not the address that you "
+            f"The plan sends everything to {addresses.checksum(plan.destination)}, which is not the address you "
             "pasted. If you didn't choose it, somebody changed the plan: make a new one. Nothing was signed."
         )
 

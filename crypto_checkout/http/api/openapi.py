@@ -15,8 +15,8 @@ from .operations import PREFIX, STORED, Operation
 from .schemas import Nothing
 
 _ABOUT = (
-    "Take payments in ETH and ERC-20 tokens. Amounts of coins are integer texts in the smallest unit, with a decimal "
-    "beside them; prices are decimal texts; times are ISO 8601 in UTC. A key sees the objects of its own mode only."
+    "Accept payments in ETH and ERC-20 tokens. Coin amounts are integer strings in the smallest unit, with a decimal "
+    "beside them; prices are decimal strings; times are ISO 8601 in UTC. A key sees only objects of its own mode."
 )
 _ID = "^[a-z]{2,8}_[0-9A-Za-z]{1,64}$"
 
@@ -57,7 +57,7 @@ def document(operations: Sequence[Operation], public_url: str) -> Json:
                 "apiKey": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "A key of this server: `ck_live_…` or `ck_test_…`. What it may do are its scopes.",
+                    "description": "An API key of this server: `ck_live_…` or `ck_test_…`, with scopes.",
                     "x-scopes": {scope.value: _scope_info(scope) for scope in Scope},
                 }
             },
@@ -121,7 +121,7 @@ def _parameters(operation: Operation, shapes: Schemas, public_url: str) -> list[
     found: list[Json] = []
     if "{id}" in operation.path:
         example = _example_id(operation, public_url)
-        id_: Json = {"name": "id", "in": "path", "required": True, "description": "Its id."}
+        id_: Json = {"name": "id", "in": "path", "required": True, "description": "The object's ID."}
         found.append({**id_, "schema": _text(pattern=_ID), "example": example})
     query = shapes.inside(operation.query)
     for name, field in query.get("properties", {}).items():
@@ -135,7 +135,7 @@ def _parameters(operation: Operation, shapes: Schemas, public_url: str) -> list[
             {
                 "name": "Idempotency-Key",
                 "in": "header",
-                "description": "Makes repeating safe: the same key and request get the stored answer, for 24 hours.",
+                "description": "Makes retries safe: the same key and request get the stored response, for 24 hours.",
                 "schema": _text(minLength=1, maxLength=255, pattern="^[!-~]+$", examples=[example]),
                 "example": example,
             }
@@ -145,7 +145,7 @@ def _parameters(operation: Operation, shapes: Schemas, public_url: str) -> list[
             {
                 "name": "If-None-Match",
                 "in": "header",
-                "description": "An ETag: the answer is an empty 304 while nothing has changed.",
+                "description": "An ETag: the response is an empty 304 if nothing has changed.",
                 "schema": _text(),
             }
         )

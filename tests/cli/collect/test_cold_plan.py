@@ -69,7 +69,7 @@ async def test_the_file_for_a_safe_collects_from_deposits(
 
         await until(is_listed, "list the collection")
 
-    assert "nothing at deposits on Anvil that is worth moving" in empty.stdout
+    assert "Nothing at deposits on Anvil is worth moving" in empty.stdout
     assert f"To {checksum(COLD)}, from 1 address:\n  1 ETH\n" in planned.stdout
     assert again.exit_code == 1
     assert "safe.json is there already" in again.stderr
@@ -87,4 +87,4 @@ async def test_without_a_cold_address_a_destination_must_be_named(
     refused = await run(*PLAN)
 
     assert refused.exit_code == 1
-    assert "Name with --to where everything goes" in refused.stderr
+    assert "Name the receiving address with --to" in refused.stderr

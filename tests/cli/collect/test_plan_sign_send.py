@@ -24,7 +24,7 @@ from tests.support.wallets import xpub_of
 
 TO = checksum(DESTINATION)
 SIGN = ("collect", "sign", "plan.json", "--out", "signed.json")
-QUESTIONS = ("Id of the chain", "The destination, whole", "Recovery phrase", "Passphrase")
+QUESTIONS = ("ID of the chain", "The full destination", "Recovery phrase", "Passphrase")
 
 
 def answers(*, chain: str = str(ANVIL_CHAIN_ID), to: str = TO, words: str = WORDS) -> list[tuple[str, str]]:
@@ -74,7 +74,7 @@ def test_paid_sessions_are_planned_signed_and_sent(anvil: Callable[..., Anvil], 
         assert node.balance(TO) == 2 * COIN
         assert json.loads(again.stdout)["moved"] == 2
         assert {live.status(session) for session in sessions} == {"paid"}
-    word = WORDS.split()[3]
+    word = WORDS.split()[5]
     assert word not in screen
     left = [path for path in tmp_path.rglob("*") if path.is_file() and word.encode() in path.read_bytes()]
     assert left == []
@@ -85,7 +85,7 @@ def test_paid_sessions_are_planned_signed_and_sent(anvil: Callable[..., Anvil], 
     ("changed", "reason"),
     [
         ({"chain": "1"}, "The plan is for chain 31337, not 1"),
-        ({"to": "0x" + "11" * 20}, "not the address that you pasted"),
+        ({"to": "0x" + "11" * 20}, "not the address you pasted"),
         ({"to": TO[:-4]}, "an address has 40 hexadecimal digits"),
         ({"words": "hello there"}, "no recovery phrase"),
         ({"words": "test test test test test test test test test test test junk"}, "another wallet"),
@@ -123,5 +123,5 @@ def test_high_fees_and_used_names_are_refused_before_a_word_is_typed(planned: Pa
     used = command(planned, *SIGN)
 
     assert "more than --max-fee 0.0001. Nothing was signed." in dear.stderr
-    assert "signed.json is there already" in used.stderr
+    assert "signed.json already exists" in used.stderr
     assert (planned / "signed.json").read_text() == "mine"

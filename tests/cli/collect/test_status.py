@@ -15,7 +15,7 @@ def test_the_status_names_totals_and_addresses(tmp_path: Path, monkeypatch: pyte
     cli = CliRunner()
     with Server(tmp_path) as server:
         empty = cli.invoke(main, ["collect", "status", "--mode", "test"])
-        assert (empty.exit_code, empty.stdout) == (0, "No address of test mode holds any money.\n")
+        assert (empty.exit_code, empty.stdout) == (0, "No address in test mode holds any money.\n")
         session = server.api.post("/checkout_sessions", json={"amount": {"value": "30.00", "currency": "USD"}}).json()
         assert server.api.post(f"/test_helpers/checkout_sessions/{session['id']}/pay", json={}).is_success
         shown = cli.invoke(main, ["collect", "status", "--mode", "test"])

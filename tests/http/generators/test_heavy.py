@@ -213,7 +213,7 @@ def test_postmans_import_sends_examples_that_work(server: Server, document: Path
     assert len(answers) == len(written)
     # The objects in the examples' addresses don't exist here.
     assert set(answers.values()) <= {200, 201, 404}, answers
-    assert answers["Make a checkout session"] == 201
+    assert answers["Create a checkout session"] == 201
 
 
 def convert(tool: Path, document: Path, options: str) -> Path:

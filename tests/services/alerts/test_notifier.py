@@ -422,4 +422,4 @@ def test_the_command_sends_a_test_and_says_what_came_of_it(tmp_path: Path) -> No
 def test_the_command_says_so_where_nobody_would_be_alerted(tmp_path: Path) -> None:
     outcome = invoke(tmp_path, "")
     assert outcome.exit_code == 1
-    assert "Nobody would be alerted" in outcome.output
+    assert "There is nobody to alert" in outcome.output

@@ -28,9 +28,10 @@ OPERATIONS = (
         scope=Scope.BALANCES_READ,
         summary="List balances",
         description=(
-            "Where your money is: each address and asset that ever got money, newest address first, and the totals of "
-            "all. The amounts are this server's records; `onChain` is what the chain itself showed. Money never moves "
-            "by this API: it is in your wallet."
+            "Where your money is: each address and asset that ever received money, newest address first, and "
+            "the totals of "
+            "all. The amounts are this server's records; `onChain` is what the chain itself showed. No API call moves "
+            "money: it is in your wallet."
         ),
         read=list_,
         query=schemas.BalancesQuery,

@@ -86,9 +86,10 @@ OPERATIONS = (
         method="POST",
         path="/webhook_endpoints",
         scope=Scope.WEBHOOKS_WRITE,
-        summary="Make a webhook endpoint",
-        description="The answer holds its `secret`, this once: deliveries are signed with it. The key needs the scope "
-        "to read what its `events` tell of, as `sessions:read` for `session.paid`; `events:read` covers all.",
+        summary="Create a webhook endpoint",
+        description="The response contains its `secret`, only this once: deliveries are signed with it. The key "
+        "needs the scope "
+        "to read what its `events` are about, such as `sessions:read` for `session.paid`; `events:read` covers all.",
         write=create,
         body=schemas.EndpointCreate,
         sent={"url": "https://shop.example.com/webhooks", "events": ["session.paid", "session.overpaid"]},
@@ -112,7 +113,7 @@ OPERATIONS = (
         method="GET",
         path="/webhook_endpoints/{id}",
         scope=Scope.WEBHOOKS_READ,
-        summary="Show a webhook endpoint",
+        summary="Retrieve a webhook endpoint",
         read=show,
         answer=EndpointResource,
         example=examples.shown_endpoint,
@@ -122,9 +123,9 @@ OPERATIONS = (
         method="PATCH",
         path="/webhook_endpoints/{id}",
         scope=Scope.WEBHOOKS_WRITE,
-        summary="Change a webhook endpoint",
-        description="A new `url` or more `events` need the scopes to read them, as a new endpoint does; a new `url` "
-        "also those to read what waits to be sent. With `active: true` one that was switched off is used again; a "
+        summary="Update a webhook endpoint",
+        description="A new `url` or more `events` require the scopes to read them, as a new endpoint does; a new `url` "
+        "also those to read its waiting deliveries. `active: true` enables a disabled endpoint; a "
         "replay since its `missedSince` sends what it missed.",
         write=change,
         body=schemas.EndpointUpdate,
@@ -142,7 +143,7 @@ OPERATIONS = (
         path="/webhook_endpoints/{id}",
         scope=Scope.WEBHOOKS_WRITE,
         summary="Delete a webhook endpoint",
-        description="Its deliveries go with it.",
+        description="Deletes its deliveries, too.",
         write=delete,
         answer=DeletedResource,
         example=lambda public_url: render.deleted(examples.shown_endpoint(public_url)["id"], "webhook_endpoint"),
@@ -152,8 +153,8 @@ OPERATIONS = (
         method="POST",
         path="/webhook_endpoints/{id}/test",
         scope=Scope.WEBHOOKS_WRITE,
-        summary="Try a webhook endpoint",
-        description="Sends a made-up `session.paid` with `livemode: false`, once, and answers with what came of it.",
+        summary="Test a webhook endpoint",
+        description="Sends a sample `session.paid` with `livemode: false`, once, and returns the attempt.",
         write=test,
         answer=AttemptedResource,
         example=examples.shown_attempted,
@@ -164,8 +165,9 @@ OPERATIONS = (
         path="/webhook_endpoints/{id}/rotate_secret",
         scope=Scope.WEBHOOKS_WRITE,
         summary="Rotate an endpoint's secret",
-        description="The answer holds the new `secret`, this once. Meanwhile deliveries carry a signature of each, up "
-        "to five old ones. Without an overlap nothing but the new one signs.",
+        description="The response contains the new `secret`, only this once. During the overlap deliveries "
+        "carry signatures of both, and of up "
+        "to five old secrets. Without an overlap only the new one signs.",
         write=rotate,
         body=schemas.SecretRotation,
         sent={"overlapSeconds": 3600},
@@ -178,7 +180,7 @@ OPERATIONS = (
         path="/webhook_endpoints/{id}/deliveries",
         scope=Scope.WEBHOOKS_READ,
         summary="List the deliveries to an endpoint",
-        description="Each with its attempts: status, duration, the beginning of the answer, and what went wrong.",
+        description="Each has its attempts: status, duration, the beginning of the response, and what went wrong.",
         read=list_deliveries,
         query=schemas.DeliveriesQuery,
         answer=ListResource[DeliveryResource],
@@ -189,9 +191,11 @@ OPERATIONS = (
         method="POST",
         path="/webhook_endpoints/{id}/replay",
         scope=Scope.WEBHOOKS_WRITE,
-        summary="Send events again",
-        description="One event by its `eventId`, whatever came of it, or, with `since`, all that it wants and has "
-        "not taken, those from while it was switched off too. An event that the endpoint doesn't subscribe to needs "
+        summary="Replay events",
+        description="With `eventId`, sends that event, whatever its earlier deliveries. With `since`, sends all "
+        "subscribed events that were "
+        "not delivered since then, including those while it was disabled. An event that the endpoint doesn't "
+        "subscribe to needs "
         "the scope to read it.",
         write=replay,
         body=schemas.ReplayCreate,

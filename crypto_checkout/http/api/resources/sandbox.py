@@ -219,8 +219,8 @@ OPERATIONS = (
         scope=Scope.SESSIONS_WRITE,
         summary="Pay a test session",
         description=(
-            "Without an `amount`, what is missing. Answers once the block of the payment is processed. With a "
-            "`scenario` the session, to which nothing was paid yet, goes through all of it, and no other notices."
+            "Without an `amount`, pays what is missing. Responds once the block of the payment is processed. A "
+            "`scenario` takes a session to which nothing was paid yet through all its steps, and affects no other."
         ),
         write=pay,
         body=TestPayment,
@@ -255,8 +255,9 @@ OPERATIONS = (
         scope=Scope.REFUNDS_WRITE,
         summary="Pay a test refund",
         description=(
-            "Approves it if need be, pays it on the simulated chain from the shop's wallet, and answers once that is "
-            "deep enough. Real refunds are approved in the dashboard only."
+            "Approves it if necessary, pays it on the simulated chain from the shop's wallet, and responds once "
+            "that is "
+            "deep enough. Real refunds are approved only in the dashboard."
         ),
         write=pay_refund,
         answer=RefundResource,
@@ -270,7 +271,7 @@ OPERATIONS = (
         path="/test_helpers/checkout_sessions/{id}/collect",
         scope=Scope.SESSIONS_WRITE,
         summary="Collect from a test session's address",
-        description="Everything that the address holds leaves it in one transaction, as anybody could have it.",
+        description="Moves everything that the address holds in one transaction, as anyone could do.",
         write=collect,
         answer=CollectionResource,
         example=examples.shown_seen_collection,
@@ -290,8 +291,7 @@ OPERATIONS = (
         path="/test_helpers/chain/reorg",
         summary="Reorganise the simulated chain",
         description=(
-            "The newest blocks are replaced by others with the same transactions: payments are taken back and come "
-            "again."
+            "Replaces the newest blocks by others with the same transactions: payments are taken back and arrive again."
         ),
         write=reorg,
         body=Reorganisation,
@@ -300,8 +300,8 @@ OPERATIONS = (
     _control(
         id_="interruptTestChain",
         path="/test_helpers/chain/outage",
-        summary="Take the simulated chain offline",
-        description="No block is processed meanwhile, and nothing expires; what was paid is found afterwards.",
+        summary="Interrupt the simulated chain",
+        description="During the outage no block is processed and nothing expires; payments are found afterwards.",
         write=outage,
         body=Outage,
         sent={"seconds": 5},
@@ -309,8 +309,9 @@ OPERATIONS = (
     _control(
         id_="interruptTestPrices",
         path="/test_helpers/prices/outage",
-        summary="Take the prices of test mode offline",
-        description="Making a session is a 503 `price_unavailable` meanwhile, and so is opening a payment link.",
+        summary="Interrupt the prices of test mode",
+        description="During the outage, creating a session or opening a payment link returns a 503 "
+        "`price_unavailable`.",
         write=price_outage,
         body=Outage,
         sent={"seconds": 1},
@@ -318,10 +319,10 @@ OPERATIONS = (
     _control(
         id_="advanceTestClock",
         path="/test_helpers/clock/advance",
-        summary="Put the simulated chain's clock forward",
+        summary="Advance the simulated chain's clock",
         description=(
-            "For all of test mode: sessions expire by it, retries of webhooks come nearer, and answers to idempotency "
-            "keys age. A scenario like `late` moves its own session only."
+            "For all of test mode: sessions expire by it, webhook retries come closer, and idempotency keys age. A "
+            "scenario like `late` moves only its own session."
         ),
         write=advance,
         body=ClockAdvance,

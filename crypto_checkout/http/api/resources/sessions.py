@@ -118,8 +118,8 @@ OPERATIONS = (
         method="POST",
         path="/checkout_sessions",
         scope=Scope.SESSIONS_WRITE,
-        summary="Make a checkout session",
-        description="Fixes the price for a while and gives the session an address of its own. "
+        summary="Create a checkout session",
+        description="Fixes the price for a limited time and assigns the session its own address. "
         "Send the payer to its `checkoutUrl`.",
         write=create,
         body=schemas.SessionCreate,
@@ -152,7 +152,7 @@ OPERATIONS = (
         method="GET",
         path="/checkout_sessions/{id}",
         scope=Scope.SESSIONS_READ,
-        summary="Show a checkout session",
+        summary="Retrieve a checkout session",
         read=show,
         follows_from_database=True,
         answer=SessionResource,
@@ -165,8 +165,9 @@ OPERATIONS = (
         scope=Scope.SESSIONS_READ,
         summary="List the payments of a session",
         description=(
-            "A session shows the newest 100 of its payments; this lists them all, last recorded first. A payment has "
-            "no id: go on with `nextCursor`."
+            "A session shows the newest 100 of its payments; this lists all of them, last recorded first. "
+            "Payments have "
+            "no ID: continue with `nextCursor`."
         ),
         read=list_payments,
         query=schemas.ListQuery,
@@ -179,7 +180,8 @@ OPERATIONS = (
         path="/checkout_sessions/{id}/expire",
         scope=Scope.SESSIONS_WRITE,
         summary="Close a checkout session",
-        description="Works while it is `pending` or `underpaid`. What comes to its address later is recorded as late.",
+        description="Works while it is `pending` or `underpaid`. What arrives at its address later is recorded "
+        "as late.",
         write=expire,
         answer=SessionResource,
         example=examples.shown_closed_session,
@@ -191,7 +193,7 @@ OPERATIONS = (
         path="/checkout_sessions/{id}/accept",
         scope=Scope.SESSIONS_WRITE,
         summary="Accept what has arrived",
-        description="Takes what has arrived as the whole payment: for a session that is underpaid, overpaid or late. "
+        description="Accepts what has arrived as the full payment of a session that is underpaid, overpaid or late. "
         "It becomes `paid`.",
         write=accept,
         answer=SessionResource,
