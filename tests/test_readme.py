@@ -8,6 +8,7 @@ import click
 import pytest
 
 from crypto_checkout.cli import main
+from crypto_checkout.config import Config
 from crypto_checkout.core.checkout.session import Status
 from crypto_checkout.http.docs.contents import FOLDER, GUIDES, guide_text
 
@@ -59,6 +60,11 @@ def test_the_commands_that_it_names_exist(line: str) -> None:
         found = command.get_command(click.Context(command), word)
         assert found is not None, f"crypto-checkout {line}"
         command = found
+
+
+def test_the_guide_to_the_configuration_has_every_section() -> None:
+    listed = re.findall(r"^\| `\[+(\w+)\]+` \|", guide_text("configuration", ""), re.MULTILINE)
+    assert sorted(listed) == sorted(Config.model_fields.keys() - {"path", "notes"})
 
 
 def commands(group: click.Group, before: str = "") -> set[str]:

@@ -30,7 +30,9 @@ _PENDING = 3
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Only show what would be done; the exit code is 3 if there is something to do.")
+@click.option(
+    "--check", is_flag=True, help="Only show what would be done; the exit code is 3 if there is something to do."
+)
 @click.pass_obj
 def migrate(options: Options, *, check: bool) -> None:
     """Bring the database up to date; `serve` does this too.
@@ -52,7 +54,9 @@ def migrate(options: Options, *, check: bool) -> None:
     click.echo(f"Brought up to date: {path}")
     _show_migrations(applied)
     if applied[0].number > 1:
-        click.echo(f"The database as it was before is in {store.copy_before(path, applied[0])}. To go back to the earlier")
+        click.echo(
+            f"The database as it was before is in {store.copy_before(path, applied[0])}. To go back to the earlier"
+        )
         click.echo("version of crypto-checkout, install that and restore this file with it.")
 
 

@@ -10,17 +10,17 @@ from crypto_checkout.cli.support.setup import fail, load_config, print_json
 
 @click.group()
 def mail() -> None:
-    """Find out whether mail arrives."""
+    """Test mail."""
 
 
 @mail.command()
-@click.option("--to", metavar="ADDRESS", help="Send it there, rather than to those who are told of payments.")
+@click.option("--to", metavar="ADDRESS", help="The recipient. Default: those who are notified about payments.")
 @json_option
 @click.pass_obj
 def test(options: Options, *, to: str | None, as_json: bool) -> None:
-    """Send a test by the server of [mail] in checkout.toml.
+    """Send a test mail through the server of [mail] in checkout.toml.
 
-    The exit code is 0 if the server took it.
+    The exit code is 0 if the server accepted it.
     """
     from crypto_checkout.app import offline
 

@@ -79,7 +79,7 @@ def _json(content: bytes, place: str) -> Any:
     try:
         return json.loads(content)
     except ValueError:
-        fail(f"{place} is no JSON.")
+        fail(f"{place} is not JSON.")
 
 
 def _claims(signed: Any) -> Mapping[str, Any]:
@@ -90,14 +90,14 @@ def _claims(signed: Any) -> Mapping[str, Any]:
     from crypto_checkout.core.public.receipts import MEDIA_TYPE, ReceiptClaims
 
     if signed.header.get("typ") != MEDIA_TYPE:
-        raise jws.JwsInvalid("it is signed, and no receipt")
+        raise jws.JwsInvalid("it is signed, but not a receipt")
     try:
         claims: Mapping[str, Any] = TypeAdapter(ReceiptClaims).validate_json(signed.payload, strict=True)
     except ValidationError as error:
         places = {".".join(map(str, each["loc"])) or "its content" for each in error.errors()}
         raise jws.JwsInvalid(f"these are not as in a receipt: {', '.join(sorted(places)[:5])}") from None
     if not _is_url(claims["iss"]) or not 0 <= claims["iat"] < _LATEST:
-        raise jws.JwsInvalid("it doesn't say who signed it, and when")
+        raise jws.JwsInvalid("it doesn't say who signed it and when")
     return claims
 
 
@@ -126,4 +126,4 @@ def _lines(claims: Mapping[str, Any], is_offline: bool) -> Iterator[str]:
         yield f"  {coins}: {name}, in block {each['blockNumber']} ({each['blockHash']})"
     for each in claims["refunds"]:
         yield f"Of this {each['amount']['value']} {each['amount']['asset']} were paid back: {each['txHash']}."
-    yield "Whether these transactions are on the chain, an explorer of that chain tells."
+    yield "A block explorer shows whether these transactions are on the chain."
