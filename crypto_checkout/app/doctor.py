@@ -93,13 +93,7 @@ async def dashboard(config: Config, url: str, db: Database, cipher: Cipher | Non
         return [ok("dashboard", "it has no password yet; only this machine can reach it")]
     where = f"[server] host is {host}" if is_open else f"public_url is {url}"
     what = f"it has no password yet, and others can reach it ({where})"
-    return [
-        warn(
-            "dashboard",
-            what,
-            "Set one with crypto-checkout admin reset-password, or with the link printed at the start.",
-        )
-    ]
+    return [warn("dashboard", what, "Set one: crypto-checkout admin reset-password, or the link printed at the start.")]
 
 
 def _is_readable(secret: str, cipher: Cipher | None) -> bool:
@@ -356,7 +350,7 @@ async def _of_proxy(config: Config, client: httpx.AsyncClient, url: str, answer:
             fail(
                 "proxy",
                 what,
-                "Point it to this server's [server] host and port, with all headers: API keys are in one.",
+                "Point it to this server's [server] host and port, with all headers.",
             )
         ]
     request = proxy.ArrivedRequest(arrived["peer"], arrived["host"], arrived["forwardedFor"])
