@@ -103,6 +103,8 @@ def _claims(signed: Any) -> Mapping[str, Any]:
 
 def _lines(claims: Mapping[str, Any], is_offline: bool) -> Iterator[str]:
     """Yield what holds, in words."""
+    from crypto_checkout.core.receipts.receipt import item
+
     signed_at = datetime.fromtimestamp(claims["iat"], UTC)
     yield f"The signature is right: {claims['iss']} signed this on {signed_at:%Y-%m-%d %H:%M} UTC."
     if not is_offline:
@@ -114,10 +116,10 @@ def _lines(claims: Mapping[str, Any], is_offline: bool) -> Iterator[str]:
         yield f"Receipt {claims['number']} of {seller} is VOID: the network reversed the payment."
     if not claims["livemode"]:
         yield "It is of test mode: no real money moved."
-    paid, price = claims["amountReceived"], claims["fiat"]
+    paid, price, sold = claims["amountReceived"], claims["fiat"], item(claims["title"], claims["quantity"])
     yield (
         f"It states that {paid['value']} {paid['asset']} were paid for {price['amount']} {price['currency']}"
-        f"{' (' + claims['title'] + ')' if claims['title'] else ''} on {claims['paidAt']}, to {claims['address']} on "
+        f"{f' ({sold})' if sold else ''} on {claims['paidAt']}, to {claims['address']} on "
         f"chain {claims['chainId']}:"
     )
     for each in claims["transfers"]:

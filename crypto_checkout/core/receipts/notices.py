@@ -9,7 +9,7 @@ from decimal import Decimal
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.money import format_fiat, format_units
 from crypto_checkout.core.receipts.mail import MailText
-from crypto_checkout.core.receipts.receipt import Receipt, is_valid
+from crypto_checkout.core.receipts.receipt import Receipt, is_valid, item
 
 MOST_LISTED = 50
 """The most payments, and the most issues, that a mail lists."""
@@ -56,8 +56,7 @@ def paid(receipt: Receipt, session: Session, chain_name: str, shop: NoticeShop) 
     lines = [
         f"{coins} on {chain_name} arrived for {price}.",
         "",
-        *([f"For: {receipt.title}"] if receipt.title else []),
-        *([f"Quantity: {session.quantity}"] if session.quantity else []),
+        *([f"For: {item(receipt.title, session.quantity)}"] if receipt.title else []),
         *([f"Customer: {', '.join(customer)}"] if customer else []),
         f"Receipt: {receipt.name}",
         f"Payment: {shop.page(session.livemode, f'/payments/{session.id}')}",
@@ -77,7 +76,7 @@ def day(report: DayReport, shop: NoticeShop) -> MailText:
         f"{named}: {sums}" if report.paid else "No payments.",
     ]
     for receipt, session in report.paid[:MOST_LISTED]:
-        what = f", {receipt.title}" if receipt.title else ""
+        what = f", {item(receipt.title, session.quantity)}" if receipt.title else ""
         void = "" if is_valid(session) else " (reversed since)"
         lines.append(f"* {session.fiat} {session.fiat.currency}{what}, receipt {receipt.name}{void}")
     if count > MOST_LISTED:

@@ -40,6 +40,11 @@ class Receipt:
         return f"{'' if self.livemode else 'T'}{self.year}-{self.number:06d}"
 
 
+def item(title: str | None, quantity: int | None) -> str | None:
+    """Return what was sold, with the number of pieces before it where there were several."""
+    return f"{quantity} × {title}" if title is not None and (quantity or 1) > 1 else title  # noqa: RUF001 - as in print
+
+
 def is_valid(session: Session) -> bool:
     """Tell whether the receipt of a session is valid now, rather than void."""
     return session.receipt_number is not None and session.status in SETTLED

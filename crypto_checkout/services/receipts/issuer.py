@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from crypto_checkout.core.checkout.link import Link
 from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.receipts.mail import Mail, MailKind
 from crypto_checkout.core.receipts.receipt import Seller
@@ -49,7 +48,7 @@ class ReceiptIssuer:
                 mails.release(unit, session.id, session.livemode)
             return session
         link = None if session.link_id is None else links.get(unit, session.link_id, session.livemode)
-        receipt = receipts.issue(unit, session, _title(link, session), self._seller)
+        receipt = receipts.issue(unit, session, None if link is None else link.title, self._seller)
         self._write_mails(unit, session)
         return replace(session, receipt_number=receipt.name)
 
@@ -65,10 +64,3 @@ class ReceiptIssuer:
             if recipients:
                 mails.add(unit, Mail(session.livemode, kind, session.id, recipients, unit.now, unit.now))
                 unit.after_commit(self._wake)
-
-
-def _title(link: Link | None, session: Session) -> str | None:
-    """Return the title of what was sold, with the number of pieces where there were several."""
-    if link is None:
-        return None
-    return f"{session.quantity} × {link.title}" if (session.quantity or 1) > 1 else link.title  # noqa: RUF001 - as in print

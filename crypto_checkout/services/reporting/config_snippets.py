@@ -116,14 +116,6 @@ def mail_alerts(*, has_mail: bool) -> SetSections:
     return SetSections((SetValues("mail", {key: literal(value) for key, value in _MAIL.items()}), alerts))
 
 
-def mail() -> SetValues:
-    """Return the edit of the `[mail]` section for receipts and notices, with values to be replaced."""
-    texts = {"from": "shop@example.com", "smtp_host": "smtp.example.com", "smtp_user": "", "smtp_password": ""}
-    values = {key: literal(value) for key, value in texts.items()}
-    notices = {"notify_paid": literal("each"), "notify_to": _list(["you@example.com"])}
-    return SetValues("mail", {**values, "receipts": "true", **notices})
-
-
 def prices(sources: Sequence[str], quorum: int, fixed: Mapping[str, str]) -> SetValues:
     """Return the edit of the `[prices]` section for its sources, their quorum, and prices of one's own."""
     own = ", ".join(f"{literal(pair)} = {literal(price)}" for pair, price in sorted(fixed.items()))

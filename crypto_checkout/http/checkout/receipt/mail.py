@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 from crypto_checkout.core.receipts.mail import MailText
+from crypto_checkout.core.receipts.receipt import item
 from crypto_checkout.http import templating
 from crypto_checkout.http.checkout.branding.shop import Branding
 from crypto_checkout.http.checkout.translations import LANGUAGES, Translations, load
@@ -63,11 +64,9 @@ class ReceiptMail:
 
 def _facts(words: Translations, shown: ShownReceipt, chain_name: str) -> list[tuple[str, str]]:
     """Return what the mail lists, each with its name."""
-    session, receipt = shown.session, shown.receipt
-    quantity = session["quantity"]
+    session = shown.session
     found = [
-        (words.text("item"), receipt.title),
-        (words.text("receipt_quantity"), None if quantity is None else str(quantity)),
+        (words.text("item"), item(shown.receipt.title, session["quantity"])),
         (words.text("price"), words.money(session["fiat"])),
         (words.text("received"), words.money(session["amountReceived"])),
         (words.text("network"), chain_name),

@@ -10,6 +10,7 @@ from crypto_checkout.core import moments
 from crypto_checkout.core.errors import ResourceNotFound
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.types import AmountResource, PaymentResource
+from crypto_checkout.core.receipts.receipt import item
 from crypto_checkout.http import etags, explorers
 from crypto_checkout.http.checkout import visitors
 from crypto_checkout.http.checkout.renderer import CheckoutRenderer
@@ -69,6 +70,7 @@ class ReceiptPages:
             visitors.translations_for(request),
             path=f"/checkout/{session['id']}{PATH}",
             receipt=shown.receipt,
+            item=item(shown.receipt.title, session["quantity"]),
             session=session,
             is_valid=shown.is_valid,
             issued_at=moments.to_text(shown.receipt.issued_at),
