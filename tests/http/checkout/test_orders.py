@@ -132,6 +132,9 @@ async def test_the_address_fills_in_the_form_and_a_wrong_value_is_told(app: App)
         answer = await browser.get(page_of(free, f"?amount={wrong}"))
         assert answer.status_code == 200
         assert said in told(answer, "amount")
+    german = (await (await app.anybody()).get(page_of(free, "?amount=33.5&lang=de"))).text
+    assert 'value="33,50"' in german
+    assert f"/l/{free['slug']}?lang=fr&amp;amount=33.5" in german  # another language reads the same address
     page = (await browser.get(page_of(tickets, "?quantity=3"))).text
     assert 'value="3"' in page
     assert "45.00 USD" in page  # the total, without a script

@@ -114,7 +114,8 @@ class OrderPages:
         )
         chosen = request.query_params.get(visitors.LANGUAGE, "")
         query = {visitors.LANGUAGE: chosen} if chosen in LANGUAGES else {}
-        kept = {name: fields[name] for name in (form.AMOUNT, form.QUANTITY) if fields.get(name)}
+        # As the address has them, and not as this language writes them: the links to other languages are addresses.
+        kept = {name: given for name in (form.AMOUNT, form.QUANTITY) if (given := request.query_params.get(name))}
         response = self._renderer.render(
             "order.html",
             words,
