@@ -277,10 +277,10 @@ def test_a_key_is_revoked_only_after_it_was_asked_once_more(server: Server, brow
         key = server.client(page.locator("#key").inner_text())
         page.get_by_role("link", name="Done").click()
         row = page.get_by_role("row", name=name)
-        row.get_by_text("Revoke", exact=True).click()
+        row.get_by_text("Revoke…", exact=True).click()
         assert key.get("/payment_links").is_success
         row.get_by_role("button", name=f"Revoke {name}").click()
-        expect(page.get_by_role("status").first).to_contain_text("is revoked")
+        expect(page.get_by_role("status").first).to_contain_text("was revoked")
         server.wait_until(lambda each=key: each.get("/payment_links").status_code == 401, "forget the key")  # type: ignore[misc]
         page.context.close()
 
