@@ -23,11 +23,16 @@ log = logging.getLogger(__name__)
 
 DOOR = ("/sign-in", "/set-up")
 OF_A_PAYMENT = ("/refunds/new",)
+SAMPLE = ("/settings/shop/sample", "/settings/shop/sample/colors.css", "/settings/shop/sample/logo")
 DOWNLOADS = ("/exports/payments", "/exports/unmatched", "/exports/collected", "/exports/refunds")
 
 
 def is_plain(route: Route) -> bool:
-    return route.method == "GET" and "{" not in route.path and route.path not in {*DOOR, *DOWNLOADS, *OF_A_PAYMENT}
+    return (
+        route.method == "GET"
+        and "{" not in route.path
+        and route.path not in {*DOOR, *DOWNLOADS, *OF_A_PAYMENT, *SAMPLE}
+    )
 
 
 PATHS = tuple(f"/test{'' if route.path == '/' else route.path}" for route in PAGES if is_plain(route))

@@ -32,7 +32,10 @@ MOST = 400
 """The most issues of a kind that are gathered, the newest ones."""
 
 MOST_COUNTED = 1000
-"""The number up to which the issues of a kind are counted and added up."""
+"""The number up to which sessions in a status are counted and added up, by a few columns of each."""
+
+_MOST_READ = 250
+"""The number up to which other issues are, which are read whole."""
 
 _SHOWN = 3
 """The issues of a group that are shown, the newest ones."""
@@ -118,18 +121,18 @@ class Issues:
         for status in STATUS_KINDS:
             if newest := store.in_status(unit, livemode, status, _SHOWN):
                 yield self._in_status(unit, livemode, status, [issues.of_session(each) for each in newest])
-        late = list(_late(unit, livemode, MOST_COUNTED + 1))
+        late = list(_late(unit, livemode, _MOST_READ + 1))
         worth = [(session.fiat.currency, session.fiat_minor(session.sums.late_units)) for session, _ in late]
         shown = [issues.of_late_payments(session, each.seq, each.transfer) for session, each in late[:_SHOWN]]
         yield from _group(shown, len(late), groups.fiat_sums(worth))
-        unmatched = store.unmatched(unit, livemode, MOST_COUNTED + 1)
+        unmatched = store.unmatched(unit, livemode, _MOST_READ + 1)
         coins = [(asset, each.transfer.units) for each in unmatched if (asset := self._asset(each)) is not None]
         shown = [self._unmatched(each) for each in unmatched[:_SHOWN]]
         yield from _group(shown, len(unmatched), groups.coin_sums(coins))
-        waiting = _open_refunds(unit, livemode, MOST_COUNTED + 1)
+        waiting = _open_refunds(unit, livemode, _MOST_READ + 1)
         coins = [(each.asset, each.units) for each in waiting]
         yield from _group([issues.of_refund(each) for each in waiting], len(waiting), groups.coin_sums(coins))
-        for of_kind in self._without_money(unit, livemode, MOST_COUNTED):
+        for of_kind in self._without_money(unit, livemode, _MOST_READ):
             yield from _group(of_kind, len(of_kind), ())
 
     def _in_status(self, unit: ReadUnit, livemode: bool, status: Status, newest: Sequence[Issue]) -> IssueGroup:
@@ -217,7 +220,7 @@ def _group(newest: Sequence[Issue], count: int, sums: Sequence[str]) -> Iterator
     """Yield the group of some issues of one kind; none without any."""
     if newest:
         shown = tuple(sorted(newest, key=lambda each: each.since, reverse=True)[:_SHOWN])
-        yield IssueGroup(newest[0].kind, shown, min(count, MOST_COUNTED), tuple(sums), count > MOST_COUNTED)
+        yield IssueGroup(newest[0].kind, shown, min(count, _MOST_READ), tuple(sums), count > _MOST_READ)
 
 
 def _late(unit: ReadUnit, livemode: bool, most: int) -> Iterator[tuple[Session, UncountedPayment]]:

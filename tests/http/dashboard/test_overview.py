@@ -121,6 +121,22 @@ async def test_issues_of_a_kind_are_one_group_with_its_number_and_sum(timed: tup
     assert (await client.get("/test/payments", params={"issue": "nonsense"})).status_code == 400
 
 
+async def test_of_very_many_issues_a_lower_bound_is_shown(
+    timed: tuple[App, Clock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crypto_checkout.services.alerts.issues.MOST_COUNTED", 2)
+    monkeypatch.setattr("crypto_checkout.services.alerts.issues._MOST_READ", 2)
+    app, clock = timed
+    client = await signed_in(app)
+    for scenario in ("underpaid", "wrong_token"):
+        for _ in range(3):
+            await story(app, scenario)
+        clock.move(minutes=1)
+    unmatched, underpaid = titles(await look(client))
+    assert underpaid == "2+ underpaid more than 60.00 USD"
+    assert unmatched.startswith("2+ unmatched payments more than ")
+
+
 async def test_all_of_a_kind_are_dismissed_but_those_that_began_after_the_page(timed: tuple[App, Clock]) -> None:
     app, clock = timed
     client = await signed_in(app)
