@@ -200,7 +200,7 @@ def test_collecting_is_checked_on_each_chain_where_there_is_a_cold_address(anvil
     _, checks = examine(tmp_path)
     assert checks["wallet"]["mark"] == "fail"
     assert "[wallet] cold_address is the public test wallet" in checks["wallet"]["what"]
-    assert "an address of your own" in checks["wallet"]["advice"]
+    assert "Use your own address" in checks["wallet"]["advice"]
 
 
 def test_the_first_addresses_are_shown_to_be_compared(tmp_path: Path) -> None:

@@ -156,8 +156,8 @@ def test_a_port_in_use_is_named_with_the_way_out(tmp_path: Path) -> None:
         refused = command(tmp_path, "serve", environ={"CHECKOUT__SERVER__PORT": str(port)})
     assert refused.returncode == 1
     assert refused.stderr == (
-        f"Error: Can't listen on 127.0.0.1:{port}: Address already in use. Stop what uses that port, or choose another "
-        "with [server] port or CHECKOUT__SERVER__PORT.\n"
+        f"Error: Can't listen on 127.0.0.1:{port}: Address already in use. "
+        "Stop the program that uses that port, or choose another with [server] port or CHECKOUT__SERVER__PORT.\n"
     )
     assert not (tmp_path / "checkout-data").exists()
 
