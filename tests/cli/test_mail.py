@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
 from crypto_checkout.cli import main
 from tests.support.mailbox import PASSWORD, USER, Mailbox, mailbox
+from tests.support.server import Server
 
 
 def invoke(folder: Path, box: Mailbox, *arguments: str, more: str = "", **environ: str) -> Any:
@@ -42,6 +44,13 @@ def test_a_test_is_sent_by_the_server_of_the_configuration(tmp_path: Path) -> No
         assert result.exit_code == 1
         assert "535" in result.output
         assert "wrong" not in result.output
+
+
+@pytest.mark.process
+def test_a_server_with_the_old_keys_says_where_they_are_now(tmp_path: Path) -> None:
+    old = '[alerts]\nemail_from = "shop@pay.example"\nsmtp_host = "127.0.0.1"\nsmtp_port = 2525\n'
+    with Server(tmp_path, old) as server:
+        assert "alerts.smtp_host is mail.smtp_host now" in server.output + server.log
 
 
 def test_nobody_to_send_to_is_told(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from crypto_checkout.core.checkout.session import Status
+from crypto_checkout.core.receipts.mail import MailKind
 from crypto_checkout.http.api.operations import Operation
 from crypto_checkout.http.api.schemas import CustomersQuery, ListQuery
 from crypto_checkout.http.api.table import table
@@ -19,6 +20,7 @@ from crypto_checkout.store.checkout import links, totals, unused_addresses
 from crypto_checkout.store.checkout.sessions import SessionFilter
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import unmatched
+from crypto_checkout.store.receipts import mails, receipts
 from crypto_checkout.store.reporting import exports, search
 from crypto_checkout.store.sandbox import requests
 from crypto_checkout.store.webhooks import deliveries, endpoint_cleanup, endpoints, events, replays
@@ -231,7 +233,18 @@ def reads_no_table(step: str) -> bool:
     return (
         is_search
         or is_empty
-        or not step.startswith(("SCAN checkout", "SCAN pay", "SCAN unm", "SCAN deli", "SCAN daily", "USE TEMP"))
+        or not step.startswith(
+            (
+                "SCAN checkout",
+                "SCAN pay",
+                "SCAN unm",
+                "SCAN deli",
+                "SCAN daily",
+                "SCAN mails",
+                "SCAN receipts",
+                "USE TEMP",
+            )
+        )
     )
 
 
@@ -256,6 +269,12 @@ QUESTIONS: dict[str, Callable[[ReadUnit], Any]] = {
     "underpaid": lambda unit: issues.in_status(unit, False, Status.UNDERPAID, 10),
     "money of underpaid": lambda unit: issues.money_in_status(unit, False, Status.UNDERPAID, 10),
     "late": lambda unit: issues.late(unit, False, 10),
+    "receipts of a day": lambda unit: receipts.issued_between(unit, False, LATER, LATER, 10),
+    "a receipt": lambda unit: receipts.of_session(unit, "cs_1"),
+    "mails to send": lambda unit: mails.due(unit, LATER, 10),
+    "a mail": lambda unit: mails.find(unit, MailKind.RECEIPT, False, "cs_1"),
+    "undelivered mails": lambda unit: mails.undelivered(unit, False, 10),
+    "the last daily mail": lambda unit: mails.last_day_before(unit, False, "2026-12-01"),
     "unmatched": lambda unit: issues.unmatched(unit, False, 10),
     "all unmatched": lambda unit: unmatched.listed(unit, False, paging.Window(10)),
     "open unmatched": lambda unit: unmatched.listed(unit, False, paging.Window(10), is_open=True),
