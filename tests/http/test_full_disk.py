@@ -45,6 +45,27 @@ def test_a_full_disk_is_a_pause_for_clients_and_a_line_in_the_log(disk: Disk, tm
         assert api.post("/payment_links", json=LONG).status_code == 201
 
 
+MAIL = """
+[mail]
+from = "shop@pay.example"
+smtp_host = "127.0.0.1"
+receipts = true
+test_mode = true
+"""
+
+
+def test_a_payer_sees_the_page_though_its_language_can_not_be_kept(disk: Disk, tmp_path: Path) -> None:
+    with Server(tmp_path, f'[database]\npath = "{disk.folder}/checkout.db"\n{MAIL}') as server:
+        price = {"amount": {"value": "30.00", "currency": "USD"}, "customerEmail": "ada@example.com"}
+        session = server.api.post("/checkout_sessions", json=price).json()
+        disk.fill()
+        while server.api.post("/payment_links", json=LONG).status_code == 201:
+            pass
+        page = server.client(None).get(f"{server.url}/checkout/{session['id']}", params={"lang": "de"})
+        assert page.status_code == 200
+        assert 'lang="de"' in page.text
+
+
 def test_a_server_on_a_full_disk_still_ends_in_order(disk: Disk, tmp_path: Path) -> None:
     with Server(tmp_path, f'[database]\npath = "{disk.folder}/checkout.db"\n') as server:
         disk.fill()

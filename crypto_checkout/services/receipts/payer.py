@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.public.types import SessionResource
 from crypto_checkout.services.receipts.issuer import MailPolicy
@@ -39,7 +40,10 @@ class PayerReceipts:
         return await self._key.public_keys()
 
     async def note_language(self, session: SessionResource, code: str) -> None:
-        """Keep the language of the payer's page with a session whose receipt is going to be mailed."""
+        """Keep the language of the payer's page with a session whose receipt is going to be mailed.
+
+        While the database can't be written, the page is shown nonetheless.
+        """
         will_mail = (
             self._policy.to_payers
             and self._policy.covers(session["livemode"])
@@ -49,7 +53,10 @@ class PayerReceipts:
         session_id = session["id"]
         if not will_mail or self._languages.get(session_id) == code:
             return
-        await self._db.write(lambda unit: sessions.note_language(unit, session_id, code), quick=True)
+        try:
+            await self._db.write(lambda unit: sessions.note_language(unit, session_id, code), quick=True)
+        except DatabaseFailed:
+            return
         if len(self._languages) >= _MOST_KNOWN:
             self._languages.clear()
         self._languages[session_id] = code
