@@ -136,7 +136,7 @@ def test_a_file_that_is_there_stays_unless_it_may_be_replaced(shop: Shop, run: R
     copy.write_text("precious", "utf-8")
     refused = run("backup", "copy.db")
     assert refused.exit_code == 1
-    assert "copy.db is there already and stays as it is." in refused.stderr
+    assert "copy.db already exists and was not changed." in refused.stderr
     assert copy.read_text("utf-8") == "precious"
     done(run("backup", "copy.db", "--force"))
     assert ask(copy, "PRAGMA integrity_check") == "ok"

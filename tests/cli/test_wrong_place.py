@@ -79,7 +79,7 @@ def test_a_list_names_its_database_and_a_copy_of_an_empty_ledger_says_so(
         assert listed.stderr == f"In {path}.\n"
         assert CliRunner().invoke(main, [kind, "list", "--json"]).stdout == "[]\n"
     said = CliRunner().invoke(main, ["backup", "copy.db"]).stdout
-    assert f"empty: {path} never had a session" in said
+    assert f"no payments: {path} never had a session" in said
     assert "--config FILE backup copy.db" in said
 
 

@@ -72,7 +72,7 @@ async def test_the_file_for_a_safe_collects_from_deposits(
     assert "Nothing at deposits on Anvil is worth moving" in empty.stdout
     assert f"To {checksum(COLD)}, from 1 address:\n  1 ETH\n" in planned.stdout
     assert again.exit_code == 1
-    assert "safe.json is there already" in again.stderr
+    assert "safe.json already exists" in again.stderr
     assert node.balance(COLD) == ONE_COIN
 
 
