@@ -14,8 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
+from crypto_checkout.app import offline
 from crypto_checkout.chain.sandbox import chain as sandbox
-from crypto_checkout.config import load
+from crypto_checkout.config import Config, load
 from crypto_checkout.services.reporting import config_snippets
 from crypto_checkout.store.data_folder import last_backup
 from crypto_checkout.store.owner import setup as store
@@ -345,6 +346,17 @@ async def test_a_test_alert_goes_to_everyone_and_is_the_proof_that_alerts_work(t
             assert len(shop.received) == 1
             assert "Turn on alerts" in await done(owner)
             assert "alerts.tested" in (await owner.get("/test/settings/trail")).text
+
+
+async def test_a_test_alert_of_the_command_line_counts_too(tmp_path: Path) -> None:
+    config = Config.model_validate({"database": {"path": tmp_path / "checkout.db"}}, context={"path": None})
+    await offline.note_alerts_tested(config)
+    assert not (tmp_path / "checkout.db").exists(), "without a database there is nothing to note"
+    async with open_app(tmp_path) as app:
+        owner = await signed_in(app)
+        await offline.note_alerts_tested(config)
+        assert "Turn on alerts" in await done(owner)
+        assert "alerts.tested" in (await owner.get("/test/settings/trail")).text
 
 
 async def test_a_test_alert_that_nobody_took_proves_nothing(tmp_path: Path) -> None:

@@ -102,8 +102,8 @@ def test_each_figure_stands_beside_the_same_number_of_days_before() -> None:
     money = [days_ago(0, 12_000), days_ago(1, 10_000), days_ago(7, 40_000), days_ago(35, 1_000_000)]
     assert compared(*money, days_ago(0, 5, "EUR")) == [
         ("120.00 USD", "+20.0%", "up", "100.00 USD yesterday"),
-        ("220.00 USD", "\u221245.0%", "down", "400.00 USD the 7 days before"),
-        ("620.00 USD", "\u221293.8%", "down", "10,000.00 USD the 30 days before"),
+        ("220.00 USD", "\u221245.0%", "down", "400.00 USD in the 7 days before"),
+        ("620.00 USD", "\u221293.8%", "down", "10,000.00 USD in the 30 days before"),
     ]
 
 

@@ -47,8 +47,8 @@ class Figure:
 
 FIGURES = (
     ("Today", 1, "yesterday"),
-    ("Last 7 days", 7, "the 7 days before"),
-    ("Last 30 days", 30, "the 30 days before"),
+    ("Last 7 days", 7, "in the 7 days before"),
+    ("Last 30 days", 30, "in the 30 days before"),
 )
 """The figures: their titles, their numbers of days, and the names of the same number of days before."""
 
