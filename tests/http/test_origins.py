@@ -92,6 +92,11 @@ async def forms_of_payers(app: App) -> dict[str, tuple[str, dict[str, str]]]:
     chosen = await made(
         app.api, "/checkout_sessions", {"amount": {"value": "3.00", "currency": "USD"}, "assets": TWO_COINS}
     )
+    asking = await made(
+        app.api,
+        "/checkout_sessions",
+        {"amount": {"value": "3.00", "currency": "USD"}, "payerFields": {"name": "required"}},
+    )
     overpaid = await made(app.api, "/checkout_sessions", {"amount": {"value": "3.00", "currency": "USD"}})
     await app.api.post(f"/test_helpers/checkout_sessions/{overpaid['id']}/pay", json={"amount": "1"})
     await app.api.post("/test_helpers/chain/mine", json={"blocks": 3})
@@ -105,6 +110,7 @@ async def forms_of_payers(app: App) -> dict[str, tuple[str, dict[str, str]]]:
         ),
         "/l/{slug}": (f"/l/{link['slug']}", {}),
         "/checkout/{id}/choose": (f"/checkout/{chosen['id']}/choose", {"choice": "1337:USDC"}),
+        "/checkout/{id}/details": (f"/checkout/{asking['id']}/details", {"name": "Ada"}),
         "/checkout/{id}/test/pay": (f"/checkout/{session['id']}/test/pay", {}),
     }
 

@@ -78,7 +78,7 @@ def recorded(
             recorded(chain_id=8453, asked=False),
             PaymentOutcome.NOT_COUNTED,
             Reason.WRONG_CHAIN,
-            "1 ETH came on Base (chain 8453), and the session asks for 1 ETH on Ethereum (chain 1)",
+            "1 ETH arrived on Base (chain 8453), but the session expects 1 ETH on Ethereum (chain 1)",
         ),
         (
             SESSION,
@@ -92,7 +92,7 @@ def recorded(
             replace(recorded(), payment=replace(recorded().payment, canonical=False)),
             PaymentOutcome.NOT_COUNTED,
             Reason.REORGED,
-            "the chain took back block 10",
+            "the network reversed block 10",
         ),
     ],
 )

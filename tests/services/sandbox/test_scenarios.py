@@ -300,7 +300,7 @@ async def test_a_step_is_a_whole_number_within_bounds(app: App, path: str, value
 
 def test_every_helper_is_for_test_mode_only() -> None:
     assert {each.path for each in OPERATIONS if each.test_mode_only} == {f"{HELPERS}{path}" for path in (
-        *HELPER_CALLS, f"{SESSIONS}/{{id}}/pay", f"{SESSIONS}/{{id}}/collect", "/refunds/{id}/pay"
+        *HELPER_CALLS, *(f"{SESSIONS}/{{id}}/{what}" for what in ("answer", "collect", "pay")), "/refunds/{id}/pay"
     )}  # fmt: skip
     assert all(each.test_mode_only for each in OPERATIONS if each.path.startswith(HELPERS))
 
