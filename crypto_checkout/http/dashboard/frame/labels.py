@@ -69,5 +69,5 @@ def outcome(delivery: DeliveryResource) -> str:
         return "not sent yet"
     last = delivery["attempts"][-1]
     code, count = last["statusCode"], len(delivery["attempts"])
-    text = f"answered {code}" if code is not None else (last["detail"] or f"no answer ({last['error']})")
+    text = f"answered {code}" if code is not None else (last["detail"] or f"no answer ({last['error']})").rstrip(".")
     return text if count == 1 else f"{text}; attempt {last['number']}"
