@@ -91,7 +91,7 @@ def done(result: Result) -> str:
 
 def goes_on_at(said: str) -> int:
     """Return where a restore says that test mode's wallet goes on."""
-    found = re.search(r"wallet goes on with address number (\d+):", said)
+    found = re.search(r"wallet continues with address number (\d+):", said)
     assert found is not None, said
     return int(found[1])
 
@@ -189,7 +189,7 @@ def test_after_a_restore_no_address_is_given_out_twice(shop: Shop, run: Run, gon
         for path in shop.data.glob(pattern):
             path.unlink()
     said = done(run("restore", "copy.db"))
-    assert f"Test mode's wallet goes on with address number {GIVEN}: where the records here end." in said
+    assert f"Test mode's wallet continues with address number {GIVEN}: where the records here end." in said
     with Server(shop.folder) as server:
         assert not sell(server, shop.key, 3) & shop.given
         assert len(server.client(shop.key).get("/checkout_sessions").json()["data"]) == BEFORE + 3
@@ -223,7 +223,7 @@ def test_on_a_new_machine_a_restore_says_which_secrets_are_lost(shop: Shop, run:
     said = done(run("restore", "new.db"))
     assert ("https://shop.example/hooks" in said) != with_key
     assert ("Rotate its secret" in said) != with_key
-    assert ("new.db.secret.key, was taken along" in said) == with_key
+    assert ("new.db.secret.key, was restored too" in said) == with_key
     assert "second factor:" not in said
     with Server(shop.folder) as server:
         restored = server.client(shop.key).get(f"/webhook_endpoints/{endpoint['id']}").json()
@@ -398,7 +398,7 @@ def test_the_version_before_an_update_goes_on_with_the_copy_and_repeats_no_addre
     path = tmp_path / "checkout-data" / "checkout.db"
     with monkeypatch.context() as update:
         update.setattr(migrations, "migrations", lambda: [*known, later])
-        copy = Path(re.findall(r"it is in (\S+)\. To go back", done(run("migrate")))[0])
+        copy = Path(re.findall(r"before is in (\S+)\. To go back", done(run("migrate")))[0])
     with closing(sqlite3.connect(path)) as connection, connection:  # the new version sold something meanwhile
         connection.execute("UPDATE wallets SET next_index = next_index + 7")
     refused = command(tmp_path, "serve")
