@@ -26,7 +26,7 @@ def test_the_status_names_totals_and_addresses(tmp_path: Path, monkeypatch: pyte
         assert [each["addressPath"] for each in found["data"]] == [session["addressPath"]]
         assert found["totals"][0]["amount"] == session["amount"]
         assert found["totals"][0]["amount"] == server.api.get("/balances").json()["totals"][0]["amount"]
-        assert "no collection in test mode yet" in cli.invoke(main, ["collect", "list", "--mode", "test"]).stdout
+        assert "no collections in test mode yet" in cli.invoke(main, ["collect", "list", "--mode", "test"]).stdout
         assert server.api.post(f"/test_helpers/checkout_sessions/{session['id']}/collect").is_success
         listed = json.loads(cli.invoke(main, ["collect", "list", "--mode", "test", "--json"]).stdout)
         assert listed["data"] == server.api.get("/collections").json()["data"]
