@@ -1,5 +1,6 @@
 """Send a mail by SMTP (RFC 5321): over TLS, with STARTTLS (RFC 3207), or unencrypted if configured so."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +14,10 @@ from crypto_checkout.core.errors import AlertNotSent, MailRefused
 TIMEOUT_SECONDS = 20.0
 
 _PERMANENT = range(500, 600)
+
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_ADDRESS = re.compile(rf"{_ATOM}(\.{_ATOM})*@[\w-]+(\.[\w-]+)*")
+"""A dot-atom (RFC 5322, section 3.4.1) at a domain in any script. The standard parser fails at some others."""
 
 Security = Literal["starttls", "tls", "none"]
 
@@ -92,6 +97,9 @@ class MailServer:
 
 def _composed(letter: Letter, now: datetime) -> EmailMessage:
     """Write a mail. Raises ValueError for what fits no header: a line break, or an address that is none."""
+    for each in filter(None, (letter.sender, letter.reply_to, *letter.to)):
+        if not _ADDRESS.fullmatch(each):
+            raise ValueError(f'"{each}" is not an address for mail')
     mail = EmailMessage()
     mail["From"] = Address(display_name=letter.sender_name, addr_spec=letter.sender)
     mail["To"] = [Address(addr_spec=each) for each in letter.to]

@@ -80,14 +80,9 @@ class MailSender:
             return True
         try:
             text = await self._writers[mail.kind](mail)
-        except Exception as error:  # a loop's boundary: a mail that can't be written must not keep the others waiting
-            log.exception("a mail can't be written", kind=mail.kind, subject=mail.subject_id, error=str(error))
-            await self._record(mail, rules.after_failure(mail, str(error), self._clock(), is_permanent=False))
-            return True
-        if text is None:
-            await self._record(mail, replace(mail, status=MailStatus.EMPTY))
-            return True
-        try:
+            if text is None:
+                await self._record(mail, replace(mail, status=MailStatus.EMPTY))
+                return True
             await self._server.send(self._letter(mail, text), self._clock())
         except AlertNotSent as error:
             is_permanent = isinstance(error, MailRefused)
@@ -95,6 +90,10 @@ class MailSender:
             log.warning("a mail was not sent", kind=mail.kind, subject=mail.subject_id, error=str(error))
             await self._record(mail, after)
             return is_permanent
+        except Exception as error:  # a loop's boundary: a mail that can't be written must not keep the others waiting
+            log.exception("a mail can't be written", kind=mail.kind, subject=mail.subject_id, error=str(error))
+            await self._record(mail, rules.after_failure(mail, str(error), self._clock(), is_permanent=False))
+            return True
         await self._record(mail, rules.after_sending(mail, self._clock()))
         log.info("mail sent", kind=mail.kind, subject=mail.subject_id)
         return True

@@ -245,9 +245,19 @@ async def test_the_daily_mail_has_what_was_paid_since_the_last_one(tmp_path: Pat
 
 
 HOSTILE = ["a@b.example\r\nBcc: x@y.example", "a@b.example, x@y.example", "<script>@b.example\n", "a b@c.example"]
+UNREADABLE = [
+    "<a@b.example",
+    "(@b.example",
+    ":@b.example",
+    "a@[b.example",
+    'a"@b.example',
+    "a(x)@b.example",
+    "é@b.example",
+]
+"""Addresses that payers may type, which no mail program can read, or not as one address."""
 
 
-@pytest.mark.parametrize("address", HOSTILE)
+@pytest.mark.parametrize("address", HOSTILE + UNREADABLE)
 async def test_no_address_can_add_a_header_or_a_receiver(address: str) -> None:
     with mailbox() as box:
         server = MailServer("127.0.0.1", box.port, "none")
@@ -264,3 +274,13 @@ async def test_no_text_can_add_a_header(field: str) -> None:
         with pytest.raises(MailRefused):
             await server.send(Letter(FROM, [ADA], text="text", **texts), START)
         assert box.mails == []
+
+
+@pytest.mark.parametrize("address", UNREADABLE)
+async def test_a_receipt_that_can_not_be_addressed_keeps_no_other_waiting(tmp_path: Path, address: str) -> None:
+    with mailbox() as box:
+        async with shop(tmp_path, box, Clock()) as app:
+            hostile = await paid(app, customerEmail=address)
+            await in_state(app, await paid(app), MailStatus.SENT)
+            assert (await mail_of(app, hostile)).status is MailStatus.BOUNCED
+        assert [each["To"] for each in box.mails] == [ADA]
