@@ -249,6 +249,14 @@ async def test_one_client_reserves_a_part_of_the_stock_only_until_it_pays(app: A
         await ordered(app, await app.anybody(), endless, quantity="4")
 
 
+async def test_forms_sent_at_the_same_time_reserve_no_more_than_one_after_another(app: App) -> None:
+    link = await made(app.api, LINKS, {**TICKETS, "quantity": {"max": 1, "stock": 100}})
+    browsers = [await app.anybody() for _ in range(3 * MOST_UNPAID)]
+    answers = await asyncio.gather(*(order(each, link) for each in browsers))
+    assert [each.status_code for each in answers].count(303) == MOST_UNPAID
+    assert (await stock_of(app, link))["reserved"] == MOST_UNPAID
+
+
 async def test_a_preview_names_the_price_of_a_piece_or_any_amount(app: App) -> None:
     free, tickets = await made(app.api, LINKS, FREE), await made(app.api, LINKS, TICKETS)
     bot = await app.anybody()

@@ -82,16 +82,20 @@ class OrderPages:
         ongoing = await self._payers.ongoing(link, before)
         if ongoing is not None and _order_of(ongoing) == order:
             return ongoing
-        client = client_name(request.scope["client_address"])
-        is_counted = link.quantity is not None and link.quantity.stock is not None
-        unpaid = await self._payers.unpaid(self._presses.sessions(link.id, client)) if is_counted else []
-        if len(unpaid) >= MOST_UNPAID:
-            raise _TooManyUnpaidError
-        self._limit.insist(request.scope["client_address"], link.id)
-        session = await self._payers.order(link, order.fiat, order.quantity)
-        if is_counted:
-            self._presses.remember(link.id, client, [*unpaid, session["id"]])
+        if link.quantity is None or link.quantity.stock is None:
+            return await self._make_another(request, link, order)
+        reserved = self._presses.reservations(link.id, client_name(request.scope["client_address"]))
+        async with reserved.lock:  # forms that are sent at the same time are counted one after another
+            reserved.unpaid = await self._payers.unpaid(reserved.unpaid)
+            if len(reserved.unpaid) >= MOST_UNPAID:
+                raise _TooManyUnpaidError
+            session = await self._make_another(request, link, order)
+            reserved.unpaid.append(session["id"])
         return session
+
+    async def _make_another(self, request: Request, link: Link, order: form.Order) -> SessionResource:
+        self._limit.insist(request.scope["client_address"], link.id)
+        return await self._payers.order(link, order.fiat, order.quantity)
 
     async def _render(
         self,

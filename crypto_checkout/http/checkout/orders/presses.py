@@ -22,12 +22,20 @@ class Press:
     session_id: str | None = None
 
 
+@dataclass(slots=True)
+class Reservations:
+    """The newest sessions that a client made from a link, the newest last. `lock` is held while another is made."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    unpaid: list[str] = field(default_factory=list)
+
+
 class Presses:
     """The newest orders, and the newest sessions of each client and link."""
 
     def __init__(self) -> None:
         self._forms: OrderedDict[str, Press] = OrderedDict()
-        self._clients: OrderedDict[tuple[str, str], list[str]] = OrderedDict()
+        self._clients: OrderedDict[tuple[str, str], Reservations] = OrderedDict()
 
     def of(self, form: str) -> Press:
         """Return the press of a form, by what identifies it and its order."""
@@ -37,13 +45,10 @@ class Presses:
             self._forms.popitem(last=False)
         return press
 
-    def sessions(self, link_id: str, client: str) -> list[str]:
-        """Return the ids of the sessions that a client made from a link, the newest last."""
-        return self._clients.get((link_id, client), [])
-
-    def remember(self, link_id: str, client: str, unpaid: list[str]) -> None:
-        """Remember the unpaid sessions of a client: others reserve nothing any more, or are paid for."""
-        self._clients[link_id, client] = unpaid[-MOST_UNPAID:]
+    def reservations(self, link_id: str, client: str) -> Reservations:
+        """Return what a client reserves of a link, for the caller to keep up to date."""
+        found = self._clients.setdefault((link_id, client), Reservations())
         self._clients.move_to_end((link_id, client))
         if len(self._clients) > _MOST_CLIENTS:
             self._clients.popitem(last=False)
+        return found
