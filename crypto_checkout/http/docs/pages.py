@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
+import anyio
 import jinja2
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -32,34 +32,39 @@ _HEADERS = (
 )
 
 Json = Mapping[str, Any]
+Made = TypeVar("Made")
 
 
 def routes(document: Callable[[], Json], limit: Callable[[Request], None]) -> list[Route]:
     """Return the routes; `document` builds the OpenAPI document at the first request."""
     pages = _DocsPages(document)
+    one_thread = anyio.CapacityLimiter(1)  # many would compete with the event loop for the interpreter
+
+    async def in_thread(make: Callable[..., Made], *arguments: str) -> Made:
+        return await anyio.to_thread.run_sync(make, *arguments, limiter=one_thread)
 
     def route(path: str, make: Callable[[], str]) -> Route:
         async def page(request: Request) -> Response:
             limit(request)
-            return _page(request, await run_in_threadpool(make))
+            return _page(request, await in_thread(make))
 
         return Route(path, page)
 
     async def found(request: Request) -> Response:
         limit(request)
         query = request.query_params.get("q", "")[:_MOST_QUERY_CHARACTERS]
-        return _page(request, await run_in_threadpool(pages.found, query))
+        return _page(request, await in_thread(pages.found, query))
 
     async def search_index(request: Request) -> Response:
         limit(request)
-        return etags.answer(request, await run_in_threadpool(pages.search_index), _HEADERS)
+        return etags.answer(request, await in_thread(pages.search_index), _HEADERS)
 
     async def guide(request: Request) -> Response:
         limit(request)
         name = request.path_params["guide"]
         if name not in GUIDES:
             raise HTTPException(404)
-        return _page(request, await run_in_threadpool(pages.guide, name))
+        return _page(request, await in_thread(pages.guide, name))
 
     return [
         route("/docs", pages.contents),

@@ -6,9 +6,10 @@ title of a page weighs more than the heading of a section, and a heading more th
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from markupsafe import Markup, escape
 
@@ -82,19 +83,28 @@ def _score(section: Passage, wanted: Sequence[str]) -> float:
 
 def _match(word: str, text: str) -> float:
     """Return how well a word is found in a text: as a word, at the beginning of one, inside one, or not at all (0)."""
-    text = text.lower()
-    if word not in text:
-        return 0.0
-    begins, is_whole = _patterns(word)
-    if is_whole.search(text):
+    indexed = _indexed(text)
+    place = bisect_left(indexed.words, word)
+    nearest = indexed.words[place] if place < len(indexed.words) else ""
+    if nearest == word:
         return 1.25
-    return 1.0 if begins.search(text) else 0.25
+    if nearest.startswith(word):
+        return 1.0
+    return 0.25 if word in indexed.lowered else 0.0
 
 
-@lru_cache(maxsize=256)
-def _patterns(word: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    begins = rf"(?<![^\W_]){re.escape(word)}"
-    return re.compile(begins), re.compile(rf"{begins}(?![^\W_])")
+@dataclass(frozen=True, slots=True)
+class _IndexedText:
+    """A text in lower case, and its words in their order."""
+
+    lowered: str
+    words: Sequence[str]
+
+
+@cache  # of the sections' own texts: anybody may search, as often as they like
+def _indexed(text: str) -> _IndexedText:
+    lowered = text.lower()
+    return _IndexedText(lowered, sorted(set(_WORD.findall(lowered))))
 
 
 def _excerpt(section: Passage, wanted: Sequence[str]) -> str:
@@ -110,7 +120,7 @@ def _excerpt(section: Passage, wanted: Sequence[str]) -> str:
 
 
 def _place(word: str, text: str) -> int:
-    found = _patterns(word)[0].search(text)
+    found = re.search(rf"(?<![^\W_]){re.escape(word)}", text)
     return found.start() if found else text.find(word)
 
 

@@ -1,11 +1,20 @@
 """The search of the documentation: what is found, in which order, and how it is shown."""
 
+import asyncio
 import json
+import threading
+from collections.abc import Mapping
+from typing import Any
 
+import httpx
 import pytest
+from starlette.applications import Starlette
 
+from crypto_checkout.http.api.openapi import document
+from crypto_checkout.http.api.table import table
 from crypto_checkout.http.docs import search
 from crypto_checkout.http.docs.contents import GUIDES
+from crypto_checkout.http.docs.pages import routes
 from crypto_checkout.http.docs.search import Passage
 from tests.http.docs.test_pages import Elements, page
 from tests.support.api import App
@@ -72,9 +81,9 @@ async def test_the_page_of_results_begins_with_what_was_meant(app: App, query: s
 
 
 async def test_what_was_typed_is_shown_as_text(app: App) -> None:
-    text = await page(app, "/docs/search?q=%3Cscript%3Ealert(1)%3C/script%3E%22")
+    text = await page(app, "/docs/search?q=%3Cscript%3Ealert(1)%3C/xyzzy%3E%22")
     assert "<script>alert" not in text
-    assert 'value="&lt;script&gt;alert(1)&lt;/script&gt;&#34;"' in text
+    assert 'value="&lt;script&gt;alert(1)&lt;/xyzzy&gt;&#34;"' in text
     assert "Nothing found for" in text
 
 
@@ -103,3 +112,18 @@ async def test_every_place_in_the_index_exists(app: App) -> None:
         if path not in ids:
             ids[path] = Elements(await page(app, path)).ids
         assert not place or place in ids[path], url
+
+
+async def test_searches_at_the_same_time_wait_for_one_thread() -> None:
+    begun: list[int] = []
+
+    def read() -> Mapping[str, Any]:
+        begun.append(threading.get_ident())
+        return document(table(), "http://shop.example")
+
+    web = Starlette(routes=routes(read, lambda _: None))
+    transport = httpx.ASGITransport(app=web)
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop.example") as reader:
+        answers = await asyncio.gather(*(reader.get(f"/docs/search?q=webhook+{number}") for number in range(8)))
+    assert {each.status_code for each in answers} == {200}
+    assert len(begun) == 1, "each of several threads would have begun to read"
