@@ -93,7 +93,7 @@ def parse(text: str) -> Jws:
         raise JwsInvalid("it is no signed receipt: wanted are three parts with dots between")
     try:
         header = json.loads(decode(parts[0]))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise JwsInvalid("its header is no JSON") from None
     if not isinstance(header, Mapping):
         raise JwsInvalid("its header is no JSON object")

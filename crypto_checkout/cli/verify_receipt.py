@@ -1,16 +1,17 @@
 """`crypto-checkout verify-receipt`: tell whether a signed receipt is genuine, and what it states."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 
 from crypto_checkout.cli.support.options import json_option
 from crypto_checkout.cli.support.setup import fail, print_json
+from crypto_checkout.core.urls import redirect_objection
 
 _KEYS_PATH = "/.well-known/jwks.json"
 _SECONDS = 20
@@ -56,29 +57,52 @@ def verify_receipt(receipt: str, key: str | None, *, as_json: bool) -> None:
 
 
 def _read(place: str) -> bytes:
-    if not _is_url(place):
-        try:
-            return Path(place).read_bytes()
-        except OSError as error:
-            fail(f"{place} can't be read: {error.strerror}.")
+    """Return what is in a file or at a URL; a stranger may have named either, so it is read up to a size and a time."""
+    try:
+        content = _fetched(place) if _is_url(place) else _file(place)
+    except OSError as error:
+        fail(f"{place} can't be read: {error.strerror}.")
+    if len(content) > _MOST_BYTES:
+        fail(f"{place} is larger than any receipt.")
+    return content
+
+
+def _file(place: str) -> bytes:
+    with Path(place).open("rb") as file:
+        return file.read(_MOST_BYTES + 1)
+
+
+def _fetched(place: str) -> bytes:
     import httpx
 
+    content, until = bytearray(), time.monotonic() + _SECONDS
     try:
-        answer = httpx.get(place, timeout=_SECONDS, follow_redirects=False)
-        answer.raise_for_status()
-    except httpx.HTTPError as error:
+        with httpx.stream("GET", place, headers={"Accept-Encoding": "identity"}, timeout=_SECONDS) as answer:
+            answer.raise_for_status()
+            for part in answer.iter_raw():
+                content += part
+                if time.monotonic() > until:
+                    fail(f"{place} can't be fetched within {_SECONDS} s.")
+                if len(content) > _MOST_BYTES:
+                    break
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         fail(f"{place} can't be fetched: {error}")
-    return answer.content[:_MOST_BYTES]
+    return bytes(content)
 
 
 def _is_url(place: str) -> bool:
-    return urlsplit(place).scheme in {"https", "http"}
+    return place.startswith(("https://", "http://"))
+
+
+def _is_issuer(text: str) -> bool:
+    """Tell whether a text is the plain URL of a server: it is fetched, and shown on a terminal."""
+    return redirect_objection(text, livemode=False) is None and not set(text) & set("?#")
 
 
 def _json(content: bytes, place: str) -> Any:
     try:
         return json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         fail(f"{place} is not JSON.")
 
 
@@ -96,7 +120,7 @@ def _claims(signed: Any) -> Mapping[str, Any]:
     except ValidationError as error:
         places = {".".join(map(str, each["loc"])) or "its content" for each in error.errors()}
         raise jws.JwsInvalid(f"these are not as in a receipt: {', '.join(sorted(places)[:5])}") from None
-    if not _is_url(claims["iss"]) or not 0 <= claims["iat"] < _LATEST:
+    if not _is_issuer(claims["iss"]) or not 0 <= claims["iat"] < _LATEST:
         raise jws.JwsInvalid("it doesn't say who signed it and when")
     return claims
 

@@ -2,7 +2,10 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -124,6 +127,10 @@ def test_a_changed_receipt_is_refused(verify: Verify, tmp_path: Path) -> None:
         {**CLAIMS, "transfers": [{}]},
         {**CLAIMS, "iat": 10**30},
         {**CLAIMS, "iss": "shop"},
+        {**CLAIMS, "iss": "https://pay.example.com@evil.example"},
+        {**CLAIMS, "iss": "https://evil.example/?https://pay.example.com"},
+        {**CLAIMS, "iss": "https://evil.example/\x1b[2J"},
+        {**CLAIMS, "iss": "https://[::1"},
         {**CLAIMS, "status": "paid"},
     ],
 )
@@ -137,7 +144,7 @@ def test_something_else_with_a_good_signature_is_no_receipt(verify: Verify, clai
 def test_a_text_signed_for_another_purpose_is_no_receipt(verify: Verify) -> None:
     result = verify(CLAIMS, media_type="JWT")
     assert result.exit_code != 0
-    assert "no receipt" in result.output
+    assert "not a receipt" in result.output
 
 
 def test_what_a_payer_wrote_moves_no_cursor(verify: Verify) -> None:
@@ -150,3 +157,44 @@ def test_a_file_that_is_missing_is_told(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["verify-receipt", str(tmp_path / "none.jws"), "--key", "k.json"])
     assert result.exit_code != 0
     assert "can't be read" in result.output
+
+
+@pytest.mark.parametrize("header", [b"[" * 200_000, b'{"a":' * 100_000, b"\xff", b"1" * 10_000])
+def test_a_hostile_file_is_refused_in_a_sentence(tmp_path: Path, header: bytes) -> None:
+    (tmp_path / "receipt.jws").write_text(f"{jws.encode(header)}.e30.AA")
+    result = CliRunner().invoke(main, ["verify-receipt", str(tmp_path / "receipt.jws"), "--key", "k.json"])
+    assert isinstance(result.exception, SystemExit)
+    assert "can't be verified" in result.output
+
+
+def test_a_file_without_an_end_is_not_read_to_it() -> None:
+    result = CliRunner().invoke(main, ["verify-receipt", "/dev/zero"])
+    assert isinstance(result.exception, SystemExit)
+    assert "larger than any receipt" in result.output
+
+
+class _Endless(BaseHTTPRequestHandler):
+    """Answers without an end, or leads elsewhere."""
+
+    def do_GET(self) -> None:
+        self.send_response(302 if self.path == "/moved" else 200)
+        self.send_header("Location", "/.well-known/jwks.json")
+        self.end_headers()
+        with suppress(OSError):
+            while self.path != "/moved":
+                self.wfile.write(b" " * 65_536)
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.mark.parametrize(
+    ("path", "told"), [("/receipt.jws", "larger than any receipt"), ("/moved", "can't be fetched")]
+)
+def test_an_answer_without_an_end_is_not_read_to_it_and_no_redirect_is_followed(path: str, told: str) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Endless) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        result = CliRunner().invoke(main, ["verify-receipt", f"http://127.0.0.1:{server.server_port}{path}"])
+        server.shutdown()
+    assert isinstance(result.exception, SystemExit)
+    assert told in result.output
