@@ -4,6 +4,7 @@ A server that can't read its key any more, as after a restore without `secret.ke
 all keys stay, so that what the earlier ones signed can be verified for good.
 """
 
+import asyncio
 import secrets
 from collections.abc import Mapping
 from functools import partial
@@ -35,7 +36,9 @@ class SigningKey:
         if self._current is None:
             self._current = await self._db.write(self._open)
         kid, private = self._current
-        return jws.sign(render.json_text(document).encode(), private, kid, MEDIA_TYPE)
+        payload = render.json_text(document).encode()
+        # On a thread: it takes milliseconds, and hundreds the first time, when the library is loaded.
+        return await asyncio.to_thread(jws.sign, payload, private, kid, MEDIA_TYPE)
 
     async def public_keys(self) -> Mapping[str, Any]:
         """Return all public keys as a JWK set, the newest first."""
