@@ -4,10 +4,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 
 from crypto_checkout.core.checkout.session import Session
-from crypto_checkout.core.money import format_fiat, format_units
+from crypto_checkout.core.money import format_minor, format_units
 from crypto_checkout.core.receipts.mail import MailText
 from crypto_checkout.core.receipts.receipt import Receipt, is_valid, item
 
@@ -49,12 +48,12 @@ class DayReport:
 
 def paid(receipt: Receipt, session: Session, chain_name: str, shop: NoticeShop) -> MailText:
     """Write that a session was paid."""
-    price = f"{session.fiat} {session.fiat.currency}"
+    price, worth = _price(session), _worth(session)
     asset = session.asset
-    coins = f"{format_units(session.sums.counted_units, asset.decimals)} {asset.symbol}"
+    coins = f"{format_units(session.sums.counted_units, asset.decimals)} {asset.symbol} on {chain_name}"
     customer = [each for each in (session.options.customer_name, session.options.customer_email) if each]
     lines = [
-        f"{coins} on {chain_name} arrived for {price}.",
+        f"{coins} arrived for {price}." if worth == price else f"{coins}, worth {worth}, arrived for {price}.",
         "",
         *([f"For: {item(receipt.title, session.quantity)}"] if receipt.title else []),
         *([f"Customer: {', '.join(customer)}"] if customer else []),
@@ -62,7 +61,7 @@ def paid(receipt: Receipt, session: Session, chain_name: str, shop: NoticeShop) 
         f"Payment: {shop.page(session.livemode, f'/payments/{session.id}')}",
         "",
     ]
-    return MailText(f"[{shop.name}] {_mode(session.livemode)}You got paid {price}", _joined(lines))
+    return MailText(f"[{shop.name}] {_mode(session.livemode)}You got paid {worth}", _joined(lines))
 
 
 def day(report: DayReport, shop: NoticeShop) -> MailText:
@@ -77,8 +76,11 @@ def day(report: DayReport, shop: NoticeShop) -> MailText:
     ]
     for receipt, session in report.paid[:MOST_LISTED]:
         what = f", {item(receipt.title, session.quantity)}" if receipt.title else ""
-        void = "" if is_valid(session) else " (reversed since)"
-        lines.append(f"* {session.fiat} {session.fiat.currency}{what}, receipt {receipt.name}{void}")
+        price, worth = _price(session), _worth(session)
+        if is_valid(session):
+            lines.append(f"* {worth}{'' if worth == price else f' for {price}'}{what}, receipt {receipt.name}")
+        else:
+            lines.append(f"* {price}{what}, receipt {receipt.name} (reversed since)")
     if count > MOST_LISTED:
         lines.append(f"* and {count - MOST_LISTED} more")
     if report.issues:
@@ -91,11 +93,21 @@ def day(report: DayReport, shop: NoticeShop) -> MailText:
 
 
 def _sums(sessions: Sequence[Session]) -> list[str]:
-    """Return the sum of each currency; what was reversed isn't in it."""
-    sums = defaultdict[str, Decimal](Decimal)
+    """Return what was received in each currency; what was reversed isn't in it."""
+    sums = defaultdict[str, int](int)
     for each in sessions:
-        sums[each.fiat.currency] += each.fiat.amount if is_valid(each) else 0
-    return [f"{format_fiat(amount, currency)} {currency}" for currency, amount in sorted(sums.items())]
+        sums[each.fiat.currency] += each.fiat_minor(each.sums.counted_units) if is_valid(each) else 0
+    return [f"{format_minor(minor, currency)} {currency}" for currency, minor in sorted(sums.items())]
+
+
+def _price(session: Session) -> str:
+    return f"{session.fiat} {session.fiat.currency}"
+
+
+def _worth(session: Session) -> str:
+    """Return the worth of what was received, as revenue counts it: the price only where that was paid exactly."""
+    minor = session.fiat_minor(session.sums.counted_units)
+    return f"{format_minor(minor, session.fiat.currency)} {session.fiat.currency}"
 
 
 def _mode(livemode: bool) -> str:

@@ -244,6 +244,32 @@ async def test_the_daily_mail_has_what_was_paid_since_the_last_one(tmp_path: Pat
         assert len(box.mails) == 1
 
 
+async def test_the_owners_mails_have_what_was_received_where_that_is_not_the_price(tmp_path: Path) -> None:
+    clock = Clock()
+    owner = {"receipts": False, "notify_to": ["owner@shop.example"], "daily_at": 8, "time_zone": "UTC"}
+    with mailbox() as box:
+        async with shop(tmp_path, box, clock, **owner, notify_paid="each") as app:
+            session_id = await paid(app, "underpaid")
+            accepted = await app.api.post(f"{SESSIONS}/{session_id}/accept")
+            assert (accepted.json()["status"], accepted.json()["fiat"]["amount"]) == ("paid", "30.00")
+            await until(lambda: box.mails, "the mail")
+        assert box.mails[0]["Subject"] == "[Tea & Sons] (test mode) You got paid 15.00 USD"
+        assert "0.005 ETH on Sandbox, worth 15.00 USD, arrived for 30.00 USD." in box.text()
+        box.mails.clear()
+        async with shop(tmp_path, box, clock, **owner, notify_paid="daily") as app:
+            await paid(app)
+            await paid(app, "overpaid")
+        clock.now = datetime(2026, 11, 24, 8, 1, tzinfo=UTC)
+        async with shop(tmp_path, box, clock, **owner, notify_paid="daily"):
+            await until(lambda: box.mails, "the mail")
+        # As the dashboard's revenue does: half the price, the price, and twice the price.
+        assert box.mails[0]["Subject"] == "[Tea & Sons] (test mode) 3 payments, 105.00 USD"
+        text = box.text()
+        assert "* 15.00 USD for 30.00 USD, receipt T2026-000001" in text
+        assert "* 30.00 USD, receipt T2026-000002" in text
+        assert "* 60.00 USD for 30.00 USD, receipt T2026-000003" in text
+
+
 HOSTILE = ["a@b.example\r\nBcc: x@y.example", "a@b.example, x@y.example", "<script>@b.example\n", "a b@c.example"]
 UNREADABLE = [
     "<a@b.example",
