@@ -11,6 +11,11 @@ _SECRET = re.compile(r"password|secret|token$|key|headers|providers|authorizatio
 _PUBLIC = frozenset({"support_url", "terms_url", "public_url", "explorer_url", "wallet_rpc_url"})
 """Keys whose URLs every payer sees."""
 _URL = re.compile(r"([a-z][a-z0-9+.-]*://)([^\s\"'<>,\]]*)", re.IGNORECASE)
+_INSIDE = re.compile(
+    r"""(?:[\w-]*(?:password|secret|key|headers|providers|authorization|xpub)[\w-]*|[\w-]*token)["']?\s*(?:\.[^={,]*)?=""",
+    re.IGNORECASE,
+)
+"""The key of a secret in a table that is written in one line."""
 _COMMENT = re.compile(r"\s*#+\s?")
 
 
@@ -25,11 +30,23 @@ def masked(lines: Sequence[str]) -> list[str]:
             # A header in a comment ends no section.
             is_of_headers = "headers" in header or (is_of_headers and header_of(line) is None)
         key = key_of(_bare(line))
-        if key is not None and (is_of_headers or _SECRET.search(key)):
+        if key is not None and (is_of_headers or _is_secret(_bare(line))):
             shown += _hidden(lines, place)
         else:
-            shown.append(line if key in _PUBLIC else _URL.sub(_host, line))
+            shown.append(line if key in _PUBLIC else _without_inner(_URL.sub(_host, line)))
     return shown
+
+
+def _is_secret(line: str) -> bool:
+    """Tell whether any part of the key that a line begins with, as in `mail.smtp_password`, names a secret."""
+    parts = line.partition("=")[0].split(".")
+    return any(_SECRET.search(part.strip().strip("\"'")) for part in parts)
+
+
+def _without_inner(line: str) -> str:
+    """Return a line without the rest from the value of a secret in it, as in `mail = { smtp_password = "…`."""
+    found = _INSIDE.search(line)
+    return line if found is None else f'{line[: found.end()]} "{HIDDEN}"'
 
 
 def _hidden(lines: Sequence[str], place: int) -> Iterator[str]:

@@ -144,6 +144,12 @@ HIDDEN_LINES: Any = [
     ('  "https://eth.example/abcdef",', ["abcdef"]),
     ("# formerly https://eth.example/abcdef", ["abcdef"]),
     ('headers = { Authorization = "Bearer abcdef" }', ["abcdef"]),
+    ('mail = { from = "a@b.example", smtp_password = "abcdef" }', ["abcdef"]),
+    ('mail.smtp_password = "abcdef"', ["abcdef"]),
+    ('#mail . "smtp_password" = "abcdef"', ["abcdef"]),
+    ('alerts = {"webhook_secret"="abcdef", webhook_url = "https://n.example/ghijkl"}', ["abcdef", "ghijkl"]),
+    ('    {url = "https://n.example", headers = {A = "abcdef"}},', ["abcdef"]),
+    ('prices = { coingecko_api_key = "abcdef", sources = ["kraken"] }', ["abcdef"]),
 ]
 
 
@@ -173,6 +179,8 @@ def test_what_is_no_secret_is_shown_as_it_is() -> None:
         'public_url = "https://shop.example/pay"',
         'support_url = "https://shop.example/help"',
         'name = "Ada"',
+        'tokens = [{ symbol = "USDC", decimals = 6 }]',
+        'prices = { quorum = 2, fixed = { "ETH/USD" = "3000" } }',
         "https://shop.example",
     ]
     assert masked(lines) == lines
