@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.money import DECIMALS, CoinUnits, Fiat
+from crypto_checkout.core.money import DECIMALS, MOST_AMOUNT, CoinUnits, Fiat
 
 GAS_OF_COIN = 21_000
 """The gas of a plain transfer of a chain's coin."""
@@ -16,6 +16,7 @@ GAS_OF_TOKEN = 65_000
 TRANSFER_BYTES = 115
 """About the bytes of an unsigned token transfer, for chains that charge for data; a coin's is half as long."""
 
+_MOST_COINS = 1_000
 _SLOWEST_BLOCK_SECONDS = 60
 _SHORTEST_STRETCH_SECONDS = 10
 
@@ -64,10 +65,16 @@ class NetworkCost:
     seconds: float | None
 
 
-def network_fee(wei: CoinUnits, coin: Asset, coin_price: Decimal, currency: str) -> NetworkFee:
-    """Return the worth of a fee in a currency; `coin` is the chain's own, and `coin_price` the price of a whole one."""
+def network_fee(wei: CoinUnits, coin: Asset, coin_price: Decimal, currency: str) -> NetworkFee | None:
+    """Return the worth of a fee in a currency; `coin` is the chain's own, and `coin_price` the price of a whole one.
+
+    None for a fee that no network takes: nodes say what gas costs, and may say anything.
+    """
     smallest = Decimal(1).scaleb(-DECIMALS[currency])
-    worth = Decimal(wei).scaleb(-coin.decimals) * coin_price
+    coins = Decimal(wei).scaleb(-coin.decimals)
+    worth = coins * coin_price
+    if coins > _MOST_COINS or worth > MOST_AMOUNT:
+        return None
     if worth < smallest:
         return NetworkFee(Fiat(smallest, currency), is_less=True)
     return NetworkFee(Fiat(worth.quantize(smallest, ROUND_HALF_UP), currency), is_less=False)

@@ -40,7 +40,16 @@ def test_a_fee_is_shown_in_the_sessions_currency_and_never_as_nothing(
     wei: int, currency: str, amount: str, is_less: bool
 ) -> None:
     fee = network_fee(wei, ETH, Decimal(3000), currency)
+    assert fee is not None
     assert (fee.fiat, fee.is_less) == (Fiat(Decimal(amount), currency), is_less)
+
+
+@pytest.mark.parametrize(
+    ("price_wei", "price"),
+    [(2**256 - 1, Decimal(3000)), (10**21, Decimal("0.01")), (10**15, Decimal(10**30)), (10**60, Decimal("1e-18"))],
+)
+def test_an_absurd_price_of_gas_is_no_fee(price_wei: int, price: Decimal) -> None:
+    assert network_fee(GasCost(price_wei).of_transfer(USDC), ETH, price, "USD") is None
 
 
 def test_depth_takes_its_blocks_and_finality_as_long_as_it_lags() -> None:
