@@ -111,3 +111,14 @@ async def test_what_can_not_be_mailed_is_told(tmp_path: Path) -> None:
             assert reason in await text_of(owner, f"/test/payments/{session_id}")
         assert (await owner.post("/test/payments/cs_none/receipt")).status_code == 404
         assert box.mails == []
+
+
+async def test_mails_sent_by_hand_are_limited(tmp_path: Path) -> None:
+    async with shop(tmp_path, notify_paid="each", notify_to=["owner@shop.example"]) as (app, owner, box):
+        path = f"/test/payments/{await paid(app, customerEmail='ada@example.com')}/receipt"
+        for _ in range(6):
+            assert (await owner.post("/test/settings/mail")).status_code == 200
+            assert (await owner.post(path)).status_code == 303
+        for each in (path, "/test/settings/mail", "/test/settings/alerts"):
+            assert (await owner.post(each)).status_code == 429
+        assert len(box.mails) <= 13

@@ -1,4 +1,4 @@
-"""The limits on password attempts, and on trials that ask servers elsewhere.
+"""The limits on password attempts, and on what asks servers elsewhere: trials, and mails sent again.
 
 Each address has a burst of attempts, then one every 30 seconds; all addresses together have a limit, too, because an
 attacker may have many. Neither can lock the owner out: a browser that signed in before has attempts of its own, and
@@ -41,7 +41,7 @@ class Throttle:
             _take(self._account, _ACCOUNT)
 
     def count_trial(self, address: str) -> None:
-        """Count a trial of prices or nodes, which asks servers elsewhere. Raises RateLimitExceeded."""
+        """Count a trial of prices, nodes or mail, which asks servers elsewhere. Raises RateLimitExceeded."""
         self._trials.take(client_name(address)).check()
 
     def forgive(self, address: str, browser: str) -> None:

@@ -23,6 +23,7 @@ async def show(request: DashboardRequest) -> Response:
 
 async def test(request: DashboardRequest) -> Response:
     """Send a test alert to everyone, and show who took it."""
+    request.throttle.count_trial(request.browser.address)
     outcomes = await request.services.alert_test.send()
     if any(each.problem is None for each in outcomes):
         mark = request.services.reporting.setup.mark(SetupStep.ALERTS)

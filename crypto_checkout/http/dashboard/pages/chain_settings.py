@@ -27,6 +27,7 @@ async def check(request: DashboardRequest) -> Response:
     chain = request.form.one_of("chain", [str(each) for each in request.services.settings.nodes])
     if not request.form.is_valid:
         return await _page(request, status=400)
+    request.throttle.count_trial(request.browser.address)
     chain_id = int(chain)
     found = await nodes.check(request.services.settings.nodes[chain_id], chain_id, request.services.clock)
     return await _page(request, checked=chain_id, checks=found)

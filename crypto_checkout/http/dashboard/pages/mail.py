@@ -18,6 +18,7 @@ async def show(request: DashboardRequest) -> Response:
 
 async def test(request: DashboardRequest) -> Response:
     """Send a test to the owner, and show what became of it."""
+    request.throttle.count_trial(request.browser.address)
     mail = request.services.mail_test
     problem = await mail.send(mail.owners)
     if problem is None:

@@ -106,6 +106,7 @@ async def _decide(request: DashboardRequest, writing: Awaitable[SessionResource]
 
 async def send_receipt(request: DashboardRequest) -> Response:
     """Have the receipt mailed to the customer, again if it was before."""
+    request.throttle.count_trial(request.browser.address)
     session_id = request.path_params["id"]
     work = request.services.receipts.send(request.livemode, session_id)
     path = f"{PATH}/{session_id}"
