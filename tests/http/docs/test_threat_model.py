@@ -13,6 +13,7 @@ PARTIES = (
     "The payer",
     "A leaked test key",
     "A leaked live key with one scope",
+    "The thief of a dashboard session",
     "A malicious shop page",
     "A malicious RPC provider",
     "The thief of a backup",
