@@ -1,6 +1,7 @@
 """Read request bodies, up to a limit."""
 
 from typing import NoReturn
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
@@ -23,6 +24,11 @@ async def read(request: Request) -> bytes:
         if len(received) > MOST_BYTES:
             _refuse_size()
     return bytes(received)
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """Return the fields of a form that anybody may send: what isn't UTF-8 is replaced. Raises as `read` does."""
+    return dict(parse_qsl((await read(request)).decode("utf-8", "replace"), keep_blank_values=True))
 
 
 def _refuse_size() -> NoReturn:

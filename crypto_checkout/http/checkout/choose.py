@@ -8,7 +8,6 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -104,10 +103,11 @@ class ChoicePages:
         options = await self._options(session, current, self._last_choice(request))
         if not options:
             raise UnsupportedAsset(f"Nothing that session {session['id']} takes is configured any more.")
-        response = self._renderer.render(
+        return self._renderer.render(
             "choose.html",
             words := visitors.translations_for(request),
             path=f"{_page(session['id'])}{PATH if session['assetChosen'] else ''}",
+            has_form=True,
             status=status,
             session=session,
             link=await self._payers.link_of(session),
@@ -117,9 +117,6 @@ class ChoicePages:
             refused="" if refused is None else self._name(words, refused),
             cancel_url=web_url(session["cancelUrl"], session["id"]),
         )
-        # With no-referrer, browsers send `Origin: null` with the page's own form; see `http.checkout.pages`.
-        response.headers["Referrer-Policy"] = "same-origin"
-        return response
 
     async def _options(self, session: SessionResource, current: Choice | None, last: Choice | None) -> list[Option]:
         """Return the options in the shop's order, but what was chosen last time comes first."""
@@ -155,7 +152,7 @@ class ChoicePages:
             return refusals.render(
                 self._renderer, visitors.translations_for(request), refusals.CROSS_SITE, _page(session["id"])
             )
-        form = await _form(request)
+        form = await body_limit.read_form(request)
         choice = _choice(form.get("choice", ""))
         if choice is None:
             return await self.ask(request, session)
@@ -203,10 +200,6 @@ def whole_minutes(cost: NetworkCost) -> int | None:
     if cost.seconds is None:
         return None
     return 0 if cost.seconds < _A_MINUTE_SECONDS else math.ceil(cost.seconds / _A_MINUTE_SECONDS)
-
-
-async def _form(request: Request) -> dict[str, str]:
-    return dict(parse_qsl((await body_limit.read(request)).decode("utf-8", "replace")))
 
 
 def _back(session_id: str) -> Response:

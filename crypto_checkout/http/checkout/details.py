@@ -7,7 +7,6 @@ only the browser that filled it in can open: a cookie keeps the form's secret th
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -88,8 +87,7 @@ class DetailsPages:
         session_id = request.path_params["id"]
         if origins.is_cross_site(request.headers, self._public_url):
             return self._refuse(request, refusals.CROSS_SITE)
-        pairs = parse_qsl((await body_limit.read(request)).decode("utf-8", "replace"), keep_blank_values=True)
-        form = dict(pairs)
+        form = await body_limit.read_form(request)
         secret = form.get("secret", "") or secrets.token_hex(_SECRET_BYTES)
         outcome = await self._payers.answers.answer(session_id, form, secret)
         if isinstance(outcome, WrongAnswers):
@@ -119,10 +117,11 @@ class DetailsPages:
     ) -> Response:
         words = visitors.translations_for(request)
         wrong = problems or {}
-        response = self._renderer.render(
+        return self._renderer.render(
             "details.html",
             words,
             path=f"{_page(session['id'])}{PATH if session['payerAnswered'] else ''}",
+            has_form=True,
             status=400 if wrong else 200,
             session=session,
             link=await self._payers.link_of(session),
@@ -138,9 +137,6 @@ class DetailsPages:
             secret=secret,
             cancel_url=None if session["payerAnswered"] else web_url(session["cancelUrl"], session["id"]),
         )
-        # With no-referrer, browsers send `Origin: null` with the page's own form; see `http.checkout.pages`.
-        response.headers["Referrer-Policy"] = "same-origin"
-        return response
 
     async def _session(self, request: Request) -> SessionResource:
         return (await self._payers.view(request.path_params["id"])).session

@@ -107,18 +107,16 @@ class LinkPages:
         if not link.active:
             raise LinkInactive("the link is switched off")
         chosen = request.query_params.get(visitors.LANGUAGE, "")
-        response = self._renderer.render(
+        return self._renderer.render(
             "link.html",
             visitors.translations_for(request),
             path=_path(request),
+            has_form=True,
             query={visitors.LANGUAGE: chosen} if chosen in LANGUAGES else {},
             link=link,
             price=price_of(link),
             note=note,
         )
-        # With no-referrer, browsers send `Origin: null` with the page's own form; see `http.checkout.pages`.
-        response.headers["Referrer-Policy"] = "same-origin"
-        return response
 
     def _refuse(self, request: Request, refusal: refusals.RefusalPage) -> Response:
         return refusals.render(self._renderer, visitors.translations_for(request), refusal, _path(request))

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
@@ -202,18 +202,14 @@ class _CheckoutPages:
             refund=await self.refunds.offer(session["id"]) if came.has_wrong or not shown.asks else arrivals.NO_REFUND,
             version=etags.tag(_json(payer_view)),
         )
-        response = self._renderer.render(
+        return self._renderer.render(
             "session.html",
             words,
             path=_page_of(request),
             query=_query(request),
+            has_form=not session["livemode"],
             **page.context(),
         )
-        if not session["livemode"]:
-            # With no-referrer, browsers send `Origin: null` with the page's own form, and over plain HTTP nothing else
-            # distinguishes it from another site's (Fetch, "append a request Origin header").
-            response.headers["Referrer-Policy"] = "same-origin"
-        return response
 
     async def _ways_out(self, session_id: str) -> refusals.Ways:
         """Return what a payer who can't go on is told: what came, the refunds, and where the shop is."""
@@ -258,7 +254,9 @@ class _CheckoutPages:
             return refusals.render(self._renderer, translations_for(request), refusals.NOT_A_TEST, page)
         # After a second click, or on a page left open, the session's page tells what happened.
         with suppress(SessionNotOpen):
-            await self._checkout.sessions.pay_in_test_mode(session["id"], _scenario(await body_limit.read(request)))
+            await self._checkout.sessions.pay_in_test_mode(
+                session["id"], _scenario(await body_limit.read_form(request))
+            )
         return RedirectResponse(page, 303, {"Cache-Control": "no-store"})
 
     async def to_session(self, request: Request) -> Response:
@@ -290,10 +288,10 @@ class _CheckoutPages:
         return Response(self._checkout.branding.stylesheet, media_type="text/css", headers=_COLORS_HEADERS)
 
 
-def _scenario(form: bytes) -> Scenario | None:
+def _scenario(form: Mapping[str, str]) -> Scenario | None:
     """Return the scenario of the button pressed; the one to pay has none."""
     try:
-        return Scenario(dict(parse_qsl(form.decode("ascii", "replace"))).get("scenario", ""))
+        return Scenario(form.get("scenario", ""))
     except ValueError:
         return None
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -91,7 +90,7 @@ class RefundPages:
         if origins.is_cross_site(request.headers, self._public_url):
             words = visitors.translations_for(request)
             return refusals.render(self._renderer, words, refusals.CROSS_SITE, f"/checkout/{session_id}{PATH}")
-        form = dict(parse_qsl((await body_limit.read(request)).decode("utf-8", "replace")))
+        form = await body_limit.read_form(request)
         key, address = form.get("item", ""), form.get("address", "")
         work: Mapping[str, Callable[[], Awaitable[object]]] = {
             "give": lambda: self._claims.give(
@@ -121,10 +120,11 @@ class RefundPages:
         page = await self._claims.page(request.path_params["id"])
         sent = form or {}
         asked = {"item": mailed.refund_id, "address": checksum(mailed.destination)} if mailed else sent
-        response = self._renderer.render(
+        return self._renderer.render(
             "refund.html",
             visitors.translations_for(request),
             path=f"/checkout/{page.session.id}{PATH}",
+            has_form=True,
             status=status,
             session_id=page.session.id,
             livemode=page.session.livemode,
@@ -135,9 +135,6 @@ class RefundPages:
             refused=sent if problem == "too_many" else None,
             sent=sent,
         )
-        # With no-referrer, browsers send `Origin: null` with the page's own form; see `http.checkout.pages`.
-        response.headers["Referrer-Policy"] = "same-origin"
-        return response
 
     def _item(self, item: Claimable) -> RefundItem:
         refund = item.refund

@@ -43,6 +43,9 @@ class CheckoutRenderer:
     def __init__(self, *, branding: Branding, public_url: str, allow_embedding_from: Sequence[str] = ()) -> None:
         self._branding = branding
         self._headers = headers(allow_embedding_from)
+        # With no-referrer, browsers send `Origin: null` with the page's own form, and over plain HTTP nothing else
+        # distinguishes it from another site's (Fetch, "append a request Origin header").
+        self._form_headers = {**self._headers, "Referrer-Policy": "same-origin"}
         self._templates = templating.environment()
         self._templates.filters |= {"money": _money, "moment": _moment}
         self._templates.globals |= {
@@ -65,13 +68,17 @@ class CheckoutRenderer:
         path: str,
         query: Mapping[str, str] = _NO_QUERY,
         status: int = 200,
+        has_form: bool = False,
         **context: object,
     ) -> HTMLResponse:
-        """Render a page; `path` and `query` are its own URL, for the links to other languages."""
+        """Render a page; `path` and `query` are its own URL, for the links to other languages.
+
+        `has_form` marks a page whose form must be sent with its origin.
+        """
         text = self._templates.get_template(f"checkout/{template}").render(
             context, t=words, path=path, query=query, mail_url=self._mail_url(words, path)
         )
-        return HTMLResponse(text, status_code=status, headers=self._headers)
+        return HTMLResponse(text, status_code=status, headers=self._form_headers if has_form else self._headers)
 
     def _mail_url(self, words: Translations, path: str) -> str:
         """Return the link that begins a mail to the shop about a page; empty without an address."""

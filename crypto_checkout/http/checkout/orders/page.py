@@ -6,7 +6,7 @@ Opening the page makes no session and reserves nothing; that takes a POST of the
 import secrets
 from collections.abc import Mapping
 from decimal import Decimal
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
 from markupsafe import Markup
 from starlette.requests import Request
@@ -54,7 +54,7 @@ class OrderPages:
         A form that was sent before leads to its session.
         """
         words = visitors.translations_for(request)
-        fields = dict(parse_qsl((await body_limit.read(request)).decode("utf-8", "replace"), keep_blank_values=True))
+        fields = await body_limit.read_form(request)
         if not link.active:
             raise LinkInactive("the link is switched off")
         try:
@@ -120,10 +120,11 @@ class OrderPages:
         query = {visitors.LANGUAGE: chosen} if chosen in LANGUAGES else {}
         # As the address has them, and not as this language writes them: the links to other languages are addresses.
         kept = {name: given for name in (form.AMOUNT, form.QUANTITY) if (given := request.query_params.get(name))}
-        response = self._renderer.render(
+        return self._renderer.render(
             "order.html",
             words,
             path=quote(request.scope["path"]),
+            has_form=True,
             query={**query, **kept},
             status=status,
             link=link,
@@ -133,9 +134,6 @@ class OrderPages:
             ongoing=ongoing,
             cancel_url=way_back(link),
         )
-        # With no-referrer, browsers send `Origin: null` with the page's own form; see `http.checkout.pages`.
-        response.headers["Referrer-Policy"] = "same-origin"
-        return response
 
 
 class _TooManyUnpaidError(Exception):
