@@ -41,9 +41,6 @@ MAIL_STATUSES: Mapping[MailStatus, str] = one_row_each(
 )
 """Every state in words for the owner."""
 
-UNDELIVERED = (MailStatus.BOUNCED, MailStatus.FAILED)
-"""States that need a person."""
-
 PAUSES: Sequence[timedelta] = tuple(
     timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 3 * 60, 6 * 60, 12 * 60, 24 * 60)
 )

@@ -83,12 +83,14 @@ class DailyMail:
         """Write the mail of a day; None where nothing was paid and nothing needs attention."""
         until = self._end(date.fromisoformat(mail.subject_id))
 
-        def read(unit: ReadUnit) -> tuple[datetime, DayReport]:
+        issues = await self._issues(mail.livemode)
+
+        def read(unit: ReadUnit) -> DayReport:
             earlier = mails.last_day_before(unit, mail.livemode, mail.subject_id)
             since = until - timedelta(days=1) if earlier is None else self._end(date.fromisoformat(earlier))
             issued = receipts.issued_between(unit, mail.livemode, since, until, _MOST + 1)
             found = sessions.by_ids(unit, [each.session_id for each in issued[:_MOST]])
-            report = DayReport(
+            return DayReport(
                 mail.livemode,
                 since.astimezone(self._zone),
                 until.astimezone(self._zone),
@@ -97,10 +99,8 @@ class DailyMail:
                 more=len(issued) > _MOST,
                 issues=issues,
             )
-            return since, report
 
-        issues = await self._issues(mail.livemode)
-        _, report = await self._db.read(read)
+        report = await self._db.read(read)
         return notices.day(report, self._shop) if report else None
 
     @staticmethod

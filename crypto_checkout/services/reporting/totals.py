@@ -56,13 +56,6 @@ class Overview:
         """The number of these sessions that are paid now."""
         return sum(day.paid for day in self.made)
 
-    def by_currency(self) -> Mapping[str, int]:
-        """Return the revenue by currency, in its smallest unit."""
-        found: dict[str, int] = {}
-        for part in self.money_in:
-            found[part.currency] = found.get(part.currency, 0) + part.fiat_minor
-        return found
-
 
 class Totals:
     """The totals of both modes."""

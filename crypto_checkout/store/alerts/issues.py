@@ -8,8 +8,10 @@ from crypto_checkout.core.checkout.unassigned_address import UnassignedAddress
 from crypto_checkout.core.ledger.payment import Transfer
 from crypto_checkout.core.money import minor_units, parse_fiat
 from crypto_checkout.store.checkout import sessions, unassigned
+from crypto_checkout.store.checkout.sessions import SessionFilter
 from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
 from crypto_checkout.store.ledger import payments
+from crypto_checkout.store.ledger import unmatched as unmatched_payments
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +26,7 @@ class UncountedPayment:
 
 def in_status(unit: ReadUnit, livemode: bool, status: Status, limit: int) -> list[Session]:
     """Return the newest sessions in a status, without dismissed ones."""
-    rows = unit.all(
-        """
-        SELECT id FROM checkout_sessions
-        WHERE livemode = :livemode AND status = :status
-          AND NOT EXISTS (SELECT 1 FROM attention_dismissed WHERE cause = :status || ':' || checkout_sessions.id)
-        ORDER BY seq DESC
-        LIMIT :limit
-        """,
-        {"livemode": int(livemode), "status": status, "limit": limit},
-    )
+    rows = _in_status(unit, "id", livemode, status, limit)
     found = sessions.by_ids(unit, [row["id"] for row in rows])
     return [found[row["id"]] for row in rows]
 
@@ -49,17 +42,21 @@ class SessionMoney:
 
 def money_in_status(unit: ReadUnit, livemode: bool, status: Status, limit: int) -> list[SessionMoney]:
     """Return the money of the sessions that `in_status` lists, by few columns: there may be many."""
-    rows = unit.all(
-        """
-        SELECT fiat_amount, fiat_currency, amount_units, on_time_units, grace_units FROM checkout_sessions
-        WHERE livemode = :livemode AND status = :status
-          AND NOT EXISTS (SELECT 1 FROM attention_dismissed WHERE cause = :status || ':' || checkout_sessions.id)
+    columns = "fiat_amount, fiat_currency, amount_units, on_time_units, grace_units"
+    return [_money(row) for row in _in_status(unit, columns, livemode, status, limit)]
+
+
+def _in_status(unit: ReadUnit, columns: str, livemode: bool, status: Status, limit: int) -> list[Row]:
+    conditions, parameters = sessions.where(livemode, SessionFilter(issue=status))
+    return unit.all(
+        f"""
+        SELECT {columns} FROM checkout_sessions
+        WHERE {" AND ".join(conditions)}
         ORDER BY seq DESC
         LIMIT :limit
-        """,
-        {"livemode": int(livemode), "status": status, "limit": limit},
+        """,  # noqa: S608 - columns and conditions of the store
+        {**parameters, "limit": limit},
     )
-    return [_money(row) for row in rows]
 
 
 def _money(row: Row) -> SessionMoney:
@@ -101,13 +98,10 @@ def unmatched(unit: ReadUnit, livemode: bool, limit: int) -> list[UncountedPayme
     rows = unit.all(
         f"""
         SELECT seq, address, chain_id, {payments.COLUMNS} FROM unmatched_payments
-        WHERE livemode = :livemode AND canonical = 1 AND dust IS NULL
-          AND NOT EXISTS (
-            SELECT 1 FROM attention_dismissed WHERE cause = 'unmatched:' || CAST(unmatched_payments.seq AS TEXT)
-          )
+        WHERE livemode = :livemode AND canonical = 1 AND {unmatched_payments.OPEN}
         ORDER BY seq DESC
         LIMIT :limit
-        """,  # noqa: S608 - the columns of a payment
+        """,  # noqa: S608 - the columns of a payment, and a condition of the store
         {"livemode": int(livemode), "limit": limit},
     )
     addresses = {Address(row["address"]) for row in rows}

@@ -147,7 +147,7 @@ def where(livemode: bool, filters: SessionFilter) -> tuple[list[str], dict[str, 
     return [*found, *_IN_TROUBLE], {**parameters, "issue": filters.issue}
 
 
-# As in `store.alerts.issues`, which lists the same sessions.
+# The same sessions as those of `store.alerts.issues.late`, which reads their payments too.
 _LATE = (
     "late_told_at IS NOT NULL",
     """NOT EXISTS (

@@ -26,6 +26,12 @@ _COLUMNS = f"""
     ) AS address_path
 """  # noqa: S608 - the columns of a payment
 SELECT = f"SELECT {_COLUMNS}, seq FROM unmatched_payments"  # noqa: S608 - as above
+OPEN = """
+    dust IS NULL AND NOT EXISTS (
+        SELECT 1 FROM attention_dismissed WHERE cause = 'unmatched:' || CAST(unmatched_payments.seq AS TEXT)
+    )
+"""
+"""The condition of those that are issues: no dust, and not dismissed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +115,7 @@ def listed(
         conditions = ["session_id = :session_id", "+livemode = :livemode", "+canonical = 1"]
         parameters["session_id"] = session_id
     if is_open:
-        conditions += [
-            "dust IS NULL",
-            """NOT EXISTS (
-                SELECT 1 FROM attention_dismissed WHERE cause = 'unmatched:' || CAST(unmatched_payments.seq AS TEXT)
-            )""",
-        ]
+        conditions.append(OPEN)
     return select_rows(unit, "unmatched_payments", _COLUMNS, conditions, parameters, window).map(read)
 
 
