@@ -1,6 +1,6 @@
 """Issues that need a person: a sentence, advice, and the page to look at. `services.alerts.issues` gathers them.
 
-The sentences are also sent by e-mail, so they hold no secrets and nothing that a payer wrote.
+The sentences are also sent by email, so they hold no secrets and nothing that a payer wrote.
 """
 
 import re

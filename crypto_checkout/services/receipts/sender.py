@@ -176,7 +176,7 @@ class Resending:
             if not self.has_server:
                 raise ResendRefused("No mail server is configured under [mail].")
             if email is None:
-                raise ResendRefused("The customer's e-mail address isn't known.")
+                raise ResendRefused("The customer's email address isn't known.")
             if not is_valid(session):
                 raise ResendRefused("There is no valid receipt of this payment.")
             known = store.find(unit, MailKind.RECEIPT, livemode, session_id)
