@@ -95,6 +95,13 @@ def format_minor(minor: int, currency: str) -> str:
     return f"{digits[:-places]}.{digits[-places:]}" if places else digits
 
 
+def with_commas(amount: str) -> str:
+    """Put commas between the thousands of a decimal text, for people: `"1234.50"` becomes `"1,234.50"`."""
+    whole, point, decimals = amount.partition(".")
+    sign, digits = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
+    return f"{sign}{int(digits):,}{point}{decimals}"
+
+
 def format_units(units: int, decimals: int) -> str:
     """Write smallest units as a decimal of whole coins, without an exponent: `(1500000, 6)` is `"1.5"`."""
     whole, fraction = divmod(units, 10**decimals)

@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 
 from crypto_checkout.core import moments
+from crypto_checkout.core.money import with_commas
 from crypto_checkout.http import assets, qr
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -48,8 +49,7 @@ def money(amount: Mapping[str, Any]) -> str:
     Fiat has commas between the thousands. Coin amounts have none, because payers type them into wallets.
     """
     if "currency" in amount:
-        whole, point, cents = amount["amount"].partition(".")
-        return f"{int(whole):,}{point}{cents} {amount['currency']}"
+        return f"{with_commas(amount['amount'])} {amount['currency']}"
     return f"{amount['value']} {amount['asset']}"
 
 

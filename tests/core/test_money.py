@@ -14,6 +14,7 @@ from crypto_checkout.core.money import (
     parse_currency,
     parse_fiat,
     parse_units,
+    with_commas,
 )
 
 all_decimals = st.sampled_from([0, 1, 2, 6, 8, 18, 24])
@@ -102,6 +103,14 @@ def test_what_is_written_in_fiat_reads_as_the_same(currency: str, hundredths: in
     amount = Decimal(hundredths).scaleb(-DECIMALS[currency])
     assume(amount < 10**15)
     assert parse_fiat(format_fiat(amount, currency), currency) == Fiat(amount, currency)
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [("0.50", "0.50"), ("999", "999"), ("1234.50", "1,234.50"), ("-0.50", "-0.50"), ("-1234567.000", "-1,234,567.000")],
+)
+def test_people_read_commas_between_thousands(amount: str, text: str) -> None:
+    assert with_commas(amount) == text
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from crypto_checkout.core.alerts.issues import Issue, IssueKind
 from crypto_checkout.core.assets import Asset
-from crypto_checkout.core.money import format_minor, format_units
+from crypto_checkout.core.money import format_minor, format_units, with_commas
 from crypto_checkout.core.rows import one_row_each
 
 
@@ -126,7 +126,7 @@ def fiat_sums(amounts: Iterable[tuple[str, int]]) -> tuple[str, ...]:
     for currency, minor in amounts:
         sums.setdefault(currency, []).append(minor)
     order = sorted(sums, key=lambda currency: (-len(sums[currency]), currency))
-    return tuple(f"{_with_commas(format_minor(sum(sums[each]), each))} {each}" for each in order)
+    return tuple(f"{with_commas(format_minor(sum(sums[each]), each))} {each}" for each in order)
 
 
 def coin_sums(amounts: Iterable[tuple[Asset, int]]) -> tuple[str, ...]:
@@ -136,8 +136,3 @@ def coin_sums(amounts: Iterable[tuple[Asset, int]]) -> tuple[str, ...]:
         sums.setdefault((asset.symbol, asset.decimals), []).append(units)
     order = sorted(sums, key=lambda key: (-len(sums[key]), key))
     return tuple(f"{format_units(sum(sums[key]), key[1])} {key[0]}" for key in order)
-
-
-def _with_commas(text: str) -> str:
-    whole, point, rest = text.partition(".")
-    return f"{int(whole):,}{point}{rest}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from crypto_checkout.core.checkout.session import Session
-from crypto_checkout.core.money import format_minor, format_units
+from crypto_checkout.core.money import format_minor, format_units, minor_units, with_commas
 from crypto_checkout.core.receipts.mail import MailText
 from crypto_checkout.core.receipts.receipt import Receipt, is_valid, item
 
@@ -97,17 +97,20 @@ def _sums(sessions: Sequence[Session]) -> list[str]:
     sums = defaultdict[str, int](int)
     for each in sessions:
         sums[each.fiat.currency] += each.fiat_minor(each.sums.counted_units) if is_valid(each) else 0
-    return [f"{format_minor(minor, currency)} {currency}" for currency, minor in sorted(sums.items())]
+    return [_money(minor, currency) for currency, minor in sorted(sums.items())]
 
 
 def _price(session: Session) -> str:
-    return f"{session.fiat} {session.fiat.currency}"
+    return _money(minor_units(session.fiat), session.fiat.currency)
 
 
 def _worth(session: Session) -> str:
     """Return the worth of what was received, as revenue counts it: the price only where that was paid exactly."""
-    minor = session.fiat_minor(session.sums.counted_units)
-    return f"{format_minor(minor, session.fiat.currency)} {session.fiat.currency}"
+    return _money(session.fiat_minor(session.sums.counted_units), session.fiat.currency)
+
+
+def _money(minor: int, currency: str) -> str:
+    return f"{with_commas(format_minor(minor, currency))} {currency}"
 
 
 def _mode(livemode: bool) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
-from crypto_checkout.core.money import DECIMALS, format_minor, format_units
+from crypto_checkout.core.money import DECIMALS, format_minor, format_units, with_commas
 from crypto_checkout.http.dashboard.pages.charts import Chart, Series, bars
 from crypto_checkout.services.reporting.totals import Overview
 from crypto_checkout.store.checkout.totals import MoneyIn
@@ -122,12 +122,6 @@ def _change(now: int, before: int) -> str | None:
     percent = (Decimal(100 * (now - before)) / before).quantize(Decimal("0.1"))
     sign = "+" if percent > 0 else "\u2212" if percent < 0 else ""
     return f"{sign}{abs(percent):,}%"
-
-
-def with_commas(text: str) -> str:
-    """Insert commas between the thousands of a decimal text."""
-    whole, point, rest = text.partition(".")
-    return f"{int(whole):,}{point}{rest}"
 
 
 def _names(money: Sequence[MoneyIn]) -> list[str]:
