@@ -144,6 +144,13 @@ async def test_the_address_fills_in_the_form_and_a_wrong_value_is_told(app: App)
     assert await count(app) == 0
 
 
+async def test_a_page_does_not_grow_with_its_address(app: App) -> None:
+    link = await made(app.api, LINKS, FREE)
+    browser = await app.anybody()
+    short, long = [len((await browser.get(page_of(link, f"?amount={'%22' * n}"))).text) for n in (40, 20_000)]
+    assert long == short
+
+
 async def test_pieces_are_priced_together_and_named_on_the_payment_page(app: App) -> None:
     link = await made(app.api, LINKS, TICKETS)
     browser = await app.anybody()

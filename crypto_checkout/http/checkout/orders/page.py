@@ -24,7 +24,7 @@ from crypto_checkout.http.checkout.view import web_url
 from crypto_checkout.http.rate_limit import LinkLimit, client_name
 from crypto_checkout.services.payer import Payers
 
-from . import form
+from . import form, typed
 from .presses import MOST_UNPAID, Presses
 
 _FORM = "form"
@@ -119,7 +119,9 @@ class OrderPages:
         chosen = request.query_params.get(visitors.LANGUAGE, "")
         query = {visitors.LANGUAGE: chosen} if chosen in LANGUAGES else {}
         # As the address has them, and not as this language writes them: the links to other languages are addresses.
-        kept = {name: given for name in (form.AMOUNT, form.QUANTITY) if (given := request.query_params.get(name))}
+        # Cut as the fields are, since a page with its links is kept in memory.
+        asked = {name: request.query_params.get(name, "")[: typed.LONGEST] for name in (form.AMOUNT, form.QUANTITY)}
+        kept = {name: given for name, given in asked.items() if given}
         return self._renderer.render(
             "order.html",
             words,
