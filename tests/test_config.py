@@ -227,6 +227,15 @@ def test_a_syntax_error_names_its_line(write: Write) -> None:
     assert "line 3" in found["checkout.toml"]
 
 
+def test_a_section_pasted_below_another_of_its_name_is_named_with_both_lines(write: Write) -> None:
+    found = mistakes(write('[branding]\nname = ""\n[mail]\nfrom = ""\n\n[branding]\nname = "Ada"\n'))
+
+    assert "[branding] is there twice, in lines 1 and 6" in found["checkout.toml"]
+
+    chains = "[[chains]]\n[chains.headers]\na = 1\n[[chains]]\n[chains.headers]\na = 1\nb = \n"
+    assert "line 7" in mistakes(write(chains))["checkout.toml"]  # these may be there for each chain
+
+
 def test_a_byte_order_mark_and_windows_line_ends_are_no_mistakes(write: Write) -> None:
     assert load(write("\ufeff[server]\r\nport = 1\r\n"), {}).server.port == 1
 

@@ -6,6 +6,7 @@ To add a key, give it a type and a default in `config.shape` and describe it in 
 value goes into `config.values`, a rule about several keys into `config.contradictions`.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 DEFAULT_FILE = "checkout.toml"
+_SECTION = re.compile(r"[ \t]*\[[ \t]*([\w-]+)[ \t]*\]")
 _PATHS = (("database", "path"), ("branding", "logo"), ("collector", "key_file"))
 
 
@@ -78,8 +80,10 @@ def example() -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    text = ""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        return tomllib.loads(text)
     except FileNotFoundError:
         problem = f"there is no such file; `crypto-checkout --config {path} init` writes one"
     except UnicodeDecodeError:
@@ -87,8 +91,21 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         problem = f"it can't be read: {error.strerror}"
     except tomllib.TOMLDecodeError as error:
-        problem = f"not valid TOML: {error}"
+        problem = _declared_twice(text) or f"not valid TOML: {error}"
     raise ConfigInvalid(str(path), (Mistake(path.name, problem),))
+
+
+def _declared_twice(text: str) -> str | None:
+    """Say which section a file has twice, as after pasting one below another of its name; None without one."""
+    lines: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        found = _SECTION.match(line)
+        if found and (first := lines.setdefault(found[1], number)) != number:
+            return (
+                f"the section [{found[1]}] is there twice, in lines {first} and {number}: move the keys of the second "
+                "into the first, in place of those with the same names"
+            )
+    return None
 
 
 def _resolve(values: dict[str, Any], folder: Path) -> None:
