@@ -104,6 +104,15 @@ async def test_a_wrong_amount_is_told_at_its_field(app: App, typed: str, said: s
     assert await count(app) == 0
 
 
+async def test_the_only_bound_is_said_once_where_the_amount_is_below_it(app: App) -> None:
+    link = await made(app.api, LINKS, {**FREE, "minFiatAmount": "5.00"})
+    browser = await app.anybody()
+    assert words((await browser.get(page_of(link))).text).count("At least 5.00 ") == 1
+    page = (await order(browser, link, amount="4.99")).text
+    assert words(page).count("At least 5.00 ") == 1
+    assert 'aria-describedby="amount-wrong "' in page
+
+
 async def test_an_amount_is_read_as_the_payers_region_writes_it(app: App) -> None:
     link = await made(app.api, LINKS, FREE)
     browser = await app.anybody()

@@ -220,6 +220,12 @@ def test_each_phase_says_what_matters(phase: Phase, said: str) -> None:
     assert said in text_of(printed(shown, at=at))
 
 
+def test_the_coins_due_are_not_called_the_price_which_is_in_money() -> None:
+    shown, at = EVERY_PHASE[Phase.PARTIAL]
+    assert re.search(r"Amount\s*[\d.]+ ETH", text_of(printed(shown, at=at)))
+    assert not re.search(r"Price\s*[\d.]+ ETH", text_of(printed(shown, at=at)))
+
+
 def test_a_chain_that_calls_blocks_final_is_not_counted_beyond_what_is_required() -> None:
     shown = seen(resource(Status.DETECTED, [paid(PRICE)], tip=99))
     assert (shown.confirmations, shown.required_confirmations) == (3, 3)
