@@ -239,7 +239,7 @@ class SessionOptions:
 
     @property
     def questions(self) -> tuple[Question, ...]:
-        """The questions to the payer, in the order of the form."""
+        """The questions for the payer, in the order of the form."""
         return questions(self.payer_fields, self.custom_fields)
 
 

@@ -153,7 +153,7 @@ class SessionCreate(Request):
     payer_fields: PayerFieldsCreate | None = None
     """What to ask the payer for before an address is shown; by default what the link asks for."""
     custom_fields: CustomFields | None = None
-    """Your own questions to the payer; by default the link's. Give `[]` for none."""
+    """Your own questions for the payer; by default the link's. Give `[]` for none."""
     expires_in_seconds: Annotated[int, Field(ge=60, le=86_400), Whole] | None = None
     """The lifetime of the price; by default `[sessions] ttl_seconds` of the configuration."""
 

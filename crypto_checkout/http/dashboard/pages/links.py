@@ -5,6 +5,7 @@ from dataclasses import replace
 from starlette.responses import Response
 
 from crypto_checkout.core.checkout.link import Link
+from crypto_checkout.core.checkout.pay_button import pay_button
 from crypto_checkout.core.errors import InvalidBody, UnsupportedAsset, UnsupportedChain, WalletNotConfigured
 from crypto_checkout.core.public.link_types import LinkResource
 from crypto_checkout.core.webhooks.events import EventType
@@ -43,7 +44,7 @@ async def show(request: DashboardRequest) -> Response:
         methods = request.services.checkout.payment_methods.of(request.livemode)
         choices = link_form.link_choices(methods, link) or [methods.chain(None).asset(None).choice]
         coins = [link_form.describe(methods, choice) for choice in choices]
-    return request.render("links/show.html", link=link, usage=usage[link["id"]], coins=coins)
+    return request.render("links/show.html", link=link, usage=usage[link["id"]], coins=coins, button=pay_button)
 
 
 async def qr_code(request: DashboardRequest) -> Response:
