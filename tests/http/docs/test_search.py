@@ -66,6 +66,7 @@ def test_there_are_at_most_twenty_results() -> None:
     ("query", "first"),
     [
         ("refund", "/docs/refunds"),
+        ("USDC phone", "/docs/payment-pages#on-a-phone"),
         ("webhook", "/docs/webhooks"),
         ("nginx", "/docs/proxies#nginx"),
         ("trezor", "/docs/wallets#trezor"),
