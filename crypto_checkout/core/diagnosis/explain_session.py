@@ -85,8 +85,6 @@ _FAILED = Finding(
     "Reversed: this was paid, and then the network reversed the payment (a chain reorganization).",
     "If the transaction is mined again, it counts again automatically. Don't deliver until then.",
 )
-
-
 _HAS_SENT = "If the payer says they have paid, look up their transaction"
 _LOOK_UP = "crypto-checkout explain TX"
 
@@ -211,13 +209,18 @@ def _verdict(
         if found:
             single = [finding for each, finding in found if each.payment.dust is None]
             return _as_status(session, single[-1] if single else found[-1][1])
+    if session.status is Status.EXPIRED and session.sums.counted_units:
+        return _funded(session, ledger, context)
     return _nothing(session)
+
+
+def _title(session: Session) -> str:
+    return "Closed" if session.status_reason == CLOSED else STATUSES[session.status].title
 
 
 def _as_status(session: Session, finding: Finding) -> Finding:
     """Let a payment's finding speak for its session: the sentence begins with the session's status."""
-    title = "Closed" if session.status_reason == CLOSED else STATUSES[session.status].title
-    return replace(finding, sentence=f"{title}: {finding.sentence.partition(': ')[2]}")
+    return replace(finding, sentence=f"{_title(session)}: {finding.sentence.partition(': ')[2]}")
 
 
 def _funded(session: Session, ledger: SessionLedger, context: ChainContext) -> Finding:
@@ -229,16 +232,15 @@ def _funded(session: Session, ledger: SessionLedger, context: ChainContext) -> F
     match session.status:
         case Status.DETECTED:
             return Finding(PaymentOutcome.WAITING, Reason.CONFIRMATIONS, f"Confirming: {received} received; {reached}.")
-        case Status.UNDERPAID:
+        case Status.UNDERPAID | Status.EXPIRED:
             missing = amount(session.asset, max(0, session.terms.amount_units - units))
-            return Finding(
-                PaymentOutcome.WAITING,
-                Reason.TOO_LITTLE,
-                f"Underpaid: {received} of {price} received, {missing} missing; {reached}.",
-                f"The payer can send the rest to the same address until {second(session.terms.grace_until)}. "
-                "Or accept the amount received",
-                _accept(session),
-            )
+            sentence = f"{_title(session)}: {received} of {price} received, {missing} missing; {reached}."
+            outcome, advice = PaymentOutcome.NOT_COUNTED, "Accept the amount received, or refund it"
+            if session.status is Status.UNDERPAID:
+                until = second(session.terms.grace_until)
+                outcome = PaymentOutcome.WAITING
+                advice = f"The payer can send the rest to the same address until {until}. Or accept the amount received"
+            return Finding(outcome, Reason.TOO_LITTLE, sentence, advice, _accept(session))
         case Status.OVERPAID:
             excess = amount(session.asset, max(0, units - session.terms.amount_units))
             return Finding(
@@ -249,13 +251,11 @@ def _funded(session: Session, ledger: SessionLedger, context: ChainContext) -> F
                 _accept(session),
             )
         case Status.PAID_LATE:
-            return Finding(
-                PaymentOutcome.COUNTED,
-                Reason.IN_GRACE,
-                f"Paid late: {received} received, part of it in the grace period; {reached}.",
-            )
+            sentence = f"Paid late: {received} received, part of it in the grace period; {reached}."
+            return Finding(PaymentOutcome.COUNTED, Reason.IN_GRACE, sentence)
     if session.status_reason == ACCEPTED:
-        return Finding(PaymentOutcome.COUNTED, Reason.ACCEPTED, f"Accepted: {received} of {price} received; {reached}.")
+        sentence = f"Accepted: {received} received, {price} expected; {reached}."
+        return Finding(PaymentOutcome.COUNTED, Reason.ACCEPTED, sentence)
     return Finding(PaymentOutcome.COUNTED, Reason.ON_TIME, f"Paid: {received} received on time; {reached}.")
 
 
@@ -354,15 +354,9 @@ def _change(session: Session, change: SessionChange) -> ExplanationStep:
     by[REORGED] = " because the network reversed its payment"
     required = session.terms.required_confirmations
     what = words.get(change.type, f"The session became {change.status}{by.get(change.status_reason or '', '')}.")
-    return ExplanationStep(
-        what,
-        (
-            ("event", change.type),
-            ("received", change.received),
-            ("confirmations", f"{min(change.confirmations, required)} of {required}"),
-        ),
-        change.at,
-    )
+    confirmations = f"{min(change.confirmations, required)} of {required}"
+    facts = (("event", change.type), ("received", change.received), ("confirmations", confirmations))
+    return ExplanationStep(what, facts, change.at)
 
 
 def _left_out(session: Session, ledger: SessionLedger) -> Iterator[ExplanationStep]:

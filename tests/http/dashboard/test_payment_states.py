@@ -181,6 +181,16 @@ async def test_a_closed_payment_says_so_and_what_comes_to_it_is_too_late(app: Ap
     assert page.primary == ["Accept…"]
 
 
+async def test_a_payment_closed_after_a_part_arrived_says_what_it_got(app: App, owner: httpx.AsyncClient) -> None:
+    short = await played(app, "underpaid")
+    assert (await owner.post(f"/test/payments/{short['id']}/expire")).status_code == 303
+    page = await shown(owner, short)
+    assert page.badges == ["Closed"]
+    assert page.headline.startswith("Closed: 0.005 ETH of 0.01 ETH received, 0.005 ETH missing")
+    assert page.sums == HALF
+    assert page.primary == ["Accept…"]
+
+
 async def test_an_accepted_payment_says_what_is_missing_and_why_that_is_right(
     app: App, owner: httpx.AsyncClient
 ) -> None:
@@ -188,7 +198,7 @@ async def test_an_accepted_payment_says_what_is_missing_and_why_that_is_right(
     assert (await owner.post(f"/test/payments/{short['id']}/accept")).status_code == 303
     page = await shown(owner, short)
     assert page.badges == ["Accepted"]
-    assert page.headline.startswith("Accepted: 0.005 ETH of 0.01 ETH received")
+    assert page.headline.startswith("Accepted: 0.005 ETH received, 0.01 ETH expected")
     assert page.sums == {**HALF, "Missing": "0.005 ETH 15.00 USD (accepted)"}
     assert (page.primary, page.red) == ([], [])
 
