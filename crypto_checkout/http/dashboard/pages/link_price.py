@@ -76,7 +76,9 @@ def _free(form: Form) -> LinkPrice | None:
         field = "maximum"
         maximum = parse_fiat(high, currency).amount if high else None
         field = "suggested"
-        amounts = tuple(parse_fiat(each, currency).amount for each in re.split(r"(?:[\s;]|,(?=\s|$))+", suggested) if each)
+        amounts = tuple(
+            parse_fiat(each, currency).amount for each in re.split(r"(?:[\s;]|,(?=\s|$))+", suggested) if each
+        )
     except ValueError as error:
         form.errors[field] = sentence(str(error))
         return None
