@@ -99,6 +99,24 @@ def test_nothing_was_left_in_english(code: str) -> None:
                 assert re.search(SCRIPTS[code], text), key
 
 
+def test_french_punctuation_stays_on_the_line_of_its_word() -> None:
+    for key, message in translations.load("fr").messages.items():
+        for text in forms(message).values():
+            assert not re.search(r"(?<![\u00a0\u202f])[:;!?»]|«(?!\u00a0)", text), key
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_an_email_is_spelt_one_way_in_each_language(code: str) -> None:
+    texts = " ".join(text for message in translations.load(code).messages.values() for text in forms(message).values())
+    assert len(set(re.findall(r"\be-?mail", texts.lower()))) <= 1
+
+
+def test_hebrew_prefixes_are_joined_by_a_maqaf() -> None:
+    for key, message in translations.load("he").messages.items():
+        for text in forms(message).values():
+            assert not re.search(r"[\u0590-\u05ff]-\{", text), key
+
+
 def test_every_message_is_used_and_every_used_one_exists() -> None:
     sources = [*TEMPLATES.glob("*.html"), *Path(translations.__file__).parent.rglob("*.py")]
     text = "\n".join(path.read_text("utf-8") for path in sources)
