@@ -350,10 +350,11 @@ def _change(session: Session, change: SessionChange) -> ExplanationStep:
         "session.late_payment": "A payment arrived too late.",
         "session.updated": "The payer filled in the form.",
     }
-    by = {ACCEPTED: " because the merchant accepted it", CLOSED: " because the merchant closed it"}
-    by[REORGED] = " because the network reversed its payment"
+    title = STATUSES[Status(change.status)].title
+    by = {ACCEPTED: f"{title}: accepted by the merchant.", CLOSED: "Closed by the merchant."}
+    by[REORGED] = f"{title} by the network."
     required = session.terms.required_confirmations
-    what = words.get(change.type, f"The session became {change.status}{by.get(change.status_reason or '', '')}.")
+    what = words.get(change.type, by.get(change.status_reason or "", f"{title}."))
     confirmations = f"{min(change.confirmations, required)} of {required}"
     facts = (("event", change.type), ("received", change.received), ("confirmations", confirmations))
     return ExplanationStep(what, facts, change.at)

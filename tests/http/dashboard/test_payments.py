@@ -102,6 +102,14 @@ async def test_the_pager_leads_through_all_pages_and_keeps_the_filters(app: App,
     assert 'rel="next"' not in last
 
 
+async def test_the_timeline_uses_the_words_of_the_statuses(app: App, owner: httpx.AsyncClient) -> None:
+    late = await played(app.api, "late")
+    page = await text_of(owner, f"/payments/{late['id']}")
+    for step in ("Expired.", "Confirming.", "Paid late."):
+        assert step in page
+    assert "became" not in page
+
+
 async def test_a_payment_is_told_from_beginning_to_end(app: App, owner: httpx.AsyncClient) -> None:
     paid = await played(app.api, "exact", metadata={"order": "<1042>"}, successUrl="https://shop.example/thanks")
     page = await text_of(owner, f"/payments/{paid['id']}")
@@ -110,7 +118,7 @@ async def test_a_payment_is_told_from_beginning_to_end(app: App, owner: httpx.As
         "Paid: ",
         "received on time",
         "Session created.",
-        "The session became paid.",
+        "Paid.",
         paid["address"],
         paid["txHash"],
         paid["checkoutUrl"],

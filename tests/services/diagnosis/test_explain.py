@@ -59,8 +59,8 @@ async def test_a_payment_that_counted_is_explained_with_its_evidence_in_order(an
         assert [step.what for step in whole.steps] == [
             "Session created.",
             "1 ETH received (native).",
-            "The session became detected.",
-            "The session became paid.",
+            "Confirming.",
+            "Paid.",
             "Now",
         ]
         shown = facts(whole)
@@ -138,7 +138,7 @@ async def test_a_payment_that_a_reorg_took_back_says_so_and_counts_again_when_it
         assert gone.outcome is not PaymentOutcome.COUNTED
         failed = await explaining(shop).of(session["id"])
         assert verdict(failed) == (PaymentOutcome.NOT_COUNTED, Reason.REORGED)
-        assert "The session became failed because the network reversed its payment." in [s.what for s in failed.steps]
+        assert "Reversed by the network." in [s.what for s in failed.steps]
 
 
 async def test_tokens_that_nobody_asked_for_and_fake_ones_are_told_apart(
@@ -294,7 +294,7 @@ def test_the_words_fit_and_begin_with_the_verdict(server: Server, folder: Path) 
     assert server.api.post("/test_helpers/chain/mine", json={"blocks": 3}).is_success
     head, *rest = command(folder, "explain", made["address"]).stdout.splitlines()
     assert head == "Paid: 0.01 ETH received on time; 3 of 3 confirmations."
-    assert any("The session became paid." in line for line in rest)
+    assert any("Paid." in line for line in rest)
     unknown = command(folder, "explain", "0x" + "ab" * 32)
     assert unknown.returncode == 1
     assert "No such transaction is known" in unknown.stdout
