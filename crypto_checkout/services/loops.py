@@ -30,7 +30,18 @@ async def every(seconds: float, turn: Turn, *, log: Logger, failure: str, woken:
             pass  # the database has logged it, once for all that it failed
         except Exception as error:  # a loop's boundary: the next turn is another chance
             log.exception(failure, error=str(error))
+        _end_if_cancelled()
         await pause(seconds if wait_seconds is None else wait_seconds, woken)
+
+
+def _end_if_cancelled() -> None:
+    """Raise CancelledError if the turn has swallowed one, which would be the last: whoever ends the loop waits for it.
+
+    In Python 3.11 `asyncio.wait_for` does so where its answer comes in the same moment, as in a library for mail.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def pause(seconds: float, woken: asyncio.Event) -> None:

@@ -75,3 +75,19 @@ async def test_a_pause_ends_when_it_is_over_or_woken() -> None:
     asyncio.get_running_loop().call_soon(woken.set)
     async with asyncio.timeout(10):
         await pause(LONG, woken)
+
+
+async def test_a_loop_ends_even_where_its_turn_swallows_the_cancellation() -> None:
+    began = asyncio.Event()
+
+    async def turn() -> None:
+        began.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(loop(LONG, turn))
+    await began.wait()
+    task.cancel()
+    ended, _ = await asyncio.wait([task], timeout=5)
+    task.cancel()
+    assert ended == {task}
