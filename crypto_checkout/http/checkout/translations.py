@@ -49,6 +49,7 @@ _OLD_CODES = {"iw": "he"}
 _TAGS = {"zh": "zh-Hans"}
 _TRADITIONAL_CHINESE = {"tw", "hk", "mo"}
 _ISOLATE, _END_OF_ISOLATE = "\u2068", "\u2069"
+_COLONS = {"fr": "\u00a0: ", "ja": "：", "zh": "："}
 
 Message = str | Mapping[str, str]
 
@@ -75,9 +76,17 @@ class Translations:
 
     def text(self, key: str, **values: object) -> str:
         """Return a message as plain text, for titles, attributes and the script."""
-        if self.direction == "rtl":
-            values = {name: f"{_ISOLATE}{value}{_END_OF_ISOLATE}" for name, value in values.items()}
+        values = {name: self.isolated(value) for name, value in values.items()}
         return self._form(key, values).format_map(values)
+
+    def isolated(self, value: object) -> str:
+        """Return a value as plain text that keeps its own direction between words from right to left."""
+        return f"{_ISOLATE}{value}{_END_OF_ISOLATE}" if self.direction == "rtl" else str(value)
+
+    @property
+    def colon(self) -> str:
+        """The colon between a label and its value, with the spaces around it."""
+        return _COLONS.get(self.code, ": ")
 
     def pattern(self, key: str) -> str:
         """Return a message with its placeholders, for the script to fill in."""

@@ -175,6 +175,11 @@ def test_what_is_filled_in_is_text_and_keeps_its_own_direction() -> None:
     assert translations.load("en").text("pay_title", price="10 USD") == "Pay 10 USD"
 
 
+@pytest.mark.parametrize(("code", "colon"), [("en", ": "), ("fr", "\u00a0: "), ("ja", "："), ("ar", ": ")])
+def test_a_label_ends_with_the_colon_of_its_language(code: str, colon: str) -> None:
+    assert translations.load(code).colon == colon
+
+
 @pytest.mark.parametrize(
     ("code", "text"),
     [("en", "1,234.50 EUR"), ("de", "1.234,50 EUR"), ("fr", "1\u202f234,50 EUR"), ("fa", "1,234.50 EUR")],

@@ -110,6 +110,7 @@ async def test_a_payer_gets_the_receipt_in_the_language_of_their_page(tmp_path: 
         assert f"/checkout/{session_id}/receipt?lang=ar" in found["text/plain"]
         assert 'dir="rtl"' in found["text/html"]
         assert "شكرًا لك" in found["text/plain"]
+        assert "السعر: \u206830.00 USD\u2069" in found["text/plain"], "an amount is read from left to right"
         assert "Tea &amp; Sons" in found["text/html"]
 
 

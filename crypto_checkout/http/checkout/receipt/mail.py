@@ -51,7 +51,7 @@ class ReceiptMail:
             thanks,
             "",
             words.text("receipt", number=shown.receipt.name),
-            *(f"{name}: {_one_line(value)}" for name, value in facts),
+            *(f"{name}{words.colon}{words.isolated(_one_line(value))}" for name, value in facts),
             "",
             words.text("receipt_mail_keep"),
             url,
