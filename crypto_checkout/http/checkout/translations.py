@@ -49,7 +49,7 @@ _OLD_CODES = {"iw": "he"}
 _TAGS = {"zh": "zh-Hans"}
 _TRADITIONAL_CHINESE = {"tw", "hk", "mo"}
 _ISOLATE, _END_OF_ISOLATE = "\u2068", "\u2069"
-_COLONS = {"fr": "\u00a0: ", "ja": "：", "zh": "："}
+_COLONS = {"fr": "\u00a0: ", "ja": "\uff1a", "zh": "\uff1a"}
 
 Message = str | Mapping[str, str]
 
