@@ -141,8 +141,10 @@ def _lines(claims: Mapping[str, Any], is_offline: bool) -> Iterator[str]:
     if not claims["livemode"]:
         yield "It is of test mode: no real money moved."
     paid, price, sold = claims["amountReceived"], claims["fiat"], item(claims["title"], claims["quantity"])
+    worth = claims["fiatReceived"]
+    which = "" if worth == price else f", worth {worth['amount']} {worth['currency']},"
     yield (
-        f"It states that {paid['value']} {paid['asset']} were paid for {price['amount']} {price['currency']}"
+        f"It states that {paid['value']} {paid['asset']}{which} were paid for {price['amount']} {price['currency']}"
         f"{f' ({sold})' if sold else ''} on {claims['paidAt']}, to {claims['address']} on "
         f"chain {claims['chainId']}:"
     )

@@ -43,6 +43,7 @@ CLAIMS: dict[str, Any] = {
     "address": "0x" + "ad" * 20,
     "amount": COINS,
     "amountReceived": COINS,
+    "fiatReceived": {"amount": "30.00", "currency": "USD"},
     "paidAt": "2026-11-23T09:30:00.000Z",
     "transfers": [
         {

@@ -84,6 +84,7 @@ class ReceiptClaims(TypedDict):
     address: str
     amount: AmountResource
     amountReceived: AmountResource
+    fiatReceived: FiatResource
     paidAt: str | None
     transfers: list[TransferClaims]
     refunds: list[RefundClaims]
@@ -92,13 +93,14 @@ class ReceiptClaims(TypedDict):
 def claims(
     receipt: Receipt,
     session: SessionResource,
+    received: FiatResource,
     refunds: Sequence[RefundResource],
     *,
     is_valid: bool,
     issuer: str,
     now: datetime,
 ) -> ReceiptClaims:
-    """Return the claims of a receipt as of now."""
+    """Return the claims of a receipt as of now; `received` is the worth of what was received."""
     seller = receipt.seller
     name, email = session["customerName"], session["customerEmail"]
     return {
@@ -125,6 +127,7 @@ def claims(
         "address": session["address"],
         "amount": session["amount"],
         "amountReceived": session["amountReceived"],
+        "fiatReceived": received,
         "paidAt": session["paidAt"],
         "transfers": [_transfer(each) for each in session["payments"] if each["counted"]],
         "refunds": [_refund(each) for each in refunds],

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from crypto_checkout.core.errors import ResourceNotFound
+from crypto_checkout.core.money import format_minor
 from crypto_checkout.core.public import receipts as public
 from crypto_checkout.core.public import render
 from crypto_checkout.core.public.receipts import ReceiptClaims
 from crypto_checkout.core.public.refund_types import RefundResource
-from crypto_checkout.core.public.types import SessionResource
+from crypto_checkout.core.public.types import FiatResource, SessionResource
 from crypto_checkout.core.receipts.receipt import Receipt, is_valid
 from crypto_checkout.core.refunds.refund import RefundStatus
 from crypto_checkout.store.checkout import sessions
@@ -22,18 +23,28 @@ from crypto_checkout.store.refunds import refunds
 class ShownReceipt:
     """A receipt and its session as they are now; `refunds` are those that were paid.
 
+    `received` is the worth of what was received, at the session's rate: not the price where that was paid in part.
     `language` is that of the payer's page, where it was noted.
     """
 
     receipt: Receipt
     session: SessionResource
+    received: FiatResource
     is_valid: bool
     refunds: tuple[RefundResource, ...]
     language: str | None
 
     def claims(self, issuer: str, now: datetime) -> ReceiptClaims:
         """Return the claims to sign."""
-        return public.claims(self.receipt, self.session, self.refunds, is_valid=self.is_valid, issuer=issuer, now=now)
+        return public.claims(
+            self.receipt,
+            self.session,
+            self.received,
+            self.refunds,
+            is_valid=self.is_valid,
+            issuer=issuer,
+            now=now,
+        )
 
 
 class ReceiptReader:
@@ -57,6 +68,10 @@ class ReceiptReader:
         return ShownReceipt(
             receipt,
             render.session(session, payments.shown(unit, session, tip), tip, self.public_url),
+            {
+                "amount": format_minor(session.fiat_minor(session.sums.counted_units), session.fiat.currency),
+                "currency": session.fiat.currency,
+            },
             is_valid(session),
             tuple(render.refund(each, self.public_url) for each in paid),
             session.payer_language,

@@ -138,6 +138,19 @@ async def test_an_accepted_session_gets_its_receipt_when_it_is_accepted(app: App
     assert events[0]["data"]["receiptNumber"] == accepted["receiptNumber"]
 
 
+async def test_a_receipt_for_a_part_of_the_price_has_what_that_is_worth(app: App) -> None:
+    session = await paid(app, "underpaid")
+    await app.api.post(f"{SESSIONS}/{session['id']}/accept")
+    client = await browser(app)
+    claims = await signed_claims(client, session["id"])
+    assert (claims["fiat"]["amount"], claims["fiatReceived"]) == ("30.00", {"amount": "15.00", "currency": "USD"})
+    page = (await client.get(f"/checkout/{session['id']}/receipt")).text
+    words = re.sub(r"<[^>]+>", "", page)
+    assert "0.005 ETH (15.00 USD)" in words, words
+    exact = await paid(app)
+    assert (await signed_claims(client, exact["id"]))["fiatReceived"] == exact["fiat"]
+
+
 async def test_the_receipt_is_in_the_payers_language(app: App) -> None:
     session, client = await paid(app, customerEmail="ada@example.com"), await browser(app)
     for code in LANGUAGES:

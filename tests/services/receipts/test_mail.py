@@ -199,6 +199,19 @@ async def test_a_session_without_an_address_is_not_mailed_to(tmp_path: Path) -> 
         assert box.mails == []
 
 
+async def test_a_payer_of_a_part_is_thanked_for_that_part(tmp_path: Path) -> None:
+    with mailbox() as box:
+        async with shop(tmp_path, box, Clock()) as app:
+            session_id = await paid(app, "underpaid")
+            await app.api.post(f"{SESSIONS}/{session_id}/accept")
+            await in_state(app, session_id, MailStatus.SENT)
+    plain = box.mails[-1].get_body(("plain",))
+    assert plain is not None
+    text = str(plain.get_content())
+    assert "Your payment of 15.00 USD to Tea & Sons has arrived." in text
+    assert "Received: 0.005 ETH (15.00 USD)" in text
+
+
 async def test_the_owner_is_told_of_each_payment(tmp_path: Path) -> None:
     with mailbox() as box:
         wanted = {"receipts": False, "notify_paid": "each", "notify_to": ["owner@shop.example", "two@shop.example"]}

@@ -24,7 +24,7 @@ class ReceiptMail:
         words = load(code)
         session, number = shown.session, shown.receipt.name
         facts = _facts(words, shown, chain_name)
-        thanks = words.text("receipt_mail_thanks", price=words.money(session["fiat"]), shop=self._shop)
+        thanks = words.text("receipt_mail_thanks", price=words.money(shown.received), shop=self._shop)
         url = f"{session['receiptUrl']}?lang={code}"
         html = self._templates.get_template("checkout/receipt_mail.html").render(
             t=words,
@@ -65,10 +65,13 @@ class ReceiptMail:
 def _facts(words: Translations, shown: ShownReceipt, chain_name: str) -> list[tuple[str, str]]:
     """Return what the mail lists, each with its name."""
     session = shown.session
+    received = str(words.money(session["amountReceived"]))
+    if shown.received != session["fiat"]:
+        received += f" ({words.money(shown.received)})"
     found = [
         (words.text("item"), item(shown.receipt.title, session["quantity"])),
         (words.text("price"), words.money(session["fiat"])),
-        (words.text("received"), words.money(session["amountReceived"])),
+        (words.text("received"), received),
         (words.text("network"), chain_name),
         (words.text("paid_on"), words.moment(session["paidAt"]) if session["paidAt"] else None),
         (words.text("transaction"), session["txHash"]),

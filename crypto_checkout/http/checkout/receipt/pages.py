@@ -72,6 +72,7 @@ class ReceiptPages:
             receipt=shown.receipt,
             item=item(shown.receipt.title, session["quantity"]),
             session=session,
+            received=shown.received,
             is_valid=shown.is_valid,
             issued_at=moments.to_text(shown.receipt.issued_at),
             chain=chain,
