@@ -1,4 +1,4 @@
-"""Search for sessions by id, address, transaction, payment link, email, or value of the metadata."""
+"""Search for sessions by id, address, transaction, payment link, receipt, email, or value of the metadata."""
 
 import re
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ _MOST_GATHERED = 1000
 
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 _HASH = re.compile(r"0x[0-9a-f]{64}")
+_RECEIPT = re.compile(r"(t?)([0-9]{4})-([0-9]{6,12})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,9 @@ def _where(
         return _among(livemode, filters, "id", [ids.SESSION + text[len(ids.SESSION) :].upper()])
     if _ADDRESS.fullmatch(lower):
         return _among(livemode, filters, "address", [lower])
-    if _HASH.fullmatch(lower):
-        return _among(livemode, filters, "id", _of_transaction(unit, lower))
+    among = _of_transaction(unit, lower) if _HASH.fullmatch(lower) else _of_receipt(unit, livemode, lower)
+    if among is not None:
+        return _among(livemode, filters, "id", among)
     if ids.is_id(text, ids.LINK):
         return sessions.where(livemode, replace(filters, link_id=text))
     if "@" in text and sessions.listed(unit, livemode, SessionFilter(customer_email=text), Window(1)).items:
@@ -90,6 +92,18 @@ def _of_transaction(unit: ReadUnit, tx_hash: str) -> Sequence[str]:
         {"tx_hash": tx_hash, "limit": _MOST_OF_A_TRANSACTION},
     )
     return [row["session_id"] for row in rows]
+
+
+def _of_receipt(unit: ReadUnit, livemode: bool, text: str) -> Sequence[str] | None:
+    """Return the session whose receipt has this number; None without one, or where the metadata has the text."""
+    found = _RECEIPT.fullmatch(text)
+    if found is None or (not found[1]) != livemode or _is_value(unit, livemode, search_terms.fold(text)):
+        return None
+    row = unit.one(
+        "SELECT session_id FROM receipts WHERE livemode = :livemode AND year = :year AND number = :number",
+        {"livemode": int(livemode), "year": int(found[2]), "number": int(found[3])},
+    )
+    return None if row is None else [row["session_id"]]
 
 
 def _by_metadata(

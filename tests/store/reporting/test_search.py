@@ -84,6 +84,22 @@ async def test_sessions_are_found_by_email_link_and_metadata(app: App) -> None:
     assert await found(app, "pro", livemode=True) == []
 
 
+async def test_a_session_is_found_by_the_number_of_its_receipt(app: App) -> None:
+    session = await pay(app, await ask(app), "exact")
+    number = session["receiptNumber"]
+    assert await found(app, f" {number.lower()} ") == [session["id"]]
+    assert await found(app, number, customer_email="nobody@example.com") == []
+    for other in (number.removeprefix("T"), "T2026-999999", number + "0"):
+        assert await found(app, other) == []
+    assert await found(app, number, livemode=True) == []
+
+
+async def test_an_order_numbered_like_a_receipt_is_found_by_its_number(app: App) -> None:
+    number = (await pay(app, await ask(app), "exact"))["receiptNumber"]
+    order = await ask(app, metadata={"order": number})
+    assert await found(app, number) == [order["id"]]
+
+
 async def test_an_email_in_the_metadata_is_found_too(app: App) -> None:
     session = await ask(app, metadata={"contact": "Eve@example.com"})
     assert await found(app, "eve@example.com") == [session["id"]]
