@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 from typing import Literal
 
-from crypto_checkout.core.errors import AlertNotSent, MailRefused
+from crypto_checkout.core.errors import MailRefused, MessageNotSent
 
 TIMEOUT_SECONDS = 20.0
 
@@ -55,7 +55,7 @@ class MailServer:
     async def send(self, letter: Letter, now: datetime) -> None:
         """Send one mail to all recipients.
 
-        Raises AlertNotSent with the reason, which never contains the password, and MailRefused where another attempt
+        Raises MessageNotSent with the reason, which never contains the password, and MailRefused where another attempt
         is in vain.
         """
         import aiosmtplib  # late: a shop without mail doesn't load it
@@ -79,17 +79,17 @@ class MailServer:
             raise self._refused([(each.recipient, each.code, each.message) for each in error.recipients]) from None
         except aiosmtplib.SMTPDataError as error:
             is_permanent = error.code in _PERMANENT
-            raise (MailRefused if is_permanent else AlertNotSent)(self._took_none(error)) from None
+            raise (MailRefused if is_permanent else MessageNotSent)(self._took_none(error)) from None
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            raise AlertNotSent(self._took_none(error)) from None
+            raise MessageNotSent(self._took_none(error)) from None
         if refused:
             raise self._refused([(address, code, message) for address, (code, message) in refused.items()])
 
-    def _refused(self, answers: Sequence[tuple[str, int, str]]) -> AlertNotSent:
+    def _refused(self, answers: Sequence[tuple[str, int, str]]) -> MessageNotSent:
         """Return the error for refused recipients; it is permanent if all of them are refused for good."""
         said = "; ".join(f"{address}: {code} {message}" for address, code, message in sorted(answers))
         is_permanent = all(code in _PERMANENT for _, code, _ in answers)
-        return (MailRefused if is_permanent else AlertNotSent)(f"{self.host}:{self.port} refused {_short(said)}")
+        return (MailRefused if is_permanent else MessageNotSent)(f"{self.host}:{self.port} refused {_short(said)}")
 
     def _took_none(self, error: Exception) -> str:
         return f"{self.host}:{self.port} took no mail: {_reason(error)}"

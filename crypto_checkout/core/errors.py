@@ -247,11 +247,11 @@ class ChainMoved(RecoverableError):
     """A node moved to another branch between two answers, so they must not be combined."""
 
 
-class AlertNotSent(RecoverableError):
-    """A mail server or webhook receiver did not accept an alert."""
+class MessageNotSent(RecoverableError):
+    """A mail server didn't accept a mail, or a webhook receiver an alert."""
 
 
-class MailRefused(AlertNotSent):
+class MailRefused(MessageNotSent):
     """A mail server refused a mail for good: there is no such address, say."""
 
 

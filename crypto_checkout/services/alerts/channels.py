@@ -6,7 +6,7 @@ from typing import Protocol
 
 from crypto_checkout.core import ids
 from crypto_checkout.core.alerts.alerts import Message
-from crypto_checkout.core.errors import AlertNotSent
+from crypto_checkout.core.errors import MessageNotSent
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.entropy import Entropy
 from crypto_checkout.mail import Letter, MailServer
@@ -28,7 +28,7 @@ class Channel(Protocol):
         """Its receivers, as shown to the operator."""
 
     async def send(self, message: Message) -> None:
-        """Send a message. Raises AlertNotSent."""
+        """Send a message. Raises MessageNotSent."""
 
 
 class MailChannel:
@@ -77,4 +77,4 @@ class WebhookChannel:
         headers = signing.headers(alert_id, body, [self._secret], int(now.timestamp()))
         outcome = await self._sender.send(self._url, headers, body)
         if not outcome.is_success:
-            raise AlertNotSent(f"the webhook took no alert: {outcome.detail}")
+            raise MessageNotSent(f"the webhook took no alert: {outcome.detail}")

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from crypto_checkout.core.alerts import alerts
 from crypto_checkout.core.alerts.alerts import Alert
 from crypto_checkout.core.alerts.issues import SERVER_KINDS, IssueKind
-from crypto_checkout.core.errors import AlertNotSent, DatabaseFailed
+from crypto_checkout.core.errors import DatabaseFailed, MessageNotSent
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.alerts.channels import Channel
@@ -138,7 +138,7 @@ class Notifier:
         message = alerts.message(digest, shop=self._shop.name, public_url=self._shop.public_url, now=now)
         try:
             await channel.send(message)
-        except AlertNotSent as error:
+        except MessageNotSent as error:
             state.failures += 1
             state.free_at = now + min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(state.failures - 1, 10))
             log.warning("an alert could not be sent", channel=channel.name, error=str(error))
@@ -169,7 +169,7 @@ async def try_channels(channels: Sequence[Channel], shop: Shop, clock: Clock) ->
     async def attempt(channel: Channel) -> str | None:
         try:
             await channel.send(message)
-        except AlertNotSent as error:
+        except MessageNotSent as error:
             return str(error)
         return None
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from crypto_checkout.core.errors import AlertNotSent
+from crypto_checkout.core.errors import MessageNotSent
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.mail import Letter, MailServer
 
@@ -40,6 +40,6 @@ class MailTest:
         )
         try:
             await self.server.send(letter, self.clock())
-        except AlertNotSent as error:
+        except MessageNotSent as error:
             return str(error)
         return None

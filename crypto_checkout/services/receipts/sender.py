@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from crypto_checkout.core.errors import AlertNotSent, DatabaseFailed, MailRefused, ResourceNotFound
+from crypto_checkout.core.errors import DatabaseFailed, MailRefused, MessageNotSent, ResourceNotFound
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.receipts import mail as rules
 from crypto_checkout.core.receipts.mail import Mail, MailKind, MailStatus, MailText
@@ -84,7 +84,7 @@ class MailSender:
                 await self._record(mail, replace(mail, status=MailStatus.EMPTY))
                 return True
             await self._server.send(self._letter(mail, text), self._clock())
-        except AlertNotSent as error:
+        except MessageNotSent as error:
             is_permanent = isinstance(error, MailRefused)
             after = rules.after_failure(mail, str(error), self._clock(), is_permanent=is_permanent)
             log.warning("a mail was not sent", kind=mail.kind, subject=mail.subject_id, error=str(error))

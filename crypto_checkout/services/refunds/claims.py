@@ -18,7 +18,7 @@ from crypto_checkout.core import ids
 from crypto_checkout.core.address import Address
 from crypto_checkout.core.assets import Asset
 from crypto_checkout.core.checkout.session import Session
-from crypto_checkout.core.errors import AlertNotSent
+from crypto_checkout.core.errors import MessageNotSent
 from crypto_checkout.core.refunds import claims as rules
 from crypto_checkout.core.refunds.claims import MOST_CLAIMS, Claim
 from crypto_checkout.core.refunds.refund import DestinationProof, Refund, RefundStatus
@@ -53,7 +53,7 @@ class IsSigned(Protocol):
 
 
 class RefundMail(Protocol):
-    """Mails to payers. Both raise AlertNotSent."""
+    """Mails to payers. Both raise MessageNotSent."""
 
     async def send_code(self, to: str, refund: Refund, destination: Address, code: str) -> None:
         """Mail a code that proves an address."""
@@ -188,7 +188,7 @@ class Claims:
         assert self._mail is not None, "else there are no codes"
         try:
             await self._mail.send_code(to, refund, destination, code)
-        except AlertNotSent as error:
+        except MessageNotSent as error:
             log.warning("a code wasn't mailed", refund=refund.id, error=str(error))
             raise ClaimRefused("mail_failed") from None
         return MailedTo(refund.id, destination)
@@ -232,7 +232,7 @@ class Claims:
             return
         try:
             await self._mail.tell_approved(to, refund)
-        except AlertNotSent as error:
+        except MessageNotSent as error:
             log.warning("a payer wasn't told of an approved refund", refund=refund_id, error=str(error))
 
     def _can_mail(self, session: Session) -> bool:

@@ -18,7 +18,7 @@ class PayerMail:
         self._clock = clock
 
     async def send_code(self, to: str, refund: Refund, destination: Address, code: str) -> None:
-        """Mail a code that proves an address. Raises AlertNotSent."""
+        """Mail a code that proves an address. Raises MessageNotSent."""
         await self._send(
             to,
             f"{code} is your code for a refund",
@@ -29,7 +29,7 @@ class PayerMail:
         )
 
     async def tell_approved(self, to: str, refund: Refund) -> None:
-        """Tell the payer which address a refund goes to. Raises AlertNotSent."""
+        """Tell the payer which address a refund goes to. Raises MessageNotSent."""
         assert refund.destination is not None, "it was approved"
         await self._send(
             to,

@@ -18,7 +18,7 @@ from crypto_checkout.cli import main
 from crypto_checkout.core.alerts import alerts as core
 from crypto_checkout.core.alerts.alerts import MOST_LISTED, Alert
 from crypto_checkout.core.alerts.issues import Issue, IssueKind
-from crypto_checkout.core.errors import AlertNotSent
+from crypto_checkout.core.errors import MessageNotSent
 from crypto_checkout.mail import Letter, MailServer
 from crypto_checkout.services.alerts.channels import MailChannel, WebhookChannel
 from crypto_checkout.services.alerts.issues import IssueList, Issues
@@ -216,13 +216,13 @@ async def test_mail_goes_over_tls_with_a_password(
     certificate = make_certificate(tmp_path)
     with mailbox(certificate, security=security, sign_in=True) as box:
         server = MailServer("127.0.0.1", box.port, security, USER, PASSWORD, timeout_seconds=5)
-        with pytest.raises(AlertNotSent, match=r"(?i)certificate"):
+        with pytest.raises(MessageNotSent, match=r"(?i)certificate"):
             await server.send(Letter(FROM, TO, "subject", "text"), START)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         await server.send(Letter(FROM, TO, "subject", "Grüße"), START)
         assert box.text().strip() == "Grüße"
         wrong = replace(server, password="wrong horse")
-        with pytest.raises(AlertNotSent, match="535") as caught:
+        with pytest.raises(MessageNotSent, match="535") as caught:
             await wrong.send(Letter(FROM, TO, "subject", "text"), START)
         assert "horse" not in str(caught.value)
         assert "horse" not in repr(wrong)
@@ -231,7 +231,7 @@ async def test_mail_goes_over_tls_with_a_password(
 async def test_mail_is_never_sent_in_the_open_where_tls_is_asked_for() -> None:
     with mailbox() as box:
         for security in ("starttls", "tls"):
-            with pytest.raises(AlertNotSent):
+            with pytest.raises(MessageNotSent):
                 await MailServer("127.0.0.1", box.port, security, timeout_seconds=2).send(
                     Letter(FROM, TO, "s", "t"), START
                 )
@@ -245,9 +245,9 @@ async def test_a_mail_server_that_hangs_is_given_up() -> None:
 
     server = await asyncio.start_server(hang, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    with pytest.raises(AlertNotSent):
+    with pytest.raises(MessageNotSent):
         await MailServer("127.0.0.1", port, "none", timeout_seconds=0.2).send(Letter(FROM, TO, "s", "t"), START)
-    with pytest.raises(AlertNotSent):
+    with pytest.raises(MessageNotSent):
         await MailServer("127.0.0.1", 1, "none", timeout_seconds=2).send(Letter(FROM, TO, "s", "t"), START)
     server.close()
     await server.wait_closed()
@@ -289,7 +289,7 @@ async def test_a_webhook_into_a_private_network_is_refused() -> None:
     message = core.sample_message(shop=SHOP.name, public_url=SHOP.public_url, now=START)
     with Receiver() as receiver:
         async with Sender(timeout_seconds=2) as sender:
-            with pytest.raises(AlertNotSent, match="took no alert"):
+            with pytest.raises(MessageNotSent, match="took no alert"):
                 await WebhookChannel(sender, url=receiver.url, secret=SECRET, clock=Clock(START)).send(message)
     assert receiver.received == []
 
