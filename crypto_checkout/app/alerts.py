@@ -9,14 +9,14 @@ from crypto_checkout.app.parts import Parts, owners
 from crypto_checkout.config import BrandingConfig, Config
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.receipts.mail import MailKind
-from crypto_checkout.core.receipts.notices import NoticeShop
+from crypto_checkout.core.shop import Shop
 from crypto_checkout.http.checkout.branding.shop import Branding
 from crypto_checkout.http.checkout.receipt.mail import ReceiptMail
 from crypto_checkout.mail import MailServer
 from crypto_checkout.services.alerts.alert_test import AlertTest
 from crypto_checkout.services.alerts.channels import Channel, MailChannel, WebhookChannel
 from crypto_checkout.services.alerts.issues import Issues
-from crypto_checkout.services.alerts.notifier import Notifier, Shop
+from crypto_checkout.services.alerts.notifier import Notifier
 from crypto_checkout.services.alerts.server_issues import ServerIssues, WatchedMode
 from crypto_checkout.services.ledger.health import Readiness
 from crypto_checkout.services.receipts.days import DailyMail
@@ -80,7 +80,7 @@ def mail_server(config: Config) -> MailServer | None:
 def mail_loops(parts: Parts, modes: Modes, issues: Issues, woken: asyncio.Event) -> tuple[Loop, ...]:
     """Wire the loops that make and send mails to payers and to the owner."""
     config, mail, db = parts.config, parts.config.mail, parts.db
-    named = NoticeShop(shop(config).name, config.server.public_url)
+    named = shop(config)
     chains = {chain.id: chain.name for chain in modes.payment_methods.all_chains().values()}
     receipt_text = ReceiptMail(payer_branding(config.branding), config.server.public_url).write
     payments = PaymentMails(db, receipt_reader(parts), receipt_text, named, chains)

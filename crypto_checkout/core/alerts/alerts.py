@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.alerts.issues import ISSUES, Issue, IssueKind, url
+from crypto_checkout.core.alerts.issues import ISSUES, Issue, IssueKind
+from crypto_checkout.core.shop import Shop
 
 MOST_LISTED = 25
 """The number of alerts, and of all-clears, that one message lists; it only counts the others."""
@@ -95,31 +96,31 @@ def mark_notified(alerts: Mapping[str, Alert], digest: Digest, channel: str) -> 
     return after
 
 
-def message(digest: Digest, *, shop: str, public_url: str, now: datetime) -> Message:
+def message(digest: Digest, shop: Shop, now: datetime) -> Message:
     """Write the message of a digest."""
     return Message(
-        subject=f"[{shop}] {_subject(digest)}",
-        text="\n".join([*_text(digest, public_url), "", f"Dashboard: {public_url}/dashboard", ""]),
+        subject=f"[{shop.name}] {_subject(digest)}",
+        text="\n".join([*_text(digest, shop), "", f"Dashboard: {shop.page(None, '')}", ""]),
         data={
             "object": "alert",
-            "shop": shop,
+            "shop": shop.name,
             "createdAt": moments.to_text(now),
             "raisedCount": len(digest.raised),
-            "raised": [_described(alert, public_url) for alert in digest.raised[:MOST_LISTED]],
+            "raised": [_described(alert, shop) for alert in digest.raised[:MOST_LISTED]],
             "clearedCount": len(digest.cleared),
-            "cleared": [_described(alert, public_url) for alert in digest.cleared[:MOST_LISTED]],
+            "cleared": [_described(alert, shop) for alert in digest.cleared[:MOST_LISTED]],
         },
     )
 
 
-def sample_message(*, shop: str, public_url: str, now: datetime) -> Message:
+def sample_message(shop: Shop, now: datetime) -> Message:
     """Write the message that tests a channel."""
     return Message(
-        subject=f"[{shop}] Test: alerts arrive",
-        text=f"This is a test. Alerts of {shop} arrive here.\n\nDashboard: {public_url}/dashboard\n",
+        subject=f"[{shop.name}] Test: alerts arrive",
+        text=f"This is a test. Alerts of {shop.name} arrive here.\n\nDashboard: {shop.page(None, '')}\n",
         data={
             "object": "alert",
-            "shop": shop,
+            "shop": shop.name,
             "createdAt": moments.to_text(now),
             "test": True,
             "raisedCount": 0,
@@ -149,26 +150,26 @@ def _subject(digest: Digest) -> str:
     return f"{raised} things need you{also}"
 
 
-def _text(digest: Digest, public_url: str) -> Sequence[str]:
+def _text(digest: Digest, shop: Shop) -> Sequence[str]:
     lines: list[str] = []
     if digest.raised:
         lines.append("This needs you:")
         for alert in digest.raised[:MOST_LISTED]:
-            lines += ["", *_paragraph(alert.issue, public_url), f"  {alert.issue.advice}"]
+            lines += ["", *_paragraph(alert.issue, shop), f"  {alert.issue.advice}"]
         lines += _rest(len(digest.raised))
     if digest.cleared:
         lines += ["", "This is settled:"] if lines else ["This is settled:"]
         for alert in digest.cleared[:MOST_LISTED]:
-            lines += ["", *_paragraph(alert.issue, public_url)]
+            lines += ["", *_paragraph(alert.issue, shop)]
         lines += _rest(len(digest.cleared))
     return lines
 
 
-def _paragraph(issue: Issue, public_url: str) -> Sequence[str]:
+def _paragraph(issue: Issue, shop: Shop) -> Sequence[str]:
     mode = " (test mode)" if issue.livemode is False else ""
     return [
         f"* {ISSUES[issue.kind].name}{mode}: {issue.words}",
-        f"  Since {issue.since:%Y-%m-%d %H:%M} UTC. {url(public_url, issue)}",
+        f"  Since {issue.since:%Y-%m-%d %H:%M} UTC. {shop.page(issue.livemode, issue.path)}",
     ]
 
 
@@ -176,7 +177,7 @@ def _rest(count: int) -> Sequence[str]:
     return ["", f"And {count - MOST_LISTED} more: see the dashboard."] if count > MOST_LISTED else []
 
 
-def _described(alert: Alert, public_url: str) -> Mapping[str, Any]:
+def _described(alert: Alert, shop: Shop) -> Mapping[str, Any]:
     issue = alert.issue
     return {
         "kind": issue.kind.value,
@@ -185,5 +186,5 @@ def _described(alert: Alert, public_url: str) -> Mapping[str, Any]:
         "words": issue.words,
         "advice": issue.advice,
         "since": moments.to_text(issue.since),
-        "url": url(public_url, issue),
+        "url": shop.page(issue.livemode, issue.path),
     }

@@ -377,12 +377,6 @@ def _moved(transfer: Transfer, asset: Asset | None) -> str:
     return f"{transfer.units} smallest units of token {transfer.contract}"  # whose decimals aren't known
 
 
-def url(public_url: str, issue: Issue) -> str:
-    """Return the URL of an issue's page: the dashboard has test mode under a path of its own."""
-    mode = "/test" if issue.livemode is False else ""
-    return f"{public_url}/dashboard{mode}{issue.path}"
-
-
 def without_urls(text: str) -> str:
     """Replace the URLs in a text: those of nodes contain API keys."""
     return _URL.sub("[URL]", text)

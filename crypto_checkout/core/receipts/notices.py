@@ -9,21 +9,10 @@ from crypto_checkout.core.checkout.session import Session
 from crypto_checkout.core.money import format_minor, format_units, minor_units, with_commas
 from crypto_checkout.core.receipts.mail import MailText
 from crypto_checkout.core.receipts.receipt import Receipt, is_valid, item
+from crypto_checkout.core.shop import Shop
 
 MOST_LISTED = 50
 """The most payments, and the most issues, that a mail lists."""
-
-
-@dataclass(frozen=True, slots=True)
-class NoticeShop:
-    """The shop's name and URL, for notices."""
-
-    name: str
-    public_url: str
-
-    def page(self, livemode: bool, path: str) -> str:
-        """Return the URL of a page of the dashboard."""
-        return f"{self.public_url}/dashboard{'' if livemode else '/test'}{path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +35,7 @@ class DayReport:
         return bool(self.paid or self.issues)
 
 
-def paid(receipt: Receipt, session: Session, chain_name: str, shop: NoticeShop) -> MailText:
+def paid(receipt: Receipt, session: Session, chain_name: str, shop: Shop) -> MailText:
     """Write that a session was paid."""
     price, worth = _price(session), _worth(session)
     asset = session.asset
@@ -64,7 +53,7 @@ def paid(receipt: Receipt, session: Session, chain_name: str, shop: NoticeShop) 
     return MailText(f"[{shop.name}] {_mode(session.livemode)}You got paid {worth}", _joined(lines))
 
 
-def day(report: DayReport, shop: NoticeShop) -> MailText:
+def day(report: DayReport, shop: Shop) -> MailText:
     """Write the mail of a day."""
     count = len(report.paid)
     named = f"{'More than ' if report.more else ''}{count} payment{'' if count == 1 else 's'}"

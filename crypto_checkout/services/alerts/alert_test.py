@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crypto_checkout.core.moments import Clock
+from crypto_checkout.core.shop import Shop
 from crypto_checkout.services.alerts.channels import Channel
-from crypto_checkout.services.alerts.notifier import Shop, try_channels
+from crypto_checkout.services.alerts.notifier import try_channels
 
 
 @dataclass(frozen=True, slots=True)

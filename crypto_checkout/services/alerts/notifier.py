@@ -14,6 +14,7 @@ from crypto_checkout.core.alerts.alerts import Alert
 from crypto_checkout.core.alerts.issues import SERVER_KINDS, IssueKind
 from crypto_checkout.core.errors import DatabaseFailed, MessageNotSent
 from crypto_checkout.core.moments import Clock
+from crypto_checkout.core.shop import Shop
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.alerts.channels import Channel
 from crypto_checkout.services.alerts.issues import IssueList, Issues
@@ -27,14 +28,6 @@ _EVERY_SECONDS = 60.0
 _TRY_PRICES_EVERY = timedelta(minutes=5)
 _FIRST_PAUSE = timedelta(minutes=1)
 _LONGEST_PAUSE = timedelta(hours=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Shop:
-    """The shop's name in messages, and the URL of its dashboard."""
-
-    name: str
-    public_url: str
 
 
 @dataclass(slots=True)
@@ -135,7 +128,7 @@ class Notifier:
         digest = alerts.due(self._alerts.values(), channel.name, now)
         if not digest:
             return None
-        message = alerts.message(digest, shop=self._shop.name, public_url=self._shop.public_url, now=now)
+        message = alerts.message(digest, self._shop, now)
         try:
             await channel.send(message)
         except MessageNotSent as error:
@@ -164,7 +157,7 @@ class Notifier:
 
 async def try_channels(channels: Sequence[Channel], shop: Shop, clock: Clock) -> dict[str, str | None]:
     """Send a test on each channel; return the problem of each by its name, None where it succeeded."""
-    message = alerts.sample_message(shop=shop.name, public_url=shop.public_url, now=clock())
+    message = alerts.sample_message(shop, clock())
 
     async def attempt(channel: Channel) -> str | None:
         try:

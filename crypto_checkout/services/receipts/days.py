@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.receipts import notices
 from crypto_checkout.core.receipts.mail import Mail, MailKind, MailStatus, MailText
-from crypto_checkout.core.receipts.notices import DayReport, NoticeShop
+from crypto_checkout.core.receipts.notices import DayReport
+from crypto_checkout.core.shop import Shop
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.loops import every
 from crypto_checkout.store.checkout import sessions
@@ -38,7 +39,7 @@ class DailyMail:
         modes: Sequence[bool],
         hour: int,
         zone_name: str,
-        shop: NoticeShop,
+        shop: Shop,
         issues: Callable[[bool], Awaitable[Sequence[str]]],
         wake: Callable[[], None],
         clock: Clock,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from crypto_checkout.core.errors import ResourceNotFound
 from crypto_checkout.core.receipts import notices
 from crypto_checkout.core.receipts.mail import Mail, MailText
-from crypto_checkout.core.receipts.notices import NoticeShop
+from crypto_checkout.core.shop import Shop
 from crypto_checkout.services.receipts.reader import ReceiptReader, ShownReceipt
 from crypto_checkout.store.checkout import sessions
 from crypto_checkout.store.database import Database, ReadUnit
@@ -23,7 +23,7 @@ class PaymentMails:
         db: Database,
         reader: ReceiptReader,
         receipt_text: ReceiptText,
-        shop: NoticeShop,
+        shop: Shop,
         chains: Mapping[int, str],
     ) -> None:
         self._db = db

@@ -38,7 +38,7 @@ def masked(lines: Sequence[str]) -> list[str]:
 
 
 def _is_secret(line: str) -> bool:
-    """Tell whether any part of the key that a line begins with, as in `mail.smtp_password`, names a secret."""
+    """Tell whether any part of the key that a line begins with, as `smtp_password` of `[mail]`, names a secret."""
     parts = line.partition("=")[0].split(".")
     return any(_SECRET.search(part.strip().strip("\"'")) for part in parts)
 

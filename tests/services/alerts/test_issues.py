@@ -9,10 +9,10 @@ import pytest
 
 from crypto_checkout.chain.rpc.providers import ProviderHealth
 from crypto_checkout.chain.sandbox import chain
-from crypto_checkout.core.alerts import issues as core
 from crypto_checkout.core.alerts.issues import IssueKind
 from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.errors import InvalidBody
+from crypto_checkout.core.shop import Shop
 from crypto_checkout.prices.board import PriceBoard
 from crypto_checkout.prices.fixed import FixedSource
 from crypto_checkout.services.alerts import server_issues
@@ -73,7 +73,10 @@ async def test_a_session_that_is_not_simply_paid_needs_a_person(
     (issue,) = (await issues(app).gather(False)).issues
     assert (issue.kind, issue.subject_id, issue.words) == (kind, session_id, words)
     assert issue.advice.endswith(".")
-    assert core.url("https://pay.example", issue) == f"https://pay.example/dashboard/test/payments/{session_id}"
+    assert (
+        Shop("Ada", "https://pay.example").page(issue.livemode, issue.path)
+        == f"https://pay.example/dashboard/test/payments/{session_id}"
+    )
     assert (await issues(app).gather(True)).issues == ()
 
 
@@ -267,7 +270,9 @@ async def test_a_disk_that_fills_up_is_told_while_there_is_still_room(
     monkeypatch.setattr(server_issues, "LEAST_FREE_BYTES", 2**62)
     (issue,) = await watched(app, clock).now()
     assert (issue.kind, issue.livemode) == (IssueKind.DISK, None)
-    assert core.url("https://pay.example", issue) == "https://pay.example/dashboard/settings"
+    assert (
+        Shop("Ada", "https://pay.example").page(issue.livemode, issue.path) == "https://pay.example/dashboard/settings"
+    )
 
 
 async def test_a_database_that_can_not_be_written_is_told(timed: tuple[App, Clock]) -> None:

@@ -19,10 +19,11 @@ from crypto_checkout.core.alerts import alerts as core
 from crypto_checkout.core.alerts.alerts import MOST_LISTED, Alert
 from crypto_checkout.core.alerts.issues import Issue, IssueKind
 from crypto_checkout.core.errors import MessageNotSent
+from crypto_checkout.core.shop import Shop
 from crypto_checkout.mail import Letter, MailServer
 from crypto_checkout.services.alerts.channels import MailChannel, WebhookChannel
 from crypto_checkout.services.alerts.issues import IssueList, Issues
-from crypto_checkout.services.alerts.notifier import Notifier, Shop
+from crypto_checkout.services.alerts.notifier import Notifier
 from crypto_checkout.store.alerts import alerts as store
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.migrate import migrate
@@ -259,7 +260,7 @@ async def test_a_mail_server_that_hangs_is_given_up() -> None:
 async def test_a_webhook_gets_the_same_signed_in_both_ways() -> None:
     clock = Clock(datetime.now(UTC))
     digest = core.Digest((Alert(issue(), START),), (Alert(issue(2), START, START),))
-    message = core.message(digest, shop=SHOP.name, public_url=SHOP.public_url, now=clock())
+    message = core.message(digest, SHOP, clock())
     with Receiver() as receiver:
         async with Sender(timeout_seconds=2, reach=Reach.ANY) as sender:
             await WebhookChannel(sender, url=receiver.url, secret=SECRET, clock=clock).send(message)
@@ -286,7 +287,7 @@ async def test_a_webhook_gets_the_same_signed_in_both_ways() -> None:
 
 
 async def test_a_webhook_into_a_private_network_is_refused() -> None:
-    message = core.sample_message(shop=SHOP.name, public_url=SHOP.public_url, now=START)
+    message = core.sample_message(SHOP, START)
     with Receiver() as receiver:
         async with Sender(timeout_seconds=2) as sender:
             with pytest.raises(MessageNotSent, match="took no alert"):
