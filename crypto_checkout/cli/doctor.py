@@ -261,7 +261,7 @@ def _check_backup(config: "Config") -> "Check":
         return warn("backup", "none found", "Create one, and keep it elsewhere: crypto-checkout backup FILE")
     at, file = known
     age = system_clock() - at
-    what = f"{span(age)} old, {file}{'' if Path(file).exists() else ' (not there any more)'}"
+    what = f"{span(age)} old, {file}{'' if Path(file).exists() else ' (no longer there)'}"
     if age > _OLD_BACKUP:
         return warn("backup", what, "Create a new one: crypto-checkout backup FILE")
     return ok("backup", what)

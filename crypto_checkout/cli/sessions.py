@@ -218,7 +218,7 @@ def _payment(session: "SessionResource", payment: "PaymentResource") -> list[str
     return [
         f"    {_coins(payment['amount'])} ({payment['kind']}) in block {payment['blockNumber']}, {depth}{counted}",
         f"      {payment['txHash'] or 'its transaction is not known'}",
-        f"      at {tables.second(payment['blockTime'])}, from {payment['from'] or 'nobody can tell whom'}",
+        f"      at {tables.second(payment['blockTime'])}, from {payment['from'] or 'an unknown sender'}",
     ]
 
 

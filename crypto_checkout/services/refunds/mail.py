@@ -22,10 +22,10 @@ class PayerMail:
         await self._send(
             to,
             f"{code} is your code for a refund",
-            f"Somebody asked {self._shop_name} to send a refund of {_amount(refund)} to this address:\n\n"
+            f"Someone asked {self._shop_name} to send a refund of {_amount(refund)} to this address:\n\n"
             f"{checksum(destination)}\n\n"
             f"If that was you and the address is yours, enter this code on the page: {code}\n\n"
-            "Otherwise ignore this mail, and tell the code to nobody.\n",
+            "Otherwise, ignore this email and don't share the code.\n",
         )
 
     async def tell_approved(self, to: str, refund: Refund) -> None:
@@ -34,9 +34,9 @@ class PayerMail:
         await self._send(
             to,
             "Your refund is approved",
-            f"{self._shop_name} is going to send {_amount(refund)} to this address:\n\n"
+            f"{self._shop_name} will send {_amount(refund)} to this address:\n\n"
             f"{checksum(refund.destination)}\n\n"
-            "If this is not your address, tell the shop at once.\n",
+            "If this isn't your address, contact the shop at once.\n",
         )
 
     async def _send(self, to: str, subject: str, text: str) -> None:
