@@ -24,8 +24,8 @@ from tests.support.waiting import WAIT_SECONDS
 STEPS = [
     "chain started",
     "server started",
-    "webhook endpoint created",
-    "payment link created",
+    "endpoint created",
+    "link created",
     "session created",
     "webhook received",
     "transaction sent",
@@ -106,7 +106,7 @@ def test_without_anvil_it_says_how_to_get_it(folder: Path) -> None:
     done = command(folder, "demo", environ=surroundings(folder, "/there/is/no/anvil"))
     assert done.returncode == 1
     assert not done.stdout
-    assert "CHECKOUT_ANVIL names /there/is/no/anvil, and that can't be run" in done.stderr
+    assert "CHECKOUT_ANVIL names /there/is/no/anvil, which can't be run" in done.stderr
     assert "scripts/demo" in done.stderr
 
 
@@ -142,7 +142,7 @@ def test_it_ends_at_its_deadline(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("tempfile.tempdir", str(folder / "tmp"))
     done = CliRunner().invoke(main, ["demo"], env=surroundings(folder, silent))
     assert done.exit_code == 1
-    assert 'Failed at "chain started": It is not done after 0.2 s.' in done.stderr
+    assert 'Failed at "chain started": It did not finish within 0.2 s.' in done.stderr
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -189,7 +189,7 @@ def test_the_sandbox_shows_every_scenario_without_a_node(folder: Path) -> None:
     assert {word for each in lines for word in each.split()} >= set(Scenario)
     for status in ("paid", "paid_late", "underpaid", "overpaid", "expired", "failed", "reorged", "late_payment"):
         assert status in done.stdout
-    assert lines[-1].startswith("All 11 ended as they should, after ")
+    assert lines[-1].startswith("All 11 ended as expected after ")
     assert sorted(path.name for path in folder.iterdir()) == ["tmp"]
 
 

@@ -46,7 +46,7 @@ def _start_server(timeline: Timeline, stage: Stage, node: Node) -> DemoShop:
 
 
 def _make_endpoint(timeline: Timeline, stage: Stage, shop: DemoShop) -> Receiver:
-    with timeline.step("webhook endpoint created") as step:
+    with timeline.step("endpoint created") as step:
         receiver = stage.enter(Receiver())
         endpoint = shop.make_endpoint(receiver.url, _EVENTS)
         receiver.secret = endpoint["secret"]
@@ -55,7 +55,7 @@ def _make_endpoint(timeline: Timeline, stage: Stage, shop: DemoShop) -> Receiver
 
 
 def _make_session(timeline: Timeline, shop: DemoShop) -> SessionResource:
-    with timeline.step("payment link created") as step:
+    with timeline.step("link created") as step:
         link = shop.make_link(_TITLE, _AMOUNT, _CURRENCY)
         price = f"{link['fiatAmount']} {link['fiatCurrency']}"
         step.tell(f"{link['title']}: {price}", link["checkoutUrl"], id=link["id"], url=link["checkoutUrl"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _LINE = "{seconds:>7.2f} s  {name:<{width}}  {text}"
-_WIDTH = len("webhook endpoint created")
+_WIDTH = len("endpoint created")
 
 
 @dataclass(slots=True)
