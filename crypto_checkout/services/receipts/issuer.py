@@ -46,6 +46,7 @@ class ReceiptIssuer:
         if not is_first:
             if session.receipt_number is not None:
                 mails.release(unit, session.id, session.livemode)
+                unit.after_commit(self._wake)
             return session
         link = None if session.link_id is None else links.get(unit, session.link_id, session.livemode)
         receipt = receipts.issue(unit, session, None if link is None else link.title, self._seller)

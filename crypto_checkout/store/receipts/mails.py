@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.receipts.mail import Mail, MailKind
+from crypto_checkout.core.receipts.mail import PAUSES, Mail, MailKind
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.table import Table
 
@@ -33,12 +33,18 @@ def find(unit: ReadUnit, kind: MailKind, livemode: bool, subject_id: str) -> Mai
 
 
 def due(unit: ReadUnit, now: datetime, limit: int) -> list[Mail]:
-    """Return mails to send now, those that are due longest first."""
-    return _MAILS.all(
-        unit,
-        "WHERE status = 'pending' AND next_attempt_at <= :now ORDER BY next_attempt_at LIMIT :limit",
-        {"now": moments.to_text(now), "limit": limit},
-    )
+    """Return mails to send now, those that are due longest first.
+
+    None waits longer than the longest pause: a later time was set by a clock that was ahead.
+    """
+    found: list[Mail] = []
+    for times, moment in (("<= :moment", now), ("> :moment", now + PAUSES[-1])):
+        found += _MAILS.all(
+            unit,
+            f"WHERE status = 'pending' AND next_attempt_at {times} ORDER BY next_attempt_at LIMIT :limit",
+            {"moment": moments.to_text(moment), "limit": limit - len(found)},
+        )
+    return found
 
 
 def release(unit: WriteUnit, session_id: str, livemode: bool) -> None:

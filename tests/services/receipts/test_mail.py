@@ -149,6 +149,21 @@ async def test_a_mail_server_that_is_down_delays_the_receipt_and_loses_none(tmp_
         assert len(box.mails) == 1
 
 
+@pytest.mark.parametrize("ahead", [timedelta(days=2), timedelta(days=3_650)])
+async def test_a_clock_that_was_ahead_keeps_no_receipt_waiting(tmp_path: Path, ahead: timedelta) -> None:
+    clock = Clock()
+    clock.now += ahead
+    with mailbox() as box:
+        box.refusal = "451 come back later"
+        async with shop(tmp_path, box, clock) as app:
+            session_id = await paid(app)
+            await after_an_attempt(app, session_id)
+        box.refusal, clock.now = None, START
+        async with shop(tmp_path, box, clock) as app:
+            await in_state(app, session_id, MailStatus.SENT)
+        assert len(box.mails) == 1
+
+
 async def test_a_refusal_for_good_is_a_bounce_that_needs_a_person(tmp_path: Path) -> None:
     with mailbox() as box:
         box.refusal = "550 no such user"
