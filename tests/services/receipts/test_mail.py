@@ -46,7 +46,7 @@ async def shop(folder: Path, box: Mailbox, clock: Clock, **mail: Any) -> AsyncIt
         "test_mode": True,
         **mail,
     }
-    branding = {"name": "Tea & Sons", "support_email": "help@pay.example"}
+    branding = {"name": "Tea & Sons", "support_email": "help@pay.example", "color": "#ffb000"}
     async with open_app(folder, clock=clock, mail=settings, branding=branding) as app:
         yield app
 
@@ -112,6 +112,7 @@ async def test_a_payer_gets_the_receipt_in_the_language_of_their_page(tmp_path: 
         assert "شكرًا لك" in found["text/plain"]
         assert "السعر: \u206830.00 USD\u2069" in found["text/plain"], "an amount is read from left to right"
         assert "Tea &amp; Sons" in found["text/html"]
+        assert "background: #ffb000; color: #000000" in found["text/html"], "the button is in the shop's color"
 
 
 async def test_a_session_is_mailed_once_whatever_becomes_of_it(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 
 PATH = "/branding/colors.css"
+BLUE = "#1d55c9"
+"""The color of a shop that chose none, as `tokens.css` has it."""
 
 Rgb = tuple[int, int, int]
 
@@ -43,6 +45,11 @@ def readable(color: Rgb, grounds: Iterable[Rgb], towards: Rgb) -> Rgb:
     grounds = tuple(grounds)
     shades = (_mixed(color, towards, step / _STEPS) for step in range(_STEPS))
     return next((each for each in shades if min(contrast(each, g) for g in grounds) >= LEAST_CONTRAST), towards)
+
+
+def button(text: str) -> tuple[str, str]:
+    """Return the color `#rrggbb` of a button and that of the text on it, where there is no stylesheet: in mails."""
+    return text, f"#{bytes(ink(parse(text))).hex()}"
 
 
 def stylesheet(text: str) -> str:

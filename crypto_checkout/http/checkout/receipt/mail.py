@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from crypto_checkout.core.receipts.mail import MailText
 from crypto_checkout.core.receipts.receipt import item
 from crypto_checkout.http import templating
+from crypto_checkout.http.checkout.branding import colors
 from crypto_checkout.http.checkout.branding.shop import Branding
 from crypto_checkout.http.checkout.translations import LANGUAGES, Translations, load
 from crypto_checkout.services.receipts.reader import ShownReceipt
@@ -34,6 +35,7 @@ class ReceiptMail:
             url=url,
             shop=self._shop,
             branding=self._branding,
+            button=colors.button(self._branding.color or colors.BLUE),
             livemode=session["livemode"],
         )
         return MailText(
