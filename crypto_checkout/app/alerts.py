@@ -51,9 +51,9 @@ def notifier(parts: Parts, issues: Issues, sender: AttemptSender) -> Notifier:
     )
 
 
-def tests(parts: Parts, sender: AttemptSender) -> AlertTest:
-    """Wire the test alerts."""
-    return AlertTest(channels(parts.config, sender, parts.clock), shop(parts.config), parts.clock)
+def alert_test(config: Config, sender: AttemptSender, clock: Clock) -> AlertTest:
+    """Wire the test alert."""
+    return AlertTest(channels(config, sender, clock), shop(config), clock)
 
 
 def channels(config: Config, sender: AttemptSender, clock: Clock) -> Sequence[Channel]:

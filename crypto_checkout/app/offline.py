@@ -43,6 +43,7 @@ from crypto_checkout.store.sandbox import chain as sandbox_store
 
 if TYPE_CHECKING:
     from crypto_checkout.chain.evm.chain import EvmChain
+    from crypto_checkout.services.alerts.alert_test import AlertOutcome
     from crypto_checkout.services.webhooks.deliveries import Deliveries
 
 # --- sessions and links ----------------------------------------------------------------------------------------------
@@ -88,15 +89,12 @@ async def deliveries(config: Config, db: Database) -> "AsyncIterator[Deliveries]
         yield webhooks.deliveries(as_served(config), db, sender, lambda _: None, system_clock)
 
 
-async def try_alerts(config: Config) -> list[tuple[str, str, str | None]]:
-    """Send a test alert on each channel; return the channel's name, its recipient, and the error if there was one."""
+async def try_alerts(config: Config) -> list["AlertOutcome"]:
+    """Send a test alert on each channel, and return the outcomes."""
     from crypto_checkout.app import alerts, webhooks
-    from crypto_checkout.services.alerts.notifier import try_channels
 
     async with webhooks.sender(config) as sender:
-        channels = alerts.channels(config, sender, system_clock)
-        errors = await try_channels(channels, alerts.shop(config), system_clock)
-    return [(each.name, each.target, errors[each.name]) for each in channels]
+        return await alerts.alert_test(config, sender, system_clock).send()
 
 
 async def try_mail(config: Config, to: Sequence[str]) -> str | None:

@@ -78,7 +78,8 @@ async def open_server(
         issues = alerts.issues(parts, modes, clock_watch)
         loop_watch = LoopWatch()
         services = web.services(parts, modes, sender)
-        dashboard = web.dashboard_services(parts, modes, services, issues, alerts.tests(parts, sender), mail_due)
+        alert_test = alerts.alert_test(config, sender, clock)
+        dashboard = web.dashboard_services(parts, modes, services, issues, alert_test, mail_due)
         loops = [
             *(webhooks.dispatcher(parts, sender, livemode, woken).run for livemode, woken in signals.items()),
             *_upkeep(parts),

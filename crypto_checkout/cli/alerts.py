@@ -35,11 +35,11 @@ def test(options: Options, *, as_json: bool) -> None:
         )
     outcomes = asyncio.run(offline.try_alerts(config))
     if as_json:
-        print_json([{"channel": name, "to": to, "error": error} for name, to, error in outcomes])
+        print_json([{"channel": each.channel, "to": each.target, "error": each.problem} for each in outcomes])
     else:
-        for name, to, error in outcomes:
-            click.echo(f"{name} to {to}: {error or 'sent'}")
-    if not all(error for _, _, error in outcomes):
+        for each in outcomes:
+            click.echo(f"{each.channel} to {each.target}: {each.problem or 'sent'}")
+    if not all(each.problem for each in outcomes):
         asyncio.run(offline.note_alerts_tested(config))
-    if any(error for _, _, error in outcomes):
+    if any(each.problem for each in outcomes):
         raise click.exceptions.Exit(1)

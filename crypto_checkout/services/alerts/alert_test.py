@@ -1,12 +1,15 @@
 """A test alert on request, to everyone who would get a real one."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from crypto_checkout.core.alerts import alerts
+from crypto_checkout.core.alerts.alerts import Message
+from crypto_checkout.core.errors import MessageNotSent
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.shop import Shop
 from crypto_checkout.services.alerts.channels import Channel
-from crypto_checkout.services.alerts.notifier import try_channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,5 +36,14 @@ class AlertTest:
 
     async def send(self) -> list[AlertOutcome]:
         """Send a test on each channel, and return the outcomes."""
-        problems = await try_channels(self._channels, self._shop, self._clock)
-        return [AlertOutcome(name, target, problems[name]) for name, target in self.targets]
+        message = alerts.sample_message(self._shop, self._clock())
+        return await asyncio.gather(*(_attempt(each, message) for each in self._channels))
+
+
+async def _attempt(channel: Channel, message: Message) -> AlertOutcome:
+    problem = None
+    try:
+        await channel.send(message)
+    except MessageNotSent as error:
+        problem = str(error)
+    return AlertOutcome(channel.name, channel.target, problem)

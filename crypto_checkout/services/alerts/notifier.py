@@ -155,21 +155,6 @@ class Notifier:
             self._stored = current
 
 
-async def try_channels(channels: Sequence[Channel], shop: Shop, clock: Clock) -> dict[str, str | None]:
-    """Send a test on each channel; return the problem of each by its name, None where it succeeded."""
-    message = alerts.sample_message(shop, clock())
-
-    async def attempt(channel: Channel) -> str | None:
-        try:
-            await channel.send(message)
-        except MessageNotSent as error:
-            return str(error)
-        return None
-
-    answers = await asyncio.gather(*(attempt(channel) for channel in channels))
-    return {channel.name: answer for channel, answer in zip(channels, answers, strict=True)}
-
-
 def _stored(unit: ReadUnit) -> tuple[Mapping[str, Alert], Mapping[str, datetime]]:
     return store.by_cause(unit), store.last_sent(unit)
 
