@@ -123,4 +123,5 @@ def _reason(error: Exception) -> str:
 
 
 def _short(text: str) -> str:
-    return " ".join(text.split())[:200]
+    """Return a text as one line that can be stored and shown on a terminal: servers may answer in any bytes."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())[:200]

@@ -1,12 +1,13 @@
 """Mails about payments, by a real mail server: to whom, when, in which words, and what becomes of those refused."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -174,6 +175,28 @@ async def test_a_refusal_for_good_is_a_bounce_that_needs_a_person(tmp_path: Path
             assert bounced.attempts == 1
             assert "550 no such user" in (bounced.error or "")
         assert box.mails == []
+
+
+class HostileServer(asyncio.Protocol):
+    """A mail server that refuses each message in bytes of its own: no UTF-8, and what a terminal obeys."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(b"220 ready\r\n")
+
+    def data_received(self, data: bytes) -> None:
+        answer = b"550 Empf\xe4nger\x1b[2J\x00 unbekannt\r\n" if data[:4] == b"RCPT" else b"250 ok\r\n"
+        self._transport.write(answer)
+
+
+async def test_a_refusal_in_any_bytes_is_recorded_as_text(tmp_path: Path) -> None:
+    server = await asyncio.get_running_loop().create_server(HostileServer, "127.0.0.1", 0)
+    async with server, shop(tmp_path, Mailbox(server.sockets[0].getsockname()[1]), Clock()) as app:
+        bounced = await in_state(app, await paid(app), MailStatus.BOUNCED)
+    assert bounced.error is not None
+    assert "550 Empf" in bounced.error
+    assert "unbekannt" in bounced.error
+    assert bounced.error.isprintable()
 
 
 async def test_a_receipt_waits_while_its_payment_is_reversed(tmp_path: Path) -> None:
