@@ -281,13 +281,16 @@ def _tried_branding(config: Config, values: Mapping[str, str]) -> Branding | Map
     A logo is read from the folder of the configuration only: a page must not tell which other files there are.
     """
     folder, logo = _folder(config), values.get("logo", "")
-    file = (folder / logo).resolve() if logo else None
-    if file is not None and file != config.branding.logo and not file.is_relative_to(folder.resolve()):
-        return {"logo": "put the file into the folder of checkout.toml, and name it here"}
+    elsewhere = {"logo": "put the file into the folder of checkout.toml, and name it here"}
     try:
+        file = (folder / logo).resolve() if logo else None
+        if file is not None and file != config.branding.logo and not file.is_relative_to(folder.resolve()):
+            return elsewhere
         tried = BrandingConfig.model_validate({**values, "logo": "" if file is None else str(file)})
     except ValidationError as error:
         return {each.path: each.expected for each in from_validation(error, BrandingConfig)}
+    except (OSError, ValueError):  # no file can have this name
+        return elsewhere
     return alerts.payer_branding(tried)
 
 

@@ -77,6 +77,8 @@ async def test_branding_is_tried_on_a_sample_page_that_runs_nothing_and_may_be_f
         ("logo", "../../../etc/hostname.png"),
         ("logo", "/etc/hostname.png"),
         ("logo", "none.png"),
+        ("logo", "a\x00b.png"),
+        ("logo", f"{'x' * 400}.png"),
         ("name", "a" * 81),
     ],
 )
