@@ -11,7 +11,7 @@ from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.receipts.mail import MailKind
 from crypto_checkout.core.shop import Shop
 from crypto_checkout.http.checkout.branding.shop import Branding
-from crypto_checkout.http.checkout.receipt.mail import ReceiptMail
+from crypto_checkout.http.checkout.receipt.mail import PayerTexts
 from crypto_checkout.mail import MailServer
 from crypto_checkout.services.alerts.alert_test import AlertTest
 from crypto_checkout.services.alerts.channels import Channel, MailChannel, WebhookChannel
@@ -82,8 +82,7 @@ def mail_loops(parts: Parts, modes: Modes, issues: Issues, woken: asyncio.Event)
     config, mail, db = parts.config, parts.config.mail, parts.db
     named = shop(config)
     chains = {chain.id: chain.name for chain in modes.payment_methods.all_chains().values()}
-    receipt_text = ReceiptMail(payer_branding(config.branding), config.server.public_url).write
-    payments = PaymentMails(db, receipt_reader(parts), receipt_text, named, chains)
+    payments = PaymentMails(db, receipt_reader(parts), payer_texts(config).receipt, named, chains)
 
     async def open_issues(livemode: bool) -> list[str]:
         return [each.words for each in (await issues.gather(livemode)).issues]
@@ -107,6 +106,11 @@ def mail_loops(parts: Parts, modes: Modes, issues: Issues, woken: asyncio.Event)
 def receipt_reader(parts: Parts) -> ReceiptReader:
     """Wire the reader of receipts."""
     return ReceiptReader(parts.db, public_url=parts.config.server.public_url)
+
+
+def payer_texts(config: Config) -> PayerTexts:
+    """Wire the writer of mails to payers."""
+    return PayerTexts(payer_branding(config.branding), config.server.public_url)
 
 
 def payer_branding(branding: BrandingConfig) -> Branding:

@@ -228,7 +228,8 @@ def _claims(parts: Parts, modes: Modes, refunds: Refunds) -> Claims:
         name = alerts.shop(parts.config).name
         config = parts.config
         reply_to = config.branding.support_email
-        mail = PayerMail(server, sender=config.mail.sender, shop_name=name, reply_to=reply_to, clock=parts.clock)
+        texts = alerts.payer_texts(config)
+        mail = PayerMail(server, texts, sender=config.mail.sender, shop_name=name, reply_to=reply_to, clock=parts.clock)
     return Claims(parts.db, modes.refunds.records, refunds, is_signed, mail)
 
 

@@ -35,7 +35,9 @@ class Mailbox:
 
     def text(self, place: int = -1) -> str:
         """Return the text of a mail."""
-        return str(self.mails[place].get_content())
+        body = self.mails[place].get_body(("plain",))
+        assert body is not None, "every mail has a text"
+        return str(body.get_content())
 
 
 class _Controller(Controller):

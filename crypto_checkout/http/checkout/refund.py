@@ -86,17 +86,21 @@ class RefundPages:
 
     async def act(self, request: Request) -> Response:
         """Take an address, a signature, or a code; mail a code."""
-        session_id = request.path_params["id"]
+        session_id, words = request.path_params["id"], visitors.translations_for(request)
         if origins.is_cross_site(request.headers, self._public_url):
-            words = visitors.translations_for(request)
             return refusals.render(self._renderer, words, refusals.CROSS_SITE, f"/checkout/{session_id}{PATH}")
         form = await body_limit.read_form(request)
         key, address = form.get("item", ""), form.get("address", "")
         work: Mapping[str, Callable[[], Awaitable[object]]] = {
             "give": lambda: self._claims.give(
-                session_id, key, address, account=form.get("account", ""), signature=form.get("signature", "")
+                session_id,
+                key,
+                address,
+                account=form.get("account", ""),
+                signature=form.get("signature", ""),
+                language=words.code,
             ),
-            "mail": lambda: self._claims.send_code(session_id, key, address),
+            "mail": lambda: self._claims.send_code(session_id, key, address, words.code),
             "code": lambda: self._claims.confirm_code(session_id, key, address, form.get("code", "")),
         }
         action = form.get("action", "give")

@@ -29,6 +29,7 @@ from crypto_checkout.services.refunds import destinations
 from crypto_checkout.services.refunds.destinations import WrongDestination
 from crypto_checkout.services.refunds.records import RefundRecords, find_refund, is_own_asset, received_units
 from crypto_checkout.services.refunds.refunds import Refunds
+from crypto_checkout.store.checkout import sessions
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
 from crypto_checkout.store.ledger import cursors, unmatched
 from crypto_checkout.store.refunds import claims as store
@@ -53,12 +54,12 @@ class IsSigned(Protocol):
 
 
 class RefundMail(Protocol):
-    """Mails to payers. Both raise MessageNotSent."""
+    """Mails to payers, in the language of their page. Both raise MessageNotSent."""
 
-    async def send_code(self, to: str, refund: Refund, destination: Address, code: str) -> None:
+    async def send_code(self, to: str, refund: Refund, destination: Address, code: str, language: str) -> None:
         """Mail a code that proves an address."""
 
-    async def tell_approved(self, to: str, refund: Refund) -> None:
+    async def tell_approved(self, to: str, refund: Refund, language: str | None) -> None:
         """Tell the payer which address a refund goes to."""
 
 
@@ -141,9 +142,11 @@ class Claims:
         return await self._db.read(read)
 
     async def give(
-        self, session_id: str, key: str, address: str, *, account: str = "", signature: str = ""
+        self, session_id: str, key: str, address: str, *, language: str, account: str = "", signature: str = ""
     ) -> RefundStatus:
         """Store an address that a payer gave, with the signature that proves it if there is one.
+
+        `language` is that of the payer's page, kept for the mails to come.
 
         Raises ResourceNotFound, ClaimRefused, and RecoverableError when a contract's signature can't be checked.
         """
@@ -157,12 +160,15 @@ class Claims:
 
         def store_claim(unit: WriteUnit) -> RefundStatus:
             proof = DestinationProof.NONE if signer is None else DestinationProof.SIGNATURE
+            sessions.note_language(unit, session_id, language)
             return self._claim(unit, session_id, key, destination, proof, signer)
 
         return await self._db.write(store_claim)
 
-    async def send_code(self, session_id: str, key: str, address: str) -> MailedTo:
+    async def send_code(self, session_id: str, key: str, address: str, language: str) -> MailedTo:
         """Mail the session's customer a code that proves an address, given before or not. Raises as `give` does.
+
+        `language` is that of the payer's page, kept for the mails to come.
 
         Strangers may have used up the claims that need no proof: the payer can prove an address without one.
         """
@@ -182,12 +188,13 @@ class Claims:
                 raise ClaimRefused("too_many_codes")
             refund = item.refund or self._new_refund(unit, session, item)
             store.insert_code(unit, refund.id, session_id, destination, _hashed(session_id, code))
+            sessions.note_language(unit, session_id, language)
             return session.options.customer_email or "", refund
 
         to, refund = await self._db.write(prepare)
         assert self._mail is not None, "else there are no codes"
         try:
-            await self._mail.send_code(to, refund, destination, code)
+            await self._mail.send_code(to, refund, destination, code, language)
         except MessageNotSent as error:
             log.warning("a code wasn't mailed", refund=refund.id, error=str(error))
             raise ClaimRefused("mail_failed") from None
@@ -223,15 +230,19 @@ class Claims:
     async def tell_approved(self, refund_id: str) -> None:
         """Tell the customer by mail, where there is one, which address was approved; a failure is logged."""
 
-        def read(unit: ReadUnit) -> tuple[Refund | None, str | None]:
+        def read(unit: ReadUnit) -> tuple[Refund, Session] | None:
             refund = refund_store.get(unit, refund_id)
-            return refund, None if refund is None else find(unit, refund.session_id).options.customer_email
+            return None if refund is None else (refund, find(unit, refund.session_id))
 
-        refund, to = await self._db.read(read)
-        if refund is None or to is None or self._mail is None:
+        found = await self._db.read(read)
+        if found is None or self._mail is None:
+            return
+        refund, session = found
+        to = session.options.customer_email
+        if to is None:
             return
         try:
-            await self._mail.tell_approved(to, refund)
+            await self._mail.tell_approved(to, refund, session.payer_language)
         except MessageNotSent as error:
             log.warning("a payer wasn't told of an approved refund", refund=refund_id, error=str(error))
 

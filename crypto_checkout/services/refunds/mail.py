@@ -1,48 +1,53 @@
-"""Mails to payers about refunds, in English: the language of their page isn't kept."""
+"""Mails to payers about refunds, sent at once."""
 
-from crypto_checkout.core.address import Address, checksum
+from typing import Protocol
+
+from crypto_checkout.core.address import Address
 from crypto_checkout.core.moments import Clock
-from crypto_checkout.core.money import format_units
+from crypto_checkout.core.receipts.mail import MailText
 from crypto_checkout.core.refunds.refund import Refund
 from crypto_checkout.mail import Letter, MailServer
 
 
-class PayerMail:
-    """Mails from the shop to its payers; answers go to `reply_to`, unless it is empty."""
+class RefundTexts(Protocol):
+    """Writes the mails in a language; without one that it knows, in English."""
 
-    def __init__(self, server: MailServer, *, sender: str, shop_name: str, reply_to: str, clock: Clock) -> None:
+    def refund_code(self, refund: Refund, destination: Address, code: str, language: str) -> MailText:
+        """Write the mail with a code that proves an address."""
+
+    def refund_approved(self, refund: Refund, language: str | None) -> MailText:
+        """Write the mail that names the address to which a refund goes."""
+
+
+class PayerMail:
+    """Mails from the shop to its payers, written by `texts`; answers go to `reply_to`, unless it is empty."""
+
+    def __init__(
+        self, server: MailServer, texts: RefundTexts, *, sender: str, shop_name: str, reply_to: str, clock: Clock
+    ) -> None:
         self._server = server
+        self._texts = texts
         self._sender = sender
         self._shop_name = shop_name
         self._reply_to = reply_to
         self._clock = clock
 
-    async def send_code(self, to: str, refund: Refund, destination: Address, code: str) -> None:
+    async def send_code(self, to: str, refund: Refund, destination: Address, code: str, language: str) -> None:
         """Mail a code that proves an address. Raises MessageNotSent."""
-        await self._send(
-            to,
-            f"{code} is your code for a refund",
-            f"Someone asked {self._shop_name} to send a refund of {_amount(refund)} to this address:\n\n"
-            f"{checksum(destination)}\n\n"
-            f"If that was you and the address is yours, enter this code on the page: {code}\n\n"
-            "Otherwise, ignore this email and don't share the code.\n",
-        )
+        await self._send(to, self._texts.refund_code(refund, destination, code, language))
 
-    async def tell_approved(self, to: str, refund: Refund) -> None:
+    async def tell_approved(self, to: str, refund: Refund, language: str | None) -> None:
         """Tell the payer which address a refund goes to. Raises MessageNotSent."""
-        assert refund.destination is not None, "it was approved"
-        await self._send(
-            to,
-            "Your refund is approved",
-            f"{self._shop_name} will send {_amount(refund)} to this address:\n\n"
-            f"{checksum(refund.destination)}\n\n"
-            "If this isn't your address, contact the shop at once.\n",
+        await self._send(to, self._texts.refund_approved(refund, language))
+
+    async def _send(self, to: str, mail: MailText) -> None:
+        letter = Letter(
+            self._sender,
+            [to],
+            mail.subject,
+            mail.text,
+            html=mail.html,
+            sender_name=self._shop_name,
+            reply_to=self._reply_to,
         )
-
-    async def _send(self, to: str, subject: str, text: str) -> None:
-        letter = Letter(self._sender, [to], subject, text, sender_name=self._shop_name, reply_to=self._reply_to)
         await self._server.send(letter, self._clock())
-
-
-def _amount(refund: Refund) -> str:
-    return f"{format_units(refund.units, refund.asset.decimals)} {refund.asset.symbol}"

@@ -11,7 +11,9 @@ import pytest
 
 from crypto_checkout.core.address import Address, checksum
 from crypto_checkout.core.refunds.claims import MOST_CLAIMS
+from crypto_checkout.store.checkout import sessions
 from tests.support.api import PRICE, App, listed, made, open_app
+from tests.support.dashboard import signed_in
 from tests.support.mailbox import Mailbox, mailbox
 
 SESSIONS, HELPERS = "/checkout_sessions", "/test_helpers"
@@ -204,3 +206,81 @@ async def test_five_wrong_codes_are_one_code_less_and_five_codes_a_day_are_all(t
         answers = [await client.post(path, data={**form, "action": "mail"}) for _ in range(5)]
         assert [each.status_code for each in answers] == [200, 200, 200, 200, 400]
         assert len(box.mails) == 5
+
+
+async def mailed_code(app: App, language: str) -> str:
+    """Have a code mailed from a page in a language, and return the session."""
+    session_id, client = await overpaid(app, customerEmail="ada@example.com"), await browser(app)
+    form = {"item": "1337:", "action": "mail", "address": MINE}
+    mailed = await client.post(f"/checkout/{session_id}/refund", data=form, headers={"Accept-Language": language})
+    assert mailed.status_code == 200
+    return session_id
+
+
+async def give(app: App, session_id: str, language: str) -> None:
+    """Give the address on a page in a language."""
+    client = await browser(app)
+    (refund,) = (await listed(app.api, "/refunds", sessionId=session_id))["data"]
+    form = {"item": refund["id"], "address": MINE}
+    given = await client.post(f"/checkout/{session_id}/refund", data=form, headers={"Accept-Language": language})
+    assert given.status_code == 303
+
+
+async def approve(app: App, session_id: str) -> None:
+    """Have the owner approve the address."""
+    owner = await signed_in(app)
+    (refund,) = (await listed(app.api, "/refunds", sessionId=session_id))["data"]
+    form = {"choice": f"none {MINE.lower()}"}
+    assert (await owner.post(f"/test/refunds/{refund['id']}/approve", data=form)).status_code == 303
+
+
+def html_in(box: Mailbox) -> str:
+    part = box.mails[-1].get_body(("html",))
+    assert part is not None
+    return str(part.get_content())
+
+
+async def test_mails_about_a_refund_are_text_and_html(tmp_path: Path) -> None:
+    async with mailing(tmp_path) as (box, app):
+        session_id = await mailed_code(app, "en")
+        code = code_in(box)
+        assert box.mails[-1]["Subject"] == f"{code} is your code for a refund"
+        for shown in (box.text(), html_in(box)):
+            assert "for a refund to this address:" in shown
+            assert f"enter the code {code} on the page" in shown
+            assert checksum(Address(MINE.lower())) in shown
+            assert "Test mode: no real money" in shown
+        assert "Amount: 0.01 ETH" in box.text()
+        assert '<html lang="en" dir="ltr">' in html_in(box)
+        assert "View receipt" not in html_in(box)
+        await give(app, session_id, "en")
+        await approve(app, session_id)
+        assert len(box.mails) == 2
+        assert box.mails[-1]["Subject"] == "Your refund is approved"
+        assert "If this isn’t your address, contact the shop at once." in box.text()
+
+
+async def test_mails_about_a_refund_are_in_the_language_of_the_payers_page(tmp_path: Path) -> None:
+    async with mailing(tmp_path) as (box, app):
+        session_id = await mailed_code(app, "ar")
+        code = code_in(box)
+        assert box.mails[-1]["Subject"] == f"رمزك لطلب الاسترداد هو \u2068{code}\u2069"
+        assert f"فأدخل الرمز \u2068{code}\u2069 في الصفحة" in box.text()
+        assert "المبلغ: \u20680.01 ETH\u2069" in box.text(), "an amount is read from left to right"
+        assert '<html lang="ar" dir="rtl">' in html_in(box)
+        assert "<bdi>0.01 ETH</bdi>" in html_in(box)
+        await give(app, session_id, "de")
+        await approve(app, session_id)
+        assert box.mails[-1]["Subject"] == "Ihre Erstattung ist freigegeben", "the page was read in German last"
+        assert '<html lang="de" dir="ltr">' in html_in(box)
+
+
+async def test_a_refund_is_mailed_in_english_where_the_language_is_not_known(tmp_path: Path) -> None:
+    async with mailing(tmp_path) as (box, app):
+        session_id = await mailed_code(app, "tlh")
+        assert "is your code for a refund" in box.mails[-1]["Subject"]
+        await give(app, session_id, "de")
+        await app.opened.db.write(lambda unit: sessions.note_language(unit, session_id, "tlh"))
+        await approve(app, session_id)
+        assert (len(box.mails), box.mails[-1]["Subject"]) == (2, "Your refund is approved")
+        assert '<html lang="en" dir="ltr">' in html_in(box)

@@ -64,7 +64,7 @@ class Claiming:
             text = item.message.replace("{destination}", (says or address).lower())
             signature = signer.sign_message(encode_defunct(text=text)).signature.hex()
             account = signer.address
-        await self.claims.give(session["id"], item.key, address, account=account, signature=signature)
+        await self.claims.give(session["id"], item.key, address, account=account, signature=signature, language="en")
 
     async def shown(self, session: SessionResource) -> tuple[str | None, str, str]:
         (item,) = (await self.claims.page(session["id"])).items
@@ -112,12 +112,14 @@ async def test_a_signature_is_good_for_its_payment_its_address_and_its_account_o
         signature = wallet(9).sign_message(encode_defunct(text=text)).signature.hex()
         for account, signed in ((wallet(9).address, "0x12"), (wallet(9).address, "no hex"), ("", signature)):
             with pytest.raises(ClaimRefused):
-                await shop.claims.give(session["id"], item.key, MINE, account=account, signature=signed)
+                await shop.claims.give(session["id"], item.key, MINE, account=account, signature=signed, language="en")
         with pytest.raises(ClaimRefused, match="bad_signature"):
             await shop.claims.give(
-                other["id"], await shop.key(other), MINE, account=wallet(9).address, signature=signature
+                other["id"], await shop.key(other), MINE, account=wallet(9).address, signature=signature, language="en"
             )
-        await shop.claims.give(session["id"], item.key, MINE, account=wallet(9).address, signature=signature)
+        await shop.claims.give(
+            session["id"], item.key, MINE, account=wallet(9).address, signature=signature, language="en"
+        )
         assert (await shop.shown(session))[1] == "signature"
 
 
@@ -151,7 +153,7 @@ async def test_what_an_account_paid_proves_one_refund_and_not_the_next(anvil: No
             text = item.message.replace("{destination}", address)
             signature = wallet(number).sign_message(encode_defunct(text=text)).signature.hex()
             await shop.claims.give(
-                session["id"], refund_id, address, account=wallet(number).address, signature=signature
+                session["id"], refund_id, address, account=wallet(number).address, signature=signature, language="en"
             )
 
         await sign(first, 8, THEIRS)
@@ -188,10 +190,10 @@ async def test_a_contract_that_paid_vouches_for_its_address(anvil: Nodes, tmp_pa
             node.rpc("anvil_setCode", node.accounts[9], code)
             node.mine()
             if is_taken:
-                await shop.claims.give(session["id"], item.key, MINE, **signed)
+                await shop.claims.give(session["id"], item.key, MINE, **signed, language="en")
             else:
                 with pytest.raises(ClaimRefused, match="bad_signature"):
-                    await shop.claims.give(session["id"], item.key, MINE, **signed)
+                    await shop.claims.give(session["id"], item.key, MINE, **signed, language="en")
         assert (await shop.shown(session))[1] == "signature"
 
 
@@ -216,7 +218,9 @@ async def test_a_contract_that_fails_is_no_signature_and_blames_no_provider(
         key = await shop.key(session)
         node.rpc("anvil_setCode", node.accounts[9], code)
         with pytest.raises(ClaimRefused, match="bad_signature"):
-            await shop.claims.give(session["id"], key, MINE, account=node.accounts[9], signature="0x" + "ab" * 65)
+            await shop.claims.give(
+                session["id"], key, MINE, account=node.accounts[9], signature="0x" + "ab" * 65, language="en"
+            )
         assert [(each.failures, each.is_resting) for each in it.shop.chain.health()] == [(0, False)]
 
 
@@ -244,4 +248,4 @@ async def test_nothing_is_to_claim_while_the_price_is_paid_or_can_still_be(anvil
         assert (await it.shop.look(short))["status"] == "underpaid"
         assert [(await shop.claims.page(each["id"])).items for each in (paid, short)] == [(), ()]
         with pytest.raises(ClaimRefused, match="gone"):
-            await shop.claims.give(paid["id"], "31337:", MINE)
+            await shop.claims.give(paid["id"], "31337:", MINE, language="en")

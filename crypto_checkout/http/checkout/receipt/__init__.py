@@ -1,1 +1,1 @@
-"""The receipt for a payer: its page, its signed form with the keys that verify it, and the mail that leads to it."""
+"""The receipt for a payer: its page, its signed form with the keys that verify it, and the mails to payers."""
