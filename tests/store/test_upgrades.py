@@ -29,7 +29,7 @@ from crypto_checkout.store.paging import Window
 
 OLD = Path(__file__).parent / "old_databases"
 NUMBERS = sorted(file.name[:4] for file in OLD.glob("*.db.gz"))
-NEVER_LAST = {1, 2, 8, 22, 30, 35}
+NEVER_LAST = {1, 2, 8, 22, 30}
 """Migrations that were in no version without the one after them."""
 CHILD = "import pathlib, sys; from crypto_checkout.store.migrate import migrate; migrate(pathlib.Path(sys.argv[1]))"
 
