@@ -283,7 +283,7 @@ def test_the_age_of_the_last_backup_is_known(tmp_path: Path) -> None:
     assert examine(tmp_path)[1]["backup"]["what"] == "none found"
     last_backup.note(path.parent, datetime.now(UTC) - timedelta(days=30), tmp_path / "gone.db")
     backup = examine(tmp_path)[1]["backup"]
-    assert (backup["mark"], "30 days" in backup["what"], "not there" in backup["what"]) == ("warn", True, True)
+    assert (backup["mark"], "30 days" in backup["what"], "no longer there" in backup["what"]) == ("warn", True, True)
 
 
 def test_the_words_are_one_line_for_each_check(tmp_path: Path) -> None:
