@@ -23,6 +23,7 @@ from tests.support.waiting import wait_until
 ROOT = Path(__file__).parents[2]
 LISTENING = re.compile(r"Listening on 127\.0\.0\.1:(\d+)")
 STOP_SECONDS = 30
+LATER_SECONDS = 60
 
 Mining = Literal["auto", "manual"] | int
 """A block per transaction, a block per `mine()`, or a block every so many seconds."""
@@ -126,10 +127,14 @@ class Anvil:
         self._start(self.port)
 
     def begin_anew(self) -> None:
-        """Start on the same port with a new chain from its first block, as a test network does that is set up again."""
+        """Start on the same port with a new chain from its first block, as a test network does that is set up again.
+
+        Its blocks are later than those of the old one, whatever the clock does: blocks of the same second are the same.
+        """
+        newest = self.rpc("eth_getBlockByNumber", "latest", False)
         self.stop()
         (self._folder / "state.json").unlink(missing_ok=True)
-        self._start(self.port)
+        self._start(self.port, "--timestamp", str(int(newest["timestamp"], 16) + LATER_SECONDS))
 
     def close(self) -> None:
         """Stop for good."""
@@ -144,12 +149,12 @@ class Anvil:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.close()
 
-    def _start(self, port: int) -> int:
+    def _start(self, port: int, *arguments: str) -> int:
         """Start the process; return its port once it answers there."""
         log = self._folder / f"anvil-{next(self._runs)}.log"
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                [*self._command, "--port", str(port)],
+                [*self._command, *arguments, "--port", str(port)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

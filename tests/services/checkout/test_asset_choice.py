@@ -413,7 +413,6 @@ async def test_a_chain_that_nobody_could_read_yet_is_not_offered(anvil: Nodes, t
 async def test_a_stopped_chain_is_left_out_of_the_choice(shop: Chains) -> None:
     session = await shop.ask()
     shop.nodes[FAR].begin_anew()
-    shop.nodes[FAR].rpc("evm_increaseTime", 60)  # blocks that were mined at once before are dated in the future
     shop.nodes[FAR].mine()
     await until(lambda: any(each.status.stopped for each in shop.app.opened.watchers), "notice the other chain")
     page = await shop.page(session)

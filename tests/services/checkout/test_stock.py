@@ -210,10 +210,11 @@ def test_a_killed_server_neither_loses_nor_invents_a_piece(tmp_path: Path) -> No
         for each in threads:
             each.start()
         server.wait_until(lambda: len(answered) >= 6, "sell some")
-        server.kill()
+        server.process.kill()
         stop.set()
         for each in threads:
             each.join()
+        server.kill()  # not before: it closes the clients the threads ask with
     with Server(tmp_path) as server:
         api = server.client(key)
         quantity = api.get(f"{LINKS}/{link['id']}").json()["quantity"]
