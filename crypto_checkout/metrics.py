@@ -69,6 +69,15 @@ LOOP_STALL = Gauge(
     "The longest time in the last minute for which one step kept all others, and so all answers, waiting, in seconds.",
     registry=REGISTRY,
 )
+READY = Gauge(
+    "checkout_ready", "Whether a part of the server works, 1 or 0; the same as /readyz.", ["check"], registry=REGISTRY
+)
+ISSUES = Gauge(
+    "checkout_issues",
+    "Issues in the dashboard, by kind and mode; 0 when there are none.",
+    ["kind", "mode"],
+    registry=REGISTRY,
+)
 DELIVERIES_PENDING = Gauge("checkout_deliveries_pending", "Deliveries that wait, due or not.", registry=REGISTRY)
 
 

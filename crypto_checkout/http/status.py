@@ -1,7 +1,9 @@
 """Routes for monitoring: `/healthz`, `/readyz`, `/metrics`."""
 
 import hmac
+import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -9,7 +11,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from crypto_checkout import metrics
-from crypto_checkout.core.errors import RouteNotFound
+from crypto_checkout.core.errors import DatabaseFailed, RouteNotFound
+from crypto_checkout.services.alerts.issues import Issues
 from crypto_checkout.services.ledger.health import Readiness
 
 from .entry.client_address import is_local
@@ -23,7 +26,9 @@ class Tokens:
     doctor: str
 
 
-def routes(health: Readiness, tokens: Tokens, *, is_public: bool, loop_stall: Callable[[], float]) -> list[Route]:
+def routes(
+    health: Readiness, issues: Issues, tokens: Tokens, *, is_public: bool, loop_stall: Callable[[], float]
+) -> list[Route]:
     """Return the three routes. Metrics need their token; this machine doesn't, unless the server `is_public`.
 
     A public server has a proxy before it, and one that adds no header makes all its visitors look like this machine.
@@ -48,10 +53,24 @@ def routes(health: Readiness, tokens: Tokens, *, is_public: bool, loop_stall: Ca
         if not (_has_token(request, tokens.metrics) or (is_local(request.scope) and not is_public)):
             raise RouteNotFound(f"There is nothing at {request.method} {request.scope['path']}.")
         metrics.LOOP_STALL.set(loop_stall())
-        metrics.DELIVERIES_PENDING.set(await health.count_pending_deliveries())
+        await _measure(health, issues)
         return Response(metrics.render(), media_type=None, headers={"Content-Type": metrics.CONTENT_TYPE})
 
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", show_metrics)]
+
+
+async def _measure(health: Readiness, issues: Issues) -> None:
+    """Set the metrics that are read when somebody asks; those of a database that can't be read are left out."""
+    metrics.READY.clear()
+    for check in await health.checks():
+        metrics.READY.labels(check.name).set(check.problem is None)
+    metrics.ISSUES.clear()
+    metrics.DELIVERIES_PENDING.set(math.nan)
+    with suppress(DatabaseFailed):
+        metrics.DELIVERIES_PENDING.set(await health.count_pending_deliveries())
+        for livemode, mode in ((True, "live"), (False, "test")):
+            for kind, count in await issues.counts(livemode):
+                metrics.ISSUES.labels(kind, mode).set(count)
 
 
 def _arrived(request: Request) -> dict[str, object]:

@@ -12,8 +12,9 @@ from structlog.testing import capture_logs
 
 from crypto_checkout import __version__
 from crypto_checkout.services.ledger import health
+from tests.store.test_faults import a_broken_page
 from tests.support.anvil import Anvil
-from tests.support.api import LINK, App, Clock, error, open_app
+from tests.support.api import LINK, App, Clock, error, made, open_app
 from tests.support.live_server import PRICE, LiveServer
 from tests.support.server import Server
 from tests.support.shop import ANVIL_CHAIN_ID, FRESH_XPUB
@@ -181,6 +182,28 @@ async def test_metrics_are_in_the_format_of_prometheus(app: App) -> None:
     assert "\ncheckout_loop_stall_seconds " in answer.text
     assert f'checkout_build_info{{python="{platform.python_version()}",version="{__version__}"}} 1.0' in answer.text
     assert "_created" not in answer.text
+
+
+async def test_metrics_say_what_works_and_what_needs_attention(app: App) -> None:
+    session = await made(app.api, "/checkout_sessions", PRICE)
+    test_helper = "/test_helpers/checkout_sessions"
+    assert (await app.api.post(f"{test_helper}/{session['id']}/pay", json={"amount": "0.004"})).is_success
+    assert (await app.api.post("/test_helpers/chain/mine", json={"blocks": 3})).is_success
+    shown = (await metrics(app)).text
+    assert 'checkout_ready{check="database"} 1.0' in shown
+    assert 'checkout_ready{check="chain 1337"} 1.0' in shown
+    assert 'checkout_issues{kind="underpaid",mode="test"} 1.0' in shown
+    assert 'checkout_issues{kind="underpaid",mode="live"} 0.0' in shown
+
+
+def test_a_table_that_cannot_be_read_leaves_the_other_metrics(tmp_path: Path) -> None:
+    with Server(tmp_path):
+        pass
+    with a_broken_page(tmp_path / "checkout-data" / "checkout.db", "deliveries_due"), Server(tmp_path) as server:
+        shown = server.api.get(f"{server.url}/metrics").text
+    assert "\ncheckout_deliveries_pending NaN" in shown
+    assert "\nprocess_resident_memory_bytes " in shown
+    assert 'checkout_ready{check="chain 1337"} 1.0' in shown
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.53", "::1", "::ffff:127.0.0.1"])

@@ -174,6 +174,15 @@ async def test_the_work_of_deliveries_is_done_by_an_index(app: App, asked: list[
             assert step.startswith(("SEARCH", "LIST SUBQUERY", "SCALAR SUBQUERY", "CORRELATED")), f"{sql}\n{step}"
 
 
+async def test_the_number_of_waiting_deliveries_is_counted_without_the_others(
+    app: App, asked: list[tuple[str, Any]]
+) -> None:
+    asked.clear()
+    assert await app.opened.db.read(deliveries.count_pending) == 0
+    ((sql, parameters),) = [each for each in asked if "deliveries" in each[0]]
+    assert await plan(app, sql, parameters) == ["SCAN deliveries USING INDEX deliveries_due"]
+
+
 async def test_the_dashboard_finds_who_asks_by_an_index(app: App, asked: list[tuple[str, Any]]) -> None:
     owner = await signed_in(app)
     asked.clear()

@@ -4,6 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "guides"
+DOWNLOADS = {
+    "prometheus-rules.yml": "application/yaml; charset=utf-8",
+    "grafana-dashboard.json": "application/json",
+}
+"""The files that guides offer, in the folder `downloads`, with their media types (RFC 9512 for YAML)."""
+
 WRITTEN_FOR = "http://127.0.0.1:4020"
 """The URL written in the guides; pages show this server's instead."""
 
@@ -56,6 +62,7 @@ GROUPS = (
             "proxies": "Caddy and nginx in front of the server, and what can be wrong with them.",
             "chains": "The prepared chains and tokens, when a payment is final, and how to add a chain.",
             "operate": "Backups, alerts, monitoring, and finding out why a payment didn't count.",
+            "monitoring": "Prometheus, a Grafana dashboard, alert rules, every metric, and the fields of the log.",
             "commands": "Every command of the command line.",
             "costs": "How many RPC calls each chain takes, and which free plans cover them.",
             "speed": "Orders a day by machine, and how it was measured.",
@@ -64,6 +71,11 @@ GROUPS = (
     ),
 )
 GUIDES = tuple(name for group in GROUPS for name in group.guides)
+
+
+def download(name: str) -> bytes:
+    """Return a file of `DOWNLOADS`."""
+    return (Path(__file__).parent / "downloads" / name).read_bytes()
 
 
 def guide_text(name: str, url: str) -> str:

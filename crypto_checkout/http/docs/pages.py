@@ -14,7 +14,7 @@ from starlette.routing import Route
 from crypto_checkout.http import etags, templating
 
 from . import markdown, search
-from .contents import GROUPS, GUIDES, guide_text
+from .contents import DOWNLOADS, GROUPS, GUIDES, download, guide_text
 from .reference import Reference
 
 _MOST_QUERY_CHARACTERS = 100
@@ -62,6 +62,9 @@ def routes(document: Callable[[], Json], limit: Callable[[Request], None]) -> li
     async def guide(request: Request) -> Response:
         limit(request)
         name = request.path_params["guide"]
+        if name in DOWNLOADS:
+            content = await in_thread(pages.download, name)
+            return etags.answer(request, content, _HEADERS, media_type=DOWNLOADS[name].encode())
         if name not in GUIDES:
             raise HTTPException(404)
         return _page(request, await in_thread(pages.guide, name))
@@ -89,6 +92,7 @@ class _DocsPages:
         self.contents = cache(self._contents)
         self.reference = cache(self._reference)
         self.guide = cache(self._guide)
+        self.download = cache(download)
         self.search_index = cache(lambda: search.to_json(self._sections()))
 
     def found(self, query: str) -> str:

@@ -78,6 +78,11 @@ class Issues:
         recorded = await self._db.read(lambda unit: list(self._groups(unit, livemode)))
         return groups.ordered([*server, *recorded])
 
+    async def counts(self, livemode: bool) -> list[tuple[IssueKind, int]]:
+        """Return the number of a mode's issues of each kind, up to `MOST_COUNTED` or so; those of no kind are 0."""
+        found = {group.kind: group.count for group in await self.groups(livemode)}
+        return [(kind, found.get(kind, 0)) for kind in IssueKind]
+
     async def of_server(self, livemode: bool) -> list[Issue]:
         """Return the server's own issues in a mode, without reading a table: it works when the database doesn't."""
         server = self._server.get(livemode)

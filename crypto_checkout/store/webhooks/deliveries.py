@@ -208,7 +208,8 @@ def delete_attempts_before(unit: WriteUnit, moment: datetime, limit: int) -> int
 
 def count_pending(unit: ReadUnit) -> int:
     """Return the number of waiting deliveries, due or not."""
-    row = unit.one("SELECT COUNT(*) AS pending FROM deliveries WHERE status = 'pending'")
+    # Each of them has a next attempt. Counting those takes the index of the waiting ones, not that of all.
+    row = unit.one("SELECT COUNT(next_attempt_at) AS pending FROM deliveries WHERE status = 'pending'")
     return int(row["pending"]) if row else 0
 
 

@@ -102,8 +102,8 @@ def test_no_block_of_a_guide_is_left_out() -> None:
     """`tests.http.docs.test_pages` runs the rest: shell and Python block by block, and the webhook guide's JavaScript.
 
     `tests.core.checkout.test_pay_button` compares the HTML with what the product prints, `tests.cli.collect` runs the
-    commands that collect, `tests.test_readme` looks up those of `operate`, and `tests.http.api.test_refunds` makes the
-    request that names a refund's transaction.
+    commands that collect, `tests.http.docs.test_monitoring` configures Prometheus, `tests.test_readme` looks up the
+    commands of `operate`, and `tests.http.api.test_refunds` makes the request that names a refund's transaction.
     """
     by_guide = {
         "first-payment": {"console", "text"},
@@ -116,6 +116,7 @@ def test_no_block_of_a_guide_is_left_out() -> None:
         "collect": {"console", "toml"},
         "refunds": {"console", "toml"},
         "receipts": {"console", "toml"},
+        "monitoring": {"yaml"},
         "operate": {"console"},
         "speed": {"console"},
         "proxies": {"", "nginx", "toml"},
