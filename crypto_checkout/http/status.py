@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -12,10 +13,13 @@ from starlette.routing import Route
 
 from crypto_checkout import metrics
 from crypto_checkout.core.errors import DatabaseFailed, RouteNotFound
+from crypto_checkout.core.webhooks.events import EventType
 from crypto_checkout.services.alerts.issues import Issues
 from crypto_checkout.services.ledger.health import Readiness
 
 from .entry.client_address import is_local
+
+_MODES = {True: "live", False: "test"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ def routes(
     A public server has a proxy before it, and one that adds no header makes all its visitors look like this machine.
     `/healthz` shows `doctor` its own request as it arrived, and `loop_stall`: the longest of late, in seconds.
     """
+
+    _show_counters()
 
     async def healthz(request: Request) -> Response:
         told = {}
@@ -59,6 +65,14 @@ def routes(
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", show_metrics)]
 
 
+def _show_counters() -> None:
+    """Show counters with their labels before they count: to Prometheus, one that appears with 1 has not increased."""
+    for mode, event_type in product(_MODES.values(), EventType):
+        metrics.EVENTS.labels(event_type, mode)
+    for outcome in ("succeeded", "failed"):
+        metrics.WEBHOOK_ATTEMPTS.labels(outcome)
+
+
 async def _measure(health: Readiness, issues: Issues) -> None:
     """Set the metrics that are read when somebody asks; those of a database that can't be read are left out."""
     metrics.READY.clear()
@@ -68,7 +82,7 @@ async def _measure(health: Readiness, issues: Issues) -> None:
     metrics.DELIVERIES_PENDING.set(math.nan)
     with suppress(DatabaseFailed):
         metrics.DELIVERIES_PENDING.set(await health.count_pending_deliveries())
-        for livemode, mode in ((True, "live"), (False, "test")):
+        for livemode, mode in _MODES.items():
             for kind, count in await issues.counts(livemode):
                 metrics.ISSUES.labels(kind, mode).set(count)
 

@@ -178,6 +178,8 @@ async def test_metrics_are_in_the_format_of_prometheus(app: App) -> None:
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert 'checkout_http_requests_total{method="GET",route="/api/v1/events",status="200"}' in answer.text
     assert 'checkout_chain_processed_block{chain="1337"}' in answer.text
+    assert 'checkout_chain_reorgs_total{chain="1337"} ' in answer.text
+    assert 'checkout_events_total{mode="live",type="session.paid"} 0.0' in answer.text
     assert "\nprocess_resident_memory_bytes " in answer.text
     assert "\ncheckout_loop_stall_seconds " in answer.text
     assert f'checkout_build_info{{python="{platform.python_version()}",version="{__version__}"}} 1.0' in answer.text

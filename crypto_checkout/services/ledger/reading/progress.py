@@ -23,6 +23,8 @@ class WatcherProgress:
         self._clock = clock
         self._logged_at = clock()
         self.status = ChainStatus(chain_id, name, None, None, None, None, stopped=False)
+        for counter in (metrics.CHAIN_FAILURES, metrics.CHAIN_REORGS):
+            counter.labels(chain_id)  # shown from the start, so that the first one is an increase
 
     def looking(self) -> None:
         """Note that a look begins."""
