@@ -38,7 +38,6 @@ def routes(
     A public server has a proxy before it, and one that adds no header makes all its visitors look like this machine.
     `/healthz` shows `doctor` its own request as it arrived, and `loop_stall`: the longest of late, in seconds.
     """
-
     _show_counters()
 
     async def healthz(request: Request) -> Response:
