@@ -35,7 +35,7 @@ __all__ = [
 
 DEFAULT_FILE = "checkout.toml"
 _SECTION = re.compile(r"[ \t]*\[[ \t]*([\w-]+)[ \t]*\]")
-_PATHS = (("database", "path"), ("branding", "logo"), ("collector", "key_file"))
+_PATHS = (("database", "path"), ("backup", "folder"), ("branding", "logo"), ("collector", "key_file"))
 
 
 def find_file(named: Path | None, environ: Mapping[str, str]) -> Path | None:

@@ -18,6 +18,7 @@ def contradictions(values: Mapping[str, Any], *, has_file: bool) -> list[Mistake
     chains = _tables(values.get("chains"))
     return [
         *_wallet(values, chains, has_file=has_file),
+        *_backup(_table(values.get("backup"))),
         *_collector(_table(values.get("collector")), chains),
         *_quorum(values),
         *_price_key(values),
@@ -50,6 +51,14 @@ def _wallet(values: Mapping[str, Any], chains: list[Mapping[str, Any]], *, has_f
     tokens = {str(token.get("address", "")).lower() for chain in chains for token in _tables(chain.get("tokens"))}
     if isinstance(cold_address, str) and cold_address.strip().lower() in tokens - {""}:
         yield Mistake("wallet.cold_address", "expected an address of your own: this is the contract of a token")
+
+
+def _backup(backup: Mapping[str, Any]) -> Iterator[Mistake]:
+    if backup.get("age_recipients") and backup.get("passphrase"):
+        yield Mistake(
+            "backup.passphrase",
+            "expected none beside age_recipients: a backup is encrypted to one or the other",
+        )
 
 
 def _collector(collector: Mapping[str, Any], chains: list[Mapping[str, Any]]) -> Iterator[Mistake]:

@@ -44,6 +44,20 @@ class DatabaseConfig(Section):
     path: values.DatabaseFile = Path("checkout-data/checkout.db")
 
 
+class BackupConfig(Section):
+    """Backups made by the running server. A relative path starts at the configuration file's folder."""
+
+    folder: texts.OptionalFolder = None
+    """None: `backups` beside the database; see `Config.backup_folder`."""
+    every_hours: Annotated[int, between(0, 8760)] = 24
+    """0 makes none."""
+    keep_daily: Annotated[int, between(1, 3660)] = 7
+    keep_weekly: Annotated[int, between(0, 520)] = 4
+    age_recipients: Annotated[tuple[texts.AgeRecipient, ...], Field(strict=False), AfterValidator(without_repeats)] = ()
+    passphrase: texts.Passphrase = Field(default="", repr=False)
+    """Instead of `age_recipients`. With neither, backups aren't encrypted."""
+
+
 class WalletConfig(Section):
     """The wallet that gets the money: one address, or a key that derives many. If empty, only test mode works."""
 
@@ -272,6 +286,7 @@ class Config(Section):
 
     server: ServerConfig = ServerConfig()
     database: DatabaseConfig = DatabaseConfig()
+    backup: BackupConfig = BackupConfig()
     wallet: WalletConfig = WalletConfig()
     collector: CollectorConfig = CollectorConfig()
     sessions: SessionsConfig = SessionsConfig()
@@ -305,6 +320,11 @@ class Config(Section):
     def notes(self) -> tuple[str, ...]:
         """Sentences for the operator about keys that work, and should be written otherwise."""
         return self._notes
+
+    @property
+    def backup_folder(self) -> Path:
+        """The folder of backups."""
+        return self.backup.folder or self.database.path.parent / "backups"
 
     @property
     def local_only(self) -> bool:

@@ -1,11 +1,38 @@
-"""The types of text in several lines, and of the names of time zones; each completes "expected …"."""
+"""The types of text in several lines, of names of time zones, and of what backups take; each completes "expected …"."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 _MOST_LINES, _LONGEST_LINE = 8, 80
+_LEAST_PASSPHRASE = 16
+
+
+def _folder(value: Any) -> Any:
+    if value == "" or value is None:
+        return None
+    if not isinstance(value, str | Path) or not str(value).strip():
+        raise ValueError("the path of a folder, in quotes")
+    return Path(value)
+
+
+def _age_recipient(text: str) -> str:
+    # Imported here, because most backups aren't encrypted.
+    from pyrage import RecipientError, x25519
+
+    try:
+        return str(x25519.Recipient.from_str(text.strip()))
+    except RecipientError:
+        raise ValueError('a public key of age, like "age1…", as `age-keygen` prints it') from None
+
+
+def _passphrase(text: str) -> str:
+    # The text itself is never repeated.
+    if text and (len(text.strip()) < _LEAST_PASSPHRASE or not text.isprintable()):
+        raise ValueError(f"one line of at least {_LEAST_PASSPHRASE} characters: whoever has the backup can try many")
+    return text
 
 
 def _paragraph(text: str) -> str:
@@ -25,3 +52,6 @@ def _time_zone_name(name: str) -> str:
 
 Paragraph = Annotated[str, AfterValidator(_paragraph)]
 TimeZone = Annotated[str, AfterValidator(_time_zone_name)]
+OptionalFolder = Annotated[Path | None, BeforeValidator(_folder)]
+AgeRecipient = Annotated[str, AfterValidator(_age_recipient)]
+Passphrase = Annotated[str, AfterValidator(_passphrase)]

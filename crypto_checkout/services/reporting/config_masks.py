@@ -7,7 +7,7 @@ from crypto_checkout.services.reporting.config_extents import after, header_of, 
 
 HIDDEN = "…"
 
-_SECRET = re.compile(r"password|secret|token$|key|headers|providers|authorization|xpub", re.IGNORECASE)
+_SECRET = re.compile(r"password|passphrase|secret|token$|key|headers|providers|authorization|xpub", re.IGNORECASE)
 _PUBLIC = frozenset({"support_url", "terms_url", "public_url", "explorer_url", "wallet_rpc_url"})
 """Keys whose URLs every payer sees."""
 _URL = re.compile(r"([a-z][a-z0-9+.-]*://)([^\s\"'<>,\]]*)", re.IGNORECASE)
