@@ -220,6 +220,13 @@ class AlertsConfig(Section):
     test_mode: bool = False
 
 
+class UpdatesConfig(Section):
+    """The look for a newer version. Without `check_url` nobody is asked."""
+
+    check_url: values.OptionalPlainUrl = ""
+    """Answers with JSON that names the newest version; see `crypto_checkout.updates`."""
+
+
 class LogConfig(Section):
     """The level and format of the log."""
 
@@ -300,6 +307,7 @@ class Config(Section):
     refunds: RefundsConfig = RefundsConfig()
     mail: MailConfig = MailConfig()
     alerts: AlertsConfig = AlertsConfig()
+    updates: UpdatesConfig = UpdatesConfig()
     log: LogConfig = LogConfig()
     chains: Annotated[tuple[ChainConfig, ...], Field(strict=False)] = ()
 

@@ -234,6 +234,12 @@ def _optional_page_url(text: str) -> str:
     return text
 
 
+def _optional_plain_url(text: str) -> str:
+    if text and (_split(text, ("https",)).username is not None or "?" in text or "#" in text):
+        raise ValueError("an https:// URL without credentials or a query: asking must tell nothing about the shop")
+    return text
+
+
 def _color(text: str) -> str:
     if text and not _COLOR.fullmatch(text):
         raise ValueError('a color like "#1d55c9"')
@@ -370,6 +376,7 @@ Origin = Annotated[str, AfterValidator(_origin)]
 WalletRpcUrl = Annotated[str, AfterValidator(_wallet_rpc_url)]
 OptionalUrl = Annotated[str, AfterValidator(_optional_url)]
 OptionalPageUrl = Annotated[str, AfterValidator(_optional_page_url)]
+OptionalPlainUrl = Annotated[str, AfterValidator(_optional_plain_url)]
 Color = Annotated[str, AfterValidator(_color)]
 OptionalHost = Annotated[str, AfterValidator(_optional_host)]
 Mailbox = Annotated[str, AfterValidator(_mailbox)]

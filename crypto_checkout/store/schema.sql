@@ -311,6 +311,13 @@ CREATE TABLE differences (
     PRIMARY KEY (chain_id, session_id, contract)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE disk_days (
+    day TEXT PRIMARY KEY,
+    measured_at TEXT NOT NULL,
+    database_bytes INTEGER NOT NULL,
+    other_bytes INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -615,6 +622,12 @@ CREATE UNIQUE INDEX refunds_by_transfer ON refunds (
 ) WHERE payment_block_number IS NOT NULL;
 
 CREATE INDEX refunds_to_recognize ON refunds (chain_id, status);
+
+CREATE TABLE room_by_kind (
+    kind TEXT PRIMARY KEY,
+    bytes INTEGER NOT NULL,
+    measured_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE rpc_usage (
     day TEXT NOT NULL,

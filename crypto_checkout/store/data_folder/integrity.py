@@ -13,7 +13,7 @@ from crypto_checkout.store import migrate
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.faults import as_failure
 
-_STEPS_BETWEEN_PAUSES = 50_000
+STEPS_BETWEEN_PAUSES = 50_000
 _REST_PER_WORK = 3.0
 _LONGEST_REST_SECONDS = 30.0
 _MOST_PROBLEMS = 5
@@ -42,9 +42,9 @@ def check_in_slices(path: Path, stop: threading.Event) -> str | None:
     It works for at most a quarter of the time, so that a large database leaves the disk to others, and holds its view
     of a table no longer than that table takes. `stop` ends it early, with None. Raises sqlite3.Error.
     """
-    pace = _Pace(stop)
+    pace = SlowPace(stop)
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        connection.set_progress_handler(pace, _STEPS_BETWEEN_PAUSES)
+        connection.set_progress_handler(pace, STEPS_BETWEEN_PAUSES)
         try:
             for table in _tables(connection):
                 rows = [str(row[0]) for row in connection.execute(f"PRAGMA integrity_check('{table}')")]
@@ -76,17 +76,15 @@ def quiet_hour(unit: ReadUnit, since: datetime) -> int:
     return min(range(24), key=lambda hour: (numbers.get(hour, 0), (hour - _NIGHT_HOUR) % 24))
 
 
-class _Pace:
-    """A pace of work: SQLite calls it every few thousand steps. It rests three times as long as the work took.
-
-    It returns 1, which ends the check, once it is stopped.
-    """
+class SlowPace:
+    """A pace of work: SQLite calls it every few thousand steps. It rests three times as long as the work took."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
         self._since = time.monotonic()
 
     def __call__(self) -> int:
+        """Rest; return 1, which ends the work, once it is stopped, else 0."""
         worked = time.monotonic() - self._since
         stopped = self._stop.wait(min(_LONGEST_REST_SECONDS, _REST_PER_WORK * worked))
         self._since = time.monotonic()

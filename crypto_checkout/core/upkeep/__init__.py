@@ -1,0 +1,1 @@
+"""The room on the disk, with the forecast of its end, and the versions of this program."""

@@ -1,0 +1,49 @@
+"""Name what takes the room on the disk, by kind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class RoomKind(StrEnum):
+    """The kinds of what the database holds; the values are stored."""
+
+    SESSIONS = "sessions"
+    PAYMENTS = "payments"
+    EVENTS = "events"
+    DELIVERIES = "deliveries"
+    CUSTOMERS = "customers"
+    RECEIPTS = "receipts"
+    SANDBOX = "sandbox"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class RoomTaken:
+    """The bytes of each kind in the database, as measured at a time."""
+
+    kinds: Mapping[RoomKind, int]
+    measured_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSizes:
+    """The sizes in bytes of the data folder's files, of backups wherever they are, and of the database's disk.
+
+    Without a disk of their own, `backups` are on the database's. `free` is what the server may still use.
+    """
+
+    database: int
+    log: int
+    backups: int
+    backup_files: int
+    rest: int
+    total: int
+    free: int
+    has_own_backup_disk: bool = False
+
+    @property
+    def on_this_disk(self) -> int:
+        """The bytes that this server takes of the database's disk."""
+        return self.database + self.log + self.rest + (0 if self.has_own_backup_disk else self.backups)
