@@ -221,6 +221,10 @@ class FolderInUse(FatalError):
     """Another process is using this data folder."""
 
 
+class TooFewDescriptors(FatalError):
+    """The system allows the process fewer open files and connections than it needs."""
+
+
 class WrongChain(FatalError):
     """An RPC provider serves another chain than the configured one."""
 

@@ -286,12 +286,16 @@ def _prepare(connection: sqlite3.Connection, read_only: bool) -> None:
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     connection.execute("PRAGMA foreign_keys = ON")
     if read_only:
+        # Opens the log now, which a first query would: later there may be no file descriptor left for it.
+        connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
         return
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL: a confirmed commit survives a power cut. Losing one would give out an address twice.
     connection.execute("PRAGMA synchronous = FULL")
     # The log is reused from its start; without this limit it would stay as large as one large write has made it.
     connection.execute(f"PRAGMA journal_size_limit = {_KEPT_WAL_BYTES}")
+    # In memory: a write needs no second disk, which may be full, and no file descriptor, of which none may be left.
+    connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA busy_timeout = 0")  # a group on the thread sets its own
 
 

@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from crypto_checkout import descriptors
 from crypto_checkout.core.errors import DatabaseDamaged, DatabaseFailed
 from crypto_checkout.log import get_logger
 
 log = get_logger("database")
 
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _CODES = _DAMAGE | {
     sqlite3.SQLITE_FULL,
@@ -31,6 +33,7 @@ _CODES = _DAMAGE | {
     sqlite3.SQLITE_PROTOCOL,
     sqlite3.SQLITE_NOMEM,
 }
+_OPENING = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR})
 _LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _LOG_EVERY_SECONDS = 60.0
 _LATELY_SECONDS = 5.0
@@ -107,6 +110,8 @@ def advice(error: BaseException, path: Path) -> str:
     if isinstance(error, OSError) and error.errno in _FULL:
         return _MAKE_ROOM
     code = _code(error)
+    if getattr(error, "errno", None) in _NO_DESCRIPTOR or (code in _OPENING and descriptors.are_scarce()):
+        return f"Too many files and connections are open. {descriptors.advice()}"
     is_forbidden = getattr(error, "errno", None) in _FORBIDDEN or code in _FORBIDDEN_CODES
     if is_forbidden and (way := way_of_the_owner(path)):
         return way

@@ -34,7 +34,7 @@ async def test_a_server_that_runs_is_alive(app: App) -> None:
 async def test_a_server_that_can_work_is_ready(app: App) -> None:
     answer = await (await app.anybody(address="203.0.113.9")).get(READYZ)
     assert answer.status_code == 200
-    assert answer.json() == {"status": "ready", "checks": {"database": "ok", "chain 1337": "ok"}}
+    assert answer.json() == {"status": "ready", "checks": {"database": "ok", "descriptors": "ok", "chain 1337": "ok"}}
     assert answer.headers["cache-control"] == "no-store"
 
 
@@ -48,7 +48,11 @@ async def test_a_writer_that_is_stuck_makes_it_not_ready(
     other.close()
     assert answer.status_code == 503
     assert answer.json()["status"] == "not ready"
-    assert answer.json()["checks"] == {"database": "no write succeeded within 0.05 s", "chain 1337": "ok"}
+    assert answer.json()["checks"] == {
+        "database": "no write succeeded within 0.05 s",
+        "descriptors": "ok",
+        "chain 1337": "ok",
+    }
     assert (await app.api.get(HEALTHZ)).status_code == 200
 
 
@@ -70,7 +74,7 @@ async def test_a_chain_that_cannot_be_read_makes_it_not_ready_and_the_cause_is_t
             answer = await app.api.get(READYZ)
     assert answer.status_code == 503
     told = "no block could be read for 26 s: its nodes can't be reached"
-    assert answer.json()["checks"] == {"database": "ok", "chain 1": told}
+    assert answer.json()["checks"] == {"database": "ok", "descriptors": "ok", "chain 1": told}
 
 
 async def test_a_stuck_chain_takes_no_new_sessions_until_it_is_read_again(
@@ -117,7 +121,7 @@ def test_a_full_disk_makes_it_not_ready_and_room_makes_it_ready_again(server: Se
         assert answer.status_code == 503
         assert answer.json() == {
             "status": "not ready",
-            "checks": {"database": "can't be written", "chain 1337": "ok"},
+            "checks": {"database": "can't be written", "descriptors": "ok", "chain 1337": "ok"},
         }
         refused = api.post("/payment_links", json=LINK)
         assert (refused.status_code, error(refused)["code"]) == (503, "internal_error")
@@ -146,11 +150,14 @@ def test_a_full_disk_is_not_blamed_on_the_node(anvil: Callable[..., Anvil], tmp_
         shop.pay(session)  # a block without a payment may wait half a minute to be stored
         words = {
             "database": "can't be written",
+            "descriptors": "ok",
             "chain 31337": "its blocks can't be stored: the database takes no writes",
         }
         server.wait_until(lambda: checks() == words, "name the disk, and not the node")
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
-        server.wait_until(lambda: checks() == {"database": "ok", "chain 31337": "ok"}, "be ready again")
+        server.wait_until(
+            lambda: checks() == {"database": "ok", "descriptors": "ok", "chain 31337": "ok"}, "be ready again"
+        )
 
 
 @pytest.fixture

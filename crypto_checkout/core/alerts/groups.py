@@ -28,6 +28,7 @@ GROUPS: Mapping[IssueKind, GroupInfo] = one_row_each(
     {
         IssueKind.DATABASE: GroupInfo("database problem", "database problems"),
         IssueKind.DISK: GroupInfo("disk problem", "disk problems"),
+        IssueKind.DESCRIPTORS: GroupInfo("lack of file descriptors", "lacks of file descriptors"),
         IssueKind.CHAIN: GroupInfo("chain stopped", "chains stopped"),
         IssueKind.WALLET: GroupInfo("wallet problem", "wallet problems"),
         IssueKind.PRICE: GroupInfo("missing price", "missing prices"),
@@ -55,6 +56,7 @@ URGENT = frozenset(
     {
         IssueKind.DATABASE,
         IssueKind.DISK,
+        IssueKind.DESCRIPTORS,
         IssueKind.CHAIN,
         IssueKind.WALLET,
         IssueKind.PRICE,

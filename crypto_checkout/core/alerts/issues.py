@@ -44,6 +44,7 @@ class IssueKind(StrEnum):
     PRICE = "price"
     DATABASE = "database"
     DISK = "disk"
+    DESCRIPTORS = "descriptors"
     CLOCK = "clock"
     WALLET = "wallet"
     UNUSED_ADDRESSES = "unused_addresses"
@@ -112,6 +113,12 @@ ISSUES: Mapping[IssueKind, IssueInfo] = one_row_each(
         ),
         IssueKind.DISK: IssueInfo(
             "The disk", is_of_server=True, advice="Free up space before the database can no longer be written."
+        ),
+        IssueKind.DESCRIPTORS: IssueInfo(
+            "File descriptors",
+            is_of_server=True,
+            advice="Connections to nodes and shops may fail until some are free, and are tried again. Raise the "
+            "process's limit: see the guide Reliability.",
         ),
         IssueKind.CLOCK: IssueInfo(
             "The clock",

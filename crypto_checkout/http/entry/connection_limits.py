@@ -7,7 +7,6 @@ share. Hypercorn and Granian limit none of these by client either.
 
 import asyncio
 import re
-import resource
 from collections import Counter
 from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.utils import get_remote_addr
 
+from crypto_checkout import descriptors
 from crypto_checkout.core import ids
 from crypto_checkout.core.errors import CheckoutError, InvalidQuery, MethodUnknown
 from crypto_checkout.entropy import Entropy
@@ -36,30 +36,38 @@ WRITE_SECONDS = 30.0
 MOST_HEAD_BYTES = 128 * 1024
 MOST_QUEUED = 8
 MOST_PER_CLIENT = 256
-KEPT_DESCRIPTORS = 256
 
-_TARGET_DESCRIPTORS = 8192
 _METHOD = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,40} ")
 _TOO_LARGE = Response(status_code=431)
 
 
 def most_connections() -> int:
-    """Raise the limit of file descriptors, and return the number of connections that it allows."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    target = _TARGET_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _TARGET_DESCRIPTORS)
-    if soft < target:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
-        soft = target
-    return max(64, soft - KEPT_DESCRIPTORS)
+    """Raise the limit of file descriptors, and return the number of connections that it allows.
+
+    Raises TooFewDescriptors where the server couldn't work.
+    """
+    limit = descriptors.raise_limit()
+    most = descriptors.for_connections(limit)
+    if limit < descriptors.FEW:
+        log.warning(
+            "few connections at once are possible", connections=most, descriptors=limit, advice=descriptors.advice()
+        )
+    return most
+
+
+def _share(most: int) -> int:
+    """Return how many of all connections one client may have: a quarter, or a half where they are very few."""
+    return max(most // 4, min(16, most // 2))
 
 
 class GuardedProtocol(HttpToolsProtocol):
     """A connection with limits. `most_connections` and `trusted_proxies` are set once, at the start of the server.
 
     A connection is refused when there are too many, of all clients or of one; a trusted proxy may have as many as it
-    likes. Refusing early keeps file descriptors for the database, the chains and the webhooks. An open connection is
-    closed when a request takes too long to arrive, its head is too large, more than a few requests are queued, or the
-    client takes nothing of its answers for too long.
+    likes. Refusing early keeps file descriptors for the database, the chains and the webhooks. Where all places are
+    taken, a new connection gets the place of the one that has waited longest for its next request; it is refused if
+    all of them are at work. An open connection is closed when a request takes too long to arrive, its head is too
+    large, more than a few requests are queued, or the client takes nothing of its answers for too long.
     """
 
     most_connections = 512
@@ -72,6 +80,8 @@ class GuardedProtocol(HttpToolsProtocol):
     _entropy: ClassVar[Entropy] = Entropy()
     _garbage: ClassVar[RepeatedLine] = RepeatedLine()
     _crowd: ClassVar[RepeatedLine] = RepeatedLine()
+    _full: ClassVar[RepeatedLine] = RepeatedLine()
+    _idle: ClassVar[dict["GuardedProtocol", None]] = {}
 
     _client_name: str | None = None
     _deadline: asyncio.TimerHandle | None = None
@@ -84,7 +94,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept the connection, unless there are too many."""
-        if len(self.connections) >= self.most_connections or not self._admit(transport):
+        if not self._has_place() or not self._admit(transport):
             transport.abort()
             return
         super().connection_made(transport)
@@ -94,6 +104,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the timers, and give the client's place back."""
         self._cancel_deadline()
+        self._idle.pop(self, None)
         if self._watch is not None:
             self._watch.cancel()
         if self._client_name is not None:
@@ -126,6 +137,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Note that a request has begun: its deadline starts unless the rest is there already."""
         self._is_in_head = self._is_in_message = True
+        self._idle.pop(self, None)
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -144,9 +156,11 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Note that the client takes its answers."""
+        """Note that the client takes its answers, and that the connection may wait for a request now."""
         self._has_progress = True
         super().on_response_complete()
+        if self.cycle.response_complete and not self._is_in_message and not self.transport.is_closing():
+            self._idle[self] = None
 
     def resume_writing(self) -> None:
         """Note that the client takes its answers."""
@@ -169,13 +183,26 @@ class GuardedProtocol(HttpToolsProtocol):
 
         super()._start_asgi_task(cycle, until_closed)  # type: ignore[arg-type]
 
+    def _has_place(self) -> bool:
+        """Tell whether one more connection has a place; where there is none, close the one that is idle longest."""
+        if len(self.connections) < self.most_connections:
+            return True
+        idle = next(iter(self._idle), None)
+        if (times := self._full.due()) is not None:
+            log.warning("all connections are taken", most=self.most_connections, times=times)
+        if idle is None:
+            return False
+        del self._idle[idle]
+        idle.transport.close()
+        return True
+
     def _admit(self, transport: asyncio.Transport) -> bool:
         """Count the connection for its client; return False if that has too many."""
         peer = get_remote_addr(transport)
         if peer is None or is_trusted(peer[0], self.trusted_proxies):
             return True
         name = client_name(peer[0])
-        if self._open[name] >= min(self.most_per_client, max(16, self.most_connections // 4)):
+        if self._open[name] >= min(self.most_per_client, _share(self.most_connections)):
             if (times := self._crowd.due()) is not None:
                 log.warning("a client has too many connections", address=peer[0], times=times)
             return False

@@ -31,6 +31,7 @@ _UNCOMPARED_ADVICE = (
     "A provider must serve eth_call or eth_getBalance near the newest block: see `crypto-checkout doctor` and the "
     "limits of your plan, or name another one in rpc_urls."
 )
+_SERVER_WIDE = frozenset({IssueKind.DATABASE, IssueKind.DISK, IssueKind.DESCRIPTORS, IssueKind.CLOCK})
 _MOST_FAILURES = 3
 _CURRENCY = "USD"
 
@@ -202,7 +203,7 @@ class ServerIssues:
             yield _ServerIssue(IssueKind.COLLECTOR, str(chain_id), words)
 
     def _described(self, issue: _ServerIssue, since: datetime) -> Issue:
-        is_server_wide = issue.kind in {IssueKind.DATABASE, IssueKind.DISK, IssueKind.CLOCK}
+        is_server_wide = issue.kind in _SERVER_WIDE
         return issues.of_server(
             issue.kind,
             issue.subject_id,
@@ -218,6 +219,9 @@ def _storage(problems: Mapping[str, str], free_bytes: int) -> Iterator[_ServerIs
         yield _ServerIssue(IssueKind.DATABASE, "damage", "The database file is damaged.", _DAMAGE_ADVICE)
     elif "database" in problems:
         yield _ServerIssue(IssueKind.DATABASE, "database", f"The database is failing: {problems['database']}.")
+    if "descriptors" in problems:
+        words = "The server has hardly any file descriptor left: it can't open more files or connections."
+        yield _ServerIssue(IssueKind.DESCRIPTORS, "descriptors", words)
     if free_bytes < LEAST_FREE_BYTES:
         left = f"{free_bytes // 2**20} MiB are left"
         yield _ServerIssue(IssueKind.DISK, "disk", f"The disk of the database is almost full: {left}.")

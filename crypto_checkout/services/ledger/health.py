@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from crypto_checkout import descriptors
 from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.core.ledger.chain_status import ChainStatus
 from crypto_checkout.core.moments import Clock
@@ -46,8 +47,9 @@ class Readiness:
         self._database: tuple[ReadinessCheck, datetime] | None = None
 
     async def checks(self) -> list[ReadinessCheck]:
-        """Check the database and every watcher."""
-        return [await self._check_database(), *(self._check_watcher(watcher.status) for watcher in self._watchers)]
+        """Check the database, the file descriptors and every watcher."""
+        watchers = (self._check_watcher(watcher.status) for watcher in self._watchers)
+        return [await self._check_database(), _check_descriptors(), *watchers]
 
     async def count_pending_deliveries(self) -> int:
         """Return the number of deliveries that wait, due or not."""
@@ -99,6 +101,10 @@ class Readiness:
         if status.lag is None:
             return "no block processed yet"
         return f"{status.lag} blocks behind" if status.lag > _MOST_LAG_BLOCKS else None
+
+
+def _check_descriptors() -> ReadinessCheck:
+    return ReadinessCheck("descriptors", "hardly any is left" if descriptors.are_scarce() else None)
 
 
 class ChainVisibility:

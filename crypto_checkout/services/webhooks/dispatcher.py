@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from crypto_checkout import encryption
+from crypto_checkout import descriptors, encryption
 from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
@@ -174,6 +174,9 @@ class Dispatcher:
         except Exception as error:  # a loop's boundary: one failure must not end the others; the delivery stays due
             log.exception(_NOT_RECORDED, delivery=delivery.seq, error=str(error))
             self._put_off(delivery)
+            return
+        if not outcome.is_success and outcome.status_code is None and descriptors.are_scarce():
+            self._put_off(delivery)  # a fault of ours as likely as the endpoint's; an issue tells the owner
             return
         self._adjust_pace(delivery.endpoint_id, outcome)
         self._in_flight[delivery.seq].is_accepted = outcome.is_success

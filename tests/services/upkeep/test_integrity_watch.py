@@ -82,7 +82,7 @@ async def test_damage_makes_the_server_not_ready_and_an_issue_and_outlives_a_res
             await watch.turn()
             assert told.is_set()
             health = Readiness(db, (), clock)
-            (check,) = await health.checks()
+            check, _ = await health.checks()
             assert check.problem == "is damaged; put the last backup back"
             server = ServerIssues(WatchedMode(health), livemode=True, folder=tmp_path, clock=clock)
             found = {issue.cause: issue for issue in await server.now()}
