@@ -64,6 +64,15 @@ WEBHOOK_SECONDS = Histogram(
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30),
     registry=REGISTRY,
 )
+BACKUP_AGE = Gauge(
+    "checkout_backup_age_seconds",
+    "The age of the newest checked backup in the server's own folder, in seconds; NaN without one.",
+    registry=REGISTRY,
+)
+BACKUP_BYTES = Gauge(
+    "checkout_backup_size_bytes", "The size of the newest checked backup, in bytes; NaN without one.", registry=REGISTRY
+)
+BACKUP_FAILURES = Counter("checkout_backup_failures", "Backups that the server could not make.", registry=REGISTRY)
 LOOP_STALL = Gauge(
     "checkout_loop_stall_seconds",
     "The longest time in the last minute for which one step kept all others, and so all answers, waiting, in seconds.",

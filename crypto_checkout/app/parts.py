@@ -5,10 +5,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from crypto_checkout.config import Config
+from crypto_checkout.core.backups import Rotation
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.receipts.receipt import Seller
 from crypto_checkout.services.receipts.issuer import MailPolicy, ReceiptIssuer
 from crypto_checkout.services.webhooks.outbox import Outbox
+from crypto_checkout.store.age_files import Lock
+from crypto_checkout.store.backups.making import Job
 from crypto_checkout.store.database import Database
 
 
@@ -38,3 +41,14 @@ def issuer(config: Config, wake: Callable[[], None] = lambda: None) -> ReceiptIs
 def owners(config: Config) -> Sequence[str]:
     """Return the addresses that are told of payments."""
     return config.mail.notify_to or config.alerts.email_to
+
+
+def backup_job(config: Config) -> Job:
+    """Return what a backup is made of, and where and to whom."""
+    backup = config.backup
+    return Job(
+        config.database.path.absolute(),
+        config.backup_folder.absolute(),
+        Lock(backup.age_recipients, backup.passphrase),
+        Rotation(backup.keep_daily, backup.keep_weekly),
+    )

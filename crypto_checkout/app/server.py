@@ -7,12 +7,13 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from crypto_checkout.app import alerts, web, webhooks
 from crypto_checkout.app.clock import system_clock
 from crypto_checkout.app.modes import Loop, open_modes
-from crypto_checkout.app.parts import Parts, issuer
+from crypto_checkout.app.parts import Parts, backup_job, issuer
 from crypto_checkout.config import Config
 from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.core.moments import Clock
@@ -20,10 +21,12 @@ from crypto_checkout.http.dashboard.frame.services import OwnerServices
 from crypto_checkout.http.entry.application import Application
 from crypto_checkout.http.status import Tokens
 from crypto_checkout.log import get_logger
+from crypto_checkout.program import own_command
 from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
 from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.services.upkeep.backup_download import remove_downloads
+from crypto_checkout.services.upkeep.backups import Backups
 from crypto_checkout.services.upkeep.clock_watch import ClockWatch
 from crypto_checkout.services.upkeep.integrity_watch import IntegrityWatch
 from crypto_checkout.services.upkeep.loop_watch import LoopWatch
@@ -75,14 +78,16 @@ async def open_server(
         parts = Parts(config, stack, db, outbox, clock, issuer(config, mail_due.set))
         modes = await open_modes(parts)
         clock_watch = ClockWatch(db, [woken.set for woken in signals.values()], clock=clock)
-        issues = alerts.issues(parts, modes, clock_watch)
+        backups = _backups(parts)
+        issues = alerts.issues(parts, modes, clock_watch, backups)
         loop_watch = LoopWatch()
         services = web.services(parts, modes, sender)
         alert_test = alerts.alert_test(config, sender, clock)
-        dashboard = web.dashboard_services(parts, modes, services, issues, alert_test, mail_due)
+        dashboard = web.dashboard_services(parts, modes, services, issues, alert_test, backups, mail_due)
         loops = [
             *(webhooks.dispatcher(parts, sender, livemode, woken).run for livemode, woken in signals.items()),
             *_upkeep(parts),
+            backups.run,
             clock_watch.run,
             loop_watch.run,
             alerts.notifier(parts, issues, sender).run,
@@ -116,6 +121,18 @@ def _upkeep(parts: Parts) -> Sequence[Loop]:
         EndpointCleanup(parts.db).run,
         Totals(parts.db, parts.clock).catch_up,
         IntegrityWatch(parts.db, parts.clock).run,
+    )
+
+
+def _backups(parts: Parts) -> Backups:
+    """Make the loop that backs the database up, in a process of its own."""
+    hours = parts.config.backup.every_hours
+    return Backups(
+        parts.db,
+        backup_job(parts.config),
+        every=timedelta(hours=hours) if hours else None,
+        clock=parts.clock,
+        command=[*own_command(), "backup-worker"],
     )
 
 

@@ -86,6 +86,7 @@ from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.services.sandbox.controls import SandboxControls
 from crypto_checkout.services.sandbox.refunds import RefundPayer
 from crypto_checkout.services.upkeep.backup_download import BackupDownloads
+from crypto_checkout.services.upkeep.backups import Backups
 from crypto_checkout.services.webhooks.dispatcher import AttemptSender
 from crypto_checkout.store.data_folder import untrusted_proxy
 
@@ -127,7 +128,13 @@ def _look_soon(modes: Modes, livemode: bool) -> None:
 
 
 def dashboard_services(
-    parts: Parts, modes: Modes, services: ApiServices, issues: Issues, alert_test: AlertTest, mail_due: asyncio.Event
+    parts: Parts,
+    modes: Modes,
+    services: ApiServices,
+    issues: Issues,
+    alert_test: AlertTest,
+    backups: Backups,
+    mail_due: asyncio.Event,
 ) -> DashboardServices:
     """Wire the services behind the dashboard: those of the API, and the owner's."""
     config, db, clock = parts.config, parts.db, parts.clock
@@ -164,7 +171,8 @@ def dashboard_services(
         balances=services.balances,
         collections=services.collections,
         reporting=ReportingServices(Totals(db, clock), exports, _setup(parts)),
-        backups=BackupDownloads(db, config.database.path.absolute()),
+        backups=backups,
+        downloads=BackupDownloads(db, config.database.path.absolute()),
         sandbox=services.sandbox,
         price_trial=prices.trial(parts, {} if modes.live is None else modes.live.contracts),
         node_trial=_node_trial(parts),

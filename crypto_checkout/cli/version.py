@@ -11,7 +11,8 @@ import click
 
 from crypto_checkout import __version__
 from crypto_checkout.cli.support.options import json_option
-from crypto_checkout.cli.support.setup import is_one_file, print_json
+from crypto_checkout.cli.support.setup import print_json
+from crypto_checkout.program import is_one_file
 
 _PACKAGE = Path(__file__).parent.parent
 _BUILD = _PACKAGE / "build.json"

@@ -16,6 +16,7 @@ import click
 
 from crypto_checkout.app.clock import system_clock
 from crypto_checkout.cli.support.options import Options
+from crypto_checkout.program import is_one_file
 
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
@@ -147,16 +148,6 @@ def chain_names(config: "Config") -> dict[int, str]:
 def show_place(config: "Config") -> None:
     """Name the database that a list is from, beside the list: in a wrong folder it is another one."""
     click.echo(f"In {config.database.path.absolute()}.", err=True)
-
-
-def is_one_file() -> bool:
-    """Tell whether this is the one file that `scripts/build` makes."""
-    return bool(getattr(sys, "frozen", False))
-
-
-def own_command() -> list[str]:
-    """Return the command that starts this very program again, to add arguments to."""
-    return [sys.executable] if is_one_file() else [sys.executable, "-m", "crypto_checkout"]
 
 
 def this_program() -> str:

@@ -45,6 +45,7 @@ class IssueKind(StrEnum):
     DATABASE = "database"
     DISK = "disk"
     DESCRIPTORS = "descriptors"
+    BACKUP = "backup"
     CLOCK = "clock"
     WALLET = "wallet"
     UNUSED_ADDRESSES = "unused_addresses"
@@ -119,6 +120,13 @@ ISSUES: Mapping[IssueKind, IssueInfo] = one_row_each(
             is_of_server=True,
             advice="Connections to nodes and shops may fail until some are free, and are tried again. Raise the "
             "process's limit: see the guide Reliability.",
+        ),
+        IssueKind.BACKUP: IssueInfo(
+            "The backups",
+            timedelta(minutes=30),
+            is_of_server=True,
+            advice="The server tries again every hour. The earlier backups are kept.",
+            path="/settings/backup",
         ),
         IssueKind.CLOCK: IssueInfo(
             "The clock",

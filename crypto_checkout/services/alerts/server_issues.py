@@ -16,6 +16,7 @@ from crypto_checkout.core.moments import Clock
 from crypto_checkout.services.checkout.payment_methods import PaymentMethods
 from crypto_checkout.services.ledger.health import DAMAGED, Readiness
 from crypto_checkout.services.ledger.watcher import Watcher
+from crypto_checkout.services.upkeep.backups import Backups
 from crypto_checkout.services.upkeep.clock_watch import ClockWatch
 
 LEAST_FREE_BYTES = 256 * 1024 * 1024
@@ -31,7 +32,9 @@ _UNCOMPARED_ADVICE = (
     "A provider must serve eth_call or eth_getBalance near the newest block: see `crypto-checkout doctor` and the "
     "limits of your plan, or name another one in rpc_urls."
 )
-_SERVER_WIDE = frozenset({IssueKind.DATABASE, IssueKind.DISK, IssueKind.DESCRIPTORS, IssueKind.CLOCK})
+_SERVER_WIDE = frozenset(
+    {IssueKind.DATABASE, IssueKind.DISK, IssueKind.DESCRIPTORS, IssueKind.BACKUP, IssueKind.CLOCK}
+)
 _MOST_FAILURES = 3
 _CURRENCY = "USD"
 
@@ -91,12 +94,14 @@ class ServerIssues:
         folder: Path,
         clock: Clock,
         clock_watch: ClockWatch | None = None,
+        backups: Backups | None = None,
     ) -> None:
         self._watched = watched
         self._livemode = livemode
         self._folder = folder
         self._clock = clock
         self._clock_watch = clock_watch
+        self._backups = backups
         self._unpriced: dict[str, str] = {}
         self._since: dict[_ServerIssue, datetime] = {}
 
@@ -109,6 +114,7 @@ class ServerIssues:
         problems = {check.name: check.problem for check in checks if check.problem is not None}
         found = [
             *_storage(problems, free_bytes),
+            *self._backup(),
             *self._clocks(),
             *self._chains(problems),
             *self._comparisons(moment),
@@ -137,6 +143,11 @@ class ServerIssues:
         )
         answers = await asyncio.gather(*(_refusal(payment_methods, coin) for coin in coins))
         self._unpriced = {coin: why for coin, why in zip(coins, answers, strict=True) if why is not None}
+
+    def _backup(self) -> Iterator[_ServerIssue]:
+        words = None if self._backups is None else self._backups.problem()
+        if words is not None:
+            yield _ServerIssue(IssueKind.BACKUP, "backup", words)
 
     def _clocks(self) -> Iterator[_ServerIssue]:
         issue = None if self._clock_watch is None else self._clock_watch.issue()

@@ -11,7 +11,7 @@ from crypto_checkout.core.errors import DatabaseFailed, FatalError
 from crypto_checkout.core.owner.audit import Action, Actor
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.owner.audit import record
-from crypto_checkout.store.data_folder import backup
+from crypto_checkout.store.backups import file as backup_file
 from crypto_checkout.store.database import Database
 
 log = get_logger("backup")
@@ -55,6 +55,6 @@ def _copy(path: Path) -> BinaryIO:
     remove_downloads(path.parent)
     with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=path.parent) as folder:
         file = Path(folder, "copy.db")
-        backup.back_up(path, file, overwrite=False)
+        backup_file.back_up(path, file, overwrite=False)
         # The name goes with the folder; the open file can be read until it is closed, however the download ends.
         return file.open("rb")

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from crypto_checkout.core import backups, moments
+from crypto_checkout.core import backups
 from crypto_checkout.core.errors import FatalError
 from crypto_checkout.store import files
 
@@ -28,7 +28,6 @@ class Contents:
     size_bytes: int
     sessions: int
     schema: int
-    verified_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +138,6 @@ class _Record:
                 "sizeBytes": found.size_bytes,
                 "sessions": found.sessions,
                 "schema": found.schema,
-                "verifiedAt": moments.to_text(found.verified_at),
             }
             for name, found in sorted(self.backups.items())
         }
@@ -151,5 +149,4 @@ def _contents(found: Any) -> Contents:
         size_bytes=int(found["sizeBytes"]),
         sessions=int(found["sessions"]),
         schema=int(found["schema"]),
-        verified_at=moments.from_text(found["verifiedAt"]),
     )

@@ -1,8 +1,7 @@
-"""Back up the database while it is in use, and restore a backup without giving out any address twice.
+"""Restore a backup without giving out any address twice; `store.backups` makes them.
 
-A backup is one file, readable by its owner only, and checked before it gets its name. It includes every address given
-out so far, recorded in the database or in the files beside it (`store.data_folder.given_out`). For addresses given out
-since, see `RestoreResult.wallets`.
+A backup includes every address given out so far, recorded in the database or in the files beside it
+(`store.data_folder.given_out`). For addresses given out since, see `RestoreResult.wallets`.
 """
 
 import os
@@ -18,9 +17,9 @@ from crypto_checkout.core import moments
 from crypto_checkout.core.errors import FatalError
 from crypto_checkout.encryption import Cipher
 from crypto_checkout.store import files, migrate, secret_key
-from crypto_checkout.store.data_folder import carried_over, given_out
+from crypto_checkout.store.data_folder import carried_over, given_out, snapshot
 from crypto_checkout.store.data_folder.skipping import Skip
-from crypto_checkout.store.faults import advice, is_damage
+from crypto_checkout.store.data_folder.snapshot import connect, in_a_sentence
 
 _SEQUENCE_GAP = 1_000_000
 
@@ -78,46 +77,6 @@ class _Contents:
 _NOTHING = _Contents({}, {}, None, None, None, None, is_later=False)
 
 
-# --- backing up ------------------------------------------------------------------------------------------------------
-
-
-def back_up(database: Path, to: Path, *, overwrite: bool) -> None:
-    """Copy a database, which a server may be using, into a file that is complete or absent.
-
-    Raises:
-        FatalError: The database can't be read, or the copy is damaged; an existing file at `to` is unchanged.
-        FileExistsError: There is a file already, and `overwrite` is False.
-        OSError: The file can't be created.
-
-    """
-    if to.exists() and to.samefile(database):
-        raise FatalError(f"{to} is the database itself; choose another file for the copy.")
-    if not overwrite and os.path.lexists(to):
-        raise FileExistsError(to)
-    migrate.refuse_emptied(database)
-    files.remove_parts(to)
-    with files.part_of(to) as part, _in_a_sentence(database):
-        _copy(database, "rw", part)
-        # Read after copying, so that the files know at least as much as the copy.
-        _move(part, {wallet_id: note.next_index for wallet_id, note in given_out.notes(database.parent).items()})
-        _check(part, database)
-        _put(part, to, overwrite=overwrite)
-
-
-def is_empty(backup: Path) -> bool:
-    """Tell whether a backup has no session at all."""
-    with closing(_connect(backup, "ro")) as connection:
-        return connection.execute("SELECT 1 FROM checkout_sessions LIMIT 1").fetchone() is None
-
-
-def _put(part: Path, to: Path, *, overwrite: bool) -> None:
-    if overwrite:
-        part.replace(to)
-    else:
-        files.link(part, to)
-    files.sync_folder(to.parent)
-
-
 # --- restoring -------------------------------------------------------------------------------------------------------
 
 
@@ -146,13 +105,13 @@ def restore(copy: Path, database: Path, wallet_ids: Collection[str], skip: Skip,
         raise FatalError(f"{copy} is the database itself; name the copy that is to take its place.")
     files.remove_parts(database)
     with files.part_of(database) as part:
-        with _in_a_sentence(copy, if_damaged="Nothing was changed; use another copy."):
+        with in_a_sentence(copy, if_damaged="Nothing was changed; use another copy."):
             _copy(copy, "ro", part)
             _check(part, copy)
             copied = _read_contents(part)
         before = _read_contents_if_possible(database, copied)
         moved = tuple(_moved_wallets(copied, before, noted, wallet_ids, skip))
-        _move(part, {each.wallet_id: each.next_index for each in moved})
+        snapshot.move_wallets(part, {each.wallet_id: each.next_index for each in moved})
         _raise_sequences(part, before.sequences)
         _end_logins(part)
         is_carried = before.is_later and carried_over.carry(database, part, skip.now)
@@ -235,7 +194,7 @@ def _free_name(path: Path) -> Path:
 
 def _raise_sequences(path: Path, before: Mapping[str, int]) -> None:
     """Make sure that no `seq` is reused: polling clients hold cursors from after the copy."""
-    with closing(_connect(path, "rw")) as connection, connection:
+    with closing(connect(path, "rw")) as connection, connection:
         for table, seq in connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall():
             raised = max(seq + _SEQUENCE_GAP, before.get(table, 0))
             connection.execute(
@@ -245,7 +204,7 @@ def _raise_sequences(path: Path, before: Mapping[str, int]) -> None:
 
 def _end_logins(path: Path) -> None:
     """End all logins of the copy: some may have been ended since, perhaps because a browser was stolen."""
-    with closing(_connect(path, "rw")) as connection, connection:
+    with closing(connect(path, "rw")) as connection, connection:
         # A copy made by an older version has no such table.
         if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'logins'").fetchone():
             connection.execute("DELETE FROM logins")
@@ -253,7 +212,7 @@ def _end_logins(path: Path) -> None:
 
 def _begin_life(path: Path, life: str) -> bool:
     """Give the copy a name of its own; False for one by an older version, which gets its name when it is served."""
-    with closing(_connect(path, "rw")) as connection, connection:
+    with closing(connect(path, "rw")) as connection, connection:
         if not _has_life(connection):
             return False
         connection.execute("UPDATE database_life SET id = :life", {"life": life})
@@ -262,7 +221,7 @@ def _begin_life(path: Path, life: str) -> bool:
 
 def _active_keys(path: Path) -> tuple[str, ...]:
     """Return the prefixes and names of the API keys that aren't revoked, oldest first."""
-    with closing(_connect(path, "ro")) as connection:
+    with closing(connect(path, "ro")) as connection:
         rows = connection.execute("SELECT prefix, name FROM api_keys WHERE revoked_at IS NULL ORDER BY seq").fetchall()
     return tuple(f"{prefix}… ({name})" for prefix, name in rows)
 
@@ -271,7 +230,7 @@ def _lost_secrets(path: Path, cipher: Cipher) -> LostSecrets:
     def is_lost(secret: str, place: str) -> bool:
         return encryption.is_encrypted(secret) and cipher.decrypt(secret, place) is None
 
-    with closing(_connect(path, "ro")) as connection:
+    with closing(connect(path, "ro")) as connection:
         endpoints = connection.execute("SELECT id, url, secret FROM webhook_endpoints ORDER BY seq").fetchall()
         has_account = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'admin'").fetchone()
         account = connection.execute("SELECT totp_secret FROM admin").fetchone() if has_account else None
@@ -289,19 +248,9 @@ def _has_life(connection: sqlite3.Connection) -> bool:
 # --- both ------------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _in_a_sentence(path: Path, *, if_damaged: str | None = None) -> Iterator[None]:
-    """Turn SQLite's errors into FatalError; `if_damaged` is the advice for a file that is no intact database."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        way_out = if_damaged if if_damaged and is_damage(error) else advice(error, path)
-        raise FatalError(f"{path} can't be used as a database: {error}. {way_out}") from error
-
-
 def _copy(path: Path, mode: str, to: Path) -> None:
     """Copy a snapshot of a database into a single file without a write-ahead log."""
-    with closing(_connect(path, mode)) as source, closing(sqlite3.connect(to, isolation_level=None)) as target:
+    with closing(connect(path, mode)) as source, closing(sqlite3.connect(to, isolation_level=None)) as target:
         source.backup(target)
         target.execute("PRAGMA journal_mode = DELETE")
     with to.open("rb") as file:
@@ -313,25 +262,16 @@ def _check(part: Path, path: Path) -> None:
 
     Raises FatalError or sqlite3.Error.
     """
-    with closing(_connect(part, "ro")) as connection:
+    with closing(connect(part, "ro")) as connection:
         found = [text for (text,) in connection.execute("PRAGMA integrity_check(1)")]
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    newest = migrate.migrations()[-1].number
     if found != ["ok"]:
         raise FatalError(f"{path} is damaged ({found[0]}). Nothing was changed; use a copy from before that.")
-    if version > newest:
-        raise FatalError(
-            f"{path} was written by a newer version of crypto-checkout (schema {version}; this one knows {newest}). "
-            "Nothing was changed; install that version first."
-        )
-    if not version or not {"wallets", "checkout_sessions", "events"} <= tables:
-        raise FatalError(f"{path} is no database of crypto-checkout. Nothing was changed.")
+    snapshot.refuse_foreign(part, path)
 
 
 def _read_contents(path: Path, event_of_copy: str | None = None) -> _Contents:
     # Opened for writing, so that SQLite checkpoints the log when this is the last connection.
-    with closing(_connect(path, "rw")) as connection:
+    with closing(connect(path, "rw")) as connection:
         wallets = connection.execute("SELECT wallet_id, next_index FROM wallets").fetchall()
         sequences = connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall()
         (oldest,) = connection.execute("SELECT MIN(created_at) FROM events").fetchone()
@@ -362,22 +302,3 @@ def _read_contents_if_possible(path: Path, copied: _Contents) -> _Contents:
     if before.life is None or before.life != copied.life or before.newest is None or copied.newest is None:
         return before
     return replace(before, is_later=before.is_later or before.newest >= copied.newest)
-
-
-def _move(path: Path, wallets: Mapping[str, int]) -> None:
-    """Make each wallet continue at an index or later."""
-    with closing(_connect(path, "rw")) as connection, connection:
-        for wallet_id, index in wallets.items():
-            connection.execute(
-                """
-                INSERT INTO wallets (wallet_id, next_index)
-                VALUES (:wallet_id, :next_index)
-                ON CONFLICT (wallet_id) DO UPDATE SET next_index = :next_index
-                WHERE wallets.next_index < :next_index
-                """,
-                {"wallet_id": wallet_id, "next_index": index},
-            )
-
-
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=30)

@@ -4,6 +4,9 @@ A copy has the name of its original. So a database without a file of its name be
 addresses given out since; `restore` gives it a new name.
 """
 
+from datetime import datetime
+
+from crypto_checkout.core import moments
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 
 
@@ -11,6 +14,12 @@ def current(unit: ReadUnit) -> str | None:
     """Return the name; None before the first start of a version that gives one."""
     row = unit.one("SELECT id FROM database_life WHERE only_row = 1")
     return None if row is None else str(row["id"])
+
+
+def since(unit: ReadUnit) -> datetime | None:
+    """Return the time since which the database has its name; None before it has one."""
+    row = unit.one("SELECT since FROM database_life WHERE only_row = 1")
+    return None if row is None else moments.from_text(row["since"])
 
 
 def begin(unit: WriteUnit, life: str) -> None:

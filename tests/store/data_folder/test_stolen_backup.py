@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyotp
 
-from crypto_checkout.store.data_folder import backup
+from crypto_checkout.store.backups import file as backup
 from tests.support.api import ENDPOINT, LINK, PRICE, Clock, made, open_app
 from tests.support.dashboard import PASSWORD, hidden, signed_in
 from tests.support.shop import FRESH_XPUB

@@ -36,6 +36,7 @@ from crypto_checkout.services.reporting.setup_progress import Setup
 from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.services.sandbox.controls import SandboxControls
 from crypto_checkout.services.upkeep.backup_download import BackupDownloads
+from crypto_checkout.services.upkeep.backups import Backups
 from crypto_checkout.services.webhooks.deliveries import Deliveries
 from crypto_checkout.services.webhooks.endpoints import Endpoints
 from crypto_checkout.services.webhooks.outbox import Outbox
@@ -134,7 +135,8 @@ class DashboardServices:
     balances: BalanceReports
     collections: Collections
     reporting: ReportingServices
-    backups: BackupDownloads
+    backups: Backups
+    downloads: BackupDownloads
     sandbox: SandboxControls | None
     price_trial: PriceTrial
     node_trial: NodeTrial

@@ -21,7 +21,7 @@ async def show(request: DashboardRequest) -> Response:
 
 async def download(request: DashboardRequest) -> Response:
     """Make a copy of the database, and send it."""
-    copy = await request.services.backups.make(request.actor)
+    copy = await request.services.downloads.make(request.actor)
     await request.services.db.write(request.services.reporting.setup.mark(SetupStep.BACKUP))
     size = copy.seek(0, 2)
     copy.seek(0)

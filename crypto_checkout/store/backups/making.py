@@ -1,0 +1,123 @@
+"""Make a backup in the folder, and delete those that it supersedes; one at a time, whichever process asks.
+
+A kill at any moment leaves the earlier backups as they were; what it left unfinished goes with the next one.
+"""
+
+import fcntl
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+
+from crypto_checkout.core.backups import Rotation, name_of, superseded
+from crypto_checkout.core.errors import FatalError
+from crypto_checkout.store import files
+from crypto_checkout.store.age_files import Lock
+from crypto_checkout.store.backups import folder as backup_folder
+from crypto_checkout.store.backups.file import prepared, put
+from crypto_checkout.store.backups.folder import BackupFile, Contents
+from crypto_checkout.store.data_folder.snapshot import Note, unnoted
+
+_LOCK = "lock"
+_KEPT_FREE_BYTES = 256 * 1024 * 1024
+_MB = 1_000_000
+
+
+class BackupRunning(FatalError):
+    """Another process is making a backup in this folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A backup to make: of which database, into which folder, to whom it is encrypted, and what is kept."""
+
+    database: Path
+    folder: Path
+    lock: Lock
+    rotation: Rotation
+
+
+def make(job: Job, at: datetime, note: Note = unnoted) -> BackupFile:
+    """Make a backup as of `at`, which is in its name, and return it.
+
+    Raises:
+        BackupRunning: Another one is being made.
+        FatalError: The database can't be copied, the copy isn't sound, the disk has no room for it, or the folder is
+            another database's; nothing has changed.
+        OSError: The folder can't be written.
+
+    """
+    job.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _turn(job.folder):
+        backup_folder.claim(job.folder, job.database)
+        files.remove_parts(job.folder / _LOCK)
+        require_room(job)
+        path = _free_path(job, at)
+        with prepared(job.database, path, job.lock, note) as (part, taken):
+            contents = Contents(part.stat().st_size, taken.sessions, taken.version)
+            backup_folder.record(job.folder, job.database, path.name, contents)
+            put(part, path, overwrite=False)
+        rotate(job, at)
+        return BackupFile(path, at.replace(microsecond=0), contents.size_bytes, contents)
+
+
+def rotate(job: Job, now: datetime) -> None:
+    """Delete the backups that newer ones supersede; those that weren't checked here are left alone. Raises OSError."""
+    ours = {each.name for each in backup_folder.listing(job.folder) if each.is_verified}
+    backup_folder.delete(job.folder, superseded(ours, now, job.rotation))
+
+
+def require_room(job: Job) -> None:
+    """Refuse a backup that would fill a disk: the server needs some of that of its database.
+
+    Raises FatalError, and OSError.
+    """
+    size = _size(job.database) + _size(job.database.with_name(f"{job.database.name}-wal"))
+    needed = Counter({job.folder: size})
+    beside = job.database.resolve().parent
+    is_same_disk = job.folder.stat().st_dev == beside.stat().st_dev
+    if job.lock:
+        needed[job.folder if is_same_disk else beside] += size  # the copy, until it is checked and encrypted
+    for place, bytes_needed in needed.items():
+        kept = _KEPT_FREE_BYTES if is_same_disk or place == beside else 0
+        free = shutil.disk_usage(place).free
+        if free < bytes_needed + kept:
+            more = f" beside {kept // _MB:,} MB for the server" if kept else ""
+            raise FatalError(
+                f"The disk would fill: a backup takes about {-(-bytes_needed // _MB):,} MB{more}, and "
+                f"{free // _MB:,} MB are free in {place}. Make room, or name another [backup] folder."
+            )
+
+
+@contextmanager
+def _turn(folder: Path) -> Iterator[None]:
+    """Keep others from making a backup here; the operating system ends it with the process."""
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BackupRunning(f"A backup is being made in {folder} already. Wait until it is complete.") from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _free_path(job: Job, at: datetime) -> Path:
+    for number in count(1):
+        path = job.folder / name_of(at, number=number, encrypted=bool(job.lock))
+        if not os.path.lexists(path):
+            return path
+    raise AssertionError("count never ends")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
