@@ -20,6 +20,7 @@ from crypto_checkout import __version__
 from crypto_checkout.cli import (
     admin,
     alerts,
+    backups,
     chains,
     collect,
     database,
@@ -92,7 +93,9 @@ for command in (
     chains.chains,
     collect.collect,
     doctor.doctor,
-    database.backup,
+    backups.backup,
+    backups.backups,
+    backups.worker,
     database.restore,
     database.migrate,
     admin.admin,

@@ -1,4 +1,4 @@
-"""`crypto-checkout migrate`, `backup` and `restore`: operations on the database as a whole."""
+"""`crypto-checkout migrate` and `restore`: operations on the database as a whole; `cli.backups` copies it."""
 
 import secrets
 import shutil
@@ -17,11 +17,12 @@ from crypto_checkout.cli.support.setup import (
     load_config,
     or_fail,
     require_database,
-    storage_failure,
     this_program,
 )
 
 if TYPE_CHECKING:
+    from crypto_checkout.config import Config
+    from crypto_checkout.store.age_files import Key
     from crypto_checkout.store.data_folder.backup import RestoreResult
     from crypto_checkout.store.migrate import Migration
 
@@ -85,57 +86,14 @@ def _show_migrations(migrations: "Sequence[Migration]") -> None:
         click.echo(f"  {migration.name}")
 
 
-@click.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--force", is_flag=True, help="Replace the file if it exists.")
-@click.option("--with-key", is_flag=True, help="Also copy secret.key, as FILE.secret.key.")
-@click.pass_obj
-def backup(options: Options, *, file: Path, force: bool, with_key: bool) -> None:
-    """Copy the database to FILE; the server can keep running.
-
-    It contains your customers' addresses: keep it as safe as the database. Its webhook secrets and the second
-    factor's secret are encrypted with the file secret.key beside the database: keep a copy of that elsewhere. The
-    configuration isn't included either.
-    """
-    from crypto_checkout.app.clock import system_clock
-    from crypto_checkout.store import secret_key
-    from crypto_checkout.store.data_folder import backup as store
-    from crypto_checkout.store.data_folder import last_backup
-
-    config = load_config(options)
-    require_database(config)
-    if not file.absolute().parent.is_dir():
-        fail(f"There is no folder {file.absolute().parent}; create it first.")
-
-    def work() -> bool:
-        try:
-            store.back_up(config.database.path, file, overwrite=force)
-        except FileExistsError:
-            fail(f"{file} already exists and was not changed. Choose another name, or replace it with --force.")
-
-        if with_key:
-            secret_key.copy_to_backup(config.database.path.parent, file)
-        return store.is_empty(file)
-
-    is_empty = or_fail(config, work)
-    size = file.stat().st_size / 1e6
-    click.echo(f"Wrote {file} ({size:.1f} MB), checked and readable by you alone.")
-    if is_empty:
-        click.echo(
-            f"It has no payments: {config.database.path.absolute()} never had a session. If your shop had some, "
-            f"this is another folder: name its configuration, {this_program()} --config FILE backup {file}"
-        )
-    if with_key:
-        click.echo(f"Wrote {secret_key.of_backup(file)}, which its secrets are encrypted with: keep them apart.")
-    try:
-        last_backup.note(config.database.path.parent, system_clock(), file)
-    except OSError as error:
-        why = storage_failure(config, error)
-        click.echo(f"The copy is good, but its date can't be recorded for `doctor`: {why}", err=True)
-
-
 @click.command(short_help="Restore the database from a backup.")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("backup", metavar="NAME|FILE")
+@click.option(
+    "--identity",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The identity file of age (AGE-SECRET-KEY-1…) for an encrypted backup.",
+)
 @click.option(
     "--skip",
     type=click.IntRange(0, 1_000_000),
@@ -143,12 +101,13 @@ def backup(options: Options, *, file: Path, force: bool, with_key: bool) -> None
     help="Skip N addresses if nothing here records how many were given out since the backup. Default: 1000 or more.",
 )
 @click.pass_obj
-def restore(options: Options, *, file: Path, skip: int | None) -> None:
-    """Replace the database with the backup FILE; the replaced one is kept beside it.
+def restore(options: Options, *, backup: str, identity: Path | None, skip: int | None) -> None:
+    """Replace the database with a backup; the replaced one is kept beside it.
 
-    The server must be stopped. Addresses given out after the backup are not given out again. A FILE.secret.key
-    beside it is restored too (backup --with-key). Without that key some secrets must be created anew: they are
-    listed.
+    Give the NAME of one in the backup folder (crypto-checkout backups lists them), "latest", or a FILE. The
+    passphrase of an encrypted one is asked for. The server must be stopped. Addresses given out after the backup are
+    not given out again. A FILE.secret.key beside it is restored too (backup --with-key). Without that key some
+    secrets must be created anew: they are listed.
     """
     from crypto_checkout.app.clock import system_clock
     from crypto_checkout.app.wallets import names
@@ -160,12 +119,14 @@ def restore(options: Options, *, file: Path, skip: int | None) -> None:
 
     config = load_config(options)
     wallets = names(config)
+    file = _named(config, backup)
 
     def work() -> "RestoreResult":
         try:
             with FolderLock(config.database.path.resolve().parent):
+                key = _key_to(config, file, identity)
                 passing = Skip(system_clock(), secrets.randbelow, skip)
-                return store.restore(file, config.database.path, wallets, passing, secrets.token_hex(8))
+                return store.restore(file, config.database.path, wallets, passing, secrets.token_hex(8), key)
         except FolderInUse:
             fail_while_served(config, "restore again")
 
@@ -182,6 +143,40 @@ def restore(options: Options, *, file: Path, skip: int | None) -> None:
     click.echo(
         "Webhooks that were waiting at the time of the backup are sent again; receivers know them by webhook-id."
     )
+
+
+def _named(config: "Config", name: str) -> Path:
+    """Return the file that is meant: one at that path, else one of that name in the backup folder."""
+    from crypto_checkout.store.backups import folder
+
+    if (file := Path(name)).is_file():
+        return file
+    found = or_fail(config, lambda: folder.find(config.backup_folder, name))
+    if found is None:
+        there = f"neither a file {file.absolute()} nor a backup of that name in {config.backup_folder.absolute()}"
+        what = "no checked backup" if name == folder.LATEST else there
+        where = f" in {config.backup_folder.absolute()}" if name == folder.LATEST else ""
+        fail(f"There is {what}{where}. These are there: {this_program()} backups")
+    return found.path
+
+
+def _key_to(config: "Config", file: Path, identity: Path | None) -> "Key | None":
+    """Return the key to a backup: the identity, or a passphrase, which is asked for; None if it isn't encrypted."""
+    from crypto_checkout.store import age_files
+
+    if not age_files.is_encrypted(file):
+        if identity is not None:
+            fail(f"{file} isn't encrypted: restore it without --identity.")
+        return None
+    if age_files.needs_passphrase(file):
+        if identity is not None:
+            fail(f"{file} is encrypted with a passphrase: restore it without --identity.")
+        return age_files.Key(
+            passphrase=config.backup.passphrase or click.prompt("Passphrase", hide_input=True, err=True)
+        )
+    if identity is None:
+        fail(f"{file} is encrypted: name the file with the identity (AGE-SECRET-KEY-1…), --identity FILE.")
+    return age_files.Key(identities=identity.read_text("utf-8"))
 
 
 def _show_access(restored: "RestoreResult") -> None:

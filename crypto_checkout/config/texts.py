@@ -18,7 +18,8 @@ def _folder(value: Any) -> Any:
     return Path(value)
 
 
-def _age_recipient(text: str) -> str:
+def age_recipient(text: str) -> str:
+    """Return a public key of age; one that is mistyped is refused by its checksum."""
     # Imported here, because most backups aren't encrypted.
     from pyrage import RecipientError, x25519
 
@@ -53,5 +54,5 @@ def _time_zone_name(name: str) -> str:
 Paragraph = Annotated[str, AfterValidator(_paragraph)]
 TimeZone = Annotated[str, AfterValidator(_time_zone_name)]
 OptionalFolder = Annotated[Path | None, BeforeValidator(_folder)]
-AgeRecipient = Annotated[str, AfterValidator(_age_recipient)]
+AgeRecipient = Annotated[str, AfterValidator(age_recipient)]
 Passphrase = Annotated[str, AfterValidator(_passphrase)]

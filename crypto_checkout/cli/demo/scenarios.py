@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from crypto_checkout.program import own_command
 from crypto_checkout.client import CheckoutClient
 from crypto_checkout.client.arguments import Amount
 from crypto_checkout.core.sandbox import Scenario
+from crypto_checkout.program import own_command
 
 from .stage import Stage
 

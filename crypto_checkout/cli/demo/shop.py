@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 
 from crypto_checkout.chain.wallet.mnemonic import ENTROPY_BYTES, new_wallet
-from crypto_checkout.program import own_command
 from crypto_checkout.client import CheckoutClient, EndpointResource, LinkResource, ServerError, SessionResource
 from crypto_checkout.config import Config
+from crypto_checkout.program import own_command
 from crypto_checkout.store.migrate import migrate
 
 from .node import CHAIN_ID

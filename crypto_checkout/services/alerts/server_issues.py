@@ -32,9 +32,7 @@ _UNCOMPARED_ADVICE = (
     "A provider must serve eth_call or eth_getBalance near the newest block: see `crypto-checkout doctor` and the "
     "limits of your plan, or name another one in rpc_urls."
 )
-_SERVER_WIDE = frozenset(
-    {IssueKind.DATABASE, IssueKind.DISK, IssueKind.DESCRIPTORS, IssueKind.BACKUP, IssueKind.CLOCK}
-)
+_SERVER_WIDE = frozenset({IssueKind.DATABASE, IssueKind.DISK, IssueKind.DESCRIPTORS, IssueKind.BACKUP, IssueKind.CLOCK})
 _MOST_FAILURES = 3
 _CURRENCY = "USD"
 

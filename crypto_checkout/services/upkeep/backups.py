@@ -94,6 +94,7 @@ class Backups:
         self._next_at: datetime | None = None
         self._progress: BackupProgress | None = None
         self._failure: BackupFailure | None = None
+        self._unreadable: str | None = None
         metrics.BACKUP_AGE.set_function(self._age_seconds)
         metrics.BACKUP_BYTES.set_function(lambda: math.nan if self._newest is None else self._newest.size_bytes)
 
@@ -157,12 +158,16 @@ class Backups:
 
     def problem(self) -> str | None:
         """Return what is wrong with the backups, as sentences; None if nothing is."""
+        if self._unreadable is not None:
+            return self._unreadable
         if self._failure is not None:
             return f"The last backup failed. {self._failure.words}"
         now = self._clock()
         if not self._is_late(now):
             return None
-        return "There is no backup yet." if self._newest is None else f"The newest backup is {span(self._age(now))} old."
+        return (
+            "There is no backup yet." if self._newest is None else f"The newest backup is {span(self._age(now))} old."
+        )
 
     # --- when --------------------------------------------------------------------------------------------------------
 
@@ -172,15 +177,15 @@ class Backups:
             there = await self.listing()
         except OSError as error:
             there = []
-            self._failure = BackupFailure(now, f"{self._job.folder} can't be read: {error.strerror}.")
+            self._unreadable = f"The backups in {self._job.folder} can't be read: {error.strerror}."
+        else:
+            self._unreadable = None
         self._newest = next((each for each in there if each.is_verified and each.made_at <= now), None)
         if self._every is None:
             return
         times = [each.made_at for each in there if each.is_verified]
         begun = await self._db.read(life.since) if not times else None
-        self._next_at = (
-            next_due(times, now, self._every) if begun is None else begun + min(self._every, _FIRST_AFTER)
-        )
+        self._next_at = next_due(times, now, self._every) if begun is None else begun + min(self._every, _FIRST_AFTER)
 
     def _is_due(self, now: datetime) -> bool:
         if self._next_at is None or now < self._next_at:
@@ -223,4 +228,3 @@ class Backups:
         if "made" in told or "failed" in told:
             return told
         return {"failed": f"The process that makes it ended before it was complete (exit code {code})."}
-

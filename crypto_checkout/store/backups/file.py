@@ -62,11 +62,11 @@ def prepared(database: Path, to: Path, lock: Lock, note: Note = unnoted) -> Iter
 
 
 def _encrypt(part: Path, sealed: Path, lock: Lock, note: Note) -> None:
-    pace, size = snapshot.Pace(), part.stat().st_size
+    breather, size = snapshot.Breather(), part.stat().st_size
 
     def after_piece(written: int) -> None:
         note("encrypting", min(1, written / size))
-        pace.rest()
+        breather.rest()
 
     note("encrypting", 0)
     age_files.encrypt(part, sealed, lock, after_piece)

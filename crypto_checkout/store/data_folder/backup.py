@@ -16,7 +16,8 @@ from crypto_checkout import encryption
 from crypto_checkout.core import moments
 from crypto_checkout.core.errors import FatalError
 from crypto_checkout.encryption import Cipher
-from crypto_checkout.store import files, migrate, secret_key
+from crypto_checkout.store import age_files, files, migrate, secret_key
+from crypto_checkout.store.age_files import Key
 from crypto_checkout.store.data_folder import carried_over, given_out, snapshot
 from crypto_checkout.store.data_folder.skipping import Skip
 from crypto_checkout.store.data_folder.snapshot import connect, in_a_sentence
@@ -80,7 +81,9 @@ _NOTHING = _Contents({}, {}, None, None, None, None, is_later=False)
 # --- restoring -------------------------------------------------------------------------------------------------------
 
 
-def restore(copy: Path, database: Path, wallet_ids: Collection[str], skip: Skip, life: str) -> RestoreResult:
+def restore(
+    copy: Path, database: Path, wallet_ids: Collection[str], skip: Skip, life: str, key: Key | None = None
+) -> RestoreResult:
     """Replace a database by a copy, and keep it beside the new one. The caller must hold the folder's lock.
 
     Each wallet continues after all addresses known to be given out: from the copy, the replaced database, and the files
@@ -93,9 +96,10 @@ def restore(copy: Path, database: Path, wallet_ids: Collection[str], skip: Skip,
         wallet_ids: wallets to include beside those of the copy.
         skip: how many addresses to skip in that case.
         life: the new name of the database (`store.data_folder.life`).
+        key: decrypts the copy; None for one that isn't encrypted.
 
     Raises:
-        FatalError: The copy is not an intact database of this program; nothing has changed.
+        FatalError: The copy is not an intact database of this program, or needs another key; nothing has changed.
         OSError: A file can't be created.
 
     """
@@ -106,7 +110,10 @@ def restore(copy: Path, database: Path, wallet_ids: Collection[str], skip: Skip,
     files.remove_parts(database)
     with files.part_of(database) as part:
         with in_a_sentence(copy, if_damaged="Nothing was changed; use another copy."):
-            _copy(copy, "ro", part)
+            if key is None:
+                _copy(copy, "ro", part)
+            else:
+                _decrypt(copy, part, key)
             _check(part, copy)
             copied = _read_contents(part)
         before = _read_contents_if_possible(database, copied)
@@ -255,6 +262,13 @@ def _copy(path: Path, mode: str, to: Path) -> None:
         target.execute("PRAGMA journal_mode = DELETE")
     with to.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def _decrypt(copy: Path, part: Path, key: Key) -> None:
+    """Decrypt a backup into a single file without a write-ahead log."""
+    age_files.decrypt(copy, part, key)
+    with closing(connect(part, "rw")) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
 
 
 def _check(part: Path, path: Path) -> None:

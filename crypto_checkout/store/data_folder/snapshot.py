@@ -61,12 +61,12 @@ def copy(path: Path, to: Path, note: Note = unnoted) -> Snapshot:
             target.execute("PRAGMA journal_mode = OFF")
             target.execute("PRAGMA synchronous = OFF")
             (page_bytes,) = source.execute("PRAGMA page_size").fetchone()
-            pace = Pace(lambda: _is_long(path.with_name(f"{path.name}-wal")))
+            breather = Breather(lambda: _is_long(path.with_name(f"{path.name}-wal")))
 
             def after_step(_: int, remaining: int, total: int) -> None:
                 end_piece((total - remaining) * page_bytes)
                 note("copying", (total - remaining) / max(1, total))
-                pace.rest()
+                breather.rest()
 
             source.backup(target, pages=max(1, _STEP_BYTES // page_bytes), progress=after_step)
             snapshot = _state(source)
@@ -80,11 +80,11 @@ def check(copied: Path, snapshot: Snapshot, note: Note = unnoted) -> None:
 
     Raises FatalError with what is wrong, sqlite3.Error and OSError.
     """
-    pace = Pace()
+    breather = Breather()
     note("checking", 0)
 
     def after_steps() -> int:
-        pace.rest()
+        breather.rest()
         return 0
 
     with closing(connect(copied, "ro")) as connection:
@@ -146,10 +146,10 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=30)
 
 
-class Pace:
-    """A pace of work that leaves the machine to others: a rest after each piece, as long as the piece took.
+class Breather:
+    """Rests after each piece of a long work, for as long as the piece took, to leave the machine to others.
 
-    There is none while `is_pressing`.
+    It doesn't while `is_pressing`.
     """
 
     def __init__(self, is_pressing: Callable[[], bool] = lambda: False) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crypto_checkout.core.errors import FatalError
-from crypto_checkout.store.data_folder import backup
+from crypto_checkout.store.backups import file as backup
 from tests.support.api import App, Clock, open_app
 from tests.support.dashboard import PASSWORD, signed_in, visitor
 
