@@ -9,12 +9,13 @@ import secrets
 import shlex
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from crypto_checkout.cli.support import new_file
+from crypto_checkout.cli.support.new_file import ChosenWallet
 from crypto_checkout.cli.support.options import Options
 from crypto_checkout.cli.support.setup import this_program
 
@@ -30,26 +31,6 @@ These 12 words are your wallet. Write them on paper, in this order, now.
 They are not stored anywhere and can't be shown again. Anyone who has them has your money; if you lose them, your
 money is lost. Don't photograph them, and don't keep them on this server.
 """
-_COLD = """\
-Everything will go to {address}
-Compare it with the address that your wallet shows, and make sure that you can spend from it on every chain: once a
-payment is requested, its destination can't be changed. Each payment gets its own address, whose small contract can
-pay only this one; you collect whenever you like. Know its limits: /docs/cold-address on your server.
-"""
-_PUBLIC = """\
-WARNING: this address belongs to the public test wallet, whose words everyone knows: anyone can take its money.
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class _Wallet:
-    """The wallet for the file: an address in the spelling of EIP-55 or an extended public key; neither for none."""
-
-    cold_address: str = ""
-    xpub: str = ""
-
-    def __bool__(self) -> bool:
-        return bool(self.cold_address or self.xpub)
 
 
 @click.command(short_help="Write a commented checkout.toml, with a wallet if you want.")
@@ -63,6 +44,7 @@ class _Wallet:
     metavar="CHAIN",
     help="Enable a chain, by name or ID: base, 8453. Can be repeated.",
 )
+@click.option("--public-url", metavar="URL", help="The URL by which payers reach the server: https://pay.example.com.")
 @click.option("--force", is_flag=True, help="Replace an existing file; the old one is kept beside it.")
 @click.pass_obj
 def init(
@@ -72,96 +54,71 @@ def init(
     cold_address: str | None,
     xpub: str | None,
     names: tuple[str, ...],
+    public_url: str | None,
     force: bool,
 ) -> None:
     """Write a commented checkout.toml, with a wallet and chains for real money if you want."""
     given = [name for name, value in (("--cold-address", cold_address), ("--xpub", xpub)) if value is not None]
     if given and (wallet is not None or len(given) > 1):
         raise click.UsageError(f"{given[0]} already chooses the wallet; leave out --wallet, --no-wallet and the other")
-    chains = _find_chains(names)
+    chains = new_file.find_chains(names)
+    url = None if public_url is None else new_file.parse_public_url(public_url)
     target = options.config_path or Path(options.environ.get("CHECKOUT_CONFIG") or "checkout.toml")
     _check_target(target, force=force)
     if cold_address is not None:
-        chosen = _Wallet(cold_address=_parse_cold_address(cold_address))
-        _show_cold_address(chosen.cold_address)
+        chosen = ChosenWallet(cold_address=new_file.parse_cold_address(cold_address))
+        new_file.show_cold_address(chosen.cold_address)
     else:
-        chosen = _Wallet(xpub=_given_xpub(xpub)) if xpub is not None else _choose(wallet)
-    if chains and not chosen:
-        raise click.UsageError("A chain needs a wallet: add --cold-address, --wallet or --xpub, or leave out --chain.")
-    kept = _write(target, _text(chosen, chains), force=force)
+        chosen = ChosenWallet(xpub=_given_xpub(xpub)) if xpub is not None else _choose(wallet)
+    new_file.require_wallet(chosen, chains)
+    kept = _write(target, new_file.text(chosen, chains, url), force=force)
     if kept:
-        click.echo(f"The previous file is now {kept}.")
-    click.echo(f"Wrote {target}, readable only by you.")
-    _show_next_step(options, chosen, chains)
+        click.echo(f"The previous file is now {kept}. The new one belongs to the same user.")
+    click.echo(f"Wrote {target}{'' if kept else ', readable only by you'}.")
+    _show_next_step(options, chosen, chains, url)
 
 
 # --- the wallet ------------------------------------------------------------------------------------------------------
 
 
-def _choose(wallet: bool | None) -> _Wallet:
+def _choose(wallet: bool | None) -> ChosenWallet:
     """Return the wallet for the file; asks on a terminal only."""
     if wallet is None and _on_terminal():
         wallet = click.confirm("Create a new wallet for the money now?", default=False)
         if not wallet:
             return _prompt()
-    return _Wallet(xpub=_new_wallet()) if wallet else _Wallet()
+    return ChosenWallet(xpub=_new_wallet()) if wallet else ChosenWallet()
 
 
-def _prompt() -> _Wallet:
+def _prompt() -> ChosenWallet:
     click.echo(
         "Then paste where the money should go: an ordinary address of yours (0x…; see /docs/cold-address), or the "
         "extended public key (xpub…) of your wallet's account, m/44'/60'/0' (see /docs/wallets)."
     )
 
-    def read(text: str) -> _Wallet:
+    def read(text: str) -> ChosenWallet:
         try:
             if text.strip()[:2].lower() == "0x":
-                return _Wallet(cold_address=_parse_cold_address(text))
-            return _Wallet(xpub=_parse_xpub(text)) if text.strip() else _Wallet()
+                return ChosenWallet(cold_address=new_file.parse_cold_address(text))
+            return ChosenWallet(xpub=new_file.parse_xpub(text)) if text.strip() else ChosenWallet()
         except click.BadParameter as error:
             raise click.UsageError(error.message) from None
 
-    chosen: _Wallet = click.prompt("Address or xpub (Enter to skip)", default="", show_default=False, value_proc=read)
+    chosen: ChosenWallet = click.prompt(
+        "Address or xpub (Enter to skip)", default="", show_default=False, value_proc=read
+    )
     if chosen.cold_address:
-        _show_cold_address(chosen.cold_address)
+        new_file.show_cold_address(chosen.cold_address)
     elif chosen.xpub:
-        _show_addresses(chosen.xpub)
+        new_file.show_addresses(chosen.xpub)
     return chosen
-
-
-def _parse_cold_address(text: str) -> str:
-    from crypto_checkout.core.address import checksum
-    from crypto_checkout.core.collect.destination import parse_destination
-
-    try:
-        return checksum(parse_destination(text))
-    except ValueError as error:
-        raise click.BadParameter(f"{error}.", param_hint="--cold-address") from None
-
-
-def _show_cold_address(address: str) -> None:
-    from crypto_checkout.app import wallets
-    from crypto_checkout.core.address import Address
-
-    click.echo(_COLD.format(address=address))
-    if wallets.is_public(Address(address.lower())):
-        click.echo(_PUBLIC, err=True)
 
 
 def _given_xpub(text: str) -> str:
     """Return the key of `--xpub`, and show what it leads to."""
-    key = _parse_xpub(text)
-    _show_addresses(key)
+    key = new_file.parse_xpub(text)
+    new_file.show_addresses(key)
     return key
-
-
-def _parse_xpub(text: str) -> str:
-    from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
-
-    try:
-        return str(ExtendedPublicKey.parse(text))
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--xpub") from None
 
 
 def _new_wallet() -> str:
@@ -172,7 +129,7 @@ def _new_wallet() -> str:
     click.echo(_WARNING.format(words=_in_rows(words)))
     if _on_terminal():
         _confirm(words)
-    _show_addresses(made.xpub)
+    new_file.show_addresses(made.xpub)
     return made.xpub
 
 
@@ -200,45 +157,7 @@ def _reads_back(number: int, word: str) -> bool:
     return False
 
 
-def _show_addresses(xpub: str) -> None:
-    from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
-    from crypto_checkout.core.address import checksum
-
-    key = ExtendedPublicKey.parse(xpub)
-    click.echo("The first addresses. Compare them with those in your wallet:")
-    for index in range(3):
-        click.echo(f"  {index}  {checksum(key.address(index))}")
-    click.echo("If only the first is the same, see /docs/wallets: Ledger Live shows one address of each account.")
-
-
-# --- the chains ------------------------------------------------------------------------------------------------------
-
-
-def _find_chains(names: tuple[str, ...]) -> "list[Preset]":
-    """Return the presets of these names; loads them only where there are any."""
-    if not names:
-        return []
-    from crypto_checkout.services.reporting import config_snippets
-
-    try:
-        return [config_snippets.find_preset(name) for name in names]
-    except ValueError as error:
-        raise click.BadParameter(f"{error}.", param_hint="--chain") from None
-
-
 # --- the file --------------------------------------------------------------------------------------------------------
-
-
-def _text(wallet: _Wallet, chains: "list[Preset]") -> str:
-    from importlib.resources import files
-
-    text = (files("crypto_checkout") / "checkout.toml.example").read_text(encoding="utf-8")
-    if chains:
-        from crypto_checkout.services.reporting import config_snippets
-
-        text = config_snippets.switched_on(text, chains)
-    text = text.replace('\ncold_address = ""\n', f'\ncold_address = "{wallet.cold_address}"\n')
-    return text.replace('\nxpub = ""\n', f'\nxpub = "{wallet.xpub}"\n')
 
 
 def _check_target(target: Path, *, force: bool) -> None:
@@ -302,26 +221,36 @@ def _put_in_place(temporary: Path, target: Path, *, force: bool) -> Path | None:
     if force and target.exists():
         # A second name for the old file, so that at no moment is there no file.
         files.link(target, _old_path(target))
+        _give_rights_of(_old_path(target), temporary)
         temporary.replace(target)
         return _old_path(target)
     files.link(temporary, target)
     return None
 
 
+def _give_rights_of(old: Path, new: Path) -> None:
+    """Let those read the new file who read the old one: a service, of a file that root replaces for it."""
+    rights = old.stat()
+    if os.geteuid() == 0:
+        os.chown(new, rights.st_uid, rights.st_gid)
+        new.chmod(rights.st_mode & 0o640)
+
+
 # --- the next step ---------------------------------------------------------------------------------------------------
 
 
-def _show_next_step(options: Options, wallet: _Wallet, chains: "list[Preset]") -> None:
+def _show_next_step(options: Options, wallet: ChosenWallet, chains: "list[Preset]", url: str | None) -> None:
+    then = "" if url else ", and set [server] public_url"
     command = this_program()
     if options.config_path:
         command += f" --config {shlex.quote(str(options.config_path))}"
     if chains:
         click.echo(
             f"{', '.join(each.name for each in chains)}: enabled, with public nodes as a start. Enter nodes of "
-            "your own, compare the token addresses, and set [server] public_url."
+            f"your own, compare the token addresses{then}."
         )
     elif wallet:
-        click.echo("To take real money, uncomment a [[chains]] block in it and set [server] public_url.")
+        click.echo(f"To take real money, uncomment a [[chains]] block in it{then}.")
     else:
         click.echo(
             "It has no wallet yet, so only test mode works. To take real money, set [wallet] cold_address or xpub in "
