@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from crypto_checkout.cli.support.setup import fail, is_one_file, own_command
+from crypto_checkout.cli.support.setup import fail
+from crypto_checkout.program import is_one_file, own_command
 
 USER = "crypto-checkout"
 FOLDER = Path("/var/lib/crypto-checkout")
