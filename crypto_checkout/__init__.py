@@ -5,7 +5,7 @@ The rooms of this package, from the top down; each imports only from those below
 - `cli`: the commands. `app`: wires everything together.
 - `http`: the API, the dashboard, the payer's pages and the documentation.
 - `services`: the use cases; each is one transaction.
-- `store` (SQLite), `chain` (EVM chains and the sandbox), `prices`, `webhooks` and `mail`: the outside world.
+- `store` (SQLite), `chain` (EVM chains and the sandbox), `prices`, `webhooks`, `mail` and `updates`: the outside world.
 - `core`: the domain, pure.
 
 Beside them: `config` (read by `cli` and `app` only), `log`, `metrics`, `entropy`, `encryption`, and `client`, the API's

@@ -50,6 +50,7 @@ CONTEXT_KEYS = {
     "subject": "a mail's session, or the day that it is about",
     "times": "how often it happened since the last line",
     "tx": "a transaction's hash",
+    "version": "a version of this program",
     "wallet": "a wallet's id",
     "webhook_event": "an event's id",
 }

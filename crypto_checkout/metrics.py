@@ -87,6 +87,12 @@ ISSUES = Gauge(
     ["kind", "mode"],
     registry=REGISTRY,
 )
+DISK_FREE = Gauge("checkout_disk_free_bytes", "Free space on the disk of the database, in bytes.", registry=REGISTRY)
+DISK_FULL = Gauge(
+    "checkout_disk_full_seconds",
+    "When the disk is full at the usual growth of the last weeks, in seconds from now; NaN in the first week.",
+    registry=REGISTRY,
+)
 DELIVERIES_PENDING = Gauge("checkout_deliveries_pending", "Deliveries that wait, due or not.", registry=REGISTRY)
 
 

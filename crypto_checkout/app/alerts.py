@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from crypto_checkout.app.modes import Loop, Mode, Modes
-from crypto_checkout.app.parts import Parts, owners
+from crypto_checkout.app.parts import Parts, Watches, owners
 from crypto_checkout.config import BrandingConfig, Config
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.receipts.mail import MailKind
@@ -24,16 +24,14 @@ from crypto_checkout.services.receipts.mail_test import MailTest
 from crypto_checkout.services.receipts.reader import ReceiptReader
 from crypto_checkout.services.receipts.sender import MailSender, MailSenderName
 from crypto_checkout.services.receipts.writers import PaymentMails
-from crypto_checkout.services.upkeep.backups import Backups
-from crypto_checkout.services.upkeep.clock_watch import ClockWatch
 from crypto_checkout.services.webhooks.dispatcher import AttemptSender
 
 
-def issues(parts: Parts, modes: Modes, clock_watch: ClockWatch, backups: Backups) -> Issues:
+def issues(parts: Parts, modes: Modes, watches: Watches) -> Issues:
     """Wire the issues of both modes. A mode that isn't configured still has the server's own issues."""
     server_issues = {
-        True: _server_issues(parts, modes.live, clock_watch, backups, livemode=True),
-        False: _server_issues(parts, modes.test, clock_watch, backups, livemode=False),
+        True: _server_issues(parts, modes.live, watches, livemode=True),
+        False: _server_issues(parts, modes.test, watches, livemode=False),
     }
     return Issues(parts.db, server_issues, list(modes.payment_methods.all_chains().values()))
 
@@ -141,9 +139,7 @@ def shop(config: Config) -> Shop:
     return Shop(config.branding.name or "Crypto Checkout", config.server.public_url)
 
 
-def _server_issues(
-    parts: Parts, mode: Mode | None, clock_watch: ClockWatch, backups: Backups, *, livemode: bool
-) -> ServerIssues:
+def _server_issues(parts: Parts, mode: Mode | None, watches: Watches, *, livemode: bool) -> ServerIssues:
     watchers = () if mode is None else mode.watchers
     watched = WatchedMode(
         Readiness(parts.db, watchers, parts.clock),
@@ -160,6 +156,7 @@ def _server_issues(
         livemode=livemode,
         folder=parts.config.database.path.resolve().parent,
         clock=parts.clock,
-        clock_watch=clock_watch,
-        backups=backups,
+        clock_watch=watches.clock,
+        disk_watch=watches.disk,
+        backups=watches.backups,
     )

@@ -4,11 +4,16 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from crypto_checkout import __version__, updates
 from crypto_checkout.config import Config
 from crypto_checkout.core.backups import Rotation
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.receipts.receipt import Seller
 from crypto_checkout.services.receipts.issuer import MailPolicy, ReceiptIssuer
+from crypto_checkout.services.upkeep.backups import Backups
+from crypto_checkout.services.upkeep.clock_watch import ClockWatch
+from crypto_checkout.services.upkeep.disk_watch import BackupPlace, DiskWatch
+from crypto_checkout.services.upkeep.update_watch import UpdateWatch
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.age_files import Lock
 from crypto_checkout.store.backups.making import Job
@@ -27,6 +32,28 @@ class Parts:
     receipts: ReceiptIssuer
 
 
+@dataclass(frozen=True, slots=True)
+class Watches:
+    """The loops that watch this machine, and whether there is a newer version: what they find is shown to the owner."""
+
+    backups: Backups
+    clock: ClockWatch
+    disk: DiskWatch
+    updates: UpdateWatch
+
+
+def watches(parts: Parts, wake: Sequence[Callable[[], None]], backups: Backups) -> Watches:
+    """Wire the loops that watch; `wake` wakes the webhooks of each mode."""
+    config, db, clock = parts.config, parts.db, parts.clock
+    folder = config.database.path.resolve().parent
+    return Watches(
+        backups,
+        ClockWatch(db, wake, clock=clock),
+        DiskWatch(db, backup_place(config), clock),
+        UpdateWatch(config.updates.check_url, folder, __version__, updates.ask, clock),
+    )
+
+
 def issuer(config: Config, wake: Callable[[], None] = lambda: None) -> ReceiptIssuer:
     """Wire what writes receipts and their mails; `wake` wakes the sender."""
     mail, branding = config.mail, config.branding
@@ -36,6 +63,14 @@ def issuer(config: Config, wake: Callable[[], None] = lambda: None) -> ReceiptIs
         test_mode=mail.test_mode,
     )
     return ReceiptIssuer(Seller(branding.name, branding.address, branding.tax_number), policy, wake)
+
+
+def backup_place(config: Config) -> BackupPlace:
+    """Return where the server's own backups are, and how many are kept."""
+    backup = config.backup
+    # This week's newest one is today's.
+    kept = backup.keep_daily + max(0, backup.keep_weekly - 1)
+    return BackupPlace(config.backup_folder, kept if backup.every_hours else 0)
 
 
 def owners(config: Config) -> Sequence[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from crypto_checkout.app import alerts, web, webhooks
 from crypto_checkout.app.clock import system_clock
 from crypto_checkout.app.modes import Loop, open_modes
-from crypto_checkout.app.parts import Parts, backup_job, issuer
+from crypto_checkout.app.parts import Parts, backup_job, issuer, watches
 from crypto_checkout.config import Config
 from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.core.moments import Clock
@@ -27,7 +27,7 @@ from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.services.upkeep.backup_download import remove_downloads
 from crypto_checkout.services.upkeep.backups import Backups
-from crypto_checkout.services.upkeep.clock_watch import ClockWatch
+from crypto_checkout.services.upkeep.disk_watch import RoomWatch
 from crypto_checkout.services.upkeep.integrity_watch import IntegrityWatch
 from crypto_checkout.services.upkeep.loop_watch import LoopWatch
 from crypto_checkout.services.upkeep.retention import Retention
@@ -77,18 +77,19 @@ async def open_server(
         outbox, mail_due = Outbox(lambda livemode: signals[livemode].set()), asyncio.Event()
         parts = Parts(config, stack, db, outbox, clock, issuer(config, mail_due.set))
         modes = await open_modes(parts)
-        clock_watch = ClockWatch(db, [woken.set for woken in signals.values()], clock=clock)
-        backups = _backups(parts)
-        issues = alerts.issues(parts, modes, clock_watch, backups)
+        watching = watches(parts, [woken.set for woken in signals.values()], _backups(parts))
+        issues = alerts.issues(parts, modes, watching)
         loop_watch = LoopWatch()
         services = web.services(parts, modes, sender)
         alert_test = alerts.alert_test(config, sender, clock)
-        dashboard = web.dashboard_services(parts, modes, services, issues, alert_test, backups, mail_due)
+        dashboard = web.dashboard_services(parts, modes, services, issues, watching, alert_test, mail_due)
         loops = [
             *(webhooks.dispatcher(parts, sender, livemode, woken).run for livemode, woken in signals.items()),
             *_upkeep(parts),
-            backups.run,
-            clock_watch.run,
+            watching.backups.run,
+            watching.clock.run,
+            watching.disk.run,
+            watching.updates.run,
             loop_watch.run,
             alerts.notifier(parts, issues, sender).run,
             *alerts.mail_loops(parts, modes, issues, mail_due),
@@ -121,6 +122,7 @@ def _upkeep(parts: Parts) -> Sequence[Loop]:
         EndpointCleanup(parts.db).run,
         Totals(parts.db, parts.clock).catch_up,
         IntegrityWatch(parts.db, parts.clock).run,
+        RoomWatch(parts.db, parts.clock).run,
     )
 
 

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from crypto_checkout.app import alerts, prices, webhooks
 from crypto_checkout.app.chains import endpoints
 from crypto_checkout.app.modes import Mode, Modes
-from crypto_checkout.app.parts import Parts
+from crypto_checkout.app.parts import Parts, Watches
 from crypto_checkout.chain.sandbox.chain import CHAIN_ID
 from crypto_checkout.chain.wallet import signatures
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
@@ -86,7 +86,6 @@ from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.services.sandbox.controls import SandboxControls
 from crypto_checkout.services.sandbox.refunds import RefundPayer
 from crypto_checkout.services.upkeep.backup_download import BackupDownloads
-from crypto_checkout.services.upkeep.backups import Backups
 from crypto_checkout.services.webhooks.dispatcher import AttemptSender
 from crypto_checkout.store.data_folder import untrusted_proxy
 
@@ -132,8 +131,8 @@ def dashboard_services(
     modes: Modes,
     services: ApiServices,
     issues: Issues,
+    watching: Watches,
     alert_test: AlertTest,
-    backups: Backups,
     mail_due: asyncio.Event,
 ) -> DashboardServices:
     """Wire the services behind the dashboard: those of the API, and the owner's."""
@@ -171,8 +170,10 @@ def dashboard_services(
         balances=services.balances,
         collections=services.collections,
         reporting=ReportingServices(Totals(db, clock), exports, _setup(parts)),
-        backups=backups,
+        backups=watching.backups,
         downloads=BackupDownloads(db, config.database.path.absolute()),
+        disk=watching.disk,
+        updates=watching.updates,
         sandbox=services.sandbox,
         price_trial=prices.trial(parts, {} if modes.live is None else modes.live.contracts),
         node_trial=_node_trial(parts),
@@ -274,6 +275,8 @@ def _settings(config: Config, live: Mode | None) -> Settings:
         has_coingecko_key=bool(config.prices.coingecko_api_key),
         has_mail=alerts.mail_server(config) is not None,
         branding=_branding_values(config),
+        event_days=config.events.retention_days,
+        attempt_days=config.webhooks.attempts_retention_days,
     )
 
 

@@ -106,9 +106,26 @@ async def _check_surroundings(config: "Config", db: "Database | None") -> "list[
     )
     found += [each for some in surroundings for each in some]
     if db is not None:
+        found += await _check_upkeep(config, db)
         cipher = None if secret_key.is_missing(db.path.parent) else db.cipher
         found += await doctor.dashboard(config, public_url, db, cipher)
         found += await db.read(lambda unit: [*checks.of_endpoints(unit, cipher), *checks.of_usage(unit, names)])
+    return found
+
+
+async def _check_upkeep(config: "Config", db: "Database") -> "list[Check]":
+    """Check how long the disk lasts, and whether there is a newer version, if the server looks for one."""
+    from crypto_checkout import __version__
+    from crypto_checkout.app.clock import system_clock
+    from crypto_checkout.app.parts import backup_place
+    from crypto_checkout.services.diagnosis import checks
+    from crypto_checkout.services.upkeep import disk_watch
+    from crypto_checkout.store.upkeep import newest_version
+
+    found = [checks.of_disk(await disk_watch.report(db, backup_place(config), system_clock()))]
+    if config.updates.check_url:
+        look = newest_version.read(db.path.absolute().parent, config.updates.check_url)
+        found.append(checks.of_updates(__version__, look))
     return found
 
 

@@ -251,6 +251,10 @@ class ChainMoved(RecoverableError):
     """A node moved to another branch between two answers, so they must not be combined."""
 
 
+class UpdatesUnknown(RecoverableError):
+    """Nobody could say what the newest version of this program is; the text says why."""
+
+
 class MessageNotSent(RecoverableError):
     """A mail server didn't accept a mail, or a webhook receiver an alert."""
 

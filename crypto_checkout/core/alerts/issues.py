@@ -113,7 +113,10 @@ ISSUES: Mapping[IssueKind, IssueInfo] = one_row_each(
             advice="Nothing can be stored, so no payment is credited. Check the disk's free space and permissions.",
         ),
         IssueKind.DISK: IssueInfo(
-            "The disk", is_of_server=True, advice="Free up space before the database can no longer be written."
+            "The disk",
+            is_of_server=True,
+            advice="Free up space before the database can no longer be written.",
+            path="/settings/server",
         ),
         IssueKind.DESCRIPTORS: IssueInfo(
             "File descriptors",

@@ -120,11 +120,11 @@ def _usual_change(days: Sequence[DiskDay], size_of: Callable[[DiskDay], int]) ->
         for before, after in pairwise(days)
         if (span := (after.measured_at - before.measured_at) / _DAY) > 0
     ]
-    sizes = [abs(rate) for rate, _ in changes if rate]
-    limit = _STANDS_OUT * median(sizes) if sizes else 0.0
-    usual = [(rate, span) for rate, span in changes if abs(rate) <= limit]
     most = min(_MOST_EXCEPTIONS, max(1, len(changes) // _EXCEPTION_IN_DAYS))
-    if len(changes) - len(usual) > most or not usual:
+    sizes = [abs(rate) for rate, _ in changes if rate]
+    limit = _STANDS_OUT * median(sizes) if len(sizes) > most else 0.0
+    usual = [(rate, span) for rate, span in changes if abs(rate) <= limit]
+    if len(changes) - len(usual) > most:
         usual = changes
     return max(0.0, sum(rate * span for rate, span in usual) / sum(span for _, span in usual))
 

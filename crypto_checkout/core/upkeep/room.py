@@ -31,13 +31,14 @@ class RoomTaken:
 class FolderSizes:
     """The sizes in bytes of the data folder's files, of backups wherever they are, and of the database's disk.
 
-    Without a disk of their own, `backups` are on the database's. `free` is what the server may still use.
+    `copies` were made before an upgrade or a restore. Without a disk of their own, `backups` are on the database's.
     """
 
     database: int
     log: int
     backups: int
     backup_files: int
+    copies: int
     rest: int
     total: int
     free: int
@@ -46,4 +47,4 @@ class FolderSizes:
     @property
     def on_this_disk(self) -> int:
         """The bytes that this server takes of the database's disk."""
-        return self.database + self.log + self.rest + (0 if self.has_own_backup_disk else self.backups)
+        return self.database + self.log + self.copies + self.rest + (0 if self.has_own_backup_disk else self.backups)

@@ -22,6 +22,7 @@ from crypto_checkout.http.dashboard.pages import (
     price_settings,
     refunds,
     security,
+    server,
     shop_settings,
     sign_in,
     wallet_settings,
@@ -50,6 +51,7 @@ PAGES: tuple[DashboardPage, ...] = (
     *chain_settings.PAGES,
     *price_settings.PAGES,
     *backup.PAGES,
+    *server.PAGES,
     *mail.PAGES,
     *alerts.PAGES,
     *audit_trail.PAGES,
@@ -79,6 +81,7 @@ MENUS = {
         ("Mail", "/settings/mail"),
         ("Alerts", "/settings/alerts"),
         ("Backup", "/settings/backup"),
+        ("Server", "/settings/server"),
         ("Audit trail", "/settings/trail"),
     ),
 }

@@ -18,6 +18,7 @@ from crypto_checkout.services.ledger.health import DAMAGED, Readiness
 from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.upkeep.backups import Backups
 from crypto_checkout.services.upkeep.clock_watch import ClockWatch
+from crypto_checkout.services.upkeep.disk_watch import DiskWatch
 
 LEAST_FREE_BYTES = 256 * 1024 * 1024
 """The least free space on the database's disk; with less it is an issue, because a full disk takes no payments."""
@@ -26,6 +27,7 @@ _DAMAGE_ADVICE = (
     "Stop the server and restore the last backup: crypto-checkout restore FILE. Keep the damaged file, and check the "
     "disk's health before you continue."
 )
+_FILLING_ADVICE = "See what takes the room and what can be done about it, or make the disk larger before it is full."
 _UNCOMPARED = timedelta(minutes=3)
 _UNCOLLECTABLE_ADVICE = "Fix this, or remove the chain from checkout.toml. It is checked again every minute."
 _UNCOMPARED_ADVICE = (
@@ -93,6 +95,7 @@ class ServerIssues:
         clock: Clock,
         clock_watch: ClockWatch | None = None,
         backups: Backups | None = None,
+        disk_watch: DiskWatch | None = None,
     ) -> None:
         self._watched = watched
         self._livemode = livemode
@@ -100,6 +103,7 @@ class ServerIssues:
         self._clock = clock
         self._clock_watch = clock_watch
         self._backups = backups
+        self._disk_watch = disk_watch
         self._unpriced: dict[str, str] = {}
         self._since: dict[_ServerIssue, datetime] = {}
 
@@ -113,6 +117,7 @@ class ServerIssues:
         found = [
             *_storage(problems, free_bytes),
             *self._backup(),
+            *self._disk(free_bytes),
             *self._clocks(),
             *self._chains(problems),
             *self._comparisons(moment),
@@ -146,6 +151,12 @@ class ServerIssues:
         words = None if self._backups is None else self._backups.problem()
         if words is not None:
             yield _ServerIssue(IssueKind.BACKUP, "backup", words)
+
+    def _disk(self, free_bytes: int) -> Iterator[_ServerIssue]:
+        """Yield a disk that fills up within a month; one that is almost full already is an issue of its own."""
+        forecast = None if self._disk_watch is None else self._disk_watch.fills_soon
+        if forecast is not None and free_bytes >= LEAST_FREE_BYTES:
+            yield _ServerIssue(IssueKind.DISK, "forecast", f"{forecast.words}.", _FILLING_ADVICE)
 
     def _clocks(self) -> Iterator[_ServerIssue]:
         issue = None if self._clock_watch is None else self._clock_watch.issue()

@@ -13,14 +13,17 @@ from crypto_checkout.core.diagnosis.checks import Check, fail, ok, warn
 from crypto_checkout.core.diagnosis.explanation import span
 from crypto_checkout.core.diagnosis.rpc_usage import RpcUsage
 from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.core.upkeep.disk import size
 from crypto_checkout.core.webhooks.endpoint import Endpoint
 from crypto_checkout.encryption import Cipher, is_encrypted, of_endpoint
 from crypto_checkout.services.ledger.token_check import ConfiguredToken, contradiction
+from crypto_checkout.services.upkeep.disk_watch import DiskReport
 from crypto_checkout.services.upkeep.rpc_usage import KEPT_DAYS
 from crypto_checkout.store import rpc_usage
 from crypto_checkout.store.database import ReadUnit
 from crypto_checkout.store.ledger.cursors import Cursor
 from crypto_checkout.store.rpc_usage import DailyUsage
+from crypto_checkout.store.upkeep.newest_version import LastLook
 from crypto_checkout.store.webhooks import deliveries, endpoints
 
 _MOST_LAG_BLOCKS = 2
@@ -268,3 +271,29 @@ def of_stall(seconds: float) -> Check:
         return ok(name, what)
     what = f"everybody waited for {seconds:,.1f} s in the last minute: payers, the API and webhooks"
     return warn(name, what, "See whether this machine has too little processor time or memory for what runs on it.")
+
+
+def of_disk(report: DiskReport) -> Check:
+    """Check that the disk isn't full within a month, as far as the last weeks tell."""
+    name, forecast = "disk", report.forecast
+    free = f"{size(report.sizes.free)} of {size(report.sizes.total)} free"
+    if forecast is None:
+        return ok(name, f"{free}; how long it lasts can be said from {report.forecast_from:%Y-%m-%d} on")
+    what = f"{free}; {forecast.words[0].lower()}{forecast.words[1:]}"
+    if not forecast.is_soon(was_soon=False):
+        return ok(name, what)
+    return warn(name, what, "The dashboard says under Settings, Server what takes the room, and what can be done.")
+
+
+def of_updates(version: str, look: LastLook | None) -> Check:
+    """Compare the version with the newest one that was heard of, where the owner has named a URL to ask."""
+    name = "updates"
+    if look is None:
+        return ok(name, f"this is {version}; nobody has been asked yet")
+    if look.release is not None and look.release.is_newer_than(version):
+        what = f"{look.release.version} is available, this is {version}: {look.release.url}"
+        return warn(name, what, "/docs/go-live#update says how to update.")
+    if look.problem is not None:
+        what = f"this is {version}; {look.url} was asked in vain: {look.problem}"
+        return warn(name, what, "Ask it yourself, or correct [updates] check_url.")
+    return ok(name, f"this is {version}, the newest")

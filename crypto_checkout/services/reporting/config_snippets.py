@@ -45,6 +45,9 @@ class Settings:
     has_mail: bool
     branding: Mapping[str, str]
     """The shop as payers see it, by the keys of the configuration."""
+    event_days: int
+    attempt_days: int
+    """The days for which events and attempts to deliver them are kept; 0 keeps them for good."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,14 @@ from there. The result is recorded beside the database, so that a server restart
 """
 
 import asyncio
-import os
-import threading
-from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
+from functools import partial
 
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.loops import every
+from crypto_checkout.services.upkeep.slow_thread import run_slowly
 from crypto_checkout.store.data_folder import integrity, last_check
 from crypto_checkout.store.database import Database
 
@@ -24,7 +22,6 @@ _EVERY_SECONDS = 600.0
 _AGAIN_AFTER = timedelta(hours=20)
 _AT_LATEST_AFTER = timedelta(hours=48)
 _LOOKED_BACK = timedelta(days=7)
-_LOWEST_PRIORITY = 19
 
 
 class IntegrityWatch:
@@ -48,47 +45,27 @@ class IntegrityWatch:
         if damage is None:
             if not await self._is_due():
                 return
-            damage = await _check_slowly(self._db.path)
+            damage = await run_slowly(partial(integrity.check_in_slices, self._db.path), "integrity check")
             if damage is not None:
                 self._db.faults.note_damage(damage)
         with suppress(OSError):  # on a full disk; then the next turn checks again
             await asyncio.to_thread(last_check.note, self._folder, self._clock(), damage)
 
     async def _is_due(self) -> bool:
-        now = self._clock()
         last = last_check.read(self._folder)
         if last is not None and not last[1]:
             return True
-        age = now - (self._began_at if last is None else last[0])
-        if age >= _AT_LATEST_AFTER or age < timedelta():
-            return True
-        if last is not None and age < _AGAIN_AFTER:
-            return False
-        return now.hour == await self._db.read(lambda unit: integrity.quiet_hour(unit, now - _LOOKED_BACK))
+        return await is_daily_due(self._db, self._clock(), None if last is None else last[0], self._began_at)
 
 
-async def _check_slowly(path: Path) -> str | None:
-    """Check a database on a thread of its own. Cancelling ends the check at its next step."""
-    loop, stop = asyncio.get_running_loop(), threading.Event()
-    result: asyncio.Future[str | None] = loop.create_future()
+async def is_daily_due(db: Database, now: datetime, last: datetime | None, began_at: datetime) -> bool:
+    """Tell whether daily work is due: at the hour with the fewest sessions, or after two days without such an hour.
 
-    def settle(set_result: Callable[[], None]) -> None:
-        with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(lambda: None if result.done() else set_result())
-
-    def check() -> None:
-        with suppress(OSError):  # Linux has a priority for each thread; elsewhere the pauses must do
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
-        try:
-            damage = integrity.check_in_slices(path, stop)
-        except Exception as error:  # noqa: BLE001  # a loop's boundary: it is raised where the check was asked for
-            failure = error
-            settle(lambda: result.set_exception(failure))
-        else:
-            settle(lambda: result.set_result(damage))
-
-    threading.Thread(target=check, name="integrity check", daemon=True).start()
-    try:
-        return await result
-    finally:
-        stop.set()
+    Without a `last` time the server's start counts, which is no reason to wait for the next day.
+    """
+    age = now - (last or began_at)
+    if age >= _AT_LATEST_AFTER or age < timedelta():
+        return True
+    if last is not None and age < _AGAIN_AFTER:
+        return False
+    return now.hour == await db.read(lambda unit: integrity.quiet_hour(unit, now - _LOOKED_BACK))

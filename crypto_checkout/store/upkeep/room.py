@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crypto_checkout.core import moments
+from crypto_checkout.core.backups import made_at
 from crypto_checkout.core.upkeep.room import FolderSizes, RoomKind, RoomTaken
 from crypto_checkout.store.data_folder.integrity import STEPS_BETWEEN_PAUSES, SlowPace
 from crypto_checkout.store.database import ReadUnit, WriteUnit
@@ -66,10 +67,8 @@ def folder_sizes(database: Path, backups: Path | None) -> FolderSizes:
     folder, disk = database.parent, shutil.disk_usage(database.parent)
     is_elsewhere = backups is not None and backups.exists() and backups.stat().st_dev != folder.stat().st_dev
     log = sum(_size(database.with_name(f"{database.name}-{ending}")) for ending in ("wal", "shm"))
-    own, in_backups, files = _size(database), 0, 0
-    if backups is not None:
-        sizes = list(_sizes(backups, _DEEPEST))
-        in_backups, files = sum(sizes), len(sizes)
+    own, in_backups = _size(database), 0 if backups is None else sum(_sizes(backups, _DEEPEST))
+    copies = sum(_size(file) for file in folder.glob(f"{database.name}.before-*"))
     inside = sum(_sizes(folder, _DEEPEST))
     if backups is not None and backups.resolve().is_relative_to(folder.resolve()):
         inside -= in_backups
@@ -77,8 +76,9 @@ def folder_sizes(database: Path, backups: Path | None) -> FolderSizes:
         database=own,
         log=log,
         backups=in_backups,
-        backup_files=files,
-        rest=max(0, inside - own - log),
+        backup_files=0 if backups is None else _count_backups(backups),
+        copies=copies,
+        rest=max(0, inside - own - log - copies),
         total=disk.total,
         free=disk.free,
         has_own_backup_disk=is_elsewhere,
@@ -159,6 +159,12 @@ def _weight(connection: sqlite3.Connection, table: str) -> int:
     sample = f'SELECT {lengths} AS length FROM "{table}" LIMIT {_SAMPLED_ROWS}'  # noqa: S608 - as above
     (length,) = connection.execute(f"SELECT AVG(length) FROM ({sample})").fetchone()  # noqa: S608 - as above
     return int(rows * (length + _BYTES_BESIDE_A_ROW))
+
+
+def _count_backups(folder: Path) -> int:
+    with suppress(OSError):
+        return sum(made_at(each.name) is not None for each in folder.iterdir())
+    return 0
 
 
 def _size(file: Path) -> int:

@@ -57,6 +57,11 @@ def test_one_import_at_any_day_is_no_growth(day: int) -> None:
     assert growth(sizes) == pytest.approx(2 * MB, rel=0.01)
 
 
+@pytest.mark.parametrize("day", range(1, 28))
+def test_neither_is_it_in_a_folder_that_never_changes(day: int) -> None:
+    assert growth([GB if number < day else 6 * GB for number in range(28)]) == 0
+
+
 @pytest.mark.parametrize("day", [1, 9, 20, 27])
 def test_neither_is_what_is_deleted_once(day: int) -> None:
     sizes = [each - (900 * MB if number >= day else 0) for number, each in enumerate(steady(2 * MB))]

@@ -1,6 +1,7 @@
 """The guides that go step by step: their blocks are run in order, on a real server, and print what the guides say."""
 
 import inspect
+import json
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ from markdown_it import MarkdownIt
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
 from crypto_checkout.cli.demo.scenarios import ENDS
 from crypto_checkout.config import example, load
+from crypto_checkout.core.upkeep.versions import Release, read_release
 from crypto_checkout.http.docs.contents import guide_text
 from crypto_checkout.services.reporting import config_snippets
 from scripts.benchmarks import orders, requests
@@ -117,7 +119,7 @@ def test_no_block_of_a_guide_is_left_out() -> None:
         "refunds": {"console", "toml"},
         "receipts": {"console", "toml"},
         "monitoring": {"yaml"},
-        "operate": {"console"},
+        "operate": {"console", "toml", "json"},
         "speed": {"console"},
         "proxies": {"", "nginx", "toml"},
         "wallets": {"javascript ledger.cjs", "javascript keystone.cjs"},
@@ -156,6 +158,11 @@ def test_the_configuration_in_the_guides_is_taken(tmp_path: Path) -> None:
         path = tmp_path / "checkout.toml"
         path.write_text(text, "utf-8")
         load(path, {})
+
+
+def test_the_answer_that_names_a_newer_version_is_taken() -> None:
+    (answer,) = (json.loads(text) for info, text in blocks(guide_text("operate", "")) if info == "json")
+    assert read_release(answer) == Release("1.2.3", "https://example.com/releases/1.2.3", "one line, optional")
 
 
 def test_the_table_of_chains_is_that_of_the_presets(tmp_path: Path) -> None:

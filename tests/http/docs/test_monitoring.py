@@ -166,6 +166,13 @@ CASES = {
         },
         {"job": "crypto-checkout", "instance": "a"},
     ),
+    "CheckoutDiskFills": (
+        {
+            'checkout_disk_full_seconds{instance="a"}': "3000000-10000x60",
+            'checkout_disk_free_bytes{instance="a"}': "2000000000x60",
+        },
+        {"instance": "a"},
+    ),
     "CheckoutRestarts": (
         {'process_start_time_seconds{job="crypto-checkout",instance="a"}': "1+60x60"},
         {"job": "crypto-checkout", "instance": "a"},

@@ -270,9 +270,8 @@ async def test_a_disk_that_fills_up_is_told_while_there_is_still_room(
     monkeypatch.setattr(server_issues, "LEAST_FREE_BYTES", 2**62)
     (issue,) = await watched(app, clock).now()
     assert (issue.kind, issue.livemode) == (IssueKind.DISK, None)
-    assert (
-        Shop("Ada", "https://pay.example").page(issue.livemode, issue.path) == "https://pay.example/dashboard/settings"
-    )
+    page = Shop("Ada", "https://pay.example").page(issue.livemode, issue.path)
+    assert page == "https://pay.example/dashboard/settings/server"
 
 
 async def test_a_database_that_can_not_be_written_is_told(timed: tuple[App, Clock]) -> None:

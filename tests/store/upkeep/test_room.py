@@ -90,16 +90,19 @@ def test_the_files_of_the_folder_are_told_apart(database: Path) -> None:
     folder = database.parent
     others = sum(each.stat().st_size for each in folder.iterdir() if each.name != "checkout.db")
     (folder / "checkout.db-wal").write_bytes(b"w" * 300)
+    (folder / "checkout.db.before-0030").write_bytes(b"c" * 900)
     (folder / "left-over").write_bytes(b"k" * 50)
     backups = folder / "backups"
     backups.mkdir()
-    (backups / "one.db").write_bytes(b"b" * 7000)
-    (backups / "two.db").write_bytes(b"b" * 7000)
+    (backups / "checkout-20261120-030000.db").write_bytes(b"b" * 7000)
+    (backups / "checkout-20261121-030000.db.age").write_bytes(b"b" * 7000)
+    (backups / "backups.json").write_bytes(b"{}")
     (backups / "elsewhere").symlink_to("/")
     found = room.folder_sizes(database, backups)
     assert found.database == database.stat().st_size
-    assert (found.log, found.backups, found.backup_files, found.rest) == (300, 14_000, 2, others + 50)
-    assert found.on_this_disk == found.database + 300 + 14_000 + others + 50
+    assert (found.log, found.backups, found.backup_files, found.rest) == (300, 14_002, 2, others + 50)
+    assert found.copies == 900
+    assert found.on_this_disk == found.database + 300 + 14_002 + 900 + others + 50
     assert 0 < found.free < found.total
 
 
@@ -107,7 +110,7 @@ def test_backups_may_be_outside_the_folder_or_not_there_yet(
     database: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     outside = tmp_path_factory.mktemp("outside")
-    (outside / "one.db").write_bytes(b"b" * 10)
+    (outside / "checkout-20261120-030000.db").write_bytes(b"b" * 10)
     found = room.folder_sizes(database, outside)
     assert (found.backups, found.backup_files, found.has_own_backup_disk) == (10, 1, False)
     assert room.folder_sizes(database, outside / "nowhere").backups == 0

@@ -8,6 +8,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from crypto_checkout.core import moments
+from crypto_checkout.core.upkeep.disk import size
 from crypto_checkout.http import explorers, templating
 from crypto_checkout.http.dashboard.frame import browsers
 
@@ -28,7 +29,7 @@ class Renderer:
 
     def __init__(self, menus: Mapping[str, Sequence[tuple[str, str]]]) -> None:
         self._templates = templating.environment()
-        self._templates.filters |= {"when": when, "groups": "{:,}".format, "breakable": breakable}
+        self._templates.filters |= {"when": when, "groups": "{:,}".format, "breakable": breakable, "size": size}
         self._templates.globals |= {
             "browser_name": browsers.describe,
             "transaction_url": explorers.transaction_url,

@@ -37,6 +37,8 @@ from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.services.sandbox.controls import SandboxControls
 from crypto_checkout.services.upkeep.backup_download import BackupDownloads
 from crypto_checkout.services.upkeep.backups import Backups
+from crypto_checkout.services.upkeep.disk_watch import DiskWatch
+from crypto_checkout.services.upkeep.update_watch import UpdateWatch
 from crypto_checkout.services.webhooks.deliveries import Deliveries
 from crypto_checkout.services.webhooks.endpoints import Endpoints
 from crypto_checkout.services.webhooks.outbox import Outbox
@@ -137,6 +139,8 @@ class DashboardServices:
     reporting: ReportingServices
     backups: Backups
     downloads: BackupDownloads
+    disk: DiskWatch
+    updates: UpdateWatch
     sandbox: SandboxControls | None
     price_trial: PriceTrial
     node_trial: NodeTrial

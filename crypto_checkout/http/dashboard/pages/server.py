@@ -1,0 +1,71 @@
+"""The server itself: its version, whether there is a newer one, its disk, and what takes the room on it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+from crypto_checkout import __version__
+from crypto_checkout.core.upkeep.room import RoomKind, RoomTaken
+from crypto_checkout.http.dashboard.frame.request import DashboardRequest
+from crypto_checkout.http.dashboard.frame.router import DashboardPage
+from crypto_checkout.services.upkeep.disk_watch import DiskReport
+
+PATH = "/settings/server"
+
+_TITLES = {
+    RoomKind.SESSIONS: "Payment sessions",
+    RoomKind.PAYMENTS: "Payments and refunds",
+    RoomKind.EVENTS: "Events",
+    RoomKind.DELIVERIES: "Webhook deliveries and attempts",
+    RoomKind.CUSTOMERS: "Customers",
+    RoomKind.RECEIPTS: "Receipts and mails",
+    RoomKind.SANDBOX: "The simulated chain of test mode",
+    RoomKind.OTHER: "Everything else in the database",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Something that takes room: its `key` chooses the advice, `share` is its part of all, 0 to 1."""
+
+    key: str
+    title: str
+    size: int
+    share: float
+
+
+async def show(request: DashboardRequest) -> Response:
+    """Show the version, the disk, and what takes the room."""
+    report, taken = await request.services.disk.report(), await request.services.disk.room()
+    return request.render(
+        "settings/server.html",
+        version=__version__,
+        report=report,
+        taken=taken,
+        rows=_rows(report, taken),
+    )
+
+
+def _rows(report: DiskReport, taken: RoomTaken | None) -> list[_Row]:
+    """Return what takes the room, the largest first."""
+    found = sorted(_sizes(report, taken), key=lambda each: -each[2])
+    whole = sum(size for _, _, size in found) or 1
+    return [_Row(key, title, size, size / whole) for key, title, size in found if size]
+
+
+def _sizes(report: DiskReport, taken: RoomTaken | None) -> Iterator[tuple[str, str, int]]:
+    sizes = report.sizes
+    if taken is None:
+        yield "database", "The database", report.pages.used
+    else:
+        for kind, size in taken.kinds.items():
+            yield kind.value, _TITLES[kind], size
+    yield "free", "Free inside the database file", report.pages.free
+    yield "log", "Write-ahead log of the database", sizes.log
+    yield "backups", "Backups", sizes.backups
+    yield "copies", "Copies made before upgrades and restores", sizes.copies
+    yield "rest", "Other files in the data folder", sizes.rest
+
+
+PAGES = (DashboardPage("GET", PATH, show),)
