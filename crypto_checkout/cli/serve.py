@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from crypto_checkout.config import Config
 
 _GRACE_SECONDS = 2
+# Longer than pages and proxies leave a connection unused (nginx: 60 s), which would meet it closed; where places are
+# few, those of idle connections are given away.
+_IDLE_SECONDS = 65
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -108,6 +111,7 @@ def _uvicorn(config: "Config") -> "uvicorn.Server":
             proxy_headers=False,  # http.entry decides which proxies to trust
             server_header=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
+            timeout_keep_alive=_IDLE_SECONDS,
         )
     )
 

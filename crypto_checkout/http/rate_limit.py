@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from crypto_checkout.core.errors import LinkCrowded, RateLimitExceeded
 
-_MOST_BUCKETS = 10_000
+_MOST_BUCKETS = 20_000
 
 
 @dataclass(slots=True)
@@ -92,8 +92,9 @@ class RateLimit:
             return
         full_after = self._burst / self._per_second
         self._buckets = {name: bucket for name, bucket in self._buckets.items() if now - bucket.at < full_after}
-        if len(self._buckets) >= _MOST_BUCKETS:
-            # Drop the oldest tenth only; dropping all would lift every limit at once.
+        if len(self._buckets) > _MOST_BUCKETS - _MOST_BUCKETS // 10:
+            # Drop the oldest tenth only; dropping all would lift every limit at once, and dropping fewer would walk
+            # through them all again for the next client.
             oldest = sorted(self._buckets, key=lambda name: self._buckets[name].at)[: _MOST_BUCKETS // 10]
             for name in oldest:
                 del self._buckets[name]

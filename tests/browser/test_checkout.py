@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.support.accessibility import too_wide
 from tests.support.receiver import Receiver
@@ -228,6 +228,26 @@ def test_looking_stops_once_it_is_paid_and_slows_down_when_nobody_sees_it(server
     after = len(asked)
     page.clock.run_for(60_000)
     assert len(asked) == after
+
+
+def test_a_page_looks_less_often_while_the_server_says_that_very_many_are_open(server: Server, page: Page) -> None:
+    session = ask(server)
+    asked: list[str] = []
+
+    def crowded(route: Route) -> None:
+        asked.append(route.request.url)
+        answer = route.fetch()
+        route.fulfill(response=answer, headers={**answer.headers, "X-Poll-Seconds": "12"})
+
+    page.route("**/status", crowded)
+    page.clock.install()
+    page.goto(url_of(server, session))
+    for pause in (2_500, 12_000, 12_000):
+        with page.expect_response(lambda response: response.url.endswith("/status")) as look:
+            page.clock.run_for(pause)
+        look.value.finished()
+        page.evaluate("new Promise(requestAnimationFrame)")
+    assert len(asked) == 3
 
 
 def test_a_server_that_asks_for_patience_gets_it_without_a_word_to_the_payer(server: Server, page: Page) -> None:

@@ -48,6 +48,50 @@ def small_disk(folder: Path, megabytes: int = 8) -> Iterator[Disk]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+class FailingDisk:
+    """A disk with a journal, in a file: `folder` is on it. Its first error makes it read-only, as most are set up."""
+
+    def __init__(self, folder: Path, image: Path) -> None:
+        self.folder = folder
+        self._image = image
+
+    def mount(self) -> None:
+        options = ["-o", "loop,errors=remount-ro"]
+        subprocess.run(["mount", *options, str(self._image), str(self.folder)], check=True, capture_output=True)
+
+    def fail(self) -> None:
+        """Have the kernel find an error on it."""
+        source = subprocess.run(
+            ["findmnt", "-n", "-o", "SOURCE", str(self.folder)], check=True, capture_output=True, text=True
+        ).stdout.strip()
+        Path("/sys/fs/ext4", Path(source).name, "trigger_fs_error").write_text("1", "ascii")
+
+    def mount_again(self) -> None:
+        """Check it and mount it for writing, as whoever runs the machine does."""
+        subprocess.run(["umount", str(self.folder)], check=True)
+        subprocess.run(["fsck.ext4", "-p", "-f", str(self._image)], check=False, capture_output=True)
+        self.mount()
+
+
+@contextmanager
+def failing_disk(folder: Path, megabytes: int = 32) -> Iterator[FailingDisk]:
+    """Mount such a disk on a new folder; skip the test where that isn't allowed."""
+    folder.mkdir()
+    image = folder.with_suffix(".image")
+    with image.open("wb") as file:
+        file.truncate(megabytes * 1024 * 1024)
+    disk = FailingDisk(folder, image)
+    try:
+        subprocess.run(["mkfs.ext4", "-q", str(image)], check=True, capture_output=True)
+        disk.mount()
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        pytest.skip("a disk that fails is mounted by root only, where there is ext4")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
 @contextmanager
 def write_protected(*paths: Path) -> Iterator[None]:
     """Make files or folders immutable for everybody, root too; skip the test where that isn't allowed."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from urllib.parse import quote
@@ -33,6 +33,7 @@ from crypto_checkout.http.checkout.renderer import CheckoutRenderer
 from crypto_checkout.http.checkout.translations import LANGUAGES
 from crypto_checkout.http.checkout.view import Code, PayerChain, Phase, View, public_part, view, web_url
 from crypto_checkout.http.checkout.visitors import LANGUAGE, is_bot, translations_for
+from crypto_checkout.http.poll_pace import PollPace
 from crypto_checkout.services.payer import Payers, PayerView
 from crypto_checkout.services.receipts.payer import PayerReceipts
 from crypto_checkout.services.refunds.claims import Claims
@@ -75,6 +76,7 @@ class PayerServices:
     public_url: str
     limit: Callable[[Request], None]
     limit_polls: Callable[[Request], None]
+    poll_pace: PollPace = field(default_factory=PollPace)
     opens_on_phones: bool = False
     allow_embedding_from: Sequence[str] = ()
     clock: Callable[[bool], datetime] = system_clock
@@ -242,6 +244,8 @@ class _CheckoutPages:
         # Not `Date`, which is the machine's time even where test mode's clock was moved.
         time = moments.to_text(self._checkout.clock(payer_view.session["livemode"]))
         headers = [*_STATUS_HEADERS, (b"x-server-time", time.encode())]
+        if (pause := self._checkout.poll_pace.seconds()) is not None:
+            headers.append((b"x-poll-seconds", b"%d" % pause))
         return etags.answer(request, _json(payer_view), headers)
 
     async def pay_in_test_mode(self, request: Request) -> Response:

@@ -81,6 +81,7 @@
   let failures = 0;
   let refusals = 0;
   let askedPause = 0;
+  let crowdPause = 0;
   let looking = false;
   let timer;
   let newsAt = Date.now();
@@ -107,6 +108,8 @@
     try {
       const { response } = await load(main.dataset.status, { "If-None-Match": main.dataset.version });
       setClock(response.headers.get("X-Server-Time"));
+      // While very many pages are open, the server asks each to look less often.
+      crowdPause = 1000 * Number(response.headers.get("X-Poll-Seconds")) || 0;
       if (response.status !== 304 || secondsLeft() === 0) await redraw();
       [failures, refusals] = [0, 0];
     } catch (error) {
@@ -120,8 +123,9 @@
 
   function plan() {
     clearTimeout(timer);
-    const usual = Number(main.dataset.poll);
-    if (!usual || (usual > SLOW && Date.now() - newsAt > WATCH_FOR)) return;
+    const asked = Number(main.dataset.poll);
+    const usual = asked && Math.max(asked, Math.min(crowdPause, LONGEST_PAUSE));
+    if (!usual || (asked > SLOW && Date.now() - newsAt > WATCH_FOR)) return;
     const tries = failures + refusals;
     const longer = Math.max(askedPause, Math.min(LONGEST_PAUSE, usual * 2 ** tries));
     // Pages that were refused together don't come back together.
