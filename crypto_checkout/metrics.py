@@ -78,6 +78,11 @@ LOOP_STALL = Gauge(
     "The longest time in the last minute for which one step kept all others, and so all answers, waiting, in seconds.",
     registry=REGISTRY,
 )
+REPLICA_BEHIND = Gauge(
+    "checkout_replica_behind_seconds",
+    "Seconds since everything was in Litestream's replica; 0 while it is, or without a replica.",
+    registry=REGISTRY,
+)
 READY = Gauge(
     "checkout_ready", "Whether a part of the server works, 1 or 0; the same as /readyz.", ["check"], registry=REGISTRY
 )

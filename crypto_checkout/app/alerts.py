@@ -159,4 +159,5 @@ def _server_issues(parts: Parts, mode: Mode | None, watches: Watches, *, livemod
         clock_watch=watches.clock,
         disk_watch=watches.disk,
         backups=watches.backups,
+        replica_watch=watches.replica,
     )

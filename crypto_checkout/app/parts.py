@@ -13,6 +13,7 @@ from crypto_checkout.services.receipts.issuer import MailPolicy, ReceiptIssuer
 from crypto_checkout.services.upkeep.backups import Backups
 from crypto_checkout.services.upkeep.clock_watch import ClockWatch
 from crypto_checkout.services.upkeep.disk_watch import BackupPlace, DiskWatch
+from crypto_checkout.services.upkeep.replica_watch import ReplicaWatch
 from crypto_checkout.services.upkeep.update_watch import UpdateWatch
 from crypto_checkout.services.webhooks.outbox import Outbox
 from crypto_checkout.store.age_files import Lock
@@ -39,6 +40,7 @@ class Watches:
     backups: Backups
     clock: ClockWatch
     disk: DiskWatch
+    replica: ReplicaWatch
     updates: UpdateWatch
 
 
@@ -50,6 +52,7 @@ def watches(parts: Parts, wake: Sequence[Callable[[], None]], backups: Backups) 
         backups,
         ClockWatch(db, wake, clock=clock),
         DiskWatch(db, backup_place(config), clock),
+        ReplicaWatch(config.database.path.resolve(), clock),
         UpdateWatch(config.updates.check_url, folder, __version__, updates.ask, clock),
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from crypto_checkout import litestream
 from crypto_checkout.app import alerts, web, webhooks
 from crypto_checkout.app.clock import system_clock
 from crypto_checkout.app.modes import Loop, open_modes
@@ -89,6 +90,7 @@ async def open_server(
             watching.backups.run,
             watching.clock.run,
             watching.disk.run,
+            watching.replica.run,
             watching.updates.run,
             loop_watch.run,
             alerts.notifier(parts, issues, sender).run,
@@ -106,6 +108,7 @@ def _remove_leftovers(path: Path) -> None:
     """Remove what killed backups, restores and downloads left beside the database, and what was noted of proxies."""
     remove_parts(path.resolve())
     remove_downloads(path.resolve().parent)
+    litestream.remove_leftovers(path.resolve().parent)
     untrusted_proxy.forget(path.resolve().parent)
 
 

@@ -3,6 +3,7 @@
 import secrets
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,8 +87,15 @@ def _show_migrations(migrations: "Sequence[Migration]") -> None:
         click.echo(f"  {migration.name}")
 
 
-@click.command(short_help="Restore the database from a backup.")
-@click.argument("backup", metavar="NAME|FILE")
+@click.command(short_help="Restore the database from a backup or a replica.")
+@click.argument("backup", metavar="NAME|FILE", required=False)
+@click.option(
+    "--from-replica",
+    "replica",
+    metavar="SOURCE",
+    help="Restore the newest state of a Litestream replica instead: its URL (sftp://…, s3://…), its folder, or "
+    "Litestream's configuration file.",
+)
 @click.option(
     "--identity",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -101,14 +109,17 @@ def _show_migrations(migrations: "Sequence[Migration]") -> None:
     help="Skip N addresses if nothing here records how many were given out since the backup. Default: 1000 or more.",
 )
 @click.pass_obj
-def restore(options: Options, *, backup: str, identity: Path | None, skip: int | None) -> None:
-    """Replace the database with a backup; the replaced one is kept beside it.
+def restore(
+    options: Options, *, backup: str | None, replica: str | None, identity: Path | None, skip: int | None
+) -> None:
+    """Replace the database with a backup or a replica; the replaced one is kept beside it.
 
     Give the NAME of one in the backup folder (crypto-checkout backups lists them), "latest", or a FILE. The
-    passphrase of an encrypted one is asked for. The server must be stopped. Addresses given out after the backup are
-    not given out again. A FILE.secret.key beside it is restored too (backup --with-key). Without that key some
-    secrets must be created anew: they are listed.
+    passphrase of an encrypted one is asked for. The server and Litestream must be stopped. Addresses given out after
+    the backup are not given out again. A FILE.secret.key beside it is restored too (backup --with-key); the key of a
+    replica is the secret.key in the data folder. Without it some secrets must be created anew: they are listed.
     """
+    from crypto_checkout import litestream
     from crypto_checkout.app.clock import system_clock
     from crypto_checkout.app.wallets import names
     from crypto_checkout.core.errors import FolderInUse
@@ -117,29 +128,34 @@ def restore(options: Options, *, backup: str, identity: Path | None, skip: int |
     from crypto_checkout.store.data_folder.lock import FolderLock
     from crypto_checkout.store.data_folder.skipping import Skip
 
+    if (backup is None) == (replica is None):
+        raise click.UsageError("Name either a backup, or the replica: --from-replica SOURCE.")
     config = load_config(options)
-    wallets = names(config)
-    file = _named(config, backup)
+    wallets, database = names(config), config.database.path.resolve()
+    file = None if backup is None else _named(config, backup)
 
     def work() -> "RestoreResult":
-        try:
-            with FolderLock(config.database.path.resolve().parent):
-                key = _key_to(config, file, identity)
-                passing = Skip(system_clock(), secrets.randbelow, skip)
-                return store.restore(file, config.database.path, wallets, passing, secrets.token_hex(8), key)
-        except FolderInUse:
-            fail_while_served(config, "restore again")
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(FolderLock(database.parent))
+            except FolderInUse:
+                fail_while_served(config, "restore again")
+            copy = file or stack.enter_context(litestream.fetched(replica or "", database))
+            key = _key_to(config, copy, identity)
+            passing = Skip(system_clock(), secrets.randbelow, skip)
+            return store.restore(copy, config.database.path, wallets, passing, secrets.token_hex(8), key)
 
     restored = or_fail(config, work)
+    source = file or f"the replica {litestream.without_password(replica or '')}"
     newest = f", as of {tables.moment(restored.newest)}" if restored.newest else ""
-    click.echo(f"{config.database.path.absolute()} is now restored from {file}{newest}.")
+    click.echo(f"{config.database.path.absolute()} is now restored from {source}{newest}.")
     if restored.kept is not None:
         click.echo(f"The previous database is kept as {restored.kept}.")
     _show_next_addresses(restored, wallets)
     _show_access(restored)
-    if secret_key.of_backup(file).exists():
+    if file is not None and secret_key.of_backup(file).exists():
         click.echo(f"Its key, {secret_key.of_backup(file)}, was restored too.")
-    _show_lost_secrets(restored, secret_key.of_backup(file))
+    _show_lost_secrets(restored, secret_key.path(database.parent) if file is None else secret_key.of_backup(file))
     click.echo(
         "Webhooks that were waiting at the time of the backup are sent again; receivers know them by webhook-id."
     )
@@ -212,7 +228,7 @@ def _show_lost_secrets(restored: "RestoreResult", key: Path) -> None:
             "  The second factor: sign in with a recovery code, or run crypto-checkout admin reset-password. Then set "
             "your app up again."
         )
-    click.echo(f"If you have the key, restore again with it beside the backup, as {key}, before you start the server.")
+    click.echo(f"If you have the key, put it there as {key}, and restore again before you start the server.")
 
 
 def _show_next_addresses(restored: "RestoreResult", names: dict[str, str]) -> None:

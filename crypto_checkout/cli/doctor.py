@@ -91,7 +91,7 @@ async def _check_surroundings(config: "Config", db: "Database | None") -> "list[
     from crypto_checkout.app import doctor
     from crypto_checkout.app.clock import system_clock
     from crypto_checkout.app.urls import as_served
-    from crypto_checkout.services.diagnosis import checks
+    from crypto_checkout.services.diagnosis import checks, replica
     from crypto_checkout.store import secret_key
 
     public_url = as_served(config).server.public_url
@@ -103,6 +103,7 @@ async def _check_surroundings(config: "Config", db: "Database | None") -> "list[
         doctor.fuel(config),
         doctor.price_sources(config, system_clock),
         doctor.public_url(config, public_url, is_served=_server_process(config) is not None),
+        replica.check(config.database.path.resolve()),
     )
     found += [each for some in surroundings for each in some]
     if db is not None:

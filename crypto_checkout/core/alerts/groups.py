@@ -36,6 +36,7 @@ GROUPS: Mapping[IssueKind, GroupInfo] = one_row_each(
         IssueKind.FAILED: GroupInfo("reversed payment", "reversed payments", "/payments?issue=failed"),
         IssueKind.WEBHOOK_DISABLED: GroupInfo("disabled webhook", "disabled webhooks", "/webhooks"),
         IssueKind.BACKUP: GroupInfo("backup problem", "backup problems"),
+        IssueKind.REPLICA: GroupInfo("replica behind", "replicas behind"),
         IssueKind.CLOCK: GroupInfo("clock problem", "clock problems"),
         IssueKind.COLLECTOR: GroupInfo("collection problem", "collection problems"),
         IssueKind.OVERSOLD: GroupInfo("oversold link", "oversold links", "/links"),

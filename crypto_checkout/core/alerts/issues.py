@@ -46,6 +46,7 @@ class IssueKind(StrEnum):
     DISK = "disk"
     DESCRIPTORS = "descriptors"
     BACKUP = "backup"
+    REPLICA = "replica"
     CLOCK = "clock"
     WALLET = "wallet"
     UNUSED_ADDRESSES = "unused_addresses"
@@ -131,14 +132,13 @@ ISSUES: Mapping[IssueKind, IssueInfo] = one_row_each(
             advice="The server tries again every hour. The earlier backups are kept.",
             path="/settings/backup",
         ),
+        IssueKind.REPLICA: IssueInfo("The replica", timedelta(minutes=5), is_of_server=True),
         IssueKind.CLOCK: IssueInfo(
             "The clock",
             is_dismissible=True,
             is_of_server=True,
-            advice=(
-                "Check it and its synchronization (timedatectl), and dismiss this once it is right. "
-                "Payers lose no time to pay."
-            ),
+            advice="Check it and its synchronization (timedatectl), and dismiss this once it is right. Payers lose no "
+            "time to pay.",
         ),
         IssueKind.WALLET: IssueInfo(
             "The wallet",

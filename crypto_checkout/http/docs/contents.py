@@ -62,6 +62,7 @@ GROUPS = (
             "proxies": "Caddy and nginx in front of the server, and what can be wrong with them.",
             "chains": "The prepared chains and tokens, when a payment is final, and how to add a chain.",
             "operate": "Backups, alerts, monitoring, and finding out why a payment didn't count.",
+            "standby": "Copy every change to a second machine, and go on there when the first is lost.",
             "monitoring": "Prometheus, a Grafana dashboard, alert rules, every metric, and the fields of the log.",
             "commands": "Every command of the command line.",
             "costs": "How many RPC calls each chain takes, and which free plans cover them.",

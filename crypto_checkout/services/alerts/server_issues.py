@@ -19,6 +19,7 @@ from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.upkeep.backups import Backups
 from crypto_checkout.services.upkeep.clock_watch import ClockWatch
 from crypto_checkout.services.upkeep.disk_watch import DiskWatch
+from crypto_checkout.services.upkeep.replica_watch import ReplicaWatch
 
 LEAST_FREE_BYTES = 256 * 1024 * 1024
 """The least free space on the database's disk; with less it is an issue, because a full disk takes no payments."""
@@ -28,13 +29,19 @@ _DAMAGE_ADVICE = (
     "disk's health before you continue."
 )
 _FILLING_ADVICE = "See what takes the room and what can be done about it, or make the disk larger before it is full."
+_REPLICA_ADVICE = (
+    "If this machine were lost now, that would be lost with it. Check Litestream's service and its log. If you don't "
+    "use it any more, remove its folder beside the database (.checkout.db-litestream). See the guide A warm standby."
+)
 _UNCOMPARED = timedelta(minutes=3)
 _UNCOLLECTABLE_ADVICE = "Fix this, or remove the chain from checkout.toml. It is checked again every minute."
 _UNCOMPARED_ADVICE = (
     "A provider must serve eth_call or eth_getBalance near the newest block: see `crypto-checkout doctor` and the "
     "limits of your plan, or name another one in rpc_urls."
 )
-_SERVER_WIDE = frozenset({IssueKind.DATABASE, IssueKind.DISK, IssueKind.DESCRIPTORS, IssueKind.BACKUP, IssueKind.CLOCK})
+_SERVER_WIDE = frozenset(
+    {IssueKind.DATABASE, IssueKind.DISK, IssueKind.DESCRIPTORS, IssueKind.BACKUP, IssueKind.REPLICA, IssueKind.CLOCK}
+)
 _MOST_FAILURES = 3
 _CURRENCY = "USD"
 
@@ -96,6 +103,7 @@ class ServerIssues:
         clock_watch: ClockWatch | None = None,
         backups: Backups | None = None,
         disk_watch: DiskWatch | None = None,
+        replica_watch: ReplicaWatch | None = None,
     ) -> None:
         self._watched = watched
         self._livemode = livemode
@@ -104,6 +112,7 @@ class ServerIssues:
         self._clock_watch = clock_watch
         self._backups = backups
         self._disk_watch = disk_watch
+        self._replica_watch = replica_watch
         self._unpriced: dict[str, str] = {}
         self._since: dict[_ServerIssue, datetime] = {}
 
@@ -117,6 +126,7 @@ class ServerIssues:
         found = [
             *_storage(problems, free_bytes),
             *self._backup(),
+            *self._replica(),
             *self._disk(free_bytes),
             *self._clocks(),
             *self._chains(problems),
@@ -151,6 +161,11 @@ class ServerIssues:
         words = None if self._backups is None else self._backups.problem()
         if words is not None:
             yield _ServerIssue(IssueKind.BACKUP, "backup", words)
+
+    def _replica(self) -> Iterator[_ServerIssue]:
+        words = None if self._replica_watch is None else self._replica_watch.issue()
+        if words is not None:
+            yield _ServerIssue(IssueKind.REPLICA, "replica", words, _REPLICA_ADVICE)
 
     def _disk(self, free_bytes: int) -> Iterator[_ServerIssue]:
         """Yield a disk that fills up within a month; one that is almost full already is an issue of its own."""

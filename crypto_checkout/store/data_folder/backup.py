@@ -18,7 +18,7 @@ from crypto_checkout.core.errors import FatalError
 from crypto_checkout.encryption import Cipher
 from crypto_checkout.store import age_files, files, migrate, secret_key
 from crypto_checkout.store.age_files import Key
-from crypto_checkout.store.data_folder import carried_over, given_out, snapshot
+from crypto_checkout.store.data_folder import carried_over, given_out, lock, snapshot
 from crypto_checkout.store.data_folder.skipping import Skip
 from crypto_checkout.store.data_folder.snapshot import connect, in_a_sentence
 
@@ -99,7 +99,8 @@ def restore(
         key: decrypts the copy; None for one that isn't encrypted.
 
     Raises:
-        FatalError: The copy is not an intact database of this program, or needs another key; nothing has changed.
+        FatalError: The copy is not an intact database of this program, or needs another key, or another process has
+            the database open; nothing has changed.
         OSError: A file can't be created.
 
     """
@@ -107,6 +108,7 @@ def restore(
     database = database.resolve()
     if database.exists() and copy.samefile(database):
         raise FatalError(f"{copy} is the database itself; name the copy that is to take its place.")
+    lock.refuse_if_open(database)
     files.remove_parts(database)
     with files.part_of(database) as part:
         with in_a_sentence(copy, if_damaged="Nothing was changed; use another copy."):

@@ -1,4 +1,7 @@
-"""The lock on the data folder: one server per folder. Command-line tools don't take it."""
+"""The lock on the data folder: one server per folder. Command-line tools don't take it.
+
+A file that SQLite has open carries a lock of SQLite's, by which every program that uses it is noticed.
+"""
 
 import fcntl
 import os
@@ -8,6 +11,9 @@ from types import TracebackType
 from typing import Self
 
 from crypto_checkout.core.errors import FolderInUse
+
+_SHARED_FIRST = 0x40000002  # SQLite's file format, "The Lock-Byte Page"; in WAL mode it is held as long as it is open
+_SHARED_SIZE = 510
 
 
 class FolderLock:
@@ -54,6 +60,23 @@ class FolderLock:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.release()
+
+
+def refuse_if_open(database: Path) -> None:
+    """Raise FolderInUse while another process has a database open: replaced, it would go on with the old one.
+
+    Litestream would then copy pages of both. The caller must not have it open itself: its own lock would be dropped.
+    """
+    try:
+        with database.open("rb+") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
+    except FileNotFoundError:
+        return
+    except (BlockingIOError, PermissionError) as error:  # POSIX leaves the choice of the two
+        raise FolderInUse(
+            f"Another program has {database} open, such as Litestream or `crypto-checkout listen`. Stop it first; "
+            "nothing was changed."
+        ) from error
 
 
 def _in_use(folder: Path, content: bytes) -> str:

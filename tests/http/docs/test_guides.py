@@ -104,8 +104,9 @@ def test_no_block_of_a_guide_is_left_out() -> None:
     """`tests.http.docs.test_pages` runs the rest: shell and Python block by block, and the webhook guide's JavaScript.
 
     `tests.core.checkout.test_pay_button` compares the HTML with what the product prints, `tests.cli.collect` runs the
-    commands that collect, `tests.http.docs.test_monitoring` configures Prometheus, `tests.test_readme` looks up the
-    commands of `operate`, and `tests.http.api.test_refunds` makes the request that names a refund's transaction.
+    commands that collect, `tests.http.docs.test_monitoring` configures Prometheus, `tests.http.docs.test_standby` has
+    two machines, `tests.test_readme` looks up the commands of `operate`, and `tests.http.api.test_refunds` makes the
+    request that names a refund's transaction.
     """
     by_guide = {
         "first-payment": {"console", "text"},
@@ -121,6 +122,7 @@ def test_no_block_of_a_guide_is_left_out() -> None:
         "monitoring": {"yaml"},
         "operate": {"console", "toml", "json"},
         "speed": {"console"},
+        "standby": {"console", "sshd_config", "yaml litestream.yml", "ini litestream.service"},
         "proxies": {"", "nginx", "toml"},
         "wallets": {"javascript ledger.cjs", "javascript keystone.cjs"},
     }

@@ -158,6 +158,7 @@ CASES = {
         {"instance": "a"},
     ),
     "CheckoutStalls": ({'checkout_loop_stall_seconds{instance="a"}': "0.5x60"}, {"instance": "a"}),
+    "CheckoutReplicaBehind": ({'checkout_replica_behind_seconds{instance="a"}': "0+60x60"}, {"instance": "a"}),
     "CheckoutWebhooksWait": ({'checkout_deliveries_pending{instance="a"}': "1001x60"}, {"instance": "a"}),
     "CheckoutFilesRunOut": (
         {

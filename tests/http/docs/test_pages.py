@@ -30,7 +30,18 @@ PAGES = ("/docs", "/docs/api", "/docs/search", "/docs/search?q=webhook", *(f"/do
 TEXTS = tuple(path.stem for path in sorted(FOLDER.glob("*.md")))
 WITHOUT_CODE = frozenset(
     {"basics", "chains", "cold-address", "collect", "commands", "compare", "configuration", "costs", "dashboard"}
-    | {"first-payment", "go-live", "monitoring", "operate", "proxies", "receipts", "speed", "statuses", "threat-model"}
+    | {
+        "first-payment",
+        "go-live",
+        "monitoring",
+        "operate",
+        "proxies",
+        "receipts",
+        "speed",
+        "standby",
+        "statuses",
+        "threat-model",
+    }
     | {"wallets"}
 )  # for readers who call no API from a program
 STEP_BY_STEP = ("integrate", "test-mode")  # whose shell blocks go on from one another: see tests.http.docs.test_guides
