@@ -16,6 +16,7 @@ import pytest
 
 from crypto_checkout.core.sandbox import Scenario
 from tests.support.anvil import Anvil
+from tests.support.machine import booted
 from tests.support.server import KEY, LISTENING, command
 from tests.support.shop import FRESH_XPUB
 from tests.support.waiting import wait_until
@@ -160,3 +161,67 @@ def test_it_runs_as_an_ordinary_user_where_there_is_no_python(program: Path, tmp
     inside = [chroot, "--userspec=65534:65534", str(system), "/usr/bin/env", "-C", "/srv/shop", "./crypto-checkout"]
     with serving(inside, home) as client:
         get_paid(client)
+
+
+def test_it_installs_itself_and_a_newer_one_takes_its_place(program: Path, tmp_path: Path) -> None:
+    """Try what a program copies and replaces; `tests.cli.install` tries the rest, from a Python environment."""
+    installed, unit = Path("/usr/local/bin/crypto-checkout"), Path("/etc/systemd/system/crypto-checkout.service")
+    newer = tmp_path / "newer"
+    shutil.copy2(program, newer)
+    with newer.open("ab") as file:
+        file.write(bytes(16))
+    with booted(tmp_path, {"/srv/old": program.parent, "/srv/new": tmp_path}) as machine:
+        machine.run("sh", "-c", "mkdir -p /srv/own && cp /srv/old/crypto-checkout /srv/own/")
+        first = machine.run("/srv/own/crypto-checkout", "install", "--yes").stdout
+        assert machine.path(installed).read_bytes() == program.read_bytes()
+        key, url = KEY.search(first), LISTENING.search(first)
+        assert key is not None, first
+        assert url is not None, first
+        headers = {"Authorization": f"Bearer {key[0]}"}
+        with machine.network(), httpx.Client(base_url=url[1], headers=headers, timeout=30, trust_env=False) as client:
+            get_paid(client)
+        assert machine.run(installed, "install").stdout.startswith("Nothing to do")
+
+        dry = machine.run("/srv/new/newer", "install", "--dry-run").stdout
+        assert "stop the server, and replace /usr/local/bin/crypto-checkout by this program" in dry
+        done = machine.run("/srv/new/newer", "install", "--yes").stdout
+        assert "Step 2 of 2 is done" in done
+        assert machine.path(installed).read_bytes() == newer.read_bytes()
+        assert machine.path(f"{installed}.previous").read_bytes() == program.read_bytes()
+        log = machine.run("journalctl", "--unit=crypto-checkout", "--output=cat").stdout
+        assert log.count("Stopped. Everything is saved.") == 1
+        with machine.network(), httpx.Client(base_url=url[1], headers=headers, timeout=30, trust_env=False) as client:
+            assert client.get("/api/v1/checkout_sessions").raise_for_status().json()["data"]
+            get_paid(client)
+
+        back = machine.run(f"{installed}.previous", "install", "--yes").stdout
+        assert "Step 2 of 2 is done" in back
+        assert machine.path(installed).read_bytes() == program.read_bytes()
+        machine.run(installed, "uninstall", "--yes")
+        gone = (installed, Path(f"{installed}.previous"), unit)
+        assert not [place for place in gone if machine.path(place).exists()]
+        assert machine.path("/var/lib/crypto-checkout/checkout-data/checkout.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "why", "place"),
+    [
+        ("mount -t tmpfs -o size=9m tmpfs /usr/local/bin", "The disk is full: make room on it", None),
+        ("mount --bind /usr /usr && mount -o remount,bind,ro /usr", "", "/opt/bin/crypto-checkout"),
+        ("mount -o remount,bind,ro /opt; mount --bind /usr /usr && mount -o remount,bind,ro /usr", "read-only", None),
+        ("printf '#!/bin/sh\\n' >/usr/local/bin/crypto-checkout", "is another program", None),
+    ],
+)
+def test_it_is_put_where_it_can_be(program: Path, tmp_path: Path, before: str, why: str, place: str | None) -> None:
+    (tmp_path / "opt").mkdir()
+    with booted(tmp_path, {"/srv/old": program.parent, "/opt": tmp_path / "opt"}) as machine:
+        machine.run("sh", "-c", before)
+        done = machine.run("/srv/old/crypto-checkout", "install", "--yes", check=place is not None)
+        assert why in done.stderr
+        assert "Traceback" not in done.stderr
+        if place is not None:
+            assert machine.path(place).exists()
+            unit = machine.path("/etc/systemd/system/crypto-checkout.service").read_text("utf-8")
+            assert f"\nExecStart={place} --config" in unit
+            machine.run(place, "uninstall", "--yes")
+            assert not machine.path(place).exists()

@@ -53,7 +53,10 @@ mount -t devpts devpts dev/pts -o newinstance,ptmxmode=0666
 mount -t tmpfs tmpfs dev/shm
 ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
-for device in null zero full random urandom tty; do touch dev/$device; mount --bind /dev/$device dev/$device; done
+mkdir dev/net
+for device in null zero full random urandom tty net/tun; do
+    [ ! -e /dev/$device ] || { touch dev/$device; mount --bind /dev/$device dev/$device; }
+done
 for place in $SHOWN; do mkdir -p ".${place#*:}"; mount --bind "${place%%:*}" ".${place#*:}"; done
 mkdir -p .before
 pivot_root . .before

@@ -7,6 +7,7 @@ what isn't as it should be, and running a newer program is the upgrade.
 
 import errno
 import os
+import shutil
 import socket
 import sys
 import tempfile
@@ -67,7 +68,7 @@ def install(
     elif _agreed(steps, dry_run=dry_run, yes=yes):
         _do(steps)
     if not dry_run:
-        _show_result(wanted.config, was_started=bool(steps))
+        _show_result(wanted, was_started=bool(steps))
 
 
 @click.command(short_help="Take the server and its unit off this machine; its data stays.")
@@ -239,14 +240,15 @@ def _refuse_taken_port(config: "Config") -> None:
 # --- after the steps -------------------------------------------------------------------------------------------------
 
 
-def _show_result(config: "Config", *, was_started: bool) -> None:
+def _show_result(wanted: plan.Wanted, *, was_started: bool) -> None:
+    config, program = wanted.config, wanted.program.path
     url = service.wait_until_it_answers(config)
     if was_started:
-        click.echo("\n".join(("", *service.message())))
+        click.echo("\n".join(("", *service.message(), "")))
     click.echo(f"The server runs, and starts with the machine: {url}")
     for problem in service.unready_parts(url):
         click.echo(f"  not ready yet: {problem}")
-    command = f"sudo -u {USER} crypto-checkout"
+    command = f"sudo -u {USER} {USER if shutil.which(USER) == str(program) else program}"
     for name, place in (
         ("settings", f"{CONFIG} (then: sudo systemctl restart {USER})"),
         ("variables", str(ENVIRONMENT)),

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -21,11 +22,15 @@ from crypto_checkout.cli import main
 from crypto_checkout.cli.install import install, service, unit
 from crypto_checkout.cli.install.places import Program
 from crypto_checkout.config import load
+from crypto_checkout.core.backups import Rotation
+from crypto_checkout.store.age_files import Lock
+from crypto_checkout.store.backups.making import Job
+from crypto_checkout.store.backups.worker import to_line
 from tests.support.machine import Machine, booted
 from tests.support.server import KEY
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.heavy, pytest.mark.process]
 
 ROOT = Path(__file__).parent.parent.parent.parent
 ENVIRONMENT = Path("/opt/checkout")
@@ -160,6 +165,25 @@ def test_the_server_can_write_its_data_and_nothing_else(machine: Machine) -> Non
     )
     assert (status["NoNewPrivs"], status["Seccomp"], status["CapBnd"]) == ("1", "2", "0" * 16)
     assert rights(machine, DATA / "checkout.db") == ("crypto-checkout", "crypto-checkout", 0o600)
+
+
+def test_all_that_computes_and_all_that_it_starts_runs_under_its_restrictions(machine: Machine) -> None:
+    machine.run(PROGRAM, "install", "--yes")
+    job = Job(DATA / "checkout.db", DATA / "backups", Lock(), Rotation(7, 4))
+    line = to_line(job, datetime.now(UTC)).decode()
+    script = (
+        f"(echo '{line.strip()}'; sleep 30) | {PROGRAM} backup-worker\n"
+        f"echo 'a long password of nine words, made up today' | {PROGRAM} --config {CONFIG} admin reset-password\n"
+    )
+    machine.path(FOLDER / "try.sh").write_text(script, "utf-8")
+    text = unit.text(Program(PROGRAM)).replace("Type=exec", "Type=oneshot").replace("Restart=on-failure\n", "")
+    text = re.sub("ExecStart=.*", f"ExecStart=/bin/sh -e {FOLDER}/try.sh", text)
+    machine.path("/etc/systemd/system/try.service").write_text(text, "utf-8")
+    machine.run("systemctl", "start", "try")
+    log = machine.run("journalctl", "--unit=try", "--output=cat").stdout
+    assert '"made":' in log
+    assert "The dashboard's password is set" in log
+    assert len([*machine.path(DATA / "backups").glob("*.db")]) == 1
 
 
 def test_its_commands_run_beside_it_as_its_user(machine: Machine) -> None:
