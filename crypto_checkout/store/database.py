@@ -39,6 +39,7 @@ _MOST_UNITS_PER_COMMIT = 500
 _MOST_QUICK_UNITS = 64
 _QUIET_TURNS = 3
 _KEPT_WAL_BYTES = 16 * 1024 * 1024
+_NO_CONTEXT = Context()
 
 
 @dataclass(slots=True)
@@ -100,6 +101,7 @@ class Database:
         self._queue: deque[QueuedUnit[Any]] = deque()
         self._drain: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._version_of_turn: int | None = None
         self.faults = Faults()
 
     @classmethod
@@ -185,13 +187,19 @@ class Database:
     def version(self) -> int | None:
         """Return a number that every commit changes, those of other processes too; None if it can't be told now.
 
-        What was read after it was told still holds while it is the same. Commits count once they are durable.
+        What was read after it was told still holds while it is the same. Commits count once they are durable. SQLite is
+        asked once in a turn of the event loop: what a turn answers had arrived before it began, so nobody who asks
+        can know of a later commit.
         """
         self._refuse_if_closed()
-        try:
-            return self._quick_reader.version()
-        except sqlite3.Error:
-            return None
+        if self._version_of_turn is None:
+            with suppress(sqlite3.Error):
+                self._version_of_turn = self._quick_reader.version()
+                asyncio.get_running_loop().call_soon(self._end_turn, context=_NO_CONTEXT)
+        return self._version_of_turn
+
+    def _end_turn(self) -> None:
+        self._version_of_turn = None
 
     def _refuse_if_closed(self) -> None:
         if self._closing is not None:

@@ -7,6 +7,7 @@ Its loops run as they do in a server, and webhooks may go to this machine. The n
 answer is held against the OpenAPI document (`tests.support.conformity`).
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -82,9 +83,14 @@ class App:
             transport=httpx.ASGITransport(app=self.opened.web, client=(address, 50_000)),
             base_url="http://shop.example/api/v1",
             headers={} if authorization is None else {"Authorization": authorization},
-            event_hooks={"response": [conformity.check]},
+            event_hooks={"request": [arrive], "response": [conformity.check]},
         )
         return await self.clients.enter_async_context(client)
+
+
+async def arrive(_: httpx.Request) -> None:
+    """Let the loop turn before a request, as it does before each that comes over the network."""
+    await asyncio.sleep(0)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import httpx
 from playwright.sync_api import Browser, Page, StorageState
 
-from tests.support.api import App
+from tests.support.api import App, arrive
 from tests.support.server import Server
 
 PASSWORD = "three quiet herons at dusk"
@@ -29,6 +29,7 @@ async def visitor(app: App, *, address: str = "127.0.0.1", site: str = SITE) -> 
         transport=httpx.ASGITransport(app=app.opened.web, client=(address, 50_000)),
         base_url=f"{site}/dashboard",
         headers={"Origin": site, "Accept": "text/html", "User-Agent": "Test browser"},
+        event_hooks={"request": [arrive]},
     )
     return await app.clients.enter_async_context(client)
 

@@ -20,9 +20,10 @@ from crypto_checkout.core.moments import Clock
 from crypto_checkout.entropy import Entropy
 from crypto_checkout.http import errors
 from crypto_checkout.http.errors import PageNotFound
+from crypto_checkout.http.headers import fields
 from crypto_checkout.log import get_logger
 
-from . import compression
+from . import compression, whole_answers
 from .client_address import ClientAddresses
 from .compression import Header
 from .routing import RouteTable
@@ -87,8 +88,14 @@ class Application:
         scope["client_address"] = self._addresses.of(scope)
         scope["answer_headers"] = []
         exchange = _Exchange(scope, receive, send, self._own_headers)
+        request = Request(scope, exchange.receive)
         try:
-            await self._answer(Request(scope, exchange.receive), exchange)
+            try:
+                await exchange.send(await self._response(request))
+            except (CheckoutError, DatabaseFailed, HTTPException) as error:
+                if exchange.status:
+                    raise
+                await exchange.send(errors.answer_to(request, error, self._page_not_found))
         except ClientDisconnect:
             exchange.status = exchange.status or _GONE
         except Exception:  # a loop's boundary: the server continues with the next request
@@ -97,14 +104,6 @@ class Application:
                 await exchange.send(errors.internal(request_id))
         finally:
             _record(scope, exchange.status, time.perf_counter() - started)
-
-    async def _answer(self, request: Request, exchange: "_Exchange") -> None:
-        try:
-            await exchange.send(await self._response(request))
-        except (CheckoutError, DatabaseFailed, HTTPException) as error:
-            if exchange.status:
-                raise
-            await exchange.send(errors.answer_to(request, error, self._page_not_found))
 
     async def _response(self, request: Request) -> ASGIApp:
         """Return the handler's response, or the application that is mounted at the path."""
@@ -144,11 +143,16 @@ class _Exchange:
         if isinstance(answer, Response) and body is not None and answer.background is None:
             headers = compression.headers_of_plain(self.scope, answer.raw_headers, body)
             if headers is not None:
-                start = {"type": "http.response.start", "status": answer.status_code, "headers": headers}
-                await self._send_complete(start)
-                await self._send({"type": "http.response.body", "body": body})
+                await self._send_whole(answer.status_code, self._complete(headers), body)
                 return
         await compression.compressed(answer)(self.scope, self.receive, self._send_complete)
+
+    async def _send_whole(self, status: int, headers: Sequence[Header], body: bytes) -> None:
+        self.status = status
+        write = whole_answers.offered(self.scope)
+        if write is None or self._unread or not write(status, headers, body):
+            await self._send({"type": "http.response.start", "status": status, "headers": headers})
+            await self._send({"type": "http.response.body", "body": body})
 
     async def _send_complete(self, message: Message) -> None:
         """Send a message; complete the headers of the one that begins the answer."""
@@ -180,21 +184,21 @@ def _refusal(scope: Scope) -> CheckoutError | None:
     # would reach the route, and pass a proxy's rule against `/metrics`.
     if scope["path"].endswith("\n"):
         return RouteNotFound("There is nothing at a path with a line break.")
-    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    found, headers = fields(scope), scope["headers"]
+    host = found.get(b"host")
+    is_repeated = len(found) < len(headers) and sum(name == b"host" for name, _ in headers) > 1
     # HTTP/1.0 has no such header, and health checks of old load balancers speak it (RFC 9112, section 3.2).
-    if len(hosts) > 1 or (not hosts and scope["http_version"] != "1.0") or not all(map(_HOST.fullmatch, hosts)):
+    is_valid = scope["http_version"] == "1.0" if host is None else _HOST.fullmatch(host) is not None
+    if is_repeated or not is_valid:
         return InvalidQuery("Host: send this header once, with the server's name and port.", param="Host")
     return None
 
 
 def _is_long(scope: Scope) -> bool:
     """Tell whether the announced body is too long, or of unknown length, to be read only to be discarded."""
-    for name, value in scope["headers"]:
-        if name == b"transfer-encoding":
-            return True
-        if name == b"content-length" and (not value.isdigit() or int(value[:20]) > _MOST_UNREAD_BYTES):
-            return True
-    return False
+    found = fields(scope)
+    length = found.get(b"content-length", b"0")
+    return b"transfer-encoding" in found or not length.isdigit() or int(length[:20]) > _MOST_UNREAD_BYTES
 
 
 def _record(scope: Scope, status: int, seconds: float) -> None:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from crypto_checkout.http.headers import fields
 from crypto_checkout.log import get_logger
 from crypto_checkout.services.diagnosis.proxy import FORGED
 
@@ -21,6 +22,7 @@ _NEAR = [
 ]
 _MOST_KNOWN = 4096
 _SHORT = 100
+_FORWARDED_FOR = b"x-forwarded-for"
 _FORWARDED = frozenset({"forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip"})
 
 
@@ -40,7 +42,9 @@ class ClientAddresses:
     def of(self, scope: Scope) -> str:
         """Return the address of a request's client."""
         peer = scope["client"][0] if scope.get("client") else ""
-        forwarded = b",".join([value for name, value in scope["headers"] if name == b"x-forwarded-for"])
+        forwarded = b""
+        if _FORWARDED_FOR in fields(scope):
+            forwarded = b",".join([value for name, value in scope["headers"] if name == _FORWARDED_FOR])
         known = self._known.get((peer, forwarded))  # connections are kept, and send many requests
         if known is not None:
             return known
@@ -108,7 +112,7 @@ def _is_own_host(host: str) -> bool:
 
 
 def _is_of_untrusted_proxy(scope: Scope, trusted_proxies: Sequence[Network]) -> bool:
-    if all(name != b"x-forwarded-for" for name, _ in scope["headers"]):
+    if _FORWARDED_FOR not in fields(scope):
         return False
     address = _address(scope["client"][0]) if scope.get("client") else None
     if address is None or not _is_in(address, _NEAR) or _is_in(address, trusted_proxies):

@@ -8,6 +8,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from crypto_checkout.http.headers import fields
+
 # A response that fits into one packet arrives as fast without it.
 _LEAST_BYTES = 1400
 _LEVEL = 6
@@ -15,6 +17,7 @@ _LEVEL = 6
 _REFUSED = re.compile(r"\bgzip\s*;\s*q=0(\.0*)?\s*(,|$)", re.IGNORECASE)
 Header = tuple[bytes, bytes]
 
+_ACCEPT_ENCODING = b"accept-encoding"
 _VARY: Header = (b"vary", b"Accept-Encoding")
 
 
@@ -22,10 +25,10 @@ def headers_of_plain(scope: Scope, headers: Sequence[Header], body: bytes | memo
     """Return the headers of a whole body that is sent as it is; None where `compressed` has to decide."""
     if len(body) < _LEAST_BYTES:
         return headers
-    fields = dict(headers)
-    if b"vary" in fields or b"content-encoding" in fields or _accepts_gzip(scope):
+    own = dict(headers)
+    if b"vary" in own or b"content-encoding" in own or _accepts_gzip(scope):
         return None
-    return [*headers, _VARY] if _is_compressible(fields.get(b"content-type", b"")) else headers
+    return [*headers, _VARY] if _is_compressible(own.get(b"content-type", b"")) else headers
 
 
 def compressed(app: ASGIApp) -> ASGIApp:
@@ -42,7 +45,7 @@ def compressed(app: ASGIApp) -> ASGIApp:
             await send(message)
 
         if _REFUSED.search(Headers(scope=scope).get("accept-encoding", "")):
-            scope = {**scope, "headers": [each for each in scope["headers"] if each[0] != b"accept-encoding"]}
+            scope = {**scope, "headers": [each for each in scope["headers"] if each[0] != _ACCEPT_ENCODING]}
         await gzip(scope, receive, send_weak)
 
     return handle
@@ -50,7 +53,9 @@ def compressed(app: ASGIApp) -> ASGIApp:
 
 def _accepts_gzip(scope: Scope) -> bool:
     """Tell whether a client may accept it; `compressed` looks closer."""
-    return any(name == b"accept-encoding" and b"gzip" in value for name, value in scope["headers"])
+    if _ACCEPT_ENCODING not in fields(scope):
+        return False
+    return any(name == _ACCEPT_ENCODING and b"gzip" in value for name, value in scope["headers"])
 
 
 @lru_cache(maxsize=64)

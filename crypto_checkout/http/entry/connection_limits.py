@@ -26,6 +26,7 @@ from crypto_checkout.http import errors
 from crypto_checkout.http.rate_limit import client_name
 from crypto_checkout.log import RepeatedLine, get_logger
 
+from . import whole_answers
 from .application import METHODS
 from .client_address import Network, is_trusted
 
@@ -181,6 +182,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
             return app(scope, receive, send_while_open)
 
+        whole_answers.offer(cycle)
         super()._start_asgi_task(cycle, until_closed)  # type: ignore[arg-type]
 
     def _has_place(self) -> bool:

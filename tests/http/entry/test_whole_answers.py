@@ -1,0 +1,132 @@
+"""Answers in one write: the same bytes as uvicorn's two steps make."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from crypto_checkout.http.entry import whole_answers
+from crypto_checkout.http.entry.compression import Header
+from crypto_checkout.http.entry.connection_limits import GuardedProtocol
+
+JSON: list[Header] = [(b"content-length", b"11"), (b"content-type", b"application/json")]
+BODY = b'{"a":"\xc3\xa9 "}'
+
+
+class Connection(asyncio.Transport):
+    """A connection that notes what is written to it."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("203.0.113.7", 50_000), "sockname": ("203.0.113.1", 80)})
+        self.writes: list[bytes] = []
+        self.is_closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.writes.append(bytes(data))
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+async def answered(request: bytes, status: int, headers: Sequence[Header], *, whole: bool) -> Connection:
+    """Return a connection after the answer to its request, written whole where that is possible."""
+    ended, body = asyncio.Event(), b"" if status == 304 else BODY
+
+    async def app(scope: Scope, _: Receive, send: Send) -> None:
+        write = whole_answers.offered(scope)
+        assert write is not None
+        try:
+            if not whole or not write(status, headers, body):
+                await send({"type": "http.response.start", "status": status, "headers": headers})
+                await send({"type": "http.response.body", "body": body})
+        finally:
+            ended.set()
+
+    connection = Connection()
+    protocol = protocol_of(app)
+    protocol.connection_made(connection)
+    protocol.data_received(request)
+    async with asyncio.timeout(20):
+        await ended.wait()
+    await asyncio.sleep(0)
+    protocol.connection_lost(ConnectionResetError())
+    return connection
+
+
+def protocol_of(app: ASGIApp) -> GuardedProtocol:
+    config = uvicorn.Config(app, http=GuardedProtocol, ws="none", lifespan="off", log_config=None, access_log=False)
+    config.load()
+    return GuardedProtocol(config=config, server_state=ServerState(), app_state={})
+
+
+def asked(method: str = "GET", *headers: str, version: str = "1.1") -> bytes:
+    return "\r\n".join([f"{method} / HTTP/{version}", "Host: x", *headers, "", ""]).encode()
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "headers", "writes"),
+    [
+        (asked(), 200, JSON, 1),
+        (asked(), 404, [*JSON, (b"retry-after", b"1"), (b"x-name", "caf\u00e9".encode("latin-1"))], 1),
+        (asked("HEAD"), 200, JSON, 1),
+        (asked(), 304, [(b"etag", b'"a"')], 1),
+        (asked("GET", "Connection: close"), 200, JSON, 2),
+        (asked(version="1.0"), 200, JSON, 2),
+    ],
+)
+async def test_a_whole_answer_is_what_two_steps_make(
+    request_: bytes, status: int, headers: list[Header], writes: int
+) -> None:
+    at_once = await answered(request_, status, headers, whole=True)
+    in_steps = await answered(request_, status, headers, whole=False)
+    assert b"".join(at_once.writes) == b"".join(in_steps.writes)
+    assert len([each for each in at_once.writes if each]) == writes
+    assert at_once.is_closed == in_steps.is_closed
+
+
+@pytest.mark.parametrize("value", [b"a\r\nset-cookie: x", b"a\nb", b"a\x00b", b"a\x7f"])
+async def test_a_header_that_would_begin_another_is_sent_neither_way(value: bytes) -> None:
+    for whole in (True, False):
+        connection = await answered(asked(), 200, [*JSON, (b"location", value)], whole=whole)
+        assert value not in b"".join(connection.writes)
+        assert b"HTTP/1.1 500 " in b"".join(connection.writes) or connection.is_closed
+
+
+async def test_the_next_request_on_the_connection_is_answered_too() -> None:
+    count = 0
+
+    async def app(scope: Scope, _: Receive, __: Send) -> None:
+        nonlocal count
+        count += 1
+        write: Any = whole_answers.offered(scope)
+        assert write(200, JSON, BODY)
+
+    connection, protocol = Connection(), protocol_of(app)
+    protocol.connection_made(connection)
+    for expected in (1, 2):
+        protocol.data_received(asked())
+        async with asyncio.timeout(20):
+            while count < expected:
+                await asyncio.sleep(0)
+    protocol.data_received(asked() * 2)
+    async with asyncio.timeout(20):
+        while count < 4:
+            await asyncio.sleep(0)
+    protocol.connection_lost(ConnectionResetError())
+    assert len(connection.writes) == 4
