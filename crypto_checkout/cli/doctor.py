@@ -269,20 +269,38 @@ def _server_process(config: "Config") -> str | None:
 
 
 def _check_backup(config: "Config") -> "Check":
+    """Check the age of the newest backup, of the server's own and those that were made by hand."""
     from crypto_checkout.app.clock import system_clock
     from crypto_checkout.core.diagnosis.checks import ok, warn
     from crypto_checkout.core.diagnosis.explanation import span
+    from crypto_checkout.store.backups import folder
     from crypto_checkout.store.data_folder import last_backup
 
-    known = last_backup.read(config.database.path.parent)
-    if known is None:
+    now, backup = system_clock(), config.backup
+    try:
+        own = [each for each in folder.listing(config.backup_folder) if each.is_verified and each.made_at <= now]
+    except OSError as error:
+        what = f"{config.backup_folder.absolute()} can't be read: {error.strerror}"
+        return warn("backup", what, permission_advice(config.backup_folder))
+    by_hand = last_backup.read(config.database.path.parent)
+    known = [*([by_hand] if by_hand else []), *((each.made_at, str(each.path.absolute())) for each in own[:1])]
+    if not known:
         return warn("backup", "none found", "Create one, and keep it elsewhere: crypto-checkout backup FILE")
-    at, file = known
-    age = system_clock() - at
+    at, file = max(known)
+    age = now - at
     what = f"{span(age)} old, {file}{'' if Path(file).exists() else ' (no longer there)'}"
+    if backup.every_hours and now - (own[0].made_at if own else at) > 2 * timedelta(hours=backup.every_hours):
+        advice = f"One is due every {backup.every_hours} hours while the server runs: its log says why there is none."
+        return warn("backup", what, f"{advice} Make one now: crypto-checkout backup")
     if age > _OLD_BACKUP:
         return warn("backup", what, "Create a new one: crypto-checkout backup FILE")
-    return ok("backup", what)
+    return ok("backup", f"{what}{_where_backups_are(config) if own else ''}")
+
+
+def _where_backups_are(config: "Config") -> str:
+    folder, data = config.backup_folder, config.database.path.resolve().parent
+    is_same = folder.stat().st_dev == data.stat().st_dev
+    return "; it is on the disk of the database: copy it to another machine" if is_same else ""
 
 
 # --- for people ------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,10 +88,7 @@ def encrypt(file: Path, to: Path, lock: Lock, after_piece: Callable[[int], None]
     """
     with file.open("rb") as source, closing(_Forced(to, after_piece)) as target:
         if lock.recipients:
-            # Imported here, because most backups aren't encrypted.
-            from pyrage import encrypt_io, x25519
-
-            encrypt_io(source, target, [x25519.Recipient.from_str(each) for each in lock.recipients])
+            _encrypt_to_recipients(source, target, lock.recipients)
         else:
             _encrypt_with_passphrase(source, target, lock.passphrase)
 
@@ -103,6 +100,16 @@ def decrypt(file: Path, to: Path, key: Key) -> None:
             _decrypt_with_passphrase(source, target, key.passphrase, file)
         else:
             _decrypt_with_identities(source, target, key.identities, file)
+
+
+def _encrypt_to_recipients(source: BinaryIO, target: "_Forced", recipients: Iterable[str]) -> None:
+    # Imported here, because most backups aren't encrypted.
+    from pyrage import EncryptError, encrypt_io, x25519
+
+    try:
+        encrypt_io(source, target, [x25519.Recipient.from_str(each) for each in recipients])
+    except EncryptError as error:
+        raise (target.failure or OSError(str(error))) from error
 
 
 def _decrypt_with_identities(source: BinaryIO, target: "_Forced", text: str, file: Path) -> None:
@@ -117,6 +124,13 @@ def _decrypt_with_identities(source: BinaryIO, target: "_Forced", text: str, fil
         raise WrongKey("The identity file is empty: expected a line AGE-SECRET-KEY-1…, as `age-keygen` writes it.")
     try:
         decrypt_io(source, target, identities)
+    except OSError as error:
+        if target.failure is not None:
+            raise target.failure from error
+        if error.errno is not None:
+            raise
+        # It has no number where the data after the header isn't what was encrypted.
+        raise WrongKey(f"{file} is damaged: restore another backup.") from error
     except DecryptError as error:
         raise WrongKey(
             f"{file} can't be decrypted with this identity: it was encrypted to another, or is damaged ({error})."
@@ -127,29 +141,40 @@ class _Forced:
     """A file that is being written: each piece is forced to the disk, and dropped from the memory, before the next."""
 
     def __init__(self, to: Path, after_piece: Callable[[int], None]) -> None:
-        self._file = to.open("wb")
+        self.failure: OSError | None = None
+        """The disk's, which pyrage turns into another error."""
+        self._file = to.open("wb", buffering=0)
         self._after_piece = after_piece
         self._written = self._forced = 0
 
     def write(self, data: bytes) -> int:
         """Write bytes."""
-        self._file.write(data)
+        try:
+            self._write(data)
+        except OSError as error:
+            self.failure = error
+            raise
+        return len(data)
+
+    def _write(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            left = left[self._file.write(left) :]
         self._written += len(data)
         if self._written - self._forced >= _PIECE_BYTES:
             self.flush()
             self._after_piece(self._written)
-        return len(data)
 
     def flush(self) -> None:
         """Force to the disk what was written."""
-        self._file.flush()
         force(self._file.fileno())
         self._forced = self._written
 
     def close(self) -> None:
-        """Close the file, on the disk as a whole."""
+        """Close the file, on the disk as a whole unless writing failed."""
         try:
-            self.flush()
+            if self.failure is None:
+                self.flush()
         finally:
             self._file.close()
 

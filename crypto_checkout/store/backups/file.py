@@ -45,7 +45,7 @@ def prepared(database: Path, to: Path, lock: Lock, note: Note = unnoted) -> Iter
     plain = database.resolve().with_name(to.name) if lock else to
     files.remove_parts(to)
     files.remove_parts(plain)
-    with files.part_of(plain) as part, in_a_sentence(database):
+    with files.part_of(plain) as part, in_a_sentence(database, copy=plain):
         taken = snapshot.copy(database, part, note)
         snapshot.check(part, taken, note)
         snapshot.refuse_foreign(part, database)

@@ -24,7 +24,8 @@ from crypto_checkout.store.data_folder.snapshot import Note
 from crypto_checkout.store.faults import advice
 
 _LOWEST_PRIORITY = 19
-_ORPHANED = 3
+ORPHANED = 3
+"""The exit code of a process whose server has ended."""
 
 
 def to_line(job: Job, at: datetime) -> bytes:
@@ -95,4 +96,4 @@ def _end_with(source: BinaryIO) -> None:
     while os.read(source.fileno(), 4096):
         pass
     sys.stderr.flush()
-    os._exit(_ORPHANED)
+    os._exit(ORPHANED)

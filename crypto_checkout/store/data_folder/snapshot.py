@@ -55,7 +55,9 @@ def copy(path: Path, to: Path, note: Note = unnoted) -> Snapshot:
     Raises sqlite3.Error and OSError.
     """
     with closing(connect(path, "rw")) as source, _written_in_pieces(to) as end_piece:
+        # BEGIN alone opens no snapshot: the first read does.
         source.execute("BEGIN")
+        source.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()
         with closing(sqlite3.connect(to, isolation_level=None)) as target:
             # The file is worth nothing until it is complete: what would undo a change of it is of no use.
             target.execute("PRAGMA journal_mode = OFF")
@@ -132,11 +134,16 @@ def move_wallets(path: Path, wallets: Mapping[str, int]) -> None:
 
 
 @contextmanager
-def in_a_sentence(path: Path, *, if_damaged: str | None = None) -> Iterator[None]:
-    """Turn SQLite's errors into FatalError; `if_damaged` is the advice for a file that is no intact database."""
+def in_a_sentence(path: Path, *, if_damaged: str | None = None, copy: Path | None = None) -> Iterator[None]:
+    """Turn SQLite's errors into FatalError; `if_damaged` is the advice for a file that is no intact database.
+
+    Where a `copy` of it is written, it is the disk of that which is full.
+    """
     try:
         yield
     except sqlite3.Error as error:
+        if copy is not None and getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            raise FatalError(f"{copy.parent} has no room for a copy of {path}. {advice(error, copy)}") from error
         way_out = if_damaged if if_damaged and is_damage(error) else advice(error, path)
         raise FatalError(f"{path} can't be used as a database: {error}. {way_out}") from error
 
