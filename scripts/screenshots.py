@@ -46,6 +46,7 @@ DASHBOARD = {
     "wallet": "/settings/wallet",
     "chains": "/settings/chains",
     "backup": "/settings/backup",
+    "server": "/settings/server",
 }
 """Names and paths of the dashboard's pages."""
 ORDERS = (

@@ -10,6 +10,7 @@ from crypto_checkout.core.backups import Rotation
 from crypto_checkout.core.moments import Clock
 from crypto_checkout.core.receipts.receipt import Seller
 from crypto_checkout.services.receipts.issuer import MailPolicy, ReceiptIssuer
+from crypto_checkout.services.reporting.config_snippets import BackupPlan
 from crypto_checkout.services.upkeep.backups import Backups
 from crypto_checkout.services.upkeep.clock_watch import ClockWatch
 from crypto_checkout.services.upkeep.disk_watch import BackupPlace, DiskWatch
@@ -74,6 +75,18 @@ def backup_place(config: Config) -> BackupPlace:
     # This week's newest one is today's.
     kept = backup.keep_daily + max(0, backup.keep_weekly - 1)
     return BackupPlace(config.backup_folder, kept if backup.every_hours else 0)
+
+
+def backup_plan(config: Config) -> BackupPlan:
+    """Return what the dashboard says of the backups."""
+    backup = config.backup
+    return BackupPlan(
+        folder=str(config.backup_folder.absolute()),
+        every_hours=backup.every_hours,
+        keep_daily=backup.keep_daily,
+        keep_weekly=backup.keep_weekly,
+        encryption="recipients" if backup.age_recipients else "passphrase" if backup.passphrase else "",
+    )
 
 
 def owners(config: Config) -> Sequence[str]:

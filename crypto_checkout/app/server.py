@@ -4,6 +4,7 @@ Nothing is opened before `open_server` is entered, and everything is closed when
 """
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -26,7 +27,6 @@ from crypto_checkout.program import own_command
 from crypto_checkout.services.checkout.payment_methods import PaymentMethodsByMode
 from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.reporting.totals import Totals
-from crypto_checkout.services.upkeep.backup_download import remove_downloads
 from crypto_checkout.services.upkeep.backups import Backups
 from crypto_checkout.services.upkeep.disk_watch import RoomWatch
 from crypto_checkout.services.upkeep.integrity_watch import IntegrityWatch
@@ -107,8 +107,9 @@ async def open_server(
 def _remove_leftovers(path: Path) -> None:
     """Remove what killed backups, restores and downloads left beside the database, and what was noted of proxies."""
     remove_parts(path.resolve())
-    remove_downloads(path.resolve().parent)
     litestream.remove_leftovers(path.resolve().parent)
+    for left in path.resolve().parent.glob(".download-*"):  # of earlier versions
+        shutil.rmtree(left, ignore_errors=True)
     untrusted_proxy.forget(path.resolve().parent)
 
 

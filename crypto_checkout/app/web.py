@@ -15,7 +15,7 @@ from starlette.routing import Route
 from crypto_checkout.app import alerts, prices, webhooks
 from crypto_checkout.app.chains import endpoints
 from crypto_checkout.app.modes import Mode, Modes
-from crypto_checkout.app.parts import Parts, Watches
+from crypto_checkout.app.parts import Parts, Watches, backup_plan
 from crypto_checkout.chain.sandbox.chain import CHAIN_ID
 from crypto_checkout.chain.wallet import signatures
 from crypto_checkout.chain.wallet.xpub import ExtendedPublicKey
@@ -85,11 +85,8 @@ from crypto_checkout.services.reporting.setup_progress import Setup, SetupFacts
 from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.services.sandbox.controls import SandboxControls
 from crypto_checkout.services.sandbox.refunds import RefundPayer
-from crypto_checkout.services.upkeep.backup_download import BackupDownloads
 from crypto_checkout.services.webhooks.dispatcher import AttemptSender
 from crypto_checkout.store.data_folder import untrusted_proxy
-
-"""Keys of the shop's branding that only its receipts have."""
 
 
 def services(parts: Parts, modes: Modes, sender: AttemptSender) -> ApiServices:
@@ -171,7 +168,6 @@ def dashboard_services(
         collections=services.collections,
         reporting=ReportingServices(Totals(db, clock), exports, _setup(parts)),
         backups=watching.backups,
-        downloads=BackupDownloads(db, config.database.path.absolute()),
         disk=watching.disk,
         updates=watching.updates,
         sandbox=services.sandbox,
@@ -275,6 +271,7 @@ def _settings(config: Config, live: Mode | None) -> Settings:
         has_coingecko_key=bool(config.prices.coingecko_api_key),
         has_mail=alerts.mail_server(config) is not None,
         branding=_branding_values(config),
+        backup=backup_plan(config),
         event_days=config.events.retention_days,
         attempt_days=config.webhooks.attempts_retention_days,
     )

@@ -16,10 +16,13 @@ from playwright.sync_api import Browser, Page, StorageState
 
 from tests.support.api import App, arrive
 from tests.support.server import Server
+from tests.support.waiting import until
 
 PASSWORD = "three quiet herons at dusk"
 SITE = "http://shop.example"
 _logins: WeakKeyDictionary[Server, StorageState] = WeakKeyDictionary()
+BACKUPS = "/test/settings/backup"
+_BACKUP = re.compile(r'settings/backup/(checkout-\d{8}-\d{6}(?:-\d+)?\.db(?:\.age)?)"')
 SET_UP_LINK = re.compile(r"http\S+/dashboard/set-up\?token=(\S+)")
 
 
@@ -44,6 +47,21 @@ async def signed_in(app: App, *, address: str = "127.0.0.1") -> httpx.AsyncClien
         answer = await client.post("/sign-in", data={"password": PASSWORD})
     assert answer.status_code == 303, answer.text
     return client
+
+
+async def backed_up(owner: httpx.AsyncClient) -> str:
+    """Have a backup made, and return its name."""
+    answer = await owner.post(BACKUPS)
+    assert answer.status_code == 303, answer.text
+
+    async def is_done() -> bool:
+        page = (await owner.get(BACKUPS)).text
+        return '<meta http-equiv="refresh"' not in page and _BACKUP.search(page) is not None
+
+    await until(is_done, "make a backup")
+    found = _BACKUP.search((await owner.get(BACKUPS)).text)
+    assert found is not None
+    return found[1]
 
 
 def hidden(page: str, name: str) -> str:

@@ -32,6 +32,7 @@ class Action(StrEnum):
     RECEIPT_SENT = "receipt.sent"
     SETUP_DISMISSED = "setup.dismissed"
     SETUP_RESUMED = "setup.resumed"
+    BACKUP_ASKED = "backup.asked"
     BACKUP_DOWNLOADED = "backup.downloaded"
     ENDPOINT_TESTED = "webhook_endpoint.tested"
     ENDPOINT_REPLAYED = "webhook_endpoint.replayed"

@@ -80,7 +80,7 @@ MENUS = {
         ("Prices", "/settings/prices"),
         ("Mail", "/settings/mail"),
         ("Alerts", "/settings/alerts"),
-        ("Backup", "/settings/backup"),
+        ("Backups", "/settings/backup"),
         ("Server", "/settings/server"),
         ("Audit trail", "/settings/trail"),
     ),

@@ -5,11 +5,13 @@ The file is the only source: nothing here writes it, and no setting is stored el
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
+from typing import Literal
 
 from crypto_checkout.chain.rpc.endpoint import NodeEndpoint
 from crypto_checkout.chain.sandbox import chain
@@ -24,6 +26,22 @@ _EXAMPLES = ("#[[chains.providers]]", "#[[chains.confirmation_tiers]]")
 """Tables of a preset that show what is possible, and are no default."""
 _SETTING = re.compile(r"#(?=[a-z_]+ = |\[\[)")
 _NODES = "rpc_urls = "
+
+
+@dataclass(frozen=True, slots=True)
+class BackupPlan:
+    """The backups as configured; `every_hours` is 0 where they are made only when the owner asks."""
+
+    folder: str
+    every_hours: int
+    keep_daily: int
+    keep_weekly: int
+    encryption: Literal["recipients", "passphrase", ""]
+
+    @property
+    def quoted_folder(self) -> str:
+        """The folder as a shell takes it."""
+        return shlex.quote(self.folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +63,7 @@ class Settings:
     has_mail: bool
     branding: Mapping[str, str]
     """The shop as payers see it, by the keys of the configuration."""
+    backup: BackupPlan
     event_days: int
     attempt_days: int
     """The days for which events and attempts to deliver them are kept; 0 keeps them for good."""

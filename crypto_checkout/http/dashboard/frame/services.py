@@ -35,7 +35,6 @@ from crypto_checkout.services.reporting.exports import Exports
 from crypto_checkout.services.reporting.setup_progress import Setup
 from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.services.sandbox.controls import SandboxControls
-from crypto_checkout.services.upkeep.backup_download import BackupDownloads
 from crypto_checkout.services.upkeep.backups import Backups
 from crypto_checkout.services.upkeep.disk_watch import DiskWatch
 from crypto_checkout.services.upkeep.update_watch import UpdateWatch
@@ -138,7 +137,6 @@ class DashboardServices:
     collections: Collections
     reporting: ReportingServices
     backups: Backups
-    downloads: BackupDownloads
     disk: DiskWatch
     updates: UpdateWatch
     sandbox: SandboxControls | None

@@ -1,36 +1,58 @@
-"""The whole database as a download."""
+"""The backups: those that there are, to download, the next one, and one now."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from typing import BinaryIO
 
 from starlette.responses import Response, StreamingResponse
 
+from crypto_checkout.core.backups import made_at
+from crypto_checkout.core.errors import ResourceNotFound
+from crypto_checkout.core.owner.audit import Action
 from crypto_checkout.core.owner.setup import SetupStep
 from crypto_checkout.http.dashboard.frame.request import DashboardRequest
 from crypto_checkout.http.dashboard.frame.router import Access, DashboardPage
+from crypto_checkout.store.database import WriteUnit
 
 PATH = "/settings/backup"
 _AT_ONCE = 1 << 18
 
 
 async def show(request: DashboardRequest) -> Response:
-    """Explain the backup, and offer it."""
-    return request.render("settings/backup.html")
+    """List the backups, and say when the next one comes, or what is wrong."""
+    backups = request.services.backups
+    try:
+        there = await backups.listing()
+    except OSError:
+        there = []  # the problem says so, once the folder was looked at
+    return request.render("settings/backup.html", there=there, state=backups.status(), problem=backups.problem())
+
+
+async def back_up(request: DashboardRequest) -> Response:
+    """Have a backup made in the background; the page shows how far it is."""
+    await request.write(_nothing, Action.BACKUP_ASKED, subject=lambda _: None)
+    request.services.backups.back_up_now()
+    return request.redirect(PATH)
 
 
 async def download(request: DashboardRequest) -> Response:
-    """Make a copy of the database, and send it."""
-    copy = await request.services.downloads.make(request.actor)
+    """Send a backup, as it is in the folder."""
+    name = request.path_params["name"]
+    try:
+        # Only names of ours: no path leads out of the folder, and nothing strange gets into a header.
+        file = None if made_at(name) is None else await request.services.backups.open(name, request.actor)
+    except OSError:
+        file = None
+    if file is None:
+        raise ResourceNotFound("This backup can't be read, or isn't there any more. Load the list again.")
     await request.services.db.write(request.services.reporting.setup.mark(SetupStep.BACKUP))
-    size = copy.seek(0, 2)
-    copy.seek(0)
     return StreamingResponse(
-        _parts(copy),
-        media_type="application/vnd.sqlite3",
+        _parts(file),
+        media_type="application/octet-stream" if name.endswith(".age") else "application/vnd.sqlite3",
         headers={
-            "Content-Disposition": f'attachment; filename="checkout-{request.services.clock():%Y-%m-%d-%H%M%S}.db"',
-            "Content-Length": str(size),
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Content-Length": str(os.fstat(file.fileno()).st_size),
             # Uncompressed: compressing a large file would slow down payers, and hide its length from the browser.
             "Content-Encoding": "identity",
             "Cache-Control": "no-store",
@@ -39,13 +61,18 @@ async def download(request: DashboardRequest) -> Response:
     )
 
 
-async def _parts(copy: BinaryIO) -> AsyncIterator[bytes]:
-    with copy:
-        while part := await asyncio.to_thread(copy.read, _AT_ONCE):
+def _nothing(_: WriteUnit) -> None:
+    """Change nothing: what was asked for happens in the background, and the trail says who asked."""
+
+
+async def _parts(file: BinaryIO) -> AsyncIterator[bytes]:
+    with file:
+        while part := await asyncio.to_thread(file.read, _AT_ONCE):
             yield part
 
 
 PAGES = (
-    DashboardPage("GET", PATH, show, Access.CONFIRMED),
-    DashboardPage("POST", PATH, download, Access.CONFIRMED),
+    DashboardPage("GET", PATH, show),
+    DashboardPage("POST", PATH, back_up),
+    DashboardPage("POST", f"{PATH}/{{name}}", download, Access.CONFIRMED),
 )

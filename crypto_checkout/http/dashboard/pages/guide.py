@@ -110,8 +110,8 @@ _STEPS = {
     ),
     SetupStep.BACKUP: _Words(
         "Make a backup",
-        "One file holds everything this server knows; keep a copy elsewhere in case you lose the machine.",
-        "Make a backup",
+        "The server makes them by itself; download one, and keep it elsewhere in case you lose the machine.",
+        "Download a backup",
         "/settings/backup",
     ),
     SetupStep.ALERTS: _Words(
