@@ -174,6 +174,7 @@ CASES = {
         },
         {"instance": "a"},
     ),
+    "CheckoutBackups": ({'checkout_backup_age_seconds{instance="a"}': "172000+60x60"}, {"instance": "a"}),
     "CheckoutRestarts": (
         {'process_start_time_seconds{job="crypto-checkout",instance="a"}': "1+60x60"},
         {"job": "crypto-checkout", "instance": "a"},
