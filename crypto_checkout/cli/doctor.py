@@ -103,7 +103,7 @@ async def _check_surroundings(config: "Config", db: "Database | None") -> "list[
         doctor.fuel(config),
         doctor.price_sources(config, system_clock),
         doctor.public_url(config, public_url, is_served=_server_process(config) is not None),
-        replica.check(config.database.path.resolve()),
+        replica.check(config.database.path.resolve(), system_clock),
     )
     found += [each for some in surroundings for each in some]
     if db is not None:

@@ -1,6 +1,5 @@
 """A server and its Litestream, killed at any moment under load: what the replica has, and which addresses come next."""
 
-import asyncio
 import os
 import random
 import sqlite3
@@ -15,7 +14,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from crypto_checkout import litestream
 from tests.conftest import found
 from tests.support.replica import Replication, find
 from tests.support.server import Server, command
@@ -41,7 +39,7 @@ class Trial:
             self.key = server.key or self.key
             with ThreadPoolExecutor(THREADS) as pool:
                 sellers = [pool.submit(self.sell, server) for _ in range(THREADS)]
-                asyncio.run(litestream.confirm(self.folder / "checkout-data" / "checkout.db", 60))  # it has caught up
+                replication.catch_up()
                 time.sleep(self.dice.uniform(0.5, 2.5))  # the moment of the kill: any
                 first, second = self.dice.sample([replication.process, server.process], 2)
                 first.kill()

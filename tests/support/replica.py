@@ -5,15 +5,18 @@ with Server(tmp_path) as server, Replication(tmp_path) as replication:
     replication.kill()
 """
 
+import asyncio
 import re
 import shutil
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from crypto_checkout import litestream
 from crypto_checkout.http.docs.contents import guide_text
 from crypto_checkout.litestream import SOCKET
 from tests.support.waiting import WAIT_SECONDS, wait_until
@@ -33,6 +36,14 @@ def configuration(folder: Path, replica_lines: str) -> str:
     changed = re.sub(r"(    replica:\n)(      (?!sync-interval).*\n)+", rf"\g<1>{replica_lines}", text)
     assert changed != text
     return changed
+
+
+def copied_after(database: Path, moment: datetime) -> bool:
+    """Tell whether Litestream had everything copied at a moment."""
+    try:
+        return asyncio.run(litestream.copied_at(database)) >= moment
+    except litestream.NotReplicated:
+        return False
 
 
 class Replication:
@@ -60,6 +71,11 @@ class Replication:
     def log(self) -> str:
         """Everything that it said in this folder."""
         return self._log.read_text("utf-8", "replace")
+
+    def catch_up(self) -> None:
+        """Return once it has copied everything that is in the database now."""
+        database, now = self._socket.with_name("checkout.db"), datetime.now(UTC)
+        wait_until(lambda: copied_after(database, now + timedelta(seconds=2)), "copy", output=lambda: self.log)
 
     def stop(self) -> None:
         """Ask it to copy what is left, and to end."""

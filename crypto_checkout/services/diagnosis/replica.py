@@ -4,18 +4,23 @@ from pathlib import Path
 
 from crypto_checkout import litestream
 from crypto_checkout.core.diagnosis.checks import Check, fail, ok
+from crypto_checkout.core.diagnosis.explanation import span
+from crypto_checkout.core.moments import Clock
+from crypto_checkout.services.upkeep.replica_watch import behind
 
-_SECONDS = 10
 
-
-async def check(database: Path) -> list[Check]:
-    """Ask Litestream to confirm that everything is in the replica; without one there is nothing to check."""
+async def check(database: Path, clock: Clock) -> list[Check]:
+    """Ask Litestream when it last had everything copied; without a replica there is nothing to check."""
     if not litestream.is_used(database):
         return []
     try:
-        await litestream.confirm(database, _SECONDS)
+        copied_at = await litestream.copied_at(database)
     except litestream.NotReplicated as error:
-        what = f"it may lack what was written last: {error}"
-        advice = "Check Litestream's service and its log; the guide A warm standby has its configuration."
-        return [fail("replica", what, f"{advice} Not used any more? Remove {litestream.metadata(database)}.")]
-    return [ok("replica", "Litestream confirms that everything is in it")]
+        problem: str | None = str(error)
+    else:
+        problem = behind(copied_at, clock())
+        age = span(clock() - copied_at)
+    if problem is None:
+        return [ok("replica", f"everything was in it {age} ago")]
+    advice = "Check Litestream's service and its log; the guide A warm standby has its configuration."
+    return [fail("replica", f"{problem}", f"{advice} Not used any more? Remove {litestream.metadata(database)}.")]

@@ -1,11 +1,10 @@
 """Notice a replica that falls behind: Litestream has stopped, or can't reach the place it copies to.
 
-Only what is in the replica outlives this machine. So Litestream is asked twice a minute to confirm that all is there;
-with nothing to copy that costs nothing. Where it never ran beside the database, nobody is asked.
+Only what is in the replica outlives this machine. So Litestream is asked twice a minute when it last had everything
+copied. Where it never ran beside the database, nobody is asked.
 """
 
-import time
-from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from crypto_checkout import litestream, metrics
@@ -17,18 +16,19 @@ from crypto_checkout.services.loops import every
 
 log = get_logger("replica")
 
+MOST_BEHIND = timedelta(seconds=30)
+"""The age of the last copy from which the replica is behind; Litestream repeats it several times a second."""
+
 _EVERY_SECONDS = 30.0
-_PATIENCE_SECONDS = 20
 
 
 class ReplicaWatch:
-    """The loop that asks; `elapsed` returns the seconds of a clock that is never set."""
+    """The loop that asks."""
 
-    def __init__(self, database: Path, clock: Clock, elapsed: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, database: Path, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._elapsed = elapsed
-        self._confirmed = clock(), elapsed()
+        self._copied_at = clock()
         self._problem: str | None = None
 
     async def run(self) -> None:
@@ -37,29 +37,33 @@ class ReplicaWatch:
 
     async def turn(self) -> None:
         """Ask once; without a replica, do nothing."""
-        asked = self._clock(), self._elapsed()
-        problem = None
-        if litestream.is_used(self._database):
-            try:
-                await litestream.confirm(self._database, _PATIENCE_SECONDS)
-            except NotReplicated as error:
-                problem = str(error)
-        if problem is None:
-            self._confirmed = asked
-        elif self._problem is None:
+        problem = await self._ask() if litestream.is_used(self._database) else None
+        if problem is not None and self._problem is None:
             log.warning("the replica is behind", error=problem)
-        if self._problem is not None and problem is None:
+        if problem is None and self._problem is not None:
             log.info("the replica has everything again")
         self._problem = problem
-        metrics.REPLICA_BEHIND.set(self.behind_seconds())
-
-    def behind_seconds(self) -> float:
-        """Return the seconds since everything was in the replica; 0 while it is, or where there is none."""
-        return 0.0 if self._problem is None else self._elapsed() - self._confirmed[1]
+        if problem is None:
+            metrics.REPLICA_BEHIND.set(0)
+        else:
+            metrics.REPLICA_BEHIND.set(max(0.0, (self._clock() - self._copied_at).total_seconds()))
 
     def issue(self) -> str | None:
         """Return a sentence about a replica that is behind."""
         if self._problem is None:
             return None
-        since = moments.to_text(self._confirmed[0])
+        since = moments.to_text(self._copied_at)
         return f"What was written since {since} may not be in the replica: {self._problem}."
+
+    async def _ask(self) -> str | None:
+        """Return the reason for which the replica is behind; None if it has everything."""
+        try:
+            self._copied_at = await litestream.copied_at(self._database)
+        except NotReplicated as error:
+            return str(error)
+        return behind(self._copied_at, self._clock())
+
+
+def behind(copied_at: datetime, now: datetime) -> str | None:
+    """Return a sentence if the last copy is too old."""
+    return "Litestream can't reach the place that it copies to" if now - copied_at > MOST_BEHIND else None
