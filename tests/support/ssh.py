@@ -52,6 +52,12 @@ class SshServer:
             output=self._said,
         )
 
+    def new_key(self, path: Path) -> Path:
+        """Make a key, let it in, and return its file."""
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+        self.allow(path.with_name(f"{path.name}.pub"))
+        return path
+
     def allow(self, keys: Path) -> None:
         """Let the keys of a file in."""
         shutil.copy(keys, self._keys)
