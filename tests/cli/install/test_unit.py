@@ -64,7 +64,7 @@ def test_the_way_by_hand_in_the_guide_has_the_same_commands(monkeypatch: pytest.
     database = Config().database.model_copy(update={"path": DATA / "checkout.db"})
     wanted = plan.Wanted(PROGRAM, Config().model_copy(update={"database": database}), "")
     shown = {part for step in plan.steps(wanted) for part in step.by_hand.split(" && ")}
-    guide = guide_text("go-live", "").partition("\n### By hand\n")[2].partition("\n## ")[0]
+    guide = guide_text("go-live", "").partition("\n### By hand\n")[2].partition("\n## ")[0].replace("\\\n    ", "")
     told = set(re.findall(r"^\$ (?:sudo )?(.+)$", guide, re.MULTILINE))
     told = {re.sub(r" \| sudo tee ", " > ", line) for line in told}
     variables = {line for line in shown if "environment" in line}  # the unit does without that file
