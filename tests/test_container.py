@@ -149,7 +149,7 @@ def test_it_is_paid_without_rights_and_its_volume_outlives_it(image: Path, tmp_p
         assert "Read-only" in podman("exec", "shop", "sh", "-c", "touch /opt/own", check=False)
         podman("stop", "shop")
         assert "Stopped. Everything is saved." in podman("logs", "shop")
-        assert podman("inspect", "--format", "{{.State.ExitCode}}", "shop").split()[-1] == "0"
+        assert podman("inspect", "--format", "{{.State.ExitCode}}", "shop").split()[0] == "0"
         podman("rm", "shop")
         podman(*start)
         wait_until(lambda: "listens on" in podman("logs", "shop"), "a start", output=lambda: podman("logs", "shop"))

@@ -48,7 +48,7 @@ class Step:
 
     words: str
     by_hand: str
-    do: Callable[[], None]
+    do: Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +87,13 @@ def _user() -> Iterator[Step]:
     if _uid() is None:
         command = ["useradd", "--system", "--home-dir", str(FOLDER), "--no-create-home"]
         command += ["--shell", "/usr/sbin/nologin", USER]
-        yield Step(f"create the user {USER}, which can't log in", " ".join(command), lambda: _ignore(*command))
+        yield Step(f"create the user {USER}, which can't log in", " ".join(command), lambda: service.run(*command))
 
 
 def _folders(wanted: Wanted) -> Iterator[Step]:
     if not _has(FOLDER, owner=0, rights=_FOLDER_RIGHTS):
         yield Step(
-            f"create the folder {FOLDER}, in which the server's user can't replace files of root",
+            f"{_verb(FOLDER)} the folder {FOLDER}, in which the server's user can't replace files of root",
             f"install -d -o root -g {USER} -m {_FOLDER_RIGHTS:o} {FOLDER}",
             lambda: _make_folder(FOLDER, 0, _FOLDER_RIGHTS),
         )
@@ -106,9 +106,13 @@ def _folders(wanted: Wanted) -> Iterator[Step]:
             yield _private_folder(folder)
 
 
+def _verb(path: Path) -> str:
+    return "set the owner and rights of" if path.exists() else "create"
+
+
 def _private_folder(folder: Path) -> Step:
     return Step(
-        f"create the folder {folder}, closed to all other users",
+        f"{_verb(folder)} the folder {folder}, closed to all other users",
         f"install -d -o {USER} -g {USER} -m {_DATA_RIGHTS:o} {folder}",
         lambda: _make_folder(folder, _known_uid(), _DATA_RIGHTS),
     )
@@ -116,6 +120,8 @@ def _private_folder(folder: Path) -> Step:
 
 def _require_outer(folder: Path, key: str) -> None:
     """Leave a folder that the owner has chosen to the owner, and fail where the server couldn't use it."""
+    if FOLDER.is_relative_to(folder):
+        fail(f"{key} leads to {folder} itself: name a folder of its own for it, such as checkout-data/.")
     if is_hidden(folder.resolve()):
         fail(f"{key} leads to {folder}, which the unit hides from the server: choose a folder outside of homes.")
     if not folder.is_dir() or folder.stat().st_uid != _uid():
@@ -255,10 +261,6 @@ def _start(now: service.ServiceState, *, restarts: bool) -> Iterator[Step]:
 
 
 # --- users, rights and files -----------------------------------------------------------------------------------------
-
-
-def _ignore(*command: str) -> None:
-    service.run(*command)
 
 
 def _uid() -> int | None:

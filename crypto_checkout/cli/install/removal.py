@@ -29,7 +29,7 @@ def _stop() -> Iterator[Step]:
         yield Step(
             "stop the server, and don't start it with the machine any more",
             " ".join(command),
-            lambda: _run(*command),
+            lambda: service.run(*command),
         )
 
 
@@ -53,7 +53,3 @@ def _unit() -> Iterator[Step]:
 def _remove(program: Program) -> None:
     for path in (program.previous, program.path):
         path.unlink(missing_ok=True)
-
-
-def _run(*command: str) -> None:
-    service.run(*command)

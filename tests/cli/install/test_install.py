@@ -332,6 +332,7 @@ SETTINGS = f"mkdir {FOLDER}; cat >{CONFIG} <<'END'\n{{}}\nEND"
         (f"printf '[Service]\nWorkingDirectory=/srv/shop\n' >{UNIT}", "by hand, and its server is in /srv/shop"),
         (SETTINGS.format("wrong = 1"), "wrong"),
         (SETTINGS.format('[database]\npath = "/srv/a/b.db"'), "[database] path leads to /srv/a"),
+        (SETTINGS.format('[database]\npath = "my.db"'), "name a folder of its own"),
         (SETTINGS.format('[backup]\nfolder = "/home/b"'), "which the unit hides"),
         (FULL, "disk is full"),
         (f"chmod 700 {ENVIRONMENT}", "Other users can't run"),
