@@ -5,6 +5,7 @@ its record before that: so a file without a record was brought here by somebody.
 """
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -82,8 +83,10 @@ def claim(folder: Path, database: Path) -> None:
 
     Raises FatalError, and OSError.
     """
-    owner = _Record.read(folder).database
-    if owner is None or Path(owner) == database.resolve() or not Path(owner).exists():
+    named = _Record.read(folder).database
+    # Relative to the folder, so that both may be moved or copied together.
+    owner = None if named is None else (folder / named).resolve()
+    if owner is None or owner == database.resolve() or not owner.exists():
         return
     raise FatalError(
         f"{folder} has the backups of another database, {owner}. Give each server its own [backup] folder."
@@ -93,7 +96,7 @@ def claim(folder: Path, database: Path) -> None:
 def record(folder: Path, database: Path, name: str, contents: Contents) -> None:
     """Record the contents of a backup that is about to get its name, and forget those that are gone. Raises OSError."""
     kept = {each: found for each, found in _Record.read(folder).backups.items() if (folder / each).exists()}
-    _Record(str(database.resolve()), {**kept, name: contents}).write(folder)
+    _Record(os.path.relpath(database.resolve(), folder.resolve()), {**kept, name: contents}).write(folder)
 
 
 def delete(folder: Path, names: Iterable[str]) -> None:
@@ -117,7 +120,7 @@ def _file(path: Path, recorded: Contents | None) -> BackupFile | None:
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """The record: the database whose backups these are, and the contents of each by its name."""
+    """The record: the path of the database whose backups these are, and the contents of each by its name."""
 
     database: str | None
     backups: Mapping[str, Contents]
