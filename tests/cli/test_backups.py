@@ -1,4 +1,4 @@
-"""`crypto-checkout backup` into the folder, `backups`, and `restore` by name, of encrypted ones too; on a real server."""
+"""`crypto-checkout backup` into the folder, `backups`, and `restore` by name, encrypted ones too; on a real server."""
 
 import json
 import random
@@ -205,7 +205,7 @@ def test_a_restore_that_is_killed_leaves_one_database_or_the_other(shop: Path, l
 
 def test_doctor_tells_of_a_backup_that_is_late(shop: Path) -> None:
     def check() -> dict[str, str]:
-        found = json.loads(command(shop, "doctor", "--json").stdout)["checks"]
+        found: list[dict[str, str]] = json.loads(command(shop, "doctor", "--json").stdout)["checks"]
         return {each["name"]: each for each in found}["backup"]
 
     assert check()["mark"] == "ok"
