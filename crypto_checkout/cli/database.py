@@ -126,7 +126,7 @@ def restore(
     from crypto_checkout.store import secret_key
     from crypto_checkout.store.data_folder import backup as store
     from crypto_checkout.store.data_folder.lock import FolderLock
-    from crypto_checkout.store.data_folder.skipping import Skip
+    from crypto_checkout.store.data_folder.skipping import LEAST_FROM_REPLICA, LEAST_SKIPPED, Skip
 
     if (backup is None) == (replica is None):
         raise click.UsageError("Name either a backup, or the replica: --from-replica SOURCE.")
@@ -142,7 +142,8 @@ def restore(
                 fail_while_served(config, "restore again")
             copy = file or stack.enter_context(litestream.fetched(replica or "", database))
             key = _key_to(config, copy, identity)
-            passing = Skip(system_clock(), secrets.randbelow, skip)
+            least = LEAST_SKIPPED if file else LEAST_FROM_REPLICA
+            passing = Skip(system_clock(), secrets.randbelow, skip, least)
             return store.restore(copy, config.database.path, wallets, passing, secrets.token_hex(8), key)
 
     restored = or_fail(config, work)

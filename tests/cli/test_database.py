@@ -21,7 +21,7 @@ from crypto_checkout.cli import main
 from crypto_checkout.core import moments
 from crypto_checkout.store import migrate as migrations
 from crypto_checkout.store.data_folder import backup
-from crypto_checkout.store.data_folder.skipping import LEAST_SKIPPED, SPREAD, Skip
+from crypto_checkout.store.data_folder.skipping import LEAST_FROM_REPLICA, LEAST_SKIPPED, SPREAD, Skip
 from tests.support.dashboard import PASSWORD, SET_UP_LINK
 from tests.support.server import Server, command
 
@@ -252,6 +252,20 @@ def test_a_busy_shop_passes_over_as_many_as_its_pace_and_the_time_since_the_copy
     (busy,) = [each for each in restored.wallets if each.wallet_id == "busy"]
     # 100,000 in ten days, so 100,000 in the ten days since, and as many again to be sure.
     assert busy == backup.WalletMove("busy", 300_000, is_known=False)
+
+
+def test_the_skip_covers_twice_the_busiest_hour_for_a_day_whatever_the_usual_pace() -> None:
+    now = datetime(2026, 11, 23, tzinfo=UTC)
+
+    def skipped(hours: float, busiest: int, least: int = LEAST_SKIPPED) -> int:
+        skip = Skip(now, lambda _: 0, least=least)
+        return skip.after(500, now - timedelta(days=500), now - timedelta(hours=hours), busiest)
+
+    assert skipped(0, 100_000) == LEAST_SKIPPED
+    assert skipped(0, 100_000, LEAST_FROM_REPLICA) == LEAST_FROM_REPLICA
+    assert skipped(0.5, 2_000) == 2_000
+    assert skipped(24, 2_000) == skipped(240, 2_000) == 96_000
+    assert skipped(24, 20) == LEAST_SKIPPED
 
 
 def test_a_login_of_the_copy_lets_nobody_in(tmp_path: Path, run: Run) -> None:

@@ -1,5 +1,6 @@
 """`crypto-checkout restore --from-replica`, and what the server says of a replica that falls behind."""
 
+import re
 import shutil
 import sqlite3
 import stat
@@ -12,6 +13,7 @@ import pytest
 
 from crypto_checkout import litestream
 from crypto_checkout.core.errors import FatalError
+from crypto_checkout.store.data_folder.skipping import LEAST_FROM_REPLICA, SPREAD
 from tests.conftest import found
 from tests.support.replica import Replication, find
 from tests.support.server import Server, command
@@ -77,6 +79,8 @@ def test_a_replica_is_restored_as_carefully_as_a_backup(folder: Path) -> None:
     said = " ".join(done.stdout.split())
     assert f"is now restored from the replica {replication.replica}, as of " in said
     assert "well past what may have been given out since" in said
+    next_index = int(re.findall(r"continues with address number (\d+)", said)[0])
+    assert 5 + LEAST_FROM_REPLICA <= next_index < 5 + LEAST_FROM_REPLICA + SPREAD
     assert "(old)" in said, "the keys that work again are listed"
     database = new / "checkout-data" / "checkout.db"
     assert stat.S_IMODE(database.stat().st_mode) == 0o600

@@ -118,7 +118,7 @@ def _apply(unit: WriteUnit, notes: Mapping[str, GivenOutNote], skip: Skip, new_l
         note = notes.get(wallet_id)
         next_indexes[wallet_id] = index if note is None else max(index, note.next_index)
         if index and (note is None or note.life != current):
-            passed_over[wallet_id] = skip.after(index, *events.span(unit))
+            passed_over[wallet_id] = skip.after(index, *events.span(unit), sessions.busiest_hour(unit))
             next_indexes[wallet_id] += passed_over[wallet_id]
         if next_indexes[wallet_id]:
             wallets.move_past(unit, wallet_id, next_indexes[wallet_id] - 1)

@@ -13,6 +13,7 @@ from crypto_checkout.core.checkout.quotes import Rate
 from crypto_checkout.core.checkout.session import Session, Status
 from crypto_checkout.core.ledger.assess import Assessment
 from crypto_checkout.store.checkout import choices, questions, search_terms, totals
+from crypto_checkout.store.data_folder.skipping import BUSIEST_HOUR
 from crypto_checkout.store.database import Parameters, ReadUnit, Value, WriteUnit, batched, placeholders
 from crypto_checkout.store.paging import LAST_SEQ, ListPage, Window, begins_after, ends_before, present, select_rows
 from crypto_checkout.store.table import Table
@@ -224,6 +225,12 @@ def first_index(unit: ReadUnit, wallet_id: str) -> int:
     row = unit.one(
         "SELECT MIN(derivation_index) FROM checkout_sessions WHERE wallet_id = :wallet_id", {"wallet_id": wallet_id}
     )
+    return 0 if row is None or row[0] is None else int(row[0])
+
+
+def busiest_hour(unit: ReadUnit) -> int:
+    """Return the most sessions that were made within an hour; this reads an index as a whole."""
+    row = unit.one(BUSIEST_HOUR)
     return 0 if row is None or row[0] is None else int(row[0])
 
 

@@ -19,7 +19,7 @@ from crypto_checkout.encryption import Cipher
 from crypto_checkout.store import age_files, files, migrate, secret_key
 from crypto_checkout.store.age_files import Key
 from crypto_checkout.store.data_folder import carried_over, given_out, lock, snapshot
-from crypto_checkout.store.data_folder.skipping import Skip
+from crypto_checkout.store.data_folder.skipping import BUSIEST_HOUR, Skip
 from crypto_checkout.store.data_folder.snapshot import connect, in_a_sentence
 
 _SEQUENCE_GAP = 1_000_000
@@ -63,7 +63,8 @@ class WalletMove:
 class _Contents:
     """The contents of a database that matter: each wallet's next index, each table's last `seq`, its range of events.
 
-    `is_later` tells whether it has the newest event of the backup, and so knows all that came after the backup too.
+    `busiest` is the most sessions that it made within an hour. `is_later` tells whether it has the newest event of the
+    backup, and so knows all that came after the backup too.
     """
 
     wallets: Mapping[str, int]
@@ -71,11 +72,12 @@ class _Contents:
     oldest: datetime | None
     newest: datetime | None
     newest_event: str | None
+    busiest: int
     life: str | None
     is_later: bool
 
 
-_NOTHING = _Contents({}, {}, None, None, None, None, is_later=False)
+_NOTHING = _Contents({}, {}, None, None, None, 0, None, is_later=False)
 
 
 # --- restoring -------------------------------------------------------------------------------------------------------
@@ -155,7 +157,7 @@ def _moved_wallets(
             yield WalletMove(wallet_id, max(index, recorded), is_known=True)
         else:
             begin = index if skip.addresses is not None else max(index, recorded)
-            next_index = max(recorded, begin + skip.after(index, copied.oldest, copied.newest))
+            next_index = max(recorded, begin + skip.after(index, copied.oldest, copied.newest, copied.busiest))
             yield WalletMove(wallet_id, next_index, is_known=False)
 
 
@@ -292,6 +294,7 @@ def _read_contents(path: Path, event_of_copy: str | None = None) -> _Contents:
         sequences = connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall()
         (oldest,) = connection.execute("SELECT MIN(created_at) FROM events").fetchone()
         end = connection.execute("SELECT id, created_at FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        (busiest,) = connection.execute(BUSIEST_HOUR).fetchone()
         known = connection.execute("SELECT 1 FROM events WHERE id = :id", {"id": event_of_copy}).fetchone()
         life = connection.execute("SELECT id FROM database_life").fetchone() if _has_life(connection) else None
     event_id, newest = end or (None, None)
@@ -301,6 +304,7 @@ def _read_contents(path: Path, event_of_copy: str | None = None) -> _Contents:
         oldest=moments.from_optional_text(oldest),
         newest=moments.from_optional_text(newest),
         newest_event=event_id,
+        busiest=busiest or 0,
         life=None if life is None else life[0],
         is_later=known is not None,
     )
