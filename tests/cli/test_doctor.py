@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import AsyncExitStack, closing
@@ -21,6 +22,7 @@ from crypto_checkout.core.assets import Asset, TokenFacts
 from crypto_checkout.core.diagnosis.checks import Severity
 from crypto_checkout.core.diagnosis.rpc_usage import RpcUsage
 from crypto_checkout.core.ledger.follow import Header
+from crypto_checkout.core.upkeep.versions import Release
 from crypto_checkout.encryption import KEY_BYTES, SECOND_FACTOR, Cipher
 from crypto_checkout.services.diagnosis import checks as check_up
 from crypto_checkout.services.ledger.token_check import ConfiguredToken
@@ -29,6 +31,8 @@ from crypto_checkout.store.data_folder import last_backup
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.migrate import migrate
 from crypto_checkout.store.rpc_usage import DailyUsage
+from crypto_checkout.store.upkeep import newest_version
+from crypto_checkout.store.upkeep.newest_version import LastLook
 from tests.support.anvil import Anvil
 from tests.support.collecting import COLD, deploy_contracts
 from tests.support.nodes import Error, answering, forwarding, running, running_beside
@@ -85,6 +89,19 @@ def test_a_server_without_anything_wrong_passes_beside_it(anvil: Nodes, solc: Co
     code, checks = examine(tmp_path)
     assert checks["server"]["mark"] == "warn"
     assert "calls" in checks[f"Anvil: use of {host}"]["what"], "the server wrote down what it asked when it ended"
+
+
+def test_the_disk_and_a_newer_version_that_the_server_heard_of_are_told(tmp_path: Path) -> None:
+    path, url = tmp_path / "checkout-data" / "checkout.db", "https://localhost:1/latest"
+    path.parent.mkdir(mode=0o700)
+    migrate(path)
+    assert "updates" not in examine(tmp_path)[1]
+    release = Release("99.0.0", "https://example.com/99.0.0")
+    newest_version.note(path.parent, LastLook(url, NOW, NOW + timedelta(days=1), release))
+    _, checks = examine(tmp_path, CHECKOUT__UPDATES__CHECK_URL=url)
+    assert checks["updates"]["mark"] == "warn"
+    assert checks["updates"]["what"].startswith("99.0.0 is available, this is ")
+    assert re.fullmatch(r"[\d,.]+ .B of [\d,.]+ .B free; how long .* from \d{4}-\d\d-\d\d on", checks["disk"]["what"])
 
 
 def test_each_provider_is_tried_by_itself_and_its_key_stays_secret(anvil: Nodes, tmp_path: Path) -> None:
