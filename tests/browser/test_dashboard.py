@@ -18,6 +18,7 @@ from tests.support.dashboard import PASSWORD, SET_UP_LINK, signed_in_page
 from tests.support.receiver import Receiver
 from tests.support.server import Server
 from tests.support.shop import XPUB
+from tests.support.waiting import WAIT_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -209,6 +210,25 @@ def test_axe_finds_nothing_on_any_page(server: Server, browser: Browser, width: 
         found[path] = violations(page)
     page.context.close()
     assert not any(found.values()), found
+
+
+def test_a_backup_is_made_and_downloaded_without_javascript(server: Server, browser: Browser) -> None:
+    page = signed_in_page(server, browser, width=320, dark=True, javascript=False)
+    page.goto(f"{server.url}/dashboard/test/settings/backup")
+    page.get_by_role("button", name="Back up now").click()
+    # The page loads itself again until the backup is there.
+    download = page.get_by_role("button", name="Download checkout-")
+    expect(download).to_be_visible(timeout=1000 * WAIT_SECONDS)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    with page.expect_download() as waiting:
+        download.click()
+    assert re.fullmatch(r"checkout-\d{8}-\d{6}\.db", waiting.value.suggested_filename)
+    assert waiting.value.path().read_bytes().startswith(b"SQLite format 3")
+    page.context.close()
+    page = signed_in_page(server, browser, width=320, dark=True)
+    page.goto(f"{server.url}/dashboard/test/settings/backup")
+    assert violations(page) == []
+    page.context.close()
 
 
 def test_axe_would_find_something(server: Server, page: Page) -> None:

@@ -74,6 +74,8 @@ class DiskWatch:
         self._backups = backups
         self._clock = clock
         self._soon: Forecast | None = None
+        metrics.DISK_FREE.set(math.nan)
+        metrics.DISK_FULL.set(math.nan)
 
     @property
     def fills_soon(self) -> Forecast | None:
@@ -85,21 +87,21 @@ class DiskWatch:
         await every(_EVERY_SECONDS, self.turn, log=log, failure="the disk could not be measured")
 
     async def turn(self) -> None:
-        """Record the day if it is the first time on it; forecast the disk's end."""
-        await self._record_day(self._clock())
-        found = await self.report()
-        expected = found.forecast
-        metrics.DISK_FREE.set(found.sizes.free)
+        """Measure the disk; record the day if it is the first time on it, and forecast its end."""
+        now = self._clock()
+        sizes, pages = await measure(self._db, self._backups)
+        metrics.DISK_FREE.set(sizes.free)  # first: on a full disk no day can be recorded
+        await self._record_day(now, sizes, pages)
+        expected = (await self.report()).forecast
         metrics.DISK_FULL.set(math.nan if expected is None else expected.seconds_left)
         is_soon = expected is not None and expected.is_soon(was_soon=self._soon is not None)
         if is_soon and self._soon is None and expected is not None:
             log.warning("the disk fills up", error=expected.words)
         self._soon = expected if is_soon else None
 
-    async def _record_day(self, now: datetime) -> None:
+    async def _record_day(self, now: datetime, sizes: FolderSizes, pages: Pages) -> None:
         if await self._db.read(lambda unit: disk_days.has(unit, now.date())):
             return
-        sizes, pages = await measure(self._db, self._backups)
         other_bytes = max(0, sizes.total - sizes.free - sizes.on_this_disk)
         day = DiskDay(now.date(), now, pages.used, other_bytes)
         await self._db.write(lambda unit: disk_days.add(unit, day))

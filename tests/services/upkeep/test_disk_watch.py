@@ -13,6 +13,7 @@ import pytest
 
 from crypto_checkout import metrics
 from crypto_checkout.core.alerts.issues import Issue, IssueKind
+from crypto_checkout.core.errors import DatabaseFailed
 from crypto_checkout.core.upkeep.room import RoomKind
 from crypto_checkout.services.alerts import server_issues
 from crypto_checkout.services.alerts.server_issues import ServerIssues, WatchedMode
@@ -108,6 +109,21 @@ async def test_a_disk_that_fills_up_is_an_issue_until_there_is_room(db: Database
     disk.free = 50 * GB
     await watch.turn()
     assert await issues(db, watch, clock) == []
+
+
+async def test_free_space_is_told_also_while_nothing_can_be_written(
+    db: Database, clock: Clock, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise DatabaseFailed("database or disk is full")
+
+    watch = watching(db, clock)
+    assert math.isnan(metrics.REGISTRY.get_sample_value("checkout_disk_free_bytes") or 0), "not zero, which would alarm"
+    monkeypatch.setattr(db, "write", refuse)
+    disk.free = 5
+    with pytest.raises(DatabaseFailed):
+        await watch.turn()
+    assert metrics.REGISTRY.get_sample_value("checkout_disk_free_bytes") == 5
 
 
 async def test_one_row_a_day_whatever_happens(db: Database, clock: Clock, disk: Disk) -> None:
