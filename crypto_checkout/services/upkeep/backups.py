@@ -181,6 +181,8 @@ class Backups:
         else:
             self._unreadable = None
         self._newest = next((each for each in there if each.is_verified and each.made_at <= now), None)
+        if self._failure is not None and self._newest is not None and self._newest.made_at > self._failure.at:
+            self._failure = None  # somebody made one by hand
         if self._every is None:
             return
         times = [each.made_at for each in there if each.is_verified]

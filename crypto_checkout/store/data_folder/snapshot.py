@@ -94,7 +94,10 @@ def check(copied: Path, snapshot: Snapshot, note: Note = unnoted) -> None:
         connection.set_progress_handler(after_steps, _STEPS_BETWEEN_RESTS)
         found = [text for (text,) in connection.execute("PRAGMA integrity_check(1)")]
         if found != ["ok"]:
-            raise FatalError(f"The copy is damaged: {found[0]}.")
+            raise FatalError(
+                f"The copy is damaged ({found[0]}), and was removed. `crypto-checkout doctor` checks the database itself; "
+                "if that is sound, check the disk of the copy."
+            )
         there = _state(connection)
     if there.version != snapshot.version or there.definitions != snapshot.definitions:
         raise FatalError("The copy doesn't have the tables that were copied.")

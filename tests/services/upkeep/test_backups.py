@@ -11,9 +11,12 @@ import pytest
 from prometheus_client import generate_latest
 
 from crypto_checkout import metrics
+from crypto_checkout.core.alerts.issues import IssueKind
 from crypto_checkout.core.backups import Rotation
 from crypto_checkout.core.owner.audit import COMMAND_LINE
 from crypto_checkout.program import own_command
+from crypto_checkout.services.alerts.server_issues import ServerIssues, WatchedMode
+from crypto_checkout.services.ledger.health import Readiness
 from crypto_checkout.services.upkeep.backups import Backups
 from crypto_checkout.store.age_files import Lock
 from crypto_checkout.store.backups import making
@@ -211,3 +214,22 @@ async def test_a_download_is_noted_and_no_name_leads_out_of_the_folder(
     noted = await db.read(lambda unit: unit.one("SELECT action, detail FROM audit"))
     assert noted is not None
     assert tuple(noted) == ("backup.downloaded", made.name)
+
+
+async def test_a_problem_is_an_issue_of_the_whole_server(
+    make: Make, db: Database, job: Job, clock: Clock, tmp_path: Path
+) -> None:
+    backups = make(command=["sh", "-c", 'read line; echo "{\\"failed\\": \\"The disk would fill.\\"}"'])
+    watched = WatchedMode(Readiness(db, (), clock))
+    issues = ServerIssues(watched, livemode=True, folder=tmp_path, clock=clock, backups=backups)
+    assert IssueKind.BACKUP not in [each.kind for each in await issues.now()]
+    clock.move(hours=2)
+    await backups.turn()
+    (issue,) = [each for each in await issues.now() if each.kind is IssueKind.BACKUP]
+    assert issue.livemode is None
+    assert issue.words == "The last backup failed. The disk would fill."
+    assert "tries again every hour" in issue.advice
+    clock.move(minutes=1)
+    making.make(job, clock())  # by hand
+    await backups.turn()
+    assert IssueKind.BACKUP not in [each.kind for each in await issues.now()]
