@@ -37,6 +37,11 @@ REQUEST_SECONDS = Histogram(
     registry=REGISTRY,
 )
 EVENTS = Counter("checkout_events", "Events recorded, by type and mode.", ["type", "mode"], registry=REGISTRY)
+EVENTS_PLAIN = Gauge(
+    "checkout_events_plain",
+    "Events that aren't packed into fewer bytes yet: those of the last minutes, and after an upgrade the old ones.",
+    registry=REGISTRY,
+)
 CHAIN_HEAD = Gauge("checkout_chain_head_block", "The newest block a node shows.", ["chain"], registry=REGISTRY)
 CHAIN_PROCESSED = Gauge("checkout_chain_processed_block", "The last processed block.", ["chain"], registry=REGISTRY)
 CHAIN_FAILURES = Counter(

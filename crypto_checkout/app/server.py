@@ -29,6 +29,7 @@ from crypto_checkout.services.ledger.watcher import Watcher
 from crypto_checkout.services.reporting.totals import Totals
 from crypto_checkout.services.upkeep.backups import Backups
 from crypto_checkout.services.upkeep.disk_watch import RoomWatch
+from crypto_checkout.services.upkeep.event_packing import EventPacking
 from crypto_checkout.services.upkeep.integrity_watch import IntegrityWatch
 from crypto_checkout.services.upkeep.loop_watch import LoopWatch
 from crypto_checkout.services.upkeep.retention import Retention
@@ -124,6 +125,7 @@ def _upkeep(parts: Parts) -> Sequence[Loop]:
     return (
         retention.run,
         EndpointCleanup(parts.db).run,
+        EventPacking(parts.db, parts.clock).run,
         Totals(parts.db, parts.clock).catch_up,
         IntegrityWatch(parts.db, parts.clock).run,
         RoomWatch(parts.db, parts.clock).run,

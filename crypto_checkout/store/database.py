@@ -170,6 +170,9 @@ class Database:
         if quick:
             try:
                 return self._quick_reader.run(work, self._clock)
+            except DatabaseFailed as error:
+                self.faults.note_failure(error)
+                raise
             except sqlite3.Error as error:
                 if not belongs_on_a_thread(error):
                     failure = _read_failure(error)

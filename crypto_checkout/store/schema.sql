@@ -318,6 +318,12 @@ CREATE TABLE disk_days (
     other_bytes INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE event_packing (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    -- Every event up to this one is packed, or packs into no less.
+    done_seq INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -326,7 +332,7 @@ CREATE TABLE events (
     resource_id TEXT NOT NULL,
     body TEXT NOT NULL,
     created_at TEXT NOT NULL
-) STRICT;
+, packed BLOB) STRICT;
 
 CREATE INDEX events_by_mode ON events (livemode, seq);
 

@@ -13,7 +13,7 @@ from crypto_checkout.entropy import Entropy
 T = TypeVar("T")
 U = TypeVar("U", bound="ReadUnit")
 Row = sqlite3.Row
-Value = str | int | None
+Value = str | int | bytes | None
 Parameters = Mapping[str, Value]
 _ENTROPY = Entropy()
 

@@ -26,6 +26,7 @@ from crypto_checkout.store.checkout.sessions import SessionFilter
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.migrate import migrate, migrations, pending, schema
 from crypto_checkout.store.paging import Window
+from crypto_checkout.store.webhooks import bodies
 
 OLD = Path(__file__).parent / "old_databases"
 NUMBERS = sorted(file.name[:4] for file in OLD.glob("*.db.gz"))
@@ -99,6 +100,23 @@ def test_everything_that_was_known_is_known_after_the_upgrade(number: str, tmp_p
         assert schema(connection) == resources.files("crypto_checkout.store").joinpath("schema.sql").read_text("utf-8")
     assert listed(path) == facts(number)
     assert migrate(path) == []
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_the_events_of_an_old_database_are_the_same_to_the_byte_once_they_are_packed(
+    number: str, tmp_path: Path
+) -> None:
+    path = lay(number, tmp_path)
+    before = ask(path, "SELECT id, body FROM events WHERE body <> '' ORDER BY seq")
+    migrate(path)
+    subprocess.run([sys.executable, "-m", "tests.support.event_packer", str(path)], check=True)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        rows = connection.execute("SELECT id, body, packed FROM events ORDER BY seq").fetchall()
+    assert rows
+    assert all(row["packed"] is not None for row in rows)
+    after = [(row["id"], bodies.read(row)) for row in rows]
+    assert [each for each in after if each[0] in dict(before)] == before
 
 
 @pytest.mark.parametrize("number", NUMBERS[:-1:8])

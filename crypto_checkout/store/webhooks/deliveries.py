@@ -10,6 +10,7 @@ from crypto_checkout.core.webhooks.delivery import Attempt, Delivery, DeliverySt
 from crypto_checkout.store.database import ReadUnit, Row, WriteUnit
 from crypto_checkout.store.paging import ListPage, Window, present, select_rows
 from crypto_checkout.store.table import Table
+from crypto_checkout.store.webhooks import bodies
 
 _ATTEMPTS = Table("delivery_attempts", Attempt)
 _INSERT_ATTEMPT = _ATTEMPTS.insert_with("delivery_seq")
@@ -138,8 +139,8 @@ def due(unit: ReadUnit, seq: int, now: datetime) -> DueDelivery:
     row = unit.one(
         """
         SELECT deliveries.seq, deliveries.attempts, deliveries.replayed_from, events.id AS event_id,
-            events.type AS event_type, events.body, endpoint_id, webhook_endpoints.url, webhook_endpoints.secret,
-            webhook_endpoints.old_secrets
+            events.type AS event_type, events.body, events.packed, endpoint_id, webhook_endpoints.url,
+            webhook_endpoints.secret, webhook_endpoints.old_secrets
         FROM deliveries
         JOIN events ON events.seq = deliveries.event_seq
         JOIN webhook_endpoints ON webhook_endpoints.id = deliveries.endpoint_id
@@ -155,7 +156,7 @@ def due(unit: ReadUnit, seq: int, now: datetime) -> DueDelivery:
         replayed_from=row["replayed_from"],
         event_id=row["event_id"],
         event_type=row["event_type"],
-        body=row["body"],
+        body=bodies.read(row),
         endpoint_id=row["endpoint_id"],
         url=row["url"],
         secrets=(row["secret"], *(secret for secret, end in json.loads(row["old_secrets"]) if end > until)),

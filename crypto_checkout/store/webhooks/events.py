@@ -1,4 +1,8 @@
-"""Events, with the exact body that the API answers and webhooks carry. Events never change."""
+"""Events, with the exact body that the API answers and webhooks carry. Events never change.
+
+A body is text in the column `body`, and later in fewer bytes in `packed`: then `body` is empty
+(`store.webhooks.packing`).
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,6 +11,7 @@ from crypto_checkout.core import moments
 from crypto_checkout.core.webhooks.events import Event
 from crypto_checkout.store.database import ReadUnit, WriteUnit
 from crypto_checkout.store.paging import ListPage, Window, begins_after, present, select_rows
+from crypto_checkout.store.webhooks import bodies as packed_bodies
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +57,10 @@ def type_of(unit: ReadUnit, event_id: str, livemode: bool) -> str | None:
 def body(unit: ReadUnit, event_id: str, livemode: bool) -> str | None:
     """Return the body of an event of this mode."""
     row = unit.one(
-        "SELECT body FROM events WHERE id = :id AND livemode = :livemode",
+        "SELECT body, packed FROM events WHERE id = :id AND livemode = :livemode",
         {"id": event_id, "livemode": int(livemode)},
     )
-    return str(row["body"]) if row else None
+    return packed_bodies.read(row) if row else None
 
 
 def bodies(unit: ReadUnit, livemode: bool, filters: EventFilter, window: Window) -> ListPage[str]:
@@ -69,8 +74,8 @@ def bodies(unit: ReadUnit, livemode: bool, filters: EventFilter, window: Window)
         }
     )
     first = begins_after(unit, "events", livemode, filters.created_after) if filters.created_after else 0
-    rows = select_rows(unit, "events", "body", conditions, parameters, window, first=first)
-    return rows.map(lambda row: str(row["body"]))
+    rows = select_rows(unit, "events", "body, packed", conditions, parameters, window, first=first)
+    return rows.map(packed_bodies.read)
 
 
 def count_of(unit: ReadUnit, livemode: bool, resource_id: str, event_type: str) -> int:
@@ -87,13 +92,18 @@ def count_of(unit: ReadUnit, livemode: bool, resource_id: str, event_type: str) 
 
 
 def delete_before(unit: WriteUnit, livemode: bool, moment: datetime, limit: int) -> int:
-    """Delete up to `limit` events of a mode from before a moment without waiting deliveries; return their number."""
+    """Delete up to `limit` events of a mode from before a moment; return their number.
+
+    Their deliveries and attempts go with them. Those with a waiting delivery stay, and so does the newest of the mode:
+    it is a witness of the time (`newest_at`), and the place where a reader of the list goes on.
+    """
     return unit.run(
         """
         DELETE FROM events
         WHERE seq IN (
             SELECT seq FROM events
             WHERE livemode = :livemode AND created_at < :moment
+              AND seq < (SELECT MAX(seq) FROM events WHERE livemode = :livemode)
               AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_seq = events.seq AND deliveries.status = 'pending')
             ORDER BY created_at
             LIMIT :limit
