@@ -136,6 +136,33 @@ def test_a_cold_address_is_written_with_the_chains(run: Run, target: Path) -> No
     assert [chain.id for chain in config.chains] == [8453]
 
 
+def test_a_public_url_is_written_with_the_proxy_that_has_its_certificate(run: Run, target: Path) -> None:
+    result = run("--cold-address", COLD, "--chain", "base", "--public-url", "https://Pay.example.com/")
+    assert result.exit_code == 0, result.output
+    server = load(target, {}).server
+    assert server.public_url == "https://pay.example.com"
+    assert [str(each) for each in server.trusted_proxies] == ["127.0.0.1/32"]
+    assert "set [server] public_url" not in result.output
+
+
+@pytest.mark.parametrize("url", ["http://pay.example.com", "https://pay.example.com/shop", "pay.example.com"])
+def test_a_public_url_that_the_server_would_refuse_leaves_no_file(run: Run, target: Path, url: str) -> None:
+    result = run("--public-url", url)
+    assert result.exit_code == 2
+    assert "--public-url" in result.output
+    assert folder_of(target) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
+def test_a_file_that_root_replaces_stays_readable_for_those_who_read_the_old_one(run: Run, target: Path) -> None:
+    run()
+    os.chown(target, 0, 65534)
+    target.chmod(0o640)
+    assert run("--force").exit_code == 0
+    status = target.stat()
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (0, 65534, 0o640)
+
+
 def test_a_cold_address_whose_words_everybody_knows_is_warned_of(run: Run) -> None:
     assert "public test wallet" in run("--cold-address", "0x70997970C51812dc3A010C7d01b50e0d17dc79C8").output
     assert "public test wallet" not in run("--cold-address", COLD, "--force").output

@@ -310,15 +310,23 @@ def test_uninstalled_it_leaves_the_data_and_installed_again_it_goes_on_with_them
     assert has_session(machine, key, session)
 
 
-def test_an_older_program_is_not_put_before_newer_data(machine: Machine) -> None:
-    machine.run(PROGRAM, "install", "--yes")
+def test_an_older_program_is_not_put_before_newer_data_until_its_own_is_restored(machine: Machine) -> None:
+    key = KEY.findall(machine.run(PROGRAM, "install", "--yes").stdout)[0]
+    session = get_paid(machine, key)
+    user = ("setpriv", "--reuid=crypto-checkout", "--regid=crypto-checkout", "--init-groups", "env", "-C", FOLDER)
+    before = DATA / "checkout.db.before-9999"
+    machine.run(*user, PROGRAM, "backup", before)
     machine.run("systemctl", "stop", "crypto-checkout")
     raise_version = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('PRAGMA user_version = 9999')"
-    machine.run(ENVIRONMENT / "bin" / "python", "-c", raise_version, DATA / "checkout.db")
+    machine.run(*user, ENVIRONMENT / "bin" / "python", "-c", raise_version, DATA / "checkout.db")
     refused = machine.run(PROGRAM, "install", "--yes", check=False)
     assert refused.returncode == 1
     assert "was written by a newer version" in refused.stderr
-    assert "restore FILE" in refused.stderr
+    restore = re.search(r"sudo -u crypto-checkout (\S+ --config \S+ restore) FILE", " ".join(refused.stderr.split()))
+    assert restore is not None, refused.stderr
+    machine.run(*user, *restore[1].split(), before)
+    machine.run(PROGRAM, "install", "--yes")
+    assert has_session(machine, key, session)
 
 
 FULL = "mount -t tmpfs -o size=8k tmpfs /etc/systemd/system; head -c 8k /dev/zero >/etc/systemd/system/x"
