@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.support.api import LINK, error
 from tests.support.disks import failing_disk, small_disk
 from tests.support.server import Server, command
 
+FILLED_TIMES = 3
 PRICE = {"amount": {"value": "30.00", "currency": "USD"}}
 
 
@@ -46,11 +46,10 @@ def test_a_disk_that_turns_read_only_refuses_and_takes_all_after_a_restart(tmp_p
             assert is_stored(api)
 
 
-@pytest.mark.parametrize("times", [3])
-def test_a_disk_that_fills_up_again_and_again_loses_nothing_that_was_answered(tmp_path: Path, times: int) -> None:
+def test_a_disk_that_fills_up_again_and_again_loses_nothing_that_was_answered(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk, Server(tmp_path, config(disk.folder)) as server:
         stored: list[str] = []
-        for _ in range(times):
+        for _ in range(FILLED_TIMES):
             stored.append(server.api.post("/checkout_sessions", json=PRICE).raise_for_status().json()["id"])
             disk.fill()
             while (made := server.api.post("/checkout_sessions", json=PRICE)).status_code == 201:
