@@ -1,6 +1,6 @@
 """Days of a shop in minutes: memory, descriptors, threads and the database's size for each session stay as they are.
 
-The server's wall clock leaps by half an hour again and again, and the chain's with it; the clock of its timers doesn't,
+The server's wall clock leaps by most of an hour again and again, and the chain's with it; the clock of its timers doesn't,
 so that nothing times out by it. It needs Debian's `faketime`.
 """
 
@@ -50,7 +50,7 @@ poll_seconds = 0.05
 PRICE = {"amount": {"value": "3.00", "currency": "USD"}, "expiresInSeconds": 3_600}
 SESSIONS_A_TURN = 4
 TURN_SECONDS = 2.0
-LEAP_MINUTES = 30
+LEAP_MINUTES = 45
 
 
 @dataclass(frozen=True, slots=True)

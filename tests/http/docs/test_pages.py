@@ -37,6 +37,7 @@ WITHOUT_CODE = frozenset(
         "operate",
         "proxies",
         "receipts",
+        "reliability",
         "speed",
         "standby",
         "statuses",
