@@ -1,7 +1,7 @@
 """Days of a shop in minutes: memory, descriptors, threads and the database's size for each session stay as they are.
 
-The server's wall clock leaps by most of an hour again and again, and the chain's with it; the clock of its timers doesn't,
-so that nothing times out by it. It needs Debian's `faketime`.
+The server's wall clock leaps by most of an hour, again and again, and the chain's with it; the clock of its timers
+doesn't, so that nothing times out by it. It needs Debian's `faketime`.
 """
 
 import json
