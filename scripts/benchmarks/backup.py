@@ -14,13 +14,18 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
+from pyrage import x25519
 
+from crypto_checkout.core.backups import Rotation
+from crypto_checkout.store.age_files import OPEN, Lock
+from crypto_checkout.store.backups import worker
+from crypto_checkout.store.backups.making import Job
 from crypto_checkout.store.database import Database
 from crypto_checkout.store.migrate import migrate
 from scripts.benchmarks._figures import print_machine
@@ -92,36 +97,46 @@ async def seeded(path: Path, count: int) -> None:
         await seed(db, count)
 
 
-async def measure(server: Server, key: str, folder: Path, per_second: float) -> tuple[Phase, Phase, float, int]:
-    """Return both phases, the seconds that the backup took, and the most bytes of the log meanwhile."""
-    before, meanwhile = Phase(), Phase()
+async def measure(server: Server, key: str, folder: Path, per_second: float, job: Job) -> None:
+    """Print the figures before a backup and of each of its steps."""
     current: Phase | None = Phase()
     port = httpx.URL(server.url).port or 0
     loading = asyncio.create_task(load(port, key, per_second, lambda: current))
     await asyncio.sleep(BEFORE_SECONDS / 3)
-    current = before
+    current = before = Phase()
     await asyncio.sleep(BEFORE_SECONDS)
-    log, longest, current, started = folder / "checkout-data" / "checkout.db-wal", 0, meanwhile, time.perf_counter()
-    process = await asyncio.create_subprocess_exec(*PROGRAM, "backup", cwd=folder, stdout=subprocess.DEVNULL)
-    ended = asyncio.create_task(process.wait())
-    while not ended.done():
-        longest = max(longest, log.stat().st_size)
-        await asyncio.wait({ended}, timeout=0.2)
-    assert ended.result() == 0, "the backup failed"
-    took, current = time.perf_counter() - started, None
-    await loading
-    return before, meanwhile, took, longest
-
-
-def show(name: str, values: Sequence[float], most_ms: float | None = None) -> None:
-    """Print the median, the 99th percentile and the longest."""
-    ordered = sorted(values)
-    p99 = ordered[int(0.99 * (len(ordered) - 1))]
-    missed = f"   MISSED: more than {most_ms:.0f} ms" if most_ms is not None and p99 > most_ms else ""
-    print(
-        f"{name:<28} {ordered[len(ordered) // 2]:>8,.1f} ms p50 {p99:>8,.1f} ms p99 {ordered[-1]:>8,.1f} ms longest, "
-        f"of {len(ordered):,}{missed}"
+    process = await asyncio.create_subprocess_exec(
+        *PROGRAM, "backup-worker", stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
+    assert process.stdin is not None, "asked for"
+    assert process.stdout is not None, "asked for"
+    process.stdin.write(worker.to_line(job, datetime.now(UTC)))
+    log, step, longest, started = folder / "checkout-data" / "checkout.db-wal", "before", 0, time.perf_counter()
+    told = {}
+    while line := await process.stdout.readline():
+        told = json.loads(line)
+        longest = max(longest, log.stat().st_size)
+        if (now := told.get("step", "after")) != step:
+            show(step, before if step == "before" else current, time.perf_counter() - started)
+            step, current, started = now, Phase(), time.perf_counter()
+    assert "made" in told, told
+    current = None
+    await loading
+    print(f"The write-ahead log grew to {longest / MIB:,.0f} MiB.")
+
+
+def show(step: str, phase: Phase, seconds: float) -> None:
+    """Print the median, the 99th percentile and the longest of a phase."""
+    duration = "" if step == "before" else f" ({seconds:,.0f} s)"
+    for name, values in (("creates", phase.creates), ("reads", phase.reads)):
+        ordered = sorted(values) or [0.0]
+        p99 = ordered[int(0.99 * (len(ordered) - 1))]
+        missed = f"   MISSED: more than {TARGET_MS:.0f} ms" if step != "before" and p99 > TARGET_MS else ""
+        print(
+            f"{step + duration:<20} {name:<8} {ordered[len(ordered) // 2]:>8,.1f} ms p50 {p99:>8,.1f} ms p99 "
+            f"{ordered[-1]:>8,.1f} ms longest, of {len(ordered):,}{missed}",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -136,24 +151,14 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         folder = given.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         path = stack.enter_context(database(folder, given.gigabytes))
-        configuration = "[backup]\nevery_hours = 0\n"
-        if given.encrypted:
-            from pyrage import x25519
-
-            configuration += f'age_recipients = ["{x25519.Identity.generate().to_public()}"]\n'
-        server = stack.enter_context(Server(folder, configuration))
+        server = stack.enter_context(Server(folder, "[backup]\nevery_hours = 0\n"))
         made = subprocess.run(
             [*PROGRAM, "keys", "create", "--name", "bench", "--json"], cwd=folder, capture_output=True, check=True
         )
-        size = path.stat().st_size
-        before, meanwhile, took, longest = asyncio.run(
-            measure(server, json.loads(made.stdout)["key"], folder, given.per_second)
-        )
-    print(f"{size / 1e9:,.1f} GB in {took:,.0f} s; the write-ahead log grew to {longest / MIB:,.0f} MiB")
-    show("creates before", before.creates)
-    show("creates meanwhile", meanwhile.creates, TARGET_MS)
-    show("reads before", before.reads)
-    show("reads meanwhile", meanwhile.reads, TARGET_MS)
+        print(f"{path.stat().st_size / 1e9:,.1f} GB, {given.per_second:.0f} creates a second and as many reads")
+        lock = Lock((str(x25519.Identity.generate().to_public()),)) if given.encrypted else OPEN
+        job = Job(path, folder / "checkout-data" / "backups", lock, Rotation(1, 0))
+        asyncio.run(measure(server, json.loads(made.stdout)["key"], folder, given.per_second, job))
 
 
 if __name__ == "__main__":

@@ -95,8 +95,8 @@ def check(copied: Path, snapshot: Snapshot, note: Note = unnoted) -> None:
         found = [text for (text,) in connection.execute("PRAGMA integrity_check(1)")]
         if found != ["ok"]:
             raise FatalError(
-                f"The copy is damaged ({found[0]}), and was removed. `crypto-checkout doctor` checks the database itself; "
-                "if that is sound, check the disk of the copy."
+                f"The copy is damaged ({found[0]}), and was removed. `crypto-checkout doctor` checks the database "
+                "itself; if that is sound, check the disk of the copy."
             )
         there = _state(connection)
     if there.version != snapshot.version or there.definitions != snapshot.definitions:
