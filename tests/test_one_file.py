@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pyrage import x25519
 
 from crypto_checkout.core.sandbox import Scenario
 from tests.support.anvil import Anvil
@@ -120,6 +121,18 @@ def test_it_serves_and_is_paid(program: Path, tmp_path: Path) -> None:
     with serving([program], tmp_path) as client:
         get_paid(client)
     assert f"{program} init" in (tmp_path / "serve.out").read_text("utf-8")
+
+
+def test_it_encrypts_backups_and_restores_them(program: Path, tmp_path: Path) -> None:
+    with serving([program], tmp_path) as client:
+        get_paid(client)
+    identity = x25519.Identity.generate()
+    (tmp_path / "identity").write_text(f"{identity}\n", "utf-8")
+    run(program, tmp_path, "backup", "copy.db.age", "--encrypt-to", str(identity.to_public()))
+    run(program, tmp_path, "restore", "copy.db.age", "--identity", "identity")
+    (tmp_path / "checkout.toml").write_text('[backup]\npassphrase = "correct horse battery"\n', "utf-8")
+    run(program, tmp_path, "backup")
+    assert "is now restored" in run(program, tmp_path, "restore", "latest")
 
 
 def test_its_demo_plays_every_scenario_with_servers_of_its_own(program: Path, tmp_path: Path) -> None:

@@ -209,9 +209,12 @@ class Backups:
 
     async def _run_worker(self, at: datetime) -> dict[str, Any]:
         """Have the process make a backup; return what it told last. Ending the server ends it too."""
-        process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=_LONGEST_LINE
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=_LONGEST_LINE
+            )
+        except OSError as error:
+            return {"failed": f"The process that makes it can't be started: {error.strerror or error}."}
         assert process.stdin is not None, "asked for above"
         assert process.stdout is not None, "asked for above"
         told: dict[str, Any] = {}

@@ -153,13 +153,23 @@ async def test_one_that_fails_is_a_problem_and_is_tried_again_in_an_hour(make: M
     assert backups.problem() is None
 
 
-async def test_a_process_that_is_killed_is_a_failure(make: Make, job: Job, clock: Clock) -> None:
-    backups = make(command=["sh", "-c", "read line; kill -9 $$"])
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["sh", "-c", "read line; kill -9 $$"], "ended before it was complete (exit code -9)"),
+        (["sh", "-c", "exit 3"], "ended before it was complete (exit code 3)"),
+        (["/nowhere/crypto-checkout"], "can't be started: No such file or directory"),
+    ],
+)
+async def test_a_process_that_ends_early_or_never_starts_is_a_failure(
+    make: Make, job: Job, clock: Clock, command: list[str], words: str
+) -> None:
+    backups = make(command=command)
     clock.move(hours=2)
     await backups.turn()
     failure = backups.status().failure
     assert failure is not None
-    assert "ended before it was complete" in failure.words
+    assert words in failure.words
     assert names(job) == []
 
 
