@@ -138,7 +138,10 @@ def metadata(database: Path) -> Path:
 
 
 async def copied_at(database: Path) -> datetime:
-    """Return the moment at which Litestream last found everything copied: within a second if all is well.
+    """Return the moment up to which everything is in the replica: within a second or two if all is well.
+
+    Litestream reads the database and copies what it has read: the earlier of the two counts. While it reads the whole
+    database, as after its start, that is the moment at which it began.
 
     This only looks. Its request `/sync`, as of `litestream sync`, must not be used: where that makes a checkpoint,
     0.5.17 loses the lock by which it keeps the log from starting over, then misses changes, and the replica is damaged
@@ -161,6 +164,11 @@ async def copied_at(database: Path) -> datetime:
         raise NotReplicated(f"{socket} doesn't answer as Litestream does") from error
     if state.get("error"):
         raise NotReplicated(f"Litestream can't read the database: {without_password(str(state['error']))}")
-    if at is None:
+    if not at or not state.get("started_at"):
         raise NotReplicated("Litestream has copied nothing since it was started")
-    return datetime.fromisoformat(at[:19]).replace(tzinfo=UTC)
+    return min(_moment(at), _moment(state["started_at"]))
+
+
+def _moment(text: str) -> datetime:
+    """Read a time as Go writes it, in UTC with nine digits or fewer, to the second."""
+    return datetime.fromisoformat(text[:19]).replace(tzinfo=UTC)

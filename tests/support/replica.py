@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -73,9 +74,14 @@ class Replication:
         return self._log.read_text("utf-8", "replace")
 
     def catch_up(self) -> None:
-        """Return once it has copied everything that is in the database now."""
-        database, now = self._socket.with_name("checkout.db"), datetime.now(UTC)
-        wait_until(lambda: copied_after(database, now + timedelta(seconds=2)), "copy", output=lambda: self.log)
+        """Return once it has copied everything that is in the database now.
+
+        A round shows that it began to read after a moment; the next, that it has finished; the third, that it copied.
+        """
+        database = self._socket.with_name("checkout.db")
+        for _ in range(3):
+            moment = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
+            wait_until(partial(copied_after, database, moment), "copy", output=lambda: self.log)
 
     def stop(self) -> None:
         """Ask it to copy what is left, and to end."""
