@@ -15,12 +15,12 @@ document.addEventListener("DOMContentLoaded", () => {
   function copied(block) {
     const text = block.textContent;
     if (!block.classList.contains("console")) return text;
-    // The commands alone, without the prompt and what they print.
+    // The commands alone, without the prompt, which may name the machine, and what they print.
     const lines = [];
     let goesOn = false;
     for (const line of text.split("\n")) {
-      if (goesOn || line.startsWith("$ ")) {
-        lines.push(line.replace(/^\$ /, ""));
+      if (goesOn || /^\w*\$ /.test(line)) {
+        lines.push(line.replace(/^\w*\$ /, ""));
         goesOn = line.endsWith("\\");
       }
     }
