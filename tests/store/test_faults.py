@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from crypto_checkout import descriptors
 from crypto_checkout.app.clock import system_clock
 from crypto_checkout.core.errors import DatabaseDamaged, DatabaseFailed
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
@@ -76,6 +77,14 @@ def test_each_fault_has_a_way_out(tmp_path: Path) -> None:
     assert "chattr" in advice(OSError(errno.EPERM, "no"), tmp_path)
     assert "right" in advice(OSError(errno.EACCES, "no"), tmp_path)
     assert "restore" in advice(sqlite_error(sqlite3.SQLITE_CORRUPT), tmp_path)
+    assert "LimitNOFILE" in advice(OSError(errno.EMFILE, "too many"), tmp_path)
+
+
+def test_a_file_that_can_not_be_opened_is_a_matter_of_descriptors_where_none_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(descriptors, "SCARCE", 2**30)
+    assert "LimitNOFILE" in advice(sqlite_error(sqlite3.SQLITE_CANTOPEN), tmp_path)
 
 
 @contextmanager

@@ -124,6 +124,7 @@ ISSUES: Mapping[IssueKind, IssueInfo] = one_row_each(
             is_of_server=True,
             advice="Connections to nodes and shops may fail until some are free, and are tried again. Raise the "
             "process's limit: see the guide Reliability.",
+            path="/settings/server",
         ),
         IssueKind.BACKUP: IssueInfo(
             "The backups",

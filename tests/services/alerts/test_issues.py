@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from crypto_checkout import descriptors
 from crypto_checkout.chain.rpc.providers import ProviderHealth
 from crypto_checkout.chain.sandbox import chain
 from crypto_checkout.core.alerts.issues import IssueKind
@@ -272,6 +273,16 @@ async def test_a_disk_that_fills_up_is_told_while_there_is_still_room(
     assert (issue.kind, issue.livemode) == (IssueKind.DISK, None)
     page = Shop("Ada", "https://pay.example").page(issue.livemode, issue.path)
     assert page == "https://pay.example/dashboard/settings/server"
+
+
+async def test_descriptors_that_run_out_are_told(timed: tuple[App, Clock], monkeypatch: pytest.MonkeyPatch) -> None:
+    app, clock = timed
+    monkeypatch.setattr(descriptors, "SCARCE", 2**30)
+    (issue,) = await watched(app, clock).now()
+    assert (issue.kind, issue.livemode) == (IssueKind.DESCRIPTORS, None)
+    assert "Raise the process's limit" in issue.advice
+    monkeypatch.undo()
+    assert await watched(app, clock).now() == []
 
 
 async def test_a_database_that_can_not_be_written_is_told(timed: tuple[App, Clock]) -> None:
