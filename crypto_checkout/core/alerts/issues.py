@@ -122,8 +122,7 @@ ISSUES: Mapping[IssueKind, IssueInfo] = one_row_each(
         IssueKind.DESCRIPTORS: IssueInfo(
             "File descriptors",
             is_of_server=True,
-            advice="Connections to nodes and shops may fail until some are free, and are tried again. Raise the "
-            "process's limit: see the guide Reliability.",
+            advice="Raise the process's limit: see the guide Reliability. What fails meanwhile is tried again.",
             path="/settings/server",
         ),
         IssueKind.BACKUP: IssueInfo(
