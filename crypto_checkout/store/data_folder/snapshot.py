@@ -73,6 +73,8 @@ def copy(path: Path, to: Path, note: Note = unnoted) -> Snapshot:
             source.backup(target, pages=max(1, _STEP_BYTES // page_bytes), progress=after_step)
             snapshot = _state(source)
             source.execute("ROLLBACK")
+            # Written back here, by a process of low priority: the server's next commit would do all of it, and wait.
+            source.execute("PRAGMA wal_checkpoint(PASSIVE)")
             target.execute("PRAGMA journal_mode = DELETE")
     return snapshot
 
