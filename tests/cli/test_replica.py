@@ -219,6 +219,8 @@ def test_sftp_is_a_place_for_the_replica(folder: Path) -> None:
             replication.catch_up()
             server.stop()
         assert known(restored(folder, "new", str(replication.config))) == set(given)
+        rights = {stat.S_IMODE(each.stat().st_mode) for each in (folder / "replica").rglob("*")}
+        assert rights == {0o640, 0o750}, "the server's group may read it, and nobody else"
 
 
 def test_doctor_tells_whether_the_replica_keeps_up(folder: Path) -> None:
