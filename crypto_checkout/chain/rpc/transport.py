@@ -5,6 +5,7 @@ after each request, reads an answer of any size, follows redirects, trusts batch
 URLs and headers carry access keys, so nothing here logs, and no exception leaves with a key in its text or its cause.
 """
 
+import io
 import json
 import socket
 import sys
@@ -52,6 +53,7 @@ from crypto_checkout.core.errors import ProviderFailed
 # refuse deeply nested JSON, from a node or a client: it overflows the stack, and the process dies.
 sys.setrecursionlimit(1000)
 
+_LARGE_BYTES = 1024 * 1024
 _CONNECT_SECONDS = 5
 # Long enough for the requests of one poll, and shorter than any server waits before it closes an idle connection.
 _KEEP_ALIVE_SECONDS = 3
@@ -173,7 +175,9 @@ class Transport(AsyncJSONBaseProvider):
     async def _post_once(self, body: bytes, calls: int, limit: int, heard: Callable[[], None]) -> _Response:
         self._meter.count(self.name, RpcUsage(calls=calls, bytes_sent=len(body)))
         url, headers = self._endpoint.url, self._headers
-        async with self._opened().post(url, data=body, headers=headers, allow_redirects=False) as response:
+        # aiohttp wants bodies of this size as a file, which it sends in pieces.
+        data = body if len(body) < _LARGE_BYTES else io.BytesIO(body)
+        async with self._opened().post(url, data=data, headers=headers, allow_redirects=False) as response:
             heard()
             wait = retry_after.parse(response.headers.get("Retry-After", ""), datetime.now(UTC)) or 0
             most = limit if response.status == _OK else _MOST_ERROR_BYTES

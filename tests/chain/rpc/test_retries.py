@@ -397,3 +397,11 @@ async def test_the_cause_of_a_failure_names_no_host(cause: str, behave: Behaviou
             with pytest.raises(ProviderFailed) as caught:
                 await call(rpc, "who", [])
     assert caught.value.cause == cause
+
+
+async def test_a_request_of_megabytes_is_sent_whole() -> None:
+    """aiohttp warns of such bodies, which is an error here."""
+    large = "x" * 3_000_000
+    async with running(honest) as node, rpc_to(node.url) as rpc:
+        assert await call(rpc, "who", [large]) == RESULTS["who"]
+        assert node.bodies[-1]["params"] == [large]
