@@ -68,10 +68,11 @@ def test_the_guide_to_the_configuration_has_every_section() -> None:
 
 
 def commands(group: click.Group, before: str = "") -> set[str]:
-    """Return the names of all commands, as they are typed."""
+    """Return the names of all commands, as they are typed; those that only the program types are hidden."""
     return {
         name
         for each in group.commands.values()
+        if not each.hidden
         for name in (
             commands(each, f"{before}{each.name} ") if isinstance(each, click.Group) else {f"{before}{each.name}"}
         )

@@ -127,10 +127,14 @@ async def assert_read_by_an_index(app: App, asked: list[tuple[str, Any]], path: 
             assert is_search, f"{path}?{name}\n{sql}\n{step}"
 
 
-async def test_what_the_simulated_chain_needs_is_found_by_indexes(app: App, asked: list[tuple[str, Any]]) -> None:
-    asked.clear()
-    await app.opened.db.read(pruning.needed)
-    queries = list(asked)
+async def test_what_the_simulated_chain_needs_is_found_by_indexes(app: App, asked: Asked) -> None:
+    queries: list[tuple[str, Any]] = []
+
+    def work(unit: ReadUnit) -> None:
+        pruning.needed(unit)
+        queries.extend(asked.of(unit))
+
+    await app.opened.db.read(work)
     assert len(queries) >= 3
     for sql, parameters in queries:
         assert not [step for step in await plan(app, sql, parameters) if step.startswith("SCAN")]

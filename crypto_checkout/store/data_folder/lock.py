@@ -67,16 +67,14 @@ def refuse_if_open(database: Path) -> None:
 
     Litestream would then copy pages of both. The caller must not have it open itself: its own lock would be dropped.
     """
-    try:
-        with database.open("rb+") as file:
+    with suppress(FileNotFoundError), database.open("rb+") as file:
+        try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
-    except FileNotFoundError:
-        return
-    except (BlockingIOError, PermissionError) as error:  # POSIX leaves the choice of the two
-        raise FolderInUse(
-            f"Another program has {database} open, such as Litestream or `crypto-checkout listen`. Stop it first; "
-            "nothing was changed."
-        ) from error
+        except (BlockingIOError, PermissionError) as error:  # POSIX leaves the choice of the two
+            raise FolderInUse(
+                f"Another program has {database} open, such as Litestream or `crypto-checkout listen`. Stop it first; "
+                "nothing was changed."
+            ) from error
 
 
 def _in_use(folder: Path, content: bytes) -> str:
