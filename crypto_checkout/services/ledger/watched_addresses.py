@@ -155,8 +155,7 @@ class WatchedAddresses(AddressBalances):
             stored = cursors.cursor(unit, self._chain_id)
             if stored is None or stored.hash != start.hash:
                 return False
-            # Neighbours in the table share its pages.
-            found = (Balance(each, start.number, self.holdings.units[each]) for each in sorted(addresses))
+            found = (Balance(each, start.number, self.holdings.units[each]) for each in addresses)
             balances.save(unit, self._chain_id, found)
             return True
 

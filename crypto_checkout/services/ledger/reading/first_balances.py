@@ -53,7 +53,8 @@ class FirstBalances:
 
         Raises ProviderFailed and ChainMoved.
         """
-        unread, found = [*self._watched.unread], list[Outflow]()
+        # In their order in the table: each part then writes to a few of its pages, not to all of them.
+        unread, found = sorted(self._watched.unread), list[Outflow]()
         for some in _parts(unread, _READ_AT_ONCE):
             first, left = await self._some(start, some)
             found += left
