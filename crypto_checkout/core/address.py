@@ -36,7 +36,7 @@ def checksum(address: Address) -> str:
     digits = address[2:]
     fingerprint = keccak_256(digits.encode("ascii")).hex()
     return "0x" + "".join(
-        digit.upper() if nibble >= "8" else digit for digit, nibble in zip(digits, fingerprint, strict=False)
+        [digit.upper() if nibble >= "8" else digit for digit, nibble in zip(digits, fingerprint, strict=False)]
     )
 
 

@@ -21,6 +21,7 @@ def to_text(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+@lru_cache(maxsize=1024)
 def from_text(text: str) -> datetime:
     """Read ISO 8601 text with a zone, such as `to_text` writes. Raises ValueError for any other."""
     moment = datetime.fromisoformat(text)

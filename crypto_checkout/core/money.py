@@ -6,6 +6,7 @@ Prices of coins live in `core.checkout.quotes`.
 import re
 from dataclasses import dataclass
 from decimal import Context, Decimal
+from functools import lru_cache
 from typing import Annotated
 
 CoinUnits = Annotated[int, "smallest units of a coin"]
@@ -102,6 +103,7 @@ def with_commas(amount: str) -> str:
     return f"{sign}{int(digits):,}{point}{decimals}"
 
 
+@lru_cache(maxsize=1024)  # a session shows the same amount several times, and 0 more often
 def format_units(units: int, decimals: int) -> str:
     """Write smallest units as a decimal of whole coins, without an exponent: `(1500000, 6)` is `"1.5"`."""
     whole, fraction = divmod(units, 10**decimals)

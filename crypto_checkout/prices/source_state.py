@@ -6,6 +6,7 @@ Prices are not weighed here, nor sources compared.
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from crypto_checkout.core.checkout.quotes import Observation
 from crypto_checkout.core.errors import RecoverableError
@@ -19,8 +20,7 @@ MAX_BACKOFF_SECONDS = 300
 UNSUPPORTED_SECONDS = 3600
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(NamedTuple):
     """A coin or currency, and the currency of its price."""
 
     base: str

@@ -36,17 +36,22 @@ class Converter:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column; `take` returns its value for a record."""
+    """A column; its field is at `path` of a record, and `to_column`, if there is one, takes its value except None."""
 
     name: str
     type: str
     nullable: bool
-    take: Callable[[Any], Value]
+    path: str
+    to_column: Callable[[Any], Value] | None
+    is_optional: bool
+    """Whether the field belongs to an inner dataclass that may be absent."""
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return _ENCODER.encode(value)
 
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 INTEGER_AS_TEXT = Converter("TEXT", str, int)
 """A converter for integers that may exceed 64 bits."""
@@ -97,12 +102,12 @@ class Table(Generic[T]):
         self._computed = dict(computed or {})
         self._flat, self._unstored, self._names, self._converters = flat, unstored, names or {}, converters or {}
         self._read = self._describe(record, "", "", is_optional=False)
-        self._takes = [*((column.name, column.take) for column in self.columns), *self._computed.items()]
+        self._row = _RecordValues(self.columns, self._computed)
         self.listed = ", ".join(column.name for column in self.columns)
         self.select = f"SELECT {self.listed} FROM {name}"  # noqa: S608 - names of this room only
         self.insert = self.insert_with()
-        written = ", ".join(column for column, _ in self._takes)
-        self._insert_by_position = f"INSERT INTO {name} ({written}) VALUES ({', '.join('?' * len(self._takes))})"  # noqa: S608 - as above
+        places = ", ".join("?" * len(self._row.names))
+        self._insert_by_position = f"INSERT INTO {name} ({', '.join(self._row.names)}) VALUES ({places})"  # noqa: S608 - as above
 
     def insert_with(self, *others: str) -> str:
         """Return the INSERT statement with further columns beside the record's own."""
@@ -125,11 +130,11 @@ class Table(Generic[T]):
 
     def values(self, record: T) -> dict[str, Value]:
         """Return a record's columns as parameters of a statement."""
-        return {name: take(record) for name, take in self._takes}
+        return dict(zip(self._row.names, self._row.values(record), strict=True))
 
     def add(self, unit: WriteUnit, record: T) -> int:
         """Insert a record into a table with a `seq`; return it."""
-        return unit.insert(self._insert_by_position, [take(record) for _, take in self._takes])
+        return unit.insert(self._insert_by_position, self._row.values(record))
 
     def read(self, row: Sequence[Any]) -> T:
         """Return the record in a row that begins with the columns in `listed`, in that order."""
@@ -168,8 +173,9 @@ class Table(Generic[T]):
             return self._describe(kind, f"{path}.", prefix, is_optional=is_nullable)
         converter = self._converters.get(path) or _converter(kind)
         place = len(self.columns)
-        take = _take(path, converter.to_column, is_inner=is_optional, is_nullable=is_nullable)
-        self.columns.append(Column(name, converter.column_type, is_nullable or is_optional or converter.nullable, take))
+        nullable = is_nullable or is_optional or converter.nullable
+        column = Column(name, converter.column_type, nullable, path, converter.to_column, is_optional)
+        self.columns.append(column)
         from_column = converter.from_column
         if from_column is None:
             return itemgetter(place)
@@ -178,20 +184,48 @@ class Table(Generic[T]):
         return lambda row: from_column(row[place])
 
 
-def _take(
-    path: str, to_column: Callable[[Any], Value] | None, *, is_inner: bool, is_nullable: bool
-) -> Callable[[Any], Value]:
-    """Return the function that takes a column's value from a record; None for all columns of an absent part."""
-    get = attrgetter(path)
-    if is_inner:
-        outer = attrgetter(path.rpartition(".")[0])
-        inner = _take(path.rpartition(".")[2], to_column, is_inner=False, is_nullable=is_nullable)
-        return lambda record: None if (found := outer(record)) is None else inner(found)
-    if to_column is None:
-        return get
-    if is_nullable:
-        return lambda record: None if (value := get(record)) is None else to_column(value)
-    return lambda record: to_column(get(record))
+class _RecordValues:
+    """Takes the values of a record's columns, and of the computed ones, in the order of `names`.
+
+    The fields that are always there are fetched by one call, and only those with a converter are looked at again.
+    """
+
+    def __init__(self, columns: Sequence[Column], computed: Mapping[str, Callable[[Any], Value]]) -> None:
+        present = [column for column in columns if not column.is_optional]
+        absent = [column for column in columns if column.is_optional]
+        self.names = [*(column.name for column in (*present, *absent)), *computed]
+        self._get = _getter([column.path for column in present])
+        self._takes = [*map(_take_if_present, absent), *computed.values()]
+        self._conversions = [
+            (place, column.to_column) for place, column in enumerate(present) if column.to_column is not None
+        ]
+
+    def values(self, record: Any) -> list[Value]:
+        values: list[Any] = [*self._get(record), *[take(record) for take in self._takes]]
+        for place, to_column in self._conversions:
+            if values[place] is not None:
+                values[place] = to_column(values[place])
+        return values
+
+
+def _getter(paths: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return a function that gets the attributes at some paths, each once for all."""
+    if len(paths) > 1:
+        return attrgetter(*paths)
+    return lambda record: tuple(attrgetter(path)(record) for path in paths)
+
+
+def _take_if_present(column: Column) -> Callable[[Any], Value]:
+    """Return the function that takes a column's value; None for all columns of an absent part."""
+    outer, _, name = column.path.rpartition(".")
+    get_outer, get, to_column = attrgetter(outer), attrgetter(name), column.to_column
+
+    def take(record: Any) -> Value:
+        found = get_outer(record)
+        value = None if found is None else get(found)
+        return value if value is None or to_column is None else to_column(value)
+
+    return take
 
 
 def _without_none(hint: Any) -> tuple[Any, bool]:

@@ -44,6 +44,8 @@ from crypto_checkout.core.webhooks.delivery import Attempt, Delivery
 from crypto_checkout.core.webhooks.endpoint import Endpoint
 from crypto_checkout.core.webhooks.events import Event
 
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 
 def amount(asset: Asset, units: int) -> AmountResource:
     """Render an amount given in an asset's smallest units."""
@@ -390,4 +392,4 @@ def delivery(delivery: Delivery) -> DeliveryResource:
 
 def json_text(resource: Mapping[str, Any]) -> str:
     """Write a resource as JSON, the exact text that is stored, signed and sent."""
-    return json.dumps(resource, ensure_ascii=False, separators=(",", ":"))
+    return _JSON.encode(resource)

@@ -28,7 +28,7 @@ from crypto_checkout.core.public import render
 from crypto_checkout.http import body_limit, errors, etags
 from crypto_checkout.http.api import parsing
 from crypto_checkout.http.api.operations import PREFIX, STORED, ApiServices, Call, Operation, Resource, Unit
-from crypto_checkout.http.headers import header
+from crypto_checkout.http.headers import fields, header
 from crypto_checkout.http.rate_limit import RateLimit, client_name, wrong_key_limit
 from crypto_checkout.services.kept import Kept
 from crypto_checkout.services.owner.api_keys import ApiKeys
@@ -93,7 +93,7 @@ class Api:
             return etags.answer(request, body, _PRIVATE) if operation.has_tag else _json(body, operation.status)
         query = parsing.parse_query(request.scope["query_string"], operation.query)
         raw = await body_limit.read(request)
-        parsed = parsing.parse(raw, request.headers.get("content-type", ""), operation.body)
+        parsed = parsing.parse(raw, header(request.scope, b"content-type"), operation.body)
         call = Call(self._services, key, request.path_params, query, parsed)
         return await self._write(request, operation, call, raw)
 
@@ -195,9 +195,9 @@ def _check_scope(key: ApiKey, operation: Operation) -> None:
 
 
 def _idempotency_key(request: Request) -> str | None:
-    values = request.headers.getlist("idempotency-key")
-    if not values:
+    if b"idempotency-key" not in fields(request.scope):
         return None
+    values = request.headers.getlist("idempotency-key")
     problem = _idempotency_key_problem(values)
     if problem is not None:
         raise InvalidQuery(

@@ -108,7 +108,9 @@ class Sessions:
         is_priced_by_link = request.link_id is not None and request.fiat is None
         if request.link_id is not None:
             request = await self._db.read(lambda unit: _from_link(unit, request, methods), quick=True)
-        request = replace(request, options=_asking(request.options))
+        options = _asking(request.options)
+        if options != request.options:
+            request = replace(request, options=options)
         assert request.fiat is not None, "a session has a price of its own or its link's"
         price = QuoteRequest(livemode, request.fiat, is_from_link=is_priced_by_link)
         if request.assets:
@@ -234,7 +236,7 @@ def _asking(options: SessionOptions) -> SessionOptions:
         has_email=options.customer_email is not None,
         has_name=options.customer_name is not None,
     )
-    return replace(options, payer_fields=fields)
+    return options if fields == options.payer_fields else replace(options, payer_fields=fields)
 
 
 def _fitting(link: Link, request: SessionRequest, methods: PaymentMethods) -> tuple[Choice, ...]:

@@ -1,8 +1,7 @@
 """Record events and their deliveries, in the unit of work that makes the change."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from crypto_checkout import metrics
@@ -40,12 +39,17 @@ class Outbox:
             deliveries.enqueue(unit, seq, endpoint_id)
         if subscribed:
             unit.after_commit(partial(self.wake, event.livemode))
-        mode = "live" if event.livemode else "test"
-        unit.after_commit(metrics.EVENTS.labels(event_type, mode).inc)
+        unit.after_commit(_counter(event_type, event.livemode))
+
+
+@cache
+def _counter(event_type: EventType, livemode: bool) -> Callable[[], None]:
+    """Return what counts an event; the library looks the labels up at every call."""
+    return metrics.EVENTS.labels(event_type, "live" if livemode else "test").inc
 
 
 def _event_body(event: Event, text: str | None) -> str:
     if text is None:
         return render.json_text(render.event(event))
-    around = render.json_text(render.event(replace(event, data=_NOTHING)))
+    around = render.json_text({**render.event(event), "data": _NOTHING})
     return around.replace('"data":{}', f'"data":{text}', 1)

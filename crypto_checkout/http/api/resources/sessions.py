@@ -90,7 +90,7 @@ def _options(body: schemas.SessionCreate, *, livemode: bool) -> SessionOptions:
     ):
         values.redirect_url(url, livemode=livemode, param=param)
     return SessionOptions(
-        **body.model_dump(include=_OPTIONS),
+        **{name: getattr(body, name) for name in _OPTIONS},
         payer_fields=values.payer_fields(body.payer_fields),
         custom_fields=values.custom_fields(body.custom_fields),
     )
