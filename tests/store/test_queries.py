@@ -167,13 +167,18 @@ WORK: dict[str, Callable[[WriteUnit, str], object]] = {
 
 
 @pytest.mark.parametrize("name", WORK)
-async def test_the_work_of_deliveries_is_done_by_an_index(app: App, asked: list[tuple[str, Any]], name: str) -> None:
+async def test_the_work_of_deliveries_is_done_by_an_index(app: App, asked: Asked, name: str) -> None:
     endpoint = await made(app.api, "/webhook_endpoints", ENDPOINT)
     await made(app.api, "/payment_links", LINK)
-    asked.clear()
-    await app.opened.db.write(lambda unit: WORK[name](unit, endpoint["id"]))
-    assert asked
-    for sql, parameters in list(asked):
+    queries: list[tuple[str, Any]] = []
+
+    def work(unit: WriteUnit) -> None:
+        WORK[name](unit, endpoint["id"])
+        queries[:] = asked.of(unit)
+
+    await app.opened.db.write(work)
+    assert queries
+    for sql, parameters in queries:
         for step in await plan(app, sql, parameters):
             assert step.startswith(("SEARCH", "LIST SUBQUERY", "SCALAR SUBQUERY", "CORRELATED")), f"{sql}\n{step}"
 

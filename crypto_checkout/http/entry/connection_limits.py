@@ -191,7 +191,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return True
         idle = next(iter(self._idle), None)
         if (times := self._full.due()) is not None:
-            log.warning("all connections are taken", most=self.most_connections, times=times)
+            log.warning("all connections are taken", connections=self.most_connections, times=times)
         if idle is None:
             return False
         del self._idle[idle]

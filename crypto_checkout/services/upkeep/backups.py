@@ -117,7 +117,7 @@ class Backups:
             self._progress = None
         if "made" in told:
             self._failure = None
-            log.info("a backup is made", name=told["made"])
+            log.info("a backup is made", backup=told["made"])
         elif not told.get("running"):  # the command line makes one: the next turn sees it
             self._failure = BackupFailure(now, told["failed"])
             metrics.BACKUP_FAILURES.inc()
