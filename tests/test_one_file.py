@@ -100,8 +100,8 @@ def test_its_size_checksum_and_bill_of_materials_are_as_promised(program: Path) 
     assert sums[0] == f"{digest}  crypto-checkout"
     assert bill["metadata"]["component"]["hashes"] == [{"alg": "SHA-256", "content": digest}]
     versions = {each["name"]: each["version"] for each in bill["components"]}
-    assert {name: versions[name] for name in ("starlette", "eth-account")} == {
-        name: version(name) for name in ("starlette", "eth-account")
+    assert {name: versions[name] for name in ("starlette", "web3")} == {
+        name: version(name) for name in ("starlette", "web3")
     }
     assert {"cpython", "openssl", "sqlite"} <= versions.keys()
     assert not {"pip", "pyinstaller"} & versions.keys()

@@ -74,8 +74,8 @@ async def open_live(
 ) -> "tuple[dict[int, EvmChain], list[Meter]]":
     """Open the chains of the configuration, by their ids, with the meters of their RPC usage; `stack` closes them.
 
-    Each chain reads the tokens of the configuration, and those of any session ever made. `chain.evm` is imported only
-    where chains are configured.
+    Each chain reads the tokens of the configuration, and those of any session ever made. web3 is imported only where
+    chains are configured.
     """
     opened: dict[int, EvmChain] = {}
     meters: list[Meter] = []

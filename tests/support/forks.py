@@ -19,14 +19,7 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
-IMPORTED = (
-    "crypto_checkout.app.server",
-    "crypto_checkout.cli.serve",
-    "uvicorn",
-    "uvloop",
-    "httptools",
-    "crypto_checkout.chain.evm.chain",
-)
+IMPORTED = ("crypto_checkout.app.server", "crypto_checkout.cli.serve", "uvicorn", "uvloop", "httptools", "web3")
 """What is imported before a fork: what any server needs."""
 
 _alone = threading.Lock()

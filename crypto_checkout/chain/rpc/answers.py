@@ -6,8 +6,10 @@ memory than its size is refused before it is decoded.
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from web3.types import RPCRequest, RPCResponse
 
 from crypto_checkout.chain.rpc.failures import Muddled, Nonsense, TooLarge
 
@@ -19,18 +21,6 @@ class Json(str):
 
 
 Call = tuple[str, list[Any] | Json]
-
-Answer = Mapping[str, Any]
-"""The answer to a call, a result or an error, as the provider gave it."""
-
-
-class NumberedCall(NamedTuple):
-    """A call with its id."""
-
-    number: int
-    method: str
-    params: list[Any] | Json
-
 
 MOST_BYTES = 32 * 2**20
 """The largest answer that is read. Ten full blocks of Ethereum take a third of it."""
@@ -103,16 +93,16 @@ def words_of(answer: Any) -> str:
     return told[:_LONGEST_WORDS] if isinstance(told, str) else ""
 
 
-def matched(requests: Sequence[NumberedCall], answers: Sequence[Any]) -> list[Answer]:
+def matched(requests: Sequence[RPCRequest], answers: Sequence[Any]) -> list[RPCResponse]:
     """Put answers in the order of their requests; each request must have exactly one (JSON-RPC 2.0, section 6)."""
-    by_id: dict[int, Answer] = {}
+    by_id = {}
     for answer in answers:
         if not isinstance(answer, dict) or (number := _id(answer.get("id"))) is None:
             raise Muddled("an answer without an id")
-        by_id[number] = answer
-    if len(answers) != len(requests) or by_id.keys() != {request.number for request in requests}:
+        by_id[number] = cast("RPCResponse", answer)
+    if len(answers) != len(requests) or by_id.keys() != {request["id"] for request in requests}:
         raise Muddled(f"{len(answers)} answers to {len(requests)} calls, not one to each")
-    return [by_id[request.number] for request in requests]
+    return [by_id[_number(request)] for request in requests]
 
 
 def _id(given: Any) -> int | None:
@@ -120,3 +110,7 @@ def _id(given: Any) -> int | None:
     if isinstance(given, str) and given.isascii() and given.isdigit() and len(given) <= len(str(2**63)):
         return int(given)
     return given if isinstance(given, int) and not isinstance(given, bool) else None
+
+
+def _number(request: RPCRequest) -> int:
+    return cast("int", request["id"])

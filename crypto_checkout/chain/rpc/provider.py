@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from web3.types import RPCResponse
+
 from crypto_checkout.chain.rpc import failures
-from crypto_checkout.chain.rpc.answers import Answer, Call
+from crypto_checkout.chain.rpc.answers import Call
 from crypto_checkout.chain.rpc.failures import (
     Busy,
     Disproven,
@@ -190,7 +192,9 @@ class Conversation:
             self._sent_at = None
         return self._read(calls, answers)
 
-    def _read(self, calls: Sequence[Call], answers: Sequence[Answer]) -> tuple[dict[int, Any], ProviderFailed | None]:
+    def _read(
+        self, calls: Sequence[Call], answers: Sequence[RPCResponse]
+    ) -> tuple[dict[int, Any], ProviderFailed | None]:
         results: dict[int, Any] = {}
         found: list[ProviderFailed] = []
         for place, ((method, _), answer) in enumerate(zip(calls, answers, strict=True)):

@@ -1,19 +1,18 @@
 """One JSON-RPC endpoint over HTTP: send calls, match answers to them.
 
-`chain.rpc.provider` decides what to send. This takes the place of a web3 provider, which closes the connection after
-each request, reads an answer of any size, follows redirects, trusts batch answers without ids, logs URLs, and takes
-14 MB of memory. URLs and headers carry access keys, so nothing here logs, and no exception leaves with a key in its
-text or its cause.
+`chain.rpc.provider` decides what to send. This is a web3 provider with HTTP of its own: web3's closes the connection
+after each request, reads an answer of any size, follows redirects, trusts batch answers without ids, and logs URLs.
+URLs and headers carry access keys, so nothing here logs, and no exception leaves with a key in its text or its cause.
 """
 
 import io
-import itertools
 import json
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import (
     AddrInfoType,
@@ -27,10 +26,12 @@ from aiohttp import (
     ServerDisconnectedError,
     TCPConnector,
 )
+from web3.providers.async_base import AsyncJSONBaseProvider
+from web3.types import RPCEndpoint, RPCRequest, RPCResponse
 
 from crypto_checkout import __version__
 from crypto_checkout.chain.rpc import answers, failures
-from crypto_checkout.chain.rpc.answers import Answer, Call, Json, NumberedCall
+from crypto_checkout.chain.rpc.answers import Call, Json
 from crypto_checkout.chain.rpc.endpoint import NodeEndpoint
 from crypto_checkout.chain.rpc.failures import (
     Busy,
@@ -47,6 +48,10 @@ from crypto_checkout.chain.rpc.meter import Meter
 from crypto_checkout.core import retry_after
 from crypto_checkout.core.diagnosis.rpc_usage import RpcUsage
 from crypto_checkout.core.errors import ProviderFailed
+
+# py_ecc, which comes in with web3, raises Python's recursion limit from 1,000 to 100,000. Then Python 3.11 doesn't
+# refuse deeply nested JSON, from a node or a client: it overflows the stack, and the process dies.
+sys.setrecursionlimit(1000)
 
 _LARGE_BYTES = 1024 * 1024
 _CONNECT_SECONDS = 5
@@ -78,28 +83,28 @@ class _Response:
     """None if it exceeds the limit."""
 
 
-class Transport:
+class Transport(AsyncJSONBaseProvider):
     """One endpoint; `name` is its host. Where `allows` is given, only addresses that it allows are connected to."""
 
     def __init__(
         self, endpoint: NodeEndpoint, *, timeout_seconds: float, meter: Meter, allows: AllowsAddress | None = None
     ) -> None:
+        super().__init__()
         self.name = endpoint.name
         self._meter = meter
         self._endpoint = endpoint
         self._headers = {**_HEADERS, **endpoint.headers}
         self._timeout_seconds = timeout_seconds
         self._allows = allows
-        self._numbers = itertools.count()
         self._session: ClientSession | None = None
 
-    async def send(self, calls: Sequence[Call], *, heard: Callable[[], None] = lambda: None) -> list[Answer]:
+    async def send(self, calls: Sequence[Call], *, heard: Callable[[], None] = lambda: None) -> list[RPCResponse]:
         """Send calls in one request; return their answers in order, each of which may be an error of the endpoint.
 
         One call goes without a batch. `heard` is called once the response begins. Raises ProviderFailed, as
         `chain.rpc.failures` tells its kinds apart.
         """
-        requests = [NumberedCall(next(self._numbers), method, params) for method, params in calls]
+        requests = [self.form_request(RPCEndpoint(method), params) for method, params in calls]
         texts = [_text(each) for each in requests]
         body = (texts[0] if len(calls) == 1 else f"[{','.join(texts)}]").encode()
         limit = answers.most_bytes(calls)
@@ -107,7 +112,7 @@ class Transport:
         if len(calls) == 1:
             # An error may come without an id (JSON-RPC 2.0, section 5): the endpoint couldn't read it.
             if isinstance(answer, dict) and answer.get("error") is not None:
-                return [answer]
+                return [cast("RPCResponse", answer)]
             return answers.matched(requests, [answer])
         return _of_batch(requests, answer)
 
@@ -208,13 +213,14 @@ class Transport:
         return socket.socket(family, kind, protocol)
 
 
-def _text(call: NumberedCall) -> str:
-    """Write a call as JSON."""
-    written = call.params if isinstance(call.params, Json) else json.dumps(call.params, separators=(",", ":"))
-    return f'{{"jsonrpc":"2.0","id":{call.number},"method":"{call.method}","params":{written}}}'
+def _text(request: RPCRequest) -> str:
+    """Write a request: web3's encoder takes longer for it than reading the answer does."""
+    method, params, number = request["method"], request["params"], request["id"]
+    written = params if isinstance(params, Json) else json.dumps(params, separators=(",", ":"))
+    return f'{{"jsonrpc":"2.0","id":{number},"method":"{method}","params":{written}}}'
 
 
-def _of_batch(requests: Sequence[NumberedCall], answer: Any) -> list[Answer]:
+def _of_batch(requests: Sequence[RPCRequest], answer: Any) -> list[RPCResponse]:
     told = answer[0] if isinstance(answer, list) and len(answer) == 1 else answer
     if isinstance(told, dict) and told.get("error") and told.get("id") is None:
         refusal = failures.of_error(told["error"])

@@ -99,7 +99,7 @@ async def check(nodes: Sequence[str | NodeEndpoint], chain_id: int, clock: Clock
 
 
 async def _load() -> None:
-    # In a thread: the first import of `chain.evm` takes half a second.
+    # In a thread: the first import of web3 takes a second.
     await asyncio.to_thread(import_module, "crypto_checkout.chain.evm.probe")
 
 
