@@ -42,6 +42,7 @@ from crypto_checkout.cli import (
     version,
     webhooks,
 )
+from crypto_checkout.cli.install import variables
 from crypto_checkout.cli.support.options import Options
 from crypto_checkout.cli.support.setup import fail, permission_advice
 
@@ -73,7 +74,7 @@ def main(context: click.Context, config_path: Path | None) -> None:
 
     Start with `crypto-checkout serve`: without a configuration it runs in test mode, on this machine only.
     """
-    context.obj = Options(config_path, os.environ)
+    context.obj = Options(config_path, variables.for_commands(config_path, os.environ))
 
 
 for command in (

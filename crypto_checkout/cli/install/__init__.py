@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crypto_checkout.cli.install import plan, removal, service, unit
+from crypto_checkout.cli.install import plan, removal, service, unit, variables
 from crypto_checkout.cli.install.places import CONFIG, DATA, ENVIRONMENT, FOLDER, UNIT, USER, Program, find_program
 from crypto_checkout.cli.support import new_file
 from crypto_checkout.cli.support.options import Options
@@ -181,9 +181,8 @@ def _wanted(program: Program, made: str | None) -> plan.Wanted:
 
 def _environment() -> Mapping[str, str]:
     """Return the server's variables: those of its file, and those that its unit or a change of that sets."""
-    lines = ENVIRONMENT.read_text("utf-8").splitlines() if ENVIRONMENT.exists() else []
-    pairs = [line.strip().split("=", 1) for line in lines if "=" in line and line.strip()[0] not in "#;"]
-    return {**service.environment(), **{name: value.strip().strip("\"'") for name, value in pairs}}
+    text = ENVIRONMENT.read_text("utf-8") if ENVIRONMENT.exists() else ""
+    return {**service.environment(), **variables.parse(text)}
 
 
 def _refuse_foreign_unit() -> None:
