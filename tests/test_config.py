@@ -840,3 +840,15 @@ def test_mail_that_could_not_be_sent_is_a_mistake(toml: str, places: list[str], 
 )
 def test_wallet_apps_are_offered_where_a_phone_can_come_by_https(public_url: str, is_so: bool) -> None:
     assert opens_on_phones(Config.model_validate({"server": {"public_url": public_url}})) is is_so
+
+
+@pytest.mark.parametrize(
+    "backup",
+    ['passphrase = "too short"', 'age_recipients = ["AGE-SECRET-KEY-1QQ"]', 'age_recipients = "AGE-SECRET-KEY-1"'],
+)
+def test_what_opens_backups_is_never_repeated(write: Write, backup: str) -> None:
+    with pytest.raises(ConfigInvalid) as refused:
+        load(write(f"[backup]\n{backup}\n"), {})
+    assert "backup." in str(refused.value)
+    assert "too short" not in str(refused.value)
+    assert "SECRET" not in str(refused.value)

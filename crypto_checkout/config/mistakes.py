@@ -13,7 +13,8 @@ from crypto_checkout.core.errors import FatalError
 
 _LONGEST_SHOWN = 60
 _NEVER_SHOWN = ("wallet",)  # A private key pasted there must not reach a terminal's history or a log.
-_SECRETS = frozenset({"coingecko_api_key", "smtp_password", "webhook_secret", "webhook_url"})
+_SECRETS = frozenset({"coingecko_api_key", "passphrase", "smtp_password", "webhook_secret", "webhook_url"})
+_AGE_IDENTITY = "AGE-SECRET-KEY-"
 _EXPECTED = {
     "int_type": "a whole number without quotes",
     "float_type": "a number without quotes",
@@ -72,7 +73,7 @@ def shown(value: Any, where: tuple[int | str, ...]) -> str:
     """Return a value, shortened, or nothing for one that may be secret. API keys in URLs are cut off."""
     if where[:1] == _NEVER_SHOWN or where[-1] in _SECRETS:
         return ""
-    if "headers" in where:
+    if "headers" in where or _AGE_IDENTITY in str(value):
         return ""
     if "rpc_urls" in where or "providers" in where:
         return _shown_url(value) if isinstance(value, str) else ""
