@@ -42,7 +42,7 @@ from crypto_checkout.cli import (
     version,
     webhooks,
 )
-from crypto_checkout.cli.install import variables
+from crypto_checkout.cli.install import beside
 from crypto_checkout.cli.support.options import Options
 from crypto_checkout.cli.support.setup import fail, permission_advice
 
@@ -63,9 +63,9 @@ class _Program(click.Group):
 @click.option(
     "--config",
     "config_path",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),  # one that can't be read is answered with what to do
     metavar="FILE",
-    help="The configuration file. Default: $CHECKOUT_CONFIG, or ./checkout.toml if it exists.",
+    help="The configuration file. Default: $CHECKOUT_CONFIG, ./checkout.toml, or that of `install`.",
 )
 @click.version_option(__version__, prog_name="crypto-checkout")
 @click.pass_context
@@ -74,7 +74,8 @@ def main(context: click.Context, config_path: Path | None) -> None:
 
     Start with `crypto-checkout serve`: without a configuration it runs in test mode, on this machine only.
     """
-    context.obj = Options(config_path, variables.for_commands(config_path, os.environ))
+    config_path = beside.find_config(config_path, os.environ, context.invoked_subcommand)
+    context.obj = Options(config_path, beside.variables(config_path, os.environ))
 
 
 for command in (

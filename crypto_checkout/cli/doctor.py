@@ -15,7 +15,7 @@ import click
 
 from crypto_checkout.cli.support import tables
 from crypto_checkout.cli.support.options import Options, json_option
-from crypto_checkout.cli.support.setup import permission_advice, print_json
+from crypto_checkout.cli.support.setup import permission_advice, print_json, refuse_root
 
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
@@ -62,6 +62,7 @@ def _checks(options: Options) -> "list[Check]":
 
     log.silence()
     file = find_file(options.config_path, options.environ)
+    refuse_root(file)
     try:
         config = load(file, options.environ)
     except ConfigInvalid as error:
@@ -284,6 +285,9 @@ def _check_backup(config: "Config") -> "Check":
         return warn("backup", what, permission_advice(config.backup_folder))
     by_hand = last_backup.read(config.database.path.parent)
     known = [*([by_hand] if by_hand else []), *((each.made_at, str(each.path.absolute())) for each in own[:1])]
+    if not known and backup.every_hours:
+        advice = "The server makes the first one when it is an hour old. Make one now: crypto-checkout backup"
+        return warn("backup", "none yet", advice)
     if not known:
         return warn("backup", "none found", "Create one, and keep it elsewhere: crypto-checkout backup FILE")
     at, file = max(known)

@@ -4,11 +4,14 @@ This module tells them apart from bugs, phrases them for the operator, and logs 
 units of work fail.
 """
 
+import contextlib
 import errno
+import grp
 import os
 import pwd
 import shutil
 import sqlite3
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -167,12 +170,24 @@ def way_of_the_owner(path: Path) -> str | None:
 def _other_owner(path: Path) -> str | None:
     for each in (path, *path.parents):
         try:
-            uid = each.stat().st_uid
-            return None if uid in {0, os.geteuid()} or os.geteuid() == 0 else pwd.getpwuid(uid).pw_name
+            status = each.stat()
+            uid = status.st_uid
+            if uid in {0, os.geteuid()} or os.geteuid() == 0:
+                return _user_of_group(status) if uid == 0 != os.geteuid() else None
+            return pwd.getpwuid(uid).pw_name
         except OSError:
             continue
         except KeyError:  # a user without a name, as in containers
             return f"#{uid}"
+    return None
+
+
+def _user_of_group(status: os.stat_result) -> str | None:
+    """Return the user whose own group may read what is root's, as the configuration of an installed server."""
+    with contextlib.suppress(KeyError):
+        user = pwd.getpwnam(grp.getgrgid(status.st_gid).gr_name)
+        if status.st_gid == user.pw_gid != 0 and status.st_mode & stat.S_IRGRP and user.pw_uid != os.geteuid():
+            return user.pw_name
     return None
 
 

@@ -297,7 +297,9 @@ def test_a_proxy_that_is_not_trusted_is_named_until_a_start_with_it(tmp_path: Pa
 def test_the_age_of_the_last_backup_is_known(tmp_path: Path) -> None:
     path = tmp_path / "checkout-data" / "checkout.db"
     migrate(path)
-    assert examine(tmp_path)[1]["backup"]["what"] == "none found"
+    none = examine(tmp_path)[1]["backup"]
+    assert (none["mark"], none["what"]) == ("warn", "none yet")
+    assert "The server makes the first one" in none["advice"]
     last_backup.note(path.parent, datetime.now(UTC) - timedelta(days=30), tmp_path / "gone.db")
     backup = examine(tmp_path)[1]["backup"]
     assert (backup["mark"], "30 days" in backup["what"], "no longer there" in backup["what"]) == ("warn", True, True)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crypto_checkout.cli.install import plan, removal, service, unit, variables
+from crypto_checkout.cli.install import beside, plan, removal, service, unit
 from crypto_checkout.cli.install.places import CONFIG, DATA, ENVIRONMENT, FOLDER, UNIT, USER, Program, find_program
 from crypto_checkout.cli.support import new_file
 from crypto_checkout.cli.support.options import Options
@@ -166,7 +166,7 @@ def _wanted(program: Program, made: str | None) -> plan.Wanted:
     """Read the configuration, and refuse what wouldn't run with it before anything is changed."""
     _refuse_foreign_unit()
     if made is None:
-        config = load_config(Options(CONFIG, _environment()))
+        config = load_config(Options(CONFIG, _environment()), root_may=True)
         _refuse_newer_data(config, program)
     else:
         with tempfile.TemporaryDirectory() as folder:
@@ -182,7 +182,7 @@ def _wanted(program: Program, made: str | None) -> plan.Wanted:
 def _environment() -> Mapping[str, str]:
     """Return the server's variables: those of its file, and those that its unit or a change of that sets."""
     text = ENVIRONMENT.read_text("utf-8") if ENVIRONMENT.exists() else ""
-    return {**service.environment(), **variables.parse(text)}
+    return {**service.environment(), **beside.parse(text)}
 
 
 def _refuse_foreign_unit() -> None:
@@ -254,7 +254,7 @@ def _show_result(wanted: plan.Wanted, *, was_started: bool) -> None:
         ("data", str(config.database.path.parent)),
         ("backups", str(config.backup_folder) if config.backup.every_hours else "none: [backup] every_hours is 0"),
         ("log", f"sudo {service.LOG}"),
-        ("commands", f"cd {FOLDER} && {command} doctor"),
+        ("commands", f"{command} doctor"),
     ):
         click.echo(f"  {name:<10}{place}")
     if config.server.public_url.startswith("https:"):

@@ -28,11 +28,13 @@ T = TypeVar("T")
 INVALID_CONFIGURATION = 2
 
 
-def load_config(options: Options) -> "Config":
+def load_config(options: Options, *, root_may: bool = False) -> "Config":
     """Read the configuration, or print every mistake and end with exit code 2."""
     from crypto_checkout.config import ConfigInvalid, find_file, load
 
     file = find_file(options.config_path, options.environ)
+    if not root_may:
+        refuse_root(file)
     try:
         return load(file, options.environ)
     except ConfigInvalid as error:
@@ -40,6 +42,18 @@ def load_config(options: Options) -> "Config":
         if file is not None and file.exists() and not os.access(file, os.R_OK):
             click.echo(permission_advice(file), err=True)
         sys.exit(INVALID_CONFIGURATION)
+
+
+def refuse_root(file: Path | None) -> None:
+    """Refuse to run as root beside the installed server: what root writes there is closed to the server's user."""
+    from crypto_checkout.cli.install.places import CONFIG, USER
+
+    if os.geteuid() == 0 and file is not None and file.absolute() == CONFIG:
+        command = " ".join(click.get_current_context().command_path.split()[1:])
+        fail(
+            "What root writes into the server's folder is closed to the server. Run this as its user: "
+            f"sudo -u {USER} {this_program()} {command} …"
+        )
 
 
 def with_database(options: Options, work: "Callable[[Database], Awaitable[T]]") -> T:
