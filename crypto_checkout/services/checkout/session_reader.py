@@ -100,7 +100,13 @@ class SessionReader:
         def read(unit: ReadUnit) -> paging.ListPage[RenderedSession]:
             page = search.find(unit, livemode, text, filters, window)
             tips = {chain_id: cursors.tip(unit, chain_id) for chain_id in {each.asset.chain_id for each in page.items}}
-            return page.map(lambda each: self._as_of(unit, each, tips[each.asset.chain_id]))
+            # Most sessions of most pages have none: one look for all of them.
+            paid = payments.with_any(unit, [each.id for each in page.items])
+            return page.map(
+                lambda each: (
+                    self._as_of(unit, each, tips[each.asset.chain_id]) if each.id in paid else self.render_unpaid(each)
+                )
+            )
 
         return await self._db.read(read, quick=True)
 
@@ -127,8 +133,8 @@ class SessionReader:
         """Render a session with its payments, as of now."""
         return self._rendered(unit, session).resource
 
-    def render_new(self, session: Session) -> RenderedSession:
-        """Render a session that is being made: nothing was paid yet, whatever the tip."""
+    def render_unpaid(self, session: Session) -> RenderedSession:
+        """Render a session without payments, as one that is being made: it looks the same whatever the tip."""
         return self._renderer.render(session, ShownPayments(), None)
 
     def _rendered(self, unit: ReadUnit, session: Session) -> RenderedSession:

@@ -175,7 +175,7 @@ class Sessions:
             quantity=request.quantity,
         )
         store.insert(unit, session)
-        rendered = self._reader.render_new(session)
+        rendered = self._reader.render_unpaid(session)
         self._events.record(unit, EventType.SESSION_CREATED, rendered.resource, rendered.body.decode())
         unit.after_commit(partial(self._on_made, session.livemode))
         return rendered

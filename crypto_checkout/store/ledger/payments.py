@@ -15,7 +15,7 @@ from crypto_checkout.core.checkout.session import SETTLED, Session
 from crypto_checkout.core.diagnosis.explanation import RecordedPayment
 from crypto_checkout.core.ledger.assess import Received, Tip, deep_from, is_in_window
 from crypto_checkout.core.ledger.payment import MOST_SHOWN, Payment, Proof, ShownPayments, Transfer, TransferKind
-from crypto_checkout.store.database import ReadUnit, Row, Value, WriteUnit
+from crypto_checkout.store.database import ReadUnit, Row, Value, WriteUnit, batched, placeholders
 from crypto_checkout.store.ledger import dust, tokens, unnamed
 from crypto_checkout.store.ledger.cursors import KEPT_BLOCKS
 from crypto_checkout.store.paging import ListPage, Window, select_rows
@@ -220,6 +220,16 @@ def recorded(unit: ReadUnit, session: Session) -> list[RecordedPayment]:
 def has_any(unit: ReadUnit, session_id: str) -> bool:
     """Tell whether a session ever had a payment, even in a block that is orphaned by now."""
     return unit.one("SELECT 1 FROM payments WHERE session_id = :id LIMIT 1", {"id": session_id}) is not None
+
+
+def with_any(unit: ReadUnit, session_ids: Iterable[str]) -> set[str]:
+    """Return those of some sessions that ever had a payment, as `has_any` tells of one."""
+    found: set[str] = set()
+    for part in batched(session_ids):
+        names, among = placeholders(part)
+        rows = unit.all(f"SELECT DISTINCT session_id FROM payments WHERE session_id IN ({names})", among)  # noqa: S608 - names of parameters
+        found |= {row[0] for row in rows}
+    return found
 
 
 def orphaned(unit: ReadUnit, session: Session) -> list[Payment]:
