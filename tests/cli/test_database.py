@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 
 from crypto_checkout.cli import main
 from crypto_checkout.core import moments
+from crypto_checkout.core.errors import FatalError
 from crypto_checkout.store import migrate as migrations
 from crypto_checkout.store.data_folder import backup
 from crypto_checkout.store.data_folder.skipping import LEAST_FROM_REPLICA, LEAST_SKIPPED, SPREAD, Skip
@@ -299,6 +300,71 @@ def test_what_was_there_is_kept_beside_also_after_a_kill(shop: Shop, run: Run) -
     assert ask(shop.data / "checkout.db", "SELECT COUNT(*) FROM checkout_sessions") == BEFORE
     done(run("restore", str(kept)))
     assert ask(shop.data / "checkout.db", "SELECT COUNT(*) FROM checkout_sessions") == GIVEN + 1
+
+
+OPENS = """
+import sqlite3, sys
+c = sqlite3.connect(sys.argv[1])
+c.execute('SELECT * FROM wallets').fetchall()
+print(flush=True)
+input()
+"""
+WRITES = """
+import sqlite3, sys
+c = sqlite3.connect(sys.argv[1])
+c.execute('UPDATE wallets SET next_index = 12')
+c.commit()
+"""
+
+
+def old_copy_of(database: Path) -> Path:
+    """Make a database whose wallet has given out addresses, and return a copy that knows of fewer."""
+    migrations.migrate(database)
+    copy = database.with_name("copy.db")
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("INSERT INTO wallets (wallet_id, next_index) VALUES ('w', 5)")
+        connection.commit()
+        connection.execute("VACUUM INTO :copy", {"copy": str(copy)})
+        connection.execute("UPDATE wallets SET next_index = 9")
+        connection.commit()
+    return copy
+
+
+def restored_while(happens: Callable[[], object], copy: Path, database: Path) -> str:
+    """Restore, with something happening on the way; return why the restore was refused."""
+
+    def draw(_: int) -> int:
+        happens()
+        return 0
+
+    with pytest.raises(FatalError) as refused:
+        backup.restore(copy, database, [], Skip(datetime.now(UTC), draw), "life")
+    return str(refused.value)
+
+
+def test_a_program_that_opens_the_database_during_a_restore_never_goes_on_with_the_replaced_one(tmp_path: Path) -> None:
+    database = tmp_path / "checkout.db"
+    copy = old_copy_of(database)
+    with subprocess.Popen(
+        [sys.executable, "-c", OPENS, str(database)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        said = restored_while(other.stdout.readline, copy, database)
+        other.kill()
+    assert "Another program has" in said
+    assert ask(database, "SELECT next_index FROM wallets") == 9
+    assert not list(tmp_path.glob("*.before-restore-*"))
+
+
+def test_what_a_command_writes_during_a_restore_is_not_replaced(tmp_path: Path) -> None:
+    database = tmp_path / "checkout.db"
+    copy = old_copy_of(database)
+    said = restored_while(
+        lambda: subprocess.run([sys.executable, "-c", WRITES, str(database)], check=True), copy, database
+    )
+    assert "changed" in said
+    assert ask(database, "SELECT next_index FROM wallets") == 12
+    assert not list(tmp_path.glob("*.before-restore-*"))
 
 
 def test_a_damaged_database_is_replaced_and_kept(shop: Shop, run: Run) -> None:

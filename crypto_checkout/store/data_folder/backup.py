@@ -6,7 +6,7 @@ A backup includes every address given out so far, recorded in the database or in
 
 import os
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -102,7 +102,7 @@ def restore(
 
     Raises:
         FatalError: The copy is not an intact database of this program, or needs another key, or another process has
-            the database open; nothing has changed.
+            the database open, or has written to it meanwhile; nothing has changed.
         OSError: A file can't be created.
 
     """
@@ -110,8 +110,8 @@ def restore(
     database = database.resolve()
     if database.exists() and copy.samefile(database):
         raise FatalError(f"{copy} is the database itself; name the copy that is to take its place.")
-    lock.refuse_if_open(database)
-    files.remove_parts(database)
+    with lock.open_to_nobody(database):
+        files.remove_parts(database)
     with files.part_of(database) as part:
         with in_a_sentence(copy, if_damaged="Nothing was changed; use another copy."):
             if key is None:
@@ -120,7 +120,7 @@ def restore(
                 _decrypt(copy, part, key)
             _check(part, copy)
             copied = _read_contents(part)
-        before = _read_contents_if_possible(database, copied)
+        before, state = _read_contents_if_possible(database, copied), _state_of_files(database)
         moved = tuple(_moved_wallets(copied, before, noted, wallet_ids, skip))
         snapshot.move_wallets(part, {each.wallet_id: each.next_index for each in moved})
         _raise_sequences(part, before.sequences)
@@ -130,7 +130,7 @@ def restore(
         active_keys = _active_keys(part)
         secret_key.bring(copy, database.parent)
         lost_secrets = _lost_secrets(part, secret_key.open_cipher(database.parent))
-        kept = _replace(part, database, skip.now)
+        kept = _replace(part, database, state, skip.now)
     records = given_out.GivenOut(database.parent, life if named else None)
     for each in moved:
         records.begin(each.wallet_id, each.next_index)
@@ -161,19 +161,33 @@ def _moved_wallets(
             yield WalletMove(wallet_id, next_index, is_known=False)
 
 
-def _replace(part: Path, database: Path, now: datetime) -> Path | None:
+def _replace(part: Path, database: Path, state: Sequence[int], now: datetime) -> Path | None:
     """Put the new file in place; return the path at which the replaced database is kept.
 
-    The old database's write-ahead log must not stay: SQLite would apply it to the new one.
+    The old database's write-ahead log must not stay: SQLite would apply it to the new one. Raises FatalError if another
+    process has the database open, or has changed it since it was in this `state`.
     """
     kept = _free_name(database.with_name(f"{database.name}.before-restore-{now:%Y%m%d-%H%M%S}"))
     was_there = database.exists()
-    with _moved_logs(database, kept):
-        if was_there:
-            files.link(database, kept)  # a second name, so that there is a database at every moment
-        part.replace(database)
+    with lock.open_to_nobody(database):
+        if _state_of_files(database) != state:
+            raise FatalError(f"Another command changed {database} meanwhile. It stays as it is now; restore again.")
+        with _moved_logs(database, kept):
+            if was_there:
+                files.link(database, kept)  # a second name, so that there is a database at every moment
+            part.replace(database)
     files.sync_folder(database.parent)
     return kept if was_there else None
+
+
+def _state_of_files(database: Path) -> tuple[int, ...]:
+    """Return what each write to a database changes: the time and size of its file, and the size of its log."""
+    found: tuple[int, ...] = ()
+    with suppress(FileNotFoundError):
+        status = database.stat()
+        found += (status.st_mtime_ns, status.st_size)
+    log = database.with_name(f"{database.name}-wal")
+    return (*found, log.stat().st_size if log.exists() else 0)
 
 
 @contextmanager

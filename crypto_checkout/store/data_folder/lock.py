@@ -5,10 +5,11 @@ A file that SQLite has open carries a lock of SQLite's, by which every program t
 
 import fcntl
 import os
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from crypto_checkout.core.errors import FolderInUse
 
@@ -62,19 +63,27 @@ class FolderLock:
         self.release()
 
 
-def refuse_if_open(database: Path) -> None:
-    """Raise FolderInUse while another process has a database open: replaced, it would go on with the old one.
+@contextmanager
+def open_to_nobody(database: Path) -> Iterator[None]:
+    """Keep a database from being opened; raise FolderInUse if another process has it open.
 
-    Litestream would then copy pages of both. The caller must not have it open itself: its own lock would be dropped.
+    If it were replaced, that process would go on with the old one, and what it writes would be lost; Litestream would
+    copy pages of both. The caller must not open it meanwhile: closing it would drop the lock.
     """
-    with suppress(FileNotFoundError), database.open("rb+") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
-        except (BlockingIOError, PermissionError) as error:  # POSIX leaves the choice of the two
-            raise FolderInUse(
-                f"Another program has {database} open, such as Litestream or `crypto-checkout listen`. Stop it first; "
-                "nothing was changed."
-            ) from error
+    with ExitStack() as held:
+        with suppress(FileNotFoundError):
+            _lock_alone(held.enter_context(database.open("rb+")), database)
+        yield
+
+
+def _lock_alone(file: BinaryIO, database: Path) -> None:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
+    except (BlockingIOError, PermissionError) as error:  # POSIX leaves the choice of the two
+        raise FolderInUse(
+            f"Another program has {database} open, such as Litestream or `crypto-checkout listen`. Stop it first; "
+            "nothing was changed."
+        ) from error
 
 
 def _in_use(folder: Path, content: bytes) -> str:
