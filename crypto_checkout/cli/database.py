@@ -164,11 +164,12 @@ def restore(
 
 def _named(config: "Config", name: str) -> Path:
     """Return the file that is meant: one at that path, else one of that name in the backup folder."""
+    from crypto_checkout.app.clock import system_clock
     from crypto_checkout.store.backups import folder
 
     if (file := Path(name)).is_file():
         return file
-    found = or_fail(config, lambda: folder.find(config.backup_folder, name))
+    found = or_fail(config, lambda: folder.find(config.backup_folder, name, system_clock()))
     if found is None:
         there = f"neither a file {file.absolute()} nor a backup of that name in {config.backup_folder.absolute()}"
         what = "no checked backup" if name == folder.LATEST else there

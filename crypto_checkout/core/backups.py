@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-_NAME = re.compile(r"checkout-(\d{8}-\d{6})(-\d{1,3})?\.db(\.age)?", re.ASCII)
+_NAME = re.compile(r"checkout-(\d{8}-\d{6})(?:-(\d{1,3}))?\.db(\.age)?", re.ASCII)
 _TIME = "%Y%m%d-%H%M%S"
 ENCRYPTED = ".age"
 """The end of the name of an encrypted file."""
@@ -38,6 +38,14 @@ def made_at(name: str) -> datetime | None:
         return None
 
 
+def order_of(name: str) -> tuple[datetime, int]:
+    """Return what sorts backups from the oldest to the newest: the time in a name of ours, and the number after it."""
+    found, at = _NAME.fullmatch(name), made_at(name)
+    if found is None or at is None:
+        raise ValueError(f"not the name of a backup: {name}")
+    return at, int(found[2] or 1)
+
+
 def next_due(times: Iterable[datetime], now: datetime, every: timedelta) -> datetime:
     """Return when the next backup is due, after those made at `times`.
 
@@ -55,7 +63,7 @@ def superseded(names: Collection[str], now: datetime, rotation: Rotation) -> set
     clock was wrong.
     """
     made = {name: at for name in names if (at := made_at(name)) is not None and at <= now}
-    newest_first = sorted(made, key=lambda name: (made[name], name), reverse=True)
+    newest_first = sorted(made, key=order_of, reverse=True)
     kept = {
         *newest_first[:1],
         *_newest_of_each(newest_first, lambda name: made[name].date(), rotation.daily),

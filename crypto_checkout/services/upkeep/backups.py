@@ -144,7 +144,7 @@ class Backups:
 
         It can be read to its end even if it is deleted meanwhile.
         """
-        found = await asyncio.to_thread(store.find, self._job.folder, name)
+        found = await asyncio.to_thread(store.find, self._job.folder, name, self._clock())
         if found is None:
             return None
         with ExitStack() as stack:

@@ -64,17 +64,19 @@ def listing(folder: Path) -> list[BackupFile]:
         return []
     recorded = _Record.read(folder).backups
     found = [each for name in names if (each := _file(folder / name, recorded.get(name))) is not None]
-    return sorted(found, key=lambda each: (each.made_at, each.name), reverse=True)
+    return sorted(found, key=lambda each: backups.order_of(each.name), reverse=True)
 
 
-def find(folder: Path, name: str) -> BackupFile | None:
+def find(folder: Path, name: str, now: datetime) -> BackupFile | None:
     """Return a backup by its name, or the newest one that was checked for "latest". Raises OSError.
 
+    One whose time is still to come is older than its name: its clock was wrong. It is the latest only without another.
     Any other text is no name of ours, so no path leads out of the folder.
     """
     there = listing(folder)
     if name == LATEST:
-        return next((each for each in there if each.is_verified), None)
+        checked = [each for each in there if each.is_verified]
+        return next((each for each in checked if each.made_at <= now), checked[0] if checked else None)
     return next((each for each in there if each.name == name), None)
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from itertools import count
 from pathlib import Path
 
-from crypto_checkout.core.backups import Rotation, name_of, superseded
+from crypto_checkout.core.backups import Rotation, name_of, order_of, superseded
 from crypto_checkout.core.errors import FatalError
 from crypto_checkout.store import files
 from crypto_checkout.store.age_files import Lock
@@ -109,7 +109,10 @@ def _turn(folder: Path) -> Iterator[None]:
 
 
 def _free_path(job: Job, at: datetime) -> Path:
-    for number in count(1):
+    """Return a path after all those of the same second: the newest one is kept."""
+    second = at.replace(microsecond=0)
+    there = [order_of(each.name) for each in backup_folder.listing(job.folder) if each.made_at == second]
+    for number in count(1 + max((number for _, number in there), default=0)):
         path = job.folder / name_of(at, number=number, encrypted=bool(job.lock))
         if not os.path.lexists(path):
             return path

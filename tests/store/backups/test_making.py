@@ -80,13 +80,29 @@ def test_two_of_one_second_are_two(job: Job) -> None:
     assert [make(job, NOW).name for _ in range(2)] == ["checkout-20261201-093000.db", "checkout-20261201-093000-2.db"]
 
 
+def test_the_last_of_one_second_is_the_newest_and_is_kept(job: Job) -> None:
+    last = [make(changed(job, rotation=Rotation(1, 1)), NOW) for _ in range(3)][-1]
+    assert last.path.exists()
+    assert [each.name for each in folder.listing(job.folder)] == [last.name]
+    eleven = [make(job, NOW) for _ in range(9)][-1]
+    assert folder.find(job.folder, "latest", NOW) == eleven
+
+
+def test_a_backup_dated_in_the_future_by_a_wrong_clock_is_not_the_latest_unless_it_is_the_only_one(job: Job) -> None:
+    wrong = make(job, NOW + timedelta(days=365))
+    assert folder.find(job.folder, "latest", NOW) == wrong
+    right = make(job, NOW)
+    assert folder.find(job.folder, "latest", NOW + timedelta(days=30)) == right
+    assert folder.find(job.folder, wrong.name, NOW) == wrong
+
+
 def test_a_file_that_changed_its_size_or_was_brought_here_is_not_called_checked(job: Job) -> None:
     made = make(job, NOW)
     os.truncate(made.path, 5000)
     (job.folder / name_of(NOW - timedelta(days=1), encrypted=False)).write_bytes(b"brought")
     assert [each.is_verified for each in folder.listing(job.folder)] == [False, False]
-    assert folder.find(job.folder, "latest") is None
-    assert folder.find(job.folder, made.name) is not None
+    assert folder.find(job.folder, "latest", NOW) is None
+    assert folder.find(job.folder, made.name, NOW) is not None
 
 
 def test_what_was_not_checked_here_is_never_deleted(job: Job) -> None:
