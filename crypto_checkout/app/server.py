@@ -121,6 +121,7 @@ def _upkeep(parts: Parts) -> Sequence[Loop]:
         event_days=parts.config.events.retention_days,
         attempt_days=parts.config.webhooks.attempts_retention_days,
         clock=parts.clock,
+        chain_ids=[chain.id for chain in parts.config.chains],
     )
     return (
         retention.run,

@@ -8,6 +8,8 @@ from crypto_checkout.core import moments
 from crypto_checkout.core.webhooks.events import Event
 from crypto_checkout.services.upkeep.retention import Retention
 from crypto_checkout.store.database import Database, ReadUnit, WriteUnit
+from crypto_checkout.store.ledger import cursors
+from crypto_checkout.store.ledger.cursors import Cursor
 from crypto_checkout.store.migrate import migrate
 from crypto_checkout.store.webhooks import deliveries, events
 from tests.support.api import LINK, Clock, error, listed, made, open_app
@@ -63,6 +65,21 @@ async def test_old_events_are_forgotten_but_for_those_still_to_be_delivered_and_
         await retention.turn()
         assert await db.read(known) == {ids["newest"], ids["newest of test mode"]}
         assert await db.read(deliveries.count_pending) == 0
+
+
+async def test_a_clock_that_is_ahead_of_the_chains_deletes_nothing_too_early(tmp_path: Path) -> None:
+    path, clock = tmp_path / "checkout.db", Clock()
+    migrate(path)
+    async with await Database.open(path, clock) as db:
+        ids = await db.write(record_events)
+        await db.write(lambda unit: cursors.move(unit, 7, Cursor(1, "0x01", clock.now)))
+        retention = Retention(db, event_days=30, attempt_days=0, clock=clock, chain_ids=[7, 8])
+        clock.move(days=365)
+        await retention.turn()
+        assert await db.read(known) == {*ids.values()}
+        await db.write(lambda unit: cursors.move(unit, 7, Cursor(2, "0x02", clock.now - timedelta(days=300))))
+        await retention.turn()
+        assert await db.read(known) == {ids["waiting"], ids["newest"], ids["newest of test mode"]}
 
 
 async def test_a_reader_goes_on_after_what_was_forgotten(tmp_path: Path) -> None:
