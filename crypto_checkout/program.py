@@ -9,5 +9,5 @@ def is_one_file() -> bool:
 
 
 def own_command() -> list[str]:
-    """Return the command, to add arguments to."""
-    return [sys.executable] if is_one_file() else [sys.executable, "-m", "crypto_checkout"]
+    """Return the command, to add arguments to. It loads no module from the folder in which it is started (-P)."""
+    return [sys.executable] if is_one_file() else [sys.executable, "-P", "-m", "crypto_checkout"]

@@ -3,9 +3,11 @@
 import json
 import platform
 import sqlite3
+import subprocess
 from pathlib import Path
 
 from crypto_checkout import __version__
+from crypto_checkout.program import own_command
 from tests.support.server import command
 
 
@@ -30,3 +32,11 @@ def test_in_a_clone_the_commit_is_told_with_a_sign_of_changed_files(tmp_path: Pa
     commit = told["commit"] or ""
     assert bool(commit) == is_clone
     assert all(digit in "0123456789abcdef" for digit in commit.removesuffix("+"))
+
+
+def test_what_it_starts_itself_loads_no_module_of_the_folder_it_is_started_in(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('foreign')\n", "utf-8")
+    done = subprocess.run(
+        [*own_command(), "version", "--json"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
