@@ -50,8 +50,8 @@ class ServiceState:
 
 
 def tool(name: str) -> str:
-    """Return the path of a program of the system, also where PATH leaves out those of root."""
-    found = shutil.which(name) or shutil.which(name, path=_PATH)
+    """Return the path of a program: the system's own, whatever PATH finds first; it may be a user's under `su`."""
+    found = shutil.which(name, path=_PATH) or shutil.which(name)
     if found is None:
         fail(f"There is no {name} on this system, which this needs.")
     return found

@@ -406,6 +406,17 @@ def test_without_systemd_the_way_without_it_is_named(monkeypatch: pytest.MonkeyP
     assert "systemd doesn't run this machine" in refused.output
 
 
+def test_the_systems_own_programs_come_before_those_that_path_finds_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("sh", "only-here"):
+        (tmp_path / name).write_text("#!/bin/sh\n", "utf-8")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert Path(service.tool("sh")).parent != tmp_path
+    assert Path(service.tool("only-here")).parent == tmp_path
+
+
 @pytest.mark.parametrize("name", ["/opt/a b/c", "/opt/50%/c", "/opt/$x/c"])
 def test_a_path_of_odd_characters_is_spelt_for_systemd(name: str) -> None:
     program = Program(Path(name) / "crypto-checkout")
