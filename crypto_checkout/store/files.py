@@ -61,7 +61,8 @@ def _is_in_use(part: Path) -> bool:
     """Tell whether a process holds a part's lock; a log beside it belongs to the part."""
     main = part.with_name(re.sub(r"-(journal|wal|shm)$", "", part.name))
     try:
-        descriptor = os.open(main, os.O_RDONLY | os.O_CLOEXEC)
+        # Without waiting: somebody's pipe of such a name would be waited for without end.
+        descriptor = os.open(main, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crypto_checkout.cli.install import service, unit
+from crypto_checkout.cli.install import ownership, service, unit
 from crypto_checkout.cli.install.places import (
     CONFIG,
     DATA,
@@ -95,7 +95,7 @@ def _folders(wanted: Wanted) -> Iterator[Step]:
         yield Step(
             f"{_verb(FOLDER)} the folder {FOLDER}, in which the server's user can't replace files of root",
             f"install -d -o root -g {USER} -m {_FOLDER_RIGHTS:o} {FOLDER}",
-            lambda: _make_folder(FOLDER, 0, _FOLDER_RIGHTS),
+            lambda: ownership.make_folder(FOLDER, FOLDER, 0, _known_gid(), _FOLDER_RIGHTS),
         )
     for folder, key in ((wanted.data, "[database] path"), (wanted.backups, "[backup] folder")):
         if folder is None:
@@ -114,7 +114,7 @@ def _private_folder(folder: Path) -> Step:
     return Step(
         f"{_verb(folder)} the folder {folder}, closed to all other users",
         f"install -d -o {USER} -g {USER} -m {_DATA_RIGHTS:o} {folder}",
-        lambda: _make_folder(folder, _known_uid(), _DATA_RIGHTS),
+        lambda: ownership.make_folder(folder, FOLDER, _known_uid(), _known_gid(), _DATA_RIGHTS),
     )
 
 
@@ -155,14 +155,10 @@ def _environment() -> Iterator[Step]:
 
 
 def _restrict(file: Path) -> Step:
-    def do() -> None:
-        os.chown(file, 0, _known_gid(), follow_symlinks=False)
-        file.chmod(_SETTINGS_RIGHTS)
-
     return Step(
         f"let {USER} read {file} and not change it",
         f"chown root:{USER} {file} && chmod {_SETTINGS_RIGHTS:o} {file}",
-        do,
+        lambda: ownership.restrict(file, 0, _known_gid(), _SETTINGS_RIGHTS),
     )
 
 
@@ -170,11 +166,12 @@ def _strangers(wanted: Wanted) -> Iterator[Step]:
     """Hand over what other users left in the data folder: a command run as root, or a copy from another machine."""
     strangers = [*_belonging_to_others(wanted.data)]
     if strangers:
+        below = FOLDER if wanted.data.is_relative_to(FOLDER) else wanted.data
         count = "a file" if len(strangers) == 1 else f"{len(strangers)} files"
         yield Step(
             f"give {USER} {count} of other users in {wanted.data}, such as {strangers[0].name}",
             f"chown -R {USER}: {wanted.data}",
-            lambda: _hand_over(wanted.data),
+            lambda: ownership.hand_over(wanted.data, below, _known_uid(), _known_gid()),
         )
 
 
@@ -188,12 +185,6 @@ def _belonging_to_others(folder: Path) -> Iterator[Path]:
             is_plain = stat.S_ISDIR(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink == 1)
             if is_plain and status.st_uid != _uid():
                 yield Path(place, name)
-
-
-def _hand_over(folder: Path) -> None:
-    for path in _belonging_to_others(folder):
-        # Without following the last name: the server's user, who may write here, could have put a link in its place.
-        os.chown(path, _known_uid(), _known_gid(), follow_symlinks=False)
 
 
 def _program(program: Program, now: service.ServiceState) -> Iterator[Step]:
@@ -285,15 +276,6 @@ def _has(path: Path, *, owner: int | None, rights: int) -> bool:
         return False
     status = path.stat()
     return (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (owner, _known_gid(), rights)
-
-
-def _make_folder(path: Path, owner: int, rights: int) -> None:
-    """Make a folder, or give the one that is there its owner and rights."""
-    if path.is_symlink():
-        fail(f"{path} is a link. Put the folder itself there, or name another [database] path.")
-    path.mkdir(parents=True, exist_ok=True)
-    os.chown(path, owner, _known_gid())
-    path.chmod(rights)
 
 
 def _write(path: Path, text: str, rights: int, group: int) -> None:
