@@ -49,7 +49,7 @@ async def ask(url: str, *, trusting: ssl.SSLContext | None = None, timeout_secon
                 url = _redirected(url, location)
     except (TimeoutError, httpx.TimeoutException):
         raise UpdatesUnknown(f"no answer within {timeout_seconds:g} s") from None
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, UnicodeError):  # the second for a name that no domain can have
         raise UpdatesUnknown("it redirects to no valid URL") from None
     except httpx.HTTPError as error:
         raise UpdatesUnknown(f"can't be reached: {_reason(error)}") from error

@@ -59,6 +59,15 @@ async def test_a_redirect_to_anything_but_https_isn_t_followed(site: Publisher, 
     assert len(site.requests) == 1
 
 
+async def test_a_redirect_to_a_name_that_no_domain_can_have_is_no_accident(site: Publisher) -> None:
+    for host in ("xn--a", "a..b", "a" * 64):
+        site.answers["/old"] = Answer(status=301, headers={"Location": f"https://{host}/"})
+        assert await refused(site, "/old") in {
+            "it redirects to no valid URL",
+            "can't be reached: the connection failed, or broke",
+        }
+
+
 async def test_redirects_without_an_end_are_given_up(site: Publisher) -> None:
     site.answers["/round"] = Answer(status=307, headers={"Location": "/round"})
     assert await refused(site, "/round") == "it redirects more than 3 times"
