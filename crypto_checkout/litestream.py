@@ -25,7 +25,8 @@ SOCKET = "litestream.sock"
 
 _PROGRAM = "litestream"
 _PREFIX = ".from-replica-"
-_PASSWORD = re.compile(r"(?<=://)([^/@\s]*):[^/@\s]*@")
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_PASSWORD = re.compile(r"(?<=://)([^/:@\s]*):[^/\s]*@")
 _PREAMBLE = re.compile(r'^(time=\S+ level=\w+ msg="?|Error: )')
 _ANSWER_SECONDS = 5.0
 
@@ -85,7 +86,7 @@ def _find() -> Path:
 
 def _of_source(program: Path, source: str, database: Path) -> tuple[str, ...]:
     """Return Litestream's arguments for a source."""
-    if "://" in source:
+    if _URL.match(source):  # from its first character: what begins with - would be an option
         return (source,)
     path = Path(source).absolute()
     if path.is_dir():

@@ -171,6 +171,7 @@ def test_a_restore_that_was_killed_is_cleaned_up_and_can_be_repeated(folder: Pat
     ("source", "words"),
     [
         ("nothing", "Name the replica's URL (sftp://… or s3://…), its folder, or Litestream's configuration file."),
+        ("-config=empty.yml://", "Name the replica's URL (sftp://… or s3://…), its folder,"),
         ("file:///nothing/there", "Litestream can't restore from there: no matching backup files available."),
         ("sftp://me:secret@127.0.0.1:1/there", "connection refused"),
         ("empty.yml", "empty.yml names 0 databases"),
@@ -203,6 +204,7 @@ def test_without_litestream_the_command_says_how_to_install_it(
 
 def test_a_password_in_a_url_is_not_shown() -> None:
     assert litestream.without_password("sftp://me:pass@host/x") == "sftp://me@host/x"
+    assert litestream.without_password("sftp://me:pa:ss@wo@rd@host/x") == "sftp://me@host/x"
     assert litestream.without_password("s3://bucket/x") == "s3://bucket/x"
 
 
