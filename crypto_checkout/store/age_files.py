@@ -25,6 +25,8 @@ _STANZA = re.compile(
     rb"([A-Za-z0-9+/]{43})\n--- ([A-Za-z0-9+/]{43})\n"
 )
 _MOST_HEADER = 1024
+_MOST_HEADER_OF_RECIPIENTS = 16 * 1024
+"""Room for 100 public keys. pyrage's time grows with the square of a header's size: half a minute for 80 KB."""
 _FILE_KEY_BYTES, _SALT_BYTES, _NONCE_BYTES, _TAG_BYTES = 16, 16, 16, 16
 _CHUNK_BYTES = 64 * 1024
 _WORK_FACTOR = 17
@@ -122,6 +124,9 @@ def _decrypt_with_identities(source: BinaryIO, target: "_Forced", text: str, fil
         raise WrongKey("The identity isn't one of age: a line AGE-SECRET-KEY-1…, as `age-keygen` writes it.") from error
     if not identities:
         raise WrongKey("The identity file is empty: expected a line AGE-SECRET-KEY-1…, as `age-keygen` writes it.")
+    if b"\n--- " not in source.read(_MOST_HEADER_OF_RECIPIENTS):
+        raise WrongKey(f"The beginning of {file} is damaged, or names too many public keys: restore another backup.")
+    source.seek(0)
     try:
         decrypt_io(source, target, identities)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,21 @@ def test_a_file_that_asks_for_gigabytes_of_memory_is_refused(tmp_path: Path) -> 
     file.write_bytes(file.read_bytes().replace(b" 17\n", b" 30\n"))
     with pytest.raises(WrongKey, match="too much work"):
         opened(tmp_path, file, Key(passphrase=WORDS))
+
+
+def test_a_beginning_without_an_end_is_refused_at_once(tmp_path: Path, identity: x25519.Identity) -> None:
+    file = tmp_path / "file.age"
+    file.write_bytes(b"age-encryption.org/v1\n" + b"-> x a\n\n" * 100_000)
+    began = time.process_time()
+    with pytest.raises(WrongKey, match="damaged, or names too many"):
+        opened(tmp_path, file, Key(str(identity)))
+    assert time.process_time() - began < 1
+
+
+def test_as_many_public_keys_as_anybody_has_are_taken(tmp_path: Path, identity: x25519.Identity) -> None:
+    others = [str(x25519.Identity.generate().to_public()) for _ in range(100)]
+    file = sealed(tmp_path, b"data", Lock((*others, str(identity.to_public()))))
+    assert opened(tmp_path, file, Key(str(identity))) == b"data"
 
 
 def test_secrets_are_in_no_text_about_them() -> None:
