@@ -22,6 +22,8 @@ DICTIONARIES = (1,)
 """The numbers of the dictionaries, oldest first."""
 
 _LEVEL = 6
+_LONGEST_BODY = 16 * 1024 * 1024
+"""Of a body in bytes, many times what any event has: a few packed kilobytes could unfold to gigabytes."""
 _CHECKSUM = slice(2, 6)
 """The place of the dictionary's checksum in a stream (RFC 1950, section 2.2)."""
 
@@ -44,7 +46,7 @@ def unpack(packed: bytes) -> str:
         raise DatabaseDamaged("the body of an event can't be unpacked: it names no dictionary of this version")
     unpacker = zlib.decompressobj(zdict=known)
     try:
-        body = unpacker.decompress(packed)
+        body = unpacker.decompress(packed, _LONGEST_BODY)
         is_whole = unpacker.eof and not unpacker.unused_data
         text = body.decode()
     except (zlib.error, UnicodeDecodeError) as error:

@@ -1,6 +1,7 @@
 """Packed bodies of events: they come back to the byte, take a fraction of the room, and never pass for another."""
 
 import hashlib
+import tracemalloc
 import zlib
 from datetime import UTC, datetime
 
@@ -87,6 +88,18 @@ def test_a_damaged_body_is_damage_and_no_other_body() -> None:
             bodies.unpack(packed[:place] + bytes([packed[place] ^ 0x55]) + packed[place + 1 :])
     with pytest.raises(DatabaseDamaged):
         bodies.unpack(packed + b"more")
+
+
+def test_a_body_that_unfolds_to_far_more_than_any_event_is_damage() -> None:
+    packer = zlib.compressobj(9, zdict=bodies.dictionary(bodies.DICTIONARIES[-1]))
+    bomb = packer.compress(bytes(200 * 1024 * 1024)) + packer.flush()
+    tracemalloc.start()
+    try:
+        with pytest.raises(DatabaseDamaged):
+            bodies.unpack(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 100 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_body_that_names_an_unknown_dictionary_is_damage() -> None:
