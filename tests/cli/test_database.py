@@ -396,7 +396,17 @@ def newer(path: Path) -> None:
         connection.execute("PRAGMA journal_mode = DELETE")
 
 
-@pytest.mark.parametrize("make", [damaged, no_database, of_another_program, newer])
+def with_a_trigger(path: Path) -> None:
+    migrations.migrate(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            "CREATE TRIGGER t AFTER INSERT ON checkout_sessions BEGIN"
+            " UPDATE checkout_sessions SET address = '0x' || hex(randomblob(20)) WHERE id = new.id; END"
+        )
+        connection.execute("PRAGMA journal_mode = DELETE")
+
+
+@pytest.mark.parametrize("make", [damaged, no_database, of_another_program, newer, with_a_trigger])
 def test_what_is_no_copy_is_refused_and_nothing_has_changed(shop: Shop, run: Run, make: Callable[[Path], None]) -> None:
     (shop.folder / "copy.db").unlink()
     make(shop.folder / "copy.db")

@@ -299,6 +299,19 @@ def _check(part: Path, path: Path) -> None:
     if found != ["ok"]:
         raise FatalError(f"{path} is damaged ({found[0]}). Nothing was changed; use a copy from before that.")
     snapshot.refuse_foreign(part, path)
+    _refuse_triggers(part, path)
+
+
+def _refuse_triggers(part: Path, path: Path) -> None:
+    """Refuse a trigger, of which no version has any: it could put another's address into each session that is made."""
+    with closing(connect(part, "ro")) as connection:
+        found = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchone()
+    if found is not None:
+        raise FatalError(
+            f"{path} has a trigger, {found[0]!r}. It changes what the server writes and isn't crypto-checkout's: "
+            "somebody may have tampered with this file. Nothing was changed; use another copy. If the trigger is "
+            "yours, drop it there first."
+        )
 
 
 def _read_contents(path: Path, event_of_copy: str | None = None) -> _Contents:
