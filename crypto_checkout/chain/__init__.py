@@ -12,3 +12,13 @@ To add something that a chain can do, write a module in `evm` whose functions ta
 that calls it through `Rpc.with_failover`, and give `SandboxChain` or `SandboxView` the same method. The service that
 needs it declares it in a protocol of its own.
 """
+
+import sys
+
+import py_ecc  # noqa: F401 - see below
+
+# py_ecc, which comes in with web3 and eth-account, raises Python's recursion limit from 1,000 to 100,000. Then Python
+# 3.11 doesn't refuse deeply nested JSON, from a node or a client: it overflows the stack, and the process dies. It does
+# so once, when it is first imported: so that is here, before all else, also where eth-account is loaded late and web3
+# never, as in test mode. Only its parts are large.
+sys.setrecursionlimit(1000)

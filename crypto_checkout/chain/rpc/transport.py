@@ -8,7 +8,6 @@ URLs and headers carry access keys, so nothing here logs, and no exception leave
 import io
 import json
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -48,10 +47,6 @@ from crypto_checkout.chain.rpc.meter import Meter
 from crypto_checkout.core import retry_after
 from crypto_checkout.core.diagnosis.rpc_usage import RpcUsage
 from crypto_checkout.core.errors import ProviderFailed
-
-# py_ecc, which comes in with web3, raises Python's recursion limit from 1,000 to 100,000. Then Python 3.11 doesn't
-# refuse deeply nested JSON, from a node or a client: it overflows the stack, and the process dies.
-sys.setrecursionlimit(1000)
 
 _LARGE_BYTES = 1024 * 1024
 _CONNECT_SECONDS = 5

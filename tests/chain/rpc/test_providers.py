@@ -332,9 +332,9 @@ async def test_where_nobody_listens_the_next_provider_is_asked() -> None:
         assert rpc.providers[0].last_error == "can't connect, or the connection broke"
 
 
-def test_web3_does_not_take_away_pythons_guard_against_deep_nesting() -> None:
-    imports = "import crypto_checkout.chain.rpc.transport, json, sys"
-    code = f"{imports}; assert 'py_ecc' in sys.modules; json.loads('[' * 200_000)"
+@pytest.mark.parametrize("later", ["crypto_checkout.chain.rpc.transport", "eth_account"])
+def test_no_library_takes_away_pythons_guard_against_deep_nesting(later: str) -> None:
+    code = f"import crypto_checkout.chain.wallet.signatures, {later}, json; json.loads('[' * 200_000)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "RecursionError" in ended.stderr
