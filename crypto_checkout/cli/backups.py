@@ -141,17 +141,17 @@ def backups(options: Options, *, as_json: bool) -> None:
         return
     if there:
         rows = [_row(each) for each in there]
-        click.echo("\n".join(tables.table(["NAME", "MADE", "SIZE", "SESSIONS", "STATE"], rows, flexible=4)))
+        click.echo("\n".join(tables.table(["NAME", "SIZE", "SESSIONS", "STATE"], rows, flexible=3)))
     else:
         click.echo(f"There are no backups yet: {this_program()} backup")
     click.echo(f"In {config.backup_folder.absolute()}.", err=True)
 
 
 def _row(each: "BackupFile") -> list[str]:
-    state = "checked when it was made" if each.contents else "not checked here, or changed since"
+    # The name tells when it was made, so that all fits into 80 columns.
+    state = "checked" if each.contents else "not checked here"
     return [
         each.name,
-        tables.moment(each.made_at),
         f"{each.size_bytes / 1e6:,.1f} MB",
         f"{each.contents.sessions:,}" if each.contents else "",
         f"{state}, encrypted" if each.is_encrypted else state,

@@ -1,5 +1,6 @@
 """`crypto-checkout migrate` and `restore`: operations on the database as a whole; `cli.backups` copies it."""
 
+import os
 import secrets
 import shutil
 from collections.abc import Sequence
@@ -167,7 +168,8 @@ def _named(config: "Config", name: str) -> Path:
     from crypto_checkout.app.clock import system_clock
     from crypto_checkout.store.backups import folder
 
-    if (file := Path(name)).is_file():
+    # Path.is_file() raises in a folder that is closed to this user, such as somebody's home.
+    if os.path.isfile(file := Path(name)):  # noqa: PTH113
         return file
     found = or_fail(config, lambda: folder.find(config.backup_folder, name, system_clock()))
     if found is None:

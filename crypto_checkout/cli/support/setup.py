@@ -97,11 +97,16 @@ def apply_migrations(config: "Config") -> "list[Migration]":
 
 
 def fail_while_served(config: "Config", then: str) -> NoReturn:
-    """Fail with the process of the server that must be stopped first."""
-    lock = config.database.path.resolve().parent / "lock"
-    pid = lock.read_text("ascii").strip()
-    process = f"process {pid} (kill {pid})" if pid else "the server"
-    fail(f"{config.database.path} is being served. Stop {process} first, then {then}.")
+    """Fail with how to stop the server first: as a service, or the process that serves."""
+    from crypto_checkout.cli.install.places import CONFIG, UNIT, USER
+
+    pid = (config.database.path.resolve().parent / "lock").read_text("ascii").strip()
+    if config.path is not None and config.path.absolute() == CONFIG and UNIT.exists():
+        stop = f"it (sudo systemctl stop {USER})"
+        then += f". Start it when that is done (sudo systemctl start {USER})"
+    else:
+        stop = f"process {pid} (kill {pid})" if pid else "the server"
+    fail(f"{config.database.path} is being served. Stop {stop} first, then {then}.")
 
 
 def or_fail(config: "Config", work: Callable[[], T]) -> T:

@@ -23,6 +23,7 @@ from crypto_checkout.cli.install import install, service, unit
 from crypto_checkout.cli.install.places import Program
 from crypto_checkout.config import load
 from crypto_checkout.core.backups import Rotation
+from crypto_checkout.http.docs.contents import guide_text
 from crypto_checkout.store.age_files import Lock
 from crypto_checkout.store.backups.making import Job
 from crypto_checkout.store.backups.worker import to_line
@@ -191,9 +192,44 @@ def test_its_commands_run_beside_it_as_its_user(machine: Machine) -> None:
     user = ("setpriv", "--reuid=crypto-checkout", "--regid=crypto-checkout", "--init-groups", "env", "-C", FOLDER)
     assert machine.run(*user, PROGRAM, "keys", "create", "--mode", "test", "--name", "shop").returncode == 0
     machine.run(*user, PROGRAM, "backup", "copy.db")
-    checks = machine.run(*user, PROGRAM, "doctor", check=False).stdout
-    assert "nobody else can read it (700)" in checks
-    assert "running as process" in checks
+    closed = ("env", "-C", "/root", *user[:-3])
+    for where in (user, closed):
+        checks = machine.run(*where, PROGRAM, "doctor", check=False).stdout
+        assert "nobody else can read it (700)" in checks
+        assert "running as process" in checks
+    served = machine.run(*closed, PROGRAM, "restore", "latest", check=False).stderr
+    assert "no checked backup" in served
+    machine.run(*closed, PROGRAM, "backup")
+    served = machine.run(*closed, PROGRAM, "restore", "latest", check=False).stderr
+    assert "sudo systemctl stop crypto-checkout" in served
+
+
+def test_a_lost_machines_backup_is_restored_by_the_guide(machine: Machine) -> None:
+    first = machine.run(PROGRAM, "install", "--yes").stdout
+    key = KEY.findall(first)[0]
+    session = get_paid(machine, key)
+    user = ("setpriv", "--reuid=crypto-checkout", "--regid=crypto-checkout", "--init-groups", "env", "-C", FOLDER)
+    machine.run(*user, PROGRAM, "backup")
+    (backup,) = machine.path(DATA / "backups").glob("checkout-*.db")
+    kept = "/root/kept"
+    places = (CONFIG, FOLDER / "environment", DATA / "secret.key", DATA / "backups" / backup.name)
+    machine.run("sh", "-c", f"mkdir {kept} && cp {' '.join(map(str, places))} {kept}")
+    machine.run(PROGRAM, "uninstall", "--yes")
+    machine.run("rm", "-r", FOLDER)
+
+    text = guide_text("operate", "").partition("On a new machine, with what you kept")[2]
+    commands = re.findall(r"^\$ (.+)$", text.partition("```console\n")[2].partition("```")[0], re.MULTILINE)
+    assert len(commands) == 9
+    sudo = 'sudo() { if [ "$1" = -u ]; then user=$2; shift 2; runuser -u "$user" -- "$@"; else "$@"; fi; }'
+    script = [f"cd {kept}", sudo]
+    for command in commands:
+        line = re.sub(r"(\./)?crypto-checkout (?=install|restore)", f"{PROGRAM} ", command)
+        line = re.sub(r"checkout-\d+-\d+\.db", backup.name, line)
+        script.append(line)
+    machine.run("sh", "-ec", "\n".join(script))
+    assert answers(machine)
+    assert has_session(machine, key, session)
+    assert machine.run(PROGRAM, "install").stdout.startswith("Nothing to do")
 
 
 def test_the_options_fill_the_new_file_and_are_refused_beside_one(machine: Machine) -> None:
