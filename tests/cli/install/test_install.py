@@ -211,7 +211,7 @@ def test_a_lost_machines_backup_is_restored_by_the_guide(machine: Machine) -> No
     user = ("setpriv", "--reuid=crypto-checkout", "--regid=crypto-checkout", "--init-groups", "env", "-C", FOLDER)
     machine.run(*user, PROGRAM, "backup")
     (backup,) = machine.path(DATA / "backups").glob("checkout-*.db")
-    kept = "/root/kept"
+    kept = "/srv/kept"
     places = (CONFIG, FOLDER / "environment", DATA / "secret.key", DATA / "backups" / backup.name)
     machine.run("sh", "-c", f"mkdir {kept} && cp {' '.join(map(str, places))} {kept}")
     machine.run(PROGRAM, "uninstall", "--yes")
