@@ -129,7 +129,7 @@ class Machines:
         """Put the paths of a text into the folder of a machine; the replica's is on the standby, whoever names it."""
         of_replica = f"{self.folder}/standby/var/lib/checkout-replica"
         text = re.sub(r"(?<![\w.])/var/lib/checkout-replica", of_replica, text)
-        text = re.sub(r"(?<=standby\.example\.com:)/(?=var|tmp)", f"{self.folder}/standby/", text)
+        text = re.sub(r"(?<=standby\.example\.com:)/(?=var/)", f"{self.folder}/standby/", text)
         return re.sub(
             r"(?<![\w./-])/(?=(var|etc|opt|tmp|usr/local)/)(?!tmp/standby-)", f"{self.folder}/{machine}/", text
         )
@@ -256,3 +256,7 @@ def test_every_command_of_the_guide_is_run_above() -> None:
     assert [line for heading in sections for line in commands(heading)] == [
         line.strip() for line in GUIDE.splitlines() if re.match(r"\s*(primary|standby)\$ ", line)
     ]
+
+
+def test_no_command_uses_a_folder_in_which_other_users_of_the_machine_may_write() -> None:
+    assert "/tmp/" not in GUIDE  # noqa: S108 - what it must not name
