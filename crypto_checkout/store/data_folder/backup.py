@@ -75,9 +75,11 @@ class _Contents:
     busiest: int
     life: str | None
     is_later: bool
+    is_damaged: bool = False
 
 
 _NOTHING = _Contents({}, {}, None, None, None, 0, None, is_later=False)
+_DAMAGED = replace(_NOTHING, is_damaged=True)
 
 
 # --- restoring -------------------------------------------------------------------------------------------------------
@@ -153,7 +155,10 @@ def _moved_wallets(
         # A record behind the copy belongs to another installation, such as a new machine.
         # A number given by the operator takes precedence over all records.
         is_known = before.is_later or (note.life == copied.life and note.next_index >= max(1, index))
-        if skip.addresses is None and is_known:
+        if skip.addresses is None and is_known and before.is_damaged:
+            # Perhaps by a power cut, which takes the last seconds from a record that isn't forced to the disk.
+            yield WalletMove(wallet_id, max(index, recorded) + skip.least, is_known=False)
+        elif skip.addresses is None and is_known:
             yield WalletMove(wallet_id, max(index, recorded), is_known=True)
         else:
             begin = index if skip.addresses is not None else max(index, recorded)
@@ -339,12 +344,14 @@ def _read_contents(path: Path, event_of_copy: str | None = None) -> _Contents:
 
 def _read_contents_if_possible(path: Path, copied: _Contents) -> _Contents:
     """Read a database that may be missing or damaged, which may be the reason for the restore."""
-    if not path.exists() or migrate.log_of_emptied(path) is not None:
+    if migrate.log_of_emptied(path) is not None:
+        return _DAMAGED
+    if not path.exists():
         return _NOTHING
     try:
         before = _read_contents(path, copied.newest_event)
     except (sqlite3.Error, ValueError):
-        return _NOTHING
+        return _DAMAGED
     # Old events are deleted, so a later state of the same database may lack the copy's newest one.
     if before.life is None or before.life != copied.life or before.newest is None or copied.newest is None:
         return before
