@@ -20,6 +20,8 @@ LATEST = "latest"
 """The name that stands for the newest backup."""
 
 _RECORD = "backups.json"
+_NOT_OURS = (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What reading a record raises that others wrote: the folder may be on a disk of theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +134,11 @@ class _Record:
         """Read the record; one that is missing or isn't ours is empty."""
         try:
             found: Any = json.loads((folder / _RECORD).read_text("utf-8"))
-            return cls(str(found["database"]), {name: _contents(each) for name, each in found["backups"].items()})
-        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+            database = str(found["database"])
+            if "\0" in database:
+                return cls(None, {})
+            return cls(database, {name: _contents(each) for name, each in found["backups"].items()})
+        except _NOT_OURS:
             return cls(None, {})
 
     def write(self, folder: Path) -> None:

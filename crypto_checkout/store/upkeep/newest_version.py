@@ -45,6 +45,6 @@ def read(folder: Path, url: str) -> LastLook | None:
         at, next_at = moments.from_text(fields["at"]), moments.from_text(fields["nextAt"])
         release = None if fields["release"] is None else read_release(fields["release"])
         problem = None if fields["problem"] is None else str(fields["problem"])
-    except (OSError, ValueError, TypeError, KeyError, NoRelease):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, NoRelease):
         return None
     return LastLook(url, at, next_at, release, problem)

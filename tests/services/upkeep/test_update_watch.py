@@ -133,7 +133,7 @@ async def test_a_clock_that_was_ahead_doesn_t_end_the_looks(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "text",
     [
-        "", "{", "[]", "5", '{"url": "https://example.com/latest"}',
+        "", "{", "[]", "[" * 100_000, "5", '{"url": "https://example.com/latest"}',
         '{"url": "https://example.com/latest", "at": "x", "nextAt": "y", "release": null, "problem": null}',
         (
             '{"url": "https://example.com/latest", "at": "2026-01-01T00:00:00.000Z", '

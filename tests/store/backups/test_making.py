@@ -105,6 +105,23 @@ def test_a_file_that_changed_its_size_or_was_brought_here_is_not_called_checked(
     assert folder.find(job.folder, made.name, NOW) is not None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        "\xff",
+        '{"database": "a\\u0000b", "backups": {}}',
+        '{"database": "a", "backups": {"b": {"sizeBytes": 1e999, "sessions": 1, "schema": 1}}}',
+    ],
+)
+def test_a_record_that_others_wrote_stops_no_backup(job: Job, text: str) -> None:
+    job.folder.mkdir()
+    (job.folder / "backups.json").write_text(text, "latin-1")
+    assert folder.listing(job.folder) == []
+    made = make(job, NOW)
+    assert folder.listing(job.folder) == [made]
+
+
 def test_what_was_not_checked_here_is_never_deleted(job: Job) -> None:
     brought = job.folder / name_of(NOW - timedelta(days=400), encrypted=False)
     job.folder.mkdir()
