@@ -852,3 +852,16 @@ def test_what_opens_backups_is_never_repeated(write: Write, backup: str) -> None
     assert "backup." in str(refused.value)
     assert "too short" not in str(refused.value)
     assert "SECRET" not in str(refused.value)
+
+
+@pytest.mark.parametrize("folder", ["checkout-data", "checkout-data/", "./checkout-data/../checkout-data"])
+def test_backups_need_a_folder_of_their_own(write: Write, folder: str) -> None:
+    """Beside the database the two would share one lock, and no backup could begin."""
+    with pytest.raises(ConfigInvalid) as refused:
+        load(write(f'[backup]\nfolder = "{folder}"\n'), {})
+    assert "backup.folder: expected a folder of its own, not that of the database" in str(refused.value)
+
+
+def test_a_slash_after_the_folder_of_backups_changes_nothing(write: Write) -> None:
+    path = write('[backup]\nfolder = "copies/"\n')
+    assert load(path, {}).backup_folder == path.parent / "copies"

@@ -115,6 +115,6 @@ def _resolve(values: dict[str, Any], folder: Path) -> None:
     for section, key in _PATHS:
         table = values.get(section)
         text = table.get(key) if isinstance(table, dict) else None
-        # Joining would drop a slash at the end, and with it the sign that the path is a folder.
-        if isinstance(text, str) and text.strip() and not text.endswith("/"):
+        # Joining would drop a slash at the end, and with it the sign that the path of a file is a folder's.
+        if isinstance(text, str) and text.strip() and (key == "folder" or not text.endswith("/")):
             values[section][key] = str(folder / text)

@@ -5,6 +5,7 @@ the wrong type is skipped: it is a mistake of its own already.
 """
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from crypto_checkout.config.mistakes import Mistake
@@ -18,7 +19,7 @@ def contradictions(values: Mapping[str, Any], *, has_file: bool) -> list[Mistake
     chains = _tables(values.get("chains"))
     return [
         *_wallet(values, chains, has_file=has_file),
-        *_backup(_table(values.get("backup"))),
+        *_backup(_table(values.get("backup")), _table(values.get("database"))),
         *_collector(_table(values.get("collector")), chains),
         *_quorum(values),
         *_price_key(values),
@@ -53,7 +54,16 @@ def _wallet(values: Mapping[str, Any], chains: list[Mapping[str, Any]], *, has_f
         yield Mistake("wallet.cold_address", "expected an address of your own: this is the contract of a token")
 
 
-def _backup(backup: Mapping[str, Any]) -> Iterator[Mistake]:
+def _backup(backup: Mapping[str, Any], database: Mapping[str, Any]) -> Iterator[Mistake]:
+    folder, path = backup.get("folder"), database.get("path")
+    if (
+        folder
+        and path
+        and _is_path(folder)
+        and _is_path(path)
+        and Path(folder).resolve() == Path(path).resolve().parent
+    ):
+        yield Mistake("backup.folder", f"expected a folder of its own, not that of the database ({folder})")
     if backup.get("age_recipients") and backup.get("passphrase"):
         yield Mistake(
             "backup.passphrase",
@@ -67,6 +77,10 @@ def _collector(collector: Mapping[str, Any], chains: list[Mapping[str, Any]]) ->
     for number in wanted if isinstance(wanted, list) else ():
         if number not in known:
             yield Mistake("collector.chains", f"chain {number} is not configured; expected ids of [[chains]]")
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str | Path) and "\0" not in str(value)
 
 
 def _is_blank(value: Any) -> bool:

@@ -138,7 +138,10 @@ _CHECK = (
 )
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
 _FORBIDDEN_CODES = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY})
+_NO_FOLDER = "A file is where a folder should be: name another path, or move the file away."
 _ADVICE_BY_ERRNO = {
+    errno.EEXIST: _NO_FOLDER,
+    errno.ENOTDIR: _NO_FOLDER,
     errno.EACCES: _RIGHTS,
     errno.EPERM: _PROTECTED,
     errno.EROFS: _READ_ONLY,

@@ -129,3 +129,10 @@ async def test_a_file_beside_the_database_that_can_not_be_written_is_a_fault_of_
     async with await Database.open(path, system_clock) as db:
         with pytest.raises(DatabaseFailed, match="No space left"):
             await db.write(note)
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "copies").write_text("", "utf-8")
+    with pytest.raises(NotADirectoryError) as refused:
+        (tmp_path / "copies" / "lock").open("w")
+    assert "A file is where a folder should be" in advice(refused.value, tmp_path / "copies")
