@@ -17,6 +17,7 @@ from crypto_checkout.cli.support.setup import (
     storage_failure,
     this_program,
 )
+from crypto_checkout.core.sizes import size
 
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
@@ -55,10 +56,7 @@ def backup(options: Options, *, file: Path | None, force: bool, with_key: bool, 
     if not file.absolute().parent.is_dir():
         fail(f"There is no folder {file.absolute().parent}; create it first.")
     taken = _to_file(config, file, lock, force=force, with_key=with_key)
-    size = file.stat().st_size / 1e6
-    click.echo(
-        f"Wrote {file} ({size:.1f} MB), {'checked, encrypted' if lock else 'checked'} and readable by you alone."
-    )
+    click.echo(_wrote(file, is_encrypted=bool(lock)))
     if not taken.sessions:
         click.echo(
             f"It has no payments: {config.database.path.absolute()} never had a session. If your shop had some, "
@@ -124,7 +122,7 @@ def _into_folder(config: "Config") -> None:
 
 def _wrote(file: Path, *, is_encrypted: bool) -> str:
     state = "checked, encrypted" if is_encrypted else "checked"
-    return f"Wrote {file} ({file.stat().st_size / 1e6:.1f} MB), {state} and readable by you alone."
+    return f"Wrote {file} ({size(file.stat().st_size)}), {state} and readable by you alone."
 
 
 @click.command(short_help="List the backups in the backup folder.")
@@ -152,7 +150,7 @@ def _row(each: "BackupFile") -> list[str]:
     state = "checked" if each.contents else "not checked here"
     return [
         each.name,
-        f"{each.size_bytes / 1e6:,.1f} MB",
+        size(each.size_bytes),
         f"{each.contents.sessions:,}" if each.contents else "",
         f"{state}, encrypted" if each.is_encrypted else state,
     ]

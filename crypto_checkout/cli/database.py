@@ -21,6 +21,7 @@ from crypto_checkout.cli.support.setup import (
     require_database,
     this_program,
 )
+from crypto_checkout.core.sizes import size
 
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
@@ -78,8 +79,8 @@ def _check_migrations(path: Path) -> None:
     click.echo(f"To be brought up to date: {path}")
     _show_migrations(missing)
     needed, free = store.bytes_needed(path), shutil.disk_usage(path.parent).free
-    verdict = "enough" if free >= needed else "too little: free some first"
-    click.echo(f"It takes about {needed / 1e6:,.0f} MB of free disk; there are {free / 1e6:,.0f} MB, {verdict}.")
+    verdict = "enough" if free >= needed else "too little: free up some first"
+    click.echo(f"It takes about {size(needed)} of free space; there are {size(free)}, {verdict}.")
     raise click.exceptions.Exit(_PENDING)
 
 

@@ -16,6 +16,7 @@ import click
 from crypto_checkout.cli.support import tables
 from crypto_checkout.cli.support.options import Options, json_option
 from crypto_checkout.cli.support.setup import permission_advice, print_json, refuse_root
+from crypto_checkout.core.sizes import size
 
 if TYPE_CHECKING:
     from crypto_checkout.config import Config
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from crypto_checkout.store.database import Database
 
 _FEW_BYTES = 10**9
-_TOO_FEW_BYTES = 10**8
 _OLD_BACKUP = timedelta(days=7)
 _OTHERS, _GROUP = 0o007, 0o070
 
@@ -136,6 +136,7 @@ async def _check_upkeep(config: "Config", db: "Database") -> "list[Check]":
 
 def _check_folder(config: "Config") -> "list[Check]":
     from crypto_checkout.core.diagnosis.checks import fail, ok, warn
+    from crypto_checkout.core.upkeep.room import LEAST_FREE_BYTES
 
     folder = config.database.path.absolute().parent
     there = folder
@@ -148,18 +149,18 @@ def _check_folder(config: "Config") -> "list[Check]":
         advice = f"Give user {os.getuid()} the right to write there, or name another [database] path."
         return [fail("data folder", f"{there} can't be written: {error.strerror}", advice)]
     free = shutil.disk_usage(there).free
-    room = f"{free / 1e9:,.1f} GB free"
-    if free < _TOO_FEW_BYTES:
-        return [fail("data folder", f"{there}: {room}", "Free some space now: without it no payment can be recorded.")]
+    space = f"{size(free)} free"
+    if free < LEAST_FREE_BYTES:
+        return [fail("data folder", f"{there}: {space}", "Free some space now: without it no payment can be recorded.")]
     if free < _FEW_BYTES:
         return [
             warn(
                 "data folder",
-                f"{there}: {room}",
+                f"{there}: {space}",
                 "Free some space before the disk is full: payments couldn't be recorded.",
             )
         ]
-    return [ok("data folder", f"{there}, {room}")]
+    return [ok("data folder", f"{there}, {space}")]
 
 
 def _check_rights(config: "Config") -> "list[Check]":
@@ -228,15 +229,14 @@ def _check_database(config: "Config") -> "list[Check]":
     path = config.database.path
     if not path.exists():
         return [warn("database", f"there is none yet at {path.absolute()}", "Start the server: crypto-checkout serve")]
-    restore = "Stop the server, and restore a backup: crypto-checkout restore FILE"
+    restore = "Stop the server, and restore a backup: crypto-checkout restore latest"
     try:
         problem, lacking = integrity.integrity(path), migrate.pending(path)
     except (OSError, FatalError) as error:
         return [fail("database", f"{path.absolute()} can't be read: {error}", restore)]
     if problem is not None:
         return [fail("database", f"{path.absolute()} is damaged: {problem}", restore)]
-    size = f"{path.absolute()}, {path.stat().st_size / 1e6:,.1f} MB, sound"
-    found = [ok("database", size)]
+    found = [ok("database", f"{path.absolute()}, {size(path.stat().st_size)}, sound")]
     if lacking:
         what = f"{len(lacking)} migrations are pending"
         found = [warn("database", what, "Stop the server, then: crypto-checkout migrate")]

@@ -147,7 +147,7 @@ _ADVICE_BY_ERRNO = {
     errno.EROFS: _READ_ONLY,
     errno.EIO: "The disk fails: `dmesg` tells more. Move to another disk, and put the last backup back there.",
 }
-_RESTORE = "Stop the server, and put the last backup back: crypto-checkout restore FILE."
+_RESTORE = "Stop the server, and put the newest backup back: crypto-checkout restore latest."
 _ADVICE_BY_CODE = {
     sqlite3.SQLITE_FULL: _MAKE_ROOM,
     sqlite3.SQLITE_READONLY: _PROTECTED,

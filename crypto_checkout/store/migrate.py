@@ -16,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 
 from crypto_checkout.core.errors import DatabaseTooNew, FatalError
+from crypto_checkout.core.sizes import size
 from crypto_checkout.encryption import Cipher
 from crypto_checkout.store.encrypt_secrets import encrypt_secrets
 from crypto_checkout.store.faults import advice
@@ -128,7 +129,7 @@ def refuse_emptied(path: Path) -> None:
         raise FatalError(
             f"{path} {state}, but {log.name} beside it holds {log.stat().st_size:,} bytes of what was written last: "
             "the database was lost, and the log alone can't be read. Nothing was touched. Put the file back if you "
-            "have it, or put the last backup back, which keeps the log beside it: crypto-checkout restore FILE. To "
+            "have it, or put the newest backup back, which keeps the log beside it: crypto-checkout restore latest. To "
             f"begin anew, move {log.name} elsewhere and start again."
         )
 
@@ -217,9 +218,9 @@ def _refuse_without_room(path: Path) -> None:
     needed, free = bytes_needed(path), shutil.disk_usage(path.parent).free
     if free < needed:
         raise FatalError(
-            f"Bringing {path} up to date takes about {needed / 1e6:,.0f} MB of free disk, for a copy and for what it "
-            f"changes; there are {free / 1e6:,.0f} MB. Nothing was changed, so the version of crypto-checkout that "
-            "wrote it still works with it. Free some disk, then start again."
+            f"Bringing {path} up to date takes about {size(needed)} of free space, for a copy and for what it changes; "
+            f"there are {size(free)}. Nothing was changed, so the version of crypto-checkout that "
+            "wrote it still works with it. Free up space, then start again."
         )
 
 

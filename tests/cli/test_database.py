@@ -466,14 +466,14 @@ def test_migrate_only_checks_when_asked_to(tmp_path: Path, run: Run, monkeypatch
     assert told.exit_code == 3
     assert known[-1].name in told.stdout
     assert known[-2].name not in told.stdout
-    assert re.search(r"about \d+ MB of free disk; there are [\d,]+ MB, enough\.", told.stdout)
+    assert re.search(r"about [\d.]+ [kM]B of free space; there are [\d.,]+ [MGT]B, enough\.", told.stdout)
     assert path.read_bytes() == before
     assert not [*path.parent.glob("*before*")]
     usage = shutil.disk_usage(tmp_path)
     with monkeypatch.context() as full:
         full.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
-        assert "too little: free some first" in run("migrate", "--check").stdout
-        assert "Free some disk" in run("migrate").stderr
+        assert "too little: free up some first" in run("migrate", "--check").stdout
+        assert "Free up space" in run("migrate").stderr
     assert path.read_bytes() == before
     done(run("migrate"))
     assert "is up to date" in done(run("migrate", "--check"))

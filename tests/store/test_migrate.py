@@ -221,7 +221,7 @@ def test_without_room_on_the_disk_nothing_is_touched(path: Path, monkeypatch: py
     assert needed >= 2 * path.stat().st_size
     usage = shutil.disk_usage(path.parent)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed - 1))
-    with pytest.raises(FatalError, match=r"takes about .* MB of free disk.* Free some disk, then start again"):
+    with pytest.raises(FatalError, match=r"takes about .*B of free space.* Free up space, then start again"):
         migrate(path)
     assert names(path.parent) == ["checkout.db", "secret.key"]
     assert ask(path, "PRAGMA user_version") == NEWEST

@@ -11,6 +11,8 @@ from datetime import date, datetime, timedelta
 from itertools import pairwise
 from statistics import median
 
+from crypto_checkout.core.sizes import size
+
 KEPT_DAYS = 60
 """The number of days whose sizes are kept; the forecast is made of the last of them."""
 
@@ -145,19 +147,8 @@ def _days_left(room_bytes: float, growth: float, missing: int, database_bytes: i
 
 # --- words -----------------------------------------------------------------------------------------------------------
 
-_UNITS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
-_FEW = 10
 _DAYS_AS_DAYS, _DAYS_AS_WEEKS, _DAYS_AS_MONTHS = 31, 60, 730
 _DAYS_A_WEEK, _DAYS_A_MONTH, _DAYS_A_YEAR = 7, 30.44, 365.25
-
-
-def size(number: float) -> str:
-    """Write a number of bytes: `41 MB`, `3.1 GB`."""
-    for unit, name in _UNITS:
-        if number >= unit * 0.9995:  # rounds to one of this unit
-            amount = number / unit
-            return f"{amount:,.1f} {name}" if amount < _FEW - 0.05 else f"{amount:,.0f} {name}"
-    return "1 byte" if round(number) == 1 else f"{number:,.0f} bytes"
 
 
 def about(days: float) -> str:

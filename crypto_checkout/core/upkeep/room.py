@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+LEAST_FREE_BYTES = 256_000_000
+"""The least free space on the database's disk; with less the disk is an issue, because a full one takes no payments."""
+
 
 class RoomKind(StrEnum):
     """The kinds of what the database holds; the values are stored."""

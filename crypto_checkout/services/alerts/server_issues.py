@@ -13,6 +13,8 @@ from crypto_checkout.core.alerts import issues
 from crypto_checkout.core.alerts.issues import Issue, IssueKind
 from crypto_checkout.core.errors import PriceUnavailable, UnsupportedAsset
 from crypto_checkout.core.moments import Clock
+from crypto_checkout.core.sizes import size
+from crypto_checkout.core.upkeep.room import LEAST_FREE_BYTES
 from crypto_checkout.services.checkout.payment_methods import PaymentMethods
 from crypto_checkout.services.ledger.health import DAMAGED, Readiness
 from crypto_checkout.services.ledger.watcher import Watcher
@@ -21,12 +23,9 @@ from crypto_checkout.services.upkeep.clock_watch import ClockWatch
 from crypto_checkout.services.upkeep.disk_watch import DiskWatch
 from crypto_checkout.services.upkeep.replica_watch import ReplicaWatch
 
-LEAST_FREE_BYTES = 256 * 1024 * 1024
-"""The least free space on the database's disk; with less it is an issue, because a full disk takes no payments."""
-
 _DAMAGE_ADVICE = (
-    "Stop the server and restore the last backup: crypto-checkout restore FILE. Keep the damaged file, and check the "
-    "disk's health before you continue."
+    "Stop the server and restore the newest backup: crypto-checkout restore latest. Keep the damaged file, and check "
+    "the disk's health before you continue."
 )
 _FILLING_ADVICE = "See what takes the room and what can be done about it, or make the disk larger before it is full."
 _REPLICA_ADVICE = (
@@ -258,7 +257,7 @@ def _storage(problems: Mapping[str, str], free_bytes: int) -> Iterator[_ServerIs
         words = "The server has hardly any file descriptor left: it can't open more files or connections."
         yield _ServerIssue(IssueKind.DESCRIPTORS, "descriptors", words)
     if free_bytes < LEAST_FREE_BYTES:
-        left = f"{free_bytes // 2**20} MiB are left"
+        left = f"{size(free_bytes)} left"
         yield _ServerIssue(IssueKind.DISK, "disk", f"The disk of the database is almost full: {left}.")
 
 

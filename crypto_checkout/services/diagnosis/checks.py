@@ -13,7 +13,7 @@ from crypto_checkout.core.diagnosis.checks import Check, fail, ok, warn
 from crypto_checkout.core.diagnosis.explanation import span
 from crypto_checkout.core.diagnosis.rpc_usage import RpcUsage
 from crypto_checkout.core.ledger.follow import Header
-from crypto_checkout.core.upkeep.disk import size
+from crypto_checkout.core.sizes import size
 from crypto_checkout.core.webhooks.endpoint import Endpoint
 from crypto_checkout.encryption import Cipher, is_encrypted, of_endpoint
 from crypto_checkout.services.ledger.token_check import ConfiguredToken, contradiction

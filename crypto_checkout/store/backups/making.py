@@ -16,6 +16,8 @@ from pathlib import Path
 
 from crypto_checkout.core.backups import Rotation, name_of, order_of, superseded
 from crypto_checkout.core.errors import FatalError
+from crypto_checkout.core.sizes import size
+from crypto_checkout.core.upkeep.room import LEAST_FREE_BYTES
 from crypto_checkout.store import files
 from crypto_checkout.store.age_files import Lock
 from crypto_checkout.store.backups import folder as backup_folder
@@ -24,8 +26,6 @@ from crypto_checkout.store.backups.folder import BackupFile, Contents
 from crypto_checkout.store.data_folder.snapshot import Note, unnoted
 
 _LOCK = "lock"
-_KEPT_FREE_BYTES = 256 * 1024 * 1024
-_MB = 1_000_000
 
 
 class BackupRunning(FatalError):
@@ -77,20 +77,20 @@ def require_room(job: Job) -> None:
 
     Raises FatalError, and OSError.
     """
-    size = _size(job.database) + _size(job.database.with_name(f"{job.database.name}-wal"))
-    needed = Counter({job.folder: size})
+    taken = _size(job.database) + _size(job.database.with_name(f"{job.database.name}-wal"))
+    needed = Counter({job.folder: taken})
     beside = job.database.resolve().parent
     is_same_disk = job.folder.stat().st_dev == beside.stat().st_dev
     if job.lock:
-        needed[job.folder if is_same_disk else beside] += size  # the copy, until it is checked and encrypted
+        needed[job.folder if is_same_disk else beside] += taken  # the copy, until it is checked and encrypted
     for place, bytes_needed in needed.items():
-        kept = _KEPT_FREE_BYTES if is_same_disk or place == beside else 0
+        kept = LEAST_FREE_BYTES if is_same_disk or place == beside else 0
         free = shutil.disk_usage(place).free
         if free < bytes_needed + kept:
-            more = f" beside {kept // _MB:,} MB for the server" if kept else ""
+            more = f" besides {size(kept)} for the server" if kept else ""
             raise FatalError(
-                f"The disk would fill: a backup takes about {-(-bytes_needed // _MB):,} MB{more}, and "
-                f"{free // _MB:,} MB are free in {place}. Make room, or name another [backup] folder."
+                f"The disk would fill: a backup takes about {size(bytes_needed)}{more}, and {size(free)} "
+                f"are free in {place}. Free up space, or name another [backup] folder."
             )
 
 

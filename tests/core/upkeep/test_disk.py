@@ -16,7 +16,6 @@ from crypto_checkout.core.upkeep.disk import (
     about,
     forecast,
     known_from,
-    size,
 )
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
@@ -176,17 +175,6 @@ def test_a_single_step_never_changes_a_steady_growth(step: int, number: int, pla
     sizes = [each + (step if position >= place else 0) for position, each in enumerate(steady(3 * MB, number))]
     usual = growth(steady(3 * MB, number))
     assert growth(sizes) <= usual + 5 * usual / 6, "a step counts no more than some usual days"
-
-
-@pytest.mark.parametrize(
-    ("number", "words"),
-    [
-        (0, "0 bytes"), (1, "1 byte"), (999, "999 bytes"), (41_000_000, "41 MB"), (3_140_000_000, "3.1 GB"),
-        (9_960_000, "10 MB"), (999_900_000, "1.0 GB"), (12 * 10**12, "12 TB"),
-    ],
-)  # fmt: skip
-def test_sizes_in_words(number: int, words: str) -> None:
-    assert size(number) == words
 
 
 @pytest.mark.parametrize(

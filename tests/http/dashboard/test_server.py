@@ -98,11 +98,11 @@ async def test_a_look_in_vain_is_quiet(tmp_path: Path) -> None:
         owner = await signed_in(app)
 
         async def has_failed() -> bool:
-            return "found nothing" in (await owner.get(PAGE)).text
+            return ", failed: " in (await owner.get(PAGE)).text
 
         await until(has_failed, "fail")
         shown = words((await owner.get(PAGE)).text)
-        assert "found nothing: can't be reached: the connection failed, or broke." in shown
+        assert "failed: can't be reached: the connection failed, or broke." in shown
         assert "available" not in words((await owner.get("/test")).text)
 
 
@@ -114,4 +114,4 @@ def test_the_guides_that_the_pages_lead_to_have_these_sections() -> None:
 async def test_the_page_works_while_the_first_turn_is_still_to_come(app: App) -> None:
     answer = await (await signed_in(app)).get(PAGE)
     assert answer.status_code == 200
-    assert "What takes the room" in answer.text
+    assert "What takes up the space" in answer.text

@@ -14,8 +14,7 @@ import pytest
 from crypto_checkout import metrics
 from crypto_checkout.core.alerts.issues import Issue, IssueKind
 from crypto_checkout.core.errors import DatabaseFailed
-from crypto_checkout.core.upkeep.room import RoomKind
-from crypto_checkout.services.alerts import server_issues
+from crypto_checkout.core.upkeep.room import LEAST_FREE_BYTES, RoomKind
 from crypto_checkout.services.alerts.server_issues import ServerIssues, WatchedMode
 from crypto_checkout.services.ledger.health import Readiness
 from crypto_checkout.services.upkeep import disk_watch
@@ -104,7 +103,7 @@ async def test_a_disk_that_fills_up_is_an_issue_until_there_is_room(db: Database
     assert metrics.REGISTRY.get_sample_value("checkout_disk_full_seconds") == pytest.approx(expected.seconds_left)
     assert metrics.REGISTRY.get_sample_value("checkout_disk_free_bytes") == 280 * MB
     # A disk that is almost full is one issue, not two.
-    disk.free = server_issues.LEAST_FREE_BYTES - 1
+    disk.free = LEAST_FREE_BYTES - 1
     assert [each.cause for each in await issues(db, watch, clock)] == ["disk:disk"]
     disk.free = 50 * GB
     await watch.turn()

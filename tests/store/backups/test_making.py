@@ -274,7 +274,7 @@ def test_a_disk_that_fills_meanwhile_leaves_the_earlier_backups(
 
 def test_a_full_disk_of_the_database_keeps_room_for_the_server(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     job.folder.mkdir()
-    monkeypatch.setattr(making, "_KEPT_FREE_BYTES", 1 << 60)
+    monkeypatch.setattr(making, "LEAST_FREE_BYTES", 1 << 60)
     with pytest.raises(FatalError, match="for the server, and"):
         make(job, NOW)
 

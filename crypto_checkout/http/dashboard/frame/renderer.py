@@ -8,7 +8,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from crypto_checkout.core import moments
-from crypto_checkout.core.upkeep.disk import size
+from crypto_checkout.core.sizes import size
 from crypto_checkout.http import explorers, templating
 from crypto_checkout.http.dashboard.frame import browsers
 

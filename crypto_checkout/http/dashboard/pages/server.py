@@ -1,4 +1,4 @@
-"""The server itself: its version, whether there is a newer one, its disk, and what takes the room on it."""
+"""The server itself: its version, whether there is a newer one, its disk, and what takes up the space."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """Something that takes room: its `key` chooses the advice, `share` is its part of all, 0 to 1."""
+    """Something that takes up space: its `key` chooses the advice, `share` is its part of all, 0 to 1."""
 
     key: str
     title: str
@@ -36,7 +36,7 @@ class _Row:
 
 
 async def show(request: DashboardRequest) -> Response:
-    """Show the version, the disk, and what takes the room."""
+    """Show the version, the disk, and what takes up the space."""
     report, taken = await request.services.disk.report(), await request.services.disk.room()
     return request.render(
         "settings/server.html",
@@ -48,7 +48,7 @@ async def show(request: DashboardRequest) -> Response:
 
 
 def _rows(report: DiskReport, taken: RoomTaken | None) -> list[_Row]:
-    """Return what takes the room, the largest first."""
+    """Return what takes up the space, the largest first."""
     found = sorted(_sizes(report, taken), key=lambda each: -each[2])
     whole = sum(size for _, _, size in found) or 1
     return [_Row(key, title, size, size / whole) for key, title, size in found if size]
